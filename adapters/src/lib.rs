@@ -1,0 +1,4 @@
+//! The carriers Talkpath speaks to, as data and pure functions: bytes in, bytes and events out.
+
+pub mod agent;
+pub mod wire;

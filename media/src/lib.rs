@@ -1,0 +1,10 @@
+//! The real-time core of Talkpath: frames, codecs, RTP, playout.
+//!
+//! Nothing in this crate does I/O, reads a clock or runs a thread. Bytes and `now` go in; packets,
+//! events and the next deadline come out. That makes every part testable by simulation.
+//!
+//! The seam contract of each state machine: `handle_*(now, input)`, then drain `poll_*(now)` until
+//! it yields nothing, then sleep until `deadline()`.
+
+pub mod codec;
+pub mod time;

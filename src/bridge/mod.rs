@@ -1,0 +1,1 @@
+//! WebSocket legs, run by the workers.

@@ -1,0 +1,5 @@
+//! The Talkpath server: everything that does I/O.
+
+pub mod agent;
+pub mod bridge;
+pub mod sip;

@@ -1,0 +1,3 @@
+//! SIP: a core without I/O and the sockets around it.
+
+pub mod core;
