@@ -2,4 +2,6 @@
 
 pub mod agent;
 pub mod bridge;
+pub mod calls;
 pub mod sip;
+pub mod workers;
