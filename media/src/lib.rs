@@ -7,4 +7,6 @@
 //! it yields nothing, then sleep until `deadline()`.
 
 pub mod codec;
+pub mod dtmf;
+pub mod rtp;
 pub mod time;
