@@ -8,5 +8,8 @@
 
 pub mod blocks;
 pub mod codec;
+pub mod dtmf;
+pub mod leg;
 pub mod playout;
+pub mod rtp;
 pub mod time;
