@@ -2,4 +2,5 @@
 
 pub mod agent;
 pub mod bridge;
+pub mod config;
 pub mod sip;
