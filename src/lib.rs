@@ -3,5 +3,6 @@
 pub mod agent;
 pub mod bridge;
 pub mod calls;
+pub mod config;
 pub mod sip;
 pub mod workers;
