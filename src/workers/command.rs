@@ -1,6 +1,6 @@
 //! What the control plane tells a worker, and what a worker tells it.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use adapters::agent::{AgentCommand, CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
@@ -35,6 +35,8 @@ pub struct LegFormat {
     pub remote: SocketAddr,
     /// Where the peer wants its RTCP.
     pub remote_rtcp: SocketAddr,
+    /// Where its signalling comes from.
+    pub signalling: IpAddr,
     /// Codec and rate.
     pub audio: AudioFormat,
     /// Payload type of audio.
