@@ -4,3 +4,4 @@ pub mod agent;
 pub mod bridge;
 pub mod config;
 pub mod sip;
+pub mod telemetry;
