@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod bridge;
+pub mod cli;
 pub mod config;
 pub mod sip;
 pub mod telemetry;

@@ -189,8 +189,9 @@ fn connections(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
 }
 
 fn traffic(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error> {
-    type Read = fn(&WorkerMetrics, Kind) -> u64;
-    let by_kind: [(&str, &str, Read); 4] = [
+    type ReadKind = fn(&WorkerMetrics, Kind) -> u64;
+    type Read = fn(&WorkerMetrics) -> u64;
+    let by_kind: [(&str, &str, ReadKind); 4] = [
         ("talkpath_packets_in", "Packets and messages that came", |w, k| w.received_total(k).0),
         ("talkpath_received_bytes", "Bytes of those that came", |w, k| w.received_total(k).1),
         ("talkpath_packets_out", "Packets and messages that left", |w, k| w.sent_total(k).0),
@@ -212,7 +213,7 @@ fn traffic(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Erro
         })
     });
     out.counters("talkpath_drops", "Packets and messages dropped, by reason", drops)?;
-    let single: [(&str, &str, fn(&WorkerMetrics) -> u64); 4] = [
+    let single: [(&str, &str, Read); 4] = [
         ("talkpath_rtp_lost", "RTP packets that never came", |w| w.lost.get()),
         ("talkpath_underruns", "Times an agent fell silent in mid-utterance", |w| {
             w.underruns.get()
