@@ -3,6 +3,9 @@
 pub mod agent;
 pub mod bridge;
 pub mod calls;
+pub mod cli;
 pub mod config;
+pub mod http;
 pub mod sip;
+pub mod telemetry;
 pub mod workers;

@@ -103,6 +103,8 @@ pub struct LimitsConfig {
     pub ring: Duration,
     /// Longest call; a route may set less.
     pub max_duration: Duration,
+    /// Longest time without a packet from the peer before the call ends; never if absent.
+    pub media_timeout: Option<Duration>,
 }
 
 /// Default of `http.listen`.
@@ -123,6 +125,8 @@ const CALLS_PER_SECOND: u32 = 1000;
 const RING: Duration = Duration::from_secs(60);
 /// Default of `limits.max_duration_s`: four hours.
 const MAX_DURATION: Duration = Duration::from_secs(4 * 3600);
+/// Default of `limits.media_timeout_s`.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest of `max_duration_s`: a day.
 pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
 
@@ -270,6 +274,8 @@ pub(super) fn limits(section: Section<'_>, rtp: &RtpConfig) -> LimitsConfig {
         max_duration: section
             .seconds("max_duration_s", 1..=MAX_DURATION_S_MAX)
             .unwrap_or(MAX_DURATION),
+        media_timeout: Some(section.seconds("media_timeout_s", 0..=3_600).unwrap_or(MEDIA_TIMEOUT))
+            .filter(|timeout| !timeout.is_zero()),
     };
     section.finish();
     limits

@@ -252,6 +252,12 @@ impl AgentUrl {
         let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
         Ok(Self { tls, host: host.to_owned(), port, authority, path_and_query })
     }
+
+    /// The whole URL, query and all: for dialling, not for showing.
+    pub fn expose(&self) -> String {
+        let scheme = if self.tls { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.authority, self.path_and_query)
+    }
 }
 
 impl fmt::Display for AgentUrl {
@@ -382,6 +388,7 @@ mod tests {
         assert_eq!((url.host.as_str(), url.port), ("agent.example.com", 443));
         assert_eq!(url.path_and_query, "/call?token=hunter2");
         assert_eq!(url.to_string(), "wss://agent.example.com/call");
+        assert_eq!(url.expose(), "wss://agent.example.com/call?token=hunter2");
         assert!(!format!("{url:?}").contains("hunter2"));
         let url = AgentUrl::parse("ws://[::1]:8765").unwrap();
         assert_eq!(

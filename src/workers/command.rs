@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use adapters::agent::{AgentCommand, CallState, DialectSpec, EndedBy, StreamInfo};
+use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
-use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
+use super::report::LegReport;
+use crate::agent::session::Loss;
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
 
@@ -123,10 +124,12 @@ pub enum Command {
         /// The agent.
         link: AgentLink,
     },
-    /// The agent is gone for now; the peer hears comfort noise.
+    /// The agent is gone for now; the peer hears what is queued, then noise.
     Comfort {
         /// The call.
         call: CallKey,
+        /// Says the noise.
+        noise: Builtin,
     },
     /// The call's state changed.
     State {
@@ -134,15 +137,6 @@ pub enum Command {
         call: CallKey,
         /// What it is now.
         state: CallState,
-    },
-    /// Tell the agent how its transfer or other request fared.
-    Tell {
-        /// The call.
-        call: CallKey,
-        /// Stable word.
-        code: &'static str,
-        /// For a person.
-        message: String,
     },
     /// A digit came by signalling (SIP INFO).
     Digit {
@@ -178,15 +172,20 @@ pub struct Event {
 /// What happened to a call's media.
 #[derive(Debug)]
 pub enum EventKind {
-    /// The agent asked for something that media cannot do.
-    Command(AgentCommand),
-    /// The agent's connection ended; `code` is the close code if it was clean.
-    AgentClosed {
-        /// RFC 6455 7.4, absent when the connection broke.
-        code: Option<u16>,
+    /// The agent answers.
+    AgentAnswer,
+    /// The agent refuses.
+    AgentReject {
+        /// Why, in its own words.
+        cause: Option<String>,
     },
-    /// The agent hung up and everything it had queued has been played.
-    HungUp,
+    /// The agent hung up, and what it had queued has been played if it wanted that.
+    AgentHungUp {
+        /// Why, in its own words.
+        cause: Option<String>,
+    },
+    /// The agent is gone.
+    AgentLost(Loss),
     /// A message or file that ends its call has been played.
     Played,
     /// No packet came from the peer for too long.
@@ -199,13 +198,11 @@ pub enum EventKind {
 #[derive(Clone, Debug, Default)]
 pub struct MediaReport {
     /// The peer's leg.
-    pub leg: LegSnapshot,
-    /// Datagrams from elsewhere or of an unknown kind, ignored.
+    pub leg: LegReport,
+    /// Datagrams from elsewhere, ignored.
     pub foreign: u64,
     /// Frames the agent was too slow for.
     pub agent_skipped: u64,
     /// Times that the agent had nothing to play in mid-utterance.
     pub underruns: u64,
-    /// What a recording built-in heard and said, if it kept it.
-    pub recording: Option<super::builtin::Recording>,
 }

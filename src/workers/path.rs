@@ -4,7 +4,6 @@
 //! every ptime one packet, at deadlines that do not drift, with silence where there is nothing to be
 //! said. Nothing here allocates while frames flow.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
@@ -15,7 +14,7 @@ use media::time::MonoTime;
 
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
-use super::context::{Context, HEADROOM_BYTES, PACKET_BYTES};
+use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
 use super::rtp_agent::RtpAgent;
 use super::socket_agent::SocketAgent;
@@ -275,20 +274,10 @@ impl MediaPath {
             return;
         }
         let Some(leg) = self.peer.leg() else { return };
-        if !leg.passes(heard.arrival.ext_seq) {
-            // Out of order: what is older than the newest sent is of no use to the ear; what is
-            // newer passes, and the gap stays visible in media time.
-            let mut newer = false;
-            let frame = Frame {
-                ext_seq: heard.arrival.ext_seq,
-                ext_ts: heard.arrival.ext_ts,
-                marker: heard.marker,
-                payload: &[],
-            };
-            leg.reorder(ctx.now, frame, |_| newer = true);
-            if heard.arrival.gap == 0 && !newer {
-                return;
-            }
+        // What is older than what was sent last is of no use to the ear; a gap stays visible in
+        // media time.
+        if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {
+            return;
         }
         let samples = heard.len / leg.config().audio.codec.sample_bytes();
         if let Some(expected) = self.echo_ts {
@@ -466,7 +455,7 @@ impl MediaPath {
         let Some(leg) = self.peer.leg_ref() else {
             return Quality { loss: 0.0, jitter_ms: 0.0, buffer_ms: 0, mos: 0.0, round_trip_ms: None };
         };
-        let stats = super::report::leg_snapshot(leg);
+        let stats = super::report::leg_report(leg);
         Quality {
             loss: stats.loss,
             jitter_ms: stats.jitter_ms,
@@ -479,7 +468,7 @@ impl MediaPath {
     /// How the media fared.
     fn report(&self) -> MediaReport {
         MediaReport {
-            leg: self.peer.leg_ref().map(super::report::leg_snapshot).unwrap_or_default(),
+            leg: self.peer.leg_ref().map(super::report::leg_report).unwrap_or_default(),
             foreign: self.peer.foreign(),
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
@@ -493,6 +482,3 @@ impl MediaPath {
         }
     }
 }
-
-/// Shares the comfort noise of a codec between calls.
-pub(super) type Sound = Arc<[u8]>;
