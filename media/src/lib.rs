@@ -8,5 +8,10 @@
 
 pub mod codec;
 pub mod dtmf;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod ring;
+pub mod rtcp;
 pub mod rtp;
+pub mod stats;
 pub mod time;
