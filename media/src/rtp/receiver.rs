@@ -368,7 +368,7 @@ impl Receiver {
         self.expected_prior = expected;
         self.received_prior = self.received;
         let lost_now = expected_now.saturating_sub(received_now);
-        let fraction = if expected_now == 0 { 0 } else { lost_now * 256 / expected_now };
+        let fraction = (lost_now * 256).checked_div(expected_now).unwrap_or(0);
         Some(ReceptionReport {
             ssrc: self.ssrc,
             fraction_lost: u8::try_from(fraction).unwrap_or(u8::MAX),
