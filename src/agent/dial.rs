@@ -66,6 +66,9 @@ pub enum DialError {
     /// The token could not be signed.
     #[error("token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
+    /// The agent took too long.
+    #[error("the agent took too long")]
+    Timeout,
     /// The socket could not be taken back from the HTTP client.
     #[error("the socket was lost after the handshake")]
     Lost,

@@ -111,7 +111,12 @@ impl Context {
     /// Where a stream of ours starts.
     pub(super) fn stream_start(&mut self) -> StreamStart {
         let random = self.random.next_u64();
-        StreamStart { ssrc: self.random.next_u32(), seq: random as u16, ts: (random >> 32) as u32 }
+        StreamStart {
+            ssrc: self.random.next_u32(),
+            seq: random as u16,
+            ts: (random >> 32) as u32,
+            seed: self.random.next_u64(),
+        }
     }
 
     /// The part of the context that sending a frame to an agent takes.

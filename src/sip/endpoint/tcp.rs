@@ -52,6 +52,10 @@ pub enum TcpEvent {
     Closed {
         /// The connection.
         connection: u64,
+        /// Our end; unspecified if it was never open.
+        local: SocketAddr,
+        /// Its far end.
+        peer: SocketAddr,
     },
 }
 
