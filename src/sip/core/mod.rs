@@ -1,5 +1,7 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
 
+#[doc(hidden)]
+pub mod fuzz;
 pub mod headers;
 pub mod lex;
 pub mod message;
