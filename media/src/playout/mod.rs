@@ -21,6 +21,8 @@
 //! one sample on the wire) is not counted before it is queued.
 
 mod config;
+#[doc(hidden)]
+pub mod fuzz;
 mod ledger;
 mod report;
 mod utterance;
