@@ -4,5 +4,6 @@ pub mod agent;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod keys;
 pub mod sip;
 pub mod telemetry;
