@@ -47,6 +47,8 @@ pub enum AgentCommand {
         kind: String,
         /// Number or SIP URI.
         destination: String,
+        /// Further wishes by name, such as a time-out.
+        options: Vec<(String, String)>,
     },
     /// End the call.
     Hangup {
@@ -229,7 +231,12 @@ pub enum AgentEvent<'a> {
     /// First of all.
     Start(&'a StreamInfo),
     /// What holds after `configure`.
-    Configured(&'a StreamInfo),
+    Configured {
+        /// Formats and framing from now on.
+        info: &'a StreamInfo,
+        /// The event groups that will be sent.
+        wants: &'a [&'static str],
+    },
     /// The state changed.
     State(CallState),
     /// A mark came due.
@@ -271,6 +278,13 @@ pub enum AgentEvent<'a> {
         state: &'a str,
         /// Why, if it failed.
         cause: Option<&'a str>,
+    },
+    /// The caller began or stopped to speak.
+    Speech {
+        /// True if the caller began.
+        started: bool,
+        /// When, in milliseconds since `start`.
+        at_ms: u64,
     },
     /// The agent had nothing to play in mid-utterance.
     Underrun {
