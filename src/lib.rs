@@ -3,9 +3,11 @@
 pub mod agent;
 pub mod bridge;
 pub mod calls;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod http;
+pub mod keys;
 pub mod sip;
 pub mod telemetry;
 pub mod workers;
