@@ -9,4 +9,5 @@
 pub mod blocks;
 pub mod codec;
 pub mod playout;
+pub mod resample;
 pub mod time;
