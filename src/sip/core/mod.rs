@@ -1,1 +1,3 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
+
+pub mod transaction;
