@@ -1,0 +1,209 @@
+//! Messages out of a byte stream (RFC 3261 section 18.3, RFC 5626 section 3.5.1).
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::headers::{HeaderName, number_of};
+use super::lex;
+use super::message::{MESSAGE_BYTES_MAX, Message, ParseError};
+
+/// The longest header, in octets: what must arrive before the size of a message is known.
+pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// Something that a stream carried.
+#[derive(Debug, Clone)]
+pub enum StreamItem {
+    /// A message. It may still have a [`Message::fault`].
+    Message(Message),
+    /// A message whose end was found but that cannot be read; the stream goes on after it.
+    Malformed(ParseError),
+    /// CR LF CR LF between messages: answer with CR LF.
+    Ping,
+    /// CR LF between messages: the answer to our ping, or the first half of a ping. It needs
+    /// nothing.
+    Pong,
+}
+
+/// Why a stream cannot be read any further; the connection must be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum StreamError {
+    /// The header did not end within [`HEAD_BYTES_MAX`] octets.
+    #[error("the header is too long")]
+    HeadTooLong,
+    /// Header and body together exceed [`MESSAGE_BYTES_MAX`].
+    #[error("the message is too large")]
+    TooLarge,
+    /// There is no Content-Length, which streams require.
+    #[error("Content-Length is missing")]
+    NoContentLength,
+    /// Content-Length is no number or stands twice with different values.
+    #[error("Content-Length is malformed")]
+    ContentLength,
+}
+
+/// Cuts a byte stream into messages. Bytes go in as they arrive; items come out in order.
+///
+/// The buffer holds at most one message more than what was pushed since the last drain, so callers
+/// drain after each push and read a bounded amount at a time.
+#[derive(Debug, Default)]
+pub struct StreamDecoder {
+    buffer: Vec<u8>,
+    /// Octets of `buffer` that were handed out.
+    consumed: usize,
+    /// Octets after `consumed` that hold no end of the header.
+    scanned: usize,
+    /// The size of the message at `consumed`, once its header has arrived.
+    total: Option<usize>,
+    /// Whether the last octets were one CR LF between messages.
+    half_ping: bool,
+    failed: Option<StreamError>,
+}
+
+impl StreamDecoder {
+    /// A decoder at the beginning of a stream.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes octets from the stream.
+    pub fn push(&mut self, octets: &[u8]) {
+        if self.failed.is_some() {
+            return;
+        }
+        if self.consumed > 0 {
+            self.buffer.drain(..self.consumed);
+            self.consumed = 0;
+        }
+        self.buffer.extend_from_slice(octets);
+    }
+
+    /// How many octets wait for the rest of their message.
+    pub fn buffered_bytes(&self) -> usize {
+        self.buffer.len() - self.consumed
+    }
+
+    /// The next item, `None` when more octets are needed.
+    ///
+    /// # Errors
+    /// Why the stream cannot be read any further; every later call says the same.
+    #[expect(clippy::should_implement_trait, reason = "fallible, and continues after None")]
+    pub fn next(&mut self) -> Result<Option<StreamItem>, StreamError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let item = self.item();
+        if let Err(error) = item {
+            self.failed = Some(error);
+            self.buffer = Vec::new();
+            self.consumed = 0;
+        }
+        item
+    }
+
+    fn item(&mut self) -> Result<Option<StreamItem>, StreamError> {
+        while self.buffer.get(self.consumed) == Some(&b'\n') {
+            self.take(1);
+        }
+        let Some(pending) = self.buffer.get(self.consumed..) else { return Ok(None) };
+        match pending {
+            [b'\r', b'\n', ..] => {
+                self.take(2);
+                self.half_ping = !self.half_ping;
+                let item = if self.half_ping { StreamItem::Pong } else { StreamItem::Ping };
+                return Ok(Some(item));
+            }
+            [] | [b'\r'] => return Ok(None),
+            _ => self.half_ping = false,
+        }
+        let total = match self.total {
+            Some(total) => total,
+            None => {
+                let Some(total) = total(pending, self.scanned)? else {
+                    self.scanned = pending.len();
+                    return Ok(None);
+                };
+                *self.total.insert(total)
+            }
+        };
+        let Some(octets) = pending.get(..total) else { return Ok(None) };
+        // A copy of its own, so that a message that is kept does not keep the buffer of others.
+        let octets = Bytes::copy_from_slice(octets);
+        self.take(total);
+        Ok(Some(match Message::parse(octets) {
+            Ok(message) => StreamItem::Message(message),
+            Err(error) => StreamItem::Malformed(error),
+        }))
+    }
+
+    fn take(&mut self, count: usize) {
+        self.consumed += count;
+        self.scanned = 0;
+        self.total = None;
+    }
+}
+
+/// The size of the message that `pending` begins with, when its header has arrived. The first
+/// `scanned` octets were searched before.
+fn total(pending: &[u8], scanned: usize) -> Result<Option<usize>, StreamError> {
+    let head = match head_end(pending, scanned) {
+        Some(head) if head <= HEAD_BYTES_MAX => head,
+        None if pending.len() <= HEAD_BYTES_MAX => return Ok(None),
+        _ => return Err(StreamError::HeadTooLong),
+    };
+    let length = content_length(pending.get(..head).unwrap_or_default())?;
+    let total = head.saturating_add(length);
+    if total > MESSAGE_BYTES_MAX { Err(StreamError::TooLarge) } else { Ok(Some(total)) }
+}
+
+/// Where the empty line after the header ends, when the first `scanned` octets do not hold it.
+fn head_end(octets: &[u8], scanned: usize) -> Option<usize> {
+    let from = scanned.saturating_sub(3);
+    let tail = octets.get(from..)?;
+    tail.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').find_map(|(at, _)| {
+        let end = from + at + 1;
+        match octets.get(end..)? {
+            [b'\n', ..] => Some(end + 1),
+            [b'\r', b'\n', ..] => Some(end + 2),
+            _ => None,
+        }
+    })
+}
+
+/// Content-Length of a header, which streams require (RFC 3261 section 20.14).
+fn content_length(head: &[u8]) -> Result<usize, StreamError> {
+    let wanted = HeaderName::ContentLength.table_number();
+    let mut length = None;
+    let mut lines = head.split(|&byte| byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
+        let Ok(name) = str::from_utf8(name.trim_ascii_end()) else { continue };
+        if number_of(name) != wanted {
+            continue;
+        }
+        let mut value = value.get(1..).unwrap_or_default().trim_ascii();
+        // Folded: the number may stand on the next line, but not on both.
+        while let Some(&more) =
+            lines.peek().filter(|next| next.starts_with(b" ") || next.starts_with(b"\t"))
+        {
+            let more = more.trim_ascii();
+            if !value.is_empty() && !more.is_empty() {
+                return Err(StreamError::ContentLength);
+            }
+            if value.is_empty() {
+                value = more;
+            }
+            lines.next();
+        }
+        let value = str::from_utf8(value).map_err(|_| StreamError::ContentLength)?;
+        let value = match lex::number(value, u64::MAX) {
+            Ok(value) => usize::try_from(value).unwrap_or(usize::MAX),
+            Err(_) => return Err(StreamError::ContentLength),
+        };
+        if length.is_some_and(|other| other != value) {
+            return Err(StreamError::ContentLength);
+        }
+        length = Some(value);
+    }
+    length.ok_or(StreamError::NoContentLength)
+}
