@@ -1,5 +1,7 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
 
+pub mod dialog;
+pub mod endpoint;
 pub mod headers;
 pub mod lex;
 pub mod message;

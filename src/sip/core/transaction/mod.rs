@@ -76,29 +76,31 @@ impl Effects {
 
 /// The two deadlines a transaction can have: its next retransmission and its end.
 #[derive(Clone, Copy, Debug)]
-struct Clock {
-    resend_at: MonoTime,
-    interval: Duration,
-    expire_at: MonoTime,
+pub(super) struct Clock {
+    pub(super) resend_at: MonoTime,
+    pub(super) interval: Duration,
+    pub(super) expire_at: MonoTime,
 }
 
 impl Clock {
-    const IDLE: Self =
+    pub(super) const IDLE: Self =
         Self { resend_at: MonoTime::MAX, interval: Duration::ZERO, expire_at: MonoTime::MAX };
 
     /// Retransmits after `interval` unless the transport is reliable.
-    fn resend_after(&mut self, now: MonoTime, interval: Duration, reliable: bool) {
+    pub(super) fn resend_after(&mut self, now: MonoTime, interval: Duration, reliable: bool) {
         self.interval = interval;
         self.resend_at = if reliable { MonoTime::MAX } else { now + interval };
     }
 
-    /// Sets the next retransmission to `interval` after the one that is due; never in the past.
-    fn resend_again(&mut self, now: MonoTime, interval: Duration) {
+    /// Sets the next retransmission to `interval` after the one that is due, or after `now` if the
+    /// caller is so late that several would follow each other at once.
+    pub(super) fn resend_again(&mut self, now: MonoTime, interval: Duration) {
         self.interval = interval;
-        self.resend_at = (self.resend_at + interval).max(now);
+        let next = self.resend_at + interval;
+        self.resend_at = if next > now { next } else { now + interval };
     }
 
-    fn deadline(&self) -> MonoTime {
+    pub(super) fn deadline(&self) -> MonoTime {
         self.resend_at.min(self.expire_at)
     }
 }
