@@ -6,7 +6,7 @@ use media::time::MonoTime;
 
 /// A bucket of one second's calls that fills evenly.
 #[derive(Debug)]
-pub struct Rate {
+pub(super) struct Rate {
     per_second: u32,
     /// When the bucket would be full again.
     full_at: MonoTime,
@@ -14,12 +14,12 @@ pub struct Rate {
 
 impl Rate {
     /// At most `per_second` calls a second; zero is one.
-    pub fn new(per_second: u32) -> Self {
+    pub(super) fn new(per_second: u32) -> Self {
         Self { per_second: per_second.max(1), full_at: MonoTime::ZERO }
     }
 
     /// Takes one; false if there is none.
-    pub fn take(&mut self, now: MonoTime) -> bool {
+    pub(super) fn take(&mut self, now: MonoTime) -> bool {
         let cost = Duration::from_secs(1) / self.per_second;
         let full_at = self.full_at.max(now) + cost;
         let allowed = full_at.since(now) <= Duration::from_secs(1);

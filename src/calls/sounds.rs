@@ -24,7 +24,7 @@ enum Key {
 
 /// Sounds, coded.
 #[derive(Debug, Default)]
-pub struct Sounds(HashMap<(Key, AudioFormat), Arc<[u8]>>);
+pub(super) struct Sounds(HashMap<(Key, AudioFormat), Arc<[u8]>>);
 
 impl Sounds {
     /// A WAV file.
@@ -32,7 +32,7 @@ impl Sounds {
     /// # Errors
     ///
     /// As [`audio::load`].
-    pub fn file(&mut self, path: &Path, format: AudioFormat) -> Result<Arc<[u8]>, AudioError> {
+    pub(super) fn file(&mut self, path: &Path, format: AudioFormat) -> Result<Arc<[u8]>, AudioError> {
         let key = (Key::File(path.to_owned()), format);
         if let Some(sound) = self.0.get(&key) {
             return Ok(Arc::clone(sound));
@@ -43,12 +43,12 @@ impl Sounds {
     }
 
     /// A tone.
-    pub fn tone(&mut self, frequency_hz: u32, format: AudioFormat) -> Arc<[u8]> {
+    pub(super) fn tone(&mut self, frequency_hz: u32, format: AudioFormat) -> Arc<[u8]> {
         self.made((Key::Tone(frequency_hz), format), || audio::tone(frequency_hz, format))
     }
 
     /// Comfort noise: what a caller hears while an agent is sought, instead of a dead line.
-    pub fn noise(&mut self, format: AudioFormat) -> Arc<[u8]> {
+    pub(super) fn noise(&mut self, format: AudioFormat) -> Arc<[u8]> {
         self.made((Key::Noise, format), || {
             let mut rng = fastrand::Rng::with_seed(u64::from(format.rate_hz));
             let samples: Vec<i16> = (0..format.rate_hz * NOISE_S)

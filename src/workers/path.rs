@@ -69,7 +69,10 @@ pub(super) struct MediaPath {
     starved_at: Option<MonoTime>,
     pub(super) underruns: u64,
     pub(super) agent_skipped: u64,
+    /// The control plane was told that the peer is silent.
     told_timeout: bool,
+    /// It was told that the agent's sound is over.
+    told_over: bool,
 }
 
 impl MediaPath {
@@ -93,6 +96,7 @@ impl MediaPath {
             underruns: 0,
             agent_skipped: 0,
             told_timeout: false,
+            told_over: false,
         }
     }
 
@@ -138,6 +142,7 @@ impl MediaPath {
         });
         if changed {
             self.playout.release(&mut ctx.blocks);
+            self.follow_peer();
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
@@ -154,6 +159,7 @@ impl MediaPath {
         self.detach(ctx);
         self.noise = None;
         self.starved_at = None;
+        self.told_over = false;
         let Some(format) = self.peer_format() else { return };
         let attached = match link {
             AgentLink::Builtin(builtin) => Ok(Agent::Builtin(builtin)),
@@ -374,11 +380,10 @@ impl MediaPath {
         let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
         let silence = format.audio.codec.silence();
         let mut played = false;
+        let mut over = false;
         match &mut self.agent {
             Agent::Builtin(builtin) => {
-                if !builtin.next_frame(payload, silence) && builtin.hangs_up() {
-                    ctx.tell_once(self.key, EventKind::Played, &mut self.told_timeout);
-                }
+                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
             }
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
                 match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
@@ -404,6 +409,9 @@ impl MediaPath {
         match self.peer.send(out) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
+        }
+        if over {
+            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }
         self.note_underrun(ctx, played);
     }

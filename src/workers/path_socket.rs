@@ -106,7 +106,7 @@ impl MediaPath {
                     }
                 }
                 Message::Ping(payload) => {
-                    let mask = socket.line.mask(&mut ctx.masks);
+                    let mask = socket.line.masked.then(|| ctx.masks.next_key());
                     let pong = ControlFrame::pong(payload, mask);
                     socket.line.write(Class::Control, pong.as_bytes());
                     socket.line.watch(&ctx.poller);
@@ -298,6 +298,20 @@ impl MediaPath {
         }
         if let Err(error) = leg.send_digits(digits, Some(duration_ms), Some(gap_ms)) {
             socket.session.failed(error.to_string());
+        }
+    }
+
+    /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
+    pub(super) fn follow_peer(&mut self) {
+        let Some(peer) = self.peer_format() else { return };
+        match &mut self.agent {
+            Agent::Socket(socket) => {
+                let info = socket.session.info();
+                let (to, from) = (info.to_agent, info.from_agent);
+                socket.reformat(peer, to, from);
+            }
+            Agent::Rtp(agent) => agent.reformat(peer),
+            Agent::None | Agent::Builtin(_) => {}
         }
     }
 

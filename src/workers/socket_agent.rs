@@ -53,7 +53,7 @@ pub(super) struct Line {
     pub(super) io: SocketIo,
     pub(super) reader: Reader,
     out: OutQueue,
-    masked: bool,
+    pub(super) masked: bool,
     token: u64,
     /// Nothing more is read or written.
     pub(super) closed: bool,

@@ -133,7 +133,7 @@ impl Control {
         if uri.scheme != Scheme::Sip {
             return Err(field("to", "only sip: URIs are called".to_owned()));
         }
-        let address = uri.host.address().ok_or_else(|| {
+        let address = uri.host.and_then(|host| host.address()).ok_or_else(|| {
             field("to", "the host is no address; names are not looked up".to_owned())
         })?;
         let peer = SocketAddr::new(address, uri.port.unwrap_or(SIP_PORT));

@@ -161,12 +161,12 @@ impl Control {
         let Some(offer) = offer else {
             let sdp = offer_answer::build_offer(&call.media);
             call.delayed_offer = true;
-            let accepted = self.endpoint.accept_reinvite(now(), dialog, &sdp, &[]);
+            let accepted = self.endpoint.accept_reinvite(now(), dialog, &sdp);
             return log_refused(accepted.err());
         };
         match offer_answer::answer(offer, &call.media) {
             Ok(answer) => {
-                let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp, &[]);
+                let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp);
                 log_refused(accepted.err());
                 self.settle(key, &answer.selected);
             }

@@ -189,11 +189,11 @@ impl Endpoint {
         server: Handle,
         status: u16,
         reason: &str,
-        finish: impl FnOnce(
+        finish: impl for<'a> FnOnce(
             &Self,
-            crate::sip::core::ResponseBuilder,
-            &Message,
-        ) -> crate::sip::core::ResponseBuilder,
+            crate::sip::core::ResponseBuilder<'a>,
+            &'a Message,
+        ) -> crate::sip::core::ResponseBuilder<'a>,
     ) -> Result<bytes::Bytes, CommandError> {
         let txn = self.servers.get(server).ok_or(CommandError::State)?;
         let request = txn.request.as_ref().ok_or(CommandError::State)?;
