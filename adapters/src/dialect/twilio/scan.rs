@@ -101,7 +101,8 @@ impl<'m> Scanner<'m> {
         self.at += plain.count() * STEP_BYTES;
         self.at += self.rest().iter().position(|byte| is_special(*byte))?;
         let text = start..self.at;
-        self.take(b'"')?;
+        // Not `take`: white space would be part of the text.
+        (self.message.get(self.at) == Some(&b'"')).then(|| self.at += 1)?;
         Some(text)
     }
 
