@@ -297,6 +297,43 @@ fn the_account_survives_a_change_of_format() {
     assert_eq!((cleared.utterances[0].samples, cleared.utterances[0].complete), (1440, false));
 }
 
+/// A new ptime does not disturb what is queued, and what has become less than a frame by it is
+/// played in the end.
+#[test]
+fn the_queue_survives_a_change_of_ptime() {
+    let mut rig = Rig::new(8000);
+    rig.playout.utterance("a".to_owned()).unwrap();
+    rig.push(200);
+    rig.playout.utterance("b".to_owned()).unwrap();
+    rig.push(280);
+    assert_eq!(rig.tick(), Some(160));
+    let longer = PlayoutConfig::new(AudioFormat::PCMU, 60, 24_000);
+    rig.playout.reconfigure(longer).unwrap();
+    let mut out = [0; 480];
+    let mut take = |rig: &mut Rig, ms| {
+        rig.now += Duration::from_millis(ms);
+        rig.playout.pop(rig.now, &mut rig.pool, &mut out)
+    };
+    // 40 samples end at the next utterance; 280 wait for more, from now on.
+    let frame = |fill_bytes| Popped::Frame { fill_bytes, talkspurt_start: false };
+    assert_eq!(take(&mut rig, 0), frame(440));
+    assert_eq!(take(&mut rig, 39), Popped::Empty);
+    rig.playout.reconfigure(PlayoutConfig { frame_bytes: 160, ..longer }).unwrap();
+    assert_eq!(
+        take(&mut rig, 0),
+        Popped::Frame { fill_bytes: 0, talkspurt_start: true },
+        "a shorter frame is there at once"
+    );
+    rig.playout.reconfigure(longer).unwrap();
+    assert_eq!(take(&mut rig, 39), Popped::Empty);
+    assert_eq!(take(&mut rig, 1), Popped::Frame { fill_bytes: 360, talkspurt_start: true });
+    let cleared = rig.clear();
+    assert_eq!(cleared.samples, 480 * 3);
+    let told: Vec<(u64, bool)> =
+        cleared.utterances.iter().map(|one| (one.samples, one.complete)).collect();
+    assert_eq!(told, [(600, true), (840, true)]);
+}
+
 /// The account does not drift: after 30 days at a ratio that does not divide it is still the exact
 /// quotient.
 #[test]
