@@ -23,7 +23,7 @@ fn dialect(name: &str) -> Option<&'static DialectSpec> {
     if name == wire::SPEC.name {
         return Some(&wire::SPEC);
     }
-    None
+    adapters::dialect::find(name)
 }
 
 impl Control {
