@@ -8,6 +8,7 @@
 
 pub mod blocks;
 pub mod codec;
+pub mod convert;
 pub mod playout;
 pub mod resample;
 pub mod time;
