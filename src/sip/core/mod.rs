@@ -2,6 +2,8 @@
 
 pub mod dialog;
 pub mod endpoint;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod headers;
 pub mod lex;
 pub mod message;

@@ -31,10 +31,10 @@ pub(super) fn refusal(
 }
 
 /// Adds headers of the user to a response.
-pub(super) fn with_headers(
-    mut response: ResponseBuilder,
+pub(super) fn with_headers<'a>(
+    mut response: ResponseBuilder<'a>,
     headers: &[Header<'_>],
-) -> ResponseBuilder {
+) -> ResponseBuilder<'a> {
     for (name, value) in headers {
         response = response.header(name, value);
     }
@@ -60,14 +60,14 @@ impl Endpoint {
     }
 
     /// Begins a response.
-    pub(super) fn response(
+    pub(super) fn response<'a>(
         &self,
-        request: &Message,
+        request: &'a Message,
         reply: Reply,
         status: u16,
-        reason: &str,
+        reason: &'a str,
         tag: u64,
-    ) -> ResponseBuilder {
+    ) -> ResponseBuilder<'a> {
         let mut response = ResponseBuilder::new(request, status, reason).source(reply.source);
         if status != 100 {
             response = response.to_tag(&tag_text(tag));
@@ -160,7 +160,7 @@ impl Endpoint {
         handle: Handle,
         status: u16,
         reason: &str,
-        finish: impl FnOnce(&Self, ResponseBuilder, &Message) -> ResponseBuilder,
+        finish: impl for<'a> FnOnce(&Self, ResponseBuilder<'a>, &'a Message) -> ResponseBuilder<'a>,
     ) {
         let Some(txn) = self.servers.get(handle) else { return };
         let Some(request) = txn.request.clone() else { return };
