@@ -94,7 +94,7 @@ impl Endpoint {
         match method {
             Method::Ack => {
                 let key = server_key(self, &request, &via, Method::Invite.as_str());
-                self.handle_ack(now, key, &request);
+                self.handle_ack(now, flow, key, &request);
             }
             Method::Cancel => {
                 let key = server_key(self, &request, &via, Method::Invite.as_str());
@@ -188,7 +188,7 @@ impl Endpoint {
     }
 
     /// An ACK: of a failure by its transaction, of a 2xx by its call.
-    fn handle_ack(&mut self, now: MonoTime, key: u128, ack: &Message) {
+    fn handle_ack(&mut self, now: MonoTime, flow: Flow, key: u128, ack: &Message) {
         if let Some(handle) = self.server_keys.get(&key).copied()
             && let Some(txn) = self.servers.get_mut(handle)
             && let ServerFsm::Invite(fsm) = &mut txn.fsm
@@ -199,7 +199,7 @@ impl Endpoint {
                 return;
             }
         }
-        self.acknowledged(now, ack);
+        self.acknowledged(now, flow, ack);
     }
 
     fn handle_cancel(&mut self, now: MonoTime, flow: Flow, key: u128, cancel: &Message) {

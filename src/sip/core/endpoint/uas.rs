@@ -19,6 +19,7 @@ use crate::sip::core::message::Message;
 use crate::sip::core::sdp::Sdp;
 use crate::sip::core::transaction::Clock;
 use crate::sip::core::validate::{Refusal, check_hops};
+use crate::sip::core::write::ResponseBuilder;
 
 /// What a body that cannot be used is refused with.
 pub(super) fn body_refusal(error: BodyError) -> Refusal {
@@ -194,6 +195,7 @@ impl Endpoint {
             crate::sip::core::ResponseBuilder<'a>,
             &'a Message,
         ) -> crate::sip::core::ResponseBuilder<'a>,
+        finish: impl for<'a> FnOnce(&Self, ResponseBuilder<'a>, &'a Message) -> ResponseBuilder<'a>,
     ) -> Result<bytes::Bytes, CommandError> {
         let txn = self.servers.get(server).ok_or(CommandError::State)?;
         let request = txn.request.as_ref().ok_or(CommandError::State)?;
@@ -254,7 +256,7 @@ impl Endpoint {
     }
 
     /// An ACK that no transaction took: that of a 2xx.
-    pub(super) fn acknowledged(&mut self, now: MonoTime, ack: &Message) {
+    pub(super) fn acknowledged(&mut self, now: MonoTime, flow: Flow, ack: &Message) {
         let found = self.call_of(ack);
         let number = ack.cseq().map(|cseq| cseq.number);
         let tag = ack.from().ok().and_then(|from| from.tag());
@@ -268,6 +270,7 @@ impl Endpoint {
             self.counters.stray_acks += 1;
             return;
         }
+        call.moved(flow, ack);
         let answer = sdp_of(ack).ok().flatten();
         self.settle_ack(now, handle, answer);
     }
@@ -323,3 +326,5 @@ impl Endpoint {
         if belongs { Ok(handle) } else { Err(NO_DIALOG) }
     }
 }
+
+
