@@ -126,7 +126,9 @@ pub fn number(text: &str, max: u64) -> Result<u64, Syntax> {
         if !byte.is_ascii_digit() {
             return Err(Syntax::Number);
         }
-        value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+        let digit = u64::from(byte - b'0');
+        value =
+            value.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(Syntax::Number)?;
     }
     if value > max { Err(Syntax::Number) } else { Ok(value) }
 }
@@ -221,4 +223,62 @@ pub(crate) fn quoted(text: &str) -> Result<(&str, &str), Syntax> {
         }
     }
     Err(Syntax::Quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists are cut at commas outside quotes and brackets only; empty elements are skipped.
+    #[test]
+    fn lists() {
+        let cases: [(&str, &[&str]); 8] = [
+            ("", &[]),
+            (" , ,", &[]),
+            ("a", &["a"]),
+            ("a, b\t,c", &["a", "b", "c"]),
+            (r#""a,b" <sip:c,d@e>;x="y,\",z", f"#, &[r#""a,b" <sip:c,d@e>;x="y,\",z""#, "f"]),
+            (r#""\\",b"#, &[r#""\\""#, "b"]),
+            ("\"open, b", &["\"open, b"]),
+            ("<open, b", &["<open, b"]),
+        ];
+        for (text, elements) in cases {
+            assert_eq!(split_list(text).collect::<Vec<_>>(), elements, "{text}");
+        }
+    }
+
+    /// Numbers are digits alone and within their range, however many leading zeros there are.
+    #[test]
+    fn numbers() {
+        assert_eq!(number("0068", 255), Ok(68));
+        assert_eq!(number(&"0".repeat(500), 0), Ok(0));
+        assert_eq!(number("18446744073709551615", u64::MAX), Ok(u64::MAX));
+        assert_eq!(number("18446744073709551616", u64::MAX), Err(Syntax::Number));
+        for text in ["", "-1", "+1", " 1", "1 ", "0x1", "256", "99999999999999999999999"] {
+            assert_eq!(number(text, 255), Err(Syntax::Number), "{text}");
+        }
+    }
+
+    /// The character classes are those of the grammar (RFC 3261 section 25.1).
+    #[test]
+    fn classes_follow_the_grammar() {
+        let token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~";
+        let word = format!("{token}()<>:\\\"/[]?{{}}");
+        for octet in 0..=255u8 {
+            let text = char::from(octet).to_string();
+            assert_eq!(is_token(&text), token.contains(&text), "{text:?}");
+            assert_eq!(is_call_id(&text), word.contains(&text) || text == "@", "{text:?}");
+        }
+        assert!(!is_token("") && !is_call_id(""));
+    }
+
+    /// A quoted string ends at the first quote that is not escaped.
+    #[test]
+    fn quoted_strings() {
+        assert_eq!(quoted(r#""a\"b" c"#), Ok((r#"a\"b"#, " c")));
+        assert_eq!(quoted(r#""\\""#), Ok((r"\\", "")));
+        for text in ["", "a", "\"", r#""a\""#, r#""\"#] {
+            assert_eq!(quoted(text), Err(Syntax::Quote), "{text}");
+        }
+    }
 }

@@ -34,6 +34,9 @@ pub(super) fn message(raw: Bytes) -> Result<Message, ParseError> {
 
     let (start_line, mut at) = line(text, 0).ok_or(ParseError::Truncated)?;
     let mut fault = None;
+    if !survey.complete {
+        note(&mut fault, Fault::HeaderEnd);
+    }
     let start = start(text, start_line, &mut fault)?;
     let mut fields: ArrayVec<Field, HEADERS_MAX> = ArrayVec::new();
     while let Some((span, next)) = line(text, at) {
@@ -73,6 +76,8 @@ struct Survey {
     body_start: usize,
     /// Whether a line continues the one before it.
     folded: bool,
+    /// Whether the empty line is there.
+    complete: bool,
 }
 
 /// Finds the end of the header; accepts LF for CRLF, refuses a CR that ends no line.
@@ -90,11 +95,16 @@ fn survey(raw: &[u8]) -> Result<Survey, ParseError> {
             }
             b'\n' => {
                 let (head_end, rest) = (at + 1, raw.get(at + 1..).unwrap_or_default());
+                let found = |body_start, folded, complete| Survey {
+                    head_end,
+                    body_start,
+                    folded,
+                    complete,
+                };
                 match rest {
-                    [b'\n', ..] => return Ok(Survey { head_end, body_start: at + 2, folded }),
-                    [b'\r', b'\n', ..] => {
-                        return Ok(Survey { head_end, body_start: at + 3, folded });
-                    }
+                    [b'\n', ..] => return Ok(found(at + 2, folded, true)),
+                    [b'\r', b'\n', ..] => return Ok(found(at + 3, folded, true)),
+                    [] => return Ok(found(head_end, folded, false)),
                     [b' ' | b'\t', ..] => folded = true,
                     _ => field_start = head_end,
                 }

@@ -1,5 +1,8 @@
 //! Messages out of a byte stream (RFC 3261 section 18.3, RFC 5626 section 3.5.1).
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -9,6 +12,9 @@ use super::message::{MESSAGE_BYTES_MAX, Message, ParseError};
 
 /// The longest header, in octets: what must arrive before the size of a message is known.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// The most memory that a stream between messages keeps, in octets.
+const IDLE_BYTES_MAX: usize = 8 * 1024;
 
 /// Something that a stream carried.
 #[derive(Debug, Clone)]
@@ -70,9 +76,10 @@ impl StreamDecoder {
         if self.failed.is_some() {
             return;
         }
-        if self.consumed > 0 {
-            self.buffer.drain(..self.consumed);
-            self.consumed = 0;
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
+        if self.buffer.is_empty() && self.buffer.capacity() > IDLE_BYTES_MAX {
+            self.buffer = Vec::new();
         }
         self.buffer.extend_from_slice(octets);
     }
@@ -129,10 +136,12 @@ impl StreamDecoder {
         // A copy of its own, so that a message that is kept does not keep the buffer of others.
         let octets = Bytes::copy_from_slice(octets);
         self.take(total);
-        Ok(Some(match Message::parse(octets) {
-            Ok(message) => StreamItem::Message(message),
-            Err(error) => StreamItem::Malformed(error),
-        }))
+        match Message::parse(octets) {
+            // Whoever reads the same octets must find the same end, or requests can be smuggled.
+            Ok(message) if message.bytes().len() != total => Err(StreamError::ContentLength),
+            Ok(message) => Ok(Some(StreamItem::Message(message))),
+            Err(error) => Ok(Some(StreamItem::Malformed(error))),
+        }
     }
 
     fn take(&mut self, count: usize) {

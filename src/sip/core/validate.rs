@@ -39,6 +39,7 @@ impl From<Fault> for Refusal {
             Fault::Version => Self::new(505, "Version Not Supported"),
             Fault::StartLine => Self::new(400, "Malformed Request-Line"),
             Fault::HeaderLine => Self::new(400, "Malformed Header Line"),
+            Fault::HeaderEnd => Self::new(400, "Missing Empty Line After Header"),
             Fault::ContentLength => Self::new(400, "Malformed Content-Length Header Field"),
             Fault::BodyShort => Self::new(400, "Body Shorter Than Content-Length"),
         }
