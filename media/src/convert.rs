@@ -1,16 +1,3 @@
-//! Temporary.
-#![allow(missing_docs)]
-use crate::codec::{AudioFormat, Codec};
-#[derive(Debug)]
-pub struct Converter { from: AudioFormat, to: AudioFormat }
-impl Converter {
-    pub fn new(from: AudioFormat, to: AudioFormat) -> Self { Self { from, to } }
-    pub fn is_identity(&self) -> bool { self.from == self.to }
-    pub fn max_output(&self, n: usize) -> usize { n / self.from.codec.sample_bytes() * self.to.codec.sample_bytes() * (self.to.rate_hz as usize) / (self.from.rate_hz as usize) + 64 }
-    pub fn reset(&mut self) {}
-    pub fn convert(&mut self, input: &[u8], out: &mut [u8]) -> usize {
-        if self.is_identity() { out[..input.len()].copy_from_slice(input); return input.len(); }
-        let _ = Codec::Pcmu; out[..input.len()].copy_from_slice(input); input.len()
 //! Conversion of a stream of payloads from one format to another.
 //!
 //! The way is chosen once, from the two formats, when a leg's formats are known: nothing for equal
@@ -24,13 +11,16 @@ use crate::codec::g711::Law;
 use crate::codec::{AudioFormat, Codec, l16};
 use crate::resample::{ResampleError, Resampler};
 use std::time::Duration;
+
 /// The largest payload that an agent may send at once (64 KiB): a buffer of
 /// [`Converter::max_output`] for so much takes the conversion of any message.
 ///
 /// The converter's own memory does not depend on it: long input is converted in pieces.
 pub const MAX_CONVERT_INPUT_BYTES: usize = 64 * 1024;
+
 /// Samples of input that are resampled at a time.
 const PIECE_SAMPLES: usize = 480;
+
 /// Converts one direction of one leg. Owned by one thread; a stream: when the rates differ, output
 /// depends on what was converted before.
 #[derive(Debug)]
@@ -39,6 +29,7 @@ pub struct Converter {
     to: AudioFormat,
     plan: Plan,
 }
+
 #[derive(Debug)]
 enum Plan {
     /// Equal formats.
@@ -56,12 +47,14 @@ enum Plan {
     /// Rates that nothing converts.
     Mute,
 }
+
 #[derive(Debug)]
 struct Resampling {
     resampler: Resampler,
     input: [i16; PIECE_SAMPLES],
     output: Box<[i16]>,
 }
+
 impl Converter {
     /// A converter with silence behind it.
     ///
@@ -70,6 +63,7 @@ impl Converter {
     pub fn new(from: AudioFormat, to: AudioFormat) -> Self {
         Self::try_new(from, to).unwrap_or(Self { from, to, plan: Plan::Mute })
     }
+
     /// A converter with silence behind it, for formats that were not checked before.
     ///
     /// # Errors
@@ -93,18 +87,22 @@ impl Converter {
         };
         Ok(Self { from, to, plan })
     }
+
     /// The format of the input.
     pub const fn from(&self) -> AudioFormat {
         self.from
     }
+
     /// The format of the output.
     pub const fn to(&self) -> AudioFormat {
         self.to
     }
+
     /// Whether output equals input byte for byte, so that callers may pass payloads on untouched.
     pub const fn is_identity(&self) -> bool {
         matches!(self.plan, Plan::Identity)
     }
+
     /// The most bytes that [`Self::convert`] writes for `input_bytes`, at any time.
     pub fn max_output(&self, input_bytes: usize) -> usize {
         let samples = input_bytes / self.from.codec.sample_bytes();
@@ -118,6 +116,7 @@ impl Converter {
             _ => samples.saturating_mul(self.to.codec.sample_bytes()),
         }
     }
+
     /// Converts all of `input` and writes what has become ready. Returns how many bytes.
     ///
     /// `out` must hold [`Self::max_output`] of the input's length: what does not fit is lost. Input
@@ -159,12 +158,14 @@ impl Converter {
             Plan::Mute => 0,
         }
     }
+
     /// Forgets the past: the next output is as of a new converter.
     pub fn reset(&mut self) {
         if let Plan::Resample(resampling) = &mut self.plan {
             resampling.resampler.reset();
         }
     }
+
     /// How much later a sound stands in the output than in the input, see [`Resampler::delay`]; zero
     /// if the rates are equal.
     pub fn delay(&self) -> Duration {
@@ -174,6 +175,7 @@ impl Converter {
         }
     }
 }
+
 impl Resampling {
     fn convert(&mut self, from: Codec, to: Codec, input: &[u8], out: &mut [u8]) -> usize {
         let mut written = 0;
@@ -197,6 +199,7 @@ impl Resampling {
         written
     }
 }
+
 /// The companding law of a codec that has one.
 const fn law(codec: Codec) -> Option<Law> {
     match codec {

@@ -190,11 +190,6 @@ impl Endpoint {
         server: Handle,
         status: u16,
         reason: &str,
-        finish: impl for<'a> FnOnce(
-            &Self,
-            crate::sip::core::ResponseBuilder<'a>,
-            &'a Message,
-        ) -> crate::sip::core::ResponseBuilder<'a>,
         finish: impl for<'a> FnOnce(&Self, ResponseBuilder<'a>, &'a Message) -> ResponseBuilder<'a>,
     ) -> Result<bytes::Bytes, CommandError> {
         let txn = self.servers.get(server).ok_or(CommandError::State)?;
@@ -326,5 +321,3 @@ impl Endpoint {
         if belongs { Ok(handle) } else { Err(NO_DIALOG) }
     }
 }
-
-
