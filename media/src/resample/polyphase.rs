@@ -6,12 +6,15 @@
 //! along the frames; then the L groups of output are woven together. Interpolation (M = 1),
 //! decimation (L = 1) and 3:2 are the same code.
 
-use super::prototype::Prototype;
+use super::prototype::{Prototype, TAPS_PER_PHASE};
 use crate::codec::simd::{Bank, Kernels, LINE_SAMPLES, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
 use std::time::Duration;
 
 /// The largest shift that a bank may need.
 const MAX_PRE_SHIFT: u32 = 3;
+
+/// The longest past that a line keeps: all taps of a line but one, rounded up.
+const MAX_HISTORY: usize = TAPS_PER_PHASE;
 
 #[derive(Debug)]
 pub(super) struct Polyphase {
@@ -70,7 +73,8 @@ impl Polyphase {
             let frames = self.load(&mut input);
             written += self.filter(frames, &mut out[written..]);
             for line in self.lines.chunks_exact_mut(LINE_SAMPLES) {
-                line.copy_within(frames..frames + self.history, 0);
+                // More than `history` is harmless, and a constant length needs no call.
+                line.copy_within(frames..frames + MAX_HISTORY, 0);
             }
         }
         self.pending[self.pending_len..][..input.len()].copy_from_slice(input);
@@ -135,6 +139,9 @@ fn bank(prototype: &Prototype, groups: usize, count: usize) -> Option<(usize, Ba
     // 32 taps of the lower rate, and for 3:2 what the offsets of the outputs in a frame add.
     let taps = (prototype.taps() + (count - 1) * (groups - 1)).div_ceil(groups * count);
     let taps = taps.next_multiple_of(2);
+    if taps > MAX_HISTORY {
+        return None;
+    }
     let mut raw = vec![];
     for group in 0..groups {
         for line in 0..count {

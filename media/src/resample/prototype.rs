@@ -9,7 +9,6 @@
 //! ripple below 3.4 kHz, or half as much delay again.
 
 /// Taps for each sample of the lower rate.
-#[cfg(test)]
 pub(super) const TAPS_PER_PHASE: usize = 32;
 /// Fraction bits of the tables; the taps of a whole filter sum up to about its factor.
 #[cfg(test)]
