@@ -9,7 +9,7 @@ use crate::agent::echo::Seen;
 use crate::error::Result;
 use crate::load::account::Tally;
 use crate::load::engine::{Heard, Times};
-use crate::load::meter::{Cost, STEAL_LIMIT_PCT};
+use crate::load::meter::{Cost, OTHERS_LIMIT_PCT, STEAL_LIMIT_PCT};
 use crate::rtp::Faults;
 use crate::sip::uac::Counters;
 
@@ -191,7 +191,8 @@ impl LoadReport {
         if let Some(agent) = &self.agent {
             table.row("agent", &serde_json::to_string(agent).unwrap_or_default());
         }
-        table.cost(cost, self.attempts);
+        table.per_call(cost);
+        table.noise(cost, self.attempts);
         let verdict = if self.clean() { "clean" } else { "NOT CLEAN" };
         table.row("verdict", verdict);
         table.text
@@ -242,21 +243,16 @@ impl Table {
         self.times("BYE to 200", Some(&setup.bye_to_200_us));
     }
 
-    /// CPU, memory, steal, drops.
-    pub(crate) fn cost(&mut self, cost: &Cost, attempts: u32) {
-        let threads: Vec<String> = cost
-            .server_threads
-            .iter()
-            .map(|thread| format!("{} {:.1}", thread.name, thread.cpu_pct))
-            .collect();
+    /// CPU and memory by call.
+    pub(crate) fn per_call(&mut self, cost: &Cost) {
         self.row(
             "server CPU",
             &format!(
-                "{:.2} % of a core, {:.1} % / 1000 calls, {:.2} µs a packet in+out  [{}]",
+                "{:.2} % of a core, {:.1} % / 1000 calls, {:.2} µs a packet in+out  {}",
                 cost.server_cpu_pct,
                 cost.server_cpu_pct_per_1000,
                 cost.server_us_per_packet,
-                threads.join(", ")
+                threads(cost)
             ),
         );
         self.row(
@@ -266,6 +262,10 @@ impl Table {
                 cost.rss_idle_kib, cost.rss_kib, cost.kib_per_call
             ),
         );
+    }
+
+    /// The generator's own CPU, drops, and what else the machine did.
+    pub(crate) fn noise(&mut self, cost: &Cost, attempts: u32) {
         self.row("generator CPU", &format!("{:.1} %", cost.generator_cpu_pct));
         let drops = &cost.drops;
         self.row(
@@ -275,19 +275,30 @@ impl Table {
                 drops.sockets, drops.receive_buffer, drops.send_buffer, drops.backlog
             ),
         );
-        let noise = if cost.quiet {
+        let verdict = if cost.quiet {
             "quiet".to_owned()
         } else {
-            format!("NOT QUIET: steal above {STEAL_LIMIT_PCT} %")
+            format!("NOT QUIET (limits: steal {STEAL_LIMIT_PCT} %, others {OTHERS_LIMIT_PCT} %)")
         };
         self.row(
             "host",
             &format!(
-                "busy {:?} %, steal {:?} % over {:.1} s: {noise}, attempt {attempts}",
-                cost.host.busy_pct, cost.host.steal_pct, cost.seconds
+                "steal {:?} %, busy {:?} %, others {:.0} % over {:.1} s: {verdict}, attempt \
+                 {attempts}",
+                cost.host.steal_pct, cost.host.busy_pct, cost.others_pct, cost.seconds
             ),
         );
     }
+}
+
+/// The server's busiest threads.
+pub(crate) fn threads(cost: &Cost) -> String {
+    let list: Vec<String> = cost
+        .server_threads
+        .iter()
+        .map(|thread| format!("{} {:.1}", thread.name, thread.cpu_pct))
+        .collect();
+    format!("[{}]", list.join(", "))
 }
 
 /// Prints a result as asked for.

@@ -193,10 +193,10 @@ impl Handler for Barge {
         match message.get("event").and_then(Value::as_str) {
             Some("start") => self.started(id, &message),
             Some("answered") => {
-                if let Some(Some(session)) = self.sessions.get_mut(id) {
-                    if session.wait == Wait::Answer {
-                        session.wait = Wait::Begin(clock::mono_ns() + QUIET_NS);
-                    }
+                if let Some(Some(session)) = self.sessions.get_mut(id)
+                    && session.wait == Wait::Answer
+                {
+                    session.wait = Wait::Begin(clock::mono_ns() + QUIET_NS);
                 }
             }
             _ => self.ledger(id, &message),
@@ -235,10 +235,10 @@ impl Handler for Barge {
     }
 
     fn closed(&mut self, id: usize) {
-        if let Some(slot) = self.sessions.get_mut(id) {
-            if let Some(session) = slot.as_mut() {
-                session.wait = Wait::Done;
-            }
+        if let Some(slot) = self.sessions.get_mut(id)
+            && let Some(session) = slot.as_mut()
+        {
+            session.wait = Wait::Done;
         }
     }
 }

@@ -121,10 +121,10 @@ impl<H: Handler> Server<H> {
     /// Lets the handler's timers run for every connection.
     pub(crate) fn timers(&mut self) {
         for id in 0..self.connections.len() {
-            if let Some(Some(connection)) = self.connections.get_mut(id) {
-                if connection.buffers.head.is_none() {
-                    self.handler.timer(id, &mut connection.buffers.out);
-                }
+            if let Some(Some(connection)) = self.connections.get_mut(id)
+                && connection.buffers.head.is_none()
+            {
+                self.handler.timer(id, &mut connection.buffers.out);
             }
             self.flush(id);
         }
@@ -153,11 +153,11 @@ impl<H: Handler> Server<H> {
     }
 
     fn drop_connection(&mut self, id: usize) {
-        if let Some(slot) = self.connections.get_mut(id) {
-            if slot.take().is_some() {
-                self.count.closed += 1;
-                self.handler.closed(id);
-            }
+        if let Some(slot) = self.connections.get_mut(id)
+            && slot.take().is_some()
+        {
+            self.count.closed += 1;
+            self.handler.closed(id);
         }
     }
 

@@ -8,6 +8,9 @@ use crate::sys::proc::{self, Cpus, DropReport, Drops, Host, Process};
 /// Stolen CPU beyond which a run is repeated, in per cent of a CPU.
 pub(crate) const STEAL_LIMIT_PCT: f64 = 3.0;
 
+/// Other processes' CPU beyond which a run is repeated, in per cent of a core.
+pub(crate) const OTHERS_LIMIT_PCT: f64 = 15.0;
+
 /// Readings at one moment.
 #[derive(Clone, Debug)]
 struct Reading {
@@ -69,7 +72,9 @@ pub(crate) struct Cost {
     pub(crate) generator_cpu_pct: f64,
     /// The machine meanwhile.
     pub(crate) host: Host,
-    /// The worst CPU's steal was within the limit.
+    /// Per cent of a core that other processes used meanwhile, as far as ticks show it.
+    pub(crate) others_pct: f64,
+    /// Steal of the worst CPU and other processes' use were within their limits.
     pub(crate) quiet: bool,
     /// Packets that the kernel dropped.
     pub(crate) drops: DropReport,
@@ -115,6 +120,10 @@ impl Meter {
         server_threads.truncate(6);
         let host = Host::between(&open.cpus, &close.cpus, seconds);
         let rss_kib = close.process.rss_kib;
+        let own_pct = pct(close.own_cpu_ns.saturating_sub(open.own_cpu_ns) as f64);
+        let busy_pct: f64 = host.busy_pct.iter().sum();
+        let others_pct = (busy_pct - own_pct - pct(cpu_ns)).max(0.0);
+        let steal_pct = host.worst_steal_pct();
         Cost {
             seconds,
             server_cpu_pct: pct(cpu_ns),
@@ -124,8 +133,9 @@ impl Meter {
             rss_idle_kib: self.idle_rss_kib,
             rss_kib,
             kib_per_call: rss_kib.saturating_sub(self.idle_rss_kib) as f64 / calls,
-            generator_cpu_pct: pct(close.own_cpu_ns.saturating_sub(open.own_cpu_ns) as f64),
-            quiet: host.worst_steal_pct() <= STEAL_LIMIT_PCT,
+            generator_cpu_pct: own_pct,
+            others_pct,
+            quiet: steal_pct <= STEAL_LIMIT_PCT && others_pct <= OTHERS_LIMIT_PCT,
             host,
             drops: DropReport::between(&self.drops, &proc::drops()),
         }

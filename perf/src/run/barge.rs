@@ -10,7 +10,7 @@ use serde::Serialize;
 use socket2::{SockAddr, Socket};
 
 use super::calls::Desk;
-use super::prepare;
+use super::{prepare, prepare_server};
 use crate::agent::barge::{Barge, QUEUED_SAMPLES, Trial};
 use crate::agent::server::Server;
 use crate::error::{PerfError, Result};
@@ -24,8 +24,8 @@ use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sys::clock::{self, SECOND_NS};
+use crate::sys::net;
 use crate::sys::poll::Poll;
-use crate::sys::{net, sched};
 
 /// The loop runs at least this often, in nanoseconds.
 const TURN_NS: u64 = 500_000;
@@ -75,6 +75,9 @@ pub(crate) struct Args {
     /// CPU that phone and agent are pinned to.
     #[arg(long)]
     cpu: Option<usize>,
+    /// Scheduling priority of this process and the server (negative: before others).
+    #[arg(long, allow_negative_numbers = true)]
+    nice: Option<i32>,
     /// Seed of the random waits.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -210,7 +213,7 @@ impl BargeReport {
             ),
         );
         table.setup(&self.setup);
-        table.cost(&self.cost, 1);
+        table.noise(&self.cost, 1);
         table.row("verdict", if self.good() { "good" } else { "NOT GOOD" });
         table.text
     }
@@ -218,10 +221,8 @@ impl BargeReport {
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    prepare(args.cpu)?;
-    if let (Some(pid), Some(cpu)) = (args.watch, args.server_cpu) {
-        sched::pin_process(pid, cpu)?;
-    }
+    prepare(args.cpu, args.nice)?;
+    prepare_server(args.watch, args.server_cpu, args.nice)?;
     let report = once(args)?;
     report::print(args.json, &report, || report.table())?;
     Ok(report.good())
@@ -285,11 +286,11 @@ impl Bench {
         let (desk, phones) = (&mut self.desk, &mut self.phones);
         self.signalling.pump(|event| {
             desk.book(event);
-            if let Event::Answered { call, rtp, .. } = event {
-                if let Some(phone) = phones.get_mut(call as usize) {
-                    phone.peer = Some(rtp);
-                    phone.next_ns = clock::mono_ns();
-                }
+            if let Event::Answered { call, rtp, .. } = event
+                && let Some(phone) = phones.get_mut(call as usize)
+            {
+                phone.peer = Some(rtp);
+                phone.next_ns = clock::mono_ns();
             }
         })?;
         let now = clock::mono_ns();

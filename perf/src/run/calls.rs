@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use super::agent::AgentThread;
-use super::{LoadArgs, measure, repeat};
+use super::{LoadArgs, measure, prepare_server, repeat};
 use crate::error::{PerfError, Result};
 use crate::load::engine::{Engine, Times, times};
 use crate::load::meter::Meter;
@@ -15,7 +15,7 @@ use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::{net, sched};
+use crate::sys::net;
 
 /// The signalling socket is looked at this often, in nanoseconds; arrivals are stamped anyway.
 const SIGNALLING_NS: u64 = 1_000_000;
@@ -164,9 +164,7 @@ fn callee(args: &Args) -> Callee {
 /// One run.
 pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let load = &args.load;
-    if let (Some(pid), Some(cpu)) = (args.watch, args.server_cpu) {
-        sched::pin_process(pid, cpu)?;
-    }
+    prepare_server(args.watch, args.server_cpu, load.nice)?;
     let meter = Meter::new(args.watch);
     let stamps = args.with_agent.map(|_| Arc::new(Stamps::new(load.calls)));
     let agent = match args.with_agent {

@@ -12,6 +12,7 @@ use crate::load::engine::{Engine, Pace};
 use crate::load::meter::Meter;
 use crate::report::LoadReport;
 use crate::sys::clock::{self, SECOND_NS};
+use crate::sys::sched;
 
 /// Packets under way when sending ends are waited for so long, in nanoseconds.
 const DRAIN_NS: u64 = 500_000_000;
@@ -37,7 +38,12 @@ pub(crate) struct LoadArgs {
     /// CPU that the generator (and an agent in it) is pinned to.
     #[arg(long)]
     pub(crate) cpu: Option<usize>,
-    /// Runs that are made again because the host stole more than 3 % of a CPU.
+    /// Scheduling priority of generator, agent, floors and server (negative: before others), so
+    /// that other processes disturb less.
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) nice: Option<i32>,
+    /// Runs that are made again because the host stole more than 3 % of a CPU, or other
+    /// processes took theirs.
     #[arg(long, default_value_t = 2)]
     pub(crate) retries: u32,
     /// Prints one JSON object instead of a table.
@@ -53,10 +59,22 @@ impl LoadArgs {
 }
 
 /// Pins and prepares the calling thread as the generator.
-pub(crate) fn prepare(cpu: Option<usize>) -> Result<()> {
-    crate::sys::sched::raise_descriptor_limit();
-    crate::sys::sched::low_timer_slack();
-    cpu.map_or(Ok(()), |cpu| crate::sys::sched::pin(0, cpu))
+pub(crate) fn prepare(cpu: Option<usize>, nice: Option<i32>) -> Result<()> {
+    sched::raise_descriptor_limit();
+    sched::low_timer_slack();
+    nice.map_or(Ok(()), |nice| sched::set_nice(0, nice))?;
+    cpu.map_or(Ok(()), |cpu| sched::pin(0, cpu))
+}
+
+/// Pins and prioritises the process under test.
+pub(crate) fn prepare_server(
+    pid: Option<u32>,
+    cpu: Option<usize>,
+    nice: Option<i32>,
+) -> Result<()> {
+    let Some(pid) = pid else { return Ok(()) };
+    nice.map_or(Ok(()), |nice| sched::set_nice(pid, nice))?;
+    cpu.map_or(Ok(()), |cpu| sched::pin_process(pid, cpu))
 }
 
 /// Runs until the host was quiet, or the retries are used up; returns the quietest run.
@@ -64,7 +82,7 @@ pub(crate) fn repeat(
     load: &LoadArgs,
     mut once: impl FnMut() -> Result<LoadReport>,
 ) -> Result<LoadReport> {
-    prepare(load.cpu)?;
+    prepare(load.cpu, load.nice)?;
     let mut best = once()?;
     for attempt in 2..=load.retries + 1 {
         if best.cost.quiet {

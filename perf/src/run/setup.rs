@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use serde::Serialize;
 
 use super::calls::Desk;
-use super::prepare;
+use super::{prepare, prepare_server};
 use crate::error::{PerfError, Result};
 use crate::load::engine::times;
 use crate::load::meter::{Cost, Meter};
@@ -14,7 +14,7 @@ use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::{net, sched};
+use crate::sys::net;
 
 /// What is due within one tick is sent together, in nanoseconds.
 const TICK_NS: u64 = 200_000;
@@ -64,6 +64,9 @@ pub(crate) struct Args {
     /// CPU that the generator is pinned to.
     #[arg(long)]
     cpu: Option<usize>,
+    /// Scheduling priority of this process and the server (negative: before others).
+    #[arg(long, allow_negative_numbers = true)]
+    nice: Option<i32>,
     /// SIP over this.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
@@ -98,17 +101,25 @@ impl Trial {
         table.row("what", &format!("{} at {} calls/s: {holds}", self.what, self.rate_hz));
         table.setup(&self.setup);
         table.times("generator late", Some(&self.generator_late_us));
-        table.cost(&self.cost, self.attempts);
+        let cost = &self.cost;
+        table.row(
+            "server CPU",
+            &format!(
+                "{:.2} % of a core, {:.0} µs a call  {}",
+                cost.server_cpu_pct,
+                cost.server_us_per_packet,
+                report::threads(cost)
+            ),
+        );
+        table.noise(cost, self.attempts);
         table.text + "\n"
     }
 }
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    prepare(args.cpu)?;
-    if let (Some(pid), Some(cpu)) = (args.watch, args.server_cpu) {
-        sched::pin_process(pid, cpu)?;
-    }
+    prepare(args.cpu, args.nice)?;
+    prepare_server(args.watch, args.server_cpu, args.nice)?;
     let shown = |rate: u64, secs: u64| -> Result<Trial> {
         let trial = repeat(args, rate, secs)?;
         report::print(args.json, &trial, || trial.table())?;
@@ -148,15 +159,19 @@ fn repeat(args: &Args, rate: u64, secs: u64) -> Result<Trial> {
     Ok(trial)
 }
 
-fn once(args: &Args, rate: u64, secs: u64) -> Result<Trial> {
-    let mut meter = Meter::new(args.watch);
-    let mut signalling = Signalling::open(&Callee {
+fn callee(args: &Args) -> Callee {
+    Callee {
         server: args.sip,
         user: args.to.clone(),
         transport: args.transport,
         local: SocketAddrV4::new(args.local, 0),
         ptime_ms: 20,
-    })?;
+    }
+}
+
+fn once(args: &Args, rate: u64, secs: u64) -> Result<Trial> {
+    let mut meter = Meter::new(args.watch);
+    let mut signalling = Signalling::open(&callee(args))?;
     // All calls name one port for their audio: nothing is said in so short a call.
     let audio = net::udp(SocketAddrV4::new(args.local, 0), net::SIP_BUFFER_BYTES)
         .map_err(PerfError::io("opening an RTP socket"))?;

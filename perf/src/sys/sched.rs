@@ -1,6 +1,9 @@
 //! Pinning, timer slack and descriptor limits.
 
+use std::io::Error;
 use std::mem::{size_of, zeroed};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
 
 use crate::error::{PerfError, Result};
 
@@ -25,7 +28,7 @@ pub(crate) fn pin(thread: i32, cpu: usize) -> Result<()> {
     if result == 0 {
         return Ok(());
     }
-    Err(PerfError::io(format!("pinning to CPU {cpu}"))(std::io::Error::last_os_error()))
+    Err(PerfError::io(format!("pinning to CPU {cpu}"))(Error::last_os_error()))
 }
 
 /// Pins every thread of a process to a CPU; threads it starts later inherit that.
@@ -38,6 +41,43 @@ pub(crate) fn pin_process(pid: u32, cpu: usize) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives every thread of a process (0: the calling one's own) a scheduling priority from -20
+/// (first) to 19; what they start inherits it.
+pub(crate) fn set_nice(pid: u32, nice: i32) -> Result<()> {
+    let own = std::process::id();
+    let pid = if pid == 0 { own } else { pid };
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .map_err(PerfError::io(format!("threads of process {pid}")))?;
+    for task in tasks.flatten() {
+        let Some(id) = task.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // SAFETY: takes three integers and touches no memory.
+        if unsafe { libc::setpriority(libc::PRIO_PROCESS, id, nice) } != 0 {
+            let error = Error::last_os_error();
+            return Err(PerfError::io(format!("nice {nice} for thread {id}"))(error));
+        }
+    }
+    Ok(())
+}
+
+/// Asks a child to end (SIGTERM).
+pub(crate) fn terminate(child: &Child) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // SAFETY: `child` has not been waited for, so its id is still its own.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+    }
+}
+
+/// Pins a process that is about to be started.
+pub(crate) fn pin_command(command: &mut Command, cpu: usize) {
+    // SAFETY: between fork and exec `pin` makes one system call on a set on its stack; only its
+    // error path allocates, and there the child is given up.
+    unsafe {
+        command.pre_exec(move || pin(0, cpu).map_err(|error| Error::other(error.to_string())));
+    }
 }
 
 /// Makes the calling thread's sleeps precise.
