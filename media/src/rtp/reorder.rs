@@ -95,6 +95,17 @@ impl Reorder {
         self.push_slow(now, State::Audio, frame, &mut sink);
     }
 
+    /// True if a frame of this number would pass at once, in which case it counts as passed: the caller
+    /// uses it where it lies.
+    #[inline]
+    pub fn passes(&mut self, ext_seq: u64) -> bool {
+        let passes = self.waiting == 0 && self.next.is_none_or(|next| next == ext_seq);
+        if passes {
+            self.next = Some(ext_seq + 1);
+        }
+        passes
+    }
+
     /// Takes the place of a packet that carries no audio (a telephone event), so that nobody waits for it.
     #[inline]
     pub fn pass_over(&mut self, now: MonoTime, ext_seq: u64, mut sink: impl FnMut(Frame<'_>)) {
