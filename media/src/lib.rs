@@ -6,5 +6,17 @@
 //! The seam contract of each state machine: `handle_*(now, input)`, then drain `poll_*(now)` until
 //! it yields nothing, then sleep until `deadline()`.
 
+pub mod blocks;
 pub mod codec;
+pub mod convert;
+pub mod dtmf;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod leg;
+pub mod playout;
+pub mod resample;
+pub mod ring;
+pub mod rtcp;
+pub mod rtp;
+pub mod stats;
 pub mod time;

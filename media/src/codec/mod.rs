@@ -1,5 +1,9 @@
 //! Codecs and formats of audio.
 
+pub mod g711;
+pub mod l16;
+pub mod simd;
+
 /// How samples are coded in a frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {

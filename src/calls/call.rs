@@ -1,0 +1,384 @@
+//! The life of one call, without I/O: facts and time go in, effects and a deadline come out.
+//!
+//! A call joins a *peer* (the SIP side) and an *agent*. The agent is reached for as early as
+//! possible, at the INVITE and not at the answer, so that a greeting can leave with the first
+//! packet. An agent that is lost in mid-call is dialled again within its grace period while the
+//! caller hears comfort noise; then comes the route's fallback.
+
+use std::time::Duration;
+
+use adapters::agent::{CallState, Direction, EndedBy};
+use media::time::MonoTime;
+
+use super::cause::Cause;
+
+/// Pause before the first attempt to reach an agent again; doubles up to [`RETRY_PAUSE_MAX`].
+pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
+/// Longest pause between two attempts to reach an agent.
+pub const RETRY_PAUSE_MAX: Duration = Duration::from_millis(1_600);
+
+/// Who decides when an inbound call is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerBy {
+    /// The call is answered as soon as the agent is connected.
+    Connected,
+    /// The agent sends `answer`.
+    Agent,
+}
+
+/// What happens to a call whose agent cannot be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is refused, or hung up if it was answered.
+    Hangup,
+    /// The route's message is played, then the call is hung up.
+    Message,
+    /// The route's second agent takes over.
+    Agent,
+}
+
+/// How a call is to be treated: what its route and agent say.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Who called whom.
+    pub direction: Direction,
+    /// Who answers.
+    pub answer_by: AnswerBy,
+    /// True if the agent lives in this process: it is ready at once, so nothing need ring.
+    pub agent_is_local: bool,
+    /// What happens when the agent cannot be had.
+    pub fallback: Fallback,
+    /// How long an agent may take to connect.
+    pub connect_timeout: Duration,
+    /// How long a lost agent may take to come back.
+    pub grace: Duration,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// How long the call may last, from its answer.
+    pub max_duration: Duration,
+}
+
+/// A fact that the call is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The agent is connected (again).
+    AgentReady,
+    /// The agent could not be connected.
+    AgentFailed,
+    /// The agent's connection broke.
+    AgentLost,
+    /// The agent answers.
+    AgentAnswer,
+    /// The agent refuses.
+    AgentReject(Cause),
+    /// The agent hangs up: its audio is played out, or it did not want that.
+    AgentHangup,
+    /// The fallback message has been played.
+    MessagePlayed,
+    /// The peer's phone rings (outbound).
+    PeerRinging,
+    /// The peer answered (outbound).
+    PeerAnswered,
+    /// The peer gave up, hung up or refused; nothing is left to be sent to it.
+    PeerEnded(Cause),
+    /// The peer confirmed our answer.
+    PeerConfirmed,
+    /// The call must end.
+    End(Cause, EndedBy),
+    /// Look at the time.
+    Timeout,
+}
+
+/// Which agent is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The route's agent.
+    Main,
+    /// The route's second agent.
+    Fallback,
+}
+
+/// Something the shell must do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Tell the caller that it rings.
+    Ring,
+    /// Answer the caller.
+    Answer,
+    /// Refuse the caller.
+    Reject(Cause),
+    /// Hang up an answered call.
+    Bye(Cause),
+    /// Give up a call that we placed and that is not yet answered.
+    Cancel(Cause),
+    /// Connect this agent; `resumed` if it replaces a lost connection.
+    Connect {
+        /// Which agent.
+        agent: Which,
+        /// True if the agent had this call before.
+        resumed: bool,
+    },
+    /// Tell media and agent that the state is now this.
+    State(CallState),
+    /// Let the peer hear comfort noise until an agent is back.
+    Comfort,
+    /// Play the route's message to the peer.
+    PlayMessage,
+    /// Close media and agent: the call is over.
+    Finish {
+        /// Why.
+        cause: Cause,
+        /// By whom.
+        by: EndedBy,
+    },
+}
+
+/// Where the peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peer {
+    /// Not answered yet.
+    Pending,
+    /// Answered.
+    Up,
+    /// Over.
+    Gone,
+}
+
+/// Where the agent stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agent {
+    /// Being connected since the call began.
+    Connecting,
+    /// Waiting for the next attempt.
+    Pausing,
+    /// Connected.
+    Ready,
+    /// The fallback message plays in its place.
+    Message,
+}
+
+/// The state machine of one call.
+#[derive(Debug)]
+pub struct Call {
+    plan: Plan,
+    peer: Peer,
+    agent: Agent,
+    which: Which,
+    was_ready: bool,
+    pause: Duration,
+    retry_at: MonoTime,
+    agent_by: MonoTime,
+    ring_by: MonoTime,
+    end_by: MonoTime,
+    answered_at: Option<MonoTime>,
+}
+
+impl Call {
+    /// A call that begins now, with the first effects.
+    pub fn start(plan: Plan, now: MonoTime, effects: &mut Vec<Effect>) -> Self {
+        let waits = !plan.agent_is_local || plan.answer_by == AnswerBy::Agent;
+        if plan.direction == Direction::Inbound && waits {
+            effects.push(Effect::Ring);
+        }
+        effects.push(Effect::Connect { agent: Which::Main, resumed: false });
+        Self {
+            plan,
+            peer: Peer::Pending,
+            agent: Agent::Connecting,
+            which: Which::Main,
+            was_ready: false,
+            pause: RETRY_PAUSE_MIN,
+            retry_at: MonoTime::MAX,
+            agent_by: now + plan.connect_timeout,
+            ring_by: now + plan.ring_timeout,
+            end_by: MonoTime::MAX,
+            answered_at: None,
+        }
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub fn deadline(&self) -> MonoTime {
+        if self.peer == Peer::Gone {
+            return MonoTime::MAX;
+        }
+        self.retry_at.min(self.agent_by).min(self.ring_by).min(self.end_by)
+    }
+
+    /// When the call was answered.
+    pub const fn answered_at(&self) -> Option<MonoTime> {
+        self.answered_at
+    }
+
+    /// True once the call is over and all its effects were given.
+    pub fn is_over(&self) -> bool {
+        self.peer == Peer::Gone
+    }
+
+    /// The state as an agent sees it.
+    pub fn state(&self) -> CallState {
+        if self.peer == Peer::Up { CallState::Answered } else { CallState::Ringing }
+    }
+
+    /// Takes a fact; what must be done about it is appended to `effects`.
+    pub fn handle(&mut self, now: MonoTime, input: Input, effects: &mut Vec<Effect>) {
+        if self.peer == Peer::Gone {
+            return;
+        }
+        match input {
+            Input::AgentReady => self.agent_ready(now, effects),
+            Input::AgentFailed => self.agent_failed(now, effects),
+            Input::AgentLost => self.agent_lost(now, effects),
+            Input::AgentAnswer => self.agent_answer(now, effects),
+            Input::AgentReject(cause) => {
+                if self.peer == Peer::Pending && self.plan.answer_by == AnswerBy::Agent {
+                    self.end(cause, EndedBy::Agent, effects);
+                }
+            }
+            Input::AgentHangup => self.end(Cause::Normal, EndedBy::Agent, effects),
+            Input::MessagePlayed => {
+                if self.agent == Agent::Message {
+                    self.end(self.fault(), EndedBy::Server, effects);
+                }
+            }
+            Input::PeerRinging => effects.push(Effect::State(CallState::Ringing)),
+            Input::PeerAnswered => self.up(now, effects),
+            Input::PeerConfirmed => {}
+            Input::PeerEnded(cause) => {
+                self.peer = Peer::Gone;
+                let by = match cause {
+                    Cause::NetworkFailure | Cause::MediaTimeout => EndedBy::Network,
+                    _ => EndedBy::Caller,
+                };
+                effects.push(Effect::Finish { cause, by });
+            }
+            Input::End(cause, by) => self.end(cause, by, effects),
+            Input::Timeout => self.timeout(now, effects),
+        }
+    }
+
+    fn agent_ready(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        if matches!(self.agent, Agent::Ready | Agent::Message) {
+            return;
+        }
+        self.agent = Agent::Ready;
+        self.was_ready = true;
+        self.pause = RETRY_PAUSE_MIN;
+        self.retry_at = MonoTime::MAX;
+        self.agent_by = MonoTime::MAX;
+        if self.inbound_pending() && self.plan.answer_by == AnswerBy::Connected {
+            effects.push(Effect::Answer);
+            self.up(now, effects);
+        }
+    }
+
+    fn agent_failed(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        if self.agent != Agent::Connecting {
+            return;
+        }
+        let next = now + self.pause;
+        if next >= self.agent_by {
+            return self.fall_back(now, effects);
+        }
+        self.pause = (self.pause * 2).min(RETRY_PAUSE_MAX);
+        self.retry_at = next;
+        self.agent = Agent::Pausing;
+    }
+
+    fn agent_lost(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        if self.agent != Agent::Ready {
+            return;
+        }
+        self.agent = Agent::Connecting;
+        self.agent_by = now + self.plan.grace;
+        if self.peer == Peer::Up {
+            effects.push(Effect::Comfort);
+        }
+        if self.plan.grace.is_zero() {
+            return self.fall_back(now, effects);
+        }
+        effects.push(Effect::Connect { agent: self.which, resumed: true });
+    }
+
+    fn agent_answer(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        let asked = self.plan.answer_by == AnswerBy::Agent && self.agent == Agent::Ready;
+        if self.inbound_pending() && asked {
+            effects.push(Effect::Answer);
+            self.up(now, effects);
+        }
+    }
+
+    fn timeout(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        if now >= self.end_by {
+            return self.end(Cause::MaxDuration, EndedBy::Server, effects);
+        }
+        if now >= self.ring_by && self.peer == Peer::Pending {
+            return self.end(Cause::NoAnswer, EndedBy::Server, effects);
+        }
+        if now >= self.agent_by {
+            return self.fall_back(now, effects);
+        }
+        if now >= self.retry_at {
+            self.retry_at = MonoTime::MAX;
+            self.agent = Agent::Connecting;
+            effects.push(Effect::Connect { agent: self.which, resumed: self.was_ready });
+        }
+    }
+
+    /// The peer is up: from here the call lasts.
+    fn up(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        if self.peer != Peer::Pending {
+            return;
+        }
+        self.peer = Peer::Up;
+        self.answered_at = Some(now);
+        self.ring_by = MonoTime::MAX;
+        self.end_by = now + self.plan.max_duration;
+        effects.push(Effect::State(CallState::Answered));
+    }
+
+    fn fall_back(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
+        self.agent_by = MonoTime::MAX;
+        self.retry_at = MonoTime::MAX;
+        match self.plan.fallback {
+            Fallback::Agent if self.which == Which::Main => {
+                self.which = Which::Fallback;
+                self.agent = Agent::Connecting;
+                self.was_ready = false;
+                self.pause = RETRY_PAUSE_MIN;
+                self.agent_by = now + self.plan.connect_timeout;
+                effects.push(Effect::Connect { agent: Which::Fallback, resumed: false });
+            }
+            Fallback::Message => {
+                self.agent = Agent::Message;
+                if self.inbound_pending() {
+                    effects.push(Effect::Answer);
+                    self.up(now, effects);
+                }
+                effects.push(Effect::PlayMessage);
+            }
+            Fallback::Agent | Fallback::Hangup => self.end(self.fault(), EndedBy::Server, effects),
+        }
+    }
+
+    /// What to call the lack of an agent.
+    const fn fault(&self) -> Cause {
+        if self.was_ready { Cause::AgentLost } else { Cause::AgentUnreachable }
+    }
+
+    fn end(&mut self, cause: Cause, by: EndedBy, effects: &mut Vec<Effect>) {
+        effects.push(match (self.peer, self.plan.direction) {
+            (Peer::Pending, Direction::Inbound) => Effect::Reject(cause),
+            (Peer::Pending, Direction::Outbound) => Effect::Cancel(cause),
+            _ => Effect::Bye(cause),
+        });
+        self.peer = Peer::Gone;
+        effects.push(Effect::Finish { cause, by });
+    }
+
+    fn inbound_pending(&self) -> bool {
+        self.peer == Peer::Pending && self.plan.direction == Direction::Inbound
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Each way a call can go, as a table of facts and the effects they must have.
+
+use super::*;
+
+const PLAN: Plan = Plan {
+    direction: Direction::Inbound,
+    answer_by: AnswerBy::Connected,
+    agent_is_local: false,
+    fallback: Fallback::Hangup,
+    connect_timeout: Duration::from_secs(2),
+    grace: Duration::from_secs(5),
+    ring_timeout: Duration::from_secs(30),
+    max_duration: Duration::from_secs(3600),
+};
+
+struct Run {
+    call: Call,
+    now: MonoTime,
+    effects: Vec<Effect>,
+}
+
+impl Run {
+    fn new(plan: Plan) -> Self {
+        let mut effects = Vec::new();
+        let call = Call::start(plan, MonoTime::ZERO, &mut effects);
+        Self { call, now: MonoTime::ZERO, effects }
+    }
+
+    fn take(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    fn tell(&mut self, input: Input) -> Vec<Effect> {
+        self.effects.clear();
+        self.call.handle(self.now, input, &mut self.effects);
+        self.take()
+    }
+
+    /// Moves to the next deadline and tells it.
+    fn sleep(&mut self) -> Vec<Effect> {
+        self.now = self.call.deadline();
+        assert!(self.now < MonoTime::MAX, "nothing to wait for");
+        self.tell(Input::Timeout)
+    }
+}
+
+const CONNECT: Effect = Effect::Connect { agent: Which::Main, resumed: false };
+const UP: Effect = Effect::State(CallState::Answered);
+
+fn finish(cause: Cause, by: EndedBy) -> Effect {
+    Effect::Finish { cause, by }
+}
+
+/// A remote agent: ring, dial, answer when it is connected, and the caller hangs up.
+#[test]
+fn an_inbound_call_is_answered_when_its_agent_is_connected() {
+    let mut run = Run::new(PLAN);
+    assert_eq!(run.take(), [Effect::Ring, CONNECT]);
+    assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
+    assert_eq!(run.call.state(), CallState::Answered);
+    assert_eq!(run.tell(Input::PeerEnded(Cause::Normal)), [finish(Cause::Normal, EndedBy::Caller)]);
+    assert!(run.call.is_over());
+    assert_eq!(run.tell(Input::AgentLost), []);
+    assert_eq!(run.call.deadline(), MonoTime::MAX);
+}
+
+/// A local agent needs no ringing.
+#[test]
+fn a_local_agent_answers_without_ringing() {
+    let mut run = Run::new(Plan { agent_is_local: true, ..PLAN });
+    assert_eq!(run.take(), [CONNECT]);
+    assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
+}
+
+/// An agent that answers itself: ready is not yet an answer; reject refuses with its cause.
+#[test]
+fn an_agent_may_answer_or_refuse_itself() {
+    let plan = Plan { answer_by: AnswerBy::Agent, ..PLAN };
+    let mut run = Run::new(plan);
+    assert_eq!(run.tell(Input::AgentAnswer), [], "an agent that is not connected");
+    assert_eq!(run.tell(Input::AgentReady), []);
+    assert_eq!(run.tell(Input::AgentAnswer), [Effect::Answer, UP]);
+    assert_eq!(run.tell(Input::AgentAnswer), [], "twice");
+
+    let mut run = Run::new(plan);
+    run.tell(Input::AgentReady);
+    assert_eq!(
+        run.tell(Input::AgentReject(Cause::Busy)),
+        [Effect::Reject(Cause::Busy), finish(Cause::Busy, EndedBy::Agent)]
+    );
+
+    let mut run = Run::new(PLAN);
+    assert_eq!(run.tell(Input::AgentReject(Cause::Busy)), [], "the route does not let it");
+}
+
+/// An agent out of reach is tried again with growing pauses, within its time; then 480.
+#[test]
+fn an_agent_out_of_reach_is_retried_then_refused() {
+    let mut run = Run::new(PLAN);
+    let mut attempts = 1;
+    let last = loop {
+        let effects = run.tell(Input::AgentFailed);
+        if !effects.is_empty() {
+            break effects;
+        }
+        assert_eq!(run.sleep(), [CONNECT]);
+        attempts += 1;
+    };
+    assert_eq!(attempts, 5, "at 0, 100, 300, 700 and 1500 ms");
+    let cause = Cause::AgentUnreachable;
+    assert_eq!(last, [Effect::Reject(cause), finish(cause, EndedBy::Server)]);
+    assert!(run.now < MonoTime::ZERO + PLAN.connect_timeout);
+}
+
+/// An agent that hangs in its handshake is given up at the timeout.
+#[test]
+fn a_silent_agent_times_out() {
+    let mut run = Run::new(PLAN);
+    let cause = Cause::AgentUnreachable;
+    assert_eq!(run.sleep(), [Effect::Reject(cause), finish(cause, EndedBy::Server)]);
+    assert_eq!(run.now, MonoTime::ZERO + PLAN.connect_timeout);
+}
+
+/// A message in place of the agent: answered, played, hung up.
+#[test]
+fn a_message_stands_in_for_the_agent() {
+    let mut run = Run::new(Plan { fallback: Fallback::Message, ..PLAN });
+    assert_eq!(run.sleep(), [Effect::Answer, UP, Effect::PlayMessage]);
+    let cause = Cause::AgentUnreachable;
+    assert_eq!(
+        run.tell(Input::MessagePlayed),
+        [Effect::Bye(cause), finish(cause, EndedBy::Server)]
+    );
+}
+
+/// A second agent stands in for the first, and after it nobody.
+#[test]
+fn a_second_agent_stands_in_for_the_first() {
+    let mut run = Run::new(Plan { fallback: Fallback::Agent, ..PLAN });
+    assert_eq!(run.sleep(), [Effect::Connect { agent: Which::Fallback, resumed: false }]);
+    let cause = Cause::AgentUnreachable;
+    assert_eq!(run.sleep(), [Effect::Reject(cause), finish(cause, EndedBy::Server)]);
+}
+
+/// A lost agent is redialled while the caller hears comfort noise, and resumes.
+#[test]
+fn a_lost_agent_is_redialled() {
+    let mut run = Run::new(PLAN);
+    run.tell(Input::AgentReady);
+    let again = Effect::Connect { agent: Which::Main, resumed: true };
+    assert_eq!(run.tell(Input::AgentLost), [Effect::Comfort, again]);
+    assert_eq!(run.tell(Input::AgentFailed), []);
+    assert_eq!(run.sleep(), [again]);
+    assert_eq!(run.tell(Input::AgentReady), [], "answered already");
+    assert_eq!(run.tell(Input::AgentLost), [Effect::Comfort, again]);
+    run.now += PLAN.grace;
+    let cause = Cause::AgentLost;
+    assert_eq!(run.tell(Input::Timeout), [Effect::Bye(cause), finish(cause, EndedBy::Server)]);
+}
+
+/// Ringing and talking both end in time.
+#[test]
+fn nothing_lasts_for_ever() {
+    let mut run = Run::new(Plan { answer_by: AnswerBy::Agent, ..PLAN });
+    run.tell(Input::AgentReady);
+    let cause = Cause::NoAnswer;
+    assert_eq!(run.sleep(), [Effect::Reject(cause), finish(cause, EndedBy::Server)]);
+    assert_eq!(run.now, MonoTime::ZERO + PLAN.ring_timeout);
+
+    let mut run = Run::new(PLAN);
+    run.tell(Input::AgentReady);
+    let cause = Cause::MaxDuration;
+    assert_eq!(run.sleep(), [Effect::Bye(cause), finish(cause, EndedBy::Server)]);
+}
+
+/// A call that we place: the agent may be ready before or after the peer's answer.
+#[test]
+fn an_outbound_call() {
+    let plan = Plan { direction: Direction::Outbound, ..PLAN };
+    let mut run = Run::new(plan);
+    assert_eq!(run.take(), [CONNECT]);
+    assert_eq!(run.tell(Input::PeerRinging), [Effect::State(CallState::Ringing)]);
+    assert_eq!(run.tell(Input::AgentReady), []);
+    assert_eq!(run.tell(Input::PeerAnswered), [UP]);
+    assert_eq!(
+        run.tell(Input::AgentHangup),
+        [Effect::Bye(Cause::Normal), finish(Cause::Normal, EndedBy::Agent)]
+    );
+
+    let mut run = Run::new(plan);
+    let (cause, by) = (Cause::Draining, EndedBy::Server);
+    assert_eq!(run.tell(Input::End(cause, by)), [Effect::Cancel(cause), finish(cause, by)]);
+}
+
+/// Whatever facts arrive in whatever order, a call ends once, says so last, and never answers
+/// twice. The seed of a failure is in its message.
+#[test]
+fn any_order_of_facts_ends_once() {
+    let causes = [Cause::Normal, Cause::Busy];
+    for seed in 0..20_000_u64 {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let fallbacks = [Fallback::Hangup, Fallback::Message, Fallback::Agent];
+        let plan = Plan {
+            direction: *rng.choice(&[Direction::Inbound, Direction::Outbound]).unwrap(),
+            answer_by: *rng.choice(&[AnswerBy::Agent, AnswerBy::Connected]).unwrap(),
+            agent_is_local: rng.bool(),
+            fallback: *rng.choice(&fallbacks).unwrap(),
+            ..PLAN
+        };
+        let mut run = Run::new(plan);
+        let mut all = run.take();
+        for _ in 0..40 {
+            let inputs = [
+                Input::AgentReady,
+                Input::AgentFailed,
+                Input::AgentLost,
+                Input::AgentAnswer,
+                Input::AgentReject(Cause::Rejected),
+                Input::AgentHangup,
+                Input::MessagePlayed,
+                Input::PeerRinging,
+                Input::PeerAnswered,
+                Input::PeerConfirmed,
+                Input::PeerEnded(*rng.choice(&causes).unwrap()),
+                Input::Timeout,
+            ];
+            if rng.u8(..8) == 0 && run.call.deadline() < MonoTime::MAX {
+                all.extend(run.sleep());
+            } else {
+                all.extend(run.tell(*rng.choice(&inputs).unwrap()));
+            }
+        }
+        all.extend(run.tell(Input::End(Cause::Internal, EndedBy::Server)));
+        let count = |want: fn(&Effect) -> bool| all.iter().filter(|e| want(e)).count();
+        assert_eq!(count(|e| matches!(e, Effect::Finish { .. })), 1, "seed {seed}: {all:?}");
+        assert!(matches!(all.last(), Some(Effect::Finish { .. })), "seed {seed}: {all:?}");
+        assert!(count(|e| *e == Effect::Answer) <= 1, "seed {seed}: {all:?}");
+        assert!(count(|e| *e == UP) <= 1, "seed {seed}: {all:?}");
+    }
+}

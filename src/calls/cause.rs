@@ -1,0 +1,137 @@
+//! Why a call ended.
+
+/// Why a call ended: told to the agent, written into the call's record, a label of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Somebody hung up.
+    Normal,
+    /// The caller gave up before the answer.
+    Cancelled,
+    /// The called party is busy.
+    Busy,
+    /// The called party did not answer in time.
+    NoAnswer,
+    /// The called party, or the agent, refused.
+    Rejected,
+    /// Nobody has that number.
+    NotFound,
+    /// The agent could not be reached before the answer.
+    AgentUnreachable,
+    /// The agent was lost in mid-call and did not come back.
+    AgentLost,
+    /// The call reached its longest duration.
+    MaxDuration,
+    /// No audio came from the peer for too long.
+    MediaTimeout,
+    /// The peer no longer answered signalling.
+    NetworkFailure,
+    /// This server is full.
+    Congestion,
+    /// This server shuts down.
+    Draining,
+    /// A defect of this server.
+    Internal,
+}
+
+impl Cause {
+    /// Every word, for labels of metrics.
+    pub const WORDS: [&'static str; 14] = [
+        Self::Normal.as_str(),
+        Self::Cancelled.as_str(),
+        Self::Busy.as_str(),
+        Self::NoAnswer.as_str(),
+        Self::Rejected.as_str(),
+        Self::NotFound.as_str(),
+        Self::AgentUnreachable.as_str(),
+        Self::AgentLost.as_str(),
+        Self::MaxDuration.as_str(),
+        Self::MediaTimeout.as_str(),
+        Self::NetworkFailure.as_str(),
+        Self::Congestion.as_str(),
+        Self::Draining.as_str(),
+        Self::Internal.as_str(),
+    ];
+
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::Cancelled => "cancelled",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Rejected => "rejected",
+            Self::NotFound => "not_found",
+            Self::AgentUnreachable => "agent_unreachable",
+            Self::AgentLost => "agent_lost",
+            Self::MaxDuration => "max_duration",
+            Self::MediaTimeout => "media_timeout",
+            Self::NetworkFailure => "network_failure",
+            Self::Congestion => "congestion",
+            Self::Draining => "draining",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// The SIP status and reason phrase that refuse an INVITE for this cause (RFC 3261 21).
+    pub const fn sip_status(self) -> (u16, &'static str) {
+        match self {
+            Self::Busy => (486, "Busy Here"),
+            Self::Rejected => (603, "Decline"),
+            Self::NotFound => (404, "Not Found"),
+            Self::Cancelled => (487, "Request Terminated"),
+            Self::Congestion | Self::Draining => (503, "Service Unavailable"),
+            Self::Internal => (500, "Server Internal Error"),
+            Self::Normal
+            | Self::NoAnswer
+            | Self::AgentUnreachable
+            | Self::AgentLost
+            | Self::MaxDuration
+            | Self::MediaTimeout
+            | Self::NetworkFailure => (480, "Temporarily Unavailable"),
+        }
+    }
+
+    /// The Q.850 cause value that a Reason header carries (RFC 3326).
+    pub const fn q850(self) -> u8 {
+        match self {
+            Self::Normal | Self::Cancelled | Self::MaxDuration => 16,
+            Self::Busy => 17,
+            Self::NoAnswer => 19,
+            Self::Rejected => 21,
+            Self::NotFound => 1,
+            Self::AgentUnreachable | Self::Draining | Self::Internal => 41,
+            Self::AgentLost | Self::MediaTimeout | Self::NetworkFailure => 38,
+            Self::Congestion => 42,
+        }
+    }
+
+    /// The Reason header of a request or response that ends a call for this cause (RFC 3326).
+    pub fn reason_header(self) -> String {
+        format!("Q.850;cause={};text=\"{}\"", self.q850(), self.as_str())
+    }
+
+    /// The cause that an agent's word names; unknown words are [`Cause::Rejected`].
+    pub fn from_agent(word: Option<&str>) -> Self {
+        match word {
+            Some("busy") => Self::Busy,
+            Some("no_answer") => Self::NoAnswer,
+            Some("not_found") => Self::NotFound,
+            Some("congestion") => Self::Congestion,
+            Some("normal") => Self::Normal,
+            _ => Self::Rejected,
+        }
+    }
+
+    /// The cause that a final SIP response to our INVITE means (RFC 3398 8.2.6.1 in short).
+    pub const fn from_sip(status: u16) -> Self {
+        match status {
+            486 | 600 => Self::Busy,
+            408 | 480 => Self::NoAnswer,
+            404 | 410 | 484 | 604 => Self::NotFound,
+            487 => Self::Cancelled,
+            503 => Self::Congestion,
+            500..=502 | 504..=599 => Self::NetworkFailure,
+            _ => Self::Rejected,
+        }
+    }
+}

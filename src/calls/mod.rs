@@ -1,0 +1,12 @@
+//! The life of a call: its state machine, its record, and the thread that drives them all.
+
+pub mod call;
+pub mod cause;
+pub mod control;
+mod live;
+pub mod ports;
+mod rate;
+pub mod request;
+mod sounds;
+
+pub use live::CallView;

@@ -1,0 +1,142 @@
+//! Agents that live in a worker: echo, tone, play, record, silence.
+
+use std::sync::Arc;
+
+use super::tape::TapeInput;
+
+/// What a built-in agent says.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// Nothing.
+    Silence,
+    /// Sound in the caller's codec, over and over.
+    Loop(Arc<[u8]>),
+    /// Sound in the caller's codec, once.
+    Once(Arc<[u8]>),
+}
+
+/// An agent without a connection.
+#[derive(Debug)]
+pub struct Builtin {
+    source: Source,
+    /// Byte of the source that comes next.
+    position: usize,
+    /// Sends back what it hears, packet for packet.
+    echo: bool,
+    /// Ends the call when its sound has been played.
+    hangs_up: bool,
+    /// Where what it hears is kept.
+    tape: Option<TapeInput>,
+}
+
+impl Builtin {
+    /// Sends back every packet at once, so that it adds no frame of delay.
+    pub const fn echo() -> Self {
+        Self { source: Source::Silence, position: 0, echo: true, hangs_up: false, tape: None }
+    }
+
+    /// Says `source`; with `hangs_up` the call ends when that has been said once.
+    pub const fn speaker(source: Source, hangs_up: bool) -> Self {
+        Self { source, position: 0, echo: false, hangs_up, tape: None }
+    }
+
+    /// Keeps what it hears.
+    #[must_use]
+    pub fn with_tape(self, tape: TapeInput) -> Self {
+        Self { tape: Some(tape), ..self }
+    }
+
+    /// True if packets are to be sent back as they come.
+    pub const fn is_echo(&self) -> bool {
+        self.echo
+    }
+
+    /// True if the call ends when the sound has been played.
+    pub const fn hangs_up(&self) -> bool {
+        self.hangs_up
+    }
+
+    /// Where what it hears is kept.
+    pub const fn tape(&mut self) -> Option<&mut TapeInput> {
+        self.tape.as_mut()
+    }
+
+    /// Writes the next frame to `out`, padded with `silence`; false if nothing is left to be said.
+    pub fn next_frame(&mut self, out: &mut [u8], silence: u8) -> bool {
+        match &self.source {
+            Source::Silence => {
+                out.fill(silence);
+                true
+            }
+            Source::Loop(sound) => {
+                let mut filled = 0;
+                while filled < out.len() {
+                    let rest = sound.get(self.position..).unwrap_or_default();
+                    if sound.is_empty() {
+                        out.fill(silence);
+                        break;
+                    }
+                    let length = copy(rest, out.get_mut(filled..).unwrap_or_default());
+                    filled += length;
+                    self.position = (self.position + length) % sound.len();
+                }
+                true
+            }
+            Source::Once(sound) => {
+                let length = copy(sound.get(self.position..).unwrap_or_default(), out);
+                self.position += length;
+                out.get_mut(length..).unwrap_or_default().fill(silence);
+                length > 0
+            }
+        }
+    }
+}
+
+/// Copies as much of `from` as fits and returns how much that is.
+fn copy(from: &[u8], to: &mut [u8]) -> usize {
+    let length = from.len().min(to.len());
+    if let (Some(from), Some(to)) = (from.get(..length), to.get_mut(..length)) {
+        to.copy_from_slice(from);
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A loop whose length is no multiple of a frame has no seam.
+    #[test]
+    fn a_loop_has_no_seam() {
+        let mut agent = Builtin::speaker(Source::Loop([1, 2, 3, 4, 5].into()), false);
+        let mut heard = Vec::new();
+        for _ in 0..5 {
+            let mut frame = [0; 7];
+            assert!(agent.next_frame(&mut frame, 9));
+            heard.extend(frame);
+        }
+        assert!(heard.iter().zip([1, 2, 3, 4, 5].iter().cycle()).all(|(a, b)| a == b));
+    }
+
+    /// A file is padded in its last frame, then over.
+    #[test]
+    fn a_file_ends() {
+        let mut agent = Builtin::speaker(Source::Once([1, 2, 3].into()), true);
+        let mut frame = [0; 2];
+        assert!(agent.next_frame(&mut frame, 9));
+        assert_eq!(frame, [1, 2]);
+        assert!(agent.next_frame(&mut frame, 9));
+        assert_eq!(frame, [3, 9]);
+        assert!(!agent.next_frame(&mut frame, 9));
+        assert_eq!(frame, [9, 9]);
+    }
+
+    /// An empty loop is silence, not an endless one.
+    #[test]
+    fn an_empty_loop_is_silent() {
+        let mut agent = Builtin::speaker(Source::Loop([].into()), false);
+        let mut frame = [0; 2];
+        assert!(agent.next_frame(&mut frame, 9));
+        assert_eq!(frame, [9, 9]);
+    }
+}

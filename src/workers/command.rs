@@ -1,0 +1,202 @@
+//! What the control plane tells a worker, and what a worker tells it.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
+use media::codec::AudioFormat;
+
+use media::leg::LegConfig;
+use media::stats::LegSnapshot;
+
+use super::builtin::Builtin;
+use crate::agent::session::Loss;
+use crate::agent::socket::AgentSocket;
+use crate::calls::cause::Cause;
+
+/// Commands that may wait for one worker; a worker that is further behind takes no new calls.
+pub const COMMANDS_MAX: usize = 4_096;
+/// Events that may wait for the control plane from all workers.
+pub const EVENTS_MAX: usize = 65_536;
+
+/// Number of a call in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey(pub u64);
+
+/// The sockets of one RTP leg.
+#[derive(Debug)]
+pub struct RtpSockets {
+    /// RTP.
+    pub rtp: UdpSocket,
+    /// RTCP, on the next higher port (RFC 3550 11).
+    pub rtcp: UdpSocket,
+}
+
+/// What offer and answer settled for a leg, as far as media is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LegFormat {
+    /// Where the peer wants its RTP.
+    pub remote: SocketAddr,
+    /// Where the peer wants its RTCP.
+    pub remote_rtcp: SocketAddr,
+    /// Where its signalling comes from.
+    pub signalling: IpAddr,
+    /// Codec, payload types and ptime.
+    pub media: LegConfig,
+    /// We may send (RFC 3264 5.1).
+    pub send: bool,
+    /// The peer may send.
+    pub receive: bool,
+}
+
+/// An agent at the other side of a media path.
+#[derive(Debug)]
+pub enum AgentLink {
+    /// Lives in the worker.
+    Builtin(Builtin),
+    /// Speaks a dialect over a WebSocket.
+    Socket(Box<SocketLink>),
+    /// Takes and sends RTP.
+    Rtp(RtpLink),
+}
+
+/// An agent's WebSocket and how to speak on it.
+pub struct SocketLink {
+    /// The connection, its handshake done.
+    pub socket: AgentSocket,
+    /// The dialect.
+    pub dialect: &'static DialectSpec,
+    /// What `start` tells.
+    pub info: StreamInfo,
+    /// Audio towards the caller that may wait, in milliseconds.
+    pub max_queue_ms: u32,
+}
+
+impl std::fmt::Debug for SocketLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SocketLink").field("dialect", &self.dialect.name).finish_non_exhaustive()
+    }
+}
+
+/// An agent that speaks RTP at a fixed address.
+#[derive(Debug)]
+pub struct RtpLink {
+    /// Our socket for it.
+    pub socket: UdpSocket,
+    /// Its address.
+    pub remote: SocketAddr,
+    /// Its format.
+    pub audio: AudioFormat,
+    /// Its payload type.
+    pub pt: u8,
+    /// Milliseconds of audio a packet.
+    pub ptime_ms: u32,
+}
+
+/// What the control plane tells a worker.
+#[derive(Debug)]
+pub enum Command {
+    /// A call begins; no packet is sent before it is answered.
+    Open {
+        /// The call.
+        call: CallKey,
+        /// Sockets of the peer's leg.
+        sockets: RtpSockets,
+        /// Its format; absent until the peer's answer when we made the offer.
+        format: Option<LegFormat>,
+    },
+    /// Offer and answer settled something else.
+    Format {
+        /// The call.
+        call: CallKey,
+        /// What holds now.
+        format: LegFormat,
+    },
+    /// An agent is connected.
+    Attach {
+        /// The call.
+        call: CallKey,
+        /// The agent.
+        link: AgentLink,
+    },
+    /// The agent is gone for now; the peer hears what is queued, then noise.
+    Comfort {
+        /// The call.
+        call: CallKey,
+        /// Says the noise.
+        noise: Builtin,
+    },
+    /// The call's state changed.
+    State {
+        /// The call.
+        call: CallKey,
+        /// What it is now.
+        state: CallState,
+    },
+    /// A digit came by signalling (SIP INFO).
+    Digit {
+        /// The call.
+        call: CallKey,
+        /// `0-9`, `A-D`, `*`, `#`.
+        digit: char,
+        /// Its length.
+        duration_ms: u32,
+    },
+    /// The call is over.
+    Close {
+        /// The call.
+        call: CallKey,
+        /// Why.
+        cause: Cause,
+        /// By whom.
+        by: EndedBy,
+    },
+    /// Finish what there is and end the thread.
+    Stop,
+}
+
+/// What a worker tells the control plane.
+#[derive(Debug)]
+pub struct Event {
+    /// The call.
+    pub call: CallKey,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to a call's media.
+#[derive(Debug)]
+pub enum EventKind {
+    /// The agent answers.
+    AgentAnswer,
+    /// The agent refuses.
+    AgentReject {
+        /// Why, in its own words.
+        cause: Option<String>,
+    },
+    /// The agent hung up, and what it had queued has been played if it wanted that.
+    AgentHungUp {
+        /// Why, in its own words.
+        cause: Option<String>,
+    },
+    /// The agent is gone.
+    AgentLost(Loss),
+    /// A message or file that ends its call has been played.
+    Played,
+    /// No packet came from the peer for too long.
+    MediaTimeout,
+    /// The call is closed; this is how it fared.
+    Closed(Box<MediaReport>),
+}
+
+/// How the media of a call fared, for its record.
+#[derive(Clone, Debug, Default)]
+pub struct MediaReport {
+    /// The peer's leg.
+    pub leg: LegSnapshot,
+    /// Datagrams from elsewhere, ignored.
+    pub foreign: u64,
+    /// Frames the agent was too slow for.
+    pub agent_skipped: u64,
+    /// Times that the agent had nothing to play in mid-utterance.
+    pub underruns: u64,
+}
