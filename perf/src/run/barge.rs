@@ -410,7 +410,15 @@ fn judge(trial: &Trial, samples: u64, sum: u64) -> Option<String> {
         && trial.errors.is_empty()
         && samples > 0
         && !trial.clear_was_behind;
-    (!right).then(|| format!("wire: {samples} in trial, {sum} in call; ledger: {trial:?}"))
+    (!right).then(|| {
+        let Trial { trial: number, cleared_samples, dropped_ms: dropped, .. } = trial;
+        let Trial { mark, utterance, errors, clear_was_behind: behind, .. } = trial;
+        format!(
+            "trial {number}: wire {samples} of {sum}; cleared {cleared_samples:?}, mark {mark:?}, \
+             utterance {utterance:?}, dropped_ms {dropped:?} (wire {dropped_ms}), \
+             behind audio {behind}, errors {errors:?}"
+        )
+    })
 }
 
 #[cfg(test)]
