@@ -25,7 +25,7 @@ use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
 /// Audio that may wait for an agent's socket, in milliseconds; beyond it the oldest is skipped.
-pub const BACKLOG_MS: u64 = 200;
+const BACKLOG_MS: u64 = 200;
 /// Bytes that may wait for an agent's socket besides audio.
 const CONTROL_BACKLOG_BYTES: usize = 256 * 1024;
 /// What the kernel may hold of audio not yet sent, in bytes, so that old audio waits where it can

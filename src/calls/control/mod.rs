@@ -10,6 +10,8 @@ mod place;
 mod requests;
 mod sip;
 
+pub(crate) use sip::leg_format;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
