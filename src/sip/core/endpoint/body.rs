@@ -63,7 +63,7 @@ fn boundary_of(kind: &str) -> Option<Cow<'_, str>> {
         let (name, value) = param.split_once('=')?;
         let value = value.trim().trim_matches('"');
         let named = name.trim().eq_ignore_ascii_case("boundary") && !value.is_empty();
-        named.then(|| Cow::Borrowed(value))
+        named.then_some(Cow::Borrowed(value))
     })
 }
 

@@ -85,12 +85,15 @@ pub(super) struct Call {
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
     /// Headers of a BYE or CANCEL that has to wait.
-    pub(super) parting: Option<Box<[(Box<str>, Box<str>)]>>,
+    pub(super) parting: Option<OwnedHeaders>,
     /// When the provisional response is repeated.
     pub(super) repeat_at: MonoTime,
     /// When the state has lasted too long.
     pub(super) limit_at: MonoTime,
 }
+
+/// Headers that are kept: names and values.
+pub(super) type OwnedHeaders = Box<[(Box<str>, Box<str>)]>;
 
 impl Call {
     pub(super) fn new(state: State, dialog: Dialog, tag: u64, flow: Flow) -> Self {
