@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd as _;
 use serde::Serialize;
 use socket2::{SockAddr, Socket};
 
+use super::agent::GOODBYE_NS;
 use super::calls::Desk;
 use super::{prepare, prepare_server};
 use crate::agent::barge::{Barge, QUEUED_SAMPLES, Trial};
@@ -339,6 +340,10 @@ fn once(args: &Args) -> Result<BargeReport> {
     }
     let end = clock::mono_ns() + PATIENCE_NS;
     while bench.desk.pending() > 0 && clock::mono_ns() < end {
+        bench.turn()?;
+    }
+    let end = clock::mono_ns() + GOODBYE_NS;
+    while bench.agent.live() > 0 && clock::mono_ns() < end {
         bench.turn()?;
     }
     report(&bench.phones, &bench.agent.handler.trials, per_call).map(|mut report| {
