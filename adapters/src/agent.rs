@@ -4,12 +4,16 @@
 //! translates both to and from the messages of one WebSocket protocol; the native protocol
 //! `talkpath.v1` (see `docs/protocol.md`) is the full set, other dialects cover what they can say.
 
+mod debug;
+
 use media::codec::AudioFormat;
 
 use crate::wire::WireError;
 
 /// What an agent asks of its call.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its `Debug` tells neither digits nor whom a call is handed to.
+#[derive(Clone, PartialEq)]
 pub enum AgentCommand {
     /// Formats and wishes, at most once and before the agent's first audio.
     Configure(Configure),
@@ -132,7 +136,9 @@ pub struct StreamFormat {
 }
 
 /// All that an agent is told when its stream of a call starts.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` tells neither addresses nor what variables and headers hold.
+#[derive(Clone)]
 pub struct StreamInfo {
     /// Our id of the call.
     pub call_id: String,
@@ -226,7 +232,9 @@ pub enum EndedBy {
 }
 
 /// What an agent is told about its call.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` tells no digit.
+#[derive(Clone)]
 pub enum AgentEvent<'a> {
     /// First of all.
     Start(&'a StreamInfo),

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::codec::AudioFormat;
 use crate::dtmf::{self, DtmfError, EVENT_BYTES, Pressed};
+use crate::rtcp::{self, Ntp, SessionInput};
 use crate::rtp::{Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender};
+use crate::stats::{Impairment, LegSnapshot};
 use crate::time::MonoTime;
 
 /// Packets that may be out of order towards an agent before a missing one is given up.
@@ -21,10 +23,14 @@ pub const REORDER_FRAME_BYTES: usize = 480;
 pub struct LegConfig {
     /// Codec and rate.
     pub audio: AudioFormat,
-    /// Payload type of audio.
+    /// Payload type of the audio that we send.
     pub pt: u8,
-    /// Payload type of telephone events (RFC 4733), if there are any.
+    /// Payload type of the audio that comes; differs from `pt` only if the peer's answer renumbered it.
+    pub receive_pt: u8,
+    /// Payload type of the telephone events (RFC 4733) that we send, if the peer takes any.
     pub dtmf_pt: Option<u8>,
+    /// Payload type of the telephone events that come.
+    pub receive_dtmf_pt: Option<u8>,
     /// Milliseconds of audio a packet that we send.
     pub ptime_ms: u32,
 }
@@ -38,6 +44,8 @@ pub struct StreamStart {
     pub seq: u16,
     /// First timestamp.
     pub ts: u32,
+    /// Spreads reports in time, and names the stream (RFC 7022).
+    pub seed: u64,
 }
 
 /// What a received packet is.
@@ -97,15 +105,16 @@ pub struct Leg {
     sender: Sender,
     digits_in: dtmf::Receiver,
     digits_out: dtmf::Sender,
+    rtcp: rtcp::Session,
     ignored: IgnoredCounters,
 }
 
 impl Leg {
     /// A leg that starts its own stream at `start`.
-    pub fn new(config: LegConfig, start: StreamStart) -> Self {
+    pub fn new(now: MonoTime, config: LegConfig, start: StreamStart) -> Self {
         let clock_hz = config.audio.clock_hz();
         let mut receiver = Receiver::new(clock_hz);
-        receiver.set_event_pt(config.dtmf_pt);
+        receiver.set_event_pt(config.receive_dtmf_pt);
         let wait = Duration::from_millis(u64::from(config.ptime_ms));
         Self {
             receiver,
@@ -113,6 +122,7 @@ impl Leg {
             sender: Sender::new(start.ssrc, start.seq, start.ts),
             digits_in: dtmf::Receiver::new(clock_hz),
             digits_out: dtmf::Sender::new(clock_hz, config.ptime_ms),
+            rtcp: rtcp::Session::new(now, start.ssrc, &format!("{:016x}", start.seed), start.seed),
             ignored: IgnoredCounters::default(),
             config,
         }
@@ -123,7 +133,7 @@ impl Leg {
         if config.audio != self.config.audio {
             self.receiver.set_clock(config.audio.clock_hz());
         }
-        self.receiver.set_event_pt(config.dtmf_pt);
+        self.receiver.set_event_pt(config.receive_dtmf_pt);
         if config.ptime_ms != self.config.ptime_ms {
             self.digits_out = dtmf::Sender::new(config.audio.clock_hz(), config.ptime_ms);
         }
@@ -142,7 +152,7 @@ impl Leg {
             self.ignored.malformed += 1;
             return Heard::Ignored(Ignored::Malformed);
         };
-        if packet.header.pt == self.config.pt {
+        if packet.header.pt == self.config.receive_pt {
             let bytes = packet.payload.len();
             if bytes == 0 || !bytes.is_multiple_of(self.config.audio.codec.sample_bytes()) {
                 self.ignored.size += 1;
@@ -163,7 +173,7 @@ impl Leg {
 
     #[cold]
     fn receive_other(&mut self, now: MonoTime, packet: &Packet<'_>) -> Heard {
-        if Some(packet.header.pt) != self.config.dtmf_pt {
+        if Some(packet.header.pt) != self.config.receive_dtmf_pt {
             self.ignored.payload_type += 1;
             return Heard::Ignored(Ignored::PayloadType);
         }
@@ -266,6 +276,38 @@ impl Leg {
     /// True while digits are being sent.
     pub const fn sends_digits(&self) -> bool {
         self.digits_out.is_busy()
+    }
+
+    /// When [`Leg::poll_report`] has a report.
+    pub const fn report_deadline(&self) -> Option<MonoTime> {
+        self.rtcp.deadline()
+    }
+
+    /// Writes the RTCP report that is due to `out` and tells its length. `ntp` is the wall clock at `now`.
+    pub fn poll_report(&mut self, now: MonoTime, ntp: Ntp, out: &mut [u8]) -> Option<usize> {
+        let Self { rtcp, sender, receiver, config, .. } = self;
+        let clock_hz = config.audio.clock_hz();
+        rtcp.poll(now, SessionInput { ntp, sender, clock_hz, receiver }, out).ok().flatten()
+    }
+
+    /// Writes the last report, with a goodbye, to `out` and tells its length.
+    pub fn last_report(&mut self, now: MonoTime, ntp: Ntp, out: &mut [u8]) -> Option<usize> {
+        let Self { rtcp, sender, receiver, config, .. } = self;
+        let clock_hz = config.audio.clock_hz();
+        rtcp.close(now, SessionInput { ntp, sender, clock_hz, receiver }, "", out).ok()
+    }
+
+    /// Takes an RTCP datagram of the peer; false if it is none, or not the peer's.
+    pub fn handle_report(&mut self, now: MonoTime, datagram: &[u8]) -> bool {
+        let source = self.receiver.ssrc();
+        let handled = self.rtcp.handle(now, source, datagram);
+        matches!(handled, Ok(rtcp::Handled::Report | rtcp::Handled::Bye))
+    }
+
+    /// How the leg fares; `buffer` is how long audio waits before it is played.
+    pub fn snapshot(&self, buffer: Duration) -> LegSnapshot {
+        let (receiver, sender, session) = (&self.receiver, &self.sender, &self.rtcp);
+        LegSnapshot::take(receiver, sender, session, buffer, Impairment::BARE)
     }
 
     /// Lets `samples` of media time pass of which nothing was to be sent.

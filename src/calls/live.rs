@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapters::agent::{Direction, EndedBy, StreamFormat};
+use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
 use media::time::MonoTime;
 use serde::Serialize;
 use uuid::Uuid;
@@ -11,10 +11,10 @@ use super::call::{Call, Which};
 use super::cause::Cause;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
-use crate::workers::command::{CallKey, RtpSockets};
+use crate::sip::core::offer_answer::LocalMedia;
+use crate::workers::command::CallKey;
 
 /// A call in this process.
-#[derive(Debug)]
 pub(super) struct LiveCall {
     /// Its number in this process.
     pub(super) key: CallKey,
@@ -52,12 +52,20 @@ pub(super) struct LiveCall {
     pub(super) format: Option<StreamFormat>,
     /// Our session description, as sent or to be sent with the answer.
     pub(super) sdp: Vec<u8>,
-    /// Our RTP port, for descriptions to come.
-    pub(super) rtp_port: u16,
     /// We made the offer in our 200, so the ACK brings the answer.
     pub(super) delayed_offer: bool,
-    /// Sockets that the worker has not been given yet.
-    pub(super) sockets: Option<RtpSockets>,
+    /// The route's message plays in the agent's place.
+    pub(super) playing_message: bool,
+    /// Where the signalling comes from.
+    pub(super) signalling: std::net::IpAddr,
+    /// What we can do: the offers and answers of this call are made of it.
+    pub(super) media: LocalMedia,
+    /// The peer takes telephone events.
+    pub(super) dtmf: bool,
+    /// The agent that is being connected has had this call before.
+    pub(super) resumed: bool,
+    /// The dialect of the agent on a socket that is awaited.
+    pub(super) awaits: Option<&'static DialectSpec>,
     /// Number of the current attempt to connect an agent; results of older ones are dropped.
     pub(super) attempt: u64,
     /// When the INVITE came or went.

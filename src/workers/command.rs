@@ -5,8 +5,10 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
 
+use media::leg::LegConfig;
+use media::stats::LegSnapshot;
+
 use super::builtin::Builtin;
-use super::report::LegReport;
 use crate::agent::session::Loss;
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
@@ -38,14 +40,8 @@ pub struct LegFormat {
     pub remote_rtcp: SocketAddr,
     /// Where its signalling comes from.
     pub signalling: IpAddr,
-    /// Codec and rate.
-    pub audio: AudioFormat,
-    /// Payload type of audio.
-    pub pt: u8,
-    /// Payload type of RFC 4733 events, if any.
-    pub dtmf_pt: Option<u8>,
-    /// Milliseconds of audio a packet that we send.
-    pub ptime_ms: u32,
+    /// Codec, payload types and ptime.
+    pub media: LegConfig,
     /// We may send (RFC 3264 5.1).
     pub send: bool,
     /// The peer may send.
@@ -73,8 +69,6 @@ pub struct SocketLink {
     pub info: StreamInfo,
     /// Audio towards the caller that may wait, in milliseconds.
     pub max_queue_ms: u32,
-    /// The agent decides about the answer.
-    pub agent_answers: bool,
 }
 
 impl std::fmt::Debug for SocketLink {
@@ -198,7 +192,7 @@ pub enum EventKind {
 #[derive(Clone, Debug, Default)]
 pub struct MediaReport {
     /// The peer's leg.
-    pub leg: LegReport,
+    pub leg: LegSnapshot,
     /// Datagrams from elsewhere, ignored.
     pub foreign: u64,
     /// Frames the agent was too slow for.

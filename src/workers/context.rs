@@ -111,7 +111,12 @@ impl Context {
     /// Where a stream of ours starts.
     pub(super) fn stream_start(&mut self) -> StreamStart {
         let random = self.random.next_u64();
-        StreamStart { ssrc: self.random.next_u32(), seq: random as u16, ts: (random >> 32) as u32 }
+        StreamStart {
+            ssrc: self.random.next_u32(),
+            seq: random as u16,
+            ts: (random >> 32) as u32,
+            seed: self.random.next_u64(),
+        }
     }
 
     /// The part of the context that sending a frame to an agent takes.
@@ -157,6 +162,6 @@ impl FrameSink<'_> {
 
 fn seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed).map_err(io::Error::other)?;
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(seed)
 }

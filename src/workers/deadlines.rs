@@ -8,30 +8,30 @@ use media::time::MonoTime;
 /// A heap of deadlines in which a call may stand more than once: an entry that is no longer the
 /// call's earliest is skipped when it comes up, which is cheaper than taking it out.
 #[derive(Debug, Default)]
-pub struct Deadlines {
+pub(super) struct Deadlines {
     heap: BinaryHeap<Reverse<(MonoTime, u32)>>,
 }
 
 impl Deadlines {
     /// An empty heap with room for `calls` calls, so that none is allocated while frames flow.
-    pub fn with_capacity(calls: usize) -> Self {
+    pub(super) fn with_capacity(calls: usize) -> Self {
         Self { heap: BinaryHeap::with_capacity(calls * 2) }
     }
 
     /// Sets call `index` to be looked at when `at` has come.
-    pub fn push(&mut self, at: MonoTime, index: u32) {
+    pub(super) fn push(&mut self, at: MonoTime, index: u32) {
         if at < MonoTime::MAX {
             self.heap.push(Reverse((at, index)));
         }
     }
 
     /// The earliest deadline.
-    pub fn next(&self) -> MonoTime {
+    pub(super) fn next(&self) -> MonoTime {
         self.heap.peek().map_or(MonoTime::MAX, |Reverse((at, _))| *at)
     }
 
     /// Takes out an entry that is due, with its time.
-    pub fn pop_due(&mut self, now: MonoTime) -> Option<(MonoTime, u32)> {
+    pub(super) fn pop_due(&mut self, now: MonoTime) -> Option<(MonoTime, u32)> {
         if self.next() > now {
             return None;
         }

@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
-use media::leg::{Heard, HeardAudio};
+use media::leg::{Heard, HeardAudio, Ignored, LegConfig};
 use media::playout::{Playout, PlayoutConfig, Popped};
 use media::rtp::{Frame, HEADER_BYTES};
+use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
 use super::builtin::Builtin;
@@ -20,6 +21,7 @@ use super::rtp_agent::RtpAgent;
 use super::socket_agent::SocketAgent;
 use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
+use crate::telemetry::{DropReason, Kind};
 
 /// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
 /// that the peer's buffer is not flooded.
@@ -67,7 +69,10 @@ pub(super) struct MediaPath {
     starved_at: Option<MonoTime>,
     pub(super) underruns: u64,
     pub(super) agent_skipped: u64,
+    /// The control plane was told that the peer is silent.
     told_timeout: bool,
+    /// It was told that the agent's sound is over.
+    told_over: bool,
 }
 
 impl MediaPath {
@@ -91,12 +96,16 @@ impl MediaPath {
             underruns: 0,
             agent_skipped: 0,
             told_timeout: false,
+            told_over: false,
         }
     }
 
     /// When [`MediaPath::handle_timeout`] is due.
     pub(super) fn deadline(&self) -> MonoTime {
-        let leg = self.peer.leg_ref().and_then(|leg| leg.deadline()).unwrap_or(MonoTime::MAX);
+        let leg = self.peer.leg_ref().map_or(MonoTime::MAX, |leg| {
+            let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
+            leg.deadline().unwrap_or(MonoTime::MAX).min(report)
+        });
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
@@ -114,6 +123,7 @@ impl MediaPath {
             self.late_frames(ctx);
             self.digits(ctx);
         }
+        self.send_report(ctx);
         if self.care_at <= ctx.now {
             self.care(ctx);
         }
@@ -128,10 +138,11 @@ impl MediaPath {
         let old = self.peer.format().copied();
         self.peer.settle(ctx.now, format);
         let changed = old.is_none_or(|old| {
-            (old.audio, old.ptime_ms) != (format.audio, format.ptime_ms)
+            (old.media.audio, old.media.ptime_ms) != (format.media.audio, format.media.ptime_ms)
         });
         if changed {
             self.playout.release(&mut ctx.blocks);
+            self.follow_peer();
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
@@ -140,7 +151,7 @@ impl MediaPath {
     /// The peer's audio as it is now.
     pub(super) fn peer_format(&self) -> Option<StreamFormat> {
         let format = self.peer.format()?;
-        Some(StreamFormat { audio: format.audio, ptime_ms: format.ptime_ms })
+        Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms })
     }
 
     /// Puts an agent at the other end; the one before, if any, is let go.
@@ -148,6 +159,7 @@ impl MediaPath {
         self.detach(ctx);
         self.noise = None;
         self.starved_at = None;
+        self.told_over = false;
         let Some(format) = self.peer_format() else { return };
         let attached = match link {
             AgentLink::Builtin(builtin) => Ok(Agent::Builtin(builtin)),
@@ -219,7 +231,7 @@ impl MediaPath {
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
         let Some(length) = self.peer.receive(ctx.now, buffer) else { return };
-        ctx.metrics.packets_in(length);
+        ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
         match leg.receive(ctx.now, datagram) {
@@ -232,7 +244,11 @@ impl MediaPath {
                 }
                 self.digits(ctx);
             }
-            Heard::Ignored(reason) => ctx.metrics.ignored(reason),
+            Heard::Ignored(reason) => ctx.metrics.dropped(match reason {
+                Ignored::PayloadType => DropReason::PayloadType,
+                Ignored::NotInStream => DropReason::Duplicate,
+                Ignored::Malformed | Ignored::Size => DropReason::Malformed,
+            }),
         }
     }
 
@@ -293,8 +309,8 @@ impl MediaPath {
             leg.write_audio(ctx.now, header, heard.len);
         }
         match self.peer.send(packet) {
-            Ok(sent) => ctx.metrics.packets_out(sent),
-            Err(_) => ctx.metrics.send_failed(),
+            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
+            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
     }
 
@@ -324,12 +340,12 @@ impl MediaPath {
 
     /// Packets that are due to the peer.
     fn ticks(&mut self, ctx: &mut Context) {
-        let Some(format) = self.peer.format().copied() else {
+        let Some(format) = self.peer.format().map(|format| format.media) else {
             self.next_tick = MonoTime::MAX;
             return;
         };
         let ptime = Duration::from_millis(u64::from(format.ptime_ms));
-        ctx.metrics.lateness(ctx.now.since(self.next_tick));
+        ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
         for _ in 0..CATCH_UP_TICKS_MAX {
             self.tick(ctx, &format);
             self.next_tick += ptime;
@@ -345,13 +361,13 @@ impl MediaPath {
             if let Some(leg) = self.peer.leg() {
                 leg.hold(samples.saturating_mul(behind));
             }
-            ctx.metrics.ticks_skipped(behind);
+            ctx.metrics.late.add(u64::from(behind));
         }
         self.after_playout(ctx);
     }
 
     /// One packet to the peer.
-    fn tick(&mut self, ctx: &mut Context, format: &LegFormat) {
+    fn tick(&mut self, ctx: &mut Context, format: &LegConfig) {
         let bytes = format.audio.bytes(format.ptime_ms);
         let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
         let Some(leg) = self.peer.leg() else { return };
@@ -364,11 +380,10 @@ impl MediaPath {
         let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
         let silence = format.audio.codec.silence();
         let mut played = false;
+        let mut over = false;
         match &mut self.agent {
             Agent::Builtin(builtin) => {
-                if !builtin.next_frame(payload, silence) && builtin.hangs_up() {
-                    ctx.tell_once(self.key, EventKind::Played, &mut self.told_timeout);
-                }
+                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
             }
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
                 match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
@@ -392,8 +407,11 @@ impl MediaPath {
         }
         leg.write_audio(ctx.now, header, bytes);
         match self.peer.send(out) {
-            Ok(sent) => ctx.metrics.packets_out(sent),
-            Err(_) => ctx.metrics.send_failed(),
+            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
+            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
+        }
+        if over {
+            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }
         self.note_underrun(ctx, played);
     }
@@ -404,7 +422,7 @@ impl MediaPath {
             (false, None) if self.playout.in_utterance() => {
                 self.starved_at = Some(ctx.now);
                 self.underruns += 1;
-                ctx.metrics.underrun();
+                ctx.metrics.underruns.inc();
             }
             (true, Some(since)) => {
                 self.starved_at = None;
@@ -443,7 +461,7 @@ impl MediaPath {
             ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
         }
         let quality = self.quality();
-        ctx.metrics.jitter(quality.jitter_ms);
+        ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.quality(quality);
             self.actions(ctx);
@@ -452,26 +470,54 @@ impl MediaPath {
 
     /// How the media fare.
     fn quality(&self) -> Quality {
-        let Some(leg) = self.peer.leg_ref() else {
-            return Quality { loss: 0.0, jitter_ms: 0.0, buffer_ms: 0, mos: 0.0, round_trip_ms: None };
-        };
-        let stats = super::report::leg_report(leg);
+        let stats = self.snapshot();
         Quality {
             loss: stats.loss,
-            jitter_ms: stats.jitter_ms,
+            jitter_ms: stats.jitter.as_secs_f32() * 1000.0,
             buffer_ms: self.playout.queued_ms(),
             mos: stats.mos,
-            round_trip_ms: None,
+            round_trip_ms: stats.round_trip.map(|time| time.as_secs_f32() * 1000.0),
         }
+    }
+
+    fn snapshot(&self) -> LegSnapshot {
+        self.peer.leg_ref().map(|leg| leg.snapshot(Duration::ZERO)).unwrap_or_default()
     }
 
     /// How the media fared.
     fn report(&self) -> MediaReport {
         MediaReport {
-            leg: self.peer.leg_ref().map(super::report::leg_report).unwrap_or_default(),
+            leg: self.snapshot(),
             foreign: self.peer.foreign(),
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
+        }
+    }
+
+    /// A report of the peer.
+    pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
+        let Some(length) = self.peer.receive_report(&mut ctx.packet) else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        let datagram = ctx.packet.get(..length).unwrap_or_default();
+        if leg.handle_report(ctx.now, datagram) {
+            ctx.metrics.received(Kind::Rtcp, length);
+        } else {
+            ctx.metrics.dropped(DropReason::Malformed);
+        }
+    }
+
+    /// Our report to the peer, if one is due.
+    fn send_report(&mut self, ctx: &mut Context) {
+        let Some(leg) = self.peer.leg() else { return };
+        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
+            return;
+        }
+        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
+            let packet = ctx.packet.get(..length).unwrap_or_default();
+            if self.state == CallState::Answered {
+                self.peer.send_report(packet);
+                ctx.metrics.sent(Kind::Rtcp, length);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use adapters::agent::Basis;
+use adapters::agent::{Basis, MessageKind};
 use media::playout::{Playout, PlayoutConfig};
 
 use super::command::EventKind;
@@ -12,6 +12,7 @@ use super::poller::Ready;
 use super::rtp_agent;
 use crate::agent::session::{Action, Control};
 use crate::agent::wire;
+use crate::telemetry::{DropReason, Kind};
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
 
 impl MediaPath {
@@ -77,7 +78,13 @@ impl MediaPath {
             };
             match message {
                 Message::Data(kind, message) => {
-                    ctx.metrics.agent_frame_in(message.len());
+                    ctx.metrics.received(
+                        match kind {
+                            MessageKind::Binary => Kind::AgentAudio,
+                            MessageKind::Text => Kind::AgentControl,
+                        },
+                        message.len(),
+                    );
                     let framing = socket.session.info().framing;
                     if wire::too_big(kind, framing, message.len()) {
                         socket.session.too_big();
@@ -91,6 +98,7 @@ impl MediaPath {
                                 audio,
                             );
                             if refused > 0 {
+                                ctx.metrics.dropped(DropReason::QueueFull);
                                 socket.session.refused(ctx.now, refused);
                             }
                             continue;
@@ -98,7 +106,7 @@ impl MediaPath {
                     }
                 }
                 Message::Ping(payload) => {
-                    let mask = socket.line.mask(&mut ctx.masks);
+                    let mask = socket.line.masked.then(|| ctx.masks.next_key());
                     let pong = ControlFrame::pong(payload, mask);
                     socket.line.write(Class::Control, pong.as_bytes());
                     socket.line.watch(&ctx.poller);
@@ -106,7 +114,7 @@ impl MediaPath {
                 Message::Pong(payload) => {
                     socket.session.pong(ctx.now, payload);
                     if let Some(round_trip) = socket.session.round_trip() {
-                        ctx.metrics.agent_round_trip(round_trip);
+                        ctx.metrics.agent_round_trip.record(round_trip);
                     }
                 }
                 Message::Close { code, .. } => {
@@ -121,7 +129,7 @@ impl MediaPath {
     /// The agent sent what is no WebSocket frame: nothing after it can be understood.
     fn bad_frame(&mut self, ctx: &mut Context, error: FrameError) {
         let Agent::Socket(socket) = &mut self.agent else { return };
-        ctx.metrics.agent_error();
+        ctx.metrics.dropped(DropReason::Malformed);
         if matches!(error, FrameError::TooBig { .. }) {
             socket.session.too_big();
             self.actions(ctx);
@@ -290,6 +298,20 @@ impl MediaPath {
         }
         if let Err(error) = leg.send_digits(digits, Some(duration_ms), Some(gap_ms)) {
             socket.session.failed(error.to_string());
+        }
+    }
+
+    /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
+    pub(super) fn follow_peer(&mut self) {
+        let Some(peer) = self.peer_format() else { return };
+        match &mut self.agent {
+            Agent::Socket(socket) => {
+                let info = socket.session.info();
+                let (to, from) = (info.to_agent, info.from_agent);
+                socket.reformat(peer, to, from);
+            }
+            Agent::Rtp(agent) => agent.reformat(peer),
+            Agent::None | Agent::Builtin(_) => {}
         }
     }
 

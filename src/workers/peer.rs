@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use media::leg::{Leg, LegConfig, StreamStart};
+use media::leg::{Leg, StreamStart};
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
@@ -54,15 +54,10 @@ impl PeerLeg {
 
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, now: MonoTime, format: LegFormat) {
-        let config = LegConfig {
-            audio: format.audio,
-            pt: format.pt,
-            dtmf_pt: format.dtmf_pt,
-            ptime_ms: format.ptime_ms,
-        };
+        let config = format.media;
         match &mut self.leg {
             Some(leg) => leg.reconfigure(config),
-            None => self.leg = Some(Leg::new(config, self.start)),
+            None => self.leg = Some(Leg::new(now, config, self.start)),
         }
         let moved = self.format.is_some_and(|old| old.remote != format.remote);
         if moved && self.latched.is_some() && self.rtp.connect(format.remote).is_ok() {
@@ -128,6 +123,27 @@ impl PeerLeg {
             (None, Some(format)) => self.rtp.send_to(packet, format.remote),
             (None, None) => Err(io::ErrorKind::NotConnected.into()),
         }
+    }
+
+    /// Sends one RTCP packet to the peer.
+    pub(super) fn send_report(&self, packet: &[u8]) {
+        if let Some(format) = &self.format {
+            // Lost reports are followed by others.
+            let _ = self.rtcp.send_to(packet, format.remote_rtcp);
+        }
+    }
+
+    /// Receives one RTCP datagram into `buffer`, from wherever the peer's media come.
+    pub(super) fn receive_report(&mut self, buffer: &mut [u8]) -> Option<usize> {
+        let (length, from) = self.rtcp.recv_from(buffer).ok()?;
+        let format = self.format.as_ref()?;
+        let known = from.ip() == format.remote_rtcp.ip()
+            || self.latched.is_some_and(|latched| latched.ip() == from.ip());
+        if !known {
+            self.foreign += 1;
+            return None;
+        }
+        Some(length)
     }
 
     /// The first packets decide where the peer sends from (symmetric RTP, RFC 4961): from the

@@ -13,6 +13,7 @@ use media::time::MonoTime;
 use super::command::RtpLink;
 use super::context::{Context, FrameSink, HEADROOM_BYTES};
 use super::token::{Part, Token};
+use crate::telemetry::Kind;
 
 /// Audio of an RTP agent that may wait for the peer, in milliseconds: it sends in real time, so more would
 /// only be delay.
@@ -45,12 +46,14 @@ impl RtpAgent {
         let config = LegConfig {
             audio: link.audio,
             pt: link.pt,
+            receive_pt: link.pt,
             dtmf_pt: None,
+            receive_dtmf_pt: None,
             ptime_ms: link.ptime_ms,
         };
         Ok(Self {
             socket: link.socket,
-            leg: Leg::new(config, ctx.stream_start()),
+            leg: Leg::new(ctx.now, config, ctx.stream_start()),
             to_agent: Converter::new(peer.audio, link.audio),
             from_agent: Converter::new(link.audio, peer.audio),
             from_rate_hz: link.audio.rate_hz,
@@ -101,7 +104,7 @@ impl RtpAgent {
         self.leg.write_audio(sink.now, header, length);
         let packet = sink.convert.get(..HEADER_BYTES + length).unwrap_or_default();
         if self.socket.send(packet).is_ok() {
-            sink.metrics.agent_frame_out(packet.len());
+            sink.metrics.sent(Kind::AgentAudio, packet.len());
         }
     }
 
@@ -110,7 +113,7 @@ impl RtpAgent {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
         let Ok(length) = self.socket.recv(buffer) else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
-        ctx.metrics.agent_frame_in(length);
+        ctx.metrics.received(Kind::AgentAudio, length);
         let Heard::Audio(heard) = self.leg.receive(ctx.now, datagram) else { return };
         let payload = datagram.get(heard.start..heard.start + heard.len).unwrap_or_default();
         let arrival = heard.arrival;

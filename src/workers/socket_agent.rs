@@ -22,9 +22,10 @@ use crate::bridge::framing::{
 };
 use crate::bridge::mask::MaskKeys;
 use crate::calls::cause::Cause;
+use crate::telemetry::{DropReason, Kind};
 
 /// Audio that may wait for an agent's socket, in milliseconds; beyond it the oldest is skipped.
-pub const BACKLOG_MS: u64 = 200;
+const BACKLOG_MS: u64 = 200;
 /// Bytes that may wait for an agent's socket besides audio.
 const CONTROL_BACKLOG_BYTES: usize = 256 * 1024;
 /// What the kernel may hold of audio not yet sent, in bytes, so that old audio waits where it can
@@ -52,7 +53,7 @@ pub(super) struct Line {
     pub(super) io: SocketIo,
     pub(super) reader: Reader,
     out: OutQueue,
-    masked: bool,
+    pub(super) masked: bool,
     token: u64,
     /// Nothing more is read or written.
     pub(super) closed: bool,
@@ -168,10 +169,10 @@ impl SocketAgent {
         let opcode = opcode(self.dialect.audio(&frame, sink.message));
         let mask = self.line.masked.then(|| sink.masks.next_key());
         let sealed = seal(sink.message, opcode, mask);
-        sink.metrics.agent_frame_out(sealed.len());
+        sink.metrics.sent(Kind::AgentAudio, sealed.len());
         let skipped = self.line.write(Class::Media, sealed);
         if skipped > 0 {
-            sink.metrics.agent_skipped(skipped);
+            sink.metrics.dropped_many(DropReason::SlowAgent, skipped as u64);
         }
         self.line.watch(sink.poller);
     }

@@ -21,7 +21,7 @@ const PART_BITS: u32 = 2;
 const INDEX_BITS: u32 = 24;
 
 /// Calls a worker can have.
-pub const CALLS_PER_WORKER_MAX: usize = 1 << INDEX_BITS;
+pub(super) const CALLS_PER_WORKER_MAX: usize = 1 << INDEX_BITS;
 
 impl Token {
     /// The token of a call, to be completed by [`Token::part`].

@@ -78,6 +78,7 @@ impl Law {
     }
 
     /// Decodes `codes` into `samples`, as many as both hold. Returns how many.
+    #[inline]
     pub fn decode(self, codes: &[u8], samples: &mut [i16]) -> usize {
         let count = codes.len().min(samples.len());
         if cfg!(target_endian = "little") {
@@ -92,11 +93,13 @@ impl Law {
 
     /// Decodes `codes` into little-endian samples of two bytes at any alignment, as many as `bytes`
     /// holds. Returns how many samples.
+    #[inline]
     pub fn decode_le(self, codes: &[u8], bytes: &mut [u8]) -> usize {
         self.decode_le_with(simd::active(), codes, bytes)
     }
 
     /// [`Self::decode_le`] on a path of the caller's choice.
+    #[inline]
     pub fn decode_le_with(self, path: &Kernels, codes: &[u8], bytes: &mut [u8]) -> usize {
         let count = codes.len().min(bytes.len() / 2);
         (path.decode[self as usize])(&codes[..count], &mut bytes[..2 * count]);
@@ -104,6 +107,7 @@ impl Law {
     }
 
     /// Encodes `samples` into `codes`, as many as both hold. Returns how many.
+    #[inline]
     pub fn encode(self, samples: &[i16], codes: &mut [u8]) -> usize {
         let count = samples.len().min(codes.len());
         if cfg!(target_endian = "little") {
@@ -118,11 +122,13 @@ impl Law {
 
     /// Encodes little-endian samples of two bytes at any alignment into `codes`, as many as both
     /// hold. Returns how many samples.
+    #[inline]
     pub fn encode_le(self, bytes: &[u8], codes: &mut [u8]) -> usize {
         self.encode_le_with(simd::active(), bytes, codes)
     }
 
     /// [`Self::encode_le`] on a path of the caller's choice.
+    #[inline]
     pub fn encode_le_with(self, path: &Kernels, bytes: &[u8], codes: &mut [u8]) -> usize {
         let count = codes.len().min(bytes.len() / 2);
         (path.encode[self as usize])(&bytes[..2 * count], &mut codes[..count]);
@@ -131,11 +137,13 @@ impl Law {
 
     /// Turns codes of this law into codes of the other one, as many as both slices hold. Returns
     /// how many. The result is exactly what decoding and encoding again would give.
+    #[inline]
     pub fn transcode(self, codes: &[u8], out: &mut [u8]) -> usize {
         self.transcode_with(simd::active(), codes, out)
     }
 
     /// [`Self::transcode`] on a path of the caller's choice.
+    #[inline]
     pub fn transcode_with(self, path: &Kernels, codes: &[u8], out: &mut [u8]) -> usize {
         let count = codes.len().min(out.len());
         (path.transcode)(&codes[..count], &mut out[..count], self.to_other());

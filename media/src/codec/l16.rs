@@ -7,8 +7,9 @@
 /// Swaps the bytes of each sample of `input` into `out`. Returns the bytes written.
 pub fn swap(input: &[u8], out: &mut [u8]) -> usize {
     let bytes = input.len().min(out.len()) & !1;
+    let (out, input) = (&mut out[..bytes], &input[..bytes]);
     for (to, from) in out.chunks_exact_mut(2).zip(input.chunks_exact(2)) {
-        (to[0], to[1]) = (from[1], from[0]);
+        to.copy_from_slice(&u16::from_ne_bytes([from[0], from[1]]).swap_bytes().to_ne_bytes());
     }
     bytes
 }
@@ -16,7 +17,8 @@ pub fn swap(input: &[u8], out: &mut [u8]) -> usize {
 /// Swaps the bytes of each sample in place.
 pub fn swap_in_place(bytes: &mut [u8]) {
     for sample in bytes.chunks_exact_mut(2) {
-        sample.swap(0, 1);
+        let swapped = u16::from_ne_bytes([sample[0], sample[1]]).swap_bytes();
+        sample.copy_from_slice(&swapped.to_ne_bytes());
     }
 }
 

@@ -21,6 +21,8 @@
 //! one sample on the wire) is not counted before it is queued.
 
 mod config;
+#[doc(hidden)]
+pub mod fuzz;
 mod ledger;
 mod report;
 mod utterance;
@@ -192,6 +194,8 @@ impl Playout {
         let due = if self.queue.len() < frame.len() { self.due(now) } else { frame.len() };
         if due == 0 {
             self.talking = false;
+            // A longer frame may have made a remainder of what was none.
+            self.note_remainder(now, false);
             return Popped::Empty;
         }
         let (audio, fill) = frame.split_at_mut(due.min(frame.len()));
@@ -254,14 +258,15 @@ impl Playout {
         &self.config
     }
 
-    /// Goes on in other formats, after `configure` or a new offer and answer. The account continues
-    /// in the agent's samples; waiting events stay.
+    /// Goes on in other formats or frames, after `configure` or a new offer and answer. The account
+    /// continues, in the agent's samples at its new rate; marks, utterances and events stay.
     ///
     /// # Errors
     ///
-    /// [`NotDrained`] if audio is queued: clear first, or let it play.
+    /// [`NotDrained`] if audio is queued and would be misread: rate, size or silence of the samples
+    /// on the wire differ. Clear first, or let it play.
     pub fn reconfigure(&mut self, config: PlayoutConfig) -> Result<(), NotDrained> {
-        if !self.drained() {
+        if !self.drained() && !self.config.same_samples(&config.sane()) {
             return Err(NotDrained);
         }
         let config = config.sane();

@@ -7,14 +7,16 @@
 //!
 //! Nothing here allocates after creation, reads a clock or panics on input.
 
+mod arrival;
 mod header;
 mod receiver;
 mod reorder;
 mod sender;
 
+pub use arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport};
 pub use header::{
     Extension, HEADER_BYTES, Header, PACKET_BYTES_MAX, Packet, RtpError, is_rtcp, write_header,
 };
-pub use receiver::{Arrival, Continuity, Received, Receiver, ReceiverCounters, ReceptionReport};
+pub use receiver::Receiver;
 pub use reorder::{Frame, REORDER_FRAMES_MAX, Reorder, ReorderCounters};
 pub use sender::Sender;

@@ -1,5 +1,7 @@
 //! What a session wants done.
 
+use std::fmt;
+
 use adapters::agent::{
     AgentEvent, Basis, CallState, DtmfSource, EndedBy, Framing, MarkStatus, StreamFormat,
     StreamInfo, UtteranceReport,
@@ -23,7 +25,9 @@ pub enum Action {
 }
 
 /// What an agent, or the loss of one, means for the call.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its `Debug` tells neither digits nor whom a call is handed to.
+#[derive(Clone, PartialEq)]
 pub enum Control {
     /// From the next message on these formats hold.
     Configured {
@@ -101,8 +105,8 @@ pub enum Loss {
     Refused(CloseCode),
 }
 
-/// An event for the agent that owns what it tells.
-#[derive(Clone, Debug)]
+/// An event for the agent that owns what it tells. Its `Debug` is that of the event.
+#[derive(Clone)]
 pub enum Outgoing {
     /// See [`AgentEvent::Start`].
     Start(Box<StreamInfo>),
@@ -248,6 +252,45 @@ impl Quality {
             buffer_ms: self.buffer_ms,
             mos: self.mos,
             round_trip_ms: self.round_trip_ms,
+        }
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.event().fmt(f)
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured { to_agent, from_agent, framing } => f
+                .debug_struct("Configured")
+                .field("to_agent", to_agent)
+                .field("from_agent", from_agent)
+                .field("framing", framing)
+                .finish(),
+            Self::Answer => f.write_str("Answer"),
+            Self::Reject { cause } => f.debug_struct("Reject").field("cause", cause).finish(),
+            Self::Clear => f.write_str("Clear"),
+            Self::Utterance { id } => f.debug_struct("Utterance").field("id", id).finish(),
+            Self::Mark { name } => f.debug_struct("Mark").field("name", name).finish(),
+            Self::Flush => f.write_str("Flush"),
+            Self::Dtmf { digits, duration_ms, gap_ms } => f
+                .debug_struct("Dtmf")
+                .field("digits", &digits.len())
+                .field("duration_ms", duration_ms)
+                .field("gap_ms", gap_ms)
+                .finish(),
+            Self::Transfer { kind, .. } => {
+                f.debug_struct("Transfer").field("kind", kind).finish_non_exhaustive()
+            }
+            Self::Mute(on) => f.debug_tuple("Mute").field(on).finish(),
+            Self::Hold(on) => f.debug_tuple("Hold").field(on).finish(),
+            Self::Record => f.write_str("Record"),
+            Self::Hangup { cause } => f.debug_struct("Hangup").field("cause", cause).finish(),
+            Self::Lost(loss) => f.debug_tuple("Lost").field(loss).finish(),
         }
     }
 }

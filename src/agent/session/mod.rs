@@ -17,6 +17,7 @@
 
 mod action;
 mod commands;
+mod faults;
 mod keepalive;
 mod limits;
 
@@ -34,6 +35,7 @@ use media::playout::{Cleared, PlayoutError, PlayoutEvent};
 use media::time::MonoTime;
 
 use super::wire::CloseCode;
+use faults::{Faults, Refusals};
 use keepalive::{Beat, KeepAlive};
 
 /// One agent stream, from the open socket to its end.
@@ -363,47 +365,6 @@ impl AgentSession {
             self.hangup = Some(PendingHangup { cause, at_latest });
             self.call(Control::Flush);
         }
-    }
-}
-
-/// Counts faults and forgives them slowly.
-#[derive(Debug)]
-struct Faults {
-    count: u32,
-    forgiven: MonoTime,
-}
-
-impl Faults {
-    const fn new(now: MonoTime) -> Self {
-        Self { count: 0, forgiven: now }
-    }
-
-    /// Counts one; true if there have been too many.
-    fn add(&mut self, now: MonoTime) -> bool {
-        let periods = now.since(self.forgiven).as_nanos() / FAULT_FORGIVEN_AFTER.as_nanos();
-        let periods = u32::try_from(periods).unwrap_or(u32::MAX);
-        self.forgiven += FAULT_FORGIVEN_AFTER.saturating_mul(periods);
-        self.count = self.count.saturating_sub(periods).saturating_add(1);
-        self.count >= FAULTS_MAX
-    }
-}
-
-/// Sums up refused audio between two reports of it.
-#[derive(Debug, Default)]
-struct Refusals {
-    untold_bytes: usize,
-    told: Option<MonoTime>,
-}
-
-impl Refusals {
-    /// Adds `bytes`; returns the sum if it is time to tell it.
-    fn add(&mut self, now: MonoTime, bytes: usize) -> Option<usize> {
-        self.untold_bytes = self.untold_bytes.saturating_add(bytes);
-        if self.told.is_some_and(|told| now.since(told) < QUEUE_FULL_TOLD_EVERY) {
-            return None;
-        }
-        self.told = Some(now);
-        Some(std::mem::take(&mut self.untold_bytes))
     }
 }
 

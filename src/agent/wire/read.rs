@@ -54,10 +54,10 @@ struct Message<'a> {
 /// begin with "configure.", because a refused `configure` closes the socket.
 pub(super) fn command(text: &[u8], stream: u32) -> Result<Option<AgentCommand>, WireError> {
     let text = std::str::from_utf8(text).map_err(|_| WireError::BadJson("not UTF-8".to_owned()))?;
-    let message: Message<'_> = serde_json::from_str(text).map_err(|error| json_error(&error))?;
     if !text.trim_ascii_start().starts_with('{') {
         return Err(WireError::BadJson("not an object".to_owned()));
     }
+    let message: Message<'_> = serde_json::from_str(text).map_err(|error| json_error(&error))?;
     let Message { event, stream: named, .. } = &message;
     match named {
         Scalar::Absent => {}
@@ -154,7 +154,7 @@ fn wish(fields: FormatFields<'_>, paths: &Paths) -> Result<FormatWish, WireError
 /// The fields accept any value, so what is left is syntax, and a field that occurs twice.
 fn json_error(error: &serde_json::Error) -> WireError {
     match error.classify() {
-        Category::Data => WireError::BadJson("not an object with each field once".to_owned()),
+        Category::Data => bad("message", "has a field twice"),
         _ => WireError::BadJson(format!("at line {} column {}", error.line(), error.column())),
     }
 }

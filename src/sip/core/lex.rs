@@ -104,7 +104,11 @@ pub(crate) fn is_host_name(text: &str) -> bool {
 
 /// `text` without blanks at both ends.
 pub fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let bytes = text.as_bytes();
+    let start = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    text.get(start..end).unwrap_or_default()
 }
 
 /// Whether `text` may be the value of a header or a reason phrase that we write: no CR, LF or NUL,
@@ -126,16 +130,36 @@ pub fn number(text: &str, max: u64) -> Result<u64, Syntax> {
         if !byte.is_ascii_digit() {
             return Err(Syntax::Number);
         }
-        value = value.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+        let digit = u64::from(byte - b'0');
+        value =
+            value.checked_mul(10).and_then(|tens| tens.checked_add(digit)).ok_or(Syntax::Number)?;
     }
     if value > max { Err(Syntax::Number) } else { Ok(value) }
 }
 
-/// The position of the first of `stops` outside quoted strings and, with `brackets`, outside `<>`.
-pub(crate) fn find_outside(text: &str, stops: &[u8], brackets: bool) -> Option<usize> {
+/// The position of the first CR or LF, eight octets at a time: most of a message is neither.
+pub(crate) fn find_line_end(octets: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Whether an octet of the word is zero; exact as long as only "any" is asked.
+    let any_zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+    let (words, tail) = octets.as_chunks::<8>();
+    let in_word = words.iter().position(|word| {
+        let word = u64::from_le_bytes(*word);
+        any_zero(word ^ (LOW * b'\n' as u64)) | any_zero(word ^ (LOW * b'\r' as u64)) != 0
+    });
+    let (from, rest) = match in_word {
+        Some(index) => (index * 8, octets.get(index * 8..).unwrap_or_default()),
+        None => (octets.len() - tail.len(), tail),
+    };
+    rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|at| from + at)
+}
+
+/// The position of the first `stop` outside quoted strings and, with `brackets`, outside `<>`.
+pub(crate) fn find_outside(text: &str, stop: u8, brackets: bool) -> Option<usize> {
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
-        if stops.contains(&byte) {
+        if byte == stop {
             return Some(at);
         }
         let close = match byte {
@@ -178,7 +202,7 @@ impl<'a> List<'a> {
     /// The next element, empty ones included.
     pub(crate) fn next_raw(&mut self) -> Option<&'a str> {
         let rest = self.rest.take()?;
-        let element = match find_outside(rest, b",", true) {
+        let element = match find_outside(rest, b',', true) {
             Some(at) => {
                 let (element, tail) = cut(rest, at);
                 self.rest = Some(tail);
@@ -221,4 +245,80 @@ pub(crate) fn quoted(text: &str) -> Result<(&str, &str), Syntax> {
         }
     }
     Err(Syntax::Quote)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists are cut at commas outside quotes and brackets only; empty elements are skipped.
+    #[test]
+    fn lists() {
+        let cases: [(&str, &[&str]); 8] = [
+            ("", &[]),
+            (" , ,", &[]),
+            ("a", &["a"]),
+            ("a, b\t,c", &["a", "b", "c"]),
+            (r#""a,b" <sip:c,d@e>;x="y,\",z", f"#, &[r#""a,b" <sip:c,d@e>;x="y,\",z""#, "f"]),
+            (r#""\\",b"#, &[r#""\\""#, "b"]),
+            ("\"open, b", &["\"open, b"]),
+            ("<open, b", &["<open, b"]),
+        ];
+        for (text, elements) in cases {
+            assert_eq!(split_list(text).collect::<Vec<_>>(), elements, "{text}");
+        }
+    }
+
+    /// Numbers are digits alone and within their range, however many leading zeros there are.
+    #[test]
+    fn numbers() {
+        assert_eq!(number("0068", 255), Ok(68));
+        assert_eq!(number(&"0".repeat(500), 0), Ok(0));
+        assert_eq!(number("18446744073709551615", u64::MAX), Ok(u64::MAX));
+        assert_eq!(number("18446744073709551616", u64::MAX), Err(Syntax::Number));
+        for text in ["", "-1", "+1", " 1", "1 ", "0x1", "256", "99999999999999999999999"] {
+            assert_eq!(number(text, 255), Err(Syntax::Number), "{text}");
+        }
+    }
+
+    /// The character classes are those of the grammar (RFC 3261 section 25.1).
+    #[test]
+    fn classes_follow_the_grammar() {
+        let token = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~";
+        let word = format!("{token}()<>:\\\"/[]?{{}}");
+        for octet in 0..=255u8 {
+            let text = char::from(octet).to_string();
+            assert_eq!(is_token(&text), token.contains(&text), "{text:?}");
+            assert_eq!(is_call_id(&text), word.contains(&text) || text == "@", "{text:?}");
+        }
+        assert!(!is_token("") && !is_call_id(""));
+    }
+
+    /// Line ends are found wherever they stand in a word, after octets that differ by one bit or
+    /// borrow, and nothing else is taken for one.
+    #[test]
+    fn line_ends() {
+        for octet in 0..=255u8 {
+            for length in 1..40 {
+                for at in 0..length {
+                    let mut octets = vec![0x0c; length];
+                    octets[at] = octet;
+                    let expected = matches!(octet, b'\n' | b'\r').then_some(at);
+                    assert_eq!(find_line_end(&octets), expected, "{octet} at {at} of {length}");
+                }
+            }
+        }
+        assert_eq!(find_line_end(b"\x0b\x0b\x0b\n\x0b\r"), Some(3));
+        assert_eq!(find_line_end(b""), None);
+    }
+
+    /// A quoted string ends at the first quote that is not escaped.
+    #[test]
+    fn quoted_strings() {
+        assert_eq!(quoted(r#""a\"b" c"#), Ok((r#"a\"b"#, " c")));
+        assert_eq!(quoted(r#""\\""#), Ok((r"\\", "")));
+        for text in ["", "a", "\"", r#""a\""#, r#""\"#] {
+            assert_eq!(quoted(text), Err(Syntax::Quote), "{text}");
+        }
+    }
 }

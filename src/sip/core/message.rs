@@ -1,5 +1,8 @@
 //! A SIP message: its octets and a table of where its header fields are.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::ops::Range;
 use std::str;
@@ -33,7 +36,7 @@ pub enum ParseError {
     /// The first line is neither a request line nor a status line.
     #[error("the start line is not SIP")]
     StartLine,
-    /// The empty line after the header fields is missing.
+    /// The message ends within a line of its header.
     #[error("the message ends within its header")]
     Truncated,
     /// More header fields than [`HEADERS_MAX`].
@@ -62,6 +65,9 @@ pub enum Fault {
     /// Content-Length is no number or stands twice with different values.
     #[error("Content-Length is malformed")]
     ContentLength,
+    /// The empty line after the header is missing: the datagram ends with a header line.
+    #[error("the empty line after the header is missing")]
+    HeaderEnd,
     /// Fewer octets follow the header than Content-Length says.
     #[error("the body is shorter than Content-Length")]
     BodyShort,
@@ -275,6 +281,12 @@ impl Message {
         Ok(u8::try_from(value).ok())
     }
 
+    /// Content-Length; `None` when there is none or it is malformed.
+    pub fn content_length(&self) -> Option<usize> {
+        let value = lex::number(self.header(HeaderName::ContentLength)?, u64::from(u32::MAX));
+        usize::try_from(value.ok()?).ok()
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         self.raw.get(self.body.clone()).unwrap_or_default()
@@ -283,6 +295,18 @@ impl Message {
     /// The whole message as it came.
     pub const fn bytes(&self) -> &Bytes {
         &self.raw
+    }
+
+    /// The first field of the set `once` that stands more than once.
+    pub(super) fn repeated(&self, once: u128) -> Option<HeaderName> {
+        let mut seen = 0u128;
+        let repeated = self.fields.iter().find(|field| {
+            let bit = 1u128.checked_shl(u32::from(field.number)).unwrap_or(0) & once;
+            let again = seen & bit != 0;
+            seen |= bit;
+            again
+        })?;
+        HeaderName::from_number(repeated.number)
     }
 
     pub(super) fn required(&self, name: HeaderName) -> Result<&str, HeaderError> {

@@ -1,11 +1,18 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
 
+pub mod dialog;
+pub mod endpoint;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod headers;
 pub mod lex;
 pub mod message;
 pub mod method;
+pub mod offer_answer;
 mod parse;
+pub mod sdp;
 pub mod stream;
+pub mod transaction;
 pub mod uri;
 pub mod validate;
 pub mod write;

@@ -1,5 +1,8 @@
 //! Messages out of a byte stream (RFC 3261 section 18.3, RFC 5626 section 3.5.1).
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 use thiserror::Error;
 
@@ -9,6 +12,9 @@ use super::message::{MESSAGE_BYTES_MAX, Message, ParseError};
 
 /// The longest header, in octets: what must arrive before the size of a message is known.
 pub const HEAD_BYTES_MAX: usize = 32 * 1024;
+
+/// The most memory that a stream between messages keeps, in octets.
+const IDLE_BYTES_MAX: usize = 8 * 1024;
 
 /// Something that a stream carried.
 #[derive(Debug, Clone)]
@@ -70,9 +76,10 @@ impl StreamDecoder {
         if self.failed.is_some() {
             return;
         }
-        if self.consumed > 0 {
-            self.buffer.drain(..self.consumed);
-            self.consumed = 0;
+        self.buffer.drain(..self.consumed);
+        self.consumed = 0;
+        if self.buffer.is_empty() && self.buffer.capacity() > IDLE_BYTES_MAX {
+            self.buffer = Vec::new();
         }
         self.buffer.extend_from_slice(octets);
     }
@@ -129,10 +136,12 @@ impl StreamDecoder {
         // A copy of its own, so that a message that is kept does not keep the buffer of others.
         let octets = Bytes::copy_from_slice(octets);
         self.take(total);
-        Ok(Some(match Message::parse(octets) {
-            Ok(message) => StreamItem::Message(message),
-            Err(error) => StreamItem::Malformed(error),
-        }))
+        match Message::parse(octets) {
+            // Whoever reads the same octets must find the same end, or requests can be smuggled.
+            Ok(message) if message.bytes().len() != total => Err(StreamError::ContentLength),
+            Ok(message) => Ok(Some(StreamItem::Message(message))),
+            Err(error) => Ok(Some(StreamItem::Malformed(error))),
+        }
     }
 
     fn take(&mut self, count: usize) {
@@ -157,53 +166,70 @@ fn total(pending: &[u8], scanned: usize) -> Result<Option<usize>, StreamError> {
 
 /// Where the empty line after the header ends, when the first `scanned` octets do not hold it.
 fn head_end(octets: &[u8], scanned: usize) -> Option<usize> {
-    let from = scanned.saturating_sub(3);
-    let tail = octets.get(from..)?;
-    tail.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').find_map(|(at, _)| {
-        let end = from + at + 1;
-        match octets.get(end..)? {
-            [b'\n', ..] => Some(end + 1),
-            [b'\r', b'\n', ..] => Some(end + 2),
-            _ => None,
+    let mut at = scanned.saturating_sub(3);
+    loop {
+        at += lex::find_line_end(octets.get(at..)?)? + 1;
+        if octets.get(at - 1) == Some(&b'\n') {
+            match octets.get(at..)? {
+                [b'\n', ..] => return Some(at + 1),
+                [b'\r', b'\n', ..] => return Some(at + 2),
+                _ => {}
+            }
         }
-    })
+    }
 }
 
 /// Content-Length of a header, which streams require (RFC 3261 section 20.14).
 fn content_length(head: &[u8]) -> Result<usize, StreamError> {
-    let wanted = HeaderName::ContentLength.table_number();
     let mut length = None;
-    let mut lines = head.split(|&byte| byte == b'\n').peekable();
+    let mut lines = Lines { rest: head }.peekable();
     while let Some(line) = lines.next() {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
-        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
-        let Ok(name) = str::from_utf8(name.trim_ascii_end()) else { continue };
-        if number_of(name) != wanted {
-            continue;
-        }
-        let mut value = value.get(1..).unwrap_or_default().trim_ascii();
-        // Folded: the number may stand on the next line, but not on both.
-        while let Some(&more) =
-            lines.peek().filter(|next| next.starts_with(b" ") || next.starts_with(b"\t"))
-        {
-            let more = more.trim_ascii();
-            if !value.is_empty() && !more.is_empty() {
-                return Err(StreamError::ContentLength);
+        let Some(value) = content_length_field(line) else { continue };
+        let mut value = value.trim_ascii();
+        // Folded: the number may stand on a further line, but only on one.
+        while let Some(more) = lines.next_if(|next| matches!(next, [b' ' | b'\t', ..])) {
+            match (value, more.trim_ascii()) {
+                (_, []) => {}
+                ([], more) => value = more,
+                _ => return Err(StreamError::ContentLength),
             }
-            if value.is_empty() {
-                value = more;
-            }
-            lines.next();
         }
         let value = str::from_utf8(value).map_err(|_| StreamError::ContentLength)?;
-        let value = match lex::number(value, u64::MAX) {
-            Ok(value) => usize::try_from(value).unwrap_or(usize::MAX),
-            Err(_) => return Err(StreamError::ContentLength),
-        };
+        let value = lex::number(value, u64::MAX).map_err(|_| StreamError::ContentLength)?;
+        let value = usize::try_from(value).map_err(|_| StreamError::ContentLength)?;
         if length.is_some_and(|other| other != value) {
             return Err(StreamError::ContentLength);
         }
         length = Some(value);
     }
     length.ok_or(StreamError::NoContentLength)
+}
+
+/// The value of a line when it is a Content-Length field.
+fn content_length_field(line: &[u8]) -> Option<&[u8]> {
+    let [b'C' | b'c' | b'L' | b'l', ..] = line else { return None };
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let name = str::from_utf8(line.get(..colon)?).ok()?;
+    let is_it = number_of(lex::trim(name)) == HeaderName::ContentLength.table_number();
+    if is_it { line.get(colon + 1..) } else { None }
+}
+
+/// The lines of a header without their line ends.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = lex::find_line_end(self.rest)?;
+        let (line, tail) = self.rest.split_at_checked(end)?;
+        // A stray CR ends a line here too; the reader of the message refuses it.
+        self.rest = match tail {
+            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
+            [] => &[],
+        };
+        Some(line)
+    }
 }

@@ -1,5 +1,8 @@
 //! Writers of requests and responses. Text from callers cannot begin a line of its own.
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -19,12 +22,18 @@ pub enum BuildError {
     /// The Request-URI is empty or has blanks, line ends, controls, quotes or angle brackets.
     #[error("the Request-URI has characters that no URI has")]
     Uri,
+    /// The status of a response is not one of 100 to 699.
+    #[error("the status is not one of 100 to 699")]
+    Status,
     /// The name of a header field is no token.
     #[error("a header name is not a token")]
     HeaderName,
     /// The value of a header field, a tag or the reason phrase has a line end or NUL.
     #[error("a header value has a line end or NUL")]
     HeaderValue,
+    /// Content-Length was given; the writer computes it.
+    #[error("Content-Length is not the caller's to give")]
+    ContentLength,
     /// The message would be larger than [`MESSAGE_BYTES_MAX`].
     #[error("the message is too large")]
     TooLarge,
@@ -33,61 +42,59 @@ pub enum BuildError {
 /// The room that most messages need without a body, in octets.
 const HEAD_BYTES_TYPICAL: usize = 768;
 
-/// Header lines and body in the making, and the first fault found.
-#[derive(Debug, Clone)]
+/// Header lines in the making, and the first fault found.
+#[derive(Clone, Default)]
 struct Writer {
     text: Vec<u8>,
-    content_type: Option<String>,
-    body: Vec<u8>,
     fault: Option<BuildError>,
 }
 
 impl Writer {
-    fn new() -> Self {
-        Self {
-            text: Vec::with_capacity(HEAD_BYTES_TYPICAL),
-            content_type: None,
-            body: Vec::new(),
-            fault: None,
-        }
-    }
-
     fn note(&mut self, fault: BuildError) {
         self.fault.get_or_insert(fault);
     }
 
+    /// A header field of the caller.
     fn header(&mut self, name: &str, value: &str) {
         if !lex::is_token(name) {
-            return self.note(BuildError::HeaderName);
+            self.note(BuildError::HeaderName);
+        } else if HeaderName::from_name(name) == Some(HeaderName::ContentLength) {
+            self.note(BuildError::ContentLength);
+        } else if !lex::is_line_safe(value) {
+            self.note(BuildError::HeaderValue);
+        } else {
+            self.line(&[name, ": ", value]);
         }
-        if !lex::is_line_safe(value) {
-            return self.note(BuildError::HeaderValue);
-        }
-        self.line(&[name, ": ", value]);
     }
 
-    /// A line of checked pieces.
+    /// A field whose name is known to be good. Its value comes from a message and may hold what a
+    /// caller's must not: NUL in a quoted pair. Line ends cannot be in it, but are refused too.
+    fn copied(&mut self, name: HeaderName, pieces: &[&str]) {
+        let ends_line = |piece: &&str| piece.bytes().any(|byte| matches!(byte, b'\r' | b'\n'));
+        if pieces.iter().any(ends_line) {
+            return self.note(BuildError::HeaderValue);
+        }
+        self.put(&[name.as_str(), ": "]);
+        self.line(pieces);
+    }
+
     fn line(&mut self, pieces: &[&str]) {
+        self.put(pieces);
+        self.put(&["\r\n"]);
+    }
+
+    fn put(&mut self, pieces: &[&str]) {
         for piece in pieces {
             self.text.extend_from_slice(piece.as_bytes());
         }
-        self.text.extend_from_slice(b"\r\n");
     }
 
-    fn body(&mut self, content_type: &str, body: &[u8]) {
-        self.content_type = Some(content_type.to_owned());
-        self.body = body.to_vec();
-    }
-
-    /// The message, and the first fault that made a part be left out.
-    fn finish(mut self) -> (Bytes, Option<BuildError>) {
-        if let Some(content_type) = self.content_type.take() {
-            self.header(HeaderName::ContentType.as_str(), &content_type);
-        }
-        let length = self.body.len().to_string();
+    /// Content-Length, the empty line and the body.
+    fn finish(mut self, body: &[u8]) -> (Bytes, Option<BuildError>) {
+        let length = body.len().to_string();
         self.line(&[HeaderName::ContentLength.as_str(), ": ", &length]);
         self.line(&[]);
-        self.text.extend_from_slice(&self.body);
+        self.text.extend_from_slice(body);
         if self.text.len() > MESSAGE_BYTES_MAX {
             self.note(BuildError::TooLarge);
         }
@@ -96,15 +103,17 @@ impl Writer {
 }
 
 /// Writes a request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RequestBuilder {
     writer: Writer,
+    body: Vec<u8>,
 }
 
 impl RequestBuilder {
     /// Begins with the request line; header fields follow in the order in which they are added.
     pub fn new(method: Method, uri: &str) -> Self {
-        let mut writer = Writer::new();
+        let text = Vec::with_capacity(HEAD_BYTES_TYPICAL);
+        let mut writer = Writer { text, fault: None };
         if !method.is_writable() {
             writer.note(BuildError::Method);
         }
@@ -113,7 +122,7 @@ impl RequestBuilder {
             writer.note(BuildError::Uri);
         }
         writer.line(&[method.as_str(), " ", uri, " SIP/2.0"]);
-        Self { writer }
+        Self { writer, body: Vec::new() }
     }
 
     /// Adds a header field. Content-Length is written by [`RequestBuilder::build`].
@@ -123,10 +132,11 @@ impl RequestBuilder {
         self
     }
 
-    /// Sets the body and its Content-Type.
+    /// Adds the body and its Content-Type.
     #[must_use]
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Self {
-        self.writer.body(content_type, body);
+        self.writer.header(HeaderName::ContentType.as_str(), content_type);
+        self.body = body.to_vec();
         self
     }
 
@@ -135,7 +145,7 @@ impl RequestBuilder {
     /// # Errors
     /// The first fault in what was given.
     pub fn build(self) -> Result<Bytes, BuildError> {
-        match self.writer.finish() {
+        match self.writer.finish(&self.body) {
             (bytes, None) => Ok(bytes),
             (_, Some(fault)) => Err(fault),
         }
@@ -143,84 +153,82 @@ impl RequestBuilder {
 }
 
 /// Writes the response to a request (RFC 3261 section 8.2.6).
-#[derive(Debug, Clone)]
-pub struct ResponseBuilder {
+#[derive(Clone)]
+pub struct ResponseBuilder<'a> {
+    request: &'a Message,
     status: u16,
-    reason: String,
-    vias: Vec<String>,
-    from: Option<String>,
-    to: Option<String>,
-    to_tagged: bool,
-    call_id: Option<String>,
-    cseq: Option<String>,
-    record_routes: Vec<String>,
-    writer: Writer,
+    reason: &'a str,
+    source: Option<SocketAddr>,
+    to_tag: Option<String>,
+    record_route: Option<&'a Message>,
+    /// The fields that the caller adds.
+    added: Writer,
+    body: Vec<u8>,
 }
 
-impl ResponseBuilder {
+impl<'a> ResponseBuilder<'a> {
     /// Copies Via, From, To, Call-ID and CSeq from the request, as far as it has them.
-    pub fn new(request: &Message, status: u16, reason: &str) -> Self {
-        let copy = |name| request.header(name).map(str::to_owned);
-        let mut writer = Writer::new();
-        if !lex::is_line_safe(reason) {
-            writer.note(BuildError::HeaderValue);
+    pub fn new(request: &'a Message, status: u16, reason: &'a str) -> Self {
+        let mut added = Writer::default();
+        let safe = lex::is_line_safe(reason);
+        if !safe {
+            added.note(BuildError::HeaderValue);
+        }
+        if !(100..700).contains(&status) {
+            added.note(BuildError::Status);
         }
         Self {
+            request,
             status,
-            reason: if lex::is_line_safe(reason) { reason.to_owned() } else { String::new() },
-            vias: request.headers(HeaderName::Via).map(str::to_owned).collect(),
-            from: copy(HeaderName::From),
-            to: copy(HeaderName::To),
-            to_tagged: request.to().is_ok_and(|to| to.tag().is_some()),
-            call_id: copy(HeaderName::CallId),
-            cseq: copy(HeaderName::CSeq),
-            record_routes: Vec::new(),
-            writer,
+            reason: if safe { reason } else { "" },
+            source: None,
+            to_tag: None,
+            record_route: None,
+            added,
+            body: Vec::new(),
         }
     }
 
     /// Notes where the request came from in the topmost Via: `received` when the address differs
-    /// from `sent-by` (RFC 3261 section 18.2.1), and `received` and `rport` when the sender asked
-    /// for them (RFC 3581 section 4).
+    /// from `sent-by` (RFC 3261 section 18.2.1), `received` and `rport` when the sender asked for
+    /// them (RFC 3581 section 4).
     #[must_use]
     pub fn source(mut self, source: SocketAddr) -> Self {
-        if let Some(line) = self.vias.first_mut() {
-            *line = with_source(line, source);
-        }
+        self.source = Some(source);
         self
     }
 
-    /// Adds a tag to To, unless the request had one there.
+    /// Adds a tag to To, unless the request had one there (RFC 3261 section 8.2.6.2).
     #[must_use]
     pub fn to_tag(mut self, tag: &str) -> Self {
-        if !lex::is_token(tag) {
-            self.writer.note(BuildError::HeaderValue);
-        } else if let Some(to) = self.to.as_mut().filter(|_| !self.to_tagged) {
-            to.push_str(";tag=");
-            to.push_str(tag);
-            self.to_tagged = true;
+        if lex::is_token(tag) {
+            self.to_tag = Some(tag.to_owned());
+        } else {
+            self.added.note(BuildError::HeaderValue);
         }
         self
     }
 
-    /// Copies the Record-Route fields, as responses that open a dialog must (section 12.1.1).
+    /// Copies the Record-Route fields of `request`, as responses that open a dialog must (RFC 3261
+    /// section 12.1.1).
     #[must_use]
-    pub fn record_route(mut self, request: &Message) -> Self {
-        self.record_routes = request.headers(HeaderName::RecordRoute).map(str::to_owned).collect();
+    pub fn record_route(mut self, request: &'a Message) -> Self {
+        self.record_route = Some(request);
         self
     }
 
     /// Adds a header field. Content-Length is written by the builder.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<str>, value: &str) -> Self {
-        self.writer.header(name.as_ref(), value);
+        self.added.header(name.as_ref(), value);
         self
     }
 
-    /// Sets the body and its Content-Type.
+    /// Adds the body and its Content-Type.
     #[must_use]
     pub fn body(mut self, content_type: &str, body: &[u8]) -> Self {
-        self.writer.body(content_type, body);
+        self.added.header(HeaderName::ContentType.as_str(), content_type);
+        self.body = body.to_vec();
         self
     }
 
@@ -242,58 +250,62 @@ impl ResponseBuilder {
     }
 
     fn finish(self) -> (Bytes, Option<BuildError>) {
-        let mut head = Writer::new();
-        head.line(&["SIP/2.0 ", &self.status.to_string(), " ", &self.reason]);
-        for via in &self.vias {
-            head.header(HeaderName::Via.as_str(), via);
+        let room = HEAD_BYTES_TYPICAL + self.added.text.len() + self.body.len();
+        let mut head = Writer { text: Vec::with_capacity(room), fault: self.added.fault };
+        head.line(&["SIP/2.0 ", &self.status.to_string(), " ", self.reason]);
+        let mut vias = self.request.headers(HeaderName::Via);
+        if let (Some(source), Some(line)) = (self.source, vias.next()) {
+            head.copied(HeaderName::Via, &[&with_source(line, source)]);
+        } else {
+            vias = self.request.headers(HeaderName::Via);
         }
-        for route in &self.record_routes {
-            head.header(HeaderName::RecordRoute.as_str(), route);
+        vias.for_each(|via| head.copied(HeaderName::Via, &[via]));
+        if let Some(request) = self.record_route {
+            let routes = request.headers(HeaderName::RecordRoute);
+            routes.for_each(|route| head.copied(HeaderName::RecordRoute, &[route]));
         }
-        let copied = [
-            (HeaderName::From, &self.from),
-            (HeaderName::To, &self.to),
-            (HeaderName::CallId, &self.call_id),
-            (HeaderName::CSeq, &self.cseq),
-        ];
-        for (name, value) in copied {
-            if let Some(value) = value {
-                head.header(name.as_str(), value);
+        if let Some(from) = self.request.header(HeaderName::From) {
+            head.copied(HeaderName::From, &[from]);
+        }
+        if let Some(to) = self.request.header(HeaderName::To) {
+            let tagged = self.request.to().is_ok_and(|to| to.tag().is_some());
+            match self.to_tag.as_deref().filter(|_| !tagged) {
+                Some(tag) => head.copied(HeaderName::To, &[to, ";tag=", tag]),
+                None => head.copied(HeaderName::To, &[to]),
             }
         }
-        head.text.extend_from_slice(&self.writer.text);
-        head.content_type = self.writer.content_type;
-        head.body = self.writer.body;
-        head.fault = head.fault.or(self.writer.fault);
-        head.finish()
+        for name in [HeaderName::CallId, HeaderName::CSeq] {
+            if let Some(value) = self.request.header(name) {
+                head.copied(name, &[value]);
+            }
+        }
+        head.text.extend_from_slice(&self.added.text);
+        head.finish(&self.body)
     }
 }
 
 /// A line of Via values with `received` and `rport` set in the first one.
 fn with_source(line: &str, source: SocketAddr) -> String {
-    let first_end = lex::find_outside(line, b",", true).unwrap_or(line.len());
+    let first_end = lex::find_outside(line, b',', true).unwrap_or(line.len());
     let (first, rest) = line.split_at_checked(first_end).unwrap_or((line, ""));
     let Ok(via) = Via::parse(lex::trim(first)) else { return line.to_owned() };
+    // A mapped address is the same peer; the sender knows itself by the short form.
+    let address = source.ip().to_canonical();
     let asked = via.params.has("rport");
-    let differs = via.host.address() != Some(source.ip());
-    if !asked && !differs {
+    if !asked && via.host.address() == Some(address) {
         return line.to_owned();
     }
     let params_at = first.find(';').unwrap_or(first.len());
     let mut written = first.get(..params_at).unwrap_or_default().trim_end().to_owned();
-    for (name, value) in via.params {
-        if name.eq_ignore_ascii_case("received") || name.eq_ignore_ascii_case("rport") {
-            continue;
-        }
-        written.push(';');
-        written.push_str(name);
-        if let Some(value) = value {
-            let quote =
-                if value.bytes().all(|b| b > b' ' && b != b';' && b != b',') { "" } else { "\"" };
-            written.extend(["=", quote, value, quote]);
+    for piece in via.params.pieces() {
+        let name = lex::trim(piece.split_once('=').map_or(piece, |(name, _)| name));
+        // Whatever the sender wrote there, the receiver of the packet knows better.
+        if !name.eq_ignore_ascii_case("received") && !name.eq_ignore_ascii_case("rport") {
+            written.push(';');
+            written.push_str(piece);
         }
     }
-    written.push_str(&format!(";received={}", source.ip()));
+    written.push_str(&format!(";received={address}"));
     if asked {
         written.push_str(&format!(";rport={}", source.port()));
     }

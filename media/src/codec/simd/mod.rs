@@ -17,6 +17,8 @@ mod scalar;
 mod x86;
 #[cfg(target_arch = "x86_64")]
 mod x86_fir;
+#[cfg(target_arch = "x86_64")]
+mod x86_frames;
 
 pub(crate) use bank::{Bank, LINE_SAMPLES, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
 use std::sync::OnceLock;

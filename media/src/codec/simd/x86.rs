@@ -7,7 +7,7 @@
 //! `((interval·8 | lead[segment]) · power[segment]) − bias`, and encoding finds the shift that
 //! leaves five bits, `16..32` (`0..16` in A-law's segment 0, whose shift equals that of segment 1).
 
-use super::{Kernels, scalar, x86_fir};
+use super::{Kernels, scalar, x86_fir, x86_frames};
 use crate::codec::g711::Law;
 use std::arch::x86_64::*;
 
@@ -67,9 +67,9 @@ pub(super) fn avx2() -> Option<&'static Kernels> {
         decode: [decode::<Mu>, decode::<A>],
         encode: [encode::<Mu>, encode::<A>],
         transcode: scalar::transcode,
-        split: x86_fir::split,
+        split: x86_frames::split_avx2,
         fir: x86_fir::fir_avx2,
-        join: x86_fir::join,
+        join: x86_frames::join_avx2,
     };
     is_x86_feature_detected!("avx2").then_some(&AVX2)
 }
@@ -93,9 +93,9 @@ pub(super) fn avx512() -> Option<&'static Kernels> {
         decode: [decode::<Mu>, decode::<A>],
         encode: [encode::<Mu>, encode::<A>],
         transcode,
-        split: x86_fir::split,
+        split: x86_frames::split_avx512,
         fir: x86_fir::fir_vnni,
-        join: x86_fir::join,
+        join: x86_frames::join_avx512,
     };
     let detected = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("avx512f")
@@ -273,19 +273,23 @@ fn decode_avx512<L: Companding>(codes: &[u8], bytes: &mut [u8]) {
         }
     }
     let (codes, out) = (blocks.remainder(), outs.into_remainder());
-    if codes.is_empty() {
-        return;
-    }
-    let count = codes.len().min(out.len() / 2);
-    // SAFETY: the masks admit `count` codes and `2 * count` bytes, which the slices have; masked
-    // lanes are not accessed. The second pointer is only formed inside of `out`.
-    unsafe {
-        let wire = _mm512_maskz_loadu_epi8(lowest(count), codes.as_ptr().cast());
-        let (first, second) = decode(wire);
-        _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), lowest(2 * count), first);
-        if count > 32 {
-            let rest = lowest(2 * count - 64);
-            _mm512_mask_storeu_epi8(out.as_mut_ptr().add(64).cast(), rest, second);
+    for (codes, out) in codes.chunks(32).zip(out.chunks_mut(64)) {
+        if let (Some(codes), Some(out)) = (codes.first_chunk::<32>(), out.first_chunk_mut::<64>()) {
+            // SAFETY: `codes` has 32 bytes, `out` has 64.
+            unsafe {
+                let wire = _mm256_loadu_si256(codes.as_ptr().cast());
+                let (samples, _) = decode(_mm512_castsi256_si512(wire));
+                _mm512_storeu_si512(out.as_mut_ptr().cast(), samples);
+            }
+        } else {
+            let count = codes.len().min(out.len() / 2);
+            // SAFETY: the masks admit `count` codes and `2 * count` bytes, which the slices have;
+            // masked lanes are not accessed.
+            unsafe {
+                let wire = _mm512_maskz_loadu_epi8(lowest(count), codes.as_ptr().cast());
+                let (samples, _) = decode(wire);
+                _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), lowest(2 * count), samples);
+            }
         }
     }
 }
@@ -337,13 +341,24 @@ fn encode_avx512<L: Companding>(bytes: &[u8], codes: &mut [u8]) {
     }
     let (samples, out) = (blocks.remainder(), outs.into_remainder());
     for (samples, out) in samples.chunks(64).zip(out.chunks_mut(32)) {
-        let count = out.len().min(samples.len() / 2);
-        // SAFETY: the masks admit `2 * count` bytes and `count` codes, which the slices have;
-        // masked lanes are not accessed.
-        unsafe {
-            let v = _mm512_maskz_loadu_epi8(lowest(2 * count), samples.as_ptr().cast());
-            let code = finish(_mm512_permutexvar_epi8(even, words(v)));
-            _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), lowest(count), code);
+        if let (Some(samples), Some(out)) =
+            (samples.first_chunk::<64>(), out.first_chunk_mut::<32>())
+        {
+            // SAFETY: `samples` has 64 bytes, `out` has 32.
+            unsafe {
+                let words = words(_mm512_loadu_si512(samples.as_ptr().cast()));
+                let code = _mm512_castsi512_si256(finish(_mm512_permutexvar_epi8(even, words)));
+                _mm256_storeu_si256(out.as_mut_ptr().cast(), code);
+            }
+        } else {
+            let count = out.len().min(samples.len() / 2);
+            // SAFETY: the masks admit `2 * count` bytes and `count` codes, which the slices have;
+            // masked lanes are not accessed.
+            unsafe {
+                let v = _mm512_maskz_loadu_epi8(lowest(2 * count), samples.as_ptr().cast());
+                let code = finish(_mm512_permutexvar_epi8(even, words(v)));
+                _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), lowest(count), code);
+            }
         }
     }
 }

@@ -9,8 +9,7 @@
 //! would straddle cache lines. What counts of AVX-512 is the fused multiply-add of VNNI and twice
 //! the registers.
 
-use super::bank::{Bank, LINE_SAMPLES, MAX_FRAMES, MAX_GROUPS, ROUNDING, SCALE_BITS};
-use super::scalar;
+use super::bank::{Bank, LINE_SAMPLES, ROUNDING, SCALE_BITS};
 use std::arch::x86_64::*;
 
 /// Frames of one vector.
@@ -20,7 +19,7 @@ const TILE: usize = 5;
 
 macro_rules! fir {
     ($name:ident, $tile:ident, $features:literal, $madd:expr) => {
-        /// One output sample a frame, [`scalar::fir`].
+        /// One output sample a frame, `scalar::fir`.
         pub(super) fn $name(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
             if !bank.covers(group, lines, out.len()) {
                 return;
@@ -116,149 +115,4 @@ fn store(even: __m256i, odd: __m256i, out: &mut [i16]) {
         unsafe { _mm256_storeu_si256(all.as_mut_ptr().cast(), samples) };
         out.copy_from_slice(&all[..out.len()]);
     }
-}
-
-/// By destination vector and source vector: which bytes to take, 0x80 for none.
-type Moves<const N: usize> = [[[u8; 16]; N]; N];
-
-/// How `N` vectors of frames of `N` samples become `N` vectors of 8 samples of a line each.
-const fn split_moves<const N: usize>() -> Moves<N> {
-    let mut moves = [[[0x80; 16]; N]; N];
-    let mut line = 0;
-    while line < N {
-        let mut frame = 0;
-        while frame < 8 {
-            let from = frame * N + line;
-            moves[line][from / 8][2 * frame] = (from % 8 * 2) as u8;
-            moves[line][from / 8][2 * frame + 1] = (from % 8 * 2) as u8 + 1;
-            frame += 1;
-        }
-        line += 1;
-    }
-    moves
-}
-
-/// The way back: how `N` vectors of 8 samples of a group become 8 frames of `N` samples.
-const fn join_moves<const N: usize>() -> Moves<N> {
-    let mut moves = [[[0x80; 16]; N]; N];
-    let mut to = 0;
-    while to < 8 * N {
-        let (frame, group) = (to / N, to % N);
-        moves[to / 8][group][to % 8 * 2] = (frame * 2) as u8;
-        moves[to / 8][group][to % 8 * 2 + 1] = (frame * 2) as u8 + 1;
-        to += 1;
-    }
-    moves
-}
-
-#[target_feature(enable = "avx2")]
-fn permute<const N: usize>(moves: &Moves<N>, from: [__m256i; N]) -> [__m256i; N] {
-    let mut to = [_mm256_setzero_si256(); N];
-    for (to, moves) in to.iter_mut().zip(moves) {
-        for (from, moves) in from.iter().zip(moves) {
-            // SAFETY: reads the 16 bytes of the array.
-            let moves = unsafe { _mm_loadu_si128(moves.as_ptr().cast()) };
-            let moved = _mm256_shuffle_epi8(*from, _mm256_broadcastsi128_si256(moves));
-            *to = _mm256_or_si256(*to, moved);
-        }
-    }
-    to
-}
-
-/// Deals frames out to lines, [`scalar::split`].
-pub(super) fn split(input: &[i16], count: usize, lines: &mut [i16], at: usize) {
-    let frames = input.len() / count.max(1);
-    if at + frames > LINE_SAMPLES || lines.len() < count * LINE_SAMPLES {
-        return;
-    }
-    // SAFETY: this function is only in tables of machines that have AVX2.
-    let done = unsafe {
-        match count {
-            1 => {
-                lines[at..at + frames].copy_from_slice(input);
-                frames
-            }
-            2 => split_vectors::<2>(input, lines, at),
-            3 => split_vectors::<3>(input, lines, at),
-            6 => split_vectors::<6>(input, lines, at),
-            _ => 0,
-        }
-    };
-    scalar::split_from(done, input, count, lines, at);
-}
-
-/// As many frames as fill vectors. Returns how many. The caller has checked that the lines are
-/// whole and hold the frames.
-#[target_feature(enable = "avx2")]
-fn split_vectors<const N: usize>(input: &[i16], lines: &mut [i16], at: usize) -> usize {
-    let moves = const { &split_moves::<N>() };
-    let mut frame = 0;
-    for block in input.chunks_exact(VECTOR_FRAMES * N) {
-        let mut vectors = [_mm256_setzero_si256(); N];
-        for (i, vector) in vectors.iter_mut().enumerate() {
-            // The first eight frames in the low lanes, the next eight in the high ones.
-            // SAFETY: `block` has 2 * N times 8 samples.
-            *vector = unsafe {
-                _mm256_loadu2_m128i(
-                    block.as_ptr().add(8 * (N + i)).cast(),
-                    block.as_ptr().add(8 * i).cast(),
-                )
-            };
-        }
-        for (line, vector) in lines.chunks_exact_mut(LINE_SAMPLES).zip(permute(moves, vectors)) {
-            if let Some(line) = line[at + frame..].first_chunk_mut::<VECTOR_FRAMES>() {
-                // SAFETY: `line` has 16 samples.
-                unsafe { _mm256_storeu_si256(line.as_mut_ptr().cast(), vector) };
-            }
-        }
-        frame += VECTOR_FRAMES;
-    }
-    frame
-}
-
-/// Weaves groups into a stream, [`scalar::join`].
-pub(super) fn join(groups: &[i16], count: usize, out: &mut [i16]) {
-    let frames = out.len() / count.max(1);
-    if frames > MAX_FRAMES || count > MAX_GROUPS || groups.len() < count * MAX_FRAMES {
-        return;
-    }
-    // SAFETY: this function is only in tables of machines that have AVX2.
-    let done = unsafe {
-        match count {
-            2 => join_vectors::<2>(groups, out),
-            3 => join_vectors::<3>(groups, out),
-            6 => join_vectors::<6>(groups, out),
-            _ => 0,
-        }
-    };
-    scalar::join_from(done, groups, count, out);
-}
-
-/// As many frames as fill vectors. Returns how many. The caller has checked that the groups are
-/// whole and hold the frames.
-#[target_feature(enable = "avx2")]
-fn join_vectors<const N: usize>(groups: &[i16], out: &mut [i16]) -> usize {
-    let moves = const { &join_moves::<N>() };
-    let mut frame = 0;
-    for block in out.chunks_exact_mut(VECTOR_FRAMES * N) {
-        let mut vectors = [_mm256_setzero_si256(); N];
-        for (vector, group) in vectors.iter_mut().zip(groups.chunks_exact(MAX_FRAMES)) {
-            if let Some(group) = group[frame..].first_chunk::<VECTOR_FRAMES>() {
-                // SAFETY: `group` has 16 samples.
-                *vector = unsafe { _mm256_loadu_si256(group.as_ptr().cast()) };
-            }
-        }
-        for (i, vector) in permute(moves, vectors).into_iter().enumerate() {
-            // SAFETY: `block` has 2 * N times 8 samples.
-            unsafe {
-                _mm256_storeu2_m128i(
-                    block.as_mut_ptr().add(8 * (N + i)).cast(),
-                    block.as_mut_ptr().add(8 * i).cast(),
-                    vector,
-                );
-            }
-        }
-        frame += VECTOR_FRAMES;
-    }
-    frame
 }

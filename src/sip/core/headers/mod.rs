@@ -4,6 +4,8 @@ mod cseq;
 mod name;
 mod name_addr;
 mod params;
+#[cfg(test)]
+mod tests;
 mod via;
 
 pub use cseq::CSeq;

@@ -20,7 +20,7 @@ impl<'a> Params<'a> {
         let mut rest = params.text;
         while !rest.is_empty() {
             rest = rest.strip_prefix(';').ok_or(Syntax::Param)?;
-            let end = lex::find_outside(rest, b";", false).unwrap_or(rest.len());
+            let end = lex::find_outside(rest, b';', false).unwrap_or(rest.len());
             let (piece, tail) = rest.split_at_checked(end).ok_or(Syntax::Param)?;
             check(piece)?;
             rest = tail;
@@ -46,6 +46,12 @@ impl<'a> Params<'a> {
     /// Each parameter: its name as written and its value without quotes, `None` when it has none.
     pub fn iter(&self) -> ParamIter<'a> {
         ParamIter { rest: self.text }
+    }
+
+    /// Each parameter as written.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let mut iter = self.iter();
+        std::iter::from_fn(move || iter.piece())
     }
 
     /// The value of the first parameter of that name (case ignored), without quotes; empty when
@@ -77,17 +83,25 @@ pub struct ParamIter<'a> {
     rest: &'a str,
 }
 
+impl<'a> ParamIter<'a> {
+    /// The next parameter as written, trimmed.
+    fn piece(&mut self) -> Option<&'a str> {
+        let text = self.rest.strip_prefix(';')?;
+        let end = lex::find_outside(text, b';', false).unwrap_or(text.len());
+        let (piece, tail) = text.split_at_checked(end)?;
+        self.rest = tail;
+        Some(lex::trim(piece))
+    }
+}
+
 impl<'a> Iterator for ParamIter<'a> {
     type Item = (&'a str, Option<&'a str>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let text = self.rest.strip_prefix(';')?;
-        let end = lex::find_outside(text, b";", false).unwrap_or(text.len());
-        let (piece, tail) = text.split_at_checked(end)?;
-        self.rest = tail;
+        let piece = self.piece()?;
         Some(match piece.split_once('=') {
             Some((name, value)) => (lex::trim(name), Some(unquote(lex::trim(value)))),
-            None => (lex::trim(piece), None),
+            None => (piece, None),
         })
     }
 }

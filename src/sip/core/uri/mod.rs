@@ -1,8 +1,12 @@
 //! URIs: `sip:`, `sips:` (RFC 3261 section 19.1), `tel:` (RFC 3966) and others as opaque text.
 
+mod equal;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
@@ -102,10 +106,10 @@ impl<'a> Host<'a> {
     }
 
     /// The address, when the host is one.
-    pub const fn address(&self) -> Option<std::net::IpAddr> {
+    pub const fn address(&self) -> Option<IpAddr> {
         match self {
-            Self::V4(address) => Some(std::net::IpAddr::V4(*address)),
-            Self::V6(address) => Some(std::net::IpAddr::V6(*address)),
+            Self::V4(address) => Some(IpAddr::V4(*address)),
+            Self::V6(address) => Some(IpAddr::V6(*address)),
             Self::Name(_) => None,
         }
     }

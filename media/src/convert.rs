@@ -1,0 +1,210 @@
+//! Conversion of a stream of payloads from one format to another.
+//!
+//! The way is chosen once, from the two formats, when a leg's formats are known: nothing for equal
+//! formats, one table or vector pass where only the coding differs, and decode, resample, encode
+//! through two small buffers that stay in the first-level cache where the rates differ.
+
+#[cfg(test)]
+mod tests;
+
+use crate::codec::g711::Law;
+use crate::codec::{AudioFormat, Codec, l16};
+use crate::resample::{ResampleError, Resampler};
+use std::time::Duration;
+
+/// The largest payload that an agent may send at once (64 KiB): a buffer of
+/// [`Converter::max_output`] for so much takes the conversion of any message.
+///
+/// The converter's own memory does not depend on it: long input is converted in pieces.
+pub const MAX_CONVERT_INPUT_BYTES: usize = 64 * 1024;
+
+/// Samples of input that are resampled at a time.
+const PIECE_SAMPLES: usize = 480;
+
+/// Converts one direction of one leg. Owned by one thread; a stream: when the rates differ, output
+/// depends on what was converted before.
+#[derive(Debug)]
+pub struct Converter {
+    from: AudioFormat,
+    to: AudioFormat,
+    plan: Plan,
+}
+
+#[derive(Debug)]
+enum Plan {
+    /// Equal formats.
+    Identity,
+    /// Linear samples of the other byte order.
+    Swap,
+    /// G.711 to linear.
+    Decode(Law),
+    /// Linear to G.711.
+    Encode(Law),
+    /// G.711 to the other law.
+    Transcode(Law),
+    /// Different rates.
+    Resample(Box<Resampling>),
+    /// Rates that nothing converts.
+    Mute,
+}
+
+#[derive(Debug)]
+struct Resampling {
+    resampler: Resampler,
+    input: [i16; PIECE_SAMPLES],
+    output: Box<[i16]>,
+}
+
+impl Converter {
+    /// A converter with silence behind it.
+    ///
+    /// Never fails, as formats are negotiated from a closed set: if a rate is out of range (see
+    /// [`Self::try_new`], which tells), the converter yields nothing.
+    pub fn new(from: AudioFormat, to: AudioFormat) -> Self {
+        Self::try_new(from, to).unwrap_or(Self { from, to, plan: Plan::Mute })
+    }
+
+    /// A converter with silence behind it, for formats that were not checked before.
+    ///
+    /// # Errors
+    ///
+    /// The rates differ and one is outside of [`MIN_RATE_HZ`](crate::resample::MIN_RATE_HZ) to
+    /// [`MAX_RATE_HZ`](crate::resample::MAX_RATE_HZ).
+    pub fn try_new(from: AudioFormat, to: AudioFormat) -> Result<Self, ResampleError> {
+        let plan = if from == to {
+            Plan::Identity
+        } else if from.rate_hz == to.rate_hz {
+            match (law(from.codec), law(to.codec)) {
+                (None, None) => Plan::Swap,
+                (Some(law), None) => Plan::Decode(law),
+                (None, Some(law)) => Plan::Encode(law),
+                (Some(law), Some(_)) => Plan::Transcode(law),
+            }
+        } else {
+            let resampler = Resampler::new(from.rate_hz, to.rate_hz)?;
+            let output = vec![0; resampler.max_output(PIECE_SAMPLES)].into();
+            Plan::Resample(Box::new(Resampling { resampler, input: [0; PIECE_SAMPLES], output }))
+        };
+        Ok(Self { from, to, plan })
+    }
+
+    /// The format of the input.
+    pub const fn from(&self) -> AudioFormat {
+        self.from
+    }
+
+    /// The format of the output.
+    pub const fn to(&self) -> AudioFormat {
+        self.to
+    }
+
+    /// Whether output equals input byte for byte, so that callers may pass payloads on untouched.
+    pub const fn is_identity(&self) -> bool {
+        matches!(self.plan, Plan::Identity)
+    }
+
+    /// The most bytes that [`Self::convert`] writes for `input_bytes`, at any time.
+    pub fn max_output(&self, input_bytes: usize) -> usize {
+        let samples = input_bytes / self.from.codec.sample_bytes();
+        match &self.plan {
+            Plan::Identity => input_bytes,
+            Plan::Resample(resampling) => resampling
+                .resampler
+                .max_output(samples)
+                .saturating_mul(self.to.codec.sample_bytes()),
+            Plan::Mute => 0,
+            _ => samples.saturating_mul(self.to.codec.sample_bytes()),
+        }
+    }
+
+    /// Converts all of `input` and writes what has become ready. Returns how many bytes.
+    ///
+    /// `out` must hold [`Self::max_output`] of the input's length: what does not fit is lost. Input
+    /// must be whole samples: an odd last byte of linear audio is ignored (only equal formats pass
+    /// it on), and pairing it with the next payload is the caller's business.
+    ///
+    /// Frames of whole milliseconds at 8, 16, 24 and 48 kHz yield their exact counterpart; see
+    /// [`Resampler::process`] for the rest.
+    pub fn convert(&mut self, input: &[u8], out: &mut [u8]) -> usize {
+        match &mut self.plan {
+            Plan::Identity => {
+                let count = input.len().min(out.len());
+                out[..count].copy_from_slice(&input[..count]);
+                count
+            }
+            Plan::Swap => l16::swap(input, out),
+            Plan::Decode(law) => {
+                let bytes = 2 * law.decode_le(input, out);
+                if self.to.codec == Codec::L16Be {
+                    l16::swap_in_place(&mut out[..bytes]);
+                }
+                bytes
+            }
+            Plan::Encode(law) if self.from.codec == Codec::L16Be => {
+                let mut swapped = [0; 2 * PIECE_SAMPLES];
+                let pieces = input.chunks(2 * PIECE_SAMPLES).zip(out.chunks_mut(PIECE_SAMPLES));
+                pieces
+                    .map(|(input, out)| {
+                        let bytes = l16::swap(input, &mut swapped);
+                        law.encode_le(&swapped[..bytes], out)
+                    })
+                    .sum()
+            }
+            Plan::Encode(law) => law.encode_le(input, out),
+            Plan::Transcode(law) => law.transcode(input, out),
+            Plan::Resample(resampling) => {
+                resampling.convert(self.from.codec, self.to.codec, input, out)
+            }
+            Plan::Mute => 0,
+        }
+    }
+
+    /// Forgets the past: the next output is as of a new converter.
+    pub fn reset(&mut self) {
+        if let Plan::Resample(resampling) = &mut self.plan {
+            resampling.resampler.reset();
+        }
+    }
+
+    /// How much later a sound stands in the output than in the input, see [`Resampler::delay`]; zero
+    /// if the rates are equal.
+    pub fn delay(&self) -> Duration {
+        match &self.plan {
+            Plan::Resample(resampling) => resampling.resampler.delay(),
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Resampling {
+    fn convert(&mut self, from: Codec, to: Codec, input: &[u8], out: &mut [u8]) -> usize {
+        let mut written = 0;
+        for piece in input.chunks(PIECE_SAMPLES * from.sample_bytes()) {
+            let count = match from {
+                Codec::Pcmu => Law::Mu.decode(piece, &mut self.input),
+                Codec::Pcma => Law::A.decode(piece, &mut self.input),
+                Codec::L16Le => l16::from_le(piece, &mut self.input),
+                Codec::L16Be => l16::from_be(piece, &mut self.input),
+            };
+            let count = self.resampler.process(&self.input[..count], &mut self.output);
+            let (samples, out) = (&self.output[..count], &mut out[written..]);
+            written += to.sample_bytes()
+                * match to {
+                    Codec::Pcmu => Law::Mu.encode(samples, out),
+                    Codec::Pcma => Law::A.encode(samples, out),
+                    Codec::L16Le => l16::to_le(samples, out),
+                    Codec::L16Be => l16::to_be(samples, out),
+                };
+        }
+        written
+    }
+}
+
+/// The companding law of a codec that has one.
+const fn law(codec: Codec) -> Option<Law> {
+    match codec {
+        Codec::Pcmu => Some(Law::Mu),
+        Codec::Pcma => Some(Law::A),
+        Codec::L16Le | Codec::L16Be => None,
+    }
+}
