@@ -197,10 +197,13 @@ impl Endpoint {
         Some(handle)
     }
 
-    /// Forgets a call.
-    pub(super) fn remove_call(&mut self, handle: Handle) {
+    /// Forgets a call. An INVITE of ours that is still out is given up some time later.
+    pub(super) fn remove_call(&mut self, now: MonoTime, handle: Handle) {
         if let Some(call) = self.calls.remove(handle) {
             self.call_tags.remove(&call.tag);
+            if let Some(client) = call.client {
+                self.give_up(now, client);
+            }
         }
     }
 

@@ -131,7 +131,7 @@ impl Endpoint {
         });
         if sent.is_err() {
             self.tell_end(handle, |dialog| Event::Ended { dialog, cause: End::Local });
-            self.remove_call(handle);
+            self.remove_call(now, handle);
         }
     }
 }

@@ -215,7 +215,7 @@ impl Endpoint {
         if pending {
             let reason = cancel.header(HeaderName::Reason).map(Into::into);
             self.respond_with(now, handle, 487, "Request Terminated", |_, response, _| response);
-            self.withdrawn(call, handle, reason);
+            self.withdrawn(now, call, handle, reason);
         }
     }
 
