@@ -10,7 +10,8 @@ fn message(text: &str) -> Message {
 fn invite(extra: &str) -> Message {
     message(&format!(
         "INVITE sip:us@b SIP/2.0\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\n\
-         From: \"Them\" <sip:them@a>;tag=t1\nTo: Us <sip:us@b>\nCall-ID: c1\nCSeq: 7 INVITE\n{extra}"
+         From: \"Them\" <sip:them@a>;tag=t1\nTo: Us <sip:us@b>\nCall-ID: c1\n\
+         CSeq: 7 INVITE\n{extra}"
     ))
 }
 
@@ -61,9 +62,11 @@ fn calling_side() {
     assert_eq!(routes(&bye), ["<sip:p2;lr>", "<sip:p1;lr>"]);
     assert_eq!(bye.header(HeaderName::CSeq), Some("8 BYE"));
     assert_eq!(bye.header(HeaderName::To), Some("Us <sip:us@b>;tag=u1"));
-    // Without a Contact the Request-URI stays the target.
-    let dialog = Dialog::answered(&invite(""), &ok("")).unwrap();
-    assert_eq!(dialog.target(), "sip:us@b");
+    // Without a usable Contact the Request-URI stays the target.
+    for contact in ["", "Contact: <tel:+1>\n"] {
+        let dialog = Dialog::answered(&invite(""), &ok(contact)).unwrap();
+        assert_eq!(dialog.target(), "sip:us@b");
+    }
 }
 
 /// A first route without `lr` becomes the Request-URI, the target the last route (RFC 3261

@@ -92,7 +92,7 @@ impl Endpoint {
         if call.server.is_some()
             || call.client.is_some()
             || call.unacked.is_some()
-            || call.ack_owed
+            || call.ack_owed.is_some()
             || call.retry.is_some()
         {
             return Err(CommandError::Busy);

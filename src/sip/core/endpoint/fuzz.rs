@@ -170,7 +170,7 @@ impl World {
             return;
         };
         let sdp: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\n";
-        if command % 12 == 0 {
+        if command.is_multiple_of(12) {
             let params = InviteParams {
                 uri: "sip:b@127.0.0.1".into(),
                 flow,

@@ -150,7 +150,7 @@ impl Endpoint {
         call.limit_at = MonoTime::MAX;
         call.state = State::Confirmed;
         let (offered, cseq) = (call.offered, call.dialog.local_cseq());
-        call.ack_owed = !offered;
+        call.ack_owed = (!offered).then_some(cseq);
         if cancelled {
             // The answer crossed our CANCEL (RFC 3261 9.1): it is taken, and the call ended.
             let headers = call.parting.take().unwrap_or_default();
@@ -184,7 +184,7 @@ impl Endpoint {
         call.client = None;
         call.retry = None;
         call.dialog.refresh_target(response);
-        call.ack_owed = !call.offered;
+        call.ack_owed = (!call.offered).then_some(cseq);
         if call.offered || call.state != State::Confirmed {
             let _ = self.send_ack(handle, cseq, None);
         } else {

@@ -108,7 +108,7 @@ impl Endpoint {
             State::Confirmed => {
                 if let Some(server) = server {
                     self.abandon_change(now, handle, server);
-                } else if self.calls.get(handle).is_some_and(|call| call.ack_owed) {
+                } else if self.calls.get(handle).is_some_and(|call| call.ack_owed.is_some()) {
                     self.tell_end(handle, |dialog| Event::Ended { dialog, cause: End::AckTimeout });
                     self.send_bye(now, handle, &[]);
                 }

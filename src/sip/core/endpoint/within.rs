@@ -160,7 +160,8 @@ impl Endpoint {
             ));
         }
         let offer_open = call.unacked.as_ref().is_some_and(|unacked| unacked.offered);
-        let ours = call.client.is_some() || call.ack_owed || call.state != State::Confirmed;
+        let ours =
+            call.client.is_some() || call.ack_owed.is_some() || call.state != State::Confirmed;
         (ours || offer_open).then_some(PENDING)
     }
 }

@@ -1,8 +1,8 @@
 //! Two endpoints joined by a network that loses, delays, reorders and doubles, in virtual time.
 //!
-//! Both sides place calls, answer, refuse, cancel, change and end them at random moments that follow
-//! from a seed. However it goes, every call must end on both sides, in states that fit each other,
-//! and nothing may be left.
+//! Both sides place calls, answer, refuse, cancel, change and end them at random moments that
+//! follow from a seed. However it goes, every call must end on both sides, in states that fit each
+//! other, and nothing may be left.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -300,7 +300,7 @@ impl Network {
                 }
             }
             Act::Reject(_) => {
-                let status = if random % 2 == 0 { 486 } else { 603 };
+                let status = if random.is_multiple_of(2) { 486 } else { 603 };
                 if endpoint.reject(now, dialog, status, "No", &[]).is_ok() {
                     view.finish(Final::Rejected(status));
                 }
@@ -311,7 +311,7 @@ impl Network {
                 }
             }
             Act::Change(_) => {
-                let offer = random % 3 != 0;
+                let offer = !random.is_multiple_of(3);
                 let sdp = offer.then_some(&sdp[..]);
                 if view.end.is_none() && endpoint.reinvite(now, dialog, sdp).is_ok() {
                     view.settled_at = now;
@@ -320,7 +320,7 @@ impl Network {
             }
             Act::AcceptChange(_) => {
                 view.settled_at = now;
-                if random % 4 == 0 {
+                if random.is_multiple_of(4) {
                     let _ = endpoint.reject_reinvite(now, dialog, 488, "No", &[]);
                 } else if endpoint.accept_reinvite(now, dialog, &sdp).is_ok() {
                     view.exchanged(n, now);
