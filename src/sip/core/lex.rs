@@ -104,7 +104,11 @@ pub(crate) fn is_host_name(text: &str) -> bool {
 
 /// `text` without blanks at both ends.
 pub fn trim(text: &str) -> &str {
-    text.trim_matches([' ', '\t'])
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let bytes = text.as_bytes();
+    let start = bytes.iter().position(|byte| !blank(byte)).unwrap_or(bytes.len());
+    let end = bytes.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    text.get(start..end).unwrap_or_default()
 }
 
 /// Whether `text` may be the value of a header or a reason phrase that we write: no CR, LF or NUL,
@@ -133,11 +137,29 @@ pub fn number(text: &str, max: u64) -> Result<u64, Syntax> {
     if value > max { Err(Syntax::Number) } else { Ok(value) }
 }
 
-/// The position of the first of `stops` outside quoted strings and, with `brackets`, outside `<>`.
-pub(crate) fn find_outside(text: &str, stops: &[u8], brackets: bool) -> Option<usize> {
+/// The position of the first CR or LF, eight octets at a time: most of a message is neither.
+pub(crate) fn find_line_end(octets: &[u8]) -> Option<usize> {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    // Whether an octet of the word is zero; exact as long as only "any" is asked.
+    let any_zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+    let (words, tail) = octets.as_chunks::<8>();
+    let in_word = words.iter().position(|word| {
+        let word = u64::from_le_bytes(*word);
+        any_zero(word ^ (LOW * b'\n' as u64)) | any_zero(word ^ (LOW * b'\r' as u64)) != 0
+    });
+    let (from, rest) = match in_word {
+        Some(index) => (index * 8, octets.get(index * 8..).unwrap_or_default()),
+        None => (octets.len() - tail.len(), tail),
+    };
+    rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).map(|at| from + at)
+}
+
+/// The position of the first `stop` outside quoted strings and, with `brackets`, outside `<>`.
+pub(crate) fn find_outside(text: &str, stop: u8, brackets: bool) -> Option<usize> {
     let mut bytes = text.bytes().enumerate();
     while let Some((at, byte)) = bytes.next() {
-        if stops.contains(&byte) {
+        if byte == stop {
             return Some(at);
         }
         let close = match byte {
@@ -180,7 +202,7 @@ impl<'a> List<'a> {
     /// The next element, empty ones included.
     pub(crate) fn next_raw(&mut self) -> Option<&'a str> {
         let rest = self.rest.take()?;
-        let element = match find_outside(rest, b",", true) {
+        let element = match find_outside(rest, b',', true) {
             Some(at) => {
                 let (element, tail) = cut(rest, at);
                 self.rest = Some(tail);
@@ -270,6 +292,24 @@ mod tests {
             assert_eq!(is_call_id(&text), word.contains(&text) || text == "@", "{text:?}");
         }
         assert!(!is_token("") && !is_call_id(""));
+    }
+
+    /// Line ends are found wherever they stand in a word, after octets that differ by one bit or
+    /// borrow, and nothing else is taken for one.
+    #[test]
+    fn line_ends() {
+        for octet in 0..=255u8 {
+            for length in 1..40 {
+                for at in 0..length {
+                    let mut octets = vec![0x0c; length];
+                    octets[at] = octet;
+                    let expected = matches!(octet, b'\n' | b'\r').then_some(at);
+                    assert_eq!(find_line_end(&octets), expected, "{octet} at {at} of {length}");
+                }
+            }
+        }
+        assert_eq!(find_line_end(b"\x0b\x0b\x0b\n\x0b\r"), Some(3));
+        assert_eq!(find_line_end(b""), None);
     }
 
     /// A quoted string ends at the first quote that is not escaped.

@@ -297,6 +297,18 @@ impl Message {
         &self.raw
     }
 
+    /// The first field of the set `once` that stands more than once.
+    pub(super) fn repeated(&self, once: u128) -> Option<HeaderName> {
+        let mut seen = 0u128;
+        let repeated = self.fields.iter().find(|field| {
+            let bit = 1u128.checked_shl(u32::from(field.number)).unwrap_or(0) & once;
+            let again = seen & bit != 0;
+            seen |= bit;
+            again
+        })?;
+        HeaderName::from_number(repeated.number)
+    }
+
     pub(super) fn required(&self, name: HeaderName) -> Result<&str, HeaderError> {
         self.header(name).ok_or(HeaderError::Missing(name))
     }

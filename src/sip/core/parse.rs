@@ -83,37 +83,38 @@ struct Survey {
 /// Finds the end of the header; accepts LF for CRLF, refuses a CR that ends no line.
 fn survey(raw: &[u8]) -> Result<Survey, ParseError> {
     let mut folded = false;
-    let mut field_start = 0;
-    let mut bytes = raw.iter().enumerate();
-    while let Some((at, &byte)) = bytes.next() {
-        match byte {
-            b'\r' if raw.get(at + 1) != Some(&b'\n') => {
-                return Err(match raw.get(at + 1) {
-                    None => ParseError::Truncated,
-                    Some(_) => ParseError::StrayReturn,
-                });
-            }
-            b'\n' => {
-                let (head_end, rest) = (at + 1, raw.get(at + 1..).unwrap_or_default());
-                let found = |body_start, folded, complete| Survey {
-                    head_end,
-                    body_start,
-                    folded,
-                    complete,
-                };
-                match rest {
-                    [b'\n', ..] => return Ok(found(at + 2, folded, true)),
-                    [b'\r', b'\n', ..] => return Ok(found(at + 3, folded, true)),
-                    [] => return Ok(found(head_end, folded, false)),
-                    [b' ' | b'\t', ..] => folded = true,
-                    _ => field_start = head_end,
-                }
-            }
-            _ if at - field_start > LINE_BYTES_MAX => return Err(ParseError::LineTooLong),
-            _ => {}
+    let (mut at, mut field_start) = (0, 0);
+    while let Some(length) = lex::find_line_end(raw.get(at..).unwrap_or_default()) {
+        let end = at + length;
+        if end - field_start > LINE_BYTES_MAX {
+            return Err(ParseError::LineTooLong);
         }
+        let head_end = match raw.get(end..).unwrap_or_default() {
+            [b'\n', ..] => end + 1,
+            [_, b'\n', ..] => end + 2,
+            [_] => return Err(ParseError::Truncated),
+            _ => return Err(ParseError::StrayReturn),
+        };
+        let found = |empty_line, complete| Survey {
+            head_end,
+            body_start: head_end + empty_line,
+            folded,
+            complete,
+        };
+        match raw.get(head_end..).unwrap_or_default() {
+            [b'\n', ..] => return Ok(found(1, true)),
+            [b'\r', b'\n', ..] => return Ok(found(2, true)),
+            [] => return Ok(found(0, false)),
+            [b' ' | b'\t', ..] => folded = true,
+            _ => field_start = head_end,
+        }
+        at = head_end;
     }
-    Err(ParseError::Truncated)
+    Err(if raw.len() - field_start > LINE_BYTES_MAX {
+        ParseError::LineTooLong
+    } else {
+        ParseError::Truncated
+    })
 }
 
 /// The header in UTF-8 and without folds: octets that are not UTF-8 are Latin-1 (some telephones
@@ -145,10 +146,10 @@ type Line = (usize, usize);
 /// The line that begins at `at`, and where the next one begins.
 fn line(text: &str, at: usize) -> Option<(Line, usize)> {
     let rest = text.as_bytes().get(at..)?;
-    let length = rest.iter().position(|&byte| byte == b'\n')?;
-    let ended = length.checked_sub(1).and_then(|last| rest.get(last)) == Some(&b'\r');
-    let end = if ended { at + length - 1 } else { at + length };
-    Some(((at, end), at + length + 1))
+    let length = lex::find_line_end(rest)?;
+    // The survey has seen that every CR is followed by LF.
+    let next = if rest.get(length) == Some(&b'\r') { length + 2 } else { length + 1 };
+    Some(((at, at + length), at + next))
 }
 
 fn note(fault: &mut Option<Fault>, found: Fault) {
@@ -214,7 +215,7 @@ fn version_fault(version: &str, fault: &mut Option<Fault>) -> Result<(), ParseEr
 fn field(text: &str, span: Line) -> Option<Field> {
     let line = text.get(span.0..span.1)?;
     let (name, value) = line.split_once(':')?;
-    let name = name.trim_end_matches([' ', '\t']);
+    let name = lex::trim(name);
     if !lex::is_token(name) {
         return None;
     }

@@ -166,53 +166,70 @@ fn total(pending: &[u8], scanned: usize) -> Result<Option<usize>, StreamError> {
 
 /// Where the empty line after the header ends, when the first `scanned` octets do not hold it.
 fn head_end(octets: &[u8], scanned: usize) -> Option<usize> {
-    let from = scanned.saturating_sub(3);
-    let tail = octets.get(from..)?;
-    tail.iter().enumerate().filter(|&(_, &byte)| byte == b'\n').find_map(|(at, _)| {
-        let end = from + at + 1;
-        match octets.get(end..)? {
-            [b'\n', ..] => Some(end + 1),
-            [b'\r', b'\n', ..] => Some(end + 2),
-            _ => None,
+    let mut at = scanned.saturating_sub(3);
+    loop {
+        at += lex::find_line_end(octets.get(at..)?)? + 1;
+        if octets.get(at - 1) == Some(&b'\n') {
+            match octets.get(at..)? {
+                [b'\n', ..] => return Some(at + 1),
+                [b'\r', b'\n', ..] => return Some(at + 2),
+                _ => {}
+            }
         }
-    })
+    }
 }
 
 /// Content-Length of a header, which streams require (RFC 3261 section 20.14).
 fn content_length(head: &[u8]) -> Result<usize, StreamError> {
-    let wanted = HeaderName::ContentLength.table_number();
     let mut length = None;
-    let mut lines = head.split(|&byte| byte == b'\n').peekable();
+    let mut lines = Lines { rest: head }.peekable();
     while let Some(line) = lines.next() {
-        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
-        let (name, value) = line.split_at_checked(colon).unwrap_or_default();
-        let Ok(name) = str::from_utf8(name.trim_ascii_end()) else { continue };
-        if number_of(name) != wanted {
-            continue;
-        }
-        let mut value = value.get(1..).unwrap_or_default().trim_ascii();
-        // Folded: the number may stand on the next line, but not on both.
-        while let Some(&more) =
-            lines.peek().filter(|next| next.starts_with(b" ") || next.starts_with(b"\t"))
-        {
-            let more = more.trim_ascii();
-            if !value.is_empty() && !more.is_empty() {
-                return Err(StreamError::ContentLength);
+        let Some(value) = content_length_field(line) else { continue };
+        let mut value = value.trim_ascii();
+        // Folded: the number may stand on a further line, but only on one.
+        while let Some(more) = lines.next_if(|next| matches!(next, [b' ' | b'\t', ..])) {
+            match (value, more.trim_ascii()) {
+                (_, []) => {}
+                ([], more) => value = more,
+                _ => return Err(StreamError::ContentLength),
             }
-            if value.is_empty() {
-                value = more;
-            }
-            lines.next();
         }
         let value = str::from_utf8(value).map_err(|_| StreamError::ContentLength)?;
-        let value = match lex::number(value, u64::MAX) {
-            Ok(value) => usize::try_from(value).unwrap_or(usize::MAX),
-            Err(_) => return Err(StreamError::ContentLength),
-        };
+        let value = lex::number(value, u64::MAX).map_err(|_| StreamError::ContentLength)?;
+        let value = usize::try_from(value).map_err(|_| StreamError::ContentLength)?;
         if length.is_some_and(|other| other != value) {
             return Err(StreamError::ContentLength);
         }
         length = Some(value);
     }
     length.ok_or(StreamError::NoContentLength)
+}
+
+/// The value of a line when it is a Content-Length field.
+fn content_length_field(line: &[u8]) -> Option<&[u8]> {
+    let [b'C' | b'c' | b'L' | b'l', ..] = line else { return None };
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    let name = str::from_utf8(line.get(..colon)?).ok()?;
+    let is_it = number_of(lex::trim(name)) == HeaderName::ContentLength.table_number();
+    if is_it { line.get(colon + 1..) } else { None }
+}
+
+/// The lines of a header without their line ends.
+struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let end = lex::find_line_end(self.rest)?;
+        let (line, tail) = self.rest.split_at_checked(end)?;
+        // A stray CR ends a line here too; the reader of the message refuses it.
+        self.rest = match tail {
+            [b'\r', b'\n', rest @ ..] | [_, rest @ ..] => rest,
+            [] => &[],
+        };
+        Some(line)
+    }
 }

@@ -1,6 +1,6 @@
 //! What a message must have before it may reach the transaction layer.
 
-use super::headers::{CSeq, HeaderError, HeaderName, NameAddr, Via};
+use super::headers::{BRANCH_COOKIE, CSeq, HeaderError, HeaderName, NameAddr, Via};
 use super::lex;
 use super::message::{Fault, Message, malformed};
 use super::method::Method;
@@ -72,15 +72,13 @@ const fn phrase(error: HeaderError) -> &'static str {
 }
 
 /// Fields of which a message may have one at most (RFC 3261 section 7.3.1).
-const SINGLE: &[HeaderName] = &[
-    HeaderName::CallId,
-    HeaderName::CSeq,
-    HeaderName::From,
-    HeaderName::To,
-    HeaderName::MaxForwards,
-    HeaderName::ContentLength,
-    HeaderName::ContentType,
-];
+const SINGLE: u128 = HeaderName::CallId.bit()
+    | HeaderName::CSeq.bit()
+    | HeaderName::From.bit()
+    | HeaderName::To.bit()
+    | HeaderName::MaxForwards.bit()
+    | HeaderName::ContentLength.bit()
+    | HeaderName::ContentType.bit();
 
 /// Checks a request before it may enter the transaction layer (RFC 3261 sections 8.1.1 and 8.2,
 /// RFC 4475): version, start line, the fields that every request has and that every response
@@ -98,10 +96,9 @@ pub fn validate_request(request: &Message) -> Result<(), Refusal> {
     let (Some(method), Some(uri)) = (request.method(), request.uri()) else {
         return Err(Refusal::new(400, "Not a Request"));
     };
-    common(request, method.as_str())?;
-    let via = request.via()?;
+    let via = common(request, method.as_str())?;
     // The cookie promises a transaction identifier; without one requests could not be told apart.
-    if via.branch().is_some_and(|branch| branch.eq_ignore_ascii_case("z9hG4bK")) {
+    if via.branch().is_some_and(|branch| branch.eq_ignore_ascii_case(BRANCH_COOKIE)) {
         return Err(Refusal::new(400, "Missing Transaction Identifier in Via Branch"));
     }
     request_uri(uri)?;
@@ -135,14 +132,12 @@ pub fn check_hops(request: &Message) -> Result<(), Refusal> {
     }
 }
 
-/// What requests and responses share.
-fn common(message: &Message, method: &str) -> Result<(), Refusal> {
-    for &name in SINGLE {
-        if message.headers(name).nth(1).is_some() {
-            return Err(HeaderError::Repeated(name).into());
-        }
+/// What requests and responses share; gives the topmost Via.
+fn common<'a>(message: &'a Message, method: &str) -> Result<Via<'a>, Refusal> {
+    if let Some(name) = message.repeated(SINGLE) {
+        return Err(HeaderError::Repeated(name).into());
     }
-    vias(message)?;
+    let via = vias(message)?;
     message.from()?;
     message.to()?;
     message.call_id()?;
@@ -151,20 +146,20 @@ fn common(message: &Message, method: &str) -> Result<(), Refusal> {
     if cseq_method != method {
         return Err(Refusal::new(400, "CSeq Method Does Not Match"));
     }
-    Ok(())
+    Ok(via)
 }
 
-/// Every Via must be readable: responses and loop detection need all of them.
-fn vias(message: &Message) -> Result<(), HeaderError> {
-    let mut any = false;
+/// Every Via must be readable: responses and loop detection need all of them. Gives the topmost.
+fn vias(message: &Message) -> Result<Via<'_>, HeaderError> {
+    let mut top = None;
     for line in message.headers(HeaderName::Via) {
         let mut list = lex::split_list(line);
         while let Some(element) = list.next_raw() {
-            any = true;
-            Via::parse(element).map_err(malformed(HeaderName::Via))?;
+            let via = Via::parse(element).map_err(malformed(HeaderName::Via))?;
+            top.get_or_insert(via);
         }
     }
-    if any { Ok(()) } else { Err(HeaderError::Missing(HeaderName::Via)) }
+    top.ok_or(HeaderError::Missing(HeaderName::Via))
 }
 
 fn request_uri(text: &str) -> Result<(), Refusal> {

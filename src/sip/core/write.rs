@@ -286,7 +286,7 @@ impl<'a> ResponseBuilder<'a> {
 
 /// A line of Via values with `received` and `rport` set in the first one.
 fn with_source(line: &str, source: SocketAddr) -> String {
-    let first_end = lex::find_outside(line, b",", true).unwrap_or(line.len());
+    let first_end = lex::find_outside(line, b',', true).unwrap_or(line.len());
     let (first, rest) = line.split_at_checked(first_end).unwrap_or((line, ""));
     let Ok(via) = Via::parse(lex::trim(first)) else { return line.to_owned() };
     // A mapped address is the same peer; the sender knows itself by the short form.

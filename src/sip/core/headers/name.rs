@@ -138,7 +138,8 @@ static LENGTH_STARTS: [u8; NAME_BYTES_MAX + 2] = length_starts();
 /// Index by compact letter, [`UNKNOWN`] when there is none.
 static BY_LETTER: [u8; 26] = by_letter();
 
-const _: () = assert!(ALL.len() < UNKNOWN as usize);
+// Sets of fields are bits of a `u128`.
+const _: () = assert!(ALL.len() <= 128);
 
 const fn by_length() -> [u8; ALL.len()] {
     let mut order = [0u8; ALL.len()];
@@ -209,7 +210,11 @@ impl HeaderName {
     /// The field that `name` means, in any case, in full or compact form; `None` when this list
     /// has no such field.
     pub fn from_name(name: &str) -> Option<Self> {
-        ALL.get(usize::from(number_of(name))).copied()
+        Self::from_number(number_of(name))
+    }
+
+    pub(crate) fn from_number(number: u8) -> Option<Self> {
+        ALL.get(usize::from(number)).copied()
     }
 
     /// The compact form, when the field has one.
@@ -221,6 +226,14 @@ impl HeaderName {
     /// Every field that has a variant.
     pub fn all() -> impl Iterator<Item = Self> {
         ALL.iter().copied()
+    }
+
+    /// The bit of this field in a set of fields; no bit for [`HeaderName::Other`].
+    pub(crate) const fn bit(self) -> u128 {
+        match self.number() {
+            Some(number) => 1 << number,
+            None => 0,
+        }
     }
 
     /// The number to look for in a header table; a name given as [`HeaderName::Other`] that has a

@@ -20,7 +20,7 @@ impl<'a> Params<'a> {
         let mut rest = params.text;
         while !rest.is_empty() {
             rest = rest.strip_prefix(';').ok_or(Syntax::Param)?;
-            let end = lex::find_outside(rest, b";", false).unwrap_or(rest.len());
+            let end = lex::find_outside(rest, b';', false).unwrap_or(rest.len());
             let (piece, tail) = rest.split_at_checked(end).ok_or(Syntax::Param)?;
             check(piece)?;
             rest = tail;
@@ -87,7 +87,7 @@ impl<'a> ParamIter<'a> {
     /// The next parameter as written, trimmed.
     fn piece(&mut self) -> Option<&'a str> {
         let text = self.rest.strip_prefix(';')?;
-        let end = lex::find_outside(text, b";", false).unwrap_or(text.len());
+        let end = lex::find_outside(text, b';', false).unwrap_or(text.len());
         let (piece, tail) = text.split_at_checked(end)?;
         self.rest = tail;
         Some(lex::trim(piece))
