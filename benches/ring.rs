@@ -1,4 +1,5 @@
-//! The cost of one frame through the ring: on one thread, on overflow, and from one thread to another.
+//! The cost of one frame through the ring: on one thread, on overflow, and from one thread to
+//! another.
 
 use std::hint::black_box;
 use std::thread;

@@ -12,8 +12,8 @@ use super::poller::Ready;
 use super::rtp_agent;
 use crate::agent::session::{Action, Control};
 use crate::agent::wire;
-use crate::telemetry::{DropReason, Kind};
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
+use crate::telemetry::{DropReason, Kind};
 
 impl MediaPath {
     /// The agent's socket has something to do.
@@ -91,12 +91,8 @@ impl MediaPath {
                     } else {
                         let read = socket.dialect.read(kind, message);
                         if let Some(audio) = socket.session.receive(ctx.now, read) {
-                            let refused = queue(
-                                ctx,
-                                &mut self.playout,
-                                &mut socket.from_agent,
-                                audio,
-                            );
+                            let refused =
+                                queue(ctx, &mut self.playout, &mut socket.from_agent, audio);
                             if refused > 0 {
                                 ctx.metrics.dropped(DropReason::QueueFull);
                                 socket.session.refused(ctx.now, refused);
@@ -316,8 +312,8 @@ impl MediaPath {
     fn playout_config(&self) -> Option<PlayoutConfig> {
         let peer = self.peer_format()?;
         let (rate_hz, max_queue_ms) = match &self.agent {
-            Agent::Socket(socket) => (socket.from_rate_hz(), socket.max_queue_ms),
-            Agent::Rtp(agent) => (agent.from_rate_hz(), rtp_agent::QUEUE_MS),
+            Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
+            Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),
             Agent::None | Agent::Builtin(_) => return None,
         };
         let mut config = PlayoutConfig::new(peer.audio, peer.ptime_ms, rate_hz);

@@ -3,9 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use adapters::agent::{
-    AgentFrame, CallState, Dialect, EndedBy, MessageKind, Outbox, StreamFormat,
-};
+use adapters::agent::{AgentFrame, CallState, Dialect, EndedBy, MessageKind, Outbox, StreamFormat};
 use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
@@ -118,7 +116,7 @@ impl SocketAgent {
     }
 
     /// Samples a second of the agent's own audio.
-    pub(super) const fn from_rate_hz(&self) -> u32 {
+    pub(super) const fn agent_rate_hz(&self) -> u32 {
         self.from_rate_hz
     }
 

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd as _;
 use serde::Serialize;
 use socket2::{SockAddr, Socket};
 
+use super::agent::GOODBYE_NS;
 use super::calls::Desk;
 use super::{prepare, prepare_server};
 use crate::agent::barge::{Barge, QUEUED_SAMPLES, Trial};
@@ -24,7 +25,7 @@ use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::net;
+use crate::sys::net::{self, RtpPorts};
 use crate::sys::poll::Poll;
 
 /// The loop runs at least this often, in nanoseconds.
@@ -100,6 +101,7 @@ struct Heard {
 /// One caller.
 struct Phone {
     socket: Socket,
+    rtcp: Socket,
     peer: Option<SocketAddrV4>,
     next_ns: u64,
     index: u32,
@@ -132,6 +134,7 @@ impl Phone {
     }
 
     fn listen(&mut self, scratch: &mut [u8]) {
+        while net::receive(&self.rtcp, scratch).is_ok() {}
         while let Ok(arrival) = net::receive(&self.socket, scratch) {
             let Some(packet) = scratch.get(..arrival.length).and_then(rtp::parse) else {
                 self.judge.faults.not_rtp += 1;
@@ -253,12 +256,13 @@ fn open(args: &Args, per_call: u16) -> Result<Bench> {
     poll.add(agent.as_raw_fd(), 0)?;
     poll.add(signalling.as_raw_fd(), 0)?;
     let mut phones = Vec::new();
+    let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
     for _ in 0..args.calls {
-        let socket = net::udp(local, net::RTP_BUFFER_BYTES)
-            .map_err(PerfError::io("opening an RTP socket"))?;
+        let (socket, rtcp) = ports.pair().map_err(PerfError::io("opening RTP sockets"))?;
         poll.add(socket.as_raw_fd(), 0)?;
         phones.push(Phone {
             socket,
+            rtcp,
             peer: None,
             next_ns: 0,
             index: 0,
@@ -339,6 +343,10 @@ fn once(args: &Args) -> Result<BargeReport> {
     }
     let end = clock::mono_ns() + PATIENCE_NS;
     while bench.desk.pending() > 0 && clock::mono_ns() < end {
+        bench.turn()?;
+    }
+    let end = clock::mono_ns() + GOODBYE_NS;
+    while bench.agent.live() > 0 && clock::mono_ns() < end {
         bench.turn()?;
     }
     report(&bench.phones, &bench.agent.handler.trials, per_call).map(|mut report| {
