@@ -1,7 +1,15 @@
 //! The Talkpath server: everything that does I/O.
 
 pub mod agent;
+pub mod app;
 pub mod bridge;
 pub mod calls;
+pub mod check;
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod http;
+pub mod keys;
 pub mod sip;
+pub mod telemetry;
 pub mod workers;

@@ -4,12 +4,16 @@
 //! translates both to and from the messages of one WebSocket protocol; the native protocol
 //! `talkpath.v1` (see `docs/protocol.md`) is the full set, other dialects cover what they can say.
 
+mod debug;
+
 use media::codec::AudioFormat;
 
 use crate::wire::WireError;
 
 /// What an agent asks of its call.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Its `Debug` tells neither digits nor whom a call is handed to.
+#[derive(Clone, PartialEq)]
 pub enum AgentCommand {
     /// Formats and wishes, at most once and before the agent's first audio.
     Configure(Configure),
@@ -47,6 +51,8 @@ pub enum AgentCommand {
         kind: String,
         /// Number or SIP URI.
         destination: String,
+        /// Further wishes by name, such as a time-out.
+        options: Vec<(String, String)>,
     },
     /// End the call.
     Hangup {
@@ -130,7 +136,9 @@ pub struct StreamFormat {
 }
 
 /// All that an agent is told when its stream of a call starts.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` tells neither addresses nor what variables and headers hold.
+#[derive(Clone)]
 pub struct StreamInfo {
     /// Our id of the call.
     pub call_id: String,
@@ -224,12 +232,19 @@ pub enum EndedBy {
 }
 
 /// What an agent is told about its call.
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` tells no digit.
+#[derive(Clone)]
 pub enum AgentEvent<'a> {
     /// First of all.
     Start(&'a StreamInfo),
     /// What holds after `configure`.
-    Configured(&'a StreamInfo),
+    Configured {
+        /// Formats and framing from now on.
+        info: &'a StreamInfo,
+        /// The event groups that will be sent.
+        wants: &'a [&'static str],
+    },
     /// The state changed.
     State(CallState),
     /// A mark came due.
@@ -271,6 +286,13 @@ pub enum AgentEvent<'a> {
         state: &'a str,
         /// Why, if it failed.
         cause: Option<&'a str>,
+    },
+    /// The caller began or stopped to speak.
+    Speech {
+        /// True if the caller began.
+        started: bool,
+        /// When, in milliseconds since `start`.
+        at_ms: u64,
     },
     /// The agent had nothing to play in mid-utterance.
     Underrun {

@@ -9,6 +9,14 @@
 pub mod blocks;
 pub mod codec;
 pub mod convert;
+pub mod dtmf;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod leg;
 pub mod playout;
 pub mod resample;
+pub mod ring;
+pub mod rtcp;
+pub mod rtp;
+pub mod stats;
 pub mod time;

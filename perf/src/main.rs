@@ -1,1 +1,79 @@
-fn main() {}
+//! `talkpath-perf`: load generator, floors and latency meter for Talkpath.
+//!
+//! It shares no code with the server: its SIP, RTP and WebSocket code is its own, so that what it
+//! counts is an independent judgement.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod agent;
+mod error;
+mod floor;
+mod load;
+mod numbered;
+mod pattern;
+mod report;
+mod rtp;
+mod run;
+mod sip;
+mod sys;
+mod ws;
+
+/// Load generator, floors and latency meter for Talkpath.
+#[derive(Debug, Parser)]
+#[command(name = "talkpath-perf", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What the same traffic costs at least on this machine: bare UDP echo, WebSocket echo, relay.
+    Floor(run::floor::Args),
+    /// A load partner that the server dials: an agent that echoes, or one that interrupts itself.
+    Agent(run::agent::Args),
+    /// Concurrent SIP calls whose audio is checked in both directions.
+    Calls(run::calls::Args),
+    /// Call set-up times at a rate, and the highest rate that holds.
+    Setup(run::setup::Args),
+    /// Barge-in: from `clear` to the last stale packet, and the ledger against the wire.
+    Barge(run::barge::Args),
+    /// Floors and server in one run, interleaved, and their ratios.
+    Compare(run::compare::Args),
+    /// A floor server; started by the others.
+    #[command(hide = true)]
+    FloorServe {
+        /// Which floor.
+        kind: floor::serve::Kind,
+        /// CPU to be pinned to.
+        #[arg(long)]
+        cpu: Option<usize>,
+        /// The relay's agent.
+        #[arg(long)]
+        agent: Option<std::net::SocketAddrV4>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Floor(args) => run::floor::run(&args),
+        Command::Agent(args) => run::agent::run(&args),
+        Command::Calls(args) => run::calls::run(&args),
+        Command::Setup(args) => run::setup::run(&args),
+        Command::Barge(args) => run::barge::run(&args),
+        Command::Compare(args) => run::compare::run(&args),
+        Command::FloorServe { kind, cpu, agent } => {
+            floor::serve::run(kind, cpu, agent).map(|()| true)
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("talkpath-perf: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

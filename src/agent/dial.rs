@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Empty;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -17,6 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::socket::{AgentSocket, Role};
+use crate::bridge::handshake::{ClientKey, HandshakeError};
+use crate::telemetry::DialOutcome;
 
 /// How long the token in an agent's handshake is valid, in seconds (`docs/protocol.md`).
 const TOKEN_LIFETIME_S: u64 = 60;
@@ -57,18 +57,29 @@ pub enum DialError {
     /// The request could not be built.
     #[error("handshake request: {0}")]
     Request(#[from] http::Error),
-    /// The agent answered with another status than 101.
-    #[error("the agent answered {0}")]
-    Status(StatusCode),
-    /// The agent's 101 is not a WebSocket handshake for our request.
-    #[error("the agent's handshake is wrong: {0}")]
-    Handshake(String),
+    /// The agent refused, or its answer is no WebSocket handshake for our request.
+    #[error("handshake: {0}")]
+    Handshake(#[from] HandshakeError),
     /// The token could not be signed.
     #[error("token: {0}")]
     Token(#[from] jsonwebtoken::errors::Error),
+    /// The agent took too long.
+    #[error("the agent took too long")]
+    Timeout,
     /// The socket could not be taken back from the HTTP client.
     #[error("the socket was lost after the handshake")]
     Lost,
+}
+
+impl DialError {
+    /// The label that metrics count it by.
+    pub const fn outcome(&self) -> DialOutcome {
+        match self {
+            Self::Timeout => DialOutcome::TimedOut,
+            Self::Handshake(_) | Self::Http(_) => DialOutcome::Refused,
+            _ => DialOutcome::Unreachable,
+        }
+    }
 }
 
 /// Dials agents; cheap to clone.
@@ -146,32 +157,31 @@ where
         hyper::client::conn::http1::handshake::<_, Empty<&'static [u8]>>(TokioIo::new(io)).await?;
     let driver = tokio::spawn(connection.with_upgrades());
     let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| DialError::Connect(error.into()))?;
-    let key = STANDARD.encode(nonce);
-    let response = sender.send_request(request(target, &key)?).await?;
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(DialError::Status(response.status()));
-    }
-    check_response(response.headers(), &key, target.subprotocol)?;
+    getrandom::fill(&mut nonce)
+        .map_err(|error| DialError::Connect(std::io::Error::other(error.to_string())))?;
+    let key = ClientKey::new(nonce);
+    let offered: Vec<&str> = target.subprotocol.into_iter().collect();
+    let response = sender.send_request(request(target, &key, &offered)?).await?;
+    key.check_response(response.status(), response.headers(), &offered)?;
     let upgraded = hyper::upgrade::on(response).await?;
     driver.abort();
     let parts = Upgraded::downcast::<TokioIo<I>>(upgraded).map_err(|_| DialError::Lost)?;
     Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
 }
 
-fn request(target: &DialTarget, key: &str) -> Result<Request<Empty<&'static [u8]>>, DialError> {
+fn request(
+    target: &DialTarget,
+    key: &ClientKey,
+    offered: &[&str],
+) -> Result<Request<Empty<&'static [u8]>>, DialError> {
     let authority = target.url.authority().ok_or(DialError::Url("no host"))?;
     let host = authority.as_str().rsplit('@').next().unwrap_or_default();
     let path = target.url.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::get(path)
         .header(header::HOST, host)
-        .header(header::UPGRADE, "websocket")
-        .header(header::CONNECTION, "Upgrade")
-        .header(header::SEC_WEBSOCKET_KEY, key)
-        .header(header::SEC_WEBSOCKET_VERSION, "13")
         .header(header::USER_AGENT, concat!("talkpath/", env!("CARGO_PKG_VERSION")));
-    if let Some(protocol) = target.subprotocol {
-        request = request.header(header::SEC_WEBSOCKET_PROTOCOL, protocol);
+    if let Some(headers) = request.headers_mut() {
+        headers.extend(key.request_headers(offered));
     }
     if let Some(secret) = &target.secret {
         let token = token(target, secret)?;

@@ -34,6 +34,24 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Every word, for labels of metrics.
+    pub const WORDS: [&'static str; 14] = [
+        Self::Normal.as_str(),
+        Self::Cancelled.as_str(),
+        Self::Busy.as_str(),
+        Self::NoAnswer.as_str(),
+        Self::Rejected.as_str(),
+        Self::NotFound.as_str(),
+        Self::AgentUnreachable.as_str(),
+        Self::AgentLost.as_str(),
+        Self::MaxDuration.as_str(),
+        Self::MediaTimeout.as_str(),
+        Self::NetworkFailure.as_str(),
+        Self::Congestion.as_str(),
+        Self::Draining.as_str(),
+        Self::Internal.as_str(),
+    ];
+
     /// The stable word for it.
     pub const fn as_str(self) -> &'static str {
         match self {

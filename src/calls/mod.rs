@@ -2,3 +2,11 @@
 
 pub mod call;
 pub mod cause;
+pub mod control;
+mod live;
+pub mod ports;
+mod rate;
+pub mod request;
+mod sounds;
+
+pub use live::CallView;

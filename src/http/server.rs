@@ -1,15 +1,12 @@
 //! Accepts HTTP connections, bounds them and lets them finish on drain.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
-use tower_service::Service;
 
 /// Connections served at once; more wait in the kernel's backlog.
 pub const CONNECTIONS_MAX: usize = 4_096;
@@ -28,7 +25,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut drain: watch::Rece
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = drain.wait_for(|drain| *drain) => break,
+            () = drained(&mut drain) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -44,19 +41,20 @@ pub async fn serve(listener: TcpListener, router: Router, mut drain: watch::Rece
         let router = router.clone();
         let mut drain = drain.clone();
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let mut router = router.clone();
-                async move { Ok::<_, Infallible>(unwrap_infallible(router.call(request).await)) }
-            });
+            let service = hyper_util::service::TowerToHyperService::new(router);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(Duration::from_millis(HEADER_READ_TIMEOUT_MS))
                 .serve_connection(TokioIo::new(stream), service)
                 .with_upgrades();
             let mut connection = std::pin::pin!(connection);
-            let result = tokio::select! {
-                result = connection.as_mut() => result,
-                _ = drain.wait_for(|drain| *drain) => {
+            let finished = tokio::select! {
+                result = connection.as_mut() => Some(result),
+                () = drained(&mut drain) => None,
+            };
+            let result = match finished {
+                Some(result) => result,
+                None => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -72,8 +70,7 @@ pub async fn serve(listener: TcpListener, router: Router, mut drain: watch::Rece
     let _ = tokio::time::timeout(Duration::from_millis(GRACEFUL_CLOSE_MS), finish).await;
 }
 
-fn unwrap_infallible<T>(result: Result<T, Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-    }
+/// Waits until the server drains, or whoever could say so has gone.
+async fn drained(drain: &mut watch::Receiver<bool>) {
+    let _ = drain.wait_for(|drain| *drain).await;
 }

@@ -1,12 +1,15 @@
 //! What the control plane tells a worker, and what a worker tells it.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use adapters::agent::{AgentCommand, CallState, DialectSpec, EndedBy, StreamInfo};
+use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
+
+use media::leg::LegConfig;
 use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
+use crate::agent::session::Loss;
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
 
@@ -35,14 +38,10 @@ pub struct LegFormat {
     pub remote: SocketAddr,
     /// Where the peer wants its RTCP.
     pub remote_rtcp: SocketAddr,
-    /// Codec and rate.
-    pub audio: AudioFormat,
-    /// Payload type of audio.
-    pub pt: u8,
-    /// Payload type of RFC 4733 events, if any.
-    pub dtmf_pt: Option<u8>,
-    /// Milliseconds of audio a packet that we send.
-    pub ptime_ms: u32,
+    /// Where its signalling comes from.
+    pub signalling: IpAddr,
+    /// Codec, payload types and ptime.
+    pub media: LegConfig,
     /// We may send (RFC 3264 5.1).
     pub send: bool,
     /// The peer may send.
@@ -70,8 +69,6 @@ pub struct SocketLink {
     pub info: StreamInfo,
     /// Audio towards the caller that may wait, in milliseconds.
     pub max_queue_ms: u32,
-    /// The agent decides about the answer.
-    pub agent_answers: bool,
 }
 
 impl std::fmt::Debug for SocketLink {
@@ -121,10 +118,12 @@ pub enum Command {
         /// The agent.
         link: AgentLink,
     },
-    /// The agent is gone for now; the peer hears comfort noise.
+    /// The agent is gone for now; the peer hears what is queued, then noise.
     Comfort {
         /// The call.
         call: CallKey,
+        /// Says the noise.
+        noise: Builtin,
     },
     /// The call's state changed.
     State {
@@ -132,15 +131,6 @@ pub enum Command {
         call: CallKey,
         /// What it is now.
         state: CallState,
-    },
-    /// Tell the agent how its transfer or other request fared.
-    Tell {
-        /// The call.
-        call: CallKey,
-        /// Stable word.
-        code: &'static str,
-        /// For a person.
-        message: String,
     },
     /// A digit came by signalling (SIP INFO).
     Digit {
@@ -176,15 +166,20 @@ pub struct Event {
 /// What happened to a call's media.
 #[derive(Debug)]
 pub enum EventKind {
-    /// The agent asked for something that media cannot do.
-    Command(AgentCommand),
-    /// The agent's connection ended; `code` is the close code if it was clean.
-    AgentClosed {
-        /// RFC 6455 7.4, absent when the connection broke.
-        code: Option<u16>,
+    /// The agent answers.
+    AgentAnswer,
+    /// The agent refuses.
+    AgentReject {
+        /// Why, in its own words.
+        cause: Option<String>,
     },
-    /// The agent hung up and everything it had queued has been played.
-    HungUp,
+    /// The agent hung up, and what it had queued has been played if it wanted that.
+    AgentHungUp {
+        /// Why, in its own words.
+        cause: Option<String>,
+    },
+    /// The agent is gone.
+    AgentLost(Loss),
     /// A message or file that ends its call has been played.
     Played,
     /// No packet came from the peer for too long.
@@ -198,12 +193,10 @@ pub enum EventKind {
 pub struct MediaReport {
     /// The peer's leg.
     pub leg: LegSnapshot,
-    /// Datagrams from elsewhere or of an unknown kind, ignored.
+    /// Datagrams from elsewhere, ignored.
     pub foreign: u64,
     /// Frames the agent was too slow for.
     pub agent_skipped: u64,
     /// Times that the agent had nothing to play in mid-utterance.
     pub underruns: u64,
-    /// What a recording built-in heard and said, if it kept it.
-    pub recording: Option<super::builtin::Recording>,
 }

@@ -1,3 +1,98 @@
-//! Media threads: each owns its sockets, its calls and its clock.
+//! Media threads: each owns its sockets, its calls and its clock, and shares nothing.
+//!
+//! A call lives on one worker from its first packet to its last, so a frame crosses no thread between
+//! wire and wire. Commands come in through a bounded channel, events go out through another.
 
+pub mod audio;
+pub mod builtin;
+mod clock;
+pub mod command;
+mod context;
+mod deadlines;
+mod io;
+mod linger;
+pub mod path;
+mod path_socket;
+mod peer;
 pub mod poller;
+mod rtp_agent;
+mod socket_agent;
+pub mod tape;
+mod token;
+mod worker;
+
+use std::io::Result;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use tokio::sync::mpsc;
+
+use crate::telemetry::WorkerMetrics;
+use command::{COMMANDS_MAX, Command, Event};
+use context::Context;
+use poller::Waker;
+use worker::Worker;
+
+/// Reaches one worker from the control plane.
+#[derive(Debug)]
+pub struct WorkerHandle {
+    commands: SyncSender<Command>,
+    waker: Waker,
+    load: Arc<AtomicUsize>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl WorkerHandle {
+    /// Starts a worker. Its events go to `events`.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of descriptors, randomness or threads.
+    pub fn start(
+        number: usize,
+        metrics: Arc<WorkerMetrics>,
+        events: mpsc::Sender<Event>,
+    ) -> Result<Self> {
+        let (commands, receiver) = sync_channel(COMMANDS_MAX);
+        let load = Arc::new(AtomicUsize::new(0));
+        let ctx = Context::new(metrics, events)?;
+        let waker = ctx.poller.waker();
+        let worker = Worker::new(ctx, receiver, Arc::clone(&load));
+        let thread =
+            std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+                if let Err(error) = worker.run() {
+                    tracing::error!(%error, "a media worker ended");
+                }
+            })?;
+        Ok(Self { commands, waker, load, thread: Some(thread) })
+    }
+
+    /// Calls it holds or is about to hold.
+    pub fn load(&self) -> usize {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Sends a command and wakes the worker. A full channel is waited for: the worker empties it within
+    /// a round, and a lost command would be a lost call.
+    pub fn send(&self, command: Command) {
+        if matches!(command, Command::Open { .. }) {
+            self.load.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(TrySendError::Full(command)) = self.commands.try_send(command) {
+            self.waker.wake();
+            let _ = self.commands.send(command);
+        }
+        self.waker.wake();
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A worker that panicked has said so already.
+            let _ = thread.join();
+        }
+    }
+}

@@ -57,6 +57,13 @@ impl PlayoutConfig {
         }
     }
 
+    /// True if audio queued under one is what it was under the other.
+    pub(super) const fn same_samples(&self, other: &Self) -> bool {
+        self.sample_bytes == other.sample_bytes
+            && self.wire_rate_hz == other.wire_rate_hz
+            && self.silence == other.silence
+    }
+
     /// [`Self::max_queue_ms`] in bytes: whole samples.
     pub(super) fn max_queue_bytes(&self) -> usize {
         let samples = u64::from(self.max_queue_ms) * u64::from(self.wire_rate_hz) / 1000;

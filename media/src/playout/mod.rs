@@ -21,6 +21,8 @@
 //! one sample on the wire) is not counted before it is queued.
 
 mod config;
+#[doc(hidden)]
+pub mod fuzz;
 mod ledger;
 mod report;
 mod utterance;
@@ -192,6 +194,8 @@ impl Playout {
         let due = if self.queue.len() < frame.len() { self.due(now) } else { frame.len() };
         if due == 0 {
             self.talking = false;
+            // A longer frame may have made a remainder of what was none.
+            self.note_remainder(now, false);
             return Popped::Empty;
         }
         let (audio, fill) = frame.split_at_mut(due.min(frame.len()));
@@ -254,14 +258,15 @@ impl Playout {
         &self.config
     }
 
-    /// Goes on in other formats, after `configure` or a new offer and answer. The account continues
-    /// in the agent's samples; waiting events stay.
+    /// Goes on in other formats or frames, after `configure` or a new offer and answer. The account
+    /// continues, in the agent's samples at its new rate; marks, utterances and events stay.
     ///
     /// # Errors
     ///
-    /// [`NotDrained`] if audio is queued: clear first, or let it play.
+    /// [`NotDrained`] if audio is queued and would be misread: rate, size or silence of the samples
+    /// on the wire differ. Clear first, or let it play.
     pub fn reconfigure(&mut self, config: PlayoutConfig) -> Result<(), NotDrained> {
-        if !self.drained() {
+        if !self.drained() && !self.config.same_samples(&config.sane()) {
             return Err(NotDrained);
         }
         let config = config.sane();
@@ -271,6 +276,13 @@ impl Playout {
         self.max_queue_bytes = config.max_queue_bytes();
         self.config = config;
         Ok(())
+    }
+
+    /// Begins anew for another `start` to an agent: nothing is queued, the account is zero, and what
+    /// was not yet told never will be.
+    pub fn restart(&mut self, pool: &mut BlockPool, config: PlayoutConfig) {
+        self.queue.clear(pool);
+        *self = Self::new(config);
     }
 
     /// Gives all blocks back to the pool at the end of the call, without a report.

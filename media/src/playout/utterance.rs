@@ -81,13 +81,13 @@ impl Utterances {
         self.0.drain(..).map(report).collect()
     }
 
-    /// Fixes what has been played in the formats of `ledger`, all up to `head`, before others hold.
+    /// Fixes what has been played up to `head`, in the formats of `ledger`, before others hold.
     pub(super) fn settle(&mut self, head: u64, dropped: u64, ledger: &Ledger, agent_rate_hz: u32) {
         for utterance in &mut self.0 {
             let samples = utterance.played(head, dropped, ledger);
             utterance.settled_samples = ledger.at_rate(samples, agent_rate_hz);
-            utterance.start = head;
-            utterance.end = utterance.end.map(|_| head);
+            utterance.start = utterance.start.max(head);
+            utterance.end = utterance.end.map(|end| end.max(head));
         }
     }
 }

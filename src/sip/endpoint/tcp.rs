@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -52,6 +52,10 @@ pub enum TcpEvent {
     Closed {
         /// The connection.
         connection: u64,
+        /// Our end; unspecified if it was never open.
+        local: SocketAddr,
+        /// Its far end.
+        peer: SocketAddr,
     },
 }
 
@@ -125,7 +129,8 @@ impl TcpTransport {
             match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(peer)).await {
                 Ok(Ok(stream)) => run(stream, connection, peer, reads, events).await,
                 _ => {
-                    let _ = events.send(TcpEvent::Closed { connection }).await;
+                    let local = unspecified(peer);
+                    let _ = events.send(TcpEvent::Closed { connection, local, peer }).await;
                 }
             }
         });
@@ -142,10 +147,10 @@ impl TcpTransport {
 
     /// Forgets a connection that is gone.
     pub fn closed(&mut self, connection: u64) {
-        if let Some(entry) = self.connections.remove(&connection) {
-            if self.by_peer.get(&entry.peer) == Some(&connection) {
-                self.by_peer.remove(&entry.peer);
-            }
+        if let Some(entry) = self.connections.remove(&connection)
+            && self.by_peer.get(&entry.peer) == Some(&connection)
+        {
+            self.by_peer.remove(&entry.peer);
         }
     }
 
@@ -168,16 +173,23 @@ async fn run(
     events: mpsc::Sender<TcpEvent>,
 ) {
     let _ = stream.set_nodelay(true);
-    if let Ok(local) = stream.local_addr() {
-        let (input, output) = stream.into_split();
-        let (pongs, pong_queue) = mpsc::channel(1);
-        let writer = tokio::spawn(write(output, reads, pong_queue));
-        if let Err(error) = read(input, connection, local, peer, &events, pongs).await {
-            tracing::debug!(%error, "SIP connection failed");
-        }
-        writer.abort();
+    let local = stream.local_addr().unwrap_or(unspecified(peer));
+    let (input, output) = stream.into_split();
+    let (pongs, pong_queue) = mpsc::channel(1);
+    let writer = tokio::spawn(write(output, reads, pong_queue));
+    if let Err(error) = read(input, connection, local, peer, &events, pongs).await {
+        tracing::debug!(%error, "SIP connection failed");
     }
-    let _ = events.send(TcpEvent::Closed { connection }).await;
+    writer.abort();
+    let _ = events.send(TcpEvent::Closed { connection, local, peer }).await;
+}
+
+/// The address that stands for one that was never had.
+const fn unspecified(peer: SocketAddr) -> SocketAddr {
+    match peer {
+        SocketAddr::V4(_) => SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+        SocketAddr::V6(_) => SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+    }
 }
 
 async fn read(
@@ -208,6 +220,7 @@ async fn read(
                 StreamItem::Ping => {
                     let _ = pongs.try_send(());
                 }
+                StreamItem::Malformed(error) => tracing::debug!(%error, "malformed SIP message"),
                 StreamItem::Pong => {}
             }
         }

@@ -1,0 +1,99 @@
+//! Base64 of coded audio, with the widest vectors the processor has, in buffers that exist.
+
+use std::sync::LazyLock;
+
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::GeneralPurposeConfig;
+use base64::{Engine, encoded_len};
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+type Standard = base64::engine::GeneralPurpose;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+type Standard = base64::engine::Simd;
+
+/// The standard alphabet (RFC 4648 4): padded when written, padding optional when read.
+static STANDARD: LazyLock<Standard> = LazyLock::new(|| {
+    let config =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return Standard::standard(config);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return Standard::new(&base64::alphabet::STANDARD, config);
+});
+
+/// Text that is decoded at a time; a multiple of four.
+const STEP_CHARS: usize = 512;
+/// What one step decodes to.
+const STEP_BYTES: usize = STEP_CHARS / 4 * 3;
+
+/// Appends `audio` to `out` as base64. Allocates only if `out` has to grow.
+pub(super) fn append(out: &mut Vec<u8>, audio: &[u8]) {
+    let start = out.len();
+    let Some(chars) = encoded_len(audio.len(), true) else { return };
+    out.resize(start + chars, 0);
+    let written = out.get_mut(start..).map(|text| STANDARD.encode_slice(audio, text));
+    debug_assert!(matches!(written, Some(Ok(count)) if count == chars));
+}
+
+/// Decodes `text` into its own beginning and tells how many bytes that are. `None` if it is not
+/// base64; `text` is spoilt then.
+pub(super) fn decode_in_place(text: &mut [u8]) -> Option<usize> {
+    let mut step = [0; STEP_BYTES];
+    let (mut from, mut to) = (0, 0);
+    while from < text.len() {
+        let end = (from + STEP_CHARS).min(text.len());
+        let count = STANDARD.decode_slice(text.get(from..end)?, &mut step).ok()?;
+        // Padding ends the text, so only the last step may come out short.
+        if count != STEP_BYTES && end != text.len() {
+            return None;
+        }
+        // Never overtakes what is still to be read: three bytes for four.
+        text.get_mut(to..to + count)?.copy_from_slice(step.get(..count)?);
+        (from, to) = (end, to + count);
+    }
+    Some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+
+    use super::{append, decode_in_place};
+
+    /// Any length of audio comes out as the plain engine writes it and back as it was, with
+    /// padding and without.
+    #[test]
+    fn round_trip_at_every_length() {
+        for len in (0..1000).chain([48_000, 49_151, 49_152]) {
+            let audio: Vec<u8> = (0..len).map(|i| (i * 37 + i / 256) as u8).collect();
+            let mut text = b"before".to_vec();
+            append(&mut text, &audio);
+            assert_eq!(text[6..], *STANDARD.encode(&audio).as_bytes(), "{len}");
+            for text in [STANDARD.encode(&audio), STANDARD_NO_PAD.encode(&audio)] {
+                let mut text = text.into_bytes();
+                assert_eq!(decode_in_place(&mut text), Some(len), "{len}");
+                assert_eq!(text[..len], audio);
+            }
+        }
+    }
+
+    /// Whatever the plain engine refuses is refused, wherever the fault lies: foreign characters,
+    /// padding in the middle (also at the end of a step), a lonely last character, bits to spare.
+    #[test]
+    fn faults_are_found_everywhere() {
+        let audio = [0x5a; 900];
+        let good = STANDARD.encode(audio).into_bytes();
+        for at in 0..good.len() {
+            for fault in [b'@', b'=', b'-', b'_', b' ', b'\n', 0, 0xff] {
+                let mut text = good.clone();
+                text[at] = fault;
+                assert!(STANDARD.decode(&text).is_err());
+                assert_eq!(decode_in_place(&mut text), None, "{fault} at {at}");
+            }
+        }
+        for text in ["A", "AA===", "AB==", "AAB=", "AAAAA", "====", "="] {
+            assert_eq!(decode_in_place(&mut text.as_bytes().to_vec()), None, "{text}");
+        }
+    }
+}

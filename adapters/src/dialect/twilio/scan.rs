@@ -1,0 +1,135 @@
+//! A quick look at a message: if it is a plain media message, where its parts lie.
+//!
+//! The scanner reads JSON's grammar, but only the part of it that media messages are made of:
+//! objects whose values are plain strings, small whole numbers or words, one level of nesting, no
+//! key of ours twice. Of a message it accepts, a full parser would make the same; about any other
+//! it says nothing.
+
+use std::ops::Range;
+
+/// Bytes looked at in one step.
+const STEP_BYTES: usize = 32;
+/// Whole numbers up to this long are the same for every parser.
+const NUMBER_DIGITS: usize = 15;
+
+/// Where the parts of a media message lie.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Media {
+    /// Text of `streamSid`.
+    pub(super) stream: Option<Range<usize>>,
+    /// Text of `media.payload`.
+    pub(super) payload: Option<Range<usize>>,
+}
+
+/// The parts of `message`, if it is a plain media message.
+pub(super) fn media(message: &[u8]) -> Option<Media> {
+    let mut scanner = Scanner { message, at: 0 };
+    let (mut found, mut event, mut nested) = (Media::default(), None, false);
+    scanner.object(|scanner, key| {
+        match key {
+            b"event" => once(&mut event, scanner.string()?)?,
+            b"streamSid" => once(&mut found.stream, scanner.string()?)?,
+            b"media" if !nested => {
+                nested = true;
+                scanner.object(|scanner, key| match key {
+                    b"payload" => once(&mut found.payload, scanner.string()?),
+                    _ => scanner.skip_value(),
+                })?;
+            }
+            b"media" => return None,
+            _ => scanner.skip_value()?,
+        }
+        Some(())
+    })?;
+    scanner.skip_space();
+    let whole = scanner.at == message.len();
+    (whole && message.get(event?)? == b"media").then_some(found)
+}
+
+/// Puts `value` into an empty `place`.
+fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
+    place.replace(value).is_none().then_some(())
+}
+
+struct Scanner<'m> {
+    message: &'m [u8],
+    at: usize,
+}
+
+impl<'m> Scanner<'m> {
+    fn rest(&self) -> &'m [u8] {
+        self.message.get(self.at..).unwrap_or(&[])
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.message.get(self.at) {
+            self.at += 1;
+        }
+    }
+
+    /// Skips white space and takes `byte` if it is next.
+    fn take(&mut self, byte: u8) -> Option<()> {
+        self.skip_space();
+        (self.message.get(self.at) == Some(&byte)).then(|| self.at += 1)
+    }
+
+    /// Reads an object, calling `value` at each value.
+    fn object(&mut self, mut value: impl FnMut(&mut Self, &'m [u8]) -> Option<()>) -> Option<()> {
+        self.take(b'{')?;
+        if self.take(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            let key = self.string()?;
+            self.take(b':')?;
+            value(self, self.message.get(key)?)?;
+            if self.take(b',').is_none() {
+                return self.take(b'}');
+            }
+        }
+    }
+
+    /// Reads a string of printable ASCII without escapes; tells where its text lies.
+    fn string(&mut self) -> Option<Range<usize>> {
+        self.take(b'"')?;
+        let start = self.at;
+        let (steps, _) = self.rest().as_chunks::<STEP_BYTES>();
+        // Whole steps without branches, which the compiler turns into vector instructions.
+        let plain = steps.iter().take_while(|step| {
+            !step.iter().fold(false, |special, byte| special | is_special(*byte))
+        });
+        self.at += plain.count() * STEP_BYTES;
+        self.at += self.rest().iter().position(|byte| is_special(*byte))?;
+        let text = start..self.at;
+        // Not `take`: white space would be part of the text.
+        (self.message.get(self.at) == Some(&b'"')).then(|| self.at += 1)?;
+        Some(text)
+    }
+
+    /// Skips a string, a small whole number, `true`, `false` or `null`.
+    fn skip_value(&mut self) -> Option<()> {
+        self.skip_space();
+        let rest = self.rest();
+        if rest.first() == Some(&b'"') {
+            return self.string().map(drop);
+        }
+        for word in [&b"true"[..], b"false", b"null"] {
+            if rest.starts_with(word) {
+                self.at += word.len();
+                return Some(());
+            }
+        }
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let fits = (1..=NUMBER_DIGITS).contains(&digits);
+        let leading_zero = digits > 1 && rest.first() == Some(&b'0');
+        // What may follow a number besides these is for a full parser.
+        let ends = matches!(rest.get(digits), Some(b',' | b'}' | b' ' | b'\t' | b'\n' | b'\r'));
+        (fits && !leading_zero && ends).then(|| self.at += digits)
+    }
+}
+
+/// True for bytes that end a string or make it other than plain.
+const fn is_special(byte: u8) -> bool {
+    // No short cuts, so that it can be done to many bytes at once.
+    (byte == b'"') | (byte == b'\\') | (byte < 0x20) | (byte >= 0x7f)
+}

@@ -1,0 +1,110 @@
+//! Bodies of fuzz targets: whatever the bytes, nothing panics and what is claimed holds.
+
+use crate::dtmf;
+use crate::rtcp::{Compound, Ntp, RtcpPacket, Session, SessionInput};
+use crate::rtp::{Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender, write_header};
+use crate::time::MonoTime;
+use std::time::Duration;
+
+/// Reads `data` as a run of packets, each with two bytes of length and milliseconds in front, and
+/// lets a receiver and a reorder window place them.
+pub fn rtp(data: &[u8]) {
+    let mut receiver = Receiver::new(8000);
+    receiver.set_event_pt(Some(101));
+    let mut reorder = Reorder::new(5, 160, Duration::from_millis(20));
+    let mut now = MonoTime::ZERO;
+    let (mut newest_seq, mut newest_ts, mut last_out) = (0, 0, None);
+    let mut rest = data;
+    while let Some((&[len, ms], after)) = rest.split_first_chunk() {
+        let (bytes, after) = after.split_at(usize::from(len).min(after.len()));
+        rest = after;
+        now += Duration::from_millis(u64::from(ms));
+        let mut out = |frame: Frame<'_>| {
+            assert!(last_out < Some(frame.ext_seq), "frames come out in order");
+            last_out = Some(frame.ext_seq);
+        };
+        reorder.poll(now, &mut out);
+        let Ok(packet) = Packet::parse(bytes) else { continue };
+        check_header(bytes, &packet);
+        let (Received::Accept(arrival) | Received::Late(arrival)) = receiver.receive(now, &packet)
+        else {
+            continue;
+        };
+        let Packet { header, payload, .. } = packet;
+        if arrival.ext_seq > newest_seq && header.pt != 101 {
+            assert!(arrival.ext_ts >= newest_ts, "media time does not run back");
+            newest_ts = arrival.ext_ts;
+        }
+        newest_seq = newest_seq.max(arrival.ext_seq);
+        let marker = header.marker;
+        let frame = Frame { ext_seq: arrival.ext_seq, ext_ts: arrival.ext_ts, marker, payload };
+        reorder.push(now, frame, &mut out);
+        assert!(reorder.deadline().is_none_or(|at| at <= now + Duration::from_millis(20)));
+    }
+    receiver.report();
+    assert!(receiver.lost_total() <= receiver.expected_total());
+}
+
+/// Reads `data` as a compound, and lets a session take it in.
+pub fn rtcp(data: &[u8]) {
+    let mut session = Session::new(MonoTime::ZERO, 1, "name", 0);
+    let _ = session.handle(MonoTime::ZERO, None, data);
+    let mut out = [0; 1024];
+    let input = SessionInput {
+        ntp: Ntp::default(),
+        sender: &Sender::new(1, 0, 0),
+        clock_hz: 8000,
+        receiver: &mut Receiver::new(8000),
+    };
+    let sent = session.poll(MonoTime::ZERO + Duration::from_secs(60), input, &mut out);
+    assert!(sent.is_ok_and(|len| len.is_some()), "a report is due after a minute");
+    let Ok(compound) = Compound::parse(data) else { return };
+    for packet in compound.packets() {
+        match packet {
+            RtcpPacket::SenderReport(report) => assert!(report.reports.iter().count() <= 31),
+            RtcpPacket::ReceiverReport(report) => assert!(report.reports.iter().count() <= 31),
+            RtcpPacket::Sdes(sdes) => {
+                for chunk in sdes.chunks() {
+                    assert!(chunk.cname().is_none_or(|name| name.len() <= 255));
+                }
+            }
+            RtcpPacket::Bye(bye) => assert!(bye.sources().count() <= 31),
+            RtcpPacket::Other { .. } => {}
+        }
+    }
+}
+
+/// Reads `data` as event packets of ten bytes: milliseconds, marker, timestamp, payload.
+pub fn dtmf(data: &[u8]) {
+    let mut receiver = dtmf::Receiver::new(8000);
+    let mut now = MonoTime::ZERO;
+    for &[ms, marker, t0, t1, t2, t3, p0, p1, p2, p3] in data.as_chunks().0 {
+        now += Duration::from_millis(u64::from(ms));
+        let header = crate::rtp::Header {
+            marker: marker & 1 != 0,
+            pt: 101,
+            seq: 0,
+            ts: u32::from_be_bytes([t0, t1, t2, t3]),
+            ssrc: u32::from(marker >> 7),
+        };
+        let took = receiver.receive(now, &header, &[p0, p1, p2, p3]);
+        assert_eq!(took, Ok(()), "four bytes are an event");
+        while receiver.poll(now).is_some() {}
+    }
+    if let Ok(digits) = std::str::from_utf8(data) {
+        let mut sender = dtmf::Sender::new(8000, 20);
+        if sender.queue(digits, None, None).is_ok() {
+            let ticks = (0..).take_while(|&tick: &u32| sender.tick(tick * 160) != dtmf::Tick::Idle);
+            assert_eq!(ticks.count(), digits.chars().count() * 8, "100 ms and 60 ms a digit");
+        }
+    }
+}
+
+/// A packet with nothing but the fixed header is what the writer writes.
+fn check_header(bytes: &[u8], packet: &Packet<'_>) {
+    if bytes.first() == Some(&0x80) {
+        let mut header = [0; HEADER_BYTES];
+        write_header(&mut header, &packet.header);
+        assert!(bytes.starts_with(&header), "reader and writer agree");
+    }
+}

@@ -1,0 +1,174 @@
+//! Numbers what leaves (RFC 3550 5.1; talkspurts: RFC 3551 4.1).
+
+use super::header::{HEADER_BYTES, Header, write_header};
+use crate::time::MonoTime;
+
+/// The sending side of one stream: its SSRC, sequence number and media time.
+///
+/// Media time advances by the samples that are sent and by those that pass in silence, so that the
+/// listener's clock never notices a pause. The first packet, and the first after a pause, carries
+/// the marker bit.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    ssrc: u32,
+    seq: u16,
+    ts: u32,
+    /// The next packet begins a talkspurt.
+    marker: bool,
+    packets: u32,
+    payload_bytes: u32,
+    /// Media time and time of the last packet, for sender reports.
+    last: Option<(u32, MonoTime)>,
+}
+
+impl Sender {
+    /// A stream that starts at `seq` and `ts`. All three are random, of a good source, so that
+    /// nobody can guess the stream (RFC 3550 5.1, 8.1).
+    pub const fn new(ssrc: u32, seq: u16, ts: u32) -> Self {
+        Self { ssrc, seq, ts, marker: true, packets: 0, payload_bytes: 0, last: None }
+    }
+
+    /// Writes the header of a packet whose `payload_bytes` follow and hold `samples` of media time.
+    #[inline]
+    pub const fn write(
+        &mut self,
+        now: MonoTime,
+        out: &mut [u8; HEADER_BYTES],
+        pt: u8,
+        payload_bytes: usize,
+        samples: u32,
+    ) {
+        self.last = Some((self.ts, now));
+        let marker = std::mem::replace(&mut self.marker, false);
+        self.put(out, Header { marker, pt, seq: self.seq, ts: self.ts, ssrc: self.ssrc });
+        self.payload_bytes = self.payload_bytes.wrapping_add(payload_bytes as u32);
+        self.ts = self.ts.wrapping_add(samples);
+    }
+
+    /// Writes the header of a telephone event (RFC 4733), whose timestamp is that of the event's
+    /// start. Media time stands still; [`Sender::hold`] moves it.
+    #[inline]
+    pub const fn write_event(
+        &mut self,
+        out: &mut [u8; HEADER_BYTES],
+        pt: u8,
+        marker: bool,
+        ts: u32,
+        payload_bytes: usize,
+    ) {
+        self.put(out, Header { marker, pt, seq: self.seq, ts, ssrc: self.ssrc });
+        self.payload_bytes = self.payload_bytes.wrapping_add(payload_bytes as u32);
+    }
+
+    /// Lets `samples` of media time pass without audio: a pause. The packet after it has the marker
+    /// bit.
+    #[inline]
+    pub const fn pause(&mut self, samples: u32) {
+        self.ts = self.ts.wrapping_add(samples);
+        self.marker = true;
+    }
+
+    /// Lets `samples` of media time pass that something else fills, such as a telephone event.
+    #[inline]
+    pub const fn hold(&mut self, samples: u32) {
+        self.ts = self.ts.wrapping_add(samples);
+    }
+
+    /// Begins a talkspurt with the next packet.
+    pub const fn mark(&mut self) {
+        self.marker = true;
+    }
+
+    /// The stream's source.
+    pub const fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// Sequence number of the next packet.
+    pub const fn seq(&self) -> u16 {
+        self.seq
+    }
+
+    /// Media time of the next packet.
+    pub const fn ts(&self) -> u32 {
+        self.ts
+    }
+
+    /// Packets sent, modulo 2^32 (RFC 3550 6.4.1).
+    pub const fn packets(&self) -> u32 {
+        self.packets
+    }
+
+    /// Payload bytes sent, modulo 2^32 (RFC 3550 6.4.1).
+    pub const fn payload_bytes(&self) -> u32 {
+        self.payload_bytes
+    }
+
+    /// Media time at `now`, as a sender report ties it to the wall clock (RFC 3550 6.4.1): that of
+    /// the last packet and what passed since. `clock_hz` is the codec's clock.
+    pub const fn ts_at(&self, now: MonoTime, clock_hz: u32) -> u32 {
+        let Some((ts, sent)) = self.last else { return self.ts };
+        let passed = now.since(sent).as_nanos() * clock_hz as u128 / 1_000_000_000;
+        ts.wrapping_add(passed as u32)
+    }
+
+    const fn put(&mut self, out: &mut [u8; HEADER_BYTES], header: Header) {
+        write_header(out, &header);
+        self.seq = self.seq.wrapping_add(1);
+        self.packets = self.packets.wrapping_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rtp::Packet;
+
+    fn header(bytes: &[u8]) -> Header {
+        Packet::parse(bytes).unwrap().header
+    }
+
+    /// Sequence and time wrap; the marker is on the first packet and after a pause only.
+    #[test]
+    fn numbers_over_wraps_and_pauses() {
+        let mut sender = Sender::new(7, u16::MAX, u32::MAX - 159);
+        let mut out = [0; HEADER_BYTES];
+        let mut send = |sender: &mut Sender| {
+            sender.write(MonoTime::ZERO, &mut out, 0, 160, 160);
+            header(&out)
+        };
+        let want = |marker, seq, ts| Header { marker, pt: 0, seq, ts, ssrc: 7 };
+        assert_eq!(send(&mut sender), want(true, u16::MAX, u32::MAX - 159));
+        assert_eq!(send(&mut sender), want(false, 0, 0));
+        sender.pause(320);
+        assert_eq!(send(&mut sender), want(true, 1, 480));
+        sender.hold(160);
+        assert_eq!(send(&mut sender), want(false, 2, 800));
+        sender.mark();
+        assert_eq!(send(&mut sender), want(true, 3, 960));
+        assert_eq!((sender.packets(), sender.payload_bytes()), (5, 800));
+    }
+
+    /// An event takes a sequence number and leaves media time alone.
+    #[test]
+    fn events_do_not_move_media_time() {
+        let mut sender = Sender::new(7, 10, 1000);
+        let mut out = [0; HEADER_BYTES];
+        sender.write_event(&mut out, 101, true, 840, 4);
+        assert_eq!(header(&out), Header { marker: true, pt: 101, seq: 10, ts: 840, ssrc: 7 });
+        assert_eq!((sender.seq(), sender.ts(), sender.payload_bytes()), (11, 1000, 4));
+    }
+
+    /// A report's timestamp runs on between packets at the codec's pace.
+    #[test]
+    fn ties_media_time_to_the_clock() {
+        let mut sender = Sender::new(7, 10, 1000);
+        assert_eq!(sender.ts_at(MonoTime::MAX, 8000), 1000);
+        let sent = MonoTime::from_nanos(5_000_000_000);
+        sender.write(sent, &mut [0; HEADER_BYTES], 0, 160, 160);
+        assert_eq!(sender.ts_at(sent, 8000), 1000);
+        assert_eq!(sender.ts_at(sent + Duration::from_millis(30), 8000), 1240);
+    }
+}

@@ -1,0 +1,5 @@
+//! Agents: the far side of the agent stream `talkpath.v1`, as cheap as they can be.
+
+pub(crate) mod barge;
+pub(crate) mod echo;
+pub(crate) mod server;

@@ -1,0 +1,5 @@
+//! Floors: the least that the same traffic can cost on this machine. Each runs in a process of
+//! its own, as the server does, and is loaded by the same generator.
+
+pub(crate) mod child;
+pub(crate) mod serve;

@@ -1,0 +1,407 @@
+//! Sends each stream's packets on time, spread evenly over the packet interval, and books what
+//! comes back by the kernel's stamps.
+
+use std::net::SocketAddrV4;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use hdrhistogram::Histogram;
+use socket2::{SockAddr, Socket};
+
+use super::account::{Account, Tally};
+use super::stamps::Stamps;
+use crate::error::{PerfError, Result};
+use crate::pattern;
+use crate::rtp::{self, Faults, PCMU, SAMPLES_MS};
+use crate::sys::clock::{self, SECOND_NS};
+use crate::sys::net;
+use crate::sys::poll::{Poll, Ready};
+use crate::ws::frame::{self, Reader};
+
+/// Longest latency a histogram tells apart, in nanoseconds.
+const LONGEST_NS: u64 = 30 * SECOND_NS;
+
+/// Sockets are read at least this often, in nanoseconds; arrival is stamped by the kernel.
+const DRAIN_NS: u64 = 1_000_000;
+
+/// Set in the token of a stream's RTCP socket.
+const RTCP: u64 = 1 << 63;
+
+/// Read at once from a stream socket, in bytes.
+const READ_BYTES: usize = 65_536;
+
+/// Mask of the generator's WebSocket frames; any will do against an echo.
+const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
+
+/// A histogram of nanoseconds.
+pub(crate) type Times = Histogram<u64>;
+
+/// An empty histogram of nanoseconds, three digits precise.
+pub(crate) fn times() -> Result<Times> {
+    Histogram::new_with_bounds(1, LONGEST_NS, 3)
+        .map_err(|error| PerfError::Usage(format!("histogram: {error}")))
+}
+
+/// What carries a stream's packets.
+enum Carrier {
+    /// Datagrams to the peer, once it is known.
+    Udp(Option<SocketAddrV4>),
+    /// Binary messages over a WebSocket of which we are the client.
+    Ws(Box<Reader>),
+}
+
+struct Stream {
+    socket: Socket,
+    /// Its RTCP socket, for datagrams.
+    rtcp: Option<Socket>,
+    carrier: Carrier,
+    account: Account,
+    sequence: u16,
+    timestamp: u32,
+    active: bool,
+}
+
+/// Settings of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Milliseconds of audio a packet.
+    pub(crate) ptime_ms: u32,
+    /// What is due within one tick is sent together, in microseconds.
+    pub(crate) tick_us: u64,
+}
+
+/// What the generator measured itself.
+#[derive(Clone)]
+pub(crate) struct Heard {
+    /// Fates of the packets.
+    pub(crate) tally: Tally,
+    /// Faults of the headers.
+    pub(crate) faults: Faults,
+    /// RTCP packets that came.
+    pub(crate) rtcp: u64,
+    /// Send to return.
+    pub(crate) echo: Times,
+    /// Send to arrival at the agent.
+    pub(crate) forward: Times,
+    /// The agent's sending to return.
+    pub(crate) back: Times,
+    /// Arrivals against each stream's own media clock.
+    pub(crate) lateness: Times,
+    /// Our sending against its schedule.
+    pub(crate) generator_late: Times,
+    /// Streams of which nothing came back in the window.
+    pub(crate) starved: usize,
+}
+
+/// The generator.
+pub(crate) struct Engine {
+    streams: Vec<Stream>,
+    poll: Poll,
+    ready: Vec<Ready>,
+    period_ns: u64,
+    tick_ns: u64,
+    samples: u32,
+    epoch_ns: u64,
+    slot: u64,
+    next_drain_ns: u64,
+    window_open: bool,
+    sending: bool,
+    stamps: Option<Arc<Stamps>>,
+    packet: Vec<u8>,
+    message: Vec<u8>,
+    scratch: Vec<u8>,
+    heard: Heard,
+}
+
+impl Engine {
+    /// A generator without streams.
+    pub(crate) fn new(pace: Pace, stamps: Option<Arc<Stamps>>) -> Result<Self> {
+        let heard = Heard {
+            tally: Tally::default(),
+            faults: Faults::default(),
+            rtcp: 0,
+            echo: times()?,
+            forward: times()?,
+            back: times()?,
+            lateness: times()?,
+            generator_late: times()?,
+            starved: 0,
+        };
+        let samples = pace.ptime_ms * SAMPLES_MS;
+        if (samples as usize) < pattern::MIN_BYTES {
+            return Err(PerfError::Usage(format!("ptime of {} ms is too short", pace.ptime_ms)));
+        }
+        Ok(Self {
+            streams: Vec::new(),
+            poll: Poll::new()?,
+            ready: Vec::new(),
+            period_ns: u64::from(pace.ptime_ms) * 1_000_000,
+            tick_ns: pace.tick_us.max(1) * 1_000,
+            samples,
+            epoch_ns: clock::mono_ns(),
+            slot: 0,
+            next_drain_ns: 0,
+            window_open: false,
+            sending: true,
+            stamps,
+            packet: vec![0; rtp::HEADER_BYTES + samples as usize],
+            message: Vec::new(),
+            scratch: vec![0; READ_BYTES],
+            heard,
+        })
+    }
+
+    fn add(
+        &mut self,
+        socket: Socket,
+        rtcp: Option<Socket>,
+        carrier: Carrier,
+        active: bool,
+    ) -> Result<()> {
+        let id = self.streams.len();
+        self.poll.add(socket.as_raw_fd(), id as u64)?;
+        if let Some(rtcp) = &rtcp {
+            self.poll.add(rtcp.as_raw_fd(), id as u64 | RTCP)?;
+        }
+        let account = Account::new(id as u32);
+        let sequence = (id as u16).wrapping_mul(977);
+        let timestamp = (id as u32).wrapping_mul(0x0100_0193);
+        self.streams.push(Stream { socket, rtcp, carrier, account, sequence, timestamp, active });
+        Ok(())
+    }
+
+    /// Adds a stream that waits for its peer ([`Self::start_udp`]).
+    pub(crate) fn add_udp(&mut self, (rtp, rtcp): (Socket, Socket)) -> Result<()> {
+        self.add(rtp, Some(rtcp), Carrier::Udp(None), false)
+    }
+
+    /// Adds a stream over a WebSocket that is open; `rest` is what came after the handshake.
+    pub(crate) fn add_ws(&mut self, socket: Socket, rest: &[u8]) -> Result<()> {
+        let mut reader = Reader::default();
+        reader.push(rest);
+        self.add(socket, None, Carrier::Ws(Box::new(reader)), true)
+    }
+
+    /// Stream `id` begins to send to its peer.
+    pub(crate) fn start_udp(&mut self, id: u32, peer: SocketAddrV4) {
+        if let Some(stream) = self.streams.get_mut(id as usize) {
+            stream.carrier = Carrier::Udp(Some(peer));
+            stream.active = true;
+        }
+    }
+
+    /// Stream `id` sends no more.
+    pub(crate) fn stop(&mut self, id: u32) {
+        if let Some(stream) = self.streams.get_mut(id as usize) {
+            stream.active = false;
+        }
+    }
+
+    /// Where the streams' sockets are bound.
+    pub(crate) fn local(&self, id: u32) -> Result<SocketAddrV4> {
+        let stream = self.streams.get(id as usize);
+        let stream = stream.ok_or_else(|| PerfError::Usage(format!("no stream {id}")))?;
+        Ok(net::local(&stream.socket)?)
+    }
+
+    /// Packets sent from now on count (or no longer do).
+    pub(crate) fn set_window(&mut self, open: bool) {
+        self.window_open = open;
+        if open {
+            self.heard.generator_late.reset();
+        }
+    }
+
+    /// Nothing is sent any more; what is under way is still received.
+    pub(crate) fn stop_sending(&mut self) {
+        self.sending = false;
+    }
+
+    /// Sleeps until the next tick, sends what is due, and reads what has come.
+    pub(crate) fn step(&mut self) -> Result<()> {
+        let now = clock::mono_ns();
+        let tick = (now / self.tick_ns + 1) * self.tick_ns;
+        clock::sleep_until(tick);
+        if self.sending {
+            self.send_due(tick)?;
+        }
+        let now = clock::mono_ns();
+        if now >= self.next_drain_ns {
+            self.next_drain_ns = now + DRAIN_NS;
+            self.drain()?;
+        }
+        Ok(())
+    }
+
+    fn send_due(&mut self, tick_ns: u64) -> Result<()> {
+        let count = self.streams.len() as u64;
+        if count == 0 {
+            return Ok(());
+        }
+        loop {
+            let (round, id) = (self.slot / count, self.slot % count);
+            let due = self.epoch_ns + round * self.period_ns + id * self.period_ns / count;
+            if due > tick_ns {
+                return Ok(());
+            }
+            self.slot += 1;
+            self.send(id as usize, due)?;
+        }
+    }
+
+    fn send(&mut self, id: usize, due_ns: u64) -> Result<()> {
+        let Some(stream) = self.streams.get_mut(id).filter(|stream| stream.active) else {
+            return Ok(());
+        };
+        let index = stream.account.next_index();
+        let head = rtp::header(PCMU, index == 0, stream.sequence, stream.timestamp, id as u32 + 1);
+        if let Some((header, payload)) = self.packet.split_first_chunk_mut() {
+            *header = head;
+            pattern::fill(payload, id as u32, index);
+        }
+        stream.sequence = stream.sequence.wrapping_add(1);
+        stream.timestamp = stream.timestamp.wrapping_add(self.samples);
+        let result = match &stream.carrier {
+            Carrier::Udp(Some(peer)) => {
+                stream.account.sent(clock::real_ns(), self.window_open);
+                stream.socket.send_to(&self.packet, &SockAddr::from(*peer))
+            }
+            Carrier::Udp(None) => return Ok(()),
+            Carrier::Ws(_) => {
+                self.message.clear();
+                frame::write(&mut self.message, frame::BINARY, &self.packet, Some(MASK));
+                stream.account.sent(clock::real_ns(), self.window_open);
+                send_all(&stream.socket, &self.message)
+            }
+        };
+        let late = clock::mono_ns().saturating_sub(due_ns);
+        self.heard.generator_late.saturating_record(late);
+        // A peer that is gone answers with an ICMP error: its packets count as lost.
+        match result {
+            Err(error) if error.kind() != std::io::ErrorKind::ConnectionRefused => {
+                Err(PerfError::io(format!("sending on stream {id}"))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        let mut ready = std::mem::take(&mut self.ready);
+        loop {
+            self.poll.wait_into(Some(0), &mut ready)?;
+            if ready.is_empty() {
+                break;
+            }
+            for event in &ready {
+                if event.token & RTCP == 0 {
+                    self.receive(event.token as usize)?;
+                } else {
+                    self.receive_rtcp((event.token & !RTCP) as usize);
+                }
+            }
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    fn receive_rtcp(&mut self, id: usize) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(rtcp) = &stream.rtcp else { return };
+        let Ok(arrival) = net::receive(rtcp, &mut self.scratch) else { return };
+        let packet = self.scratch.get(..arrival.length).unwrap_or_default();
+        if rtp::is_rtcp(packet) {
+            self.heard.rtcp += 1;
+        } else {
+            stream.account.not_rtp();
+        }
+    }
+
+    fn receive(&mut self, id: usize) -> Result<()> {
+        let Some(stream) = self.streams.get_mut(id) else { return Ok(()) };
+        let arrival = match net::receive(&stream.socket, &mut self.scratch) {
+            Ok(arrival) => arrival,
+            Err(error) if net::would_block(&error) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(()),
+            Err(error) => return Err(PerfError::io(format!("receiving on stream {id}"))(error)),
+        };
+        let bytes = self.scratch.get(..arrival.length).unwrap_or_default();
+        let (open, stamp) = (self.window_open, arrival.stamp_ns);
+        let heard = &mut self.heard;
+        let stamps = self.stamps.as_deref();
+        match &mut stream.carrier {
+            Carrier::Udp(peer) => {
+                if *peer == Some(arrival.from) {
+                    book(&mut stream.account, heard, stamps, id, bytes, stamp, open);
+                } else if peer.is_some() {
+                    stream.account.stranger();
+                }
+            }
+            Carrier::Ws(reader) => {
+                if bytes.is_empty() {
+                    return Err(PerfError::Peer(format!("WebSocket {id} was closed")));
+                }
+                reader.push(bytes);
+                while let Some(frame) = reader
+                    .next()
+                    .map_err(|error| PerfError::Peer(format!("WebSocket {id}: {error}")))?
+                {
+                    if frame.opcode == frame::BINARY {
+                        let message = reader.payload(&frame);
+                        book(&mut stream.account, heard, stamps, id, message, stamp, open);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the books of the window; the sockets stay open.
+    pub(crate) fn finish(&mut self) -> Result<Heard> {
+        self.drain()?;
+        for stream in &self.streams {
+            let (tally, faults) = stream.account.result();
+            self.heard.starved += usize::from(tally.sent > 0 && tally.returned == 0);
+            self.heard.tally.add(&tally);
+            self.heard.faults.add(faults);
+            for late in stream.account.lateness() {
+                self.heard.lateness.saturating_record(late);
+            }
+        }
+        Ok(self.heard.clone())
+    }
+}
+
+fn book(
+    account: &mut Account,
+    heard: &mut Heard,
+    stamps: Option<&Stamps>,
+    id: usize,
+    bytes: &[u8],
+    stamp_ns: u64,
+    open: bool,
+) {
+    if rtp::is_rtcp(bytes) {
+        heard.rtcp += 1;
+        return;
+    }
+    let Some(packet) = rtp::parse(bytes) else {
+        account.not_rtp();
+        return;
+    };
+    let Some(echo) = account.received(&packet, stamp_ns, open) else { return };
+    heard.echo.saturating_record(stamp_ns.saturating_sub(echo.sent_ns));
+    if let Some((arrived, sent)) = stamps.and_then(|stamps| stamps.get(id as u32, echo.index)) {
+        heard.forward.saturating_record(arrived.saturating_sub(echo.sent_ns));
+        heard.back.saturating_record(stamp_ns.saturating_sub(sent));
+    }
+}
+
+/// Writes a message to a socket that has room for it at the rates of speech.
+fn send_all(socket: &Socket, mut bytes: &[u8]) -> std::io::Result<usize> {
+    let total = bytes.len();
+    while !bytes.is_empty() {
+        let sent = socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)?;
+        bytes = bytes.get(sent..).unwrap_or_default();
+    }
+    Ok(total)
+}

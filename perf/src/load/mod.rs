@@ -1,0 +1,6 @@
+//! The media generator: paced, verifiable audio on many streams, and what came back of it.
+
+pub(crate) mod account;
+pub(crate) mod engine;
+pub(crate) mod meter;
+pub(crate) mod stamps;

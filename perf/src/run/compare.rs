@@ -1,0 +1,381 @@
+//! `compare`: floors and server in one run, interleaved, and the ratios that have bars.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{LoadArgs, calls, floor, prepare};
+use crate::error::{PerfError, Result};
+use crate::floor::serve::Kind;
+use crate::report::{self, LoadReport, Quantiles};
+use crate::sip::link::Transport;
+use crate::sys::clock::{self, SECOND_NS};
+use crate::sys::sched;
+
+/// A server that has not answered OPTIONS after this long does not start.
+const START_NS: u64 = 15 * SECOND_NS;
+
+/// How long a server may take to end after SIGTERM.
+const STOP_NS: u64 = 10 * SECOND_NS;
+
+/// Arguments of `compare`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The server's SIP address.
+    #[arg(long, default_value = "127.0.0.1:5060")]
+    sip: SocketAddrV4,
+    /// User that reaches the built-in echo.
+    #[arg(long, default_value = "echo")]
+    echo: String,
+    /// User whose route leads to the agent at `--with-agent`; without it only the echo is
+    /// measured.
+    #[arg(long)]
+    agent: Option<String>,
+    /// Where the agent listens for the server's dial.
+    #[arg(long, default_value = "127.0.0.1:9100")]
+    with_agent: SocketAddrV4,
+    /// Calls placed a second.
+    #[arg(long, default_value_t = 50)]
+    rate: u64,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// Command that starts the server; it is started anew for each measurement, so that memory
+    /// by call is that of these calls.
+    #[arg(long, conflicts_with = "watch", required_unless_present = "watch")]
+    server: Option<String>,
+    /// Process id of a server that runs already.
+    #[arg(long)]
+    watch: Option<u32>,
+    /// CPU that floors and server are pinned to.
+    #[arg(long)]
+    server_cpu: Option<usize>,
+    /// Rounds; the medians count.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// One line of the result.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    what: String,
+    unit: &'static str,
+    floor: Option<f64>,
+    server: f64,
+    /// Server by floor.
+    ratio: Option<f64>,
+    bar: String,
+    holds: Option<bool>,
+}
+
+/// The result: rows, and every run they were made of.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Comparison {
+    rows: Vec<Row>,
+    /// Runs that were not quiet.
+    noisy_runs: usize,
+    /// Runs with lost, altered or foreign audio, or dropped packets.
+    unclean_runs: usize,
+    udp: Vec<LoadReport>,
+    ws: Vec<LoadReport>,
+    relay: Vec<LoadReport>,
+    echo: Vec<LoadReport>,
+    agent: Vec<LoadReport>,
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    prepare(args.load.cpu, args.load.nice)?;
+    let mut all = Comparison::default();
+    for round in 1..=args.rounds.max(1) {
+        eprintln!("round {round}: UDP floor");
+        all.udp.push(floor_run(args, Kind::Udp)?);
+        eprintln!("round {round}: server, built-in echo");
+        all.echo.push(server_run(args, &args.echo, None)?);
+        let Some(agent) = &args.agent else { continue };
+        eprintln!("round {round}: WebSocket floor");
+        all.ws.push(floor_run(args, Kind::Ws)?);
+        eprintln!("round {round}: relay floor");
+        all.relay.push(floor_run(args, Kind::Relay)?);
+        eprintln!("round {round}: server, WebSocket agent");
+        all.agent.push(server_run(args, agent, Some(args.with_agent))?);
+    }
+    let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
+    all.noisy_runs = runs().filter(|run| !run.cost.quiet).count();
+    all.unclean_runs = runs().filter(|run| !run.clean()).count();
+    all.rows = rows(&all);
+    report::print(args.load.json, &all, || table(&all))?;
+    Ok(all.unclean_runs == 0 && all.rows.iter().all(|row| row.holds != Some(false)))
+}
+
+fn floor_run(args: &Args, kind: Kind) -> Result<LoadReport> {
+    let run = floor::Args { kind, load: args.load.clone(), server_cpu: args.server_cpu };
+    super::repeat(&args.load, || floor::once(&run))
+}
+
+fn server_run(args: &Args, to: &str, with_agent: Option<SocketAddrV4>) -> Result<LoadReport> {
+    super::repeat(&args.load, || {
+        let server = match &args.server {
+            Some(command) => Some(Server::start(command, args)?),
+            None => None,
+        };
+        calls::once(&calls::Args {
+            sip: args.sip,
+            to: to.to_owned(),
+            rate: args.rate,
+            load: args.load.clone(),
+            watch: server.as_ref().map(|server| server.child.id()).or(args.watch),
+            server_cpu: args.server_cpu,
+            with_agent,
+            transport: Transport::Udp,
+            local: Ipv4Addr::LOCALHOST,
+        })
+    })
+}
+
+/// The server as a process of its own; it is ended when this is dropped.
+struct Server {
+    child: Child,
+}
+
+impl Server {
+    fn start(command: &str, args: &Args) -> Result<Self> {
+        let mut words = command.split_whitespace();
+        let program = words.next().ok_or_else(|| PerfError::Usage("--server is empty".into()))?;
+        let mut command = Command::new(program);
+        command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
+        if let Some(cpu) = args.server_cpu {
+            sched::pin_command(&mut command, cpu);
+        }
+        let child = command.spawn().map_err(PerfError::io(format!("starting {program}")))?;
+        let mut server = Self { child };
+        server.wait_ready(args.sip)?;
+        Ok(server)
+    }
+
+    /// Waits until the server answers OPTIONS.
+    fn wait_ready(&mut self, sip: SocketAddrV4) -> Result<()> {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        socket.connect(sip)?;
+        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+        let local = socket.local_addr()?;
+        let end = clock::mono_ns() + START_NS;
+        for cseq in 1.. {
+            let ask = format!(
+                "OPTIONS sip:{sip} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bKo{cseq}\
+                 \r\nMax-Forwards: 70\r\nFrom: <sip:perf@{local}>;tag=o\r\nTo: <sip:{sip}>\r\n\
+                 Call-ID: options-{cseq}\r\nCSeq: {cseq} OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            );
+            let mut answer = [0; 2048];
+            // A refused datagram (ICMP) is an error of either call: not up yet.
+            let sent = socket.send(ask.as_bytes());
+            if sent.is_ok() && socket.recv(&mut answer).is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(PerfError::Peer(format!("the server ended: {status}")));
+            }
+            if clock::mono_ns() > end {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(PerfError::Peer(format!("no answer to OPTIONS from {sip}")))
+    }
+
+    fn stop(&mut self) -> io::Result<()> {
+        sched::terminate(&self.child);
+        let end = clock::mono_ns() + STOP_NS;
+        while clock::mono_ns() < end {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.child.kill()?;
+        self.child.wait().map(|_| ())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            eprintln!("ending the server: {error}");
+        }
+    }
+}
+
+/// The median over the quiet runs, or over all if none was.
+fn median(runs: &[LoadReport], value: impl Fn(&LoadReport) -> f64) -> Option<f64> {
+    let any_quiet = runs.iter().any(|run| run.cost.quiet);
+    let used = runs.iter().filter(|run| run.cost.quiet || !any_quiet);
+    let mut values: Vec<f64> = used.map(value).collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+/// How a value is held against its floor.
+#[derive(Clone, Copy, Debug)]
+enum Bar {
+    /// At most so many times the floor.
+    Times(f64),
+    /// At most the floor and so much more.
+    Plus(f64),
+    /// At most this.
+    Most(f64),
+    /// For information.
+    None,
+}
+
+fn row(
+    what: &str,
+    unit: &'static str,
+    floor: Option<f64>,
+    server: Option<f64>,
+    bar: Bar,
+) -> Option<Row> {
+    // A time of nothing is no time: the run it comes from is reported as not clean.
+    let server = server.filter(|value| unit != "µs" || *value > 0.0)?;
+    let (limit, bar) = match (bar, floor) {
+        (Bar::Times(times), Some(floor)) => (Some(floor * times), format!("≤ {times} × floor")),
+        (Bar::Plus(more), Some(floor)) => (Some(floor + more), format!("≤ floor + {more}")),
+        (Bar::Most(most), _) => (Some(most), format!("≤ {most}")),
+        _ => (None, String::new()),
+    };
+    let ratio = floor.filter(|floor| *floor > 0.0).map(|floor| server / floor);
+    let holds = limit.map(|limit| server <= limit);
+    Some(Row { what: what.to_owned(), unit, floor, server, ratio, bar, holds })
+}
+
+/// One of the times of a run.
+type Part = fn(&LoadReport) -> Quantiles;
+
+/// The rows that have bars, and those that explain them.
+fn rows(all: &Comparison) -> Vec<Row> {
+    let cpu = |run: &LoadReport| run.cost.server_cpu_pct_per_1000;
+    let memory = |run: &LoadReport| run.cost.kib_per_call;
+    let sum = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
+    let echo_p50 = |run: &LoadReport| run.echo_us.p50;
+    let echo_p99 = |run: &LoadReport| run.echo_us.p99;
+    let (udp, ws, relay) = (&all.udp, &all.ws, &all.relay);
+    let floors = sum(median(udp, cpu), median(ws, cpu));
+    let mut list = vec![
+        row("echo: CPU", "%/1000", median(udp, cpu), median(&all.echo, cpu), Bar::Times(1.3)),
+        row(
+            "echo: delay p50",
+            "µs",
+            median(udp, echo_p50),
+            median(&all.echo, echo_p50),
+            Bar::Plus(100.0),
+        ),
+        row(
+            "echo: delay p99",
+            "µs",
+            median(udp, echo_p99),
+            median(&all.echo, echo_p99),
+            Bar::Times(2.0),
+        ),
+        row(
+            "echo: memory",
+            "KiB/call",
+            median(udp, memory),
+            median(&all.echo, memory),
+            Bar::Most(16.0),
+        ),
+        row(
+            "agent: CPU, sum of floors",
+            "%/1000",
+            floors,
+            median(&all.agent, cpu),
+            Bar::Times(1.4),
+        ),
+        row("agent: CPU, relay", "%/1000", median(relay, cpu), median(&all.agent, cpu), Bar::None),
+    ];
+    let parts: [(&str, Part); 4] = [
+        ("agent: to the agent", |run| run.forward_us.unwrap_or_default()),
+        ("agent: from the agent", |run| run.return_us.unwrap_or_default()),
+        ("agent: egress lateness", |run| run.egress_lateness_us),
+        ("agent: whole echo", |run| run.echo_us),
+    ];
+    for (name, part) in parts {
+        // On its way back a packet waits for its turn to be played; lateness leaves that out.
+        let paced = name.ends_with("from the agent") || name.ends_with("whole echo");
+        let (half, tail) =
+            if paced { (Bar::None, Bar::None) } else { (Bar::Plus(100.0), Bar::Times(2.0)) };
+        let value =
+            |runs: &[LoadReport], at: fn(Quantiles) -> f64| median(runs, |run| at(part(run)));
+        let p50 = |runs: &[LoadReport]| value(runs, |times| times.p50);
+        let p99 = |runs: &[LoadReport]| value(runs, |times| times.p99);
+        list.push(row(&format!("{name} p50"), "µs", p50(relay), p50(&all.agent), half));
+        list.push(row(&format!("{name} p99"), "µs", p99(relay), p99(&all.agent), tail));
+    }
+    list.push(row(
+        "agent: memory",
+        "KiB/call",
+        median(relay, memory),
+        median(&all.agent, memory),
+        Bar::Most(40.0),
+    ));
+    list.into_iter().flatten().collect()
+}
+
+fn table(all: &Comparison) -> String {
+    use std::fmt::Write as _;
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+    let mut text = format!(
+        "{:<28} {:>9} {:>10} {:>10} {:>7}  {}\n",
+        "", "unit", "floor", "server", "ratio", "bar"
+    );
+    for row in &all.rows {
+        let verdict = match row.holds {
+            Some(true) => "holds",
+            Some(false) => "MISSED",
+            None => "",
+        };
+        let _ = writeln!(
+            text,
+            "{:<28} {:>9} {:>10} {:>10.2} {:>7}  {} {verdict}",
+            row.what,
+            row.unit,
+            number(row.floor),
+            row.server,
+            number(row.ratio),
+            row.bar
+        );
+    }
+    let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
+    let _ = writeln!(
+        text,
+        "{} runs, {} not quiet, {} not clean; worst steal by run {:?} %",
+        runs().count(),
+        all.noisy_runs,
+        all.unclean_runs,
+        runs().map(|run| run.cost.host.worst_steal_pct()).collect::<Vec<_>>()
+    );
+    for run in runs().filter(|run| !run.clean()) {
+        let _ = writeln!(text, "\nnot clean:\n{}", run.table());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bar is held against the floor as it says, and a missing side makes no row.
+    #[test]
+    fn bars() {
+        let holds = |server, bar| row("x", "µs", Some(10.0), Some(server), bar)?.holds;
+        assert_eq!(holds(13.0, Bar::Times(1.3)), Some(true));
+        assert_eq!(holds(13.1, Bar::Times(1.3)), Some(false));
+        assert_eq!(holds(15.0, Bar::Plus(5.0)), Some(true));
+        assert_eq!(holds(15.1, Bar::Plus(5.0)), Some(false));
+        assert_eq!(holds(16.1, Bar::Most(16.0)), Some(false));
+        assert_eq!(holds(99.0, Bar::None), None);
+        assert!(row("x", "µs", Some(1.0), None, Bar::None).is_none());
+        let alone = row("x", "µs", None, Some(1.0), Bar::Times(2.0)).expect("row");
+        assert_eq!((alone.holds, alone.ratio), (None, None));
+    }
+}

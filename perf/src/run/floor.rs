@@ -1,0 +1,79 @@
+//! `floor`: what the same traffic costs at least.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
+
+use super::agent::AgentThread;
+use super::{LoadArgs, measure, repeat};
+use crate::agent::server::dial;
+use crate::error::{PerfError, Result};
+use crate::floor::child::Floor;
+use crate::floor::serve::Kind;
+use crate::load::engine::Engine;
+use crate::load::meter::Meter;
+use crate::load::stamps::Stamps;
+use crate::report::{self, LoadReport};
+use crate::sys::net::{self, RtpPorts};
+
+/// Arguments of `floor`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Which floor.
+    pub(crate) kind: Kind,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    /// CPU that the floor server is pinned to.
+    #[arg(long)]
+    pub(crate) server_cpu: Option<usize>,
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    let report = repeat(&args.load, || once(args))?;
+    report::print(args.load.json, &report, || report.table())?;
+    Ok(report.clean())
+}
+
+/// One run.
+pub(crate) fn once(args: &Args) -> Result<LoadReport> {
+    let load = &args.load;
+    let relay = args.kind == Kind::Relay;
+    let stamps = relay.then(|| Arc::new(Stamps::new(load.calls)));
+    let mut engine = Engine::new(load.pace(), stamps.clone())?;
+    let agent = match stamps {
+        Some(stamps) => {
+            let address = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
+            Some(AgentThread::start(address, Some(stamps), load.cpu)?)
+        }
+        None => None,
+    };
+    let address = agent.as_ref().map(AgentThread::address);
+    let mut peers = Vec::new();
+    if args.kind != Kind::Ws {
+        let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
+        for id in 0..load.calls as u32 {
+            engine.add_udp(ports.pair().map_err(PerfError::io("opening RTP sockets"))?)?;
+            peers.push(engine.local(id)?);
+        }
+    }
+    let floor = Floor::start(args.kind, args.server_cpu, &peers, address)?;
+    let meter = Meter::new(Some(floor.pid()));
+    if args.kind == Kind::Ws {
+        for id in 0..load.calls {
+            let peer = floor.ports.first().copied();
+            let peer = peer.ok_or_else(|| PerfError::Peer("no port".into()))?;
+            let (socket, rest) = dial(peer, "/", [id as u8; 16])?;
+            net::stamp(&socket)?;
+            engine.add_ws(socket, &rest)?;
+        }
+    } else {
+        for (id, peer) in (0u32..).zip(&floor.ports) {
+            engine.start_udp(id, *peer);
+        }
+    }
+    let what = format!("floor {}", args.kind.name());
+    let mut report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
+    drop(floor);
+    report.agent = agent.map(AgentThread::stop).transpose()?;
+    Ok(report)
+}

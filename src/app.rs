@@ -1,0 +1,179 @@
+//! Puts the parts of the server together and takes them apart again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::calls::cause::Cause;
+use crate::calls::control::{Control, Parts, Reach};
+use crate::calls::request::Request;
+use crate::config::Config;
+use crate::http;
+use crate::keys::KeyStore;
+use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
+use crate::sip::core::transaction::timers::Timers;
+use crate::telemetry::Metrics;
+use crate::workers::WorkerHandle;
+use crate::workers::command::EVENTS_MAX;
+
+/// How long calls may go on after the first signal to end.
+pub const DRAIN: Duration = Duration::from_secs(30);
+/// Threads for what may take time: HTTP, TLS handshakes, dialling agents.
+const IO_THREADS: usize = 2;
+
+/// A running server.
+pub struct App {
+    /// Reaches the calls; tells where SIP listens.
+    pub reach: Reach,
+    /// Where HTTP listens.
+    pub http: std::net::SocketAddr,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    drain: watch::Sender<bool>,
+    control: Option<std::thread::JoinHandle<()>>,
+    io: Option<tokio::runtime::Runtime>,
+}
+
+impl App {
+    /// Starts everything; nothing stays half started.
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be bound or a thread cannot be started; the message says which.
+    pub fn start(config: Config, keys: KeyStore) -> io::Result<Self> {
+        let config = Arc::new(config);
+        let io = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(IO_THREADS)
+            .thread_name("io")
+            .enable_all()
+            .build()?;
+        let workers = config.media.workers.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+        });
+        let metrics = Metrics::new(workers, &Cause::WORDS);
+        let listener = io.block_on(TcpListener::bind(config.http.listen)).map_err(|error| {
+            let at = config.http.listen;
+            io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
+        })?;
+        let http = listener.local_addr()?;
+        let (events, worker_events) = mpsc::channel(EVENTS_MAX);
+        let workers = (0..workers)
+            .zip(&metrics.workers)
+            .map(|(number, metrics)| {
+                WorkerHandle::start(number, Arc::clone(metrics), events.clone())
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        let parts = Parts {
+            endpoint: endpoint(&config),
+            config: Arc::clone(&config),
+            workers,
+            worker_events,
+            io: io.handle().clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let (reach, control) = run_control(parts)?;
+        let (drain, drains) = watch::channel(false);
+        let router = http::router(http::State {
+            calls: reach.handle.clone(),
+            keys: Arc::new(keys),
+            metrics: Arc::clone(&metrics),
+            drain: drains.clone(),
+        });
+        io.spawn(http::server::serve(listener, router, drains));
+        Ok(Self { reach, http, metrics, drain, control: Some(control), io: Some(io) })
+    }
+
+    /// Runs a future on the server's runtime.
+    pub fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
+        self.io.as_ref().map(|io| io.block_on(future))
+    }
+
+    /// Takes no new calls; the calls that live go on.
+    pub async fn begin_drain(&self) {
+        let _ = self.drain.send(true);
+        self.reach.handle.send(Request::Drain).await;
+    }
+
+    /// Ends all calls and everything else.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let handle = self.reach.handle.clone();
+        self.block_on(async move { handle.send(Request::Stop).await });
+        if let Some(control) = self.control.take() {
+            // A control that panicked has said so already.
+            let _ = control.join();
+        }
+        if let Some(io) = self.io.take() {
+            io.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if self.control.is_some() {
+            self.end();
+        }
+    }
+}
+
+/// Starts the thread of the call control.
+fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)> {
+    let (bound, wait) = std::sync::mpsc::sync_channel(1);
+    let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                let _ = bound.send(Err(error));
+                return;
+            }
+        };
+        runtime.block_on(async {
+            match Control::bind(parts).await {
+                Ok((control, reach)) => {
+                    let _ = bound.send(Ok(reach));
+                    control.run().await;
+                }
+                Err(error) => {
+                    let _ = bound.send(Err(error));
+                }
+            }
+        });
+    })?;
+    let reach = wait.recv().map_err(|_| io::Error::other("the call control did not start"))??;
+    Ok((reach, thread))
+}
+
+fn endpoint(config: &Config) -> Endpoint {
+    let sip = &config.sip;
+    let advertised = sip.advertised.as_ref().and_then(|advertised| {
+        let port = advertised.port.unwrap_or(sip.listen.port());
+        Some(std::net::SocketAddr::new(advertised.address()?, port))
+    });
+    let max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
+    let settings = EndpointConfig {
+        user_agent: sip.user_agent.clone(),
+        advertised_udp: advertised,
+        advertised_tcp: advertised,
+        timers: Timers { t1: sip.timers.t1, t2: sip.timers.t2, t4: sip.timers.t4 },
+        limits: Limits {
+            // Calls that are being taken apart still have a place.
+            calls_max: max_calls.saturating_mul(2),
+            ..Limits::default()
+        },
+        ..EndpointConfig::default()
+    };
+    let mut seed = [0; 8];
+    // Without randomness tags could be guessed; the clock is the best that is left then.
+    let seed = match getrandom::fill(&mut seed) {
+        Ok(()) => u64::from_ne_bytes(seed),
+        Err(_) => crate::workers::poller::now().as_nanos(),
+    };
+    Endpoint::new(settings, seed)
+}

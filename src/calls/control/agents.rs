@@ -1,0 +1,220 @@
+//! Brings agents to calls: those of this process, those that are dialled, those that attach.
+
+use adapters::agent::{CallState, DialectSpec, Framing, StreamFormat, StreamInfo};
+use media::codec::Codec;
+
+use super::Control;
+use crate::agent::dial::{DialError, DialTarget};
+use crate::agent::session::feature;
+use crate::agent::socket::AgentSocket;
+use crate::agent::wire;
+use crate::calls::call::Input;
+use crate::calls::live::LiveCall;
+use crate::calls::ports;
+use crate::calls::request::Request;
+use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
+use crate::telemetry::DialOutcome;
+use crate::workers::builtin::{Builtin, Source};
+use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
+use crate::workers::tape;
+
+/// The dialect called `name`.
+fn dialect(name: &str) -> Option<&'static DialectSpec> {
+    if name == wire::SPEC.name {
+        return Some(&wire::SPEC);
+    }
+    adapters::dialect::find(name)
+}
+
+impl Control {
+    /// Connects the agent that is meant now.
+    pub(super) fn connect(&mut self, key: CallKey, resumed: bool) {
+        let attempt = self.next_attempt;
+        self.next_attempt += 1;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.attempt = attempt;
+        call.resumed = resumed;
+        let agent = call.current_agent();
+        match &agent.kind {
+            AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin),
+            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
+            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent.name, socket),
+        }
+    }
+
+    fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let format = call.format.map_or(media::codec::AudioFormat::PCMU, |format| format.audio);
+        let built = match builtin {
+            config::Builtin::Echo => Ok(Builtin::echo()),
+            config::Builtin::Silence => Ok(Builtin::speaker(Source::Silence, false)),
+            config::Builtin::Tone { frequency_hz } => {
+                Ok(Builtin::speaker(Source::Loop(self.sounds.tone(*frequency_hz, format)), false))
+            }
+            config::Builtin::Play { file, repeat } => {
+                self.sounds.file(file, format).map_err(|error| error.to_string()).map(|sound| {
+                    let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
+                    Builtin::speaker(source, !repeat)
+                })
+            }
+            config::Builtin::Record { folder } => {
+                let (input, output) = tape::tape();
+                let path = folder.join(format!("{}.wav", call.id));
+                tape::record(output, path, format)
+                    .map_err(|error| error.to_string())
+                    .map(|()| Builtin::speaker(Source::Silence, false).with_tape(input))
+            }
+        };
+        match built {
+            Ok(builtin) => self.attach(key, AgentLink::Builtin(builtin)),
+            Err(error) => {
+                tracing::error!(parent: &call.span, %error, "agent cannot start");
+                self.tell_later(key, Input::AgentFailed);
+            }
+        }
+    }
+
+    fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let peer = call.format.unwrap_or(DEFAULT_FORMAT);
+        let wished = agent.format.unwrap_or(peer);
+        let pt = match wished.audio.codec {
+            Codec::Pcmu => 0,
+            Codec::Pcma => 8,
+            Codec::L16Le | Codec::L16Be => agent.payload_type,
+        };
+        let local = std::net::SocketAddr::new(self.config.rtp.address, 0);
+        match ports::bind(local) {
+            Ok(socket) => {
+                let link = RtpLink {
+                    socket,
+                    remote: agent.address,
+                    audio: wished.audio,
+                    pt,
+                    ptime_ms: peer.ptime_ms,
+                };
+                self.attach(key, AgentLink::Rtp(link));
+            }
+            Err(error) => {
+                tracing::error!(parent: &call.span, %error, "no port for the agent");
+                self.tell_later(key, Input::AgentFailed);
+            }
+        }
+    }
+
+    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is waited
+    /// for: it attaches.
+    fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(spec) = dialect(&agent.dialect) else {
+            tracing::error!(parent: &call.span, dialect = agent.dialect, "no such dialect");
+            return self.tell_later(key, Input::AgentFailed);
+        };
+        call.awaits = Some(spec);
+        let Some(url) = &agent.url else { return };
+        let Ok(url) = url.to_string().parse() else {
+            return self.tell_later(key, Input::AgentFailed);
+        };
+        let target = DialTarget {
+            url,
+            subprotocol: spec.subprotocol,
+            agent: name.to_owned(),
+            call_id: call.id.to_string(),
+            secret: agent.secret.as_ref().map(|secret| secret.expose().as_bytes().into()),
+        };
+        let (dialler, handle, timeout) =
+            (self.dialler.clone(), self.handle.clone(), agent.connect_timeout);
+        self.io.spawn(async move {
+            let result = match tokio::time::timeout(timeout, dialler.dial(&target)).await {
+                Ok(result) => result,
+                Err(_) => Err(DialError::Timeout),
+            };
+            handle.send(Request::Dialled { call: key, attempt, result }).await;
+        });
+    }
+
+    /// An agent was dialled.
+    pub(super) fn dialled(
+        &mut self,
+        key: CallKey,
+        attempt: u64,
+        result: Result<AgentSocket, DialError>,
+    ) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.attempt == attempt) else {
+            return;
+        };
+        match result {
+            Ok(socket) => {
+                self.metrics.agents.dialled(DialOutcome::Connected);
+                self.attach_socket(key, socket);
+            }
+            Err(error) => {
+                tracing::warn!(parent: &call.span, %error, "agent not reached");
+                self.metrics.agents.dialled(error.outcome());
+                self.tell(key, Input::AgentFailed);
+            }
+        }
+    }
+
+    /// Gives a call the socket of its agent.
+    pub(super) fn attach_socket(&mut self, key: CallKey, socket: AgentSocket) {
+        let max_queue_ms = self.config.media.max_queue_ms;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(spec) = call.awaits.take() else { return };
+        let info = stream_info(call, spec);
+        let link = SocketLink { socket, dialect: spec, info, max_queue_ms };
+        self.attach(key, AgentLink::Socket(Box::new(link)));
+    }
+
+    fn attach(&mut self, key: CallKey, link: AgentLink) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.attempt = 0;
+        let worker = call.worker;
+        self.command(worker, Command::Attach { call: key, link });
+        self.tell_later(key, Input::AgentReady);
+    }
+}
+
+const DEFAULT_FORMAT: StreamFormat =
+    StreamFormat { audio: media::codec::AudioFormat::PCMU, ptime_ms: 20 };
+
+/// All that an agent is told of its call.
+fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
+    let peer = call.format.unwrap_or(DEFAULT_FORMAT);
+    let agent = call.current_agent();
+    let wished = match &agent.kind {
+        AgentKind::WebSocket(agent) => agent.format,
+        AgentKind::Builtin(_) | AgentKind::Rtp(_) => None,
+    };
+    let mut features = vec![feature::MUTE, feature::QUALITY, feature::UNDERRUN];
+    if call.dtmf {
+        features.push(feature::DTMF);
+    }
+    if call.agent_answers {
+        features.push(feature::ANSWER);
+    }
+    let mut info = StreamInfo {
+        call_id: call.id.to_string(),
+        stream: (call.id.as_u128() as u32) | 1,
+        direction: call.direction,
+        from: call.from.clone(),
+        to: call.to.clone(),
+        provider: "sip_trunk".to_owned(),
+        trunk: call.trunk.clone(),
+        state: if call.call.answered_at().is_some() {
+            CallState::Answered
+        } else {
+            CallState::Ringing
+        },
+        to_agent: peer,
+        from_agent: peer,
+        framing: Framing::Rtp,
+        variables: call.variables.clone(),
+        headers: call.headers.clone(),
+        resumed: call.resumed,
+        features,
+    };
+    let (to_agent, from_agent) = (spec.open)(&info).formats(wished, peer);
+    (info.to_agent, info.from_agent) = (to_agent, from_agent);
+    info
+}

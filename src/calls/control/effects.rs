@@ -1,0 +1,161 @@
+//! Carries out what a call's state machine wants done.
+
+use adapters::agent::{CallState, EndedBy};
+
+use super::Control;
+use super::sip::log_refused;
+use crate::calls::call::{Effect, Input};
+use crate::calls::cause::Cause;
+use crate::calls::live::direction;
+use crate::config::Masked;
+use crate::telemetry::CallDirection;
+use crate::workers::builtin::{Builtin, Source};
+use crate::workers::command::{AgentLink, CallKey, Command, MediaReport};
+use crate::workers::poller::now;
+
+impl Control {
+    /// Carries out `effects` in order and empties them.
+    pub(super) fn perform(&mut self, key: CallKey, effects: &mut Vec<Effect>) {
+        for effect in effects.drain(..) {
+            self.effect(key, effect);
+        }
+    }
+
+    fn effect(&mut self, key: CallKey, effect: Effect) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let worker = call.worker;
+        let at = now();
+        match effect {
+            Effect::Ring => {
+                if let Some(dialog) = call.dialog {
+                    let rung = self.endpoint.provisional(at, dialog, 180, "Ringing", None, &[]);
+                    log_refused(rung.err());
+                }
+            }
+            Effect::Answer => {
+                if let Some(dialog) = call.dialog {
+                    let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &[]);
+                    log_refused(answered.err());
+                }
+            }
+            Effect::Reject(cause) => {
+                if let Some(dialog) = call.dialog.take() {
+                    self.by_dialog.remove(&dialog);
+                    let (status, reason) = cause.sip_status();
+                    let why = cause.reason_header();
+                    let headers = [("Reason", why.as_str())];
+                    let refused = self.endpoint.reject(at, dialog, status, reason, &headers);
+                    log_refused(refused.err());
+                }
+            }
+            Effect::Bye(cause) => {
+                if let Some(dialog) = call.dialog.take() {
+                    self.by_dialog.remove(&dialog);
+                    let why = cause.reason_header();
+                    let said = self.endpoint.bye(at, dialog, &[("Reason", why.as_str())]);
+                    log_refused(said.err());
+                }
+            }
+            Effect::Cancel(_) => {
+                if let Some(dialog) = call.dialog.take() {
+                    self.by_dialog.remove(&dialog);
+                    log_refused(self.endpoint.cancel(at, dialog, &[]).err());
+                }
+            }
+            Effect::Connect { agent, resumed } => {
+                call.which = agent;
+                self.connect(key, resumed);
+            }
+            Effect::State(state) => self.state(key, state),
+            Effect::Comfort => {
+                if let Some(format) = call.format {
+                    let noise = Source::Loop(self.sounds.noise(format.audio));
+                    let noise = Builtin::speaker(noise, false);
+                    self.command(worker, Command::Comfort { call: key, noise });
+                }
+            }
+            Effect::PlayMessage => self.play_message(key),
+            Effect::Finish { cause, by } => {
+                call.ended = Some((cause, by));
+                call.ended_at = Some(at);
+                call.attempt = 0;
+                call.awaits = None;
+                self.command(worker, Command::Close { call: key, cause, by });
+            }
+        }
+    }
+
+    fn state(&mut self, key: CallKey, state: CallState) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if state == CallState::Answered {
+            let label = label(call.direction);
+            self.metrics.calls.answered(label, now().since(call.began));
+        }
+        self.command(call.worker, Command::State { call: key, state });
+    }
+
+    /// Plays the route's message; without one that can be played the call ends.
+    fn play_message(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.playing_message = true;
+        let (worker, span) = (call.worker, call.span.clone());
+        let sound = match (&call.message, call.format) {
+            (Some(path), Some(format)) => self.sounds.file(path, format.audio),
+            _ => return self.tell_later(key, Input::MessagePlayed),
+        };
+        match sound {
+            Ok(sound) => {
+                let link = AgentLink::Builtin(Builtin::speaker(Source::Once(sound), true));
+                self.command(worker, Command::Attach { call: key, link });
+            }
+            Err(error) => {
+                tracing::error!(parent: &span, %error, "message cannot be played");
+                self.tell_later(key, Input::MessagePlayed);
+            }
+        }
+    }
+
+    /// The worker has let go of a call: its record is complete.
+    pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
+        let Some(call) = self.calls.remove(&key) else { return };
+        self.deadlines.remove(&(call.call.deadline(), key));
+        self.by_id.remove(&call.id);
+        if let Some(dialog) = call.dialog {
+            self.by_dialog.remove(&dialog);
+        }
+        let (cause, by) = call.ended.unwrap_or((Cause::Internal, EndedBy::Server));
+        let metrics = &self.metrics.calls;
+        metrics.ended(label(call.direction), cause.as_str());
+        let at = now();
+        if call.call.answered_at().is_some() {
+            metrics.duration.record(std::time::Duration::from_millis(call.duration_ms(at)));
+        }
+        tracing::info!(
+            parent: &call.span,
+            direction = direction(call.direction),
+            from = %Masked(&call.from),
+            to = %Masked(&call.to),
+            agent = %call.current_agent().name,
+            cause = cause.as_str(),
+            ?by,
+            duration_ms = call.duration_ms(at),
+            packets_in = report.leg.packets_received,
+            packets_out = report.leg.packets_sent,
+            lost = report.leg.lost,
+            jitter_ms = report.leg.jitter.as_secs_f32() * 1000.0,
+            mos = report.leg.mos,
+            foreign = report.foreign,
+            underruns = report.underruns,
+            agent_skipped = report.agent_skipped,
+            "call ended"
+        );
+    }
+}
+
+/// The label of a direction.
+pub(super) const fn label(direction: adapters::agent::Direction) -> CallDirection {
+    match direction {
+        adapters::agent::Direction::Inbound => CallDirection::Inbound,
+        adapters::agent::Direction::Outbound => CallDirection::Outbound,
+    }
+}

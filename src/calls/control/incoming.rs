@@ -1,0 +1,225 @@
+//! Calls that come in: who calls, which route takes it, what audio is understood.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use adapters::agent::Direction;
+
+use super::Control;
+use super::begin::Beginning;
+use super::sip::{leg_format, log_refused};
+use crate::calls::call::{AnswerBy, Fallback, Plan};
+use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
+use crate::sip::core::endpoint::{DialogId, Flow};
+use crate::sip::core::headers::HeaderName;
+use crate::sip::core::message::Message;
+use crate::sip::core::offer_answer::{self, LocalMedia};
+use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
+use crate::workers::command::{CallKey, LegFormat, RtpSockets};
+use crate::workers::poller::now;
+
+/// Seconds after which a caller that was refused for want of room may try again.
+const RETRY_AFTER_S: &str = "5";
+/// How long an agent in this process may take: it takes no time, but the state machine wants a figure.
+const LOCAL_CONNECT: Duration = Duration::from_secs(5);
+
+/// Why a call is not taken.
+struct Refusal {
+    status: u16,
+    reason: &'static str,
+    retry_after: bool,
+}
+
+impl Refusal {
+    const fn new(status: u16, reason: &'static str) -> Self {
+        Self { status, reason, retry_after: false }
+    }
+
+    const fn busy() -> Self {
+        Self { status: 503, reason: "Service Unavailable", retry_after: true }
+    }
+}
+
+/// What is known of a call that is taken.
+struct Admitted {
+    route: RouteConfig,
+    trunk: Option<String>,
+    headers: Vec<(String, String)>,
+    media: LocalMedia,
+    sockets: RtpSockets,
+    format: Option<LegFormat>,
+    sdp: Vec<u8>,
+    from: String,
+    to: String,
+}
+
+impl Control {
+    /// A call came in.
+    pub(super) fn incoming(
+        &mut self,
+        dialog: DialogId,
+        request: &Message,
+        flow: Flow,
+        offer: Option<&Sdp>,
+    ) {
+        match self.admit(request, flow, offer) {
+            Ok(admitted) => self.take(dialog, flow, admitted),
+            Err(Refusal { status, reason, retry_after }) => {
+                let peer = flow.peer.ip();
+                tracing::info!(status, %peer, "call refused");
+                let headers: &[(&str, &str)] =
+                    if retry_after { &[("Retry-After", RETRY_AFTER_S)] } else { &[] };
+                log_refused(self.endpoint.reject(now(), dialog, status, reason, headers).err());
+            }
+        }
+    }
+
+    fn admit(
+        &mut self,
+        request: &Message,
+        flow: Flow,
+        offer: Option<&Sdp>,
+    ) -> Result<Admitted, Refusal> {
+        if self.draining
+            || self.calls.len() >= self.config.limits.max_calls as usize
+            || !self.rate.take(now())
+        {
+            return Err(Refusal::busy());
+        }
+        let from = request.from().map(|from| from.uri).ok();
+        let from_user = from.and_then(|uri| uri.user_decoded().map(String::from));
+        let from = from_user.unwrap_or_else(|| "anonymous".to_owned());
+        let config = Arc::clone(&self.config);
+        let caller = config.caller(flow.peer.ip(), &from).ok_or(Refusal::new(403, "Forbidden"))?;
+        let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
+        let trunk = match caller {
+            Caller::Trunk(trunk) => Some(trunk),
+            Caller::User(_) | Caller::Local => None,
+        };
+        let route = config
+            .route(&to, trunk.map(|trunk| trunk.name.as_str()))
+            .ok_or(Refusal::new(404, "Not Found"))?
+            .clone();
+        let allowed = trunk.map(|trunk| trunk.headers.as_slice()).unwrap_or_default();
+        let headers = allowed
+            .iter()
+            .filter_map(|name| Some((name.clone(), request.header_named(name)?.to_owned())))
+            .collect();
+        let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
+        let (media, sockets) = self.local_media(codecs).map_err(|error| {
+            tracing::error!(%error, "no RTP port is free");
+            Refusal::busy()
+        })?;
+        let (format, sdp) = match offer {
+            None => (None, offer_answer::build_offer(&media)),
+            Some(offer) => {
+                let answer = offer_answer::answer(offer, &media)
+                    .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
+                (Some(leg_format(&answer.selected, flow.peer.ip())), answer.sdp)
+            }
+        };
+        let trunk = trunk.map(|trunk| trunk.name.clone());
+        Ok(Admitted { route, trunk, headers, media, sockets, format, sdp, from, to })
+    }
+
+    fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
+        let Admitted { route, trunk, headers, media, sockets, format, sdp, from, to } = admitted;
+        let config = Arc::clone(&self.config);
+        let Some(agent) = config.agent(&route.agent) else {
+            // Routes lead to agents that exist; the configuration sees to that.
+            let refused = self.endpoint.reject(now(), dialog, 500, "Server Internal Error", &[]);
+            return log_refused(refused.err());
+        };
+        self.begin(Beginning {
+            dialog,
+            plan: plan(&config, Direction::Inbound, agent, &route),
+            from,
+            to,
+            trunk,
+            headers,
+            variables: Vec::new(),
+            agent: agent.clone(),
+            fallback: route.fallback,
+            media,
+            sockets,
+            format,
+            sdp,
+            signalling: flow.peer.ip(),
+        });
+    }
+
+    /// Ports for a call and what we can do on them.
+    pub(super) fn local_media(
+        &mut self,
+        codecs: Option<Vec<media::codec::AudioFormat>>,
+    ) -> std::io::Result<(LocalMedia, RtpSockets)> {
+        let sockets = self.ports.bind()?;
+        let media = LocalMedia {
+            address: self.config.rtp.advertised(),
+            port: sockets.rtp.local_addr()?.port(),
+            codecs: codecs.unwrap_or_else(|| self.config.sip.codecs.clone()),
+            telephone_event: true,
+            ptime_ms: self.config.media.ptime_ms,
+            direction: MediaDirection::SendRecv,
+            rtcp_mux: false,
+            session_id: unix_ms(),
+            session_version: 1,
+        };
+        Ok((media, sockets))
+    }
+
+    pub(super) const fn next_key(&mut self) -> CallKey {
+        let key = CallKey(self.next_key);
+        self.next_key += 1;
+        key
+    }
+
+    /// The worker with the fewest calls.
+    pub(super) fn least_loaded(&self) -> usize {
+        let workers = self.workers.iter().enumerate();
+        workers.min_by_key(|(_, worker)| worker.load()).map_or(0, |(index, _)| index)
+    }
+}
+
+/// How a call is treated, from what agent and route say.
+pub(super) fn plan(
+    config: &Config,
+    direction: Direction,
+    agent: &AgentConfig,
+    route: &RouteConfig,
+) -> Plan {
+    let (local, connect_timeout, grace) = match &agent.kind {
+        AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace),
+        AgentKind::Builtin(_) | AgentKind::Rtp(_) => (true, LOCAL_CONNECT, Duration::ZERO),
+    };
+    Plan {
+        direction,
+        answer_by: if route.agent_answers { AnswerBy::Agent } else { AnswerBy::Connected },
+        agent_is_local: local,
+        fallback: match route.fallback {
+            config::Fallback::Hangup => Fallback::Hangup,
+            config::Fallback::Message(_) => Fallback::Message,
+            config::Fallback::Agent(_) => Fallback::Agent,
+        },
+        connect_timeout,
+        grace,
+        ring_timeout: config.limits.ring,
+        max_duration: route.max_duration,
+    }
+}
+
+/// The called number or user: user part of the Request-URI, or the digits of a tel URI.
+fn called(request: &Message) -> Option<String> {
+    let uri = crate::sip::core::uri::Uri::parse(request.uri()?).ok()?;
+    uri.user_decoded().map(String::from).or_else(|| {
+        let to = request.header(HeaderName::To)?;
+        let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
+        to.uri.user_decoded().map(String::from)
+    })
+}
+
+/// Milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,297 @@
+//! The thread that drives all calls: SIP in and out, state machines, commands to the workers.
+//!
+//! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may take
+//! time (dialling agents, HTTP) happens elsewhere and comes back as a request.
+
+mod agents;
+mod begin;
+mod effects;
+mod incoming;
+mod place;
+mod requests;
+mod sip;
+
+pub(crate) use sip::leg_format;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::time::MonoTime;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::call::{Effect, Input};
+use super::live::LiveCall;
+use super::ports::Ports;
+use super::request::{Handle, REQUESTS_MAX, Request};
+use super::sounds::Sounds;
+use crate::agent::dial::Dialler;
+use crate::config::Config;
+use crate::sip::core::endpoint::{DialogId, Endpoint};
+use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
+use crate::sip::endpoint::udp::{BATCH_MAX, UdpTransport};
+use crate::telemetry::Metrics;
+use crate::workers::WorkerHandle;
+use crate::workers::command::{CallKey, Event, EventKind};
+use crate::workers::poller::now;
+
+/// Drives all calls of the process.
+pub struct Control {
+    config: Arc<Config>,
+    endpoint: Endpoint,
+    udp: Option<UdpTransport>,
+    tcp: TcpTransport,
+    tcp_events: mpsc::Receiver<TcpEvent>,
+    local: std::net::SocketAddr,
+    workers: Vec<WorkerHandle>,
+    worker_events: mpsc::Receiver<Event>,
+    requests: mpsc::Receiver<Request>,
+    handle: Handle,
+    calls: HashMap<CallKey, LiveCall>,
+    by_dialog: HashMap<DialogId, CallKey>,
+    by_id: HashMap<Uuid, CallKey>,
+    /// Deadlines of calls; an entry that is no longer the call's is skipped.
+    deadlines: std::collections::BTreeSet<(MonoTime, CallKey)>,
+    next_key: u64,
+    next_attempt: u64,
+    ports: Ports,
+    sounds: Sounds,
+    dialler: Dialler,
+    io: tokio::runtime::Handle,
+    metrics: Arc<Metrics>,
+    rate: super::rate::Rate,
+    effects: Vec<Effect>,
+    /// Facts that calls are told next.
+    later: VecDeque<(CallKey, Input)>,
+    draining: bool,
+    live: watch::Sender<usize>,
+}
+
+/// What the control is made of.
+pub struct Parts {
+    /// The configuration.
+    pub config: Arc<Config>,
+    /// The SIP core.
+    pub endpoint: Endpoint,
+    /// The media workers.
+    pub workers: Vec<WorkerHandle>,
+    /// What they tell.
+    pub worker_events: mpsc::Receiver<Event>,
+    /// Runs what may take time.
+    pub io: tokio::runtime::Handle,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Reaches a control that was built.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Takes requests.
+    pub handle: Handle,
+    /// Living calls.
+    pub live: watch::Receiver<usize>,
+    /// Where SIP listens.
+    pub sip: std::net::SocketAddr,
+}
+
+impl Control {
+    /// Binds the SIP sockets. Call it within the runtime that will run [`Control::run`].
+    ///
+    /// # Errors
+    ///
+    /// When an address cannot be bound; the message names it.
+    pub async fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
+        let Parts { config, endpoint, workers, worker_events, io, metrics } = parts;
+        let named = |transport: &str, error: std::io::Error| {
+            let at = config.sip.listen;
+            std::io::Error::new(error.kind(), format!("SIP {transport} on {at}: {error}"))
+        };
+        let mut local = config.sip.listen;
+        let mut udp = None;
+        if config.sip.udp {
+            let transport = UdpTransport::bind(local).map_err(|error| named("UDP", error))?;
+            local = transport.local();
+            udp = Some(transport);
+        }
+        let (tcp, tcp_events) = TcpTransport::new();
+        if config.sip.tcp {
+            local = tcp.listen(local).await.map_err(|error| named("TCP", error))?;
+        }
+        let (sender, requests) = mpsc::channel(REQUESTS_MAX);
+        let handle = Handle(sender);
+        let (live, watch) = watch::channel(0);
+        let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let control = Self {
+            ports: Ports::new(config.rtp.address, config.rtp.ports),
+            rate: super::rate::Rate::new(config.limits.calls_per_second),
+            config,
+            endpoint,
+            udp,
+            tcp,
+            tcp_events,
+            local,
+            workers,
+            worker_events,
+            requests,
+            handle,
+            calls: HashMap::new(),
+            by_dialog: HashMap::new(),
+            by_id: HashMap::new(),
+            deadlines: std::collections::BTreeSet::new(),
+            next_key: 1,
+            next_attempt: 1,
+            sounds: Sounds::default(),
+            dialler: Dialler::new(),
+            io,
+            metrics,
+            effects: Vec::new(),
+            later: VecDeque::new(),
+            draining: false,
+            live,
+        };
+        Ok((control, reach))
+    }
+
+    /// Runs until it was told to drain and the last call is over, or to stop.
+    pub async fn run(mut self) {
+        loop {
+            self.turn();
+            if self.draining && self.calls.is_empty() {
+                break;
+            }
+            let deadline = self.next_deadline().since(now());
+            tokio::select! {
+                biased;
+                () = readable(self.udp.as_ref()) => self.datagrams(),
+                Some(event) = self.worker_events.recv() => self.worker_events(event),
+                Some(event) = self.tcp_events.recv() => self.stream_event(event),
+                Some(request) = self.requests.recv() => {
+                    if matches!(request, Request::Stop) {
+                        self.end_all();
+                        self.turn();
+                        break;
+                    }
+                    self.request(request);
+                }
+                () = tokio::time::sleep(deadline) => {}
+            }
+        }
+    }
+
+    /// Does what is due and what follows from what happened, until nothing does.
+    fn turn(&mut self) {
+        let at = now();
+        if self.endpoint.deadline().is_some_and(|due| due <= at) {
+            self.endpoint.handle_timeout(at);
+        }
+        while let Some((due, key)) = self.deadlines.first().copied() {
+            if due > at {
+                break;
+            }
+            self.deadlines.pop_first();
+            self.tell(key, Input::Timeout);
+        }
+        loop {
+            if let Some((key, input)) = self.later.pop_front() {
+                self.tell(key, input);
+            } else if let Some(event) = self.endpoint.poll_event() {
+                self.sip_event(event);
+            } else {
+                break;
+            }
+        }
+        while let Some(transmit) = self.endpoint.poll_transmit() {
+            self.transmit(transmit);
+        }
+        self.live
+            .send_if_modified(|live| std::mem::replace(live, self.calls.len()) != self.calls.len());
+    }
+
+    fn next_deadline(&self) -> MonoTime {
+        let calls = self.deadlines.first().map_or(MonoTime::MAX, |(due, _)| *due);
+        let sip = self.endpoint.deadline().unwrap_or(MonoTime::MAX);
+        // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
+        calls.min(sip).min(now() + Duration::from_secs(3_600))
+    }
+
+    /// Takes what has arrived by UDP, a batch at a time.
+    fn datagrams(&mut self) {
+        for _ in 0..BATCH_MAX {
+            let Some(udp) = &mut self.udp else { return };
+            let Some((peer, data)) = udp.receive() else { return };
+            let flow = sip::udp_flow(self.local, peer);
+            self.endpoint.handle_datagram(now(), flow, data);
+        }
+    }
+
+    /// Takes what the workers told, a batch at a time.
+    fn worker_events(&mut self, first: Event) {
+        let mut next = Some(first);
+        for _ in 0..BATCH_MAX {
+            let Some(event) = next else { return };
+            self.worker_event(event);
+            next = self.worker_events.try_recv().ok();
+        }
+        if let Some(event) = next {
+            self.worker_event(event);
+        }
+    }
+
+    fn worker_event(&mut self, event: Event) {
+        use adapters::agent::EndedBy;
+
+        use super::cause::Cause;
+        let input = match event.kind {
+            EventKind::AgentAnswer => Input::AgentAnswer,
+            EventKind::AgentReject { cause } => {
+                Input::AgentReject(Cause::from_agent(cause.as_deref()))
+            }
+            EventKind::AgentHungUp { .. } => Input::AgentHangup,
+            EventKind::AgentLost(loss) => {
+                if let Some(call) = self.calls.get(&event.call) {
+                    tracing::warn!(parent: &call.span, ?loss, "agent lost");
+                }
+                Input::AgentLost
+            }
+            EventKind::Played => {
+                let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
+                if playing { Input::MessagePlayed } else { Input::AgentHangup }
+            }
+            EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::Closed(report) => return self.closed(event.call, &report),
+        };
+        self.tell(event.call, input);
+    }
+
+    /// Tells a call a fact and does what follows.
+    fn tell(&mut self, key: CallKey, input: Input) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let before = call.call.deadline();
+        let mut effects = std::mem::take(&mut self.effects);
+        call.call.handle(now(), input, &mut effects);
+        self.reschedule(key, before);
+        self.perform(key, &mut effects);
+        self.effects = effects;
+    }
+
+    /// Keeps the call's entry among the deadlines up to date.
+    fn reschedule(&mut self, key: CallKey, before: MonoTime) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let after = call.call.deadline();
+        if before != after {
+            self.deadlines.remove(&(before, key));
+        }
+        if after < MonoTime::MAX {
+            self.deadlines.insert((after, key));
+        }
+    }
+}
+
+async fn readable(udp: Option<&UdpTransport>) {
+    match udp {
+        // An error shows again in the receive that follows.
+        Some(udp) => drop(udp.readable().await),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,91 @@
+//! What the rest of the server asks for.
+
+use adapters::agent::EndedBy;
+use uuid::Uuid;
+
+use super::Control;
+use crate::calls::call::Input;
+use crate::calls::cause::Cause;
+use crate::calls::request::{Request, RequestError};
+use crate::config::AgentKind;
+use crate::workers::command::CallKey;
+use crate::workers::poller::now;
+
+impl Control {
+    /// Carries out a request.
+    pub(super) fn request(&mut self, request: Request) {
+        match request {
+            Request::List { reply } => {
+                let at = now();
+                let mut calls: Vec<_> = self.calls.values().map(|call| call.view(at)).collect();
+                calls.sort_by_key(|call| call.id);
+                // Whoever asked may have gone.
+                let _ = reply.send(calls);
+            }
+            Request::Place { call, reply } => {
+                let _ = reply.send(self.place(&call));
+            }
+            Request::HangUp { call, reply } => {
+                let result = match self.find(&call) {
+                    Some(key) => {
+                        self.tell(key, Input::End(Cause::Normal, EndedBy::Agent));
+                        Ok(())
+                    }
+                    None => Err(RequestError::NoSuchCall),
+                };
+                let _ = reply.send(result);
+            }
+            Request::MayAttach { call, reply } => {
+                let _ = reply.send(self.may_attach(call));
+            }
+            Request::Attach { call, socket } => {
+                if self.may_attach(call).is_ok()
+                    && let Some(key) = self.by_id.get(&call).copied()
+                {
+                    self.attach_socket(key, socket);
+                }
+            }
+            Request::Dialled { call, attempt, result } => self.dialled(call, attempt, result),
+            Request::Drain => {
+                self.draining = true;
+                self.endpoint.refuse_calls(Some(DRAIN_RETRY_AFTER_S));
+            }
+            Request::Stop => self.end_all(),
+        }
+    }
+
+    /// The living call of this id: ours, or one that a dialect derives from ours.
+    fn find(&self, id: &str) -> Option<CallKey> {
+        if let Ok(id) = id.parse::<Uuid>() {
+            return self.by_id.get(&id).copied();
+        }
+        None
+    }
+
+    /// Whether an agent may attach to a call: the call waits for one, and its agent has no URL.
+    fn may_attach(&self, id: Uuid) -> Result<Option<&'static str>, RequestError> {
+        let key = self.by_id.get(&id).ok_or(RequestError::NoSuchCall)?;
+        let call = self.calls.get(key).ok_or(RequestError::NoSuchCall)?;
+        let agent = call.current_agent();
+        let attaches = matches!(&agent.kind, AgentKind::WebSocket(agent) if agent.url.is_none());
+        let spec = call.awaits.filter(|_| attaches).ok_or(RequestError::NotWaiting)?;
+        Ok(spec.subprotocol)
+    }
+
+    /// Ends every call: the server goes down.
+    pub(super) fn end_all(&mut self) {
+        self.draining = true;
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.tell(key, Input::End(Cause::Draining, EndedBy::Server));
+        }
+    }
+
+    /// Tells a call a fact after what is under way has been done.
+    pub(super) fn tell_later(&mut self, key: CallKey, input: Input) {
+        self.later.push_back((key, input));
+    }
+}
+
+/// Seconds that callers of a draining server are told to wait.
+const DRAIN_RETRY_AFTER_S: u32 = 30;

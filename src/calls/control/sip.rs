@@ -1,0 +1,237 @@
+//! What SIP tells, and what is sent by it.
+
+use std::net::SocketAddr;
+
+use media::leg::LegConfig;
+
+use super::Control;
+use crate::calls::call::Input;
+use crate::calls::cause::Cause;
+use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
+use crate::sip::core::message::Message;
+use crate::sip::core::offer_answer::{self, Negotiated};
+use crate::sip::core::sdp::Sdp;
+use crate::sip::endpoint::tcp::TcpEvent;
+use crate::workers::command::{CallKey, Command, LegFormat};
+use crate::workers::poller::now;
+
+/// Length of a digit of which a SIP INFO says no length, in milliseconds.
+const INFO_DIGIT_MS: u32 = 160;
+
+/// The path of a datagram.
+pub(super) const fn udp_flow(local: SocketAddr, peer: SocketAddr) -> Flow {
+    Flow { transport: Transport::Udp, local, peer, connection: 0 }
+}
+
+impl Control {
+    /// Sends what the SIP core has written.
+    pub(super) fn transmit(&mut self, transmit: Transmit) {
+        let Transmit { flow, bytes } = transmit;
+        match flow.transport {
+            Transport::Udp => {
+                if let Some(udp) = &self.udp {
+                    udp.send(flow.peer, &bytes);
+                }
+            }
+            Transport::Tcp => {
+                let connection = match flow.connection {
+                    0 => self.tcp.connection(flow.peer),
+                    connection => connection,
+                };
+                self.tcp.send(connection, bytes);
+            }
+        }
+    }
+
+    /// Something happened on a TCP connection.
+    pub(super) fn stream_event(&mut self, event: TcpEvent) {
+        match event {
+            TcpEvent::Accepted { stream, peer } => self.tcp.accepted(stream, peer),
+            TcpEvent::Message { connection, local, peer, message } => {
+                let flow = Flow { transport: Transport::Tcp, local, peer, connection };
+                self.endpoint.handle_connected(connection);
+                self.endpoint.handle_message(now(), flow, message);
+            }
+            TcpEvent::Closed { connection, peer, local } => {
+                self.tcp.closed(connection);
+                let at = now();
+                self.endpoint.handle_closed(at, connection);
+                let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
+                self.endpoint.handle_unreachable(at, flow);
+            }
+        }
+    }
+
+    /// Something happened to a call.
+    pub(super) fn sip_event(&mut self, event: Event) {
+        match event {
+            Event::Incoming { dialog, request, flow, offer } => {
+                self.incoming(dialog, &request, flow, offer.as_ref());
+            }
+            Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
+            Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
+            Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
+            Event::Ringing { dialog, .. } => self.tell_dialog(dialog, Input::PeerRinging),
+            Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
+            Event::Failed { dialog, status, .. } => {
+                self.peer_ended(dialog, Cause::from_sip(status));
+            }
+            Event::Info { dialog, request } => self.info(dialog, &request),
+            Event::Ended { dialog, cause } => {
+                let cause = match cause {
+                    End::Bye { .. } | End::Local => Cause::Normal,
+                    End::AckTimeout | End::TransactionTimeout | End::Transport => {
+                        Cause::NetworkFailure
+                    }
+                };
+                self.peer_ended(dialog, cause);
+            }
+            Event::ReinviteCancelled { .. }
+            | Event::ReinviteAnswered { .. }
+            | Event::ReinviteFailed { .. }
+            | Event::Probed { .. } => {}
+        }
+    }
+
+    fn tell_dialog(&mut self, dialog: DialogId, input: Input) {
+        if let Some(key) = self.by_dialog.get(&dialog) {
+            self.tell(*key, input);
+        }
+    }
+
+    fn peer_ended(&mut self, dialog: DialogId, cause: Cause) {
+        let Some(key) = self.by_dialog.remove(&dialog) else { return };
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.dialog = None;
+        }
+        self.tell(key, Input::PeerEnded(cause));
+    }
+
+    fn acked(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+        let delayed = self.calls.get(&key).is_some_and(|call| call.delayed_offer);
+        if delayed && !self.accept(key, answer) {
+            return;
+        }
+        self.tell(key, Input::PeerConfirmed);
+    }
+
+    fn answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+        if self.accept(key, answer) {
+            self.tell(key, Input::PeerAnswered);
+        }
+    }
+
+    /// Takes the peer's answer to our offer; a call whose answer cannot be used ends.
+    fn accept(&mut self, key: CallKey, answer: Option<&Sdp>) -> bool {
+        use adapters::agent::EndedBy;
+        let Some(call) = self.calls.get(&key) else { return false };
+        let accepted = answer.map(|answer| offer_answer::accept_answer(&call.media, answer));
+        match accepted {
+            Some(Ok(negotiated)) => {
+                self.settle(key, &negotiated);
+                true
+            }
+            _ => {
+                self.tell(key, Input::End(Cause::NetworkFailure, EndedBy::Server));
+                false
+            }
+        }
+    }
+
+    /// Lets media follow what was negotiated.
+    pub(super) fn settle(&mut self, key: CallKey, negotiated: &Negotiated) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let format = leg_format(negotiated, call.signalling);
+        call.format = Some(adapters::agent::StreamFormat {
+            audio: format.media.audio,
+            ptime_ms: format.media.ptime_ms,
+        });
+        call.dtmf = format.media.dtmf_pt.is_some();
+        let worker = call.worker;
+        self.command(worker, Command::Format { call: key, format });
+    }
+
+    /// The peer wants the session otherwise: hold, resume, another address or codec.
+    fn reinvited(&mut self, dialog: DialogId, offer: Option<&Sdp>) {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.media.session_version += 1;
+        let Some(offer) = offer else {
+            let sdp = offer_answer::build_offer(&call.media);
+            call.delayed_offer = true;
+            let accepted = self.endpoint.accept_reinvite(now(), dialog, &sdp);
+            return log_refused(accepted.err());
+        };
+        match offer_answer::answer(offer, &call.media) {
+            Ok(answer) => {
+                let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp);
+                log_refused(accepted.err());
+                self.settle(key, &answer.selected);
+            }
+            Err(error) => {
+                tracing::info!(parent: &call.span, %error, "change of the session refused");
+                let refused =
+                    self.endpoint.reject_reinvite(now(), dialog, 488, "Not Acceptable Here", &[]);
+                log_refused(refused.err());
+            }
+        }
+    }
+
+    /// A digit by SIP INFO, as `application/dtmf-relay` or `application/dtmf`.
+    fn info(&mut self, dialog: DialogId, request: &Message) {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+        let Ok(body) = std::str::from_utf8(request.body()) else { return };
+        let field = |name: &str| {
+            body.lines().find_map(|line| {
+                let (key, value) = line.split_once('=')?;
+                key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+            })
+        };
+        let signal = field("Signal").unwrap_or(body.trim());
+        let mut characters = signal.chars();
+        let (Some(digit), None) = (characters.next(), characters.next()) else { return };
+        if !matches!(digit, '0'..='9' | 'A'..='D' | '*' | '#') {
+            return;
+        }
+        let duration = field("Duration").and_then(|text| text.parse().ok());
+        let duration_ms = duration.unwrap_or(INFO_DIGIT_MS);
+        if let Some(call) = self.calls.get(&key) {
+            self.command(call.worker, Command::Digit { call: key, digit, duration_ms });
+        }
+    }
+
+    /// Sends a worker a command.
+    pub(super) fn command(&self, worker: usize, command: Command) {
+        if let Some(worker) = self.workers.get(worker) {
+            worker.send(command);
+        }
+    }
+}
+
+/// What was negotiated, as media take it.
+pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) -> LegFormat {
+    LegFormat {
+        remote: negotiated.remote,
+        remote_rtcp: negotiated.remote_rtcp,
+        signalling,
+        media: LegConfig {
+            audio: negotiated.codec,
+            pt: negotiated.pt,
+            receive_pt: negotiated.receive_pt,
+            dtmf_pt: negotiated.dtmf_pt,
+            receive_dtmf_pt: negotiated.receive_dtmf_pt,
+            ptime_ms: negotiated.ptime_ms,
+        },
+        send: negotiated.direction.sends(),
+        receive: negotiated.direction.receives(),
+    }
+}
+
+/// A command that the SIP core refused: the call has just ended, or there is a defect.
+pub(super) fn log_refused(error: Option<crate::sip::core::endpoint::CommandError>) {
+    if let Some(error) = error {
+        tracing::debug!(%error, "SIP command refused");
+    }
+}

@@ -1,0 +1,149 @@
+//! A call in this process: its state machine and everything that belongs to it.
+
+use std::sync::Arc;
+
+use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
+use media::time::MonoTime;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::call::{Call, Which};
+use super::cause::Cause;
+use crate::config::AgentConfig;
+use crate::sip::core::endpoint::DialogId;
+use crate::sip::core::offer_answer::LocalMedia;
+use crate::workers::command::CallKey;
+
+/// A call in this process.
+pub(super) struct LiveCall {
+    /// Its number in this process.
+    pub(super) key: CallKey,
+    /// Its id for everybody else.
+    pub(super) id: Uuid,
+    /// Its state machine.
+    pub(super) call: Call,
+    /// The SIP dialog with the peer; none once that is over.
+    pub(super) dialog: Option<DialogId>,
+    /// Index of the worker that has its media.
+    pub(super) worker: usize,
+    /// Who called whom.
+    pub(super) direction: Direction,
+    /// The calling address.
+    pub(super) from: String,
+    /// The called address.
+    pub(super) to: String,
+    /// Name of the trunk it came by.
+    pub(super) trunk: Option<String>,
+    /// SIP headers that the trunk lets through to the agent.
+    pub(super) headers: Vec<(String, String)>,
+    /// Variables for the agent.
+    pub(super) variables: Vec<(String, String)>,
+    /// The route's agent.
+    pub(super) agent: Arc<AgentConfig>,
+    /// The route's second agent.
+    pub(super) fallback: Option<Arc<AgentConfig>>,
+    /// The route's message.
+    pub(super) message: Option<std::path::PathBuf>,
+    /// Who of them is meant now.
+    pub(super) which: Which,
+    /// The agent decides about the answer.
+    pub(super) agent_answers: bool,
+    /// Audio as the peer codes it.
+    pub(super) format: Option<StreamFormat>,
+    /// Our session description, as sent or to be sent with the answer.
+    pub(super) sdp: Vec<u8>,
+    /// We made the offer in our 200, so the ACK brings the answer.
+    pub(super) delayed_offer: bool,
+    /// The route's message plays in the agent's place.
+    pub(super) playing_message: bool,
+    /// Where the signalling comes from.
+    pub(super) signalling: std::net::IpAddr,
+    /// What we can do: the offers and answers of this call are made of it.
+    pub(super) media: LocalMedia,
+    /// The peer takes telephone events.
+    pub(super) dtmf: bool,
+    /// The agent that is being connected has had this call before.
+    pub(super) resumed: bool,
+    /// The dialect of the agent on a socket that is awaited.
+    pub(super) awaits: Option<&'static DialectSpec>,
+    /// Number of the current attempt to connect an agent; results of older ones are dropped.
+    pub(super) attempt: u64,
+    /// When the INVITE came or went.
+    pub(super) began: MonoTime,
+    /// The same on the wall.
+    pub(super) began_unix_ms: u64,
+    /// How it ended, while the worker finishes.
+    pub(super) ended: Option<(Cause, EndedBy)>,
+    /// When it ended.
+    pub(super) ended_at: Option<MonoTime>,
+    /// Its span in the log.
+    pub(super) span: tracing::Span,
+}
+
+impl LiveCall {
+    /// The agent that is meant now.
+    pub(super) fn current_agent(&self) -> Arc<AgentConfig> {
+        match (self.which, &self.fallback) {
+            (Which::Fallback, Some(agent)) => Arc::clone(agent),
+            _ => Arc::clone(&self.agent),
+        }
+    }
+
+    /// Milliseconds from the answer to the end, or to `now` while it lasts.
+    pub(super) fn duration_ms(&self, now: MonoTime) -> u64 {
+        let end = self.ended_at.unwrap_or(now);
+        let duration = self.call.answered_at().map(|answered| end.since(answered));
+        duration.map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// What the API tells of it.
+    pub(super) fn view(&self, now: MonoTime) -> CallView {
+        let state = match (self.ended, self.call.answered_at()) {
+            (Some(_), _) => "ending",
+            (None, Some(_)) => "answered",
+            (None, None) => "ringing",
+        };
+        CallView {
+            id: self.id,
+            direction: direction(self.direction),
+            state,
+            from: self.from.clone(),
+            to: self.to.clone(),
+            trunk: self.trunk.clone(),
+            agent: self.current_agent().name.clone(),
+            began_unix_ms: self.began_unix_ms,
+            duration_ms: self.duration_ms(now),
+        }
+    }
+}
+
+/// The word for a direction.
+pub(super) const fn direction(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
+    }
+}
+
+/// A living call as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallView {
+    /// Its id.
+    pub id: Uuid,
+    /// "inbound" or "outbound".
+    pub direction: &'static str,
+    /// "ringing", "answered" or "ending".
+    pub state: &'static str,
+    /// The calling address.
+    pub from: String,
+    /// The called address.
+    pub to: String,
+    /// Name of the trunk.
+    pub trunk: Option<String>,
+    /// Name of the agent.
+    pub agent: String,
+    /// When it began, in milliseconds since 1970.
+    pub began_unix_ms: u64,
+    /// From answer to now, in milliseconds.
+    pub duration_ms: u64,
+}

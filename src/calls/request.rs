@@ -1,0 +1,126 @@
+//! What the rest of the server asks of the call control.
+
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::live::CallView;
+use crate::agent::dial::DialError;
+use crate::agent::socket::AgentSocket;
+use crate::workers::command::CallKey;
+
+/// Requests that may wait.
+pub const REQUESTS_MAX: usize = 4_096;
+
+/// A call to be placed.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlaceCall {
+    /// Whom to call: a SIP URI with an address, such as `sip:bob@192.0.2.7:5060`.
+    pub to: String,
+    /// Name of the agent that talks.
+    pub agent: String,
+    /// User part of our From; "talkpath" when absent.
+    pub from: Option<String>,
+    /// How long it may ring, in seconds.
+    pub ring_timeout_s: Option<u64>,
+    /// How long the call may last, in seconds.
+    pub max_duration_s: Option<u64>,
+    /// Variables for the agent.
+    #[serde(default)]
+    pub variables: std::collections::BTreeMap<String, String>,
+}
+
+/// Why a call was not placed or changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// A field of the request is wrong.
+    #[error("{field}: {problem}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The limit of calls is reached, or no port or worker is free.
+    #[error("no room for another call")]
+    Full,
+    /// The server shuts down.
+    #[error("the server drains")]
+    Draining,
+    /// There is no such call.
+    #[error("no such call")]
+    NoSuchCall,
+    /// The call's agent does not attach, or has done so.
+    #[error("the call waits for no agent to attach")]
+    NotWaiting,
+}
+
+/// Something asked of the call control.
+#[derive(Debug)]
+pub enum Request {
+    /// All living calls.
+    List {
+        /// Takes them.
+        reply: oneshot::Sender<Vec<CallView>>,
+    },
+    /// Place a call.
+    Place {
+        /// Which.
+        call: PlaceCall,
+        /// Takes it.
+        reply: oneshot::Sender<Result<CallView, RequestError>>,
+    },
+    /// Hang up.
+    HangUp {
+        /// The call: its id, or the id that a dialect derived from it.
+        call: String,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    },
+    /// May an agent attach, and in which subprotocol?
+    MayAttach {
+        /// The call.
+        call: Uuid,
+        /// Takes the subprotocol of the agent's dialect.
+        reply: oneshot::Sender<Result<Option<&'static str>, RequestError>>,
+    },
+    /// An agent has attached.
+    Attach {
+        /// The call.
+        call: Uuid,
+        /// Its socket.
+        socket: AgentSocket,
+    },
+    /// An agent was dialled.
+    Dialled {
+        /// The call.
+        call: CallKey,
+        /// Which attempt.
+        attempt: u64,
+        /// Its socket.
+        result: Result<AgentSocket, DialError>,
+    },
+    /// Take no new calls; end when the last is over.
+    Drain,
+    /// End all calls now.
+    Stop,
+}
+
+/// Reaches the call control from any thread.
+#[derive(Clone, Debug)]
+pub struct Handle(pub(super) mpsc::Sender<Request>);
+
+impl Handle {
+    /// Sends a request; nothing happens if the control has ended.
+    pub async fn send(&self, request: Request) {
+        let _ = self.0.send(request).await;
+    }
+
+    /// Sends a request made of a reply channel and waits for the reply; `None` if the control has
+    /// ended.
+    pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(request(reply)).await.ok()?;
+        answer.await.ok()
+    }
+}

@@ -1,0 +1,115 @@
+//! `talkpath check`: examines the configuration and this machine, and says what to do.
+
+mod network;
+mod report;
+mod system;
+
+use std::path::Path;
+
+pub use report::{Finding, Report, Status};
+
+use crate::config::{AgentKind, Config, ConfigErrors};
+use crate::keys::KeyStore;
+
+/// Where the checks look; the machine's own places but in tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Machine<'m> {
+    /// `/proc`.
+    pub proc: &'m Path,
+    /// `/sys`.
+    pub sys: &'m Path,
+}
+
+impl Default for Machine<'static> {
+    fn default() -> Self {
+        Self { proc: Path::new("/proc"), sys: Path::new("/sys") }
+    }
+}
+
+/// Carries out every check. Takes up to a few seconds when agents do not answer.
+pub fn run(config: Result<&Config, &ConfigErrors>, machine: &Machine<'_>) -> Report {
+    let mut report = Report::default();
+    match config {
+        Err(errors) => {
+            for problem in &errors.0 {
+                report.fail("configuration", problem.to_string(), "correct it and check again");
+            }
+        }
+        Ok(config) => {
+            configuration(&mut report, config);
+            network::ports(&mut report, config);
+            system::file_descriptors(&mut report, config, machine);
+        }
+    }
+    system::socket_buffers(&mut report, machine);
+    system::clock(&mut report, machine);
+    if let Ok(config) = config {
+        system::workers(&mut report, config);
+        data_folder(&mut report, config);
+        network::agents(&mut report, config);
+    }
+    report
+}
+
+fn configuration(report: &mut Report, config: &Config) {
+    if config.warnings.is_empty() {
+        let found = format!(
+            "{} agents, {} routes, {} trunks, {} users",
+            config.agents.len(),
+            config.routes.len(),
+            config.trunks.len(),
+            config.users.len()
+        );
+        report.ok("configuration", found);
+    }
+    for warning in &config.warnings {
+        report.warn("configuration", warning.clone(), "see docs/configuration.md");
+    }
+    match &config.public_url {
+        None => report.ok("public_url", "not set; nothing needs it yet".to_owned()),
+        Some(url) if !url.tls => report.warn(
+            "public_url",
+            format!("{url} is not encrypted"),
+            "use https, by a proxy that ends TLS in front of http.listen",
+        ),
+        Some(url) => report.ok("public_url", url.to_string()),
+    }
+    for agent in &config.agents {
+        if let AgentKind::WebSocket(socket) = &agent.kind
+            && let Some(url) = &socket.url
+            && !url.tls
+            && !matches!(url.host.as_str(), "127.0.0.1" | "::1" | "localhost")
+        {
+            report.warn(
+                "agents",
+                format!("{}: audio and token travel to {url} unencrypted", agent.name),
+                "use wss",
+            );
+        }
+    }
+}
+
+fn data_folder(report: &mut Report, config: &Config) {
+    let folder = &config.data_dir;
+    if !folder.exists() {
+        let found = format!("{} does not exist yet; `talkpath serve` makes it", folder.display());
+        report.ok("data_dir", found);
+        return;
+    }
+    if let Some(found) = system::writable_by_others(folder) {
+        report.warn("data_dir", found, "chmod 700 the folder");
+    }
+    match KeyStore::open(&config.keys_file()).and_then(|store| store.list()) {
+        Ok(keys) => {
+            report.ok("data_dir", format!("{}, {} API keys", folder.display(), keys.len()));
+        }
+        Err(error) => report.fail(
+            "data_dir",
+            error.to_string(),
+            "restore the file from a backup, or remove it to start with a new first key",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The doctor finds what is wrong and says what to do.
+
+use std::net::{TcpListener, UdpSocket};
+use std::path::PathBuf;
+
+use super::*;
+use crate::config::Sources;
+
+/// A pretended machine and a data folder, gone with the test.
+struct Place {
+    path: PathBuf,
+    /// First of a hundred media ports that no other test binds; below the ephemeral ones.
+    ports: u16,
+}
+
+impl Place {
+    fn new(name: &str, ports: u16) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("talkpath-check-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(path.join("self")).unwrap();
+        std::fs::create_dir_all(path.join("sys/net/core")).unwrap();
+        let place = Self { path, ports };
+        place.write("self/limits", "Max open files   100000   100000   files\n");
+        place.write("sys/net/core/rmem_max", "8388608\n");
+        place.write("sys/net/core/wmem_max", "8388608\n");
+        place
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.path.join(file), text).unwrap();
+    }
+
+    fn check(&self, config: Result<&Config, &ConfigErrors>) -> Report {
+        run(config, &Machine { proc: &self.path, sys: &self.path })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// A configuration on ports that are free, but for what `text` adds.
+fn config(place: &Place, text: &str) -> Config {
+    let (http, sip) = (TcpListener::bind("127.0.0.1:0").unwrap(), loopback());
+    let environment: Vec<(String, String)> = [
+        ("TALKPATH_HTTP_LISTEN", http.local_addr().unwrap().to_string()),
+        ("TALKPATH_SIP_LISTEN", sip.local_addr().unwrap().to_string()),
+        ("TALKPATH_RTP_PORTS", format!("{}-{}", place.ports, place.ports + 99)),
+    ]
+    .into_iter()
+    .filter(|(name, _)| {
+        let (section, key) = name.trim_start_matches("TALKPATH_").split_once('_').unwrap();
+        let header = format!("[{}]\n{} =", section.to_lowercase(), key.to_lowercase());
+        !text.contains(&header)
+    })
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect();
+    let folder = place.path.join("data");
+    Config::parse(&Sources {
+        file: Some((Path::new("t.toml"), text)),
+        environment: &environment,
+        data_dir: Some(&folder),
+        dialects: &[],
+        readable: &|_| Ok(()),
+    })
+    .unwrap()
+}
+
+fn loopback() -> UdpSocket {
+    UdpSocket::bind("127.0.0.1:0").unwrap()
+}
+
+fn found<'r>(report: &'r Report, check: &str, part: &str) -> &'r Finding {
+    let mut findings = report.findings.iter();
+    findings
+        .find(|finding| finding.check == check && finding.found.contains(part))
+        .unwrap_or_else(|| panic!("{check} {part}\n{}", report.to_text()))
+}
+
+/// A sound machine with a sound configuration fails nothing.
+#[test]
+fn a_sound_set_up_passes() {
+    let place = Place::new("sound", 12100);
+    let report = place.check(Ok(&config(&place, "")));
+    assert!(!report.failed(), "{}", report.to_text());
+    assert_eq!(found(&report, "agents", "echo: built in").status, Status::Ok);
+    assert_eq!(found(&report, "rtp.ports", "50 of 50 pairs").status, Status::Ok);
+    assert!(report.to_text().contains("0 failures"));
+}
+
+/// Errors of the configuration are shown, and the machine is examined all the same.
+#[test]
+fn a_broken_configuration_fails() {
+    let place = Place::new("broken", 12200);
+    let errors = Config::parse(&Sources {
+        file: Some((Path::new("t.toml"), "[sip]\nlisten = 1\n[rtp]\nport = 2")),
+        environment: &[],
+        data_dir: None,
+        dialects: &[],
+        readable: &|_| Ok(()),
+    })
+    .unwrap_err();
+    let report = place.check(Err(&errors));
+    assert!(report.failed());
+    assert_eq!(found(&report, "configuration", "t.toml:2: sip.listen").status, Status::Fail);
+    assert_eq!(found(&report, "configuration", "t.toml:4: rtp.port").status, Status::Fail);
+    assert_eq!(found(&report, "socket buffers", "rmem_max").status, Status::Ok);
+}
+
+/// Ports that others have are named, with what to do.
+#[test]
+fn busy_ports_are_found() {
+    let place = Place::new("busy", 12300);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = format!("[http]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
+    let report = place.check(Ok(&config(&place, &text)));
+    let finding = found(&report, "http.listen", "TCP");
+    assert_eq!(finding.status, Status::Fail);
+    assert!(finding.remedy.as_ref().unwrap().contains("another program"));
+
+    let rtp = UdpSocket::bind("127.0.0.1:12801").unwrap();
+    let ports = "[rtp]\nports = \"12800-12803\"\n[limits]\nmax_calls = ";
+    let report = place.check(Ok(&config(&place, &format!("{ports}1"))));
+    assert_eq!(found(&report, "rtp.ports", "1 of 2 pairs").status, Status::Warn);
+    let report = place.check(Ok(&config(&place, &format!("{ports}2"))));
+    assert_eq!(found(&report, "rtp.ports", "1 of 2 pairs").status, Status::Fail);
+    drop(rtp);
+
+    let report = place.check(Ok(&config(&place, "[rtp]\naddress = \"192.0.2.1\"")));
+    assert_eq!(found(&report, "rtp.ports", "192.0.2.1").status, Status::Fail);
+}
+
+/// Agents are dialled: one that listens, one that does not, one with a name that leads nowhere.
+#[test]
+fn agents_are_tried() {
+    let place = Place::new("agents", 12400);
+    let agent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!(
+        "[[agents]]\nname = \"here\"\nkind = \"websocket\"\nurl = \"ws://{}\"\n\
+         [[agents]]\nname = \"gone\"\nkind = \"websocket\"\nurl = \"ws://{gone}\"\n\
+         [[agents]]\nname = \"lost\"\nkind = \"websocket\"\nurl = \"wss://agent.invalid\"\n\
+         [[agents]]\nname = \"guest\"\nkind = \"websocket\"\nattach = true\n\
+         [[agents]]\nname = \"raw\"\nkind = \"rtp\"\nurl = \"rtp://127.0.0.1:4000\"\n",
+        agent.local_addr().unwrap()
+    );
+    let report = place.check(Ok(&config(&place, &text)));
+    assert_eq!(found(&report, "agents", "here: ws://").status, Status::Ok);
+    assert_eq!(found(&report, "agents", "gone: nobody listens").status, Status::Warn);
+    assert_eq!(found(&report, "agents", "lost: wss://agent.invalid").status, Status::Fail);
+    assert_eq!(found(&report, "agents", "guest: attaches").status, Status::Ok);
+    assert_eq!(found(&report, "agents", "raw: RTP to").status, Status::Ok);
+    assert!(report.failed());
+}
+
+/// A machine with small limits is told what to raise.
+#[test]
+fn small_limits_are_found() {
+    let place = Place::new("limits", 12500);
+    place.write("self/limits", "Max open files   400   4096   files\n");
+    place.write("sys/net/core/rmem_max", "212992\n");
+    let report = place.check(Ok(&config(&place, "[media]\nworkers = 256")));
+    let finding = found(&report, "open files", "400 allowed (at most 4096), 406 needed for 50");
+    assert_eq!(finding.status, Status::Warn);
+    assert!(finding.remedy.as_ref().unwrap().contains("ulimit -n 406"));
+    assert_eq!(found(&report, "socket buffers", "212992").status, Status::Warn);
+    assert_eq!(found(&report, "media.workers", "256 workers share").status, Status::Warn);
+    place.write("self/limits", "Max open files   100   4096   files\n");
+    let report = place.check(Ok(&config(&place, "")));
+    assert_eq!(found(&report, "open files", "100 allowed").status, Status::Fail);
+}
+
+/// A damaged file of keys fails; an open folder is warned of.
+#[test]
+fn the_data_folder_is_examined() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new("data", 12600);
+    let config = config(&place, "");
+    std::fs::create_dir_all(&config.data_dir).unwrap();
+    std::fs::set_permissions(&config.data_dir, PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::write(config.keys_file(), "{").unwrap();
+    let report = place.check(Ok(&config));
+    assert_eq!(found(&report, "data_dir", "can be written by others").status, Status::Warn);
+    assert_eq!(found(&report, "data_dir", "not a file of keys").status, Status::Fail);
+}
+
+/// The JSON form says the same as the table.
+#[test]
+fn json_tells_the_same() {
+    let place = Place::new("json", 12700);
+    let report = place.check(Ok(&config(&place, "public_url = \"http://a.example\"")));
+    let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+    assert_eq!(json["ok"], !report.failed());
+    assert_eq!(json["findings"].as_array().unwrap().len(), report.findings.len());
+    let url = json["findings"].as_array().unwrap().iter().find(|f| f["check"] == "public_url");
+    assert_eq!(url.unwrap()["status"], "warn");
+    assert!(url.unwrap()["remedy"].as_str().unwrap().contains("https"));
+}

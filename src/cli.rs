@@ -1,0 +1,235 @@
+//! The command line of `talkpath`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A low-latency SIP/RTP media server that hosts phone calls for voice agents.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "talkpath", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the server.
+    ///
+    /// Without any configuration it listens on this machine only: HTTP on 127.0.0.1:8080, SIP over
+    /// UDP and TCP on 127.0.0.1:5060, RTP on 127.0.0.1:20000-29999, with one agent called `echo`.
+    /// Ctrl-C and SIGTERM drain: no new calls, and the end when the last one is over.
+    Serve(ServeArgs),
+    /// Place one SIP call and measure it.
+    ///
+    /// Prints set-up time, mouth-to-ear latency, loss, jitter and an estimate of the MOS.
+    Call(CallArgs),
+    /// Examine the configuration and this machine, and say what to do about what is wrong.
+    Check(CheckArgs),
+    /// Show the providers that calls can come from.
+    Provider(ProviderArgs),
+    /// Create, list and revoke API keys.
+    Key(KeyArgs),
+}
+
+/// Where the configuration is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigArgs {
+    /// Configuration file; every key of it can also be set as TALKPATH_<SECTION>_<KEY>.
+    #[arg(long, value_name = "FILE", env = "TALKPATH_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Folder for what the server keeps; wins over data_dir in the file and TALKPATH_DATA_DIR.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Arguments of `talkpath serve`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServeArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// Arguments of `talkpath call`.
+#[derive(Args, Clone, Debug)]
+pub struct CallArgs {
+    /// Whom to call, such as sip:echo@127.0.0.1 or "sip:echo@127.0.0.1:5060;transport=tcp".
+    #[arg(value_name = "URI")]
+    pub uri: String,
+    /// WAV file to say; a test signal that measures the latency if absent.
+    #[arg(long, value_name = "WAV")]
+    pub play: Option<PathBuf>,
+    /// WAV file to write what is heard to.
+    #[arg(long, value_name = "WAV")]
+    pub record: Option<PathBuf>,
+    /// Length of the call; that of the file to say, or 10 seconds, if absent.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub seconds: Option<u32>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `talkpath check`.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CheckArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `talkpath provider`.
+#[derive(Args, Clone, Debug)]
+pub struct ProviderArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ProviderCommand,
+}
+
+/// What to do with providers.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ProviderCommand {
+    /// List all providers.
+    List {
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one provider: what it can do, which fields its configuration has.
+    Show {
+        /// Name of the provider as `list` prints it.
+        name: String,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Arguments of `talkpath key`.
+#[derive(Args, Clone, Debug)]
+pub struct KeyArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+/// What to do with API keys.
+#[derive(Clone, Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Create a key and print it: the only time it is shown.
+    Create {
+        /// A name to know the key by.
+        #[arg(long, default_value = "unnamed")]
+        name: String,
+        /// What the key may do.
+        #[arg(long, value_enum, default_value = "calls")]
+        scope: ScopeArg,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the keys that hold, without the keys themselves.
+    List {
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a key invalid, at once and for good.
+    Revoke {
+        /// Id of the key as `list` prints it.
+        id: String,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScopeArg {
+    /// Everything, other keys included.
+    Admin,
+    /// Place, steer and see calls.
+    Calls,
+    /// See calls.
+    Read,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    /// The definition is consistent, and every command and argument has a help text.
+    #[test]
+    fn everything_is_explained() {
+        fn visit(command: &clap::Command) {
+            let name = command.get_name();
+            assert!(command.get_about().is_some(), "{name} has no help");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name} {} has no help", argument.get_id());
+            }
+            command.get_subcommands().for_each(visit);
+        }
+        Cli::command().debug_assert();
+        visit(&Cli::command());
+    }
+
+    /// The lines of the documentation mean what they say.
+    #[test]
+    fn documented_lines_are_understood() {
+        let Command::Serve(serve) =
+            parse("talkpath serve --config a.toml --data-dir d").unwrap().command
+        else {
+            panic!("not serve")
+        };
+        assert_eq!(serve.config.config, Some("a.toml".into()));
+        assert_eq!(serve.config.data_dir, Some("d".into()));
+        let line =
+            "talkpath call sip:echo@127.0.0.1 --play a.wav --record b.wav --seconds 5 --json";
+        let Command::Call(call) = parse(line).unwrap().command else { panic!("not call") };
+        assert_eq!(call.uri, "sip:echo@127.0.0.1");
+        assert_eq!((call.seconds, call.json), (Some(5), true));
+        assert!(matches!(
+            parse("talkpath key create --name ci --scope read").unwrap().command,
+            Command::Key(KeyArgs {
+                command: KeyCommand::Create { scope: ScopeArg::Read, json: false, .. },
+                ..
+            })
+        ));
+        assert!(parse("talkpath key list --json").is_ok());
+        assert!(parse("talkpath key revoke k1").is_ok());
+        assert!(parse("talkpath provider list").is_ok());
+        assert!(parse("talkpath provider show sip_trunk --json").is_ok());
+        assert!(parse("talkpath check --json").is_ok());
+    }
+
+    /// Wrong lines are refused.
+    #[test]
+    fn wrong_lines_are_refused() {
+        for line in [
+            "talkpath",
+            "talkpath call",
+            "talkpath call sip:a@b --seconds 0",
+            "talkpath serve --port 1",
+            "talkpath key create --scope root",
+            "talkpath nonsense",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+}

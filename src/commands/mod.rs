@@ -1,0 +1,54 @@
+//! What the sub-commands do.
+
+mod call;
+mod serve;
+
+use std::process::ExitCode;
+
+use crate::cli::{Cli, Command, ConfigArgs};
+use crate::config::{Config, ConfigErrors};
+
+/// Carries out a command line.
+pub fn run(cli: &Cli) -> ExitCode {
+    match &cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Check(args) => check(args),
+        Command::Key(args) => key(args),
+        Command::Call(args) => call::run(args),
+        Command::Provider(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Reads the configuration that the arguments name.
+fn load(args: &ConfigArgs) -> Result<Config, ConfigErrors> {
+    let dialects: Vec<&str> = adapters::dialect::DIALECTS.iter().map(|spec| spec.name).collect();
+    Config::load(args.config.as_deref(), args.data_dir.as_deref(), &dialects)
+}
+
+/// Says why a command failed.
+fn fail(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("talkpath: {error}");
+    ExitCode::FAILURE
+}
+
+fn check(args: &crate::cli::CheckArgs) -> ExitCode {
+    let config = load(&args.config);
+    let report = crate::check::run(config.as_ref(), &crate::check::Machine::default());
+    if args.json {
+        println!("{}", report.to_json());
+    } else {
+        print!("{}", report.to_text());
+    }
+    if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn key(args: &crate::cli::KeyArgs) -> ExitCode {
+    let config = match load(&args.config) {
+        Ok(config) => config,
+        Err(errors) => return fail(errors),
+    };
+    match crate::keys::command::run(&config, &args.command, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}

@@ -1,0 +1,210 @@
+//! Puts the sections together: reads them all, looks up the names they use for each other.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use super::agents::{self, AgentConfig};
+use super::problem::suggestion;
+use super::routes::{self, Fallback, RouteConfig, RouteDraft, RoutePattern};
+use super::section::{Reader, Section};
+use super::values::PublicUrl;
+use super::{Config, Sources, document, environment, peers, server};
+
+/// Default of `data_dir`.
+const DATA_DIR: &str = "talkpath-data";
+
+/// Reads all sections and links them. What is wrong goes to `reader`; the result counts only if
+/// nothing does.
+pub(super) fn read(
+    reader: &Reader<'_>,
+    document: &document::Table,
+    sources: &Sources<'_>,
+) -> Config {
+    let root = Section::root(reader, document);
+    let data_dir = root.path("data_dir");
+    let data_dir = sources.data_dir.map(Path::to_owned).or(data_dir);
+    let public_url = root.text("public_url", PublicUrl::ALLOWED, PublicUrl::parse);
+    let http = server::http(root.section("http"));
+    let sip = server::sip(root.section("sip"));
+    let rtp = server::rtp(root.section("rtp"), &sip);
+    let media = server::media(root.section("media"));
+    let log = server::log(root.section("log"));
+    let limits = server::limits(root.section("limits"), &rtp);
+    database(root.section("database"));
+
+    let agents = named(reader, root.sections("agents"), "agents", |section| {
+        agents::agent(section, sources.dialects).map(|agent| (agent.name.clone(), agent))
+    });
+    let mut claims = Vec::new();
+    let trunks = named(reader, root.sections("trunks"), "trunks", |section| {
+        peers::trunk(section, &mut claims).map(|trunk| (trunk.name.clone(), trunk))
+    });
+    let users = named(reader, root.sections("users"), "users", |section| {
+        peers::user(section).map(|user| (user.name.clone(), user))
+    });
+    let drafts = root.sections("routes").into_iter().map(routes::route).collect();
+    root.finish();
+
+    let mut config = Config {
+        data_dir: data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+        public_url,
+        http,
+        sip,
+        rtp,
+        media,
+        log,
+        limits,
+        agents,
+        trunks,
+        users,
+        routes: Vec::new(),
+        warnings: Vec::new(),
+    };
+    if !document.entries.iter().any(|(key, _)| key == "agents") {
+        config.agents.push(agents::default_agent());
+    }
+    config.routes = link_routes(drafts, &config);
+    if !document.entries.iter().any(|(key, _)| key == "routes") {
+        config.routes = default_routes(&config);
+    }
+    config.warnings = warnings(&config);
+    config
+}
+
+/// `[database]` is known so that the error can say what there is instead.
+fn database(section: Section<'_>) {
+    if section.has("url") {
+        let message = "this version keeps no database, only files in data_dir; remove the key";
+        section.conflict("url", message.to_owned());
+    }
+    section.finish();
+}
+
+/// Reads the entries of a list and refuses names that occur twice.
+fn named<'r, T>(
+    reader: &Reader<'_>,
+    sections: Vec<Section<'r>>,
+    list: &str,
+    mut read: impl FnMut(Section<'r>) -> Option<(String, T)>,
+) -> Vec<T> {
+    let mut seen = HashMap::new();
+    let mut entries = Vec::new();
+    for section in sections {
+        let place = section.place.clone();
+        let Some((name, entry)) = read(section) else { continue };
+        // Names that variables spell alike could not be told apart there.
+        if let Some(first) = seen.insert(environment::variable_form(&name), name.clone()) {
+            let message = format!("\"{name}\" is taken by \"{first}\" above; names are unique");
+            reader.report(&place, format!("{list}.name"), message);
+            continue;
+        }
+        entries.push(entry);
+    }
+    entries
+}
+
+/// Looks up the names in routes.
+fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig> {
+    let agents: Vec<&str> = config.agents.iter().map(|agent| agent.name.as_str()).collect();
+    let trunks: Vec<&str> = config.trunks.iter().map(|trunk| trunk.name.as_str()).collect();
+    let mut routes: Vec<RouteConfig> = Vec::new();
+    for draft in drafts {
+        let section = &draft.section;
+        let known = |key, name: Option<&String>, kind: &str, names: &[&str]| {
+            let Some(name) = name.filter(|name| !names.contains(&name.as_str())) else { return };
+            let near = suggestion(name, names);
+            let listed =
+                if names.is_empty() { "none is configured".into() } else { names.join(", ") };
+            section
+                .conflict(key, format!("no {kind} is called \"{name}\"{near}; allowed: {listed}"));
+        };
+        known("agent", draft.agent.as_ref(), "agent", &agents);
+        known("fallback_agent", draft.fallback_agent.as_ref(), "agent", &agents);
+        known("trunk", draft.trunk.as_ref(), "trunk", &trunks);
+        if draft.fallback_agent.is_some() && draft.fallback_agent == draft.agent {
+            section.conflict("fallback_agent", "the agent cannot stand in for itself".to_owned());
+        }
+        if let Some(to) = &draft.to
+            && routes.iter().any(|route| route.to == *to && route.trunk == draft.trunk)
+        {
+            let message = "an earlier route takes the same calls, so this one never would";
+            section.conflict("to", message.to_owned());
+        }
+        let fallback = draft.fallback_agent.map_or(draft.fallback, Fallback::Agent);
+        draft.section.finish();
+        let (Some(to), Some(agent)) = (draft.to, draft.agent) else { continue };
+        let answers = config.agent(&agent).is_some_and(|agent| agent.answers);
+        routes.push(RouteConfig {
+            to,
+            trunk: draft.trunk,
+            agent,
+            fallback,
+            agent_answers: draft.agent_answers.unwrap_or(answers),
+            max_duration: draft
+                .max_duration
+                .unwrap_or(config.limits.max_duration)
+                .min(config.limits.max_duration),
+        });
+    }
+    routes
+}
+
+/// Without routes each agent answers to its own name, and a sole agent to everything.
+fn default_routes(config: &Config) -> Vec<RouteConfig> {
+    let route = |to, agent: &AgentConfig| RouteConfig {
+        to,
+        trunk: None,
+        agent: agent.name.clone(),
+        fallback: Fallback::Hangup,
+        agent_answers: agent.answers,
+        max_duration: config.limits.max_duration,
+    };
+    match config.agents.as_slice() {
+        [agent] => vec![route(RoutePattern::Any, agent)],
+        agents => agents
+            .iter()
+            .map(|agent| route(RoutePattern::Exact(agent.name.clone()), agent))
+            .collect(),
+    }
+}
+
+/// What is allowed but most likely not meant.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let open = |address: IpAddr| !address.is_loopback();
+    if open(config.sip.listen.ip()) && config.trunks.is_empty() && config.users.is_empty() {
+        warnings.push(
+            "sip.listen is open to the network, but neither trunks nor users are configured: calls \
+             from other machines are refused"
+                .to_owned(),
+        );
+    }
+    if config.sip.listen.ip().is_unspecified() && config.sip.advertised.is_none() {
+        warnings.push(
+            "sip.listen is a wildcard and sip.advertised is not set: each peer is told the local \
+             address that its packets reach, which is wrong behind NAT"
+                .to_owned(),
+        );
+    }
+    if config.rtp.advertised().is_unspecified() {
+        warnings.push(
+            "rtp.address is a wildcard and rtp.public_address is not set: each peer is sent the \
+             local address that its packets reach, which is wrong behind NAT"
+                .to_owned(),
+        );
+    }
+    if open(config.sip.listen.ip()) && config.rtp.address.is_loopback() {
+        warnings.push(
+            "sip.listen is open to the network, but rtp.address is loopback: callers from other \
+             machines will hear nothing"
+                .to_owned(),
+        );
+    }
+    for network in config.trunks.iter().flat_map(|trunk| &trunk.peers) {
+        if network.prefix_bits() == 0 {
+            warnings.push(format!("trunks: {network} lets everybody call in"));
+        }
+    }
+    warnings
+}

@@ -1,0 +1,232 @@
+//! The configuration of `talkpath serve`: TOML, the environment over it, defaults under it.
+//!
+//! Parse, don't validate: a [`Config`] that exists is complete, its names lead somewhere, and its
+//! files could be read. Everything wrong is found in one go and reported with file, line, key,
+//! value, and what is allowed ([`ConfigErrors`]). `docs/configuration.md` lists every key.
+//!
+//! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
+//! - `section` reads typed values out of the tree;
+//! - `server`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `values` and `secret` are the types of single values.
+
+mod agents;
+mod assemble;
+mod document;
+mod environment;
+mod peers;
+pub mod problem;
+mod routes;
+mod secret;
+mod section;
+mod server;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::fs::File;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use peers::{TrunkConfig, UserConfig};
+pub use problem::{ConfigErrors, Place, Problem};
+pub use routes::{Fallback, RouteConfig, RoutePattern};
+pub use secret::{Masked, Secret};
+pub use server::{
+    HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
+};
+pub use values::{AgentUrl, Cidr, HostPort, PortRange, PublicUrl};
+
+use section::Reader;
+
+/// Everything `talkpath serve` is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Folder of keys and recordings.
+    pub data_dir: PathBuf,
+    /// Address of this server as carriers and agents see it.
+    pub public_url: Option<PublicUrl>,
+    /// The API, health and metrics.
+    pub http: HttpConfig,
+    /// Signalling.
+    pub sip: SipConfig,
+    /// Media from and to SIP peers.
+    pub rtp: RtpConfig,
+    /// The workers.
+    pub media: MediaConfig,
+    /// Log lines.
+    pub log: LogConfig,
+    /// What the server accepts.
+    pub limits: LimitsConfig,
+    /// The agents; at least one, names are unique.
+    pub agents: Vec<AgentConfig>,
+    /// SIP peers that call in; names are unique, no network is in two of them.
+    pub trunks: Vec<TrunkConfig>,
+    /// Softphones that call in; names are unique.
+    pub users: Vec<UserConfig>,
+    /// Which agent takes a call; at least one.
+    pub routes: Vec<RouteConfig>,
+    /// What is allowed but most likely not meant, for the log and for `talkpath check`.
+    pub warnings: Vec<String>,
+}
+
+/// What a configuration is read from.
+pub struct Sources<'a> {
+    /// The file's path and text, if there is a file.
+    pub file: Option<(&'a Path, &'a str)>,
+    /// Environment variables; those that do not start with `TALKPATH_` are ignored.
+    pub environment: &'a [(String, String)],
+    /// `--data-dir`, which wins over file and environment.
+    pub data_dir: Option<&'a Path>,
+    /// Names of the dialects that agents may speak besides the native one.
+    pub dialects: &'a [&'a str],
+    /// Tells why a file that is to be played cannot be read, if it cannot.
+    pub readable: &'a dyn Fn(&Path) -> Result<(), String>,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller<'c> {
+    /// A trunk, by its address.
+    Trunk(&'c TrunkConfig),
+    /// A user, by name and address.
+    User(&'c UserConfig),
+    /// A program on this machine, of a server without trunks and users.
+    Local,
+}
+
+impl Config {
+    /// Reads the file at `path`, if one is named, and the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, with its place.
+    pub fn load(
+        path: Option<&Path>,
+        data_dir: Option<&Path>,
+        dialects: &[&str],
+    ) -> Result<Self, ConfigErrors> {
+        let text = match path {
+            None => None,
+            Some(path) => match std::fs::read_to_string(path) {
+                Ok(text) => Some((path, text)),
+                Err(error) => {
+                    return Err(ConfigErrors(vec![Problem {
+                        place: Place::Argument("--config"),
+                        key: String::new(),
+                        message: format!("{}: {error}", path.display()),
+                    }]));
+                }
+            },
+        };
+        let (environment, mut problems) = process_environment();
+        let sources = Sources {
+            file: text.as_ref().map(|(path, text)| (*path, text.as_str())),
+            environment: &environment,
+            data_dir,
+            dialects,
+            readable: &|path| File::open(path).map(drop).map_err(|error| error.to_string()),
+        };
+        match Self::parse(&sources) {
+            Ok(config) if problems.is_empty() => Ok(config),
+            Ok(_) => Err(ConfigErrors(problems)),
+            Err(ConfigErrors(more)) => {
+                problems.extend(more);
+                Err(ConfigErrors(problems))
+            }
+        }
+    }
+
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, with its place.
+    pub fn parse(sources: &Sources<'_>) -> Result<Self, ConfigErrors> {
+        let mut problems = Vec::new();
+        let mut document = match sources.file {
+            Some((path, text)) => document::read(path, text, &mut problems),
+            None => document::Table::default(),
+        };
+        // What follows a syntax error was not read, so its absence must not be reported too.
+        if !problems.is_empty() {
+            return Err(ConfigErrors(problems));
+        }
+        environment::overlay(&mut document, sources.environment, &mut problems);
+        let base = sources.file.and_then(|(path, _)| path.parent()).unwrap_or(Path::new(""));
+        let reader = Reader::new(base, sources.readable, problems);
+        let config = assemble::read(&reader, &document, sources);
+        let mut problems = reader.into_problems();
+        if problems.is_empty() {
+            return Ok(config);
+        }
+        problems.sort_by_key(|problem| match problem.place {
+            Place::Line { line, .. } => line,
+            _ => usize::MAX,
+        });
+        Err(ConfigErrors(problems))
+    }
+
+    /// The agent called `name`.
+    pub fn agent(&self, name: &str) -> Option<&AgentConfig> {
+        self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// File of the API keys.
+    pub fn keys_file(&self) -> PathBuf {
+        self.data_dir.join("keys.json")
+    }
+
+    /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is refused.
+    ///
+    /// The most specific network wins; a user wins over a trunk with the same network. A server
+    /// without trunks and users takes calls from the machine it runs on.
+    pub fn caller(&self, address: IpAddr, name: &str) -> Option<Caller<'_>> {
+        if self.trunks.is_empty() && self.users.is_empty() {
+            return address.to_canonical().is_loopback().then_some(Caller::Local);
+        }
+        let trunks = self.trunks.iter().filter_map(|trunk| {
+            Some((peers::specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
+        });
+        let users = self.users.iter().filter(|user| user.name == name).filter_map(|user| {
+            Some((peers::specificity(&user.peers, address)?, 1, Caller::User(user)))
+        });
+        trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order)).map(|(.., who)| who)
+    }
+
+    /// The route of a call to `to` (user part of the Request-URI) by the trunk called `trunk`.
+    ///
+    /// A route of the trunk wins over one for all, then the more specific pattern, then the order
+    /// in the file.
+    pub fn route(&self, to: &str, trunk: Option<&str>) -> Option<&RouteConfig> {
+        self.routes
+            .iter()
+            .filter(|route| route.trunk.is_none() || route.trunk.as_deref() == trunk)
+            .filter_map(|route| Some(((route.trunk.is_some(), route.to.fit(to)?), route)))
+            // `max_by_key` takes the last of equals, and the first is wanted.
+            .rev()
+            .max_by_key(|(rank, _)| *rank)
+            .map(|(_, route)| route)
+    }
+}
+
+/// The process's variables, and a problem for each of ours that is not Unicode.
+fn process_environment() -> (Vec<(String, String)>, Vec<Problem>) {
+    let mut variables = Vec::new();
+    let mut problems = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        if !name.starts_with(environment::PREFIX) {
+            continue;
+        }
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) => problems.push(Problem {
+                place: Place::Variable(name),
+                key: String::new(),
+                message: "not UTF-8".to_owned(),
+            }),
+        }
+    }
+    (variables, problems)
+}

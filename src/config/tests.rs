@@ -1,0 +1,517 @@
+//! Whole configurations: what is accepted, and what each mistake is told.
+
+use std::path::Path;
+use std::time::Duration;
+
+use media::codec::AudioFormat;
+
+use super::*;
+
+/// A file that tests pretend to have; every other is missing.
+const WAV: &str = "/etc/talkpath/sorry.wav";
+
+fn readable(path: &Path) -> Result<(), String> {
+    (path == Path::new(WAV)).then_some(()).ok_or_else(|| "no such file".to_owned())
+}
+
+fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let environment: Vec<_> =
+        environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::parse(&Sources {
+        file: Some((Path::new("/etc/talkpath/talkpath.toml"), text)),
+        environment: &environment,
+        data_dir: None,
+        dialects: &["talkpath", "other"],
+        readable: &readable,
+    })
+}
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    parse_with(text, &[])
+}
+
+/// The messages of a configuration that must be refused, without the name of the file.
+fn refused(text: &str) -> Vec<String> {
+    let errors = parse(text).expect_err(text);
+    errors.0.iter().map(|p| p.to_string().replace("/etc/talkpath/talkpath.toml:", "")).collect()
+}
+
+/// With nothing at all the server is what the contract promises.
+#[test]
+fn zero_configuration() {
+    let none = Sources {
+        file: None,
+        environment: &[],
+        data_dir: None,
+        dialects: &[],
+        readable: &readable,
+    };
+    let config = Config::parse(&none).unwrap();
+    assert_eq!(config.http.listen, "127.0.0.1:8080".parse().unwrap());
+    assert_eq!(config.sip.listen, "127.0.0.1:5060".parse().unwrap());
+    assert!(config.sip.udp && config.sip.tcp);
+    assert_eq!(config.rtp.address, "127.0.0.1".parse::<IpAddr>().unwrap());
+    assert_eq!(config.rtp.ports.to_string(), "20000-29999");
+    assert_eq!(config.media.max_queue_ms, 30_000);
+    assert_eq!(config.agents.len(), 1);
+    assert_eq!(config.agent("echo").unwrap().kind, AgentKind::Builtin(Builtin::Echo));
+    assert_eq!(config.route("anything", None).unwrap().agent, "echo");
+    assert_eq!(config.data_dir, Path::new("talkpath-data"));
+    assert_eq!(config.caller("127.0.0.1".parse().unwrap(), "x"), Some(Caller::Local));
+    assert_eq!(config.caller("192.0.2.1".parse().unwrap(), "x"), None);
+    assert_eq!(config.warnings, Vec::<String>::new());
+}
+
+const WHOLE: &str = r#"
+data_dir = "data"
+public_url = "https://voice.example.com"
+
+[http]
+listen = "0.0.0.0:8080"
+
+[sip]
+listen = "0.0.0.0:5060"
+transports = ["udp", "tcp"]
+advertised = "203.0.113.7"
+user_agent = "Talkpath"
+codecs = ["PCMA", "pcmu"]
+t1_ms = 500
+t2_ms = 4000
+t4_ms = 5000
+
+[rtp]
+address = "0.0.0.0"
+ports = "30000-30999"
+public_address = "203.0.113.7"
+
+[media]
+workers = 2
+max_queue_ms = 60000
+ptime_ms = 20
+
+[log]
+level = "info,talkpath::sip=debug"
+format = "json"
+
+[limits]
+max_calls = 400
+calls_per_second = 50
+ring_s = 30
+max_duration_s = 3600
+media_timeout_s = 0
+
+[[agents]]
+name = "support"
+kind = "websocket"
+url = "wss://agent.example.com/call?token=hunter2"
+dialect = "other"
+format = { codec = "l16le", rate_hz = 16000, ptime_ms = 20 }
+secret = "correct horse battery staple"
+connect_timeout_ms = 3000
+grace_ms = 2000
+max_calls = 100
+answers = true
+
+[[agents]]
+name = "waiting"
+kind = "websocket"
+attach = true
+
+[[agents]]
+name = "legacy"
+kind = "rtp"
+url = "rtp://192.0.2.9:4000"
+format = { codec = "L16", rate_hz = 8000 }
+payload_type = 98
+
+[[agents]]
+name = "tone"
+kind = "builtin"
+builtin = "tone"
+frequency_hz = 1000
+
+[[agents]]
+name = "sorry"
+kind = "builtin"
+builtin = "play"
+file = "sorry.wav"
+repeat = true
+
+[[agents]]
+name = "tape"
+kind = "builtin"
+builtin = "record"
+folder = "tapes"
+
+[[trunks]]
+name = "carrier"
+peers = ["192.0.2.0/24", "2001:db8::1"]
+headers = ["X-Tenant"]
+codecs = ["PCMU"]
+
+[[users]]
+name = "alice"
+peers = ["192.0.2.50"]
+
+[[routes]]
+to = "+4930*"
+trunk = "carrier"
+agent = "support"
+fallback_agent = "tone"
+max_duration_s = 600
+
+[[routes]]
+to = "alice-line"
+agent = "legacy"
+agent_answers = false
+fallback_message = "sorry.wav"
+
+[[routes]]
+to = "*"
+agent = "waiting"
+"#;
+
+/// Every key there is, read to the value it says.
+#[test]
+fn whole_configuration() {
+    let config = parse(WHOLE).unwrap();
+    assert_eq!(config.data_dir, Path::new("/etc/talkpath/data"));
+    assert_eq!(config.keys_file(), Path::new("/etc/talkpath/data/keys.json"));
+    assert_eq!(config.sip.codecs, [AudioFormat::PCMA, AudioFormat::PCMU]);
+    assert_eq!(config.rtp.advertised(), "203.0.113.7".parse::<IpAddr>().unwrap());
+    assert_eq!(config.media.workers, Some(2));
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.limits.ring, Duration::from_secs(30));
+    assert_eq!(config.limits.media_timeout, None, "0 means never");
+    let AgentKind::WebSocket(support) = &config.agent("support").unwrap().kind else {
+        panic!("not a websocket agent")
+    };
+    assert_eq!(support.dialect, "other");
+    assert_eq!(support.format.unwrap().audio, AudioFormat::l16le(16_000));
+    assert_eq!(support.secret.as_ref().unwrap().expose(), "correct horse battery staple");
+    let AgentKind::Rtp(legacy) = config.agent("legacy").unwrap().kind else { panic!("not rtp") };
+    assert_eq!(legacy.payload_type, 98);
+    assert_eq!(legacy.format.unwrap().audio, AudioFormat::l16be(8_000));
+    assert_eq!(config.trunks[0].headers, ["X-Tenant"]);
+    assert_eq!(config.routes[0].fallback, Fallback::Agent("tone".into()));
+    assert_eq!(config.routes[0].max_duration, Duration::from_secs(600));
+    assert!(config.routes[0].agent_answers, "the agent's own wish holds");
+    assert!(!config.routes[1].agent_answers);
+    assert_eq!(config.routes[1].fallback, Fallback::Message(WAV.into()));
+    assert_eq!(config.warnings, Vec::<String>::new());
+}
+
+/// No secret is in the `Debug` output of a configuration.
+#[test]
+fn debug_shows_no_secret() {
+    let shown = format!("{:?}", parse(WHOLE).unwrap());
+    assert!(!shown.contains("horse") && !shown.contains("hunter2"), "{shown}");
+}
+
+/// A called number finds the most specific route, and the trunk's own before those for all.
+#[test]
+fn routes_are_found() {
+    let config = parse(WHOLE).unwrap();
+    let agent = |to, trunk| config.route(to, trunk).map(|route| route.agent.as_str());
+    assert_eq!(agent("+4930123", Some("carrier")), Some("support"));
+    assert_eq!(agent("4930123", Some("carrier")), Some("support"));
+    assert_eq!(agent("+4930123", None), Some("waiting"));
+    assert_eq!(agent("alice-line", Some("carrier")), Some("legacy"));
+    assert_eq!(agent("bob", None), Some("waiting"));
+}
+
+/// A caller is known by address, a user also by name; strangers are nobody.
+#[test]
+fn callers_are_known_by_address() {
+    let config = parse(WHOLE).unwrap();
+    let who = |address: &str, name| match config.caller(address.parse().unwrap(), name) {
+        Some(Caller::Trunk(trunk)) => trunk.name.clone(),
+        Some(Caller::User(user)) => user.name.clone(),
+        Some(Caller::Local) => "local".to_owned(),
+        None => "nobody".to_owned(),
+    };
+    assert_eq!(who("192.0.2.1", "alice"), "carrier");
+    assert_eq!(who("192.0.2.50", "alice"), "alice");
+    assert_eq!(who("192.0.2.50", "mallory"), "carrier");
+    assert_eq!(who("2001:db8::1", ""), "carrier");
+    assert_eq!(who("198.51.100.1", "alice"), "nobody");
+    assert_eq!(who("127.0.0.1", "alice"), "nobody");
+}
+
+/// Text and the start of its message.
+const MISTAKES: &[(&str, &str)] = &[
+    ("[sip]\nlistn = \"0.0.0.0:5060\"", "2: sip.listn: unknown key (did you mean \"listen\"?)"),
+    ("[sipp]\n", "1: sipp: unknown key (did you mean \"sip\"?)"),
+    ("[sip]\n\nlisten = \"5060\"", "3: sip.listen: \"5060\": not an address with a port; allowed"),
+    ("[sip]\nlisten = 5060", "2: sip.listen: 5060 is not text; allowed: ADDRESS:PORT"),
+    ("sip = 1", "1: sip: 1; allowed: a table: [sip]"),
+    ("[[sip]]\n", "1: sip: a list; allowed: a table: [sip]"),
+    ("[agents]\nx = 1", "1: agents: a table; allowed: tables: [[agents]]"),
+    ("[rtp]\nports = \"30001-30999\"", "2: rtp.ports: \"30001-30999\": media takes pairs"),
+    ("[media]\nworkers = 0", "2: media.workers: 0; allowed: a whole number from 1 to 256"),
+    ("[media]\nworkers = -1", "2: media.workers: -1; allowed"),
+    ("[media]\nworkers = 1.5", "2: media.workers: 1.5; allowed"),
+    ("[media]\nptime_ms = 25", "2: media.ptime_ms: 25: no common length; allowed: 10, 20"),
+    (
+        "[log]\nformat = \"jsn\"",
+        "2: log.format: \"jsn\": unknown (did you mean \"json\"?); allowed",
+    ),
+    ("[log]\nlevel = \"loud\"", "2: log.level: \"loud\": not a level; allowed: error"),
+    ("[sip]\ncodecs = []", "2: sip.codecs: the list is empty; allowed: a list of PCMA, PCMU"),
+    ("[sip]\ncodecs = [\"PCMU\", \"pcmu\"]", "2: sip.codecs: \"pcmu\" is doubled"),
+    ("[sip]\ncodecs = [\"OPUS\"]", "2: sip.codecs: \"OPUS\": unknown; allowed"),
+    ("[sip]\nt1_ms = 600\nt2_ms = 500", "3: sip.t2_ms: shorter than t1_ms"),
+    ("[sip]\nuser_agent = \"a\\r\\nEvil: 1\"", "2: sip.user_agent: \"a\\r\\nEvil: 1\": not fit"),
+    ("[limits]\nmax_calls = 9999", "2: limits.max_calls: 9999 calls need 9999 pairs of ports"),
+    ("[database]\nurl = \"sqlite://x\"", "2: database.url: this version keeps no database"),
+    ("public_url = \"voice.example.com\"", "1: public_url: \"voice.example.com\": the scheme"),
+    ("[http]\nlisten = \"127.0.0.1:8080\"\nlisten = \"[::]:80\"", "3: not TOML: duplicate key"),
+    ("a = [1", "1: not TOML: "),
+    ("date = 1979-05-27", "1: date: unknown key"),
+    ("[media]\nworkers = 99999999999999999999", "2: media.workers: 99999999999999999999; allowed"),
+];
+
+/// Each mistake names line, key, value, and what is allowed.
+#[test]
+fn mistakes_are_explained() {
+    for (text, expected) in MISTAKES {
+        let messages = refused(text);
+        assert_eq!(messages.len(), 1, "{text}: {messages:#?}");
+        assert!(messages[0].starts_with(expected), "{text}\n{}\n{expected}", messages[0]);
+    }
+}
+
+/// The same in entries of lists.
+const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
+    ("[[agents]]\nkind = \"builtin\"\nbuiltin = \"echo\"", "1: agents[0].name: missing"),
+    ("[[agents]]\nname = \"a\"", "1: agents[0].kind: missing: allowed: builtin"),
+    ("[[agents]]\nname = \"a\"\nkind = \"builtin\"", "1: agents[0].builtin: missing"),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websockets\"",
+        "3: agents[0].kind: \"websockets\": unknown (did you mean \"websocket\"?)",
+    ),
+    ("[[agents]]\nname = \"a\"\nkind = \"websocket\"", "1: agents[0].url: missing"),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"http://a\"",
+        "4: agents[0].url: \"http://a\": the scheme is neither ws nor wss",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\nattach = true",
+        "5: agents[0].attach: the agent has a url",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\ndialect = \"othr\"",
+        "5: agents[0].dialect: \"othr\": unknown (did you mean \"other\"?); allowed: other, t",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\nsecret = \"pw12\"",
+        "5: agents[0].secret: a secret of 4 bytes is too short",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\nsecret = 99",
+        "5: agents[0].secret: the secret is not text",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\n[agents.format]\n\
+             codec = \"PCMU\"\nrate_hz = 16000",
+        "7: agents[0].format.rate_hz: 16000; allowed for this codec: 8000",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\n[agents.format]\n\
+             codec = \"l16le\"",
+        "5: agents[0].format.rate_hz: missing",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"rtp\"\nurl = \"rtp://0.0.0.0:1\"",
+        "4: agents[0].url: \"rtp://0.0.0.0:1\": nobody can send",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"play\"\nfile = \"no.wav\"",
+        "5: agents[0].file: /etc/talkpath/no.wav: no such file; allowed: a WAV file",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"echo\"\nurl = \"ws://a\"",
+        "5: agents[0].url: unknown key",
+    ),
+    ("[[trunks]]\nname = \"t\"", "1: trunks[0].peers: missing"),
+    (
+        "[[trunks]]\nname = \"t\"\npeers = [\"192.0.2.1/24\"]",
+        "3: trunks[0].peers: \"192.0.2.1/24\": bits beyond the prefix are set",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\npeers = [\"10.0.0.0/8\"]\nheaders = [\"Authorization\"]",
+        "4: trunks[0].headers: \"Authorization\": this header carries credentials",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"\n[[trunks]]\nname = \"u\"\n\
+             peers = [\"10.0.0.0/8\"]",
+        "6: trunks[1].peers: 10.0.0.0/8 belongs to trunk \"t\" already",
+    ),
+    ("[[routes]]\nto = \"1\"\nagent = \"ehco\"", "3: routes[0].agent: no agent is called \"ehco\""),
+    ("[[routes]]\nagent = \"echo\"", "1: routes[0].to: missing"),
+    (
+        "[[routes]]\nto = \"1\"\nagent = \"echo\"\ntrunk = \"x\"",
+        "4: routes[0].trunk: no trunk is called \"x\"; allowed: none is configured",
+    ),
+    (
+        "[[routes]]\nto = \"1\"\nagent = \"echo\"\nfallback_agent = \"echo\"",
+        "4: routes[0].fallback_agent: the agent cannot stand in for itself",
+    ),
+    (
+        "[[routes]]\nto = \"1\"\nagent = \"echo\"\n[[routes]]\nto = \"1\"\nagent = \"echo\"",
+        "5: routes[1].to: an earlier route takes the same calls",
+    ),
+];
+
+/// The same for entries of lists and what they say about each other.
+#[test]
+fn mistakes_in_entries_are_explained() {
+    let echo = "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n";
+    for (text, expected) in MISTAKES_IN_ENTRIES {
+        let messages = refused(text);
+        assert_eq!(messages.len(), 1, "{text}: {messages:#?}");
+        assert!(messages[0].starts_with(expected), "{text}\n{}\n{expected}", messages[0]);
+    }
+    let doubled = refused(&format!("{echo}{}", echo.replace("\"a\"", "\"A\"")));
+    assert_eq!(doubled, ["5: agents.name: \"A\" is taken by \"a\" above; names are unique"]);
+}
+
+/// All mistakes of a file come at once, in its order.
+#[test]
+fn mistakes_are_gathered() {
+    let messages = refused(
+        "[http]\nlisten = \"x\"\nport = 1\n[[routes]]\nto = \"*\"\nagent = \"nobody\"\n[log]\n\
+         format = \"xml\"",
+    );
+    let lines: Vec<_> = messages.iter().map(|m| m.split(':').next().unwrap()).collect();
+    assert_eq!(lines, ["2", "3", "6", "8"]);
+}
+
+/// The environment wins over the file, key by key, and is read like it.
+#[test]
+fn environment_overrides() {
+    let config = parse_with(
+        WHOLE,
+        &[
+            ("TALKPATH_HTTP_LISTEN", "127.0.0.1:9090"),
+            ("TALKPATH_PUBLIC_URL", "https://other.example.com"),
+            ("TALKPATH_SIP_TRANSPORTS", "udp"),
+            ("TALKPATH_SIP_CODECS", "PCMU, PCMA"),
+            ("TALKPATH_RTP_PORTS", "40000-40999"),
+            ("TALKPATH_MEDIA_WORKERS", "3"),
+            ("TALKPATH_LOG_FORMAT", ""),
+            ("TALKPATH_DATA_DIR", "elsewhere"),
+            ("TALKPATH_AGENTS_SUPPORT_SECRET", "0123456789abcdef"),
+            ("TALKPATH_AGENTS_SUPPORT_FORMAT_RATE_HZ", "24000"),
+            ("TALKPATH_AGENTS_1_ANSWERS", "true"),
+            ("TALKPATH_TRUNKS_CARRIER_PEERS", "198.51.100.0/24,10.0.0.1"),
+            ("TALKPATH_CONFIG", "ignored"),
+            ("TALKPATH_SERVICE_HOST", "10.0.0.1"),
+            ("HOME", "/root"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.http.listen.port(), 9090);
+    assert_eq!(config.public_url.unwrap().authority, "other.example.com");
+    assert!(config.sip.udp && !config.sip.tcp);
+    assert_eq!(config.sip.codecs, [AudioFormat::PCMU, AudioFormat::PCMA]);
+    assert_eq!(config.rtp.ports.first, 40000);
+    assert_eq!(config.media.workers, Some(3));
+    assert_eq!(config.log.format, LogFormat::Json, "an empty variable is unset");
+    assert_eq!(config.data_dir, Path::new("elsewhere"), "relative to the working folder");
+    let AgentKind::WebSocket(support) = &config.agents[0].kind else { panic!() };
+    assert_eq!(support.secret.as_ref().unwrap().expose(), "0123456789abcdef");
+    assert_eq!(support.format.unwrap().audio.rate_hz, 24_000);
+    assert!(config.agents[1].answers);
+    assert_eq!(config.trunks[0].peers.len(), 2);
+}
+
+/// A server can be configured without a file.
+#[test]
+fn environment_alone() {
+    let config = parse_with(
+        "",
+        &[
+            ("TALKPATH_ROUTES_0_AGENT", "bot"),
+            ("TALKPATH_ROUTES_0_TO", "*"),
+            ("TALKPATH_AGENTS_0_NAME", "bot"),
+            ("TALKPATH_AGENTS_0_KIND", "websocket"),
+            ("TALKPATH_AGENTS_0_URL", "ws://127.0.0.1:8765/"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.route("1", None).unwrap().agent, "bot");
+}
+
+/// Mistakes in the environment name the variable.
+#[test]
+fn mistakes_in_the_environment_are_explained() {
+    let cases = [
+        (
+            "TALKPATH_RTP_PORTS",
+            "1",
+            "environment TALKPATH_RTP_PORTS: rtp.ports: \"1\": not a range",
+        ),
+        ("TALKPATH_SIP_LISTN", "1", "environment TALKPATH_SIP_LISTN: sip.listn: unknown key (did"),
+        (
+            "TALKPATH_SPI_LISTEN",
+            "1",
+            "environment TALKPATH_SPI_LISTEN: unknown variable (did you mean",
+        ),
+        ("TALKPATH_PUBLIC_URI", "1", "environment TALKPATH_PUBLIC_URI: unknown variable (did you"),
+        ("TALKPATH_FOO", "1", "environment TALKPATH_FOO: unknown variable; allowed"),
+        (
+            "TALKPATH_MEDIA_WORKERS",
+            "two",
+            "environment TALKPATH_MEDIA_WORKERS: media.workers: \"two\"",
+        ),
+        ("TALKPATH_AGENTS_X_URL", "1", "environment TALKPATH_AGENTS_X_URL: no entry of agents has"),
+        ("TALKPATH_ROUTES_9_TO", "1", "environment TALKPATH_ROUTES_9_TO: there are 3 routes"),
+        (
+            "TALKPATH_USERS_0_PEERS",
+            "x",
+            "environment TALKPATH_USERS_0_PEERS: users[0].peers: \"x\"",
+        ),
+        (
+            "TALKPATH_DATABASE_URL",
+            "x",
+            "environment TALKPATH_DATABASE_URL: database.url: this version",
+        ),
+    ];
+    for (name, value, expected) in cases {
+        let errors = parse_with(WHOLE, &[(name, value)]).expect_err(name);
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        assert!(errors.to_string().starts_with(expected), "{errors}\n{expected}");
+    }
+}
+
+/// A secret that is refused is not repeated in the message.
+#[test]
+fn errors_show_no_secret() {
+    let text = WHOLE.replace("correct horse battery staple", "hush");
+    let shown = format!("{0} {0:?}", parse(&text).unwrap_err());
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+/// What is allowed but most likely wrong is warned of.
+#[test]
+fn warnings_name_what_is_odd() {
+    let config = parse("[sip]\nlisten = \"0.0.0.0:5060\"\n[rtp]\naddress = \"127.0.0.1\"").unwrap();
+    let warned = config.warnings.join("\n");
+    for part in ["neither trunks nor users", "sip.advertised is not set", "rtp.address is loopback"]
+    {
+        assert!(warned.contains(part), "{part}: {warned}");
+    }
+    let config = parse("[[trunks]]\nname = \"t\"\npeers = \"0.0.0.0/0\"").unwrap();
+    assert_eq!(config.warnings, ["trunks: 0.0.0.0/0 lets everybody call in"]);
+}
+
+/// No cut of a configuration panics, and none is half read without an error or a whole result.
+#[test]
+fn every_truncation_is_handled() {
+    for end in 0..WHOLE.len() {
+        if let (true, Ok(config)) = (WHOLE.is_char_boundary(end), parse(&WHOLE[..end])) {
+            assert!(!config.agents.is_empty());
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! HTTP: the API, the agents that attach, health and metrics.
+
+mod api;
+mod attach;
+mod auth;
+mod ops;
+pub mod problem;
+pub mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{get, post};
+use tokio::sync::watch;
+
+use crate::calls::request::Handle;
+use crate::keys::KeyStore;
+use crate::telemetry::Metrics;
+
+/// What every request may need.
+#[derive(Clone)]
+pub struct State {
+    /// Reaches the calls.
+    pub calls: Handle,
+    /// API keys.
+    pub keys: Arc<KeyStore>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// True once the server drains.
+    pub drain: watch::Receiver<bool>,
+}
+
+/// Every route of the server.
+pub fn router(state: State) -> Router {
+    let mut router = Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
+        .route("/api/v1/calls", get(api::list).post(api::place))
+        .route("/api/v1/calls/{id}", get(api::show))
+        .route("/api/v1/calls/{id}/hangup", post(api::hang_up))
+        .route("/api/v1/calls/{id}/stream", get(attach::attach));
+    for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
+        router = router
+            .route(rest.path, post(move |state, request| api::agent_rest(index, state, request)));
+    }
+    router.fallback(api::nothing).with_state(state)
+}

@@ -1,0 +1,259 @@
+//! What the endpoint keeps of one call.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use media::time::MonoTime;
+
+use super::Endpoint;
+use super::event::{DialogId, Event};
+use super::flow::{Flow, Transport};
+use super::table::{Handle, Timed};
+use super::transactions::Reply;
+use crate::sip::core::dialog::Dialog;
+use crate::sip::core::message::Message;
+use crate::sip::core::transaction::Clock;
+use crate::sip::core::uri::Uri;
+
+/// Where a call stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It came in and has no final response.
+    Incoming,
+    /// We place it and have no final response.
+    Calling,
+    /// We gave up placing it and wait for the INVITE's final response.
+    Cancelling,
+    /// A 2xx was sent or received.
+    Confirmed,
+    /// We said BYE.
+    Closing,
+}
+
+/// Headers of a request that is not sent yet.
+pub(super) type OwnedHeaders = Box<[(Box<str>, Box<str>)]>;
+
+/// A 2xx of ours that waits for its ACK (RFC 3261 13.3.1.4).
+pub(super) struct Unacked {
+    pub(super) response: Bytes,
+    pub(super) reply: Reply,
+    pub(super) cseq: u32,
+    pub(super) clock: Clock,
+    /// The 2xx made the offer, so the ACK has the answer.
+    pub(super) offered: bool,
+    /// The call's first answer, not that of a change.
+    pub(super) first: bool,
+}
+
+/// The ACK of the latest 2xx we got, sent again for every copy of it.
+pub(super) struct SentAck {
+    pub(super) cseq: u32,
+    pub(super) bytes: Bytes,
+    pub(super) flow: Flow,
+}
+
+/// A change of ours that met one of the peer and waits to be tried again (RFC 3261 14.1).
+pub(super) struct Retry {
+    pub(super) at: MonoTime,
+    pub(super) sdp: Option<Vec<u8>>,
+    pub(super) tries: u8,
+}
+
+/// One call.
+pub(super) struct Call {
+    pub(super) state: State,
+    pub(super) dialog: Dialog,
+    pub(super) tag: u64,
+    /// User of our Contact.
+    pub(super) contact_user: Box<str>,
+    /// Where the latest message came from, or where the INVITE went.
+    pub(super) flow: Flow,
+    /// The peer is where it says it is: not behind an address translator.
+    pub(super) direct: bool,
+    /// We placed it.
+    pub(super) outgoing: bool,
+    /// Our INVITE (or the change under way) made the offer.
+    pub(super) offered: bool,
+    /// Number of the INVITE whose 2xx, with an offer, waits for `ack_with`.
+    pub(super) ack_owed: Option<u32>,
+    /// A provisional response came, so that a CANCEL may go out.
+    pub(super) proceeding: bool,
+    /// The final event has been told.
+    pub(super) told: bool,
+    /// The INVITE or UPDATE of the peer that we owe a final response.
+    pub(super) server: Option<Handle>,
+    /// Our INVITE that has no final response.
+    pub(super) client: Option<Handle>,
+    pub(super) unacked: Option<Box<Unacked>>,
+    pub(super) ack: Option<Box<SentAck>>,
+    pub(super) retry: Option<Box<Retry>>,
+    /// Headers of a BYE or CANCEL that has to wait.
+    pub(super) parting: Option<OwnedHeaders>,
+    /// When the provisional response is repeated.
+    pub(super) repeat_at: MonoTime,
+    /// When the state has lasted too long.
+    pub(super) limit_at: MonoTime,
+}
+
+/// Headers that are kept: names and values.
+pub(super) type OwnedHeaders = Box<[(Box<str>, Box<str>)]>;
+
+impl Call {
+    pub(super) fn new(state: State, dialog: Dialog, tag: u64, flow: Flow) -> Self {
+        Self {
+            state,
+            dialog,
+            tag,
+            contact_user: Box::default(),
+            flow,
+            direct: true,
+            outgoing: state == State::Calling,
+            offered: false,
+            ack_owed: None,
+            proceeding: false,
+            told: false,
+            server: None,
+            client: None,
+            unacked: None,
+            ack: None,
+            retry: None,
+            parting: None,
+            repeat_at: MonoTime::MAX,
+            limit_at: MonoTime::MAX,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> MonoTime {
+        let unacked = self.unacked.as_ref().map_or(MonoTime::MAX, |u| u.clock.deadline());
+        let retry = self.retry.as_ref().map_or(MonoTime::MAX, |r| r.at);
+        self.repeat_at.min(self.limit_at).min(unacked).min(retry)
+    }
+
+    /// Notes where a request within the dialog came from.
+    pub(super) fn moved(&mut self, flow: Flow, request: &Message) {
+        self.flow = flow;
+        self.direct = is_direct(flow, request);
+    }
+
+    /// Where requests within the dialog go.
+    ///
+    /// An open connection of the dialog is used whatever the target says. Else the next hop's
+    /// address, if it is literal and the peer is where it says it is; a peer behind an address
+    /// translator, and a name (the shell resolved or knows it already), is reached where its
+    /// latest message came from.
+    pub(super) fn next_hop(&self, live: Flow) -> Flow {
+        if live.transport == Transport::Tcp && live.connection != 0 {
+            return live;
+        }
+        let Some(uri) = self.dialog.next_hop() else { return live };
+        let literal = uri.host.as_ref().and_then(|host| host.address());
+        match literal.filter(|ip| self.direct && is_usable(*ip, live.peer.ip())) {
+            Some(ip) => Flow {
+                transport: transport_of(&uri, live.transport),
+                peer: SocketAddr::new(ip, uri.port.filter(|p| *p != 0).unwrap_or(5060)),
+                connection: 0,
+                ..live
+            },
+            None => live,
+        }
+    }
+}
+
+/// The transport that a URI asks for, if it is one we have.
+fn transport_of(uri: &Uri<'_>, otherwise: Transport) -> Transport {
+    match uri.params.get("transport") {
+        Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
+        Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
+        _ => otherwise,
+    }
+}
+
+/// Whether the sender of a request stands where its Via says.
+pub(super) fn is_direct(flow: Flow, request: &Message) -> bool {
+    request.via().ok().and_then(|via| via.host.address()).is_none_or(|ip| ip == flow.peer.ip())
+}
+
+/// Whether an address that a peer named can be meant from here: of the same family, and not a
+/// private one named by a peer on a public one.
+fn is_usable(named: IpAddr, source: IpAddr) -> bool {
+    named.is_ipv4() == source.is_ipv4()
+        && !named.is_unspecified()
+        && (!is_private(named) || is_private(source))
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            // Carrier-grade translators use 100.64.0.0/10 (RFC 6598).
+            ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+impl Endpoint {
+    pub(super) fn insert_call(&mut self, call: Call) -> Option<Handle> {
+        let tag = call.tag;
+        let handle = self.calls.insert(call)?;
+        self.call_tags.insert(tag, handle);
+        Some(handle)
+    }
+
+    /// Forgets a call. An INVITE of ours that is still out is given up some time later.
+    pub(super) fn remove_call(&mut self, now: MonoTime, handle: Handle) {
+        if let Some(call) = self.calls.remove(handle) {
+            self.call_tags.remove(&call.tag);
+            if let Some(client) = call.client {
+                self.give_up(now, client);
+            }
+        }
+    }
+
+    /// Tells how a call ended, once.
+    pub(super) fn tell_end(&mut self, handle: Handle, event: impl FnOnce(DialogId) -> Event) {
+        if let Some(call) = self.calls.get_mut(handle)
+            && !std::mem::replace(&mut call.told, true)
+        {
+            self.events.push_back(event(DialogId(handle)));
+        }
+    }
+
+    /// Waits for the call's next deadline.
+    pub(super) fn arm_call(&mut self, handle: Handle) {
+        let Self { schedule, calls, .. } = self;
+        if let Some(deadline) = calls.get(handle).map(Call::deadline)
+            && deadline < MonoTime::MAX
+        {
+            schedule.arm(calls, handle, deadline, Timed::Call);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Private addresses count as usable only from private ones.
+    #[test]
+    fn usable_addresses() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (named, source, expected) in [
+            ("192.0.2.1", "198.51.100.1", true),
+            ("10.0.0.1", "198.51.100.1", false),
+            ("10.0.0.1", "172.16.0.1", true),
+            ("127.0.0.1", "127.0.0.1", true),
+            ("100.64.0.1", "8.8.8.8", false),
+            ("100.128.0.1", "8.8.8.8", true),
+            ("0.0.0.0", "10.0.0.1", false),
+            ("2001:db8::1", "192.0.2.1", false),
+            ("fd00::1", "2001:db8::1", false),
+            ("2001:db8::2", "2001:db8::1", true),
+        ] {
+            assert_eq!(is_usable(ip(named), ip(source)), expected, "{named} from {source}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! What an endpoint does with messages, written out, and with a whole network of them.
+
+mod changes;
+mod inbound;
+mod network;
+mod outbound;
+mod refusals;
+mod support;

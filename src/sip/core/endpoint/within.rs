@@ -1,0 +1,172 @@
+//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, UPDATE, re-INVITE.
+
+use media::time::MonoTime;
+
+use super::Endpoint;
+use super::body::sdp_of;
+use super::call::{Call, State};
+use super::config::CHANGE_LIMIT;
+use super::event::{DialogId, End, Event};
+use super::flow::Flow;
+use super::reply::refusal;
+use super::table::Handle;
+use super::uas::body_refusal;
+use crate::sip::core::headers::HeaderName;
+use crate::sip::core::message::Message;
+use crate::sip::core::method::Method;
+use crate::sip::core::sdp::Sdp;
+use crate::sip::core::validate::Refusal;
+
+/// 200 without more.
+const OK: Refusal = Refusal::new(200, "OK");
+/// 491: a change of ours is under way (RFC 3261 14.2, RFC 3311 5.2).
+const PENDING: Refusal = Refusal::new(491, "Request Pending");
+/// Longest wait that a 500 asks for, in seconds (RFC 3261 14.2).
+const RETRY_MAX_S: u64 = 10;
+
+impl Endpoint {
+    /// A request with a tag in To.
+    pub(super) fn handle_within(
+        &mut self,
+        now: MonoTime,
+        flow: Flow,
+        method: &Method,
+        request: Message,
+    ) {
+        let handle = match self.member(&request) {
+            Ok(handle) => handle,
+            Err(refusal) => return self.refuse(flow, &request, &refusal),
+        };
+        let number = request.cseq().map_or(0, |cseq| cseq.number);
+        let Some(call) = self.calls.get_mut(handle) else { return };
+        let tag = call.tag;
+        if !call.dialog.accept_cseq(number) {
+            let refusal = Refusal::new(500, "CSeq Out of Order");
+            return self.respond_once(now, flow, &request, tag, &refusal);
+        }
+        call.moved(flow, &request);
+        let state = call.state;
+        if state == State::Closing && *method != Method::Bye {
+            return self.respond_once(now, flow, &request, tag, &super::receive::NO_DIALOG);
+        }
+        match method {
+            Method::Bye => self.handle_bye(now, flow, handle, &request),
+            Method::Info => {
+                self.respond_once(now, flow, &request, tag, &OK);
+                self.events.push_back(Event::Info { dialog: DialogId(handle), request });
+            }
+            Method::Options => {
+                let capabilities = self.capabilities();
+                self.respond_once(now, flow, &request, tag, &capabilities);
+            }
+            Method::Update | Method::Invite => self.handle_change(now, flow, handle, &request),
+            _ => self.respond_once(now, flow, &request, tag, &super::receive::NO_DIALOG),
+        }
+    }
+
+    fn handle_bye(&mut self, now: MonoTime, flow: Flow, handle: Handle, bye: &Message) {
+        let Some(call) = self.calls.get(handle) else { return };
+        let (tag, state, server) = (call.tag, call.state, call.server);
+        if matches!(state, State::Calling | State::Cancelling) {
+            // A callee may not say BYE before its answer (RFC 3261 15).
+            return self.respond_once(now, flow, bye, tag, &super::receive::NO_DIALOG);
+        }
+        self.respond_once(now, flow, bye, tag, &OK);
+        let reason: Option<Box<str>> = bye.header(HeaderName::Reason).map(Into::into);
+        if let Some(server) = server {
+            // RFC 3261 15.1.2: what is pending gets 487.
+            self.respond_with(now, server, 487, "Request Terminated", |_, response, _| response);
+        }
+        self.tell_end(handle, |dialog| match state {
+            State::Incoming => Event::Cancelled { dialog, reason },
+            State::Closing => Event::Ended { dialog, cause: End::Local },
+            _ => Event::Ended { dialog, cause: End::Bye { reason } },
+        });
+        self.remove_call(now, handle);
+    }
+
+    /// re-INVITE (RFC 3261 14.2) or UPDATE (RFC 3311 5.2).
+    fn handle_change(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
+        let Some(call) = self.calls.get(handle) else { return };
+        let (tag, state) = (call.tag, call.state);
+        let invite = request.method() == Some(&Method::Invite);
+        let offer = match sdp_of(request) {
+            Ok(offer) => offer,
+            Err(error) => return self.respond_once(now, flow, request, tag, &body_refusal(error)),
+        };
+        if !invite && offer.is_none() {
+            return self.refresh(now, flow, handle, request);
+        }
+        if let Some(refusal) = self.collision(handle) {
+            return self.respond_once(now, flow, request, tag, &refusal);
+        }
+        if state == State::Confirmed {
+            // A new INVITE of the peer says that it has our 2xx: its ACK was lost or is late.
+            self.settle_ack(now, handle, None);
+        }
+        self.begin_change(now, flow, handle, request, offer);
+    }
+
+    fn begin_change(
+        &mut self,
+        now: MonoTime,
+        flow: Flow,
+        handle: Handle,
+        request: &Message,
+        offer: Option<Sdp>,
+    ) {
+        // Acknowledging may have sent a BYE that waited for it.
+        let Some(call) = self.calls.get(handle).filter(|c| c.state == State::Confirmed) else {
+            return self.refuse(flow, request, &super::receive::NO_DIALOG);
+        };
+        let Some(server) = self.begin_server(flow, request, Some(handle), call.tag) else { return };
+        if request.method() == Some(&Method::Invite) {
+            self.respond_with(now, server, 100, "Trying", |_, response, _| response);
+        }
+        if call_waits(self.calls.get(handle)) {
+            // The peer's change came first: what we offered before does not fit any more.
+            self.change_failed(handle, 491, "Request Pending");
+        }
+        if let Some(call) = self.calls.get_mut(handle) {
+            call.server = Some(server);
+            call.offered = offer.is_some();
+            call.limit_at = now + CHANGE_LIMIT;
+            call.dialog.refresh_target(request);
+        }
+        self.arm_call(handle);
+        self.events.push_back(Event::Reinvite { dialog: DialogId(handle), offer });
+    }
+
+    /// UPDATE without offer: refreshes the target (RFC 3311 5.2) and nothing else.
+    fn refresh(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
+        let Some(call) = self.calls.get_mut(handle) else { return };
+        call.dialog.refresh_target(request);
+        let (tag, user) = (call.tag, call.contact_user.clone());
+        let contact = self.contact(flow, &user);
+        let answer = refusal(200, "OK", HeaderName::Contact, contact);
+        self.respond_once(now, flow, request, tag, &answer);
+    }
+
+    /// Why a change of the peer cannot be taken now.
+    fn collision(&mut self, handle: Handle) -> Option<Refusal> {
+        let call = self.calls.get(handle)?;
+        if call.server.is_some() {
+            let seconds = self.ids.below(RETRY_MAX_S + 1);
+            return Some(refusal(
+                500,
+                "Another Request Is Pending",
+                HeaderName::RetryAfter,
+                seconds.to_string(),
+            ));
+        }
+        let offer_open = call.unacked.as_ref().is_some_and(|unacked| unacked.offered);
+        let ours =
+            call.client.is_some() || call.ack_owed.is_some() || call.state != State::Confirmed;
+        (ours || offer_open).then_some(PENDING)
+    }
+}
+
+/// Whether a change of ours waits to be tried again.
+fn call_waits(call: Option<&Call>) -> bool {
+    call.is_some_and(|call| call.retry.is_some())
+}

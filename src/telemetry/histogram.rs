@@ -1,0 +1,207 @@
+//! A histogram of fixed buckets whose writers never wait.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Buckets a histogram can have, the one without bound included.
+const BUCKETS_MAX: usize = 24;
+
+/// Upper bounds of a histogram's buckets in nanoseconds, ascending.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds(&'static [u64]);
+
+const MICROS: u64 = 1_000;
+const MILLIS: u64 = 1_000_000;
+
+/// For what happens within a frame: 10 µs to 1 s.
+pub const FRAME_TIMES: Bounds = Bounds::new(&[
+    10 * MICROS,
+    20 * MICROS,
+    50 * MICROS,
+    100 * MICROS,
+    200 * MICROS,
+    500 * MICROS,
+    MILLIS,
+    2 * MILLIS,
+    5 * MILLIS,
+    10 * MILLIS,
+    20 * MILLIS,
+    50 * MILLIS,
+    100 * MILLIS,
+    200 * MILLIS,
+    500 * MILLIS,
+    1_000 * MILLIS,
+]);
+
+/// For what happens between machines: 100 µs to 60 s.
+pub const NETWORK_TIMES: Bounds = Bounds::new(&[
+    100 * MICROS,
+    200 * MICROS,
+    500 * MICROS,
+    MILLIS,
+    2 * MILLIS,
+    5 * MILLIS,
+    10 * MILLIS,
+    20 * MILLIS,
+    50 * MILLIS,
+    100 * MILLIS,
+    200 * MILLIS,
+    500 * MILLIS,
+    1_000 * MILLIS,
+    2_000 * MILLIS,
+    5_000 * MILLIS,
+    10_000 * MILLIS,
+    30_000 * MILLIS,
+    60_000 * MILLIS,
+]);
+
+/// For the length of calls: 1 s to 4 h.
+pub const CALL_TIMES: Bounds = Bounds::new(&[
+    1_000 * MILLIS,
+    5_000 * MILLIS,
+    10_000 * MILLIS,
+    30_000 * MILLIS,
+    60_000 * MILLIS,
+    120_000 * MILLIS,
+    300_000 * MILLIS,
+    600_000 * MILLIS,
+    1_800_000 * MILLIS,
+    3_600_000 * MILLIS,
+    14_400_000 * MILLIS,
+]);
+
+impl Bounds {
+    /// Checked when the constant is made: ascending, and room for them and the open bucket.
+    const fn new(bounds: &'static [u64]) -> Self {
+        assert!(bounds.len() < BUCKETS_MAX);
+        let mut index = 1;
+        while index < bounds.len() {
+            assert!(bounds[index - 1] < bounds[index]);
+            index += 1;
+        }
+        Self(bounds)
+    }
+}
+
+/// Counts durations by bucket. Any number of threads may write; readers may see a duration in its
+/// bucket before it is in the sum.
+#[derive(Debug)]
+pub struct Histogram {
+    bounds: Bounds,
+    buckets: [AtomicU64; BUCKETS_MAX],
+    sum_ns: AtomicU64,
+}
+
+impl Histogram {
+    /// An empty histogram.
+    pub const fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            buckets: [const { AtomicU64::new(0) }; BUCKETS_MAX],
+            sum_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one duration. Wait-free, no allocation.
+    pub fn record(&self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = self.bounds.0.partition_point(|bound| *bound < nanos);
+        if let Some(bucket) = self.buckets.get(bucket) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        self.sum_ns.fetch_add(nanos, Relaxed);
+    }
+
+    /// What has been counted.
+    pub fn snapshot(&self) -> Snapshot {
+        let bounds = self.bounds.0.iter().map(|bound| *bound as f64 / 1e9);
+        let buckets: Vec<(f64, u64)> = bounds
+            .chain(std::iter::once(f64::INFINITY))
+            .zip(&self.buckets)
+            .map(|(bound, count)| (bound, count.load(Relaxed)))
+            .collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        Snapshot { buckets, count, sum_s: self.sum_ns.load(Relaxed) as f64 / 1e9 }
+    }
+}
+
+/// What a histogram has counted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Upper bound in seconds and how many fell below it and above the bound before; the last
+    /// bound is `f64::INFINITY`.
+    pub buckets: Vec<(f64, u64)>,
+    /// How many in all.
+    pub count: u64,
+    /// Their sum in seconds.
+    pub sum_s: f64,
+}
+
+impl Snapshot {
+    /// Upper bound in seconds of the bucket that holds the quantile `q` (0 to 1); zero if nothing
+    /// was counted.
+    pub fn quantile_s(&self, q: f64) -> f64 {
+        let rank = (self.count as f64 * q).ceil();
+        let mut seen = 0;
+        for (bound, count) in &self.buckets {
+            seen += count;
+            if *count > 0 && seen as f64 >= rank {
+                return *bound;
+            }
+        }
+        0.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A duration falls into the first bucket whose bound is not below it; bounds are inclusive as
+    /// Prometheus demands (`le`).
+    #[test]
+    fn durations_fall_into_buckets() {
+        let histogram = Histogram::new(FRAME_TIMES);
+        for nanos in [0, 10_000, 10_001, 20_000, 1_000_000_000, 1_000_000_001] {
+            histogram.record(Duration::from_nanos(nanos));
+        }
+        histogram.record(Duration::MAX);
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.count, 7);
+        assert_eq!(snapshot.buckets[0], (0.000_01, 2));
+        assert_eq!(snapshot.buckets[1], (0.000_02, 2));
+        assert_eq!(snapshot.buckets[15], (1.0, 1));
+        assert_eq!(snapshot.buckets[16], (f64::INFINITY, 2));
+        assert_eq!(snapshot.buckets.len(), 17);
+    }
+
+    /// Quantiles are the bounds of the bucket they fall into.
+    #[test]
+    fn quantiles_are_bounds() {
+        let histogram = Histogram::new(FRAME_TIMES);
+        assert_eq!(histogram.snapshot().quantile_s(0.5), 0.0);
+        for micros in 1..=100 {
+            histogram.record(Duration::from_micros(micros));
+        }
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.quantile_s(0.5), 0.000_05);
+        assert_eq!(snapshot.quantile_s(0.99), 0.000_1);
+        assert_eq!(snapshot.quantile_s(0.0), 0.000_01);
+        assert!((snapshot.sum_s - 0.005_05).abs() < 1e-12);
+    }
+
+    /// Nothing is lost when several threads write at once.
+    #[test]
+    fn writers_do_not_lose_counts() {
+        let histogram = Histogram::new(NETWORK_TIMES);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope
+                    .spawn(|| (0..10_000).for_each(|_| histogram.record(Duration::from_millis(3))));
+            }
+        });
+        let snapshot = histogram.snapshot();
+        assert_eq!(snapshot.count, 40_000);
+        assert!((snapshot.sum_s - 120.0).abs() < 1e-6);
+    }
+}

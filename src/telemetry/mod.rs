@@ -1,0 +1,17 @@
+//! What the server tells its operators: log lines and metrics.
+//!
+//! Log lines tell of calls and connections, never of single frames. Metrics are atomics that their
+//! owners write without waiting ([`Metrics`]); they are put into text when somebody asks.
+
+mod exposition;
+pub mod histogram;
+pub mod labels;
+pub mod log;
+mod metrics;
+mod process;
+mod worker;
+
+pub use histogram::Histogram;
+pub use labels::{CallDirection, DialOutcome, DropReason, Kind};
+pub use metrics::{AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, Metrics, SipMetrics};
+pub use worker::{Counter, Gauge, Tally, WorkerMetrics};

@@ -1,0 +1,167 @@
+//! What a worker's calls share: buffers, clock, poller, counters. One thread, so no locks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use media::blocks::BlockPool;
+use media::leg::StreamStart;
+use media::rtp::{Frame, PACKET_BYTES_MAX};
+use media::time::MonoTime;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use tokio::sync::mpsc;
+
+use super::command::{CallKey, Event, EventKind};
+use super::linger::Lingering;
+use super::path::Agent;
+use super::poller::Poller;
+use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
+use crate::bridge::mask::MaskKeys;
+use crate::telemetry::WorkerMetrics;
+
+/// Room in front of a received packet, for the header of whatever carries it on.
+pub(super) const HEADROOM_BYTES: usize = 64;
+/// Room for converted audio: the longest message of an agent at the lowest rate, and a header.
+const CONVERT_BYTES: usize = 2 * WEBSOCKET_MESSAGE_MAX_BYTES;
+/// Room for what a socket gives in one read.
+const INPUT_BYTES: usize = 64 * 1024;
+/// Room for a message to an agent; it grows to the longest `start`.
+const MESSAGE_BYTES: usize = 8 * 1024;
+/// Blocks of queued audio a worker may hold: 30 s for 4,000 calls.
+const BLOCKS_MAX: usize = 1 << 20;
+/// Blocks that are there from the start.
+const BLOCKS_WARM: usize = 1 << 10;
+
+/// What a worker's calls share.
+pub(super) struct Context {
+    /// The time of this round.
+    pub(super) now: MonoTime,
+    pub(super) poller: Poller,
+    /// One packet, received or to be sent.
+    pub(super) packet: Box<[u8]>,
+    /// Audio after conversion.
+    pub(super) convert: Box<[u8]>,
+    /// A message for an agent.
+    pub(super) message: Vec<u8>,
+    /// What an agent's socket gave.
+    pub(super) input: Box<[u8]>,
+    pub(super) blocks: BlockPool,
+    pub(super) masks: MaskKeys,
+    pub(super) metrics: Arc<WorkerMetrics>,
+    pub(super) lingering: Lingering,
+    random: ChaCha8Rng,
+    events: mpsc::Sender<Event>,
+    /// Events that the control plane had no room for.
+    waiting: VecDeque<Event>,
+}
+
+impl Context {
+    pub(super) fn new(
+        metrics: Arc<WorkerMetrics>,
+        events: mpsc::Sender<Event>,
+    ) -> io::Result<Self> {
+        let mut blocks = BlockPool::new(BLOCKS_MAX);
+        let _ = blocks.reserve(BLOCKS_WARM);
+        Ok(Self {
+            now: super::poller::now(),
+            poller: Poller::new()?,
+            packet: vec![0; HEADROOM_BYTES + PACKET_BYTES_MAX].into(),
+            convert: vec![0; CONVERT_BYTES].into(),
+            message: Vec::with_capacity(MESSAGE_BYTES),
+            input: vec![0; INPUT_BYTES].into(),
+            blocks,
+            masks: MaskKeys::new(seed()?),
+            metrics,
+            lingering: Lingering::default(),
+            random: ChaCha8Rng::from_seed(seed()?),
+            events,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    /// Tells the control plane something.
+    pub(super) fn tell(&mut self, call: CallKey, kind: EventKind) {
+        self.waiting.push_back(Event { call, kind });
+        self.flush_events();
+    }
+
+    /// Tells something that is told once a call.
+    pub(super) fn tell_once(&mut self, call: CallKey, kind: EventKind, told: &mut bool) {
+        if !std::mem::replace(told, true) {
+            self.tell(call, kind);
+        }
+    }
+
+    /// Hands over events that had to wait, in order.
+    pub(super) fn flush_events(&mut self) {
+        while let Some(event) = self.waiting.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+                self.waiting.push_front(event);
+                return;
+            }
+        }
+    }
+
+    /// True while events wait for the control plane.
+    pub(super) fn has_events(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Where a stream of ours starts.
+    pub(super) fn stream_start(&mut self) -> StreamStart {
+        let random = self.random.next_u64();
+        StreamStart {
+            ssrc: self.random.next_u32(),
+            seq: random as u16,
+            ts: (random >> 32) as u32,
+            seed: self.random.next_u64(),
+        }
+    }
+
+    /// The part of the context that sending a frame to an agent takes.
+    #[inline]
+    pub(super) fn frame_sink(&mut self) -> FrameSink<'_> {
+        FrameSink {
+            now: self.now,
+            message: &mut self.message,
+            convert: &mut self.convert,
+            masks: &mut self.masks,
+            metrics: &self.metrics,
+            poller: &self.poller,
+        }
+    }
+}
+
+/// What sending a frame to an agent takes.
+pub(super) struct FrameSink<'a> {
+    pub(super) now: MonoTime,
+    pub(super) message: &'a mut Vec<u8>,
+    pub(super) convert: &'a mut [u8],
+    pub(super) masks: &'a mut MaskKeys,
+    pub(super) metrics: &'a WorkerMetrics,
+    pub(super) poller: &'a Poller,
+}
+
+impl FrameSink<'_> {
+    /// Gives `agent` one frame of the peer's audio.
+    #[inline]
+    pub(super) fn give(&mut self, agent: &mut Agent, frame: Frame<'_>) {
+        match agent {
+            Agent::Socket(socket) => socket.send_audio(self, frame),
+            Agent::Rtp(agent) => agent.send_audio(self, frame),
+            Agent::Builtin(builtin) => {
+                if let Some(tape) = builtin.tape() {
+                    tape.heard(self.now, frame);
+                }
+            }
+            Agent::None => {}
+        }
+    }
+}
+
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(seed)
+}

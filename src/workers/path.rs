@@ -1,0 +1,539 @@
+//! The media of one call: what comes from the peer goes to the agent, and the other way round.
+//!
+//! Towards the agent a frame passes in the moment it arrives. Towards the peer the pacer decides:
+//! every ptime one packet, at deadlines that do not drift, with silence where there is nothing to be
+//! said. Nothing here allocates while frames flow.
+
+use std::time::Duration;
+
+use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
+use media::leg::{Heard, HeardAudio, Ignored, LegConfig};
+use media::playout::{Playout, PlayoutConfig, Popped};
+use media::rtp::{Frame, HEADER_BYTES};
+use media::stats::LegSnapshot;
+use media::time::MonoTime;
+
+use super::builtin::Builtin;
+use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
+use super::context::{Context, HEADROOM_BYTES};
+use super::peer::PeerLeg;
+use super::rtp_agent::RtpAgent;
+use super::socket_agent::SocketAgent;
+use crate::agent::session::Quality;
+use crate::calls::cause::Cause;
+use crate::telemetry::{DropReason, Kind};
+
+/// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
+/// that the peer's buffer is not flooded.
+pub const CATCH_UP_TICKS_MAX: u32 = 5;
+/// How often a call's media are looked after: silence of the peer, quality reports.
+pub const CARE_EVERY: Duration = Duration::from_secs(5);
+/// How long a peer that should send may say nothing at all.
+pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Who is at the agent's end.
+#[derive(Debug)]
+pub(super) enum Agent {
+    /// Nobody yet, or nobody any more.
+    None,
+    /// An agent of this process.
+    Builtin(Builtin),
+    /// An agent on a WebSocket.
+    Socket(Box<SocketAgent>),
+    /// An agent that speaks RTP.
+    Rtp(Box<RtpAgent>),
+}
+
+/// The media of one call.
+#[derive(Debug)]
+pub(super) struct MediaPath {
+    pub(super) key: CallKey,
+    /// Identifies the call's sockets in the poller.
+    pub(super) token: u64,
+    pub(super) peer: PeerLeg,
+    pub(super) agent: Agent,
+    pub(super) playout: Playout,
+    pub(super) state: CallState,
+    pub(super) muted: bool,
+    /// When the call was answered.
+    answered_at: Option<MonoTime>,
+    /// Heard while there is no agent: silence if absent.
+    noise: Option<Builtin>,
+    /// When the next packet to the peer is due.
+    next_tick: MonoTime,
+    /// When the media are looked after next.
+    care_at: MonoTime,
+    /// Earliest entry in the worker's heap.
+    pub(super) scheduled: MonoTime,
+    /// Where the echo's media time stands.
+    echo_ts: Option<u64>,
+    /// Since when the agent has had nothing to say in mid-utterance.
+    starved_at: Option<MonoTime>,
+    pub(super) underruns: u64,
+    pub(super) agent_skipped: u64,
+    /// The control plane was told that the peer is silent.
+    told_timeout: bool,
+    /// It was told that the agent's sound is over.
+    told_over: bool,
+}
+
+impl MediaPath {
+    /// Media between `peer` and an agent to come.
+    pub(super) fn new(now: MonoTime, key: CallKey, token: u64, peer: PeerLeg) -> Self {
+        let playout = PlayoutConfig::new(media::codec::AudioFormat::PCMU, 20, 8000);
+        Self {
+            key,
+            token,
+            peer,
+            agent: Agent::None,
+            playout: Playout::new(playout),
+            state: CallState::Ringing,
+            muted: false,
+            answered_at: None,
+            noise: None,
+            next_tick: MonoTime::MAX,
+            care_at: now + CARE_EVERY,
+            scheduled: MonoTime::MAX,
+            echo_ts: None,
+            starved_at: None,
+            underruns: 0,
+            agent_skipped: 0,
+            told_timeout: false,
+            told_over: false,
+        }
+    }
+
+    /// When [`MediaPath::handle_timeout`] is due.
+    pub(super) fn deadline(&self) -> MonoTime {
+        let leg = self.peer.leg_ref().map_or(MonoTime::MAX, |leg| {
+            let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
+            leg.deadline().unwrap_or(MonoTime::MAX).min(report)
+        });
+        let agent = match &self.agent {
+            Agent::Socket(socket) => socket.deadline(),
+            Agent::Rtp(agent) => agent.deadline(),
+            Agent::None | Agent::Builtin(_) => MonoTime::MAX,
+        };
+        self.next_tick.min(self.care_at).min(leg).min(agent)
+    }
+
+    /// Does all that is due.
+    pub(super) fn handle_timeout(&mut self, ctx: &mut Context) {
+        if self.next_tick <= ctx.now {
+            self.ticks(ctx);
+        }
+        if self.peer.leg_ref().and_then(|leg| leg.deadline()).is_some_and(|at| at <= ctx.now) {
+            self.late_frames(ctx);
+            self.digits(ctx);
+        }
+        self.send_report(ctx);
+        if self.care_at <= ctx.now {
+            self.care(ctx);
+        }
+        if let Agent::Rtp(agent) = &mut self.agent {
+            agent.handle_timeout(ctx, &mut self.playout);
+        }
+        self.socket_timeout(ctx);
+    }
+
+    /// Takes what offer and answer settled.
+    pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
+        let old = self.peer.format().copied();
+        self.peer.settle(ctx.now, format);
+        let changed = old.is_none_or(|old| {
+            (old.media.audio, old.media.ptime_ms) != (format.media.audio, format.media.ptime_ms)
+        });
+        if changed {
+            self.follow_peer();
+            self.reformat(ctx);
+        }
+        self.restart_ticks(ctx.now);
+    }
+
+    /// The peer's audio as it is now.
+    pub(super) fn peer_format(&self) -> Option<StreamFormat> {
+        let format = self.peer.format()?;
+        Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms })
+    }
+
+    /// Puts an agent at the other end; the one before, if any, is let go.
+    pub(super) fn attach(&mut self, ctx: &mut Context, link: AgentLink) {
+        self.detach(ctx);
+        self.noise = None;
+        self.starved_at = None;
+        self.told_over = false;
+        let Some(format) = self.peer_format() else { return };
+        let attached = match link {
+            AgentLink::Builtin(builtin) => Ok(Agent::Builtin(builtin)),
+            AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
+                .map(|agent| Agent::Rtp(Box::new(agent))),
+            AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
+                .map(|agent| Agent::Socket(Box::new(agent))),
+        };
+        match attached {
+            Ok(agent) => self.agent = agent,
+            Err(error) => {
+                tracing::warn!(%error, "the agent's socket cannot be watched");
+                ctx.tell(self.key, EventKind::AgentLost(crate::agent::session::Loss::Closed(None)));
+            }
+        }
+        self.restart_playout(ctx);
+        self.restart_ticks(ctx.now);
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.state(self.state);
+        }
+        self.socket_attached(ctx);
+    }
+
+    /// The agent is gone; the peer hears what is queued, then `noise`.
+    pub(super) fn comfort(&mut self, ctx: &mut Context, noise: Builtin) {
+        self.detach(ctx);
+        self.noise = Some(noise);
+        self.restart_ticks(ctx.now);
+    }
+
+    /// The call's state changed.
+    pub(super) fn state(&mut self, ctx: &mut Context, state: CallState) {
+        self.state = state;
+        if state == CallState::Answered {
+            self.answered_at.get_or_insert(ctx.now);
+        }
+        self.peer_heard_of(ctx.now);
+        self.restart_ticks(ctx.now);
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.state(state);
+        }
+        // A greeting that waits leaves now, not with the next round.
+        if self.next_tick <= ctx.now {
+            self.ticks(ctx);
+        }
+        self.actions(ctx);
+    }
+
+    /// A digit came by signalling.
+    pub(super) fn digit(&mut self, ctx: &mut Context, digit: char, duration_ms: u32) {
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.session.dtmf(digit, duration_ms, DtmfSource::Info);
+        }
+        self.actions(ctx);
+    }
+
+    /// Ends the media; what is left is the report.
+    pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
+        if !self.playout.drained() {
+            self.clear(ctx);
+        }
+        let answered = self.answered_at.map(|at| ctx.now.since(at)).unwrap_or_default();
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.stop(cause, by, answered);
+        }
+        self.actions(ctx);
+        self.detach(ctx);
+        self.playout.release(&mut ctx.blocks);
+        ctx.poller.remove(self.peer.rtp());
+        ctx.poller.remove(self.peer.rtcp());
+        self.report()
+    }
+
+    /// One datagram from the peer.
+    #[inline]
+    pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
+        let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
+        let Some(length) = self.peer.receive(ctx.now, buffer) else { return };
+        ctx.metrics.received(Kind::Rtp, length);
+        let Some(leg) = self.peer.leg() else { return };
+        let datagram = buffer.get(..length).unwrap_or_default();
+        match leg.receive(ctx.now, datagram) {
+            Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Event(arrival) => {
+                let Self { agent, peer, .. } = self;
+                if let Some(leg) = peer.leg() {
+                    let mut sink = ctx.frame_sink();
+                    leg.pass_over(sink.now, arrival.ext_seq, |frame| sink.give(agent, frame));
+                }
+                self.digits(ctx);
+            }
+            Heard::Ignored(reason) => ctx.metrics.dropped(match reason {
+                Ignored::PayloadType => DropReason::PayloadType,
+                Ignored::NotInStream => DropReason::Duplicate,
+                Ignored::Malformed | Ignored::Size => DropReason::Malformed,
+            }),
+        }
+    }
+
+    /// Audio from the peer, where it lies in the packet buffer.
+    #[inline]
+    fn audio_in(&mut self, ctx: &mut Context, heard: HeardAudio) {
+        if let Agent::Builtin(builtin) = &self.agent
+            && builtin.is_echo()
+        {
+            return self.reflect(ctx, heard);
+        }
+        let Self { agent, peer, .. } = self;
+        let Some(leg) = peer.leg() else { return };
+        let start = HEADROOM_BYTES + heard.start;
+        let arrival = heard.arrival;
+        // Taken out, so that the sink may borrow the rest of the context; both moves are pointers.
+        let packet = std::mem::take(&mut ctx.packet);
+        let payload = packet.get(start..start + heard.len).unwrap_or_default();
+        let frame = Frame {
+            ext_seq: arrival.ext_seq,
+            ext_ts: arrival.ext_ts,
+            marker: heard.marker,
+            payload,
+        };
+        let mut sink = ctx.frame_sink();
+        if leg.passes(arrival.ext_seq) {
+            sink.give(agent, frame);
+        } else {
+            leg.reorder(sink.now, frame, |frame| sink.give(agent, frame));
+        }
+        ctx.packet = packet;
+    }
+
+    /// Sends a packet back as it came, in the buffer in which it came, under our own header.
+    #[inline]
+    fn reflect(&mut self, ctx: &mut Context, heard: HeardAudio) {
+        let sends = self.peer.format().is_some_and(|format| format.send);
+        if self.state != CallState::Answered || !sends {
+            return;
+        }
+        let Some(leg) = self.peer.leg() else { return };
+        // What is older than what was sent last is of no use to the ear; a gap stays visible in
+        // media time.
+        if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {
+            return;
+        }
+        let samples = heard.len / leg.config().audio.codec.sample_bytes();
+        if let Some(expected) = self.echo_ts {
+            let gap = heard.arrival.ext_ts.saturating_sub(expected);
+            leg.hold(u32::try_from(gap).unwrap_or(0));
+        }
+        self.echo_ts = Some(heard.arrival.ext_ts + samples as u64);
+        let start = HEADROOM_BYTES + heard.start - HEADER_BYTES;
+        let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
+            return;
+        };
+        if let Some(header) = packet.first_chunk_mut::<HEADER_BYTES>() {
+            leg.write_audio(ctx.now, header, heard.len);
+        }
+        match self.peer.send(packet) {
+            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
+            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
+        }
+    }
+
+    /// Frames whose predecessors have not come in time.
+    fn late_frames(&mut self, ctx: &mut Context) {
+        let Self { agent, peer, .. } = self;
+        let Some(leg) = peer.leg() else { return };
+        let mut sink = ctx.frame_sink();
+        leg.poll_reorder(sink.now, |frame| sink.give(agent, frame));
+    }
+
+    /// Digits that have ended.
+    fn digits(&mut self, ctx: &mut Context) {
+        let Some(leg) = self.peer.leg() else { return };
+        let mut told = false;
+        while let Some(pressed) = leg.poll_digit(ctx.now) {
+            if let Agent::Socket(socket) = &mut self.agent {
+                let digit = pressed.digit.as_char();
+                socket.session.dtmf(digit, pressed.duration_ms, DtmfSource::Rtp);
+                told = true;
+            }
+        }
+        if told {
+            self.actions(ctx);
+        }
+    }
+
+    /// Packets that are due to the peer.
+    fn ticks(&mut self, ctx: &mut Context) {
+        let Some(format) = self.peer.format().map(|format| format.media) else {
+            self.next_tick = MonoTime::MAX;
+            return;
+        };
+        let ptime = Duration::from_millis(u64::from(format.ptime_ms));
+        ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
+        for _ in 0..CATCH_UP_TICKS_MAX {
+            self.tick(ctx, &format);
+            self.next_tick += ptime;
+            if self.next_tick > ctx.now {
+                break;
+            }
+        }
+        if self.next_tick <= ctx.now {
+            let behind = ctx.now.since(self.next_tick).as_nanos() / ptime.as_nanos() + 1;
+            let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+            self.next_tick += ptime.saturating_mul(behind);
+            let samples = u32::try_from(format.audio.samples(format.ptime_ms)).unwrap_or(0);
+            if let Some(leg) = self.peer.leg() {
+                leg.hold(samples.saturating_mul(behind));
+            }
+            ctx.metrics.late.add(u64::from(behind));
+        }
+        self.after_playout(ctx);
+    }
+
+    /// One packet to the peer.
+    fn tick(&mut self, ctx: &mut Context, format: &LegConfig) {
+        let bytes = format.audio.bytes(format.ptime_ms);
+        let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
+            if let Some(packet) = out.get(..event).filter(|packet| !packet.is_empty()) {
+                let _ = self.peer.send(packet);
+            }
+            return;
+        }
+        let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
+        let silence = format.audio.codec.silence();
+        let mut played = false;
+        let mut over = false;
+        match &mut self.agent {
+            Agent::Builtin(builtin) => {
+                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
+            }
+            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
+                match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
+                    Popped::Frame { talkspurt_start, .. } => {
+                        played = true;
+                        if talkspurt_start {
+                            leg.mark();
+                        }
+                    }
+                    Popped::Empty => match &mut self.noise {
+                        Some(noise) => {
+                            noise.next_frame(payload, silence);
+                        }
+                        None => payload.fill(silence),
+                    },
+                }
+            }
+        }
+        if self.muted {
+            payload.fill(silence);
+        }
+        leg.write_audio(ctx.now, header, bytes);
+        match self.peer.send(out) {
+            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
+            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
+        }
+        if over {
+            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
+        }
+        self.note_underrun(ctx, played);
+    }
+
+    /// Keeps account of pauses in mid-utterance.
+    fn note_underrun(&mut self, ctx: &mut Context, played: bool) {
+        match (played, self.starved_at) {
+            (false, None) if self.playout.in_utterance() => {
+                self.starved_at = Some(ctx.now);
+                self.underruns += 1;
+                ctx.metrics.underruns.inc();
+            }
+            (true, Some(since)) => {
+                self.starved_at = None;
+                let ms = u64::try_from(ctx.now.since(since).as_millis()).unwrap_or(u64::MAX);
+                if let Agent::Socket(socket) = &mut self.agent {
+                    socket.session.underrun(ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts or stops the pacer, as state and direction demand.
+    fn restart_ticks(&mut self, now: MonoTime) {
+        let sends = self.peer.format().is_some_and(|format| format.send);
+        let echoes = matches!(&self.agent, Agent::Builtin(builtin) if builtin.is_echo());
+        let speaks = self.state == CallState::Answered && sends && !echoes;
+        if !speaks {
+            if self.next_tick < MonoTime::MAX
+                && let Some(leg) = self.peer.leg()
+            {
+                leg.mark();
+            }
+            self.next_tick = MonoTime::MAX;
+        } else if self.next_tick == MonoTime::MAX {
+            self.next_tick = now;
+        }
+    }
+
+    /// Silence of the peer, quality for the agent.
+    fn care(&mut self, ctx: &mut Context) {
+        self.care_at = ctx.now + CARE_EVERY;
+        let expects = self.peer.format().is_some_and(|format| format.receive);
+        let silent = ctx.now.since(self.peer.heard_at()) >= MEDIA_TIMEOUT;
+        if expects && silent && self.state == CallState::Answered {
+            ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+        }
+        let quality = self.quality();
+        ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.session.quality(quality);
+            self.actions(ctx);
+        }
+    }
+
+    /// How the media fare.
+    fn quality(&self) -> Quality {
+        let stats = self.snapshot();
+        Quality {
+            loss: stats.loss,
+            jitter_ms: stats.jitter.as_secs_f32() * 1000.0,
+            buffer_ms: self.playout.queued_ms(),
+            mos: stats.mos,
+            round_trip_ms: stats.round_trip.map(|time| time.as_secs_f32() * 1000.0),
+        }
+    }
+
+    fn snapshot(&self) -> LegSnapshot {
+        self.peer.leg_ref().map(|leg| leg.snapshot(Duration::ZERO)).unwrap_or_default()
+    }
+
+    /// How the media fared.
+    fn report(&self) -> MediaReport {
+        MediaReport {
+            leg: self.snapshot(),
+            foreign: self.peer.foreign(),
+            agent_skipped: self.agent_skipped,
+            underruns: self.underruns,
+        }
+    }
+
+    /// A report of the peer.
+    pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
+        let Some(length) = self.peer.receive_report(&mut ctx.packet) else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        let datagram = ctx.packet.get(..length).unwrap_or_default();
+        if leg.handle_report(ctx.now, datagram) {
+            ctx.metrics.received(Kind::Rtcp, length);
+        } else {
+            ctx.metrics.dropped(DropReason::Malformed);
+        }
+    }
+
+    /// Our report to the peer, if one is due.
+    fn send_report(&mut self, ctx: &mut Context) {
+        let Some(leg) = self.peer.leg() else { return };
+        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
+            return;
+        }
+        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
+            let packet = ctx.packet.get(..length).unwrap_or_default();
+            if self.state == CallState::Answered {
+                self.peer.send_report(packet);
+                ctx.metrics.sent(Kind::Rtcp, length);
+            }
+        }
+    }
+
+    fn peer_heard_of(&mut self, now: MonoTime) {
+        // Silence counts from the answer, not from the INVITE.
+        if let Some(format) = self.peer.format().copied() {
+            self.peer.settle(now, format);
+        }
+    }
+}

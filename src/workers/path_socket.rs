@@ -1,0 +1,392 @@
+//! The half of a media path that talks with an agent on a socket.
+
+use std::io;
+
+use adapters::agent::{Basis, MessageKind};
+use media::playout::{Playout, PlayoutConfig};
+
+use super::command::EventKind;
+use super::context::Context;
+use super::path::{Agent, MediaPath};
+use super::poller::Ready;
+use super::rtp_agent;
+use crate::agent::session::{Action, Control};
+use crate::agent::wire;
+use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
+use crate::telemetry::{DropReason, Kind};
+
+impl MediaPath {
+    /// The agent's socket has something to do.
+    #[inline]
+    pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
+        match &mut self.agent {
+            Agent::Rtp(agent) => agent.on_packet(ctx, &mut self.playout),
+            Agent::Socket(socket) => {
+                if ready.writable {
+                    socket.line.flush();
+                    socket.line.watch(&ctx.poller);
+                }
+                if ready.readable {
+                    self.read_socket(ctx);
+                }
+                self.actions(ctx);
+            }
+            Agent::None | Agent::Builtin(_) => {}
+        }
+    }
+
+    /// Takes what the socket has: one read, for the poller tells if there is more.
+    fn read_socket(&mut self, ctx: &mut Context) {
+        loop {
+            let Agent::Socket(socket) = &mut self.agent else { return };
+            if socket.line.closed {
+                return;
+            }
+            let mut input = std::mem::take(&mut ctx.input);
+            let again = match socket.line.io.read(&mut input) {
+                Ok(0) => {
+                    self.socket_ended(ctx, None);
+                    false
+                }
+                Ok(length) => {
+                    let again = socket.line.io.is_tls();
+                    self.messages(ctx, input.get_mut(..length).unwrap_or_default());
+                    again
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+                Err(_) => {
+                    self.socket_ended(ctx, None);
+                    false
+                }
+            };
+            ctx.input = input;
+            if !again {
+                return;
+            }
+        }
+    }
+
+    /// Every message in `bytes`, in order, each with what follows from it before the next.
+    fn messages(&mut self, ctx: &mut Context, bytes: &mut [u8]) {
+        let mut input = Input::new(bytes);
+        loop {
+            let Agent::Socket(socket) = &mut self.agent else { return };
+            let message = match socket.line.reader.next(&mut input) {
+                Ok(None) => return,
+                Ok(Some(message)) => message,
+                Err(error) => return self.bad_frame(ctx, error),
+            };
+            match message {
+                Message::Data(kind, message) => {
+                    ctx.metrics.received(
+                        match kind {
+                            MessageKind::Binary => Kind::AgentAudio,
+                            MessageKind::Text => Kind::AgentControl,
+                        },
+                        message.len(),
+                    );
+                    let framing = socket.session.info().framing;
+                    if wire::too_big(kind, framing, message.len()) {
+                        socket.session.too_big();
+                    } else {
+                        let read = socket.dialect.read(kind, message);
+                        if let Some(audio) = socket.session.receive(ctx.now, read) {
+                            let refused =
+                                queue(ctx, &mut self.playout, &mut socket.from_agent, audio);
+                            if refused > 0 {
+                                ctx.metrics.dropped(DropReason::QueueFull);
+                                socket.session.refused(ctx.now, refused);
+                            }
+                            continue;
+                        }
+                    }
+                }
+                Message::Ping(payload) => {
+                    let mask = socket.line.masked.then(|| ctx.masks.next_key());
+                    let pong = ControlFrame::pong(payload, mask);
+                    socket.line.write(Class::Control, pong.as_bytes());
+                    socket.line.watch(&ctx.poller);
+                }
+                Message::Pong(payload) => {
+                    socket.session.pong(ctx.now, payload);
+                    if let Some(round_trip) = socket.session.round_trip() {
+                        ctx.metrics.agent_round_trip.record(round_trip);
+                    }
+                }
+                Message::Close { code, .. } => {
+                    self.socket_ended(ctx, Some(code.unwrap_or(NO_CODE)));
+                    return;
+                }
+            }
+            self.actions(ctx);
+        }
+    }
+
+    /// The agent sent what is no WebSocket frame: nothing after it can be understood.
+    fn bad_frame(&mut self, ctx: &mut Context, error: FrameError) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        ctx.metrics.dropped(DropReason::Malformed);
+        if matches!(error, FrameError::TooBig { .. }) {
+            socket.session.too_big();
+            self.actions(ctx);
+        }
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        socket.close(ctx, error.close_code(), "");
+        socket.line.closed = true;
+        socket.session.socket_closed(ctx.now, None);
+        ctx.poller.remove(socket.line.io.stream());
+    }
+
+    /// The agent closed the socket with `code`, or it broke.
+    fn socket_ended(&mut self, ctx: &mut Context, code: Option<u16>) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        if let Some(code) = code {
+            // RFC 6455 5.5.1: a close is answered with the same code.
+            socket.close(ctx, code, "");
+        }
+        socket.session.socket_closed(ctx.now, code);
+        socket.line.closed = true;
+        ctx.poller.remove(socket.line.io.stream());
+        if self.playout.drained() {
+            self.drained();
+        }
+    }
+
+    /// An agent on a socket was attached: say hello, and read what it said already.
+    pub(super) fn socket_attached(&mut self, ctx: &mut Context) {
+        self.actions(ctx);
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        let mut unread = std::mem::take(&mut socket.line.io.unread);
+        if !unread.is_empty() {
+            self.messages(ctx, &mut unread);
+        }
+        if matches!(&self.agent, Agent::Socket(socket) if socket.line.io.is_tls()) {
+            self.read_socket(ctx);
+        }
+        self.actions(ctx);
+    }
+
+    /// Does what is due of the session.
+    pub(super) fn socket_timeout(&mut self, ctx: &mut Context) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        if socket.deadline() <= ctx.now {
+            socket.session.handle_timeout(ctx.now);
+            self.actions(ctx);
+        }
+    }
+
+    /// Marks and hang-ups that came due with what was just played.
+    pub(super) fn after_playout(&mut self, ctx: &mut Context) {
+        if !matches!(self.agent, Agent::Socket(_)) {
+            return;
+        }
+        self.report_marks();
+        if self.playout.drained() {
+            self.drained();
+        }
+        self.actions(ctx);
+    }
+
+    fn drained(&mut self) {
+        if let Agent::Socket(socket) = &mut self.agent
+            && socket.session.awaits_drain()
+        {
+            socket.session.drained();
+        }
+    }
+
+    fn report_marks(&mut self) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        while let Some(event) = self.playout.poll_event() {
+            socket.session.playout_event(event, Basis::Wire);
+        }
+    }
+
+    /// Carries out what the session wants done.
+    pub(super) fn actions(&mut self, ctx: &mut Context) {
+        loop {
+            let Agent::Socket(socket) = &mut self.agent else { return };
+            let Some(action) = socket.session.poll_action() else { break };
+            match action {
+                Action::Send(outgoing) => socket.tell(ctx, &outgoing),
+                Action::Ping(payload) => socket.ping(ctx, &payload),
+                Action::Close(code) => socket.close(ctx, code.code(), code.reason()),
+                Action::Abort => {
+                    socket.line.closed = true;
+                    ctx.poller.remove(socket.line.io.stream());
+                }
+                Action::Call(control) => self.control(ctx, control),
+            }
+        }
+        // Noticed while writing: the connection is gone.
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        if socket.line.closed && socket.session.is_open() {
+            ctx.poller.remove(socket.line.io.stream());
+            socket.session.socket_closed(ctx.now, None);
+            self.actions(ctx);
+        }
+    }
+
+    /// Carries out what the session wants of the call.
+    fn control(&mut self, ctx: &mut Context, control: Control) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        let event = match control {
+            Control::Configured { to_agent, from_agent, .. } => {
+                if let Some(peer) = self.peer_format()
+                    && let Agent::Socket(socket) = &mut self.agent
+                {
+                    socket.reformat(peer, to_agent, from_agent);
+                }
+                return self.reformat(ctx);
+            }
+            Control::Clear => return self.clear(ctx),
+            Control::Utterance { id } => {
+                if let Err(error) = self.playout.utterance(id) {
+                    socket.session.playout_error(ctx.now, error);
+                }
+                return;
+            }
+            Control::Mark { name } => {
+                if let Err(error) = self.playout.mark(name) {
+                    socket.session.playout_error(ctx.now, error);
+                }
+                return self.report_marks();
+            }
+            Control::Flush => {
+                self.playout.flush();
+                if self.playout.drained() {
+                    self.drained();
+                }
+                return;
+            }
+            Control::Dtmf { digits, duration_ms, gap_ms } => {
+                return self.send_digits(&digits, duration_ms, gap_ms);
+            }
+            Control::Mute(muted) => {
+                self.muted = muted;
+                return;
+            }
+            Control::Transfer { .. } | Control::Hold(_) | Control::Record => {
+                socket.session.failed("not offered in features".to_owned());
+                return;
+            }
+            Control::Answer => EventKind::AgentAnswer,
+            Control::Reject { cause } => EventKind::AgentReject { cause },
+            Control::Hangup { cause } => EventKind::AgentHungUp { cause },
+            Control::Lost(loss) => EventKind::AgentLost(loss),
+        };
+        ctx.tell(self.key, event);
+    }
+
+    fn send_digits(&mut self, digits: &str, duration_ms: u32, gap_ms: u32) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        if leg.config().dtmf_pt.is_none() {
+            return socket.session.failed("the peer takes no telephone events".to_owned());
+        }
+        if let Err(error) = leg.send_digits(digits, Some(duration_ms), Some(gap_ms)) {
+            socket.session.failed(error.to_string());
+        }
+    }
+
+    /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
+    pub(super) fn follow_peer(&mut self) {
+        let Some(peer) = self.peer_format() else { return };
+        match &mut self.agent {
+            Agent::Socket(socket) => {
+                let info = socket.session.info();
+                let (to, from) = (info.to_agent, info.from_agent);
+                socket.reformat(peer, to, from);
+            }
+            Agent::Rtp(agent) => agent.reformat(peer),
+            Agent::None | Agent::Builtin(_) => {}
+        }
+    }
+
+    /// The playout queue of a new stream: empty, its account at zero.
+    pub(super) fn restart_playout(&mut self, ctx: &mut Context) {
+        let config = self.playout_config().unwrap_or(*self.playout.config());
+        self.playout.restart(&mut ctx.blocks, config);
+    }
+
+    fn playout_config(&self) -> Option<PlayoutConfig> {
+        let peer = self.peer_format()?;
+        let (rate_hz, max_queue_ms) = match &self.agent {
+            Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
+            Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),
+            Agent::None | Agent::Builtin(_) => return None,
+        };
+        let mut config = PlayoutConfig::new(peer.audio, peer.ptime_ms, rate_hz);
+        config.max_queue_ms = max_queue_ms;
+        Some(config)
+    }
+
+    /// Lets the playout queue follow the formats of peer and agent.
+    pub(super) fn reformat(&mut self, ctx: &mut Context) {
+        let Some(config) = self.playout_config() else { return };
+        if self.playout.reconfigure(config).is_err() {
+            // What is queued is in a format that nobody understands any more; the agent is told.
+            self.clear(ctx);
+            let _ = self.playout.reconfigure(config);
+        }
+    }
+
+    /// Drops what is queued and tells the agent what was heard and what was not.
+    pub(super) fn clear(&mut self, ctx: &mut Context) {
+        let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
+        self.report_marks();
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.from_agent.reset();
+            socket.session.cleared(cleared, Basis::Wire);
+        }
+    }
+
+    /// Lets the agent go: its socket is closed if it is still open.
+    pub(super) fn detach(&mut self, ctx: &mut Context) {
+        let agent = std::mem::replace(&mut self.agent, Agent::None);
+        match agent {
+            Agent::Socket(mut socket) => {
+                if socket.session.is_open() {
+                    socket.session.replaced();
+                    while let Some(action) = socket.session.poll_action() {
+                        if let Action::Close(code) = action {
+                            socket.close(ctx, code.code(), code.reason());
+                        }
+                    }
+                }
+                self.agent_skipped += socket.line.skipped;
+                ctx.poller.remove(socket.line.io.stream());
+                let stream = socket.line.io.finish();
+                ctx.lingering.add(ctx.now, &ctx.poller, stream);
+            }
+            Agent::Rtp(agent) => ctx.poller.remove(&agent.socket),
+            Agent::None | Agent::Builtin(_) => {}
+        }
+    }
+}
+
+/// Converts an agent's audio and queues it; returns how many bytes of the agent's found no room.
+fn queue(
+    ctx: &mut Context,
+    playout: &mut Playout,
+    converter: &mut media::convert::Converter,
+    audio: &[u8],
+) -> usize {
+    if converter.is_identity() {
+        let pushed = playout.push(ctx.now, &mut ctx.blocks, audio);
+        return if pushed.full { audio.len() - pushed.accepted_bytes } else { 0 };
+    }
+    if converter.max_output(audio.len()) > ctx.convert.len() {
+        return audio.len();
+    }
+    let length = converter.convert(audio, &mut ctx.convert);
+    let converted = ctx.convert.get(..length).unwrap_or_default();
+    let pushed = playout.push(ctx.now, &mut ctx.blocks, converted);
+    if !pushed.full || length == 0 {
+        return 0;
+    }
+    audio.len() * (length - pushed.accepted_bytes) / length
+}
+
+/// The code that stands for a close frame without one (RFC 6455 7.4.1).
+const NO_CODE: u16 = 1005;

@@ -1,0 +1,139 @@
+//! What a built-in agent hears, carried to a thread that may wait for a disk.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use media::codec::{AudioFormat, Codec};
+use media::convert::Converter;
+use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
+use media::rtp::Frame;
+use media::time::MonoTime;
+
+/// Frames that may wait for the disk: two seconds at 20 ms.
+const RING_FRAMES: usize = 100;
+/// Bytes of the longest frame: 60 ms of G.711.
+const FRAME_BYTES: usize = 480;
+/// How often a recorder looks for frames.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// The longest gap that is filled with silence, in samples; a longer one is a new beginning.
+const GAP_SAMPLES_MAX: u64 = 60 * 8_000;
+
+/// The worker's end of a tape.
+#[derive(Debug)]
+pub struct TapeInput(Producer);
+
+impl TapeInput {
+    /// Takes what was heard. A disk that is two seconds behind loses the oldest.
+    #[inline]
+    pub(super) fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
+        let meta =
+            FrameMeta { seq: frame.ext_seq, ts: frame.ext_ts, at: now, marker: frame.marker };
+        self.0.push(meta, frame.payload);
+    }
+}
+
+/// The reader's end of a tape.
+#[derive(Debug)]
+pub struct TapeOutput(Consumer);
+
+/// Makes a tape.
+pub fn tape() -> (TapeInput, TapeOutput) {
+    let (producer, consumer) = frame_ring(RING_FRAMES, FRAME_BYTES);
+    (TapeInput(producer), TapeOutput(consumer))
+}
+
+impl TapeOutput {
+    /// Gives all frames that wait to `sink`, with what is known of them.
+    pub fn drain(&mut self, mut sink: impl FnMut(FrameMeta, &[u8])) {
+        while let Some(frame) = self.0.peek() {
+            sink(frame.meta(), frame.payload());
+            frame.consume();
+        }
+    }
+
+    /// True once the worker has let go of its end.
+    pub fn is_finished(&self) -> bool {
+        self.0.is_abandoned()
+    }
+}
+
+/// Records a tape to a WAV file on a thread of its own, until the call ends. Gaps are silence.
+///
+/// # Errors
+///
+/// When the file cannot be created or no thread can be started.
+pub fn record(mut tape: TapeOutput, path: PathBuf, format: AudioFormat) -> io::Result<()> {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: format.rate_hz,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::create(&path, spec).map_err(io::Error::other)?;
+    std::thread::Builder::new().name("recorder".into()).spawn(move || {
+        let mut timeline = Timeline::new(format);
+        loop {
+            let last = tape.is_finished();
+            let mut result = Ok(());
+            tape.drain(|meta, payload| {
+                timeline.place(meta.ts, payload, |sample| {
+                    if result.is_ok() {
+                        result = file.write_sample(sample);
+                    }
+                });
+            });
+            if let Err(error) = result {
+                tracing::error!(%error, path = %path.display(), "recording failed");
+                return;
+            }
+            if last {
+                break;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        if let Err(error) = file.finalize() {
+            tracing::error!(%error, path = %path.display(), "recording failed");
+        }
+    })?;
+    Ok(())
+}
+
+/// Puts frames at their places in time.
+#[derive(Debug)]
+pub struct Timeline {
+    converter: Converter,
+    samples: Vec<u8>,
+    sample_bytes: usize,
+    expected: Option<u64>,
+}
+
+impl Timeline {
+    /// For frames in `format`; what comes out is linear, at the same rate.
+    pub fn new(format: AudioFormat) -> Self {
+        let linear = AudioFormat { codec: Codec::L16Le, rate_hz: format.rate_hz };
+        Self {
+            converter: Converter::new(format, linear),
+            samples: Vec::new(),
+            sample_bytes: format.codec.sample_bytes(),
+            expected: None,
+        }
+    }
+
+    /// Gives the samples of a frame at media time `ts` to `sink`, after silence for what is missing
+    /// before it.
+    pub fn place(&mut self, ts: u64, payload: &[u8], mut sink: impl FnMut(i16)) {
+        if let Some(expected) = self.expected {
+            let gap = ts.saturating_sub(expected);
+            if gap <= GAP_SAMPLES_MAX {
+                (0..gap).for_each(|_| sink(0));
+            }
+        }
+        self.expected = Some(ts + (payload.len() / self.sample_bytes) as u64);
+        self.samples.resize(self.converter.max_output(payload.len()), 0);
+        let length = self.converter.convert(payload, &mut self.samples);
+        for sample in self.samples.get(..length).unwrap_or_default().as_chunks::<2>().0 {
+            sink(i16::from_le_bytes(*sample));
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a ready socket belongs to.
+
+/// A socket's part in its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The peer's RTP.
+    Rtp = 0,
+    /// The peer's RTCP.
+    Rtcp = 1,
+    /// The agent.
+    Agent = 2,
+    /// A socket that is being closed.
+    Linger = 3,
+}
+
+/// Tokens of the poller: generation and index of the call, and the socket's part in it. The generation tells
+/// a call from the one that had its index before, of which events may still be at hand.
+pub(super) struct Token;
+
+const PART_BITS: u32 = 2;
+const INDEX_BITS: u32 = 24;
+
+/// Calls a worker can have.
+pub(super) const CALLS_PER_WORKER_MAX: usize = 1 << INDEX_BITS;
+
+impl Token {
+    /// The token of a call, to be completed by [`Token::part`].
+    pub(super) const fn call(index: usize, generation: u32) -> u64 {
+        (generation as u64) << (INDEX_BITS + PART_BITS) | (index as u64) << PART_BITS
+    }
+
+    /// The token of one of a call's sockets.
+    pub(super) const fn part(call: u64, part: Part) -> u64 {
+        call | part as u64
+    }
+
+    /// The call's part of a token, its index, and the part.
+    pub(super) const fn split(token: u64) -> (u64, usize, Part) {
+        let part = match token & 3 {
+            0 => Part::Rtp,
+            1 => Part::Rtcp,
+            2 => Part::Agent,
+            _ => Part::Linger,
+        };
+        let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
+        (token & !3, index, part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is put together comes apart again, at the ends of every range.
+    #[test]
+    fn tokens_come_apart() {
+        for index in [0, 1, CALLS_PER_WORKER_MAX - 1] {
+            for generation in [0, 1, u32::MAX] {
+                let call = Token::call(index, generation);
+                for part in [Part::Rtp, Part::Rtcp, Part::Agent, Part::Linger] {
+                    let token = Token::part(call, part);
+                    assert!(token < u64::MAX - 1, "reserved by the poller");
+                    assert_eq!(Token::split(token), (call, index, part));
+                }
+            }
+        }
+    }
+}

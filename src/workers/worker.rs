@@ -1,0 +1,201 @@
+//! The loop of a media thread: sockets, deadlines, commands, and nothing else.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+
+use media::time::MonoTime;
+use slab::Slab;
+
+use super::command::{CallKey, Command, EventKind};
+use super::context::Context;
+use super::deadlines::Deadlines;
+use super::path::MediaPath;
+use super::peer::PeerLeg;
+use super::poller::{self, Ready};
+use super::token::{Part, Token};
+
+/// Calls for which a worker has room from the start.
+const CALLS_WARM: usize = 1_024;
+/// Commands carried out before the sockets have their say again.
+const COMMANDS_PER_ROUND: usize = 64;
+
+/// A media thread.
+pub(super) struct Worker {
+    ctx: Context,
+    commands: Receiver<Command>,
+    calls: Slab<MediaPath>,
+    keys: HashMap<CallKey, usize>,
+    deadlines: Deadlines,
+    generation: u32,
+    load: Arc<AtomicUsize>,
+    stopping: bool,
+}
+
+impl Worker {
+    pub(super) fn new(ctx: Context, commands: Receiver<Command>, load: Arc<AtomicUsize>) -> Self {
+        Self {
+            ctx,
+            commands,
+            calls: Slab::with_capacity(CALLS_WARM),
+            keys: HashMap::with_capacity(CALLS_WARM),
+            deadlines: Deadlines::with_capacity(CALLS_WARM * 2),
+            generation: 0,
+            load,
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) -> io::Result<()> {
+        while !self.stopping {
+            self.ctx.now = poller::now();
+            self.due();
+            let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
+            if self.ctx.has_events() {
+                self.ctx.flush_events();
+                // The control plane is behind; it is looked after soon, not in a busy loop.
+                deadline = deadline.min(self.ctx.now + std::time::Duration::from_millis(1));
+            }
+            let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
+            self.ctx.metrics.wakeups.inc();
+            self.ctx.now = poller::now();
+            for index in 0..ready {
+                if let Some(ready) = self.ctx.poller.ready(index) {
+                    self.ready(ready);
+                }
+            }
+            self.commands();
+        }
+        Ok(())
+    }
+
+    /// Calls whose deadlines have come.
+    fn due(&mut self) {
+        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now) {
+            let index = index as usize;
+            let Some(path) = self.calls.get_mut(index) else { continue };
+            if path.scheduled != at {
+                continue;
+            }
+            path.scheduled = MonoTime::MAX;
+            path.handle_timeout(&mut self.ctx);
+            schedule(&mut self.deadlines, path, index);
+        }
+        if self.ctx.lingering.deadline() <= self.ctx.now {
+            self.ctx.lingering.expire(self.ctx.now, &self.ctx.poller);
+        }
+    }
+
+    /// A socket that has something to do.
+    #[inline]
+    fn ready(&mut self, ready: Ready) {
+        let (token, index, part) = Token::split(ready.token);
+        if part == Part::Linger {
+            let Context { lingering, poller, input, .. } = &mut self.ctx;
+            return lingering.on_ready(poller, ready.token, input);
+        }
+        let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
+            return;
+        };
+        match part {
+            Part::Rtp => path.on_rtp(&mut self.ctx),
+            Part::Agent => path.on_agent(&mut self.ctx, ready),
+            Part::Rtcp => path.on_rtcp(&mut self.ctx),
+            Part::Linger => {}
+        }
+        schedule(&mut self.deadlines, path, index);
+    }
+
+    fn commands(&mut self) {
+        for _ in 0..COMMANDS_PER_ROUND {
+            match self.commands.try_recv() {
+                Ok(command) => self.command(command),
+                Err(_) => return,
+            }
+        }
+        // The wake-up was one for all of them.
+        self.ctx.poller.waker().wake();
+    }
+
+    fn command(&mut self, command: Command) {
+        let call = match &command {
+            Command::Stop => {
+                self.stopping = true;
+                return;
+            }
+            Command::Open { call, .. }
+            | Command::Format { call, .. }
+            | Command::Attach { call, .. }
+            | Command::Comfort { call, .. }
+            | Command::State { call, .. }
+            | Command::Digit { call, .. }
+            | Command::Close { call, .. } => *call,
+        };
+        if let Command::Open { sockets, format, .. } = command {
+            let start = self.ctx.stream_start();
+            return self.open(call, PeerLeg::new(self.ctx.now, sockets, format, start));
+        }
+        let Some(&index) = self.keys.get(&call) else { return };
+        let Some(path) = self.calls.get_mut(index) else { return };
+        let ctx = &mut self.ctx;
+        match command {
+            Command::Format { format, .. } => path.settle(ctx, format),
+            Command::Attach { link, .. } => path.attach(ctx, link),
+            Command::Comfort { noise, .. } => path.comfort(ctx, noise),
+            Command::State { state, .. } => path.state(ctx, state),
+            Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
+            Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
+            Command::Open { .. } | Command::Stop => return,
+        }
+        schedule(&mut self.deadlines, path, index);
+    }
+
+    fn open(&mut self, call: CallKey, peer: PeerLeg) {
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.calls.vacant_entry();
+        let index = entry.key();
+        let token = Token::call(index, self.generation);
+        let watched = self
+            .ctx
+            .poller
+            .add(peer.rtp(), Token::part(token, Part::Rtp))
+            .and_then(|()| self.ctx.poller.add(peer.rtcp(), Token::part(token, Part::Rtcp)));
+        if let Err(error) = watched {
+            tracing::error!(%error, "a call's sockets cannot be watched");
+            self.ctx.tell(call, EventKind::MediaTimeout);
+        }
+        let path = entry.insert(MediaPath::new(self.ctx.now, call, token, peer));
+        self.keys.insert(call, index);
+        self.ctx.metrics.calls.add(1);
+        schedule(&mut self.deadlines, path, index);
+    }
+
+    fn close(
+        &mut self,
+        call: CallKey,
+        index: usize,
+        cause: crate::calls::cause::Cause,
+        by: adapters::agent::EndedBy,
+    ) {
+        self.keys.remove(&call);
+        let mut path = self.calls.remove(index);
+        let report = path.close(&mut self.ctx, cause, by);
+        self.ctx.metrics.lost.add(report.leg.lost);
+        self.ctx.metrics.calls.add(-1);
+        self.load.fetch_sub(1, Ordering::Relaxed);
+        self.ctx.tell(call, EventKind::Closed(Box::new(report)));
+    }
+}
+
+/// Puts the call's next deadline into the heap, unless an earlier entry is there.
+#[inline]
+fn schedule(deadlines: &mut Deadlines, path: &mut MediaPath, index: usize) {
+    let deadline = path.deadline();
+    if deadline < path.scheduled {
+        path.scheduled = deadline;
+        deadlines.push(deadline, u32::try_from(index).unwrap_or(u32::MAX));
+    }
+}
