@@ -1,5 +1,6 @@
 //! What the sub-commands do.
 
+mod call;
 mod serve;
 
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check(args),
         Command::Key(args) => key(args),
-        Command::Call(_) | Command::Provider(_) => ExitCode::FAILURE,
+        Command::Call(args) => call::run(args),
+        Command::Provider(_) => ExitCode::FAILURE,
     }
 }
 
