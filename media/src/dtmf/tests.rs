@@ -1,3 +1,5 @@
+//! Digits both ways, and whatever may happen to their packets in between.
+
 use std::time::Duration;
 
 use super::*;

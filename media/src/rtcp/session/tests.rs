@@ -1,3 +1,5 @@
+//! Sessions against each other and against strangers.
+
 use super::*;
 use crate::rtcp::SenderReport;
 use crate::rtp::{HEADER_BYTES, Packet};
