@@ -35,7 +35,7 @@ pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
 };
-pub use values::{AgentUrl, Cidr, HostPort, PortRange, PublicUrl};
+pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;
 
