@@ -96,7 +96,7 @@ fn figures_of_each_pair() {
         }
         let mut alias = 0.0f64;
         if from_hz > to_hz {
-            let (first, last) = (low_hz * 0.525, f64::from(from_hz) / 2.0);
+            let (first, last) = (low_hz * 0.55, f64::from(from_hz) / 2.0);
             for i in 0..=100 {
                 let tone_hz =
                     ((first + (last - first) * f64::from(i) / 100.0) / 10.0).floor() * 10.0;

@@ -173,8 +173,8 @@ fn once(args: &Args, rate: u64, secs: u64) -> Result<Trial> {
     let mut meter = Meter::new(args.watch);
     let mut signalling = Signalling::open(&callee(args))?;
     // All calls name one port for their audio: nothing is said in so short a call.
-    let audio = net::udp(SocketAddrV4::new(args.local, 0), net::SIP_BUFFER_BYTES)
-        .map_err(PerfError::io("opening an RTP socket"))?;
+    let (audio, _rtcp) =
+        net::RtpPorts::new(args.local).pair().map_err(PerfError::io("opening RTP sockets"))?;
     let rtp = net::local(&audio)?;
     let mut scratch = [0; 2048];
     let mut desk = Desk::new()?;

@@ -27,9 +27,7 @@ use crate::telemetry::WorkerMetrics;
 use crate::workers::WorkerHandle;
 use crate::workers::audio;
 use crate::workers::builtin::{Builtin, Source};
-use crate::workers::command::{
-    AgentLink, CallKey, Command, EVENTS_MAX, EventKind, RtpSockets,
-};
+use crate::workers::command::{AgentLink, CallKey, Command, EVENTS_MAX, EventKind, RtpSockets};
 use crate::workers::poller::now;
 use crate::workers::tape::{self, TapeOutput, Timeline};
 
@@ -370,8 +368,8 @@ impl Drive {
         if let (Some(answered), Some(first)) = (self.answered, heard.first_at) {
             self.outcome.first_audio = Some(first.since(answered));
             if self.sound.chirps {
-                let ahead = first.since(answered).as_nanos() * u128::from(chirp::RATE_HZ)
-                    / 1_000_000_000;
+                let ahead =
+                    first.since(answered).as_nanos() * u128::from(chirp::RATE_HZ) / 1_000_000_000;
                 let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
                 self.outcome.delays = chirp::delays(&heard.samples, self.sound.samples, ahead);
             }

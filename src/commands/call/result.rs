@@ -44,8 +44,7 @@ pub(super) fn of(outcome: &Outcome) -> Result {
     let mut delays = outcome.delays.clone();
     delays.sort_unstable();
     let median = delays.get(delays.len() / 2);
-    let round_trip_ms =
-        median.map(|samples| *samples as f64 * 1000.0 / f64::from(chirp::RATE_HZ));
+    let round_trip_ms = median.map(|samples| *samples as f64 * 1000.0 / f64::from(chirp::RATE_HZ));
     let (status, reason) = outcome.refused.clone().unzip();
     let heard = outcome.leg.packets_received > 0;
     Result {
@@ -104,10 +103,7 @@ impl Result {
             None => line("mouth to ear", "- (nothing came back that was said)".to_owned()),
         }
         line("packets", format!("{} sent, {} received", self.packets_sent, self.packets_received));
-        line(
-            "loss",
-            format!("{} ({:.2} %), {} late", self.lost, self.loss_percent, self.late),
-        );
+        line("loss", format!("{} ({:.2} %), {} late", self.lost, self.loss_percent, self.late));
         line("jitter", ms(Some(self.jitter_ms)));
         line("MOS", self.mos.map_or("-".to_owned(), |mos| format!("{mos:.2}")));
         text

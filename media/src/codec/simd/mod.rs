@@ -20,7 +20,7 @@ mod x86_fir;
 #[cfg(target_arch = "x86_64")]
 mod x86_frames;
 
-pub(crate) use bank::{Bank, LINE_SAMPLES, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
+pub(crate) use bank::{Bank, Line, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
 use std::sync::OnceLock;
 
 /// Decodes or encodes: codes and little-endian samples, one sample a code. The second slice holds
@@ -38,11 +38,11 @@ pub struct Kernels {
     pub(super) encode: [Compand; 2],
     /// Looks each byte up in a table.
     pub(super) transcode: fn(&[u8], &mut [u8], &[u8; 256]),
-    /// Deals the samples of each frame out to the lines, from `at` on: sample `r` of a frame goes
-    /// to line `r`. `split(input, lines_count, lines, at)`.
-    pub(crate) split: fn(&[i16], usize, &mut [i16], usize),
+    /// Deals the samples of each frame out to the lines, as frame `at` of this pass and those that
+    /// follow: sample `r` of a frame goes to line `r`. `split(input, lines, at)`.
+    pub(crate) split: fn(&[i16], &mut [Line], usize),
     /// One output sample a frame: group `g` of the bank over all lines. `fir(bank, g, lines, out)`.
-    pub(crate) fir: fn(&Bank, usize, &[i16], &mut [i16]),
+    pub(crate) fir: fn(&Bank, usize, &[Line], &mut [i16]),
     /// Weaves the groups' outputs ([`MAX_FRAMES`] apart) into one stream. `join(groups, count, out)`.
     pub(crate) join: fn(&[i16], usize, &mut [i16]),
 }
@@ -62,7 +62,12 @@ pub static SCALAR: Kernels = Kernels {
 #[inline]
 pub fn active() -> &'static Kernels {
     static ACTIVE: OnceLock<&'static Kernels> = OnceLock::new();
-    ACTIVE.get_or_init(|| available().last().unwrap_or(&SCALAR))
+    // Detection stays out of line: it happens once, what is inlined is a load and a comparison.
+    #[cold]
+    fn detect() -> &'static Kernels {
+        available().last().unwrap_or(&SCALAR)
+    }
+    ACTIVE.get_or_init(detect)
 }
 
 /// Every path that runs on this machine, the best one last.

@@ -1,6 +1,6 @@
 //! G.711 and the resampler's filter for AArch64, where NEON is always there.
 
-use super::bank::{Bank, LINE_SAMPLES, ROUNDING, SCALE_BITS};
+use super::bank::{Bank, Line, ROUNDING, SCALE_BITS};
 use super::{Kernels, scalar};
 use crate::codec::g711::Law;
 use std::arch::aarch64::*;
@@ -104,7 +104,7 @@ fn encode_neon<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
     }
 }
 
-fn fir(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
+fn fir(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
     if bank.covers(group, lines, out.len()) {
         // SAFETY: this function is only in the table of a machine that has NEON.
         unsafe { fir_neon(bank, group, lines, out) }
@@ -113,14 +113,15 @@ fn fir(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
 
 /// Eight frames at a time, tap by tap; [`scalar::fir`].
 #[target_feature(enable = "neon")]
-fn fir_neon(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
+fn fir_neon(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
     let pre_shift = vdupq_n_s32(-(bank.pre_shift as i32));
     for (block, out) in out.chunks_mut(8).enumerate() {
         let mut low = vdupq_n_s32(ROUNDING);
         let mut high = low;
-        for (r, line) in lines.chunks_exact(LINE_SAMPLES).take(bank.lines).enumerate() {
+        for (r, line) in lines.iter().enumerate() {
             let (mut low_sum, mut high_sum) = (vdupq_n_s32(0), vdupq_n_s32(0));
-            for (samples, tap) in line[8 * block..].windows(8).zip(bank.taps_of(group, r)) {
+            let window = &line.window(bank.taps)[8 * block..];
+            for (samples, tap) in window.windows(8).zip(bank.taps_of(group, r)) {
                 // SAFETY: `samples` has 8 samples.
                 let samples = unsafe { vld1q_s16(samples.as_ptr()) };
                 low_sum = vmlal_n_s16(low_sum, vget_low_s16(samples), *tap);
