@@ -1,4 +1,5 @@
-//! The sections about the server itself: `[http]`, `[sip]`, `[rtp]`, `[media]`, `[log]`, `[limits]`.
+//! The sections about the server itself: `[http]`, `[sip]`, `[rtp]`, `[media]`, `[log]`,
+//! `[limits]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
