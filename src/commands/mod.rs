@@ -1,5 +1,6 @@
 //! What the sub-commands do.
 
+mod provider;
 mod serve;
 
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check(args),
         Command::Key(args) => key(args),
-        Command::Call(_) | Command::Provider(_) => ExitCode::FAILURE,
+        Command::Provider(args) => provider(args),
+        Command::Call(_) => ExitCode::FAILURE,
     }
 }
 
@@ -46,6 +48,13 @@ fn key(args: &crate::cli::KeyArgs) -> ExitCode {
         Err(errors) => return fail(errors),
     };
     match crate::keys::command::run(&config, &args.command, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}
+
+fn provider(args: &crate::cli::ProviderArgs) -> ExitCode {
+    match provider::run(&args.command, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }

@@ -18,8 +18,13 @@ pub fn schema(fields: &[UiField]) -> Value {
         match field.visible_when {
             None => require(&mut root, field.name),
             Some(condition) => {
-                let is = at(condition.field, json!({"const": condition.equals.json()}));
-                let there = at(field.name, json!({}));
+                // An absent field has its default, so that the condition may hold without it.
+                let by_default = fields.iter().any(|other| {
+                    other.name == condition.field && other.default == Some(condition.equals)
+                });
+                let value = json!({"const": condition.equals.json()});
+                let is = at(condition.field, value, !by_default);
+                let there = at(field.name, json!({}), true);
                 conditions.push(json!({"if": is, "then": there}));
             }
         }
@@ -74,12 +79,13 @@ fn require(object: &mut Map<String, Value>, name: &str) {
     }
 }
 
-/// A schema that holds if the field `name` is there and `property` holds for it.
-fn at(name: &str, property: Value) -> Value {
-    name.rsplit('.').fold(
-        property,
-        |inner, part| json!({"type": "object", "properties": {part: inner}, "required": [part]}),
-    )
+/// A schema that holds if `property` holds for the field `name`, and, if it `must_exist`, only if it
+/// is there.
+fn at(name: &str, property: Value, must_exist: bool) -> Value {
+    name.rsplit('.').fold(property, |inner, part| {
+        let required: &[&str] = if must_exist { &[part] } else { &[] };
+        json!({"type": "object", "properties": {part: inner}, "required": required})
+    })
 }
 
 fn property(field: &UiField) -> Value {
