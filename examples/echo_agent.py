@@ -1,32 +1,36 @@
-"""A voice agent in 30 lines: it prints what it is told and says back what it hears.
+#!/usr/bin/env python3
+"""A voice agent in thirty lines: it says back what it hears.
 
     pip install websockets
-    python examples/echo_agent.py [port]
+    python examples/echo_agent.py            # listens on 127.0.0.1:9000
 
-The server dials ws://127.0.0.1:9000/ and speaks talkpath.v1: text messages are JSON events,
-binary messages are audio, one frame each, with a 12-byte RTP header in front.
+Talkpath dials it when a call comes in; see examples/echo_agent.toml and docs/protocol.md.
 """
 
 import asyncio
+import json
 import sys
 
 from websockets.asyncio.server import serve
 
 
 async def call(socket):
-    print("call from", socket.remote_address, flush=True)
+    frames = 0
     async for message in socket:
-        if isinstance(message, str):
-            print(message, flush=True)
-        else:
+        if isinstance(message, bytes):  # one frame: a 12-byte RTP header and its audio
+            frames += 1
             await socket.send(message)
-    print("call ended:", socket.close_code, socket.close_reason, flush=True)
+        else:  # everything else is JSON with an "event"
+            event = json.loads(message)
+            print(event["event"], {k: v for k, v in event.items() if k in ("from", "to", "cause")})
+    print("frames echoed:", frames)
 
 
 async def main(port):
     async with serve(call, "127.0.0.1", port, subprotocols=["talkpath.v1"], compression=None):
-        print(f"listening on ws://127.0.0.1:{port}/", flush=True)
-        await asyncio.Future()
+        print(f"echo agent on ws://127.0.0.1:{port}", flush=True)
+        await asyncio.get_running_loop().create_future()
 
 
-asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 9000))
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 9000))

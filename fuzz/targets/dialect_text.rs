@@ -1,4 +1,4 @@
 //! Text messages of agents in the other dialect.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| adapters::dialect::fuzz::dialect_text(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| adapters::dialect::dialect_text(data));

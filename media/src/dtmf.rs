@@ -1,7 +1,7 @@
 //! Digits as telephone events (RFC 4733).
 //!
-//! [`Receiver`] turns event packets into digits, once each, however many packets were lost or doubled.
-//! [`Sender`] turns digits into event packets on the ticks of the pacer.
+//! [`Receiver`] turns event packets into digits, once each, however many packets were lost or
+//! doubled. [`Sender`] turns digits into event packets on the ticks of the pacer.
 
 mod receiver;
 mod sender;
@@ -74,8 +74,8 @@ pub struct Event {
 }
 
 impl Event {
-    /// Reads the first event of a payload. Several events in one payload (RFC 4733 2.5.1.5) are for states of
-    /// lines, not for keys; the others are left out.
+    /// Reads the first event of a payload. Several events in one payload (RFC 4733 2.5.1.5) are for
+    /// states of lines, not for keys; the others are left out.
     ///
     /// # Errors
     ///

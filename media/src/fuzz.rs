@@ -6,8 +6,8 @@ use crate::rtp::{Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sende
 use crate::time::MonoTime;
 use std::time::Duration;
 
-/// Reads `data` as a run of packets, each with two bytes of length and milliseconds in front, and lets a
-/// receiver and a reorder window place them.
+/// Reads `data` as a run of packets, each with two bytes of length and milliseconds in front, and
+/// lets a receiver and a reorder window place them.
 pub fn rtp(data: &[u8]) {
     let mut receiver = Receiver::new(8000);
     receiver.set_event_pt(Some(101));

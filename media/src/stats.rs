@@ -33,9 +33,10 @@ pub struct Quality {
 impl Quality {
     /// The transmission rating R of the E-model, 0 to 93.2.
     ///
-    /// ITU-T G.107 with all parameters but these at their defaults, which makes Ro - Is = 93.2 and leaves
-    /// R = 93.2 - Idd - Ie,eff. Talker and listener echo are taken to be cancelled (Idte = Idle = 0), loss is
-    /// taken to be random (BurstR = 1). Wideband audio is rated as if it were narrowband.
+    /// ITU-T G.107 with all parameters but these at their defaults, which makes Ro - Is = 93.2 and
+    /// leaves R = 93.2 - Idd - Ie,eff. Talker and listener echo are taken to be cancelled (Idte =
+    /// Idle = 0), loss is taken to be random (BurstR = 1). Wideband audio is rated as if it were
+    /// narrowband.
     pub fn rating(self, impairment: Impairment) -> f32 {
         let rating = RATING_MAX - delay_impairment(self.delay) - self.loss_impairment(impairment);
         rating.clamp(0.0, RATING_MAX)
@@ -69,7 +70,8 @@ fn delay_impairment(delay: Duration) -> f32 {
 /// R with nothing wrong (G.107, default values).
 const RATING_MAX: f32 = 93.2;
 
-/// Delay that is neither network nor jitter: one packet at the sender, about one frame in its converters.
+/// Delay that is neither network nor jitter: one packet at the sender, about one frame in its
+/// converters.
 const FIXED_DELAY: Duration = Duration::from_millis(30);
 
 /// How a leg fares at one moment.
@@ -108,8 +110,8 @@ pub struct LegSnapshot {
 impl LegSnapshot {
     /// How the leg fares now. `buffer` is how long audio waits before it is played.
     ///
-    /// The delay that the score rests on is half the round trip, what the jitter buffer must bridge (the larger
-    /// of `buffer` and twice the jitter), and 30 ms for the equipment.
+    /// The delay that the score rests on is half the round trip, what the jitter buffer must bridge
+    /// (the larger of `buffer` and twice the jitter), and 30 ms for the equipment.
     pub fn take(
         receiver: &Receiver,
         sender: &Sender,
@@ -151,8 +153,9 @@ mod tests {
         Quality { loss, delay: Duration::from_millis(delay_ms) }
     }
 
-    /// Known points of the E-model: no impairment gives 93.2 and 4.41 (G.107 clause 8 default values); delay
-    /// costs what G.107 figure 1 shows; G.711 at 5 % random loss falls to Ie,eff 51 bare and 15.8 concealed.
+    /// Known points of the E-model: no impairment gives 93.2 and 4.41 (G.107 clause 8 default
+    /// values); delay costs what G.107 figure 1 shows; G.711 at 5 % random loss falls to Ie,eff 51
+    /// bare and 15.8 concealed.
     #[test]
     fn meets_known_points() {
         let near = |a: f32, b: f32, within: f32| assert!((a - b).abs() < within, "{a} is not {b}");

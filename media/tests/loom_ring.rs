@@ -1,8 +1,9 @@
-//! The ring under a model checker: every interleaving of two threads, and every value that an atomic
-//! load may see. Run by `RUSTFLAGS="--cfg loom" cargo test -p talkpath-media --test loom_ring --release`.
+//! The ring under a model checker: every interleaving of two threads, and every value that an
+//! atomic load may see. Run by `RUSTFLAGS="--cfg loom" cargo test -p talkpath-media --test
+//! loom_ring --release`.
 //!
-//! Besides content, the checker watches each access to a slot: one that is not ordered after the other
-//! side's last is an error.
+//! Besides content, the checker watches each access to a slot: one that is not ordered after the
+//! other side's last is an error.
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
@@ -44,8 +45,8 @@ fn passes_frames() {
     });
 }
 
-/// Overflow while the consumer reads: each frame is read once, counted as skipped, or refused; the newest that
-/// was taken in always arrives.
+/// Overflow while the consumer reads: each frame is read once, counted as skipped, or refused; the
+/// newest that was taken in always arrives.
 #[test]
 fn overflows_while_read() {
     loom::model(|| {
@@ -66,8 +67,8 @@ fn overflows_while_read() {
     });
 }
 
-/// A clear while the consumer reads: nothing older comes out after something newer, what came after the clear
-/// always comes out.
+/// A clear while the consumer reads: nothing older comes out after something newer, what came after
+/// the clear always comes out.
 #[test]
 fn clears_while_read() {
     loom::model(|| {
@@ -94,7 +95,7 @@ fn lets_go_while_it_overflows() {
         assert!(put(&mut producer, 0) && put(&mut producer, 1));
         let feeder = thread::spawn(move || {
             put(&mut producer, 2);
-            drop(producer.reserve());
+            let _ = producer.reserve();
             *producer.counters()
         });
         drop(consumer.peek());

@@ -1,5 +1,5 @@
-//! Our RTCP bytes against those of an independent implementation, the crate `rtcp`: what one writes the other reads
-//! alike.
+//! Our RTCP bytes against those of an independent implementation, the crate `rtcp`: what one writes
+//! the other reads alike.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
@@ -114,7 +114,8 @@ proptest! {
         prop_assert!(read == want, "{read:?}\n{want:?}");
     }
 
-    /// What the other crate writes, we read part by part; each cut of it is refused unless whole packets are left.
+    /// What the other crate writes, we read part by part; each cut of it is refused unless whole
+    /// packets are left.
     #[test]
     fn we_read_what_they_write(
         sends in any::<bool>(),
@@ -171,8 +172,8 @@ proptest! {
         }
     }
 
-    /// Bytes at random, also behind a good report, never make the reader panic, and both crates agree on what is
-    /// a well-formed chain of sender and receiver reports.
+    /// Bytes at random, also behind a good report, never make the reader panic, and both crates
+    /// agree on what is a well-formed chain of sender and receiver reports.
     #[test]
     fn random_bytes_are_harmless(
         mut bytes in vec(any::<u8>(), 0..100),

@@ -1,5 +1,5 @@
-//! Our RTP bytes against those of an independent implementation, the crate `rtp`: what one writes the other reads
-//! alike.
+//! Our RTP bytes against those of an independent implementation, the crate `rtp`: what one writes
+//! the other reads alike.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
@@ -13,8 +13,11 @@ fn headers() -> impl Strategy<Value = Header> {
         .prop_map(|(marker, pt, seq, ts, ssrc)| Header { marker, pt, seq, ts, ssrc })
 }
 
+/// Identifier and data of an extension's element (RFC 8285).
+type Element = (u8, Vec<u8>);
+
 /// Extensions as the other crate can write them: one of RFC 3550, or elements of RFC 8285.
-fn extensions() -> impl Strategy<Value = Option<(u16, Vec<(u8, Vec<u8>)>)>> {
+fn extensions() -> impl Strategy<Value = Option<(u16, Vec<Element>)>> {
     let plain = (any::<u16>(), 0..8_usize).prop_filter_map("RFC 8285", |(profile, words)| {
         let data = (0..words * 4).map(|n| n as u8).collect();
         (profile != 0xbede && profile != 0x1000).then_some((profile, vec![(0, data)]))
@@ -31,7 +34,8 @@ fn extensions() -> impl Strategy<Value = Option<(u16, Vec<(u8, Vec<u8>)>)>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// What our writer writes, the other crate reads, field by field; and what it would write is the same bytes.
+    /// What our writer writes, the other crate reads, field by field; and what it would write is
+    /// the same bytes.
     #[test]
     fn they_read_what_we_write(
         header in headers(),
@@ -52,8 +56,8 @@ proptest! {
         prop_assert_eq!(&theirs.marshal().unwrap()[..], &bytes[..]);
     }
 
-    /// What the other crate writes, with sources, extensions and padding, we read part by part; and every cut of it
-    /// is refused, or falls into the payload.
+    /// What the other crate writes, with sources, extensions and padding, we read part by part; and
+    /// every cut of it is refused, or falls into the payload.
     #[test]
     fn we_read_what_they_write(
         header in headers(),
@@ -77,7 +81,10 @@ proptest! {
                 extension_profile: profile,
                 extensions: elements
                     .iter()
-                    .map(|(id, data)| rtp::header::Extension { id: *id, payload: data.clone().into() })
+                    .map(|(id, data)| {
+ let payload = data.clone().into();
+ rtp::header::Extension { id: *id, payload }
+ })
                     .collect(),
                 extensions_padding: 0,
             },
@@ -121,7 +128,7 @@ proptest! {
 }
 
 /// The words that follow the extension's header, as RFC 3550 5.3.1 and RFC 8285 4 draw them.
-fn extension_bytes(profile: u16, elements: &[(u8, Vec<u8>)]) -> Vec<u8> {
+fn extension_bytes(profile: u16, elements: &[Element]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (id, data) in elements {
         match profile {

@@ -1,5 +1,5 @@
-//! The receiver and the reorder window over networks that lose, double and delay, against a twin that remembers
-//! everything and computes each figure anew from the words of RFC 3550.
+//! The receiver and the reorder window over networks that lose, double and delay, against a twin
+//! that remembers everything and computes each figure anew from the words of RFC 3550.
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
@@ -115,8 +115,8 @@ impl Twin {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Every verdict, place, gap, count, report and jitter equals the twin's, wherever the stream starts within the
-    /// range of its counters, for delays up to 60 packets.
+    /// Every verdict, place, gap, count, report and jitter equals the twin's, wherever the stream
+    /// starts within the range of its counters, for delays up to 60 packets.
     #[test]
     fn receiver_equals_its_twin(
         fates in fates(1200),
@@ -162,8 +162,8 @@ proptest! {
         }
     }
 
-    /// Behind the window frames come in order, whole and once; no frame waits longer than the wait, none is dropped
-    /// that was not overtaken by a wait or a full window; counts add up.
+    /// Behind the window frames come in order, whole and once; no frame waits longer than the wait,
+    /// none is dropped that was not overtaken by a wait or a full window; counts add up.
     #[test]
     fn reorder_keeps_its_word(fates in fates(70), window in 1..8_usize) {
         let wait = Duration::from_millis(PTIME_MS);
@@ -228,7 +228,8 @@ proptest! {
         let mut order: Vec<(u64, u64)> = delays
             .iter()
             .enumerate()
-            // The first is in time, so that the window starts with it; others are at most one ptime late.
+            // The first is in time, so that the window starts with it; others are at most one ptime
+            // late.
             .map(|(n, delay)| (n as u64 * 20_000 + if n == 0 { 0 } else { delay / 2 }, n as u64))
             .collect();
         order.sort_unstable();
@@ -243,14 +244,15 @@ proptest! {
         prop_assert_eq!(out, (0..delays.len() as u64).collect::<Vec<_>>());
     }
 
-    /// Packets of any source, number and time, at any pace: nothing panics, media time never runs back, what comes out
-    /// of the window is in order.
+    /// Packets of any source, number and time, at any pace: nothing panics, media time never runs
+    /// back, what comes out of the window is in order.
     #[test]
     fn anything_goes(data in prop::collection::vec(any::<u8>(), 0..2000)) {
         media::fuzz::rtp(&data);
     }
 
-    /// The same with packets that look like a stream, so that restarts, jumps and changes of source occur.
+    /// The same with packets that look like a stream, so that restarts, jumps and changes of source
+    /// occur.
     #[test]
     fn nearly_anything_goes(
         packets in prop::collection::vec(

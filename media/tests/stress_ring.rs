@@ -39,8 +39,8 @@ fn drain(consumer: &mut Consumer, mut last: Option<u64>) -> Option<u64> {
     last
 }
 
-/// Two threads, a ring far too small for their pace: order holds, no frame is torn, and every frame is consumed,
-/// skipped, cleared or refused, by the counts of both sides.
+/// Two threads, a ring far too small for their pace: order holds, no frame is torn, and every frame
+/// is consumed, skipped, cleared or refused, by the counts of both sides.
 #[test]
 fn every_frame_is_whole_and_accounted_for() {
     for (depth, clear_every) in [(2, u64::MAX), (3, 17), (10, u64::MAX), (10, 1000)] {

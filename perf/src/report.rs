@@ -92,6 +92,8 @@ pub(crate) struct LoadReport {
     pub(crate) content: Tally,
     /// Faults of the RTP headers that came back.
     pub(crate) headers: Faults,
+    /// RTCP packets that came.
+    pub(crate) rtcp: u64,
     /// Calls of which nothing came back.
     pub(crate) starved: usize,
     /// Send to return.
@@ -129,6 +131,7 @@ impl LoadReport {
             generator_late_us: Quantiles::of(&heard.generator_late),
             content: heard.tally,
             headers: heard.faults,
+            rtcp: heard.rtcp,
             starved: heard.starved,
             cost,
             setup: None,
@@ -170,13 +173,14 @@ impl LoadReport {
             "RTP headers",
             &format!(
                 "gaps {}, out of order {}, bad timestamp {}, SSRC changes {}, bad type {}, \
-                 no RTP {}; starved calls {}",
+                 no RTP {}; RTCP {}; starved calls {}",
                 headers.gaps,
                 headers.out_of_order,
                 headers.bad_timestamp,
                 headers.ssrc_changes,
                 headers.bad_payload_type,
                 headers.not_rtp,
+                self.rtcp,
                 self.starved
             ),
         );

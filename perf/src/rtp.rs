@@ -71,6 +71,14 @@ pub(crate) fn parse(bytes: &[u8]) -> Option<Packet<'_>> {
     })
 }
 
+/// True for RTCP (RFC 3550 6), also on the port of RTP: its packet types lie where a payload type
+/// with marker bit is never used (RFC 5761 4).
+pub(crate) fn is_rtcp(bytes: &[u8]) -> bool {
+    bytes.len() >= 8
+        && bytes.first().is_some_and(|first| first >> 6 == 2)
+        && bytes.get(1).is_some_and(|second| (200..=207).contains(second))
+}
+
 /// What was wrong with a stream's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Faults {

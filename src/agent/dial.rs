@@ -157,7 +157,8 @@ where
         hyper::client::conn::http1::handshake::<_, Empty<&'static [u8]>>(TokioIo::new(io)).await?;
     let driver = tokio::spawn(connection.with_upgrades());
     let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| DialError::Connect(std::io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut nonce)
+        .map_err(|error| DialError::Connect(std::io::Error::other(error.to_string())))?;
     let key = ClientKey::new(nonce);
     let offered: Vec<&str> = target.subprotocol.into_iter().collect();
     let response = sender.send_request(request(target, &key, &offered)?).await?;

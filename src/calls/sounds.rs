@@ -32,7 +32,11 @@ impl Sounds {
     /// # Errors
     ///
     /// As [`audio::load`].
-    pub(super) fn file(&mut self, path: &Path, format: AudioFormat) -> Result<Arc<[u8]>, AudioError> {
+    pub(super) fn file(
+        &mut self,
+        path: &Path,
+        format: AudioFormat,
+    ) -> Result<Arc<[u8]>, AudioError> {
         let key = (Key::File(path.to_owned()), format);
         if let Some(sound) = self.0.get(&key) {
             return Ok(Arc::clone(sound));
@@ -52,17 +56,15 @@ impl Sounds {
         self.made((Key::Noise, format), || {
             let mut rng = fastrand::Rng::with_seed(u64::from(format.rate_hz));
             let samples: Vec<i16> = (0..format.rate_hz * NOISE_S)
-                .map(|_| (rng.i32(-NOISE_PEAK..=NOISE_PEAK) + rng.i32(-NOISE_PEAK..=NOISE_PEAK)) as i16)
+                .map(|_| {
+                    (rng.i32(-NOISE_PEAK..=NOISE_PEAK) + rng.i32(-NOISE_PEAK..=NOISE_PEAK)) as i16
+                })
                 .collect();
             audio::encode(&samples, format.rate_hz, format).into()
         })
     }
 
-    fn made(
-        &mut self,
-        key: (Key, AudioFormat),
-        make: impl FnOnce() -> Arc<[u8]>,
-    ) -> Arc<[u8]> {
+    fn made(&mut self, key: (Key, AudioFormat), make: impl FnOnce() -> Arc<[u8]>) -> Arc<[u8]> {
         if let Some(sound) = self.0.get(&key) {
             return Arc::clone(sound);
         }

@@ -1,5 +1,6 @@
 //! What the sub-commands do.
 
+mod call;
 mod provider;
 mod serve;
 
@@ -14,8 +15,8 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check(args),
         Command::Key(args) => key(args),
+        Command::Call(args) => call::run(args),
         Command::Provider(args) => provider(args),
-        Command::Call(_) => ExitCode::FAILURE,
     }
 }
 

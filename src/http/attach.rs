@@ -28,12 +28,8 @@ pub(super) async fn attach(
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let may = state.calls.ask(|reply| request::Request::MayAttach { call, reply }).await;
     let spoken: Vec<&'static str> = may.ok_or_else(gone)??.into_iter().collect();
-    let checked = handshake::check_request(
-        request.method(),
-        request.version(),
-        request.headers(),
-        &spoken,
-    );
+    let checked =
+        handshake::check_request(request.method(), request.version(), request.headers(), &spoken);
     let upgrade = match checked {
         Ok(upgrade) => upgrade,
         Err(error) => {

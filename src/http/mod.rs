@@ -41,10 +41,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls/{id}/hangup", post(api::hang_up))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));
     for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
-        router = router.route(
-            rest.path,
-            post(move |state, request| api::agent_rest(index, state, request)),
-        );
+        router = router
+            .route(rest.path, post(move |state, request| api::agent_rest(index, state, request)));
     }
     router.fallback(api::nothing).with_state(state)
 }

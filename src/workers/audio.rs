@@ -83,8 +83,7 @@ pub fn tone(frequency_hz: u32, format: AudioFormat) -> Arc<[u8]> {
 
 /// Codes linear samples as `format`.
 pub fn encode(samples: &[i16], rate_hz: u32, format: AudioFormat) -> Vec<u8> {
-    let mut converter =
-        Converter::new(AudioFormat { codec: Codec::L16Le, rate_hz }, format);
+    let mut converter = Converter::new(AudioFormat { codec: Codec::L16Le, rate_hz }, format);
     let mut coded = Vec::new();
     let mut out = vec![0; converter.max_output(CHUNK_SAMPLES * 2)];
     for chunk in samples.chunks(CHUNK_SAMPLES) {

@@ -40,9 +40,10 @@ impl Lingering {
 
     /// Reads and forgets what a lingering socket has; closes it at its end.
     pub(super) fn on_ready(&mut self, poller: &Poller, token: u64, scratch: &mut [u8]) {
-        let found = self.sockets.iter().position(|(number, ..)| {
-            Token::part(Token::call(0, *number), Part::Linger) == token
-        });
+        let found = self
+            .sockets
+            .iter()
+            .position(|(number, ..)| Token::part(Token::call(0, *number), Part::Linger) == token);
         let Some(index) = found else { return };
         let Some((_, stream, _)) = self.sockets.get_mut(index) else { return };
         let ended = match stream.read(scratch) {

@@ -59,11 +59,12 @@ impl WorkerHandle {
         let ctx = Context::new(metrics, events)?;
         let waker = ctx.poller.waker();
         let worker = Worker::new(ctx, receiver, Arc::clone(&load));
-        let thread = std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
-            if let Err(error) = worker.run() {
-                tracing::error!(%error, "a media worker ended");
-            }
-        })?;
+        let thread =
+            std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
+                if let Err(error) = worker.run() {
+                    tracing::error!(%error, "a media worker ended");
+                }
+            })?;
         Ok(Self { commands, waker, load, thread: Some(thread) })
     }
 

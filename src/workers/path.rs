@@ -55,6 +55,8 @@ pub(super) struct MediaPath {
     pub(super) playout: Playout,
     pub(super) state: CallState,
     pub(super) muted: bool,
+    /// When the call was answered.
+    answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
     noise: Option<Builtin>,
     /// When the next packet to the peer is due.
@@ -87,6 +89,7 @@ impl MediaPath {
             playout: Playout::new(playout),
             state: CallState::Ringing,
             muted: false,
+            answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
             care_at: now + CARE_EVERY,
@@ -141,7 +144,6 @@ impl MediaPath {
             (old.media.audio, old.media.ptime_ms) != (format.media.audio, format.media.ptime_ms)
         });
         if changed {
-            self.playout.release(&mut ctx.blocks);
             self.follow_peer();
             self.reformat(ctx);
         }
@@ -175,7 +177,7 @@ impl MediaPath {
                 ctx.tell(self.key, EventKind::AgentLost(crate::agent::session::Loss::Closed(None)));
             }
         }
-        self.reformat(ctx);
+        self.restart_playout(ctx);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(self.state);
@@ -193,6 +195,9 @@ impl MediaPath {
     /// The call's state changed.
     pub(super) fn state(&mut self, ctx: &mut Context, state: CallState) {
         self.state = state;
+        if state == CallState::Answered {
+            self.answered_at.get_or_insert(ctx.now);
+        }
         self.peer_heard_of(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -215,8 +220,12 @@ impl MediaPath {
 
     /// Ends the media; what is left is the report.
     pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
+        if !self.playout.drained() {
+            self.clear(ctx);
+        }
+        let answered = self.answered_at.map(|at| ctx.now.since(at)).unwrap_or_default();
         if let Agent::Socket(socket) = &mut self.agent {
-            socket.stop(cause, by, ctx.now);
+            socket.stop(cause, by, answered);
         }
         self.actions(ctx);
         self.detach(ctx);

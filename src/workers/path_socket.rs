@@ -12,8 +12,8 @@ use super::poller::Ready;
 use super::rtp_agent;
 use crate::agent::session::{Action, Control};
 use crate::agent::wire;
-use crate::telemetry::{DropReason, Kind};
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
+use crate::telemetry::{DropReason, Kind};
 
 impl MediaPath {
     /// The agent's socket has something to do.
@@ -91,12 +91,8 @@ impl MediaPath {
                     } else {
                         let read = socket.dialect.read(kind, message);
                         if let Some(audio) = socket.session.receive(ctx.now, read) {
-                            let refused = queue(
-                                ctx,
-                                &mut self.playout,
-                                &mut socket.from_agent,
-                                audio,
-                            );
+                            let refused =
+                                queue(ctx, &mut self.playout, &mut socket.from_agent, audio);
                             if refused > 0 {
                                 ctx.metrics.dropped(DropReason::QueueFull);
                                 socket.session.refused(ctx.now, refused);
@@ -243,15 +239,7 @@ impl MediaPath {
                 }
                 return self.reformat(ctx);
             }
-            Control::Clear => {
-                let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
-                socket.from_agent.reset();
-                self.report_marks();
-                if let Agent::Socket(socket) = &mut self.agent {
-                    socket.session.cleared(cleared, Basis::Wire);
-                }
-                return;
-            }
+            Control::Clear => return self.clear(ctx),
             Control::Utterance { id } => {
                 if let Err(error) = self.playout.utterance(id) {
                     socket.session.playout_error(ctx.now, error);
@@ -315,19 +303,41 @@ impl MediaPath {
         }
     }
 
-    /// Lets the playout queue follow the formats of peer and agent.
-    pub(super) fn reformat(&mut self, ctx: &mut Context) {
-        let Some(peer) = self.peer_format() else { return };
-        let (rate_hz, max_queue_ms) = match &mut self.agent {
-            Agent::Socket(socket) => (socket.from_rate_hz(), socket.max_queue_ms),
-            Agent::Rtp(agent) => (agent.from_rate_hz(), rtp_agent::QUEUE_MS),
-            Agent::None | Agent::Builtin(_) => return,
+    /// The playout queue of a new stream: empty, its account at zero.
+    pub(super) fn restart_playout(&mut self, ctx: &mut Context) {
+        let config = self.playout_config().unwrap_or(*self.playout.config());
+        self.playout.restart(&mut ctx.blocks, config);
+    }
+
+    fn playout_config(&self) -> Option<PlayoutConfig> {
+        let peer = self.peer_format()?;
+        let (rate_hz, max_queue_ms) = match &self.agent {
+            Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
+            Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),
+            Agent::None | Agent::Builtin(_) => return None,
         };
         let mut config = PlayoutConfig::new(peer.audio, peer.ptime_ms, rate_hz);
         config.max_queue_ms = max_queue_ms;
+        Some(config)
+    }
+
+    /// Lets the playout queue follow the formats of peer and agent.
+    pub(super) fn reformat(&mut self, ctx: &mut Context) {
+        let Some(config) = self.playout_config() else { return };
         if self.playout.reconfigure(config).is_err() {
-            self.playout.release(&mut ctx.blocks);
-            self.playout = Playout::new(config);
+            // What is queued is in a format that nobody understands any more; the agent is told.
+            self.clear(ctx);
+            let _ = self.playout.reconfigure(config);
+        }
+    }
+
+    /// Drops what is queued and tells the agent what was heard and what was not.
+    pub(super) fn clear(&mut self, ctx: &mut Context) {
+        let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
+        self.report_marks();
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.from_agent.reset();
+            socket.session.cleared(cleared, Basis::Wire);
         }
     }
 

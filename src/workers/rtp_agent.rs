@@ -64,7 +64,7 @@ impl RtpAgent {
     }
 
     /// Samples a second of the agent's own audio.
-    pub(super) const fn from_rate_hz(&self) -> u32 {
+    pub(super) const fn agent_rate_hz(&self) -> u32 {
         self.from_rate_hz
     }
 

@@ -3,9 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use adapters::agent::{
-    AgentFrame, CallState, Dialect, EndedBy, MessageKind, Outbox, StreamFormat,
-};
+use adapters::agent::{AgentFrame, CallState, Dialect, EndedBy, MessageKind, Outbox, StreamFormat};
 use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
@@ -25,7 +23,7 @@ use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
 /// Audio that may wait for an agent's socket, in milliseconds; beyond it the oldest is skipped.
-pub const BACKLOG_MS: u64 = 200;
+const BACKLOG_MS: u64 = 200;
 /// Bytes that may wait for an agent's socket besides audio.
 const CONTROL_BACKLOG_BYTES: usize = 256 * 1024;
 /// What the kernel may hold of audio not yet sent, in bytes, so that old audio waits where it can
@@ -45,7 +43,6 @@ pub(super) struct SocketAgent {
     to_rate_hz: u64,
     from_rate_hz: u32,
     pub(super) max_queue_ms: u32,
-    started: MonoTime,
 }
 
 /// The connection beneath.
@@ -110,7 +107,6 @@ impl SocketAgent {
             to_rate_hz: u64::from(to.clock_hz()),
             from_rate_hz: from.rate_hz,
             max_queue_ms,
-            started: ctx.now,
         })
     }
 
@@ -120,7 +116,7 @@ impl SocketAgent {
     }
 
     /// Samples a second of the agent's own audio.
-    pub(super) const fn from_rate_hz(&self) -> u32 {
+    pub(super) const fn agent_rate_hz(&self) -> u32 {
         self.from_rate_hz
     }
 
@@ -130,8 +126,8 @@ impl SocketAgent {
     }
 
     /// The call is over.
-    pub(super) fn stop(&mut self, cause: Cause, by: EndedBy, now: MonoTime) {
-        let duration = u64::try_from(now.since(self.started).as_millis()).unwrap_or(u64::MAX);
+    pub(super) fn stop(&mut self, cause: Cause, by: EndedBy, answered: Duration) {
+        let duration = u64::try_from(answered.as_millis()).unwrap_or(u64::MAX);
         let code =
             if cause == Cause::Draining { CloseCode::Draining } else { CloseCode::CallEnded };
         self.session.stop(cause.as_str().to_owned(), by, duration, code);

@@ -7,10 +7,11 @@ use arrayvec::ArrayVec;
 use super::{Digit, DtmfError, Event};
 use crate::time::MonoTime;
 
-/// Milliseconds without an update after which an event counts as ended. Senders update every 20 to 50 ms,
-/// and three updates may be lost (RFC 4733 2.5.2.2).
+/// Milliseconds without an update after which an event counts as ended. Senders update every 20 to
+/// 50 ms, and three updates may be lost (RFC 4733 2.5.2.2).
 const LOST_END_MS: u64 = 200;
-/// Milliseconds between what one packet covers and the timestamp of the next that still are one event.
+/// Milliseconds between what one packet covers and the timestamp of the next that still are one
+/// event.
 const CONTIGUOUS_MS: u32 = 20;
 /// Seconds of media time during which packets of an ended event may straggle.
 const STRAGGLE_S: u32 = 10;
@@ -172,8 +173,9 @@ impl Receiver {
         self.active = Some(Active { digit, ts, duration, before, heard: now });
     }
 
-    /// True if an event at `ts` goes on where `duration` from `start` ends: the next segment of a long one
-    /// (RFC 4733 2.5.1.3), whose predecessor lasted 0xFFFF even if its last updates were lost.
+    /// True if an event at `ts` goes on where `duration` from `start` ends: the next segment of a
+    /// long one (RFC 4733 2.5.1.3), whose predecessor lasted 0xFFFF even if its last updates were
+    /// lost.
     fn is_contiguous(&self, start: u32, duration: u16, ts: u32) -> bool {
         let step = ts.wrapping_sub(start);
         let slack = self.clock_hz / 1000 * CONTIGUOUS_MS;

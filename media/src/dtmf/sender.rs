@@ -104,7 +104,8 @@ impl Sender {
         Self { clock_hz, ptime_units, waiting: ArrayVec::new_const(), state: State::Idle }
     }
 
-    /// Adds digits behind those that wait; all of them or none. `None` takes the default length or gap.
+    /// Adds digits behind those that wait; all of them or none. `None` takes the default length or
+    /// gap.
     ///
     /// # Errors
     ///
@@ -150,8 +151,8 @@ impl Sender {
         !matches!(self.state, State::Idle) || !self.waiting.is_empty()
     }
 
-    /// What to send on this tick. `ts` is the stream's media time at its start; the caller moves media time by
-    /// a ptime each tick, whatever is sent ([`crate::rtp::Sender::hold`]).
+    /// What to send on this tick. `ts` is the stream's media time at its start; the caller moves
+    /// media time by a ptime each tick, whatever is sent ([`crate::rtp::Sender::hold`]).
     #[inline]
     pub fn tick(&mut self, ts: u32) -> Tick {
         if matches!(self.state, State::Idle) && self.waiting.is_empty() {

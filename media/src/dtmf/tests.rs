@@ -53,11 +53,11 @@ fn knows_the_keys() {
         assert_eq!(Digit::from_char(key.to_ascii_lowercase()), Some(digit));
     }
     assert!((16..=255).all(|event| Digit::from_event(event).is_none()));
-    assert!(['E', 'e', ' ', ',', 'w', '+', '٣'].iter().all(|&key| Digit::from_char(key).is_none()));
+    assert!("Ee ,w+٣".chars().all(|key| Digit::from_char(key).is_none()));
 }
 
-/// The example of RFC 4733 section 5: "911" dialled at 0, 880 and 1400 ms, updates every 50 ms, the first two
-/// digits 200 and 250 ms long; of the third only the first update is shown.
+/// The example of RFC 4733 section 5: "911" dialled at 0, 880 and 1400 ms, updates every 50 ms, the
+/// first two digits 200 and 250 ms long; of the third only the first update is shown.
 #[test]
 fn reads_the_example_of_the_rfc() {
     let mut receiver = Receiver::new(8000);
@@ -113,7 +113,8 @@ fn ends_without_its_end() {
     assert_eq!((pressed(&mut receiver, 230), receiver.deadline()), (vec![], None));
 }
 
-/// The next digit ends the one before it, even if every packet between was lost; an end packet alone is a digit.
+/// The next digit ends the one before it, even if every packet between was lost; an end packet
+/// alone is a digit.
 #[test]
 fn the_next_digit_ends_the_last() {
     let mut receiver = Receiver::new(8000);
@@ -125,8 +126,8 @@ fn the_next_digit_ends_the_last() {
     assert_eq!(pressed(&mut receiver, 170), []);
 }
 
-/// An event longer than 0xFFFF units comes in segments (RFC 4733 2.5.1.3) and is one digit of the whole length, even
-/// if the last updates of a segment are lost.
+/// An event longer than 0xFFFF units comes in segments (RFC 4733 2.5.1.3) and is one digit of the
+/// whole length, even if the last updates of a segment are lost.
 #[test]
 fn long_digits_are_one() {
     for last_of_segment in [0xffff_u16, 0xff00, 0x8000] {
@@ -140,8 +141,8 @@ fn long_digits_are_one() {
     }
 }
 
-/// Some senders move the timestamp with each packet of an event, ends included: still one digit. A press right
-/// after it, with its marker, is another one.
+/// Some senders move the timestamp with each packet of an event, ends included: still one digit. A
+/// press right after it, with its marker, is another one.
 #[test]
 fn forgives_moving_timestamps() {
     let mut receiver = Receiver::new(8000);
@@ -154,7 +155,8 @@ fn forgives_moving_timestamps() {
     assert_eq!(pressed(&mut receiver, 1000), [('3', 20)]);
 }
 
-/// Events that are no keys are left out and counted; a new source begins anew; short payloads are refused.
+/// Events that are no keys are left out and counted; a new source begins anew; short payloads are
+/// refused.
 #[test]
 fn takes_keys_only() {
     let mut receiver = Receiver::new(8000);
@@ -178,7 +180,8 @@ fn bounds_what_waits() {
     assert_eq!((pressed(&mut receiver, 4000).len(), receiver.ignored()), (8, 12));
 }
 
-/// Durations grow by a ptime, the last one is exact, three ends go out, and the gap is kept before the next digit.
+/// Durations grow by a ptime, the last one is exact, three ends go out, and the gap is kept before
+/// the next digit.
 #[test]
 fn sends_by_the_book() {
     let mut sender = Sender::new(8000, 20);
@@ -204,8 +207,8 @@ fn sends_by_the_book() {
     assert!(!sender.is_busy());
 }
 
-/// Digits of every allowed length, gap, clock and ptime arrive as they were sent: which, how long, in order;
-/// and no gap is shorter than asked.
+/// Digits of every allowed length, gap, clock and ptime arrive as they were sent: which, how long,
+/// in order; and no gap is shorter than asked.
 #[test]
 fn sender_and_receiver_agree() {
     for (clock_hz, ptime_ms) in [(8000, 10), (8000, 20), (8000, 30), (16_000, 20), (48_000, 20)] {

@@ -278,6 +278,13 @@ impl Playout {
         Ok(())
     }
 
+    /// Begins anew for another `start` to an agent: nothing is queued, the account is zero, and what
+    /// was not yet told never will be.
+    pub fn restart(&mut self, pool: &mut BlockPool, config: PlayoutConfig) {
+        self.queue.clear(pool);
+        *self = Self::new(config);
+    }
+
     /// Gives all blocks back to the pool at the end of the call, without a report.
     pub fn release(&mut self, pool: &mut BlockPool) {
         self.queue.clear(pool);

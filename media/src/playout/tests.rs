@@ -297,6 +297,21 @@ fn the_account_survives_a_change_of_format() {
     assert_eq!((cleared.utterances[0].samples, cleared.utterances[0].complete), (1440, false));
 }
 
+/// Another stream of the same call counts from zero and hears nothing of the one before.
+#[test]
+fn a_restart_leaves_nothing_behind() {
+    let mut rig = Rig::new(8000);
+    rig.playout.utterance("u".to_owned()).unwrap();
+    rig.push(320);
+    rig.playout.mark("m".to_owned()).unwrap();
+    rig.tick();
+    let config = *rig.playout.config();
+    rig.playout.restart(&mut rig.pool, config);
+    assert_eq!(rig.pool.used_blocks(), 0);
+    assert_eq!((rig.tick(), rig.marks().len()), (None, 0));
+    assert_eq!(rig.clear(), Cleared::default());
+}
+
 /// A new ptime does not disturb what is queued, and what has become less than a frame by it is
 /// played in the end.
 #[test]

@@ -10,15 +10,17 @@ use std::f64::consts::TAU;
 /// factor, which has more images to add up.
 fn stop_weight(factor: usize) -> f64 {
     match factor {
-        2 => 5.0,
-        3 => 6.0,
-        _ => 12.0,
+        2 => 6.0,
+        3 => 8.0,
+        _ => 14.0,
     }
 }
 
 /// Grid points for each coefficient.
 const DENSITY: usize = 12;
 const ITERATIONS: usize = 60;
+/// Weight of the nulls, against about one for other points.
+const NULL_WEIGHT: f64 = 1e6;
 
 /// The right half of a symmetric filter of even length: its response at `f` (in cycles a sample) is
 /// `Σ half[k] · 2 cos(2π f (k + ½))`.
@@ -26,30 +28,32 @@ fn response(half: &[f64], f: f64) -> f64 {
     half.iter().enumerate().map(|(k, h)| 2.0 * h * (TAU * f * (k as f64 + 0.5)).cos()).sum()
 }
 
-/// The half of a low-pass of `2 * half` taps that passes up to `pass` and stops from `stop`.
-fn design(half: usize, pass: f64, stop: f64, stop_weight: f64) -> Vec<f64> {
+/// What each tap of a half contributes to the response at `f`.
+fn basis(half: usize, f: f64) -> Vec<f64> {
+    (0..half).map(|k| 2.0 * (TAU * f * (k as f64 + 0.5)).cos()).collect()
+}
+
+/// The half of a low-pass of `2 * half` taps that passes up to `pass` and stops from `stop`, with
+/// zeros at `nulls`.
+fn design(half: usize, pass: f64, stop: f64, stop_weight: f64, nulls: &[f64]) -> Vec<f64> {
     let points = DENSITY * half;
     let passing = (points as f64 * pass / (pass + 0.5 - stop)).round() as usize;
     let stopping = points - passing;
-    let grid: Vec<f64> = (0..passing)
+    let basis_at: Vec<Vec<f64>> = (0..passing)
         .map(|i| pass * i as f64 / (passing - 1) as f64)
         .chain((0..stopping).map(|i| stop + (0.5 - stop) * i as f64 / (stopping - 1) as f64))
-        .collect();
-    let basis: Vec<Vec<f64>> = grid
-        .iter()
-        .map(|f| (0..half).map(|k| 2.0 * (TAU * f * (k as f64 + 0.5)).cos()).collect())
+        .chain(nulls.iter().copied())
+        .map(|f| basis(half, f))
         .collect();
     let mut weights = vec![1.0; points];
+    weights.resize(basis_at.len(), NULL_WEIGHT);
     let mut taps = vec![];
     for _ in 0..ITERATIONS {
         let mut matrix = vec![vec![0.0; half]; half];
         let mut right = vec![0.0; half];
-        for (i, basis) in basis.iter().enumerate() {
-            let (wanted, weight) = if i < passing {
-                (1.0, weights[i])
-            } else {
-                (0.0, weights[i] * stop_weight.powi(2))
-            };
+        for (i, (basis, weight)) in basis_at.iter().zip(&weights).enumerate() {
+            let (wanted, weight) =
+                if i < passing { (1.0, *weight) } else { (0.0, weight * stop_weight.powi(2)) };
             for (row, b) in basis.iter().enumerate() {
                 right[row] += weight * b * wanted;
                 for (cell, c) in matrix[row].iter_mut().zip(basis) {
@@ -59,7 +63,7 @@ fn design(half: usize, pass: f64, stop: f64, stop_weight: f64) -> Vec<f64> {
         }
         taps = solve(matrix, right);
         let error = |i: usize| {
-            let is: f64 = basis[i].iter().zip(&taps).map(|(b, t)| b * t).sum();
+            let is: f64 = basis_at[i].iter().zip(&taps).map(|(b, t)| b * t).sum();
             if i < passing { (is - 1.0).abs() } else { stop_weight * is.abs() }
         };
         let errors: Vec<f64> = (0..points).map(error).collect();
@@ -73,6 +77,7 @@ fn design(half: usize, pass: f64, stop: f64, stop_weight: f64) -> Vec<f64> {
         };
         let envelopes: Vec<f64> = (0..points).map(envelope).collect();
         let mean = envelopes.iter().sum::<f64>() / points as f64;
+        // The nulls keep their weight.
         for (weight, envelope) in weights.iter_mut().zip(envelopes) {
             *weight *= (envelope / mean).powf(0.8);
         }
@@ -110,12 +115,11 @@ fn edges(prototype: &Prototype) -> (f64, f64) {
 fn tables_are_designed() {
     for prototype in PROTOTYPES {
         let (pass, stop) = edges(prototype);
-        let half = design(
-            prototype.factor * TAPS_PER_PHASE / 2,
-            pass,
-            stop,
-            stop_weight(prototype.factor),
-        );
+        // Where the images of a constant are: every phase then has the same gain for it.
+        let nulls: Vec<f64> =
+            (1..=prototype.factor / 2).map(|m| m as f64 / prototype.factor as f64).collect();
+        let half = prototype.factor * TAPS_PER_PHASE / 2;
+        let half = design(half, pass, stop, stop_weight(prototype.factor), &nulls);
         let scale = f64::from(1 << FRACTION_BITS) * prototype.factor as f64;
         let wanted: Vec<i32> = half.iter().map(|h| (h * scale).round() as i32).collect();
         let near = wanted.iter().zip(prototype.half).all(|(a, b)| (a - b).abs() <= 4);

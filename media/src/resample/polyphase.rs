@@ -6,15 +6,12 @@
 //! along the frames; then the L groups of output are woven together. Interpolation (M = 1),
 //! decimation (L = 1) and 3:2 are the same code.
 
-use super::prototype::{Prototype, TAPS_PER_PHASE};
-use crate::codec::simd::{Bank, Kernels, LINE_SAMPLES, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
+use super::prototype::Prototype;
+use crate::codec::simd::{Bank, Kernels, Line, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
 use std::time::Duration;
 
 /// The largest shift that a bank may need.
 const MAX_PRE_SHIFT: u32 = 3;
-
-/// The longest past that a line keeps: all taps of a line but one, rounded up.
-const MAX_HISTORY: usize = TAPS_PER_PHASE;
 
 #[derive(Debug)]
 pub(super) struct Polyphase {
@@ -24,10 +21,8 @@ pub(super) struct Polyphase {
     groups: usize,
     /// M: input samples a frame.
     count: usize,
-    /// Samples of the past at the beginning of each line.
-    history: usize,
-    /// The input by lines: the past, then the frames of this pass, then room for wide loads.
-    lines: Box<[i16]>,
+    /// The input, past and present.
+    lines: Box<[Line]>,
     /// The output by groups, before it is woven together. Unused with one group.
     outputs: Box<[i16]>,
     /// The beginning of a frame whose end has not come yet.
@@ -47,7 +42,7 @@ impl Polyphase {
             return None;
         }
         let prototype = Prototype::of(factor)?;
-        let (taps, bank) = bank(prototype, groups, count)?;
+        let bank = bank(prototype, groups, count)?;
         // The newest sample of a frame stands `count - 1` input samples after its first one, which
         // is where the frame's output begins.
         let halves = (prototype.taps() - 1 - 2 * (count - 1)) as u64;
@@ -58,8 +53,7 @@ impl Polyphase {
             bank,
             groups,
             count,
-            history: taps - 1,
-            lines: vec![0; count * LINE_SAMPLES].into(),
+            lines: vec![Line::SILENT; count].into(),
             outputs: vec![0; groups * MAX_FRAMES].into(),
             pending: [0; MAX_GROUPS],
             pending_len: 0,
@@ -72,9 +66,8 @@ impl Polyphase {
         while self.pending_len + input.len() >= self.count {
             let frames = self.load(&mut input);
             written += self.filter(frames, &mut out[written..]);
-            for line in self.lines.chunks_exact_mut(LINE_SAMPLES) {
-                // More than `history` is harmless, and a constant length needs no call.
-                line.copy_within(frames..frames + MAX_HISTORY, 0);
+            for line in &mut self.lines {
+                line.pass(frames);
             }
         }
         self.pending[self.pending_len..][..input.len()].copy_from_slice(input);
@@ -88,15 +81,14 @@ impl Polyphase {
         if self.pending_len > 0 {
             let (head, rest) = input.split_at(self.count - self.pending_len);
             self.pending[self.pending_len..self.count].copy_from_slice(head);
-            let at = self.history;
-            (self.path.split)(&self.pending[..self.count], self.count, &mut self.lines, at);
+            self.path.split(&self.pending[..self.count], &mut self.lines, 0);
             *input = rest;
             self.pending_len = 0;
             frames = 1;
         }
         let more = (input.len() / self.count).min(MAX_FRAMES - frames);
         let (now, rest) = input.split_at(more * self.count);
-        (self.path.split)(now, self.count, &mut self.lines, self.history + frames);
+        self.path.split(now, &mut self.lines, frames);
         *input = rest;
         frames + more
     }
@@ -106,12 +98,12 @@ impl Polyphase {
         let frames = frames.min(out.len() / self.groups);
         let out = &mut out[..frames * self.groups];
         if self.groups == 1 {
-            (self.path.fir)(&self.bank, 0, &self.lines, out);
+            self.path.fir(&self.bank, 0, &self.lines, out);
         } else {
             for (group, output) in self.outputs.chunks_exact_mut(MAX_FRAMES).enumerate() {
-                (self.path.fir)(&self.bank, group, &self.lines, &mut output[..frames]);
+                self.path.fir(&self.bank, group, &self.lines, &mut output[..frames]);
             }
-            (self.path.join)(&self.outputs, self.groups, out);
+            self.path.join(&self.outputs, self.groups, out);
         }
         out.len()
     }
@@ -121,7 +113,7 @@ impl Polyphase {
     }
 
     pub(super) fn reset(&mut self) {
-        self.lines.fill(0);
+        self.lines.fill(Line::SILENT);
         self.pending_len = 0;
     }
 
@@ -130,18 +122,15 @@ impl Polyphase {
     }
 }
 
-/// Cuts a prototype into the taps of each group on each line. Returns the taps of one line too.
+/// Cuts a prototype into the taps of each group on each line.
 ///
 /// At the common higher rate, input sample `i` stands at `i · L` and output `n` at `n · M`; output
 /// `n` weighs input `i` by prototype tap `n·M + (M−1) − i·L`, so that the last input of a frame is
 /// the newest one that its outputs use.
-fn bank(prototype: &Prototype, groups: usize, count: usize) -> Option<(usize, Bank)> {
-    // 32 taps of the lower rate, and for 3:2 what the offsets of the outputs in a frame add.
+fn bank(prototype: &Prototype, groups: usize, count: usize) -> Option<Bank> {
+    // The prototype's share, and for 3:2 what the offsets of the outputs in a frame add.
     let taps = (prototype.taps() + (count - 1) * (groups - 1)).div_ceil(groups * count);
     let taps = taps.next_multiple_of(2);
-    if taps > MAX_HISTORY {
-        return None;
-    }
     let mut raw = vec![];
     for group in 0..groups {
         for line in 0..count {
@@ -156,7 +145,7 @@ fn bank(prototype: &Prototype, groups: usize, count: usize) -> Option<(usize, Ba
     (0..=MAX_PRE_SHIFT).rev().find_map(|pre_shift| {
         let rows = raw.chunks_exact(count * taps).map(|row| quantise(row, SCALE_BITS + pre_shift));
         let coefficients: Vec<i16> = rows.collect::<Option<Vec<_>>>()?.concat();
-        Some((taps, Bank::new(groups, count, pre_shift, coefficients.into())?))
+        Bank::new(groups, count, pre_shift, coefficients.into())
     })
 }
 

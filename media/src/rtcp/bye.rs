@@ -17,7 +17,8 @@ impl<'a> Bye<'a> {
     }
 }
 
-/// Writes a goodbye of `sources` to the start of `out`; returns its length. An empty reason is left out.
+/// Writes a goodbye of `sources` to the start of `out`; returns its length. An empty reason is left
+/// out.
 ///
 /// # Errors
 ///

@@ -1,7 +1,8 @@
-//! RTCP (RFC 3550 6): reports, descriptions and goodbyes, read in place and written to a caller's buffer.
+//! RTCP (RFC 3550 6): reports, descriptions and goodbyes, read in place and written to a caller's
+//! buffer.
 //!
-//! [`Compound`] reads a datagram, the `write` functions compose one, [`Session`] decides when to send
-//! what, and measures the round trip. Extended reports (RFC 3611) are passed over.
+//! [`Compound`] reads a datagram, the `write` functions compose one, [`Session`] decides when to
+//! send what, and measures the round trip. Extended reports (RFC 3611) are passed over.
 
 mod bye;
 mod rr;

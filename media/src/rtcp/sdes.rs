@@ -32,8 +32,8 @@ pub struct Item<'a> {
 }
 
 impl<'a> Sdes<'a> {
-    /// The chunks in order, up to the first that does not fit. Descriptions are decoration: what is wrong in
-    /// them does not spoil the report before them.
+    /// The chunks in order, up to the first that does not fit. Descriptions are decoration: what is
+    /// wrong in them does not spoil the report before them.
     pub fn chunks(&self) -> impl Iterator<Item = Chunk<'a>> + use<'a> {
         let mut rest = self.body;
         (0..self.count).map_while(move |_| {
@@ -65,7 +65,8 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// Writes a description of `ssrc` with its canonical name to the start of `out`; returns its length.
+/// Writes a description of `ssrc` with its canonical name to the start of `out`; returns its
+/// length.
 ///
 /// # Errors
 ///

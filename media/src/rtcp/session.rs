@@ -8,13 +8,16 @@ use super::{
 use crate::rtp::{Receiver, Sender};
 use crate::time::MonoTime;
 
-/// Largest compound a session writes: SR with a block, SDES with the longest name, BYE with the longest reason.
+/// Largest compound a session writes: SR with a block, SDES with the longest name, BYE with the
+/// longest reason.
 pub const COMPOUND_BYTES_MAX: usize = 52 + 268 + 264;
 
-/// Mean interval between reports (RFC 3550 6.2). Two parties with one telephone stream each stay far below
-/// five percent of the bandwidth at this pace, so the size of reports and the number of members do not enter.
+/// Mean interval between reports (RFC 3550 6.2). Two parties with one telephone stream each stay
+/// far below five percent of the bandwidth at this pace, so the size of reports and the number of
+/// members do not enter.
 const INTERVAL_MS: u64 = 5000;
-/// Mean delay of the first report. A unicast session may report at once; a second of audio makes it worth it.
+/// Mean delay of the first report. A unicast session may report at once; a second of audio makes it
+/// worth it.
 const FIRST_MS: u64 = 1000;
 /// Sender reports that are remembered to recognise the peer's answers.
 const REMEMBERED_SRS: usize = 4;
@@ -23,8 +26,8 @@ const DLSR_SLACK_MS: u64 = 5;
 
 /// One party of a two-party session: sends reports, reads the peer's.
 ///
-/// Reports count only if they come from the source that RTP comes from; before any RTP, from the first source
-/// that reports. The round trip counts only if the peer names a report that we sent.
+/// Reports count only if they come from the source that RTP comes from; before any RTP, from the
+/// first source that reports. The round trip counts only if the peer names a report that we sent.
 #[derive(Debug)]
 pub struct Session {
     ssrc: u32,
@@ -105,8 +108,9 @@ pub struct SessionCounters {
 }
 
 impl Session {
-    /// A session of the stream `ssrc` that starts `now`. `cname` is cut to [`CNAME_BYTES_MAX`] bytes; make it
-    /// random rather than telling (RFC 7022). `seed` spreads the reports of many sessions.
+    /// A session of the stream `ssrc` that starts `now`. `cname` is cut to [`CNAME_BYTES_MAX`]
+    /// bytes; make it random rather than telling (RFC 7022). `seed` spreads the reports of many
+    /// sessions.
     pub fn new(now: MonoTime, ssrc: u32, cname: &str, seed: u64) -> Self {
         let cname = &cname[..cname.floor_char_boundary(CNAME_BYTES_MAX)];
         let mut session = Self {
@@ -155,7 +159,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`RtcpError::NoRoom`] if `out` is too small, [`RtcpError::TooMany`] if the reason is longer than 255 bytes.
+    /// [`RtcpError::NoRoom`] if `out` is too small, [`RtcpError::TooMany`] if the reason is longer
+    /// than 255 bytes.
     pub fn close(
         &mut self,
         now: MonoTime,
@@ -311,8 +316,8 @@ impl Session {
         })
     }
 
-    /// A random interval around `mean_ms`: a half to one and a half of it, and shorter by the factor that
-    /// makes up for reconsideration (RFC 3550 6.3.1).
+    /// A random interval around `mean_ms`: a half to one and a half of it, and shorter by the
+    /// factor that makes up for reconsideration (RFC 3550 6.3.1).
     fn interval(&mut self, mean_ms: u64) -> Duration {
         // SplitMix64 (Steele, Lea, Flood 2014).
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);

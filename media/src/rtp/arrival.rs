@@ -20,8 +20,8 @@ pub enum Received {
 pub struct Arrival {
     /// Extended sequence number.
     pub ext_seq: u64,
-    /// Extended timestamp in clock units. Never smaller than that of an earlier [`Received::Accept`],
-    /// telephone events apart.
+    /// Extended timestamp in clock units. Never smaller than that of an earlier
+    /// [`Received::Accept`], telephone events apart.
     pub ext_ts: u64,
     /// Packets missing between this one and the newest before it; zero for late ones.
     pub gap: u32,

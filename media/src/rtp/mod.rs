@@ -1,9 +1,9 @@
 //! RTP (RFC 3550): packets in place, what arrives, what is sent.
 //!
 //! [`Packet`] is a view of received bytes. [`Receiver`] follows one remote source: it extends
-//! sequence numbers and timestamps to one timeline that never wraps or jumps, tells doubled and late
-//! packets from new ones, and keeps the statistics of RFC 3550. [`Reorder`] restores order within
-//! a few packets and at most one ptime. [`Sender`] numbers what leaves.
+//! sequence numbers and timestamps to one timeline that never wraps or jumps, tells doubled and
+//! late packets from new ones, and keeps the statistics of RFC 3550. [`Reorder`] restores order
+//! within a few packets and at most one ptime. [`Sender`] numbers what leaves.
 //!
 //! Nothing here allocates after creation, reads a clock or panics on input.
 

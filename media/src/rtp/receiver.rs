@@ -6,13 +6,15 @@ use super::arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionR
 use super::header::{Header, Packet};
 use crate::time::MonoTime;
 
-/// Packets that may be missing in one stretch before the sequence counts as restarted (RFC 3550 A.1).
+/// Packets that may be missing in one stretch before the sequence counts as restarted (RFC 3550
+/// A.1).
 const DROPOUT_PACKETS_MAX: u16 = 3000;
 /// Packets that one may be behind the newest before it counts as stray (RFC 3550 A.1).
 const MISORDER_PACKETS_MAX: u16 = 100;
 /// Seconds of media time by which a packet may be behind the newest one.
 const MISORDER_S_MAX: u32 = 10;
-/// Milliseconds by which media time may run ahead of the clock on the wall before it counts as jumped.
+/// Milliseconds by which media time may run ahead of the clock on the wall before it counts as
+/// jumped.
 const AHEAD_MS_MAX: u64 = 10_000;
 /// Milliseconds without a packet after which a source that was superseded may come back.
 const SOURCE_QUIET_MS: u64 = 200;
@@ -21,12 +23,13 @@ const _: () = assert!(MISORDER_PACKETS_MAX < u128::BITS as u16, "the window hold
 
 /// Follows one remote source.
 ///
-/// Sequence numbers and timestamps are extended to 64 bits. The extended values form one timeline for the
-/// life of the receiver: when the source restarts or another SSRC takes over, the timeline goes on with
-/// the next number and with the time that passed, so that whoever listens sees no jump.
+/// Sequence numbers and timestamps are extended to 64 bits. The extended values form one timeline
+/// for the life of the receiver: when the source restarts or another SSRC takes over, the timeline
+/// goes on with the next number and with the time that passed, so that whoever listens sees no
+/// jump.
 ///
-/// The first packet of a source counts (no probation), because it is audible. A change of SSRC is followed
-/// at once; the superseded source may return only after [a pause](Received::Foreign).
+/// The first packet of a source counts (no probation), because it is audible. A change of SSRC is
+/// followed at once; the superseded source may return only after [a pause](Received::Foreign).
 #[derive(Clone, Debug)]
 pub struct Receiver {
     clock_hz: u32,
@@ -88,8 +91,8 @@ impl Receiver {
         }
     }
 
-    /// Tells which payload type is telephone-event (RFC 4733). Its timestamps stand still during an event,
-    /// so they move neither the timeline nor the jitter.
+    /// Tells which payload type is telephone-event (RFC 4733). Its timestamps stand still during an
+    /// event, so they move neither the timeline nor the jitter.
     pub const fn set_event_pt(&mut self, pt: Option<u8>) {
         self.event_pt = pt;
     }
@@ -147,8 +150,8 @@ impl Receiver {
                 self.counters.strays += 1;
                 return Received::Stray;
             }
-            // The sequence began before the first packet that came; RFC 3550 would count this one as
-            // received but not as expected.
+            // The sequence began before the first packet that came; RFC 3550 would count this one
+            // as received but not as expected.
             self.raw_base = raw_seq;
         }
         self.seen |= bit;
@@ -276,8 +279,8 @@ impl Receiver {
         }
     }
 
-    /// What a report block says now; the fraction lost is of the time since the last call (RFC 3550 A.3).
-    /// `None` before the first packet.
+    /// What a report block says now; the fraction lost is of the time since the last call (RFC 3550
+    /// A.3). `None` before the first packet.
     pub fn report(&mut self) -> Option<ReceptionReport> {
         if !self.started {
             return None;

@@ -22,9 +22,9 @@ pub struct Frame<'a> {
 
 /// Restores the order of frames.
 ///
-/// A frame in order passes at once, without a copy. One that is ahead waits for those before it, but not
-/// longer than the given time, and not while more than the given number of packets come. Frames that come
-/// out have increasing sequence numbers; what never came is a gap in them.
+/// A frame in order passes at once, without a copy. One that is ahead waits for those before it,
+/// but not longer than the given time, and not while more than the given number of packets come.
+/// Frames that come out have increasing sequence numbers; what never came is a gap in them.
 ///
 /// All storage is taken when it is made.
 #[derive(Clone, Debug)]
@@ -71,8 +71,8 @@ enum State {
 }
 
 impl Reorder {
-    /// A window of `frames` packets (1 to [`REORDER_FRAMES_MAX`], else the nearest of these) of at most
-    /// `frame_bytes` each, in which nobody waits longer than `wait`.
+    /// A window of `frames` packets (1 to [`REORDER_FRAMES_MAX`], else the nearest of these) of at
+    /// most `frame_bytes` each, in which nobody waits longer than `wait`.
     pub fn new(frames: usize, frame_bytes: usize, wait: Duration) -> Self {
         let frames = frames.clamp(1, REORDER_FRAMES_MAX);
         let bytes = vec![0; frames.saturating_mul(frame_bytes)].into_boxed_slice();
@@ -81,8 +81,8 @@ impl Reorder {
         Self { wait, slot_bytes: frame_bytes, next: None, slots, bytes, waiting: 0, counters }
     }
 
-    /// Takes a frame and gives what is now in order to `sink`: nothing, the frame itself, or the frame
-    /// and others that waited for it.
+    /// Takes a frame and gives what is now in order to `sink`: nothing, the frame itself, or the
+    /// frame and others that waited for it.
     ///
     /// A frame longer than the slots goes at once, after all that wait.
     #[inline]
@@ -95,8 +95,8 @@ impl Reorder {
         self.push_slow(now, State::Audio, frame, &mut sink);
     }
 
-    /// True if a frame of this number would pass at once, in which case it counts as passed: the caller
-    /// uses it where it lies.
+    /// True if a frame of this number would pass at once, in which case it counts as passed: the
+    /// caller uses it where it lies.
     #[inline]
     pub fn passes(&mut self, ext_seq: u64) -> bool {
         let passes = self.waiting == 0 && self.next.is_none_or(|next| next == ext_seq);
@@ -106,7 +106,8 @@ impl Reorder {
         passes
     }
 
-    /// Takes the place of a packet that carries no audio (a telephone event), so that nobody waits for it.
+    /// Takes the place of a packet that carries no audio (a telephone event), so that nobody waits
+    /// for it.
     #[inline]
     pub fn pass_over(&mut self, now: MonoTime, ext_seq: u64, mut sink: impl FnMut(Frame<'_>)) {
         if self.waiting == 0 && self.next.is_none_or(|next| next == ext_seq) {
@@ -174,7 +175,8 @@ impl Reorder {
         }
     }
 
-    /// Copies a frame into its slot. The window was moved before, so the slot is free or holds a copy.
+    /// Copies a frame into its slot. The window was moved before, so the slot is free or holds a
+    /// copy.
     fn hold(&mut self, now: MonoTime, state: State, frame: Frame<'_>) {
         let index = (frame.ext_seq % self.slots.len() as u64) as usize;
         let start = index * self.slot_bytes;

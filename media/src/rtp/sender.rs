@@ -6,8 +6,8 @@ use crate::time::MonoTime;
 /// The sending side of one stream: its SSRC, sequence number and media time.
 ///
 /// Media time advances by the samples that are sent and by those that pass in silence, so that the
-/// listener's clock never notices a pause. The first packet, and the first after a pause, carries the
-/// marker bit.
+/// listener's clock never notices a pause. The first packet, and the first after a pause, carries
+/// the marker bit.
 #[derive(Clone, Debug)]
 pub struct Sender {
     ssrc: u32,
@@ -22,8 +22,8 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A stream that starts at `seq` and `ts`. All three are random, of a good source, so that nobody
-    /// can guess the stream (RFC 3550 5.1, 8.1).
+    /// A stream that starts at `seq` and `ts`. All three are random, of a good source, so that
+    /// nobody can guess the stream (RFC 3550 5.1, 8.1).
     pub const fn new(ssrc: u32, seq: u16, ts: u32) -> Self {
         Self { ssrc, seq, ts, marker: true, packets: 0, payload_bytes: 0, last: None }
     }
@@ -45,8 +45,8 @@ impl Sender {
         self.ts = self.ts.wrapping_add(samples);
     }
 
-    /// Writes the header of a telephone event (RFC 4733), whose timestamp is that of the event's start.
-    /// Media time stands still; [`Sender::hold`] moves it.
+    /// Writes the header of a telephone event (RFC 4733), whose timestamp is that of the event's
+    /// start. Media time stands still; [`Sender::hold`] moves it.
     #[inline]
     pub const fn write_event(
         &mut self,
@@ -60,7 +60,8 @@ impl Sender {
         self.payload_bytes = self.payload_bytes.wrapping_add(payload_bytes as u32);
     }
 
-    /// Lets `samples` of media time pass without audio: a pause. The packet after it has the marker bit.
+    /// Lets `samples` of media time pass without audio: a pause. The packet after it has the marker
+    /// bit.
     #[inline]
     pub const fn pause(&mut self, samples: u32) {
         self.ts = self.ts.wrapping_add(samples);
@@ -103,8 +104,8 @@ impl Sender {
         self.payload_bytes
     }
 
-    /// Media time at `now`, as a sender report ties it to the wall clock (RFC 3550 6.4.1): that of the last
-    /// packet and what passed since. `clock_hz` is the codec's clock.
+    /// Media time at `now`, as a sender report ties it to the wall clock (RFC 3550 6.4.1): that of
+    /// the last packet and what passed since. `clock_hz` is the codec's clock.
     pub const fn ts_at(&self, now: MonoTime, clock_hz: u32) -> u32 {
         let Some((ts, sent)) = self.last else { return self.ts };
         let passed = now.since(sent).as_nanos() * clock_hz as u128 / 1_000_000_000;

@@ -24,6 +24,9 @@ const LONGEST_NS: u64 = 30 * SECOND_NS;
 /// Sockets are read at least this often, in nanoseconds; arrival is stamped by the kernel.
 const DRAIN_NS: u64 = 1_000_000;
 
+/// Set in the token of a stream's RTCP socket.
+const RTCP: u64 = 1 << 63;
+
 /// Read at once from a stream socket, in bytes.
 const READ_BYTES: usize = 65_536;
 
@@ -49,6 +52,8 @@ enum Carrier {
 
 struct Stream {
     socket: Socket,
+    /// Its RTCP socket, for datagrams.
+    rtcp: Option<Socket>,
     carrier: Carrier,
     account: Account,
     sequence: u16,
@@ -72,6 +77,8 @@ pub(crate) struct Heard {
     pub(crate) tally: Tally,
     /// Faults of the headers.
     pub(crate) faults: Faults,
+    /// RTCP packets that came.
+    pub(crate) rtcp: u64,
     /// Send to return.
     pub(crate) echo: Times,
     /// Send to arrival at the agent.
@@ -112,6 +119,7 @@ impl Engine {
         let heard = Heard {
             tally: Tally::default(),
             faults: Faults::default(),
+            rtcp: 0,
             echo: times()?,
             forward: times()?,
             back: times()?,
@@ -143,26 +151,35 @@ impl Engine {
         })
     }
 
-    fn add(&mut self, socket: Socket, carrier: Carrier, active: bool) -> Result<()> {
+    fn add(
+        &mut self,
+        socket: Socket,
+        rtcp: Option<Socket>,
+        carrier: Carrier,
+        active: bool,
+    ) -> Result<()> {
         let id = self.streams.len();
         self.poll.add(socket.as_raw_fd(), id as u64)?;
+        if let Some(rtcp) = &rtcp {
+            self.poll.add(rtcp.as_raw_fd(), id as u64 | RTCP)?;
+        }
         let account = Account::new(id as u32);
         let sequence = (id as u16).wrapping_mul(977);
         let timestamp = (id as u32).wrapping_mul(0x0100_0193);
-        self.streams.push(Stream { socket, carrier, account, sequence, timestamp, active });
+        self.streams.push(Stream { socket, rtcp, carrier, account, sequence, timestamp, active });
         Ok(())
     }
 
     /// Adds a stream that waits for its peer ([`Self::start_udp`]).
-    pub(crate) fn add_udp(&mut self, socket: Socket) -> Result<()> {
-        self.add(socket, Carrier::Udp(None), false)
+    pub(crate) fn add_udp(&mut self, (rtp, rtcp): (Socket, Socket)) -> Result<()> {
+        self.add(rtp, Some(rtcp), Carrier::Udp(None), false)
     }
 
     /// Adds a stream over a WebSocket that is open; `rest` is what came after the handshake.
     pub(crate) fn add_ws(&mut self, socket: Socket, rest: &[u8]) -> Result<()> {
         let mut reader = Reader::default();
         reader.push(rest);
-        self.add(socket, Carrier::Ws(Box::new(reader)), true)
+        self.add(socket, None, Carrier::Ws(Box::new(reader)), true)
     }
 
     /// Stream `id` begins to send to its peer.
@@ -276,11 +293,27 @@ impl Engine {
                 break;
             }
             for event in &ready {
-                self.receive(event.token as usize)?;
+                if event.token & RTCP == 0 {
+                    self.receive(event.token as usize)?;
+                } else {
+                    self.receive_rtcp((event.token & !RTCP) as usize);
+                }
             }
         }
         self.ready = ready;
         Ok(())
+    }
+
+    fn receive_rtcp(&mut self, id: usize) {
+        let Some(stream) = self.streams.get_mut(id) else { return };
+        let Some(rtcp) = &stream.rtcp else { return };
+        let Ok(arrival) = net::receive(rtcp, &mut self.scratch) else { return };
+        let packet = self.scratch.get(..arrival.length).unwrap_or_default();
+        if rtp::is_rtcp(packet) {
+            self.heard.rtcp += 1;
+        } else {
+            stream.account.not_rtp();
+        }
     }
 
     fn receive(&mut self, id: usize) -> Result<()> {
@@ -347,8 +380,8 @@ fn book(
     stamp_ns: u64,
     open: bool,
 ) {
-    // RTCP may come to the same port (RFC 5761): its packet types lie where RTP's cannot.
-    if bytes.get(1).is_some_and(|second| (192..=223).contains(second)) {
+    if rtp::is_rtcp(bytes) {
+        heard.rtcp += 1;
         return;
     }
     let Some(packet) = rtp::parse(bytes) else {

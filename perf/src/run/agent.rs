@@ -17,6 +17,9 @@ use crate::sys::sched;
 /// How often a server without traffic looks whether it should end, in nanoseconds.
 const GLANCE_NS: u64 = 50_000_000;
 
+/// How long connections may take to close after the calls, in nanoseconds.
+pub(crate) const GOODBYE_NS: u64 = SECOND_NS;
+
 /// How often timers run, in nanoseconds.
 const TIMER_NS: u64 = 1_000_000;
 
@@ -139,6 +142,10 @@ impl AgentThread {
             let mut server = Server::listen(address, Echo::new(stamps, false))?;
             let _ = told.send(server.address()?);
             while !flag.load(Ordering::Relaxed) {
+                server.pump(Some(GLANCE_NS))?;
+            }
+            let end = clock::mono_ns() + GOODBYE_NS;
+            while server.live() > 0 && clock::mono_ns() < end {
                 server.pump(Some(GLANCE_NS))?;
             }
             Ok((server.handler.seen(), server.count))

@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd as _;
 use serde::Serialize;
 use socket2::{SockAddr, Socket};
 
+use super::agent::GOODBYE_NS;
 use super::calls::Desk;
 use super::{prepare, prepare_server};
 use crate::agent::barge::{Barge, QUEUED_SAMPLES, Trial};
@@ -24,7 +25,7 @@ use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::net;
+use crate::sys::net::{self, RtpPorts};
 use crate::sys::poll::Poll;
 
 /// The loop runs at least this often, in nanoseconds.
@@ -100,6 +101,7 @@ struct Heard {
 /// One caller.
 struct Phone {
     socket: Socket,
+    rtcp: Socket,
     peer: Option<SocketAddrV4>,
     next_ns: u64,
     index: u32,
@@ -132,6 +134,7 @@ impl Phone {
     }
 
     fn listen(&mut self, scratch: &mut [u8]) {
+        while net::receive(&self.rtcp, scratch).is_ok() {}
         while let Ok(arrival) = net::receive(&self.socket, scratch) {
             let Some(packet) = scratch.get(..arrival.length).and_then(rtp::parse) else {
                 self.judge.faults.not_rtp += 1;
@@ -253,12 +256,13 @@ fn open(args: &Args, per_call: u16) -> Result<Bench> {
     poll.add(agent.as_raw_fd(), 0)?;
     poll.add(signalling.as_raw_fd(), 0)?;
     let mut phones = Vec::new();
+    let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
     for _ in 0..args.calls {
-        let socket = net::udp(local, net::RTP_BUFFER_BYTES)
-            .map_err(PerfError::io("opening an RTP socket"))?;
+        let (socket, rtcp) = ports.pair().map_err(PerfError::io("opening RTP sockets"))?;
         poll.add(socket.as_raw_fd(), 0)?;
         phones.push(Phone {
             socket,
+            rtcp,
             peer: None,
             next_ns: 0,
             index: 0,
@@ -341,6 +345,10 @@ fn once(args: &Args) -> Result<BargeReport> {
     while bench.desk.pending() > 0 && clock::mono_ns() < end {
         bench.turn()?;
     }
+    let end = clock::mono_ns() + GOODBYE_NS;
+    while bench.agent.live() > 0 && clock::mono_ns() < end {
+        bench.turn()?;
+    }
     report(&bench.phones, &bench.agent.handler.trials, per_call).map(|mut report| {
         report.calls = calls;
         report.wanted = wanted;
@@ -410,7 +418,15 @@ fn judge(trial: &Trial, samples: u64, sum: u64) -> Option<String> {
         && trial.errors.is_empty()
         && samples > 0
         && !trial.clear_was_behind;
-    (!right).then(|| format!("wire: {samples} in trial, {sum} in call; ledger: {trial:?}"))
+    (!right).then(|| {
+        let Trial { trial: number, cleared_samples, dropped_ms: dropped, .. } = trial;
+        let Trial { mark, utterance, errors, clear_was_behind: behind, .. } = trial;
+        format!(
+            "trial {number}: wire {samples} of {sum}; cleared {cleared_samples:?}, mark {mark:?}, \
+             utterance {utterance:?}, dropped_ms {dropped:?} (wire {dropped_ms}), \
+             behind audio {behind}, errors {errors:?}"
+        )
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::net;
+use crate::sys::net::RtpPorts;
 
 /// The signalling socket is looked at this often, in nanoseconds; arrivals are stamped anyway.
 const SIGNALLING_NS: u64 = 1_000_000;
@@ -172,11 +172,9 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
         None => None,
     };
     let mut engine = Engine::new(load.pace(), stamps)?;
+    let mut ports = RtpPorts::new(args.local);
     for _ in 0..load.calls {
-        let local = SocketAddrV4::new(args.local, 0);
-        let socket = net::udp(local, net::RTP_BUFFER_BYTES)
-            .map_err(PerfError::io("opening an RTP socket"))?;
-        engine.add_udp(socket)?;
+        engine.add_udp(ports.pair().map_err(PerfError::io("opening RTP sockets"))?)?;
     }
     let mut signalling = Signalling::open(&callee(args))?;
     let mut desk = Desk::new()?;

@@ -236,7 +236,8 @@ fn row(
     server: Option<f64>,
     bar: Bar,
 ) -> Option<Row> {
-    let server = server?;
+    // A time of nothing is no time: the run it comes from is reported as not clean.
+    let server = server.filter(|value| unit != "µs" || *value > 0.0)?;
     let (limit, bar) = match (bar, floor) {
         (Bar::Times(times), Some(floor)) => (Some(floor * times), format!("≤ {times} × floor")),
         (Bar::Plus(more), Some(floor)) => (Some(floor + more), format!("≤ floor + {more}")),

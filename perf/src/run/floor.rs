@@ -13,7 +13,7 @@ use crate::load::engine::Engine;
 use crate::load::meter::Meter;
 use crate::load::stamps::Stamps;
 use crate::report::{self, LoadReport};
-use crate::sys::net;
+use crate::sys::net::{self, RtpPorts};
 
 /// Arguments of `floor`.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,11 +50,9 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let address = agent.as_ref().map(AgentThread::address);
     let mut peers = Vec::new();
     if args.kind != Kind::Ws {
+        let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
         for id in 0..load.calls as u32 {
-            let local = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0);
-            let socket = net::udp(local, net::RTP_BUFFER_BYTES)
-                .map_err(PerfError::io("opening an RTP socket"))?;
-            engine.add_udp(socket)?;
+            engine.add_udp(ports.pair().map_err(PerfError::io("opening RTP sockets"))?)?;
             peers.push(engine.local(id)?);
         }
     }

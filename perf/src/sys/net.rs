@@ -11,7 +11,10 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use super::clock;
 
 /// Receive buffer of a call's RTP socket, in bytes: seconds of audio.
-pub(crate) const RTP_BUFFER_BYTES: usize = 1 << 20;
+const RTP_BUFFER_BYTES: usize = 1 << 20;
+
+/// Receive buffer of a call's RTCP socket, in bytes.
+const RTCP_BUFFER_BYTES: usize = 64 << 10;
 
 /// Receive buffer of the signalling socket, in bytes.
 pub(crate) const SIP_BUFFER_BYTES: usize = 8 << 20;
@@ -43,6 +46,43 @@ pub(crate) fn udp(local: SocketAddrV4, buffer_bytes: usize) -> io::Result<Socket
     stamp(&socket)?;
     socket.bind(&SockAddr::from(local))?;
     Ok(socket)
+}
+
+/// Ports for RTP, in pairs with RTCP (RFC 3550 11). They lie below the kernel's own choices and
+/// below the server's default range, so that no call's RTCP port is another call's RTP port.
+#[derive(Debug)]
+pub(crate) struct RtpPorts {
+    address: Ipv4Addr,
+    next: u16,
+}
+
+/// First port of [`RtpPorts`].
+const FIRST_RTP_PORT: u16 = 10_000;
+
+/// End of [`RtpPorts`].
+const END_OF_RTP_PORTS: u16 = 20_000;
+
+impl RtpPorts {
+    /// Ports of an address of this machine.
+    pub(crate) fn new(address: Ipv4Addr) -> Self {
+        Self { address, next: FIRST_RTP_PORT }
+    }
+
+    /// The next free pair: RTP on the even port, RTCP on the odd one.
+    pub(crate) fn pair(&mut self) -> io::Result<(Socket, Socket)> {
+        while self.next < END_OF_RTP_PORTS {
+            let port = self.next;
+            self.next += 2;
+            let open = |port, bytes| udp(SocketAddrV4::new(self.address, port), bytes);
+            match open(port, RTP_BUFFER_BYTES)
+                .and_then(|rtp| Ok((rtp, open(port + 1, RTCP_BUFFER_BYTES)?)))
+            {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                result => return result,
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::AddrInUse, "no pair of RTP ports is free"))
+    }
 }
 
 /// A listening, non-blocking TCP socket.
@@ -126,4 +166,25 @@ pub(crate) fn receive(fd: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Arriva
 /// True for the error that only says "not now".
 pub(crate) fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs are even and odd, and do not overlap with each other or with ports in use.
+    #[test]
+    fn pairs_are_apart() {
+        let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
+        let mut other = RtpPorts::new(Ipv4Addr::LOCALHOST);
+        let mut seen = std::collections::HashSet::new();
+        let mut keep = Vec::new();
+        for turn in 0..3 {
+            let ports = if turn == 1 { &mut other } else { &mut ports };
+            let (rtp, rtcp) = ports.pair().expect("pair");
+            let (a, b) = (local(&rtp).expect("rtp").port(), local(&rtcp).expect("rtcp").port());
+            assert!(a % 2 == 0 && b == a + 1 && seen.insert(a));
+            keep.push((rtp, rtcp));
+        }
+    }
 }

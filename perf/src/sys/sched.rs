@@ -44,10 +44,16 @@ pub(crate) fn pin_process(pid: u32, cpu: usize) -> Result<()> {
 }
 
 /// Gives every thread of a process (0: the calling one's own) a scheduling priority from -20
-/// (first) to 19; what they start inherits it.
+/// (first) to 19; what they start inherits it. Where the kernel schedules sessions against each
+/// other (`sched_autogroup`), the process's session gets the same, without which the priority
+/// would count inside that session only.
 pub(crate) fn set_nice(pid: u32, nice: i32) -> Result<()> {
     let own = std::process::id();
     let pid = if pid == 0 { own } else { pid };
+    let group = format!("/proc/{pid}/autogroup");
+    if std::path::Path::new(&group).exists() {
+        std::fs::write(&group, nice.to_string()).map_err(PerfError::io(group))?;
+    }
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))
         .map_err(PerfError::io(format!("threads of process {pid}")))?;
     for task in tasks.flatten() {

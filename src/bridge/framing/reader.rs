@@ -81,6 +81,8 @@ pub struct Reader {
     partial: Vec<u8>,
     /// Payloads, unmasked, of the fragments so far.
     message: Vec<u8>,
+    /// Bytes of `message` known to be whole characters, if it is text.
+    utf8_bytes: usize,
     /// Kind of the fragmented message under way.
     fragmented: Option<MessageKind>,
     /// `partial` or `message` was delivered and can be emptied.
@@ -117,6 +119,7 @@ impl Reader {
             limit_bytes,
             partial: Vec::new(),
             message: Vec::new(),
+            utf8_bytes: 0,
             fragmented: None,
             delivered: Delivered::Nothing,
             ended: false,
@@ -148,9 +151,9 @@ impl Reader {
             if header.opcode.is_control() || (header.fin && self.fragmented.is_none()) {
                 break (header, place);
             }
-            self.collect(&header, &place, input);
+            self.collect(&header, &place, input).inspect_err(|_| self.end())?;
             if header.fin {
-                return self.deliver_collected();
+                return Ok(self.deliver_collected());
             }
         };
         if matches!(place, Place::Partial) {
@@ -237,8 +240,13 @@ impl Reader {
         }
     }
 
-    /// Appends a fragment to the message under way.
-    fn collect(&mut self, header: &Header, place: &Place, input: &Input<'_>) {
+    /// Appends a fragment to the message under way, and checks it as far as it goes.
+    fn collect(
+        &mut self,
+        header: &Header,
+        place: &Place,
+        input: &Input<'_>,
+    ) -> Result<(), FrameError> {
         if header.opcode != Opcode::Continuation {
             let text = header.opcode == Opcode::Text;
             self.fragmented = Some(if text { MessageKind::Text } else { MessageKind::Binary });
@@ -255,16 +263,22 @@ impl Reader {
         if matches!(place, Place::Partial) {
             release(&mut self.partial);
         }
+        if self.fragmented == Some(MessageKind::Text) {
+            let unchecked = self.message.get(self.utf8_bytes..).unwrap_or(&[]);
+            self.utf8_bytes += match std::str::from_utf8(unchecked) {
+                Ok(text) => text.len(),
+                // Cut in the middle of a character, of which more may come.
+                Err(error) if error.error_len().is_none() && !header.fin => error.valid_up_to(),
+                Err(_) => return Err(FrameError::TextNotUtf8),
+            };
+        }
+        Ok(())
     }
 
-    fn deliver_collected(&mut self) -> Result<Option<Message<'_>>, FrameError> {
+    fn deliver_collected(&mut self) -> Option<Message<'_>> {
         self.delivered = Delivered::Message;
-        let message = match self.fragmented.take() {
-            Some(MessageKind::Text) => text(&mut self.message),
-            _ => Ok(Message::Data(MessageKind::Binary, &mut self.message)),
-        };
-        self.ended = message.is_err();
-        message.map(Some)
+        self.utf8_bytes = 0;
+        self.fragmented.take().map(|kind| Message::Data(kind, &mut self.message))
     }
 
     /// Empties the buffer that the last message was delivered from.

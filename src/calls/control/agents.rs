@@ -53,8 +53,7 @@ impl Control {
             }
             config::Builtin::Play { file, repeat } => {
                 self.sounds.file(file, format).map_err(|error| error.to_string()).map(|sound| {
-                    let source =
-                        if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
+                    let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
                     Builtin::speaker(source, !repeat)
                 })
             }
@@ -163,12 +162,7 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = call.awaits.take() else { return };
         let info = stream_info(call, spec);
-        let link = SocketLink {
-            socket,
-            dialect: spec,
-            info,
-            max_queue_ms,
-        };
+        let link = SocketLink { socket, dialect: spec, info, max_queue_ms };
         self.attach(key, AgentLink::Socket(Box::new(link)));
     }
 

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use adapters::agent::{Direction, StreamFormat};
-use uuid::Uuid;
+use adapters::agent::Direction;
 
 use super::Control;
+use super::begin::Beginning;
 use super::sip::{leg_format, log_refused};
-use crate::calls::call::{AnswerBy, Call, Fallback, Plan, Which};
-use crate::calls::live::LiveCall;
-use crate::config::{self, AgentConfig, AgentKind, Caller, Config, Masked, RouteConfig};
+use crate::calls::call::{AnswerBy, Fallback, Plan};
+use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
 use crate::sip::core::endpoint::{DialogId, Flow};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, LocalMedia};
 use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
-use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
+use crate::workers::command::{CallKey, LegFormat, RtpSockets};
 use crate::workers::poller::now;
 
 /// Seconds after which a caller that was refused for want of room may try again.
@@ -64,7 +63,7 @@ impl Control {
         offer: Option<&Sdp>,
     ) {
         match self.admit(request, flow, offer) {
-            Ok(admitted) => self.begin(dialog, flow, admitted),
+            Ok(admitted) => self.take(dialog, flow, admitted),
             Err(Refusal { status, reason, retry_after }) => {
                 let peer = flow.peer.ip();
                 tracing::info!(status, %peer, "call refused");
@@ -87,7 +86,7 @@ impl Control {
         {
             return Err(Refusal::busy());
         }
-        let from = request.from().map(|from| from.uri.clone()).ok();
+        let from = request.from().map(|from| from.uri).ok();
         let from_user = from.and_then(|uri| uri.user_decoded().map(String::from));
         let from = from_user.unwrap_or_else(|| "anonymous".to_owned());
         let config = Arc::clone(&self.config);
@@ -107,11 +106,10 @@ impl Control {
             .filter_map(|name| Some((name.clone(), request.header_named(name)?.to_owned())))
             .collect();
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets) =
-            self.local_media(codecs).map_err(|error| {
-                tracing::error!(%error, "no RTP port is free");
-                Refusal::busy()
-            })?;
+        let (media, sockets) = self.local_media(codecs).map_err(|error| {
+            tracing::error!(%error, "no RTP port is free");
+            Refusal::busy()
+        })?;
         let (format, sdp) = match offer {
             None => (None, offer_answer::build_offer(&media)),
             Some(offer) => {
@@ -124,7 +122,7 @@ impl Control {
         Ok(Admitted { route, trunk, headers, media, sockets, format, sdp, from, to })
     }
 
-    fn begin(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
+    fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
         let Admitted { route, trunk, headers, media, sockets, format, sdp, from, to } = admitted;
         let config = Arc::clone(&self.config);
         let Some(agent) = config.agent(&route.agent) else {
@@ -132,72 +130,22 @@ impl Control {
             let refused = self.endpoint.reject(now(), dialog, 500, "Server Internal Error", &[]);
             return log_refused(refused.err());
         };
-        let plan = plan(&config, Direction::Inbound, agent, &route);
-        let fallback = match &route.fallback {
-            config::Fallback::Agent(name) => config.agent(name).cloned().map(Arc::new),
-            _ => None,
-        };
-        let message = match &route.fallback {
-            config::Fallback::Message(path) => Some(path.clone()),
-            _ => None,
-        };
-        let key = self.next_key();
-        let id = Uuid::now_v7();
-        let span = tracing::info_span!("call", %id, direction = "inbound");
-        tracing::info!(parent: &span, from = %Masked(&from), to = %Masked(&to), agent = %agent.name, "call begins");
-        let worker = self.least_loaded();
-        self.command(worker, Command::Open { call: key, sockets, format });
-        self.metrics.calls.started(crate::telemetry::CallDirection::Inbound);
-        let mut effects = std::mem::take(&mut self.effects);
-        let call = Call::start(plan, now(), &mut effects);
-        let stream = format.map(|format| StreamFormat {
-            audio: format.media.audio,
-            ptime_ms: format.media.ptime_ms,
-        });
-        self.by_dialog.insert(dialog, key);
-        self.insert(LiveCall {
-            key,
-            id,
-            call,
-            dialog: Some(dialog),
-            worker,
-            direction: Direction::Inbound,
+        self.begin(Beginning {
+            dialog,
+            plan: plan(&config, Direction::Inbound, agent, &route),
             from,
             to,
             trunk,
             headers,
             variables: Vec::new(),
-            agent: Arc::new(agent.clone()),
-            fallback,
-            message,
-            which: Which::Main,
-            agent_answers: plan.answer_by == AnswerBy::Agent,
-            delayed_offer: format.is_none(),
-            dtmf: format.is_some_and(|format| format.media.dtmf_pt.is_some()),
-            format: stream,
-            sdp,
-            playing_message: false,
-            signalling: flow.peer.ip(),
+            agent: agent.clone(),
+            fallback: route.fallback,
             media,
-            attempt: 0,
-            awaits: None,
-            resumed: false,
-            began: now(),
-            began_unix_ms: unix_ms(),
-            ended: None,
-            ended_at: None,
-            span,
+            sockets,
+            format,
+            sdp,
+            signalling: flow.peer.ip(),
         });
-        self.perform(key, &mut effects);
-        self.effects = effects;
-    }
-
-    /// Takes a new call into the tables.
-    pub(super) fn insert(&mut self, call: LiveCall) {
-        let (key, deadline) = (call.key, call.call.deadline());
-        self.by_id.insert(call.id, key);
-        self.deadlines.insert((deadline, key));
-        self.calls.insert(key, call);
     }
 
     /// Ports for a call and what we can do on them.

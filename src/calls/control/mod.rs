@@ -4,11 +4,14 @@
 //! time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
 mod agents;
+mod begin;
 mod effects;
 mod incoming;
 mod place;
 mod requests;
 mod sip;
+
+pub(crate) use sip::leg_format;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -201,7 +204,8 @@ impl Control {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             self.transmit(transmit);
         }
-        self.live.send_if_modified(|live| std::mem::replace(live, self.calls.len()) != self.calls.len());
+        self.live
+            .send_if_modified(|live| std::mem::replace(live, self.calls.len()) != self.calls.len());
     }
 
     fn next_deadline(&self) -> MonoTime {

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::Direction;
-use uuid::Uuid;
 
 use super::Control;
-use super::incoming::{plan, unix_ms};
-use crate::calls::call::{AnswerBy, Call, Plan, Which};
-use crate::calls::live::{CallView, LiveCall};
+use super::begin::Beginning;
+use super::incoming::plan;
+use crate::calls::CallView;
+use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::request::{PlaceCall, RequestError};
-use crate::config::{AgentConfig, Fallback, Masked, RouteConfig, RoutePattern};
+use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
 use crate::sip::core::endpoint::{Flow, InviteParams, Transport};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Scheme, Uri};
-use crate::workers::command::Command;
 use crate::workers::poller::now;
 
 /// Port of SIP where a URI names none (RFC 3261 19.1.2).
@@ -32,9 +31,9 @@ impl Control {
             return Err(RequestError::Full);
         }
         let config = Arc::clone(&self.config);
-        let agent = config.agent(&wanted.agent).ok_or_else(|| {
-            field("agent", format!("no agent is called \"{}\"", wanted.agent))
-        })?;
+        let agent = config
+            .agent(&wanted.agent)
+            .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
         let (flow, remote) = self.target(&wanted.to)?;
         let (media, sockets) = self.local_media(None).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
@@ -42,7 +41,7 @@ impl Control {
         })?;
         let sdp = offer_answer::build_offer(&media);
         let user = wanted.from.clone().unwrap_or_else(|| "talkpath".to_owned());
-        let host = host_text(self.sip_address(flow.transport));
+        let host = host_text(self.local);
         let params = InviteParams {
             uri: wanted.to.clone(),
             flow,
@@ -52,57 +51,24 @@ impl Control {
             sdp: Some(sdp.clone()),
             headers: Vec::new(),
         };
-        let dialog = self
-            .endpoint
-            .invite(now(), params)
-            .map_err(|error| field("to", error.to_string()))?;
-        let key = self.next_key();
-        let id = Uuid::now_v7();
-        let span = tracing::info_span!("call", %id, direction = "outbound");
-        let to = wanted.to.clone();
-        tracing::info!(parent: &span, from = %Masked(&user), to = %Masked(&to), agent = %agent.name, "call begins");
-        let worker = self.least_loaded();
-        self.command(worker, Command::Open { call: key, sockets, format: None });
-        self.metrics.calls.started(crate::telemetry::CallDirection::Outbound);
-        let plan = self.outbound_plan(agent, wanted);
-        let mut effects = std::mem::take(&mut self.effects);
-        let call = Call::start(plan, now(), &mut effects);
-        self.by_dialog.insert(dialog, key);
-        self.insert(LiveCall {
-            key,
-            id,
-            call,
-            dialog: Some(dialog),
-            worker,
-            direction: Direction::Outbound,
+        let dialog =
+            self.endpoint.invite(now(), params).map_err(|error| field("to", error.to_string()))?;
+        let key = self.begin(Beginning {
+            dialog,
+            plan: self.outbound_plan(agent, wanted),
             from: user,
-            to,
+            to: wanted.to.clone(),
             trunk: None,
             headers: Vec::new(),
             variables: wanted.variables.clone().into_iter().collect(),
-            agent: Arc::new(agent.clone()),
-            fallback: None,
-            message: None,
-            which: Which::Main,
-            agent_answers: false,
-            delayed_offer: false,
-            dtmf: false,
+            agent: agent.clone(),
+            fallback: Fallback::Hangup,
+            media,
+            sockets,
             format: None,
             sdp,
-            playing_message: false,
             signalling: remote.ip(),
-            media,
-            attempt: 0,
-            awaits: None,
-            resumed: false,
-            began: now(),
-            began_unix_ms: unix_ms(),
-            ended: None,
-            ended_at: None,
-            span,
         });
-        self.perform(key, &mut effects);
-        self.effects = effects;
         let view = self.calls.get(&key).map(|call| call.view(now()));
         view.ok_or(RequestError::NoSuchCall)
     }
@@ -143,12 +109,7 @@ impl Control {
         if !enabled {
             return Err(field("to", format!("SIP over {} is not enabled", transport.as_str())));
         }
-        let local = self.sip_address(transport);
-        Ok((Flow { transport, local, peer, connection: 0 }, peer))
-    }
-
-    const fn sip_address(&self, _: Transport) -> SocketAddr {
-        self.local
+        Ok((Flow { transport, local: self.local, peer, connection: 0 }, peer))
     }
 }
 

@@ -211,7 +211,7 @@ impl Control {
 }
 
 /// What was negotiated, as media take it.
-pub(super) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) -> LegFormat {
+pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) -> LegFormat {
     LegFormat {
         remote: negotiated.remote,
         remote_rtcp: negotiated.remote_rtcp,

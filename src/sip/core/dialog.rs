@@ -113,8 +113,8 @@ impl Dialog {
         confirmed.remote = to.into();
         confirmed.remote_tag = tag.map(Into::into);
         confirmed.routes = routes.into();
-        // Some gateways answer without a Contact; the Request-URI has reached them once already.
-        if let Some(target) = target_of(response)? {
+        // Some gateways answer without a usable Contact; the Request-URI has reached them before.
+        if let Ok(Some(target)) = target_of(response) {
             confirmed.target = target;
         }
         *self = confirmed.check_length()?;

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::Bytes;
 
+pub use super::endpoint::fuzz::{sdp, sip_endpoint};
 use super::{
     HeaderName, Message, NameAddr, ParseError, ResponseBuilder, StreamDecoder, StreamError,
     StreamItem, Uri, Via, validate_request, validate_response,

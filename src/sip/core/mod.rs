@@ -4,6 +4,8 @@ pub mod dialog;
 pub mod endpoint;
 #[doc(hidden)]
 pub mod fuzz;
+#[doc(hidden)]
+pub mod fuzz_calls;
 pub mod headers;
 pub mod lex;
 pub mod message;

@@ -1,8 +1,8 @@
 //! Offers and answers of one audio stream (RFC 3264).
 //!
 //! One codec is answered, so that a call has one format until the next offer: the first of the
-//! *offerer's* list that is supported here, because what the offerer prefers is what it does not have
-//! to convert. Every other `m=` line of an offer is answered in its place with port 0.
+//! *offerer's* list that is supported here, because what the offerer prefers is what it does not
+//! have to convert. Every other `m=` line of an offer is answered in its place with port 0.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

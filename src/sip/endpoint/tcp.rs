@@ -147,10 +147,10 @@ impl TcpTransport {
 
     /// Forgets a connection that is gone.
     pub fn closed(&mut self, connection: u64) {
-        if let Some(entry) = self.connections.remove(&connection) {
-            if self.by_peer.get(&entry.peer) == Some(&connection) {
-                self.by_peer.remove(&entry.peer);
-            }
+        if let Some(entry) = self.connections.remove(&connection)
+            && self.by_peer.get(&entry.peer) == Some(&connection)
+        {
+            self.by_peer.remove(&entry.peer);
         }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 
 /// Receive buffer asked of the kernel, in bytes: a burst of some thousand INVITEs.
@@ -70,7 +70,8 @@ impl UdpTransport {
 
     /// Sends a datagram. One that the kernel does not take is lost like any other datagram.
     pub fn send(&self, peer: SocketAddr, datagram: &[u8]) {
-        if let Err(error) = self.socket.try_send_to(datagram, peer) {
+        // Past the runtime: it would refuse until it has once seen the socket writable.
+        if let Err(error) = SockRef::from(&self.socket).send_to(datagram, &peer.into()) {
             tracing::debug!(%error, "SIP datagram not sent");
         }
     }

@@ -1,13 +1,42 @@
 //! The coefficients of a polyphase filter, laid out for the kernels.
 
-/// Samples from the beginning of one line to the next one.
-pub(crate) const LINE_SAMPLES: usize = 256;
 /// Frames that one pass filters: 20 ms at 8 kHz.
 pub(crate) const MAX_FRAMES: usize = 160;
 /// Lines, and groups, of a bank.
 pub(crate) const MAX_GROUPS: usize = 6;
-/// Taps on one line. Vector kernels read up to 16 samples more than [`MAX_FRAMES`] and the taps.
-pub(super) const MAX_TAPS: usize = LINE_SAMPLES - MAX_FRAMES - 48;
+/// Taps on one line: the frames of the past that a line keeps in front of those of this pass.
+pub(crate) const MAX_TAPS: usize = 32;
+/// Samples of a line: past, present, and what wide loads touch beyond it.
+const LINE_SAMPLES: usize = MAX_TAPS + MAX_FRAMES + 32;
+
+/// One sample of each frame: first [`MAX_TAPS`] of the past, then those of this pass.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Line([i16; LINE_SAMPLES]);
+
+impl Line {
+    /// A line of silence.
+    pub(crate) const SILENT: Self = Self([0; LINE_SAMPLES]);
+
+    /// The frames of this pass and the room behind them.
+    #[inline]
+    pub(super) fn present(&mut self) -> &mut [i16] {
+        &mut self.0[MAX_TAPS..]
+    }
+
+    /// What the first of `taps` taps counts for the first frame, and all that follows.
+    #[inline]
+    pub(super) fn window(&self, taps: usize) -> &[i16] {
+        &self.0[MAX_TAPS + 1 - taps.min(MAX_TAPS)..]
+    }
+
+    /// Makes the last ones of `frames` frames the past.
+    #[inline]
+    pub(crate) fn pass(&mut self, frames: usize) {
+        self.0.copy_within(frames..frames + MAX_TAPS, 0);
+    }
+}
+
 /// Fraction bits of the sum over all lines: a gain of one is `1 << SCALE_BITS`.
 pub(crate) const SCALE_BITS: u32 = 14;
 /// Half of the last place, to round.
@@ -16,8 +45,8 @@ pub(super) const ROUNDING: i32 = 1 << (SCALE_BITS - 1);
 /// The coefficients that make `groups` output samples from each frame of `lines` input samples.
 ///
 /// Output `g` of frame `q` is
-/// `saturate(round(Σ_r (Σ_k coefficient(g, r, k) · line_r[q + k]) >> pre_shift))`
-/// with 32-bit sums that cannot overflow (checked by [`Bank::new`]), so that the order of addition
+/// `saturate(round(Σ_r (Σ_k coefficient(g, r, k) · window_r[q + k]) >> pre_shift))`, where the
+/// newest sample that counts is that of frame `q` itself, with 32-bit sums that cannot overflow (checked by [`Bank::new`]), so that the order of addition
 /// does not matter and all kernels agree.
 #[derive(Clone, Debug)]
 pub(crate) struct Bank {
@@ -78,9 +107,9 @@ impl Bank {
         &self.pairs[(group * self.lines + line) * count..][..count]
     }
 
-    /// Whether kernels may run: `lines` is as long as the bank says, and `frames` fit.
-    pub(super) fn covers(&self, group: usize, lines: &[i16], frames: usize) -> bool {
-        group < self.groups && lines.len() >= self.lines * LINE_SAMPLES && frames <= MAX_FRAMES
+    /// Whether kernels may run: there are so many lines, and `frames` fit.
+    pub(super) fn covers(&self, group: usize, lines: &[Line], frames: usize) -> bool {
+        group < self.groups && lines.len() == self.lines && frames <= MAX_FRAMES
     }
 }
 

@@ -1,6 +1,6 @@
 //! G.711 and the resampler's filter for AArch64, where NEON is always there.
 
-use super::bank::{Bank, LINE_SAMPLES, ROUNDING, SCALE_BITS};
+use super::bank::{Bank, Line, ROUNDING, SCALE_BITS};
 use super::{Kernels, scalar};
 use crate::codec::g711::Law;
 use std::arch::aarch64::*;
@@ -9,11 +9,11 @@ use std::arch::aarch64::*;
 pub(super) fn neon() -> Option<&'static Kernels> {
     static NEON: Kernels = Kernels {
         name: "neon",
-        decode: [decode::<MU>, decode::<A>],
-        encode: [encode::<MU>, encode::<A>],
+        decode: [decode_neon::<MU>, decode_neon::<A>],
+        encode: [encode_neon::<MU>, encode_neon::<A>],
         transcode: scalar::transcode,
         split: scalar::split,
-        fir,
+        fir: fir_neon,
         join: scalar::join,
     };
     std::arch::is_aarch64_feature_detected!("neon").then_some(&NEON)
@@ -30,11 +30,6 @@ const fn flip(mu: bool) -> u8 {
 /// Added to magnitudes before encoding, taken away after decoding.
 const fn bias(mu: bool) -> i16 {
     if mu { 0x84 } else { 0 }
-}
-
-fn decode<const IS_MU: bool>(codes: &[u8], bytes: &mut [u8]) {
-    // SAFETY: this function is only in the table of a machine that has NEON.
-    unsafe { decode_neon::<IS_MU>(codes, bytes) }
 }
 
 /// `((interval·8 | lead[segment]) << segment) − bias`, where A-law's segment 0 has no leading one
@@ -68,11 +63,6 @@ fn decode_neon<const IS_MU: bool>(codes: &[u8], bytes: &mut [u8]) {
     if IS_MU { scalar::decode_mu(codes, bytes) } else { scalar::decode_a(codes, bytes) }
 }
 
-fn encode<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
-    // SAFETY: this function is only in the table of a machine that has NEON.
-    unsafe { encode_neon::<IS_MU>(bytes, codes) }
-}
-
 /// Shifts the biased magnitude until four bits and a leading one are left.
 #[target_feature(enable = "neon")]
 fn encode_neon<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
@@ -104,23 +94,17 @@ fn encode_neon<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
     }
 }
 
-fn fir(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
-    if bank.covers(group, lines, out.len()) {
-        // SAFETY: this function is only in the table of a machine that has NEON.
-        unsafe { fir_neon(bank, group, lines, out) }
-    }
-}
-
 /// Eight frames at a time, tap by tap; [`scalar::fir`].
 #[target_feature(enable = "neon")]
-fn fir_neon(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
+fn fir_neon(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
     let pre_shift = vdupq_n_s32(-(bank.pre_shift as i32));
     for (block, out) in out.chunks_mut(8).enumerate() {
         let mut low = vdupq_n_s32(ROUNDING);
         let mut high = low;
-        for (r, line) in lines.chunks_exact(LINE_SAMPLES).take(bank.lines).enumerate() {
+        for (r, line) in lines.iter().enumerate() {
             let (mut low_sum, mut high_sum) = (vdupq_n_s32(0), vdupq_n_s32(0));
-            for (samples, tap) in line[8 * block..].windows(8).zip(bank.taps_of(group, r)) {
+            let window = &line.window(bank.taps)[8 * block..];
+            for (samples, tap) in window.windows(8).zip(bank.taps_of(group, r)) {
                 // SAFETY: `samples` has 8 samples.
                 let samples = unsafe { vld1q_s16(samples.as_ptr()) };
                 low_sum = vmlal_n_s16(low_sum, vget_low_s16(samples), *tap);

@@ -1,6 +1,6 @@
 //! The twin: what every other path must equal.
 
-use super::bank::{Bank, LINE_SAMPLES, MAX_FRAMES, ROUNDING, SCALE_BITS};
+use super::bank::{Bank, Line, MAX_FRAMES, ROUNDING, SCALE_BITS};
 use crate::codec::g711::Law;
 
 static MU_SAMPLES: [i16; 256] = samples(Law::Mu);
@@ -51,15 +51,15 @@ pub(super) fn transcode(codes: &[u8], out: &mut [u8], table: &[u8; 256]) {
     }
 }
 
-pub(super) fn split(input: &[i16], count: usize, lines: &mut [i16], at: usize) {
-    split_from(0, input, count, lines, at);
+pub(super) fn split(input: &[i16], lines: &mut [Line], at: usize) {
+    split_from(0, input, lines, at);
 }
 
 /// [`split`] of the frames from `first` on: also the end of what vectors did not cover.
-pub(super) fn split_from(first: usize, input: &[i16], count: usize, lines: &mut [i16], at: usize) {
-    for (frame, samples) in input.chunks_exact(count).enumerate().skip(first) {
-        for (line, sample) in lines.chunks_exact_mut(LINE_SAMPLES).zip(samples) {
-            line[at + frame] = *sample;
+pub(super) fn split_from(first: usize, input: &[i16], lines: &mut [Line], at: usize) {
+    for (frame, samples) in input.chunks_exact(lines.len()).enumerate().skip(first) {
+        for (line, sample) in lines.iter_mut().zip(samples) {
+            line.present()[at + frame] = *sample;
         }
     }
 }
@@ -77,12 +77,14 @@ pub(super) fn join_from(first: usize, groups: &[i16], count: usize, out: &mut [i
     }
 }
 
-pub(super) fn fir(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
+pub(super) fn fir(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
     for (frame, out) in out.iter_mut().enumerate() {
         let mut total = ROUNDING;
-        for (r, line) in lines.chunks_exact(LINE_SAMPLES).take(bank.lines).enumerate() {
+        for (r, line) in lines.iter().enumerate() {
             let mut sum = 0;
-            for (coefficient, sample) in bank.taps_of(group, r).iter().zip(&line[frame..]) {
+            for (coefficient, sample) in
+                bank.taps_of(group, r).iter().zip(&line.window(bank.taps)[frame..])
+            {
                 sum += i32::from(*coefficient) * i32::from(*sample);
             }
             total += sum >> bank.pre_shift;

@@ -53,19 +53,10 @@ impl Companding for A {
 
 /// The AVX2 path, if this machine has it.
 pub(super) fn avx2() -> Option<&'static Kernels> {
-    // Each is sound because the table is only handed out after the test below.
-    fn decode<L: Companding>(codes: &[u8], bytes: &mut [u8]) {
-        // SAFETY: AVX2 was detected.
-        unsafe { decode_avx2::<L>(codes, bytes) }
-    }
-    fn encode<L: Companding>(bytes: &[u8], codes: &mut [u8]) {
-        // SAFETY: AVX2 was detected.
-        unsafe { encode_avx2::<L>(bytes, codes) }
-    }
     static AVX2: Kernels = Kernels {
         name: "avx2",
-        decode: [decode::<Mu>, decode::<A>],
-        encode: [encode::<Mu>, encode::<A>],
+        decode: [decode_avx2::<Mu>, decode_avx2::<A>],
+        encode: [encode_avx2::<Mu>, encode_avx2::<A>],
         transcode: scalar::transcode,
         split: x86_frames::split_avx2,
         fir: x86_fir::fir_avx2,
@@ -76,23 +67,11 @@ pub(super) fn avx2() -> Option<&'static Kernels> {
 
 /// The AVX-512 path, if this machine has it.
 pub(super) fn avx512() -> Option<&'static Kernels> {
-    fn decode<L: Companding>(codes: &[u8], bytes: &mut [u8]) {
-        // SAFETY: AVX-512 BW and VBMI were detected.
-        unsafe { decode_avx512::<L>(codes, bytes) }
-    }
-    fn encode<L: Companding>(bytes: &[u8], codes: &mut [u8]) {
-        // SAFETY: AVX-512 BW and VBMI were detected.
-        unsafe { encode_avx512::<L>(bytes, codes) }
-    }
-    fn transcode(codes: &[u8], out: &mut [u8], table: &[u8; 256]) {
-        // SAFETY: AVX-512 BW and VBMI were detected.
-        unsafe { transcode_avx512(codes, out, table) }
-    }
     static AVX512: Kernels = Kernels {
         name: "avx512",
-        decode: [decode::<Mu>, decode::<A>],
-        encode: [encode::<Mu>, encode::<A>],
-        transcode,
+        decode: [decode_avx512::<Mu>, decode_avx512::<A>],
+        encode: [encode_avx512::<Mu>, encode_avx512::<A>],
+        transcode: transcode_avx512,
         split: x86_frames::split_avx512,
         fir: x86_fir::fir_vnni,
         join: x86_frames::join_avx512,
@@ -214,18 +193,6 @@ fn encode_avx2<L: Companding>(bytes: &[u8], codes: &mut [u8]) {
     scalar_encode::<L>(blocks.remainder(), outs.into_remainder());
 }
 
-/// The samples of the negative codes: their low bytes and their high bytes.
-const fn negative_samples(law: Law) -> [[u8; 128]; 2] {
-    let mut table = [[0; 128]; 2];
-    let mut code = 0;
-    while code < 128 {
-        let bytes = law.sample(code as u8).to_le_bytes();
-        (table[0][code], table[1][code]) = (bytes[0], bytes[1]);
-        code += 1;
-    }
-    table
-}
-
 /// 64 bytes and the next 64 of a table.
 #[target_feature(enable = "avx512f")]
 fn halves(table: &[u8; 128]) -> (__m512i, __m512i) {
@@ -243,53 +210,50 @@ const fn lowest(count: usize) -> u64 {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
 fn decode_avx512<L: Companding>(codes: &[u8], bytes: &mut [u8]) {
-    let samples = const { &negative_samples(L::LAW) };
-    let (low, low_more) = halves(&samples[0]);
-    let (high, high_more) = halves(&samples[1]);
-    // Unpacking works inside of 16-byte lanes: this order of quarters makes its result contiguous.
-    let order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
-    // Two vectors of samples from 64 codes: the table index is the low seven bits of a code.
-    let decode = |wire| {
-        // The highest bit is set for samples that are not negative.
-        let positive = _mm512_movepi8_mask(wire);
-        let index = _mm512_permutexvar_epi64(order, wire);
-        let low = _mm512_permutex2var_epi8(low, index, low_more);
-        let high = _mm512_permutex2var_epi8(high, index, high_more);
-        let (first, second) = (_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high));
-        let zero = _mm512_setzero_si512();
-        (
-            _mm512_mask_sub_epi16(first, positive as u32, zero, first),
-            _mm512_mask_sub_epi16(second, (positive >> 32) as u32, zero, second),
-        )
+    let decode = |wire: __m256i| {
+        // The highest bit of a code is set for samples that are not negative.
+        let positive = _mm256_movepi8_mask(wire);
+        // (wire ^ flip) & 0x7f
+        let flip = _mm256_set1_epi8(L::FLIP as i8);
+        let u = _mm256_ternarylogic_epi32(wire, flip, _mm256_set1_epi8(0x7f), 0b0010_1000);
+        let u = _mm512_cvtepu8_epi16(u);
+        let segment = _mm512_srli_epi16(u, 4);
+        let (lead, shift) = match L::LAW {
+            Law::Mu => (_mm512_set1_epi16(0x84), segment),
+            // Segment 0 has no leading one and is as wide as segment 1.
+            Law::A => {
+                let any = _mm512_test_epi16_mask(segment, segment);
+                let lead =
+                    _mm512_mask_blend_epi16(any, _mm512_set1_epi16(4), _mm512_set1_epi16(0x84));
+                (lead, _mm512_max_epu16(segment, _mm512_set1_epi16(1)))
+            }
+        };
+        // ((u << 3) & 0x78) | lead
+        let interval = _mm512_slli_epi16(u, 3);
+        let mantissa =
+            _mm512_ternarylogic_epi32(interval, _mm512_set1_epi16(0x78), lead, 0b1110_1010);
+        let value = _mm512_sllv_epi16(mantissa, shift);
+        let bias = _mm512_set1_epi16(L::BIAS);
+        _mm512_mask_sub_epi16(_mm512_sub_epi16(bias, value), positive, value, bias)
     };
-    let mut blocks = codes.chunks_exact(64);
-    let mut outs = bytes.chunks_exact_mut(128);
+    let mut blocks = codes.chunks_exact(32);
+    let mut outs = bytes.chunks_exact_mut(64);
     for (codes, out) in (&mut blocks).zip(&mut outs) {
-        // SAFETY: `codes` has 64 bytes, `out` has 128.
+        // SAFETY: `codes` has 32 bytes, `out` has 64.
         unsafe {
-            let (first, second) = decode(_mm512_loadu_si512(codes.as_ptr().cast()));
-            _mm512_storeu_si512(out.as_mut_ptr().cast(), first);
-            _mm512_storeu_si512(out.as_mut_ptr().add(64).cast(), second);
+            let samples = decode(_mm256_loadu_si256(codes.as_ptr().cast()));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), samples);
         }
     }
     let (codes, out) = (blocks.remainder(), outs.into_remainder());
-    for (codes, out) in codes.chunks(32).zip(out.chunks_mut(64)) {
-        if let (Some(codes), Some(out)) = (codes.first_chunk::<32>(), out.first_chunk_mut::<64>()) {
-            // SAFETY: `codes` has 32 bytes, `out` has 64.
-            unsafe {
-                let wire = _mm256_loadu_si256(codes.as_ptr().cast());
-                let (samples, _) = decode(_mm512_castsi256_si512(wire));
-                _mm512_storeu_si512(out.as_mut_ptr().cast(), samples);
-            }
-        } else {
-            let count = codes.len().min(out.len() / 2);
-            // SAFETY: the masks admit `count` codes and `2 * count` bytes, which the slices have;
-            // masked lanes are not accessed.
-            unsafe {
-                let wire = _mm512_maskz_loadu_epi8(lowest(count), codes.as_ptr().cast());
-                let (samples, _) = decode(wire);
-                _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), lowest(2 * count), samples);
-            }
+    let count = codes.len().min(out.len() / 2);
+    if count > 0 {
+        // SAFETY: the masks admit `count` codes and `2 * count` bytes, which the slices have;
+        // masked lanes are not accessed.
+        unsafe {
+            let mask = lowest(count) as u32;
+            let samples = decode(_mm256_maskz_loadu_epi8(mask, codes.as_ptr().cast()));
+            _mm512_mask_storeu_epi8(out.as_mut_ptr().cast(), lowest(2 * count), samples);
         }
     }
 }

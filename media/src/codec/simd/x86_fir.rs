@@ -2,43 +2,35 @@
 //!
 //! Filtering goes down the frames, not along the taps: a vector holds 8 pairs of neighbouring
 //! samples of a line, one multiply-add counts them for 8 frames with even index, another for the 8
-//! frames with odd index (see [`Bank::pairs`]), and no horizontal sum is needed. Five vectors of 16
-//! frames share each pair of coefficients, so that loading those costs little.
+//! frames with odd index (see [`Bank::pairs`]), and no horizontal sum is needed. Five or ten vectors
+//! of 16 frames share each pair of coefficients, so that loading those costs little.
 //!
 //! 256 bits also with AVX-512: the loads are unaligned, half of the narrow and all of the wide ones
 //! would straddle cache lines. What counts of AVX-512 is the fused multiply-add of VNNI and twice
 //! the registers.
 
-use super::bank::{Bank, LINE_SAMPLES, ROUNDING, SCALE_BITS};
+use super::bank::{Bank, Line, ROUNDING, SCALE_BITS};
 use std::arch::x86_64::*;
 
 /// Frames of one vector.
 const VECTOR_FRAMES: usize = 16;
-/// Vectors filtered together.
-const TILE: usize = 5;
 
 macro_rules! fir {
-    ($name:ident, $tile:ident, $features:literal, $madd:expr) => {
+    ($name:ident, $tile:ident, $features:literal, $madd:expr, [$($n:literal),+]) => {
         /// One output sample a frame, `scalar::fir`.
-        pub(super) fn $name(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
-            if !bank.covers(group, lines, out.len()) {
-                return;
+        #[target_feature(enable = $features)]
+        pub(super) fn $name(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
+            let (mut first, mut rest) = (0, out);
+            $(while rest.len() >= $n * VECTOR_FRAMES {
+                let (now, later) = rest.split_at_mut($n * VECTOR_FRAMES);
+                $tile::<$n>(bank, group, lines, first, now);
+                first += $n * VECTOR_FRAMES;
+                rest = later;
+            })+
+            for out in rest.chunks_mut(VECTOR_FRAMES) {
+                $tile::<1>(bank, group, lines, first, out);
+                first += VECTOR_FRAMES;
             }
-            #[target_feature(enable = $features)]
-            fn all(bank: &Bank, group: usize, lines: &[i16], out: &mut [i16]) {
-                let mut first = 0;
-                let mut tiles = out.chunks_exact_mut(TILE * VECTOR_FRAMES);
-                for out in &mut tiles {
-                    $tile::<TILE>(bank, group, lines, first, out);
-                    first += TILE * VECTOR_FRAMES;
-                }
-                for out in tiles.into_remainder().chunks_mut(VECTOR_FRAMES) {
-                    $tile::<1>(bank, group, lines, first, out);
-                    first += VECTOR_FRAMES;
-                }
-            }
-            // SAFETY: this function is only in the table of a machine that has these features.
-            unsafe { all(bank, group, lines, out) }
         }
 
         /// `16 * N` frames from `first` on, of which as many are written as `out` holds.
@@ -46,7 +38,7 @@ macro_rules! fir {
         fn $tile<const N: usize>(
             bank: &Bank,
             group: usize,
-            lines: &[i16],
+            lines: &[Line],
             first: usize,
             out: &mut [i16],
         ) {
@@ -54,28 +46,35 @@ macro_rules! fir {
             let mut even = [_mm256_set1_epi32(ROUNDING); N];
             let mut odd = even;
             let pre_shift = _mm_cvtsi32_si128(bank.pre_shift as i32);
-            for (r, line) in lines.chunks_exact(LINE_SAMPLES).take(bank.lines).enumerate() {
+            for (r, line) in lines.iter().enumerate() {
                 let mut sums = [[zero; 2]; N];
-                let pairs = bank.pairs(group, r);
-                // What the loads below read of the line; never false for a bank and frames that
-                // `covers` admits.
-                let read = first + 2 * (pairs.len() - 1) + N * VECTOR_FRAMES;
-                if read > LINE_SAMPLES {
+                let window = line.window(bank.taps);
+                let Some(([_, last], pairs)) = bank.pairs(group, r).split_last() else { return };
+                // What the loads below read of the window; never too much for a bank and frames
+                // that `covers` admits.
+                if first + 2 * pairs.len() + N * VECTOR_FRAMES > window.len() {
                     return;
                 }
+                let load = |j: usize, n: usize| {
+                    // SAFETY: reads 16 samples of the window, that end no later than was checked.
+                    unsafe {
+                        let at = window.as_ptr().add(first + 2 * j + n * VECTOR_FRAMES);
+                        _mm256_loadu_si256(at.cast())
+                    }
+                };
                 for (j, [for_even, for_odd]) in pairs.iter().enumerate() {
-                    let (for_even, for_odd) =
-                        (_mm256_set1_epi32(*for_even), _mm256_set1_epi32(*for_odd));
+                    let for_even = _mm256_set1_epi32(*for_even);
+                    let for_odd = _mm256_set1_epi32(*for_odd);
                     for (n, sums) in sums.iter_mut().enumerate() {
-                        // SAFETY: reads 16 samples that end `read` samples after the beginning of
-                        // the line at the latest, hence inside of it.
-                        let samples = unsafe {
-                            let at = line.as_ptr().add(first + 2 * j + n * VECTOR_FRAMES);
-                            _mm256_loadu_si256(at.cast())
-                        };
+                        let samples = load(j, n);
                         sums[0] = $madd(sums[0], samples, for_even);
                         sums[1] = $madd(sums[1], samples, for_odd);
                     }
+                }
+                // The last pair has nothing for even frames.
+                let last = _mm256_set1_epi32(*last);
+                for (n, sums) in sums.iter_mut().enumerate() {
+                    sums[1] = $madd(sums[1], load(pairs.len(), n), last);
                 }
                 for (n, [for_even, for_odd]) in sums.into_iter().enumerate() {
                     even[n] = _mm256_add_epi32(even[n], _mm256_sra_epi32(for_even, pre_shift));
@@ -94,8 +93,8 @@ fn madd(sum: __m256i, samples: __m256i, pair: __m256i) -> __m256i {
     _mm256_add_epi32(sum, _mm256_madd_epi16(samples, pair))
 }
 
-fir!(fir_avx2, tile_avx2, "avx2", madd);
-fir!(fir_vnni, tile_vnni, "avx2,avx512f,avx512vl,avx512vnni", _mm256_dpwssd_epi32);
+fir!(fir_avx2, tile_avx2, "avx2", madd, [5]);
+fir!(fir_vnni, tile_vnni, "avx2,avx512f,avx512vl,avx512vnni", _mm256_dpwssd_epi32, [10, 5]);
 
 /// Rounds, saturates and interleaves the sums of 16 frames.
 #[target_feature(enable = "avx2")]

@@ -4,7 +4,7 @@
 //! the sources. AVX2 shuffles bytes inside of 16-byte lanes, so that 8 frames are a unit and a
 //! vector has two of these; AVX-512 moves words across whole vectors of 32 frames.
 
-use super::bank::{LINE_SAMPLES, MAX_FRAMES, MAX_GROUPS};
+use super::bank::{Line, MAX_FRAMES, MAX_GROUPS};
 use super::scalar;
 use std::arch::x86_64::*;
 
@@ -13,50 +13,49 @@ const NARROW: usize = 16;
 const WIDE: usize = 32;
 
 /// Deals frames out to lines, `scalar::split`.
-pub(super) fn split_avx2(input: &[i16], count: usize, lines: &mut [i16], at: usize) {
-    if !lines_hold(input, count, lines, at) {
+#[target_feature(enable = "avx2")]
+pub(super) fn split_avx2(input: &[i16], lines: &mut [Line], at: usize) {
+    let count = lines.len();
+    if at + input.len() / count.max(1) > MAX_FRAMES {
         return;
     }
-    // SAFETY: this function is only in tables of machines that have AVX2.
-    let done = unsafe {
-        match count {
-            1 => {
-                lines[at..at + input.len()].copy_from_slice(input);
-                input.len()
-            }
+    let done = match lines {
+        [line] => {
+            line.present()[at..at + input.len()].copy_from_slice(input);
+            input.len()
+        }
+        _ => match count {
             2 => split_narrow::<2>(input, lines, at),
             3 => split_narrow::<3>(input, lines, at),
             6 => split_narrow::<6>(input, lines, at),
             _ => 0,
-        }
+        },
     };
-    scalar::split_from(done, input, count, lines, at);
+    if done * count < input.len() {
+        scalar::split_from(done, input, lines, at);
+    }
 }
 
 /// Deals frames out to lines, `scalar::split`.
-pub(super) fn split_avx512(input: &[i16], count: usize, lines: &mut [i16], at: usize) {
-    if !lines_hold(input, count, lines, at) {
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
+pub(super) fn split_avx512(input: &[i16], lines: &mut [Line], at: usize) {
+    let count = lines.len();
+    if at + input.len() / count.max(1) > MAX_FRAMES {
         return;
     }
-    // SAFETY: this function is only in the table of a machine that has AVX-512 BW.
-    let done = unsafe {
-        match count {
-            2 => split_wide::<2>(input, lines, at),
-            3 => split_wide::<3>(input, lines, at),
-            6 => split_wide::<6>(input, lines, at),
-            _ => 0,
-        }
+    let done = match count {
+        2 => split_wide::<2>(input, lines, at),
+        3 => split_wide::<3>(input, lines, at),
+        6 => split_wide::<6>(input, lines, at),
+        _ => 0,
     };
     if done * count < input.len() {
-        split_avx2(&input[done * count..], count, lines, at + done);
+        split_avx2(&input[done * count..], lines, at + done);
     }
-}
-
-fn lines_hold(input: &[i16], count: usize, lines: &[i16], at: usize) -> bool {
-    at + input.len() / count.max(1) <= LINE_SAMPLES && lines.len() >= count * LINE_SAMPLES
 }
 
 /// Weaves groups into a stream, `scalar::join`.
+#[target_feature(enable = "avx2")]
 pub(super) fn join_avx2(groups: &[i16], count: usize, out: &mut [i16]) {
     if groups_hold(groups, count, out) {
         join_rest(0, groups, count, out);
@@ -64,18 +63,16 @@ pub(super) fn join_avx2(groups: &[i16], count: usize, out: &mut [i16]) {
 }
 
 /// Weaves groups into a stream, `scalar::join`.
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
 pub(super) fn join_avx512(groups: &[i16], count: usize, out: &mut [i16]) {
     if !groups_hold(groups, count, out) {
         return;
     }
-    // SAFETY: this function is only in the table of a machine that has AVX-512 BW.
-    let done = unsafe {
-        match count {
-            2 => join_wide::<2>(groups, out),
-            3 => join_wide::<3>(groups, out),
-            6 => join_wide::<6>(groups, out),
-            _ => 0,
-        }
+    let done = match count {
+        2 => join_wide::<2>(groups, out),
+        3 => join_wide::<3>(groups, out),
+        6 => join_wide::<6>(groups, out),
+        _ => 0,
     };
     if done * count < out.len() {
         join_rest(done, groups, count, out);
@@ -87,16 +84,14 @@ fn groups_hold(groups: &[i16], count: usize, out: &[i16]) -> bool {
     frames <= MAX_FRAMES && count <= MAX_GROUPS && groups.len() >= count * MAX_FRAMES
 }
 
-/// The frames from `first` on. Only for machines that have AVX2.
+/// The frames from `first` on.
+#[target_feature(enable = "avx2")]
 fn join_rest(first: usize, groups: &[i16], count: usize, out: &mut [i16]) {
-    // SAFETY: only reached from functions in tables of machines that have AVX2.
-    let done = unsafe {
-        match count {
-            2 => join_narrow::<2>(first, groups, out),
-            3 => join_narrow::<3>(first, groups, out),
-            6 => join_narrow::<6>(first, groups, out),
-            _ => first,
-        }
+    let done = match count {
+        2 => join_narrow::<2>(first, groups, out),
+        3 => join_narrow::<3>(first, groups, out),
+        6 => join_narrow::<6>(first, groups, out),
+        _ => first,
     };
     scalar::join_from(done, groups, count, out);
 }
@@ -148,7 +143,7 @@ fn permute_narrow<const N: usize>(moves: &Moves<N>, from: [__m256i; N]) -> [__m2
 
 /// As many frames as fill vectors. Returns how many.
 #[target_feature(enable = "avx2")]
-fn split_narrow<const N: usize>(input: &[i16], lines: &mut [i16], at: usize) -> usize {
+fn split_narrow<const N: usize>(input: &[i16], lines: &mut [Line], at: usize) -> usize {
     let moves = const { &split_moves::<N>() };
     let mut frame = at;
     for block in input.chunks_exact(NARROW * N) {
@@ -161,8 +156,8 @@ fn split_narrow<const N: usize>(input: &[i16], lines: &mut [i16], at: usize) -> 
                 unsafe { _mm256_loadu2_m128i(at.add(8 * (N + i)).cast(), at.add(8 * i).cast()) };
         }
         let vectors = permute_narrow(moves, vectors);
-        for (line, vector) in lines.chunks_exact_mut(LINE_SAMPLES).zip(vectors) {
-            if let Some(line) = line[frame..].first_chunk_mut::<NARROW>() {
+        for (line, vector) in lines.iter_mut().zip(vectors) {
+            if let Some(line) = line.present()[frame..].first_chunk_mut::<NARROW>() {
                 // SAFETY: `line` has 16 samples.
                 unsafe { _mm256_storeu_si256(line.as_mut_ptr().cast(), vector) };
             }
@@ -244,7 +239,7 @@ fn permute_wide<const N: usize>(moves: &WideMoves<N>, from: [__m512i; N]) -> [__
 
 /// As many frames as fill vectors. Returns how many.
 #[target_feature(enable = "avx512f,avx512bw")]
-fn split_wide<const N: usize>(input: &[i16], lines: &mut [i16], at: usize) -> usize {
+fn split_wide<const N: usize>(input: &[i16], lines: &mut [Line], at: usize) -> usize {
     let moves = const { &WideMoves::<N>::new(true) };
     let mut frame = at;
     for block in input.chunks_exact(WIDE * N) {
@@ -254,8 +249,8 @@ fn split_wide<const N: usize>(input: &[i16], lines: &mut [i16], at: usize) -> us
             *vector = unsafe { _mm512_loadu_si512(block.as_ptr().add(WIDE * i).cast()) };
         }
         let vectors = permute_wide(moves, vectors);
-        for (line, vector) in lines.chunks_exact_mut(LINE_SAMPLES).zip(vectors) {
-            if let Some(line) = line[frame..].first_chunk_mut::<WIDE>() {
+        for (line, vector) in lines.iter_mut().zip(vectors) {
+            if let Some(line) = line.present()[frame..].first_chunk_mut::<WIDE>() {
                 // SAFETY: `line` has 32 samples.
                 unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), vector) };
             }

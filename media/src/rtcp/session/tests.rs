@@ -70,8 +70,8 @@ fn sender_report(bytes: &[u8]) -> Option<SenderReport<'_>> {
     }
 }
 
-/// Two parties, 30 and 50 ms apart, one clock a year ahead: both measure 80 ms within the resolution of the field, and
-/// each knows what the other lost.
+/// Two parties, 30 and 50 ms apart, one clock a year ahead: both measure 80 ms within the
+/// resolution of the field, and each knows what the other lost.
 #[test]
 fn measures_the_round_trip() {
     let (mut a, mut b) = (Party::new(1, 0), Party::new(2, 31_536_000_000));
@@ -105,8 +105,8 @@ fn measures_the_round_trip() {
     assert_eq!(b.session.remote().unwrap().lost, 0);
 }
 
-/// The first report comes early, the others at 5 s / 1.21828 in the mean, between a half and one and a half of that
-/// (RFC 3550 6.3.1); two seeds do not beat together.
+/// The first report comes early, the others at 5 s / 1.21828 in the mean, between a half and one
+/// and a half of that (RFC 3550 6.3.1); two seeds do not beat together.
 #[test]
 fn keeps_the_pace() {
     let mut intervals = Vec::new();
@@ -131,7 +131,8 @@ fn keeps_the_pace() {
     assert!(distinct.len() > intervals.len() * 9 / 10);
 }
 
-/// Who sends is a sender, ties its media time to the clock, and turns receiver two reports after it fell silent.
+/// Who sends is a sender, ties its media time to the clock, and turns receiver two reports after it
+/// fell silent.
 #[test]
 fn sender_turns_receiver() {
     let mut party = Party::new(1, 0);
@@ -222,7 +223,8 @@ fn a_new_source_has_no_last_report() {
     assert_eq!((block.ssrc, block.lsr, block.dlsr), (3, 0, 0));
 }
 
-/// The largest compound fits the constant exactly; a name that is too long is cut between characters.
+/// The largest compound fits the constant exactly; a name that is too long is cut between
+/// characters.
 #[test]
 fn knows_its_largest_compound() {
     let mut party = Party::new(1, 0);

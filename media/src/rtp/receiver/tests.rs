@@ -25,7 +25,8 @@ fn receive_from(
     receiver.receive(at(ms), &Packet::parse(&bytes).unwrap())
 }
 
-/// The extended sequence number and timestamp, relative to those of a first packet of `seq` and `ts`.
+/// The extended sequence number and timestamp, relative to those of a first packet of `seq` and
+/// `ts`.
 fn place(received: Received, seq: u16, ts: u32) -> Option<(u64, u64)> {
     match received {
         Received::Accept(arrival) | Received::Late(arrival) => Some((
@@ -88,8 +89,8 @@ fn the_first_may_not_be_the_oldest() {
     assert_eq!((receiver.expected_total(), receiver.lost_total()), (3, 1));
 }
 
-/// One packet far off is stray; a second in sequence starts anew, and the timeline goes on by one packet and
-/// by the time that passed (RFC 3550 A.1).
+/// One packet far off is stray; a second in sequence starts anew, and the timeline goes on by one
+/// packet and by the time that passed (RFC 3550 A.1).
 #[test]
 fn a_restart_needs_two() {
     let mut receiver = Receiver::new(8000);
@@ -109,7 +110,8 @@ fn a_restart_needs_two() {
     assert_eq!(receiver.counters().strays, 3);
 }
 
-/// A restart that lands just behind the old sequence is told from doubled packets by its timestamps.
+/// A restart that lands just behind the old sequence is told from doubled packets by its
+/// timestamps.
 #[test]
 fn a_restart_nearby_is_no_duplicate() {
     let mut receiver = Receiver::new(8000);
@@ -121,8 +123,8 @@ fn a_restart_nearby_is_no_duplicate() {
     assert!(matches!(restart, Received::Accept(Arrival { continuity: Continuity::Restart, .. })));
 }
 
-/// Another SSRC is heard from its first packet on; the timeline goes on. The old one's stragglers do not
-/// take over again, unless the new one falls silent.
+/// Another SSRC is heard from its first packet on; the timeline goes on. The old one's stragglers
+/// do not take over again, unless the new one falls silent.
 #[test]
 fn follows_a_new_source() {
     let mut receiver = Receiver::new(8000);
@@ -142,8 +144,8 @@ fn follows_a_new_source() {
     assert_eq!((receiver.expected_total(), receiver.lost_total()), (4, 0));
 }
 
-/// A timestamp that jumps while the sequence goes on does not move the timeline by more than the time that
-/// passed; a pause with its marker does.
+/// A timestamp that jumps while the sequence goes on does not move the timeline by more than the
+/// time that passed; a pause with its marker does.
 #[test]
 fn media_time_follows_pauses_but_not_jumps() {
     let mut receiver = Receiver::new(8000);
@@ -158,7 +160,8 @@ fn media_time_follows_pauses_but_not_jumps() {
     assert_eq!(receiver.jitter_units(), 0);
 }
 
-/// Telephone events, whose timestamps stand still, move neither media time nor jitter, but they count.
+/// Telephone events, whose timestamps stand still, move neither media time nor jitter, but they
+/// count.
 #[test]
 fn events_leave_media_time_alone() {
     let mut receiver = Receiver::new(8000);
@@ -173,8 +176,8 @@ fn events_leave_media_time_alone() {
     assert_eq!((receiver.jitter_units(), receiver.counters().packets), (0, 7));
 }
 
-/// The fraction lost is of the time between two reports, in 256ths; copies hide loss there, as RFC 3550 6.4.1
-/// defines it, but not in our own count.
+/// The fraction lost is of the time between two reports, in 256ths; copies hide loss there, as RFC
+/// 3550 6.4.1 defines it, but not in our own count.
 #[test]
 fn reports_loss_between_reports() {
     let mut receiver = Receiver::new(8000);
@@ -208,4 +211,23 @@ fn jitter_by_hand() {
     receive(&mut receiver, 42, 2, 320);
     // 40 + 24 - (40 + 8) / 16 = 61 sixteenths.
     assert_eq!(receiver.jitter_units(), 61 / 16);
+}
+
+/// The edges of RFC 3550 A.1: 3000 ahead is a gap, 3001 is stray; 100 behind is late, 101 is stray.
+#[test]
+fn keeps_the_edges_of_the_rfc() {
+    let ahead = |by: u16| {
+        let mut receiver = Receiver::new(8000);
+        receive(&mut receiver, 0, 500, 0);
+        receive(&mut receiver, 20 * u64::from(by), 500 + by, u32::from(by) * 160)
+    };
+    assert!(matches!(ahead(3000), Received::Accept(Arrival { gap: 2999, .. })));
+    assert_eq!(ahead(3001), Received::Stray);
+    let behind = |by: u16| {
+        let mut receiver = Receiver::new(8000);
+        receive(&mut receiver, 0, 500, 160_000);
+        receive(&mut receiver, 20, 500 - by, 160_000 - u32::from(by) * 160)
+    };
+    assert!(matches!(behind(100), Received::Late(_)));
+    assert_eq!(behind(101), Received::Stray);
 }

@@ -212,6 +212,19 @@ fn faults_show_before_the_payload() {
     assert_eq!(got.1, Some(FrameError::ReservedOpcode(3)));
 }
 
+/// Fragments of text are refused at the first byte that no continuation could mend.
+#[test]
+fn text_is_checked_as_it_comes() {
+    let mut reader = Reader::new(Role::Client);
+    let cut = [frame(0x01, b"a\xe2\x82", Role::Client), frame(0x00, b"\xac", Role::Client)];
+    assert_eq!(read(&mut reader, &[&cut.concat()]), (Vec::new(), None));
+    let bad = frame(0x00, b"b\xff", Role::Client);
+    assert_eq!(read(&mut reader, &[&bad]), (Vec::new(), Some(FrameError::TextNotUtf8)));
+    let mut reader = Reader::new(Role::Client);
+    let unfinished = [cut[0].clone(), frame(0x80, b"", Role::Client)].concat();
+    assert_eq!(read(&mut reader, &[&unfinished]).1, Some(FrameError::TextNotUtf8));
+}
+
 /// A message of exactly the limit passes, whole or in fragments.
 #[test]
 fn the_limit_itself_passes() {

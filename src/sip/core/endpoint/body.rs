@@ -1,7 +1,5 @@
 //! The session description in the body of a message.
 
-use std::borrow::Cow;
-
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
 use crate::sip::core::sdp::Sdp;
@@ -38,7 +36,7 @@ pub(super) fn sdp_of(message: &Message) -> Result<Option<Sdp>, BodyError> {
         return Sdp::parse(body).map(Some).map_err(|_| BodyError::Malformed);
     }
     if let Some(boundary) = boundary_of(kind)
-        && let Some(part) = parts(body, &boundary).find_map(sdp_part)
+        && let Some(part) = parts(body, boundary).find_map(sdp_part)
     {
         return Sdp::parse(part).map(Some).map_err(|_| BodyError::Malformed);
     }
@@ -54,7 +52,7 @@ fn is_type(text: &str, expected: &str) -> bool {
 }
 
 /// The boundary of a `multipart/*` type (RFC 2046 5.1).
-fn boundary_of(kind: &str) -> Option<Cow<'_, str>> {
+fn boundary_of(kind: &str) -> Option<&str> {
     let (kind, params) = kind.split_once(';')?;
     if !kind.trim().get(..10)?.eq_ignore_ascii_case("multipart/") {
         return None;
@@ -63,7 +61,7 @@ fn boundary_of(kind: &str) -> Option<Cow<'_, str>> {
         let (name, value) = param.split_once('=')?;
         let value = value.trim().trim_matches('"');
         let named = name.trim().eq_ignore_ascii_case("boundary") && !value.is_empty();
-        named.then(|| Cow::Borrowed(value))
+        named.then_some(value)
     })
 }
 
@@ -123,7 +121,8 @@ mod tests {
     fn finds_the_description() {
         let multi = format!(
             "preamble\r\n--x y\r\nContent-Type: application/isup\r\n\r\n\x01\x02\r\n--x y\r\n\
-             c: Application/SDP;charset=utf-8\r\nContent-Disposition: session\r\n\r\n{SDP}\r\n--x y--\r\n"
+             c: Application/SDP;charset=utf-8\r\nContent-Disposition: session\r\n\r\n{SDP}\r\n\
+             --x y--\r\n"
         );
         for (headers, body) in [
             ("Content-Type: application/sdp\r\n", SDP),

@@ -30,6 +30,9 @@ pub(super) enum State {
     Closing,
 }
 
+/// Headers of a request that is not sent yet.
+pub(super) type OwnedHeaders = Box<[(Box<str>, Box<str>)]>;
+
 /// A 2xx of ours that waits for its ACK (RFC 3261 13.3.1.4).
 pub(super) struct Unacked {
     pub(super) response: Bytes,
@@ -71,8 +74,8 @@ pub(super) struct Call {
     pub(super) outgoing: bool,
     /// Our INVITE (or the change under way) made the offer.
     pub(super) offered: bool,
-    /// A 2xx with an offer waits for `ack_with`.
-    pub(super) ack_owed: bool,
+    /// Number of the INVITE whose 2xx, with an offer, waits for `ack_with`.
+    pub(super) ack_owed: Option<u32>,
     /// A provisional response came, so that a CANCEL may go out.
     pub(super) proceeding: bool,
     /// The final event has been told.
@@ -85,12 +88,13 @@ pub(super) struct Call {
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
     /// Headers of a BYE or CANCEL that has to wait.
-    pub(super) parting: Option<Box<[(Box<str>, Box<str>)]>>,
+    pub(super) parting: Option<OwnedHeaders>,
     /// When the provisional response is repeated.
     pub(super) repeat_at: MonoTime,
     /// When the state has lasted too long.
     pub(super) limit_at: MonoTime,
 }
+
 
 impl Call {
     pub(super) fn new(state: State, dialog: Dialog, tag: u64, flow: Flow) -> Self {
@@ -103,7 +107,7 @@ impl Call {
             direct: true,
             outgoing: state == State::Calling,
             offered: false,
-            ack_owed: false,
+            ack_owed: None,
             proceeding: false,
             told: false,
             server: None,
@@ -197,10 +201,13 @@ impl Endpoint {
         Some(handle)
     }
 
-    /// Forgets a call.
-    pub(super) fn remove_call(&mut self, handle: Handle) {
+    /// Forgets a call. An INVITE of ours that is still out is given up some time later.
+    pub(super) fn remove_call(&mut self, now: MonoTime, handle: Handle) {
         if let Some(call) = self.calls.remove(handle) {
             self.call_tags.remove(&call.tag);
+            if let Some(client) = call.client {
+                self.give_up(now, client);
+            }
         }
     }
 

@@ -92,7 +92,7 @@ impl Endpoint {
         if call.server.is_some()
             || call.client.is_some()
             || call.unacked.is_some()
-            || call.ack_owed
+            || call.ack_owed.is_some()
             || call.retry.is_some()
         {
             return Err(CommandError::Busy);
@@ -147,11 +147,6 @@ impl Endpoint {
     pub(super) fn retry_change(&mut self, now: MonoTime, handle: Handle) {
         let Some(call) = self.calls.get_mut(handle) else { return };
         let Some(retry) = call.retry.as_mut() else { return };
-        if call.server.is_some() || call.unacked.is_some() || call.client.is_some() {
-            // A change of the peer is under way: the next try is after it.
-            retry.at = now + Duration::from_secs(1);
-            return self.arm_call(handle);
-        }
         retry.at = MonoTime::MAX;
         let sdp = retry.sdp.clone();
         if self.send_reinvite(now, handle, sdp.as_deref()).is_err() {

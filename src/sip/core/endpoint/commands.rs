@@ -3,7 +3,7 @@
 use media::time::MonoTime;
 
 use super::Endpoint;
-use super::call::State;
+use super::call::{OwnedHeaders, State};
 use super::event::{CommandError, DialogId, End, Event, Header};
 use super::table::Handle;
 use super::transactions::Purpose;
@@ -11,10 +11,8 @@ use crate::sip::core::lex;
 use crate::sip::core::method::Method;
 use crate::sip::core::write::BuildError;
 
-type Owned = Box<[(Box<str>, Box<str>)]>;
-
 /// Headers that may have to wait: checked now, because later nobody could be told.
-fn owned(headers: &[Header<'_>]) -> Result<Owned, CommandError> {
+fn owned(headers: &[Header<'_>]) -> Result<OwnedHeaders, CommandError> {
     for (name, value) in headers {
         if !lex::is_token(name) {
             return Err(BuildError::HeaderName.into());
@@ -94,7 +92,7 @@ impl Endpoint {
         body: &[u8],
     ) -> Result<(), CommandError> {
         let call = self.calls.get(dialog.0).ok_or(CommandError::NoSuchCall)?;
-        if call.state != State::Confirmed || call.parting.is_some() || call.ack_owed {
+        if call.state != State::Confirmed || call.parting.is_some() || call.ack_owed.is_some() {
             return Err(CommandError::State);
         }
         self.request_within(now, dialog.0, Method::Info, Purpose::Info, |request| {
@@ -116,11 +114,11 @@ impl Endpoint {
         call.retry = None;
         call.limit_at = MonoTime::MAX;
         call.repeat_at = MonoTime::MAX;
-        let (server, owed, cseq) = (call.server.take(), call.ack_owed, call.dialog.local_cseq());
+        let (server, owed) = (call.server.take(), call.ack_owed);
         if let Some(server) = server {
             self.respond_with(now, server, 487, "Request Terminated", |_, response, _| response);
         }
-        if owed {
+        if let Some(cseq) = owed {
             let _ = self.send_ack(handle, cseq, None);
         }
         let sent = self.request_within(now, handle, Method::Bye, Purpose::Bye, |mut request| {
@@ -131,7 +129,7 @@ impl Endpoint {
         });
         if sent.is_err() {
             self.tell_end(handle, |dialog| Event::Ended { dialog, cause: End::Local });
-            self.remove_call(handle);
+            self.remove_call(now, handle);
         }
     }
 }

@@ -26,7 +26,8 @@ pub type Header<'a> = (&'a str, &'a str);
 pub struct InviteParams {
     /// Request-URI.
     pub uri: String,
-    /// Where the request goes; for TCP with the number of a connection, or 0 to open one.
+    /// Where the request goes; for TCP with the number of a connection that was announced
+    /// ([`Endpoint::handle_connected`](super::Endpoint::handle_connected)), or 0 to open one.
     pub flow: Flow,
     /// From without tag: `"Name" <sip:user@host>`.
     pub from: String,

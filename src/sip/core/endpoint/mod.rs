@@ -19,6 +19,8 @@ pub mod config;
 mod counters;
 mod event;
 mod flow;
+#[doc(hidden)]
+pub mod fuzz;
 mod ids;
 mod outgoing;
 mod receive;

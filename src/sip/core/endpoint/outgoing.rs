@@ -221,7 +221,7 @@ impl Endpoint {
         };
         if let Some(call) = self.calls.get_mut(handle) {
             call.ack = Some(Box::new(SentAck { cseq, bytes: bytes.clone(), flow }));
-            call.ack_owed = false;
+            call.ack_owed = None;
         }
         self.send(flow, bytes);
         Ok(())
@@ -238,10 +238,7 @@ impl Endpoint {
         sdp: &[u8],
     ) -> Result<(), CommandError> {
         let call = self.calls.get(dialog.0).ok_or(CommandError::NoSuchCall)?;
-        if !call.ack_owed {
-            return Err(CommandError::State);
-        }
-        let cseq = call.dialog.local_cseq();
+        let cseq = call.ack_owed.ok_or(CommandError::State)?;
         self.send_ack(dialog.0, cseq, Some(sdp))?;
         if let Some(call) = self.calls.get_mut(dialog.0) {
             call.limit_at = MonoTime::MAX;
@@ -249,7 +246,7 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends the ACK of a failure: to where the INVITE went, in its transaction (RFC 3261 17.1.1.3).
+    /// Sends the ACK of a failure: where the INVITE went, in its transaction (RFC 3261 17.1.1.3).
     pub(super) fn ack_failure(&mut self, client: Handle, response: &Message) {
         let Some(txn) = self.clients.get(client) else { return };
         let flow = txn.flow;

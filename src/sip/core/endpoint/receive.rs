@@ -215,12 +215,15 @@ impl Endpoint {
         if pending {
             let reason = cancel.header(HeaderName::Reason).map(Into::into);
             self.respond_with(now, handle, 487, "Request Terminated", |_, response, _| response);
-            self.withdrawn(call, handle, reason);
+            self.withdrawn(now, call, handle, reason);
         }
     }
 
     fn handle_response(&mut self, now: MonoTime, flow: Flow, response: &Message) {
-        let Some(key) = client_key(response) else {
+        // More than one Via: the response is somebody else's (RFC 3261 8.1.3.3).
+        let key =
+            client_key(response).filter(|_| response.values(HeaderName::Via).nth(1).is_none());
+        let Some(key) = key else {
             self.counters.stray_responses += 1;
             return;
         };

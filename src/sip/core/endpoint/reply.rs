@@ -169,7 +169,8 @@ impl Endpoint {
         self.respond(now, handle, status, bytes);
     }
 
-    /// Answers a request at once, in a transaction of its own.
+    /// Answers a request at once, in a transaction of its own; without one if there are too many,
+    /// because a copy that gets another answer does less harm than a BYE refused.
     pub(super) fn respond_once(
         &mut self,
         now: MonoTime,
@@ -178,6 +179,9 @@ impl Endpoint {
         tag: u64,
         refusal: &Refusal,
     ) {
+        if self.servers.is_full() {
+            return self.refuse(flow, request, refusal);
+        }
         let Some(handle) = self.begin_server(flow, request, None, tag) else { return };
         self.respond_with(now, handle, refusal.status, refusal.reason, |_, mut response, _| {
             for (name, value) in &refusal.headers {

@@ -34,7 +34,7 @@ impl Endpoint {
             }
             (Purpose::Invite, Class::Failure) => {
                 let reason = response.reason().unwrap_or_default();
-                self.invite_failed(call, status, reason, Some(response));
+                self.invite_failed(now, call, status, reason, Some(response));
             }
             (Purpose::Reinvite, Class::Failure) => {
                 let reason = response.reason().unwrap_or_default();
@@ -43,10 +43,11 @@ impl Endpoint {
             (Purpose::Probe(probe), Class::Success | Class::Failure) => {
                 self.events.push_back(Event::Probed { probe, status: Some(status) });
             }
-            (Purpose::Bye, Class::Success | Class::Failure) => self.bye_done(call),
+            (Purpose::Bye, Class::Success | Class::Failure) => self.bye_done(now, call),
             (Purpose::Info, Class::Failure) if matches!(status, 408 | 481) => {
                 self.lost(now, call, End::TransactionTimeout);
             }
+            (Purpose::Reinvite, Class::Provisional) => self.give_up(now, client),
             (_, Class::Provisional) | (Purpose::Info | Purpose::Cancel, _) => {}
         }
     }
@@ -60,10 +61,10 @@ impl Endpoint {
             Fault::Transport => (503, "Service Unavailable", End::Transport),
         };
         match purpose {
-            Purpose::Invite => self.invite_failed(call, status, reason, None),
+            Purpose::Invite => self.invite_failed(now, call, status, reason, None),
             Purpose::Reinvite | Purpose::Info => self.lost(now, call, cause),
             Purpose::Probe(probe) => self.events.push_back(Event::Probed { probe, status: None }),
-            Purpose::Bye => self.bye_done(call),
+            Purpose::Bye => self.bye_done(now, call),
             Purpose::Cancel => {}
         }
     }
@@ -142,14 +143,14 @@ impl Endpoint {
         let cancelled = call.state == State::Cancelling;
         if call.dialog.confirm(response).is_err() {
             self.decline_answer(now, client, flow, response, true);
-            return self.invite_failed(Some(handle), 502, "Unusable Answer", None);
+            return self.invite_failed(now, Some(handle), 502, "Unusable Answer", None);
         }
         call.flow = flow;
         call.client = None;
         call.limit_at = MonoTime::MAX;
         call.state = State::Confirmed;
         let (offered, cseq) = (call.offered, call.dialog.local_cseq());
-        call.ack_owed = !offered;
+        call.ack_owed = (!offered).then_some(cseq);
         if cancelled {
             // The answer crossed our CANCEL (RFC 3261 9.1): it is taken, and the call ended.
             let headers = call.parting.take().unwrap_or_default();
@@ -183,7 +184,7 @@ impl Endpoint {
         call.client = None;
         call.retry = None;
         call.dialog.refresh_target(response);
-        call.ack_owed = !call.offered;
+        call.ack_owed = (!call.offered).then_some(cseq);
         if call.offered || call.state != State::Confirmed {
             let _ = self.send_ack(handle, cseq, None);
         } else {
@@ -208,6 +209,7 @@ impl Endpoint {
 
     fn invite_failed(
         &mut self,
+        now: MonoTime,
         call: Option<Handle>,
         status: u16,
         reason: &str,
@@ -222,7 +224,7 @@ impl Endpoint {
             let reason = reason.into();
             self.tell_end(handle, |dialog| Event::Failed { dialog, status, reason, response });
         }
-        self.remove_call(handle);
+        self.remove_call(now, handle);
     }
 
     /// Tells that the call we gave up has ended.
@@ -261,9 +263,9 @@ impl Endpoint {
     }
 
     /// Our BYE was answered, or its time is over.
-    fn bye_done(&mut self, call: Option<Handle>) {
+    fn bye_done(&mut self, now: MonoTime, call: Option<Handle>) {
         let Some(handle) = call else { return };
         self.tell_end(handle, |dialog| Event::Ended { dialog, cause: End::Local });
-        self.remove_call(handle);
+        self.remove_call(now, handle);
     }
 }

@@ -83,7 +83,7 @@ impl Endpoint {
                     self.respond_with(now, server, 487, "Request Terminated", |_, r, _| r);
                 }
                 self.tell_end(handle, |dialog| Event::Cancelled { dialog, reason: None });
-                self.remove_call(handle);
+                self.remove_call(now, handle);
             }
             State::Calling => {
                 let told = |dialog| Event::Failed {
@@ -100,7 +100,7 @@ impl Endpoint {
                 // RFC 3261 9.1: the INVITE is considered cancelled even without its 487.
                 self.tell_cancelled(handle);
                 let client = self.calls.get(handle).and_then(|call| call.client);
-                self.remove_call(handle);
+                self.remove_call(now, handle);
                 if let Some(client) = client {
                     self.remove_client(client);
                 }
@@ -108,7 +108,7 @@ impl Endpoint {
             State::Confirmed => {
                 if let Some(server) = server {
                     self.abandon_change(now, handle, server);
-                } else if self.calls.get(handle).is_some_and(|call| call.ack_owed) {
+                } else if self.calls.get(handle).is_some_and(|call| call.ack_owed.is_some()) {
                     self.tell_end(handle, |dialog| Event::Ended { dialog, cause: End::AckTimeout });
                     self.send_bye(now, handle, &[]);
                 }

@@ -321,6 +321,17 @@ impl Endpoint {
         }
     }
 
+    /// Waits for the outcome of an INVITE no longer than its user would.
+    pub(super) fn give_up(&mut self, now: MonoTime, handle: Handle) {
+        let Some(txn) = self.clients.get_mut(handle) else { return };
+        if let ClientFsm::Invite(fsm) = &mut txn.fsm {
+            fsm.give_up(now, &self.config.timers);
+            let deadline = fsm.deadline();
+            let Self { schedule, clients, .. } = self;
+            schedule.arm(clients, handle, deadline, Timed::Client);
+        }
+    }
+
     /// Removes a client transaction, and what its call kept only for it.
     pub(super) fn remove_client(&mut self, handle: Handle) {
         let Some(txn) = self.clients.remove(handle) else { return };

@@ -50,7 +50,7 @@ impl Endpoint {
             return self.refuse(flow, &request, &self.overload());
         };
         let Some(server) = self.begin_server(flow, &request, Some(handle), tag) else {
-            return self.remove_call(handle);
+            return self.remove_call(now, handle);
         };
         if let Some(merge) = merge
             && let Some(txn) = self.servers.get_mut(server)
@@ -170,7 +170,7 @@ impl Endpoint {
         }
         let bytes = self.built(server, status, reason, |_, r, _| with_headers(r, headers))?;
         self.respond(now, server, status, bytes);
-        self.remove_call(dialog.0);
+        self.remove_call(now, dialog.0);
         Ok(())
     }
 
@@ -286,6 +286,7 @@ impl Endpoint {
     /// The peer withdrew an INVITE, which has been answered with 487.
     pub(super) fn withdrawn(
         &mut self,
+        now: MonoTime,
         call: Option<Handle>,
         server: Handle,
         reason: Option<Box<str>>,
@@ -297,7 +298,7 @@ impl Endpoint {
         call.server = None;
         if call.state == State::Incoming {
             self.tell_end(handle, |dialog| Event::Cancelled { dialog, reason });
-            self.remove_call(handle);
+            self.remove_call(now, handle);
         } else {
             call.limit_at = MonoTime::MAX;
             self.events.push_back(Event::ReinviteCancelled { dialog: DialogId(handle) });

@@ -4,7 +4,7 @@ use media::time::MonoTime;
 
 use super::Endpoint;
 use super::body::sdp_of;
-use super::call::State;
+use super::call::{Call, State};
 use super::config::CHANGE_LIMIT;
 use super::event::{DialogId, End, Event};
 use super::flow::Flow;
@@ -82,7 +82,7 @@ impl Endpoint {
             State::Closing => Event::Ended { dialog, cause: End::Local },
             _ => Event::Ended { dialog, cause: End::Bye { reason } },
         });
-        self.remove_call(handle);
+        self.remove_call(now, handle);
     }
 
     /// re-INVITE (RFC 3261 14.2) or UPDATE (RFC 3311 5.2).
@@ -123,6 +123,10 @@ impl Endpoint {
         if request.method() == Some(&Method::Invite) {
             self.respond_with(now, server, 100, "Trying", |_, response, _| response);
         }
+        if call_waits(self.calls.get(handle)) {
+            // The peer's change came first: what we offered before does not fit any more.
+            self.change_failed(handle, 491, "Request Pending");
+        }
         if let Some(call) = self.calls.get_mut(handle) {
             call.server = Some(server);
             call.offered = offer.is_some();
@@ -156,7 +160,13 @@ impl Endpoint {
             ));
         }
         let offer_open = call.unacked.as_ref().is_some_and(|unacked| unacked.offered);
-        let ours = call.client.is_some() || call.ack_owed || call.state != State::Confirmed;
+        let ours =
+            call.client.is_some() || call.ack_owed.is_some() || call.state != State::Confirmed;
         (ours || offer_open).then_some(PENDING)
     }
+}
+
+/// Whether a change of ours waits to be tried again.
+fn call_waits(call: Option<&Call>) -> bool {
+    call.is_some_and(|call| call.retry.is_some())
 }

@@ -3,8 +3,9 @@ use super::*;
 const PHONE: &str = "v=0\r\no=alice 2890844526 2890844527 IN IP4 host.example.com\r\ns=-\r\n\
     c=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 49170 RTP/AVP 0 8 97 101\r\na=rtpmap:0 PCMU/8000\r\n\
     a=rtpmap:97 iLBC/8000/1\r\na=fmtp:97 mode=20\r\na=rtpmap:101 telephone-event/8000\r\n\
-    a=fmtp:101 0-16\r\na=ptime:20\r\na=maxptime:150\r\na=sendonly\r\na=rtcp:53020 IN IP6 2001:db8::4\r\n\
-    a=rtcp-mux\r\nm=video 51372/2 RTP/AVP 31 32\r\nc=IN IP6 2001:db8::1\r\na=rtpmap:31 H261/90000\r\n";
+    a=fmtp:101 0-16\r\na=ptime:20\r\na=maxptime:150\r\na=sendonly\r\n\
+    a=rtcp:53020 IN IP6 2001:db8::4\r\na=rtcp-mux\r\nm=video 51372/2 RTP/AVP 31 32\r\n\
+    c=IN IP6 2001:db8::1\r\na=rtpmap:31 H261/90000\r\n";
 
 /// Every field that is kept is read from a description with all of them.
 #[test]
@@ -36,10 +37,13 @@ fn reads_all_fields() {
 fn accepts_what_occurs_in_the_field() {
     for text in [
         "v=0\no=- 1 1 IN IP4 1.2.3.4\nc=IN IP4 1.2.3.4\nm=audio 4000 RTP/AVP 0",
-        "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=\r\nt=0 0\r\nc=IN IP4 1.2.3.4\r\nm=audio 4000 RTP/AVP 0 \r\n\r\n",
+        "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=\r\nt=0 0\r\nc=IN IP4 1.2.3.4\r\n\
+         m=audio 4000 RTP/AVP 0 \r\n\r\n",
         "v=0\r\no=- a b\r\ns=caf\u{e9}\r\nc=in ip4 1.2.3.4/127\r\nm=audio 4000 rtp/avp 0\r\n\0",
         "v=0\ro=- 1 1 IN IP4 1.2.3.4\rc=IN IP4 1.2.3.4\rm=audio 4000 RTP/AVP 0\r",
-        "v=0\r\no=- 1 1 IN IP4 x\r\nc=IN IP6 1.2.3.4\r\na=X\r\na=:\r\nk=x\r\nm=audio 4000 RTP/AVP 0\r\na=ptime:20.0\r\na=rtpmap:x\r\na=rtpmap:300 A/1\r\n",
+        "v=0\r\no=- 1 1 IN IP4 x\r\nc=IN IP6 1.2.3.4\r\na=X\r\na=:\r\nk=x\r\n\
+         m=audio 4000 RTP/AVP 0\r\na=ptime:20.0\r\n\
+         a=rtpmap:x\r\na=rtpmap:300 A/1\r\n",
     ] {
         let sdp = Sdp::parse(text.as_bytes()).unwrap_or_else(|e| panic!("{e}: {text:?}"));
         let [audio] = sdp.media.as_slice() else { panic!("{text:?}") };

@@ -177,7 +177,7 @@ mod tests {
         }
     }
 
-    /// Timer E doubles from T1 up to T2; timer F ends at 64 × T1 (the schedule of RFC 3261 17.1.2.2).
+    /// Timer E doubles from T1 up to T2; timer F ends at 64 × T1 (RFC 3261 17.1.2.2).
     #[test]
     fn retransmits_up_to_t2_until_timer_f() {
         let (sent, fault, end) = fire_all(&mut Client::new(at(0), &T, false));

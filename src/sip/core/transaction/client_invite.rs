@@ -76,16 +76,25 @@ impl ClientInvite {
     /// The clock reached [`deadline`](Self::deadline): timer A, B, D or M.
     pub fn handle_timeout(&mut self, now: MonoTime) -> Effects {
         if now >= self.clock.expire_at {
-            let calling = self.state == State::Calling;
+            let waiting = matches!(self.state, State::Calling | State::Proceeding);
             self.state = State::Terminated;
             self.clock = Clock::IDLE;
-            return if calling { Effects::TIMEOUT } else { Effects::NONE };
+            return if waiting { Effects::TIMEOUT } else { Effects::NONE };
         }
         if now >= self.clock.resend_at {
             self.clock.resend_again(now, self.clock.interval * 2);
             return Effects::TRANSMIT;
         }
         Effects::NONE
+    }
+
+    /// Waits for a final response no longer than another 64 × T1. `Proceeding` has no end of its
+    /// own: for the INVITE of a call the user sets one, but nobody waits for a re-INVITE whose peer
+    /// fell silent, or for the outcome of a call that is over.
+    pub fn give_up(&mut self, now: MonoTime, timers: &Timers) {
+        if matches!(self.state, State::Calling | State::Proceeding) {
+            self.clock.expire_at = self.clock.expire_at.min(now + timers.limit());
+        }
     }
 
     /// The transport could not carry the INVITE or the ACK.
@@ -210,6 +219,30 @@ mod tests {
         ] {
             assert_eq!(in_state(state, false).deadline(), unreliable, "{state:?}");
             assert_eq!(in_state(state, true).deadline(), reliable, "{state:?}");
+        }
+    }
+
+    /// Giving up ends what waits for a final response 64 × T1 later, and changes nothing else.
+    #[test]
+    fn giving_up_in_every_state() {
+        use State::{Accepted, Calling, Completed, Proceeding, Terminated};
+        for (state, waits) in [
+            (Calling, true),
+            (Proceeding, true),
+            (Completed, false),
+            (Accepted, false),
+            (Terminated, false),
+        ] {
+            let mut fsm = in_state(state, true);
+            let before = fsm.deadline();
+            fsm.give_up(at(0), &T);
+            if waits {
+                assert_eq!(fsm.handle_timeout(at(31_999)), Effects::NONE);
+                assert_eq!(fsm.handle_timeout(at(32_000)), Effects::TIMEOUT);
+                assert_eq!(fsm.state(), Terminated);
+            } else {
+                assert_eq!((fsm.deadline(), fsm.state()), (before, state));
+            }
         }
     }
 

@@ -55,7 +55,7 @@ pub enum Fault {
 /// What the owner of a transaction must do after an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effects {
-    /// Send the transaction's own message: the request of a client, the latest response of a server.
+    /// Send the transaction's own message: a client's request, a server's latest response.
     pub transmit: bool,
     /// Send the ACK of a final response other than 2xx (client INVITE only).
     pub ack: bool,
@@ -73,6 +73,9 @@ impl Effects {
     const TIMEOUT: Self = Self { fault: Some(Fault::Timeout), ..Self::NONE };
     const TRANSPORT: Self = Self { fault: Some(Fault::Transport), ..Self::NONE };
 }
+
+/// Shortest interval between retransmissions, whatever the timers are set to.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// The two deadlines a transaction can have: its next retransmission and its end.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +98,7 @@ impl Clock {
     /// Sets the next retransmission to `interval` after the one that is due, or after `now` if the
     /// caller is so late that several would follow each other at once.
     pub(super) fn resend_again(&mut self, now: MonoTime, interval: Duration) {
+        let interval = interval.max(INTERVAL_MIN);
         self.interval = interval;
         let next = self.resend_at + interval;
         self.resend_at = if next > now { next } else { now + interval };

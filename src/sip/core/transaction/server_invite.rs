@@ -29,7 +29,7 @@ pub struct ServerInvite {
 }
 
 impl ServerInvite {
-    /// Starts with the arrival of an INVITE. The user sends 100 at once, so there is no 200 ms timer.
+    /// Starts with the arrival of an INVITE. The user sends 100 at once, hence no 200 ms timer.
     pub const fn new(reliable: bool) -> Self {
         Self { state: State::Proceeding, reliable, clock: Clock::IDLE }
     }

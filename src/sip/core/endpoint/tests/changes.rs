@@ -155,6 +155,20 @@ fn we_change_the_call() {
     ua.assert_empty();
 }
 
+/// An INFO between our re-INVITE and its 200 does not confuse the number of the ACK.
+#[test]
+fn info_during_our_change() {
+    let mut ua = Ua::new();
+    let (dialog, _) = outbound::established(&mut ua);
+    ua.endpoint.reinvite(ua.now, dialog, None).unwrap();
+    let change = ua.sent().remove(0);
+    ua.endpoint.info(ua.now, dialog, "text/plain", b"x").unwrap();
+    ua.receive(&response(&change, 200, "", &with_sdp("")));
+    ua.endpoint.ack_with(ua.now, dialog, SDP.as_bytes()).unwrap();
+    let numbers: Vec<_> = ua.sent().iter().map(|m| header(m, HeaderName::CSeq)).collect();
+    assert_eq!(numbers, ["3 INFO", "2 ACK"]);
+}
+
 /// A refused change leaves the call; 481, 408 and silence end it (RFC 3261 14.1).
 #[test]
 fn our_change_fails() {
@@ -217,7 +231,7 @@ fn glare() {
     ua.assert_empty();
 }
 
-/// BYE of the peer while our change is under way: its late 200 is acknowledged, and nothing is left.
+/// BYE of the peer while our change is under way: its late 200 is acknowledged, nothing is left.
 #[test]
 fn bye_meets_our_change() {
     let mut ua = Ua::new();

@@ -98,7 +98,9 @@ fn silence_table() {
         request("ACK", "", 1, "b", "").replace("sip:us@198.51.100.7 SIP", "http:x SIP"),
         invite.replace("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKb\n", ""),
         invite.replace("Via: SIP/2.0/UDP", "Via: nonsense"),
-        "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK0123456789abcdef\nFrom: <sip:a@b>;tag=1\nTo: <sip:a@b>;tag=2\nCall-ID: c\nCSeq: 1 INVITE\n".into(),
+        "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK0123456789abcdef\n\
+         From: <sip:a@b>;tag=1\nTo: <sip:a@b>;tag=2\nCall-ID: c\nCSeq: 1 INVITE\n"
+            .into(),
         "SIP/2.0 200 OK\n".into(),
         "GET / HTTP/1.1\nHost: x\n".into(),
     ] {
@@ -146,8 +148,11 @@ fn overload() {
     for n in 2..5 {
         ua.receive(&request("INFO", &tag, n, &format!("info{n}"), ""));
     }
-    assert_eq!(ua.lines(), ["200", "200", "503"]);
+    // What needs no waiting is answered without a transaction; a re-INVITE would need one.
+    ua.receive(&request("INVITE", &tag, 5, "re", &with_sdp("")));
+    assert_eq!(ua.lines(), ["200", "200", "200", "503"]);
     assert_eq!(ua.endpoint.counters().overloaded, 2);
+    assert_eq!(ua.events().len(), 3);
     ua.pass(40_000);
     ua.endpoint.bye(ua.now, dialog, &[]).unwrap();
     let bye = ua.sent().remove(0);

@@ -115,7 +115,8 @@ pub(super) fn header(message: &Message, name: HeaderName) -> String {
 pub(super) fn request(method: &str, to_tag: &str, cseq: u32, branch: &str, extra: &str) -> String {
     let to_tag = if to_tag.is_empty() { String::new() } else { format!(";tag={to_tag}") };
     format!(
-        "{method} sip:us@198.51.100.7 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{branch}\n\
+        "{method} sip:us@198.51.100.7 SIP/2.0\n\
+         Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK{branch}\n\
          From: <sip:them@192.0.2.1>;tag=theirs\nTo: <sip:us@198.51.100.7>{to_tag}\nCall-ID: c1\n\
          CSeq: {cseq} {method}\nContact: <sip:them@192.0.2.1:5062>\nMax-Forwards: 70\n{extra}"
     )

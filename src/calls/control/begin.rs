@@ -1,0 +1,110 @@
+//! How every call begins, whoever placed it.
+
+use std::sync::Arc;
+
+use adapters::agent::{Direction, StreamFormat};
+use uuid::Uuid;
+
+use super::Control;
+use super::effects::label;
+use super::incoming::unix_ms;
+use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::live::{LiveCall, direction};
+use crate::config::{self, AgentConfig, Masked};
+use crate::sip::core::endpoint::DialogId;
+use crate::sip::core::offer_answer::LocalMedia;
+use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
+use crate::workers::poller::now;
+
+/// All that a call is made of.
+pub(super) struct Beginning {
+    pub(super) dialog: DialogId,
+    pub(super) plan: Plan,
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) trunk: Option<String>,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) agent: AgentConfig,
+    pub(super) fallback: config::Fallback,
+    pub(super) media: LocalMedia,
+    pub(super) sockets: RtpSockets,
+    pub(super) format: Option<LegFormat>,
+    pub(super) sdp: Vec<u8>,
+    pub(super) signalling: std::net::IpAddr,
+}
+
+impl Control {
+    /// Opens the call's media, enters it into the tables and does what its start demands.
+    pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
+        let Beginning { dialog, plan, from, to, agent, sockets, format, .. } = beginning;
+        let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
+        let span = tracing::info_span!("call", %id, direction = direction(plan.direction));
+        tracing::info!(
+            parent: &span,
+            from = %Masked(&from),
+            to = %Masked(&to),
+            agent = %agent.name,
+            "call begins"
+        );
+        self.command(worker, Command::Open { call: key, sockets, format });
+        self.metrics.calls.started(label(plan.direction));
+        let mut effects = std::mem::take(&mut self.effects);
+        let call = Call::start(plan, now(), &mut effects);
+        let (fallback, message) = match beginning.fallback {
+            config::Fallback::Agent(name) => {
+                (self.config.agent(&name).cloned().map(Arc::new), None)
+            }
+            config::Fallback::Message(path) => (None, Some(path)),
+            config::Fallback::Hangup => (None, None),
+        };
+        self.by_dialog.insert(dialog, key);
+        self.insert(LiveCall {
+            key,
+            id,
+            call,
+            dialog: Some(dialog),
+            worker,
+            direction: plan.direction,
+            from,
+            to,
+            trunk: beginning.trunk,
+            headers: beginning.headers,
+            variables: beginning.variables,
+            agent: Arc::new(agent),
+            fallback,
+            message,
+            which: Which::Main,
+            agent_answers: plan.answer_by == AnswerBy::Agent,
+            delayed_offer: plan.direction == Direction::Inbound && format.is_none(),
+            dtmf: format.is_some_and(|format| format.media.dtmf_pt.is_some()),
+            format: format.map(|format| StreamFormat {
+                audio: format.media.audio,
+                ptime_ms: format.media.ptime_ms,
+            }),
+            sdp: beginning.sdp,
+            playing_message: false,
+            signalling: beginning.signalling,
+            media: beginning.media,
+            attempt: 0,
+            awaits: None,
+            resumed: false,
+            began: now(),
+            began_unix_ms: unix_ms(),
+            ended: None,
+            ended_at: None,
+            span,
+        });
+        self.perform(key, &mut effects);
+        self.effects = effects;
+        key
+    }
+
+    /// Takes a new call into the tables.
+    fn insert(&mut self, call: LiveCall) {
+        let (key, deadline) = (call.key, call.call.deadline());
+        self.by_id.insert(call.id, key);
+        self.deadlines.insert((deadline, key));
+        self.calls.insert(key, call);
+    }
+}
