@@ -2,7 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "benchmark")]
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use media::codec::simd;
+use media::codec::{AudioFormat, simd};
+use media::convert::Converter;
 use media::resample::Resampler;
 use std::hint::black_box;
 
@@ -40,5 +41,24 @@ fn resample(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, resample);
+fn convert(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("convert");
+    for (from, to) in [
+        (AudioFormat::PCMU, AudioFormat::PCMA),
+        (AudioFormat::PCMU, AudioFormat::l16le(8000)),
+        (AudioFormat::PCMU, AudioFormat::l16le(16000)),
+        (AudioFormat::l16le(16000), AudioFormat::PCMU),
+        (AudioFormat::PCMU, AudioFormat::l16le(24000)),
+        (AudioFormat::l16le(24000), AudioFormat::PCMU),
+    ] {
+        let mut converter = Converter::new(from, to);
+        let input: Vec<u8> = (0..from.bytes(20)).map(|i| (i * 37) as u8).collect();
+        let mut out = vec![0; converter.max_output(input.len())];
+        let name = format!("{:?}{}-{:?}{}", from.codec, from.rate_hz, to.codec, to.rate_hz);
+        group.bench_function(name, |b| b.iter(|| converter.convert(black_box(&input), &mut out)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, resample, convert);
 criterion_main!(benches);

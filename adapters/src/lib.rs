@@ -1,5 +1,20 @@
 //! The carriers Talkpath speaks to, as data and pure functions: bytes in, bytes and events out.
 
+pub mod address;
 pub mod agent;
+pub mod config;
 pub mod dialect;
+pub mod event;
+pub mod exchange;
+pub mod flow;
+pub mod hook;
+pub mod network;
+pub mod op;
+pub mod secret;
+pub mod setup;
+pub mod sip;
+pub mod spec;
+pub mod stream;
+pub mod table;
+pub mod ui;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! What the sub-commands do.
 
 mod call;
+mod provider;
 mod serve;
 
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Check(args) => check(args),
         Command::Key(args) => key(args),
         Command::Call(args) => call::run(args),
-        Command::Provider(_) => ExitCode::FAILURE,
+        Command::Provider(args) => provider(args),
     }
 }
 
@@ -48,6 +49,13 @@ fn key(args: &crate::cli::KeyArgs) -> ExitCode {
         Err(errors) => return fail(errors),
     };
     match crate::keys::command::run(&config, &args.command, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}
+
+fn provider(args: &crate::cli::ProviderArgs) -> ExitCode {
+    match provider::run(&args.command, &mut std::io::stdout()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }

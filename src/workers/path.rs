@@ -28,6 +28,12 @@ use crate::telemetry::{DropReason, Kind};
 pub const CATCH_UP_TICKS_MAX: u32 = 5;
 /// How often a call's media are looked after: silence of the peer, quality reports.
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
+/// How long the first packet to the peer waits for an agent that has said nothing yet. Its first audio
+/// then sets the pacer's phase, instead of waiting for a phase that the answer set by chance.
+pub const FIRST_AUDIO_WAIT: Duration = Duration::from_millis(40);
+/// By how much the pacer follows the agent's first audio: what its later audio may be late by without
+/// leaving a hole that would cost a whole frame.
+pub const PHASE_MARGIN: Duration = Duration::from_millis(3);
 /// How long a peer that should send may say nothing at all.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -61,6 +67,8 @@ pub(super) struct MediaPath {
     noise: Option<Builtin>,
     /// When the next packet to the peer is due.
     next_tick: MonoTime,
+    /// No packet has gone out yet, and the agent's first audio may say when one does.
+    phase_free: bool,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
@@ -92,6 +100,7 @@ impl MediaPath {
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
+            phase_free: true,
             care_at: now + CARE_EVERY,
             scheduled: MonoTime::MAX,
             echo_ts: None,
@@ -354,6 +363,7 @@ impl MediaPath {
             return;
         };
         let ptime = Duration::from_millis(u64::from(format.ptime_ms));
+        self.phase_free = false;
         ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
         for _ in 0..CATCH_UP_TICKS_MAX {
             self.tick(ctx, &format);
@@ -457,7 +467,20 @@ impl MediaPath {
             }
             self.next_tick = MonoTime::MAX;
         } else if self.next_tick == MonoTime::MAX {
-            self.next_tick = now;
+            let waits = self.phase_free
+                && self.playout.drained()
+                && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
+            self.phase_free = waits;
+            self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };
+        }
+    }
+
+    /// The agent has sent audio: the first of it sets the pacer's phase.
+    #[inline]
+    pub(super) fn heard_agent(&mut self, now: MonoTime) {
+        if self.phase_free && self.next_tick < MonoTime::MAX && !self.playout.drained() {
+            self.phase_free = false;
+            self.next_tick = self.next_tick.min(now + PHASE_MARGIN);
         }
     }
 

@@ -20,7 +20,10 @@ impl MediaPath {
     #[inline]
     pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
         match &mut self.agent {
-            Agent::Rtp(agent) => agent.on_packet(ctx, &mut self.playout),
+            Agent::Rtp(agent) => {
+                agent.on_packet(ctx, &mut self.playout);
+                self.heard_agent(ctx.now);
+            }
             Agent::Socket(socket) => {
                 if ready.writable {
                     socket.line.flush();
@@ -97,6 +100,7 @@ impl MediaPath {
                                 ctx.metrics.dropped(DropReason::QueueFull);
                                 socket.session.refused(ctx.now, refused);
                             }
+                            self.heard_agent(ctx.now);
                             continue;
                         }
                     }

@@ -11,8 +11,8 @@
 //!
 //! **Speed.** [`Law::decode`] and [`Law::encode`] go through the path that
 //! [`simd::active`](super::simd::active) chose once for this machine. On a Zen 4 core with
-//! AVX-512 a 20 ms frame decodes in about 5 ns and encodes in about 14 ns, and the scalar twin
-//! takes 60 and 300 ns. For a handful of samples the indirect call is what costs: there the scalar
+//! AVX-512 a 20 ms frame decodes in 9 ns and encodes in 13 ns, with AVX2 in 11 and 18 ns; the
+//! scalar twin takes 52 and 240 ns. For a handful of samples the indirect call is what costs: there the scalar
 //! [`Law::sample`] and [`Law::code`] are as good.
 
 use super::simd::{self, Kernels};
@@ -80,10 +80,10 @@ impl Law {
     /// Decodes `codes` into `samples`, as many as both hold. Returns how many.
     #[inline]
     pub fn decode(self, codes: &[u8], samples: &mut [i16]) -> usize {
-        let count = codes.len().min(samples.len());
         if cfg!(target_endian = "little") {
             self.decode_le(codes, simd::bytes_of_mut(samples))
         } else {
+            let count = codes.len().min(samples.len());
             for (sample, code) in samples.iter_mut().zip(codes) {
                 *sample = self.sample(*code);
             }
@@ -101,18 +101,16 @@ impl Law {
     /// [`Self::decode_le`] on a path of the caller's choice.
     #[inline]
     pub fn decode_le_with(self, path: &Kernels, codes: &[u8], bytes: &mut [u8]) -> usize {
-        let count = codes.len().min(bytes.len() / 2);
-        (path.decode[self as usize])(&codes[..count], &mut bytes[..2 * count]);
-        count
+        path.decode(self, codes, bytes)
     }
 
     /// Encodes `samples` into `codes`, as many as both hold. Returns how many.
     #[inline]
     pub fn encode(self, samples: &[i16], codes: &mut [u8]) -> usize {
-        let count = samples.len().min(codes.len());
         if cfg!(target_endian = "little") {
             self.encode_le(simd::bytes_of(samples), codes)
         } else {
+            let count = samples.len().min(codes.len());
             for (code, sample) in codes.iter_mut().zip(samples) {
                 *code = self.code(*sample);
             }
@@ -130,9 +128,7 @@ impl Law {
     /// [`Self::encode_le`] on a path of the caller's choice.
     #[inline]
     pub fn encode_le_with(self, path: &Kernels, bytes: &[u8], codes: &mut [u8]) -> usize {
-        let count = codes.len().min(bytes.len() / 2);
-        (path.encode[self as usize])(&bytes[..2 * count], &mut codes[..count]);
-        count
+        path.encode(self, bytes, codes)
     }
 
     /// Turns codes of this law into codes of the other one, as many as both slices hold. Returns
@@ -145,9 +141,7 @@ impl Law {
     /// [`Self::transcode`] on a path of the caller's choice.
     #[inline]
     pub fn transcode_with(self, path: &Kernels, codes: &[u8], out: &mut [u8]) -> usize {
-        let count = codes.len().min(out.len());
-        (path.transcode)(&codes[..count], &mut out[..count], self.to_other());
-        count
+        path.transcode(codes, out, self.to_other())
     }
 
     /// The code of the other law for each code of this one.

@@ -81,14 +81,14 @@ impl Polyphase {
         if self.pending_len > 0 {
             let (head, rest) = input.split_at(self.count - self.pending_len);
             self.pending[self.pending_len..self.count].copy_from_slice(head);
-            (self.path.split)(&self.pending[..self.count], &mut self.lines, 0);
+            self.path.split(&self.pending[..self.count], &mut self.lines, 0);
             *input = rest;
             self.pending_len = 0;
             frames = 1;
         }
         let more = (input.len() / self.count).min(MAX_FRAMES - frames);
         let (now, rest) = input.split_at(more * self.count);
-        (self.path.split)(now, &mut self.lines, frames);
+        self.path.split(now, &mut self.lines, frames);
         *input = rest;
         frames + more
     }
@@ -98,12 +98,12 @@ impl Polyphase {
         let frames = frames.min(out.len() / self.groups);
         let out = &mut out[..frames * self.groups];
         if self.groups == 1 {
-            (self.path.fir)(&self.bank, 0, &self.lines, out);
+            self.path.fir(&self.bank, 0, &self.lines, out);
         } else {
             for (group, output) in self.outputs.chunks_exact_mut(MAX_FRAMES).enumerate() {
-                (self.path.fir)(&self.bank, group, &self.lines, &mut output[..frames]);
+                self.path.fir(&self.bank, group, &self.lines, &mut output[..frames]);
             }
-            (self.path.join)(&self.outputs, self.groups, out);
+            self.path.join(&self.outputs, self.groups, out);
         }
         out.len()
     }
@@ -128,7 +128,7 @@ impl Polyphase {
 /// `n` weighs input `i` by prototype tap `n·M + (M−1) − i·L`, so that the last input of a frame is
 /// the newest one that its outputs use.
 fn bank(prototype: &Prototype, groups: usize, count: usize) -> Option<Bank> {
-    // 32 taps of the lower rate, and for 3:2 what the offsets of the outputs in a frame add.
+    // The prototype's share, and for 3:2 what the offsets of the outputs in a frame add.
     let taps = (prototype.taps() + (count - 1) * (groups - 1)).div_ceil(groups * count);
     let taps = taps.next_multiple_of(2);
     let mut raw = vec![];

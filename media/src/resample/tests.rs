@@ -68,8 +68,8 @@ fn db(ratio: f64) -> f64 {
 
 /// Pass band, stop band and delay of each pair, measured by tones, as a table:
 /// ripple to 3.4 kHz of 8 kHz (0.425 of the lower rate) below 0.1 dB; everything that is not the
-/// tone (images, aliases, rounding) at least 60 dB down, for tones of the pass band and for tones
-/// from 0.525 of the lower rate on; the delay as stated, and at most 2 ms.
+/// tone (images, aliases, rounding) at least 60 dB down in sum, for tones of the pass band and for tones
+/// from 0.55 of the lower rate on; the delay as stated, and at most 2 ms.
 #[test]
 fn figures_of_each_pair() {
     const AMPLITUDE: f64 = 30000.0;

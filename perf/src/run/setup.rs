@@ -1,6 +1,7 @@
 //! `setup`: how fast calls come up, at a rate, and the highest rate that holds.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -51,6 +52,10 @@ pub(crate) struct Args {
     /// Length of the search's trials in seconds.
     #[arg(long, default_value_t = 8)]
     probe_secs: u64,
+    /// Pause between the search's trials in seconds: a server keeps finished transactions for 32 s
+    /// (RFC 3261 17.2), and a trial must not pay for the one before.
+    #[arg(long, default_value_t = 33)]
+    settle_secs: u64,
     /// A rate holds if every call came up, nothing was sent twice, and the 95th percentile of
     /// INVITE to 200 is below this, in milliseconds.
     #[arg(long, default_value_t = 20.0)]
@@ -128,11 +133,14 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     if !args.search {
         return Ok(shown(args.rate, args.secs)?.holds);
     }
+    let settle = || std::thread::sleep(Duration::from_secs(args.settle_secs));
     let (mut low, mut high) = (0, args.rate.max(1));
     while shown(high, args.probe_secs)?.holds {
         (low, high) = (high, high * 2);
+        settle();
     }
     while low > 0 && high - low > low / 16 + 1 {
+        settle();
         let middle = low.midpoint(high);
         if shown(middle, args.probe_secs)?.holds {
             low = middle;
@@ -140,8 +148,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
             high = middle;
         }
     }
+    settle();
     while low > 0 && !shown(low, args.secs)?.holds {
         low -= low / 16 + 1;
+        settle();
     }
     println!("highest rate that held for {} s: {low} calls/s", args.secs);
     Ok(low > 0)

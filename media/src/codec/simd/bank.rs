@@ -46,8 +46,7 @@ pub(super) const ROUNDING: i32 = 1 << (SCALE_BITS - 1);
 ///
 /// Output `g` of frame `q` is
 /// `saturate(round(Σ_r (Σ_k coefficient(g, r, k) · window_r[q + k]) >> pre_shift))`, where the
-/// newest sample that counts is that of frame `q` itself,
-/// with 32-bit sums that cannot overflow (checked by [`Bank::new`]), so that the order of addition
+/// newest sample that counts is that of frame `q` itself, with 32-bit sums that cannot overflow (checked by [`Bank::new`]), so that the order of addition
 /// does not matter and all kernels agree.
 #[derive(Clone, Debug)]
 pub(crate) struct Bank {

@@ -20,31 +20,80 @@ mod x86_fir;
 #[cfg(target_arch = "x86_64")]
 mod x86_frames;
 
+use super::g711::Law;
 pub(crate) use bank::{Bank, Line, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};
 use std::sync::OnceLock;
 
 /// Decodes or encodes: codes and little-endian samples, one sample a code. The second slice holds
 /// as many samples as the first.
-type Compand = fn(&[u8], &mut [u8]);
+type Compand = unsafe fn(&[u8], &mut [u8]);
 
 /// One implementation of everything that is worth vectorising.
+///
+/// The functions need the instructions of their path. [`active`] and [`available`] alone give
+/// tables away, and only those that the machine has: this is what makes the methods safe.
 #[derive(Debug)]
 pub struct Kernels {
     /// The name of the path: `scalar`, `avx2`, `avx512`, `neon`.
     pub name: &'static str,
-    /// By law: codes to samples.
-    pub(super) decode: [Compand; 2],
-    /// By law: samples to codes.
-    pub(super) encode: [Compand; 2],
-    /// Looks each byte up in a table.
-    pub(super) transcode: fn(&[u8], &mut [u8], &[u8; 256]),
+    /// By law.
+    decode: [Compand; 2],
+    /// By law.
+    encode: [Compand; 2],
+    transcode: unsafe fn(&[u8], &mut [u8], &[u8; 256]),
+    split: unsafe fn(&[i16], &mut [Line], usize),
+    fir: unsafe fn(&Bank, usize, &[Line], &mut [i16]),
+    join: unsafe fn(&[i16], usize, &mut [i16]),
+}
+
+impl Kernels {
+    /// Codes to little-endian samples, as many as both slices hold. Returns how many.
+    #[inline]
+    pub(super) fn decode(&self, law: Law, codes: &[u8], bytes: &mut [u8]) -> usize {
+        let count = codes.len().min(bytes.len() / 2);
+        // SAFETY: the machine has the path's instructions, see `Kernels`.
+        unsafe { (self.decode[law as usize])(&codes[..count], &mut bytes[..2 * count]) };
+        count
+    }
+
+    /// Little-endian samples to codes, as many as both slices hold. Returns how many.
+    #[inline]
+    pub(super) fn encode(&self, law: Law, bytes: &[u8], codes: &mut [u8]) -> usize {
+        let count = codes.len().min(bytes.len() / 2);
+        // SAFETY: the machine has the path's instructions, see `Kernels`.
+        unsafe { (self.encode[law as usize])(&bytes[..2 * count], &mut codes[..count]) };
+        count
+    }
+
+    /// Looks each byte up in a table, as many as both slices hold. Returns how many.
+    #[inline]
+    pub(super) fn transcode(&self, codes: &[u8], out: &mut [u8], table: &[u8; 256]) -> usize {
+        let count = codes.len().min(out.len());
+        // SAFETY: the machine has the path's instructions, see `Kernels`.
+        unsafe { (self.transcode)(&codes[..count], &mut out[..count], table) };
+        count
+    }
+
     /// Deals the samples of each frame out to the lines, as frame `at` of this pass and those that
-    /// follow: sample `r` of a frame goes to line `r`. `split(input, lines, at)`.
-    pub(crate) split: fn(&[i16], &mut [Line], usize),
-    /// One output sample a frame: group `g` of the bank over all lines. `fir(bank, g, lines, out)`.
-    pub(crate) fir: fn(&Bank, usize, &[Line], &mut [i16]),
-    /// Weaves the groups' outputs ([`MAX_FRAMES`] apart) into one stream. `join(groups, count, out)`.
-    pub(crate) join: fn(&[i16], usize, &mut [i16]),
+    /// follow: sample `r` of a frame goes to line `r`.
+    pub(crate) fn split(&self, input: &[i16], lines: &mut [Line], at: usize) {
+        // SAFETY: the machine has the path's instructions, see `Kernels`.
+        unsafe { (self.split)(input, lines, at) }
+    }
+
+    /// One output sample a frame: group `group` of the bank over all lines.
+    pub(crate) fn fir(&self, bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
+        if bank.covers(group, lines, out.len()) {
+            // SAFETY: the machine has the path's instructions, see `Kernels`.
+            unsafe { (self.fir)(bank, group, lines, out) }
+        }
+    }
+
+    /// Weaves the outputs of `count` groups, [`MAX_FRAMES`] apart, into one stream.
+    pub(crate) fn join(&self, groups: &[i16], count: usize, out: &mut [i16]) {
+        // SAFETY: the machine has the path's instructions, see `Kernels`.
+        unsafe { (self.join)(groups, count, out) }
+    }
 }
 
 /// The path without vector instructions: definition, fallback and oracle.

@@ -9,11 +9,11 @@ use std::arch::aarch64::*;
 pub(super) fn neon() -> Option<&'static Kernels> {
     static NEON: Kernels = Kernels {
         name: "neon",
-        decode: [decode::<MU>, decode::<A>],
-        encode: [encode::<MU>, encode::<A>],
+        decode: [decode_neon::<MU>, decode_neon::<A>],
+        encode: [encode_neon::<MU>, encode_neon::<A>],
         transcode: scalar::transcode,
         split: scalar::split,
-        fir,
+        fir: fir_neon,
         join: scalar::join,
     };
     std::arch::is_aarch64_feature_detected!("neon").then_some(&NEON)
@@ -30,11 +30,6 @@ const fn flip(mu: bool) -> u8 {
 /// Added to magnitudes before encoding, taken away after decoding.
 const fn bias(mu: bool) -> i16 {
     if mu { 0x84 } else { 0 }
-}
-
-fn decode<const IS_MU: bool>(codes: &[u8], bytes: &mut [u8]) {
-    // SAFETY: this function is only in the table of a machine that has NEON.
-    unsafe { decode_neon::<IS_MU>(codes, bytes) }
 }
 
 /// `((interval·8 | lead[segment]) << segment) − bias`, where A-law's segment 0 has no leading one
@@ -68,11 +63,6 @@ fn decode_neon<const IS_MU: bool>(codes: &[u8], bytes: &mut [u8]) {
     if IS_MU { scalar::decode_mu(codes, bytes) } else { scalar::decode_a(codes, bytes) }
 }
 
-fn encode<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
-    // SAFETY: this function is only in the table of a machine that has NEON.
-    unsafe { encode_neon::<IS_MU>(bytes, codes) }
-}
-
 /// Shifts the biased magnitude until four bits and a leading one are left.
 #[target_feature(enable = "neon")]
 fn encode_neon<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
@@ -101,13 +91,6 @@ fn encode_neon<const IS_MU: bool>(bytes: &[u8], codes: &mut [u8]) {
     match if IS_MU { Law::Mu } else { Law::A } {
         Law::Mu => scalar::encode_mu(bytes, codes),
         Law::A => scalar::encode_a(bytes, codes),
-    }
-}
-
-fn fir(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
-    if bank.covers(group, lines, out.len()) {
-        // SAFETY: this function is only in the table of a machine that has NEON.
-        unsafe { fir_neon(bank, group, lines, out) }
     }
 }
 

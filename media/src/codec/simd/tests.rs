@@ -65,9 +65,9 @@ fn filters_equal_their_twin() {
             for (path, frames) in available().flat_map(|p| (0..=MAX_FRAMES).map(move |f| (p, f))) {
                 let group = frames % groups;
                 let mut expected = vec![0; frames];
-                (SCALAR.fir)(&bank, group, &input, &mut expected);
+                SCALAR.fir(&bank, group, &input, &mut expected);
                 let mut out = vec![0x1234; frames + 32];
-                (path.fir)(&bank, group, &input, &mut out[16..16 + frames]);
+                path.fir(&bank, group, &input, &mut out[16..16 + frames]);
                 assert_eq!(out[16..16 + frames], expected, "{} {groups} {lines} {taps}", path.name);
                 assert!(out[..16].iter().chain(&out[16 + frames..]).all(|s| *s == 0x1234));
             }
@@ -85,7 +85,7 @@ fn filters_saturate() {
             let mut lines = [Line::SILENT];
             lines[0].present().fill(sample);
             lines[0].pass(100);
-            (path.fir)(&bank, 0, &lines, &mut out);
+            path.fir(&bank, 0, &lines, &mut out);
             assert_eq!(out, [limit; 40], "{}", path.name);
         }
     }
@@ -115,8 +115,8 @@ fn split_and_join() {
                 let mut lines = vec![Line::SILENT; count];
                 let mut expected = lines.clone();
                 let at = frames.min(1).min(MAX_FRAMES - frames);
-                (path.split)(&input, &mut lines, at);
-                (SCALAR.split)(&input, &mut expected, at);
+                path.split(&input, &mut lines, at);
+                SCALAR.split(&input, &mut expected, at);
                 for (line, expected) in lines.iter().zip(&expected) {
                     assert_eq!(line.window(MAX_TAPS), expected.window(MAX_TAPS), "{}", path.name);
                 }
@@ -125,7 +125,7 @@ fn split_and_join() {
                     .flat_map(|l| l.present()[at..][..MAX_FRAMES].to_vec())
                     .collect();
                 let mut out = vec![0; count * frames];
-                (path.join)(&groups, count, &mut out);
+                path.join(&groups, count, &mut out);
                 assert_eq!(out, input, "{} {count} {frames}", path.name);
             }
         }

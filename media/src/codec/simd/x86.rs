@@ -53,19 +53,10 @@ impl Companding for A {
 
 /// The AVX2 path, if this machine has it.
 pub(super) fn avx2() -> Option<&'static Kernels> {
-    // Each is sound because the table is only handed out after the test below.
-    fn decode<L: Companding>(codes: &[u8], bytes: &mut [u8]) {
-        // SAFETY: AVX2 was detected.
-        unsafe { decode_avx2::<L>(codes, bytes) }
-    }
-    fn encode<L: Companding>(bytes: &[u8], codes: &mut [u8]) {
-        // SAFETY: AVX2 was detected.
-        unsafe { encode_avx2::<L>(bytes, codes) }
-    }
     static AVX2: Kernels = Kernels {
         name: "avx2",
-        decode: [decode::<Mu>, decode::<A>],
-        encode: [encode::<Mu>, encode::<A>],
+        decode: [decode_avx2::<Mu>, decode_avx2::<A>],
+        encode: [encode_avx2::<Mu>, encode_avx2::<A>],
         transcode: scalar::transcode,
         split: x86_frames::split_avx2,
         fir: x86_fir::fir_avx2,
@@ -76,23 +67,11 @@ pub(super) fn avx2() -> Option<&'static Kernels> {
 
 /// The AVX-512 path, if this machine has it.
 pub(super) fn avx512() -> Option<&'static Kernels> {
-    fn decode<L: Companding>(codes: &[u8], bytes: &mut [u8]) {
-        // SAFETY: AVX-512 BW and VBMI were detected.
-        unsafe { decode_avx512::<L>(codes, bytes) }
-    }
-    fn encode<L: Companding>(bytes: &[u8], codes: &mut [u8]) {
-        // SAFETY: AVX-512 BW and VBMI were detected.
-        unsafe { encode_avx512::<L>(bytes, codes) }
-    }
-    fn transcode(codes: &[u8], out: &mut [u8], table: &[u8; 256]) {
-        // SAFETY: AVX-512 BW and VBMI were detected.
-        unsafe { transcode_avx512(codes, out, table) }
-    }
     static AVX512: Kernels = Kernels {
         name: "avx512",
-        decode: [decode::<Mu>, decode::<A>],
-        encode: [encode::<Mu>, encode::<A>],
-        transcode,
+        decode: [decode_avx512::<Mu>, decode_avx512::<A>],
+        encode: [encode_avx512::<Mu>, encode_avx512::<A>],
+        transcode: transcode_avx512,
         split: x86_frames::split_avx512,
         fir: x86_fir::fir_vnni,
         join: x86_frames::join_avx512,

@@ -2,8 +2,8 @@
 //!
 //! Filtering goes down the frames, not along the taps: a vector holds 8 pairs of neighbouring
 //! samples of a line, one multiply-add counts them for 8 frames with even index, another for the 8
-//! frames with odd index (see [`Bank::pairs`]), and no horizontal sum is needed. Five vectors of 16
-//! frames share each pair of coefficients, so that loading those costs little.
+//! frames with odd index (see [`Bank::pairs`]), and no horizontal sum is needed. Five or ten vectors
+//! of 16 frames share each pair of coefficients, so that loading those costs little.
 //!
 //! 256 bits also with AVX-512: the loads are unaligned, half of the narrow and all of the wide ones
 //! would straddle cache lines. What counts of AVX-512 is the fused multiply-add of VNNI and twice
@@ -18,26 +18,19 @@ const VECTOR_FRAMES: usize = 16;
 macro_rules! fir {
     ($name:ident, $tile:ident, $features:literal, $madd:expr, [$($n:literal),+]) => {
         /// One output sample a frame, `scalar::fir`.
+        #[target_feature(enable = $features)]
         pub(super) fn $name(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
-            if !bank.covers(group, lines, out.len()) {
-                return;
+            let (mut first, mut rest) = (0, out);
+            $(while rest.len() >= $n * VECTOR_FRAMES {
+                let (now, later) = rest.split_at_mut($n * VECTOR_FRAMES);
+                $tile::<$n>(bank, group, lines, first, now);
+                first += $n * VECTOR_FRAMES;
+                rest = later;
+            })+
+            for out in rest.chunks_mut(VECTOR_FRAMES) {
+                $tile::<1>(bank, group, lines, first, out);
+                first += VECTOR_FRAMES;
             }
-            #[target_feature(enable = $features)]
-            fn all(bank: &Bank, group: usize, lines: &[Line], out: &mut [i16]) {
-                let (mut first, mut rest) = (0, out);
-                $(while rest.len() >= $n * VECTOR_FRAMES {
-                    let (now, later) = rest.split_at_mut($n * VECTOR_FRAMES);
-                    $tile::<$n>(bank, group, lines, first, now);
-                    first += $n * VECTOR_FRAMES;
-                    rest = later;
-                })+
-                for out in rest.chunks_mut(VECTOR_FRAMES) {
-                    $tile::<1>(bank, group, lines, first, out);
-                    first += VECTOR_FRAMES;
-                }
-            }
-            // SAFETY: this function is only in the table of a machine that has these features.
-            unsafe { all(bank, group, lines, out) }
         }
 
         /// `16 * N` frames from `first` on, of which as many are written as `out` holds.

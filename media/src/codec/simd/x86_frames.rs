@@ -13,25 +13,23 @@ const NARROW: usize = 16;
 const WIDE: usize = 32;
 
 /// Deals frames out to lines, `scalar::split`.
+#[target_feature(enable = "avx2")]
 pub(super) fn split_avx2(input: &[i16], lines: &mut [Line], at: usize) {
     let count = lines.len();
     if at + input.len() / count.max(1) > MAX_FRAMES {
         return;
     }
-    // SAFETY: this function is only in tables of machines that have AVX2.
-    let done = unsafe {
-        match lines {
-            [line] => {
-                line.present()[at..at + input.len()].copy_from_slice(input);
-                input.len()
-            }
-            _ => match count {
-                2 => split_narrow::<2>(input, lines, at),
-                3 => split_narrow::<3>(input, lines, at),
-                6 => split_narrow::<6>(input, lines, at),
-                _ => 0,
-            },
+    let done = match lines {
+        [line] => {
+            line.present()[at..at + input.len()].copy_from_slice(input);
+            input.len()
         }
+        _ => match count {
+            2 => split_narrow::<2>(input, lines, at),
+            3 => split_narrow::<3>(input, lines, at),
+            6 => split_narrow::<6>(input, lines, at),
+            _ => 0,
+        },
     };
     if done * count < input.len() {
         scalar::split_from(done, input, lines, at);
@@ -39,19 +37,17 @@ pub(super) fn split_avx2(input: &[i16], lines: &mut [Line], at: usize) {
 }
 
 /// Deals frames out to lines, `scalar::split`.
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
 pub(super) fn split_avx512(input: &[i16], lines: &mut [Line], at: usize) {
     let count = lines.len();
     if at + input.len() / count.max(1) > MAX_FRAMES {
         return;
     }
-    // SAFETY: this function is only in the table of a machine that has AVX-512 BW.
-    let done = unsafe {
-        match count {
-            2 => split_wide::<2>(input, lines, at),
-            3 => split_wide::<3>(input, lines, at),
-            6 => split_wide::<6>(input, lines, at),
-            _ => 0,
-        }
+    let done = match count {
+        2 => split_wide::<2>(input, lines, at),
+        3 => split_wide::<3>(input, lines, at),
+        6 => split_wide::<6>(input, lines, at),
+        _ => 0,
     };
     if done * count < input.len() {
         split_avx2(&input[done * count..], lines, at + done);
@@ -59,6 +55,7 @@ pub(super) fn split_avx512(input: &[i16], lines: &mut [Line], at: usize) {
 }
 
 /// Weaves groups into a stream, `scalar::join`.
+#[target_feature(enable = "avx2")]
 pub(super) fn join_avx2(groups: &[i16], count: usize, out: &mut [i16]) {
     if groups_hold(groups, count, out) {
         join_rest(0, groups, count, out);
@@ -66,18 +63,16 @@ pub(super) fn join_avx2(groups: &[i16], count: usize, out: &mut [i16]) {
 }
 
 /// Weaves groups into a stream, `scalar::join`.
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
 pub(super) fn join_avx512(groups: &[i16], count: usize, out: &mut [i16]) {
     if !groups_hold(groups, count, out) {
         return;
     }
-    // SAFETY: this function is only in the table of a machine that has AVX-512 BW.
-    let done = unsafe {
-        match count {
-            2 => join_wide::<2>(groups, out),
-            3 => join_wide::<3>(groups, out),
-            6 => join_wide::<6>(groups, out),
-            _ => 0,
-        }
+    let done = match count {
+        2 => join_wide::<2>(groups, out),
+        3 => join_wide::<3>(groups, out),
+        6 => join_wide::<6>(groups, out),
+        _ => 0,
     };
     if done * count < out.len() {
         join_rest(done, groups, count, out);
@@ -89,16 +84,14 @@ fn groups_hold(groups: &[i16], count: usize, out: &[i16]) -> bool {
     frames <= MAX_FRAMES && count <= MAX_GROUPS && groups.len() >= count * MAX_FRAMES
 }
 
-/// The frames from `first` on. Only for machines that have AVX2.
+/// The frames from `first` on.
+#[target_feature(enable = "avx2")]
 fn join_rest(first: usize, groups: &[i16], count: usize, out: &mut [i16]) {
-    // SAFETY: only reached from functions in tables of machines that have AVX2.
-    let done = unsafe {
-        match count {
-            2 => join_narrow::<2>(first, groups, out),
-            3 => join_narrow::<3>(first, groups, out),
-            6 => join_narrow::<6>(first, groups, out),
-            _ => first,
-        }
+    let done = match count {
+        2 => join_narrow::<2>(first, groups, out),
+        3 => join_narrow::<3>(first, groups, out),
+        6 => join_narrow::<6>(first, groups, out),
+        _ => first,
     };
     scalar::join_from(done, groups, count, out);
 }

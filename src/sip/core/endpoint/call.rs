@@ -95,9 +95,6 @@ pub(super) struct Call {
     pub(super) limit_at: MonoTime,
 }
 
-/// Headers that are kept: names and values.
-pub(super) type OwnedHeaders = Box<[(Box<str>, Box<str>)]>;
-
 impl Call {
     pub(super) fn new(state: State, dialog: Dialog, tag: u64, flow: Flow) -> Self {
         Self {

@@ -1,0 +1,110 @@
+//! Calls whose control is a conversation: several requests that depend on answers, events and time.
+//!
+//! A flow does no I/O. The server hands in what happened and does what comes out.
+
+use std::fmt;
+
+use media::time::MonoTime;
+
+use crate::address::Address;
+use crate::agent::Direction;
+use crate::config::RawConfig;
+use crate::event::{CallEvent, CarrierCallId};
+use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
+use crate::hook::HookUrls;
+
+/// What a flow begins with.
+#[derive(Clone, Debug)]
+pub struct FlowStart {
+    /// The configuration.
+    pub config: RawConfig,
+    /// Who called whom.
+    pub direction: Direction,
+    /// The carrier's id, if the call has one already: inbound, or outbound once it is placed.
+    pub call: Option<CarrierCallId>,
+    /// Who is called.
+    pub to: Address,
+    /// The calling number.
+    pub from: Option<Address>,
+    /// Where the carrier sends audio.
+    pub stream_url: String,
+    /// Where the carrier tells what happens.
+    pub hooks: HookUrls,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum FlowInput<'a> {
+    /// A hook or the carrier's events socket told a fact.
+    Event(&'a CallEvent),
+    /// A request of this flow was answered, or finally was not.
+    Answer {
+        /// The number the flow gave the request.
+        request: u32,
+        /// The answer.
+        result: Result<HttpResponse, CarrierError>,
+    },
+    /// A message of the carrier's events socket about this call.
+    Message(FlowMessage<'a>),
+    /// The carrier's events socket is up again after it was lost: events may be missing.
+    Reconnected,
+    /// Something is wanted.
+    Command(FlowCommand),
+    /// The deadline came.
+    Timeout,
+}
+
+/// A message of an events socket. `Debug` shows its length.
+#[derive(Clone, Copy)]
+pub struct FlowMessage<'a>(pub &'a [u8]);
+
+impl fmt::Debug for FlowMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// What may be wanted of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlowCommand {
+    /// Answer the offered call.
+    Answer,
+    /// End the call, or refuse it.
+    Hangup,
+    /// Hand the call to somebody else.
+    Transfer {
+        /// Who gets it.
+        to: Address,
+    },
+}
+
+/// What a flow wants done.
+#[derive(Debug, PartialEq)]
+pub enum FlowOutput {
+    /// Send this request; its answer comes back with the number.
+    Send {
+        /// A number that is unique within the flow.
+        request: u32,
+        /// The request.
+        what: HttpRequest,
+    },
+    /// Send this text on the carrier's events socket.
+    Message(String),
+    /// A fact about the call.
+    Event(CallEvent),
+    /// The flow is over: nothing is pending and nothing will come.
+    Done,
+}
+
+/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll) until
+/// it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
+pub trait CallFlow: Send {
+    /// Takes what happened.
+    fn handle(&mut self, now: MonoTime, input: FlowInput<'_>);
+
+    /// The next thing to do.
+    fn poll(&mut self) -> Option<FlowOutput>;
+
+    /// When to hand in [`FlowInput::Timeout`]; `None` to wait without end.
+    fn deadline(&self) -> Option<MonoTime>;
+}

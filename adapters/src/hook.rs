@@ -1,0 +1,248 @@
+//! A carrier's HTTP requests to us: recognised, verified, understood, answered. All pure functions of
+//! the raw request.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use thiserror::Error;
+
+use crate::config::RawConfig;
+use crate::event::{InboundCall, Meaning};
+use crate::exchange::escape;
+use crate::op::Refusal;
+
+/// Most bytes of a hook's body.
+pub const HOOK_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// A place where a carrier's requests arrive:
+/// `/api/v1/telephony/{provider}/{hook}/{config_token}[/{call_id}]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Hook {
+    /// Segment of the path: small letters, digits, hyphens.
+    pub name: &'static str,
+    /// Methods that the carrier uses.
+    pub methods: &'static [Method],
+    /// Proves that the carrier sent the request, over its raw bytes and in constant time.
+    pub verify: fn(&HookRequest<'_>, &RawConfig) -> Result<(), VerifyError>,
+    /// Understands a request that was verified.
+    pub handle: fn(&HookRequest<'_>, &RawConfig) -> Result<Handled, HookError>,
+}
+
+/// What a provider does with calls that the carrier offers.
+#[derive(Clone, Copy, Debug)]
+pub struct Inbound {
+    /// True if a request to the shared entry, where the provider is not part of the path, may come
+    /// from this carrier. Proves nothing: [`Hook::verify`] of the hook called [`Inbound::hook`] does.
+    pub recognise: fn(&HookRequest<'_>) -> bool,
+    /// The hook that offered calls come to.
+    pub hook: &'static str,
+    /// The account that a request to the shared entry is for, as `account_field` of the provider
+    /// holds it. Before verification, so only good to find the configuration.
+    pub account: fn(&HookRequest<'_>) -> Option<String>,
+    /// Understands an offered call.
+    pub parse: fn(&HookRequest<'_>) -> Result<InboundCall, HookError>,
+    /// Takes a call: the answer that sends its audio to us. Also the answer to [`Meaning::Asked`].
+    pub answer: fn(&RawConfig, &Take) -> Result<HookReply, HookError>,
+    /// Refuses a call, before it is answered if the carrier can do that.
+    pub refuse: fn(&RawConfig, Refusal) -> HookReply,
+}
+
+/// How a call is taken.
+#[derive(Clone, Debug)]
+pub struct Take {
+    /// Where the carrier sends audio: `wss://…` with a token of one use.
+    pub stream_url: String,
+    /// Where the carrier tells what happens.
+    pub hooks: HookUrls,
+}
+
+/// A request as it came in. `Debug` shows the method and the length of the body.
+#[derive(Clone, Copy)]
+pub struct HookRequest<'a> {
+    /// Method.
+    pub method: &'a Method,
+    /// The address as the carrier wrote it, query included: from our public address, not from
+    /// headers that anybody can send.
+    pub url: &'a str,
+    /// Headers.
+    pub headers: &'a HeaderMap,
+    /// Body, byte by byte as it came.
+    pub body: &'a [u8],
+    /// The time of arrival in seconds since 1970, for signatures that age.
+    pub unix_s: u64,
+}
+
+impl<'a> HookRequest<'a> {
+    /// The value of a header, if it is there exactly once and is text: a signature that comes twice
+    /// is none.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        if values.next().is_some() { None } else { value.to_str().ok() }
+    }
+
+    /// The query of the address, without the question mark.
+    pub fn query(&self) -> Option<&'a str> {
+        self.url.split_once('?').map(|(_, query)| query)
+    }
+}
+
+impl fmt::Debug for HookRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HookRequest")
+            .field("method", self.method)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that was understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handled {
+    /// What it is about.
+    pub meaning: Meaning,
+    /// The answer, unless [`Inbound`] makes it.
+    pub reply: HookReply,
+}
+
+/// An answer to a carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookReply {
+    /// Status.
+    pub status: StatusCode,
+    /// Type of the body; empty if there is none.
+    pub content_type: &'static str,
+    /// Body.
+    pub body: Bytes,
+}
+
+impl HookReply {
+    /// An answer without body (RFC 9110 15.3.5).
+    pub const NO_CONTENT: Self =
+        Self { status: StatusCode::NO_CONTENT, content_type: "", body: Bytes::new() };
+
+    /// A document.
+    pub fn document(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status: StatusCode::OK, content_type, body: body.into() }
+    }
+}
+
+/// Why a request is not proven to be the carrier's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum VerifyError {
+    /// The configuration has no key to verify with; nothing is accepted then.
+    #[error("the configuration has no key to verify requests with")]
+    NoKey,
+    /// A header is missing, or is there twice.
+    #[error("header {0} is missing or there twice")]
+    Missing(&'static str),
+    /// A header is not in its form.
+    #[error("header {0} is malformed")]
+    Malformed(&'static str),
+    /// The signature is not that of this request.
+    #[error("the signature is not that of this request")]
+    Signature,
+    /// The signature is of another account.
+    #[error("the signature is that of another account")]
+    Account,
+    /// The signature is too old, or of the future.
+    #[error("the signature is too old or of the future")]
+    Stale,
+}
+
+/// Why a request of a carrier is not understood.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum HookError {
+    /// The body is not in the form that it should be in.
+    #[error("the body is not {0}")]
+    Body(&'static str),
+    /// A field is missing or wrong.
+    #[error("field {0} is missing or wrong")]
+    Field(&'static str),
+    /// The request is about something unknown.
+    #[error("nothing is known of such a request")]
+    Unknown,
+}
+
+/// Makes the addresses of a configuration's hooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HookUrls {
+    base: String,
+    provider: &'static str,
+    token: crate::secret::Secret,
+    call: Option<String>,
+}
+
+impl HookUrls {
+    /// Addresses below our public address `base` (`https://host[/prefix]`) for the configuration that
+    /// `token` names.
+    pub fn new(base: &str, provider: &'static str, token: &str) -> Self {
+        let base = base.trim_end_matches('/').to_owned();
+        Self { base, provider, token: crate::secret::Secret::new(token), call: None }
+    }
+
+    /// The same for one call of ours.
+    pub fn of_call(&self, call: &str) -> Self {
+        Self { call: Some(call.to_owned()), ..self.clone() }
+    }
+
+    /// The address of the hook with that name.
+    pub fn url(&self, hook: &str) -> String {
+        let Self { base, provider, token, call } = self;
+        let token = escape(token.expose());
+        let mut url = format!("{base}/api/v1/telephony/{provider}/{}/{token}", escape(hook));
+        if let Some(call) = call {
+            url.push('/');
+            url.push_str(&escape(call));
+        }
+        url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// Addresses of hooks have the contract's form, whatever stands in their parts, and the token
+    /// does not show in `Debug`.
+    #[test]
+    fn addresses_of_hooks() {
+        let urls = HookUrls::new("https://t.example/pbx/", "acme", "zb/9x");
+        assert_eq!(
+            urls.url("status"),
+            "https://t.example/pbx/api/v1/telephony/acme/status/zb%2F9x"
+        );
+        assert_eq!(
+            urls.of_call("c 1").url("answer"),
+            "https://t.example/pbx/api/v1/telephony/acme/answer/zb%2F9x/c%201"
+        );
+        assert!(!format!("{urls:?}").contains("9x"));
+    }
+
+    /// A header that comes twice, or is no text, counts as absent.
+    #[test]
+    fn headers_come_once() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-signature", HeaderValue::from_static("a"));
+        let method = Method::POST;
+        let request = |headers| HookRequest {
+            method: &method,
+            url: "https://t.example/a?b=c",
+            headers,
+            body: b"secret",
+            unix_s: 0,
+        };
+        assert_eq!(request(&headers).header("X-Signature"), Some("a"));
+        assert_eq!(request(&headers).query(), Some("b=c"));
+        assert!(!format!("{:?}", request(&headers)).contains("secret"));
+        let mut twice = headers.clone();
+        twice.append("x-signature", HeaderValue::from_static("b"));
+        assert_eq!(request(&twice).header("x-signature"), None);
+        let mut binary = HeaderMap::new();
+        binary.insert("x-signature", HeaderValue::from_bytes(&[0xff]).unwrap());
+        assert_eq!(request(&binary).header("x-signature"), None);
+    }
+}

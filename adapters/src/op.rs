@@ -1,0 +1,186 @@
+//! Operations at a carrier that take one request or several; the server sends what they say.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::address::Address;
+use crate::config::RawConfig;
+use crate::event::{CallEvent, CarrierCallId, HangupCause, Price};
+use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
+use crate::hook::HookUrls;
+
+/// What an operation wants next.
+#[derive(Debug)]
+pub enum Step<T> {
+    /// This request is to be sent and its answer handed in.
+    Send(HttpRequest),
+    /// The operation is done.
+    Done(T),
+    /// The operation failed.
+    Fail(CarrierError),
+}
+
+/// An operation at a carrier. After [`Step::Done`] or [`Step::Fail`] it is dropped.
+pub trait Op<T>: Send {
+    /// The next step: the first time without an answer, then with that of the last request.
+    ///
+    /// A request that got no answer ends the operation; whoever sends decides on retries by
+    /// [`HttpRequest::repeatable`].
+    fn next(&mut self, answer: Option<HttpResponse>) -> Step<T>;
+}
+
+/// An operation, or why it cannot even begin.
+pub type OpResult<T> = Result<Box<dyn Op<T>>, CarrierError>;
+
+/// What can be done at a carrier over HTTP. `None`: the carrier cannot, and the API says so.
+#[derive(Clone, Copy, Debug)]
+pub struct CallOps {
+    /// Places a call.
+    pub originate: Option<fn(&RawConfig, &Originate) -> OpResult<Originated>>,
+    /// Ends a call. A call that is over is a success.
+    pub hangup: Option<fn(&RawConfig, &CarrierCallId) -> OpResult<()>>,
+    /// Hands a call to somebody else.
+    pub transfer: Option<fn(&RawConfig, &Transfer) -> OpResult<()>>,
+    /// Asks how a call stands, when its hooks were lost.
+    pub status: Option<fn(&RawConfig, &CarrierCallId) -> OpResult<Vec<CallEvent>>>,
+    /// Asks what a call cost; `None` means: not known yet.
+    pub cost: Option<fn(&RawConfig, &CarrierCallId) -> OpResult<Option<Price>>>,
+    /// Lists the numbers of the account.
+    pub numbers: Option<fn(&RawConfig) -> OpResult<Vec<Number>>>,
+    /// Points a number at our hooks, or away from them.
+    pub bind: Option<fn(&RawConfig, &Bind) -> OpResult<()>>,
+    /// Tries the credentials without changing anything.
+    pub test: Option<fn(&RawConfig) -> OpResult<()>>,
+    /// Makes what the account lacks and yields the values of server-managed fields.
+    pub provision: Option<fn(&RawConfig, &HookUrls) -> OpResult<Vec<(&'static str, Value)>>>,
+}
+
+impl CallOps {
+    /// No operation over HTTP at all.
+    pub const NONE: Self = Self {
+        originate: None,
+        hangup: None,
+        transfer: None,
+        status: None,
+        cost: None,
+        numbers: None,
+        bind: None,
+        test: None,
+        provision: None,
+    };
+}
+
+/// A call to be placed.
+#[derive(Clone, Debug)]
+pub struct Originate {
+    /// Whom to call.
+    pub to: Address,
+    /// The calling number.
+    pub from: Option<Address>,
+    /// Where the carrier sends audio: `wss://…` with a token of one use.
+    pub stream_url: String,
+    /// Where the carrier tells what happens.
+    pub hooks: HookUrls,
+    /// Longest ringing, in seconds.
+    pub ring_timeout_s: u32,
+    /// Longest call, in seconds.
+    pub max_duration_s: u32,
+    /// True if the carrier shall tell whether a machine answered.
+    pub detect_machine: bool,
+}
+
+/// A call that the carrier took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Originated {
+    /// The carrier's id of it.
+    pub call: CarrierCallId,
+}
+
+/// A call to be handed to somebody else.
+#[derive(Clone, Debug)]
+pub struct Transfer {
+    /// The call.
+    pub call: CarrierCallId,
+    /// Who gets it.
+    pub to: Address,
+    /// The calling number that the destination sees.
+    pub from: Option<Address>,
+    /// Where the carrier tells what happens.
+    pub hooks: HookUrls,
+    /// Longest ringing, in seconds.
+    pub ring_timeout_s: u32,
+}
+
+/// A number of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Number {
+    /// The number.
+    pub address: Address,
+    /// The carrier's id of it.
+    pub id: String,
+    /// What the owner calls it.
+    pub label: Option<String>,
+    /// Where its calls go now, if the carrier tells.
+    pub bound_to: Option<String>,
+}
+
+/// A number to be pointed at our hooks.
+#[derive(Clone, Debug)]
+pub struct Bind {
+    /// The number.
+    pub address: Address,
+    /// The hooks; `None` points it away from us.
+    pub hooks: Option<HookUrls>,
+}
+
+/// SIP trunks that a carrier's account has of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct TrunkOps {
+    /// The fields of a trunk.
+    pub fields: &'static [crate::ui::UiField],
+    /// Makes or changes a trunk and yields the carrier's id of it.
+    pub apply: fn(&RawConfig, &TrunkState) -> OpResult<String>,
+    /// Removes a trunk by the carrier's id. One that is gone is a success.
+    pub remove: fn(&RawConfig, &str) -> OpResult<()>,
+}
+
+/// A trunk as it shall be.
+#[derive(Clone, Debug)]
+pub struct TrunkState {
+    /// Name.
+    pub name: String,
+    /// False to take it out of service.
+    pub enabled: bool,
+    /// Values of its fields.
+    pub settings: RawConfig,
+    /// The carrier's id, once it has one.
+    pub external_id: Option<String>,
+}
+
+/// Why an offered call is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody has that number.
+    NotFound,
+    /// The server or the organisation has no room for more calls.
+    Busy,
+    /// The route or the agent refuses.
+    Rejected,
+    /// Something is out of order.
+    Unavailable,
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 4] = [Self::NotFound, Self::Busy, Self::Rejected, Self::Unavailable];
+
+    /// The cause that the record of the call names.
+    pub const fn cause(self) -> HangupCause {
+        match self {
+            Self::NotFound => HangupCause::NotFound,
+            Self::Busy => HangupCause::Congestion,
+            Self::Rejected => HangupCause::Rejected,
+            Self::Unavailable => HangupCause::Failed,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A provider, as data: what the server, its API, its user interface and its documentation need to
+//! know about it.
+
+use media::codec::AudioFormat;
+
+use crate::config::{ConfigErrors, RawConfig};
+use crate::flow::{CallFlow, FlowStart};
+use crate::hook::{Hook, Inbound};
+use crate::op::{CallOps, TrunkOps};
+use crate::setup::Checklist;
+use crate::sip::SipProfile;
+use crate::stream::{Stream, StreamStart};
+use crate::ui::UiMetadata;
+
+/// An entry of the table of providers.
+#[derive(Debug)]
+pub struct ProviderSpec {
+    /// Segment of addresses, and what is stored: small letters, digits, `_`.
+    pub name: &'static str,
+    /// Names, explanations, fields.
+    pub ui: UiMetadata,
+    /// The field that identifies the account at the carrier, if there are accounts.
+    pub account_field: Option<&'static str>,
+    /// False if calls can be placed without a number of one's own.
+    pub requires_caller_id: bool,
+    /// How audio travels, the preferred way first.
+    pub media: &'static [MediaPlan],
+    /// Examines what single fields cannot tell: how they go together.
+    pub check: fn(&RawConfig) -> Result<(), ConfigErrors>,
+    /// What is still to be done before calls flow.
+    pub checklist: Checklist,
+    /// Where the carrier's requests arrive.
+    pub hooks: &'static [Hook],
+    /// What to do with calls that the carrier offers over HTTP.
+    pub inbound: Option<Inbound>,
+    /// What can be done at the carrier over HTTP.
+    pub calls: CallOps,
+    /// SIP trunks within the carrier's account.
+    pub trunks: Option<TrunkOps>,
+    /// Control of calls that takes a conversation.
+    pub flow: Option<fn(FlowStart) -> Box<dyn CallFlow>>,
+    /// The carrier's media dialect.
+    pub stream: Option<fn(&StreamStart) -> Box<dyn Stream>>,
+    /// The SIP peer that a configuration describes.
+    pub sip: Option<fn(&RawConfig) -> Result<SipProfile, ConfigErrors>>,
+}
+
+/// A way that audio travels.
+#[derive(Clone, Copy, Debug)]
+pub struct MediaPlan {
+    /// What carries it.
+    pub transport: MediaTransport,
+    /// Formats that it may have, the preferred one first.
+    pub formats: &'static [WireFormat],
+    /// Audio that the carrier's own buffer is kept filled with, in milliseconds; 0 if the carrier
+    /// plays what it gets at once.
+    pub buffer_ms: u32,
+}
+
+/// What carries audio.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaTransport {
+    /// A WebSocket that the carrier opens to us, or we to it.
+    WebSocket,
+    /// RTP to an address, without SIP.
+    Rtp,
+    /// A TCP stream.
+    Tcp,
+    /// RTP that SIP negotiates.
+    Sip,
+}
+
+impl MediaTransport {
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+            Self::Rtp => "rtp",
+            Self::Tcp => "tcp",
+            Self::Sip => "sip",
+        }
+    }
+}
+
+/// A format on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireFormat {
+    /// Codec and rate.
+    pub audio: AudioFormat,
+    /// Milliseconds of audio a message or packet.
+    pub ptime_ms: u32,
+}
+
+impl ProviderSpec {
+    /// The hook with that name.
+    pub fn hook(&self, name: &str) -> Option<&'static Hook> {
+        self.hooks.iter().find(|hook| hook.name == name)
+    }
+
+    /// What the provider can do: a stable word and what it means.
+    pub fn capabilities(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
+        let Self { inbound, calls, trunks, flow, stream, sip, .. } = self;
+        let all = [
+            (sip.is_some(), "sip", "calls in and out over SIP"),
+            (inbound.is_some(), "inbound", "calls offered over HTTP"),
+            (calls.originate.is_some(), "originate", "places calls over HTTP"),
+            (calls.hangup.is_some(), "hangup", "ends calls over HTTP"),
+            (calls.transfer.is_some(), "transfer", "hands calls over by HTTP"),
+            (calls.status.is_some(), "status", "tells how a call stands"),
+            (calls.cost.is_some(), "cost", "tells what a call cost"),
+            (calls.numbers.is_some(), "numbers", "lists the account's numbers"),
+            (calls.bind.is_some(), "bind", "points numbers at this server"),
+            (calls.test.is_some(), "test", "tries the credentials"),
+            (calls.provision.is_some(), "provision", "sets the account up"),
+            (trunks.is_some(), "trunks", "has trunks of its own"),
+            (flow.is_some(), "flow", "control by conversation"),
+            (stream.is_some(), "stream", "audio over a stream of messages"),
+        ];
+        all.into_iter().filter(|(has, ..)| *has).map(|(_, word, meaning)| (word, meaning))
+    }
+}

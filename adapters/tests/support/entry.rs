@@ -1,0 +1,159 @@
+//! The entries that the battery runs over, with their fixtures.
+
+use std::fs;
+use std::path::PathBuf;
+
+use adapters::config::RawConfig;
+use adapters::spec::ProviderSpec;
+use adapters::table::PROVIDERS;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// A provider and the folder of its fixtures.
+pub struct Entry {
+    pub spec: &'static ProviderSpec,
+    fixtures: PathBuf,
+}
+
+/// A whole configuration.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFixture {
+    /// Where it comes from.
+    pub origin: String,
+    pub config: Value,
+}
+
+/// A request of a carrier, and what it means.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookFixture {
+    /// Where it comes from.
+    pub origin: String,
+    pub hook: String,
+    pub method: String,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    pub unix_s: u64,
+    /// Names of the headers without which nothing is proven.
+    pub signed_headers: Vec<String>,
+    /// True if the signature covers the address.
+    pub url_is_signed: bool,
+    /// True if the signature covers the time.
+    pub ages: bool,
+    pub meaning: Value,
+    pub reply_status: u16,
+}
+
+/// Messages of a carrier's stream, and what they mean.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamFixture {
+    /// Where it comes from.
+    pub origin: String,
+    pub messages: Vec<StreamMessage>,
+    /// Replacements that turn a message of ours with audio into one of the carrier's.
+    pub echo: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamMessage {
+    /// A text message.
+    pub text: Option<String>,
+    /// A binary message, in hexadecimal.
+    pub hex: Option<String>,
+    /// `Debug` of the event.
+    pub event: String,
+    /// The audio in the slot, in hexadecimal.
+    #[serde(default)]
+    pub audio: String,
+}
+
+/// Every provider of the table, and the one that does not exist.
+pub fn entries() -> Vec<Entry> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let mut entries: Vec<_> = PROVIDERS
+        .iter()
+        .map(|spec| Entry { spec, fixtures: root.join("src").join(spec.name).join("fixtures") })
+        .collect();
+    let fixtures = root.join("tests/support/fixtures");
+    entries.push(Entry { spec: &super::acme::SPEC, fixtures });
+    entries
+}
+
+impl Entry {
+    fn load<T: for<'de> Deserialize<'de>>(&self, kind: &str) -> Vec<(String, T)> {
+        let mut found = Vec::new();
+        for file in fs::read_dir(&self.fixtures).unwrap() {
+            let path = file.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with(kind) {
+                let text = fs::read_to_string(&path).unwrap();
+                let value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+                found.push((format!("{} {name}", self.spec.name), value));
+            }
+        }
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    pub fn configs(&self) -> Vec<(String, ConfigFixture)> {
+        self.load("config_")
+    }
+
+    pub fn hooks(&self) -> Vec<(String, HookFixture)> {
+        self.load("hook_")
+    }
+
+    pub fn streams(&self) -> Vec<(String, StreamFixture)> {
+        self.load("stream_")
+    }
+
+    /// The first configuration, read; with what the server manages.
+    pub fn config(&self) -> RawConfig {
+        let (name, fixture) = self.configs().remove(0);
+        let mut config = self
+            .spec
+            .read(&fixture.config, None)
+            .unwrap_or_else(|errors| panic!("{name}: {errors}"));
+        for field in self.spec.ui.fields.iter().filter(|field| field.is_managed()) {
+            let value = Value::from("managed-by-the-server");
+            self.spec.set_managed(&mut config, &[(field.name, value)]).unwrap();
+        }
+        config
+    }
+
+    /// The secrets of that configuration.
+    pub fn secrets(&self) -> Vec<String> {
+        let config = self.config();
+        let mut secrets = Vec::new();
+        for field in self.spec.ui.fields.iter().filter(|field| field.secret) {
+            match config.get(field.name) {
+                Some(Value::String(text)) => secrets.push(text.clone()),
+                Some(Value::Object(map)) => {
+                    secrets.extend(map.values().filter_map(|v| v.as_str().map(str::to_owned)));
+                }
+                _ => panic!("{}: the first configuration has every secret", field.name),
+            }
+        }
+        secrets
+    }
+}
+
+impl HookFixture {
+    pub fn parsed_method(&self) -> Method {
+        self.method.parse().unwrap()
+    }
+
+    pub fn header_map(&self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+}
