@@ -14,7 +14,7 @@ use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
 use super::builtin::Builtin;
-use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
+use super::command::{AgentLink, CallKey, EXPECTED_FORMAT, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
 use super::rtp_agent::RtpAgent;
@@ -64,7 +64,7 @@ pub(super) struct MediaPath {
     /// When the call was answered.
     answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
-    noise: Option<Builtin>,
+    pub(super) noise: Option<Builtin>,
     /// When the next packet to the peer is due.
     next_tick: MonoTime,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
@@ -165,15 +165,24 @@ impl MediaPath {
         Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms })
     }
 
+    /// The peer's audio, or what is expected of it before offer and answer have settled that: an
+    /// agent is there from the INVITE on.
+    pub(super) fn expected_format(&self) -> StreamFormat {
+        self.peer_format().unwrap_or(EXPECTED_FORMAT)
+    }
+
     /// Puts an agent at the other end; the one before, if any, is let go.
     pub(super) fn attach(&mut self, ctx: &mut Context, link: AgentLink) {
         self.detach(ctx);
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
-        let Some(format) = self.peer_format() else { return };
+        let format = self.expected_format();
         let attached = match link {
-            AgentLink::Builtin(builtin) => Ok(Agent::Builtin(builtin)),
+            AgentLink::Builtin(mut builtin) => {
+                builtin.follow(format.audio);
+                Ok(Agent::Builtin(builtin))
+            }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
@@ -195,8 +204,9 @@ impl MediaPath {
     }
 
     /// The agent is gone; the peer hears what is queued, then `noise`.
-    pub(super) fn comfort(&mut self, ctx: &mut Context, noise: Builtin) {
+    pub(super) fn comfort(&mut self, ctx: &mut Context, mut noise: Builtin) {
         self.detach(ctx);
+        noise.follow(self.expected_format().audio);
         self.noise = Some(noise);
         self.restart_ticks(ctx.now);
     }
@@ -402,7 +412,7 @@ impl MediaPath {
         let mut over = false;
         match &mut self.agent {
             Agent::Builtin(builtin) => {
-                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
+                over = !builtin.next_frame(payload) && builtin.hangs_up();
             }
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
                 match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
@@ -414,7 +424,7 @@ impl MediaPath {
                     }
                     Popped::Empty => match &mut self.noise {
                         Some(noise) => {
-                            noise.next_frame(payload, silence);
+                            noise.next_frame(payload);
                         }
                         None => payload.fill(silence),
                     },

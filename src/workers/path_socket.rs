@@ -236,9 +236,8 @@ impl MediaPath {
         let Agent::Socket(socket) = &mut self.agent else { return };
         let event = match control {
             Control::Configured { to_agent, from_agent, .. } => {
-                if let Some(peer) = self.peer_format()
-                    && let Agent::Socket(socket) = &mut self.agent
-                {
+                let peer = self.expected_format();
+                if let Agent::Socket(socket) = &mut self.agent {
                     socket.reformat(peer, to_agent, from_agent);
                 }
                 return self.reformat(ctx);
@@ -296,6 +295,9 @@ impl MediaPath {
     /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
     pub(super) fn follow_peer(&mut self) {
         let Some(peer) = self.peer_format() else { return };
+        if let Some(noise) = &mut self.noise {
+            noise.follow(peer.audio);
+        }
         match &mut self.agent {
             Agent::Socket(socket) => {
                 let info = socket.session.info();
@@ -303,7 +305,8 @@ impl MediaPath {
                 socket.reformat(peer, to, from);
             }
             Agent::Rtp(agent) => agent.reformat(peer),
-            Agent::None | Agent::Builtin(_) => {}
+            Agent::Builtin(builtin) => builtin.follow(peer.audio),
+            Agent::None => {}
         }
     }
 
@@ -314,7 +317,7 @@ impl MediaPath {
     }
 
     fn playout_config(&self) -> Option<PlayoutConfig> {
-        let peer = self.peer_format()?;
+        let peer = self.expected_format();
         let (rate_hz, max_queue_ms) = match &self.agent {
             Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
             Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),

@@ -1,6 +1,6 @@
 //! Brings agents to calls: those of this process, those that are dialled, those that attach.
 
-use adapters::agent::{CallState, DialectSpec, Framing, StreamFormat, StreamInfo};
+use adapters::agent::{CallState, DialectSpec, Framing, StreamInfo};
 use media::codec::Codec;
 
 use super::Control;
@@ -14,8 +14,8 @@ use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
 use crate::telemetry::DialOutcome;
-use crate::workers::builtin::{Builtin, Source};
-use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
+use crate::workers::builtin::{self, Builtin, Source};
+use crate::workers::command::{AgentLink, CallKey, Command, EXPECTED_FORMAT, RtpLink, SocketLink};
 use crate::workers::tape;
 
 /// The dialect called `name`.
@@ -42,10 +42,10 @@ impl Control {
         }
     }
 
-    fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin) {
+    fn connect_builtin(&mut self, key: CallKey, kind: &config::Builtin) {
         let Some(call) = self.calls.get(&key) else { return };
-        let format = call.format.map_or(media::codec::AudioFormat::PCMU, |format| format.audio);
-        let built = match builtin {
+        let format = builtin::FORMAT;
+        let built = match kind {
             config::Builtin::Echo => Ok(Builtin::echo()),
             config::Builtin::Silence => Ok(Builtin::speaker(Source::Silence, false)),
             config::Builtin::Tone { frequency_hz } => {
@@ -76,7 +76,7 @@ impl Control {
 
     fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
         let Some(call) = self.calls.get(&key) else { return };
-        let peer = call.format.unwrap_or(DEFAULT_FORMAT);
+        let peer = call.format.unwrap_or(EXPECTED_FORMAT);
         let wished = agent.format.unwrap_or(peer);
         let pt = match wished.audio.codec {
             Codec::Pcmu => 0,
@@ -175,12 +175,9 @@ impl Control {
     }
 }
 
-const DEFAULT_FORMAT: StreamFormat =
-    StreamFormat { audio: media::codec::AudioFormat::PCMU, ptime_ms: 20 };
-
 /// All that an agent is told of its call.
 fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
-    let peer = call.format.unwrap_or(DEFAULT_FORMAT);
+    let peer = call.format.unwrap_or(EXPECTED_FORMAT);
     let agent = call.current_agent();
     let wished = match &agent.kind {
         AgentKind::WebSocket(agent) => agent.format,
