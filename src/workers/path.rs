@@ -69,6 +69,8 @@ pub(super) struct MediaPath {
     next_tick: MonoTime,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     phase_free: bool,
+    /// When the first packet was due that is not sent, because the peer holds us.
+    held_at: MonoTime,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
@@ -100,6 +102,7 @@ impl MediaPath {
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
+            held_at: MonoTime::MAX,
             phase_free: true,
             care_at: now + CARE_EVERY,
             scheduled: MonoTime::MAX,
@@ -470,11 +473,7 @@ impl MediaPath {
         let echoes = matches!(&self.agent, Agent::Builtin(builtin) if builtin.is_echo());
         let speaks = self.state == CallState::Answered && sends && !echoes;
         if !speaks {
-            if self.next_tick < MonoTime::MAX
-                && let Some(leg) = self.peer.leg()
-            {
-                leg.mark();
-            }
+            self.held_at = self.held_at.min(self.next_tick);
             self.next_tick = MonoTime::MAX;
         } else if self.next_tick == MonoTime::MAX {
             let waits = self.phase_free
@@ -482,6 +481,13 @@ impl MediaPath {
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };
+            let held = self.next_tick.since(self.held_at);
+            self.held_at = MonoTime::MAX;
+            if let Some(leg) = self.peer.leg() {
+                // RFC 3550 5.1: time stamps count time even while nothing is sent.
+                let samples = held.as_nanos() * u128::from(leg.config().audio.rate_hz);
+                leg.pause(u32::try_from(samples / 1_000_000_000).unwrap_or(u32::MAX));
+            }
         }
     }
 
