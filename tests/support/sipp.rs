@@ -76,7 +76,15 @@ pub struct Run<'a> {
 
 impl Default for Run<'_> {
     fn default() -> Self {
-        Self { scenario: "call.xml", fields: &[], user: "echo", args: &[], calls: 1, ear: None, media_port: None }
+        Self {
+            scenario: "call.xml",
+            fields: &[],
+            user: "echo",
+            args: &[],
+            calls: 1,
+            ear: None,
+            media_port: None,
+        }
     }
 }
 
@@ -201,6 +209,8 @@ pub fn listens(port: u16) -> bool {
     let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
     let local = format!(":{port:04X} ");
     table.lines().skip(1).any(|line| {
-        line.split_whitespace().nth(1).is_some_and(|address| format!("{address} ").ends_with(&local))
+        line.split_whitespace()
+            .nth(1)
+            .is_some_and(|address| format!("{address} ").ends_with(&local))
     })
 }
