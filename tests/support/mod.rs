@@ -12,6 +12,7 @@
     reason = "each test uses a part of what tests share"
 )]
 
+pub mod baresip;
 pub mod ear;
 pub mod ports;
 pub mod server;
