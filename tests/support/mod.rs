@@ -17,6 +17,7 @@ pub mod ear;
 pub mod ports;
 pub mod server;
 pub mod sipp;
+pub mod tshark;
 pub mod wav;
 
 use std::path::PathBuf;

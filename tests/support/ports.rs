@@ -49,6 +49,11 @@ impl Ports {
         (self.first, self.first + RTP - 1)
     }
 
+    /// First and last of all ports of this test.
+    pub fn block(&self) -> (u16, u16) {
+        (self.first, self.first + BLOCK - 1)
+    }
+
     /// An even port, and the odd one after it, that nobody else uses.
     pub fn pair(&self) -> u16 {
         self.run(2)

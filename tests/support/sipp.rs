@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::server::Server;
 use super::{peer, skip};
 
-/// How long a scenario may take.
+/// How long a scenario may take if it does not say.
 const SCENARIO_S: u32 = 25;
 /// How long SIPp may take to end after that.
-const END: Duration = Duration::from_secs(30);
+const END: Duration = Duration::from_secs(5);
 /// Audio that comes with SIPp, A-law, 8 s.
 pub const SPEECH_PCMA: &str = "/usr/share/sip-tester/g711a.pcap";
 
@@ -67,6 +67,8 @@ pub struct Run<'a> {
     pub args: &'a [&'a str],
     /// Number of calls, if not one.
     pub calls: u32,
+    /// How long it may take, in seconds.
+    pub seconds: u32,
     /// The port that its offers and answers name; that of its own media socket if absent.
     pub ear: Option<u16>,
     /// The first of the four ports of that socket, from [`Ports::run`](super::ports::Ports::run);
@@ -82,6 +84,7 @@ impl Default for Run<'_> {
             user: "echo",
             args: &[],
             calls: 1,
+            seconds: SCENARIO_S,
             ear: None,
             media_port: None,
         }
@@ -95,7 +98,7 @@ pub struct Sipp {
     /// The port of its signalling.
     pub port: u16,
     stem: PathBuf,
-    began: Instant,
+    end: Instant,
 }
 
 impl Run<'_> {
@@ -129,7 +132,7 @@ impl Run<'_> {
             .args(["-p", &port.to_string(), "-mp", &media_port.to_string()])
             .args(["-cp", &server.ports.pair().to_string(), "-ci", "127.0.0.1", "-nostdin"])
             .args(["-m", &self.calls.to_string()])
-            .args(["-timeout", &SCENARIO_S.to_string(), "-timeout_error"])
+            .args(["-timeout", &self.seconds.to_string(), "-timeout_error"])
             .args(["-trace_msg", "-message_file", &path("messages")])
             .args(["-trace_err", "-error_file", &path("errors")])
             .args(self.args)
@@ -138,7 +141,12 @@ impl Run<'_> {
             .stderr(file("stderr"))
             .spawn()
             .unwrap();
-        Sipp { child, port, stem, began: Instant::now() }
+        Sipp {
+            child,
+            port,
+            stem,
+            end: Instant::now() + Duration::from_secs(self.seconds.into()) + END,
+        }
     }
 
     /// The arguments that choose the scenario, which is written next to the other files.
@@ -166,7 +174,7 @@ impl Sipp {
     /// Waits for the end of the scenario, and fails if anything in it went otherwise.
     #[track_caller]
     pub fn succeed(mut self) {
-        let (code, messages) = self.end();
+        let (code, messages) = self.finish();
         let errors = self.read("errors") + &self.read("stderr");
         assert!(code == Some(0), "SIPp ends with {code:?}\n{errors}\nmessages:\n{messages}");
     }
@@ -176,12 +184,11 @@ impl Sipp {
         self.read("messages")
     }
 
-    fn end(&mut self) -> (Option<i32>, String) {
-        let end = self.began + END;
+    fn finish(&mut self) -> (Option<i32>, String) {
         let status = loop {
             match self.child.try_wait().unwrap() {
                 Some(status) => break status.code(),
-                None if Instant::now() > end => break None,
+                None if Instant::now() > self.end => break None,
                 None => std::thread::sleep(Duration::from_millis(5)),
             }
         };

@@ -1,0 +1,170 @@
+//! tshark judges our packets, and times our answers.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use support::server::Server;
+use support::sipp::{self, Run};
+use support::tshark::{self, Capture, Captured, Stream};
+
+/// Agents in the process, each reached by its name.
+const AGENTS: &str = r#"
+    [[agents]]
+    name = "echo"
+    kind = "builtin"
+    builtin = "echo"
+
+    [[agents]]
+    name = "tone"
+    kind = "builtin"
+    builtin = "tone"
+    frequency_hz = 1000
+"#;
+
+/// Calls of each kind.
+const CALLS: u32 = 5;
+/// How long each lasts, in milliseconds: some reports of RTCP fall into it (RFC 3550 6.2).
+const CALL_MS: &str = "6000";
+
+/// Ten calls at once, half of them through the echo and half with a tone, as tshark sees them: no
+/// packet of ours is lost or out of order, time stamps keep pace with the packets, nothing that we send
+/// is malformed, and RTCP reports go out.
+///
+/// By hand: `dumpcap -i lo -f 'udp portrange FIRST-LAST' -w calls.pcapng` during calls, then
+/// `tshark -r calls.pcapng -d udp.port==SIP-PORT,sip -q -z rtp,streams`.
+#[test]
+fn ten_calls_without_fault() {
+    let Some(()) = tshark::installed() else { return };
+    let Some(()) = sipp::installed_with_audio() else { return };
+    let server = Server::start(AGENTS);
+    let (first, last) = server.ports.block();
+    let Some(capture) = Capture::start(&server, first, last) else { return };
+    let play = sipp::play(Path::new(sipp::SPEECH_PCMA));
+    let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", &play), ("HOLD_MS", CALL_MS)];
+    let tones = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", CALL_MS)];
+    let ports = u16::try_from(CALLS).unwrap() * 4;
+    let run = |user, fields| Run {
+        user,
+        fields,
+        args: &["-r", "20"],
+        calls: CALLS,
+        media_port: Some(server.ports.run(ports)),
+        ..Run::default()
+    };
+    let (echo, tone) = (run("echo", &fields).call(&server), run("tone", &tones).call(&server));
+    echo.succeed();
+    tone.succeed();
+    server.wait_idle();
+    let captured = capture.end();
+    let (low, high) = server.ports.rtp_range();
+    let ours = |stream: &Stream| (low..=high).contains(&stream.from_port);
+    let streams: Vec<Stream> = captured.streams().into_iter().filter(ours).collect();
+    assert_eq!(streams.len(), 2 * CALLS as usize, "{streams:?}");
+    for stream in &streams {
+        println!("{stream:?}");
+        assert!(stream.lost == 0 && !stream.problem, "{stream:?}");
+        // 6 s of 20 or 30 ms packets; SIPp's machine may be busy at both ends of a call.
+        assert!(stream.packets >= 180, "{stream:?}");
+        // A wrong time stamp shows as jitter of at least a whole packet. The machine that tests
+        // run on is busy, so the figure itself proves nothing more.
+        assert!(stream.mean_jitter_ms < 10.0 && stream.max_delta_ms < 500.0, "{stream:?}");
+    }
+    steps_are_exact(&captured, low, high);
+    let reports = captured.fields(&format!("rtcp && {}", from(low, high)), &["rtcp.pt"]);
+    assert!(reports.len() >= streams.len(), "{} reports", reports.len());
+    let bad = format!("(_ws.malformed || rtp.version != 2) && {}", from(low - 1, high));
+    assert_eq!(captured.fields(&bad, &["frame.number"]), Vec::<Vec<String>>::new());
+    server.stop();
+}
+
+/// A filter for packets from these ports.
+fn from(low: u16, high: u16) -> String {
+    format!("udp.srcport >= {low} && udp.srcport <= {high}")
+}
+
+/// Each packet of ours is one later than the one before, in sequence numbers, and by its own length in
+/// time stamps, by tshark's reading of them.
+#[track_caller]
+fn steps_are_exact(captured: &Captured, low: u16, high: u16) {
+    let fields = ["rtp.ssrc", "rtp.seq", "rtp.timestamp", "udp.length"];
+    let mut last: HashMap<String, (u16, u32)> = HashMap::new();
+    let packets = captured.fields(&format!("rtp && {}", from(low, high)), &fields);
+    assert!(packets.len() > 1_000, "{} packets", packets.len());
+    for packet in packets {
+        let [ssrc, seq, ts, length] = packet.try_into().unwrap();
+        let (seq, ts): (u16, u32) = (seq.parse().unwrap(), ts.parse().unwrap());
+        let samples = length.parse::<u32>().unwrap() - 8 - 12;
+        if let Some(due) = last.insert(ssrc, (seq.wrapping_add(1), ts.wrapping_add(samples))) {
+            assert_eq!((seq, ts), due, "in {}", captured.file().display());
+        }
+    }
+}
+
+/// A variable of the environment as a number.
+fn number(name: &str, default: u32) -> u32 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// SIPp calls 75 times a second for some seconds; every call is answered, and the time from INVITE to
+/// 200, taken from the kernel's time stamps of a capture, is printed. The bound is loose: it holds on a
+/// busy machine without optimisation.
+///
+/// To measure:
+/// `SETUP_RATE=75 SETUP_SECONDS=60 cargo test --release --test interop_sip_tshark set_up -- --nocapture`.
+#[test]
+fn set_up_at_75_calls_a_second() {
+    let Some(()) = tshark::installed() else { return };
+    let Some(()) = sipp::installed() else { return };
+    let (rate, seconds) = (number("SETUP_RATE", 75), number("SETUP_SECONDS", 4));
+    let server = Server::start(AGENTS);
+    let sip = server.sip.port();
+    let Some(capture) = Capture::start(&server, sip, sip) else { return };
+    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "200")];
+    let run = Run {
+        fields: &fields,
+        args: &["-r", &rate.to_string(), "-l", "1000"],
+        calls: rate * seconds,
+        seconds: seconds + 25,
+        ..Run::default()
+    };
+    run.call(&server).succeed();
+    server.wait_idle();
+    let captured = capture.end();
+    let mut times = set_up_times(&captured);
+    assert_eq!(times.len(), (rate * seconds) as usize, "every call is answered");
+    times.sort_unstable();
+    let at = |percent: usize| times[(times.len() - 1) * percent / 100];
+    println!(
+        "{} calls at {rate}/s, INVITE to 200: median {:?}, 95 % {:?}, 99 % {:?}, longest {:?}",
+        times.len(),
+        at(50),
+        at(95),
+        at(99),
+        at(100)
+    );
+    assert!(at(95) < Duration::from_millis(400), "95 % {:?}", at(95));
+    server.stop();
+}
+
+/// From each call's first INVITE to its first 200.
+#[track_caller]
+fn set_up_times(captured: &Captured) -> Vec<Duration> {
+    let fields = ["frame.time_epoch", "sip.Call-ID", "sip.Status-Code"];
+    let mut invited: HashMap<String, f64> = HashMap::new();
+    let mut answered: HashMap<String, f64> = HashMap::new();
+    for packet in captured.fields("sip.CSeq.method == \"INVITE\"", &fields) {
+        let [time, call, status] = packet.try_into().unwrap();
+        let time = time.parse().unwrap();
+        match status.as_str() {
+            "" => invited.entry(call).or_insert(time),
+            "200" => answered.entry(call).or_insert(time),
+            _ => continue,
+        };
+    }
+    let took = |(call, time): (String, f64)| Duration::from_secs_f64(time - invited[&call]);
+    answered.into_iter().map(took).collect()
+}
