@@ -40,7 +40,8 @@ fn connected(server: &Server, agents: &Agents) -> (Phone, Agent) {
     (phone, agent)
 }
 
-/// Ends the call from the phone's side: `stop` is the last event, then the socket closes with 1000.
+/// Ends the call from the phone's side: `stop` is the last event, then the socket closes with
+/// 1000.
 fn finish(server: Server, mut phone: Phone, mut agent: Agent) {
     phone.hang_up();
     let stop = agent.event("stop");
@@ -87,8 +88,9 @@ fn assert_tone(samples: &[i16], rate_hz: u32, hz: f64) {
     assert!(rest < rms / 10.0, "besides {hz} Hz: {rest} of {rms}");
 }
 
-/// The agent is dialled before the answer, with a token that its secret verifies, and `start` says
-/// all about the call, a trunk's header included; `answered` follows, `stop` and close 1000 end it.
+/// The agent is dialled before the answer, with a token that its secret verifies, and `start`
+/// says all about the call, a trunk's header included; `answered` follows, `stop` and close 1000
+/// end it.
 #[test]
 fn start_tells_about_the_call() {
     let agents = Agents::listen();
@@ -143,8 +145,8 @@ fn verify_token(agent: &Agent, call: &str) {
     assert!(read("another secret, as long").is_err());
 }
 
-/// Audio in the caller's codec passes bit for bit in both directions: what is lost shows as a gap in
-/// sequence and time stamp, what the agent sends in pieces of any size leaves as one stream.
+/// Audio in the caller's codec passes bit for bit in both directions: what is lost shows as a gap
+/// in sequence and time stamp, what the agent sends in pieces of any size leaves as one stream.
 #[test]
 fn pcmu_passes_bit_exact() {
     let (server, agents) = start("");
@@ -275,8 +277,8 @@ fn marks_are_played_in_order() {
     finish(server, phone, agent);
 }
 
-/// `clear` ends the waiting mark, and its account of what was played equals what the phone heard, to
-/// the sample.
+/// `clear` ends the waiting mark, and its account of what was played equals what the phone heard,
+/// to the sample.
 #[test]
 fn clear_accounts_for_what_was_heard() {
     let (server, agents) = start("");
@@ -325,8 +327,8 @@ fn queue_full_refuses_the_newest() {
     finish(server, phone, agent);
 }
 
-/// Keys are told to the agent, by RTP (RFC 4733) and by INFO, each once; the agent's digits reach the
-/// phone as events with three ends each.
+/// Keys are told to the agent, by RTP (RFC 4733) and by INFO, each once; the agent's digits reach
+/// the phone as events with three ends each.
 #[test]
 fn digits_pass_both_ways() {
     let (server, agents) = start("");
@@ -389,8 +391,8 @@ fn hangup_waits_for_playout_unless_told_otherwise() {
     server.stop();
 }
 
-/// With `answers` the agent decides: the call rings until `answer`, and a greeting sent before it is
-/// in the very first packet after the 200.
+/// With `answers` the agent decides: the call rings until `answer`, and a greeting sent before it
+/// is in the very first packet after the 200.
 #[test]
 fn greeting_is_in_the_first_packet() {
     let (server, agents) = start("answers = true");
@@ -412,8 +414,8 @@ fn greeting_is_in_the_first_packet() {
 }
 
 /// A server that answers by itself waits a moment for the greeting that a quick agent sends at
-/// `start`: it is in the first packet after the 200. A busy machine may not let the agent be quick,
-/// so it has several calls to show it; in none may the greeting begin within a packet.
+/// `start`: it is in the first packet after the 200. A busy machine may not let the agent be
+/// quick, so it has several calls to show it; in none may the greeting begin within a packet.
 #[test]
 fn greeting_sent_at_start_is_in_the_first_packet() {
     let (server, agents) = start("");
@@ -453,8 +455,8 @@ fn reject_refuses_the_call() {
     server.stop();
 }
 
-/// What an agent gets wrong is told with a code, and closes the socket as the protocol says; without
-/// grace the call ends.
+/// What an agent gets wrong is told with a code, and closes the socket as the protocol says;
+/// without grace the call ends.
 #[test]
 fn mistakes_close_the_socket() {
     let (server, agents) = start("grace_ms = 0");
@@ -486,7 +488,8 @@ fn mistakes_close_the_socket() {
     server.stop();
 }
 
-/// Small mistakes are told and forgiven: a frame of another stream or type, a field that is missing.
+/// Small mistakes are told and forgiven: a frame of another stream or type, a field that is
+/// missing.
 #[test]
 fn small_mistakes_are_forgiven() {
     let (server, agents) = start("");

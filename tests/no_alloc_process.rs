@@ -1,7 +1,7 @@
 //! While calls flow, the process allocates nothing at all.
 //!
-//! The server runs in this process under an allocator that counts. Phones and agents run in another
-//! one: this program again, told by an environment variable to play them.
+//! The server runs in this process under an allocator that counts. Phones and agents run in
+//! another one: this program again, told by an environment variable to play them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
@@ -69,8 +69,8 @@ fn note() {
     TELLING.set(false);
 }
 
-// SAFETY: every call is handed on to the system's allocator as it came; counting touches no memory of
-// the caller's.
+// SAFETY: every call is handed on to the system's allocator as it came; counting touches no
+// memory of the caller's.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note();
@@ -168,9 +168,10 @@ fn server(agent: &str, ports: &Ports, folder: &Path) -> App {
     App::start(config, keys).unwrap()
 }
 
-/// A hundred calls whose audio goes to an agent on a WebSocket and comes back: once they flow, nothing
-/// in the process allocates for ten seconds, in which pings, reports and everything else that recurs
-/// happens. The other process sees to it that the audio really flows, each call's its own.
+/// A hundred calls whose audio goes to an agent on a WebSocket and comes back: once they flow,
+/// nothing in the process allocates for ten seconds, in which pings, reports and everything else
+/// that recurs happens. The other process sees to it that the audio really flows, each call's its
+/// own.
 #[test]
 fn flowing_calls_allocate_nothing() {
     let mut players = Players::start();
