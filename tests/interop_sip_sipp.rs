@@ -6,7 +6,7 @@ mod support;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -192,6 +192,55 @@ fn hold_resume_and_change_of_codec() {
     server.stop();
 }
 
+/// A re-INVITE without an offer is answered with ours, and the answer in its ACK sets the codec; the
+/// usual re-INVITE after that does so, too.
+#[test]
+fn reinvite_without_offer() {
+    let Some(()) = sipp::installed() else { return };
+    let server = Server::start(AGENTS);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
+    let fields = [("STEP_MS", "1000")];
+    let run = Run {
+        scenario: "reinvite_delayed.xml",
+        fields: &fields,
+        ear: Some(port),
+        user: "tone",
+        ..Run::default()
+    };
+    run.call(&server).succeed();
+    let heard = ear.packets();
+    ear::assert_continuous(&heard, &[0, 8]);
+    let phases: Vec<&[Rtp]> = heard.chunk_by(|before, after| before.pt == after.pt).collect();
+    assert_eq!(phases.iter().map(|phase| phase[0].pt).collect::<Vec<_>>(), [0, 8, 0]);
+    for phase in phases {
+        wav::assert_heard(&ear::samples(phase), TONE_HZ, OTHER_HZ, 0.7);
+    }
+    server.stop();
+}
+
+/// A 200 whose ACK is lost comes again, until an ACK arrives; the call goes on.
+#[test]
+fn lost_ack() {
+    let Some(()) = sipp::installed() else { return };
+    let server = Server::start(&format!("[sip]\nt1_ms = 100\n{AGENTS}"));
+    Run { scenario: "lost_ack.xml", args: &["-nr"], ..Run::default() }.call(&server).succeed();
+    server.wait_idle();
+    server.stop();
+}
+
+/// A caller that never acknowledges the 200 is hung up on after 64 T1, and not before.
+#[test]
+fn missing_ack() {
+    let Some(()) = sipp::installed() else { return };
+    let server = Server::start(&format!("[sip]\nt1_ms = 50\nt2_ms = 400\n{AGENTS}"));
+    let began = Instant::now();
+    Run { scenario: "no_ack.xml", args: &["-nr"], ..Run::default() }.call(&server).succeed();
+    assert!(began.elapsed() >= Duration::from_millis(64 * 50), "{:?}", began.elapsed());
+    server.wait_idle();
+    server.stop();
+}
+
 /// A caller that gives up while it rings gets 487; the repetition of its INVITE gets the 180 again,
 /// with the same tag; nothing is left of the call.
 #[test]
@@ -283,7 +332,7 @@ fn unknown_methods() {
     server.stop();
 }
 
-/// A peer that is in no trunk and is no user is refused, whatever it calls.
+/// A peer that is in no trunk and is no user is refused, whatever it calls; a trunk's calls are taken.
 #[test]
 fn strangers_are_refused() {
     let Some(()) = sipp::installed() else { return };
@@ -291,6 +340,11 @@ fn strangers_are_refused() {
     let server = Server::start(&format!("{AGENTS}\n{trunk}"));
     Refusal { status: "403", ..Refusal::default() }.expect(&server);
     Refusal { status: "403", user: "nobody", ..Refusal::default() }.expect(&server);
+    server.stop();
+    let server =
+        Server::start(&format!("{AGENTS}\n{}", trunk.replace("192.0.2.0/24", "127.0.0.1")));
+    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "100")];
+    Run { fields: &fields, ..Run::default() }.call(&server).succeed();
     server.stop();
 }
 
@@ -414,6 +468,27 @@ fn placed_call_with_tone() {
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);
     wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
+    server.wait_idle();
+    server.stop();
+}
+
+/// A call that the API places over TCP: the connection to the called is ours, and the tone comes.
+#[test]
+fn placed_call_over_tcp() {
+    let Some(()) = sipp::installed() else { return };
+    let server = Server::start(AGENTS);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
+    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", "")];
+    let (scenario, args) = ("called.xml", &["-t", "t1"]);
+    let run = Run { scenario, fields: &fields, ear: Some(port), args, ..Run::default() };
+    let called = run.wait_for_call(&server);
+    let to = format!("sip:x@127.0.0.1:{};transport=tcp", called.port);
+    let call = server.place(&to, "tone");
+    until(SOON, "a second of tone", || (ear.packets().len() > 60).then_some(()));
+    server.hang_up(call["id"].as_str().unwrap());
+    called.succeed();
+    wav::assert_heard(&ear::samples(&ear.packets()), TONE_HZ, OTHER_HZ, 1.0);
     server.wait_idle();
     server.stop();
 }

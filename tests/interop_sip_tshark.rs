@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
+use support::ear::Stalls;
 use support::server::Server;
 use support::sipp::{self, Run};
 use support::tshark::{self, Capture, Captured, Stream};
@@ -90,17 +91,20 @@ fn from(low: u16, high: u16) -> String {
 /// time stamps, by tshark's reading of them.
 #[track_caller]
 fn steps_are_exact(captured: &Captured, low: u16, high: u16) {
-    let fields = ["rtp.ssrc", "rtp.seq", "rtp.timestamp", "udp.length"];
-    let mut last: HashMap<String, (u16, u32)> = HashMap::new();
+    let fields = ["rtp.ssrc", "rtp.seq", "rtp.timestamp", "udp.length", "frame.time_epoch"];
+    let mut streams: HashMap<String, (u16, u32, f64, Stalls)> = HashMap::new();
     let packets = captured.fields(&format!("rtp && {}", from(low, high)), &fields);
     assert!(packets.len() > 1_000, "{} packets", packets.len());
     for packet in packets {
-        let [ssrc, seq, ts, length] = packet.try_into().unwrap();
+        let [ssrc, seq, ts, length, time] = packet.try_into().unwrap();
         let (seq, ts): (u16, u32) = (seq.parse().unwrap(), ts.parse().unwrap());
-        let samples = length.parse::<u32>().unwrap() - 8 - 12;
-        if let Some(due) = last.insert(ssrc, (seq.wrapping_add(1), ts.wrapping_add(samples))) {
-            assert_eq!((seq, ts), due, "in {}", captured.file().display());
-        }
+        let (samples, time) = (length.parse::<u32>().unwrap() - 8 - 12, time.parse().unwrap());
+        let file = captured.file().display();
+        let stream = streams.entry(ssrc).or_insert((seq, ts, time, Stalls::default()));
+        let (due_seq, due_ts, before, stalls) = stream;
+        assert_eq!(seq, *due_seq, "in {file}");
+        assert!(stalls.step(time - *before, ts.wrapping_sub(*due_ts)), "{ts} at {seq} in {file}");
+        (*due_seq, *due_ts, *before) = (seq.wrapping_add(1), ts.wrapping_add(samples), time);
     }
 }
 

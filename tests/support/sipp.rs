@@ -112,7 +112,9 @@ impl Run<'_> {
     #[track_caller]
     pub fn wait_for_call(&self, server: &Server) -> Sipp {
         let sipp = self.start(server, &[]);
-        super::until(Duration::from_secs(10), "SIPp listens", || listens(sipp.port).then_some(()));
+        super::until(Duration::from_secs(10), "SIPp listens", || {
+            ["udp", "tcp"].iter().any(|transport| listens_on(transport, sipp.port)).then_some(())
+        });
         sipp
     }
 
@@ -213,7 +215,12 @@ impl Drop for Sipp {
 
 /// True if somebody listens on this UDP port.
 pub fn listens(port: u16) -> bool {
-    let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    listens_on("udp", port)
+}
+
+/// True if somebody listens on this port of UDP or TCP.
+fn listens_on(transport: &str, port: u16) -> bool {
+    let table = fs::read_to_string(format!("/proc/net/{transport}")).unwrap_or_default();
     let local = format!(":{port:04X} ");
     table.lines().skip(1).any(|line| {
         line.split_whitespace()
