@@ -59,8 +59,7 @@ fn echo_returns(capture: &Path, codec: (&str, &str), pt: u8, scenario: &str, arg
     let media_port = server.ports.pair();
     let ear = Ear::listen(media_port);
     let play = sipp::play(capture);
-    let fields =
-        [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", &play), ("HOLD_MS", "3000")];
+    let fields = [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", &play), ("HOLD_MS", "3000")];
     let run = Run { scenario, fields: &fields, media_port, args, ..Run::default() };
     run.call(&server).succeed();
     let heard = ear.packets();
@@ -102,8 +101,8 @@ fn echo_returns_alaw_over_tcp() {
     echo_returns(capture, sipp::PCMA, 8, "call.xml", &["-t", "t1"]);
 }
 
-/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and audio
-/// flows by it.
+/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and
+/// audio flows by it.
 #[test]
 fn delayed_offer() {
     let Some(()) = sipp::installed_with_audio() else { return };
@@ -119,8 +118,13 @@ fn delayed_offer_with_tone() {
     let media_port = server.ports.pair();
     let ear = Ear::listen(media_port);
     let fields = [("PLAY", ""), ("HOLD_MS", "1500")];
-    let run =
-        Run { scenario: "delayed_offer.xml", fields: &fields, media_port, user: "tone", ..Run::default() };
+    let run = Run {
+        scenario: "delayed_offer.xml",
+        fields: &fields,
+        media_port,
+        user: "tone",
+        ..Run::default()
+    };
     run.call(&server).succeed();
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);
@@ -156,8 +160,13 @@ fn hold_resume_and_change_of_codec() {
     let media_port = server.ports.pair();
     let ear = Ear::listen(media_port);
     let fields = [("STEP_MS", "1000")];
-    let run =
-        Run { scenario: "reinvite.xml", fields: &fields, media_port, user: "tone", ..Run::default() };
+    let run = Run {
+        scenario: "reinvite.xml",
+        fields: &fields,
+        media_port,
+        user: "tone",
+        ..Run::default()
+    };
     run.call(&server).succeed();
     let heard = ear.packets();
     assert!(heard.iter().all(|packet| packet.ssrc == heard[0].ssrc), "one source all along");
@@ -206,7 +215,14 @@ struct Refusal<'a> {
 impl Default for Refusal<'_> {
     fn default() -> Self {
         let header = ("Server", "Talkpath");
-        Self { status: "404", header, user: "echo", codec: sipp::PCMU, extra: "X-Nothing: 0", hops: "70" }
+        Self {
+            status: "404",
+            header,
+            user: "echo",
+            codec: sipp::PCMU,
+            extra: "X-Nothing: 0",
+            hops: "70",
+        }
     }
 }
 
@@ -280,8 +296,7 @@ fn strangers_are_refused() {
 fn full_server() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(&format!("[limits]\nmax_calls = 1\n{AGENTS}"));
-    let fields =
-        [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "3000")];
+    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "3000")];
     let first = Run { fields: &fields, ..Run::default() }.call(&server);
     until(SOON, "the first call is answered", || {
         server.calls().iter().any(|call| call["state"] == "answered").then_some(())
@@ -367,8 +382,7 @@ fn unreachable_agent_with_second() {
     let server = Server::start(&(unreachable() + "fallback_agent = \"tone\"\n"));
     let media_port = server.ports.pair();
     let ear = Ear::listen(media_port);
-    let fields =
-        [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
+    let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
     Run { fields: &fields, user: "gone", media_port, ..Run::default() }.call(&server).succeed();
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);

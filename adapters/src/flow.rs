@@ -96,8 +96,8 @@ pub enum FlowOutput {
     Done,
 }
 
-/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll) until
-/// it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
+/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll)
+/// until it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
 pub trait CallFlow: Send {
     /// Takes what happened.
     fn handle(&mut self, now: MonoTime, input: FlowInput<'_>);

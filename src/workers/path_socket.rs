@@ -285,9 +285,6 @@ impl MediaPath {
     fn send_digits(&mut self, digits: &str, duration_ms: u32, gap_ms: u32) {
         let Agent::Socket(socket) = &mut self.agent else { return };
         let Some(leg) = self.peer.leg() else { return };
-        if leg.config().dtmf_pt.is_none() {
-            return socket.session.failed("the peer takes no telephone events".to_owned());
-        }
         if let Err(error) = leg.send_digits(digits, Some(duration_ms), Some(gap_ms)) {
             socket.session.failed(error.to_string());
         }

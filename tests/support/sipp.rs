@@ -198,6 +198,8 @@ pub fn listens(port: u16) -> bool {
     let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
     let local = format!(":{port:04X} ");
     table.lines().skip(1).any(|line| {
-        line.split_whitespace().nth(1).is_some_and(|address| format!("{address} ").ends_with(&local))
+        line.split_whitespace()
+            .nth(1)
+            .is_some_and(|address| format!("{address} ").ends_with(&local))
     })
 }

@@ -152,8 +152,8 @@ fn events_are_written_as_they_always_were() {
 }
 
 /// The reference for readers tells the truth: every example of what the server sends has just the
-/// fields that are sent, every example of what an agent sends is understood, and no event, close code
-/// or codec is missing.
+/// fields that are sent, every example of what an agent sends is understood, and no event, close
+/// code or codec is missing.
 #[test]
 fn the_reference_tells_the_truth() {
     let reference = include_str!("../../../docs/protocol.md");

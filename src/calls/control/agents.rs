@@ -102,8 +102,8 @@ impl Control {
         }
     }
 
-    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is waited
-    /// for: it attaches.
+    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
+    /// waited for: it attaches.
     fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {

@@ -49,8 +49,8 @@ fn starts(length: usize) -> impl Iterator<Item = usize> {
     (LEAD_SAMPLES..length.saturating_sub(CHIRP_SAMPLES)).step_by(EVERY_SAMPLES)
 }
 
-/// By how many samples each chirp that is found in `heard` comes after its place in a sound of `length`
-/// samples. `heard` starts `ahead` samples after the sound did.
+/// By how many samples each chirp that is found in `heard` comes after its place in a sound of
+/// `length` samples. `heard` starts `ahead` samples after the sound did.
 pub(super) fn delays(heard: &[i16], length: usize, ahead: i64) -> Vec<i64> {
     let chirp = chirp();
     starts(length)
@@ -63,7 +63,8 @@ pub(super) fn delays(heard: &[i16], length: usize, ahead: i64) -> Vec<i64> {
         .collect()
 }
 
-/// Where `pattern` lies in `heard`: the place of the highest normalised correlation, if that is high.
+/// Where `pattern` lies in `heard`: the place of the highest normalised correlation, if that is
+/// high.
 fn find(heard: &[i16], pattern: &[i16]) -> Option<usize> {
     let energy = |samples: &[i16]| -> f64 { samples.iter().map(|s| f64::from(*s).powi(2)).sum() };
     let own = energy(pattern).sqrt();
