@@ -253,7 +253,7 @@ fn forked_call() {
     ua.assert_empty();
 }
 
-/// A response with a second Via is somebody else's, and one to a peer without tags is the call once.
+/// A response with a second Via is somebody else's; the answer of a peer without tags counts once.
 #[test]
 fn odd_answers() {
     let mut ua = Ua::new();
