@@ -34,8 +34,8 @@ pub struct FlowStart {
     pub hooks: HookUrls,
 }
 
-/// A WebSocket by which a carrier tells what happens to all calls of a configuration. The server keeps
-/// it open and hands each message to the flow of its call.
+/// A WebSocket by which a carrier tells what happens to all calls of a configuration. The server
+/// keeps it open and hands each message to the flow of its call.
 #[derive(Clone, Copy, Debug)]
 pub struct EventsSocket {
     /// The request that opens it: a `ws://` or `wss://` address, and credentials.

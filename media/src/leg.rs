@@ -56,7 +56,8 @@ pub enum Heard {
     Audio(HeardAudio),
     /// Part of a telephone event; ask [`Leg::poll_digit`].
     Event(Arrival),
-    /// A packet of the stream that holds nothing for us; it has its place in the order all the same.
+    /// A packet of the stream that holds nothing for us; it has its place in the order all the
+    /// same.
     Nothing(Arrival, Ignored),
     /// A copy, a stray, a packet of another source, or no RTP at all.
     Ignored(Ignored),
