@@ -59,14 +59,9 @@ fn echo_returns(capture: &Path, codec: (&str, &str), pt: u8, scenario: &str, arg
     let media_port = server.ports.run(4);
     let ear = Ear::overhear(media_port);
     let play = sipp::play(capture);
-<<<<<<< HEAD
     let fields = [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", &play), ("HOLD_MS", "3000")];
-    let run = Run { scenario, fields: &fields, media_port, args, ..Run::default() };
-=======
-    let fields =
-        [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", &play), ("HOLD_MS", "3000")];
-    let run = Run { scenario, fields: &fields, media_port: Some(media_port), args, ..Run::default() };
->>>>>>> e2e
+    let run =
+        Run { scenario, fields: &fields, media_port: Some(media_port), args, ..Run::default() };
     run.call(&server).succeed();
     let heard = ear.packets();
     let sent = ear::captured_payloads(capture, pt);
@@ -107,8 +102,8 @@ fn echo_returns_alaw_over_tcp() {
     echo_returns(capture, sipp::PCMA, 8, "call.xml", &["-t", "t1"]);
 }
 
-/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and
-/// audio flows by it.
+/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and audio
+/// flows by it.
 #[test]
 fn delayed_offer() {
     let Some(()) = sipp::installed_with_audio() else { return };
@@ -124,18 +119,13 @@ fn delayed_offer_with_tone() {
     let port = server.ports.pair();
     let ear = Ear::listen(port);
     let fields = [("PLAY", ""), ("HOLD_MS", "1500")];
-<<<<<<< HEAD
     let run = Run {
         scenario: "delayed_offer.xml",
         fields: &fields,
-        media_port,
+        ear: Some(port),
         user: "tone",
         ..Run::default()
     };
-=======
-    let run =
-        Run { scenario: "delayed_offer.xml", fields: &fields, ear: Some(port), user: "tone", ..Run::default() };
->>>>>>> e2e
     run.call(&server).succeed();
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);
@@ -151,7 +141,9 @@ fn built_in_scenario_with_audio() {
     std::os::unix::fs::symlink("/usr/share/sip-tester", server.dir.join("pcap")).unwrap();
     let media_port = server.ports.run(4);
     let ear = Ear::overhear(media_port);
-    Run { scenario: "-uac_pcap", media_port: Some(media_port), ..Run::default() }.call(&server).succeed();
+    Run { scenario: "-uac_pcap", media_port: Some(media_port), ..Run::default() }
+        .call(&server)
+        .succeed();
     let sent = ear::captured_payloads(Path::new(sipp::SPEECH_PCMA), 8);
     let audio: Vec<Rtp> = ear.packets().into_iter().filter(|packet| packet.pt == 8).collect();
     let count = audio.len().min(sent.len());
@@ -171,18 +163,13 @@ fn hold_resume_and_change_of_codec() {
     let port = server.ports.pair();
     let ear = Ear::listen(port);
     let fields = [("STEP_MS", "1000")];
-<<<<<<< HEAD
     let run = Run {
         scenario: "reinvite.xml",
         fields: &fields,
-        media_port,
+        ear: Some(port),
         user: "tone",
         ..Run::default()
     };
-=======
-    let run =
-        Run { scenario: "reinvite.xml", fields: &fields, ear: Some(port), user: "tone", ..Run::default() };
->>>>>>> e2e
     run.call(&server).succeed();
     let heard = ear.packets();
     assert!(heard.iter().all(|packet| packet.ssrc == heard[0].ssrc), "one source all along");
@@ -396,18 +383,12 @@ fn unreachable_agent_with_message() {
 fn unreachable_agent_with_second() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(&(unreachable() + "fallback_agent = \"tone\"\n"));
-<<<<<<< HEAD
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
-    let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
-    Run { fields: &fields, user: "gone", media_port, ..Run::default() }.call(&server).succeed();
-=======
     let port = server.ports.pair();
     let ear = Ear::listen(port);
-    let fields =
-        [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
-    Run { fields: &fields, user: "gone", ear: Some(port), ..Run::default() }.call(&server).succeed();
->>>>>>> e2e
+    let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
+    Run { fields: &fields, user: "gone", ear: Some(port), ..Run::default() }
+        .call(&server)
+        .succeed();
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);
     wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
@@ -446,7 +427,12 @@ fn placed_call_with_echo() {
     let ear = Ear::overhear(media_port);
     let play = sipp::play(Path::new(sipp::SPEECH_PCMA));
     let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", &play)];
-    let run = Run { scenario: "called.xml", fields: &fields, media_port: Some(media_port), ..Run::default() };
+    let run = Run {
+        scenario: "called.xml",
+        fields: &fields,
+        media_port: Some(media_port),
+        ..Run::default()
+    };
     let called = run.wait_for_call(&server);
     let call = server.place(&format!("sip:x@127.0.0.1:{}", called.port), "echo");
     until(SOON, "two seconds of echo", || (ear.packets().len() > 100).then_some(()));

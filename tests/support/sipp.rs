@@ -76,7 +76,15 @@ pub struct Run<'a> {
 
 impl Default for Run<'_> {
     fn default() -> Self {
-        Self { scenario: "call.xml", fields: &[], user: "echo", args: &[], calls: 1, ear: None, media_port: None }
+        Self {
+            scenario: "call.xml",
+            fields: &[],
+            user: "echo",
+            args: &[],
+            calls: 1,
+            ear: None,
+            media_port: None,
+        }
     }
 }
 
