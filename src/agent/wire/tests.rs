@@ -584,7 +584,11 @@ proptest! {
 
     /// A message with one byte changed is read or refused, never a panic; so is any text.
     #[test]
-    fn damaged_messages_are_survived(which: prop::sample::Index, at: prop::sample::Index, byte: u8) {
+    fn damaged_messages_are_survived(
+        which: prop::sample::Index,
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
         let messages = agent_messages();
         let mut text = messages[which.index(messages.len())].0.as_bytes().to_vec();
         let at = at.index(text.len());
