@@ -12,7 +12,9 @@
     reason = "each test uses a part of what tests share"
 )]
 
+pub mod agent;
 pub mod ear;
+pub mod phone;
 pub mod ports;
 pub mod server;
 pub mod sipp;
