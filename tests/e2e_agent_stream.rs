@@ -143,8 +143,8 @@ fn verify_token(agent: &Agent, call: &str) {
     assert!(read("another secret, as long").is_err());
 }
 
-/// Audio in the caller's codec passes bit for bit in both directions: what is lost shows as a gap in
-/// sequence and time stamp, what the agent sends in pieces of any size leaves as one stream.
+/// Audio in the caller's codec passes bit for bit in both directions: what is lost shows as a gap
+/// in sequence and time stamp, what the agent sends in pieces of any size leaves as one stream.
 #[test]
 fn pcmu_passes_bit_exact() {
     let (server, agents) = start("");
@@ -275,8 +275,8 @@ fn marks_are_played_in_order() {
     finish(server, phone, agent);
 }
 
-/// `clear` ends the waiting mark, and its account of what was played equals what the phone heard, to
-/// the sample.
+/// `clear` ends the waiting mark, and its account of what was played equals what the phone heard,
+/// to the sample.
 #[test]
 fn clear_accounts_for_what_was_heard() {
     let (server, agents) = start("");
@@ -325,8 +325,8 @@ fn queue_full_refuses_the_newest() {
     finish(server, phone, agent);
 }
 
-/// Keys are told to the agent, by RTP (RFC 4733) and by INFO, each once; the agent's digits reach the
-/// phone as events with three ends each.
+/// Keys are told to the agent, by RTP (RFC 4733) and by INFO, each once; the agent's digits reach
+/// the phone as events with three ends each.
 #[test]
 fn digits_pass_both_ways() {
     let (server, agents) = start("");
@@ -389,8 +389,8 @@ fn hangup_waits_for_playout_unless_told_otherwise() {
     server.stop();
 }
 
-/// With `answers` the agent decides: the call rings until `answer`, and a greeting sent before it is
-/// in the very first packet after the 200.
+/// With `answers` the agent decides: the call rings until `answer`, and a greeting sent before it
+/// is in the very first packet after the 200.
 #[test]
 fn greeting_is_in_the_first_packet() {
     let (server, agents) = start("answers = true");
@@ -444,8 +444,8 @@ fn reject_refuses_the_call() {
     server.stop();
 }
 
-/// What an agent gets wrong is told with a code, and closes the socket as the protocol says; without
-/// grace the call ends.
+/// What an agent gets wrong is told with a code, and closes the socket as the protocol says;
+/// without grace the call ends.
 #[test]
 fn mistakes_close_the_socket() {
     let (server, agents) = start("grace_ms = 0");
@@ -477,7 +477,8 @@ fn mistakes_close_the_socket() {
     server.stop();
 }
 
-/// Small mistakes are told and forgiven: a frame of another stream or type, a field that is missing.
+/// Small mistakes are told and forgiven: a frame of another stream or type, a field that is
+/// missing.
 #[test]
 fn small_mistakes_are_forgiven() {
     let (server, agents) = start("");

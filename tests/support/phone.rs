@@ -217,8 +217,9 @@ impl Phone {
         self.heard.lock().unwrap().clone()
     }
 
-    /// Fails unless what was heard is one stream: one source, sequence numbers one by one, time that
-    /// goes on by whole packets; by more than one only where the machine did not let the server run.
+    /// Fails unless what was heard is one stream: one source, sequence numbers one by one, time
+    /// that goes on by whole packets; by more than one only where the machine did not let the
+    /// server run.
     #[track_caller]
     pub fn assert_one_stream(&self) {
         for pair in self.packets().windows(2) {
