@@ -129,19 +129,27 @@ impl MediaPath {
         let echoes = matches!(&self.agent, Agent::Builtin(builtin) if builtin.is_echo());
         let speaks = self.state == CallState::Answered && sends && !echoes;
         if !speaks {
-            if self.next_tick < MonoTime::MAX
-                && let Some(leg) = self.peer.leg()
-            {
-                leg.mark();
+            if self.next_tick < MonoTime::MAX {
+                self.stopped_at = Some(self.next_tick);
             }
             self.next_tick = MonoTime::MAX;
         } else if self.next_tick == MonoTime::MAX {
+            self.count_pause(now);
             let waits = self.phase_free
                 && self.playout.drained()
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };
         }
+    }
+
+    /// Media time goes on while nothing is sent (RFC 3550 5.1).
+    fn count_pause(&mut self, now: MonoTime) {
+        let Some(since) = self.stopped_at.take() else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        let rate_hz = u128::from(leg.config().audio.clock_hz());
+        let samples = now.since(since).as_nanos() * rate_hz / 1_000_000_000;
+        leg.pause(u32::try_from(samples).unwrap_or(u32::MAX));
     }
 
     /// The agent has sent audio: the first of it sets the pacer's phase.

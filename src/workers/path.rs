@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
+use media::codec::AudioFormat;
 use media::leg::{Heard, HeardAudio, Ignored};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::{Frame, HEADER_BYTES};
@@ -25,6 +26,8 @@ use crate::telemetry::{DropReason, Kind};
 
 /// How often a call's media are looked after: silence of the peer, quality reports.
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
+/// What is assumed of a peer with which nothing is settled yet.
+const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
 /// How long a peer that should send may say nothing at all.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -60,6 +63,8 @@ pub(super) struct MediaPath {
     pub(super) next_tick: MonoTime,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     pub(super) phase_free: bool,
+    /// When the packet was due before which the pacer was stopped.
+    pub(super) stopped_at: Option<MonoTime>,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
@@ -79,7 +84,7 @@ pub(super) struct MediaPath {
 impl MediaPath {
     /// Media between `peer` and an agent to come.
     pub(super) fn new(now: MonoTime, key: CallKey, token: u64, peer: PeerLeg) -> Self {
-        let playout = PlayoutConfig::new(media::codec::AudioFormat::PCMU, 20, 8000);
+        let playout = PlayoutConfig::new(LIKELY_FORMAT.audio, LIKELY_FORMAT.ptime_ms, 8000);
         Self {
             key,
             token,
@@ -92,6 +97,7 @@ impl MediaPath {
             noise: None,
             next_tick: MonoTime::MAX,
             phase_free: true,
+            stopped_at: None,
             care_at: now + CARE_EVERY,
             scheduled: MonoTime::MAX,
             echo_ts: None,
@@ -138,33 +144,37 @@ impl MediaPath {
 
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
-        let old = self.peer.format().copied();
+        let old = self.peer_format();
         self.peer.settle(ctx.now, format);
-        let changed = old.is_none_or(|old| {
-            (old.media.audio, old.media.ptime_ms) != (format.media.audio, format.media.ptime_ms)
-        });
-        if changed {
+        if self.peer_format() != old {
             self.follow_peer();
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
     }
 
-    /// The peer's audio as it is now.
-    pub(super) fn peer_format(&self) -> Option<StreamFormat> {
-        let format = self.peer.format()?;
-        Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms })
+    /// The peer's audio as it is now; before offer and answer, what it most likely will be.
+    pub(super) fn peer_format(&self) -> StreamFormat {
+        self.peer.format().map_or(LIKELY_FORMAT, |format| StreamFormat {
+            audio: format.media.audio,
+            ptime_ms: format.media.ptime_ms,
+        })
     }
 
     /// Puts an agent at the other end; the one before, if any, is let go.
     pub(super) fn attach(&mut self, ctx: &mut Context, link: AgentLink) {
-        self.detach(ctx);
+        let before = self.detach(ctx);
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
-        let Some(format) = self.peer_format() else { return };
+        let format = self.peer_format();
         let attached = match link {
-            AgentLink::Builtin(builtin) => Ok(Agent::Builtin(builtin)),
+            AgentLink::Builtin(mut builtin) => {
+                if let Some(before) = &before {
+                    builtin.go_on_from(before);
+                }
+                Ok(Agent::Builtin(builtin))
+            }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
