@@ -102,8 +102,8 @@ fn echo_returns_alaw_over_tcp() {
     echo_returns(capture, sipp::PCMA, 8, "call.xml", &["-t", "t1"]);
 }
 
-/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and audio
-/// flows by it.
+/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and
+/// audio flows by it.
 #[test]
 fn delayed_offer() {
     let Some(()) = sipp::installed_with_audio() else { return };

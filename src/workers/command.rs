@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use adapters::agent::{CallState, DialectSpec, EndedBy, StreamFormat, StreamInfo};
+use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
 
 use media::leg::LegConfig;
@@ -17,9 +17,6 @@ use crate::calls::cause::Cause;
 pub const COMMANDS_MAX: usize = 4_096;
 /// Events that may wait for the control plane from all workers.
 pub const EVENTS_MAX: usize = 65_536;
-
-/// What a peer is expected to speak before offer and answer have settled it.
-pub const EXPECTED_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
 
 /// Number of a call in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

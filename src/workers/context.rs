@@ -150,7 +150,11 @@ impl FrameSink<'_> {
         match agent {
             Agent::Socket(socket) => socket.send_audio(self, frame),
             Agent::Rtp(agent) => agent.send_audio(self, frame),
-            Agent::Builtin(builtin) => builtin.heard(self.now, frame),
+            Agent::Builtin(builtin) => {
+                if let Some(tape) = builtin.tape() {
+                    tape.heard(self.now, frame);
+                }
+            }
             Agent::None => {}
         }
     }

@@ -12,8 +12,8 @@ use media::time::MonoTime;
 
 /// Frames that may wait for the disk: two seconds at 20 ms.
 const RING_FRAMES: usize = 100;
-/// Bytes of the longest frame: 60 ms of linear audio at 8,000 Hz.
-const FRAME_BYTES: usize = 960;
+/// Bytes of the longest frame: 60 ms of G.711.
+const FRAME_BYTES: usize = 480;
 /// How often a recorder looks for frames.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest gap that is filled with silence, in samples; a longer one is a new beginning.

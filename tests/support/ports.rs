@@ -13,8 +13,8 @@ const BLOCKS: u16 = 24;
 /// Ports of a block that are the server's RTP ports.
 const RTP: u16 = 340;
 
-/// A block of ports. It is claimed by a socket on its last port: the kernel sees to it that no other
-/// test process has the same.
+/// A block of ports. It is claimed by a socket on its last port: the kernel sees to it that no
+/// other test process has the same.
 #[derive(Debug)]
 pub struct Ports {
     _claim: UdpSocket,

@@ -1,6 +1,6 @@
 //! Brings agents to calls: those of this process, those that are dialled, those that attach.
 
-use adapters::agent::{CallState, DialectSpec, Framing, StreamInfo};
+use adapters::agent::{CallState, DialectSpec, Framing, StreamFormat, StreamInfo};
 use media::codec::Codec;
 
 use super::Control;
@@ -14,8 +14,8 @@ use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
 use crate::telemetry::DialOutcome;
-use crate::workers::builtin::{self, Builtin, Source};
-use crate::workers::command::{AgentLink, CallKey, Command, EXPECTED_FORMAT, RtpLink, SocketLink};
+use crate::workers::builtin::{Builtin, Source};
+use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
 use crate::workers::tape;
 
 /// The dialect called `name`.
@@ -42,10 +42,25 @@ impl Control {
         }
     }
 
-    fn connect_builtin(&mut self, key: CallKey, kind: &config::Builtin) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let format = builtin::FORMAT;
-        let built = match kind {
+    /// Codes the sound of the call's built-in agent anew, for another codec of the peer.
+    pub(super) fn recode(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
+        if let AgentKind::Builtin(builtin) = &call.current_agent().kind {
+            self.connect_builtin(key, builtin);
+        }
+    }
+
+    fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let format = call.format.unwrap_or(DEFAULT_FORMAT).audio;
+        let follows = match builtin {
+            config::Builtin::Echo | config::Builtin::Silence => false,
+            config::Builtin::Tone { .. } | config::Builtin::Play { .. } => true,
+            // A file that has begun goes on as it began.
+            config::Builtin::Record { .. } => call.format.is_none(),
+        };
+        call.coded_as = follows.then_some(format);
+        let built = match builtin {
             config::Builtin::Echo => Ok(Builtin::echo()),
             config::Builtin::Silence => Ok(Builtin::speaker(Source::Silence, false)),
             config::Builtin::Tone { frequency_hz } => {
@@ -76,7 +91,7 @@ impl Control {
 
     fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
         let Some(call) = self.calls.get(&key) else { return };
-        let peer = call.format.unwrap_or(EXPECTED_FORMAT);
+        let peer = call.format.unwrap_or(DEFAULT_FORMAT);
         let wished = agent.format.unwrap_or(peer);
         let pt = match wished.audio.codec {
             Codec::Pcmu => 0,
@@ -102,8 +117,8 @@ impl Control {
         }
     }
 
-    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is waited
-    /// for: it attaches.
+    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
+    /// waited for: it attaches.
     fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {
@@ -175,9 +190,12 @@ impl Control {
     }
 }
 
+const DEFAULT_FORMAT: StreamFormat =
+    StreamFormat { audio: media::codec::AudioFormat::PCMU, ptime_ms: 20 };
+
 /// All that an agent is told of its call.
 fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
-    let peer = call.format.unwrap_or(EXPECTED_FORMAT);
+    let peer = call.format.unwrap_or(DEFAULT_FORMAT);
     let agent = call.current_agent();
     let wished = match &agent.kind {
         AgentKind::WebSocket(agent) => agent.format,

@@ -9,7 +9,7 @@ use crate::calls::cause::Cause;
 use crate::calls::live::direction;
 use crate::config::Masked;
 use crate::telemetry::CallDirection;
-use crate::workers::builtin::{self, Builtin, Source};
+use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, MediaReport};
 use crate::workers::poller::now;
 
@@ -68,9 +68,11 @@ impl Control {
             }
             Effect::State(state) => self.state(key, state),
             Effect::Comfort => {
-                let noise = Source::Loop(self.sounds.noise(builtin::FORMAT));
-                let noise = Builtin::speaker(noise, false);
-                self.command(worker, Command::Comfort { call: key, noise });
+                if let Some(format) = call.format {
+                    let noise = Source::Loop(self.sounds.noise(format.audio));
+                    let noise = Builtin::speaker(noise, false);
+                    self.command(worker, Command::Comfort { call: key, noise });
+                }
             }
             Effect::PlayMessage => self.play_message(key),
             Effect::Finish { cause, by } => {
@@ -96,11 +98,13 @@ impl Control {
     fn play_message(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.playing_message = true;
+        call.coded_as = None;
         let (worker, span) = (call.worker, call.span.clone());
-        let Some(path) = &call.message else {
-            return self.tell_later(key, Input::MessagePlayed);
+        let sound = match (&call.message, call.format) {
+            (Some(path), Some(format)) => self.sounds.file(path, format.audio),
+            _ => return self.tell_later(key, Input::MessagePlayed),
         };
-        match self.sounds.file(path, builtin::FORMAT) {
+        match sound {
             Ok(sound) => {
                 let link = AgentLink::Builtin(Builtin::speaker(Source::Once(sound), true));
                 self.command(worker, Command::Attach { call: key, link });

@@ -26,7 +26,7 @@ use crate::sip::endpoint::udp::UdpTransport;
 use crate::telemetry::WorkerMetrics;
 use crate::workers::WorkerHandle;
 use crate::workers::audio;
-use crate::workers::builtin::{self, Builtin, Source};
+use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, EVENTS_MAX, EventKind, RtpSockets};
 use crate::workers::poller::now;
 use crate::workers::tape::{self, TapeOutput, Timeline};
@@ -270,7 +270,7 @@ impl Drive {
                 let negotiated = offer_answer::accept_answer(&self.media, &sdp)?;
                 let format = leg_format(&negotiated, negotiated.remote.ip());
                 self.worker.send(Command::Format { call: KEY, format });
-                self.speak()?;
+                self.speak(negotiated.codec)?;
             }
             Event::Failed { status, reason, .. } => {
                 self.outcome.refused = Some((status, reason.into()));
@@ -293,17 +293,17 @@ impl Drive {
     }
 
     /// The call is up: say what is to be said, keep what is heard.
-    fn speak(&mut self) -> Result<(), CallError> {
+    fn speak(&mut self, format: AudioFormat) -> Result<(), CallError> {
         let (sound, samples) = match &self.sound.file {
             Some(path) => {
-                let sound = audio::load(path, builtin::FORMAT)?;
-                let samples = sound.len() / builtin::FORMAT.codec.sample_bytes();
+                let sound = audio::load(path, format)?;
+                let samples = sound.len();
                 (Source::Once(sound), samples)
             }
             None => {
                 let seconds = self.sound.seconds.map_or(60, |seconds| seconds.as_secs() + 1);
                 let samples = chirp::sound(seconds);
-                let sound = audio::encode(&samples, chirp::RATE_HZ, builtin::FORMAT);
+                let sound = audio::encode(&samples, chirp::RATE_HZ, format);
                 (Source::Once(sound.into()), samples.len())
             }
         };
@@ -311,7 +311,7 @@ impl Drive {
         let (input, output) = tape::tape();
         self.heard = Some(Heard {
             tape: output,
-            timeline: Timeline::new(builtin::FORMAT),
+            timeline: Timeline::new(format),
             samples: Vec::new(),
             first_at: None,
         });
