@@ -78,7 +78,8 @@ fn caller_hears_the_agent() {
     }
 }
 
-/// baresip calls, and the agent hears its tone; the server hangs up, which baresip takes for the end.
+/// baresip calls, and the agent hears its tone; the server hangs up, which baresip takes for the
+/// end.
 #[test]
 fn agent_hears_the_caller() {
     let Some(()) = baresip::installed() else { return };

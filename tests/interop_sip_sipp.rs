@@ -192,8 +192,8 @@ fn hold_resume_and_change_of_codec() {
     server.stop();
 }
 
-/// A re-INVITE without an offer is answered with ours, and the answer in its ACK sets the codec; the
-/// usual re-INVITE after that does so, too.
+/// A re-INVITE without an offer is answered with ours, and the answer in its ACK sets the codec;
+/// the usual re-INVITE after that does so, too.
 #[test]
 fn reinvite_without_offer() {
     let Some(()) = sipp::installed() else { return };
@@ -332,7 +332,8 @@ fn unknown_methods() {
     server.stop();
 }
 
-/// A peer that is in no trunk and is no user is refused, whatever it calls; a trunk's calls are taken.
+/// A peer that is in no trunk and is no user is refused, whatever it calls; a trunk's calls are
+/// taken.
 #[test]
 fn strangers_are_refused() {
     let Some(()) = sipp::installed() else { return };

@@ -32,8 +32,8 @@ const CALLS: u32 = 5;
 const CALL_MS: &str = "6000";
 
 /// Ten calls at once, half of them through the echo and half with a tone, as tshark sees them: no
-/// packet of ours is lost or out of order, time stamps keep pace with the packets, nothing that we send
-/// is malformed, and RTCP reports go out.
+/// packet of ours is lost or out of order, time stamps keep pace with the packets, nothing that we
+/// send is malformed, and RTCP reports go out.
 ///
 /// By hand: `dumpcap -i lo -f 'udp portrange FIRST-LAST' -w calls.pcapng` during calls, then
 /// `tshark -r calls.pcapng -d udp.port==SIP-PORT,sip -q -z rtp,streams`.
@@ -87,8 +87,8 @@ fn from(low: u16, high: u16) -> String {
     format!("udp.srcport >= {low} && udp.srcport <= {high}")
 }
 
-/// Each packet of ours is one later than the one before, in sequence numbers, and by its own length in
-/// time stamps, by tshark's reading of them.
+/// Each packet of ours is one later than the one before, in sequence numbers, and by its own length
+/// in time stamps, by tshark's reading of them.
 #[track_caller]
 fn steps_are_exact(captured: &Captured, low: u16, high: u16) {
     let fields = ["rtp.ssrc", "rtp.seq", "rtp.timestamp", "udp.length", "frame.time_epoch"];
@@ -113,12 +113,12 @@ fn number(name: &str, default: u32) -> u32 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// SIPp calls 75 times a second for some seconds; every call is answered, and the time from INVITE to
-/// 200, taken from the kernel's time stamps of a capture, is printed. The bound is loose: it holds on a
-/// busy machine without optimisation.
+/// SIPp calls 75 times a second for some seconds; every call is answered, and the time from INVITE
+/// to 200, taken from the kernel's time stamps of a capture, is printed. The bound is loose: it
+/// holds on a busy machine without optimisation.
 ///
-/// To measure:
-/// `SETUP_RATE=75 SETUP_SECONDS=60 cargo test --release --test interop_sip_tshark set_up -- --nocapture`.
+/// To measure: `SETUP_RATE=75 SETUP_SECONDS=60 cargo test --release --test interop_sip_tshark
+/// set_up -- --nocapture`.
 #[test]
 fn set_up_at_75_calls_a_second() {
     let Some(()) = tshark::installed() else { return };

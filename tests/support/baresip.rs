@@ -38,8 +38,8 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Starts it, with `codecs` such as `PCMA`; it answers every call. With `dial` it calls at once.
-    /// Returns once it can be called.
+    /// Starts it, with `codecs` such as `PCMA`; it answers every call. With `dial` it calls at
+    /// once. Returns once it can be called.
     #[track_caller]
     pub fn start(server: &Server, codecs: &str, dial: Option<&str>) -> Self {
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));

@@ -146,8 +146,8 @@ impl Captured {
     }
 }
 
-/// Reads a line such as
-/// `0.08 2.06 127.0.0.1 31116 127.0.0.1 31326 0xE8DED3E4 g711A 67 0 (0.0%) 21.0 30.0 39.0 0.0 0.4 1.3 X`.
+/// Reads a line such as `0.08 2.06 127.0.0.1 31116 127.0.0.1 31326 0xE8DED3E4 g711A 67 0 (0.0%)
+/// 21.0 30.0 39.0 0.0 0.4 1.3 X`.
 fn stream(line: &str) -> Option<Stream> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let ssrc = u32::from_str_radix(fields.get(6)?.strip_prefix("0x")?, 16).ok()?;
