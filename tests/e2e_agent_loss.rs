@@ -30,9 +30,9 @@ fn connected(server: &Server, agents: &Agents) -> (Phone, Agent) {
     (phone, agent)
 }
 
-/// An agent that dies in mid-call is dialled again: the new socket begins with `resumed`, in the state
-/// that the call has, for the same call; meanwhile the caller hears noise, and then the agent again,
-/// whose account begins at zero.
+/// An agent that dies in mid-call is dialled again: the new socket begins with `resumed`, in the
+/// state that the call has, for the same call; meanwhile the caller hears noise, and then the
+/// agent again, whose account begins at zero.
 #[test]
 fn lost_agent_is_dialled_again() {
     let agents = Agents::listen();
@@ -157,8 +157,8 @@ fn unreachable_agent_refuses_the_call() {
     server.stop();
 }
 
-/// An agent attaches to the call that waits for it: only with a valid key (401), to a call that is
-/// there (404), once (409); the audio flows as with one that was dialled.
+/// An agent attaches to the call that waits for it: only with a valid key (401), to a call that
+/// is there (404), once (409); the audio flows as with one that was dialled.
 #[test]
 fn agent_attaches() {
     let server = Server::start(

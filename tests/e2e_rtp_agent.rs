@@ -45,8 +45,8 @@ fn hear(agent: &UdpSocket, count: usize) -> (Vec<Rtp>, SocketAddr) {
     (heard, from.unwrap())
 }
 
-/// Says `audio` again and again, a packet of `bytes` and `ticks` of the RTP clock every 20 ms, until
-/// the phone has heard a second of `hz`; fails if it hears another tone.
+/// Says `audio` again and again, a packet of `bytes` and `ticks` of the RTP clock every 20 ms,
+/// until the phone has heard a second of `hz`; fails if it hears another tone.
 ///
 /// Packets that a busy machine delays are not made up for: an agent speaks in real time.
 #[track_caller]

@@ -46,8 +46,8 @@ impl Drop for Process {
     }
 }
 
-/// A call's audio comes back through pipecat's own transport, serializer and pipeline: the tone that
-/// the phone plays is what it hears, and nothing else.
+/// A call's audio comes back through pipecat's own transport, serializer and pipeline: the tone
+/// that the phone plays is what it hears, and nothing else.
 #[test]
 fn a_call_comes_back_through_pipecat() {
     let Some(python) = python() else { return };

@@ -25,6 +25,8 @@ static NUMBER: AtomicU32 = AtomicU32::new(1);
 pub struct Phone {
     sip: UdpSocket,
     rtp: UdpSocket,
+    /// Takes the server's reports, so that no other phone gets them.
+    _rtcp: UdpSocket,
     server: SocketAddr,
     /// The called user.
     to: String,
@@ -56,7 +58,7 @@ impl Phone {
     #[track_caller]
     pub fn call_at(server: SocketAddr, to: &str, headers: &str) -> Self {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (rtp, rtcp) = until(SOON, "two ports in a row", port_pair);
         sip.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         rtp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         let number = std::process::id() << 8 | NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -65,6 +67,7 @@ impl Phone {
         let mut phone = Self {
             sip,
             rtp,
+            _rtcp: rtcp,
             server,
             to: to.to_owned(),
             number,
@@ -310,6 +313,14 @@ pub fn packet(pt: u8, seq: u16, ts: u32, payload: &[u8]) -> Vec<u8> {
     packet.extend(0x5eed_0001_u32.to_be_bytes());
     packet.extend(payload);
     packet
+}
+
+/// Sockets for RTP and RTCP on an even port and the next (RFC 3550 11).
+fn port_pair() -> Option<(UdpSocket, UdpSocket)> {
+    let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = rtp.local_addr().unwrap().port();
+    let rtcp = UdpSocket::bind(("127.0.0.1", port.checked_add(1)?)).ok()?;
+    port.is_multiple_of(2).then_some((rtp, rtcp))
 }
 
 fn listen(socket: UdpSocket, to: Arc<Mutex<Vec<Rtp>>>, end: Arc<AtomicBool>) -> JoinHandle<()> {

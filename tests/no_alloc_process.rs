@@ -1,0 +1,288 @@
+//! While calls flow, the process allocates nothing at all.
+//!
+//! The server runs in this process under an allocator that counts. Phones and agents run in
+//! another one: this program again, told by an environment variable to play them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use talkpath::app::App;
+use talkpath::config::{Config, Sources};
+use talkpath::keys::KeyStore;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::{Message, accept_hdr};
+
+use support::phone::Phone;
+use support::ports::Ports;
+use support::until;
+
+/// Calls at once.
+const CALLS: u8 = 100;
+/// How long they flow before it counts: the first reports and the longest queue are behind then.
+const WARM_UP: Duration = Duration::from_secs(8);
+/// How long nothing may be allocated. Keep-alive pings and RTCP reports fall into it.
+const WATCHED: Duration = Duration::from_secs(10);
+/// Makes this program play phones and agents.
+const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
+/// Allocations whose origin is told.
+const TOLD_MAX: usize = 6;
+
+/// Counts allocations of all threads while it is told to.
+struct Counting;
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+static ORIGINS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// This thread is telling where it allocated, for which it allocates.
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn note() {
+    if !WATCHING.load(SeqCst) || TELLING.get() {
+        return;
+    }
+    if ALLOCATIONS.fetch_add(1, SeqCst) >= TOLD_MAX as u64 {
+        return;
+    }
+    TELLING.set(true);
+    let thread = std::thread::current().name().unwrap_or("?").to_owned();
+    let trace = Backtrace::force_capture().to_string();
+    let ours = trace.lines().filter(|line| line.contains("talkpath") || line.contains("tokio"));
+    let ours = ours.take(24).collect::<Vec<_>>().join("\n");
+    ORIGINS.lock().unwrap().push(format!("thread {thread}:\n{ours}"));
+    TELLING.set(false);
+}
+
+// SAFETY: every call is handed on to the system's allocator as it came; counting touches no
+// memory of the caller's.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, and `at` came from the system.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: the caller keeps the contract of `realloc`, and `at` came from the system.
+        unsafe { System.realloc(at, layout, size) }
+    }
+}
+
+/// Allocations of all threads while `run` runs.
+fn counted(run: impl FnOnce()) -> u64 {
+    ALLOCATIONS.store(0, SeqCst);
+    WATCHING.store(true, SeqCst);
+    run();
+    WATCHING.store(false, SeqCst);
+    ALLOCATIONS.load(SeqCst)
+}
+
+/// The other process.
+struct Players {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Players {
+    fn start() -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "play_phones_and_agents", "--nocapture"])
+            .env(PLAY, "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, stdin, lines }
+    }
+
+    /// What they say after `word`.
+    #[track_caller]
+    fn hear(&mut self, word: &str) -> String {
+        loop {
+            let line = self.lines.next().expect("the players have ended").unwrap();
+            if let Some((_, rest)) = line.split_once(word) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    fn tell(&mut self, what: &str) {
+        writeln!(self.stdin, "{what}").unwrap();
+    }
+}
+
+impl Drop for Players {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server of the test, in this process.
+fn server(agent: &str, ports: &Ports, folder: &Path) -> App {
+    let text = format!(
+        "[limits]\ncalls_per_second = 1000\n\
+         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"ws://{agent}/\"\n"
+    );
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let environment = [
+        variable("TALKPATH_HTTP_LISTEN", "127.0.0.1:0"),
+        variable("TALKPATH_SIP_LISTEN", &format!("127.0.0.1:{}", ports.pair())),
+        variable("TALKPATH_RTP_PORTS", &ports.rtp()),
+    ];
+    let sources = Sources {
+        file: Some((Path::new("test.toml"), &text)),
+        environment: &environment,
+        data_dir: Some(folder),
+        dialects: &[],
+        readable: &|_| Ok(()),
+    };
+    let config = Config::parse(&sources).unwrap();
+    talkpath::telemetry::log::init(&config.log).unwrap();
+    let keys = KeyStore::open(&config.keys_file()).unwrap();
+    App::start(config, keys).unwrap()
+}
+
+/// A hundred calls whose audio goes to an agent on a WebSocket and comes back: once they flow,
+/// nothing in the process allocates for ten seconds, in which pings, reports and everything else
+/// that recurs happens. The other process sees to it that the audio really flows, each call's its
+/// own.
+#[test]
+fn flowing_calls_allocate_nothing() {
+    let mut players = Players::start();
+    let agent = players.hear("agents:");
+    let folder = support::server::folder();
+    let ports = Ports::claim();
+    let app = server(&agent, &ports, &folder);
+    players.tell(&app.reach.sip.to_string());
+    players.hear("calls:");
+    let one = counted(|| drop(std::hint::black_box(Box::new(1_u64))));
+    assert!(one >= 1, "the counter does not count");
+    ORIGINS.lock().unwrap().clear();
+    std::thread::sleep(WARM_UP);
+    let allocations = counted(|| std::thread::sleep(WATCHED));
+    players.tell("report");
+    let report = players.hear("report:");
+    let origins = ORIGINS.lock().unwrap().join("\n\n");
+    assert_eq!(
+        allocations, 0,
+        "allocations of {CALLS} calls in {WATCHED:?}, the first:\n{origins}"
+    );
+    println!("allocations of {CALLS} calls in {WATCHED:?}: {allocations}; {report}");
+    drop(players);
+    app.stop();
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+/// The other process: phones that talk and agents that say back what they hear. Without the
+/// environment variable there is nothing to do.
+#[test]
+fn play_phones_and_agents() {
+    if std::env::var_os(PLAY).is_none() {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("\nagents:{}", listener.local_addr().unwrap());
+    let sip: SocketAddr = told().parse().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.unwrap();
+            std::thread::spawn(move || echo(stream));
+        }
+    });
+    let mut phones = Vec::new();
+    for _ in 0..CALLS {
+        let mut phone = Phone::call_at(sip, "bot", "");
+        phone.wait_answer();
+        phones.push(phone);
+    }
+    println!("\ncalls:{}", phones.len());
+    let ended = std::sync::Arc::new(AtomicBool::new(false));
+    let end = std::sync::Arc::clone(&ended);
+    std::thread::spawn(move || {
+        told();
+        end.store(true, SeqCst);
+    });
+    let begin = Instant::now();
+    let mut packets = 0;
+    while !ended.load(SeqCst) {
+        let due = begin + Duration::from_millis(20) * packets;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        for (number, phone) in (0..).zip(&mut phones) {
+            phone.send(&[code(number); 160], false);
+        }
+        packets += 1;
+    }
+    // What is under way arrives; each phone heard its own audio, and of others nothing.
+    let sent = usize::try_from(packets).unwrap() * 160;
+    let mut least = usize::MAX;
+    for (number, phone) in (0..).zip(&phones) {
+        let (own, foreign) = until(Duration::from_secs(10), "a phone's own audio", || {
+            let audio = phone.audio();
+            let of =
+                |wanted: &dyn Fn(u8) -> bool| audio.iter().filter(|heard| wanted(**heard)).count();
+            let own = of(&|heard| heard == code(number));
+            (own * 10 >= sent * 9).then(|| (own, of(&|heard| heard < code(CALLS)) - own))
+        });
+        assert_eq!(foreign, 0, "phone {number} hears another call");
+        least = least.min(own);
+    }
+    println!("\nreport:{packets} packets a call each way, at least {least} of {sent} samples back");
+    std::process::exit(0);
+}
+
+/// The next line that the server's process tells.
+fn told() -> String {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+/// The µ-law code that phone `number` says: none of them is silence.
+const fn code(number: u8) -> u8 {
+    number + 1
+}
+
+/// Sends back what comes.
+fn echo(stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    #[expect(clippy::result_large_err, reason = "the library's signature")]
+    let shake = |asked: &Request, mut answer: Response| {
+        let protocol = asked.headers()["sec-websocket-protocol"].clone();
+        answer.headers_mut().insert("sec-websocket-protocol", protocol);
+        Ok(answer)
+    };
+    let mut socket = accept_hdr(stream, shake).unwrap();
+    while let Ok(message) = socket.read() {
+        if let Message::Binary(frame) = message
+            && socket.send(Message::Binary(frame)).is_err()
+        {
+            return;
+        }
+    }
+}
