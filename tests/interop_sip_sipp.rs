@@ -56,18 +56,18 @@ fn returned(sent: &[Vec<u8>], heard: &[Rtp]) -> usize {
 #[track_caller]
 fn echo_returns(capture: &Path, codec: (&str, &str), pt: u8, scenario: &str, args: &[&str]) {
     let server = Server::start(AGENTS);
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
+    let media_port = server.ports.run(4);
+    let ear = Ear::overhear(media_port);
     let play = sipp::play(capture);
-    let fields =
-        [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", &play), ("HOLD_MS", "3000")];
-    let run = Run { scenario, fields: &fields, media_port, args, ..Run::default() };
+    let fields = [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", &play), ("HOLD_MS", "3000")];
+    let run =
+        Run { scenario, fields: &fields, media_port: Some(media_port), args, ..Run::default() };
     run.call(&server).succeed();
     let heard = ear.packets();
     let sent = ear::captured_payloads(capture, pt);
-    // Three seconds at 50 packets a second; SIPp may start and end late on a busy machine.
+    // Three seconds of packets of 20 or 30 ms; SIPp may begin and end late on a busy machine.
     let count = heard.len();
-    assert!(count >= 120, "{count} packets came back");
+    assert!(count >= 80, "{count} packets came back");
     assert_eq!(returned(&sent[..count.min(sent.len())], &heard), count.min(sent.len()));
     ear::assert_continuous(&heard, &[pt]);
     server.wait_idle();
@@ -102,8 +102,8 @@ fn echo_returns_alaw_over_tcp() {
     echo_returns(capture, sipp::PCMA, 8, "call.xml", &["-t", "t1"]);
 }
 
-/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and audio
-/// flows by it.
+/// An INVITE without an offer is answered with ours; the answer in the ACK sets the codec, and
+/// audio flows by it.
 #[test]
 fn delayed_offer() {
     let Some(()) = sipp::installed_with_audio() else { return };
@@ -116,11 +116,16 @@ fn delayed_offer() {
 fn delayed_offer_with_tone() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(AGENTS);
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
     let fields = [("PLAY", ""), ("HOLD_MS", "1500")];
-    let run =
-        Run { scenario: "delayed_offer.xml", fields: &fields, media_port, user: "tone", ..Run::default() };
+    let run = Run {
+        scenario: "delayed_offer.xml",
+        fields: &fields,
+        ear: Some(port),
+        user: "tone",
+        ..Run::default()
+    };
     run.call(&server).succeed();
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);
@@ -134,13 +139,15 @@ fn built_in_scenario_with_audio() {
     let Some(()) = sipp::installed_with_audio() else { return };
     let server = Server::start(AGENTS);
     std::os::unix::fs::symlink("/usr/share/sip-tester", server.dir.join("pcap")).unwrap();
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
-    Run { scenario: "-uac_pcap", media_port, ..Run::default() }.call(&server).succeed();
+    let media_port = server.ports.run(4);
+    let ear = Ear::overhear(media_port);
+    Run { scenario: "-uac_pcap", media_port: Some(media_port), ..Run::default() }
+        .call(&server)
+        .succeed();
     let sent = ear::captured_payloads(Path::new(sipp::SPEECH_PCMA), 8);
     let audio: Vec<Rtp> = ear.packets().into_iter().filter(|packet| packet.pt == 8).collect();
     let count = audio.len().min(sent.len());
-    assert!(count >= 300, "{count} packets came back");
+    assert!(count >= 200, "{count} packets came back");
     assert_eq!(returned(&sent[..count], &audio), count);
     server.wait_idle();
     server.stop();
@@ -153,11 +160,16 @@ fn built_in_scenario_with_audio() {
 fn hold_resume_and_change_of_codec() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(AGENTS);
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
     let fields = [("STEP_MS", "1000")];
-    let run =
-        Run { scenario: "reinvite.xml", fields: &fields, media_port, user: "tone", ..Run::default() };
+    let run = Run {
+        scenario: "reinvite.xml",
+        fields: &fields,
+        ear: Some(port),
+        user: "tone",
+        ..Run::default()
+    };
     run.call(&server).succeed();
     let heard = ear.packets();
     assert!(heard.iter().all(|packet| packet.ssrc == heard[0].ssrc), "one source all along");
@@ -206,7 +218,14 @@ struct Refusal<'a> {
 impl Default for Refusal<'_> {
     fn default() -> Self {
         let header = ("Server", "Talkpath");
-        Self { status: "404", header, user: "echo", codec: sipp::PCMU, extra: "X-Nothing: 0", hops: "70" }
+        Self {
+            status: "404",
+            header,
+            user: "echo",
+            codec: sipp::PCMU,
+            extra: "X-Nothing: 0",
+            hops: "70",
+        }
     }
 }
 
@@ -280,8 +299,7 @@ fn strangers_are_refused() {
 fn full_server() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(&format!("[limits]\nmax_calls = 1\n{AGENTS}"));
-    let fields =
-        [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "3000")];
+    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "3000")];
     let first = Run { fields: &fields, ..Run::default() }.call(&server);
     until(SOON, "the first call is answered", || {
         server.calls().iter().any(|call| call["state"] == "answered").then_some(())
@@ -345,11 +363,11 @@ fn unreachable_agent_with_message() {
     wav::write(&dir.join("sorry.wav"), &wav::sine(TONE_HZ, 1.0));
     let config = unreachable() + "fallback_message = \"{dir}/sorry.wav\"\n";
     let server = Server::start_in(dir, &config);
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
     let fields = [("REASON", "agent_unreachable")];
     let scenario = "server_ends.xml";
-    Run { scenario, fields: &fields, user: "gone", media_port, ..Run::default() }
+    Run { scenario, fields: &fields, user: "gone", ear: Some(port), ..Run::default() }
         .call(&server)
         .succeed();
     let heard = ear.packets();
@@ -365,11 +383,12 @@ fn unreachable_agent_with_message() {
 fn unreachable_agent_with_second() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(&(unreachable() + "fallback_agent = \"tone\"\n"));
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
-    let fields =
-        [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
-    Run { fields: &fields, user: "gone", media_port, ..Run::default() }.call(&server).succeed();
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
+    let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
+    Run { fields: &fields, user: "gone", ear: Some(port), ..Run::default() }
+        .call(&server)
+        .succeed();
     let heard = ear.packets();
     ear::assert_continuous(&heard, &[8]);
     wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
@@ -382,10 +401,10 @@ fn unreachable_agent_with_second() {
 fn placed_call_with_tone() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(AGENTS);
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
     let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", "")];
-    let run = Run { scenario: "called.xml", fields: &fields, media_port, ..Run::default() };
+    let run = Run { scenario: "called.xml", fields: &fields, ear: Some(port), ..Run::default() };
     let called = run.wait_for_call(&server);
     let call = server.place(&format!("sip:x@127.0.0.1:{}", called.port), "tone");
     assert_eq!(call["direction"], "outbound", "{call}");
@@ -404,11 +423,16 @@ fn placed_call_with_tone() {
 fn placed_call_with_echo() {
     let Some(()) = sipp::installed_with_audio() else { return };
     let server = Server::start(AGENTS);
-    let media_port = server.ports.pair();
-    let ear = Ear::listen(media_port);
+    let media_port = server.ports.run(4);
+    let ear = Ear::overhear(media_port);
     let play = sipp::play(Path::new(sipp::SPEECH_PCMA));
     let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", &play)];
-    let run = Run { scenario: "called.xml", fields: &fields, media_port, ..Run::default() };
+    let run = Run {
+        scenario: "called.xml",
+        fields: &fields,
+        media_port: Some(media_port),
+        ..Run::default()
+    };
     let called = run.wait_for_call(&server);
     let call = server.place(&format!("sip:x@127.0.0.1:{}", called.port), "echo");
     until(SOON, "two seconds of echo", || (ear.packets().len() > 100).then_some(()));

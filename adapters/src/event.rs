@@ -169,10 +169,10 @@ impl HangupCause {
         match value {
             16 | 31 => Self::Normal,
             17 => Self::Busy,
-            18 | 19 | 20 => Self::NoAnswer,
+            18..=20 => Self::NoAnswer,
             21 => Self::Rejected,
-            1 | 2 | 3 | 22 | 28 => Self::NotFound,
-            34 | 42 | 43 | 44 | 46 | 47 => Self::Congestion,
+            1..=3 | 22 | 28 => Self::NotFound,
+            34 | 42..=44 | 46 | 47 => Self::Congestion,
             0 => Self::Unknown,
             _ => Self::Failed,
         }

@@ -3,15 +3,17 @@
 //! A flow does no I/O. The server hands in what happened and does what comes out.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use media::time::MonoTime;
+use serde::Serialize;
 
 use crate::address::Address;
 use crate::agent::Direction;
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CarrierCallId};
+use crate::event::{CallEvent, CarrierCallId, InboundCall};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::HookUrls;
+use crate::hook::{HookError, HookUrls};
 
 /// What a flow begins with.
 #[derive(Clone, Debug)]
@@ -26,10 +28,32 @@ pub struct FlowStart {
     pub to: Address,
     /// The calling number.
     pub from: Option<Address>,
-    /// Where the carrier sends audio.
+    /// Where the carrier sends audio: `wss://…`, or `host:port` if the media plan is RTP or TCP.
     pub stream_url: String,
     /// Where the carrier tells what happens.
     pub hooks: HookUrls,
+}
+
+/// A WebSocket by which a carrier tells what happens to all calls of a configuration. The server
+/// keeps it open and hands each message to the flow of its call.
+#[derive(Clone, Copy, Debug)]
+pub struct EventsSocket {
+    /// The request that opens it: a `ws://` or `wss://` address, and credentials.
+    pub connect: fn(&RawConfig) -> Result<HttpRequest, CarrierError>,
+    /// Finds out which call a message is about.
+    pub route: fn(&[u8]) -> Result<Routed, HookError>,
+}
+
+/// Which call a message of an [`EventsSocket`] is about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Routed {
+    /// A call is offered; a flow begins with it.
+    Offered(InboundCall),
+    /// A call whose flow exists takes it as [`FlowInput::Message`].
+    Of(CarrierCallId),
+    /// No call.
+    Nothing,
 }
 
 /// What happened.
@@ -92,12 +116,14 @@ pub enum FlowOutput {
     Message(String),
     /// A fact about the call.
     Event(CallEvent),
+    /// Where our audio goes, if the media plan is RTP.
+    Media(SocketAddr),
     /// The flow is over: nothing is pending and nothing will come.
     Done,
 }
 
-/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll) until
-/// it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
+/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll)
+/// until it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
 pub trait CallFlow: Send {
     /// Takes what happened.
     fn handle(&mut self, now: MonoTime, input: FlowInput<'_>);

@@ -1,5 +1,5 @@
-//! A carrier's HTTP requests to us: recognised, verified, understood, answered. All pure functions of
-//! the raw request.
+//! A carrier's HTTP requests to us: recognised, verified, understood, answered. All pure functions
+//! of the raw request.
 
 use std::fmt;
 
@@ -33,7 +33,8 @@ pub struct Hook {
 #[derive(Clone, Copy, Debug)]
 pub struct Inbound {
     /// True if a request to the shared entry, where the provider is not part of the path, may come
-    /// from this carrier. Proves nothing: [`Hook::verify`] of the hook called [`Inbound::hook`] does.
+    /// from this carrier. Proves nothing: [`Hook::verify`] of the hook called [`Inbound::hook`]
+    /// does.
     pub recognise: fn(&HookRequest<'_>) -> bool,
     /// The hook that offered calls come to.
     pub hook: &'static str,
@@ -175,8 +176,8 @@ pub struct HookUrls {
 }
 
 impl HookUrls {
-    /// Addresses below our public address `base` (`https://host[/prefix]`) for the configuration that
-    /// `token` names.
+    /// Addresses below our public address `base` (`https://host[/prefix]`) for the configuration
+    /// that `token` names.
     pub fn new(base: &str, provider: &'static str, token: &str) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         Self { base, provider, token: crate::secret::Secret::new(token), call: None }

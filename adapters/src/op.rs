@@ -32,27 +32,36 @@ pub trait Op<T>: Send {
 /// An operation, or why it cannot even begin.
 pub type OpResult<T> = Result<Box<dyn Op<T>>, CarrierError>;
 
+/// Begins an operation that is about something: a call, a number.
+pub type OpOn<A, T> = fn(&RawConfig, &A) -> OpResult<T>;
+
+/// Begins an operation on the account itself.
+pub type OpOnAccount<T> = fn(&RawConfig) -> OpResult<T>;
+
+/// Values of server-managed fields by name.
+pub type Managed = Vec<(&'static str, Value)>;
+
 /// What can be done at a carrier over HTTP. `None`: the carrier cannot, and the API says so.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOps {
     /// Places a call.
-    pub originate: Option<fn(&RawConfig, &Originate) -> OpResult<Originated>>,
+    pub originate: Option<OpOn<Originate, Originated>>,
     /// Ends a call. A call that is over is a success.
-    pub hangup: Option<fn(&RawConfig, &CarrierCallId) -> OpResult<()>>,
+    pub hangup: Option<OpOn<CarrierCallId, ()>>,
     /// Hands a call to somebody else.
-    pub transfer: Option<fn(&RawConfig, &Transfer) -> OpResult<()>>,
+    pub transfer: Option<OpOn<Transfer, ()>>,
     /// Asks how a call stands, when its hooks were lost.
-    pub status: Option<fn(&RawConfig, &CarrierCallId) -> OpResult<Vec<CallEvent>>>,
+    pub status: Option<OpOn<CarrierCallId, Vec<CallEvent>>>,
     /// Asks what a call cost; `None` means: not known yet.
-    pub cost: Option<fn(&RawConfig, &CarrierCallId) -> OpResult<Option<Price>>>,
+    pub cost: Option<OpOn<CarrierCallId, Option<Price>>>,
     /// Lists the numbers of the account.
-    pub numbers: Option<fn(&RawConfig) -> OpResult<Vec<Number>>>,
+    pub numbers: Option<OpOnAccount<Vec<Number>>>,
     /// Points a number at our hooks, or away from them.
-    pub bind: Option<fn(&RawConfig, &Bind) -> OpResult<()>>,
+    pub bind: Option<OpOn<Bind, ()>>,
     /// Tries the credentials without changing anything.
-    pub test: Option<fn(&RawConfig) -> OpResult<()>>,
+    pub test: Option<OpOnAccount<()>>,
     /// Makes what the account lacks and yields the values of server-managed fields.
-    pub provision: Option<fn(&RawConfig, &HookUrls) -> OpResult<Vec<(&'static str, Value)>>>,
+    pub provision: Option<OpOn<HookUrls, Managed>>,
 }
 
 impl CallOps {
@@ -139,7 +148,7 @@ pub struct TrunkOps {
     /// The fields of a trunk.
     pub fields: &'static [crate::ui::UiField],
     /// Makes or changes a trunk and yields the carrier's id of it.
-    pub apply: fn(&RawConfig, &TrunkState) -> OpResult<String>,
+    pub apply: OpOn<TrunkState, String>,
     /// Removes a trunk by the carrier's id. One that is gone is a success.
     pub remove: fn(&RawConfig, &str) -> OpResult<()>,
 }

@@ -4,7 +4,7 @@
 use media::codec::AudioFormat;
 
 use crate::config::{ConfigErrors, RawConfig};
-use crate::flow::{CallFlow, FlowStart};
+use crate::flow::{CallFlow, EventsSocket, FlowStart};
 use crate::hook::{Hook, Inbound};
 use crate::op::{CallOps, TrunkOps};
 use crate::setup::Checklist;
@@ -38,12 +38,23 @@ pub struct ProviderSpec {
     /// SIP trunks within the carrier's account.
     pub trunks: Option<TrunkOps>,
     /// Control of calls that takes a conversation.
-    pub flow: Option<fn(FlowStart) -> Box<dyn CallFlow>>,
+    pub flow: Option<OpenFlow>,
+    /// A socket by which the carrier tells what happens; needs a flow.
+    pub events: Option<EventsSocket>,
     /// The carrier's media dialect.
-    pub stream: Option<fn(&StreamStart) -> Box<dyn Stream>>,
+    pub stream: Option<OpenStream>,
     /// The SIP peer that a configuration describes.
-    pub sip: Option<fn(&RawConfig) -> Result<SipProfile, ConfigErrors>>,
+    pub sip: Option<ReadSip>,
 }
+
+/// Begins the control of one call.
+pub type OpenFlow = fn(FlowStart) -> Box<dyn CallFlow>;
+
+/// Begins the media stream of one call.
+pub type OpenStream = fn(&StreamStart) -> Box<dyn Stream>;
+
+/// Makes the SIP peer of a configuration.
+pub type ReadSip = fn(&RawConfig) -> Result<SipProfile, ConfigErrors>;
 
 /// A way that audio travels.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +110,7 @@ impl ProviderSpec {
 
     /// What the provider can do: a stable word and what it means.
     pub fn capabilities(&self) -> impl Iterator<Item = (&'static str, &'static str)> + use<> {
-        let Self { inbound, calls, trunks, flow, stream, sip, .. } = self;
+        let Self { inbound, calls, trunks, flow, events, stream, sip, .. } = self;
         let all = [
             (sip.is_some(), "sip", "calls in and out over SIP"),
             (inbound.is_some(), "inbound", "calls offered over HTTP"),
@@ -114,6 +125,7 @@ impl ProviderSpec {
             (calls.provision.is_some(), "provision", "sets the account up"),
             (trunks.is_some(), "trunks", "has trunks of its own"),
             (flow.is_some(), "flow", "control by conversation"),
+            (events.is_some(), "events", "tells what happens over a socket"),
             (stream.is_some(), "stream", "audio over a stream of messages"),
         ];
         all.into_iter().filter(|(has, ..)| *has).map(|(_, word, meaning)| (word, meaning))

@@ -8,6 +8,7 @@ use std::{env, fs};
 use adapters::spec::ProviderSpec;
 use adapters::table::PROVIDERS;
 use adapters::ui::{Condition, FieldKind, Literal, UiField};
+use media::codec::Codec;
 
 const HEAD: &str = "\
 # Providers
@@ -18,7 +19,8 @@ compares the two. After a change there:
     UPDATE_DOCS=1 cargo test -p talkpath-adapters --test documents
 
 `talkpath provider list` and `talkpath provider show NAME` print the same, with `--json` as the form
-metadata that a user interface draws.
+metadata that a user interface draws. A server without stored configurations knows its SIP peers
+from `[[trunks]]` of its configuration file.
 ";
 
 fn literal(literal: Literal) -> String {
@@ -105,7 +107,13 @@ fn section(text: &mut String, spec: &ProviderSpec) {
             .map(|format| {
                 let (codec, rate, ptime) =
                     (format.audio.codec, format.audio.rate_hz, format.ptime_ms);
-                format!("{codec:?} {rate} Hz, {ptime} ms")
+                let codec = match codec {
+                    Codec::Pcmu => "PCMU",
+                    Codec::Pcma => "PCMA",
+                    Codec::L16Le => "L16, least significant byte first",
+                    Codec::L16Be => "L16",
+                };
+                format!("{codec} {rate} Hz, {ptime} ms")
             })
             .collect();
         let transport = plan.transport.as_str();

@@ -1,6 +1,7 @@
 //! Takes the RTP that a server sends, and writes captures of RTP that a peer is to play.
 
 use std::fs;
+use std::io::Read;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
 use super::wav;
+
+/// Bytes of an IPv4 header without options.
+const IP_BYTES: usize = 20;
 
 /// An RTP packet, taken apart by RFC 3550 5.1.
 #[derive(Clone, Debug)]
@@ -39,7 +45,7 @@ impl Rtp {
     }
 }
 
-/// Listens on a UDP port.
+/// Takes the packets that come to a UDP port.
 #[derive(Debug)]
 pub struct Ear {
     heard: Arc<Mutex<Vec<Rtp>>>,
@@ -52,14 +58,39 @@ impl Ear {
     #[track_caller]
     pub fn listen(port: u16) -> Self {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        Self::on(socket.into(), 0)
+    }
+
+    /// Hears from now on what comes to `port` of loopback, which is somebody else's. This takes the
+    /// right to open raw sockets.
+    #[track_caller]
+    pub fn overhear(port: u16) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).unwrap();
+        let instruction = SockFilter::new;
+        // A raw socket gives whole IP packets; those to this port are kept, in full.
+        let filter = [
+            instruction(0x28, 0, 0, IP_BYTES as u32 + 2),
+            instruction(0x15, 0, 1, port.into()),
+            instruction(0x06, 0, 0, u32::MAX),
+            instruction(0x06, 0, 0, 0),
+        ];
+        socket.attach_filter(&filter).unwrap();
+        Self::on(socket, IP_BYTES + 8)
+    }
+
+    /// Takes what `socket` receives; RTP stands behind so many bytes of other headers.
+    fn on(socket: Socket, header_bytes: usize) -> Self {
         socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        // The thread may be held up on a busy machine.
+        socket.set_recv_buffer_size(4 << 20).unwrap();
         let (heard, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let (to, end): (Arc<Mutex<Vec<Rtp>>>, _) = (Arc::clone(&heard), Arc::clone(&ended));
         let thread = std::thread::spawn(move || {
             let mut buffer = [0; 2048];
             while !end.load(Ordering::Relaxed) {
-                if let Ok(length) = socket.recv(&mut buffer) {
-                    to.lock().unwrap().push(Rtp::parse(Instant::now(), &buffer[..length]));
+                if let Ok(length) = (&socket).read(&mut buffer) {
+                    let packet = Rtp::parse(Instant::now(), &buffer[header_bytes..length]);
+                    to.lock().unwrap().push(packet);
                 }
             }
         });

@@ -1,7 +1,7 @@
 //! What the tests against real peers share: the server under test, and the peers.
 //!
-//! Every test has its own server, data directory and block of ports, so that tests run side by side.
-//! Nothing waits for a fixed time: [`until`] polls for a fact and fails at a deadline.
+//! Every test has its own server, data directory and block of ports, so that tests run side by
+//! side. Nothing waits for a fixed time: [`until`] polls for a fact and fails at a deadline.
 #![allow(
     dead_code,
     missing_docs,
@@ -12,7 +12,9 @@
     reason = "each test uses a part of what tests share"
 )]
 
+pub mod agent;
 pub mod ear;
+pub mod phone;
 pub mod ports;
 pub mod server;
 pub mod sipp;

@@ -2,6 +2,8 @@
 //!
 //! An integration test takes this file in with `#[path = "support/peers.rs"] mod peers;`.
 
+#![allow(unreachable_pub, reason = "shared by several test binaries")]
+
 use std::path::{Path, PathBuf};
 
 /// The environment variable that turns a missing peer from a reason to skip into a failure.

@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::net::{Ipv4Addr, UdpSocket};
 
-/// Ports that are dealt out: below those that the kernel gives to sockets without a wish.
-const FIRST: u16 = 10_000;
+/// Ports that are dealt out: below those that the kernel gives to sockets without a wish, and above
+/// those that measurements of this project take first.
+const FIRST: u16 = 23_000;
 /// Ports of a block.
 const BLOCK: u16 = 400;
 /// Blocks.
-const BLOCKS: u16 = 50;
+const BLOCKS: u16 = 24;
 /// Ports of a block that are the server's RTP ports.
 const RTP: u16 = 340;
 
-/// A block of ports. It is claimed by a socket on its last port: the kernel sees to it that no other
-/// test process has the same.
+/// A block of ports. It is claimed by a socket on its last port: the kernel sees to it that no
+/// other test process has the same.
 #[derive(Debug)]
 pub struct Ports {
     _claim: UdpSocket,
@@ -27,7 +28,11 @@ impl Ports {
         let start = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
         for index in 0..BLOCKS {
             let first = FIRST + (start + index) % BLOCKS * BLOCK;
-            if let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, first + BLOCK - 1)) {
+            let claim = UdpSocket::bind((Ipv4Addr::LOCALHOST, first + BLOCK - 1));
+            // What is no test may sit there all the same.
+            if let Ok(claim) = claim
+                && (first..first + BLOCK - 1).all(is_free)
+            {
                 return Self { _claim: claim, first, next: Cell::new(first + RTP) };
             }
         }
@@ -46,15 +51,23 @@ impl Ports {
 
     /// An even port, and the odd one after it, that nobody else uses.
     pub fn pair(&self) -> u16 {
+        self.run(2)
+    }
+
+    /// The first, even, of `count` ports in a row that nobody else uses.
+    pub fn run(&self, count: u16) -> u16 {
         loop {
             let port = self.next.get();
-            assert!(port + 2 < self.first + BLOCK, "a test uses too many ports");
-            self.next.set(port + 2);
-            // What is no test may still sit there.
-            let free = |port| UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-            if free(port) && free(port + 1) {
+            assert!(port + count < self.first + BLOCK, "a test uses too many ports");
+            self.next.set(port + count);
+            if (port..port + count).all(is_free) {
                 return port;
             }
         }
     }
+}
+
+/// True if nobody has this UDP port.
+fn is_free(port: u16) -> bool {
+    UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }

@@ -67,13 +67,24 @@ pub struct Run<'a> {
     pub args: &'a [&'a str],
     /// Number of calls, if not one.
     pub calls: u32,
-    /// The port of its audio.
-    pub media_port: u16,
+    /// The port that its offers and answers name; that of its own media socket if absent.
+    pub ear: Option<u16>,
+    /// The first of the four ports of that socket, from [`Ports::run`](super::ports::Ports::run);
+    /// any if absent.
+    pub media_port: Option<u16>,
 }
 
 impl Default for Run<'_> {
     fn default() -> Self {
-        Self { scenario: "call.xml", fields: &[], user: "echo", args: &[], calls: 1, media_port: 0 }
+        Self {
+            scenario: "call.xml",
+            fields: &[],
+            user: "echo",
+            args: &[],
+            calls: 1,
+            ear: None,
+            media_port: None,
+        }
     }
 }
 
@@ -106,10 +117,8 @@ impl Run<'_> {
         let port = server.ports.pair();
         let stem = server.dir.join(format!("sipp-{port}"));
         let scenario = self.scenario_args(&stem);
-        let media_port = match self.media_port {
-            0 => server.ports.pair(),
-            port => port,
-        };
+        // It takes a port for audio and one for video, and RTCP's beside them.
+        let media_port = self.media_port.unwrap_or_else(|| server.ports.run(4));
         let file = |kind: &str| File::create(stem.with_extension(kind)).unwrap();
         let path = |kind: &str| stem.with_extension(kind).to_str().unwrap().to_owned();
         let child = Command::new("sipp")
@@ -142,6 +151,8 @@ impl Run<'_> {
         for (name, value) in self.fields {
             text = text.replace(&format!("@{name}@"), value);
         }
+        let port = self.ear.map_or("[auto_media_port]".to_owned(), |port| port.to_string());
+        text = text.replace("@PORT@", &port);
         // Comments explain the fields by their names.
         let left = text.split("-->").last().unwrap().split('@').nth(1);
         assert!(left.is_none_or(|left| left.contains(char::is_lowercase)), "{left:?} is not set");
@@ -198,6 +209,8 @@ pub fn listens(port: u16) -> bool {
     let table = fs::read_to_string("/proc/net/udp").unwrap_or_default();
     let local = format!(":{port:04X} ");
     table.lines().skip(1).any(|line| {
-        line.split_whitespace().nth(1).is_some_and(|address| format!("{address} ").ends_with(&local))
+        line.split_whitespace()
+            .nth(1)
+            .is_some_and(|address| format!("{address} ").ends_with(&local))
     })
 }

@@ -59,6 +59,7 @@ static SPEC: ProviderSpec = ProviderSpec {
     calls: CallOps::NONE,
     trunks: None,
     flow: None,
+    events: None,
     stream: None,
     sip: None,
 };

@@ -40,6 +40,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     calls: CallOps::NONE,
     trunks: None,
     flow: None,
+    events: None,
     stream: None,
     sip: Some(profile::profile),
 };

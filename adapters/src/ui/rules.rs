@@ -136,8 +136,9 @@ mod tests {
     /// rest without repeating it.
     #[test]
     fn rules_normalise_and_refuse() {
-        let pem_text = "-----BEGIN X-----\nAA==\n-----END X-----\n";
-        let cases: &[(TextRule, &[(&str, &str)], &[&str])] = &[
+        const PEM_TEXT: &str = "-----BEGIN X-----\nAA==\n-----END X-----\n";
+        type Case = (TextRule, &'static [(&'static str, &'static str)], &'static [&'static str]);
+        let cases: &[Case] = &[
             (NETWORK, &[("192.0.2.1", "192.0.2.1/32"), ("::/0", "::/0")], &["192.0.2.1/24", "x"]),
             (HOST, &[("SIP.Example.com", "sip.example.com"), ("::1", "::1")], &["a:5060", "a b"]),
             (HOST_PORT, &[("A:5070", "a:5070"), ("[::1]:1", "[::1]:1")], &["a:0", "a@b"]),
@@ -150,7 +151,7 @@ mod tests {
             (COUNTRY, &[("de", "DE")], &["XX", "D", "Germany"]),
             (HEADER, &[("X-Tenant", "X-Tenant")], &["Authorization", "via", "X:", "a b", "v"]),
             (SIP_USER, &[("+4930", "+4930"), ("a.b", "a.b")], &["a b", "a@b", "<a>", "ü"]),
-            (PEM, &[("-----BEGIN X-----\\nAA==\\n-----END X-----", pem_text)], &["AA==", "-----"]),
+            (PEM, &[("-----BEGIN X-----\\nAA==\\n-----END X-----", PEM_TEXT)], &["AA==", "-----"]),
         ];
         for (rule, good, bad) in cases {
             for (text, written) in *good {

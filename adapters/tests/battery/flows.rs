@@ -6,7 +6,9 @@ use adapters::address::Address;
 use adapters::agent::Direction;
 use adapters::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
 use adapters::exchange::{CarrierError, HttpResponse};
-use adapters::flow::{CallFlow, FlowCommand, FlowInput, FlowMessage, FlowOutput, FlowStart};
+use adapters::flow::{
+    CallFlow, FlowCommand, FlowInput, FlowMessage, FlowOutput, FlowStart, Routed,
+};
 use adapters::hook::HookUrls;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -71,8 +73,8 @@ fn play(
     panic!("no end: {outputs:?}");
 }
 
-/// Whether the carrier says yes, no, gone or nothing at all: a call that was answered or refused ends,
-/// with exactly one end told, which is the last fact.
+/// Whether the carrier says yes, no, gone or nothing at all: a call that was answered or refused
+/// ends, with exactly one end told, which is the last fact.
 #[test]
 fn every_flow_ends() {
     let results = [answer(200), answer(404), answer(500), Err(CarrierError::Unavailable)];
@@ -165,4 +167,53 @@ fn stray_inputs_are_taken() {
             }
         }
     }
+}
+
+/// The events socket is opened with credentials that do not show; each message goes to the call its
+/// fixture names; what is none, or is cut off, is an error or nobody's.
+#[test]
+fn socket_messages_find_their_call() {
+    for entry in entries() {
+        let fixtures = entry.socket_messages();
+        assert_eq!(fixtures.is_empty(), entry.spec.events.is_none(), "{}", entry.spec.name);
+        let Some(events) = entry.spec.events else { continue };
+        let request = (events.connect)(&entry.config()).unwrap();
+        assert!(request.url.starts_with("ws://") || request.url.starts_with("wss://"));
+        assert!(entry.secrets().iter().all(|secret| !format!("{request:?}").contains(secret)));
+        for (name, fixture) in fixtures {
+            assert!(!fixture.origin.is_empty(), "{name}");
+            let message = fixture.message.to_string().into_bytes();
+            let routed = (events.route)(&message).unwrap();
+            assert_eq!(serde_json::to_value(&routed).unwrap(), fixture.routed, "{name}");
+            for len in 0..message.len() {
+                assert!((events.route)(&message[..len]).is_err(), "{name} {len}");
+            }
+        }
+        for garbage in [&b"{}"[..], b"[]", b"null", b"{\"a\":{}}"] {
+            let routed = (events.route)(garbage);
+            assert!(routed.is_err() || routed == Ok(Routed::Nothing), "{routed:?}");
+        }
+    }
+}
+
+/// The address that the carrier names for our audio arrives.
+#[test]
+fn the_address_of_media_arrives() {
+    let entry = entries().pop().unwrap();
+    let mut flow = open(&entry, Direction::Inbound).unwrap();
+    let now = MonoTime::ZERO;
+    flow.handle(now, FlowInput::Command(FlowCommand::Answer));
+    let mut media = None;
+    while let Some(output) = flow.poll() {
+        match output {
+            FlowOutput::Send { request, .. } => {
+                let body = Bytes::from_static(br#"{"rtp":"192.0.2.7:4000"}"#);
+                let result = answer(200).map(|answer| HttpResponse { body, ..answer });
+                flow.handle(now, FlowInput::Answer { request, result });
+            }
+            FlowOutput::Media(address) => media = Some(address),
+            _ => {}
+        }
+    }
+    assert_eq!(media, "192.0.2.7:4000".parse().ok());
 }

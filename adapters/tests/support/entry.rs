@@ -72,6 +72,16 @@ pub struct StreamMessage {
     pub audio: String,
 }
 
+/// A message of a carrier's events socket, and which call it is about.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketFixture {
+    /// Where it comes from.
+    pub origin: String,
+    pub message: Value,
+    pub routed: Value,
+}
+
 /// Every provider of the table, and the one that does not exist.
 pub fn entries() -> Vec<Entry> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -106,6 +116,10 @@ impl Entry {
 
     pub fn hooks(&self) -> Vec<(String, HookFixture)> {
         self.load("hook_")
+    }
+
+    pub fn socket_messages(&self) -> Vec<(String, SocketFixture)> {
+        self.load("socket_")
     }
 
     pub fn streams(&self) -> Vec<(String, StreamFixture)> {

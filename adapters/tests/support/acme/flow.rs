@@ -4,8 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use adapters::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
-use adapters::exchange::{HttpRequest, escape};
-use adapters::flow::{CallFlow, FlowCommand, FlowInput, FlowOutput, FlowStart};
+use adapters::exchange::{CarrierError, HttpRequest, escape};
+use adapters::flow::{
+    CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, Routed,
+};
+use adapters::hook::HookError;
+use http::header;
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
@@ -13,6 +17,22 @@ use super::hooks;
 
 /// Longest wait for the carrier.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) const EVENTS: EventsSocket = EventsSocket {
+    connect: |config| {
+        let key = config.secret("api_key").ok_or(CarrierError::Config("no API key"))?;
+        HttpRequest::get("wss://eu.acme.example/v1/events".to_owned())
+            .credentials(header::AUTHORIZATION, &format!("Bearer {}", key.expose()))
+    },
+    route: |message| {
+        let value: Value = serde_json::from_slice(message).map_err(|_| HookError::Body("JSON"))?;
+        match (value["offer"].as_object(), value["call"].as_str()) {
+            (Some(_), _) => hooks::offered(&value["offer"]).map(Routed::Offered),
+            (None, Some(call)) => Ok(Routed::Of(CarrierCallId(call.to_owned()))),
+            (None, None) => Ok(Routed::Nothing),
+        }
+    },
+};
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {
@@ -111,7 +131,11 @@ impl CallFlow for Flow {
                 self.outputs.push_back(FlowOutput::Message(json!({"sync": self.call}).to_string()));
             }
             FlowInput::Answer { request, result } if request == self.requests => {
-                let ok = result.is_ok_and(|answer| answer.status.is_success());
+                let body = result.ok().filter(|answer| answer.status.is_success());
+                let ok = body.is_some();
+                let media = body
+                    .and_then(|answer| serde_json::from_slice::<Value>(&answer.body).ok())
+                    .and_then(|body| body["rtp"].as_str()?.parse().ok());
                 match self.state {
                     State::Answering if ok => {
                         self.state = State::Opening;
@@ -121,6 +145,7 @@ impl CallFlow for Flow {
                     State::Opening if ok => {
                         self.state = State::Up;
                         self.deadline = None;
+                        self.outputs.extend(media.map(FlowOutput::Media));
                         self.tell(CallFact::StreamStarted);
                     }
                     State::Ending => self.end(HangupCause::Normal),

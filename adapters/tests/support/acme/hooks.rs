@@ -82,7 +82,7 @@ fn text<'v>(value: &'v Value, name: &'static str) -> Result<&'v str, HookError> 
     value[name].as_str().ok_or(HookError::Field(name))
 }
 
-fn offered(value: &Value) -> Result<InboundCall, HookError> {
+pub fn offered(value: &Value) -> Result<InboundCall, HookError> {
     let headers = value["headers"].as_object().into_iter().flatten();
     Ok(InboundCall {
         call: CarrierCallId(text(value, "call")?.to_owned()),

@@ -88,6 +88,7 @@ pub static SPEC: ProviderSpec = ProviderSpec {
         remove: ops::remove_trunk,
     }),
     flow: Some(flow::open),
+    events: Some(flow::EVENTS),
     stream: Some(stream::open),
     sip: None,
 };

@@ -5,7 +5,9 @@ use adapters::config::RawConfig;
 use adapters::event::{CallEvent, CarrierCallId, Price};
 use adapters::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
 use adapters::hook::HookUrls;
-use adapters::op::{Bind, Number, Op, OpResult, Originate, Originated, Step, Transfer, TrunkState};
+use adapters::op::{
+    Bind, Managed, Number, Op, OpResult, Originate, Originated, Step, Transfer, TrunkState,
+};
 use http::{Method, header};
 use serde_json::{Value, json};
 
@@ -185,10 +187,7 @@ pub(super) fn test(config: &RawConfig) -> OpResult<()> {
     one(config, HttpRequest::get(url(config, "")), success)
 }
 
-pub(super) fn provision(
-    config: &RawConfig,
-    hooks: &HookUrls,
-) -> OpResult<Vec<(&'static str, Value)>> {
+pub(super) fn provision(config: &RawConfig, hooks: &HookUrls) -> OpResult<Managed> {
     let body = json!({"name": "talkpath", "voice": hooks.url("voice")}).to_string();
     let request = HttpRequest::post(url(config, "/apps"), JSON, body);
     one(config, request, |answer| {
