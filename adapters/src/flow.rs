@@ -34,8 +34,8 @@ pub struct FlowStart {
     pub hooks: HookUrls,
 }
 
-/// A WebSocket by which a carrier tells what happens to all calls of a configuration. The server keeps
-/// it open and hands each message to the flow of its call.
+/// A WebSocket by which a carrier tells what happens to all calls of a configuration. The server
+/// keeps it open and hands each message to the flow of its call.
 #[derive(Clone, Copy, Debug)]
 pub struct EventsSocket {
     /// The request that opens it: a `ws://` or `wss://` address, and credentials.
@@ -122,8 +122,8 @@ pub enum FlowOutput {
     Done,
 }
 
-/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll) until
-/// it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
+/// The control of one call. Sans-I/O: after each [`handle`](Self::handle), [`poll`](Self::poll)
+/// until it yields nothing, then wait for an input or the [`deadline`](Self::deadline).
 pub trait CallFlow: Send {
     /// Takes what happened.
     fn handle(&mut self, now: MonoTime, input: FlowInput<'_>);

@@ -1,5 +1,5 @@
-//! A carrier's HTTP requests to us: recognised, verified, understood, answered. All pure functions of
-//! the raw request.
+//! A carrier's HTTP requests to us: recognised, verified, understood, answered. All pure functions
+//! of the raw request.
 
 use std::fmt;
 
@@ -33,7 +33,8 @@ pub struct Hook {
 #[derive(Clone, Copy, Debug)]
 pub struct Inbound {
     /// True if a request to the shared entry, where the provider is not part of the path, may come
-    /// from this carrier. Proves nothing: [`Hook::verify`] of the hook called [`Inbound::hook`] does.
+    /// from this carrier. Proves nothing: [`Hook::verify`] of the hook called [`Inbound::hook`]
+    /// does.
     pub recognise: fn(&HookRequest<'_>) -> bool,
     /// The hook that offered calls come to.
     pub hook: &'static str,

@@ -34,8 +34,8 @@ pub enum NetworkError {
 }
 
 impl Network {
-    /// True if `address` lies in the network. An IPv4 address written as IPv6 (`::ffff:…`) counts as
-    /// IPv4.
+    /// True if `address` lies in the network. An IPv4 address written as IPv6 (`::ffff:…`) counts
+    /// as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {

@@ -1,5 +1,5 @@
-//! A carrier's media dialect on a WebSocket, or another stream of messages: one message at a time, in
-//! place, without allocation on the path of a frame.
+//! A carrier's media dialect on a WebSocket, or another stream of messages: one message at a time,
+//! in place, without allocation on the path of a frame.
 
 use media::codec::AudioFormat;
 use media::time::MonoTime;

@@ -1,6 +1,6 @@
-//! The table of providers. Adding one is a folder and a name in the list below; routes, form, masks,
-//! validation, API schema, labels of metrics, documentation and the conformance tests follow from
-//! its [`ProviderSpec`].
+//! The table of providers. Adding one is a folder and a name in the list below; routes, form,
+//! masks, validation, API schema, labels of metrics, documentation and the conformance tests follow
+//! from its [`ProviderSpec`].
 
 use crate::spec::ProviderSpec;
 

@@ -19,8 +19,8 @@ compares the two. After a change there:
     UPDATE_DOCS=1 cargo test -p talkpath-adapters --test documents
 
 `talkpath provider list` and `talkpath provider show NAME` print the same, with `--json` as the form
-metadata that a user interface draws. A server without stored configurations knows its SIP peers from
-`[[trunks]]` of its configuration file.
+metadata that a user interface draws. A server without stored configurations knows its SIP peers
+from `[[trunks]]` of its configuration file.
 ";
 
 fn literal(literal: Literal) -> String {

@@ -112,7 +112,8 @@ impl ProviderSpec {
     /// Reads a configuration that a client wrote, over the one that is `stored` if there is one.
     ///
     /// - A secret that equals its mask stays as it is stored, nested ones and those in maps too.
-    /// - What the server manages is ignored and carried over; what belongs to the account is dropped
+    /// - What the server manages is ignored and carried over; what belongs to the account is
+    ///   dropped
     ///   when the account changed.
     /// - Fields whose condition does not hold are dropped; empty ones count as absent; absent ones
     ///   get their default.

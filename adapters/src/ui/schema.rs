@@ -79,8 +79,8 @@ fn require(object: &mut Map<String, Value>, name: &str) {
     }
 }
 
-/// A schema that holds if `property` holds for the field `name`, and, if it `must_exist`, only if it
-/// is there.
+/// A schema that holds if `property` holds for the field `name`, and, if it `must_exist`, only if
+/// it is there.
 fn at(name: &str, property: Value, must_exist: bool) -> Value {
     name.rsplit('.').fold(property, |inner, part| {
         let required: &[&str] = if must_exist { &[part] } else { &[] };

@@ -83,8 +83,8 @@ fn fields_are_sound() {
     }
 }
 
-/// Every fixture says where it comes from; together the configurations use every field, and the first
-/// alone every secret.
+/// Every fixture says where it comes from; together the configurations use every field, and the
+/// first alone every secret.
 #[test]
 fn fixtures_cover_the_fields() {
     for entry in entries() {

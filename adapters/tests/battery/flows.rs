@@ -73,8 +73,8 @@ fn play(
     panic!("no end: {outputs:?}");
 }
 
-/// Whether the carrier says yes, no, gone or nothing at all: a call that was answered or refused ends,
-/// with exactly one end told, which is the last fact.
+/// Whether the carrier says yes, no, gone or nothing at all: a call that was answered or refused
+/// ends, with exactly one end told, which is the last fact.
 #[test]
 fn every_flow_ends() {
     let results = [answer(200), answer(404), answer(500), Err(CarrierError::Unavailable)];

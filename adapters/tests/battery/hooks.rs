@@ -120,8 +120,8 @@ fn what_was_changed_is_refused() {
     });
 }
 
-/// Bodies that are cut off anywhere, or are something else, are errors and no panics; no error tells
-/// a secret or what stood in the body.
+/// Bodies that are cut off anywhere, or are something else, are errors and no panics; no error
+/// tells a secret or what stood in the body.
 #[test]
 fn unknown_bodies_are_errors() {
     each(|entry, name, fixture| {

@@ -13,8 +13,8 @@ fn is_name(name: &str, more: &[u8]) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(fits)
 }
 
-/// Names stand in addresses and labels, so they are of plain letters; hooks are unique; what belongs
-/// together is there together.
+/// Names stand in addresses and labels, so they are of plain letters; hooks are unique; what
+/// belongs together is there together.
 #[test]
 fn parts_fit() {
     for entry in entries() {
@@ -48,8 +48,8 @@ fn parts_fit() {
     }
 }
 
-/// Capabilities follow from what is there: the provider that has every part but SIP has all words but
-/// that one, and every word is unique.
+/// Capabilities follow from what is there: the provider that has every part but SIP has all words
+/// but that one, and every word is unique.
 #[test]
 fn capabilities_follow() {
     let words = |entry: &crate::support::entry::Entry| -> Vec<&str> {
@@ -66,7 +66,8 @@ fn capabilities_follow() {
     assert_eq!(words(&acme).len(), 14);
 }
 
-/// Steps of the set-up have unique words and texts, and what blocks calls is done once everything is.
+/// Steps of the set-up have unique words and texts, and what blocks calls is done once everything
+/// is.
 #[test]
 fn the_checklist_can_be_finished() {
     for entry in entries() {
