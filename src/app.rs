@@ -152,10 +152,7 @@ fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)>
 
 fn endpoint(config: &Config) -> Endpoint {
     let sip = &config.sip;
-    let advertised = sip.advertised.as_ref().and_then(|advertised| {
-        let port = advertised.port.unwrap_or(sip.listen.port());
-        Some(std::net::SocketAddr::new(advertised.address()?, port))
-    });
+    let advertised = sip.advertised.map(|address| address.socket_address(sip.listen.port()));
     let max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
     let settings = EndpointConfig {
         user_agent: sip.user_agent.clone(),

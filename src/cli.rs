@@ -37,7 +37,7 @@ pub enum Command {
 /// Where the configuration is.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
-    /// Configuration file; every key of it can also be set as TALKPATH_<SECTION>_<KEY>.
+    /// Configuration file; every key of it can also be set as TALKPATH_SECTION_KEY.
     #[arg(long, value_name = "FILE", env = "TALKPATH_CONFIG")]
     pub config: Option<PathBuf>,
     /// Folder for what the server keeps; wins over data_dir in the file and TALKPATH_DATA_DIR.

@@ -381,7 +381,8 @@ pub trait Dialect: Send {
     /// that the dialect has no word for append nothing.
     fn event(&mut self, event: &AgentEvent<'_>, out: &mut dyn Outbox);
 
-    /// Writes the message that carries `frame` to `out` (which is empty) and tells its kind.
+    /// Appends the message that carries `frame` to `out` and tells its kind. Appends nothing if the
+    /// dialect sends no audio now.
     fn audio(&mut self, frame: &AgentFrame<'_>, out: &mut Vec<u8>) -> MessageKind;
 
     /// Reads one message, decoding audio in place.

@@ -176,8 +176,8 @@ pub struct HookUrls {
 }
 
 impl HookUrls {
-    /// Addresses below our public address `base` (`https://host[/prefix]`) for the configuration that
-    /// `token` names.
+    /// Addresses below our public address `base` (`https://host[/prefix]`) for the configuration
+    /// that `token` names.
     pub fn new(base: &str, provider: &'static str, token: &str) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         Self { base, provider, token: crate::secret::Secret::new(token), call: None }

@@ -2,7 +2,12 @@
 //!
 //! That they compile with the few crates of this manifest proves that they need no runtime, no
 //! sockets and no clock.
-#![allow(dead_code, unexpected_cfgs, missing_docs, reason = "half of a core's items serve its shell")]
+#![allow(
+    dead_code,
+    unexpected_cfgs,
+    missing_docs,
+    reason = "half of a core's items serve its shell"
+)]
 
 #[path = "."]
 pub mod sip {
@@ -10,15 +15,8 @@ pub mod sip {
     pub mod core;
 }
 
-#[path = "."]
-pub mod bridge {
-    #[path = "../../src/bridge/framing/mod.rs"]
-    pub mod framing;
-    #[path = "../../src/bridge/handshake.rs"]
-    pub mod handshake;
-    #[path = "../../src/bridge/mask.rs"]
-    pub mod mask;
-}
+#[path = "../../src/bridge/mod.rs"]
+pub mod bridge;
 
 #[path = "."]
 pub mod agent {

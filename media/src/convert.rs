@@ -166,8 +166,8 @@ impl Converter {
         }
     }
 
-    /// How much later a sound stands in the output than in the input, see [`Resampler::delay`]; zero
-    /// if the rates are equal.
+    /// How much later a sound stands in the output than in the input, see [`Resampler::delay`];
+    /// zero if the rates are equal.
     pub fn delay(&self) -> Duration {
         match &self.plan {
             Plan::Resample(resampling) => resampling.resampler.delay(),

@@ -1,8 +1,8 @@
 //! One RTP leg of a call: what its packets mean, and the headers of what is sent on it.
 //!
-//! The leg owns no socket and no buffer. Received bytes are judged where they lie ([`Leg::receive`]);
-//! headers of outgoing packets are written in front of a payload that is there already
-//! ([`Leg::write_audio`]).
+//! The leg owns no socket and no buffer. Received bytes are judged where they lie
+//! ([`Leg::receive`]); headers of outgoing packets are written in front of a payload that is there
+//! already ([`Leg::write_audio`]).
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use crate::time::MonoTime;
 
 /// Packets that may be out of order towards an agent before a missing one is given up.
 pub const REORDER_FRAMES: usize = 4;
-/// Longest payload that is kept while it waits for its turn, in bytes: 60 ms of G.711.
-pub const REORDER_FRAME_BYTES: usize = 480;
+/// Longest audio that is kept while it waits for its turn, in milliseconds.
+pub const REORDER_FRAME_MS: u32 = 60;
 
 /// What offer and answer settled about a leg's packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,8 @@ pub struct LegConfig {
     pub audio: AudioFormat,
     /// Payload type of the audio that we send.
     pub pt: u8,
-    /// Payload type of the audio that comes; differs from `pt` only if the peer's answer renumbered it.
+    /// Payload type of the audio that comes; differs from `pt` only if the peer's answer renumbered
+    /// it.
     pub receive_pt: u8,
     /// Payload type of the telephone events (RFC 4733) that we send, if the peer takes any.
     pub dtmf_pt: Option<u8>,
@@ -55,7 +56,10 @@ pub enum Heard {
     Audio(HeardAudio),
     /// Part of a telephone event; ask [`Leg::poll_digit`].
     Event(Arrival),
-    /// A copy, a stray, a packet of another source or payload type, or no RTP at all.
+    /// A packet of the stream that holds nothing for us; it has its place in the order all the
+    /// same.
+    Nothing(Arrival, Ignored),
+    /// A copy, a stray, a packet of another source, or no RTP at all.
     Ignored(Ignored),
 }
 
@@ -96,6 +100,17 @@ pub struct IgnoredCounters {
     pub size: u64,
 }
 
+/// Why digits cannot be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendDigitsError {
+    /// The peer takes no telephone events.
+    #[error("the peer takes no telephone events")]
+    NotSettled,
+    /// Digits, length or gap are out of range.
+    #[error(transparent)]
+    Digits(#[from] DtmfError),
+}
+
 /// One RTP leg.
 #[derive(Debug)]
 pub struct Leg {
@@ -115,10 +130,9 @@ impl Leg {
         let clock_hz = config.audio.clock_hz();
         let mut receiver = Receiver::new(clock_hz);
         receiver.set_event_pt(config.receive_dtmf_pt);
-        let wait = Duration::from_millis(u64::from(config.ptime_ms));
         Self {
             receiver,
-            reorder: Reorder::new(REORDER_FRAMES, REORDER_FRAME_BYTES, wait),
+            reorder: reorder(&config),
             sender: Sender::new(start.ssrc, start.seq, start.ts),
             digits_in: dtmf::Receiver::new(clock_hz),
             digits_out: dtmf::Sender::new(clock_hz, config.ptime_ms),
@@ -130,12 +144,18 @@ impl Leg {
 
     /// Takes what a new offer and answer settled. Our stream goes on.
     pub fn reconfigure(&mut self, config: LegConfig) {
+        let clock_hz = config.audio.clock_hz();
+        let other_clock = clock_hz != self.config.audio.clock_hz();
         if config.audio != self.config.audio {
-            self.receiver.set_clock(config.audio.clock_hz());
+            self.receiver.set_clock(clock_hz);
         }
         self.receiver.set_event_pt(config.receive_dtmf_pt);
-        if config.ptime_ms != self.config.ptime_ms {
-            self.digits_out = dtmf::Sender::new(config.audio.clock_hz(), config.ptime_ms);
+        if other_clock {
+            self.digits_in = dtmf::Receiver::new(clock_hz);
+        }
+        if other_clock || config.ptime_ms != self.config.ptime_ms {
+            self.digits_out = dtmf::Sender::new(clock_hz, config.ptime_ms);
+            self.reorder = reorder(&config);
         }
         self.config = config;
     }
@@ -154,12 +174,13 @@ impl Leg {
         };
         if packet.header.pt == self.config.receive_pt {
             let bytes = packet.payload.len();
-            if bytes == 0 || !bytes.is_multiple_of(self.config.audio.codec.sample_bytes()) {
-                self.ignored.size += 1;
-                return Heard::Ignored(Ignored::Size);
-            }
+            let whole = bytes.is_multiple_of(self.config.audio.codec.sample_bytes());
             return match self.receiver.receive(now, &packet) {
                 Received::Accept(arrival) | Received::Late(arrival) => {
+                    if bytes == 0 || !whole {
+                        self.ignored.size += 1;
+                        return Heard::Nothing(arrival, Ignored::Size);
+                    }
                     // The payload is a slice of the datagram, so this is its offset.
                     let start = packet.payload.as_ptr().addr() - datagram.as_ptr().addr();
                     let marker = packet.header.marker;
@@ -173,18 +194,18 @@ impl Leg {
 
     #[cold]
     fn receive_other(&mut self, now: MonoTime, packet: &Packet<'_>) -> Heard {
-        if Some(packet.header.pt) != self.config.receive_dtmf_pt {
-            self.ignored.payload_type += 1;
-            return Heard::Ignored(Ignored::PayloadType);
-        }
         let (Received::Accept(arrival) | Received::Late(arrival)) =
             self.receiver.receive(now, packet)
         else {
             return Heard::Ignored(Ignored::NotInStream);
         };
+        if Some(packet.header.pt) != self.config.receive_dtmf_pt {
+            self.ignored.payload_type += 1;
+            return Heard::Nothing(arrival, Ignored::PayloadType);
+        }
         match self.digits_in.receive(now, &packet.header, packet.payload) {
             Ok(()) => Heard::Event(arrival),
-            Err(_) => Heard::Ignored(Ignored::Malformed),
+            Err(_) => Heard::Nothing(arrival, Ignored::Malformed),
         }
     }
 
@@ -235,8 +256,8 @@ impl Leg {
         self.sender.write(now, out, self.config.pt, payload_bytes, samples);
     }
 
-    /// The telephone event that this tick sends instead of audio, if digits are being sent: writes the
-    /// whole packet and returns its length; 0 for the silent gap between digits.
+    /// The telephone event that this tick sends instead of audio, if digits are being sent: writes
+    /// the whole packet and returns its length; 0 for the silent gap between digits.
     pub fn write_event(&mut self, out: &mut [u8; HEADER_BYTES + EVENT_BYTES]) -> Option<usize> {
         if !self.digits_out.is_busy() {
             return None;
@@ -263,14 +284,17 @@ impl Leg {
     ///
     /// # Errors
     ///
-    /// A [`DtmfError`] that names what is out of range.
+    /// A [`SendDigitsError`] that says what is in the way.
     pub fn send_digits(
         &mut self,
         digits: &str,
         duration_ms: Option<u32>,
         gap_ms: Option<u32>,
-    ) -> Result<(), DtmfError> {
-        self.digits_out.queue(digits, duration_ms, gap_ms)
+    ) -> Result<(), SendDigitsError> {
+        if self.config.dtmf_pt.is_none() {
+            return Err(SendDigitsError::NotSettled);
+        }
+        Ok(self.digits_out.queue(digits, duration_ms, gap_ms)?)
     }
 
     /// True while digits are being sent.
@@ -283,7 +307,8 @@ impl Leg {
         self.rtcp.deadline()
     }
 
-    /// Writes the RTCP report that is due to `out` and tells its length. `ntp` is the wall clock at `now`.
+    /// Writes the RTCP report that is due to `out` and tells its length. `ntp` is the wall clock at
+    /// `now`.
     pub fn poll_report(&mut self, now: MonoTime, ntp: Ntp, out: &mut [u8]) -> Option<usize> {
         let Self { rtcp, sender, receiver, config, .. } = self;
         let clock_hz = config.audio.clock_hz();
@@ -344,4 +369,10 @@ impl Leg {
     pub const fn ignored(&self) -> &IgnoredCounters {
         &self.ignored
     }
+}
+
+/// The window in which frames towards an agent are put in order.
+fn reorder(config: &LegConfig) -> Reorder {
+    let wait = Duration::from_millis(u64::from(config.ptime_ms));
+    Reorder::new(REORDER_FRAMES, config.audio.bytes(REORDER_FRAME_MS), wait)
 }

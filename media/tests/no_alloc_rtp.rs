@@ -8,9 +8,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use media::dtmf::{self, Tick};
-use media::ring::{FrameMeta, frame_ring};
+use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
 use media::rtcp::{COMPOUND_BYTES_MAX, Ntp, Session, SessionInput};
-use media::rtp::{Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender};
+use media::rtp::{Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender};
 use media::time::MonoTime;
 
 thread_local! {
@@ -38,90 +38,130 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Ten minutes of two streams against each other, with every fifth packet swapped with the next,
-/// every 37th lost and digits now and then, ask the heap for nothing.
-#[test]
-fn ten_minutes_ask_for_no_memory() {
-    let ptime = Duration::from_millis(20);
-    let mut now = MonoTime::ZERO;
-    let mut sender = Sender::new(1, u16::MAX - 10, u32::MAX - 1000);
-    let mut receiver = Receiver::new(8000);
-    receiver.set_event_pt(Some(101));
-    let mut reorder = Reorder::new(4, 160, ptime);
-    let (mut producer, mut consumer) = frame_ring(10, 160);
-    let mut session = Session::new(now, 1, "name", 1);
-    let mut peer = Session::new(now, 1, "peer", 2);
-    let mut digits_out = dtmf::Sender::new(8000, 20);
-    let mut digits_in = dtmf::Receiver::new(8000);
-    let mut packets = [[0; HEADER_BYTES + 160]; 2];
-    let mut report = [0; COMPOUND_BYTES_MAX];
-    let (mut frames, mut pressed, mut reports) = (0, 0, 0);
+const PTIME: Duration = Duration::from_millis(20);
 
-    let before = CALLS.get();
-    for n in 0..30_000_u32 {
-        now += ptime;
-        if n % 1000 == 0 {
-            digits_out.queue("12#", None, None).unwrap();
+/// A stream that is sent and heard.
+struct Bed {
+    sender: Sender,
+    receiver: Receiver,
+    reorder: Reorder,
+    producer: Producer,
+    consumer: Consumer,
+    session: Session,
+    peer: Session,
+    digits_out: dtmf::Sender,
+    digits_in: dtmf::Receiver,
+    frames: u32,
+    pressed: u32,
+    reports: u32,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let (producer, consumer) = frame_ring(10, 160);
+        let mut receiver = Receiver::new(8000);
+        receiver.set_event_pt(Some(101));
+        Self {
+            sender: Sender::new(1, u16::MAX - 10, u32::MAX - 1000),
+            receiver,
+            reorder: Reorder::new(4, 160, PTIME),
+            producer,
+            consumer,
+            session: Session::new(MonoTime::ZERO, 1, "name", 1),
+            peer: Session::new(MonoTime::ZERO, 1, "peer", 2),
+            digits_out: dtmf::Sender::new(8000, 20),
+            digits_in: dtmf::Receiver::new(8000),
+            frames: 0,
+            pressed: 0,
+            reports: 0,
         }
-        let bytes = &mut packets[n as usize % 2];
+    }
+
+    /// Writes the next packet, audio or event; true if it is audio.
+    fn write(&mut self, now: MonoTime, bytes: &mut [u8; HEADER_BYTES + 160]) -> bool {
         let (header, payload) = bytes.split_first_chunk_mut().unwrap();
-        let len = match digits_out.tick(sender.ts()) {
-            Tick::Event(event) => {
-                sender.hold(160);
-                sender.write_event(header, 101, event.marker, event.ts, 4);
-                payload[..4].copy_from_slice(&event.payload);
-                4
-            }
-            _ => {
-                sender.write(now, header, 0, 160, 160);
-                160
-            }
-        };
-        let order: &[usize] = match n % 5 {
-            3 if len == 160 => &[],
-            4 => &[n as usize % 2, (n as usize + 1) % 2],
-            _ => &[n as usize % 2],
-        };
-        for &index in order.iter().filter(|_| n % 37 != 0) {
-            let packet = Packet::parse(&packets[index]).unwrap();
-            let (Received::Accept(arrival) | Received::Late(arrival)) =
-                receiver.receive(now, &packet)
-            else {
-                continue;
-            };
-            let seq = arrival.ext_seq;
-            let mut sink = |frame: Frame<'_>| {
-                let meta = FrameMeta { seq: frame.ext_seq, ..FrameMeta::default() };
-                frames += u32::from(producer.push(meta, frame.payload));
-            };
-            if packet.header.pt == 101 {
-                digits_in.receive(now, &packet.header, packet.payload).unwrap();
-                reorder.pass_over(now, seq, &mut sink);
-            } else {
-                let payload = packet.payload;
-                let frame = Frame { ext_seq: seq, ext_ts: arrival.ext_ts, marker: false, payload };
-                reorder.push(now, frame, &mut sink);
-            }
-            reorder.poll(now, &mut sink);
+        if let Tick::Event(event) = self.digits_out.tick(self.sender.ts()) {
+            self.sender.hold(160);
+            self.sender.write_event(header, 101, event.marker, event.ts, 4);
+            payload[..4].copy_from_slice(&event.payload);
+            return false;
         }
-        while let Some(frame) = consumer.peek() {
-            assert!(frame.payload().len() == 160);
+        self.sender.write(now, header, 0, 160, 160);
+        true
+    }
+
+    fn hear(&mut self, now: MonoTime, bytes: &[u8]) {
+        let packet = Packet::parse(bytes).unwrap();
+        let (Received::Accept(arrival) | Received::Late(arrival)) =
+            self.receiver.receive(now, &packet)
+        else {
+            return;
+        };
+        let mut sink = |frame: Frame<'_>| {
+            let meta = FrameMeta { seq: frame.ext_seq, ..FrameMeta::default() };
+            self.frames += u32::from(self.producer.push(meta, frame.payload));
+        };
+        let Arrival { ext_seq, ext_ts, .. } = arrival;
+        if packet.header.pt == 101 {
+            self.digits_in.receive(now, &packet.header, packet.payload).unwrap();
+            self.reorder.pass_over(now, ext_seq, &mut sink);
+        } else {
+            let frame = Frame { ext_seq, ext_ts, marker: false, payload: packet.payload };
+            self.reorder.push(now, frame, &mut sink);
+        }
+        self.reorder.poll(now, &mut sink);
+    }
+
+    fn drain(&mut self, now: MonoTime) {
+        while let Some(frame) = self.consumer.peek() {
+            assert_eq!(frame.payload().len(), 160);
             frame.consume();
         }
-        pressed += u32::from(digits_in.poll(now).is_some());
+        self.pressed += u32::from(self.digits_in.poll(now).is_some());
         let input = SessionInput {
             ntp: Ntp::from_unix(now.since(MonoTime::ZERO)),
-            sender: &sender,
+            sender: &self.sender,
             clock_hz: 8000,
-            receiver: &mut receiver,
+            receiver: &mut self.receiver,
         };
-        if let Some(len) = session.poll(now, input, &mut report).unwrap() {
-            peer.handle(now, Some(1), &report[..len]).unwrap();
-            reports += 1;
+        let mut report = [0; COMPOUND_BYTES_MAX];
+        if let Some(len) = self.session.poll(now, input, &mut report).unwrap() {
+            self.peer.handle(now, Some(1), &report[..len]).unwrap();
+            self.reports += 1;
         }
+    }
+}
+
+/// Ten minutes of a stream, with every fifth packet swapped with the next, every 37th lost and
+/// digits now and then, ask the heap for nothing; and the count counts.
+#[test]
+fn ten_minutes_ask_for_no_memory() {
+    let before = CALLS.get();
+    let mut bed = Bed::new();
+    assert!(CALLS.get() > before);
+
+    let mut now = MonoTime::ZERO;
+    let mut packets = [[0; HEADER_BYTES + 160]; 2];
+    let before = CALLS.get();
+    for n in 0..30_000_usize {
+        now += PTIME;
+        if n.is_multiple_of(1000) {
+            bed.digits_out.queue("12#", None, None).unwrap();
+        }
+        let is_audio = bed.write(now, &mut packets[n % 2]);
+        let order: &[usize] = match n % 5 {
+            3 if is_audio => &[],
+            4 => &[n % 2, (n + 1) % 2],
+            _ => &[n % 2],
+        };
+        for &index in order.iter().filter(|_| n % 37 != 0) {
+            bed.hear(now, &packets[index]);
+        }
+        bed.drain(now);
     }
     assert_eq!(CALLS.get() - before, 0);
     // The loop did what it says.
+    let Bed { frames, pressed, reports, .. } = bed;
     assert!(frames > 25_000 && pressed == 90 && reports > 100, "{frames} {pressed} {reports}");
-    assert!(reorder.counters().held > 1000 && receiver.lost_total() > 100);
+    assert!(bed.reorder.counters().held > 1000 && bed.receiver.lost_total() > 100);
 }

@@ -175,8 +175,8 @@ impl ClientKey {
         Self(HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("")))
     }
 
-    /// The headers of the request that belong to the WebSocket; `Host`, `Authorization` and the like
-    /// are the caller's. Names in `subprotocols` that cannot stand in a header are left out.
+    /// The headers of the request that belong to the WebSocket; `Host`, `Authorization` and the
+    /// like are the caller's. Names in `subprotocols` that cannot stand in a header are left out.
     pub fn request_headers(&self, subprotocols: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(5);
         headers.insert(UPGRADE, WEBSOCKET);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
+use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde::Serialize;
 use uuid::Uuid;
@@ -60,6 +61,8 @@ pub(super) struct LiveCall {
     pub(super) signalling: std::net::IpAddr,
     /// What we can do: the offers and answers of this call are made of it.
     pub(super) media: LocalMedia,
+    /// The codec in which the sound of a built-in agent was coded.
+    pub(super) coded_as: Option<AudioFormat>,
     /// The peer takes telephone events.
     pub(super) dtmf: bool,
     /// The agent that is being connected has had this call before.

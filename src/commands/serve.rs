@@ -50,8 +50,8 @@ fn keys(config: &Config) -> Result<KeyStore, crate::keys::KeyError> {
     Ok(keys)
 }
 
-/// Waits for the first signal, drains, and returns when the last call is over, when the time for that
-/// is, or at a second signal.
+/// Waits for the first signal, drains, and returns when the last call is over, when the time for
+/// that is, or at a second signal.
 async fn signals(app: &App) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

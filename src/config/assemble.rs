@@ -180,20 +180,6 @@ fn warnings(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if config.sip.listen.ip().is_unspecified() && config.sip.advertised.is_none() {
-        warnings.push(
-            "sip.listen is a wildcard and sip.advertised is not set: each peer is told the local \
-             address that its packets reach, which is wrong behind NAT"
-                .to_owned(),
-        );
-    }
-    if config.rtp.advertised().is_unspecified() {
-        warnings.push(
-            "rtp.address is a wildcard and rtp.public_address is not set: each peer is sent the \
-             local address that its packets reach, which is wrong behind NAT"
-                .to_owned(),
-        );
-    }
     if open(config.sip.listen.ip()) && config.rtp.address.is_loopback() {
         warnings.push(
             "sip.listen is open to the network, but rtp.address is loopback: callers from other \

@@ -23,8 +23,8 @@ pub(super) const SECTIONS: &[&str] = &["database", "http", "limits", "log", "med
 pub(super) const LISTS: &[&str] = &["agents", "routes", "trunks", "users"];
 /// Tables within entries of lists: list, key.
 const NESTED: &[(&str, &str)] = &[("agents", "format")];
-/// Variables of ours that are no configuration: the file's path, and a switch of the tests.
-const RESERVED: &[&str] = &["config", "require_peers"];
+/// Variables of ours that are no configuration: the file's path, and those of the tests.
+const RESERVED: &[&str] = &["config", "require_peers", "test_python"];
 
 /// Puts each variable of `environment` into `root`, in place of what the file says.
 pub(super) fn overlay(

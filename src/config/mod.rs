@@ -23,7 +23,6 @@ mod server;
 mod tests;
 mod values;
 
-use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +34,7 @@ pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
 };
-pub use values::{AgentUrl, Cidr, HostPort, PortRange, PublicUrl};
+pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;
 
@@ -125,7 +124,7 @@ impl Config {
             environment: &environment,
             data_dir,
             dialects,
-            readable: &|path| File::open(path).map(drop).map_err(|error| error.to_string()),
+            readable: &|path| hound::WavReader::open(path).map(drop).map_err(|e| e.to_string()),
         };
         match Self::parse(&sources) {
             Ok(config) if problems.is_empty() => Ok(config),
@@ -177,7 +176,8 @@ impl Config {
         self.data_dir.join("keys.json")
     }
 
-    /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is refused.
+    /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is
+    /// refused.
     ///
     /// The most specific network wins; a user wins over a trunk with the same network. A server
     /// without trunks and users takes calls from the machine it runs on.

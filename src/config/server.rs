@@ -1,4 +1,5 @@
-//! The sections about the server itself: `[http]`, `[sip]`, `[rtp]`, `[media]`, `[log]`, `[limits]`.
+//! The sections about the server itself: `[http]`, `[sip]`, `[rtp]`, `[media]`, `[log]`,
+//! `[limits]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -6,7 +7,7 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
-use super::values::{HostPort, PortRange};
+use super::values::{PortRange, PublicAddress};
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct SipConfig {
     /// True to listen for TCP.
     pub tcp: bool,
     /// What peers reach us by, for `Via` and `Contact`; the address listened on if absent.
-    pub advertised: Option<HostPort>,
+    pub advertised: Option<PublicAddress>,
     /// Value of `User-Agent` and `Server`.
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
@@ -158,7 +159,11 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     let transports = section
         .words("transports", &[("udp", Transport::Udp), ("tcp", Transport::Tcp)])
         .unwrap_or_else(|| vec![Transport::Udp, Transport::Tcp]);
-    let advertised = section.text("advertised", HostPort::ALLOWED, HostPort::parse);
+    let advertised = section.text("advertised", PublicAddress::ALLOWED, PublicAddress::parse);
+    if listen.ip().is_unspecified() && !section.has("advertised") {
+        let why = "sip.listen is a wildcard, so peers must be told which address reaches us";
+        section.missing("advertised", why);
+    }
     let user_agent = section
         .text("user_agent", "printable ASCII up to 100 characters", |text| {
             let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
@@ -193,18 +198,21 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
 }
 
 pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {
-    let ip = |key| {
+    let written = |key| {
         section.text(key, "an address, such as \"203.0.113.7\"", |text| {
             text.parse::<IpAddr>().map_err(|_| "not an address".to_owned())
         })
     };
     // Media follows signalling unless told otherwise: one key opens a server to the network.
-    let address = ip("address").unwrap_or(sip.listen.ip());
-    let public_address = ip("public_address")
-        .or_else(|| sip.advertised.as_ref().and_then(HostPort::address))
+    let address = written("address").unwrap_or(sip.listen.ip());
+    let public_address = written("public_address")
+        .or(sip.advertised.map(|advertised| advertised.ip))
         .filter(|public| *public != address);
-    if public_address.is_some_and(|public| public.is_unspecified()) {
-        section.conflict("public_address", "nobody can send to this address".to_owned());
+    if public_address.unwrap_or(address).is_unspecified()
+        && (section.has("address") || section.has("public_address"))
+    {
+        let why = "callers must be told an address that reaches us, which no wildcard is";
+        section.conflict("public_address", why.to_owned());
     }
     let ports = section.text("ports", PortRange::ALLOWED, PortRange::parse).unwrap_or(RTP_PORTS);
     section.finish();

@@ -247,6 +247,9 @@ const MISTAKES: &[(&str, &str)] = &[
     ("sip = 1", "1: sip: 1; allowed: a table: [sip]"),
     ("[[sip]]\n", "1: sip: a list; allowed: a table: [sip]"),
     ("[agents]\nx = 1", "1: agents: a table; allowed: tables: [[agents]]"),
+    ("[sip]\nlisten = \"0.0.0.0:5060\"", "1: sip.advertised: missing: sip.listen is a wildcard"),
+    ("[sip]\nadvertised = \"a.example\"", "2: sip.advertised: \"a.example\": not an address;"),
+    ("[rtp]\naddress = \"::\"", "1: rtp.public_address: callers must be told an address"),
     ("[rtp]\nports = \"30001-30999\"", "2: rtp.ports: \"30001-30999\": media takes pairs"),
     ("[media]\nworkers = 0", "2: media.workers: 0; allowed: a whole number from 1 to 256"),
     ("[media]\nworkers = -1", "2: media.workers: -1; allowed"),
@@ -496,10 +499,9 @@ fn errors_show_no_secret() {
 /// What is allowed but most likely wrong is warned of.
 #[test]
 fn warnings_name_what_is_odd() {
-    let config = parse("[sip]\nlisten = \"0.0.0.0:5060\"\n[rtp]\naddress = \"127.0.0.1\"").unwrap();
-    let warned = config.warnings.join("\n");
-    for part in ["neither trunks nor users", "sip.advertised is not set", "rtp.address is loopback"]
-    {
+    let text = "[sip]\nlisten = \"192.0.2.1:5060\"\n[rtp]\naddress = \"127.0.0.1\"";
+    let warned = parse(text).unwrap().warnings.join("\n");
+    for part in ["neither trunks nor users", "rtp.address is loopback"] {
         assert!(warned.contains(part), "{part}: {warned}");
     }
     let config = parse("[[trunks]]\nname = \"t\"\npeers = \"0.0.0.0/0\"").unwrap();
@@ -512,6 +514,53 @@ fn every_truncation_is_handled() {
     for end in 0..WHOLE.len() {
         if let (true, Ok(config)) = (WHOLE.is_char_boundary(end), parse(&WHOLE[..end])) {
             assert!(!config.agents.is_empty());
+        }
+    }
+}
+
+const DOCUMENT: &str = include_str!("../../docs/configuration.md");
+
+/// The example of the documentation is accepted, without a warning.
+#[test]
+fn the_documented_example_is_accepted() {
+    let example = DOCUMENT.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = parse(example).unwrap();
+    assert_eq!(config.agents.len(), 2);
+    assert_eq!(config.warnings, Vec::<String>::new());
+}
+
+/// Each key that the reader asks for is in the documentation, in the part of its section.
+#[test]
+fn every_key_is_documented() {
+    let agent = "[[agents]]\nname = \"a\"\nkind = ";
+    let unknown = "\nunknown_key_for_this_test = 1\n";
+    let cases = [
+        ("### Outside", unknown.to_owned()),
+        ("### `[http]`", format!("[http]{unknown}")),
+        ("### `[sip]`", format!("[sip]{unknown}")),
+        ("### `[rtp]`", format!("[rtp]{unknown}")),
+        ("### `[media]`", format!("[media]{unknown}")),
+        ("### `[log]`", format!("[log]{unknown}")),
+        ("### `[limits]`", format!("[limits]{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"tone\"{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"record\"{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"play\"{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"websocket\"{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"websocket\"\n[agents.format]{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"rtp\"{unknown}")),
+        ("### `[[trunks]]`", format!("[[trunks]]{unknown}")),
+        ("### `[[users]]`", format!("[[users]]{unknown}")),
+        ("### `[[routes]]`", format!("[[routes]]{unknown}")),
+    ];
+    let sections = ["agents", "database", "http", "limits", "log", "media", "routes", "rtp", "sip"];
+    for (heading, text) in cases {
+        let messages = refused(&text);
+        let message = messages.iter().find(|m| m.contains("unknown_key_for_this_test")).unwrap();
+        let keys = message.split("allowed: ").nth(1).unwrap();
+        let part = DOCUMENT.split(heading).nth(1).unwrap().split("\n### ").next().unwrap();
+        for key in keys.split(", ").filter(|key| !sections.contains(key)) {
+            let written = part.contains(&format!("`{key}`"));
+            assert!(written || ["trunks", "users"].contains(&key), "{heading} {key}");
         }
     }
 }

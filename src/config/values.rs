@@ -109,66 +109,36 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// A host that others reach us by, with a port if it differs from the one listened on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    /// A name, an IPv4 address, or an IPv6 address without brackets.
-    pub host: String,
+/// An address that others reach us by, with a port if it differs from the one listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublicAddress {
+    /// The address; not a wildcard.
+    pub ip: IpAddr,
     /// Port, if given.
     pub port: Option<u16>,
 }
 
-impl HostPort {
-    pub(super) const ALLOWED: &str = "HOST or HOST:PORT, such as \"sip.example.com\" or \
-                                      \"203.0.113.7:5060\"";
+impl PublicAddress {
+    pub(super) const ALLOWED: &str =
+        "ADDRESS or ADDRESS:PORT, such as \"203.0.113.7\" or \"[2001:db8::1]:5060\"";
 
-    /// The host as an address, if it is one.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.host.parse().ok()
+    /// The address with its port, or else with `port`.
+    pub fn socket_address(self, port: u16) -> SocketAddr {
+        SocketAddr::new(self.ip, self.port.unwrap_or(port))
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse::<SocketAddr>() {
-            return Ok(Self { host: address.ip().to_string(), port: Some(address.port()) });
-        }
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        if let Ok(address) = bare.parse::<IpAddr>() {
-            return Ok(Self { host: address.to_string(), port: None });
-        }
-        let (host, port) = match text.split_once(':') {
-            Some((host, port)) => {
-                (host, Some(port.parse().map_err(|_| "the port is not a number up to 65535")?))
-            }
-            None => (text, None),
+        let (ip, port) = match (bare.parse(), text.parse::<SocketAddr>()) {
+            (Ok(ip), _) => (ip, None),
+            (_, Ok(address)) => (address.ip(), Some(address.port())),
+            _ => return Err("not an address; names are not looked up".into()),
         };
-        if is_host_name(host) {
-            Ok(Self { host: host.to_owned(), port })
-        } else {
-            Err("not a host name or address".into())
+        if ip.is_unspecified() || port == Some(0) {
+            return Err("nobody can send to this address".into());
         }
+        Ok(Self { ip, port })
     }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]", self.host)?;
-        } else {
-            f.write_str(&self.host)?;
-        }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-fn is_host_name(text: &str) -> bool {
-    let label = |label: &str| {
-        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-        (1..=63).contains(&label.len())
-            && label.bytes().all(inner)
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.len() <= 253 && text.split('.').all(label) && text.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
 /// The address of this server as carriers and agents see it: `https://voice.example.com/base`.
@@ -338,25 +308,22 @@ mod tests {
         }
     }
 
-    /// Hosts with and without port, names and both address families.
+    /// Addresses with and without port, of both families.
     #[test]
-    fn hosts_and_ports() {
+    fn public_addresses() {
         let cases = [
-            ("sip.example.com", "sip.example.com", None),
-            ("sip.example.com:5070", "sip.example.com", Some(5070)),
-            ("203.0.113.7", "203.0.113.7", None),
-            ("203.0.113.7:5060", "203.0.113.7", Some(5060)),
-            ("[2001:db8::1]:5060", "2001:db8::1", Some(5060)),
-            ("[2001:db8::1]", "2001:db8::1", None),
-            ("2001:db8::1", "2001:db8::1", None),
+            ("203.0.113.7", "203.0.113.7:9"),
+            ("203.0.113.7:5060", "203.0.113.7:5060"),
+            ("[2001:db8::1]:5060", "[2001:db8::1]:5060"),
+            ("[2001:db8::1]", "[2001:db8::1]:9"),
+            ("2001:db8::1", "[2001:db8::1]:9"),
         ];
-        for (text, host, port) in cases {
-            let parsed = HostPort::parse(text).unwrap();
-            assert_eq!((parsed.host.as_str(), parsed.port), (host, port));
+        for (text, address) in cases {
+            let parsed = PublicAddress::parse(text).unwrap();
+            assert_eq!(parsed.socket_address(9).to_string(), address);
         }
-        assert_eq!(HostPort::parse("2001:db8::1").unwrap().to_string(), "[2001:db8::1]");
-        for bad in ["", "a b", "-a.com", "host:port", "1.2.3", "a..b", "x\r\ny", "host:"] {
-            assert!(HostPort::parse(bad).is_err(), "{bad}");
+        for bad in ["", "sip.example.com", "1.2.3", "0.0.0.0", "::", "1.2.3.4:0", "1.2.3.4:x"] {
+            assert!(PublicAddress::parse(bad).is_err(), "{bad}");
         }
     }
 

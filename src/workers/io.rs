@@ -78,8 +78,8 @@ impl SocketIo {
         }
     }
 
-    /// Says that nothing more will be sent, and gives the bare socket, which must be read to its end:
-    /// closing it with unread bytes would take back our last words.
+    /// Says that nothing more will be sent, and gives the bare socket, which must be read to its
+    /// end: closing it with unread bytes would take back our last words.
     pub(super) fn finish(mut self) -> TcpStream {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();

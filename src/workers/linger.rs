@@ -15,8 +15,8 @@ const LINGERING_MAX: usize = 1_024;
 
 /// Sockets that are read to their end, for a short while.
 ///
-/// A socket closed with unread bytes resets the connection, and a reset takes back what the other side has
-/// not read yet: the close frame with its reason.
+/// A socket closed with unread bytes resets the connection, and a reset takes back what the other
+/// side has not read yet: the close frame with its reason.
 #[derive(Debug, Default)]
 pub(super) struct Lingering {
     sockets: VecDeque<(u32, TcpStream, MonoTime)>,

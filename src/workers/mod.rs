@@ -1,7 +1,8 @@
 //! Media threads: each owns its sockets, its calls and its clock, and shares nothing.
 //!
-//! A call lives on one worker from its first packet to its last, so a frame crosses no thread between
-//! wire and wire. Commands come in through a bounded channel, events go out through another.
+//! A call lives on one worker from its first packet to its last, so a frame crosses no thread
+//! between wire and wire. Commands come in through a bounded channel, events go out through
+//! another.
 
 pub mod audio;
 pub mod builtin;
@@ -11,6 +12,7 @@ mod context;
 mod deadlines;
 mod io;
 mod linger;
+mod pace;
 pub mod path;
 mod path_socket;
 mod peer;
@@ -73,8 +75,8 @@ impl WorkerHandle {
         self.load.load(Ordering::Relaxed)
     }
 
-    /// Sends a command and wakes the worker. A full channel is waited for: the worker empties it within
-    /// a round, and a lost command would be a lost call.
+    /// Sends a command and wakes the worker. A full channel is waited for: the worker empties it
+    /// within a round, and a lost command would be a lost call.
     pub fn send(&self, command: Command) {
         if matches!(command, Command::Open { .. }) {
             self.load.fetch_add(1, Ordering::Relaxed);

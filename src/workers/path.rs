@@ -1,14 +1,15 @@
 //! The media of one call: what comes from the peer goes to the agent, and the other way round.
 //!
 //! Towards the agent a frame passes in the moment it arrives. Towards the peer the pacer decides:
-//! every ptime one packet, at deadlines that do not drift, with silence where there is nothing to be
-//! said. Nothing here allocates while frames flow.
+//! every ptime one packet, at deadlines that do not drift, with silence where there is nothing to
+//! be said. Nothing here allocates while frames flow.
 
 use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
-use media::leg::{Heard, HeardAudio, Ignored, LegConfig};
-use media::playout::{Playout, PlayoutConfig, Popped};
+use media::codec::AudioFormat;
+use media::leg::{Heard, HeardAudio, Ignored};
+use media::playout::{Playout, PlayoutConfig};
 use media::rtp::{Frame, HEADER_BYTES};
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
@@ -23,11 +24,10 @@ use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
-/// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
-/// that the peer's buffer is not flooded.
-pub const CATCH_UP_TICKS_MAX: u32 = 5;
 /// How often a call's media are looked after: silence of the peer, quality reports.
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
+/// What is assumed of a peer with which nothing is settled yet.
+const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
 /// How long a peer that should send may say nothing at all.
 pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -58,9 +58,13 @@ pub(super) struct MediaPath {
     /// When the call was answered.
     answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
-    noise: Option<Builtin>,
+    pub(super) noise: Option<Builtin>,
     /// When the next packet to the peer is due.
-    next_tick: MonoTime,
+    pub(super) next_tick: MonoTime,
+    /// No packet has gone out yet, and the agent's first audio may say when one does.
+    pub(super) phase_free: bool,
+    /// When the packet was due before which the pacer was stopped.
+    pub(super) stopped_at: Option<MonoTime>,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
@@ -68,19 +72,19 @@ pub(super) struct MediaPath {
     /// Where the echo's media time stands.
     echo_ts: Option<u64>,
     /// Since when the agent has had nothing to say in mid-utterance.
-    starved_at: Option<MonoTime>,
+    pub(super) starved_at: Option<MonoTime>,
     pub(super) underruns: u64,
     pub(super) agent_skipped: u64,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
     /// It was told that the agent's sound is over.
-    told_over: bool,
+    pub(super) told_over: bool,
 }
 
 impl MediaPath {
     /// Media between `peer` and an agent to come.
     pub(super) fn new(now: MonoTime, key: CallKey, token: u64, peer: PeerLeg) -> Self {
-        let playout = PlayoutConfig::new(media::codec::AudioFormat::PCMU, 20, 8000);
+        let playout = PlayoutConfig::new(LIKELY_FORMAT.audio, LIKELY_FORMAT.ptime_ms, 8000);
         Self {
             key,
             token,
@@ -92,6 +96,8 @@ impl MediaPath {
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
+            phase_free: true,
+            stopped_at: None,
             care_at: now + CARE_EVERY,
             scheduled: MonoTime::MAX,
             echo_ts: None,
@@ -138,33 +144,37 @@ impl MediaPath {
 
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
-        let old = self.peer.format().copied();
+        let old = self.peer_format();
         self.peer.settle(ctx.now, format);
-        let changed = old.is_none_or(|old| {
-            (old.media.audio, old.media.ptime_ms) != (format.media.audio, format.media.ptime_ms)
-        });
-        if changed {
+        if self.peer_format() != old {
             self.follow_peer();
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
     }
 
-    /// The peer's audio as it is now.
-    pub(super) fn peer_format(&self) -> Option<StreamFormat> {
-        let format = self.peer.format()?;
-        Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms })
+    /// The peer's audio as it is now; before offer and answer, what it most likely will be.
+    pub(super) fn peer_format(&self) -> StreamFormat {
+        self.peer.format().map_or(LIKELY_FORMAT, |format| StreamFormat {
+            audio: format.media.audio,
+            ptime_ms: format.media.ptime_ms,
+        })
     }
 
     /// Puts an agent at the other end; the one before, if any, is let go.
     pub(super) fn attach(&mut self, ctx: &mut Context, link: AgentLink) {
-        self.detach(ctx);
+        let before = self.detach(ctx);
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
-        let Some(format) = self.peer_format() else { return };
+        let format = self.peer_format();
         let attached = match link {
-            AgentLink::Builtin(builtin) => Ok(Agent::Builtin(builtin)),
+            AgentLink::Builtin(mut builtin) => {
+                if let Some(before) = &before {
+                    builtin.go_on_from(before);
+                }
+                Ok(Agent::Builtin(builtin))
+            }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
@@ -246,19 +256,23 @@ impl MediaPath {
         match leg.receive(ctx.now, datagram) {
             Heard::Audio(heard) => self.audio_in(ctx, heard),
             Heard::Event(arrival) => {
-                let Self { agent, peer, .. } = self;
-                if let Some(leg) = peer.leg() {
-                    let mut sink = ctx.frame_sink();
-                    leg.pass_over(sink.now, arrival.ext_seq, |frame| sink.give(agent, frame));
-                }
+                self.pass_over(ctx, arrival.ext_seq);
                 self.digits(ctx);
             }
-            Heard::Ignored(reason) => ctx.metrics.dropped(match reason {
-                Ignored::PayloadType => DropReason::PayloadType,
-                Ignored::NotInStream => DropReason::Duplicate,
-                Ignored::Malformed | Ignored::Size => DropReason::Malformed,
-            }),
+            Heard::Nothing(arrival, reason) => {
+                self.pass_over(ctx, arrival.ext_seq);
+                ctx.metrics.dropped(drop_reason(reason));
+            }
+            Heard::Ignored(reason) => ctx.metrics.dropped(drop_reason(reason)),
         }
+    }
+
+    /// A packet without audio takes its place in the order, so that nobody waits for it.
+    fn pass_over(&mut self, ctx: &mut Context, ext_seq: u64) {
+        let Self { agent, peer, .. } = self;
+        let Some(leg) = peer.leg() else { return };
+        let mut sink = ctx.frame_sink();
+        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, frame));
     }
 
     /// Audio from the peer, where it lies in the packet buffer.
@@ -347,120 +361,6 @@ impl MediaPath {
         }
     }
 
-    /// Packets that are due to the peer.
-    fn ticks(&mut self, ctx: &mut Context) {
-        let Some(format) = self.peer.format().map(|format| format.media) else {
-            self.next_tick = MonoTime::MAX;
-            return;
-        };
-        let ptime = Duration::from_millis(u64::from(format.ptime_ms));
-        ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
-        for _ in 0..CATCH_UP_TICKS_MAX {
-            self.tick(ctx, &format);
-            self.next_tick += ptime;
-            if self.next_tick > ctx.now {
-                break;
-            }
-        }
-        if self.next_tick <= ctx.now {
-            let behind = ctx.now.since(self.next_tick).as_nanos() / ptime.as_nanos() + 1;
-            let behind = u32::try_from(behind).unwrap_or(u32::MAX);
-            self.next_tick += ptime.saturating_mul(behind);
-            let samples = u32::try_from(format.audio.samples(format.ptime_ms)).unwrap_or(0);
-            if let Some(leg) = self.peer.leg() {
-                leg.hold(samples.saturating_mul(behind));
-            }
-            ctx.metrics.late.add(u64::from(behind));
-        }
-        self.after_playout(ctx);
-    }
-
-    /// One packet to the peer.
-    fn tick(&mut self, ctx: &mut Context, format: &LegConfig) {
-        let bytes = format.audio.bytes(format.ptime_ms);
-        let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
-        let Some(leg) = self.peer.leg() else { return };
-        if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
-            if let Some(packet) = out.get(..event).filter(|packet| !packet.is_empty()) {
-                let _ = self.peer.send(packet);
-            }
-            return;
-        }
-        let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
-        let silence = format.audio.codec.silence();
-        let mut played = false;
-        let mut over = false;
-        match &mut self.agent {
-            Agent::Builtin(builtin) => {
-                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
-            }
-            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
-                match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
-                    Popped::Frame { talkspurt_start, .. } => {
-                        played = true;
-                        if talkspurt_start {
-                            leg.mark();
-                        }
-                    }
-                    Popped::Empty => match &mut self.noise {
-                        Some(noise) => {
-                            noise.next_frame(payload, silence);
-                        }
-                        None => payload.fill(silence),
-                    },
-                }
-            }
-        }
-        if self.muted {
-            payload.fill(silence);
-        }
-        leg.write_audio(ctx.now, header, bytes);
-        match self.peer.send(out) {
-            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
-            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
-        }
-        if over {
-            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
-        }
-        self.note_underrun(ctx, played);
-    }
-
-    /// Keeps account of pauses in mid-utterance.
-    fn note_underrun(&mut self, ctx: &mut Context, played: bool) {
-        match (played, self.starved_at) {
-            (false, None) if self.playout.in_utterance() => {
-                self.starved_at = Some(ctx.now);
-                self.underruns += 1;
-                ctx.metrics.underruns.inc();
-            }
-            (true, Some(since)) => {
-                self.starved_at = None;
-                let ms = u64::try_from(ctx.now.since(since).as_millis()).unwrap_or(u64::MAX);
-                if let Agent::Socket(socket) = &mut self.agent {
-                    socket.session.underrun(ms);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Starts or stops the pacer, as state and direction demand.
-    fn restart_ticks(&mut self, now: MonoTime) {
-        let sends = self.peer.format().is_some_and(|format| format.send);
-        let echoes = matches!(&self.agent, Agent::Builtin(builtin) if builtin.is_echo());
-        let speaks = self.state == CallState::Answered && sends && !echoes;
-        if !speaks {
-            if self.next_tick < MonoTime::MAX
-                && let Some(leg) = self.peer.leg()
-            {
-                leg.mark();
-            }
-            self.next_tick = MonoTime::MAX;
-        } else if self.next_tick == MonoTime::MAX {
-            self.next_tick = now;
-        }
-    }
-
     /// Silence of the peer, quality for the agent.
     fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
@@ -535,5 +435,14 @@ impl MediaPath {
         if let Some(format) = self.peer.format().copied() {
             self.peer.settle(now, format);
         }
+    }
+}
+
+/// The label of what was ignored.
+const fn drop_reason(reason: Ignored) -> DropReason {
+    match reason {
+        Ignored::PayloadType => DropReason::PayloadType,
+        Ignored::NotInStream => DropReason::Duplicate,
+        Ignored::Malformed | Ignored::Size => DropReason::Malformed,
     }
 }

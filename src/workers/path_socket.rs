@@ -5,6 +5,7 @@ use std::io;
 use adapters::agent::{Basis, MessageKind};
 use media::playout::{Playout, PlayoutConfig};
 
+use super::builtin::Builtin;
 use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
@@ -20,7 +21,10 @@ impl MediaPath {
     #[inline]
     pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
         match &mut self.agent {
-            Agent::Rtp(agent) => agent.on_packet(ctx, &mut self.playout),
+            Agent::Rtp(agent) => {
+                agent.on_packet(ctx, &mut self.playout);
+                self.heard_agent(ctx.now);
+            }
             Agent::Socket(socket) => {
                 if ready.writable {
                     socket.line.flush();
@@ -97,6 +101,7 @@ impl MediaPath {
                                 ctx.metrics.dropped(DropReason::QueueFull);
                                 socket.session.refused(ctx.now, refused);
                             }
+                            self.heard_agent(ctx.now);
                             continue;
                         }
                     }
@@ -232,9 +237,8 @@ impl MediaPath {
         let Agent::Socket(socket) = &mut self.agent else { return };
         let event = match control {
             Control::Configured { to_agent, from_agent, .. } => {
-                if let Some(peer) = self.peer_format()
-                    && let Agent::Socket(socket) = &mut self.agent
-                {
+                let peer = self.peer_format();
+                if let Agent::Socket(socket) = &mut self.agent {
                     socket.reformat(peer, to_agent, from_agent);
                 }
                 return self.reformat(ctx);
@@ -281,9 +285,6 @@ impl MediaPath {
     fn send_digits(&mut self, digits: &str, duration_ms: u32, gap_ms: u32) {
         let Agent::Socket(socket) = &mut self.agent else { return };
         let Some(leg) = self.peer.leg() else { return };
-        if leg.config().dtmf_pt.is_none() {
-            return socket.session.failed("the peer takes no telephone events".to_owned());
-        }
         if let Err(error) = leg.send_digits(digits, Some(duration_ms), Some(gap_ms)) {
             socket.session.failed(error.to_string());
         }
@@ -291,7 +292,7 @@ impl MediaPath {
 
     /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
     pub(super) fn follow_peer(&mut self) {
-        let Some(peer) = self.peer_format() else { return };
+        let peer = self.peer_format();
         match &mut self.agent {
             Agent::Socket(socket) => {
                 let info = socket.session.info();
@@ -310,7 +311,7 @@ impl MediaPath {
     }
 
     fn playout_config(&self) -> Option<PlayoutConfig> {
-        let peer = self.peer_format()?;
+        let peer = self.peer_format();
         let (rate_hz, max_queue_ms) = match &self.agent {
             Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
             Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),
@@ -341,8 +342,8 @@ impl MediaPath {
         }
     }
 
-    /// Lets the agent go: its socket is closed if it is still open.
-    pub(super) fn detach(&mut self, ctx: &mut Context) {
+    /// Lets the agent go: its socket is closed if it is still open. A built-in one is given back.
+    pub(super) fn detach(&mut self, ctx: &mut Context) -> Option<Builtin> {
         let agent = std::mem::replace(&mut self.agent, Agent::None);
         match agent {
             Agent::Socket(mut socket) => {
@@ -360,8 +361,10 @@ impl MediaPath {
                 ctx.lingering.add(ctx.now, &ctx.poller, stream);
             }
             Agent::Rtp(agent) => ctx.poller.remove(&agent.socket),
-            Agent::None | Agent::Builtin(_) => {}
+            Agent::Builtin(builtin) => return Some(builtin),
+            Agent::None => {}
         }
+        None
     }
 }
 

@@ -147,8 +147,9 @@ impl PeerLeg {
     }
 
     /// The first packets decide where the peer sends from (symmetric RTP, RFC 4961): from the
-    /// described address any port will do, since NATs change it; another address only if the described
-    /// one cannot be reached from here and the packet comes from where the signalling comes.
+    /// described address any port will do, since NATs change it; another address only if the
+    /// described one cannot be reached from here and the packet comes from where the signalling
+    /// comes.
     #[cold]
     fn receive_unlatched(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let (length, from) = self.rtp.recv_from(buffer).ok()?;

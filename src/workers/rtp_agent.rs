@@ -15,8 +15,8 @@ use super::context::{Context, FrameSink, HEADROOM_BYTES};
 use super::token::{Part, Token};
 use crate::telemetry::Kind;
 
-/// Audio of an RTP agent that may wait for the peer, in milliseconds: it sends in real time, so more would
-/// only be delay.
+/// Audio of an RTP agent that may wait for the peer, in milliseconds: it sends in real time, so
+/// more would only be delay.
 pub(super) const QUEUE_MS: u32 = 200;
 
 /// An agent that speaks RTP.

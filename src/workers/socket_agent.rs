@@ -163,6 +163,10 @@ impl SocketAgent {
         sink.message.clear();
         sink.message.resize(MAX_HEADER_BYTES, 0);
         let opcode = opcode(self.dialect.audio(&frame, sink.message));
+        if sink.message.len() == MAX_HEADER_BYTES {
+            // The dialect has no audio before the answer.
+            return;
+        }
         let mask = self.line.masked.then(|| sink.masks.next_key());
         let sealed = seal(sink.message, opcode, mask);
         sink.metrics.sent(Kind::AgentAudio, sealed.len());

@@ -13,8 +13,9 @@ pub(super) enum Part {
     Linger = 3,
 }
 
-/// Tokens of the poller: generation and index of the call, and the socket's part in it. The generation tells
-/// a call from the one that had its index before, of which events may still be at hand.
+/// Tokens of the poller: generation and index of the call, and the socket's part in it. The
+/// generation tells a call from the one that had its index before, of which events may still be at
+/// hand.
 pub(super) struct Token;
 
 const PART_BITS: u32 = 2;

@@ -70,11 +70,11 @@ impl Address {
     /// Reads an address that a person or a carrier wrote.
     ///
     /// - `sip:` and `sips:` URIs: scheme, host and parameters in small letters, default port
-    ///   dropped,
-    ///   user part as it is (RFC 3261 19.1.4 compares it with case); a `tel:` URI is its number.
+    ///   dropped, user part as it is (RFC 3261 19.1.4 compares it with case); a `tel:` URI is its
+    ///   number.
     /// - Digits, possibly with blanks, hyphens, dots, slashes and parentheses: with `+` a telephone
-    /// number; with a `country` (ISO 3166-1 alpha-2) a number as it is dialled there, trunk prefix
-    ///   (`0`, `8`, …) or international prefix (`00`, `011`, …) and all.
+    ///   number; with a `country` (ISO 3166-1 alpha-2) a number as it is dialled there, trunk
+    ///   prefix (`0`, `8`, …) or international prefix (`00`, `011`, …) and all.
     /// - Anything else is an extension, in small letters. Eight or more bare digits without a
     ///   country are refused, because nobody can tell which country they belong to.
     ///

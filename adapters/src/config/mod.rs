@@ -113,8 +113,7 @@ impl ProviderSpec {
     ///
     /// - A secret that equals its mask stays as it is stored, nested ones and those in maps too.
     /// - What the server manages is ignored and carried over; what belongs to the account is
-    ///   dropped
-    ///   when the account changed.
+    ///   dropped when the account changed.
     /// - Fields whose condition does not hold are dropped; empty ones count as absent; absent ones
     ///   get their default.
     /// - Everything else must be as its field demands, and unknown names are errors.

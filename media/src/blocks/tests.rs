@@ -59,7 +59,9 @@ proptest! {
     /// Two chains that share a pool each give back exactly what was put in, in order, and hold no
     /// more blocks than their bytes need, whatever the sequence of pushes, reads and clears.
     #[test]
-    fn chains_are_queues(ops in prop::collection::vec((any::<bool>(), 0..4u8, 0..3000usize), 1..80)) {
+    fn chains_are_queues(
+        ops in prop::collection::vec((any::<bool>(), 0..4u8, 0..3000usize), 1..80)
+    ) {
         let mut pool = BlockPool::new(1024);
         let mut chains = [Chain::new(), Chain::new()];
         let mut twins = [std::collections::VecDeque::new(), std::collections::VecDeque::new()];

@@ -61,7 +61,8 @@ impl AudioFormat {
         Self { codec: Codec::L16Be, rate_hz }
     }
 
-    /// Ticks a second of the RTP timestamp (RFC 3551). Equal to the sampling rate for all codecs here.
+    /// Ticks a second of the RTP timestamp (RFC 3551). Equal to the sampling rate for all codecs
+    /// here.
     pub const fn clock_hz(self) -> u32 {
         self.rate_hz
     }

@@ -33,7 +33,8 @@ impl Ledger {
         *self = Self { wire_rate_hz, agent_rate_hz, base_samples, base_position: played };
     }
 
-    /// As many samples at `agent_rate_hz` as last as long as `samples` of the agent's, rounded down.
+    /// As many samples at `agent_rate_hz` as last as long as `samples` of the agent's, rounded
+    /// down.
     pub(super) fn at_rate(&self, samples: u64, agent_rate_hz: u32) -> u64 {
         scale(samples, agent_rate_hz, self.agent_rate_hz)
     }

@@ -15,10 +15,10 @@
 //! for more until it has waited [`PlayoutConfig::remainder_wait_ms`].
 //!
 //! **Rounding.** The account is kept in samples on the wire and told in the agent's samples: wire
-//! samples times the agent's rate divided by the wire's, rounded down, computed from the whole count
-//! each time so that errors do not add up. With equal rates, and with whole multiples such as 24,000
-//! to 8,000, no rounding takes place; what a converter in front of the queue holds back (less than
-//! one sample on the wire) is not counted before it is queued.
+//! samples times the agent's rate divided by the wire's, rounded down, computed from the whole
+//! count each time so that errors do not add up. With equal rates, and with whole multiples such as
+//! 24,000 to 8,000, no rounding takes place; what a converter in front of the queue holds back
+//! (less than one sample on the wire) is not counted before it is queued.
 
 mod config;
 #[doc(hidden)]
@@ -234,9 +234,9 @@ impl Playout {
         self.ledger.samples(self.head - self.dropped)
     }
 
-    /// True while the agent is in mid-sentence as far as it has told: in an utterance whose audio so
-    /// far no mark, next utterance or flush has ended. An `Empty` then is an underrun; any other is a
-    /// pause of the agent's choice.
+    /// True while the agent is in mid-sentence as far as it has told: in an utterance whose audio
+    /// so far no mark, next utterance or flush has ended. An `Empty` then is an underrun; any other
+    /// is a pause of the agent's choice.
     pub fn in_utterance(&self) -> bool {
         self.utterances.begun() && self.boundary < self.pushed
     }
@@ -278,8 +278,8 @@ impl Playout {
         Ok(())
     }
 
-    /// Begins anew for another `start` to an agent: nothing is queued, the account is zero, and what
-    /// was not yet told never will be.
+    /// Begins anew for another `start` to an agent: nothing is queued, the account is zero, and
+    /// what was not yet told never will be.
     pub fn restart(&mut self, pool: &mut BlockPool, config: PlayoutConfig) {
         self.queue.clear(pool);
         *self = Self::new(config);

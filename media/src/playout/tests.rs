@@ -135,8 +135,8 @@ fn a_remainder_waits_forty_milliseconds() {
     assert_eq!(rig.tick(), None);
 }
 
-/// The first frame of speech after silence starts a talkspurt; a padded frame in mid-speech does not
-/// end one, a clear does.
+/// The first frame of speech after silence starts a talkspurt; a padded frame in mid-speech does
+/// not end one, a clear does.
 #[test]
 fn talkspurts_start_after_silence() {
     let mut rig = Rig::new(8000);
@@ -203,8 +203,8 @@ fn a_short_buffer_takes_nothing() {
     assert_eq!(rig.tick(), Some(160));
 }
 
-/// Barge-in: everything is dropped, every waiting mark comes back as cleared with the account at the
-/// clear, and each utterance is told with what was heard of it.
+/// Barge-in: everything is dropped, every waiting mark comes back as cleared with the account at
+/// the clear, and each utterance is told with what was heard of it.
 #[test]
 fn a_clear_tells_what_was_heard() {
     let mut rig = Rig::new(24_000);
@@ -394,8 +394,8 @@ fn op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
-    /// Any sequence of operations yields the bytes, events and accounts of the naive twin, and loses
-    /// no sample.
+    /// Any sequence of operations yields the bytes, events and accounts of the naive twin, and
+    /// loses no sample.
     #[test]
     fn equals_its_naive_twin(choice: u8, ops in prop::collection::vec(op(), 0..120)) {
         run(config(choice), &ops);

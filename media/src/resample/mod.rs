@@ -1,13 +1,13 @@
 //! Sampling rates: a streaming resampler of 16-bit mono.
 //!
 //! Between rates that are 2, 3 or 6 times, or one and a half times, each other (8, 16, 24 and
-//! 48 kHz among themselves) a short polyphase filter of our own runs in integers: 1.6 ms of delay at
-//! most, more than 60 dB of stop band, exactly as many samples out as the ratio says, the same bits on every
-//! machine. All other rates (44.1 kHz) take a windowed sinc of `rubato`, see
+//! 48 kHz among themselves) a short polyphase filter of our own runs in integers: 1.6 ms of delay
+//! at most, more than 60 dB of stop band, exactly as many samples out as the ratio says, the same
+//! bits on every machine. All other rates (44.1 kHz) take a windowed sinc of `rubato`, see
 //! [`Resampler::delay`].
 //!
-//! On a Zen 4 core with AVX-512 a 20 ms frame takes 0.10 (16 to 8 kHz) to 0.36 µs (8 to 48 kHz), with
-//! AVX2 0.14 to 0.45 µs, with the scalar twin 2 to 7 µs; from 44.1 kHz `rubato` takes 9 µs.
+//! On a Zen 4 core with AVX-512 a 20 ms frame takes 0.10 (16 to 8 kHz) to 0.36 µs (8 to 48 kHz),
+//! with AVX2 0.14 to 0.45 µs, with the scalar twin 2 to 7 µs; from 44.1 kHz `rubato` takes 9 µs.
 //!
 //! Both are streams: how the input is cut into frames changes nothing in the output. Results beyond
 //! 16 bits saturate. Nothing is allocated after [`Resampler::new`].

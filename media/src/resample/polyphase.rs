@@ -1,10 +1,10 @@
 //! The resampler for ratios of small numbers.
 //!
-//! For a ratio of L to M, `M` input samples make one frame, and each frame makes `L` output samples,
-//! one for each phase of the filter. The input is dealt out to M lines (sample `r` of each frame to
-//! line `r`), so that output `g` of every frame is one plain filter over the lines and vectors run
-//! along the frames; then the L groups of output are woven together. Interpolation (M = 1),
-//! decimation (L = 1) and 3:2 are the same code.
+//! For a ratio of L to M, `M` input samples make one frame, and each frame makes `L` output
+//! samples, one for each phase of the filter. The input is dealt out to M lines (sample `r` of each
+//! frame to line `r`), so that output `g` of every frame is one plain filter over the lines and
+//! vectors run along the frames; then the L groups of output are woven together. Interpolation (M =
+//! 1), decimation (L = 1) and 3:2 are the same code.
 
 use super::prototype::Prototype;
 use crate::codec::simd::{Bank, Kernels, Line, MAX_FRAMES, MAX_GROUPS, SCALE_BITS};

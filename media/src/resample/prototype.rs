@@ -1,16 +1,16 @@
 //! The low-pass filters from which every bank is cut.
 //!
 //! One for each factor between the lower and the higher rate. All have 26 taps for each sample of
-//! the lower rate, which is 1.6 ms of delay at 8 kHz. They pass up to 0.425 of it (3.4 kHz of 8 kHz:
-//! the telephone band) with 0.06-0.08 dB between highest and lowest, and stop from 0.55 of it on
-//! (4.4 kHz), 64-69 dB down (more for higher factors, where more images add up). Where the images of
-//! a constant are, at multiples of the lower rate, they have exact zeros: all phases have the same
-//! gain, and may be scaled to exactly one without harm.
+//! the lower rate, which is 1.6 ms of delay at 8 kHz. They pass up to 0.425 of it (3.4 kHz of 8
+//! kHz: the telephone band) with 0.06-0.08 dB between highest and lowest, and stop from 0.55 of it
+//! on (4.4 kHz), 64-69 dB down (more for higher factors, where more images add up). Where the
+//! images of a constant are, at multiples of the lower rate, they have exact zeros: all phases have
+//! the same gain, and may be scaled to exactly one without harm.
 //!
-//! Between the edges they fall through −1.1 dB at 3.6 kHz, −4.6 dB at 3.8 kHz and −12 dB at 4 kHz. So
-//! what lies less than 400 Hz beyond the lower Nyquist frequency folds, weakened, to 3.6-4.0 kHz,
-//! outside of the telephone band. A stop edge at the Nyquist frequency itself would cost 2 dB of
-//! ripple below 3.4 kHz, or two thirds more of delay and work.
+//! Between the edges they fall through −1.1 dB at 3.6 kHz, −4.6 dB at 3.8 kHz and −12 dB at 4 kHz.
+//! So what lies less than 400 Hz beyond the lower Nyquist frequency folds, weakened, to 3.6-4.0
+//! kHz, outside of the telephone band. A stop edge at the Nyquist frequency itself would cost 2 dB
+//! of ripple below 3.4 kHz, or two thirds more of delay and work.
 
 /// Taps for each sample of the lower rate.
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! The resampler for all other ratios: a windowed sinc of the crate `rubato`, which is named in this
-//! file alone.
+//! The resampler for all other ratios: a windowed sinc of the crate `rubato`, which is named in
+//! this file alone.
 
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{
@@ -10,8 +10,8 @@ use std::time::Duration;
 
 /// Taps for each sample of the lower rate: half of them are the delay.
 const TAPS_PER_PHASE: usize = 48;
-/// −6 dB at 95 % of the lower Nyquist frequency: with these taps and a Blackman window the pass band
-/// ends at 3.3 kHz of 4 kHz, the stop band (74 dB) begins at 4.3 kHz.
+/// −6 dB at 95 % of the lower Nyquist frequency: with these taps and a Blackman window the pass
+/// band ends at 3.3 kHz of 4 kHz, the stop band (74 dB) begins at 4.3 kHz.
 const CUTOFF: f32 = 0.95;
 /// Tabulated positions of the sinc between two samples; between two of these it runs straight,
 /// which costs 80 dB of signal to noise and halves the work that a cubic would be.

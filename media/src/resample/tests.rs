@@ -44,8 +44,8 @@ fn noise(seed: u64, samples: usize) -> Vec<i16> {
     (0..samples).map(|_| next()).collect()
 }
 
-/// A tone in a tenth of a second of samples that follow `skip`: amplitude, phase against a sine that
-/// began at sample 0, and the amplitude of all else (times √2, as if it were a tone).
+/// A tone in a tenth of a second of samples that follow `skip`: amplitude, phase against a sine
+/// that began at sample 0, and the amplitude of all else (times √2, as if it were a tone).
 fn analyse(samples: &[i16], rate_hz: u32, tone_hz: f64, skip: usize) -> (f64, f64, f64) {
     let window = &samples[skip..][..(rate_hz / 10) as usize];
     let step = TAU * tone_hz / f64::from(rate_hz);
@@ -68,8 +68,8 @@ fn db(ratio: f64) -> f64 {
 
 /// Pass band, stop band and delay of each pair, measured by tones, as a table:
 /// ripple to 3.4 kHz of 8 kHz (0.425 of the lower rate) below 0.1 dB; everything that is not the
-/// tone (images, aliases, rounding) at least 60 dB down in sum, for tones of the pass band and for tones
-/// from 0.55 of the lower rate on; the delay as stated, and at most 2 ms.
+/// tone (images, aliases, rounding) at least 60 dB down in sum, for tones of the pass band and for
+/// tones from 0.55 of the lower rate on; the delay as stated, and at most 2 ms.
 #[test]
 fn figures_of_each_pair() {
     const AMPLITUDE: f64 = 30000.0;

@@ -1,3 +1,5 @@
+//! The ring on one thread; see `tests/stress_ring.rs` and `tests/loom_ring.rs` for two.
+
 use super::*;
 
 fn meta(seq: u64) -> FrameMeta {

@@ -1,3 +1,5 @@
+//! RTCP packets byte by byte.
+
 use super::*;
 
 const BLOCK: ReportBlock = ReportBlock {

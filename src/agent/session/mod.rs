@@ -1,9 +1,9 @@
 //! The rules of one agent stream: what may be said when, and what follows from it.
 //!
 //! [`AgentSession`] knows no socket and no dialect. The worker feeds it what a dialect has read,
-//! what happens to the socket and to the call, and the time; it drains [`AgentSession::poll_action`]
-//! after each. Audio does not pass through: [`AgentSession::receive`] hands it back at once if it
-//! may be played.
+//! what happens to the socket and to the call, and the time; it drains
+//! [`AgentSession::poll_action`] after each. Audio does not pass through: [`AgentSession::receive`]
+//! hands it back at once if it may be played.
 //!
 //! ```text
 //! message ──► Dialect::read ──► receive ──► audio ──► converter ──► playout queue
@@ -97,7 +97,8 @@ impl AgentSession {
         ping.into_iter().chain(hangup).min()
     }
 
-    /// Does what is due: pings, gives up on a silent agent, ends a hang-up that has waited too long.
+    /// Does what is due: pings, gives up on a silent agent, ends a hang-up that has waited too
+    /// long.
     pub fn handle_timeout(&mut self, now: MonoTime) {
         if self.hangup.as_ref().is_some_and(|hangup| now >= hangup.at_latest) {
             self.drained();

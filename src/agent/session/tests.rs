@@ -114,8 +114,8 @@ fn bad_frame() -> WireError {
 const QUALITY: Quality =
     Quality { loss: 0.0, jitter_ms: 0.0, buffer_ms: 0, mos: 4.4, round_trip_ms: None };
 
-/// `configure` changes what it names and nothing else, and is answered with what holds; event groups
-/// that are not offered, or not known, are not wanted.
+/// `configure` changes what it names and nothing else, and is answered with what holds; event
+/// groups that are not offered, or not known, are not wanted.
 #[test]
 fn configure_settles_the_stream() {
     let mut rig = Rig::new();

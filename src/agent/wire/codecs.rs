@@ -47,8 +47,8 @@ pub fn payload_type(format: AudioFormat) -> u8 {
 ///
 /// # Errors
 ///
-/// [`WireError::UnknownCodec`] if there is no such codec, if it does not come in that rate, or if it
-/// comes in several and none is named.
+/// [`WireError::UnknownCodec`] if there is no such codec, if it does not come in that rate, or if
+/// it comes in several and none is named.
 pub fn find(name: &str, rate_hz: Option<u32>) -> Result<AudioFormat, WireError> {
     let shown: String = name.chars().take(ECHO_MAX_CHARS).collect();
     let Some(entry) = CODECS.iter().find(|entry| entry.name.eq_ignore_ascii_case(name)) else {

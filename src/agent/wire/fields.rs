@@ -1,7 +1,7 @@
 //! Fields of a JSON message as they come, so that a wrong one is named and an unknown one ignored.
 //!
-//! Each type here accepts any JSON value and remembers whether it was of the right kind. So one pass
-//! over the text reads a message whatever its event, and without a tree of values.
+//! Each type here accepts any JSON value and remembers whether it was of the right kind. So one
+//! pass over the text reads a message whatever its event, and without a tree of values.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -152,8 +152,8 @@ fn events_are_written_as_they_always_were() {
 }
 
 /// The reference for readers tells the truth: every example of what the server sends has just the
-/// fields that are sent, every example of what an agent sends is understood, and no event, close code
-/// or codec is missing.
+/// fields that are sent, every example of what an agent sends is understood, and no event, close
+/// code or codec is missing.
 #[test]
 fn the_reference_tells_the_truth() {
     let reference = include_str!("../../../docs/protocol.md");
@@ -584,7 +584,11 @@ proptest! {
 
     /// A message with one byte changed is read or refused, never a panic; so is any text.
     #[test]
-    fn damaged_messages_are_survived(which: prop::sample::Index, at: prop::sample::Index, byte: u8) {
+    fn damaged_messages_are_survived(
+        which: prop::sample::Index,
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
         let messages = agent_messages();
         let mut text = messages[which.index(messages.len())].0.as_bytes().to_vec();
         let at = at.index(text.len());

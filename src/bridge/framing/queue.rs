@@ -136,8 +136,8 @@ impl OutQueue {
         Ok(())
     }
 
-    /// Drops the oldest audio frames that have not begun, until `room_bytes` more of audio fit or no
-    /// such frame is left. Tells how many were dropped.
+    /// Drops the oldest audio frames that have not begun, until `room_bytes` more of audio fit or
+    /// no such frame is left. Tells how many were dropped.
     pub fn skip_media(&mut self, room_bytes: usize) -> usize {
         let surplus = (self.len() + room_bytes).saturating_sub(self.media_limit_bytes);
         if surplus == 0 {

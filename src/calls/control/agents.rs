@@ -42,9 +42,24 @@ impl Control {
         }
     }
 
+    /// Codes the sound of the call's built-in agent anew, for another codec of the peer.
+    pub(super) fn recode(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
+        if let AgentKind::Builtin(builtin) = &call.current_agent().kind {
+            self.connect_builtin(key, builtin);
+        }
+    }
+
     fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let format = call.format.map_or(media::codec::AudioFormat::PCMU, |format| format.audio);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let format = call.format.unwrap_or(DEFAULT_FORMAT).audio;
+        let follows = match builtin {
+            config::Builtin::Echo | config::Builtin::Silence => false,
+            config::Builtin::Tone { .. } | config::Builtin::Play { .. } => true,
+            // A file that has begun goes on as it began.
+            config::Builtin::Record { .. } => call.format.is_none(),
+        };
+        call.coded_as = follows.then_some(format);
         let built = match builtin {
             config::Builtin::Echo => Ok(Builtin::echo()),
             config::Builtin::Silence => Ok(Builtin::speaker(Source::Silence, false)),
@@ -102,8 +117,8 @@ impl Control {
         }
     }
 
-    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is waited
-    /// for: it attaches.
+    /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
+    /// waited for: it attaches.
     fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {

@@ -98,6 +98,7 @@ impl Control {
     fn play_message(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.playing_message = true;
+        call.coded_as = None;
         let (worker, span) = (call.worker, call.span.clone());
         let sound = match (&call.message, call.format) {
             (Some(path), Some(format)) => self.sounds.file(path, format.audio),

@@ -20,7 +20,8 @@ use crate::workers::poller::now;
 
 /// Seconds after which a caller that was refused for want of room may try again.
 const RETRY_AFTER_S: &str = "5";
-/// How long an agent in this process may take: it takes no time, but the state machine wants a figure.
+/// How long an agent in this process may take: it takes no time, but the state machine wants a
+/// figure.
 const LOCAL_CONNECT: Duration = Duration::from_secs(5);
 
 /// Why a call is not taken.

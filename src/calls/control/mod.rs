@@ -1,7 +1,7 @@
 //! The thread that drives all calls: SIP in and out, state machines, commands to the workers.
 //!
-//! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may take
-//! time (dialling agents, HTTP) happens elsewhere and comes back as a request.
+//! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
+//! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
 mod agents;
 mod begin;

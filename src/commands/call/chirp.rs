@@ -49,8 +49,8 @@ fn starts(length: usize) -> impl Iterator<Item = usize> {
     (LEAD_SAMPLES..length.saturating_sub(CHIRP_SAMPLES)).step_by(EVERY_SAMPLES)
 }
 
-/// By how many samples each chirp that is found in `heard` comes after its place in a sound of `length`
-/// samples. `heard` starts `ahead` samples after the sound did.
+/// By how many samples each chirp that is found in `heard` comes after its place in a sound of
+/// `length` samples. `heard` starts `ahead` samples after the sound did.
 pub(super) fn delays(heard: &[i16], length: usize, ahead: i64) -> Vec<i64> {
     let chirp = chirp();
     starts(length)
@@ -63,7 +63,8 @@ pub(super) fn delays(heard: &[i16], length: usize, ahead: i64) -> Vec<i64> {
         .collect()
 }
 
-/// Where `pattern` lies in `heard`: the place of the highest normalised correlation, if that is high.
+/// Where `pattern` lies in `heard`: the place of the highest normalised correlation, if that is
+/// high.
 fn find(heard: &[i16], pattern: &[i16]) -> Option<usize> {
     let energy = |samples: &[i16]| -> f64 { samples.iter().map(|s| f64::from(*s).powi(2)).sum() };
     let own = energy(pattern).sqrt();
@@ -104,7 +105,7 @@ mod tests {
         }
         let mut rng = fastrand::Rng::with_seed(8);
         let noise: Vec<i16> = (0..sound.len()).map(|_| rng.i16(-3_000..3_000)).collect();
-        assert_eq!(delays(&noise, sound.len(), 0), []);
-        assert_eq!(delays(&vec![0; sound.len()], sound.len(), 0), []);
+        assert!(delays(&noise, sound.len(), 0).is_empty());
+        assert!(delays(&vec![0; sound.len()], sound.len(), 0).is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! `talkpath call`: places one SIP call, plays, records, and measures.
 //!
-//! Without a file to play it says a chirp every second, and looks for it in what comes back: through an
-//! echo, that is the way from mouth to ear and back.
+//! Without a file to play it says a chirp every second, and looks for it in what comes back:
+//! through an echo, that is the way from mouth to ear and back.
 
 mod chirp;
 mod drive;

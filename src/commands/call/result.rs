@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::chirp;
 use super::drive::Outcome;
 
-/// Milliseconds that a sound waits at the sender until its packet is full, and again at the receiver
-/// of one that keeps no buffer: the part of mouth-to-ear that no network can save.
+/// Milliseconds that a sound waits at the sender until its packet is full, and again at the
+/// receiver of one that keeps no buffer: the part of mouth-to-ear that no network can save.
 const PACKETISATION_MS: f64 = 20.0;
 
 /// Figures of one call.

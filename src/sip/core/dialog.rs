@@ -19,8 +19,8 @@ pub enum DialogError {
     /// A header that a dialog needs is missing or malformed.
     #[error("a header that a dialog needs is missing or malformed")]
     Header,
-    /// There is no Contact with a SIP URI.
-    #[error("no Contact with a SIP URI")]
+    /// Contact (or From, without one) has no SIP URI.
+    #[error("no SIP URI to send requests to")]
     Contact,
     /// More text than [`DIALOG_TEXT_MAX_BYTES`].
     #[error("addresses and routes are too long")]
@@ -54,12 +54,14 @@ impl Dialog {
         let header = |name| invite.header(name).ok_or(DialogError::Header);
         let from = invite.from().map_err(|_| DialogError::Header)?;
         let cseq = invite.cseq().map_err(|_| DialogError::Header)?;
+        // RFC 2543 knew INVITEs without Contact: their sender is reached as From says.
+        let sender = || from.uri.is_sip().then(|| without_headers(from.uri).into());
         let dialog = Self {
             call_id: invite.call_id().map_err(|_| DialogError::Header)?.into(),
             local: format!("{};tag={local_tag}", header(HeaderName::To)?).into(),
             remote: header(HeaderName::From)?.into(),
             remote_tag: from.tag().map(Into::into),
-            target: target_of(invite)?.ok_or(DialogError::Contact)?,
+            target: target_of(invite)?.or_else(sender).ok_or(DialogError::Contact)?,
             routes: invite.values(HeaderName::RecordRoute).map(Into::into).collect(),
             local_cseq: 0,
             remote_cseq: Some(cseq.number),

@@ -1,10 +1,10 @@
 //! Twilio Media Streams, spoken to agents as if we were Twilio, whatever carrier the call came by.
 //!
-//! What an agent gets: `connected`, `start`, `media`, `dtmf`, `mark`, `stop`, with the fields, their
-//! order and their types (numbers as strings) as Twilio sends them, always `audio/x-mulaw` at 8 kHz.
-//! What it may send: `media`, `mark`, `clear`; other events are ignored. The ids (`AC…`, `CA…`,
-//! `MZ…`) are made of ours. As with Twilio, whose streams begin with a call that is up, `start`
-//! waits until the call is answered, and so does audio.
+//! What an agent gets: `connected`, `start`, `media`, `dtmf`, `mark`, `stop`, with the fields, in
+//! the order and of the types (numbers as strings) that Twilio sends, always `audio/x-mulaw` at
+//! 8 kHz. What it may send: `media`, `mark`, `clear`; other events are ignored. The ids (`AC…`,
+//! `CA…`, `MZ…`) are made of ours. As with Twilio, whose streams begin with a call that is up,
+//! `start` waits until the call is answered, and so does audio.
 
 mod ids;
 mod read;

@@ -31,8 +31,8 @@ pub(super) struct Place {
 }
 
 impl Timeline {
-    /// The place of `frame`. The first frame's time is its own length, as carriers send it; gaps and
-    /// disorder show in both figures.
+    /// The place of `frame`. The first frame's time is its own length, as carriers send it; gaps
+    /// and disorder show in both figures.
     pub(super) fn place(&mut self, frame: &AgentFrame<'_>) -> Place {
         let last = self.0.get_or_insert(Last {
             seq: frame.seq,

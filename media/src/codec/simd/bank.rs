@@ -46,8 +46,8 @@ pub(super) const ROUNDING: i32 = 1 << (SCALE_BITS - 1);
 ///
 /// Output `g` of frame `q` is
 /// `saturate(round(Σ_r (Σ_k coefficient(g, r, k) · window_r[q + k]) >> pre_shift))`, where the
-/// newest sample that counts is that of frame `q` itself, with 32-bit sums that cannot overflow (checked by [`Bank::new`]), so that the order of addition
-/// does not matter and all kernels agree.
+/// newest sample that counts is that of frame `q` itself, with 32-bit sums that cannot overflow
+/// (checked by [`Bank::new`]), so that the order of addition does not matter and all kernels agree.
 #[derive(Clone, Debug)]
 pub(crate) struct Bank {
     pub(super) groups: usize,
@@ -62,8 +62,8 @@ pub(crate) struct Bank {
 }
 
 impl Bank {
-    /// A bank from coefficients by group, line and tap, with `SCALE_BITS + pre_shift` fraction bits.
-    /// `None` if the dimensions do not fit the kernels or a sum could overflow.
+    /// A bank from coefficients by group, line and tap, with `SCALE_BITS + pre_shift` fraction
+    /// bits. `None` if the dimensions do not fit the kernels or a sum could overflow.
     pub(crate) fn new(
         groups: usize,
         lines: usize,

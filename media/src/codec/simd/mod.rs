@@ -1,13 +1,13 @@
 //! Vector code for G.711 and the resampler, chosen once at run time.
 //!
-//! Each path is a [`Kernels`] table of ordinary function pointers. [`active`] detects the machine on
-//! its first call and returns the same table ever after; the functions in it are safe because a
+//! Each path is a [`Kernels`] table of ordinary function pointers. [`active`] detects the machine
+//! on its first call and returns the same table ever after; the functions in it are safe because a
 //! table is only ever handed out on a machine that has its instructions. The scalar path is the
 //! twin that all others must equal bit for bit; tests and benchmarks reach every path through
 //! [`available`].
 //!
-//! This is the one place of the codecs with `unsafe`: vector loads and stores, each inside of slices
-//! whose lengths were checked just before.
+//! This is the one place of the codecs with `unsafe`: vector loads and stores, each inside of
+//! slices whose lengths were checked just before.
 
 mod bank;
 #[cfg(target_arch = "aarch64")]
@@ -26,6 +26,8 @@ use std::sync::OnceLock;
 
 /// Decodes or encodes: codes and little-endian samples, one sample a code. The second slice holds
 /// as many samples as the first.
+///
+// SAFETY: to be called only where the instructions of the path exist, see [`Kernels`].
 type Compand = unsafe fn(&[u8], &mut [u8]);
 
 /// One implementation of everything that is worth vectorising.

@@ -2,8 +2,8 @@
 //!
 //! Filtering goes down the frames, not along the taps: a vector holds 8 pairs of neighbouring
 //! samples of a line, one multiply-add counts them for 8 frames with even index, another for the 8
-//! frames with odd index (see [`Bank::pairs`]), and no horizontal sum is needed. Five or ten vectors
-//! of 16 frames share each pair of coefficients, so that loading those costs little.
+//! frames with odd index (see [`Bank::pairs`]), and no horizontal sum is needed. Five or ten
+//! vectors of 16 frames share each pair of coefficients, so that loading those costs little.
 //!
 //! 256 bits also with AVX-512: the loads are unaligned, half of the narrow and all of the wide ones
 //! would straddle cache lines. What counts of AVX-512 is the fused multiply-add of VNNI and twice

@@ -1,3 +1,5 @@
+//! Sessions against each other and against strangers.
+
 use super::*;
 use crate::rtcp::SenderReport;
 use crate::rtp::{HEADER_BYTES, Packet};
@@ -239,4 +241,20 @@ fn knows_its_largest_compound() {
     let input = SessionInput { ntp, sender, clock_hz: 8000, receiver };
     let reason = "r".repeat(255);
     assert_eq!(session.close(at(0), input, &reason, &mut out), Ok(COMPOUND_BYTES_MAX));
+}
+
+/// Zero in a block says that no report came, even if ours left at a time whose middle bits are
+/// zero.
+#[test]
+fn no_last_report_is_no_round_trip() {
+    let mut party = Party::new(1, 0);
+    party.send(0);
+    let mut out = [0; COMPOUND_BYTES_MAX];
+    let Party { session, sender, receiver, .. } = &mut party;
+    let input = SessionInput { ntp: Ntp::default(), sender, clock_hz: 8000, receiver };
+    session.poll(at(1500), input, &mut out).unwrap().unwrap();
+    let block = ReportBlock { ssrc: 1, ..ReportBlock::default() };
+    let len = write::receiver_report(&mut out, 2, &[block]).unwrap();
+    assert_eq!(party.handle(1600, &out[..len]), Ok(Handled::Report));
+    assert_eq!(party.session.round_trip(), None);
 }

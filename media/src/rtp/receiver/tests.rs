@@ -1,3 +1,5 @@
+//! The receiver case by case; `tests/rtp_model.rs` holds it against a twin.
+
 use super::*;
 use crate::rtp::{HEADER_BYTES, write_header};
 

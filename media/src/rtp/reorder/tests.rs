@@ -1,3 +1,5 @@
+//! The reorder window case by case; see also `tests/rtp_model.rs`.
+
 use super::*;
 
 const WAIT: Duration = Duration::from_millis(20);

@@ -186,7 +186,7 @@ fn close_codes() {
         let allowed = match code {
             1000..=1003 | 1007..=1011 => true, // RFC 6455 7.4.1
             1012..=1014 => true,               // registered later
-            3000..=3999 | 4000..=4999 => true, // libraries, applications
+            3000..=4999 => true,               // libraries, applications
             _ => false,
         };
         assert_eq!(is_close_code(code), allowed, "{code}");

@@ -81,6 +81,13 @@ fn strict_router() {
     assert_eq!(dialog.next_hop().unwrap().host.unwrap().to_string(), "p1");
 }
 
+/// An INVITE without Contact, as RFC 2543 allowed, names its target by From.
+#[test]
+fn no_contact() {
+    let dialog = Dialog::called(&invite(""), "u1").unwrap();
+    assert_eq!(dialog.target(), "sip:them@a");
+}
+
 /// Numbers of the peer only grow; a refused one changes nothing.
 #[test]
 fn order_of_the_peers_requests() {
@@ -115,7 +122,6 @@ fn target_refresh() {
 #[test]
 fn unusable_messages() {
     let called = |extra: &str| Dialog::called(&invite(extra), "u1").map(|_| ()).unwrap_err();
-    assert_eq!(called(""), DialogError::Contact);
     assert_eq!(called("Contact: <tel:+1>\n"), DialogError::Contact);
     assert_eq!(called("Contact: <sip:\n"), DialogError::Contact);
     let long = format!("Contact: <sip:a@b>\nRecord-Route: <sip:{}>\n", "r".repeat(4096));

@@ -95,7 +95,6 @@ pub(super) struct Call {
     pub(super) limit_at: MonoTime,
 }
 
-
 impl Call {
     pub(super) fn new(state: State, dialog: Dialog, tag: u64, flow: Flow) -> Self {
         Self {

@@ -37,7 +37,7 @@ pub struct Limits {
     pub calls_max: usize,
     /// Server transactions at a time; what exceeds them gets 503.
     pub server_transactions_max: usize,
-    /// Client transactions at a time; commands fail beyond.
+    /// Client transactions at a time; commands fail beyond, but for those that end a call.
     pub client_transactions_max: usize,
     /// Retry-After of a 503, in seconds.
     pub retry_after_s: u32,

@@ -234,7 +234,7 @@ impl World {
                 }
             }
             let (servers, clients) = endpoint.transactions();
-            assert!(endpoint.calls() <= 8 && servers <= 24 && clients <= 24);
+            assert!(endpoint.calls() <= 8 && servers <= 24 && clients <= 24 + 16);
         }
     }
 

@@ -87,7 +87,10 @@ impl Endpoint {
             servers: Table::new(limits.server_transactions_max),
             server_keys: HashMap::new(),
             merges: HashMap::new(),
-            clients: Table::new(limits.client_transactions_max),
+            // BYE and CANCEL of every call may exceed the limit: a call must always be able to end.
+            clients: Table::new(
+                limits.client_transactions_max.saturating_add(limits.calls_max.saturating_mul(2)),
+            ),
             client_keys: HashMap::new(),
             connections: HashMap::new(),
             schedule: Schedule::default(),

@@ -10,7 +10,7 @@ use super::event::{CommandError, DialogId, Header, InviteParams, ProbeId};
 use super::flow::Flow;
 use super::ids::{branch_text, tag_text};
 use super::table::Handle;
-use super::transactions::{ClientFsm, ClientTxn, Forks, Purpose};
+use super::transactions::{ClientFsm, ClientTxn, Purpose};
 use crate::sip::core::dialog::{Dialog, MAX_FORWARDS};
 use crate::sip::core::headers::{HeaderName, NameAddr};
 use crate::sip::core::message::Message;
@@ -39,7 +39,7 @@ impl Endpoint {
         {
             return Err(CommandError::Address);
         }
-        if self.calls.is_full() || self.clients.is_full() {
+        if self.calls.is_full() || self.clients_full() {
             return Err(CommandError::LimitReached);
         }
         let contact = self.contact(params.flow, user);
@@ -91,7 +91,7 @@ impl Endpoint {
             cseq,
             flow,
             call: Some(call),
-            forks: Some(Box::new(Forks { winner: None, ended: Vec::new() })),
+            forks: Some(Box::default()),
         }
     }
 
@@ -137,6 +137,9 @@ impl Endpoint {
     ) -> Result<ProbeId, CommandError> {
         if NameAddr::parse(from).is_err() {
             return Err(CommandError::Address);
+        }
+        if self.clients_full() {
+            return Err(CommandError::LimitReached);
         }
         let (branch, call_id) = (self.ids.number(), self.ids.call_id());
         let from = format!("{from};tag={}", tag_text(self.ids.number()));
@@ -184,7 +187,7 @@ impl Endpoint {
         purpose: Purpose,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Handle, CommandError> {
-        if self.clients.is_full() {
+        if purpose != Purpose::Bye && self.clients_full() {
             return Err(CommandError::LimitReached);
         }
         let branch = self.ids.number();

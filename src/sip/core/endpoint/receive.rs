@@ -50,7 +50,9 @@ impl Endpoint {
         }
     }
 
-    /// A connection is gone. Requests that wait on it fail; calls go on over a new one.
+    /// A connection is gone. Requests that wait on it fail; calls go on over a new one. Which
+    /// requests to a flow with connection 0 went over it is not known here: if there were any,
+    /// report that flow with [`Endpoint::handle_unreachable`] too.
     pub fn handle_closed(&mut self, now: MonoTime, connection: u64) {
         for handle in self.connections.remove(&connection).unwrap_or_default() {
             self.transport_failed(now, handle);

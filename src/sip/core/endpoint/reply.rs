@@ -91,13 +91,17 @@ impl Endpoint {
     /// Answers a request without keeping anything: the same request gets the same answer, its tag
     /// included. Never answers an ACK.
     pub(super) fn refuse(&mut self, flow: Flow, request: &Message, refusal: &Refusal) {
-        let (Ok(via), false) = (request.via(), request.method() == Some(&Method::Ack)) else {
+        if request.method() == Some(&Method::Ack) || request.header(HeaderName::Via).is_none() {
             self.counters.unanswerable += 1;
             return;
-        };
-        let reply = Reply::new(flow, &via);
+        }
+        let via = request.via().ok();
+        // Back to the source if the Via cannot be read: the sender may recognise it.
+        let reply =
+            via.as_ref().map_or_else(|| Reply::to_source(flow), |via| Reply::new(flow, via));
         let from = request.from().ok().and_then(|from| from.tag());
-        let tag = self.ids.digest(&(request.call_id().ok(), from, via.branch()));
+        let branch = via.as_ref().and_then(|via| via.branch());
+        let tag = self.ids.digest(&(request.call_id().ok(), from, branch));
         let low = u64::try_from(tag & u128::from(u64::MAX)).unwrap_or(0);
         let bytes = self.refusal_bytes(request, reply, refusal, low);
         match refusal.status {

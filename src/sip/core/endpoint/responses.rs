@@ -108,15 +108,15 @@ impl Endpoint {
             return self.decline_answer(now, client, flow, response, false);
         }
         let state = call.and_then(|handle| self.calls.get(handle)).map(|call| call.state);
-        let fresh = forks.winner.is_none();
+        let fresh = !forks.won;
         let ours = fresh || forks.winner == tag;
         match (call, state) {
             (Some(handle), Some(State::Calling | State::Cancelling)) if ours => {
-                forks.winner = tag;
+                (forks.won, forks.winner) = (true, tag);
                 self.established(now, handle, client, flow, response);
             }
             (Some(handle), Some(_)) if ours && fresh && purpose == Purpose::Reinvite => {
-                forks.winner = tag;
+                (forks.won, forks.winner) = (true, tag);
                 self.changed(now, handle, cseq, flow, response);
             }
             (Some(handle), Some(_)) if ours => self.repeat_ack(handle, cseq),

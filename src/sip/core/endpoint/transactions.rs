@@ -103,6 +103,11 @@ impl Reply {
         }
         Self { flow: to, port, source: flow.peer }
     }
+
+    /// The path back to where a message came from, without a Via to go by.
+    pub(super) const fn to_source(flow: Flow) -> Self {
+        Self { flow, port: 5060, source: flow.peer }
+    }
 }
 
 /// The state machine of a client transaction.
@@ -171,7 +176,10 @@ pub(super) enum Purpose {
 }
 
 /// Which of several answers to a forked INVITE is the call, and which were ended.
+#[derive(Default)]
 pub(super) struct Forks {
+    /// An answer has come; `winner` is its tag.
+    pub(super) won: bool,
     pub(super) winner: Option<Box<str>>,
     pub(super) ended: Vec<Option<Box<str>>>,
 }
@@ -297,6 +305,12 @@ impl Endpoint {
                 self.send_reply(reply, bytes);
             }
         }
+    }
+
+    /// Whether no further client transaction may be begun by a command. What ends a call may be
+    /// begun even then.
+    pub(super) fn clients_full(&self) -> bool {
+        self.clients.len() >= self.config.limits.client_transactions_max
     }
 
     /// Makes a client transaction and sends its request; `None` if there are too many.

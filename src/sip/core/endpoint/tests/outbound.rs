@@ -253,6 +253,48 @@ fn forked_call() {
     ua.assert_empty();
 }
 
+/// A response with a second Via is somebody else's; the answer of a peer without tags counts once.
+#[test]
+fn odd_answers() {
+    let mut ua = Ua::new();
+    let (dialog, invite) = calling(&mut ua, true);
+    let ok = response(&invite, 200, "", &with_sdp(""));
+    ua.receive(&ok.replacen("\nFrom", "\nVia: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKx\nFrom", 1));
+    assert!(ua.sent().is_empty() && ua.events().is_empty());
+    ua.receive(&ok);
+    ua.receive(&ok);
+    assert_eq!(ua.lines(), ["ACK", "ACK"]);
+    assert!(matches!(ua.event(), Event::Answered { .. }));
+    ua.endpoint.reinvite(ua.now, dialog, Some(SDP.as_bytes())).unwrap();
+    let change = ua.sent().remove(0);
+    assert_eq!(change.to().unwrap().tag(), None);
+    let ok = response(&change, 200, "", &with_sdp(""));
+    ua.receive(&ok);
+    ua.receive(&ok);
+    assert_eq!(ua.lines(), ["ACK", "ACK"]);
+    assert!(matches!(ua.event(), Event::ReinviteAnswered { .. }));
+}
+
+/// A full table of client transactions stops everything but what ends a call.
+#[test]
+fn calls_can_end_without_room() {
+    let limits = Limits { client_transactions_max: 2, ..Limits::default() };
+    let mut ua = Ua::with(EndpointConfig { limits, ..EndpointConfig::default() }, Transport::Udp);
+    let (dialog, _) = established(&mut ua);
+    let (other, invite) = calling(&mut ua, true);
+    assert_eq!(ua.endpoint.info(ua.now, dialog, "a/b", b""), Err(CommandError::LimitReached));
+    assert_eq!(ua.endpoint.reinvite(ua.now, dialog, None), Err(CommandError::LimitReached));
+    let third = ua.endpoint.invite(ua.now, params(ua.flow, true));
+    assert_eq!(third, Err(CommandError::LimitReached));
+    let probe = ua.endpoint.options(ua.now, "sip:a", ua.flow, "<sip:b@c>", &[]);
+    assert_eq!(probe, Err(CommandError::LimitReached));
+    ua.receive(&response(&invite, 180, "callee", ""));
+    ua.endpoint.cancel(ua.now, other, &[]).unwrap();
+    ua.endpoint.bye(ua.now, dialog, &[]).unwrap();
+    assert_eq!(ua.lines(), ["CANCEL", "BYE"]);
+    ua.assert_empty();
+}
+
 /// Requests of the callee before its answer: BYE is refused, the rest answered without an effect.
 #[test]
 fn early_requests_of_the_callee() {

@@ -66,7 +66,8 @@ fn malformed_and_looping() {
         ("INVITE sip:us@198.51.100.7", "INVITE nonsense", "400"),
         ("Max-Forwards: 70", "Max-Forwards: 0", "483"),
         ("Max-Forwards: 70", "Max-Forwards: x", "400"),
-        ("Contact: <sip:them@192.0.2.1:5062>\n", "", "400"),
+        ("Contact: <sip:them@192.0.2.1:5062>\n", "", "100"),
+        ("Via: SIP/2.0/UDP", "Via: nonsense", "400"),
         ("Contact: <sip:them@192.0.2.1:5062>", "Contact: <tel:+1>", "400"),
         ("CSeq: 1 INVITE", "CSeq: 1 BYE", "400"),
         ("CSeq: 1 INVITE", "CSeq: 9999999999 INVITE", "400"),
@@ -76,7 +77,7 @@ fn malformed_and_looping() {
         let mut ua = Ua::new();
         ua.receive(&invite.replace(from, to));
         assert_eq!(ua.lines(), [expected], "{to}");
-        assert_eq!(ua.endpoint.calls(), 0);
+        assert_eq!(ua.endpoint.calls(), usize::from(expected == "100"));
     }
     let mut ua = Ua::new();
     ua.receive(&invite.replace("Max-Forwards: 70\n", ""));
@@ -97,7 +98,6 @@ fn silence_table() {
         request("ACK", "", 1, "b", "Require: x\n"),
         request("ACK", "", 1, "b", "").replace("sip:us@198.51.100.7 SIP", "http:x SIP"),
         invite.replace("Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKb\n", ""),
-        invite.replace("Via: SIP/2.0/UDP", "Via: nonsense"),
         "SIP/2.0 200 OK\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK0123456789abcdef\n\
          From: <sip:a@b>;tag=1\nTo: <sip:a@b>;tag=2\nCall-ID: c\nCSeq: 1 INVITE\n"
             .into(),

@@ -1,0 +1,163 @@
+//! What the peer gets, and when: the pacer of a media path.
+
+use std::time::Duration;
+
+use media::leg::LegConfig;
+use media::playout::Popped;
+use media::rtp::HEADER_BYTES;
+use media::time::MonoTime;
+
+use adapters::agent::CallState;
+
+use super::command::EventKind;
+use super::context::Context;
+use super::path::{Agent, MediaPath};
+use crate::telemetry::{DropReason, Kind};
+
+/// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
+/// that the peer's buffer is not flooded.
+pub(super) const CATCH_UP_TICKS_MAX: u32 = 5;
+/// How long the first packet to the peer waits for an agent that has said nothing yet. Its first
+/// audio then sets the pacer's phase, instead of waiting for a phase that the answer set by chance.
+pub(super) const FIRST_AUDIO_WAIT: Duration = Duration::from_millis(40);
+/// By how much the pacer follows the agent's first audio: what its later audio may be late by
+/// without leaving a hole that would cost a whole frame.
+pub(super) const PHASE_MARGIN: Duration = Duration::from_millis(3);
+
+impl MediaPath {
+    /// Packets that are due to the peer.
+    pub(super) fn ticks(&mut self, ctx: &mut Context) {
+        let Some(format) = self.peer.format().map(|format| format.media) else {
+            self.next_tick = MonoTime::MAX;
+            return;
+        };
+        let ptime = Duration::from_millis(u64::from(format.ptime_ms));
+        self.phase_free = false;
+        ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
+        for _ in 0..CATCH_UP_TICKS_MAX {
+            self.tick(ctx, &format);
+            self.next_tick += ptime;
+            if self.next_tick > ctx.now {
+                break;
+            }
+        }
+        if self.next_tick <= ctx.now {
+            let behind = ctx.now.since(self.next_tick).as_nanos() / ptime.as_nanos() + 1;
+            let behind = u32::try_from(behind).unwrap_or(u32::MAX);
+            self.next_tick += ptime.saturating_mul(behind);
+            let samples = u32::try_from(format.audio.samples(format.ptime_ms)).unwrap_or(0);
+            if let Some(leg) = self.peer.leg() {
+                leg.hold(samples.saturating_mul(behind));
+            }
+            ctx.metrics.late.add(u64::from(behind));
+        }
+        self.after_playout(ctx);
+    }
+
+    /// One packet to the peer.
+    fn tick(&mut self, ctx: &mut Context, format: &LegConfig) {
+        let bytes = format.audio.bytes(format.ptime_ms);
+        let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
+            if let Some(packet) = out.get(..event).filter(|packet| !packet.is_empty()) {
+                let _ = self.peer.send(packet);
+            }
+            return;
+        }
+        let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
+        let silence = format.audio.codec.silence();
+        let mut played = false;
+        let mut over = false;
+        match &mut self.agent {
+            Agent::Builtin(builtin) => {
+                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
+            }
+            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
+                match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
+                    Popped::Frame { talkspurt_start, .. } => {
+                        played = true;
+                        if talkspurt_start {
+                            leg.mark();
+                        }
+                    }
+                    Popped::Empty => match &mut self.noise {
+                        Some(noise) => {
+                            noise.next_frame(payload, silence);
+                        }
+                        None => payload.fill(silence),
+                    },
+                }
+            }
+        }
+        if self.muted {
+            payload.fill(silence);
+        }
+        leg.write_audio(ctx.now, header, bytes);
+        match self.peer.send(out) {
+            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
+            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
+        }
+        if over {
+            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
+        }
+        self.note_underrun(ctx, played);
+    }
+
+    /// Keeps account of pauses in mid-utterance.
+    fn note_underrun(&mut self, ctx: &mut Context, played: bool) {
+        match (played, self.starved_at) {
+            (false, None) if self.playout.in_utterance() => {
+                self.starved_at = Some(ctx.now);
+                self.underruns += 1;
+                ctx.metrics.underruns.inc();
+            }
+            (true, Some(since)) => {
+                self.starved_at = None;
+                let ms = u64::try_from(ctx.now.since(since).as_millis()).unwrap_or(u64::MAX);
+                if let Agent::Socket(socket) = &mut self.agent {
+                    socket.session.underrun(ms);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts or stops the pacer, as state and direction demand.
+    pub(super) fn restart_ticks(&mut self, now: MonoTime) {
+        let sends = self.peer.format().is_some_and(|format| format.send);
+        let echoes = matches!(&self.agent, Agent::Builtin(builtin) if builtin.is_echo());
+        let speaks = self.state == CallState::Answered && sends && !echoes;
+        if !speaks {
+            if self.next_tick < MonoTime::MAX {
+                self.stopped_at = Some(self.next_tick);
+            }
+            self.next_tick = MonoTime::MAX;
+        } else if self.next_tick == MonoTime::MAX {
+            self.count_pause(now);
+            let waits = self.phase_free
+                && self.playout.drained()
+                && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
+            self.phase_free = waits;
+            self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };
+        }
+    }
+
+    /// Media time goes on while nothing is sent (RFC 3550 5.1).
+    fn count_pause(&mut self, now: MonoTime) {
+        let Some(since) = self.stopped_at.take() else { return };
+        let Some(leg) = self.peer.leg() else { return };
+        let rate_hz = u128::from(leg.config().audio.clock_hz());
+        let samples = now.since(since).as_nanos() * rate_hz / 1_000_000_000;
+        leg.pause(u32::try_from(samples).unwrap_or(u32::MAX));
+    }
+
+    /// The agent has sent audio: the first of it sets the pacer's phase.
+    #[inline]
+    pub(super) fn heard_agent(&mut self, now: MonoTime) {
+        if self.phase_free && self.next_tick < MonoTime::MAX && !self.playout.drained() {
+            self.phase_free = false;
+            self.next_tick = self.next_tick.min(now + PHASE_MARGIN);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A telephone for tests: SIP over UDP and RTP, written from the RFCs and not from the server.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::ear::Rtp;
+use super::server::Server;
+use super::until;
+
+/// How long a phone waits for anything on a busy machine.
+const SOON: Duration = Duration::from_secs(15);
+/// Length of a packet.
+const PTIME: Duration = Duration::from_millis(20);
+/// Payload type of telephone events in the phone's offer.
+pub const DTMF_PT: u8 = 101;
+
+/// Numbers phones, for tags and branches.
+static NUMBER: AtomicU32 = AtomicU32::new(1);
+
+/// A phone with one call.
+#[derive(Debug)]
+pub struct Phone {
+    sip: UdpSocket,
+    rtp: UdpSocket,
+    server: SocketAddr,
+    /// The called user.
+    to: String,
+    number: u32,
+    /// `To` of the dialog, with the server's tag once there is one.
+    remote: String,
+    cseq: u32,
+    /// Final answer to the INVITE.
+    pub answer: String,
+    heard: Arc<Mutex<Vec<Rtp>>>,
+    ended: Arc<AtomicBool>,
+    ear: Option<JoinHandle<()>>,
+    /// Where the server wants its RTP.
+    media: Option<SocketAddr>,
+    seq: u16,
+    ts: u32,
+    /// The BYE of the server, if it has come.
+    bye: Option<String>,
+}
+
+impl Phone {
+    /// Calls `to` at `server`; what comes of it is yet to be awaited.
+    #[track_caller]
+    pub fn call(server: &Server, to: &str) -> Self {
+        Self::call_at(server.sip, to, "")
+    }
+
+    /// Calls with more header lines, each ended by CRLF.
+    #[track_caller]
+    pub fn call_at(server: SocketAddr, to: &str, headers: &str) -> Self {
+        let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let rtp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sip.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        rtp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let number = std::process::id() << 8 | NUMBER.fetch_add(1, Ordering::Relaxed);
+        let (heard, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let ear = listen(rtp.try_clone().unwrap(), Arc::clone(&heard), Arc::clone(&ended));
+        let mut phone = Self {
+            sip,
+            rtp,
+            server,
+            to: to.to_owned(),
+            number,
+            remote: format!("<sip:{to}@{server}>"),
+            cseq: 1,
+            answer: String::new(),
+            heard,
+            ended,
+            ear: Some(ear),
+            media: None,
+            // Both wrap around soon.
+            seq: 65_530,
+            ts: u32::MAX - 1_000,
+            bye: None,
+        };
+        let port = phone.rtp.local_addr().unwrap().port();
+        let body = format!(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP 0 {DTMF_PT}\r\na=rtpmap:0 PCMU/8000\r\n\
+             a=rtpmap:{DTMF_PT} telephone-event/8000\r\na=fmtp:{DTMF_PT} 0-15\r\na=ptime:20\r\n"
+        );
+        let more = format!("{headers}Content-Type: application/sdp\r\n");
+        phone.request("INVITE", &more, &body);
+        phone
+    }
+
+    /// Calls, and waits until the call is answered and confirmed.
+    #[track_caller]
+    pub fn up(server: &Server, to: &str) -> Self {
+        let mut phone = Self::call(server, to);
+        phone.wait_answer();
+        phone
+    }
+
+    /// Sends a request in the dialog, or the one that makes it.
+    #[track_caller]
+    fn request(&mut self, method: &str, headers: &str, body: &str) {
+        let (local, server, to) = (self.sip.local_addr().unwrap(), self.server, &self.to);
+        let (number, cseq, remote, length) = (self.number, self.cseq, &self.remote, body.len());
+        let text = format!(
+            "{method} sip:{to}@{server} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {local};rport;branch=z9hG4bK-{number}-{cseq}-{}\r\n\
+             Max-Forwards: 70\r\nFrom: \"Phone\" <sip:+15550001234@{local}>;tag=p{number}\r\n\
+             To: {remote}\r\nCall-ID: {number}@phone\r\nCSeq: {cseq} {method}\r\n\
+             Contact: <sip:phone@{local}>\r\n{headers}Content-Length: {length}\r\n\r\n{body}",
+            if method == "ACK" { "ack" } else { "x" },
+        );
+        self.sip.send_to(text.as_bytes(), server).unwrap();
+    }
+
+    /// The next message, if one comes soon. Requests of the server are answered.
+    #[track_caller]
+    fn receive(&mut self) -> Option<String> {
+        let mut buffer = [0; 65_536];
+        let length = self.sip.recv(&mut buffer).ok()?;
+        let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+        if !text.starts_with("SIP/2.0 ") {
+            let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
+            let lines = text.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
+            let lines: Vec<&str> = lines.collect();
+            let answer =
+                format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
+            self.sip.send_to(answer.as_bytes(), self.server).unwrap();
+            if text.starts_with("BYE ") {
+                self.bye = Some(text.clone());
+            }
+        }
+        Some(text)
+    }
+
+    /// Waits for the response `status` to the last request.
+    #[track_caller]
+    pub fn wait_status(&mut self, status: u16) -> String {
+        let (want, cseq) = (format!("SIP/2.0 {status} "), format!("CSeq: {} ", self.cseq));
+        until(SOON, &want, || {
+            let text = self.receive()?;
+            if !text.contains(&cseq) || text.starts_with("SIP/2.0 1") && status >= 200 {
+                return None;
+            }
+            let expected = text.starts_with(&want) || !text.starts_with("SIP/2.0 ");
+            assert!(expected || text.starts_with("SIP/2.0 1"), "not {status}: {text}");
+            text.starts_with(&want).then_some(text)
+        })
+    }
+
+    /// Waits for the 200 to the INVITE and confirms it.
+    #[track_caller]
+    pub fn wait_answer(&mut self) {
+        let answer = self.wait_status(200);
+        self.remote = header(&answer, "To").to_owned();
+        let audio = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+        let port: u16 = audio.split(' ').next().unwrap().parse().unwrap();
+        self.media = Some(([127, 0, 0, 1], port).into());
+        self.answer = answer;
+        self.request("ACK", "", "");
+    }
+
+    /// Waits for a refusal with `status` and confirms it; the response.
+    #[track_caller]
+    pub fn wait_refusal(&mut self, status: u16) -> String {
+        let answer = self.wait_status(status);
+        // RFC 3261 17.1.1.3: the branch of the INVITE, the tag of the response.
+        self.remote = header(&answer, "To").to_owned();
+        let local = self.sip.local_addr().unwrap();
+        let (number, remote, server, to) = (self.number, &self.remote, self.server, &self.to);
+        let text = format!(
+            "ACK sip:{to}@{server} SIP/2.0\r\n\
+             Via: SIP/2.0/UDP {local};rport;branch=z9hG4bK-{number}-1-x\r\n\
+             Max-Forwards: 70\r\nFrom: \"Phone\" <sip:+15550001234@{local}>;tag=p{number}\r\n\
+             To: {remote}\r\nCall-ID: {number}@phone\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
+        );
+        self.sip.send_to(text.as_bytes(), server).unwrap();
+        answer
+    }
+
+    /// Hangs up and waits until that is confirmed.
+    #[track_caller]
+    pub fn hang_up(&mut self) {
+        self.cseq += 1;
+        self.request("BYE", "", "");
+        self.wait_status(200);
+    }
+
+    /// Presses a key by SIP INFO.
+    #[track_caller]
+    pub fn info(&mut self, digit: char, duration_ms: u32) {
+        self.cseq += 1;
+        let body = format!("Signal={digit}\r\nDuration={duration_ms}\r\n");
+        self.request("INFO", "Content-Type: application/dtmf-relay\r\n", &body);
+        self.wait_status(200);
+    }
+
+    /// Waits until the server hangs up; its BYE.
+    #[track_caller]
+    pub fn wait_bye(&mut self) -> String {
+        until(SOON, "BYE", || {
+            let _ = self.bye.is_none().then(|| self.receive());
+            self.bye.take()
+        })
+    }
+
+    /// True if the server has hung up by now.
+    pub fn is_over(&mut self) -> bool {
+        self.receive();
+        self.bye.is_some()
+    }
+
+    /// What was heard up to now.
+    pub fn packets(&self) -> Vec<Rtp> {
+        self.heard.lock().unwrap().clone()
+    }
+
+    /// Fails unless what was heard is one stream: one source, sequence numbers one by one, time
+    /// that goes on by whole packets; by more than one only where the machine did not let the
+    /// server run.
+    #[track_caller]
+    pub fn assert_one_stream(&self) {
+        for pair in self.packets().windows(2) {
+            let [before, after] = pair else { unreachable!() };
+            let step = after.ts.wrapping_sub(before.ts);
+            assert_eq!(after.ssrc, before.ssrc);
+            assert_eq!(after.seq, before.seq.wrapping_add(1), "gap after {}", before.seq);
+            assert!(step.is_multiple_of(160) && (160..80_000).contains(&step), "time: {step}");
+            assert_eq!((after.pt, after.payload.len()), (0, 160));
+        }
+    }
+
+    /// The µ-law audio that was heard up to now.
+    pub fn audio(&self) -> Vec<u8> {
+        let heard = self.heard.lock().unwrap();
+        let audio = heard.iter().filter(|packet| packet.pt == 0);
+        audio.flat_map(|packet| packet.payload.iter().copied()).collect()
+    }
+
+    /// Waits until `what` is found in the audio.
+    #[track_caller]
+    pub fn wait_audio<T>(&self, what: &str, mut look: impl FnMut(&[u8]) -> Option<T>) -> T {
+        until(SOON, what, || look(&self.audio()))
+    }
+
+    /// One packet of µ-law at once; `marker` at the start of a talkspurt.
+    pub fn send(&mut self, payload: &[u8], marker: bool) {
+        let mut packet = packet(0, self.seq, self.ts, payload);
+        packet[1] |= if marker { 0x80 } else { 0 };
+        self.rtp.send_to(&packet, self.media.unwrap()).unwrap();
+        self.skip(payload.len());
+    }
+
+    /// Loses a packet of `samples` before it was sent.
+    pub fn skip(&mut self, samples: usize) {
+        self.seq = self.seq.wrapping_add(1);
+        self.ts = self.ts.wrapping_add(u32::try_from(samples).unwrap());
+    }
+
+    /// Says µ-law in packets of 20 ms at their pace.
+    pub fn speak(&mut self, audio: &[u8]) {
+        let begin = Instant::now();
+        for (index, payload) in audio.chunks(160).enumerate() {
+            let due = begin + PTIME * u32::try_from(index).unwrap();
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            self.send(payload, index == 0);
+        }
+    }
+
+    /// Presses a key for 100 ms as RFC 4733 says: updates, then three ends.
+    pub fn press(&mut self, event: u8) {
+        for (index, duration) in [160_u16, 320, 480, 640, 800, 800, 800].into_iter().enumerate() {
+            let end = if index >= 4 { 0x80 } else { 0 };
+            let [high, low] = duration.to_be_bytes();
+            let mut packet = packet(DTMF_PT, self.seq, self.ts, &[event, end | 10, high, low]);
+            packet[1] |= if index == 0 { 0x80 } else { 0 };
+            self.rtp.send_to(&packet, self.media.unwrap()).unwrap();
+            self.seq = self.seq.wrapping_add(1);
+        }
+        self.ts = self.ts.wrapping_add(800);
+    }
+}
+
+impl Drop for Phone {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Relaxed);
+        if let Some(ear) = self.ear.take() {
+            let _ = ear.join();
+        }
+    }
+}
+
+/// A header of a message.
+#[track_caller]
+pub fn header<'m>(message: &'m str, name: &str) -> &'m str {
+    let found = message.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    });
+    found.unwrap_or_else(|| panic!("no {name} in {message}"))
+}
+
+/// An RTP packet.
+pub fn packet(pt: u8, seq: u16, ts: u32, payload: &[u8]) -> Vec<u8> {
+    let mut packet = vec![0x80, pt];
+    packet.extend(seq.to_be_bytes());
+    packet.extend(ts.to_be_bytes());
+    packet.extend(0x5eed_0001_u32.to_be_bytes());
+    packet.extend(payload);
+    packet
+}
+
+fn listen(socket: UdpSocket, to: Arc<Mutex<Vec<Rtp>>>, end: Arc<AtomicBool>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut buffer = [0; 2048];
+        while !end.load(Ordering::Relaxed) {
+            if let Ok(length) = socket.recv(&mut buffer) {
+                to.lock().unwrap().push(Rtp::parse(Instant::now(), &buffer[..length]));
+            }
+        }
+    })
+}

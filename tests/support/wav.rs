@@ -1,0 +1,119 @@
+//! Sound for tests: sines, WAV files, and Goertzel's algorithm, which tells who is heard.
+
+use std::f64::consts::TAU;
+use std::path::Path;
+
+/// Rate of all sound of these tests, in hertz.
+pub const RATE_HZ: u32 = 8_000;
+/// Samples of an analysed stretch: 100 ms, in which whole periods of 10 Hz steps fit.
+const STRETCH: usize = 800;
+/// Stretches whose amplitude is below this are silence.
+const SILENCE: f64 = 200.0;
+
+/// A sine of `hz` with amplitude 10,000.
+pub fn sine(hz: f64, seconds: f64) -> Vec<i16> {
+    let count = (seconds * f64::from(RATE_HZ)) as usize;
+    let sample = |at: usize| (at as f64 * TAU * hz / f64::from(RATE_HZ)).sin() * 10_000.0;
+    (0..count).map(|at| sample(at).round() as i16).collect()
+}
+
+/// Writes mono 16-bit samples at 8,000 Hz.
+pub fn write(path: &Path, samples: &[i16]) {
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: RATE_HZ,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut file = hound::WavWriter::create(path, spec).unwrap();
+    samples.iter().for_each(|sample| file.write_sample(*sample).unwrap());
+    file.finalize().unwrap();
+}
+
+/// Reads a mono WAV file at 8,000 Hz. What a peer wrote may lack the final length; what is there
+/// counts.
+pub fn read(path: &Path) -> Vec<i16> {
+    let mut file = hound::WavReader::open(path).unwrap();
+    let spec = file.spec();
+    assert_eq!((spec.channels, spec.sample_rate), (1, RATE_HZ), "{}", path.display());
+    match spec.sample_format {
+        hound::SampleFormat::Int => file.samples::<i16>().map_while(Result::ok).collect(),
+        hound::SampleFormat::Float => {
+            let samples = file.samples::<f32>().map_while(Result::ok);
+            samples.map(|sample| (sample * 32_767.0) as i16).collect()
+        }
+    }
+}
+
+/// Amplitude of the frequency `hz` in `samples` (Goertzel 1958).
+pub fn amplitude(samples: &[i16], hz: f64) -> f64 {
+    let turn = TAU * hz / f64::from(RATE_HZ);
+    let factor = 2.0 * turn.cos();
+    let (mut last, mut before) = (0.0, 0.0);
+    for sample in samples {
+        let next = factor.mul_add(last, f64::from(*sample) - before);
+        (before, last) = (last, next);
+    }
+    let power = last.mul_add(last, before * before) - factor * last * before;
+    2.0 * power.max(0.0).sqrt() / samples.len().max(1) as f64
+}
+
+/// What is in a recording, in stretches of 100 ms.
+#[derive(Debug)]
+pub struct Heard {
+    /// Stretches that are not silence.
+    pub stretches: usize,
+    /// Those of them in which the expected frequency stands out.
+    pub own: usize,
+    /// Those of them in which the other frequency can be found.
+    pub other: usize,
+}
+
+/// Looks for `own` and `other` in `samples`.
+pub fn listen(samples: &[i16], own: f64, other: f64) -> Heard {
+    let mut heard = Heard { stretches: 0, own: 0, other: 0 };
+    for stretch in samples.chunks_exact(STRETCH) {
+        let square = |sample: &i16| f64::from(*sample).powi(2);
+        let rms = (stretch.iter().map(square).sum::<f64>() / STRETCH as f64).sqrt();
+        if rms < SILENCE {
+            continue;
+        }
+        heard.stretches += 1;
+        // A pure sine has an amplitude of 1.41 times its root mean square.
+        heard.own += usize::from(amplitude(stretch, own) > rms);
+        heard.other += usize::from(amplitude(stretch, other) > rms / 5.0);
+    }
+    heard
+}
+
+/// Fails unless at least `seconds` of `own` are heard, nearly nothing else, and `other` never.
+#[track_caller]
+pub fn assert_heard(samples: &[i16], own: f64, other: f64, seconds: f64) {
+    let heard = listen(samples, own, other);
+    assert!(heard.own as f64 >= seconds * 10.0, "{own} Hz is missing: {heard:?}");
+    // Where a sound begins or ends, and at a packet lost on a busy machine, a stretch is no sine.
+    assert!(heard.own * 10 >= heard.stretches * 9, "{own} Hz is disturbed: {heard:?}");
+    assert_eq!(heard.other, 0, "{other} Hz is there: {heard:?}");
+}
+
+/// A sample of µ-law (ITU-T G.711 table 2), at 16 bits.
+pub fn ulaw(code: u8) -> i16 {
+    let code = !code;
+    let magnitude = ((i16::from(code & 15) << 3) + 132) << ((code >> 4) & 7);
+    if code & 0x80 == 0 { magnitude - 132 } else { 132 - magnitude }
+}
+
+/// A sample of A-law (ITU-T G.711 table 1), at 16 bits.
+pub fn alaw(code: u8) -> i16 {
+    let code = code ^ 0x55;
+    let (low, exponent) = ((i16::from(code & 15) << 4) + 8, (code >> 4) & 7);
+    let magnitude = if exponent == 0 { low } else { (low + 256) << (exponent - 1) };
+    if code & 0x80 == 0 { -magnitude } else { magnitude }
+}
+
+/// The µ-law codes whose samples are nearest to `samples`.
+pub fn to_ulaw(samples: &[i16]) -> Vec<u8> {
+    let away = |code: u8, sample: i16| (i32::from(ulaw(code)) - i32::from(sample)).abs();
+    let nearest = |sample: &i16| (0..=255).min_by_key(|code| away(*code, *sample)).unwrap();
+    samples.iter().map(nearest).collect()
+}
