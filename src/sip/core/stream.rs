@@ -205,8 +205,8 @@ fn content_length(head: &[u8]) -> Result<usize, StreamError> {
     length.ok_or(StreamError::NoContentLength)
 }
 
-/// Without the blanks of RFC 3261 25.1 around it. Other white space is part of a value here as it is
-/// for [`lex::trim`]: where a message ends, all readers must agree.
+/// Without the blanks of RFC 3261 25.1 around it. Other white space is part of a value here as it
+/// is for [`lex::trim`]: where a message ends, all readers must agree.
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
