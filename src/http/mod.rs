@@ -44,5 +44,8 @@ pub fn router(state: State) -> Router {
         router = router
             .route(rest.path, post(move |state, request| api::agent_rest(index, state, request)));
     }
-    router.fallback(api::nothing).with_state(state)
+    let metrics = Arc::clone(&state.metrics);
+    router.fallback(api::nothing).with_state(state).layer(axum::middleware::from_fn(
+        move |request, next| ops::count(Arc::clone(&metrics), request, next),
+    ))
 }

@@ -1,11 +1,15 @@
 //! Health, readiness, metrics.
 
-use axum::extract::State;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header;
 
 use super::problem::Problem;
-use crate::telemetry::CONTENT_TYPE;
+use crate::telemetry::{CONTENT_TYPE, Metrics};
 
 /// Seconds after which a balancer may look again.
 const RETRY_AFTER_S: u32 = 5;
@@ -26,4 +30,12 @@ pub(super) async fn readyz(State(state): State<super::State>) -> Response {
 /// Prometheus text.
 pub(super) async fn metrics(State(state): State<super::State>) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], state.metrics.render()).into_response()
+}
+
+/// Counts every response and the time it took.
+pub(super) async fn count(metrics: Arc<Metrics>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let response = next.run(request).await;
+    metrics.http.responded(response.status().as_u16(), began.elapsed());
+    response
 }

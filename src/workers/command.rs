@@ -1,6 +1,7 @@
 //! What the control plane tells a worker, and what a worker tells it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
@@ -199,4 +200,6 @@ pub struct MediaReport {
     pub agent_skipped: u64,
     /// Times that the agent had nothing to play in mid-utterance.
     pub underruns: u64,
+    /// From the answer to the first audio of the agent on the wire.
+    pub first_audio: Option<Duration>,
 }

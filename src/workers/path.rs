@@ -56,7 +56,7 @@ pub(super) struct MediaPath {
     pub(super) state: CallState,
     pub(super) muted: bool,
     /// When the call was answered.
-    answered_at: Option<MonoTime>,
+    pub(super) answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
     pub(super) noise: Option<Builtin>,
     /// When the next packet to the peer is due.
@@ -74,6 +74,8 @@ pub(super) struct MediaPath {
     /// Since when the agent has had nothing to say in mid-utterance.
     pub(super) starved_at: Option<MonoTime>,
     pub(super) underruns: u64,
+    /// From the answer to the agent's first audio on the wire.
+    pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
@@ -103,6 +105,7 @@ impl MediaPath {
             echo_ts: None,
             starved_at: None,
             underruns: 0,
+            first_audio: None,
             agent_skipped: 0,
             told_timeout: false,
             told_over: false,
@@ -400,6 +403,7 @@ impl MediaPath {
             foreign: self.peer.foreign(),
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
+            first_audio: self.first_audio,
         }
     }
 

@@ -101,7 +101,12 @@ impl Worker {
             return;
         };
         match part {
-            Part::Rtp => path.on_rtp(&mut self.ctx),
+            Part::Rtp => {
+                path.on_rtp(&mut self.ctx);
+                // From the wake-up to the last byte written: what this server adds.
+                let added = poller::now().since(self.ctx.now);
+                self.ctx.metrics.added.record(added);
+            }
             Part::Agent => path.on_agent(&mut self.ctx, ready),
             Part::Rtcp => path.on_rtcp(&mut self.ctx),
             Part::Linger => {}

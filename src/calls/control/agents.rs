@@ -139,11 +139,14 @@ impl Control {
         };
         let (dialler, handle, timeout) =
             (self.dialler.clone(), self.handle.clone(), agent.connect_timeout);
+        let metrics = std::sync::Arc::clone(&self.metrics);
         self.io.spawn(async move {
+            let began = std::time::Instant::now();
             let result = match tokio::time::timeout(timeout, dialler.dial(&target)).await {
                 Ok(result) => result,
                 Err(_) => Err(DialError::Timeout),
             };
+            metrics.agents.connect.record(began.elapsed());
             handle.send(Request::Dialled { call: key, attempt, result }).await;
         });
     }
@@ -160,7 +163,12 @@ impl Control {
         };
         match result {
             Ok(socket) => {
-                self.metrics.agents.dialled(DialOutcome::Connected);
+                let again = call.resumed;
+                self.metrics.agents.dialled(if again {
+                    DialOutcome::Resumed
+                } else {
+                    DialOutcome::Connected
+                });
                 self.attach_socket(key, socket);
             }
             Err(error) => {

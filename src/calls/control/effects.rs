@@ -127,6 +127,9 @@ impl Control {
         let (cause, by) = call.ended.unwrap_or((Cause::Internal, EndedBy::Server));
         let metrics = &self.metrics.calls;
         metrics.ended(label(call.direction), cause.as_str());
+        if let Some(first) = report.first_audio {
+            metrics.first_audio.record(first);
+        }
         let at = now();
         if call.call.answered_at().is_some() {
             metrics.duration.record(std::time::Duration::from_millis(call.duration_ms(at)));

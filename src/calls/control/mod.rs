@@ -5,6 +5,7 @@
 
 mod agents;
 mod begin;
+mod counting;
 mod effects;
 mod incoming;
 mod place;
@@ -28,7 +29,7 @@ use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
-use crate::sip::core::endpoint::{DialogId, Endpoint};
+use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
 use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
 use crate::sip::endpoint::udp::{BATCH_MAX, UdpTransport};
 use crate::telemetry::Metrics;
@@ -66,6 +67,8 @@ pub struct Control {
     later: VecDeque<(CallKey, Input)>,
     draining: bool,
     live: watch::Sender<usize>,
+    /// What of the SIP core's counts is in the metrics already.
+    counted: Counters,
 }
 
 /// What the control is made of.
@@ -149,6 +152,7 @@ impl Control {
             later: VecDeque::new(),
             draining: false,
             live,
+            counted: Counters::default(),
         };
         Ok((control, reach))
     }
@@ -204,6 +208,7 @@ impl Control {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             self.transmit(transmit);
         }
+        self.count_drops();
         self.live
             .send_if_modified(|live| std::mem::replace(live, self.calls.len()) != self.calls.len());
     }
@@ -220,6 +225,7 @@ impl Control {
         for _ in 0..BATCH_MAX {
             let Some(udp) = &mut self.udp else { return };
             let Some((peer, data)) = udp.receive() else { return };
+            counting::came(&self.metrics.sip, &data);
             let flow = sip::udp_flow(self.local, peer);
             self.endpoint.handle_datagram(now(), flow, data);
         }

@@ -42,6 +42,7 @@ impl Control {
                 if self.may_attach(call).is_ok()
                     && let Some(key) = self.by_id.get(&call).copied()
                 {
+                    self.metrics.agents.attached.inc();
                     self.attach_socket(key, socket);
                 }
             }

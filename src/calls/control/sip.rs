@@ -27,6 +27,7 @@ impl Control {
     /// Sends what the SIP core has written.
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         let Transmit { flow, bytes } = transmit;
+        super::counting::leaves(&self.metrics.sip, &bytes);
         match flow.transport {
             Transport::Udp => {
                 if let Some(udp) = &self.udp {
@@ -46,8 +47,12 @@ impl Control {
     /// Something happened on a TCP connection.
     pub(super) fn stream_event(&mut self, event: TcpEvent) {
         match event {
-            TcpEvent::Accepted { stream, peer } => self.tcp.accepted(stream, peer),
+            TcpEvent::Accepted { stream, peer } => {
+                self.tcp.accepted(stream, peer);
+                self.count_connections();
+            }
             TcpEvent::Message { connection, local, peer, message } => {
+                super::counting::came(&self.metrics.sip, message.bytes());
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection };
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
@@ -58,8 +63,14 @@ impl Control {
                 self.endpoint.handle_closed(at, connection);
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
                 self.endpoint.handle_unreachable(at, flow);
+                self.count_connections();
             }
         }
+    }
+
+    fn count_connections(&self) {
+        let open = i64::try_from(self.tcp.open()).unwrap_or(i64::MAX);
+        self.metrics.sip.connections.set(open);
     }
 
     /// Something happened to a call.

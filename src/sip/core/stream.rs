@@ -185,10 +185,10 @@ fn content_length(head: &[u8]) -> Result<usize, StreamError> {
     let mut lines = Lines { rest: head }.peekable();
     while let Some(line) = lines.next() {
         let Some(value) = content_length_field(line) else { continue };
-        let mut value = value.trim_ascii();
+        let mut value = trim(value);
         // Folded: the number may stand on a further line, but only on one.
         while let Some(more) = lines.next_if(|next| matches!(next, [b' ' | b'\t', ..])) {
-            match (value, more.trim_ascii()) {
+            match (value, trim(more)) {
                 (_, []) => {}
                 ([], more) => value = more,
                 _ => return Err(StreamError::ContentLength),
@@ -203,6 +203,15 @@ fn content_length(head: &[u8]) -> Result<usize, StreamError> {
         length = Some(value);
     }
     length.ok_or(StreamError::NoContentLength)
+}
+
+/// Without the blanks of RFC 3261 25.1 around it. Other white space is part of a value here as it
+/// is for [`lex::trim`]: where a message ends, all readers must agree.
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
 }
 
 /// The value of a line when it is a Content-Length field.

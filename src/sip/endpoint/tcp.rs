@@ -145,6 +145,11 @@ impl TcpTransport {
         }
     }
 
+    /// Connections that are open or being opened.
+    pub fn open(&self) -> usize {
+        self.connections.len()
+    }
+
     /// Forgets a connection that is gone.
     pub fn closed(&mut self, connection: u64) {
         if let Some(entry) = self.connections.remove(&connection)

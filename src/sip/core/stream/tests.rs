@@ -64,6 +64,8 @@ fn content_lengths() {
     assert_eq!(with("Content-Length: -1\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 3\r\nContent-Length: 2\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 3\r\n 0\r\n").1, Err(StreamError::ContentLength));
+    // A form feed is no blank of SIP, whatever other readers make of it.
+    assert_eq!(with("l: 0\x0c\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 18446744073709551616\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 18446744073709551615\r\n").1, Err(StreamError::TooLarge));
     assert_eq!(with("l: 65536\r\n").1, Err(StreamError::TooLarge));
