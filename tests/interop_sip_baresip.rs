@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(15);
 /// How long a call lasts before it is judged, by the agent's own account.
 const TALK_MS: u64 = 2_500;
 /// How much of that must be heard, in seconds: each side takes a moment to begin.
-const HEARD_S: f64 = 1.8;
+const HEARD_S: f64 = 1.5;
 
 /// A server with an agent that says its tone, and one that keeps what it hears.
 fn server() -> Server {
