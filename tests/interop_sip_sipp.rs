@@ -192,6 +192,36 @@ fn hold_resume_and_change_of_codec() {
     server.stop();
 }
 
+/// What a caller says before and after a change of codec is recorded as it was said.
+#[test]
+fn recording_follows_the_codec() {
+    let Some(()) = sipp::installed_with_audio() else { return };
+    let dir = support::server::folder();
+    let kept = dir.join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let sine = wav::sine(OTHER_HZ, 1.0);
+    ear::write_capture(&dir.join("u.pcap"), 0, &wav::to_ulaw(&sine));
+    ear::write_capture(&dir.join("a.pcap"), 8, &wav::to_alaw(&sine));
+    let fields = [
+        ("PLAY_PCMU", &*sipp::play(&dir.join("u.pcap"))),
+        ("PLAY_PCMA", &*sipp::play(&dir.join("a.pcap"))),
+    ];
+    let agent = "[[agents]]\nname = \"record\"\nkind = \"builtin\"\nbuiltin = \"record\"\n\
+                 folder = \"{dir}/kept\"\n";
+    let server = Server::start_in(dir, agent);
+    Run { scenario: "two_codecs.xml", fields: &fields, user: "record", ..Run::default() }
+        .call(&server)
+        .succeed();
+    server.wait_idle();
+    let file = std::fs::read_dir(kept).unwrap().next().unwrap().unwrap().path();
+    let heard = until(SOON, "the recording is complete", || {
+        let samples = wav::read(&file);
+        (!samples.is_empty()).then_some(samples)
+    });
+    wav::assert_heard(&heard, OTHER_HZ, TONE_HZ, 1.7);
+    server.stop();
+}
+
 /// A re-INVITE without an offer is answered with ours, and the answer in its ACK sets the codec;
 /// the usual re-INVITE after that does so, too.
 #[test]

@@ -203,7 +203,8 @@ pub fn write_capture(file: &Path, pt: u8, payload: &[u8]) {
         packet.extend([0x80, if index == 0 { 0x80 | pt } else { pt }]);
         packet.extend(u16::try_from(100 + index).unwrap().to_be_bytes());
         packet.extend((index * 160).to_be_bytes());
-        packet.extend(0x7a1b_0001_u32.to_be_bytes());
+        // One source for each codec: what is sent anew from the first packet on is another stream.
+        packet.extend((0x7a1b_0000 | u32::from(pt)).to_be_bytes());
         packet.extend(payload);
         let length = u32::try_from(packet.len()).unwrap();
         for word in [index / 50, index % 50 * 20_000, length, length] {

@@ -113,7 +113,16 @@ pub fn alaw(code: u8) -> i16 {
 
 /// The µ-law codes whose samples are nearest to `samples`.
 pub fn to_ulaw(samples: &[i16]) -> Vec<u8> {
-    let away = |code: u8, sample: i16| (i32::from(ulaw(code)) - i32::from(sample)).abs();
+    to_law(samples, ulaw)
+}
+
+/// The A-law codes whose samples are nearest to `samples`.
+pub fn to_alaw(samples: &[i16]) -> Vec<u8> {
+    to_law(samples, alaw)
+}
+
+fn to_law(samples: &[i16], law: fn(u8) -> i16) -> Vec<u8> {
+    let away = |code: u8, sample: i16| (i32::from(law(code)) - i32::from(sample)).abs();
     let nearest = |sample: &i16| (0..=255).min_by_key(|code| away(*code, *sample)).unwrap();
     samples.iter().map(nearest).collect()
 }
