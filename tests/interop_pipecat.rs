@@ -1,40 +1,24 @@
 //! Pipecat, with its stock serializer and transport, is the agent of a call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
+#[path = "support/peers.rs"]
+mod peers;
 mod support;
 
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use support::phone::Phone;
 use support::server::Server;
-use support::{skip, until, wav};
+use support::{until, wav};
 
 /// What pipecat's imports may take on a busy machine.
 const START: Duration = Duration::from_secs(120);
 /// What the phone says, and what nobody says.
 const TONE_HZ: f64 = 1_000.0;
 const OTHER_HZ: f64 = 697.0;
-
-/// A Python that has pipecat: of `TALKPATH_VENV`, of `target/venv`, or the system's.
-fn python() -> Option<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let venv = std::env::var_os("TALKPATH_VENV").map(PathBuf::from);
-    let venvs = venv.into_iter().chain([root.join("target/venv")]);
-    let pythons = venvs.map(|venv| venv.join("bin/python3")).chain([PathBuf::from("python3")]);
-    let found = pythons.into_iter().find(|python| {
-        let find = "import importlib.util as u, sys; \
-                    sys.exit(not all(map(u.find_spec, ('pipecat', 'fastapi', 'uvicorn'))))";
-        let ran = Command::new(python).args(["-c", find]).stderr(Stdio::null()).status();
-        ran.is_ok_and(|status| status.success())
-    });
-    if found.is_none() {
-        skip("no Python has pipecat (pip install 'pipecat-ai[websocket]' fastapi uvicorn)");
-    }
-    found
-}
 
 /// A process that ends with the test.
 struct Process(Child);
@@ -50,7 +34,7 @@ impl Drop for Process {
 /// that the phone plays is what it hears, and nothing else.
 #[test]
 fn a_call_comes_back_through_pipecat() {
-    let Some(python) = python() else { return };
+    let Some(python) = peers::python() else { return };
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);

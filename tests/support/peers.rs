@@ -2,7 +2,7 @@
 //!
 //! An integration test takes this file in with `#[path = "support/peers.rs"] mod peers;`.
 
-#![allow(unreachable_pub, reason = "shared by several test binaries")]
+#![allow(dead_code, unreachable_pub, reason = "shared by several test binaries")]
 
 use std::path::{Path, PathBuf};
 

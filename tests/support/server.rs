@@ -60,7 +60,7 @@ impl Server {
             .env("TALKPATH_SIP_LISTEN", format!("127.0.0.1:{sip}"))
             .env("TALKPATH_RTP_PORTS", ports.rtp())
             .env_remove("TALKPATH_REQUIRE_PEERS")
-            .env_remove("TALKPATH_VENV")
+            .env_remove("TALKPATH_TEST_PYTHON")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(dir.join("server.log")).unwrap())
