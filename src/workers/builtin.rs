@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use media::codec::AudioFormat;
+
 use super::tape::TapeInput;
 
 /// What a built-in agent says.
@@ -44,6 +46,13 @@ impl Builtin {
     #[must_use]
     pub fn with_tape(self, tape: TapeInput) -> Self {
         Self { tape: Some(tape), ..self }
+    }
+
+    /// Hears `peer` from now on.
+    pub(super) fn follow(&mut self, peer: AudioFormat) {
+        if let Some(tape) = &mut self.tape {
+            tape.follow(peer);
+        }
     }
 
     /// Goes on where `before` was, if both say the same sound in different codecs.

@@ -176,6 +176,7 @@ impl MediaPath {
                 if let Some(before) = &before {
                     builtin.go_on_from(before);
                 }
+                builtin.follow(format.audio);
                 Ok(Agent::Builtin(builtin))
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)

@@ -300,7 +300,8 @@ impl MediaPath {
                 socket.reformat(peer, to, from);
             }
             Agent::Rtp(agent) => agent.reformat(peer),
-            Agent::None | Agent::Builtin(_) => {}
+            Agent::Builtin(builtin) => builtin.follow(peer.audio),
+            Agent::None => {}
         }
     }
 

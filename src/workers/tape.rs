@@ -12,8 +12,12 @@ use media::time::MonoTime;
 
 /// Frames that may wait for the disk: two seconds at 20 ms.
 const RING_FRAMES: usize = 100;
-/// Bytes of the longest frame: 60 ms of G.711.
-const FRAME_BYTES: usize = 480;
+/// What a tape carries, whatever the peer's codec, which may change in mid-call.
+pub const FORMAT: AudioFormat = AudioFormat::l16le(8_000);
+/// Samples of the longest frame: 60 ms.
+const FRAME_SAMPLES: usize = 480;
+/// Bytes of the longest frame.
+const FRAME_BYTES: usize = FRAME_SAMPLES * 2;
 /// How often a recorder looks for frames.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest gap that is filled with silence, in samples; a longer one is a new beginning.
@@ -21,15 +25,31 @@ const GAP_SAMPLES_MAX: u64 = 60 * 8_000;
 
 /// The worker's end of a tape.
 #[derive(Debug)]
-pub struct TapeInput(Producer);
+pub struct TapeInput {
+    frames: Producer,
+    from_peer: Converter,
+}
 
 impl TapeInput {
     /// Takes what was heard. A disk that is two seconds behind loses the oldest.
     #[inline]
     pub(super) fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
-        let meta =
-            FrameMeta { seq: frame.ext_seq, ts: frame.ext_ts, at: now, marker: frame.marker };
-        self.0.push(meta, frame.payload);
+        let sample_bytes = self.from_peer.from().codec.sample_bytes();
+        let mut linear = [0; FRAME_BYTES];
+        let mut ts = frame.ext_ts;
+        for payload in frame.payload.chunks(FRAME_SAMPLES * sample_bytes) {
+            let length = self.from_peer.convert(payload, &mut linear);
+            let meta = FrameMeta { seq: frame.ext_seq, ts, at: now, marker: frame.marker };
+            self.frames.push(meta, linear.get(..length).unwrap_or_default());
+            ts += (payload.len() / sample_bytes) as u64;
+        }
+    }
+
+    /// Takes frames in `peer` from now on.
+    pub(super) fn follow(&mut self, peer: AudioFormat) {
+        if self.from_peer.from() != peer {
+            self.from_peer = Converter::new(peer, FORMAT);
+        }
     }
 }
 
@@ -40,7 +60,8 @@ pub struct TapeOutput(Consumer);
 /// Makes a tape.
 pub fn tape() -> (TapeInput, TapeOutput) {
     let (producer, consumer) = frame_ring(RING_FRAMES, FRAME_BYTES);
-    (TapeInput(producer), TapeOutput(consumer))
+    let from_peer = Converter::new(AudioFormat::PCMU, FORMAT);
+    (TapeInput { frames: producer, from_peer }, TapeOutput(consumer))
 }
 
 impl TapeOutput {
@@ -63,16 +84,16 @@ impl TapeOutput {
 /// # Errors
 ///
 /// When the file cannot be created or no thread can be started.
-pub fn record(mut tape: TapeOutput, path: PathBuf, format: AudioFormat) -> io::Result<()> {
+pub fn record(mut tape: TapeOutput, path: PathBuf) -> io::Result<()> {
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: format.rate_hz,
+        sample_rate: FORMAT.rate_hz,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
     let mut file = hound::WavWriter::create(&path, spec).map_err(io::Error::other)?;
     std::thread::Builder::new().name("recorder".into()).spawn(move || {
-        let mut timeline = Timeline::new(format);
+        let mut timeline = Timeline::new(FORMAT);
         loop {
             let last = tape.is_finished();
             let mut result = Ok(());

@@ -54,10 +54,11 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let format = call.format.unwrap_or(DEFAULT_FORMAT).audio;
         let follows = match builtin {
-            config::Builtin::Echo | config::Builtin::Silence => false,
             config::Builtin::Tone { .. } | config::Builtin::Play { .. } => true,
-            // A file that has begun goes on as it began.
-            config::Builtin::Record { .. } => call.format.is_none(),
+            // The tape of a recording is in no peer's codec.
+            config::Builtin::Echo | config::Builtin::Silence | config::Builtin::Record { .. } => {
+                false
+            }
         };
         call.coded_as = follows.then_some(format);
         let built = match builtin {
@@ -75,7 +76,7 @@ impl Control {
             config::Builtin::Record { folder } => {
                 let (input, output) = tape::tape();
                 let path = folder.join(format!("{}.wav", call.id));
-                tape::record(output, path, format)
+                tape::record(output, path)
                     .map_err(|error| error.to_string())
                     .map(|()| Builtin::speaker(Source::Silence, false).with_tape(input))
             }

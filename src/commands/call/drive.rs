@@ -311,7 +311,7 @@ impl Drive {
         let (input, output) = tape::tape();
         self.heard = Some(Heard {
             tape: output,
-            timeline: Timeline::new(format),
+            timeline: Timeline::new(tape::FORMAT),
             samples: Vec::new(),
             first_at: None,
         });
