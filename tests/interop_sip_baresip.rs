@@ -19,6 +19,8 @@ const SERVER_HZ: f64 = 1000.0;
 const SOON: Duration = Duration::from_secs(15);
 /// How long a call lasts before it is judged, by the agent's own account.
 const TALK_MS: u64 = 2_500;
+/// A packet's worth of time.
+const FRAME: Duration = Duration::from_millis(20);
 /// How much of that must be heard, in seconds: each side takes a moment to begin.
 const HEARD_S: f64 = 1.5;
 
@@ -130,7 +132,7 @@ fn agent_hears_the_called() {
 fn both_hear_each_other() {
     let Some(()) = baresip::installed() else { return };
     let agent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    agent.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    agent.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
     let config = format!(
         "[[agents]]\nname = \"rtp\"\nkind = \"rtp\"\nurl = \"rtp://{}\"\n\
          format = {{ codec = \"PCMU\" }}\n",
@@ -147,25 +149,34 @@ fn both_hear_each_other() {
     server.stop();
 }
 
-/// An agent on `socket`: for each packet that it hears, it says one of the server's tone.
+/// An agent on `socket`: from the first packet that it hears on, it says one of the server's tone
+/// every 20 ms, until it has heard and said enough.
 #[track_caller]
 fn converse(socket: &UdpSocket) -> Vec<Rtp> {
     let tone = wav::to_ulaw(&wav::sine(SERVER_HZ, 1.0));
     let mut frames = tone.chunks_exact(160).cycle();
-    let mut heard = Vec::new();
+    let enough = usize::try_from(TALK_MS / 20).unwrap();
+    let (mut heard, mut said): (Vec<Rtp>, u32) = (Vec::new(), 0);
+    let mut caller = None;
     let mut buffer = [0; 2048];
-    let end = Instant::now() + SOON;
-    while heard.len() < usize::try_from(TALK_MS / 20).unwrap() {
-        assert!(Instant::now() < end, "{} packets came to the agent", heard.len());
-        let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
-        heard.push(Rtp::parse(Instant::now(), &buffer[..length]));
-        let count = u32::try_from(heard.len()).unwrap();
+    let mut due = Instant::now();
+    let end = due + SOON;
+    while heard.len() < enough || (said as usize) < enough {
+        assert!(Instant::now() < end, "the agent has heard {} packets, said {said}", heard.len());
+        if let Ok((length, from)) = socket.recv_from(&mut buffer) {
+            heard.push(Rtp::parse(Instant::now(), &buffer[..length]));
+            caller = Some(from);
+        }
+        let Some(caller) = caller.filter(|_| Instant::now() >= due) else { continue };
         let mut packet = vec![0x80, 0];
-        packet.extend(u16::try_from(count).unwrap().to_be_bytes());
-        packet.extend((count * 160).to_be_bytes());
+        packet.extend(u16::try_from(said).unwrap().to_be_bytes());
+        packet.extend((said * 160).to_be_bytes());
         packet.extend(77_u32.to_be_bytes());
         packet.extend(frames.next().unwrap());
-        socket.send_to(&packet, from).unwrap();
+        socket.send_to(&packet, caller).unwrap();
+        said += 1;
+        // After a stall of this thread it goes on as if nothing had been: a burst would be dropped.
+        due = (due + FRAME).max(Instant::now());
     }
     heard
 }

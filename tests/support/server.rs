@@ -47,7 +47,12 @@ impl Server {
     /// Starts a server whose files go to `dir`, where some may lie already.
     #[track_caller]
     pub fn start_in(dir: PathBuf, config: &str) -> Self {
-        let ports = Ports::claim();
+        Self::start_on(Ports::claim(), dir, config)
+    }
+
+    /// Starts a server whose ports are `ports`: more of them take more calls at once.
+    #[track_caller]
+    pub fn start_on(ports: Ports, dir: PathBuf, config: &str) -> Self {
         let file = dir.join("talkpath.toml");
         fs::write(&file, config.replace("{dir}", dir.to_str().unwrap())).unwrap();
         let sip = ports.pair();

@@ -10,6 +10,8 @@ use super::{peer, skip};
 
 /// How long a scenario may take if it does not say.
 const SCENARIO_S: u32 = 25;
+/// Calls of which all messages are kept; with more, writing them would hold SIPp up.
+const TRACED: u32 = 10;
 /// How long SIPp may take to end after that.
 const END: Duration = Duration::from_secs(5);
 /// Audio that comes with SIPp, A-law, 8 s.
@@ -126,6 +128,8 @@ impl Run<'_> {
         let media_port = self.media_port.unwrap_or_else(|| server.ports.run(4));
         let file = |kind: &str| File::create(stem.with_extension(kind)).unwrap();
         let path = |kind: &str| stem.with_extension(kind).to_str().unwrap().to_owned();
+        let messages = path("messages");
+        let trace = ["-trace_msg", "-message_file", &messages];
         let child = Command::new("sipp")
             .current_dir(&server.dir)
             .args(remote)
@@ -135,7 +139,7 @@ impl Run<'_> {
             .args(["-cp", &server.ports.pair().to_string(), "-ci", "127.0.0.1", "-nostdin"])
             .args(["-m", &self.calls.to_string()])
             .args(["-timeout", &self.seconds.to_string(), "-timeout_error"])
-            .args(["-trace_msg", "-message_file", &path("messages")])
+            .args(if self.calls > TRACED { &[][..] } else { &trace[..] })
             .args(["-trace_err", "-error_file", &path("errors")])
             .args(self.args)
             .stdin(Stdio::null())

@@ -1,6 +1,7 @@
 //! tshark and dumpcap (Debian `tshark`): what others see of our packets.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -25,11 +26,13 @@ pub struct Capture {
     file: PathBuf,
     said: PathBuf,
     sip_port: u16,
+    probe_port: u16,
 }
 
 impl Capture {
     /// Captures UDP from and to the ports `first` to `last`; `None`, and says so, if that is not
-    /// permitted.
+    /// permitted. Nobody reads from `last`: probes go there, so that it is known when the capture
+    /// has begun, and that nothing of its end is missing.
     #[track_caller]
     pub fn start(server: &Server, first: u16, last: u16) -> Option<Self> {
         let (file, said) = (server.dir.join("capture.pcapng"), server.dir.join("dumpcap"));
@@ -41,19 +44,27 @@ impl Capture {
             .stderr(File::create(&said).unwrap())
             .spawn()
             .unwrap();
-        let mut capture = Self { child, file, said, sip_port: server.sip.port() };
+        let (sip_port, probe_port) = (server.sip.port(), last);
+        let mut capture = Self { child, file, said, sip_port, probe_port };
         let runs = until(SOON, "dumpcap captures", || {
             if capture.child.try_wait().unwrap().is_some() {
                 return Some(false);
             }
-            // It names the file once it has opened the interface.
-            capture.said().contains("File:").then_some(true)
+            capture.has_seen("begin of the capture").then_some(true)
         });
         if !runs {
             skip(&format!("capturing on loopback is not permitted: {}", capture.said()));
             return None;
         }
         Some(capture)
+    }
+
+    /// Sends a probe; true if one like it was captured.
+    fn has_seen(&self, probe: &str) -> bool {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let _ = socket.send_to(probe.as_bytes(), (Ipv4Addr::LOCALHOST, self.probe_port));
+        let captured = fs::read(&self.file).unwrap_or_default();
+        captured.windows(probe.len()).any(|bytes| bytes == probe.as_bytes())
     }
 
     fn said(&self) -> String {
@@ -63,6 +74,9 @@ impl Capture {
     /// Ends the capture; fails if the kernel dropped any of it.
     #[track_caller]
     pub fn end(mut self) -> Captured {
+        until(SOON, "dumpcap has seen the end", || {
+            self.has_seen("end of the capture").then_some(())
+        });
         let pid = self.child.id().try_into().unwrap();
         // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
         // reaches nobody else.
