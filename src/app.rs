@@ -135,7 +135,7 @@ fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)>
             }
         };
         runtime.block_on(async {
-            match Control::bind(parts).await {
+            match Control::bind(parts) {
                 Ok((control, reach)) => {
                     let _ = bound.send(Ok(reach));
                     control.run().await;
@@ -152,12 +152,9 @@ fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)>
 
 fn endpoint(config: &Config) -> Endpoint {
     let sip = &config.sip;
-    let advertised = sip.advertised.map(|address| address.socket_address(sip.listen.port()));
     let max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
     let settings = EndpointConfig {
         user_agent: sip.user_agent.clone(),
-        advertised_udp: advertised,
-        advertised_tcp: advertised,
         timers: Timers { t1: sip.timers.t1, t2: sip.timers.t2, t4: sip.timers.t4 },
         limits: Limits {
             // Calls that are being taken apart still have a place.

@@ -56,7 +56,7 @@ pub struct ServeArgs {
 /// Arguments of `talkpath call`.
 #[derive(Args, Clone, Debug)]
 pub struct CallArgs {
-    /// Whom to call, such as sip:echo@127.0.0.1 or "sip:echo@127.0.0.1:5060;transport=tcp".
+    /// Whom to call: sip:echo@127.0.0.1, "sip:echo@[::1];transport=tcp", sips:echo@pbx.example.
     #[arg(value_name = "URI")]
     pub uri: String,
     /// WAV file to say; a test signal that measures the latency if absent.
@@ -68,6 +68,9 @@ pub struct CallArgs {
     /// Length of the call; that of the file to say, or 10 seconds, if absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub seconds: Option<u32>,
+    /// PEM file of authorities to trust over TLS, instead of those of the system.
+    #[arg(long, value_name = "PEM")]
+    pub ca: Option<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

@@ -13,41 +13,40 @@ const ATTEMPTS_MAX: u32 = 64;
 /// stray packets of an ended call must not reach the next one.
 #[derive(Debug)]
 pub struct Ports {
-    address: IpAddr,
     range: PortRange,
     next: u32,
 }
 
 impl Ports {
-    /// Ports of `range` on `address`.
-    pub const fn new(address: IpAddr, range: PortRange) -> Self {
-        Self { address, range, next: 0 }
+    /// Ports of `range`.
+    pub const fn new(range: PortRange) -> Self {
+        Self { range, next: 0 }
     }
 
-    /// Binds the next free pair.
+    /// Binds the next free pair on `address`.
     ///
     /// # Errors
     ///
     /// The last error of `bind(2)` when many pairs in a row could not be had.
-    pub fn bind(&mut self) -> io::Result<RtpSockets> {
+    pub fn bind(&mut self, address: IpAddr) -> io::Result<RtpSockets> {
         let pairs = self.range.pairs().max(1);
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..ATTEMPTS_MAX.min(pairs) {
             let offset = u16::try_from(self.next % pairs * 2).unwrap_or(0);
             self.next = self.next.wrapping_add(1);
-            match self.pair(self.range.first + offset) {
+            match pair(address, self.range.first + offset) {
                 Ok(sockets) => return Ok(sockets),
                 Err(error) => last = error,
             }
         }
         Err(last)
     }
+}
 
-    fn pair(&self, port: u16) -> io::Result<RtpSockets> {
-        let rtp = bind(SocketAddr::new(self.address, port))?;
-        let rtcp = bind(SocketAddr::new(self.address, port + 1))?;
-        Ok(RtpSockets { rtp, rtcp })
-    }
+fn pair(address: IpAddr, port: u16) -> io::Result<RtpSockets> {
+    let rtp = bind(SocketAddr::new(address, port))?;
+    let rtcp = bind(SocketAddr::new(address, port + 1))?;
+    Ok(RtpSockets { rtp, rtcp })
 }
 
 /// Binds a non-blocking UDP socket.

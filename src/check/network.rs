@@ -1,11 +1,13 @@
 //! Can the ports be bound, and do the agents answer?
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs, UdpSocket};
 use std::time::Duration;
 
 use super::report::{Report, Status};
 use crate::config::{AgentConfig, AgentKind, Config, WebSocketAgent};
+use crate::sip::core::endpoint::Transport;
+use crate::sip::endpoint::sockets::Listen;
 
 /// Longest wait for one agent, whatever its own timeout.
 const AGENT_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -14,13 +16,20 @@ const AGENTS_AT_ONCE: usize = 32;
 
 /// Binds what the server would bind, and lets go.
 pub(super) fn ports(report: &mut Report, config: &Config) {
-    let (http, sip) = (config.http.listen, config.sip.listen);
+    let http = config.http.listen;
     bound(report, "http.listen", "TCP", http, TcpListener::bind(http).map(drop));
-    if config.sip.udp {
-        bound(report, "sip.listen", "UDP", sip, UdpSocket::bind(sip).map(drop));
-    }
-    if config.sip.tcp {
-        bound(report, "sip.listen", "TCP", sip, TcpListener::bind(sip).map(drop));
+    for Listen { transport, address, .. } in config.sip.places() {
+        let key = match transport {
+            Transport::Udp | Transport::Tcp => "sip.listen",
+            Transport::Tls => "sip.tls_listen",
+            Transport::Ws => "sip.ws_listen",
+            Transport::Wss => "sip.wss_listen",
+        };
+        let outcome = match transport {
+            Transport::Udp => UdpSocket::bind(address).map(drop),
+            _ => TcpListener::bind(address).map(drop),
+        };
+        bound(report, key, transport.as_str(), address, outcome);
     }
     media_ports(report, config);
 }
@@ -59,7 +68,13 @@ const fn bind_remedy(kind: io::ErrorKind) -> &'static str {
 }
 
 fn media_ports(report: &mut Report, config: &Config) {
-    let (address, range) = (config.rtp.address, config.rtp.ports);
+    for address in &config.rtp.addresses {
+        media_ports_of(report, config, *address);
+    }
+}
+
+fn media_ports_of(report: &mut Report, config: &Config, address: IpAddr) {
+    let range = config.rtp.ports;
     let mut busy = Vec::new();
     for port in range.first..=range.last {
         match UdpSocket::bind((address, port)) {

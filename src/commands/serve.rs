@@ -31,7 +31,11 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
         Ok(app) => app,
         Err(error) => return fail(error),
     };
-    println!("talkpath listens: SIP on {}, HTTP on http://{}", app.reach.sip, app.http);
+    for (transport, address) in &app.reach.sip {
+        tracing::info!(transport = transport.as_str(), %address, "SIP listens");
+    }
+    let sip = app.reach.sip.first().map_or_else(|| "nothing".to_owned(), |(_, at)| at.to_string());
+    println!("talkpath listens: SIP on {sip}, HTTP on http://{}", app.http);
     let status = app.block_on(signals(&app));
     app.stop();
     match status {

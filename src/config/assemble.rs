@@ -9,7 +9,7 @@ use super::problem::suggestion;
 use super::routes::{self, Fallback, RouteConfig, RouteDraft, RoutePattern};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
-use super::{Config, Sources, document, environment, peers, server};
+use super::{Config, Sources, document, environment, peers, server, sip};
 
 /// Default of `data_dir`.
 const DATA_DIR: &str = "talkpath-data";
@@ -26,7 +26,7 @@ pub(super) fn read(
     let data_dir = sources.data_dir.map(Path::to_owned).or(data_dir);
     let public_url = root.text("public_url", PublicUrl::ALLOWED, PublicUrl::parse);
     let http = server::http(root.section("http"));
-    let sip = server::sip(root.section("sip"));
+    let sip = sip::sip(root.section("sip"));
     let rtp = server::rtp(root.section("rtp"), &sip);
     let media = server::media(root.section("media"));
     let log = server::log(root.section("log"));
@@ -173,14 +173,15 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let open = |address: IpAddr| !address.is_loopback();
-    if open(config.sip.listen.ip()) && config.trunks.is_empty() && config.users.is_empty() {
+    let sip_open = config.sip.listen.iter().any(|address| open(address.ip()));
+    if sip_open && config.trunks.is_empty() && config.users.is_empty() {
         warnings.push(
             "sip.listen is open to the network, but neither trunks nor users are configured: calls \
              from other machines are refused"
                 .to_owned(),
         );
     }
-    if open(config.sip.listen.ip()) && config.rtp.address.is_loopback() {
+    if sip_open && config.rtp.addresses.iter().all(IpAddr::is_loopback) {
         warnings.push(
             "sip.listen is open to the network, but rtp.address is loopback: callers from other \
              machines will hear nothing"

@@ -19,6 +19,7 @@ mod routes;
 mod secret;
 mod section;
 mod server;
+mod sip;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -32,8 +33,9 @@ pub use problem::{ConfigErrors, Place, Problem};
 pub use routes::{Fallback, RouteConfig, RoutePattern};
 pub use secret::{Masked, Secret};
 pub use server::{
-    HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
+    HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,
 };
+pub use sip::SipConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;
@@ -185,13 +187,23 @@ impl Config {
         if self.trunks.is_empty() && self.users.is_empty() {
             return address.to_canonical().is_loopback().then_some(Caller::Local);
         }
-        let trunks = self.trunks.iter().filter_map(|trunk| {
+        // A trunk that proves who it is by its certificate is not known by its address alone.
+        let by_address = self.trunks.iter().filter(|trunk| trunk.tls_names.is_empty());
+        let trunks = by_address.filter_map(|trunk| {
             Some((peers::specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
         });
         let users = self.users.iter().filter(|user| user.name == name).filter_map(|user| {
             Some((peers::specificity(&user.peers, address)?, 1, Caller::User(user)))
         });
         trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order)).map(|(.., who)| who)
+    }
+
+    /// The trunk that calls from `address` and has proven one of `names` by its certificate.
+    pub fn trunk_by_names(&self, address: IpAddr, names: &[String]) -> Option<&TrunkConfig> {
+        self.trunks.iter().find(|trunk| {
+            trunk.tls_names.iter().any(|name| names.contains(name))
+                && (trunk.peers.is_empty() || peers::specificity(&trunk.peers, address).is_some())
+        })
     }
 
     /// The route of a call to `to` (user part of the Request-URI) by the trunk called `trunk`.

@@ -7,7 +7,9 @@ use media::codec::AudioFormat;
 use super::agents::name;
 use super::section::Section;
 use super::server::SIP_CODECS;
+use super::sip::identity;
 use super::values::Cidr;
+use crate::sip::endpoint::tls::ClientFiles;
 
 /// A SIP peer that calls come from: a carrier or a PBX, known by its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// Names in certificates that prove who calls, in place of addresses.
+    pub tls_names: Vec<String>,
+    /// Whom we trust to vouch for it over TLS, and who we are.
+    pub tls: ClientFiles,
 }
 
 /// A softphone that may call in, known by the user part of its `From` and its addresses.
@@ -43,8 +49,9 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 /// whose a call is from a network that two of them claim.
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
-    let peers = peers(&section);
-    for peer in &peers {
+    let tls_names = section.list("tls_names", TLS_NAME, tls_name).unwrap_or_default();
+    let peers = peers(&section, !tls_names.is_empty());
+    for peer in peers.iter().filter(|_| tls_names.is_empty()) {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
         }
@@ -53,19 +60,44 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let tls = client_files(&section);
     section.finish();
-    Some(TrunkConfig { name: name?, peers, headers, codecs })
+    Some(TrunkConfig { name: name?, peers, headers, codecs, tls_names, tls })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);
-    let peers = peers(&section);
+    let peers = peers(&section, false);
     section.finish();
     Some(UserConfig { name: name?, peers })
 }
 
-fn peers(section: &Section<'_>) -> Vec<Cidr> {
-    if !section.has("peers") {
+/// The files of a client side of TLS.
+fn client_files(section: &Section<'_>) -> ClientFiles {
+    let ca = section.path("tls_ca");
+    let certificate = section.path("tls_client_certificate");
+    let key = section.path("tls_client_key");
+    for (wanted, found, other) in
+        [("tls_client_key", &key, &certificate), ("tls_client_certificate", &certificate, &key)]
+    {
+        if found.is_none() && other.is_some() {
+            section.missing(wanted, "a certificate and its key belong together");
+        }
+    }
+    ClientFiles { ca, identity: identity(certificate, key) }
+}
+
+const TLS_NAME: &str = "names in certificates, such as \"sip.carrier.example\"";
+
+fn tls_name(text: &str) -> Result<String, String> {
+    match rustls::pki_types::ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_ascii_lowercase()),
+        Err(_) => Err("neither a host name nor an address".to_owned()),
+    }
+}
+
+fn peers(section: &Section<'_>, otherwise: bool) -> Vec<Cidr> {
+    if !section.has("peers") && !otherwise {
         section.missing("peers", "the addresses that calls come from");
     }
     section.list("peers", Cidr::ALLOWED, Cidr::parse).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The sections about the server itself: `[http]`, `[sip]`, `[rtp]`, `[media]`, `[log]`,
+//! The sections about the server itself, but for `[sip]`: `[http]`, `[rtp]`, `[media]`, `[log]`,
 //! `[limits]`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -7,32 +7,14 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
-use super::values::{PortRange, PublicAddress};
+use super::sip::SipConfig;
+use super::values::PortRange;
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
     /// Address to listen on.
     pub listen: SocketAddr,
-}
-
-/// `[sip]`: signalling.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SipConfig {
-    /// Address to listen on.
-    pub listen: SocketAddr,
-    /// True to listen for UDP.
-    pub udp: bool,
-    /// True to listen for TCP.
-    pub tcp: bool,
-    /// What peers reach us by, for `Via` and `Contact`; the address listened on if absent.
-    pub advertised: Option<PublicAddress>,
-    /// Value of `User-Agent` and `Server`.
-    pub user_agent: String,
-    /// Codecs offered and accepted, best first; a trunk may have its own.
-    pub codecs: Vec<AudioFormat>,
-    /// Timers of RFC 3261 table 4.
-    pub timers: SipTimers,
 }
 
 /// The timers that all others of RFC 3261 derive from (RFC 3261 table 4).
@@ -49,18 +31,26 @@ pub struct SipTimers {
 /// `[rtp]`: media from and to SIP peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RtpConfig {
-    /// Address that media sockets are bound to.
-    pub address: IpAddr,
+    /// Addresses that media sockets are bound to: one, or one of each family.
+    pub addresses: Vec<IpAddr>,
     /// Ports of the media sockets.
     pub ports: PortRange,
-    /// Address that SDP names; the bound one if absent.
-    pub public_address: Option<IpAddr>,
+    /// Addresses that SDP names in place of those bound, at most one of each family.
+    pub public_addresses: Vec<IpAddr>,
 }
 
 impl RtpConfig {
-    /// The address that SDP names.
-    pub fn advertised(&self) -> IpAddr {
-        self.public_address.unwrap_or(self.address)
+    /// The address to bind for a peer like this one, else one of the other family.
+    pub fn address_for(&self, peer: IpAddr) -> IpAddr {
+        let fits = |address: &&IpAddr| address.is_ipv4() == peer.to_canonical().is_ipv4();
+        let found = self.addresses.iter().find(fits).or_else(|| self.addresses.first());
+        found.copied().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+
+    /// The address that SDP names for sockets bound to `address`.
+    pub fn advertised_for(&self, address: IpAddr) -> IpAddr {
+        let fits = |public: &&IpAddr| public.is_ipv4() == address.is_ipv4();
+        self.public_addresses.iter().find(fits).copied().unwrap_or(address)
     }
 }
 
@@ -110,8 +100,6 @@ pub struct LimitsConfig {
 
 /// Default of `http.listen`.
 const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
-/// Default of `sip.listen`.
-const SIP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5060);
 /// Default of `rtp.ports`.
 const RTP_PORTS: PortRange = PortRange { first: 20000, last: 29999 };
 /// Default of `media.max_queue_ms`.
@@ -135,11 +123,21 @@ pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
     &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA)];
 
+const SOCKET_ADDRESS: &str = "ADDRESS:PORT, such as \"127.0.0.1:5060\" or \"[::]:5060\"";
+
+fn parse_socket_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "not an address with a port".to_owned())
+}
+
 pub(super) fn socket_address(section: &Section<'_>, key: &'static str) -> Option<SocketAddr> {
-    let allowed = "ADDRESS:PORT, such as \"127.0.0.1:5060\" or \"[::]:5060\"";
-    section.text(key, allowed, |text| {
-        text.parse().map_err(|_| "not an address with a port".to_owned())
-    })
+    section.text(key, SOCKET_ADDRESS, parse_socket_address)
+}
+
+pub(super) fn socket_addresses(
+    section: &Section<'_>,
+    key: &'static str,
+) -> Option<Vec<SocketAddr>> {
+    section.list(key, SOCKET_ADDRESS, parse_socket_address)
 }
 
 pub(super) fn http(section: Section<'_>) -> HttpConfig {
@@ -148,75 +146,43 @@ pub(super) fn http(section: Section<'_>) -> HttpConfig {
     HttpConfig { listen }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Transport {
-    Udp,
-    Tcp,
-}
-
-pub(super) fn sip(section: Section<'_>) -> SipConfig {
-    let listen = socket_address(&section, "listen").unwrap_or(SIP_LISTEN);
-    let transports = section
-        .words("transports", &[("udp", Transport::Udp), ("tcp", Transport::Tcp)])
-        .unwrap_or_else(|| vec![Transport::Udp, Transport::Tcp]);
-    let advertised = section.text("advertised", PublicAddress::ALLOWED, PublicAddress::parse);
-    if listen.ip().is_unspecified() && !section.has("advertised") {
-        let why = "sip.listen is a wildcard, so peers must be told which address reaches us";
-        section.missing("advertised", why);
-    }
-    let user_agent = section
-        .text("user_agent", "printable ASCII up to 100 characters", |text| {
-            let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-            if !text.is_empty() && text.len() <= 100 && printable {
-                Ok(text.to_owned())
-            } else {
-                Err("not fit for a header".to_owned())
-            }
-        })
-        .unwrap_or_else(|| concat!("Talkpath/", env!("CARGO_PKG_VERSION")).to_owned());
-    let codecs = section
-        .words("codecs", SIP_CODECS)
-        .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect());
-    let timers = SipTimers {
-        t1: section.millis("t1_ms", 10..=5_000).unwrap_or(Duration::from_millis(500)),
-        t2: section.millis("t2_ms", 10..=60_000).unwrap_or(Duration::from_secs(4)),
-        t4: section.millis("t4_ms", 10..=60_000).unwrap_or(Duration::from_secs(5)),
-    };
-    if timers.t2 < timers.t1 {
-        section.conflict("t2_ms", "shorter than t1_ms; allowed: t1_ms or longer".to_owned());
-    }
-    section.finish();
-    SipConfig {
-        listen,
-        udp: transports.contains(&Transport::Udp),
-        tcp: transports.contains(&Transport::Tcp),
-        advertised,
-        user_agent,
-        codecs,
-        timers,
-    }
-}
-
 pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {
     let written = |key| {
-        section.text(key, "an address, such as \"203.0.113.7\"", |text| {
+        section.list(key, "addresses, one of each family, such as \"203.0.113.7\"", |text| {
             text.parse::<IpAddr>().map_err(|_| "not an address".to_owned())
         })
     };
     // Media follows signalling unless told otherwise: one key opens a server to the network.
-    let address = written("address").unwrap_or(sip.listen.ip());
-    let public_address = written("public_address")
-        .or(sip.advertised.map(|advertised| advertised.ip))
-        .filter(|public| *public != address);
-    if public_address.unwrap_or(address).is_unspecified()
+    let follow = || one_of_each(sip.listen.iter().map(SocketAddr::ip));
+    let addresses = written("address").unwrap_or_else(follow);
+    let advertised = || one_of_each(sip.advertised.iter().map(|advertised| advertised.ip));
+    let public_addresses = written("public_address").unwrap_or_else(advertised);
+    for (key, list) in [("address", &addresses), ("public_address", &public_addresses)] {
+        if one_of_each(list.iter().copied()).len() < list.len() {
+            section.conflict(key, "two addresses of a family; allowed: one of each".to_owned());
+        }
+    }
+    let ports = section.text("ports", PortRange::ALLOWED, PortRange::parse).unwrap_or(RTP_PORTS);
+    let rtp = RtpConfig { addresses, ports, public_addresses };
+    if rtp.addresses.iter().any(|address| rtp.advertised_for(*address).is_unspecified())
         && (section.has("address") || section.has("public_address"))
     {
         let why = "callers must be told an address that reaches us, which no wildcard is";
         section.conflict("public_address", why.to_owned());
     }
-    let ports = section.text("ports", PortRange::ALLOWED, PortRange::parse).unwrap_or(RTP_PORTS);
     section.finish();
-    RtpConfig { address, ports, public_address }
+    rtp
+}
+
+/// The first address of each family.
+fn one_of_each(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut found: Vec<IpAddr> = Vec::new();
+    for address in addresses {
+        if found.iter().all(|known| known.is_ipv4() != address.is_ipv4()) {
+            found.push(address);
+        }
+    }
+    found
 }
 
 pub(super) fn media(section: Section<'_>) -> MediaConfig {

@@ -48,9 +48,9 @@ fn zero_configuration() {
     };
     let config = Config::parse(&none).unwrap();
     assert_eq!(config.http.listen, "127.0.0.1:8080".parse().unwrap());
-    assert_eq!(config.sip.listen, "127.0.0.1:5060".parse().unwrap());
+    assert_eq!(config.sip.listen, ["127.0.0.1:5060".parse().unwrap()]);
     assert!(config.sip.udp && config.sip.tcp);
-    assert_eq!(config.rtp.address, "127.0.0.1".parse::<IpAddr>().unwrap());
+    assert_eq!(config.rtp.addresses, ["127.0.0.1".parse::<IpAddr>().unwrap()]);
     assert_eq!(config.rtp.ports.to_string(), "20000-29999");
     assert_eq!(config.media.max_queue_ms, 30_000);
     assert_eq!(config.agents.len(), 1);
@@ -178,7 +178,8 @@ fn whole_configuration() {
     assert_eq!(config.data_dir, Path::new("/etc/talkpath/data"));
     assert_eq!(config.keys_file(), Path::new("/etc/talkpath/data/keys.json"));
     assert_eq!(config.sip.codecs, [AudioFormat::PCMA, AudioFormat::PCMU]);
-    assert_eq!(config.rtp.advertised(), "203.0.113.7".parse::<IpAddr>().unwrap());
+    let [address] = config.rtp.addresses[..] else { panic!() };
+    assert_eq!(config.rtp.advertised_for(address), "203.0.113.7".parse::<IpAddr>().unwrap());
     assert_eq!(config.media.workers, Some(2));
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.limits.ring, Duration::from_secs(30));

@@ -99,7 +99,7 @@ impl Control {
             Codec::Pcma => 8,
             Codec::L16Le | Codec::L16Be => agent.payload_type,
         };
-        let local = std::net::SocketAddr::new(self.config.rtp.address, 0);
+        let local = std::net::SocketAddr::new(self.config.rtp.address_for(agent.address.ip()), 0);
         match ports::bind(local) {
             Ok(socket) => {
                 let link = RtpLink {

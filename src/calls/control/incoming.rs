@@ -1,5 +1,6 @@
 //! Calls that come in: who calls, which route takes it, what audio is understood.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -91,7 +92,12 @@ impl Control {
         let from_user = from.and_then(|uri| uri.user_decoded().map(String::from));
         let from = from_user.unwrap_or_else(|| "anonymous".to_owned());
         let config = Arc::clone(&self.config);
-        let caller = config.caller(flow.peer.ip(), &from).ok_or(Refusal::new(403, "Forbidden"))?;
+        let address = flow.peer.ip();
+        let caller = config
+            .trunk_by_names(address, self.sockets.names(flow))
+            .map(Caller::Trunk)
+            .or_else(|| config.caller(address, &from))
+            .ok_or(Refusal::new(403, "Forbidden"))?;
         let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
         let trunk = match caller {
             Caller::Trunk(trunk) => Some(trunk),
@@ -107,10 +113,11 @@ impl Control {
             .filter_map(|name| Some((name.clone(), request.header_named(name)?.to_owned())))
             .collect();
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets) = self.local_media(codecs).map_err(|error| {
-            tracing::error!(%error, "no RTP port is free");
-            Refusal::busy()
-        })?;
+        let (media, sockets) =
+            self.local_media(codecs, media_peer(offer, flow)).map_err(|error| {
+                tracing::error!(%error, "no RTP port is free");
+                Refusal::busy()
+            })?;
         let (format, sdp) = match offer {
             None => (None, offer_answer::build_offer(&media)),
             Some(offer) => {
@@ -149,14 +156,16 @@ impl Control {
         });
     }
 
-    /// Ports for a call and what we can do on them.
+    /// Ports for a call and what we can do on them, of the family of `peer`.
     pub(super) fn local_media(
         &mut self,
         codecs: Option<Vec<media::codec::AudioFormat>>,
+        peer: IpAddr,
     ) -> std::io::Result<(LocalMedia, RtpSockets)> {
-        let sockets = self.ports.bind()?;
+        let address = self.config.rtp.address_for(peer);
+        let sockets = self.ports.bind(address)?;
         let media = LocalMedia {
-            address: self.config.rtp.advertised(),
+            address: self.config.rtp.advertised_for(address),
             port: sockets.rtp.local_addr()?.port(),
             codecs: codecs.unwrap_or_else(|| self.config.sip.codecs.clone()),
             telephone_event: true,
@@ -180,6 +189,15 @@ impl Control {
         let workers = self.workers.iter().enumerate();
         workers.min_by_key(|(_, worker)| worker.load()).map_or(0, |(index, _)| index)
     }
+}
+
+/// Where media of a caller come from, as far as it says: its family is what counts.
+fn media_peer(offer: Option<&Sdp>, flow: Flow) -> IpAddr {
+    let named = offer.and_then(|offer| {
+        let audio = offer.media.iter().find(|media| media.is_rtp_audio())?;
+        offer.address_of(audio)?.ip()
+    });
+    named.unwrap_or(flow.peer.ip())
 }
 
 /// How a call is treated, from what agent and route say.

@@ -29,9 +29,10 @@ use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
-use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
-use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
-use crate::sip::endpoint::udp::{BATCH_MAX, UdpTransport};
+use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
+use crate::sip::endpoint::sockets::{Ready, Sockets};
+use crate::sip::endpoint::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
+use crate::sip::endpoint::udp::BATCH_MAX;
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
 use crate::workers::command::{CallKey, Event, EventKind};
@@ -41,10 +42,7 @@ use crate::workers::poller::now;
 pub struct Control {
     config: Arc<Config>,
     endpoint: Endpoint,
-    udp: Option<UdpTransport>,
-    tcp: TcpTransport,
-    tcp_events: mpsc::Receiver<TcpEvent>,
-    local: std::net::SocketAddr,
+    sockets: Sockets,
     workers: Vec<WorkerHandle>,
     worker_events: mpsc::Receiver<Event>,
     requests: mpsc::Receiver<Request>,
@@ -95,7 +93,7 @@ pub struct Reach {
     /// Living calls.
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
-    pub sip: std::net::SocketAddr,
+    pub sip: Vec<(Transport, std::net::SocketAddr)>,
 }
 
 impl Control {
@@ -104,36 +102,31 @@ impl Control {
     /// # Errors
     ///
     /// When an address cannot be bound; the message names it.
-    pub async fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
-        let Parts { config, endpoint, workers, worker_events, io, metrics } = parts;
-        let named = |transport: &str, error: std::io::Error| {
-            let at = config.sip.listen;
-            std::io::Error::new(error.kind(), format!("SIP {transport} on {at}: {error}"))
-        };
-        let mut local = config.sip.listen;
-        let mut udp = None;
-        if config.sip.udp {
-            let transport = UdpTransport::bind(local).map_err(|error| named("UDP", error))?;
-            local = transport.local();
-            udp = Some(transport);
-        }
-        let (tcp, tcp_events) = TcpTransport::new();
-        if config.sip.tcp {
-            local = tcp.listen(local).await.map_err(|error| named("TCP", error))?;
+    pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
+        let Parts { config, mut endpoint, workers, worker_events, io, metrics } = parts;
+        let (server_tls, trunk_tls) = security(&config).map_err(std::io::Error::other)?;
+        let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
+        let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
+        endpoint.set_locals(sockets.locals().to_vec());
+        let sip = sockets.bound().to_vec();
+        if server_tls.is_some() || !trunk_tls.is_empty() {
+            let watched = Watched::new(server_tls, trunk_tls.values().cloned().collect());
+            tokio::spawn(async move {
+                if let Err(error) = watched.run().await {
+                    tracing::error!(%error, "TLS files will not be read again");
+                }
+            });
         }
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let reach = Reach { handle: handle.clone(), live: watch, sip };
         let control = Self {
-            ports: Ports::new(config.rtp.address, config.rtp.ports),
+            ports: Ports::new(config.rtp.ports),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
             config,
             endpoint,
-            udp,
-            tcp,
-            tcp_events,
-            local,
+            sockets,
             workers,
             worker_events,
             requests,
@@ -167,9 +160,11 @@ impl Control {
             let deadline = self.next_deadline().since(now());
             tokio::select! {
                 biased;
-                () = readable(self.udp.as_ref()) => self.datagrams(),
+                ready = self.sockets.ready() => match ready {
+                    Ready::Datagrams(socket) => self.datagrams(socket),
+                    Ready::Stream(event) => self.stream_event(event),
+                },
                 Some(event) = self.worker_events.recv() => self.worker_events(event),
-                Some(event) = self.tcp_events.recv() => self.stream_event(event),
                 Some(request) = self.requests.recv() => {
                     if matches!(request, Request::Stop) {
                         self.end_all();
@@ -221,12 +216,10 @@ impl Control {
     }
 
     /// Takes what has arrived by UDP, a batch at a time.
-    fn datagrams(&mut self) {
+    fn datagrams(&mut self, socket: usize) {
         for _ in 0..BATCH_MAX {
-            let Some(udp) = &mut self.udp else { return };
-            let Some((peer, data)) = udp.receive() else { return };
+            let Some((flow, data)) = self.sockets.datagram(socket) else { return };
             counting::came(&self.metrics.sip, &data);
-            let flow = sip::udp_flow(self.local, peer);
             self.endpoint.handle_datagram(now(), flow, data);
         }
     }
@@ -294,10 +287,18 @@ impl Control {
     }
 }
 
-async fn readable(udp: Option<&UdpTransport>) {
-    match udp {
-        // An error shows again in the receive that follows.
-        Some(udp) => drop(udp.readable().await),
-        None => std::future::pending().await,
-    }
+/// TLS of the server, and towards each trunk that says more of it than the system's authorities.
+type Security = (Option<Arc<ServerTls>>, HashMap<String, Arc<ClientTls>>);
+
+/// Reads the files of TLS.
+fn security(config: &Config) -> Result<Security, TlsError> {
+    let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
+    let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
+    let server = server.transpose()?.map(Arc::new);
+    let own = config.trunks.iter().filter(|trunk| trunk.tls != ClientFiles::default());
+    let trunks = own.map(|trunk| {
+        let tls = ClientTls::new(trunk.tls.clone())?;
+        Ok::<_, TlsError>((trunk.name.clone(), Arc::new(tls)))
+    });
+    Ok((server, trunks.collect::<Result<_, _>>()?))
 }

@@ -16,10 +16,9 @@ use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
 use crate::sip::core::endpoint::{Flow, InviteParams, Transport};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Scheme, Uri};
+use crate::sip::endpoint::streams::Verify;
+use crate::sip::endpoint::tls::TlsError;
 use crate::workers::poller::now;
-
-/// Port of SIP where a URI names none (RFC 3261 19.1.2).
-const SIP_PORT: u16 = 5060;
 
 impl Control {
     /// Places a call; its agent is reached for at the same time.
@@ -35,13 +34,13 @@ impl Control {
             .agent(&wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
         let (flow, remote) = self.target(&wanted.to)?;
-        let (media, sockets) = self.local_media(None).map_err(|error| {
+        let (media, sockets) = self.local_media(None, remote.ip()).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;
         let sdp = offer_answer::build_offer(&media);
         let user = wanted.from.clone().unwrap_or_else(|| "talkpath".to_owned());
-        let host = host_text(self.local);
+        let host = host_text(flow.local);
         let params = InviteParams {
             uri: wanted.to.clone(),
             flow,
@@ -94,22 +93,31 @@ impl Control {
     }
 
     /// Where an INVITE to `to` goes.
-    fn target(&self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
+    fn target(&mut self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
         let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
-        if uri.scheme != Scheme::Sip {
-            return Err(field("to", "only sip: URIs are called".to_owned()));
+        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
         }
         let address = uri.host.and_then(|host| host.address()).ok_or_else(|| {
             field("to", "the host is no address; names are not looked up".to_owned())
         })?;
-        let peer = SocketAddr::new(address, uri.port.unwrap_or(SIP_PORT));
-        let tcp = uri.params.get("transport").is_some_and(|name| name.eq_ignore_ascii_case("tcp"));
-        let transport = if tcp { Transport::Tcp } else { Transport::Udp };
-        let enabled = if tcp { self.config.sip.tcp } else { self.config.sip.udp };
-        if !enabled {
-            return Err(field("to", format!("SIP over {} is not enabled", transport.as_str())));
-        }
-        Ok((Flow { transport, local: self.local, peer, connection: 0 }, peer))
+        let transport = Transport::of_uri(&uri)
+            .map_err(|name| field("to", format!("transport {name} is not known")))?
+            .unwrap_or(Transport::Udp);
+        let peer = SocketAddr::new(address, uri.port.unwrap_or(transport.default_port()));
+        let refused = |error: TlsError| field("to", error.to_string());
+        let verify = match transport {
+            Transport::Tls => {
+                let tls = self.sockets.default_tls().map_err(refused)?;
+                Some(Verify { name: address.to_string().into(), tls })
+            }
+            _ => None,
+        };
+        let path = self.sockets.path(transport, peer, verify).ok_or_else(|| {
+            field("to", format!("SIP over {} is not enabled", transport.as_str()))
+        })?;
+        self.endpoint.handle_connected(path.connection);
+        Ok((path, peer))
     }
 }
 

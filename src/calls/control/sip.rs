@@ -1,75 +1,58 @@
 //! What SIP tells, and what is sent by it.
 
-use std::net::SocketAddr;
-
 use media::leg::LegConfig;
 
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
-use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
+use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};
 use crate::sip::core::sdp::Sdp;
-use crate::sip::endpoint::tcp::TcpEvent;
+use crate::sip::endpoint::streams::StreamEvent;
 use crate::workers::command::{CallKey, Command, LegFormat};
 use crate::workers::poller::now;
 
 /// Length of a digit of which a SIP INFO says no length, in milliseconds.
 const INFO_DIGIT_MS: u32 = 160;
 
-/// The path of a datagram.
-pub(super) const fn udp_flow(local: SocketAddr, peer: SocketAddr) -> Flow {
-    Flow { transport: Transport::Udp, local, peer, connection: 0 }
-}
-
 impl Control {
     /// Sends what the SIP core has written.
     pub(super) fn transmit(&mut self, transmit: Transmit) {
-        let Transmit { flow, bytes } = transmit;
-        super::counting::leaves(&self.metrics.sip, &bytes);
-        match flow.transport {
-            Transport::Udp => {
-                if let Some(udp) = &self.udp {
-                    udp.send(flow.peer, &bytes);
-                }
-            }
-            Transport::Tcp => {
-                let connection = match flow.connection {
-                    0 => self.tcp.connection(flow.peer),
-                    connection => connection,
-                };
-                self.tcp.send(connection, bytes);
-            }
+        super::counting::leaves(&self.metrics.sip, &transmit.bytes);
+        if let Err(flow) = self.sockets.send(transmit) {
+            self.endpoint.handle_unreachable(now(), flow);
         }
     }
 
-    /// Something happened on a TCP connection.
-    pub(super) fn stream_event(&mut self, event: TcpEvent) {
+    /// Something happened on a connection.
+    pub(super) fn stream_event(&mut self, event: StreamEvent) {
+        let streams = self.sockets.streams();
         match event {
-            TcpEvent::Accepted { stream, peer } => {
-                self.tcp.accepted(stream, peer);
+            StreamEvent::Accepted(accepted) => {
+                streams.accepted(accepted);
                 self.count_connections();
             }
-            TcpEvent::Message { connection, local, peer, message } => {
+            StreamEvent::Message { connection, message } => {
+                let Some(flow) = streams.flow(connection) else { return };
                 super::counting::came(&self.metrics.sip, message.bytes());
-                let flow = Flow { transport: Transport::Tcp, local, peer, connection };
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
             }
-            TcpEvent::Closed { connection, peer, local } => {
-                self.tcp.closed(connection);
+            StreamEvent::Closed { connection } => {
+                let flow = streams.closed(connection);
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
-                let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
-                self.endpoint.handle_unreachable(at, flow);
+                if let Some(flow) = flow {
+                    self.endpoint.handle_unreachable(at, Flow { connection: 0, ..flow });
+                }
                 self.count_connections();
             }
         }
     }
 
-    fn count_connections(&self) {
-        let open = i64::try_from(self.tcp.open()).unwrap_or(i64::MAX);
+    fn count_connections(&mut self) {
+        let open = i64::try_from(self.sockets.streams().count()).unwrap_or(i64::MAX);
         self.metrics.sip.connections.set(open);
     }
 

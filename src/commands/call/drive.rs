@@ -21,8 +21,8 @@ use crate::sip::core::endpoint::{
 };
 use crate::sip::core::offer_answer::{self, LocalMedia};
 use crate::sip::core::sdp::Direction;
-use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
-use crate::sip::endpoint::udp::UdpTransport;
+use crate::sip::endpoint::sockets::{Listen, Ready, Sockets};
+use crate::sip::endpoint::streams::StreamEvent;
 use crate::telemetry::WorkerMetrics;
 use crate::workers::WorkerHandle;
 use crate::workers::audio;
@@ -73,9 +73,7 @@ struct Heard {
 /// The call under way.
 struct Drive {
     endpoint: Endpoint,
-    udp: UdpTransport,
-    tcp: TcpTransport,
-    local: SocketAddr,
+    sockets: Sockets,
     dialog: DialogId,
     media: LocalMedia,
     worker: WorkerHandle,
@@ -117,21 +115,29 @@ pub(super) async fn call(
         session_id: now().as_nanos() >> 10,
         session_version: 1,
     };
-    let udp = UdpTransport::bind(SocketAddr::new(target.local, 0))?;
-    let local = udp.local();
-    let (tcp, mut tcp_events) = TcpTransport::new();
+    let address = SocketAddr::new(target.local, 0);
+    let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen {
+        transport,
+        address,
+        advertised: None,
+    });
+    let mut sip = Sockets::bind(&listen, None, &[])?;
+    let flow = sip
+        .path(target.transport, target.peer, target.verify)
+        .ok_or_else(|| std::io::Error::other("no way to the peer by this transport"))?;
     let config = EndpointConfig {
         user_agent: concat!("talkpath/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..EndpointConfig::default()
     };
     let mut endpoint = Endpoint::new(config, fastrand::u64(..));
-    let transport = if target.tcp { Transport::Tcp } else { Transport::Udp };
+    endpoint.set_locals(sip.locals().to_vec());
+    endpoint.handle_connected(flow.connection);
     let invited = now();
     let params = InviteParams {
         from: format!("<sip:talkpath@{}>", super::host_text(target.local)),
         to: format!("<{}>", target.uri),
         uri: target.uri,
-        flow: Flow { transport, local, peer: target.peer, connection: 0 },
+        flow,
         contact_user: None,
         sdp: Some(offer_answer::build_offer(&media)),
         headers: Vec::new(),
@@ -142,9 +148,7 @@ pub(super) async fn call(
         Sound { samples: 0, chirps: play.is_none(), file: play.map(Path::to_owned), seconds };
     let mut drive = Drive {
         endpoint,
-        udp,
-        tcp,
-        local,
+        sockets: sip,
         dialog,
         media,
         worker,
@@ -156,7 +160,7 @@ pub(super) async fn call(
         over: false,
         outcome: Outcome::default(),
     };
-    drive.run(&mut tcp_events, &mut worker_events).await?;
+    drive.run(&mut worker_events).await?;
     if let Some(path) = record {
         drive.write(path)?;
     }
@@ -166,7 +170,6 @@ pub(super) async fn call(
 impl Drive {
     async fn run(
         &mut self,
-        tcp_events: &mut mpsc::Receiver<TcpEvent>,
         worker_events: &mut mpsc::Receiver<crate::workers::command::Event>,
     ) -> Result<(), CallError> {
         let mut look = tokio::time::interval(LOOK_EVERY);
@@ -180,8 +183,7 @@ impl Drive {
             let due = self.endpoint.deadline().unwrap_or(MonoTime::MAX).min(self.end_at);
             let due = due.min(now() + Duration::from_secs(3_600)).since(now());
             tokio::select! {
-                _ = self.udp.readable() => self.datagrams(),
-                Some(event) = tcp_events.recv() => self.stream_event(event),
+                ready = self.sockets.ready() => self.arrived(ready),
                 Some(event) = worker_events.recv() => {
                     if matches!(event.kind, EventKind::Played) {
                         self.end_at = now() + TAIL;
@@ -219,40 +221,39 @@ impl Drive {
 
     fn transmit(&mut self) {
         while let Some(transmit) = self.endpoint.poll_transmit() {
-            match transmit.flow.transport {
-                Transport::Udp => self.udp.send(transmit.flow.peer, &transmit.bytes),
-                Transport::Tcp => {
-                    let connection = match transmit.flow.connection {
-                        0 => self.tcp.connection(transmit.flow.peer),
-                        connection => connection,
-                    };
-                    self.tcp.send(connection, transmit.bytes);
-                }
+            if let Err(flow) = self.sockets.send(transmit) {
+                self.endpoint.handle_unreachable(now(), flow);
             }
         }
     }
 
-    fn datagrams(&mut self) {
-        while let Some((peer, data)) = self.udp.receive() {
-            let flow = Flow { transport: Transport::Udp, local: self.local, peer, connection: 0 };
-            self.endpoint.handle_datagram(now(), flow, data);
+    fn arrived(&mut self, ready: Ready) {
+        match ready {
+            Ready::Datagrams(socket) => {
+                while let Some((flow, data)) = self.sockets.datagram(socket) {
+                    self.endpoint.handle_datagram(now(), flow, data);
+                }
+            }
+            Ready::Stream(event) => self.stream_event(event),
         }
     }
 
-    fn stream_event(&mut self, event: TcpEvent) {
+    fn stream_event(&mut self, event: StreamEvent) {
+        let streams = self.sockets.streams();
         match event {
-            TcpEvent::Accepted { .. } => {}
-            TcpEvent::Message { connection, local, peer, message } => {
-                let flow = Flow { transport: Transport::Tcp, local, peer, connection };
+            StreamEvent::Accepted(accepted) => streams.accepted(accepted),
+            StreamEvent::Message { connection, message } => {
+                let Some(flow) = streams.flow(connection) else { return };
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
             }
-            TcpEvent::Closed { connection, peer, .. } => {
-                self.tcp.closed(connection);
+            StreamEvent::Closed { connection } => {
+                let flow = streams.closed(connection);
                 self.endpoint.handle_closed(now(), connection);
-                let local = self.local;
-                let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
-                self.endpoint.handle_unreachable(now(), flow);
+                if let Some(flow) = flow {
+                    let flow = Flow { connection: 0, ..flow };
+                    self.endpoint.handle_unreachable(now(), flow);
+                }
             }
         }
     }
@@ -357,7 +358,7 @@ impl Drive {
             self.transmit();
             let wait = self.endpoint.deadline().unwrap_or(until).min(until).since(now());
             tokio::select! {
-                _ = self.udp.readable() => self.datagrams(),
+                ready = self.sockets.ready() => self.arrived(ready),
                 () = tokio::time::sleep(wait) => self.endpoint.handle_timeout(now()),
             }
             while self.endpoint.poll_event().is_some() {}

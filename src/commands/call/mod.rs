@@ -8,19 +8,22 @@ mod drive;
 mod result;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::fail;
 use crate::cli::CallArgs;
+use crate::sip::core::endpoint::Transport;
 use crate::sip::core::uri::{Scheme, Uri};
+use crate::sip::endpoint::streams::Verify;
+use crate::sip::endpoint::tls::{ClientFiles, ClientTls, TlsError};
 
 use drive::Outcome;
 
 /// How long a call lasts if neither its file nor the command line says so.
 const SECONDS_DEFAULT: u32 = 5;
-/// Port of SIP where a URI names none (RFC 3261 19.1.2).
-const SIP_PORT: u16 = 5060;
 
 /// Why a call could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +39,9 @@ enum CallError {
     /// A socket could not be had.
     #[error("socket: {0}")]
     Socket(#[from] std::io::Error),
+    /// TLS is not possible.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The SIP core refused.
     #[error("SIP: {0}")]
     Sip(#[from] crate::sip::core::endpoint::CommandError),
@@ -60,7 +66,8 @@ struct Target {
     uri: String,
     peer: SocketAddr,
     local: IpAddr,
-    tcp: bool,
+    transport: Transport,
+    verify: Option<Verify>,
 }
 
 /// Places the call and prints how it fared.
@@ -84,7 +91,7 @@ pub(super) fn run(args: &CallArgs) -> ExitCode {
 }
 
 async fn place(args: &CallArgs) -> Result<Outcome, CallError> {
-    let target = resolve(&args.uri).await?;
+    let target = resolve(&args.uri, args.ca.clone()).await?;
     let seconds = match (args.seconds, &args.play) {
         (Some(seconds), _) => Some(Duration::from_secs(u64::from(seconds))),
         (None, Some(_)) => None,
@@ -94,14 +101,20 @@ async fn place(args: &CallArgs) -> Result<Outcome, CallError> {
 }
 
 /// Finds the address behind a SIP URI, and ours on the way to it.
-async fn resolve(text: &str) -> Result<Target, CallError> {
+async fn resolve(text: &str, ca: Option<PathBuf>) -> Result<Target, CallError> {
     let wrong = |problem: String| CallError::Uri { uri: text.to_owned(), problem };
     let uri = Uri::parse(text).map_err(|error| wrong(error.to_string()))?;
-    if uri.scheme != Scheme::Sip {
-        return Err(wrong("only sip: is called".to_owned()));
+    if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+        return Err(wrong("only sip: and sips: are called".to_owned()));
     }
     let host = uri.host.ok_or_else(|| wrong("there is no host".to_owned()))?;
-    let port = uri.port.unwrap_or(SIP_PORT);
+    let transport = Transport::of_uri(&uri)
+        .map_err(|name| wrong(format!("transport {name} is not known")))?
+        .unwrap_or(Transport::Udp);
+    if transport.is_websocket() {
+        return Err(wrong("a WebSocket cannot be called from here".to_owned()));
+    }
+    let port = uri.port.unwrap_or(transport.default_port());
     let peer = match host.address() {
         Some(address) => SocketAddr::new(address, port),
         None => {
@@ -120,8 +133,15 @@ async fn resolve(text: &str) -> Result<Target, CallError> {
     let probe = UdpSocket::bind(any)?;
     probe.connect(peer)?;
     let local = probe.local_addr()?.ip();
-    let tcp = uri.params.get("transport").is_some_and(|name| name.eq_ignore_ascii_case("tcp"));
-    Ok(Target { uri: text.to_owned(), peer, local, tcp })
+    let verify = match transport {
+        Transport::Tls => {
+            let tls = Arc::new(ClientTls::new(ClientFiles { ca, identity: None })?);
+            let name = host.address().map_or_else(|| host.to_string(), |ip| ip.to_string());
+            Some(Verify { name: name.into(), tls })
+        }
+        _ => None,
+    };
+    Ok(Target { uri: text.to_owned(), peer, local, transport, verify })
 }
 
 /// An address as a URI writes it.

@@ -1,4 +1,10 @@
-//! The sockets of SIP: UDP and TCP (RFC 3261 18). What they carry is decided in [`super::core`].
+//! The sockets of SIP (RFC 3261 18): UDP, TCP, TLS and WebSockets. What they carry is decided in
+//! [`super::core`].
 
-pub mod tcp;
+pub mod accept;
+pub mod connection;
+pub mod sockets;
+pub mod streams;
+pub mod tls;
 pub mod udp;
+pub mod websocket;

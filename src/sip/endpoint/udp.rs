@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -32,6 +33,10 @@ impl UdpTransport {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
         // The kernel grants what `rmem_max` allows; `talkpath check` tells if that is little.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+        if address.is_ipv6() {
+            // IPv4 has a socket of its own, which may have the same port.
+            socket.set_only_v6(true)?;
+        }
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         let socket = UdpSocket::from_std(socket.into())?;
@@ -44,13 +49,9 @@ impl UdpTransport {
         self.local
     }
 
-    /// Waits until there may be a datagram.
-    ///
-    /// # Errors
-    ///
-    /// As the runtime's.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+    /// Whether there may be a datagram; an error shows again in the receive that follows.
+    pub fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_recv_ready(context).map(drop)
     }
 
     /// Takes the next datagram, if there is one.

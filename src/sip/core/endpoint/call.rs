@@ -13,7 +13,6 @@ use super::transactions::Reply;
 use crate::sip::core::dialog::Dialog;
 use crate::sip::core::message::Message;
 use crate::sip::core::transaction::Clock;
-use crate::sip::core::uri::Uri;
 
 /// Where a call stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +69,8 @@ pub(super) struct Call {
     pub(super) flow: Flow,
     /// The peer is where it says it is: not behind an address translator.
     pub(super) direct: bool,
+    /// Our Contact is a `sips:` URI.
+    pub(super) secure: bool,
     /// We placed it.
     pub(super) outgoing: bool,
     /// Our INVITE (or the change under way) made the offer.
@@ -104,6 +105,7 @@ impl Call {
             contact_user: Box::default(),
             flow,
             direct: true,
+            secure: false,
             outgoing: state == State::Calling,
             offered: false,
             ack_owed: None,
@@ -138,30 +140,23 @@ impl Call {
     /// address, if it is literal and the peer is where it says it is; a peer behind an address
     /// translator, and a name (the shell resolved or knows it already), is reached where its
     /// latest message came from.
-    pub(super) fn next_hop(&self, live: Flow) -> Flow {
-        if live.transport == Transport::Tcp && live.connection != 0 {
+    pub(super) fn next_hop(&self, live: Flow, locals: &[(Transport, SocketAddr)]) -> Flow {
+        if live.connection != 0 || live.transport.is_websocket() {
             return live;
         }
         let Some(uri) = self.dialog.next_hop() else { return live };
-        let literal = uri.host.as_ref().and_then(|host| host.address());
-        match literal.filter(|ip| self.direct && is_usable(*ip, live.peer.ip())) {
-            Some(ip) => Flow {
-                transport: transport_of(&uri, live.transport),
-                peer: SocketAddr::new(ip, uri.port.filter(|p| *p != 0).unwrap_or(5060)),
-                connection: 0,
-                ..live
-            },
-            None => live,
-        }
-    }
-}
-
-/// The transport that a URI asks for, if it is one we have.
-fn transport_of(uri: &Uri<'_>, otherwise: Transport) -> Transport {
-    match uri.params.get("transport") {
-        Some(name) if name.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-        Some(name) if name.eq_ignore_ascii_case("udp") => Transport::Udp,
-        _ => otherwise,
+        let named = uri.host.as_ref().and_then(|host| host.address());
+        let Some(ip) = named.filter(|ip| self.direct && is_usable(*ip, live.peer.ip())) else {
+            return live;
+        };
+        let wanted = Transport::of_uri(&uri).ok().flatten().filter(|t| !t.is_websocket());
+        // What Via names has to belong to the transport: without a local address, none is changed.
+        let changed = wanted.filter(|transport| *transport != live.transport).and_then(|wanted| {
+            locals.iter().find(|(t, local)| *t == wanted && local.is_ipv4() == ip.is_ipv4())
+        });
+        let (transport, local) = changed.copied().unwrap_or((live.transport, live.local));
+        let port = uri.port.filter(|p| *p != 0).unwrap_or(transport.default_port());
+        Flow { transport, local, peer: SocketAddr::new(ip, port), connection: 0 }
     }
 }
 

@@ -113,7 +113,7 @@ impl Endpoint {
         sdp: Option<&[u8]>,
     ) -> Result<(), CommandError> {
         let call = self.calls.get(handle).ok_or(CommandError::NoSuchCall)?;
-        let contact = self.contact(call.flow, &call.contact_user);
+        let contact = Self::contact(call.flow, &call.contact_user, call.secure);
         let allow = self.allow.clone();
         let client = self.request_within(now, handle, Method::Invite, Purpose::Reinvite, |r| {
             let request = r.header(HeaderName::Contact, &contact).header(HeaderName::Allow, &allow);

@@ -1,6 +1,5 @@
 //! Settings and limits of an endpoint.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sip::core::Method;
@@ -67,10 +66,6 @@ pub struct EndpointConfig {
     pub user_agent: String,
     /// User of our Contact where a call names none.
     pub contact_user: String,
-    /// Address that Via and Contact name for UDP; the flow's local address if none.
-    pub advertised_udp: Option<SocketAddr>,
-    /// Address that Via and Contact name for TCP; the flow's local address if none.
-    pub advertised_tcp: Option<SocketAddr>,
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
@@ -85,8 +80,6 @@ impl Default for EndpointConfig {
         Self {
             user_agent: String::new(),
             contact_user: "talkpath".into(),
-            advertised_udp: None,
-            advertised_tcp: None,
             timers: Timers::RFC3261,
             allow: HANDLED.to_vec(),
             limits: Limits::default(),

@@ -97,7 +97,7 @@ impl World {
             transport: self.transport,
             local: address(local),
             peer: address(peer),
-            connection: u64::from(self.transport == Transport::Tcp),
+            connection: u64::from(self.transport.is_reliable()),
         }
     }
 
@@ -209,10 +209,9 @@ impl World {
             2 => endpoint.refuse_calls((how & 64 == 0).then_some(3)),
             3 => endpoint.handle_connected(1),
             _ => {
-                self.transport = match self.transport {
-                    Transport::Udp => Transport::Tcp,
-                    Transport::Tcp => Transport::Udp,
-                };
+                let at = Transport::ALL.iter().position(|t| *t == self.transport).unwrap_or(0);
+                let next = Transport::ALL.get((at + 1) % Transport::ALL.len());
+                self.transport = next.copied().unwrap_or(Transport::Udp);
             }
         }
     }

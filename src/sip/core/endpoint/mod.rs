@@ -33,6 +33,7 @@ mod uas;
 mod within;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 
 use media::time::MonoTime;
 
@@ -68,6 +69,8 @@ pub struct Endpoint {
     counters: Counters,
     /// Retry-After in seconds of every new call, while none is accepted.
     refusing: Option<u32>,
+    /// Where each transport listens, as peers are told.
+    locals: Vec<(Transport, SocketAddr)>,
 }
 
 impl Endpoint {
@@ -98,6 +101,7 @@ impl Endpoint {
             events: VecDeque::new(),
             counters: Counters::default(),
             refusing: None,
+            locals: Vec::new(),
             config,
         }
     }
@@ -135,6 +139,12 @@ impl Endpoint {
     /// Call-ID of a call.
     pub fn call_id(&self, dialog: DialogId) -> Option<&str> {
         self.calls.get(dialog.0).map(|call| call.dialog.call_id())
+    }
+
+    /// Says where each transport listens, as peers are told: for requests that change to another
+    /// transport within a call. The first of a transport and address family counts.
+    pub fn set_locals(&mut self, locals: Vec<(Transport, SocketAddr)>) {
+        self.locals = locals;
     }
 
     /// Refuses every new call with 503 and this Retry-After (overload, drain), or accepts again.

@@ -17,6 +17,7 @@ use crate::sip::core::message::Message;
 use crate::sip::core::method::Method;
 use crate::sip::core::transaction::client::Client;
 use crate::sip::core::transaction::client_invite::ClientInvite;
+use crate::sip::core::uri::{Scheme, Uri};
 use crate::sip::core::write::{BuildError, RequestBuilder};
 
 /// Number of the first request of a dialog.
@@ -42,7 +43,11 @@ impl Endpoint {
         if self.calls.is_full() || self.clients_full() {
             return Err(CommandError::LimitReached);
         }
-        let contact = self.contact(params.flow, user);
+        let secure = is_sips(&params.uri);
+        if secure && !params.flow.transport.is_secure() {
+            return Err(CommandError::Address);
+        }
+        let contact = Self::contact(params.flow, user, secure);
         let contact_user = user.into();
         let (tag, branch, call_id) = (self.ids.number(), self.ids.number(), self.ids.call_id());
         let from = format!("{};tag={}", params.from, tag_text(tag));
@@ -60,6 +65,7 @@ impl Endpoint {
         let dialog = Dialog::calling(&call_id, &from, &params.to, &params.uri, FIRST_CSEQ);
         let mut call = Call::new(State::Calling, dialog, tag, params.flow);
         call.contact_user = contact_user;
+        call.secure = secure;
         call.offered = params.sdp.is_some();
         call.limit_at = now + self.config.limits.ring_limit;
         let handle = self.insert_call(call).ok_or(CommandError::LimitReached)?;
@@ -109,7 +115,7 @@ impl Endpoint {
     ) -> RequestBuilder {
         let cseq = format!("{FIRST_CSEQ} {method}");
         RequestBuilder::new(method, uri)
-            .header(HeaderName::Via, &self.via(flow, branch))
+            .header(HeaderName::Via, &Self::via(flow, branch))
             .header(HeaderName::MaxForwards, MAX_FORWARDS)
             .header(HeaderName::From, from)
             .header(HeaderName::To, to)
@@ -118,8 +124,8 @@ impl Endpoint {
     }
 
     /// Our Via, which asks for the port that the request came from (RFC 3581 3).
-    fn via(&self, flow: Flow, branch: u64) -> String {
-        let (transport, by) = (flow.transport.as_str(), self.advertised(flow));
+    fn via(flow: Flow, branch: u64) -> String {
+        let (transport, by) = (flow.transport.as_str(), flow.local);
         format!("SIP/2.0/{transport} {by};rport;branch={}", branch_text(branch))
     }
 
@@ -192,8 +198,8 @@ impl Endpoint {
         }
         let branch = self.ids.number();
         let call = self.calls.get(handle).ok_or(CommandError::NoSuchCall)?;
-        let flow = call.next_hop(self.live(call.flow));
-        let via = self.via(flow, branch);
+        let flow = call.next_hop(self.live(call.flow), &self.locals);
+        let via = Self::via(flow, branch);
         let call = self.calls.get_mut(handle).ok_or(CommandError::NoSuchCall)?;
         let cseq = call.dialog.next_cseq();
         let request = call.dialog.request(method.clone(), cseq, &via);
@@ -215,8 +221,8 @@ impl Endpoint {
     ) -> Result<(), BuildError> {
         let branch = self.ids.number();
         let Some(call) = self.calls.get(handle) else { return Ok(()) };
-        let flow = call.next_hop(self.live(call.flow));
-        let request = call.dialog.request(Method::Ack, cseq, &self.via(flow, branch));
+        let flow = call.next_hop(self.live(call.flow), &self.locals);
+        let request = call.dialog.request(Method::Ack, cseq, &Self::via(flow, branch));
         let request = self.signed(request);
         let bytes = match sdp {
             Some(sdp) => request.body(APPLICATION_SDP, sdp).build()?,
@@ -321,7 +327,7 @@ impl Endpoint {
         let Ok(invite) = Message::parse(txn.request.clone()) else { return };
         let Ok(mut dialog) = Dialog::answered(&invite, response) else { return };
         let branch = self.ids.number();
-        let request = dialog.request(Method::Ack, cseq, &self.via(flow, branch));
+        let request = dialog.request(Method::Ack, cseq, &Self::via(flow, branch));
         if let Ok(bytes) = self.signed(request).build() {
             self.send(flow, bytes);
         }
@@ -330,13 +336,18 @@ impl Endpoint {
         }
         let branch = self.ids.number();
         let cseq = dialog.next_cseq();
-        let request = dialog.request(Method::Bye, cseq, &self.via(flow, branch));
+        let request = dialog.request(Method::Bye, cseq, &Self::via(flow, branch));
         if let Ok(bytes) = self.signed(request).build() {
             let txn = self.plain_txn(now, flow, branch, bytes, Purpose::Bye);
             // Without room for it, the peer's own timers end what nobody answers.
             let _ = self.insert_client(now, txn);
         }
     }
+}
+
+/// Whether a URI promises that every hop is secure.
+fn is_sips(uri: &str) -> bool {
+    Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sips)
 }
 
 /// Whether text may be the user of our Contact as it is (RFC 3261 25.1: `user` without escapes).

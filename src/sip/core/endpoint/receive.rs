@@ -130,7 +130,7 @@ impl Endpoint {
 
     /// A request that opens a transaction (RFC 3261 8.2).
     fn handle_new(&mut self, now: MonoTime, flow: Flow, method: &Method, request: Message) {
-        if let Err(refusal) = self.judge(method, &request) {
+        if let Err(refusal) = self.judge(method, flow, &request) {
             return self.refuse(flow, &request, &refusal);
         }
         let in_dialog = request.to().is_ok_and(|to| to.tag().is_some());
@@ -151,7 +151,7 @@ impl Endpoint {
     }
 
     /// Method and extensions (RFC 3261 8.2.1, 8.2.2.3).
-    fn judge(&self, method: &Method, request: &Message) -> Result<(), Refusal> {
+    fn judge(&self, method: &Method, flow: Flow, request: &Message) -> Result<(), Refusal> {
         if !method.is_known() {
             return Err(refusal(501, "Not Implemented", HeaderName::Allow, self.allow.as_str()));
         }
@@ -160,9 +160,10 @@ impl Endpoint {
             return Err(refusal(405, "Method Not Allowed", HeaderName::Allow, self.allow.as_str()));
         }
         if let Some(uri) = request.uri()
+            && !flow.transport.is_secure()
             && Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sips)
         {
-            // There is no transport here that keeps what the scheme promises.
+            // The last hop did not keep what the scheme promises.
             return Err(Refusal::new(416, "Unsupported URI Scheme"));
         }
         let required: Vec<&str> = request.values(HeaderName::Require).collect();

@@ -42,21 +42,18 @@ pub(super) fn with_headers<'a>(
 }
 
 impl Endpoint {
-    /// `host:port` that Via and Contact name.
-    pub(super) fn advertised(&self, flow: Flow) -> std::net::SocketAddr {
-        let configured = match flow.transport {
-            Transport::Udp => self.config.advertised_udp,
-            Transport::Tcp => self.config.advertised_tcp,
-        };
-        configured.unwrap_or(flow.local)
-    }
-
-    /// Our Contact.
-    pub(super) fn contact(&self, flow: Flow, user: &str) -> String {
-        let address = self.advertised(flow);
+    /// Our Contact. A call that was promised to be secure keeps the promise (RFC 3261 12.1.1).
+    pub(super) fn contact(flow: Flow, user: &str, secure: bool) -> String {
         let at = if user.is_empty() { "" } else { "@" };
-        let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
-        format!("<sip:{user}{at}{address}{transport}>")
+        let scheme = if secure { "sips" } else { "sip" };
+        let (address, transport) = (flow.local, flow.transport);
+        // RFC 3261 26.2.2: `sips` says TLS already, and `transport=tls` beside it is deprecated.
+        let parameter = match transport {
+            Transport::Udp => String::new(),
+            Transport::Tls if secure => String::new(),
+            transport => format!(";transport={}", transport.uri_parameter()),
+        };
+        format!("<{scheme}:{user}{at}{address}{parameter}>")
     }
 
     /// Begins a response.

@@ -96,7 +96,8 @@ impl Reply {
     /// `maddr` is not followed: it would let anyone aim our responses at a third party, and its
     /// purpose, multicast, does not occur.
     pub(super) fn new(flow: Flow, via: &Via<'_>) -> Self {
-        let port = via.port.filter(|port| *port != 0).unwrap_or(5060);
+        let default = flow.transport.default_port();
+        let port = via.port.filter(|port| *port != 0).unwrap_or(default);
         let mut to = flow;
         if !flow.transport.is_reliable() && via.rport().is_none() {
             to.peer.set_port(port);
@@ -106,7 +107,7 @@ impl Reply {
 
     /// The path back to where a message came from, without a Via to go by.
     pub(super) const fn to_source(flow: Flow) -> Self {
-        Self { flow, port: 5060, source: flow.peer }
+        Self { flow, port: flow.transport.default_port(), source: flow.peer }
     }
 }
 

@@ -14,10 +14,11 @@ use super::reply::{ACCEPT, refusal, with_headers};
 use super::table::Handle;
 use super::transactions::merge_key;
 use crate::sip::core::dialog::{Dialog, DialogError};
-use crate::sip::core::headers::HeaderName;
+use crate::sip::core::headers::{HeaderName, NameAddr};
 use crate::sip::core::message::Message;
 use crate::sip::core::sdp::Sdp;
 use crate::sip::core::transaction::Clock;
+use crate::sip::core::uri::{Scheme, Uri};
 use crate::sip::core::validate::{Refusal, check_hops};
 use crate::sip::core::write::ResponseBuilder;
 
@@ -34,6 +35,17 @@ pub(super) fn body_refusal(error: BodyError) -> Refusal {
     }
 }
 
+/// Whether our Contact must be a `sips:` URI: the Request-URI is one, or the next hop back
+/// (RFC 3261 12.1.1).
+fn is_secure(request: &Message) -> bool {
+    let sips = |uri: Uri<'_>| uri.scheme == Scheme::Sips;
+    let back = match request.values(HeaderName::RecordRoute).next() {
+        Some(route) => NameAddr::parse(route).is_ok_and(|route| sips(route.uri)),
+        None => request.contact().is_ok_and(|c| c.is_some_and(|c| sips(c.uri))),
+    };
+    back || request.uri().is_some_and(|uri| Uri::parse(uri).is_ok_and(sips))
+}
+
 impl Endpoint {
     /// An INVITE outside of dialogs.
     pub(super) fn handle_invite(&mut self, now: MonoTime, flow: Flow, request: Message) {
@@ -44,6 +56,7 @@ impl Endpoint {
         let mut call = Call::new(State::Incoming, dialog, tag, flow);
         call.contact_user = self.config.contact_user.as_str().into();
         call.direct = is_direct(flow, &request);
+        call.secure = is_secure(&request);
         call.offered = offer.is_some();
         call.limit_at = now + self.answer_limit(&request);
         let Some(handle) = self.insert_call(call) else {
@@ -210,7 +223,7 @@ impl Endpoint {
         let txn = self.servers.get(server).ok_or(CommandError::State)?;
         let call =
             txn.call.and_then(|call| self.calls.get(call)).ok_or(CommandError::NoSuchCall)?;
-        let contact = self.contact(txn.reply.flow, &call.contact_user);
+        let contact = Self::contact(txn.reply.flow, &call.contact_user, call.secure);
         self.built(server, status, reason, |endpoint, response, request| {
             let response = response
                 .record_route(request)

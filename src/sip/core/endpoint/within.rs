@@ -141,8 +141,8 @@ impl Endpoint {
     fn refresh(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
         let Some(call) = self.calls.get_mut(handle) else { return };
         call.dialog.refresh_target(request);
-        let (tag, user) = (call.tag, call.contact_user.clone());
-        let contact = self.contact(flow, &user);
+        let tag = call.tag;
+        let contact = Self::contact(flow, &call.contact_user, call.secure);
         let answer = refusal(200, "OK", HeaderName::Contact, contact);
         self.respond_once(now, flow, request, tag, &answer);
     }

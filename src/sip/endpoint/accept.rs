@@ -1,0 +1,195 @@
+//! Accepting connections: limits, and the handshakes that come before SIP.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+
+use super::connection::{BoxedIo, Framing};
+use super::streams::StreamEvent;
+use super::tls::ServerTls;
+use super::websocket;
+use crate::sip::core::endpoint::Transport;
+
+/// Handshakes under way at once; what comes beyond them is closed.
+pub const HANDSHAKES_MAX: usize = 256;
+/// How long the handshakes of a connection may take, TLS and WebSocket together.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections from one address, those in their handshake included.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 512;
+/// How long no connection is accepted after the system could not give one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// A connection that is ready for SIP.
+pub struct Accepted {
+    /// The connection, decrypted.
+    pub io: BoxedIo,
+    /// How messages lie in it.
+    pub framing: Framing,
+    /// Bytes that came behind the handshake.
+    pub unread: Vec<u8>,
+    /// Its transport.
+    pub transport: Transport,
+    /// Our end, as peers are told.
+    pub local: SocketAddr,
+    /// Its far end.
+    pub peer: SocketAddr,
+    /// Names that the peer's certificate proves.
+    pub names: Arc<[String]>,
+    /// Its place among those of its source.
+    pub(super) place: Place,
+}
+
+impl std::fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Accepted")
+            .field("transport", &self.transport)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many connections each source has.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sources(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// One connection's place among those of its source; given back when dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    sources: Sources,
+    source: IpAddr,
+}
+
+impl Sources {
+    /// A place, if the source has one left.
+    fn take(&self, source: IpAddr) -> Option<Place> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(source).or_default();
+        if *count >= CONNECTIONS_PER_SOURCE_MAX {
+            return None;
+        }
+        *count += 1;
+        drop(counts);
+        Some(Place { sources: self.clone(), source })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.source);
+            }
+        }
+    }
+}
+
+/// A listener and what its connections go through.
+pub(super) struct Door {
+    pub(super) transport: Transport,
+    /// As peers are told.
+    pub(super) local: SocketAddr,
+    pub(super) tls: Option<Arc<ServerTls>>,
+    /// Pages that may open WebSockets; all if empty.
+    pub(super) origins: Arc<[String]>,
+    pub(super) sources: Sources,
+    pub(super) handshakes: Arc<Semaphore>,
+    pub(super) events: mpsc::Sender<StreamEvent>,
+}
+
+impl Door {
+    /// Accepts connections for ever.
+    pub(super) async fn run(self, listener: TcpListener) {
+        let door = Arc::new(self);
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    if door.events.is_closed() {
+                        return;
+                    }
+                    door.greet(stream, peer);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a SIP connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn greet(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+        let Some(place) = self.sources.take(peer.ip()) else {
+            return tracing::warn!(source = %peer.ip(), "SIP connection refused: the source has \
+                                   {CONNECTIONS_PER_SOURCE_MAX}");
+        };
+        let Ok(permit) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+            return tracing::warn!("SIP connection refused: {HANDSHAKES_MAX} handshakes are open");
+        };
+        let door = Arc::clone(self);
+        tokio::spawn(async move {
+            let opened = tokio::time::timeout(HANDSHAKE_TIMEOUT, door.open(stream, peer, place));
+            match opened.await {
+                Ok(Ok(accepted)) => {
+                    let _ = door.events.send(StreamEvent::Accepted(accepted)).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "SIP connection not opened"),
+                Err(_) => tracing::debug!(%peer, "SIP connection not opened: it took too long"),
+            }
+            drop(permit);
+        });
+    }
+
+    async fn open(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+    ) -> io::Result<Accepted> {
+        stream.set_nodelay(true)?;
+        let mut names = Arc::default();
+        let io: BoxedIo = match &self.tls {
+            None => Box::new(stream),
+            Some(tls) => {
+                let stream = TlsAcceptor::from(tls.config()).accept(stream).await?;
+                names = tls.proven(stream.get_ref().1.peer_certificates());
+                Box::new(stream)
+            }
+        };
+        let (transport, local) = (self.transport, self.local);
+        let (io, unread, framing) = if transport.is_websocket() {
+            let (io, unread) = websocket::accept(io, &self.origins).await?;
+            (io, unread, Framing::WebSocket)
+        } else {
+            (io, Vec::new(), Framing::Stream)
+        };
+        Ok(Accepted { io, framing, unread, transport, local, peer, names, place })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A source gets no more than its places, another has its own, and a place comes back.
+    #[test]
+    fn places_are_counted_by_source() {
+        let sources = Sources::default();
+        let (one, two): (IpAddr, IpAddr) =
+            ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
+        let mut places: Vec<Place> =
+            (0..CONNECTIONS_PER_SOURCE_MAX).map(|_| sources.take(one).unwrap()).collect();
+        assert!(sources.take(one).is_none());
+        assert!(sources.take(two).is_some());
+        places.pop();
+        assert!(sources.take(one).is_some());
+        drop(places);
+        assert!(sources.0.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,260 @@
+//! All sockets of SIP: where they are bound, what arrives, where messages leave.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::streams::{StreamEvent, Streams, Verify};
+use super::tls::{ClientFiles, ClientTls, ServerTls, TlsError};
+use super::udp::UdpTransport;
+use crate::sip::core::endpoint::{Flow, Transmit, Transport};
+
+/// Peers whose name for TLS is remembered, so that a lost connection can be opened again.
+pub const PEERS_MAX: usize = 4_096;
+
+/// An address to listen on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The transport.
+    pub transport: Transport,
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// What peers are told instead; a port of 0 stands for the one that was bound.
+    pub advertised: Option<SocketAddr>,
+}
+
+impl Listen {
+    fn told(&self, bound: SocketAddr) -> SocketAddr {
+        let mut told = self.advertised.unwrap_or(bound);
+        if told.port() == 0 {
+            told.set_port(bound.port());
+        }
+        told
+    }
+}
+
+/// What is ready.
+#[derive(Debug)]
+pub enum Ready {
+    /// There may be datagrams at the socket of this number.
+    Datagrams(usize),
+    /// Something happened on a connection.
+    Stream(StreamEvent),
+}
+
+/// All sockets of SIP.
+pub struct Sockets {
+    udp: Vec<(UdpTransport, SocketAddr)>,
+    streams: Streams,
+    events: mpsc::Receiver<StreamEvent>,
+    locals: Vec<(Transport, SocketAddr)>,
+    bound: Vec<(Transport, SocketAddr)>,
+    peers: HashMap<(Transport, SocketAddr), Verify>,
+    /// Verifies peers of whom nothing else is known.
+    tls: Option<Arc<ClientTls>>,
+    /// Whose turn it is to be looked at first.
+    streams_first: bool,
+}
+
+impl Sockets {
+    /// Binds every address. An address of TCP with port 0 takes the port that UDP just got.
+    ///
+    /// # Errors
+    ///
+    /// As `bind(2)`; the message names transport and address.
+    pub fn bind(
+        listen: &[Listen],
+        tls: Option<&Arc<ServerTls>>,
+        origins: &[String],
+    ) -> io::Result<Self> {
+        let (streams, events) = Streams::new();
+        let mut sockets = Self {
+            udp: Vec::new(),
+            streams,
+            events,
+            locals: Vec::new(),
+            bound: Vec::new(),
+            peers: HashMap::new(),
+            tls: None,
+            streams_first: false,
+        };
+        let origins: Arc<[String]> = origins.into();
+        for place in listen {
+            let named = |error: io::Error| {
+                let (transport, at) = (place.transport.as_str(), place.address);
+                io::Error::new(error.kind(), format!("SIP {transport} on {at}: {error}"))
+            };
+            let bound = sockets.bind_one(place, tls, &origins).map_err(named)?;
+            sockets.bound.push((place.transport, bound));
+            sockets.locals.push((place.transport, place.told(bound)));
+        }
+        Ok(sockets)
+    }
+
+    fn bind_one(
+        &mut self,
+        place: &Listen,
+        tls: Option<&Arc<ServerTls>>,
+        origins: &Arc<[String]>,
+    ) -> io::Result<SocketAddr> {
+        let mut address = place.address;
+        if place.transport == Transport::Udp {
+            let udp = UdpTransport::bind(address)?;
+            let bound = udp.local();
+            self.udp.push((udp, place.told(bound)));
+            return Ok(bound);
+        }
+        if address.port() == 0 && place.transport == Transport::Tcp {
+            let twin = self.bound.iter().rev().find(|(_, bound)| bound.ip() == address.ip());
+            address.set_port(twin.map_or(0, |(_, bound)| bound.port()));
+        }
+        let tls = tls.filter(|_| place.transport.is_secure()).cloned();
+        let tell = |bound| place.told(bound);
+        self.streams.listen(place.transport, address, tell, tls, Arc::clone(origins))
+    }
+
+    /// Where each transport listens, as peers are told.
+    pub fn locals(&self) -> &[(Transport, SocketAddr)] {
+        &self.locals
+    }
+
+    /// Where each transport is bound.
+    pub fn bound(&self) -> &[(Transport, SocketAddr)] {
+        &self.bound
+    }
+
+    /// Our end of a path to `peer`. TLS without a listener of its own goes out beside TCP.
+    pub fn local(&self, transport: Transport, peer: SocketAddr) -> Option<SocketAddr> {
+        let of = |wanted: Transport| {
+            let fits =
+                |(t, local): &&(_, SocketAddr)| *t == wanted && local.is_ipv4() == peer.is_ipv4();
+            self.locals.iter().find(fits).map(|(_, local)| *local)
+        };
+        match transport {
+            Transport::Tls => of(Transport::Tls).or_else(|| of(Transport::Tcp)),
+            transport => of(transport),
+        }
+        .or_else(|| of(Transport::Udp).filter(|_| transport == Transport::Tls))
+    }
+
+    /// Opens a path, or takes one that is open: none where the transport is not enabled, or the
+    /// peer can only be reached over a connection of its own.
+    pub fn path(
+        &mut self,
+        transport: Transport,
+        peer: SocketAddr,
+        verify: Option<Verify>,
+    ) -> Option<Flow> {
+        let local = self.local(transport, peer)?;
+        let mut flow = Flow { transport, local, peer, connection: 0 };
+        if transport == Transport::Udp {
+            return Some(flow);
+        }
+        if let Some(verify) = &verify {
+            if self.peers.len() >= PEERS_MAX {
+                self.peers.clear();
+            }
+            self.peers.insert((transport, peer), verify.clone());
+        }
+        flow.connection = self.streams.open(flow, verify.as_ref())?;
+        Some(flow)
+    }
+
+    /// Waits until something is ready. Nothing is lost if the future is dropped.
+    pub async fn ready(&mut self) -> Ready {
+        self.streams_first = !self.streams_first;
+        let Self { udp, events, streams_first, .. } = self;
+        std::future::poll_fn(|context| {
+            if *streams_first && let Poll::Ready(Some(event)) = events.poll_recv(context) {
+                return Poll::Ready(Ready::Stream(event));
+            }
+            for (index, (udp, _)) in udp.iter().enumerate() {
+                if udp.poll_readable(context).is_ready() {
+                    return Poll::Ready(Ready::Datagrams(index));
+                }
+            }
+            match events.poll_recv(context) {
+                Poll::Ready(Some(event)) => Poll::Ready(Ready::Stream(event)),
+                // Never closed: the streams hold a sender.
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Takes the next datagram of a socket.
+    pub fn datagram(&mut self, index: usize) -> Option<(Flow, Bytes)> {
+        let (udp, local) = self.udp.get_mut(index)?;
+        let (peer, data) = udp.receive()?;
+        Some((Flow { transport: Transport::Udp, local: *local, peer, connection: 0 }, data))
+    }
+
+    /// The connections.
+    pub const fn streams(&mut self) -> &mut Streams {
+        &mut self.streams
+    }
+
+    /// Names that the far end of a flow proved by its certificate.
+    pub fn names(&self, flow: Flow) -> &[String] {
+        self.streams.names(flow.connection)
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// The flow, if there is no way to its peer.
+    pub fn send(&mut self, transmit: Transmit) -> Result<(), Flow> {
+        let Transmit { flow, bytes } = transmit;
+        if flow.transport == Transport::Udp {
+            let own = |(_, local): &&(UdpTransport, SocketAddr)| *local == flow.local;
+            let family =
+                |(_, local): &&(UdpTransport, SocketAddr)| local.is_ipv4() == flow.peer.is_ipv4();
+            let socket = self.udp.iter().find(own).or_else(|| self.udp.iter().find(family));
+            let (udp, _) = socket.ok_or(flow)?;
+            udp.send(flow.peer, &bytes);
+            return Ok(());
+        }
+        let connection = match flow.connection {
+            0 => self.reopen(flow).ok_or(flow)?,
+            connection => connection,
+        };
+        self.streams.send(connection, bytes);
+        Ok(())
+    }
+
+    /// A connection in the place of one that is gone.
+    fn reopen(&mut self, flow: Flow) -> Option<u64> {
+        if flow.transport != Transport::Tls {
+            return self.streams.open(flow, None);
+        }
+        let known = self.peers.get(&(flow.transport, flow.peer)).cloned();
+        let verify = match known {
+            Some(verify) => verify,
+            None => {
+                let name = flow.peer.ip().to_string().into();
+                let tls = self.default_tls().inspect_err(|error| {
+                    tracing::warn!(%error, "TLS towards SIP peers is not possible");
+                });
+                Verify { name, tls: tls.ok()? }
+            }
+        };
+        self.streams.open(flow, Some(&verify))
+    }
+
+    /// TLS with the authorities of the system.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn default_tls(&mut self) -> Result<Arc<ClientTls>, TlsError> {
+        if let Some(tls) = &self.tls {
+            return Ok(Arc::clone(tls));
+        }
+        let tls = Arc::new(ClientTls::new(ClientFiles::default())?);
+        Ok(Arc::clone(self.tls.insert(tls)))
+    }
+}
