@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
@@ -51,6 +52,8 @@ pub(super) struct Context {
     pub(super) masks: MaskKeys,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) lingering: Lingering,
+    /// How long a peer that should send may say nothing at all; for ever if absent.
+    pub(super) media_timeout: Option<Duration>,
     random: ChaCha8Rng,
     events: mpsc::Sender<Event>,
     /// Events that the control plane had no room for.
@@ -61,6 +64,7 @@ impl Context {
     pub(super) fn new(
         metrics: Arc<WorkerMetrics>,
         events: mpsc::Sender<Event>,
+        media_timeout: Option<Duration>,
     ) -> io::Result<Self> {
         let mut blocks = BlockPool::new(BLOCKS_MAX);
         let _ = blocks.reserve(BLOCKS_WARM);
@@ -75,6 +79,7 @@ impl Context {
             masks: MaskKeys::new(seed()?),
             metrics,
             lingering: Lingering::default(),
+            media_timeout,
             random: ChaCha8Rng::from_seed(seed()?),
             events,
             waiting: VecDeque::new(),

@@ -29,8 +29,6 @@ use crate::telemetry::{DropReason, Kind};
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
 /// What is assumed of a peer with which nothing is settled yet.
 const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
-/// How long a peer that should send may say nothing at all.
-pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who is at the agent's end.
 #[derive(Debug)]
@@ -157,6 +155,7 @@ impl MediaPath {
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
+        self.watch_for_silence(ctx);
     }
 
     /// The peer's audio as it is now; before offer and answer, what it most likely will be.
@@ -217,6 +216,7 @@ impl MediaPath {
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
         }
+        self.watch_for_silence(ctx);
         self.peer_heard_of(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -381,13 +381,27 @@ impl MediaPath {
         }
     }
 
+    /// The peer's time to say something begins.
+    fn watch_for_silence(&mut self, ctx: &Context) {
+        if let Some(timeout) = ctx.media_timeout {
+            self.care_at = self.care_at.min(ctx.now + timeout);
+        }
+    }
+
     /// Silence of the peer, quality for the agent.
     fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
         let expects = self.peer.format().is_some_and(|format| format.receive);
-        let silent = ctx.now.since(self.peer.heard_at()) >= MEDIA_TIMEOUT;
-        if expects && silent && self.state == CallState::Answered {
-            ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+        if let Some(timeout) = ctx.media_timeout
+            && expects
+            && self.state == CallState::Answered
+        {
+            let silent_at = self.peer.heard_at() + timeout;
+            if silent_at <= ctx.now {
+                ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+            } else {
+                self.care_at = self.care_at.min(silent_at);
+            }
         }
         let quality = self.quality();
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
