@@ -17,6 +17,7 @@ use super::command::{CallKey, Event, EventKind};
 use super::linger::Lingering;
 use super::path::Agent;
 use super::poller::Poller;
+use super::taps::Taps;
 use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
 use crate::bridge::mask::MaskKeys;
 use crate::telemetry::WorkerMetrics;
@@ -149,18 +150,14 @@ pub(super) struct FrameSink<'a> {
 }
 
 impl FrameSink<'_> {
-    /// Gives `agent` one frame of the peer's audio.
+    /// Gives `agent` and `taps` one frame of the peer's audio.
     #[inline]
-    pub(super) fn give(&mut self, agent: &mut Agent, frame: Frame<'_>) {
+    pub(super) fn give(&mut self, agent: &mut Agent, taps: &mut Taps, frame: Frame<'_>) {
+        taps.heard(self.now, frame);
         match agent {
             Agent::Socket(socket) => socket.send_audio(self, frame),
             Agent::Rtp(agent) => agent.send_audio(self, frame),
-            Agent::Builtin(builtin) => {
-                if let Some(tape) = builtin.tape() {
-                    tape.heard(self.now, frame);
-                }
-            }
-            Agent::None => {}
+            Agent::Builtin(_) | Agent::None => {}
         }
     }
 }

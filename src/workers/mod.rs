@@ -20,6 +20,7 @@ pub mod poller;
 mod rtp_agent;
 mod socket_agent;
 pub mod tape;
+mod taps;
 mod token;
 mod worker;
 
