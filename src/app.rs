@@ -53,7 +53,8 @@ impl App {
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
-        let metrics = Metrics::new(workers, &Cause::WORDS);
+        let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
+        let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let listener = io.block_on(TcpListener::bind(config.http.listen)).map_err(|error| {
             let at = config.http.listen;
             io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))

@@ -179,7 +179,7 @@ fn flowing_calls_allocate_nothing() {
     let folder = support::server::folder();
     let ports = Ports::claim();
     let app = server(&agent, &ports, &folder);
-    players.tell(&app.reach.sip.to_string());
+    players.tell(&app.reach.sip[0].1.to_string());
     players.hear("calls:");
     let one = counted(|| drop(std::hint::black_box(Box::new(1_u64))));
     assert!(one >= 1, "the counter does not count");

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::call::{Call, Which};
 use super::cause::Cause;
+use super::control::Placing;
 use super::slots::Slot;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
@@ -26,6 +27,8 @@ pub(super) struct LiveCall {
     pub(super) call: Call,
     /// The SIP dialog with the peer; none once that is over.
     pub(super) dialog: Option<DialogId>,
+    /// Where else it may be placed, until it is answered.
+    pub(super) placing: Option<Box<Placing>>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.

@@ -3,9 +3,11 @@
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::control::{Errand, Hop};
 use super::live::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
+use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
 
 /// Requests that may wait.
@@ -15,8 +17,10 @@ pub const REQUESTS_MAX: usize = 4_096;
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlaceCall {
-    /// Whom to call: a SIP URI with an address, such as `sip:bob@192.0.2.7:5060`.
+    /// Whom to call: a SIP URI, such as `sip:bob@example.com`; with a trunk also a number.
     pub to: String,
+    /// Name of the trunk that the call goes through.
+    pub trunk: Option<String>,
     /// Name of the agent that talks.
     pub agent: String,
     /// User part of our From; "talkpath" when absent.
@@ -69,6 +73,20 @@ pub enum Request {
         call: PlaceCall,
         /// Takes it.
         reply: oneshot::Sender<Result<CallView, RequestError>>,
+    },
+    /// The servers of a call to be placed were looked up.
+    Located {
+        /// The call.
+        errand: Errand,
+        /// Its servers.
+        found: Result<Vec<Hop>, ResolveError>,
+    },
+    /// The servers of a trunk that is watched were looked up.
+    Watch {
+        /// Its place in the configuration.
+        trunk: usize,
+        /// Its servers.
+        found: Result<Vec<Hop>, ResolveError>,
     },
     /// Hang up.
     HangUp {

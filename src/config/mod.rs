@@ -13,6 +13,7 @@ mod agents;
 mod assemble;
 mod document;
 mod environment;
+mod outbound;
 mod peers;
 pub mod problem;
 mod routes;
@@ -28,6 +29,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use routes::{Fallback, RouteConfig, RoutePattern};

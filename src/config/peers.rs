@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use media::codec::AudioFormat;
 
 use super::agents::name;
+use super::outbound::{Outbound, outbound};
 use super::section::Section;
 use super::server::SIP_CODECS;
 use super::sip::identity;
@@ -26,6 +27,8 @@ pub struct TrunkConfig {
     pub tls_names: Vec<String>,
     /// Whom we trust to vouch for it over TLS, and who we are.
     pub tls: ClientFiles,
+    /// How calls are placed through it.
+    pub outbound: Outbound,
 }
 
 /// A softphone that may call in, known by the user part of its `From` and its addresses.
@@ -50,7 +53,8 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
     let tls_names = section.list("tls_names", TLS_NAME, tls_name).unwrap_or_default();
-    let peers = peers(&section, !tls_names.is_empty());
+    let outbound = outbound(&section);
+    let peers = peers(&section, !tls_names.is_empty() || !outbound.targets.is_empty());
     for peer in peers.iter().filter(|_| tls_names.is_empty()) {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
@@ -62,7 +66,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let codecs = section.words("codecs", SIP_CODECS);
     let tls = client_files(&section);
     section.finish();
-    Some(TrunkConfig { name: name?, peers, headers, codecs, tls_names, tls })
+    Some(TrunkConfig { name: name?, peers, headers, codecs, tls_names, tls, outbound })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {

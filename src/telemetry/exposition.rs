@@ -142,8 +142,14 @@ fn signalling(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
     )?;
     out.gauges(
         "talkpath_sip_connections",
-        "SIP connections over TCP that exist now",
+        "SIP connections that exist now",
         [(NONE, sip.connections.get() as f64)],
+    )?;
+    let trunks = sip.trunks.iter();
+    out.gauges(
+        "talkpath_sip_trunk_up",
+        "Whether calls can be placed through the trunk",
+        trunks.map(|(name, up)| ([("trunk", name.as_str())], up.get() as f64)),
     )
 }
 
@@ -333,7 +339,7 @@ mod tests {
     use super::*;
 
     fn sample() -> String {
-        let metrics = Metrics::new(2, &["normal", "internal"]);
+        let metrics = Metrics::new(2, &["normal", "internal"], ["carrier".to_owned()]);
         metrics.calls.started(CallDirection::Inbound);
         metrics.calls.started(CallDirection::Outbound);
         metrics.calls.answered(CallDirection::Inbound, Duration::from_millis(3));

@@ -120,11 +120,20 @@ pub struct SipMetrics {
     pub(super) drops: [Counter; SipDrop::COUNT],
     /// Messages that we sent again for want of an answer.
     pub retransmissions: Counter,
-    /// TCP connections that exist now.
+    /// Connections that exist now.
     pub connections: Gauge,
+    /// Whether each trunk is up, by its name.
+    pub(super) trunks: Vec<(String, Gauge)>,
 }
 
 impl SipMetrics {
+    /// The trunk of this place in the configuration is up or down.
+    pub fn trunk_up(&self, index: usize, up: bool) {
+        if let Some((_, gauge)) = self.trunks.get(index) {
+            gauge.set(i64::from(up));
+        }
+    }
+
     /// A request came.
     pub fn request_in(&self, method: SipMethod) {
         self.requests_in[method.index()].inc();
@@ -206,13 +215,21 @@ impl HttpMetrics {
 }
 
 impl Metrics {
-    /// Metrics of a process with `workers` media workers, whose calls end for one of `causes`.
-    pub fn new(workers: usize, causes: &'static [&'static str]) -> Arc<Self> {
+    /// Metrics of a process with `workers` media workers, whose calls end for one of `causes` and
+    /// go through `trunks`.
+    pub fn new(
+        workers: usize,
+        causes: &'static [&'static str],
+        trunks: impl IntoIterator<Item = String>,
+    ) -> Arc<Self> {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Arc::new(Self {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             calls: CallMetrics::new(causes),
-            sip: SipMetrics::default(),
+            sip: SipMetrics {
+                trunks: trunks.into_iter().map(|name| (name, Gauge::default())).collect(),
+                ..SipMetrics::default()
+            },
             agents: AgentMetrics::new(),
             http: HttpMetrics::new(),
             started_unix_s: started.as_secs_f64(),

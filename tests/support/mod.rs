@@ -14,7 +14,10 @@
 
 pub mod agent;
 pub mod baresip;
+pub mod dns;
 pub mod ear;
+pub mod gateway;
+pub mod line;
 pub mod phone;
 pub mod ports;
 pub mod server;

@@ -33,6 +33,18 @@ impl Authority {
         path
     }
 
+    /// Writes a certificate for `name`, fit for servers and clients, and its key, as files called
+    /// `stem`.pem and `stem`.key.
+    pub fn write_identity(&self, folder: &Path, stem: &str, name: &str) -> (PathBuf, PathBuf) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let path = |kind: &str| folder.join(format!("{stem}.{kind}"));
+        fs::write(path("pem"), certificate.pem()).unwrap();
+        fs::write(path("key"), key.serialize_pem()).unwrap();
+        (path("pem"), path("key"))
+    }
+
     /// A server's end of TLS, certified for `name`.
     pub fn server(&self, name: &str) -> Tls {
         let key = KeyPair::generate().unwrap();

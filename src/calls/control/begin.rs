@@ -64,6 +64,7 @@ impl Control {
             id,
             call,
             dialog: Some(dialog),
+            placing: None,
             worker,
             direction: plan.direction,
             from,

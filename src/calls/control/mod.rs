@@ -9,9 +9,13 @@ mod counting;
 mod effects;
 mod incoming;
 mod place;
+mod placing;
 mod requests;
 mod sip;
+mod trunks;
 
+pub use place::Errand;
+pub use placing::{Hop, Placing};
 pub(crate) use sip::leg_format;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,9 +32,13 @@ use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::slots::Slots;
 use super::sounds::Sounds;
+use trunks::Trunks;
+
 use crate::agent::dial::Dialler;
 use crate::config::Config;
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
+use crate::sip::core::targets::Avoided;
+use crate::sip::endpoint::resolver::Resolver;
 use crate::sip::endpoint::sockets::{Ready, Sockets};
 use crate::sip::endpoint::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
 use crate::sip::endpoint::udp::BATCH_MAX;
@@ -44,6 +52,13 @@ pub struct Control {
     config: Arc<Config>,
     endpoint: Endpoint,
     sockets: Sockets,
+    /// TLS towards each trunk that says something of it, by its name.
+    trunk_tls: HashMap<String, Arc<ClientTls>>,
+    trunks: Trunks,
+    /// Servers that failed a while ago.
+    avoided: Avoided,
+    /// Made when a name has to be looked up.
+    resolver: Option<Resolver>,
     workers: Vec<WorkerHandle>,
     worker_events: mpsc::Receiver<Event>,
     requests: mpsc::Receiver<Request>,
@@ -123,12 +138,17 @@ impl Control {
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
         let reach = Reach { handle: handle.clone(), live: watch, sip };
+        let trunks = Trunks::new(&config.trunks, now());
         let control = Self {
             ports: Ports::new(config.rtp.ports),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
             config,
             endpoint,
             sockets,
+            trunk_tls,
+            trunks,
+            avoided: Avoided::default(),
+            resolver: None,
             workers,
             worker_events,
             requests,
@@ -187,6 +207,7 @@ impl Control {
         if self.endpoint.deadline().is_some_and(|due| due <= at) {
             self.endpoint.handle_timeout(at);
         }
+        self.watch_trunks(at);
         while let Some((due, key)) = self.deadlines.first().copied() {
             if due > at {
                 break;
@@ -215,7 +236,7 @@ impl Control {
         let calls = self.deadlines.first().map_or(MonoTime::MAX, |(due, _)| *due);
         let sip = self.endpoint.deadline().unwrap_or(MonoTime::MAX);
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
-        calls.min(sip).min(now() + Duration::from_secs(3_600))
+        calls.min(sip).min(self.trunks.deadline()).min(now() + Duration::from_secs(3_600))
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

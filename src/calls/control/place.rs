@@ -1,66 +1,182 @@
-//! Calls that we place.
+//! Calls that we place: where to, found first if names have to be looked up.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::Direction;
+use tokio::sync::oneshot;
 
 use super::Control;
 use super::begin::Beginning;
 use super::incoming::plan;
+use super::placing::{Hop, Way};
 use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
-use crate::calls::request::{PlaceCall, RequestError};
+use crate::calls::request::{PlaceCall, Request, RequestError};
 use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
-use crate::sip::core::endpoint::{Flow, InviteParams, Transport};
+use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
-use crate::sip::core::uri::{Scheme, Uri};
-use crate::sip::endpoint::streams::Verify;
-use crate::sip::endpoint::tls::TlsError;
+use crate::sip::core::uri::{Host, Scheme, Uri};
+use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::workers::poller::now;
+
+/// User of our From where the request names none.
+const USER: &str = "talkpath";
+
+/// A call to be placed, and who waits to hear of it.
+#[derive(Debug)]
+pub struct Errand {
+    /// What is wanted.
+    pub(super) call: PlaceCall,
+    /// Place of its trunk in the configuration.
+    pub(super) trunk: Option<usize>,
+    /// Where the INVITE may go, in order.
+    pub(super) ways: Vec<Arc<Way>>,
+    /// Takes the outcome.
+    pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
+}
 
 impl Control {
     /// Places a call; its agent is reached for at the same time.
-    pub(super) fn place(&mut self, wanted: &PlaceCall) -> Result<CallView, RequestError> {
+    pub(super) fn place(
+        &mut self,
+        call: PlaceCall,
+        reply: oneshot::Sender<Result<CallView, RequestError>>,
+    ) {
+        let (trunk, ways) = match self.admit_errand(&call).and_then(|()| self.ways(&call)) {
+            Ok(found) => found,
+            // Whoever asked may have gone.
+            Err(error) => return drop(reply.send(Err(error))),
+        };
+        let errand = Errand { call, trunk, ways, reply };
+        match self.located(&errand.ways) {
+            Some(found) => self.set_out(errand, found),
+            None => self.locate(errand),
+        }
+    }
+
+    /// Whether there is room for the call, by the limits of all and of its agent.
+    fn admit_errand(&mut self, wanted: &PlaceCall) -> Result<(), RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
         if self.calls.len() >= self.config.limits.max_calls as usize || !self.rate.take(now()) {
             return Err(RequestError::Full);
         }
-        let config = Arc::clone(&self.config);
-        let agent = config
+        let agent = self
+            .config
             .agent(&wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
         if !self.slots.has_room(&agent.name, agent.max_calls) {
             return Err(RequestError::Full);
         }
-        let (flow, remote) = self.target(&wanted.to)?;
-        let (media, sockets) = self.local_media(None, remote.ip()).map_err(|error| {
+        Ok(())
+    }
+
+    /// Where the INVITE may go, and by which trunk.
+    fn ways(&mut self, call: &PlaceCall) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
+        let Some(name) = &call.trunk else {
+            let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
+            if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+                return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
+            }
+            return Ok((None, vec![Arc::new(Way::direct(&call.to))]));
+        };
+        let config = Arc::clone(&self.config);
+        let found = config.trunks.iter().position(|trunk| trunk.name == *name);
+        let index =
+            found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
+        let trunk = config.trunks.get(index).map(|trunk| &trunk.outbound);
+        let trunk = trunk.filter(|outbound| !outbound.targets.is_empty());
+        let trunk = trunk.ok_or_else(|| field("trunk", "the trunk has no targets".to_owned()))?;
+        let ways = trunk.targets.iter().map(|target| {
+            let uri = called_uri(&call.to, target).ok_or_else(|| {
+                field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
+            })?;
+            Ok(Arc::new(Way::new(uri, target, &trunk.route)))
+        });
+        let ways = ways.collect::<Result<_, _>>()?;
+        let placed = self.calls.values().filter(|call| {
+            call.direction == Direction::Outbound && call.trunk.as_ref() == Some(name)
+        });
+        if trunk.max_calls.is_some_and(|max| placed.count() >= max as usize)
+            || !self.trunks.take(index, now())
+        {
+            return Err(RequestError::Full);
+        }
+        Ok((Some(index), ways))
+    }
+
+    /// The servers of the ways, if all are addresses and nothing has to be looked up.
+    fn located(&self, ways: &[Arc<Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+        let mut hops = Vec::new();
+        let mut wrong = None;
+        for way in ways {
+            match Uri::parse(&way.next).map(|uri| Locator::new(&uri, &self.able())) {
+                Ok(Ok(locator)) if locator.question().is_some() => return None,
+                Ok(Ok(locator)) => hops.extend(
+                    locator.into_targets().into_iter().map(|to| Hop { to, way: Arc::clone(way) }),
+                ),
+                Ok(Err(error)) => wrong = Some(error),
+                Err(_) => wrong = Some(LocateError::Uri),
+            }
+        }
+        Some(match wrong {
+            Some(error) if hops.is_empty() => Err(error.into()),
+            _ => Ok(hops),
+        })
+    }
+
+    /// Looks names up, and comes back with a request.
+    fn locate(&mut self, errand: Errand) {
+        let (able, handle) = (self.able(), self.handle.clone());
+        let resolver = self.resolver();
+        self.io.spawn(async move {
+            let found = match resolver {
+                Ok(resolver) => find(&resolver, &errand.ways, &able).await,
+                Err(error) => Err(error),
+            };
+            handle.send(Request::Located { errand, found }).await;
+        });
+    }
+
+    /// The servers of a call are known: its INVITE goes to the first of them.
+    pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
+        let Errand { call, trunk, reply, .. } = errand;
+        let view = found
+            .map_err(|error| field("to", error.to_string()))
+            .and_then(|hops| self.set_out_to(&call, trunk, hops));
+        drop(reply.send(view));
+    }
+
+    fn set_out_to(
+        &mut self,
+        wanted: &PlaceCall,
+        trunk: Option<usize>,
+        hops: Vec<Hop>,
+    ) -> Result<CallView, RequestError> {
+        if self.draining {
+            return Err(RequestError::Draining);
+        }
+        let config = Arc::clone(&self.config);
+        let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
+        let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
+        let mut placing = self.placing(user.clone(), trunk, hops);
+        let first = placing.first().ok_or_else(|| field("to", "no server is found".into()))?;
+        let codecs = trunk.and_then(|index| config.trunks.get(index)?.codecs.clone());
+        let (media, sockets) = self.local_media(codecs, first.ip()).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;
         let sdp = offer_answer::build_offer(&media);
-        let user = wanted.from.clone().unwrap_or_else(|| "talkpath".to_owned());
-        let host = host_text(flow.local);
-        let params = InviteParams {
-            uri: wanted.to.clone(),
-            flow,
-            from: format!("<sip:{user}@{host}>"),
-            to: format!("<{}>", wanted.to),
-            contact_user: Some(user.clone()),
-            sdp: Some(sdp.clone()),
-            headers: Vec::new(),
-        };
-        let dialog =
-            self.endpoint.invite(now(), params).map_err(|error| field("to", error.to_string()))?;
+        placing.sdp.clone_from(&sdp);
+        let (dialog, peer) = self.invite_next(&mut placing, None)?;
         let key = self.begin(Beginning {
             dialog,
             plan: self.outbound_plan(agent, wanted),
             from: user,
             to: wanted.to.clone(),
-            trunk: None,
+            trunk: wanted.trunk.clone(),
             headers: Vec::new(),
             variables: wanted.variables.clone().into_iter().collect(),
             agent: agent.clone(),
@@ -69,10 +185,11 @@ impl Control {
             sockets,
             format: None,
             sdp,
-            signalling: remote.ip(),
+            signalling: peer.ip(),
         });
-        let view = self.calls.get(&key).map(|call| call.view(now()));
-        view.ok_or(RequestError::NoSuchCall)
+        let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
+        call.placing = Some(Box::new(placing));
+        Ok(call.view(now()))
     }
 
     fn outbound_plan(&self, agent: &AgentConfig, wanted: &PlaceCall) -> Plan {
@@ -94,43 +211,81 @@ impl Control {
             ..plan(&self.config, Direction::Outbound, agent, &route)
         }
     }
+}
 
-    /// Where an INVITE to `to` goes.
-    fn target(&mut self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
-        let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
-        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
-            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
-        }
-        let address = uri.host.and_then(|host| host.address()).ok_or_else(|| {
-            field("to", "the host is no address; names are not looked up".to_owned())
-        })?;
-        let transport = Transport::of_uri(&uri)
-            .map_err(|name| field("to", format!("transport {name} is not known")))?
-            .unwrap_or(Transport::Udp);
-        let peer = SocketAddr::new(address, uri.port.unwrap_or(transport.default_port()));
-        let refused = |error: TlsError| field("to", error.to_string());
-        let verify = match transport {
-            Transport::Tls => {
-                let tls = self.sockets.default_tls().map_err(refused)?;
-                Some(Verify { name: address.to_string().into(), tls })
+/// Asks for the servers of every way; those that are found count, whatever became of the others.
+pub(super) async fn find(
+    resolver: &Resolver,
+    ways: &[Arc<Way>],
+    able: &[(crate::sip::core::endpoint::Transport, bool)],
+) -> Result<Vec<Hop>, ResolveError> {
+    let mut hops = Vec::new();
+    let mut failed = None;
+    for way in ways {
+        match resolver.locate(&way.next, able).await {
+            Ok(found) => {
+                hops.extend(found.into_iter().map(|to| Hop { to, way: Arc::clone(way) }));
             }
-            _ => None,
-        };
-        let path = self.sockets.path(transport, peer, verify).ok_or_else(|| {
-            field("to", format!("SIP over {} is not enabled", transport.as_str()))
-        })?;
-        self.endpoint.handle_connected(path.connection);
-        Ok((path, peer))
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if hops.is_empty() => Err(error),
+        _ => Ok(hops),
     }
 }
 
-const fn field(field: &'static str, problem: String) -> RequestError {
+/// The Request-URI of a call to `to` at `target`: a SIP URI as it is, a number as the user of the
+/// target.
+fn called_uri(to: &str, target: &str) -> Option<String> {
+    if let Ok(uri) = Uri::parse(to) {
+        return matches!(uri.scheme, Scheme::Sip | Scheme::Sips).then(|| to.to_owned());
+    }
+    let number = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.*#".contains(&byte);
+    if to.is_empty() || to.len() > USER_BYTES_MAX || !to.bytes().all(number) {
+        return None;
+    }
+    let (scheme, rest) = target.split_once(':')?;
+    // RFC 3261 25.1: a user has no bare `#`.
+    Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
+}
+
+/// The longest number or user that is called.
+const USER_BYTES_MAX: usize = 64;
+
+/// A field of the request that is wrong.
+pub(super) const fn field(field: &'static str, problem: String) -> RequestError {
     RequestError::Field { field, problem }
 }
 
-fn host_text(address: SocketAddr) -> String {
-    match address.ip() {
-        std::net::IpAddr::V4(v4) => v4.to_string(),
-        std::net::IpAddr::V6(v6) => format!("[{v6}]"),
+/// An address as a URI writes it.
+pub(super) fn host_text(address: std::net::IpAddr) -> String {
+    match address {
+        std::net::IpAddr::V4(v4) => Host::V4(v4).to_string(),
+        std::net::IpAddr::V6(v6) => Host::V6(v6).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::called_uri;
+
+    /// Numbers become users of the target; what could change the URI is refused.
+    #[test]
+    fn numbers_become_users() {
+        let gateway = "sip:gw.example:5070;transport=tls";
+        for (to, expected) in [
+            ("+4930123", Some("sip:+4930123@gw.example:5070;transport=tls")),
+            ("*21#", Some("sip:*21%23@gw.example:5070;transport=tls")),
+            ("sip:bob@192.0.2.1", Some("sip:bob@192.0.2.1")),
+            ("tel:+4930123", None),
+            ("", None),
+            ("a@b", None),
+            ("1;x=y", None),
+            ("1?h=v", None),
+            ("1\r\nX: y", None),
+        ] {
+            assert_eq!(called_uri(to, gateway).as_deref(), expected, "{to}");
+        }
     }
 }

@@ -22,9 +22,9 @@ impl Control {
                 // Whoever asked may have gone.
                 let _ = reply.send(calls);
             }
-            Request::Place { call, reply } => {
-                let _ = reply.send(self.place(&call));
-            }
+            Request::Place { call, reply } => self.place(call, reply),
+            Request::Located { errand, found } => self.set_out(errand, found),
+            Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::HangUp { call, reply } => {
                 let result = match self.find(&call) {
                     Some(key) => {

@@ -65,11 +65,19 @@ impl Control {
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
-            Event::Ringing { dialog, .. } => self.tell_dialog(dialog, Input::PeerRinging),
-            Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
-            Event::Failed { dialog, status, .. } => {
-                self.peer_ended(dialog, Cause::from_sip(status));
+            Event::Ringing { dialog, status, .. } => {
+                if let Some(key) = self.by_dialog.get(&dialog).copied() {
+                    self.provisional(key, status);
+                    self.tell(key, Input::PeerRinging);
+                }
             }
+            Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
+            Event::Failed { dialog, status, response, .. } => {
+                if !self.place_elsewhere(dialog, status, response.as_ref()) {
+                    self.peer_ended(dialog, Cause::from_sip(status));
+                }
+            }
+            Event::Probed { probe, status } => self.probed(probe, status),
             Event::Info { dialog, request } => self.info(dialog, &request),
             Event::Ended { dialog, cause } => {
                 let cause = match cause {
@@ -82,14 +90,7 @@ impl Control {
             }
             Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
-            | Event::ReinviteFailed { .. }
-            | Event::Probed { .. } => {}
-        }
-    }
-
-    fn tell_dialog(&mut self, dialog: DialogId, input: Input) {
-        if let Some(key) = self.by_dialog.get(&dialog) {
-            self.tell(*key, input);
+            | Event::ReinviteFailed { .. } => {}
         }
     }
 
@@ -112,6 +113,7 @@ impl Control {
 
     fn answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+        self.placed(key);
         if self.accept(key, answer) {
             self.tell(key, Input::PeerAnswered);
         }

@@ -144,6 +144,7 @@ pub(super) async fn call(
         contact_user: None,
         sdp: Some(offer_answer::build_offer(&media)),
         headers: Vec::new(),
+        patience: None,
     };
     let dialog = endpoint.invite(invited, params)?;
     worker.send(Command::Open { call: KEY, sockets, format: None });

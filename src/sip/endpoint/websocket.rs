@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -46,12 +46,14 @@ pub(super) async fn accept(io: BoxedIo, origins: &Arc<[String]>) -> io::Result<(
                 *slot = Some(hyper::upgrade::on(&mut request));
                 respond(StatusCode::SWITCHING_PROTOCOLS, headers)
             }
-            Err((status, headers)) => respond(status, headers),
+            Err((status, mut headers)) => {
+                headers.append(header::CONNECTION, HeaderValue::from_static("close"));
+                respond(status, headers)
+            }
         };
         std::future::ready(Ok::<_, Infallible>(response))
     });
     hyper::server::conn::http1::Builder::new()
-        .keep_alive(false)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
         .await

@@ -1,6 +1,7 @@
 //! What an endpoint tells its user, and what its user tells it.
 
 use std::fmt;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -40,6 +41,8 @@ pub struct InviteParams {
     pub sdp: Option<Vec<u8>>,
     /// Headers to add; Route among them makes a preset route.
     pub headers: Vec<(String, String)>,
+    /// How long the first response may take, if there is somebody else to ask; timer B if none.
+    pub patience: Option<Duration>,
 }
 
 /// Without addresses: they are telephone numbers.

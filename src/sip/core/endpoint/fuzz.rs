@@ -179,6 +179,7 @@ impl World {
                 contact_user: None,
                 sdp: (which & 1 == 0).then(|| sdp.to_vec()),
                 headers: Vec::new(),
+                patience: None,
             };
             dialogs.extend(endpoint.invite(now, params));
             return;

@@ -69,7 +69,10 @@ impl Endpoint {
         call.offered = params.sdp.is_some();
         call.limit_at = now + self.config.limits.ring_limit;
         let handle = self.insert_call(call).ok_or(CommandError::LimitReached)?;
-        let txn = self.invite_txn(now, params.flow, branch, request, FIRST_CSEQ, handle);
+        let mut txn = self.invite_txn(now, params.flow, branch, request, FIRST_CSEQ, handle);
+        if let (ClientFsm::Invite(fsm), Some(patience)) = (&mut txn.fsm, params.patience) {
+            fsm.expect_within(now, patience);
+        }
         let client = self.insert_client(now, txn);
         if let Some(call) = self.calls.get_mut(handle) {
             call.client = client;

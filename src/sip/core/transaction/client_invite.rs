@@ -1,5 +1,7 @@
 //! Client transaction of an INVITE (RFC 3261 17.1.1, RFC 6026 7.2).
 
+use std::time::Duration;
+
 use media::time::MonoTime;
 
 use super::timers::Timers;
@@ -97,6 +99,13 @@ impl ClientInvite {
         }
     }
 
+    /// Waits for the first response no longer than `limit`: there is somebody else to ask.
+    pub fn expect_within(&mut self, now: MonoTime, limit: Duration) {
+        if self.state == State::Calling {
+            self.clock.expire_at = self.clock.expire_at.min(now + limit);
+        }
+    }
+
     /// The transport could not carry the INVITE or the ACK.
     pub fn handle_transport_error(&mut self) -> Effects {
         match self.state {
@@ -116,7 +125,6 @@ impl ClientInvite {
 mod tests {
     use super::super::Fault;
     use super::*;
-    use std::time::Duration;
 
     const T: Timers = Timers::RFC3261;
 

@@ -256,6 +256,7 @@ impl Network {
             contact_user: None,
             sdp: offer.then_some(sdp),
             headers: vec![],
+            patience: None,
         };
         let dialog = self.sides[side].endpoint.invite(self.now, params).unwrap();
         let call_id = self.sides[side].endpoint.call_id(dialog).unwrap().to_owned();

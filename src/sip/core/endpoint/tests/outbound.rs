@@ -13,6 +13,7 @@ pub(super) fn params(flow: Flow, offer: bool) -> InviteParams {
         contact_user: None,
         sdp: offer.then(|| SDP.as_bytes().to_vec()),
         headers: vec![("X-Call".into(), "7".into()), ("Route".into(), "<sip:192.0.2.1;lr>".into())],
+        patience: None,
     }
 }
 

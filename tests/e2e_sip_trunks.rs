@@ -1,0 +1,239 @@
+//! Calls placed through trunks: names that DNS leads on, servers that fail, limits, and whether a
+//! trunk is up.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::dns::{Dns, Record};
+use support::gateway::{Gateway, Manner, responses};
+use support::line::header;
+use support::server::{self, Server};
+use support::tls::Authority;
+use support::until;
+
+const SOON: Duration = Duration::from_secs(15);
+const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// A server with one trunk, called `carrier`.
+fn server(trunk: &str, dns: Option<&Dns>) -> Server {
+    let dns =
+        dns.map_or(String::new(), |dns| format!("[sip]\ndns_servers = [\"{}\"]\n", dns.address));
+    Server::start(&format!("{dns}[[trunks]]\nname = \"carrier\"\n{trunk}\n"))
+}
+
+/// Places a call to a number through the trunk: status and body.
+fn place(server: &Server, number: &str) -> (u16, Value) {
+    let wanted = json!({ "to": number, "trunk": "carrier", "agent": "echo", "from": "+4940" });
+    let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
+    (status, serde_json::from_str(&body).unwrap())
+}
+
+/// Places a call and waits until it is answered; its id.
+#[track_caller]
+fn answered(server: &Server, number: &str) -> String {
+    let (status, call) = place(server, number);
+    assert_eq!(status, 201, "{call}");
+    let id = call["id"].as_str().unwrap().to_owned();
+    until(SOON, "the call is answered", || {
+        let calls = server.calls();
+        let call = calls.iter().find(|call| call["id"] == *id)?;
+        (call["state"] == "answered").then_some(())
+    });
+    id
+}
+
+/// The INVITEs that a gateway got, without copies.
+fn invites(gateway: &Gateway) -> Vec<String> {
+    let mut invites = gateway.heard("INVITE ");
+    invites.dedup_by(|one, two| header(one, "Via") == header(two, "Via"));
+    invites
+}
+
+/// NAPTR leads to SRV, SRV to addresses; a server that says nothing is left after a while, and the
+/// next call does not even try it.
+#[test]
+fn names_lead_on_and_silent_servers_are_left() {
+    let (silent, good) = (Gateway::start(Manner::Silent), Gateway::start(Manner::Answers));
+    let srv = |priority, gateway: &Gateway| {
+        ("_sip._udp.gw.test", Record::Srv(priority, 0, gateway.address.port(), "a.gw.test"))
+    };
+    let dns = Dns::start(vec![
+        ("gw.test", Record::Naptr(10, 10, "SIP+D2U", "_sip._udp.gw.test")),
+        srv(20, &good),
+        srv(10, &silent),
+        ("a.gw.test", Record::A(LOCALHOST)),
+    ]);
+    let server = server("targets = [\"sip:gw.test\"]\nfrom_domain = \"us.test\"", Some(&dns));
+    let began = Instant::now();
+    let first = answered(&server, "+4930123");
+    assert!(began.elapsed() >= Duration::from_secs(4), "the silent server was not asked first");
+    assert!(!invites(&silent).is_empty());
+    let invite = invites(&good).remove(0);
+    assert!(invite.starts_with("INVITE sip:+4930123@gw.test SIP/2.0\r\n"), "{invite}");
+    assert!(header(&invite, "From").starts_with("<sip:+4940@us.test>;tag="), "{invite}");
+    let asked = dns.asked();
+    let second = answered(&server, "+4930124");
+    assert_eq!(invites(&silent).len(), 1, "a server that said nothing is asked again at once");
+    assert_eq!(dns.asked(), asked, "answers of DNS are not kept");
+    for id in [first, second] {
+        server.hang_up(&id);
+    }
+    until(SOON, "two BYEs", || (good.heard("BYE ").len() >= 2).then_some(()));
+    server.wait_idle();
+    server.stop();
+}
+
+/// 503 sends the call to the next target, and keeps later ones away for as long as Retry-After says.
+#[test]
+fn busy_servers_are_passed_over() {
+    let busy = Gateway::start(Manner::Refuses("503 Service Unavailable\nRetry-After: 100"));
+    let good = Gateway::start(Manner::Answers);
+    let trunk = format!("targets = [\"sip:{}\", \"sip:{}\"]", busy.address, good.address);
+    let server = server(&trunk, None);
+    answered(&server, "100");
+    answered(&server, "101");
+    assert_eq!((invites(&busy).len(), invites(&good).len()), (1, 2));
+    server.stop();
+}
+
+/// A refusal that means the called party is final, and so is any once somebody's telephone rang.
+#[test]
+fn final_refusals_are_final() {
+    for manner in
+        [Manner::Refuses("486 Busy Here"), Manner::RingsThenRefuses("503 Service Unavailable")]
+    {
+        let (first, good) = (Gateway::start(manner), Gateway::start(Manner::Answers));
+        let trunk = format!("targets = [\"sip:{}\", \"sip:{}\"]", first.address, good.address);
+        let server = server(&trunk, None);
+        assert_eq!(place(&server, "100").0, 201);
+        until(SOON, "the refusal is acknowledged", || first.heard("ACK ").pop());
+        server.wait_idle();
+        assert_eq!(invites(&good).len(), 0, "{manner:?}");
+        server.stop();
+    }
+}
+
+/// A preset route leads the INVITE to the proxy, and its Request-URI to the target.
+#[test]
+fn preset_routes_are_followed() {
+    let proxy = Gateway::start(Manner::Answers);
+    let trunk = format!(
+        "targets = [\"sip:far.invalid;user=phone\"]\noutbound_proxy = \"sip:{};lr\"\n\
+         route = [\"sip:inner.invalid;lr\"]",
+        proxy.address
+    );
+    let server = server(&trunk, None);
+    answered(&server, "+4930#1");
+    let invite = invites(&proxy).remove(0);
+    assert!(invite.starts_with("INVITE sip:+4930%231@far.invalid;user=phone SIP/2.0\r\n"));
+    let routes: Vec<&str> =
+        invite.split("\r\n").filter_map(|line| line.strip_prefix("Route: ")).collect();
+    let expected = [format!("<sip:{};lr>", proxy.address), "<sip:inner.invalid;lr>".to_owned()];
+    assert_eq!(routes, expected);
+    server.stop();
+}
+
+/// Limits of a trunk, and requests that make no sense.
+#[test]
+fn limits_and_wrong_requests() {
+    let good = Gateway::start(Manner::Answers);
+    let dns = Dns::start(vec![]);
+    let trunk = format!("targets = [\"sip:{}\"]\nmax_calls = 1", good.address);
+    let server = server(&trunk, Some(&dns));
+    let id = answered(&server, "100");
+    assert_eq!(place(&server, "101").0, 503);
+    server.hang_up(&id);
+    server.wait_idle();
+    answered(&server, "102");
+    for (wanted, part) in [
+        (json!({ "to": "100", "agent": "echo" }), "to: "),
+        (json!({ "to": "100", "agent": "echo", "trunk": "other" }), "trunk: no trunk is called"),
+        (json!({ "to": "a b", "agent": "echo", "trunk": "carrier" }), "neither a SIP URI nor"),
+        (json!({ "to": "sip:a@nowhere.test", "agent": "echo" }), "no server is found"),
+        (json!({ "to": "sip:a@127.0.0.1;transport=ws", "agent": "echo" }), "not enabled"),
+    ] {
+        let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
+        assert_eq!(status, 400, "{wanted}: {body}");
+        assert!(body.contains(part), "{wanted}: {body}");
+    }
+    server.stop();
+}
+
+/// OPTIONS finds out that a trunk goes down and comes back, and metrics and log tell.
+#[test]
+fn trunks_go_down_and_up() {
+    let gateway = Gateway::start(Manner::Answers);
+    let trunk = format!("targets = [\"sip:{}\"]\noptions_interval_s = 1", gateway.address);
+    let server = server(&trunk, None);
+    let is = |up: f64| {
+        let within = Duration::from_secs(30);
+        until(within, "another state of the trunk", || {
+            (server.metric("talkpath_sip_trunk_up{trunk=\"carrier\"}") == up).then_some(())
+        });
+    };
+    until(SOON, "OPTIONS", || (gateway.heard("OPTIONS ").len() >= 2).then_some(()));
+    is(1.0);
+    gateway.set(Manner::Silent);
+    is(0.0);
+    gateway.set(Manner::Answers);
+    is(1.0);
+    assert!(server.log().contains("trunk is down"));
+    assert!(server.log().contains("trunk is up"));
+    server.stop();
+}
+
+/// Over TLS the host of the URI has to be proven, whatever name SRV leads to; our own certificate is
+/// shown; a server with another certificate gets no INVITE.
+#[test]
+fn trunks_over_tls_prove_their_name() {
+    for (certified, reached) in [("gw.test", true), ("a.gw.test", false)] {
+        let (authority, folder) = (Authority::new(), server::folder());
+        authority.write(&folder);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let tls = authority.server(certified);
+        let gateway = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            let mut link = tls.accept(stream);
+            let mut heard = String::new();
+            let mut buffer = [0; 8192];
+            while !heard.contains("BYE sip:") {
+                let Ok(length @ 1..) = link.read(&mut buffer) else { return heard };
+                let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+                heard.push_str(&text);
+                for response in responses(&text, Manner::Answers, address) {
+                    link.write_all(response.as_bytes()).unwrap();
+                }
+            }
+            heard
+        });
+        let dns = Dns::start(vec![
+            ("_sips._tcp.gw.test", Record::Srv(1, 1, address.port(), "a.gw.test")),
+            ("a.gw.test", Record::A(LOCALHOST)),
+        ]);
+        let config = format!(
+            "[sip]\ndns_servers = [\"{}\"]\n[[trunks]]\nname = \"carrier\"\n\
+             targets = [\"sips:gw.test\"]\ntls_ca = \"authority.pem\"\n",
+            dns.address
+        );
+        let server = Server::start_in(folder, &config);
+        if reached {
+            let id = answered(&server, "+4930");
+            server.hang_up(&id);
+        } else {
+            assert_eq!(place(&server, "+4930").0, 201);
+        }
+        let heard = gateway.join().unwrap();
+        let invited = heard.starts_with("INVITE sips:+4930@gw.test SIP/2.0\r\nVia: SIP/2.0/TLS ");
+        assert_eq!(invited, reached, "{certified}: {heard}");
+        assert!(!reached || heard.contains("Contact: <sips:+4940@"), "{heard}");
+        server.wait_idle();
+        server.stop();
+    }
+}
