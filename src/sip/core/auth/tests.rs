@@ -364,11 +364,11 @@ fn guessing_is_slowed() {
     assert_eq!(throttle.wait(at(0) + QUIET, peer), Duration::ZERO);
     for index in 0..10_000_u32 {
         throttle.failed(at(u64::from(index)), IpAddr::V4(index.into()));
-        throttle.failed(at(0), ip("2001:db8::1"));
-        throttle.failed(at(0), ip("2001:db8::2"));
+        throttle.failed(at(u64::from(index)), ip("2001:db8::1"));
+        throttle.failed(at(u64::from(index)), ip("2001:db8::2"));
     }
     assert!(throttle.len() <= ADDRESSES_MAX);
-    assert!(!throttle.wait(at(0), ip("2001:db8::3")).is_zero(), "one network, one customer");
+    assert!(!throttle.wait(at(9_999), ip("2001:db8::3")).is_zero(), "one network, one customer");
 }
 
 /// After too many failures even the right password waits, and is told for how long.
