@@ -33,12 +33,7 @@ impl Config {
     /// Credentials decide. Without them the most specific network wins; a user wins over a trunk
     /// with the same network. A server without trunks and users takes calls from the machine it
     /// runs on.
-    pub fn caller(
-        &self,
-        address: IpAddr,
-        name: &str,
-        proven: Option<&str>,
-    ) -> Option<Caller<'_>> {
+    pub fn caller(&self, address: IpAddr, name: &str, proven: Option<&str>) -> Option<Caller<'_>> {
         match proven {
             Some(proven) => self.prover(proven).filter(|caller| {
                 let peers = match caller {
@@ -80,8 +75,7 @@ impl Config {
 
     /// Who proves to be `name` by its password.
     fn prover(&self, name: &str) -> Option<Caller<'_>> {
-        let user =
-            self.users.iter().find(|user| user.name == name && user.password.is_some());
+        let user = self.users.iter().find(|user| user.name == name && user.password.is_some());
         let trunk = || {
             let named = |trunk: &&TrunkConfig| trunk.username.as_deref() == Some(name);
             self.trunks.iter().filter(|trunk| trunk.digest).find(named)

@@ -277,13 +277,12 @@ peers = ["192.0.2.0/24"]
 fn callers_prove_who_they_are() {
     let config = parse(DIGEST).unwrap();
     let demands = |address: &str, name| config.demands_proof(address.parse().unwrap(), name);
-    let who = |address: &str, name, proven| {
-        match config.caller(address.parse().unwrap(), name, proven) {
+    let who =
+        |address: &str, name, proven| match config.caller(address.parse().unwrap(), name, proven) {
             Some(Caller::Trunk(trunk)) => trunk.name.clone(),
             Some(Caller::User(user)) => user.name.clone(),
             _ => "nobody".to_owned(),
-        }
-    };
+        };
     for (address, name, demanded, unproven) in [
         ("10.0.0.1", "alice", true, "pbx"),
         ("10.0.0.1", "4711", false, "pbx"),
@@ -315,9 +314,15 @@ fn callers_prove_who_they_are() {
 
 /// Text and the start of its message.
 const MISTAKES: &[(&str, &str)] = &[
-    ("[[users]]\nname = \"a\"", "1: users[0].peers: missing: the addresses that calls come from, or"),
+    (
+        "[[users]]\nname = \"a\"",
+        "1: users[0].peers: missing: the addresses that calls come from, or",
+    ),
     ("[[users]]\nname = \"a\"\npassword = \"short\"", "3: users[0].password: a secret of 5 bytes"),
-    ("[[trunks]]\nname = \"a\"", "1: trunks[0].peers: missing: the addresses that calls come from,"),
+    (
+        "[[trunks]]\nname = \"a\"",
+        "1: trunks[0].peers: missing: the addresses that calls come from,",
+    ),
     ("[[trunks]]\nname = \"a\"\nauth = \"digest\"", "1: trunks[0].username: missing: auth ="),
     (
         "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nusername = \"u\"",

@@ -91,9 +91,8 @@ impl Control {
         }
         let from = calling(request);
         let config = Arc::clone(&self.config);
-        let caller = config
-            .caller(flow.peer.ip(), &from, proven)
-            .ok_or(Refusal::new(403, "Forbidden"))?;
+        let caller =
+            config.caller(flow.peer.ip(), &from, proven).ok_or(Refusal::new(403, "Forbidden"))?;
         let from = match caller {
             // Whatever From says, this is who it is.
             Caller::User(user) => user.name.clone(),

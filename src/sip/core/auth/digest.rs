@@ -36,11 +36,8 @@ impl Input<'_> {
         let hash = |parts: &[&[u8]]| self.algorithm.hash(parts);
         let nonce = self.nonce.as_bytes();
         let cnonce = self.cnonce.as_bytes();
-        let mut key = hash(&[
-            self.username.as_bytes(),
-            self.realm.as_bytes(),
-            self.password.as_bytes(),
-        ]);
+        let mut key =
+            hash(&[self.username.as_bytes(), self.realm.as_bytes(), self.password.as_bytes()]);
         if self.algorithm.is_session() {
             key = hash(&[key.as_bytes(), nonce, cnonce]);
         }

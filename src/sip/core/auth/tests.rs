@@ -394,9 +394,28 @@ fn server_slows_guesses() {
 #[test]
 fn random_fields() {
     const PIECES: [&str; 22] = [
-        "Digest ", "realm=", "nonce=", "\"r\"", "\"", ",", " ", "qop=", "auth", "auth-int",
-        "username=\"u\"", "uri=\"sip:h\"", "response=\"0123\"", "nc=00000001", "cnonce=\"c\"",
-        "algorithm=", "MD5-sess", "SHA-256", "stale=true", "\\", "opaque=\"\"", "=",
+        "Digest ",
+        "realm=",
+        "nonce=",
+        "\"r\"",
+        "\"",
+        ",",
+        " ",
+        "qop=",
+        "auth",
+        "auth-int",
+        "username=\"u\"",
+        "uri=\"sip:h\"",
+        "response=\"0123\"",
+        "nc=00000001",
+        "cnonce=\"c\"",
+        "algorithm=",
+        "MD5-sess",
+        "SHA-256",
+        "stale=true",
+        "\\",
+        "opaque=\"\"",
+        "=",
     ];
     let mut random = fastrand::Rng::with_seed(3);
     for _ in 0..5_000 {

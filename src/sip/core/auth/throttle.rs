@@ -27,8 +27,9 @@ impl Failures {
     fn wait(&self) -> Duration {
         match self.count.checked_sub(FAILURES_FREE) {
             None | Some(0) => Duration::ZERO,
-            Some(over) => Duration::from_secs(1u64.checked_shl(over - 1).unwrap_or(u64::MAX))
-                .min(SLOWEST),
+            Some(over) => {
+                Duration::from_secs(1u64.checked_shl(over - 1).unwrap_or(u64::MAX)).min(SLOWEST)
+            }
         }
     }
 }

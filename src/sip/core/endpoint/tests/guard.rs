@@ -79,8 +79,7 @@ fn caller_is_challenged_and_proven() {
 fn guesses_are_answered_alike_and_slowed() {
     let mut ua = guarded();
     let shape = |message: &Message| {
-        let names: Vec<String> =
-            message.all_headers().map(|(name, _)| name.to_owned()).collect();
+        let names: Vec<String> = message.all_headers().map(|(name, _)| name.to_owned()).collect();
         (message.status(), message.reason().map(str::to_owned), names)
     };
     let mut answers = Vec::new();
