@@ -52,8 +52,8 @@ impl Endpoint {
         call.contact_user = self.config.contact_user.as_str().into();
         call.direct = is_direct(flow, &request);
         call.offered = offer.is_some();
-        let proof = |user: &Box<str>| Proof { user: user.clone(), address: flow.peer.ip() };
-        call.proof = user.as_ref().map(proof).map(Box::new);
+        let proof = |user: &str| Proof { user: user.into(), address: flow.peer.ip() };
+        call.proof = user.as_deref().map(proof).map(Box::new);
         call.limit_at = now + self.answer_limit(&request);
         let Some(handle) = self.insert_call(call) else {
             return self.refuse(flow, &request, &self.overload());
