@@ -20,6 +20,7 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
 use super::rtp_agent::RtpAgent;
 use super::socket_agent::SocketAgent;
+use super::taps::Taps;
 use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
@@ -28,8 +29,6 @@ use crate::telemetry::{DropReason, Kind};
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
 /// What is assumed of a peer with which nothing is settled yet.
 const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
-/// How long a peer that should send may say nothing at all.
-pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who is at the agent's end.
 #[derive(Debug)]
@@ -52,6 +51,7 @@ pub(super) struct MediaPath {
     pub(super) token: u64,
     pub(super) peer: PeerLeg,
     pub(super) agent: Agent,
+    pub(super) taps: Taps,
     pub(super) playout: Playout,
     pub(super) state: CallState,
     pub(super) muted: bool,
@@ -92,6 +92,7 @@ impl MediaPath {
             token,
             peer,
             agent: Agent::None,
+            taps: Taps::default(),
             playout: Playout::new(playout),
             state: CallState::Ringing,
             muted: false,
@@ -154,6 +155,7 @@ impl MediaPath {
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
+        self.watch_for_silence(ctx);
     }
 
     /// The peer's audio as it is now; before offer and answer, what it most likely will be.
@@ -176,7 +178,9 @@ impl MediaPath {
                 if let Some(before) = &before {
                     builtin.go_on_from(before);
                 }
-                builtin.follow(format.audio);
+                if let Some(tape) = builtin.take_tape() {
+                    self.taps.add(Box::new(tape), format.audio);
+                }
                 Ok(Agent::Builtin(builtin))
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
@@ -212,6 +216,7 @@ impl MediaPath {
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
         }
+        self.watch_for_silence(ctx);
         self.peer_heard_of(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -273,10 +278,10 @@ impl MediaPath {
 
     /// A packet without audio takes its place in the order, so that nobody waits for it.
     fn pass_over(&mut self, ctx: &mut Context, ext_seq: u64) {
-        let Self { agent, peer, .. } = self;
+        let Self { agent, peer, taps, .. } = self;
         let Some(leg) = peer.leg() else { return };
         let mut sink = ctx.frame_sink();
-        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, frame));
+        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, taps, frame));
     }
 
     /// Audio from the peer, where it lies in the packet buffer.
@@ -287,7 +292,7 @@ impl MediaPath {
         {
             return self.reflect(ctx, heard);
         }
-        let Self { agent, peer, .. } = self;
+        let Self { agent, peer, taps, .. } = self;
         let Some(leg) = peer.leg() else { return };
         let start = HEADROOM_BYTES + heard.start;
         let arrival = heard.arrival;
@@ -302,9 +307,9 @@ impl MediaPath {
         };
         let mut sink = ctx.frame_sink();
         if leg.passes(arrival.ext_seq) {
-            sink.give(agent, frame);
+            sink.give(agent, taps, frame);
         } else {
-            leg.reorder(sink.now, frame, |frame| sink.give(agent, frame));
+            leg.reorder(sink.now, frame, |frame| sink.give(agent, taps, frame));
         }
         ctx.packet = packet;
     }
@@ -322,13 +327,24 @@ impl MediaPath {
         if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {
             return;
         }
+        let start = HEADROOM_BYTES + heard.start;
+        let payload = ctx.packet.get(start..start + heard.len).unwrap_or_default();
+        self.taps.heard(
+            ctx.now,
+            Frame {
+                ext_seq: heard.arrival.ext_seq,
+                ext_ts: heard.arrival.ext_ts,
+                marker: heard.marker,
+                payload,
+            },
+        );
         let samples = heard.len / leg.config().audio.codec.sample_bytes();
         if let Some(expected) = self.echo_ts {
             let gap = heard.arrival.ext_ts.saturating_sub(expected);
             leg.hold(u32::try_from(gap).unwrap_or(0));
         }
         self.echo_ts = Some(heard.arrival.ext_ts + samples as u64);
-        let start = HEADROOM_BYTES + heard.start - HEADER_BYTES;
+        let start = start - HEADER_BYTES;
         let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
             return;
         };
@@ -343,10 +359,10 @@ impl MediaPath {
 
     /// Frames whose predecessors have not come in time.
     fn late_frames(&mut self, ctx: &mut Context) {
-        let Self { agent, peer, .. } = self;
+        let Self { agent, peer, taps, .. } = self;
         let Some(leg) = peer.leg() else { return };
         let mut sink = ctx.frame_sink();
-        leg.poll_reorder(sink.now, |frame| sink.give(agent, frame));
+        leg.poll_reorder(sink.now, |frame| sink.give(agent, taps, frame));
     }
 
     /// Digits that have ended.
@@ -365,13 +381,27 @@ impl MediaPath {
         }
     }
 
+    /// The peer's time to say something begins.
+    fn watch_for_silence(&mut self, ctx: &Context) {
+        if let Some(timeout) = ctx.media_timeout {
+            self.care_at = self.care_at.min(ctx.now + timeout);
+        }
+    }
+
     /// Silence of the peer, quality for the agent.
     fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
         let expects = self.peer.format().is_some_and(|format| format.receive);
-        let silent = ctx.now.since(self.peer.heard_at()) >= MEDIA_TIMEOUT;
-        if expects && silent && self.state == CallState::Answered {
-            ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+        if let Some(timeout) = ctx.media_timeout
+            && expects
+            && self.state == CallState::Answered
+        {
+            let silent_at = self.peer.heard_at() + timeout;
+            if silent_at <= ctx.now {
+                ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+            } else {
+                self.care_at = self.care_at.min(silent_at);
+            }
         }
         let quality = self.quality();
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));

@@ -300,9 +300,9 @@ impl MediaPath {
                 socket.reformat(peer, to, from);
             }
             Agent::Rtp(agent) => agent.reformat(peer),
-            Agent::Builtin(builtin) => builtin.follow(peer.audio),
-            Agent::None => {}
+            Agent::Builtin(_) | Agent::None => {}
         }
+        self.taps.follow(peer.audio);
     }
 
     /// The playout queue of a new stream: empty, its account at zero.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sip::core::sdp::{Media, Sdp};
 
 fn local() -> LocalMedia {
     LocalMedia {

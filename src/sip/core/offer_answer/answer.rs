@@ -1,0 +1,79 @@
+//! Answers: writing ours (RFC 3264 6), and reading the peer's (RFC 3264 7).
+
+use std::fmt::Write as _;
+
+use super::offer::{event_lines, refuse, session_lines};
+use super::payloads::{choose, encoding, payload_types, telephone_event_of};
+use super::settle::{Payloads, settle};
+use super::{Answer, LocalMedia, Negotiated, NegotiationError};
+use crate::sip::core::sdp::{Media, Sdp};
+
+/// Answers an offer.
+///
+/// # Errors
+/// [`NegotiationError`] if no stream of the offer can be accepted.
+pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationError> {
+    let (index, format, pt) = choose(offer, local)?;
+    let media = offer.media.get(index).ok_or(NegotiationError::NoAudio)?;
+    let dtmf_pt =
+        if local.telephone_event { telephone_event_of(media, format.clock_hz()) } else { None };
+    let selected = settle(
+        offer,
+        media,
+        local,
+        Payloads { format, pt, receive_pt: pt, dtmf_pt, receive_dtmf_pt: dtmf_pt },
+    )?;
+    let mut out = session_lines(local);
+    for (i, media) in offer.media.iter().enumerate() {
+        if i == index {
+            answer_media(&mut out, media, local, &selected);
+        } else {
+            refuse(&mut out, media);
+        }
+    }
+    Ok(Answer { sdp: out.into_bytes(), selected })
+}
+
+/// Reads the answer to the offer that [`build_offer`] or [`build_reoffer`] wrote from `local`.
+///
+/// # Errors
+/// [`NegotiationError`] if the answer accepts nothing that was offered.
+pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, NegotiationError> {
+    let (index, format, pt) = choose(answer, local)?;
+    let media = answer.media.get(index).ok_or(NegotiationError::NoAudio)?;
+    let (codecs, events) = payload_types(local);
+    let receive_pt = codecs.iter().find(|o| o.format == format).map_or(pt, |o| o.pt);
+    let clock_hz = format.clock_hz();
+    let offered_event = events.iter().find(|(hz, _)| *hz == clock_hz).map(|(_, pt)| *pt);
+    let dtmf_pt = offered_event.and_then(|_| telephone_event_of(media, clock_hz));
+    settle(
+        answer,
+        media,
+        local,
+        Payloads {
+            format,
+            pt,
+            receive_pt,
+            dtmf_pt,
+            receive_dtmf_pt: offered_event.filter(|_| dtmf_pt.is_some()),
+        },
+    )
+}
+
+fn answer_media(out: &mut String, offered: &Media, local: &LocalMedia, selected: &Negotiated) {
+    let Negotiated { codec, pt, dtmf_pt, .. } = *selected;
+    let _ = write!(out, "m=audio {} {} {pt}", local.port, offered.protocol);
+    if let Some(pt) = dtmf_pt {
+        let _ = write!(out, " {pt}");
+    }
+    let name = encoding(codec).map_or("", |(name, _)| name);
+    let _ = write!(out, "\r\na=rtpmap:{pt} {name}/{}\r\n", codec.clock_hz());
+    if let Some(pt) = dtmf_pt {
+        event_lines(out, pt, codec.clock_hz());
+    }
+    let direction = selected.direction.as_str();
+    let _ = write!(out, "a=ptime:{}\r\na={direction}\r\n", selected.ptime_ms);
+    if selected.rtcp_mux {
+        out.push_str("a=rtcp-mux\r\n");
+    }
+}

@@ -1,0 +1,101 @@
+//! Offers and answers of one audio stream (RFC 3264).
+//!
+//! One codec is answered, so that a call has one format until the next offer: the first of the
+//! *offerer's* list that is supported here, because what the offerer prefers is what it does not
+//! have to convert. Every other `m=` line of an offer is answered in its place with port 0.
+
+mod answer;
+mod offer;
+mod payloads;
+mod settle;
+
+pub use answer::{accept_answer, answer};
+pub use offer::{build_offer, build_reoffer};
+
+use std::net::{IpAddr, SocketAddr};
+
+use media::codec::AudioFormat;
+
+use super::sdp::Direction;
+
+/// Payload type under which offers carry telephone-event (RFC 4733) at 8 kHz.
+pub const TELEPHONE_EVENT_PT: u8 = 101;
+/// Shortest packet that is sent.
+pub const PTIME_MIN_MS: u32 = 10;
+/// Longest packet that is sent.
+pub const PTIME_MAX_MS: u32 = 60;
+
+/// What one side can do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LocalMedia {
+    /// Where RTP is received.
+    pub address: IpAddr,
+    /// RTP port. RTCP is on the next one unless multiplexed.
+    pub port: u16,
+    /// Codecs in order of preference. What RTP cannot carry (little-endian L16) is skipped.
+    pub codecs: Vec<AudioFormat>,
+    /// Whether digits are sent and received as telephone-event.
+    pub telephone_event: bool,
+    /// Packet time in milliseconds, asked for and used if the peer names none.
+    pub ptime_ms: u32,
+    /// What this side wants; `SendRecv` but for holding.
+    pub direction: Direction,
+    /// Whether RTP and RTCP may share a port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// `o=` identifier, the same for the whole call.
+    pub session_id: u64,
+    /// `o=` version, one higher with every changed description of the call (RFC 3264 8).
+    pub session_version: u64,
+}
+
+/// What both sides agreed on, from the local view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Where RTP goes. The address is unspecified (`0.0.0.0`, `::`) if the peer is on hold in the
+    /// manner of RFC 2543 or named a host: then the source of its packets tells.
+    pub remote: SocketAddr,
+    /// Where RTCP goes; equals `remote` if multiplexed.
+    pub remote_rtcp: SocketAddr,
+    /// The codec in both directions.
+    pub codec: AudioFormat,
+    /// Payload type to send with.
+    pub pt: u8,
+    /// Payload type that arrives; differs from `pt` only if the peer's answer renumbered it.
+    pub receive_pt: u8,
+    /// Payload type to send digits with.
+    pub dtmf_pt: Option<u8>,
+    /// Payload type under which digits arrive.
+    pub receive_dtmf_pt: Option<u8>,
+    /// Packet time to send with, in milliseconds.
+    pub ptime_ms: u32,
+    /// What this side may do.
+    pub direction: Direction,
+    /// RTP and RTCP share a port.
+    pub rtcp_mux: bool,
+}
+
+/// An answer and what it settled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The description to send.
+    pub sdp: Vec<u8>,
+    /// What holds once it is sent.
+    pub selected: Negotiated,
+}
+
+/// Why an offer or an answer cannot be used. All map to 488 Not Acceptable Here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiationError {
+    /// No plain RTP audio stream, or all are refused.
+    #[error("no audio stream over plain RTP")]
+    NoAudio,
+    /// No codec that both sides have.
+    #[error("no common codec")]
+    NoCommonCodec,
+    /// The peer's address is of another family than ours.
+    #[error("media address of another family")]
+    AddressFamily,
+}
+
+#[cfg(test)]
+mod tests;

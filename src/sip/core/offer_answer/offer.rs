@@ -1,0 +1,82 @@
+//! Writing offers (RFC 3264 5).
+
+use std::fmt::Write as _;
+
+use super::LocalMedia;
+use super::payloads::{Offered, payload_types};
+use crate::sip::core::sdp::{Media, Sdp};
+
+/// Writes the offer of a new call.
+pub fn build_offer(local: &LocalMedia) -> Vec<u8> {
+    let mut out = session_lines(local);
+    offer_media(&mut out, local);
+    out.into_bytes()
+}
+
+/// Writes an offer within a call: audio in the place it has in the peer's latest description, every
+/// other stream refused (RFC 3264 8: streams are never removed).
+pub fn build_reoffer(local: &LocalMedia, latest: &Sdp) -> Vec<u8> {
+    let Some(audio) = latest.media.iter().position(|m| m.is_rtp_audio() && m.port != 0) else {
+        return build_offer(local);
+    };
+    let mut out = session_lines(local);
+    for (i, media) in latest.media.iter().enumerate() {
+        if i == audio {
+            offer_media(&mut out, local);
+        } else {
+            refuse(&mut out, media);
+        }
+    }
+    out.into_bytes()
+}
+
+pub(super) fn session_lines(local: &LocalMedia) -> String {
+    let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
+    let mut out = String::with_capacity(256);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        out,
+        "v=0\r\no=- {} {} IN {family} {ip}\r\ns=-\r\nc=IN {family} {ip}\r\nt=0 0\r\n",
+        local.session_id,
+        local.session_version,
+        ip = local.address,
+    );
+    out
+}
+
+fn offer_media(out: &mut String, local: &LocalMedia) {
+    let (codecs, events) = payload_types(local);
+    let _ = write!(out, "m=audio {} RTP/AVP", local.port);
+    for pt in codecs.iter().map(|o| o.pt).chain(events.iter().map(|(_, pt)| *pt)) {
+        let _ = write!(out, " {pt}");
+    }
+    out.push_str("\r\n");
+    for Offered { format, name, pt } in &codecs {
+        let _ = write!(out, "a=rtpmap:{pt} {name}/{}\r\n", format.clock_hz());
+    }
+    for (clock_hz, pt) in &events {
+        event_lines(out, *pt, *clock_hz);
+    }
+    let direction = local.direction.as_str();
+    let _ = write!(out, "a=ptime:{}\r\na={direction}\r\n", local.ptime_ms);
+    if local.rtcp_mux {
+        out.push_str("a=rtcp-mux\r\n");
+    }
+}
+
+/// Digits 0-9, `*`, `#`, A-D are events 0 to 15 (RFC 4733 3.2).
+pub(super) fn event_lines(out: &mut String, pt: u8, clock_hz: u32) {
+    let _ = write!(out, "a=rtpmap:{pt} telephone-event/{clock_hz}\r\na=fmtp:{pt} 0-15\r\n");
+}
+
+/// A refused stream: port 0, with the offered formats because a line needs at least one.
+pub(super) fn refuse(out: &mut String, offered: &Media) {
+    let _ = write!(out, "m={} 0 {}", offered.kind, offered.protocol);
+    for format in &offered.formats {
+        let _ = write!(out, " {format}");
+    }
+    if offered.formats.is_empty() {
+        out.push_str(" 0");
+    }
+    out.push_str("\r\n");
+}

@@ -1,0 +1,108 @@
+//! Codecs and telephone-event as payload types (RFC 3551 6, RFC 4733 2.4.1).
+
+use media::codec::{AudioFormat, Codec};
+
+use super::{LocalMedia, NegotiationError, TELEPHONE_EVENT_PT};
+use crate::sip::core::sdp::{Media, Sdp};
+
+/// First payload type of codecs without a static one, and of telephone-event at other rates.
+const DYNAMIC_PT_FIRST: u8 = 102;
+/// Last dynamic payload type (RFC 3551 6).
+const DYNAMIC_PT_LAST: u8 = 127;
+
+/// Name, clock and static payload type of a codec in RTP (RFC 3551 table 4); none if RTP has none.
+pub(super) fn encoding(format: AudioFormat) -> Option<(&'static str, Option<u8>)> {
+    match format.codec {
+        Codec::Pcmu => Some(("PCMU", Some(0))),
+        Codec::Pcma => Some(("PCMA", Some(8))),
+        Codec::L16Be => Some(("L16", None)),
+        _ => None,
+    }
+}
+
+/// Name and clock of a static payload type that a description may leave without `a=rtpmap`.
+const fn static_encoding(pt: u8) -> Option<(&'static str, u32)> {
+    match pt {
+        0 => Some(("PCMU", 8000)),
+        3 => Some(("GSM", 8000)),
+        8 => Some(("PCMA", 8000)),
+        9 => Some(("G722", 8000)),
+        11 => Some(("L16", 44_100)),
+        18 => Some(("G729", 8000)),
+        _ => None,
+    }
+}
+
+/// The codec of `local` that payload type `pt` of `media` means.
+fn codec_of(media: &Media, pt: u8, local: &LocalMedia) -> Option<AudioFormat> {
+    let (name, clock_hz) = match media.rtpmap(pt) {
+        Some(map) if map.channels == 1 => (map.encoding.as_ref(), map.clock_hz),
+        Some(_) => return None,
+        None => static_encoding(pt)?,
+    };
+    local.codecs.iter().copied().find(|format| {
+        format.clock_hz() == clock_hz
+            && encoding(*format).is_some_and(|(ours, _)| ours.eq_ignore_ascii_case(name))
+    })
+}
+
+/// The payload type of telephone-event at `clock_hz` in `media`.
+pub(super) fn telephone_event_of(media: &Media, clock_hz: u32) -> Option<u8> {
+    media.payload_types().find(|pt| {
+        media.rtpmap(*pt).is_some_and(|map| {
+            map.encoding.eq_ignore_ascii_case("telephone-event") && map.clock_hz == clock_hz
+        })
+    })
+}
+
+/// One codec of an offer with its payload type.
+pub(super) struct Offered {
+    pub(super) format: AudioFormat,
+    pub(super) name: &'static str,
+    pub(super) pt: u8,
+}
+
+/// The payload types of an offer: the same for the same [`LocalMedia`], so that an answer can be
+/// understood without keeping the offer.
+pub(super) fn payload_types(local: &LocalMedia) -> (Vec<Offered>, Vec<(u32, u8)>) {
+    let mut dynamic = DYNAMIC_PT_FIRST..=DYNAMIC_PT_LAST;
+    let mut codecs: Vec<Offered> = Vec::with_capacity(local.codecs.len());
+    for format in local.codecs.iter().copied() {
+        let Some((name, fixed)) = encoding(format) else { continue };
+        if codecs.iter().any(|o| o.format == format) {
+            continue;
+        }
+        let Some(pt) = fixed.or_else(|| dynamic.next()) else { continue };
+        codecs.push(Offered { format, name, pt });
+    }
+    let mut events: Vec<(u32, u8)> = Vec::new();
+    if local.telephone_event {
+        for clock_hz in codecs.iter().map(|o| o.format.clock_hz()) {
+            if events.iter().any(|(hz, _)| *hz == clock_hz) {
+                continue;
+            }
+            let pt = if clock_hz == 8000 { Some(TELEPHONE_EVENT_PT) } else { dynamic.next() };
+            events.extend(pt.map(|pt| (clock_hz, pt)));
+        }
+    }
+    (codecs, events)
+}
+
+/// The first audio stream with a codec of ours, that codec, and its payload type there.
+pub(super) fn choose(
+    sdp: &Sdp,
+    local: &LocalMedia,
+) -> Result<(usize, AudioFormat, u8), NegotiationError> {
+    let mut fault = NegotiationError::NoAudio;
+    for (i, media) in sdp.media.iter().enumerate() {
+        if !media.is_rtp_audio() || media.port == 0 {
+            continue;
+        }
+        let found = media.payload_types().find_map(|pt| Some((codec_of(media, pt, local)?, pt)));
+        match found {
+            Some((format, pt)) => return Ok((i, format, pt)),
+            None => fault = NegotiationError::NoCommonCodec,
+        }
+    }
+    Err(fault)
+}
