@@ -20,5 +20,6 @@ pub mod resample;
 pub mod ring;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod stats;
 pub mod time;
