@@ -120,8 +120,8 @@ impl Faults {
     }
 }
 
-/// Judges the headers of one stream: one payload type, sequence by one, timestamp by the packet's samples,
-/// one source.
+/// Judges the headers of one stream: one payload type, sequence by one, timestamp by the packet's
+/// samples, one source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judge {
     /// Last packet in order: ssrc, sequence, timestamp, samples.
