@@ -47,6 +47,15 @@ fn answered(server: &Server, number: &str) -> String {
     id
 }
 
+/// Ends all calls and the server.
+fn finish(server: Server) {
+    for call in server.calls() {
+        server.hang_up(call["id"].as_str().unwrap());
+    }
+    server.wait_idle();
+    server.stop();
+}
+
 /// The INVITEs that a gateway got, without copies.
 fn invites(gateway: &Gateway) -> Vec<String> {
     let mut invites = gateway.heard("INVITE ");
@@ -84,8 +93,7 @@ fn names_lead_on_and_silent_servers_are_left() {
         server.hang_up(&id);
     }
     until(SOON, "two BYEs", || (good.heard("BYE ").len() >= 2).then_some(()));
-    server.wait_idle();
-    server.stop();
+    finish(server);
 }
 
 /// 503 sends the call to the next target, and keeps later ones away for as long as Retry-After says.
@@ -98,7 +106,7 @@ fn busy_servers_are_passed_over() {
     answered(&server, "100");
     answered(&server, "101");
     assert_eq!((invites(&busy).len(), invites(&good).len()), (1, 2));
-    server.stop();
+    finish(server);
 }
 
 /// A refusal that means the called party is final, and so is any once somebody's telephone rang.
@@ -135,7 +143,7 @@ fn preset_routes_are_followed() {
         invite.split("\r\n").filter_map(|line| line.strip_prefix("Route: ")).collect();
     let expected = [format!("<sip:{};lr>", proxy.address), "<sip:inner.invalid;lr>".to_owned()];
     assert_eq!(routes, expected);
-    server.stop();
+    finish(server);
 }
 
 /// Limits of a trunk, and requests that make no sense.
@@ -161,7 +169,7 @@ fn limits_and_wrong_requests() {
         assert_eq!(status, 400, "{wanted}: {body}");
         assert!(body.contains(part), "{wanted}: {body}");
     }
-    server.stop();
+    finish(server);
 }
 
 /// OPTIONS finds out that a trunk goes down and comes back, and metrics and log tell.
@@ -184,7 +192,7 @@ fn trunks_go_down_and_up() {
     is(1.0);
     assert!(server.log().contains("trunk is down"));
     assert!(server.log().contains("trunk is up"));
-    server.stop();
+    finish(server);
 }
 
 /// Over TLS the host of the URI has to be proven, whatever name SRV leads to; our own certificate is
@@ -233,7 +241,6 @@ fn trunks_over_tls_prove_their_name() {
         let invited = heard.starts_with("INVITE sips:+4930@gw.test SIP/2.0\r\nVia: SIP/2.0/TLS ");
         assert_eq!(invited, reached, "{certified}: {heard}");
         assert!(!reached || heard.contains("Contact: <sips:+4940@"), "{heard}");
-        server.wait_idle();
-        server.stop();
+        finish(server);
     }
 }

@@ -1,6 +1,7 @@
 //! `talkpath check`: examines the configuration and this machine, and says what to do.
 
 mod network;
+mod peers;
 mod report;
 mod system;
 
@@ -38,6 +39,7 @@ pub fn run(config: Result<&Config, &ConfigErrors>, machine: &Machine<'_>) -> Rep
         Ok(config) => {
             configuration(&mut report, config);
             network::ports(&mut report, config);
+            peers::tls(&mut report, config);
             system::file_descriptors(&mut report, config, machine);
         }
     }
@@ -46,6 +48,7 @@ pub fn run(config: Result<&Config, &ConfigErrors>, machine: &Machine<'_>) -> Rep
     if let Ok(config) = config {
         system::workers(&mut report, config);
         data_folder(&mut report, config);
+        peers::trunks(&mut report, config);
         network::agents(&mut report, config);
     }
     report

@@ -110,6 +110,21 @@ fn a_broken_configuration_fails() {
     assert_eq!(found(&report, "socket buffers", "rmem_max").status, Status::Ok);
 }
 
+/// Files of TLS are read and targets of trunks looked up as the server would.
+#[test]
+fn peers_are_looked_at() {
+    let place = Place::new("peers", 12900);
+    let text = "[sip]\ntls_listen = \"127.0.0.1:0\"\ntls_certificate = \"no.pem\"\ntls_key = \"no.key\"\n\
+                [[trunks]]\nname = \"good\"\ntargets = [\"sip:192.0.2.1;transport=tcp\"]\n\
+                [[trunks]]\nname = \"bad\"\ntargets = [\"sip:192.0.2.1;transport=ws\"]\n\
+                tls_ca = \"no.pem\"\n";
+    let report = place.check(Ok(&config(&place, text)));
+    assert_eq!(found(&report, "sip.tls", "no.pem").status, Status::Fail);
+    assert_eq!(found(&report, "trunks", "good: sip:192.0.2.1;transport=tcp is TCP").status, Status::Ok);
+    assert_eq!(found(&report, "trunks", "bad: sip:192.0.2.1;transport=ws").status, Status::Fail);
+    assert_eq!(found(&report, "trunks", "no.pem").status, Status::Fail);
+}
+
 /// Ports that others have are named, with what to do.
 #[test]
 fn busy_ports_are_found() {

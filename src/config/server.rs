@@ -9,6 +9,7 @@ use media::codec::AudioFormat;
 use super::section::Section;
 use super::sip::SipConfig;
 use super::values::PortRange;
+use crate::sip::core::auth::Algorithm;
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,6 +120,16 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest of `max_duration_s`: a day.
 pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
 
+/// Realm of digest authentication.
+pub(super) const REALM: &str = "talkpath";
+/// Algorithms of digest authentication by name.
+pub(super) const DIGESTS: &[(&str, Algorithm)] = &[
+    ("SHA-512-256", Algorithm::Sha512t256),
+    ("SHA-256", Algorithm::Sha256),
+    ("MD5", Algorithm::Md5),
+];
+/// Algorithms that are offered: the strong one that telephones have, and the one that all have.
+pub(super) const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
     &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA)];

@@ -7,8 +7,9 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
-use super::server::{SIP_CODECS, SipTimers, socket_addresses};
+use super::server::{DIGESTS, DIGESTS_OFFERED, REALM, SIP_CODECS, SipTimers, socket_addresses};
 use super::values::PublicAddress;
+use crate::sip::core::auth::Algorithm;
 use crate::sip::core::endpoint::Transport;
 use crate::sip::endpoint::sockets::Listen;
 use crate::sip::endpoint::tls::{ClientAuth, Identity, ServerFiles};
@@ -41,6 +42,10 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
     pub codecs: Vec<AudioFormat>,
+    /// The realm of digest authentication: whose passwords those of users are.
+    pub realm: String,
+    /// Algorithms of digest authentication that are offered, best first.
+    pub digest: Vec<Algorithm>,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
 }
@@ -111,6 +116,8 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         codecs: section
             .words("codecs", SIP_CODECS)
             .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect()),
+        realm: realm(&section),
+        digest: section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec()),
         timers: timers(&section),
         listen,
         tls_listen,
@@ -189,6 +196,18 @@ fn user_agent(section: &Section<'_>) -> String {
         }
     });
     text.unwrap_or_else(|| concat!("Talkpath/", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+fn realm(section: &Section<'_>) -> String {
+    let text = section.text("realm", "up to 64 letters, digits, blanks and -_.@", |text| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || " -_.@".contains(c);
+        if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+            Ok(text.to_owned())
+        } else {
+            Err("not fit for a realm".to_owned())
+        }
+    });
+    text.unwrap_or_else(|| REALM.to_owned())
 }
 
 fn timers(section: &Section<'_>) -> SipTimers {

@@ -5,6 +5,7 @@
 //! another.
 
 pub mod audio;
+mod bridge;
 pub mod builtin;
 mod clock;
 pub mod command;
@@ -14,10 +15,14 @@ mod io;
 mod linger;
 mod pace;
 pub mod path;
+mod path_bridge;
+mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;
+mod report;
 mod rtp_agent;
+mod silence;
 mod socket_agent;
 pub mod tape;
 mod taps;

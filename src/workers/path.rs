@@ -8,20 +8,22 @@ use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
-use media::leg::{Heard, HeardAudio, Ignored};
+use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::{Frame, HEADER_BYTES};
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
+use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
+use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
+use super::silence::Silence;
 use super::socket_agent::SocketAgent;
 use super::taps::Taps;
-use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
@@ -41,6 +43,8 @@ pub(super) enum Agent {
     Socket(Box<SocketAgent>),
     /// An agent that speaks RTP.
     Rtp(Box<RtpAgent>),
+    /// Another RTP peer.
+    Leg(Box<BridgeLeg>),
 }
 
 /// The media of one call.
@@ -65,6 +69,7 @@ pub(super) struct MediaPath {
     pub(super) phase_free: bool,
     /// When the packet was due before which the pacer was stopped.
     pub(super) stopped_at: Option<MonoTime>,
+    pub(super) silence: Silence,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
@@ -77,8 +82,13 @@ pub(super) struct MediaPath {
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
+    /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
+    pub(super) agent_leg: Option<LegSnapshot>,
+    pub(super) agent_foreign: u64,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
+    /// It was told that the other leg is silent.
+    pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
     pub(super) told_over: bool,
 }
@@ -90,6 +100,7 @@ impl MediaPath {
         Self {
             key,
             token,
+            silence: Silence::new(peer.format(), LIKELY_FORMAT.audio),
             peer,
             agent: Agent::None,
             taps: Taps::default(),
@@ -108,7 +119,10 @@ impl MediaPath {
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
+            agent_leg: None,
+            agent_foreign: 0,
             told_timeout: false,
+            told_leg_silent: false,
             told_over: false,
         }
     }
@@ -122,9 +136,10 @@ impl MediaPath {
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
+            Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) => MonoTime::MAX,
         };
-        self.next_tick.min(self.care_at).min(leg).min(agent)
+        self.next_tick.min(self.care_at).min(self.look_deadline()).min(leg).min(agent)
     }
 
     /// Does all that is due.
@@ -137,18 +152,21 @@ impl MediaPath {
             self.digits(ctx);
         }
         self.send_report(ctx);
+        self.look(ctx);
         if self.care_at <= ctx.now {
             self.care(ctx);
         }
         if let Agent::Rtp(agent) = &mut self.agent {
             agent.handle_timeout(ctx, &mut self.playout);
         }
+        self.leg_timeout(ctx);
         self.socket_timeout(ctx);
     }
 
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
         let old = self.peer_format();
+        self.silence.settled(ctx.now, self.peer.format(), &format);
         self.peer.settle(ctx.now, format);
         if self.peer_format() != old {
             self.follow_peer();
@@ -172,6 +190,7 @@ impl MediaPath {
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
+        self.told_leg_silent = false;
         let format = self.peer_format();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
@@ -185,6 +204,7 @@ impl MediaPath {
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
+            AgentLink::Leg(link) => self.attach_leg(ctx, *link).map(Agent::Leg),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
                 .map(|agent| Agent::Socket(Box::new(agent))),
         };
@@ -215,6 +235,7 @@ impl MediaPath {
         self.state = state;
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
+            self.silence.answered(ctx.now);
         }
         self.watch_for_silence(ctx);
         self.peer_heard_of(ctx.now);
@@ -251,7 +272,7 @@ impl MediaPath {
         self.playout.release(&mut ctx.blocks);
         ctx.poller.remove(self.peer.rtp());
         ctx.poller.remove(self.peer.rtcp());
-        self.report()
+        self.report(ctx.now)
     }
 
     /// One datagram from the peer.
@@ -262,8 +283,15 @@ impl MediaPath {
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
-        match leg.receive(ctx.now, datagram) {
+        let heard = leg.receive(ctx.now, datagram);
+        self.silence.heard(ctx.now, datagram, &heard);
+        let passing = match self.agent {
+            Agent::Leg(_) => bridge::passing(heard, datagram),
+            _ => None,
+        };
+        match heard {
             Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Comfort(heard) => self.pass_over(ctx, heard.arrival.ext_seq),
             Heard::Event(arrival) => {
                 self.pass_over(ctx, arrival.ext_seq);
                 self.digits(ctx);
@@ -273,6 +301,9 @@ impl MediaPath {
                 ctx.metrics.dropped(drop_reason(reason));
             }
             Heard::Ignored(reason) => ctx.metrics.dropped(drop_reason(reason)),
+        }
+        if let Some(passing) = passing {
+            self.pass_to_leg(ctx, passing);
         }
     }
 
@@ -403,6 +434,7 @@ impl MediaPath {
                 self.care_at = self.care_at.min(silent_at);
             }
         }
+        self.care_for_leg(ctx);
         let quality = self.quality();
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
         if let Agent::Socket(socket) = &mut self.agent {
@@ -411,73 +443,10 @@ impl MediaPath {
         }
     }
 
-    /// How the media fare.
-    fn quality(&self) -> Quality {
-        let stats = self.snapshot();
-        Quality {
-            loss: stats.loss,
-            jitter_ms: stats.jitter.as_secs_f32() * 1000.0,
-            buffer_ms: self.playout.queued_ms(),
-            mos: stats.mos,
-            round_trip_ms: stats.round_trip.map(|time| time.as_secs_f32() * 1000.0),
-        }
-    }
-
-    fn snapshot(&self) -> LegSnapshot {
-        self.peer.leg_ref().map(|leg| leg.snapshot(Duration::ZERO)).unwrap_or_default()
-    }
-
-    /// How the media fared.
-    fn report(&self) -> MediaReport {
-        MediaReport {
-            leg: self.snapshot(),
-            foreign: self.peer.foreign(),
-            agent_skipped: self.agent_skipped,
-            underruns: self.underruns,
-            first_audio: self.first_audio,
-        }
-    }
-
-    /// A report of the peer.
-    pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
-        let Some(length) = self.peer.receive_report(&mut ctx.packet) else { return };
-        let Some(leg) = self.peer.leg() else { return };
-        let datagram = ctx.packet.get(..length).unwrap_or_default();
-        if leg.handle_report(ctx.now, datagram) {
-            ctx.metrics.received(Kind::Rtcp, length);
-        } else {
-            ctx.metrics.dropped(DropReason::Malformed);
-        }
-    }
-
-    /// Our report to the peer, if one is due.
-    fn send_report(&mut self, ctx: &mut Context) {
-        let Some(leg) = self.peer.leg() else { return };
-        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
-            let packet = ctx.packet.get(..length).unwrap_or_default();
-            if self.state == CallState::Answered {
-                self.peer.send_report(packet);
-                ctx.metrics.sent(Kind::Rtcp, length);
-            }
-        }
-    }
-
     fn peer_heard_of(&mut self, now: MonoTime) {
         // Silence counts from the answer, not from the INVITE.
         if let Some(format) = self.peer.format().copied() {
             self.peer.settle(now, format);
         }
-    }
-}
-
-/// The label of what was ignored.
-const fn drop_reason(reason: Ignored) -> DropReason {
-    match reason {
-        Ignored::PayloadType => DropReason::PayloadType,
-        Ignored::NotInStream => DropReason::Duplicate,
-        Ignored::Malformed | Ignored::Size => DropReason::Malformed,
     }
 }

@@ -42,6 +42,12 @@ impl Baresip {
     /// once. Returns once it can be called.
     #[track_caller]
     pub fn start(server: &Server, codecs: &str, dial: Option<&str>) -> Self {
+        Self::start_with(server, codecs, dial, "")
+    }
+
+    /// The same with more lines of its configuration.
+    #[track_caller]
+    pub fn start_with(server: &Server, codecs: &str, dial: Option<&str>, more: &str) -> Self {
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));
         let dir = server.dir.join(format!("baresip-{port}"));
         fs::create_dir(&dir).unwrap();
@@ -54,7 +60,8 @@ impl Baresip {
              audio_player aubridge,nobody\naudio_alert aubridge,alert\naudio_buffer 20-160\n\
              ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
              snd_path {folder}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\n\
-             module aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n"
+             module aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n\
+             {more}\n"
         );
         fs::write(dir.join("config"), config).unwrap();
         let account = format!(

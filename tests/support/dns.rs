@@ -1,8 +1,8 @@
 //! A name server with one table, on loopback, written from RFC 1035, 2782 and 3403.
 
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -66,6 +66,7 @@ pub struct Dns {
     pub address: SocketAddr,
     /// Questions that it was asked.
     asked: Arc<AtomicU32>,
+    table: Arc<Mutex<Vec<(&'static str, Record)>>>,
     end: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,6 +74,8 @@ pub struct Dns {
 impl Dns {
     /// Answers from `table`; other names do not exist.
     pub fn start(table: Vec<(&'static str, Record)>) -> Self {
+        let table = Arc::new(Mutex::new(table));
+        let known = Arc::clone(&table);
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let address = socket.local_addr().unwrap();
@@ -83,10 +86,15 @@ impl Dns {
             while !stop.load(Ordering::Relaxed) {
                 let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };
                 count.fetch_add(1, Ordering::Relaxed);
-                let _ = socket.send_to(&answer(&buffer[..length], &table), peer);
+                let _ = socket.send_to(&answer(&buffer[..length], &known.lock().unwrap()), peer);
             }
         });
-        Self { address, asked, end, thread: Some(thread) }
+        Self { address, asked, table, end, thread: Some(thread) }
+    }
+
+    /// Adds a record.
+    pub fn add(&self, name: &'static str, record: Record) {
+        self.table.lock().unwrap().push((name, record));
     }
 
     /// Questions that it was asked.
@@ -117,8 +125,15 @@ fn answer(question: &[u8], table: &[(&'static str, Record)]) -> Vec<u8> {
     let found: Vec<_> = named().filter(|(_, record)| record.kind() == kind).collect();
     let rcode = if named().next().is_some() { 0 } else { 3 };
     let mut message = question[..2].to_vec();
-    message.extend([0x84, rcode, 0, 1, 0, u8::try_from(found.len()).unwrap(), 0, 0, 0, 0]);
+    let nothing = u8::from(found.is_empty());
+    let count = u8::try_from(found.len()).unwrap();
+    message.extend([0x84, rcode, 0, 1, 0, count, 0, nothing, 0, 0]);
     message.extend(asked);
+    if found.is_empty() {
+        // Only with the start of the zone may it be kept that there is nothing (RFC 2308 5).
+        message.extend([0, 0, 6, 0, 1, 0, 0, 0, 60, 0, 22, 0, 0]);
+        message.extend([0_u32, 60, 60, 60, 60].iter().flat_map(|number| number.to_be_bytes()));
+    }
     for (_, record) in found {
         let data = record.data();
         message.extend([0xc0, 12]);

@@ -7,7 +7,9 @@ mod agents;
 mod begin;
 mod counting;
 mod effects;
+mod gate;
 mod incoming;
+mod observe;
 mod place;
 mod placing;
 mod requests;
@@ -139,6 +141,7 @@ impl Control {
         let (live, watch) = watch::channel(0);
         let reach = Reach { handle: handle.clone(), live: watch, sip };
         let trunks = Trunks::new(&config.trunks, now());
+        gate::guard(&mut endpoint, &config, sockets.identities())?;
         let control = Self {
             ports: Ports::new(config.rtp.ports),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
@@ -282,6 +285,7 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);

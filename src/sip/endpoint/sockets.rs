@@ -9,7 +9,7 @@ use std::task::Poll;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::streams::{StreamEvent, Streams, Verify};
+use super::streams::{Identities, StreamEvent, Streams, Verify};
 use super::tls::{ClientFiles, ClientTls, ServerTls, TlsError};
 use super::udp::UdpTransport;
 use crate::sip::core::endpoint::{Flow, Transmit, Transport};
@@ -199,9 +199,9 @@ impl Sockets {
         &mut self.streams
     }
 
-    /// Names that the far end of a flow proved by its certificate.
-    pub fn names(&self, flow: Flow) -> &[String] {
-        self.streams.names(flow.connection)
+    /// Names that peers proved by their certificates.
+    pub fn identities(&self) -> Identities {
+        self.streams.identities()
     }
 
     /// Sends a message.

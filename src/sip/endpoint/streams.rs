@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,9 +64,23 @@ impl Verify {
     }
 }
 
+/// Names that peers proved by their certificates, by connection.
+#[derive(Clone, Debug, Default)]
+pub struct Identities(Arc<Mutex<HashMap<u64, Arc<[String]>>>>);
+
+impl Identities {
+    /// What the far end of a flow proved; nothing where it showed no certificate.
+    pub fn names(&self, flow: Flow) -> Arc<[String]> {
+        self.lock().get(&flow.connection).cloned().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Arc<[String]>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct Connection {
     flow: Flow,
-    names: Arc<[String]>,
     /// Whom we verified, where we opened it.
     verify: Option<Verify>,
     writes: mpsc::Sender<Bytes>,
@@ -77,6 +91,7 @@ pub struct Streams {
     connections: HashMap<u64, Connection>,
     by_peer: HashMap<(Transport, SocketAddr), Vec<u64>>,
     next: u64,
+    identities: Identities,
     events: mpsc::Sender<StreamEvent>,
     sources: Sources,
     handshakes: Arc<Semaphore>,
@@ -90,6 +105,7 @@ impl Streams {
             connections: HashMap::new(),
             by_peer: HashMap::new(),
             next: 1,
+            identities: Identities::default(),
             events,
             sources: Sources::default(),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
@@ -133,7 +149,10 @@ impl Streams {
             return tracing::warn!("SIP connection refused: {CONNECTIONS_MAX} are open");
         }
         let flow = Flow { transport, local, peer, connection: 0 };
-        let (connection, writes) = self.register(flow, names, None);
+        let (connection, writes) = self.register(flow, None);
+        if !names.is_empty() {
+            self.identities.lock().insert(connection, names);
+        }
         let events = self.events.clone();
         let run = Run { connection, framing, opener: Opener::Peer, unread, writes, events };
         tokio::spawn(async move {
@@ -162,7 +181,7 @@ impl Streams {
             return None;
         }
         let verify = verify.filter(|_| secure).cloned();
-        let (connection, writes) = self.register(flow, Arc::default(), verify.clone());
+        let (connection, writes) = self.register(flow, verify.clone());
         let events = self.events.clone();
         let framing = Framing::Stream;
         let unread = Vec::new();
@@ -195,9 +214,9 @@ impl Streams {
         self.connections.get(&connection).map(|entry| entry.flow)
     }
 
-    /// Names that the peer of a connection proved by its certificate.
-    pub fn names(&self, connection: u64) -> &[String] {
-        self.connections.get(&connection).map_or(&[], |entry| &entry.names)
+    /// Names that peers proved by their certificates.
+    pub fn identities(&self) -> Identities {
+        self.identities.clone()
     }
 
     /// Connections that are open or being opened.
@@ -208,6 +227,7 @@ impl Streams {
     /// Forgets a connection that is gone; the path that it was.
     pub fn closed(&mut self, connection: u64) -> Option<Flow> {
         let entry = self.connections.remove(&connection)?;
+        self.identities.lock().remove(&connection);
         let key = (entry.flow.transport, entry.flow.peer);
         if let Some(known) = self.by_peer.get_mut(&key) {
             known.retain(|known| *known != connection);
@@ -218,17 +238,12 @@ impl Streams {
         Some(entry.flow)
     }
 
-    fn register(
-        &mut self,
-        flow: Flow,
-        names: Arc<[String]>,
-        verify: Option<Verify>,
-    ) -> (u64, mpsc::Receiver<Bytes>) {
+    fn register(&mut self, flow: Flow, verify: Option<Verify>) -> (u64, mpsc::Receiver<Bytes>) {
         let connection = self.next;
         self.next += 1;
         let (writes, receiver) = mpsc::channel(WRITES_MAX);
         let flow = Flow { connection, ..flow };
-        self.connections.insert(connection, Connection { flow, names, verify, writes });
+        self.connections.insert(connection, Connection { flow, verify, writes });
         self.by_peer.entry((flow.transport, flow.peer)).or_default().push(connection);
         (connection, receiver)
     }

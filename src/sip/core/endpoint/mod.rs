@@ -21,6 +21,7 @@ mod event;
 mod flow;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
 mod ids;
 mod outgoing;
 mod receive;
@@ -41,6 +42,7 @@ pub use config::{EndpointConfig, Limits};
 pub use counters::Counters;
 pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
 pub use flow::{Flow, Transmit, Transport};
+pub use guard::Gate;
 
 use call::Call;
 use ids::Ids;
@@ -71,6 +73,8 @@ pub struct Endpoint {
     refusing: Option<u32>,
     /// Where each transport listens, as peers are told.
     locals: Vec<(Transport, SocketAddr)>,
+    /// Who is challenged; nobody without.
+    guard: Option<Box<guard::Guard>>,
 }
 
 impl Endpoint {
@@ -102,6 +106,7 @@ impl Endpoint {
             counters: Counters::default(),
             refusing: None,
             locals: Vec::new(),
+            guard: None,
             config,
         }
     }

@@ -1,0 +1,51 @@
+//! Who must prove who they are, as the configuration says.
+
+use std::io;
+use std::sync::Arc;
+
+use super::incoming::calling;
+use crate::config::{Config, Secret};
+use crate::sip::core::auth::ServerConfig;
+use crate::sip::core::endpoint::{Endpoint, Flow, Gate};
+use crate::sip::core::message::Message;
+use crate::sip::endpoint::streams::Identities;
+
+struct ConfigGate {
+    config: Arc<Config>,
+    identities: Identities,
+}
+
+impl Gate for ConfigGate {
+    fn demands(&self, flow: Flow, request: &Message) -> bool {
+        // Who has shown a certificate is asked for no password.
+        let (address, names) = (flow.peer.ip(), self.identities.names(flow));
+        self.config.trunk_by_names(address, &names).is_none()
+            && self.config.demands_proof(address, &calling(request))
+    }
+
+    fn password(&self, user: &str) -> Option<&str> {
+        self.config.password(user).map(Secret::expose)
+    }
+}
+
+/// Lets the endpoint challenge whom the configuration does not know by address alone.
+///
+/// # Errors
+///
+/// When the system has no random numbers: nonces could be forged.
+pub(super) fn guard(
+    endpoint: &mut Endpoint,
+    config: &Arc<Config>,
+    identities: Identities,
+) -> io::Result<()> {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
+    let settings = ServerConfig {
+        realm: config.sip.realm.clone(),
+        algorithms: config.sip.digest.clone(),
+        key,
+    };
+    let gate = ConfigGate { config: Arc::clone(config), identities };
+    endpoint.guard(settings, Box::new(gate));
+    Ok(())
+}

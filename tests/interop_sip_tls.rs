@@ -1,0 +1,117 @@
+//! A softphone and a load generator over the transports beyond UDP and IPv4.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use support::baresip::{self, Baresip};
+use support::dns::{Dns, Record};
+use support::gateway::{Gateway, Manner};
+use support::ports::Ports;
+use support::server::{self, Server};
+use support::sipp::{self, PCMU, Run};
+use support::tls::Authority;
+use support::{until, wav};
+
+const SOON: Duration = Duration::from_secs(15);
+/// The tone of the server's side.
+const SERVER_HZ: f64 = 1000.0;
+
+/// baresip calls over TLS, verifies our certificate, and hears the agent; with another authority it
+/// does not even send its INVITE.
+#[test]
+fn baresip_calls_over_tls() {
+    let Some(()) = baresip::installed() else { return };
+    for trusted in [true, false] {
+        let (folder, ports, authority) = (server::folder(), Ports::claim(), Authority::new());
+        authority.write_identity(&folder, "server", "127.0.0.1");
+        let known = if trusted { authority } else { Authority::new() };
+        let ca = known.write(&folder);
+        let port = ports.pair();
+        let config = format!(
+            "[sip]\ntls_listen = \"127.0.0.1:{port}\"\ntls_certificate = \"server.pem\"\n\
+             tls_key = \"server.key\"\n[[agents]]\nname = \"tone\"\nkind = \"builtin\"\n\
+             builtin = \"tone\"\nfrequency_hz = 1000\n"
+        );
+        let server = Server::start_on(ports, folder, &config);
+        let more = format!("sip_cafile {}\nsip_verify_server yes", ca.display());
+        let uri = format!("sip:tone@127.0.0.1:{port};transport=tls");
+        let phone = Baresip::start_with(&server, "PCMU", Some(&uri), &more);
+        if !trusted {
+            until(SOON, "baresip gives up", || {
+                let log = phone.log();
+                (log.contains("session closed") || log.contains("certificate")).then_some(())
+            });
+            assert!(server.calls().is_empty());
+            continue;
+        }
+        until(SOON, "the call lasts", || {
+            let lasted = server.calls().first().and_then(|call| call["duration_ms"].as_u64());
+            lasted.is_some_and(|lasted| lasted >= 2_500).then_some(())
+        });
+        let heard = phone.end();
+        wav::assert_heard(&heard, SERVER_HZ, baresip::HZ, 1.5);
+        server.wait_idle();
+        server.stop();
+    }
+}
+
+/// SIPp calls over IPv6, by UDP and by TCP.
+#[test]
+fn sipp_calls_over_ipv6() {
+    let Some(()) = sipp::installed() else { return };
+    if UdpSocket::bind("[::1]:0").is_err() {
+        return support::skip("this machine has no IPv6");
+    }
+    let ports = Ports::claim();
+    let listen = format!("[::1]:{}", ports.pair());
+    let environment = [("TALKPATH_SIP_LISTEN", listen.as_str())];
+    let server = Server::start_with(ports, server::folder(), "", &environment);
+    for transport in ["u1", "t1"] {
+        let run = Run {
+            scenario: "call.xml",
+            fields: &[("FORMATS", PCMU.0), ("MAPS", PCMU.1), ("PLAY", "")],
+            args: &["-t", transport, "-i", "::1", "-mi", "::1"],
+            ..Run::default()
+        };
+        run.call(&server).succeed();
+    }
+    server.wait_idle();
+    server.stop();
+}
+
+/// The second target of a trunk is a real user agent; the first is busy or silent.
+#[test]
+fn failed_targets_give_way_to_sipp() {
+    let Some(()) = sipp::installed() else { return };
+    for manner in [Manner::Refuses("503 Service Unavailable"), Manner::Silent] {
+        let first = Gateway::start(manner);
+        let dns = Dns::start(vec![("a.gw.test", Record::A([127, 0, 0, 1].into()))]);
+        let server = Server::start(&format!(
+            "[sip]\ndns_servers = [\"{}\"]\n[[trunks]]\nname = \"carrier\"\n\
+             targets = [\"sip:{}\", \"sip:gw.test;transport=udp\"]\n",
+            dns.address, first.address
+        ));
+        let run = Run {
+            scenario: "called.xml",
+            fields: &[("FORMATS", PCMU.0), ("MAPS", PCMU.1), ("PLAY", "")],
+            ..Run::default()
+        };
+        let called = run.wait_for_call(&server);
+        dns.add("_sip._udp.gw.test", Record::Srv(1, 1, called.port, "a.gw.test"));
+        let wanted = serde_json::json!({ "to": "100", "trunk": "carrier", "agent": "echo" });
+        let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
+        assert_eq!(status, 201, "{body}");
+        let call: serde_json::Value = serde_json::from_str(&body).unwrap();
+        until(SOON, "the answer", || {
+            server.calls().iter().find(|call| call["state"] == "answered").cloned()
+        });
+        server.hang_up(call["id"].as_str().unwrap());
+        called.succeed();
+        assert!(!first.heard("INVITE ").is_empty());
+        server.wait_idle();
+        server.stop();
+    }
+}
