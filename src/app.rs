@@ -63,7 +63,8 @@ impl App {
         let workers = (0..workers)
             .zip(&metrics.workers)
             .map(|(number, metrics)| {
-                WorkerHandle::start(number, Arc::clone(metrics), events.clone())
+                let timeout = config.limits.media_timeout;
+                WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
             })
             .collect::<io::Result<Vec<_>>>()?;
         let parts = Parts {

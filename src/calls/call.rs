@@ -65,6 +65,8 @@ pub enum Input {
     AgentReady,
     /// The agent could not be connected.
     AgentFailed,
+    /// The agent has as many calls as it takes.
+    AgentFull,
     /// The agent's connection broke.
     AgentLost,
     /// The agent answers.
@@ -227,6 +229,11 @@ impl Call {
         match input {
             Input::AgentReady => self.agent_ready(now, effects),
             Input::AgentFailed => self.agent_failed(now, effects),
+            Input::AgentFull => {
+                if self.agent == Agent::Connecting {
+                    self.fall_back(now, effects);
+                }
+            }
             Input::AgentLost => self.agent_lost(now, effects),
             Input::AgentAnswer => self.agent_answer(now, effects),
             Input::AgentReject(cause) => {

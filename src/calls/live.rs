@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::call::{Call, Which};
 use super::cause::Cause;
+use super::slots::Slot;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -47,6 +48,8 @@ pub(super) struct LiveCall {
     pub(super) message: Option<std::path::PathBuf>,
     /// Who of them is meant now.
     pub(super) which: Which,
+    /// Its place at that agent, if the agent has a limit.
+    pub(super) slot: Option<Slot>,
     /// The agent decides about the answer.
     pub(super) agent_answers: bool,
     /// Audio as the peer codes it.

@@ -7,6 +7,7 @@ mod live;
 pub mod ports;
 mod rate;
 pub mod request;
+mod slots;
 mod sounds;
 
 pub use live::CallView;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use media::codec::AudioFormat;
-
 use super::tape::TapeInput;
 
 /// What a built-in agent says.
@@ -48,13 +46,6 @@ impl Builtin {
         Self { tape: Some(tape), ..self }
     }
 
-    /// Hears `peer` from now on.
-    pub(super) fn follow(&mut self, peer: AudioFormat) {
-        if let Some(tape) = &mut self.tape {
-            tape.follow(peer);
-        }
-    }
-
     /// Goes on where `before` was, if both say the same sound in different codecs.
     pub(super) fn go_on_from(&mut self, before: &Self) {
         let length = |source: &Source| match source {
@@ -76,9 +67,9 @@ impl Builtin {
         self.hangs_up
     }
 
-    /// Where what it hears is kept.
-    pub const fn tape(&mut self) -> Option<&mut TapeInput> {
-        self.tape.as_mut()
+    /// Where what it hears is kept, for whoever lets it listen.
+    pub(super) const fn take_tape(&mut self) -> Option<TapeInput> {
+        self.tape.take()
     }
 
     /// Writes the next frame to `out`, padded with `silence`; false if nothing is left to be said.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
@@ -16,6 +17,7 @@ use super::command::{CallKey, Event, EventKind};
 use super::linger::Lingering;
 use super::path::Agent;
 use super::poller::Poller;
+use super::taps::Taps;
 use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
 use crate::bridge::mask::MaskKeys;
 use crate::telemetry::WorkerMetrics;
@@ -50,6 +52,8 @@ pub(super) struct Context {
     pub(super) masks: MaskKeys,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) lingering: Lingering,
+    /// How long a peer that should send may say nothing at all; for ever if absent.
+    pub(super) media_timeout: Option<Duration>,
     random: ChaCha8Rng,
     events: mpsc::Sender<Event>,
     /// Events that the control plane had no room for.
@@ -60,6 +64,7 @@ impl Context {
     pub(super) fn new(
         metrics: Arc<WorkerMetrics>,
         events: mpsc::Sender<Event>,
+        media_timeout: Option<Duration>,
     ) -> io::Result<Self> {
         let mut blocks = BlockPool::new(BLOCKS_MAX);
         let _ = blocks.reserve(BLOCKS_WARM);
@@ -74,6 +79,7 @@ impl Context {
             masks: MaskKeys::new(seed()?),
             metrics,
             lingering: Lingering::default(),
+            media_timeout,
             random: ChaCha8Rng::from_seed(seed()?),
             events,
             waiting: VecDeque::new(),
@@ -144,18 +150,14 @@ pub(super) struct FrameSink<'a> {
 }
 
 impl FrameSink<'_> {
-    /// Gives `agent` one frame of the peer's audio.
+    /// Gives `agent` and `taps` one frame of the peer's audio.
     #[inline]
-    pub(super) fn give(&mut self, agent: &mut Agent, frame: Frame<'_>) {
+    pub(super) fn give(&mut self, agent: &mut Agent, taps: &mut Taps, frame: Frame<'_>) {
+        taps.heard(self.now, frame);
         match agent {
             Agent::Socket(socket) => socket.send_audio(self, frame),
             Agent::Rtp(agent) => agent.send_audio(self, frame),
-            Agent::Builtin(builtin) => {
-                if let Some(tape) = builtin.tape() {
-                    tape.heard(self.now, frame);
-                }
-            }
-            Agent::None => {}
+            Agent::Builtin(_) | Agent::Leg(_) | Agent::None => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 //! another.
 
 pub mod audio;
+mod bridge;
 pub mod builtin;
 mod clock;
 pub mod command;
@@ -14,12 +15,15 @@ mod io;
 mod linger;
 mod pace;
 pub mod path;
+mod path_bridge;
+mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;
 mod rtp_agent;
 mod socket_agent;
 pub mod tape;
+mod taps;
 mod token;
 mod worker;
 
@@ -27,6 +31,7 @@ use std::io::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -46,7 +51,8 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Starts a worker. Its events go to `events`.
+    /// Starts a worker. Its events go to `events`; a peer that should send and says nothing for
+    /// `media_timeout` is one of them.
     ///
     /// # Errors
     ///
@@ -55,10 +61,11 @@ impl WorkerHandle {
         number: usize,
         metrics: Arc<WorkerMetrics>,
         events: mpsc::Sender<Event>,
+        media_timeout: Option<Duration>,
     ) -> Result<Self> {
         let (commands, receiver) = sync_channel(COMMANDS_MAX);
         let load = Arc::new(AtomicUsize::new(0));
-        let ctx = Context::new(metrics, events)?;
+        let ctx = Context::new(metrics, events, media_timeout)?;
         let waker = ctx.poller.waker();
         let worker = Worker::new(ctx, receiver, Arc::clone(&load));
         let thread =

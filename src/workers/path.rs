@@ -14,12 +14,14 @@ use media::rtp::{Frame, HEADER_BYTES};
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
+use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
 use super::rtp_agent::RtpAgent;
 use super::socket_agent::SocketAgent;
+use super::taps::Taps;
 use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
@@ -28,8 +30,6 @@ use crate::telemetry::{DropReason, Kind};
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
 /// What is assumed of a peer with which nothing is settled yet.
 const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
-/// How long a peer that should send may say nothing at all.
-pub const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Who is at the agent's end.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) enum Agent {
     Socket(Box<SocketAgent>),
     /// An agent that speaks RTP.
     Rtp(Box<RtpAgent>),
+    /// Another RTP peer.
+    Leg(Box<BridgeLeg>),
 }
 
 /// The media of one call.
@@ -52,6 +54,7 @@ pub(super) struct MediaPath {
     pub(super) token: u64,
     pub(super) peer: PeerLeg,
     pub(super) agent: Agent,
+    pub(super) taps: Taps,
     pub(super) playout: Playout,
     pub(super) state: CallState,
     pub(super) muted: bool,
@@ -77,8 +80,13 @@ pub(super) struct MediaPath {
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
+    /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
+    pub(super) agent_leg: Option<LegSnapshot>,
+    pub(super) agent_foreign: u64,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
+    /// It was told that the other leg is silent.
+    pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
     pub(super) told_over: bool,
 }
@@ -92,6 +100,7 @@ impl MediaPath {
             token,
             peer,
             agent: Agent::None,
+            taps: Taps::default(),
             playout: Playout::new(playout),
             state: CallState::Ringing,
             muted: false,
@@ -107,7 +116,10 @@ impl MediaPath {
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
+            agent_leg: None,
+            agent_foreign: 0,
             told_timeout: false,
+            told_leg_silent: false,
             told_over: false,
         }
     }
@@ -121,6 +133,7 @@ impl MediaPath {
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
+            Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) => MonoTime::MAX,
         };
         self.next_tick.min(self.care_at).min(leg).min(agent)
@@ -142,6 +155,7 @@ impl MediaPath {
         if let Agent::Rtp(agent) = &mut self.agent {
             agent.handle_timeout(ctx, &mut self.playout);
         }
+        self.leg_timeout(ctx);
         self.socket_timeout(ctx);
     }
 
@@ -154,6 +168,7 @@ impl MediaPath {
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
+        self.watch_for_silence(ctx);
     }
 
     /// The peer's audio as it is now; before offer and answer, what it most likely will be.
@@ -170,17 +185,21 @@ impl MediaPath {
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
+        self.told_leg_silent = false;
         let format = self.peer_format();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
                 if let Some(before) = &before {
                     builtin.go_on_from(before);
                 }
-                builtin.follow(format.audio);
+                if let Some(tape) = builtin.take_tape() {
+                    self.taps.add(Box::new(tape), format.audio);
+                }
                 Ok(Agent::Builtin(builtin))
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
+            AgentLink::Leg(link) => self.attach_leg(ctx, *link).map(Agent::Leg),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
                 .map(|agent| Agent::Socket(Box::new(agent))),
         };
@@ -212,6 +231,7 @@ impl MediaPath {
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
         }
+        self.watch_for_silence(ctx);
         self.peer_heard_of(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -257,8 +277,14 @@ impl MediaPath {
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
-        match leg.receive(ctx.now, datagram) {
+        let heard = leg.receive(ctx.now, datagram);
+        let passing = match self.agent {
+            Agent::Leg(_) => bridge::passing(heard, datagram),
+            _ => None,
+        };
+        match heard {
             Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Comfort(heard) => self.pass_over(ctx, heard.arrival.ext_seq),
             Heard::Event(arrival) => {
                 self.pass_over(ctx, arrival.ext_seq);
                 self.digits(ctx);
@@ -269,14 +295,17 @@ impl MediaPath {
             }
             Heard::Ignored(reason) => ctx.metrics.dropped(drop_reason(reason)),
         }
+        if let Some(passing) = passing {
+            self.pass_to_leg(ctx, passing);
+        }
     }
 
     /// A packet without audio takes its place in the order, so that nobody waits for it.
     fn pass_over(&mut self, ctx: &mut Context, ext_seq: u64) {
-        let Self { agent, peer, .. } = self;
+        let Self { agent, peer, taps, .. } = self;
         let Some(leg) = peer.leg() else { return };
         let mut sink = ctx.frame_sink();
-        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, frame));
+        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, taps, frame));
     }
 
     /// Audio from the peer, where it lies in the packet buffer.
@@ -287,7 +316,7 @@ impl MediaPath {
         {
             return self.reflect(ctx, heard);
         }
-        let Self { agent, peer, .. } = self;
+        let Self { agent, peer, taps, .. } = self;
         let Some(leg) = peer.leg() else { return };
         let start = HEADROOM_BYTES + heard.start;
         let arrival = heard.arrival;
@@ -302,9 +331,9 @@ impl MediaPath {
         };
         let mut sink = ctx.frame_sink();
         if leg.passes(arrival.ext_seq) {
-            sink.give(agent, frame);
+            sink.give(agent, taps, frame);
         } else {
-            leg.reorder(sink.now, frame, |frame| sink.give(agent, frame));
+            leg.reorder(sink.now, frame, |frame| sink.give(agent, taps, frame));
         }
         ctx.packet = packet;
     }
@@ -322,13 +351,24 @@ impl MediaPath {
         if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {
             return;
         }
+        let start = HEADROOM_BYTES + heard.start;
+        let payload = ctx.packet.get(start..start + heard.len).unwrap_or_default();
+        self.taps.heard(
+            ctx.now,
+            Frame {
+                ext_seq: heard.arrival.ext_seq,
+                ext_ts: heard.arrival.ext_ts,
+                marker: heard.marker,
+                payload,
+            },
+        );
         let samples = heard.len / leg.config().audio.codec.sample_bytes();
         if let Some(expected) = self.echo_ts {
             let gap = heard.arrival.ext_ts.saturating_sub(expected);
             leg.hold(u32::try_from(gap).unwrap_or(0));
         }
         self.echo_ts = Some(heard.arrival.ext_ts + samples as u64);
-        let start = HEADROOM_BYTES + heard.start - HEADER_BYTES;
+        let start = start - HEADER_BYTES;
         let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
             return;
         };
@@ -343,10 +383,10 @@ impl MediaPath {
 
     /// Frames whose predecessors have not come in time.
     fn late_frames(&mut self, ctx: &mut Context) {
-        let Self { agent, peer, .. } = self;
+        let Self { agent, peer, taps, .. } = self;
         let Some(leg) = peer.leg() else { return };
         let mut sink = ctx.frame_sink();
-        leg.poll_reorder(sink.now, |frame| sink.give(agent, frame));
+        leg.poll_reorder(sink.now, |frame| sink.give(agent, taps, frame));
     }
 
     /// Digits that have ended.
@@ -365,14 +405,29 @@ impl MediaPath {
         }
     }
 
+    /// The peer's time to say something begins.
+    fn watch_for_silence(&mut self, ctx: &Context) {
+        if let Some(timeout) = ctx.media_timeout {
+            self.care_at = self.care_at.min(ctx.now + timeout);
+        }
+    }
+
     /// Silence of the peer, quality for the agent.
     fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
         let expects = self.peer.format().is_some_and(|format| format.receive);
-        let silent = ctx.now.since(self.peer.heard_at()) >= MEDIA_TIMEOUT;
-        if expects && silent && self.state == CallState::Answered {
-            ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+        if let Some(timeout) = ctx.media_timeout
+            && expects
+            && self.state == CallState::Answered
+        {
+            let silent_at = self.peer.heard_at() + timeout;
+            if silent_at <= ctx.now {
+                ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+            } else {
+                self.care_at = self.care_at.min(silent_at);
+            }
         }
+        self.care_for_leg(ctx);
         let quality = self.quality();
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
         if let Agent::Socket(socket) = &mut self.agent {
@@ -402,36 +457,11 @@ impl MediaPath {
         MediaReport {
             leg: self.snapshot(),
             foreign: self.peer.foreign(),
+            agent_leg: self.agent_leg,
+            agent_foreign: self.agent_foreign,
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
             first_audio: self.first_audio,
-        }
-    }
-
-    /// A report of the peer.
-    pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
-        let Some(length) = self.peer.receive_report(&mut ctx.packet) else { return };
-        let Some(leg) = self.peer.leg() else { return };
-        let datagram = ctx.packet.get(..length).unwrap_or_default();
-        if leg.handle_report(ctx.now, datagram) {
-            ctx.metrics.received(Kind::Rtcp, length);
-        } else {
-            ctx.metrics.dropped(DropReason::Malformed);
-        }
-    }
-
-    /// Our report to the peer, if one is due.
-    fn send_report(&mut self, ctx: &mut Context) {
-        let Some(leg) = self.peer.leg() else { return };
-        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
-            let packet = ctx.packet.get(..length).unwrap_or_default();
-            if self.state == CallState::Answered {
-                self.peer.send_report(packet);
-                ctx.metrics.sent(Kind::Rtcp, length);
-            }
         }
     }
 
@@ -444,7 +474,7 @@ impl MediaPath {
 }
 
 /// The label of what was ignored.
-const fn drop_reason(reason: Ignored) -> DropReason {
+pub(super) const fn drop_reason(reason: Ignored) -> DropReason {
     match reason {
         Ignored::PayloadType => DropReason::PayloadType,
         Ignored::NotInStream => DropReason::Duplicate,

@@ -10,6 +10,8 @@ use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use super::taps::Tap;
+
 /// Frames that may wait for the disk: two seconds at 20 ms.
 const RING_FRAMES: usize = 100;
 /// What a tape carries, whatever the peer's codec, which may change in mid-call.
@@ -30,10 +32,10 @@ pub struct TapeInput {
     from_peer: Converter,
 }
 
-impl TapeInput {
+impl Tap for TapeInput {
     /// Takes what was heard. A disk that is two seconds behind loses the oldest.
     #[inline]
-    pub(super) fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
+    fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
         let sample_bytes = self.from_peer.from().codec.sample_bytes();
         let mut linear = [0; FRAME_BYTES];
         let mut ts = frame.ext_ts;
@@ -45,8 +47,7 @@ impl TapeInput {
         }
     }
 
-    /// Takes frames in `peer` from now on.
-    pub(super) fn follow(&mut self, peer: AudioFormat) {
+    fn follow(&mut self, peer: AudioFormat) {
         if self.from_peer.from() != peer {
             self.from_peer = Converter::new(peer, FORMAT);
         }

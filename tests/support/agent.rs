@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocket};
 use tokio_tungstenite::tungstenite::{Error, HandshakeError, Message, accept_hdr, client};
 
 use super::ear::Rtp;
+use super::tls::{Link, Tls};
 use super::until;
 
 /// How long an agent waits for anything on a busy machine.
@@ -23,6 +24,7 @@ const LOOK: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub struct Agents {
     listener: TcpListener,
+    tls: Option<Tls>,
 }
 
 impl Agents {
@@ -30,18 +32,37 @@ impl Agents {
     pub fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
-        Self { listener }
+        Self { listener, tls: None }
+    }
+
+    /// The same over TLS.
+    pub fn listen_tls(tls: Tls) -> Self {
+        Self { tls: Some(tls), ..Self::listen() }
     }
 
     /// The URL that reaches it.
     pub fn url(&self) -> String {
-        format!("ws://{}/agent", self.listener.local_addr().unwrap())
+        let address = self.listener.local_addr().unwrap();
+        match &self.tls {
+            Some(tls) => format!("wss://{}:{}/agent", tls.name(), address.port()),
+            None => format!("ws://{address}/agent"),
+        }
     }
 
     /// Waits until the server dials, shakes hands and takes `start`.
     #[track_caller]
     pub fn accept(&self) -> Agent {
         until(SOON, "the server dials the agent", || self.try_accept())
+    }
+
+    /// Waits until the server dials; true if it then refuses to go on.
+    #[track_caller]
+    pub fn wait_refused(&self) -> bool {
+        let (stream, _) = until(SOON, "the server dials the agent", || self.listener.accept().ok());
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let link = self.tls.as_ref().unwrap().accept(stream);
+        tokio_tungstenite::tungstenite::accept(link).is_err()
     }
 
     /// Takes the server's connection if it has dialled by now.
@@ -51,6 +72,10 @@ impl Agents {
         stream.set_nonblocking(false).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
+        let link = match &self.tls {
+            Some(tls) => tls.accept(stream),
+            None => Link::Plain(stream),
+        };
         let mut request = None;
         #[expect(clippy::result_large_err, reason = "the library's signature")]
         let shake = |asked: &Request, mut answer: Response| {
@@ -60,7 +85,7 @@ impl Agents {
             }
             Ok(answer)
         };
-        let socket = accept_hdr(stream, shake).map_err(|error| error.to_string()).unwrap();
+        let socket = accept_hdr(link, shake).map_err(|error| error.to_string()).ok()?;
         Some(Agent::new(socket, request))
     }
 }
@@ -68,7 +93,7 @@ impl Agents {
 /// An agent on one call.
 #[derive(Debug)]
 pub struct Agent {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Link>,
     /// The server's handshake, if it dialled.
     pub request: Option<Request>,
     /// The first message.
@@ -83,8 +108,8 @@ pub struct Agent {
 }
 
 impl Agent {
-    fn new(socket: WebSocket<TcpStream>, request: Option<Request>) -> Self {
-        socket.get_ref().set_read_timeout(Some(LOOK)).unwrap();
+    fn new(socket: WebSocket<Link>, request: Option<Request>) -> Self {
+        socket.get_ref().tcp().set_read_timeout(Some(LOOK)).unwrap();
         let (frames, said, events) = (Vec::new(), Vec::new(), VecDeque::new());
         let start = Value::Null;
         let mut agent = Self { socket, request, start, frames, said, events, closed: None };
@@ -104,7 +129,7 @@ impl Agent {
         headers.insert("sec-websocket-protocol", "talkpath.v1".parse().unwrap());
         let stream = TcpStream::connect(http).unwrap();
         stream.set_read_timeout(Some(SOON)).unwrap();
-        match client(request, stream) {
+        match client(request, Link::Plain(stream)) {
             Ok((socket, _)) => Ok(Self::new(socket, None)),
             Err(HandshakeError::Failure(Error::Http(refused))) => Err(refused.status().as_u16()),
             Err(error) => panic!("{error}"),

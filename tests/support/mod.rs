@@ -19,6 +19,7 @@ pub mod phone;
 pub mod ports;
 pub mod server;
 pub mod sipp;
+pub mod tls;
 pub mod tshark;
 pub mod wav;
 

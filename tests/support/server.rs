@@ -53,6 +53,17 @@ impl Server {
     /// Starts a server whose ports are `ports`: more of them take more calls at once.
     #[track_caller]
     pub fn start_on(ports: Ports, dir: PathBuf, config: &str) -> Self {
+        Self::start_with(ports, dir, config, &[])
+    }
+
+    /// Starts a server with these variables in its environment.
+    #[track_caller]
+    pub fn start_with(
+        ports: Ports,
+        dir: PathBuf,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = dir.join("talkpath.toml");
         fs::write(&file, config.replace("{dir}", dir.to_str().unwrap())).unwrap();
         let sip = ports.pair();
@@ -64,6 +75,7 @@ impl Server {
             .env("TALKPATH_HTTP_LISTEN", "127.0.0.1:0")
             .env("TALKPATH_SIP_LISTEN", format!("127.0.0.1:{sip}"))
             .env("TALKPATH_RTP_PORTS", ports.rtp())
+            .envs(environment.iter().copied())
             .env_remove("TALKPATH_REQUIRE_PEERS")
             .env_remove("TALKPATH_TEST_PYTHON")
             .stdin(Stdio::null())

@@ -238,3 +238,18 @@ fn any_order_of_facts_ends_once() {
         assert!(count(|e| *e == UP) <= 1, "seed {seed}: {all:?}");
     }
 }
+
+/// A full agent is not waited for: the fallback comes at once, and without one the call ends.
+#[test]
+fn a_full_agent_is_not_waited_for() {
+    let mut run = Run::new(PLAN);
+    assert_eq!(
+        run.tell(Input::AgentFull),
+        [Effect::Reject(Cause::AgentUnreachable), finish(Cause::AgentUnreachable, EndedBy::Server)]
+    );
+    let mut run = Run::new(Plan { fallback: Fallback::Agent, ..PLAN });
+    let second = Effect::Connect { agent: Which::Fallback, resumed: false };
+    assert_eq!(run.tell(Input::AgentFull), [second]);
+    assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
+    assert_eq!(run.tell(Input::AgentFull), [], "an agent that is connected has its place");
+}

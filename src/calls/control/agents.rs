@@ -35,6 +35,16 @@ impl Control {
         call.attempt = attempt;
         call.resumed = resumed;
         let agent = call.current_agent();
+        if let Some(max) = agent.max_calls
+            && !(resumed && call.slot.is_some())
+        {
+            call.slot = None;
+            call.slot = self.slots.take(&agent.name, max);
+            if call.slot.is_none() {
+                tracing::warn!(parent: &call.span, agent = %agent.name, "the agent is full");
+                return self.tell_later(key, Input::AgentFull);
+            }
+        }
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin),
             AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),

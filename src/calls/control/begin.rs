@@ -75,6 +75,7 @@ impl Control {
             fallback,
             message,
             which: Which::Main,
+            slot: None,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             delayed_offer: plan.direction == Direction::Inbound && format.is_none(),
             dtmf: format.is_some_and(|format| format.media.dtmf_pt.is_some()),

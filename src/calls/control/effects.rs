@@ -80,6 +80,7 @@ impl Control {
                 call.ended_at = Some(at);
                 call.attempt = 0;
                 call.awaits = None;
+                call.slot = None;
                 self.command(worker, Command::Close { call: key, cause, by });
             }
         }

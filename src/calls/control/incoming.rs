@@ -101,6 +101,11 @@ impl Control {
             .route(&to, trunk.map(|trunk| trunk.name.as_str()))
             .ok_or(Refusal::new(404, "Not Found"))?
             .clone();
+        let agent = config.agent(&route.agent);
+        let full = agent.is_some_and(|agent| !self.slots.has_room(&agent.name, agent.max_calls));
+        if full && route.fallback == config::Fallback::Hangup {
+            return Err(Refusal::busy());
+        }
         let allowed = trunk.map(|trunk| trunk.headers.as_slice()).unwrap_or_default();
         let headers = allowed
             .iter()

@@ -26,6 +26,7 @@ use super::call::{Effect, Input};
 use super::live::LiveCall;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
+use super::slots::Slots;
 use super::sounds::Sounds;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
@@ -58,6 +59,7 @@ pub struct Control {
     next_attempt: u64,
     ports: Ports,
     sounds: Sounds,
+    slots: Slots,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -145,6 +147,7 @@ impl Control {
             next_key: 1,
             next_attempt: 1,
             sounds: Sounds::default(),
+            slots: Slots::default(),
             dialler: Dialler::new(),
             io,
             metrics,

@@ -34,6 +34,9 @@ impl Control {
         let agent = config
             .agent(&wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
+        if !self.slots.has_room(&agent.name, agent.max_calls) {
+            return Err(RequestError::Full);
+        }
         let (flow, remote) = self.target(&wanted.to)?;
         let (media, sockets) = self.local_media(None).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");

@@ -40,6 +40,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// RTP ports tried: any even one above the well-known range.
 const RTP_PORTS: std::ops::Range<u16> = 16_384..32_768;
 const KEY: CallKey = CallKey(1);
+/// How long the called party may send nothing before the call is given up.
+const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a call fared.
 #[derive(Debug, Default)]
@@ -104,7 +106,8 @@ pub(super) async fn call(
     seconds: Option<Duration>,
 ) -> Result<Outcome, CallError> {
     let (events, mut worker_events) = mpsc::channel(EVENTS_MAX);
-    let worker = WorkerHandle::start(0, Arc::new(WorkerMetrics::default()), events)?;
+    let metrics = Arc::new(WorkerMetrics::default());
+    let worker = WorkerHandle::start(0, metrics, events, Some(MEDIA_TIMEOUT))?;
     let sockets = rtp_sockets(target.local)?;
     let media = LocalMedia {
         address: target.local,
