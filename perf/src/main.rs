@@ -14,6 +14,7 @@ mod load;
 mod numbered;
 mod pattern;
 mod report;
+mod rival;
 mod rtp;
 mod run;
 mod sip;
@@ -46,6 +47,8 @@ enum Command {
     Compare(run::compare::Args),
     /// What codecs and SRTP cost, beside plain calls in one run.
     Media(run::media::Args),
+    /// RTP between two parties, beside rtpengine.
+    Relay(run::relay::Args),
     /// A floor server; started by the others.
     #[command(hide = true)]
     FloorServe {
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Barge(args) => run::barge::run(&args),
         Command::Compare(args) => run::compare::run(&args),
         Command::Media(args) => run::media::run(&args),
+        Command::Relay(args) => run::relay::run(&args),
         Command::FloorServe { kind, cpu, agent } => {
             floor::serve::run(kind, cpu, agent).map(|()| true)
         }

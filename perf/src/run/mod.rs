@@ -6,6 +6,7 @@ pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod floor;
 pub(crate) mod media;
+pub(crate) mod relay;
 pub(crate) mod server;
 pub(crate) mod setup;
 

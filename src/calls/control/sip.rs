@@ -76,8 +76,8 @@ impl Control {
     /// Something happened to a call.
     pub(super) fn sip_event(&mut self, event: Event) {
         match event {
-            Event::Incoming { dialog, request, flow, offer } => {
-                self.incoming(dialog, &request, flow, offer.as_ref());
+            Event::Incoming { dialog, request, flow, user, offer } => {
+                self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),

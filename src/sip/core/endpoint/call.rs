@@ -10,6 +10,7 @@ use super::early::Early;
 use super::event::{DialogId, Event};
 use super::extensions::lists;
 use super::flow::{Flow, Transport};
+use super::guard::Proof;
 use super::reliable::{Reliability, Reliable};
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
@@ -127,6 +128,8 @@ pub(super) struct Call {
     pub(super) retry: Option<Box<Retry>>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
+    /// Who opened the call, if that was proven.
+    pub(super) proof: Option<Box<Proof>>,
     /// When the provisional response is repeated.
     pub(super) repeat_at: MonoTime,
     /// When the state has lasted too long.
@@ -163,6 +166,7 @@ impl Call {
             ack: None,
             retry: None,
             parting: None,
+            proof: None,
             repeat_at: MonoTime::MAX,
             limit_at: MonoTime::MAX,
         }

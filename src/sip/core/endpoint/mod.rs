@@ -25,6 +25,7 @@ mod extensions;
 mod flow;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
 mod ids;
 mod outgoing;
 mod receive;
@@ -47,6 +48,7 @@ pub use config::{EndpointConfig, Limits};
 pub use counters::Counters;
 pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
 pub use flow::{Flow, Transmit, Transport};
+pub use guard::Gate;
 pub use reliable::Reliability;
 
 use call::Call;
@@ -78,6 +80,8 @@ pub struct Endpoint {
     counters: Counters,
     /// Retry-After in seconds of every new call, while none is accepted.
     refusing: Option<u32>,
+    /// Who is challenged; nobody without.
+    guard: Option<Box<guard::Guard>>,
 }
 
 impl Endpoint {
@@ -109,6 +113,7 @@ impl Endpoint {
             events: VecDeque::new(),
             counters: Counters::default(),
             refusing: None,
+            guard: None,
             config,
         }
     }
