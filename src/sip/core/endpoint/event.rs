@@ -145,7 +145,8 @@ pub enum Event {
         answer: Option<Sdp>,
     },
     /// The peer changes the call (re-INVITE, or UPDATE or PRACK with an offer, also before the
-    /// answer): answer with `accept_reinvite` or `reject_reinvite` within [`CHANGE_LIMIT`](super::config::CHANGE_LIMIT).
+    /// answer): answer with `accept_reinvite` or `reject_reinvite` within
+    /// [`CHANGE_LIMIT`](super::config::CHANGE_LIMIT).
     Reinvite {
         /// The call.
         dialog: DialogId,
