@@ -158,6 +158,7 @@ fn endpoint(config: &Config) -> Endpoint {
     let settings = EndpointConfig {
         user_agent: sip.user_agent.clone(),
         timers: Timers { t1: sip.timers.t1, t2: sip.timers.t2, t4: sip.timers.t4 },
+        session_timer: sip.session_timer,
         limits: Limits {
             // Calls that are being taken apart still have a place.
             calls_max: max_calls.saturating_mul(2),

@@ -9,7 +9,8 @@ use crate::sip::endpoint::tls::{ClientFiles, ClientTls, ServerTls};
 
 /// Servers of a target that are shown.
 const SHOWN_MAX: usize = 4;
-const FILES_REMEDY: &str = "name PEM files that this user can read, a key that fits its certificate";
+const FILES_REMEDY: &str =
+    "name PEM files that this user can read, a key that fits its certificate";
 
 /// Reads certificates and keys as the server would.
 pub(super) fn tls(report: &mut Report, config: &Config) {
@@ -37,7 +38,9 @@ pub(super) fn trunks(report: &mut Report, config: &Config) {
     for trunk in placing {
         let runtime = match &runtime {
             Ok(runtime) => runtime,
-            Err(error) => return report.fail("trunks", error.to_string(), "free memory or threads"),
+            Err(error) => {
+                return report.fail("trunks", error.to_string(), "free memory or threads");
+            }
         };
         runtime.block_on(targets(report, config, trunk));
     }

@@ -120,7 +120,10 @@ fn peers_are_looked_at() {
                 tls_ca = \"no.pem\"\n";
     let report = place.check(Ok(&config(&place, text)));
     assert_eq!(found(&report, "sip.tls", "no.pem").status, Status::Fail);
-    assert_eq!(found(&report, "trunks", "good: sip:192.0.2.1;transport=tcp is TCP").status, Status::Ok);
+    assert_eq!(
+        found(&report, "trunks", "good: sip:192.0.2.1;transport=tcp is TCP").status,
+        Status::Ok
+    );
     assert_eq!(found(&report, "trunks", "bad: sip:192.0.2.1;transport=ws").status, Status::Fail);
     assert_eq!(found(&report, "trunks", "no.pem").status, Status::Fail);
 }

@@ -11,6 +11,7 @@ use super::server::{DIGESTS, DIGESTS_OFFERED, REALM, SIP_CODECS, SipTimers, sock
 use super::values::PublicAddress;
 use crate::sip::core::auth::Algorithm;
 use crate::sip::core::endpoint::Transport;
+use crate::sip::core::session_timer::{INTERVAL_MAX_S, INTERVAL_S, MIN_SE_S, TimerConfig};
 use crate::sip::endpoint::sockets::Listen;
 use crate::sip::endpoint::tls::{ClientAuth, Identity, ServerFiles};
 
@@ -48,6 +49,8 @@ pub struct SipConfig {
     pub digest: Vec<Algorithm>,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
+    /// Session timers (RFC 4028); none if they are off.
+    pub session_timer: Option<TimerConfig>,
 }
 
 impl SipConfig {
@@ -119,6 +122,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         realm: realm(&section),
         digest: section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec()),
         timers: timers(&section),
+        session_timer: session_timer(&section),
         listen,
         tls_listen,
         ws_listen,
@@ -196,6 +200,20 @@ fn user_agent(section: &Section<'_>) -> String {
         }
     });
     text.unwrap_or_else(|| concat!("Talkpath/", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+/// `session_expires_s` and `min_se_s`; 0 turns session timers off.
+fn session_timer(section: &Section<'_>) -> Option<TimerConfig> {
+    let wished = section.number("session_expires_s", 0..=INTERVAL_MAX_S).unwrap_or(INTERVAL_S);
+    let min_s = section.number("min_se_s", MIN_SE_S..=INTERVAL_MAX_S).unwrap_or(MIN_SE_S);
+    if wished == 0 {
+        return None;
+    }
+    if wished < min_s {
+        let message = format!("{wished}: shorter than min_se_s; allowed: 0, or {min_s} and more");
+        section.conflict("session_expires_s", message);
+    }
+    Some(TimerConfig { interval_s: wished, min_s })
 }
 
 fn realm(section: &Section<'_>) -> String {

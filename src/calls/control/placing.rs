@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Control;
 use super::place::{field, host_text};
 use crate::calls::request::RequestError;
-use crate::sip::core::endpoint::{DialogId, InviteParams, Transport};
+use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::locate::Target;
 use crate::sip::core::message::Message;
@@ -168,6 +168,7 @@ impl Control {
             contact_user: Some(placing.user.clone()),
             sdp: Some(placing.sdp.clone()),
             headers: hop.way.route.iter().map(route).collect(),
+            reliability: Reliability::default(),
             patience: placing.attempts.has_more().then_some(FAILOVER_AFTER),
         };
         self.endpoint.invite(now(), params).map_err(|error| error.to_string())

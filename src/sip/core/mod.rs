@@ -15,6 +15,7 @@ pub mod method;
 pub mod offer_answer;
 mod parse;
 pub mod sdp;
+pub mod session_timer;
 pub mod stream;
 pub mod targets;
 pub mod transaction;
