@@ -135,7 +135,7 @@ impl Control {
         loop {
             let next = match failure {
                 Some(failure) => placing.attempts.after(failure),
-                None => placing.attempts.next(),
+                None => placing.attempts.take_next(),
             };
             let Some(hop) = next else { return Err(field("to", refused)) };
             match self.invite(placing, &hop) {

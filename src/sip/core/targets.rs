@@ -117,7 +117,7 @@ impl<T> Attempts<T> {
     }
 
     /// The next to try.
-    pub fn next(&mut self) -> Option<T> {
+    pub fn take_next(&mut self) -> Option<T> {
         self.rest.pop_front()
     }
 
@@ -132,7 +132,7 @@ impl<T> Attempts<T> {
         if self.settled || !failure.is_worth_another() {
             return None;
         }
-        self.next()
+        self.take_next()
     }
 
     /// Whether there is another to try.

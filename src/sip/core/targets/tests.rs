@@ -22,11 +22,11 @@ fn only_some_failures_are_worth_another_server() {
         (Failure::Status { status: 603, retry_after: None }, false),
     ] {
         let mut attempts = Attempts::new(vec![1, 2, 3], |_| false);
-        assert_eq!(attempts.next(), Some(1));
+        assert_eq!(attempts.take_next(), Some(1));
         assert_eq!(attempts.after(failure), again.then_some(2), "{failure:?}");
     }
     let mut attempts = Attempts::new(vec![1, 2, 3], |_| false);
-    attempts.next();
+    attempts.take_next();
     attempts.provisional(100);
     assert_eq!(attempts.after(BUSY), Some(2));
     attempts.provisional(183);
@@ -90,7 +90,7 @@ proptest! {
     ) {
         let is_avoided = |n: &usize| avoided >> n & 1 == 1;
         let mut attempts = Attempts::new((0..count).collect(), is_avoided);
-        let mut tried: Vec<usize> = attempts.next().into_iter().collect();
+        let mut tried: Vec<usize> = attempts.take_next().into_iter().collect();
         let mut settled = false;
         for step in steps {
             let next = match step {
