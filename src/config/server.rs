@@ -8,6 +8,8 @@ use media::codec::AudioFormat;
 
 use super::section::Section;
 use super::values::{PortRange, PublicAddress};
+use crate::sip::core::auth::Algorithm;
+use crate::sip::core::session_timer::{INTERVAL_MAX_S, INTERVAL_S, MIN_SE_S, TimerConfig};
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +33,14 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
     pub codecs: Vec<AudioFormat>,
+    /// The realm of digest authentication: whose passwords those of users are.
+    pub realm: String,
+    /// Algorithms of digest authentication that are offered, best first.
+    pub digest: Vec<Algorithm>,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
+    /// Session timers (RFC 4028); none if they are off.
+    pub session_timer: Option<TimerConfig>,
 }
 
 /// The timers that all others of RFC 3261 derive from (RFC 3261 table 4).
@@ -131,6 +139,16 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest of `max_duration_s`: a day.
 pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
 
+/// Realm of digest authentication.
+const REALM: &str = "talkpath";
+/// Algorithms of digest authentication by name.
+const DIGESTS: &[(&str, Algorithm)] = &[
+    ("SHA-512-256", Algorithm::Sha512t256),
+    ("SHA-256", Algorithm::Sha256),
+    ("MD5", Algorithm::Md5),
+];
+/// Algorithms that are offered: the strong one that telephones have, and the one that all have.
+const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
     &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA)];
@@ -177,6 +195,17 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     let codecs = section
         .words("codecs", SIP_CODECS)
         .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect());
+    let realm = section
+        .text("realm", "up to 64 letters, digits, blanks and -_.@", |text| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || " -_.@".contains(c);
+            if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+                Ok(text.to_owned())
+            } else {
+                Err("not fit for a realm".to_owned())
+            }
+        })
+        .unwrap_or_else(|| REALM.to_owned());
+    let digest = section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec());
     let timers = SipTimers {
         t1: section.millis("t1_ms", 10..=5_000).unwrap_or(Duration::from_millis(500)),
         t2: section.millis("t2_ms", 10..=60_000).unwrap_or(Duration::from_secs(4)),
@@ -185,6 +214,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     if timers.t2 < timers.t1 {
         section.conflict("t2_ms", "shorter than t1_ms; allowed: t1_ms or longer".to_owned());
     }
+    let session_timer = session_timer(&section);
     section.finish();
     SipConfig {
         listen,
@@ -193,8 +223,25 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         advertised,
         user_agent,
         codecs,
+        realm,
+        digest,
         timers,
+        session_timer,
     }
+}
+
+/// `session_expires_s` and `min_se_s`; 0 turns session timers off.
+fn session_timer(section: &Section<'_>) -> Option<TimerConfig> {
+    let wished = section.number("session_expires_s", 0..=INTERVAL_MAX_S).unwrap_or(INTERVAL_S);
+    let min_s = section.number("min_se_s", MIN_SE_S..=INTERVAL_MAX_S).unwrap_or(MIN_SE_S);
+    if wished == 0 {
+        return None;
+    }
+    if wished < min_s {
+        let message = format!("{wished}: shorter than min_se_s; allowed: 0, or {min_s} and more");
+        section.conflict("session_expires_s", message);
+    }
+    Some(TimerConfig { interval_s: wished, min_s })
 }
 
 pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {

@@ -76,8 +76,8 @@ impl Control {
     /// Something happened to a call.
     pub(super) fn sip_event(&mut self, event: Event) {
         match event {
-            Event::Incoming { dialog, request, flow, offer } => {
-                self.incoming(dialog, &request, flow, offer.as_ref());
+            Event::Incoming { dialog, request, flow, user, offer } => {
+                self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
@@ -91,13 +91,16 @@ impl Control {
             Event::Ended { dialog, cause } => {
                 let cause = match cause {
                     End::Bye { .. } | End::Local => Cause::Normal,
-                    End::AckTimeout | End::TransactionTimeout | End::Transport => {
-                        Cause::NetworkFailure
-                    }
+                    End::SessionExpired => Cause::SessionExpired,
+                    End::AckTimeout
+                    | End::PrackTimeout
+                    | End::TransactionTimeout
+                    | End::Transport => Cause::NetworkFailure,
                 };
                 self.peer_ended(dialog, cause);
             }
-            Event::ReinviteCancelled { .. }
+            Event::Pracked { .. }
+            | Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
             | Event::Probed { .. } => {}

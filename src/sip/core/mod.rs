@@ -1,5 +1,6 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
 
+pub mod auth;
 pub mod dialog;
 pub mod endpoint;
 #[doc(hidden)]
@@ -13,6 +14,7 @@ pub mod method;
 pub mod offer_answer;
 mod parse;
 pub mod sdp;
+pub mod session_timer;
 pub mod stream;
 pub mod transaction;
 pub mod uri;

@@ -5,31 +5,39 @@
 //! takes what is to be sent ([`Endpoint::poll_transmit`]) and what happened
 //! ([`Endpoint::poll_event`]) until both are empty.
 //!
-//! Handled inside: 100 Trying, retransmissions, ACKs, OPTIONS, CANCEL, INFO, wrong methods,
-//! extensions, bodies, schemes, loops, hops, glare, forks, and the bounds of every table. Requests
+//! Handled inside: 100 Trying, retransmissions, ACKs, PRACKs, OPTIONS, CANCEL, INFO, wrong methods,
+//! extensions, bodies, schemes, loops, hops, glare, forks, session timers, and the bounds of every
+//! table. Requests
 //! that need no state get their answer without a transaction (RFC 3261 8.2.7), so that a flood of
 //! them takes no room; nothing is ever sent in reply to a response or a malformed ACK, and one
 //! datagram gets at most one response.
 
+mod again;
 mod body;
 mod call;
 mod changes;
 mod commands;
 pub mod config;
 mod counters;
+mod early;
 mod event;
+mod extensions;
 mod flow;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
 mod ids;
 mod outgoing;
 mod receive;
+mod refresh;
+mod reliable;
 mod reply;
 mod responses;
 mod table;
 mod timeout;
 mod transactions;
 mod uas;
+mod update;
 mod within;
 
 use std::collections::{HashMap, VecDeque};
@@ -40,6 +48,8 @@ pub use config::{EndpointConfig, Limits};
 pub use counters::Counters;
 pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
 pub use flow::{Flow, Transmit, Transport};
+pub use guard::Gate;
+pub use reliable::Reliability;
 
 use call::Call;
 use ids::Ids;
@@ -51,6 +61,8 @@ pub struct Endpoint {
     config: EndpointConfig,
     /// Value of Allow.
     allow: String,
+    /// Option tags of what there is.
+    tags: Vec<&'static str>,
     ids: Ids,
     calls: Table<Call>,
     /// Calls by our tag, which alone names them; Call-ID and the peer's tag are checked then.
@@ -68,6 +80,8 @@ pub struct Endpoint {
     counters: Counters,
     /// Retry-After in seconds of every new call, while none is accepted.
     refusing: Option<u32>,
+    /// Who is challenged; nobody without.
+    guard: Option<Box<guard::Guard>>,
 }
 
 impl Endpoint {
@@ -81,6 +95,7 @@ impl Endpoint {
             .collect();
         Self {
             allow: allow.join(", "),
+            tags: extensions::tags(&config),
             ids: Ids::new(seed),
             calls: Table::new(limits.calls_max),
             call_tags: HashMap::new(),
@@ -98,6 +113,7 @@ impl Endpoint {
             events: VecDeque::new(),
             counters: Counters::default(),
             refusing: None,
+            guard: None,
             config,
         }
     }

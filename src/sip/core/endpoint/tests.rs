@@ -1,8 +1,11 @@
 //! What an endpoint does with messages, written out, and with a whole network of them.
 
 mod changes;
+mod guard;
 mod inbound;
 mod network;
 mod outbound;
 mod refusals;
+mod reliable;
 mod support;
+mod timers;
