@@ -138,8 +138,8 @@ fn client_certificates_prove_who_calls() {
     secure.server.stop();
 }
 
-/// New certificates are taken on SIGHUP without a restart; files that cannot be used change nothing;
-/// open connections go on.
+/// New certificates are taken on SIGHUP without a restart; files that cannot be used change
+/// nothing; open connections go on.
 #[test]
 fn certificates_are_read_again() {
     let secure = Secure::start("", "");

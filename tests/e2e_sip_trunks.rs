@@ -96,7 +96,8 @@ fn names_lead_on_and_silent_servers_are_left() {
     finish(server);
 }
 
-/// 503 sends the call to the next target, and keeps later ones away for as long as Retry-After says.
+/// 503 sends the call to the next target, and keeps later ones away for as long as Retry-After
+/// says.
 #[test]
 fn busy_servers_are_passed_over() {
     let busy = Gateway::start(Manner::Refuses("503 Service Unavailable\nRetry-After: 100"));
@@ -195,8 +196,8 @@ fn trunks_go_down_and_up() {
     finish(server);
 }
 
-/// Over TLS the host of the URI has to be proven, whatever name SRV leads to; our own certificate is
-/// shown; a server with another certificate gets no INVITE.
+/// Over TLS the host of the URI has to be proven, whatever name SRV leads to; a server with another
+/// certificate gets no INVITE.
 #[test]
 fn trunks_over_tls_prove_their_name() {
     for (certified, reached) in [("gw.test", true), ("a.gw.test", false)] {

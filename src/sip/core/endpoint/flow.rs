@@ -114,8 +114,9 @@ pub struct Flow {
 /// A message to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transmit {
-    /// Where to. With connection 0, but for UDP: over any connection to `peer`, a new one if there is none;
-    /// report failure with [`Endpoint::handle_unreachable`](super::Endpoint::handle_unreachable).
+    /// Where to. With connection 0, but for UDP: over any connection to `peer`, a new one if there
+    /// is none; report failure with
+    /// [`Endpoint::handle_unreachable`](super::Endpoint::handle_unreachable).
     pub flow: Flow,
     /// The message.
     pub bytes: Bytes,
