@@ -74,7 +74,8 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, and REGISTER of users that
+    /// a [`Gate`](super::Gate) knows.
     pub allow: Vec<Method>,
     /// Bounds.
     pub limits: Limits,
@@ -88,14 +89,14 @@ impl Default for EndpointConfig {
             advertised_udp: None,
             advertised_tcp: None,
             timers: Timers::RFC3261,
-            allow: HANDLED.to_vec(),
+            allow: HANDLED.into_iter().filter(|method| *method != Method::Register).collect(),
             limits: Limits::default(),
         }
     }
 }
 
 /// Methods that the endpoint handles.
-pub(super) const HANDLED: [Method; 7] = [
+pub(super) const HANDLED: [Method; 8] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -103,4 +104,5 @@ pub(super) const HANDLED: [Method; 7] = [
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Register,
 ];

@@ -11,6 +11,7 @@
 //! them takes no room; nothing is ever sent in reply to a response or a malformed ACK, and one
 //! datagram gets at most one response.
 
+mod asked;
 mod body;
 mod call;
 mod changes;
@@ -26,7 +27,9 @@ mod ids;
 mod outgoing;
 mod receive;
 mod reply;
+mod request;
 mod responses;
+mod retry;
 mod table;
 mod timeout;
 mod transactions;
@@ -39,9 +42,12 @@ use media::time::MonoTime;
 
 pub use config::{EndpointConfig, Limits};
 pub use counters::Counters;
-pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
+pub use event::{
+    AskedId, CommandError, DialogId, End, Event, Header, InviteParams, Placing, ProbeId, RequestId,
+};
 pub use flow::{Flow, Transmit, Transport};
 pub use guard::Gate;
+pub use request::RequestParams;
 
 use call::Call;
 use ids::Ids;

@@ -6,9 +6,10 @@ use media::time::MonoTime;
 use super::Endpoint;
 use super::body::APPLICATION_SDP;
 use super::call::{Call, SentAck, State};
-use super::event::{CommandError, DialogId, Header, InviteParams, ProbeId};
+use super::event::{CommandError, DialogId, Header, InviteParams, Placing, ProbeId};
 use super::flow::Flow;
 use super::ids::{branch_text, tag_text};
+use super::retry::CallAuth;
 use super::table::Handle;
 use super::transactions::{ClientFsm, ClientTxn, Purpose};
 use crate::sip::core::dialog::{Dialog, MAX_FORWARDS};
@@ -31,6 +32,19 @@ impl Endpoint {
         &mut self,
         now: MonoTime,
         params: InviteParams,
+    ) -> Result<DialogId, CommandError> {
+        self.invite_with(now, params, Placing::default())
+    }
+
+    /// Places a call in a certain way. Ends in `Answered` or `Failed`.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing was sent.
+    pub fn invite_with(
+        &mut self,
+        now: MonoTime,
+        params: InviteParams,
+        placing: Placing,
     ) -> Result<DialogId, CommandError> {
         let user = params.contact_user.as_deref().unwrap_or(&self.config.contact_user);
         if NameAddr::parse(&params.from).is_err()
@@ -61,7 +75,9 @@ impl Endpoint {
         let mut call = Call::new(State::Calling, dialog, tag, params.flow);
         call.contact_user = contact_user;
         call.offered = params.sdp.is_some();
-        call.limit_at = now + self.config.limits.ring_limit;
+        call.limit_at = now + placing.ring_limit.unwrap_or(self.config.limits.ring_limit);
+        call.direct = !placing.indirect;
+        call.auth = placing.account.map(CallAuth::new);
         let handle = self.insert_call(call).ok_or(CommandError::LimitReached)?;
         let txn = self.invite_txn(now, params.flow, branch, request, FIRST_CSEQ, handle);
         let client = self.insert_client(now, txn);
@@ -73,7 +89,7 @@ impl Endpoint {
         Ok(DialogId(handle))
     }
 
-    fn invite_txn(
+    pub(super) fn invite_txn(
         &self,
         now: MonoTime,
         flow: Flow,
@@ -92,6 +108,7 @@ impl Endpoint {
             flow,
             call: Some(call),
             forks: Some(Box::default()),
+            auth: None,
         }
     }
 
@@ -118,7 +135,7 @@ impl Endpoint {
     }
 
     /// Our Via, which asks for the port that the request came from (RFC 3581 3).
-    fn via(&self, flow: Flow, branch: u64) -> String {
+    pub(super) fn via(&self, flow: Flow, branch: u64) -> String {
         let (transport, by) = (flow.transport.as_str(), self.advertised(flow));
         format!("SIP/2.0/{transport} {by};rport;branch={}", branch_text(branch))
     }
@@ -175,6 +192,7 @@ impl Endpoint {
             flow,
             call: None,
             forks: None,
+            auth: None,
         }
     }
 
@@ -198,6 +216,7 @@ impl Endpoint {
         let cseq = call.dialog.next_cseq();
         let request = call.dialog.request(method.clone(), cseq, &via);
         let request = self.signed(finish(request)).build()?;
+        let request = self.with_credentials(handle, request)?;
         let mut txn = match method {
             Method::Invite => self.invite_txn(now, flow, branch, request, cseq, handle),
             _ => self.plain_txn(now, flow, branch, request, purpose),
@@ -216,7 +235,10 @@ impl Endpoint {
         let branch = self.ids.number();
         let Some(call) = self.calls.get(handle) else { return Ok(()) };
         let flow = call.next_hop(self.live(call.flow));
-        let request = call.dialog.request(Method::Ack, cseq, &self.via(flow, branch));
+        let mut request = call.dialog.request(Method::Ack, cseq, &self.via(flow, branch));
+        for (name, value) in call.auth.iter().flat_map(|auth| &auth.invite) {
+            request = request.header(*name, value);
+        }
         let request = self.signed(request);
         let bytes = match sdp {
             Some(sdp) => request.body(APPLICATION_SDP, sdp).build()?,
