@@ -14,7 +14,9 @@ use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
-use crate::sip::core::endpoint::{CommandError, DialogId, Flow, InviteParams, Placing, Transport};
+use crate::sip::core::endpoint::{
+    CommandError, DialogId, Flow, InviteParams, Placing, Reliability, Transport,
+};
 use crate::sip::core::offer_answer;
 use crate::sip::core::registrar::Target;
 use crate::sip::core::uri::{Scheme, Uri};
@@ -115,6 +117,7 @@ impl Control {
             to: format!("<{to}>"),
             contact_user: Some(user.to_owned()),
             sdp: Some(sdp.to_vec()),
+            reliability: Reliability::default(),
             headers: target.routes.into_iter().map(|hop| ("Route".to_owned(), hop)).collect(),
         };
         self.endpoint.invite_with(now(), params, placing)

@@ -15,6 +15,7 @@ pub mod offer_answer;
 mod parse;
 pub mod registrar;
 pub mod sdp;
+pub mod session_timer;
 pub mod stream;
 pub mod transaction;
 pub mod uri;

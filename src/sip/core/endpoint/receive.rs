@@ -174,15 +174,10 @@ impl Endpoint {
             return Err(Refusal::new(416, "Unsupported URI Scheme"));
         }
         let known = |option: &&str| *method == Method::Register && *option == "path";
-        let required: Vec<&str> =
-            request.values(HeaderName::Require).filter(|option| !known(option)).collect();
-        if !required.is_empty() {
-            return Err(refusal(
-                420,
-                "Bad Extension",
-                HeaderName::Unsupported,
-                required.join(", "),
-            ));
+        let missing = self.missing(request);
+        let missing: Vec<&str> = missing.into_iter().filter(|option| !known(option)).collect();
+        if !missing.is_empty() {
+            return Err(refusal(420, "Bad Extension", HeaderName::Unsupported, missing.join(", ")));
         }
         Ok(())
     }
@@ -193,7 +188,7 @@ impl Endpoint {
             headers: vec![
                 (HeaderName::Allow, self.allow.clone()),
                 (HeaderName::Accept, ACCEPT.into()),
-                (HeaderName::Supported, String::new()),
+                (HeaderName::Supported, self.tags.join(", ")),
             ],
             ..Refusal::new(200, "OK")
         }

@@ -163,7 +163,13 @@ impl Endpoint {
             return false;
         };
         let last = request.cseq().map_or(0, |cseq| cseq.number);
-        let cseq = call.map_or_else(|| last.saturating_add(1), |call| call.dialog.next_cseq());
+        let cseq = match call {
+            Some(call) => {
+                let to = request.to().ok();
+                call.dialog_with(to.as_ref().and_then(|to| to.tag())).next_cseq()
+            }
+            None => last.saturating_add(1),
+        };
         let branch = self.ids.number();
         let via = self.via(flow, branch);
         let Ok(bytes) = rewritten(&request, &fields, Some((&via, cseq))) else { return false };
@@ -186,6 +192,10 @@ impl Endpoint {
         if call.client == Some(old) {
             call.client = Some(new);
             call.proceeding = false;
+            call.early.clear();
+        }
+        if call.asking == Some(old) {
+            call.asking = Some(new);
         }
     }
 }

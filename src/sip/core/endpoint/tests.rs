@@ -7,4 +7,6 @@ mod inbound;
 mod network;
 mod outbound;
 mod refusals;
+mod reliable;
 mod support;
+mod timers;
