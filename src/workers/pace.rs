@@ -128,6 +128,7 @@ impl MediaPath {
                     Popped::Frame { talkspurt_start, .. } => {
                         said.played = true;
                         said.talkspurt = talkspurt_start;
+                        self.silence.said(into);
                         if self.first_audio.is_none() {
                             self.first_audio = Some(now.since(self.answered_at.unwrap_or(now)));
                         }

@@ -28,6 +28,24 @@ pub struct Codec {
     pub event_hz: u32,
 }
 
+impl Codec {
+    /// The description that offers it and nothing else, in the given version.
+    fn offer(self, port: u16, version: u32) -> String {
+        let Self { pt, map, event_hz } = self;
+        let (mut formats, mut maps) = (pt.to_string(), format!("a=rtpmap:{pt} {map}\r\n"));
+        if event_hz > 0 {
+            formats += &format!(" {DTMF_PT}");
+            maps += &format!(
+                "a=rtpmap:{DTMF_PT} telephone-event/{event_hz}\r\na=fmtp:{DTMF_PT} 0-15\r\n"
+            );
+        }
+        format!(
+            "v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {formats}\r\n{maps}a=ptime:20\r\n"
+        )
+    }
+}
+
 /// G.711 µ-law.
 pub const PCMU: Codec = Codec { pt: 0, map: "PCMU/8000", event_hz: 8_000 };
 /// G.711 A-law.
@@ -77,12 +95,25 @@ impl Phone {
     /// Calls with more header lines, each ended by CRLF.
     #[track_caller]
     pub fn call_at(server: SocketAddr, to: &str, headers: &str) -> Self {
-        Self::call_in(server, to, headers, PCMU)
+        Self::call_sdp(server, to, headers, |port| offer("127.0.0.1", port, "sendrecv"))
     }
 
     /// Calls with an offer of another codec.
     #[track_caller]
     pub fn call_in(server: SocketAddr, to: &str, headers: &str, codec: Codec) -> Self {
+        let mut phone = Self::call_sdp(server, to, headers, |port| codec.offer(port, 1));
+        phone.codec = codec;
+        phone
+    }
+
+    /// Calls with the description that `sdp` makes for its port.
+    #[track_caller]
+    pub fn call_sdp(
+        server: SocketAddr,
+        to: &str,
+        headers: &str,
+        sdp: impl FnOnce(u16) -> String,
+    ) -> Self {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (rtp, rtcp) = until(SOON, "two ports in a row", port_pair);
         sip.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -108,31 +139,13 @@ impl Phone {
             seq: 65_530,
             ts: u32::MAX - 1_000,
             bye: None,
-            codec,
+            codec: PCMU,
         };
-        phone.invite(headers);
-        phone
-    }
-
-    /// Offers the phone's codec, in a new call or within one.
-    #[track_caller]
-    fn invite(&mut self, headers: &str) {
-        let port = self.rtp.local_addr().unwrap().port();
-        let (cseq, Codec { pt, map, event_hz }) = (self.cseq, self.codec);
-        let mut formats = pt.to_string();
-        let mut maps = format!("a=rtpmap:{pt} {map}\r\n");
-        if event_hz > 0 {
-            formats += &format!(" {DTMF_PT}");
-            maps += &format!(
-                "a=rtpmap:{DTMF_PT} telephone-event/{event_hz}\r\na=fmtp:{DTMF_PT} 0-15\r\n"
-            );
-        }
-        let body = format!(
-            "v=0\r\no=- 1 {cseq} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP {formats}\r\n{maps}a=ptime:20\r\n"
-        );
+        let port = phone.rtp.local_addr().unwrap().port();
+        let body = sdp(port);
         let more = format!("{headers}Content-Type: application/sdp\r\n");
-        self.request("INVITE", &more, &body);
+        phone.request("INVITE", &more, &body);
+        phone
     }
 
     /// Goes over to another codec in mid-call; the server's answer.
@@ -140,7 +153,8 @@ impl Phone {
     pub fn change_codec(&mut self, codec: Codec) -> String {
         self.cseq += 1;
         self.codec = codec;
-        self.invite("");
+        let body = codec.offer(self.rtp.local_addr().unwrap().port(), self.cseq);
+        self.request("INVITE", "Content-Type: application/sdp\r\n", &body);
         let answer = self.wait_status(200);
         self.request("ACK", "", "");
         answer
@@ -214,6 +228,17 @@ impl Phone {
         let port: u16 = audio.split(' ').next().unwrap().parse().unwrap();
         self.media = Some(([127, 0, 0, 1], port).into());
         self.answer = answer;
+        self.request("ACK", "", "");
+    }
+
+    /// Describes its media anew, with this direction, and waits until that is agreed.
+    #[track_caller]
+    pub fn reinvite(&mut self, direction: &str) {
+        self.cseq += 1;
+        let port = self.rtp.local_addr().unwrap().port();
+        let body = offer("127.0.0.1", port, direction);
+        self.request("INVITE", "Content-Type: application/sdp\r\n", &body);
+        self.wait_status(200);
         self.request("ACK", "", "");
     }
 
@@ -308,6 +333,23 @@ impl Phone {
         self.skip(payload.len());
     }
 
+    /// One packet of another payload type at once.
+    pub fn send_as(&mut self, pt: u8, payload: &[u8]) {
+        let packet = packet(pt, self.seq, self.ts, payload);
+        self.rtp.send_to(&packet, self.media.unwrap()).unwrap();
+        self.skip(160);
+    }
+
+    /// Its socket for RTP.
+    pub fn rtp(&self) -> &UdpSocket {
+        &self.rtp
+    }
+
+    /// Where the server wants its RTP.
+    pub fn media(&self) -> SocketAddr {
+        self.media.unwrap()
+    }
+
     /// Loses a packet of `samples` before it was sent.
     pub fn skip(&mut self, samples: usize) {
         self.seq = self.seq.wrapping_add(1);
@@ -355,6 +397,16 @@ pub fn header<'m>(message: &'m str, name: &str) -> &'m str {
         key.eq_ignore_ascii_case(name).then(|| value.trim())
     });
     found.unwrap_or_else(|| panic!("no {name} in {message}"))
+}
+
+/// A description of µ-law and telephone events at this address.
+pub fn offer(address: &str, port: u16, direction: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 0 {DTMF_PT}\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:{DTMF_PT} telephone-event/8000\r\na=fmtp:{DTMF_PT} 0-15\r\na=ptime:20\r\n\
+         a={direction}\r\n"
+    )
 }
 
 /// An RTP packet.
