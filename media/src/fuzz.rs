@@ -143,8 +143,8 @@ pub fn dtmf(data: &[u8]) {
     }
 }
 
-/// Decodes `data` as G.722 in one go and in pieces, in the mode that its first byte names, and codes
-/// what comes of it again.
+/// Decodes `data` as G.722 in one go and in pieces, in the mode that its first byte names, and
+/// codes what comes of it again.
 pub fn g722(data: &[u8]) {
     use crate::codec::g722::{Decoder, Encoder, Mode};
     let Some((&mode, bytes)) = data.split_first() else { return };

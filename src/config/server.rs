@@ -152,8 +152,8 @@ const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
     &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA), ("G722", AudioFormat::G722)];
-/// Those that hold if none are named. Wide-band codecs are asked for: agents hear the caller's codec
-/// unless they name another.
+/// Those that hold if none are named. Wide-band codecs are asked for: agents hear the caller's
+/// codec unless they name another.
 const SIP_CODECS_DEFAULT: [AudioFormat; 2] = [AudioFormat::PCMU, AudioFormat::PCMA];
 
 pub(super) fn socket_address(section: &Section<'_>, key: &'static str) -> Option<SocketAddr> {

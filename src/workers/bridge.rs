@@ -118,8 +118,8 @@ impl Way {
         };
         let length = match what.kind {
             PassedKind::Event => event(payload, converted, &self.converter),
-            // A resampler and some codecs hear a stream: what comes late would be heard in the wrong
-            // place.
+            // A resampler and some codecs hear a stream: what comes late would be heard in the
+            // wrong place.
             _ if late && self.converter.has_memory() => 0,
             _ if self.converter.max_output(payload.len()) > converted.len() => 0,
             _ => self.converter.convert(payload, converted),

@@ -4,8 +4,8 @@
 //! dropped and padded there, and leave with a copy. A codec with a memory (G.722) allows none of
 //! that: a word cut off in mid-queue would leave the peer's decoder in a state that our encoder is
 //! not in, and a click would be heard. So for such a peer everything waits as linear audio at the
-//! codec's rate, and is coded in one go when it leaves, silence and noise included. The exception is
-//! an agent that speaks the peer's codec itself: its frames pass untouched.
+//! codec's rate, and is coded in one go when it leaves, silence and noise included. The exception
+//! is an agent that speaks the peer's codec itself: its frames pass untouched.
 
 use media::codec::AudioFormat;
 use media::convert::Converter;

@@ -21,7 +21,7 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Bytes of the smallest piece of a payload: of one sample, or, where a byte holds several, one.
+    /// Bytes of the smallest piece of a payload: of one sample; one where a byte holds several.
     pub const fn sample_bytes(self) -> usize {
         match self {
             Self::Pcmu | Self::Pcma | Self::G722 => 1,
