@@ -170,11 +170,9 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
-        let (worker, coded_as) = (call.worker, call.coded_as);
+        let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
-        if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
-            self.recode(key);
-        }
+        self.recode(key);
     }
 
     /// The peer wants the session otherwise: hold, resume, another address or codec.
