@@ -76,8 +76,8 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, and REGISTER of users that
-    /// a [`Gate`](super::Gate) knows.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, and REGISTER of users
+    /// that a [`Gate`](super::Gate) knows.
     pub allow: Vec<Method>,
     /// Session timers (RFC 4028); none to neither offer nor grant them.
     pub session_timer: Option<TimerConfig>,
