@@ -38,7 +38,7 @@ fn baresip_calls_over_tls() {
         let server = Server::start_on(ports, folder, &config);
         let more = format!("sip_cafile {}\nsip_verify_server yes", ca.display());
         let uri = format!("sip:tone@127.0.0.1:{port};transport=tls");
-        let phone = Baresip::start_with(&server, "PCMU", Some(&uri), &more);
+        let phone = Baresip::start_with(&server, &uri, &more);
         if !trusted {
             until(SOON, "baresip gives up", || {
                 let log = phone.log();

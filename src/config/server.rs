@@ -132,7 +132,10 @@ pub(super) const DIGESTS: &[(&str, Algorithm)] = &[
 pub(super) const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
-    &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA)];
+    &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA), ("G722", AudioFormat::G722)];
+/// Those that hold if none are named. Wide-band codecs are asked for: agents hear the caller's
+/// codec unless they name another.
+pub(super) const SIP_CODECS_DEFAULT: [AudioFormat; 2] = [AudioFormat::PCMU, AudioFormat::PCMA];
 
 const SOCKET_ADDRESS: &str = "ADDRESS:PORT, such as \"127.0.0.1:5060\" or \"[::]:5060\"";
 

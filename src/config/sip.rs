@@ -7,7 +7,9 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
-use super::server::{DIGESTS, DIGESTS_OFFERED, REALM, SIP_CODECS, SipTimers, socket_addresses};
+use super::server::{
+    DIGESTS, DIGESTS_OFFERED, REALM, SIP_CODECS, SIP_CODECS_DEFAULT, SipTimers, socket_addresses,
+};
 use super::values::PublicAddress;
 use crate::sip::core::auth::Algorithm;
 use crate::sip::core::endpoint::Transport;
@@ -116,9 +118,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         ws_origins: origins(&section),
         dns_servers: name_servers(&section),
         user_agent: user_agent(&section),
-        codecs: section
-            .words("codecs", SIP_CODECS)
-            .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect()),
+        codecs: section.words("codecs", SIP_CODECS).unwrap_or_else(|| SIP_CODECS_DEFAULT.to_vec()),
         realm: realm(&section),
         digest: section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec()),
         timers: timers(&section),

@@ -42,12 +42,42 @@ impl Baresip {
     /// once. Returns once it can be called.
     #[track_caller]
     pub fn start(server: &Server, codecs: &str, dial: Option<&str>) -> Self {
-        Self::start_with(server, codecs, dial, "")
+        let account = |port| {
+            format!("<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codecs}")
+        };
+        Self::start_as(server, account, dial, "")
     }
 
-    /// The same with more lines of its configuration.
+    /// Starts it with more lines of its configuration; it says PCMU and calls at once.
     #[track_caller]
-    pub fn start_with(server: &Server, codecs: &str, dial: Option<&str>, more: &str) -> Self {
+    pub fn start_with(server: &Server, dial: &str, more: &str) -> Self {
+        let account = |port| {
+            format!("<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=PCMU")
+        };
+        Self::start_as(server, account, Some(dial), more)
+    }
+
+    /// Starts it with an account that it registers at the server, over `transport`. Returns once it
+    /// can be called; whether it is registered is to be seen at the server.
+    #[track_caller]
+    pub fn register(server: &Server, user: &str, password: &str, transport: &str) -> Self {
+        let at = server.sip;
+        let account = |_| {
+            format!(
+                "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
+                 answermode=auto;audio_codecs=PCMA"
+            )
+        };
+        Self::start_as(server, account, None, "")
+    }
+
+    #[track_caller]
+    fn start_as(
+        server: &Server,
+        account: impl Fn(u16) -> String,
+        dial: Option<&str>,
+        more: &str,
+    ) -> Self {
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));
         let dir = server.dir.join(format!("baresip-{port}"));
         fs::create_dir(&dir).unwrap();
@@ -64,10 +94,7 @@ impl Baresip {
              {more}\n"
         );
         fs::write(dir.join("config"), config).unwrap();
-        let account = format!(
-            "<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codecs}\n"
-        );
-        fs::write(dir.join("accounts"), account).unwrap();
+        fs::write(dir.join("accounts"), account(port) + "\n").unwrap();
         let mut command = Command::new("baresip");
         command.arg("-f").arg(&dir);
         if let Some(uri) = dial {

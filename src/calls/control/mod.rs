@@ -10,6 +10,7 @@ mod effects;
 mod gate;
 mod incoming;
 mod observe;
+mod phones;
 mod place;
 mod placing;
 mod requests;
@@ -39,6 +40,7 @@ use trunks::Trunks;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
+use crate::sip::core::registrar::Registrar;
 use crate::sip::core::targets::Avoided;
 use crate::sip::endpoint::resolver::Resolver;
 use crate::sip::endpoint::sockets::{Ready, Sockets};
@@ -66,6 +68,8 @@ pub struct Control {
     requests: mpsc::Receiver<Request>,
     handle: Handle,
     calls: HashMap<CallKey, LiveCall>,
+    /// Telephones that registered with us.
+    registrar: Registrar,
     by_dialog: HashMap<DialogId, CallKey>,
     by_id: HashMap<Uuid, CallKey>,
     /// Deadlines of calls; an entry that is no longer the call's is skipped.
@@ -157,6 +161,7 @@ impl Control {
             requests,
             handle,
             calls: HashMap::new(),
+            registrar: Registrar::default(),
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             deadlines: std::collections::BTreeSet::new(),
@@ -211,6 +216,9 @@ impl Control {
             self.endpoint.handle_timeout(at);
         }
         self.watch_trunks(at);
+        if self.registrar.deadline().is_some_and(|due| due <= at) {
+            self.registrar.expire(at);
+        }
         while let Some((due, key)) = self.deadlines.first().copied() {
             if due > at {
                 break;
@@ -239,7 +247,9 @@ impl Control {
         let calls = self.deadlines.first().map_or(MonoTime::MAX, |(due, _)| *due);
         let sip = self.endpoint.deadline().unwrap_or(MonoTime::MAX);
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
-        calls.min(sip).min(self.trunks.deadline()).min(now() + Duration::from_secs(3_600))
+        let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
+        let trunks = self.trunks.deadline();
+        calls.min(sip).min(phones).min(trunks).min(now() + Duration::from_secs(3_600))
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

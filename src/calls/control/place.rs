@@ -30,7 +30,7 @@ pub struct Errand {
     pub(super) call: PlaceCall,
     /// Place of its trunk in the configuration.
     pub(super) trunk: Option<usize>,
-    /// Where the INVITE may go, in order.
+    /// Where the INVITE may go, in order, if it has yet to be found out.
     pub(super) ways: Vec<Arc<Way>>,
     /// Takes the outcome.
     pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
@@ -43,9 +43,22 @@ impl Control {
         call: PlaceCall,
         reply: oneshot::Sender<Result<CallView, RequestError>>,
     ) {
-        let (trunk, ways) = match self.admit_errand(&call).and_then(|()| self.ways(&call)) {
+        // Whoever asked may have gone, here and below.
+        if let Err(error) = self.admit_errand(&call) {
+            return drop(reply.send(Err(error)));
+        }
+        if call.trunk.is_none()
+            && let Some(phones) = self.phones(&call.to)
+        {
+            let to = match Uri::parse(&call.to) {
+                Ok(_) => call.to.clone(),
+                Err(_) => format!("sip:{}@{}", call.to, self.own_host()),
+            };
+            let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
+            return drop(reply.send(self.set_out_to(&call, None, hops)));
+        }
+        let (trunk, ways) = match self.ways(&call) {
             Ok(found) => found,
-            // Whoever asked may have gone.
             Err(error) => return drop(reply.send(Err(error))),
         };
         let errand = Errand { call, trunk, ways, reply };
@@ -114,9 +127,9 @@ impl Control {
         for way in ways {
             match Uri::parse(&way.next).map(|uri| Locator::new(&uri, &self.able())) {
                 Ok(Ok(locator)) if locator.question().is_some() => return None,
-                Ok(Ok(locator)) => hops.extend(
-                    locator.into_targets().into_iter().map(|to| Hop { to, way: Arc::clone(way) }),
-                ),
+                Ok(Ok(locator)) => {
+                    hops.extend(locator.into_targets().into_iter().map(|to| Hop::server(to, way)))
+                }
                 Ok(Err(error)) => wrong = Some(error),
                 Err(_) => wrong = Some(LocateError::Uri),
             }
@@ -162,7 +175,8 @@ impl Control {
         let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
         let mut placing = self.placing(user.clone(), trunk, hops);
-        let first = placing.first().ok_or_else(|| field("to", "no server is found".into()))?;
+        let none = || field("to", "no server or telephone is found".to_owned());
+        let first = placing.first().ok_or_else(none)?;
         let codecs = trunk.and_then(|index| config.trunks.get(index)?.codecs.clone());
         let (media, sockets) = self.local_media(codecs, first.ip()).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
@@ -224,7 +238,7 @@ pub(super) async fn find(
     for way in ways {
         match resolver.locate(&way.next, able).await {
             Ok(found) => {
-                hops.extend(found.into_iter().map(|to| Hop { to, way: Arc::clone(way) }));
+                hops.extend(found.into_iter().map(|to| Hop::server(to, way)));
             }
             Err(error) => failed = Some(error),
         }

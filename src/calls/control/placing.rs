@@ -2,14 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Control;
 use super::place::{field, host_text};
 use crate::calls::request::RequestError;
-use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability, Transport};
+use crate::config::TrunkConfig;
+use crate::sip::core::auth::Account;
+use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::locate::Target;
 use crate::sip::core::message::Message;
+use crate::sip::core::registrar;
 use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure, retry_after};
 use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
@@ -55,12 +59,53 @@ impl Way {
     }
 }
 
-/// A server and what an INVITE to it says.
+/// Where an INVITE goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Where {
+    /// To a server that was looked up.
+    Server(Target),
+    /// To a telephone that has registered, the way its REGISTER came.
+    Phone(Flow),
+}
+
+/// Where an INVITE goes, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hop {
-    pub(super) to: Target,
+    pub(super) to: Where,
     pub(super) way: Arc<Way>,
 }
+
+impl Hop {
+    /// A server that was found on a way.
+    pub(super) fn server(to: Target, way: &Arc<Way>) -> Self {
+        Self { to: Where::Server(to), way: Arc::clone(way) }
+    }
+
+    /// A telephone of the user that `to` names.
+    pub(super) fn phone(phone: registrar::Target, to: &str) -> Self {
+        let registrar::Target { uri, flow, routes } = phone;
+        let way = Way { next: uri.clone(), uri, route: routes, to: format!("<{to}>") };
+        Self { to: Where::Phone(flow), way: Arc::new(way) }
+    }
+
+    /// The server, if it is one.
+    pub(super) const fn target(&self) -> Option<&Target> {
+        match &self.to {
+            Where::Server(target) => Some(target),
+            Where::Phone(_) => None,
+        }
+    }
+
+    const fn peer(&self) -> SocketAddr {
+        match &self.to {
+            Where::Server(target) => target.peer,
+            Where::Phone(flow) => flow.peer,
+        }
+    }
+}
+
+/// How long a telephone rings if there is another one to be tried.
+const RING_EACH: Duration = Duration::from_secs(20);
 
 /// A call on its way to somebody.
 pub struct Placing {
@@ -68,6 +113,8 @@ pub struct Placing {
     current: Option<Hop>,
     /// TLS of the trunk.
     tls: Option<Arc<ClientTls>>,
+    /// What proves to the trunk who we are.
+    account: Option<Arc<Account>>,
     user: String,
     from_domain: Option<String>,
     pub(super) sdp: Vec<u8>,
@@ -96,6 +143,12 @@ impl Control {
         able
     }
 
+    /// The host that we are known by.
+    pub(super) fn own_host(&self) -> String {
+        let local = self.sockets.locals().first();
+        local.map_or_else(|| "localhost".to_owned(), |(_, local)| host_text(local.ip()))
+    }
+
     /// Asks DNS; made when it is needed first.
     pub(super) fn resolver(&mut self) -> Result<Resolver, ResolveError> {
         if let Some(resolver) = &self.resolver {
@@ -109,14 +162,17 @@ impl Control {
     /// A call to the first of `hops` that is up and not avoided, then the next, then the others.
     pub(super) fn placing(&self, user: String, trunk: Option<usize>, hops: Vec<Hop>) -> Placing {
         let at = now();
-        let later = |hop: &Hop| self.avoided.is_avoided(at, &hop.to) || self.trunks.is_down(hop);
-        let attempts = Attempts::new(hops, later);
+        let bad = |to: &Target| self.avoided.is_avoided(at, to) || self.trunks.is_down(to);
+        let later = |hop: &Hop| hop.target().is_some_and(bad);
+        let phones = hops.iter().all(|hop| hop.target().is_none());
+        let attempts = if phones { Attempts::hunting(hops) } else { Attempts::new(hops, later) };
         let config = trunk.and_then(|index| self.config.trunks.get(index));
         Placing {
-            first: attempts.peek().map(|hop| hop.to.peer),
+            first: attempts.peek().map(Hop::peer),
             attempts,
             current: None,
             tls: config.and_then(|trunk| self.trunk_tls.get(&trunk.name)).cloned(),
+            account: config.and_then(account),
             user,
             from_domain: config.and_then(|trunk| trunk.outbound.from_domain.clone()),
             sdp: Vec::new(),
@@ -140,7 +196,7 @@ impl Control {
             let Some(hop) = next else { return Err(field("to", refused)) };
             match self.invite(placing, &hop) {
                 Ok(dialog) => {
-                    let peer = hop.to.peer;
+                    let peer = hop.peer();
                     placing.current = Some(hop);
                     return Ok((dialog, peer));
                 }
@@ -151,13 +207,10 @@ impl Control {
     }
 
     fn invite(&mut self, placing: &Placing, hop: &Hop) -> Result<DialogId, String> {
-        let verify = self.verify(&hop.to, placing.tls.as_ref())?;
-        let transport = hop.to.transport;
-        let flow = self
-            .sockets
-            .path(transport, hop.to.peer, verify)
-            .ok_or_else(|| format!("no way over {} to {}", transport.as_str(), hop.to.peer))?;
-        self.endpoint.handle_connected(flow.connection);
+        let flow = match &hop.to {
+            Where::Phone(flow) => *flow,
+            Where::Server(to) => self.path_to(to, placing.tls.as_ref())?,
+        };
         let host = placing.from_domain.clone().unwrap_or_else(|| host_text(flow.local.ip()));
         let route = |value: &String| (HeaderName::Route.as_str().to_owned(), value.clone());
         let params = InviteParams {
@@ -169,13 +222,36 @@ impl Control {
             sdp: Some(placing.sdp.clone()),
             headers: hop.way.route.iter().map(route).collect(),
             reliability: Reliability::default(),
-            patience: placing.attempts.has_more().then_some(FAILOVER_AFTER),
         };
-        self.endpoint.invite(now(), params).map_err(|error| error.to_string())
+        let more = placing.attempts.has_more();
+        let literal = Uri::parse(&hop.way.uri).ok().and_then(|uri| uri.host?.address());
+        let phone = hop.target().is_none();
+        let how = endpoint::Placing {
+            account: placing.account.clone(),
+            ring_limit: (phone && more).then_some(RING_EACH),
+            indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
+            patience: more.then_some(FAILOVER_AFTER),
+        };
+        self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())
+    }
+
+    /// A path to a server, opened if there is none.
+    pub(super) fn path_to(
+        &mut self,
+        to: &Target,
+        tls: Option<&Arc<ClientTls>>,
+    ) -> Result<Flow, String> {
+        let verify = self.verify(to, tls)?;
+        let flow = self
+            .sockets
+            .path(to.transport, to.peer, verify)
+            .ok_or_else(|| format!("no way over {} to {}", to.transport.as_str(), to.peer))?;
+        self.endpoint.handle_connected(flow.connection);
+        Ok(flow)
     }
 
     /// Whom TLS has to meet at a server.
-    pub(super) fn verify(
+    fn verify(
         &mut self,
         to: &Target,
         tls: Option<&Arc<ClientTls>>,
@@ -200,8 +276,8 @@ impl Control {
     /// A call that we place was answered: its server is good, and no other is needed.
     pub(super) fn placed(&mut self, key: CallKey) {
         let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
-        if let Some(hop) = placing.and_then(|placing| placing.current) {
-            self.avoided.answered(&hop.to);
+        if let Some(to) = placing.as_ref().and_then(|p| p.current.as_ref()?.target()) {
+            self.avoided.answered(to);
         }
     }
 
@@ -222,8 +298,8 @@ impl Control {
                 Failure::Status { status, retry_after: header.and_then(retry_after) }
             }
         };
-        if let Some(hop) = &placing.current {
-            self.avoided.failed(now(), &hop.to, failure);
+        if let Some(to) = placing.current.as_ref().and_then(Hop::target) {
+            self.avoided.failed(now(), to, failure);
         }
         let Ok((next, peer)) = self.invite_next(&mut placing, Some(failure)) else { return false };
         self.by_dialog.remove(&dialog);
@@ -236,6 +312,12 @@ impl Control {
         }
         true
     }
+}
+
+/// What a trunk knows us by.
+fn account(trunk: &TrunkConfig) -> Option<Arc<Account>> {
+    let (name, password) = (trunk.username.as_deref()?, trunk.password.as_ref()?);
+    Some(Arc::new(Account::new(name, password.expose(), trunk.realm.as_deref())))
 }
 
 #[cfg(test)]

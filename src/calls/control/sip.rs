@@ -43,6 +43,7 @@ impl Control {
                 let flow = streams.closed(connection);
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
+                self.registrar.handle_closed(connection);
                 if let Some(flow) = flow {
                     self.endpoint.handle_unreachable(at, Flow { connection: 0, ..flow });
                 }
@@ -61,6 +62,9 @@ impl Control {
         match event {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
+            }
+            Event::Registering { asked, user, request, flow } => {
+                self.registering(asked, &user, flow, &request);
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
@@ -93,7 +97,8 @@ impl Control {
             Event::Pracked { .. }
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
-            | Event::ReinviteFailed { .. } => {}
+            | Event::ReinviteFailed { .. }
+            | Event::Responded { .. } => {}
         }
     }
 
@@ -148,11 +153,9 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
-        let (worker, coded_as) = (call.worker, call.coded_as);
+        let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
-        if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
-            self.recode(key);
-        }
+        self.recode(key);
     }
 
     /// The peer wants the session otherwise: hold, resume, another address or codec.

@@ -14,6 +14,7 @@ use crate::calls::request::Request;
 use crate::config::TrunkConfig;
 use crate::sip::core::endpoint::ProbeId;
 use crate::sip::core::headers::HeaderName;
+use crate::sip::core::locate::Target;
 use crate::sip::core::targets::Health;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::poller::now;
@@ -86,9 +87,9 @@ impl Trunks {
     }
 
     /// Whether a server is known to be down.
-    pub(super) fn is_down(&self, hop: &Hop) -> bool {
+    pub(super) fn is_down(&self, to: &Target) -> bool {
         let servers = self.0.iter().flat_map(|trunk| &trunk.servers);
-        servers.into_iter().any(|server| server.hop.to == hop.to && !server.health.is_up())
+        servers.into_iter().any(|server| server.hop.target() == Some(to) && !server.health.is_up())
     }
 
     pub(super) fn deadline(&self) -> MonoTime {
@@ -139,11 +140,14 @@ impl Control {
         match found {
             Ok(hops) => {
                 trunk.found.probed(true);
-                let mut known: HashMap<_, _> =
-                    trunk.servers.drain(..).map(|server| (server.hop.to.clone(), server)).collect();
+                let mut known: HashMap<_, _> = trunk
+                    .servers
+                    .drain(..)
+                    .map(|server| (server.hop.target().cloned(), server))
+                    .collect();
                 trunk.servers = hops
                     .into_iter()
-                    .map(|hop| match known.remove(&hop.to) {
+                    .map(|hop| match known.remove(&hop.target().cloned()) {
                         Some(server) => Probed { hop, ..server },
                         None => Probed { hop, health: Health::default(), probe: None },
                     })
@@ -174,9 +178,7 @@ impl Control {
         let config = Arc::clone(&self.config);
         let trunk = config.trunks.get(index)?;
         let tls = self.trunk_tls.get(&trunk.name).cloned();
-        let verify = self.verify(&hop.to, tls.as_ref()).ok()?;
-        let flow = self.sockets.path(hop.to.transport, hop.to.peer, verify)?;
-        self.endpoint.handle_connected(flow.connection);
+        let flow = self.path_to(hop.target()?, tls.as_ref()).ok()?;
         let own = || host_text(flow.local.ip());
         let from = format!("<sip:{}>", trunk.outbound.from_domain.clone().unwrap_or_else(own));
         let route = HeaderName::Route.as_str();
@@ -194,8 +196,7 @@ impl Control {
             server.probe = None;
             tell(&server.hop, server.health.probed(answered));
             if answered {
-                let hop = server.hop.clone();
-                self.avoided.answered(&hop.to);
+                server.hop.target().into_iter().for_each(|to| self.avoided.answered(to));
             }
             return self.report_trunk(index);
         }
@@ -218,7 +219,8 @@ impl Control {
 
 /// Tells of a server whose state has changed.
 fn tell(hop: &Hop, changed: Option<bool>) {
-    let (peer, transport) = (hop.to.peer, hop.to.transport.as_str());
+    let Some(Target { peer, transport, .. }) = hop.target() else { return };
+    let transport = transport.as_str();
     match changed {
         Some(true) => tracing::info!(%peer, transport, "SIP server is up"),
         Some(false) => tracing::warn!(%peer, transport, "SIP server is down"),

@@ -145,7 +145,6 @@ pub(super) async fn call(
         sdp: Some(offer_answer::build_offer(&media)),
         reliability: Reliability::default(),
         headers: Vec::new(),
-        patience: None,
     };
     let dialog = endpoint.invite(invited, params)?;
     worker.send(Command::Open { call: KEY, sockets, format: None });

@@ -102,13 +102,21 @@ impl Avoided {
 pub struct Attempts<T> {
     rest: std::collections::VecDeque<T>,
     settled: bool,
+    /// They are telephones of one user: the next rings when one does not answer.
+    hunts: bool,
 }
 
 impl<T> Attempts<T> {
     /// Tries these in order, those for which `later` holds after all others.
     pub fn new(all: Vec<T>, later: impl Fn(&T) -> bool) -> Self {
         let (last, first): (Vec<T>, Vec<T>) = all.into_iter().partition(|one| later(one));
-        Self { rest: first.into_iter().chain(last).collect(), settled: false }
+        Self { rest: first.into_iter().chain(last).collect(), settled: false, hunts: false }
+    }
+
+    /// Tries one after the other until one answers, or somebody declines for all of them
+    /// (RFC 3261 21.6).
+    pub fn hunting(all: Vec<T>) -> Self {
+        Self { rest: all.into(), settled: false, hunts: true }
     }
 
     /// What is tried next.
@@ -129,7 +137,12 @@ impl<T> Attempts<T> {
 
     /// The next to try after `failure`, if it is worth it.
     pub fn after(&mut self, failure: Failure) -> Option<T> {
-        if self.settled || !failure.is_worth_another() {
+        let again = match failure {
+            Failure::Status { status, .. } if self.hunts => status < 600,
+            Failure::Unreachable if self.hunts => true,
+            failure => !self.settled && failure.is_worth_another(),
+        };
+        if !again {
             return None;
         }
         self.take_next()

@@ -195,7 +195,6 @@ impl World {
                 sdp: (which & 1 == 0).then(|| sdp.to_vec()),
                 reliability: reliability(which),
                 headers: Vec::new(),
-                patience: None,
             };
             dialogs.extend(endpoint.invite(now, params));
             return;

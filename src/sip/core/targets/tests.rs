@@ -34,6 +34,17 @@ fn only_some_failures_are_worth_another_server() {
     assert!(attempts.has_more());
 }
 
+/// Telephones of one user are tried to the last, also after one has rung, until somebody declines.
+#[test]
+fn telephones_are_hunted() {
+    let mut attempts = Attempts::hunting(vec![1, 2, 3, 4]);
+    assert_eq!(attempts.take_next(), Some(1));
+    attempts.provisional(180);
+    assert_eq!(attempts.after(Failure::Unreachable), Some(2));
+    assert_eq!(attempts.after(Failure::Status { status: 486, retry_after: None }), Some(3));
+    assert_eq!(attempts.after(Failure::Status { status: 603, retry_after: None }), None);
+}
+
 /// A server that failed is avoided for as long as the failure says, and not longer than allowed.
 #[test]
 fn failed_servers_are_avoided_for_a_while() {

@@ -261,7 +261,6 @@ impl Network {
             sdp: offer.then_some(sdp),
             reliability: if n % 2 == 0 { Reliability::Required } else { Reliability::Off },
             headers: vec![],
-            patience: None,
         };
         let dialog = self.sides[side].endpoint.invite(self.now, params).unwrap();
         let call_id = self.sides[side].endpoint.call_id(dialog).unwrap().to_owned();
@@ -400,6 +399,8 @@ impl Network {
                 self.view(side, dialog).finish(Final::Failed(status));
             }
             Event::Ended { dialog, cause } => self.view(side, dialog).finish(Final::Ended(cause)),
+            Event::Registering { .. } => panic!("nobody registers"),
+            Event::Responded { .. } => panic!("nobody asked"),
             Event::Probed { .. } => panic!("nobody probed"),
         }
     }

@@ -14,7 +14,6 @@ pub(super) fn params(flow: Flow, offer: bool) -> InviteParams {
         sdp: offer.then(|| SDP.as_bytes().to_vec()),
         reliability: Reliability::default(),
         headers: vec![("X-Call".into(), "7".into()), ("Route".into(), "<sip:192.0.2.1;lr>".into())],
-        patience: None,
     }
 }
 
