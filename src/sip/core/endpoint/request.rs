@@ -5,10 +5,10 @@ use std::fmt;
 use media::time::MonoTime;
 
 use super::Endpoint;
-use super::outgoing::is_sips;
 use super::event::{CommandError, RequestId};
 use super::flow::Flow;
 use super::ids::tag_text;
+use super::outgoing::is_sips;
 use super::transactions::Purpose;
 use crate::sip::core::auth::DigestClient;
 use crate::sip::core::dialog::MAX_FORWARDS;
@@ -80,7 +80,8 @@ impl Endpoint {
             .header(HeaderName::CallId, &call_id)
             .header(HeaderName::CSeq, &format!("{} {method}", params.cseq));
         if let Some(user) = &params.contact_user {
-            let contact = Self::contact(params.flow, user, is_sips(&params.uri)) + &params.contact_params;
+            let contact = Self::contact(params.flow, user, is_sips(&params.uri));
+            let contact = contact + &params.contact_params;
             request = request.header(HeaderName::Contact, &contact);
         }
         for (name, value) in &params.headers {
