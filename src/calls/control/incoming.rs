@@ -163,6 +163,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            keep: route.keep,
         });
     }
 

@@ -13,6 +13,7 @@ mod observe;
 mod phones;
 mod place;
 mod placing;
+mod record;
 mod requests;
 mod sip;
 mod trunks;
@@ -39,6 +40,7 @@ use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
 use crate::config::Config;
+use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
 use crate::sip::core::targets::Avoided;
@@ -79,6 +81,7 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     slots: Slots,
+    recorder: Recorder,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -117,6 +120,8 @@ pub struct Reach {
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
     pub sip: Vec<(Transport, std::net::SocketAddr)>,
+    /// Recordings.
+    pub recordings: Store,
 }
 
 impl Control {
@@ -143,7 +148,10 @@ impl Control {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let reach = Reach { handle: handle.clone(), live: watch, sip };
+        let to_control = handle.clone();
+        let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+        let recordings = Store::new(config.recording_folders(), recorder.open());
+        let reach = Reach { handle: handle.clone(), live: watch, sip, recordings };
         let trunks = Trunks::new(&config.trunks, now());
         gate::guard(&mut endpoint, &config, sockets.identities())?;
         let control = Self {
@@ -169,6 +177,7 @@ impl Control {
             next_attempt: 1,
             sounds: Sounds::default(),
             slots: Slots::default(),
+            recorder,
             dialler: Dialler::new(),
             io,
             metrics,
@@ -295,6 +304,7 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };

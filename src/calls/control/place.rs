@@ -200,6 +200,7 @@ impl Control {
             format: None,
             sdp,
             signalling: peer.ip(),
+            keep: agent.keep.clone(),
         });
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
@@ -218,6 +219,7 @@ impl Control {
             fallback: Fallback::Hangup,
             agent_answers: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            keep: agent.keep.clone(),
         };
         Plan {
             answer_by: AnswerBy::Connected,
