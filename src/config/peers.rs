@@ -7,7 +7,9 @@ use media::codec::AudioFormat;
 use super::agents::name;
 use super::section::Section;
 use super::server::SIP_CODECS;
+use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// A SIP peer that calls come from: a carrier or a PBX, known by its addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 /// A softphone that may call in, known by the user part of its `From` and its addresses.
@@ -32,6 +36,8 @@ pub struct UserConfig {
     pub name: String,
     /// Networks it calls from.
     pub peers: Vec<Cidr>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 /// Bits of the most specific of `peers` that holds `address`.
@@ -53,15 +59,17 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(TrunkConfig { name: name?, peers, headers, codecs })
+    Some(TrunkConfig { name: name?, peers, headers, codecs, srtp })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);
     let peers = peers(&section);
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers })
+    Some(UserConfig { name: name?, peers, srtp })
 }
 
 fn peers(section: &Section<'_>) -> Vec<Cidr> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
+use super::srtp::{self, SrtpConfig};
 use super::values::{PortRange, PublicAddress};
 
 /// `[http]`: the API, health and metrics.
@@ -31,6 +32,8 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
     pub codecs: Vec<AudioFormat>,
+    /// What is done about SRTP.
+    pub srtp: SrtpConfig,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
 }
@@ -177,6 +180,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     let codecs = section
         .words("codecs", SIP_CODECS)
         .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect());
+    let srtp = srtp::srtp(&section);
     let timers = SipTimers {
         t1: section.millis("t1_ms", 10..=5_000).unwrap_or(Duration::from_millis(500)),
         t2: section.millis("t2_ms", 10..=60_000).unwrap_or(Duration::from_secs(4)),
@@ -193,6 +197,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         advertised,
         user_agent,
         codecs,
+        srtp,
         timers,
     }
 }

@@ -60,8 +60,8 @@ impl MediaPath {
         let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
         let Some(leg) = self.peer.leg() else { return };
         if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
-            if let Some(packet) = out.get(..event).filter(|packet| !packet.is_empty()) {
-                let _ = self.peer.send(packet);
+            if event > 0 {
+                let _ = self.peer.send(&mut ctx.packet, event);
             }
             return;
         }
@@ -98,7 +98,7 @@ impl MediaPath {
             payload.fill(silence);
         }
         leg.write_audio(ctx.now, header, bytes);
-        match self.peer.send(out) {
+        match self.peer.send(&mut ctx.packet, HEADER_BYTES + bytes) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }

@@ -17,7 +17,7 @@ use media::time::MonoTime;
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
-use super::peer::PeerLeg;
+use super::peer::{PeerLeg, Received};
 use super::rtp_agent::RtpAgent;
 use super::socket_agent::SocketAgent;
 use super::taps::Taps;
@@ -119,6 +119,7 @@ impl MediaPath {
             let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
             leg.deadline().unwrap_or(MonoTime::MAX).min(report)
         });
+        let leg = leg.min(self.peer.deadline().unwrap_or(MonoTime::MAX));
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
@@ -136,6 +137,7 @@ impl MediaPath {
             self.late_frames(ctx);
             self.digits(ctx);
         }
+        self.peer.handle_timeout(ctx.now);
         self.send_report(ctx);
         if self.care_at <= ctx.now {
             self.care(ctx);
@@ -217,7 +219,8 @@ impl MediaPath {
             self.answered_at.get_or_insert(ctx.now);
         }
         self.watch_for_silence(ctx);
-        self.peer_heard_of(ctx.now);
+        // Silence counts from the answer, not from the INVITE.
+        self.peer.count_silence_from(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(state);
@@ -258,7 +261,10 @@ impl MediaPath {
     #[inline]
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let Some(length) = self.peer.receive(ctx.now, buffer) else { return };
+        let length = match self.peer.receive(ctx.now, buffer) {
+            Received::Rtp(length) => length,
+            other => return self.on_report(ctx, other, HEADROOM_BYTES),
+        };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
@@ -345,13 +351,12 @@ impl MediaPath {
         }
         self.echo_ts = Some(heard.arrival.ext_ts + samples as u64);
         let start = start - HEADER_BYTES;
-        let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
-            return;
-        };
+        // What follows the packet is room for its protection.
+        let Some(packet) = ctx.packet.get_mut(start..) else { return };
         if let Some(header) = packet.first_chunk_mut::<HEADER_BYTES>() {
             leg.write_audio(ctx.now, header, heard.len);
         }
-        match self.peer.send(packet) {
+        match self.peer.send(packet, HEADER_BYTES + heard.len) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
@@ -440,10 +445,22 @@ impl MediaPath {
 
     /// A report of the peer.
     pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
-        let Some(length) = self.peer.receive_report(&mut ctx.packet) else { return };
+        let received = self.peer.receive_report(ctx.now, &mut ctx.packet);
+        self.on_report(ctx, received, 0);
+    }
+
+    /// A report at `start` of the packet buffer, on whichever port; or what was dropped.
+    #[cold]
+    fn on_report(&mut self, ctx: &mut Context, received: Received, start: usize) {
+        let (length, from) = match received {
+            Received::Rtcp(length, from) => (length, from),
+            Received::Dropped(reason) => return ctx.metrics.dropped(reason),
+            Received::Rtp(_) | Received::Nothing => return,
+        };
         let Some(leg) = self.peer.leg() else { return };
-        let datagram = ctx.packet.get(..length).unwrap_or_default();
+        let datagram = ctx.packet.get(start..start + length).unwrap_or_default();
         if leg.handle_report(ctx.now, datagram) {
+            self.peer.follow_reports(from);
             ctx.metrics.received(Kind::Rtcp, length);
         } else {
             ctx.metrics.dropped(DropReason::Malformed);
@@ -457,18 +474,11 @@ impl MediaPath {
             return;
         }
         if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
-            let packet = ctx.packet.get(..length).unwrap_or_default();
-            if self.state == CallState::Answered {
-                self.peer.send_report(packet);
-                ctx.metrics.sent(Kind::Rtcp, length);
+            if self.state == CallState::Answered
+                && let Ok(sent) = self.peer.send_report(&mut ctx.packet, length)
+            {
+                ctx.metrics.sent(Kind::Rtcp, sent);
             }
-        }
-    }
-
-    fn peer_heard_of(&mut self, now: MonoTime) {
-        // Silence counts from the answer, not from the INVITE.
-        if let Some(format) = self.peer.format().copied() {
-            self.peer.settle(now, format);
         }
     }
 }

@@ -17,7 +17,7 @@ mod window;
 use thiserror::Error;
 
 pub use inbound::{Inbound, InboundStart, SOURCES_MAX};
-pub use key::{MKI_BYTES_MAX, MasterKey, Mki};
+pub use key::{MKI_BYTES_MAX, MasterKey, Mki, SrtpKeys};
 pub use outbound::Outbound;
 pub use suite::Suite;
 

@@ -10,6 +10,7 @@ mod effects;
 mod incoming;
 mod place;
 mod requests;
+mod security;
 mod sip;
 
 pub(crate) use sip::leg_format;

@@ -38,7 +38,10 @@ impl Control {
             return Err(RequestError::Full);
         }
         let (flow, remote) = self.target(&wanted.to)?;
-        let (media, sockets) = self.local_media(None).map_err(|error| {
+        let srtp = self
+            .local_srtp(None, flow.transport.is_secure())
+            .map_err(|error| field("to", error.to_string()))?;
+        let (media, sockets) = self.local_media(None, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;

@@ -9,7 +9,7 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::{DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Limits, Transport};
-use crate::sip::core::offer_answer::{LocalMedia, accept_answer, answer, build_reoffer};
+use crate::sip::core::offer_answer::{LocalMedia, LocalSrtp, accept_answer, answer, build_reoffer};
 use crate::sip::core::sdp::{Direction, Sdp};
 
 /// Messages that wait in the emulated network; the oldest is lost beyond.
@@ -28,6 +28,7 @@ fn local_media() -> LocalMedia {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        srtp: LocalSrtp::default(),
         session_id: 1,
         session_version: 1,
     }
