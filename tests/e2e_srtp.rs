@@ -132,6 +132,9 @@ fn policy_decides() {
         assert_eq!(caller.invite(profile, lines), status, "{policy} {profile}");
         assert_eq!(caller.attribute("crypto:").is_some(), secure, "{policy} {profile}");
         assert!(!server.log().contains("inline:"), "no key is logged");
+        if status == 200 {
+            caller.hang_up();
+        }
         server.stop();
     }
 }

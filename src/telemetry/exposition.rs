@@ -9,7 +9,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::histogram::Snapshot;
 use super::labels::{
-    CallDirection, DialOutcome, DropReason, Kind, SipDrop, SipMethod, StatusClass,
+    CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod, StatusClass,
 };
 use super::metrics::Metrics;
 use super::process::Process;
@@ -128,6 +128,12 @@ fn signalling(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "talkpath_sip_responses_out",
         "SIP responses that left",
         classes(&sip.responses_out),
+    )?;
+    let auth = SipAuth::ALL.iter().zip(&sip.auth);
+    out.counters(
+        "talkpath_sip_auth",
+        "SIP requests by what their credentials proved",
+        auth.map(|(outcome, count)| ([("outcome", outcome.as_str())], count.get())),
     )?;
     let drops = SipDrop::ALL.iter().zip(&sip.drops);
     out.counters(

@@ -5,6 +5,7 @@
 //! another.
 
 pub mod audio;
+mod bridge;
 pub mod builtin;
 mod clock;
 pub mod command;
@@ -15,6 +16,8 @@ mod latch;
 mod linger;
 mod pace;
 pub mod path;
+mod path_bridge;
+mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;

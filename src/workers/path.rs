@@ -14,9 +14,11 @@ use media::rtp::{Frame, HEADER_BYTES};
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
+use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
+use super::path_rtcp::take_report;
 use super::peer::{PeerLeg, Received};
 use super::rtp_agent::RtpAgent;
 use super::socket_agent::SocketAgent;
@@ -41,6 +43,8 @@ pub(super) enum Agent {
     Socket(Box<SocketAgent>),
     /// An agent that speaks RTP.
     Rtp(Box<RtpAgent>),
+    /// Another RTP peer.
+    Leg(Box<BridgeLeg>),
 }
 
 /// The media of one call.
@@ -77,8 +81,13 @@ pub(super) struct MediaPath {
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
+    /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
+    pub(super) agent_leg: Option<LegSnapshot>,
+    pub(super) agent_foreign: u64,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
+    /// It was told that the other leg is silent.
+    pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
     pub(super) told_over: bool,
 }
@@ -108,7 +117,10 @@ impl MediaPath {
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
+            agent_leg: None,
+            agent_foreign: 0,
             told_timeout: false,
+            told_leg_silent: false,
             told_over: false,
         }
     }
@@ -123,6 +135,7 @@ impl MediaPath {
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
+            Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) => MonoTime::MAX,
         };
         self.next_tick.min(self.care_at).min(leg).min(agent)
@@ -145,6 +158,7 @@ impl MediaPath {
         if let Agent::Rtp(agent) = &mut self.agent {
             agent.handle_timeout(ctx, &mut self.playout);
         }
+        self.leg_timeout(ctx);
         self.socket_timeout(ctx);
     }
 
@@ -174,6 +188,7 @@ impl MediaPath {
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
+        self.told_leg_silent = false;
         let format = self.peer_format();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
@@ -187,6 +202,7 @@ impl MediaPath {
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
+            AgentLink::Leg(link) => self.attach_leg(ctx, *link).map(Agent::Leg),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
                 .map(|agent| Agent::Socket(Box::new(agent))),
         };
@@ -263,13 +279,19 @@ impl MediaPath {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
         let length = match self.peer.receive(ctx.now, buffer) {
             Received::Rtp(length) => length,
-            other => return self.on_report(ctx, other, HEADROOM_BYTES),
+            other => return take_report(&mut self.peer, ctx, other, HEADROOM_BYTES),
         };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
-        match leg.receive(ctx.now, datagram) {
+        let heard = leg.receive(ctx.now, datagram);
+        let passing = match self.agent {
+            Agent::Leg(_) => bridge::passing(heard, datagram),
+            _ => None,
+        };
+        match heard {
             Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Comfort(heard) => self.pass_over(ctx, heard.arrival.ext_seq),
             Heard::Event(arrival) => {
                 self.pass_over(ctx, arrival.ext_seq);
                 self.digits(ctx);
@@ -279,6 +301,9 @@ impl MediaPath {
                 ctx.metrics.dropped(drop_reason(reason));
             }
             Heard::Ignored(reason) => ctx.metrics.dropped(drop_reason(reason)),
+        }
+        if let Some(passing) = passing {
+            self.pass_to_leg(ctx, passing);
         }
     }
 
@@ -408,6 +433,7 @@ impl MediaPath {
                 self.care_at = self.care_at.min(silent_at);
             }
         }
+        self.care_for_leg(ctx);
         let quality = self.quality();
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
         if let Agent::Socket(socket) = &mut self.agent {
@@ -437,54 +463,17 @@ impl MediaPath {
         MediaReport {
             leg: self.snapshot(),
             foreign: self.peer.foreign(),
+            agent_leg: self.agent_leg,
+            agent_foreign: self.agent_foreign,
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
             first_audio: self.first_audio,
         }
     }
-
-    /// A report of the peer.
-    pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
-        let received = self.peer.receive_report(ctx.now, &mut ctx.packet);
-        self.on_report(ctx, received, 0);
-    }
-
-    /// A report at `start` of the packet buffer, on whichever port; or what was dropped.
-    #[cold]
-    fn on_report(&mut self, ctx: &mut Context, received: Received, start: usize) {
-        let (length, from) = match received {
-            Received::Rtcp(length, from) => (length, from),
-            Received::Dropped(reason) => return ctx.metrics.dropped(reason),
-            Received::Rtp(_) | Received::Nothing => return,
-        };
-        let Some(leg) = self.peer.leg() else { return };
-        let datagram = ctx.packet.get(start..start + length).unwrap_or_default();
-        if leg.handle_report(ctx.now, datagram) {
-            self.peer.follow_reports(from);
-            ctx.metrics.received(Kind::Rtcp, length);
-        } else {
-            ctx.metrics.dropped(DropReason::Malformed);
-        }
-    }
-
-    /// Our report to the peer, if one is due.
-    fn send_report(&mut self, ctx: &mut Context) {
-        let Some(leg) = self.peer.leg() else { return };
-        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
-            if self.state == CallState::Answered
-                && let Ok(sent) = self.peer.send_report(&mut ctx.packet, length)
-            {
-                ctx.metrics.sent(Kind::Rtcp, sent);
-            }
-        }
-    }
 }
 
 /// The label of what was ignored.
-const fn drop_reason(reason: Ignored) -> DropReason {
+pub(super) const fn drop_reason(reason: Ignored) -> DropReason {
     match reason {
         Ignored::PayloadType => DropReason::PayloadType,
         Ignored::NotInStream => DropReason::Duplicate,

@@ -4,9 +4,12 @@ use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
 
-/// Lets a connected datagram socket hear everybody again. Its own address stays, as it was bound
-/// (connect(2), `AF_UNSPEC`).
+use socket2::SockRef;
+
+/// Lets a connected datagram socket hear everybody again (connect(2), `AF_UNSPEC`), at the address
+/// that it has.
 pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
+    let local = socket.local_addr()?;
     // SAFETY: an all-zero `sockaddr` is a valid value of that plain C structure.
     let mut address: libc::sockaddr = unsafe { std::mem::zeroed() };
     address.sa_family = libc::AF_UNSPEC as libc::sa_family_t;
@@ -14,7 +17,14 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the kernel reads
     // `length` bytes of an address that outlives the call.
     let done = unsafe { libc::connect(socket.as_raw_fd(), &raw const address, length) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // An address that the kernel chose goes with the connection.
+    if socket.local_addr()? != local {
+        SockRef::from(socket).bind(&local.into())?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod agents;
 mod begin;
 mod counting;
 mod effects;
+mod gate;
 mod incoming;
 mod place;
 mod requests;
@@ -128,6 +129,8 @@ impl Control {
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
         let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let mut endpoint = endpoint;
+        gate::guard(&mut endpoint, &config)?;
         let control = Self {
             ports: Ports::new(config.rtp.address, config.rtp.ports),
             rate: super::rate::Rate::new(config.limits.calls_per_second),

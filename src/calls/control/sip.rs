@@ -76,8 +76,8 @@ impl Control {
     /// Something happened to a call.
     pub(super) fn sip_event(&mut self, event: Event) {
         match event {
-            Event::Incoming { dialog, request, flow, offer } => {
-                self.incoming(dialog, &request, flow, offer.as_ref());
+            Event::Incoming { dialog, request, flow, user, offer } => {
+                self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
@@ -245,6 +245,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             receive_pt: negotiated.receive_pt,
             dtmf_pt: negotiated.dtmf_pt,
             receive_dtmf_pt: negotiated.receive_dtmf_pt,
+            cn_pt: None,
             ptime_ms: negotiated.ptime_ms,
         },
         rtcp_mux: negotiated.rtcp_mux,

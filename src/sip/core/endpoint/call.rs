@@ -8,6 +8,7 @@ use media::time::MonoTime;
 use super::Endpoint;
 use super::event::{DialogId, Event};
 use super::flow::{Flow, Transport};
+use super::guard::Proof;
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
 use crate::sip::core::dialog::Dialog;
@@ -89,6 +90,8 @@ pub(super) struct Call {
     pub(super) retry: Option<Box<Retry>>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
+    /// Who opened the call, if that was proven.
+    pub(super) proof: Option<Box<Proof>>,
     /// When the provisional response is repeated.
     pub(super) repeat_at: MonoTime,
     /// When the state has lasted too long.
@@ -115,6 +118,7 @@ impl Call {
             ack: None,
             retry: None,
             parting: None,
+            proof: None,
             repeat_at: MonoTime::MAX,
             limit_at: MonoTime::MAX,
         }
