@@ -68,10 +68,11 @@ fn kept(server: &Server) -> Vec<i16> {
     })
 }
 
-/// Fails if anything that came was not authentic.
+/// Fails if anything that came was not authentic, but for one packet that baresip sends before it
+/// has put our key to work.
 #[track_caller]
 fn assert_authentic(server: &Server) {
-    assert_eq!(server.metric("reason=\"unauthentic\""), 0.0);
+    assert!(server.metric("reason=\"unauthentic\"") < 2.0);
     assert_eq!(server.metric("reason=\"replayed\""), 0.0);
 }
 
