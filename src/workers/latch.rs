@@ -98,6 +98,11 @@ impl Latch {
         from == described || (is_private(described) && from == self.signalling.to_canonical())
     }
 
+    /// True if nothing was heard yet and this may be the peer.
+    pub(super) fn may_be_first(&self, from: IpAddr, authentic: bool) -> bool {
+        self.source.is_none() && (authentic || self.is_believable(from))
+    }
+
     /// Judges a packet of the stream's payload types; true if it is the peer's, whose source it
     /// then is.
     pub(super) fn judge(&mut self, now: MonoTime, heard: &Heard) -> bool {
@@ -140,8 +145,8 @@ const LEARN: Duration = Duration::from_millis(LEARN_MS);
 const RELATCH_AFTER: Duration = Duration::from_millis(RELATCH_AFTER_MS);
 
 /// True for addresses that mean nothing outside their own network.
-fn is_private(address: IpAddr) -> bool {
-    match address {
+pub(super) fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
         IpAddr::V4(v4) => {
             let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
             v4.is_private() || v4.is_link_local() || v4.is_unspecified() || shared

@@ -9,7 +9,7 @@ use media::srtp::SrtpError;
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
-use super::latch::{Heard, Latch};
+use super::latch::{Heard, Latch, is_private};
 use super::security::Security;
 use super::sys;
 use crate::telemetry::DropReason;
@@ -155,6 +155,13 @@ impl PeerLeg {
         self.foreign
     }
 
+    /// True if the peer described an address that means nothing where its signalling comes from.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.format.as_ref().is_some_and(|format| {
+            is_private(format.remote.ip()) && !is_private(format.signalling)
+        })
+    }
+
     /// When [`PeerLeg::handle_timeout`] is due.
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         self.connected.and(self.latch.as_ref()?.deadline())
@@ -226,16 +233,15 @@ impl PeerLeg {
         let Some(latch) = &mut self.latch else { return false };
         let known = latch.source() == Some(from);
         let Ok(packet) = Packet::parse(datagram) else {
-            // Malformed; the leg counts it, and it says nothing about its source.
-            return known;
+            // Says nothing about its source, but why nothing is heard.
+            return known || latch.may_be_first(from.ip(), authentic);
         };
         let header = packet.header;
         let settled = self.format.as_ref().is_some_and(|format| {
             header.pt == format.media.receive_pt || Some(header.pt) == format.media.receive_dtmf_pt
         });
         if !settled && !known {
-            // Says nothing about its source either, but why nothing is heard.
-            return latch.source().is_none() && (authentic || latch.is_believable(from.ip()));
+            return latch.may_be_first(from.ip(), authentic);
         }
         let heard = Heard { from, authentic, ssrc: header.ssrc, seq: header.seq };
         let judged = latch.judge(now, &heard);

@@ -9,6 +9,7 @@ mod counting;
 mod effects;
 mod gate;
 mod incoming;
+mod observe;
 mod place;
 mod requests;
 mod security;
@@ -272,6 +273,7 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);

@@ -91,13 +91,16 @@ impl Control {
             Event::Ended { dialog, cause } => {
                 let cause = match cause {
                     End::Bye { .. } | End::Local => Cause::Normal,
-                    End::AckTimeout | End::TransactionTimeout | End::Transport => {
-                        Cause::NetworkFailure
-                    }
+                    End::SessionExpired => Cause::SessionExpired,
+                    End::AckTimeout
+                    | End::PrackTimeout
+                    | End::TransactionTimeout
+                    | End::Transport => Cause::NetworkFailure,
                 };
                 self.peer_ended(dialog, cause);
             }
-            Event::ReinviteCancelled { .. }
+            Event::Pracked { .. }
+            | Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
             | Event::Probed { .. } => {}

@@ -14,6 +14,7 @@ pub mod method;
 pub mod offer_answer;
 mod parse;
 pub mod sdp;
+pub mod session_timer;
 pub mod stream;
 pub mod transaction;
 pub mod uri;

@@ -114,8 +114,9 @@ impl Endpoint {
         call.retry = None;
         call.limit_at = MonoTime::MAX;
         call.repeat_at = MonoTime::MAX;
-        let (server, owed) = (call.server.take(), call.ack_owed);
-        if let Some(server) = server {
+        let (server, asked, owed) = (call.server.take(), call.asked.take(), call.ack_owed);
+        call.asked_at = MonoTime::MAX;
+        for server in [server, asked].into_iter().flatten() {
             self.respond_with(now, server, 487, "Request Terminated", |_, response, _| response);
         }
         if let Some(cseq) = owed {

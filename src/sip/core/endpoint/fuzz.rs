@@ -8,9 +8,12 @@ use bytes::Bytes;
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 
-use super::{DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Limits, Transport};
+use super::{
+    DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Limits, Reliability, Transport,
+};
 use crate::sip::core::offer_answer::{LocalMedia, LocalSrtp, accept_answer, answer, build_reoffer};
 use crate::sip::core::sdp::{Direction, Sdp};
+use crate::sip::core::session_timer::TimerConfig;
 
 /// Messages that wait in the emulated network; the oldest is lost beyond.
 const WIRE_MAX_MESSAGES: usize = 64;
@@ -65,6 +68,17 @@ pub fn sip_endpoint(octets: &[u8]) {
     world.finish();
 }
 
+/// Commands that an endpoint takes.
+const COMMANDS: u8 = 16;
+
+const fn reliability(which: usize) -> Reliability {
+    match which % 5 {
+        0 | 1 => Reliability::Supported,
+        2 | 3 => Reliability::Required,
+        _ => Reliability::Off,
+    }
+}
+
 struct World {
     now: MonoTime,
     transport: Transport,
@@ -81,7 +95,8 @@ impl World {
             client_transactions_max: 24,
             ..Limits::default()
         };
-        let config = EndpointConfig { limits, ..EndpointConfig::default() };
+        let session_timer = Some(TimerConfig { interval_s: 90, min_s: 90 });
+        let config = EndpointConfig { limits, session_timer, ..EndpointConfig::default() };
         Self {
             now: MonoTime::from_nanos(1),
             transport: Transport::Udp,
@@ -171,7 +186,7 @@ impl World {
             return;
         };
         let sdp: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\n";
-        if command.is_multiple_of(12) {
+        if command.is_multiple_of(COMMANDS) {
             let params = InviteParams {
                 uri: "sip:b@127.0.0.1".into(),
                 flow,
@@ -179,6 +194,7 @@ impl World {
                 to: "<sip:b@127.0.0.1>".into(),
                 contact_user: None,
                 sdp: (which & 1 == 0).then(|| sdp.to_vec()),
+                reliability: reliability(which),
                 headers: Vec::new(),
             };
             dialogs.extend(endpoint.invite(now, params));
@@ -187,7 +203,7 @@ impl World {
         let index = which.checked_rem(dialogs.len()).unwrap_or(0);
         let Some(id) = dialogs.get(index).copied() else { return };
         // Most commands do not fit the state of the call they meet: that is part of the test.
-        let _ = match command % 12 {
+        let _ = match command % COMMANDS {
             1 => endpoint.provisional(now, id, 180, "Ringing", None, &[]),
             2 | 3 => endpoint.answer(now, id, Some(sdp), &[]),
             4 => endpoint.reject(now, id, 486, "Busy Here", &[]),
@@ -197,7 +213,11 @@ impl World {
             8 => endpoint.accept_reinvite(now, id, sdp),
             9 => endpoint.reject_reinvite(now, id, 488, "Not Acceptable Here", &[]),
             10 => endpoint.info(now, id, "text/plain", b"x"),
-            _ => endpoint.ack_with(now, id, sdp),
+            11 => endpoint.ack_with(now, id, sdp),
+            12 => endpoint.provisional(now, id, 183, "Progress", Some(sdp), &[]),
+            13 => endpoint.update(now, id, sdp),
+            14 => endpoint.prack_with(now, id, sdp),
+            _ => endpoint.set_reliability(id, reliability(which)),
         };
     }
 

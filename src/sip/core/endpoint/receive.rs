@@ -172,14 +172,9 @@ impl Endpoint {
             // There is no transport here that keeps what the scheme promises.
             return Err(Refusal::new(416, "Unsupported URI Scheme"));
         }
-        let required: Vec<&str> = request.values(HeaderName::Require).collect();
-        if !required.is_empty() {
-            return Err(refusal(
-                420,
-                "Bad Extension",
-                HeaderName::Unsupported,
-                required.join(", "),
-            ));
+        let missing = self.missing(request);
+        if !missing.is_empty() {
+            return Err(refusal(420, "Bad Extension", HeaderName::Unsupported, missing.join(", ")));
         }
         Ok(())
     }
@@ -190,7 +185,7 @@ impl Endpoint {
             headers: vec![
                 (HeaderName::Allow, self.allow.clone()),
                 (HeaderName::Accept, ACCEPT.into()),
-                (HeaderName::Supported, String::new()),
+                (HeaderName::Supported, self.tags.join(", ")),
             ],
             ..Refusal::new(200, "OK")
         }

@@ -6,4 +6,6 @@ mod inbound;
 mod network;
 mod outbound;
 mod refusals;
+mod reliable;
 mod support;
+mod timers;
