@@ -157,9 +157,9 @@ impl PeerLeg {
 
     /// True if the peer described an address that means nothing where its signalling comes from.
     pub(super) fn is_hidden(&self) -> bool {
-        self.format.as_ref().is_some_and(|format| {
-            is_private(format.remote.ip()) && !is_private(format.signalling)
-        })
+        self.format
+            .as_ref()
+            .is_some_and(|format| is_private(format.remote.ip()) && !is_private(format.signalling))
     }
 
     /// When [`PeerLeg::handle_timeout`] is due.

@@ -50,10 +50,7 @@ impl Control {
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
         let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
-        let stream = format.as_ref().map(|format| StreamFormat {
-            audio: format.media.audio,
-            ptime_ms: format.media.ptime_ms,
-        });
+        let stream = format.as_ref().map(stream_of);
         let mut media = beginning.media;
         if stream.is_some() {
             // What is encrypted stays so when we offer next.
@@ -119,4 +116,9 @@ impl Control {
         self.deadlines.insert((deadline, key));
         self.calls.insert(key, call);
     }
+}
+
+/// The audio of a leg.
+const fn stream_of(format: &LegFormat) -> StreamFormat {
+    StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms }
 }
