@@ -14,6 +14,7 @@ mod deadlines;
 mod io;
 mod latch;
 mod linger;
+mod outlet;
 mod pace;
 pub mod path;
 mod path_bridge;

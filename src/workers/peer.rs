@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 
+use adapters::agent::StreamFormat;
+use media::codec::AudioFormat;
 use media::leg::{Leg, StreamStart};
 use media::rtp::{Packet, is_rtcp};
 use media::srtp::SrtpError;
@@ -13,6 +15,9 @@ use super::latch::{Heard, Latch, is_private};
 use super::security::Security;
 use super::sys;
 use crate::telemetry::DropReason;
+
+/// What is assumed of a peer with which nothing is settled yet.
+const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
 
 /// The sockets and stream of a call's SIP side.
 #[derive(Debug)]
@@ -128,6 +133,14 @@ impl PeerLeg {
     /// What was settled.
     pub(super) const fn format(&self) -> Option<&LegFormat> {
         self.format.as_ref()
+    }
+
+    /// The peer's audio as it is now; before offer and answer, what it most likely will be.
+    pub(super) fn stream(&self) -> StreamFormat {
+        self.format.as_ref().map_or(LIKELY_FORMAT, |format| StreamFormat {
+            audio: format.media.audio,
+            ptime_ms: format.media.ptime_ms,
+        })
     }
 
     /// The stream.

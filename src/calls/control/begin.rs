@@ -97,7 +97,7 @@ impl Control {
             attempt: 0,
             awaits: None,
             resumed: false,
-            coded_as: None,
+            sounding: None,
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,

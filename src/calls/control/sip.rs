@@ -166,11 +166,9 @@ impl Control {
         call.srtp.clone_from(&format.srtp);
         // What is encrypted stays so when we offer next.
         call.media.srtp.offers = format.srtp.is_some();
-        let (worker, coded_as, audio) = (call.worker, call.coded_as, format.media.audio);
+        let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
-        if coded_as.is_some_and(|coded_as| coded_as != audio) {
-            self.recode(key);
-        }
+        self.recode(key);
     }
 
     /// The peer wants the session otherwise: hold, resume, another address or codec.
