@@ -67,6 +67,36 @@ impl Baresip {
     #[track_caller]
     pub fn start_with(server: &Server, setup: &Setup<'_>) -> Self {
         let Setup { codecs, dial, account, modules } = *setup;
+        let account = |port| {
+            format!(
+                "<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;\
+                 audio_codecs={codecs}{account}"
+            )
+        };
+        Self::start_as(server, account, dial, modules)
+    }
+
+    /// Starts it with an account that it registers at the server, over `transport`. Returns once it
+    /// can be called; whether it is registered is to be seen at the server.
+    #[track_caller]
+    pub fn register(server: &Server, user: &str, password: &str, transport: &str) -> Self {
+        let at = server.sip;
+        let account = |_| {
+            format!(
+                "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
+                 answermode=auto;audio_codecs=PCMA"
+            )
+        };
+        Self::start_as(server, account, None, &[])
+    }
+
+    #[track_caller]
+    fn start_as(
+        server: &Server,
+        account: impl Fn(u16) -> String,
+        dial: Option<&str>,
+        modules: &[&str],
+    ) -> Self {
         let modules: String = modules.iter().map(|name| format!("module {name}.so\n")).collect();
         let control = server.ports.pair();
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));
@@ -86,10 +116,7 @@ impl Baresip {
              ctrl_tcp_listen 127.0.0.1:{control}\n"
         );
         fs::write(dir.join("config"), config).unwrap();
-        let account = format!(
-            "<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codecs}{account}\n"
-        );
-        fs::write(dir.join("accounts"), account).unwrap();
+        fs::write(dir.join("accounts"), account(port) + "\n").unwrap();
         let mut command = Command::new("baresip");
         command.arg("-f").arg(&dir);
         if let Some(uri) = dial {
