@@ -22,6 +22,7 @@ mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;
+mod record;
 mod report;
 mod rtp_agent;
 mod security;
@@ -29,7 +30,7 @@ mod silence;
 mod socket_agent;
 mod sys;
 pub mod tape;
-mod taps;
+pub mod taps;
 mod token;
 mod worker;
 

@@ -162,6 +162,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            keep: route.keep,
         });
     }
 

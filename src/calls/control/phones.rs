@@ -2,7 +2,6 @@
 
 use super::Control;
 use crate::config::{Masked, UserConfig};
-
 use crate::sip::core::endpoint::{AskedId, Flow};
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
