@@ -6,8 +6,8 @@ use super::key::MasterKey;
 use super::layout::{RTCP_CLEAR_BYTES, RTCP_ENCRYPTED, RTCP_INDEX_BYTES, rtcp_ssrc, rtp_header};
 use super::window::{INDEX_MAX, RTCP_INDEX_MAX, Window, guess};
 
-/// Protects one stream, whose packets may be a little out of order, but none twice. A new key starts
-/// a new context, whose rollover counter is zero.
+/// Protects one stream, whose packets may be a little out of order, but none twice. A new key
+/// starts a new context, whose rollover counter is zero.
 #[derive(Debug)]
 pub struct Outbound {
     rtp: Cipher,
