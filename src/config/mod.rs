@@ -6,7 +6,7 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
@@ -24,6 +24,7 @@ mod secret;
 mod section;
 mod server;
 mod sip;
+mod srtp;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -42,6 +43,7 @@ pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,
 };
 pub use sip::SipConfig;
+pub use srtp::SrtpConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;

@@ -13,7 +13,9 @@ use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
 use super::sip::identity;
+use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::offer_answer::SrtpPolicy;
 use crate::sip::endpoint::tls::ClientFiles;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
@@ -41,6 +43,8 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 /// A softphone that may call in, known by its name and its password or its addresses.
@@ -53,6 +57,8 @@ pub struct UserConfig {
     pub name: String,
     /// Networks it calls from; with a password empty for anywhere.
     pub peers: Vec<Cidr>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
     /// What it proves to know, when it calls and when it registers.
     pub password: Option<Secret>,
 }
@@ -82,6 +88,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
     let tls = client_files(&section);
+    let srtp = srtp::policy(&section);
     section.finish();
     Some(TrunkConfig {
         name: name?,
@@ -95,6 +102,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls_names,
         tls,
         outbound,
+        srtp,
     })
 }
 
@@ -103,8 +111,9 @@ pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let password = section.secret("password", PASSWORD_BYTES_MIN);
     let known = section.has("password");
     let peers = peers(&section, known, "the addresses that calls come from, or a password");
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, password })
+    Some(UserConfig { name: name?, peers, srtp, password })
 }
 
 /// The files of a client side of TLS.

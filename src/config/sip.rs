@@ -10,6 +10,7 @@ use super::section::Section;
 use super::server::{
     DIGESTS, DIGESTS_OFFERED, REALM, SIP_CODECS, SIP_CODECS_DEFAULT, SipTimers, socket_addresses,
 };
+use super::srtp::{self, SrtpConfig};
 use super::values::PublicAddress;
 use crate::sip::core::auth::Algorithm;
 use crate::sip::core::endpoint::Transport;
@@ -45,6 +46,8 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
     pub codecs: Vec<AudioFormat>,
+    /// What is done about SRTP.
+    pub srtp: SrtpConfig,
     /// The realm of digest authentication: whose passwords those of users are.
     pub realm: String,
     /// Algorithms of digest authentication that are offered, best first.
@@ -119,6 +122,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         dns_servers: name_servers(&section),
         user_agent: user_agent(&section),
         codecs: section.words("codecs", SIP_CODECS).unwrap_or_else(|| SIP_CODECS_DEFAULT.to_vec()),
+        srtp: srtp::srtp(&section),
         realm: realm(&section),
         digest: section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec()),
         timers: timers(&section),

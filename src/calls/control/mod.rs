@@ -15,6 +15,7 @@ mod place;
 mod placing;
 mod record;
 mod requests;
+mod security;
 mod sip;
 mod trunks;
 

@@ -174,11 +174,19 @@ impl Control {
         let config = Arc::clone(&self.config);
         let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
+        let secure = hops.iter().all(Hop::is_secure);
         let mut placing = self.placing(user.clone(), trunk, hops);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
-        let codecs = trunk.and_then(|index| config.trunks.get(index)?.codecs.clone());
-        let (media, sockets) = self.local_media(codecs, first.ip()).map_err(|error| {
+        let through = trunk.and_then(|index| config.trunks.get(index));
+        let codecs = through.and_then(|trunk| trunk.codecs.clone());
+        let policy = match through {
+            Some(trunk) => trunk.srtp,
+            None => self.our_user(&wanted.to).and_then(|user| user.srtp),
+        };
+        let srtp =
+            self.local_srtp(policy, secure).map_err(|error| field("to", error.to_string()))?;
+        let (media, sockets) = self.local_media(codecs, first.ip(), srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;

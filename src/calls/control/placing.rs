@@ -96,6 +96,14 @@ impl Hop {
         }
     }
 
+    /// Whether nobody on the way to it can read what is said.
+    pub(super) const fn is_secure(&self) -> bool {
+        match &self.to {
+            Where::Server(target) => target.transport.is_secure(),
+            Where::Phone(flow) => flow.transport.is_secure(),
+        }
+    }
+
     const fn peer(&self) -> SocketAddr {
         match &self.to {
             Where::Server(target) => target.peer,
