@@ -45,7 +45,10 @@ fn server() -> Server {
 /// A phone that encrypts or does not talk.
 fn phone(server: &Server, dial: Option<&str>) -> Baresip {
     let account = ";mediaenc=srtp-mand";
-    Baresip::start_with(server, &Setup { codecs: "PCMU", dial, account, modules: &["srtp"] })
+    Baresip::start_with(
+        server,
+        &Setup { codecs: "PCMU", dial, account, modules: &["srtp"], more: "" },
+    )
 }
 
 /// Waits until the one call has lasted this long.

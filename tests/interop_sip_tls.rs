@@ -63,7 +63,7 @@ fn sipp_calls_over_ipv6() {
     for transport in ["u1", "t1"] {
         let run = Run {
             scenario: "call.xml",
-            fields: &[("FORMATS", PCMU.0), ("MAPS", PCMU.1), ("PLAY", "")],
+            fields: &[("FORMATS", PCMU.0), ("MAPS", PCMU.1), ("PLAY", ""), ("HOLD_MS", "200")],
             args: &["-t", transport, "-i", "::1", "-mi", "::1"],
             ..Run::default()
         };
