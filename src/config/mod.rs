@@ -17,6 +17,7 @@ mod document;
 mod environment;
 mod peers;
 pub mod problem;
+mod registration;
 mod routes;
 mod secret;
 mod section;
@@ -31,6 +32,7 @@ pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebS
 pub use callers::Caller;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig, RoutePattern};
 pub use secret::{Masked, Secret};
 pub use server::{
