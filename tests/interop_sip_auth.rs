@@ -134,8 +134,8 @@ fn telephone_with_the_wrong_password() {
     server.stop();
 }
 
-/// Those who are called want credentials, as a server (401) and as a proxy (407), for the INVITE and
-/// the BYE: they get them, and audio flows in between. With the wrong password the call fails once.
+/// Those who are called want credentials, as a server (401) and as a proxy (407), for the INVITE
+/// and, with another nonce, for the BYE: they get them, and audio flows in between.
 #[test]
 fn called_want_credentials() {
     let Some(()) = sipp::installed() else { return };
@@ -211,8 +211,8 @@ fn wait_registered(server: &Server) {
     });
 }
 
-/// We register with Kamailio, with MD5 over UDP and SHA-256 over TCP; a call to our line comes through it and hears the agent; a call of ours goes through it
-/// with credentials; and when we end, we take the registration back.
+/// We register with Kamailio, with MD5 over UDP and SHA-256 over TCP; a call to our line comes
+/// through it and hears the agent; and when we end, we take the registration back.
 #[test]
 fn registration_with_a_provider() {
     let (Some(modules), Some(())) = (kamailio::installed(), sipp::installed()) else { return };

@@ -332,8 +332,14 @@ const MISTAKES: &[(&str, &str)] = &[
          password = \"p\"",
         "1: trunks[0].registrar: missing: register = true needs to know with whom",
     ),
-    ("[[trunks]]\nregistrar = \"sip:u@h\"", "2: trunks[0].registrar: \"sip:u@h\": not the URI of"),
-    ("[[trunks]]\nregistrar = \"sip:h\"", "2: trunks[0].registrar: \"sip:h\": the host is no"),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregistrar = \"sip:u@h\"",
+        "4: trunks[0].registrar: \"sip:u@h\": not the URI of",
+    ),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregistrar = \"sip:h\"",
+        "4: trunks[0].registrar: \"sip:h\": the host is no",
+    ),
     ("[[trunks]]\nname = \"a\"\nauth = \"digest\"", "1: trunks[0].username: missing: auth ="),
     (
         "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nusername = \"u\"",

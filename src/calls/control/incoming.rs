@@ -166,6 +166,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            keep: route.keep,
         });
     }
 

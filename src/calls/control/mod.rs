@@ -12,6 +12,7 @@ mod incoming;
 mod observe;
 mod phones;
 mod place;
+mod record;
 mod registrations;
 mod requests;
 mod sip;
@@ -34,6 +35,7 @@ use super::slots::Slots;
 use super::sounds::Sounds;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
+use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
 use crate::sip::core::registrar::Registrar;
 use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
@@ -69,6 +71,7 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     slots: Slots,
+    recorder: Recorder,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -107,6 +110,8 @@ pub struct Reach {
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
     pub sip: std::net::SocketAddr,
+    /// Recordings.
+    pub recordings: Store,
 }
 
 impl Control {
@@ -135,7 +140,10 @@ impl Control {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let to_control = handle.clone();
+        let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+        let recordings = Store::new(config.recording_folders(), recorder.open());
+        let reach = Reach { handle: handle.clone(), live: watch, sip: local, recordings };
         let mut endpoint = endpoint;
         let registrations = registrations::registrations(&config, local)?;
         let contacts = registrations
@@ -165,6 +173,7 @@ impl Control {
             next_attempt: 1,
             sounds: Sounds::default(),
             slots: Slots::default(),
+            recorder,
             dialler: Dialler::new(),
             io,
             metrics,
@@ -301,6 +310,7 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
