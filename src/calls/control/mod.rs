@@ -15,6 +15,7 @@ mod place;
 mod record;
 mod registrations;
 mod requests;
+mod security;
 mod sip;
 
 pub(crate) use sip::leg_format;
