@@ -228,7 +228,7 @@ fn trunks_over_tls_prove_their_name() {
         ]);
         let config = format!(
             "[sip]\ndns_servers = [\"{}\"]\n[[trunks]]\nname = \"carrier\"\n\
-             targets = [\"sips:gw.test\"]\ntls_ca = \"authority.pem\"\n",
+             targets = [\"sips:gw.test\"]\nsrtp = \"off\"\ntls_ca = \"authority.pem\"\n",
             dns.address
         );
         let server = Server::start_in(folder, &config);

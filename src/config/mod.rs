@@ -19,6 +19,7 @@ mod keep;
 mod outbound;
 mod peers;
 pub mod problem;
+mod registration;
 mod routes;
 mod secret;
 mod section;
@@ -37,6 +38,7 @@ pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig, RoutePattern};
 pub use secret::{Masked, Secret};
 pub use server::{

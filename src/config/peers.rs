@@ -9,6 +9,7 @@ use media::codec::AudioFormat;
 
 use super::agents::name;
 use super::outbound::{Outbound, outbound};
+use super::registration::{RegistrationConfig, registration};
 use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
@@ -33,6 +34,8 @@ pub struct TrunkConfig {
     pub password: Option<Secret>,
     /// The realm whose challenges are answered with them; any if absent.
     pub realm: Option<String>,
+    /// Our registration with it.
+    pub registration: Option<RegistrationConfig>,
     /// SIP headers that its agents are shown, in the case they were written.
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
@@ -73,11 +76,13 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
     let Credentials { digest, username, password, realm } = credentials(&section);
+    let registration = registration(&section, username.is_some() && password.is_some());
     let tls_names = section.list("tls_names", TLS_NAME, tls_name).unwrap_or_default();
     let outbound = outbound(&section);
-    let otherwise = digest || !tls_names.is_empty() || !outbound.targets.is_empty();
-    let why = "the addresses that calls come from, or auth = \"digest\", tls_names or targets";
-    let peers = peers(&section, otherwise, why);
+    let proven = digest || registration.is_some() || !tls_names.is_empty();
+    let why = "the addresses that calls come from, or auth = \"digest\", register = true, tls_names \
+               or targets";
+    let peers = peers(&section, proven || !outbound.targets.is_empty(), why);
     for peer in peers.iter().filter(|_| tls_names.is_empty()) {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
@@ -97,6 +102,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         username,
         password,
         realm,
+        registration,
         headers,
         codecs,
         tls_names,

@@ -18,6 +18,7 @@ pub mod caller;
 pub mod dns;
 pub mod ear;
 pub mod gateway;
+pub mod kamailio;
 pub mod line;
 pub mod phone;
 pub mod ports;

@@ -4,23 +4,40 @@ use std::io;
 use std::sync::Arc;
 
 use super::incoming::calling;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, TrunkConfig};
 use crate::sip::core::auth::ServerConfig;
 use crate::sip::core::endpoint::{Endpoint, Flow, Gate};
 use crate::sip::core::message::Message;
+use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::streams::Identities;
 
 struct ConfigGate {
     config: Arc<Config>,
     identities: Identities,
+    /// Users of our contacts, and the places of the trunks that we registered them with.
+    contacts: Vec<(String, usize)>,
+}
+
+impl ConfigGate {
+    /// The trunk that a request came by to our contact.
+    fn by_contact(&self, request: &Message) -> Option<&TrunkConfig> {
+        let uri = Uri::parse(request.uri()?).ok()?;
+        let found = self.contacts.iter().find(|(user, _)| uri.user == Some(user))?;
+        self.config.trunks.get(found.1)
+    }
 }
 
 impl Gate for ConfigGate {
     fn demands(&self, flow: Flow, request: &Message) -> bool {
         // Who has shown a certificate is asked for no password.
         let (address, names) = (flow.peer.ip(), self.identities.names(flow));
-        self.config.trunk_by_names(address, &names).is_none()
-            && self.config.demands_proof(address, &calling(request))
+        if self.config.trunk_by_names(address, &names).is_some() {
+            return false;
+        }
+        match self.by_contact(request) {
+            Some(trunk) => trunk.digest,
+            None => self.config.demands_proof(address, &calling(request)),
+        }
     }
 
     fn password(&self, user: &str) -> Option<&str> {
@@ -37,6 +54,7 @@ pub(super) fn guard(
     endpoint: &mut Endpoint,
     config: &Arc<Config>,
     identities: Identities,
+    contacts: Vec<(String, usize)>,
 ) -> io::Result<()> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
@@ -45,7 +63,7 @@ pub(super) fn guard(
         algorithms: config.sip.digest.clone(),
         key,
     };
-    let gate = ConfigGate { config: Arc::clone(config), identities };
+    let gate = ConfigGate { config: Arc::clone(config), identities, contacts };
     endpoint.guard(settings, Box::new(gate));
     Ok(())
 }

@@ -93,17 +93,25 @@ impl Control {
         let from = calling(request);
         let config = Arc::clone(&self.config);
         let address = flow.peer.ip();
-        let caller = config
-            .trunk_by_names(address, &self.sockets.identities().names(flow))
-            .map(Caller::Trunk)
-            .or_else(|| config.caller(address, &from, proven))
-            .ok_or(Refusal::new(403, "Forbidden"))?;
+        let certified = config.trunk_by_names(address, &self.sockets.identities().names(flow));
+        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let caller = match (certified, registered) {
+            (Some(trunk), _) => Some(Caller::Trunk(trunk)),
+            // Only who was told our contact knows it.
+            (None, Some(trunk)) => trunk.takes(address).then_some(Caller::Trunk(trunk)),
+            (None, None) => config.caller(address, &from, proven),
+        };
+        let caller = caller.ok_or(Refusal::new(403, "Forbidden"))?;
         let from = match caller {
             // Whatever From says, this is who it is.
             Caller::User(user) => user.name.clone(),
             Caller::Trunk(_) | Caller::Local => from,
         };
-        let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
+        let to = match registered {
+            Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
+            None => called(request),
+        };
+        let to = to.ok_or(Refusal::new(404, "Not Found"))?;
         let (trunk, srtp) = match caller {
             Caller::Trunk(trunk) => (Some(trunk), trunk.srtp),
             Caller::User(user) => (None, user.srtp),
@@ -255,11 +263,14 @@ pub(super) fn calling(request: &Message) -> String {
 /// The called number or user: user part of the Request-URI, or the digits of a tel URI.
 fn called(request: &Message) -> Option<String> {
     let uri = crate::sip::core::uri::Uri::parse(request.uri()?).ok()?;
-    uri.user_decoded().map(String::from).or_else(|| {
-        let to = request.header(HeaderName::To)?;
-        let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
-        to.uri.user_decoded().map(String::from)
-    })
+    uri.user_decoded().map(String::from).or_else(|| called_by_to(request))
+}
+
+/// The called number or user as To says: where the Request-URI is a contact of ours.
+fn called_by_to(request: &Message) -> Option<String> {
+    let to = request.header(HeaderName::To)?;
+    let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
+    to.uri.user_decoded().map(String::from)
 }
 
 /// Milliseconds since 1970.

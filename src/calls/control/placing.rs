@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::Control;
 use super::place::{field, host_text};
+use super::registrations::account;
 use crate::calls::request::RequestError;
-use crate::config::TrunkConfig;
 use crate::sip::core::auth::Account;
 use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
@@ -174,13 +174,14 @@ impl Control {
         let later = |hop: &Hop| hop.target().is_some_and(bad);
         let phones = hops.iter().all(|hop| hop.target().is_none());
         let attempts = if phones { Attempts::hunting(hops) } else { Attempts::new(hops, later) };
+        let first = attempts.peek().map(Hop::peer);
         let config = trunk.and_then(|index| self.config.trunks.get(index));
         Placing {
-            first: attempts.peek().map(Hop::peer),
+            first,
             attempts,
             current: None,
             tls: config.and_then(|trunk| self.trunk_tls.get(&trunk.name)).cloned(),
-            account: config.and_then(account),
+            account: config.and_then(account).or_else(|| self.account_at(first?.ip())),
             user,
             from_domain: config.and_then(|trunk| trunk.outbound.from_domain.clone()),
             sdp: Vec::new(),
@@ -220,6 +221,11 @@ impl Control {
             Where::Server(to) => self.path_to(to, placing.tls.as_ref())?,
         };
         let host = placing.from_domain.clone().unwrap_or_else(|| host_text(flow.local.ip()));
+        // Without a route of its own, the call takes the one that the registrar wants.
+        let wanted = match (&hop.to, hop.way.route.as_slice()) {
+            (Where::Server(to), []) => self.service_route_at(to.peer.ip()),
+            (_, route) => route,
+        };
         let route = |value: &String| (HeaderName::Route.as_str().to_owned(), value.clone());
         let params = InviteParams {
             uri: hop.way.uri.clone(),
@@ -228,7 +234,7 @@ impl Control {
             to: hop.way.to.clone(),
             contact_user: Some(placing.user.clone()),
             sdp: Some(placing.sdp.clone()),
-            headers: hop.way.route.iter().map(route).collect(),
+            headers: wanted.iter().map(route).collect(),
             reliability: Reliability::default(),
         };
         let more = placing.attempts.has_more();
@@ -320,12 +326,6 @@ impl Control {
         }
         true
     }
-}
-
-/// What a trunk knows us by.
-fn account(trunk: &TrunkConfig) -> Option<Arc<Account>> {
-    let (name, password) = (trunk.username.as_deref()?, trunk.password.as_ref()?);
-    Some(Arc::new(Account::new(name, password.expose(), trunk.realm.as_deref())))
 }
 
 #[cfg(test)]

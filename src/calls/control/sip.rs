@@ -45,6 +45,7 @@ impl Control {
                 self.endpoint.handle_closed(at, connection);
                 self.registrar.handle_closed(connection);
                 if let Some(flow) = flow {
+                    self.registrar_lost(at, flow.peer);
                     self.endpoint.handle_unreachable(at, Flow { connection: 0, ..flow });
                 }
                 self.count_connections();
@@ -62,6 +63,9 @@ impl Control {
         match event {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
+            }
+            Event::Responded { request, response, cseq, auth } => {
+                self.responded(request, response.as_ref(), cseq, auth);
             }
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
@@ -97,8 +101,7 @@ impl Control {
             Event::Pracked { .. }
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
-            | Event::ReinviteFailed { .. }
-            | Event::Responded { .. } => {}
+            | Event::ReinviteFailed { .. } => {}
         }
     }
 
