@@ -12,6 +12,7 @@ use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
 use super::values::Cidr;
+use crate::sip::core::endpoint::Reliability;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// How provisional responses are treated (RFC 3262).
+    pub reliable_provisional: Reliability,
 }
 
 /// A softphone that may call in, known by its name and its password or its addresses.
@@ -68,9 +71,28 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let reliable_provisional =
+        section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
     section.finish();
-    Some(TrunkConfig { name: name?, peers, digest, username, password, realm, headers, codecs })
+    Some(TrunkConfig {
+        name: name?,
+        peers,
+        digest,
+        username,
+        password,
+        realm,
+        headers,
+        codecs,
+        reliable_provisional,
+    })
 }
+
+/// Words for `reliable_provisional`.
+const RELIABILITIES: &[(&str, Reliability)] = &[
+    ("off", Reliability::Off),
+    ("supported", Reliability::Supported),
+    ("required", Reliability::Required),
+];
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);

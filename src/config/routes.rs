@@ -19,6 +19,8 @@ pub struct RouteConfig {
     pub fallback: Fallback,
     /// True if the agent decides when the call is answered.
     pub agent_answers: bool,
+    /// True if an agent that decides so is heard before the answer.
+    pub early_media: bool,
     /// Longest call.
     pub max_duration: Duration,
 }
@@ -92,6 +94,7 @@ pub(super) struct RouteDraft<'r> {
     pub(super) fallback_agent: Option<String>,
     pub(super) fallback: Fallback,
     pub(super) agent_answers: Option<bool>,
+    pub(super) early_media: Option<bool>,
     pub(super) max_duration: Option<Duration>,
 }
 
@@ -116,9 +119,20 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         section.conflict("fallback_message", message.to_owned());
     }
     let agent_answers = section.flag("agent_answers");
+    let early_media = section.flag("early_media");
     let max_duration = section.seconds("max_duration_s", 1..=MAX_DURATION_S_MAX);
     let fallback = message.map_or(Fallback::Hangup, Fallback::Message);
-    RouteDraft { section, to, trunk, agent, fallback_agent, fallback, agent_answers, max_duration }
+    RouteDraft {
+        section,
+        to,
+        trunk,
+        agent,
+        fallback_agent,
+        fallback,
+        agent_answers,
+        early_media,
+        max_duration,
+    }
 }
 
 #[cfg(test)]

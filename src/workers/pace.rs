@@ -70,6 +70,7 @@ impl MediaPath {
         let mut played = false;
         let mut over = false;
         match &mut self.agent {
+            _ if self.hushed => payload.fill(silence),
             Agent::Builtin(builtin) => {
                 over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
             }
@@ -137,7 +138,7 @@ impl MediaPath {
             Agent::Leg(_) => true,
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
-        let speaks = self.state == CallState::Answered && sends && !passes;
+        let speaks = self.state != CallState::Ringing && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 self.stopped_at = Some(self.next_tick);
@@ -147,6 +148,7 @@ impl MediaPath {
             self.count_pause(now);
             let waits = self.phase_free
                 && self.playout.drained()
+                && !self.hushed
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };

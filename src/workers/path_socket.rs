@@ -2,7 +2,8 @@
 
 use std::io;
 
-use adapters::agent::{Basis, MessageKind};
+use adapters::agent::{Basis, MessageKind, StreamFormat};
+use media::convert::Converter;
 use media::playout::{Playout, PlayoutConfig};
 
 use super::builtin::Builtin;
@@ -329,13 +330,19 @@ impl MediaPath {
         Some(config)
     }
 
-    /// Lets the playout queue follow the formats of peer and agent.
+    /// Lets the playout queue follow the format of the agent.
     pub(super) fn reformat(&mut self, ctx: &mut Context) {
+        self.recode(ctx, self.peer_format());
+    }
+
+    /// Lets the playout queue follow the formats of peer and agent. What waits in it in the format
+    /// `before` is recoded: what an agent has said is not lost to another codec of the peer.
+    pub(super) fn recode(&mut self, ctx: &mut Context, before: StreamFormat) {
         let Some(config) = self.playout_config() else { return };
         if self.playout.reconfigure(config).is_err() {
-            // What is queued is in a format that nobody understands any more; the agent is told.
-            self.clear(ctx);
-            let _ = self.playout.reconfigure(config);
+            let mut converter = Converter::new(before.audio, self.peer_format().audio);
+            let Context { now, blocks, convert, .. } = ctx;
+            self.playout.recode(*now, blocks, config, &mut converter, convert);
         }
     }
 
@@ -380,7 +387,7 @@ impl MediaPath {
 fn queue(
     ctx: &mut Context,
     playout: &mut Playout,
-    converter: &mut media::convert::Converter,
+    converter: &mut Converter,
     audio: &[u8],
 ) -> usize {
     if converter.is_identity() {

@@ -138,6 +138,7 @@ impl Worker {
             | Command::Attach { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
+            | Command::Early { call, .. }
             | Command::Digit { call, .. }
             | Command::Close { call, .. } => *call,
         };
@@ -154,6 +155,7 @@ impl Worker {
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
+            Command::Early { speaks, .. } => path.early(ctx, speaks),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,

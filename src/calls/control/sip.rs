@@ -82,7 +82,8 @@ impl Control {
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
-            Event::Ringing { dialog, .. } => self.tell_dialog(dialog, Input::PeerRinging),
+            Event::Ringing { dialog, sdp, .. } => self.ringing(dialog, sdp.as_ref()),
+            Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, .. } => {
                 self.peer_ended(dialog, Cause::from_sip(status));
@@ -101,15 +102,8 @@ impl Control {
             }
             Event::Pracked { .. }
             | Event::ReinviteCancelled { .. }
-            | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
             | Event::Probed { .. } => {}
-        }
-    }
-
-    fn tell_dialog(&mut self, dialog: DialogId, input: Input) {
-        if let Some(key) = self.by_dialog.get(&dialog) {
-            self.tell(*key, input);
         }
     }
 
@@ -132,7 +126,9 @@ impl Control {
 
     fn answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        if self.accept(key, answer) {
+        // Early media may have settled all.
+        let settled = answer.is_none() && self.calls.get(&key).is_some_and(|c| c.format.is_some());
+        if settled || self.accept(key, answer) {
             self.tell(key, Input::PeerAnswered);
         }
     }
@@ -167,32 +163,6 @@ impl Control {
         self.command(worker, Command::Format { call: key, format });
         if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
             self.recode(key);
-        }
-    }
-
-    /// The peer wants the session otherwise: hold, resume, another address or codec.
-    fn reinvited(&mut self, dialog: DialogId, offer: Option<&Sdp>) {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        call.media.session_version += 1;
-        let Some(offer) = offer else {
-            let sdp = offer_answer::build_offer(&call.media);
-            call.delayed_offer = true;
-            let accepted = self.endpoint.accept_reinvite(now(), dialog, &sdp);
-            return log_refused(accepted.err());
-        };
-        match offer_answer::answer(offer, &call.media) {
-            Ok(answer) => {
-                let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp);
-                log_refused(accepted.err());
-                self.settle(key, &answer.selected);
-            }
-            Err(error) => {
-                tracing::info!(parent: &call.span, %error, "change of the session refused");
-                let refused =
-                    self.endpoint.reject_reinvite(now(), dialog, 488, "Not Acceptable Here", &[]);
-                log_refused(refused.err());
-            }
         }
     }
 

@@ -9,7 +9,7 @@ mod offer;
 mod payloads;
 mod settle;
 
-pub use answer::{accept_answer, answer};
+pub use answer::{accept_answer, accept_answer_to, answer};
 pub use offer::{build_offer, build_reoffer};
 
 use std::net::{IpAddr, SocketAddr};
