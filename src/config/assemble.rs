@@ -151,6 +151,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         }
         draft.section.finish();
         let (Some(to), Some(agent)) = (draft.to, draft.agent) else { continue };
+        let kept = config.agent(&agent).map(|agent| agent.keep.clone()).unwrap_or_default();
         routes.push(RouteConfig {
             to,
             trunk: draft.trunk,
@@ -162,6 +163,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
                 .max_duration
                 .unwrap_or(config.limits.max_duration)
                 .min(config.limits.max_duration),
+            keep: draft.keep.or(&kept),
         });
     }
     routes
@@ -177,6 +179,7 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         agent_answers: agent.answers,
         early_media: false,
         max_duration: config.limits.max_duration,
+        keep: agent.keep.clone(),
     };
     match config.agents.as_slice() {
         [agent] => vec![route(RoutePattern::Any, agent)],

@@ -11,8 +11,10 @@ use super::agents::name;
 use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
+use super::srtp;
 use super::values::Cidr;
 use crate::sip::core::endpoint::Reliability;
+use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub struct TrunkConfig {
     pub codecs: Option<Vec<AudioFormat>>,
     /// How provisional responses are treated (RFC 3262).
     pub reliable_provisional: Reliability,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 /// A softphone that may call in, known by its name and its password or its addresses.
@@ -47,6 +51,8 @@ pub struct UserConfig {
     pub name: String,
     /// Networks it calls from; with a password empty for anywhere.
     pub peers: Vec<Cidr>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
     /// What it proves to know, when it calls and when it registers.
     pub password: Option<Secret>,
 }
@@ -73,6 +79,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let codecs = section.words("codecs", SIP_CODECS);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
+    let srtp = srtp::policy(&section);
     section.finish();
     Some(TrunkConfig {
         name: name?,
@@ -84,6 +91,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         headers,
         codecs,
         reliable_provisional,
+        srtp,
     })
 }
 
@@ -99,8 +107,9 @@ pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let password = section.secret("password", PASSWORD_BYTES_MIN);
     let known = section.has("password");
     let peers = peers(&section, known, "the addresses that calls come from, or a password");
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, password })
+    Some(UserConfig { name: name?, peers, srtp, password })
 }
 
 /// Shortest password that is accepted: shorter ones are found by trying.

@@ -140,6 +140,8 @@ impl Worker {
             | Command::State { call, .. }
             | Command::Early { call, .. }
             | Command::Digit { call, .. }
+            | Command::Record { call, .. }
+            | Command::RecordRefused { call, .. }
             | Command::Close { call, .. } => *call,
         };
         if let Command::Open { sockets, format, .. } = command {
@@ -157,6 +159,8 @@ impl Worker {
             Command::State { state, .. } => path.state(ctx, state),
             Command::Early { speaks, .. } => path.early(ctx, speaks),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
+            Command::Record { change, state, .. } => path.record(ctx, change, state),
+            Command::RecordRefused { why, .. } => path.record_refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,
         }

@@ -1,7 +1,7 @@
 //! Media before the answer, and changes of the session in mid-call.
 
-use super::Control;
 use super::sip::log_refused;
+use super::{Control, security};
 use crate::calls::call::Input;
 use crate::sip::core::endpoint::{DialogId, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -66,6 +66,10 @@ impl Control {
     pub(super) fn change_answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         let Some(call) = self.calls.get(&key) else { return };
+        // Keys hold until somebody offers others.
+        if call.srtp.is_some() {
+            return;
+        }
         let (Some(answer), Ok(offer)) = (answer, Sdp::parse(&call.sdp)) else { return };
         match offer_answer::accept_answer_to(&offer, &call.media, answer) {
             Ok(negotiated) => self.settle(key, &negotiated),
@@ -94,6 +98,11 @@ impl Control {
             let accepted = sdp.map(|_| self.endpoint.accept_reinvite(now(), dialog, &call.sdp));
             return log_refused(accepted.ok().and_then(Result::err));
         };
+        let answer = offer_answer::answer(offer, &call.media);
+        let keys = answer.as_ref().ok().and_then(|answer| answer.selected.srtp.as_ref());
+        if security::is_rekeyed(call.srtp.as_deref(), keys) {
+            security::renew(&mut call.media);
+        }
         let answered = call.describe(|media| {
             offer_answer::answer(offer, media).map(|answer| (answer.sdp, answer.selected))
         });

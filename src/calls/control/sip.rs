@@ -166,6 +166,9 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
+        call.srtp.clone_from(&format.srtp);
+        // What is encrypted stays so when we offer next.
+        call.media.srtp.offers = format.srtp.is_some();
         let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
         self.recode(key);
@@ -217,6 +220,8 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             cn_pt: None,
             ptime_ms: negotiated.ptime_ms,
         },
+        rtcp_mux: negotiated.rtcp_mux,
+        srtp: negotiated.srtp.clone(),
         send: negotiated.direction.sends(),
         receive: negotiated.direction.receives(),
     }
