@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use media::codec::AudioFormat;
 
 use super::agents::name;
+use super::registration::{RegistrationConfig, registration};
 use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
@@ -31,6 +32,8 @@ pub struct TrunkConfig {
     pub password: Option<Secret>,
     /// The realm whose challenges are answered with them; any if absent.
     pub realm: Option<String>,
+    /// Our registration with it.
+    pub registration: Option<RegistrationConfig>,
     /// SIP headers that its agents are shown, in the case they were written.
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
@@ -67,7 +70,10 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
     let Credentials { digest, username, password, realm } = credentials(&section);
-    let peers = peers(&section, digest, "the addresses that calls come from, or auth = \"digest\"");
+    let registration = registration(&section, username.is_some() && password.is_some());
+    let known = digest || registration.is_some();
+    let why = "the addresses that calls come from, or auth = \"digest\" or register = true";
+    let peers = peers(&section, known, why);
     for peer in &peers {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
@@ -88,6 +94,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         username,
         password,
         realm,
+        registration,
         headers,
         codecs,
         reliable_provisional,

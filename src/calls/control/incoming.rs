@@ -94,14 +94,23 @@ impl Control {
         }
         let from = calling(request);
         let config = Arc::clone(&self.config);
-        let caller =
-            config.caller(flow.peer.ip(), &from, proven).ok_or(Refusal::new(403, "Forbidden"))?;
+        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let caller = match registered {
+            // Only who was told our contact knows it.
+            Some(trunk) => trunk.takes(flow.peer.ip()).then_some(Caller::Trunk(trunk)),
+            None => config.caller(flow.peer.ip(), &from, proven),
+        };
+        let caller = caller.ok_or(Refusal::new(403, "Forbidden"))?;
         let from = match caller {
             // Whatever From says, this is who it is.
             Caller::User(user) => user.name.clone(),
             Caller::Trunk(_) | Caller::Local => from,
         };
-        let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
+        let to = match registered {
+            Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
+            None => called(request),
+        };
+        let to = to.ok_or(Refusal::new(404, "Not Found"))?;
         let (trunk, srtp) = match caller {
             Caller::Trunk(trunk) => (Some(trunk), trunk.srtp),
             Caller::User(user) => (None, user.srtp),
@@ -249,11 +258,14 @@ pub(super) fn calling(request: &Message) -> String {
 /// The called number or user: user part of the Request-URI, or the digits of a tel URI.
 fn called(request: &Message) -> Option<String> {
     let uri = crate::sip::core::uri::Uri::parse(request.uri()?).ok()?;
-    uri.user_decoded().map(String::from).or_else(|| {
-        let to = request.header(HeaderName::To)?;
-        let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
-        to.uri.user_decoded().map(String::from)
-    })
+    uri.user_decoded().map(String::from).or_else(|| called_by_to(request))
+}
+
+/// The called number or user as To says: where the Request-URI is a contact of ours.
+fn called_by_to(request: &Message) -> Option<String> {
+    let to = request.header(HeaderName::To)?;
+    let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
+    to.uri.user_decoded().map(String::from)
 }
 
 /// Milliseconds since 1970.

@@ -62,6 +62,7 @@ impl Control {
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
                 self.registrar.handle_closed(connection);
+                self.registrar_lost(at, peer);
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
                 self.endpoint.handle_unreachable(at, flow);
                 self.count_connections();
@@ -79,6 +80,9 @@ impl Control {
         match event {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
+            }
+            Event::Responded { request, response, cseq, auth } => {
+                self.responded(request, response.as_ref(), cseq, auth);
             }
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
@@ -109,8 +113,7 @@ impl Control {
             Event::Pracked { .. }
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteFailed { .. }
-            | Event::Probed { .. }
-            | Event::Responded { .. } => {}
+            | Event::Probed { .. } => {}
         }
     }
 
