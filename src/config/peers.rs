@@ -16,6 +16,7 @@ use super::server::SIP_CODECS;
 use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 use crate::sip::endpoint::tls::ClientFiles;
 
@@ -46,6 +47,8 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// How provisional responses are treated (RFC 3262).
+    pub reliable_provisional: Reliability,
     /// What is demanded about SRTP; as in `[sip]` if absent.
     pub srtp: Option<SrtpPolicy>,
 }
@@ -93,6 +96,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
     let tls = client_files(&section);
+    let reliable_provisional =
+        section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
     let srtp = srtp::policy(&section);
     section.finish();
     Some(TrunkConfig {
@@ -108,9 +113,17 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls_names,
         tls,
         outbound,
+        reliable_provisional,
         srtp,
     })
 }
+
+/// Words for `reliable_provisional`.
+const RELIABILITIES: &[(&str, Reliability)] = &[
+    ("off", Reliability::Off),
+    ("supported", Reliability::Supported),
+    ("required", Reliability::Required),
+];
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);

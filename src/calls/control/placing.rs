@@ -123,6 +123,7 @@ pub struct Placing {
     tls: Option<Arc<ClientTls>>,
     /// What proves to the trunk who we are.
     account: Option<Arc<Account>>,
+    reliability: Reliability,
     user: String,
     from_domain: Option<String>,
     pub(super) sdp: Vec<u8>,
@@ -182,6 +183,7 @@ impl Control {
             current: None,
             tls: config.and_then(|trunk| self.trunk_tls.get(&trunk.name)).cloned(),
             account: config.and_then(account).or_else(|| self.account_at(first?.ip())),
+            reliability: config.map(|trunk| trunk.reliable_provisional).unwrap_or_default(),
             user,
             from_domain: config.and_then(|trunk| trunk.outbound.from_domain.clone()),
             sdp: Vec::new(),
@@ -235,7 +237,7 @@ impl Control {
             contact_user: Some(placing.user.clone()),
             sdp: Some(placing.sdp.clone()),
             headers: wanted.iter().map(route).collect(),
-            reliability: Reliability::default(),
+            reliability: placing.reliability,
         };
         let more = placing.attempts.has_more();
         let literal = Uri::parse(&hop.way.uri).ok().and_then(|uri| uri.host?.address());
@@ -281,7 +283,8 @@ impl Control {
     }
 
     /// A call that we place has reached somebody.
-    pub(super) fn provisional(&mut self, key: CallKey, status: u16) {
+    pub(super) fn provisional(&mut self, dialog: DialogId, status: u16) {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
             placing.attempts.provisional(status);
         }
