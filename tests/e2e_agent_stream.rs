@@ -498,8 +498,10 @@ fn small_mistakes_are_forgiven() {
     assert_eq!(agent.event("error")["code"], "bad_frame");
     agent.order("mark");
     assert_eq!(agent.event("error")["code"], "bad_field");
-    agent.say(&json!({ "event": "transfer", "kind": "blind", "destination": "sip:a@b" }));
+    agent.order("record");
     assert_eq!(agent.event("error")["code"], "unsupported");
+    agent.say(&json!({ "event": "transfer", "kind": "warm", "destination": "sip:a@b" }));
+    assert_eq!(agent.event("error")["code"], "bad_field");
     agent.order("answer");
     assert_eq!(agent.event("error")["code"], "not_allowed");
     agent.order("something of tomorrow");

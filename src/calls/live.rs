@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::slots::Slot;
+use super::transfer::Transfer;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -82,11 +83,21 @@ pub(super) struct LiveCall {
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
+    /// The transfer that we asked the peer for.
+    pub(super) transfer: Option<Transfer>,
+    /// When it is looked after next, by the control's table of deadlines.
+    pub(super) scheduled: MonoTime,
     /// Its span in the log.
     pub(super) span: tracing::Span,
 }
 
 impl LiveCall {
+    /// When something is due of it.
+    pub(super) fn deadline(&self) -> MonoTime {
+        let transfer = self.transfer.as_ref().filter(|_| self.ended.is_none());
+        self.call.deadline().min(transfer.map_or(MonoTime::MAX, Transfer::deadline))
+    }
+
     /// The agent that is meant now.
     pub(super) fn current_agent(&self) -> Arc<AgentConfig> {
         match (self.which, &self.fallback) {

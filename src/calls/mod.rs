@@ -9,5 +9,6 @@ mod rate;
 pub mod request;
 mod slots;
 mod sounds;
+pub mod transfer;
 
 pub use live::CallView;

@@ -53,6 +53,39 @@ pub enum RequestError {
     /// The call's agent does not attach, or has done so.
     #[error("the call waits for no agent to attach")]
     NotWaiting,
+    /// What is asked for is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The call is not in a state that allows it.
+    #[error("{0}")]
+    State(String),
+}
+
+/// What a living call is to do.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Hand the peer to somebody else.
+    Transfer {
+        /// "blind" or "attended".
+        kind: String,
+        /// Number or SIP URI; not needed if attended.
+        destination: String,
+        /// Further wishes by name.
+        options: std::collections::BTreeMap<String, String>,
+    },
+    /// Send digits to the peer; they have been checked.
+    Dtmf {
+        /// `0-9`, `A-D`, `*`, `#`.
+        digits: String,
+        /// Length of each in milliseconds.
+        duration_ms: u32,
+        /// Pause between them in milliseconds.
+        gap_ms: u32,
+    },
+    /// Whether the peer hears the agent.
+    Mute(bool),
+    /// Drop what the agent has queued.
+    Clear,
 }
 
 /// Something asked of the call control.
@@ -75,6 +108,15 @@ pub enum Request {
         /// The call: its id, or the id that a dialect derived from it.
         call: String,
         /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    },
+    /// Let a call do something.
+    Order {
+        /// The call.
+        call: String,
+        /// What.
+        order: Order,
+        /// Takes the outcome: done, or begun.
         reply: oneshot::Sender<Result<(), RequestError>>,
     },
     /// May an agent attach, and in which subprotocol?

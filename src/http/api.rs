@@ -15,19 +15,21 @@ use crate::calls::request::{self, PlaceCall, RequestError};
 use crate::keys::Scope;
 
 /// The longest body of a request, in bytes.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Seconds after which a client that was refused may come again.
 const RETRY_AFTER_S: u32 = 5;
 
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Field { .. } => Self::bad_request(error.to_string()),
+            RequestError::Field { .. } | RequestError::Invalid(_) => {
+                Self::bad_request(error.to_string())
+            }
             RequestError::Full | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
             RequestError::NoSuchCall => Self::not_found(error.to_string()),
-            RequestError::NotWaiting => Self::conflict(error.to_string()),
+            RequestError::NotWaiting | RequestError::State(_) => Self::conflict(error.to_string()),
         }
     }
 }

@@ -4,6 +4,7 @@ mod api;
 mod attach;
 mod auth;
 mod ops;
+mod orders;
 pub mod problem;
 pub mod server;
 
@@ -39,6 +40,10 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls", get(api::list).post(api::place))
         .route("/api/v1/calls/{id}", get(api::show))
         .route("/api/v1/calls/{id}/hangup", post(api::hang_up))
+        .route("/api/v1/calls/{id}/transfer", post(orders::transfer))
+        .route("/api/v1/calls/{id}/dtmf", post(orders::dtmf))
+        .route("/api/v1/calls/{id}/mute", post(orders::mute))
+        .route("/api/v1/calls/{id}/clear", post(orders::clear))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));
     for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
         router = router

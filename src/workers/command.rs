@@ -142,6 +142,22 @@ pub enum Command {
         /// Its length.
         duration_ms: u32,
     },
+    /// A transfer moved on.
+    Transfer {
+        /// The call.
+        call: CallKey,
+        /// How far it is.
+        state: &'static str,
+        /// Why it failed.
+        cause: Option<&'static str>,
+    },
+    /// Somebody else than the agent steers the call's media.
+    Steer {
+        /// The call.
+        call: CallKey,
+        /// How.
+        steer: Steer,
+    },
     /// The call is over.
     Close {
         /// The call.
@@ -153,6 +169,24 @@ pub enum Command {
     },
     /// Finish what there is and end the thread.
     Stop,
+}
+
+/// What may be done to a call's media besides by its agent.
+#[derive(Debug)]
+pub enum Steer {
+    /// Send digits to the peer.
+    Dtmf {
+        /// `0-9`, `A-D`, `*`, `#`.
+        digits: String,
+        /// Length of each in milliseconds.
+        duration_ms: u32,
+        /// Pause between them in milliseconds.
+        gap_ms: u32,
+    },
+    /// Whether the peer hears the agent.
+    Mute(bool),
+    /// Drop what is queued.
+    Clear,
 }
 
 /// What a worker tells the control plane.
@@ -178,6 +212,15 @@ pub enum EventKind {
     AgentHungUp {
         /// Why, in its own words.
         cause: Option<String>,
+    },
+    /// The agent hands the call to somebody else.
+    AgentTransfer {
+        /// "blind" or "attended".
+        kind: String,
+        /// Number or SIP URI.
+        destination: String,
+        /// Further wishes by name.
+        options: Vec<(String, String)>,
     },
     /// The agent is gone.
     AgentLost(Loss),

@@ -19,6 +19,7 @@ mod peer;
 pub mod poller;
 mod rtp_agent;
 mod socket_agent;
+mod steer;
 pub mod tape;
 mod taps;
 mod token;

@@ -270,7 +270,10 @@ impl MediaPath {
                 self.muted = muted;
                 return;
             }
-            Control::Transfer { .. } | Control::Hold(_) | Control::Record => {
+            Control::Transfer { kind, destination, options } => {
+                EventKind::AgentTransfer { kind, destination, options }
+            }
+            Control::Hold(_) | Control::Record => {
                 socket.session.failed("not offered in features".to_owned());
                 return;
             }

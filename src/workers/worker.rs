@@ -137,6 +137,8 @@ impl Worker {
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
             | Command::Digit { call, .. }
+            | Command::Transfer { call, .. }
+            | Command::Steer { call, .. }
             | Command::Close { call, .. } => *call,
         };
         if let Command::Open { sockets, format, .. } = command {
@@ -152,6 +154,8 @@ impl Worker {
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
+            Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
+            Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,
         }

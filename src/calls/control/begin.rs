@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adapters::agent::{Direction, StreamFormat};
+use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
@@ -95,6 +96,8 @@ impl Control {
             began_unix_ms: unix_ms(),
             ended: None,
             ended_at: None,
+            transfer: None,
+            scheduled: MonoTime::MAX,
             span,
         });
         self.perform(key, &mut effects);
@@ -104,9 +107,9 @@ impl Control {
 
     /// Takes a new call into the tables.
     fn insert(&mut self, call: LiveCall) {
-        let (key, deadline) = (call.key, call.call.deadline());
+        let key = call.key;
         self.by_id.insert(call.id, key);
-        self.deadlines.insert((deadline, key));
         self.calls.insert(key, call);
+        self.reschedule(key);
     }
 }

@@ -120,7 +120,7 @@ impl Control {
     /// The worker has let go of a call: its record is complete.
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
         let Some(call) = self.calls.remove(&key) else { return };
-        self.deadlines.remove(&(call.call.deadline(), key));
+        self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
         if let Some(dialog) = call.dialog {
             self.by_dialog.remove(&dialog);

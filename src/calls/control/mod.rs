@@ -8,9 +8,11 @@ mod begin;
 mod counting;
 mod effects;
 mod incoming;
+mod orders;
 mod place;
 mod requests;
 mod sip;
+mod transferring;
 
 pub(crate) use sip::leg_format;
 
@@ -28,6 +30,7 @@ use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::slots::Slots;
 use super::sounds::Sounds;
+use super::transfer;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
@@ -197,7 +200,7 @@ impl Control {
                 break;
             }
             self.deadlines.pop_first();
-            self.tell(key, Input::Timeout);
+            self.due(key);
         }
         loop {
             if let Some((key, input)) = self.later.pop_front() {
@@ -267,6 +270,9 @@ impl Control {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
+            EventKind::AgentTransfer { kind, destination, options } => {
+                return self.agent_transfers(event.call, &kind, &destination, &options);
+            }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
@@ -276,24 +282,30 @@ impl Control {
     /// Tells a call a fact and does what follows.
     fn tell(&mut self, key: CallKey, input: Input) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let before = call.call.deadline();
         let mut effects = std::mem::take(&mut self.effects);
         call.call.handle(now(), input, &mut effects);
-        self.reschedule(key, before);
+        self.reschedule(key);
         self.perform(key, &mut effects);
         self.effects = effects;
     }
 
     /// Keeps the call's entry among the deadlines up to date.
-    fn reschedule(&mut self, key: CallKey, before: MonoTime) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let after = call.call.deadline();
-        if before != after {
+    fn reschedule(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let deadline = call.deadline();
+        let before = std::mem::replace(&mut call.scheduled, deadline);
+        if before != deadline {
             self.deadlines.remove(&(before, key));
         }
-        if after < MonoTime::MAX {
-            self.deadlines.insert((after, key));
+        if deadline < MonoTime::MAX {
+            self.deadlines.insert((deadline, key));
         }
+    }
+
+    /// A deadline of the call has come.
+    fn due(&mut self, key: CallKey) {
+        self.tell(key, Input::Timeout);
+        self.transfer_input(key, transfer::Input::Timeout);
     }
 }
 

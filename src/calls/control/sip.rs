@@ -7,6 +7,7 @@ use media::leg::LegConfig;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -97,6 +98,16 @@ impl Control {
                 };
                 self.peer_ended(dialog, cause);
             }
+            Event::ReferAnswered { dialog, status, subscribed } => {
+                self.transfer_news(dialog, transfer::Input::Answered { status, subscribed });
+            }
+            Event::ReferProgress { dialog, status, last } => {
+                self.transfer_news(dialog, transfer::Input::Progress { status, last });
+            }
+            Event::Refer { dialog, .. } => {
+                let refused = self.endpoint.reject_refer(now(), dialog, 603, "Decline");
+                log_refused(refused.err());
+            }
             Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
@@ -112,9 +123,13 @@ impl Control {
 
     fn peer_ended(&mut self, dialog: DialogId, cause: Cause) {
         let Some(key) = self.by_dialog.remove(&dialog) else { return };
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.dialog = None;
-        }
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.dialog = None;
+        let transferred = call.transfer.as_ref().is_some_and(transfer::Transfer::explains_bye);
+        let cause = match cause {
+            Cause::Normal if transferred => Cause::Transferred,
+            cause => cause,
+        };
         self.tell(key, Input::PeerEnded(cause));
     }
 

@@ -8,6 +8,7 @@ use media::time::MonoTime;
 use super::Endpoint;
 use super::event::{DialogId, Event};
 use super::flow::{Flow, Transport};
+use super::refer::Refers;
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
 use crate::sip::core::dialog::Dialog;
@@ -87,6 +88,10 @@ pub(super) struct Call {
     pub(super) unacked: Option<Box<Unacked>>,
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
+    /// Transfers that are under way.
+    pub(super) refers: Refers,
+    /// The call that this one is to replace (RFC 3891).
+    pub(super) replaces: Option<Handle>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
     /// When the provisional response is repeated.
@@ -114,6 +119,8 @@ impl Call {
             unacked: None,
             ack: None,
             retry: None,
+            refers: Refers::default(),
+            replaces: None,
             parting: None,
             repeat_at: MonoTime::MAX,
             limit_at: MonoTime::MAX,
@@ -123,7 +130,7 @@ impl Call {
     pub(super) fn deadline(&self) -> MonoTime {
         let unacked = self.unacked.as_ref().map_or(MonoTime::MAX, |u| u.clock.deadline());
         let retry = self.retry.as_ref().map_or(MonoTime::MAX, |r| r.at);
-        self.repeat_at.min(self.limit_at).min(unacked).min(retry)
+        self.repeat_at.min(self.limit_at).min(unacked).min(retry).min(self.refers.deadline())
     }
 
     /// Notes where a request within the dialog came from.
@@ -202,8 +209,11 @@ impl Endpoint {
 
     /// Forgets a call. An INVITE of ours that is still out is given up some time later.
     pub(super) fn remove_call(&mut self, now: MonoTime, handle: Handle) {
-        if let Some(call) = self.calls.remove(handle) {
+        if let Some(mut call) = self.calls.remove(handle) {
             self.call_tags.remove(&call.tag);
+            if let Some(server) = call.refers.forget_theirs() {
+                self.respond_with(now, server, 487, "Request Terminated", |_, r, _| r);
+            }
             if let Some(client) = call.client {
                 self.give_up(now, client);
             }

@@ -46,7 +46,9 @@ impl Endpoint {
             State::Confirmed => {
                 let headers = owned(headers)?;
                 // The callee waits for the ACK of its first answer (RFC 3261 15).
-                if call.unacked.as_ref().is_some_and(|unacked| unacked.first) {
+                let unheard = call.unacked.as_ref().is_some_and(|unacked| unacked.first);
+                // And who asked for a transfer learns its outcome first.
+                if unheard || call.refers.delays_bye() {
                     call.parting = Some(headers);
                 } else {
                     self.send_bye(now, dialog.0, &headers);
@@ -115,7 +117,8 @@ impl Endpoint {
         call.limit_at = MonoTime::MAX;
         call.repeat_at = MonoTime::MAX;
         let (server, owed) = (call.server.take(), call.ack_owed);
-        if let Some(server) = server {
+        let refer = call.refers.forget_theirs();
+        for server in server.into_iter().chain(refer) {
             self.respond_with(now, server, 487, "Request Terminated", |_, response, _| response);
         }
         if let Some(cseq) = owed {

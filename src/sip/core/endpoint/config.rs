@@ -74,7 +74,7 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY.
     pub allow: Vec<Method>,
     /// Bounds.
     pub limits: Limits,
@@ -95,7 +95,7 @@ impl Default for EndpointConfig {
 }
 
 /// Methods that the endpoint handles.
-pub(super) const HANDLED: [Method; 7] = [
+pub(super) const HANDLED: [Method; 9] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -103,4 +103,9 @@ pub(super) const HANDLED: [Method; 7] = [
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Refer,
+    Method::Notify,
 ];
+
+/// Extensions that the endpoint supports: RFC 3891, RFC 4488.
+pub(super) const SUPPORTED: &str = "replaces, norefersub";

@@ -16,6 +16,8 @@ use crate::sip::core::sdp::{Direction, Sdp};
 const WIRE_MAX_MESSAGES: usize = 64;
 /// Longest time that any call or transaction lives on without input, and its multiple for chains.
 const AFTERMATH: Duration = Duration::from_secs(2000);
+/// Commands that an endpoint may be given.
+const COMMANDS: u8 = 18;
 /// Steps of the clock after the last operation, more than every timer of every call together.
 const AFTERMATH_STEPS_MAX: usize = 1_000_000;
 
@@ -170,7 +172,7 @@ impl World {
             return;
         };
         let sdp: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.1\r\n";
-        if command.is_multiple_of(12) {
+        if command.is_multiple_of(COMMANDS) {
             let params = InviteParams {
                 uri: "sip:b@127.0.0.1".into(),
                 flow,
@@ -178,15 +180,17 @@ impl World {
                 to: "<sip:b@127.0.0.1>".into(),
                 contact_user: None,
                 sdp: (which & 1 == 0).then(|| sdp.to_vec()),
-                headers: Vec::new(),
+                headers: self.replacing(side, which),
             };
+            let Some(endpoint) = self.endpoints.get_mut(side) else { return };
+            let Some(dialogs) = self.dialogs.get_mut(side) else { return };
             dialogs.extend(endpoint.invite(now, params));
             return;
         }
         let index = which.checked_rem(dialogs.len()).unwrap_or(0);
         let Some(id) = dialogs.get(index).copied() else { return };
         // Most commands do not fit the state of the call they meet: that is part of the test.
-        let _ = match command % 12 {
+        let _ = match command % COMMANDS {
             1 => endpoint.provisional(now, id, 180, "Ringing", None, &[]),
             2 | 3 => endpoint.answer(now, id, Some(sdp), &[]),
             4 => endpoint.reject(now, id, 486, "Busy Here", &[]),
@@ -196,8 +200,23 @@ impl World {
             8 => endpoint.accept_reinvite(now, id, sdp),
             9 => endpoint.reject_reinvite(now, id, 488, "Not Acceptable Here", &[]),
             10 => endpoint.info(now, id, "text/plain", b"x"),
-            _ => endpoint.ack_with(now, id, sdp),
+            11 => endpoint.ack_with(now, id, sdp),
+            12 | 13 => endpoint.refer(now, id, "<sip:c@127.0.0.1>", &[]),
+            14 => endpoint.accept_refer(now, id),
+            15 => endpoint.reject_refer(now, id, 603, "Decline"),
+            16 => endpoint.notify(now, id, 180, "Ringing", false),
+            _ => endpoint.notify(now, id, 200, "OK", true),
         };
+    }
+
+    /// Headers that make a new call replace one of the other side, now and then.
+    fn replacing(&self, side: usize, which: usize) -> Vec<(String, String)> {
+        let dialogs = self.dialogs.get(side).filter(|_| which & 2 != 0);
+        let dialog = dialogs.and_then(|dialogs| dialogs.get(which >> 2).copied());
+        let endpoint = self.endpoints.get(side);
+        let replacement =
+            endpoint.zip(dialog).and_then(|(endpoint, dialog)| endpoint.replacement(dialog));
+        replacement.into_iter().map(|(_, value)| ("Replaces".to_owned(), value)).collect()
     }
 
     fn disturb(&mut self, side: usize, how: u8) {

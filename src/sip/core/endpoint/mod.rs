@@ -22,8 +22,11 @@ mod flow;
 #[doc(hidden)]
 pub mod fuzz;
 mod ids;
+mod notify;
 mod outgoing;
 mod receive;
+mod refer;
+mod replaces;
 mod reply;
 mod responses;
 mod table;

@@ -49,7 +49,8 @@ impl Endpoint {
         let mut request = self
             .outside(Method::Invite, &params.uri, params.flow, branch, &from, &params.to, &call_id)
             .header(HeaderName::Contact, &contact)
-            .header(HeaderName::Allow, &self.allow);
+            .header(HeaderName::Allow, &self.allow)
+            .header(HeaderName::Supported, super::config::SUPPORTED);
         for (name, value) in &params.headers {
             request = request.header(name, value);
         }

@@ -146,6 +146,8 @@ impl Endpoint {
                 };
                 self.refuse(flow, &request, &answer);
             }
+            // Whoever is in no call with us has nothing to ask us for (RFC 3515 4.1).
+            Method::Refer => self.refuse(flow, &request, &Refusal::new(403, "No Call To Transfer")),
             _ => self.refuse(flow, &request, &NO_DIALOG),
         }
     }
@@ -165,7 +167,11 @@ impl Endpoint {
             // There is no transport here that keeps what the scheme promises.
             return Err(Refusal::new(416, "Unsupported URI Scheme"));
         }
-        let required: Vec<&str> = request.values(HeaderName::Require).collect();
+        let supported = |name: &str| {
+            super::config::SUPPORTED.split(", ").any(|ours| ours.eq_ignore_ascii_case(name))
+        };
+        let required: Vec<&str> =
+            request.values(HeaderName::Require).filter(|name| !supported(name)).collect();
         if !required.is_empty() {
             return Err(refusal(
                 420,
@@ -183,7 +189,7 @@ impl Endpoint {
             headers: vec![
                 (HeaderName::Allow, self.allow.clone()),
                 (HeaderName::Accept, ACCEPT.into()),
-                (HeaderName::Supported, String::new()),
+                (HeaderName::Supported, super::config::SUPPORTED.into()),
             ],
             ..Refusal::new(200, "OK")
         }

@@ -24,7 +24,7 @@ impl Endpoint {
         status: u16,
     ) {
         let Some(txn) = self.clients.get(client) else { return };
-        let (purpose, call) = (txn.purpose, txn.call);
+        let (purpose, call, cseq) = (txn.purpose, txn.call, txn.cseq);
         match (purpose, Class::of(status)) {
             (Purpose::Invite, Class::Provisional) => {
                 self.ringing(now, call, flow, response, status)
@@ -44,6 +44,12 @@ impl Endpoint {
                 self.events.push_back(Event::Probed { probe, status: Some(status) });
             }
             (Purpose::Bye, Class::Success | Class::Failure) => self.bye_done(now, call),
+            (Purpose::Refer, Class::Success | Class::Failure) => {
+                self.refer_answered(now, call, cseq, status, Some(response));
+            }
+            (Purpose::Notify, class @ (Class::Success | Class::Failure)) => {
+                self.notify_answered(now, call, class == Class::Success);
+            }
             (Purpose::Info, Class::Failure) if matches!(status, 408 | 481) => {
                 self.lost(now, call, End::TransactionTimeout);
             }
@@ -55,7 +61,7 @@ impl Endpoint {
     /// A transaction that failed without a response.
     pub(super) fn client_failed(&mut self, now: MonoTime, client: Handle, fault: Fault) {
         let Some(txn) = self.clients.get(client) else { return };
-        let (purpose, call) = (txn.purpose, txn.call);
+        let (purpose, call, cseq) = (txn.purpose, txn.call, txn.cseq);
         let (status, reason, cause) = match fault {
             Fault::Timeout => (408, "Request Timeout", End::TransactionTimeout),
             Fault::Transport => (503, "Service Unavailable", End::Transport),
@@ -65,6 +71,8 @@ impl Endpoint {
             Purpose::Reinvite | Purpose::Info => self.lost(now, call, cause),
             Purpose::Probe(probe) => self.events.push_back(Event::Probed { probe, status: None }),
             Purpose::Bye => self.bye_done(now, call),
+            Purpose::Refer => self.refer_answered(now, call, cseq, status, None),
+            Purpose::Notify => self.notify_answered(now, call, false),
             Purpose::Cancel => {}
         }
     }
@@ -253,7 +261,7 @@ impl Endpoint {
     }
 
     /// The peer does not know of the call any more, or cannot be reached: BYE, for its sake.
-    fn lost(&mut self, now: MonoTime, call: Option<Handle>, cause: End) {
+    pub(super) fn lost(&mut self, now: MonoTime, call: Option<Handle>, cause: End) {
         let Some(handle) = call else { return };
         if self.calls.get(handle).is_none_or(|call| call.state != State::Confirmed) {
             return;

@@ -4,5 +4,6 @@ mod changes;
 mod inbound;
 mod network;
 mod outbound;
+mod refer;
 mod refusals;
 mod support;

@@ -33,6 +33,7 @@ impl Endpoint {
         let limit = now >= call.limit_at;
         let repeat = now >= call.repeat_at;
         let retry = call.retry.as_ref().is_some_and(|retry| now >= retry.at);
+        let refer = now >= call.refers.deadline();
         if limit {
             call.limit_at = MonoTime::MAX;
             return self.limit_reached(now, handle);
@@ -43,6 +44,9 @@ impl Endpoint {
         }
         if retry {
             self.retry_change(now, handle);
+        }
+        if refer {
+            self.abandon_refer(now, handle);
         }
     }
 

@@ -171,6 +171,10 @@ pub(super) enum Purpose {
     Cancel,
     /// Carries data within a call.
     Info,
+    /// Asks for a transfer.
+    Refer,
+    /// Tells how a transfer goes.
+    Notify,
     /// Asks a peer whether it is there.
     Probe(ProbeId),
 }

@@ -37,7 +37,9 @@ pub(super) fn body_refusal(error: BodyError) -> Refusal {
 impl Endpoint {
     /// An INVITE outside of dialogs.
     pub(super) fn handle_invite(&mut self, now: MonoTime, flow: Flow, request: Message) {
-        let (offer, dialog, merge, tag) = match self.admit(&request) {
+        let replaced = self.replaced(&request);
+        let admitted = replaced.and_then(|replaced| Ok((self.admit(&request)?, replaced)));
+        let ((offer, dialog, merge, tag), replaced) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse(flow, &request, &refusal),
         };
@@ -45,6 +47,7 @@ impl Endpoint {
         call.contact_user = self.config.contact_user.as_str().into();
         call.direct = is_direct(flow, &request);
         call.offered = offer.is_some();
+        call.replaces = replaced;
         call.limit_at = now + self.answer_limit(&request);
         let Some(handle) = self.insert_call(call) else {
             return self.refuse(flow, &request, &self.overload());
@@ -215,7 +218,8 @@ impl Endpoint {
             let response = response
                 .record_route(request)
                 .header(HeaderName::Contact, &contact)
-                .header(HeaderName::Allow, &endpoint.allow);
+                .header(HeaderName::Allow, &endpoint.allow)
+                .header(HeaderName::Supported, super::config::SUPPORTED);
             let response = with_headers(response, headers);
             match sdp {
                 Some(sdp) => response.body(APPLICATION_SDP, sdp),

@@ -1,4 +1,5 @@
-//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, UPDATE, re-INVITE.
+//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, UPDATE, re-INVITE,
+//! REFER, NOTIFY.
 
 use media::time::MonoTime;
 
@@ -60,6 +61,8 @@ impl Endpoint {
                 self.respond_once(now, flow, &request, tag, &capabilities);
             }
             Method::Update | Method::Invite => self.handle_change(now, flow, handle, &request),
+            Method::Refer => self.handle_refer(now, flow, handle, request),
+            Method::Notify => self.handle_notify(now, flow, handle, &request),
             _ => self.respond_once(now, flow, &request, tag, &super::receive::NO_DIALOG),
         }
     }

@@ -47,6 +47,9 @@ enum Act {
     Change(DialogId),
     AcceptChange(DialogId),
     Info(DialogId),
+    Refer(DialogId),
+    AnswerRefer(DialogId),
+    News(DialogId, u16),
     AckWith(DialogId),
 }
 
@@ -74,6 +77,10 @@ struct View {
     media: Option<(u64, u64)>,
     settled_at: MonoTime,
     quiet: bool,
+    /// REFERs that we sent, answers to them, and outcomes.
+    refers: u32,
+    refers_answered: u32,
+    outcomes: u32,
     end: Option<Final>,
 }
 
@@ -284,6 +291,9 @@ impl Network {
         | Act::Change(dialog)
         | Act::AcceptChange(dialog)
         | Act::Info(dialog)
+        | Act::Refer(dialog)
+        | Act::AnswerRefer(dialog)
+        | Act::News(dialog, _)
         | Act::AckWith(dialog)) = act
         else {
             return;
@@ -325,6 +335,21 @@ impl Network {
                 } else if endpoint.accept_reinvite(now, dialog, &sdp).is_ok() {
                     view.exchanged(n, now);
                 }
+            }
+            Act::Refer(_) => {
+                let to = "<sip:them@192.0.2.7>";
+                view.refers += u32::from(endpoint.refer(now, dialog, to, &[]).is_ok());
+            }
+            Act::AnswerRefer(_) => {
+                if random.is_multiple_of(4) {
+                    let _ = endpoint.reject_refer(now, dialog, 603, "Decline");
+                } else if endpoint.accept_refer(now, dialog).is_ok() {
+                    self.act_in(side, random % 3000, Act::News(dialog, 180));
+                    self.act_in(side, random % 9000, Act::News(dialog, 200));
+                }
+            }
+            Act::News(_, status) => {
+                let _ = endpoint.notify(now, dialog, status, "Reason", status >= 200);
             }
             Act::Info(_) => drop(endpoint.info(now, dialog, "text/plain", b"x")),
             Act::AckWith(_) => {
@@ -387,6 +412,22 @@ impl Network {
                 let view = self.view(side, dialog);
                 (view.settled_at, view.offered) = (now, None);
             }
+            Event::Refer { dialog, .. } => {
+                let _ = self.view(side, dialog);
+                let ms = self.random.u64(0..1500);
+                self.act_in(side, ms, Act::AnswerRefer(dialog));
+            }
+            Event::ReferAnswered { dialog, .. } => {
+                let view = self.view(side, dialog);
+                view.refers_answered += 1;
+                assert!(view.refers_answered <= view.refers);
+            }
+            Event::ReferProgress { dialog, status, last } => {
+                let view = self.view(side, dialog);
+                view.outcomes += u32::from(last);
+                assert!(view.outcomes <= view.refers && view.end.is_none());
+                assert_eq!(last, status == Some(200));
+            }
             Event::Info { dialog, .. } => drop(self.view(side, dialog)),
             Event::Cancelled { dialog, .. } => self.view(side, dialog).finish(Final::Cancelled),
             Event::Failed { dialog, status, .. } => {
@@ -414,6 +455,10 @@ impl Network {
         if self.random.bool() {
             let ms = self.random.u64(0..30_000);
             self.act_in(side, ms, Act::Info(dialog));
+        }
+        if self.random.bool() {
+            let ms = self.random.u64(0..30_000);
+            self.act_in(side, ms, Act::Refer(dialog));
         }
         let ms = self.random.u64(0..150_000);
         self.act_in(side, ms, Act::Bye(dialog));
