@@ -3,6 +3,7 @@
 use crate::dtmf;
 use crate::rtcp::{Compound, Ntp, RtcpPacket, Session, SessionInput};
 use crate::rtp::{Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender, write_header};
+use crate::srtp::{Inbound, InboundStart, MasterKey, Mki, Outbound, Suite};
 use crate::time::MonoTime;
 use std::time::Duration;
 
@@ -71,6 +72,46 @@ pub fn rtcp(data: &[u8]) {
             RtcpPacket::Bye(bye) => assert!(bye.sources().count() <= 31),
             RtcpPacket::Other { .. } => {}
         }
+    }
+}
+
+/// Reads `data` as a run of packets: what was protected opens once and only once, and nothing else
+/// does.
+pub fn srtp(data: &[u8]) {
+    let Some((&[suite, with_mki], mut rest)) = data.split_first_chunk() else { return };
+    let suite = Suite::ALL[usize::from(suite) % Suite::ALL.len()];
+    let Some(key) = MasterKey::new(suite, &[suite as u8; 46][..MasterKey::bytes(suite)]) else {
+        return;
+    };
+    let mki = (with_mki & 1 != 0).then_some(Mki { value: 1, bytes: with_mki >> 1 | 1 });
+    let start = InboundStart { mki, rollover: 0 };
+    let (Ok(mut out), Ok(mut inn)) = (Outbound::new(&key), Inbound::new(&key, start)) else {
+        return;
+    };
+    let mut buffer = [0; 600];
+    while let Some((&[op, len], after)) = rest.split_first_chunk() {
+        let (bytes, after) = after.split_at(usize::from(len).min(after.len()));
+        rest = after;
+        let mut copy = bytes.to_vec();
+        assert!(inn.unprotect(&mut copy).is_err(), "forged");
+        assert!(inn.unprotect_rtcp(&mut bytes.to_vec()).is_err(), "a forged report");
+        buffer[..bytes.len()].copy_from_slice(bytes);
+        let protected = match op & 1 {
+            0 => out.protect(&mut buffer, bytes.len()),
+            _ => out.protect_rtcp(&mut buffer, bytes.len()),
+        };
+        let Ok(length) = protected else { continue };
+        if mki.is_some() {
+            continue;
+        }
+        let mut packet = buffer[..length].to_vec();
+        let mut open = |packet: &mut [u8]| match op & 1 {
+            0 => inn.unprotect(packet),
+            _ => inn.unprotect_rtcp(packet),
+        };
+        assert_eq!(open(&mut packet), Ok(bytes.len()), "what was protected opens");
+        assert_eq!(&packet[..bytes.len()], bytes);
+        assert!(open(&mut buffer[..length].to_vec()).is_err(), "but once");
     }
 }
 

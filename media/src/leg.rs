@@ -9,12 +9,18 @@ use std::time::Duration;
 use crate::codec::AudioFormat;
 use crate::dtmf::{self, DtmfError, EVENT_BYTES, Pressed};
 use crate::rtcp::{self, Ntp, SessionInput};
-use crate::rtp::{Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender};
+use crate::rtp::{
+    Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Relay, Reorder, Sender,
+};
 use crate::stats::{Impairment, LegSnapshot};
 use crate::time::MonoTime;
 
 /// Packets that may be out of order towards an agent before a missing one is given up.
 pub const REORDER_FRAMES: usize = 4;
+/// Payload type of comfort noise at 8 kHz (RFC 3551 6), whether or not it was settled.
+pub const COMFORT_PT: u8 = 13;
+/// Its clock, in Hz.
+const COMFORT_HZ: u32 = 8_000;
 /// Longest audio that is kept while it waits for its turn, in milliseconds.
 pub const REORDER_FRAME_MS: u32 = 60;
 
@@ -32,6 +38,8 @@ pub struct LegConfig {
     pub dtmf_pt: Option<u8>,
     /// Payload type of the telephone events that come.
     pub receive_dtmf_pt: Option<u8>,
+    /// Payload type of the comfort noise (RFC 3389) that we send, if the peer takes any.
+    pub cn_pt: Option<u8>,
     /// Milliseconds of audio a packet that we send.
     pub ptime_ms: u32,
 }
@@ -56,6 +64,8 @@ pub enum Heard {
     Audio(HeardAudio),
     /// Part of a telephone event; ask [`Leg::poll_digit`].
     Event(Arrival),
+    /// Comfort noise (RFC 3389): what the silence until the next audio sounds like.
+    Comfort(HeardAudio),
     /// A packet of the stream that holds nothing for us; it has its place in the order all the
     /// same.
     Nothing(Arrival, Ignored),
@@ -74,6 +84,30 @@ pub struct HeardAudio {
     pub arrival: Arrival,
     /// First frame of a talkspurt.
     pub marker: bool,
+}
+
+/// A packet of another leg that is passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passed {
+    /// What it holds.
+    pub kind: PassedKind,
+    /// Its place on the other leg's timeline.
+    pub arrival: Arrival,
+    /// First packet of a talkspurt or event.
+    pub marker: bool,
+    /// Bytes of its payload as it goes out.
+    pub payload_bytes: usize,
+}
+
+/// What a packet that is passed on holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedKind {
+    /// Audio in this leg's format.
+    Audio,
+    /// A telephone event (RFC 4733).
+    Event,
+    /// Comfort noise (RFC 3389).
+    Comfort,
 }
 
 /// Why a packet was ignored.
@@ -189,17 +223,23 @@ impl Leg {
                 _ => Heard::Ignored(Ignored::NotInStream),
             };
         }
-        self.receive_other(now, &packet)
+        self.receive_other(now, datagram, &packet)
     }
 
     #[cold]
-    fn receive_other(&mut self, now: MonoTime, packet: &Packet<'_>) -> Heard {
+    fn receive_other(&mut self, now: MonoTime, datagram: &[u8], packet: &Packet<'_>) -> Heard {
         let (Received::Accept(arrival) | Received::Late(arrival)) =
             self.receiver.receive(now, packet)
         else {
             return Heard::Ignored(Ignored::NotInStream);
         };
         if Some(packet.header.pt) != self.config.receive_dtmf_pt {
+            let clock_hz = self.config.audio.clock_hz();
+            if packet.header.pt == COMFORT_PT && clock_hz == COMFORT_HZ {
+                let start = packet.payload.as_ptr().addr() - datagram.as_ptr().addr();
+                let (len, marker) = (packet.payload.len(), packet.header.marker);
+                return Heard::Comfort(HeardAudio { start, len, arrival, marker });
+            }
             self.ignored.payload_type += 1;
             return Heard::Nothing(arrival, Ignored::PayloadType);
         }
@@ -254,6 +294,35 @@ impl Leg {
         let samples = payload_bytes / self.config.audio.codec.sample_bytes();
         let samples = u32::try_from(samples).unwrap_or(0);
         self.sender.write(now, out, self.config.pt, payload_bytes, samples);
+    }
+
+    /// Writes the header of a packet of another leg that is passed on, with the payload of
+    /// `payload_bytes` that follows it, at the place that `relay` gives it. False if it has none:
+    /// then it is not to be sent.
+    #[inline]
+    pub fn write_relayed(
+        &mut self,
+        now: MonoTime,
+        out: &mut [u8; HEADER_BYTES],
+        relay: &mut Relay,
+        passed: Passed,
+    ) -> bool {
+        let Passed { kind, arrival, marker, payload_bytes } = passed;
+        let (pt, samples) = match kind {
+            PassedKind::Audio => {
+                (Some(self.config.pt), payload_bytes / self.config.audio.codec.sample_bytes())
+            }
+            PassedKind::Event => (self.config.dtmf_pt, 0),
+            PassedKind::Comfort => (self.config.cn_pt, 0),
+        };
+        let Some(pt) = pt else {
+            relay.skip(arrival);
+            return false;
+        };
+        let Some(place) = relay.place(&self.sender, arrival) else { return false };
+        let samples = u32::try_from(samples).unwrap_or(0);
+        self.sender.write_at(now, out, pt, place, payload_bytes, samples, marker);
+        true
     }
 
     /// The telephone event that this tick sends instead of audio, if digits are being sent: writes

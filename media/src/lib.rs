@@ -8,15 +8,18 @@
 
 pub mod blocks;
 pub mod codec;
+pub mod conceal;
 pub mod convert;
 pub mod dtmf;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod leg;
+mod pitch;
 pub mod playout;
 pub mod resample;
 pub mod ring;
 pub mod rtcp;
 pub mod rtp;
+pub mod srtp;
 pub mod stats;
 pub mod time;

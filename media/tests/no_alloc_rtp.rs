@@ -11,6 +11,7 @@ use media::dtmf::{self, Tick};
 use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
 use media::rtcp::{COMPOUND_BYTES_MAX, Ntp, Session, SessionInput};
 use media::rtp::{Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender};
+use media::srtp::{Inbound, InboundStart, MasterKey, OVERHEAD_BYTES_MAX, Outbound, Suite};
 use media::time::MonoTime;
 
 thread_local! {
@@ -164,4 +165,31 @@ fn ten_minutes_ask_for_no_memory() {
     let Bed { frames, pressed, reports, .. } = bed;
     assert!(frames > 25_000 && pressed == 90 && reports > 100, "{frames} {pressed} {reports}");
     assert!(bed.reorder.counters().held > 1000 && bed.receiver.lost_total() > 100);
+}
+
+/// Packets and reports are protected, opened, forged and replayed without asking for memory.
+#[test]
+fn protection_asks_for_no_memory() {
+    for suite in Suite::ALL {
+        let key = MasterKey::new(suite, &[7; 46][..MasterKey::bytes(suite)]).unwrap();
+        let mut out = Outbound::new(&key).unwrap();
+        let mut inn = Inbound::new(&key, InboundStart::default()).unwrap();
+        let mut sender = Sender::new(1, u16::MAX - 10, 0);
+        let mut buffer = [0; HEADER_BYTES + 160 + OVERHEAD_BYTES_MAX];
+        let before = CALLS.get();
+        for _ in 0..1000 {
+            let bytes = HEADER_BYTES + 160;
+            sender.write(MonoTime::ZERO, buffer.first_chunk_mut().unwrap(), 0, 160, 160);
+            let length = out.protect(&mut buffer, bytes).unwrap();
+            let mut forged = buffer;
+            forged[20] ^= 1;
+            assert!(inn.unprotect(&mut forged[..length]).is_err());
+            assert_eq!(inn.unprotect(&mut buffer[..length]), Ok(bytes));
+            let length = out.protect_rtcp(&mut buffer, 32).unwrap();
+            let mut replayed = buffer;
+            assert_eq!(inn.unprotect_rtcp(&mut buffer[..length]), Ok(32));
+            assert!(inn.unprotect_rtcp(&mut replayed[..length]).is_err());
+        }
+        assert_eq!(CALLS.get() - before, 0, "{}", suite.name());
+    }
 }

@@ -58,6 +58,8 @@ pub enum AgentLink {
     Socket(Box<SocketLink>),
     /// Takes and sends RTP.
     Rtp(RtpLink),
+    /// Is a peer of its own: the call joins two RTP legs.
+    Leg(Box<LegLink>),
 }
 
 /// An agent's WebSocket and how to speak on it.
@@ -93,6 +95,15 @@ pub struct RtpLink {
     pub ptime_ms: u32,
 }
 
+/// Another RTP peer at the agent's end of a call.
+#[derive(Debug)]
+pub struct LegLink {
+    /// Sockets of its leg.
+    pub sockets: RtpSockets,
+    /// Its format; absent until its answer when we made the offer.
+    pub format: Option<LegFormat>,
+}
+
 /// What the control plane tells a worker.
 #[derive(Debug)]
 pub enum Command {
@@ -107,6 +118,13 @@ pub enum Command {
     },
     /// Offer and answer settled something else.
     Format {
+        /// The call.
+        call: CallKey,
+        /// What holds now.
+        format: LegFormat,
+    },
+    /// Offer and answer settled something else with the other leg of a call that joins two.
+    AgentFormat {
         /// The call.
         call: CallKey,
         /// What holds now.
@@ -239,6 +257,10 @@ pub struct MediaReport {
     pub leg: LegSnapshot,
     /// Datagrams from elsewhere, ignored.
     pub foreign: u64,
+    /// The other leg of a call that joined two: the last one, if there were several.
+    pub agent_leg: Option<LegSnapshot>,
+    /// Datagrams from elsewhere on other legs.
+    pub agent_foreign: u64,
     /// Frames the agent was too slow for.
     pub agent_skipped: u64,
     /// Times that the agent had nothing to play in mid-utterance.

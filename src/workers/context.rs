@@ -157,7 +157,7 @@ impl FrameSink<'_> {
         match agent {
             Agent::Socket(socket) => socket.send_audio(self, frame),
             Agent::Rtp(agent) => agent.send_audio(self, frame),
-            Agent::Builtin(_) | Agent::None => {}
+            Agent::Builtin(_) | Agent::Leg(_) | Agent::None => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 //! another.
 
 pub mod audio;
+mod bridge;
 pub mod builtin;
 mod clock;
 pub mod command;
@@ -14,6 +15,8 @@ mod io;
 mod linger;
 mod pace;
 pub mod path;
+mod path_bridge;
+mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;

@@ -73,7 +73,7 @@ impl MediaPath {
             Agent::Builtin(builtin) => {
                 over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
             }
-            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => {
+            Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_) => {
                 match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
                     Popped::Frame { talkspurt_start, .. } => {
                         played = true;
@@ -130,8 +130,13 @@ impl MediaPath {
     /// Starts or stops the pacer, as state and direction demand.
     pub(super) fn restart_ticks(&mut self, now: MonoTime) {
         let sends = self.peer.format().is_some_and(|format| format.send);
-        let echoes = matches!(&self.agent, Agent::Builtin(builtin) if builtin.is_echo());
-        let speaks = self.state == CallState::Answered && sends && !echoes;
+        // Packets that are passed on, or sent back, need no clock of ours.
+        let passes = match &self.agent {
+            Agent::Builtin(builtin) => builtin.is_echo(),
+            Agent::Leg(_) => true,
+            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
+        };
+        let speaks = self.state == CallState::Answered && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 self.stopped_at = Some(self.next_tick);

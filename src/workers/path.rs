@@ -14,6 +14,7 @@ use media::rtp::{Frame, HEADER_BYTES};
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
+use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
@@ -41,6 +42,8 @@ pub(super) enum Agent {
     Socket(Box<SocketAgent>),
     /// An agent that speaks RTP.
     Rtp(Box<RtpAgent>),
+    /// Another RTP peer.
+    Leg(Box<BridgeLeg>),
 }
 
 /// The media of one call.
@@ -77,8 +80,13 @@ pub(super) struct MediaPath {
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
+    /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
+    pub(super) agent_leg: Option<LegSnapshot>,
+    pub(super) agent_foreign: u64,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
+    /// It was told that the other leg is silent.
+    pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
     pub(super) told_over: bool,
 }
@@ -108,7 +116,10 @@ impl MediaPath {
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
+            agent_leg: None,
+            agent_foreign: 0,
             told_timeout: false,
+            told_leg_silent: false,
             told_over: false,
         }
     }
@@ -122,6 +133,7 @@ impl MediaPath {
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
+            Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) => MonoTime::MAX,
         };
         self.next_tick.min(self.care_at).min(leg).min(agent)
@@ -143,6 +155,7 @@ impl MediaPath {
         if let Agent::Rtp(agent) = &mut self.agent {
             agent.handle_timeout(ctx, &mut self.playout);
         }
+        self.leg_timeout(ctx);
         self.socket_timeout(ctx);
     }
 
@@ -172,6 +185,7 @@ impl MediaPath {
         self.noise = None;
         self.starved_at = None;
         self.told_over = false;
+        self.told_leg_silent = false;
         let format = self.peer_format();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
@@ -185,6 +199,7 @@ impl MediaPath {
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
+            AgentLink::Leg(link) => self.attach_leg(ctx, *link).map(Agent::Leg),
             AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
                 .map(|agent| Agent::Socket(Box::new(agent))),
         };
@@ -262,8 +277,14 @@ impl MediaPath {
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
-        match leg.receive(ctx.now, datagram) {
+        let heard = leg.receive(ctx.now, datagram);
+        let passing = match self.agent {
+            Agent::Leg(_) => bridge::passing(heard, datagram),
+            _ => None,
+        };
+        match heard {
             Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Comfort(heard) => self.pass_over(ctx, heard.arrival.ext_seq),
             Heard::Event(arrival) => {
                 self.pass_over(ctx, arrival.ext_seq);
                 self.digits(ctx);
@@ -273,6 +294,9 @@ impl MediaPath {
                 ctx.metrics.dropped(drop_reason(reason));
             }
             Heard::Ignored(reason) => ctx.metrics.dropped(drop_reason(reason)),
+        }
+        if let Some(passing) = passing {
+            self.pass_to_leg(ctx, passing);
         }
     }
 
@@ -403,6 +427,7 @@ impl MediaPath {
                 self.care_at = self.care_at.min(silent_at);
             }
         }
+        self.care_for_leg(ctx);
         let quality = self.quality();
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
         if let Agent::Socket(socket) = &mut self.agent {
@@ -432,36 +457,11 @@ impl MediaPath {
         MediaReport {
             leg: self.snapshot(),
             foreign: self.peer.foreign(),
+            agent_leg: self.agent_leg,
+            agent_foreign: self.agent_foreign,
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
             first_audio: self.first_audio,
-        }
-    }
-
-    /// A report of the peer.
-    pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
-        let Some(length) = self.peer.receive_report(&mut ctx.packet) else { return };
-        let Some(leg) = self.peer.leg() else { return };
-        let datagram = ctx.packet.get(..length).unwrap_or_default();
-        if leg.handle_report(ctx.now, datagram) {
-            ctx.metrics.received(Kind::Rtcp, length);
-        } else {
-            ctx.metrics.dropped(DropReason::Malformed);
-        }
-    }
-
-    /// Our report to the peer, if one is due.
-    fn send_report(&mut self, ctx: &mut Context) {
-        let Some(leg) = self.peer.leg() else { return };
-        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
-            let packet = ctx.packet.get(..length).unwrap_or_default();
-            if self.state == CallState::Answered {
-                self.peer.send_report(packet);
-                ctx.metrics.sent(Kind::Rtcp, length);
-            }
         }
     }
 
@@ -474,7 +474,7 @@ impl MediaPath {
 }
 
 /// The label of what was ignored.
-const fn drop_reason(reason: Ignored) -> DropReason {
+pub(super) const fn drop_reason(reason: Ignored) -> DropReason {
     match reason {
         Ignored::PayloadType => DropReason::PayloadType,
         Ignored::NotInStream => DropReason::Duplicate,

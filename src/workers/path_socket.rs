@@ -35,6 +35,11 @@ impl MediaPath {
                 }
                 self.actions(ctx);
             }
+            Agent::Leg(_) => {
+                self.on_leg_rtp(ctx);
+                // From the wake-up to the last byte written: what this server adds.
+                ctx.metrics.added.record(super::poller::now().since(ctx.now));
+            }
             Agent::None | Agent::Builtin(_) => {}
         }
     }
@@ -303,6 +308,7 @@ impl MediaPath {
                 socket.reformat(peer, to, from);
             }
             Agent::Rtp(agent) => agent.reformat(peer),
+            Agent::Leg(leg) => leg.follow(peer.audio),
             Agent::Builtin(_) | Agent::None => {}
         }
         self.taps.follow(peer.audio);
@@ -319,7 +325,7 @@ impl MediaPath {
         let (rate_hz, max_queue_ms) = match &self.agent {
             Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
             Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),
-            Agent::None | Agent::Builtin(_) => return None,
+            Agent::None | Agent::Builtin(_) | Agent::Leg(_) => return None,
         };
         let mut config = PlayoutConfig::new(peer.audio, peer.ptime_ms, rate_hz);
         config.max_queue_ms = max_queue_ms;
@@ -365,6 +371,7 @@ impl MediaPath {
                 ctx.lingering.add(ctx.now, &ctx.poller, stream);
             }
             Agent::Rtp(agent) => ctx.poller.remove(&agent.socket),
+            Agent::Leg(leg) => self.detach_leg(ctx, &leg),
             Agent::Builtin(builtin) => return Some(builtin),
             Agent::None => {}
         }

@@ -49,6 +49,7 @@ impl RtpAgent {
             receive_pt: link.pt,
             dtmf_pt: None,
             receive_dtmf_pt: None,
+            cn_pt: None,
             ptime_ms: link.ptime_ms,
         };
         Ok(Self {

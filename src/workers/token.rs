@@ -11,6 +11,8 @@ pub(super) enum Part {
     Agent = 2,
     /// A socket that is being closed.
     Linger = 3,
+    /// The RTCP of the other leg, if the call joins two.
+    AgentRtcp = 4,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -18,7 +20,8 @@ pub(super) enum Part {
 /// hand.
 pub(super) struct Token;
 
-const PART_BITS: u32 = 2;
+const PART_BITS: u32 = 3;
+const PART_MASK: u64 = (1 << PART_BITS) - 1;
 const INDEX_BITS: u32 = 24;
 
 /// Calls a worker can have.
@@ -37,14 +40,15 @@ impl Token {
 
     /// The call's part of a token, its index, and the part.
     pub(super) const fn split(token: u64) -> (u64, usize, Part) {
-        let part = match token & 3 {
+        let part = match token & PART_MASK {
             0 => Part::Rtp,
             1 => Part::Rtcp,
             2 => Part::Agent,
+            4 => Part::AgentRtcp,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
-        (token & !3, index, part)
+        (token & !PART_MASK, index, part)
     }
 }
 
@@ -58,7 +62,7 @@ mod tests {
         for index in [0, 1, CALLS_PER_WORKER_MAX - 1] {
             for generation in [0, 1, u32::MAX] {
                 let call = Token::call(index, generation);
-                for part in [Part::Rtp, Part::Rtcp, Part::Agent, Part::Linger] {
+                for part in [Part::Rtp, Part::Rtcp, Part::Agent, Part::Linger, Part::AgentRtcp] {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");
                     assert_eq!(Token::split(token), (call, index, part));

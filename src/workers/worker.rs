@@ -109,6 +109,7 @@ impl Worker {
             }
             Part::Agent => path.on_agent(&mut self.ctx, ready),
             Part::Rtcp => path.on_rtcp(&mut self.ctx),
+            Part::AgentRtcp => path.on_leg_rtcp(&mut self.ctx),
             Part::Linger => {}
         }
         schedule(&mut self.deadlines, path, index);
@@ -133,6 +134,7 @@ impl Worker {
             }
             Command::Open { call, .. }
             | Command::Format { call, .. }
+            | Command::AgentFormat { call, .. }
             | Command::Attach { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
@@ -150,6 +152,7 @@ impl Worker {
         let ctx = &mut self.ctx;
         match command {
             Command::Format { format, .. } => path.settle(ctx, format),
+            Command::AgentFormat { format, .. } => path.settle_leg(ctx, format),
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),

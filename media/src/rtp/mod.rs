@@ -3,13 +3,15 @@
 //! [`Packet`] is a view of received bytes. [`Receiver`] follows one remote source: it extends
 //! sequence numbers and timestamps to one timeline that never wraps or jumps, tells doubled and
 //! late packets from new ones, and keeps the statistics of RFC 3550. [`Reorder`] restores order
-//! within a few packets and at most one ptime. [`Sender`] numbers what leaves.
+//! within a few packets and at most one ptime. [`Sender`] numbers what leaves, [`Relay`] what is
+//! passed on.
 //!
 //! Nothing here allocates after creation, reads a clock or panics on input.
 
 mod arrival;
 mod header;
 mod receiver;
+mod relay;
 mod reorder;
 mod sender;
 
@@ -18,5 +20,6 @@ pub use header::{
     Extension, HEADER_BYTES, Header, PACKET_BYTES_MAX, Packet, RtpError, is_rtcp, write_header,
 };
 pub use receiver::Receiver;
+pub use relay::{Place, Relay};
 pub use reorder::{Frame, REORDER_FRAMES_MAX, Reorder, ReorderCounters};
 pub use sender::Sender;

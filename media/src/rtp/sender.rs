@@ -1,6 +1,7 @@
 //! Numbers what leaves (RFC 3550 5.1; talkspurts: RFC 3551 4.1).
 
 use super::header::{HEADER_BYTES, Header, write_header};
+use super::relay::Place;
 use crate::time::MonoTime;
 
 /// The sending side of one stream: its SSRC, sequence number and media time.
@@ -58,6 +59,36 @@ impl Sender {
     ) {
         self.put(out, Header { marker, pt, seq: self.seq, ts, ssrc: self.ssrc });
         self.payload_bytes = self.payload_bytes.wrapping_add(payload_bytes as u32);
+    }
+
+    /// Writes the header of a packet that is passed on, at its `place`. What is newer than all
+    /// before it moves the stream; what holds no `samples` (an event) leaves media time alone.
+    #[inline]
+    #[expect(clippy::too_many_arguments, reason = "the fields of a header")]
+    pub const fn write_at(
+        &mut self,
+        now: MonoTime,
+        out: &mut [u8; HEADER_BYTES],
+        pt: u8,
+        place: Place,
+        payload_bytes: usize,
+        samples: u32,
+        marker: bool,
+    ) {
+        let Place { seq, ts } = place;
+        let newest = seq.wrapping_sub(self.seq) < 1 << 15;
+        let marker = marker || (newest && self.marker);
+        write_header(out, &Header { marker, pt, seq, ts, ssrc: self.ssrc });
+        self.packets = self.packets.wrapping_add(1);
+        self.payload_bytes = self.payload_bytes.wrapping_add(payload_bytes as u32);
+        if newest {
+            self.marker = false;
+            self.seq = seq.wrapping_add(1);
+            if samples > 0 {
+                self.ts = ts.wrapping_add(samples);
+                self.last = Some((ts, now));
+            }
+        }
     }
 
     /// Lets `samples` of media time pass without audio: a pause. The packet after it has the marker

@@ -1,0 +1,315 @@
+//! Two RTP legs joined by a worker: what each hears of the other, packet by packet.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use adapters::agent::{CallState, EndedBy};
+use media::codec::AudioFormat;
+use media::leg::LegConfig;
+use support::ear::Rtp;
+use support::phone::packet;
+use support::{until, wav};
+use talkpath::calls::cause::Cause;
+use talkpath::telemetry::WorkerMetrics;
+use talkpath::workers::WorkerHandle;
+use talkpath::workers::command::{
+    AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, LegFormat, LegLink, MediaReport,
+    RtpSockets,
+};
+use tokio::sync::mpsc;
+
+/// How long something may take on a busy machine.
+const SOON: Duration = Duration::from_secs(10);
+const CALL: CallKey = CallKey(1);
+const DTMF_PT: u8 = 101;
+
+/// A phone's sockets, and where the worker listens for it.
+struct Party {
+    rtp: UdpSocket,
+    rtcp: UdpSocket,
+    worker: SocketAddr,
+    format: LegFormat,
+    /// Number of the next packet; its time is 160 times as much.
+    next: Cell<u32>,
+}
+
+impl Party {
+    /// A phone that speaks `audio` as `pt`, and the sockets of its leg in the worker.
+    fn new(audio: AudioFormat, pt: u8, dtmf_pt: Option<u8>) -> (Self, RtpSockets) {
+        let socket = || {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            socket
+        };
+        let ours = RtpSockets { rtp: socket(), rtcp: socket() };
+        ours.rtp.set_nonblocking(true).unwrap();
+        ours.rtcp.set_nonblocking(true).unwrap();
+        let (rtp, rtcp) = (socket(), socket());
+        let format = LegFormat {
+            remote: rtp.local_addr().unwrap(),
+            remote_rtcp: rtcp.local_addr().unwrap(),
+            signalling: Ipv4Addr::LOCALHOST.into(),
+            media: LegConfig {
+                audio,
+                pt,
+                receive_pt: pt,
+                dtmf_pt,
+                receive_dtmf_pt: dtmf_pt,
+                cn_pt: None,
+                ptime_ms: 20,
+            },
+            send: true,
+            receive: true,
+        };
+        let worker = ours.rtp.local_addr().unwrap();
+        // The sequence number wraps around soon.
+        (Self { rtp, rtcp, worker, format, next: Cell::new(65_530) }, ours)
+    }
+
+    /// Sends the packet `ahead` of the next one; its time is that of `at`.
+    fn send(&self, pt: u8, ahead: u32, at: u32, payload: &[u8]) {
+        let (seq, ts) = ((self.next.get() + ahead) as u16, (self.next.get() + at) * 160);
+        self.rtp.send_to(&packet(pt, seq, ts, payload), self.worker).unwrap();
+    }
+
+    /// Sends the next 20 ms of audio.
+    fn say(&self, payload: &[u8]) {
+        self.send(self.format.media.pt, 0, 0, payload);
+        self.next.set(self.next.get() + 1);
+    }
+
+    /// The next packet.
+    #[track_caller]
+    fn hear(&self) -> Rtp {
+        let mut buffer = [0; 2048];
+        until(SOON, "a packet", || {
+            let length = self.rtp.recv(&mut buffer).ok()?;
+            Some(Rtp::parse(Instant::now(), &buffer[..length]))
+        })
+    }
+
+    /// Fails if anything but `expected` packets waits.
+    fn nothing_waits(&self) {
+        self.rtp.set_nonblocking(true).unwrap();
+        assert!(self.rtp.recv(&mut [0; 2048]).is_err(), "a packet that should not be there");
+        self.rtp.set_nonblocking(false).unwrap();
+    }
+}
+
+/// A worker with one call that joins two phones.
+struct Bridge {
+    worker: WorkerHandle,
+    events: mpsc::Receiver<Event>,
+    caller: Party,
+    callee: Party,
+}
+
+impl Bridge {
+    fn new(caller: (AudioFormat, u8), callee: (AudioFormat, u8), callee_dtmf: Option<u8>) -> Self {
+        let (events, receiver) = mpsc::channel(EVENTS_MAX);
+        let metrics = Arc::new(WorkerMetrics::default());
+        let worker = WorkerHandle::start(0, metrics, events, None).unwrap();
+        let (caller, sockets) = Party::new(caller.0, caller.1, Some(DTMF_PT));
+        let (callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
+        worker.send(Command::Open { call: CALL, sockets, format: Some(caller.format) });
+        let link = LegLink { sockets: leg, format: Some(callee.format) };
+        worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
+        worker.send(Command::State { call: CALL, state: CallState::Answered });
+        let bridge = Self { worker, events: receiver, caller, callee };
+        bridge.settle();
+        bridge
+    }
+
+    /// Sends both ways until both are heard, so that sockets are latched and the call is up.
+    fn settle(&self) {
+        let (caller, callee) = (&self.caller, &self.callee);
+        let mut heard = [false; 2];
+        until(SOON, "both ways", || {
+            let sound = vec![0xd5; 160];
+            caller.say(&sound);
+            callee.say(&sound);
+            for (heard, party) in heard.iter_mut().zip([callee, caller]) {
+                *heard |= party.rtp.recv(&mut [0; 2048]).is_ok();
+            }
+            (heard == [true; 2]).then_some(())
+        });
+        for party in [callee, caller] {
+            while party.rtp.recv(&mut [0; 2048]).is_ok() {}
+        }
+    }
+
+    fn close(mut self) -> MediaReport {
+        let (cause, by) = (Cause::Normal, EndedBy::Caller);
+        self.worker.send(Command::Close { call: CALL, cause, by });
+        until(SOON, "the report", || match self.events.try_recv().ok()?.kind {
+            EventKind::Closed(report) => Some(*report),
+            _ => None,
+        })
+    }
+}
+
+/// Sends `codes` and returns what the other heard, packet by packet.
+fn talk(from: &Party, to: &Party, codes: &[u8]) -> Vec<Rtp> {
+    let mut heard = Vec::new();
+    for payload in codes.chunks(160) {
+        from.say(payload);
+        heard.push(to.hear());
+    }
+    heard
+}
+
+fn assert_one_stream(packets: &[Rtp], pt: u8) {
+    for pair in packets.windows(2) {
+        assert_eq!(pair[1].seq, pair[0].seq.wrapping_add(1));
+        assert_eq!(pair[1].ts, pair[0].ts.wrapping_add(160));
+        assert_eq!(pair[1].ssrc, pair[0].ssrc);
+    }
+    assert!(packets.iter().all(|packet| packet.pt == pt));
+}
+
+/// The same codec on both sides: every payload arrives untouched, at once, under our own numbers,
+/// and both legs are in the report.
+#[test]
+fn the_same_codec_passes_untouched() {
+    let mut noise = 1_u32;
+    let mut codes = || -> Vec<u8> {
+        let mut next = || {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (noise >> 24) as u8
+        };
+        (0..8_000).map(|_| next()).collect()
+    };
+    let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMU, 96), None);
+    let (caller, callee) = (&bridge.caller, &bridge.callee);
+    for (from, to) in [(caller, callee), (callee, caller)] {
+        let said = codes();
+        let heard = talk(from, to, &said);
+        let payload: Vec<u8> = heard.iter().flat_map(|packet| packet.payload.clone()).collect();
+        assert!(payload == said, "something else is heard");
+        assert_one_stream(&heard, to.format.media.pt);
+    }
+    let report = bridge.close();
+    let leg = report.agent_leg.unwrap();
+    assert!(report.leg.packets_received >= 50 && leg.packets_received >= 50);
+    assert!(report.leg.packets_sent >= 50 && leg.packets_sent >= 50);
+}
+
+/// PCMU on one side and PCMA on the other: each hears the tone of the other, to the quantisation
+/// step, packet for packet.
+#[test]
+fn laws_are_transcoded_packet_by_packet() {
+    let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMA, 8), None);
+    let (caller, callee) = (&bridge.caller, &bridge.callee);
+    let heard = talk(caller, callee, &wav::to_ulaw(&wav::sine(440.0, 1.0)));
+    assert_one_stream(&heard, 8);
+    let samples = support::ear::samples(&heard);
+    wav::assert_heard(&samples, 440.0, 697.0, 1.0);
+    assert!((9_700.0..10_300.0).contains(&wav::amplitude(&samples, 440.0)));
+    let heard = talk(callee, caller, &wav::to_alaw(&wav::sine(697.0, 1.0)));
+    assert_one_stream(&heard, 0);
+    wav::assert_heard(&support::ear::samples(&heard), 697.0, 440.0, 1.0);
+    bridge.close();
+}
+
+/// What is lost, late or doubled on one side is so on the other: gaps in numbers and time are
+/// kept, order is kept, copies are not passed on.
+#[test]
+fn losses_and_order_are_passed_on() {
+    let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMU, 0), None);
+    let (caller, callee) = (&bridge.caller, &bridge.callee);
+    let order = [0_u16, 1, 3, 2, 2, 5, 9, 8, 8, 10];
+    for n in order {
+        caller.send(0, n.into(), n.into(), &[n as u8; 160]);
+    }
+    let heard: Vec<Rtp> = [0_u16, 1, 3, 2, 5, 9, 8, 10].iter().map(|_| callee.hear()).collect();
+    for (packet, n) in heard.iter().zip([0_u16, 1, 3, 2, 5, 9, 8, 10]) {
+        assert_eq!(packet.payload, [n as u8; 160]);
+        assert_eq!(packet.seq.wrapping_sub(heard[0].seq), n);
+        assert_eq!(packet.ts.wrapping_sub(heard[0].ts), u32::from(n) * 160);
+    }
+    callee.nothing_waits();
+    let report = bridge.close();
+    assert_eq!(report.leg.duplicates, 2);
+    assert!(report.leg.lost >= 3, "{:?}", report.leg);
+}
+
+/// A key that is pressed on one phone arrives at the other as the same event, under the payload
+/// type that was settled there; a phone that takes no events misses nothing.
+#[test]
+fn telephone_events_pass() {
+    for callee_dtmf in [Some(110), None] {
+        let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMU, 0), callee_dtmf);
+        let (caller, callee) = (&bridge.caller, &bridge.callee);
+        caller.say(&[1; 160]);
+        let before = callee.hear();
+        for n in 0..4_u16 {
+            let end = if n == 3 { 0x80 } else { 0 };
+            let [d0, d1] = (160 * (n + 1)).to_be_bytes();
+            caller.send(DTMF_PT, n.into(), 0, &[5, end | 10, d0, d1]);
+        }
+        caller.send(0, 4, 4, &[2; 160]);
+        if let Some(pt) = callee_dtmf {
+            for n in 0..4_u16 {
+                let event = callee.hear();
+                assert_eq!((event.pt, event.payload[0]), (pt, 5));
+                assert_eq!(event.seq, before.seq.wrapping_add(n + 1));
+                assert_eq!(event.ts, before.ts.wrapping_add(160));
+            }
+        }
+        let after = callee.hear();
+        assert_eq!(after.payload, [2; 160]);
+        let skipped = if callee_dtmf.is_some() { 5 } else { 1 };
+        assert_eq!(after.seq, before.seq.wrapping_add(skipped));
+        assert_eq!(after.ts, before.ts.wrapping_add(160 + 640));
+        bridge.close();
+    }
+}
+
+/// A leg on hold gets nothing; when it is back, its stream goes on. A leg that settles another
+/// codec in mid-call is understood from then on.
+#[test]
+fn hold_and_change_of_codec() {
+    let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMU, 0), None);
+    let (caller, callee) = (&bridge.caller, &bridge.callee);
+    caller.say(&[7; 160]);
+    let first = callee.hear();
+    let held = LegFormat { send: false, ..callee.format };
+    bridge.worker.send(Command::AgentFormat { call: CALL, format: held });
+    // The other way still passes, which shows that the command was carried out after a while.
+    until(SOON, "the hold", || {
+        caller.say(&[8; 160]);
+        callee.rtp.recv(&mut [0; 2048]).is_err().then_some(())
+    });
+    let media = LegConfig { audio: AudioFormat::PCMA, pt: 8, receive_pt: 8, ..callee.format.media };
+    let back = LegFormat { media, ..callee.format };
+    bridge.worker.send(Command::AgentFormat { call: CALL, format: back });
+    let heard = until(SOON, "sound after the hold", || {
+        caller.say(&wav::to_ulaw(&[1_000; 160]));
+        let mut buffer = [0; 2048];
+        let length = callee.rtp.recv(&mut buffer).ok()?;
+        Some(Rtp::parse(Instant::now(), &buffer[..length]))
+    });
+    assert_eq!((heard.pt, heard.ssrc), (8, first.ssrc));
+    assert!(heard.payload.iter().all(|code| (wav::alaw(*code) - 1_000).abs() < 40));
+    bridge.close();
+}
+
+/// RTCP ends at each leg: each phone gets reports of our own stream to it, about its own stream.
+#[test]
+fn reports_end_at_each_leg() {
+    let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMA, 8), None);
+    for party in [&bridge.caller, &bridge.callee] {
+        let mut buffer = [0; 2048];
+        let report = until(SOON, "a report", || {
+            let length = party.rtcp.recv(&mut buffer).ok()?;
+            Some(buffer[..length].to_vec())
+        });
+        assert!(matches!(report[1], 200 | 201), "no report: {report:?}");
+    }
+    bridge.close();
+}
