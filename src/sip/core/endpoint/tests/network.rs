@@ -336,20 +336,8 @@ impl Network {
                     view.exchanged(n, now);
                 }
             }
-            Act::Refer(_) => {
-                let to = "<sip:them@192.0.2.7>";
-                view.refers += u32::from(endpoint.refer(now, dialog, to, &[]).is_ok());
-            }
-            Act::AnswerRefer(_) => {
-                if random.is_multiple_of(4) {
-                    let _ = endpoint.reject_refer(now, dialog, 603, "Decline");
-                } else if endpoint.accept_refer(now, dialog).is_ok() {
-                    self.act_in(side, random % 3000, Act::News(dialog, 180));
-                    self.act_in(side, random % 9000, Act::News(dialog, 200));
-                }
-            }
-            Act::News(_, status) => {
-                let _ = endpoint.notify(now, dialog, status, "Reason", status >= 200);
+            Act::Refer(_) | Act::AnswerRefer(_) | Act::News(..) => {
+                self.transfer(side, dialog, act);
             }
             Act::Info(_) => drop(endpoint.info(now, dialog, "text/plain", b"x")),
             Act::AckWith(_) => {
@@ -412,6 +400,44 @@ impl Network {
                 let view = self.view(side, dialog);
                 (view.settled_at, view.offered) = (now, None);
             }
+            Event::Refer { .. } | Event::ReferAnswered { .. } | Event::ReferProgress { .. } => {
+                self.take_transfer(side, event);
+            }
+            Event::Info { dialog, .. } => drop(self.view(side, dialog)),
+            Event::Cancelled { dialog, .. } => self.view(side, dialog).finish(Final::Cancelled),
+            Event::Failed { dialog, status, .. } => {
+                self.view(side, dialog).finish(Final::Failed(status));
+            }
+            Event::Ended { dialog, cause } => self.view(side, dialog).finish(Final::Ended(cause)),
+            Event::Probed { .. } => panic!("nobody probed"),
+        }
+    }
+
+    /// One side asks the other for a transfer, answers that, or tells how it goes.
+    fn transfer(&mut self, side: usize, dialog: DialogId, act: Act) {
+        let (now, random) = (self.now, self.random.u64(..));
+        let Side { endpoint, views } = &mut self.sides[side];
+        match act {
+            Act::Refer(_) => {
+                let sent = endpoint.refer(now, dialog, "<sip:them@192.0.2.7>", &[]).is_ok();
+                views.get_mut(&dialog).unwrap().refers += u32::from(sent);
+            }
+            Act::AnswerRefer(_) if random.is_multiple_of(4) => {
+                let _ = endpoint.reject_refer(now, dialog, 603, "Decline");
+            }
+            Act::AnswerRefer(_) if endpoint.accept_refer(now, dialog).is_ok() => {
+                self.act_in(side, random % 3000, Act::News(dialog, 180));
+                self.act_in(side, random % 9000, Act::News(dialog, 200));
+            }
+            Act::News(_, status) => {
+                let _ = endpoint.notify(now, dialog, status, "Reason", status >= 200);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_transfer(&mut self, side: usize, event: Event) {
+        match event {
             Event::Refer { dialog, .. } => {
                 let _ = self.view(side, dialog);
                 let ms = self.random.u64(0..1500);
@@ -428,13 +454,7 @@ impl Network {
                 assert!(view.outcomes <= view.refers && view.end.is_none());
                 assert_eq!(last, status == Some(200));
             }
-            Event::Info { dialog, .. } => drop(self.view(side, dialog)),
-            Event::Cancelled { dialog, .. } => self.view(side, dialog).finish(Final::Cancelled),
-            Event::Failed { dialog, status, .. } => {
-                self.view(side, dialog).finish(Final::Failed(status));
-            }
-            Event::Ended { dialog, cause } => self.view(side, dialog).finish(Final::Ended(cause)),
-            Event::Probed { .. } => panic!("nobody probed"),
+            _ => {}
         }
     }
 
