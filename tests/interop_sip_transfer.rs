@@ -4,11 +4,19 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use support::agent::{Agent, Agents};
+use support::ear::{self, Ear};
+use support::phone::{Phone, header};
 use support::server::Server;
 use support::sipp::{self, Run, Sipp};
+use support::{until, wav};
+
+/// How long something may take on a busy machine.
+const SOON: Duration = Duration::from_secs(15);
 
 /// An agent on a WebSocket that takes every call.
 fn start(more: &str) -> (Server, Agents) {
@@ -43,18 +51,28 @@ fn news(cseq: u32, status: &str, state: &str) -> String {
     )
 }
 
-/// The server hangs up.
-const SERVER_ENDS: &str = r#"<recv request="BYE"/><send><![CDATA[
+/// A response of SIPp to the last request.
+fn respond(answer: &str) -> String {
+    format!(
+        r#"<send><![CDATA[
 
-      SIP/2.0 200 OK
+      SIP/2.0 {answer}
       [last_Via:]
       [last_From:]
       [last_To:]
       [last_Call-ID:]
       [last_CSeq:]
+      Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>
       Content-Length: 0
 
-    ]]></send>"#;
+    ]]></send>"#
+    )
+}
+
+/// The server hangs up.
+fn server_ends() -> String {
+    format!(r#"<recv request="BYE"/>{}"#, respond("200 OK"))
+}
 
 /// A request of SIPp within its call, and its 200.
 fn request(method: &str, cseq: u32, headers: &str) -> String {
@@ -75,12 +93,26 @@ fn request(method: &str, cseq: u32, headers: &str) -> String {
     )
 }
 
+/// SIPp calls, and once that is answered does what `then` says.
+#[track_caller]
+fn in_call(server: &Server, headers: &str, then: &str, media_port: Option<u16>) -> Sipp {
+    let (formats, maps) = sipp::PCMU;
+    let fields = [("FORMATS", formats), ("MAPS", maps), ("HEADERS", headers), ("THEN", then)];
+    let scenario = "in_call.xml";
+    Run { scenario, fields: &fields, user: "bot", media_port, ..Run::default() }.call(server)
+}
+
 /// SIPp calls, and is asked to call `pattern`; it answers and tells as given.
 #[track_caller]
 fn referred(server: &Server, pattern: &str, answer: &str, news: &str, end: &str) -> Sipp {
-    let fields = [("PATTERN", pattern), ("ANSWER", answer), ("NEWS", news), ("END", end)];
-    let run = Run { scenario: "referred.xml", fields: &fields, user: "bot", ..Run::default() };
-    run.call(server)
+    let asked = format!(
+        r#"<recv request="REFER"><action>
+      <ereg regexp="{pattern}" search_in="hdr" header="Refer-To:" check_it="true" assign_to="to"/>
+      <ereg regexp="sip:bot@" search_in="hdr" header="Referred-By:" check_it="true" assign_to="by"/>
+    </action></recv><Reference variables="to,by"/>{}"#,
+        respond(answer)
+    );
+    in_call(server, "", &(asked + news + end), None)
 }
 
 /// The states that the agent is told, up to and with `last`.
@@ -113,7 +145,7 @@ fn blind_transfer_succeeds() {
         news(4, "200 OK", "terminated;reason=noresource"),
     ];
     let pattern = "sip:desk@192.0.2.9;x=y";
-    let sipp = referred(&server, pattern, "202 Accepted", &told.concat(), SERVER_ENDS);
+    let sipp = referred(&server, pattern, "202 Accepted", &told.concat(), &server_ends());
     let mut agent = agents.accept();
     assert!(agent.start["features"].as_array().unwrap().contains(&json!("transfer")));
     agent.event("answered");
@@ -167,7 +199,7 @@ fn transfers_that_fail_leave_the_call() {
         ("202 Accepted", busy.concat(), "busy"),
     ] {
         let (server, agents) = start("");
-        let sipp = referred(&server, "sip:desk@192.0.2.9", answer, &told, SERVER_ENDS);
+        let sipp = referred(&server, "sip:desk@192.0.2.9", answer, &told, &server_ends());
         let mut agent = agents.accept();
         agent.event("answered");
         let to =
@@ -225,6 +257,200 @@ fn wishes_that_are_refused() {
     let none = "/api/v1/calls/0199e3a2-5d1c-7a44-9c6f-2f8b64d1e0aa/clear";
     assert_eq!(server.http("POST", none, None).0, 404);
     sipp.succeed();
+    server.wait_idle();
+    server.stop();
+}
+
+/// The tones of two callers and of the agent.
+const A_HZ: f64 = 697.0;
+const B_HZ: f64 = 1336.0;
+const AGENT_HZ: f64 = 1000.0;
+/// How much of a tone must be heard, in seconds.
+const HEARD_S: f64 = 0.8;
+
+/// What SIPp plays: a tone of this length.
+fn tone(server: &Server, hz: f64, seconds: f64) -> String {
+    let file = server.dir.join(format!("{hz}-{seconds}.pcap"));
+    ear::write_capture(&file, 0, &wav::to_ulaw(&wav::sine(hz, seconds)));
+    sipp::play(&file)
+}
+
+/// SIPp asks the server to call somebody else, and is told `outcome`.
+fn refers(to: &str, headers: &str, told: &[&str]) -> String {
+    let refer = request("REFER", 2, &format!("Refer-To: {to}\r\n{headers}"));
+    let mut then = refer + r#"<recv response="202"/>"#;
+    for (index, told) in told.iter().enumerate() {
+        let it = format!("n{index}");
+        then += &format!(
+            r#"<recv request="NOTIFY"><action>
+      <ereg regexp="SIP/2.0 {told}" search_in="body" check_it="true" assign_to="{it}"/>
+    </action></recv><Reference variables="{it}"/>{}"#,
+            respond("200 OK")
+        );
+    }
+    then
+}
+
+/// Somebody whom SIPp plays: is called with a header that fits, says a tone, is hung up on.
+#[track_caller]
+fn target(server: &Server, header: &str, pattern: &str, play: &str, media_port: u16) -> Sipp {
+    let fields = [("HEADER", header), ("PATTERN", pattern), ("PLAY", play)];
+    let media_port = Some(media_port);
+    let scenario = "target.xml";
+    Run { scenario, fields: &fields, media_port, ..Run::default() }.wait_for_call(server)
+}
+
+/// The last second and a half of what an agent has heard is `now`, the first is `before`; it is one
+/// stream whose numbers and time never jump back.
+#[track_caller]
+fn assert_taken_over(agent: &Agent, before: f64, now: f64) {
+    let frames = &agent.frames;
+    let (first, last) = (&frames[..70], &frames[frames.len() - 75..]);
+    wav::assert_heard(&ear::samples(first), before, now, HEARD_S);
+    wav::assert_heard(&ear::samples(last), now, before, HEARD_S);
+    for pair in frames.windows(2) {
+        let [one, two] = pair else { unreachable!() };
+        assert_eq!(two.ssrc, one.ssrc);
+        assert_eq!(two.seq, one.seq.wrapping_add(1), "numbers jump");
+        let step = two.ts.wrapping_sub(one.ts);
+        assert!((160..8_000 * 10).contains(&step), "time jumps by {step}");
+    }
+}
+
+/// The peer asks us to call somebody else: it is told how that goes and let go; the agent goes on
+/// in the same stream and talks with the new party, each known by its tone.
+#[test]
+fn the_peer_transfers_blind() {
+    let Some(()) = sipp::installed_with_audio() else { return };
+    let (server, agents) = start("");
+    let media_port = server.ports.run(4);
+    let ear = Ear::overhear(media_port);
+    let play = tone(&server, B_HZ, 6.0);
+    let b = target(&server, "Referred-By", "sip:sipp@127", &play, media_port);
+    let to = format!("<sip:b@127.0.0.1:{}?X-Secret=1>", b.port);
+    let a_play = tone(&server, A_HZ, 1.6) + r#"<pause milliseconds="1700"/>"#;
+    let told = ["100 Trying", "180 Ringing", "200 OK"];
+    let then = a_play + &refers(&to, "", &told) + &server_ends();
+    let a = in_call(&server, "", &then, None);
+    let mut agent = agents.accept();
+    agent.event("answered");
+    let said = wav::to_ulaw(&wav::sine(AGENT_HZ, 8.0));
+    agent.play(0, &said);
+    a.succeed();
+    let so_far = agent.frames.len();
+    agent.wait_frames(so_far + 200);
+    assert_eq!(server.calls().len(), 1);
+    assert_taken_over(&agent, A_HZ, B_HZ);
+    wav::assert_heard(&ear::samples(&ear.packets()), AGENT_HZ, B_HZ, HEARD_S);
+    assert!(!b.messages().contains("X-Secret"), "a header that nobody allowed");
+    agent.say(&json!({ "event": "hangup", "after": "now" }));
+    agent.event("stop");
+    b.succeed();
+    server.wait_idle();
+    server.stop();
+}
+
+/// The peer joins us with somebody it talks with (RFC 5589 7): the new call carries the Replaces
+/// that Refer-To has, unescaped.
+#[test]
+fn the_peer_transfers_attended() {
+    let Some(()) = sipp::installed() else { return };
+    let (server, agents) = start("");
+    let pattern = "abc@127.0.0.1;to-tag=b;from-tag=a";
+    let b = target(&server, "Replaces", pattern, "", server.ports.run(4));
+    let replaces = "abc%40127.0.0.1%3Bto-tag%3Db%3Bfrom-tag%3Da";
+    let to = format!("<sip:b@127.0.0.1:{}?Replaces={replaces}>", b.port);
+    let then = refers(&to, "", &["100 Trying", "180 Ringing", "200 OK"]) + &server_ends();
+    let a = in_call(&server, "", &then, None);
+    let mut agent = agents.accept();
+    agent.event("answered");
+    a.succeed();
+    agent.say(&json!({ "event": "hangup", "after": "now" }));
+    agent.event("stop");
+    b.succeed();
+    server.wait_idle();
+    server.stop();
+}
+
+/// The new party is busy, or is nowhere that the peer may have us call: it is told, and everything
+/// stays as it was.
+#[test]
+fn the_peers_transfer_fails() {
+    let Some(()) = sipp::installed() else { return };
+    for case in ["busy", "elsewhere", "name", "refused"] {
+        let peers = "\n[[trunks]]\nname = \"pbx\"\npeers = [\"127.0.0.1\"]\nrefer = ";
+        let refer = if case == "refused" { "\"refuse\"\n" } else { "\"allow\"\n" };
+        let (server, agents) = start(&format!("{peers}{refer}"));
+        let fields = [("STATUS", "486 Busy Here")];
+        let b = Run { scenario: "busy.xml", fields: &fields, ..Run::default() };
+        let b = (case == "busy").then(|| b.wait_for_call(&server));
+        let to = match (&b, case) {
+            (Some(b), _) => format!("<sip:b@127.0.0.1:{}>", b.port),
+            (None, "name") => "<sip:b@localhost>".to_owned(),
+            (None, "refused") => "<sip:b@127.0.0.1>".to_owned(),
+            (None, _) => "<sip:+1900555@192.0.2.9>".to_owned(),
+        };
+        let told = ["100 Trying", "180 Ringing", "486 Busy Here"];
+        let then = match case {
+            "busy" => refers(&to, "", &told),
+            _ => {
+                let refer = request("REFER", 2, &format!("Refer-To: {to}\r\n"));
+                refer + r#"<recv response="403"/>"#
+            }
+        };
+        let a = in_call(&server, "", &(then + &server_ends()), None);
+        let mut agent = agents.accept();
+        agent.event("answered");
+        if let Some(b) = b {
+            b.succeed();
+        }
+        let refused = || a.messages().contains("SIP/2.0 403").then_some(());
+        if case != "busy" {
+            until(SOON, "the refusal", refused);
+        }
+        agent.say(&json!({ "event": "mark", "name": "still here" }));
+        assert_eq!(agent.event("mark")["name"], "still here");
+        agent.say(&json!({ "event": "hangup", "after": "now" }));
+        assert_eq!(agent.event("stop")["cause"], "normal");
+        a.succeed();
+        server.wait_idle();
+        server.stop();
+    }
+}
+
+/// A call that replaces another (RFC 3891) takes its place: the old peer is hung up, the agent goes
+/// on with the new one; what replaces nothing is refused.
+#[test]
+fn a_call_replaces_another() {
+    let Some(()) = sipp::installed_with_audio() else { return };
+    let (server, agents) = start("");
+    let play = tone(&server, A_HZ, 6.0);
+    let a = in_call(&server, "", &(play + &server_ends()), None);
+    let mut agent = agents.accept();
+    agent.event("answered");
+    agent.wait_frames(75);
+    let messages = a.messages();
+    let answer = messages.split("SIP/2.0 200").nth(1).unwrap();
+    let (id, tag) = (header(answer, "Call-ID"), header(answer, "To").split("tag=").nth(1).unwrap());
+    let from = header(answer, "From").split("tag=").nth(1).unwrap();
+    let replaces = format!("Require: replaces\r\nReplaces: {id};to-tag={tag};from-tag={from}\r\n");
+    let media_port = server.ports.run(4);
+    let ear = Ear::overhear(media_port);
+    let play = tone(&server, B_HZ, 5.0) + r#"<pause milliseconds="4000"/>"#;
+    let bye = request("BYE", 2, "") + r#"<recv response="200"/>"#;
+    let b = in_call(&server, &replaces, &(play + &bye), Some(media_port));
+    a.succeed();
+    let so_far = agent.frames.len();
+    agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 4.0)));
+    agent.wait_frames(so_far + 150);
+    assert_taken_over(&agent, A_HZ, B_HZ);
+    b.succeed();
+    assert_eq!(agent.event("stop")["cause"], "normal");
+    wav::assert_heard(&ear::samples(&ear.packets()), AGENT_HZ, B_HZ, HEARD_S);
+    let mut phone = Phone::call_at(server.sip, "bot", &replaces);
+    phone.wait_refusal(481);
+    let mut phone = Phone::call_at(server.sip, "bot", "Replaces: x;to-tag=1\r\n");
+    phone.wait_refusal(400);
     server.wait_idle();
     server.stop();
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::slots::Slot;
+use super::takeover::Takeover;
 use super::transfer::Transfer;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
@@ -85,6 +86,8 @@ pub(super) struct LiveCall {
     pub(super) ended_at: Option<MonoTime>,
     /// The transfer that we asked the peer for.
     pub(super) transfer: Option<Transfer>,
+    /// The leg that is about to take the place of its peer.
+    pub(super) takeover: Option<Takeover>,
     /// When it is looked after next, by the control's table of deadlines.
     pub(super) scheduled: MonoTime,
     /// Its span in the log.
@@ -94,8 +97,12 @@ pub(super) struct LiveCall {
 impl LiveCall {
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
-        let transfer = self.transfer.as_ref().filter(|_| self.ended.is_none());
-        self.call.deadline().min(transfer.map_or(MonoTime::MAX, Transfer::deadline))
+        if self.ended.is_some() {
+            return MonoTime::MAX;
+        }
+        let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
+        let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
+        self.call.deadline().min(transfer).min(takeover)
     }
 
     /// The agent that is meant now.

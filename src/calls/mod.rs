@@ -9,6 +9,7 @@ mod rate;
 pub mod request;
 mod slots;
 mod sounds;
+mod takeover;
 pub mod transfer;
 
 pub use live::CallView;

@@ -20,6 +20,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// Its peers may transfer their calls and replace them.
+    pub refer: bool,
 }
 
 /// A softphone that may call in, known by the user part of its `From` and its addresses.
@@ -32,6 +34,8 @@ pub struct UserConfig {
     pub name: String,
     /// Networks it calls from.
     pub peers: Vec<Cidr>,
+    /// It may transfer its calls and replace others.
+    pub refer: bool,
 }
 
 /// Bits of the most specific of `peers` that holds `address`.
@@ -53,15 +57,22 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let refer = refer(&section);
     section.finish();
-    Some(TrunkConfig { name: name?, peers, headers, codecs })
+    Some(TrunkConfig { name: name?, peers, headers, codecs, refer })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);
     let peers = peers(&section);
+    let refer = refer(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers })
+    Some(UserConfig { name: name?, peers, refer })
+}
+
+/// Whether transfers by a peer are allowed.
+fn refer(section: &Section<'_>) -> bool {
+    section.word("refer", &[("allow", true), ("refuse", false)]).unwrap_or(true)
 }
 
 fn peers(section: &Section<'_>) -> Vec<Cidr> {

@@ -160,6 +160,15 @@ pub enum Command {
         /// Its length.
         duration_ms: u32,
     },
+    /// Somebody else takes the peer's place: the agent goes on in the same stream.
+    Replace {
+        /// The call.
+        call: CallKey,
+        /// Sockets of the new peer's leg.
+        sockets: RtpSockets,
+        /// Its format.
+        format: LegFormat,
+    },
     /// A transfer moved on.
     Transfer {
         /// The call.

@@ -163,6 +163,11 @@ impl MediaPath {
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
         let old = self.peer_format();
         self.peer.settle(ctx.now, format);
+        self.settled(ctx, old);
+    }
+
+    /// Lets everything follow the peer's format, which was `old`.
+    pub(super) fn settled(&mut self, ctx: &mut Context, old: StreamFormat) {
         if self.peer_format() != old {
             self.follow_peer();
             self.reformat(ctx);

@@ -1,8 +1,9 @@
 //! What others than the agent do to a media path.
 
-use super::command::Steer;
+use super::command::{EventKind, LegFormat, RtpSockets, Steer};
 use super::context::Context;
 use super::path::{Agent, MediaPath};
+use super::token::{Part, Token};
 
 impl MediaPath {
     /// Does what the API asks for.
@@ -21,6 +22,23 @@ impl MediaPath {
                 self.actions(ctx);
             }
         }
+    }
+
+    /// Another peer takes the place of ours.
+    pub(super) fn replace(&mut self, ctx: &mut Context, sockets: RtpSockets, format: LegFormat) {
+        let watched = ctx
+            .poller
+            .add(&sockets.rtp, Token::part(self.token, Part::Rtp))
+            .and_then(|()| ctx.poller.add(&sockets.rtcp, Token::part(self.token, Part::Rtcp)));
+        if let Err(error) = watched {
+            tracing::error!(%error, "a call's sockets cannot be watched");
+            return ctx.tell(self.key, EventKind::MediaTimeout);
+        }
+        let old = self.peer_format();
+        let before = self.peer.replace(ctx.now, sockets, format);
+        ctx.poller.remove(&before.rtp);
+        ctx.poller.remove(&before.rtcp);
+        self.settled(ctx, old);
     }
 
     /// A transfer moved on.

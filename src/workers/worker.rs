@@ -139,6 +139,7 @@ impl Worker {
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
             | Command::Digit { call, .. }
+            | Command::Replace { call, .. }
             | Command::Transfer { call, .. }
             | Command::Steer { call, .. }
             | Command::Close { call, .. } => *call,
@@ -157,6 +158,7 @@ impl Worker {
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
+            Command::Replace { sockets, format, .. } => path.replace(ctx, sockets, format),
             Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),

@@ -97,6 +97,7 @@ impl Control {
             ended: None,
             ended_at: None,
             transfer: None,
+            takeover: None,
             scheduled: MonoTime::MAX,
             span,
         });

@@ -49,6 +49,9 @@ impl Control {
                 }
             }
             Effect::Bye(cause) => {
+                // Whoever asked for another party learns that there is none before the BYE.
+                self.abandon_takeover(key, 487, "Request Terminated");
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
                     let why = cause.reason_header();
@@ -76,6 +79,8 @@ impl Control {
             }
             Effect::PlayMessage => self.play_message(key),
             Effect::Finish { cause, by } => {
+                self.abandon_takeover(key, 487, "Request Terminated");
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 call.ended = Some((cause, by));
                 call.ended_at = Some(at);
                 call.attempt = 0;

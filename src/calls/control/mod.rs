@@ -10,8 +10,11 @@ mod effects;
 mod incoming;
 mod orders;
 mod place;
+mod referred;
+mod replacing;
 mod requests;
 mod sip;
+mod takeover;
 mod transferring;
 
 pub(crate) use sip::leg_format;
@@ -306,6 +309,7 @@ impl Control {
     fn due(&mut self, key: CallKey) {
         self.tell(key, Input::Timeout);
         self.transfer_input(key, transfer::Input::Timeout);
+        self.takeover_due(key);
     }
 }
 

@@ -76,9 +76,13 @@ impl Control {
 
     /// Something happened to a call.
     pub(super) fn sip_event(&mut self, event: Event) {
+        let Some(event) = self.takeover_event(event) else { return };
         match event {
             Event::Incoming { dialog, request, flow, offer } => {
-                self.incoming(dialog, &request, flow, offer.as_ref());
+                match self.endpoint.replaces(dialog) {
+                    Some(old) => self.replacing(dialog, old, &request, flow, offer.as_ref()),
+                    None => self.incoming(dialog, &request, flow, offer.as_ref()),
+                }
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
@@ -104,10 +108,7 @@ impl Control {
             Event::ReferProgress { dialog, status, last } => {
                 self.transfer_news(dialog, transfer::Input::Progress { status, last });
             }
-            Event::Refer { dialog, .. } => {
-                let refused = self.endpoint.reject_refer(now(), dialog, 603, "Decline");
-                log_refused(refused.err());
-            }
+            Event::Refer { dialog, request } => self.referred(dialog, &request),
             Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
@@ -130,7 +131,9 @@ impl Control {
             Cause::Normal if transferred => Cause::Transferred,
             cause => cause,
         };
-        self.tell(key, Input::PeerEnded(cause));
+        if !self.survives_peer(key) {
+            self.tell(key, Input::PeerEnded(cause));
+        }
     }
 
     fn acked(&mut self, dialog: DialogId, answer: Option<&Sdp>) {

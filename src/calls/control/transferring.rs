@@ -18,7 +18,7 @@ impl Control {
         let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
         let answered = call.ended.is_none() && call.call.answered_at().is_some();
         let dialog = call.dialog.filter(|_| answered).ok_or(TransferError::NotAnswered)?;
-        if call.transfer.is_some() {
+        if call.transfer.is_some() || call.takeover.is_some() {
             return Err(TransferError::Busy);
         }
         let refer_to = self.refer_to(key, dialog, &wish.to)?;

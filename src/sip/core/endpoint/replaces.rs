@@ -36,6 +36,11 @@ impl Endpoint {
         Some((call.dialog.target().to_owned(), replaces.to_string()))
     }
 
+    /// Our own address in a call, as From or To has it.
+    pub fn local_uri(&self, dialog: DialogId) -> Option<&str> {
+        self.calls.get(dialog.0)?.dialog.local_uri()
+    }
+
     /// The peer's Contact: where it is reached.
     pub fn target(&self, dialog: DialogId) -> Option<&str> {
         self.calls.get(dialog.0).map(|call| call.dialog.target())
