@@ -10,6 +10,7 @@ use rsip::headers::typed;
 use rsip::headers::{ToTypedHeader, UntypedHeader};
 use rsip::message::{HasHeaders, HeadersExt};
 use rsip::typed::Via as RsipVia;
+use talkpath::sip::core::auth::{Account, Credentials, DigestClient};
 use talkpath::sip::core::{HeaderName, Message, Uri, Via, validate_request, validate_response};
 
 /// What both readers must agree on.
@@ -358,5 +359,49 @@ fn names_agree() {
         let message = SipMessage::try_from(text.as_str()).unwrap();
         let header = message.headers().iter().next().unwrap().to_string();
         assert_eq!(split(&header), (name.as_str().to_ascii_lowercase(), "x".to_owned()));
+    }
+}
+
+proptest! {
+    /// The credentials with which we answer a challenge are those that rsip expects of the account,
+    /// and it reads them as we wrote them.
+    #[test]
+    #[test]
+    fn digests_agree(
+        user in "[a-z0-9.+_-]{1,16}",
+        password in "[!-~]{1,20}",
+        realm in "[a-zA-Z0-9. -]{1,20}",
+        nonce in "[a-zA-Z0-9+/=]{1,40}",
+        sha256 in any::<bool>(),
+        qop in any::<bool>(),
+        uses in 1_u8..9,
+    ) {
+        let algorithm = if sha256 { "SHA-256" } else { "MD5" };
+        let quality = if qop { ", qop=\"auth,auth-int\"" } else { "" };
+        let challenge = format!(
+            "SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"{realm}\", \
+             nonce=\"{nonce}\", algorithm={algorithm}{quality}\r\n\r\n"
+        );
+        let account = std::sync::Arc::new(Account::new(&user, &password, None));
+        let mut client = DigestClient::new(account);
+        client.challenged(&Message::parse(Bytes::from(challenge)).unwrap(), 7).unwrap();
+        let mut value = String::new();
+        for _ in 0..uses {
+            value = client.headers("REGISTER", "sip:biloxi.com", b"").remove(0).1;
+        }
+        let ours = Credentials::parse(&value).unwrap();
+        // It computes with SHA-256, but does not read its name.
+        let readable = value.replace("algorithm=SHA-256", "algorithm=MD5");
+        let theirs = rsip::headers::Authorization::new(readable).typed().unwrap();
+        prop_assert_eq!(&theirs.username, &user);
+        prop_assert_eq!(&theirs.realm, &realm);
+        prop_assert_eq!(&theirs.nonce, &nonce);
+        prop_assert_eq!(&theirs.response, ours.response);
+        let method = rsip::Method::Register;
+        let mut generator = rsip::services::DigestGenerator::from(&theirs, &password, &method);
+        if sha256 {
+            generator.algorithm = rsip::headers::auth::Algorithm::Sha256;
+        }
+        prop_assert_eq!(generator.compute(), ours.response);
     }
 }

@@ -7,6 +7,7 @@
 mod debug;
 
 use media::codec::AudioFormat;
+use media::silence::Notice;
 
 use crate::wire::WireError;
 
@@ -82,7 +83,7 @@ pub struct Configure {
     pub from_agent: Option<FormatWish>,
     /// How audio is framed in binary messages.
     pub framing: Option<Framing>,
-    /// Event groups it wants: "speech", "quality", "underrun".
+    /// Event groups it wants: "speech", "quality", "underrun", "silence".
     pub wants: Vec<String>,
 }
 
@@ -299,6 +300,8 @@ pub enum AgentEvent<'a> {
         /// For how long.
         ms: u64,
     },
+    /// A direction carries no sound any more, or does again.
+    Silence(Notice),
     /// How the media fares.
     Quality {
         /// Fraction of packets lost, 0 to 1.

@@ -1,8 +1,10 @@
 //! Bodies of fuzz targets: whatever the bytes, nothing panics and what is claimed holds.
 
+use crate::codec::AudioFormat;
 use crate::dtmf;
 use crate::rtcp::{Compound, Ntp, RtcpPacket, Session, SessionInput};
 use crate::rtp::{Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender, write_header};
+use crate::silence::{AgentAt, Conditions, Reason, Soundless, Watch, Way};
 use crate::srtp::{Inbound, InboundStart, MasterKey, Mki, Outbound, Suite};
 use crate::time::MonoTime;
 use std::time::Duration;
@@ -137,6 +139,61 @@ pub fn dtmf(data: &[u8]) {
         if sender.queue(digits, None, None).is_ok() {
             let ticks = (0..).take_while(|&tick: &u32| sender.tick(tick * 160) != dtmf::Tick::Idle);
             assert_eq!(ticks.count(), digits.chars().count() * 8, "100 ms and 60 ms a digit");
+        }
+    }
+}
+
+/// Reads `data` as pairs of what happens and how long after: beginnings and ends of silence
+/// alternate, and no more of it is explained than time has passed.
+pub fn silence(data: &[u8]) {
+    let mut watch = Watch::new(AudioFormat::PCMU);
+    let (mut now, mut answered) = (MonoTime::from_nanos(1), None);
+    let mut conditions = Conditions {
+        sends: true,
+        receives: true,
+        held: false,
+        hidden: false,
+        foreign: 0,
+        muted: false,
+        agent: AgentAt::Nowhere,
+    };
+    let mut open: [Option<Reason>; 2] = [None; 2];
+    for &[step, tens_ms] in data.as_chunks().0 {
+        now += Duration::from_millis(u64::from(tens_ms) * 10);
+        let c = &mut conditions;
+        match step % 18 {
+            0 => {
+                watch.answered(now);
+                answered.get_or_insert(now);
+            }
+            1 => watch.heard(now, &[step; 160], false),
+            2 => watch.heard(now, data, step > 127),
+            3 => watch.heard_event(now),
+            4 => watch.heard_nothing(now, Soundless::Comfort),
+            5 => watch.heard_nothing(now, Soundless::PayloadType),
+            6 => watch.heard_nothing(now, Soundless::NotRtp),
+            7 => watch.said(data),
+            8 => watch.settled(now, AudioFormat::PCMA),
+            9 => watch.settled(now, AudioFormat::l16be(8_000)),
+            10 => c.sends ^= true,
+            11 => c.receives ^= true,
+            12 => c.held ^= true,
+            13 => c.hidden ^= true,
+            14 => c.foreign += 1,
+            15 => c.muted ^= true,
+            16 => c.agent = AgentAt::Inside,
+            _ => c.agent = AgentAt::Connected { dry_since: (step > 127).then_some(now) },
+        }
+        for notice in watch.look(now, &conditions).into_iter().flatten() {
+            let open = &mut open[usize::from(notice.way == Way::Out)];
+            let before = open.take();
+            let expected = if notice.silent { None } else { Some(notice.reason) };
+            assert_eq!(before, expected, "a beginning after an end, and the other way round");
+            *open = notice.silent.then_some(notice.reason);
+        }
+        for way in Way::ALL {
+            let passed = answered.map(|at| now.since(at)).unwrap_or_default();
+            assert!(watch.tally(now, way).total <= passed, "no more than has passed");
         }
     }
 }

@@ -20,6 +20,7 @@ pub mod resample;
 pub mod ring;
 pub mod rtcp;
 pub mod rtp;
+pub mod silence;
 pub mod srtp;
 pub mod stats;
 pub mod time;

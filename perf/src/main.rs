@@ -14,9 +14,12 @@ mod load;
 mod numbered;
 mod pattern;
 mod report;
+mod rival;
 mod rtp;
 mod run;
 mod sip;
+mod sound;
+mod srtp;
 mod sys;
 mod ws;
 
@@ -42,6 +45,10 @@ enum Command {
     Barge(run::barge::Args),
     /// Floors and server in one run, interleaved, and their ratios.
     Compare(run::compare::Args),
+    /// What codecs and SRTP cost, beside plain calls in one run.
+    Media(run::media::Args),
+    /// RTP between two parties, beside rtpengine.
+    Relay(run::relay::Args),
     /// A floor server; started by the others.
     #[command(hide = true)]
     FloorServe {
@@ -64,6 +71,8 @@ fn main() -> ExitCode {
         Command::Setup(args) => run::setup::run(&args),
         Command::Barge(args) => run::barge::run(&args),
         Command::Compare(args) => run::compare::run(&args),
+        Command::Media(args) => run::media::run(&args),
+        Command::Relay(args) => run::relay::run(&args),
         Command::FloorServe { kind, cpu, agent } => {
             floor::serve::run(kind, cpu, agent).map(|()| true)
         }

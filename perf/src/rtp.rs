@@ -1,5 +1,7 @@
 //! RTP packets (RFC 3550 5.1), written and judged independently of the server's code.
 
+use crate::sound;
+
 /// Bytes of a header without CSRC and extension.
 pub(crate) const HEADER_BYTES: usize = 12;
 
@@ -118,12 +120,14 @@ impl Faults {
     }
 }
 
-/// Judges the headers of one stream of PCMU: sequence by one, timestamp by the packet's samples,
-/// one source.
+/// Judges the headers of one stream: one payload type, sequence by one, timestamp by the packet's
+/// samples, one source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judge {
     /// Last packet in order: ssrc, sequence, timestamp, samples.
     last: Option<(u32, u16, u32, u32)>,
+    /// The payload type; that of the first packet if none was agreed on.
+    payload_type: Option<u8>,
     /// What was wrong so far.
     pub(crate) faults: Faults,
 }
@@ -131,16 +135,22 @@ pub(crate) struct Judge {
 impl Judge {
     /// The same books, ready for another stream.
     pub(crate) fn fresh(&self) -> Self {
-        Self { last: None, faults: self.faults.clone() }
+        Self { last: None, payload_type: None, faults: self.faults.clone() }
+    }
+
+    /// Books of a stream of this payload type.
+    pub(crate) fn of(payload_type: u8) -> Self {
+        Self { payload_type: Some(payload_type), ..Self::default() }
     }
 
     /// Takes the next packet.
     pub(crate) fn see(&mut self, packet: &Packet<'_>) {
-        if packet.payload_type != PCMU {
+        if packet.payload_type != *self.payload_type.get_or_insert(packet.payload_type) {
             self.faults.bad_payload_type += 1;
             return;
         }
-        let samples = u32::try_from(packet.payload.len()).unwrap_or(0);
+        let bytes = u32::try_from(packet.payload.len()).unwrap_or(0);
+        let samples = bytes / sound::tick_bytes(packet.payload_type);
         let now = (packet.ssrc, packet.sequence, packet.timestamp, samples);
         let Some((ssrc, sequence, timestamp, before)) = self.last else {
             self.last = Some(now);
@@ -208,7 +218,7 @@ mod tests {
     /// A stream that wraps both counters is without fault; each fault is counted as itself.
     #[test]
     fn judges_sequence_and_time() {
-        let mut judge = Judge::default();
+        let mut judge = Judge::of(PCMU);
         let mut timestamp = u32::MAX - 400;
         for sequence in 65_530..=65_535u16 {
             judge.see(&packet(sequence, timestamp));

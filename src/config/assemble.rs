@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::agents::{self, AgentConfig};
-use super::problem::suggestion;
+use super::problem::{Place, suggestion};
 use super::routes::{self, Fallback, RouteConfig, RouteDraft, RoutePattern};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
@@ -43,6 +43,13 @@ pub(super) fn read(
     let users = named(reader, root.sections("users"), "users", |section| {
         peers::user(section).map(|user| (user.name.clone(), user))
     });
+    for (user, trunk) in users.iter().flat_map(|user| trunks.iter().map(move |trunk| (user, trunk)))
+    {
+        if trunk.digest && trunk.username.as_ref() == Some(&user.name) {
+            let message = format!("\"{}\" is the username of trunk \"{}\"", user.name, trunk.name);
+            reader.report(&Place::Nowhere, "users.name".to_owned(), message);
+        }
+    }
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
     root.finish();
 

@@ -7,10 +7,12 @@
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
 //! - `server`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
 mod agents;
 mod assemble;
+mod callers;
 mod document;
 mod environment;
 mod peers;
@@ -23,10 +25,10 @@ mod server;
 mod tests;
 mod values;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use callers::Caller;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use routes::{Fallback, RouteConfig, RoutePattern};
@@ -81,17 +83,6 @@ pub struct Sources<'a> {
     pub dialects: &'a [&'a str],
     /// Tells why a file that is to be played cannot be read, if it cannot.
     pub readable: &'a dyn Fn(&Path) -> Result<(), String>,
-}
-
-/// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller<'c> {
-    /// A trunk, by its address.
-    Trunk(&'c TrunkConfig),
-    /// A user, by name and address.
-    User(&'c UserConfig),
-    /// A program on this machine, of a server without trunks and users.
-    Local,
 }
 
 impl Config {
@@ -174,24 +165,6 @@ impl Config {
     /// File of the API keys.
     pub fn keys_file(&self) -> PathBuf {
         self.data_dir.join("keys.json")
-    }
-
-    /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is
-    /// refused.
-    ///
-    /// The most specific network wins; a user wins over a trunk with the same network. A server
-    /// without trunks and users takes calls from the machine it runs on.
-    pub fn caller(&self, address: IpAddr, name: &str) -> Option<Caller<'_>> {
-        if self.trunks.is_empty() && self.users.is_empty() {
-            return address.to_canonical().is_loopback().then_some(Caller::Local);
-        }
-        let trunks = self.trunks.iter().filter_map(|trunk| {
-            Some((peers::specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
-        });
-        let users = self.users.iter().filter(|user| user.name == name).filter_map(|user| {
-            Some((peers::specificity(&user.peers, address)?, 1, Caller::User(user)))
-        });
-        trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order)).map(|(.., who)| who)
     }
 
     /// The route of a call to `to` (user part of the Request-URI) by the trunk called `trunk`.

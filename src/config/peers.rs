@@ -1,21 +1,33 @@
 //! `[[trunks]]` and `[[users]]`: who may call in.
+//!
+//! A trunk is known by its addresses, by a user name and password (digest authentication), or by
+//! both. A user is known by name and address, or by name and password, wherever it calls from.
 
 use std::net::IpAddr;
 
 use media::codec::AudioFormat;
 
 use super::agents::name;
+use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
 use super::values::Cidr;
 
-/// A SIP peer that calls come from: a carrier or a PBX, known by its addresses.
+/// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrunkConfig {
     /// Unique name, shared with no user.
     pub name: String,
-    /// Networks it calls from.
+    /// Networks it calls from; with `digest` empty for anywhere.
     pub peers: Vec<Cidr>,
+    /// It must prove that it knows `username` and `password` when it calls.
+    pub digest: bool,
+    /// Name for digest authentication, in both directions; shared with no user.
+    pub username: Option<String>,
+    /// Password for digest authentication, in both directions.
+    pub password: Option<Secret>,
+    /// The realm whose challenges are answered with them; any if absent.
+    pub realm: Option<String>,
     /// SIP headers that its agents are shown, in the case they were written.
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
@@ -24,16 +36,18 @@ pub struct TrunkConfig {
     pub refer: bool,
 }
 
-/// A softphone that may call in, known by the user part of its `From` and its addresses.
+/// A softphone that may call in, known by its name and its password or its addresses.
 ///
-/// Addresses alone prove who calls: a user without digest authentication is as safe as the network
-/// it calls from.
+/// Without a password addresses alone prove who calls: such a user is as safe as the network it
+/// calls from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserConfig {
     /// User part of the calling SIP URI; unique, shared with no trunk.
     pub name: String,
-    /// Networks it calls from.
+    /// Networks it calls from; with a password empty for anywhere.
     pub peers: Vec<Cidr>,
+    /// What it proves to know, when it calls and when it registers.
+    pub password: Option<Secret>,
     /// It may transfer its calls and replace others.
     pub refer: bool,
 }
@@ -47,7 +61,8 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 /// whose a call is from a network that two of them claim.
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
-    let peers = peers(&section);
+    let Credentials { digest, username, password, realm } = credentials(&section);
+    let peers = peers(&section, digest, "the addresses that calls come from, or auth = \"digest\"");
     for peer in &peers {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
@@ -59,15 +74,27 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let codecs = section.words("codecs", SIP_CODECS);
     let refer = refer(&section);
     section.finish();
-    Some(TrunkConfig { name: name?, peers, headers, codecs, refer })
+    Some(TrunkConfig {
+        name: name?,
+        peers,
+        digest,
+        username,
+        password,
+        realm,
+        headers,
+        codecs,
+        refer,
+    })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);
-    let peers = peers(&section);
+    let password = section.secret("password", PASSWORD_BYTES_MIN);
+    let known = section.has("password");
+    let peers = peers(&section, known, "the addresses that calls come from, or a password");
     let refer = refer(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, refer })
+    Some(UserConfig { name: name?, peers, refer, password })
 }
 
 /// Whether transfers by a peer are allowed.
@@ -75,9 +102,43 @@ fn refer(section: &Section<'_>) -> bool {
     section.word("refer", &[("allow", true), ("refuse", false)]).unwrap_or(true)
 }
 
-fn peers(section: &Section<'_>) -> Vec<Cidr> {
-    if !section.has("peers") {
-        section.missing("peers", "the addresses that calls come from");
+/// Shortest password that is accepted: shorter ones are found by trying.
+const PASSWORD_BYTES_MIN: usize = 8;
+
+/// How a trunk and we prove who we are to each other.
+struct Credentials {
+    digest: bool,
+    username: Option<String>,
+    password: Option<Secret>,
+    realm: Option<String>,
+}
+
+fn credentials(section: &Section<'_>) -> Credentials {
+    let digest = section.word("auth", &[("peers", false), ("digest", true)]).unwrap_or(false);
+    // What a carrier dealt out is not ours to judge, so its length is not checked.
+    let password = section.secret("password", 1);
+    let quotable = |text: &str| {
+        let control = |c: char| c.is_control() || matches!(c, '"' | '\\');
+        if text.is_empty() || text.len() > 128 || text.contains(control) {
+            return Err("not fit for a header".to_owned());
+        }
+        Ok(text.to_owned())
+    };
+    let allowed = "up to 128 characters without quotes and backslashes";
+    let username = section.text("username", allowed, quotable);
+    let realm = section.text("realm", allowed, quotable);
+    match (section.has("username"), section.has("password")) {
+        (true, false) => section.missing("password", "username is given"),
+        (false, true) => section.missing("username", "password is given"),
+        (false, false) if digest => section.missing("username", "auth = \"digest\" needs it"),
+        _ => {}
+    }
+    Credentials { digest, username, password, realm }
+}
+
+fn peers(section: &Section<'_>, optional: bool, why: &str) -> Vec<Cidr> {
+    if !section.has("peers") && !optional {
+        section.missing("peers", why);
     }
     section.list("peers", Cidr::ALLOWED, Cidr::parse).unwrap_or_default()
 }

@@ -8,6 +8,7 @@ use media::codec::AudioFormat;
 
 use super::section::Section;
 use super::values::{PortRange, PublicAddress};
+use crate::sip::core::auth::Algorithm;
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
     pub codecs: Vec<AudioFormat>,
+    /// The realm of digest authentication: whose passwords those of users are.
+    pub realm: String,
+    /// Algorithms of digest authentication that are offered, best first.
+    pub digest: Vec<Algorithm>,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
 }
@@ -131,6 +136,16 @@ const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest of `max_duration_s`: a day.
 pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
 
+/// Realm of digest authentication.
+const REALM: &str = "talkpath";
+/// Algorithms of digest authentication by name.
+const DIGESTS: &[(&str, Algorithm)] = &[
+    ("SHA-512-256", Algorithm::Sha512t256),
+    ("SHA-256", Algorithm::Sha256),
+    ("MD5", Algorithm::Md5),
+];
+/// Algorithms that are offered: the strong one that telephones have, and the one that all have.
+const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
     &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA)];
@@ -177,6 +192,17 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     let codecs = section
         .words("codecs", SIP_CODECS)
         .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect());
+    let realm = section
+        .text("realm", "up to 64 letters, digits, blanks and -_.@", |text| {
+            let fits = |c: char| c.is_ascii_alphanumeric() || " -_.@".contains(c);
+            if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) {
+                Ok(text.to_owned())
+            } else {
+                Err("not fit for a realm".to_owned())
+            }
+        })
+        .unwrap_or_else(|| REALM.to_owned());
+    let digest = section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec());
     let timers = SipTimers {
         t1: section.millis("t1_ms", 10..=5_000).unwrap_or(Duration::from_millis(500)),
         t2: section.millis("t2_ms", 10..=60_000).unwrap_or(Duration::from_secs(4)),
@@ -193,6 +219,8 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         advertised,
         user_agent,
         codecs,
+        realm,
+        digest,
         timers,
     }
 }

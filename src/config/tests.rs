@@ -1,5 +1,6 @@
 //! Whole configurations: what is accepted, and what each mistake is told.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -57,8 +58,8 @@ fn zero_configuration() {
     assert_eq!(config.agent("echo").unwrap().kind, AgentKind::Builtin(Builtin::Echo));
     assert_eq!(config.route("anything", None).unwrap().agent, "echo");
     assert_eq!(config.data_dir, Path::new("talkpath-data"));
-    assert_eq!(config.caller("127.0.0.1".parse().unwrap(), "x"), Some(Caller::Local));
-    assert_eq!(config.caller("192.0.2.1".parse().unwrap(), "x"), None);
+    assert_eq!(config.caller("127.0.0.1".parse().unwrap(), "x", None), Some(Caller::Local));
+    assert_eq!(config.caller("192.0.2.1".parse().unwrap(), "x", None), None);
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
@@ -224,7 +225,7 @@ fn routes_are_found() {
 #[test]
 fn callers_are_known_by_address() {
     let config = parse(WHOLE).unwrap();
-    let who = |address: &str, name| match config.caller(address.parse().unwrap(), name) {
+    let who = |address: &str, name| match config.caller(address.parse().unwrap(), name, None) {
         Some(Caller::Trunk(trunk)) => trunk.name.clone(),
         Some(Caller::User(user)) => user.name.clone(),
         Some(Caller::Local) => "local".to_owned(),
@@ -238,8 +239,97 @@ fn callers_are_known_by_address() {
     assert_eq!(who("127.0.0.1", "alice"), "nobody");
 }
 
+const DIGEST: &str = r#"
+[[trunks]]
+name = "pbx"
+peers = ["10.0.0.0/8"]
+
+[[trunks]]
+name = "roaming"
+auth = "digest"
+username = "roamer"
+password = "roamers-secret"
+
+[[trunks]]
+name = "both"
+peers = ["10.1.0.0/16"]
+auth = "digest"
+username = "both"
+password = "boths-secret"
+
+[[users]]
+name = "alice"
+password = "wonderland"
+
+[[users]]
+name = "bob"
+peers = ["192.0.2.0/24"]
+password = "builder-of"
+
+[[users]]
+name = "carol"
+peers = ["192.0.2.0/24"]
+"#;
+
+/// Who has a password must prove it from wherever; strangers are asked too; addresses alone are
+/// enough for the rest, and restrict those who have both.
+#[test]
+fn callers_prove_who_they_are() {
+    let config = parse(DIGEST).unwrap();
+    let demands = |address: &str, name| config.demands_proof(address.parse().unwrap(), name);
+    let who =
+        |address: &str, name, proven| match config.caller(address.parse().unwrap(), name, proven) {
+            Some(Caller::Trunk(trunk)) => trunk.name.clone(),
+            Some(Caller::User(user)) => user.name.clone(),
+            _ => "nobody".to_owned(),
+        };
+    for (address, name, demanded, unproven) in [
+        ("10.0.0.1", "alice", true, "pbx"),
+        ("10.0.0.1", "4711", false, "pbx"),
+        ("10.1.0.1", "4711", true, "nobody"),
+        ("192.0.2.1", "carol", false, "carol"),
+        ("192.0.2.1", "bob", true, "nobody"),
+        ("198.51.100.1", "stranger", true, "nobody"),
+    ] {
+        assert_eq!(demands(address, name), demanded, "{address} {name}");
+        assert_eq!(who(address, name, None), unproven, "{address} {name}");
+    }
+    for (address, proven, expected) in [
+        ("198.51.100.1", "alice", "alice"),
+        ("198.51.100.1", "bob", "nobody"),
+        ("192.0.2.1", "bob", "bob"),
+        ("198.51.100.1", "roamer", "roaming"),
+        ("198.51.100.1", "both", "nobody"),
+        ("10.1.0.1", "both", "both"),
+        ("192.0.2.1", "carol", "nobody"),
+    ] {
+        assert_eq!(who(address, "stranger", Some(proven)), expected, "{address} {proven}");
+    }
+    assert_eq!(config.password("alice").map(Secret::expose), Some("wonderland"));
+    assert_eq!(config.password("roamer").map(Secret::expose), Some("roamers-secret"));
+    assert_eq!(config.password("carol"), None);
+    let open = parse("[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"").unwrap();
+    assert!(!open.demands_proof("192.0.2.1".parse().unwrap(), "alice"));
+}
+
 /// Text and the start of its message.
 const MISTAKES: &[(&str, &str)] = &[
+    (
+        "[[users]]\nname = \"a\"",
+        "1: users[0].peers: missing: the addresses that calls come from, or",
+    ),
+    ("[[users]]\nname = \"a\"\npassword = \"short\"", "3: users[0].password: a secret of 5 bytes"),
+    (
+        "[[trunks]]\nname = \"a\"",
+        "1: trunks[0].peers: missing: the addresses that calls come from,",
+    ),
+    ("[[trunks]]\nname = \"a\"\nauth = \"digest\"", "1: trunks[0].username: missing: auth ="),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nusername = \"u\"",
+        "1: trunks[0].password: missing: username is given",
+    ),
+    ("[sip]\ndigest = [\"SHA-1\"]", "2: sip.digest: \"SHA-1\": unknown"),
+    ("[sip]\nrealm = \"a\\\"b\"", "2: sip.realm: \"a\\\"b\": not fit for a realm"),
     ("[sip]\nlistn = \"0.0.0.0:5060\"", "2: sip.listn: unknown key (did you mean \"listen\"?)"),
     ("[sipp]\n", "1: sipp: unknown key (did you mean \"sip\"?)"),
     ("[sip]\n\nlisten = \"5060\"", "3: sip.listen: \"5060\": not an address with a port; allowed"),

@@ -3,13 +3,14 @@
 use std::fmt::Error;
 use std::sync::Arc;
 
+use media::silence::{Reason, Way};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use super::histogram::Snapshot;
 use super::labels::{
-    CallDirection, DialOutcome, DropReason, Kind, SipDrop, SipMethod, StatusClass,
+    CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod, StatusClass,
 };
 use super::metrics::Metrics;
 use super::process::Process;
@@ -129,6 +130,12 @@ fn signalling(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "SIP responses that left",
         classes(&sip.responses_out),
     )?;
+    let auth = SipAuth::ALL.iter().zip(&sip.auth);
+    out.counters(
+        "talkpath_sip_auth",
+        "SIP requests by what their credentials proved",
+        auth.map(|(outcome, count)| ([("outcome", outcome.as_str())], count.get())),
+    )?;
     let drops = SipDrop::ALL.iter().zip(&sip.drops);
     out.counters(
         "talkpath_sip_drops",
@@ -213,6 +220,18 @@ fn traffic(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Erro
         })
     });
     out.counters("talkpath_drops", "Packets and messages dropped, by reason", drops)?;
+    let silences = Way::ALL.into_iter().flat_map(|way| {
+        Reason::ALL.iter().map(move |reason| {
+            let labels = [("direction", way.as_str()), ("reason", reason.as_str())];
+            let total = workers.iter().map(|worker| worker.silent_total(way, *reason)).sum();
+            (labels, total)
+        })
+    });
+    out.counters(
+        "talkpath_call_silence",
+        "Times that a direction of a call carried no sound, by reason",
+        silences,
+    )?;
     let single: [(&str, &str, Read); 4] = [
         ("talkpath_rtp_lost", "RTP packets that never came", |w| w.lost.get()),
         ("talkpath_underruns", "Times an agent fell silent in mid-utterance", |w| {

@@ -165,6 +165,20 @@ labels! {
 }
 
 labels! {
+    /// What came of digest authentication of those who call and register.
+    SipAuth {
+        /// The password was known.
+        Proven = "proven",
+        /// Credentials were asked for: the first request of everybody is.
+        Challenged = "challenged",
+        /// The credentials were wrong.
+        Failed = "failed",
+        /// Not looked at: too many from that address were wrong.
+        Slowed = "slowed",
+    }
+}
+
+labels! {
     /// How dialling an agent ended.
     DialOutcome {
         /// Connected.

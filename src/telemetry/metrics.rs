@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::exposition::Exposition;
 use super::histogram::{CALL_TIMES, Histogram, NETWORK_TIMES};
-use super::labels::{CallDirection, DialOutcome, SipDrop, SipMethod, StatusClass};
+use super::labels::{CallDirection, DialOutcome, SipAuth, SipDrop, SipMethod, StatusClass};
 use super::worker::{Counter, Gauge, WorkerMetrics};
 
 /// Media type of what [`Metrics::render`] returns.
@@ -117,6 +117,7 @@ pub struct SipMetrics {
     pub(super) requests_out: [Counter; SipMethod::COUNT],
     pub(super) responses_in: [Counter; StatusClass::COUNT],
     pub(super) responses_out: [Counter; StatusClass::COUNT],
+    pub(super) auth: [Counter; SipAuth::COUNT],
     pub(super) drops: [Counter; SipDrop::COUNT],
     /// Messages that we sent again for want of an answer.
     pub retransmissions: Counter,
@@ -143,6 +144,11 @@ impl SipMetrics {
     /// A response left.
     pub fn response_out(&self, status: u16) {
         self.responses_out[StatusClass::of(status).index()].inc();
+    }
+
+    /// Requests were judged by their credentials.
+    pub fn judged(&self, outcome: SipAuth, count: u64) {
+        self.auth[outcome.index()].add(count);
     }
 
     /// Something was thrown away.

@@ -12,6 +12,6 @@ mod process;
 mod worker;
 
 pub use histogram::Histogram;
-pub use labels::{CallDirection, DialOutcome, DropReason, Kind, SipDrop, SipMethod};
+pub use labels::{CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod};
 pub use metrics::{AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, Metrics, SipMetrics};
 pub use worker::{Counter, Gauge, Tally, WorkerMetrics};

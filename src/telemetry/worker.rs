@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use media::silence::{Reason, Way};
+
 use super::histogram::{FRAME_TIMES, Histogram, NETWORK_TIMES};
 use super::labels::{DropReason, Kind};
 
@@ -80,6 +82,7 @@ pub struct WorkerMetrics {
     packets_out: [Tally; Kind::COUNT],
     bytes_out: [Tally; Kind::COUNT],
     drops: [Tally; DropReason::COUNT],
+    silences: [[Tally; Reason::ALL.len()]; Way::ALL.len()],
     /// RTP packets that were sent to us and never came (RFC 3550 A.3).
     pub lost: Tally,
     /// Times that an agent had nothing to play in mid-utterance.
@@ -110,6 +113,7 @@ impl Default for WorkerMetrics {
             packets_out: Default::default(),
             bytes_out: Default::default(),
             drops: Default::default(),
+            silences: Default::default(),
             lost: Tally::default(),
             underruns: Tally::default(),
             late: Tally::default(),
@@ -145,6 +149,16 @@ impl WorkerMetrics {
     /// Counts `count` things that were dropped.
     pub fn dropped_many(&self, reason: DropReason, count: u64) {
         self.drops[reason.index()].add(count);
+    }
+
+    /// Counts a direction that carries no sound any more.
+    pub fn silent(&self, way: Way, reason: Reason) {
+        self.silences[way as usize][reason as usize].inc();
+    }
+
+    /// How often a direction carried no sound for this reason.
+    pub fn silent_total(&self, way: Way, reason: Reason) -> u64 {
+        self.silences[way as usize][reason as usize].get()
     }
 
     /// Packets and bytes that came.

@@ -7,6 +7,7 @@ use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
 
 use media::leg::LegConfig;
+use media::silence::{Notice, Tally};
 use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
@@ -255,6 +256,8 @@ pub enum EventKind {
     Played,
     /// No packet came from the peer for too long.
     MediaTimeout,
+    /// A direction carries no sound any more, or does again.
+    Silence(Notice),
     /// The call is closed; this is how it fared.
     Closed(Box<MediaReport>),
 }
@@ -276,4 +279,6 @@ pub struct MediaReport {
     pub underruns: u64,
     /// From the answer to the first audio of the agent on the wire.
     pub first_audio: Option<Duration>,
+    /// What the direction from the peer, and that to it, went without.
+    pub silences: [Tally; 2],
 }

@@ -77,6 +77,7 @@ impl MediaPath {
                 match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
                     Popped::Frame { talkspurt_start, .. } => {
                         played = true;
+                        self.silence.said(payload);
                         if self.first_audio.is_none() {
                             let answered = self.answered_at.unwrap_or(ctx.now);
                             self.first_audio = Some(ctx.now.since(answered));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
-use media::leg::{Heard, HeardAudio, Ignored};
+use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::{Frame, HEADER_BYTES};
 use media::stats::LegSnapshot;
@@ -19,10 +19,11 @@ use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
+use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
+use super::silence::Silence;
 use super::socket_agent::SocketAgent;
 use super::taps::Taps;
-use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
@@ -68,6 +69,7 @@ pub(super) struct MediaPath {
     pub(super) phase_free: bool,
     /// When the packet was due before which the pacer was stopped.
     pub(super) stopped_at: Option<MonoTime>,
+    pub(super) silence: Silence,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
@@ -98,6 +100,7 @@ impl MediaPath {
         Self {
             key,
             token,
+            silence: Silence::new(peer.format(), LIKELY_FORMAT.audio),
             peer,
             agent: Agent::None,
             taps: Taps::default(),
@@ -136,7 +139,7 @@ impl MediaPath {
             Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) => MonoTime::MAX,
         };
-        self.next_tick.min(self.care_at).min(leg).min(agent)
+        self.next_tick.min(self.care_at).min(self.look_deadline()).min(leg).min(agent)
     }
 
     /// Does all that is due.
@@ -149,6 +152,7 @@ impl MediaPath {
             self.digits(ctx);
         }
         self.send_report(ctx);
+        self.look(ctx);
         if self.care_at <= ctx.now {
             self.care(ctx);
         }
@@ -162,6 +166,7 @@ impl MediaPath {
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
         let old = self.peer_format();
+        self.silence.settled(ctx.now, self.peer.format(), &format);
         self.peer.settle(ctx.now, format);
         self.settled(ctx, old);
     }
@@ -235,6 +240,7 @@ impl MediaPath {
         self.state = state;
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
+            self.silence.answered(ctx.now);
         }
         self.watch_for_silence(ctx);
         self.peer_heard_of(ctx.now);
@@ -271,7 +277,7 @@ impl MediaPath {
         self.playout.release(&mut ctx.blocks);
         ctx.poller.remove(self.peer.rtp());
         ctx.poller.remove(self.peer.rtcp());
-        self.report()
+        self.report(ctx.now)
     }
 
     /// One datagram from the peer.
@@ -283,6 +289,7 @@ impl MediaPath {
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
         let heard = leg.receive(ctx.now, datagram);
+        self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
             Agent::Leg(_) => bridge::passing(heard, datagram),
             _ => None,
@@ -441,48 +448,10 @@ impl MediaPath {
         }
     }
 
-    /// How the media fare.
-    fn quality(&self) -> Quality {
-        let stats = self.snapshot();
-        Quality {
-            loss: stats.loss,
-            jitter_ms: stats.jitter.as_secs_f32() * 1000.0,
-            buffer_ms: self.playout.queued_ms(),
-            mos: stats.mos,
-            round_trip_ms: stats.round_trip.map(|time| time.as_secs_f32() * 1000.0),
-        }
-    }
-
-    fn snapshot(&self) -> LegSnapshot {
-        self.peer.leg_ref().map(|leg| leg.snapshot(Duration::ZERO)).unwrap_or_default()
-    }
-
-    /// How the media fared.
-    fn report(&self) -> MediaReport {
-        MediaReport {
-            leg: self.snapshot(),
-            foreign: self.peer.foreign(),
-            agent_leg: self.agent_leg,
-            agent_foreign: self.agent_foreign,
-            agent_skipped: self.agent_skipped,
-            underruns: self.underruns,
-            first_audio: self.first_audio,
-        }
-    }
-
     fn peer_heard_of(&mut self, now: MonoTime) {
         // Silence counts from the answer, not from the INVITE.
         if let Some(format) = self.peer.format().copied() {
             self.peer.settle(now, format);
         }
-    }
-}
-
-/// The label of what was ignored.
-pub(super) const fn drop_reason(reason: Ignored) -> DropReason {
-    match reason {
-        Ignored::PayloadType => DropReason::PayloadType,
-        Ignored::NotInStream => DropReason::Duplicate,
-        Ignored::Malformed | Ignored::Size => DropReason::Malformed,
     }
 }

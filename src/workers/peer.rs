@@ -119,6 +119,12 @@ impl PeerLeg {
         self.foreign
     }
 
+    /// True if the peer described an address that means nothing where its signalling comes from.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.format
+            .is_some_and(|format| is_private(format.remote.ip()) && !is_private(format.signalling))
+    }
+
     /// Receives one datagram into `buffer`; `None` if there is none for us.
     #[inline]
     pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Option<usize> {

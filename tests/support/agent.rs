@@ -138,7 +138,7 @@ impl Agent {
 
     /// Reads what is there, for a moment.
     #[track_caller]
-    fn look(&mut self) {
+    pub fn look(&mut self) {
         if self.closed == Some(0) {
             return;
         }

@@ -57,6 +57,17 @@ impl Phone {
     /// Calls with more header lines, each ended by CRLF.
     #[track_caller]
     pub fn call_at(server: SocketAddr, to: &str, headers: &str) -> Self {
+        Self::call_sdp(server, to, headers, |port| offer("127.0.0.1", port, "sendrecv"))
+    }
+
+    /// Calls with the description that `sdp` makes for its port.
+    #[track_caller]
+    pub fn call_sdp(
+        server: SocketAddr,
+        to: &str,
+        headers: &str,
+        sdp: impl FnOnce(u16) -> String,
+    ) -> Self {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (rtp, rtcp) = until(SOON, "two ports in a row", port_pair);
         sip.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -84,11 +95,7 @@ impl Phone {
             bye: None,
         };
         let port = phone.rtp.local_addr().unwrap().port();
-        let body = format!(
-            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
-             m=audio {port} RTP/AVP 0 {DTMF_PT}\r\na=rtpmap:0 PCMU/8000\r\n\
-             a=rtpmap:{DTMF_PT} telephone-event/8000\r\na=fmtp:{DTMF_PT} 0-15\r\na=ptime:20\r\n"
-        );
+        let body = sdp(port);
         let more = format!("{headers}Content-Type: application/sdp\r\n");
         phone.request("INVITE", &more, &body);
         phone
@@ -162,6 +169,17 @@ impl Phone {
         let port: u16 = audio.split(' ').next().unwrap().parse().unwrap();
         self.media = Some(([127, 0, 0, 1], port).into());
         self.answer = answer;
+        self.request("ACK", "", "");
+    }
+
+    /// Describes its media anew, with this direction, and waits until that is agreed.
+    #[track_caller]
+    pub fn reinvite(&mut self, direction: &str) {
+        self.cseq += 1;
+        let port = self.rtp.local_addr().unwrap().port();
+        let body = offer("127.0.0.1", port, direction);
+        self.request("INVITE", "Content-Type: application/sdp\r\n", &body);
+        self.wait_status(200);
         self.request("ACK", "", "");
     }
 
@@ -256,6 +274,23 @@ impl Phone {
         self.skip(payload.len());
     }
 
+    /// One packet of another payload type at once.
+    pub fn send_as(&mut self, pt: u8, payload: &[u8]) {
+        let packet = packet(pt, self.seq, self.ts, payload);
+        self.rtp.send_to(&packet, self.media.unwrap()).unwrap();
+        self.skip(160);
+    }
+
+    /// Its socket for RTP.
+    pub fn rtp(&self) -> &UdpSocket {
+        &self.rtp
+    }
+
+    /// Where the server wants its RTP.
+    pub fn media(&self) -> SocketAddr {
+        self.media.unwrap()
+    }
+
     /// Loses a packet of `samples` before it was sent.
     pub fn skip(&mut self, samples: usize) {
         self.seq = self.seq.wrapping_add(1);
@@ -303,6 +338,16 @@ pub fn header<'m>(message: &'m str, name: &str) -> &'m str {
         key.eq_ignore_ascii_case(name).then(|| value.trim())
     });
     found.unwrap_or_else(|| panic!("no {name} in {message}"))
+}
+
+/// A description of µ-law and telephone events at this address.
+pub fn offer(address: &str, port: u16, direction: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
+         m=audio {port} RTP/AVP 0 {DTMF_PT}\r\na=rtpmap:0 PCMU/8000\r\n\
+         a=rtpmap:{DTMF_PT} telephone-event/8000\r\na=fmtp:{DTMF_PT} 0-15\r\na=ptime:20\r\n\
+         a={direction}\r\n"
+    )
 }
 
 /// An RTP packet.

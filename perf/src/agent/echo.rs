@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::server::Handler;
 use crate::load::stamps::Stamps;
 use crate::pattern::{self, Content};
-use crate::rtp::{self, Faults, Judge};
+use crate::rtp::{self, Faults, Judge, PCMU};
 use crate::sys::clock;
 use crate::ws::frame;
 
@@ -63,6 +63,10 @@ impl Echo {
             payload
         } else if let Some(packet) = rtp::parse(payload) {
             judge.see(&packet);
+            if packet.payload_type != PCMU {
+                // What the server made of the caller's audio; the caller judges what comes back.
+                return;
+            }
             packet.payload
         } else {
             judge.faults.not_rtp += 1;

@@ -2,4 +2,5 @@
 
 pub(crate) mod barge;
 pub(crate) mod echo;
+pub(crate) mod far;
 pub(crate) mod server;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::pattern::{self, Content};
 use crate::rtp::{Faults, Judge, Packet};
+use crate::sound::{self, Codec};
 
 /// Packets whose fate is remembered: 20 s of 20 ms packets.
 const DEPTH: u32 = 1024;
@@ -65,6 +66,8 @@ pub(crate) struct Echo {
 /// The books.
 pub(crate) struct Account {
     call: u32,
+    /// Packets are compared with what was sent, not just counted.
+    exact: bool,
     ring: Box<[Sent]>,
     next: u32,
     judge: Judge,
@@ -76,13 +79,15 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Books of a call.
-    pub(crate) fn new(call: u32) -> Self {
+    /// Books of a call in `codec`. Where a codec on the way alters the audio (`exact` is false),
+    /// what comes back is counted, unless it is silence.
+    pub(crate) fn new(call: u32, codec: Codec, exact: bool) -> Self {
         Self {
             call,
+            exact,
             ring: vec![Sent::default(); DEPTH as usize].into_boxed_slice(),
             next: 0,
-            judge: Judge::default(),
+            judge: Judge::of(codec.payload_type()),
             tally: Tally::default(),
             grid: Vec::new(),
             origin: None,
@@ -124,6 +129,12 @@ impl Account {
         self.judge.see(packet);
         if window_open {
             self.on_grid(packet.timestamp, stamp_ns);
+        }
+        if !self.exact {
+            let flat = sound::is_flat(packet.payload);
+            self.tally.fill += u64::from(flat && window_open);
+            self.tally.returned += u64::from(!flat && self.tally.returned < self.tally.sent);
+            return None;
         }
         let index = match pattern::read(packet.payload) {
             Content::Exact { call, index } if call == self.call => index,
@@ -195,7 +206,7 @@ mod tests {
     /// Each fate of a packet is booked as itself.
     #[test]
     fn every_fate_is_told_apart() {
-        let mut account = Account::new(7);
+        let mut account = Account::new(7, Codec::Pcmu, true);
         for at in 0..10 {
             account.sent(100 + at, at >= 2);
         }
@@ -223,10 +234,27 @@ mod tests {
         assert_eq!((tally, faults.total()), (want, 0));
     }
 
+    /// Audio that a codec alters is counted where it is not silence, and never more than was sent.
+    #[test]
+    fn altered_audio_is_counted() {
+        let mut account = Account::new(7, Codec::Pcma, false);
+        account.sent(100, true);
+        account.sent(101, true);
+        for (sequence, byte) in [(0, 1), (1, 0xD5), (2, 1), (3, 1)] {
+            let mut payload = [0xD5; 160];
+            payload[0] = byte;
+            let packet = Packet { payload_type: 8, ..packet(&payload, sequence) };
+            assert_eq!(account.received(&packet, 500, true), None);
+        }
+        let (tally, faults) = account.result();
+        let want = Tally { sent: 2, returned: 2, fill: 1, ..Tally::default() };
+        assert_eq!((tally, faults.total()), (want, 0));
+    }
+
     /// Lateness is measured against the packets' own media time, from the earliest.
     #[test]
     fn lateness_against_the_own_grid() {
-        let mut account = Account::new(0);
+        let mut account = Account::new(0, Codec::Pcmu, true);
         for (sequence, stamp) in [(0u16, 1_000_500u64), (1, 21_000_000), (2, 41_000_700)] {
             account.received(&packet(&[0xFF; 160], sequence), stamp, true);
         }

@@ -12,7 +12,9 @@ use super::account::{Account, Tally};
 use super::stamps::Stamps;
 use crate::error::{PerfError, Result};
 use crate::pattern;
-use crate::rtp::{self, Faults, PCMU, SAMPLES_MS};
+use crate::rtp::{self, Faults, SAMPLES_MS};
+use crate::sound::Codec;
+use crate::srtp::{Keying, Session};
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::net;
 use crate::sys::poll::{Poll, Ready};
@@ -55,6 +57,7 @@ struct Stream {
     /// Its RTCP socket, for datagrams.
     rtcp: Option<Socket>,
     carrier: Carrier,
+    secure: Option<Box<Session>>,
     account: Account,
     sequence: u16,
     timestamp: u32,
@@ -68,6 +71,10 @@ pub(crate) struct Pace {
     pub(crate) ptime_ms: u32,
     /// What is due within one tick is sent together, in microseconds.
     pub(crate) tick_us: u64,
+    /// What is sent.
+    pub(crate) codec: Codec,
+    /// What comes back is what was sent, bit by bit.
+    pub(crate) exact: bool,
 }
 
 /// What the generator measured itself.
@@ -101,6 +108,8 @@ pub(crate) struct Engine {
     period_ns: u64,
     tick_ns: u64,
     samples: u32,
+    codec: Codec,
+    exact: bool,
     epoch_ns: u64,
     slot: u64,
     next_drain_ns: u64,
@@ -138,6 +147,8 @@ impl Engine {
             period_ns: u64::from(pace.ptime_ms) * 1_000_000,
             tick_ns: pace.tick_us.max(1) * 1_000,
             samples,
+            codec: pace.codec,
+            exact: pace.exact,
             epoch_ns: clock::mono_ns(),
             slot: 0,
             next_drain_ns: 0,
@@ -163,10 +174,20 @@ impl Engine {
         if let Some(rtcp) = &rtcp {
             self.poll.add(rtcp.as_raw_fd(), id as u64 | RTCP)?;
         }
-        let account = Account::new(id as u32);
+        let account = Account::new(id as u32, self.codec, self.exact);
         let sequence = (id as u16).wrapping_mul(977);
         let timestamp = (id as u32).wrapping_mul(0x0100_0193);
-        self.streams.push(Stream { socket, rtcp, carrier, account, sequence, timestamp, active });
+        let secure = None;
+        self.streams.push(Stream {
+            socket,
+            rtcp,
+            carrier,
+            secure,
+            account,
+            sequence,
+            timestamp,
+            active,
+        });
         Ok(())
     }
 
@@ -188,6 +209,14 @@ impl Engine {
             stream.carrier = Carrier::Udp(Some(peer));
             stream.active = true;
         }
+    }
+
+    /// Stream `id` is secured from now on.
+    pub(crate) fn secure(&mut self, id: u32, (ours, theirs): (Keying, Keying)) -> Result<()> {
+        if let Some(stream) = self.streams.get_mut(id as usize) {
+            stream.secure = Some(Box::new(Session::new(&ours, &theirs)?));
+        }
+        Ok(())
     }
 
     /// Stream `id` sends no more.
@@ -254,7 +283,13 @@ impl Engine {
             return Ok(());
         };
         let index = stream.account.next_index();
-        let head = rtp::header(PCMU, index == 0, stream.sequence, stream.timestamp, id as u32 + 1);
+        let head = rtp::header(
+            self.codec.payload_type(),
+            index == 0,
+            stream.sequence,
+            stream.timestamp,
+            id as u32 + 1,
+        );
         if let Some((header, payload)) = self.packet.split_first_chunk_mut() {
             *header = head;
             pattern::fill(payload, id as u32, index);
@@ -263,8 +298,15 @@ impl Engine {
         stream.timestamp = stream.timestamp.wrapping_add(self.samples);
         let result = match &stream.carrier {
             Carrier::Udp(Some(peer)) => {
+                let peer = SockAddr::from(*peer);
+                let secured = match &mut stream.secure {
+                    Some(session) => Some(session.protect(&self.packet)?),
+                    None => None,
+                };
+                let packet =
+                    secured.as_ref().map_or(self.packet.as_slice(), |bytes| bytes.as_ref());
                 stream.account.sent(clock::real_ns(), self.window_open);
-                stream.socket.send_to(&self.packet, &SockAddr::from(*peer))
+                stream.socket.send_to(packet, &peer)
             }
             Carrier::Udp(None) => return Ok(()),
             Carrier::Ws(_) => {
@@ -331,6 +373,12 @@ impl Engine {
         match &mut stream.carrier {
             Carrier::Udp(peer) => {
                 if *peer == Some(arrival.from) {
+                    let opened = match &mut stream.secure {
+                        // What cannot be opened is booked as it is: no RTP, or altered.
+                        Some(session) if !rtp::is_rtcp(bytes) => session.unprotect(bytes),
+                        _ => None,
+                    };
+                    let bytes = opened.as_ref().map_or(bytes, |opened| opened.as_ref());
                     book(&mut stream.account, heard, stamps, id, bytes, stamp, open);
                 } else if peer.is_some() {
                     stream.account.stranger();

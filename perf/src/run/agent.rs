@@ -120,7 +120,7 @@ fn serve<H: Handler>(
 
 /// An echo agent on a thread of its own in this process.
 pub(crate) struct AgentThread {
-    thread: JoinHandle<Result<(Seen, Connections)>>,
+    thread: Option<JoinHandle<Result<(Seen, Connections)>>>,
     stop: Arc<AtomicBool>,
     address: SocketAddrV4,
 }
@@ -151,7 +151,7 @@ impl AgentThread {
             Ok((server.handler.seen(), server.count))
         })?;
         match heard.recv() {
-            Ok(address) => Ok(Self { thread, stop, address }),
+            Ok(address) => Ok(Self { thread: Some(thread), stop, address }),
             Err(_) => Err(join(thread).err().unwrap_or_else(no_agent)),
         }
     }
@@ -162,13 +162,23 @@ impl AgentThread {
     }
 
     /// Ends it.
-    pub(crate) fn stop(self) -> Result<Seen> {
+    pub(crate) fn stop(mut self) -> Result<Seen> {
         self.stop.store(true, Ordering::Relaxed);
-        let (seen, count) = join(self.thread)?;
+        let (seen, count) = self.thread.take().map_or_else(|| Err(no_agent()), join)?;
         if count.broken > 0 {
             return Err(PerfError::Peer(format!("{} connections broke RFC 6455", count.broken)));
         }
         Ok(seen)
+    }
+}
+
+/// A measurement that fails leaves nobody at its address.
+impl Drop for AgentThread {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = join(thread);
+        }
     }
 }
 

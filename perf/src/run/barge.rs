@@ -24,6 +24,7 @@ use crate::rtp::{self, Faults, Judge, PCMU, SAMPLES_MS};
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
+use crate::sound::Codec;
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::net::{self, RtpPorts};
 use crate::sys::poll::Poll;
@@ -251,6 +252,8 @@ fn open(args: &Args, per_call: u16) -> Result<Bench> {
         transport: Transport::Udp,
         local,
         ptime_ms: 20,
+        codec: Codec::Pcmu,
+        srtp: None,
     })?;
     let poll = Poll::new()?;
     poll.add(agent.as_raw_fd(), 0)?;
@@ -267,7 +270,7 @@ fn open(args: &Args, per_call: u16) -> Result<Bench> {
             next_ns: 0,
             index: 0,
             tracker: Tracker::default(),
-            judge: Judge::default(),
+            judge: Judge::of(PCMU),
             heard: HashMap::new(),
             unknown: 0,
             fill: 0,

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use super::agent::AgentThread;
 use super::{LoadArgs, measure, prepare_server, repeat};
 use crate::error::{PerfError, Result};
-use crate::load::engine::{Engine, Times, times};
+use crate::load::engine::{Engine, Pace, Times, times};
 use crate::load::meter::Meter;
 use crate::load::stamps::Stamps;
 use crate::report::{self, LoadReport, Quantiles, Setup};
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
+use crate::sound::Codec;
+use crate::srtp::Suite;
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::net::RtpPorts;
 
@@ -52,6 +54,15 @@ pub(crate) struct Args {
     /// SIP over this.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) transport: Transport,
+    /// Codec of the calls.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) codec: Codec,
+    /// Secures the calls by SRTP with this suite, keys by SDES.
+    #[arg(long, value_enum)]
+    pub(crate) srtp: Option<Suite>,
+    /// A codec on the way alters the audio: it is counted, not compared.
+    #[arg(long)]
+    pub(crate) altered: bool,
     /// Our own address.
     #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
     pub(crate) local: Ipv4Addr,
@@ -158,6 +169,8 @@ fn callee(args: &Args) -> Callee {
         transport: args.transport,
         local: SocketAddrV4::new(args.local, 0),
         ptime_ms: args.load.ptime,
+        codec: args.codec,
+        srtp: args.srtp,
     }
 }
 
@@ -166,12 +179,13 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let load = &args.load;
     prepare_server(args.watch, args.server_cpu, load.nice)?;
     let meter = Meter::new(args.watch);
-    let stamps = args.with_agent.map(|_| Arc::new(Stamps::new(load.calls)));
+    let exact = args.codec == Codec::Pcmu && !args.altered;
+    let stamps = args.with_agent.filter(|_| exact).map(|_| Arc::new(Stamps::new(load.calls)));
     let agent = match args.with_agent {
         Some(address) => Some(AgentThread::start(address, stamps.clone(), load.cpu)?),
         None => None,
     };
-    let mut engine = Engine::new(load.pace(), stamps)?;
+    let mut engine = Engine::new(Pace { codec: args.codec, exact, ..load.pace() }, stamps)?;
     let mut ports = RtpPorts::new(args.local);
     for _ in 0..load.calls {
         engine.add_udp(ports.pair().map_err(PerfError::io("opening RTP sockets"))?)?;
@@ -207,14 +221,21 @@ fn pump_at(
         return Ok(());
     }
     *next_ns = now + SIGNALLING_NS;
+    let mut fault = None;
     signalling.pump(|event| {
         desk.book(event);
         match event {
-            Event::Answered { call, rtp, .. } => engine.start_udp(call, rtp),
+            Event::Answered { call, rtp, keying, .. } => {
+                engine.start_udp(call, rtp);
+                if let Some(Err(error)) = keying.map(|keying| engine.secure(call, keying)) {
+                    fault = Some(error);
+                }
+            }
             Event::HungUp { call } | Event::Ended { call, .. } => engine.stop(call),
             Event::Failed { .. } => {}
         }
-    })
+    })?;
+    fault.map_or(Ok(()), Err)
 }
 
 /// Places all calls at the rate, with audio from each as soon as it is up.

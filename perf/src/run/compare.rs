@@ -1,25 +1,16 @@
 //! `compare`: floors and server in one run, interleaved, and the ratios that have bars.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::Serialize;
 
+use super::server::Server;
 use super::{LoadArgs, calls, floor, prepare};
-use crate::error::{PerfError, Result};
+use crate::error::Result;
 use crate::floor::serve::Kind;
 use crate::report::{self, LoadReport, Quantiles};
 use crate::sip::link::Transport;
-use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::sched;
-
-/// A server that has not answered OPTIONS after this long does not start.
-const START_NS: u64 = 15 * SECOND_NS;
-
-/// How long a server may take to end after SIGTERM.
-const STOP_NS: u64 = 10 * SECOND_NS;
+use crate::sound::Codec;
 
 /// Arguments of `compare`.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,7 +109,7 @@ fn floor_run(args: &Args, kind: Kind) -> Result<LoadReport> {
 fn server_run(args: &Args, to: &str, with_agent: Option<SocketAddrV4>) -> Result<LoadReport> {
     super::repeat(&args.load, || {
         let server = match &args.server {
-            Some(command) => Some(Server::start(command, args)?),
+            Some(command) => Some(Server::start(command, args.sip, args.server_cpu)?),
             None => None,
         };
         calls::once(&calls::Args {
@@ -126,85 +117,16 @@ fn server_run(args: &Args, to: &str, with_agent: Option<SocketAddrV4>) -> Result
             to: to.to_owned(),
             rate: args.rate,
             load: args.load.clone(),
-            watch: server.as_ref().map(|server| server.child.id()).or(args.watch),
+            watch: server.as_ref().map(|server| server.pid()).or(args.watch),
             server_cpu: args.server_cpu,
             with_agent,
             transport: Transport::Udp,
             local: Ipv4Addr::LOCALHOST,
+            codec: Codec::Pcmu,
+            srtp: None,
+            altered: false,
         })
     })
-}
-
-/// The server as a process of its own; it is ended when this is dropped.
-struct Server {
-    child: Child,
-}
-
-impl Server {
-    fn start(command: &str, args: &Args) -> Result<Self> {
-        let mut words = command.split_whitespace();
-        let program = words.next().ok_or_else(|| PerfError::Usage("--server is empty".into()))?;
-        let mut command = Command::new(program);
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
-        if let Some(cpu) = args.server_cpu {
-            sched::pin_command(&mut command, cpu);
-        }
-        let child = command.spawn().map_err(PerfError::io(format!("starting {program}")))?;
-        let mut server = Self { child };
-        server.wait_ready(args.sip)?;
-        Ok(server)
-    }
-
-    /// Waits until the server answers OPTIONS.
-    fn wait_ready(&mut self, sip: SocketAddrV4) -> Result<()> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        socket.connect(sip)?;
-        socket.set_read_timeout(Some(Duration::from_millis(100)))?;
-        let local = socket.local_addr()?;
-        let end = clock::mono_ns() + START_NS;
-        for cseq in 1.. {
-            let ask = format!(
-                "OPTIONS sip:{sip} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bKo{cseq}\
-                 \r\nMax-Forwards: 70\r\nFrom: <sip:perf@{local}>;tag=o\r\nTo: <sip:{sip}>\r\n\
-                 Call-ID: options-{cseq}\r\nCSeq: {cseq} OPTIONS\r\nContent-Length: 0\r\n\r\n"
-            );
-            let mut answer = [0; 2048];
-            // A refused datagram (ICMP) is an error of either call: not up yet.
-            let sent = socket.send(ask.as_bytes());
-            if sent.is_ok() && socket.recv(&mut answer).is_ok() {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                return Err(PerfError::Peer(format!("the server ended: {status}")));
-            }
-            if clock::mono_ns() > end {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Err(PerfError::Peer(format!("no answer to OPTIONS from {sip}")))
-    }
-
-    fn stop(&mut self) -> io::Result<()> {
-        sched::terminate(&self.child);
-        let end = clock::mono_ns() + STOP_NS;
-        while clock::mono_ns() < end {
-            if self.child.try_wait()?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        self.child.kill()?;
-        self.child.wait().map(|_| ())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Err(error) = self.stop() {
-            eprintln!("ending the server: {error}");
-        }
-    }
 }
 
 /// The median over the quiet runs, or over all if none was.

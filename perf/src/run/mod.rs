@@ -5,12 +5,16 @@ pub(crate) mod barge;
 pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod floor;
+pub(crate) mod media;
+pub(crate) mod relay;
+pub(crate) mod server;
 pub(crate) mod setup;
 
 use crate::error::Result;
 use crate::load::engine::{Engine, Pace};
 use crate::load::meter::Meter;
 use crate::report::LoadReport;
+use crate::sound::Codec;
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::sched;
 
@@ -54,7 +58,7 @@ pub(crate) struct LoadArgs {
 impl LoadArgs {
     /// The generator's settings.
     pub(crate) fn pace(&self) -> Pace {
-        Pace { ptime_ms: self.ptime, tick_us: self.tick_us }
+        Pace { ptime_ms: self.ptime, tick_us: self.tick_us, codec: Codec::Pcmu, exact: true }
     }
 }
 

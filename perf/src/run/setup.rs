@@ -14,6 +14,7 @@ use crate::report::{self, Quantiles, Setup, Table};
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
+use crate::sound::Codec;
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::net;
 
@@ -176,6 +177,8 @@ fn callee(args: &Args) -> Callee {
         transport: args.transport,
         local: SocketAddrV4::new(args.local, 0),
         ptime_ms: 20,
+        codec: Codec::Pcmu,
+        srtp: None,
     }
 }
 

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::link::{Link, Transport};
 use super::uac::{Event, Settings, Uac};
 use crate::error::Result;
+use crate::sound::Codec;
+use crate::srtp::Suite;
 use crate::sys::clock;
 
 /// Signalling of all calls of a run.
@@ -28,6 +30,10 @@ pub(crate) struct Callee {
     pub(crate) local: SocketAddrV4,
     /// `a=ptime` of the offers.
     pub(crate) ptime_ms: u32,
+    /// Codec of the offers.
+    pub(crate) codec: Codec,
+    /// Secures the calls.
+    pub(crate) srtp: Option<Suite>,
 }
 
 impl Signalling {
@@ -42,6 +48,8 @@ impl Signalling {
             reliable,
             run: clock::real_ns(),
             ptime_ms: callee.ptime_ms,
+            codec: callee.codec,
+            srtp: callee.srtp,
         });
         Ok(Self { link, uac })
     }

@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::sound::Codec;
+use crate::srtp::Keying;
+
 /// A message as read: start line, header lines, body.
 #[derive(Clone, Debug)]
 pub(crate) struct Message<'a> {
@@ -87,9 +90,9 @@ impl<'a> Message<'a> {
         routes
     }
 
-    /// Where PCMU goes according to the body (RFC 4566): the address of `c=`, the port of the
-    /// first `m=audio`, if payload type 0 is among its formats.
-    pub(crate) fn audio(&self) -> Option<SocketAddrV4> {
+    /// Where audio of a payload type goes according to the body (RFC 4566): the address of `c=`,
+    /// the port of the first `m=audio`, if the type is among its formats.
+    pub(crate) fn audio(&self, payload_type: u8) -> Option<SocketAddrV4> {
         let mut session: Option<Ipv4Addr> = None;
         let mut found: Option<(u16, Option<Ipv4Addr>)> = None;
         let mut inside = false;
@@ -99,7 +102,7 @@ impl<'a> Message<'a> {
                 if inside {
                     let mut words = rest.split_whitespace().skip(1);
                     let port = words.next()?.parse().ok()?;
-                    if !words.skip(1).any(|format| format == "0") {
+                    if !words.skip(1).any(|format| format.parse() == Ok(payload_type)) {
                         return None;
                     }
                     found = Some((port, None));
@@ -187,14 +190,24 @@ pub(crate) struct Request<'a> {
     pub(crate) body: &'a str,
 }
 
-/// An offer of PCMU and telephone-event.
-pub(crate) fn offer(rtp: SocketAddrV4, ptime_ms: u32) -> String {
+/// An offer of one codec and telephone-event; secured if there is keying.
+pub(crate) fn offer(
+    rtp: SocketAddrV4,
+    ptime_ms: u32,
+    codec: Codec,
+    keying: Option<&Keying>,
+) -> String {
     let (address, port) = (rtp.ip(), rtp.port());
+    let (profile, crypto) = match keying {
+        Some(keying) => ("RTP/SAVP", keying.line()),
+        None => ("RTP/AVP", String::new()),
+    };
+    let (pt, name) = (codec.payload_type(), codec.name());
     format!(
         "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 0 101\r\na=rtpmap:0 PCMU/8000\r\n\
+         m=audio {port} {profile} {pt} 101\r\na=rtpmap:{pt} {name}/8000\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:{ptime_ms}\r\n\
-         a=sendrecv\r\n"
+         {crypto}a=sendrecv\r\n"
     )
 }
 
@@ -249,7 +262,7 @@ mod tests {
     fn reads_an_sdp_answer() {
         let with = |body: &str| {
             let text = format!("SIP/2.0 200 OK\r\n\r\n{body}");
-            Message::parse(text.as_bytes()).and_then(|message| message.audio())
+            Message::parse(text.as_bytes()).and_then(|message| message.audio(0))
         };
         let session = "v=0\r\nc=IN IP4 10.0.0.1\r\n";
         let audio = |rest: &str| with(&format!("{session}{rest}"));
@@ -274,7 +287,7 @@ mod tests {
             tag: "t1".into(),
             user: "perf".into(),
         };
-        let body = offer("127.0.0.1:4000".parse().expect("address"), 20);
+        let body = offer("127.0.0.1:4000".parse().expect("address"), 20, Codec::Pcmu, None);
         let routes = ["<sip:p;lr>".to_owned()];
         let bytes = caller.request(&Request {
             method: "INVITE",
@@ -288,7 +301,7 @@ mod tests {
         let message = Message::parse(&bytes).expect("message");
         assert_eq!(message.method(), Some("INVITE"));
         assert_eq!(message.header("Route"), Some("<sip:p;lr>"));
-        assert_eq!(message.audio(), "127.0.0.1:4000".parse().ok());
+        assert_eq!(message.audio(0), "127.0.0.1:4000".parse().ok());
         for length in 0..bytes.len() {
             assert_eq!(message_length(&bytes[..length]), None);
         }

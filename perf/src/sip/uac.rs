@@ -6,6 +6,8 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddrV4;
 
 use super::text::{self, Caller, Message, Request};
+use crate::sound::Codec;
+use crate::srtp::{Keying, Suite};
 
 /// First retransmission (RFC 3261 17.1.1.1), in nanoseconds.
 const T1_NS: u64 = 500_000_000;
@@ -29,6 +31,7 @@ enum State {
 #[derive(Debug)]
 struct Call {
     caller: Caller,
+    keying: Option<Keying>,
     state: State,
     /// To, with the tag once known.
     to: String,
@@ -53,7 +56,7 @@ pub(crate) enum Failure {
     Status(u16),
     /// No answer in time.
     Timeout,
-    /// A 200 whose SDP has no PCMU.
+    /// A 200 whose SDP has not the offered codec, or no key.
     NoAudio,
 }
 
@@ -62,7 +65,7 @@ impl std::fmt::Display for Failure {
         match self {
             Self::Status(status) => write!(f, "{status}"),
             Self::Timeout => f.write_str("timeout"),
-            Self::NoAudio => f.write_str("no PCMU in answer"),
+            Self::NoAudio => f.write_str("not what was offered in the answer"),
         }
     }
 }
@@ -76,6 +79,8 @@ pub(crate) enum Event {
         call: u32,
         /// Where its audio goes.
         rtp: SocketAddrV4,
+        /// Our keying and the server's, if the call is secured.
+        keying: Option<(Keying, Keying)>,
         /// From the INVITE's sending to the 200's arrival.
         setup_ns: u64,
     },
@@ -124,6 +129,10 @@ pub(crate) struct Settings {
     pub(crate) run: u64,
     /// `a=ptime` of the offers.
     pub(crate) ptime_ms: u32,
+    /// Codec of the offers.
+    pub(crate) codec: Codec,
+    /// Secures the calls.
+    pub(crate) srtp: Option<Suite>,
 }
 
 /// The calls.
@@ -167,7 +176,8 @@ impl Uac {
 
     /// Starts a call whose audio we take at `rtp`. `real_ns` is read just before sending.
     pub(crate) fn invite(&mut self, id: u32, rtp: SocketAddrV4, now_ns: u64, real_ns: u64) {
-        let Settings { local, target, reliable, run, ptime_ms } = &self.settings;
+        let Settings { local, target, reliable, run, ptime_ms, codec, srtp } = &self.settings;
+        let keying = srtp.map(Keying::random);
         let caller = Caller {
             local: *local,
             transport: if *reliable { "TCP" } else { "UDP" },
@@ -184,10 +194,11 @@ impl Uac {
             branch: &format!("{id}i{run:x}"),
             cseq: 1,
             routes: &[],
-            body: &text::offer(rtp, *ptime_ms),
+            body: &text::offer(rtp, *ptime_ms, *codec, keying.as_ref()),
         });
         self.out.push_back(request.clone());
         let call = Call {
+            keying,
             state: State::Calling,
             to,
             remote: target.clone(),
@@ -398,9 +409,16 @@ impl Uac {
             return;
         }
         call.state = State::Up;
-        match message.audio() {
-            Some(rtp) => self.events.push_back(Event::Answered { call: id, rtp, setup_ns }),
-            None => {
+        let keying = call.keying.map(|ours| {
+            let suite = self.settings.srtp?;
+            Some((ours, Keying::of_answer(message.body, suite)?))
+        });
+        match (message.audio(self.settings.codec.payload_type()), keying) {
+            (Some(rtp), None | Some(Some(_))) => {
+                let keying = keying.flatten();
+                self.events.push_back(Event::Answered { call: id, rtp, keying, setup_ns });
+            }
+            _ => {
                 let why = Failure::NoAudio;
                 self.events.push_back(Event::Failed { call: id, why });
                 self.hang_up(id, now_ns, stamp_ns);

@@ -7,6 +7,8 @@ use adapters::agent::{
     StreamInfo, UtteranceReport,
 };
 
+use media::silence::Notice;
+
 use crate::agent::wire::CloseCode;
 
 /// One thing to do, in the order in which they come.
@@ -166,6 +168,8 @@ pub enum Outgoing {
         /// For how long.
         ms: u64,
     },
+    /// See [`AgentEvent::Silence`].
+    Silence(Notice),
     /// See [`AgentEvent::Quality`].
     Quality(Quality),
     /// See [`AgentEvent::Error`].
@@ -233,6 +237,7 @@ impl Outgoing {
                 AgentEvent::Speech { started: *started, at_ms: *at_ms }
             }
             Self::Underrun { ms } => AgentEvent::Underrun { ms: *ms },
+            Self::Silence(notice) => AgentEvent::Silence(*notice),
             Self::Quality(quality) => quality.event(),
             Self::Error { code, message, fatal } => {
                 AgentEvent::Error { code, message, fatal: *fatal }

@@ -70,8 +70,11 @@ pub mod feature {
     /// The events `underrun`, if wanted.
     pub const UNDERRUN: &str = "underrun";
 
+    /// The events `silence`, if wanted.
+    pub const SILENCE: &str = "silence";
+
     /// The features that `configure` asks for in `wants`.
-    pub const WANTABLE: [&str; 3] = [SPEECH, QUALITY, UNDERRUN];
+    pub const WANTABLE: [&str; 4] = [SPEECH, QUALITY, UNDERRUN, SILENCE];
 }
 
 /// The words in the `code` of an `error`, besides those of

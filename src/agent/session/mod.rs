@@ -34,6 +34,7 @@ use adapters::agent::{
 };
 use adapters::wire::WireError;
 use media::playout::{Cleared, PlayoutError, PlayoutEvent};
+use media::silence::Notice;
 use media::time::MonoTime;
 
 use super::wire::CloseCode;
@@ -271,6 +272,13 @@ impl AgentSession {
     pub fn underrun(&mut self, ms: u64) {
         if self.wants(feature::UNDERRUN) {
             self.send(Outgoing::Underrun { ms });
+        }
+    }
+
+    /// A direction carries no sound any more, or does again; told if wanted.
+    pub fn silence(&mut self, notice: Notice) {
+        if self.wants(feature::SILENCE) {
+            self.send(Outgoing::Silence(notice));
         }
     }
 

@@ -2,6 +2,9 @@ use adapters::agent::{
     AgentCommand, Basis, CallState, Configure, Direction, DtmfSource, EndedBy, FormatWish,
     MarkStatus, UtteranceReport,
 };
+use std::time::Duration;
+
+use media::silence::{Notice, Reason, Way};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -122,6 +125,18 @@ fn server_events<'a>(
             r#"{"event":"speech","stream":7,"state":"stopped","at_ms":2000}"#,
         ),
         (AgentEvent::Underrun { ms: 40 }, r#"{"event":"underrun","stream":7,"ms":40}"#),
+        (
+            AgentEvent::Silence(Notice {
+                way: Way::In,
+                reason: Reason::PayloadType,
+                silent: true,
+                lasted: Duration::from_millis(1_500),
+            }),
+            concat!(
+                r#"{"event":"silence","stream":7,"state":"started","direction":"in","#,
+                r#""reason":"payload_type","since_ms":1500}"#
+            ),
+        ),
         (
             AgentEvent::Quality {
                 loss: 0.01,

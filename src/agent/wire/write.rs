@@ -48,6 +48,7 @@ const fn name(event: &AgentEvent<'_>) -> &'static str {
         AgentEvent::Transfer { .. } => "transfer",
         AgentEvent::Speech { .. } => "speech",
         AgentEvent::Underrun { .. } => "underrun",
+        AgentEvent::Silence(_) => "silence",
         AgentEvent::Quality { .. } => "quality",
         AgentEvent::Error { .. } => "error",
         AgentEvent::Stop { .. } => "stop",
@@ -89,6 +90,12 @@ fn fields<M: SerializeMap>(event: &AgentEvent<'_>, map: &mut M) -> Result<(), M:
             map.serialize_entry("at_ms", at_ms)
         }
         AgentEvent::Underrun { ms } => map.serialize_entry("ms", ms),
+        AgentEvent::Silence(notice) => {
+            map.serialize_entry("state", if notice.silent { "started" } else { "stopped" })?;
+            map.serialize_entry("direction", notice.way.as_str())?;
+            map.serialize_entry("reason", notice.reason.as_str())?;
+            map.serialize_entry("since_ms", &notice.lasted.as_millis())
+        }
         AgentEvent::Quality { loss, jitter_ms, buffer_ms, mos, round_trip_ms } => {
             map.serialize_entry("loss", loss)?;
             map.serialize_entry("jitter_ms", jitter_ms)?;

@@ -220,7 +220,13 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         AgentKind::WebSocket(agent) => agent.format,
         AgentKind::Builtin(_) | AgentKind::Rtp(_) => None,
     };
-    let mut features = vec![feature::MUTE, feature::TRANSFER, feature::QUALITY, feature::UNDERRUN];
+    let mut features = vec![
+        feature::MUTE,
+        feature::TRANSFER,
+        feature::QUALITY,
+        feature::UNDERRUN,
+        feature::SILENCE,
+    ];
     if call.dtmf {
         features.push(feature::DTMF);
     }

@@ -2,7 +2,7 @@
 
 use super::Control;
 use crate::sip::core::endpoint::Counters;
-use crate::telemetry::{SipDrop, SipMethod, SipMetrics};
+use crate::telemetry::{SipAuth, SipDrop, SipMethod, SipMetrics};
 
 /// A message's first line, as far as it is counted.
 enum First<'m> {
@@ -56,6 +56,13 @@ impl Control {
         add(SipDrop::Stray, |counters| counters.stray_acks + counters.stray_responses);
         add(SipDrop::Overload, |counters| counters.overloaded);
         add(SipDrop::Retransmission, |counters| counters.duplicates);
+        let judged = |outcome, field: fn(&Counters) -> u64| {
+            metrics.judged(outcome, field(&is) - field(&was));
+        };
+        judged(SipAuth::Proven, |counters| counters.proven);
+        judged(SipAuth::Challenged, |counters| counters.challenged);
+        judged(SipAuth::Failed, |counters| counters.failed_proofs);
+        judged(SipAuth::Slowed, |counters| counters.slowed);
         metrics.retransmissions.add(is.retransmitted - was.retransmitted);
         self.counted = is;
     }

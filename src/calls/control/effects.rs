@@ -140,6 +140,7 @@ impl Control {
         if call.call.answered_at().is_some() {
             metrics.duration.record(std::time::Duration::from_millis(call.duration_ms(at)));
         }
+        let [silence_in, silence_out] = &report.silences;
         tracing::info!(
             parent: &call.span,
             direction = direction(call.direction),
@@ -157,9 +158,18 @@ impl Control {
             foreign = report.foreign,
             underruns = report.underruns,
             agent_skipped = report.agent_skipped,
+            silence_in = silence_in.longest.map(|(reason, _)| reason.as_str()),
+            silence_in_ms = millis(silence_in.total),
+            silence_out = silence_out.longest.map(|(reason, _)| reason.as_str()),
+            silence_out_ms = millis(silence_out.total),
             "call ended"
         );
     }
+}
+
+/// A length of time in milliseconds.
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The label of a direction.

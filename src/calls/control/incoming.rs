@@ -61,9 +61,10 @@ impl Control {
         dialog: DialogId,
         request: &Message,
         flow: Flow,
+        proven: Option<&str>,
         offer: Option<&Sdp>,
     ) {
-        match self.admit(request, flow, offer) {
+        match self.admit(request, flow, proven, offer) {
             Ok(admitted) => self.take(dialog, flow, admitted),
             Err(Refusal { status, reason, retry_after }) => {
                 let peer = flow.peer.ip();
@@ -79,6 +80,7 @@ impl Control {
         &mut self,
         request: &Message,
         flow: Flow,
+        proven: Option<&str>,
         offer: Option<&Sdp>,
     ) -> Result<Admitted, Refusal> {
         if self.draining
@@ -87,11 +89,15 @@ impl Control {
         {
             return Err(Refusal::busy());
         }
-        let from = request.from().map(|from| from.uri).ok();
-        let from_user = from.and_then(|uri| uri.user_decoded().map(String::from));
-        let from = from_user.unwrap_or_else(|| "anonymous".to_owned());
+        let from = calling(request);
         let config = Arc::clone(&self.config);
-        let caller = config.caller(flow.peer.ip(), &from).ok_or(Refusal::new(403, "Forbidden"))?;
+        let caller =
+            config.caller(flow.peer.ip(), &from, proven).ok_or(Refusal::new(403, "Forbidden"))?;
+        let from = match caller {
+            // Whatever From says, this is who it is.
+            Caller::User(user) => user.name.clone(),
+            Caller::Trunk(_) | Caller::Local => from,
+        };
         let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
         let trunk = match caller {
             Caller::Trunk(trunk) => Some(trunk),
@@ -212,6 +218,13 @@ pub(super) fn plan(
         ring_timeout: config.limits.ring,
         max_duration: route.max_duration,
     }
+}
+
+/// The calling number or user, as From says.
+pub(super) fn calling(request: &Message) -> String {
+    let from = request.from().map(|from| from.uri).ok();
+    let user = from.and_then(|uri| uri.user_decoded().map(String::from));
+    user.unwrap_or_else(|| "anonymous".to_owned())
 }
 
 /// The called number or user: user part of the Request-URI, or the digits of a tel URI.

@@ -7,7 +7,9 @@ mod agents;
 mod begin;
 mod counting;
 mod effects;
+mod gate;
 mod incoming;
+mod observe;
 mod orders;
 mod place;
 mod referred;
@@ -133,6 +135,8 @@ impl Control {
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
         let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let mut endpoint = endpoint;
+        gate::guard(&mut endpoint, &config)?;
         let control = Self {
             ports: Ports::new(config.rtp.address, config.rtp.ports),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
@@ -277,6 +281,7 @@ impl Control {
                 return self.agent_transfers(event.call, &kind, &destination, &options);
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);

@@ -54,8 +54,9 @@ impl Control {
         // A name could lead anywhere, and anywhere else the next time.
         let address = uri.host.and_then(|host| host.address()).ok_or(FORBIDDEN)?;
         let config = std::sync::Arc::clone(&self.config);
-        let caller = config.caller(call.signalling, &peer_user(call)).ok_or(FORBIDDEN)?;
-        if !may_refer(&config, &caller, address) {
+        let proven = self.endpoint.proven(dialog);
+        let caller = config.caller(call.signalling, &peer_user(call), proven).ok_or(FORBIDDEN)?;
+        if !may_refer(&config, &caller, call.signalling, address) {
             return Err(FORBIDDEN);
         }
         if self.draining || !self.rate.take(now()) {
@@ -127,14 +128,15 @@ fn peer_user(call: &crate::calls::live::LiveCall) -> String {
 }
 
 /// Whether a caller may have us call this address.
-fn may_refer(config: &Config, caller: &Caller<'_>, address: IpAddr) -> bool {
+fn may_refer(config: &Config, caller: &Caller<'_>, from: IpAddr, address: IpAddr) -> bool {
     let peers = match caller {
         Caller::Trunk(trunk) if trunk.refer => &trunk.peers,
         Caller::User(user) if user.refer => &user.peers,
         Caller::Local => return address.is_loopback(),
         Caller::Trunk(_) | Caller::User(_) => return false,
     };
-    peers.iter().any(|network| network.contains(address))
+    address == from
+        || peers.iter().any(|network| network.contains(address))
         // Users reach each other.
         || matches!(caller, Caller::User(_))
             && config.users.iter().any(|user| {

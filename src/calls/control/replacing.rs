@@ -3,6 +3,7 @@
 use adapters::agent::Direction;
 
 use super::Control;
+use super::incoming::calling;
 use super::sip::log_refused;
 use crate::calls::takeover::Takeover;
 use crate::config::Caller;
@@ -23,9 +24,11 @@ impl Control {
         old: DialogId,
         request: &Message,
         flow: Flow,
+        proven: Option<&str>,
         offer: Option<&Sdp>,
     ) {
-        if let Err(Refusal(status, reason)) = self.try_replace(dialog, old, request, flow, offer) {
+        let replaced = self.try_replace(dialog, old, request, flow, proven, offer);
+        if let Err(Refusal(status, reason)) = replaced {
             let peer = flow.peer.ip();
             tracing::info!(status, %peer, "replacement of a call refused");
             log_refused(self.endpoint.reject(now(), dialog, status, reason, &[]).err());
@@ -38,12 +41,12 @@ impl Control {
         old: DialogId,
         request: &Message,
         flow: Flow,
+        proven: Option<&str>,
         offer: Option<&Sdp>,
     ) -> Result<(), Refusal> {
         let gone = Refusal(481, "Call/Transaction Does Not Exist");
-        let from = request.from().ok().and_then(|from| from.uri.user_decoded().map(String::from));
         let config = std::sync::Arc::clone(&self.config);
-        let caller = config.caller(flow.peer.ip(), &from.unwrap_or_default());
+        let caller = config.caller(flow.peer.ip(), &calling(request), proven);
         let caller = caller.ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {

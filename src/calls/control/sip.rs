@@ -78,10 +78,11 @@ impl Control {
     pub(super) fn sip_event(&mut self, event: Event) {
         let Some(event) = self.takeover_event(event) else { return };
         match event {
-            Event::Incoming { dialog, request, flow, offer } => {
+            Event::Incoming { dialog, request, flow, user, offer } => {
+                let (user, offer) = (user.as_deref(), offer.as_ref());
                 match self.endpoint.replaces(dialog) {
-                    Some(old) => self.replacing(dialog, old, &request, flow, offer.as_ref()),
-                    None => self.incoming(dialog, &request, flow, offer.as_ref()),
+                    Some(old) => self.replacing(dialog, old, &request, flow, user, offer),
+                    None => self.incoming(dialog, &request, flow, user, offer),
                 }
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),

@@ -1,5 +1,6 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
 
+pub mod auth;
 pub mod dialog;
 pub mod endpoint;
 #[doc(hidden)]

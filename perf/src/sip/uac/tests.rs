@@ -9,6 +9,8 @@ fn uac(reliable: bool) -> Uac {
         reliable,
         run: 0xABC,
         ptime_ms: 20,
+        codec: Codec::Pcmu,
+        srtp: None,
     })
 }
 
@@ -54,7 +56,10 @@ fn a_call_from_invite_to_bye() {
     assert!(sent(&mut uac).is_empty(), "a provisional answer ends retransmission");
     uac.receive(&accept(&request), 2, 5_000);
     let rtp = "127.0.0.1:9000".parse().expect("address");
-    assert_eq!(uac.events.pop_front(), Some(Event::Answered { call: 3, rtp, setup_ns: 4_000 }));
+    assert_eq!(
+        uac.events.pop_front(),
+        Some(Event::Answered { call: 3, rtp, keying: None, setup_ns: 4_000 })
+    );
     let ack = sent(&mut uac).remove(0);
     assert!(ack.starts_with("ACK sip:srv@127.0.0.1:5061 SIP/2.0\r\n"));
     assert!(ack.contains(";tag=srv\r\n") && !ack.contains("branch=z9hG4bK3i"));

@@ -8,6 +8,7 @@ use media::time::MonoTime;
 use super::Endpoint;
 use super::event::{DialogId, Event};
 use super::flow::{Flow, Transport};
+use super::guard::Proof;
 use super::refer::Refers;
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
@@ -94,6 +95,8 @@ pub(super) struct Call {
     pub(super) replaces: Option<Handle>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
+    /// Who opened the call, if that was proven.
+    pub(super) proof: Option<Box<Proof>>,
     /// When the provisional response is repeated.
     pub(super) repeat_at: MonoTime,
     /// When the state has lasted too long.
@@ -122,6 +125,7 @@ impl Call {
             refers: Refers::default(),
             replaces: None,
             parting: None,
+            proof: None,
             repeat_at: MonoTime::MAX,
             limit_at: MonoTime::MAX,
         }

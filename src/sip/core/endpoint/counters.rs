@@ -27,6 +27,14 @@ pub struct Counters {
     pub sent: u64,
     /// Messages that were sent again.
     pub retransmitted: u64,
+    /// Requests whose sender proved who it is.
+    pub proven: u64,
+    /// Requests that were challenged.
+    pub challenged: u64,
+    /// Requests with wrong credentials.
+    pub failed_proofs: u64,
+    /// Requests whose credentials were not looked at, because too many before were wrong.
+    pub slowed: u64,
     /// Calls that came in.
     pub calls_in: u64,
     /// Calls that were placed.

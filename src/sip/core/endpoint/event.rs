@@ -109,6 +109,8 @@ pub enum Event {
         request: Message,
         /// Where it came from.
         flow: Flow,
+        /// The user who proved to call; none if no proof was demanded.
+        user: Option<Box<str>>,
         /// Its offer; without one, [`Endpoint::answer`](super::Endpoint::answer) makes ours.
         offer: Option<Sdp>,
     },

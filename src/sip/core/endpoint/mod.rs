@@ -21,6 +21,7 @@ mod event;
 mod flow;
 #[doc(hidden)]
 pub mod fuzz;
+mod guard;
 mod ids;
 mod notify;
 mod outgoing;
@@ -43,6 +44,7 @@ pub use config::{EndpointConfig, Limits};
 pub use counters::Counters;
 pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
 pub use flow::{Flow, Transmit, Transport};
+pub use guard::Gate;
 
 use call::Call;
 use ids::Ids;
@@ -71,6 +73,8 @@ pub struct Endpoint {
     counters: Counters,
     /// Retry-After in seconds of every new call, while none is accepted.
     refusing: Option<u32>,
+    /// Who is challenged; nobody without.
+    guard: Option<Box<guard::Guard>>,
 }
 
 impl Endpoint {
@@ -101,6 +105,7 @@ impl Endpoint {
             events: VecDeque::new(),
             counters: Counters::default(),
             refusing: None,
+            guard: None,
             config,
         }
     }

@@ -137,8 +137,15 @@ impl Endpoint {
         if in_dialog {
             return self.handle_within(now, flow, method, request);
         }
+        let user = match method {
+            Method::Options => None,
+            _ => match self.prove(now, flow, &request) {
+                Ok(user) => user,
+                Err(refusal) => return self.refuse(flow, &request, &refusal),
+            },
+        };
         match method {
-            Method::Invite => self.handle_invite(now, flow, request),
+            Method::Invite => self.handle_invite(now, flow, request, user),
             Method::Options => {
                 let answer = match self.refusing {
                     Some(_) => self.overload(),

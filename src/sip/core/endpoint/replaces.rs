@@ -36,6 +36,11 @@ impl Endpoint {
         Some((call.dialog.target().to_owned(), replaces.to_string()))
     }
 
+    /// Who opened a call, if that was proven.
+    pub fn proven(&self, dialog: DialogId) -> Option<&str> {
+        self.calls.get(dialog.0)?.proof.as_ref().map(|proof| &*proof.user)
+    }
+
     /// Our own address in a call, as From or To has it.
     pub fn local_uri(&self, dialog: DialogId) -> Option<&str> {
         self.calls.get(dialog.0)?.dialog.local_uri()

@@ -99,17 +99,24 @@ impl Endpoint {
         // Back to the source if the Via cannot be read: the sender may recognise it.
         let reply =
             via.as_ref().map_or_else(|| Reply::to_source(flow), |via| Reply::new(flow, via));
-        let from = request.from().ok().and_then(|from| from.tag());
-        let branch = via.as_ref().and_then(|via| via.branch());
-        let tag = self.ids.digest(&(request.call_id().ok(), from, branch));
-        let low = u64::try_from(tag & u128::from(u64::MAX)).unwrap_or(0);
-        let bytes = self.refusal_bytes(request, reply, refusal, low);
+        let tag = self.stateless_tag(request);
+        let bytes = self.refusal_bytes(request, reply, refusal, tag);
         match refusal.status {
             503 => self.counters.overloaded += 1,
             200 => {}
             _ => self.counters.refused += 1,
         }
         self.send_reply(reply, bytes);
+    }
+
+    /// Our tag in a refusal that keeps nothing: the same for every copy of a request and its ACK.
+    pub(super) fn stateless_tag(&self, request: &Message) -> u64 {
+        let via = request.via().ok();
+        let from = request.from().ok();
+        let branch = via.as_ref().and_then(|via| via.branch());
+        let from = from.as_ref().and_then(|from| from.tag());
+        let tag = self.ids.digest(&(request.call_id().ok(), from, branch));
+        u64::try_from(tag & u128::from(u64::MAX)).unwrap_or(0)
     }
 
     fn refusal_bytes(&self, request: &Message, reply: Reply, refusal: &Refusal, tag: u64) -> Bytes {

@@ -1,6 +1,7 @@
 //! What an endpoint does with messages, written out, and with a whole network of them.
 
 mod changes;
+mod guard;
 mod inbound;
 mod network;
 mod outbound;

@@ -8,7 +8,8 @@ use super::call::{Call, State, Unacked, is_direct};
 use super::config::PROVISIONAL_REPEAT;
 use super::event::{CommandError, DialogId, Event, Header};
 use super::flow::Flow;
-use super::ids::tag_text;
+use super::guard::Proof;
+use super::ids::{tag_number, tag_text};
 use super::receive::NO_DIALOG;
 use super::reply::{ACCEPT, refusal, with_headers};
 use super::table::Handle;
@@ -36,7 +37,13 @@ pub(super) fn body_refusal(error: BodyError) -> Refusal {
 
 impl Endpoint {
     /// An INVITE outside of dialogs.
-    pub(super) fn handle_invite(&mut self, now: MonoTime, flow: Flow, request: Message) {
+    pub(super) fn handle_invite(
+        &mut self,
+        now: MonoTime,
+        flow: Flow,
+        request: Message,
+        user: Option<Box<str>>,
+    ) {
         let replaced = self.replaced(&request);
         let admitted = replaced.and_then(|replaced| Ok((self.admit(&request)?, replaced)));
         let ((offer, dialog, merge, tag), replaced) = match admitted {
@@ -48,6 +55,8 @@ impl Endpoint {
         call.direct = is_direct(flow, &request);
         call.offered = offer.is_some();
         call.replaces = replaced;
+        let proof = |user: &str| Proof { user: user.into(), address: flow.peer.ip() };
+        call.proof = user.as_deref().map(proof).map(Box::new);
         call.limit_at = now + self.answer_limit(&request);
         let Some(handle) = self.insert_call(call) else {
             return self.refuse(flow, &request, &self.overload());
@@ -67,7 +76,8 @@ impl Endpoint {
         self.counters.calls_in += 1;
         self.respond_with(now, server, 100, "Trying", |_, response, _| response);
         self.arm_call(handle);
-        self.events.push_back(Event::Incoming { dialog: DialogId(handle), request, flow, offer });
+        let dialog = DialogId(handle);
+        self.events.push_back(Event::Incoming { dialog, request, flow, user, offer });
     }
 
     /// What an INVITE must fulfil to become a call.
@@ -261,7 +271,11 @@ impl Endpoint {
         let tag = ack.from().ok().and_then(|from| from.tag());
         let call = found.and_then(|handle| self.calls.get_mut(handle));
         let (Some(handle), Some(call), Ok(call_id)) = (found, call, ack.call_id()) else {
-            self.counters.stray_acks += 1;
+            // The ACK of a refusal that kept nothing is no stray.
+            let refused = ack.to().ok().and_then(|to| tag_number(to.tag()?));
+            if refused != Some(self.stateless_tag(ack)) {
+                self.counters.stray_acks += 1;
+            }
             return;
         };
         let waited = call.unacked.as_ref().is_some_and(|u| Ok(u.cseq) == number);

@@ -38,6 +38,9 @@ impl Endpoint {
             Ok(handle) => handle,
             Err(refusal) => return self.refuse(flow, &request, &refusal),
         };
+        if let Err(refusal) = self.prove_within(now, flow, handle, &request) {
+            return self.refuse(flow, &request, &refusal);
+        }
         let number = request.cseq().map_or(0, |cseq| cseq.number);
         let Some(call) = self.calls.get_mut(handle) else { return };
         let tag = call.tag;

@@ -179,7 +179,10 @@ fn allowed_methods_are_configurable() {
     ua.receive(&request("INFO", &tag, 2, "i", ""));
     let refusal = ua.sent().remove(0);
     assert_eq!(refusal.status(), Some(405));
-    assert_eq!(header(&refusal, HeaderName::Allow), "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, NOTIFY");
+    assert_eq!(
+        header(&refusal, HeaderName::Allow),
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, NOTIFY"
+    );
     assert!(ua.events().is_empty());
 }
 

@@ -1,0 +1,4 @@
+//! Programs that others wrote, to be measured beside the server.
+
+mod bencode;
+pub(crate) mod rtpengine;

@@ -1,0 +1,240 @@
+//! `relay`: RTP between two parties through the server, and through rtpengine, in one run.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use serde::Serialize;
+
+use super::server::Server;
+use super::{LoadArgs, calls, measure, prepare, prepare_server};
+use crate::agent::far::Far;
+use crate::error::{PerfError, Result};
+use crate::load::engine::{Engine, Pace};
+use crate::load::meter::Meter;
+use crate::report::{self, LoadReport};
+use crate::rival::rtpengine::{Rtpengine, Sides};
+use crate::sip::link::Transport;
+use crate::sound::Codec;
+use crate::srtp::Suite;
+use crate::sys::net::RtpPorts;
+
+/// Arguments of `relay`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Command that starts the server; it is started anew for each measurement. Its routes must be
+    /// those of `perf/bench.toml`.
+    #[arg(long)]
+    server: String,
+    /// The server's SIP address.
+    #[arg(long, default_value = "127.0.0.1:5060")]
+    sip: SocketAddrV4,
+    /// Where the other party listens: the RTP agent of `perf/bench.toml`.
+    #[arg(long, default_value = "127.0.0.1:9102")]
+    far: SocketAddrV4,
+    /// Calls placed a second.
+    #[arg(long, default_value_t = 50)]
+    rate: u64,
+    #[command(flatten)]
+    load: LoadArgs,
+    /// CPU that server and rival are pinned to.
+    #[arg(long)]
+    server_cpu: Option<usize>,
+    /// The rival's program; nothing to leave it out.
+    #[arg(long, default_value = "rtpengine")]
+    rtpengine: String,
+    /// Rounds; the medians count.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+/// One way to relay.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    name: &'static str,
+    /// User whose route leads to the RTP agent that speaks the far codec.
+    to: &'static str,
+    sides: Sides,
+}
+
+const CASES: &[Case] = &[
+    Case {
+        name: "PCMU to PCMU",
+        to: "relay",
+        sides: Sides { near: Codec::Pcmu, far: Codec::Pcmu, srtp: None },
+    },
+    Case {
+        name: "PCMU to PCMA",
+        to: "relay-pcma",
+        sides: Sides { near: Codec::Pcmu, far: Codec::Pcma, srtp: None },
+    },
+    Case {
+        name: "G722 to PCMU",
+        to: "relay",
+        sides: Sides { near: Codec::G722, far: Codec::Pcmu, srtp: None },
+    },
+    Case {
+        name: "PCMU, AES-CM 80, to PCMU",
+        to: "relay",
+        sides: Sides { near: Codec::Pcmu, far: Codec::Pcmu, srtp: Some(Suite::Cm80) },
+    },
+];
+
+impl Case {
+    /// What comes back is what was sent.
+    fn exact(&self) -> bool {
+        self.sides.near == Codec::Pcmu && self.sides.far == Codec::Pcmu
+    }
+}
+
+/// A case with what came of it, medians over the rounds.
+#[derive(Clone, Debug, Serialize)]
+struct Row {
+    name: &'static str,
+    /// The server's CPU by packet, in or out, in microseconds.
+    server_us: Option<f64>,
+    /// rtpengine's.
+    rival_us: Option<f64>,
+    /// The one by the other.
+    ratio: Option<f64>,
+    /// From caller to caller, the server's and rtpengine's median in microseconds.
+    echo_us: (Option<f64>, Option<f64>),
+    /// The server's runs were without fault; the rival's faults are shown, but are its own.
+    clean: bool,
+    /// Runs of both that were not.
+    unclean: Vec<LoadReport>,
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    prepare(args.load.cpu, args.load.nice)?;
+    let (mut rows, mut faults) = (Vec::new(), Vec::new());
+    for case in CASES {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for round in 1..=args.rounds.max(1) {
+            eprintln!("{}, round {round}", case.name);
+            keep(&mut ours, &mut faults, case, super::repeat(&args.load, || server(args, case)))?;
+            if !args.rtpengine.is_empty() {
+                let run = super::repeat(&args.load, || rival(args, case));
+                keep(&mut theirs, &mut faults, case, run)?;
+            }
+        }
+        rows.push(row(case, &ours, &theirs));
+    }
+    report::print(args.load.json, &rows, || table(&rows))?;
+    faults.iter().for_each(|fault| eprintln!("{fault}"));
+    Ok(faults.is_empty() && rows.iter().all(|row| row.clean))
+}
+
+/// Keeps a run; one that a peer made meaningless is told, and the others are made.
+fn keep(
+    runs: &mut Vec<LoadReport>,
+    faults: &mut Vec<String>,
+    case: &Case,
+    run: Result<LoadReport>,
+) -> Result<()> {
+    match run {
+        Ok(run) => runs.push(run),
+        Err(PerfError::Peer(why)) => faults.push(format!("{}: {why}", case.name)),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn row(case: &Case, ours: &[LoadReport], theirs: &[LoadReport]) -> Row {
+    let median = |runs: &[LoadReport], value: fn(&LoadReport) -> f64| {
+        let mut values: Vec<f64> = runs.iter().map(value).collect();
+        values.sort_by(f64::total_cmp);
+        values.get(values.len().checked_sub(1)? / 2).copied()
+    };
+    // A packet comes and goes on either side, so a call has twice the packets of an echo.
+    let cpu = |run: &LoadReport| run.cost.server_us_per_packet / 2.0;
+    let echo = |run: &LoadReport| run.echo_us.p50;
+    let runs = || ours.iter().chain(theirs);
+    let (server_us, rival_us) = (median(ours, cpu), median(theirs, cpu));
+    Row {
+        name: case.name,
+        server_us,
+        rival_us,
+        ratio: server_us.zip(rival_us).map(|(ours, theirs)| ours / theirs),
+        echo_us: (median(ours, echo), median(theirs, echo)),
+        clean: ours.iter().all(LoadReport::clean),
+        unclean: runs().filter(|run| !run.clean()).cloned().collect(),
+    }
+}
+
+fn server(args: &Args, case: &Case) -> Result<LoadReport> {
+    let far = Far::start(args.far, args.load.cpu)?;
+    let server = Server::start(&args.server, args.sip, args.server_cpu)?;
+    let report = calls::once(&calls::Args {
+        sip: args.sip,
+        to: case.to.to_owned(),
+        rate: args.rate,
+        load: args.load.clone(),
+        watch: Some(server.pid()),
+        server_cpu: args.server_cpu,
+        with_agent: None,
+        transport: Transport::Udp,
+        codec: case.sides.near,
+        srtp: case.sides.srtp,
+        altered: !case.exact(),
+        local: Ipv4Addr::LOCALHOST,
+    })?;
+    heard(far, report)
+}
+
+fn rival(args: &Args, case: &Case) -> Result<LoadReport> {
+    let load = &args.load;
+    let far = Far::start(args.far, load.cpu)?;
+    let mut rival = Rtpengine::start(&args.rtpengine, args.server_cpu)?;
+    prepare_server(Some(rival.pid()), args.server_cpu, load.nice)?;
+    let meter = Meter::new(Some(rival.pid()));
+    let pace = Pace { codec: case.sides.near, exact: case.exact(), ..load.pace() };
+    let mut engine = Engine::new(pace, None)?;
+    let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
+    for id in 0..load.calls as u32 {
+        engine.add_udp(ports.pair().map_err(PerfError::io("opening RTP sockets"))?)?;
+        let joined = rival.join(id, case.sides, engine.local(id)?, args.far)?;
+        engine.start_udp(id, joined.rtp);
+        joined.keying.map_or(Ok(()), |keying| engine.secure(id, keying))?;
+    }
+    let what = format!("rtpengine, {}", case.name);
+    let report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
+    drop(rival);
+    heard(far, report)
+}
+
+/// Both directions count: what came back must have been at the other party.
+fn heard(far: Far, report: LoadReport) -> Result<LoadReport> {
+    let seen = far.seen();
+    drop(far);
+    if seen < report.content.returned {
+        let returned = report.content.returned;
+        return Err(PerfError::Peer(format!("{returned} came back, the other party saw {seen}")));
+    }
+    Ok(report)
+}
+
+fn table(rows: &[Row]) -> String {
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
+    let mut text = format!(
+        "{:<28} {:>10} {:>10} {:>7} {:>14} {:>14}\n",
+        "CPU by relayed packet, µs", "server", "rtpengine", "ratio", "echo p50 µs", "rtpengine's"
+    );
+    for row in rows {
+        let fault = if row.clean { "" } else { "  NOT CLEAN" };
+        let _ = writeln!(
+            text,
+            "{:<28} {:>10} {:>10} {:>7} {:>14} {:>14}{fault}",
+            row.name,
+            number(row.server_us),
+            number(row.rival_us),
+            number(row.ratio),
+            number(row.echo_us.0.filter(|us| *us > 0.0)),
+            number(row.echo_us.1.filter(|us| *us > 0.0)),
+        );
+    }
+    for run in rows.iter().flat_map(|row| &row.unclean) {
+        let _ = writeln!(text, "\nnot clean:\n{}", run.table());
+    }
+    text
+}

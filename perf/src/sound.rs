@@ -1,0 +1,49 @@
+//! What calls speak: codecs, as far as packets show them.
+
+/// A codec of the generator's calls.
+///
+/// Only µ-law that passes untouched or by way of linear audio comes back bit by bit; what other
+/// codecs carry is counted and looked at for silence, not compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Codec {
+    /// G.711 µ-law.
+    #[default]
+    Pcmu,
+    /// G.711 A-law.
+    Pcma,
+    /// G.722 at 64 kbit/s.
+    G722,
+}
+
+impl Codec {
+    /// Payload type (RFC 3551 6).
+    pub(crate) const fn payload_type(self) -> u8 {
+        match self {
+            Self::Pcmu => 0,
+            Self::Pcma => 8,
+            Self::G722 => 9,
+        }
+    }
+
+    /// Name in `a=rtpmap`. The clock of each is 8000, of G.722 too (RFC 3551 4.5.2), and each has
+    /// a byte a tick.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Pcmu => "PCMU",
+            Self::Pcma => "PCMA",
+            Self::G722 => "G722",
+        }
+    }
+}
+
+/// Bytes of audio in a tick of the RTP clock, by payload type: 96 is linear 16-bit on the agent's
+/// stream, the others have a byte a tick.
+pub(crate) const fn tick_bytes(payload_type: u8) -> u32 {
+    if payload_type == 96 { 2 } else { 1 }
+}
+
+/// True for a payload that is one value throughout: what a server fills in when it has nothing.
+pub(crate) fn is_flat(payload: &[u8]) -> bool {
+    payload.windows(2).all(|pair| pair.first() == pair.last())
+}

@@ -1,0 +1,26 @@
+//! What a call leaves in the log while it lasts.
+
+use media::silence::{Notice, Reason};
+
+use super::Control;
+use crate::workers::command::CallKey;
+
+impl Control {
+    /// A direction of a call carries no sound any more, or does again.
+    pub(super) fn silence(&self, key: CallKey, notice: Notice) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
+        let (direction, reason) = (notice.way.as_str(), notice.reason.as_str());
+        let since_ms = u64::try_from(notice.lasted.as_millis()).unwrap_or(u64::MAX);
+        match (notice.silent, notice.reason) {
+            (true, Reason::Hold | Reason::Muted | Reason::OneWay) => {
+                tracing::info!(parent: &call.span, direction, reason, since_ms, "silence");
+            }
+            (true, _) => {
+                tracing::warn!(parent: &call.span, direction, reason, since_ms, "silence");
+            }
+            (false, _) => {
+                tracing::info!(parent: &call.span, direction, reason, since_ms, "silence over");
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Who calls, and who must prove it.
+
+use std::net::IpAddr;
+
+use super::{Config, Secret, TrunkConfig, UserConfig, peers};
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller<'c> {
+    /// A trunk, by its address or its credentials.
+    Trunk(&'c TrunkConfig),
+    /// A user, by name and address or by its credentials.
+    User(&'c UserConfig),
+    /// A program on this machine, of a server without trunks and users.
+    Local,
+}
+
+impl Caller<'_> {
+    /// Whether credentials are needed to be taken for it.
+    const fn is_proven(&self) -> bool {
+        match self {
+            Self::Trunk(trunk) => trunk.digest,
+            Self::User(user) => user.password.is_some(),
+            Self::Local => false,
+        }
+    }
+}
+
+impl Config {
+    /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is
+    /// refused. `proven` is the name whose password the caller knows.
+    ///
+    /// Credentials decide. Without them the most specific network wins; a user wins over a trunk
+    /// with the same network. A server without trunks and users takes calls from the machine it
+    /// runs on.
+    pub fn caller(&self, address: IpAddr, name: &str, proven: Option<&str>) -> Option<Caller<'_>> {
+        match proven {
+            Some(proven) => self.prover(proven).filter(|caller| {
+                let peers = match caller {
+                    Caller::Trunk(trunk) => &trunk.peers,
+                    Caller::User(user) => &user.peers,
+                    Caller::Local => return false,
+                };
+                peers.is_empty() || peers::specificity(peers, address).is_some()
+            }),
+            None => self.by_address(address, name).filter(|caller| !caller.is_proven()),
+        }
+    }
+
+    /// Whether a caller from `address` with the user `name` in From must prove who it is: who
+    /// names a user with a password or calls from where a trunk with `auth = "digest"` does, and
+    /// strangers, if there is anybody who could prove something. Strangers are not told whether
+    /// a user exists.
+    pub fn demands_proof(&self, address: IpAddr, name: &str) -> bool {
+        if self.users.iter().any(|user| user.name == name && user.password.is_some()) {
+            return true;
+        }
+        match self.by_address(address, name) {
+            Some(caller) => caller.is_proven(),
+            None => {
+                self.users.iter().any(|user| user.password.is_some())
+                    || self.trunks.iter().any(|trunk| trunk.digest)
+            }
+        }
+    }
+
+    /// The password that a caller called `name` must know.
+    pub fn password(&self, name: &str) -> Option<&Secret> {
+        match self.prover(name)? {
+            Caller::User(user) => user.password.as_ref(),
+            Caller::Trunk(trunk) => trunk.password.as_ref(),
+            Caller::Local => None,
+        }
+    }
+
+    /// Who proves to be `name` by its password.
+    fn prover(&self, name: &str) -> Option<Caller<'_>> {
+        let user = self.users.iter().find(|user| user.name == name && user.password.is_some());
+        let trunk = || {
+            let named = |trunk: &&TrunkConfig| trunk.username.as_deref() == Some(name);
+            self.trunks.iter().filter(|trunk| trunk.digest).find(named)
+        };
+        user.map(Caller::User).or_else(|| trunk().map(Caller::Trunk))
+    }
+
+    /// Who calls, as far as addresses tell.
+    fn by_address(&self, address: IpAddr, name: &str) -> Option<Caller<'_>> {
+        if self.trunks.is_empty() && self.users.is_empty() {
+            return address.to_canonical().is_loopback().then_some(Caller::Local);
+        }
+        let trunks = self.trunks.iter().filter_map(|trunk| {
+            Some((peers::specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
+        });
+        let users = self.users.iter().filter(|user| user.name == name).filter_map(|user| {
+            Some((peers::specificity(&user.peers, address)?, 1, Caller::User(user)))
+        });
+        trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order)).map(|(.., who)| who)
+    }
+}

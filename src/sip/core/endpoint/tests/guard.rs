@@ -1,0 +1,157 @@
+//! Digest authentication of those who call.
+
+use std::sync::Arc;
+
+use super::super::*;
+use super::support::*;
+use crate::sip::core::auth::{Account, Algorithm, DigestClient, ServerConfig};
+use crate::sip::core::{HeaderName, Message};
+
+/// Everybody must prove; alice can.
+struct Everybody;
+
+impl Gate for Everybody {
+    fn demands(&self, _flow: Flow, _request: &Message) -> bool {
+        true
+    }
+
+    fn password(&self, user: &str) -> Option<&str> {
+        match user {
+            "alice" => Some("wonderland"),
+            "bob" => Some("builder"),
+            _ => None,
+        }
+    }
+}
+
+fn guarded() -> Ua {
+    let mut ua = Ua::new();
+    let algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
+    let config = ServerConfig { realm: "talkpath".into(), algorithms, key: [5; 32] };
+    ua.endpoint.guard(config, Box::new(Everybody));
+    ua
+}
+
+fn client(user: &str, password: &str) -> DigestClient {
+    DigestClient::new(Arc::new(Account::new(user, password, None)))
+}
+
+/// The credentials for a request, as a line.
+fn line_of(client: &mut DigestClient, method: &str) -> String {
+    let headers = client.headers(method, "sip:us@198.51.100.7", b"");
+    headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect()
+}
+
+/// The INVITE that was challenged, its ACK, and the INVITE with credentials.
+fn call(ua: &mut Ua, client: &mut DigestClient) {
+    ua.receive(&request("INVITE", "", 1, "a", &with_sdp("")));
+    let challenge = ua.sent().remove(0);
+    assert_eq!(challenge.status(), Some(401));
+    client.challenged(&challenge, 1).unwrap();
+    let tag = challenge.to().unwrap().tag().unwrap().to_owned();
+    ua.receive(&request("ACK", &tag, 1, "a", ""));
+    let credentials = line_of(client, "INVITE");
+    ua.receive(&request("INVITE", "", 2, "b", &with_sdp(&credentials)));
+}
+
+/// A challenge keeps nothing and is the same shape for everybody, its ACK is no stray, and the
+/// call that follows says who calls.
+#[test]
+fn caller_is_challenged_and_proven() {
+    let mut ua = guarded();
+    for n in 0..100 {
+        ua.receive(&request("INVITE", "", 1, &format!("flood{n}"), &with_sdp("")));
+        let challenge = ua.sent().remove(0);
+        assert_eq!(challenge.headers(HeaderName::WwwAuthenticate).count(), 2);
+    }
+    assert_eq!((ua.endpoint.calls(), ua.endpoint.transactions()), (0, (0, 0)));
+    let mut client = client("alice", "wonderland");
+    call(&mut ua, &mut client);
+    assert_eq!(ua.lines(), ["100"]);
+    let Event::Incoming { user, .. } = ua.event() else { panic!() };
+    assert_eq!(user.as_deref(), Some("alice"));
+    let counters = *ua.endpoint.counters();
+    assert_eq!((counters.challenged, counters.proven, counters.stray_acks), (101, 1, 0));
+}
+
+/// A wrong password and an unknown user get the same answer; after some of them the address waits.
+#[test]
+fn guesses_are_answered_alike_and_slowed() {
+    let mut ua = guarded();
+    let shape = |message: &Message| {
+        let names: Vec<String> = message.all_headers().map(|(name, _)| name.to_owned()).collect();
+        (message.status(), message.reason().map(str::to_owned), names)
+    };
+    let mut answers = Vec::new();
+    for (n, user) in ["alice", "nobody", "alice", "nobody", "alice", "nobody"].iter().enumerate() {
+        let mut client = client(user, "guess");
+        ua.receive(&request("INVITE", "", 1, &format!("a{n}"), &with_sdp("")));
+        client.challenged(&ua.sent().remove(0), 1).unwrap();
+        let credentials = line_of(&mut client, "INVITE");
+        ua.receive(&request("INVITE", "", 2, &format!("b{n}"), &with_sdp(&credentials)));
+        answers.push(shape(&ua.sent().remove(0)));
+    }
+    assert_eq!(answers[0].0, Some(401));
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    let mut client = client("alice", "wonderland");
+    call(&mut ua, &mut client);
+    let refused = ua.sent().remove(0);
+    assert_eq!(refused.status(), Some(503));
+    assert!(refused.header(HeaderName::RetryAfter).is_some());
+    assert_eq!(ua.endpoint.counters().failed_proofs, 6);
+    assert!(ua.events().is_empty());
+    ua.assert_empty();
+}
+
+/// Within the call nothing more is asked of where it was opened; from elsewhere a change is
+/// challenged, and taken with the same user's credentials alone. BYE, ACK and CANCEL never are.
+#[test]
+fn changes_from_elsewhere_are_challenged() {
+    let mut ua = guarded();
+    let mut client = client("alice", "wonderland");
+    call(&mut ua, &mut client);
+    let Event::Incoming { dialog, .. } = ua.event() else { panic!() };
+    ua.endpoint.answer(ua.now, dialog, Some(SDP.as_bytes()), &[]).unwrap();
+    let tag = ua.sent().pop().unwrap().to().unwrap().tag().unwrap().to_owned();
+    ua.receive(&request("ACK", &tag, 2, "ack", ""));
+    ua.receive(&request("OPTIONS", &tag, 3, "o", ""));
+    assert_eq!(ua.lines(), ["200"]);
+    ua.events();
+    let elsewhere = Flow { peer: "192.0.2.99:5060".parse().unwrap(), ..ua.flow };
+    let update = |cseq, branch: &str, more: &str| request("UPDATE", &tag, cseq, branch, more);
+    ua.receive_from(elsewhere, &update(4, "u1", ""));
+    let challenge = ua.sent().remove(0);
+    assert_eq!(challenge.status(), Some(401));
+    let mut other = self::client("bob", "builder");
+    other.challenged(&challenge, 1).unwrap();
+    let credentials = line_of(&mut other, "UPDATE");
+    ua.receive_from(elsewhere, &update(5, "u2", &credentials));
+    assert_eq!(ua.lines(), ["403"]);
+    let mut same = self::client("alice", "wonderland");
+    same.challenged(&challenge, 1).unwrap();
+    same.headers("UPDATE", "x", b"");
+    let credentials = line_of(&mut same, "UPDATE");
+    ua.receive_from(elsewhere, &update(6, "u3", &credentials));
+    assert_eq!(ua.lines(), ["200"]);
+    ua.receive_from(elsewhere, &update(7, "u4", ""));
+    assert_eq!(ua.lines(), ["200"], "it has moved there");
+    let third = Flow { peer: "192.0.2.98:5060".parse().unwrap(), ..ua.flow };
+    ua.receive_from(third, &request("BYE", &tag, 8, "bye", ""));
+    assert_eq!(ua.lines(), ["200"]);
+    assert!(matches!(ua.event(), Event::Ended { .. }));
+    ua.assert_empty();
+}
+
+/// CANCEL of a call with credentials needs none; OPTIONS is answered without.
+#[test]
+fn cancel_and_options_are_not_challenged() {
+    let mut ua = guarded();
+    let mut client = client("alice", "wonderland");
+    call(&mut ua, &mut client);
+    ua.lines();
+    ua.receive(&request("CANCEL", "", 2, "b", ""));
+    assert_eq!(ua.lines(), ["200", "487"]);
+    ua.receive(&request("OPTIONS", "", 3, "o", ""));
+    assert_eq!(ua.lines(), ["200"]);
+}

@@ -1,0 +1,54 @@
+//! How the media of a call fare, and how they fared.
+
+use std::time::Duration;
+
+use media::leg::Ignored;
+use media::stats::LegSnapshot;
+use media::time::MonoTime;
+
+use super::command::MediaReport;
+use super::path::MediaPath;
+use crate::agent::session::Quality;
+use crate::telemetry::DropReason;
+
+impl MediaPath {
+    /// How the media fare.
+    pub(super) fn quality(&self) -> Quality {
+        let stats = self.snapshot();
+        Quality {
+            loss: stats.loss,
+            jitter_ms: stats.jitter.as_secs_f32() * 1000.0,
+            buffer_ms: self.playout.queued_ms(),
+            mos: stats.mos,
+            round_trip_ms: stats.round_trip.map(|time| time.as_secs_f32() * 1000.0),
+        }
+    }
+
+    /// The peer's leg as it stands.
+    fn snapshot(&self) -> LegSnapshot {
+        self.peer.leg_ref().map(|leg| leg.snapshot(Duration::ZERO)).unwrap_or_default()
+    }
+
+    /// How the media fared.
+    pub(super) fn report(&self, now: MonoTime) -> MediaReport {
+        MediaReport {
+            leg: self.snapshot(),
+            foreign: self.peer.foreign(),
+            agent_leg: self.agent_leg,
+            agent_foreign: self.agent_foreign,
+            agent_skipped: self.agent_skipped,
+            underruns: self.underruns,
+            first_audio: self.first_audio,
+            silences: self.silence.tallies(now),
+        }
+    }
+}
+
+/// The label of what was ignored.
+pub(super) const fn drop_reason(reason: Ignored) -> DropReason {
+    match reason {
+        Ignored::PayloadType => DropReason::PayloadType,
+        Ignored::NotInStream => DropReason::Duplicate,
+        Ignored::Malformed | Ignored::Size => DropReason::Malformed,
+    }
+}

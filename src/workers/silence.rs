@@ -1,0 +1,145 @@
+//! Silence explained: what the media path tells the watch, and what becomes of its words.
+
+use media::codec::AudioFormat;
+use media::leg::{Heard, Ignored};
+use media::silence::{AgentAt, Conditions, LOOK_EVERY, Soundless, Tally, Watch, Way};
+use media::time::MonoTime;
+
+use super::command::{EventKind, LegFormat};
+use super::context::Context;
+use super::path::{Agent, MediaPath};
+
+/// Payload types of comfort noise that comes without having been settled: RFC 3389, and the one
+/// that was used before it (RFC 3551 6).
+const COMFORT_PTS: [u8; 2] = [13, 19];
+
+/// The watch of one call.
+#[derive(Debug)]
+pub(super) struct Silence {
+    watch: Watch,
+    /// When it is asked next; never before the answer.
+    look_at: MonoTime,
+    /// The session has let both sides send, so that what is one-way now is a hold.
+    was_two_way: bool,
+}
+
+impl Silence {
+    /// For a call whose peer speaks `format`, or most likely `likely` while nothing is settled.
+    pub(super) fn new(format: Option<&LegFormat>, likely: AudioFormat) -> Self {
+        Self {
+            watch: Watch::new(format.map_or(likely, |format| format.media.audio)),
+            look_at: MonoTime::MAX,
+            was_two_way: format.is_some_and(|format| format.send && format.receive),
+        }
+    }
+
+    /// The call was answered.
+    pub(super) fn answered(&mut self, now: MonoTime) {
+        self.watch.answered(now);
+        self.look_at = self.look_at.min(now + LOOK_EVERY);
+    }
+
+    /// Offer and answer settled something.
+    pub(super) fn settled(&mut self, now: MonoTime, old: Option<&LegFormat>, new: &LegFormat) {
+        let same =
+            old.is_some_and(|old| old.media.audio == new.media.audio && old.remote == new.remote);
+        if !same {
+            self.watch.settled(now, new.media.audio);
+        }
+        self.was_two_way |= new.send && new.receive;
+    }
+
+    /// A datagram came from the peer, and `heard` is what became of it.
+    #[inline]
+    pub(super) fn heard(&mut self, now: MonoTime, datagram: &[u8], heard: &Heard) {
+        match heard {
+            Heard::Audio(audio) => {
+                let payload = datagram.get(audio.start..audio.start + audio.len);
+                self.watch.heard(now, payload.unwrap_or_default(), audio.marker);
+            }
+            Heard::Event(_) => self.watch.heard_event(now),
+            Heard::Comfort(_) => self.watch.heard_nothing(now, Soundless::Comfort),
+            Heard::Nothing(_, Ignored::PayloadType) => {
+                let pt = datagram.get(1).map_or(0, |byte| byte & 0x7f);
+                let comfort = COMFORT_PTS.contains(&pt);
+                let what = if comfort { Soundless::Comfort } else { Soundless::PayloadType };
+                self.watch.heard_nothing(now, what);
+            }
+            Heard::Ignored(Ignored::Malformed) => {
+                self.watch.heard_nothing(now, Soundless::NotRtp);
+            }
+            Heard::Nothing(..) | Heard::Ignored(_) => {}
+        }
+    }
+
+    /// A frame of the agent's leaves.
+    #[inline]
+    pub(super) fn said(&mut self, payload: &[u8]) {
+        self.watch.said(payload);
+    }
+
+    /// What each direction went without, in the order of [`Way::ALL`].
+    pub(super) fn tallies(&self, now: MonoTime) -> [Tally; 2] {
+        Way::ALL.map(|way| self.watch.tally(now, way))
+    }
+}
+
+impl MediaPath {
+    /// When [`MediaPath::look`] is due, if nothing else wakes the call before.
+    pub(super) fn look_deadline(&self) -> MonoTime {
+        // The pacer comes by often enough.
+        if self.next_tick < MonoTime::MAX { MonoTime::MAX } else { self.silence.look_at }
+    }
+
+    /// Looks whether a direction carries no sound, if that is due, and tells everyone concerned of
+    /// a change.
+    pub(super) fn look(&mut self, ctx: &mut Context) {
+        if self.silence.look_at > ctx.now {
+            return;
+        }
+        self.silence.look_at = ctx.now + LOOK_EVERY;
+        let conditions = self.conditions();
+        let mut told = false;
+        for notice in self.silence.watch.look(ctx.now, &conditions).into_iter().flatten() {
+            if notice.silent {
+                ctx.metrics.silent(notice.way, notice.reason);
+            }
+            ctx.tell(self.key, EventKind::Silence(notice));
+            if let Agent::Socket(socket) = &mut self.agent {
+                socket.session.silence(notice);
+                told = true;
+            }
+        }
+        if told {
+            self.actions(ctx);
+        }
+    }
+
+    fn conditions(&self) -> Conditions {
+        let format = self.peer.format();
+        let sends = format.is_some_and(|format| format.send);
+        let receives = format.is_some_and(|format| format.receive);
+        Conditions {
+            sends,
+            receives,
+            held: self.silence.was_two_way && !(sends && receives),
+            hidden: self.peer.is_hidden(),
+            foreign: self.peer.foreign(),
+            muted: self.muted,
+            agent: self.agent_at(),
+        }
+    }
+
+    fn agent_at(&self) -> AgentAt {
+        let dry_since = self.starved_at.filter(|_| self.playout.in_utterance());
+        match &self.agent {
+            // Another leg is a telephone, and may be quiet as one.
+            Agent::Builtin(_) | Agent::Leg(_) => AgentAt::Inside,
+            Agent::Rtp(_) => AgentAt::Connected { dry_since },
+            Agent::Socket(socket) if socket.session.is_open() => AgentAt::Connected { dry_since },
+            // What an agent left behind is played to its end.
+            Agent::Socket(_) | Agent::None if !self.playout.drained() => AgentAt::Inside,
+            Agent::Socket(_) | Agent::None => AgentAt::Nowhere,
+        }
+    }
+}
