@@ -313,7 +313,7 @@ fn assert_taken_over(agent: &Agent, before: f64, now: f64) {
         assert_eq!(two.ssrc, one.ssrc);
         assert_eq!(two.seq, one.seq.wrapping_add(1), "numbers jump");
         let step = two.ts.wrapping_sub(one.ts);
-        assert!((160..8_000 * 10).contains(&step), "time jumps by {step}");
+        assert!((1..8_000 * 10).contains(&step), "time jumps by {step}");
     }
 }
 
@@ -382,7 +382,7 @@ fn the_peers_transfer_fails() {
         let refer = if case == "refused" { "\"refuse\"\n" } else { "\"allow\"\n" };
         let (server, agents) = start(&format!("{peers}{refer}"));
         let fields = [("STATUS", "486 Busy Here")];
-        let b = Run { scenario: "busy.xml", fields: &fields, ..Run::default() };
+        let b = Run { scenario: "declines.xml", fields: &fields, ..Run::default() };
         let b = (case == "busy").then(|| b.wait_for_call(&server));
         let to = match (&b, case) {
             (Some(b), _) => format!("<sip:b@127.0.0.1:{}>", b.port),
@@ -390,7 +390,7 @@ fn the_peers_transfer_fails() {
             (None, "refused") => "<sip:b@127.0.0.1>".to_owned(),
             (None, _) => "<sip:+1900555@192.0.2.9>".to_owned(),
         };
-        let told = ["100 Trying", "180 Ringing", "486 Busy Here"];
+        let told = ["100 Trying", "486 Busy Here"];
         let then = match case {
             "busy" => refers(&to, "", &told),
             _ => {
@@ -451,6 +451,94 @@ fn a_call_replaces_another() {
     phone.wait_refusal(481);
     let mut phone = Phone::call_at(server.sip, "bot", "Replaces: x;to-tag=1\r\n");
     phone.wait_refusal(400);
+    server.wait_idle();
+    server.stop();
+}
+
+/// A change of the server with this direction, answered with that one.
+fn change(direction: &str, answer: &str) -> String {
+    format!(
+        r#"<recv request="INVITE"><action>
+      <ereg regexp="a={direction}" search_in="body" check_it="true" assign_to="{direction}"/>
+    </action></recv><Reference variables="{direction}"/><send retrans="500"><![CDATA[
+
+      SIP/2.0 200 OK
+      [last_Via:]
+      [last_From:]
+      [last_To:]
+      [last_Call-ID:]
+      [last_CSeq:]
+      Contact: <sip:sipp@[local_ip]:[local_port];transport=[transport]>
+      Content-Type: application/sdp
+      Content-Length: [len]
+
+      v=0
+      o=sipp 53655765 2353687638 IN IP4 [local_ip]
+      s=-
+      c=IN IP4 [local_ip]
+      t=0 0
+      m=audio @PORT@ RTP/AVP 0
+      a=rtpmap:0 PCMU/8000
+      a={answer}
+
+    ]]></send><recv request="ACK"/>"#
+    )
+}
+
+/// On hold the caller is told so and hears the agent's music, the agent hears nothing and what it
+/// says waits; both go on afterwards, whoever asked.
+#[test]
+fn hold_and_resume() {
+    const MUSIC_HZ: f64 = 852.0;
+    let Some(()) = sipp::installed_with_audio() else { return };
+    let agents = Agents::listen();
+    let dir = support::server::folder();
+    wav::write(&dir.join("music.wav"), &wav::sine(MUSIC_HZ, 1.0));
+    let config = format!(
+        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         hold_music = \"{{dir}}/music.wav\"\n",
+        agents.url()
+    );
+    let server = Server::start_in(dir, &config);
+    let media_port = server.ports.run(4);
+    let ear = Ear::overhear(media_port);
+    let then = tone(&server, A_HZ, 15.0)
+        + &change("sendonly", "recvonly")
+        + &change("sendrecv", "sendrecv")
+        + &server_ends();
+    // SIPp puts its own port where the scenario says so.
+    let a = in_call(&server, "", &then, Some(media_port));
+    let mut agent = agents.accept();
+    assert!(agent.start["features"].as_array().unwrap().contains(&json!("hold")));
+    agent.event("answered");
+    agent.wait_frames(40);
+    agent.order("hold");
+    let acked = || a.messages().matches("\nACK ").count();
+    until(SOON, "the hold", || (acked() >= 1).then_some(()));
+    // What was on its way has arrived with the mark.
+    agent.say(&json!({ "event": "mark", "name": "held" }));
+    agent.event("mark");
+    let (frames, packets) = (agent.frames.len(), ear.packets().len());
+    agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 2.0)));
+    until(SOON, "music", || (ear.packets().len() >= packets + 70).then_some(()));
+    agent.say(&json!({ "event": "clear" }));
+    agent.event("cleared");
+    assert!(agent.frames.len() <= frames + 1, "the agent hears a caller on hold");
+    let held: Vec<_> = ear.packets().split_off(packets);
+    wav::assert_heard(&ear::samples(&held), MUSIC_HZ, AGENT_HZ, HEARD_S);
+    let id = agent.start["call_id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/calls/{id}/hold");
+    assert_eq!(server.http("POST", &path, Some(&json!({ "on": false }))).0, 204);
+    until(SOON, "the end of it", || (acked() >= 2).then_some(()));
+    let packets = ear.packets().len();
+    agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 2.0)));
+    agent.wait_frames(frames + 60);
+    until(SOON, "the agent", || (ear.packets().len() >= packets + 70).then_some(()));
+    let back: Vec<_> = ear.packets().split_off(packets + 10);
+    wav::assert_heard(&ear::samples(&back), AGENT_HZ, MUSIC_HZ, HEARD_S);
+    agent.say(&json!({ "event": "hangup", "after": "now" }));
+    agent.event("stop");
+    a.succeed();
     server.wait_idle();
     server.stop();
 }

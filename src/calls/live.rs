@@ -10,12 +10,14 @@ use uuid::Uuid;
 
 use super::call::{Call, Which};
 use super::cause::Cause;
+use super::hold::Hold;
 use super::slots::Slot;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::sdp::Sdp;
 use crate::workers::command::CallKey;
 
 /// A call in this process.
@@ -84,6 +86,10 @@ pub(super) struct LiveCall {
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
+    /// Whether its peer is on hold.
+    pub(super) hold: Hold,
+    /// The peer's latest description, if it has more streams than one.
+    pub(super) described: Option<Box<Sdp>>,
     /// The transfer that we asked the peer for.
     pub(super) transfer: Option<Transfer>,
     /// The leg that is about to take the place of its peer.
@@ -102,7 +108,7 @@ impl LiveCall {
         }
         let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
-        self.call.deadline().min(transfer).min(takeover)
+        self.call.deadline().min(transfer).min(takeover).min(self.hold.deadline())
     }
 
     /// The agent that is meant now.

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod hold;
 mod live;
 pub mod ports;
 mod rate;

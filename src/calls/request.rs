@@ -86,6 +86,8 @@ pub enum Order {
     Mute(bool),
     /// Drop what the agent has queued.
     Clear,
+    /// Whether the peer is on hold.
+    Hold(bool),
 }
 
 /// Something asked of the call control.

@@ -22,6 +22,8 @@ pub struct AgentConfig {
     pub answers: bool,
     /// Calls at once.
     pub max_calls: Option<u32>,
+    /// WAV file that its callers hear while they are on hold; comfort noise if absent.
+    pub hold_music: Option<PathBuf>,
 }
 
 /// What an agent is.
@@ -114,6 +116,7 @@ pub(super) fn default_agent() -> AgentConfig {
         kind: AgentKind::Builtin(Builtin::Echo),
         answers: false,
         max_calls: None,
+        hold_music: None,
     }
 }
 
@@ -148,6 +151,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
     }
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
+    let hold_music = section.file("hold_music");
     // Without a kind the other keys cannot be judged; one error is enough then.
     let kind = match section.word("kind", &kinds)? {
         Kind::Builtin => builtin(&section).map(AgentKind::Builtin),
@@ -155,7 +159,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         Kind::Rtp => rtp(&section).map(AgentKind::Rtp),
     };
     section.finish();
-    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls })
+    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, hold_music })
 }
 
 fn builtin(section: &Section<'_>) -> Option<Builtin> {

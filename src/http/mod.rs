@@ -44,6 +44,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls/{id}/dtmf", post(orders::dtmf))
         .route("/api/v1/calls/{id}/mute", post(orders::mute))
         .route("/api/v1/calls/{id}/clear", post(orders::clear))
+        .route("/api/v1/calls/{id}/hold", post(orders::hold))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));
     for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
         router = router

@@ -100,6 +100,18 @@ pub(super) async fn mute(
     order(&state, id, Order::Mute(on)).await
 }
 
+/// `POST /api/v1/calls/{id}/hold`: whether the peer is on hold.
+pub(super) async fn hold(
+    State(state): State<super::State>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    auth::require(&state, &headers, Scope::Calls)?;
+    let Switch { on } = read(body).await?;
+    order(&state, id, Order::Hold(on)).await
+}
+
 /// `POST /api/v1/calls/{id}/clear`: what the agent has queued is dropped.
 pub(super) async fn clear(
     State(state): State<super::State>,

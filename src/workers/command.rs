@@ -170,6 +170,13 @@ pub enum Command {
         /// Its format.
         format: LegFormat,
     },
+    /// The peer is on hold and hears this, or it is back.
+    Hold {
+        /// The call.
+        call: CallKey,
+        /// What it hears; none if it is back.
+        sound: Option<Builtin>,
+    },
     /// A transfer moved on.
     Transfer {
         /// The call.
@@ -250,6 +257,8 @@ pub enum EventKind {
         /// Further wishes by name.
         options: Vec<(String, String)>,
     },
+    /// The agent puts the peer on hold, or takes it back.
+    AgentHold(bool),
     /// The agent is gone.
     AgentLost(Loss),
     /// A message or file that ends its call has been played.

@@ -69,11 +69,14 @@ impl MediaPath {
         let silence = format.audio.codec.silence();
         let mut played = false;
         let mut over = false;
-        match &mut self.agent {
-            Agent::Builtin(builtin) => {
+        match (&mut self.held, &mut self.agent) {
+            (Some(sound), _) => {
+                sound.next_frame(payload, silence);
+            }
+            (None, Agent::Builtin(builtin)) => {
                 over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
             }
-            Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_) => {
+            (None, Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_)) => {
                 match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
                     Popped::Frame { talkspurt_start, .. } => {
                         played = true;
@@ -95,7 +98,7 @@ impl MediaPath {
                 }
             }
         }
-        if self.muted {
+        if self.muted && self.held.is_none() {
             payload.fill(silence);
         }
         leg.write_audio(ctx.now, header, bytes);
@@ -137,6 +140,7 @@ impl MediaPath {
             Agent::Leg(_) => true,
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
+        let passes = passes && self.held.is_none();
         let speaks = self.state == CallState::Answered && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {

@@ -59,6 +59,8 @@ pub(super) struct MediaPath {
     pub(super) playout: Playout,
     pub(super) state: CallState,
     pub(super) muted: bool,
+    /// What the peer hears while it is on hold.
+    pub(super) held: Option<Builtin>,
     /// When the call was answered.
     pub(super) answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
@@ -107,6 +109,7 @@ impl MediaPath {
             playout: Playout::new(playout),
             state: CallState::Ringing,
             muted: false,
+            held: None,
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
@@ -291,7 +294,7 @@ impl MediaPath {
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
-            Agent::Leg(_) => bridge::passing(heard, datagram),
+            Agent::Leg(_) if self.held.is_none() => bridge::passing(heard, datagram),
             _ => None,
         };
         match heard {
@@ -323,6 +326,9 @@ impl MediaPath {
     /// Audio from the peer, where it lies in the packet buffer.
     #[inline]
     fn audio_in(&mut self, ctx: &mut Context, heard: HeardAudio) {
+        if self.held.is_some() {
+            return self.pass_over(ctx, heard.arrival.ext_seq);
+        }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
         {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use adapters::agent::{Basis, MessageKind};
+use adapters::agent::{Basis, CallState, MessageKind};
 use media::playout::{Playout, PlayoutConfig};
 
 use super::builtin::Builtin;
@@ -278,7 +278,12 @@ impl MediaPath {
             Control::Transfer { kind, destination, options } => {
                 EventKind::AgentTransfer { kind, destination, options }
             }
-            Control::Hold(_) | Control::Record => {
+            Control::Hold(_) if self.state != CallState::Answered => {
+                socket.session.failed("the call is not answered".to_owned());
+                return;
+            }
+            Control::Hold(on) => EventKind::AgentHold(on),
+            Control::Record => {
                 socket.session.failed("not offered in features".to_owned());
                 return;
             }

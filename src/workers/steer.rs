@@ -1,5 +1,6 @@
 //! What others than the agent do to a media path.
 
+use super::builtin::Builtin;
 use super::command::{EventKind, LegFormat, RtpSockets, Steer};
 use super::context::Context;
 use super::path::{Agent, MediaPath};
@@ -39,6 +40,13 @@ impl MediaPath {
         ctx.poller.remove(&before.rtp);
         ctx.poller.remove(&before.rtcp);
         self.settled(ctx, old);
+    }
+
+    /// The peer is on hold and hears `sound`, or it is back. The agent hears nothing meanwhile, and
+    /// what it says waits.
+    pub(super) fn hold(&mut self, ctx: &mut Context, sound: Option<Builtin>) {
+        self.held = sound;
+        self.restart_ticks(ctx.now);
     }
 
     /// A transfer moved on.

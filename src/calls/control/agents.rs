@@ -223,6 +223,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
     let mut features = vec![
         feature::MUTE,
         feature::TRANSFER,
+        feature::HOLD,
         feature::QUALITY,
         feature::UNDERRUN,
         feature::SILENCE,

@@ -10,10 +10,12 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::config::{self, AgentConfig, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
 use crate::workers::poller::now;
 
@@ -33,6 +35,7 @@ pub(super) struct Beginning {
     pub(super) format: Option<LegFormat>,
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
+    pub(super) described: Option<Box<Sdp>>,
 }
 
 impl Control {
@@ -96,6 +99,8 @@ impl Control {
             began_unix_ms: unix_ms(),
             ended: None,
             ended_at: None,
+            hold: Hold::default(),
+            described: beginning.described,
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,

@@ -7,7 +7,7 @@ use adapters::agent::Direction;
 
 use super::Control;
 use super::begin::Beginning;
-use super::sip::{leg_format, log_refused};
+use super::sip::{described, leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
 use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
 use crate::sip::core::endpoint::{DialogId, Flow};
@@ -65,7 +65,7 @@ impl Control {
         offer: Option<&Sdp>,
     ) {
         match self.admit(request, flow, proven, offer) {
-            Ok(admitted) => self.take(dialog, flow, admitted),
+            Ok(admitted) => self.take(dialog, flow, admitted, described(offer)),
             Err(Refusal { status, reason, retry_after }) => {
                 let peer = flow.peer.ip();
                 tracing::info!(status, %peer, "call refused");
@@ -134,7 +134,13 @@ impl Control {
         Ok(Admitted { route, trunk, headers, media, sockets, format, sdp, from, to })
     }
 
-    fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
+    fn take(
+        &mut self,
+        dialog: DialogId,
+        flow: Flow,
+        admitted: Admitted,
+        described: Option<Box<Sdp>>,
+    ) {
         let Admitted { route, trunk, headers, media, sockets, format, sdp, from, to } = admitted;
         let config = Arc::clone(&self.config);
         let Some(agent) = config.agent(&route.agent) else {
@@ -157,6 +163,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            described,
         });
     }
 

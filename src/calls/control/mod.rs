@@ -8,6 +8,7 @@ mod begin;
 mod counting;
 mod effects;
 mod gate;
+mod holding;
 mod incoming;
 mod observe;
 mod orders;
@@ -280,6 +281,10 @@ impl Control {
             EventKind::AgentTransfer { kind, destination, options } => {
                 return self.agent_transfers(event.call, &kind, &destination, &options);
             }
+            EventKind::AgentHold(on) => {
+                // A call that is not answered was told so by its worker.
+                return drop(self.hold(event.call, on));
+            }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
@@ -315,6 +320,7 @@ impl Control {
         self.tell(key, Input::Timeout);
         self.transfer_input(key, transfer::Input::Timeout);
         self.takeover_due(key);
+        self.tell_hold(key);
     }
 }
 

@@ -40,6 +40,7 @@ impl Control {
             }
             Order::Mute(on) => Steer::Mute(on),
             Order::Clear => Steer::Clear,
+            Order::Hold(on) => return self.hold(key, on),
         };
         self.command(worker, Command::Steer { call: key, steer });
         Ok(())

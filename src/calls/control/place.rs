@@ -71,6 +71,7 @@ impl Control {
             format: None,
             sdp,
             signalling: remote.ip(),
+            described: None,
         });
         let view = self.calls.get(&key).map(|call| call.view(now()));
         view.ok_or(RequestError::NoSuchCall)

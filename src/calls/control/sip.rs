@@ -110,10 +110,9 @@ impl Control {
                 self.transfer_news(dialog, transfer::Input::Progress { status, last });
             }
             Event::Refer { dialog, request } => self.referred(dialog, &request),
-            Event::ReinviteCancelled { .. }
-            | Event::ReinviteAnswered { .. }
-            | Event::ReinviteFailed { .. }
-            | Event::Probed { .. } => {}
+            Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
+            Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
+            Event::ReinviteCancelled { .. } | Event::Probed { .. } => {}
         }
     }
 
@@ -160,7 +159,11 @@ impl Control {
         let accepted = answer.map(|answer| offer_answer::accept_answer(&call.media, answer));
         match accepted {
             Some(Ok(negotiated)) => {
+                let described = described(answer);
                 self.settle(key, &negotiated);
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.described = described;
+                }
                 true
             }
             _ => {
@@ -180,7 +183,11 @@ impl Control {
         });
         call.dtmf = format.media.dtmf_pt.is_some();
         let (worker, coded_as) = (call.worker, call.coded_as);
+        let on_hold = call.hold.is_on();
         self.command(worker, Command::Format { call: key, format });
+        if on_hold {
+            self.hold_sound(key);
+        }
         if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
             self.recode(key);
         }
@@ -201,6 +208,7 @@ impl Control {
             Ok(answer) => {
                 let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp);
                 log_refused(accepted.err());
+                call.described = described(Some(offer));
                 self.settle(key, &answer.selected);
             }
             Err(error) => {
@@ -241,6 +249,12 @@ impl Control {
             worker.send(command);
         }
     }
+}
+
+/// What of a peer's description later offers must keep: all of it, if it has several streams
+/// (RFC 3264 8).
+pub(super) fn described(sdp: Option<&Sdp>) -> Option<Box<Sdp>> {
+    sdp.filter(|sdp| sdp.media.len() > 1).map(|sdp| Box::new(sdp.clone()))
 }
 
 /// What was negotiated, as media take it.

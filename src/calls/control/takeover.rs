@@ -84,6 +84,8 @@ impl Control {
         let Takeover { dialog, media, sockets, signalling, .. } = takeover;
         let format = leg_format(negotiated, signalling);
         (call.media, call.signalling, call.delayed_offer) = (media, signalling, false);
+        call.described = None;
+        call.hold.another_peer();
         call.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         call.dtmf = format.media.dtmf_pt.is_some();
@@ -91,6 +93,7 @@ impl Control {
         let (worker, coded_as) = (call.worker, call.coded_as);
         tracing::info!(parent: &call.span, "another peer takes over");
         self.command(worker, Command::Replace { call: key, sockets, format });
+        self.hold_sound(key);
         if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
             self.recode(key);
         }
@@ -100,7 +103,7 @@ impl Control {
             let said = self.endpoint.bye(now(), before, &[("Reason", why.as_str())]);
             log_refused(said.err());
         }
-        self.reschedule(key);
+        self.tell_hold(key);
         self.tell(key, Input::PeerAnswered);
     }
 
