@@ -160,6 +160,7 @@ fn endpoint(config: &Config) -> Endpoint {
         advertised_udp: advertised,
         advertised_tcp: advertised,
         timers: Timers { t1: sip.timers.t1, t2: sip.timers.t2, t4: sip.timers.t4 },
+        session_timer: sip.session_timer,
         limits: Limits {
             // Calls that are being taken apart still have a place.
             calls_max: max_calls.saturating_mul(2),

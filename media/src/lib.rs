@@ -8,11 +8,13 @@
 
 pub mod blocks;
 pub mod codec;
+pub mod comfort;
 pub mod conceal;
 pub mod convert;
 pub mod dtmf;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod jitter;
 pub mod leg;
 mod pitch;
 pub mod playout;

@@ -53,7 +53,6 @@ pub(crate) fn search<'a>(
     best(coarse.lag.saturating_sub(step).max(low)..=(coarse.lag + step).min(high), 1)
 }
 
-#[cfg(test)]
 /// Root of the mean square of a stretch.
 pub(crate) fn rms(samples: &[i16]) -> f32 {
     if samples.is_empty() {

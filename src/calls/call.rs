@@ -253,7 +253,9 @@ impl Call {
             Input::PeerEnded(cause) => {
                 self.peer = Peer::Gone;
                 let by = match cause {
-                    Cause::NetworkFailure | Cause::MediaTimeout => EndedBy::Network,
+                    Cause::NetworkFailure | Cause::MediaTimeout | Cause::SessionExpired => {
+                        EndedBy::Network
+                    }
                     _ => EndedBy::Caller,
                 };
                 effects.push(Effect::Finish { cause, by });

@@ -25,6 +25,8 @@ pub enum Cause {
     MediaTimeout,
     /// The peer no longer answered signalling.
     NetworkFailure,
+    /// The peer did not refresh the session in time (RFC 4028).
+    SessionExpired,
     /// This server is full.
     Congestion,
     /// This server shuts down.
@@ -37,7 +39,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every word, for labels of metrics.
-    pub const WORDS: [&'static str; 15] = [
+    pub const WORDS: [&'static str; 16] = [
         Self::Normal.as_str(),
         Self::Cancelled.as_str(),
         Self::Busy.as_str(),
@@ -49,6 +51,7 @@ impl Cause {
         Self::MaxDuration.as_str(),
         Self::MediaTimeout.as_str(),
         Self::NetworkFailure.as_str(),
+        Self::SessionExpired.as_str(),
         Self::Congestion.as_str(),
         Self::Draining.as_str(),
         Self::Internal.as_str(),
@@ -69,6 +72,7 @@ impl Cause {
             Self::MaxDuration => "max_duration",
             Self::MediaTimeout => "media_timeout",
             Self::NetworkFailure => "network_failure",
+            Self::SessionExpired => "session_expired",
             Self::Congestion => "congestion",
             Self::Draining => "draining",
             Self::Internal => "internal",
@@ -92,7 +96,8 @@ impl Cause {
             | Self::AgentLost
             | Self::MaxDuration
             | Self::MediaTimeout
-            | Self::NetworkFailure => (480, "Temporarily Unavailable"),
+            | Self::NetworkFailure
+            | Self::SessionExpired => (480, "Temporarily Unavailable"),
         }
     }
 
@@ -106,6 +111,7 @@ impl Cause {
             Self::NotFound => 1,
             Self::AgentUnreachable | Self::Draining | Self::Internal => 41,
             Self::AgentLost | Self::MediaTimeout | Self::NetworkFailure => 38,
+            Self::SessionExpired => 102,
             Self::Congestion => 42,
         }
     }
@@ -138,5 +144,17 @@ impl Cause {
             500..=502 | 504..=599 => Self::NetworkFailure,
             _ => Self::Rejected,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::core::session_timer::EXPIRED_REASON;
+
+    /// The SIP core says of a session that has expired what everybody else does.
+    #[test]
+    fn expired_sessions_have_one_reason() {
+        assert_eq!(Cause::SessionExpired.reason_header(), EXPIRED_REASON);
     }
 }

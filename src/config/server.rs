@@ -9,6 +9,7 @@ use media::codec::AudioFormat;
 use super::section::Section;
 use super::values::{PortRange, PublicAddress};
 use crate::sip::core::auth::Algorithm;
+use crate::sip::core::session_timer::{INTERVAL_MAX_S, INTERVAL_S, MIN_SE_S, TimerConfig};
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct SipConfig {
     pub digest: Vec<Algorithm>,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
+    /// Session timers (RFC 4028); none if they are off.
+    pub session_timer: Option<TimerConfig>,
 }
 
 /// The timers that all others of RFC 3261 derive from (RFC 3261 table 4).
@@ -211,6 +214,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     if timers.t2 < timers.t1 {
         section.conflict("t2_ms", "shorter than t1_ms; allowed: t1_ms or longer".to_owned());
     }
+    let session_timer = session_timer(&section);
     section.finish();
     SipConfig {
         listen,
@@ -222,7 +226,22 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         realm,
         digest,
         timers,
+        session_timer,
     }
+}
+
+/// `session_expires_s` and `min_se_s`; 0 turns session timers off.
+fn session_timer(section: &Section<'_>) -> Option<TimerConfig> {
+    let wished = section.number("session_expires_s", 0..=INTERVAL_MAX_S).unwrap_or(INTERVAL_S);
+    let min_s = section.number("min_se_s", MIN_SE_S..=INTERVAL_MAX_S).unwrap_or(MIN_SE_S);
+    if wished == 0 {
+        return None;
+    }
+    if wished < min_s {
+        let message = format!("{wished}: shorter than min_se_s; allowed: 0, or {min_s} and more");
+        section.conflict("session_expires_s", message);
+    }
+    Some(TimerConfig { interval_s: wished, min_s })
 }
 
 pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {

@@ -13,7 +13,7 @@ use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
-use crate::sip::core::endpoint::{Flow, InviteParams, Transport};
+use crate::sip::core::endpoint::{Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::poller::now;
@@ -52,6 +52,7 @@ impl Control {
             to: format!("<{}>", wanted.to),
             contact_user: Some(user.clone()),
             sdp: Some(sdp.clone()),
+            reliability: Reliability::default(),
             headers: Vec::new(),
         };
         let dialog =

@@ -12,7 +12,7 @@ use super::Control;
 use super::sip::log_refused;
 use crate::calls::takeover::Takeover;
 use crate::config::{Caller, Config};
-use crate::sip::core::endpoint::{DialogId, InviteParams};
+use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer;
@@ -95,6 +95,7 @@ impl Control {
             to: format!("<{uri}>"),
             contact_user: None,
             sdp: Some(offer_answer::build_offer(&media)),
+            reliability: Reliability::default(),
             headers,
         };
         let dialog =

@@ -97,9 +97,11 @@ impl Control {
             Event::Ended { dialog, cause } => {
                 let cause = match cause {
                     End::Bye { .. } | End::Local => Cause::Normal,
-                    End::AckTimeout | End::TransactionTimeout | End::Transport => {
-                        Cause::NetworkFailure
-                    }
+                    End::SessionExpired => Cause::SessionExpired,
+                    End::AckTimeout
+                    | End::PrackTimeout
+                    | End::TransactionTimeout
+                    | End::Transport => Cause::NetworkFailure,
                 };
                 self.peer_ended(dialog, cause);
             }
@@ -112,7 +114,7 @@ impl Control {
             Event::Refer { dialog, request } => self.referred(dialog, &request),
             Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
             Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
-            Event::ReinviteCancelled { .. } | Event::Probed { .. } => {}
+            Event::Pracked { .. } | Event::ReinviteCancelled { .. } | Event::Probed { .. } => {}
         }
     }
 

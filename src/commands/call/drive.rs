@@ -17,7 +17,7 @@ use crate::calls::cause::Cause;
 use crate::calls::control::leg_format;
 use crate::calls::ports;
 use crate::sip::core::endpoint::{
-    DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Transport,
+    DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Reliability, Transport,
 };
 use crate::sip::core::offer_answer::{self, LocalMedia};
 use crate::sip::core::sdp::Direction;
@@ -137,6 +137,7 @@ pub(super) async fn call(
         flow: Flow { transport, local, peer: target.peer, connection: 0 },
         contact_user: None,
         sdp: Some(offer_answer::build_offer(&media)),
+        reliability: Reliability::default(),
         headers: Vec::new(),
     };
     let dialog = endpoint.invite(invited, params)?;

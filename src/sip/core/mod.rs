@@ -16,6 +16,7 @@ mod parse;
 pub mod refer_to;
 pub mod replaces;
 pub mod sdp;
+pub mod session_timer;
 pub mod sipfrag;
 pub mod stream;
 pub mod transaction;

@@ -6,14 +6,20 @@ use bytes::Bytes;
 use media::time::MonoTime;
 
 use super::Endpoint;
+use super::early::Early;
 use super::event::{DialogId, Event};
+use super::extensions::lists;
 use super::flow::{Flow, Transport};
 use super::guard::Proof;
 use super::refer::Refers;
+use super::reliable::{Reliability, Reliable};
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
 use crate::sip::core::dialog::Dialog;
+use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
+use crate::sip::core::method::Method;
+use crate::sip::core::session_timer::SessionTimer;
 use crate::sip::core::transaction::Clock;
 use crate::sip::core::uri::Uri;
 
@@ -54,11 +60,24 @@ pub(super) struct SentAck {
     pub(super) flow: Flow,
 }
 
-/// A change of ours that met one of the peer and waits to be tried again (RFC 3261 14.1).
+/// What a change of ours is for, and by which method it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// The user's, by re-INVITE.
+    Reinvite,
+    /// The user's, by UPDATE.
+    Update,
+    /// A refresh of the session, by re-INVITE.
+    Refresh,
+}
+
+/// A change of ours that is under way, or met one of the peer and waits to be tried again
+/// (RFC 3261 14.1).
 pub(super) struct Retry {
     pub(super) at: MonoTime,
     pub(super) sdp: Option<Vec<u8>>,
     pub(super) tries: u8,
+    pub(super) change: Change,
 }
 
 /// One call.
@@ -84,8 +103,27 @@ pub(super) struct Call {
     pub(super) told: bool,
     /// The INVITE or UPDATE of the peer that we owe a final response.
     pub(super) server: Option<Handle>,
+    /// The UPDATE or PRACK with an offer before the answer that we owe a final response.
+    pub(super) asked: Option<Handle>,
+    /// When that has waited too long.
+    pub(super) asked_at: MonoTime,
     /// Our INVITE that has no final response.
     pub(super) client: Option<Handle>,
+    /// Our UPDATE that has no final response.
+    pub(super) asking: Option<Handle>,
+    /// Offer and answer of a call that came in have been exchanged reliably before the answer.
+    pub(super) settled: bool,
+    /// How provisional responses are treated.
+    pub(super) reliability: Reliability,
+    /// Our reliable provisional responses.
+    pub(super) reliable: Option<Box<Reliable>>,
+    /// Early dialogs of a call that we place.
+    pub(super) early: Vec<Early>,
+    pub(super) timer: SessionTimer,
+    /// The description of ours that holds, or was offered.
+    pub(super) local_sdp: Option<Box<[u8]>>,
+    /// The peer takes UPDATE.
+    pub(super) update_allowed: bool,
     pub(super) unacked: Option<Box<Unacked>>,
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
@@ -118,7 +156,17 @@ impl Call {
             proceeding: false,
             told: false,
             server: None,
+            asked: None,
+            asked_at: MonoTime::MAX,
             client: None,
+            asking: None,
+            settled: false,
+            reliability: Reliability::default(),
+            reliable: None,
+            early: Vec::new(),
+            timer: SessionTimer::default(),
+            local_sdp: None,
+            update_allowed: false,
             unacked: None,
             ack: None,
             retry: None,
@@ -134,7 +182,43 @@ impl Call {
     pub(super) fn deadline(&self) -> MonoTime {
         let unacked = self.unacked.as_ref().map_or(MonoTime::MAX, |u| u.clock.deadline());
         let retry = self.retry.as_ref().map_or(MonoTime::MAX, |r| r.at);
-        self.repeat_at.min(self.limit_at).min(unacked).min(retry).min(self.refers.deadline())
+        let timer = match self.state {
+            State::Confirmed => self.timer.deadline(),
+            State::Incoming => self.reliable.as_ref().map_or(MonoTime::MAX, |r| r.deadline()),
+            State::Calling | State::Cancelling | State::Closing => MonoTime::MAX,
+        };
+        let changes = self.asked_at.min(retry).min(self.refers.deadline());
+        self.repeat_at.min(self.limit_at).min(changes).min(unacked).min(timer)
+    }
+
+    /// Whether it is placed by us and has no final response.
+    pub(super) const fn is_calling(&self) -> bool {
+        matches!(self.state, State::Calling | State::Cancelling)
+    }
+
+    /// Whether a change by either side is under way or waits.
+    pub(super) const fn is_changing(&self) -> bool {
+        self.server.is_some()
+            || self.asked.is_some()
+            || self.client.is_some()
+            || self.asking.is_some()
+            || self.unacked.is_some()
+            || self.ack_owed.is_some()
+            || self.retry.is_some()
+    }
+
+    /// Notes what the peer says that it can do.
+    pub(super) fn heard(&mut self, message: &Message) {
+        if message.header(HeaderName::Allow).is_some() {
+            self.update_allowed = lists(message, HeaderName::Allow, Method::Update.as_str());
+        }
+    }
+
+    /// The offer of our change holds now.
+    pub(super) fn keep_offer(&mut self) {
+        if let Some(sdp) = self.retry.take().and_then(|retry| retry.sdp) {
+            self.local_sdp = Some(sdp.into());
+        }
     }
 
     /// Notes where a request within the dialog came from.
@@ -149,11 +233,11 @@ impl Call {
     /// address, if it is literal and the peer is where it says it is; a peer behind an address
     /// translator, and a name (the shell resolved or knows it already), is reached where its
     /// latest message came from.
-    pub(super) fn next_hop(&self, live: Flow) -> Flow {
+    pub(super) fn next_hop(&self, dialog: &Dialog, live: Flow) -> Flow {
         if live.transport == Transport::Tcp && live.connection != 0 {
             return live;
         }
-        let Some(uri) = self.dialog.next_hop() else { return live };
+        let Some(uri) = dialog.next_hop() else { return live };
         let literal = uri.host.as_ref().and_then(|host| host.address());
         match literal.filter(|ip| self.direct && is_usable(*ip, live.peer.ip())) {
             Some(ip) => Flow {
@@ -215,8 +299,10 @@ impl Endpoint {
     pub(super) fn remove_call(&mut self, now: MonoTime, handle: Handle) {
         if let Some(mut call) = self.calls.remove(handle) {
             self.call_tags.remove(&call.tag);
-            if let Some(server) = call.refers.forget_theirs() {
-                self.respond_with(now, server, 487, "Request Terminated", |_, r, _| r);
+            for server in call.asked.into_iter().chain(call.refers.forget_theirs()) {
+                self.respond_with(now, server, 487, "Request Terminated", |_, response, _| {
+                    response
+                });
             }
             if let Some(client) = call.client {
                 self.give_up(now, client);

@@ -116,9 +116,10 @@ impl Endpoint {
         call.retry = None;
         call.limit_at = MonoTime::MAX;
         call.repeat_at = MonoTime::MAX;
-        let (server, owed) = (call.server.take(), call.ack_owed);
+        let (server, asked, owed) = (call.server.take(), call.asked.take(), call.ack_owed);
+        call.asked_at = MonoTime::MAX;
         let refer = call.refers.forget_theirs();
-        for server in server.into_iter().chain(refer) {
+        for server in [server, asked, refer].into_iter().flatten() {
             self.respond_with(now, server, 487, "Request Terminated", |_, response, _| response);
         }
         if let Some(cseq) = owed {

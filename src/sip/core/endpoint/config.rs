@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::sip::core::Method;
+use crate::sip::core::session_timer::TimerConfig;
 use crate::sip::core::transaction::timers::Timers;
 
 /// Calls at a time, unless configured.
@@ -27,7 +28,8 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 pub const PROVISIONAL_REPEAT: Duration = Duration::from_secs(60);
 /// Answers of other branches of a forked INVITE that are remembered as ended.
 pub const FORKS_MAX: usize = 8;
-/// How often a change of a call that met one of the peer (491) is tried again.
+/// How often a change of a call that met one of the peer (491), or whose session interval is too
+/// short (422), is tried again.
 pub const GLARE_TRIES_MAX: u8 = 4;
 
 /// Bounds of an endpoint's tables and waits.
@@ -74,8 +76,10 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY.
     pub allow: Vec<Method>,
+    /// Session timers (RFC 4028); none to neither offer nor grant them.
+    pub session_timer: Option<TimerConfig>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -89,13 +93,14 @@ impl Default for EndpointConfig {
             advertised_tcp: None,
             timers: Timers::RFC3261,
             allow: HANDLED.to_vec(),
+            session_timer: None,
             limits: Limits::default(),
         }
     }
 }
 
 /// Methods that the endpoint handles.
-pub(super) const HANDLED: [Method; 9] = [
+pub(super) const HANDLED: [Method; 10] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -103,9 +108,7 @@ pub(super) const HANDLED: [Method; 9] = [
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Prack,
     Method::Refer,
     Method::Notify,
 ];
-
-/// Extensions that the endpoint supports: RFC 3891, RFC 4488.
-pub(super) const SUPPORTED: &str = "replaces, norefersub";

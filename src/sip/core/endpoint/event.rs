@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::flow::Flow;
+use super::reliable::Reliability;
 use super::table::Handle;
 use crate::sip::core::message::Message;
 use crate::sip::core::sdp::Sdp;
@@ -38,6 +39,8 @@ pub struct InviteParams {
     /// The offer. Without one, the answer's offer is answered by
     /// [`Endpoint::ack_with`](super::Endpoint::ack_with).
     pub sdp: Option<Vec<u8>>,
+    /// Whether provisional responses are to be reliable.
+    pub reliability: Reliability,
     /// Headers to add; Route among them makes a preset route.
     pub headers: Vec<(String, String)>,
 }
@@ -88,6 +91,11 @@ pub enum End {
     Local,
     /// Our answer was never acknowledged.
     AckTimeout,
+    /// A reliable provisional response was never acknowledged (RFC 3262 3), so that the call was
+    /// refused before its answer.
+    PrackTimeout,
+    /// Nobody has refreshed the session in time (RFC 4028 10).
+    SessionExpired,
     /// A request within the call got no answer, or the answer that the peer knows of no call.
     TransactionTimeout,
     /// A request within the call could not be sent.
@@ -129,8 +137,16 @@ pub enum Event {
         /// The answer to our offer, if the INVITE had none.
         answer: Option<Sdp>,
     },
-    /// The peer changes the call (re-INVITE, or UPDATE with an offer): answer with
-    /// `accept_reinvite` or `reject_reinvite` within [`CHANGE_LIMIT`](super::config::CHANGE_LIMIT).
+    /// A reliable provisional response of ours was acknowledged (RFC 3262 3).
+    Pracked {
+        /// The call.
+        dialog: DialogId,
+        /// The answer to our offer, if the INVITE had none and the response had ours.
+        answer: Option<Sdp>,
+    },
+    /// The peer changes the call (re-INVITE, or UPDATE or PRACK with an offer, also before the
+    /// answer): answer with `accept_reinvite` or `reject_reinvite` within
+    /// [`CHANGE_LIMIT`](super::config::CHANGE_LIMIT).
     Reinvite {
         /// The call.
         dialog: DialogId,
@@ -148,14 +164,16 @@ pub enum Event {
         dialog: DialogId,
         /// 101 to 199.
         status: u16,
-        /// Early media's answer (or offer, if we made none).
+        /// Early media's answer (or offer, if we made none: answer it with `prack_with`). Branches
+        /// of a fork may each have one; the latest holds until the answer.
         sdp: Option<Sdp>,
     },
     /// A call that we placed was answered. It has been acknowledged unless we made no offer.
     Answered {
         /// The call.
         dialog: DialogId,
-        /// The answer; may be missing if a provisional response had it already.
+        /// The answer; that of the branch's provisional response if the 2xx has none. Missing if
+        /// neither has one, or all is settled already.
         sdp: Option<Sdp>,
         /// The 2xx.
         response: Message,
@@ -220,7 +238,7 @@ pub enum Event {
         /// The request, for example with `application/dtmf-relay`.
         request: Message,
     },
-    /// An established call ended.
+    /// An established call ended, or one that came in for want of a PRACK.
     Ended {
         /// The call.
         dialog: DialogId,

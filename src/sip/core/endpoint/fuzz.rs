@@ -8,16 +8,17 @@ use bytes::Bytes;
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 
-use super::{DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Limits, Transport};
+use super::{
+    DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Limits, Reliability, Transport,
+};
 use crate::sip::core::offer_answer::{LocalMedia, accept_answer, answer, build_reoffer};
 use crate::sip::core::sdp::{Direction, Sdp};
+use crate::sip::core::session_timer::TimerConfig;
 
 /// Messages that wait in the emulated network; the oldest is lost beyond.
 const WIRE_MAX_MESSAGES: usize = 64;
 /// Longest time that any call or transaction lives on without input, and its multiple for chains.
 const AFTERMATH: Duration = Duration::from_secs(2000);
-/// Commands that an endpoint may be given.
-const COMMANDS: u8 = 18;
 /// Steps of the clock after the last operation, more than every timer of every call together.
 const AFTERMATH_STEPS_MAX: usize = 1_000_000;
 
@@ -66,6 +67,17 @@ pub fn sip_endpoint(octets: &[u8]) {
     world.finish();
 }
 
+/// Commands that an endpoint takes.
+const COMMANDS: u8 = 22;
+
+const fn reliability(which: usize) -> Reliability {
+    match which % 5 {
+        0 | 1 => Reliability::Supported,
+        2 | 3 => Reliability::Required,
+        _ => Reliability::Off,
+    }
+}
+
 struct World {
     now: MonoTime,
     transport: Transport,
@@ -82,7 +94,8 @@ impl World {
             client_transactions_max: 24,
             ..Limits::default()
         };
-        let config = EndpointConfig { limits, ..EndpointConfig::default() };
+        let session_timer = Some(TimerConfig { interval_s: 90, min_s: 90 });
+        let config = EndpointConfig { limits, session_timer, ..EndpointConfig::default() };
         Self {
             now: MonoTime::from_nanos(1),
             transport: Transport::Udp,
@@ -180,6 +193,7 @@ impl World {
                 to: "<sip:b@127.0.0.1>".into(),
                 contact_user: None,
                 sdp: (which & 1 == 0).then(|| sdp.to_vec()),
+                reliability: reliability(which),
                 headers: self.replacing(side, which),
             };
             let Some(endpoint) = self.endpoints.get_mut(side) else { return };
@@ -201,10 +215,14 @@ impl World {
             9 => endpoint.reject_reinvite(now, id, 488, "Not Acceptable Here", &[]),
             10 => endpoint.info(now, id, "text/plain", b"x"),
             11 => endpoint.ack_with(now, id, sdp),
-            12 | 13 => endpoint.refer(now, id, "<sip:c@127.0.0.1>", &[]),
-            14 => endpoint.accept_refer(now, id),
-            15 => endpoint.reject_refer(now, id, 603, "Decline"),
-            16 => endpoint.notify(now, id, 180, "Ringing", false),
+            12 => endpoint.provisional(now, id, 183, "Progress", Some(sdp), &[]),
+            13 => endpoint.update(now, id, sdp),
+            14 => endpoint.prack_with(now, id, sdp),
+            15 => endpoint.set_reliability(id, reliability(which)),
+            16 | 17 => endpoint.refer(now, id, "<sip:c@127.0.0.1>", &[]),
+            18 => endpoint.accept_refer(now, id),
+            19 => endpoint.reject_refer(now, id, 603, "Decline"),
+            20 => endpoint.notify(now, id, 180, "Ringing", false),
             _ => endpoint.notify(now, id, 200, "OK", true),
         };
     }

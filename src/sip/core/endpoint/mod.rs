@@ -5,19 +5,23 @@
 //! takes what is to be sent ([`Endpoint::poll_transmit`]) and what happened
 //! ([`Endpoint::poll_event`]) until both are empty.
 //!
-//! Handled inside: 100 Trying, retransmissions, ACKs, OPTIONS, CANCEL, INFO, wrong methods,
-//! extensions, bodies, schemes, loops, hops, glare, forks, and the bounds of every table. Requests
+//! Handled inside: 100 Trying, retransmissions, ACKs, PRACKs, OPTIONS, CANCEL, INFO, wrong methods,
+//! extensions, bodies, schemes, loops, hops, glare, forks, session timers, and the bounds of every
+//! table. Requests
 //! that need no state get their answer without a transaction (RFC 3261 8.2.7), so that a flood of
 //! them takes no room; nothing is ever sent in reply to a response or a malformed ACK, and one
 //! datagram gets at most one response.
 
+mod again;
 mod body;
 mod call;
 mod changes;
 mod commands;
 pub mod config;
 mod counters;
+mod early;
 mod event;
+mod extensions;
 mod flow;
 #[doc(hidden)]
 pub mod fuzz;
@@ -27,6 +31,8 @@ mod notify;
 mod outgoing;
 mod receive;
 mod refer;
+mod refresh;
+mod reliable;
 mod replaces;
 mod reply;
 mod responses;
@@ -34,6 +40,7 @@ mod table;
 mod timeout;
 mod transactions;
 mod uas;
+mod update;
 mod within;
 
 use std::collections::{HashMap, VecDeque};
@@ -45,6 +52,7 @@ pub use counters::Counters;
 pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
 pub use flow::{Flow, Transmit, Transport};
 pub use guard::Gate;
+pub use reliable::Reliability;
 
 use call::Call;
 use ids::Ids;
@@ -56,6 +64,8 @@ pub struct Endpoint {
     config: EndpointConfig,
     /// Value of Allow.
     allow: String,
+    /// Option tags of what there is.
+    tags: Vec<&'static str>,
     ids: Ids,
     calls: Table<Call>,
     /// Calls by our tag, which alone names them; Call-ID and the peer's tag are checked then.
@@ -88,6 +98,7 @@ impl Endpoint {
             .collect();
         Self {
             allow: allow.join(", "),
+            tags: extensions::tags(&config),
             ids: Ids::new(seed),
             calls: Table::new(limits.calls_max),
             call_tags: HashMap::new(),

@@ -7,20 +7,25 @@ use super::Endpoint;
 use super::body::APPLICATION_SDP;
 use super::call::{Call, SentAck, State};
 use super::event::{CommandError, DialogId, Header, InviteParams, ProbeId};
+use super::extensions::RELIABLE;
 use super::flow::Flow;
 use super::ids::{branch_text, tag_text};
+use super::reliable::Reliability;
 use super::table::Handle;
 use super::transactions::{ClientFsm, ClientTxn, Purpose};
 use crate::sip::core::dialog::{Dialog, MAX_FORWARDS};
 use crate::sip::core::headers::{HeaderName, NameAddr};
 use crate::sip::core::message::Message;
 use crate::sip::core::method::Method;
+use crate::sip::core::session_timer::SessionTimer;
 use crate::sip::core::transaction::client::Client;
 use crate::sip::core::transaction::client_invite::ClientInvite;
 use crate::sip::core::write::{BuildError, RequestBuilder};
 
 /// Number of the first request of a dialog.
 const FIRST_CSEQ: u32 = 1;
+/// Requests that an early dialog may have had; more only if it rang for hours.
+const EARLY_REQUESTS_MAX: u32 = 1_000;
 
 impl Endpoint {
     /// Places a call. Ends in `Answered` or `Failed`.
@@ -49,8 +54,11 @@ impl Endpoint {
         let mut request = self
             .outside(Method::Invite, &params.uri, params.flow, branch, &from, &params.to, &call_id)
             .header(HeaderName::Contact, &contact)
-            .header(HeaderName::Allow, &self.allow)
-            .header(HeaderName::Supported, super::config::SUPPORTED);
+            .header(HeaderName::Allow, &self.allow);
+        request = self.timed(&SessionTimer::default(), self.extended(request));
+        if params.reliability == Reliability::Required {
+            request = request.header(HeaderName::Require, RELIABLE);
+        }
         for (name, value) in &params.headers {
             request = request.header(name, value);
         }
@@ -62,6 +70,8 @@ impl Endpoint {
         let mut call = Call::new(State::Calling, dialog, tag, params.flow);
         call.contact_user = contact_user;
         call.offered = params.sdp.is_some();
+        call.reliability = params.reliability;
+        call.local_sdp = params.sdp.map(Vec::into_boxed_slice);
         call.limit_at = now + self.config.limits.ring_limit;
         let handle = self.insert_call(call).ok_or(CommandError::LimitReached)?;
         let txn = self.invite_txn(now, params.flow, branch, request, FIRST_CSEQ, handle);
@@ -74,7 +84,7 @@ impl Endpoint {
         Ok(DialogId(handle))
     }
 
-    fn invite_txn(
+    pub(super) fn invite_txn(
         &self,
         now: MonoTime,
         flow: Flow,
@@ -119,7 +129,7 @@ impl Endpoint {
     }
 
     /// Our Via, which asks for the port that the request came from (RFC 3581 3).
-    fn via(&self, flow: Flow, branch: u64) -> String {
+    pub(super) fn via(&self, flow: Flow, branch: u64) -> String {
         let (transport, by) = (flow.transport.as_str(), self.advertised(flow));
         format!("SIP/2.0/{transport} {by};rport;branch={}", branch_text(branch))
     }
@@ -188,16 +198,37 @@ impl Endpoint {
         purpose: Purpose,
         finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Handle, CommandError> {
+        self.request_in(now, handle, None, method, purpose, finish)
+    }
+
+    /// Sends a request within the call's dialog, or within one of its early dialogs.
+    pub(super) fn request_in(
+        &mut self,
+        now: MonoTime,
+        handle: Handle,
+        early: Option<usize>,
+        method: Method,
+        purpose: Purpose,
+        finish: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Handle, CommandError> {
         if purpose != Purpose::Bye && self.clients_full() {
             return Err(CommandError::LimitReached);
         }
         let branch = self.ids.number();
         let call = self.calls.get(handle).ok_or(CommandError::NoSuchCall)?;
-        let flow = call.next_hop(self.live(call.flow));
+        let dialog = match early {
+            Some(at) => &call.early.get(at).ok_or(CommandError::State)?.dialog,
+            None => &call.dialog,
+        };
+        let flow = call.next_hop(dialog, self.live(call.flow));
         let via = self.via(flow, branch);
         let call = self.calls.get_mut(handle).ok_or(CommandError::NoSuchCall)?;
-        let cseq = call.dialog.next_cseq();
-        let request = call.dialog.request(method.clone(), cseq, &via);
+        let dialog = match early.and_then(|at| call.early.get_mut(at)) {
+            Some(early) => &mut early.dialog,
+            None => &mut call.dialog,
+        };
+        let cseq = dialog.next_cseq();
+        let request = dialog.request(method.clone(), cseq, &via);
         let request = self.signed(finish(request)).build()?;
         let mut txn = match method {
             Method::Invite => self.invite_txn(now, flow, branch, request, cseq, handle),
@@ -216,7 +247,7 @@ impl Endpoint {
     ) -> Result<(), BuildError> {
         let branch = self.ids.number();
         let Some(call) = self.calls.get(handle) else { return Ok(()) };
-        let flow = call.next_hop(self.live(call.flow));
+        let flow = call.next_hop(&call.dialog, self.live(call.flow));
         let request = call.dialog.request(Method::Ack, cseq, &self.via(flow, branch));
         let request = self.signed(request);
         let bytes = match sdp {
@@ -245,6 +276,7 @@ impl Endpoint {
         let cseq = call.ack_owed.ok_or(CommandError::State)?;
         self.send_ack(dialog.0, cseq, Some(sdp))?;
         if let Some(call) = self.calls.get_mut(dialog.0) {
+            call.local_sdp = Some(sdp.into());
             call.limit_at = MonoTime::MAX;
         }
         Ok(())
@@ -320,7 +352,7 @@ impl Endpoint {
         let Some(txn) = self.clients.get(client) else { return };
         let cseq = txn.cseq;
         let Ok(invite) = Message::parse(txn.request.clone()) else { return };
-        let Ok(mut dialog) = Dialog::answered(&invite, response) else { return };
+        let Ok(dialog) = Dialog::answered(&invite, response) else { return };
         let branch = self.ids.number();
         let request = dialog.request(Method::Ack, cseq, &self.via(flow, branch));
         if let Ok(bytes) = self.signed(request).build() {
@@ -330,7 +362,8 @@ impl Endpoint {
             return;
         }
         let branch = self.ids.number();
-        let cseq = dialog.next_cseq();
+        // Its early dialog may have had requests of its own.
+        let cseq = dialog.local_cseq().saturating_add(EARLY_REQUESTS_MAX);
         let request = dialog.request(Method::Bye, cseq, &self.via(flow, branch));
         if let Ok(bytes) = self.signed(request).build() {
             let txn = self.plain_txn(now, flow, branch, bytes, Purpose::Bye);
@@ -338,6 +371,17 @@ impl Endpoint {
             let _ = self.insert_client(now, txn);
         }
     }
+}
+
+/// Adds fields to a request.
+pub(super) fn with_fields(
+    mut request: RequestBuilder,
+    fields: &[(HeaderName, String)],
+) -> RequestBuilder {
+    for (name, value) in fields {
+        request = request.header(*name, value);
+    }
+    request
 }
 
 /// Whether text may be the user of our Contact as it is (RFC 3261 25.1: `user` without escapes).

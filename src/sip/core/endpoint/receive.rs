@@ -174,18 +174,9 @@ impl Endpoint {
             // There is no transport here that keeps what the scheme promises.
             return Err(Refusal::new(416, "Unsupported URI Scheme"));
         }
-        let supported = |name: &str| {
-            super::config::SUPPORTED.split(", ").any(|ours| ours.eq_ignore_ascii_case(name))
-        };
-        let required: Vec<&str> =
-            request.values(HeaderName::Require).filter(|name| !supported(name)).collect();
-        if !required.is_empty() {
-            return Err(refusal(
-                420,
-                "Bad Extension",
-                HeaderName::Unsupported,
-                required.join(", "),
-            ));
+        let missing = self.missing(request);
+        if !missing.is_empty() {
+            return Err(refusal(420, "Bad Extension", HeaderName::Unsupported, missing.join(", ")));
         }
         Ok(())
     }
@@ -196,7 +187,7 @@ impl Endpoint {
             headers: vec![
                 (HeaderName::Allow, self.allow.clone()),
                 (HeaderName::Accept, ACCEPT.into()),
-                (HeaderName::Supported, super::config::SUPPORTED.into()),
+                (HeaderName::Supported, self.tags.join(", ")),
             ],
             ..Refusal::new(200, "OK")
         }

@@ -89,13 +89,14 @@ impl Endpoint {
             return Err(CommandError::Busy);
         }
         let contact = self.contact(call.flow, &call.contact_user);
+        let supported = self.tags.join(", ");
         // Who asks is whom the peer talks with (RFC 3892).
         let referrer = call.dialog.local_uri().map(|uri| format!("<{uri}>"));
         self.request_within(now, dialog.0, Method::Refer, Purpose::Refer, |request| {
             let mut request = request
                 .header(HeaderName::Contact, &contact)
                 .header(HeaderName::ReferTo, refer_to)
-                .header(HeaderName::Supported, super::config::SUPPORTED);
+                .header(HeaderName::Supported, &supported);
             if let Some(referrer) = &referrer {
                 request = request.header(HeaderName::ReferredBy, referrer);
             }

@@ -11,6 +11,7 @@ use super::flow::Flow;
 use super::table::Handle;
 use super::transactions::Purpose;
 use crate::sip::core::message::Message;
+use crate::sip::core::session_timer::Terms;
 use crate::sip::core::transaction::{Class, Fault};
 
 impl Endpoint {
@@ -27,18 +28,29 @@ impl Endpoint {
         let (purpose, call, cseq) = (txn.purpose, txn.call, txn.cseq);
         match (purpose, Class::of(status)) {
             (Purpose::Invite, Class::Provisional) => {
-                self.ringing(now, call, flow, response, status)
+                self.ringing(now, client, call, flow, response, status)
             }
             (Purpose::Invite | Purpose::Reinvite, Class::Success) => {
                 self.answered(now, client, call, flow, response);
             }
+            (Purpose::Invite, Class::Failure)
+                if status == 422 && self.lengthen(now, client, response) => {}
             (Purpose::Invite, Class::Failure) => {
                 let reason = response.reason().unwrap_or_default();
                 self.invite_failed(now, call, status, reason, Some(response));
             }
             (Purpose::Reinvite, Class::Failure) => {
-                let reason = response.reason().unwrap_or_default();
-                self.reinvite_failed(now, call, status, reason);
+                self.reinvite_failed(now, call, status, response);
+            }
+            (Purpose::Update, Class::Success | Class::Failure) => {
+                if let Some(handle) = call {
+                    self.update_answered(now, handle, status, response);
+                }
+            }
+            (Purpose::Refresh, Class::Success | Class::Failure) => {
+                if let Some(handle) = call {
+                    self.refresh_answered(now, handle, status, response);
+                }
             }
             (Purpose::Probe(probe), Class::Success | Class::Failure) => {
                 self.events.push_back(Event::Probed { probe, status: Some(status) });
@@ -54,7 +66,7 @@ impl Endpoint {
                 self.lost(now, call, End::TransactionTimeout);
             }
             (Purpose::Reinvite, Class::Provisional) => self.give_up(now, client),
-            (_, Class::Provisional) | (Purpose::Info | Purpose::Cancel, _) => {}
+            (_, Class::Provisional) | (Purpose::Info | Purpose::Cancel | Purpose::Prack, _) => {}
         }
     }
 
@@ -69,17 +81,19 @@ impl Endpoint {
         match purpose {
             Purpose::Invite => self.invite_failed(now, call, status, reason, None),
             Purpose::Reinvite | Purpose::Info => self.lost(now, call, cause),
+            Purpose::Update | Purpose::Refresh => self.unanswered_update(now, call, status, cause),
             Purpose::Probe(probe) => self.events.push_back(Event::Probed { probe, status: None }),
             Purpose::Bye => self.bye_done(now, call),
             Purpose::Refer => self.refer_answered(now, call, cseq, status, None),
             Purpose::Notify => self.notify_answered(now, call, false),
-            Purpose::Cancel => {}
+            Purpose::Cancel | Purpose::Prack => {}
         }
     }
 
     fn ringing(
         &mut self,
         now: MonoTime,
+        client: Handle,
         call: Option<Handle>,
         flow: Flow,
         response: &Message,
@@ -91,10 +105,7 @@ impl Endpoint {
         let first = !std::mem::replace(&mut call.proceeding, true);
         match call.state {
             State::Cancelling if first => self.send_cancel(now, handle),
-            State::Calling if status > 100 => {
-                let sdp = sdp_of(response).ok().flatten();
-                self.events.push_back(Event::Ringing { dialog: DialogId(handle), status, sdp });
-            }
+            State::Calling if status > 100 => self.progress(now, client, handle, response, status),
             _ => {}
         }
     }
@@ -147,17 +158,19 @@ impl Endpoint {
         flow: Flow,
         response: &Message,
     ) {
+        let cseq = self.clients.get(client).map_or(0, |txn| txn.cseq);
+        let (early_sdp, settled) = self.choose_early(handle, flow, response);
         let Some(call) = self.calls.get_mut(handle) else { return };
         let cancelled = call.state == State::Cancelling;
         if call.dialog.confirm(response).is_err() {
             self.decline_answer(now, client, flow, response, true);
             return self.invite_failed(now, Some(handle), 502, "Unusable Answer", None);
         }
-        call.flow = flow;
         call.client = None;
         call.limit_at = MonoTime::MAX;
         call.state = State::Confirmed;
-        let (offered, cseq) = (call.offered, call.dialog.local_cseq());
+        call.heard(response);
+        let offered = call.offered || settled;
         call.ack_owed = (!offered).then_some(cseq);
         if cancelled {
             // The answer crossed our CANCEL (RFC 3261 9.1): it is taken, and the call ended.
@@ -173,7 +186,8 @@ impl Endpoint {
             call.limit_at = now + self.config.timers.limit();
             self.arm_call(handle);
         }
-        let sdp = sdp_of(response).ok().flatten();
+        self.timer_answered(now, handle, response);
+        let sdp = sdp_of(response).ok().flatten().or(early_sdp);
         let (dialog, response) = (DialogId(handle), response.clone());
         self.events.push_back(Event::Answered { dialog, sdp, response });
     }
@@ -190,7 +204,8 @@ impl Endpoint {
         let Some(call) = self.calls.get_mut(handle) else { return };
         call.flow = flow;
         call.client = None;
-        call.retry = None;
+        call.keep_offer();
+        call.heard(response);
         call.dialog.refresh_target(response);
         call.ack_owed = (!call.offered).then_some(cseq);
         if call.offered || call.state != State::Confirmed {
@@ -200,6 +215,7 @@ impl Endpoint {
             self.arm_call(handle);
         }
         if self.calls.get(handle).is_some_and(|call| call.state == State::Confirmed) {
+            self.timer_answered(now, handle, response);
             let sdp = sdp_of(response).ok().flatten();
             self.events.push_back(Event::ReinviteAnswered { dialog: DialogId(handle), sdp });
         }
@@ -245,18 +261,38 @@ impl Endpoint {
         });
     }
 
-    fn reinvite_failed(&mut self, now: MonoTime, call: Option<Handle>, status: u16, reason: &str) {
+    fn reinvite_failed(
+        &mut self,
+        now: MonoTime,
+        call: Option<Handle>,
+        status: u16,
+        response: &Message,
+    ) {
         let Some(handle) = call else { return };
         let Some(call) = self.calls.get_mut(handle) else { return };
         call.client = None;
         if call.state != State::Confirmed {
             return;
         }
+        let too_short = status == 422 && call.timer.too_short(&Terms::read(response));
         match status {
             // The peer knows of no call, or does not answer (RFC 3261 14.1).
             408 | 481 => self.lost(now, Some(handle), End::TransactionTimeout),
             491 if self.wait_out_glare(now, handle) => {}
-            _ => self.change_failed(handle, status, reason),
+            422 if too_short && self.retry_now(now, handle) => {}
+            _ => self.change_failed(now, handle, status, response.reason().unwrap_or_default()),
+        }
+    }
+
+    /// An UPDATE of ours got no answer.
+    fn unanswered_update(&mut self, now: MonoTime, call: Option<Handle>, status: u16, cause: End) {
+        let Some(handle) = call else { return };
+        let Some(call) = self.calls.get_mut(handle) else { return };
+        call.asking = None;
+        if call.state == State::Confirmed {
+            self.lost(now, Some(handle), cause);
+        } else if call.retry.is_some() {
+            self.change_failed(now, handle, status, "Request Timeout");
         }
     }
 

@@ -7,4 +7,6 @@ mod network;
 mod outbound;
 mod refer;
 mod refusals;
+mod reliable;
 mod support;
+mod timers;

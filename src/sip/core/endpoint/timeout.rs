@@ -34,11 +34,15 @@ impl Endpoint {
         let repeat = now >= call.repeat_at;
         let retry = call.retry.as_ref().is_some_and(|retry| now >= retry.at);
         let refer = now >= call.refers.deadline();
+        self.early_change_due(now, handle);
+        let Some(call) = self.calls.get_mut(handle) else { return };
         if limit {
             call.limit_at = MonoTime::MAX;
             return self.limit_reached(now, handle);
         }
         self.answer_due(now, handle);
+        self.reliable_due(now, handle);
+        self.timer_due(now, handle);
         if repeat {
             self.repeat_provisional(now, handle);
         }
@@ -72,6 +76,9 @@ impl Endpoint {
     fn repeat_provisional(&mut self, now: MonoTime, handle: Handle) {
         let Some(call) = self.calls.get_mut(handle) else { return };
         call.repeat_at = now + PROVISIONAL_REPEAT;
+        if call.reliable.is_some() {
+            return self.repeat_reliably(now, handle);
+        }
         let Some(txn) = call.server.and_then(|server| self.servers.get(server)) else { return };
         let (reply, bytes) = (txn.reply, txn.response.clone());
         self.send_reply(reply, bytes);

@@ -175,6 +175,12 @@ pub(super) enum Purpose {
     Refer,
     /// Tells how a transfer goes.
     Notify,
+    /// Acknowledges a reliable provisional response.
+    Prack,
+    /// Changes a call by an offer without an INVITE.
+    Update,
+    /// Refreshes the session and changes nothing.
+    Refresh,
     /// Asks a peer whether it is there.
     Probe(ProbeId),
 }
@@ -357,6 +363,9 @@ impl Endpoint {
         if let Some(call) = txn.call.and_then(|call| self.calls.get_mut(call)) {
             if call.client == Some(handle) {
                 call.client = None;
+            }
+            if call.asking == Some(handle) {
+                call.asking = None;
             }
             if call.ack.as_ref().is_some_and(|ack| ack.cseq == txn.cseq) {
                 call.ack = None;

@@ -7,6 +7,7 @@ use super::body::{APPLICATION_SDP, BodyError, sdp_of};
 use super::call::{Call, State, Unacked, is_direct};
 use super::config::PROVISIONAL_REPEAT;
 use super::event::{CommandError, DialogId, Event, Header};
+use super::extensions::RELIABLE;
 use super::flow::Flow;
 use super::guard::Proof;
 use super::ids::{tag_number, tag_text};
@@ -55,6 +56,7 @@ impl Endpoint {
         call.direct = is_direct(flow, &request);
         call.offered = offer.is_some();
         call.replaces = replaced;
+        call.heard(&request);
         let proof = |user: &str| Proof { user: user.into(), address: flow.peer.ip() };
         call.proof = user.as_deref().map(proof).map(Box::new);
         call.limit_at = now + self.answer_limit(&request);
@@ -97,6 +99,9 @@ impl Endpoint {
             return Err(self.overload());
         }
         let offer = sdp_of(request).map_err(body_refusal)?;
+        if let Some(refusal) = self.too_short(request) {
+            return Err(refusal);
+        }
         let tag = self.ids.number();
         let dialog = Dialog::called(request, &tag_text(tag)).map_err(|error| match error {
             DialogError::Header => Refusal::new(400, "Bad Request"),
@@ -117,7 +122,8 @@ impl Endpoint {
         }
     }
 
-    /// Sends a provisional response, 101 to 199.
+    /// Sends a provisional response, 101 to 199; reliably, if the caller and
+    /// [`Reliability`](super::Reliability) want it so: then it may wait for the one before.
     ///
     /// # Errors
     /// [`CommandError`]; nothing was sent.
@@ -131,11 +137,23 @@ impl Endpoint {
         headers: &[Header<'_>],
     ) -> Result<(), CommandError> {
         let server = self.unanswered(dialog, State::Incoming)?;
-        if !(101..200).contains(&status) {
+        if !(101..200).contains(&status) || self.is_held(dialog.0) {
             return Err(CommandError::State);
         }
-        let bytes = self.opening(server, status, reason, sdp, headers)?;
-        self.respond(now, server, status, bytes);
+        if self.is_reliable(dialog.0, server, sdp.is_some()) {
+            // One description is enough (RFC 3261 13.2.1).
+            let sdp = sdp.filter(|_| !self.is_described(dialog.0));
+            let write = |endpoint: &Self, rseq: &str| {
+                let mut headers = headers.to_vec();
+                headers.extend([("Require", RELIABLE), ("RSeq", rseq)]);
+                endpoint.opening(server, status, reason, sdp, &headers)
+            };
+            self.provide(now, dialog.0, server, status, write, sdp.is_some())?;
+            self.keep_local(dialog.0, sdp);
+        } else {
+            let bytes = self.opening(server, status, reason, sdp, headers)?;
+            self.respond(now, server, status, bytes);
+        }
         if let Some(call) = self.calls.get_mut(dialog.0) {
             call.repeat_at = now + PROVISIONAL_REPEAT;
         }
@@ -143,7 +161,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Answers a call with 200. `sdp` is the answer, or the offer if the INVITE had none.
+    /// Answers a call with 200. `sdp` is the answer, or the offer if the INVITE had none; it is
+    /// left out if a reliable provisional response had it, for whose PRACK the 200 waits
+    /// (RFC 3262 3).
     ///
     /// # Errors
     /// [`CommandError`]; nothing was sent.
@@ -155,14 +175,42 @@ impl Endpoint {
         headers: &[Header<'_>],
     ) -> Result<(), CommandError> {
         let server = self.unanswered(dialog, State::Incoming)?;
+        if self.is_held(dialog.0) {
+            return Err(CommandError::State);
+        }
+        let sdp = sdp.filter(|_| !self.is_described(dialog.0));
         let bytes = self.opening(server, 200, "OK", sdp, headers)?;
-        if let Some(call) = self.calls.get_mut(dialog.0) {
+        self.keep_local(dialog.0, sdp);
+        if let Some(bytes) = self.hold(dialog.0, bytes) {
+            self.send_answer(now, dialog.0, server, bytes);
+        }
+        Ok(())
+    }
+
+    /// Remembers the description that holds.
+    fn keep_local(&mut self, handle: Handle, sdp: Option<&[u8]>) {
+        if let Some(sdp) = sdp
+            && let Some(call) = self.calls.get_mut(handle)
+        {
+            call.local_sdp = Some(sdp.into());
+        }
+    }
+
+    /// Sends the 200 that answers a call.
+    pub(super) fn send_answer(
+        &mut self,
+        now: MonoTime,
+        handle: Handle,
+        server: Handle,
+        bytes: bytes::Bytes,
+    ) {
+        if let Some(call) = self.calls.get_mut(handle) {
             call.state = State::Confirmed;
             call.repeat_at = MonoTime::MAX;
             call.limit_at = MonoTime::MAX;
         }
-        self.accept_with(now, dialog.0, server, bytes, true);
-        Ok(())
+        self.start_timer(now, handle, server);
+        self.accept_with(now, handle, server, bytes, true);
     }
 
     /// Refuses a call, 300 to 699. The call has ended; no event follows.
@@ -228,9 +276,13 @@ impl Endpoint {
             let response = response
                 .record_route(request)
                 .header(HeaderName::Contact, &contact)
-                .header(HeaderName::Allow, &endpoint.allow)
-                .header(HeaderName::Supported, super::config::SUPPORTED);
-            let response = with_headers(response, headers);
+                .header(HeaderName::Allow, &endpoint.allow);
+            let mut response = with_headers(endpoint.supporting(response), headers);
+            if let Some(grant) = endpoint.grant(server).filter(|_| status / 100 == 2) {
+                for (name, value) in grant.headers() {
+                    response = response.header(name, &value);
+                }
+            }
             match sdp {
                 Some(sdp) => response.body(APPLICATION_SDP, sdp),
                 None => response,
@@ -256,7 +308,7 @@ impl Endpoint {
         let mut clock = Clock::IDLE;
         clock.resend_after(now, timers.t1, false);
         clock.expire_at = now + timers.limit();
-        let offered = !call.offered;
+        let offered = !(call.offered || first && call.settled);
         let response = bytes.clone();
         call.unacked = Some(Box::new(Unacked { response, reply, cseq, clock, offered, first }));
         call.server = None;

@@ -1,5 +1,5 @@
-//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, UPDATE, re-INVITE,
-//! REFER, NOTIFY.
+//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, re-INVITE, and
+//! what others take care of.
 
 use media::time::MonoTime;
 
@@ -9,7 +9,6 @@ use super::call::{Call, State};
 use super::config::CHANGE_LIMIT;
 use super::event::{DialogId, End, Event};
 use super::flow::Flow;
-use super::reply::refusal;
 use super::table::Handle;
 use super::uas::body_refusal;
 use crate::sip::core::headers::HeaderName;
@@ -19,11 +18,11 @@ use crate::sip::core::sdp::Sdp;
 use crate::sip::core::validate::Refusal;
 
 /// 200 without more.
-const OK: Refusal = Refusal::new(200, "OK");
+pub(super) const OK: Refusal = Refusal::new(200, "OK");
 /// 491: a change of ours is under way (RFC 3261 14.2, RFC 3311 5.2).
-const PENDING: Refusal = Refusal::new(491, "Request Pending");
+pub(super) const PENDING: Refusal = Refusal::new(491, "Request Pending");
 /// Longest wait that a 500 asks for, in seconds (RFC 3261 14.2).
-const RETRY_MAX_S: u64 = 10;
+pub(super) const RETRY_MAX_S: u64 = 10;
 
 impl Endpoint {
     /// A request with a tag in To.
@@ -44,7 +43,8 @@ impl Endpoint {
         let number = request.cseq().map_or(0, |cseq| cseq.number);
         let Some(call) = self.calls.get_mut(handle) else { return };
         let tag = call.tag;
-        if !call.dialog.accept_cseq(number) {
+        let theirs = request.from().ok().and_then(|from| from.tag());
+        if !call.dialog_with(theirs).accept_cseq(number) {
             let refusal = Refusal::new(500, "CSeq Out of Order");
             return self.respond_once(now, flow, &request, tag, &refusal);
         }
@@ -63,7 +63,9 @@ impl Endpoint {
                 let capabilities = self.capabilities();
                 self.respond_once(now, flow, &request, tag, &capabilities);
             }
-            Method::Update | Method::Invite => self.handle_change(now, flow, handle, &request),
+            Method::Update => self.handle_update(now, flow, handle, &request),
+            Method::Invite => self.handle_reinvite(now, flow, handle, &request),
+            Method::Prack => self.handle_prack(now, flow, handle, &request),
             Method::Refer => self.handle_refer(now, flow, handle, request),
             Method::Notify => self.handle_notify(now, flow, handle, &request),
             _ => self.respond_once(now, flow, &request, tag, &super::receive::NO_DIALOG),
@@ -91,19 +93,27 @@ impl Endpoint {
         self.remove_call(now, handle);
     }
 
-    /// re-INVITE (RFC 3261 14.2) or UPDATE (RFC 3311 5.2).
-    fn handle_change(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
+    fn handle_reinvite(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
+        let Some(call) = self.calls.get(handle) else { return };
+        let tag = call.tag;
+        match sdp_of(request) {
+            Ok(offer) => self.handle_change(now, flow, handle, request, offer),
+            Err(error) => self.respond_once(now, flow, request, tag, &body_refusal(error)),
+        }
+    }
+
+    /// re-INVITE (RFC 3261 14.2), or UPDATE with an offer in an established call (RFC 3311 5.2).
+    pub(super) fn handle_change(
+        &mut self,
+        now: MonoTime,
+        flow: Flow,
+        handle: Handle,
+        request: &Message,
+        offer: Option<Sdp>,
+    ) {
         let Some(call) = self.calls.get(handle) else { return };
         let (tag, state) = (call.tag, call.state);
-        let invite = request.method() == Some(&Method::Invite);
-        let offer = match sdp_of(request) {
-            Ok(offer) => offer,
-            Err(error) => return self.respond_once(now, flow, request, tag, &body_refusal(error)),
-        };
-        if !invite && offer.is_none() {
-            return self.refresh(now, flow, handle, request);
-        }
-        if let Some(refusal) = self.collision(handle) {
+        if let Some(refusal) = self.collision(handle).or_else(|| self.too_short(request)) {
             return self.respond_once(now, flow, request, tag, &refusal);
         }
         if state == State::Confirmed {
@@ -131,43 +141,51 @@ impl Endpoint {
         }
         if call_waits(self.calls.get(handle)) {
             // The peer's change came first: what we offered before does not fit any more.
-            self.change_failed(handle, 491, "Request Pending");
+            self.change_failed(now, handle, 491, "Request Pending");
         }
         if let Some(call) = self.calls.get_mut(handle) {
             call.server = Some(server);
             call.offered = offer.is_some();
             call.limit_at = now + CHANGE_LIMIT;
             call.dialog.refresh_target(request);
+            call.heard(request);
         }
         self.arm_call(handle);
         self.events.push_back(Event::Reinvite { dialog: DialogId(handle), offer });
     }
 
-    /// UPDATE without offer: refreshes the target (RFC 3311 5.2) and nothing else.
-    fn refresh(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
+    /// UPDATE without offer: refreshes the target (RFC 3311 5.2) and the session (RFC 4028).
+    pub(super) fn refresh(&mut self, now: MonoTime, flow: Flow, handle: Handle, request: &Message) {
+        let refusal = self.too_short(request);
         let Some(call) = self.calls.get_mut(handle) else { return };
-        call.dialog.refresh_target(request);
-        let (tag, user) = (call.tag, call.contact_user.clone());
-        let contact = self.contact(flow, &user);
-        let answer = refusal(200, "OK", HeaderName::Contact, contact);
-        self.respond_once(now, flow, request, tag, &answer);
+        let tag = call.tag;
+        if let Some(refusal) = refusal {
+            return self.respond_once(now, flow, request, tag, &refusal);
+        }
+        let theirs = request.from().ok().and_then(|from| from.tag());
+        call.dialog_with(theirs).refresh_target(request);
+        let confirmed = call.state == State::Confirmed;
+        let Some(server) = self.begin_server(flow, request, Some(handle), tag) else { return };
+        let Ok(bytes) = self.opening(server, 200, "OK", None, &[]) else { return };
+        if confirmed {
+            self.start_timer(now, handle, server);
+            self.arm_call(handle);
+        }
+        self.respond(now, server, 200, bytes);
     }
 
     /// Why a change of the peer cannot be taken now.
     fn collision(&mut self, handle: Handle) -> Option<Refusal> {
         let call = self.calls.get(handle)?;
-        if call.server.is_some() {
-            let seconds = self.ids.below(RETRY_MAX_S + 1);
-            return Some(refusal(
-                500,
-                "Another Request Is Pending",
-                HeaderName::RetryAfter,
-                seconds.to_string(),
-            ));
+        if call.server.is_some() || call.asked.is_some() {
+            return Some(self.busy());
         }
         let offer_open = call.unacked.as_ref().is_some_and(|unacked| unacked.offered);
-        let ours =
-            call.client.is_some() || call.ack_owed.is_some() || call.state != State::Confirmed;
+        let offering = call.asking.is_some() && call.retry.is_some();
+        let ours = call.client.is_some()
+            || offering
+            || call.ack_owed.is_some()
+            || call.state != State::Confirmed;
         (ours || offer_open).then_some(PENDING)
     }
 }

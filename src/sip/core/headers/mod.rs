@@ -4,6 +4,7 @@ mod cseq;
 mod name;
 mod name_addr;
 mod params;
+mod rack;
 #[cfg(test)]
 mod tests;
 mod via;
@@ -13,6 +14,7 @@ pub use name::HeaderName;
 pub(crate) use name::{UNKNOWN, number_of};
 pub use name_addr::NameAddr;
 pub use params::{ParamIter, Params};
+pub use rack::{RAck, rseq_number};
 pub use via::{BRANCH_COOKIE, Via};
 
 use thiserror::Error;

@@ -14,6 +14,7 @@ use media::time::MonoTime;
 use super::super::*;
 use crate::sip::core::Message;
 use crate::sip::core::sdp::Sdp;
+use crate::sip::core::session_timer::TimerConfig;
 
 /// How bad the network is.
 #[derive(Clone, Copy)]
@@ -128,8 +129,11 @@ struct Network {
 
 impl Network {
     fn new(weather: Weather, seed: u64, calls: u64) -> Self {
+        // Short enough that calls refresh their sessions.
+        let session_timer = Some(TimerConfig { interval_s: 90, min_s: 90 });
+        let config = EndpointConfig { session_timer, ..EndpointConfig::default() };
         let side = |n| Side {
-            endpoint: Endpoint::new(EndpointConfig::default(), seed * 2 + n),
+            endpoint: Endpoint::new(config.clone(), seed * 2 + n),
             views: BTreeMap::new(),
         };
         let mut network = Self {
@@ -262,6 +266,7 @@ impl Network {
             to: "<sip:them@192.0.2.9>".into(),
             contact_user: None,
             sdp: offer.then_some(sdp),
+            reliability: if n % 2 == 0 { Reliability::Required } else { Reliability::Off },
             headers: vec![],
         };
         let dialog = self.sides[side].endpoint.invite(self.now, params).unwrap();
@@ -394,6 +399,7 @@ impl Network {
                 let ms = self.random.u64(0..1500);
                 self.act_in(side, ms, Act::AcceptChange(dialog));
             }
+            Event::Pracked { dialog, .. } => drop(self.view(side, dialog)),
             Event::Ringing { dialog, .. } => assert!(!self.view(side, dialog).answered),
             Event::ReinviteCancelled { dialog } => self.view(side, dialog).settled_at = now,
             Event::ReinviteFailed { dialog, .. } => {
@@ -625,6 +631,7 @@ fn calm() {
         assert_eq!((tally.unseen, tally.unacknowledged, tally.failed), (0, 0, 0), "{tally:?}");
         assert!(tally.rejected > 20 && tally.cancelled > 20 && tally.unanswered > 5, "{tally:?}");
         assert!(network.wire["INFO"] > 50);
+        assert!(network.wire["PRACK"] > 100 && network.wire["UPDATE"] > 30);
         talked += tally.talked;
         compared += tally.compared;
     }

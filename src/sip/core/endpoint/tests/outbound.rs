@@ -12,6 +12,7 @@ pub(super) fn params(flow: Flow, offer: bool) -> InviteParams {
         to: "<sip:callee@192.0.2.1>".into(),
         contact_user: None,
         sdp: offer.then(|| SDP.as_bytes().to_vec()),
+        reliability: Reliability::default(),
         headers: vec![("X-Call".into(), "7".into()), ("Route".into(), "<sip:192.0.2.1;lr>".into())],
     }
 }

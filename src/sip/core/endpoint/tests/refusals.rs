@@ -10,16 +10,16 @@ use crate::sip::core::{HeaderName, Method};
 /// Requests outside of dialogs and the answer each gets, with the header that explains it.
 #[test]
 fn refusal_table() {
-    const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, NOTIFY";
+    const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
     let text = "Content-Type: text/plain\n\nhello";
     let gzip = format!("Content-Type: application/sdp\nContent-Encoding: gzip\n\n{SDP}");
     let long = format!("Record-Route: <sip:{}>\n", "a".repeat(5000));
     for (method, to_tag, extra, status, name, value) in [
         ("FROBNICATE", "", "", 501, HeaderName::Allow, ALLOW),
-        ("PRACK", "", "", 405, HeaderName::Allow, ALLOW),
+        ("PUBLISH", "", "", 405, HeaderName::Allow, ALLOW),
         ("REGISTER", "", "", 405, HeaderName::Allow, ALLOW),
         ("SUBSCRIBE", "", "", 405, HeaderName::Allow, ALLOW),
-        ("INVITE", "", "Require: 100rel\n", 420, HeaderName::Unsupported, "100rel"),
+        ("INVITE", "", "Require: 100rel, x\n", 420, HeaderName::Unsupported, "x"),
         ("INVITE", "", "Require: a\nRequire: b, c\n", 420, HeaderName::Unsupported, "a, b, c"),
         ("OPTIONS", "", "Require: x\n", 420, HeaderName::Unsupported, "x"),
         ("INVITE", "", text, 415, HeaderName::Accept, "application/sdp, multipart/mixed"),
@@ -181,7 +181,7 @@ fn allowed_methods_are_configurable() {
     assert_eq!(refusal.status(), Some(405));
     assert_eq!(
         header(&refusal, HeaderName::Allow),
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, REFER, NOTIFY"
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, NOTIFY"
     );
     assert!(ua.events().is_empty());
 }
