@@ -274,7 +274,7 @@ fn calls_that_replace_others() {
     assert_eq!(ua.endpoint.replaces(dialog), None);
     ua.endpoint.answer(ua.now, new, Some(SDP.as_bytes()), &[]).unwrap();
     let ok = ua.sent().remove(1);
-    assert_eq!(header(&ok, HeaderName::Supported), "replaces, norefersub");
+    assert_eq!(header(&ok, HeaderName::Supported), "100rel, replaces, norefersub");
     for (text, status) in [
         (replacing(&tag, ";early-only", "e1"), "486"),
         (replacing("0000000000000000", "", "e2"), "481"),
