@@ -1,5 +1,6 @@
 //! A call in this process: its state machine and everything that belongs to it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
@@ -17,6 +18,7 @@ use super::transfer::Transfer;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::registrar::Target;
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::CallKey;
 
@@ -30,6 +32,8 @@ pub(super) struct LiveCall {
     pub(super) call: Call,
     /// The SIP dialog with the peer; none once that is over.
     pub(super) dialog: Option<DialogId>,
+    /// Where the call is tried if it fails where it is tried now.
+    pub(super) targets: VecDeque<Target>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.
@@ -68,8 +72,8 @@ pub(super) struct LiveCall {
     pub(super) signalling: std::net::IpAddr,
     /// What we can do: the offers and answers of this call are made of it.
     pub(super) media: LocalMedia,
-    /// The codec in which the sound of a built-in agent was coded.
-    pub(super) coded_as: Option<AudioFormat>,
+    /// What the caller hears of ours, if it was coded for the caller's codec.
+    pub(super) sounding: Option<Sounding>,
     /// The peer takes telephone events.
     pub(super) dtmf: bool,
     /// The agent that is being connected has had this call before.
@@ -100,6 +104,30 @@ pub(super) struct LiveCall {
     pub(super) span: tracing::Span,
 }
 
+/// What is assumed of a peer with which nothing is settled yet.
+pub(super) const DEFAULT_FORMAT: StreamFormat =
+    StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
+
+/// A sound of ours that the caller hears, coded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sounding {
+    /// Which.
+    pub(super) what: Sound,
+    /// How it was coded.
+    pub(super) format: AudioFormat,
+}
+
+/// A sound of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sound {
+    /// The built-in agent that is meant now.
+    Agent,
+    /// Noise until there is an agent.
+    Noise,
+    /// The route's message.
+    Message,
+}
+
 impl LiveCall {
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
@@ -109,6 +137,11 @@ impl LiveCall {
         let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         self.call.deadline().min(transfer).min(takeover).min(self.hold.deadline())
+    }
+
+    /// The format in which sounds for the caller are coded.
+    pub(super) fn sounds_in(&self) -> AudioFormat {
+        self.format.unwrap_or(DEFAULT_FORMAT).audio.waiting()
     }
 
     /// The agent that is meant now.

@@ -35,7 +35,7 @@ impl MediaPath {
             tracing::error!(%error, "a call's sockets cannot be watched");
             return ctx.tell(self.key, EventKind::MediaTimeout);
         }
-        let old = self.peer_format();
+        let old = self.peer.stream();
         let before = self.peer.replace(ctx.now, sockets, format);
         ctx.poller.remove(&before.rtp);
         ctx.poller.remove(&before.rtcp);

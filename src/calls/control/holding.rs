@@ -32,18 +32,19 @@ impl Control {
     pub(super) fn hold_sound(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key) else { return };
         let worker = call.worker;
-        let sound = match call.format.filter(|_| call.hold.is_on()) {
-            None => None,
-            Some(format) => {
+        let format = call.sounds_in();
+        let sound = match call.hold.is_on() {
+            false => None,
+            true => {
                 let music = call.current_agent().hold_music.clone();
-                let music = music.map(|file| self.sounds.file(&file, format.audio));
+                let music = music.map(|file| self.sounds.file(&file, format));
                 let sound = match music {
                     Some(Ok(sound)) => sound,
                     Some(Err(error)) => {
                         tracing::error!(parent: &call.span, %error, "no music on hold");
-                        self.sounds.noise(format.audio)
+                        self.sounds.noise(format)
                     }
-                    None => self.sounds.noise(format.audio),
+                    None => self.sounds.noise(format),
                 };
                 Some(Builtin::speaker(Source::Loop(sound), false))
             }

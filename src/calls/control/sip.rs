@@ -62,6 +62,7 @@ impl Control {
                 self.tcp.closed(connection);
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
+                self.registrar.handle_closed(connection);
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
                 self.endpoint.handle_unreachable(at, flow);
                 self.count_connections();
@@ -85,13 +86,18 @@ impl Control {
                     None => self.incoming(dialog, &request, flow, user, offer),
                 }
             }
+            Event::Registering { asked, user, request, flow } => {
+                self.registering(asked, &user, flow, &request);
+            }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
             Event::Ringing { dialog, .. } => self.tell_dialog(dialog, Input::PeerRinging),
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, .. } => {
-                self.peer_ended(dialog, Cause::from_sip(status));
+                if !self.try_next(dialog, status) {
+                    self.peer_ended(dialog, Cause::from_sip(status));
+                }
             }
             Event::Info { dialog, request } => self.info(dialog, &request),
             Event::Ended { dialog, cause } => {
@@ -114,7 +120,10 @@ impl Control {
             Event::Refer { dialog, request } => self.referred(dialog, &request),
             Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
             Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
-            Event::Pracked { .. } | Event::ReinviteCancelled { .. } | Event::Probed { .. } => {}
+            Event::Pracked { .. }
+            | Event::ReinviteCancelled { .. }
+            | Event::Probed { .. }
+            | Event::Responded { .. } => {}
         }
     }
 
@@ -184,15 +193,12 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
-        let (worker, coded_as) = (call.worker, call.coded_as);
-        let on_hold = call.hold.is_on();
+        let (worker, on_hold) = (call.worker, call.hold.is_on());
         self.command(worker, Command::Format { call: key, format });
         if on_hold {
             self.hold_sound(key);
         }
-        if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
-            self.recode(key);
-        }
+        self.recode(key);
     }
 
     /// The peer wants the session otherwise: hold, resume, another address or codec.

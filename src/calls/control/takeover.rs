@@ -90,13 +90,11 @@ impl Control {
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         call.dtmf = format.media.dtmf_pt.is_some();
         let before = call.dialog.replace(dialog);
-        let (worker, coded_as) = (call.worker, call.coded_as);
+        let worker = call.worker;
         tracing::info!(parent: &call.span, "another peer takes over");
         self.command(worker, Command::Replace { call: key, sockets, format });
         self.hold_sound(key);
-        if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
-            self.recode(key);
-        }
+        self.recode(key);
         if let Some(before) = before {
             self.by_dialog.remove(&before);
             let why = Cause::Transferred.reason_header();

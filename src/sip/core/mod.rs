@@ -14,6 +14,7 @@ pub mod method;
 pub mod offer_answer;
 mod parse;
 pub mod refer_to;
+pub mod registrar;
 pub mod replaces;
 pub mod sdp;
 pub mod session_timer;

@@ -13,6 +13,7 @@ use super::flow::{Flow, Transport};
 use super::guard::Proof;
 use super::refer::Refers;
 use super::reliable::{Reliability, Reliable};
+use super::retry::CallAuth;
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
 use crate::sip::core::dialog::Dialog;
@@ -133,6 +134,8 @@ pub(super) struct Call {
     pub(super) replaces: Option<Handle>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
+    /// Who we are, if challenges are to be answered.
+    pub(super) auth: Option<Box<CallAuth>>,
     /// Who opened the call, if that was proven.
     pub(super) proof: Option<Box<Proof>>,
     /// When the provisional response is repeated.
@@ -173,6 +176,7 @@ impl Call {
             refers: Refers::default(),
             replaces: None,
             parting: None,
+            auth: None,
             proof: None,
             repeat_at: MonoTime::MAX,
             limit_at: MonoTime::MAX,

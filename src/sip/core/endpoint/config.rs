@@ -76,7 +76,8 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, and
+    /// REGISTER of users that a [`Gate`](super::Gate) knows.
     pub allow: Vec<Method>,
     /// Session timers (RFC 4028); none to neither offer nor grant them.
     pub session_timer: Option<TimerConfig>,
@@ -92,7 +93,7 @@ impl Default for EndpointConfig {
             advertised_udp: None,
             advertised_tcp: None,
             timers: Timers::RFC3261,
-            allow: HANDLED.to_vec(),
+            allow: HANDLED.into_iter().filter(|method| *method != Method::Register).collect(),
             session_timer: None,
             limits: Limits::default(),
         }
@@ -100,7 +101,7 @@ impl Default for EndpointConfig {
 }
 
 /// Methods that the endpoint handles.
-pub(super) const HANDLED: [Method; 10] = [
+pub(super) const HANDLED: [Method; 11] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -108,6 +109,7 @@ pub(super) const HANDLED: [Method; 10] = [
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Register,
     Method::Prack,
     Method::Refer,
     Method::Notify,

@@ -147,7 +147,10 @@ fn we_refresh() {
             assert_eq!(line(&refresh), if update { "UPDATE" } else { "INVITE" });
             assert_eq!(header(&refresh, HeaderName::SessionExpires), "300;refresher=uac");
             assert_eq!(header(&refresh, HeaderName::MinSe), "120");
-            assert_eq!(header(&refresh, HeaderName::Supported), "100rel, timer, replaces, norefersub");
+            assert_eq!(
+                header(&refresh, HeaderName::Supported),
+                "100rel, timer, replaces, norefersub"
+            );
             assert!(!header(&refresh, HeaderName::Contact).is_empty());
             assert_eq!(refresh.body(), if update { &b""[..] } else { &ours });
             let granted = "Require: timer\nSession-Expires: 300;refresher=uac\n";
