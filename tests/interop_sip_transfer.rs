@@ -304,8 +304,8 @@ fn target(server: &Server, header: &str, pattern: &str, play: &str, media_port: 
 /// at once, and that comes behind everything else.
 #[track_caller]
 fn catch_up(agent: &mut Agent) {
-    agent.order("record");
-    assert_eq!(agent.event("error")["code"], "unsupported");
+    agent.order("answer");
+    assert_eq!(agent.event("error")["code"], "not_allowed");
 }
 
 /// The last second and a half of what an agent has heard is `now`, the first is `before`; it is one

@@ -141,7 +141,7 @@ mod tests {
         for _ in 0..TRIES_MAX {
             assert_eq!(hold.to_tell(now), Some(true));
             hold.telling(now, true, Told::Busy);
-            now = now + RETRY_PAUSE;
+            now += RETRY_PAUSE;
         }
         assert_eq!(hold.to_tell(now), None);
         hold.another_peer();

@@ -15,7 +15,8 @@ use super::hold::Hold;
 use super::slots::Slot;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
-use crate::config::AgentConfig;
+use crate::config::{AgentConfig, Keep};
+use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::registrar::Target;
@@ -86,6 +87,10 @@ pub(super) struct LiveCall {
     pub(super) began: MonoTime,
     /// The same on the wall.
     pub(super) began_unix_ms: u64,
+    /// What of it is kept.
+    pub(super) keep: Keep,
+    /// How its recording stands, if there is one.
+    pub(super) recording: Option<recording::State>,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.

@@ -6,6 +6,7 @@ mod auth;
 mod ops;
 mod orders;
 pub mod problem;
+mod recording;
 pub mod server;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 
 use crate::calls::request::Handle;
 use crate::keys::KeyStore;
+use crate::recording::Store;
 use crate::telemetry::Metrics;
 
 /// What every request may need.
@@ -25,6 +27,8 @@ pub struct State {
     pub calls: Handle,
     /// API keys.
     pub keys: Arc<KeyStore>,
+    /// Recordings.
+    pub recordings: Store,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// True once the server drains.
@@ -45,6 +49,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls/{id}/mute", post(orders::mute))
         .route("/api/v1/calls/{id}/clear", post(orders::clear))
         .route("/api/v1/calls/{id}/hold", post(orders::hold))
+        .route("/api/v1/calls/{id}/record", post(recording::record))
+        .route("/api/v1/calls/{id}/recording", get(recording::fetch))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));
     for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
         router = router

@@ -21,13 +21,14 @@ mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;
+mod record;
 mod report;
 mod rtp_agent;
 mod silence;
 mod socket_agent;
 mod steer;
 pub mod tape;
-mod taps;
+pub mod taps;
 mod token;
 mod worker;
 

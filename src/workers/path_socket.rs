@@ -283,10 +283,7 @@ impl MediaPath {
                 return;
             }
             Control::Hold(on) => EventKind::AgentHold(on),
-            Control::Record => {
-                socket.session.failed("not offered in features".to_owned());
-                return;
-            }
+            Control::Record(order) => EventKind::AgentRecord(order),
             Control::Answer => EventKind::AgentAnswer,
             Control::Reject { cause } => EventKind::AgentReject { cause },
             Control::Hangup { cause } => EventKind::AgentHungUp { cause },

@@ -143,6 +143,8 @@ impl Worker {
             | Command::Hold { call, .. }
             | Command::Transfer { call, .. }
             | Command::Steer { call, .. }
+            | Command::Record { call, .. }
+            | Command::RecordRefused { call, .. }
             | Command::Close { call, .. } => *call,
         };
         if let Command::Open { sockets, format, .. } = command {
@@ -163,6 +165,8 @@ impl Worker {
             Command::Hold { sound, .. } => path.hold(ctx, sound),
             Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
             Command::Steer { steer, .. } => path.steer(ctx, steer),
+            Command::Record { change, state, .. } => path.record(ctx, change, state),
+            Command::RecordRefused { why, .. } => path.record_refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,
         }

@@ -12,7 +12,7 @@ use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
-use crate::config::{self, AgentConfig, Masked};
+use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
@@ -36,6 +36,7 @@ pub(super) struct Beginning {
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
     pub(super) described: Option<Box<Sdp>>,
+    pub(super) keep: Keep,
 }
 
 impl Control {
@@ -55,13 +56,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = match beginning.fallback {
-            config::Fallback::Agent(name) => {
-                (self.config.agent(&name).cloned().map(Arc::new), None)
-            }
-            config::Fallback::Message(path) => (None, Some(path)),
-            config::Fallback::Hangup => (None, None),
-        };
+        let (fallback, message) = self.second(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -96,6 +91,8 @@ impl Control {
             awaits: None,
             resumed: false,
             sounding: None,
+            keep: beginning.keep,
+            recording: None,
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,
@@ -110,6 +107,20 @@ impl Control {
         self.perform(key, &mut effects);
         self.effects = effects;
         key
+    }
+
+    /// Who or what comes when the agent cannot be had.
+    fn second(
+        &self,
+        fallback: config::Fallback,
+    ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
+        match fallback {
+            config::Fallback::Agent(name) => {
+                (self.config.agent(&name).cloned().map(Arc::new), None)
+            }
+            config::Fallback::Message(path) => (None, Some(path)),
+            config::Fallback::Hangup => (None, None),
+        }
     }
 
     /// Takes a new call into the tables.

@@ -18,8 +18,7 @@ impl Control {
             call.ended.is_none() && call.call.answered_at().is_some()
         };
         let call = self.calls.get_mut(&key).filter(answered);
-        let call =
-            call.ok_or_else(|| RequestError::State("the call is not answered".to_owned()))?;
+        let call = call.ok_or(RequestError::State("the call is not answered"))?;
         if call.hold.want(on) {
             tracing::info!(parent: &call.span, on, "hold");
             self.hold_sound(key);

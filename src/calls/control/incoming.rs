@@ -164,6 +164,7 @@ impl Control {
             sdp,
             signalling: flow.peer.ip(),
             described,
+            keep: route.keep,
         });
     }
 

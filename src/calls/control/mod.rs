@@ -14,6 +14,7 @@ mod observe;
 mod orders;
 mod phones;
 mod place;
+mod record;
 mod referred;
 mod replacing;
 mod requests;
@@ -40,6 +41,7 @@ use super::sounds::Sounds;
 use super::transfer;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
+use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
 use crate::sip::core::registrar::Registrar;
 use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
@@ -73,6 +75,7 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     slots: Slots,
+    recorder: Recorder,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -111,6 +114,8 @@ pub struct Reach {
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
     pub sip: std::net::SocketAddr,
+    /// Recordings.
+    pub recordings: Store,
 }
 
 impl Control {
@@ -139,7 +144,10 @@ impl Control {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let to_control = handle.clone();
+        let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+        let recordings = Store::new(config.recording_folders(), recorder.open());
+        let reach = Reach { handle: handle.clone(), live: watch, sip: local, recordings };
         let mut endpoint = endpoint;
         gate::guard(&mut endpoint, &config)?;
         let control = Self {
@@ -164,6 +172,7 @@ impl Control {
             next_attempt: 1,
             sounds: Sounds::default(),
             slots: Slots::default(),
+            recorder,
             dialler: Dialler::new(),
             io,
             metrics,
@@ -295,6 +304,7 @@ impl Control {
                 return drop(self.hold(event.call, on));
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };

@@ -8,7 +8,8 @@ use crate::workers::command::{Command, Steer};
 impl From<TransferError> for RequestError {
     fn from(error: TransferError) -> Self {
         match error {
-            TransferError::NotAnswered | TransferError::Busy => Self::State(error.to_string()),
+            TransferError::NotAnswered => Self::State("the call is not answered"),
+            TransferError::Busy => Self::State("another transfer of the call is under way"),
             TransferError::Full => Self::Full,
             _ => Self::Invalid(error.to_string()),
         }
@@ -30,11 +31,11 @@ impl Control {
             }
             Order::Dtmf { digits, duration_ms, gap_ms } => {
                 if call.call.answered_at().is_none() {
-                    return Err(RequestError::State("the call is not answered".to_owned()));
+                    return Err(RequestError::State("the call is not answered"));
                 }
                 if !call.dtmf {
                     let why = "the peer takes no telephone events";
-                    return Err(RequestError::State(why.to_owned()));
+                    return Err(RequestError::State(why));
                 }
                 Steer::Dtmf { digits, duration_ms, gap_ms }
             }

@@ -83,6 +83,7 @@ impl Control {
             sdp,
             signalling: remote.ip(),
             described: None,
+            keep: agent.keep.clone(),
         });
         if let Some(call) = self.calls.get_mut(&key) {
             call.targets = targets;
@@ -163,6 +164,7 @@ impl Control {
             fallback: Fallback::Hangup,
             agent_answers: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            keep: agent.keep.clone(),
         };
         Plan {
             answer_by: AnswerBy::Connected,
