@@ -6,7 +6,7 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
@@ -22,6 +22,7 @@ mod routes;
 mod secret;
 mod section;
 mod server;
+mod srtp;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -38,6 +39,7 @@ pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
 };
+pub use srtp::SrtpConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;

@@ -18,6 +18,7 @@ mod record;
 mod referred;
 mod replacing;
 mod requests;
+mod security;
 mod sip;
 mod takeover;
 mod transferring;

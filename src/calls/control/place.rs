@@ -55,10 +55,14 @@ impl Control {
             return Err(RequestError::Full);
         }
         let mut targets = self.targets(&wanted.to)?;
+        let secure = targets.iter().all(|target| target.flow.transport.is_secure());
         let first = targets
             .pop_front()
             .ok_or_else(|| field("to", "no telephone of this user is registered".to_owned()))?;
-        let (media, sockets) = self.local_media(None).map_err(|error| {
+        let srtp = self
+            .local_srtp(self.our_user(&wanted.to).and_then(|user| user.srtp), secure)
+            .map_err(|error| field("to", error.to_string()))?;
+        let (media, sockets) = self.local_media(None, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;

@@ -15,7 +15,7 @@ use crate::config::{Caller, Config};
 use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer;
+use crate::sip::core::offer_answer::{self, SrtpPolicy};
 use crate::sip::core::refer_to::ReferTo;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::command::CallKey;
@@ -72,7 +72,8 @@ impl Control {
             .map(str::to_owned)
             .or_else(|| request.from().ok().map(|from| format!("<{}>", from.uri.as_str())));
         headers.extend(by.map(|by| ("Referred-By".to_owned(), by)));
-        self.place_takeover(key, dialog, &refer_to.uri, headers)
+        let policy = srtp_policy(&caller);
+        self.place_takeover(key, dialog, &refer_to.uri, headers, policy)
     }
 
     /// Calls the new party; the peer is told how that goes.
@@ -82,11 +83,15 @@ impl Control {
         referrer: DialogId,
         uri: &str,
         headers: Vec<(String, String)>,
+        policy: Option<SrtpPolicy>,
     ) -> Result<(), Refusal> {
         let busy = Refusal(503, "Service Unavailable");
         let (flow, remote) = self.target(uri).map_err(|_| FORBIDDEN)?;
         let codecs = self.calls.get(&key).map(|call| call.media.codecs.clone());
-        let (media, sockets) = self.local_media(codecs).map_err(|_| busy)?;
+        // Whom we are sent to is of the same network: what holds for the peer holds there.
+        let secure = flow.transport.is_secure();
+        let srtp = self.local_srtp(policy, secure).map_err(|_| FORBIDDEN)?;
+        let (media, sockets) = self.local_media(codecs, srtp).map_err(|_| busy)?;
         let local = self.endpoint.local_uri(referrer).ok_or(FORBIDDEN)?.to_owned();
         let params = InviteParams {
             uri: uri.to_owned(),
@@ -114,6 +119,15 @@ impl Control {
         };
         self.await_takeover(key, takeover);
         Ok(())
+    }
+}
+
+/// What is demanded about SRTP with this caller.
+pub(super) const fn srtp_policy(caller: &Caller<'_>) -> Option<SrtpPolicy> {
+    match caller {
+        Caller::Trunk(trunk) => trunk.srtp,
+        Caller::User(user) => user.srtp,
+        Caller::Local => None,
     }
 }
 

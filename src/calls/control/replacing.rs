@@ -4,6 +4,7 @@ use adapters::agent::Direction;
 
 use super::Control;
 use super::incoming::calling;
+use super::referred::srtp_policy;
 use super::sip::log_refused;
 use crate::calls::takeover::Takeover;
 use crate::config::Caller;
@@ -54,7 +55,7 @@ impl Control {
         };
         // Only those who talk with us have the tags by which a call is named; a trunk moves its own
         // calls alone, for its peers are strangers.
-        let allowed = match caller {
+        let allowed = match &caller {
             Caller::Trunk(trunk) => trunk.refer && call.trunk.as_ref() == Some(&trunk.name),
             Caller::User(user) => user.refer,
             Caller::Local => true,
@@ -67,8 +68,12 @@ impl Control {
             return Err(Refusal(486, "Busy Here"));
         }
         let codecs = call.media.codecs.clone();
-        let (media, sockets) =
-            self.local_media(Some(codecs)).map_err(|_| Refusal(503, "Service Unavailable"))?;
+        let srtp = self
+            .local_srtp(srtp_policy(&caller), flow.transport.is_secure())
+            .map_err(|_| Refusal(488, "Not Acceptable Here"))?;
+        let (media, sockets) = self
+            .local_media(Some(codecs), srtp)
+            .map_err(|_| Refusal(503, "Service Unavailable"))?;
         let signalling = flow.peer.ip();
         let (sdp, negotiated) = match offer {
             None => (offer_answer::build_offer(&media), None),

@@ -89,6 +89,8 @@ impl Control {
         call.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         call.dtmf = format.media.dtmf_pt.is_some();
+        call.srtp.clone_from(&format.srtp);
+        call.media.srtp.offers = format.srtp.is_some();
         let before = call.dialog.replace(dialog);
         let worker = call.worker;
         tracing::info!(parent: &call.span, "another peer takes over");
