@@ -21,7 +21,6 @@ use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::registrar::Target;
-use crate::sip::core::sdp::Sdp;
 use crate::workers::command::CallKey;
 
 /// A call in this process.
@@ -100,8 +99,6 @@ pub(super) struct LiveCall {
     pub(super) ended_at: Option<MonoTime>,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
-    /// The peer's latest description, if it has more streams than one.
-    pub(super) described: Option<Box<Sdp>>,
     /// The transfer that we asked the peer for.
     pub(super) transfer: Option<Transfer>,
     /// The leg that is about to take the place of its peer.
@@ -158,6 +155,23 @@ impl LiveCall {
             (Which::Fallback, Some(agent)) => Arc::clone(agent),
             _ => Arc::clone(&self.agent),
         }
+    }
+
+    /// Writes our description anew. One that is as before keeps its version; any other has the next
+    /// (RFC 3264 8).
+    pub(super) fn describe<T, E>(
+        &mut self,
+        write: impl Fn(&LocalMedia) -> Result<(Vec<u8>, T), E>,
+    ) -> Result<T, E> {
+        let (sdp, settled) = write(&self.media)?;
+        if sdp == self.sdp {
+            return Ok(settled);
+        }
+        let mut media = self.media.clone();
+        media.session_version += 1;
+        let (sdp, settled) = write(&media)?;
+        (self.media, self.sdp) = (media, sdp);
+        Ok(settled)
     }
 
     /// Milliseconds from the answer to the end, or to `now` while it lasts.

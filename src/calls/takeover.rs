@@ -16,6 +16,8 @@ pub(super) struct Takeover {
     pub(super) dialog: DialogId,
     /// What we can do on it.
     pub(super) media: LocalMedia,
+    /// Our description on it.
+    pub(super) sdp: Vec<u8>,
     /// Its ports.
     pub(super) sockets: RtpSockets,
     /// Where its signalling comes from.

@@ -122,6 +122,7 @@ impl MediaPath {
             (Some(sound), _) => {
                 sound.next_frame(frame, silence);
             }
+            (None, _) if self.hushed => frame.fill(silence),
             (None, Agent::Builtin(builtin)) => {
                 said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
             }
@@ -191,7 +192,7 @@ impl MediaPath {
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
         let passes = passes && self.held.is_none();
-        let speaks = self.state == CallState::Answered && sends && !passes;
+        let speaks = self.state != CallState::Ringing && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 self.stopped_at = Some(self.next_tick);
@@ -201,6 +202,7 @@ impl MediaPath {
             self.count_pause(now);
             let waits = self.phase_free
                 && self.playout.drained()
+                && !self.hushed
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };

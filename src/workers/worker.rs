@@ -138,6 +138,7 @@ impl Worker {
             | Command::Attach { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
+            | Command::Early { call, .. }
             | Command::Digit { call, .. }
             | Command::Replace { call, .. }
             | Command::Hold { call, .. }
@@ -160,6 +161,7 @@ impl Worker {
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
+            Command::Early { speaks, .. } => path.early(ctx, speaks),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
             Command::Replace { sockets, format, .. } => path.replace(ctx, sockets, format),
             Command::Hold { sound, .. } => path.hold(ctx, sound),

@@ -15,7 +15,6 @@ use crate::calls::live::{LiveCall, direction};
 use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
-use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
 use crate::workers::poller::now;
 
@@ -35,7 +34,6 @@ pub(super) struct Beginning {
     pub(super) format: Option<LegFormat>,
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
-    pub(super) described: Option<Box<Sdp>>,
     pub(super) keep: Keep,
 }
 
@@ -105,7 +103,6 @@ impl Control {
             ended: None,
             ended_at: None,
             hold: Hold::default(),
-            described: beginning.described,
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,

@@ -58,46 +58,56 @@ impl Control {
         let (Some(on), Some(dialog)) = (call.hold.to_tell(at), call.dialog) else {
             return self.reschedule(key);
         };
-        let mut offer = call.media.clone();
-        offer.direction = if on { Direction::SendOnly } else { Direction::SendRecv };
-        offer.session_version += 1;
-        let sdp = match &call.described {
-            Some(described) => offer_answer::build_reoffer(&offer, described),
-            None => offer_answer::build_offer(&offer),
+        let before = (call.media.clone(), call.sdp.clone());
+        call.media.direction = if on { Direction::SendOnly } else { Direction::SendRecv };
+        let streams = Sdp::parse(&call.sdp).ok();
+        let offered = call.describe(|media| {
+            let sdp = match &streams {
+                // Streams stay in their places, refused ones too (RFC 3264 8).
+                Some(streams) => offer_answer::build_reoffer(media, streams),
+                None => offer_answer::build_offer(media),
+            };
+            Ok::<_, offer_answer::NegotiationError>((sdp, ()))
+        });
+        let sent = match offered {
+            Ok(()) => self.endpoint.reinvite(at, dialog, Some(&call.sdp)),
+            Err(_) => Err(CommandError::State),
         };
-        let told = match self.endpoint.reinvite(at, dialog, Some(&sdp)) {
-            Ok(()) => {
-                call.media = offer;
-                Told::Sent
-            }
+        let told = match sent {
+            Ok(()) => Told::Sent,
             Err(CommandError::Busy | CommandError::LimitReached) => Told::Busy,
             Err(error) => {
                 log_refused(Some(error));
                 Told::Never
             }
         };
+        if told != Told::Sent {
+            (call.media, call.sdp) = before;
+        }
         call.hold.telling(at, on, told);
         self.reschedule(key);
     }
 
-    /// The peer answered a change of ours.
-    pub(super) fn change_answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        let Some(call) = self.calls.get_mut(&key) else { return };
+    /// The peer answered a change of ours. False if that was no hold.
+    pub(super) fn hold_answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) -> bool {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return false };
+        let Some(call) = self.calls.get_mut(&key) else { return false };
         if !call.hold.answered() {
-            return;
+            return false;
         }
-        match answer.map(|answer| offer_answer::accept_answer(&call.media, answer)) {
-            Some(Ok(negotiated)) => {
-                call.described = super::sip::described(answer);
-                self.settle(key, &negotiated);
-            }
+        let offer = Sdp::parse(&call.sdp).ok();
+        let settled = offer
+            .zip(answer)
+            .map(|(offer, answer)| offer_answer::accept_answer_to(&offer, &call.media, answer));
+        match settled {
+            Some(Ok(negotiated)) => self.settle(key, &negotiated),
             Some(Err(error)) => {
                 tracing::warn!(parent: &call.span, %error, "the answer to a hold is of no use");
             }
             None => {}
         }
         self.tell_hold(key);
+        true
     }
 
     /// The peer refused a change of ours: what was settled before holds.

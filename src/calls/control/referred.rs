@@ -93,13 +93,14 @@ impl Control {
         let srtp = self.local_srtp(policy, secure).map_err(|_| FORBIDDEN)?;
         let (media, sockets) = self.local_media(codecs, srtp).map_err(|_| busy)?;
         let local = self.endpoint.local_uri(referrer).ok_or(FORBIDDEN)?.to_owned();
+        let sdp = offer_answer::build_offer(&media);
         let params = InviteParams {
             uri: uri.to_owned(),
             flow,
             from: format!("<{local}>"),
             to: format!("<{uri}>"),
             contact_user: None,
-            sdp: Some(offer_answer::build_offer(&media)),
+            sdp: Some(sdp.clone()),
             reliability: Reliability::default(),
             headers,
         };
@@ -112,6 +113,7 @@ impl Control {
         let takeover = Takeover {
             dialog,
             media,
+            sdp,
             sockets,
             signalling: remote.ip(),
             answer_by: now() + self.config.limits.ring,

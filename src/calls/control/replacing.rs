@@ -88,7 +88,8 @@ impl Control {
             return Err(Refusal(500, "Server Internal Error"));
         }
         let answer_by = now() + self.config.limits.ring;
-        let takeover = Takeover { dialog, media, sockets, signalling, answer_by, referrer: None };
+        let takeover =
+            Takeover { dialog, media, sdp, sockets, signalling, answer_by, referrer: None };
         self.await_takeover(key, takeover);
         if let Some(negotiated) = negotiated {
             self.hand_over(key, &negotiated);

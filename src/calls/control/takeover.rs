@@ -81,10 +81,10 @@ impl Control {
         self.tell_referrer(key, 200, "OK", true);
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(takeover) = call.takeover.take() else { return };
-        let Takeover { dialog, media, sockets, signalling, .. } = takeover;
+        let Takeover { dialog, media, sdp, sockets, signalling, .. } = takeover;
         let format = leg_format(negotiated, signalling);
         (call.media, call.signalling, call.delayed_offer) = (media, signalling, false);
-        call.described = None;
+        call.sdp = sdp;
         call.hold.another_peer();
         call.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });

@@ -15,6 +15,7 @@ pub mod offer_answer;
 mod parse;
 pub mod refer_to;
 pub mod registrar;
+pub mod registration;
 pub mod replaces;
 pub mod sdp;
 pub mod session_timer;
