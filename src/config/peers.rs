@@ -47,6 +47,8 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// Its peers may transfer their calls and replace them.
+    pub refer: bool,
     /// How provisional responses are treated (RFC 3262).
     pub reliable_provisional: Reliability,
     /// What is demanded about SRTP; as in `[sip]` if absent.
@@ -67,6 +69,8 @@ pub struct UserConfig {
     pub srtp: Option<SrtpPolicy>,
     /// What it proves to know, when it calls and when it registers.
     pub password: Option<Secret>,
+    /// It may transfer its calls and replace others.
+    pub refer: bool,
 }
 
 /// Bits of the most specific of `peers` that holds `address`.
@@ -96,6 +100,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
     let tls = client_files(&section);
+    let refer = refer(&section);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
     let srtp = srtp::policy(&section);
@@ -113,6 +118,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls_names,
         tls,
         outbound,
+        refer,
         reliable_provisional,
         srtp,
     })
@@ -131,8 +137,14 @@ pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let known = section.has("password");
     let peers = peers(&section, known, "the addresses that calls come from, or a password");
     let srtp = srtp::policy(&section);
+    let refer = refer(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, srtp, password })
+    Some(UserConfig { name: name?, peers, srtp, refer, password })
+}
+
+/// Whether transfers by a peer are allowed.
+fn refer(section: &Section<'_>) -> bool {
+    section.word("refer", &[("allow", true), ("refuse", false)]).unwrap_or(true)
 }
 
 /// The files of a client side of TLS.

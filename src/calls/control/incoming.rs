@@ -228,7 +228,7 @@ impl Control {
 }
 
 /// Where media of a caller come from, as far as it says: its family is what counts.
-fn media_peer(offer: Option<&Sdp>, flow: Flow) -> IpAddr {
+pub(super) fn media_peer(offer: Option<&Sdp>, flow: Flow) -> IpAddr {
     let named = offer.and_then(|offer| {
         let audio = offer.media.iter().find(|media| media.is_rtp_audio())?;
         offer.address_of(audio)?.ip()

@@ -108,7 +108,7 @@ impl Control {
             })?;
             Ok(Arc::new(Way::new(uri, target, &trunk.route)))
         });
-        let ways = ways.collect::<Result<_, _>>()?;
+        let ways = ways.collect::<Result<_, RequestError>>()?;
         let placed = self.calls.values().filter(|call| {
             call.direction == Direction::Outbound && call.trunk.as_ref() == Some(name)
         });

@@ -11,7 +11,7 @@ use crate::calls::request::RequestError;
 use crate::sip::core::auth::Account;
 use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
-use crate::sip::core::locate::Target;
+use crate::sip::core::locate::{Locator, Target};
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar;
 use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure, retry_after};
@@ -249,6 +249,15 @@ impl Control {
             patience: more.then_some(FAILOVER_AFTER),
         };
         self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())
+    }
+
+    /// A path to the address that a URI names; none if it has to be looked up, or there is no way.
+    pub(super) fn target(&mut self, uri: &str) -> Option<Flow> {
+        let locator = Locator::new(&Uri::parse(uri).ok()?, &self.able()).ok()?;
+        if locator.question().is_some() {
+            return None;
+        }
+        self.path_to(locator.into_targets().first()?, None).ok()
     }
 
     /// A path to a server, opened if there is none.

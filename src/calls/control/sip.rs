@@ -5,6 +5,7 @@ use media::leg::LegConfig;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -60,9 +61,14 @@ impl Control {
 
     /// Something happened to a call.
     pub(super) fn sip_event(&mut self, event: Event) {
+        let Some(event) = self.takeover_event(event) else { return };
         match event {
             Event::Incoming { dialog, request, flow, user, offer } => {
-                self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
+                let (user, offer) = (user.as_deref(), offer.as_ref());
+                match self.endpoint.replaces(dialog) {
+                    Some(old) => self.replacing(dialog, old, &request, flow, user, offer),
+                    None => self.incoming(dialog, &request, flow, user, offer),
+                }
             }
             Event::Responded { request, response, cseq, auth } => {
                 self.responded(request, response.as_ref(), cseq, auth);
@@ -77,7 +83,11 @@ impl Control {
                 self.provisional(dialog, status);
                 self.ringing(dialog, sdp.as_ref());
             }
-            Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
+            Event::ReinviteAnswered { dialog, sdp } => {
+                if !self.hold_answered(dialog, sdp.as_ref()) {
+                    self.change_answered(dialog, sdp.as_ref());
+                }
+            }
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, response, .. } => {
                 if !self.place_elsewhere(dialog, status, response.as_ref()) {
@@ -97,18 +107,30 @@ impl Control {
                 };
                 self.peer_ended(dialog, cause);
             }
-            Event::Pracked { .. }
-            | Event::ReinviteCancelled { .. }
-            | Event::ReinviteFailed { .. } => {}
+            Event::ReferAnswered { dialog, status, subscribed } => {
+                self.transfer_news(dialog, transfer::Input::Answered { status, subscribed });
+            }
+            Event::ReferProgress { dialog, status, last } => {
+                self.transfer_news(dialog, transfer::Input::Progress { status, last });
+            }
+            Event::Refer { dialog, request } => self.referred(dialog, &request),
+            Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
+            Event::Pracked { .. } | Event::ReinviteCancelled { .. } => {}
         }
     }
 
     fn peer_ended(&mut self, dialog: DialogId, cause: Cause) {
         let Some(key) = self.by_dialog.remove(&dialog) else { return };
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.dialog = None;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.dialog = None;
+        let transferred = call.transfer.as_ref().is_some_and(transfer::Transfer::explains_bye);
+        let cause = match cause {
+            Cause::Normal if transferred => Cause::Transferred,
+            cause => cause,
+        };
+        if !self.survives_peer(key) {
+            self.tell(key, Input::PeerEnded(cause));
         }
-        self.tell(key, Input::PeerEnded(cause));
     }
 
     fn acked(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
@@ -159,8 +181,11 @@ impl Control {
         call.srtp.clone_from(&format.srtp);
         // What is encrypted stays so when we offer next.
         call.media.srtp.offers = format.srtp.is_some();
-        let worker = call.worker;
+        let (worker, on_hold) = (call.worker, call.hold.is_on());
         self.command(worker, Command::Format { call: key, format });
+        if on_hold {
+            self.hold_sound(key);
+        }
         self.recode(key);
     }
 
