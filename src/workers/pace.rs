@@ -118,11 +118,15 @@ impl MediaPath {
             None => (payload, None),
         };
         let mut said = Said::default();
-        match &mut self.agent {
-            Agent::Builtin(builtin) => {
+        match (&mut self.held, &mut self.agent) {
+            (Some(sound), _) => {
+                sound.next_frame(frame, silence);
+            }
+            (None, _) if self.hushed => frame.fill(silence),
+            (None, Agent::Builtin(builtin)) => {
                 said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
             }
-            Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_) => {
+            (None, Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_)) => {
                 let into = match &mut coded {
                     Some((_, payload)) if untouched => &mut **payload,
                     _ => &mut *frame,
@@ -149,7 +153,7 @@ impl MediaPath {
                 }
             }
         }
-        if self.muted {
+        if self.muted && self.held.is_none() {
             frame.fill(silence);
         }
         said.bytes = match coded {
@@ -187,7 +191,8 @@ impl MediaPath {
             Agent::Leg(_) => true,
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
-        let speaks = self.state == CallState::Answered && sends && !passes;
+        let passes = passes && self.held.is_none();
+        let speaks = self.state != CallState::Ringing && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 self.stopped_at = Some(self.next_tick);
@@ -197,6 +202,7 @@ impl MediaPath {
             self.count_pause(now);
             let waits = self.phase_free
                 && self.playout.drained()
+                && !self.hushed
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };

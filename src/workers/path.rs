@@ -63,6 +63,10 @@ pub(super) struct MediaPath {
     pub(super) outlet: Outlet,
     pub(super) state: CallState,
     pub(super) muted: bool,
+    /// What the peer hears while it is on hold.
+    pub(super) held: Option<Builtin>,
+    /// What the agent says waits for the answer, though media flow already.
+    pub(super) hushed: bool,
     /// When the call was answered.
     pub(super) answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
@@ -118,6 +122,8 @@ impl MediaPath {
             outlet,
             state: CallState::Ringing,
             muted: false,
+            held: None,
+            hushed: false,
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
@@ -182,6 +188,11 @@ impl MediaPath {
         let old = self.peer.stream();
         self.silence.settled(ctx.now, self.peer.format(), &format);
         self.peer.settle(ctx.now, format);
+        self.settled(ctx, old);
+    }
+
+    /// Lets everything follow the peer's format, which was `old`.
+    pub(super) fn settled(&mut self, ctx: &mut Context, old: StreamFormat) {
         if self.peer.stream() != old {
             self.follow_peer();
             self.reformat(ctx);
@@ -238,9 +249,16 @@ impl MediaPath {
         self.restart_ticks(ctx.now);
     }
 
+    /// Media flow before the answer.
+    pub(super) fn early(&mut self, ctx: &mut Context, speaks: bool) {
+        self.hushed = !speaks;
+        self.state(ctx, CallState::Early);
+    }
+
     /// The call's state changed.
     pub(super) fn state(&mut self, ctx: &mut Context, state: CallState) {
         self.state = state;
+        self.hushed &= state == CallState::Early;
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
             self.silence.answered(ctx.now);
@@ -305,7 +323,7 @@ impl MediaPath {
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
-            Agent::Leg(_) => bridge::passing(heard, datagram),
+            Agent::Leg(_) if self.held.is_none() => bridge::passing(heard, datagram),
             _ => None,
         };
         match heard {
@@ -337,6 +355,9 @@ impl MediaPath {
     /// Audio from the peer, where it lies in the packet buffer.
     #[inline]
     fn audio_in(&mut self, ctx: &mut Context, heard: HeardAudio) {
+        if self.held.is_some() {
+            return self.pass_over(ctx, heard.arrival.ext_seq);
+        }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
         {
@@ -368,7 +389,7 @@ impl MediaPath {
     #[inline]
     fn reflect(&mut self, ctx: &mut Context, heard: HeardAudio) {
         let sends = self.peer.format().is_some_and(|format| format.send);
-        if self.state != CallState::Answered || !sends {
+        if self.state == CallState::Ringing || self.hushed || !sends {
             return;
         }
         let Some(leg) = self.peer.leg() else { return };

@@ -1,6 +1,6 @@
 //! Carries out what a call's state machine wants done.
 
-use adapters::agent::{CallState, EndedBy};
+use adapters::agent::{CallState, Direction, EndedBy};
 
 use super::Control;
 use super::sip::log_refused;
@@ -32,6 +32,7 @@ impl Control {
                     log_refused(rung.err());
                 }
             }
+            Effect::Progress => self.progress(key),
             Effect::Answer => {
                 if let Some(dialog) = call.dialog {
                     let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &[]);
@@ -49,6 +50,9 @@ impl Control {
                 }
             }
             Effect::Bye(cause) => {
+                // Whoever asked for another party learns that there is none before the BYE.
+                self.abandon_takeover(key, 487, "Request Terminated");
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
                     let why = cause.reason_header();
@@ -70,6 +74,8 @@ impl Control {
             Effect::Comfort => self.comfort(key),
             Effect::PlayMessage => self.play_message(key, false),
             Effect::Finish { cause, by } => {
+                self.abandon_takeover(key, 487, "Request Terminated");
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 call.ended = Some((cause, by));
                 call.ended_at = Some(at);
                 call.attempt = 0;
@@ -88,6 +94,11 @@ impl Control {
         if state == CallState::Answered {
             let label = label(call.direction);
             self.metrics.calls.answered(label, now().since(call.began));
+        }
+        if state == CallState::Early {
+            // As caller nothing is said before the answer; see decision 11.
+            let speaks = call.direction == Direction::Inbound;
+            return self.command(call.worker, Command::Early { call: key, speaks });
         }
         self.command(call.worker, Command::State { call: key, state });
     }
@@ -132,7 +143,7 @@ impl Control {
     /// The worker has let go of a call: its record is complete.
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
         let Some(call) = self.calls.remove(&key) else { return };
-        self.deadlines.remove(&(call.call.deadline(), key));
+        self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
         if let Some(dialog) = call.dialog {
             self.by_dialog.remove(&dialog);
@@ -183,9 +194,9 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 /// The label of a direction.
-pub(super) const fn label(direction: adapters::agent::Direction) -> CallDirection {
+pub(super) const fn label(direction: Direction) -> CallDirection {
     match direction {
-        adapters::agent::Direction::Inbound => CallDirection::Inbound,
-        adapters::agent::Direction::Outbound => CallDirection::Outbound,
+        Direction::Inbound => CallDirection::Inbound,
+        Direction::Outbound => CallDirection::Outbound,
     }
 }

@@ -167,6 +167,7 @@ impl Control {
             agent: agent.name.clone(),
             fallback: Fallback::Hangup,
             agent_answers: false,
+            early_media: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
             keep: agent.keep.clone(),
         };
@@ -178,7 +179,7 @@ impl Control {
     }
 
     /// Where an INVITE to `to` goes.
-    fn target(&self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
+    pub(super) fn target(&self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
         let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
         if uri.scheme != Scheme::Sip {
             return Err(field("to", "only sip: URIs are called".to_owned()));
