@@ -1,5 +1,6 @@
 //! A call in this process: its state machine and everything that belongs to it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
@@ -14,6 +15,7 @@ use super::slots::Slot;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::registrar::Target;
 use crate::workers::command::CallKey;
 
 /// A call in this process.
@@ -26,6 +28,8 @@ pub(super) struct LiveCall {
     pub(super) call: Call,
     /// The SIP dialog with the peer; none once that is over.
     pub(super) dialog: Option<DialogId>,
+    /// Where the call is tried if it fails where it is tried now.
+    pub(super) targets: VecDeque<Target>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.

@@ -64,6 +64,7 @@ impl Control {
             id,
             call,
             dialog: Some(dialog),
+            targets: std::collections::VecDeque::new(),
             worker,
             direction: plan.direction,
             from,
