@@ -1,9 +1,9 @@
 //! Whether somebody speaks: by energy over a noise floor that adapts.
 //!
 //! Every 10 ms the level is compared with the floor, which is the least that was heard in the last
-//! two seconds: between syllables everybody pauses. Speech begins when a few blocks stand out, and is
-//! told as of the first of them; it ends when nothing stands out for a while, and is told as of the
-//! last that did. A sound that does not vary becomes the floor within two seconds.
+//! two seconds: between syllables everybody pauses. Speech begins when a few blocks stand out, and
+//! is told as of the first of them; it ends when nothing stands out for a while, and is told as of
+//! the last that did. A sound that does not vary becomes the floor within two seconds.
 
 #[cfg(test)]
 mod tests;
@@ -116,6 +116,11 @@ impl Vad {
     /// What changed.
     pub const fn poll(&mut self) -> Option<SpeechChange> {
         self.change.take()
+    }
+
+    /// How long the stream is up to now, in milliseconds.
+    pub const fn clock_ms(&self) -> u64 {
+        self.blocks * BLOCK_MS as u64
     }
 
     /// True while somebody speaks.

@@ -32,6 +32,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
+    pub dtmf_inband: Option<bool>,
 }
 
 /// A softphone that may call in, known by its name and its password or its addresses.
@@ -68,8 +70,19 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let dtmf_inband = section.flag("dtmf_inband");
     section.finish();
-    Some(TrunkConfig { name: name?, peers, digest, username, password, realm, headers, codecs })
+    Some(TrunkConfig {
+        name: name?,
+        peers,
+        digest,
+        username,
+        password,
+        realm,
+        headers,
+        codecs,
+        dtmf_inband,
+    })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {

@@ -7,6 +7,8 @@ use media::codec::AudioFormat;
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use super::ear::Ear;
+
 /// A listener on a call.
 pub(super) trait Tap: std::fmt::Debug + Send {
     /// The peer's audio is coded like this from now on.
@@ -18,27 +20,37 @@ pub(super) trait Tap: std::fmt::Debug + Send {
 
 /// The listeners of one call.
 #[derive(Debug, Default)]
-pub(super) struct Taps(Vec<Box<dyn Tap>>);
+pub(super) struct Taps {
+    taps: Vec<Box<dyn Tap>>,
+    /// The one that the agent is told by.
+    pub(super) ear: Option<Box<Ear>>,
+}
 
 impl Taps {
     /// Adds a listener, which stays to the end of the call.
     pub(super) fn add(&mut self, mut tap: Box<dyn Tap>, peer: AudioFormat) {
         tap.follow(peer);
-        self.0.push(tap);
+        self.taps.push(tap);
     }
 
     /// See [`Tap::follow`].
     pub(super) fn follow(&mut self, peer: AudioFormat) {
-        for tap in &mut self.0 {
+        for tap in &mut self.taps {
             tap.follow(peer);
+        }
+        if let Some(ear) = &mut self.ear {
+            ear.follow(peer);
         }
     }
 
     /// See [`Tap::heard`].
     #[inline]
     pub(super) fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
-        for tap in &mut self.0 {
+        for tap in &mut self.taps {
             tap.heard(now, frame);
+        }
+        if let Some(ear) = &mut self.ear {
+            ear.heard(now, frame);
         }
     }
 }
