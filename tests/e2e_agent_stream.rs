@@ -117,7 +117,7 @@ fn start_tells_about_the_call() {
         start["features"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     assert_eq!(
         features,
-        HashSet::from(["dtmf", "mute", "quality", "silence", "speech", "underrun"])
+        HashSet::from(["dtmf", "mute", "quality", "record", "silence", "speech", "underrun"])
     );
     verify_token(&agent, &id);
     phone.wait_answer();

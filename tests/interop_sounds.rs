@@ -1,5 +1,5 @@
-//! Sounds that were not made here: digits recorded from a telephone, tones of sox, and a synthesised
-//! voice, which must not be taken for digits and must be noticed as speech.
+//! Sounds that were not made here: digits recorded from a telephone, tones of sox, and a
+//! synthesised voice, which must not be taken for digits and must be noticed as speech.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
@@ -124,15 +124,16 @@ fn tones_of_sox() {
     assert_eq!(digits(&all), "123A456B789C*0#D");
 }
 
-/// A synthesised voice reads a page at several pitches: no digit is heard in it, and between a tenth
-/// and all of it is speech, in several stretches.
+/// A synthesised voice reads a page at several pitches: no digit is heard in it, and most of it is
+/// speech, in several stretches.
 #[test]
 fn a_voice_is_speech_and_no_digit() {
     let (Some(_), Some(_)) = (peer("espeak-ng", "espeak-ng"), peer("sox", "sox")) else { return };
-    let text = "Good morning, and thank you for calling. Please listen carefully, as our options have \
-        changed. To hear your balance, press one. To speak with somebody, press two, or stay on the \
-        line. Your call may be recorded. Seven, eight, nine, ten, eleven. Peter Piper picked a peck of \
-        pickled peppers. How much wood would a woodchuck chuck? She sells sea shells on the sea shore.";
+    let text = "Good morning, and thank you for calling. Please listen carefully, as our options \
+        have changed. To hear your balance, press one. To speak with somebody, press two, or stay \
+        on the line. Your call may be recorded. Seven, eight, nine, ten, eleven. Peter Piper \
+        picked a peck of pickled peppers. How much wood would a woodchuck chuck? She sells sea \
+        shells on the sea shore.";
     let (wide, out) = (file("voice"), file("voice-8k"));
     for pitch in ["20", "45", "70", "95"] {
         let args = ["-p", pitch, "-w", wide.to_str().unwrap(), text];

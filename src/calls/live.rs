@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
+use media::srtp::SrtpKeys;
 use media::time::MonoTime;
 use serde::Serialize;
 use uuid::Uuid;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::slots::Slot;
-use crate::config::AgentConfig;
+use crate::config::{AgentConfig, Keep};
+use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::registrar::Target;
@@ -72,6 +74,8 @@ pub(super) struct LiveCall {
     pub(super) sounding: Option<Sounding>,
     /// The peer takes telephone events.
     pub(super) dtmf: bool,
+    /// The keys of its SRTP; plain RTP without.
+    pub(super) srtp: Option<Arc<SrtpKeys>>,
     /// The agent that is being connected has had this call before.
     pub(super) resumed: bool,
     /// The dialect of the agent on a socket that is awaited.
@@ -82,6 +86,10 @@ pub(super) struct LiveCall {
     pub(super) began: MonoTime,
     /// The same on the wall.
     pub(super) began_unix_ms: u64,
+    /// What of it is kept.
+    pub(super) keep: Keep,
+    /// How its recording stands, if there is one.
+    pub(super) recording: Option<recording::State>,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.

@@ -6,7 +6,7 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
@@ -15,12 +15,14 @@ mod assemble;
 mod callers;
 mod document;
 mod environment;
+mod keep;
 mod peers;
 pub mod problem;
 mod routes;
 mod secret;
 mod section;
 mod server;
+mod srtp;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -29,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
 pub use callers::Caller;
+pub use keep::{Keep, Record};
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use routes::{Fallback, RouteConfig, RoutePattern};
@@ -36,6 +39,7 @@ pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
 };
+pub use srtp::SrtpConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;
@@ -160,6 +164,30 @@ impl Config {
     /// The agent called `name`.
     pub fn agent(&self, name: &str) -> Option<&AgentConfig> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// Folder of recordings that no folder was named for.
+    pub fn recordings_folder(&self) -> PathBuf {
+        self.data_dir.join("recordings")
+    }
+
+    /// Every folder in which recordings may lie.
+    pub fn recording_folders(&self) -> Vec<PathBuf> {
+        let keeps = self.agents.iter().map(|agent| &agent.keep);
+        let keeps = keeps.chain(self.routes.iter().map(|route| &route.keep));
+        let named = keeps.filter_map(|keep| match &keep.record {
+            Some(Record::On { folder }) => folder.clone(),
+            _ => None,
+        });
+        let built_in = self.agents.iter().filter_map(|agent| match &agent.kind {
+            AgentKind::Builtin(Builtin::Record { folder }) => Some(folder.clone()),
+            _ => None,
+        });
+        let mut folders: Vec<_> = named.chain(built_in).collect();
+        folders.push(self.recordings_folder());
+        folders.sort();
+        folders.dedup();
+        folders
     }
 
     /// File of the API keys.

@@ -11,7 +11,9 @@ use super::agents::name;
 use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
+use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ pub struct TrunkConfig {
     pub codecs: Option<Vec<AudioFormat>>,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
     pub dtmf_inband: Option<bool>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 /// A softphone that may call in, known by its name and its password or its addresses.
@@ -46,6 +50,8 @@ pub struct UserConfig {
     pub name: String,
     /// Networks it calls from; with a password empty for anywhere.
     pub peers: Vec<Cidr>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
     /// What it proves to know, when it calls and when it registers.
     pub password: Option<Secret>,
 }
@@ -71,6 +77,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
     let dtmf_inband = section.flag("dtmf_inband");
+    let srtp = srtp::policy(&section);
     section.finish();
     Some(TrunkConfig {
         name: name?,
@@ -82,6 +89,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         headers,
         codecs,
         dtmf_inband,
+        srtp,
     })
 }
 
@@ -90,8 +98,9 @@ pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let password = section.secret("password", PASSWORD_BYTES_MIN);
     let known = section.has("password");
     let peers = peers(&section, known, "the addresses that calls come from, or a password");
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, password })
+    Some(UserConfig { name: name?, peers, srtp, password })
 }
 
 /// Shortest password that is accepted: shorter ones are found by trying.

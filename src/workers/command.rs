@@ -1,6 +1,7 @@
 //! What the control plane tells a worker, and what a worker tells it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
@@ -8,12 +9,14 @@ use media::codec::AudioFormat;
 
 use media::leg::LegConfig;
 use media::silence::{Notice, Tally};
+use media::srtp::SrtpKeys;
 use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
 use crate::agent::session::Loss;
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
+use crate::recording;
 
 /// Commands that may wait for one worker; a worker that is further behind takes no new calls.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -34,7 +37,7 @@ pub struct RtpSockets {
 }
 
 /// What offer and answer settled for a leg, as far as media is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegFormat {
     /// Where the peer wants its RTP.
     pub remote: SocketAddr,
@@ -48,6 +51,10 @@ pub struct LegFormat {
     pub send: bool,
     /// The peer may send.
     pub receive: bool,
+    /// Reports share the port of RTP (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The keys of both directions; plain RTP without.
+    pub srtp: Option<Arc<SrtpKeys>>,
 }
 
 /// An agent at the other side of a media path.
@@ -163,6 +170,22 @@ pub enum Command {
         /// Its length.
         duration_ms: u32,
     },
+    /// The call's recording changed.
+    Record {
+        /// The call.
+        call: CallKey,
+        /// What is to be done.
+        change: RecordChange,
+        /// How it stands then, for the agent.
+        state: recording::State,
+    },
+    /// What the agent wanted of the recording cannot be.
+    RecordRefused {
+        /// The call.
+        call: CallKey,
+        /// Why.
+        why: &'static str,
+    },
     /// The call is over.
     Close {
         /// The call.
@@ -173,6 +196,17 @@ pub enum Command {
         by: EndedBy,
     },
     /// Finish what there is and end the thread.
+    Stop,
+}
+
+/// What is to be done about a recording.
+#[derive(Debug)]
+pub enum RecordChange {
+    /// Record, from the answer on or from now if that was before.
+    Start(Box<recording::Head>),
+    /// Record silence, or sound again.
+    Pause(bool),
+    /// Let it end.
     Stop,
 }
 
@@ -206,6 +240,8 @@ pub enum EventKind {
     Played,
     /// No packet came from the peer for too long.
     MediaTimeout,
+    /// The agent wants the call recorded, or otherwise than it is.
+    AgentRecord(recording::Order),
     /// A direction carries no sound any more, or does again.
     Silence(Notice),
     /// The call is closed; this is how it fared.
@@ -231,4 +267,6 @@ pub struct MediaReport {
     pub first_audio: Option<Duration>,
     /// What the direction from the peer, and that to it, went without.
     pub silences: [Tally; 2],
+    /// Frames that are missing in the recording for a disk that was behind.
+    pub recording_lost: u64,
 }

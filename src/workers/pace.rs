@@ -13,6 +13,7 @@ use adapters::agent::CallState;
 use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
+use super::taps;
 use crate::telemetry::{DropReason, Kind};
 
 /// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
@@ -75,8 +76,8 @@ impl MediaPath {
         let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
         let Some(leg) = self.peer.leg() else { return };
         if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
-            if let Some(packet) = out.get(..event).filter(|packet| !packet.is_empty()) {
-                let _ = self.peer.send(packet);
+            if event > 0 {
+                let _ = self.peer.send(&mut ctx.packet, event);
             }
             return;
         }
@@ -88,8 +89,10 @@ impl MediaPath {
         if said.talkspurt {
             leg.mark();
         }
-        leg.write_audio(ctx.now, header, payload.get(..said.bytes).unwrap_or_default());
-        match self.peer.send(out.get(..HEADER_BYTES + said.bytes).unwrap_or_default()) {
+        let payload = payload.get(..said.bytes).unwrap_or_default();
+        self.taps.said(taps::Said { due: self.next_tick, ts: leg.sender().ts(), payload });
+        leg.write_audio(ctx.now, header, payload);
+        match self.peer.send(&mut ctx.packet, HEADER_BYTES + said.bytes) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }

@@ -19,12 +19,13 @@ use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::outlet::Outlet;
-use super::peer::PeerLeg;
+use super::path_rtcp::take_report;
+use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
-use super::taps::Taps;
+use super::taps::{Said, Taps};
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
@@ -85,6 +86,8 @@ pub(super) struct MediaPath {
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
+    /// Frames that a disk was too slow for.
+    pub(super) recording_lost: u64,
     /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
     pub(super) agent_leg: Option<LegSnapshot>,
     pub(super) agent_foreign: u64,
@@ -129,6 +132,7 @@ impl MediaPath {
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
+            recording_lost: 0,
             agent_leg: None,
             agent_foreign: 0,
             digits_otherwise: false,
@@ -144,6 +148,7 @@ impl MediaPath {
             let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
             leg.deadline().unwrap_or(MonoTime::MAX).min(report)
         });
+        let leg = leg.min(self.peer.deadline().unwrap_or(MonoTime::MAX));
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Rtp(agent) => agent.deadline(),
@@ -162,6 +167,7 @@ impl MediaPath {
             self.late_frames(ctx);
             self.digits(ctx);
         }
+        self.peer.handle_timeout(ctx.now);
         self.send_report(ctx);
         self.look(ctx);
         if self.care_at <= ctx.now {
@@ -243,9 +249,13 @@ impl MediaPath {
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
             self.silence.answered(ctx.now);
+            if let Some(head) = self.taps.recording() {
+                head.begin(ctx.now);
+            }
         }
         self.watch_for_silence(ctx);
-        self.peer_heard_of(ctx.now);
+        // Silence counts from the answer, not from the INVITE.
+        self.peer.count_silence_from(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(state);
@@ -276,6 +286,7 @@ impl MediaPath {
             socket.stop(cause, by, answered);
         }
         self.actions(ctx);
+        self.stop_recording(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
         ctx.poller.remove(self.peer.rtp());
@@ -287,7 +298,13 @@ impl MediaPath {
     #[inline]
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let Some(length) = self.peer.receive(ctx.now, buffer) else { return };
+        let length = match self.peer.receive(ctx.now, buffer) {
+            Received::Rtp(length) => length,
+            other => {
+                self.silence.unreadable(ctx.now, other);
+                return take_report(&mut self.peer, ctx, other, HEADROOM_BYTES);
+            }
+        };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
@@ -387,14 +404,14 @@ impl MediaPath {
             leg.hold(u32::try_from(gap).unwrap_or(0));
         }
         self.echo_ts = Some(heard.arrival.ext_ts + u64::from(ticks));
+        self.taps.said(Said { due: ctx.now, ts: leg.sender().ts(), payload });
         let start = start - HEADER_BYTES;
-        let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
-            return;
-        };
-        if let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
-            leg.write_audio(ctx.now, header, payload);
+        // What follows the packet is room for its protection.
+        let Some(packet) = ctx.packet.get_mut(start..) else { return };
+        if let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
+            leg.write_audio(ctx.now, header, rest.get(..heard.len).unwrap_or_default());
         }
-        match self.peer.send(packet) {
+        match self.peer.send(packet, HEADER_BYTES + heard.len) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
@@ -452,13 +469,6 @@ impl MediaPath {
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.quality(quality);
             self.actions(ctx);
-        }
-    }
-
-    fn peer_heard_of(&mut self, now: MonoTime) {
-        // Silence counts from the answer, not from the INVITE.
-        if let Some(format) = self.peer.format().copied() {
-            self.peer.settle(now, format);
         }
     }
 }

@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod baresip;
+pub mod caller;
 pub mod ear;
 pub mod phone;
 pub mod ports;

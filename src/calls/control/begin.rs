@@ -10,7 +10,7 @@ use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::live::{LiveCall, direction};
-use crate::config::{self, AgentConfig, Masked};
+use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
@@ -32,6 +32,7 @@ pub(super) struct Beginning {
     pub(super) format: Option<LegFormat>,
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
+    pub(super) keep: Keep,
 }
 
 impl Control {
@@ -47,17 +48,20 @@ impl Control {
             agent = %agent.name,
             "call begins"
         );
+        let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
+        let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let srtp = format.as_ref().and_then(|format| format.srtp.clone());
+        let stream = format.as_ref().map(stream_of);
+        let mut media = beginning.media;
+        if stream.is_some() {
+            // What is encrypted stays so when we offer next.
+            media.srtp.offers = srtp.is_some();
+        }
         self.command(worker, Command::Open { call: key, sockets, format });
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = match beginning.fallback {
-            config::Fallback::Agent(name) => {
-                (self.config.agent(&name).cloned().map(Arc::new), None)
-            }
-            config::Fallback::Message(path) => (None, Some(path)),
-            config::Fallback::Hangup => (None, None),
-        };
+        let (fallback, message) = self.fallback(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -78,20 +82,20 @@ impl Control {
             which: Which::Main,
             slot: None,
             agent_answers: plan.answer_by == AnswerBy::Agent,
-            delayed_offer: plan.direction == Direction::Inbound && format.is_none(),
-            dtmf: format.is_some_and(|format| format.media.dtmf_pt.is_some()),
-            format: format.map(|format| StreamFormat {
-                audio: format.media.audio,
-                ptime_ms: format.media.ptime_ms,
-            }),
+            delayed_offer,
+            dtmf,
+            srtp,
+            format: stream,
             sdp: beginning.sdp,
             playing_message: false,
             signalling: beginning.signalling,
-            media: beginning.media,
+            media,
             attempt: 0,
             awaits: None,
             resumed: false,
             sounding: None,
+            keep: beginning.keep,
+            recording: None,
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,
@@ -103,6 +107,20 @@ impl Control {
         key
     }
 
+    /// The second agent or the message of a route.
+    fn fallback(
+        &self,
+        fallback: config::Fallback,
+    ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
+        match fallback {
+            config::Fallback::Agent(name) => {
+                (self.config.agent(&name).cloned().map(Arc::new), None)
+            }
+            config::Fallback::Message(path) => (None, Some(path)),
+            config::Fallback::Hangup => (None, None),
+        }
+    }
+
     /// Takes a new call into the tables.
     fn insert(&mut self, call: LiveCall) {
         let (key, deadline) = (call.key, call.call.deadline());
@@ -110,4 +128,9 @@ impl Control {
         self.deadlines.insert((deadline, key));
         self.calls.insert(key, call);
     }
+}
+
+/// The audio of a leg.
+const fn stream_of(format: &LegFormat) -> StreamFormat {
+    StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms }
 }

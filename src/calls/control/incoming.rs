@@ -13,7 +13,7 @@ use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
 use crate::sip::core::endpoint::{DialogId, Flow};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer::{self, LocalMedia};
+use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
 use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
 use crate::workers::command::{CallKey, LegFormat, RtpSockets};
 use crate::workers::poller::now;
@@ -99,10 +99,15 @@ impl Control {
             Caller::Trunk(_) | Caller::Local => from,
         };
         let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
-        let trunk = match caller {
-            Caller::Trunk(trunk) => Some(trunk),
-            Caller::User(_) | Caller::Local => None,
+        let (trunk, srtp) = match caller {
+            Caller::Trunk(trunk) => (Some(trunk), trunk.srtp),
+            Caller::User(user) => (None, user.srtp),
+            Caller::Local => (None, None),
         };
+        let srtp = self.local_srtp(srtp, flow.transport.is_secure()).map_err(|error| {
+            tracing::warn!(%error, "call refused");
+            Refusal::new(488, "Not Acceptable Here")
+        })?;
         let route = config
             .route(&to, trunk.map(|trunk| trunk.name.as_str()))
             .ok_or(Refusal::new(404, "Not Found"))?
@@ -118,7 +123,7 @@ impl Control {
             .filter_map(|name| Some((name.clone(), request.header_named(name)?.to_owned())))
             .collect();
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets) = self.local_media(codecs).map_err(|error| {
+        let (media, sockets) = self.local_media(codecs, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             Refusal::busy()
         })?;
@@ -157,6 +162,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            keep: route.keep,
         });
     }
 
@@ -164,6 +170,7 @@ impl Control {
     pub(super) fn local_media(
         &mut self,
         codecs: Option<Vec<media::codec::AudioFormat>>,
+        srtp: LocalSrtp,
     ) -> std::io::Result<(LocalMedia, RtpSockets)> {
         let sockets = self.ports.bind()?;
         let media = LocalMedia {
@@ -173,7 +180,8 @@ impl Control {
             telephone_event: true,
             ptime_ms: self.config.media.ptime_ms,
             direction: MediaDirection::SendRecv,
-            rtcp_mux: false,
+            rtcp_mux: true,
+            srtp,
             session_id: unix_ms(),
             session_version: 1,
         };

@@ -55,10 +55,14 @@ impl Control {
             return Err(RequestError::Full);
         }
         let mut targets = self.targets(&wanted.to)?;
+        let secure = targets.iter().all(|target| target.flow.transport.is_secure());
         let first = targets
             .pop_front()
             .ok_or_else(|| field("to", "no telephone of this user is registered".to_owned()))?;
-        let (media, sockets) = self.local_media(None).map_err(|error| {
+        let srtp = self
+            .local_srtp(self.our_user(&wanted.to).and_then(|user| user.srtp), secure)
+            .map_err(|error| field("to", error.to_string()))?;
+        let (media, sockets) = self.local_media(None, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;
@@ -82,6 +86,7 @@ impl Control {
             format: None,
             sdp,
             signalling: remote.ip(),
+            keep: agent.keep.clone(),
         });
         if let Some(call) = self.calls.get_mut(&key) {
             call.targets = targets;
@@ -162,6 +167,7 @@ impl Control {
             fallback: Fallback::Hangup,
             agent_answers: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            keep: agent.keep.clone(),
         };
         Plan {
             answer_by: AnswerBy::Connected,
