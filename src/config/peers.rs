@@ -47,6 +47,8 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
+    pub dtmf_inband: Option<bool>,
     /// Its peers may transfer their calls and replace them.
     pub refer: bool,
     /// How provisional responses are treated (RFC 3262).
@@ -100,6 +102,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
     let tls = client_files(&section);
+    let dtmf_inband = section.flag("dtmf_inband");
     let refer = refer(&section);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
@@ -118,6 +121,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls_names,
         tls,
         outbound,
+        dtmf_inband,
         refer,
         reliable_provisional,
         srtp,

@@ -91,6 +91,7 @@ impl Control {
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, response, .. } => {
                 if !self.place_elsewhere(dialog, status, response.as_ref()) {
+                    self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));
                 }
             }
