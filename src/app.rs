@@ -13,6 +13,7 @@ use crate::calls::request::Request;
 use crate::config::Config;
 use crate::http;
 use crate::keys::KeyStore;
+use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
 use crate::telemetry::Metrics;
@@ -151,6 +152,15 @@ fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)>
     Ok((reach, thread))
 }
 
+/// Methods that peers may use: REGISTER only if there is somebody who may register.
+fn allowed(config: &Config) -> Vec<Method> {
+    let mut methods = EndpointConfig::default().allow;
+    if config.users.iter().any(|user| user.password.is_some()) {
+        methods.push(Method::Register);
+    }
+    methods
+}
+
 fn endpoint(config: &Config) -> Endpoint {
     let sip = &config.sip;
     let advertised = sip.advertised.map(|address| address.socket_address(sip.listen.port()));
@@ -166,6 +176,7 @@ fn endpoint(config: &Config) -> Endpoint {
             calls_max: max_calls.saturating_mul(2),
             ..Limits::default()
         },
+        allow: allowed(config),
         ..EndpointConfig::default()
     };
     let mut seed = [0; 8];

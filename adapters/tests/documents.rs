@@ -110,6 +110,7 @@ fn section(text: &mut String, spec: &ProviderSpec) {
                 let codec = match codec {
                     Codec::Pcmu => "PCMU",
                     Codec::Pcma => "PCMA",
+                    Codec::G722 => "G.722",
                     Codec::L16Le => "L16, least significant byte first",
                     Codec::L16Be => "L16",
                 };

@@ -2,14 +2,17 @@
 //!
 //! The way is chosen once, from the two formats, when a leg's formats are known: nothing for equal
 //! formats, one table or vector pass where only the coding differs, and decode, resample, encode
-//! through two small buffers that stay in the first-level cache where the rates differ.
+//! through two small buffers that stay in the first-level cache where the rates differ or a codec
+//! remembers what was before (G.722).
 
+mod stages;
 #[cfg(test)]
 mod tests;
 
 use crate::codec::g711::Law;
 use crate::codec::{AudioFormat, Codec, l16};
-use crate::resample::{ResampleError, Resampler};
+use crate::resample::ResampleError;
+use stages::Stages;
 use std::time::Duration;
 
 /// The largest payload that an agent may send at once (64 KiB): a buffer of
@@ -18,11 +21,11 @@ use std::time::Duration;
 /// The converter's own memory does not depend on it: long input is converted in pieces.
 pub const MAX_CONVERT_INPUT_BYTES: usize = 64 * 1024;
 
-/// Samples of input that are resampled at a time.
+/// Samples of input that are converted at a time.
 const PIECE_SAMPLES: usize = 480;
 
-/// Converts one direction of one leg. Owned by one thread; a stream: when the rates differ, output
-/// depends on what was converted before.
+/// Converts one direction of one leg. Owned by one thread; a stream: when the rates differ or a
+/// codec has a memory, output depends on what was converted before.
 #[derive(Debug)]
 pub struct Converter {
     from: AudioFormat,
@@ -42,17 +45,10 @@ enum Plan {
     Encode(Law),
     /// G.711 to the other law.
     Transcode(Law),
-    /// Different rates.
-    Resample(Box<Resampling>),
+    /// Different rates, or a codec with a memory.
+    Stages(Box<Stages>),
     /// Rates that nothing converts.
     Mute,
-}
-
-#[derive(Debug)]
-struct Resampling {
-    resampler: Resampler,
-    input: [i16; PIECE_SAMPLES],
-    output: Box<[i16]>,
 }
 
 impl Converter {
@@ -73,7 +69,10 @@ impl Converter {
     pub fn try_new(from: AudioFormat, to: AudioFormat) -> Result<Self, ResampleError> {
         let plan = if from == to {
             Plan::Identity
-        } else if from.rate_hz == to.rate_hz {
+        } else if from.rate_hz == to.rate_hz
+            && from.codec.is_memoryless()
+            && to.codec.is_memoryless()
+        {
             match (law(from.codec), law(to.codec)) {
                 (None, None) => Plan::Swap,
                 (Some(law), None) => Plan::Decode(law),
@@ -81,9 +80,7 @@ impl Converter {
                 (Some(law), Some(_)) => Plan::Transcode(law),
             }
         } else {
-            let resampler = Resampler::new(from.rate_hz, to.rate_hz)?;
-            let output = vec![0; resampler.max_output(PIECE_SAMPLES)].into();
-            Plan::Resample(Box::new(Resampling { resampler, input: [0; PIECE_SAMPLES], output }))
+            Plan::Stages(Box::new(Stages::new(from, to)?))
         };
         Ok(Self { from, to, plan })
     }
@@ -103,15 +100,17 @@ impl Converter {
         matches!(self.plan, Plan::Identity)
     }
 
+    /// True if output depends on what was converted before, so that input must come in order.
+    pub const fn has_memory(&self) -> bool {
+        matches!(self.plan, Plan::Stages(_))
+    }
+
     /// The most bytes that [`Self::convert`] writes for `input_bytes`, at any time.
     pub fn max_output(&self, input_bytes: usize) -> usize {
         let samples = input_bytes / self.from.codec.sample_bytes();
         match &self.plan {
             Plan::Identity => input_bytes,
-            Plan::Resample(resampling) => resampling
-                .resampler
-                .max_output(samples)
-                .saturating_mul(self.to.codec.sample_bytes()),
+            Plan::Stages(stages) => stages.max_output(input_bytes),
             Plan::Mute => 0,
             _ => samples.saturating_mul(self.to.codec.sample_bytes()),
         }
@@ -124,7 +123,7 @@ impl Converter {
     /// it on), and pairing it with the next payload is the caller's business.
     ///
     /// Frames of whole milliseconds at 8, 16, 24 and 48 kHz yield their exact counterpart; see
-    /// [`Resampler::process`] for the rest.
+    /// [`Resampler::process`](crate::resample::Resampler::process) for the rest.
     pub fn convert(&mut self, input: &[u8], out: &mut [u8]) -> usize {
         match &mut self.plan {
             Plan::Identity => {
@@ -152,51 +151,26 @@ impl Converter {
             }
             Plan::Encode(law) => law.encode_le(input, out),
             Plan::Transcode(law) => law.transcode(input, out),
-            Plan::Resample(resampling) => {
-                resampling.convert(self.from.codec, self.to.codec, input, out)
-            }
+            Plan::Stages(stages) => stages.convert(input, out),
             Plan::Mute => 0,
         }
     }
 
     /// Forgets the past: the next output is as of a new converter.
     pub fn reset(&mut self) {
-        if let Plan::Resample(resampling) = &mut self.plan {
-            resampling.resampler.reset();
+        if let Plan::Stages(stages) = &mut self.plan {
+            stages.reset();
         }
     }
 
-    /// How much later a sound stands in the output than in the input, see [`Resampler::delay`];
-    /// zero if the rates are equal.
+    /// How much later a sound stands in the output than in the input: what a resampler
+    /// ([`Resampler::delay`](crate::resample::Resampler::delay)) and each end of G.722 take; zero
+    /// for everything else.
     pub fn delay(&self) -> Duration {
         match &self.plan {
-            Plan::Resample(resampling) => resampling.resampler.delay(),
+            Plan::Stages(stages) => stages.delay(),
             _ => Duration::ZERO,
         }
-    }
-}
-
-impl Resampling {
-    fn convert(&mut self, from: Codec, to: Codec, input: &[u8], out: &mut [u8]) -> usize {
-        let mut written = 0;
-        for piece in input.chunks(PIECE_SAMPLES * from.sample_bytes()) {
-            let count = match from {
-                Codec::Pcmu => Law::Mu.decode(piece, &mut self.input),
-                Codec::Pcma => Law::A.decode(piece, &mut self.input),
-                Codec::L16Le => l16::from_le(piece, &mut self.input),
-                Codec::L16Be => l16::from_be(piece, &mut self.input),
-            };
-            let count = self.resampler.process(&self.input[..count], &mut self.output);
-            let (samples, out) = (&self.output[..count], &mut out[written..]);
-            written += to.sample_bytes()
-                * match to {
-                    Codec::Pcmu => Law::Mu.encode(samples, out),
-                    Codec::Pcma => Law::A.encode(samples, out),
-                    Codec::L16Le => l16::to_le(samples, out),
-                    Codec::L16Be => l16::to_be(samples, out),
-                };
-        }
-        written
     }
 }
 
@@ -205,6 +179,6 @@ const fn law(codec: Codec) -> Option<Law> {
     match codec {
         Codec::Pcmu => Some(Law::Mu),
         Codec::Pcma => Some(Law::A),
-        Codec::L16Le | Codec::L16Be => None,
+        Codec::G722 | Codec::L16Le | Codec::L16Be => None,
     }
 }

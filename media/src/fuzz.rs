@@ -143,6 +143,24 @@ pub fn dtmf(data: &[u8]) {
     }
 }
 
+/// Decodes `data` as G.722 in one go and in pieces, in the mode that its first byte names, and
+/// codes what comes of it again.
+pub fn g722(data: &[u8]) {
+    use crate::codec::g722::{Decoder, Encoder, Mode};
+    let Some((&mode, bytes)) = data.split_first() else { return };
+    let mode = [Mode::One, Mode::Two, Mode::Three][usize::from(mode) % 3];
+    let mut samples = vec![0; 2 * bytes.len()];
+    assert_eq!(Decoder::new(mode).decode(bytes, &mut samples), samples.len());
+    let (mut decoder, mut pieces) = (Decoder::new(mode), vec![0; samples.len()]);
+    for (bytes, samples) in bytes.chunks(7).zip(pieces.chunks_mut(14)) {
+        decoder.decode(bytes, samples);
+    }
+    assert!(samples == pieces, "a stream is the same in pieces");
+    let mut coded = vec![0; bytes.len()];
+    assert_eq!(Encoder::new().encode(&samples, &mut coded), coded.len());
+    assert!(coded.iter().all(|byte| byte & 63 > 3), "some codes are never sent");
+}
+
 /// Reads `data` as pairs of what happens and how long after: beginnings and ends of silence
 /// alternate, and no more of it is explained than time has passed.
 pub fn silence(data: &[u8]) {

@@ -283,17 +283,11 @@ impl Leg {
         }
     }
 
-    /// Writes the header of an audio packet whose payload of `payload_bytes` follows it.
+    /// Writes the header of an audio packet whose `payload` follows it.
     #[inline]
-    pub fn write_audio(
-        &mut self,
-        now: MonoTime,
-        out: &mut [u8; HEADER_BYTES],
-        payload_bytes: usize,
-    ) {
-        let samples = payload_bytes / self.config.audio.codec.sample_bytes();
-        let samples = u32::try_from(samples).unwrap_or(0);
-        self.sender.write(now, out, self.config.pt, payload_bytes, samples);
+    pub fn write_audio(&mut self, now: MonoTime, out: &mut [u8; HEADER_BYTES], payload: &[u8]) {
+        let ticks = self.config.audio.payload_ticks(payload);
+        self.sender.write(now, out, self.config.pt, payload.len(), ticks);
     }
 
     /// Writes the header of a packet of another leg that is passed on, with the payload of
@@ -332,15 +326,15 @@ impl Leg {
             return None;
         }
         let pt = self.config.dtmf_pt?;
-        let samples = u32::try_from(self.config.audio.samples(self.config.ptime_ms)).unwrap_or(0);
+        let ticks = self.config.audio.ticks(self.config.ptime_ms);
         match self.digits_out.tick(self.sender.ts()) {
             dtmf::Tick::Idle => None,
             dtmf::Tick::Gap => {
-                self.sender.pause(samples);
+                self.sender.pause(ticks);
                 Some(0)
             }
             dtmf::Tick::Event(event) => {
-                self.sender.hold(samples);
+                self.sender.hold(ticks);
                 let (header, payload) = out.split_first_chunk_mut::<HEADER_BYTES>()?;
                 self.sender.write_event(header, pt, event.marker, event.ts, EVENT_BYTES);
                 payload.copy_from_slice(&event.payload);
@@ -404,14 +398,14 @@ impl Leg {
         LegSnapshot::take(receiver, sender, session, buffer, Impairment::BARE)
     }
 
-    /// Lets `samples` of media time pass of which nothing was to be sent.
-    pub const fn hold(&mut self, samples: u32) {
-        self.sender.hold(samples);
+    /// Lets `ticks` of media time pass of which nothing was to be sent.
+    pub const fn hold(&mut self, ticks: u32) {
+        self.sender.hold(ticks);
     }
 
-    /// Lets `samples` pass without a packet; the next one begins a talkspurt.
-    pub const fn pause(&mut self, samples: u32) {
-        self.sender.pause(samples);
+    /// Lets `ticks` pass without a packet; the next one begins a talkspurt.
+    pub const fn pause(&mut self, ticks: u32) {
+        self.sender.pause(ticks);
     }
 
     /// The next packet begins a talkspurt.

@@ -35,7 +35,8 @@ static ALLOCATOR: Counting = Counting;
 /// reset as well.
 #[test]
 fn conversion_does_not_allocate() {
-    let mut formats = vec![AudioFormat::PCMU, AudioFormat::PCMA, AudioFormat::l16le(44100)];
+    let mut formats = vec![AudioFormat::PCMU, AudioFormat::PCMA, AudioFormat::G722];
+    formats.push(AudioFormat::l16le(44100));
     for rate_hz in [8000, 16000, 24000, 48000] {
         formats.extend([AudioFormat::l16le(rate_hz), AudioFormat::l16be(rate_hz)]);
     }

@@ -1,5 +1,6 @@
 //! A call in this process: its state machine and everything that belongs to it.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
@@ -14,6 +15,7 @@ use super::slots::Slot;
 use crate::config::AgentConfig;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::registrar::Target;
 use crate::workers::command::CallKey;
 
 /// A call in this process.
@@ -26,6 +28,8 @@ pub(super) struct LiveCall {
     pub(super) call: Call,
     /// The SIP dialog with the peer; none once that is over.
     pub(super) dialog: Option<DialogId>,
+    /// Where the call is tried if it fails where it is tried now.
+    pub(super) targets: VecDeque<Target>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.
@@ -64,8 +68,8 @@ pub(super) struct LiveCall {
     pub(super) signalling: std::net::IpAddr,
     /// What we can do: the offers and answers of this call are made of it.
     pub(super) media: LocalMedia,
-    /// The codec in which the sound of a built-in agent was coded.
-    pub(super) coded_as: Option<AudioFormat>,
+    /// What the caller hears of ours, if it was coded for the caller's codec.
+    pub(super) sounding: Option<Sounding>,
     /// The peer takes telephone events.
     pub(super) dtmf: bool,
     /// The agent that is being connected has had this call before.
@@ -86,7 +90,36 @@ pub(super) struct LiveCall {
     pub(super) span: tracing::Span,
 }
 
+/// What is assumed of a peer with which nothing is settled yet.
+pub(super) const DEFAULT_FORMAT: StreamFormat =
+    StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
+
+/// A sound of ours that the caller hears, coded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sounding {
+    /// Which.
+    pub(super) what: Sound,
+    /// How it was coded.
+    pub(super) format: AudioFormat,
+}
+
+/// A sound of ours.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sound {
+    /// The built-in agent that is meant now.
+    Agent,
+    /// Noise until there is an agent.
+    Noise,
+    /// The route's message.
+    Message,
+}
+
 impl LiveCall {
+    /// The format in which sounds for the caller are coded.
+    pub(super) fn sounds_in(&self) -> AudioFormat {
+        self.format.unwrap_or(DEFAULT_FORMAT).audio.waiting()
+    }
+
     /// The agent that is meant now.
     pub(super) fn current_agent(&self) -> Arc<AgentConfig> {
         match (self.which, &self.fallback) {

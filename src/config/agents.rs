@@ -215,7 +215,12 @@ fn web_socket(section: &Section<'_>, dialects: &[&str]) -> Option<WebSocketAgent
     let format = section.optional_section("format").and_then(|format| {
         stream_format(
             format,
-            &[("PCMU", Codec::Pcmu), ("PCMA", Codec::Pcma), ("l16le", Codec::L16Le)],
+            &[
+                ("PCMU", Codec::Pcmu),
+                ("PCMA", Codec::Pcma),
+                ("G722", Codec::G722),
+                ("l16le", Codec::L16Le),
+            ],
         )
     });
     let secret = section.secret("secret", SECRET_BYTES_MIN);
@@ -242,7 +247,12 @@ fn rtp(section: &Section<'_>) -> Option<RtpAgent> {
     let format = section.optional_section("format").and_then(|format| {
         stream_format(
             format,
-            &[("PCMU", Codec::Pcmu), ("PCMA", Codec::Pcma), ("L16", Codec::L16Be)],
+            &[
+                ("PCMU", Codec::Pcmu),
+                ("PCMA", Codec::Pcma),
+                ("G722", Codec::G722),
+                ("L16", Codec::L16Be),
+            ],
         )
     });
     let payload_type = section
@@ -263,7 +273,11 @@ fn stream_format(section: Section<'_>, codecs: &[(&str, Codec)]) -> Option<Strea
     }
     let linear = matches!(codec, Some(Codec::L16Le | Codec::L16Be));
     if let Some(rate_hz) = rate_hz {
-        let rates: &[u32] = if linear { &[8_000, 16_000, 24_000, 48_000] } else { &[8_000] };
+        let rates: &[u32] = match codec {
+            Some(Codec::G722) => &[16_000],
+            _ if linear => &[8_000, 16_000, 24_000, 48_000],
+            _ => &[8_000],
+        };
         if codec.is_some() && !rates.contains(&rate_hz) {
             let allowed: Vec<String> = rates.iter().map(u32::to_string).collect();
             let message = format!("{rate_hz}; allowed for this codec: {}", allowed.join(", "));
@@ -273,6 +287,9 @@ fn stream_format(section: Section<'_>, codecs: &[(&str, Codec)]) -> Option<Strea
         section.missing("rate_hz", "linear audio has a rate; allowed: 8000, 16000, 24000, 48000");
     }
     section.finish();
-    let audio = AudioFormat { codec: codec?, rate_hz: rate_hz.unwrap_or(8_000) };
+    let audio = AudioFormat {
+        codec: codec?,
+        rate_hz: rate_hz.unwrap_or(if codec == Some(Codec::G722) { 16_000 } else { 8_000 }),
+    };
     Some(StreamFormat { audio, ptime_ms })
 }

@@ -151,7 +151,10 @@ const DIGESTS: &[(&str, Algorithm)] = &[
 const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
-    &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA)];
+    &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA), ("G722", AudioFormat::G722)];
+/// Those that hold if none are named. Wide-band codecs are asked for: agents hear the caller's
+/// codec unless they name another.
+const SIP_CODECS_DEFAULT: [AudioFormat; 2] = [AudioFormat::PCMU, AudioFormat::PCMA];
 
 pub(super) fn socket_address(section: &Section<'_>, key: &'static str) -> Option<SocketAddr> {
     let allowed = "ADDRESS:PORT, such as \"127.0.0.1:5060\" or \"[::]:5060\"";
@@ -192,9 +195,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
             }
         })
         .unwrap_or_else(|| concat!("Talkpath/", env!("CARGO_PKG_VERSION")).to_owned());
-    let codecs = section
-        .words("codecs", SIP_CODECS)
-        .unwrap_or_else(|| SIP_CODECS.iter().map(|(_, codec)| *codec).collect());
+    let codecs = section.words("codecs", SIP_CODECS).unwrap_or_else(|| SIP_CODECS_DEFAULT.to_vec());
     let realm = section
         .text("realm", "up to 64 letters, digits, blanks and -_.@", |text| {
             let fits = |c: char| c.is_ascii_alphanumeric() || " -_.@".contains(c);

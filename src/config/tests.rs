@@ -350,7 +350,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "2: log.format: \"jsn\": unknown (did you mean \"json\"?); allowed",
     ),
     ("[log]\nlevel = \"loud\"", "2: log.level: \"loud\": not a level; allowed: error"),
-    ("[sip]\ncodecs = []", "2: sip.codecs: the list is empty; allowed: a list of PCMA, PCMU"),
+    ("[sip]\ncodecs = []", "2: sip.codecs: the list is empty; allowed: a list of G722, PCMA, PCMU"),
     ("[sip]\ncodecs = [\"PCMU\", \"pcmu\"]", "2: sip.codecs: \"pcmu\" is doubled"),
     ("[sip]\ncodecs = [\"OPUS\"]", "2: sip.codecs: \"OPUS\": unknown; allowed"),
     ("[sip]\nt1_ms = 600\nt2_ms = 500", "3: sip.t2_ms: shorter than t1_ms"),

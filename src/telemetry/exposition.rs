@@ -148,6 +148,11 @@ fn signalling(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         [(NONE, sip.retransmissions.get())],
     )?;
     out.gauges(
+        "talkpath_sip_bindings",
+        "Contacts of telephones that are registered now",
+        [(NONE, sip.bindings.get() as f64)],
+    )?;
+    out.gauges(
         "talkpath_sip_connections",
         "SIP connections over TCP that exist now",
         [(NONE, sip.connections.get() as f64)],

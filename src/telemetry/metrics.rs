@@ -121,6 +121,8 @@ pub struct SipMetrics {
     pub(super) drops: [Counter; SipDrop::COUNT],
     /// Messages that we sent again for want of an answer.
     pub retransmissions: Counter,
+    /// Contacts of telephones that are registered now.
+    pub bindings: Gauge,
     /// TCP connections that exist now.
     pub connections: Gauge,
 }

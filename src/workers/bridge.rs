@@ -118,8 +118,9 @@ impl Way {
         };
         let length = match what.kind {
             PassedKind::Event => event(payload, converted, &self.converter),
-            // A resampler hears a stream: what comes late would be heard in the wrong place.
-            _ if late && self.converter.from().rate_hz != self.converter.to().rate_hz => 0,
+            // A resampler and some codecs hear a stream: what comes late would be heard in the
+            // wrong place.
+            _ if late && self.converter.has_memory() => 0,
             _ if self.converter.max_output(payload.len()) > converted.len() => 0,
             _ => self.converter.convert(payload, converted),
         };

@@ -9,9 +9,9 @@ use super::tape::TapeInput;
 pub enum Source {
     /// Nothing.
     Silence,
-    /// Sound in the caller's codec, over and over.
+    /// Sound in the format in which it waits for the caller, over and over.
     Loop(Arc<[u8]>),
-    /// Sound in the caller's codec, once.
+    /// The same, once.
     Once(Arc<[u8]>),
 }
 
@@ -25,6 +25,8 @@ pub struct Builtin {
     echo: bool,
     /// Ends the call when its sound has been played.
     hangs_up: bool,
+    /// Takes the place of one that says the same in another format.
+    goes_on: bool,
     /// Where what it hears is kept.
     tape: Option<TapeInput>,
 }
@@ -32,12 +34,19 @@ pub struct Builtin {
 impl Builtin {
     /// Sends back every packet at once, so that it adds no frame of delay.
     pub const fn echo() -> Self {
-        Self { source: Source::Silence, position: 0, echo: true, hangs_up: false, tape: None }
+        Self {
+            source: Source::Silence,
+            position: 0,
+            echo: true,
+            hangs_up: false,
+            goes_on: false,
+            tape: None,
+        }
     }
 
     /// Says `source`; with `hangs_up` the call ends when that has been said once.
     pub const fn speaker(source: Source, hangs_up: bool) -> Self {
-        Self { source, position: 0, echo: false, hangs_up, tape: None }
+        Self { source, position: 0, echo: false, hangs_up, goes_on: false, tape: None }
     }
 
     /// Keeps what it hears.
@@ -46,14 +55,22 @@ impl Builtin {
         Self { tape: Some(tape), ..self }
     }
 
-    /// Goes on where `before` was, if both say the same sound in different codecs.
+    /// Will go on where the one before was, which says the same in another format.
+    #[must_use]
+    pub fn going_on(self) -> Self {
+        Self { goes_on: true, ..self }
+    }
+
+    /// Goes on where `before` was, if it was made for that.
     pub(super) fn go_on_from(&mut self, before: &Self) {
         let length = |source: &Source| match source {
             Source::Silence => 0,
             Source::Loop(sound) | Source::Once(sound) => sound.len(),
         };
-        if length(&self.source) == length(&before.source) {
-            self.position = before.position;
+        if self.goes_on {
+            let (before_bytes, bytes) = (length(&before.source).max(1), length(&self.source));
+            // Even, so that a sample of two bytes is not torn apart.
+            self.position = (before.position.min(before_bytes) * bytes / before_bytes) & !1;
         }
     }
 
@@ -140,6 +157,23 @@ mod tests {
         assert_eq!(frame, [3, 9]);
         assert!(!agent.next_frame(&mut frame, 9));
         assert_eq!(frame, [9, 9]);
+    }
+
+    /// The same sound in another format goes on where it was; another sound begins.
+    #[test]
+    fn a_sound_goes_on() {
+        let mut before = Builtin::speaker(Source::Once(vec![1; 100].into()), true);
+        before.next_frame(&mut [0; 42], 9);
+        let wide: Vec<u8> = (0..=199).collect();
+        let mut frame = [0; 1];
+        let mut after = Builtin::speaker(Source::Once(wide.clone().into()), true).going_on();
+        after.go_on_from(&before);
+        after.next_frame(&mut frame, 9);
+        assert_eq!(frame, [84]);
+        let mut other = Builtin::speaker(Source::Once(wide.into()), true);
+        other.go_on_from(&before);
+        other.next_frame(&mut frame, 9);
+        assert_eq!(frame, [0]);
     }
 
     /// An empty loop is silence, not an endless one.

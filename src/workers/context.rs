@@ -26,6 +26,8 @@ use crate::telemetry::WorkerMetrics;
 pub(super) const HEADROOM_BYTES: usize = 64;
 /// Room for converted audio: the longest message of an agent at the lowest rate, and a header.
 const CONVERT_BYTES: usize = 2 * WEBSOCKET_MESSAGE_MAX_BYTES;
+/// Room for a frame that is about to be coded: 60 ms at 48 kHz.
+const LINEAR_BYTES: usize = 60 * 48 * 2;
 /// Room for what a socket gives in one read.
 const INPUT_BYTES: usize = 64 * 1024;
 /// Room for a message to an agent; it grows to the longest `start`.
@@ -44,6 +46,8 @@ pub(super) struct Context {
     pub(super) packet: Box<[u8]>,
     /// Audio after conversion.
     pub(super) convert: Box<[u8]>,
+    /// A frame that is about to be coded.
+    pub(super) linear: Box<[u8]>,
     /// A message for an agent.
     pub(super) message: Vec<u8>,
     /// What an agent's socket gave.
@@ -73,6 +77,7 @@ impl Context {
             poller: Poller::new()?,
             packet: vec![0; HEADROOM_BYTES + PACKET_BYTES_MAX].into(),
             convert: vec![0; CONVERT_BYTES].into(),
+            linear: vec![0; LINEAR_BYTES].into(),
             message: Vec::with_capacity(MESSAGE_BYTES),
             input: vec![0; INPUT_BYTES].into(),
             blocks,

@@ -13,6 +13,7 @@ mod context;
 mod deadlines;
 mod io;
 mod linger;
+mod outlet;
 mod pace;
 pub mod path;
 mod path_bridge;

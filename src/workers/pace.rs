@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use media::blocks::BlockPool;
 use media::leg::LegConfig;
 use media::playout::Popped;
 use media::rtp::HEADER_BYTES;
@@ -24,6 +25,19 @@ pub(super) const FIRST_AUDIO_WAIT: Duration = Duration::from_millis(40);
 /// without leaving a hole that would cost a whole frame.
 pub(super) const PHASE_MARGIN: Duration = Duration::from_millis(3);
 
+/// What one packet says.
+#[derive(Debug, Default)]
+struct Said {
+    /// Bytes of payload.
+    bytes: usize,
+    /// It is the agent's own audio.
+    played: bool,
+    /// It begins a talkspurt.
+    talkspurt: bool,
+    /// A built-in agent has said all it had to say.
+    over: bool,
+}
+
 impl MediaPath {
     /// Packets that are due to the peer.
     pub(super) fn ticks(&mut self, ctx: &mut Context) {
@@ -45,9 +59,9 @@ impl MediaPath {
             let behind = ctx.now.since(self.next_tick).as_nanos() / ptime.as_nanos() + 1;
             let behind = u32::try_from(behind).unwrap_or(u32::MAX);
             self.next_tick += ptime.saturating_mul(behind);
-            let samples = u32::try_from(format.audio.samples(format.ptime_ms)).unwrap_or(0);
+            let ticks = format.audio.ticks(format.ptime_ms);
             if let Some(leg) = self.peer.leg() {
-                leg.hold(samples.saturating_mul(behind));
+                leg.hold(ticks.saturating_mul(behind));
             }
             ctx.metrics.late.add(u64::from(behind));
         }
@@ -66,47 +80,80 @@ impl MediaPath {
             return;
         }
         let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
-        let silence = format.audio.codec.silence();
-        let mut played = false;
-        let mut over = false;
+        let linear_bytes = self.outlet.sounds().bytes(format.ptime_ms);
+        let Some(linear) = ctx.linear.get_mut(..linear_bytes) else { return };
+        let said = self.say(ctx.now, &mut ctx.blocks, linear, payload);
+        let Some(leg) = self.peer.leg() else { return };
+        if said.talkspurt {
+            leg.mark();
+        }
+        leg.write_audio(ctx.now, header, payload.get(..said.bytes).unwrap_or_default());
+        match self.peer.send(out.get(..HEADER_BYTES + said.bytes).unwrap_or_default()) {
+            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
+            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
+        }
+        if said.over {
+            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
+        }
+        self.note_underrun(ctx, said.played);
+    }
+
+    /// Writes what the peer hears next to `payload`, by way of `linear` if it has to be coded.
+    #[inline]
+    fn say(
+        &mut self,
+        now: MonoTime,
+        blocks: &mut BlockPool,
+        linear: &mut [u8],
+        payload: &mut [u8],
+    ) -> Said {
+        let sounds = self.outlet.sounds();
+        let silence = sounds.codec.silence();
+        let untouched = self.queued != sounds;
+        let (frame, mut coded) = match self.outlet.encoder() {
+            Some(encoder) => (linear, Some((encoder, payload))),
+            None => (payload, None),
+        };
+        let mut said = Said::default();
         match &mut self.agent {
             Agent::Builtin(builtin) => {
-                over = !builtin.next_frame(payload, silence) && builtin.hangs_up();
+                said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
             }
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_) => {
-                match self.playout.pop(ctx.now, &mut ctx.blocks, payload) {
+                let into = match &mut coded {
+                    Some((_, payload)) if untouched => &mut **payload,
+                    _ => &mut *frame,
+                };
+                match self.playout.pop(now, blocks, into) {
                     Popped::Frame { talkspurt_start, .. } => {
-                        played = true;
-                        self.silence.said(payload);
+                        said.played = true;
+                        said.talkspurt = talkspurt_start;
+                        self.silence.said(into);
                         if self.first_audio.is_none() {
-                            let answered = self.answered_at.unwrap_or(ctx.now);
-                            self.first_audio = Some(ctx.now.since(answered));
+                            self.first_audio = Some(now.since(self.answered_at.unwrap_or(now)));
                         }
-                        if talkspurt_start {
-                            leg.mark();
+                        if untouched && !self.muted {
+                            said.bytes = into.len();
+                            return said;
                         }
                     }
                     Popped::Empty => match &mut self.noise {
                         Some(noise) => {
-                            noise.next_frame(payload, silence);
+                            noise.next_frame(frame, silence);
                         }
-                        None => payload.fill(silence),
+                        None => frame.fill(silence),
                     },
                 }
             }
         }
         if self.muted {
-            payload.fill(silence);
+            frame.fill(silence);
         }
-        leg.write_audio(ctx.now, header, bytes);
-        match self.peer.send(out) {
-            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
-            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
-        }
-        if over {
-            ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
-        }
-        self.note_underrun(ctx, played);
+        said.bytes = match coded {
+            Some((encoder, payload)) => encoder.convert(frame, payload),
+            None => frame.len(),
+        };
+        said
     }
 
     /// Keeps account of pauses in mid-utterance.
@@ -157,9 +204,9 @@ impl MediaPath {
     fn count_pause(&mut self, now: MonoTime) {
         let Some(since) = self.stopped_at.take() else { return };
         let Some(leg) = self.peer.leg() else { return };
-        let rate_hz = u128::from(leg.config().audio.clock_hz());
-        let samples = now.since(since).as_nanos() * rate_hz / 1_000_000_000;
-        leg.pause(u32::try_from(samples).unwrap_or(u32::MAX));
+        let clock_hz = u128::from(leg.config().audio.clock_hz());
+        let ticks = now.since(since).as_nanos() * clock_hz / 1_000_000_000;
+        leg.pause(u32::try_from(ticks).unwrap_or(u32::MAX));
     }
 
     /// The agent has sent audio: the first of it sets the pacer's phase.

@@ -18,6 +18,7 @@ use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
+use super::outlet::Outlet;
 use super::peer::PeerLeg;
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
@@ -29,8 +30,6 @@ use crate::telemetry::{DropReason, Kind};
 
 /// How often a call's media are looked after: silence of the peer, quality reports.
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
-/// What is assumed of a peer with which nothing is settled yet.
-const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
 
 /// Who is at the agent's end.
 #[derive(Debug)]
@@ -57,6 +56,10 @@ pub(super) struct MediaPath {
     pub(super) agent: Agent,
     pub(super) taps: Taps,
     pub(super) playout: Playout,
+    /// The format of what is in it.
+    pub(super) queued: AudioFormat,
+    /// Codes what leaves for the peer.
+    pub(super) outlet: Outlet,
     pub(super) state: CallState,
     pub(super) muted: bool,
     /// When the call was answered.
@@ -96,15 +99,20 @@ pub(super) struct MediaPath {
 impl MediaPath {
     /// Media between `peer` and an agent to come.
     pub(super) fn new(now: MonoTime, key: CallKey, token: u64, peer: PeerLeg) -> Self {
-        let playout = PlayoutConfig::new(LIKELY_FORMAT.audio, LIKELY_FORMAT.ptime_ms, 8000);
+        let StreamFormat { audio, ptime_ms } = peer.stream();
+        let outlet = Outlet::new(audio);
+        let queued = outlet.sounds();
+        let playout = PlayoutConfig::new(queued, ptime_ms, queued.rate_hz);
         Self {
             key,
             token,
-            silence: Silence::new(peer.format(), LIKELY_FORMAT.audio),
+            silence: Silence::new(peer.format(), audio),
             peer,
             agent: Agent::None,
             taps: Taps::default(),
             playout: Playout::new(playout),
+            queued,
+            outlet,
             state: CallState::Ringing,
             muted: false,
             answered_at: None,
@@ -165,23 +173,15 @@ impl MediaPath {
 
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
-        let old = self.peer_format();
+        let old = self.peer.stream();
         self.silence.settled(ctx.now, self.peer.format(), &format);
         self.peer.settle(ctx.now, format);
-        if self.peer_format() != old {
+        if self.peer.stream() != old {
             self.follow_peer();
             self.reformat(ctx);
         }
         self.restart_ticks(ctx.now);
         self.watch_for_silence(ctx);
-    }
-
-    /// The peer's audio as it is now; before offer and answer, what it most likely will be.
-    pub(super) fn peer_format(&self) -> StreamFormat {
-        self.peer.format().map_or(LIKELY_FORMAT, |format| StreamFormat {
-            audio: format.media.audio,
-            ptime_ms: format.media.ptime_ms,
-        })
     }
 
     /// Puts an agent at the other end; the one before, if any, is let go.
@@ -191,7 +191,7 @@ impl MediaPath {
         self.starved_at = None;
         self.told_over = false;
         self.told_leg_silent = false;
-        let format = self.peer_format();
+        let format = self.peer.stream();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
                 if let Some(before) = &before {
@@ -202,11 +202,13 @@ impl MediaPath {
                 }
                 Ok(Agent::Builtin(builtin))
             }
-            AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format)
+            AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format, &self.outlet)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
             AgentLink::Leg(link) => self.attach_leg(ctx, *link).map(Agent::Leg),
-            AgentLink::Socket(link) => SocketAgent::new(ctx, self.token, *link, format)
-                .map(|agent| Agent::Socket(Box::new(agent))),
+            AgentLink::Socket(link) => {
+                SocketAgent::new(ctx, self.token, *link, format, &self.outlet)
+                    .map(|agent| Agent::Socket(Box::new(agent)))
+            }
         };
         match attached {
             Ok(agent) => self.agent = agent,
@@ -369,18 +371,18 @@ impl MediaPath {
                 payload,
             },
         );
-        let samples = heard.len / leg.config().audio.codec.sample_bytes();
+        let ticks = leg.config().audio.payload_ticks(payload);
         if let Some(expected) = self.echo_ts {
             let gap = heard.arrival.ext_ts.saturating_sub(expected);
             leg.hold(u32::try_from(gap).unwrap_or(0));
         }
-        self.echo_ts = Some(heard.arrival.ext_ts + samples as u64);
+        self.echo_ts = Some(heard.arrival.ext_ts + u64::from(ticks));
         let start = start - HEADER_BYTES;
         let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
             return;
         };
-        if let Some(header) = packet.first_chunk_mut::<HEADER_BYTES>() {
-            leg.write_audio(ctx.now, header, heard.len);
+        if let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
+            leg.write_audio(ctx.now, header, payload);
         }
         match self.peer.send(packet) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),

@@ -23,12 +23,12 @@ impl MediaPath {
         ctx.poller.add(&link.sockets.rtp, Token::part(self.token, Part::Agent))?;
         ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, Part::AgentRtcp))?;
         let peer = PeerLeg::new(ctx.now, link.sockets, link.format, ctx.stream_start());
-        Ok(Box::new(BridgeLeg::new(peer, self.peer_format().audio)))
+        Ok(Box::new(BridgeLeg::new(peer, self.peer.stream().audio)))
     }
 
     /// Takes what offer and answer settled with the other leg.
     pub(super) fn settle_leg(&mut self, ctx: &mut Context, format: LegFormat) {
-        let caller = self.peer_format().audio;
+        let caller = self.peer.stream().audio;
         if let Agent::Leg(leg) = &mut self.agent {
             leg.settle(ctx.now, format, caller);
         }

@@ -242,9 +242,9 @@ impl MediaPath {
         let Agent::Socket(socket) = &mut self.agent else { return };
         let event = match control {
             Control::Configured { to_agent, from_agent, .. } => {
-                let peer = self.peer_format();
+                let peer = self.peer.stream();
                 if let Agent::Socket(socket) = &mut self.agent {
-                    socket.reformat(peer, to_agent, from_agent);
+                    socket.reformat(peer, &self.outlet, to_agent, from_agent);
                 }
                 return self.reformat(ctx);
             }
@@ -297,14 +297,15 @@ impl MediaPath {
 
     /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
     pub(super) fn follow_peer(&mut self) {
-        let peer = self.peer_format();
+        let peer = self.peer.stream();
+        self.outlet.follow(peer.audio);
         match &mut self.agent {
             Agent::Socket(socket) => {
                 let info = socket.session.info();
                 let (to, from) = (info.to_agent, info.from_agent);
-                socket.reformat(peer, to, from);
+                socket.reformat(peer, &self.outlet, to, from);
             }
-            Agent::Rtp(agent) => agent.reformat(peer),
+            Agent::Rtp(agent) => agent.reformat(peer, &self.outlet),
             Agent::Leg(leg) => leg.follow(peer.audio),
             Agent::Builtin(_) | Agent::None => {}
         }
@@ -317,21 +318,26 @@ impl MediaPath {
         self.playout.restart(&mut ctx.blocks, config);
     }
 
-    fn playout_config(&self) -> Option<PlayoutConfig> {
-        let peer = self.peer_format();
-        let (rate_hz, max_queue_ms) = match &self.agent {
-            Agent::Socket(socket) => (socket.agent_rate_hz(), socket.max_queue_ms),
-            Agent::Rtp(agent) => (agent.agent_rate_hz(), rtp_agent::QUEUE_MS),
+    fn playout_config(&mut self) -> Option<PlayoutConfig> {
+        let (from, max_queue_ms) = match &self.agent {
+            Agent::Socket(socket) => (socket.audio(), socket.max_queue_ms),
+            Agent::Rtp(agent) => (agent.audio(), rtp_agent::QUEUE_MS),
             Agent::None | Agent::Builtin(_) | Agent::Leg(_) => return None,
         };
-        let mut config = PlayoutConfig::new(peer.audio, peer.ptime_ms, rate_hz);
+        self.queued = self.outlet.queued(from);
+        let ptime_ms = self.peer.stream().ptime_ms;
+        let mut config = PlayoutConfig::new(self.queued, ptime_ms, from.rate_hz);
         config.max_queue_ms = max_queue_ms;
         Some(config)
     }
 
     /// Lets the playout queue follow the formats of peer and agent.
     pub(super) fn reformat(&mut self, ctx: &mut Context) {
-        let Some(config) = self.playout_config() else { return };
+        let Some(config) = self.playout_config() else {
+            // The last words of an agent that is gone, in a format that holds no longer.
+            self.playout.clear(ctx.now, &mut ctx.blocks);
+            return;
+        };
         if self.playout.reconfigure(config).is_err() {
             // What is queued is in a format that nobody understands any more; the agent is told.
             self.clear(ctx);

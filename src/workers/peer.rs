@@ -3,10 +3,15 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
+use adapters::agent::StreamFormat;
+use media::codec::AudioFormat;
 use media::leg::{Leg, StreamStart};
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
+
+/// What is assumed of a peer with which nothing is settled yet.
+const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
 
 /// The sockets and stream of a call's SIP side.
 #[derive(Debug)]
@@ -80,6 +85,14 @@ impl PeerLeg {
     /// What was settled.
     pub(super) const fn format(&self) -> Option<&LegFormat> {
         self.format.as_ref()
+    }
+
+    /// The peer's audio as it is now; before offer and answer, what it most likely will be.
+    pub(super) fn stream(&self) -> StreamFormat {
+        self.format.map_or(LIKELY_FORMAT, |format| StreamFormat {
+            audio: format.media.audio,
+            ptime_ms: format.media.ptime_ms,
+        })
     }
 
     /// The stream.

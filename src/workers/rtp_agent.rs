@@ -4,6 +4,7 @@ use std::io;
 use std::net::UdpSocket;
 
 use adapters::agent::StreamFormat;
+use media::codec::AudioFormat;
 use media::convert::Converter;
 use media::leg::{Heard, Leg, LegConfig};
 use media::playout::Playout;
@@ -12,6 +13,7 @@ use media::time::MonoTime;
 
 use super::command::RtpLink;
 use super::context::{Context, FrameSink, HEADROOM_BYTES};
+use super::outlet::Outlet;
 use super::token::{Part, Token};
 use crate::telemetry::Kind;
 
@@ -26,7 +28,6 @@ pub(super) struct RtpAgent {
     leg: Leg,
     to_agent: Converter,
     from_agent: Converter,
-    from_rate_hz: u32,
     to: StreamFormat,
     /// Media time expected next from the peer, in its clock.
     expected_ts: Option<u64>,
@@ -39,6 +40,7 @@ impl RtpAgent {
         call: u64,
         link: RtpLink,
         peer: StreamFormat,
+        outlet: &Outlet,
     ) -> io::Result<Self> {
         // Connected: the kernel lets nobody but the agent through.
         link.socket.connect(link.remote)?;
@@ -56,17 +58,16 @@ impl RtpAgent {
             socket: link.socket,
             leg: Leg::new(ctx.now, config, ctx.stream_start()),
             to_agent: Converter::new(peer.audio, link.audio),
-            from_agent: Converter::new(link.audio, peer.audio),
-            from_rate_hz: link.audio.rate_hz,
+            from_agent: Converter::new(link.audio, outlet.queued(link.audio)),
             to: StreamFormat { audio: link.audio, ptime_ms: link.ptime_ms },
             expected_ts: None,
             peer,
         })
     }
 
-    /// Samples a second of the agent's own audio.
-    pub(super) const fn agent_rate_hz(&self) -> u32 {
-        self.from_rate_hz
+    /// The agent's own audio.
+    pub(super) const fn audio(&self) -> AudioFormat {
+        self.to.audio
     }
 
     /// When [`RtpAgent::handle_timeout`] is due.
@@ -75,9 +76,9 @@ impl RtpAgent {
     }
 
     /// Takes another format of the peer.
-    pub(super) fn reformat(&mut self, peer: StreamFormat) {
+    pub(super) fn reformat(&mut self, peer: StreamFormat, outlet: &Outlet) {
         self.to_agent = Converter::new(peer.audio, self.to.audio);
-        self.from_agent = Converter::new(self.to.audio, peer.audio);
+        self.from_agent = Converter::new(self.to.audio, outlet.queued(self.to.audio));
         self.expected_ts = None;
         self.peer = peer;
     }
@@ -93,8 +94,8 @@ impl RtpAgent {
                 / u64::from(self.peer.audio.clock_hz());
             self.leg.hold(u32::try_from(gap).unwrap_or(0));
         }
-        let samples = frame.payload.len() / self.peer.audio.codec.sample_bytes();
-        self.expected_ts = Some(frame.ext_ts + samples as u64);
+        let ticks = self.peer.audio.payload_ticks(frame.payload);
+        self.expected_ts = Some(frame.ext_ts + u64::from(ticks));
         let Some((header, payload)) = sink.convert.split_first_chunk_mut::<HEADER_BYTES>() else {
             return;
         };
@@ -102,7 +103,7 @@ impl RtpAgent {
         if frame.marker {
             self.leg.mark();
         }
-        self.leg.write_audio(sink.now, header, length);
+        self.leg.write_audio(sink.now, header, payload.get(..length).unwrap_or_default());
         let packet = sink.convert.get(..HEADER_BYTES + length).unwrap_or_default();
         if self.socket.send(packet).is_ok() {
             sink.metrics.sent(Kind::AgentAudio, packet.len());

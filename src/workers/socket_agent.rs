@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use adapters::agent::{AgentFrame, CallState, Dialect, EndedBy, MessageKind, Outbox, StreamFormat};
+use media::codec::AudioFormat;
 use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
@@ -11,6 +12,7 @@ use media::time::MonoTime;
 use super::command::SocketLink;
 use super::context::{Context, FrameSink};
 use super::io::SocketIo;
+use super::outlet::Outlet;
 use super::token::{Part, Token};
 use crate::agent::session::{AgentSession, Outgoing};
 use crate::agent::socket::Role;
@@ -37,11 +39,10 @@ pub(super) struct SocketAgent {
     pub(super) session: AgentSession,
     /// From the peer's format to the agent's.
     to_agent: Converter,
-    /// From the agent's format to the peer's.
+    /// From the agent's format to that in which its audio waits.
     pub(super) from_agent: Converter,
     peer: StreamFormat,
     to_rate_hz: u64,
-    from_rate_hz: u32,
     pub(super) max_queue_ms: u32,
 }
 
@@ -73,6 +74,7 @@ impl SocketAgent {
         call: u64,
         link: SocketLink,
         peer: StreamFormat,
+        outlet: &Outlet,
     ) -> io::Result<Self> {
         let SocketLink { socket, dialect, info, max_queue_ms, .. } = link;
         let dialect = (dialect.open)(&info);
@@ -102,10 +104,9 @@ impl SocketAgent {
             dialect,
             session: AgentSession::new(ctx.now, info, max_queue_ms),
             to_agent: Converter::new(peer.audio, to),
-            from_agent: Converter::new(from, peer.audio),
+            from_agent: Converter::new(from, outlet.queued(from)),
             peer,
             to_rate_hz: u64::from(to.clock_hz()),
-            from_rate_hz: from.rate_hz,
             max_queue_ms,
         })
     }
@@ -115,9 +116,9 @@ impl SocketAgent {
         self.session.deadline().unwrap_or(MonoTime::MAX)
     }
 
-    /// Samples a second of the agent's own audio.
-    pub(super) const fn agent_rate_hz(&self) -> u32 {
-        self.from_rate_hz
+    /// The agent's own audio.
+    pub(super) const fn audio(&self) -> AudioFormat {
+        self.from_agent.from()
     }
 
     /// The call's state changed.
@@ -134,12 +135,17 @@ impl SocketAgent {
     }
 
     /// Takes formats that hold from now on.
-    pub(super) fn reformat(&mut self, peer: StreamFormat, to: StreamFormat, from: StreamFormat) {
+    pub(super) fn reformat(
+        &mut self,
+        peer: StreamFormat,
+        outlet: &Outlet,
+        to: StreamFormat,
+        from: StreamFormat,
+    ) {
         self.peer = peer;
         self.to_agent = Converter::new(peer.audio, to.audio);
-        self.from_agent = Converter::new(from.audio, peer.audio);
+        self.from_agent = Converter::new(from.audio, outlet.queued(from.audio));
         self.to_rate_hz = u64::from(to.audio.clock_hz());
-        self.from_rate_hz = from.audio.rate_hz;
     }
 
     /// Sends one frame of the peer's audio.

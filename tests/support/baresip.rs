@@ -42,6 +42,28 @@ impl Baresip {
     /// once. Returns once it can be called.
     #[track_caller]
     pub fn start(server: &Server, codecs: &str, dial: Option<&str>) -> Self {
+        let account = |port| {
+            format!("<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codecs}")
+        };
+        Self::start_as(server, account, dial)
+    }
+
+    /// Starts it with an account that it registers at the server, over `transport`. Returns once it
+    /// can be called; whether it is registered is to be seen at the server.
+    #[track_caller]
+    pub fn register(server: &Server, user: &str, password: &str, transport: &str) -> Self {
+        let at = server.sip;
+        let account = |_| {
+            format!(
+                "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
+                 answermode=auto;audio_codecs=PCMA"
+            )
+        };
+        Self::start_as(server, account, None)
+    }
+
+    #[track_caller]
+    fn start_as(server: &Server, account: impl Fn(u16) -> String, dial: Option<&str>) -> Self {
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));
         let dir = server.dir.join(format!("baresip-{port}"));
         fs::create_dir(&dir).unwrap();
@@ -57,10 +79,7 @@ impl Baresip {
              module aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n"
         );
         fs::write(dir.join("config"), config).unwrap();
-        let account = format!(
-            "<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codecs}\n"
-        );
-        fs::write(dir.join("accounts"), account).unwrap();
+        fs::write(dir.join("accounts"), account(port) + "\n").unwrap();
         let mut command = Command::new("baresip");
         command.arg("-f").arg(&dir);
         if let Some(uri) = dial {

@@ -17,6 +17,42 @@ const PTIME: Duration = Duration::from_millis(20);
 /// Payload type of telephone events in the phone's offer.
 pub const DTMF_PT: u8 = 101;
 
+/// What a phone speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Codec {
+    /// Payload type.
+    pub pt: u8,
+    /// Name and clock as in `a=rtpmap`.
+    pub map: &'static str,
+    /// Clock of the telephone events that it offers; none if zero.
+    pub event_hz: u32,
+}
+
+impl Codec {
+    /// The description that offers it and nothing else, in the given version.
+    fn offer(self, port: u16, version: u32) -> String {
+        let Self { pt, map, event_hz } = self;
+        let (mut formats, mut maps) = (pt.to_string(), format!("a=rtpmap:{pt} {map}\r\n"));
+        if event_hz > 0 {
+            formats += &format!(" {DTMF_PT}");
+            maps += &format!(
+                "a=rtpmap:{DTMF_PT} telephone-event/{event_hz}\r\na=fmtp:{DTMF_PT} 0-15\r\n"
+            );
+        }
+        format!(
+            "v=0\r\no=- 1 {version} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n\
+             m=audio {port} RTP/AVP {formats}\r\n{maps}a=ptime:20\r\n"
+        )
+    }
+}
+
+/// G.711 µ-law.
+pub const PCMU: Codec = Codec { pt: 0, map: "PCMU/8000", event_hz: 8_000 };
+/// G.711 A-law.
+pub const PCMA: Codec = Codec { pt: 8, map: "PCMA/8000", event_hz: 8_000 };
+/// G.722.
+pub const G722: Codec = Codec { pt: 9, map: "G722/8000", event_hz: 8_000 };
+
 /// Numbers phones, for tags and branches.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
@@ -45,6 +81,8 @@ pub struct Phone {
     ts: u32,
     /// The BYE of the server, if it has come.
     bye: Option<String>,
+    /// What it speaks and offers.
+    codec: Codec,
 }
 
 impl Phone {
@@ -58,6 +96,14 @@ impl Phone {
     #[track_caller]
     pub fn call_at(server: SocketAddr, to: &str, headers: &str) -> Self {
         Self::call_sdp(server, to, headers, |port| offer("127.0.0.1", port, "sendrecv"))
+    }
+
+    /// Calls with an offer of another codec.
+    #[track_caller]
+    pub fn call_in(server: SocketAddr, to: &str, headers: &str, codec: Codec) -> Self {
+        let mut phone = Self::call_sdp(server, to, headers, |port| codec.offer(port, 1));
+        phone.codec = codec;
+        phone
     }
 
     /// Calls with the description that `sdp` makes for its port.
@@ -93,12 +139,25 @@ impl Phone {
             seq: 65_530,
             ts: u32::MAX - 1_000,
             bye: None,
+            codec: PCMU,
         };
         let port = phone.rtp.local_addr().unwrap().port();
         let body = sdp(port);
         let more = format!("{headers}Content-Type: application/sdp\r\n");
         phone.request("INVITE", &more, &body);
         phone
+    }
+
+    /// Goes over to another codec in mid-call; the server's answer.
+    #[track_caller]
+    pub fn change_codec(&mut self, codec: Codec) -> String {
+        self.cseq += 1;
+        self.codec = codec;
+        let body = codec.offer(self.rtp.local_addr().unwrap().port(), self.cseq);
+        self.request("INVITE", "Content-Type: application/sdp\r\n", &body);
+        let answer = self.wait_status(200);
+        self.request("ACK", "", "");
+        answer
     }
 
     /// Calls, and waits until the call is answered and confirmed.
@@ -249,14 +308,14 @@ impl Phone {
             assert_eq!(after.ssrc, before.ssrc);
             assert_eq!(after.seq, before.seq.wrapping_add(1), "gap after {}", before.seq);
             assert!(step.is_multiple_of(160) && (160..80_000).contains(&step), "time: {step}");
-            assert_eq!((after.pt, after.payload.len()), (0, 160));
+            assert_eq!((after.pt, after.payload.len()), (self.codec.pt, 160));
         }
     }
 
-    /// The µ-law audio that was heard up to now.
+    /// The audio that was heard up to now, in the codec that holds.
     pub fn audio(&self) -> Vec<u8> {
         let heard = self.heard.lock().unwrap();
-        let audio = heard.iter().filter(|packet| packet.pt == 0);
+        let audio = heard.iter().filter(|packet| packet.pt == self.codec.pt);
         audio.flat_map(|packet| packet.payload.iter().copied()).collect()
     }
 
@@ -266,9 +325,9 @@ impl Phone {
         until(SOON, what, || look(&self.audio()))
     }
 
-    /// One packet of µ-law at once; `marker` at the start of a talkspurt.
+    /// One packet at once; `marker` at the start of a talkspurt.
     pub fn send(&mut self, payload: &[u8], marker: bool) {
-        let mut packet = packet(0, self.seq, self.ts, payload);
+        let mut packet = packet(self.codec.pt, self.seq, self.ts, payload);
         packet[1] |= if marker { 0x80 } else { 0 };
         self.rtp.send_to(&packet, self.media.unwrap()).unwrap();
         self.skip(payload.len());
@@ -297,7 +356,7 @@ impl Phone {
         self.ts = self.ts.wrapping_add(u32::try_from(samples).unwrap());
     }
 
-    /// Says µ-law in packets of 20 ms at their pace.
+    /// Says audio of a byte a tick in packets of 20 ms at their pace.
     pub fn speak(&mut self, audio: &[u8]) {
         let begin = Instant::now();
         for (index, payload) in audio.chunks(160).enumerate() {

@@ -196,7 +196,11 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new(
         "codecs",
         "Codecs",
-        FieldKind::Choices(&[choice("PCMU", "G.711 µ-law"), choice("PCMA", "G.711 A-law")]),
+        FieldKind::Choices(&[
+            choice("PCMU", "G.711 µ-law"),
+            choice("PCMA", "G.711 A-law"),
+            choice("G722", "G.722"),
+        ]),
         "media",
     )
     .default(Literal::Texts(&["PCMU", "PCMA"]))

@@ -153,7 +153,8 @@ fn codecs(config: &RawConfig) -> Result<Vec<AudioFormat>, ConfigErrors> {
     let codec = |name: &str| match name {
         "PCMU" => Ok(AudioFormat::PCMU),
         "PCMA" => Ok(AudioFormat::PCMA),
-        _ => Err(ConfigErrors::one("codecs", Problem::Choice("PCMU, PCMA".to_owned()))),
+        "G722" => Ok(AudioFormat::G722),
+        _ => Err(ConfigErrors::one("codecs", Problem::Choice("PCMU, PCMA, G722".to_owned()))),
     };
     match config.texts("codecs") {
         codecs if codecs.is_empty() => Err(ConfigErrors::one("codecs", Problem::Missing)),

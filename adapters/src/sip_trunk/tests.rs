@@ -99,7 +99,7 @@ fn what_cannot_work_is_refused() {
                 "targets": [{"host": "a"}], "headers": {"X-A": "b\r\nVia: c"}}}),
             "outbound.headers.X-A: holds a control character",
         ),
-        (json!({"inbound": inbound, "codecs": ["G729"]}), "codecs[0]: not one of PCMU, PCMA"),
+        (json!({"inbound": inbound, "codecs": ["G729"]}), "codecs[0]: not one of PCMU, PCMA, G722"),
     ] {
         assert_eq!(profile(&given).unwrap_err().to_string(), error);
     }

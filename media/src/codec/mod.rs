@@ -1,6 +1,7 @@
 //! Codecs and formats of audio.
 
 pub mod g711;
+pub mod g722;
 pub mod l16;
 pub mod simd;
 
@@ -11,6 +12,8 @@ pub enum Codec {
     Pcmu,
     /// G.711 A-law, one byte a sample (RFC 3551 4.5.14).
     Pcma,
+    /// G.722, one byte for two samples, each of which depends on all before (RFC 3551 4.5.2).
+    G722,
     /// Linear 16-bit samples, least significant byte first: what agents speak.
     L16Le,
     /// Linear 16-bit samples in network order (RFC 3551 4.5.11): what RTP peers speak.
@@ -18,10 +21,10 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Bytes of one sample.
+    /// Bytes of the smallest piece of a payload: of one sample; one where a byte holds several.
     pub const fn sample_bytes(self) -> usize {
         match self {
-            Self::Pcmu | Self::Pcma => 1,
+            Self::Pcmu | Self::Pcma | Self::G722 => 1,
             Self::L16Le | Self::L16Be => 2,
         }
     }
@@ -31,7 +34,17 @@ impl Codec {
         match self {
             Self::Pcmu => 0xff,
             Self::Pcma => 0xd5,
+            Self::G722 => g722::SILENCE,
             Self::L16Le | Self::L16Be => 0,
+        }
+    }
+
+    /// True if each sample stands for itself, so that payloads may be cut, dropped and put together
+    /// at will. Otherwise what is said must be coded in one go, from first to last.
+    pub const fn is_memoryless(self) -> bool {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::L16Le | Self::L16Be => true,
+            Self::G722 => false,
         }
     }
 }
@@ -50,6 +63,8 @@ impl AudioFormat {
     pub const PCMU: Self = Self { codec: Codec::Pcmu, rate_hz: 8000 };
     /// G.711 A-law at 8 kHz.
     pub const PCMA: Self = Self { codec: Codec::Pcma, rate_hz: 8000 };
+    /// G.722 at 16 kHz, its only rate.
+    pub const G722: Self = Self { codec: Codec::G722, rate_hz: g722::RATE_HZ };
 
     /// Linear 16-bit little-endian at `rate_hz`.
     pub const fn l16le(rate_hz: u32) -> Self {
@@ -61,19 +76,85 @@ impl AudioFormat {
         Self { codec: Codec::L16Be, rate_hz }
     }
 
-    /// Ticks a second of the RTP timestamp (RFC 3551). Equal to the sampling rate for all codecs
-    /// here.
+    /// Ticks a second of the RTP timestamp (RFC 3551). Equal to the sampling rate but for G.722,
+    /// whose clock was once assigned in error and stays (RFC 3551 4.5.2).
     pub const fn clock_hz(self) -> u32 {
-        self.rate_hz
+        match self.codec {
+            Codec::G722 => self.rate_hz / 2,
+            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => self.rate_hz,
+        }
     }
 
-    /// Samples in `ms` milliseconds.
+    /// Samples of sound in `ms` milliseconds.
     pub const fn samples(self, ms: u32) -> usize {
         (self.rate_hz / 1000 * ms) as usize
     }
 
+    /// Ticks of the RTP clock in `ms` milliseconds.
+    pub const fn ticks(self, ms: u32) -> u32 {
+        self.clock_hz() / 1000 * ms
+    }
+
     /// Bytes of payload in `ms` milliseconds.
     pub const fn bytes(self, ms: u32) -> usize {
-        self.samples(ms) * self.codec.sample_bytes()
+        match self.codec {
+            Codec::G722 => self.samples(ms) / g722::BYTE_SAMPLES,
+            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => {
+                self.samples(ms) * self.codec.sample_bytes()
+            }
+        }
+    }
+
+    /// How long `payload` lasts, in ticks of the RTP clock.
+    #[inline]
+    pub fn payload_ticks(self, payload: &[u8]) -> u32 {
+        u32::try_from(payload.len() / self.codec.sample_bytes()).unwrap_or(u32::MAX)
+    }
+
+    /// The most samples of sound that `bytes` of payload hold.
+    pub const fn payload_samples(self, bytes: usize) -> usize {
+        match self.codec {
+            Codec::G722 => bytes.saturating_mul(g722::BYTE_SAMPLES),
+            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => {
+                bytes / self.codec.sample_bytes()
+            }
+        }
+    }
+
+    /// Linear samples at the rate of this format: what it is when decoded.
+    pub const fn linear(self) -> Self {
+        Self::l16le(self.rate_hz)
+    }
+
+    /// The format in which sound waits that is to be said in this one: this, if it can be cut
+    /// anywhere, else linear.
+    pub const fn waiting(self) -> Self {
+        if self.codec.is_memoryless() { self } else { self.linear() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Samples, ticks and bytes of a packet, which differ where clock and rate do.
+    #[test]
+    fn sizes_of_twenty_ms() {
+        let expected = [
+            (AudioFormat::PCMU, 160, 160, 160),
+            (AudioFormat::PCMA, 160, 160, 160),
+            (AudioFormat::G722, 320, 160, 160),
+            (AudioFormat::l16be(8000), 160, 160, 320),
+            (AudioFormat::l16le(48_000), 960, 960, 1920),
+        ];
+        for (format, samples, ticks, bytes) in expected {
+            assert_eq!(format.samples(20), samples, "{format:?}");
+            assert_eq!((format.ticks(20), format.bytes(20)), (ticks, bytes), "{format:?}");
+            assert_eq!(format.payload_ticks(&vec![0; bytes]), ticks, "{format:?}");
+            assert_eq!(format.payload_samples(bytes), samples, "{format:?}");
+            assert_eq!(format.linear().samples(20), samples, "{format:?}");
+        }
+        assert_eq!(AudioFormat::G722.waiting(), AudioFormat::l16le(16_000));
+        assert_eq!(AudioFormat::PCMA.waiting(), AudioFormat::PCMA);
     }
 }

@@ -38,7 +38,7 @@ impl PlayoutConfig {
             frame_bytes: wire.bytes(ptime_ms),
             sample_bytes: wire.codec.sample_bytes(),
             silence: wire.codec.silence(),
-            wire_rate_hz: wire.rate_hz,
+            wire_rate_hz: wire.clock_hz(),
             agent_rate_hz,
             max_queue_ms: QUEUE_DEFAULT_MS,
             remainder_wait_ms: REMAINDER_WAIT_DEFAULT_MS,

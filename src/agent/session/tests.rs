@@ -153,7 +153,7 @@ fn a_refused_configure_closes_with_4400() {
     assert!(late.audio());
     assert_eq!(late.command(configure("l16le")), ["fatal bad_state", "close 4400", lost]);
     let mut unknown = Rig::new();
-    let refused = unknown.command(configure("G722"));
+    let refused = unknown.command(configure("G729"));
     assert_eq!(refused, ["fatal unknown_codec", "close 4400", lost]);
     let mut unread = Rig::new();
     let error = WireError::BadField { field: "configure.framing", problem: String::new() };

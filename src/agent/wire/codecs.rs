@@ -20,6 +20,7 @@ pub struct CodecEntry {
 pub const CODECS: &[CodecEntry] = &[
     CodecEntry { name: "PCMU", codec: Codec::Pcmu, pt: 0, rates_hz: &[8000] },
     CodecEntry { name: "PCMA", codec: Codec::Pcma, pt: 8, rates_hz: &[8000] },
+    CodecEntry { name: "G722", codec: Codec::G722, pt: 9, rates_hz: &[16_000] },
     CodecEntry {
         name: "l16le",
         codec: Codec::L16Le,

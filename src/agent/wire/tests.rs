@@ -447,7 +447,7 @@ fn codecs_come_from_their_table() {
         assert_eq!(codecs::find("l16le", Some(rate_hz)), Ok(AudioFormat::l16le(rate_hz)));
     }
     for (name, rate_hz) in [
-        ("G722", None),
+        ("G722", Some(8000)),
         ("opus", Some(48_000)),
         ("l16le", None),
         ("l16le", Some(11_025)),
@@ -459,6 +459,7 @@ fn codecs_come_from_their_table() {
         panic!("refused")
     };
     assert!(shown.len() < 100, "an error does not repeat what was sent at length");
+    assert_eq!(codecs::find("g722", None), Ok(AudioFormat::G722));
     assert_eq!(codecs::payload_type(AudioFormat::l16le(48_000)), 96);
 }
 

@@ -1,6 +1,6 @@
 //! Brings agents to calls: those of this process, those that are dialled, those that attach.
 
-use adapters::agent::{CallState, DialectSpec, Framing, StreamFormat, StreamInfo};
+use adapters::agent::{CallState, DialectSpec, Framing, StreamInfo};
 use media::codec::Codec;
 
 use super::Control;
@@ -9,7 +9,7 @@ use crate::agent::session::feature;
 use crate::agent::socket::AgentSocket;
 use crate::agent::wire;
 use crate::calls::call::Input;
-use crate::calls::live::LiveCall;
+use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
 use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
@@ -46,23 +46,31 @@ impl Control {
             }
         }
         match &agent.kind {
-            AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin),
+            AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
             AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
             AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent.name, socket),
         }
     }
 
-    /// Codes the sound of the call's built-in agent anew, for another codec of the peer.
+    /// Codes what the caller hears of ours anew if it was coded for another codec: a built-in
+    /// agent's sound, the message, the noise.
     pub(super) fn recode(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
-        if let AgentKind::Builtin(builtin) = &call.current_agent().kind {
-            self.connect_builtin(key, builtin);
+        let Some(Sounding { what, format }) = call.sounding else { return };
+        if format == call.sounds_in() {
+            return;
+        }
+        match (what, &call.current_agent().kind) {
+            (Sound::Agent, AgentKind::Builtin(builtin)) => self.connect_builtin(key, builtin, true),
+            (Sound::Agent, _) => {}
+            (Sound::Noise, _) => self.comfort(key),
+            (Sound::Message, _) => self.play_message(key, true),
         }
     }
 
-    fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin) {
+    fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin, goes_on: bool) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let format = call.format.unwrap_or(DEFAULT_FORMAT).audio;
+        let format = call.sounds_in();
         let follows = match builtin {
             config::Builtin::Tone { .. } | config::Builtin::Play { .. } => true,
             // The tape of a recording is in no peer's codec.
@@ -70,7 +78,7 @@ impl Control {
                 false
             }
         };
-        call.coded_as = follows.then_some(format);
+        call.sounding = follows.then_some(Sounding { what: Sound::Agent, format });
         let built = match builtin {
             config::Builtin::Echo => Ok(Builtin::echo()),
             config::Builtin::Silence => Ok(Builtin::speaker(Source::Silence, false)),
@@ -92,7 +100,10 @@ impl Control {
             }
         };
         match built {
-            Ok(builtin) => self.attach(key, AgentLink::Builtin(builtin)),
+            Ok(builtin) => {
+                let builtin = if goes_on { builtin.going_on() } else { builtin };
+                self.attach(key, AgentLink::Builtin(builtin));
+            }
             Err(error) => {
                 tracing::error!(parent: &call.span, %error, "agent cannot start");
                 self.tell_later(key, Input::AgentFailed);
@@ -107,6 +118,7 @@ impl Control {
         let pt = match wished.audio.codec {
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
+            Codec::G722 => 9,
             Codec::L16Le | Codec::L16Be => agent.payload_type,
         };
         let local = std::net::SocketAddr::new(self.config.rtp.address, 0);
@@ -203,14 +215,14 @@ impl Control {
     fn attach(&mut self, key: CallKey, link: AgentLink) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.attempt = 0;
+        if !matches!(link, AgentLink::Builtin(_)) {
+            call.sounding = None;
+        }
         let worker = call.worker;
         self.command(worker, Command::Attach { call: key, link });
         self.tell_later(key, Input::AgentReady);
     }
 }
-
-const DEFAULT_FORMAT: StreamFormat =
-    StreamFormat { audio: media::codec::AudioFormat::PCMU, ptime_ms: 20 };
 
 /// All that an agent is told of its call.
 fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {

@@ -6,7 +6,7 @@ use super::Control;
 use super::sip::log_refused;
 use crate::calls::call::{Effect, Input};
 use crate::calls::cause::Cause;
-use crate::calls::live::direction;
+use crate::calls::live::{Sound, Sounding, direction};
 use crate::config::Masked;
 use crate::telemetry::CallDirection;
 use crate::workers::builtin::{Builtin, Source};
@@ -67,14 +67,8 @@ impl Control {
                 self.connect(key, resumed);
             }
             Effect::State(state) => self.state(key, state),
-            Effect::Comfort => {
-                if let Some(format) = call.format {
-                    let noise = Source::Loop(self.sounds.noise(format.audio));
-                    let noise = Builtin::speaker(noise, false);
-                    self.command(worker, Command::Comfort { call: key, noise });
-                }
-            }
-            Effect::PlayMessage => self.play_message(key),
+            Effect::Comfort => self.comfort(key),
+            Effect::PlayMessage => self.play_message(key, false),
             Effect::Finish { cause, by } => {
                 call.ended = Some((cause, by));
                 call.ended_at = Some(at);
@@ -95,19 +89,34 @@ impl Control {
         self.command(call.worker, Command::State { call: key, state });
     }
 
-    /// Plays the route's message; without one that can be played the call ends.
-    fn play_message(&mut self, key: CallKey) {
+    /// Lets the caller hear noise until an agent is there.
+    pub(super) fn comfort(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.format.is_some()) else {
+            return;
+        };
+        let format = call.sounds_in();
+        call.sounding = Some(Sounding { what: Sound::Noise, format });
+        let worker = call.worker;
+        let noise = Builtin::speaker(Source::Loop(self.sounds.noise(format)), false);
+        self.command(worker, Command::Comfort { call: key, noise });
+    }
+
+    /// Plays the route's message; without one that can be played the call ends. With `goes_on` it
+    /// plays already, in another format.
+    pub(super) fn play_message(&mut self, key: CallKey, goes_on: bool) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.playing_message = true;
-        call.coded_as = None;
+        let format = call.sounds_in();
+        call.sounding = Some(Sounding { what: Sound::Message, format });
         let (worker, span) = (call.worker, call.span.clone());
         let sound = match (&call.message, call.format) {
-            (Some(path), Some(format)) => self.sounds.file(path, format.audio),
+            (Some(path), Some(_)) => self.sounds.file(path, format),
             _ => return self.tell_later(key, Input::MessagePlayed),
         };
         match sound {
             Ok(sound) => {
-                let link = AgentLink::Builtin(Builtin::speaker(Source::Once(sound), true));
+                let message = Builtin::speaker(Source::Once(sound), true);
+                let link = AgentLink::Builtin(if goes_on { message.going_on() } else { message });
                 self.command(worker, Command::Attach { call: key, link });
             }
             Err(error) => {

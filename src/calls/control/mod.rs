@@ -10,6 +10,7 @@ mod effects;
 mod gate;
 mod incoming;
 mod observe;
+mod phones;
 mod place;
 mod requests;
 mod sip;
@@ -33,6 +34,7 @@ use super::sounds::Sounds;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
+use crate::sip::core::registrar::Registrar;
 use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
 use crate::sip::endpoint::udp::{BATCH_MAX, UdpTransport};
 use crate::telemetry::Metrics;
@@ -53,6 +55,8 @@ pub struct Control {
     requests: mpsc::Receiver<Request>,
     handle: Handle,
     calls: HashMap<CallKey, LiveCall>,
+    /// Telephones that registered with us.
+    registrar: Registrar,
     by_dialog: HashMap<DialogId, CallKey>,
     by_id: HashMap<Uuid, CallKey>,
     /// Deadlines of calls; an entry that is no longer the call's is skipped.
@@ -145,6 +149,7 @@ impl Control {
             requests,
             handle,
             calls: HashMap::new(),
+            registrar: Registrar::default(),
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             deadlines: std::collections::BTreeSet::new(),
@@ -196,6 +201,9 @@ impl Control {
         if self.endpoint.deadline().is_some_and(|due| due <= at) {
             self.endpoint.handle_timeout(at);
         }
+        if self.registrar.deadline().is_some_and(|due| due <= at) {
+            self.registrar.expire(at);
+        }
         while let Some((due, key)) = self.deadlines.first().copied() {
             if due > at {
                 break;
@@ -224,7 +232,8 @@ impl Control {
         let calls = self.deadlines.first().map_or(MonoTime::MAX, |(due, _)| *due);
         let sip = self.endpoint.deadline().unwrap_or(MonoTime::MAX);
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
-        calls.min(sip).min(now() + Duration::from_secs(3_600))
+        let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
+        calls.min(sip).min(phones).min(now() + Duration::from_secs(3_600))
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

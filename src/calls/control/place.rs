@@ -1,5 +1,6 @@
 //! Calls that we place.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,29 @@ use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
-use crate::sip::core::endpoint::{Flow, InviteParams, Reliability, Transport};
+use crate::sip::core::endpoint::{
+    CommandError, DialogId, Flow, InviteParams, Placing, Reliability, Transport,
+};
 use crate::sip::core::offer_answer;
+use crate::sip::core::registrar::Target;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::poller::now;
 
 /// Port of SIP where a URI names none (RFC 3261 19.1.2).
 const SIP_PORT: u16 = 5060;
+
+/// How long a telephone rings if there is another one to be tried.
+const RING_EACH: Duration = Duration::from_secs(20);
+
+/// What all attempts to place a call have in common.
+#[derive(Clone, Copy)]
+struct Attempt<'c> {
+    from: &'c str,
+    to: &'c str,
+    sdp: &'c [u8],
+    /// There is nobody else to be tried.
+    last: bool,
+}
 
 impl Control {
     /// Places a call; its agent is reached for at the same time.
@@ -37,26 +54,19 @@ impl Control {
         if !self.slots.has_room(&agent.name, agent.max_calls) {
             return Err(RequestError::Full);
         }
-        let (flow, remote) = self.target(&wanted.to)?;
+        let mut targets = self.targets(&wanted.to)?;
+        let first = targets
+            .pop_front()
+            .ok_or_else(|| field("to", "no telephone of this user is registered".to_owned()))?;
         let (media, sockets) = self.local_media(None).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;
         let sdp = offer_answer::build_offer(&media);
         let user = wanted.from.clone().unwrap_or_else(|| "talkpath".to_owned());
-        let host = host_text(self.local);
-        let params = InviteParams {
-            uri: wanted.to.clone(),
-            flow,
-            from: format!("<sip:{user}@{host}>"),
-            to: format!("<{}>", wanted.to),
-            contact_user: Some(user.clone()),
-            sdp: Some(sdp.clone()),
-            reliability: Reliability::default(),
-            headers: Vec::new(),
-        };
-        let dialog =
-            self.endpoint.invite(now(), params).map_err(|error| field("to", error.to_string()))?;
+        let attempt = Attempt { from: &user, to: &wanted.to, sdp: &sdp, last: targets.is_empty() };
+        let remote = first.flow.peer;
+        let dialog = self.invite(first, attempt).map_err(|error| field("to", error.to_string()))?;
         let key = self.begin(Beginning {
             dialog,
             plan: self.outbound_plan(agent, wanted),
@@ -73,8 +83,71 @@ impl Control {
             sdp,
             signalling: remote.ip(),
         });
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.targets = targets;
+        }
         let view = self.calls.get(&key).map(|call| call.view(now()));
         view.ok_or(RequestError::NoSuchCall)
+    }
+
+    /// Where a call to `to` may go, in the order in which it is tried.
+    fn targets(&self, to: &str) -> Result<VecDeque<Target>, RequestError> {
+        if let Some(phones) = self.phones(to) {
+            return Ok(phones.into());
+        }
+        let (flow, _) = self.target(to)?;
+        Ok([Target { uri: to.to_owned(), flow, routes: Vec::new() }].into())
+    }
+
+    /// Sends the INVITE of a call that we place.
+    fn invite(&mut self, target: Target, attempt: Attempt<'_>) -> Result<DialogId, CommandError> {
+        let Attempt { from: user, to, sdp, last } = attempt;
+        let host = host_text(self.local);
+        let literal = Uri::parse(&target.uri).ok().and_then(|uri| uri.host?.address());
+        let placing = Placing {
+            account: None,
+            ring_limit: (!last).then_some(RING_EACH),
+            indirect: literal.is_some_and(|address| address != target.flow.peer.ip()),
+        };
+        let to = if Uri::parse(to).is_ok() { to.to_owned() } else { format!("sip:{to}@{host}") };
+        let params = InviteParams {
+            uri: target.uri,
+            flow: target.flow,
+            from: format!("<sip:{user}@{host}>"),
+            to: format!("<{to}>"),
+            contact_user: Some(user.to_owned()),
+            sdp: Some(sdp.to_vec()),
+            reliability: Reliability::default(),
+            headers: target.routes.into_iter().map(|hop| ("Route".to_owned(), hop)).collect(),
+        };
+        self.endpoint.invite_with(now(), params, placing)
+    }
+
+    /// A call that we place failed at one telephone: tries the next one. False if there is none, or
+    /// the user has declined the call everywhere (RFC 3261 21.6).
+    pub(super) fn try_next(&mut self, dialog: DialogId, status: u16) -> bool {
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return false };
+        if status >= 600 {
+            return false;
+        }
+        while let Some(call) = self.calls.get_mut(&key)
+            && let Some(target) = call.targets.pop_front()
+        {
+            let (from, to, sdp) = (call.from.clone(), call.to.clone(), call.sdp.clone());
+            let last = call.targets.is_empty();
+            let attempt = Attempt { from: &from, to: &to, sdp: &sdp, last };
+            let remote = target.flow.peer.ip();
+            if let Ok(next) = self.invite(target, attempt) {
+                self.by_dialog.remove(&dialog);
+                self.by_dialog.insert(next, key);
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.dialog = Some(next);
+                    call.signalling = remote;
+                }
+                return true;
+            }
+        }
+        false
     }
 
     fn outbound_plan(&self, agent: &AgentConfig, wanted: &PlaceCall) -> Plan {

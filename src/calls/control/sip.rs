@@ -61,6 +61,7 @@ impl Control {
                 self.tcp.closed(connection);
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
+                self.registrar.handle_closed(connection);
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
                 self.endpoint.handle_unreachable(at, flow);
                 self.count_connections();
@@ -79,13 +80,18 @@ impl Control {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
             }
+            Event::Registering { asked, user, request, flow } => {
+                self.registering(asked, &user, flow, &request);
+            }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
             Event::Ringing { dialog, .. } => self.tell_dialog(dialog, Input::PeerRinging),
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, .. } => {
-                self.peer_ended(dialog, Cause::from_sip(status));
+                if !self.try_next(dialog, status) {
+                    self.peer_ended(dialog, Cause::from_sip(status));
+                }
             }
             Event::Info { dialog, request } => self.info(dialog, &request),
             Event::Ended { dialog, cause } => {
@@ -103,7 +109,8 @@ impl Control {
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
-            | Event::Probed { .. } => {}
+            | Event::Probed { .. }
+            | Event::Responded { .. } => {}
         }
     }
 
@@ -163,11 +170,9 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
-        let (worker, coded_as) = (call.worker, call.coded_as);
+        let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
-        if coded_as.is_some_and(|coded_as| coded_as != format.media.audio) {
-            self.recode(key);
-        }
+        self.recode(key);
     }
 
     /// The peer wants the session otherwise: hold, resume, another address or codec.

@@ -13,6 +13,7 @@ pub mod message;
 pub mod method;
 pub mod offer_answer;
 mod parse;
+pub mod registrar;
 pub mod sdp;
 pub mod session_timer;
 pub mod stream;

@@ -48,6 +48,7 @@ impl Endpoint {
             request = request.body(kind, before.body());
         }
         let Ok(request) = request.build() else { return false };
+        let Ok(request) = self.with_credentials(handle, request) else { return false };
         let txn = self.invite_txn(now, flow, branch, request, cseq, handle);
         let client = self.insert_client(now, txn);
         let Some(call) = self.calls.get_mut(handle) else { return false };

@@ -12,6 +12,7 @@ use super::extensions::lists;
 use super::flow::{Flow, Transport};
 use super::guard::Proof;
 use super::reliable::{Reliability, Reliable};
+use super::retry::CallAuth;
 use super::table::{Handle, Timed};
 use super::transactions::Reply;
 use crate::sip::core::dialog::Dialog;
@@ -128,6 +129,8 @@ pub(super) struct Call {
     pub(super) retry: Option<Box<Retry>>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
+    /// Who we are, if challenges are to be answered.
+    pub(super) auth: Option<Box<CallAuth>>,
     /// Who opened the call, if that was proven.
     pub(super) proof: Option<Box<Proof>>,
     /// When the provisional response is repeated.
@@ -166,6 +169,7 @@ impl Call {
             ack: None,
             retry: None,
             parting: None,
+            auth: None,
             proof: None,
             repeat_at: MonoTime::MAX,
             limit_at: MonoTime::MAX,

@@ -76,7 +76,8 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, and REGISTER of users
+    /// that a [`Gate`](super::Gate) knows.
     pub allow: Vec<Method>,
     /// Session timers (RFC 4028); none to neither offer nor grant them.
     pub session_timer: Option<TimerConfig>,
@@ -92,7 +93,7 @@ impl Default for EndpointConfig {
             advertised_udp: None,
             advertised_tcp: None,
             timers: Timers::RFC3261,
-            allow: HANDLED.to_vec(),
+            allow: HANDLED.into_iter().filter(|method| *method != Method::Register).collect(),
             session_timer: None,
             limits: Limits::default(),
         }
@@ -100,7 +101,7 @@ impl Default for EndpointConfig {
 }
 
 /// Methods that the endpoint handles.
-pub(super) const HANDLED: [Method; 8] = [
+pub(super) const HANDLED: [Method; 9] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -108,5 +109,6 @@ pub(super) const HANDLED: [Method; 8] = [
     Method::Options,
     Method::Info,
     Method::Update,
+    Method::Register,
     Method::Prack,
 ];

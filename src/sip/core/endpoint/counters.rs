@@ -35,6 +35,8 @@ pub struct Counters {
     pub failed_proofs: u64,
     /// Requests whose credentials were not looked at, because too many before were wrong.
     pub slowed: u64,
+    /// Requests of ours whose challenge could not be answered, or whose credentials were refused.
+    pub refused_proofs: u64,
     /// Calls that came in.
     pub calls_in: u64,
     /// Calls that were placed.

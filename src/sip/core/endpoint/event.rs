@@ -1,12 +1,15 @@
 //! What an endpoint tells its user, and what its user tells it.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use super::flow::Flow;
 use super::reliable::Reliability;
 use super::table::Handle;
+use crate::sip::core::auth::{Account, DigestClient};
 use crate::sip::core::message::Message;
 use crate::sip::core::sdp::Sdp;
 use crate::sip::core::write::BuildError;
@@ -18,6 +21,14 @@ pub struct DialogId(pub(super) Handle);
 /// Names an OPTIONS request sent by [`Endpoint::options`](super::Endpoint::options).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub(super) u64);
+
+/// Names a request that waits for [`Endpoint::reply`](super::Endpoint::reply).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AskedId(pub(super) Handle);
+
+/// Names a request sent by [`Endpoint::request`](super::Endpoint::request).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(super) u64);
 
 /// A header to add: name and value.
 pub type Header<'a> = (&'a str, &'a str);
@@ -54,6 +65,18 @@ impl fmt::Debug for InviteParams {
             .field("headers", &self.headers.len())
             .finish_non_exhaustive()
     }
+}
+
+/// How a call is placed, besides what its INVITE says.
+#[derive(Clone, Debug, Default)]
+pub struct Placing {
+    /// Answers challenges to the INVITE and to every request of the call.
+    pub account: Option<Arc<Account>>,
+    /// How long it may ring; as configured if none.
+    pub ring_limit: Option<Duration>,
+    /// The callee is not where its URI says, so that every request takes the way of the INVITE: it
+    /// is behind an address translator.
+    pub indirect: bool,
 }
 
 /// Why a command was refused. Nothing was sent.
@@ -218,6 +241,28 @@ pub enum Event {
         dialog: DialogId,
         /// Why.
         cause: End,
+    },
+    /// A telephone registers: answer with [`Endpoint::reply`](super::Endpoint::reply) at once.
+    Registering {
+        /// What to answer.
+        asked: AskedId,
+        /// The user it proved to be.
+        user: Box<str>,
+        /// The REGISTER.
+        request: Message,
+        /// Where it came from.
+        flow: Flow,
+    },
+    /// A request of [`Endpoint::request`](super::Endpoint::request) was answered or not.
+    Responded {
+        /// Which.
+        request: RequestId,
+        /// The response; none if nothing came back.
+        response: Option<Message>,
+        /// The number that was used last: every challenge takes one.
+        cseq: u32,
+        /// What answers challenges, with those that it knows by now.
+        auth: Option<Box<DigestClient>>,
     },
     /// An OPTIONS request was answered or not.
     Probed {

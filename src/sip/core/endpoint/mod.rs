@@ -13,6 +13,7 @@
 //! datagram gets at most one response.
 
 mod again;
+mod asked;
 mod body;
 mod call;
 mod changes;
@@ -32,7 +33,9 @@ mod receive;
 mod refresh;
 mod reliable;
 mod reply;
+mod request;
 mod responses;
+mod retry;
 mod table;
 mod timeout;
 mod transactions;
@@ -46,10 +49,13 @@ use media::time::MonoTime;
 
 pub use config::{EndpointConfig, Limits};
 pub use counters::Counters;
-pub use event::{CommandError, DialogId, End, Event, Header, InviteParams, ProbeId};
+pub use event::{
+    AskedId, CommandError, DialogId, End, Event, Header, InviteParams, Placing, ProbeId, RequestId,
+};
 pub use flow::{Flow, Transmit, Transport};
 pub use guard::Gate;
 pub use reliable::Reliability;
+pub use request::RequestParams;
 
 use call::Call;
 use ids::Ids;

@@ -6,11 +6,12 @@ use media::time::MonoTime;
 use super::Endpoint;
 use super::body::APPLICATION_SDP;
 use super::call::{Call, SentAck, State};
-use super::event::{CommandError, DialogId, Header, InviteParams, ProbeId};
+use super::event::{CommandError, DialogId, Header, InviteParams, Placing, ProbeId};
 use super::extensions::RELIABLE;
 use super::flow::Flow;
 use super::ids::{branch_text, tag_text};
 use super::reliable::Reliability;
+use super::retry::CallAuth;
 use super::table::Handle;
 use super::transactions::{ClientFsm, ClientTxn, Purpose};
 use crate::sip::core::dialog::{Dialog, MAX_FORWARDS};
@@ -36,6 +37,19 @@ impl Endpoint {
         &mut self,
         now: MonoTime,
         params: InviteParams,
+    ) -> Result<DialogId, CommandError> {
+        self.invite_with(now, params, Placing::default())
+    }
+
+    /// Places a call in a certain way. Ends in `Answered` or `Failed`.
+    ///
+    /// # Errors
+    /// [`CommandError`]; nothing was sent.
+    pub fn invite_with(
+        &mut self,
+        now: MonoTime,
+        params: InviteParams,
+        placing: Placing,
     ) -> Result<DialogId, CommandError> {
         let user = params.contact_user.as_deref().unwrap_or(&self.config.contact_user);
         if NameAddr::parse(&params.from).is_err()
@@ -72,7 +86,9 @@ impl Endpoint {
         call.offered = params.sdp.is_some();
         call.reliability = params.reliability;
         call.local_sdp = params.sdp.map(Vec::into_boxed_slice);
-        call.limit_at = now + self.config.limits.ring_limit;
+        call.limit_at = now + placing.ring_limit.unwrap_or(self.config.limits.ring_limit);
+        call.direct = !placing.indirect;
+        call.auth = placing.account.map(CallAuth::new);
         let handle = self.insert_call(call).ok_or(CommandError::LimitReached)?;
         let txn = self.invite_txn(now, params.flow, branch, request, FIRST_CSEQ, handle);
         let client = self.insert_client(now, txn);
@@ -103,6 +119,7 @@ impl Endpoint {
             flow,
             call: Some(call),
             forks: Some(Box::default()),
+            auth: None,
         }
     }
 
@@ -186,6 +203,7 @@ impl Endpoint {
             flow,
             call: None,
             forks: None,
+            auth: None,
         }
     }
 
@@ -230,6 +248,7 @@ impl Endpoint {
         let cseq = dialog.next_cseq();
         let request = dialog.request(method.clone(), cseq, &via);
         let request = self.signed(finish(request)).build()?;
+        let request = self.with_credentials(handle, request)?;
         let mut txn = match method {
             Method::Invite => self.invite_txn(now, flow, branch, request, cseq, handle),
             _ => self.plain_txn(now, flow, branch, request, purpose),
@@ -248,7 +267,10 @@ impl Endpoint {
         let branch = self.ids.number();
         let Some(call) = self.calls.get(handle) else { return Ok(()) };
         let flow = call.next_hop(&call.dialog, self.live(call.flow));
-        let request = call.dialog.request(Method::Ack, cseq, &self.via(flow, branch));
+        let mut request = call.dialog.request(Method::Ack, cseq, &self.via(flow, branch));
+        for (name, value) in call.auth.iter().flat_map(|auth| &auth.invite) {
+            request = request.header(*name, value);
+        }
         let request = self.signed(request);
         let bytes = match sdp {
             Some(sdp) => request.body(APPLICATION_SDP, sdp).build()?,

@@ -138,7 +138,7 @@ impl Endpoint {
             return self.handle_within(now, flow, method, request);
         }
         let user = match method {
-            Method::Options => None,
+            Method::Options | Method::Register => None,
             _ => match self.prove(now, flow, &request) {
                 Ok(user) => user,
                 Err(refusal) => return self.refuse(flow, &request, &refusal),
@@ -146,6 +146,7 @@ impl Endpoint {
         };
         match method {
             Method::Invite => self.handle_invite(now, flow, request, user),
+            Method::Register => self.handle_register(now, flow, request),
             Method::Options => {
                 let answer = match self.refusing {
                     Some(_) => self.overload(),
@@ -172,7 +173,9 @@ impl Endpoint {
             // There is no transport here that keeps what the scheme promises.
             return Err(Refusal::new(416, "Unsupported URI Scheme"));
         }
+        let known = |option: &&str| *method == Method::Register && *option == "path";
         let missing = self.missing(request);
+        let missing: Vec<&str> = missing.into_iter().filter(|option| !known(option)).collect();
         if !missing.is_empty() {
             return Err(refusal(420, "Bad Extension", HeaderName::Unsupported, missing.join(", ")));
         }

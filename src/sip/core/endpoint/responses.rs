@@ -24,6 +24,13 @@ impl Endpoint {
         response: &Message,
         status: u16,
     ) {
+        if matches!(status, 401 | 407) {
+            if self.answer_challenge(now, client, response) {
+                return;
+            }
+        } else if Class::of(status) != Class::Provisional {
+            self.credentials_accepted(client);
+        }
         let Some(txn) = self.clients.get(client) else { return };
         let (purpose, call) = (txn.purpose, txn.call);
         match (purpose, Class::of(status)) {
@@ -55,6 +62,9 @@ impl Endpoint {
             (Purpose::Probe(probe), Class::Success | Class::Failure) => {
                 self.events.push_back(Event::Probed { probe, status: Some(status) });
             }
+            (Purpose::Request(_), Class::Success | Class::Failure) => {
+                self.responded(client, Some(response.clone()));
+            }
             (Purpose::Bye, Class::Success | Class::Failure) => self.bye_done(now, call),
             (Purpose::Info, Class::Failure) if matches!(status, 408 | 481) => {
                 self.lost(now, call, End::TransactionTimeout);
@@ -77,9 +87,18 @@ impl Endpoint {
             Purpose::Reinvite | Purpose::Info => self.lost(now, call, cause),
             Purpose::Update | Purpose::Refresh => self.unanswered_update(now, call, status, cause),
             Purpose::Probe(probe) => self.events.push_back(Event::Probed { probe, status: None }),
+            Purpose::Request(_) => self.responded(client, None),
             Purpose::Bye => self.bye_done(now, call),
             Purpose::Cancel | Purpose::Prack => {}
         }
+    }
+
+    /// Tells what came of a request outside of dialogs.
+    fn responded(&mut self, client: Handle, response: Option<Message>) {
+        let Some(txn) = self.clients.get_mut(client) else { return };
+        let Purpose::Request(request) = txn.purpose else { return };
+        let (cseq, auth) = (txn.cseq, txn.auth.take());
+        self.events.push_back(Event::Responded { request, response, cseq, auth });
     }
 
     fn ringing(

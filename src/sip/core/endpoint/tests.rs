@@ -1,5 +1,6 @@
 //! What an endpoint does with messages, written out, and with a whole network of them.
 
+mod challenged;
 mod changes;
 mod guard;
 mod inbound;

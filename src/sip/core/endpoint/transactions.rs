@@ -6,9 +6,10 @@ use bytes::Bytes;
 use media::time::MonoTime;
 
 use super::Endpoint;
-use super::event::ProbeId;
+use super::event::{ProbeId, RequestId};
 use super::flow::{Flow, Transmit};
 use super::table::{Handle, Timed};
+use crate::sip::core::auth::DigestClient;
 use crate::sip::core::headers::{HeaderName, Via};
 use crate::sip::core::message::Message;
 use crate::sip::core::transaction::client::{self, Client};
@@ -179,6 +180,8 @@ pub(super) enum Purpose {
     Refresh,
     /// Asks a peer whether it is there.
     Probe(ProbeId),
+    /// Something else outside of dialogs.
+    Request(RequestId),
 }
 
 /// Which of several answers to a forked INVITE is the call, and which were ended.
@@ -201,6 +204,8 @@ pub(super) struct ClientTxn {
     pub(super) flow: Flow,
     pub(super) call: Option<Handle>,
     pub(super) forks: Option<Box<Forks>>,
+    /// Answers challenges of a request that belongs to no call.
+    pub(super) auth: Option<Box<DigestClient>>,
 }
 
 /// Branch, and whether it is a CANCEL, which shares the branch of its INVITE.

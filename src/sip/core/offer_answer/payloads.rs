@@ -15,6 +15,7 @@ pub(super) fn encoding(format: AudioFormat) -> Option<(&'static str, Option<u8>)
     match format.codec {
         Codec::Pcmu => Some(("PCMU", Some(0))),
         Codec::Pcma => Some(("PCMA", Some(8))),
+        Codec::G722 => Some(("G722", Some(9))),
         Codec::L16Be => Some(("L16", None)),
         _ => None,
     }

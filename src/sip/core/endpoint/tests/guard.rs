@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::*;
 use super::support::*;
 use crate::sip::core::auth::{Account, Algorithm, DigestClient, ServerConfig};
-use crate::sip::core::{HeaderName, Message};
+use crate::sip::core::{HeaderName, Message, Method, Refusal};
 
 /// Everybody must prove; alice can.
 struct Everybody;
@@ -25,7 +25,9 @@ impl Gate for Everybody {
 }
 
 fn guarded() -> Ua {
-    let mut ua = Ua::new();
+    let mut allow = EndpointConfig::default().allow;
+    allow.push(Method::Register);
+    let mut ua = Ua::with(EndpointConfig { allow, ..EndpointConfig::default() }, Transport::Udp);
     let algorithms = vec![Algorithm::Sha256, Algorithm::Md5];
     let config = ServerConfig { realm: "talkpath".into(), algorithms, key: [5; 32] };
     ua.endpoint.guard(config, Box::new(Everybody));
@@ -154,4 +156,36 @@ fn cancel_and_options_are_not_challenged() {
     assert_eq!(ua.lines(), ["200", "487"]);
     ua.receive(&request("OPTIONS", "", 3, "o", ""));
     assert_eq!(ua.lines(), ["200"]);
+}
+
+/// REGISTER is always challenged, told with who sends it, and answered once for all its copies;
+/// an extension that is not known is refused, `path` is known.
+#[test]
+fn telephones_register() {
+    let mut ua = guarded();
+    ua.receive(&request("REGISTER", "", 1, "r1", "Require: gruu, path\n"));
+    let refused = ua.sent().remove(0);
+    assert_eq!(refused.status(), Some(420));
+    assert_eq!(header(&refused, HeaderName::Unsupported), "gruu");
+    ua.receive(&request("REGISTER", "", 2, "r2", "Require: path\n"));
+    let challenge = ua.sent().remove(0);
+    assert_eq!(challenge.status(), Some(401));
+    let mut client = client("bob", "builder");
+    client.challenged(&challenge, 1).unwrap();
+    let registration = request("REGISTER", "", 3, "r3", &line_of(&mut client, "REGISTER"));
+    ua.receive(&registration);
+    let Event::Registering { asked, user, .. } = ua.event() else { panic!() };
+    assert_eq!(&*user, "bob");
+    let contact = vec![(HeaderName::Contact, "<sip:b@h>;expires=60".to_owned())];
+    let answer = Refusal { headers: contact, ..Refusal::new(200, "OK") };
+    ua.endpoint.reply(ua.now, asked, &answer);
+    let ok = ua.sent().remove(0);
+    assert_eq!(header(&ok, HeaderName::Contact), "<sip:b@h>;expires=60");
+    ua.receive(&registration);
+    assert_eq!(ua.sent().remove(0).bytes(), ok.bytes());
+    assert!(ua.events().is_empty());
+    ua.assert_empty();
+    let mut plain = Ua::new();
+    plain.receive(&request("REGISTER", "", 1, "r1", ""));
+    assert_eq!(plain.lines(), ["405"]);
 }

@@ -399,6 +399,8 @@ impl Network {
                 self.view(side, dialog).finish(Final::Failed(status));
             }
             Event::Ended { dialog, cause } => self.view(side, dialog).finish(Final::Ended(cause)),
+            Event::Registering { .. } => panic!("nobody registers"),
+            Event::Responded { .. } => panic!("nobody asked"),
             Event::Probed { .. } => panic!("nobody probed"),
         }
     }

@@ -1,0 +1,61 @@
+//! Telephones that register with us.
+
+use super::Control;
+use crate::config::Masked;
+use crate::sip::core::endpoint::{AskedId, Flow};
+use crate::sip::core::message::Message;
+use crate::sip::core::registrar::Target;
+use crate::sip::core::uri::{Scheme, Uri};
+use crate::workers::poller::now;
+
+impl Control {
+    /// A telephone registers, or says that it leaves.
+    pub(super) fn registering(
+        &mut self,
+        asked: AskedId,
+        user: &str,
+        flow: Flow,
+        request: &Message,
+    ) {
+        let at = now();
+        // Its own name is the only one that it can have proven: trunks register nowhere.
+        let known = self.config.users.iter().any(|known| known.name == user);
+        let answer = if known && self.config.caller(flow.peer.ip(), user, Some(user)).is_some() {
+            self.registrar.register(at, user, flow, request)
+        } else {
+            crate::sip::core::Refusal::new(403, "Forbidden")
+        };
+        tracing::debug!(
+            user = %Masked(user),
+            status = answer.status,
+            peer = %flow.peer,
+            "telephone registers"
+        );
+        self.endpoint.reply(at, asked, &answer);
+        let bindings = i64::try_from(self.registrar.len()).unwrap_or(i64::MAX);
+        self.metrics.sip.bindings.set(bindings);
+    }
+
+    /// Where the user is that `to` names: a bare name, or a URI of ours.
+    pub(super) fn phones(&self, to: &str) -> Option<Vec<Target>> {
+        let user = match Uri::parse(to) {
+            Ok(uri) if uri.scheme == Scheme::Sip => {
+                let host = uri.host?.address()?;
+                let port = uri.port.unwrap_or(5060);
+                let here = |ip, own| ip == host && port == own;
+                let advertised = self.config.sip.advertised;
+                let ours = here(self.local.ip(), self.local.port())
+                    || advertised
+                        .is_some_and(|ours| here(ours.ip, ours.port.unwrap_or(self.local.port())));
+                if !ours {
+                    return None;
+                }
+                uri.user_decoded()?.into_owned()
+            }
+            Ok(_) => return None,
+            Err(_) => to.to_owned(),
+        };
+        let known = self.config.users.iter().any(|known| known.name == user);
+        known.then(|| self.registrar.targets(now(), &user))
+    }
+}
