@@ -11,6 +11,7 @@ mod clock;
 pub mod command;
 mod context;
 mod deadlines;
+mod inflow;
 mod io;
 mod linger;
 mod outlet;

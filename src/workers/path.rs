@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
+use media::jitter::JitterSnapshot;
 use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::{Frame, HEADER_BYTES};
@@ -88,6 +89,8 @@ pub(super) struct MediaPath {
     /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
     pub(super) agent_leg: Option<LegSnapshot>,
     pub(super) agent_foreign: u64,
+    /// How the sound of the last agent fared that speaks RTP.
+    pub(super) agent_jitter: Option<JitterSnapshot>,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
     /// It was told that the other leg is silent.
@@ -129,6 +132,7 @@ impl MediaPath {
             agent_skipped: 0,
             agent_leg: None,
             agent_foreign: 0,
+            agent_jitter: None,
             told_timeout: false,
             told_leg_silent: false,
             told_over: false,
@@ -143,9 +147,8 @@ impl MediaPath {
         });
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
-            Agent::Rtp(agent) => agent.deadline(),
             Agent::Leg(leg) => leg.deadline(),
-            Agent::None | Agent::Builtin(_) => MonoTime::MAX,
+            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
         self.next_tick.min(self.care_at).min(self.look_deadline()).min(leg).min(agent)
     }
@@ -163,9 +166,6 @@ impl MediaPath {
         self.look(ctx);
         if self.care_at <= ctx.now {
             self.care(ctx);
-        }
-        if let Agent::Rtp(agent) = &mut self.agent {
-            agent.handle_timeout(ctx, &mut self.playout);
         }
         self.leg_timeout(ctx);
         self.socket_timeout(ctx);
