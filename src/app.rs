@@ -80,6 +80,7 @@ impl App {
         let (drain, drains) = watch::channel(false);
         let router = http::router(http::State {
             calls: reach.handle.clone(),
+            recordings: reach.recordings.clone(),
             keys: Arc::new(keys),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),

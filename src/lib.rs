@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod http;
 pub mod keys;
+pub mod recording;
 pub mod sip;
 pub mod telemetry;
 pub mod workers;

@@ -115,7 +115,10 @@ fn start_tells_about_the_call() {
     assert_eq!(start, expected);
     let features: HashSet<&str> =
         start["features"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    assert_eq!(features, HashSet::from(["dtmf", "mute", "quality", "silence", "underrun"]));
+    assert_eq!(
+        features,
+        HashSet::from(["dtmf", "mute", "quality", "record", "silence", "underrun"])
+    );
     verify_token(&agent, &id);
     phone.wait_answer();
     assert_eq!(agent.next(), json!({ "event": "answered", "stream": start["stream"] }));

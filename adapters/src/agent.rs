@@ -70,8 +70,34 @@ pub enum AgentCommand {
     Hold,
     /// Take the caller back from hold.
     Resume,
-    /// Start recording the call.
-    Record,
+    /// Record the call, or change how it is recorded.
+    Record(RecordOrder),
+}
+
+/// What is asked of a call's recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordOrder {
+    /// Begin.
+    Start,
+    /// End; the file is complete.
+    Stop,
+    /// Record silence until it resumes, as while a card's digits are said.
+    Pause,
+    /// Go on.
+    Resume,
+}
+
+impl RecordOrder {
+    /// The order that `word` means.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "start" => Self::Start,
+            "stop" => Self::Stop,
+            "pause" => Self::Pause,
+            "resume" => Self::Resume,
+            _ => return None,
+        })
+    }
 }
 
 /// What an agent may settle before its first audio. `None` keeps what `start` offered.
@@ -287,6 +313,11 @@ pub enum AgentEvent<'a> {
         state: &'a str,
         /// Why, if it failed.
         cause: Option<&'a str>,
+    },
+    /// The call's recording changed.
+    Record {
+        /// "recording", "paused", "stopped", "failed".
+        state: &'a str,
     },
     /// The caller began or stopped to speak.
     Speech {

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::slots::Slot;
-use crate::config::AgentConfig;
+use crate::config::{AgentConfig, Keep};
+use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::registrar::Target;
@@ -82,6 +83,10 @@ pub(super) struct LiveCall {
     pub(super) began: MonoTime,
     /// The same on the wall.
     pub(super) began_unix_ms: u64,
+    /// What of it is kept.
+    pub(super) keep: Keep,
+    /// How its recording stands, if there is one.
+    pub(super) recording: Option<recording::State>,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::live::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
+use crate::recording;
 use crate::workers::command::CallKey;
 
 /// Requests that may wait.
@@ -53,6 +54,9 @@ pub enum RequestError {
     /// The call's agent does not attach, or has done so.
     #[error("the call waits for no agent to attach")]
     NotWaiting,
+    /// It cannot be done in the state that things are in.
+    #[error("{0}")]
+    State(&'static str),
 }
 
 /// Something asked of the call control.
@@ -100,6 +104,17 @@ pub enum Request {
         /// Its socket.
         result: Result<AgentSocket, DialError>,
     },
+    /// Record a call, or change how it is recorded.
+    Record {
+        /// The call.
+        call: Uuid,
+        /// What is wanted.
+        order: recording::Order,
+        /// Takes the state that follows.
+        reply: oneshot::Sender<Result<recording::State, RequestError>>,
+    },
+    /// The recorder has something to tell.
+    Recorder(recording::RecorderEvent),
     /// Take no new calls; end when the last is over.
     Drain,
     /// End all calls now.
@@ -114,6 +129,11 @@ impl Handle {
     /// Sends a request; nothing happens if the control has ended.
     pub async fn send(&self, request: Request) {
         let _ = self.0.send(request).await;
+    }
+
+    /// Sends a request from a thread that may wait; nothing happens if the control has ended.
+    pub fn tell(&self, request: Request) {
+        let _ = self.0.blocking_send(request);
     }
 
     /// Sends a request made of a reply channel and waits for the reply; `None` if the control has

@@ -7,6 +7,7 @@ use std::time::Duration;
 use adapters::agent::StreamFormat;
 use media::codec::{AudioFormat, Codec};
 
+use super::keep::{Keep, keep};
 use super::secret::Secret;
 use super::section::Section;
 use super::values::AgentUrl;
@@ -22,6 +23,8 @@ pub struct AgentConfig {
     pub answers: bool,
     /// Calls at once.
     pub max_calls: Option<u32>,
+    /// What of its calls is kept.
+    pub keep: Keep,
 }
 
 /// What an agent is.
@@ -114,6 +117,7 @@ pub(super) fn default_agent() -> AgentConfig {
         kind: AgentKind::Builtin(Builtin::Echo),
         answers: false,
         max_calls: None,
+        keep: Keep::default(),
     }
 }
 
@@ -148,6 +152,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
     }
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
+    let keep = keep(&section);
     // Without a kind the other keys cannot be judged; one error is enough then.
     let kind = match section.word("kind", &kinds)? {
         Kind::Builtin => builtin(&section).map(AgentKind::Builtin),
@@ -155,7 +160,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         Kind::Rtp => rtp(&section).map(AgentKind::Rtp),
     };
     section.finish();
-    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls })
+    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, keep })
 }
 
 fn builtin(section: &Section<'_>) -> Option<Builtin> {

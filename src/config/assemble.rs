@@ -142,6 +142,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         draft.section.finish();
         let (Some(to), Some(agent)) = (draft.to, draft.agent) else { continue };
         let answers = config.agent(&agent).is_some_and(|agent| agent.answers);
+        let kept = config.agent(&agent).map(|agent| agent.keep.clone()).unwrap_or_default();
         routes.push(RouteConfig {
             to,
             trunk: draft.trunk,
@@ -152,6 +153,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
                 .max_duration
                 .unwrap_or(config.limits.max_duration)
                 .min(config.limits.max_duration),
+            keep: draft.keep.or(&kept),
         });
     }
     routes
@@ -166,6 +168,7 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         fallback: Fallback::Hangup,
         agent_answers: agent.answers,
         max_duration: config.limits.max_duration,
+        keep: agent.keep.clone(),
     };
     match config.agents.as_slice() {
         [agent] => vec![route(RoutePattern::Any, agent)],

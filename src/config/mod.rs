@@ -15,6 +15,7 @@ mod assemble;
 mod callers;
 mod document;
 mod environment;
+mod keep;
 mod peers;
 pub mod problem;
 mod routes;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
 pub use callers::Caller;
+pub use keep::{Keep, Record};
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use routes::{Fallback, RouteConfig, RoutePattern};
@@ -160,6 +162,30 @@ impl Config {
     /// The agent called `name`.
     pub fn agent(&self, name: &str) -> Option<&AgentConfig> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// Folder of recordings that no folder was named for.
+    pub fn recordings_folder(&self) -> PathBuf {
+        self.data_dir.join("recordings")
+    }
+
+    /// Every folder in which recordings may lie.
+    pub fn recording_folders(&self) -> Vec<PathBuf> {
+        let keeps = self.agents.iter().map(|agent| &agent.keep);
+        let keeps = keeps.chain(self.routes.iter().map(|route| &route.keep));
+        let named = keeps.filter_map(|keep| match &keep.record {
+            Some(Record::On { folder }) => folder.clone(),
+            _ => None,
+        });
+        let built_in = self.agents.iter().filter_map(|agent| match &agent.kind {
+            AgentKind::Builtin(Builtin::Record { folder }) => Some(folder.clone()),
+            _ => None,
+        });
+        let mut folders: Vec<_> = named.chain(built_in).collect();
+        folders.push(self.recordings_folder());
+        folders.sort();
+        folders.dedup();
+        folders
     }
 
     /// File of the API keys.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::keep::{Keep, keep};
 use super::section::Section;
 use super::server::MAX_DURATION_S_MAX;
 
@@ -21,6 +22,8 @@ pub struct RouteConfig {
     pub agent_answers: bool,
     /// Longest call.
     pub max_duration: Duration,
+    /// What of its calls is kept: what the route says, then what its agent says.
+    pub keep: Keep,
 }
 
 /// Which called numbers or users a route takes.
@@ -93,6 +96,7 @@ pub(super) struct RouteDraft<'r> {
     pub(super) fallback: Fallback,
     pub(super) agent_answers: Option<bool>,
     pub(super) max_duration: Option<Duration>,
+    pub(super) keep: Keep,
 }
 
 pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
@@ -117,8 +121,19 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
     }
     let agent_answers = section.flag("agent_answers");
     let max_duration = section.seconds("max_duration_s", 1..=MAX_DURATION_S_MAX);
+    let keep = keep(&section);
     let fallback = message.map_or(Fallback::Hangup, Fallback::Message);
-    RouteDraft { section, to, trunk, agent, fallback_agent, fallback, agent_answers, max_duration }
+    RouteDraft {
+        section,
+        to,
+        trunk,
+        agent,
+        fallback_agent,
+        fallback,
+        agent_answers,
+        max_duration,
+        keep,
+    }
 }
 
 #[cfg(test)]

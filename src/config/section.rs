@@ -80,6 +80,12 @@ impl<'r> Section<'r> {
         self.find(key).is_some().then(|| self.section(key))
     }
 
+    /// The table under `key`, if a table was written there and not another value.
+    pub(super) fn table_if_one(&self, key: &'static str) -> Option<Self> {
+        let item = self.find(key)?;
+        matches!(item.value, Value::Table(_)).then(|| self.section(key))
+    }
+
     /// The tables written as `[[key]]`.
     pub(super) fn sections(&self, key: &'static str) -> Vec<Self> {
         let Some(item) = self.find(key) else { return Vec::new() };

@@ -15,7 +15,7 @@ use crate::calls::request::{self, PlaceCall, RequestError};
 use crate::keys::Scope;
 
 /// The longest body of a request, in bytes.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Seconds after which a client that was refused may come again.
 const RETRY_AFTER_S: u32 = 5;
 
@@ -27,7 +27,7 @@ impl From<RequestError> for Problem {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
             RequestError::NoSuchCall => Self::not_found(error.to_string()),
-            RequestError::NotWaiting => Self::conflict(error.to_string()),
+            RequestError::NotWaiting | RequestError::State(_) => Self::conflict(error.to_string()),
         }
     }
 }

@@ -5,6 +5,7 @@ mod attach;
 mod auth;
 mod ops;
 pub mod problem;
+mod recording;
 pub mod server;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::calls::request::Handle;
 use crate::keys::KeyStore;
+use crate::recording::Store;
 use crate::telemetry::Metrics;
 
 /// What every request may need.
@@ -24,6 +26,8 @@ pub struct State {
     pub calls: Handle,
     /// API keys.
     pub keys: Arc<KeyStore>,
+    /// Recordings.
+    pub recordings: Store,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// True once the server drains.
@@ -39,6 +43,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls", get(api::list).post(api::place))
         .route("/api/v1/calls/{id}", get(api::show))
         .route("/api/v1/calls/{id}/hangup", post(api::hang_up))
+        .route("/api/v1/calls/{id}/record", post(recording::record))
+        .route("/api/v1/calls/{id}/recording", get(recording::fetch))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));
     for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
         router = router

@@ -182,6 +182,14 @@ fn connections(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "From the first packet of a dial to the end of its handshake",
         [(NONE, agents.connect.snapshot())],
     )?;
+    let recordings = &metrics.recordings;
+    for (name, help, counter) in [
+        ("talkpath_recordings_started", "Recordings that began", &recordings.started),
+        ("talkpath_recordings_failed", "Recordings that were not written", &recordings.failed),
+        ("talkpath_recording_frames_lost", "Frames a disk was too slow for", &recordings.lost),
+    ] {
+        out.counters(name, help, [(NONE, counter.get())])?;
+    }
     let responses = StatusClass::ALL.iter().zip(&http.responses);
     out.counters(
         "talkpath_http_responses",

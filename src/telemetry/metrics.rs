@@ -24,6 +24,8 @@ pub struct Metrics {
     pub sip: SipMetrics,
     /// Connections to agents.
     pub agents: AgentMetrics,
+    /// Recordings.
+    pub recordings: RecordingMetrics,
     /// The API.
     pub http: HttpMetrics,
     /// When the process started, in seconds since 1970.
@@ -187,6 +189,17 @@ impl AgentMetrics {
     }
 }
 
+/// Recordings.
+#[derive(Debug, Default)]
+pub struct RecordingMetrics {
+    /// Those that began.
+    pub started: Counter,
+    /// Those that could not be written.
+    pub failed: Counter,
+    /// Frames that are missing for a disk that was behind.
+    pub lost: Counter,
+}
+
 /// The API.
 #[derive(Debug)]
 pub struct HttpMetrics {
@@ -222,6 +235,7 @@ impl Metrics {
             calls: CallMetrics::new(causes),
             sip: SipMetrics::default(),
             agents: AgentMetrics::new(),
+            recordings: RecordingMetrics::default(),
             http: HttpMetrics::new(),
             started_unix_s: started.as_secs_f64(),
         })

@@ -15,6 +15,7 @@ use super::builtin::Builtin;
 use crate::agent::session::Loss;
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
+use crate::recording;
 
 /// Commands that may wait for one worker; a worker that is further behind takes no new calls.
 pub const COMMANDS_MAX: usize = 4_096;
@@ -162,6 +163,22 @@ pub enum Command {
         /// Its length.
         duration_ms: u32,
     },
+    /// The call's recording changed.
+    Record {
+        /// The call.
+        call: CallKey,
+        /// What is to be done.
+        change: RecordChange,
+        /// How it stands then, for the agent.
+        state: recording::State,
+    },
+    /// What the agent wanted of the recording cannot be.
+    RecordRefused {
+        /// The call.
+        call: CallKey,
+        /// Why.
+        why: &'static str,
+    },
     /// The call is over.
     Close {
         /// The call.
@@ -172,6 +189,17 @@ pub enum Command {
         by: EndedBy,
     },
     /// Finish what there is and end the thread.
+    Stop,
+}
+
+/// What is to be done about a recording.
+#[derive(Debug)]
+pub enum RecordChange {
+    /// Record, from the answer on or from now if that was before.
+    Start(Box<recording::Head>),
+    /// Record silence, or sound again.
+    Pause(bool),
+    /// Let it end.
     Stop,
 }
 
@@ -205,6 +233,8 @@ pub enum EventKind {
     Played,
     /// No packet came from the peer for too long.
     MediaTimeout,
+    /// The agent wants the call recorded, or otherwise than it is.
+    AgentRecord(recording::Order),
     /// A direction carries no sound any more, or does again.
     Silence(Notice),
     /// The call is closed; this is how it fared.
@@ -232,4 +262,6 @@ pub struct MediaReport {
     pub first_audio: Option<Duration>,
     /// What the direction from the peer, and that to it, went without.
     pub silences: [Tally; 2],
+    /// Frames that are missing in the recording for a disk that was behind.
+    pub recording_lost: u64,
 }

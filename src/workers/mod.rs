@@ -22,12 +22,13 @@ mod path_rtcp;
 mod path_socket;
 mod peer;
 pub mod poller;
+mod record;
 mod report;
 mod rtp_agent;
 mod silence;
 mod socket_agent;
 pub mod tape;
-mod taps;
+pub mod taps;
 mod token;
 mod worker;
 

@@ -15,6 +15,7 @@ use super::command::EventKind;
 use super::context::Context;
 use super::inflow::Sounded;
 use super::path::{Agent, MediaPath};
+use super::taps;
 use crate::telemetry::{DropReason, Kind};
 
 /// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
@@ -89,7 +90,9 @@ impl MediaPath {
         if said.talkspurt {
             leg.mark();
         }
-        leg.write_audio(ctx.now, header, payload.get(..said.bytes).unwrap_or_default());
+        let payload = payload.get(..said.bytes).unwrap_or_default();
+        self.taps.said(taps::Said { due: self.next_tick, ts: leg.sender().ts(), payload });
+        leg.write_audio(ctx.now, header, payload);
         match self.peer.send(out.get(..HEADER_BYTES + said.bytes).unwrap_or_default()) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),

@@ -25,7 +25,7 @@ use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
-use super::taps::Taps;
+use super::taps::{Said, Taps};
 use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
@@ -86,6 +86,8 @@ pub(super) struct MediaPath {
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
     pub(super) agent_skipped: u64,
+    /// Frames that a disk was too slow for.
+    pub(super) recording_lost: u64,
     /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
     pub(super) agent_leg: Option<LegSnapshot>,
     pub(super) agent_foreign: u64,
@@ -130,6 +132,7 @@ impl MediaPath {
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
+            recording_lost: 0,
             agent_leg: None,
             agent_foreign: 0,
             agent_jitter: None,
@@ -238,6 +241,9 @@ impl MediaPath {
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
             self.silence.answered(ctx.now);
+            if let Some(head) = self.taps.recording() {
+                head.begin(ctx.now);
+            }
         }
         self.watch_for_silence(ctx);
         self.peer_heard_of(ctx.now);
@@ -270,6 +276,7 @@ impl MediaPath {
             socket.stop(cause, by, answered);
         }
         self.actions(ctx);
+        self.stop_recording(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
         ctx.poller.remove(self.peer.rtp());
@@ -377,6 +384,7 @@ impl MediaPath {
             leg.hold(u32::try_from(gap).unwrap_or(0));
         }
         self.echo_ts = Some(heard.arrival.ext_ts + u64::from(ticks));
+        self.taps.said(Said { due: ctx.now, ts: leg.sender().ts(), payload });
         let start = start - HEADER_BYTES;
         let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
             return;

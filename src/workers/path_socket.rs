@@ -274,10 +274,11 @@ impl MediaPath {
                 self.muted = muted;
                 return;
             }
-            Control::Transfer { .. } | Control::Hold(_) | Control::Record => {
+            Control::Transfer { .. } | Control::Hold(_) => {
                 socket.session.failed("not offered in features".to_owned());
                 return;
             }
+            Control::Record(order) => EventKind::AgentRecord(order),
             Control::Answer => EventKind::AgentAnswer,
             Control::Reject { cause } => EventKind::AgentReject { cause },
             Control::Hangup { cause } => EventKind::AgentHungUp { cause },

@@ -40,6 +40,7 @@ impl MediaPath {
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
             first_audio: self.first_audio,
+            recording_lost: self.recording_lost,
             silences: self.silence.tallies(now),
         }
     }

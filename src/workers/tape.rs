@@ -1,9 +1,5 @@
 //! What a built-in agent hears, carried to a thread that may wait for a disk.
 
-use std::io;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use media::codec::{AudioFormat, Codec};
 use media::convert::Converter;
 use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
@@ -20,8 +16,6 @@ pub const FORMAT: AudioFormat = AudioFormat::l16le(8_000);
 const FRAME_SAMPLES: usize = 480;
 /// Bytes of the longest frame.
 const FRAME_BYTES: usize = FRAME_SAMPLES * 2;
-/// How often a recorder looks for frames.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// The longest gap that is filled with silence, in samples; a longer one is a new beginning.
 const GAP_SAMPLES_MAX: u64 = 60 * 8_000;
 
@@ -73,52 +67,6 @@ impl TapeOutput {
             frame.consume();
         }
     }
-
-    /// True once the worker has let go of its end.
-    pub fn is_finished(&self) -> bool {
-        self.0.is_abandoned()
-    }
-}
-
-/// Records a tape to a WAV file on a thread of its own, until the call ends. Gaps are silence.
-///
-/// # Errors
-///
-/// When the file cannot be created or no thread can be started.
-pub fn record(mut tape: TapeOutput, path: PathBuf) -> io::Result<()> {
-    let spec = hound::WavSpec {
-        channels: 1,
-        sample_rate: FORMAT.rate_hz,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let mut file = hound::WavWriter::create(&path, spec).map_err(io::Error::other)?;
-    std::thread::Builder::new().name("recorder".into()).spawn(move || {
-        let mut timeline = Timeline::new(FORMAT);
-        loop {
-            let last = tape.is_finished();
-            let mut result = Ok(());
-            tape.drain(|meta, payload| {
-                timeline.place(meta.ts, payload, |sample| {
-                    if result.is_ok() {
-                        result = file.write_sample(sample);
-                    }
-                });
-            });
-            if let Err(error) = result {
-                tracing::error!(%error, path = %path.display(), "recording failed");
-                return;
-            }
-            if last {
-                break;
-            }
-            std::thread::sleep(LOOK_EVERY);
-        }
-        if let Err(error) = file.finalize() {
-            tracing::error!(%error, path = %path.display(), "recording failed");
-        }
-    })?;
-    Ok(())
 }
 
 /// Puts frames at their places in time.

@@ -1,4 +1,4 @@
-//! Who else hears a call: listeners on what comes from the peer.
+//! Who else hears a call: listeners on what comes from the peer and on what is said to it.
 //!
 //! A path without listeners pays one branch a frame. A listener runs on the path of a frame, so it
 //! neither allocates nor waits; what needs either goes through a ring to another thread.
@@ -7,9 +7,23 @@ use media::codec::AudioFormat;
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use crate::recording::Head;
+
+/// A frame as it leaves for the peer.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    /// When it was due, which is when the peer would hear it on a perfect network. Deadlines do not
+    /// drift; the moment of sending does.
+    pub due: MonoTime,
+    /// Its RTP timestamp.
+    pub ts: u32,
+    /// Coded audio, in the peer's format.
+    pub payload: &'a [u8],
+}
+
 /// A listener on a call.
 pub(super) trait Tap: std::fmt::Debug + Send {
-    /// The peer's audio is coded like this from now on.
+    /// The peer's audio is coded like this from now on, in both directions.
     fn follow(&mut self, peer: AudioFormat);
 
     /// A frame came from the peer; frames come in order, gaps are visible in their numbers.
@@ -18,27 +32,60 @@ pub(super) trait Tap: std::fmt::Debug + Send {
 
 /// The listeners of one call.
 #[derive(Debug, Default)]
-pub(super) struct Taps(Vec<Box<dyn Tap>>);
+pub(super) struct Taps {
+    others: Vec<Box<dyn Tap>>,
+    recording: Option<Box<Head>>,
+}
 
 impl Taps {
     /// Adds a listener, which stays to the end of the call.
     pub(super) fn add(&mut self, mut tap: Box<dyn Tap>, peer: AudioFormat) {
         tap.follow(peer);
-        self.0.push(tap);
+        self.others.push(tap);
+    }
+
+    /// Records the call; the recording is told when it begins.
+    pub(super) fn record(&mut self, mut head: Box<Head>, peer: AudioFormat) {
+        head.follow(peer);
+        self.recording = Some(head);
+    }
+
+    /// The recording, if there is one.
+    pub(super) fn recording(&mut self) -> Option<&mut Head> {
+        self.recording.as_deref_mut()
+    }
+
+    /// Takes the recording away, to be ended.
+    pub(super) fn take_recording(&mut self) -> Option<Box<Head>> {
+        self.recording.take()
     }
 
     /// See [`Tap::follow`].
     pub(super) fn follow(&mut self, peer: AudioFormat) {
-        for tap in &mut self.0 {
+        for tap in &mut self.others {
             tap.follow(peer);
+        }
+        if let Some(head) = &mut self.recording {
+            head.follow(peer);
         }
     }
 
     /// See [`Tap::heard`].
     #[inline]
     pub(super) fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
-        for tap in &mut self.0 {
+        for tap in &mut self.others {
             tap.heard(now, frame);
+        }
+        if let Some(head) = &mut self.recording {
+            head.heard(now, frame);
+        }
+    }
+
+    /// A frame leaves for the peer.
+    #[inline]
+    pub(super) fn said(&mut self, said: Said<'_>) {
+        if let Some(head) = &mut self.recording {
+            head.said(said);
         }
     }
 }

@@ -139,6 +139,8 @@ impl Worker {
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
             | Command::Digit { call, .. }
+            | Command::Record { call, .. }
+            | Command::RecordRefused { call, .. }
             | Command::Close { call, .. } => *call,
         };
         if let Command::Open { sockets, format, .. } = command {
@@ -155,6 +157,8 @@ impl Worker {
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
+            Command::Record { change, state, .. } => path.record(ctx, change, state),
+            Command::RecordRefused { why, .. } => path.record_refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,
         }

@@ -132,6 +132,18 @@ impl Server {
     /// One request to its API, with its key: status and body.
     #[track_caller]
     pub fn http(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+        let (status, body) = self.request(method, path, body);
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    /// The same without a body, for answers that are no text.
+    #[track_caller]
+    pub fn http_bytes(&self, method: &str, path: &str) -> (u16, Vec<u8>) {
+        self.request(method, path, None)
+    }
+
+    #[track_caller]
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Vec<u8>) {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.http).unwrap();
         stream.set_read_timeout(Some(HTTP)).unwrap();
@@ -142,11 +154,12 @@ impl Server {
              {body}"
         );
         stream.write_all(request.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let body = answer.split_off(end + 4);
+        let head = String::from_utf8(answer).unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
     }
 
     /// The calls that live.
@@ -197,6 +210,12 @@ impl Server {
         let log = self.log();
         assert!(status.success(), "{status}; log:\n{log}");
         assert!(!log.contains("panicked"), "{log}");
+    }
+
+    /// Ends it at once, as a power failure does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     fn signal(&self) {

@@ -29,7 +29,7 @@ impl fmt::Debug for AgentCommand {
             Self::Unmute => f.write_str("Unmute"),
             Self::Hold => f.write_str("Hold"),
             Self::Resume => f.write_str("Resume"),
-            Self::Record => f.write_str("Record"),
+            Self::Record(order) => f.debug_tuple("Record").field(order).finish(),
         }
     }
 }
@@ -77,6 +77,7 @@ impl fmt::Debug for AgentEvent<'_> {
             Self::Transfer { state, cause } => {
                 f.debug_struct("Transfer").field("state", state).field("cause", cause).finish()
             }
+            Self::Record { state } => f.debug_struct("Record").field("state", state).finish(),
             Self::Speech { started, at_ms } => {
                 f.debug_struct("Speech").field("started", started).field("at_ms", at_ms).finish()
             }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use adapters::agent::{
-    AgentEvent, Basis, CallState, DtmfSource, EndedBy, Framing, MarkStatus, StreamFormat,
-    StreamInfo, UtteranceReport,
+    AgentEvent, Basis, CallState, DtmfSource, EndedBy, Framing, MarkStatus, RecordOrder,
+    StreamFormat, StreamInfo, UtteranceReport,
 };
 
 use media::silence::Notice;
@@ -84,8 +84,8 @@ pub enum Control {
     Mute(bool),
     /// Whether the caller is on hold.
     Hold(bool),
-    /// Record the call.
-    Record,
+    /// Record the call, or change how it is recorded.
+    Record(RecordOrder),
     /// End the call.
     Hangup {
         /// Why, as the agent says.
@@ -155,6 +155,11 @@ pub enum Outgoing {
         state: &'static str,
         /// Why it failed.
         cause: Option<String>,
+    },
+    /// See [`AgentEvent::Record`].
+    Record {
+        /// How it stands.
+        state: &'static str,
     },
     /// See [`AgentEvent::Speech`].
     Speech {
@@ -233,6 +238,7 @@ impl Outgoing {
             Self::Transfer { state, cause } => {
                 AgentEvent::Transfer { state, cause: cause.as_deref() }
             }
+            Self::Record { state } => AgentEvent::Record { state },
             Self::Speech { started, at_ms } => {
                 AgentEvent::Speech { started: *started, at_ms: *at_ms }
             }
@@ -293,7 +299,7 @@ impl fmt::Debug for Control {
             }
             Self::Mute(on) => f.debug_tuple("Mute").field(on).finish(),
             Self::Hold(on) => f.debug_tuple("Hold").field(on).finish(),
-            Self::Record => f.write_str("Record"),
+            Self::Record(order) => f.debug_tuple("Record").field(order).finish(),
             Self::Hangup { cause } => f.debug_struct("Hangup").field("cause", cause).finish(),
             Self::Lost(loss) => f.debug_tuple("Lost").field(loss).finish(),
         }

@@ -84,7 +84,7 @@ impl AgentSession {
             AgentCommand::Unmute => self.switch(feature::MUTE, Control::Mute(false))?,
             AgentCommand::Hold => self.switch(feature::HOLD, Control::Hold(true))?,
             AgentCommand::Resume => self.switch(feature::HOLD, Control::Hold(false))?,
-            AgentCommand::Record => self.switch(feature::RECORD, Control::Record)?,
+            AgentCommand::Record(order) => self.switch(feature::RECORD, Control::Record(order))?,
         }))
     }
 

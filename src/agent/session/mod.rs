@@ -258,6 +258,11 @@ impl AgentSession {
         self.send(Outgoing::Transfer { state, cause });
     }
 
+    /// The call's recording changed.
+    pub fn recording(&mut self, state: &'static str) {
+        self.send(Outgoing::Record { state });
+    }
+
     /// The caller began or stopped to speak; told if wanted.
     pub fn speech(&mut self, now: MonoTime, started: bool) {
         if self.wants(feature::SPEECH) {

@@ -1,4 +1,6 @@
-use adapters::agent::{AgentCommand, Configure, Direction, FormatWish, Framing, StreamFormat};
+use adapters::agent::{
+    AgentCommand, Configure, Direction, FormatWish, Framing, RecordOrder, StreamFormat,
+};
 use media::codec::AudioFormat;
 use media::playout::{MarkReport, UtterancePlayed};
 
@@ -258,7 +260,7 @@ fn what_is_not_offered_is_unsupported() {
         AgentCommand::Unmute,
         AgentCommand::Hold,
         AgentCommand::Resume,
-        AgentCommand::Record,
+        AgentCommand::Record(RecordOrder::Start),
         dtmf("1", None, None),
         transfer("blind", "x"),
     ] {
@@ -270,7 +272,8 @@ fn what_is_not_offered_is_unsupported() {
     assert_eq!(rig.command(AgentCommand::Unmute), ["Mute(false)"]);
     assert_eq!(rig.command(AgentCommand::Hold), ["Hold(true)"]);
     assert_eq!(rig.command(AgentCommand::Resume), ["Hold(false)"]);
-    assert_eq!(rig.command(AgentCommand::Record), ["Record"]);
+    let record = AgentCommand::Record(RecordOrder::Pause);
+    assert_eq!(rig.command(record), ["Record(Pause)"]);
     assert_eq!(rig.command(transfer("blind", "x")), ["Transfer { kind: \"blind\", .. }"]);
     assert_eq!(rig.command(transfer("warm", "x")), ["error bad_field"]);
     assert_eq!(rig.command(transfer("blind", "")), ["error bad_field"]);

@@ -1,6 +1,6 @@
 //! What an agent says in text.
 
-use adapters::agent::{AgentCommand, Configure, FormatWish, Framing};
+use adapters::agent::{AgentCommand, Configure, FormatWish, Framing, RecordOrder};
 use adapters::wire::WireError;
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -37,6 +37,8 @@ struct Message<'a> {
     options: Nested<Pairs>,
     #[serde(borrow)]
     after: Scalar<'a>,
+    #[serde(borrow)]
+    state: Scalar<'a>,
     #[serde(borrow)]
     framing: Scalar<'a>,
     wants: Nested<Strings>,
@@ -106,7 +108,12 @@ fn meaning(event: &str, message: Message<'_>) -> Result<Option<AgentCommand>, Wi
         "unmute" => AgentCommand::Unmute,
         "hold" => AgentCommand::Hold,
         "resume" => AgentCommand::Resume,
-        "record" => AgentCommand::Record,
+        "record" => {
+            let state = message.state.text("state")?;
+            let order = RecordOrder::from_word(state.as_deref().unwrap_or("start"));
+            let allowed = "is none of \"start\", \"stop\", \"pause\", \"resume\"";
+            AgentCommand::Record(order.ok_or_else(|| bad("state", allowed))?)
+        }
         _ => return Ok(None),
     }))
 }

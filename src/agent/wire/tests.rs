@@ -1,6 +1,6 @@
 use adapters::agent::{
     AgentCommand, Basis, CallState, Configure, Direction, DtmfSource, EndedBy, FormatWish,
-    MarkStatus, UtteranceReport,
+    MarkStatus, RecordOrder, UtteranceReport,
 };
 use std::time::Duration;
 
@@ -123,6 +123,10 @@ fn server_events<'a>(
         (
             AgentEvent::Speech { started: false, at_ms: 2000 },
             r#"{"event":"speech","stream":7,"state":"stopped","at_ms":2000}"#,
+        ),
+        (
+            AgentEvent::Record { state: "paused" },
+            r#"{"event":"record","stream":7,"state":"paused"}"#,
         ),
         (AgentEvent::Underrun { ms: 40 }, r#"{"event":"underrun","stream":7,"ms":40}"#),
         (
@@ -335,7 +339,11 @@ fn agent_messages() -> Vec<(&'static str, AgentCommand)> {
         (r#"{"event":"unmute","stream":7}"#, AgentCommand::Unmute),
         (r#"{"event":"hold","stream":7}"#, AgentCommand::Hold),
         (r#"{"event":"resume","stream":7}"#, AgentCommand::Resume),
-        (r#"{"event":"record","stream":7}"#, AgentCommand::Record),
+        (r#"{"event":"record","stream":7}"#, AgentCommand::Record(RecordOrder::Start)),
+        (
+            r#"{"event":"record","stream":7,"state":"pause"}"#,
+            AgentCommand::Record(RecordOrder::Pause),
+        ),
     ]
 }
 

@@ -46,6 +46,7 @@ const fn name(event: &AgentEvent<'_>) -> &'static str {
         AgentEvent::Cleared { .. } => "cleared",
         AgentEvent::Dtmf { .. } => "dtmf",
         AgentEvent::Transfer { .. } => "transfer",
+        AgentEvent::Record { .. } => "record",
         AgentEvent::Speech { .. } => "speech",
         AgentEvent::Underrun { .. } => "underrun",
         AgentEvent::Silence(_) => "silence",
@@ -85,6 +86,7 @@ fn fields<M: SerializeMap>(event: &AgentEvent<'_>, map: &mut M) -> Result<(), M:
             map.serialize_entry("state", state)?;
             map.serialize_entry("cause", cause)
         }
+        AgentEvent::Record { state } => map.serialize_entry("state", state),
         AgentEvent::Speech { started, at_ms } => {
             map.serialize_entry("state", if *started { "started" } else { "stopped" })?;
             map.serialize_entry("at_ms", at_ms)

@@ -16,7 +16,6 @@ use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
 use crate::telemetry::DialOutcome;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
-use crate::workers::tape;
 
 /// The dialect called `name`.
 fn dialect(name: &str) -> Option<&'static DialectSpec> {
@@ -69,6 +68,9 @@ impl Control {
     }
 
     fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin, goes_on: bool) {
+        if let config::Builtin::Record { folder } = builtin {
+            self.record_peer(key, folder.clone());
+        }
         let Some(call) = self.calls.get_mut(&key) else { return };
         let format = call.sounds_in();
         let follows = match builtin {
@@ -81,7 +83,9 @@ impl Control {
         call.sounding = follows.then_some(Sounding { what: Sound::Agent, format });
         let built = match builtin {
             config::Builtin::Echo => Ok(Builtin::echo()),
-            config::Builtin::Silence => Ok(Builtin::speaker(Source::Silence, false)),
+            config::Builtin::Silence | config::Builtin::Record { .. } => {
+                Ok(Builtin::speaker(Source::Silence, false))
+            }
             config::Builtin::Tone { frequency_hz } => {
                 Ok(Builtin::speaker(Source::Loop(self.sounds.tone(*frequency_hz, format)), false))
             }
@@ -90,13 +94,6 @@ impl Control {
                     let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
                     Builtin::speaker(source, !repeat)
                 })
-            }
-            config::Builtin::Record { folder } => {
-                let (input, output) = tape::tape();
-                let path = folder.join(format!("{}.wav", call.id));
-                tape::record(output, path)
-                    .map_err(|error| error.to_string())
-                    .map(|()| Builtin::speaker(Source::Silence, false).with_tape(input))
             }
         };
         match built {
@@ -232,7 +229,8 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         AgentKind::WebSocket(agent) => agent.format,
         AgentKind::Builtin(_) | AgentKind::Rtp(_) => None,
     };
-    let mut features = vec![feature::MUTE, feature::QUALITY, feature::UNDERRUN, feature::SILENCE];
+    let mut features =
+        vec![feature::MUTE, feature::QUALITY, feature::UNDERRUN, feature::SILENCE, feature::RECORD];
     if call.dtmf {
         features.push(feature::DTMF);
     }

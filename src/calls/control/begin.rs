@@ -10,7 +10,7 @@ use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::live::{LiveCall, direction};
-use crate::config::{self, AgentConfig, Masked};
+use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
@@ -32,6 +32,7 @@ pub(super) struct Beginning {
     pub(super) format: Option<LegFormat>,
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
+    pub(super) keep: Keep,
 }
 
 impl Control {
@@ -92,6 +93,8 @@ impl Control {
             awaits: None,
             resumed: false,
             sounding: None,
+            keep: beginning.keep,
+            recording: None,
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,

@@ -81,6 +81,9 @@ impl Control {
     }
 
     fn state(&mut self, key: CallKey, state: CallState) {
+        if state == CallState::Answered {
+            self.record_from_answer(key);
+        }
         let Some(call) = self.calls.get(&key) else { return };
         if state == CallState::Answered {
             let label = label(call.direction);
@@ -140,6 +143,7 @@ impl Control {
         if let Some(first) = report.first_audio {
             metrics.first_audio.record(first);
         }
+        self.metrics.recordings.lost.add(report.recording_lost);
         let at = now();
         if call.call.answered_at().is_some() {
             metrics.duration.record(std::time::Duration::from_millis(call.duration_ms(at)));
@@ -166,6 +170,8 @@ impl Control {
             agent_mos = report.agent_leg.map(|leg| leg.mos),
             agent_late = report.agent_jitter.map(|jitter| jitter.counters.late),
             agent_concealed_ms = report.agent_jitter.map(|jitter| jitter.concealed_ms),
+            recording = call.recording.map(crate::recording::State::as_str),
+            recording_lost = report.recording_lost,
             silence_in = silence_in.longest.map(|(reason, _)| reason.as_str()),
             silence_in_ms = millis(silence_in.total),
             silence_out = silence_out.longest.map(|(reason, _)| reason.as_str()),

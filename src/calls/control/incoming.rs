@@ -157,6 +157,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            keep: route.keep,
         });
     }
 

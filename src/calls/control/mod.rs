@@ -12,6 +12,7 @@ mod incoming;
 mod observe;
 mod phones;
 mod place;
+mod record;
 mod requests;
 mod sip;
 
@@ -33,6 +34,7 @@ use super::slots::Slots;
 use super::sounds::Sounds;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
+use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
 use crate::sip::core::registrar::Registrar;
 use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
@@ -66,6 +68,7 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     slots: Slots,
+    recorder: Recorder,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -104,6 +107,8 @@ pub struct Reach {
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
     pub sip: std::net::SocketAddr,
+    /// Recordings.
+    pub recordings: Store,
 }
 
 impl Control {
@@ -132,7 +137,10 @@ impl Control {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let reach = Reach { handle: handle.clone(), live: watch, sip: local };
+        let to_control = handle.clone();
+        let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+        let recordings = Store::new(config.recording_folders(), recorder.open());
+        let reach = Reach { handle: handle.clone(), live: watch, sip: local, recordings };
         let mut endpoint = endpoint;
         gate::guard(&mut endpoint, &config)?;
         let control = Self {
@@ -157,6 +165,7 @@ impl Control {
             next_attempt: 1,
             sounds: Sounds::default(),
             slots: Slots::default(),
+            recorder,
             dialler: Dialler::new(),
             io,
             metrics,
@@ -281,6 +290,7 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };

@@ -82,6 +82,7 @@ impl Control {
             format: None,
             sdp,
             signalling: remote.ip(),
+            keep: agent.keep.clone(),
         });
         if let Some(call) = self.calls.get_mut(&key) {
             call.targets = targets;
@@ -162,6 +163,7 @@ impl Control {
             fallback: Fallback::Hangup,
             agent_answers: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            keep: agent.keep.clone(),
         };
         Plan {
             answer_by: AnswerBy::Connected,

@@ -47,6 +47,12 @@ impl Control {
                 }
             }
             Request::Dialled { call, attempt, result } => self.dialled(call, attempt, result),
+            Request::Record { call, order, reply } => {
+                let key = self.by_id.get(&call).copied();
+                let state = key.ok_or(RequestError::NoSuchCall);
+                let _ = reply.send(state.and_then(|key| self.record(key, order)));
+            }
+            Request::Recorder(event) => self.recorder_event(event),
             Request::Drain => {
                 self.draining = true;
                 self.endpoint.refuse_calls(Some(DRAIN_RETRY_AFTER_S));

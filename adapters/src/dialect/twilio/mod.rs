@@ -125,6 +125,7 @@ impl Dialect for Stream {
             | AgentEvent::Transfer { .. }
             | AgentEvent::Speech { .. }
             | AgentEvent::Underrun { .. }
+            | AgentEvent::Record { .. }
             | AgentEvent::Silence(_)
             | AgentEvent::Quality { .. }
             | AgentEvent::Error { .. } => {}
