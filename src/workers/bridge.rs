@@ -14,7 +14,8 @@ use media::time::MonoTime;
 use super::command::LegFormat;
 use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
-use crate::telemetry::{DropReason, Kind};
+use super::taps::{Said, Taps};
+use crate::telemetry::{DropReason, Kind, WorkerMetrics};
 
 /// One direction between two legs.
 #[derive(Debug)]
@@ -97,9 +98,15 @@ impl Way {
         }
     }
 
-    /// Passes on what lies in the packet buffer.
+    /// Passes on what lies in the packet buffer; `taps` hear it as `to` does.
     #[inline]
-    pub(super) fn pass(&mut self, ctx: &mut Context, to: &mut PeerLeg, what: Passing) {
+    pub(super) fn pass(
+        &mut self,
+        ctx: &mut Context,
+        to: &mut PeerLeg,
+        taps: Option<&mut Taps>,
+        what: Passing,
+    ) {
         if !to.format().is_some_and(|format| format.send) {
             return;
         }
@@ -110,7 +117,7 @@ impl Way {
         if same {
             let range = start - HEADER_BYTES..start + what.len;
             let Some(packet) = ctx.packet.get_mut(range) else { return };
-            return send(ctx.now, &mut self.relay, to, packet, what, &ctx.metrics);
+            return send((ctx.now, &ctx.metrics), &mut self.relay, to, packet, taps, what);
         }
         let Some(payload) = ctx.packet.get(start..start + what.len) else { return };
         let Some((header, converted)) = ctx.convert.split_at_mut_checked(HEADER_BYTES) else {
@@ -129,27 +136,33 @@ impl Way {
             return ctx.metrics.dropped(DropReason::Malformed);
         }
         let Some(packet) = ctx.convert.get_mut(..end) else { return };
-        send(ctx.now, &mut self.relay, to, packet, what, &ctx.metrics);
+        send((ctx.now, &ctx.metrics), &mut self.relay, to, packet, taps, what);
     }
 }
 
 /// Writes the header in front of a payload and sends both.
 #[inline]
 fn send(
-    now: MonoTime,
+    (now, metrics): (MonoTime, &WorkerMetrics),
     relay: &mut Relay,
     to: &mut PeerLeg,
     packet: &mut [u8],
+    taps: Option<&mut Taps>,
     what: Passing,
-    metrics: &crate::telemetry::WorkerMetrics,
 ) {
     let payload_bytes = packet.len() - HEADER_BYTES;
     let Passing { kind, arrival, marker, .. } = what;
     let passed = Passed { kind, arrival, marker, payload_bytes };
-    let Some(header) = packet.first_chunk_mut::<HEADER_BYTES>() else { return };
+    let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else { return };
     let Some(leg) = to.leg() else { return };
     if !leg.write_relayed(now, header, relay, passed) {
         return;
+    }
+    if let Some(taps) = taps
+        && kind == PassedKind::Audio
+    {
+        let &mut [_, _, _, _, t0, t1, t2, t3, ..] = header;
+        taps.said(Said { due: now, ts: u32::from_be_bytes([t0, t1, t2, t3]), payload });
     }
     match to.send(packet) {
         Ok(sent) => metrics.sent(Kind::Rtp, sent),

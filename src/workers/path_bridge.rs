@@ -38,7 +38,7 @@ impl MediaPath {
     #[inline]
     pub(super) fn pass_to_leg(&mut self, ctx: &mut Context, passing: Passing) {
         if let Agent::Leg(leg) = &mut self.agent {
-            leg.to_leg.pass(ctx, &mut leg.peer, passing);
+            leg.to_leg.pass(ctx, &mut leg.peer, None, passing);
         }
     }
 
@@ -63,7 +63,7 @@ impl MediaPath {
             return;
         }
         if let Some(passing) = bridge::passing(heard, datagram) {
-            bridge.from_leg.pass(ctx, &mut self.peer, passing);
+            bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
         }
     }
 
