@@ -65,6 +65,8 @@ impl Party {
             },
             send: true,
             receive: true,
+            rtcp_mux: false,
+            srtp: None,
         };
         let worker = ours.rtp.local_addr().unwrap();
         // The sequence number wraps around soon.
@@ -116,8 +118,8 @@ impl Bridge {
         let worker = WorkerHandle::start(0, metrics, events, None).unwrap();
         let (caller, sockets) = Party::new(caller.0, caller.1, Some(DTMF_PT));
         let (callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
-        worker.send(Command::Open { call: CALL, sockets, format: Some(caller.format) });
-        let link = LegLink { sockets: leg, format: Some(callee.format) };
+        worker.send(Command::Open { call: CALL, sockets, format: Some(caller.format.clone()) });
+        let link = LegLink { sockets: leg, format: Some(callee.format.clone()) };
         worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
         worker.send(Command::State { call: CALL, state: CallState::Answered });
         let bridge = Self { worker, events: receiver, caller, callee };
@@ -278,7 +280,7 @@ fn hold_and_change_of_codec() {
     let (caller, callee) = (&bridge.caller, &bridge.callee);
     caller.say(&[7; 160]);
     let first = callee.hear();
-    let held = LegFormat { send: false, ..callee.format };
+    let held = LegFormat { send: false, ..callee.format.clone() };
     bridge.worker.send(Command::AgentFormat { call: CALL, format: held });
     // The other way still passes, which shows that the command was carried out after a while.
     until(SOON, "the hold", || {
@@ -286,7 +288,7 @@ fn hold_and_change_of_codec() {
         callee.rtp.recv(&mut [0; 2048]).is_err().then_some(())
     });
     let media = LegConfig { audio: AudioFormat::PCMA, pt: 8, receive_pt: 8, ..callee.format.media };
-    let back = LegFormat { media, ..callee.format };
+    let back = LegFormat { media, ..callee.format.clone() };
     bridge.worker.send(Command::AgentFormat { call: CALL, format: back });
     let heard = until(SOON, "sound after the hold", || {
         caller.say(&wav::to_ulaw(&[1_000; 160]));

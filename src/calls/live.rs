@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
+use media::srtp::SrtpKeys;
 use media::time::MonoTime;
 use serde::Serialize;
 use uuid::Uuid;
@@ -73,6 +74,8 @@ pub(super) struct LiveCall {
     pub(super) sounding: Option<Sounding>,
     /// The peer takes telephone events.
     pub(super) dtmf: bool,
+    /// The keys of its SRTP; plain RTP without.
+    pub(super) srtp: Option<Arc<SrtpKeys>>,
     /// The agent that is being connected has had this call before.
     pub(super) resumed: bool,
     /// The dialect of the agent on a socket that is awaited.

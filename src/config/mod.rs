@@ -6,7 +6,7 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
@@ -18,10 +18,12 @@ mod environment;
 mod keep;
 mod peers;
 pub mod problem;
+mod registration;
 mod routes;
 mod secret;
 mod section;
 mod server;
+mod srtp;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -33,11 +35,13 @@ pub use callers::Caller;
 pub use keep::{Keep, Record};
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig, RoutePattern};
 pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipConfig, SipTimers,
 };
+pub use srtp::SrtpConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;

@@ -8,10 +8,13 @@ use std::net::IpAddr;
 use media::codec::AudioFormat;
 
 use super::agents::name;
+use super::registration::{RegistrationConfig, registration};
 use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
+use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +31,14 @@ pub struct TrunkConfig {
     pub password: Option<Secret>,
     /// The realm whose challenges are answered with them; any if absent.
     pub realm: Option<String>,
+    /// Our registration with it.
+    pub registration: Option<RegistrationConfig>,
     /// SIP headers that its agents are shown, in the case they were written.
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
 }
 
 /// A softphone that may call in, known by its name and its password or its addresses.
@@ -44,6 +51,8 @@ pub struct UserConfig {
     pub name: String,
     /// Networks it calls from; with a password empty for anywhere.
     pub peers: Vec<Cidr>,
+    /// What is demanded about SRTP; as in `[sip]` if absent.
+    pub srtp: Option<SrtpPolicy>,
     /// What it proves to know, when it calls and when it registers.
     pub password: Option<Secret>,
 }
@@ -58,7 +67,10 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
     let Credentials { digest, username, password, realm } = credentials(&section);
-    let peers = peers(&section, digest, "the addresses that calls come from, or auth = \"digest\"");
+    let registration = registration(&section, username.is_some() && password.is_some());
+    let known = digest || registration.is_some();
+    let why = "the addresses that calls come from, or auth = \"digest\" or register = true";
+    let peers = peers(&section, known, why);
     for peer in &peers {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
@@ -68,8 +80,20 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(TrunkConfig { name: name?, peers, digest, username, password, realm, headers, codecs })
+    Some(TrunkConfig {
+        name: name?,
+        peers,
+        digest,
+        username,
+        password,
+        realm,
+        registration,
+        headers,
+        codecs,
+        srtp,
+    })
 }
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
@@ -77,8 +101,9 @@ pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let password = section.secret("password", PASSWORD_BYTES_MIN);
     let known = section.has("password");
     let peers = peers(&section, known, "the addresses that calls come from, or a password");
+    let srtp = srtp::policy(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, password })
+    Some(UserConfig { name: name?, peers, srtp, password })
 }
 
 /// Shortest password that is accepted: shorter ones are found by trying.

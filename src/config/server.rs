@@ -7,6 +7,7 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
+use super::srtp::{self, SrtpConfig};
 use super::values::{PortRange, PublicAddress};
 use crate::sip::core::auth::Algorithm;
 use crate::sip::core::session_timer::{INTERVAL_MAX_S, INTERVAL_S, MIN_SE_S, TimerConfig};
@@ -33,6 +34,8 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Codecs offered and accepted, best first; a trunk may have its own.
     pub codecs: Vec<AudioFormat>,
+    /// What is done about SRTP.
+    pub srtp: SrtpConfig,
     /// The realm of digest authentication: whose passwords those of users are.
     pub realm: String,
     /// Algorithms of digest authentication that are offered, best first.
@@ -196,6 +199,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         })
         .unwrap_or_else(|| concat!("Talkpath/", env!("CARGO_PKG_VERSION")).to_owned());
     let codecs = section.words("codecs", SIP_CODECS).unwrap_or_else(|| SIP_CODECS_DEFAULT.to_vec());
+    let srtp = srtp::srtp(&section);
     let realm = section
         .text("realm", "up to 64 letters, digits, blanks and -_.@", |text| {
             let fits = |c: char| c.is_ascii_alphanumeric() || " -_.@".contains(c);
@@ -224,6 +228,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
         advertised,
         user_agent,
         codecs,
+        srtp,
         realm,
         digest,
         timers,

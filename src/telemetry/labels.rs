@@ -48,6 +48,10 @@ labels! {
     DropReason {
         /// It came from an address that has no part in the call.
         Foreign = "foreign",
+        /// It is not authentic: forged, damaged, or made with another key.
+        Unauthentic = "unauthentic",
+        /// It is authentic, but was seen before.
+        Replayed = "replayed",
         /// It is not what its kind demands.
         Malformed = "malformed",
         /// Its payload type was not negotiated.

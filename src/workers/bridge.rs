@@ -8,6 +8,7 @@ use media::codec::AudioFormat;
 use media::convert::Converter;
 use media::leg::{Heard, HeardAudio, Passed, PassedKind};
 use media::rtp::{Arrival, HEADER_BYTES, Packet, Relay};
+use media::srtp::OVERHEAD_BYTES_MAX;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
@@ -71,7 +72,8 @@ impl BridgeLeg {
     pub(super) fn deadline(&self) -> MonoTime {
         self.peer.leg_ref().map_or(MonoTime::MAX, |leg| {
             let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
-            leg.deadline().unwrap_or(MonoTime::MAX).min(report)
+            let latch = self.peer.deadline().unwrap_or(MonoTime::MAX);
+            leg.deadline().unwrap_or(MonoTime::MAX).min(report).min(latch)
         })
     }
 
@@ -115,9 +117,9 @@ impl Way {
         let start = HEADROOM_BYTES + what.start;
         let same = what.kind == PassedKind::Comfort || self.converter.is_identity();
         if same {
-            let range = start - HEADER_BYTES..start + what.len;
-            let Some(packet) = ctx.packet.get_mut(range) else { return };
-            return send((ctx.now, &ctx.metrics), &mut self.relay, to, packet, taps, what);
+            let Some(packet) = ctx.packet.get_mut(start - HEADER_BYTES..) else { return };
+            let of = (ctx.now, &*ctx.metrics);
+            return send(of, &mut self.relay, to, (packet, what.len), taps, what);
         }
         let Some(payload) = ctx.packet.get(start..start + what.len) else { return };
         let Some((header, converted)) = ctx.convert.split_at_mut_checked(HEADER_BYTES) else {
@@ -131,26 +133,24 @@ impl Way {
             _ if self.converter.max_output(payload.len()) > converted.len() => 0,
             _ => self.converter.convert(payload, converted),
         };
-        let end = header.len() + length;
-        if length == 0 {
+        if length == 0 || header.len() + length + OVERHEAD_BYTES_MAX > ctx.convert.len() {
             return ctx.metrics.dropped(DropReason::Malformed);
         }
-        let Some(packet) = ctx.convert.get_mut(..end) else { return };
-        send((ctx.now, &ctx.metrics), &mut self.relay, to, packet, taps, what);
+        let of = (ctx.now, &*ctx.metrics);
+        send(of, &mut self.relay, to, (&mut ctx.convert, length), taps, what);
     }
 }
 
-/// Writes the header in front of a payload and sends both.
+/// Writes the header in front of a payload and sends both; behind them is room for protection.
 #[inline]
 fn send(
     (now, metrics): (MonoTime, &WorkerMetrics),
     relay: &mut Relay,
     to: &mut PeerLeg,
-    packet: &mut [u8],
+    (packet, payload_bytes): (&mut [u8], usize),
     taps: Option<&mut Taps>,
     what: Passing,
 ) {
-    let payload_bytes = packet.len() - HEADER_BYTES;
     let Passing { kind, arrival, marker, .. } = what;
     let passed = Passed { kind, arrival, marker, payload_bytes };
     let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else { return };
@@ -162,9 +162,10 @@ fn send(
         && kind == PassedKind::Audio
     {
         let &mut [_, _, _, _, t0, t1, t2, t3, ..] = header;
+        let payload = payload.get(..payload_bytes).unwrap_or_default();
         taps.said(Said { due: now, ts: u32::from_be_bytes([t0, t1, t2, t3]), payload });
     }
-    match to.send(packet) {
+    match to.send(packet, HEADER_BYTES + payload_bytes) {
         Ok(sent) => metrics.sent(Kind::Rtp, sent),
         Err(_) => metrics.dropped(DropReason::SocketFull),
     }

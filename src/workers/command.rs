@@ -1,6 +1,7 @@
 //! What the control plane tells a worker, and what a worker tells it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
@@ -9,6 +10,7 @@ use media::codec::AudioFormat;
 use media::jitter::JitterSnapshot;
 use media::leg::LegConfig;
 use media::silence::{Notice, Tally};
+use media::srtp::SrtpKeys;
 use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
@@ -36,7 +38,7 @@ pub struct RtpSockets {
 }
 
 /// What offer and answer settled for a leg, as far as media is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegFormat {
     /// Where the peer wants its RTP.
     pub remote: SocketAddr,
@@ -50,6 +52,10 @@ pub struct LegFormat {
     pub send: bool,
     /// The peer may send.
     pub receive: bool,
+    /// Reports share the port of RTP (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The keys of both directions; plain RTP without.
+    pub srtp: Option<Arc<SrtpKeys>>,
 }
 
 /// An agent at the other side of a media path.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
 use media::rtp::{Frame, PACKET_BYTES_MAX};
+use media::srtp::OVERHEAD_BYTES_MAX;
 use media::time::MonoTime;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -75,7 +76,7 @@ impl Context {
         Ok(Self {
             now: super::poller::now(),
             poller: Poller::new()?,
-            packet: vec![0; HEADROOM_BYTES + PACKET_BYTES_MAX].into(),
+            packet: vec![0; HEADROOM_BYTES + PACKET_BYTES_MAX + OVERHEAD_BYTES_MAX].into(),
             convert: vec![0; CONVERT_BYTES].into(),
             linear: vec![0; LINEAR_BYTES].into(),
             message: Vec::with_capacity(MESSAGE_BYTES),

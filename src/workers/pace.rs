@@ -77,8 +77,8 @@ impl MediaPath {
         let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
         let Some(leg) = self.peer.leg() else { return };
         if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
-            if let Some(packet) = out.get(..event).filter(|packet| !packet.is_empty()) {
-                let _ = self.peer.send(packet);
+            if event > 0 {
+                let _ = self.peer.send(&mut ctx.packet, event);
             }
             return;
         }
@@ -93,7 +93,7 @@ impl MediaPath {
         let payload = payload.get(..said.bytes).unwrap_or_default();
         self.taps.said(taps::Said { due: self.next_tick, ts: leg.sender().ts(), payload });
         leg.write_audio(ctx.now, header, payload);
-        match self.peer.send(out.get(..HEADER_BYTES + said.bytes).unwrap_or_default()) {
+        match self.peer.send(&mut ctx.packet, HEADER_BYTES + said.bytes) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }

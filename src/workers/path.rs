@@ -20,7 +20,8 @@ use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::outlet::Outlet;
-use super::peer::PeerLeg;
+use super::path_rtcp::take_report;
+use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
@@ -148,6 +149,7 @@ impl MediaPath {
             let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
             leg.deadline().unwrap_or(MonoTime::MAX).min(report)
         });
+        let leg = leg.min(self.peer.deadline().unwrap_or(MonoTime::MAX));
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Leg(leg) => leg.deadline(),
@@ -165,6 +167,7 @@ impl MediaPath {
             self.late_frames(ctx);
             self.digits(ctx);
         }
+        self.peer.handle_timeout(ctx.now);
         self.send_report(ctx);
         self.look(ctx);
         if self.care_at <= ctx.now {
@@ -246,7 +249,8 @@ impl MediaPath {
             }
         }
         self.watch_for_silence(ctx);
-        self.peer_heard_of(ctx.now);
+        // Silence counts from the answer, not from the INVITE.
+        self.peer.count_silence_from(ctx.now);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(state);
@@ -288,7 +292,13 @@ impl MediaPath {
     #[inline]
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let Some(length) = self.peer.receive(ctx.now, buffer) else { return };
+        let length = match self.peer.receive(ctx.now, buffer) {
+            Received::Rtp(length) => length,
+            other => {
+                self.silence.unreadable(ctx.now, other);
+                return take_report(&mut self.peer, ctx, other, HEADROOM_BYTES);
+            }
+        };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
@@ -386,13 +396,12 @@ impl MediaPath {
         self.echo_ts = Some(heard.arrival.ext_ts + u64::from(ticks));
         self.taps.said(Said { due: ctx.now, ts: leg.sender().ts(), payload });
         let start = start - HEADER_BYTES;
-        let Some(packet) = ctx.packet.get_mut(start..start + HEADER_BYTES + heard.len) else {
-            return;
-        };
-        if let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
-            leg.write_audio(ctx.now, header, payload);
+        // What follows the packet is room for its protection.
+        let Some(packet) = ctx.packet.get_mut(start..) else { return };
+        if let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
+            leg.write_audio(ctx.now, header, rest.get(..heard.len).unwrap_or_default());
         }
-        match self.peer.send(packet) {
+        match self.peer.send(packet, HEADER_BYTES + heard.len) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
@@ -450,13 +459,6 @@ impl MediaPath {
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.quality(quality);
             self.actions(ctx);
-        }
-    }
-
-    fn peer_heard_of(&mut self, now: MonoTime) {
-        // Silence counts from the answer, not from the INVITE.
-        if let Some(format) = self.peer.format().copied() {
-            self.peer.settle(now, format);
         }
     }
 }

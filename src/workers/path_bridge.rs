@@ -6,11 +6,12 @@ use super::bridge::{self, BridgeLeg, Passing};
 use super::command::{EventKind, LegFormat, LegLink};
 use super::context::{Context, HEADROOM_BYTES};
 use super::path::{Agent, MediaPath};
-use super::peer::PeerLeg;
+use super::path_rtcp::{give_report, take_report};
+use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::token::{Part, Token};
 use crate::agent::session::Loss;
-use crate::telemetry::{DropReason, Kind};
+use crate::telemetry::Kind;
 use media::leg::Heard;
 
 impl MediaPath {
@@ -47,7 +48,10 @@ impl MediaPath {
     pub(super) fn on_leg_rtp(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &mut self.agent else { return };
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let Some(length) = bridge.peer.receive(ctx.now, buffer) else { return };
+        let length = match bridge.peer.receive(ctx.now, buffer) {
+            Received::Rtp(length) => length,
+            other => return take_report(&mut bridge.peer, ctx, other, HEADROOM_BYTES),
+        };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = bridge.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
@@ -70,14 +74,8 @@ impl MediaPath {
     /// A report of the other leg's peer.
     pub(super) fn on_leg_rtcp(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &mut self.agent else { return };
-        let Some(length) = bridge.peer.receive_report(&mut ctx.packet) else { return };
-        let Some(leg) = bridge.peer.leg() else { return };
-        let datagram = ctx.packet.get(..length).unwrap_or_default();
-        if leg.handle_report(ctx.now, datagram) {
-            ctx.metrics.received(Kind::Rtcp, length);
-        } else {
-            ctx.metrics.dropped(DropReason::Malformed);
-        }
+        let received = bridge.peer.receive_report(ctx.now, &mut ctx.packet);
+        take_report(&mut bridge.peer, ctx, received, 0);
     }
 
     /// Does what is due on the other leg.
@@ -86,13 +84,8 @@ impl MediaPath {
         let Some(leg) = bridge.peer.leg() else { return };
         // Its digits have passed; what is told here is that they ended.
         while leg.poll_digit(ctx.now).is_some() {}
-        if leg.report_deadline().is_none_or(|at| at > ctx.now) {
-            return;
-        }
-        if let Some(length) = leg.poll_report(ctx.now, super::clock::ntp(), &mut ctx.packet) {
-            bridge.peer.send_report(ctx.packet.get(..length).unwrap_or_default());
-            ctx.metrics.sent(Kind::Rtcp, length);
-        }
+        bridge.peer.handle_timeout(ctx.now);
+        give_report(&mut bridge.peer, ctx, true);
     }
 
     /// Tells once if the other leg should send and has been silent for too long.

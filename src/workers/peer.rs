@@ -1,14 +1,20 @@
-//! The peer's leg: its sockets, where it sends from, and what it settled.
+//! The peer's leg: its sockets, where it sends from, what it settled, and what protects it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use adapters::agent::StreamFormat;
 use media::codec::AudioFormat;
 use media::leg::{Leg, StreamStart};
+use media::rtp::{Packet, is_rtcp};
+use media::srtp::SrtpError;
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
+use super::latch::{Heard, Latch, is_private};
+use super::security::Security;
+use super::sys;
+use crate::telemetry::DropReason;
 
 /// What is assumed of a peer with which nothing is settled yet.
 const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, ptime_ms: 20 };
@@ -16,21 +22,40 @@ const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, pti
 /// The sockets and stream of a call's SIP side.
 #[derive(Debug)]
 pub(super) struct PeerLeg {
-    /// RTP; connected once the peer's address is known for sure.
+    /// RTP, and RTCP where they share a port; connected while nobody else can be the peer.
     rtp: UdpSocket,
     /// RTCP.
     rtcp: UdpSocket,
     /// What was settled; nothing is understood before.
     format: Option<LegFormat>,
+    /// Its keys at work; of no use while the format is plain.
+    security: Option<Box<Security>>,
     /// The stream, once there is a format.
     leg: Option<Leg>,
     start: StreamStart,
-    /// Where the peer really sends from.
-    latched: Option<SocketAddr>,
+    /// Where the peer really sends from, once there is a format.
+    latch: Option<Latch>,
+    /// Whom the kernel lets through, if it lets nobody else.
+    connected: Option<SocketAddr>,
+    /// Where the peer's reports really come from.
+    reports_from: Option<SocketAddr>,
     /// When the last packet came.
     heard_at: MonoTime,
     /// Datagrams from elsewhere.
     foreign: u64,
+}
+
+/// What a socket had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// An RTP packet of the peer, of so many bytes.
+    Rtp(usize),
+    /// RTCP that may be the peer's, and where it came from.
+    Rtcp(usize, SocketAddr),
+    /// Something that is of no use.
+    Dropped(DropReason),
+    /// Nothing.
+    Nothing,
 }
 
 impl PeerLeg {
@@ -45,9 +70,12 @@ impl PeerLeg {
             rtp: sockets.rtp,
             rtcp: sockets.rtcp,
             format: None,
+            security: None,
             leg: None,
             start,
-            latched: None,
+            latch: None,
+            connected: None,
+            reports_from: None,
             heard_at: now,
             foreign: 0,
         };
@@ -64,12 +92,32 @@ impl PeerLeg {
             Some(leg) => leg.reconfigure(config),
             None => self.leg = Some(Leg::new(now, config, self.start)),
         }
-        let moved = self.format.is_some_and(|old| old.remote != format.remote);
-        if moved && self.latched.is_some() && self.rtp.connect(format.remote).is_ok() {
-            self.latched = Some(format.remote);
+        self.secure(now, &format);
+        match &mut self.latch {
+            Some(latch) => latch.describe(format.remote, format.signalling),
+            None => self.latch = Some(Latch::new(format.remote, format.signalling)),
+        }
+        let moved = self.format.as_ref().is_some_and(|old| old.remote_rtcp != format.remote_rtcp);
+        if moved {
+            self.reports_from = None;
         }
         self.heard_at = now;
         self.format = Some(format);
+        self.follow_latch(now);
+    }
+
+    /// Puts the settled keys to work. Without contexts for them nothing is sent or believed: a leg
+    /// never falls back to plain RTP.
+    fn secure(&mut self, now: MonoTime, format: &LegFormat) {
+        let Some(keys) = &format.srtp else { return };
+        let changed = match &mut self.security {
+            Some(security) => security.change(now, keys),
+            None => Security::new(keys).map(|security| self.security = Some(Box::new(security))),
+        };
+        if let Err(error) = changed {
+            tracing::error!(%error, "SRTP keys cannot be used");
+            self.security = None;
+        }
     }
 
     /// RTP.
@@ -89,7 +137,7 @@ impl PeerLeg {
 
     /// The peer's audio as it is now; before offer and answer, what it most likely will be.
     pub(super) fn stream(&self) -> StreamFormat {
-        self.format.map_or(LIKELY_FORMAT, |format| StreamFormat {
+        self.format.as_ref().map_or(LIKELY_FORMAT, |format| StreamFormat {
             audio: format.media.audio,
             ptime_ms: format.media.ptime_ms,
         })
@@ -110,6 +158,11 @@ impl PeerLeg {
         self.heard_at
     }
 
+    /// Silence counts from now on.
+    pub(super) const fn count_silence_from(&mut self, now: MonoTime) {
+        self.heard_at = now;
+    }
+
     /// Datagrams that came from elsewhere.
     pub(super) const fn foreign(&self) -> u64 {
         self.foreign
@@ -118,85 +171,205 @@ impl PeerLeg {
     /// True if the peer described an address that means nothing where its signalling comes from.
     pub(super) fn is_hidden(&self) -> bool {
         self.format
+            .as_ref()
             .is_some_and(|format| is_private(format.remote.ip()) && !is_private(format.signalling))
     }
 
-    /// Receives one datagram into `buffer`; `None` if there is none for us.
+    /// When [`PeerLeg::handle_timeout`] is due.
+    pub(super) fn deadline(&self) -> Option<MonoTime> {
+        self.connected.and(self.latch.as_ref()?.deadline())
+    }
+
+    /// Opens the socket for others when the peer has fallen silent.
+    pub(super) fn handle_timeout(&mut self, now: MonoTime) {
+        if self.deadline().is_some_and(|at| at <= now) {
+            self.follow_latch(now);
+        }
+    }
+
+    /// Receives one datagram on the RTP port into `buffer`.
     #[inline]
-    pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Option<usize> {
-        let length = if self.latched.is_some() {
-            // Connected: the kernel lets nobody else through.
-            self.rtp.recv(buffer).ok()?
-        } else {
-            self.receive_unlatched(buffer)?
+    pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
+        let Ok((length, from)) = self.rtp.recv_from(buffer) else { return Received::Nothing };
+        let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
+        let Some(latch) = &self.latch else { return self.dropped(DropReason::Foreign) };
+        // What was under way when the socket was connected may still be of others.
+        let known = latch.source() == Some(from);
+        let Some(format) = &self.format else { return self.dropped(DropReason::Foreign) };
+        if format.srtp.is_none() && !known && !latch.is_believable(from.ip()) {
+            return self.dropped(DropReason::Foreign);
+        }
+        let reports = is_rtcp(datagram);
+        let authentic = format.srtp.is_some();
+        let length = match self.open(now, datagram, reports) {
+            Ok(length) => length,
+            Err(reason) => return self.dropped(reason),
         };
+        if reports {
+            return Received::Rtcp(length, from);
+        }
+        if !self.is_of_peer(now, datagram.get(..length).unwrap_or_default(), from, authentic) {
+            return self.dropped(DropReason::Foreign);
+        }
         self.heard_at = now;
-        Some(length)
+        Received::Rtp(length)
     }
 
-    /// Sends one packet to the peer.
+    /// Takes off what protects a datagram.
     #[inline]
-    pub(super) fn send(&self, packet: &[u8]) -> io::Result<usize> {
-        match (self.latched, &self.format) {
-            (Some(_), _) => self.rtp.send(packet),
-            (None, Some(format)) => self.rtp.send_to(packet, format.remote),
-            (None, None) => Err(io::ErrorKind::NotConnected.into()),
+    fn open(
+        &mut self,
+        now: MonoTime,
+        datagram: &mut [u8],
+        reports: bool,
+    ) -> Result<usize, DropReason> {
+        let secure = self.format.as_ref().is_some_and(|format| format.srtp.is_some());
+        match &mut self.security {
+            _ if !secure => Ok(datagram.len()),
+            Some(security) => security.open(now, datagram, reports).map_err(|error| match error {
+                SrtpError::Replayed => DropReason::Replayed,
+                _ => DropReason::Unauthentic,
+            }),
+            None => Err(DropReason::Unauthentic),
         }
     }
 
-    /// Sends one RTCP packet to the peer.
-    pub(super) fn send_report(&self, packet: &[u8]) {
-        if let Some(format) = &self.format {
-            // Lost reports are followed by others.
-            let _ = self.rtcp.send_to(packet, format.remote_rtcp);
-        }
-    }
-
-    /// Receives one RTCP datagram into `buffer`, from wherever the peer's media come.
-    pub(super) fn receive_report(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        let (length, from) = self.rtcp.recv_from(buffer).ok()?;
-        let format = self.format.as_ref()?;
-        let known = from.ip() == format.remote_rtcp.ip()
-            || self.latched.is_some_and(|latched| latched.ip() == from.ip());
-        if !known {
-            self.foreign += 1;
-            return None;
-        }
-        Some(length)
-    }
-
-    /// The first packets decide where the peer sends from (symmetric RTP, RFC 4961): from the
-    /// described address any port will do, since NATs change it; another address only if the
-    /// described one cannot be reached from here and the packet comes from where the signalling
-    /// comes.
-    #[cold]
-    fn receive_unlatched(&mut self, buffer: &mut [u8]) -> Option<usize> {
-        let (length, from) = self.rtp.recv_from(buffer).ok()?;
-        let Some(format) = &self.format else {
-            self.foreign += 1;
-            return None;
+    /// True if a packet is the peer's by what is known of its source.
+    #[inline]
+    fn is_of_peer(
+        &mut self,
+        now: MonoTime,
+        datagram: &[u8],
+        from: SocketAddr,
+        authentic: bool,
+    ) -> bool {
+        let Some(latch) = &mut self.latch else { return false };
+        let known = latch.source() == Some(from);
+        let Ok(packet) = Packet::parse(datagram) else {
+            // Says nothing about its source, but why nothing is heard.
+            return known || latch.may_be_first(from.ip(), authentic);
         };
-        let described = format.remote.ip().to_canonical();
-        let from_ip = from.ip().to_canonical();
-        let hidden = is_private(described) && !is_private(format.signalling);
-        if from_ip != described && !(hidden && from_ip == format.signalling.to_canonical()) {
-            self.foreign += 1;
-            return None;
+        let header = packet.header;
+        let settled = self.format.as_ref().is_some_and(|format| {
+            header.pt == format.media.receive_pt || Some(header.pt) == format.media.receive_dtmf_pt
+        });
+        if !settled && !known {
+            return latch.may_be_first(from.ip(), authentic);
         }
-        if self.rtp.connect(from).is_ok() {
-            self.latched = Some(from);
+        let heard = Heard { from, authentic, ssrc: header.ssrc, seq: header.seq };
+        let judged = latch.judge(now, &heard);
+        if judged && self.connected != Some(from) {
+            self.follow_latch(now);
         }
-        Some(length)
+        judged
     }
-}
 
-/// True for addresses that mean nothing outside their own network.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-            v4.is_private() || v4.is_link_local() || v4.is_unspecified() || shared
+    /// Connects the socket to the one source that counts, or opens it to all.
+    #[cold]
+    fn follow_latch(&mut self, now: MonoTime) {
+        let wanted = self.latch.as_ref().and_then(|latch| latch.settled(now));
+        if wanted == self.connected {
+            return;
         }
-        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
+        let done = match wanted {
+            Some(source) => self.rtp.connect(source),
+            None => sys::disconnect(&self.rtp),
+        };
+        match done {
+            Ok(()) => self.connected = wanted,
+            Err(error) => tracing::debug!(%error, "an RTP socket cannot be connected anew"),
+        }
+    }
+
+    const fn dropped(&mut self, reason: DropReason) -> Received {
+        if matches!(reason, DropReason::Foreign) {
+            self.foreign += 1;
+        }
+        Received::Dropped(reason)
+    }
+
+    /// Sends the packet in the first `length` bytes of `buffer` to the peer. Behind it there must
+    /// be room for what protects it.
+    #[inline]
+    pub(super) fn send(&mut self, buffer: &mut [u8], length: usize) -> io::Result<usize> {
+        let length = self.protect(buffer, length, false)?;
+        let packet = buffer.get(..length).unwrap_or_default();
+        if self.connected.is_some() {
+            return self.rtp.send(packet);
+        }
+        self.rtp.send_to(packet, self.remote()?)
+    }
+
+    /// Where RTP goes while the socket is open to all.
+    fn remote(&self) -> io::Result<SocketAddr> {
+        let learned = self.latch.as_ref().and_then(Latch::source);
+        let described = || self.format.as_ref().map(|format| format.remote);
+        learned.or_else(described).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Puts protection around what is sent.
+    #[inline]
+    fn protect(&mut self, buffer: &mut [u8], length: usize, reports: bool) -> io::Result<usize> {
+        let secure = self.format.as_ref().is_some_and(|format| format.srtp.is_some());
+        match &mut self.security {
+            _ if !secure => Ok(length),
+            Some(security) => {
+                let protected = security.protect(buffer, length, reports);
+                protected.map_err(|_| io::ErrorKind::InvalidData.into())
+            }
+            None => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    /// Sends the reports in the first `length` bytes of `buffer` to the peer; the bytes that went.
+    pub(super) fn send_report(&mut self, buffer: &mut [u8], length: usize) -> io::Result<usize> {
+        let length = self.protect(buffer, length, true)?;
+        let packet = buffer.get(..length).unwrap_or_default();
+        let format = self.format.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        if format.rtcp_mux {
+            return match self.connected {
+                Some(_) => self.rtp.send(packet),
+                None => self.rtp.send_to(packet, self.remote()?),
+            };
+        }
+        self.rtcp.send_to(packet, self.remote_rtcp(format))
+    }
+
+    /// Where reports go: where the peer's come from, else where it described. If that is hidden by
+    /// a NAT that we have seen through, the port next to that of its RTP is the best guess.
+    fn remote_rtcp(&self, format: &LegFormat) -> SocketAddr {
+        let source = self.latch.as_ref().and_then(Latch::source);
+        let hidden = source.filter(|source| {
+            source.ip() != format.remote.ip() && format.remote_rtcp.ip() == format.remote.ip()
+        });
+        let guess = hidden.map(|at| SocketAddr::new(at.ip(), at.port().saturating_add(1)));
+        self.reports_from.or(guess).unwrap_or(format.remote_rtcp)
+    }
+
+    /// Receives one datagram on the RTCP port into `buffer`, from wherever the peer's media may
+    /// come.
+    pub(super) fn receive_report(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
+        let Ok((length, from)) = self.rtcp.recv_from(buffer) else { return Received::Nothing };
+        let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
+        let (Some(format), Some(latch)) = (&self.format, &self.latch) else {
+            return self.dropped(DropReason::Foreign);
+        };
+        let ip = from.ip().to_canonical();
+        let believable = format.srtp.is_some()
+            || ip == format.remote_rtcp.ip().to_canonical()
+            || latch.source().is_some_and(|source| source.ip().to_canonical() == ip)
+            || latch.is_believable(ip);
+        if !believable {
+            return self.dropped(DropReason::Foreign);
+        }
+        match self.open(now, datagram, true) {
+            Ok(length) => Received::Rtcp(length, from),
+            Err(reason) => self.dropped(reason),
+        }
+    }
+
+    /// A report from here proved to be the peer's: ours go there (RFC 4961 4).
+    pub(super) const fn follow_reports(&mut self, from: SocketAddr) {
+        self.reports_from = Some(from);
     }
 }

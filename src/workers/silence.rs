@@ -8,6 +8,8 @@ use media::time::MonoTime;
 use super::command::{EventKind, LegFormat};
 use super::context::Context;
 use super::path::{Agent, MediaPath};
+use super::peer::Received;
+use crate::telemetry::DropReason;
 
 /// Payload types of comfort noise that comes without having been settled: RFC 3389, and the one
 /// that was used before it (RFC 3551 6).
@@ -69,6 +71,14 @@ impl Silence {
                 self.watch.heard_nothing(now, Soundless::NotRtp);
             }
             Heard::Nothing(..) | Heard::Ignored(_) => {}
+        }
+    }
+
+    /// Something came that is not even RTP for us.
+    #[cold]
+    pub(super) fn unreadable(&mut self, now: MonoTime, what: Received) {
+        if what == Received::Dropped(DropReason::Unauthentic) {
+            self.watch.heard_nothing(now, Soundless::NotRtp);
         }
     }
 

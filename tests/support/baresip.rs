@@ -1,6 +1,8 @@
 //! baresip (Debian `baresip-core`): a softphone that says a sine and keeps what it hears.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,7 +21,8 @@ const MODULES: &str = "/usr/lib/baresip/modules";
 #[track_caller]
 pub fn installed() -> Option<()> {
     peer("baresip", "baresip-core")?;
-    for module in ["g711", "aufile", "aubridge", "sndfile", "account", "menu"] {
+    let modules = ["g711", "aufile", "aubridge", "sndfile", "account", "menu", "srtp", "ctrl_tcp"];
+    for module in modules {
         if !PathBuf::from(MODULES).join(format!("{module}.so")).is_file() {
             skip(&format!("baresip has no module {module} (Debian package baresip-core)"));
             return None;
@@ -35,6 +38,21 @@ pub struct Baresip {
     dir: PathBuf,
     /// The port of its signalling.
     pub port: u16,
+    /// Where it takes commands.
+    control: u16,
+}
+
+/// How it is to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setup<'a> {
+    /// Its codecs, such as `PCMA`.
+    pub codecs: &'a str,
+    /// Whom it calls at once.
+    pub dial: Option<&'a str>,
+    /// Parameters of its account, each with a semicolon in front.
+    pub account: &'a str,
+    /// Modules besides those of every phone.
+    pub modules: &'a [&'a str],
 }
 
 impl Baresip {
@@ -42,10 +60,20 @@ impl Baresip {
     /// once. Returns once it can be called.
     #[track_caller]
     pub fn start(server: &Server, codecs: &str, dial: Option<&str>) -> Self {
+        Self::start_with(server, &Setup { codecs, dial, ..Setup::default() })
+    }
+
+    /// Starts it as told; it answers every call. Returns once it can be called.
+    #[track_caller]
+    pub fn start_with(server: &Server, setup: &Setup<'_>) -> Self {
+        let Setup { codecs, dial, account, modules } = *setup;
         let account = |port| {
-            format!("<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={codecs}")
+            format!(
+                "<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;\
+                 audio_codecs={codecs}{account}"
+            )
         };
-        Self::start_as(server, account, dial)
+        Self::start_as(server, account, dial, modules)
     }
 
     /// Starts it with an account that it registers at the server, over `transport`. Returns once it
@@ -59,11 +87,18 @@ impl Baresip {
                  answermode=auto;audio_codecs=PCMA"
             )
         };
-        Self::start_as(server, account, None)
+        Self::start_as(server, account, None, &[])
     }
 
     #[track_caller]
-    fn start_as(server: &Server, account: impl Fn(u16) -> String, dial: Option<&str>) -> Self {
+    fn start_as(
+        server: &Server,
+        account: impl Fn(u16) -> String,
+        dial: Option<&str>,
+        modules: &[&str],
+    ) -> Self {
+        let modules: String = modules.iter().map(|name| format!("module {name}.so\n")).collect();
+        let control = server.ports.pair();
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));
         let dir = server.dir.join(format!("baresip-{port}"));
         fs::create_dir(&dir).unwrap();
@@ -76,7 +111,9 @@ impl Baresip {
              audio_player aubridge,nobody\naudio_alert aubridge,alert\naudio_buffer 20-160\n\
              ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
              snd_path {folder}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\n\
-             module aubridge.so\nmodule sndfile.so\nmodule_tmp account.so\nmodule_app menu.so\n"
+             module aubridge.so\nmodule sndfile.so\n{modules}module_tmp account.so\n\
+             module_app menu.so\nmodule_app ctrl_tcp.so\n\
+             ctrl_tcp_listen 127.0.0.1:{control}\n"
         );
         fs::write(dir.join("config"), config).unwrap();
         fs::write(dir.join("accounts"), account(port) + "\n").unwrap();
@@ -92,9 +129,27 @@ impl Baresip {
             .stderr(File::create(dir.join("stderr")).unwrap())
             .spawn()
             .unwrap();
-        let baresip = Self { child, dir, port };
+        let baresip = Self { child, dir, port, control };
         until(SOON, "baresip listens", || sipp::listens(port).then_some(()));
         baresip
+    }
+
+    /// Has it carry out a command of its menu, such as `hold`; what it answers.
+    #[track_caller]
+    pub fn command(&self, command: &str) -> String {
+        let mut control =
+            until(SOON, "its control", || TcpStream::connect(("127.0.0.1", self.control)).ok());
+        let text = format!("{{\"command\":\"{command}\",\"params\":\"\",\"token\":\"t\"}}");
+        // A netstring: its length, a colon, itself, a comma.
+        write!(control, "{}:{text},", text.len()).unwrap();
+        control.set_read_timeout(Some(SOON)).unwrap();
+        let (mut answer, mut buffer) = (Vec::new(), [0; 4096]);
+        while !String::from_utf8_lossy(&answer).contains("\"response\"") {
+            let length = control.read(&mut buffer).unwrap();
+            assert!(length > 0, "baresip closed its control");
+            answer.extend(&buffer[..length]);
+        }
+        String::from_utf8_lossy(&answer).into_owned()
     }
 
     /// What it said about itself.

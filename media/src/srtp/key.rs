@@ -78,6 +78,17 @@ impl PartialEq for MasterKey {
 
 impl Eq for MasterKey {}
 
+/// The keys of a stream's two directions, of the same suite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrtpKeys {
+    /// Protects what we send.
+    pub ours: MasterKey,
+    /// Protects what the peer sends.
+    pub theirs: MasterKey,
+    /// The identifier in each of the peer's packets.
+    pub mki: Option<Mki>,
+}
+
 /// A master key identifier: a number that stands in each packet under that key (RFC 3711 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mki {

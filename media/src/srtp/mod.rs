@@ -17,7 +17,7 @@ mod window;
 use thiserror::Error;
 
 pub use inbound::{Inbound, InboundStart, SOURCES_MAX};
-pub use key::{MKI_BYTES_MAX, MasterKey, Mki};
+pub use key::{MKI_BYTES_MAX, MasterKey, Mki, SrtpKeys};
 pub use outbound::Outbound;
 pub use suite::Suite;
 
@@ -45,8 +45,8 @@ pub enum SrtpError {
     /// Authentic, but readable for all, which was not settled.
     #[error("the report is not encrypted")]
     Unencrypted,
-    /// The packet is of another stream, or not newer than the one before: the key stream would be
-    /// used twice.
+    /// The packet is of another stream, or has the number of one that was protected or that is too
+    /// old to tell: the key stream could be used twice.
     #[error("the key stream would be used twice")]
     Reuse,
     /// The key has protected as many packets as it may (RFC 3711 9.2).

@@ -4,15 +4,16 @@ use super::SrtpError;
 use super::cipher::{Cipher, Trailer, Use};
 use super::key::MasterKey;
 use super::layout::{RTCP_CLEAR_BYTES, RTCP_ENCRYPTED, RTCP_INDEX_BYTES, rtcp_ssrc, rtp_header};
-use super::window::{INDEX_MAX, RTCP_INDEX_MAX, guess};
+use super::window::{INDEX_MAX, RTCP_INDEX_MAX, Window, guess};
 
-/// Protects one stream. A new key starts a new context, whose rollover counter is zero.
+/// Protects one stream, whose packets may be a little out of order, but none twice. A new key
+/// starts a new context, whose rollover counter is zero.
 #[derive(Debug)]
 pub struct Outbound {
     rtp: Cipher,
     rtcp: Cipher,
-    /// SSRC and index of the last packet.
-    last: Option<(u32, u64)>,
+    /// SSRC of the stream, and which indices were used.
+    stream: Option<(u32, Window)>,
     /// Index of the next report.
     rtcp_index: u32,
     /// Packets that the key may still protect.
@@ -29,7 +30,7 @@ impl Outbound {
         Ok(Self {
             rtp: Cipher::new(master, Use::Rtp).ok_or(SrtpError::UnknownKey)?,
             rtcp: Cipher::new(master, Use::Rtcp).ok_or(SrtpError::UnknownKey)?,
-            last: None,
+            stream: None,
             rtcp_index: 1,
             left: INDEX_MAX + 1,
         })
@@ -53,21 +54,19 @@ impl Outbound {
         let whole = buffer.get_mut(..total).ok_or(SrtpError::NoRoom)?;
         let (packet, tag) = whole.split_at_mut_checked(length).ok_or(SrtpError::NoRoom)?;
         let header = rtp_header(packet)?;
-        let index = match self.last {
-            None => u64::from(header.seq),
-            Some((ssrc, last)) => {
-                if ssrc != header.ssrc {
-                    return Err(SrtpError::Reuse);
-                }
-                match guess(last, header.seq) {
-                    Some(index) if index > last => index,
-                    None if last > INDEX_MAX / 2 => return Err(SrtpError::KeyExpired),
-                    _ => return Err(SrtpError::Reuse),
-                }
-            }
+        let (ssrc, window) = self.stream.get_or_insert((header.ssrc, Window::default()));
+        if *ssrc != header.ssrc {
+            return Err(SrtpError::Reuse);
+        }
+        let newest = window.newest();
+        let index = match guess(newest, header.seq) {
+            _ if window.is_empty() => u64::from(header.seq),
+            Some(index) if window.admits(index) => index,
+            None if newest > INDEX_MAX / 2 => return Err(SrtpError::KeyExpired),
+            _ => return Err(SrtpError::Reuse),
         };
         self.left = self.left.checked_sub(1).ok_or(SrtpError::KeyExpired)?;
-        self.last = Some((header.ssrc, index));
+        window.note(index);
         let trailer = Trailer::RollOver((index >> 16) as u32);
         self.rtp.seal(packet, header.bytes, header.ssrc, index, trailer, tag)?;
         Ok(total)
@@ -106,8 +105,8 @@ impl Outbound {
 
     /// The rollover counter of the last packet.
     pub const fn rollover(&self) -> u32 {
-        match self.last {
-            Some((_, index)) => (index >> 16) as u32,
+        match &self.stream {
+            Some((_, window)) => (window.newest() >> 16) as u32,
             None => 0,
         }
     }

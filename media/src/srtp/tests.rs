@@ -135,15 +135,19 @@ fn refuses_readable_reports() {
     assert_eq!(unprotect_rtcp(&mut inn, &packet), Err(SrtpError::Unencrypted));
 }
 
-/// One context protects one stream, forwards only: nothing uses the key stream twice.
+/// One context protects one stream, each packet once: nothing uses the key stream twice.
 #[test]
 fn never_uses_the_key_stream_twice() {
     let (mut out, _) = pair(Suite::AesGcm128);
     protect(&mut out, &rtp(SSRC, 10, b"x")).unwrap();
-    for (ssrc, seq) in [(SSRC, 10), (SSRC, 9), (SSRC, 10_u16.wrapping_sub(100)), (1, 11)] {
+    for (ssrc, seq) in [(SSRC, 10), (SSRC, 10_u16.wrapping_sub(100)), (1, 11)] {
         assert_eq!(protect(&mut out, &rtp(ssrc, seq, b"y")), Err(SrtpError::Reuse));
     }
-    assert!(protect(&mut out, &rtp(SSRC, 11, b"y")).is_ok());
+    for seq in [12, 9, 11, 200] {
+        assert!(protect(&mut out, &rtp(SSRC, seq, b"y")).is_ok(), "{seq}");
+        assert_eq!(protect(&mut out, &rtp(SSRC, seq, b"z")), Err(SrtpError::Reuse), "{seq}");
+    }
+    assert_eq!(protect(&mut out, &rtp(SSRC, 13, b"y")), Err(SrtpError::Reuse), "too old");
 }
 
 /// A key protects as many packets as it may and no more.

@@ -34,7 +34,12 @@ impl Window {
         }
     }
 
-    /// The newest index that was noted.
+    /// True if nothing was noted.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// The newest index that was noted, or zero.
     pub(super) const fn newest(&self) -> u64 {
         self.newest
     }

@@ -48,6 +48,15 @@ impl Control {
             agent = %agent.name,
             "call begins"
         );
+        let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
+        let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let srtp = format.as_ref().and_then(|format| format.srtp.clone());
+        let stream = format.as_ref().map(stream_of);
+        let mut media = beginning.media;
+        if stream.is_some() {
+            // What is encrypted stays so when we offer next.
+            media.srtp.offers = srtp.is_some();
+        }
         self.command(worker, Command::Open { call: key, sockets, format });
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
@@ -79,16 +88,14 @@ impl Control {
             which: Which::Main,
             slot: None,
             agent_answers: plan.answer_by == AnswerBy::Agent,
-            delayed_offer: plan.direction == Direction::Inbound && format.is_none(),
-            dtmf: format.is_some_and(|format| format.media.dtmf_pt.is_some()),
-            format: format.map(|format| StreamFormat {
-                audio: format.media.audio,
-                ptime_ms: format.media.ptime_ms,
-            }),
+            delayed_offer,
+            dtmf,
+            srtp,
+            format: stream,
             sdp: beginning.sdp,
             playing_message: false,
             signalling: beginning.signalling,
-            media: beginning.media,
+            media,
             attempt: 0,
             awaits: None,
             resumed: false,
@@ -113,4 +120,9 @@ impl Control {
         self.deadlines.insert((deadline, key));
         self.calls.insert(key, call);
     }
+}
+
+/// The audio of a leg.
+const fn stream_of(format: &LegFormat) -> StreamFormat {
+    StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms }
 }

@@ -13,7 +13,7 @@ use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
 use crate::sip::core::endpoint::{DialogId, Flow};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer::{self, LocalMedia};
+use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
 use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
 use crate::workers::command::{CallKey, LegFormat, RtpSockets};
 use crate::workers::poller::now;
@@ -91,18 +91,32 @@ impl Control {
         }
         let from = calling(request);
         let config = Arc::clone(&self.config);
-        let caller =
-            config.caller(flow.peer.ip(), &from, proven).ok_or(Refusal::new(403, "Forbidden"))?;
+        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let caller = match registered {
+            // Only who was told our contact knows it.
+            Some(trunk) => trunk.takes(flow.peer.ip()).then_some(Caller::Trunk(trunk)),
+            None => config.caller(flow.peer.ip(), &from, proven),
+        };
+        let caller = caller.ok_or(Refusal::new(403, "Forbidden"))?;
         let from = match caller {
             // Whatever From says, this is who it is.
             Caller::User(user) => user.name.clone(),
             Caller::Trunk(_) | Caller::Local => from,
         };
-        let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
-        let trunk = match caller {
-            Caller::Trunk(trunk) => Some(trunk),
-            Caller::User(_) | Caller::Local => None,
+        let to = match registered {
+            Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
+            None => called(request),
         };
+        let to = to.ok_or(Refusal::new(404, "Not Found"))?;
+        let (trunk, srtp) = match caller {
+            Caller::Trunk(trunk) => (Some(trunk), trunk.srtp),
+            Caller::User(user) => (None, user.srtp),
+            Caller::Local => (None, None),
+        };
+        let srtp = self.local_srtp(srtp, flow.transport.is_secure()).map_err(|error| {
+            tracing::warn!(%error, "call refused");
+            Refusal::new(488, "Not Acceptable Here")
+        })?;
         let route = config
             .route(&to, trunk.map(|trunk| trunk.name.as_str()))
             .ok_or(Refusal::new(404, "Not Found"))?
@@ -118,7 +132,7 @@ impl Control {
             .filter_map(|name| Some((name.clone(), request.header_named(name)?.to_owned())))
             .collect();
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets) = self.local_media(codecs).map_err(|error| {
+        let (media, sockets) = self.local_media(codecs, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             Refusal::busy()
         })?;
@@ -165,6 +179,7 @@ impl Control {
     pub(super) fn local_media(
         &mut self,
         codecs: Option<Vec<media::codec::AudioFormat>>,
+        srtp: LocalSrtp,
     ) -> std::io::Result<(LocalMedia, RtpSockets)> {
         let sockets = self.ports.bind()?;
         let media = LocalMedia {
@@ -174,7 +189,8 @@ impl Control {
             telephone_event: true,
             ptime_ms: self.config.media.ptime_ms,
             direction: MediaDirection::SendRecv,
-            rtcp_mux: false,
+            rtcp_mux: true,
+            srtp,
             session_id: unix_ms(),
             session_version: 1,
         };
@@ -231,11 +247,14 @@ pub(super) fn calling(request: &Message) -> String {
 /// The called number or user: user part of the Request-URI, or the digits of a tel URI.
 fn called(request: &Message) -> Option<String> {
     let uri = crate::sip::core::uri::Uri::parse(request.uri()?).ok()?;
-    uri.user_decoded().map(String::from).or_else(|| {
-        let to = request.header(HeaderName::To)?;
-        let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
-        to.uri.user_decoded().map(String::from)
-    })
+    uri.user_decoded().map(String::from).or_else(|| called_by_to(request))
+}
+
+/// The called number or user as To says: where the Request-URI is a contact of ours.
+fn called_by_to(request: &Message) -> Option<String> {
+    let to = request.header(HeaderName::To)?;
+    let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
+    to.uri.user_decoded().map(String::from)
 }
 
 /// Milliseconds since 1970.

@@ -1,7 +1,7 @@
 //! Telephones that register with us.
 
 use super::Control;
-use crate::config::Masked;
+use crate::config::{Masked, UserConfig};
 use crate::sip::core::endpoint::{AskedId, Flow};
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
@@ -38,6 +38,12 @@ impl Control {
 
     /// Where the user is that `to` names: a bare name, or a URI of ours.
     pub(super) fn phones(&self, to: &str) -> Option<Vec<Target>> {
+        let user = self.our_user(to)?;
+        Some(self.registrar.targets(now(), &user.name))
+    }
+
+    /// The user of ours that `to` names: a bare name, or a URI of ours.
+    pub(super) fn our_user(&self, to: &str) -> Option<&UserConfig> {
         let user = match Uri::parse(to) {
             Ok(uri) if uri.scheme == Scheme::Sip => {
                 let host = uri.host?.address()?;
@@ -55,7 +61,6 @@ impl Control {
             Ok(_) => return None,
             Err(_) => to.to_owned(),
         };
-        let known = self.config.users.iter().any(|known| known.name == user);
-        known.then(|| self.registrar.targets(now(), &user))
+        self.config.users.iter().find(|known| known.name == user)
     }
 }

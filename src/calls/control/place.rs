@@ -55,10 +55,14 @@ impl Control {
             return Err(RequestError::Full);
         }
         let mut targets = self.targets(&wanted.to)?;
+        let secure = targets.iter().all(|target| target.flow.transport.is_secure());
         let first = targets
             .pop_front()
             .ok_or_else(|| field("to", "no telephone of this user is registered".to_owned()))?;
-        let (media, sockets) = self.local_media(None).map_err(|error| {
+        let srtp = self
+            .local_srtp(self.our_user(&wanted.to).and_then(|user| user.srtp), secure)
+            .map_err(|error| field("to", error.to_string()))?;
+        let (media, sockets) = self.local_media(None, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
             RequestError::Full
         })?;
@@ -97,7 +101,8 @@ impl Control {
             return Ok(phones.into());
         }
         let (flow, _) = self.target(to)?;
-        Ok([Target { uri: to.to_owned(), flow, routes: Vec::new() }].into())
+        let routes = self.service_route_at(flow.peer.ip()).to_vec();
+        Ok([Target { uri: to.to_owned(), flow, routes }].into())
     }
 
     /// Sends the INVITE of a call that we place.
@@ -106,7 +111,7 @@ impl Control {
         let host = host_text(self.local);
         let literal = Uri::parse(&target.uri).ok().and_then(|uri| uri.host?.address());
         let placing = Placing {
-            account: None,
+            account: self.account_at(target.flow.peer.ip()),
             ring_limit: (!last).then_some(RING_EACH),
             indirect: literal.is_some_and(|address| address != target.flow.peer.ip()),
         };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use media::leg::LegConfig;
 
-use super::Control;
+use super::{Control, security};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
@@ -62,6 +62,7 @@ impl Control {
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
                 self.registrar.handle_closed(connection);
+                self.registrar_lost(at, peer);
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
                 self.endpoint.handle_unreachable(at, flow);
                 self.count_connections();
@@ -79,6 +80,9 @@ impl Control {
         match event {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
+            }
+            Event::Responded { request, response, cseq, auth } => {
+                self.responded(request, response.as_ref(), cseq, auth);
             }
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
@@ -109,8 +113,7 @@ impl Control {
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
-            | Event::Probed { .. }
-            | Event::Responded { .. } => {}
+            | Event::Probed { .. } => {}
         }
     }
 
@@ -170,6 +173,9 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
+        call.srtp.clone_from(&format.srtp);
+        // What is encrypted stays so when we offer next.
+        call.media.srtp.offers = format.srtp.is_some();
         let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
         self.recode(key);
@@ -186,7 +192,13 @@ impl Control {
             let accepted = self.endpoint.accept_reinvite(now(), dialog, &sdp);
             return log_refused(accepted.err());
         };
-        match offer_answer::answer(offer, &call.media) {
+        let mut answer = offer_answer::answer(offer, &call.media);
+        let keys = answer.as_ref().ok().and_then(|answer| answer.selected.srtp.as_ref());
+        if security::is_rekeyed(call.srtp.as_deref(), keys) {
+            security::renew(&mut call.media);
+            answer = offer_answer::answer(offer, &call.media);
+        }
+        match answer {
             Ok(answer) => {
                 let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp);
                 log_refused(accepted.err());
@@ -247,6 +259,8 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             cn_pt: None,
             ptime_ms: negotiated.ptime_ms,
         },
+        rtcp_mux: negotiated.rtcp_mux,
+        srtp: negotiated.srtp.clone(),
         send: negotiated.direction.sends(),
         receive: negotiated.direction.receives(),
     }

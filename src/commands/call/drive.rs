@@ -19,7 +19,7 @@ use crate::calls::ports;
 use crate::sip::core::endpoint::{
     DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Reliability, Transport,
 };
-use crate::sip::core::offer_answer::{self, LocalMedia};
+use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
 use crate::sip::core::sdp::Direction;
 use crate::sip::endpoint::tcp::{TcpEvent, TcpTransport};
 use crate::sip::endpoint::udp::UdpTransport;
@@ -116,7 +116,8 @@ pub(super) async fn call(
         telephone_event: true,
         ptime_ms: 20,
         direction: Direction::SendRecv,
-        rtcp_mux: false,
+        rtcp_mux: true,
+        srtp: LocalSrtp::default(),
         session_id: now().as_nanos() >> 10,
         session_version: 1,
     };

@@ -7,7 +7,7 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::endpoint::{DialogId, Endpoint, EndpointConfig, Event, Flow, Transport};
-use super::offer_answer::{LocalMedia, accept_answer, answer};
+use super::offer_answer::{LocalMedia, LocalSrtp, accept_answer, answer};
 use super::sdp::{Direction, Sdp};
 
 /// Messages that one input may call forth: a response, and what ends a call.
@@ -43,6 +43,7 @@ fn local() -> LocalMedia {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        srtp: LocalSrtp::default(),
         session_id: 1,
         session_version: 1,
     }

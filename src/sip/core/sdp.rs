@@ -4,7 +4,11 @@
 //! missing final line end and missing `s=` or `t=` lines are accepted, because phones send them;
 //! what would make the description ambiguous (no version, media without an address) is not.
 
+pub mod crypto;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crypto::Crypto;
 
 /// Longest description read, in bytes.
 pub const SDP_MAX_BYTES: usize = 16 * 1024;
@@ -12,6 +16,8 @@ pub const SDP_MAX_BYTES: usize = 16 * 1024;
 pub const MEDIA_MAX_LINES: usize = 16;
 /// Most formats of one `m=` line; what follows is ignored.
 pub const FORMATS_MAX: usize = 64;
+/// Most `a=crypto` lines of one stream; what follows is ignored.
+pub const CRYPTO_MAX_LINES: usize = 16;
 
 /// Why a description was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,14 +196,23 @@ pub struct Media {
     pub rtcp: Option<(u16, Option<Address>)>,
     /// `a=rtcp-mux` (RFC 5761).
     pub rtcp_mux: bool,
+    /// `a=crypto` lines that can be used (RFC 4568).
+    pub crypto: Vec<Crypto>,
 }
 
 impl Media {
-    /// Whether it is audio over plain RTP, the only kind that can be accepted.
+    /// Whether it is audio over RTP or SRTP, the only kinds that can be accepted.
     pub fn is_rtp_audio(&self) -> bool {
+        let plain = ["RTP/AVP", "RTP/AVPF"];
         self.kind.eq_ignore_ascii_case("audio")
-            && (self.protocol.eq_ignore_ascii_case("RTP/AVP")
-                || self.protocol.eq_ignore_ascii_case("RTP/AVPF"))
+            && (self.is_secure()
+                || plain.iter().any(|name| self.protocol.eq_ignore_ascii_case(name)))
+    }
+
+    /// Whether it is of SRTP with keys in the description (RFC 4568, RFC 5124).
+    pub fn is_secure(&self) -> bool {
+        let secure = ["RTP/SAVP", "RTP/SAVPF"];
+        secure.iter().any(|name| self.protocol.eq_ignore_ascii_case(name))
     }
 
     /// Payload types in order of preference; formats that are none are skipped.
@@ -371,6 +386,7 @@ impl Reader {
             direction: None,
             rtcp: None,
             rtcp_mux: false,
+            crypto: Vec::new(),
         });
         Ok(())
     }
@@ -394,6 +410,9 @@ impl Reader {
             "maxptime" => media.maxptime_ms = milliseconds(value).or(media.maxptime_ms),
             "rtcp" => media.rtcp = rtcp(value).or(media.rtcp.take()),
             "rtcp-mux" => media.rtcp_mux = true,
+            "crypto" if media.crypto.len() < CRYPTO_MAX_LINES => {
+                media.crypto.extend(Crypto::parse(value));
+            }
             _ => {}
         }
     }

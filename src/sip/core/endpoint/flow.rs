@@ -19,6 +19,13 @@ impl Transport {
         matches!(self, Self::Tcp)
     }
 
+    /// Whether nobody on the way can read or change what it carries.
+    pub const fn is_secure(self) -> bool {
+        match self {
+            Self::Udp | Self::Tcp => false,
+        }
+    }
+
     /// Its name in Via.
     pub const fn as_str(self) -> &'static str {
         match self {

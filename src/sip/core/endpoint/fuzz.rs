@@ -11,7 +11,7 @@ use media::time::MonoTime;
 use super::{
     DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Limits, Reliability, Transport,
 };
-use crate::sip::core::offer_answer::{LocalMedia, accept_answer, answer, build_reoffer};
+use crate::sip::core::offer_answer::{LocalMedia, LocalSrtp, accept_answer, answer, build_reoffer};
 use crate::sip::core::sdp::{Direction, Sdp};
 use crate::sip::core::session_timer::TimerConfig;
 
@@ -31,6 +31,7 @@ fn local_media() -> LocalMedia {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        srtp: LocalSrtp::default(),
         session_id: 1,
         session_version: 1,
     }

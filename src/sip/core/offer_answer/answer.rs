@@ -1,19 +1,20 @@
 //! Answers: writing ours (RFC 3264 6), and reading the peer's (RFC 3264 7).
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::offer::{event_lines, refuse, session_lines};
-use super::payloads::{choose, encoding, payload_types, telephone_event_of};
+use super::payloads::{Chosen, choose, encoding, payload_types, telephone_event_of};
 use super::settle::{Payloads, settle};
-use super::{Answer, LocalMedia, Negotiated, NegotiationError};
-use crate::sip::core::sdp::{Media, Sdp};
+use super::{Answer, LocalMedia, Negotiated, NegotiationError, security};
+use crate::sip::core::sdp::{Media, Sdp, crypto};
 
 /// Answers an offer.
 ///
 /// # Errors
 /// [`NegotiationError`] if no stream of the offer can be accepted.
 pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationError> {
-    let (index, format, pt) = choose(offer, local)?;
+    let Chosen { index, format, pt, srtp } = choose(offer, local, security::of_offer)?;
     let media = offer.media.get(index).ok_or(NegotiationError::NoAudio)?;
     let dtmf_pt =
         if local.telephone_event { telephone_event_of(media, format.clock_hz()) } else { None };
@@ -21,12 +22,20 @@ pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationErro
         offer,
         media,
         local,
-        Payloads { format, pt, receive_pt: pt, dtmf_pt, receive_dtmf_pt: dtmf_pt },
+        Payloads {
+            format,
+            pt,
+            receive_pt: pt,
+            dtmf_pt,
+            receive_dtmf_pt: dtmf_pt,
+            srtp: srtp.as_ref().map(|settled| Arc::clone(&settled.keys)),
+        },
     )?;
+    let tag = srtp.map(|settled| settled.tag);
     let mut out = session_lines(local);
     for (i, media) in offer.media.iter().enumerate() {
         if i == index {
-            answer_media(&mut out, media, local, &selected);
+            answer_media(&mut out, media, local, &selected, tag);
         } else {
             refuse(&mut out, media);
         }
@@ -39,7 +48,7 @@ pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationErro
 /// # Errors
 /// [`NegotiationError`] if the answer accepts nothing that was offered.
 pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, NegotiationError> {
-    let (index, format, pt) = choose(answer, local)?;
+    let Chosen { index, format, pt, srtp } = choose(answer, local, security::of_answer)?;
     let media = answer.media.get(index).ok_or(NegotiationError::NoAudio)?;
     let (codecs, events) = payload_types(local);
     let receive_pt = codecs.iter().find(|o| o.format == format).map_or(pt, |o| o.pt);
@@ -56,11 +65,18 @@ pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, Neg
             receive_pt,
             dtmf_pt,
             receive_dtmf_pt: offered_event.filter(|_| dtmf_pt.is_some()),
+            srtp: srtp.map(|settled| settled.keys),
         },
     )
 }
 
-fn answer_media(out: &mut String, offered: &Media, local: &LocalMedia, selected: &Negotiated) {
+fn answer_media(
+    out: &mut String,
+    offered: &Media,
+    local: &LocalMedia,
+    selected: &Negotiated,
+    crypto_tag: Option<u32>,
+) {
     let Negotiated { codec, pt, dtmf_pt, .. } = *selected;
     let _ = write!(out, "m=audio {} {} {pt}", local.port, offered.protocol);
     if let Some(pt) = dtmf_pt {
@@ -70,6 +86,9 @@ fn answer_media(out: &mut String, offered: &Media, local: &LocalMedia, selected:
     let _ = write!(out, "\r\na=rtpmap:{pt} {name}/{}\r\n", codec.clock_hz());
     if let Some(pt) = dtmf_pt {
         event_lines(out, pt, codec.clock_hz());
+    }
+    if let (Some(tag), Some(srtp)) = (crypto_tag, &selected.srtp) {
+        crypto::write(out, tag, &srtp.ours);
     }
     let direction = selected.direction.as_str();
     let _ = write!(out, "a=ptime:{}\r\na={direction}\r\n", selected.ptime_ms);

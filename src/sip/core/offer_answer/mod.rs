@@ -7,14 +7,18 @@
 mod answer;
 mod offer;
 mod payloads;
+mod security;
 mod settle;
 
 pub use answer::{accept_answer, answer};
 pub use offer::{build_offer, build_reoffer};
+pub use security::{LocalSrtp, SrtpPolicy};
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use media::codec::AudioFormat;
+use media::srtp::SrtpKeys;
 
 use super::sdp::Direction;
 
@@ -42,6 +46,8 @@ pub struct LocalMedia {
     pub direction: Direction,
     /// Whether RTP and RTCP may share a port (RFC 5761).
     pub rtcp_mux: bool,
+    /// What is done about SRTP.
+    pub srtp: LocalSrtp,
     /// `o=` identifier, the same for the whole call.
     pub session_id: u64,
     /// `o=` version, one higher with every changed description of the call (RFC 3264 8).
@@ -49,7 +55,7 @@ pub struct LocalMedia {
 }
 
 /// What both sides agreed on, from the local view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negotiated {
     /// Where RTP goes. The address is unspecified (`0.0.0.0`, `::`) if the peer is on hold in the
     /// manner of RFC 2543 or named a host: then the source of its packets tells.
@@ -72,6 +78,8 @@ pub struct Negotiated {
     pub direction: Direction,
     /// RTP and RTCP share a port.
     pub rtcp_mux: bool,
+    /// The keys of both sides; plain RTP without.
+    pub srtp: Option<Arc<SrtpKeys>>,
 }
 
 /// An answer and what it settled.
@@ -86,9 +94,12 @@ pub struct Answer {
 /// Why an offer or an answer cannot be used. All map to 488 Not Acceptable Here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NegotiationError {
-    /// No plain RTP audio stream, or all are refused.
-    #[error("no audio stream over plain RTP")]
+    /// No RTP audio stream, or all are refused.
+    #[error("no audio stream over RTP")]
     NoAudio,
+    /// SRTP is required here and not offered, or the other way round, or no key can be used.
+    #[error("no common ground about encryption")]
+    Encryption,
     /// No codec that both sides have.
     #[error("no common codec")]
     NoCommonCodec,

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::LocalMedia;
 use super::payloads::{Offered, payload_types};
+use super::{LocalMedia, security};
 use crate::sip::core::sdp::{Media, Sdp};
 
 /// Writes the offer of a new call.
@@ -46,7 +46,7 @@ pub(super) fn session_lines(local: &LocalMedia) -> String {
 
 fn offer_media(out: &mut String, local: &LocalMedia) {
     let (codecs, events) = payload_types(local);
-    let _ = write!(out, "m=audio {} RTP/AVP", local.port);
+    let _ = write!(out, "m=audio {} {}", local.port, security::profile(local));
     for pt in codecs.iter().map(|o| o.pt).chain(events.iter().map(|(_, pt)| *pt)) {
         let _ = write!(out, " {pt}");
     }
@@ -57,6 +57,7 @@ fn offer_media(out: &mut String, local: &LocalMedia) {
     for (clock_hz, pt) in &events {
         event_lines(out, *pt, *clock_hz);
     }
+    security::offer_lines(out, local);
     let direction = local.direction.as_str();
     let _ = write!(out, "a=ptime:{}\r\na={direction}\r\n", local.ptime_ms);
     if local.rtcp_mux {

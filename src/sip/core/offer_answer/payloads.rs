@@ -2,6 +2,7 @@
 
 use media::codec::{AudioFormat, Codec};
 
+use super::security::Settled;
 use super::{LocalMedia, NegotiationError, TELEPHONE_EVENT_PT};
 use crate::sip::core::sdp::{Media, Sdp};
 
@@ -89,19 +90,39 @@ pub(super) fn payload_types(local: &LocalMedia) -> (Vec<Offered>, Vec<(u32, u8)>
     (codecs, events)
 }
 
-/// The first audio stream with a codec of ours, that codec, and its payload type there.
+/// A stream that can be accepted.
+pub(super) struct Chosen {
+    /// Its place in the description.
+    pub(super) index: usize,
+    pub(super) format: AudioFormat,
+    pub(super) pt: u8,
+    pub(super) srtp: Option<Settled>,
+}
+
+/// How a stream is protected, if it can be.
+type Protection = fn(&Media, &LocalMedia) -> Result<Option<Settled>, NegotiationError>;
+
+/// The first audio stream with a codec of ours and a protection that both sides allow.
 pub(super) fn choose(
     sdp: &Sdp,
     local: &LocalMedia,
-) -> Result<(usize, AudioFormat, u8), NegotiationError> {
+    protection: Protection,
+) -> Result<Chosen, NegotiationError> {
     let mut fault = NegotiationError::NoAudio;
-    for (i, media) in sdp.media.iter().enumerate() {
+    for (index, media) in sdp.media.iter().enumerate() {
         if !media.is_rtp_audio() || media.port == 0 {
             continue;
         }
+        let srtp = match protection(media, local) {
+            Ok(srtp) => srtp,
+            Err(error) => {
+                fault = error;
+                continue;
+            }
+        };
         let found = media.payload_types().find_map(|pt| Some((codec_of(media, pt, local)?, pt)));
         match found {
-            Some((format, pt)) => return Ok((i, format, pt)),
+            Some((format, pt)) => return Ok(Chosen { index, format, pt, srtp }),
             None => fault = NegotiationError::NoCommonCodec,
         }
     }

@@ -1,8 +1,10 @@
 //! What an offer and its answer settle.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use media::codec::AudioFormat;
+use media::srtp::SrtpKeys;
 
 use super::{LocalMedia, Negotiated, NegotiationError, PTIME_MAX_MS, PTIME_MIN_MS};
 use crate::sip::core::sdp::{Address, Direction, Media, Sdp};
@@ -10,13 +12,14 @@ use crate::sip::core::sdp::{Address, Direction, Media, Sdp};
 /// Packet times are multiples of this.
 const PTIME_STEP_MS: u32 = 10;
 
-/// Codec and payload types that both sides have.
+/// Codec, payload types and keys that both sides have.
 pub(super) struct Payloads {
     pub(super) format: AudioFormat,
     pub(super) pt: u8,
     pub(super) receive_pt: u8,
     pub(super) dtmf_pt: Option<u8>,
     pub(super) receive_dtmf_pt: Option<u8>,
+    pub(super) srtp: Option<Arc<SrtpKeys>>,
 }
 
 /// Joins what `peer` wrote with what is possible here.
@@ -62,6 +65,7 @@ pub(super) fn settle(
         ptime_ms: ptime_ms(media, local),
         direction: local.direction.and(theirs.reversed()),
         rtcp_mux,
+        srtp: payloads.srtp,
     })
 }
 

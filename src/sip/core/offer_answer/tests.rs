@@ -10,6 +10,7 @@ fn local() -> LocalMedia {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        srtp: LocalSrtp::default(),
         session_id: 7,
         session_version: 1,
     }
@@ -185,12 +186,13 @@ fn several_streams_are_answered_in_order() {
 /// What cannot be accepted, by its fault.
 #[test]
 fn refusal_table() {
-    use NegotiationError::{AddressFamily, NoAudio, NoCommonCodec};
+    use NegotiationError::{AddressFamily, Encryption, NoAudio, NoCommonCodec};
     for (lines, error) in [
         ("", NoAudio),
         ("c=IN IP4 192.0.2.1|m=audio 0 RTP/AVP 0|", NoAudio),
         ("c=IN IP4 192.0.2.1|m=video 4000 RTP/AVP 31|", NoAudio),
-        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/SAVP 0|", NoAudio),
+        ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/SAVP 0|", Encryption),
+        ("c=IN IP4 192.0.2.1|m=audio 4000 UDP/TLS/RTP/SAVP 0|", NoAudio),
         ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP|", NoCommonCodec),
         ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 18 9 3|", NoCommonCodec),
         ("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 96|", NoCommonCodec),

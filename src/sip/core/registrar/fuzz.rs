@@ -56,7 +56,7 @@ pub fn sip_registrar(octets: &[u8]) {
             6 => registrar.handle_closed(next() as u64 % 4),
             _ => {
                 let seconds = next() as u64;
-                now = now + Duration::from_secs(seconds * seconds);
+                now += Duration::from_secs(seconds * seconds);
                 registrar.expire(now);
             }
         }

@@ -1,0 +1,46 @@
+//! System calls that no crate wraps safely.
+
+use std::io;
+use std::net::UdpSocket;
+use std::os::fd::AsRawFd as _;
+
+use socket2::SockRef;
+
+/// Lets a connected datagram socket hear everybody again (connect(2), `AF_UNSPEC`), at the address
+/// that it has.
+pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
+    let local = socket.local_addr()?;
+    // SAFETY: an all-zero `sockaddr` is a valid value of that plain C structure.
+    let mut address: libc::sockaddr = unsafe { std::mem::zeroed() };
+    address.sa_family = libc::AF_UNSPEC as libc::sa_family_t;
+    let length = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the kernel reads
+    // `length` bytes of an address that outlives the call.
+    let done = unsafe { libc::connect(socket.as_raw_fd(), &raw const address, length) };
+    if done != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // An address that the kernel chose goes with the connection.
+    if socket.local_addr()? != local {
+        SockRef::from(socket).bind(&local.into())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A socket that was connected hears others again, on the same port.
+    #[test]
+    fn hears_others_again() {
+        let [socket, one, two] = [(); 3].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let local = socket.local_addr().unwrap();
+        socket.connect(one.local_addr().unwrap()).unwrap();
+        disconnect(&socket).unwrap();
+        assert_eq!(socket.local_addr().unwrap(), local);
+        two.send_to(b"x", local).unwrap();
+        let (_, from) = socket.recv_from(&mut [0; 8]).unwrap();
+        assert_eq!(from, two.local_addr().unwrap());
+    }
+}
