@@ -14,6 +14,7 @@ use super::section::Section;
 use super::server::SIP_CODECS;
 use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
@@ -37,6 +38,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// How provisional responses are treated (RFC 3262).
+    pub reliable_provisional: Reliability,
     /// What is demanded about SRTP; as in `[sip]` if absent.
     pub srtp: Option<SrtpPolicy>,
 }
@@ -80,6 +83,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let reliable_provisional =
+        section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
     let srtp = srtp::policy(&section);
     section.finish();
     Some(TrunkConfig {
@@ -92,9 +97,17 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         registration,
         headers,
         codecs,
+        reliable_provisional,
         srtp,
     })
 }
+
+/// Words for `reliable_provisional`.
+const RELIABILITIES: &[(&str, Reliability)] = &[
+    ("off", Reliability::Off),
+    ("supported", Reliability::Supported),
+    ("required", Reliability::Required),
+];
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);

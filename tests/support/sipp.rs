@@ -196,6 +196,13 @@ impl Sipp {
         self.read("messages")
     }
 
+    /// Waits until `line` is among its messages.
+    #[track_caller]
+    pub fn until_message(&self, line: &str) {
+        let found = || self.messages().contains(line).then_some(());
+        super::until(END * 2, line, found);
+    }
+
     fn finish(&mut self) -> (Option<i32>, String) {
         let status = loop {
             match self.child.try_wait().unwrap() {

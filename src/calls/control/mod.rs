@@ -6,6 +6,7 @@
 mod agents;
 mod begin;
 mod counting;
+mod early;
 mod effects;
 mod gate;
 mod incoming;

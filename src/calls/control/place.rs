@@ -167,6 +167,7 @@ impl Control {
             agent: agent.name.clone(),
             fallback: Fallback::Hangup,
             agent_answers: false,
+            early_media: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
             keep: agent.keep.clone(),
         };
