@@ -29,6 +29,7 @@ mod rtp_agent;
 mod security;
 mod silence;
 mod socket_agent;
+mod steer;
 mod sys;
 pub mod tape;
 pub mod taps;

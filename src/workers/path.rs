@@ -64,6 +64,8 @@ pub(super) struct MediaPath {
     pub(super) outlet: Outlet,
     pub(super) state: CallState,
     pub(super) muted: bool,
+    /// What the peer hears while it is on hold.
+    pub(super) held: Option<Builtin>,
     /// What the agent says waits for the answer, though media flow already.
     pub(super) hushed: bool,
     /// When the call was answered.
@@ -123,6 +125,7 @@ impl MediaPath {
             outlet,
             state: CallState::Ringing,
             muted: false,
+            held: None,
             hushed: false,
             answered_at: None,
             noise: None,
@@ -185,6 +188,11 @@ impl MediaPath {
         let old = self.peer.stream();
         self.silence.settled(ctx.now, self.peer.format(), &format);
         self.peer.settle(ctx.now, format);
+        self.settled(ctx, old);
+    }
+
+    /// Lets everything follow the peer's format, which was `old`.
+    pub(super) fn settled(&mut self, ctx: &mut Context, old: StreamFormat) {
         if self.peer.stream() != old {
             self.follow_peer();
             self.reformat(ctx);
@@ -315,7 +323,7 @@ impl MediaPath {
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
-            Agent::Leg(_) => bridge::passing(heard, datagram),
+            Agent::Leg(_) if self.held.is_none() => bridge::passing(heard, datagram),
             _ => None,
         };
         match heard {
@@ -347,6 +355,9 @@ impl MediaPath {
     /// Audio from the peer, where it lies in the packet buffer.
     #[inline]
     fn audio_in(&mut self, ctx: &mut Context, heard: HeardAudio) {
+        if self.held.is_some() {
+            return self.pass_over(ctx, heard.arrival.ext_seq);
+        }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
         {

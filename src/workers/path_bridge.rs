@@ -63,7 +63,8 @@ impl MediaPath {
             }
             Heard::Audio(_) | Heard::Comfort(_) => {}
         }
-        if self.state == CallState::Ringing || self.hushed || self.muted {
+        let silenced = self.hushed || self.muted || self.held.is_some();
+        if self.state == CallState::Ringing || silenced {
             return;
         }
         if let Some(passing) = bridge::passing(heard, datagram) {

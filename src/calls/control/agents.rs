@@ -229,8 +229,15 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         AgentKind::WebSocket(agent) => agent.format,
         AgentKind::Builtin(_) | AgentKind::Rtp(_) => None,
     };
-    let mut features =
-        vec![feature::MUTE, feature::QUALITY, feature::UNDERRUN, feature::SILENCE, feature::RECORD];
+    let mut features = vec![
+        feature::MUTE,
+        feature::TRANSFER,
+        feature::HOLD,
+        feature::QUALITY,
+        feature::UNDERRUN,
+        feature::SILENCE,
+        feature::RECORD,
+    ];
     if call.dtmf {
         features.push(feature::DTMF);
     }
