@@ -115,7 +115,8 @@ fn start_tells_about_the_call() {
     assert_eq!(start, expected);
     let features: HashSet<&str> =
         start["features"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    let expected = ["dtmf", "hold", "mute", "transfer", "quality", "record", "silence", "underrun"];
+    let expected =
+        ["dtmf", "hold", "mute", "transfer", "quality", "record", "silence", "speech", "underrun"];
     assert_eq!(features, HashSet::from(expected));
     verify_token(&agent, &id);
     phone.wait_answer();

@@ -38,6 +38,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
+    pub dtmf_inband: Option<bool>,
     /// Its peers may transfer their calls and replace them.
     pub refer: bool,
     /// How provisional responses are treated (RFC 3262).
@@ -87,6 +89,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let dtmf_inband = section.flag("dtmf_inband");
     let refer = refer(&section);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
@@ -102,6 +105,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         registration,
         headers,
         codecs,
+        dtmf_inband,
         refer,
         reliable_provisional,
         srtp,

@@ -81,6 +81,8 @@ pub struct SocketLink {
     pub info: StreamInfo,
     /// Audio towards the caller that may wait, in milliseconds.
     pub max_queue_ms: u32,
+    /// Digits are sought in the caller's audio; if absent, where the caller has no other way.
+    pub dtmf_inband: Option<bool>,
 }
 
 impl std::fmt::Debug for SocketLink {

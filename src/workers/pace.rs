@@ -68,6 +68,7 @@ impl MediaPath {
             }
             ctx.metrics.late.add(u64::from(behind));
         }
+        self.made_out(ctx);
         self.after_playout(ctx);
     }
 

@@ -98,6 +98,8 @@ pub(super) struct MediaPath {
     pub(super) agent_foreign: u64,
     /// How the sound of the last agent fared that speaks RTP.
     pub(super) agent_jitter: Option<JitterSnapshot>,
+    /// Digits have come as events or by signalling.
+    pub(super) digits_otherwise: bool,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
     /// It was told that the other leg is silent.
@@ -143,6 +145,7 @@ impl MediaPath {
             agent_leg: None,
             agent_foreign: 0,
             agent_jitter: None,
+            digits_otherwise: false,
             told_timeout: false,
             told_leg_silent: false,
             told_over: false,
@@ -197,6 +200,7 @@ impl MediaPath {
             self.follow_peer();
             self.reformat(ctx);
         }
+        self.tune_ear();
         self.restart_ticks(ctx.now);
         self.watch_for_silence(ctx);
     }
@@ -239,6 +243,7 @@ impl MediaPath {
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(self.state);
         }
+        self.tune_ear();
         self.socket_attached(ctx);
     }
 
@@ -282,6 +287,7 @@ impl MediaPath {
 
     /// A digit came by signalling.
     pub(super) fn digit(&mut self, ctx: &mut Context, digit: char, duration_ms: u32) {
+        self.digits_come_otherwise();
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.dtmf(digit, duration_ms, DtmfSource::Info);
         }
@@ -327,10 +333,14 @@ impl MediaPath {
             _ => None,
         };
         match heard {
-            Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Audio(heard) => {
+                self.audio_in(ctx, heard);
+                self.made_out(ctx);
+            }
             Heard::Comfort(heard) => self.pass_over(ctx, heard.arrival.ext_seq),
             Heard::Event(arrival) => {
                 self.pass_over(ctx, arrival.ext_seq);
+                self.digits_come_otherwise();
                 self.digits(ctx);
             }
             Heard::Nothing(arrival, reason) => {

@@ -246,6 +246,7 @@ impl MediaPath {
                 if let Agent::Socket(socket) = &mut self.agent {
                     socket.reformat(peer, &self.outlet, to_agent, from_agent);
                 }
+                self.tune_ear();
                 return self.reformat(ctx);
             }
             Control::Clear => return self.clear(ctx),
