@@ -329,7 +329,8 @@ pub struct MediaReport {
     pub agent_leg: Option<LegSnapshot>,
     /// Datagrams from elsewhere on other legs.
     pub agent_foreign: u64,
-    /// How the jitter buffer of an agent that speaks RTP fared: the last one, if there were several.
+    /// How the jitter buffer of an agent that speaks RTP fared: of the last one, if there were
+    /// several.
     pub agent_jitter: Option<JitterSnapshot>,
     /// Frames the agent was too slow for.
     pub agent_skipped: u64,
