@@ -106,6 +106,7 @@ impl Control {
             Event::Failed { dialog, status, response, .. } => {
                 self.redirected(dialog, status, response.as_ref());
                 if !self.try_next(dialog, status) {
+                    self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));
                 }
             }
