@@ -17,6 +17,7 @@ mod orders;
 mod phones;
 mod place;
 mod record;
+mod redirecting;
 mod referred;
 mod registrations;
 mod replacing;

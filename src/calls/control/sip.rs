@@ -105,7 +105,8 @@ impl Control {
                 }
             }
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
-            Event::Failed { dialog, status, .. } => {
+            Event::Failed { dialog, status, response, .. } => {
+                self.redirected(dialog, status, response.as_ref());
                 if !self.try_next(dialog, status) {
                     self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));
