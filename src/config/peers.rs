@@ -47,6 +47,8 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// Packets and messages of its calls are captured.
+    pub capture: bool,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
     pub dtmf_inband: Option<bool>,
     /// Its peers may transfer their calls and replace them.
@@ -102,6 +104,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
     let tls = client_files(&section);
+    let capture = section.flag("capture").unwrap_or(false);
     let dtmf_inband = section.flag("dtmf_inband");
     let refer = refer(&section);
     let reliable_provisional =
@@ -125,6 +128,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         refer,
         reliable_provisional,
         srtp,
+        capture,
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod agents;
 mod begin;
+mod capture;
 mod counting;
 mod early;
 mod effects;
@@ -17,6 +18,7 @@ mod phones;
 mod place;
 mod placing;
 mod record;
+mod redirecting;
 mod referred;
 mod registrations;
 mod replacing;
@@ -32,7 +34,7 @@ pub use placing::{Hop, Placing};
 pub(crate) use sip::leg_format;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use media::time::MonoTime;
@@ -49,6 +51,7 @@ use super::transfer;
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
+use crate::capture::Registry;
 use crate::config::Config;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
@@ -94,6 +97,7 @@ pub struct Control {
     sounds: Sounds,
     slots: Slots,
     recorder: Recorder,
+    captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -134,6 +138,8 @@ pub struct Reach {
     pub sip: Vec<(Transport, std::net::SocketAddr)>,
     /// Recordings.
     pub recordings: Store,
+    /// Captures.
+    pub captures: Arc<Mutex<Registry>>,
 }
 
 impl Control {
@@ -160,10 +166,14 @@ impl Control {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let to_control = handle.clone();
-        let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
-        let recordings = Store::new(config.recording_folders(), recorder.open());
-        let reach = Reach { handle: handle.clone(), live: watch, sip, recordings };
+        let (recorder, recordings, captures) = keepers(&config, &handle)?;
+        let reach = Reach {
+            handle: handle.clone(),
+            live: watch,
+            sip,
+            recordings,
+            captures: Arc::clone(&captures),
+        };
         let trunks = Trunks::new(&config.trunks, now());
         let registrations = registrations::registrations(&config, &sockets)?;
         let contacts = registrations
@@ -195,6 +205,7 @@ impl Control {
             sounds: Sounds::default(),
             slots: Slots::default(),
             recorder,
+            captures,
             dialler: Dialler::new(),
             io,
             metrics,
@@ -294,6 +305,7 @@ impl Control {
         for _ in 0..BATCH_MAX {
             let Some((flow, data)) = self.sockets.datagram(socket) else { return };
             counting::came(&self.metrics.sip, &data);
+            self.capture_message(true, &flow, &data);
             self.endpoint.handle_datagram(now(), flow, data);
         }
     }
@@ -376,6 +388,17 @@ impl Control {
         self.takeover_due(key);
         self.tell_hold(key);
     }
+}
+
+/// What keeps recordings and captures.
+fn keepers(
+    config: &Config,
+    handle: &Handle,
+) -> std::io::Result<(Recorder, Store, Arc<Mutex<Registry>>)> {
+    let to_control = handle.clone();
+    let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+    let recordings = Store::new(config.recording_folders(), recorder.open());
+    Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
 }
 
 /// TLS of the server, and towards each trunk that says more of it than the system's authorities.

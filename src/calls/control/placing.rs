@@ -135,6 +135,18 @@ impl Placing {
     pub(super) const fn first(&self) -> Option<SocketAddr> {
         self.first
     }
+
+    /// Tries these before all others: the called party is there (RFC 3261 8.1.3.4).
+    pub(super) fn redirect(&mut self, to: Vec<registrar::Target>) {
+        let Some(current) = &self.current else { return };
+        let way =
+            |uri: String, route| Way { next: uri.clone(), uri, route, to: current.way.to.clone() };
+        let hop = |target: registrar::Target| Hop {
+            to: Where::Phone(target.flow),
+            way: Arc::new(way(target.uri, target.routes)),
+        };
+        self.attempts.redirect(to.into_iter().map(hop).collect());
+    }
 }
 
 impl Control {

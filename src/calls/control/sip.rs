@@ -21,6 +21,7 @@ impl Control {
     /// Sends what the SIP core has written.
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         super::counting::leaves(&self.metrics.sip, &transmit.bytes);
+        self.capture_message(false, &transmit.flow, &transmit.bytes);
         if let Err(flow) = self.sockets.send(transmit) {
             self.endpoint.handle_unreachable(now(), flow);
         }
@@ -37,6 +38,7 @@ impl Control {
             StreamEvent::Message { connection, message } => {
                 let Some(flow) = streams.flow(connection) else { return };
                 super::counting::came(&self.metrics.sip, message.bytes());
+                self.capture_message(true, &flow, message.bytes());
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
             }
@@ -90,6 +92,7 @@ impl Control {
             }
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, response, .. } => {
+                self.redirected(dialog, status, response.as_ref());
                 if !self.place_elsewhere(dialog, status, response.as_ref()) {
                     self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));

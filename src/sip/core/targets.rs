@@ -102,6 +102,8 @@ impl Avoided {
 pub struct Attempts<T> {
     rest: std::collections::VecDeque<T>,
     settled: bool,
+    /// The last one has named others, which are tried first.
+    redirected: bool,
     /// They are telephones of one user: the next rings when one does not answer.
     hunts: bool,
 }
@@ -110,13 +112,18 @@ impl<T> Attempts<T> {
     /// Tries these in order, those for which `later` holds after all others.
     pub fn new(all: Vec<T>, later: impl Fn(&T) -> bool) -> Self {
         let (last, first): (Vec<T>, Vec<T>) = all.into_iter().partition(|one| later(one));
-        Self { rest: first.into_iter().chain(last).collect(), settled: false, hunts: false }
+        Self {
+            rest: first.into_iter().chain(last).collect(),
+            settled: false,
+            redirected: false,
+            hunts: false,
+        }
     }
 
     /// Tries one after the other until one answers, or somebody declines for all of them
     /// (RFC 3261 21.6).
     pub fn hunting(all: Vec<T>) -> Self {
-        Self { rest: all.into(), settled: false, hunts: true }
+        Self { rest: all.into(), settled: false, redirected: false, hunts: true }
     }
 
     /// What is tried next.
@@ -137,6 +144,9 @@ impl<T> Attempts<T> {
 
     /// The next to try after `failure`, if it is worth it.
     pub fn after(&mut self, failure: Failure) -> Option<T> {
+        if std::mem::take(&mut self.redirected) {
+            return self.take_next();
+        }
         let again = match failure {
             Failure::Status { status, .. } if self.hunts => status < 600,
             Failure::Unreachable if self.hunts => true,
@@ -146,6 +156,12 @@ impl<T> Attempts<T> {
             return None;
         }
         self.take_next()
+    }
+
+    /// The one that was tried has named others: they are tried next.
+    pub fn redirect(&mut self, to: Vec<T>) {
+        self.redirected = !to.is_empty();
+        to.into_iter().rev().for_each(|one| self.rest.push_front(one));
     }
 
     /// Whether there is another to try.

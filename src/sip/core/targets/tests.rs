@@ -45,6 +45,19 @@ fn telephones_are_hunted() {
     assert_eq!(attempts.after(Failure::Status { status: 603, retry_after: None }), None);
 }
 
+/// Whom a redirection names is tried next, and what was left after that.
+#[test]
+fn redirections_come_first() {
+    let moved = Failure::Status { status: 302, retry_after: None };
+    let mut attempts = Attempts::new(vec![1, 2], |_| false);
+    assert_eq!(attempts.take_next(), Some(1));
+    attempts.redirect(vec![8, 9]);
+    assert_eq!(attempts.after(moved), Some(8));
+    assert_eq!(attempts.after(moved), None);
+    assert_eq!(attempts.after(BUSY), Some(9));
+    assert_eq!(attempts.after(BUSY), Some(2));
+}
+
 /// A server that failed is avoided for as long as the failure says, and not longer than allowed.
 #[test]
 fn failed_servers_are_avoided_for_a_while() {
