@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::call::{Call, Which};
 use super::cause::Cause;
+use super::reason::PeerReason;
 use super::slots::Slot;
 use crate::config::{AgentConfig, Keep};
 use crate::recording;
@@ -92,6 +93,8 @@ pub(super) struct LiveCall {
     pub(super) recording: Option<recording::State>,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
+    /// Why, as the peer says.
+    pub(super) peer_reason: PeerReason,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
     /// Its span in the log.

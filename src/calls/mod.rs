@@ -3,9 +3,11 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod identity;
 mod live;
 pub mod ports;
 mod rate;
+pub mod reason;
 pub mod request;
 mod slots;
 mod sounds;

@@ -10,6 +10,7 @@ use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::live::{LiveCall, direction};
+use crate::calls::reason::PeerReason;
 use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -61,13 +62,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = match beginning.fallback {
-            config::Fallback::Agent(name) => {
-                (self.config.agent(&name).cloned().map(Arc::new), None)
-            }
-            config::Fallback::Message(path) => (None, Some(path)),
-            config::Fallback::Hangup => (None, None),
-        };
+        let (fallback, message) = self.fallback(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -105,12 +100,27 @@ impl Control {
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,
+            peer_reason: PeerReason::default(),
             ended_at: None,
             span,
         });
         self.perform(key, &mut effects);
         self.effects = effects;
         key
+    }
+
+    /// What stands in for an agent that cannot be had.
+    fn fallback(
+        &self,
+        fallback: config::Fallback,
+    ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
+        match fallback {
+            config::Fallback::Agent(name) => {
+                (self.config.agent(&name).cloned().map(Arc::new), None)
+            }
+            config::Fallback::Message(path) => (None, Some(path)),
+            config::Fallback::Hangup => (None, None),
+        }
     }
 
     /// Takes a new call into the tables.

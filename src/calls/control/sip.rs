@@ -7,6 +7,7 @@ use media::leg::LegConfig;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::reason::PeerReason;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -87,19 +88,28 @@ impl Control {
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
             }
-            Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
+            Event::Cancelled { dialog, reason } => {
+                self.note_reason(dialog, reason.as_deref().map(PeerReason::parse));
+                self.peer_ended(dialog, Cause::Cancelled);
+            }
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
             Event::Ringing { dialog, sdp, .. } => self.ringing(dialog, sdp.as_ref()),
             Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
-            Event::Failed { dialog, status, .. } => {
+            Event::Failed { dialog, status, response, .. } => {
                 if !self.try_next(dialog, status) {
-                    self.peer_ended(dialog, Cause::from_sip(status));
+                    let reason = PeerReason::of_failure(status, response.as_ref());
+                    let cause = reason.cause();
+                    self.note_reason(dialog, Some(reason));
+                    self.peer_ended(dialog, cause);
                 }
             }
             Event::Info { dialog, request } => self.info(dialog, &request),
             Event::Ended { dialog, cause } => {
+                if let End::Bye { reason: Some(reason) } = &cause {
+                    self.note_reason(dialog, Some(PeerReason::parse(reason)));
+                }
                 let cause = match cause {
                     End::Bye { .. } | End::Local => Cause::Normal,
                     End::SessionExpired => Cause::SessionExpired,
@@ -114,6 +124,14 @@ impl Control {
             | Event::ReinviteCancelled { .. }
             | Event::ReinviteFailed { .. }
             | Event::Probed { .. } => {}
+        }
+    }
+
+    /// Keeps what the peer says about the end.
+    fn note_reason(&mut self, dialog: DialogId, reason: Option<PeerReason>) {
+        let call = self.by_dialog.get(&dialog).and_then(|key| self.calls.get_mut(key));
+        if let (Some(call), Some(reason)) = (call, reason) {
+            call.peer_reason = reason;
         }
     }
 
