@@ -3,6 +3,7 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod hold;
 pub mod identity;
 mod live;
 pub mod ports;
@@ -11,5 +12,7 @@ pub mod reason;
 pub mod request;
 mod slots;
 mod sounds;
+mod takeover;
+pub mod transfer;
 
 pub use live::CallView;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use adapters::agent::{Direction, StreamFormat};
+use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::calls::reason::PeerReason;
 use crate::config::{self, AgentConfig, Keep, Masked};
@@ -41,14 +43,7 @@ impl Control {
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
         let Beginning { dialog, plan, from, to, agent, sockets, format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
-        let span = tracing::info_span!("call", %id, direction = direction(plan.direction));
-        tracing::info!(
-            parent: &span,
-            from = %Masked(&from),
-            to = %Masked(&to),
-            agent = %agent.name,
-            "call begins"
-        );
+        let span = announced(id, plan.direction, &from, &to, &agent.name);
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
         let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
@@ -62,7 +57,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = self.fallback(beginning.fallback);
+        let (fallback, message) = self.second(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -102,6 +97,10 @@ impl Control {
             ended: None,
             peer_reason: PeerReason::default(),
             ended_at: None,
+            hold: Hold::default(),
+            transfer: None,
+            takeover: None,
+            scheduled: MonoTime::MAX,
             span,
         });
         self.perform(key, &mut effects);
@@ -109,8 +108,8 @@ impl Control {
         key
     }
 
-    /// What stands in for an agent that cannot be had.
-    fn fallback(
+    /// Who or what comes when the agent cannot be had.
+    fn second(
         &self,
         fallback: config::Fallback,
     ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
@@ -125,14 +124,21 @@ impl Control {
 
     /// Takes a new call into the tables.
     fn insert(&mut self, call: LiveCall) {
-        let (key, deadline) = (call.key, call.call.deadline());
+        let key = call.key;
         self.by_id.insert(call.id, key);
-        self.deadlines.insert((deadline, key));
         self.calls.insert(key, call);
+        self.reschedule(key);
     }
 }
 
 /// The audio of a leg.
 const fn stream_of(format: &LegFormat) -> StreamFormat {
     StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms }
+}
+
+/// The span of a new call, and its first line in the log.
+fn announced(id: Uuid, way: Direction, from: &str, to: &str, agent: &str) -> tracing::Span {
+    let span = tracing::info_span!("call", %id, direction = direction(way));
+    tracing::info!(parent: &span, from = %Masked(from), to = %Masked(to), %agent, "call begins");
+    span
 }
