@@ -263,7 +263,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             receive_pt: negotiated.receive_pt,
             dtmf_pt: negotiated.dtmf_pt,
             receive_dtmf_pt: negotiated.receive_dtmf_pt,
-            cn_pt: None,
+            cn_pt: negotiated.cn_pt,
             ptime_ms: negotiated.ptime_ms,
         },
         rtcp_mux: negotiated.rtcp_mux,
