@@ -9,6 +9,7 @@ mod live;
 pub mod ports;
 mod rate;
 pub mod reason;
+pub mod redirect;
 pub mod request;
 mod slots;
 mod sounds;
