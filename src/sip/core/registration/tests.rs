@@ -91,16 +91,16 @@ fn failures_back_off() {
         let full = Duration::from_secs(expected_s);
         assert!(wait >= full / 2 && wait <= full, "{wait:?} of {full:?}");
         assert_eq!(registration.deadline(), now + wait);
-        now = now + wait;
+        now += wait;
     }
     let busy = answer(503, "Retry-After: 1000 (later)\n");
     let outcome = exchange(&mut registration, now, Some(&busy));
     assert_eq!(outcome, Outcome::Failed(Some(503), Duration::from_secs(1_000)));
-    now = now + Duration::from_secs(1_000);
+    now += Duration::from_secs(1_000);
     let busy = answer(503, "Retry-After: 4000000000\n");
     let outcome = exchange(&mut registration, now, Some(&busy));
     assert_eq!(outcome, Outcome::Failed(Some(503), RETRY_AFTER_MAX));
-    now = now + RETRY_AFTER_MAX;
+    now += RETRY_AFTER_MAX;
     exchange(&mut registration, now, Some(&answer(200, CONTACT)));
     let due = registration.deadline();
     let Outcome::Failed(_, wait) = exchange(&mut registration, due, None) else { panic!() };
