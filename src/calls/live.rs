@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::hold::Hold;
+use super::redirect::Redirects;
 use super::slots::Slot;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
@@ -93,10 +94,14 @@ pub(super) struct LiveCall {
     pub(super) keep: Keep,
     /// How its recording stands, if there is one.
     pub(super) recording: Option<recording::State>,
+    /// Its packets and messages are captured.
+    pub(super) captured: bool,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
+    /// Where it has been sent to instead.
+    pub(super) redirects: Redirects,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
     /// The transfer that we asked the peer for.

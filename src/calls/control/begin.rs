@@ -12,6 +12,7 @@ use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
+use crate::calls::redirect::Redirects;
 use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -40,7 +41,7 @@ pub(super) struct Beginning {
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, agent, sockets, format, .. } = beginning;
+        let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
@@ -48,10 +49,8 @@ impl Control {
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
         let mut media = beginning.media;
-        if stream.is_some() {
-            // What is encrypted stays so when we offer next.
-            media.srtp.offers = srtp.is_some();
-        }
+        // What is encrypted stays so when we offer next.
+        media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
         self.command(worker, Command::Open { call: key, sockets, format });
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
@@ -68,7 +67,7 @@ impl Control {
             direction: plan.direction,
             from,
             to,
-            trunk: beginning.trunk,
+            trunk,
             headers: beginning.headers,
             variables: beginning.variables,
             agent: Arc::new(agent),
@@ -91,16 +90,19 @@ impl Control {
             sounding: None,
             keep: beginning.keep,
             recording: None,
+            captured: false,
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,
             ended_at: None,
+            redirects: Redirects::default(),
             hold: Hold::default(),
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,
             span,
         });
+        self.capture_from_start(key);
         self.perform(key, &mut effects);
         self.effects = effects;
         key

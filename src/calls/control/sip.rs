@@ -29,6 +29,7 @@ impl Control {
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         let Transmit { flow, bytes } = transmit;
         super::counting::leaves(&self.metrics.sip, &bytes);
+        self.capture_message(false, &flow, &bytes);
         match flow.transport {
             Transport::Udp => {
                 if let Some(udp) = &self.udp {
@@ -55,6 +56,7 @@ impl Control {
             TcpEvent::Message { connection, local, peer, message } => {
                 super::counting::came(&self.metrics.sip, message.bytes());
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection };
+                self.capture_message(true, &flow, message.bytes());
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
             }
@@ -103,7 +105,8 @@ impl Control {
                 }
             }
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
-            Event::Failed { dialog, status, .. } => {
+            Event::Failed { dialog, status, response, .. } => {
+                self.redirected(dialog, status, response.as_ref());
                 if !self.try_next(dialog, status) {
                     self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));
