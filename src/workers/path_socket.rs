@@ -375,7 +375,7 @@ impl MediaPath {
                 ctx.lingering.add(ctx.now, &ctx.poller, stream);
             }
             Agent::Rtp(agent) => ctx.poller.remove(&agent.socket),
-            Agent::Leg(leg) => self.detach_leg(ctx, &leg),
+            Agent::Leg(mut leg) => self.detach_leg(ctx, &mut leg),
             Agent::Builtin(builtin) => return Some(builtin),
             Agent::None => {}
         }
