@@ -44,6 +44,8 @@ pub struct Plan {
     pub direction: Direction,
     /// Who answers.
     pub answer_by: AnswerBy,
+    /// An agent that answers may be heard before it does (inbound).
+    pub early_media: bool,
     /// True if the agent lives in this process: it is ready at once, so nothing need ring.
     pub agent_is_local: bool,
     /// What happens when the agent cannot be had.
@@ -79,6 +81,8 @@ pub enum Input {
     MessagePlayed,
     /// The peer's phone rings (outbound).
     PeerRinging,
+    /// The peer's side is heard before its answer (outbound).
+    PeerEarly,
     /// The peer answered (outbound).
     PeerAnswered,
     /// The peer gave up, hung up or refused; nothing is left to be sent to it.
@@ -105,6 +109,8 @@ pub enum Which {
 pub enum Effect {
     /// Tell the caller that it rings.
     Ring,
+    /// Let the caller hear the agent before the answer.
+    Progress,
     /// Answer the caller.
     Answer,
     /// Refuse the caller.
@@ -167,6 +173,8 @@ pub struct Call {
     agent: Agent,
     which: Which,
     was_ready: bool,
+    /// Media flow before the answer.
+    early: bool,
     pause: Duration,
     retry_at: MonoTime,
     agent_by: MonoTime,
@@ -189,6 +197,7 @@ impl Call {
             agent: Agent::Connecting,
             which: Which::Main,
             was_ready: false,
+            early: false,
             pause: RETRY_PAUSE_MIN,
             retry_at: MonoTime::MAX,
             agent_by: now + plan.connect_timeout,
@@ -218,7 +227,11 @@ impl Call {
 
     /// The state as an agent sees it.
     pub fn state(&self) -> CallState {
-        if self.peer == Peer::Up { CallState::Answered } else { CallState::Ringing }
+        match self.peer {
+            Peer::Up => CallState::Answered,
+            _ if self.early => CallState::Early,
+            _ => CallState::Ringing,
+        }
     }
 
     /// Takes a fact; what must be done about it is appended to `effects`.
@@ -247,7 +260,9 @@ impl Call {
                     self.end(self.fault(), EndedBy::Server, effects);
                 }
             }
+            Input::PeerRinging if self.early => {}
             Input::PeerRinging => effects.push(Effect::State(CallState::Ringing)),
+            Input::PeerEarly => self.begin_early(effects),
             Input::PeerAnswered => self.up(now, effects),
             Input::PeerConfirmed => {}
             Input::PeerEnded(cause) => {
@@ -277,6 +292,16 @@ impl Call {
         if self.inbound_pending() && self.plan.answer_by == AnswerBy::Connected {
             effects.push(Effect::Answer);
             self.up(now, effects);
+        } else if self.inbound_pending() && self.plan.early_media && !self.early {
+            effects.push(Effect::Progress);
+            self.begin_early(effects);
+        }
+    }
+
+    /// Media flow from here, though the call is not answered.
+    fn begin_early(&mut self, effects: &mut Vec<Effect>) {
+        if self.peer == Peer::Pending && !std::mem::replace(&mut self.early, true) {
+            effects.push(Effect::State(CallState::Early));
         }
     }
 

@@ -136,6 +136,23 @@ impl LiveCall {
         }
     }
 
+    /// Writes our description anew. One that is as before keeps its version; any other has the next
+    /// (RFC 3264 8).
+    pub(super) fn describe<T, E>(
+        &mut self,
+        write: impl Fn(&LocalMedia) -> Result<(Vec<u8>, T), E>,
+    ) -> Result<T, E> {
+        let (sdp, settled) = write(&self.media)?;
+        if sdp == self.sdp {
+            return Ok(settled);
+        }
+        let mut media = self.media.clone();
+        media.session_version += 1;
+        let (sdp, settled) = write(&media)?;
+        (self.media, self.sdp) = (media, sdp);
+        Ok(settled)
+    }
+
     /// Milliseconds from the answer to the end, or to `now` while it lasts.
     pub(super) fn duration_ms(&self, now: MonoTime) -> u64 {
         let end = self.ended_at.unwrap_or(now);

@@ -138,10 +138,19 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
             let message = "an earlier route takes the same calls, so this one never would";
             section.conflict("to", message.to_owned());
         }
+        let answers = draft
+            .agent
+            .as_ref()
+            .and_then(|agent| config.agent(agent))
+            .is_some_and(|agent| agent.answers);
         let fallback = draft.fallback_agent.map_or(draft.fallback, Fallback::Agent);
+        let unheard = draft.early_media == Some(true) && !draft.agent_answers.unwrap_or(answers);
+        if unheard {
+            let why = "the agent does not decide about the answer, so there is no time before it";
+            draft.section.conflict("early_media", why.to_owned());
+        }
         draft.section.finish();
         let (Some(to), Some(agent)) = (draft.to, draft.agent) else { continue };
-        let answers = config.agent(&agent).is_some_and(|agent| agent.answers);
         let kept = config.agent(&agent).map(|agent| agent.keep.clone()).unwrap_or_default();
         routes.push(RouteConfig {
             to,
@@ -149,6 +158,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
             agent,
             fallback,
             agent_answers: draft.agent_answers.unwrap_or(answers),
+            early_media: draft.early_media.unwrap_or(false),
             max_duration: draft
                 .max_duration
                 .unwrap_or(config.limits.max_duration)
@@ -167,6 +177,7 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         agent: agent.name.clone(),
         fallback: Fallback::Hangup,
         agent_answers: agent.answers,
+        early_media: false,
         max_duration: config.limits.max_duration,
         keep: agent.keep.clone(),
     };

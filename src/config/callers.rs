@@ -26,6 +26,13 @@ impl Caller<'_> {
     }
 }
 
+impl TrunkConfig {
+    /// Whether calls of the trunk may come from `address`.
+    pub fn takes(&self, address: IpAddr) -> bool {
+        self.peers.is_empty() || peers::specificity(&self.peers, address).is_some()
+    }
+}
+
 impl Config {
     /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is
     /// refused. `proven` is the name whose password the caller knows.

@@ -18,6 +18,7 @@ mod environment;
 mod keep;
 mod peers;
 pub mod problem;
+mod registration;
 mod routes;
 mod secret;
 mod section;
@@ -34,6 +35,7 @@ pub use callers::Caller;
 pub use keep::{Keep, Record};
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig, RoutePattern};
 pub use secret::{Masked, Secret};
 pub use server::{

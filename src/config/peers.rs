@@ -8,11 +8,13 @@ use std::net::IpAddr;
 use media::codec::AudioFormat;
 
 use super::agents::name;
+use super::registration::{RegistrationConfig, registration};
 use super::secret::Secret;
 use super::section::Section;
 use super::server::SIP_CODECS;
 use super::srtp;
 use super::values::Cidr;
+use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
@@ -30,10 +32,14 @@ pub struct TrunkConfig {
     pub password: Option<Secret>,
     /// The realm whose challenges are answered with them; any if absent.
     pub realm: Option<String>,
+    /// Our registration with it.
+    pub registration: Option<RegistrationConfig>,
     /// SIP headers that its agents are shown, in the case they were written.
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// How provisional responses are treated (RFC 3262).
+    pub reliable_provisional: Reliability,
     /// What is demanded about SRTP; as in `[sip]` if absent.
     pub srtp: Option<SrtpPolicy>,
 }
@@ -64,7 +70,10 @@ pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
 pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> Option<TrunkConfig> {
     let name = name(&section);
     let Credentials { digest, username, password, realm } = credentials(&section);
-    let peers = peers(&section, digest, "the addresses that calls come from, or auth = \"digest\"");
+    let registration = registration(&section, username.is_some() && password.is_some());
+    let known = digest || registration.is_some();
+    let why = "the addresses that calls come from, or auth = \"digest\" or register = true";
+    let peers = peers(&section, known, why);
     for peer in &peers {
         if let Some((_, other)) = claims.iter().find(|(claimed, _)| claimed == peer) {
             section.conflict("peers", format!("{peer} belongs to trunk \"{other}\" already"));
@@ -74,6 +83,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let reliable_provisional =
+        section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
     let srtp = srtp::policy(&section);
     section.finish();
     Some(TrunkConfig {
@@ -83,11 +94,20 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         username,
         password,
         realm,
+        registration,
         headers,
         codecs,
+        reliable_provisional,
         srtp,
     })
 }
+
+/// Words for `reliable_provisional`.
+const RELIABILITIES: &[(&str, Reliability)] = &[
+    ("off", Reliability::Off),
+    ("supported", Reliability::Supported),
+    ("required", Reliability::Required),
+];
 
 pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let name = name(&section);

@@ -20,6 +20,8 @@ pub struct RouteConfig {
     pub fallback: Fallback,
     /// True if the agent decides when the call is answered.
     pub agent_answers: bool,
+    /// True if an agent that decides so is heard before the answer.
+    pub early_media: bool,
     /// Longest call.
     pub max_duration: Duration,
     /// What of its calls is kept: what the route says, then what its agent says.
@@ -95,6 +97,7 @@ pub(super) struct RouteDraft<'r> {
     pub(super) fallback_agent: Option<String>,
     pub(super) fallback: Fallback,
     pub(super) agent_answers: Option<bool>,
+    pub(super) early_media: Option<bool>,
     pub(super) max_duration: Option<Duration>,
     pub(super) keep: Keep,
 }
@@ -120,6 +123,7 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         section.conflict("fallback_message", message.to_owned());
     }
     let agent_answers = section.flag("agent_answers");
+    let early_media = section.flag("early_media");
     let max_duration = section.seconds("max_duration_s", 1..=MAX_DURATION_S_MAX);
     let keep = keep(&section);
     let fallback = message.map_or(Fallback::Hangup, Fallback::Message);
@@ -131,6 +135,7 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         fallback_agent,
         fallback,
         agent_answers,
+        early_media,
         max_duration,
         keep,
     }

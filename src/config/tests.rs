@@ -323,6 +323,23 @@ const MISTAKES: &[(&str, &str)] = &[
         "[[trunks]]\nname = \"a\"",
         "1: trunks[0].peers: missing: the addresses that calls come from,",
     ),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregister = true\nregistrar = \"sip:[::1]\"",
+        "1: trunks[0].username: missing: register = true needs username and password",
+    ),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregister = true\nusername = \"u\"\n\
+         password = \"p\"",
+        "1: trunks[0].registrar: missing: register = true needs to know with whom",
+    ),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregistrar = \"sip:u@h\"",
+        "4: trunks[0].registrar: \"sip:u@h\": not the URI of",
+    ),
+    (
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregistrar = \"sip:h\"",
+        "4: trunks[0].registrar: \"sip:h\": the host is no",
+    ),
     ("[[trunks]]\nname = \"a\"\nauth = \"digest\"", "1: trunks[0].username: missing: auth ="),
     (
         "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nusername = \"u\"",

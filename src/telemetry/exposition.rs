@@ -147,6 +147,19 @@ fn signalling(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "SIP messages sent again for want of an answer",
         [(NONE, sip.retransmissions.get())],
     )?;
+    let registrations =
+        sip.registrations.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+    let trunk = |name: &String| [("trunk", name.clone())];
+    out.gauges(
+        "talkpath_sip_registered",
+        "Whether we are registered, by trunk",
+        registrations.iter().map(|(name, entry)| (trunk(name), f64::from(u8::from(entry.0)))),
+    )?;
+    out.counters(
+        "talkpath_sip_registration_failures",
+        "Registrations that failed, by trunk",
+        registrations.iter().map(|(name, entry)| (trunk(name), entry.1)),
+    )?;
     out.gauges(
         "talkpath_sip_bindings",
         "Contacts of telephones that are registered now",

@@ -1,6 +1,7 @@
 //! All metrics of the process.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
@@ -125,6 +126,9 @@ pub struct SipMetrics {
     pub retransmissions: Counter,
     /// Contacts of telephones that are registered now.
     pub bindings: Gauge,
+    /// Our registrations, by the names of their trunks: 1 or 0, and failures. Few and from the
+    /// configuration, written once in a while.
+    pub(super) registrations: Mutex<BTreeMap<String, (bool, u64)>>,
     /// TCP connections that exist now.
     pub connections: Gauge,
 }
@@ -148,6 +152,22 @@ impl SipMetrics {
     /// A response left.
     pub fn response_out(&self, status: u16) {
         self.responses_out[StatusClass::of(status).index()].inc();
+    }
+
+    /// Whether we are registered for `trunk`.
+    pub fn registered(&self, trunk: &str, registered: bool) {
+        self.registration(trunk, |entry| entry.0 = registered);
+    }
+
+    /// A registration for `trunk` failed.
+    pub fn registration_failed(&self, trunk: &str) {
+        self.registration(trunk, |entry| entry.1 += 1);
+    }
+
+    fn registration(&self, trunk: &str, change: impl FnOnce(&mut (bool, u64))) {
+        let mut registrations =
+            self.registrations.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(registrations.entry(trunk.to_owned()).or_default());
     }
 
     /// Requests were judged by their credentials.

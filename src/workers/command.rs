@@ -140,6 +140,14 @@ pub enum Command {
         /// What holds now.
         format: LegFormat,
     },
+    /// Media flow before the answer.
+    Early {
+        /// The call.
+        call: CallKey,
+        /// The peer hears the agent; silence otherwise, which opens what is in the way of its
+        /// media, while what the agent says waits for the answer.
+        speaks: bool,
+    },
     /// An agent is connected.
     Attach {
         /// The call.

@@ -119,6 +119,7 @@ impl MediaPath {
         };
         let mut said = Said::default();
         match &mut self.agent {
+            _ if self.hushed => frame.fill(silence),
             Agent::Builtin(builtin) => {
                 said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
             }
@@ -187,7 +188,7 @@ impl MediaPath {
             Agent::Leg(_) => true,
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
-        let speaks = self.state == CallState::Answered && sends && !passes;
+        let speaks = self.state != CallState::Ringing && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 self.stopped_at = Some(self.next_tick);
@@ -197,6 +198,7 @@ impl MediaPath {
             self.count_pause(now);
             let waits = self.phase_free
                 && self.playout.drained()
+                && !self.hushed
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
             self.phase_free = waits;
             self.next_tick = if waits { now + FIRST_AUDIO_WAIT } else { now };

@@ -63,6 +63,8 @@ pub(super) struct MediaPath {
     pub(super) outlet: Outlet,
     pub(super) state: CallState,
     pub(super) muted: bool,
+    /// What the agent says waits for the answer, though media flow already.
+    pub(super) hushed: bool,
     /// When the call was answered.
     pub(super) answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
@@ -118,6 +120,7 @@ impl MediaPath {
             outlet,
             state: CallState::Ringing,
             muted: false,
+            hushed: false,
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
@@ -238,9 +241,16 @@ impl MediaPath {
         self.restart_ticks(ctx.now);
     }
 
+    /// Media flow before the answer.
+    pub(super) fn early(&mut self, ctx: &mut Context, speaks: bool) {
+        self.hushed = !speaks;
+        self.state(ctx, CallState::Early);
+    }
+
     /// The call's state changed.
     pub(super) fn state(&mut self, ctx: &mut Context, state: CallState) {
         self.state = state;
+        self.hushed &= state == CallState::Early;
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
             self.silence.answered(ctx.now);
@@ -371,7 +381,7 @@ impl MediaPath {
     #[inline]
     fn reflect(&mut self, ctx: &mut Context, heard: HeardAudio) {
         let sends = self.peer.format().is_some_and(|format| format.send);
-        if self.state != CallState::Answered || !sends {
+        if self.state == CallState::Ringing || self.hushed || !sends {
             return;
         }
         let Some(leg) = self.peer.leg() else { return };

@@ -3,6 +3,7 @@
 use std::io;
 
 use adapters::agent::{Basis, MessageKind};
+use media::convert::Converter;
 use media::playout::{Playout, PlayoutConfig};
 
 use super::builtin::Builtin;
@@ -332,17 +333,19 @@ impl MediaPath {
         Some(config)
     }
 
-    /// Lets the playout queue follow the formats of peer and agent.
+    /// Lets the playout queue follow the formats of peer and agent. What waits in it is recoded:
+    /// what an agent has said is not lost to another codec of the peer.
     pub(super) fn reformat(&mut self, ctx: &mut Context) {
+        let before = self.queued;
         let Some(config) = self.playout_config() else {
             // The last words of an agent that is gone, in a format that holds no longer.
             self.playout.clear(ctx.now, &mut ctx.blocks);
             return;
         };
         if self.playout.reconfigure(config).is_err() {
-            // What is queued is in a format that nobody understands any more; the agent is told.
-            self.clear(ctx);
-            let _ = self.playout.reconfigure(config);
+            let mut converter = Converter::new(before, self.queued);
+            let Context { now, blocks, convert, .. } = ctx;
+            self.playout.recode(*now, blocks, config, &mut converter, convert);
         }
     }
 
@@ -387,7 +390,7 @@ impl MediaPath {
 fn queue(
     ctx: &mut Context,
     playout: &mut Playout,
-    converter: &mut media::convert::Converter,
+    converter: &mut Converter,
     audio: &[u8],
 ) -> usize {
     if converter.is_identity() {

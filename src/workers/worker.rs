@@ -138,6 +138,7 @@ impl Worker {
             | Command::Attach { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
+            | Command::Early { call, .. }
             | Command::Digit { call, .. }
             | Command::Record { call, .. }
             | Command::RecordRefused { call, .. }
@@ -156,6 +157,7 @@ impl Worker {
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
+            Command::Early { speaks, .. } => path.early(ctx, speaks),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::RecordRefused { why, .. } => path.record_refused(ctx, why),

@@ -16,6 +16,7 @@ pub mod agent;
 pub mod baresip;
 pub mod caller;
 pub mod ear;
+pub mod kamailio;
 pub mod phone;
 pub mod ports;
 pub mod server;

@@ -110,6 +110,12 @@ impl Run<'_> {
         self.start(server, &[&server.sip.to_string()])
     }
 
+    /// Starts it as a caller of the proxy on `port`.
+    #[track_caller]
+    pub fn call_by(&self, server: &Server, port: u16) -> Sipp {
+        self.start(server, &[&format!("127.0.0.1:{port}")])
+    }
+
     /// Starts it as somebody who is called, and waits until it can be.
     #[track_caller]
     pub fn wait_for_call(&self, server: &Server) -> Sipp {
@@ -190,6 +196,13 @@ impl Sipp {
         self.read("messages")
     }
 
+    /// Waits until `line` is among its messages.
+    #[track_caller]
+    pub fn until_message(&self, line: &str) {
+        let found = || self.messages().contains(line).then_some(());
+        super::until(END * 2, line, found);
+    }
+
     fn finish(&mut self) -> (Option<i32>, String) {
         let status = loop {
             match self.child.try_wait().unwrap() {
@@ -223,7 +236,7 @@ pub fn listens(port: u16) -> bool {
 }
 
 /// True if somebody listens on this port of UDP or TCP.
-fn listens_on(transport: &str, port: u16) -> bool {
+pub fn listens_on(transport: &str, port: u16) -> bool {
     let table = fs::read_to_string(format!("/proc/net/{transport}")).unwrap_or_default();
     let local = format!(":{port:04X} ");
     table.lines().skip(1).any(|line| {

@@ -41,7 +41,7 @@ impl Ledger {
 }
 
 /// `count * to / from`, rounded down.
-fn scale(count: u64, to: u32, from: u32) -> u64 {
+pub(super) fn scale(count: u64, to: u32, from: u32) -> u64 {
     let product = u128::from(count) * u128::from(to) / u128::from(from);
     u64::try_from(product).unwrap_or(u64::MAX)
 }

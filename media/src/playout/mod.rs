@@ -24,6 +24,7 @@ mod config;
 #[doc(hidden)]
 pub mod fuzz;
 mod ledger;
+mod recode;
 mod report;
 mod utterance;
 
@@ -264,7 +265,7 @@ impl Playout {
     /// # Errors
     ///
     /// [`NotDrained`] if audio is queued and would be misread: rate, size or silence of the samples
-    /// on the wire differ. Clear first, or let it play.
+    /// on the wire differ. Clear first, let it play, or see [`Playout::recode`].
     pub fn reconfigure(&mut self, config: PlayoutConfig) -> Result<(), NotDrained> {
         if !self.drained() && !self.config.same_samples(&config.sane()) {
             return Err(NotDrained);

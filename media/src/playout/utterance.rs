@@ -81,6 +81,14 @@ impl Utterances {
         self.0.drain(..).map(report).collect()
     }
 
+    /// Lets those that are not played yet lie elsewhere.
+    pub(super) fn relocate(&mut self, moved: impl Fn(u64) -> u64) {
+        for utterance in &mut self.0 {
+            utterance.start = moved(utterance.start);
+            utterance.end = utterance.end.map(&moved);
+        }
+    }
+
     /// Fixes what has been played up to `head`, in the formats of `ledger`, before others hold.
     pub(super) fn settle(&mut self, head: u64, dropped: u64, ledger: &Ledger, agent_rate_hz: u32) {
         for utterance in &mut self.0 {

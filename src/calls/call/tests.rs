@@ -5,6 +5,7 @@ use super::*;
 const PLAN: Plan = Plan {
     direction: Direction::Inbound,
     answer_by: AnswerBy::Connected,
+    early_media: false,
     agent_is_local: false,
     fallback: Fallback::Hangup,
     connect_timeout: Duration::from_secs(2),
@@ -203,6 +204,7 @@ fn any_order_of_facts_ends_once() {
         let plan = Plan {
             direction: *rng.choice(&[Direction::Inbound, Direction::Outbound]).unwrap(),
             answer_by: *rng.choice(&[AnswerBy::Agent, AnswerBy::Connected]).unwrap(),
+            early_media: rng.bool(),
             agent_is_local: rng.bool(),
             fallback: *rng.choice(&fallbacks).unwrap(),
             ..PLAN

@@ -1,6 +1,6 @@
 //! Brings agents to calls: those of this process, those that are dialled, those that attach.
 
-use adapters::agent::{CallState, DialectSpec, Framing, StreamInfo};
+use adapters::agent::{DialectSpec, Framing, StreamInfo};
 use media::codec::Codec;
 
 use super::Control;
@@ -245,11 +245,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         to: call.to.clone(),
         provider: "sip_trunk".to_owned(),
         trunk: call.trunk.clone(),
-        state: if call.call.answered_at().is_some() {
-            CallState::Answered
-        } else {
-            CallState::Ringing
-        },
+        state: call.call.state(),
         to_agent: peer,
         from_agent: peer,
         framing: Framing::Rtp,

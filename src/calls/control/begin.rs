@@ -61,13 +61,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = match beginning.fallback {
-            config::Fallback::Agent(name) => {
-                (self.config.agent(&name).cloned().map(Arc::new), None)
-            }
-            config::Fallback::Message(path) => (None, Some(path)),
-            config::Fallback::Hangup => (None, None),
-        };
+        let (fallback, message) = self.fallback(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -111,6 +105,20 @@ impl Control {
         self.perform(key, &mut effects);
         self.effects = effects;
         key
+    }
+
+    /// The agent or the message that stands in for a call's agent.
+    fn fallback(
+        &self,
+        fallback: config::Fallback,
+    ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
+        match fallback {
+            config::Fallback::Agent(name) => {
+                (self.config.agent(&name).cloned().map(Arc::new), None)
+            }
+            config::Fallback::Message(path) => (None, Some(path)),
+            config::Fallback::Hangup => (None, None),
+        }
     }
 
     /// Takes a new call into the tables.

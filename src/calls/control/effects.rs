@@ -1,6 +1,6 @@
 //! Carries out what a call's state machine wants done.
 
-use adapters::agent::{CallState, EndedBy};
+use adapters::agent::{CallState, Direction, EndedBy};
 
 use super::Control;
 use super::sip::log_refused;
@@ -32,6 +32,7 @@ impl Control {
                     log_refused(rung.err());
                 }
             }
+            Effect::Progress => self.progress(key),
             Effect::Answer => {
                 if let Some(dialog) = call.dialog {
                     let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &[]);
@@ -88,6 +89,11 @@ impl Control {
         if state == CallState::Answered {
             let label = label(call.direction);
             self.metrics.calls.answered(label, now().since(call.began));
+        }
+        if state == CallState::Early {
+            // As caller nothing is said before the answer; see decision 11.
+            let speaks = call.direction == Direction::Inbound;
+            return self.command(call.worker, Command::Early { call: key, speaks });
         }
         self.command(call.worker, Command::State { call: key, state });
     }
@@ -184,9 +190,9 @@ fn millis(time: std::time::Duration) -> u64 {
 }
 
 /// The label of a direction.
-pub(super) const fn label(direction: adapters::agent::Direction) -> CallDirection {
+pub(super) const fn label(direction: Direction) -> CallDirection {
     match direction {
-        adapters::agent::Direction::Inbound => CallDirection::Inbound,
-        adapters::agent::Direction::Outbound => CallDirection::Outbound,
+        Direction::Inbound => CallDirection::Inbound,
+        Direction::Outbound => CallDirection::Outbound,
     }
 }

@@ -7,10 +7,11 @@ use adapters::agent::Direction;
 
 use super::Control;
 use super::begin::Beginning;
+use super::early::{RELIABLE, reliability_refusal};
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
 use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
-use crate::sip::core::endpoint::{DialogId, Flow};
+use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
@@ -28,16 +29,17 @@ const LOCAL_CONNECT: Duration = Duration::from_secs(5);
 struct Refusal {
     status: u16,
     reason: &'static str,
-    retry_after: bool,
+    header: Option<(&'static str, &'static str)>,
 }
 
 impl Refusal {
     const fn new(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, retry_after: false }
+        Self { status, reason, header: None }
     }
 
     const fn busy() -> Self {
-        Self { status: 503, reason: "Service Unavailable", retry_after: true }
+        let header = Some(("Retry-After", RETRY_AFTER_S));
+        Self { status: 503, reason: "Service Unavailable", header }
     }
 }
 
@@ -46,6 +48,7 @@ struct Admitted {
     route: RouteConfig,
     trunk: Option<String>,
     headers: Vec<(String, String)>,
+    reliability: Reliability,
     media: LocalMedia,
     sockets: RtpSockets,
     format: Option<LegFormat>,
@@ -66,12 +69,12 @@ impl Control {
     ) {
         match self.admit(request, flow, proven, offer) {
             Ok(admitted) => self.take(dialog, flow, admitted),
-            Err(Refusal { status, reason, retry_after }) => {
+            Err(Refusal { status, reason, header }) => {
                 let peer = flow.peer.ip();
                 tracing::info!(status, %peer, "call refused");
-                let headers: &[(&str, &str)] =
-                    if retry_after { &[("Retry-After", RETRY_AFTER_S)] } else { &[] };
-                log_refused(self.endpoint.reject(now(), dialog, status, reason, headers).err());
+                let refused =
+                    self.endpoint.reject(now(), dialog, status, reason, header.as_slice());
+                log_refused(refused.err());
             }
         }
     }
@@ -91,19 +94,33 @@ impl Control {
         }
         let from = calling(request);
         let config = Arc::clone(&self.config);
-        let caller =
-            config.caller(flow.peer.ip(), &from, proven).ok_or(Refusal::new(403, "Forbidden"))?;
+        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let caller = match registered {
+            // Only who was told our contact knows it.
+            Some(trunk) => trunk.takes(flow.peer.ip()).then_some(Caller::Trunk(trunk)),
+            None => config.caller(flow.peer.ip(), &from, proven),
+        };
+        let caller = caller.ok_or(Refusal::new(403, "Forbidden"))?;
         let from = match caller {
             // Whatever From says, this is who it is.
             Caller::User(user) => user.name.clone(),
             Caller::Trunk(_) | Caller::Local => from,
         };
-        let to = called(request).ok_or(Refusal::new(404, "Not Found"))?;
+        let to = match registered {
+            Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
+            None => called(request),
+        };
+        let to = to.ok_or(Refusal::new(404, "Not Found"))?;
         let (trunk, srtp) = match caller {
             Caller::Trunk(trunk) => (Some(trunk), trunk.srtp),
             Caller::User(user) => (None, user.srtp),
             Caller::Local => (None, None),
         };
+        let reliability = trunk.map(|trunk| trunk.reliable_provisional).unwrap_or_default();
+        if let Some((status, reason, name)) = reliability_refusal(request, reliability) {
+            let header = Some((name, RELIABLE));
+            return Err(Refusal { status, reason, header });
+        }
         let srtp = self.local_srtp(srtp, flow.transport.is_secure()).map_err(|error| {
             tracing::warn!(%error, "call refused");
             Refusal::new(488, "Not Acceptable Here")
@@ -136,11 +153,13 @@ impl Control {
             }
         };
         let trunk = trunk.map(|trunk| trunk.name.clone());
-        Ok(Admitted { route, trunk, headers, media, sockets, format, sdp, from, to })
+        Ok(Admitted { route, trunk, headers, reliability, media, sockets, format, sdp, from, to })
     }
 
     fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
-        let Admitted { route, trunk, headers, media, sockets, format, sdp, from, to } = admitted;
+        let Admitted { route, trunk, headers, reliability, media, sockets, format, sdp, from, to } =
+            admitted;
+        log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         let config = Arc::clone(&self.config);
         let Some(agent) = config.agent(&route.agent) else {
             // Routes lead to agents that exist; the configuration sees to that.
@@ -216,6 +235,7 @@ pub(super) fn plan(
     Plan {
         direction,
         answer_by: if route.agent_answers { AnswerBy::Agent } else { AnswerBy::Connected },
+        early_media: route.agent_answers && route.early_media,
         agent_is_local: local,
         fallback: match route.fallback {
             config::Fallback::Hangup => Fallback::Hangup,
@@ -239,11 +259,14 @@ pub(super) fn calling(request: &Message) -> String {
 /// The called number or user: user part of the Request-URI, or the digits of a tel URI.
 fn called(request: &Message) -> Option<String> {
     let uri = crate::sip::core::uri::Uri::parse(request.uri()?).ok()?;
-    uri.user_decoded().map(String::from).or_else(|| {
-        let to = request.header(HeaderName::To)?;
-        let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
-        to.uri.user_decoded().map(String::from)
-    })
+    uri.user_decoded().map(String::from).or_else(|| called_by_to(request))
+}
+
+/// The called number or user as To says: where the Request-URI is a contact of ours.
+fn called_by_to(request: &Message) -> Option<String> {
+    let to = request.header(HeaderName::To)?;
+    let to = crate::sip::core::headers::NameAddr::parse(to).ok()?;
+    to.uri.user_decoded().map(String::from)
 }
 
 /// Milliseconds since 1970.

@@ -6,6 +6,7 @@
 mod agents;
 mod begin;
 mod counting;
+mod early;
 mod effects;
 mod gate;
 mod incoming;
@@ -13,6 +14,7 @@ mod observe;
 mod phones;
 mod place;
 mod record;
+mod registrations;
 mod requests;
 mod security;
 mod sip;
@@ -60,6 +62,8 @@ pub struct Control {
     calls: HashMap<CallKey, LiveCall>,
     /// Telephones that registered with us.
     registrar: Registrar,
+    /// Where we are registered.
+    registrations: Vec<registrations::TrunkRegistration>,
     by_dialog: HashMap<DialogId, CallKey>,
     by_id: HashMap<Uuid, CallKey>,
     /// Deadlines of calls; an entry that is no longer the call's is skipped.
@@ -143,7 +147,11 @@ impl Control {
         let recordings = Store::new(config.recording_folders(), recorder.open());
         let reach = Reach { handle: handle.clone(), live: watch, sip: local, recordings };
         let mut endpoint = endpoint;
-        gate::guard(&mut endpoint, &config)?;
+        let registrations = registrations::registrations(&config, local)?;
+        let contacts = registrations
+            .iter()
+            .map(|entry| (entry.registration.settings().contact_user.clone(), entry.trunk));
+        gate::guard(&mut endpoint, &config, contacts.collect())?;
         let control = Self {
             ports: Ports::new(config.rtp.address, config.rtp.ports),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
@@ -159,6 +167,7 @@ impl Control {
             handle,
             calls: HashMap::new(),
             registrar: Registrar::default(),
+            registrations,
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             deadlines: std::collections::BTreeSet::new(),
@@ -181,24 +190,32 @@ impl Control {
 
     /// Runs until it was told to drain and the last call is over, or to stop.
     pub async fn run(mut self) {
+        let mut end_at = None;
         loop {
             self.turn();
             if self.draining && self.calls.is_empty() {
-                break;
+                let until = self.leaving_until(now());
+                if now() >= *end_at.get_or_insert(until) || until <= now() {
+                    break;
+                }
             }
-            let deadline = self.next_deadline().since(now());
+            let deadline = self.next_deadline().min(end_at.unwrap_or(MonoTime::MAX)).since(now());
             tokio::select! {
                 biased;
                 () = readable(self.udp.as_ref()) => self.datagrams(),
                 Some(event) = self.worker_events.recv() => self.worker_events(event),
                 Some(event) = self.tcp_events.recv() => self.stream_event(event),
                 Some(request) = self.requests.recv() => {
-                    if matches!(request, Request::Stop) {
-                        self.end_all();
-                        self.turn();
-                        break;
-                    }
+                    let stop = matches!(request, Request::Stop);
                     self.request(request);
+                    if stop {
+                        self.turn();
+                        if self.leaving_until(now()) <= now() {
+                            break;
+                        }
+                        // What is left of the calls is not waited for, but the registrars are.
+                        self.calls.clear();
+                    }
                 }
                 () = tokio::time::sleep(deadline) => {}
             }
@@ -213,6 +230,9 @@ impl Control {
         }
         if self.registrar.deadline().is_some_and(|due| due <= at) {
             self.registrar.expire(at);
+        }
+        if self.registrations_due() <= at {
+            self.register(at);
         }
         while let Some((due, key)) = self.deadlines.first().copied() {
             if due > at {
@@ -243,7 +263,8 @@ impl Control {
         let sip = self.endpoint.deadline().unwrap_or(MonoTime::MAX);
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
         let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
-        calls.min(sip).min(phones).min(now() + Duration::from_secs(3_600))
+        let registrations = self.registrations_due();
+        calls.min(sip).min(phones).min(registrations).min(now() + Duration::from_secs(3_600))
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

@@ -101,7 +101,8 @@ impl Control {
             return Ok(phones.into());
         }
         let (flow, _) = self.target(to)?;
-        Ok([Target { uri: to.to_owned(), flow, routes: Vec::new() }].into())
+        let routes = self.service_route_at(flow.peer.ip()).to_vec();
+        Ok([Target { uri: to.to_owned(), flow, routes }].into())
     }
 
     /// Sends the INVITE of a call that we place.
@@ -110,7 +111,7 @@ impl Control {
         let host = host_text(self.local);
         let literal = Uri::parse(&target.uri).ok().and_then(|uri| uri.host?.address());
         let placing = Placing {
-            account: None,
+            account: self.account_at(target.flow.peer.ip()),
             ring_limit: (!last).then_some(RING_EACH),
             indirect: literal.is_some_and(|address| address != target.flow.peer.ip()),
         };
@@ -166,6 +167,7 @@ impl Control {
             agent: agent.name.clone(),
             fallback: Fallback::Hangup,
             agent_answers: false,
+            early_media: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
             keep: agent.keep.clone(),
         };

@@ -55,6 +55,7 @@ impl Control {
             Request::Recorder(event) => self.recorder_event(event),
             Request::Drain => {
                 self.draining = true;
+                self.leave_registrars();
                 self.endpoint.refuse_calls(Some(DRAIN_RETRY_AFTER_S));
             }
             Request::Stop => self.end_all(),
@@ -82,6 +83,7 @@ impl Control {
     /// Ends every call: the server goes down.
     pub(super) fn end_all(&mut self) {
         self.draining = true;
+        self.leave_registrars();
         let keys: Vec<CallKey> = self.calls.keys().copied().collect();
         for key in keys {
             self.tell(key, Input::End(Cause::Draining, EndedBy::Server));

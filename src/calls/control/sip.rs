@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use media::leg::LegConfig;
 
-use super::{Control, security};
+use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
@@ -62,6 +62,7 @@ impl Control {
                 let at = now();
                 self.endpoint.handle_closed(at, connection);
                 self.registrar.handle_closed(connection);
+                self.registrar_lost(at, peer);
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
                 self.endpoint.handle_unreachable(at, flow);
                 self.count_connections();
@@ -80,13 +81,17 @@ impl Control {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 self.incoming(dialog, &request, flow, user.as_deref(), offer.as_ref());
             }
+            Event::Responded { request, response, cseq, auth } => {
+                self.responded(request, response.as_ref(), cseq, auth);
+            }
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
             }
             Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
-            Event::Ringing { dialog, .. } => self.tell_dialog(dialog, Input::PeerRinging),
+            Event::Ringing { dialog, sdp, .. } => self.ringing(dialog, sdp.as_ref()),
+            Event::ReinviteAnswered { dialog, sdp } => self.change_answered(dialog, sdp.as_ref()),
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, .. } => {
                 if !self.try_next(dialog, status) {
@@ -107,16 +112,8 @@ impl Control {
             }
             Event::Pracked { .. }
             | Event::ReinviteCancelled { .. }
-            | Event::ReinviteAnswered { .. }
             | Event::ReinviteFailed { .. }
-            | Event::Probed { .. }
-            | Event::Responded { .. } => {}
-        }
-    }
-
-    fn tell_dialog(&mut self, dialog: DialogId, input: Input) {
-        if let Some(key) = self.by_dialog.get(&dialog) {
-            self.tell(*key, input);
+            | Event::Probed { .. } => {}
         }
     }
 
@@ -139,7 +136,9 @@ impl Control {
 
     fn answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        if self.accept(key, answer) {
+        // Early media may have settled all.
+        let settled = answer.is_none() && self.calls.get(&key).is_some_and(|c| c.format.is_some());
+        if settled || self.accept(key, answer) {
             self.tell(key, Input::PeerAnswered);
         }
     }
@@ -176,38 +175,6 @@ impl Control {
         let worker = call.worker;
         self.command(worker, Command::Format { call: key, format });
         self.recode(key);
-    }
-
-    /// The peer wants the session otherwise: hold, resume, another address or codec.
-    fn reinvited(&mut self, dialog: DialogId, offer: Option<&Sdp>) {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        call.media.session_version += 1;
-        let Some(offer) = offer else {
-            let sdp = offer_answer::build_offer(&call.media);
-            call.delayed_offer = true;
-            let accepted = self.endpoint.accept_reinvite(now(), dialog, &sdp);
-            return log_refused(accepted.err());
-        };
-        let mut answer = offer_answer::answer(offer, &call.media);
-        let keys = answer.as_ref().ok().and_then(|answer| answer.selected.srtp.as_ref());
-        if security::is_rekeyed(call.srtp.as_deref(), keys) {
-            security::renew(&mut call.media);
-            answer = offer_answer::answer(offer, &call.media);
-        }
-        match answer {
-            Ok(answer) => {
-                let accepted = self.endpoint.accept_reinvite(now(), dialog, &answer.sdp);
-                log_refused(accepted.err());
-                self.settle(key, &answer.selected);
-            }
-            Err(error) => {
-                tracing::info!(parent: &call.span, %error, "change of the session refused");
-                let refused =
-                    self.endpoint.reject_reinvite(now(), dialog, 488, "Not Acceptable Here", &[]);
-                log_refused(refused.err());
-            }
-        }
     }
 
     /// A digit by SIP INFO, as `application/dtmf-relay` or `application/dtmf`.

@@ -14,6 +14,7 @@ pub mod method;
 pub mod offer_answer;
 mod parse;
 pub mod registrar;
+pub mod registration;
 pub mod sdp;
 pub mod session_timer;
 pub mod stream;

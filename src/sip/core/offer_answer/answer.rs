@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::offer::{XR_LINE, event_lines, refuse, session_lines};
-use super::payloads::{Chosen, choose, encoding, payload_types, telephone_event_of};
+use super::payloads::{Chosen, choose, codec_of, encoding, payload_types, telephone_event_of};
 use super::settle::{Payloads, settle};
 use super::{Answer, LocalMedia, Negotiated, NegotiationError, security};
 use crate::sip::core::sdp::{Media, Sdp, crypto};
@@ -68,6 +68,30 @@ pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, Neg
             srtp: srtp.map(|settled| settled.keys),
         },
     )
+}
+
+/// Reads the answer to `offer`, a description of ours that was offered as it was: an answer of
+/// before has the payload types of its offerer, not those of our offers.
+///
+/// # Errors
+/// [`NegotiationError`] if the answer accepts nothing that was offered.
+pub fn accept_answer_to(
+    offer: &Sdp,
+    local: &LocalMedia,
+    answer: &Sdp,
+) -> Result<Negotiated, NegotiationError> {
+    let mut settled = accept_answer(local, answer)?;
+    let offered = offer.media.iter().find(|media| media.is_rtp_audio() && media.port != 0);
+    let offered = offered.ok_or(NegotiationError::NoAudio)?;
+    let (format, clock_hz) = (settled.codec, settled.codec.clock_hz());
+    let pt = offered.payload_types().find(|pt| codec_of(offered, *pt, local) == Some(format));
+    settled.receive_pt = pt.ok_or(NegotiationError::NoCommonCodec)?;
+    settled.receive_dtmf_pt = telephone_event_of(offered, clock_hz);
+    let Chosen { index, .. } = choose(answer, local, security::of_answer)?;
+    let theirs = answer.media.get(index).and_then(|media| telephone_event_of(media, clock_hz));
+    settled.dtmf_pt = theirs.filter(|_| settled.receive_dtmf_pt.is_some());
+    settled.receive_dtmf_pt = settled.receive_dtmf_pt.filter(|_| settled.dtmf_pt.is_some());
+    Ok(settled)
 }
 
 fn answer_media(

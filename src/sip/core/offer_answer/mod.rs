@@ -10,7 +10,7 @@ mod payloads;
 mod security;
 mod settle;
 
-pub use answer::{accept_answer, answer};
+pub use answer::{accept_answer, accept_answer_to, answer};
 pub use offer::{build_offer, build_reoffer};
 pub use security::{LocalSrtp, SrtpPolicy};
 

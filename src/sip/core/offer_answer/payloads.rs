@@ -36,7 +36,7 @@ const fn static_encoding(pt: u8) -> Option<(&'static str, u32)> {
 }
 
 /// The codec of `local` that payload type `pt` of `media` means.
-fn codec_of(media: &Media, pt: u8, local: &LocalMedia) -> Option<AudioFormat> {
+pub(super) fn codec_of(media: &Media, pt: u8, local: &LocalMedia) -> Option<AudioFormat> {
     let (name, clock_hz) = match media.rtpmap(pt) {
         Some(map) if map.channels == 1 => (map.encoding.as_ref(), map.clock_hz),
         Some(_) => return None,

@@ -1,0 +1,211 @@
+//! Our registrations with providers.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::time::MonoTime;
+
+use super::Control;
+use crate::config::{Config, TrunkConfig};
+use crate::sip::core::auth::{Account, DigestClient};
+use crate::sip::core::endpoint::{Flow, RequestId, Transport};
+use crate::sip::core::message::Message;
+use crate::sip::core::registration::{Outcome, Registration, Settings, State};
+use crate::sip::core::uri::Uri;
+use crate::workers::poller::now;
+
+/// How long the server waits for its last registration to be taken back before it ends.
+const LEAVE_WAIT: Duration = Duration::from_secs(2);
+
+/// The registration of one trunk.
+pub(super) struct TrunkRegistration {
+    /// Place of its trunk in the configuration.
+    pub(super) trunk: usize,
+    pub(super) registration: Registration,
+    flow: Flow,
+    pending: Option<RequestId>,
+}
+
+/// A number that nobody can guess, as text.
+fn token() -> io::Result<String> {
+    let mut bytes = [0; 12];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The account of a trunk that has one.
+pub(super) fn account(trunk: &TrunkConfig) -> Option<Arc<Account>> {
+    let (username, password) = (trunk.username.as_ref()?, trunk.password.as_ref()?);
+    Some(Arc::new(Account::new(username, password.expose(), trunk.realm.as_deref())))
+}
+
+/// The registrations that the configuration asks for.
+///
+/// # Errors
+///
+/// When the system has no random numbers: our contacts could be guessed.
+pub(super) fn registrations(
+    config: &Config,
+    local: SocketAddr,
+) -> io::Result<Vec<TrunkRegistration>> {
+    let mut registrations = Vec::new();
+    for (index, trunk) in config.trunks.iter().enumerate() {
+        let (Some(wanted), Some(account)) = (&trunk.registration, account(trunk)) else { continue };
+        let Ok(uri) = Uri::parse(&wanted.registrar) else { continue };
+        let (Some(host), Some(flow)) = (uri.host, flow(&uri, local)) else { continue };
+        let settings = Settings {
+            registrar: wanted.registrar.clone(),
+            aor: format!("sip:{}@{host}", account.username()),
+            contact_user: token()?,
+            expires_s: u32::try_from(wanted.expires.as_secs()).unwrap_or(u32::MAX),
+            account,
+        };
+        let (call_id, seed) = (token()?, fastrand::u64(..));
+        let registration = Registration::new(settings, call_id, seed);
+        registrations.push(TrunkRegistration { trunk: index, registration, flow, pending: None });
+    }
+    Ok(registrations)
+}
+
+/// The way to a registrar.
+fn flow(uri: &Uri<'_>, local: SocketAddr) -> Option<Flow> {
+    let address = uri.host?.address()?;
+    let tcp = uri.params.get("transport").is_some_and(|name| name.eq_ignore_ascii_case("tcp"));
+    let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+    let peer = SocketAddr::new(address, uri.port.unwrap_or(5060));
+    Some(Flow { transport, local, peer, connection: 0 })
+}
+
+impl Control {
+    /// When a registration wants something next.
+    pub(super) fn registrations_due(&self) -> MonoTime {
+        let due = self.registrations.iter().map(|entry| entry.registration.deadline());
+        due.min().unwrap_or(MonoTime::MAX)
+    }
+
+    /// Sends the REGISTERs that are due.
+    pub(super) fn register(&mut self, at: MonoTime) {
+        for entry in &mut self.registrations {
+            let Some(request) = entry.registration.handle_timeout(at, entry.flow) else { continue };
+            match self.endpoint.request(at, request) {
+                Ok(id) => entry.pending = Some(id),
+                Err(error) => {
+                    tracing::warn!(%error, "REGISTER not sent");
+                    entry.registration.handle_unsent(at);
+                }
+            }
+        }
+    }
+
+    /// A request of ours was answered or not.
+    pub(super) fn responded(
+        &mut self,
+        request: RequestId,
+        response: Option<&Message>,
+        cseq: u32,
+        auth: Option<Box<DigestClient>>,
+    ) {
+        let at = now();
+        let found = self.registrations.iter_mut().position(|entry| entry.pending == Some(request));
+        let Some(entry) = found.and_then(|index| self.registrations.get_mut(index)) else { return };
+        entry.pending = None;
+        let before = entry.registration.state(at);
+        let outcome = entry.registration.handle_response(at, response, cseq, auth);
+        let trunk = self.config.trunks.get(entry.trunk).map_or("", |trunk| trunk.name.as_str());
+        let span = tracing::info_span!("registration", trunk);
+        let _entered = span.enter();
+        match outcome {
+            Outcome::Registered(granted) if before == State::Registered => {
+                tracing::debug!(granted_s = granted.as_secs(), "registration refreshed");
+            }
+            Outcome::Registered(granted) => {
+                tracing::info!(granted_s = granted.as_secs(), "registered");
+            }
+            Outcome::Failed(status, wait) => {
+                let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(status, retry_ms, "registration failed");
+                self.metrics.sip.registration_failed(trunk);
+            }
+            Outcome::Refused(status) => {
+                tracing::error!(
+                    status,
+                    "registration refused for good; correct username, password or registrar and \
+                     start the server again"
+                );
+                self.metrics.sip.registration_failed(trunk);
+            }
+            Outcome::Left => tracing::info!("registration taken back"),
+        }
+        self.count_registrations(at);
+    }
+
+    /// Shows in the metrics which trunks are registered.
+    pub(super) fn count_registrations(&self, at: MonoTime) {
+        for entry in &self.registrations {
+            if let Some(trunk) = self.config.trunks.get(entry.trunk) {
+                let registered = entry.registration.state(at) == State::Registered;
+                self.metrics.sip.registered(&trunk.name, registered);
+            }
+        }
+    }
+
+    /// A connection is gone: registrars that reached us over it are told of a new one at once.
+    pub(super) fn registrar_lost(&mut self, at: MonoTime, peer: SocketAddr) {
+        for entry in &mut self.registrations {
+            if entry.flow.transport.is_reliable() && entry.flow.peer == peer {
+                entry.registration.handle_flow_broken(at);
+            }
+        }
+        self.count_registrations(at);
+    }
+
+    /// Takes all registrations back: calls are not to come here any more.
+    pub(super) fn leave_registrars(&mut self) {
+        let at = now();
+        for entry in &mut self.registrations {
+            entry.registration.leave(at);
+        }
+    }
+
+    /// Until when the end waits for registrations to be taken back; now if there is none.
+    pub(super) fn leaving_until(&self, at: MonoTime) -> MonoTime {
+        let leaving = |entry: &TrunkRegistration| {
+            !matches!(entry.registration.state(at), State::Left | State::Refused)
+        };
+        if self.registrations.iter().any(leaving) { at + LEAVE_WAIT } else { at }
+    }
+
+    /// The trunk that has the server at `address`: one that is registered there, or one whose peers
+    /// it is among.
+    fn trunk_at(&self, address: IpAddr) -> Option<usize> {
+        let registered = self.registrations.iter().find(|entry| entry.flow.peer.ip() == address);
+        let known = || {
+            let takes = |trunk: &TrunkConfig| !trunk.peers.is_empty() && trunk.takes(address);
+            self.config.trunks.iter().position(takes)
+        };
+        registered.map(|entry| entry.trunk).or_else(known)
+    }
+
+    /// Who we are to the server at `address`, if it asks.
+    pub(super) fn account_at(&self, address: IpAddr) -> Option<Arc<Account>> {
+        account(self.config.trunks.get(self.trunk_at(address)?)?)
+    }
+
+    /// The route that the provider at `address` wants our calls to take (RFC 3608).
+    pub(super) fn service_route_at(&self, address: IpAddr) -> &[String] {
+        let entry = self.registrations.iter().find(|entry| entry.flow.peer.ip() == address);
+        entry.map_or(&[], |entry| entry.registration.service_routes())
+    }
+
+    /// The trunk whose registration a request came for: its Request-URI is our contact.
+    pub(super) fn registered_trunk(&self, request: &Message) -> Option<usize> {
+        let uri = Uri::parse(request.uri()?).ok()?;
+        let found = self
+            .registrations
+            .iter()
+            .find(|entry| uri.user == Some(&entry.registration.settings().contact_user))?;
+        Some(found.trunk)
+    }
+}

@@ -1,0 +1,110 @@
+//! Kamailio (Debian `kamailio`): a proxy and registrar, as providers run it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::server::folder;
+use super::{peer, sipp, until};
+
+/// How long it may take to start on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Kamailio, if it is installed: where its modules are.
+#[track_caller]
+pub fn installed() -> Option<PathBuf> {
+    peer("kamailio", "kamailio")?;
+    let lib = Path::new("/usr/lib");
+    let folders = fs::read_dir(lib).unwrap().flatten().map(|entry| entry.path());
+    let modules = folders.chain([lib.to_owned()]).map(|path| path.join("kamailio/modules"));
+    modules.into_iter().find(|path| path.join("registrar.so").is_file())
+}
+
+/// A running Kamailio.
+#[derive(Debug)]
+pub struct Kamailio {
+    child: Child,
+    dir: PathBuf,
+    /// The port of its signalling.
+    pub port: u16,
+}
+
+/// The line that it has.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'l> {
+    /// Its name.
+    pub user: &'l str,
+    /// Its password.
+    pub password: &'l str,
+    /// Algorithm of the challenges: empty for MD5.
+    pub algorithm: &'l str,
+}
+
+impl Kamailio {
+    /// Starts it on `port` of `transport` (`udp` or `tcp`); calls of the line go to the port
+    /// `gateway`. Returns once it listens.
+    #[track_caller]
+    pub fn start(modules: &Path, transport: &str, port: u16, line: Line<'_>, gateway: u16) -> Self {
+        let dir = folder();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/kamailio.cfg");
+        let text = fs::read_to_string(source)
+            .unwrap()
+            .replace("@LISTEN@", &format!("{transport}:127.0.0.1:{port}"))
+            .replace("@MODULES@", modules.to_str().unwrap())
+            .replace("@USER@", line.user)
+            .replace("@PASSWORD@", line.password)
+            .replace("@ALGORITHM@", line.algorithm)
+            .replace("@GATEWAY@", &format!("127.0.0.1:{gateway}"));
+        let config = dir.join("kamailio.cfg");
+        fs::write(&config, text).unwrap();
+        let child = Command::new("kamailio")
+            .current_dir(&dir)
+            .args(["-DD", "-E", "-m", "32", "-M", "8", "-f"])
+            .arg(&config)
+            .arg("-w")
+            .arg(&dir)
+            .arg("-Y")
+            .arg(&dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(dir.join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let kamailio = Self { child, dir, port };
+        until(SOON, "Kamailio listens", || sipp::listens_on(transport, port).then_some(()));
+        kamailio
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+    }
+
+    /// Waits until it has logged this.
+    #[track_caller]
+    pub fn wait_for(&self, part: &str) {
+        until(SOON, &format!("Kamailio says {part}"), || self.log().contains(part).then_some(()));
+    }
+
+    fn signal(&self) {
+        let pid = self.child.id().try_into().unwrap();
+        // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
+        // reaches nobody else.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+    }
+}
+
+impl Drop for Kamailio {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("Kamailio says:\n{}", self.log());
+        }
+        self.signal();
+        // Its children end with it, and only it can end them.
+        let _ = self.child.wait();
+        if !std::thread::panicking() {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
