@@ -115,10 +115,9 @@ fn start_tells_about_the_call() {
     assert_eq!(start, expected);
     let features: HashSet<&str> =
         start["features"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
-    assert_eq!(
-        features,
-        HashSet::from(["dtmf", "mute", "quality", "record", "silence", "underrun"])
-    );
+    let expected =
+        ["dtmf", "hold", "mute", "transfer", "quality", "record", "silence", "speech", "underrun"];
+    assert_eq!(features, HashSet::from(expected));
     verify_token(&agent, &id);
     phone.wait_answer();
     assert_eq!(agent.next(), json!({ "event": "answered", "stream": start["stream"] }));
@@ -501,8 +500,8 @@ fn small_mistakes_are_forgiven() {
     assert_eq!(agent.event("error")["code"], "bad_frame");
     agent.order("mark");
     assert_eq!(agent.event("error")["code"], "bad_field");
-    agent.say(&json!({ "event": "transfer", "kind": "blind", "destination": "sip:a@b" }));
-    assert_eq!(agent.event("error")["code"], "unsupported");
+    agent.say(&json!({ "event": "transfer", "kind": "warm", "destination": "sip:a@b" }));
+    assert_eq!(agent.event("error")["code"], "bad_field");
     agent.order("answer");
     assert_eq!(agent.event("error")["code"], "not_allowed");
     agent.order("something of tomorrow");

@@ -1,8 +1,10 @@
 //! Digits as telephone events (RFC 4733).
 //!
 //! [`Receiver`] turns event packets into digits, once each, however many packets were lost or
-//! doubled. [`Sender`] turns digits into event packets on the ticks of the pacer.
+//! doubled. [`Sender`] turns digits into event packets on the ticks of the pacer. [`inband`] hears
+//! digits that were sent as tones.
 
+pub mod inband;
 mod receiver;
 mod sender;
 

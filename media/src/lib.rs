@@ -26,3 +26,4 @@ pub mod silence;
 pub mod srtp;
 pub mod stats;
 pub mod time;
+pub mod vad;

@@ -33,11 +33,13 @@ pub enum Cause {
     Draining,
     /// A defect of this server.
     Internal,
+    /// The peer was transferred: it talks with somebody else.
+    Transferred,
 }
 
 impl Cause {
     /// Every word, for labels of metrics.
-    pub const WORDS: [&'static str; 15] = [
+    pub const WORDS: [&'static str; 16] = [
         Self::Normal.as_str(),
         Self::Cancelled.as_str(),
         Self::Busy.as_str(),
@@ -53,6 +55,7 @@ impl Cause {
         Self::Congestion.as_str(),
         Self::Draining.as_str(),
         Self::Internal.as_str(),
+        Self::Transferred.as_str(),
     ];
 
     /// The stable word for it.
@@ -73,6 +76,7 @@ impl Cause {
             Self::Congestion => "congestion",
             Self::Draining => "draining",
             Self::Internal => "internal",
+            Self::Transferred => "transferred",
         }
     }
 
@@ -86,6 +90,7 @@ impl Cause {
             Self::Congestion | Self::Draining => (503, "Service Unavailable"),
             Self::Internal => (500, "Server Internal Error"),
             Self::Normal
+            | Self::Transferred
             | Self::NoAnswer
             | Self::AgentUnreachable
             | Self::AgentLost
@@ -99,7 +104,7 @@ impl Cause {
     /// The Q.850 cause value that a Reason header carries (RFC 3326).
     pub const fn q850(self) -> u8 {
         match self {
-            Self::Normal | Self::Cancelled | Self::MaxDuration => 16,
+            Self::Normal | Self::Transferred | Self::Cancelled | Self::MaxDuration => 16,
             Self::Busy => 17,
             Self::NoAnswer => 19,
             Self::Rejected => 21,

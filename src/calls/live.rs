@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use super::call::{Call, Which};
 use super::cause::Cause;
+use super::hold::Hold;
 use super::slots::Slot;
+use super::takeover::Takeover;
+use super::transfer::Transfer;
 use crate::config::{AgentConfig, Keep};
 use crate::recording;
 use crate::sip::core::endpoint::DialogId;
@@ -94,6 +97,14 @@ pub(super) struct LiveCall {
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
+    /// Whether its peer is on hold.
+    pub(super) hold: Hold,
+    /// The transfer that we asked the peer for.
+    pub(super) transfer: Option<Transfer>,
+    /// The leg that is about to take the place of its peer.
+    pub(super) takeover: Option<Takeover>,
+    /// When it is looked after next, by the control's table of deadlines.
+    pub(super) scheduled: MonoTime,
     /// Its span in the log.
     pub(super) span: tracing::Span,
 }
@@ -123,6 +134,16 @@ pub(super) enum Sound {
 }
 
 impl LiveCall {
+    /// When something is due of it.
+    pub(super) fn deadline(&self) -> MonoTime {
+        if self.ended.is_some() {
+            return MonoTime::MAX;
+        }
+        let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
+        let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
+        self.call.deadline().min(transfer).min(takeover).min(self.hold.deadline())
+    }
+
     /// The format in which sounds for the caller are coded.
     pub(super) fn sounds_in(&self) -> AudioFormat {
         self.format.unwrap_or(DEFAULT_FORMAT).audio.waiting()

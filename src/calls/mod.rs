@@ -3,11 +3,14 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod hold;
 mod live;
 pub mod ports;
 mod rate;
 pub mod request;
 mod slots;
 mod sounds;
+mod takeover;
+pub mod transfer;
 
 pub use live::CallView;

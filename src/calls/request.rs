@@ -57,6 +57,38 @@ pub enum RequestError {
     /// It cannot be done in the state that things are in.
     #[error("{0}")]
     State(&'static str),
+    /// What is asked for is wrong.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+/// What a living call is to do.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Hand the peer to somebody else.
+    Transfer {
+        /// "blind" or "attended".
+        kind: String,
+        /// Number or SIP URI; not needed if attended.
+        destination: String,
+        /// Further wishes by name.
+        options: std::collections::BTreeMap<String, String>,
+    },
+    /// Send digits to the peer; they have been checked.
+    Dtmf {
+        /// `0-9`, `A-D`, `*`, `#`.
+        digits: String,
+        /// Length of each in milliseconds.
+        duration_ms: u32,
+        /// Pause between them in milliseconds.
+        gap_ms: u32,
+    },
+    /// Whether the peer hears the agent.
+    Mute(bool),
+    /// Drop what the agent has queued.
+    Clear,
+    /// Whether the peer is on hold.
+    Hold(bool),
 }
 
 /// Something asked of the call control.
@@ -79,6 +111,15 @@ pub enum Request {
         /// The call: its id, or the id that a dialect derived from it.
         call: String,
         /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    },
+    /// Let a call do something.
+    Order {
+        /// The call.
+        call: String,
+        /// What.
+        order: Order,
+        /// Takes the outcome: done, or begun.
         reply: oneshot::Sender<Result<(), RequestError>>,
     },
     /// May an agent attach, and in which subprotocol?

@@ -23,6 +23,8 @@ pub struct AgentConfig {
     pub answers: bool,
     /// Calls at once.
     pub max_calls: Option<u32>,
+    /// WAV file that its callers hear while they are on hold; comfort noise if absent.
+    pub hold_music: Option<PathBuf>,
     /// What of its calls is kept.
     pub keep: Keep,
 }
@@ -117,6 +119,7 @@ pub(super) fn default_agent() -> AgentConfig {
         kind: AgentKind::Builtin(Builtin::Echo),
         answers: false,
         max_calls: None,
+        hold_music: None,
         keep: Keep::default(),
     }
 }
@@ -152,6 +155,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
     }
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
+    let hold_music = section.file("hold_music");
     let keep = keep(&section);
     // Without a kind the other keys cannot be judged; one error is enough then.
     let kind = match section.word("kind", &kinds)? {
@@ -160,7 +164,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         Kind::Rtp => rtp(&section).map(AgentKind::Rtp),
     };
     section.finish();
-    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, keep })
+    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, hold_music, keep })
 }
 
 fn builtin(section: &Section<'_>) -> Option<Builtin> {

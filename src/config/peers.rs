@@ -38,6 +38,10 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
+    pub dtmf_inband: Option<bool>,
+    /// Its peers may transfer their calls and replace them.
+    pub refer: bool,
     /// How provisional responses are treated (RFC 3262).
     pub reliable_provisional: Reliability,
     /// What is demanded about SRTP; as in `[sip]` if absent.
@@ -58,6 +62,8 @@ pub struct UserConfig {
     pub srtp: Option<SrtpPolicy>,
     /// What it proves to know, when it calls and when it registers.
     pub password: Option<Secret>,
+    /// It may transfer its calls and replace others.
+    pub refer: bool,
 }
 
 /// Bits of the most specific of `peers` that holds `address`.
@@ -83,6 +89,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let dtmf_inband = section.flag("dtmf_inband");
+    let refer = refer(&section);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
     let srtp = srtp::policy(&section);
@@ -97,6 +105,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         registration,
         headers,
         codecs,
+        dtmf_inband,
+        refer,
         reliable_provisional,
         srtp,
     })
@@ -115,8 +125,14 @@ pub(super) fn user(section: Section<'_>) -> Option<UserConfig> {
     let known = section.has("password");
     let peers = peers(&section, known, "the addresses that calls come from, or a password");
     let srtp = srtp::policy(&section);
+    let refer = refer(&section);
     section.finish();
-    Some(UserConfig { name: name?, peers, srtp, password })
+    Some(UserConfig { name: name?, peers, srtp, refer, password })
+}
+
+/// Whether transfers by a peer are allowed.
+fn refer(section: &Section<'_>) -> bool {
+    section.word("refer", &[("allow", true), ("refuse", false)]).unwrap_or(true)
 }
 
 /// Shortest password that is accepted: shorter ones are found by trying.

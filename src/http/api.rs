@@ -22,7 +22,9 @@ const RETRY_AFTER_S: u32 = 5;
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Field { .. } => Self::bad_request(error.to_string()),
+            RequestError::Field { .. } | RequestError::Invalid(_) => {
+                Self::bad_request(error.to_string())
+            }
             RequestError::Full | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }

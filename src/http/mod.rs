@@ -4,6 +4,7 @@ mod api;
 mod attach;
 mod auth;
 mod ops;
+mod orders;
 pub mod problem;
 mod recording;
 pub mod server;
@@ -43,6 +44,11 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls", get(api::list).post(api::place))
         .route("/api/v1/calls/{id}", get(api::show))
         .route("/api/v1/calls/{id}/hangup", post(api::hang_up))
+        .route("/api/v1/calls/{id}/transfer", post(orders::transfer))
+        .route("/api/v1/calls/{id}/dtmf", post(orders::dtmf))
+        .route("/api/v1/calls/{id}/mute", post(orders::mute))
+        .route("/api/v1/calls/{id}/clear", post(orders::clear))
+        .route("/api/v1/calls/{id}/hold", post(orders::hold))
         .route("/api/v1/calls/{id}/record", post(recording::record))
         .route("/api/v1/calls/{id}/recording", get(recording::fetch))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));

@@ -82,6 +82,8 @@ pub struct SocketLink {
     pub info: StreamInfo,
     /// Audio towards the caller that may wait, in milliseconds.
     pub max_queue_ms: u32,
+    /// Digits are sought in the caller's audio; if absent, where the caller has no other way.
+    pub dtmf_inband: Option<bool>,
 }
 
 impl std::fmt::Debug for SocketLink {
@@ -178,6 +180,38 @@ pub enum Command {
         /// Its length.
         duration_ms: u32,
     },
+    /// Somebody else takes the peer's place: the agent goes on in the same stream.
+    Replace {
+        /// The call.
+        call: CallKey,
+        /// Sockets of the new peer's leg.
+        sockets: RtpSockets,
+        /// Its format.
+        format: LegFormat,
+    },
+    /// The peer is on hold and hears this, or it is back.
+    Hold {
+        /// The call.
+        call: CallKey,
+        /// What it hears; none if it is back.
+        sound: Option<Builtin>,
+    },
+    /// A transfer moved on.
+    Transfer {
+        /// The call.
+        call: CallKey,
+        /// How far it is.
+        state: &'static str,
+        /// Why it failed.
+        cause: Option<&'static str>,
+    },
+    /// Somebody else than the agent steers the call's media.
+    Steer {
+        /// The call.
+        call: CallKey,
+        /// How.
+        steer: Steer,
+    },
     /// The call's recording changed.
     Record {
         /// The call.
@@ -205,6 +239,24 @@ pub enum Command {
     },
     /// Finish what there is and end the thread.
     Stop,
+}
+
+/// What may be done to a call's media besides by its agent.
+#[derive(Debug)]
+pub enum Steer {
+    /// Send digits to the peer.
+    Dtmf {
+        /// `0-9`, `A-D`, `*`, `#`.
+        digits: String,
+        /// Length of each in milliseconds.
+        duration_ms: u32,
+        /// Pause between them in milliseconds.
+        gap_ms: u32,
+    },
+    /// Whether the peer hears the agent.
+    Mute(bool),
+    /// Drop what is queued.
+    Clear,
 }
 
 /// What is to be done about a recording.
@@ -242,6 +294,17 @@ pub enum EventKind {
         /// Why, in its own words.
         cause: Option<String>,
     },
+    /// The agent hands the call to somebody else.
+    AgentTransfer {
+        /// "blind" or "attended".
+        kind: String,
+        /// Number or SIP URI.
+        destination: String,
+        /// Further wishes by name.
+        options: Vec<(String, String)>,
+    },
+    /// The agent puts the peer on hold, or takes it back.
+    AgentHold(bool),
     /// The agent is gone.
     AgentLost(Loss),
     /// A message or file that ends its call has been played.

@@ -66,6 +66,7 @@ impl MediaPath {
             }
             ctx.metrics.late.add(u64::from(behind));
         }
+        self.made_out(ctx);
         self.after_playout(ctx);
     }
 
@@ -118,12 +119,15 @@ impl MediaPath {
             None => (payload, None),
         };
         let mut said = Said::default();
-        match &mut self.agent {
-            _ if self.hushed => frame.fill(silence),
-            Agent::Builtin(builtin) => {
+        match (&mut self.held, &mut self.agent) {
+            (Some(sound), _) => {
+                sound.next_frame(frame, silence);
+            }
+            (None, _) if self.hushed => frame.fill(silence),
+            (None, Agent::Builtin(builtin)) => {
                 said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
             }
-            Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_) => {
+            (None, Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_)) => {
                 let into = match &mut coded {
                     Some((_, payload)) if untouched => &mut **payload,
                     _ => &mut *frame,
@@ -150,7 +154,7 @@ impl MediaPath {
                 }
             }
         }
-        if self.muted {
+        if self.muted && self.held.is_none() {
             frame.fill(silence);
         }
         said.bytes = match coded {
@@ -188,6 +192,7 @@ impl MediaPath {
             Agent::Leg(_) => true,
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
+        let passes = passes && self.held.is_none();
         let speaks = self.state != CallState::Ringing && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {

@@ -63,6 +63,8 @@ pub(super) struct MediaPath {
     pub(super) outlet: Outlet,
     pub(super) state: CallState,
     pub(super) muted: bool,
+    /// What the peer hears while it is on hold.
+    pub(super) held: Option<Builtin>,
     /// What the agent says waits for the answer, though media flow already.
     pub(super) hushed: bool,
     /// When the call was answered.
@@ -93,6 +95,8 @@ pub(super) struct MediaPath {
     /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
     pub(super) agent_leg: Option<LegSnapshot>,
     pub(super) agent_foreign: u64,
+    /// Digits have come as events or by signalling.
+    pub(super) digits_otherwise: bool,
     /// The control plane was told that the peer is silent.
     told_timeout: bool,
     /// It was told that the other leg is silent.
@@ -120,6 +124,7 @@ impl MediaPath {
             outlet,
             state: CallState::Ringing,
             muted: false,
+            held: None,
             hushed: false,
             answered_at: None,
             noise: None,
@@ -136,6 +141,7 @@ impl MediaPath {
             recording_lost: 0,
             agent_leg: None,
             agent_foreign: 0,
+            digits_otherwise: false,
             told_timeout: false,
             told_leg_silent: false,
             told_over: false,
@@ -185,10 +191,16 @@ impl MediaPath {
         let old = self.peer.stream();
         self.silence.settled(ctx.now, self.peer.format(), &format);
         self.peer.settle(ctx.now, format);
+        self.settled(ctx, old);
+    }
+
+    /// Lets everything follow the peer's format, which was `old`.
+    pub(super) fn settled(&mut self, ctx: &mut Context, old: StreamFormat) {
         if self.peer.stream() != old {
             self.follow_peer();
             self.reformat(ctx);
         }
+        self.tune_ear();
         self.restart_ticks(ctx.now);
         self.watch_for_silence(ctx);
     }
@@ -231,6 +243,7 @@ impl MediaPath {
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(self.state);
         }
+        self.tune_ear();
         self.socket_attached(ctx);
     }
 
@@ -274,6 +287,7 @@ impl MediaPath {
 
     /// A digit came by signalling.
     pub(super) fn digit(&mut self, ctx: &mut Context, digit: char, duration_ms: u32) {
+        self.digits_come_otherwise();
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.dtmf(digit, duration_ms, DtmfSource::Info);
         }
@@ -318,14 +332,18 @@ impl MediaPath {
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
-            Agent::Leg(_) => bridge::passing(heard, datagram),
+            Agent::Leg(_) if self.held.is_none() => bridge::passing(heard, datagram),
             _ => None,
         };
         match heard {
-            Heard::Audio(heard) => self.audio_in(ctx, heard),
+            Heard::Audio(heard) => {
+                self.audio_in(ctx, heard);
+                self.made_out(ctx);
+            }
             Heard::Comfort(heard) => self.pass_over(ctx, heard.arrival.ext_seq),
             Heard::Event(arrival) => {
                 self.pass_over(ctx, arrival.ext_seq);
+                self.digits_come_otherwise();
                 self.digits(ctx);
             }
             Heard::Nothing(arrival, reason) => {
@@ -350,6 +368,9 @@ impl MediaPath {
     /// Audio from the peer, where it lies in the packet buffer.
     #[inline]
     fn audio_in(&mut self, ctx: &mut Context, heard: HeardAudio) {
+        if self.held.is_some() {
+            return self.pass_over(ctx, heard.arrival.ext_seq);
+        }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
         {

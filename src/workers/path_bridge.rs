@@ -63,7 +63,7 @@ impl MediaPath {
             }
             Heard::Audio(_) | Heard::Comfort(_) => {}
         }
-        if self.state != CallState::Answered || self.muted {
+        if self.state != CallState::Answered || self.muted || self.held.is_some() {
             return;
         }
         if let Some(passing) = bridge::passing(heard, datagram) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use adapters::agent::{Basis, MessageKind};
+use adapters::agent::{Basis, CallState, MessageKind};
 use media::convert::Converter;
 use media::playout::{Playout, PlayoutConfig};
 
@@ -247,6 +247,7 @@ impl MediaPath {
                 if let Agent::Socket(socket) = &mut self.agent {
                     socket.reformat(peer, &self.outlet, to_agent, from_agent);
                 }
+                self.tune_ear();
                 return self.reformat(ctx);
             }
             Control::Clear => return self.clear(ctx),
@@ -276,10 +277,14 @@ impl MediaPath {
                 self.muted = muted;
                 return;
             }
-            Control::Transfer { .. } | Control::Hold(_) => {
-                socket.session.failed("not offered in features".to_owned());
+            Control::Transfer { kind, destination, options } => {
+                EventKind::AgentTransfer { kind, destination, options }
+            }
+            Control::Hold(_) if self.state != CallState::Answered => {
+                socket.session.failed("the call is not answered".to_owned());
                 return;
             }
+            Control::Hold(on) => EventKind::AgentHold(on),
             Control::Record(order) => EventKind::AgentRecord(order),
             Control::Answer => EventKind::AgentAnswer,
             Control::Reject { cause } => EventKind::AgentReject { cause },

@@ -85,6 +85,24 @@ impl PeerLeg {
         peer
     }
 
+    /// Goes over to another peer on `sockets`. Our stream goes on, and so does the timeline of what
+    /// is received: another source takes over. The sockets before are given back.
+    pub(super) fn replace(
+        &mut self,
+        now: MonoTime,
+        sockets: RtpSockets,
+        format: LegFormat,
+    ) -> RtpSockets {
+        let before = RtpSockets {
+            rtp: std::mem::replace(&mut self.rtp, sockets.rtp),
+            rtcp: std::mem::replace(&mut self.rtcp, sockets.rtcp),
+        };
+        (self.latch, self.connected, self.reports_from) = (None, None, None);
+        (self.security, self.format) = (None, None);
+        self.settle(now, format);
+        before
+    }
+
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, now: MonoTime, format: LegFormat) {
         let config = format.media;

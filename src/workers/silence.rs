@@ -132,7 +132,7 @@ impl MediaPath {
         Conditions {
             sends,
             receives,
-            held: self.silence.was_two_way && !(sends && receives),
+            held: self.held.is_some() || (self.silence.was_two_way && !(sends && receives)),
             hidden: self.peer.is_hidden(),
             foreign: self.peer.foreign(),
             muted: self.muted,

@@ -44,6 +44,8 @@ pub(super) struct SocketAgent {
     peer: StreamFormat,
     to_rate_hz: u64,
     pub(super) max_queue_ms: u32,
+    /// See [`SocketLink::dtmf_inband`].
+    pub(super) dtmf_inband: Option<bool>,
 }
 
 /// The connection beneath.
@@ -76,7 +78,7 @@ impl SocketAgent {
         peer: StreamFormat,
         outlet: &Outlet,
     ) -> io::Result<Self> {
-        let SocketLink { socket, dialect, info, max_queue_ms, .. } = link;
+        let SocketLink { socket, dialect, info, max_queue_ms, dtmf_inband } = link;
         let dialect = (dialect.open)(&info);
         let (to, from) = (info.to_agent.audio, info.from_agent.audio);
         let token = Token::part(call, Part::Agent);
@@ -108,6 +110,7 @@ impl SocketAgent {
             peer,
             to_rate_hz: u64::from(to.clock_hz()),
             max_queue_ms,
+            dtmf_inband,
         })
     }
 

@@ -7,6 +7,7 @@ use media::codec::AudioFormat;
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use super::ear::Ear;
 use crate::recording::Head;
 
 /// A frame as it leaves for the peer.
@@ -35,6 +36,8 @@ pub(super) trait Tap: std::fmt::Debug + Send {
 pub(super) struct Taps {
     others: Vec<Box<dyn Tap>>,
     recording: Option<Box<Head>>,
+    /// The one by which the agent is told of digits and speech.
+    pub(super) ear: Option<Box<Ear>>,
 }
 
 impl Taps {
@@ -68,6 +71,9 @@ impl Taps {
         if let Some(head) = &mut self.recording {
             head.follow(peer);
         }
+        if let Some(ear) = &mut self.ear {
+            ear.follow(peer);
+        }
     }
 
     /// See [`Tap::heard`].
@@ -78,6 +84,9 @@ impl Taps {
         }
         if let Some(head) = &mut self.recording {
             head.heard(now, frame);
+        }
+        if let Some(ear) = &mut self.ear {
+            ear.heard(now, frame);
         }
     }
 

@@ -140,6 +140,10 @@ impl Worker {
             | Command::State { call, .. }
             | Command::Early { call, .. }
             | Command::Digit { call, .. }
+            | Command::Replace { call, .. }
+            | Command::Hold { call, .. }
+            | Command::Transfer { call, .. }
+            | Command::Steer { call, .. }
             | Command::Record { call, .. }
             | Command::RecordRefused { call, .. }
             | Command::Close { call, .. } => *call,
@@ -159,6 +163,10 @@ impl Worker {
             Command::State { state, .. } => path.state(ctx, state),
             Command::Early { speaks, .. } => path.early(ctx, speaks),
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
+            Command::Replace { sockets, format, .. } => path.replace(ctx, sockets, format),
+            Command::Hold { sound, .. } => path.hold(ctx, sound),
+            Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
+            Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::RecordRefused { why, .. } => path.record_refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),

@@ -185,7 +185,12 @@ fn check_word(field: &str, word: Option<&str>) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn dtmf(digits: String, duration_ms: Option<u32>, gap_ms: Option<u32>) -> Result<Control, Refusal> {
+/// Checks digits and fills in how long they are.
+pub(crate) fn dtmf(
+    digits: String,
+    duration_ms: Option<u32>,
+    gap_ms: Option<u32>,
+) -> Result<Control, Refusal> {
     if digits.is_empty() || digits.len() > DTMF_DIGITS_MAX {
         return Err(bad_field(format!("field digits: is not of 1 to {DTMF_DIGITS_MAX} digits")));
     }
@@ -218,8 +223,9 @@ fn transfer(
     if kind != "blind" && kind != "attended" {
         return Err(bad_field("field kind: is neither \"blind\" nor \"attended\"".to_owned()));
     }
-    if destination.is_empty() {
-        return Err(bad_field("field destination: is empty".to_owned()));
+    // An attended transfer joins two calls; the second is the destination.
+    if destination.is_empty() && kind == "blind" {
+        return Err(bad_field("field destination: is missing or empty".to_owned()));
     }
     check_word("destination", Some(&destination))?;
     if options.len() > TRANSFER_OPTIONS_MAX {

@@ -21,6 +21,8 @@ mod faults;
 mod keepalive;
 mod limits;
 
+pub(crate) use commands::dtmf;
+
 pub use action::{Action, Control, Loss, Outgoing, Quality};
 pub use limits::*;
 

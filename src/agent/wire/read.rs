@@ -87,15 +87,7 @@ fn meaning(event: &str, message: Message<'_>) -> Result<Option<AgentCommand>, Wi
             duration_ms: message.duration_ms.whole("duration_ms")?,
             gap_ms: message.gap_ms.whole("gap_ms")?,
         },
-        "transfer" => AgentCommand::Transfer {
-            kind: message.kind.required_text("kind")?,
-            destination: message.destination.required_text("destination")?,
-            options: message
-                .options
-                .take("options", "is not an object of strings and numbers")?
-                .map(|pairs| pairs.0)
-                .unwrap_or_default(),
-        },
+        "transfer" => transfer(message)?,
         "hangup" => AgentCommand::Hangup {
             now: match message.after.text("after")?.as_deref() {
                 None | Some("playout") => false,
@@ -116,6 +108,18 @@ fn meaning(event: &str, message: Message<'_>) -> Result<Option<AgentCommand>, Wi
         }
         _ => return Ok(None),
     }))
+}
+
+fn transfer(message: Message<'_>) -> Result<AgentCommand, WireError> {
+    let kind = message.kind.required_text("kind")?;
+    let destination = match kind.as_str() {
+        // It joins two calls: the other one is the destination.
+        "attended" => message.destination.text("destination")?.unwrap_or_default().into(),
+        _ => message.destination.required_text("destination")?,
+    };
+    let options = message.options.take("options", "is not an object of strings and numbers")?;
+    let options = options.map(|pairs| pairs.0).unwrap_or_default();
+    Ok(AgentCommand::Transfer { kind, destination, options })
 }
 
 fn cause(message: Message<'_>) -> Result<Option<String>, WireError> {

@@ -205,7 +205,10 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = call.awaits.take() else { return };
         let info = stream_info(call, spec);
-        let link = SocketLink { socket, dialect: spec, info, max_queue_ms };
+        let trunks = &self.config.trunks;
+        let trunk = trunks.iter().find(|trunk| call.trunk.as_ref() == Some(&trunk.name));
+        let dtmf_inband = trunk.and_then(|trunk| trunk.dtmf_inband);
+        let link = SocketLink { socket, dialect: spec, info, max_queue_ms, dtmf_inband };
         self.attach(key, AgentLink::Socket(Box::new(link)));
     }
 
@@ -229,8 +232,16 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         AgentKind::WebSocket(agent) => agent.format,
         AgentKind::Builtin(_) | AgentKind::Rtp(_) => None,
     };
-    let mut features =
-        vec![feature::MUTE, feature::QUALITY, feature::UNDERRUN, feature::SILENCE, feature::RECORD];
+    let mut features = vec![
+        feature::MUTE,
+        feature::TRANSFER,
+        feature::HOLD,
+        feature::QUALITY,
+        feature::SPEECH,
+        feature::UNDERRUN,
+        feature::SILENCE,
+        feature::RECORD,
+    ];
     if call.dtmf {
         features.push(feature::DTMF);
     }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use adapters::agent::{Direction, StreamFormat};
+use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
@@ -61,7 +63,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = self.fallback(beginning.fallback);
+        let (fallback, message) = self.second(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -100,6 +102,10 @@ impl Control {
             began_unix_ms: unix_ms(),
             ended: None,
             ended_at: None,
+            hold: Hold::default(),
+            transfer: None,
+            takeover: None,
+            scheduled: MonoTime::MAX,
             span,
         });
         self.perform(key, &mut effects);
@@ -107,8 +113,8 @@ impl Control {
         key
     }
 
-    /// The agent or the message that stands in for a call's agent.
-    fn fallback(
+    /// Who or what comes when the agent cannot be had.
+    fn second(
         &self,
         fallback: config::Fallback,
     ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
@@ -123,10 +129,10 @@ impl Control {
 
     /// Takes a new call into the tables.
     fn insert(&mut self, call: LiveCall) {
-        let (key, deadline) = (call.key, call.call.deadline());
+        let key = call.key;
         self.by_id.insert(call.id, key);
-        self.deadlines.insert((deadline, key));
         self.calls.insert(key, call);
+        self.reschedule(key);
     }
 }
 

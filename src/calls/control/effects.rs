@@ -50,6 +50,9 @@ impl Control {
                 }
             }
             Effect::Bye(cause) => {
+                // Whoever asked for another party learns that there is none before the BYE.
+                self.abandon_takeover(key, 487, "Request Terminated");
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
                     let why = cause.reason_header();
@@ -71,6 +74,8 @@ impl Control {
             Effect::Comfort => self.comfort(key),
             Effect::PlayMessage => self.play_message(key, false),
             Effect::Finish { cause, by } => {
+                self.abandon_takeover(key, 487, "Request Terminated");
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 call.ended = Some((cause, by));
                 call.ended_at = Some(at);
                 call.attempt = 0;
@@ -138,7 +143,7 @@ impl Control {
     /// The worker has let go of a call: its record is complete.
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
         let Some(call) = self.calls.remove(&key) else { return };
-        self.deadlines.remove(&(call.call.deadline(), key));
+        self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
         if let Some(dialog) = call.dialog {
             self.by_dialog.remove(&dialog);

@@ -9,15 +9,21 @@ mod counting;
 mod early;
 mod effects;
 mod gate;
+mod holding;
 mod incoming;
 mod observe;
+mod orders;
 mod phones;
 mod place;
 mod record;
+mod referred;
 mod registrations;
+mod replacing;
 mod requests;
 mod security;
 mod sip;
+mod takeover;
+mod transferring;
 
 pub(crate) use sip::leg_format;
 
@@ -35,6 +41,7 @@ use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::slots::Slots;
 use super::sounds::Sounds;
+use super::transfer;
 use crate::agent::dial::Dialler;
 use crate::config::Config;
 use crate::recording::{Recorder, Store};
@@ -239,7 +246,7 @@ impl Control {
                 break;
             }
             self.deadlines.pop_first();
-            self.tell(key, Input::Timeout);
+            self.due(key);
         }
         loop {
             if let Some((key, input)) = self.later.pop_front() {
@@ -311,6 +318,13 @@ impl Control {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
+            EventKind::AgentTransfer { kind, destination, options } => {
+                return self.agent_transfers(event.call, &kind, &destination, &options);
+            }
+            EventKind::AgentHold(on) => {
+                // A call that is not answered was told so by its worker.
+                return drop(self.hold(event.call, on));
+            }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
@@ -322,24 +336,32 @@ impl Control {
     /// Tells a call a fact and does what follows.
     fn tell(&mut self, key: CallKey, input: Input) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let before = call.call.deadline();
         let mut effects = std::mem::take(&mut self.effects);
         call.call.handle(now(), input, &mut effects);
-        self.reschedule(key, before);
+        self.reschedule(key);
         self.perform(key, &mut effects);
         self.effects = effects;
     }
 
     /// Keeps the call's entry among the deadlines up to date.
-    fn reschedule(&mut self, key: CallKey, before: MonoTime) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let after = call.call.deadline();
-        if before != after {
+    fn reschedule(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let deadline = call.deadline();
+        let before = std::mem::replace(&mut call.scheduled, deadline);
+        if before != deadline {
             self.deadlines.remove(&(before, key));
         }
-        if after < MonoTime::MAX {
-            self.deadlines.insert((after, key));
+        if deadline < MonoTime::MAX {
+            self.deadlines.insert((deadline, key));
         }
+    }
+
+    /// A deadline of the call has come.
+    fn due(&mut self, key: CallKey) {
+        self.tell(key, Input::Timeout);
+        self.transfer_input(key, transfer::Input::Timeout);
+        self.takeover_due(key);
+        self.tell_hold(key);
     }
 }
 

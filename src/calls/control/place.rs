@@ -179,7 +179,7 @@ impl Control {
     }
 
     /// Where an INVITE to `to` goes.
-    fn target(&self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
+    pub(super) fn target(&self, to: &str) -> Result<(Flow, SocketAddr), RequestError> {
         let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
         if uri.scheme != Scheme::Sip {
             return Err(field("to", "only sip: URIs are called".to_owned()));

@@ -35,6 +35,9 @@ impl Control {
                 };
                 let _ = reply.send(result);
             }
+            Request::Order { call, order, reply } => {
+                let _ = reply.send(self.order(&call, order));
+            }
             Request::MayAttach { call, reply } => {
                 let _ = reply.send(self.may_attach(call));
             }
@@ -63,7 +66,7 @@ impl Control {
     }
 
     /// The living call of this id: ours, or one that a dialect derives from ours.
-    fn find(&self, id: &str) -> Option<CallKey> {
+    pub(super) fn find(&self, id: &str) -> Option<CallKey> {
         if let Ok(id) = id.parse::<Uuid>() {
             return self.by_id.get(&id).copied();
         }

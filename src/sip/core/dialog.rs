@@ -149,6 +149,11 @@ impl Dialog {
         self.remote_tag.as_deref()
     }
 
+    /// Our address, without tag.
+    pub fn local_uri(&self) -> Option<&str> {
+        NameAddr::parse(&self.local).ok().map(|local| local.uri.as_str())
+    }
+
     /// The peer's Contact.
     pub fn target(&self) -> &str {
         &self.target

@@ -11,6 +11,7 @@ use super::event::{DialogId, Event};
 use super::extensions::lists;
 use super::flow::{Flow, Transport};
 use super::guard::Proof;
+use super::refer::Refers;
 use super::reliable::{Reliability, Reliable};
 use super::retry::CallAuth;
 use super::table::{Handle, Timed};
@@ -127,6 +128,10 @@ pub(super) struct Call {
     pub(super) unacked: Option<Box<Unacked>>,
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
+    /// Transfers that are under way.
+    pub(super) refers: Refers,
+    /// The call that this one is to replace (RFC 3891).
+    pub(super) replaces: Option<Handle>,
     /// Headers of a BYE or CANCEL that has to wait.
     pub(super) parting: Option<OwnedHeaders>,
     /// Who we are, if challenges are to be answered.
@@ -168,6 +173,8 @@ impl Call {
             unacked: None,
             ack: None,
             retry: None,
+            refers: Refers::default(),
+            replaces: None,
             parting: None,
             auth: None,
             proof: None,
@@ -184,7 +191,8 @@ impl Call {
             State::Incoming => self.reliable.as_ref().map_or(MonoTime::MAX, |r| r.deadline()),
             State::Calling | State::Cancelling | State::Closing => MonoTime::MAX,
         };
-        self.repeat_at.min(self.limit_at).min(self.asked_at).min(unacked).min(retry).min(timer)
+        let changes = self.asked_at.min(retry).min(self.refers.deadline());
+        self.repeat_at.min(self.limit_at).min(changes).min(unacked).min(timer)
     }
 
     /// Whether it is placed by us and has no final response.
@@ -293,10 +301,12 @@ impl Endpoint {
 
     /// Forgets a call. An INVITE of ours that is still out is given up some time later.
     pub(super) fn remove_call(&mut self, now: MonoTime, handle: Handle) {
-        if let Some(call) = self.calls.remove(handle) {
+        if let Some(mut call) = self.calls.remove(handle) {
             self.call_tags.remove(&call.tag);
-            if let Some(asked) = call.asked {
-                self.respond_with(now, asked, 487, "Request Terminated", |_, response, _| response);
+            for server in call.asked.into_iter().chain(call.refers.forget_theirs()) {
+                self.respond_with(now, server, 487, "Request Terminated", |_, response, _| {
+                    response
+                });
             }
             if let Some(client) = call.client {
                 self.give_up(now, client);

@@ -46,7 +46,9 @@ impl Endpoint {
             State::Confirmed => {
                 let headers = owned(headers)?;
                 // The callee waits for the ACK of its first answer (RFC 3261 15).
-                if call.unacked.as_ref().is_some_and(|unacked| unacked.first) {
+                let unheard = call.unacked.as_ref().is_some_and(|unacked| unacked.first);
+                // And who asked for a transfer learns its outcome first.
+                if unheard || call.refers.delays_bye() {
                     call.parting = Some(headers);
                 } else {
                     self.send_bye(now, dialog.0, &headers);
@@ -116,7 +118,8 @@ impl Endpoint {
         call.repeat_at = MonoTime::MAX;
         let (server, asked, owed) = (call.server.take(), call.asked.take(), call.ack_owed);
         call.asked_at = MonoTime::MAX;
-        for server in [server, asked].into_iter().flatten() {
+        let refer = call.refers.forget_theirs();
+        for server in [server, asked, refer].into_iter().flatten() {
             self.respond_with(now, server, 487, "Request Terminated", |_, response, _| response);
         }
         if let Some(cseq) = owed {

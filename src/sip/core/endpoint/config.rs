@@ -76,8 +76,8 @@ pub struct EndpointConfig {
     /// Base values of the timers.
     pub timers: Timers,
     /// Methods that are allowed; the rest of those known get 405. Only what the endpoint handles
-    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, and REGISTER of users
-    /// that a [`Gate`](super::Gate) knows.
+    /// has an effect: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, and
+    /// REGISTER of users that a [`Gate`](super::Gate) knows.
     pub allow: Vec<Method>,
     /// Session timers (RFC 4028); none to neither offer nor grant them.
     pub session_timer: Option<TimerConfig>,
@@ -101,7 +101,7 @@ impl Default for EndpointConfig {
 }
 
 /// Methods that the endpoint handles.
-pub(super) const HANDLED: [Method; 9] = [
+pub(super) const HANDLED: [Method; 11] = [
     Method::Invite,
     Method::Ack,
     Method::Cancel,
@@ -111,4 +111,6 @@ pub(super) const HANDLED: [Method; 9] = [
     Method::Update,
     Method::Register,
     Method::Prack,
+    Method::Refer,
+    Method::Notify,
 ];

@@ -228,6 +228,32 @@ pub enum Event {
         /// Reason phrase.
         reason: Box<str>,
     },
+    /// The peer asks us to call somebody else (RFC 3515): answer with `accept_refer` or
+    /// `reject_refer` within [`CHANGE_LIMIT`](super::config::CHANGE_LIMIT).
+    Refer {
+        /// The call.
+        dialog: DialogId,
+        /// The REFER; its Refer-To can be read.
+        request: Message,
+    },
+    /// The peer has answered our REFER.
+    ReferAnswered {
+        /// The call, which goes on.
+        dialog: DialogId,
+        /// 200 to 699; 408 if no answer came, 503 if the REFER could not be sent.
+        status: u16,
+        /// `ReferProgress` will tell what comes of it (RFC 4488).
+        subscribed: bool,
+    },
+    /// The peer tells how the call goes that we asked it for.
+    ReferProgress {
+        /// The call, which goes on.
+        dialog: DialogId,
+        /// The status that it got; none if the peer says something else.
+        status: Option<u16>,
+        /// Nothing more will be told.
+        last: bool,
+    },
     /// INFO within a call; answered with 200 already.
     Info {
         /// The call.

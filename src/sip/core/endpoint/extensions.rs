@@ -11,6 +11,11 @@ use crate::sip::core::write::{RequestBuilder, ResponseBuilder};
 /// Reliable provisional responses (RFC 3262).
 pub(super) const RELIABLE: &str = "100rel";
 
+/// Calls that replace others (RFC 3891).
+const REPLACES: &str = "replaces";
+/// Transfers that nobody is told about (RFC 4488).
+const QUIET_REFER: &str = "norefersub";
+
 /// Tags of what an endpoint with these settings has.
 pub(super) fn tags(config: &EndpointConfig) -> Vec<&'static str> {
     let mut tags = Vec::new();
@@ -19,6 +24,10 @@ pub(super) fn tags(config: &EndpointConfig) -> Vec<&'static str> {
     }
     if config.session_timer.is_some() {
         tags.push(TIMER);
+    }
+    tags.push(REPLACES);
+    if config.allow.contains(&Method::Refer) {
+        tags.push(QUIET_REFER);
     }
     tags
 }

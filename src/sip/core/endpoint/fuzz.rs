@@ -70,7 +70,7 @@ pub fn sip_endpoint(octets: &[u8]) {
 }
 
 /// Commands that an endpoint takes.
-const COMMANDS: u8 = 16;
+const COMMANDS: u8 = 22;
 
 const fn reliability(which: usize) -> Reliability {
     match which % 5 {
@@ -196,8 +196,10 @@ impl World {
                 contact_user: None,
                 sdp: (which & 1 == 0).then(|| sdp.to_vec()),
                 reliability: reliability(which),
-                headers: Vec::new(),
+                headers: self.replacing(side, which),
             };
+            let Some(endpoint) = self.endpoints.get_mut(side) else { return };
+            let Some(dialogs) = self.dialogs.get_mut(side) else { return };
             dialogs.extend(endpoint.invite(now, params));
             return;
         }
@@ -218,8 +220,23 @@ impl World {
             12 => endpoint.provisional(now, id, 183, "Progress", Some(sdp), &[]),
             13 => endpoint.update(now, id, sdp),
             14 => endpoint.prack_with(now, id, sdp),
-            _ => endpoint.set_reliability(id, reliability(which)),
+            15 => endpoint.set_reliability(id, reliability(which)),
+            16 | 17 => endpoint.refer(now, id, "<sip:c@127.0.0.1>", &[]),
+            18 => endpoint.accept_refer(now, id),
+            19 => endpoint.reject_refer(now, id, 603, "Decline"),
+            20 => endpoint.notify(now, id, 180, "Ringing", false),
+            _ => endpoint.notify(now, id, 200, "OK", true),
         };
+    }
+
+    /// Headers that make a new call replace one of the other side, now and then.
+    fn replacing(&self, side: usize, which: usize) -> Vec<(String, String)> {
+        let dialogs = self.dialogs.get(side).filter(|_| which & 2 != 0);
+        let dialog = dialogs.and_then(|dialogs| dialogs.get(which >> 2).copied());
+        let endpoint = self.endpoints.get(side);
+        let replacement =
+            endpoint.zip(dialog).and_then(|(endpoint, dialog)| endpoint.replacement(dialog));
+        replacement.into_iter().map(|(_, value)| ("Replaces".to_owned(), value)).collect()
     }
 
     fn disturb(&mut self, side: usize, how: u8) {

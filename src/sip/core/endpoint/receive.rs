@@ -154,6 +154,8 @@ impl Endpoint {
                 };
                 self.refuse(flow, &request, &answer);
             }
+            // Whoever is in no call with us has nothing to ask us for (RFC 3515 4.1).
+            Method::Refer => self.refuse(flow, &request, &Refusal::new(403, "No Call To Transfer")),
             _ => self.refuse(flow, &request, &NO_DIALOG),
         }
     }

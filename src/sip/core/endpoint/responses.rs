@@ -32,7 +32,7 @@ impl Endpoint {
             self.credentials_accepted(client);
         }
         let Some(txn) = self.clients.get(client) else { return };
-        let (purpose, call) = (txn.purpose, txn.call);
+        let (purpose, call, cseq) = (txn.purpose, txn.call, txn.cseq);
         match (purpose, Class::of(status)) {
             (Purpose::Invite, Class::Provisional) => {
                 self.ringing(now, client, call, flow, response, status)
@@ -66,6 +66,12 @@ impl Endpoint {
                 self.responded(client, Some(response.clone()));
             }
             (Purpose::Bye, Class::Success | Class::Failure) => self.bye_done(now, call),
+            (Purpose::Refer, Class::Success | Class::Failure) => {
+                self.refer_answered(now, call, cseq, status, Some(response));
+            }
+            (Purpose::Notify, class @ (Class::Success | Class::Failure)) => {
+                self.notify_answered(now, call, class == Class::Success);
+            }
             (Purpose::Info, Class::Failure) if matches!(status, 408 | 481) => {
                 self.lost(now, call, End::TransactionTimeout);
             }
@@ -77,7 +83,7 @@ impl Endpoint {
     /// A transaction that failed without a response.
     pub(super) fn client_failed(&mut self, now: MonoTime, client: Handle, fault: Fault) {
         let Some(txn) = self.clients.get(client) else { return };
-        let (purpose, call) = (txn.purpose, txn.call);
+        let (purpose, call, cseq) = (txn.purpose, txn.call, txn.cseq);
         let (status, reason, cause) = match fault {
             Fault::Timeout => (408, "Request Timeout", End::TransactionTimeout),
             Fault::Transport => (503, "Service Unavailable", End::Transport),
@@ -89,6 +95,8 @@ impl Endpoint {
             Purpose::Probe(probe) => self.events.push_back(Event::Probed { probe, status: None }),
             Purpose::Request(_) => self.responded(client, None),
             Purpose::Bye => self.bye_done(now, call),
+            Purpose::Refer => self.refer_answered(now, call, cseq, status, None),
+            Purpose::Notify => self.notify_answered(now, call, false),
             Purpose::Cancel | Purpose::Prack => {}
         }
     }

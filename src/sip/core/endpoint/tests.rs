@@ -6,6 +6,7 @@ mod guard;
 mod inbound;
 mod network;
 mod outbound;
+mod refer;
 mod refusals;
 mod reliable;
 mod support;

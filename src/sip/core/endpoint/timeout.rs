@@ -33,6 +33,7 @@ impl Endpoint {
         let limit = now >= call.limit_at;
         let repeat = now >= call.repeat_at;
         let retry = call.retry.as_ref().is_some_and(|retry| now >= retry.at);
+        let refer = now >= call.refers.deadline();
         self.early_change_due(now, handle);
         let Some(call) = self.calls.get_mut(handle) else { return };
         if limit {
@@ -47,6 +48,9 @@ impl Endpoint {
         }
         if retry {
             self.retry_change(now, handle);
+        }
+        if refer {
+            self.abandon_refer(now, handle);
         }
     }
 

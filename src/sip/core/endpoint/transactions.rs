@@ -172,6 +172,10 @@ pub(super) enum Purpose {
     Cancel,
     /// Carries data within a call.
     Info,
+    /// Asks for a transfer.
+    Refer,
+    /// Tells how a transfer goes.
+    Notify,
     /// Acknowledges a reliable provisional response.
     Prack,
     /// Changes a call by an offer without an INVITE.

@@ -45,7 +45,9 @@ impl Endpoint {
         request: Message,
         user: Option<Box<str>>,
     ) {
-        let (offer, dialog, merge, tag) = match self.admit(&request) {
+        let replaced = self.replaced(&request);
+        let admitted = replaced.and_then(|replaced| Ok((self.admit(&request)?, replaced)));
+        let ((offer, dialog, merge, tag), replaced) = match admitted {
             Ok(admitted) => admitted,
             Err(refusal) => return self.refuse(flow, &request, &refusal),
         };
@@ -53,6 +55,7 @@ impl Endpoint {
         call.contact_user = self.config.contact_user.as_str().into();
         call.direct = is_direct(flow, &request);
         call.offered = offer.is_some();
+        call.replaces = replaced;
         call.heard(&request);
         let proof = |user: &str| Proof { user: user.into(), address: flow.peer.ip() };
         call.proof = user.as_deref().map(proof).map(Box::new);

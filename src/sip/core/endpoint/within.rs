@@ -1,4 +1,5 @@
-//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, re-INVITE.
+//! Requests of the peer within a dialog (RFC 3261 12.2.2): BYE, INFO, OPTIONS, re-INVITE, and
+//! what others take care of.
 
 use media::time::MonoTime;
 
@@ -65,6 +66,8 @@ impl Endpoint {
             Method::Update => self.handle_update(now, flow, handle, &request),
             Method::Invite => self.handle_reinvite(now, flow, handle, &request),
             Method::Prack => self.handle_prack(now, flow, handle, &request),
+            Method::Refer => self.handle_refer(now, flow, handle, request),
+            Method::Notify => self.handle_notify(now, flow, handle, &request),
             _ => self.respond_once(now, flow, &request, tag, &super::receive::NO_DIALOG),
         }
     }

@@ -48,6 +48,9 @@ enum Act {
     Change(DialogId),
     AcceptChange(DialogId),
     Info(DialogId),
+    Refer(DialogId),
+    AnswerRefer(DialogId),
+    News(DialogId, u16),
     AckWith(DialogId),
 }
 
@@ -75,6 +78,10 @@ struct View {
     media: Option<(u64, u64)>,
     settled_at: MonoTime,
     quiet: bool,
+    /// REFERs that we sent, answers to them, and outcomes.
+    refers: u32,
+    refers_answered: u32,
+    outcomes: u32,
     end: Option<Final>,
 }
 
@@ -289,6 +296,9 @@ impl Network {
         | Act::Change(dialog)
         | Act::AcceptChange(dialog)
         | Act::Info(dialog)
+        | Act::Refer(dialog)
+        | Act::AnswerRefer(dialog)
+        | Act::News(dialog, _)
         | Act::AckWith(dialog)) = act
         else {
             return;
@@ -330,6 +340,9 @@ impl Network {
                 } else if endpoint.accept_reinvite(now, dialog, &sdp).is_ok() {
                     view.exchanged(n, now);
                 }
+            }
+            Act::Refer(_) | Act::AnswerRefer(_) | Act::News(..) => {
+                self.transfer(side, dialog, act);
             }
             Act::Info(_) => drop(endpoint.info(now, dialog, "text/plain", b"x")),
             Act::AckWith(_) => {
@@ -393,6 +406,9 @@ impl Network {
                 let view = self.view(side, dialog);
                 (view.settled_at, view.offered) = (now, None);
             }
+            Event::Refer { .. } | Event::ReferAnswered { .. } | Event::ReferProgress { .. } => {
+                self.take_transfer(side, event);
+            }
             Event::Info { dialog, .. } => drop(self.view(side, dialog)),
             Event::Cancelled { dialog, .. } => self.view(side, dialog).finish(Final::Cancelled),
             Event::Failed { dialog, status, .. } => {
@@ -402,6 +418,51 @@ impl Network {
             Event::Registering { .. } => panic!("nobody registers"),
             Event::Responded { .. } => panic!("nobody asked"),
             Event::Probed { .. } => panic!("nobody probed"),
+        }
+    }
+
+    /// One side asks the other for a transfer, answers that, or tells how it goes.
+    fn transfer(&mut self, side: usize, dialog: DialogId, act: Act) {
+        let (now, random) = (self.now, self.random.u64(..));
+        let Side { endpoint, views } = &mut self.sides[side];
+        match act {
+            Act::Refer(_) => {
+                let sent = endpoint.refer(now, dialog, "<sip:them@192.0.2.7>", &[]).is_ok();
+                views.get_mut(&dialog).unwrap().refers += u32::from(sent);
+            }
+            Act::AnswerRefer(_) if random.is_multiple_of(4) => {
+                let _ = endpoint.reject_refer(now, dialog, 603, "Decline");
+            }
+            Act::AnswerRefer(_) if endpoint.accept_refer(now, dialog).is_ok() => {
+                self.act_in(side, random % 3000, Act::News(dialog, 180));
+                self.act_in(side, random % 9000, Act::News(dialog, 200));
+            }
+            Act::News(_, status) => {
+                let _ = endpoint.notify(now, dialog, status, "Reason", status >= 200);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_transfer(&mut self, side: usize, event: Event) {
+        match event {
+            Event::Refer { dialog, .. } => {
+                let _ = self.view(side, dialog);
+                let ms = self.random.u64(0..1500);
+                self.act_in(side, ms, Act::AnswerRefer(dialog));
+            }
+            Event::ReferAnswered { dialog, .. } => {
+                let view = self.view(side, dialog);
+                view.refers_answered += 1;
+                assert!(view.refers_answered <= view.refers);
+            }
+            Event::ReferProgress { dialog, status, last } => {
+                let view = self.view(side, dialog);
+                view.outcomes += u32::from(last);
+                assert!(view.outcomes <= view.refers && view.end.is_none());
+                assert_eq!(last, status == Some(200));
+            }
+            _ => {}
         }
     }
 
@@ -422,6 +483,10 @@ impl Network {
         if self.random.bool() {
             let ms = self.random.u64(0..30_000);
             self.act_in(side, ms, Act::Info(dialog));
+        }
+        if self.random.bool() {
+            let ms = self.random.u64(0..30_000);
+            self.act_in(side, ms, Act::Refer(dialog));
         }
         let ms = self.random.u64(0..150_000);
         self.act_in(side, ms, Act::Bye(dialog));

@@ -10,7 +10,7 @@ use crate::sip::core::{HeaderName, Method};
 /// Requests outside of dialogs and the answer each gets, with the header that explains it.
 #[test]
 fn refusal_table() {
-    const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK";
+    const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY";
     let text = "Content-Type: text/plain\n\nhello";
     let gzip = format!("Content-Type: application/sdp\nContent-Encoding: gzip\n\n{SDP}");
     let long = format!("Record-Route: <sip:{}>\n", "a".repeat(5000));
@@ -181,7 +181,7 @@ fn allowed_methods_are_configurable() {
     assert_eq!(refusal.status(), Some(405));
     assert_eq!(
         header(&refusal, HeaderName::Allow),
-        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK"
+        "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, NOTIFY"
     );
     assert!(ua.events().is_empty());
 }

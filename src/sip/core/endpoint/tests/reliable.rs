@@ -221,7 +221,7 @@ fn rel(rseq: u32, more: &str) -> String {
 fn caller_acknowledges() {
     let mut ua = Ua::new();
     let (dialog, invite) = calling(&mut ua, true);
-    assert_eq!(header(&invite, HeaderName::Supported), "100rel");
+    assert_eq!(header(&invite, HeaderName::Supported), "100rel, replaces, norefersub");
     let progress = response(&invite, 183, "a", &with_sdp(&rel(7, "")));
     ua.receive(&progress);
     let prack = ua.sent().remove(0);

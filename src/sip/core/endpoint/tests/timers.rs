@@ -49,7 +49,7 @@ fn callee_grants() {
         let (.., ok) = called(&mut ua, fields);
         assert_eq!(header(&ok, HeaderName::SessionExpires), expires, "{fields}");
         assert_eq!(header(&ok, HeaderName::Require), require, "{fields}");
-        assert_eq!(header(&ok, HeaderName::Supported), "100rel, timer");
+        assert_eq!(header(&ok, HeaderName::Supported), "100rel, timer, replaces, norefersub");
     }
     // Turned off, nothing is said and nothing required is taken.
     let mut ua = Ua::new();
@@ -147,7 +147,10 @@ fn we_refresh() {
             assert_eq!(line(&refresh), if update { "UPDATE" } else { "INVITE" });
             assert_eq!(header(&refresh, HeaderName::SessionExpires), "300;refresher=uac");
             assert_eq!(header(&refresh, HeaderName::MinSe), "120");
-            assert_eq!(header(&refresh, HeaderName::Supported), "100rel, timer");
+            assert_eq!(
+                header(&refresh, HeaderName::Supported),
+                "100rel, timer, replaces, norefersub"
+            );
             assert!(!header(&refresh, HeaderName::Contact).is_empty());
             assert_eq!(refresh.body(), if update { &b""[..] } else { &ours });
             let granted = "Require: timer\nSession-Expires: 300;refresher=uac\n";

@@ -1,0 +1,49 @@
+//! What the API wants of a living call.
+
+use super::Control;
+use crate::calls::request::{Order, RequestError};
+use crate::calls::transfer::{TransferError, Wish};
+use crate::workers::command::{Command, Steer};
+
+impl From<TransferError> for RequestError {
+    fn from(error: TransferError) -> Self {
+        match error {
+            TransferError::NotAnswered => Self::State("the call is not answered"),
+            TransferError::Busy => Self::State("another transfer of the call is under way"),
+            TransferError::Full => Self::Full,
+            _ => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+impl Control {
+    /// Carries out an order, or begins to.
+    pub(super) fn order(&mut self, call: &str, order: Order) -> Result<(), RequestError> {
+        let key = self.find(call).ok_or(RequestError::NoSuchCall)?;
+        let call = self.calls.get(&key).filter(|call| call.ended.is_none());
+        let call = call.ok_or(RequestError::NoSuchCall)?;
+        let worker = call.worker;
+        let steer = match order {
+            Order::Transfer { kind, destination, options } => {
+                let options: Vec<_> = options.into_iter().collect();
+                let wish = Wish::read(&kind, &destination, &options)?;
+                return Ok(self.transfer(key, &wish)?);
+            }
+            Order::Dtmf { digits, duration_ms, gap_ms } => {
+                if call.call.answered_at().is_none() {
+                    return Err(RequestError::State("the call is not answered"));
+                }
+                if !call.dtmf {
+                    let why = "the peer takes no telephone events";
+                    return Err(RequestError::State(why));
+                }
+                Steer::Dtmf { digits, duration_ms, gap_ms }
+            }
+            Order::Mute(on) => Steer::Mute(on),
+            Order::Clear => Steer::Clear,
+            Order::Hold(on) => return self.hold(key, on),
+        };
+        self.command(worker, Command::Steer { call: key, steer });
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! A leg that is to take the place of a call's peer.
+
+use std::net::IpAddr;
+
+use media::time::MonoTime;
+
+use crate::sip::core::endpoint::DialogId;
+use crate::sip::core::offer_answer::LocalMedia;
+use crate::workers::command::RtpSockets;
+
+/// A leg that is to take the place of a call's peer once it is answered. Until then the peer stays
+/// as it is, and if the leg fails it goes on.
+#[derive(Debug)]
+pub(super) struct Takeover {
+    /// Its dialog.
+    pub(super) dialog: DialogId,
+    /// What we can do on it.
+    pub(super) media: LocalMedia,
+    /// Our description on it.
+    pub(super) sdp: Vec<u8>,
+    /// Its ports.
+    pub(super) sockets: RtpSockets,
+    /// Where its signalling comes from.
+    pub(super) signalling: IpAddr,
+    /// When it must have been answered.
+    pub(super) answer_by: MonoTime,
+    /// The dialog whose peer asked for it by REFER, and is told how it goes.
+    pub(super) referrer: Option<DialogId>,
+}

@@ -1,0 +1,68 @@
+//! The half of a media path that listens on the agent's behalf.
+
+use adapters::agent::DtmfSource;
+use std::time::Duration;
+
+use super::context::Context;
+use super::ear::Ear;
+use super::path::{Agent, MediaPath};
+use crate::agent::session::feature;
+
+impl MediaPath {
+    /// Listens for what the agent can use, and for nothing else.
+    ///
+    /// Digits are sought in the audio if the peer cannot send them otherwise, or if its trunk says
+    /// so; and only until the first comes otherwise, so that none is told twice.
+    pub(super) fn tune_ear(&mut self) {
+        let peer = self.peer.stream().audio;
+        let events = self.peer.format().is_some_and(|format| {
+            // Before offer and answer nothing is known.
+            format.media.receive_dtmf_pt.is_some()
+        });
+        let (digits, speech) = match &self.agent {
+            Agent::Socket(socket) => (
+                !self.digits_otherwise && socket.dtmf_inband.unwrap_or(!events),
+                socket.session.wants(feature::SPEECH),
+            ),
+            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) | Agent::Leg(_) => (false, false),
+        };
+        if digits || speech {
+            let ear = self.taps.ear.get_or_insert_with(|| Box::new(Ear::new(peer)));
+            ear.tune(digits, speech);
+        } else {
+            self.taps.ear = None;
+        }
+    }
+
+    /// A digit came as an event or by signalling: those in the audio would be the same.
+    pub(super) fn digits_come_otherwise(&mut self) {
+        if !std::mem::replace(&mut self.digits_otherwise, true) {
+            self.tune_ear();
+        }
+    }
+
+    /// Tells the agent what the ear has made out.
+    #[inline]
+    pub(super) fn made_out(&mut self, ctx: &mut Context) {
+        if self.taps.ear.is_some() {
+            self.tell_made_out(ctx);
+        }
+    }
+
+    fn tell_made_out(&mut self, ctx: &mut Context) {
+        let Some(ear) = &mut self.taps.ear else { return };
+        ear.idle(ctx.now);
+        let (digit, speech) = (ear.poll_digit(), ear.poll_speech());
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        if let Some(pressed) = digit {
+            let digit = pressed.digit.as_char();
+            socket.session.dtmf(digit, pressed.duration_ms, DtmfSource::Inband);
+        }
+        if let Some((change, ago_ms)) = speech {
+            socket.session.speech(ctx.now - Duration::from_millis(ago_ms), change.started);
+        }
+        if digit.is_some() || speech.is_some() {
+            self.actions(ctx);
+        }
+    }
+}

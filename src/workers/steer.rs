@@ -1,0 +1,64 @@
+//! What others than the agent do to a media path.
+
+use super::builtin::Builtin;
+use super::command::{EventKind, LegFormat, RtpSockets, Steer};
+use super::context::Context;
+use super::path::{Agent, MediaPath};
+use super::token::{Part, Token};
+
+impl MediaPath {
+    /// Does what the API asks for.
+    pub(super) fn steer(&mut self, ctx: &mut Context, steer: Steer) {
+        match steer {
+            Steer::Dtmf { digits, duration_ms, gap_ms } => {
+                if let Some(leg) = self.peer.leg() {
+                    // Whether the peer takes digits was asked before; a queue that is full drops
+                    // them, as it does for an agent.
+                    let _ = leg.send_digits(&digits, Some(duration_ms), Some(gap_ms));
+                }
+            }
+            Steer::Mute(muted) => self.muted = muted,
+            Steer::Clear => {
+                self.clear(ctx);
+                self.actions(ctx);
+            }
+        }
+    }
+
+    /// Another peer takes the place of ours.
+    pub(super) fn replace(&mut self, ctx: &mut Context, sockets: RtpSockets, format: LegFormat) {
+        let watched = ctx
+            .poller
+            .add(&sockets.rtp, Token::part(self.token, Part::Rtp))
+            .and_then(|()| ctx.poller.add(&sockets.rtcp, Token::part(self.token, Part::Rtcp)));
+        if let Err(error) = watched {
+            tracing::error!(%error, "a call's sockets cannot be watched");
+            return ctx.tell(self.key, EventKind::MediaTimeout);
+        }
+        let old = self.peer.stream();
+        let before = self.peer.replace(ctx.now, sockets, format);
+        ctx.poller.remove(&before.rtp);
+        ctx.poller.remove(&before.rtcp);
+        self.settled(ctx, old);
+    }
+
+    /// The peer is on hold and hears `sound`, or it is back. The agent hears nothing meanwhile, and
+    /// what it says waits.
+    pub(super) fn hold(&mut self, ctx: &mut Context, sound: Option<Builtin>) {
+        self.held = sound;
+        self.restart_ticks(ctx.now);
+    }
+
+    /// A transfer moved on.
+    pub(super) fn transfer(
+        &mut self,
+        ctx: &mut Context,
+        state: &'static str,
+        cause: Option<&'static str>,
+    ) {
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.session.transfer(state, cause.map(str::to_owned));
+        }
+        self.actions(ctx);
+    }
+}
