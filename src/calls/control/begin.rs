@@ -42,14 +42,7 @@ impl Control {
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
         let Beginning { dialog, plan, from, to, agent, sockets, format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
-        let span = tracing::info_span!("call", %id, direction = direction(plan.direction));
-        tracing::info!(
-            parent: &span,
-            from = %Masked(&from),
-            to = %Masked(&to),
-            agent = %agent.name,
-            "call begins"
-        );
+        let span = announced(id, plan.direction, &from, &to, &agent.name);
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
         let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
@@ -139,4 +132,11 @@ impl Control {
 /// The audio of a leg.
 const fn stream_of(format: &LegFormat) -> StreamFormat {
     StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms }
+}
+
+/// The span of a new call, and its first line in the log.
+fn announced(id: Uuid, way: Direction, from: &str, to: &str, agent: &str) -> tracing::Span {
+    let span = tracing::info_span!("call", %id, direction = direction(way));
+    tracing::info!(parent: &span, from = %Masked(from), to = %Masked(to), %agent, "call begins");
+    span
 }

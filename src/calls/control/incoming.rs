@@ -166,6 +166,7 @@ impl Control {
             let refused = self.endpoint.reject(now(), dialog, 500, "Server Internal Error", &[]);
             return log_refused(refused.err());
         };
+        self.use_trunk_account(dialog, trunk.as_deref());
         self.begin(Beginning {
             dialog,
             plan: plan(&config, Direction::Inbound, agent, &route),

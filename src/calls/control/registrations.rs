@@ -10,7 +10,7 @@ use media::time::MonoTime;
 use super::Control;
 use crate::config::{Config, TrunkConfig};
 use crate::sip::core::auth::{Account, DigestClient};
-use crate::sip::core::endpoint::{Flow, RequestId, Transport};
+use crate::sip::core::endpoint::{DialogId, Flow, RequestId, Transport};
 use crate::sip::core::message::Message;
 use crate::sip::core::registration::{Outcome, Registration, Settings, State};
 use crate::sip::core::uri::Uri;
@@ -191,6 +191,26 @@ impl Control {
     /// Who we are to the server at `address`, if it asks.
     pub(super) fn account_at(&self, address: IpAddr) -> Option<Arc<Account>> {
         account(self.config.trunks.get(self.trunk_at(address)?)?)
+    }
+
+    /// Answers challenges within a call that a trunk brought.
+    pub(super) fn use_trunk_account(&mut self, dialog: DialogId, trunk: Option<&str>) {
+        let found = self.config.trunks.iter().find(|known| Some(known.name.as_str()) == trunk);
+        if let Some(account) = found.and_then(account) {
+            super::sip::log_refused(self.endpoint.use_account(dialog, account).err());
+        }
+    }
+
+    /// Says why a call of ours failed, if it is for want of credentials or for wrong ones.
+    pub(super) fn log_refused_credentials(&self, dialog: DialogId, status: u16) {
+        let call = self.by_dialog.get(&dialog).and_then(|key| self.calls.get(key));
+        if let Some(call) = call.filter(|_| matches!(status, 401 | 407)) {
+            tracing::warn!(
+                parent: &call.span,
+                status,
+                "credentials were wanted: username and password of the trunk are missing or wrong"
+            );
+        }
     }
 
     /// The route that the provider at `address` wants our calls to take (RFC 3608).

@@ -105,6 +105,7 @@ impl Control {
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, .. } => {
                 if !self.try_next(dialog, status) {
+                    self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));
                 }
             }
