@@ -189,7 +189,8 @@ proptest! {
         wide in any::<[u16; 7]>(),
     ) {
         let [ssrc, of, secs, frac, lrr, dlrr] = ssrcs;
-        let [loss_rate, discard_rate, burst_density, gap_density, signal, noise, rerl_db, ..] = small;
+        let [loss_rate, discard_rate, burst_density, gap_density, ..] = small;
+        let [_, _, _, _, signal, noise, rerl_db, ..] = small;
         let [.., gmin, r_factor, ext_r_factor, mos_lq_x10, mos_cq_x10, rx_config, _] = small;
         let [burst_ms, gap_ms, round_trip_ms, end_system_ms, nominal, maximum, abs_max] = wide;
         let voip = VoipMetrics {

@@ -13,8 +13,8 @@ pub struct LossPattern {
     bursts: Bursts,
     /// The next packet to be told; nothing came yet if zero.
     next: u64,
-    /// The newest packet, and which of the 32 up to it had come then: a long hole makes the receiver
-    /// forget.
+    /// The newest packet, and which of the 32 up to it had come then: a long hole makes the
+    /// receiver forget.
     newest: u64,
     recent: u32,
 }
