@@ -316,3 +316,35 @@ fn reports_end_at_each_leg() {
     }
     bridge.close();
 }
+
+/// Comfort noise of a phone passes to one that takes it, under its numbers and with its payload;
+/// another misses nothing.
+#[test]
+fn comfort_noise_passes_to_whoever_takes_it() {
+    for takes in [true, false] {
+        let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMA, 8), None);
+        let (caller, callee) = (&bridge.caller, &bridge.callee);
+        if takes {
+            let media = LegConfig { cn_pt: Some(13), ..callee.format.media };
+            let format = LegFormat { media, ..callee.format.clone() };
+            bridge.worker.send(Command::AgentFormat { call: CALL, format });
+        }
+        caller.say(&[1; 160]);
+        let before = callee.hear();
+        // The command has been carried out once noise passes that was sent after it.
+        until(SOON, "the noise, or what follows it", || {
+            caller.send(13, 0, 0, &[40, 127]);
+            caller.next.set(caller.next.get() + 1);
+            caller.say(&[2; 160]);
+            let next = callee.hear();
+            if next.pt == 13 {
+                assert_eq!(next.payload, [40, 127]);
+                assert!(takes);
+                return Some(());
+            }
+            assert_eq!((next.pt, next.ssrc), (8, before.ssrc));
+            (!takes).then_some(())
+        });
+        bridge.close();
+    }
+}

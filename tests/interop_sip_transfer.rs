@@ -552,3 +552,33 @@ fn hold_and_resume() {
     server.wait_idle();
     server.stop();
 }
+
+/// A call that is sent elsewhere follows the addresses by preference, past one that is busy, but to
+/// no other host, and not in a circle.
+#[test]
+fn a_placed_call_is_redirected() {
+    let Some(()) = sipp::installed() else { return };
+    let (server, agents) = start("");
+    let busy = [("STATUS", "486 Busy Here")];
+    let busy = Run { scenario: "declines.xml", fields: &busy, ..Run::default() };
+    let busy = busy.wait_for_call(&server);
+    let answers = target(&server, "To", "sip:x@127.0.0.1", "", server.ports.run(4));
+    let contacts = format!(
+        "<sip:c@127.0.0.1:{}>;q=0.2, <sip:evil@192.0.2.9>, <sip:b@127.0.0.1:{}>;q=0.5",
+        answers.port, busy.port
+    );
+    let fields = [("CONTACTS", contacts.as_str())];
+    let moved = Run { scenario: "moves.xml", fields: &fields, ..Run::default() };
+    let moved = moved.wait_for_call(&server);
+    server.place(&format!("sip:x@127.0.0.1:{}", moved.port), "bot");
+    let mut agent = agents.accept();
+    agent.event("answered");
+    moved.succeed();
+    busy.succeed();
+    agent.say(&json!({ "event": "hangup", "after": "now" }));
+    agent.event("stop");
+    answers.succeed();
+    assert!(server.log().contains("redirection to elsewhere not followed"));
+    server.wait_idle();
+    server.stop();
+}

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::hold::Hold;
+use super::redirect::Redirects;
 use super::slots::Slot;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
@@ -97,6 +98,8 @@ pub(super) struct LiveCall {
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
+    /// Where it has been sent to instead.
+    pub(super) redirects: Redirects,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
     /// The transfer that we asked the peer for.

@@ -7,6 +7,7 @@ pub mod hold;
 mod live;
 pub mod ports;
 mod rate;
+pub mod redirect;
 pub mod request;
 mod slots;
 mod sounds;

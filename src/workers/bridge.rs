@@ -15,7 +15,8 @@ use media::time::MonoTime;
 use super::command::LegFormat;
 use super::context::{Context, HEADROOM_BYTES};
 use super::peer::PeerLeg;
-use crate::telemetry::{DropReason, Kind};
+use super::taps::{Said, Taps};
+use crate::telemetry::{DropReason, Kind, WorkerMetrics};
 
 /// One direction between two legs.
 #[derive(Debug)]
@@ -99,9 +100,15 @@ impl Way {
         }
     }
 
-    /// Passes on what lies in the packet buffer.
+    /// Passes on what lies in the packet buffer; `taps` hear it as `to` does.
     #[inline]
-    pub(super) fn pass(&mut self, ctx: &mut Context, to: &mut PeerLeg, what: Passing) {
+    pub(super) fn pass(
+        &mut self,
+        ctx: &mut Context,
+        to: &mut PeerLeg,
+        taps: Option<&mut Taps>,
+        what: Passing,
+    ) {
         if !to.format().is_some_and(|format| format.send) {
             return;
         }
@@ -111,7 +118,8 @@ impl Way {
         let same = what.kind == PassedKind::Comfort || self.converter.is_identity();
         if same {
             let Some(packet) = ctx.packet.get_mut(start - HEADER_BYTES..) else { return };
-            return send(ctx.now, &mut self.relay, to, packet, what.len, what, &ctx.metrics);
+            let of = (ctx.now, &*ctx.metrics);
+            return send(of, &mut self.relay, to, (packet, what.len), taps, what);
         }
         let Some(payload) = ctx.packet.get(start..start + what.len) else { return };
         let Some((header, converted)) = ctx.convert.split_at_mut_checked(HEADER_BYTES) else {
@@ -128,27 +136,34 @@ impl Way {
         if length == 0 || header.len() + length + OVERHEAD_BYTES_MAX > ctx.convert.len() {
             return ctx.metrics.dropped(DropReason::Malformed);
         }
-        send(ctx.now, &mut self.relay, to, &mut ctx.convert, length, what, &ctx.metrics);
+        let of = (ctx.now, &*ctx.metrics);
+        send(of, &mut self.relay, to, (&mut ctx.convert, length), taps, what);
     }
 }
 
 /// Writes the header in front of a payload and sends both; behind them is room for protection.
 #[inline]
 fn send(
-    now: MonoTime,
+    (now, metrics): (MonoTime, &WorkerMetrics),
     relay: &mut Relay,
     to: &mut PeerLeg,
-    packet: &mut [u8],
-    payload_bytes: usize,
+    (packet, payload_bytes): (&mut [u8], usize),
+    taps: Option<&mut Taps>,
     what: Passing,
-    metrics: &crate::telemetry::WorkerMetrics,
 ) {
     let Passing { kind, arrival, marker, .. } = what;
     let passed = Passed { kind, arrival, marker, payload_bytes };
-    let Some(header) = packet.first_chunk_mut::<HEADER_BYTES>() else { return };
+    let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else { return };
     let Some(leg) = to.leg() else { return };
     if !leg.write_relayed(now, header, relay, passed) {
         return;
+    }
+    if let Some(taps) = taps
+        && kind == PassedKind::Audio
+    {
+        let &mut [_, _, _, _, t0, t1, t2, t3, ..] = header;
+        let payload = payload.get(..payload_bytes).unwrap_or_default();
+        taps.said(Said { due: now, ts: u32::from_be_bytes([t0, t1, t2, t3]), payload });
     }
     match to.send(packet, HEADER_BYTES + payload_bytes) {
         Ok(sent) => metrics.sent(Kind::Rtp, sent),

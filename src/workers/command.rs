@@ -7,6 +7,7 @@ use std::time::Duration;
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::codec::AudioFormat;
 
+use media::jitter::JitterSnapshot;
 use media::leg::LegConfig;
 use media::silence::{Notice, Tally};
 use media::srtp::SrtpKeys;
@@ -330,6 +331,9 @@ pub struct MediaReport {
     pub agent_leg: Option<LegSnapshot>,
     /// Datagrams from elsewhere on other legs.
     pub agent_foreign: u64,
+    /// How the jitter buffer of an agent that speaks RTP fared: of the last one, if there were
+    /// several.
+    pub agent_jitter: Option<JitterSnapshot>,
     /// Frames the agent was too slow for.
     pub agent_skipped: u64,
     /// Times that the agent had nothing to play in mid-utterance.

@@ -12,6 +12,7 @@ pub mod command;
 mod context;
 mod deadlines;
 mod ear;
+mod inflow;
 mod io;
 mod latch;
 mod linger;

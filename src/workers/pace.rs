@@ -10,8 +10,10 @@ use media::time::MonoTime;
 
 use adapters::agent::CallState;
 
+use super::builtin::Builtin;
 use super::command::EventKind;
 use super::context::Context;
+use super::inflow::Sounded;
 use super::path::{Agent, MediaPath};
 use super::taps;
 use crate::telemetry::{DropReason, Kind};
@@ -127,7 +129,20 @@ impl MediaPath {
             (None, Agent::Builtin(builtin)) => {
                 said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
             }
-            (None, Agent::None | Agent::Socket(_) | Agent::Rtp(_) | Agent::Leg(_)) => {
+            (None, Agent::Rtp(agent)) => match agent.pull(now, blocks, frame) {
+                Sounded::Frame { talkspurt, played } => {
+                    said.played = played;
+                    said.talkspurt = talkspurt;
+                    if played {
+                        self.silence.said(frame);
+                        if self.first_audio.is_none() {
+                            self.first_audio = Some(now.since(self.answered_at.unwrap_or(now)));
+                        }
+                    }
+                }
+                Sounded::Nothing => background(&mut self.noise, frame, silence),
+            },
+            (None, Agent::None | Agent::Socket(_) | Agent::Leg(_)) => {
                 let into = match &mut coded {
                     Some((_, payload)) if untouched => &mut **payload,
                     _ => &mut *frame,
@@ -145,12 +160,7 @@ impl MediaPath {
                             return said;
                         }
                     }
-                    Popped::Empty => match &mut self.noise {
-                        Some(noise) => {
-                            noise.next_frame(frame, silence);
-                        }
-                        None => frame.fill(silence),
-                    },
+                    Popped::Empty => background(&mut self.noise, frame, silence),
                 }
             }
         }
@@ -222,9 +232,23 @@ impl MediaPath {
     /// The agent has sent audio: the first of it sets the pacer's phase.
     #[inline]
     pub(super) fn heard_agent(&mut self, now: MonoTime) {
-        if self.phase_free && self.next_tick < MonoTime::MAX && !self.playout.drained() {
+        let speaks = match &self.agent {
+            Agent::Rtp(agent) => agent.spoke(),
+            _ => !self.playout.drained(),
+        };
+        if self.phase_free && self.next_tick < MonoTime::MAX && speaks {
             self.phase_free = false;
             self.next_tick = self.next_tick.min(now + PHASE_MARGIN);
         }
+    }
+}
+
+/// What is heard while nobody says anything.
+fn background(noise: &mut Option<Builtin>, frame: &mut [u8], silence: u8) {
+    match noise {
+        Some(noise) => {
+            noise.next_frame(frame, silence);
+        }
+        None => frame.fill(silence),
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
+use media::jitter::JitterSnapshot;
 use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::{Frame, HEADER_BYTES};
@@ -95,6 +96,8 @@ pub(super) struct MediaPath {
     /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
     pub(super) agent_leg: Option<LegSnapshot>,
     pub(super) agent_foreign: u64,
+    /// How the sound of the last agent fared that speaks RTP.
+    pub(super) agent_jitter: Option<JitterSnapshot>,
     /// Digits have come as events or by signalling.
     pub(super) digits_otherwise: bool,
     /// The control plane was told that the peer is silent.
@@ -141,6 +144,7 @@ impl MediaPath {
             recording_lost: 0,
             agent_leg: None,
             agent_foreign: 0,
+            agent_jitter: None,
             digits_otherwise: false,
             told_timeout: false,
             told_leg_silent: false,
@@ -157,9 +161,8 @@ impl MediaPath {
         let leg = leg.min(self.peer.deadline().unwrap_or(MonoTime::MAX));
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
-            Agent::Rtp(agent) => agent.deadline(),
             Agent::Leg(leg) => leg.deadline(),
-            Agent::None | Agent::Builtin(_) => MonoTime::MAX,
+            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
         self.next_tick.min(self.care_at).min(self.look_deadline()).min(leg).min(agent)
     }
@@ -178,9 +181,6 @@ impl MediaPath {
         self.look(ctx);
         if self.care_at <= ctx.now {
             self.care(ctx);
-        }
-        if let Agent::Rtp(agent) = &mut self.agent {
-            agent.handle_timeout(ctx, &mut self.playout);
         }
         self.leg_timeout(ctx);
         self.socket_timeout(ctx);

@@ -39,7 +39,7 @@ impl MediaPath {
     #[inline]
     pub(super) fn pass_to_leg(&mut self, ctx: &mut Context, passing: Passing) {
         if let Agent::Leg(leg) = &mut self.agent {
-            leg.to_leg.pass(ctx, &mut leg.peer, passing);
+            leg.to_leg.pass(ctx, &mut leg.peer, None, passing);
         }
     }
 
@@ -63,11 +63,12 @@ impl MediaPath {
             }
             Heard::Audio(_) | Heard::Comfort(_) => {}
         }
-        if self.state != CallState::Answered || self.muted || self.held.is_some() {
+        let silenced = self.hushed || self.muted || self.held.is_some();
+        if self.state == CallState::Ringing || silenced {
             return;
         }
         if let Some(passing) = bridge::passing(heard, datagram) {
-            bridge.from_leg.pass(ctx, &mut self.peer, passing);
+            bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
         }
     }
 

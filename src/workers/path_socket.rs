@@ -11,7 +11,6 @@ use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
 use super::poller::Ready;
-use super::rtp_agent;
 use crate::agent::session::{Action, Control};
 use crate::agent::wire;
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
@@ -23,7 +22,7 @@ impl MediaPath {
     pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
         match &mut self.agent {
             Agent::Rtp(agent) => {
-                agent.on_packet(ctx, &mut self.playout);
+                agent.on_packet(ctx);
                 self.heard_agent(ctx.now);
             }
             Agent::Socket(socket) => {
@@ -328,8 +327,7 @@ impl MediaPath {
     fn playout_config(&mut self) -> Option<PlayoutConfig> {
         let (from, max_queue_ms) = match &self.agent {
             Agent::Socket(socket) => (socket.audio(), socket.max_queue_ms),
-            Agent::Rtp(agent) => (agent.audio(), rtp_agent::QUEUE_MS),
-            Agent::None | Agent::Builtin(_) | Agent::Leg(_) => return None,
+            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) | Agent::Leg(_) => return None,
         };
         self.queued = self.outlet.queued(from);
         let ptime_ms = self.peer.stream().ptime_ms;
@@ -382,7 +380,10 @@ impl MediaPath {
                 let stream = socket.line.io.finish();
                 ctx.lingering.add(ctx.now, &ctx.poller, stream);
             }
-            Agent::Rtp(agent) => ctx.poller.remove(&agent.socket),
+            Agent::Rtp(mut agent) => {
+                ctx.poller.remove(&agent.socket);
+                self.agent_jitter = Some(agent.release(ctx.now, &mut ctx.blocks));
+            }
             Agent::Leg(mut leg) => self.detach_leg(ctx, &mut leg),
             Agent::Builtin(builtin) => return Some(builtin),
             Agent::None => {}

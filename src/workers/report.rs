@@ -36,6 +36,7 @@ impl MediaPath {
             foreign: self.peer.foreign(),
             agent_leg: self.agent_leg,
             agent_foreign: self.agent_foreign,
+            agent_jitter: self.agent_jitter,
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
             first_audio: self.first_audio,

@@ -4,30 +4,30 @@ use std::io;
 use std::net::UdpSocket;
 
 use adapters::agent::StreamFormat;
-use media::codec::AudioFormat;
+use media::blocks::BlockPool;
 use media::convert::Converter;
-use media::leg::{Heard, Leg, LegConfig};
-use media::playout::Playout;
+use media::jitter::JitterSnapshot;
+use media::leg::{Leg, LegConfig};
 use media::rtp::{Frame, HEADER_BYTES};
 use media::time::MonoTime;
 
 use super::command::RtpLink;
 use super::context::{Context, FrameSink, HEADROOM_BYTES};
+use super::inflow::{Inflow, Sounded};
 use super::outlet::Outlet;
 use super::token::{Part, Token};
 use crate::telemetry::Kind;
 
-/// Audio of an RTP agent that may wait for the peer, in milliseconds: it sends in real time, so
-/// more would only be delay.
-pub(super) const QUEUE_MS: u32 = 200;
-
-/// An agent that speaks RTP.
+/// An agent that speaks RTP. What it says comes over a network and is played out on the caller's
+/// clock, so it goes through a jitter buffer.
 #[derive(Debug)]
 pub(super) struct RtpAgent {
     pub(super) socket: UdpSocket,
     leg: Leg,
     to_agent: Converter,
-    from_agent: Converter,
+    inflow: Inflow,
+    /// It has sent something.
+    spoke: bool,
     to: StreamFormat,
     /// Media time expected next from the peer, in its clock.
     expected_ts: Option<u64>,
@@ -58,27 +58,18 @@ impl RtpAgent {
             socket: link.socket,
             leg: Leg::new(ctx.now, config, ctx.stream_start()),
             to_agent: Converter::new(peer.audio, link.audio),
-            from_agent: Converter::new(link.audio, outlet.queued(link.audio)),
+            inflow: Inflow::new(link.audio, outlet.sounds()),
+            spoke: false,
             to: StreamFormat { audio: link.audio, ptime_ms: link.ptime_ms },
             expected_ts: None,
             peer,
         })
     }
 
-    /// The agent's own audio.
-    pub(super) const fn audio(&self) -> AudioFormat {
-        self.to.audio
-    }
-
-    /// When [`RtpAgent::handle_timeout`] is due.
-    pub(super) fn deadline(&self) -> MonoTime {
-        self.leg.deadline().unwrap_or(MonoTime::MAX)
-    }
-
     /// Takes another format of the peer.
     pub(super) fn reformat(&mut self, peer: StreamFormat, outlet: &Outlet) {
         self.to_agent = Converter::new(peer.audio, self.to.audio);
-        self.from_agent = Converter::new(self.to.audio, outlet.queued(self.to.audio));
+        self.inflow.listen_as(outlet.sounds());
         self.expected_ts = None;
         self.peer = peer;
     }
@@ -111,40 +102,36 @@ impl RtpAgent {
     }
 
     /// One datagram of the agent.
-    pub(super) fn on_packet(&mut self, ctx: &mut Context, playout: &mut Playout) {
+    pub(super) fn on_packet(&mut self, ctx: &mut Context) {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
         let Ok(length) = self.socket.recv(buffer) else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
         ctx.metrics.received(Kind::AgentAudio, length);
-        let Heard::Audio(heard) = self.leg.receive(ctx.now, datagram) else { return };
-        let payload = datagram.get(heard.start..heard.start + heard.len).unwrap_or_default();
-        let arrival = heard.arrival;
-        let frame = Frame {
-            ext_seq: arrival.ext_seq,
-            ext_ts: arrival.ext_ts,
-            marker: heard.marker,
-            payload,
-        };
-        let Self { leg, from_agent, .. } = self;
-        let Context { now, convert, blocks, .. } = ctx;
-        leg.reorder(*now, frame, |frame| {
-            if from_agent.max_output(frame.payload.len()) <= convert.len() {
-                let length = from_agent.convert(frame.payload, convert);
-                // What does not fit is the newest, as for every agent.
-                let _ = playout.push(*now, blocks, convert.get(..length).unwrap_or_default());
-            }
-        });
+        let heard = self.leg.receive(ctx.now, datagram);
+        self.inflow.put(ctx.now, &mut ctx.blocks, heard, datagram);
+        self.spoke = true;
     }
 
-    /// Frames that waited for others in vain.
-    pub(super) fn handle_timeout(&mut self, ctx: &mut Context, playout: &mut Playout) {
-        let Self { leg, from_agent, .. } = self;
-        let Context { now, convert, blocks, .. } = ctx;
-        leg.poll_reorder(*now, |frame| {
-            if from_agent.max_output(frame.payload.len()) <= convert.len() {
-                let length = from_agent.convert(frame.payload, convert);
-                let _ = playout.push(*now, blocks, convert.get(..length).unwrap_or_default());
-            }
-        });
+    /// True once the agent has sent anything.
+    pub(super) const fn spoke(&self) -> bool {
+        self.spoke
+    }
+
+    /// Writes what the agent says next to `out`.
+    #[inline]
+    pub(super) fn pull(
+        &mut self,
+        now: MonoTime,
+        blocks: &mut BlockPool,
+        out: &mut [u8],
+    ) -> Sounded {
+        self.inflow.pull(now, blocks, out)
+    }
+
+    /// Gives all memory back, and tells how its sound fared.
+    pub(super) fn release(&mut self, now: MonoTime, blocks: &mut BlockPool) -> JitterSnapshot {
+        let snapshot = self.inflow.snapshot(now);
+        self.inflow.release(blocks);
+        snapshot
     }
 }

@@ -12,6 +12,7 @@ use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
+use crate::calls::redirect::Redirects;
 use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -48,10 +49,8 @@ impl Control {
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
         let mut media = beginning.media;
-        if stream.is_some() {
-            // What is encrypted stays so when we offer next.
-            media.srtp.offers = srtp.is_some();
-        }
+        // What is encrypted stays so when we offer next.
+        media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
         self.command(worker, Command::Open { call: key, sockets, format });
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
@@ -95,6 +94,7 @@ impl Control {
             began_unix_ms: unix_ms(),
             ended: None,
             ended_at: None,
+            redirects: Redirects::default(),
             hold: Hold::default(),
             transfer: None,
             takeover: None,

@@ -16,6 +16,7 @@ mod orders;
 mod phones;
 mod place;
 mod record;
+mod redirecting;
 mod referred;
 mod registrations;
 mod replacing;

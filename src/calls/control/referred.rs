@@ -134,7 +134,7 @@ pub(super) const fn srtp_policy(caller: &Caller<'_>) -> Option<SrtpPolicy> {
 }
 
 /// The user part of the peer's address.
-fn peer_user(call: &crate::calls::live::LiveCall) -> String {
+pub(super) fn peer_user(call: &crate::calls::live::LiveCall) -> String {
     match call.direction {
         Direction::Inbound => call.from.clone(),
         Direction::Outbound => {
@@ -145,7 +145,12 @@ fn peer_user(call: &crate::calls::live::LiveCall) -> String {
 }
 
 /// Whether a caller may have us call this address.
-fn may_refer(config: &Config, caller: &Caller<'_>, from: IpAddr, address: IpAddr) -> bool {
+pub(super) fn may_refer(
+    config: &Config,
+    caller: &Caller<'_>,
+    from: IpAddr,
+    address: IpAddr,
+) -> bool {
     let peers = match caller {
         Caller::Trunk(trunk) if trunk.refer => &trunk.peers,
         Caller::User(user) if user.refer => &user.peers,

@@ -103,7 +103,8 @@ impl Control {
                 }
             }
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
-            Event::Failed { dialog, status, .. } => {
+            Event::Failed { dialog, status, response, .. } => {
+                self.redirected(dialog, status, response.as_ref());
                 if !self.try_next(dialog, status) {
                     self.log_refused_credentials(dialog, status);
                     self.peer_ended(dialog, Cause::from_sip(status));
@@ -245,7 +246,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             receive_pt: negotiated.receive_pt,
             dtmf_pt: negotiated.dtmf_pt,
             receive_dtmf_pt: negotiated.receive_dtmf_pt,
-            cn_pt: None,
+            cn_pt: negotiated.cn_pt,
             ptime_ms: negotiated.ptime_ms,
         },
         rtcp_mux: negotiated.rtcp_mux,

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::offer::{XR_LINE, event_lines, refuse, session_lines};
-use super::payloads::{Chosen, choose, codec_of, encoding, payload_types, telephone_event_of};
+use super::payloads::{
+    Chosen, choose, codec_of, comfort_noise_of, encoding, payload_types, telephone_event_of,
+};
 use super::settle::{Payloads, settle};
 use super::{Answer, LocalMedia, Negotiated, NegotiationError, security};
 use crate::sip::core::sdp::{Media, Sdp, crypto};
@@ -28,6 +30,7 @@ pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationErro
             receive_pt: pt,
             dtmf_pt,
             receive_dtmf_pt: dtmf_pt,
+            cn_pt: comfort_noise_of(media, format).filter(|cn| *cn != pt),
             srtp: srtp.as_ref().map(|settled| Arc::clone(&settled.keys)),
         },
     )?;
@@ -65,6 +68,7 @@ pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, Neg
             receive_pt,
             dtmf_pt,
             receive_dtmf_pt: offered_event.filter(|_| dtmf_pt.is_some()),
+            cn_pt: None,
             srtp: srtp.map(|settled| settled.keys),
         },
     )
@@ -101,13 +105,16 @@ fn answer_media(
     selected: &Negotiated,
     crypto_tag: Option<u32>,
 ) {
-    let Negotiated { codec, pt, dtmf_pt, .. } = *selected;
+    let Negotiated { codec, pt, dtmf_pt, cn_pt, .. } = *selected;
     let _ = write!(out, "m=audio {} {} {pt}", local.port, offered.protocol);
-    if let Some(pt) = dtmf_pt {
+    for pt in cn_pt.into_iter().chain(dtmf_pt) {
         let _ = write!(out, " {pt}");
     }
     let name = encoding(codec).map_or("", |(name, _)| name);
     let _ = write!(out, "\r\na=rtpmap:{pt} {name}/{}\r\n", codec.clock_hz());
+    if let Some(pt) = cn_pt {
+        let _ = write!(out, "a=rtpmap:{pt} CN/{}\r\n", codec.clock_hz());
+    }
     if let Some(pt) = dtmf_pt {
         event_lines(out, pt, codec.clock_hz());
     }

@@ -74,6 +74,10 @@ pub struct Negotiated {
     pub dtmf_pt: Option<u8>,
     /// Payload type under which digits arrive.
     pub receive_dtmf_pt: Option<u8>,
+    /// Payload type of comfort noise (RFC 3389), if the peer offered it: it is answered, for a peer
+    /// that falls silent is better understood than guessed at, and never offered, for sound without
+    /// gaps is better than either.
+    pub cn_pt: Option<u8>,
     /// Packet time to send with, in milliseconds.
     pub ptime_ms: u32,
     /// What this side may do.

@@ -1,6 +1,7 @@
 //! Codecs and telephone-event as payload types (RFC 3551 6, RFC 4733 2.4.1).
 
 use media::codec::{AudioFormat, Codec};
+use media::leg::COMFORT_PT;
 
 use super::security::Settled;
 use super::{LocalMedia, NegotiationError, TELEPHONE_EVENT_PT};
@@ -55,6 +56,14 @@ pub(super) fn telephone_event_of(media: &Media, clock_hz: u32) -> Option<u8> {
             map.encoding.eq_ignore_ascii_case("telephone-event") && map.clock_hz == clock_hz
         })
     })
+}
+
+/// Comfort noise (RFC 3389) at the clock of `format` in `media`, under its static payload type: at
+/// other clocks nobody sends it.
+pub(super) fn comfort_noise_of(media: &Media, format: AudioFormat) -> Option<u8> {
+    let listed = media.payload_types().any(|pt| pt == COMFORT_PT);
+    let means = media.rtpmap(COMFORT_PT).is_none_or(|map| map.encoding.eq_ignore_ascii_case("CN"));
+    (listed && means && format.clock_hz() == 8000).then_some(COMFORT_PT)
 }
 
 /// One codec of an offer with its payload type.

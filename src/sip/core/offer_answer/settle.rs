@@ -19,6 +19,7 @@ pub(super) struct Payloads {
     pub(super) receive_pt: u8,
     pub(super) dtmf_pt: Option<u8>,
     pub(super) receive_dtmf_pt: Option<u8>,
+    pub(super) cn_pt: Option<u8>,
     pub(super) srtp: Option<Arc<SrtpKeys>>,
 }
 
@@ -62,6 +63,7 @@ pub(super) fn settle(
         receive_pt: payloads.receive_pt,
         dtmf_pt: payloads.dtmf_pt,
         receive_dtmf_pt: payloads.receive_dtmf_pt,
+        cn_pt: payloads.cn_pt,
         ptime_ms: ptime_ms(media, local),
         direction: local.direction.and(theirs.reversed()),
         rtcp_mux,

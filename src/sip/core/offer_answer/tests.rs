@@ -136,6 +136,29 @@ fn address_table() {
     assert!(String::from_utf8(got.sdp).unwrap().contains("c=IN IP6 2001:db8::7\r\n"));
 }
 
+/// Comfort noise that is offered at 8 kHz is answered under its static payload type; it is neither
+/// offered by us nor taken at another clock, and never for audio.
+#[test]
+fn comfort_noise_is_answered() {
+    const C: &str = "c=IN IP4 192.0.2.1|";
+    for (lines, cn) in [
+        ("m=audio 4000 RTP/AVP 0 13|", Some(13)),
+        ("m=audio 4000 RTP/AVP 0 13 101|a=rtpmap:13 CN/8000|", Some(13)),
+        ("m=audio 4000 RTP/AVP 0 13|a=rtpmap:13 other/8000|", None),
+        ("m=audio 4000 RTP/AVP 98 13|a=rtpmap:98 L16/16000|", None),
+        ("m=audio 4000 RTP/AVP 13 0|a=rtpmap:13 PCMA/8000|", None),
+        ("m=audio 4000 RTP/AVP 0|", None),
+    ] {
+        let got = answer(&sdp(&format!("{C}{lines}")), &local()).unwrap();
+        assert_eq!(got.selected.cn_pt, cn, "{lines}");
+        let written = Sdp::parse(&got.sdp).unwrap();
+        let answered = written.media[0].payload_types().skip(1).any(|pt| pt == 13);
+        assert_eq!(answered, cn.is_some(), "{lines}");
+    }
+    let offer = Sdp::parse(&build_offer(&local())).unwrap();
+    assert!(offer.media[0].payload_types().all(|pt| pt != 13));
+}
+
 /// `c=0.0.0.0` is hold as RFC 2543 knew it: we must not send, whatever the attributes say.
 #[test]
 fn null_address_is_hold() {
