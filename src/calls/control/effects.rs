@@ -145,6 +145,9 @@ impl Control {
         let Some(call) = self.calls.remove(&key) else { return };
         self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
+        if call.captured {
+            self.end_capture(call.id);
+        }
         if let Some(dialog) = call.dialog {
             self.by_dialog.remove(&dialog);
         }
