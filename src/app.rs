@@ -81,6 +81,7 @@ impl App {
         let router = http::router(http::State {
             calls: reach.handle.clone(),
             recordings: reach.recordings.clone(),
+            captures: Arc::clone(&reach.captures),
             keys: Arc::new(keys),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),

@@ -4,6 +4,7 @@ pub mod agent;
 pub mod app;
 pub mod bridge;
 pub mod calls;
+pub mod capture;
 pub mod check;
 pub mod cli;
 pub mod commands;

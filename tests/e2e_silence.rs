@@ -5,6 +5,7 @@
 mod support;
 
 use std::net::UdpSocket;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -316,11 +317,10 @@ fn the_end_of_silence_is_told() {
 }
 
 /// A good call of one of many kinds.
-fn good(kind: u32, call: &mut Call) {
+fn good(kind: u32, call: &mut Call, tone: &[u8]) {
     let noise: Vec<u8> =
         (0..160_u32).map(|n| 0xf8 | (n.wrapping_mul(2_654_435_761) >> 29) as u8).collect();
     let inside = call.agent.is_none();
-    let tone = wav::to_ulaw(&wav::sine(350.0 + f64::from(kind), 0.2));
     call.run(4.0, |frame, call| {
         let talks = match kind % 10 {
             // Pauses with the noise of a room.
@@ -352,7 +352,7 @@ fn good(kind: u32, call: &mut Call) {
             // A short hold, and back.
             4 => match frame {
                 60 => call.phone.reinvite("sendonly"),
-                110 => call.phone.reinvite("sendrecv"),
+                85 => call.phone.reinvite("sendrecv"),
                 _ => call.speak(frame),
             },
             // Keys.
@@ -364,7 +364,7 @@ fn good(kind: u32, call: &mut Call) {
             // Loss.
             6 if frame % 7 == 0 => call.phone.skip(SAMPLES),
             // A short stretch of digital silence, as phones make at the start.
-            7 if frame < 50 => call.phone.send(&[0xff; SAMPLES], false),
+            7 if frame < 25 => call.phone.send(&[0xff; SAMPLES], false),
             _ if talks => call.speak(frame),
             _ => call.phone.send(&noise, false),
         }
@@ -375,8 +375,8 @@ fn good(kind: u32, call: &mut Call) {
             // Speaks at once.
             0 => 0,
             // Takes its time.
-            1 => 50,
-            _ => 25,
+            1 => 25,
+            _ => 15,
         };
         let agent = call.agent.as_mut().unwrap();
         match kind / 10 % 4 {
@@ -398,14 +398,16 @@ fn good(kind: u32, call: &mut Call) {
 #[test]
 fn a_hundred_good_calls_are_passed_over() {
     let (server, agents) = start(Ports::claim());
+    let tone: Arc<[u8]> = wav::to_ulaw(&wav::sine(350.0, 0.2)).into();
     let threads: Vec<_> = (0..100)
         .map(|kind| {
             let mut call = match kind % 4 {
                 0 => Call::up_inside(&server, if kind % 8 == 0 { "+2000" } else { "+3000" }),
                 _ => Call::up(&server, &agents, Offer::Plain),
             };
+            let tone = Arc::clone(&tone);
             std::thread::spawn(move || {
-                good(kind, &mut call);
+                good(kind, &mut call, &tone);
                 // At once: a call that waits for the others has nothing more to say.
                 call.phone.hang_up();
             })

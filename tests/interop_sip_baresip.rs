@@ -59,10 +59,8 @@ fn talk(server: &Server) {
 fn kept(server: &Server) -> Vec<i16> {
     let folder = server.dir.join("kept");
     let file: PathBuf = fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
-    until(SOON, "the recording is complete", || {
-        let samples = wav::read(&file);
-        (!samples.is_empty()).then_some(samples)
-    })
+    server.wait_recorded(&file);
+    wav::read(&file)
 }
 
 /// baresip calls, in either codec, and hears the agent's tone and nothing of its own.

@@ -214,11 +214,8 @@ fn recording_follows_the_codec() {
         .succeed();
     server.wait_idle();
     let file = std::fs::read_dir(kept).unwrap().next().unwrap().unwrap().path();
-    let heard = until(SOON, "the recording is complete", || {
-        let samples = wav::read(&file);
-        (!samples.is_empty()).then_some(samples)
-    });
-    wav::assert_heard(&heard, OTHER_HZ, TONE_HZ, 1.7);
+    server.wait_recorded(&file);
+    wav::assert_heard(&wav::read(&file), OTHER_HZ, TONE_HZ, 1.7);
     server.stop();
 }
 

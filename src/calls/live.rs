@@ -94,6 +94,8 @@ pub(super) struct LiveCall {
     pub(super) keep: Keep,
     /// How its recording stands, if there is one.
     pub(super) recording: Option<recording::State>,
+    /// Its packets and messages are captured.
+    pub(super) captured: bool,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// When it ended.

@@ -154,6 +154,13 @@ pub enum Request {
         /// Takes the state that follows.
         reply: oneshot::Sender<Result<recording::State, RequestError>>,
     },
+    /// Capture a call's packets and messages.
+    Capture {
+        /// The call.
+        call: Uuid,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    },
     /// The recorder has something to tell.
     Recorder(recording::RecorderEvent),
     /// Take no new calls; end when the last is over.

@@ -1,4 +1,4 @@
-//! What of a call is kept: `record`, on routes and agents.
+//! What of a call is kept: `record` and `capture`, on routes and agents.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,8 @@ use super::section::Section;
 pub struct Keep {
     /// Whether its sound is recorded, and where.
     pub record: Option<Record>,
+    /// Whether its packets and messages are captured.
+    pub capture: Option<bool>,
 }
 
 /// Whether a call is recorded.
@@ -27,11 +29,14 @@ impl Keep {
     /// What is said here, and where nothing is, what `other` says.
     #[must_use]
     pub fn or(self, other: &Self) -> Self {
-        Self { record: self.record.or_else(|| other.record.clone()) }
+        Self {
+            record: self.record.or_else(|| other.record.clone()),
+            capture: self.capture.or(other.capture),
+        }
     }
 }
 
-/// Reads what is kept: `record = true`, or `record = { folder = "..." }`.
+/// Reads what is kept: `record = true`, or `record = { folder = "..." }`; `capture = true`.
 pub(super) fn keep(section: &Section<'_>) -> Keep {
     let record = match section.table_if_one("record") {
         Some(table) => {
@@ -44,5 +49,5 @@ pub(super) fn keep(section: &Section<'_>) -> Keep {
             false => Record::Off,
         }),
     };
-    Keep { record }
+    Keep { record, capture: section.flag("capture") }
 }

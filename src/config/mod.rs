@@ -173,6 +173,13 @@ impl Config {
         self.data_dir.join("recordings")
     }
 
+    /// True if some calls are captured from their beginning.
+    pub fn captures(&self) -> bool {
+        let keeps = self.agents.iter().map(|agent| &agent.keep);
+        let mut keeps = keeps.chain(self.routes.iter().map(|route| &route.keep));
+        keeps.any(|keep| keep.capture == Some(true)) || self.trunks.iter().any(|it| it.capture)
+    }
+
     /// Every folder in which recordings may lie.
     pub fn recording_folders(&self) -> Vec<PathBuf> {
         let keeps = self.agents.iter().map(|agent| &agent.keep);

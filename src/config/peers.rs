@@ -38,6 +38,8 @@ pub struct TrunkConfig {
     pub headers: Vec<String>,
     /// Codecs for this trunk, best first; those of `[sip]` if absent.
     pub codecs: Option<Vec<AudioFormat>>,
+    /// Packets and messages of its calls are captured.
+    pub capture: bool,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
     pub dtmf_inband: Option<bool>,
     /// Its peers may transfer their calls and replace them.
@@ -89,6 +91,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let capture = section.flag("capture").unwrap_or(false);
     let dtmf_inband = section.flag("dtmf_inband");
     let refer = refer(&section);
     let reliable_provisional =
@@ -109,6 +112,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         refer,
         reliable_provisional,
         srtp,
+        capture,
     })
 }
 

@@ -3,19 +3,21 @@
 mod api;
 mod attach;
 mod auth;
+mod capture;
 mod ops;
 mod orders;
 pub mod problem;
 mod recording;
 pub mod server;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::routing::{get, post};
 use tokio::sync::watch;
 
 use crate::calls::request::Handle;
+use crate::capture::Registry;
 use crate::keys::KeyStore;
 use crate::recording::Store;
 use crate::telemetry::Metrics;
@@ -29,6 +31,8 @@ pub struct State {
     pub keys: Arc<KeyStore>,
     /// Recordings.
     pub recordings: Store,
+    /// Captures.
+    pub captures: Arc<Mutex<Registry>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// True once the server drains.
@@ -51,6 +55,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/calls/{id}/hold", post(orders::hold))
         .route("/api/v1/calls/{id}/record", post(recording::record))
         .route("/api/v1/calls/{id}/recording", get(recording::fetch))
+        .route("/api/v1/calls/{id}/capture", get(capture::fetch).post(capture::start))
+        .route("/api/v1/calls/{id}/messages", get(capture::messages))
         .route("/api/v1/calls/{id}/stream", get(attach::attach));
     for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
         router = router

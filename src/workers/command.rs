@@ -17,6 +17,7 @@ use super::builtin::Builtin;
 use crate::agent::session::Loss;
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
+use crate::capture;
 use crate::recording;
 
 /// Commands that may wait for one worker; a worker that is further behind takes no new calls.
@@ -54,6 +55,8 @@ pub struct LegFormat {
     pub receive: bool,
     /// Reports share the port of RTP (RFC 5761).
     pub rtcp_mux: bool,
+    /// The peer is sent VoIP metrics (RFC 3611).
+    pub xr: bool,
     /// The keys of both directions; plain RTP without.
     pub srtp: Option<Arc<SrtpKeys>>,
 }
@@ -219,6 +222,13 @@ pub enum Command {
         change: RecordChange,
         /// How it stands then, for the agent.
         state: recording::State,
+    },
+    /// The peer's packets are captured.
+    Capture {
+        /// The call.
+        call: CallKey,
+        /// Takes them.
+        head: Box<capture::Head>,
     },
     /// What the agent wanted of the recording cannot be.
     RecordRefused {

@@ -14,6 +14,7 @@ use super::command::{LegFormat, RtpSockets};
 use super::latch::{Heard, Latch, is_private};
 use super::security::Security;
 use super::sys;
+use crate::capture::{self, Kind};
 use crate::telemetry::DropReason;
 
 /// What is assumed of a peer with which nothing is settled yet.
@@ -43,6 +44,8 @@ pub(super) struct PeerLeg {
     heard_at: MonoTime,
     /// Datagrams from elsewhere.
     foreign: u64,
+    /// Takes every packet as it is without protection.
+    capture: Option<Box<capture::Head>>,
 }
 
 /// What a socket had.
@@ -78,6 +81,7 @@ impl PeerLeg {
             reports_from: None,
             heard_at: now,
             foreign: 0,
+            capture: None,
         };
         if let Some(format) = format {
             peer.settle(now, format);
@@ -109,6 +113,9 @@ impl PeerLeg {
         match &mut self.leg {
             Some(leg) => leg.reconfigure(config),
             None => self.leg = Some(Leg::new(now, config, self.start)),
+        }
+        if let Some(leg) = &mut self.leg {
+            leg.extend_reports(format.xr);
         }
         self.secure(now, &format);
         match &mut self.latch {
@@ -224,12 +231,14 @@ impl PeerLeg {
             Err(reason) => return self.dropped(reason),
         };
         if reports {
+            self.note(now, Kind::RtcpIn, from, buffer.get(..length));
             return Received::Rtcp(length, from);
         }
         if !self.is_of_peer(now, datagram.get(..length).unwrap_or_default(), from, authentic) {
             return self.dropped(DropReason::Foreign);
         }
         self.heard_at = now;
+        self.note(now, Kind::RtpIn, from, buffer.get(..length));
         Received::Rtp(length)
     }
 
@@ -306,10 +315,27 @@ impl PeerLeg {
         Received::Dropped(reason)
     }
 
+    /// Captures every packet from now on.
+    pub(super) fn capture(&mut self, head: Box<capture::Head>) {
+        self.capture = Some(head);
+    }
+
+    /// Gives a packet to the capture, if there is one.
+    #[inline]
+    fn note(&mut self, now: MonoTime, kind: Kind, peer: SocketAddr, packet: Option<&[u8]>) {
+        if let (Some(head), Some(packet)) = (&mut self.capture, packet) {
+            head.take(now, kind, peer, packet);
+        }
+    }
+
     /// Sends the packet in the first `length` bytes of `buffer` to the peer. Behind it there must
     /// be room for what protects it.
     #[inline]
     pub(super) fn send(&mut self, buffer: &mut [u8], length: usize) -> io::Result<usize> {
+        if self.capture.is_some() {
+            let remote = self.remote()?;
+            self.note(super::poller::now(), Kind::RtpOut, remote, buffer.get(..length));
+        }
         let length = self.protect(buffer, length, false)?;
         let packet = buffer.get(..length).unwrap_or_default();
         if self.connected.is_some() {
@@ -341,6 +367,10 @@ impl PeerLeg {
 
     /// Sends the reports in the first `length` bytes of `buffer` to the peer; the bytes that went.
     pub(super) fn send_report(&mut self, buffer: &mut [u8], length: usize) -> io::Result<usize> {
+        if let Some(format) = self.format.as_ref().filter(|_| self.capture.is_some()) {
+            let remote = self.remote_rtcp(format);
+            self.note(super::poller::now(), Kind::RtcpOut, remote, buffer.get(..length));
+        }
         let length = self.protect(buffer, length, true)?;
         let packet = buffer.get(..length).unwrap_or_default();
         let format = self.format.as_ref().ok_or(io::ErrorKind::NotConnected)?;
@@ -381,7 +411,10 @@ impl PeerLeg {
             return self.dropped(DropReason::Foreign);
         }
         match self.open(now, datagram, true) {
-            Ok(length) => Received::Rtcp(length, from),
+            Ok(length) => {
+                self.note(now, Kind::RtcpIn, from, buffer.get(..length));
+                Received::Rtcp(length, from)
+            }
             Err(reason) => self.dropped(reason),
         }
     }

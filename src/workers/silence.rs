@@ -78,7 +78,7 @@ impl Silence {
     #[cold]
     pub(super) fn unreadable(&mut self, now: MonoTime, what: Received) {
         if what == Received::Dropped(DropReason::Unauthentic) {
-            self.watch.heard_nothing(now, Soundless::NotRtp);
+            self.watch.heard_nothing(now, Soundless::Unauthentic);
         }
     }
 

@@ -145,6 +145,7 @@ impl Worker {
             | Command::Transfer { call, .. }
             | Command::Steer { call, .. }
             | Command::Record { call, .. }
+            | Command::Capture { call, .. }
             | Command::RecordRefused { call, .. }
             | Command::Close { call, .. } => *call,
         };
@@ -168,6 +169,7 @@ impl Worker {
             Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
+            Command::Capture { head, .. } => path.peer.capture(head),
             Command::RecordRefused { why, .. } => path.record_refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,

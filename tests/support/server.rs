@@ -170,6 +170,16 @@ impl Server {
         serde_json::from_str(&body).unwrap()
     }
 
+    /// Waits until the recording in `file`, named by its call, is complete.
+    #[track_caller]
+    pub fn wait_recorded(&self, file: &Path) {
+        let id = file.file_stem().unwrap().to_str().unwrap();
+        let path = format!("/api/v1/calls/{id}/recording");
+        until(Duration::from_secs(10), "the recording is complete", || {
+            (self.http_bytes("GET", &path).0 == 200).then_some(())
+        });
+    }
+
     /// Places a call to `to` for `agent`; its description.
     #[track_caller]
     pub fn place(&self, to: &str, agent: &str) -> Value {

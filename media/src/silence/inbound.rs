@@ -135,6 +135,9 @@ impl Inbound {
             Some((at, Lack::Audio(Soundless::NotRtp))) if recent(at) => {
                 return Some(Reason::NotRtp);
             }
+            Some((at, Lack::Audio(Soundless::Unauthentic))) if recent(at) => {
+                return Some(Reason::SrtpAuthentication);
+            }
             Some((at, Lack::Audio(Soundless::Comfort))) if now.since(at) < COMFORT_LASTS => {
                 return None;
             }

@@ -71,6 +71,8 @@ pub enum Soundless {
     PayloadType,
     /// No RTP at all.
     NotRtp,
+    /// SRTP that is not authentic (RFC 3711 3.3).
+    Unauthentic,
 }
 
 /// Watches one call.

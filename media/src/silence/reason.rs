@@ -56,6 +56,8 @@ reasons! {
     PayloadType = "payload_type",
     /// Datagrams come that are no RTP.
     NotRtp = "not_rtp",
+    /// Packets come, of which none is authentic SRTP: the keys do not fit, or it is no SRTP.
+    SrtpAuthentication = "srtp_authentication",
     /// Audio comes in the other law of G.711 than was settled, and sounds like a rasp.
     LawMixup = "law_mixup",
     /// Packets come, and every sample in them is the same: the peer is muted.

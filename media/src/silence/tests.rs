@@ -110,6 +110,8 @@ fn reasons_of_the_peer_are_named() {
     });
     named(Way::In, Reason::PayloadType, |w, _, now| w.heard_nothing(now, Soundless::PayloadType));
     named(Way::In, Reason::NotRtp, |w, _, now| w.heard_nothing(now, Soundless::NotRtp));
+    let reason = Reason::SrtpAuthentication;
+    named(Way::In, reason, |w, _, now| w.heard_nothing(now, Soundless::Unauthentic));
     named(Way::In, Reason::DigitalSilence, |w, _, now| w.heard(now, &flat, false));
     named(Way::In, Reason::OneWay, |_, c, _| c.receives = false);
     named(Way::In, Reason::Hold, |_, c, _| {

@@ -41,7 +41,7 @@ pub(super) struct Beginning {
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, agent, sockets, format, .. } = beginning;
+        let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
@@ -67,7 +67,7 @@ impl Control {
             direction: plan.direction,
             from,
             to,
-            trunk: beginning.trunk,
+            trunk,
             headers: beginning.headers,
             variables: beginning.variables,
             agent: Arc::new(agent),
@@ -90,6 +90,7 @@ impl Control {
             sounding: None,
             keep: beginning.keep,
             recording: None,
+            captured: false,
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,
@@ -101,6 +102,7 @@ impl Control {
             scheduled: MonoTime::MAX,
             span,
         });
+        self.capture_from_start(key);
         self.perform(key, &mut effects);
         self.effects = effects;
         key

@@ -145,6 +145,9 @@ impl Control {
         let Some(call) = self.calls.remove(&key) else { return };
         self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
+        if call.captured {
+            self.end_capture(call.id);
+        }
         if let Some(dialog) = call.dialog {
             self.by_dialog.remove(&dialog);
         }
@@ -174,6 +177,7 @@ impl Control {
             lost = report.leg.lost,
             jitter_ms = report.leg.jitter.as_secs_f32() * 1000.0,
             mos = report.leg.mos,
+            remote_mos = report.leg.remote_mos,
             foreign = report.foreign,
             underruns = report.underruns,
             agent_skipped = report.agent_skipped,

@@ -5,6 +5,7 @@
 
 mod agents;
 mod begin;
+mod capture;
 mod counting;
 mod early;
 mod effects;
@@ -29,7 +30,7 @@ mod transferring;
 pub(crate) use sip::leg_format;
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use media::time::MonoTime;
@@ -44,6 +45,7 @@ use super::slots::Slots;
 use super::sounds::Sounds;
 use super::transfer;
 use crate::agent::dial::Dialler;
+use crate::capture::Registry;
 use crate::config::Config;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint};
@@ -82,6 +84,7 @@ pub struct Control {
     sounds: Sounds,
     slots: Slots,
     recorder: Recorder,
+    captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
@@ -122,6 +125,8 @@ pub struct Reach {
     pub sip: std::net::SocketAddr,
     /// Recordings.
     pub recordings: Store,
+    /// Captures.
+    pub captures: Arc<Mutex<Registry>>,
 }
 
 impl Control {
@@ -150,10 +155,14 @@ impl Control {
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
-        let to_control = handle.clone();
-        let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
-        let recordings = Store::new(config.recording_folders(), recorder.open());
-        let reach = Reach { handle: handle.clone(), live: watch, sip: local, recordings };
+        let (recorder, recordings, captures) = keepers(&config, &handle)?;
+        let reach = Reach {
+            handle: handle.clone(),
+            live: watch,
+            sip: local,
+            recordings,
+            captures: Arc::clone(&captures),
+        };
         let mut endpoint = endpoint;
         let registrations = registrations::registrations(&config, local)?;
         let contacts = registrations
@@ -184,6 +193,7 @@ impl Control {
             sounds: Sounds::default(),
             slots: Slots::default(),
             recorder,
+            captures,
             dialler: Dialler::new(),
             io,
             metrics,
@@ -282,6 +292,7 @@ impl Control {
             let Some((peer, data)) = udp.receive() else { return };
             counting::came(&self.metrics.sip, &data);
             let flow = sip::udp_flow(self.local, peer);
+            self.capture_message(true, &flow, &data);
             self.endpoint.handle_datagram(now(), flow, data);
         }
     }
@@ -364,6 +375,17 @@ impl Control {
         self.takeover_due(key);
         self.tell_hold(key);
     }
+}
+
+/// What keeps recordings and captures.
+fn keepers(
+    config: &Config,
+    handle: &Handle,
+) -> std::io::Result<(Recorder, Store, Arc<Mutex<Registry>>)> {
+    let to_control = handle.clone();
+    let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+    let recordings = Store::new(config.recording_folders(), recorder.open());
+    Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
 }
 
 async fn readable(udp: Option<&UdpTransport>) {

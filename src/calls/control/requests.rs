@@ -55,6 +55,10 @@ impl Control {
                 let state = key.ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(state.and_then(|key| self.record(key, order)));
             }
+            Request::Capture { call, reply } => {
+                let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
+                let _ = reply.send(key.and_then(|key| self.start_capture(key)));
+            }
             Request::Recorder(event) => self.recorder_event(event),
             Request::Drain => {
                 self.draining = true;

@@ -29,6 +29,7 @@ impl Control {
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         let Transmit { flow, bytes } = transmit;
         super::counting::leaves(&self.metrics.sip, &bytes);
+        self.capture_message(false, &flow, &bytes);
         match flow.transport {
             Transport::Udp => {
                 if let Some(udp) = &self.udp {
@@ -55,6 +56,7 @@ impl Control {
             TcpEvent::Message { connection, local, peer, message } => {
                 super::counting::came(&self.metrics.sip, message.bytes());
                 let flow = Flow { transport: Transport::Tcp, local, peer, connection };
+                self.capture_message(true, &flow, message.bytes());
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
             }
@@ -250,6 +252,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             ptime_ms: negotiated.ptime_ms,
         },
         rtcp_mux: negotiated.rtcp_mux,
+        xr: negotiated.xr,
         srtp: negotiated.srtp.clone(),
         send: negotiated.direction.sends(),
         receive: negotiated.direction.receives(),

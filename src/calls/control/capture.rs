@@ -1,0 +1,72 @@
+//! Captures of calls.
+
+use std::net::SocketAddr;
+
+use super::Control;
+use crate::calls::request::RequestError;
+use crate::capture::{self, Message};
+use crate::sip::core::endpoint::Flow;
+use crate::workers::command::{CallKey, Command};
+use crate::workers::poller::now;
+
+impl Control {
+    /// Takes a SIP message, if any call is or may be captured.
+    pub(super) fn capture_message(&self, incoming: bool, flow: &Flow, bytes: &[u8]) {
+        let Ok(mut captures) = self.captures.lock() else { return };
+        if captures.is_armed() {
+            captures.message(Message {
+                at: now(),
+                incoming,
+                transport: flow.transport.as_str(),
+                local: flow.local,
+                peer: flow.peer,
+                bytes: bytes.to_vec(),
+            });
+        }
+    }
+
+    /// The call begins: captures it if its route or agent want that, or else its trunk.
+    pub(super) fn capture_from_start(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let trunk = self.config.trunks.iter().find(|it| Some(&it.name) == call.trunk.as_ref());
+        let by_trunk = trunk.is_some_and(|trunk| trunk.capture);
+        if call.keep.capture.unwrap_or(by_trunk) {
+            // Without room the call goes on without.
+            let _ = self.start_capture(key);
+        }
+    }
+
+    /// Begins the capture of a call, unless it has begun.
+    pub(super) fn start_capture(&mut self, key: CallKey) -> Result<(), RequestError> {
+        let call = self.calls.get(&key).filter(|call| call.ended.is_none());
+        let call = call.ok_or(RequestError::NoSuchCall)?;
+        if call.captured {
+            return Ok(());
+        }
+        let sip_id = call.dialog.and_then(|dialog| self.endpoint.call_id(dialog));
+        let sip_id = sip_id.ok_or(RequestError::NoSuchCall)?;
+        let rtp = SocketAddr::new(call.media.address, call.media.port);
+        let rtcp = SocketAddr::new(call.media.address, call.media.port.saturating_add(1));
+        let (head, ring) = capture::head();
+        let Ok(mut captures) = self.captures.lock() else { return Err(RequestError::Full) };
+        if let Err(error) = captures.begin(call.id, sip_id, ring, rtp, rtcp) {
+            tracing::warn!(parent: &call.span, %error, "the call is not captured");
+            return Err(RequestError::Full);
+        }
+        drop(captures);
+        tracing::info!(parent: &call.span, "capture");
+        let worker = call.worker;
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.captured = true;
+        }
+        self.command(worker, Command::Capture { call: key, head: Box::new(head) });
+        Ok(())
+    }
+
+    /// The call is over; its capture is kept until others need the room.
+    pub(super) fn end_capture(&self, call: uuid::Uuid) {
+        if let Ok(mut captures) = self.captures.lock() {
+            captures.end(call);
+        }
+    }
+}

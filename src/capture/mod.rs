@@ -1,0 +1,32 @@
+//! What a call's packets and messages were, for whoever has to find out what went wrong.
+//!
+//! A capture keeps the SIP messages of a call from its beginning and the latest of its RTP and RTCP
+//! packets, decrypted, in memory that is set aside when it begins. Secrets are blanked as messages
+//! are taken in. Nothing is kept, and nothing is paid, for calls that are not captured.
+
+mod head;
+mod pcap;
+mod redact;
+mod registry;
+
+pub use head::{Head, Kind, head};
+pub use registry::{CaptureError, Message, Registry};
+
+/// Calls whose captures are kept at once, those that are over included; the oldest of these go
+/// first.
+pub const CALLS_MAX: usize = 64;
+/// Packets of one call: the latest 30 seconds of both directions at 20 ms.
+pub const PACKETS_MAX: usize = 3_000;
+/// Bytes that are kept of one packet: 40 ms of G.711 and its header.
+pub const PACKET_BYTES_MAX: usize = 352;
+/// SIP messages of one call, the first of them.
+pub const MESSAGES_MAX: usize = 256;
+/// Bytes that are kept of one message.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Dialogs whose messages wait for a call that is captured, while any route or trunk captures.
+pub const WAITING_MAX: usize = 1_024;
+/// Messages of one of these dialogs.
+pub const WAITING_MESSAGES_MAX: usize = 16;
+
+#[cfg(test)]
+mod tests;

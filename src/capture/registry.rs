@@ -1,0 +1,259 @@
+//! All captures, of calls that live and of those that are over.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use media::ring::Consumer;
+use media::time::MonoTime;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::head::{self, Packet};
+use super::pcap::Pcap;
+use super::redact::{call_id, redact};
+use super::{
+    CALLS_MAX, MESSAGE_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX, WAITING_MAX, WAITING_MESSAGES_MAX,
+};
+
+/// Why a call is not captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// So many calls are captured that there is no room.
+    #[error("{CALLS_MAX} calls are captured already")]
+    Full,
+}
+
+/// A SIP message of a call.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// When it came or left.
+    pub at: MonoTime,
+    /// It came.
+    pub incoming: bool,
+    /// "udp", "tcp", …
+    pub transport: &'static str,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub peer: SocketAddr,
+    /// The message without secrets, and no longer than is kept.
+    pub bytes: Vec<u8>,
+}
+
+/// A message as the API shows it.
+#[derive(Debug, Serialize)]
+pub struct Shown {
+    at_unix_ms: u64,
+    direction: &'static str,
+    transport: &'static str,
+    from: SocketAddr,
+    to: SocketAddr,
+    /// Its first line.
+    summary: String,
+    text: String,
+}
+
+/// One capture.
+#[derive(Debug)]
+struct Capture {
+    sip_id: String,
+    messages: Vec<Message>,
+    ring: Consumer,
+    /// Our RTP and RTCP.
+    ends: (SocketAddr, SocketAddr),
+    packets: VecDeque<Packet>,
+    live: bool,
+}
+
+/// All captures.
+#[derive(Debug)]
+pub struct Registry {
+    captures: HashMap<Uuid, Capture>,
+    /// In the order in which they began.
+    order: VecDeque<Uuid>,
+    by_sip_id: HashMap<String, Uuid>,
+    /// Messages of dialogs that may be captured yet, the oldest dialog first.
+    waiting: VecDeque<(String, Vec<Message>)>,
+    /// Some route, agent or trunk captures, so that messages wait.
+    expects: bool,
+}
+
+impl Registry {
+    /// No capture yet; `expects` if calls may be captured from their beginning.
+    pub fn new(expects: bool) -> Self {
+        Self {
+            captures: HashMap::new(),
+            order: VecDeque::new(),
+            by_sip_id: HashMap::new(),
+            waiting: VecDeque::new(),
+            expects,
+        }
+    }
+
+    /// True if messages are of any use.
+    pub fn is_armed(&self) -> bool {
+        self.expects || !self.by_sip_id.is_empty()
+    }
+
+    /// Takes a SIP message.
+    pub fn message(&mut self, mut message: Message) {
+        let Some(sip_id) = call_id(&message.bytes).map(str::to_owned) else { return };
+        message.bytes.truncate(MESSAGE_BYTES_MAX);
+        redact(&mut message.bytes);
+        if let Some(id) = self.by_sip_id.get(&sip_id) {
+            let capture = self.captures.get_mut(id);
+            if let Some(capture) = capture.filter(|it| it.messages.len() < MESSAGES_MAX) {
+                capture.messages.push(message);
+            }
+        } else if self.expects {
+            self.wait(sip_id, message);
+        }
+    }
+
+    fn wait(&mut self, sip_id: String, message: Message) {
+        let newest_first = self.waiting.iter_mut().rev();
+        if let Some((_, messages)) = newest_first.into_iter().find(|(known, _)| *known == sip_id) {
+            if messages.len() < WAITING_MESSAGES_MAX {
+                messages.push(message);
+            }
+            return;
+        }
+        if self.waiting.len() >= WAITING_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((sip_id, vec![message]));
+    }
+
+    /// Begins the capture of a call, with the messages that have waited for it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for another.
+    pub fn begin(
+        &mut self,
+        id: Uuid,
+        sip_id: &str,
+        ring: Consumer,
+        rtp: SocketAddr,
+        rtcp: SocketAddr,
+    ) -> Result<(), CaptureError> {
+        if self.captures.len() >= CALLS_MAX {
+            let over = |id: &Uuid| self.captures.get(id).is_none_or(|capture| !capture.live);
+            let oldest = self.order.iter().position(over).ok_or(CaptureError::Full)?;
+            if let Some(oldest) = self.order.remove(oldest) {
+                self.forget(oldest);
+            }
+        }
+        let waited = self.waiting.iter().position(|(known, _)| known == sip_id);
+        let waited = waited.and_then(|at| self.waiting.remove(at));
+        self.by_sip_id.insert(sip_id.to_owned(), id);
+        self.order.push_back(id);
+        let capture = Capture {
+            sip_id: sip_id.to_owned(),
+            messages: waited.map(|(_, messages)| messages).unwrap_or_default(),
+            ring,
+            ends: (rtp, rtcp),
+            packets: VecDeque::new(),
+            live: true,
+        };
+        self.captures.insert(id, capture);
+        Ok(())
+    }
+
+    /// The call is over: what is there is kept until others need the room. Messages that are still
+    /// under way, such as the last answer, are taken in.
+    pub fn end(&mut self, id: Uuid) {
+        if let Some(capture) = self.captures.get_mut(&id) {
+            capture.live = false;
+            capture.drain();
+        }
+    }
+
+    fn forget(&mut self, id: Uuid) {
+        if let Some(capture) = self.captures.remove(&id) {
+            self.by_sip_id.remove(&capture.sip_id);
+        }
+    }
+
+    /// The capture of a call as a file.
+    pub fn pcap(&mut self, now: MonoTime, id: Uuid) -> Option<Vec<u8>> {
+        let capture = self.captures.get_mut(&id)?;
+        capture.drain();
+        let wall = Wall::at(now);
+        let mut pcap = Pcap::new();
+        let mut packets = capture.packets.iter().peekable();
+        let mut media = |pcap: &mut Pcap, until: MonoTime| {
+            while let Some(packet) = packets.next_if(|packet| packet.at <= until) {
+                let (rtp, rtcp) = capture.ends;
+                let local = if packet.kind.is_rtcp() { rtcp } else { rtp };
+                let (from, to) = ends(packet.kind.is_incoming(), local, packet.peer);
+                pcap.datagram(wall.unix_ns(packet.at), from, to, &packet.bytes, packet.length);
+            }
+        };
+        for message in &capture.messages {
+            media(&mut pcap, message.at);
+            let (from, to) = ends(message.incoming, message.local, message.peer);
+            let length = message.bytes.len();
+            pcap.datagram(wall.unix_ns(message.at), from, to, &message.bytes, length);
+        }
+        media(&mut pcap, MonoTime::MAX);
+        Some(pcap.into_bytes())
+    }
+
+    /// The SIP messages of a call.
+    pub fn messages(&self, now: MonoTime, id: Uuid) -> Option<Vec<Shown>> {
+        let wall = Wall::at(now);
+        let capture = self.captures.get(&id)?;
+        let shown = |message: &Message| {
+            let (from, to) = ends(message.incoming, message.local, message.peer);
+            let text = String::from_utf8_lossy(&message.bytes).into_owned();
+            Shown {
+                at_unix_ms: wall.unix_ns(message.at) / 1_000_000,
+                direction: if message.incoming { "in" } else { "out" },
+                transport: message.transport,
+                from,
+                to,
+                summary: text.lines().next().unwrap_or_default().to_owned(),
+                text,
+            }
+        };
+        Some(capture.messages.iter().map(shown).collect())
+    }
+}
+
+impl Capture {
+    /// Takes what the worker has left so far.
+    fn drain(&mut self) {
+        while let Some(packet) = head::next(&mut self.ring) {
+            if self.packets.len() >= PACKETS_MAX {
+                self.packets.pop_front();
+            }
+            self.packets.push_back(packet);
+        }
+    }
+}
+
+/// From and to, of what went between us and a peer.
+const fn ends(incoming: bool, local: SocketAddr, peer: SocketAddr) -> (SocketAddr, SocketAddr) {
+    if incoming { (peer, local) } else { (local, peer) }
+}
+
+/// Wall-clock time of what happened on the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Wall {
+    now: MonoTime,
+    unix_ns: u64,
+}
+
+impl Wall {
+    fn at(now: MonoTime) -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { now, unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX) }
+    }
+
+    fn unix_ns(self, at: MonoTime) -> u64 {
+        let passed = self.now.since(at).as_nanos();
+        self.unix_ns.saturating_sub(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+}

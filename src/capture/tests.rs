@@ -1,0 +1,149 @@
+//! Captures: what is kept, what is blanked, and what the file says.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use media::time::MonoTime;
+use uuid::Uuid;
+
+use super::*;
+
+const LOCAL: &str = "192.0.2.1:5060";
+const PEER: &str = "192.0.2.9:5062";
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn message(text: &str) -> Message {
+    Message {
+        at: MonoTime::from_nanos(1_000_000_000),
+        incoming: true,
+        transport: "UDP",
+        local: address(LOCAL),
+        peer: address(PEER),
+        bytes: text.as_bytes().to_vec(),
+    }
+}
+
+fn sip(id: &str) -> String {
+    format!("INVITE sip:a@b SIP/2.0\r\nCall-ID: {id}\r\n\r\n")
+}
+
+/// Datagrams of a file, as (from, to, UDP payload); what headers say of lengths is checked.
+fn datagrams(file: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    assert_eq!(file[..4], 0xa1b2_c3d4_u32.to_le_bytes());
+    let mut rest = &file[24..];
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let word = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap()) as usize;
+        let (kept, whole) = (word(8), word(12));
+        let packet = &rest[16..16 + kept];
+        assert_eq!(packet[0], 0x45);
+        assert_eq!(usize::from(u16::from_be_bytes([packet[2], packet[3]])), whole);
+        let sum: u32 = packet[..20]
+            .chunks_exact(2)
+            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+            .sum();
+        assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff, "the header's checksum");
+        found.push((packet[12..16].to_vec(), packet[16..20].to_vec(), packet[28..].to_vec()));
+        rest = &rest[16 + kept..];
+    }
+    found
+}
+
+/// Credentials and keys are gone, folded lines included, and no length has changed.
+#[test]
+fn secrets_are_blanked() {
+    let text = "REGISTER sip:a SIP/2.0\r\nCall-ID: 7\r\n\
+                authorization : Digest username=\"bob\",\r\n response=\"5ec4e7\"\r\n\
+                Proxy-Authorization: Digest response=\"5ec4e7\"\r\nX: authorization: no\r\n\r\n\
+                v=0\r\nk=clear:5ec4e7\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:5ec4e7|2^20\r\n\
+                a=sendrecv\r\n";
+    let mut bytes = text.as_bytes().to_vec();
+    redact::redact(&mut bytes);
+    let blanked = String::from_utf8(bytes).unwrap();
+    assert_eq!(blanked.len(), text.len());
+    for gone in ["5ec4e7", "bob", "username"] {
+        assert!(!blanked.contains(gone), "{blanked}");
+    }
+    for kept in ["X: authorization: no", "AES_CM_128_HMAC_SHA1_80 inline:x", "a=sendrecv"] {
+        assert!(blanked.contains(kept), "{blanked}");
+    }
+    assert_eq!(redact::call_id(text.as_bytes()), Some("7"));
+    assert_eq!(redact::call_id(b"INVITE sip:a SIP/2.0\r\ni : short \r\n"), Some("short"));
+    assert_eq!(redact::call_id(b"INVITE sip:a SIP/2.0\r\n\r\nCall-ID: body"), None);
+}
+
+/// Messages wait for their call, the latest packets are kept, and the file has all in their order
+/// with the right ends.
+#[test]
+fn a_file_has_messages_and_the_latest_packets() {
+    let mut registry = Registry::new(true);
+    registry.message(message(&sip("one")));
+    registry.message(message(&sip("other")));
+    let (id, (mut head, ring)) = (Uuid::now_v7(), head());
+    let (rtp, rtcp) = (address("192.0.2.1:20000"), address("192.0.2.1:20001"));
+    registry.begin(id, "one", ring, rtp, rtcp).unwrap();
+    let peer = address("192.0.2.9:4000");
+    let at = |n: u32| MonoTime::from_nanos(2_000_000_000) + Duration::from_millis(20) * n;
+    for n in 0..4_000_u32 {
+        let kind = if n % 2 == 0 { Kind::RtpIn } else { Kind::RtpOut };
+        head.take(at(n), kind, peer, &n.to_be_bytes().repeat(100));
+    }
+    head.take(at(4_000), Kind::RtcpIn, address("192.0.2.9:4001"), b"report");
+    registry.end(id);
+    let file = registry.pcap(at(5_000), id).unwrap();
+    let found = datagrams(&file);
+    assert_eq!(found.len(), 1 + PACKETS_MAX);
+    assert_eq!(found[0].2, sip("one").as_bytes());
+    let numbers: Vec<u32> = found[1..PACKETS_MAX]
+        .iter()
+        .map(|(from, to, payload)| {
+            assert_eq!(payload.len(), PACKET_BYTES_MAX, "of 400 bytes");
+            let number = u32::from_be_bytes(payload[..4].try_into().unwrap());
+            let ends = [[192, 0, 2, 9], [192, 0, 2, 1]];
+            let (a, b) = if number % 2 == 0 { (0, 1) } else { (1, 0) };
+            assert_eq!((&from[..], &to[..]), (&ends[a][..], &ends[b][..]));
+            number
+        })
+        .collect();
+    assert!(numbers.iter().eq(&(1_001..4_000).collect::<Vec<_>>()));
+    assert_eq!(found[PACKETS_MAX].2, b"report");
+    let shown = serde_json::to_value(registry.messages(at(5_000), id).unwrap()).unwrap();
+    assert_eq!(shown[0]["summary"], "INVITE sip:a@b SIP/2.0");
+    assert_eq!((&shown[0]["from"], &shown[0]["to"]), (&PEER.into(), &LOCAL.into()));
+    assert!(registry.messages(at(0), Uuid::now_v7()).is_none());
+}
+
+/// Memory is bounded: calls that are over give way, living ones do not, messages have an end.
+#[test]
+fn captures_are_bounded() {
+    let mut registry = Registry::new(false);
+    assert!(!registry.is_armed(), "nothing is kept for nobody");
+    let begin = |registry: &mut Registry, number: usize| {
+        let id = Uuid::now_v7();
+        let (_, ring) = head();
+        let ends = (address(LOCAL), address(LOCAL));
+        registry.begin(id, &number.to_string(), ring, ends.0, ends.1).map(|()| id)
+    };
+    let ids: Vec<_> = (0..CALLS_MAX).map(|n| begin(&mut registry, n).unwrap()).collect();
+    assert!(registry.is_armed());
+    assert_eq!(begin(&mut registry, 1_000), Err(CaptureError::Full));
+    registry.end(ids[5]);
+    assert!(registry.messages(MonoTime::ZERO, ids[5]).is_some());
+    let newest = begin(&mut registry, 1_001).unwrap();
+    assert!(registry.messages(MonoTime::ZERO, ids[5]).is_none());
+    for _ in 0..MESSAGES_MAX + 10 {
+        registry.message(message(&sip("1001")));
+    }
+    assert_eq!(registry.messages(MonoTime::ZERO, newest).unwrap().len(), MESSAGES_MAX);
+    let mut registry = Registry::new(true);
+    for n in 0..WAITING_MAX * 2 {
+        registry.message(message(&sip(&n.to_string())));
+    }
+    let first = begin(&mut registry, 0).unwrap();
+    assert_eq!(registry.messages(MonoTime::ZERO, first).unwrap().len(), 0, "waited too long");
+    let last = begin(&mut registry, WAITING_MAX * 2 - 1).unwrap();
+    assert_eq!(registry.messages(MonoTime::ZERO, last).unwrap().len(), 1);
+}
