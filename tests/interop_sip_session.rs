@@ -327,7 +327,7 @@ fn session_timers() {
     let ours = check("Session-Expires", "90;refresher=uac", "ours");
     let refreshed = "Require: timer\nSession-Expires: 90;refresher=uac\n";
     let by_update = expect("UPDATE", &ours) + &answer("200 OK", refreshed) + &bye(2);
-    let unchanged = ours.clone() + &check("", "o=- [0-9]+ 1 IN", "version");
+    let unchanged = ours + &check("", "o=- [0-9]+ 1 IN", "version");
     let by_invite = expect("INVITE", &unchanged)
         + &answer("200 OK", refreshed).replace(
             "Content-Length: 0",
@@ -463,5 +463,36 @@ fn audio_before_the_answer_follows_the_codec() {
     ear::assert_continuous(&heard, &[8]);
     wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.9);
     server.wait_idle();
+    server.stop();
+}
+
+/// A third party joins two calls of ours (RFC 3725 4.1): it asks one for its offer, gives that to
+/// the other, and the other's answer back to the first with the ACK. Then each sends to the other,
+/// and the recorder at one end hears the tone at the other.
+#[test]
+fn third_party_call_control() {
+    let Some(()) = sipp::installed() else { return };
+    let dir = support::server::folder();
+    let kept = dir.join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let record = "[[agents]]\nname = \"record\"\nkind = \"builtin\"\nbuiltin = \"record\"\n\
+                  folder = \"{dir}/kept\"\n";
+    let server = Server::start_in(dir, &format!("{TONE}{record}"));
+    let twin_port = server.ports.pair();
+    let twin = format!("127.0.0.1:{twin_port}");
+    let args = ["-3pcc", twin.as_str()];
+    let half = |scenario, user| Run { scenario, user, args: &args, ..Run::default() };
+    let second = half("-3pcc-C-B", "record").call(&server);
+    until(SOON, "the other half waits", || sipp::listens_tcp(twin_port).then_some(()));
+    let first = half("-3pcc-C-A", "tone").call(&server);
+    first.succeed();
+    second.succeed();
+    server.wait_idle();
+    let file = std::fs::read_dir(kept).unwrap().next().unwrap().unwrap().path();
+    let heard = until(SOON, "the recording is complete", || {
+        let samples = wav::read(&file);
+        (!samples.is_empty()).then_some(samples)
+    });
+    wav::assert_heard(&heard, TONE_HZ, OTHER_HZ, 0.6);
     server.stop();
 }

@@ -72,6 +72,9 @@ pub fn rtcp(data: &[u8]) {
                 }
             }
             RtcpPacket::Bye(bye) => assert!(bye.sources().count() <= 31),
+            RtcpPacket::ExtendedReport(report) => {
+                assert!(report.blocks().count() <= data.len() / 4);
+            }
             RtcpPacket::Other { .. } => {}
         }
     }
@@ -141,6 +144,30 @@ pub fn dtmf(data: &[u8]) {
             assert_eq!(ticks.count(), digits.chars().count() * 8, "100 ms and 60 ms a digit");
         }
     }
+}
+
+/// Listens to `data` as linear samples for digits sent as tones, in frames of changing length.
+pub fn inband(data: &[u8]) {
+    let mut inband = dtmf::inband::Inband::new();
+    let samples: Vec<i16> =
+        data.as_chunks().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect();
+    let mut rest = &samples[..];
+    let mut heard_ms = 0.0;
+    for length in (1..480).step_by(37).cycle() {
+        let (frame, later) = rest.split_at(length.min(rest.len()));
+        rest = later;
+        inband.push(frame);
+        if let Some(pressed) = inband.poll() {
+            assert!(pressed.duration_ms >= 32, "shorter ones are refused");
+            heard_ms += f64::from(pressed.duration_ms);
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    // What is heard of a tone before and after it is less than a window.
+    let digits_most = samples.len() as f64 / 8.0 * 2.0 + 40.0;
+    assert!(heard_ms <= digits_most, "no more digits than time");
 }
 
 /// Decodes `data` as G.722 in one go and in pieces, in the mode that its first byte names, and

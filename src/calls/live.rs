@@ -13,6 +13,7 @@ use super::call::{Call, Which};
 use super::cause::Cause;
 use super::control::Placing;
 use super::hold::Hold;
+use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::slots::Slot;
 use super::takeover::Takeover;
@@ -97,6 +98,8 @@ pub(super) struct LiveCall {
     pub(super) captured: bool,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
+    /// Why, as the peer says.
+    pub(super) peer_reason: PeerReason,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
     /// Where it has been sent to instead.

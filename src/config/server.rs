@@ -38,6 +38,8 @@ pub struct RtpConfig {
     pub ports: PortRange,
     /// Addresses that SDP names in place of those bound, at most one of each family.
     pub public_addresses: Vec<IpAddr>,
+    /// True to ask peers for VoIP metrics (RFC 3611), and to send them ours.
+    pub xr: bool,
 }
 
 impl RtpConfig {
@@ -177,7 +179,8 @@ pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {
         }
     }
     let ports = section.text("ports", PortRange::ALLOWED, PortRange::parse).unwrap_or(RTP_PORTS);
-    let rtp = RtpConfig { addresses, ports, public_addresses };
+    let xr = section.flag("xr").unwrap_or(false);
+    let rtp = RtpConfig { addresses, ports, public_addresses, xr };
     if rtp.addresses.iter().any(|address| rtp.advertised_for(*address).is_unspecified())
         && (section.has("address") || section.has("public_address"))
     {

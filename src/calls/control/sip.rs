@@ -5,6 +5,7 @@ use media::leg::LegConfig;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
 use crate::sip::core::message::Message;
@@ -78,7 +79,10 @@ impl Control {
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
             }
-            Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
+            Event::Cancelled { dialog, reason } => {
+                self.note_reason(dialog, reason.as_deref().map(PeerReason::parse));
+                self.peer_ended(dialog, Cause::Cancelled);
+            }
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
             Event::Ringing { dialog, status, sdp, .. } => {
@@ -95,12 +99,18 @@ impl Control {
                 self.redirected(dialog, status, response.as_ref());
                 if !self.place_elsewhere(dialog, status, response.as_ref()) {
                     self.log_refused_credentials(dialog, status);
-                    self.peer_ended(dialog, Cause::from_sip(status));
+                    let reason = PeerReason::of_failure(status, response.as_ref());
+                    let cause = reason.cause();
+                    self.note_reason(dialog, Some(reason));
+                    self.peer_ended(dialog, cause);
                 }
             }
             Event::Probed { probe, status } => self.probed(probe, status),
             Event::Info { dialog, request } => self.info(dialog, &request),
             Event::Ended { dialog, cause } => {
+                if let End::Bye { reason: Some(reason) } = &cause {
+                    self.note_reason(dialog, Some(PeerReason::parse(reason)));
+                }
                 let cause = match cause {
                     End::Bye { .. } | End::Local => Cause::Normal,
                     End::SessionExpired => Cause::SessionExpired,
@@ -120,6 +130,14 @@ impl Control {
             Event::Refer { dialog, request } => self.referred(dialog, &request),
             Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
             Event::Pracked { .. } | Event::ReinviteCancelled { .. } => {}
+        }
+    }
+
+    /// Keeps what the peer says about the end.
+    fn note_reason(&mut self, dialog: DialogId, reason: Option<PeerReason>) {
+        let call = self.by_dialog.get(&dialog).and_then(|key| self.calls.get_mut(key));
+        if let (Some(call), Some(reason)) = (call, reason) {
+            call.peer_reason = reason;
         }
     }
 
@@ -240,6 +258,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             ptime_ms: negotiated.ptime_ms,
         },
         rtcp_mux: negotiated.rtcp_mux,
+        xr: negotiated.xr,
         srtp: negotiated.srtp.clone(),
         send: negotiated.direction.sends(),
         receive: negotiated.direction.receives(),
