@@ -66,6 +66,7 @@ impl Party {
             send: true,
             receive: true,
             rtcp_mux: false,
+            xr: false,
             srtp: None,
         };
         let worker = ours.rtp.local_addr().unwrap();

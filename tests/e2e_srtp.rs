@@ -6,6 +6,7 @@ mod support;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use media::rtcp::{Compound, RtcpPacket, XrBlock};
 use media::srtp::{Inbound, InboundStart, MasterKey, OVERHEAD_BYTES_MAX, Outbound, Suite};
 use support::caller::Caller;
 use support::phone::packet;
@@ -191,6 +192,33 @@ fn reports_share_the_port() {
         caller.hang_up();
         server.wait_idle();
     }
+    server.stop();
+}
+
+/// Who asks for VoIP metrics is told how it sounds, and the last report says goodbye.
+#[test]
+fn reports_tell_quality_and_goodbye() {
+    let server = Server::start(ECHO);
+    let mut caller = Caller::new(&server, "echo");
+    assert_eq!(caller.invite("RTP/AVP", "a=rtcp-mux\r\na=rtcp-xr:voip-metrics\r\n"), 200);
+    assert_eq!(caller.attribute("rtcp-xr"), Some(":voip-metrics"));
+    caller.rtp.send_to(&packet(0, 1, 0, &[1; 160]), caller.media()).unwrap();
+    let report = |what: &str, wanted: &dyn Fn(&RtcpPacket<'_>) -> bool| {
+        until(SOON, what, || {
+            let heard = caller.hear().filter(|heard| (192..=223).contains(&heard[1]))?;
+            Compound::parse(&heard).unwrap().packets().any(|packet| wanted(&packet)).then_some(())
+        });
+    };
+    report("metrics", &|packet| match packet {
+        RtcpPacket::ExtendedReport(report) => report.blocks().any(|block| match block {
+            XrBlock::Voip(voip) => (voip.ssrc, voip.loss_rate, voip.gmin) == (0x5eed_0001, 0, 16),
+            _ => false,
+        }),
+        _ => false,
+    });
+    server.hang_up(server.calls()[0]["id"].as_str().unwrap());
+    report("goodbye", &|packet| matches!(packet, RtcpPacket::Bye(_)));
+    server.wait_idle();
     server.stop();
 }
 

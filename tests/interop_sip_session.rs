@@ -327,7 +327,7 @@ fn session_timers() {
     let ours = check("Session-Expires", "90;refresher=uac", "ours");
     let refreshed = "Require: timer\nSession-Expires: 90;refresher=uac\n";
     let by_update = expect("UPDATE", &ours) + &answer("200 OK", refreshed) + &bye(2);
-    let unchanged = ours.clone() + &check("", "o=- [0-9]+ 1 IN", "version");
+    let unchanged = ours + &check("", "o=- [0-9]+ 1 IN", "version");
     let by_invite = expect("INVITE", &unchanged)
         + &answer("200 OK", refreshed).replace(
             "Content-Length: 0",

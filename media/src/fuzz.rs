@@ -72,6 +72,9 @@ pub fn rtcp(data: &[u8]) {
                 }
             }
             RtcpPacket::Bye(bye) => assert!(bye.sources().count() <= 31),
+            RtcpPacket::ExtendedReport(report) => {
+                assert!(report.blocks().count() <= data.len() / 4);
+            }
             RtcpPacket::Other { .. } => {}
         }
     }

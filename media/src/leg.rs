@@ -10,9 +10,9 @@ use crate::codec::AudioFormat;
 use crate::dtmf::{self, DtmfError, EVENT_BYTES, Pressed};
 use crate::rtcp::{self, Ntp, SessionInput};
 use crate::rtp::{
-    Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Relay, Reorder, Sender,
+    Arrival, Frame, HEADER_BYTES, LossPattern, Packet, Received, Receiver, Relay, Reorder, Sender,
 };
-use crate::stats::{Impairment, LegSnapshot};
+use crate::stats::{Impairment, LegSnapshot, voip_metrics};
 use crate::time::MonoTime;
 
 /// Packets that may be out of order towards an agent before a missing one is given up.
@@ -155,6 +155,9 @@ pub struct Leg {
     digits_in: dtmf::Receiver,
     digits_out: dtmf::Sender,
     rtcp: rtcp::Session,
+    losses: LossPattern,
+    /// The peer wants extended reports (RFC 3611).
+    extended: bool,
     ignored: IgnoredCounters,
 }
 
@@ -171,6 +174,8 @@ impl Leg {
             digits_in: dtmf::Receiver::new(clock_hz),
             digits_out: dtmf::Sender::new(clock_hz, config.ptime_ms),
             rtcp: rtcp::Session::new(now, start.ssrc, &format!("{:016x}", start.seed), start.seed),
+            losses: LossPattern::default(),
+            extended: false,
             ignored: IgnoredCounters::default(),
             config,
         }
@@ -209,7 +214,7 @@ impl Leg {
         if packet.header.pt == self.config.receive_pt {
             let bytes = packet.payload.len();
             let whole = bytes.is_multiple_of(self.config.audio.codec.sample_bytes());
-            return match self.receiver.receive(now, &packet) {
+            return match self.place(now, &packet) {
                 Received::Accept(arrival) | Received::Late(arrival) => {
                     if bytes == 0 || !whole {
                         self.ignored.size += 1;
@@ -226,11 +231,19 @@ impl Leg {
         self.receive_other(now, datagram, &packet)
     }
 
+    /// Places a packet and notes what was lost before it.
+    #[inline]
+    fn place(&mut self, now: MonoTime, packet: &Packet<'_>) -> Received {
+        let received = self.receiver.receive(now, packet);
+        if let Received::Accept(arrival) = &received {
+            self.losses.note(arrival, &self.receiver);
+        }
+        received
+    }
+
     #[cold]
     fn receive_other(&mut self, now: MonoTime, datagram: &[u8], packet: &Packet<'_>) -> Heard {
-        let (Received::Accept(arrival) | Received::Late(arrival)) =
-            self.receiver.receive(now, packet)
-        else {
+        let (Received::Accept(arrival) | Received::Late(arrival)) = self.place(now, packet) else {
             return Heard::Ignored(Ignored::NotInStream);
         };
         if Some(packet.header.pt) != self.config.receive_dtmf_pt {
@@ -373,6 +386,9 @@ impl Leg {
     /// Writes the RTCP report that is due to `out` and tells its length. `ntp` is the wall clock at
     /// `now`.
     pub fn poll_report(&mut self, now: MonoTime, ntp: Ntp, out: &mut [u8]) -> Option<usize> {
+        if self.rtcp.deadline().is_some_and(|at| at <= now) {
+            self.describe();
+        }
         let Self { rtcp, sender, receiver, config, .. } = self;
         let clock_hz = config.audio.clock_hz();
         rtcp.poll(now, SessionInput { ntp, sender, clock_hz, receiver }, out).ok().flatten()
@@ -380,9 +396,25 @@ impl Leg {
 
     /// Writes the last report, with a goodbye, to `out` and tells its length.
     pub fn last_report(&mut self, now: MonoTime, ntp: Ntp, out: &mut [u8]) -> Option<usize> {
+        self.describe();
         let Self { rtcp, sender, receiver, config, .. } = self;
         let clock_hz = config.audio.clock_hz();
         rtcp.close(now, SessionInput { ntp, sender, clock_hz, receiver }, "", out).ok()
+    }
+
+    /// Tells whether the peer is sent extended reports (RFC 3611).
+    pub const fn extend_reports(&mut self, extended: bool) {
+        self.extended = extended;
+    }
+
+    /// Lets the next report say how the peer sounds.
+    fn describe(&mut self) {
+        let Some(ssrc) = self.receiver.ssrc().filter(|_| self.extended) else { return };
+        let wait = Duration::from_millis(u64::from(self.config.ptime_ms));
+        let (leg, bursts) = (self.snapshot(Duration::ZERO), self.losses.bursts());
+        let late = self.reorder.counters().late;
+        let metrics = voip_metrics(ssrc, &leg, bursts, late, wait, self.config.ptime_ms);
+        self.rtcp.describe(metrics);
     }
 
     /// Takes an RTCP datagram of the peer; false if it is none, or not the peer's.
@@ -395,7 +427,8 @@ impl Leg {
     /// How the leg fares; `buffer` is how long audio waits before it is played.
     pub fn snapshot(&self, buffer: Duration) -> LegSnapshot {
         let (receiver, sender, session) = (&self.receiver, &self.sender, &self.rtcp);
-        LegSnapshot::take(receiver, sender, session, buffer, Impairment::BARE)
+        let bursts = self.losses.bursts();
+        LegSnapshot::take(receiver, sender, session, bursts, buffer, Impairment::BARE)
     }
 
     /// Lets `ticks` of media time pass of which nothing was to be sent.

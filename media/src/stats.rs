@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rtcp::Session;
+use crate::rtcp::{Bursts, RX_CONFIG_BARE, Session, VoipMetrics};
 use crate::rtp::{Receiver, Sender};
 
 /// How an equipment suffers from lost packets (ITU-T G.113 appendix I).
@@ -22,10 +22,12 @@ impl Impairment {
 }
 
 /// What one direction did to speech.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Quality {
     /// Fraction of packets that were not played, 0 to 1.
     pub loss: f32,
+    /// BurstR: how much longer runs of losses are than random ones, at least 1 (G.107 clause 3.5).
+    pub burst_ratio: f32,
     /// Mouth to ear, one way.
     pub delay: Duration,
 }
@@ -35,8 +37,8 @@ impl Quality {
     ///
     /// ITU-T G.107 with all parameters but these at their defaults, which makes Ro - Is = 93.2 and
     /// leaves R = 93.2 - Idd - Ie,eff. Talker and listener echo are taken to be cancelled (Idte =
-    /// Idle = 0), loss is taken to be random (BurstR = 1). Wideband audio is rated as if it were
-    /// narrowband.
+    /// Idle = 0). Wideband audio is rated as if it were narrowband: the scale of G.107.1, on which
+    /// it would fare better, has another zero and cannot be compared.
     pub fn rating(self, impairment: Impairment) -> f32 {
         let rating = RATING_MAX - delay_impairment(self.delay) - self.loss_impairment(impairment);
         rating.clamp(0.0, RATING_MAX)
@@ -49,10 +51,12 @@ impl Quality {
         (1.0 + 0.035 * r + r * (r - 60.0) * (100.0 - r) * 7e-6).max(1.0)
     }
 
-    /// Ie,eff (G.107 equation 7-29).
+    /// Ie,eff (G.107 equation 7-29). Beyond a ratio of 2 the equation holds for up to 2 % of loss
+    /// and overstates the harm of more.
     fn loss_impairment(self, Impairment { equipment, robustness }: Impairment) -> f32 {
         let percent = self.loss.clamp(0.0, 1.0) * 100.0;
-        equipment + (95.0 - equipment) * percent / (percent + robustness)
+        let bursts = self.burst_ratio.max(1.0);
+        equipment + (95.0 - equipment) * percent / (percent / bursts + robustness)
     }
 }
 
@@ -103,8 +107,16 @@ pub struct LegSnapshot {
     pub round_trip: Option<Duration>,
     /// Fraction of our packets that the peer lost between its last two reports, if it reports.
     pub remote_loss: Option<f32>,
+    /// How much longer runs of losses are than random ones, at least 1.
+    pub burst_ratio: f32,
+    /// Mouth to ear, one way, as the score assumes it.
+    pub delay: Duration,
+    /// The transmission rating that the score comes from, 0 to 93.2.
+    pub rating: f32,
     /// Estimated mean opinion score of what we hear, 1 to 4.41.
     pub mos: f32,
+    /// The peer's own estimate of what it hears of us, if it sends extended reports (RFC 3611).
+    pub remote_mos: Option<f32>,
 }
 
 impl LegSnapshot {
@@ -116,6 +128,7 @@ impl LegSnapshot {
         receiver: &Receiver,
         sender: &Sender,
         session: &Session,
+        bursts: &Bursts,
         buffer: Duration,
         impairment: Impairment,
     ) -> Self {
@@ -126,6 +139,8 @@ impl LegSnapshot {
         let jitter = receiver.jitter();
         let round_trip = session.round_trip();
         let delay = FIXED_DELAY + round_trip.unwrap_or_default() / 2 + buffer.max(jitter * 2);
+        let burst_ratio = bursts.burst_ratio();
+        let quality = Quality { loss, burst_ratio, delay };
         Self {
             packets_received: counters.packets,
             payload_bytes_received: counters.payload_bytes,
@@ -140,8 +155,54 @@ impl LegSnapshot {
             jitter,
             round_trip,
             remote_loss: session.remote().map(|report| f32::from(report.fraction_lost) / 256.0),
-            mos: Quality { loss, delay }.mos(impairment),
+            burst_ratio,
+            delay,
+            rating: quality.rating(impairment),
+            mos: quality.mos(impairment),
+            remote_mos: session.remote_metrics().and_then(VoipMetrics::mos),
         }
+    }
+}
+
+/// What an extended report says of the stream `ssrc` (RFC 3611 4.7), of which `bursts` were lost
+/// among packets of `ptime_ms`, and `discarded` came too late. Levels and echo are not measured.
+pub fn voip_metrics(
+    ssrc: u32,
+    leg: &LegSnapshot,
+    bursts: &Bursts,
+    discarded: u64,
+    buffer: Duration,
+    ptime_ms: u32,
+) -> VoipMetrics {
+    let expected = leg.packets_received + leg.lost;
+    let rate = |packets: u64| {
+        let rate = (packets * 256).checked_div(expected).unwrap_or(0);
+        u8::try_from(rate).unwrap_or(u8::MAX)
+    };
+    let ms = |time: Duration| u16::try_from(time.as_millis()).unwrap_or(u16::MAX);
+    let long = |packets: u32| u16::try_from(packets.saturating_mul(ptime_ms)).unwrap_or(u16::MAX);
+    let figures = bursts.figures();
+    let buffer_ms = ms(buffer);
+    let score = (leg.mos * 10.0).round() as u8;
+    // Listening quality knows no delay.
+    let listening = Quality { loss: leg.loss, burst_ratio: leg.burst_ratio, delay: Duration::ZERO };
+    VoipMetrics {
+        loss_rate: rate(leg.lost),
+        discard_rate: rate(discarded),
+        burst_density: figures.burst_density,
+        gap_density: figures.gap_density,
+        burst_ms: long(figures.burst_packets),
+        gap_ms: long(figures.gap_packets),
+        round_trip_ms: leg.round_trip.map_or(0, ms),
+        end_system_ms: ms(FIXED_DELAY + buffer),
+        r_factor: leg.rating.round() as u8,
+        mos_lq_x10: (listening.mos(Impairment::BARE) * 10.0).round() as u8,
+        mos_cq_x10: score,
+        rx_config: RX_CONFIG_BARE,
+        jb_nominal_ms: buffer_ms,
+        jb_maximum_ms: buffer_ms,
+        jb_abs_max_ms: buffer_ms,
+        ..VoipMetrics::unknown(ssrc)
     }
 }
 
@@ -150,7 +211,7 @@ mod tests {
     use super::*;
 
     fn quality(loss: f32, delay_ms: u64) -> Quality {
-        Quality { loss, delay: Duration::from_millis(delay_ms) }
+        Quality { loss, burst_ratio: 1.0, delay: Duration::from_millis(delay_ms) }
     }
 
     /// Known points of the E-model: no impairment gives 93.2 and 4.41 (G.107 clause 8 default
@@ -167,6 +228,59 @@ mod tests {
         near(quality(0.0, 200).rating(Impairment::BARE), 93.2 - 3.044, 0.01);
         near(quality(0.0, 400).rating(Impairment::BARE), 93.2 - 24.1, 0.5);
         near(quality(1.0, 2000).mos(Impairment::BARE), 1.0, 0.001);
+    }
+
+    /// ITU-T G.107 table B.1: ratings and the scores that they stand for.
+    #[test]
+    fn meets_the_table_of_scores() {
+        for (rating, score) in [(90.0, 4.34), (80.0, 4.03), (70.0, 3.6), (60.0, 3.1), (50.0, 2.58)]
+        {
+            let equipment = RATING_MAX - rating;
+            let codec = Impairment { equipment, robustness: 10.0 };
+            let mos = quality(0.0, 0).mos(codec);
+            assert!((mos - score).abs() < 0.01, "R {rating}: {mos} is not {score}");
+        }
+    }
+
+    /// ITU-T G.113 appendix I and G.107 equation 7-29: codecs under random and bursty loss.
+    #[test]
+    fn rates_codecs_under_loss() {
+        // Ie and Bpl of G.729A with VAD, GSM EFR, G.711 with concealment (tables I.1, I.3, I.4).
+        for (equipment, robustness, percent, burst_ratio, impaired) in [
+            (11.0, 19.0, 0.0, 1.0, 11.0),
+            (11.0, 19.0, 2.0, 1.0, 19.0),
+            (5.0, 10.0, 5.0, 1.0, 35.0),
+            (0.0, 25.1, 3.0, 1.0, 10.14),
+            (0.0, 4.3, 2.0, 1.0, 30.16),
+            (0.0, 4.3, 2.0, 2.0, 35.85),
+        ] {
+            let loss = percent / 100.0;
+            let quality = Quality { loss, burst_ratio, delay: Duration::ZERO };
+            let found = quality.loss_impairment(Impairment { equipment, robustness });
+            assert!((found - impaired).abs() < 0.01, "{equipment} {percent} %: {found}");
+        }
+    }
+
+    /// Metrics hold what the leg knows, and say what it does not.
+    #[test]
+    fn metrics_of_a_leg() {
+        let mut bursts = Bursts::default();
+        (0..100).for_each(|n| if n % 50 == 49 { bursts.lost() } else { bursts.came() });
+        let leg = LegSnapshot {
+            packets_received: 98,
+            lost: 2,
+            loss: 0.02,
+            burst_ratio: 1.0,
+            rating: 63.04,
+            mos: 3.25,
+            round_trip: Some(Duration::from_millis(80)),
+            ..LegSnapshot::default()
+        };
+        let metrics = voip_metrics(7, &leg, &bursts, 1, Duration::from_millis(20), 20);
+        assert_eq!((metrics.ssrc, metrics.loss_rate, metrics.discard_rate), (7, 5, 2));
+        assert_eq!((metrics.round_trip_ms, metrics.end_system_ms), (80, 50));
+        assert_eq!((metrics.r_factor, metrics.mos_cq_x10, metrics.rerl_db), (63, 33, 127));
+        assert_eq!(metrics.mos(), Some(3.3));
     }
 
     /// More loss or more delay never sounds better, and no input leaves the scale.

@@ -4,9 +4,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 use bytes::Bytes;
-use media::rtcp::{Compound, Ntp, ReportBlock, RtcpPacket, SenderInfo, write};
+use media::rtcp::{
+    Compound, Dlrr, Ntp, ReportBlock, RtcpPacket, SenderInfo, VoipMetrics, XrBlock, write,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rtcp::extended_report::{
+    DLRRReport, DLRRReportBlock, ExtendedReport, ReceiverReferenceTimeReportBlock,
+    VoIPMetricsReportBlock,
+};
 use rtcp::goodbye::Goodbye;
 use rtcp::packet::Packet as TheirPacket;
 use rtcp::receiver_report::ReceiverReport;
@@ -15,6 +21,8 @@ use rtcp::sender_report::SenderReport;
 use rtcp::source_description::{
     SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
 };
+
+use webrtc_util::marshal::Marshal as _;
 
 type Theirs = Vec<Box<dyn TheirPacket + Send + Sync>>;
 
@@ -169,6 +177,96 @@ proptest! {
         for len in 0..bytes.len() {
             let parsed = Compound::parse(&bytes[..len]).is_ok();
             prop_assert_eq!(parsed, ends.contains(&len), "cut at {}", len);
+        }
+    }
+
+    /// Extended reports: what we write is what the other crate writes, and we read all of it; every
+    /// cut of the packet behind a report is refused.
+    #[test]
+    fn extended_reports_are_the_same(
+        ssrcs in any::<[u32; 6]>(),
+        small in any::<[u8; 14]>(),
+        wide in any::<[u16; 7]>(),
+    ) {
+        let [ssrc, of, secs, frac, lrr, dlrr] = ssrcs;
+        let [loss_rate, discard_rate, burst_density, gap_density, ..] = small;
+        let [_, _, _, _, signal, noise, rerl_db, ..] = small;
+        let [.., gmin, r_factor, ext_r_factor, mos_lq_x10, mos_cq_x10, rx_config, _] = small;
+        let [burst_ms, gap_ms, round_trip_ms, end_system_ms, nominal, maximum, abs_max] = wide;
+        let voip = VoipMetrics {
+            ssrc: of,
+            loss_rate,
+            discard_rate,
+            burst_density,
+            gap_density,
+            burst_ms,
+            gap_ms,
+            round_trip_ms,
+            end_system_ms,
+            signal_dbm: signal.cast_signed(),
+            noise_dbm: noise.cast_signed(),
+            rerl_db,
+            gmin,
+            r_factor,
+            ext_r_factor,
+            mos_lq_x10,
+            mos_cq_x10,
+            rx_config,
+            jb_nominal_ms: nominal,
+            jb_maximum_ms: maximum,
+            jb_abs_max_ms: abs_max,
+        };
+        let theirs = ExtendedReport {
+            sender_ssrc: ssrc,
+            reports: vec![
+                Box::new(ReceiverReferenceTimeReportBlock {
+                    ntp_timestamp: u64::from(secs) << 32 | u64::from(frac),
+                }),
+                Box::new(DLRRReportBlock {
+                    reports: vec![DLRRReport { ssrc: of, last_rr: lrr, dlrr }],
+                }),
+                Box::new(VoIPMetricsReportBlock {
+                    ssrc: of,
+                    loss_rate,
+                    discard_rate,
+                    burst_density,
+                    gap_density,
+                    burst_duration: burst_ms,
+                    gap_duration: gap_ms,
+                    round_trip_delay: round_trip_ms,
+                    end_system_delay: end_system_ms,
+                    signal_level: signal,
+                    noise_level: noise,
+                    rerl: rerl_db,
+                    gmin,
+                    rfactor: r_factor,
+                    ext_rfactor: ext_r_factor,
+                    mos_lq: mos_lq_x10,
+                    mos_cq: mos_cq_x10,
+                    rx_config,
+                    reserved: 0,
+                    jb_nominal: nominal,
+                    jb_maximum: maximum,
+                    jb_abs_max: abs_max,
+                }),
+            ],
+        };
+        let (ntp, dlrr) = (Ntp { secs, frac }, Dlrr { ssrc: of, lrr, dlrr });
+        let mut bytes = [0; 200];
+        let rr = write::receiver_report(&mut bytes, ssrc, &[]).unwrap();
+        let xr = write::extended_report(&mut bytes[rr..], ssrc, Some(ntp), Some(dlrr), Some(&voip));
+        let end = rr + xr.unwrap();
+        prop_assert_eq!(&bytes[rr..end], &theirs.marshal().unwrap()[..]);
+        let compound = Compound::parse(&bytes[..end]).unwrap();
+        let Some(RtcpPacket::ExtendedReport(report)) = compound.packets().nth(1) else {
+            panic!("no extended report");
+        };
+        prop_assert_eq!(report.ssrc, ssrc);
+        let blocks: Vec<_> = report.blocks().collect();
+        let expected = [XrBlock::ReferenceTime(ntp), XrBlock::Dlrr(dlrr), XrBlock::Voip(voip)];
+        prop_assert_eq!(&blocks[..], &expected[..]);
+        for cut in rr + 1..end {
+            prop_assert!(Compound::parse(&bytes[..cut]).is_err(), "cut at {}", cut);
         }
     }
 

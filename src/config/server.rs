@@ -66,6 +66,8 @@ pub struct RtpConfig {
     pub ports: PortRange,
     /// Address that SDP names; the bound one if absent.
     pub public_address: Option<IpAddr>,
+    /// True to ask peers for VoIP metrics (RFC 3611), and to send them ours.
+    pub xr: bool,
 }
 
 impl RtpConfig {
@@ -268,8 +270,9 @@ pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {
         section.conflict("public_address", why.to_owned());
     }
     let ports = section.text("ports", PortRange::ALLOWED, PortRange::parse).unwrap_or(RTP_PORTS);
+    let xr = section.flag("xr").unwrap_or(false);
     section.finish();
-    RtpConfig { address, ports, public_address }
+    RtpConfig { address, ports, public_address, xr }
 }
 
 pub(super) fn media(section: Section<'_>) -> MediaConfig {

@@ -55,6 +55,8 @@ pub struct LegFormat {
     pub receive: bool,
     /// Reports share the port of RTP (RFC 5761).
     pub rtcp_mux: bool,
+    /// The peer is sent VoIP metrics (RFC 3611).
+    pub xr: bool,
     /// The keys of both directions; plain RTP without.
     pub srtp: Option<Arc<SrtpKeys>>,
 }

@@ -20,7 +20,7 @@ use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::outlet::Outlet;
-use super::path_rtcp::take_report;
+use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
@@ -307,6 +307,9 @@ impl MediaPath {
         self.stop_recording(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
+        if self.state == CallState::Answered {
+            say_goodbye(&mut self.peer, ctx);
+        }
         ctx.poller.remove(self.peer.rtp());
         ctx.poller.remove(self.peer.rtcp());
         self.report(ctx.now)

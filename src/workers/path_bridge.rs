@@ -6,7 +6,7 @@ use super::bridge::{self, BridgeLeg, Passing};
 use super::command::{EventKind, LegFormat, LegLink};
 use super::context::{Context, HEADROOM_BYTES};
 use super::path::{Agent, MediaPath};
-use super::path_rtcp::{give_report, take_report};
+use super::path_rtcp::{give_report, say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::token::{Part, Token};
@@ -104,7 +104,8 @@ impl MediaPath {
     }
 
     /// Lets the other leg go.
-    pub(super) fn detach_leg(&mut self, ctx: &mut Context, bridge: &BridgeLeg) {
+    pub(super) fn detach_leg(&mut self, ctx: &mut Context, bridge: &mut BridgeLeg) {
+        say_goodbye(&mut bridge.peer, ctx);
         ctx.poller.remove(bridge.peer.rtp());
         ctx.poller.remove(bridge.peer.rtcp());
         self.agent_leg = Some(bridge.snapshot());

@@ -20,6 +20,16 @@ impl MediaPath {
     }
 }
 
+/// Says goodbye with a last report (RFC 3550 6.6).
+pub(super) fn say_goodbye(peer: &mut PeerLeg, ctx: &mut Context) {
+    let Some(leg) = peer.leg() else { return };
+    if let Some(length) = leg.last_report(ctx.now, super::clock::ntp(), &mut ctx.packet)
+        && let Ok(sent) = peer.send_report(&mut ctx.packet, length)
+    {
+        ctx.metrics.sent(Kind::Rtcp, sent);
+    }
+}
+
 /// Takes the report that lies at `start` of the packet buffer, on whichever port it came; or
 /// counts what was dropped.
 #[cold]

@@ -384,7 +384,7 @@ impl MediaPath {
                 ctx.poller.remove(&agent.socket);
                 self.agent_jitter = Some(agent.release(ctx.now, &mut ctx.blocks));
             }
-            Agent::Leg(leg) => self.detach_leg(ctx, &leg),
+            Agent::Leg(mut leg) => self.detach_leg(ctx, &mut leg),
             Agent::Builtin(builtin) => return Some(builtin),
             Agent::None => {}
         }

@@ -114,6 +114,9 @@ impl PeerLeg {
             Some(leg) => leg.reconfigure(config),
             None => self.leg = Some(Leg::new(now, config, self.start)),
         }
+        if let Some(leg) = &mut self.leg {
+            leg.extend_reports(format.xr);
+        }
         self.secure(now, &format);
         match &mut self.latch {
             Some(latch) => latch.describe(format.remote, format.signalling),

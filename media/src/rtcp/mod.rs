@@ -2,18 +2,21 @@
 //! buffer.
 //!
 //! [`Compound`] reads a datagram, the `write` functions compose one, [`Session`] decides when to
-//! send what, and measures the round trip. Extended reports (RFC 3611) are passed over.
+//! send what, and measures the round trip.
 
+mod bursts;
 mod bye;
 mod rr;
 mod sdes;
 mod session;
 mod sr;
+mod xr;
 
 use std::time::Duration;
 
 use thiserror::Error;
 
+pub use bursts::{BurstFigures, Bursts, GMIN};
 pub use bye::Bye;
 pub use rr::{REPORT_BLOCKS_MAX, ReceiverReport, ReportBlock, Reports};
 pub use sdes::{CNAME_BYTES_MAX, Chunk, Item, Sdes};
@@ -21,6 +24,9 @@ pub use session::{
     COMPOUND_BYTES_MAX, Handled, RemoteReport, Session, SessionCounters, SessionInput,
 };
 pub use sr::{SenderInfo, SenderReport};
+pub use xr::{
+    Dlrr, ExtendedReport, RX_CONFIG_ADAPTIVE, RX_CONFIG_BARE, UNKNOWN, VoipMetrics, XrBlock,
+};
 
 /// Writers of single packets; each returns how many bytes it wrote.
 pub mod write {
@@ -28,6 +34,7 @@ pub mod write {
     pub use super::rr::write as receiver_report;
     pub use super::sdes::write as sdes;
     pub use super::sr::write as sender_report;
+    pub use super::xr::write as extended_report;
 }
 
 /// Why bytes are not RTCP, or why RTCP could not be written.
@@ -87,6 +94,8 @@ pub enum RtcpPacket<'a> {
     Sdes(Sdes<'a>),
     /// BYE: who leaves.
     Bye(Bye<'a>),
+    /// XR: how it sounds (RFC 3611).
+    ExtendedReport(ExtendedReport<'a>),
     /// Any other type.
     Other {
         /// Packet type.
@@ -154,6 +163,11 @@ fn split(bytes: &[u8]) -> Result<(RtcpPacket<'_>, &[u8]), RtcpError> {
         PT_RR => RtcpPacket::ReceiverReport(rr::parse(count, body)?),
         PT_SDES => RtcpPacket::Sdes(sdes::parse(count, body)),
         PT_BYE => RtcpPacket::Bye(bye::parse(count, body)?),
+        // An extension that cannot be read spoils nothing else.
+        PT_XR => match xr::parse(body) {
+            Ok(report) => RtcpPacket::ExtendedReport(report),
+            Err(_) => RtcpPacket::Other { pt, count, body },
+        },
         _ => RtcpPacket::Other { pt, count, body },
     };
     Ok((packet, after))
@@ -217,6 +231,7 @@ const PT_SR: u8 = 200;
 const PT_RR: u8 = 201;
 const PT_SDES: u8 = 202;
 const PT_BYE: u8 = 203;
+const PT_XR: u8 = 207;
 /// Seconds from 1900 to 1970.
 const UNIX_EPOCH_S: u64 = 2_208_988_800;
 

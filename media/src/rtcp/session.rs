@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use super::xr::XR_BYTES_MAX;
 use super::{
-    CNAME_BYTES_MAX, Compound, Ntp, ReportBlock, RtcpError, RtcpPacket, SenderInfo, write,
+    CNAME_BYTES_MAX, Compound, Dlrr, ExtendedReport, Ntp, ReportBlock, RtcpError, RtcpPacket,
+    SenderInfo, VoipMetrics, XrBlock, write,
 };
 use crate::rtp::{Receiver, Sender};
 use crate::time::MonoTime;
 
-/// Largest compound a session writes: SR with a block, SDES with the longest name, BYE with the
+/// Largest compound a session writes: SR with a block, SDES with the longest name, XR, BYE with the
 /// longest reason.
-pub const COMPOUND_BYTES_MAX: usize = 52 + 268 + 264;
+pub const COMPOUND_BYTES_MAX: usize = 52 + 268 + XR_BYTES_MAX + 264;
 
 /// Mean interval between reports (RFC 3550 6.2). Two parties with one telephone stream each stay
 /// far below five percent of the bandwidth at this pace, so the size of reports and the number of
@@ -21,6 +23,8 @@ const INTERVAL_MS: u64 = 5000;
 const FIRST_MS: u64 = 1000;
 /// Sender reports that are remembered to recognise the peer's answers.
 const REMEMBERED_SRS: usize = 4;
+/// Reports among which one tells how the peer sounds; the first and the last do.
+const XR_EVERY_REPORTS: u64 = 2;
 /// Milliseconds by which a peer may overstate how long it held our report.
 const DLSR_SLACK_MS: u64 = 5;
 
@@ -38,7 +42,13 @@ pub struct Session {
     /// Who reported before any RTP came.
     pinned: Option<u32>,
     last_sr: Option<LastSr>,
-    /// Middle NTP bits of our last SRs, and when they left; a ring.
+    /// The peer's last receiver reference time (RFC 3611 4.4).
+    last_reference: Option<LastSr>,
+    /// How the peer's speech sounds here; extended reports are sent while there is one.
+    metrics: Option<VoipMetrics>,
+    /// How ours sounds there, by the peer's last word.
+    remote_metrics: Option<VoipMetrics>,
+    /// Middle NTP bits of our last reports, and when they left; a ring.
     sent_srs: [Option<(u32, MonoTime)>; REMEMBERED_SRS],
     sent: usize,
     /// Packets we had sent at the last report and at the one before.
@@ -121,6 +131,9 @@ impl Session {
             closed: false,
             pinned: None,
             last_sr: None,
+            last_reference: None,
+            metrics: None,
+            remote_metrics: None,
             sent_srs: [None; REMEMBERED_SRS],
             sent: 0,
             packets_reported: [0; 2],
@@ -200,6 +213,9 @@ impl Session {
                     handled = Handled::Report;
                     report.reports.iter().for_each(|block| self.heard(now, &block));
                 }
+                RtcpPacket::ExtendedReport(report) if self.is_peer(source, report.ssrc) => {
+                    self.heard_extended(now, &report);
+                }
                 RtcpPacket::Bye(bye)
                     if handled == Handled::Report
                         && bye.sources().any(|ssrc| self.is_peer(source, ssrc)) =>
@@ -227,6 +243,17 @@ impl Session {
         self.remote.as_ref()
     }
 
+    /// How the peer's speech sounds here, for the next report; extended reports (RFC 3611) are sent
+    /// from the first call on.
+    pub const fn describe(&mut self, metrics: VoipMetrics) {
+        self.metrics = Some(metrics);
+    }
+
+    /// How our speech sounds at the peer, if it says so.
+    pub const fn remote_metrics(&self) -> Option<&VoipMetrics> {
+        self.remote_metrics.as_ref()
+    }
+
     /// Counts since the session was made.
     pub const fn counters(&self) -> &SessionCounters {
         &self.counters
@@ -251,12 +278,36 @@ impl Session {
             lost: block.lost,
             jitter: block.jitter,
         });
-        let sent = self.sent_srs.iter().flatten().find(|sent| sent.0 == block.lsr);
-        let Some(&(_, sent_at)) = sent.filter(|_| block.lsr != 0) else { return };
-        let held = Duration::from_nanos((u64::from(block.dlsr) * 1_000_000_000) >> 16);
+        self.answered(now, block.lsr, block.dlsr);
+    }
+
+    /// The peer names a report of ours and tells how long it held it.
+    fn answered(&mut self, now: MonoTime, middle: u32, held: u32) {
+        let sent = self.sent_srs.iter().flatten().find(|sent| sent.0 == middle);
+        let Some(&(_, sent_at)) = sent.filter(|_| middle != 0) else { return };
+        let held = Duration::from_nanos((u64::from(held) * 1_000_000_000) >> 16);
         let elapsed = now.since(sent_at);
         if held <= elapsed + Duration::from_millis(DLSR_SLACK_MS) {
             self.round_trip = Some(elapsed.saturating_sub(held));
+        }
+    }
+
+    /// Takes what an extended report of the peer says of us.
+    fn heard_extended(&mut self, now: MonoTime, report: &ExtendedReport<'_>) {
+        for block in report.blocks() {
+            match block {
+                XrBlock::ReferenceTime(ntp) => {
+                    let middle = ntp.middle();
+                    self.last_reference = Some(LastSr { ssrc: report.ssrc, middle, came: now });
+                }
+                XrBlock::Dlrr(dlrr) if dlrr.ssrc == self.ssrc => {
+                    self.answered(now, dlrr.lrr, dlrr.dlrr);
+                }
+                XrBlock::Voip(metrics) if metrics.ssrc == self.ssrc => {
+                    self.remote_metrics = Some(metrics);
+                }
+                XrBlock::Dlrr(_) | XrBlock::Voip(_) => {}
+            }
         }
     }
 
@@ -286,7 +337,9 @@ impl Session {
         };
         let rest = out.get_mut(len..).unwrap_or_default();
         let len = len + write::sdes(rest, self.ssrc, &self.cname)?;
-        if sends {
+        let rest = out.get_mut(len..).unwrap_or_default();
+        let len = len + self.extended(now, input.ntp, sends, rest)?;
+        if sends || self.metrics.is_some() {
             if let Some(slot) = self.sent_srs.get_mut(self.sent % REMEMBERED_SRS) {
                 *slot = Some((input.ntp.middle(), now));
             }
@@ -297,14 +350,35 @@ impl Session {
         Ok(len)
     }
 
+    /// Writes the extended report, if such are sent: how the peer sounds, how long we held its
+    /// reference time, and ours if no sender report has it.
+    fn extended(
+        &self,
+        now: MonoTime,
+        ntp: Ntp,
+        sends: bool,
+        out: &mut [u8],
+    ) -> Result<usize, RtcpError> {
+        let Some(metrics) = &self.metrics else { return Ok(0) };
+        let dlrr = self.last_reference.map(|last| Dlrr {
+            ssrc: last.ssrc,
+            lrr: last.middle,
+            dlrr: held_units(now, last.came),
+        });
+        let heard = self.counters.sent.is_multiple_of(XR_EVERY_REPORTS) || self.closed;
+        let voip = Some(metrics).filter(|metrics| heard && metrics.ssrc != 0);
+        let reference = Some(ntp).filter(|_| !sends);
+        if voip.is_none() && dlrr.is_none() && reference.is_none() {
+            return Ok(0);
+        }
+        write::extended_report(out, self.ssrc, reference, dlrr, voip)
+    }
+
     /// What we heard, if we heard anything.
     fn block(&self, now: MonoTime, receiver: &mut Receiver) -> Option<ReportBlock> {
         let report = receiver.report()?;
         let last_sr = self.last_sr.filter(|last| last.ssrc == report.ssrc);
-        let (lsr, dlsr) = last_sr.map_or((0, 0), |last| {
-            let held = (now.since(last.came).as_nanos() << 16) / 1_000_000_000;
-            (last.middle, u32::try_from(held).unwrap_or(u32::MAX))
-        });
+        let (lsr, dlsr) = last_sr.map_or((0, 0), |last| (last.middle, held_units(now, last.came)));
         Some(ReportBlock {
             ssrc: report.ssrc,
             fraction_lost: report.fraction_lost,
@@ -329,6 +403,12 @@ impl Session {
         let spread_us = mean_us / 2 + mixed % mean_us;
         Duration::from_micros(spread_us * 100_000 / COMPENSATION_X100000)
     }
+}
+
+/// Time since `came` in 2^-16 s.
+fn held_units(now: MonoTime, came: MonoTime) -> u32 {
+    let held = (now.since(came).as_nanos() << 16) / 1_000_000_000;
+    u32::try_from(held).unwrap_or(u32::MAX)
 }
 
 /// e - 3/2 (RFC 3550 6.3.1).

@@ -10,6 +10,7 @@
 
 mod arrival;
 mod header;
+mod pattern;
 mod receiver;
 mod relay;
 mod reorder;
@@ -19,6 +20,7 @@ pub use arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionRepo
 pub use header::{
     Extension, HEADER_BYTES, Header, PACKET_BYTES_MAX, Packet, RtpError, is_rtcp, write_header,
 };
+pub use pattern::LossPattern;
 pub use receiver::Receiver;
 pub use relay::{Place, Relay};
 pub use reorder::{Frame, REORDER_FRAMES_MAX, Reorder, ReorderCounters};

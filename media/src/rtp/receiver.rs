@@ -333,6 +333,19 @@ impl Receiver {
         self.expected_total().saturating_sub(self.counters.packets)
     }
 
+    /// True if the packet `behind` the newest one has come; 127 at most are remembered.
+    pub const fn has_seen(&self, behind: u32) -> bool {
+        match self.seen.checked_shr(behind) {
+            Some(seen) => seen & 1 != 0,
+            None => false,
+        }
+    }
+
+    /// Which of the newest 32 packets have come: bit `n` is that `n` behind the newest.
+    pub const fn recent(&self) -> u32 {
+        self.seen as u32
+    }
+
     /// Counts since the receiver was made.
     pub const fn counters(&self) -> &ReceiverCounters {
         &self.counters

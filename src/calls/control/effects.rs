@@ -177,6 +177,7 @@ impl Control {
             lost = report.leg.lost,
             jitter_ms = report.leg.jitter.as_secs_f32() * 1000.0,
             mos = report.leg.mos,
+            remote_mos = report.leg.remote_mos,
             foreign = report.foreign,
             underruns = report.underruns,
             agent_skipped = report.agent_skipped,

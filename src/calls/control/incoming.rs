@@ -201,6 +201,7 @@ impl Control {
             ptime_ms: self.config.media.ptime_ms,
             direction: MediaDirection::SendRecv,
             rtcp_mux: true,
+            xr: self.config.rtp.xr,
             srtp,
             session_id: unix_ms(),
             session_version: 1,

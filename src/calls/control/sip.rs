@@ -252,6 +252,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             ptime_ms: negotiated.ptime_ms,
         },
         rtcp_mux: negotiated.rtcp_mux,
+        xr: negotiated.xr,
         srtp: negotiated.srtp.clone(),
         send: negotiated.direction.sends(),
         receive: negotiated.direction.receives(),

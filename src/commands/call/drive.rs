@@ -117,6 +117,7 @@ pub(super) async fn call(
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        xr: false,
         srtp: LocalSrtp::default(),
         session_id: now().as_nanos() >> 10,
         session_version: 1,

@@ -43,6 +43,7 @@ fn local() -> LocalMedia {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        xr: false,
         srtp: LocalSrtp::default(),
         session_id: 1,
         session_version: 1,

@@ -198,6 +198,8 @@ pub struct Media {
     pub rtcp_mux: bool,
     /// `a=crypto` lines that can be used (RFC 4568).
     pub crypto: Vec<Crypto>,
+    /// Takes VoIP metrics: `a=rtcp-xr` (RFC 3611 5).
+    pub voip_metrics: bool,
 }
 
 impl Media {
@@ -387,6 +389,7 @@ impl Reader {
             rtcp: None,
             rtcp_mux: false,
             crypto: Vec::new(),
+            voip_metrics: false,
         });
         Ok(())
     }
@@ -410,6 +413,9 @@ impl Reader {
             "maxptime" => media.maxptime_ms = milliseconds(value).or(media.maxptime_ms),
             "rtcp" => media.rtcp = rtcp(value).or(media.rtcp.take()),
             "rtcp-mux" => media.rtcp_mux = true,
+            "rtcp-xr" => {
+                media.voip_metrics |= value.split_ascii_whitespace().any(|x| x == "voip-metrics");
+            }
             "crypto" if media.crypto.len() < CRYPTO_MAX_LINES => {
                 media.crypto.extend(Crypto::parse(value));
             }

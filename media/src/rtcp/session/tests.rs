@@ -235,6 +235,8 @@ fn knows_its_largest_compound() {
     party.session = Session::new(at(0), 1, &"x".repeat(300), 1);
     party.hear(0, &Party::new(2, 0).send(0));
     party.send(0);
+    party.session.describe(VoipMetrics::unknown(2));
+    party.session.last_reference = Some(LastSr { ssrc: 2, middle: 1, came: at(0) });
     let mut out = [0; COMPOUND_BYTES_MAX];
     let ntp = party.ntp(0);
     let Party { session, sender, receiver, .. } = &mut party;
@@ -257,4 +259,49 @@ fn no_last_report_is_no_round_trip() {
     let len = write::receiver_report(&mut out, 2, &[block]).unwrap();
     assert_eq!(party.handle(1600, &out[..len]), Ok(Handled::Report));
     assert_eq!(party.session.round_trip(), None);
+}
+
+/// A party that sends no audio learns the round trip all the same, by reference time and DLRR, and
+/// both learn how they sound at the other.
+#[test]
+fn extended_reports_tell_round_trip_and_quality() {
+    let (mut talker, mut listener) = (Party::new(1, 0), Party::new(2, 5_000));
+    for (party, of) in [(&mut talker, 2), (&mut listener, 1)] {
+        party.session.describe(VoipMetrics { r_factor: 80, ..VoipMetrics::unknown(of) });
+    }
+    let mut extended = 0;
+    for ms in 0..30_000 {
+        if ms % 20 == 0 {
+            let packet = talker.send(ms);
+            listener.hear(ms, &packet);
+        }
+        if let Some(bytes) = talker.poll(ms) {
+            listener.handle(ms, &bytes).unwrap();
+        }
+        if let Some(bytes) = listener.poll(ms) {
+            let compound = Compound::parse(&bytes).unwrap();
+            extended +=
+                compound.packets().filter(|p| matches!(p, RtcpPacket::ExtendedReport(_))).count();
+            talker.handle(ms, &bytes).unwrap();
+        }
+    }
+    assert!(extended >= 4, "a listener tells its time with every report");
+    assert!(listener.session.round_trip().unwrap() < Duration::from_micros(100));
+    assert_eq!(talker.session.remote_metrics().unwrap().r_factor, 80);
+    assert_eq!(listener.session.remote_metrics().unwrap().r_factor, 80);
+    assert_eq!(talker.session.remote_metrics().unwrap().mos(), None);
+}
+
+/// Extended reports of strangers and about strangers count for nothing.
+#[test]
+fn extended_reports_of_strangers_do_not_count() {
+    let mut party = Party::new(1, 0);
+    let mut bytes = [0; 200];
+    let rr = write::receiver_report(&mut bytes, 2, &[]).unwrap();
+    for (from, about, counts) in [(3, 1, false), (2, 9, false), (2, 1, true)] {
+        let metrics = VoipMetrics::unknown(about);
+        let xr = write::extended_report(&mut bytes[rr..], from, None, None, Some(&metrics));
+        party.handle(1, &bytes[..rr + xr.unwrap()]).unwrap();
+        assert_eq!(party.session.remote_metrics().is_some(), counts, "{from} {about}");
+    }
 }

@@ -31,6 +31,7 @@ fn local_media() -> LocalMedia {
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        xr: false,
         srtp: LocalSrtp::default(),
         session_id: 1,
         session_version: 1,

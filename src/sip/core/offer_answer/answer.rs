@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::offer::{event_lines, refuse, session_lines};
+use super::offer::{XR_LINE, event_lines, refuse, session_lines};
 use super::payloads::{
     Chosen, choose, codec_of, comfort_noise_of, encoding, payload_types, telephone_event_of,
 };
@@ -125,5 +125,8 @@ fn answer_media(
     let _ = write!(out, "a=ptime:{}\r\na={direction}\r\n", selected.ptime_ms);
     if selected.rtcp_mux {
         out.push_str("a=rtcp-mux\r\n");
+    }
+    if local.xr || offered.voip_metrics {
+        out.push_str(XR_LINE);
     }
 }

@@ -46,6 +46,8 @@ pub struct LocalMedia {
     pub direction: Direction,
     /// Whether RTP and RTCP may share a port (RFC 5761).
     pub rtcp_mux: bool,
+    /// Whether VoIP metrics (RFC 3611) are asked for; who asks is sent them in any case.
+    pub xr: bool,
     /// What is done about SRTP.
     pub srtp: LocalSrtp,
     /// `o=` identifier, the same for the whole call.
@@ -82,6 +84,8 @@ pub struct Negotiated {
     pub direction: Direction,
     /// RTP and RTCP share a port.
     pub rtcp_mux: bool,
+    /// The peer is sent VoIP metrics (RFC 3611).
+    pub xr: bool,
     /// The keys of both sides; plain RTP without.
     pub srtp: Option<Arc<SrtpKeys>>,
 }

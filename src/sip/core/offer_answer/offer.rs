@@ -63,7 +63,13 @@ fn offer_media(out: &mut String, local: &LocalMedia) {
     if local.rtcp_mux {
         out.push_str("a=rtcp-mux\r\n");
     }
+    if local.xr {
+        out.push_str(XR_LINE);
+    }
 }
+
+/// Asks for VoIP metrics (RFC 3611 5.1).
+pub(super) const XR_LINE: &str = "a=rtcp-xr:voip-metrics\r\n";
 
 /// Digits 0-9, `*`, `#`, A-D are events 0 to 15 (RFC 4733 3.2).
 pub(super) fn event_lines(out: &mut String, pt: u8, clock_hz: u32) {

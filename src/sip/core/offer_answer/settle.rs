@@ -67,6 +67,7 @@ pub(super) fn settle(
         ptime_ms: ptime_ms(media, local),
         direction: local.direction.and(theirs.reversed()),
         rtcp_mux,
+        xr: media.voip_metrics || local.xr,
         srtp: payloads.srtp,
     })
 }

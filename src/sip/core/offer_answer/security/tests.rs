@@ -18,6 +18,7 @@ fn local(policy: SrtpPolicy, offers: bool, suites: &[Suite], byte: u8) -> LocalM
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
+        xr: false,
         srtp: srtp.unwrap(),
         session_id: 7,
         session_version: 1,
