@@ -109,7 +109,7 @@ fn start_tells_about_the_call() {
         "event": "start", "stream": start["stream"], "version": 1, "call_id": id,
         "direction": "inbound", "from": "+15550001234", "to": "+15550005678",
         "provider": "sip_trunk", "trunk": "office", "state": "ringing",
-        "in": format, "out": format, "framing": "rtp", "variables": {},
+        "in": format, "out": format, "framing": "rtp", "variables": { "caller_name": "Phone" },
         "headers": { "X-Account": "9" }, "resumed": false, "features": start["features"],
     });
     assert_eq!(start, expected);

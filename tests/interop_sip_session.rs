@@ -465,3 +465,34 @@ fn audio_before_the_answer_follows_the_codec() {
     server.wait_idle();
     server.stop();
 }
+
+/// A third party joins two calls of ours (RFC 3725 4.1): it asks one for its offer, gives that to
+/// the other, and the other's answer back to the first with the ACK. Then each sends to the other,
+/// and the recorder at one end hears the tone at the other.
+#[test]
+fn third_party_call_control() {
+    let Some(()) = sipp::installed() else { return };
+    let dir = support::server::folder();
+    let kept = dir.join("kept");
+    std::fs::create_dir(&kept).unwrap();
+    let record = "[[agents]]\nname = \"record\"\nkind = \"builtin\"\nbuiltin = \"record\"\n\
+                  folder = \"{dir}/kept\"\n";
+    let server = Server::start_in(dir, &format!("{TONE}{record}"));
+    let twin_port = server.ports.pair();
+    let twin = format!("127.0.0.1:{twin_port}");
+    let args = ["-3pcc", twin.as_str()];
+    let half = |scenario, user| Run { scenario, user, args: &args, ..Run::default() };
+    let second = half("-3pcc-C-B", "record").call(&server);
+    until(SOON, "the other half waits", || sipp::listens_tcp(twin_port).then_some(()));
+    let first = half("-3pcc-C-A", "tone").call(&server);
+    first.succeed();
+    second.succeed();
+    server.wait_idle();
+    let file = std::fs::read_dir(kept).unwrap().next().unwrap().unwrap().path();
+    let heard = until(SOON, "the recording is complete", || {
+        let samples = wav::read(&file);
+        (!samples.is_empty()).then_some(samples)
+    });
+    wav::assert_heard(&heard, TONE_HZ, OTHER_HZ, 0.6);
+    server.stop();
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::agent::{Agent, Agents};
+use support::baresip::{self, Baresip};
 use support::ear::{self, Ear};
 use support::phone::{Phone, header};
 use support::server::Server;
@@ -579,6 +580,66 @@ fn a_placed_call_is_redirected() {
     agent.event("stop");
     answers.succeed();
     assert!(server.log().contains("redirection to elsewhere not followed"));
+    server.wait_idle();
+    server.stop();
+}
+
+/// A softphone transfers: it asks by its own REFER, is told by NOTIFY and let go, and the agent
+/// goes on with the new party in the same stream.
+#[test]
+fn a_softphone_transfers() {
+    let (Some(()), Some(())) = (sipp::installed_with_audio(), baresip::installed()) else {
+        return;
+    };
+    let (server, agents) = start("");
+    let b_ear = server.ports.run(4);
+    let ear = Ear::overhear(b_ear);
+    let b = target(&server, "Referred-By", "alice", &tone(&server, B_HZ, 8.0), b_ear);
+    let phone = Baresip::start(&server, "PCMU", Some(&server.uri("bot")));
+    let mut agent = agents.accept();
+    agent.event("answered");
+    agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 8.0)));
+    agent.wait_frames(75);
+    let taken = phone.command(&format!("transfer sip:b@127.0.0.1:{}", b.port));
+    assert!(taken.contains("\"ok\":true"), "{taken}");
+    until(SOON, "the phone is let go", || phone.log().contains("terminated").then_some(()));
+    catch_up(&mut agent);
+    let so_far = agent.frames.len();
+    agent.wait_frames(so_far + 150);
+    assert_taken_over(&agent, baresip::HZ, B_HZ);
+    wav::assert_heard(&ear::samples(&ear.packets()), AGENT_HZ, B_HZ, HEARD_S);
+    agent.say(&json!({ "event": "hangup", "after": "now" }));
+    agent.event("stop");
+    b.succeed();
+    phone.end();
+    server.wait_idle();
+    server.stop();
+}
+
+/// An agent joins its caller with the peer of another call: Refer-To names that peer and, escaped,
+/// the dialog to take the place of, from that peer's view (RFC 5589 7).
+#[test]
+fn attended_transfer_succeeds() {
+    let Some(()) = sipp::installed() else { return };
+    let (server, agents) = start("");
+    let mut other = Phone::call(&server, "bot");
+    let joined = agents.accept();
+    other.wait_answer();
+    let to = header(&other.answer, "To").split("tag=").nth(1).unwrap();
+    let (from, id) = (header(&other.answer, "From"), header(&other.answer, "Call-ID"));
+    let from = from.split("tag=").nth(1).unwrap();
+    let id = id.replace('@', "%40");
+    let pattern = format!("sip:phone@127.*[?]Replaces={id}%3Bto-tag%3D{from}%3Bfrom-tag%3D{to}");
+    let told = news(2, "200 OK", "terminated;reason=noresource");
+    let sipp = referred(&server, &pattern, "202 Accepted", &told, &server_ends());
+    let mut agent = agents.accept();
+    agent.event("answered");
+    let options = json!({ "call_id": joined.start["call_id"] });
+    agent.say(&json!({ "event": "transfer", "kind": "attended", "options": options }));
+    assert_eq!(words(&states(&mut agent, "answered")), ["requested", "accepted", "answered"]);
+    assert_eq!(agent.event("stop")["cause"], "transferred");
+    sipp.succeed();
+    other.hang_up();
     server.wait_idle();
     server.stop();
 }

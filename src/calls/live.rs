@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::hold::Hold;
+use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::slots::Slot;
 use super::takeover::Takeover;
@@ -98,6 +99,8 @@ pub(super) struct LiveCall {
     pub(super) captured: bool,
     /// How it ended, while the worker finishes.
     pub(super) ended: Option<(Cause, EndedBy)>,
+    /// Why, as the peer says.
+    pub(super) peer_reason: PeerReason,
     /// When it ended.
     pub(super) ended_at: Option<MonoTime>,
     /// Where it has been sent to instead.

@@ -235,6 +235,11 @@ pub fn listens(port: u16) -> bool {
     listens_on("udp", port)
 }
 
+/// True if somebody listens on this TCP port.
+pub fn listens_tcp(port: u16) -> bool {
+    listens_on("tcp", port)
+}
+
 /// True if somebody listens on this port of UDP or TCP.
 pub fn listens_on(transport: &str, port: u16) -> bool {
     let table = fs::read_to_string(format!("/proc/net/{transport}")).unwrap_or_default();

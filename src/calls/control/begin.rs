@@ -12,6 +12,7 @@ use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
+use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
 use crate::config::{self, AgentConfig, Keep, Masked};
 use crate::sip::core::endpoint::DialogId;
@@ -94,6 +95,7 @@ impl Control {
             began: now(),
             began_unix_ms: unix_ms(),
             ended: None,
+            peer_reason: PeerReason::default(),
             ended_at: None,
             redirects: Redirects::default(),
             hold: Hold::default(),

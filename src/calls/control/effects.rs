@@ -60,10 +60,12 @@ impl Control {
                     log_refused(said.err());
                 }
             }
-            Effect::Cancel(_) => {
+            Effect::Cancel(cause) => {
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
-                    log_refused(self.endpoint.cancel(at, dialog, &[]).err());
+                    let why = cause.reason_header();
+                    let headers = [("Reason", why.as_str())];
+                    log_refused(self.endpoint.cancel(at, dialog, &headers).err());
                 }
             }
             Effect::Connect { agent, resumed } => {
@@ -171,6 +173,9 @@ impl Control {
             agent = %call.current_agent().name,
             cause = cause.as_str(),
             ?by,
+            sip = call.peer_reason.sip,
+            q850 = call.peer_reason.q850,
+            reason = call.peer_reason.text.as_deref(),
             duration_ms = call.duration_ms(at),
             packets_in = report.leg.packets_received,
             packets_out = report.leg.packets_sent,

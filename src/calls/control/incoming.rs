@@ -10,6 +10,7 @@ use super::begin::Beginning;
 use super::early::{RELIABLE, reliability_refusal};
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
+use crate::calls::identity;
 use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -48,6 +49,7 @@ struct Admitted {
     route: RouteConfig,
     trunk: Option<String>,
     headers: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
     reliability: Reliability,
     media: LocalMedia,
     sockets: RtpSockets,
@@ -101,11 +103,7 @@ impl Control {
             None => config.caller(flow.peer.ip(), &from, proven),
         };
         let caller = caller.ok_or(Refusal::new(403, "Forbidden"))?;
-        let from = match caller {
-            // Whatever From says, this is who it is.
-            Caller::User(user) => user.name.clone(),
-            Caller::Trunk(_) | Caller::Local => from,
-        };
+        let (from, variables) = who_calls(&caller, from, request);
         let to = match registered {
             Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
             None => called(request),
@@ -118,8 +116,7 @@ impl Control {
         };
         let reliability = trunk.map(|trunk| trunk.reliable_provisional).unwrap_or_default();
         if let Some((status, reason, name)) = reliability_refusal(request, reliability) {
-            let header = Some((name, RELIABLE));
-            return Err(Refusal { status, reason, header });
+            return Err(Refusal { status, reason, header: Some((name, RELIABLE)) });
         }
         let srtp = self.local_srtp(srtp, flow.transport.is_secure()).map_err(|error| {
             tracing::warn!(%error, "call refused");
@@ -134,11 +131,7 @@ impl Control {
         if full && route.fallback == config::Fallback::Hangup {
             return Err(Refusal::busy());
         }
-        let allowed = trunk.map(|trunk| trunk.headers.as_slice()).unwrap_or_default();
-        let headers = allowed
-            .iter()
-            .filter_map(|name| Some((name.clone(), request.header_named(name)?.to_owned())))
-            .collect();
+        let headers = shown_headers(trunk, request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
         let (media, sockets) = self.local_media(codecs, srtp).map_err(|error| {
             tracing::error!(%error, "no RTP port is free");
@@ -153,12 +146,35 @@ impl Control {
             }
         };
         let trunk = trunk.map(|trunk| trunk.name.clone());
-        Ok(Admitted { route, trunk, headers, reliability, media, sockets, format, sdp, from, to })
+        Ok(Admitted {
+            route,
+            trunk,
+            headers,
+            variables,
+            reliability,
+            media,
+            sockets,
+            format,
+            sdp,
+            from,
+            to,
+        })
     }
 
     fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
-        let Admitted { route, trunk, headers, reliability, media, sockets, format, sdp, from, to } =
-            admitted;
+        let Admitted {
+            route,
+            trunk,
+            headers,
+            variables,
+            reliability,
+            media,
+            sockets,
+            format,
+            sdp,
+            from,
+            to,
+        } = admitted;
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         let config = Arc::clone(&self.config);
         let Some(agent) = config.agent(&route.agent) else {
@@ -174,7 +190,7 @@ impl Control {
             to,
             trunk,
             headers,
-            variables: Vec::new(),
+            variables,
             agent: agent.clone(),
             fallback: route.fallback,
             media,
@@ -220,6 +236,30 @@ impl Control {
         let workers = self.workers.iter().enumerate();
         workers.min_by_key(|(_, worker)| worker.load()).map_or(0, |(index, _)| index)
     }
+}
+
+/// Who calls, and what else is known of it.
+fn who_calls(
+    caller: &Caller<'_>,
+    from: String,
+    request: &Message,
+) -> (String, Vec<(String, String)>) {
+    match caller {
+        // Whatever From says, this is who it is.
+        Caller::User(user) => (user.name.clone(), Vec::new()),
+        Caller::Trunk(_) => {
+            let identity = identity::of(request);
+            (identity.from.unwrap_or(from), identity.variables)
+        }
+        Caller::Local => (from, Vec::new()),
+    }
+}
+
+/// The headers that a trunk lets agents see.
+fn shown_headers(trunk: Option<&config::TrunkConfig>, request: &Message) -> Vec<(String, String)> {
+    let allowed = trunk.map(|trunk| trunk.headers.as_slice()).unwrap_or_default();
+    let shown = |name: &String| Some((name.clone(), request.header_named(name)?.to_owned()));
+    allowed.iter().filter_map(shown).collect()
 }
 
 /// How a call is treated, from what agent and route say.

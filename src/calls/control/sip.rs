@@ -7,6 +7,7 @@ use media::leg::LegConfig;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit, Transport};
 use crate::sip::core::message::Message;
@@ -95,7 +96,10 @@ impl Control {
             Event::Registering { asked, user, request, flow } => {
                 self.registering(asked, &user, flow, &request);
             }
-            Event::Cancelled { dialog, .. } => self.peer_ended(dialog, Cause::Cancelled),
+            Event::Cancelled { dialog, reason } => {
+                self.note_reason(dialog, reason.as_deref().map(PeerReason::parse));
+                self.peer_ended(dialog, Cause::Cancelled);
+            }
             Event::Acked { dialog, answer } => self.acked(dialog, answer.as_ref()),
             Event::Reinvite { dialog, offer } => self.reinvited(dialog, offer.as_ref()),
             Event::Ringing { dialog, sdp, .. } => self.ringing(dialog, sdp.as_ref()),
@@ -109,11 +113,17 @@ impl Control {
                 self.redirected(dialog, status, response.as_ref());
                 if !self.try_next(dialog, status) {
                     self.log_refused_credentials(dialog, status);
-                    self.peer_ended(dialog, Cause::from_sip(status));
+                    let reason = PeerReason::of_failure(status, response.as_ref());
+                    let cause = reason.cause();
+                    self.note_reason(dialog, Some(reason));
+                    self.peer_ended(dialog, cause);
                 }
             }
             Event::Info { dialog, request } => self.info(dialog, &request),
             Event::Ended { dialog, cause } => {
+                if let End::Bye { reason: Some(reason) } = &cause {
+                    self.note_reason(dialog, Some(PeerReason::parse(reason)));
+                }
                 let cause = match cause {
                     End::Bye { .. } | End::Local => Cause::Normal,
                     End::SessionExpired => Cause::SessionExpired,
@@ -133,6 +143,14 @@ impl Control {
             Event::Refer { dialog, request } => self.referred(dialog, &request),
             Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
             Event::Pracked { .. } | Event::ReinviteCancelled { .. } | Event::Probed { .. } => {}
+        }
+    }
+
+    /// Keeps what the peer says about the end.
+    fn note_reason(&mut self, dialog: DialogId, reason: Option<PeerReason>) {
+        let call = self.by_dialog.get(&dialog).and_then(|key| self.calls.get_mut(key));
+        if let (Some(call), Some(reason)) = (call, reason) {
+            call.peer_reason = reason;
         }
     }
 

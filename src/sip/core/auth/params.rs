@@ -35,13 +35,20 @@ pub(super) fn each<'a>(
             lex::quoted(after).map_err(|_| AuthError::Syntax)?
         } else {
             let end = after.find(',').unwrap_or(after.len());
-            after.split_at_checked(end).ok_or(AuthError::Syntax)?
+            let (value, tail) = after.split_at_checked(end).ok_or(AuthError::Syntax)?;
+            let value = lex::trim(value);
+            // Looser than a token, because nonces stand there; but what is written between quotes
+            // later must not end them.
+            if value.bytes().any(|byte| matches!(byte, 0..=b' ' | b'"' | b'\\' | 0x7f)) {
+                return Err(AuthError::Syntax);
+            }
+            (value, tail)
         };
         let tail = lex::trim(tail);
         if !tail.is_empty() && !tail.starts_with(',') {
             return Err(AuthError::Syntax);
         }
-        take(name, lex::trim(value))?;
+        take(name, value)?;
         rest = tail;
     }
 }

@@ -120,6 +120,8 @@ fn oddities() {
                 \",STALE=TRUE,unknown=\"1,2\"";
     let expected = ("a,b=\\\"c\\\"", Algorithm::Sha256, Some(Qop::AuthInt), true);
     assert_eq!(read(full), Ok(expected));
+    let blanks = Challenge::parse("Digest realm=\" a \", nonce= n+/= ").unwrap();
+    assert_eq!((blanks.realm, blanks.nonce), (" a ", "n+/="));
     for (text, error) in [
         ("", AuthError::Scheme),
         ("Basic realm=\"x\"", AuthError::Scheme),
@@ -129,6 +131,9 @@ fn oddities() {
         ("Digest realm=\"a, nonce=b", AuthError::Syntax),
         ("Digest realm=\"a\" nonce=\"b\"", AuthError::Syntax),
         ("Digest =x", AuthError::Syntax),
+        ("Digest realm=\"a\", nonce=b\"c\"", AuthError::Syntax),
+        ("Digest realm=\"a\", nonce=b\\", AuthError::Syntax),
+        ("Digest realm=\"a\", nonce=b c", AuthError::Syntax),
         ("Digest realm=\"a\", nonce=\"b\", realm=\"c\"", AuthError::Repeated),
         ("Digest realm=\"a\", nonce=\"b\", algorithm=SHA-3", AuthError::Algorithm),
         ("Digest realm=\"a\", nonce=\"b\", qop=\"conf\"", AuthError::Qop),

@@ -9,6 +9,7 @@ use super::call::{Call, State};
 use super::config::CHANGE_LIMIT;
 use super::event::{DialogId, End, Event};
 use super::flow::Flow;
+use super::reply::refusal;
 use super::table::Handle;
 use super::uas::body_refusal;
 use crate::sip::core::headers::HeaderName;
@@ -55,6 +56,10 @@ impl Endpoint {
         }
         match method {
             Method::Bye => self.handle_bye(now, flow, handle, &request),
+            Method::Info if info_refusal(&request).is_some() => {
+                let refusal = info_refusal(&request).unwrap_or(OK);
+                self.respond_once(now, flow, &request, tag, &refusal);
+            }
             Method::Info => {
                 self.respond_once(now, flow, &request, tag, &OK);
                 self.events.push_back(Event::Info { dialog: DialogId(handle), request });
@@ -189,6 +194,26 @@ impl Endpoint {
         (ours || offer_open).then_some(PENDING)
     }
 }
+
+/// What an INFO is refused with: one of a package, for none is taken here, and a body that is no
+/// digit (RFC 6086 4.2.2).
+fn info_refusal(request: &Message) -> Option<Refusal> {
+    let package = request.header(HeaderName::Other("Info-Package")).unwrap_or_default().trim();
+    if !package.is_empty() && !package.eq_ignore_ascii_case("nil") {
+        let none = HeaderName::Other("Recv-Info");
+        return Some(refusal(469, "Bad Info Package", none, ""));
+    }
+    let kind = request.header(HeaderName::ContentType).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let known = DIGITS.iter().any(|digits| digits.eq_ignore_ascii_case(kind));
+    if known || request.body().is_empty() {
+        return None;
+    }
+    Some(refusal(415, "Unsupported Media Type", HeaderName::Accept, DIGITS.join(", ")))
+}
+
+/// Content types of digits in INFO.
+const DIGITS: [&str; 2] = ["application/dtmf-relay", "application/dtmf"];
 
 /// Whether a change of ours waits to be tried again.
 fn call_waits(call: Option<&Call>) -> bool {

@@ -56,6 +56,29 @@ fn refusal_table() {
     }
 }
 
+/// INFO within a call: digits are told, packages get 469, other bodies 415, and nothing is fine.
+#[test]
+fn info_bodies() {
+    for (extra, status, told) in [
+        ("Content-Type: application/dtmf-relay\n\nSignal=5", 200, true),
+        ("Content-Type: Application/DTMF; x=y\n\n5", 200, true),
+        ("", 200, true),
+        ("Info-Package: nil\n", 200, true),
+        ("Content-Type: text/plain\n\n5", 415, false),
+        ("Info-Package: g.3gpp.mcptt\n", 469, false),
+    ] {
+        let mut ua = Ua::new();
+        let (_, tag) = established(&mut ua);
+        ua.receive(&request("INFO", &tag, 2, "info", extra));
+        let sent = ua.sent().remove(0);
+        assert_eq!(sent.status(), Some(status), "{extra}");
+        let accept = header(&sent, HeaderName::Accept);
+        assert_eq!(accept.contains("dtmf-relay"), status == 415, "{extra}");
+        assert_eq!(sent.header_named("Recv-Info").is_some(), status == 469, "{extra}");
+        assert_eq!(ua.events().len(), usize::from(told), "{extra}");
+    }
+}
+
 /// Request lines and headers with their own answers.
 #[test]
 fn malformed_and_looping() {
