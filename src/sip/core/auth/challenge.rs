@@ -1,7 +1,10 @@
 //! WWW-Authenticate and Proxy-Authenticate (RFC 3261 20.44, RFC 7616 3.3).
 
-use super::params::{each, put};
+use super::params::{TEXT_MAX_BYTES, each, put};
 use super::{Algorithm, AuthError};
+
+/// Most text of a challenge, in bytes: credentials repeat it and say more.
+const CHALLENGE_MAX_BYTES: usize = TEXT_MAX_BYTES / 2;
 
 /// What a digest protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,9 @@ impl<'a> Challenge<'a> {
     /// # Errors
     /// Why it cannot be answered.
     pub fn parse(text: &'a str) -> Result<Self, AuthError> {
+        if text.len() > CHALLENGE_MAX_BYTES {
+            return Err(AuthError::TooLong);
+        }
         let (mut realm, mut nonce, mut opaque) = (None, None, None);
         let (mut algorithm, mut qop, mut stale, mut domain) = (None, None, None, None);
         each(text, |name, value| {
