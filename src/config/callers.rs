@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Config, Secret, TrunkConfig, UserConfig, peers};
+use super::{Config, Outbound, Secret, TrunkConfig, UserConfig, peers};
+use crate::sip::core::uri::Uri;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,20 @@ impl TrunkConfig {
     /// Whether calls of the trunk may come from `address`.
     pub fn takes(&self, address: IpAddr) -> bool {
         self.peers.is_empty() || peers::specificity(&self.peers, address).is_some()
+    }
+
+    /// Whether the trunk has a server at `address`: among its peers, its targets, its route or its
+    /// registrar, as far as they are addresses.
+    pub fn is_at(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let Outbound { targets, route, .. } = &self.outbound;
+        let registrar = self.registration.iter().map(|registration| &registration.registrar);
+        let named = |uri: &String| {
+            let host = Uri::parse(uri).ok().and_then(|uri| uri.host?.address());
+            host.is_some_and(|host| host.to_canonical() == address)
+        };
+        peers::specificity(&self.peers, address).is_some()
+            || targets.iter().chain(route).chain(registrar).any(named)
     }
 }
 

@@ -11,7 +11,7 @@ use adapters::agent::Direction;
 use super::Control;
 use super::sip::log_refused;
 use crate::calls::takeover::Takeover;
-use crate::config::{Caller, Config};
+use crate::config::{Caller, Cidr, Config};
 use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -151,19 +151,18 @@ pub(super) fn may_refer(
     from: IpAddr,
     address: IpAddr,
 ) -> bool {
-    let peers = match caller {
-        Caller::Trunk(trunk) if trunk.refer => &trunk.peers,
-        Caller::User(user) if user.refer => &user.peers,
-        Caller::Local => return address.is_loopback(),
-        Caller::Trunk(_) | Caller::User(_) => return false,
-    };
-    address == from
-        || peers.iter().any(|network| network.contains(address))
-        // Users reach each other.
-        || matches!(caller, Caller::User(_))
-            && config.users.iter().any(|user| {
-                user.peers.iter().any(|network| network.contains(address))
-            })
+    let within = |peers: &[Cidr]| peers.iter().any(|network| network.contains(address));
+    match caller {
+        Caller::Trunk(trunk) => trunk.refer && (address == from || within(&trunk.peers)),
+        // Users reach each other, but no trunk: it trusts our address, and may well be in a network
+        // of users.
+        Caller::User(user) => {
+            let users = || config.users.iter().any(|user| within(&user.peers));
+            let trunks = || config.trunks.iter().any(|trunk| trunk.is_at(address));
+            user.refer && (address == from || users() && !trunks())
+        }
+        Caller::Local => address.is_loopback(),
+    }
 }
 
 /// The headers of Refer-To that the new INVITE gets: those that join calls, and those that the
@@ -196,4 +195,81 @@ fn steers(name: &str) -> bool {
         HeaderName::ContentLength,
     ];
     HeaderName::from_name(name).is_some_and(|name| OURS.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    const CONFIG: &str = r#"
+[[trunks]]
+name = "carrier"
+peers = "192.0.2.8"
+targets = ["sip:192.0.2.9:5070", "sip:gw.example"]
+outbound_proxy = "sip:192.0.2.10;lr"
+username = "us"
+password = "only-for-the-carrier"
+register = true
+registrar = "sip:192.0.2.11"
+
+[[trunks]]
+name = "quiet"
+peers = "198.51.100.0/24"
+refer = "refuse"
+
+[[users]]
+name = "alice"
+peers = ["192.0.2.0/24", "198.51.100.0/24"]
+
+[[users]]
+name = "bob"
+peers = "203.0.113.0/24"
+
+[[users]]
+name = "carol"
+password = "wonderland"
+refer = "refuse"
+"#;
+
+    /// A user reaches users and where it calls from, and no server of a trunk, whichever key names
+    /// it; a trunk reaches its own network; whoever may not transfer, nobody.
+    #[test]
+    fn transfers_lead_no_further_than_trust() {
+        let path = std::path::Path::new("talkpath.toml");
+        let sources = Sources {
+            file: Some((path, CONFIG)),
+            environment: &[],
+            data_dir: None,
+            dialects: &[],
+            readable: &|_| Ok(()),
+        };
+        let config = Config::parse(&sources).unwrap();
+        let trunk = |name| config.trunks.iter().find(|trunk| trunk.name == name).unwrap();
+        let user = |name| config.users.iter().find(|user| user.name == name).unwrap();
+        let (alice, carol) = (Caller::User(user("alice")), Caller::User(user("carol")));
+        let (carrier, quiet) = (Caller::Trunk(trunk("carrier")), Caller::Trunk(trunk("quiet")));
+        for (caller, from, address, expected) in [
+            (alice, "192.0.2.1", "192.0.2.1", true),
+            (alice, "192.0.2.1", "192.0.2.2", true),
+            (alice, "192.0.2.1", "203.0.113.1", true),
+            (alice, "192.0.2.1", "192.0.2.8", false),
+            (alice, "192.0.2.1", "::ffff:192.0.2.8", false),
+            (alice, "192.0.2.1", "192.0.2.9", false),
+            (alice, "192.0.2.1", "::ffff:192.0.2.9", false),
+            (alice, "192.0.2.1", "192.0.2.10", false),
+            (alice, "192.0.2.1", "192.0.2.11", false),
+            (alice, "192.0.2.1", "198.51.100.1", false),
+            (alice, "192.0.2.1", "100.64.0.1", false),
+            (alice, "192.0.2.8", "192.0.2.8", true),
+            (carol, "192.0.2.1", "192.0.2.1", false),
+            (carrier, "192.0.2.11", "192.0.2.11", true),
+            (carrier, "192.0.2.11", "192.0.2.8", true),
+            (carrier, "192.0.2.8", "192.0.2.1", false),
+            (quiet, "198.51.100.1", "198.51.100.1", false),
+        ] {
+            let (from, address) = (from.parse().unwrap(), address.parse().unwrap());
+            assert_eq!(may_refer(&config, &caller, from, address), expected, "{from} {address}");
+        }
+    }
 }
