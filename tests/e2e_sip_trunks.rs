@@ -196,6 +196,37 @@ fn trunks_go_down_and_up() {
     finish(server);
 }
 
+/// A redirection is followed if the trunk may transfer, and not if it may not, whether the call
+/// names the trunk or only calls its server.
+#[test]
+fn redirections_need_leave() {
+    for (refer, followed) in [("allow", true), ("refuse", false)] {
+        let good = Gateway::start(Manner::Answers);
+        let moved = format!("302 Moved Temporarily\nContact: <sip:b@{}>", good.address);
+        let moved = Gateway::start(Manner::Refuses(moved.leak()));
+        let trunk = format!(
+            "peers = \"127.0.0.1\"\ntargets = [\"sip:{}\"]\nrefer = \"{refer}\"",
+            moved.address
+        );
+        let server = server(&trunk, None);
+        let uri = json!({ "to": format!("sip:a@{}", moved.address), "agent": "echo" });
+        for (count, wanted) in
+            [json!({ "to": "100", "trunk": "carrier", "agent": "echo" }), uri].iter().enumerate()
+        {
+            let (status, body) = server.http("POST", "/api/v1/calls", Some(wanted));
+            assert_eq!(status, 201, "{body}");
+            until(SOON, "the redirection", || (moved.heard("ACK ").len() > count).then_some(()));
+            if followed {
+                until(SOON, "it is followed", || (invites(&good).len() > count).then_some(()));
+            } else {
+                server.wait_idle();
+                assert_eq!(invites(&good).len(), 0, "{wanted}");
+            }
+        }
+        finish(server);
+    }
+}
+
 /// Over TLS the host of the URI has to be proven, whatever name SRV leads to; a server with another
 /// certificate gets no INVITE.
 #[test]

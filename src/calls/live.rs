@@ -108,6 +108,8 @@ pub(super) struct LiveCall {
     pub(super) hold: Hold,
     /// The transfer that we asked the peer for.
     pub(super) transfer: Option<Transfer>,
+    /// Its peer is no longer the one that it began with.
+    pub(super) taken_over: bool,
     /// The leg that is about to take the place of its peer.
     pub(super) takeover: Option<Takeover>,
     /// When it is looked after next, by the control's table of deadlines.

@@ -76,6 +76,7 @@ impl Control {
             message,
             which: Which::Main,
             slot: None,
+            taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             delayed_offer,
             dtmf,

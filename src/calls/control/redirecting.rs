@@ -1,7 +1,8 @@
 //! Calls that we place and that are sent elsewhere (3xx).
 
 use super::Control;
-use super::referred::{may_refer, peer_user};
+use super::referred::may_refer;
+use crate::config::Caller;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
@@ -15,20 +16,21 @@ impl Control {
         let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         let config = std::sync::Arc::clone(&self.config);
-        let Some(call) = self.calls.get_mut(&key).filter(|call| call.ended.is_none()) else {
-            return;
-        };
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
+        let from = call.signalling;
+        // Whoever names no trunk may have called the server of one all the same.
+        let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
+        let party = self.party(&config, call, None).or_else(at);
+        let Some(call) = self.calls.get_mut(&key) else { return };
         let called = call.to.clone();
-        let (from, user) = (call.signalling, peer_user(call));
         let contacts = call.redirects.take(&called, response);
         let span = call.span.clone();
         let mut targets = Vec::new();
         for uri in contacts {
             let address = Uri::parse(&uri).ok().and_then(|uri| uri.host?.address());
-            let allowed = address.is_some_and(|address| {
-                let caller = config.caller(from, &user, None);
-                let within = |caller| may_refer(&config, &caller, from, address);
-                address == from || caller.is_some_and(within)
+            let allowed = address.is_some_and(|address| match &party {
+                Some(party) => may_refer(&config, party, from, address),
+                None => address == from,
             });
             match self.target(&uri) {
                 Some(flow) if allowed => targets.push(Target { uri, flow, routes: Vec::new() }),

@@ -10,6 +10,7 @@ use adapters::agent::Direction;
 
 use super::Control;
 use super::sip::log_refused;
+use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
 use crate::config::{Caller, Cidr, Config};
 use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
@@ -55,7 +56,7 @@ impl Control {
         let address = uri.host.and_then(|host| host.address()).ok_or(FORBIDDEN)?;
         let config = std::sync::Arc::clone(&self.config);
         let proven = self.endpoint.proven(dialog);
-        let caller = config.caller(call.signalling, &peer_user(call), proven).ok_or(FORBIDDEN)?;
+        let caller = self.party(&config, call, proven).ok_or(FORBIDDEN)?;
         if !may_refer(&config, &caller, call.signalling, address) {
             return Err(FORBIDDEN);
         }
@@ -74,6 +75,27 @@ impl Control {
         headers.extend(by.map(|by| ("Referred-By".to_owned(), by)));
         let policy = srtp_policy(&caller);
         self.place_takeover(key, dialog, &refer_to.uri, headers, policy)
+    }
+
+    /// Who the peer of a call is: the trunk that the call came or went by, our user who was called,
+    /// else whoever the address or a password tells. Another peer that has taken over is known by
+    /// the latter alone.
+    pub(super) fn party<'c>(
+        &self,
+        config: &'c Config,
+        call: &LiveCall,
+        proven: Option<&str>,
+    ) -> Option<Caller<'c>> {
+        if let Some(name) = call.trunk.as_ref().filter(|_| !call.taken_over) {
+            return config.trunks.iter().find(|trunk| trunk.name == *name).map(Caller::Trunk);
+        }
+        if call.direction == Direction::Outbound
+            && !call.taken_over
+            && let Some(called) = self.our_user(&call.to)
+        {
+            return config.users.iter().find(|user| user.name == called.name).map(Caller::User);
+        }
+        config.caller(call.signalling, &peer_user(call), proven)
     }
 
     /// Calls the new party; the peer is told how that goes.
@@ -134,7 +156,7 @@ pub(super) const fn srtp_policy(caller: &Caller<'_>) -> Option<SrtpPolicy> {
 }
 
 /// The user part of the peer's address.
-pub(super) fn peer_user(call: &crate::calls::live::LiveCall) -> String {
+fn peer_user(call: &LiveCall) -> String {
     match call.direction {
         Direction::Inbound => call.from.clone(),
         Direction::Outbound => {

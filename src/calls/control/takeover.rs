@@ -85,6 +85,7 @@ impl Control {
         let format = leg_format(negotiated, signalling);
         (call.media, call.signalling, call.delayed_offer) = (media, signalling, false);
         call.sdp = sdp;
+        call.taken_over = true;
         call.hold.another_peer();
         call.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
