@@ -162,7 +162,7 @@ impl Control {
 
     /// Who calls: a trunk by its certificate or by the contact that it was told, else whoever the
     /// address or a password tells.
-    fn caller<'c>(
+    pub(super) fn caller<'c>(
         &self,
         config: &'c Config,
         registered: Option<&'c TrunkConfig>,

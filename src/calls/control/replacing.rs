@@ -47,13 +47,10 @@ impl Control {
     ) -> Result<(), Refusal> {
         let gone = Refusal(481, "Call/Transaction Does Not Exist");
         let config = std::sync::Arc::clone(&self.config);
-        let address = flow.peer.ip();
-        let certified = config.trunk_by_names(address, &self.sockets.identities().names(flow));
-        let caller = match certified {
-            Some(trunk) => Some(Caller::Trunk(trunk)),
-            None => config.caller(address, &calling(request), proven),
-        };
-        let caller = caller.ok_or(Refusal(403, "Forbidden"))?;
+        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let caller = self
+            .caller(&config, registered, flow, &calling(request), proven)
+            .ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
             return Err(gone);
