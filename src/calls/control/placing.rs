@@ -136,6 +136,11 @@ impl Placing {
         self.first
     }
 
+    /// Whether nobody on the way to where it is now can read what is said.
+    pub(super) fn is_secure(&self) -> bool {
+        self.current.as_ref().is_some_and(Hop::is_secure)
+    }
+
     /// Tries these before all others: the called party is there (RFC 3261 8.1.3.4).
     pub(super) fn redirect(&mut self, to: Vec<registrar::Target>) {
         let Some(current) = &self.current else { return };

@@ -22,6 +22,8 @@ impl Control {
         let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
         let party = self.party(&config, call, None).or_else(at);
         let Some(call) = self.calls.get_mut(&key) else { return };
+        // The offer has the keys of the audio in it: what began in secret stays so.
+        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
         let called = call.to.clone();
         let contacts = call.redirects.take(&called, response);
         let span = call.span.clone();
@@ -32,9 +34,11 @@ impl Control {
                 Some(party) => may_refer(&config, party, from, address),
                 None => address == from,
             });
-            match self.target(&uri) {
-                Some(flow) if allowed => targets.push(Target { uri, flow, routes: Vec::new() }),
-                _ => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
+            // The way there may have to be opened: not before that is allowed.
+            let flow = if allowed { self.target(&uri) } else { None };
+            match flow.filter(|flow| !secret || flow.transport.is_secure()) {
+                Some(flow) => targets.push(Target { uri, flow, routes: Vec::new() }),
+                None => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
             }
         }
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
