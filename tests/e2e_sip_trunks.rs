@@ -227,6 +227,42 @@ fn redirections_need_leave() {
     }
 }
 
+/// A server that asks who we are is told if it is of the trunk whose account that is, and not if
+/// it only comes after one that is.
+#[test]
+fn accounts_are_for_their_own_servers() {
+    let challenge = "401 Unauthorized\nWWW-Authenticate: Digest realm=\"r\", nonce=\"n\"";
+    let own = Gateway::start(Manner::Refuses(challenge));
+    let other = Gateway::start_at("127.0.0.2", Manner::Refuses(challenge));
+    let busy = Gateway::start(Manner::Refuses("503 Service Unavailable"));
+    let srv = |name, priority, gateway: &Gateway, host| {
+        (name, Record::Srv(priority, 0, gateway.address.port(), host))
+    };
+    let dns = Dns::start(vec![
+        ("gw.test", Record::Naptr(10, 10, "SIP+D2U", "_sip._udp.gw.test")),
+        srv("_sip._udp.gw.test", 10, &busy, "a.gw.test"),
+        srv("_sip._udp.gw.test", 20, &other, "b.gw.test"),
+        ("a.gw.test", Record::A(LOCALHOST)),
+        ("b.gw.test", Record::A(Ipv4Addr::new(127, 0, 0, 2))),
+    ]);
+    let trunk = "peers = \"127.0.0.1\"\nusername = \"us\"\npassword = \"of-the-carrier\"";
+    let server = server(trunk, Some(&dns));
+    server.place("sip:a@gw.test", "echo");
+    until(SOON, "the refusal", || other.heard("ACK ").pop());
+    server.wait_idle();
+    server.place(&format!("sip:a@{}", own.address), "echo");
+    until(SOON, "two refusals", || (own.heard("ACK ").len() >= 2).then_some(()));
+    let told = |gateway| {
+        let told = |invite: &String| invite.contains("\r\nAuthorization: Digest ");
+        invites(gateway).iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (invites(&busy).len(), told(&other), told(&own)),
+        (1, vec![false], vec![false, true])
+    );
+    finish(server);
+}
+
 /// Over TLS the host of the URI has to be proven, whatever name SRV leads to; a server with another
 /// certificate gets no INVITE.
 #[test]

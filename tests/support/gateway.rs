@@ -34,7 +34,12 @@ pub struct Gateway {
 impl Gateway {
     /// A gateway of this manner on any port.
     pub fn start(manner: Manner) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1", manner)
+    }
+
+    /// A gateway at this address.
+    pub fn start_at(address: &str, manner: Manner) -> Self {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let address = socket.local_addr().unwrap();
         let manner = Arc::new(Mutex::new(manner));

@@ -121,7 +121,9 @@ pub struct Placing {
     current: Option<Hop>,
     /// TLS of the trunk.
     tls: Option<Arc<ClientTls>>,
-    /// What proves to the trunk who we are.
+    /// It names a trunk.
+    by_trunk: bool,
+    /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
     user: String,
@@ -199,7 +201,8 @@ impl Control {
             attempts,
             current: None,
             tls: config.and_then(|trunk| self.trunk_tls.get(&trunk.name)).cloned(),
-            account: config.and_then(account).or_else(|| self.account_at(first?.ip())),
+            by_trunk: config.is_some(),
+            account: config.and_then(account),
             reliability: config.map(|trunk| trunk.reliable_provisional).unwrap_or_default(),
             user,
             from_domain: config.and_then(|trunk| trunk.outbound.from_domain.clone()),
@@ -260,12 +263,22 @@ impl Control {
         let literal = Uri::parse(&hop.way.uri).ok().and_then(|uri| uri.host?.address());
         let phone = hop.target().is_none();
         let how = endpoint::Placing {
-            account: placing.account.clone(),
+            account: self.account_for(placing, hop),
             ring_limit: (phone && more).then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
             patience: more.then_some(FAILOVER_AFTER),
         };
         self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())
+    }
+
+    /// Who we are if a hop asks: to the trunk that the call names, else to the provider whose
+    /// server it is. A telephone may ask in the name of any provider and gets no answer.
+    fn account_for(&self, placing: &Placing, hop: &Hop) -> Option<Arc<Account>> {
+        match &hop.to {
+            _ if placing.by_trunk => placing.account.clone(),
+            Where::Server(to) => self.account_at(to.peer.ip()),
+            Where::Phone(_) => None,
+        }
     }
 
     /// A path to the address that a URI names; none if it has to be looked up, or there is no way.
