@@ -5,7 +5,7 @@
 mod support;
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -170,6 +170,36 @@ fn limits_and_wrong_requests() {
         assert_eq!(status, 400, "{wanted}: {body}");
         assert!(body.contains(part), "{wanted}: {body}");
     }
+    finish(server);
+}
+
+/// Calls whose names are looked up at the same time are not more than the trunk takes.
+#[test]
+fn limits_hold_after_names_are_found() {
+    let good = Gateway::start(Manner::Answers);
+    let dns = Dns::start(vec![("gw.test", Record::A(LOCALHOST))]);
+    let target = format!("targets = [\"sip:gw.test:{}\"]\nmax_calls = 1", good.address.port());
+    let server = server(&target, Some(&dns));
+    let wanted = json!({ "to": "100", "trunk": "carrier", "agent": "echo" }).to_string();
+    let request = format!(
+        "POST /api/v1/calls HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{wanted}",
+        server.key,
+        wanted.len()
+    );
+    let asked = [0; 6].map(|_| {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream
+    });
+    let mut statuses = asked.map(|mut stream| {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, ["201", "503", "503", "503", "503", "503"]);
     finish(server);
 }
 

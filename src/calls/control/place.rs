@@ -13,7 +13,7 @@ use super::placing::{Hop, Way};
 use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::request::{PlaceCall, Request, RequestError};
-use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern};
+use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern, TrunkConfig};
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Host, Scheme, Uri};
@@ -73,17 +73,28 @@ impl Control {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        if self.calls.len() >= self.config.limits.max_calls as usize || !self.rate.take(now()) {
-            return Err(RequestError::Full);
-        }
         let agent = self
             .config
             .agent(&wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
-        if !self.slots.has_room(&agent.name, agent.max_calls) {
+        if !self.has_room(agent, None) || !self.rate.take(now()) {
             return Err(RequestError::Full);
         }
         Ok(())
+    }
+
+    /// Whether another call may begin, by the limits of all, of its agent and of the trunk that it
+    /// is placed through.
+    fn has_room(&self, agent: &AgentConfig, trunk: Option<&TrunkConfig>) -> bool {
+        let full = trunk.is_some_and(|trunk| {
+            let placed = self.calls.values().filter(|call| {
+                call.direction == Direction::Outbound && call.trunk.as_ref() == Some(&trunk.name)
+            });
+            trunk.outbound.max_calls.is_some_and(|max| placed.count() >= max as usize)
+        });
+        self.calls.len() < self.config.limits.max_calls as usize
+            && self.slots.has_room(&agent.name, agent.max_calls)
+            && !full
     }
 
     /// Where the INVITE may go, and by which trunk.
@@ -99,20 +110,18 @@ impl Control {
         let found = config.trunks.iter().position(|trunk| trunk.name == *name);
         let index =
             found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
-        let trunk = config.trunks.get(index).map(|trunk| &trunk.outbound);
-        let trunk = trunk.filter(|outbound| !outbound.targets.is_empty());
+        let trunk = config.trunks.get(index);
+        let trunk = trunk.filter(|trunk| !trunk.outbound.targets.is_empty());
         let trunk = trunk.ok_or_else(|| field("trunk", "the trunk has no targets".to_owned()))?;
-        let ways = trunk.targets.iter().map(|target| {
+        let ways = trunk.outbound.targets.iter().map(|target| {
             let uri = called_uri(&call.to, target).ok_or_else(|| {
                 field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
             })?;
-            Ok(Arc::new(Way::new(uri, target, &trunk.route)))
+            Ok(Arc::new(Way::new(uri, target, &trunk.outbound.route)))
         });
         let ways = ways.collect::<Result<_, RequestError>>()?;
-        let placed = self.calls.values().filter(|call| {
-            call.direction == Direction::Outbound && call.trunk.as_ref() == Some(name)
-        });
-        if trunk.max_calls.is_some_and(|max| placed.count() >= max as usize)
+        let agent = config.agent(&call.agent);
+        if !agent.is_some_and(|agent| self.has_room(agent, Some(trunk)))
             || !self.trunks.take(index, now())
         {
             return Err(RequestError::Full);
@@ -173,12 +182,16 @@ impl Control {
         }
         let config = Arc::clone(&self.config);
         let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
+        let through = trunk.and_then(|index| config.trunks.get(index));
+        // Others may have begun while names were looked up.
+        if !self.has_room(agent, through) {
+            return Err(RequestError::Full);
+        }
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
         let secure = hops.iter().all(Hop::is_secure);
         let mut placing = self.placing(user.clone(), trunk, hops);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
-        let through = trunk.and_then(|index| config.trunks.get(index));
         let codecs = through.and_then(|trunk| trunk.codecs.clone());
         let policy = match through {
             Some(trunk) => trunk.srtp,
