@@ -230,8 +230,9 @@ impl Control {
                 }
             }
             let deadline = self.next_deadline().min(end_at.unwrap_or(MonoTime::MAX)).since(now());
+            // Whoever is ready is taken in turn by chance, and each takes a bounded batch: a flood
+            // of one holds up none of the others.
             tokio::select! {
-                biased;
                 ready = self.sockets.ready() => match ready {
                     Ready::Datagrams(socket) => self.datagrams(socket),
                     Ready::Stream(event) => self.stream_event(event),
