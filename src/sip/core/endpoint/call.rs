@@ -121,6 +121,8 @@ pub(super) struct Call {
     pub(super) reliable: Option<Box<Reliable>>,
     /// Early dialogs of a call that we place.
     pub(super) early: Vec<Early>,
+    /// Reliable responses that were taken. Of the call, for early dialogs come and go (RFC 6228).
+    pub(super) pracks: u16,
     pub(super) timer: SessionTimer,
     /// The description of ours that holds, or was offered.
     pub(super) local_sdp: Option<Box<[u8]>>,
@@ -169,6 +171,7 @@ impl Call {
             reliability: Reliability::default(),
             reliable: None,
             early: Vec::new(),
+            pracks: 0,
             timer: SessionTimer::default(),
             local_sdp: None,
             update_allowed: false,
