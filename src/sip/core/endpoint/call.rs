@@ -230,8 +230,12 @@ impl Call {
         }
     }
 
-    /// Notes where a request within the dialog came from.
+    /// Notes where a request within the dialog came from. A call that was opened with credentials
+    /// goes to no other address than the one they were shown from last.
     pub(super) fn moved(&mut self, flow: Flow, request: &Message) {
+        if self.proof.as_ref().is_some_and(|proof| proof.address != flow.peer.ip()) {
+            return;
+        }
         self.flow = flow;
         self.direct = is_direct(flow, request);
     }
