@@ -280,12 +280,12 @@ impl Control {
                 self.tell(key, input);
             } else if let Some(event) = self.endpoint.poll_event() {
                 self.sip_event(event);
+            } else if let Some(transmit) = self.endpoint.poll_transmit() {
+                // What cannot be sent is an event again.
+                self.transmit(transmit);
             } else {
                 break;
             }
-        }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.transmit(transmit);
         }
         self.count_drops();
         self.live
