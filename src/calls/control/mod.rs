@@ -182,6 +182,7 @@ impl Control {
         gate::guard(&mut endpoint, &config, sockets.identities(), contacts.collect())?;
         let control = Self {
             ports: Ports::new(config.rtp.ports),
+            sounds: holding::sounds(&config),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
             config,
             endpoint,
@@ -202,7 +203,6 @@ impl Control {
             deadlines: std::collections::BTreeSet::new(),
             next_key: 1,
             next_attempt: 1,
-            sounds: Sounds::default(),
             slots: Slots::default(),
             recorder,
             captures,
