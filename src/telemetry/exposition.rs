@@ -147,6 +147,12 @@ fn signalling(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "SIP messages sent again for want of an answer",
         [(NONE, sip.retransmissions.get())],
     )?;
+    reach(out, metrics)
+}
+
+/// Who can reach us, and whom we can reach.
+fn reach(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
+    let sip = &metrics.sip;
     let registrations =
         sip.registrations.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
     let trunk = |name: &String| [("trunk", name.clone())];

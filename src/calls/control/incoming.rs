@@ -12,7 +12,7 @@ use super::early::{RELIABLE, reliability_refusal};
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
 use crate::calls::identity;
-use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig};
+use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig, TrunkConfig};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -97,16 +97,10 @@ impl Control {
         }
         let from = calling(request);
         let config = Arc::clone(&self.config);
-        let address = flow.peer.ip();
-        let certified = config.trunk_by_names(address, &self.sockets.identities().names(flow));
         let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
-        let caller = match (certified, registered) {
-            (Some(trunk), _) => Some(Caller::Trunk(trunk)),
-            // Only who was told our contact knows it.
-            (None, Some(trunk)) => trunk.takes(address).then_some(Caller::Trunk(trunk)),
-            (None, None) => config.caller(address, &from, proven),
-        };
-        let caller = caller.ok_or(Refusal::new(403, "Forbidden"))?;
+        let caller = self
+            .caller(&config, registered, flow, &from, proven)
+            .ok_or(Refusal::new(403, "Forbidden"))?;
         let (from, variables) = who_calls(&caller, from, request);
         let to = match registered {
             Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
@@ -164,6 +158,26 @@ impl Control {
             from,
             to,
         })
+    }
+
+    /// Who calls: a trunk by its certificate or by the contact that it was told, else whoever the
+    /// address or a password tells.
+    fn caller<'c>(
+        &self,
+        config: &'c Config,
+        registered: Option<&'c TrunkConfig>,
+        flow: Flow,
+        from: &str,
+        proven: Option<&str>,
+    ) -> Option<Caller<'c>> {
+        let address = flow.peer.ip();
+        let certified = config.trunk_by_names(address, &self.sockets.identities().names(flow));
+        match (certified, registered) {
+            (Some(trunk), _) => Some(Caller::Trunk(trunk)),
+            // Only who was told our contact knows it.
+            (None, Some(trunk)) => trunk.takes(address).then_some(Caller::Trunk(trunk)),
+            (None, None) => config.caller(address, from, proven),
+        }
     }
 
     fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
@@ -272,7 +286,7 @@ fn who_calls(
 }
 
 /// The headers that a trunk lets agents see.
-fn shown_headers(trunk: Option<&config::TrunkConfig>, request: &Message) -> Vec<(String, String)> {
+fn shown_headers(trunk: Option<&TrunkConfig>, request: &Message) -> Vec<(String, String)> {
     let allowed = trunk.map(|trunk| trunk.headers.as_slice()).unwrap_or_default();
     let shown = |name: &String| Some((name.clone(), request.header_named(name)?.to_owned()));
     allowed.iter().filter_map(shown).collect()

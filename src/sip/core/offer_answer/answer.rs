@@ -46,7 +46,8 @@ pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationErro
     Ok(Answer { sdp: out.into_bytes(), selected })
 }
 
-/// Reads the answer to the offer that [`build_offer`] or [`build_reoffer`] wrote from `local`.
+/// Reads the answer to the offer that [`build_offer`](super::build_offer) or
+/// [`build_reoffer`](super::build_reoffer) wrote from `local`.
 ///
 /// # Errors
 /// [`NegotiationError`] if the answer accepts nothing that was offered.
