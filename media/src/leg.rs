@@ -192,8 +192,12 @@ impl Leg {
         if other_clock {
             self.digits_in = dtmf::Receiver::new(clock_hz);
         }
-        if other_clock || config.ptime_ms != self.config.ptime_ms {
+        let other_ptime = config.ptime_ms != self.config.ptime_ms;
+        if other_clock || other_ptime {
             self.digits_out = dtmf::Sender::new(clock_hz, config.ptime_ms);
+        }
+        // What waits in another codec would be taken for this one.
+        if other_ptime || config.audio != self.config.audio {
             self.reorder = reorder(&config);
         }
         self.config = config;

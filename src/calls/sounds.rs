@@ -24,9 +24,35 @@ enum Key {
 
 /// Sounds, coded.
 #[derive(Debug, Default)]
-pub(super) struct Sounds(HashMap<(Key, AudioFormat), Arc<[u8]>>);
+pub(super) struct Sounds {
+    coded: HashMap<(Key, AudioFormat), Arc<[u8]>>,
+    /// Music on hold, which is never loaded while calls wait.
+    music: HashMap<(PathBuf, AudioFormat), Arc<[u8]>>,
+}
 
 impl Sounds {
+    /// Loads music on hold in the formats in which it may be wanted. Of a file that cannot be
+    /// loaded is warned once; noise takes its place.
+    pub(super) fn load_music(&mut self, path: &Path, formats: &[AudioFormat]) {
+        for format in formats {
+            let key = (path.to_owned(), *format);
+            if self.music.contains_key(&key) {
+                continue;
+            }
+            let sound = match audio::load(path, *format) {
+                Ok(sound) => sound,
+                Err(error) => return tracing::warn!(%error, "noise instead of music on hold"),
+            };
+            self.music.insert(key, sound);
+        }
+    }
+
+    /// Music on hold that was loaded ahead, or noise.
+    pub(super) fn music(&mut self, path: &Path, format: AudioFormat) -> Arc<[u8]> {
+        let music = self.music.get(&(path.to_owned(), format)).map(Arc::clone);
+        music.unwrap_or_else(|| self.noise(format))
+    }
+
     /// A WAV file.
     ///
     /// # Errors
@@ -38,7 +64,7 @@ impl Sounds {
         format: AudioFormat,
     ) -> Result<Arc<[u8]>, AudioError> {
         let key = (Key::File(path.to_owned()), format);
-        if let Some(sound) = self.0.get(&key) {
+        if let Some(sound) = self.coded.get(&key) {
             return Ok(Arc::clone(sound));
         }
         let sound = audio::load(path, format)?;
@@ -65,7 +91,7 @@ impl Sounds {
     }
 
     fn made(&mut self, key: (Key, AudioFormat), make: impl FnOnce() -> Arc<[u8]>) -> Arc<[u8]> {
-        if let Some(sound) = self.0.get(&key) {
+        if let Some(sound) = self.coded.get(&key) {
             return Arc::clone(sound);
         }
         let sound = make();
@@ -74,9 +100,39 @@ impl Sounds {
     }
 
     fn keep(&mut self, key: (Key, AudioFormat), sound: &Arc<[u8]>) {
-        if self.0.len() >= SOUNDS_MAX {
-            self.0.clear();
+        if self.coded.len() >= SOUNDS_MAX {
+            self.coded.clear();
         }
-        self.0.insert(key, Arc::clone(sound));
+        self.coded.insert(key, Arc::clone(sound));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Music comes from what was loaded, whatever became of the file; without it noise is heard.
+    #[test]
+    fn music_is_loaded_ahead() {
+        let path = std::env::temp_dir().join(format!("talkpath-music-{}.wav", std::process::id()));
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut file = hound::WavWriter::create(&path, spec).unwrap();
+        (0..800_i16).for_each(|n| file.write_sample(n * 20).unwrap());
+        file.finalize().unwrap();
+        let formats = [AudioFormat::PCMU, AudioFormat::PCMA];
+        let mut sounds = Sounds::default();
+        sounds.load_music(&path, &formats);
+        let expected = formats.map(|format| audio::load(&path, format).unwrap());
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(formats.map(|format| sounds.music(&path, format)), expected);
+        let mut without = Sounds::default();
+        without.load_music(&path, &formats);
+        let noise = without.noise(AudioFormat::PCMU);
+        assert!(Arc::ptr_eq(&without.music(&path, AudioFormat::PCMU), &noise));
     }
 }

@@ -206,7 +206,8 @@ impl MediaPath {
         let speaks = self.state != CallState::Ringing && sends && !passes;
         if !speaks {
             if self.next_tick < MonoTime::MAX {
-                self.stopped_at = Some(self.next_tick);
+                let ts = self.peer.leg_ref().map_or(0, |leg| leg.sender().ts());
+                self.stopped_at = Some((self.next_tick, ts));
             }
             self.next_tick = MonoTime::MAX;
         } else if self.next_tick == MonoTime::MAX {
@@ -222,11 +223,13 @@ impl MediaPath {
 
     /// Media time goes on while nothing is sent (RFC 3550 5.1).
     fn count_pause(&mut self, now: MonoTime) {
-        let Some(since) = self.stopped_at.take() else { return };
+        let Some((since, then)) = self.stopped_at.take() else { return };
         let Some(leg) = self.peer.leg() else { return };
         let clock_hz = u128::from(leg.config().audio.clock_hz());
         let ticks = now.since(since).as_nanos() * clock_hz / 1_000_000_000;
-        leg.pause(u32::try_from(ticks).unwrap_or(u32::MAX));
+        // What was passed on meanwhile has moved media time already.
+        let moved = leg.sender().ts().wrapping_sub(then);
+        leg.pause(u32::try_from(ticks).unwrap_or(u32::MAX).saturating_sub(moved));
     }
 
     /// The agent has sent audio: the first of it sets the pacer's phase.

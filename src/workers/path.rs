@@ -77,14 +77,14 @@ pub(super) struct MediaPath {
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     pub(super) phase_free: bool,
     /// When the packet was due before which the pacer was stopped.
-    pub(super) stopped_at: Option<MonoTime>,
+    pub(super) stopped_at: Option<(MonoTime, u32)>,
     pub(super) silence: Silence,
     /// When the media are looked after next.
     care_at: MonoTime,
     /// Earliest entry in the worker's heap.
     pub(super) scheduled: MonoTime,
     /// Where the echo's media time stands.
-    echo_ts: Option<u64>,
+    pub(super) echo_ts: Option<u64>,
     /// Since when the agent has had nothing to say in mid-utterance.
     pub(super) starved_at: Option<MonoTime>,
     pub(super) underruns: u64,

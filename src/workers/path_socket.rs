@@ -345,7 +345,9 @@ impl MediaPath {
             self.playout.clear(ctx.now, &mut ctx.blocks);
             return;
         };
-        if self.playout.reconfigure(config).is_err() {
+        // Samples of the same size in another order or law must not be taken for each other.
+        let other = before != self.queued && !self.playout.drained();
+        if other || self.playout.reconfigure(config).is_err() {
             let mut converter = Converter::new(before, self.queued);
             let Context { now, blocks, convert, .. } = ctx;
             self.playout.recode(*now, blocks, config, &mut converter, convert);

@@ -38,6 +38,9 @@ pub(super) struct PeerLeg {
     latch: Option<Latch>,
     /// Whom the kernel lets through, if it lets nobody else.
     connected: Option<SocketAddr>,
+    /// The socket hears at every address of the machine. It is never connected: then it would hear
+    /// at one that the kernel chooses, which need not be the one that the peer sends to.
+    everywhere: bool,
     /// Where the peer's reports really come from.
     reports_from: Option<SocketAddr>,
     /// When the last packet came.
@@ -70,6 +73,7 @@ impl PeerLeg {
         start: StreamStart,
     ) -> Self {
         let mut peer = Self {
+            everywhere: hears_everywhere(&sockets.rtp),
             rtp: sockets.rtp,
             rtcp: sockets.rtcp,
             format: None,
@@ -101,6 +105,7 @@ impl PeerLeg {
             rtp: std::mem::replace(&mut self.rtp, sockets.rtp),
             rtcp: std::mem::replace(&mut self.rtcp, sockets.rtcp),
         };
+        self.everywhere = hears_everywhere(&self.rtp);
         (self.latch, self.connected, self.reports_from) = (None, None, None);
         (self.security, self.format) = (None, None);
         self.settle(now, format);
@@ -285,7 +290,7 @@ impl PeerLeg {
         }
         let heard = Heard { from, authentic, ssrc: header.ssrc, seq: header.seq };
         let judged = latch.judge(now, &heard);
-        if judged && self.connected != Some(from) {
+        if judged && !self.everywhere && self.connected != Some(from) {
             self.follow_latch(now);
         }
         judged
@@ -294,7 +299,8 @@ impl PeerLeg {
     /// Connects the socket to the one source that counts, or opens it to all.
     #[cold]
     fn follow_latch(&mut self, now: MonoTime) {
-        let wanted = self.latch.as_ref().and_then(|latch| latch.settled(now));
+        let wanted = self.latch.as_ref().filter(|_| !self.everywhere);
+        let wanted = wanted.and_then(|latch| latch.settled(now));
         if wanted == self.connected {
             return;
         }
@@ -304,7 +310,11 @@ impl PeerLeg {
         };
         match done {
             Ok(()) => self.connected = wanted,
-            Err(error) => tracing::debug!(%error, "an RTP socket cannot be connected anew"),
+            Err(error) => {
+                // Whatever it is now, the deadline must not stay in the past.
+                self.connected = None;
+                tracing::debug!(%error, "an RTP socket cannot be connected anew");
+            }
         }
     }
 
@@ -348,7 +358,10 @@ impl PeerLeg {
     fn remote(&self) -> io::Result<SocketAddr> {
         let learned = self.latch.as_ref().and_then(Latch::source);
         let described = || self.format.as_ref().map(|format| format.remote);
-        learned.or_else(described).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        learned
+            .or_else(described)
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+            .and_then(reachable)
     }
 
     /// Puts protection around what is sent.
@@ -380,7 +393,7 @@ impl PeerLeg {
                 None => self.rtp.send_to(packet, self.remote()?),
             };
         }
-        self.rtcp.send_to(packet, self.remote_rtcp(format))
+        reachable(self.remote_rtcp(format)).and_then(|remote| self.rtcp.send_to(packet, remote))
     }
 
     /// Where reports go: where the peer's come from, else where it described. If that is hidden by
@@ -423,4 +436,18 @@ impl PeerLeg {
     pub(super) const fn follow_reports(&mut self, from: SocketAddr) {
         self.reports_from = Some(from);
     }
+}
+
+/// True for a socket at a wildcard.
+fn hears_everywhere(socket: &UdpSocket) -> bool {
+    socket.local_addr().is_ok_and(|local| local.ip().is_unspecified())
+}
+
+/// Refuses the wildcard, by which peers say that they want nothing (RFC 3264 8.4): the kernel would
+/// take it for this machine.
+fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
+    if remote.ip().is_unspecified() {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    Ok(remote)
 }

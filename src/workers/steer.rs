@@ -36,6 +36,10 @@ impl MediaPath {
             return ctx.tell(self.key, EventKind::MediaTimeout);
         }
         let old = self.peer.stream();
+        // Another telephone: what is known of its sound, its digits and its echo begins anew.
+        self.silence.settled(ctx.now, None, &format);
+        self.digits_otherwise = false;
+        self.echo_ts = None;
         let before = self.peer.replace(ctx.now, sockets, format);
         ctx.poller.remove(&before.rtp);
         ctx.poller.remove(&before.rtcp);
@@ -46,6 +50,7 @@ impl MediaPath {
     /// what it says waits.
     pub(super) fn hold(&mut self, ctx: &mut Context, sound: Option<Builtin>) {
         self.held = sound;
+        self.echo_ts = None;
         self.restart_ticks(ctx.now);
     }
 

@@ -20,8 +20,9 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     if done != 0 {
         return Err(io::Error::last_os_error());
     }
-    // An address that the kernel chose goes with the connection.
-    if socket.local_addr()? != local {
+    // A port that the kernel chose goes with the connection. One that was asked for stays, and then
+    // there is no second bind: a wildcard has come back by itself.
+    if socket.local_addr()?.port() != local.port() {
         SockRef::from(socket).bind(&local.into())?;
     }
     Ok(())
@@ -30,6 +31,25 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A socket whose port was asked for keeps it, at a wildcard too.
+    #[test]
+    fn keeps_its_port() {
+        for wildcard in ["0.0.0.0:0", "[::]:0", "127.0.0.1:0"] {
+            let address = UdpSocket::bind(wildcard).unwrap().local_addr().unwrap();
+            let socket = UdpSocket::bind(address).unwrap();
+            let loopback = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+            let [one, two] = [(); 2].map(|()| UdpSocket::bind(loopback).unwrap());
+            for _ in 0..3 {
+                socket.connect(one.local_addr().unwrap()).unwrap();
+                disconnect(&socket).unwrap();
+                assert_eq!(socket.local_addr().unwrap(), address);
+            }
+            two.send_to(b"x", (two.local_addr().unwrap().ip(), address.port())).unwrap();
+            let (_, from) = socket.recv_from(&mut [0; 8]).unwrap();
+            assert_eq!(from, two.local_addr().unwrap());
+        }
+    }
 
     /// A socket that was connected hears others again, on the same port.
     #[test]

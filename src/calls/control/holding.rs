@@ -4,12 +4,26 @@ use super::Control;
 use super::sip::log_refused;
 use crate::calls::hold::Told;
 use crate::calls::request::RequestError;
+use crate::calls::sounds::Sounds;
+use crate::config::Config;
 use crate::sip::core::endpoint::{CommandError, DialogId};
 use crate::sip::core::offer_answer;
 use crate::sip::core::sdp::{Direction, Sdp};
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
+
+/// The music of all agents, in every format that calls may have.
+pub(super) fn sounds(config: &Config) -> Sounds {
+    let trunks = config.trunks.iter().filter_map(|trunk| trunk.codecs.as_ref());
+    let codecs = std::iter::once(&config.sip.codecs).chain(trunks).flatten();
+    let formats: Vec<_> = codecs.map(|codec| codec.waiting()).collect();
+    let mut sounds = Sounds::default();
+    for music in config.agents.iter().filter_map(|agent| agent.hold_music.as_ref()) {
+        sounds.load_music(music, &formats);
+    }
+    sounds
+}
 
 impl Control {
     /// Puts a call's peer on hold, or takes it back.
@@ -35,14 +49,8 @@ impl Control {
         let sound = match call.hold.is_on() {
             false => None,
             true => {
-                let music = call.current_agent().hold_music.clone();
-                let music = music.map(|file| self.sounds.file(&file, format));
-                let sound = match music {
-                    Some(Ok(sound)) => sound,
-                    Some(Err(error)) => {
-                        tracing::error!(parent: &call.span, %error, "no music on hold");
-                        self.sounds.noise(format)
-                    }
+                let sound = match &call.current_agent().hold_music {
+                    Some(file) => self.sounds.music(file, format),
                     None => self.sounds.noise(format),
                 };
                 Some(Builtin::speaker(Source::Loop(sound), false))

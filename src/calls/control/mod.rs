@@ -182,6 +182,7 @@ impl Control {
         gate::guard(&mut endpoint, &config, sockets.identities(), contacts.collect())?;
         let control = Self {
             ports: Ports::new(config.rtp.ports),
+            sounds: holding::sounds(&config),
             rate: super::rate::Rate::new(config.limits.calls_per_second),
             config,
             endpoint,
@@ -202,7 +203,6 @@ impl Control {
             deadlines: std::collections::BTreeSet::new(),
             next_key: 1,
             next_attempt: 1,
-            sounds: Sounds::default(),
             slots: Slots::default(),
             recorder,
             captures,
@@ -230,8 +230,9 @@ impl Control {
                 }
             }
             let deadline = self.next_deadline().min(end_at.unwrap_or(MonoTime::MAX)).since(now());
+            // Whoever is ready is taken in turn by chance, and each takes a bounded batch: a flood
+            // of one holds up none of the others.
             tokio::select! {
-                biased;
                 ready = self.sockets.ready() => match ready {
                     Ready::Datagrams(socket) => self.datagrams(socket),
                     Ready::Stream(event) => self.stream_event(event),
@@ -279,12 +280,12 @@ impl Control {
                 self.tell(key, input);
             } else if let Some(event) = self.endpoint.poll_event() {
                 self.sip_event(event);
+            } else if let Some(transmit) = self.endpoint.poll_transmit() {
+                // What cannot be sent is an event again.
+                self.transmit(transmit);
             } else {
                 break;
             }
-        }
-        while let Some(transmit) = self.endpoint.poll_transmit() {
-            self.transmit(transmit);
         }
         self.count_drops();
         self.live

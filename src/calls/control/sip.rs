@@ -23,8 +23,10 @@ impl Control {
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         super::counting::leaves(&self.metrics.sip, &transmit.bytes);
         self.capture_message(false, &transmit.flow, &transmit.bytes);
-        if let Err(flow) = self.sockets.send(transmit) {
-            self.endpoint.handle_unreachable(now(), flow);
+        match self.sockets.send(transmit) {
+            Ok(()) => {}
+            Err(flow) if flow.connection == 0 => self.endpoint.handle_unreachable(now(), flow),
+            Err(flow) => self.connection_lost(flow.connection, Some(flow)),
         }
     }
 
@@ -45,16 +47,21 @@ impl Control {
             }
             StreamEvent::Closed { connection } => {
                 let flow = streams.closed(connection);
-                let at = now();
-                self.endpoint.handle_closed(at, connection);
-                self.registrar.handle_closed(connection);
-                if let Some(flow) = flow {
-                    self.registrar_lost(at, flow.peer);
-                    self.endpoint.handle_unreachable(at, Flow { connection: 0, ..flow });
-                }
-                self.count_connections();
+                self.connection_lost(connection, flow);
             }
         }
+    }
+
+    /// A connection is gone; `flow` is the path that it was, unless that has been told.
+    fn connection_lost(&mut self, connection: u64, flow: Option<Flow>) {
+        let at = now();
+        self.endpoint.handle_closed(at, connection);
+        self.registrar.handle_closed(connection);
+        if let Some(flow) = flow {
+            self.registrar_lost(at, flow.peer);
+            self.endpoint.handle_unreachable(at, Flow { connection: 0, ..flow });
+        }
+        self.count_connections();
     }
 
     fn count_connections(&mut self) {

@@ -228,7 +228,8 @@ impl Drive {
     fn transmit(&mut self) {
         while let Some(transmit) = self.endpoint.poll_transmit() {
             if let Err(flow) = self.sockets.send(transmit) {
-                self.endpoint.handle_unreachable(now(), flow);
+                self.endpoint.handle_closed(now(), flow.connection);
+                self.endpoint.handle_unreachable(now(), Flow { connection: 0, ..flow });
             }
         }
     }

@@ -158,9 +158,17 @@ impl<T> Attempts<T> {
         self.take_next()
     }
 
-    /// The one that was tried has named others: they are tried next.
+    /// The one that was tried has named others, which are tried next, one after the other
+    /// (RFC 3261 8.1.3.4). Servers that were left would lead to where the call is not any more;
+    /// other telephones of a user stay.
     pub fn redirect(&mut self, to: Vec<T>) {
-        self.redirected = !to.is_empty();
+        if to.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.hunts, true) {
+            self.rest.clear();
+        }
+        self.redirected = true;
         to.into_iter().rev().for_each(|one| self.rest.push_front(one));
     }
 

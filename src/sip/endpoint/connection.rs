@@ -19,6 +19,8 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(25);
 /// How long the answer to that may take, from a peer that has answered before (RFC 5626 4.4.1).
 pub const PONG_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to read what is written at once; one that does not read is gone.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Read buffer of one connection, in bytes.
 pub(super) const READ_BUFFER_BYTES: usize = 4 * 1024;
 
@@ -131,21 +133,34 @@ async fn write(
         let due = pong_by.unwrap_or(ping_at);
         tokio::select! {
             message = writes.recv() => match message {
-                Some(message) => output.write_all(&message).await?,
-                None => return output.shutdown().await,
+                Some(message) => put(&mut output, &message).await?,
+                None => return close(&mut output).await,
             },
-            Some(()) = answers.recv() => output.write_all(b"\r\n").await?,
+            Some(()) = answers.recv() => put(&mut output, b"\r\n").await?,
             Some(()) = pongs.recv() => (answers_pings, pong_by) = (true, None),
             () = tokio::time::sleep_until(due), if opener == Opener::Us => {
                 if pong_by.is_some() {
                     return Err(io::Error::other("the peer does not answer pings any more"));
                 }
-                output.write_all(b"\r\n\r\n").await?;
+                put(&mut output, b"\r\n\r\n").await?;
                 ping_at = Instant::now() + KEEP_ALIVE;
                 pong_by = answers_pings.then(|| Instant::now() + PONG_TIMEOUT);
             }
         }
-        // A TLS stream keeps what was written until it is told to let go.
-        output.flush().await?;
     }
+}
+
+/// Writes, in the time that a peer has.
+pub(super) async fn put(output: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+    let written = async {
+        output.write_all(bytes).await?;
+        // A TLS stream keeps what was written until it is told to let go.
+        output.flush().await
+    };
+    tokio::time::timeout(WRITE_TIMEOUT, written).await?
+}
+
+/// Ends what we write, in the time that a peer has.
+pub(super) async fn close(output: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    tokio::time::timeout(WRITE_TIMEOUT, output.shutdown()).await?
 }

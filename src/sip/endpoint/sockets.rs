@@ -207,7 +207,7 @@ impl Sockets {
     /// Sends a message.
     ///
     /// # Errors
-    /// The flow, if there is no way to its peer.
+    /// The flow, if there is no way to its peer. Where it names a connection, that is gone.
     pub fn send(&mut self, transmit: Transmit) -> Result<(), Flow> {
         let Transmit { flow, bytes } = transmit;
         if flow.transport == Transport::Udp {
@@ -223,8 +223,7 @@ impl Sockets {
             0 => self.reopen(flow).ok_or(flow)?,
             connection => connection,
         };
-        self.streams.send(connection, bytes);
-        Ok(())
+        self.streams.send(connection, bytes)
     }
 
     /// A connection in the place of one that is gone.

@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
 use super::accept::{Accepted, Door, HANDSHAKES_MAX, Sources};
@@ -84,6 +85,8 @@ struct Connection {
     /// Whom we verified, where we opened it.
     verify: Option<Verify>,
     writes: mpsc::Sender<Bytes>,
+    /// What runs over it.
+    task: AbortHandle,
 }
 
 /// All connections of the SIP core.
@@ -148,17 +151,19 @@ impl Streams {
         if self.connections.len() >= CONNECTIONS_MAX {
             return tracing::warn!("SIP connection refused: {CONNECTIONS_MAX} are open");
         }
-        let flow = Flow { transport, local, peer, connection: 0 };
-        let (connection, writes) = self.register(flow, None);
+        let connection = self.number();
+        let flow = Flow { transport, local, peer, connection };
+        let (sender, writes) = mpsc::channel(WRITES_MAX);
         if !names.is_empty() {
             self.identities.lock().insert(connection, names);
         }
         let events = self.events.clone();
         let run = Run { connection, framing, opener: Opener::Peer, unread, writes, events };
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             run.run(io).await;
             drop(place);
         });
+        self.register(Connection { flow, verify: None, writes: sender, task: task.abort_handle() });
     }
 
     /// The connection to the peer of `flow`, opened if there is none. With `verify` it is one whose
@@ -181,13 +186,16 @@ impl Streams {
             return None;
         }
         let verify = verify.filter(|_| secure).cloned();
-        let (connection, writes) = self.register(flow, verify.clone());
+        let connection = self.number();
+        let flow = Flow { connection, ..flow };
+        let (sender, writes) = mpsc::channel(WRITES_MAX);
+        let expected = verify.clone();
         let events = self.events.clone();
         let framing = Framing::Stream;
         let unread = Vec::new();
         let run = Run { connection, framing, opener: Opener::Us, unread, writes, events };
-        tokio::spawn(async move {
-            let connecting = connect(flow.peer, verify.as_ref());
+        let task = tokio::spawn(async move {
+            let connecting = connect(flow.peer, expected.as_ref());
             match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
                 Ok(Ok(io)) => return run.run(io).await,
                 Ok(Err(error)) => {
@@ -198,15 +206,20 @@ impl Streams {
             }
             let _ = run.events.send(StreamEvent::Closed { connection }).await;
         });
+        self.register(Connection { flow, verify, writes: sender, task: task.abort_handle() });
         Some(connection)
     }
 
-    /// Sends a message. A connection that does not keep up is closed.
-    pub fn send(&mut self, connection: u64, message: Bytes) {
-        let Some(entry) = self.connections.get(&connection) else { return };
-        if entry.writes.try_send(message).is_err() {
-            self.closed(connection);
+    /// Sends a message. A connection that does not keep up is ended at once.
+    ///
+    /// # Errors
+    /// The path that it was, if it is gone now.
+    pub fn send(&mut self, connection: u64, message: Bytes) -> Result<(), Flow> {
+        let Some(entry) = self.connections.get(&connection) else { return Ok(()) };
+        if entry.writes.try_send(message).is_ok() {
+            return Ok(());
         }
+        self.closed(connection).map_or(Ok(()), Err)
     }
 
     /// The path that a connection is.
@@ -224,9 +237,11 @@ impl Streams {
         self.connections.len()
     }
 
-    /// Forgets a connection that is gone; the path that it was.
+    /// Forgets a connection that is gone, and ends what may still run over it; the path that it
+    /// was.
     pub fn closed(&mut self, connection: u64) -> Option<Flow> {
         let entry = self.connections.remove(&connection)?;
+        entry.task.abort();
         self.identities.lock().remove(&connection);
         let key = (entry.flow.transport, entry.flow.peer);
         if let Some(known) = self.by_peer.get_mut(&key) {
@@ -238,14 +253,16 @@ impl Streams {
         Some(entry.flow)
     }
 
-    fn register(&mut self, flow: Flow, verify: Option<Verify>) -> (u64, mpsc::Receiver<Bytes>) {
+    const fn number(&mut self) -> u64 {
         let connection = self.next;
         self.next += 1;
-        let (writes, receiver) = mpsc::channel(WRITES_MAX);
-        let flow = Flow { connection, ..flow };
-        self.connections.insert(connection, Connection { flow, verify, writes });
-        self.by_peer.entry((flow.transport, flow.peer)).or_default().push(connection);
-        (connection, receiver)
+        connection
+    }
+
+    fn register(&mut self, entry: Connection) {
+        let flow = entry.flow;
+        self.connections.insert(flow.connection, entry);
+        self.by_peer.entry((flow.transport, flow.peer)).or_default().push(flow.connection);
     }
 }
 
@@ -269,4 +286,37 @@ fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// A peer that does not keep up loses its connection at once, whatever waits to be written.
+    #[tokio::test]
+    async fn slow_peers_are_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (mut streams, _events) = Streams::new();
+        let (local, peer) = ("127.0.0.1:5060".parse().unwrap(), listener.local_addr().unwrap());
+        let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
+        let connection = streams.open(flow, None).unwrap();
+        let (mut far, _) = listener.accept().await.unwrap();
+        let message = Bytes::from_static(&[b'x'; 1_000]);
+        streams.send(connection, message.clone()).unwrap();
+        far.read_exact(&mut [0; 1_000]).await.unwrap();
+        // Nothing runs meanwhile: the queue fills.
+        for _ in 0..WRITES_MAX {
+            streams.send(connection, message.clone()).unwrap();
+        }
+        let gone = streams.send(connection, message.clone());
+        assert_eq!(gone, Err(Flow { connection, ..flow }));
+        assert_eq!((streams.count(), streams.flow(connection)), (0, None));
+        assert_eq!(streams.send(connection, message), Ok(()), "told once");
+        let mut rest = Vec::new();
+        let _ = far.read_to_end(&mut rest).await;
+        assert!(rest.is_empty(), "{} bytes", rest.len());
+        assert_ne!(streams.open(flow, None), Some(connection));
+    }
 }

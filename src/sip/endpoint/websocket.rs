@@ -12,10 +12,10 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use super::connection::{BoxedIo, READ_BUFFER_BYTES, Run};
+use super::connection::{BoxedIo, READ_BUFFER_BYTES, Run, close, put};
 use super::streams::StreamEvent;
 use crate::bridge::framing::{
     CLOSE_NORMAL, ControlFrame, Input, Message as Frame, Opcode, Reader, Role, append_frame,
@@ -108,12 +108,11 @@ pub(super) async fn run(mut run: Run, mut io: BoxedIo) -> io::Result<()> {
     let mut ended = !take(&run, &mut reader, &mut unread, &mut out).await?;
     loop {
         if !out.is_empty() {
-            io.write_all(&out).await?;
-            io.flush().await?;
+            put(&mut io, &out).await?;
             out.clear();
         }
         if ended {
-            return io.shutdown().await;
+            return close(&mut io).await;
         }
         tokio::select! {
             length = io.read(&mut buffer) => {

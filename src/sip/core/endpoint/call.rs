@@ -121,6 +121,8 @@ pub(super) struct Call {
     pub(super) reliable: Option<Box<Reliable>>,
     /// Early dialogs of a call that we place.
     pub(super) early: Vec<Early>,
+    /// Reliable responses that were taken. Of the call, for early dialogs come and go (RFC 6228).
+    pub(super) pracks: u16,
     pub(super) timer: SessionTimer,
     /// The description of ours that holds, or was offered.
     pub(super) local_sdp: Option<Box<[u8]>>,
@@ -169,6 +171,7 @@ impl Call {
             reliability: Reliability::default(),
             reliable: None,
             early: Vec::new(),
+            pracks: 0,
             timer: SessionTimer::default(),
             local_sdp: None,
             update_allowed: false,
@@ -227,8 +230,12 @@ impl Call {
         }
     }
 
-    /// Notes where a request within the dialog came from.
+    /// Notes where a request within the dialog came from. A call that was opened with credentials
+    /// goes to no other address than the one they were shown from last.
     pub(super) fn moved(&mut self, flow: Flow, request: &Message) {
+        if self.proof.as_ref().is_some_and(|proof| proof.address != flow.peer.ip()) {
+            return;
+        }
         self.flow = flow;
         self.direct = is_direct(flow, request);
     }

@@ -25,8 +25,10 @@ pub const CHANGE_LIMIT: Duration = Duration::from_secs(10);
 /// How often an unanswered call repeats its provisional response, so that proxies keep it
 /// (RFC 3261 13.3.1.1).
 pub const PROVISIONAL_REPEAT: Duration = Duration::from_secs(60);
-/// Answers of other branches of a forked INVITE that are remembered as ended.
+/// Answers of other branches of a forked INVITE that are ended and remembered.
 pub const FORKS_MAX: usize = 8;
+/// Reliable provisional responses that one call we place acknowledges, whatever their branches.
+pub const PRACKS_MAX: u16 = 200;
 /// How often a change of a call that met one of the peer (491), or whose session interval is too
 /// short (422), is tried again.
 pub const GLARE_TRIES_MAX: u8 = 4;

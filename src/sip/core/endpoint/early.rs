@@ -8,7 +8,7 @@ use media::time::MonoTime;
 use super::Endpoint;
 use super::body::{APPLICATION_SDP, sdp_of};
 use super::call::Call;
-use super::config::FORKS_MAX;
+use super::config::{FORKS_MAX, PRACKS_MAX};
 use super::event::{CommandError, DialogId, Event};
 use super::extensions::{RELIABLE, lists};
 use super::flow::Flow;
@@ -81,9 +81,12 @@ impl Endpoint {
             // What cannot be acknowledged, a copy, and what came before another that is missing is
             // not looked at (RFC 3262 4): it comes again.
             let Some(early) = early else { return };
-            if early.rseq.is_some_and(|last| rseq != last.wrapping_add(1)) {
+            if early.rseq.is_some_and(|last| rseq != last.wrapping_add(1))
+                || call.pracks >= PRACKS_MAX
+            {
                 return;
             }
+            call.pracks += 1;
             early.rseq = Some(rseq);
             early.dialog.refresh_target(response);
             let owes = !offered && sdp.is_some() && !early.settled;

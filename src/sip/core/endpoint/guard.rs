@@ -57,7 +57,7 @@ impl Endpoint {
 
     /// Judges a request within a call. Who knows the tags of a call that was opened with
     /// credentials has seen it being opened, so requests from where it was opened need no others;
-    /// from elsewhere those that change or transfer it do.
+    /// from elsewhere those that change or transfer it do, and move it; others move nothing.
     pub(super) fn prove_within(
         &mut self,
         now: MonoTime,
@@ -70,7 +70,7 @@ impl Endpoint {
         };
         let steers = matches!(
             request.method(),
-            Some(Method::Invite | Method::Update | Method::Refer | Method::Info)
+            Some(Method::Invite | Method::Update | Method::Prack | Method::Refer | Method::Info)
         );
         if !steers || proof.address == flow.peer.ip() {
             return Ok(());

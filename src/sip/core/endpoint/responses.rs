@@ -159,8 +159,9 @@ impl Endpoint {
             }
             (Some(handle), Some(_)) if ours => self.repeat_ack(handle, cseq),
             _ => {
-                let end = !ours || fresh;
-                if end && forks.ended.len() < FORKS_MAX {
+                // Beyond the bound branches are acknowledged; their own timers end them.
+                let end = (!ours || fresh) && forks.ended.len() < FORKS_MAX;
+                if end {
                     forks.ended.push(tag);
                 }
                 self.decline_answer(now, client, flow, response, end);

@@ -45,17 +45,25 @@ fn telephones_are_hunted() {
     assert_eq!(attempts.after(Failure::Status { status: 603, retry_after: None }), None);
 }
 
-/// Whom a redirection names is tried next, and what was left after that.
+/// Whom a redirection names is tried next, past one that is busy; other servers of the old address
+/// are not tried any more, other telephones of a user are.
 #[test]
 fn redirections_come_first() {
-    let moved = Failure::Status { status: 302, retry_after: None };
-    let mut attempts = Attempts::new(vec![1, 2], |_| false);
-    assert_eq!(attempts.take_next(), Some(1));
-    attempts.redirect(vec![8, 9]);
-    assert_eq!(attempts.after(moved), Some(8));
-    assert_eq!(attempts.after(moved), None);
-    assert_eq!(attempts.after(BUSY), Some(9));
-    assert_eq!(attempts.after(BUSY), Some(2));
+    let status = |status| Failure::Status { status, retry_after: None };
+    let mut servers = Attempts::new(vec![1, 2], |_| false);
+    assert_eq!(servers.take_next(), Some(1));
+    servers.redirect(vec![8, 9]);
+    assert_eq!(servers.after(status(302)), Some(8));
+    assert_eq!(servers.after(status(486)), Some(9));
+    assert_eq!(servers.after(status(486)), None);
+    let mut phones = Attempts::hunting(vec![1, 2]);
+    assert_eq!(phones.take_next(), Some(1));
+    phones.redirect(vec![8]);
+    assert_eq!(phones.after(status(302)), Some(8));
+    assert_eq!(phones.after(BUSY), Some(2));
+    let mut nowhere = Attempts::new(vec![1, 2], |_| false);
+    nowhere.redirect(vec![]);
+    assert_eq!(nowhere.after(status(302)), None);
 }
 
 /// A server that failed is avoided for as long as the failure says, and not longer than allowed.

@@ -145,6 +145,44 @@ fn changes_from_elsewhere_are_challenged() {
     ua.assert_empty();
 }
 
+/// Whoever knows the tags but not the password does not draw the call to another address; a
+/// re-INVITE with credentials does.
+#[test]
+fn calls_follow_only_who_is_proven() {
+    let mut ua = guarded();
+    let mut client = client("alice", "wonderland");
+    call(&mut ua, &mut client);
+    let Event::Incoming { dialog, .. } = ua.event() else { panic!() };
+    ua.endpoint.answer(ua.now, dialog, Some(SDP.as_bytes()), &[]).unwrap();
+    let tag = ua.sent().pop().unwrap().to().unwrap().tag().unwrap().to_owned();
+    let elsewhere = Flow { peer: "192.0.2.99:5060".parse().unwrap(), ..ua.flow };
+    let info_goes_to = |ua: &mut Ua| {
+        ua.endpoint.info(ua.now, dialog, "application/dtmf-relay", b"Signal=1\r\n").unwrap();
+        let sent = ua.transmits();
+        assert_eq!(sent.len(), 1);
+        sent[0].flow.peer.ip().to_string()
+    };
+    // Not direct, so that requests go where the latest one came from.
+    let through = |text: String| text.replace("UDP 192.0.2.1:", "UDP 10.0.0.1:");
+    ua.receive(&through(request("OPTIONS", &tag, 3, "o1", "")));
+    ua.receive_from(elsewhere, &through(request("ACK", &tag, 2, "ack", "")));
+    ua.receive_from(elsewhere, &through(request("OPTIONS", &tag, 4, "o2", "")));
+    ua.receive_from(elsewhere, &through(request("NOTIFY", &tag, 5, "n", "Event: refer\n")));
+    ua.receive_from(elsewhere, &through(request("PRACK", &tag, 6, "p", "RAck: 1 2 INVITE\n")));
+    let challenge = ua.sent().pop().unwrap();
+    assert_eq!(challenge.status(), Some(401), "a PRACK may bring an offer");
+    ua.events();
+    assert_eq!(info_goes_to(&mut ua), "192.0.2.1");
+    let mut moved = self::client("alice", "wonderland");
+    moved.challenged(&challenge, 1).unwrap();
+    let credentials = line_of(&mut moved, "INVITE");
+    let change = request("INVITE", &tag, 7, "re", &with_sdp(&credentials));
+    ua.receive_from(elsewhere, &through(change));
+    assert!(matches!(ua.event(), Event::Reinvite { .. }));
+    ua.lines();
+    assert_eq!(info_goes_to(&mut ua), "192.0.2.99");
+}
+
 /// CANCEL of a call with credentials needs none; OPTIONS is answered without.
 #[test]
 fn cancel_and_options_are_not_challenged() {

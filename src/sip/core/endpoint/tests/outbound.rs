@@ -254,6 +254,22 @@ fn forked_call() {
     ua.assert_empty();
 }
 
+/// However many branches answer, a bounded number of them is ended; the others are acknowledged.
+#[test]
+fn endless_forks() {
+    let mut ua = Ua::new();
+    let (_, invite) = established(&mut ua);
+    for n in 0..1_000 {
+        ua.receive(&response(&invite, 200, &format!("fork{n}"), &with_sdp("")));
+        let lines = ua.lines();
+        let expected: &[&str] = if n < 8 { &["ACK", "BYE"] } else { &["ACK"] };
+        assert_eq!(lines, expected, "{n}");
+    }
+    // The INVITE itself and a BYE for each branch that was ended.
+    assert_eq!(ua.endpoint.transactions().1, 9);
+    assert!(ua.events().is_empty());
+}
+
 /// A response with a second Via is somebody else's; the answer of a peer without tags counts once.
 #[test]
 fn odd_answers() {

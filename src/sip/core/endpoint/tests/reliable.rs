@@ -254,6 +254,30 @@ fn caller_acknowledges() {
     ua.assert_empty();
 }
 
+/// A callee that says more and more reliably is not followed for ever, in one early dialog or in
+/// many.
+#[test]
+fn endless_reliable_responses() {
+    for forks in [false, true] {
+        let mut ua = Ua::new();
+        let (dialog, invite) = calling(&mut ua, true);
+        let mut acknowledged = 0;
+        for n in 0..1_000 {
+            let tag = if forks { format!("fork{n}") } else { "one".to_owned() };
+            ua.receive(&response(&invite, 180, &tag, &rel(n + 1, "")));
+            acknowledged += ua.lines().len();
+            if forks {
+                ua.receive(&response(&invite, 199, &tag, ""));
+            }
+        }
+        assert_eq!(acknowledged, 200, "{forks}");
+        assert_eq!((ua.events().len(), ua.endpoint.transactions().1), (200, 201));
+        ua.receive(&response(&invite, 200, "one", &with_sdp("")));
+        assert_eq!(ua.lines(), ["ACK"]);
+        assert!(matches!(ua.event(), Event::Answered { dialog: of, .. } if of == dialog));
+    }
+}
+
 /// The description of each branch is its own, and the one that answers counts.
 #[test]
 fn forked_early_media() {
