@@ -4,7 +4,7 @@ use super::params::{TEXT_MAX_BYTES, each, put};
 use super::{Algorithm, AuthError};
 
 /// Most text of a challenge, in bytes: credentials repeat it and say more.
-const CHALLENGE_MAX_BYTES: usize = TEXT_MAX_BYTES / 2;
+pub(super) const CHALLENGE_MAX_BYTES: usize = TEXT_MAX_BYTES / 2;
 
 /// What a digest protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use media::time::MonoTime;
 
+use super::challenge::CHALLENGE_MAX_BYTES;
+use super::params::TEXT_MAX_BYTES;
 use super::{Account, Algorithm, Challenge, Credentials, DigestClient, Server, ServerConfig};
 use crate::sip::core::message::Message;
 
@@ -16,20 +18,27 @@ pub fn sip_auth(octets: &[u8]) {
     let Ok(text) = std::str::from_utf8(octets) else { return };
     if let Ok(challenge) = Challenge::parse(text) {
         let written = challenge.to_value();
-        assert_eq!(Challenge::parse(&written), Ok(challenge));
+        // What is written spells out what was left to defaults, so it may pass the limit.
+        if written.len() <= CHALLENGE_MAX_BYTES {
+            assert_eq!(Challenge::parse(&written), Ok(challenge));
+        }
     }
     if let Ok(credentials) = Credentials::parse(text) {
         let written = credentials.to_value();
-        assert!(Credentials::parse(&written).is_ok_and(|again| {
-            (again.username, again.realm, again.nonce, again.uri, again.response)
-                == (
-                    credentials.username,
-                    credentials.realm,
-                    credentials.nonce,
-                    credentials.uri,
-                    credentials.response,
-                )
-        }));
+        let fits = written.len() <= TEXT_MAX_BYTES;
+        assert!(
+            !fits
+                || Credentials::parse(&written).is_ok_and(|again| {
+                    (again.username, again.realm, again.nonce, again.uri, again.response)
+                        == (
+                            credentials.username,
+                            credentials.realm,
+                            credentials.nonce,
+                            credentials.uri,
+                            credentials.response,
+                        )
+                })
+        );
     }
     if text.contains(['\r', '\n', '\0']) {
         return;
