@@ -80,7 +80,7 @@ const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// What comes back is what was sent.
+    /// What comes back from a program that passes packets on is what was sent.
     fn exact(&self) -> bool {
         self.sides.near == Codec::Pcmu && self.sides.far == Codec::Pcmu
     }
@@ -176,7 +176,8 @@ fn server(args: &Args, case: &Case) -> Result<LoadReport> {
         transport: Transport::Udp,
         codec: case.sides.near,
         srtp: case.sides.srtp,
-        altered: !case.exact(),
+        // The jitter buffer cuts packets anew: the sound is the same, its packets are others.
+        altered: true,
         local: Ipv4Addr::LOCALHOST,
     })?;
     heard(far, report)
