@@ -176,7 +176,7 @@ fn server(args: &Args, case: &Case) -> Result<LoadReport> {
         transport: Transport::Udp,
         codec: case.sides.near,
         srtp: case.sides.srtp,
-        // The jitter buffer cuts packets anew: the sound is the same, its packets are others.
+        // Behind a jitter buffer packets need not come back as they were: they are counted.
         altered: true,
         local: Ipv4Addr::LOCALHOST,
     })?;
