@@ -32,7 +32,9 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use agents::{
+    AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
+};
 pub use callers::Caller;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;

@@ -52,7 +52,8 @@ pub(super) struct Begun {
     state: &'static str,
 }
 
-/// `POST /api/v1/calls/{id}/transfer`: 202, the REFER has been sent; events tell what comes of it.
+/// `POST /api/v1/calls/{id}/transfer`: 202, the REFER has been sent or somebody is being called;
+/// events tell what comes of it.
 pub(super) async fn transfer(
     State(state): State<super::State>,
     Path(id): Path<String>,

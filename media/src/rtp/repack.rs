@@ -68,12 +68,7 @@ impl Repack {
     }
 
     /// Takes a packet, and gives packets of `ptime_ms` to `sink` as they are full.
-    pub fn push(
-        &mut self,
-        ptime_ms: u32,
-        packet: Uncut<'_>,
-        mut sink: impl FnMut(&Piece, &[u8]),
-    ) {
+    pub fn push(&mut self, ptime_ms: u32, packet: Uncut<'_>, mut sink: impl FnMut(&Piece, &[u8])) {
         let Uncut { ext_ts, after_loss, marker, payload } = packet;
         let ticks = self.format.ticks(ptime_ms).max(1);
         let bytes = self.format.bytes(ptime_ms).clamp(1, self.waiting.len());
@@ -137,7 +132,7 @@ mod tests {
     /// what waits is less than one.
     #[test]
     fn nothing_is_lost_or_moved() {
-        let sound: Vec<u8> = (0..9_600_u32).map(|n| (n * n >> 7) as u8).collect();
+        let sound: Vec<u8> = (0..9_600_u32).map(|n| ((n * n) >> 7) as u8).collect();
         for from_ms in [10, 20, 30, 40, 60, 120] {
             for to_ms in [10, 20, 30, 40, 60] {
                 let bytes = from_ms * 8;

@@ -10,7 +10,7 @@ use super::Control;
 use super::begin::Beginning;
 use super::early::{RELIABLE, reliability_refusal};
 use super::sip::{leg_format, log_refused};
-use crate::calls::call::{AnswerBy, Fallback, Plan};
+use crate::calls::call::{AnswerBy, Fallback, Plan, Second};
 use crate::calls::identity;
 use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig, TrunkConfig};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
@@ -58,6 +58,7 @@ struct Admitted {
     sdp: Vec<u8>,
     from: String,
     to: String,
+    offer: Option<Sdp>,
 }
 
 impl Control {
@@ -146,6 +147,7 @@ impl Control {
         };
         let trunk = trunk.map(|trunk| trunk.name.clone());
         Ok(Admitted {
+            offer: offer.filter(|_| may_call(&config, &route)).cloned(),
             route,
             trunk,
             headers,
@@ -193,6 +195,7 @@ impl Control {
             sdp,
             from,
             to,
+            offer,
         } = admitted;
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         let config = Arc::clone(&self.config);
@@ -218,6 +221,7 @@ impl Control {
             sdp,
             signalling: flow.peer.ip(),
             keep: route.keep,
+            offer,
         });
     }
 
@@ -237,6 +241,7 @@ impl Control {
             telephone_event: true,
             ptime_ms: self.config.media.ptime_ms,
             direction: MediaDirection::SendRecv,
+            comfort_noise: false,
             rtcp_mux: true,
             xr: self.config.rtp.xr,
             srtp,
@@ -266,6 +271,16 @@ pub(super) fn media_peer(offer: Option<&Sdp>, flow: Flow) -> IpAddr {
         offer.address_of(audio)?.ip()
     });
     named.unwrap_or(flow.peer.ip())
+}
+
+/// Whether calls of a route may be joined with a telephone.
+fn may_call(config: &Config, route: &RouteConfig) -> bool {
+    let second = match &route.fallback {
+        config::Fallback::Agent(name) => config.agent(name),
+        _ => None,
+    };
+    let mut agents = config.agent(&route.agent).into_iter().chain(second);
+    agents.any(|agent| matches!(agent.kind, AgentKind::Sip(_)))
 }
 
 /// Who calls, and what else is known of it.
@@ -299,25 +314,40 @@ pub(super) fn plan(
     agent: &AgentConfig,
     route: &RouteConfig,
 ) -> Plan {
-    let (local, connect_timeout, grace) = match &agent.kind {
-        AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace),
-        AgentKind::Builtin(_) | AgentKind::Rtp(_) => (true, LOCAL_CONNECT, Duration::ZERO),
+    let (local, first) = times(agent);
+    let second = match &route.fallback {
+        config::Fallback::Agent(name) => config.agent(name).map(|agent| times(agent).1),
+        _ => None,
     };
+    // The answer of a telephone is the call's.
+    let asks = route.agent_answers && !first.rings;
     Plan {
         direction,
-        answer_by: if route.agent_answers { AnswerBy::Agent } else { AnswerBy::Connected },
-        early_media: route.agent_answers && route.early_media,
+        answer_by: if asks { AnswerBy::Agent } else { AnswerBy::Connected },
+        early_media: asks && route.early_media,
         agent_is_local: local,
         fallback: match route.fallback {
             config::Fallback::Hangup => Fallback::Hangup,
             config::Fallback::Message(_) => Fallback::Message,
             config::Fallback::Agent(_) => Fallback::Agent,
         },
-        connect_timeout,
-        grace,
+        connect_timeout: first.connect_timeout,
+        grace: first.grace,
+        agent_rings: first.rings,
+        second: second.unwrap_or_default(),
         ring_timeout: config.limits.ring,
         max_duration: route.max_duration,
     }
+}
+
+/// Whether an agent is of this process, and how long it may take for what.
+fn times(agent: &AgentConfig) -> (bool, Second) {
+    let (local, connect_timeout, grace, rings) = match &agent.kind {
+        AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace, false),
+        AgentKind::Sip(agent) => (false, agent.ring_timeout, Duration::ZERO, true),
+        AgentKind::Builtin(_) | AgentKind::Rtp(_) => (true, LOCAL_CONNECT, Duration::ZERO, false),
+    };
+    (local, Second { connect_timeout, grace, rings })
 }
 
 /// The calling number or user, as From says.

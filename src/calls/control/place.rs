@@ -18,22 +18,40 @@ use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Host, Scheme, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
+use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// User of our From where the request names none.
 const USER: &str = "talkpath";
 
+/// What a call is placed for.
+#[derive(Debug)]
+pub enum Mission {
+    /// Somebody asked for it.
+    Call {
+        /// What is wanted.
+        call: PlaceCall,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<CallView, RequestError>>,
+    },
+    /// It is the leg at the far end of a call.
+    Far {
+        /// The call.
+        key: CallKey,
+        /// Which leg.
+        attempt: u64,
+    },
+}
+
 /// A call to be placed, and who waits to hear of it.
 #[derive(Debug)]
 pub struct Errand {
-    /// What is wanted.
-    pub(super) call: PlaceCall,
+    /// What for.
+    pub(super) mission: Mission,
     /// Place of its trunk in the configuration.
     pub(super) trunk: Option<usize>,
     /// Where the INVITE may go, in order, if it has yet to be found out.
     pub(super) ways: Vec<Arc<Way>>,
-    /// Takes the outcome.
-    pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
 }
 
 impl Control {
@@ -50,21 +68,27 @@ impl Control {
         if call.trunk.is_none()
             && let Some(phones) = self.phones(&call.to)
         {
-            let to = match Uri::parse(&call.to) {
-                Ok(_) => call.to.clone(),
-                Err(_) => format!("sip:{}@{}", call.to, self.own_host()),
-            };
+            let to = self.address_of(&call.to);
             let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
             return drop(reply.send(self.set_out_to(&call, None, hops)));
         }
-        let (trunk, ways) = match self.ways(&call) {
+        let ways = self.agent_has_room(&call);
+        let (trunk, ways) = match ways.and_then(|()| self.ways(&call.to, call.trunk.as_deref())) {
             Ok(found) => found,
             Err(error) => return drop(reply.send(Err(error))),
         };
-        let errand = Errand { call, trunk, ways, reply };
+        let errand = Errand { trunk, ways, mission: Mission::Call { call, reply } };
         match self.located(&errand.ways) {
             Some(found) => self.set_out(errand, found),
             None => self.locate(errand),
+        }
+    }
+
+    /// The URI of a user of ours.
+    pub(super) fn address_of(&self, user: &str) -> String {
+        match Uri::parse(user) {
+            Ok(_) => user.to_owned(),
+            Err(_) => format!("sip:{user}@{}", self.own_host()),
         }
     }
 
@@ -86,25 +110,43 @@ impl Control {
     /// Whether another call may begin, by the limits of all, of its agent and of the trunk that it
     /// is placed through.
     fn has_room(&self, agent: &AgentConfig, trunk: Option<&TrunkConfig>) -> bool {
-        let full = trunk.is_some_and(|trunk| {
-            let placed = self.calls.values().filter(|call| {
-                call.direction == Direction::Outbound && call.trunk.as_ref() == Some(&trunk.name)
-            });
-            trunk.outbound.max_calls.is_some_and(|max| placed.count() >= max as usize)
-        });
         self.calls.len() < self.config.limits.max_calls as usize
             && self.slots.has_room(&agent.name, agent.max_calls)
-            && !full
+            && trunk.is_none_or(|trunk| self.trunk_has_room(trunk))
     }
 
-    /// Where the INVITE may go, and by which trunk.
-    fn ways(&mut self, call: &PlaceCall) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
-        let Some(name) = &call.trunk else {
-            let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
+    /// Whether another call, or another leg of one, may go through a trunk.
+    pub(super) fn trunk_has_room(&self, trunk: &TrunkConfig) -> bool {
+        let Some(max) = trunk.outbound.max_calls else { return true };
+        let through = |name: Option<&String>| name == Some(&trunk.name);
+        let placed = self.calls.values().map(|call| {
+            let own = call.direction == Direction::Outbound && through(call.trunk.as_ref());
+            let far = call.far.as_ref().filter(|far| far.leg.is_some());
+            let far = far.is_some_and(|far| through(far.dial.trunk.as_ref()));
+            usize::from(own) + usize::from(far)
+        });
+        placed.sum::<usize>() < max as usize
+    }
+
+    /// Whether the call's agent takes another.
+    fn agent_has_room(&self, call: &PlaceCall) -> Result<(), RequestError> {
+        let agent = self.config.agent(&call.agent);
+        let room = agent.is_some_and(|agent| self.has_room(agent, None));
+        if room { Ok(()) } else { Err(RequestError::Full) }
+    }
+
+    /// Where the INVITE may go, and by which trunk, whose rate it counts for.
+    pub(super) fn ways(
+        &mut self,
+        to: &str,
+        trunk: Option<&str>,
+    ) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
+        let Some(name) = trunk else {
+            let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
             if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
                 return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
             }
-            return Ok((None, vec![Arc::new(Way::direct(&call.to))]));
+            return Ok((None, vec![Arc::new(Way::direct(to))]));
         };
         let config = Arc::clone(&self.config);
         let found = config.trunks.iter().position(|trunk| trunk.name == *name);
@@ -114,23 +156,20 @@ impl Control {
         let trunk = trunk.filter(|trunk| !trunk.outbound.targets.is_empty());
         let trunk = trunk.ok_or_else(|| field("trunk", "the trunk has no targets".to_owned()))?;
         let ways = trunk.outbound.targets.iter().map(|target| {
-            let uri = called_uri(&call.to, target).ok_or_else(|| {
+            let uri = called_uri(to, target).ok_or_else(|| {
                 field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
             })?;
             Ok(Arc::new(Way::new(uri, target, &trunk.outbound.route)))
         });
         let ways = ways.collect::<Result<_, RequestError>>()?;
-        let agent = config.agent(&call.agent);
-        if !agent.is_some_and(|agent| self.has_room(agent, Some(trunk)))
-            || !self.trunks.take(index, now())
-        {
+        if !self.trunk_has_room(trunk) || !self.trunks.take(index, now()) {
             return Err(RequestError::Full);
         }
         Ok((Some(index), ways))
     }
 
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
-    fn located(&self, ways: &[Arc<Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+    pub(super) fn located(&self, ways: &[Arc<Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
         let mut hops = Vec::new();
         let mut wrong = None;
         for way in ways {
@@ -150,7 +189,7 @@ impl Control {
     }
 
     /// Looks names up, and comes back with a request.
-    fn locate(&mut self, errand: Errand) {
+    pub(super) fn locate(&mut self, errand: Errand) {
         let (able, handle) = (self.able(), self.handle.clone());
         let resolver = self.resolver();
         self.io.spawn(async move {
@@ -164,11 +203,16 @@ impl Control {
 
     /// The servers of a call are known: its INVITE goes to the first of them.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
-        let Errand { call, trunk, reply, .. } = errand;
-        let view = found
-            .map_err(|error| field("to", error.to_string()))
-            .and_then(|hops| self.set_out_to(&call, trunk, hops));
-        drop(reply.send(view));
+        let Errand { mission, trunk, .. } = errand;
+        match mission {
+            Mission::Far { key, attempt } => self.set_out_far(key, attempt, trunk, found),
+            Mission::Call { call, reply } => {
+                let view = found
+                    .map_err(|error| field("to", error.to_string()))
+                    .and_then(|hops| self.set_out_to(&call, trunk, hops));
+                drop(reply.send(view));
+            }
+        }
     }
 
     fn set_out_to(
@@ -222,6 +266,7 @@ impl Control {
             sdp,
             signalling: peer.ip(),
             keep: agent.keep.clone(),
+            offer: None,
         });
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));

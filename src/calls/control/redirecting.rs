@@ -7,6 +7,7 @@ use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
 use crate::sip::core::uri::Uri;
+use crate::workers::command::CallKey;
 
 impl Control {
     /// Puts the addresses that a redirection names in front of those that are tried next. It leads
@@ -17,15 +18,50 @@ impl Control {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         let config = std::sync::Arc::clone(&self.config);
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
-        let from = call.signalling;
+        let (from, party) = (call.signalling, self.party(&config, call, None));
+        let called = call.to.clone();
+        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
+        let targets = self.followed(key, response, &called, Redirected { party, from, secret });
+        if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
+            placing.redirect(targets);
+        }
+    }
+
+    /// The same of the leg at a call's far end.
+    pub(super) fn far_redirected(&mut self, key: CallKey, status: u16, response: Option<&Message>) {
+        let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
+        let config = std::sync::Arc::clone(&self.config);
+        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        let Some((far, leg)) = far.and_then(|far| Some((far, far.leg.as_ref()?))) else { return };
+        let trunk = far.dial.trunk.as_ref();
+        let trunk = config.trunks.iter().find(|known| Some(&known.name) == trunk);
+        let user = self.our_user(&far.dial.to).map(|user| user.name.clone());
+        let user = config.users.iter().find(|known| Some(&known.name) == user.as_ref());
+        let party = trunk.map(Caller::Trunk).or(user.map(Caller::User));
+        let secret = leg.placing.as_ref().is_some_and(|placing| placing.is_secure());
+        let (from, called) = (leg.signalling, far.dial.to.clone());
+        let targets = self.followed(key, response, &called, Redirected { party, from, secret });
+        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
+        if let Some(placing) = far.and_then(|far| far.leg.as_mut()?.placing.as_mut()) {
+            placing.redirect(targets);
+        }
+    }
+
+    /// Where a redirection leads, as far as it is followed.
+    fn followed(
+        &mut self,
+        key: CallKey,
+        response: &Message,
+        called: &str,
+        by: Redirected<'_>,
+    ) -> Vec<Target> {
+        let Redirected { party, from, secret } = by;
+        let config = std::sync::Arc::clone(&self.config);
         // Whoever names no trunk may have called the server of one all the same.
         let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
-        let party = self.party(&config, call, None).or_else(at);
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        // The offer has the keys of the audio in it: what began in secret stays so.
-        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
-        let called = call.to.clone();
-        let contacts = call.redirects.take(&called, response);
+        let party = party.or_else(at);
+        let Some(call) = self.calls.get_mut(&key) else { return Vec::new() };
+        let contacts = call.redirects.take(called, response);
         let span = call.span.clone();
         let mut targets = Vec::new();
         for uri in contacts {
@@ -34,15 +70,22 @@ impl Control {
                 Some(party) => may_refer(&config, party, from, address),
                 None => address == from,
             });
-            // The way there may have to be opened: not before that is allowed.
+            // The way there may have to be opened: not before that is allowed. And the offer has
+            // the keys of the audio in it: what began in secret stays so.
             let flow = if allowed { self.target(&uri) } else { None };
             match flow.filter(|flow| !secret || flow.transport.is_secure()) {
                 Some(flow) => targets.push(Target { uri, flow, routes: Vec::new() }),
                 None => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
             }
         }
-        if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.redirect(targets);
-        }
+        targets
     }
+}
+
+/// Who redirects.
+struct Redirected<'c> {
+    party: Option<Caller<'c>>,
+    from: std::net::IpAddr,
+    /// Nobody could read what was said to it.
+    secret: bool,
 }
