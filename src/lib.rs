@@ -11,6 +11,7 @@ pub mod commands;
 pub mod config;
 pub mod http;
 pub mod keys;
+pub mod listen;
 pub mod recording;
 pub mod sip;
 pub mod telemetry;
