@@ -14,6 +14,7 @@ mod agents;
 mod assemble;
 mod callers;
 mod document;
+mod entry;
 mod environment;
 mod keep;
 mod outbound;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
 pub use callers::Caller;
+pub use entry::agent_from_json;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
