@@ -12,6 +12,7 @@ pub mod config;
 pub mod http;
 pub mod keys;
 pub mod recording;
+pub mod routing;
 pub mod sip;
 pub mod telemetry;
 pub mod workers;
