@@ -13,6 +13,7 @@ use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
 use crate::calls::identity;
 use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig, TrunkConfig};
+use crate::quota::{self, Permit, Way};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -45,6 +46,13 @@ impl Refusal {
     }
 }
 
+impl From<quota::Refusal> for Refusal {
+    fn from(refusal: quota::Refusal) -> Self {
+        tracing::info!(%refusal, "no room for a call");
+        Self::busy()
+    }
+}
+
 /// What is known of a call that is taken.
 struct Admitted {
     route: RouteConfig,
@@ -58,6 +66,8 @@ struct Admitted {
     sdp: Vec<u8>,
     from: String,
     to: String,
+    permit: Permit,
+    slot: Option<Permit>,
 }
 
 impl Control {
@@ -89,12 +99,10 @@ impl Control {
         proven: Option<&str>,
         offer: Option<&Sdp>,
     ) -> Result<Admitted, Refusal> {
-        if self.draining
-            || self.calls.len() >= self.config.limits.max_calls as usize
-            || !self.rate.take(now())
-        {
+        if self.draining {
             return Err(Refusal::busy());
         }
+        let permit = self.take_server(Way::In)?;
         let from = calling(request);
         let config = Arc::clone(&self.config);
         let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
@@ -125,10 +133,14 @@ impl Control {
             .ok_or(Refusal::new(404, "Not Found"))?
             .clone();
         let agent = config.agent(&route.agent);
-        let full = agent.is_some_and(|agent| !self.slots.has_room(&agent.name, agent.max_calls));
-        if full && route.fallback == config::Fallback::Hangup {
-            return Err(Refusal::busy());
-        }
+        let slot = match agent.map(|agent| self.take_agent(agent, Way::In)).transpose() {
+            Ok(slot) => slot,
+            Err(refusal) if route.fallback == config::Fallback::Hangup => {
+                return Err(refusal.into());
+            }
+            // The fallback is reached for when the agent would be.
+            Err(_) => None,
+        };
         let headers = shown_headers(trunk, request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
         let (media, sockets) =
@@ -157,6 +169,8 @@ impl Control {
             sdp,
             from,
             to,
+            permit,
+            slot,
         })
     }
 
@@ -193,6 +207,8 @@ impl Control {
             sdp,
             from,
             to,
+            permit,
+            slot,
         } = admitted;
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         let config = Arc::clone(&self.config);
@@ -218,6 +234,8 @@ impl Control {
             sdp,
             signalling: flow.peer.ip(),
             keep: route.keep,
+            permit,
+            slot,
         });
     }
 
