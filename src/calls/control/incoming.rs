@@ -143,19 +143,7 @@ impl Control {
         };
         let headers = shown_headers(trunk, request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets) =
-            self.local_media(codecs, media_peer(offer, flow), srtp).map_err(|error| {
-                tracing::error!(%error, "no RTP port is free");
-                Refusal::busy()
-            })?;
-        let (format, sdp) = match offer {
-            None => (None, offer_answer::build_offer(&media)),
-            Some(offer) => {
-                let answer = offer_answer::answer(offer, &media)
-                    .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
-                (Some(leg_format(&answer.selected, flow.peer.ip())), answer.sdp)
-            }
-        };
+        let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
         let trunk = trunk.map(|trunk| trunk.name.clone());
         Ok(Admitted {
             route,
@@ -172,6 +160,29 @@ impl Control {
             permit,
             slot,
         })
+    }
+
+    /// Ports for the call, and our description: the answer to its offer, or an offer.
+    fn described(
+        &mut self,
+        codecs: Option<Vec<media::codec::AudioFormat>>,
+        offer: Option<&Sdp>,
+        flow: Flow,
+        srtp: LocalSrtp,
+    ) -> Result<(LocalMedia, RtpSockets, Option<LegFormat>, Vec<u8>), Refusal> {
+        let peer = media_peer(offer, flow);
+        let (media, sockets) = self.local_media(codecs, peer, srtp).map_err(|error| {
+            tracing::error!(%error, "no RTP port is free");
+            Refusal::busy()
+        })?;
+        let Some(offer) = offer else {
+            let sdp = offer_answer::build_offer(&media);
+            return Ok((media, sockets, None, sdp));
+        };
+        let answer = offer_answer::answer(offer, &media)
+            .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
+        let format = leg_format(&answer.selected, flow.peer.ip());
+        Ok((media, sockets, Some(format), answer.sdp))
     }
 
     /// Who calls: a trunk by its certificate or by the contact that it was told, else whoever the
