@@ -184,10 +184,9 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
     };
     match config.agents.as_slice() {
         [agent] => vec![route(Pattern::Any, agent)],
-        agents => agents
-            .iter()
-            .map(|agent| route(Pattern::Exact(agent.name.clone()), agent))
-            .collect(),
+        agents => {
+            agents.iter().map(|agent| route(Pattern::Exact(agent.name.clone()), agent)).collect()
+        }
     }
 }
 

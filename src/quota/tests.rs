@@ -117,7 +117,7 @@ proptest! {
         let limits = [Limits::calls(12, 25), Limits::calls(5, 20), Limits::calls(3, 0)];
         for step in steps {
             match step {
-                Step::Wait(millis) => at = at + Duration::from_millis(millis),
+                Step::Wait(millis) => at += Duration::from_millis(millis),
                 Step::End(which) if !living.is_empty() => {
                     drop(living.swap_remove(which % living.len()));
                 }
