@@ -1,8 +1,8 @@
 //! How many calls there may be, and where calls may go. No I/O, no clock.
 //!
 //! A call takes a [`Permit`] of everything that it counts for: the server, its organisation, line,
-//! number, agent. It holds the permit for as long as it lives, and dropping it gives everything back,
-//! so that nothing can leak whatever way a call ends. [`Quota::take`] takes all or nothing; a
+//! number, agent. It holds the permit for as long as it lives, and dropping it gives everything
+//! back, so that nothing can leak whatever way a call ends. [`Quota::take`] takes all or nothing; a
 //! [`Refusal`] names the limit.
 //!
 //! [`destination`] tells where calls are not placed: to emergency services, to premium numbers, and

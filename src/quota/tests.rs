@@ -138,7 +138,8 @@ proptest! {
                         let (inbound, outbound) = counts(bound);
                         let calls = bound.limits.calls;
                         calls.both.is_some_and(|most| inbound + outbound >= most)
-                            || way == Way::Out && calls.outbound.is_some_and(|most| outbound >= most)
+                            || way == Way::Out
+                                && calls.outbound.is_some_and(|most| outbound >= most)
                     });
                     let taken = quota.take(at, way, &bounds);
                     prop_assert_eq!(taken.is_err(), full);

@@ -62,10 +62,10 @@ const EVERY_DAY: u8 = 0b111_1111;
 impl Schedule {
     /// A schedule in the time zone of that name: open within `windows` but not on `closed` days.
     ///
-    /// A window is days and a span of the local clock: `mon-fri 09:00-17:30`, `sat,sun 10:00-14:00`,
-    /// or the span alone for every day. A span whose end is not after its beginning ends on the next
-    /// day, and belongs to the day on which it began. `24:00` is the end of a day. A closed day is
-    /// `2026-12-24`, or `12-25` for every year.
+    /// A window is days and a span of the local clock: `mon-fri 09:00-17:30`,
+    /// `sat,sun 10:00-14:00`, or the span alone for every day. A span whose end is not after its
+    /// beginning ends on the next day, and belongs to the day on which it began. `24:00` is the end
+    /// of a day. A closed day is `2026-12-24`, or `12-25` for every year.
     ///
     /// # Errors
     ///

@@ -235,7 +235,8 @@ proptest! {
         ids.sort();
         ids.dedup();
         prop_assert_eq!((count, ids.len()), (routes.len(), routes.len()));
-        let taken: Vec<_> = explained.steps.iter().filter(|it| it.verdict == Verdict::Taken).collect();
+        let is_taken = |step: &&Step| step.verdict == Verdict::Taken;
+        let taken: Vec<_> = explained.steps.iter().filter(is_taken).collect();
         prop_assert_eq!(taken.first().map(|it| it.route), found.map(|it| it.id));
         prop_assert!(taken.len() <= 1);
     }

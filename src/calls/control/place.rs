@@ -79,8 +79,8 @@ impl Control {
         }
     }
 
-    /// Where a call goes, and its places with everything that has a limit: nothing of a call that is
-    /// refused is dialled or looked up.
+    /// Where a call goes, and its places with everything that has a limit: nothing of a call that
+    /// is refused is dialled or looked up.
     fn admit_errand(
         &mut self,
         config: &Config,

@@ -35,8 +35,8 @@ fn of(country: &str) -> Option<&'static [&'static str]> {
     found.and_then(|at| COUNTRIES.get(at)).map(|(_, numbers)| *numbers)
 }
 
-/// Police, ambulance, fire brigade, coast guard, as the national numbering plans give them; sorted by
-/// country. 112 and 911 are not repeated.
+/// Police, ambulance, fire brigade, coast guard, as the national numbering plans give them; sorted
+/// by country. 112 and 911 are not repeated.
 #[rustfmt::skip]
 const COUNTRIES: &[(&str, &[&str])] = &[
     ("AE", &["997", "998", "999", "996", "995"]),

@@ -24,8 +24,8 @@ const LENGTH_MAX: usize = 7;
 /// Premium numbers without a form with calling code: country, beginning, digits of the whole.
 const DIALLED: &[(&str, &str, usize)] = &[("DE", "118", 5), ("GB", "118", 6), ("IE", "15", 10)];
 
-/// Beginnings with calling code, as text, sorted. ITU-T E.164 lists 808, 87x, 88x and 979; the rest is
-/// of the national numbering plans.
+/// Beginnings with calling code, as text, sorted. ITU-T E.164 lists 808, 87x, 88x and 979; the rest
+/// is of the national numbering plans.
 #[rustfmt::skip]
 const INTERNATIONAL: &[&str] = &[
     "1900", "1976",
