@@ -16,6 +16,8 @@ pub enum Kind {
     Unauthorized,
     /// The key's scope does not reach so far.
     Forbidden,
+    /// Calls do not go there.
+    Destination,
     /// There is no such thing, or none of the caller's.
     NotFound,
     /// The path does not know the method.
@@ -52,6 +54,7 @@ impl Kind {
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
+        Self::Destination,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TooSlow,
@@ -91,6 +94,9 @@ impl Kind {
                 (S::UNAUTHORIZED, "/problems/unauthorized", "An API key is needed")
             }
             Self::Forbidden => (S::FORBIDDEN, "/problems/forbidden", "The API key may not do this"),
+            Self::Destination => {
+                (S::FORBIDDEN, "/problems/destination", "That destination is not called")
+            }
             Self::NotFound => (S::NOT_FOUND, "/problems/not-found", "There is no such thing"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
@@ -191,6 +197,11 @@ impl Problem {
     /// 403: the key's scope does not reach so far.
     pub fn forbidden() -> Self {
         Self::new(Kind::Forbidden, "use a key of a wider scope")
+    }
+
+    /// 403: calls do not go there.
+    pub fn destination(detail: impl Into<String>) -> Self {
+        Self::new(Kind::Destination, detail)
     }
 
     /// 404: there is no such thing.

@@ -20,7 +20,8 @@ impl From<RequestError> for Problem {
             RequestError::Field { .. } | RequestError::Invalid(_) => {
                 Self::bad_request(error.to_string())
             }
-            RequestError::Full | RequestError::Draining => {
+            RequestError::Destination(_) => Self::destination(error.to_string()),
+            RequestError::Full | RequestError::Limit(_) | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
             RequestError::NoSuchCall => Self::not_found(error.to_string()),
@@ -45,7 +46,7 @@ pub(super) fn resource() -> Resource {
                 .scope(Scope::Calls)
                 .json(schema::named("PlaceCall"))
                 .answers_json(201, "the call, which rings or will", call())
-                .refuses(&[Kind::Unavailable]),
+                .refuses(&[Kind::Destination, Kind::Unavailable]),
             get("/api/v1/calls/{id}", "show_call", show)
                 .summary("Shows a call that lives.")
                 .scope(Scope::Read)
