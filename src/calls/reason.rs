@@ -139,7 +139,8 @@ mod tests {
     /// What is read is written again, and nothing in it can end the header or its text.
     #[test]
     fn written_again() {
-        for value in ["Q.850;cause=17;text=\"busy\"", "SIP;cause=200;text=\"elsewhere\"", "Q.850;cause=1"]
+        for value in
+            ["Q.850;cause=17;text=\"busy\"", "SIP;cause=200;text=\"elsewhere\"", "Q.850;cause=1"]
         {
             assert_eq!(PeerReason::parse(value).header().as_deref(), Some(value));
         }

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::agents::{self, AgentConfig, AgentKind, SipAgent};
 use super::problem::{Place, suggestion};
-use super::routes::{self, Fallback, RouteConfig, RouteDraft, RoutePattern};
+use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
-use super::{
-    Config, Sources, TrunkConfig, UserConfig, document, environment, peers, server, sip,
-};
+use super::{Config, Sources, TrunkConfig, UserConfig, document, environment, peers, server, sip};
+use crate::routing::Pattern;
 use crate::sip::core::uri::{Scheme, Uri};
 
 /// Default of `data_dir`.
@@ -128,7 +127,11 @@ fn callable(sip: &SipAgent, trunks: &[TrunkConfig], users: &[UserConfig]) -> Res
     let calls = uri.is_some_and(|uri| matches!(uri.scheme, Scheme::Sip | Scheme::Sips));
     let Some(name) = &sip.trunk else {
         let known = calls || users.iter().any(|user| user.name == sip.uri);
-        return if known { Ok(()) } else { Err(format!("\"{}\" is no SIP URI and no user", sip.uri)) };
+        return if known {
+            Ok(())
+        } else {
+            Err(format!("\"{}\" is no SIP URI and no user", sip.uri))
+        };
     };
     let trunk = trunks.iter().find(|trunk| trunk.name == *name);
     let trunk = trunk.ok_or_else(|| format!("no trunk is called \"{name}\""))?;
@@ -213,11 +216,10 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         keep: agent.keep.clone(),
     };
     match config.agents.as_slice() {
-        [agent] => vec![route(RoutePattern::Any, agent)],
-        agents => agents
-            .iter()
-            .map(|agent| route(RoutePattern::Exact(agent.name.clone()), agent))
-            .collect(),
+        [agent] => vec![route(Pattern::Any, agent)],
+        agents => {
+            agents.iter().map(|agent| route(Pattern::Exact(agent.name.clone()), agent)).collect()
+        }
     }
 }
 

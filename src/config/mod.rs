@@ -14,6 +14,7 @@ mod agents;
 mod assemble;
 mod callers;
 mod document;
+mod entry;
 mod environment;
 mod keep;
 mod outbound;
@@ -36,12 +37,13 @@ pub use agents::{
     AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
 };
 pub use callers::Caller;
+pub use entry::agent_from_json;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
-pub use routes::{Fallback, RouteConfig, RoutePattern};
+pub use routes::{Fallback, RouteConfig};
 pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,

@@ -5,6 +5,7 @@ use super::Control;
 use crate::calls::call::Input;
 use crate::calls::far::{Dial, Purpose};
 use crate::calls::transfer::{Bridge, TransferError};
+use crate::quota;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -20,7 +21,7 @@ impl Control {
             return Err(TransferError::Busy);
         }
         let trunk = self.trunk_for(bridge, call.trunk.as_deref())?;
-        if self.draining || !self.rate.take(now()) {
+        if self.draining || self.take_rate(quota::Way::Out).is_err() {
             return Err(TransferError::Full);
         }
         self.tell_transfer(key, "requested", None);

@@ -7,8 +7,8 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::Control;
-use super::place::{Errand, Mission, field};
-use super::placing::Hop;
+use super::place::{Errand, Mission, field, ways};
+use super::placing::{Hop, Way};
 use super::sip::log_refused;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
@@ -56,6 +56,7 @@ impl Control {
             answer_by,
             told_ringing: false,
             holds_peer: false,
+            permit: None,
             leg: None,
         }));
         self.reschedule(key);
@@ -66,7 +67,7 @@ impl Control {
             let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
             return self.set_out_far(key, attempt, None, Ok(hops));
         }
-        match self.ways(&dial.to, dial.trunk.as_deref()) {
+        match self.admit_far(key, &dial) {
             Ok((trunk, ways)) => {
                 let errand = Errand { trunk, ways, mission: Mission::Far { key, attempt } };
                 match self.located(&errand.ways) {
@@ -76,6 +77,23 @@ impl Control {
             }
             Err(error) => self.far_unreachable(key, &error),
         }
+    }
+
+    /// Where a leg may be called, and its place there.
+    fn admit_far(
+        &mut self,
+        key: CallKey,
+        dial: &Dial,
+    ) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
+        let config = Arc::clone(&self.config);
+        let (trunk, ways) = ways(&config, &dial.to, dial.trunk.as_deref())?;
+        let through = trunk.and_then(|index| config.trunks.get(index));
+        self.judge(&dial.to, through)?;
+        let permit = self.take_leg(through)?;
+        if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
+            far.permit = Some(permit);
+        }
+        Ok((trunk, ways))
     }
 
     /// The servers of a leg are known: its INVITE goes to the first of them.
@@ -115,9 +133,6 @@ impl Control {
     ) -> Result<FarLeg, RequestError> {
         let config = Arc::clone(&self.config);
         let through = trunk.and_then(|index| config.trunks.get(index));
-        if through.is_some_and(|trunk| !self.trunk_has_room(trunk)) {
-            return Err(RequestError::Full);
-        }
         // What would come back to us would come back for ever.
         let locals = self.sockets.locals();
         let own = |hop: &Hop| {

@@ -9,11 +9,13 @@ use tokio::sync::oneshot;
 use super::Control;
 use super::begin::Beginning;
 use super::incoming::plan;
-use super::placing::{Hop, Way};
+use super::placing::{self, Hop};
 use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::request::{PlaceCall, Request, RequestError};
-use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern, TrunkConfig};
+use crate::config::{AgentConfig, Config, Fallback, RouteConfig};
+use crate::quota::{Permit, Way};
+use crate::routing::Pattern;
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Host, Scheme, Uri};
@@ -24,6 +26,17 @@ use crate::workers::poller::now;
 /// User of our From where the request names none.
 const USER: &str = "talkpath";
 
+/// A call to be placed, and who waits to hear of it.
+#[derive(Debug)]
+pub struct Errand {
+    /// What for.
+    pub(super) mission: Mission,
+    /// Place of its trunk in the configuration.
+    pub(super) trunk: Option<usize>,
+    /// Where the INVITE may go, in order, if it has yet to be found out.
+    pub(super) ways: Vec<Arc<placing::Way>>,
+}
+
 /// What a call is placed for.
 #[derive(Debug)]
 pub enum Mission {
@@ -31,6 +44,8 @@ pub enum Mission {
     Call {
         /// What is wanted.
         call: PlaceCall,
+        /// Its places with everything that has a limit.
+        room: Room,
         /// Takes the outcome.
         reply: oneshot::Sender<Result<CallView, RequestError>>,
     },
@@ -43,15 +58,19 @@ pub enum Mission {
     },
 }
 
-/// A call to be placed, and who waits to hear of it.
+/// A call's places: what it counts for, and that at its agent.
 #[derive(Debug)]
-pub struct Errand {
-    /// What for.
-    pub(super) mission: Mission,
-    /// Place of its trunk in the configuration.
-    pub(super) trunk: Option<usize>,
-    /// Where the INVITE may go, in order, if it has yet to be found out.
-    pub(super) ways: Vec<Arc<Way>>,
+pub struct Room {
+    permit: Permit,
+    slot: Permit,
+}
+
+/// Where a call goes.
+enum Bearing {
+    /// To telephones that registered with us.
+    Phones(Vec<Hop>),
+    /// To servers, through the trunk of that place if it names one.
+    Servers(Option<usize>, Vec<Arc<placing::Way>>),
 }
 
 impl Control {
@@ -61,27 +80,58 @@ impl Control {
         call: PlaceCall,
         reply: oneshot::Sender<Result<CallView, RequestError>>,
     ) {
+        let config = Arc::clone(&self.config);
         // Whoever asked may have gone, here and below.
-        if let Err(error) = self.admit_errand(&call) {
-            return drop(reply.send(Err(error)));
+        match self.admit_errand(&config, &call) {
+            Err(error) => drop(reply.send(Err(error))),
+            Ok((Bearing::Phones(hops), room)) => {
+                drop(reply.send(self.set_out_to(&call, None, hops, room)));
+            }
+            Ok((Bearing::Servers(trunk, ways), room)) => {
+                let errand = Errand { trunk, ways, mission: Mission::Call { call, room, reply } };
+                match self.located(&errand.ways) {
+                    Some(found) => self.set_out(errand, found),
+                    None => self.locate(errand),
+                }
+            }
         }
-        if call.trunk.is_none()
-            && let Some(phones) = self.phones(&call.to)
-        {
-            let to = self.address_of(&call.to);
-            let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
-            return drop(reply.send(self.set_out_to(&call, None, hops)));
+    }
+
+    /// Where a call goes, and its places with everything that has a limit: nothing of a call that
+    /// is refused is dialled or looked up.
+    fn admit_errand(
+        &mut self,
+        config: &Config,
+        wanted: &PlaceCall,
+    ) -> Result<(Bearing, Room), RequestError> {
+        if self.draining {
+            return Err(RequestError::Draining);
         }
-        let ways = self.agent_has_room(&call);
-        let (trunk, ways) = match ways.and_then(|()| self.ways(&call.to, call.trunk.as_deref())) {
-            Ok(found) => found,
-            Err(error) => return drop(reply.send(Err(error))),
+        let agent = config
+            .agent(&wanted.agent)
+            .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
+        let phones = match wanted.trunk {
+            None => self.phones(&wanted.to),
+            Some(_) => None,
         };
-        let errand = Errand { trunk, ways, mission: Mission::Call { call, reply } };
-        match self.located(&errand.ways) {
-            Some(found) => self.set_out(errand, found),
-            None => self.locate(errand),
-        }
+        let bearing = match phones {
+            Some(phones) => {
+                let to = self.address_of(&wanted.to);
+                Bearing::Phones(phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect())
+            }
+            None => {
+                let (trunk, ways) = ways(config, &wanted.to, wanted.trunk.as_deref())?;
+                self.judge(&wanted.to, trunk.and_then(|index| config.trunks.get(index)))?;
+                Bearing::Servers(trunk, ways)
+            }
+        };
+        let through = match &bearing {
+            Bearing::Servers(Some(index), _) => config.trunks.get(*index),
+            _ => None,
+        };
+        // The agent first: a place there costs no rate.
+        let slot = self.take_agent(agent, Way::Out)?;
+        Ok((bearing, Room { permit: self.take_outbound(through)?, slot }))
     }
 
     /// The URI of a user of ours.
@@ -92,84 +142,11 @@ impl Control {
         }
     }
 
-    /// Whether there is room for the call, by the limits of all and of its agent.
-    fn admit_errand(&mut self, wanted: &PlaceCall) -> Result<(), RequestError> {
-        if self.draining {
-            return Err(RequestError::Draining);
-        }
-        let agent = self
-            .config
-            .agent(&wanted.agent)
-            .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
-        if !self.has_room(agent, None) || !self.rate.take(now()) {
-            return Err(RequestError::Full);
-        }
-        Ok(())
-    }
-
-    /// Whether another call may begin, by the limits of all, of its agent and of the trunk that it
-    /// is placed through.
-    fn has_room(&self, agent: &AgentConfig, trunk: Option<&TrunkConfig>) -> bool {
-        self.calls.len() < self.config.limits.max_calls as usize
-            && self.slots.has_room(&agent.name, agent.max_calls)
-            && trunk.is_none_or(|trunk| self.trunk_has_room(trunk))
-    }
-
-    /// Whether another call, or another leg of one, may go through a trunk.
-    pub(super) fn trunk_has_room(&self, trunk: &TrunkConfig) -> bool {
-        let Some(max) = trunk.outbound.max_calls else { return true };
-        let through = |name: Option<&String>| name == Some(&trunk.name);
-        let placed = self.calls.values().map(|call| {
-            let own = call.direction == Direction::Outbound && through(call.trunk.as_ref());
-            let far = call.far.as_ref().filter(|far| far.leg.is_some());
-            let far = far.is_some_and(|far| through(far.dial.trunk.as_ref()));
-            usize::from(own) + usize::from(far)
-        });
-        placed.sum::<usize>() < max as usize
-    }
-
-    /// Whether the call's agent takes another.
-    fn agent_has_room(&self, call: &PlaceCall) -> Result<(), RequestError> {
-        let agent = self.config.agent(&call.agent);
-        let room = agent.is_some_and(|agent| self.has_room(agent, None));
-        if room { Ok(()) } else { Err(RequestError::Full) }
-    }
-
-    /// Where the INVITE may go, and by which trunk, whose rate it counts for.
-    pub(super) fn ways(
-        &mut self,
-        to: &str,
-        trunk: Option<&str>,
-    ) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
-        let Some(name) = trunk else {
-            let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
-            if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
-                return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
-            }
-            return Ok((None, vec![Arc::new(Way::direct(to))]));
-        };
-        let config = Arc::clone(&self.config);
-        let found = config.trunks.iter().position(|trunk| trunk.name == *name);
-        let index =
-            found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
-        let trunk = config.trunks.get(index);
-        let trunk = trunk.filter(|trunk| !trunk.outbound.targets.is_empty());
-        let trunk = trunk.ok_or_else(|| field("trunk", "the trunk has no targets".to_owned()))?;
-        let ways = trunk.outbound.targets.iter().map(|target| {
-            let uri = called_uri(to, target).ok_or_else(|| {
-                field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
-            })?;
-            Ok(Arc::new(Way::new(uri, target, &trunk.outbound.route)))
-        });
-        let ways = ways.collect::<Result<_, RequestError>>()?;
-        if !self.trunk_has_room(trunk) || !self.trunks.take(index, now()) {
-            return Err(RequestError::Full);
-        }
-        Ok((Some(index), ways))
-    }
-
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
-    pub(super) fn located(&self, ways: &[Arc<Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+    pub(super) fn located(
+        &self,
+        ways: &[Arc<placing::Way>],
+    ) -> Option<Result<Vec<Hop>, ResolveError>> {
         let mut hops = Vec::new();
         let mut wrong = None;
         for way in ways {
@@ -206,10 +183,10 @@ impl Control {
         let Errand { mission, trunk, .. } = errand;
         match mission {
             Mission::Far { key, attempt } => self.set_out_far(key, attempt, trunk, found),
-            Mission::Call { call, reply } => {
+            Mission::Call { call, room, reply } => {
                 let view = found
                     .map_err(|error| field("to", error.to_string()))
-                    .and_then(|hops| self.set_out_to(&call, trunk, hops));
+                    .and_then(|hops| self.set_out_to(&call, trunk, hops, room));
                 drop(reply.send(view));
             }
         }
@@ -220,6 +197,7 @@ impl Control {
         wanted: &PlaceCall,
         trunk: Option<usize>,
         hops: Vec<Hop>,
+        room: Room,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
@@ -227,10 +205,6 @@ impl Control {
         let config = Arc::clone(&self.config);
         let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
         let through = trunk.and_then(|index| config.trunks.get(index));
-        // Others may have begun while names were looked up.
-        if !self.has_room(agent, through) {
-            return Err(RequestError::Full);
-        }
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
         let secure = hops.iter().all(Hop::is_secure);
         let mut placing = self.placing(user.clone(), trunk, hops);
@@ -267,6 +241,8 @@ impl Control {
             signalling: peer.ip(),
             keep: agent.keep.clone(),
             offer: None,
+            permit: room.permit,
+            slot: Some(room.slot),
         });
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
@@ -279,7 +255,7 @@ impl Control {
             wanted.map_or(most, |seconds| Duration::from_secs(seconds).min(most))
         };
         let route = RouteConfig {
-            to: RoutePattern::Any,
+            to: Pattern::Any,
             trunk: None,
             agent: agent.name.clone(),
             fallback: Fallback::Hangup,
@@ -296,10 +272,38 @@ impl Control {
     }
 }
 
+/// Where the INVITE may go, and by which trunk.
+pub(super) fn ways(
+    config: &Config,
+    to: &str,
+    trunk: Option<&str>,
+) -> Result<(Option<usize>, Vec<Arc<placing::Way>>), RequestError> {
+    let Some(name) = trunk else {
+        let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
+        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
+        }
+        return Ok((None, vec![Arc::new(placing::Way::direct(to))]));
+    };
+    let found = config.trunks.iter().enumerate().find(|(_, trunk)| trunk.name == *name);
+    let (index, trunk) =
+        found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
+    if trunk.outbound.targets.is_empty() {
+        return Err(field("trunk", "the trunk has no targets".to_owned()));
+    }
+    let ways = trunk.outbound.targets.iter().map(|target| {
+        let uri = called_uri(to, target).ok_or_else(|| {
+            field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
+        })?;
+        Ok(Arc::new(placing::Way::new(uri, target, &trunk.outbound.route)))
+    });
+    Ok((Some(index), ways.collect::<Result<_, RequestError>>()?))
+}
+
 /// Asks for the servers of every way; those that are found count, whatever became of the others.
 pub(super) async fn find(
     resolver: &Resolver,
-    ways: &[Arc<Way>],
+    ways: &[Arc<placing::Way>],
     able: &[(crate::sip::core::endpoint::Transport, bool)],
 ) -> Result<Vec<Hop>, ResolveError> {
     let mut hops = Vec::new();
