@@ -12,6 +12,7 @@
 mod agents;
 mod assemble;
 mod document;
+mod entry;
 mod environment;
 mod keep;
 mod outbound;
@@ -31,6 +32,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use entry::agent_from_json;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};

@@ -16,10 +16,10 @@ use super::server::SIP_CODECS;
 use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
+use crate::listen::tls::ClientFiles;
 use crate::routing::Pattern;
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
-use crate::sip::endpoint::tls::ClientFiles;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -272,6 +272,13 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[database]\nurl = \"sqlite://x\"", "2: database.url: this version keeps no database"),
     ("public_url = \"voice.example.com\"", "1: public_url: \"voice.example.com\": the scheme"),
     ("[http]\nlisten = \"127.0.0.1:8080\"\nlisten = \"[::]:80\"", "3: not TOML: duplicate key"),
+    (
+        "[http]\ntls_listen = \"[::1]:443\"\ntls_key = \"k\"",
+        "1: http.tls_certificate: missing: a PEM file",
+    ),
+    ("[http]\ntls_key = \"k\"", "2: http.tls_key: nothing listens for TLS"),
+    ("[http]\ntrusted_proxies = \"proxy\"", "2: http.trusted_proxies: \"proxy\": not an address"),
+    ("[http]\nkey_requests_per_second = 0", "2: http.key_requests_per_second: 0; allowed: a whole"),
     ("a = [1", "1: not TOML: "),
     ("date = 1979-05-27", "1: date: unknown key"),
     ("[media]\nworkers = 99999999999999999999", "2: media.workers: 99999999999999999999; allowed"),

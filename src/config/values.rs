@@ -87,7 +87,12 @@ impl Cidr {
         self.prefix_bits
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a network, or an address as a network of one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),

@@ -9,6 +9,7 @@ use super::place::{field, host_text};
 use super::registrations::account;
 use crate::calls::request::RequestError;
 use crate::directory::Trunk;
+use crate::listen::tls::ClientTls;
 use crate::sip::core::auth::Account;
 use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
@@ -19,7 +20,6 @@ use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure, retry_after};
 use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::sip::endpoint::streams::Verify;
-use crate::sip::endpoint::tls::ClientTls;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use super::fail;
 use crate::cli::CallArgs;
+use crate::listen::tls::{ClientFiles, ClientTls, TlsError};
 use crate::sip::core::endpoint::Transport;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::sip::endpoint::streams::Verify;
-use crate::sip::endpoint::tls::{ClientFiles, ClientTls, TlsError};
 
 use drive::Outcome;
 

@@ -1,5 +1,5 @@
-//! TLS for SIP (RFC 3261 26.3.1, RFC 5922): certificates read from files, and read again when they
-//! change.
+//! TLS for SIP (RFC 3261 26.3.1, RFC 5922) and HTTP (RFC 9110 4.2.2): certificates read from files,
+//! and read again when they change.
 //!
 //! There is no way to accept a certificate that nobody vouches for: who has one of their own names
 //! the authority behind it (`tls_ca`).
@@ -204,6 +204,8 @@ pub struct ServerTls {
     current: ArcSwap<ServerConfig>,
     /// Names that some trunk takes as proof of who calls.
     names: Vec<String>,
+    /// Protocols that clients may choose from (RFC 7301); they are not asked if there is none.
+    protocols: &'static [&'static [u8]],
 }
 
 impl ServerTls {
@@ -213,7 +215,25 @@ impl ServerTls {
     /// The file that cannot be used.
     pub fn new(files: ServerFiles, names: Vec<String>) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(files.read()?);
-        Ok(Self { files, current, names })
+        Ok(Self { files, current, names, protocols: &[] })
+    }
+
+    /// Reads the files for HTTP/1.1.
+    ///
+    /// # Errors
+    /// The file that cannot be used.
+    pub fn http(files: ServerFiles) -> Result<Self, TlsError> {
+        let tls = Self { protocols: &[b"http/1.1"], ..Self::new(files, Vec::new())? };
+        tls.reload()?;
+        Ok(tls)
+    }
+
+    /// Reads the files again; if they cannot be used, everything stays as it was.
+    fn reload(&self) -> Result<(), TlsError> {
+        let mut config = self.files.read()?;
+        config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
+        self.current.store(Arc::new(config));
+        Ok(())
     }
 
     /// What new handshakes use.
@@ -293,11 +313,10 @@ impl Watched {
             failed = true;
             tracing::error!(%error, "TLS files cannot be used; what was read before stays");
         };
-        if let Some(tls) = &self.server {
-            match tls.files.read() {
-                Ok(config) => tls.current.store(Arc::new(config)),
-                Err(error) => refused(error),
-            }
+        if let Some(tls) = &self.server
+            && let Err(error) = tls.reload()
+        {
+            refused(error);
         }
         for tls in &self.clients {
             match tls.files.read() {
