@@ -7,10 +7,10 @@ use adapters::network::HostPort;
 use adapters::sip::{SipOutbound, SipProfile, SipTransport};
 
 use crate::config::{Cidr, Outbound, RegistrationConfig, Secret, TrunkConfig};
+use crate::listen::tls::ClientFiles;
 use crate::quota::{Limits, Ways};
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
-use crate::listen::tls::ClientFiles;
 
 /// What a profile demands that is not done here. A trunk that cannot be as its owner wants it is not
 /// used at all.
