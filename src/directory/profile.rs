@@ -12,8 +12,8 @@ use crate::quota::{Limits, Ways};
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 
-/// What a profile demands that is not done here. A trunk that cannot be as its owner wants it is not
-/// used at all.
+/// What a profile demands that is not done here. A trunk that cannot be as its owner wants it is
+/// not used at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// Encryption with whomever.

@@ -12,8 +12,8 @@ impl SipOutbound {
 /// Servers in the order to try them for one call: by priority, and within one priority by lot,
 /// weighted (RFC 2782, "Usage rules"). A weight of 0 has a small chance.
 ///
-/// `share` tells priority and weight of a server; `random` yields a number from 0 up to and including
-/// its argument.
+/// `share` tells priority and weight of a server; `random` yields a number from 0 up to and
+/// including its argument.
 pub fn in_order<T>(
     servers: impl Iterator<Item = T>,
     share: impl Fn(&T) -> (u16, u16),

@@ -6,8 +6,8 @@ use super::Control;
 use crate::workers::poller::now;
 
 impl Control {
-    /// Another snapshot of the directory holds: what is kept about trunks follows it. Calls that live
-    /// keep what they began with.
+    /// Another snapshot of the directory holds: what is kept about trunks follows it. Calls that
+    /// live keep what they began with.
     pub(super) fn directory_changed(&mut self) {
         if let Err(error) = self.update_trunks() {
             tracing::error!(%error, "trunks do not register as they should");

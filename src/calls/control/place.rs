@@ -84,8 +84,8 @@ impl Control {
         }
     }
 
-    /// Who talks on a call, where it goes, and its places with everything that has a limit: nothing of a call
-    /// that is refused is dialled or looked up.
+    /// Who talks on a call, where it goes, and its places with everything that has a limit: nothing
+    /// of a call that is refused is dialled or looked up.
     fn admit_errand(
         &mut self,
         snapshot: &Snapshot,

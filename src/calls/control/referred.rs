@@ -86,9 +86,9 @@ impl Control {
         self.place_takeover(key, dialog, &refer_to.uri, headers, policy)
     }
 
-    /// Who the peer of a call is: its `own` trunk, which the call came or went by, our user who was called,
-    /// else whoever the address or a password tells. Another peer that has taken over is known by
-    /// the latter alone.
+    /// Who the peer of a call is: its `own` trunk, which the call came or went by, our user who was
+    /// called, else whoever the address or a password tells. Another peer that has taken over is
+    /// known by the latter alone.
     pub(super) fn party<'c>(
         &self,
         snapshot: &'c Snapshot,

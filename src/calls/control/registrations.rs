@@ -92,8 +92,8 @@ fn flow(uri: &Uri<'_>, sockets: &Sockets) -> Option<Flow> {
 }
 
 impl Control {
-    /// From now on these are the trunks: those that are new register, those that are gone or register
-    /// otherwise take back what they had.
+    /// From now on these are the trunks: those that are new register, those that are gone or
+    /// register otherwise take back what they had.
     ///
     /// # Errors
     ///

@@ -78,8 +78,8 @@ impl Watch {
 pub(super) struct Trunks(Vec<Watch>);
 
 impl Trunks {
-    /// From now on these are the trunks. What is known of the servers of those that stay is kept; the
-    /// labels of those that are gone come back.
+    /// From now on these are the trunks. What is known of the servers of those that stay is kept;
+    /// the labels of those that are gone come back.
     pub(super) fn update(&mut self, trunks: &[Arc<Trunk>], now: MonoTime) -> Vec<String> {
         let mut before = std::mem::take(&mut self.0);
         for trunk in trunks {
