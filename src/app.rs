@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::request::Request;
 use crate::config::{Config, HttpConfig};
+use crate::directory::{Directory, Snapshot};
 use crate::http;
 use crate::keys::KeyStore;
 use crate::listen::tls::{ServerTls, Watched};
@@ -74,7 +76,9 @@ impl App {
                 WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
             })
             .collect::<io::Result<Vec<_>>>()?;
+        let directory = Directory::new(Snapshot::of_file(&config, Uuid::nil()));
         let parts = Parts {
+            directory,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),
             workers,

@@ -8,6 +8,7 @@ use media::time::MonoTime;
 
 use super::control::Placing;
 use super::hold::Hold;
+use crate::directory::Trunk;
 use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::{LocalMedia, Negotiated};
@@ -64,7 +65,8 @@ pub(super) struct Far {
     pub(super) told_ringing: bool,
     /// The peer is on hold because this leg put us on hold.
     pub(super) holds_peer: bool,
-    /// Its place on its trunk.
+    /// Its trunk, and its place there.
+    pub(super) trunk: Option<Arc<Trunk>>,
     pub(super) permit: Option<Permit>,
     /// Once it is called.
     pub(super) leg: Option<FarLeg>,

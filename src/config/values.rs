@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use adapters::network::Network;
+
 use http::Uri;
 use http::uri::Scheme;
 
@@ -53,6 +55,12 @@ impl fmt::Display for PortRange {
 pub struct Cidr {
     address: IpAddr,
     prefix_bits: u8,
+}
+
+impl From<&Network> for Cidr {
+    fn from(network: &Network) -> Self {
+        Self { address: network.address(), prefix_bits: network.prefix_bits() }
+    }
 }
 
 impl Cidr {

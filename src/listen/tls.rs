@@ -29,6 +29,15 @@ pub enum TlsError {
         /// Why.
         source: pem::Error,
     },
+    /// A text that should hold certificates is malformed.
+    #[error("certificates of an authority: {0}")]
+    Text(#[source] pem::Error),
+    /// A certificate in a text cannot be used.
+    #[error("certificate of an authority: {0}")]
+    Authority(#[source] rustls::Error),
+    /// A text that should hold certificates holds none.
+    #[error("no certificate of an authority")]
+    EmptyText,
     /// A file that should hold certificates holds none.
     #[error("{path}: no certificate in it", path = .0.display())]
     Empty(PathBuf),
@@ -129,6 +138,8 @@ impl ServerFiles {
 pub struct ClientFiles {
     /// Authorities that peers are verified with; those of the system if none.
     pub ca: Option<PathBuf>,
+    /// The same as text, PEM; this one counts if both are there.
+    pub ca_pem: Option<String>,
     /// Who we are, where a peer asks.
     pub identity: Option<Identity>,
 }
@@ -139,9 +150,10 @@ impl ClientFiles {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Library)?;
-        let builder = match &self.ca {
-            Some(path) => builder.with_root_certificates(authorities(path)?),
-            None => builder.with_platform_verifier().map_err(TlsError::System)?,
+        let builder = match (&self.ca_pem, &self.ca) {
+            (Some(pem), _) => builder.with_root_certificates(authorities_in(pem)?),
+            (None, Some(path)) => builder.with_root_certificates(authorities(path)?),
+            (None, None) => builder.with_platform_verifier().map_err(TlsError::System)?,
         };
         let Some(identity) = &self.identity else { return Ok(builder.with_no_client_auth()) };
         let (chain, key) = identity.read()?;
@@ -174,6 +186,15 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
             .map_err(|source| TlsError::Certificate { path: path.to_owned(), source })?;
     }
     Ok(store)
+}
+
+/// The authorities that a text names.
+fn authorities_in(text: &str) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        store.add(certificate.map_err(TlsError::Text)?).map_err(TlsError::Authority)?;
+    }
+    if store.is_empty() { Err(TlsError::EmptyText) } else { Ok(store) }
 }
 
 /// The server side of TLS, as its files are now.

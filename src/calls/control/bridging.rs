@@ -4,6 +4,7 @@
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::far::{Dial, Purpose};
+use crate::calls::live::LiveCall;
 use crate::calls::transfer::{Bridge, TransferError};
 use crate::quota;
 use crate::sip::core::uri::{Scheme, Uri};
@@ -20,7 +21,7 @@ impl Control {
         if call.transfer.is_some() || call.takeover.is_some() || call.far.is_some() {
             return Err(TransferError::Busy);
         }
-        let trunk = self.trunk_for(bridge, call.trunk.as_deref())?;
+        let trunk = self.trunk_for(bridge, call)?;
         if self.draining || self.take_rate(quota::Way::Out).is_err() {
             return Err(TransferError::Full);
         }
@@ -33,27 +34,25 @@ impl Control {
 
     /// The trunk that a destination is called through: the one that is named; none for a user of
     /// ours and for a URI; else, for a number, that of the call itself.
-    fn trunk_for(
-        &self,
-        bridge: &Bridge,
-        own: Option<&str>,
-    ) -> Result<Option<String>, TransferError> {
+    fn trunk_for(&self, bridge: &Bridge, call: &LiveCall) -> Result<Option<String>, TransferError> {
+        let snapshot = self.directory.load();
         let places = |name: &str| {
-            let trunk = self.config.trunks.iter().find(|trunk| trunk.name == name);
+            let trunk = snapshot.trunk(call.agent.organisation, name);
             trunk.is_some_and(|trunk| !trunk.outbound.targets.is_empty())
         };
         if let Some(name) = &bridge.trunk {
             return if places(name) { Ok(Some(name.clone())) } else { Err(TransferError::Trunk) };
         }
-        if self.our_user(&bridge.to).is_some() {
+        let own = call.agent.organisation == snapshot.organisation;
+        if own && self.our_user(&bridge.to).is_some() {
             return Ok(None);
         }
         if let Ok(uri) = Uri::parse(&bridge.to) {
             let called = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
             return if called { Ok(None) } else { Err(TransferError::Destination) };
         }
-        let own = own.filter(|name| places(name)).ok_or(TransferError::Trunk)?;
-        Ok(Some(own.to_owned()))
+        let own = call.trunk.as_ref().map(|trunk| trunk.name.clone());
+        own.filter(|name| places(name)).map(Some).ok_or(TransferError::Trunk)
     }
 
     /// The leg has answered: it talks with the peer from now on, and the agent is released.

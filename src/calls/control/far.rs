@@ -18,6 +18,7 @@ use crate::calls::live::LiveCall;
 use crate::calls::reason::PeerReason;
 use crate::calls::request::RequestError;
 use crate::config::SipAgent;
+use crate::directory::Trunk;
 use crate::sip::core::endpoint::{DialogId, End, Event};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer;
@@ -25,6 +26,9 @@ use crate::sip::core::sdp::Sdp;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
+
+/// The trunk of a leg, and where its INVITE may go.
+type Located = (Option<Arc<Trunk>>, Vec<Arc<Way>>);
 
 impl Control {
     /// Calls the telephone that is a call's agent.
@@ -57,15 +61,19 @@ impl Control {
             told_ringing: false,
             holds_peer: false,
             permit: None,
+            trunk: None,
             leg: None,
         }));
+        // Softphones are of the file, as is its organisation.
+        let own = call.agent.organisation == self.directory.load().organisation;
         self.reschedule(key);
         if dial.trunk.is_none()
+            && own
             && let Some(phones) = self.phones(&dial.to)
         {
             let to = self.address_of(&dial.to);
             let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
-            return self.set_out_far(key, attempt, None, Ok(hops));
+            return self.set_out_far(key, attempt, Ok(hops));
         }
         match self.admit_far(key, &dial) {
             Ok((trunk, ways)) => {
@@ -80,18 +88,16 @@ impl Control {
     }
 
     /// Where a leg may be called, and its place there.
-    fn admit_far(
-        &mut self,
-        key: CallKey,
-        dial: &Dial,
-    ) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
-        let config = Arc::clone(&self.config);
-        let (trunk, ways) = ways(&config, &dial.to, dial.trunk.as_deref())?;
-        let through = trunk.and_then(|index| config.trunks.get(index));
-        self.judge(&dial.to, through)?;
-        let permit = self.take_leg(through)?;
+    fn admit_far(&mut self, key: CallKey, dial: &Dial) -> Result<Located, RequestError> {
+        let snapshot = self.directory.load();
+        let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
+        let organisation = call.agent.organisation;
+        let (trunk, ways) = ways(&snapshot, organisation, &dial.to, dial.trunk.as_deref())?;
+        self.judge(&dial.to, trunk.as_deref())?;
+        let permit = self.take_leg(trunk.as_deref())?;
         if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
             far.permit = Some(permit);
+            far.trunk.clone_from(&trunk);
         }
         Ok((trunk, ways))
     }
@@ -101,7 +107,6 @@ impl Control {
         &mut self,
         key: CallKey,
         attempt: u64,
-        trunk: Option<usize>,
         found: Result<Vec<Hop>, ResolveError>,
     ) {
         let wanted = |call: &&LiveCall| {
@@ -112,7 +117,7 @@ impl Control {
             return;
         }
         let hops = found.map_err(|error| field("to", error.to_string()));
-        match hops.and_then(|hops| self.call_far(key, trunk, hops)) {
+        match hops.and_then(|hops| self.call_far(key, hops)) {
             Ok(leg) => {
                 self.by_dialog.insert(leg.dialog, key);
                 let Some(call) = self.calls.get_mut(&key) else { return };
@@ -125,14 +130,7 @@ impl Control {
         }
     }
 
-    fn call_far(
-        &mut self,
-        key: CallKey,
-        trunk: Option<usize>,
-        hops: Vec<Hop>,
-    ) -> Result<FarLeg, RequestError> {
-        let config = Arc::clone(&self.config);
-        let through = trunk.and_then(|index| config.trunks.get(index));
+    fn call_far(&mut self, key: CallKey, hops: Vec<Hop>) -> Result<FarLeg, RequestError> {
         // What would come back to us would come back for ever.
         let locals = self.sockets.locals();
         let own = |hop: &Hop| {
@@ -143,12 +141,13 @@ impl Control {
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
         let user = far.dial.from.clone().unwrap_or_else(|| call.from.clone());
-        let policy = match through {
+        let trunk = far.trunk.clone();
+        let policy = match &trunk {
             Some(trunk) => trunk.srtp,
             None => self.our_user(&far.dial.to).and_then(|user| user.srtp),
         };
-        let allowed = through.and_then(|trunk| trunk.codecs.clone());
-        let codecs = codecs_for(call, allowed.as_ref().unwrap_or(&config.sip.codecs));
+        let allowed = trunk.as_ref().and_then(|trunk| trunk.codecs.as_ref());
+        let codecs = codecs_for(call, allowed.unwrap_or(&self.config.sip.codecs));
         let ptime_ms = call.format.map(|format| format.ptime_ms);
         let noise = call.flows.noise;
         let secure = hops.iter().all(Hop::is_secure);

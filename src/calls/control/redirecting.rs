@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::referred::may_refer;
-use crate::config::Caller;
+use crate::directory::{Caller, Snapshot};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
@@ -16,12 +16,14 @@ impl Control {
     pub(super) fn redirected(&mut self, dialog: DialogId, status: u16, response: Option<&Message>) {
         let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        let config = std::sync::Arc::clone(&self.config);
+        let snapshot = self.directory.load();
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
-        let (from, party) = (call.signalling, self.party(&config, call, None));
+        let (from, own) = (call.signalling, call.trunk.clone());
+        let party = self.party(&snapshot, own.as_ref(), call, None);
         let called = call.to.clone();
         let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
-        let targets = self.followed(key, response, &called, Redirected { party, from, secret });
+        let by = Redirected { party, from, secret };
+        let targets = self.followed(&snapshot, key, response, &called, by);
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
             placing.redirect(targets);
         }
@@ -30,17 +32,17 @@ impl Control {
     /// The same of the leg at a call's far end.
     pub(super) fn far_redirected(&mut self, key: CallKey, status: u16, response: Option<&Message>) {
         let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
-        let config = std::sync::Arc::clone(&self.config);
+        let snapshot = self.directory.load();
         let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
         let Some((far, leg)) = far.and_then(|far| Some((far, far.leg.as_ref()?))) else { return };
-        let trunk = far.dial.trunk.as_ref();
-        let trunk = config.trunks.iter().find(|known| Some(&known.name) == trunk);
+        let trunk = far.trunk.clone();
         let user = self.our_user(&far.dial.to).map(|user| user.name.clone());
-        let user = config.users.iter().find(|known| Some(&known.name) == user.as_ref());
-        let party = trunk.map(Caller::Trunk).or(user.map(Caller::User));
+        let user = snapshot.users.iter().find(|known| Some(&known.name) == user.as_ref());
+        let party = trunk.as_ref().map(Caller::Trunk).or(user.map(Caller::User));
         let secret = leg.placing.as_ref().is_some_and(|placing| placing.is_secure());
         let (from, called) = (leg.signalling, far.dial.to.clone());
-        let targets = self.followed(key, response, &called, Redirected { party, from, secret });
+        let by = Redirected { party, from, secret };
+        let targets = self.followed(&snapshot, key, response, &called, by);
         let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
         if let Some(placing) = far.and_then(|far| far.leg.as_mut()?.placing.as_mut()) {
             placing.redirect(targets);
@@ -50,15 +52,15 @@ impl Control {
     /// Where a redirection leads, as far as it is followed.
     fn followed(
         &mut self,
+        snapshot: &Snapshot,
         key: CallKey,
         response: &Message,
         called: &str,
         by: Redirected<'_>,
     ) -> Vec<Target> {
         let Redirected { party, from, secret } = by;
-        let config = std::sync::Arc::clone(&self.config);
         // Whoever names no trunk may have called the server of one all the same.
-        let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
+        let at = || snapshot.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
         let party = party.or_else(at);
         let Some(call) = self.calls.get_mut(&key) else { return Vec::new() };
         let contacts = call.redirects.take(called, response);
@@ -67,7 +69,7 @@ impl Control {
         for uri in contacts {
             let address = Uri::parse(&uri).ok().and_then(|uri| uri.host?.address());
             let allowed = address.is_some_and(|address| match &party {
-                Some(party) => may_refer(&config, party, from, address),
+                Some(party) => may_refer(snapshot, party, from, address),
                 None => address == from,
             });
             // The way there may have to be opened: not before that is allowed. And the offer has
