@@ -12,10 +12,11 @@ use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::request::Request;
 use crate::config::Config;
 use crate::http;
-use crate::keys::KeyStore;
+use crate::keys::{Keys, NewKey};
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
+use crate::store::{Store, StoreSettings};
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
 use crate::workers::command::EVENTS_MAX;
@@ -33,6 +34,10 @@ pub struct App {
     pub http: std::net::SocketAddr,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What is kept.
+    pub store: Store,
+    /// The first key of all, if this start made it: to be shown once.
+    pub first_key: Option<NewKey>,
     drain: watch::Sender<bool>,
     control: Option<std::thread::JoinHandle<()>>,
     io: Option<tokio::runtime::Runtime>,
@@ -43,14 +48,16 @@ impl App {
     ///
     /// # Errors
     ///
-    /// When an address cannot be bound or a thread cannot be started; the message says which.
-    pub fn start(config: Config, keys: KeyStore) -> io::Result<Self> {
+    /// When the store cannot be opened, an address cannot be bound or a thread cannot be started;
+    /// the message says which.
+    pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(IO_THREADS)
             .thread_name("io")
             .enable_all()
             .build()?;
+        let (store, keys, first_key) = io.block_on(open_store(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
@@ -83,12 +90,14 @@ impl App {
             calls: reach.handle.clone(),
             recordings: reach.recordings.clone(),
             captures: Arc::clone(&reach.captures),
-            keys: Arc::new(keys),
+            keys,
+            store: store.clone(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
         });
         io.spawn(http::server::serve(listener, router, drains));
-        Ok(Self { reach, http, metrics, drain, control: Some(control), io: Some(io) })
+        let (control, io) = (Some(control), Some(io));
+        Ok(Self { reach, http, metrics, store, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.
@@ -115,6 +124,7 @@ impl App {
             let _ = control.join();
         }
         if let Some(io) = self.io.take() {
+            io.block_on(self.store.close());
             io.shutdown_timeout(Duration::from_secs(1));
         }
     }
@@ -126,6 +136,15 @@ impl Drop for App {
             self.end();
         }
     }
+}
+
+/// Opens the store, takes over the keys of an earlier version, and makes the first key of all.
+async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)> {
+    let store = Store::open(&StoreSettings::new(config)).await.map_err(io::Error::other)?;
+    let keys = Keys::new(store.clone());
+    keys.import(&config.keys_file()).await.map_err(io::Error::other)?;
+    let first = keys.create_first().await.map_err(io::Error::other)?;
+    Ok((store, keys, first))
 }
 
 /// Starts the thread of the call control.

@@ -12,6 +12,8 @@ pub mod config;
 pub mod http;
 pub mod keys;
 pub mod recording;
+pub mod seal;
 pub mod sip;
+pub mod store;
 pub mod telemetry;
 pub mod workers;

@@ -6,13 +6,14 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `database`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
 mod agents;
 mod assemble;
 mod callers;
+mod database;
 mod document;
 mod environment;
 mod keep;
@@ -34,6 +35,7 @@ use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
 pub use callers::Caller;
+pub use database::DatabaseConfig;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
@@ -50,13 +52,19 @@ pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;
 
+use crate::store::SealSource;
+
 /// Everything `talkpath serve` is told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Folder of keys and recordings.
+    /// Folder of database, keys and recordings.
     pub data_dir: PathBuf,
     /// Address of this server as carriers and agents see it.
     pub public_url: Option<PublicUrl>,
+    /// Where everything else is kept.
+    pub database: DatabaseConfig,
+    /// What seals the secrets in it.
+    pub seal: SealSource,
     /// The API, health and metrics.
     pub http: HttpConfig,
     /// Signalling.
@@ -203,7 +211,7 @@ impl Config {
         folders
     }
 
-    /// File of the API keys.
+    /// File in which an earlier version kept the API keys.
     pub fn keys_file(&self) -> PathBuf {
         self.data_dir.join("keys.json")
     }

@@ -44,7 +44,7 @@ pub(super) async fn list(
     State(state): State<super::State>,
     headers: HeaderMap,
 ) -> Result<Json<Vec<CallView>>, Problem> {
-    auth::require(&state, &headers, Scope::Read)?;
+    auth::require(&state, &headers, Scope::Read).await?;
     let calls = state.calls.ask(|reply| request::Request::List { reply }).await;
     Ok(Json(calls.ok_or_else(gone)?))
 }
@@ -55,7 +55,7 @@ pub(super) async fn show(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Json<CallView>, Problem> {
-    auth::require(&state, &headers, Scope::Read)?;
+    auth::require(&state, &headers, Scope::Read).await?;
     let calls = state.calls.ask(|reply| request::Request::List { reply }).await;
     let mut calls = calls.ok_or_else(gone)?.into_iter();
     let call = calls.find(|call| call.id.to_string() == id);
@@ -68,7 +68,7 @@ pub(super) async fn place(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let body = to_bytes(body, BODY_BYTES_MAX)
         .await
         .map_err(|_| Problem::bad_request(format!("the body is over {BODY_BYTES_MAX} bytes")))?;
@@ -86,7 +86,7 @@ pub(super) async fn hang_up(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let hung = state.calls.ask(|reply| request::Request::HangUp { call: id, reply }).await;
     hung.ok_or_else(gone)??;
     Ok(StatusCode::NO_CONTENT)
@@ -100,8 +100,10 @@ pub(super) async fn agent_rest(
 ) -> Response {
     let Some(rest) = AGENT_REST.get(index) else { return nothing().await.into_response() };
     let (parts, body) = request.into_parts();
-    if !auth::basic(&state, &parts.headers, Scope::Calls) {
-        return answer((rest.unauthorized)());
+    match auth::basic(&state, &parts.headers, Scope::Calls).await {
+        Ok(true) => {}
+        Ok(false) => return answer((rest.unauthorized)()),
+        Err(problem) => return problem.into_response(),
     }
     let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
         return Problem::bad_request("the body is too long").into_response();

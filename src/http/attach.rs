@@ -24,7 +24,7 @@ pub(super) async fn attach(
     Path(id): Path<String>,
     mut request: Request<Body>,
 ) -> Result<Response, Problem> {
-    auth::require(&state, request.headers(), Scope::Calls)?;
+    auth::require(&state, request.headers(), Scope::Calls).await?;
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let may = state.calls.ask(|reply| request::Request::MayAttach { call, reply }).await;
     let spoken: Vec<&'static str> = may.ok_or_else(gone)??.into_iter().collect();

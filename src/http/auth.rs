@@ -12,19 +12,28 @@ use crate::keys::Scope;
 const KEY_HEADER: &str = "x-api-key";
 
 /// Refuses a request without a key, or whose key does not reach `scope`.
-pub(super) fn require(state: &State, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
+pub(super) async fn require(
+    state: &State,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<(), Problem> {
     let key = presented(headers).ok_or_else(Problem::unauthorized)?;
-    let info = state.keys.verify(key).ok_or_else(Problem::unauthorized)?;
+    let info = state.keys.verify(key).await?.ok_or_else(Problem::unauthorized)?;
     if info.scope.allows(scope) { Ok(()) } else { Err(Problem::forbidden()) }
 }
 
 /// True if the password of HTTP Basic credentials (RFC 7617) is a key that reaches `scope`.
-pub(super) fn basic(state: &State, headers: &HeaderMap, scope: Scope) -> bool {
-    let Some(credentials) = authorization(headers, "Basic") else { return false };
-    let Ok(decoded) = STANDARD.decode(credentials) else { return false };
-    let Ok(decoded) = String::from_utf8(decoded) else { return false };
-    let Some((_, password)) = decoded.split_once(':') else { return false };
-    state.keys.verify(password).is_some_and(|info| info.scope.allows(scope))
+pub(super) async fn basic(
+    state: &State,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Result<bool, Problem> {
+    let Some(credentials) = authorization(headers, "Basic") else { return Ok(false) };
+    let Ok(decoded) = STANDARD.decode(credentials) else { return Ok(false) };
+    let Ok(decoded) = String::from_utf8(decoded) else { return Ok(false) };
+    let Some((_, password)) = decoded.split_once(':') else { return Ok(false) };
+    let info = state.keys.verify(password).await?;
+    Ok(info.is_some_and(|info| info.scope.allows(scope)))
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {

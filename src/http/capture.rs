@@ -20,7 +20,7 @@ pub(super) async fn start(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let started = state.calls.ask(|reply| request::Request::Capture { call, reply }).await;
     started.ok_or_else(gone)??;
@@ -33,7 +33,7 @@ pub(super) async fn fetch(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let file = captured(&state, &id, |captures, id| captures.pcap(now(), id))?;
     let name = format!("attachment; filename=\"{id}.pcap\"");
     let head = [
@@ -49,7 +49,7 @@ pub(super) async fn messages(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let messages = captured(&state, &id, |captures, id| captures.messages(now(), id))?;
     Ok(Json(messages).into_response())
 }

@@ -1,7 +1,7 @@
 //! Health, readiness, metrics.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -14,6 +14,9 @@ use crate::telemetry::{CONTENT_TYPE, Metrics};
 /// Seconds after which a balancer may look again.
 const RETRY_AFTER_S: u32 = 5;
 
+/// How long the database may take to show that it is there.
+const DATABASE: Duration = Duration::from_secs(2);
+
 /// The process is alive.
 pub(super) async fn healthz() -> &'static str {
     "ok\n"
@@ -23,6 +26,10 @@ pub(super) async fn healthz() -> &'static str {
 pub(super) async fn readyz(State(state): State<super::State>) -> Response {
     if *state.drain.borrow() {
         return Problem::unavailable("the server drains", RETRY_AFTER_S).into_response();
+    }
+    let answer = tokio::time::timeout(DATABASE, state.store.ping()).await;
+    if !matches!(answer, Ok(Ok(()))) {
+        return Problem::unavailable("the database does not answer", RETRY_AFTER_S).into_response();
     }
     "ready\n".into_response()
 }

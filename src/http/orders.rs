@@ -59,7 +59,7 @@ pub(super) async fn transfer(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let TransferBody { kind, destination, options } = read(body).await?;
     let text = |word| match word {
         Word::Text(text) => text,
@@ -77,7 +77,7 @@ pub(super) async fn dtmf(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let DtmfBody { digits, duration_ms, gap_ms } = read(body).await?;
     match session::dtmf(digits, duration_ms, gap_ms) {
         Ok(Control::Dtmf { digits, duration_ms, gap_ms }) => {
@@ -95,7 +95,7 @@ pub(super) async fn mute(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let Switch { on } = read(body).await?;
     order(&state, id, Order::Mute(on)).await
 }
@@ -107,7 +107,7 @@ pub(super) async fn hold(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let Switch { on } = read(body).await?;
     order(&state, id, Order::Hold(on)).await
 }
@@ -118,7 +118,7 @@ pub(super) async fn clear(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     order(&state, id, Order::Clear).await
 }
 

@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::store::StoreError;
+
 /// A problem document. `type` is stable; `detail` is for people.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
@@ -71,6 +73,16 @@ impl Problem {
         )
     }
 
+    /// 500: a fault of ours, which the log tells.
+    pub fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "/problems/internal",
+            "The server failed",
+            "the fault is in the server; its log says more".into(),
+        )
+    }
+
     /// 503: full or going down; the client may come again after `retry_after_s` seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_s: u32) -> Self {
         let mut problem = Self::new(
@@ -81,6 +93,27 @@ impl Problem {
         );
         problem.retry_after_s = Some(retry_after_s);
         problem
+    }
+}
+
+/// Seconds after which a database that was away may be back.
+const DATABASE_RETRY_S: u32 = 5;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found("no such thing"),
+            StoreError::Conflict { what } => Self::conflict(format!("the {what} is taken")),
+            StoreError::InUse { .. } | StoreError::ReadOnly => Self::conflict(error.to_string()),
+            StoreError::Unavailable { reason } => {
+                tracing::warn!(reason, "the database does not answer");
+                Self::unavailable("the database does not answer", DATABASE_RETRY_S)
+            }
+            error => {
+                tracing::error!(%error, "the store fails");
+                Self::internal()
+            }
+        }
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn record(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Recording>, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
+    auth::require(&state, &headers, Scope::Calls).await?;
     let body = to_bytes(body, BODY_BYTES_MAX)
         .await
         .map_err(|_| Problem::bad_request(format!("the body is over {BODY_BYTES_MAX} bytes")))?;
@@ -69,7 +69,7 @@ pub(super) async fn fetch(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    auth::require(&state, &headers, Scope::Read)?;
+    auth::require(&state, &headers, Scope::Read).await?;
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let store = state.recordings.clone();
     let found = tokio::task::spawn_blocking(move || store.find(call)).await;
