@@ -6,6 +6,7 @@ pub mod control;
 pub mod hold;
 pub mod identity;
 mod live;
+pub mod log;
 pub mod ports;
 mod rate;
 pub mod reason;
