@@ -258,8 +258,7 @@ fn make(path: &Path, line: &str) -> io::Result<()> {
         "# Opens what is sealed in the database. Keep a copy elsewhere: without it carrier\n\
          # credentials must be entered again.\n{line}"
     );
-    let linked =
-        written.and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&fresh, path));
+    let linked = written.and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&fresh, path));
     fs::remove_file(&fresh)?;
     linked
 }

@@ -3,8 +3,8 @@
 use super::Report;
 use super::system;
 use crate::config::Config;
-use crate::store::{DatabaseUrl, StoreError, StoreSettings};
 use crate::store::inspect::{Inspection, inspect};
+use crate::store::{DatabaseUrl, StoreError, StoreSettings};
 
 /// Looks at the data folder and at the database.
 pub(super) fn database(report: &mut Report, config: &Config) {
@@ -35,7 +35,8 @@ pub(super) fn database(report: &mut Report, config: &Config) {
             "run the later version",
         ),
         Ok(Inspection::Outdated { step, latest }) => {
-            let found = format!("{url}, at step {step} of {latest}; `talkpath serve` does the rest");
+            let found =
+                format!("{url}, at step {step} of {latest}; `talkpath serve` does the rest");
             report.ok("database", found);
         }
         Ok(Inspection::Ready { keys }) => report.ok("database", format!("{url}, {keys} API keys")),

@@ -104,6 +104,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NotFound => Self::not_found("no such thing"),
             StoreError::Conflict { what } => Self::conflict(format!("the {what} is taken")),
+            StoreError::NoSuch { .. } => Self::bad_request(error.to_string()),
             StoreError::InUse { .. } | StoreError::ReadOnly => Self::conflict(error.to_string()),
             StoreError::Unavailable { reason } => {
                 tracing::warn!(reason, "the database does not answer");

@@ -124,7 +124,8 @@ impl Db {
 
 async fn sqlite(path: &Path) -> Result<Db, StoreError> {
     let place = || path.display().to_string();
-    private(path).map_err(|error| StoreError::Open { place: place(), reason: error.to_string() })?;
+    private(path)
+        .map_err(|error| StoreError::Open { place: place(), reason: error.to_string() })?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -236,9 +237,7 @@ impl Tx {
     /// If the database cannot be reached, or refuses.
     pub async fn fetch_optional(&mut self, query: Query) -> Result<Option<Row>, StoreError> {
         Ok(match &mut self.inner {
-            Inner::Sqlite(tx) => {
-                query.sqlite().fetch_optional(&mut **tx).await?.map(Row::Sqlite)
-            }
+            Inner::Sqlite(tx) => query.sqlite().fetch_optional(&mut **tx).await?.map(Row::Sqlite),
             Inner::Postgres(tx) => {
                 query.postgres().fetch_optional(&mut **tx).await?.map(Row::Postgres)
             }
@@ -278,11 +277,7 @@ impl Tx {
 
     /// Notes that this transaction changes what routing depends on: whoever watches
     /// [`super::Store::changes`] is told when it is committed.
-    ///
-    /// # Errors
-    ///
-    /// If the database cannot be reached.
-    pub async fn touch(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn touch(&mut self) -> Result<(), StoreError> {
         if self.revision.is_none() {
             // The row is locked until the commit, so revisions are committed in their order.
             let query = Query::new(

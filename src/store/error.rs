@@ -16,10 +16,16 @@ pub enum StoreError {
         /// What must be unique, such as `name`.
         what: &'static str,
     },
-    /// Something refers to it, or it refers to nothing.
+    /// It refers to something that the organisation does not have.
+    #[error("there is no such {what}")]
+    NoSuch {
+        /// What it refers to, such as `agent`.
+        what: &'static str,
+    },
+    /// Something refers to it.
     #[error("{what}")]
     InUse {
-        /// What refers to what.
+        /// What refers to it.
         what: &'static str,
     },
     /// It comes from the configuration file and is changed there.
@@ -79,7 +85,11 @@ pub(super) const UNIQUE: &[(&str, &str, &str)] = &[
     ),
     ("numbers_address", "numbers.configuration_id, numbers.address_normalised", "address"),
     ("numbers_default", "numbers.configuration_id", "default caller id"),
-    ("call_events_source", "call_events.call_id, call_events.source, call_events.source_id", "event"),
+    (
+        "call_events_source",
+        "call_events.call_id, call_events.source, call_events.source_id",
+        "event",
+    ),
     ("outbox_effect", "outbox.organisation_id, outbox.effect_key", "effect"),
     ("deliveries_event", "deliveries.subscription_id, deliveries.event_id", "delivery"),
 ];
@@ -119,7 +129,9 @@ fn refused(error: &dyn sqlx::error::DatabaseError) -> StoreError {
         return StoreError::Conflict { what: found.map_or("the identifier", |(_, _, what)| what) };
     }
     if error.is_foreign_key_violation() {
-        return StoreError::InUse { what: "it refers to something that is not there, or is in use" };
+        return StoreError::InUse {
+            what: "it refers to something that is not there, or is in use",
+        };
     }
     let reason = error.message().to_owned();
     match error.code().as_deref() {

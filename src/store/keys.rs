@@ -99,7 +99,8 @@ impl Store {
             let at = Timestamp::from_unix_s(key.created_unix_s);
             let query = insert(key, hash, at).push(" ON CONFLICT (sha256) DO NOTHING");
             if tx.execute(query).await? == 1 {
-                let audit = Audit::new(key.organisation, &Actor::File, "import", "api_key", &key.id);
+                let audit =
+                    Audit::new(key.organisation, &Actor::File, "import", "api_key", &key.id);
                 tx.audit(&audit).await?;
             }
         }

@@ -1,7 +1,7 @@
 //! Brings the tables of a database to this version.
 
-use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
 use super::db::{self, Db};
 use super::error::StoreError;
@@ -58,8 +58,10 @@ fn failed(error: MigrateError) -> StoreError {
             format!("they are of a later version ({version}) of this program")
         }
         MigrateError::VersionMismatch(version) => {
-            format!("step {version} was carried out with another text; this is another program's \
-                     database, or one of an unreleased version")
+            format!(
+                "step {version} was carried out with another text; this is another program's \
+                     database, or one of an unreleased version"
+            )
         }
         MigrateError::Dirty(version) => format!("step {version} was carried out in part"),
         other => other.to_string(),

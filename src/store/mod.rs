@@ -8,18 +8,24 @@
 //! Everything belongs to an organisation, and every query of what an organisation owns names it:
 //! what belongs to another is not there.
 
+pub mod agents;
 pub mod audit;
+pub mod configurations;
 mod db;
 pub mod error;
 pub mod id;
 pub mod inspect;
 pub mod keys;
 mod migrate;
+pub mod numbers;
+pub mod object;
 pub mod organisations;
+pub mod routes;
 pub mod row;
 pub mod sql;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod trunks;
 pub mod url;
 
 use std::path::PathBuf;
@@ -31,7 +37,8 @@ pub use audit::{Actor, Audit};
 pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
-    AgentId, AuditId, ConfigurationId, NodeId, NumberId, OrganisationId, RouteId, Timestamp, TrunkId,
+    AgentId, AuditId, ConfigurationId, NodeId, NumberId, OrganisationId, RouteId, Timestamp,
+    TrunkId,
 };
 pub use row::Row;
 pub use sql::Query;
@@ -180,6 +187,19 @@ impl Store {
     /// If the database cannot be reached.
     pub async fn begin(&self) -> Result<Tx, StoreError> {
         self.inner.db.begin(&self.inner.changes).await
+    }
+
+    /// Begins a transaction that changes what routing depends on. Such transactions follow one
+    /// another, so what one has checked holds until it is committed, and whoever watches
+    /// [`Self::changes`] is told then.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn begin_change(&self) -> Result<Tx, StoreError> {
+        let mut tx = self.begin().await?;
+        tx.touch().await?;
+        Ok(tx)
     }
 
     /// The rows that a reading statement finds.

@@ -60,7 +60,8 @@ fn read(row: &Row) -> Result<Organisation, StoreError> {
 /// The first organisation, made if it is missing.
 pub(super) async fn first(tx: &mut Tx) -> Result<OrganisationId, StoreError> {
     const META: &str = "default_organisation";
-    let insert = Query::new("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING");
+    let insert =
+        Query::new("INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING");
     let id = OrganisationId::new();
     if tx.execute(insert.bind(META).bind(id)).await? == 0 {
         let found = Query::new("SELECT value FROM meta WHERE name = $1").bind(META);
@@ -105,10 +106,9 @@ impl Store {
         actor: &Actor,
     ) -> Result<OrganisationId, StoreError> {
         let id = OrganisationId::new();
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_change().await?;
         insert_row(&mut tx, id, fields, "api").await?;
         tx.audit(&Audit::new(id, actor, "create", "organisation", id)).await?;
-        tx.touch().await?;
         tx.commit().await?;
         Ok(id)
     }
@@ -145,7 +145,7 @@ impl Store {
         fields: &OrganisationFields,
         actor: &Actor,
     ) -> Result<(), StoreError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_change().await?;
         let query = Query::new(
             "UPDATE organisations SET name = $1, max_calls = $2, calls_per_second = $3, \
              settings = $4, updated_at = $5 WHERE id = $6 AND deleted_at IS NULL",
@@ -156,7 +156,6 @@ impl Store {
             return Err(StoreError::NotFound);
         }
         tx.audit(&Audit::new(id, actor, "update", "organisation", id)).await?;
-        tx.touch().await?;
         tx.commit().await
     }
 }

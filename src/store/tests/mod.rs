@@ -1,6 +1,8 @@
 //! Runs the body of a test on both databases.
 
+mod objects;
 mod organisations;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -75,8 +77,7 @@ pub(crate) fn on_both(body: impl AsyncFn(&Db)) {
             eprintln!("not on PostgreSQL: {POSTGRES} is not set");
             return None;
         };
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(schema(&format!("CREATE SCHEMA {name}")));
         let sign = if base.contains('?') { '&' } else { '?' };
         let url = format!("{base}{sign}options=-csearch_path%3D{name}");

@@ -49,9 +49,7 @@ fn changes_are_told() {
         let store = db.store().await;
         let mut changes = store.changes();
         let before = *changes.borrow_and_update();
-        let mut tx = store.begin().await.unwrap();
-        tx.touch().await.unwrap();
-        drop(tx);
+        drop(store.begin_change().await.unwrap());
         assert!(!changes.has_changed().unwrap());
         let id = db.organisation(&store, "acme").await;
         assert!(changes.has_changed().unwrap());
