@@ -17,6 +17,7 @@ mod orders;
 mod phones;
 mod place;
 mod placing;
+mod quotas;
 mod record;
 mod redirecting;
 mod referred;
@@ -45,7 +46,6 @@ use super::call::{Effect, Input};
 use super::live::LiveCall;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
-use super::slots::Slots;
 use super::sounds::Sounds;
 use super::transfer;
 use trunks::Trunks;
@@ -53,6 +53,7 @@ use trunks::Trunks;
 use crate::agent::dial::Dialler;
 use crate::capture::Registry;
 use crate::config::Config;
+use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
@@ -95,13 +96,12 @@ pub struct Control {
     next_attempt: u64,
     ports: Ports,
     sounds: Sounds,
-    slots: Slots,
+    quota: Quota,
     recorder: Recorder,
     captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
-    rate: super::rate::Rate,
     effects: Vec<Effect>,
     /// Facts that calls are told next.
     later: VecDeque<(CallKey, Input)>,
@@ -183,7 +183,6 @@ impl Control {
         let control = Self {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),
-            rate: super::rate::Rate::new(config.limits.calls_per_second),
             config,
             endpoint,
             sockets,
@@ -203,7 +202,7 @@ impl Control {
             deadlines: std::collections::BTreeSet::new(),
             next_key: 1,
             next_attempt: 1,
-            slots: Slots::default(),
+            quota: Quota::default(),
             recorder,
             captures,
             dialler: Dialler::new(),
