@@ -144,6 +144,10 @@ async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)
     let keys = Keys::new(store.clone());
     keys.import(&config.keys_file()).await.map_err(io::Error::other)?;
     let first = keys.create_first().await.map_err(io::Error::other)?;
+    let imported = store.import(config).await.map_err(io::Error::other)?;
+    for name in &imported.taken {
+        tracing::warn!(name, "not listed: something made over HTTP has this name of the file's");
+    }
     Ok((store, keys, first))
 }
 

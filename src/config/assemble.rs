@@ -9,7 +9,7 @@ use super::problem::{Place, suggestion};
 use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
-use super::{Config, Sources, database, document, environment, peers, server, sip};
+use super::{Config, Sources, database, declared, document, environment, peers, server, sip};
 use crate::routing::Pattern;
 
 /// Default of `data_dir`.
@@ -71,6 +71,7 @@ pub(super) fn read(
         trunks,
         users,
         routes: Vec::new(),
+        declared: declared::declared(document),
         warnings: Vec::new(),
     };
     if !document.entries.iter().any(|(key, _)| key == "agents") {

@@ -14,6 +14,7 @@ mod agents;
 mod assemble;
 mod callers;
 mod database;
+mod declared;
 mod document;
 mod environment;
 mod keep;
@@ -36,6 +37,7 @@ use std::path::{Path, PathBuf};
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
 pub use callers::Caller;
 pub use database::DatabaseConfig;
+pub use declared::Declared;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
@@ -85,6 +87,8 @@ pub struct Config {
     pub users: Vec<UserConfig>,
     /// Which agent takes a call; at least one.
     pub routes: Vec<RouteConfig>,
+    /// Agents, trunks and routes as they are written in the file.
+    pub declared: Declared,
     /// What is allowed but most likely not meant, for the log and for `talkpath check`.
     pub warnings: Vec<String>,
 }

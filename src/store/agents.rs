@@ -68,7 +68,8 @@ impl Store {
         actor: &Actor,
     ) -> Result<AgentId, StoreError> {
         let mut tx = self.begin_change().await?;
-        let id = self.insert_agent(&mut tx, organisation, fields, Origin::Api).await?;
+        let id = AgentId::new();
+        self.insert_agent(&mut tx, organisation, id, fields, Origin::Api).await?;
         tx.audit(&Audit::new(organisation, actor, "create", AGENT.name, id)).await?;
         tx.commit().await?;
         Ok(id)
@@ -78,10 +79,11 @@ impl Store {
         &self,
         tx: &mut Tx,
         organisation: OrganisationId,
+        id: AgentId,
         fields: &AgentFields,
         origin: Origin,
-    ) -> Result<AgentId, StoreError> {
-        let (id, now) = (AgentId::new(), Timestamp::now());
+    ) -> Result<(), StoreError> {
+        let now = Timestamp::now();
         let secret = self.seal_text(&AGENT, id.0, "secret", fields.secret.as_ref())?;
         let query = Query::new(
             "INSERT INTO agents (id, organisation_id, name, kind, settings, secret, max_calls, \
@@ -91,8 +93,7 @@ impl Store {
         let query = query.bind(id).bind(organisation).bind(&fields.name).bind(&fields.kind);
         let query = query.bind(fields.settings.to_string()).bind(secret);
         let query = query.bind(fields.limits.max_calls).bind(fields.limits.calls_per_second);
-        tx.execute(query.bind(origin.as_str()).bind(now).bind(now)).await?;
-        Ok(id)
+        tx.execute(query.bind(origin.as_str()).bind(now).bind(now)).await.map(drop)
     }
 
     /// One agent of an organisation.

@@ -13,6 +13,7 @@ pub mod audit;
 pub mod configurations;
 mod db;
 pub mod error;
+pub mod file;
 pub mod id;
 pub mod inspect;
 pub mod keys;

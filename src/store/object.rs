@@ -84,6 +84,8 @@ pub(super) struct Kind {
     pub(super) find: &'static str,
     /// Marks the object `$1` deleted at `$2`.
     pub(super) delete: &'static str,
+    /// Undoes that.
+    pub(super) revive: &'static str,
 }
 
 macro_rules! kind {
@@ -101,6 +103,7 @@ macro_rules! kind {
                 $table,
                 " SET deleted_at = $2, updated_at = $2 WHERE id = $1"
             ),
+            revive: concat!("UPDATE ", $table, " SET deleted_at = NULL WHERE id = $1"),
         }
     };
 }

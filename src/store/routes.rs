@@ -87,7 +87,8 @@ impl Store {
         actor: &Actor,
     ) -> Result<RouteId, StoreError> {
         let mut tx = self.begin_change().await?;
-        let id = insert(&mut tx, organisation, fields, Origin::Api).await?;
+        let id = RouteId::new();
+        insert(&mut tx, organisation, id, fields, Origin::Api).await?;
         tx.audit(&Audit::new(organisation, actor, "create", ROUTE.name, id)).await?;
         tx.commit().await?;
         Ok(id)
@@ -142,12 +143,7 @@ impl Store {
         let mut tx = self.begin_change().await?;
         tx.writable(&ROUTE, organisation, id, Origin::Api).await?;
         check(&mut tx, organisation, fields).await?;
-        let query = Query::new(
-            "UPDATE routes SET name = $1, priority = $2, pattern = $3, configuration_id = $4, \
-             trunk_id = $5, number_id = $6, agent_id = $7, conditions = $8, settings = $9, \
-             enabled = $10, updated_at = $11 WHERE id = $12",
-        );
-        tx.execute(bind(query, fields).bind(Timestamp::now()).bind(id)).await?;
+        write(&mut tx, id, fields).await?;
         tx.audit(&Audit::new(organisation, actor, "update", ROUTE.name, id)).await?;
         tx.commit().await
     }
@@ -174,19 +170,32 @@ impl Store {
 pub(super) async fn insert(
     tx: &mut Tx,
     organisation: OrganisationId,
+    id: RouteId,
     fields: &RouteFields,
     origin: Origin,
-) -> Result<RouteId, StoreError> {
+) -> Result<(), StoreError> {
     check(tx, organisation, fields).await?;
-    let (id, now) = (RouteId::new(), Timestamp::now());
+    let now = Timestamp::now();
     let query = Query::new(
         "INSERT INTO routes (name, priority, pattern, configuration_id, trunk_id, number_id, \
          agent_id, conditions, settings, enabled, id, organisation_id, origin, created_at, \
          updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
     );
     let query = bind(query, fields).bind(id).bind(organisation).bind(origin.as_str());
-    tx.execute(query.bind(now).bind(now)).await?;
-    Ok(id)
+    tx.execute(query.bind(now).bind(now)).await.map(drop)
+}
+
+pub(super) async fn write(
+    tx: &mut Tx,
+    id: RouteId,
+    fields: &RouteFields,
+) -> Result<(), StoreError> {
+    let query = Query::new(
+        "UPDATE routes SET name = $1, priority = $2, pattern = $3, configuration_id = $4, \
+         trunk_id = $5, number_id = $6, agent_id = $7, conditions = $8, settings = $9, \
+         enabled = $10, updated_at = $11 WHERE id = $12",
+    );
+    tx.execute(bind(query, fields).bind(Timestamp::now()).bind(id)).await.map(drop)
 }
 
 async fn check(

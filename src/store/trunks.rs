@@ -78,7 +78,8 @@ impl Store {
     ) -> Result<TrunkId, StoreError> {
         let mut tx = self.begin_change().await?;
         tx.owned(&CONFIGURATION, organisation, fields.configuration).await?;
-        let id = self.insert_trunk(&mut tx, organisation, fields, Origin::Api).await?;
+        let id = TrunkId::new();
+        self.insert_trunk(&mut tx, organisation, id, fields, Origin::Api).await?;
         tx.audit(&Audit::new(organisation, actor, "create", TRUNK.name, id)).await?;
         tx.commit().await?;
         Ok(id)
@@ -88,10 +89,11 @@ impl Store {
         &self,
         tx: &mut Tx,
         organisation: OrganisationId,
+        id: TrunkId,
         fields: &TrunkFields,
         origin: Origin,
-    ) -> Result<TrunkId, StoreError> {
-        let (id, now) = (TrunkId::new(), Timestamp::now());
+    ) -> Result<(), StoreError> {
+        let now = Timestamp::now();
         let password = self.seal_text(&TRUNK, id.0, "credentials", fields.password.as_ref())?;
         let query = Query::new(
             "INSERT INTO trunks (id, organisation_id, configuration_id, name, enabled, settings, \
@@ -103,8 +105,7 @@ impl Store {
         let query = query.bind(fields.settings.to_string()).bind(password);
         let query = query.bind(fields.external_id.clone()).bind(fields.limits.max_calls);
         let query = query.bind(fields.limits.calls_per_second).bind(origin.as_str());
-        tx.execute(query.bind(now).bind(now)).await?;
-        Ok(id)
+        tx.execute(query.bind(now).bind(now)).await.map(drop)
     }
 
     /// One trunk of an organisation.

@@ -1,5 +1,6 @@
 //! Runs the body of a test on both databases.
 
+mod file;
 mod objects;
 mod organisations;
 mod schema;

@@ -285,12 +285,8 @@ fn configurations_are_kept() {
         let fields =
             ConfigurationFields { is_default_outbound: true, ..configuration("a", Some("AC1")) };
         let first = store.create_configuration(ours, &fields, by).await.unwrap();
-        let second = store.create_configuration(
-            ours,
-            &ConfigurationFields { name: "b".to_owned(), ..fields.clone() },
-            by,
-        );
-        let second = second.await.unwrap();
+        let other = ConfigurationFields { name: "b".to_owned(), ..fields.clone() };
+        let second = store.create_configuration(ours, &other, by).await.unwrap();
         let defaults = async || {
             let all = store.configurations(ours).await.unwrap();
             let all = all.into_iter().filter(|it| it.fields.is_default_outbound);
