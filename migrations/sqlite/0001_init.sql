@@ -90,12 +90,13 @@ CREATE UNIQUE INDEX trunks_name ON trunks (configuration_id, name)
 CREATE UNIQUE INDEX trunks_name_alone ON trunks (organisation_id, name)
     WHERE configuration_id IS NULL AND deleted_at IS NULL;
 
+-- Settings are sealed too: URLs of agents may hold tokens.
 CREATE TABLE agents (
     id BLOB NOT NULL PRIMARY KEY,
     organisation_id BLOB NOT NULL REFERENCES organisations (id),
     name TEXT NOT NULL,
     kind TEXT NOT NULL,
-    settings TEXT NOT NULL,
+    settings BLOB NOT NULL,
     secret BLOB,
     max_calls INTEGER,
     calls_per_second INTEGER,

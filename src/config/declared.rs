@@ -1,11 +1,13 @@
 //! What the file declares, as it is written there: for the list of what there is.
 
+use std::fmt;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::document::{Table, Value};
 
 /// The entries of the lists of the file as JSON objects, without their secrets.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct Declared {
     /// `[[agents]]`.
     pub agents: Vec<Map<String, Json>>,
@@ -13,6 +15,14 @@ pub struct Declared {
     pub trunks: Vec<Map<String, Json>>,
     /// `[[routes]]`.
     pub routes: Vec<Map<String, Json>>,
+}
+
+/// Shows how much there is and nothing of it: URLs of agents may hold tokens.
+impl fmt::Debug for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (agents, trunks, routes) = (self.agents.len(), self.trunks.len(), self.routes.len());
+        write!(f, "Declared({agents} agents, {trunks} trunks, {routes} routes)")
+    }
 }
 
 /// Keys whose values are shown nowhere.

@@ -18,7 +18,8 @@ pub struct AgentFields {
     pub name: String,
     /// `builtin`, `rtp` or `websocket`.
     pub kind: String,
-    /// The keys of `[[agents]]` but for those that stand here by themselves: an object.
+    /// The keys of `[[agents]]` but for those that stand here by themselves: an object. Sealed, as
+    /// its URL may hold a token.
     pub settings: Json,
     /// Key of the tokens that tell it who dials.
     pub secret: Option<Secret>,
@@ -42,12 +43,13 @@ const SELECT: &str = "SELECT id, organisation_id, name, kind, settings, secret, 
                       WHERE deleted_at IS NULL";
 
 fn read(store: &Store, row: &Row) -> Result<Agent, StoreError> {
+    let settings = store.unseal_json(&AGENT, row, "settings")?;
     Ok(Agent {
         id: row.get("id")?,
         fields: AgentFields {
             name: row.get("name")?,
             kind: row.get("kind")?,
-            settings: row.json("settings")?,
+            settings: settings.ok_or(StoreError::Corrupt { what: "settings" })?,
             secret: store.unseal_text(&AGENT, row, "secret")?,
             limits: CallLimits::read(row)?,
         },
@@ -91,7 +93,8 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         );
         let query = query.bind(id).bind(organisation).bind(&fields.name).bind(&fields.kind);
-        let query = query.bind(fields.settings.to_string()).bind(secret);
+        let query =
+            query.bind(self.seal_json(&AGENT, id.0, "settings", &fields.settings)?).bind(secret);
         let query = query.bind(fields.limits.max_calls).bind(fields.limits.calls_per_second);
         tx.execute(query.bind(origin.as_str()).bind(now).bind(now)).await.map(drop)
     }
@@ -171,7 +174,8 @@ impl Store {
             "UPDATE agents SET name = $1, kind = $2, settings = $3, secret = $4, max_calls = $5, \
              calls_per_second = $6, updated_at = $7 WHERE id = $8",
         );
-        let query = query.bind(&fields.name).bind(&fields.kind).bind(fields.settings.to_string());
+        let query = query.bind(&fields.name).bind(&fields.kind);
+        let query = query.bind(self.seal_json(&AGENT, id.0, "settings", &fields.settings)?);
         let query = query.bind(secret).bind(fields.limits.max_calls);
         let query = query.bind(fields.limits.calls_per_second).bind(Timestamp::now());
         tx.execute(query.bind(id)).await?;

@@ -294,8 +294,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::InUse`] if a route names
-    /// it or something of it.
+    /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::InUse`] if a route
+    /// names it or something of it.
     pub async fn delete_configuration(
         &self,
         organisation: OrganisationId,

@@ -33,8 +33,8 @@ struct Objects {
 }
 
 impl Store {
-    /// Makes the rows of origin `file` be what the configuration says. Those gone from it are marked
-    /// deleted.
+    /// Makes the rows of origin `file` be what the configuration says. Those gone from it are
+    /// marked deleted.
     ///
     /// # Errors
     ///

@@ -287,8 +287,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::InUse`] if a route names
-    /// it.
+    /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::InUse`] if a route
+    /// names it.
     pub async fn delete_number(
         &self,
         organisation: OrganisationId,

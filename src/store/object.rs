@@ -163,6 +163,16 @@ impl Store {
         secret.map(|secret| self.seal(&place, secret.expose().as_bytes())).transpose()
     }
 
+    pub(super) fn seal_json(
+        &self,
+        kind: &Kind,
+        id: uuid::Uuid,
+        field: &'static str,
+        json: &Json,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.seal_text(kind, id, field, Some(&Secret::new(json.to_string())))
+    }
+
     pub(super) fn unseal_text(
         &self,
         kind: &Kind,

@@ -155,8 +155,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::Conflict`] if another has
-    /// the name.
+    /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::Conflict`] if another
+    /// has the name.
     pub async fn update_trunk(
         &self,
         organisation: OrganisationId,

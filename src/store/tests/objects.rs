@@ -213,7 +213,8 @@ fn organisations_are_apart() {
 }
 
 /// Provider, account and address lead to one number, whoever's it is, also while it is inactive or
-/// its configuration is parked; and also when an account is changed later. Who holds it is not told.
+/// its configuration is parked; and also when an account is changed later. Who holds it is not
+/// told.
 #[test]
 fn routing_keys_are_unique() {
     on_both(async |db: &Db| {
