@@ -82,14 +82,28 @@ impl Baresip {
     /// can be called; whether it is registered is to be seen at the server.
     #[track_caller]
     pub fn register(server: &Server, user: &str, password: &str, transport: &str) -> Self {
+        Self::register_with(server, user, password, transport, "", &[])
+    }
+
+    /// The same with further parameters of its account, each with a semicolon in front, and further
+    /// modules.
+    #[track_caller]
+    pub fn register_with(
+        server: &Server,
+        user: &str,
+        password: &str,
+        transport: &str,
+        more: &str,
+        modules: &[&str],
+    ) -> Self {
         let at = server.sip;
         let account = |_| {
             format!(
                 "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
-                 answermode=auto;audio_codecs=PCMA"
+                 answermode=auto;audio_codecs=PCMA{more}"
             )
         };
-        Self::start_as(server, account, None, &[], "")
+        Self::start_as(server, account, None, modules, "")
     }
 
     #[track_caller]
