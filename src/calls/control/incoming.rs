@@ -16,7 +16,7 @@ use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig, T
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
+use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp, NegotiationError};
 use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
 use crate::workers::command::{CallKey, LegFormat, RtpSockets};
 use crate::workers::poller::now;
@@ -37,6 +37,13 @@ struct Refusal {
 impl Refusal {
     const fn new(status: u16, reason: &'static str) -> Self {
         Self { status, reason, header: None }
+    }
+
+    /// An offer that nothing can be made of.
+    fn of_offer(error: NegotiationError) -> Self {
+        tracing::info!(%error, "offer refused");
+        let header = Some(("Warning", error.warning()));
+        Self { status: 488, reason: "Not Acceptable Here", header }
     }
 
     const fn busy() -> Self {
@@ -139,8 +146,7 @@ impl Control {
         let (format, sdp) = match offer {
             None => (None, offer_answer::build_offer(&media)),
             Some(offer) => {
-                let answer = offer_answer::answer(offer, &media)
-                    .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
+                let answer = offer_answer::answer(offer, &media).map_err(Refusal::of_offer)?;
                 (Some(leg_format(&answer.selected, flow.peer.ip())), answer.sdp)
             }
         };
