@@ -7,6 +7,8 @@ use super::control::{Errand, Hop};
 use super::live::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
+use crate::quota::Refusal;
+use crate::quota::destination::Undialled;
 use crate::recording;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
@@ -30,6 +32,9 @@ pub struct PlaceCall {
     pub ring_timeout_s: Option<u64>,
     /// How long the call may last, in seconds.
     pub max_duration_s: Option<u64>,
+    /// Whose call it is; that of the file's objects if absent. Never of the request's body.
+    #[serde(skip)]
+    pub organisation: Option<Uuid>,
     /// Variables for the agent.
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,
@@ -46,7 +51,13 @@ pub enum RequestError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The limit of calls is reached, or no port or worker is free.
+    /// A limit of calls is reached.
+    #[error(transparent)]
+    Limit(#[from] Refusal),
+    /// Calls do not go there.
+    #[error("to: {0}")]
+    Destination(#[from] Undialled),
+    /// No port or worker is free.
     #[error("no room for another call")]
     Full,
     /// The server shuts down.
@@ -119,8 +130,8 @@ pub enum Request {
     },
     /// The servers of a trunk that is watched were looked up.
     Watch {
-        /// Its place in the configuration.
-        trunk: usize,
+        /// Its id.
+        trunk: Uuid,
         /// Its servers.
         found: Result<Vec<Hop>, ResolveError>,
     },

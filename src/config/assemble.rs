@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::agents::{self, AgentConfig};
 use super::problem::{Place, suggestion};
-use super::routes::{self, Fallback, RouteConfig, RouteDraft, RoutePattern};
+use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{Config, Sources, document, environment, peers, server, sip};
+use crate::routing::{Conditions, PRIORITY, Pattern};
 
 /// Default of `data_dir`.
 const DATA_DIR: &str = "talkpath-data";
@@ -132,9 +133,12 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         if draft.fallback_agent.is_some() && draft.fallback_agent == draft.agent {
             section.conflict("fallback_agent", "the agent cannot stand in for itself".to_owned());
         }
-        if let Some(to) = &draft.to
-            && routes.iter().any(|route| route.to == *to && route.trunk == draft.trunk)
-        {
+        let shadows = |route: &RouteConfig| {
+            let always = route.conditions.is_empty() && route.weight.is_none();
+            let equal = (&route.trunk, route.priority) == (&draft.trunk, draft.priority);
+            always && equal && Some(&route.to) == draft.to.as_ref()
+        };
+        if routes.iter().any(shadows) {
             let message = "an earlier route takes the same calls, so this one never would";
             section.conflict("to", message.to_owned());
         }
@@ -155,6 +159,9 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         routes.push(RouteConfig {
             to,
             trunk: draft.trunk,
+            priority: draft.priority,
+            weight: draft.weight,
+            conditions: draft.conditions,
             agent,
             fallback,
             agent_answers: draft.agent_answers.unwrap_or(answers),
@@ -174,6 +181,9 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
     let route = |to, agent: &AgentConfig| RouteConfig {
         to,
         trunk: None,
+        priority: PRIORITY,
+        weight: None,
+        conditions: Conditions::default(),
         agent: agent.name.clone(),
         fallback: Fallback::Hangup,
         agent_answers: agent.answers,
@@ -182,11 +192,10 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         keep: agent.keep.clone(),
     };
     match config.agents.as_slice() {
-        [agent] => vec![route(RoutePattern::Any, agent)],
-        agents => agents
-            .iter()
-            .map(|agent| route(RoutePattern::Exact(agent.name.clone()), agent))
-            .collect(),
+        [agent] => vec![route(Pattern::Any, agent)],
+        agents => {
+            agents.iter().map(|agent| route(Pattern::Exact(agent.name.clone()), agent)).collect()
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use adapters::secret::Pii;
+use adapters::sip::{CallerIdHeader, NumberFormat, in_order};
+
 use super::section::Section;
 use crate::sip::core::headers::NameAddr;
 use crate::sip::core::uri::{Host, Scheme, Uri};
@@ -21,6 +24,30 @@ pub struct Outbound {
     pub max_calls: Option<u32>,
     /// Calls placed a second.
     pub calls_per_second: Option<u32>,
+    /// Priorities and weights of the targets, in their order; if empty that order is theirs.
+    pub shares: Vec<(u16, u16)>,
+    /// The calling number or user when a call names none.
+    pub caller_id: Option<String>,
+    /// Where the calling number stands.
+    pub caller_id_header: CallerIdHeader,
+    /// How numbers are written.
+    pub number_format: NumberFormat,
+    /// Headers added to each INVITE, by name.
+    pub headers: Vec<(String, Pii)>,
+}
+
+impl Outbound {
+    /// The targets in the order to try them for one call.
+    pub fn order(&self) -> Vec<&str> {
+        let share = |(at, _): &(usize, &String)| {
+            // Without shares their order is that of the list.
+            let own = self.shares.get(*at).copied();
+            own.unwrap_or((u16::try_from(*at).unwrap_or(u16::MAX), 0))
+        };
+        let random = |most: u32| fastrand::u32(0..=most);
+        let order = in_order(self.targets.iter().enumerate(), share, random);
+        order.into_iter().map(|(_, target)| target.as_str()).collect()
+    }
 }
 
 /// URIs that a trunk may name.
@@ -43,6 +70,11 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         max_calls: section.number("max_calls", 1..=100_000),
         calls_per_second: section.number("calls_per_second", 1..=100_000),
         route: proxy.into_iter().chain(route).collect(),
+        caller_id: section.text("caller_id", "a number or user", caller_id),
+        caller_id_header: section.word("caller_id_header", CALLER_ID_HEADERS).unwrap_or_default(),
+        number_format: section.word("number_format", NUMBER_FORMATS).unwrap_or_default(),
+        shares: Vec::new(),
+        headers: Vec::new(),
         targets,
     };
     for (key, uris) in [("targets", &outbound.targets), ("route", &outbound.route)] {
@@ -51,13 +83,41 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         }
     }
     if outbound.targets.is_empty() {
-        let keys =
-            ["outbound_proxy", "route", "options_interval_s", "max_calls", "calls_per_second"];
+        let keys = [
+            "outbound_proxy",
+            "route",
+            "options_interval_s",
+            "max_calls",
+            "calls_per_second",
+            "caller_id",
+            "caller_id_header",
+            "number_format",
+        ];
         if let Some(key) = keys.into_iter().find(|key| section.has(key)) {
             section.conflict(key, "means nothing without targets".to_owned());
         }
     }
     outbound
+}
+
+const CALLER_ID_HEADERS: &[(&str, CallerIdHeader)] = &[
+    ("from", CallerIdHeader::From),
+    ("p_asserted_identity", CallerIdHeader::PAssertedIdentity),
+    ("remote_party_id", CallerIdHeader::RemotePartyId),
+];
+const NUMBER_FORMATS: &[(&str, NumberFormat)] = &[
+    ("plus", NumberFormat::Plus),
+    ("digits", NumberFormat::Digits),
+    ("as_given", NumberFormat::AsGiven),
+];
+
+/// A number or user that can stand in a From.
+fn caller_id(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.".contains(&byte);
+    match !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("not a number or user".to_owned()),
+    }
 }
 
 /// A SIP URI that requests can be sent to.

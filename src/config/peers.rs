@@ -16,9 +16,10 @@ use super::server::SIP_CODECS;
 use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
+use crate::listen::tls::ClientFiles;
+use crate::routing::Pattern;
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
-use crate::sip::endpoint::tls::ClientFiles;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,10 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// Where calls through it may go; as in `[limits]` if absent.
+    pub destinations: Option<Vec<Pattern>>,
+    /// The country whose numbering plan bare numbers follow: ISO 3166-1 alpha-2.
+    pub country: Option<String>,
     /// Packets and messages of its calls are captured.
     pub capture: bool,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
@@ -78,7 +83,7 @@ pub struct UserConfig {
 }
 
 /// Bits of the most specific of `peers` that holds `address`.
-pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
+pub(crate) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
     peers.iter().filter(|peer| peer.contains(address)).map(Cidr::prefix_bits).max()
 }
 
@@ -103,6 +108,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let destinations = section.list("destinations", Pattern::ALLOWED, Pattern::parse);
+    let country = section.text("country", "an ISO 3166-1 code, such as \"DE\"", country);
     let tls = client_files(&section);
     let capture = section.flag("capture").unwrap_or(false);
     let dtmf_inband = section.flag("dtmf_inband");
@@ -124,12 +131,22 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls_names,
         tls,
         outbound,
+        destinations,
+        country,
         dtmf_inband,
         refer,
         reliable_provisional,
         srtp,
         capture,
     })
+}
+
+fn country(text: &str) -> Result<String, String> {
+    let code = text.to_ascii_uppercase();
+    match adapters::address::region(&code) {
+        Some(_) => Ok(code),
+        None => Err("no country".to_owned()),
+    }
 }
 
 /// Words for `reliable_provisional`.
@@ -167,7 +184,7 @@ fn client_files(section: &Section<'_>) -> ClientFiles {
             section.missing(wanted, "a certificate and its key belong together");
         }
     }
-    ClientFiles { ca, identity: identity(certificate, key) }
+    ClientFiles { ca, identity: identity(certificate, key), ca_pem: None }
 }
 
 const TLS_NAME: &str = "names in certificates, such as \"sip.carrier.example\"";
@@ -223,13 +240,18 @@ fn peers(section: &Section<'_>, optional: bool, why: &str) -> Vec<Cidr> {
 /// Headers that steer the call or carry credentials are never shown to an agent.
 const HEADERS_REFUSED: &[&str] = &["authorization", "proxy-authorization", "identity"];
 
+/// Whether agents may be shown the header of that name.
+pub(crate) fn is_shown(name: &str) -> bool {
+    HEADERS_REFUSED.iter().all(|refused| !refused.eq_ignore_ascii_case(name))
+}
+
 fn header_name(text: &str) -> Result<String, String> {
     // RFC 3261 25.1, token.
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(token) {
         return Err("not the name of a header".to_owned());
     }
-    if HEADERS_REFUSED.iter().any(|refused| refused.eq_ignore_ascii_case(text)) {
+    if !is_shown(text) {
         return Err("this header carries credentials".to_owned());
     }
     Ok(text.to_owned())

@@ -6,14 +6,21 @@ use std::time::Duration;
 use super::keep::{Keep, keep};
 use super::section::Section;
 use super::server::MAX_DURATION_S_MAX;
+use crate::routing::{Callers, Conditions, PRIORITY, Pattern, Schedule, ScheduleError, Window};
 
 /// One rule: calls to these numbers go to this agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteConfig {
     /// Called numbers or users.
-    pub to: RoutePattern,
+    pub to: Pattern,
     /// Only calls from this trunk.
     pub trunk: Option<String>,
+    /// The lower, the earlier it is looked at.
+    pub priority: u16,
+    /// Its share among its equals, if calls are shared by lot.
+    pub weight: Option<u32>,
+    /// When it takes calls, and whose.
+    pub conditions: Conditions,
     /// Name of the agent; it exists.
     pub agent: String,
     /// What the caller gets when the agent cannot be reached or is lost.
@@ -26,55 +33,6 @@ pub struct RouteConfig {
     pub max_duration: Duration,
     /// What of its calls is kept: what the route says, then what its agent says.
     pub keep: Keep,
-}
-
-/// Which called numbers or users a route takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RoutePattern {
-    /// This number or user, nothing else.
-    Exact(String),
-    /// Everything that starts so; never empty.
-    Prefix(String),
-    /// Everything.
-    Any,
-}
-
-impl RoutePattern {
-    const ALLOWED: &str = "a number, a user, the start of one with * at the end, or *";
-
-    /// How well the pattern fits the user part of the called URI: the more, the more specific.
-    /// `None` if it does not fit.
-    ///
-    /// Numbers match with and without `+`, as carriers disagree on it.
-    pub fn fit(&self, to: &str) -> Option<usize> {
-        let plain =
-            |text: &str| text.strip_prefix('+').map_or_else(|| text.to_owned(), str::to_owned);
-        match self {
-            Self::Exact(number) => (plain(number) == plain(to)).then_some(usize::MAX),
-            Self::Prefix(start) => plain(to).starts_with(&plain(start)).then(|| plain(start).len()),
-            Self::Any => Some(0),
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let (start, open) = match text.strip_suffix('*') {
-            Some(start) => (start, true),
-            None => (text, false),
-        };
-        if start.contains('*') {
-            return Err("* stands at the end only".to_owned());
-        }
-        // RFC 3261 25.1: what a user part may hold without escapes.
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~'()&=+$,;?/#".contains(&byte);
-        if !start.bytes().all(fits) || text.is_empty() || start == "+" || text.len() > 128 {
-            return Err("not a number or user".to_owned());
-        }
-        Ok(match (start, open) {
-            ("", _) => Self::Any,
-            (start, true) => Self::Prefix(start.to_owned()),
-            (start, false) => Self::Exact(start.to_owned()),
-        })
-    }
 }
 
 /// What the caller gets when the agent cannot be reached, or is lost and does not come back.
@@ -91,8 +49,11 @@ pub enum Fallback {
 /// A route as written, before names are looked up.
 pub(super) struct RouteDraft<'r> {
     pub(super) section: Section<'r>,
-    pub(super) to: Option<RoutePattern>,
+    pub(super) to: Option<Pattern>,
     pub(super) trunk: Option<String>,
+    pub(super) priority: u16,
+    pub(super) weight: Option<u32>,
+    pub(super) conditions: Conditions,
     pub(super) agent: Option<String>,
     pub(super) fallback_agent: Option<String>,
     pub(super) fallback: Fallback,
@@ -103,7 +64,7 @@ pub(super) struct RouteDraft<'r> {
 }
 
 pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
-    for (key, why) in [("to", RoutePattern::ALLOWED), ("agent", "the agent that takes the calls")] {
+    for (key, why) in [("to", Pattern::ALLOWED), ("agent", "the agent that takes the calls")] {
         if !section.has(key) {
             section.missing(key, why);
         }
@@ -114,8 +75,12 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
             text => Ok(text.to_owned()),
         })
     };
-    let to = section.text("to", RoutePattern::ALLOWED, RoutePattern::parse);
+    let to = section.text("to", Pattern::ALLOWED, Pattern::parse);
     let (trunk, agent) = (named("trunk"), named("agent"));
+    let priority = section.number("priority", 0..=u32::from(u16::MAX));
+    let priority = priority.and_then(|number| number.try_into().ok()).unwrap_or(PRIORITY);
+    let weight = section.number("weight", 0..=1_000_000);
+    let conditions = conditions(&section);
     let fallback_agent = named("fallback_agent");
     let message = section.file("fallback_message");
     if section.has("fallback_agent") && section.has("fallback_message") {
@@ -131,6 +96,9 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         section,
         to,
         trunk,
+        priority,
+        weight,
+        conditions,
         agent,
         fallback_agent,
         fallback,
@@ -141,34 +109,47 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// When a route takes calls, and whose.
+fn conditions(section: &Section<'_>) -> Conditions {
+    let patterns = |key| section.list(key, Pattern::ALLOWED, Pattern::parse).unwrap_or_default();
+    let callers = Callers { only: patterns("callers"), except: patterns("callers_except") };
+    Conditions { schedule: schedule(section), callers }
+}
 
-    /// Patterns take what they say and the more specific one fits better.
-    #[test]
-    fn patterns_fit_by_specificity() {
-        let fit = |pattern: &str, to: &str| RoutePattern::parse(pattern).unwrap().fit(to);
-        assert_eq!(fit("+4930", "4930"), Some(usize::MAX));
-        assert_eq!(fit("4930", "+4930"), Some(usize::MAX));
-        assert_eq!(fit("4930", "49301"), None);
-        assert_eq!(fit("+49*", "+4930"), Some(2));
-        assert_eq!(fit("+49*", "+1"), None);
-        assert_eq!(fit("*", ""), Some(0));
-        assert_eq!(fit("echo", "echo"), Some(usize::MAX));
-        assert_eq!(
-            fit("echo", "Echo"),
-            None,
-            "user parts are compared with case (RFC 3261 19.1.4)"
-        );
-        assert!(fit("+4930*", "+4930123") > fit("+49*", "+4930123"));
-    }
-
-    /// What is no pattern is refused.
-    #[test]
-    fn bad_patterns() {
-        for bad in ["", "4*9", "**", "a b", "a@b", "+", "+*", "a\r\nb", "é"] {
-            assert!(RoutePattern::parse(bad).is_err(), "{bad:?}");
+fn schedule(section: &Section<'_>) -> Option<Schedule> {
+    let checked = |error: ScheduleError| error.to_string();
+    let windows = section
+        .list("open", WINDOW, |text| Window::parse(text).map(|_| text.to_owned()).map_err(checked));
+    let days = |text: &str| {
+        let schedule = Schedule::parse("UTC", ["00:00-24:00"], [text]);
+        schedule.map(|_| text.to_owned()).map_err(checked)
+    };
+    let closed = section.list("closed", "days, such as \"2026-12-24\" or \"12-25\"", days);
+    let zone = section.text("time_zone", "a name such as \"Europe/Berlin\"", |text| {
+        let schedule = Schedule::parse(text, ["00:00-24:00"], []);
+        schedule.map(|_| text.to_owned()).map_err(checked)
+    });
+    let Some(windows) = windows else {
+        for key in ["closed", "time_zone"] {
+            if section.has(key) && !section.has("open") {
+                section.conflict(key, "means nothing without open".to_owned());
+            }
+        }
+        return None;
+    };
+    let closed = closed.unwrap_or_default();
+    let zone = zone.as_deref().unwrap_or("UTC");
+    match Schedule::parse(zone, texts(&windows), texts(&closed)) {
+        Ok(schedule) => Some(schedule),
+        Err(error) => {
+            section.conflict("open", error.to_string());
+            None
         }
     }
 }
+
+fn texts(list: &[String]) -> impl Iterator<Item = &str> {
+    list.iter().map(String::as_str)
+}
+
+const WINDOW: &str = "windows, such as \"mon-fri 09:00-17:30\" or \"22:00-06:00\"";

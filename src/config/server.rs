@@ -7,15 +7,27 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
-use super::sip::SipConfig;
-use super::values::PortRange;
+use super::sip::{self, SipConfig};
+use super::values::{Cidr, PortRange};
+use crate::listen::tls::ServerFiles;
+use crate::routing::Pattern;
 use crate::sip::core::auth::Algorithm;
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Address to listen on.
+    /// Address to listen on without TLS.
     pub listen: SocketAddr,
+    /// Address to listen on for TLS.
+    pub tls_listen: Option<SocketAddr>,
+    /// Certificate and key; there if something listens for TLS.
+    pub tls: Option<ServerFiles>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Requests a second that each API key has.
+    pub key_requests_per_second: u32,
+    /// Requests a second without a valid key that each address has.
+    pub address_requests_per_second: u32,
 }
 
 /// The timers that all others of RFC 3261 derive from (RFC 3261 table 4).
@@ -87,10 +99,14 @@ pub enum LogFormat {
 }
 
 /// `[limits]`: what the server accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// Calls at once.
     pub max_calls: u32,
+    /// The share of them that calls which we place may not take, in percent.
+    pub inbound_reserve_percent: u32,
+    /// Where calls may go; everywhere but to emergency services and premium numbers if empty.
+    pub destinations: Vec<Pattern>,
     /// New calls a second.
     pub calls_per_second: u32,
     /// Longest time a call may ring before it is answered.
@@ -103,6 +119,10 @@ pub struct LimitsConfig {
 
 /// Default of `http.listen`.
 const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Default of `http.key_requests_per_second`.
+const KEY_REQUESTS_PER_SECOND: u32 = 1_000;
+/// Default of `http.address_requests_per_second`.
+const ADDRESS_REQUESTS_PER_SECOND: u32 = 20;
 /// Default of `rtp.ports`.
 const RTP_PORTS: PortRange = PortRange { first: 20000, last: 29999 };
 /// Default of `media.max_queue_ms`.
@@ -111,6 +131,8 @@ const MAX_QUEUE_MS: u32 = 30_000;
 const PTIME_MS: u32 = 20;
 /// Default of `limits.max_calls`, if the ports suffice.
 const MAX_CALLS: u32 = 2000;
+/// Default of `limits.inbound_reserve_percent`.
+const INBOUND_RESERVE_PERCENT: u32 = 10;
 /// Default of `limits.calls_per_second`.
 const CALLS_PER_SECOND: u32 = 1000;
 /// Default of `limits.ring_s`.
@@ -158,8 +180,36 @@ pub(super) fn socket_addresses(
 
 pub(super) fn http(section: Section<'_>) -> HttpConfig {
     let listen = socket_address(&section, "listen").unwrap_or(HTTP_LISTEN);
+    let tls_listen = socket_address(&section, "tls_listen");
+    let certificate = section.path("tls_certificate");
+    let key = section.path("tls_key");
+    for (key, found) in [("tls_certificate", &certificate), ("tls_key", &key)] {
+        match (tls_listen, found) {
+            (Some(_), None) => section.missing(key, "a PEM file; whoever listens for TLS has one"),
+            (None, Some(_)) => {
+                let message = "nothing listens for TLS; allowed: with tls_listen";
+                section.conflict(key, message.to_owned());
+            }
+            _ => {}
+        }
+    }
+    let identity = sip::identity(certificate, key);
+    let http = HttpConfig {
+        listen,
+        tls_listen,
+        tls: identity.map(|identity| ServerFiles { identity, clients: None }),
+        trusted_proxies: section
+            .list("trusted_proxies", Cidr::ALLOWED, Cidr::parse)
+            .unwrap_or_default(),
+        key_requests_per_second: section
+            .number("key_requests_per_second", 1..=100_000)
+            .unwrap_or(KEY_REQUESTS_PER_SECOND),
+        address_requests_per_second: section
+            .number("address_requests_per_second", 1..=100_000)
+            .unwrap_or(ADDRESS_REQUESTS_PER_SECOND),
+    };
     section.finish();
-    HttpConfig { listen }
+    http
 }
 
 pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {
@@ -258,6 +308,12 @@ pub(super) fn limits(section: Section<'_>, rtp: &RtpConfig) -> LimitsConfig {
     }
     let limits = LimitsConfig {
         max_calls: max_calls.unwrap_or(MAX_CALLS.min(pairs)),
+        inbound_reserve_percent: section
+            .number("inbound_reserve_percent", 0..=100)
+            .unwrap_or(INBOUND_RESERVE_PERCENT),
+        destinations: section
+            .list("destinations", Pattern::ALLOWED, Pattern::parse)
+            .unwrap_or_default(),
         calls_per_second: section
             .number("calls_per_second", 1..=100_000)
             .unwrap_or(CALLS_PER_SECOND),

@@ -14,7 +14,9 @@ use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
-use crate::config::{self, AgentConfig, Keep, Masked};
+use crate::config::{Keep, Masked};
+use crate::directory::{Agent, Fallback, Trunk};
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
@@ -26,17 +28,20 @@ pub(super) struct Beginning {
     pub(super) plan: Plan,
     pub(super) from: String,
     pub(super) to: String,
-    pub(super) trunk: Option<String>,
+    pub(super) trunk: Option<Arc<Trunk>>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) variables: Vec<(String, String)>,
-    pub(super) agent: AgentConfig,
-    pub(super) fallback: config::Fallback,
+    pub(super) agent: Arc<Agent>,
+    pub(super) fallback: Fallback,
     pub(super) media: LocalMedia,
     pub(super) sockets: RtpSockets,
     pub(super) format: Option<LegFormat>,
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
     pub(super) keep: Keep,
+    pub(super) permit: Permit,
+    /// Its place at the agent, if there was one.
+    pub(super) slot: Option<Permit>,
 }
 
 impl Control {
@@ -56,7 +61,13 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = self.second(beginning.fallback);
+        // Who or what comes when the agent cannot be had.
+        let (fallback, message) = match beginning.fallback {
+            Fallback::Agent(agent) => (Some(agent), None),
+            Fallback::Message(path) => (None, Some(path)),
+            Fallback::Hangup => (None, None),
+        };
+        let slot = beginning.slot.map(|slot| (agent.id, slot));
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -71,11 +82,12 @@ impl Control {
             trunk,
             headers: beginning.headers,
             variables: beginning.variables,
-            agent: Arc::new(agent),
+            agent,
             fallback,
             message,
             which: Which::Main,
-            slot: None,
+            permit: beginning.permit,
+            slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             delayed_offer,
@@ -109,20 +121,6 @@ impl Control {
         self.perform(key, &mut effects);
         self.effects = effects;
         key
-    }
-
-    /// Who or what comes when the agent cannot be had.
-    fn second(
-        &self,
-        fallback: config::Fallback,
-    ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
-        match fallback {
-            config::Fallback::Agent(name) => {
-                (self.config.agent(&name).cloned().map(Arc::new), None)
-            }
-            config::Fallback::Message(path) => (None, Some(path)),
-            config::Fallback::Hangup => (None, None),
-        }
     }
 
     /// Takes a new call into the tables.

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use adapters::agent::Direction;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::Control;
 use super::begin::Beginning;
 use super::incoming::plan;
-use super::placing::{Hop, Way};
+use super::placing::{self, Hop};
 use crate::calls::CallView;
-use crate::calls::call::{AnswerBy, Plan};
+use crate::calls::call::Plan;
 use crate::calls::request::{PlaceCall, Request, RequestError};
-use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern, TrunkConfig};
+use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
+use crate::quota::{Permit, Way};
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Host, Scheme, Uri};
@@ -28,12 +30,31 @@ const USER: &str = "talkpath";
 pub struct Errand {
     /// What is wanted.
     pub(super) call: PlaceCall,
-    /// Place of its trunk in the configuration.
-    pub(super) trunk: Option<usize>,
+    /// The trunk that it goes through.
+    pub(super) trunk: Option<Arc<Trunk>>,
+    /// Who talks.
+    pub(super) agent: Arc<Agent>,
     /// Where the INVITE may go, in order, if it has yet to be found out.
-    pub(super) ways: Vec<Arc<Way>>,
+    pub(super) ways: Vec<Arc<placing::Way>>,
+    /// Its places with everything that has a limit.
+    pub(super) room: Room,
     /// Takes the outcome.
     pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
+}
+
+/// A call's places: what it counts for, and that at its agent.
+#[derive(Debug)]
+pub(super) struct Room {
+    permit: Permit,
+    slot: Permit,
+}
+
+/// Where a call goes.
+enum Bearing {
+    /// To telephones that registered with us.
+    Phones(Vec<Hop>),
+    /// To servers, through a trunk if the call names one.
+    Servers(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>),
 }
 
 impl Control {
@@ -43,94 +64,71 @@ impl Control {
         call: PlaceCall,
         reply: oneshot::Sender<Result<CallView, RequestError>>,
     ) {
+        let snapshot = self.directory.load();
         // Whoever asked may have gone, here and below.
-        if let Err(error) = self.admit_errand(&call) {
-            return drop(reply.send(Err(error)));
-        }
-        if call.trunk.is_none()
-            && let Some(phones) = self.phones(&call.to)
-        {
-            let to = match Uri::parse(&call.to) {
-                Ok(_) => call.to.clone(),
-                Err(_) => format!("sip:{}@{}", call.to, self.own_host()),
-            };
-            let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
-            return drop(reply.send(self.set_out_to(&call, None, hops)));
-        }
-        let (trunk, ways) = match self.ways(&call) {
-            Ok(found) => found,
+        let (agent, bearing, room) = match self.admit_errand(&snapshot, &call) {
             Err(error) => return drop(reply.send(Err(error))),
+            Ok(admitted) => admitted,
         };
-        let errand = Errand { call, trunk, ways, reply };
-        match self.located(&errand.ways) {
-            Some(found) => self.set_out(errand, found),
-            None => self.locate(errand),
+        match bearing {
+            Bearing::Phones(hops) => {
+                drop(reply.send(self.set_out_to(&call, &agent, None, hops, room)));
+            }
+            Bearing::Servers(trunk, ways) => {
+                let errand = Errand { call, trunk, agent, ways, room, reply };
+                match self.located(&errand.ways) {
+                    Some(found) => self.set_out(errand, found),
+                    None => self.locate(errand),
+                }
+            }
         }
     }
 
-    /// Whether there is room for the call, by the limits of all and of its agent.
-    fn admit_errand(&mut self, wanted: &PlaceCall) -> Result<(), RequestError> {
+    /// Who talks on a call, where it goes, and its places with everything that has a limit: nothing
+    /// of a call that is refused is dialled or looked up.
+    fn admit_errand(
+        &mut self,
+        snapshot: &Snapshot,
+        wanted: &PlaceCall,
+    ) -> Result<(Arc<Agent>, Bearing, Room), RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let agent = self
-            .config
-            .agent(&wanted.agent)
+        let organisation = wanted.organisation.unwrap_or(snapshot.organisation);
+        let agent = snapshot
+            .agent(organisation, &wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
-        if !self.has_room(agent, None) || !self.rate.take(now()) {
-            return Err(RequestError::Full);
-        }
-        Ok(())
-    }
-
-    /// Whether another call may begin, by the limits of all, of its agent and of the trunk that it
-    /// is placed through.
-    fn has_room(&self, agent: &AgentConfig, trunk: Option<&TrunkConfig>) -> bool {
-        let full = trunk.is_some_and(|trunk| {
-            let placed = self.calls.values().filter(|call| {
-                call.direction == Direction::Outbound && call.trunk.as_ref() == Some(&trunk.name)
-            });
-            trunk.outbound.max_calls.is_some_and(|max| placed.count() >= max as usize)
-        });
-        self.calls.len() < self.config.limits.max_calls as usize
-            && self.slots.has_room(&agent.name, agent.max_calls)
-            && !full
-    }
-
-    /// Where the INVITE may go, and by which trunk.
-    fn ways(&mut self, call: &PlaceCall) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
-        let Some(name) = &call.trunk else {
-            let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
-            if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
-                return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
-            }
-            return Ok((None, vec![Arc::new(Way::direct(&call.to))]));
+        // Softphones are of the file, as is its organisation.
+        let phones = match wanted.trunk {
+            None if organisation == snapshot.organisation => self.phones(&wanted.to),
+            _ => None,
         };
-        let config = Arc::clone(&self.config);
-        let found = config.trunks.iter().position(|trunk| trunk.name == *name);
-        let index =
-            found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
-        let trunk = config.trunks.get(index);
-        let trunk = trunk.filter(|trunk| !trunk.outbound.targets.is_empty());
-        let trunk = trunk.ok_or_else(|| field("trunk", "the trunk has no targets".to_owned()))?;
-        let ways = trunk.outbound.targets.iter().map(|target| {
-            let uri = called_uri(&call.to, target).ok_or_else(|| {
-                field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
-            })?;
-            Ok(Arc::new(Way::new(uri, target, &trunk.outbound.route)))
-        });
-        let ways = ways.collect::<Result<_, RequestError>>()?;
-        let agent = config.agent(&call.agent);
-        if !agent.is_some_and(|agent| self.has_room(agent, Some(trunk)))
-            || !self.trunks.take(index, now())
-        {
-            return Err(RequestError::Full);
-        }
-        Ok((Some(index), ways))
+        let bearing = match phones {
+            Some(phones) => {
+                let to = match Uri::parse(&wanted.to) {
+                    Ok(_) => wanted.to.clone(),
+                    Err(_) => format!("sip:{}@{}", wanted.to, self.own_host()),
+                };
+                Bearing::Phones(phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect())
+            }
+            None => {
+                let (trunk, ways) = ways(snapshot, organisation, wanted)?;
+                self.judge(&wanted.to, trunk.as_deref())?;
+                Bearing::Servers(trunk, ways)
+            }
+        };
+        let through = match &bearing {
+            Bearing::Servers(trunk, _) => trunk.as_deref(),
+            Bearing::Phones(_) => None,
+        };
+        // The agent first: a place there costs no rate.
+        let slot = self.take_agent(agent, Way::Out)?;
+        let permit = self.take_outbound(&snapshot.bounds(organisation, through, None))?;
+        Ok((Arc::clone(agent), bearing, Room { permit, slot }))
     }
 
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
-    fn located(&self, ways: &[Arc<Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+    fn located(&self, ways: &[Arc<placing::Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
         let mut hops = Vec::new();
         let mut wrong = None;
         for way in ways {
@@ -164,36 +162,31 @@ impl Control {
 
     /// The servers of a call are known: its INVITE goes to the first of them.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
-        let Errand { call, trunk, reply, .. } = errand;
+        let Errand { call, trunk, agent, room, reply, .. } = errand;
         let view = found
             .map_err(|error| field("to", error.to_string()))
-            .and_then(|hops| self.set_out_to(&call, trunk, hops));
+            .and_then(|hops| self.set_out_to(&call, &agent, trunk, hops, room));
         drop(reply.send(view));
     }
 
     fn set_out_to(
         &mut self,
         wanted: &PlaceCall,
-        trunk: Option<usize>,
+        agent: &Arc<Agent>,
+        trunk: Option<Arc<Trunk>>,
         hops: Vec<Hop>,
+        room: Room,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let config = Arc::clone(&self.config);
-        let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
-        let through = trunk.and_then(|index| config.trunks.get(index));
-        // Others may have begun while names were looked up.
-        if !self.has_room(agent, through) {
-            return Err(RequestError::Full);
-        }
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
         let secure = hops.iter().all(Hop::is_secure);
-        let mut placing = self.placing(user.clone(), trunk, hops);
+        let mut placing = self.placing(user.clone(), trunk.clone(), hops);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
-        let codecs = through.and_then(|trunk| trunk.codecs.clone());
-        let policy = match through {
+        let codecs = trunk.as_ref().and_then(|trunk| trunk.codecs.clone());
+        let policy = match &trunk {
             Some(trunk) => trunk.srtp,
             None => self.our_user(&wanted.to).and_then(|user| user.srtp),
         };
@@ -211,10 +204,10 @@ impl Control {
             plan: self.outbound_plan(agent, wanted),
             from: user,
             to: wanted.to.clone(),
-            trunk: wanted.trunk.clone(),
+            trunk,
             headers: Vec::new(),
             variables: wanted.variables.clone().into_iter().collect(),
-            agent: agent.clone(),
+            agent: Arc::clone(agent),
             fallback: Fallback::Hangup,
             media,
             sockets,
@@ -222,21 +215,21 @@ impl Control {
             sdp,
             signalling: peer.ip(),
             keep: agent.keep.clone(),
+            permit: room.permit,
+            slot: Some(room.slot),
         });
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
         Ok(call.view(now()))
     }
 
-    fn outbound_plan(&self, agent: &AgentConfig, wanted: &PlaceCall) -> Plan {
+    fn outbound_plan(&self, agent: &Arc<Agent>, wanted: &PlaceCall) -> Plan {
         let limits = &self.config.limits;
         let within = |wanted: Option<u64>, most: Duration| {
             wanted.map_or(most, |seconds| Duration::from_secs(seconds).min(most))
         };
-        let route = RouteConfig {
-            to: RoutePattern::Any,
-            trunk: None,
-            agent: agent.name.clone(),
+        let treatment = Treatment {
+            agent: Arc::clone(agent),
             fallback: Fallback::Hangup,
             agent_answers: false,
             early_media: false,
@@ -244,17 +237,45 @@ impl Control {
             keep: agent.keep.clone(),
         };
         Plan {
-            answer_by: AnswerBy::Connected,
             ring_timeout: within(wanted.ring_timeout_s, limits.ring),
-            ..plan(&self.config, Direction::Outbound, agent, &route)
+            ..plan(&self.config, Direction::Outbound, &treatment)
         }
     }
+}
+
+/// Where the INVITE may go, and by which trunk.
+fn ways(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    call: &PlaceCall,
+) -> Result<(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>), RequestError> {
+    let Some(name) = &call.trunk else {
+        let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
+        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
+        }
+        return Ok((None, vec![Arc::new(placing::Way::direct(&call.to))]));
+    };
+    let trunk = snapshot
+        .trunk(organisation, name)
+        .ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
+    if trunk.outbound.targets.is_empty() {
+        return Err(field("trunk", "the trunk has no targets".to_owned()));
+    }
+    let to = directory::written(trunk, &call.to);
+    let ways = trunk.outbound.order().into_iter().map(|target| {
+        let uri = called_uri(&to, target).ok_or_else(|| {
+            field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
+        })?;
+        Ok(Arc::new(placing::Way::new(uri, target, &trunk.outbound.route)))
+    });
+    Ok((Some(Arc::clone(trunk)), ways.collect::<Result<_, RequestError>>()?))
 }
 
 /// Asks for the servers of every way; those that are found count, whatever became of the others.
 pub(super) async fn find(
     resolver: &Resolver,
-    ways: &[Arc<Way>],
+    ways: &[Arc<placing::Way>],
     able: &[(crate::sip::core::endpoint::Transport, bool)],
 ) -> Result<Vec<Hop>, ResolveError> {
     let mut hops = Vec::new();

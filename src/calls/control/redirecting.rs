@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::referred::may_refer;
-use crate::config::Caller;
+use crate::directory::Caller;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
@@ -15,12 +15,12 @@ impl Control {
     pub(super) fn redirected(&mut self, dialog: DialogId, status: u16, response: Option<&Message>) {
         let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        let config = std::sync::Arc::clone(&self.config);
+        let snapshot = self.directory.load();
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
-        let from = call.signalling;
+        let (from, own) = (call.signalling, call.trunk.clone());
         // Whoever names no trunk may have called the server of one all the same.
-        let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
-        let party = self.party(&config, call, None).or_else(at);
+        let at = || snapshot.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
+        let party = self.party(&snapshot, own.as_ref(), call, None).or_else(at);
         let Some(call) = self.calls.get_mut(&key) else { return };
         // The offer has the keys of the audio in it: what began in secret stays so.
         let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
@@ -31,7 +31,7 @@ impl Control {
         for uri in contacts {
             let address = Uri::parse(&uri).ok().and_then(|uri| uri.host?.address());
             let allowed = address.is_some_and(|address| match &party {
-                Some(party) => may_refer(&config, party, from, address),
+                Some(party) => may_refer(&snapshot, party, from, address),
                 None => address == from,
             });
             // The way there may have to be opened: not before that is allowed.
