@@ -27,8 +27,8 @@ fn wait_registered(server: &Server, count: f64) {
     });
 }
 
-/// Fails if anything that came was not authentic, but for one packet that linphone may send before it
-/// has put our key to work. It counts its reports anew after a hold, under the same key.
+/// Fails if anything that came was not authentic, but for one packet that linphone may send before
+/// it has put our key to work. It counts its reports anew after a hold, under the same key.
 #[track_caller]
 fn assert_authentic(server: &Server, holds: u32) {
     assert!(server.metric("reason=\"unauthentic\"") < 2.0);

@@ -56,8 +56,8 @@ impl Kamailio {
         Self::run(modules, "kamailio.cfg", transport, port, &fields)
     }
 
-    /// Starts it on `port` as a proxy between the telephones of a network and `server`. Returns once
-    /// it listens.
+    /// Starts it on `port` as a proxy between the telephones of a network and `server`. Returns
+    /// once it listens.
     #[track_caller]
     pub fn edge(modules: &Path, port: u16, server: SocketAddr) -> Self {
         let server = server.to_string();
