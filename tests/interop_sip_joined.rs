@@ -5,7 +5,7 @@ mod support;
 
 use std::time::Duration;
 
-use support::baresip::{self, Baresip};
+use support::baresip::{self, Baresip, Setup};
 use support::phone::Phone;
 use support::server::Server;
 use support::{until, wav};
@@ -45,7 +45,9 @@ fn a_registered_softphone_is_joined() {
             peers = "127.0.0.1"
             "#
         ));
-        let bob = Baresip::register_with(&server, "bob", "wonderland", "udp", account, modules);
+        let setup = Setup { codecs: "PCMA", account, modules, ..Setup::default() };
+        let who = ("bob", "wonderland");
+        let bob = Baresip::register_with(&server, server.sip, who, "udp", &setup);
         until(SOON, "the telephone is registered", || {
             (server.metric("talkpath_sip_bindings") > 0.5).then_some(())
         });

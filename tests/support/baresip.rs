@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -82,28 +82,27 @@ impl Baresip {
     /// can be called; whether it is registered is to be seen at the server.
     #[track_caller]
     pub fn register(server: &Server, user: &str, password: &str, transport: &str) -> Self {
-        Self::register_with(server, user, password, transport, "", &[])
+        let setup = Setup { codecs: "PCMA", ..Setup::default() };
+        Self::register_with(server, server.sip, (user, password), transport, &setup)
     }
 
-    /// The same with further parameters of its account, each with a semicolon in front, and further
-    /// modules.
+    /// The same at `at` as told.
     #[track_caller]
     pub fn register_with(
         server: &Server,
-        user: &str,
-        password: &str,
+        at: SocketAddr,
+        (user, password): (&str, &str),
         transport: &str,
-        more: &str,
-        modules: &[&str],
+        setup: &Setup<'_>,
     ) -> Self {
-        let at = server.sip;
+        let Setup { codecs, dial, account: more_of_it, modules, more } = *setup;
         let account = |_| {
             format!(
                 "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
-                 answermode=auto;audio_codecs=PCMA{more}"
+                 answermode=auto;audio_codecs={codecs}{more_of_it}"
             )
         };
-        Self::start_as(server, account, None, modules, "")
+        Self::start_as(server, account, dial, modules, more)
     }
 
     #[track_caller]
