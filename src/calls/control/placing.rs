@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Control;
 use super::place::{field, host_text};
 use super::registrations::account;
+use crate::calls::log::What;
 use crate::calls::request::RequestError;
 use crate::directory::Trunk;
 use crate::listen::tls::ClientTls;
@@ -393,6 +394,7 @@ impl Control {
             call.signalling = peer.ip();
             call.placing = Some(placing);
         }
+        self.log_fact(key, What::PlacedElsewhere { sip_status: status });
         true
     }
 }
