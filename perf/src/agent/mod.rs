@@ -1,5 +1,5 @@
-//! Agents: the far side of the agent stream `talkpath.v1`, or of a joined call, as cheap as they can
-//! be.
+//! Agents: the far side of the agent stream `talkpath.v1`, or of a joined call, as cheap as they
+//! can be.
 
 pub(crate) mod barge;
 pub(crate) mod callee;

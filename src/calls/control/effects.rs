@@ -80,10 +80,7 @@ impl Control {
             }
             Effect::State(state) => self.state(key, state),
             Effect::Comfort => self.comfort(key),
-            Effect::PlayMessage => {
-                self.leave_agent(key);
-                self.play_message(key, false);
-            }
+            Effect::PlayMessage => self.play_instead(key),
             Effect::Finish { cause, by } => {
                 self.abandon_takeover(key, 487, "Request Terminated");
                 self.drop_far(key, cause);
@@ -97,6 +94,12 @@ impl Control {
                 self.command(worker, Command::Close { call: key, cause, by });
             }
         }
+    }
+
+    /// Plays the route's message in the agent's place.
+    fn play_instead(&mut self, key: CallKey) {
+        self.leave_agent(key);
+        self.play_message(key, false);
     }
 
     /// Somebody else is to be at the agent's end: the leg there is hung up, but not one that is

@@ -41,16 +41,7 @@ pub struct Errand {
 #[derive(Debug)]
 pub enum Mission {
     /// Somebody asked for it.
-    Call {
-        /// What is wanted.
-        call: PlaceCall,
-        /// Who talks.
-        agent: Arc<Agent>,
-        /// Its places with everything that has a limit.
-        room: Room,
-        /// Takes the outcome.
-        reply: oneshot::Sender<Result<CallView, RequestError>>,
-    },
+    Call(Box<Wanted>),
     /// It is the leg at the far end of a call.
     Far {
         /// The call.
@@ -60,9 +51,22 @@ pub enum Mission {
     },
 }
 
+/// A call that somebody asked for.
+#[derive(Debug)]
+pub struct Wanted {
+    /// What is wanted.
+    call: PlaceCall,
+    /// Who talks.
+    agent: Arc<Agent>,
+    /// Its places with everything that has a limit.
+    room: Room,
+    /// Takes the outcome.
+    reply: oneshot::Sender<Result<CallView, RequestError>>,
+}
+
 /// A call's places: what it counts for, and that at its agent.
 #[derive(Debug)]
-pub struct Room {
+pub(super) struct Room {
     permit: Permit,
     slot: Permit,
 }
@@ -93,7 +97,8 @@ impl Control {
                 drop(reply.send(self.set_out_to(&call, &agent, None, hops, room)));
             }
             Bearing::Servers(trunk, ways) => {
-                let mission = Mission::Call { call, agent, room, reply };
+                let wanted = Wanted { call, agent, room, reply };
+                let mission = Mission::Call(Box::new(wanted));
                 let errand = Errand { mission, trunk, ways };
                 match self.located(&errand.ways) {
                     Some(found) => self.set_out(errand, found),
@@ -193,7 +198,8 @@ impl Control {
         let Errand { mission, trunk, .. } = errand;
         match mission {
             Mission::Far { key, attempt } => self.set_out_far(key, attempt, found),
-            Mission::Call { call, agent, room, reply } => {
+            Mission::Call(wanted) => {
+                let Wanted { call, agent, room, reply } = *wanted;
                 let view = found
                     .map_err(|error| field("to", error.to_string()))
                     .and_then(|hops| self.set_out_to(&call, &agent, trunk, hops, room));
