@@ -3,10 +3,12 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod digits;
 pub mod hold;
 pub mod identity;
 mod live;
 pub mod ports;
+pub mod presented;
 mod rate;
 pub mod reason;
 pub mod redirect;

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::control::{Errand, Hop};
 use super::live::CallView;
+use super::presented::Privacy;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
 use crate::recording;
@@ -26,6 +27,13 @@ pub struct PlaceCall {
     pub agent: String,
     /// User part of our From; "talkpath" when absent.
     pub from: Option<String>,
+    /// The name that is displayed beside it.
+    pub from_name: Option<String>,
+    /// Whether it is withheld from the called party; as the trunk says when absent.
+    pub privacy: Option<Privacy>,
+    /// Header fields to add to the INVITE.
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
     /// How long it may ring, in seconds.
     pub ring_timeout_s: Option<u64>,
     /// How long the call may last, in seconds.
@@ -77,6 +85,8 @@ pub enum Order {
         destination: String,
         /// Further wishes by name.
         options: std::collections::BTreeMap<String, String>,
+        /// Header fields to add to the request that asks for it.
+        headers: std::collections::BTreeMap<String, String>,
     },
     /// Send digits to the peer; they have been checked.
     Dtmf {

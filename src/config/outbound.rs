@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::section::Section;
+use crate::calls::presented::{Assertion, Privacy, is_identity_uri};
+use crate::sip::core::custom;
 use crate::sip::core::headers::NameAddr;
 use crate::sip::core::uri::{Host, Scheme, Uri};
 
@@ -21,6 +23,14 @@ pub struct Outbound {
     pub max_calls: Option<u32>,
     /// Calls placed a second.
     pub calls_per_second: Option<u32>,
+    /// Where the trunk is told who calls, besides From.
+    pub assertion: Assertion,
+    /// What it is told: a number, or a `sip:`, `sips:` or `tel:` URI; that of From if absent.
+    pub identity: Option<String>,
+    /// Whether it is withheld from those who are called, unless the call says otherwise.
+    pub privacy: Privacy,
+    /// Header fields that agents and the API may add to messages, in the case they were written.
+    pub headers_out: Vec<String>,
 }
 
 /// URIs that a trunk may name.
@@ -44,7 +54,14 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         calls_per_second: section.number("calls_per_second", 1..=100_000),
         route: proxy.into_iter().chain(route).collect(),
         targets,
+        assertion: section.word("asserted_identity", ASSERTIONS).unwrap_or_default(),
+        identity: section.text("identity", IDENTITY, identity),
+        privacy: section.word("privacy", PRIVACIES).unwrap_or_default(),
+        headers_out: section.list("headers_out", HEADERS_OUT, header_out).unwrap_or_default(),
     };
+    if outbound.identity.is_some() && outbound.assertion == Assertion::None {
+        section.conflict("identity", "means nothing without asserted_identity".to_owned());
+    }
     for (key, uris) in [("targets", &outbound.targets), ("route", &outbound.route)] {
         if uris.len() > URIS_MAX {
             section.conflict(key, format!("{} URIs; allowed: up to {URIS_MAX}", uris.len()));
@@ -58,6 +75,31 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         }
     }
     outbound
+}
+
+/// Words for `asserted_identity`.
+const ASSERTIONS: &[(&str, Assertion)] = &[
+    ("none", Assertion::None),
+    ("asserted", Assertion::Asserted),
+    ("preferred", Assertion::Preferred),
+];
+/// Words for `privacy`.
+const PRIVACIES: &[(&str, Privacy)] = &[("none", Privacy::None), ("id", Privacy::Id)];
+const IDENTITY: &str = "a number, such as \"+493012345\", or a sip:, sips: or tel: URI";
+const HEADERS_OUT: &str = "names of SIP headers that do not steer the call, such as \"X-Tenant\"";
+
+fn identity(text: &str) -> Result<String, String> {
+    let number = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.".contains(&byte);
+    let is_number = !text.is_empty() && text.len() <= 64 && text.bytes().all(number);
+    if is_number || is_identity_uri(text) {
+        return Ok(text.to_owned());
+    }
+    Err("names no caller".to_owned())
+}
+
+fn header_out(text: &str) -> Result<String, String> {
+    custom::check_name(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// A SIP URI that requests can be sent to.

@@ -16,6 +16,7 @@ use super::server::SIP_CODECS;
 use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
+use crate::calls::digits::DtmfMode;
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 use crate::sip::endpoint::tls::ClientFiles;
@@ -51,6 +52,8 @@ pub struct TrunkConfig {
     pub capture: bool,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
     pub dtmf_inband: Option<bool>,
+    /// How digits get to it.
+    pub dtmf: DtmfMode,
     /// Its peers may transfer their calls and replace them.
     pub refer: bool,
     /// How provisional responses are treated (RFC 3262).
@@ -106,6 +109,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let tls = client_files(&section);
     let capture = section.flag("capture").unwrap_or(false);
     let dtmf_inband = section.flag("dtmf_inband");
+    let dtmf = section.word("dtmf", DTMF_MODES).unwrap_or_default();
     let refer = refer(&section);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
@@ -125,12 +129,21 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls,
         outbound,
         dtmf_inband,
+        dtmf,
         refer,
         reliable_provisional,
         srtp,
         capture,
     })
 }
+
+/// Words for `dtmf`.
+const DTMF_MODES: &[(&str, DtmfMode)] = &[
+    ("auto", DtmfMode::Auto),
+    ("rfc4733", DtmfMode::Events),
+    ("info", DtmfMode::Info),
+    ("inband", DtmfMode::Tones),
+];
 
 /// Words for `reliable_provisional`.
 const RELIABILITIES: &[(&str, Reliability)] = &[

@@ -454,6 +454,19 @@ const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
         "4: trunks[0].headers: \"Authorization\": this header carries credentials",
     ),
     (
+        "[[trunks]]\nname = \"t\"\npeers = [\"10.0.0.0/8\"]\nheaders_out = [\"X-A\", \"Via\"]",
+        "4: trunks[0].headers_out: \"Via\": Via is set by the server alone",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nidentity = \"+4930\"",
+        "4: trunks[0].identity: means nothing without asserted_identity",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nasserted_identity = \"asserted\"\n\
+             identity = \"sip:a@b>,<sip:c\"",
+        "5: trunks[0].identity: \"sip:a@b>,<sip:c\": names no caller",
+    ),
+    (
         "[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"\n[[trunks]]\nname = \"u\"\n\
              peers = [\"10.0.0.0/8\"]",
         "6: trunks[1].peers: 10.0.0.0/8 belongs to trunk \"t\" already",

@@ -22,6 +22,8 @@ struct TransferBody {
     destination: String,
     #[serde(default)]
     options: std::collections::BTreeMap<String, Word>,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
 }
 
 /// A string, or a number that stands for one.
@@ -60,13 +62,14 @@ pub(super) async fn transfer(
     body: Body,
 ) -> Result<(StatusCode, Json<Begun>), Problem> {
     auth::require(&state, &headers, Scope::Calls)?;
-    let TransferBody { kind, destination, options } = read(body).await?;
+    let TransferBody { kind, destination, options, headers: added } = read(body).await?;
     let text = |word| match word {
         Word::Text(text) => text,
         Word::Number(number) => number.to_string(),
     };
     let options = options.into_iter().map(|(name, word)| (name, text(word))).collect();
-    order(&state, id, Order::Transfer { kind, destination, options }).await?;
+    let transfer = Order::Transfer { kind, destination, options, headers: added };
+    order(&state, id, transfer).await?;
     Ok((StatusCode::ACCEPTED, Json(Begun { state: "requested" })))
 }
 

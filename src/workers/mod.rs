@@ -11,6 +11,7 @@ mod clock;
 pub mod command;
 mod context;
 mod deadlines;
+mod digits;
 mod ear;
 mod inflow;
 mod io;

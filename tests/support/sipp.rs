@@ -119,15 +119,24 @@ impl Run<'_> {
     /// Starts it as somebody who is called, and waits until it can be.
     #[track_caller]
     pub fn wait_for_call(&self, server: &Server) -> Sipp {
-        let sipp = self.start(server, &[]);
+        self.wait_at(server, server.ports.pair())
+    }
+
+    /// The same at a port that was chosen before.
+    #[track_caller]
+    pub fn wait_at(&self, server: &Server, port: u16) -> Sipp {
+        let sipp = self.start_at(server, port, &[]);
         super::until(Duration::from_secs(10), "SIPp listens", || {
-            ["udp", "tcp"].iter().any(|transport| listens_on(transport, sipp.port)).then_some(())
+            ["udp", "tcp"].iter().any(|transport| listens_on(transport, port)).then_some(())
         });
         sipp
     }
 
     fn start(&self, server: &Server, remote: &[&str]) -> Sipp {
-        let port = server.ports.pair();
+        self.start_at(server, server.ports.pair(), remote)
+    }
+
+    fn start_at(&self, server: &Server, port: u16, remote: &[&str]) -> Sipp {
         let stem = server.dir.join(format!("sipp-{port}"));
         let scenario = self.scenario_args(&stem);
         // It takes a port for audio and one for video, and RTCP's beside them.

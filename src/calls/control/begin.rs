@@ -10,6 +10,7 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::digits::InfoDigits;
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::calls::reason::PeerReason;
@@ -42,11 +43,15 @@ pub(super) struct Beginning {
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
+        let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
-        let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let digits = format.as_mut().map(|format| {
+            let events = format.media.dtmf_pt.is_some();
+            format.digits = self.digits_by(trunk.as_deref(), Some(dialog), events);
+            format.digits
+        });
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
         let mut media = beginning.media;
@@ -78,8 +83,10 @@ impl Control {
             slot: None,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
+            answer_headers: Vec::new(),
             delayed_offer,
-            dtmf,
+            digits,
+            info_digits: InfoDigits::default(),
             srtp,
             format: stream,
             sdp: beginning.sdp,

@@ -7,9 +7,12 @@ mod agents;
 mod begin;
 mod capture;
 mod counting;
+mod digits;
 mod early;
 mod effects;
+mod forking;
 mod gate;
+mod headers;
 mod holding;
 mod incoming;
 mod observe;
@@ -47,7 +50,7 @@ use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::slots::Slots;
 use super::sounds::Sounds;
-use super::transfer;
+use super::transfer::{self, Wish};
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
@@ -329,7 +332,10 @@ impl Control {
 
         use super::cause::Cause;
         let input = match event.kind {
-            EventKind::AgentAnswer => Input::AgentAnswer,
+            EventKind::AgentAnswer { headers } => {
+                self.answer_headers(event.call, headers);
+                Input::AgentAnswer
+            }
             EventKind::AgentReject { cause } => {
                 Input::AgentReject(Cause::from_agent(cause.as_deref()))
             }
@@ -344,8 +350,12 @@ impl Control {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
-            EventKind::AgentTransfer { kind, destination, options } => {
-                return self.agent_transfers(event.call, &kind, &destination, &options);
+            EventKind::AgentTransfer { kind, destination, options, headers } => {
+                let wish = Wish::read(&kind, &destination, &options, headers);
+                return self.agent_transfers(event.call, wish);
+            }
+            EventKind::AgentDigits { digits, duration_ms, gap_ms } => {
+                return self.agent_digits(event.call, digits, duration_ms, gap_ms);
             }
             EventKind::AgentHold(on) => {
                 // A call that is not answered was told so by its worker.
@@ -388,6 +398,7 @@ impl Control {
         self.transfer_input(key, transfer::Input::Timeout);
         self.takeover_due(key);
         self.tell_hold(key);
+        self.next_digit(key);
     }
 }
 

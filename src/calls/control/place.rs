@@ -1,5 +1,6 @@
 //! Calls that we place: where to, found first if names have to be looked up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use super::incoming::plan;
 use super::placing::{Hop, Way};
 use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
+use crate::calls::presented::{Presented, is_display_name};
 use crate::calls::request::{PlaceCall, Request, RequestError};
 use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern, TrunkConfig};
+use crate::sip::core::custom;
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Host, Scheme, Uri};
@@ -54,8 +57,11 @@ impl Control {
                 Ok(_) => call.to.clone(),
                 Err(_) => format!("sip:{}@{}", call.to, self.own_host()),
             };
-            let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
-            return drop(reply.send(self.set_out_to(&call, None, hops)));
+            let rounds = phones
+                .chunk_by(|one, next| one.q_milli == next.q_milli)
+                .map(|equals| equals.iter().map(|phone| Hop::phone(phone.clone(), &to)).collect());
+            let rounds = rounds.collect();
+            return drop(reply.send(self.set_out_to(&call, None, rounds)));
         }
         let (trunk, ways) = match self.ways(&call) {
             Ok(found) => found,
@@ -165,9 +171,10 @@ impl Control {
     /// The servers of a call are known: its INVITE goes to the first of them.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
         let Errand { call, trunk, reply, .. } = errand;
-        let view = found
-            .map_err(|error| field("to", error.to_string()))
-            .and_then(|hops| self.set_out_to(&call, trunk, hops));
+        let view = found.map_err(|error| field("to", error.to_string())).and_then(|hops| {
+            let rounds = hops.into_iter().map(|hop| vec![hop]).collect();
+            self.set_out_to(&call, trunk, rounds)
+        });
         drop(reply.send(view));
     }
 
@@ -175,7 +182,7 @@ impl Control {
         &mut self,
         wanted: &PlaceCall,
         trunk: Option<usize>,
-        hops: Vec<Hop>,
+        rounds: Vec<Vec<Hop>>,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
@@ -188,8 +195,10 @@ impl Control {
             return Err(RequestError::Full);
         }
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
-        let secure = hops.iter().all(Hop::is_secure);
-        let mut placing = self.placing(user.clone(), trunk, hops);
+        let secure = rounds.iter().flatten().all(Hop::is_secure);
+        let mut placing = self.placing(trunk, rounds);
+        let presented = presented(wanted, user.clone(), through)?;
+        placing.present(presented, added(&wanted.headers, through)?);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
         let codecs = through.and_then(|trunk| trunk.codecs.clone());
@@ -223,6 +232,7 @@ impl Control {
             signalling: peer.ip(),
             keep: agent.keep.clone(),
         });
+        self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
         Ok(call.view(now()))
@@ -286,6 +296,37 @@ fn called_uri(to: &str, target: &str) -> Option<String> {
     let (scheme, rest) = target.split_once(':')?;
     // RFC 3261 25.1: a user has no bare `#`.
     Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
+}
+
+/// Who is said to call, by the request and by the trunk.
+fn presented(
+    wanted: &PlaceCall,
+    user: String,
+    trunk: Option<&TrunkConfig>,
+) -> Result<Presented, RequestError> {
+    if wanted.from_name.as_deref().is_some_and(|name| !is_display_name(name)) {
+        let problem = "not of 1 to 128 bytes without control characters";
+        return Err(field("from_name", problem.to_owned()));
+    }
+    let outbound = trunk.map(|trunk| &trunk.outbound);
+    Ok(Presented {
+        user,
+        name: wanted.from_name.clone(),
+        privacy: wanted.privacy.or(outbound.map(|outbound| outbound.privacy)).unwrap_or_default(),
+        assertion: outbound.map(|outbound| outbound.assertion).unwrap_or_default(),
+        identity: outbound.and_then(|outbound| outbound.identity.clone()),
+    })
+}
+
+/// The fields that whoever places a call adds, checked.
+fn added(
+    headers: &BTreeMap<String, String>,
+    trunk: Option<&TrunkConfig>,
+) -> Result<Vec<(String, String)>, RequestError> {
+    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let allowed = trunk.map(|trunk| trunk.outbound.headers_out.as_slice());
+    custom::check(fields, allowed).map_err(|error| field("headers", error.to_string()))?;
+    Ok(headers.clone().into_iter().collect())
 }
 
 /// The longest number or user that is called.

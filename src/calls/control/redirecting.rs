@@ -5,25 +5,34 @@ use super::referred::may_refer;
 use crate::config::Caller;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
-use crate::sip::core::registrar::Target;
 use crate::sip::core::uri::Uri;
 
 impl Control {
     /// Puts the addresses that a redirection names in front of those that are tried next. It leads
     /// no further than a transfer by the same peer would: whoever is called could otherwise have us
-    /// call anybody.
-    pub(super) fn redirected(&mut self, dialog: DialogId, status: u16, response: Option<&Message>) {
-        let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+    /// call anybody. True if it leads anywhere.
+    pub(super) fn redirected(
+        &mut self,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+    ) -> bool {
+        let response = response.filter(|_| (300..400).contains(&status));
+        let key = self.by_dialog.get(&dialog).copied();
+        let (Some(response), Some(key)) = (response, key) else { return false };
         let config = std::sync::Arc::clone(&self.config);
-        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
-        let from = call.signalling;
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
+            return false;
+        };
+        let placing = call.placing.as_ref();
+        let Some(branch) = placing.and_then(|placing| placing.branch(dialog)) else { return false };
+        let from = branch.hop.peer().ip();
+        // The offer has the keys of the audio in it: what began in secret stays so.
+        let secret = branch.hop.is_secure();
         // Whoever names no trunk may have called the server of one all the same.
         let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
         let party = self.party(&config, call, None).or_else(at);
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        // The offer has the keys of the audio in it: what began in secret stays so.
-        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
+        let Some(call) = self.calls.get_mut(&key) else { return false };
         let called = call.to.clone();
         let contacts = call.redirects.take(&called, response);
         let span = call.span.clone();
@@ -34,15 +43,16 @@ impl Control {
                 Some(party) => may_refer(&config, party, from, address),
                 None => address == from,
             });
-            // The way there may have to be opened: not before that is allowed.
-            let flow = if allowed { self.target(&uri) } else { None };
-            match flow.filter(|flow| !secret || flow.transport.is_secure()) {
-                Some(flow) => targets.push(Target { uri, flow, routes: Vec::new() }),
+            let target = if allowed { self.literal(&uri) } else { None };
+            match target.filter(|target| !secret || target.transport.is_secure()) {
+                Some(target) => targets.push((uri, target)),
                 None => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
             }
         }
+        let somewhere = !targets.is_empty();
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.redirect(targets);
+            placing.redirect(dialog, targets, response);
         }
+        somewhere
     }
 }
