@@ -31,6 +31,11 @@ const CORES: &[&str] = &[
     "src/calls/call.rs",
     "src/calls/call/",
     "src/calls/cause.rs",
+    "src/calls/log/carrier.rs",
+    "src/calls/log/fact.rs",
+    "src/calls/log/fold.rs",
+    "src/calls/log/state.rs",
+    "src/calls/log/summary.rs",
 ];
 
 /// What a core must not touch: the runtime, the clock, threads, sockets, files, the environment.

@@ -249,7 +249,8 @@ pub enum DtmfSource {
 }
 
 /// Who ended a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EndedBy {
     /// The caller (or, outbound, the called party).
     Caller,
@@ -261,6 +262,28 @@ pub enum EndedBy {
     Carrier,
     /// This server.
     Server,
+}
+
+impl EndedBy {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Caller, Self::Agent, Self::Network, Self::Carrier, Self::Server];
+
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Agent => "agent",
+            Self::Network => "network",
+            Self::Carrier => "carrier",
+            Self::Server => "server",
+        }
+    }
+
+    /// Whom this word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == word)
+    }
 }
 
 /// What an agent is told about its call.

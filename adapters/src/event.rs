@@ -1,6 +1,6 @@
 //! What happened to a call, in the same words for every carrier.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::secret::Pii;
@@ -62,7 +62,7 @@ pub enum CallFact {
 }
 
 /// Who answered, as a carrier's detection says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnsweredBy {
     /// A person.
@@ -78,7 +78,7 @@ pub enum AnsweredBy {
 }
 
 /// How far a transfer is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferState {
     /// The destination is being called.
@@ -92,7 +92,7 @@ pub enum TransferState {
 }
 
 /// What a carrier takes for a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
     /// A decimal number as the carrier wrote it, without sign: never a float.
     pub amount: String,

@@ -1,7 +1,10 @@
 //! Why a call ended.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a call ended: told to the agent, written into the call's record, a label of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// Somebody hung up.
     Normal,
@@ -35,28 +38,47 @@ pub enum Cause {
     Internal,
     /// The peer was transferred: it talks with somebody else.
     Transferred,
+    /// The server that held the call lost it: it was ended in mid-call, or lost track of it.
+    NodeLost,
 }
 
 impl Cause {
-    /// Every word, for labels of metrics.
-    pub const WORDS: [&'static str; 16] = [
-        Self::Normal.as_str(),
-        Self::Cancelled.as_str(),
-        Self::Busy.as_str(),
-        Self::NoAnswer.as_str(),
-        Self::Rejected.as_str(),
-        Self::NotFound.as_str(),
-        Self::AgentUnreachable.as_str(),
-        Self::AgentLost.as_str(),
-        Self::MaxDuration.as_str(),
-        Self::MediaTimeout.as_str(),
-        Self::NetworkFailure.as_str(),
-        Self::SessionExpired.as_str(),
-        Self::Congestion.as_str(),
-        Self::Draining.as_str(),
-        Self::Internal.as_str(),
-        Self::Transferred.as_str(),
+    /// Every cause.
+    pub const ALL: [Self; 17] = [
+        Self::Normal,
+        Self::Cancelled,
+        Self::Busy,
+        Self::NoAnswer,
+        Self::Rejected,
+        Self::NotFound,
+        Self::AgentUnreachable,
+        Self::AgentLost,
+        Self::MaxDuration,
+        Self::MediaTimeout,
+        Self::NetworkFailure,
+        Self::SessionExpired,
+        Self::Congestion,
+        Self::Draining,
+        Self::Internal,
+        Self::Transferred,
+        Self::NodeLost,
     ];
+
+    /// Every word, for labels of metrics.
+    pub const WORDS: [&'static str; Self::ALL.len()] = {
+        let mut words = [""; Self::ALL.len()];
+        let mut at = 0;
+        while at < words.len() {
+            words[at] = Self::ALL[at].as_str();
+            at += 1;
+        }
+        words
+    };
+
+    /// The cause that this word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.as_str() == word)
+    }
 
     /// The stable word for it.
     pub const fn as_str(self) -> &'static str {
@@ -77,6 +99,7 @@ impl Cause {
             Self::Draining => "draining",
             Self::Internal => "internal",
             Self::Transferred => "transferred",
+            Self::NodeLost => "node_lost",
         }
     }
 
@@ -97,6 +120,7 @@ impl Cause {
             | Self::MaxDuration
             | Self::MediaTimeout
             | Self::NetworkFailure
+            | Self::NodeLost
             | Self::SessionExpired => (480, "Temporarily Unavailable"),
         }
     }
@@ -109,7 +133,7 @@ impl Cause {
             Self::NoAnswer => 19,
             Self::Rejected => 21,
             Self::NotFound => 1,
-            Self::AgentUnreachable | Self::Draining | Self::Internal => 41,
+            Self::AgentUnreachable | Self::Draining | Self::Internal | Self::NodeLost => 41,
             Self::AgentLost | Self::MediaTimeout | Self::NetworkFailure => 38,
             Self::SessionExpired => 102,
             Self::Congestion => 42,
@@ -151,6 +175,15 @@ impl Cause {
 mod tests {
     use super::*;
     use crate::sip::core::session_timer::EXPIRED_REASON;
+
+    /// Words are unique, lead back to their cause, and are what serialisation writes.
+    #[test]
+    fn words_name_causes() {
+        for cause in Cause::ALL {
+            assert_eq!(Cause::from_word(cause.as_str()), Some(cause));
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+        }
+    }
 
     /// The SIP core says of a session that has expired what everybody else does.
     #[test]

@@ -16,10 +16,10 @@ use super::digits::{DigitsBy, InfoDigits};
 use super::hold::Hold;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
-use super::slots::Slot;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
 use crate::config::{AgentConfig, Keep};
+use crate::quota::Permit;
 use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -59,8 +59,11 @@ pub(super) struct LiveCall {
     pub(super) message: Option<std::path::PathBuf>,
     /// Who of them is meant now.
     pub(super) which: Which,
-    /// Its place at that agent, if the agent has a limit.
-    pub(super) slot: Option<Slot>,
+    /// What it counts for as long as it lives.
+    #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
+    pub(super) permit: Permit,
+    /// Its place at an agent, by the agent's name.
+    pub(super) slot: Option<(String, Permit)>,
     /// Header fields that the agent adds to its answer.
     pub(super) answer_headers: Vec<(String, String)>,
     /// The agent decides about the answer.

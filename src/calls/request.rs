@@ -8,6 +8,8 @@ use super::live::CallView;
 use super::presented::Privacy;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
+use crate::quota::Refusal;
+use crate::quota::destination::Undialled;
 use crate::recording;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
@@ -54,7 +56,13 @@ pub enum RequestError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The limit of calls is reached, or no port or worker is free.
+    /// A limit of calls is reached.
+    #[error(transparent)]
+    Limit(#[from] Refusal),
+    /// Calls do not go there.
+    #[error("to: {0}")]
+    Destination(#[from] Undialled),
+    /// No port or worker is free.
     #[error("no room for another call")]
     Full,
     /// The server shuts down.

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::agents::{self, AgentConfig};
 use super::problem::{Place, suggestion};
-use super::routes::{self, Fallback, RouteConfig, RouteDraft, RoutePattern};
+use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{Config, Sources, document, environment, peers, server, sip};
+use crate::routing::Pattern;
 
 /// Default of `data_dir`.
 const DATA_DIR: &str = "talkpath-data";
@@ -182,11 +183,10 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         keep: agent.keep.clone(),
     };
     match config.agents.as_slice() {
-        [agent] => vec![route(RoutePattern::Any, agent)],
-        agents => agents
-            .iter()
-            .map(|agent| route(RoutePattern::Exact(agent.name.clone()), agent))
-            .collect(),
+        [agent] => vec![route(Pattern::Any, agent)],
+        agents => {
+            agents.iter().map(|agent| route(Pattern::Exact(agent.name.clone()), agent)).collect()
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
-pub use routes::{Fallback, RouteConfig, RoutePattern};
+pub use routes::{Fallback, RouteConfig};
 pub use secret::{Masked, Secret};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,

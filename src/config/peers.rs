@@ -17,6 +17,7 @@ use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
 use crate::calls::digits::DtmfMode;
+use crate::routing::Pattern;
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 use crate::sip::endpoint::tls::ClientFiles;
@@ -48,6 +49,10 @@ pub struct TrunkConfig {
     pub tls: ClientFiles,
     /// How calls are placed through it.
     pub outbound: Outbound,
+    /// Where calls through it may go; as in `[limits]` if absent.
+    pub destinations: Option<Vec<Pattern>>,
+    /// The country whose numbering plan bare numbers follow: ISO 3166-1 alpha-2.
+    pub country: Option<String>,
     /// Packets and messages of its calls are captured.
     pub capture: bool,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
@@ -106,6 +111,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let allowed = "names of SIP headers, such as \"X-Tenant\"";
     let headers = section.list("headers", allowed, header_name).unwrap_or_default();
     let codecs = section.words("codecs", SIP_CODECS);
+    let destinations = section.list("destinations", Pattern::ALLOWED, Pattern::parse);
+    let country = section.text("country", "an ISO 3166-1 code, such as \"DE\"", country);
     let tls = client_files(&section);
     let capture = section.flag("capture").unwrap_or(false);
     let dtmf_inband = section.flag("dtmf_inband");
@@ -128,6 +135,8 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         tls_names,
         tls,
         outbound,
+        destinations,
+        country,
         dtmf_inband,
         dtmf,
         refer,
@@ -144,6 +153,14 @@ const DTMF_MODES: &[(&str, DtmfMode)] = &[
     ("info", DtmfMode::Info),
     ("inband", DtmfMode::Tones),
 ];
+
+fn country(text: &str) -> Result<String, String> {
+    let code = text.to_ascii_uppercase();
+    match adapters::address::region(&code) {
+        Some(_) => Ok(code),
+        None => Err("no country".to_owned()),
+    }
+}
 
 /// Words for `reliable_provisional`.
 const RELIABILITIES: &[(&str, Reliability)] = &[

@@ -9,6 +9,7 @@ use media::codec::AudioFormat;
 use super::section::Section;
 use super::sip::SipConfig;
 use super::values::PortRange;
+use crate::routing::Pattern;
 use crate::sip::core::auth::Algorithm;
 
 /// `[http]`: the API, health and metrics.
@@ -87,10 +88,14 @@ pub enum LogFormat {
 }
 
 /// `[limits]`: what the server accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitsConfig {
     /// Calls at once.
     pub max_calls: u32,
+    /// The share of them that calls which we place may not take, in percent.
+    pub inbound_reserve_percent: u32,
+    /// Where calls may go; everywhere but to emergency services and premium numbers if empty.
+    pub destinations: Vec<Pattern>,
     /// New calls a second.
     pub calls_per_second: u32,
     /// Longest time a call may ring before it is answered.
@@ -111,6 +116,8 @@ const MAX_QUEUE_MS: u32 = 30_000;
 const PTIME_MS: u32 = 20;
 /// Default of `limits.max_calls`, if the ports suffice.
 const MAX_CALLS: u32 = 2000;
+/// Default of `limits.inbound_reserve_percent`.
+const INBOUND_RESERVE_PERCENT: u32 = 10;
 /// Default of `limits.calls_per_second`.
 const CALLS_PER_SECOND: u32 = 1000;
 /// Default of `limits.ring_s`.
@@ -258,6 +265,12 @@ pub(super) fn limits(section: Section<'_>, rtp: &RtpConfig) -> LimitsConfig {
     }
     let limits = LimitsConfig {
         max_calls: max_calls.unwrap_or(MAX_CALLS.min(pairs)),
+        inbound_reserve_percent: section
+            .number("inbound_reserve_percent", 0..=100)
+            .unwrap_or(INBOUND_RESERVE_PERCENT),
+        destinations: section
+            .list("destinations", Pattern::ALLOWED, Pattern::parse)
+            .unwrap_or_default(),
         calls_per_second: section
             .number("calls_per_second", 1..=100_000)
             .unwrap_or(CALLS_PER_SECOND),

@@ -25,7 +25,8 @@ impl From<RequestError> for Problem {
             RequestError::Field { .. } | RequestError::Invalid(_) => {
                 Self::bad_request(error.to_string())
             }
-            RequestError::Full | RequestError::Draining => {
+            RequestError::Destination(_) => Self::destination(error.to_string()),
+            RequestError::Full | RequestError::Limit(_) | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
             RequestError::NoSuchCall => Self::not_found(error.to_string()),

@@ -51,6 +51,16 @@ impl Problem {
         )
     }
 
+    /// 403: calls do not go there.
+    pub fn destination(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "/problems/destination",
+            "That destination is not called",
+            detail.into(),
+        )
+    }
+
     /// 404: there is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new(

@@ -189,4 +189,70 @@ mod tests {
         inflow.release(&mut blocks);
         assert_eq!(blocks.used_blocks(), 0);
     }
+
+    /// What comes in time is heard sample by sample once the wait has settled: the frames are cut
+    /// at other places than the packets were, and nothing else is changed.
+    #[test]
+    fn what_comes_in_time_is_exact() {
+        use media::codec::g711::Law;
+
+        for (format, law, pt) in [(AudioFormat::PCMU, Law::Mu, 0), (AudioFormat::PCMA, Law::A, 8)] {
+            for phase_ms in [0, 1, 7, 13, 19] {
+                let (said, heard) = in_time(format, pt, phase_ms);
+                let samples = |codes: &[u8]| -> Vec<i16> {
+                    codes.iter().map(|code| law.sample(*code)).collect()
+                };
+                let (said, heard) = (samples(&said), samples(&heard));
+                let (settled, window) = (4 * 8_000, 160);
+                let first = heard.get(settled..settled + window).unwrap();
+                let at = said.windows(window).position(|said| said == first);
+                let at = at.unwrap_or_else(|| panic!("{format:?}, phase {phase_ms} ms: changed"));
+                let rest = &heard[settled..];
+                assert!(rest == &said[at..at + rest.len()], "{format:?}, phase {phase_ms} ms");
+                let waited_ms = (settled - at) / 8;
+                assert!(waited_ms <= 40, "waited {waited_ms} ms");
+            }
+        }
+    }
+
+    /// Eight seconds of codes in no order, and what is heard of it by a clock whose frames
+    /// begin `phase_ms` after the packets.
+    fn in_time(format: AudioFormat, pt: u8, phase_ms: u64) -> (Vec<u8>, Vec<u8>) {
+        let config = LegConfig {
+            audio: format,
+            pt,
+            receive_pt: pt,
+            dtmf_pt: None,
+            receive_dtmf_pt: None,
+            cn_pt: None,
+            ptime_ms: 20,
+        };
+        let mut now = MonoTime::from_nanos(1);
+        let stream = StreamStart { ssrc: 1, seq: 2, ts: 3, seed: 4 };
+        let mut leg = Leg::new(now, config, stream);
+        let mut inflow = Inflow::new(format, format);
+        let mut blocks = BlockPool::new(64);
+        let mut sender = Sender::new(9, 65_530, u32::MAX - 300);
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut said, mut heard) = (Vec::new(), Vec::new());
+        for _ in 0..400 {
+            let mut packet = [0; HEADER_BYTES + 160];
+            random.fill(&mut packet[HEADER_BYTES..]);
+            said.extend_from_slice(&packet[HEADER_BYTES..]);
+            sender.write(now, packet.first_chunk_mut().unwrap(), pt, 160, 160);
+            let arrived = leg.receive(now, &packet);
+            inflow.put(now, &mut blocks, arrived, &packet);
+            let mut out = [0; 160];
+            if inflow.pull(now + Duration::from_millis(phase_ms), &mut blocks, &mut out)
+                != Sounded::Nothing
+            {
+                heard.extend_from_slice(&out);
+            } else {
+                heard.extend_from_slice(&[format.codec.silence(); 160]);
+            }
+            now += Duration::from_millis(20);
+        }
+        inflow.release(&mut blocks);
+        (said, heard)
+    }
 }

@@ -185,8 +185,9 @@ fn callee(args: &Args) -> Callee {
 fn once(args: &Args, rate: u64, secs: u64) -> Result<Trial> {
     let mut meter = Meter::new(args.watch);
     let mut signalling = Signalling::open(&callee(args))?;
-    // All calls name one port for their audio: nothing is said in so short a call.
-    let (audio, _rtcp) =
+    // All calls name one pair of ports: nothing is said in so short a call, but each ends with an
+    // RTCP goodbye, and one that is not read would count as a packet that the kernel dropped.
+    let (audio, reports) =
         net::RtpPorts::new(args.local).pair().map_err(PerfError::io("opening RTP sockets"))?;
     let rtp = net::local(&audio)?;
     let mut scratch = [0; 2048];
@@ -224,7 +225,9 @@ fn once(args: &Args, rate: u64, secs: u64) -> Result<Trial> {
             desk.hanging_up();
             signalling.hang_up(call)?;
         }
-        while net::receive(&audio, &mut scratch).is_ok() {}
+        for socket in [&audio, &reports] {
+            while net::receive(socket, &mut scratch).is_ok() {}
+        }
         if !closed && now >= end {
             closed = true;
             meter.close();

@@ -1,8 +1,8 @@
 //! What an agent is told, as text.
 
 use adapters::agent::{
-    AgentEvent, Basis, CallState, Direction, DtmfSource, EndedBy, Framing, MarkStatus,
-    StreamFormat, StreamInfo, UtteranceReport,
+    AgentEvent, Basis, CallState, Direction, DtmfSource, Framing, MarkStatus, StreamFormat,
+    StreamInfo, UtteranceReport,
 };
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -112,7 +112,7 @@ fn fields<M: SerializeMap>(event: &AgentEvent<'_>, map: &mut M) -> Result<(), M:
         }
         AgentEvent::Stop { cause, by, duration_ms } => {
             map.serialize_entry("cause", cause)?;
-            map.serialize_entry("by", ended_by(*by))?;
+            map.serialize_entry("by", by.as_str())?;
             map.serialize_entry("duration_ms", duration_ms)
         }
     }
@@ -227,15 +227,5 @@ const fn dtmf_source(source: DtmfSource) -> &'static str {
         DtmfSource::Info => "info",
         DtmfSource::Inband => "inband",
         DtmfSource::Carrier => "carrier",
-    }
-}
-
-const fn ended_by(by: EndedBy) -> &'static str {
-    match by {
-        EndedBy::Caller => "caller",
-        EndedBy::Agent => "agent",
-        EndedBy::Network => "network",
-        EndedBy::Carrier => "carrier",
-        EndedBy::Server => "server",
     }
 }

@@ -4,6 +4,7 @@ use adapters::agent::{DialectSpec, Framing, StreamInfo};
 use media::codec::Codec;
 
 use super::Control;
+use super::quotas::way;
 use crate::agent::dial::{DialError, DialTarget};
 use crate::agent::session::feature;
 use crate::agent::socket::AgentSocket;
@@ -35,14 +36,15 @@ impl Control {
         call.attempt = attempt;
         call.resumed = resumed;
         let agent = call.current_agent();
-        if let Some(max) = agent.max_calls
-            && !(resumed && call.slot.is_some())
-        {
+        if call.slot.as_ref().is_none_or(|(held, _)| *held != agent.name) {
             call.slot = None;
-            call.slot = self.slots.take(&agent.name, max);
-            if call.slot.is_none() {
-                tracing::warn!(parent: &call.span, agent = %agent.name, "the agent is full");
-                return self.tell_later(key, Input::AgentFull);
+            let (way, span) = (way(call.direction), call.span.clone());
+            match self.take_agent(&agent, way) {
+                Ok(slot) => self.hold_slot(key, &agent.name, slot),
+                Err(refusal) => {
+                    tracing::warn!(parent: &span, agent = %agent.name, %refusal, "the agent is full");
+                    return self.tell_later(key, Input::AgentFull);
+                }
             }
         }
         match &agent.kind {

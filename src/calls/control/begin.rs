@@ -16,6 +16,7 @@ use crate::calls::live::{LiveCall, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
 use crate::config::{self, AgentConfig, Keep, Masked};
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
@@ -38,6 +39,9 @@ pub(super) struct Beginning {
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
     pub(super) keep: Keep,
+    pub(super) permit: Permit,
+    /// Its place at the agent, if there was one.
+    pub(super) slot: Option<Permit>,
 }
 
 impl Control {
@@ -62,6 +66,7 @@ impl Control {
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
         let (fallback, message) = self.second(beginning.fallback);
+        let slot = beginning.slot.map(|slot| (agent.name.clone(), slot));
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -80,7 +85,8 @@ impl Control {
             fallback,
             message,
             which: Which::Main,
-            slot: None,
+            permit: beginning.permit,
+            slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),

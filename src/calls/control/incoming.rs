@@ -13,6 +13,7 @@ use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
 use crate::calls::identity;
 use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig, TrunkConfig};
+use crate::quota::{self, Permit, Way};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -45,6 +46,13 @@ impl Refusal {
     }
 }
 
+impl From<quota::Refusal> for Refusal {
+    fn from(refusal: quota::Refusal) -> Self {
+        tracing::info!(%refusal, "no room for a call");
+        Self::busy()
+    }
+}
+
 /// What is known of a call that is taken.
 struct Admitted {
     route: RouteConfig,
@@ -58,6 +66,8 @@ struct Admitted {
     sdp: Vec<u8>,
     from: String,
     to: String,
+    permit: Permit,
+    slot: Option<Permit>,
 }
 
 impl Control {
@@ -89,12 +99,10 @@ impl Control {
         proven: Option<&str>,
         offer: Option<&Sdp>,
     ) -> Result<Admitted, Refusal> {
-        if self.draining
-            || self.calls.len() >= self.config.limits.max_calls as usize
-            || !self.rate.take(now())
-        {
+        if self.draining {
             return Err(Refusal::busy());
         }
+        let permit = self.take_server(Way::In)?;
         let from = calling(request);
         let config = Arc::clone(&self.config);
         let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
@@ -125,25 +133,17 @@ impl Control {
             .ok_or(Refusal::new(404, "Not Found"))?
             .clone();
         let agent = config.agent(&route.agent);
-        let full = agent.is_some_and(|agent| !self.slots.has_room(&agent.name, agent.max_calls));
-        if full && route.fallback == config::Fallback::Hangup {
-            return Err(Refusal::busy());
-        }
+        let slot = match agent.map(|agent| self.take_agent(agent, Way::In)).transpose() {
+            Ok(slot) => slot,
+            Err(refusal) if route.fallback == config::Fallback::Hangup => {
+                return Err(refusal.into());
+            }
+            // The fallback is reached for when the agent would be.
+            Err(_) => None,
+        };
         let headers = shown_headers(trunk, request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets) =
-            self.local_media(codecs, media_peer(offer, flow), srtp).map_err(|error| {
-                tracing::error!(%error, "no RTP port is free");
-                Refusal::busy()
-            })?;
-        let (format, sdp) = match offer {
-            None => (None, offer_answer::build_offer(&media)),
-            Some(offer) => {
-                let answer = offer_answer::answer(offer, &media)
-                    .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
-                (Some(leg_format(&answer.selected, flow.peer.ip())), answer.sdp)
-            }
-        };
+        let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
         let trunk = trunk.map(|trunk| trunk.name.clone());
         Ok(Admitted {
             route,
@@ -157,7 +157,32 @@ impl Control {
             sdp,
             from,
             to,
+            permit,
+            slot,
         })
+    }
+
+    /// Ports for the call, and our description: the answer to its offer, or an offer.
+    fn described(
+        &mut self,
+        codecs: Option<Vec<media::codec::AudioFormat>>,
+        offer: Option<&Sdp>,
+        flow: Flow,
+        srtp: LocalSrtp,
+    ) -> Result<(LocalMedia, RtpSockets, Option<LegFormat>, Vec<u8>), Refusal> {
+        let peer = media_peer(offer, flow);
+        let (media, sockets) = self.local_media(codecs, peer, srtp).map_err(|error| {
+            tracing::error!(%error, "no RTP port is free");
+            Refusal::busy()
+        })?;
+        let Some(offer) = offer else {
+            let sdp = offer_answer::build_offer(&media);
+            return Ok((media, sockets, None, sdp));
+        };
+        let answer = offer_answer::answer(offer, &media)
+            .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
+        let format = leg_format(&answer.selected, flow.peer.ip());
+        Ok((media, sockets, Some(format), answer.sdp))
     }
 
     /// Who calls: a trunk by its certificate or by the contact that it was told, else whoever the
@@ -193,6 +218,8 @@ impl Control {
             sdp,
             from,
             to,
+            permit,
+            slot,
         } = admitted;
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         let config = Arc::clone(&self.config);
@@ -218,6 +245,8 @@ impl Control {
             sdp,
             signalling: flow.peer.ip(),
             keep: route.keep,
+            permit,
+            slot,
         });
     }
 

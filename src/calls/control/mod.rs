@@ -20,6 +20,7 @@ mod orders;
 mod phones;
 mod place;
 mod placing;
+mod quotas;
 mod record;
 mod redirecting;
 mod referred;
@@ -48,7 +49,6 @@ use super::call::{Effect, Input};
 use super::live::LiveCall;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
-use super::slots::Slots;
 use super::sounds::Sounds;
 use super::transfer::{self, Wish};
 use trunks::Trunks;
@@ -56,6 +56,7 @@ use trunks::Trunks;
 use crate::agent::dial::Dialler;
 use crate::capture::Registry;
 use crate::config::Config;
+use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
@@ -98,13 +99,12 @@ pub struct Control {
     next_attempt: u64,
     ports: Ports,
     sounds: Sounds,
-    slots: Slots,
+    quota: Quota,
     recorder: Recorder,
     captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
-    rate: super::rate::Rate,
     effects: Vec<Effect>,
     /// Facts that calls are told next.
     later: VecDeque<(CallKey, Input)>,
@@ -186,7 +186,6 @@ impl Control {
         let control = Self {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),
-            rate: super::rate::Rate::new(config.limits.calls_per_second),
             config,
             endpoint,
             sockets,
@@ -206,7 +205,7 @@ impl Control {
             deadlines: std::collections::BTreeSet::new(),
             next_key: 1,
             next_attempt: 1,
-            slots: Slots::default(),
+            quota: Quota::default(),
             recorder,
             captures,
             dialler: Dialler::new(),

@@ -10,15 +10,18 @@ use tokio::sync::oneshot;
 use super::Control;
 use super::begin::Beginning;
 use super::incoming::plan;
-use super::placing::{Hop, Way};
+use super::placing::{self, Hop};
 use crate::calls::CallView;
 use crate::calls::call::{AnswerBy, Plan};
 use crate::calls::presented::{Presented, is_display_name};
 use crate::calls::request::{PlaceCall, Request, RequestError};
-use crate::config::{AgentConfig, Fallback, RouteConfig, RoutePattern, TrunkConfig};
+use crate::config::{AgentConfig, Config, Fallback, RouteConfig, TrunkConfig};
+use crate::quota::{Permit, Way};
+use crate::routing::Pattern;
 use crate::sip::core::custom;
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
+use crate::sip::core::registrar;
 use crate::sip::core::uri::{Host, Scheme, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::workers::poller::now;
@@ -34,9 +37,26 @@ pub struct Errand {
     /// Place of its trunk in the configuration.
     pub(super) trunk: Option<usize>,
     /// Where the INVITE may go, in order, if it has yet to be found out.
-    pub(super) ways: Vec<Arc<Way>>,
+    pub(super) ways: Vec<Arc<placing::Way>>,
+    /// Its places with everything that has a limit.
+    pub(super) room: Room,
     /// Takes the outcome.
     pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
+}
+
+/// A call's places: what it counts for, and that at its agent.
+#[derive(Debug)]
+pub(super) struct Room {
+    permit: Permit,
+    slot: Permit,
+}
+
+/// Where a call goes.
+enum Bearing {
+    /// To telephones that registered with us: those of a round at the same time.
+    Phones(Vec<Vec<Hop>>),
+    /// To servers, through the trunk of that place if it names one.
+    Servers(Option<usize>, Vec<Arc<placing::Way>>),
 }
 
 impl Control {
@@ -46,97 +66,67 @@ impl Control {
         call: PlaceCall,
         reply: oneshot::Sender<Result<CallView, RequestError>>,
     ) {
+        let config = Arc::clone(&self.config);
         // Whoever asked may have gone, here and below.
-        if let Err(error) = self.admit_errand(&call) {
-            return drop(reply.send(Err(error)));
-        }
-        if call.trunk.is_none()
-            && let Some(phones) = self.phones(&call.to)
-        {
-            let to = match Uri::parse(&call.to) {
-                Ok(_) => call.to.clone(),
-                Err(_) => format!("sip:{}@{}", call.to, self.own_host()),
-            };
-            let rounds = phones
-                .chunk_by(|one, next| one.q_milli == next.q_milli)
-                .map(|equals| equals.iter().map(|phone| Hop::phone(phone.clone(), &to)).collect());
-            let rounds = rounds.collect();
-            return drop(reply.send(self.set_out_to(&call, None, rounds)));
-        }
-        let (trunk, ways) = match self.ways(&call) {
-            Ok(found) => found,
-            Err(error) => return drop(reply.send(Err(error))),
-        };
-        let errand = Errand { call, trunk, ways, reply };
-        match self.located(&errand.ways) {
-            Some(found) => self.set_out(errand, found),
-            None => self.locate(errand),
+        match self.admit_errand(&config, &call) {
+            Err(error) => drop(reply.send(Err(error))),
+            Ok((Bearing::Phones(rounds), room)) => {
+                drop(reply.send(self.set_out_to(&call, None, rounds, room)));
+            }
+            Ok((Bearing::Servers(trunk, ways), room)) => {
+                let errand = Errand { call, trunk, ways, room, reply };
+                match self.located(&errand.ways) {
+                    Some(found) => self.set_out(errand, found),
+                    None => self.locate(errand),
+                }
+            }
         }
     }
 
-    /// Whether there is room for the call, by the limits of all and of its agent.
-    fn admit_errand(&mut self, wanted: &PlaceCall) -> Result<(), RequestError> {
+    /// Where a call goes, and its places with everything that has a limit: nothing of a call that
+    /// is refused is dialled or looked up.
+    fn admit_errand(
+        &mut self,
+        config: &Config,
+        wanted: &PlaceCall,
+    ) -> Result<(Bearing, Room), RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let agent = self
-            .config
+        let agent = config
             .agent(&wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
-        if !self.has_room(agent, None) || !self.rate.take(now()) {
-            return Err(RequestError::Full);
-        }
-        Ok(())
-    }
-
-    /// Whether another call may begin, by the limits of all, of its agent and of the trunk that it
-    /// is placed through.
-    fn has_room(&self, agent: &AgentConfig, trunk: Option<&TrunkConfig>) -> bool {
-        let full = trunk.is_some_and(|trunk| {
-            let placed = self.calls.values().filter(|call| {
-                call.direction == Direction::Outbound && call.trunk.as_ref() == Some(&trunk.name)
-            });
-            trunk.outbound.max_calls.is_some_and(|max| placed.count() >= max as usize)
-        });
-        self.calls.len() < self.config.limits.max_calls as usize
-            && self.slots.has_room(&agent.name, agent.max_calls)
-            && !full
-    }
-
-    /// Where the INVITE may go, and by which trunk.
-    fn ways(&mut self, call: &PlaceCall) -> Result<(Option<usize>, Vec<Arc<Way>>), RequestError> {
-        let Some(name) = &call.trunk else {
-            let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
-            if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
-                return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
-            }
-            return Ok((None, vec![Arc::new(Way::direct(&call.to))]));
+        let phones = match wanted.trunk {
+            None => self.phones(&wanted.to),
+            Some(_) => None,
         };
-        let config = Arc::clone(&self.config);
-        let found = config.trunks.iter().position(|trunk| trunk.name == *name);
-        let index =
-            found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
-        let trunk = config.trunks.get(index);
-        let trunk = trunk.filter(|trunk| !trunk.outbound.targets.is_empty());
-        let trunk = trunk.ok_or_else(|| field("trunk", "the trunk has no targets".to_owned()))?;
-        let ways = trunk.outbound.targets.iter().map(|target| {
-            let uri = called_uri(&call.to, target).ok_or_else(|| {
-                field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
-            })?;
-            Ok(Arc::new(Way::new(uri, target, &trunk.outbound.route)))
-        });
-        let ways = ways.collect::<Result<_, RequestError>>()?;
-        let agent = config.agent(&call.agent);
-        if !agent.is_some_and(|agent| self.has_room(agent, Some(trunk)))
-            || !self.trunks.take(index, now())
-        {
-            return Err(RequestError::Full);
-        }
-        Ok((Some(index), ways))
+        let bearing = match phones {
+            Some(phones) => {
+                let to = match Uri::parse(&wanted.to) {
+                    Ok(_) => wanted.to.clone(),
+                    Err(_) => format!("sip:{}@{}", wanted.to, self.own_host()),
+                };
+                let rounds = phones.chunk_by(|one, next| one.q_milli == next.q_milli);
+                let hop = |phone: &registrar::Target| Hop::phone(phone.clone(), &to);
+                Bearing::Phones(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
+            }
+            None => {
+                let (trunk, ways) = ways(config, wanted)?;
+                self.judge(&wanted.to, trunk.and_then(|index| config.trunks.get(index)))?;
+                Bearing::Servers(trunk, ways)
+            }
+        };
+        let through = match &bearing {
+            Bearing::Servers(Some(index), _) => config.trunks.get(*index),
+            _ => None,
+        };
+        // The agent first: a place there costs no rate.
+        let slot = self.take_agent(agent, Way::Out)?;
+        Ok((bearing, Room { permit: self.take_outbound(through)?, slot }))
     }
 
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
-    fn located(&self, ways: &[Arc<Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+    fn located(&self, ways: &[Arc<placing::Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
         let mut hops = Vec::new();
         let mut wrong = None;
         for way in ways {
@@ -170,10 +160,10 @@ impl Control {
 
     /// The servers of a call are known: its INVITE goes to the first of them.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
-        let Errand { call, trunk, reply, .. } = errand;
+        let Errand { call, trunk, room, reply, .. } = errand;
         let view = found.map_err(|error| field("to", error.to_string())).and_then(|hops| {
             let rounds = hops.into_iter().map(|hop| vec![hop]).collect();
-            self.set_out_to(&call, trunk, rounds)
+            self.set_out_to(&call, trunk, rounds, room)
         });
         drop(reply.send(view));
     }
@@ -183,6 +173,7 @@ impl Control {
         wanted: &PlaceCall,
         trunk: Option<usize>,
         rounds: Vec<Vec<Hop>>,
+        room: Room,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
@@ -190,10 +181,6 @@ impl Control {
         let config = Arc::clone(&self.config);
         let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
         let through = trunk.and_then(|index| config.trunks.get(index));
-        // Others may have begun while names were looked up.
-        if !self.has_room(agent, through) {
-            return Err(RequestError::Full);
-        }
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
         let secure = rounds.iter().flatten().all(Hop::is_secure);
         let mut placing = self.placing(trunk, rounds);
@@ -231,6 +218,8 @@ impl Control {
             sdp,
             signalling: peer.ip(),
             keep: agent.keep.clone(),
+            permit: room.permit,
+            slot: Some(room.slot),
         });
         self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
@@ -244,7 +233,7 @@ impl Control {
             wanted.map_or(most, |seconds| Duration::from_secs(seconds).min(most))
         };
         let route = RouteConfig {
-            to: RoutePattern::Any,
+            to: Pattern::Any,
             trunk: None,
             agent: agent.name.clone(),
             fallback: Fallback::Hangup,
@@ -261,10 +250,37 @@ impl Control {
     }
 }
 
+/// Where the INVITE may go, and by which trunk.
+fn ways(
+    config: &Config,
+    call: &PlaceCall,
+) -> Result<(Option<usize>, Vec<Arc<placing::Way>>), RequestError> {
+    let Some(name) = &call.trunk else {
+        let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
+        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
+        }
+        return Ok((None, vec![Arc::new(placing::Way::direct(&call.to))]));
+    };
+    let found = config.trunks.iter().enumerate().find(|(_, trunk)| trunk.name == *name);
+    let (index, trunk) =
+        found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
+    if trunk.outbound.targets.is_empty() {
+        return Err(field("trunk", "the trunk has no targets".to_owned()));
+    }
+    let ways = trunk.outbound.targets.iter().map(|target| {
+        let uri = called_uri(&call.to, target).ok_or_else(|| {
+            field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
+        })?;
+        Ok(Arc::new(placing::Way::new(uri, target, &trunk.outbound.route)))
+    });
+    Ok((Some(index), ways.collect::<Result<_, RequestError>>()?))
+}
+
 /// Asks for the servers of every way; those that are found count, whatever became of the others.
 pub(super) async fn find(
     resolver: &Resolver,
-    ways: &[Arc<Way>],
+    ways: &[Arc<placing::Way>],
     able: &[(crate::sip::core::endpoint::Transport, bool)],
 ) -> Result<Vec<Hop>, ResolveError> {
     let mut hops = Vec::new();

@@ -13,6 +13,7 @@ use super::sip::log_refused;
 use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
 use crate::config::{Caller, Cidr, Config};
+use crate::quota::Way;
 use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -60,7 +61,12 @@ impl Control {
         if !may_refer(&config, &caller, call.signalling, address) {
             return Err(FORBIDDEN);
         }
-        if self.draining || !self.rate.take(now()) {
+        let through = match &caller {
+            Caller::Trunk(trunk) => Some(*trunk),
+            _ => None,
+        };
+        self.judge(&refer_to.uri, through).map_err(|_| FORBIDDEN)?;
+        if self.draining || self.take_rate(Way::Out).is_err() {
             return Err(Refusal(503, "Service Unavailable"));
         }
         let allowed = match &caller {

@@ -1,4 +1,4 @@
-//! Trunks that calls are placed through: their rates, and whether their servers are up.
+//! Trunks that calls are placed through: whether their servers are up.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,6 @@ use media::time::MonoTime;
 use super::Control;
 use super::place::{find, host_text};
 use super::placing::{Hop, Way};
-use crate::calls::rate::Rate;
 use crate::calls::request::Request;
 use crate::config::TrunkConfig;
 use crate::sip::core::endpoint::ProbeId;
@@ -32,7 +31,6 @@ struct Probed {
 
 struct Trunk {
     ways: Vec<Arc<Way>>,
-    rate: Option<Rate>,
     interval: Option<Duration>,
     /// When its servers are looked up and probed next; never while that is under way.
     due: MonoTime,
@@ -51,7 +49,6 @@ impl Trunk {
             ways: ways
                 .map(|target| Arc::new(Way::new(target.clone(), target, &outbound.route)))
                 .collect(),
-            rate: outbound.calls_per_second.map(Rate::new),
             interval,
             due: interval.map_or(MonoTime::MAX, |_| now),
             found: Health::default(),
@@ -78,12 +75,6 @@ pub(super) struct Trunks(Vec<Trunk>);
 impl Trunks {
     pub(super) fn new(trunks: &[TrunkConfig], now: MonoTime) -> Self {
         Self(trunks.iter().map(|config| Trunk::new(config, now)).collect())
-    }
-
-    /// Takes a place for a call out of the trunk's rate.
-    pub(super) fn take(&mut self, index: usize, now: MonoTime) -> bool {
-        let rate = self.0.get_mut(index).and_then(|trunk| trunk.rate.as_mut());
-        rate.is_none_or(|rate| rate.take(now))
     }
 
     /// Whether a server is known to be down.

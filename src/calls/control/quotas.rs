@@ -1,0 +1,80 @@
+//! What calls count for, and where they may go.
+
+use adapters::agent::Direction;
+use uuid::Uuid;
+
+use super::Control;
+use crate::calls::request::RequestError;
+use crate::config::{AgentConfig, TrunkConfig};
+use crate::directory::{Named, file_id};
+use crate::quota::destination::Destinations;
+use crate::quota::{Bound, Kind, Limits, Permit, Refusal, Way, Ways};
+use crate::workers::command::CallKey;
+use crate::workers::poller::now;
+
+impl Control {
+    /// The bounds of the server itself.
+    fn server(&self) -> Bound {
+        let limits = &self.config.limits;
+        let bounds = Limits::calls(limits.max_calls, limits.inbound_reserve_percent);
+        Bound::new(Kind::Server, Uuid::nil(), bounds.at_rate(limits.calls_per_second))
+    }
+
+    /// Takes a call's place on the server.
+    pub(super) fn take_server(&mut self, way: Way) -> Result<Permit, Refusal> {
+        let bound = self.server();
+        self.quota.take(now(), way, &[bound])
+    }
+
+    /// Takes a new leg's share of the server's rate; it belongs to a call that counts already.
+    pub(super) fn take_rate(&mut self, way: Way) -> Result<(), Refusal> {
+        let mut bound = self.server();
+        bound.limits.calls = Ways::default();
+        self.quota.take(now(), way, &[bound]).map(drop)
+    }
+
+    /// Takes a call's place on the trunk that it is placed through, and on the server.
+    pub(super) fn take_outbound(&mut self, trunk: Option<&TrunkConfig>) -> Result<Permit, Refusal> {
+        let trunk = trunk.map(|trunk| {
+            let outbound = |outbound| Ways { outbound, ..Ways::default() };
+            let limits = Limits {
+                calls: outbound(trunk.outbound.max_calls),
+                per_second: outbound(trunk.outbound.calls_per_second),
+            };
+            Bound::new(Kind::Trunk, file_id(Named::Trunk, &trunk.name), limits)
+        });
+        let bounds: Vec<_> = std::iter::once(self.server()).chain(trunk).collect();
+        self.quota.take(now(), Way::Out, &bounds)
+    }
+
+    /// Takes a call's place at an agent.
+    pub(super) fn take_agent(&mut self, agent: &AgentConfig, way: Way) -> Result<Permit, Refusal> {
+        let calls = Ways { both: agent.max_calls, ..Ways::default() };
+        let limits = Limits { calls, ..Limits::default() };
+        let bound = Bound::new(Kind::Agent, file_id(Named::Agent, &agent.name), limits);
+        self.quota.take(now(), way, &[bound])
+    }
+
+    /// Lets a call hold its place at an agent.
+    pub(super) fn hold_slot(&mut self, key: CallKey, agent: &str, slot: Permit) {
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.slot = Some((agent.to_owned(), slot));
+        }
+    }
+
+    /// Whether `to` may be called, through this trunk or none.
+    pub(super) fn judge(&self, to: &str, trunk: Option<&TrunkConfig>) -> Result<(), RequestError> {
+        let own = trunk.and_then(|trunk| trunk.destinations.as_ref());
+        let allowed = own.unwrap_or(&self.config.limits.destinations).clone();
+        let country = trunk.and_then(|trunk| trunk.country.as_deref());
+        Ok(Destinations { allowed }.judge(to, country)?)
+    }
+}
+
+/// Which way a call goes.
+pub(super) const fn way(direction: Direction) -> Way {
+    match direction {
+        Direction::Inbound => Way::In,
+        Direction::Outbound => Way::Out,
+    }
+}

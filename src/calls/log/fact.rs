@@ -1,0 +1,313 @@
+//! A fact about a call.
+
+use std::fmt;
+
+use adapters::agent::{Direction, EndedBy};
+use adapters::event::{AnsweredBy, Price};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::State;
+use crate::calls::cause::Cause;
+use crate::config::Masked;
+
+/// Who says what happened to a call. Of two that tell different stories of its end, the one that
+/// stands first here is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The server that holds the call.
+    Node,
+    /// The carrier that carries it.
+    Carrier,
+    /// Whoever found that nobody holds it any more.
+    Watchdog,
+}
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Node, Self::Carrier, Self::Watchdog];
+
+    /// The stable word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Carrier => "carrier",
+            Self::Watchdog => "watchdog",
+        }
+    }
+
+    /// The source that this word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == word)
+    }
+}
+
+/// A fact about a call. Call, source and id together are unique: the same twice is one fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallFact {
+    /// The call.
+    pub call: Uuid,
+    /// Who says so.
+    pub source: Source,
+    /// What makes it unique among what its source says of the call.
+    pub id: String,
+    /// When it happened, in microseconds since 1970.
+    pub at_us: i64,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened to a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// It began.
+    Initiated(Box<Began>),
+    /// It waits for its turn.
+    Queued,
+    /// The called party is alerted.
+    Ringing,
+    /// The peer's side is heard before the answer.
+    EarlyMedia,
+    /// It was answered.
+    Answered,
+    /// A machine or a person answered.
+    AnsweredBy {
+        /// Which.
+        who: AnsweredBy,
+    },
+    /// An agent is connected.
+    AgentConnected {
+        /// Its name.
+        agent: String,
+        /// It had the call before.
+        resumed: bool,
+    },
+    /// The agent's connection broke.
+    AgentLost {
+        /// Its name.
+        agent: String,
+    },
+    /// The peer is on hold, or back.
+    Hold {
+        /// Which of them.
+        on: bool,
+    },
+    /// A transfer moved on.
+    Transfer {
+        /// How far.
+        state: String,
+        /// Why it failed.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        cause: Option<String>,
+    },
+    /// Somebody else took the peer's place.
+    Replaced,
+    /// It is placed at another server.
+    PlacedElsewhere {
+        /// The final SIP status of the one before.
+        sip_status: u16,
+    },
+    /// Its recording changed.
+    Recording {
+        /// How it stands.
+        state: String,
+    },
+    /// A direction carries no sound any more, or does again.
+    Silence {
+        /// "in" or "out".
+        direction: String,
+        /// What kind.
+        reason: String,
+        /// It begins; otherwise it is over.
+        silent: bool,
+        /// How long it lasts, in milliseconds.
+        since_ms: u64,
+    },
+    /// The carrier told its price.
+    Priced(Price),
+    /// How its media fared.
+    Quality(Box<QualitySummary>),
+    /// It is over.
+    Ended(Box<Ended>),
+}
+
+impl What {
+    /// The stable word for it: the type of an event is `call.` and this.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Initiated(_) => "initiated",
+            Self::Queued => "queued",
+            Self::Ringing => "ringing",
+            Self::EarlyMedia => "early_media",
+            Self::Answered => "answered",
+            Self::AnsweredBy { .. } => "answered_by",
+            Self::AgentConnected { .. } => "agent_connected",
+            Self::AgentLost { .. } => "agent_lost",
+            Self::Hold { .. } => "hold",
+            Self::Transfer { .. } => "transfer",
+            Self::Replaced => "replaced",
+            Self::PlacedElsewhere { .. } => "placed_elsewhere",
+            Self::Recording { .. } => "recording",
+            Self::Silence { .. } => "silence",
+            Self::Priced(_) => "priced",
+            Self::Quality(_) => "quality",
+            Self::Ended(_) => "ended",
+        }
+    }
+
+    /// The state that it proves the call to have reached, ends aside.
+    pub const fn reaches(&self) -> Option<State> {
+        match self {
+            Self::Initiated(_) => Some(State::Initiated),
+            Self::Queued => Some(State::Queued),
+            Self::Ringing | Self::EarlyMedia => Some(State::Ringing),
+            Self::Answered | Self::AnsweredBy { .. } => Some(State::InProgress),
+            _ => None,
+        }
+    }
+}
+
+/// How a call began.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Began {
+    /// The organisation that it belongs to.
+    pub organisation: Uuid,
+    /// Who called whom.
+    #[serde(with = "direction")]
+    pub direction: Direction,
+    /// The calling address.
+    pub from: String,
+    /// The called address.
+    pub to: String,
+    /// Name of its trunk.
+    pub trunk: Option<String>,
+    /// Name of its agent.
+    pub agent: String,
+    /// The configuration that it came by, if that is one of the store.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub configuration: Option<Uuid>,
+}
+
+impl fmt::Debug for Began {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Began")
+            .field("direction", &self.direction)
+            .field("from", &format_args!("{}", Masked(&self.from)))
+            .field("to", &format_args!("{}", Masked(&self.to)))
+            .field("trunk", &self.trunk)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Why.
+    pub cause: Cause,
+    /// By whom, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub by: Option<EndedBy>,
+    /// Whether it had been answered; if the source does not know, the other facts tell.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub answered: Option<bool>,
+    /// From the answer to the end in milliseconds, if the source knows.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub duration_ms: Option<u64>,
+    /// The final SIP status.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sip_status: Option<u16>,
+    /// The cause value of Q.850.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub q850: Option<u8>,
+    /// Why, in the words of peer or carrier.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+}
+
+impl Ended {
+    /// An end of which no more is known than its cause.
+    pub const fn new(cause: Cause) -> Self {
+        Self {
+            cause,
+            by: None,
+            answered: None,
+            duration_ms: None,
+            sip_status: None,
+            q850: None,
+            reason: None,
+        }
+    }
+}
+
+/// How the media of a call fared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct QualitySummary {
+    /// Packets heard.
+    pub packets_in: u64,
+    /// Packets sent.
+    pub packets_out: u64,
+    /// Packets that never came.
+    pub lost: u64,
+    /// Fraction of packets lost, 0 to 1.
+    pub loss: f32,
+    /// Interarrival jitter in milliseconds (RFC 3550 6.4.1).
+    pub jitter_ms: f32,
+    /// Estimated mean opinion score of what we heard, 1 to 4.41; absent if nothing was.
+    pub mos: Option<f32>,
+    /// The peer's estimate of what it heard of us, if it sent extended reports.
+    pub remote_mos: Option<f32>,
+    /// The last round trip in milliseconds, if the peer reports.
+    pub round_trip_ms: Option<f32>,
+    /// From the answer to the agent's first audio on the wire, in milliseconds.
+    pub first_audio_ms: Option<f32>,
+    /// Times that the agent had nothing to play in mid-utterance.
+    pub underruns: u64,
+    /// Frames that the agent was too slow for.
+    pub agent_skipped: u64,
+    /// Milliseconds of silence from the peer.
+    pub silence_in_ms: u64,
+    /// Milliseconds of silence towards the peer.
+    pub silence_out_ms: u64,
+}
+
+/// How the media of a call fare at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QualitySample {
+    /// When, in microseconds since 1970.
+    #[serde(skip)]
+    pub at_us: i64,
+    /// Fraction of packets lost so far, 0 to 1.
+    pub loss: f32,
+    /// Interarrival jitter in milliseconds (RFC 3550 6.4.1).
+    pub jitter_ms: f32,
+    /// Audio queued towards the caller, in milliseconds.
+    pub buffer_ms: u64,
+    /// Estimated mean opinion score, 1 to 4.41.
+    pub mos: f32,
+    /// Round trip to the caller in milliseconds, if known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub round_trip_ms: Option<f32>,
+}
+
+/// The words of directions.
+mod direction {
+    use adapters::agent::Direction;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::calls::live::direction;
+
+    pub(super) fn serialize<S: Serializer>(way: &Direction, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(direction(*way))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Direction, D::Error> {
+        match String::deserialize(from)?.as_str() {
+            "inbound" => Ok(Direction::Inbound),
+            "outbound" => Ok(Direction::Outbound),
+            other => Err(serde::de::Error::custom(format!("no direction: {other}"))),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What happened to calls, and what follows from it.
+//!
+//! Everything that is known of a call is a [`CallFact`]: what happened, when, who says so, and an
+//! id that makes it one of a kind. A [`Fold`] takes facts in any order and any number of times; its
+//! [`Summary`] depends on which facts there are and on nothing else. See decision 25.
+
+mod carrier;
+mod fact;
+mod fold;
+mod state;
+mod summary;
+
+#[cfg(test)]
+mod tests;
+
+pub use carrier::from_carrier;
+pub use fact::{Began, CallFact, Ended, QualitySample, QualitySummary, Source, What};
+pub use fold::Fold;
+pub use state::State;
+pub use summary::{Stamps, Summary};

@@ -1,0 +1,5 @@
+//! Whom calls may come from and go to.
+
+mod ids;
+
+pub use ids::{Named, file_id};
