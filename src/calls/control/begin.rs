@@ -51,11 +51,7 @@ impl Control {
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
-        let digits = format.as_mut().map(|format| {
-            let events = format.media.dtmf_pt.is_some();
-            format.digits = self.digits_by(trunk.as_deref(), Some(dialog), events);
-            format.digits
-        });
+        let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
         let mut media = beginning.media;

@@ -4,7 +4,7 @@ use super::Control;
 use crate::calls::digits::{DigitsBy, DtmfMode};
 use crate::calls::request::RequestError;
 use crate::sip::core::endpoint::DialogId;
-use crate::workers::command::{CallKey, Command, Steer};
+use crate::workers::command::{CallKey, Command, LegFormat, Steer};
 use crate::workers::poller::now;
 
 /// The body of an INFO with a digit.
@@ -23,6 +23,18 @@ impl Control {
         let mode = known.map_or(DtmfMode::Auto, |trunk| trunk.dtmf);
         let info = dialog.is_some_and(|dialog| self.endpoint.allows_info(dialog));
         DigitsBy::choose(mode, events, info)
+    }
+
+    /// Settles how digits get to the peer of a new call, once its format is.
+    pub(super) fn settle_digits(
+        &self,
+        trunk: Option<&str>,
+        dialog: DialogId,
+        format: Option<&mut LegFormat>,
+    ) -> Option<DigitsBy> {
+        let format = format?;
+        format.digits = self.digits_by(trunk, Some(dialog), format.media.dtmf_pt.is_some());
+        Some(format.digits)
     }
 
     /// Sends digits to the peer of a call, whichever way it takes them; they have been checked.
