@@ -34,8 +34,7 @@ pub struct Target {
     pub flow: Flow,
     /// Values of Route, the first hop first (RFC 3327 5.4).
     pub routes: Vec<String>,
-    /// How much it is preferred, in thousandths: those of the same preference are called at the same
-    /// time.
+    /// How much it is preferred, in thousandths: equals are called at the same time.
     pub q_milli: u16,
 }
 
