@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::request::Request;
-use crate::config::Config;
+use crate::config::{Config, HttpConfig};
+use crate::directory::{Directory, Snapshot};
 use crate::http;
 use crate::keys::KeyStore;
+use crate::listen::tls::{ServerTls, Watched};
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
@@ -31,6 +34,8 @@ pub struct App {
     pub reach: Reach,
     /// Where HTTP listens.
     pub http: std::net::SocketAddr,
+    /// Where HTTP over TLS listens, if it does.
+    pub https: Option<std::net::SocketAddr>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     drain: watch::Sender<bool>,
@@ -61,6 +66,8 @@ impl App {
             io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
         })?;
         let http = listener.local_addr()?;
+        let secure = secure_listener(&io, &config.http)?;
+        let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
         let workers = (0..workers)
             .zip(&metrics.workers)
@@ -69,7 +76,9 @@ impl App {
                 WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
             })
             .collect::<io::Result<Vec<_>>>()?;
+        let directory = Directory::new(Snapshot::of_file(&config, Uuid::nil()));
         let parts = Parts {
+            directory,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),
             workers,
@@ -86,9 +95,18 @@ impl App {
             keys: Arc::new(keys),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
+            guard: Arc::new(http::Guard::new(&config.http)),
+            public_url: config.public_url.clone().map(Arc::new),
+            document: Arc::default(),
         });
-        io.spawn(http::server::serve(listener, router, drains));
-        Ok(Self { reach, http, metrics, drain, control: Some(control), io: Some(io) })
+        let trusted = &config.http.trusted_proxies;
+        let server = http::server::Server::new(router, trusted, Arc::clone(&metrics), drains);
+        io.spawn(server.clone().run(listener, None));
+        if let Some((listener, tls)) = secure {
+            io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
+            io.spawn(server.run(listener, Some(tls)));
+        }
+        Ok(Self { reach, http, https, metrics, drain, control: Some(control), io: Some(io) })
     }
 
     /// Runs a future on the server's runtime.
@@ -125,6 +143,27 @@ impl Drop for App {
         if self.control.is_some() {
             self.end();
         }
+    }
+}
+
+/// Binds the address of HTTP over TLS and reads its files, if there is one.
+fn secure_listener(
+    io: &tokio::runtime::Runtime,
+    config: &HttpConfig,
+) -> io::Result<Option<(TcpListener, Arc<ServerTls>)>> {
+    let (Some(at), Some(files)) = (config.tls_listen, &config.tls) else { return Ok(None) };
+    let named = |why: &dyn std::fmt::Display| format!("HTTPS on {at}: {why}");
+    let tls = ServerTls::http(files.clone()).map_err(|error| io::Error::other(named(&error)))?;
+    let listener = io
+        .block_on(TcpListener::bind(at))
+        .map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+    Ok(Some((listener, Arc::new(tls))))
+}
+
+/// Reads the files of TLS again whenever they change.
+async fn watch_files(watched: Watched) {
+    if let Err(error) = watched.run().await {
+        tracing::error!(%error, "TLS files will not be read again");
     }
 }
 

@@ -12,6 +12,7 @@ pub mod config;
 pub mod directory;
 pub mod http;
 pub mod keys;
+pub mod listen;
 pub mod quota;
 pub mod recording;
 pub mod routing;

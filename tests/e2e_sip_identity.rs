@@ -65,7 +65,10 @@ fn identities_are_asserted() {
     assert!(header(&said, "From").starts_with(r#""A \"B\"" <sip:+4940@us.test>;"#), "{said}");
     plain.stop();
 
-    let asserting = server(&gateway, "asserted_identity = \"asserted\"\nidentity = \"+49301\"");
+    let asserting = server(
+        &gateway,
+        "caller_id_header = \"p_asserted_identity\"\nasserted_identity = \"+49301\"",
+    );
     let said = invite(&gateway, &asserting, &json!({ "from_name": "Ann" }));
     assert_eq!(header(&said, "P-Asserted-Identity"), "\"Ann\" <sip:+49301@us.test>");
     let said = invite(&gateway, &asserting, &json!({ "privacy": "id" }));
@@ -75,7 +78,8 @@ fn identities_are_asserted() {
     assert!(!said.contains("4940"), "{said}");
     asserting.stop();
 
-    let preferring = server(&gateway, "asserted_identity = \"preferred\"\nprivacy = \"id\"");
+    let preferring =
+        server(&gateway, "caller_id_header = \"p_preferred_identity\"\nprivacy = \"id\"");
     let said = invite(&gateway, &preferring, &json!({}));
     assert_eq!(header(&said, "P-Preferred-Identity"), "<sip:+4940@us.test>");
     assert_eq!(header(&said, "Privacy"), "id");
@@ -120,7 +124,7 @@ fn redirected_calls_tell_where_they_were() {
     let reached = Gateway::start(Manner::Answers);
     let line = format!("302 Moved Temporarily\nContact: <sip:desk@{}>", reached.address);
     let moved = Gateway::start(Manner::Refuses(line.leak()));
-    let server = server(&moved, "asserted_identity = \"asserted\"");
+    let server = server(&moved, "caller_id_header = \"p_asserted_identity\"");
     let (status, body) = place(&server, &json!({}));
     assert_eq!(status, 201, "{body}");
     let said = until(SOON, "an INVITE", || reached.heard("INVITE ").first().cloned());

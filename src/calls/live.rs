@@ -18,7 +18,8 @@ use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
-use crate::config::{AgentConfig, Keep};
+use crate::config::Keep;
+use crate::directory::{Agent, Trunk};
 use crate::quota::Permit;
 use crate::recording;
 use crate::sip::core::endpoint::DialogId;
@@ -45,16 +46,16 @@ pub(super) struct LiveCall {
     pub(super) from: String,
     /// The called address.
     pub(super) to: String,
-    /// Name of the trunk it came by.
-    pub(super) trunk: Option<String>,
+    /// The trunk it came or went by.
+    pub(super) trunk: Option<Arc<Trunk>>,
     /// SIP headers that the trunk lets through to the agent.
     pub(super) headers: Vec<(String, String)>,
     /// Variables for the agent.
     pub(super) variables: Vec<(String, String)>,
     /// The route's agent.
-    pub(super) agent: Arc<AgentConfig>,
+    pub(super) agent: Arc<Agent>,
     /// The route's second agent.
-    pub(super) fallback: Option<Arc<AgentConfig>>,
+    pub(super) fallback: Option<Arc<Agent>>,
     /// The route's message.
     pub(super) message: Option<std::path::PathBuf>,
     /// Who of them is meant now.
@@ -62,8 +63,8 @@ pub(super) struct LiveCall {
     /// What it counts for as long as it lives.
     #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
     pub(super) permit: Permit,
-    /// Its place at an agent, by the agent's name.
-    pub(super) slot: Option<(String, Permit)>,
+    /// Its place at an agent, by the agent's id.
+    pub(super) slot: Option<(Uuid, Permit)>,
     /// Header fields that the agent adds to its answer.
     pub(super) answer_headers: Vec<(String, String)>,
     /// The agent decides about the answer.
@@ -168,7 +169,7 @@ impl LiveCall {
 
     /// The trunk that says how digits are sent, and the dialog that may carry them: no trunk of a
     /// peer that took over, no dialog of one that has refused them.
-    pub(super) fn digits_way(&self) -> (Option<&str>, Option<DialogId>) {
+    pub(super) fn digits_way(&self) -> (Option<&Trunk>, Option<DialogId>) {
         let trunk = self.trunk.as_deref().filter(|_| !self.taken_over);
         (trunk, self.dialog.filter(|_| !self.info_digits.is_refused()))
     }
@@ -179,7 +180,7 @@ impl LiveCall {
     }
 
     /// The agent that is meant now.
-    pub(super) fn current_agent(&self) -> Arc<AgentConfig> {
+    pub(super) fn current_agent(&self) -> Arc<Agent> {
         match (self.which, &self.fallback) {
             (Which::Fallback, Some(agent)) => Arc::clone(agent),
             _ => Arc::clone(&self.agent),
@@ -223,7 +224,7 @@ impl LiveCall {
             state,
             from: self.from.clone(),
             to: self.to.clone(),
-            trunk: self.trunk.clone(),
+            trunk: self.trunk.as_ref().map(|trunk| trunk.name.clone()),
             agent: self.current_agent().name.clone(),
             began_unix_ms: self.began_unix_ms,
             duration_ms: self.duration_ms(now),

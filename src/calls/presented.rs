@@ -1,6 +1,8 @@
 //! Who we say that calls, in calls that we place: From, the identity that is asserted to a trunk
 //! (RFC 3325), and privacy (RFC 3323), without I/O.
 
+use adapters::sip::CallerIdHeader;
+
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::uri::{Scheme, Uri};
 
@@ -18,18 +20,6 @@ pub enum Privacy {
     Id,
 }
 
-/// In which field a trunk is told who calls.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Assertion {
-    /// In From alone.
-    #[default]
-    None,
-    /// In `P-Asserted-Identity`: the trunk trusts us (RFC 3325 9.1).
-    Asserted,
-    /// In `P-Preferred-Identity`: the trunk asserts what we may be (RFC 3325 9.2).
-    Preferred,
-}
-
 /// The identity of one call.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Presented {
@@ -39,8 +29,8 @@ pub struct Presented {
     pub name: Option<String>,
     /// Whether it is withheld.
     pub privacy: Privacy,
-    /// Where the trunk is told.
-    pub assertion: Assertion,
+    /// In which field the trunk is told, besides From.
+    pub header: CallerIdHeader,
     /// What it is told: a number, or a `sip:`, `sips:` or `tel:` URI; that of From if absent.
     pub identity: Option<String>,
 }
@@ -50,7 +40,7 @@ impl std::fmt::Debug for Presented {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Presented")
             .field("privacy", &self.privacy)
-            .field("assertion", &self.assertion)
+            .field("header", &self.header)
             .finish_non_exhaustive()
     }
 }
@@ -71,19 +61,26 @@ impl Presented {
 
     /// The fields that tell the trunk.
     pub fn headers(&self, host: &str) -> Vec<(String, String)> {
-        let name = match self.assertion {
-            Assertion::None => None,
-            Assertion::Asserted => Some(HeaderName::PAssertedIdentity),
-            Assertion::Preferred => Some(HeaderName::PPreferredIdentity),
+        let withheld = self.privacy == Privacy::Id;
+        let (name, params) = match self.header {
+            CallerIdHeader::From => (None, ""),
+            CallerIdHeader::PAssertedIdentity => (Some(HeaderName::PAssertedIdentity), ""),
+            CallerIdHeader::PPreferredIdentity => (Some(HeaderName::PPreferredIdentity), ""),
+            CallerIdHeader::RemotePartyId if withheld => {
+                (Some(HeaderName::RemotePartyId), ";party=calling;privacy=full")
+            }
+            CallerIdHeader::RemotePartyId => {
+                (Some(HeaderName::RemotePartyId), ";party=calling;privacy=off")
+            }
         };
         let uri = match &self.identity {
             Some(uri) if is_identity_uri(uri) => uri.clone(),
             Some(number) => format!("sip:{number}@{host}"),
             None => format!("sip:{}@{host}", self.user),
         };
-        let asserted = name.map(|name| (name.as_str().to_owned(), self.address(&uri)));
-        let privacy = (self.privacy == Privacy::Id)
-            .then(|| (HeaderName::Privacy.as_str().to_owned(), "id".to_owned()));
+        let value = || format!("{}{params}", self.address(&uri));
+        let asserted = name.map(|name| (name.as_str().to_owned(), value()));
+        let privacy = withheld.then(|| (HeaderName::Privacy.as_str().to_owned(), "id".to_owned()));
         asserted.into_iter().chain(privacy).collect()
     }
 
@@ -136,17 +133,17 @@ mod tests {
         let plain = caller();
         assert_eq!(plain.from("us.test"), "<sip:+4940@us.test>");
         assert_eq!((told(&plain).as_str(), plain.contact_user()), ("", Some("+4940".to_owned())));
-        let asserted = Presented { assertion: Assertion::Asserted, ..caller() };
+        let asserted = Presented { header: CallerIdHeader::PAssertedIdentity, ..caller() };
         assert_eq!(told(&asserted), "P-Asserted-Identity: <sip:+4940@us.test>\n");
         let preferred = Presented {
-            assertion: Assertion::Preferred,
+            header: CallerIdHeader::PPreferredIdentity,
             identity: Some("+4930".to_owned()),
             name: Some("Ann".to_owned()),
             ..caller()
         };
         assert_eq!(told(&preferred), "P-Preferred-Identity: \"Ann\" <sip:+4930@us.test>\n");
         let hidden = Presented {
-            assertion: Assertion::Asserted,
+            header: CallerIdHeader::PAssertedIdentity,
             identity: Some("tel:+4930".to_owned()),
             privacy: Privacy::Id,
             ..caller()
@@ -154,6 +151,9 @@ mod tests {
         assert_eq!(hidden.from("us.test"), ANONYMOUS);
         assert_eq!(told(&hidden), "P-Asserted-Identity: <tel:+4930>\nPrivacy: id\n");
         assert_eq!(hidden.contact_user(), None);
+        let old = Presented { header: CallerIdHeader::RemotePartyId, ..caller() };
+        let remote = "Remote-Party-ID: <sip:+4940@us.test>;party=calling;privacy=off\n";
+        assert_eq!(told(&old), remote);
         assert!(!format!("{preferred:?}").contains("49"));
     }
 

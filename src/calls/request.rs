@@ -40,6 +40,9 @@ pub struct PlaceCall {
     pub ring_timeout_s: Option<u64>,
     /// How long the call may last, in seconds.
     pub max_duration_s: Option<u64>,
+    /// Whose call it is; that of the file's objects if absent. Never of the request's body.
+    #[serde(skip)]
+    pub organisation: Option<Uuid>,
     /// Variables for the agent.
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,
@@ -137,8 +140,8 @@ pub enum Request {
     },
     /// The servers of a trunk that is watched were looked up.
     Watch {
-        /// Its place in the configuration.
-        trunk: usize,
+        /// Its id.
+        trunk: Uuid,
         /// Its servers.
         found: Result<Vec<Hop>, ResolveError>,
     },

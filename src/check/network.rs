@@ -18,6 +18,9 @@ const AGENTS_AT_ONCE: usize = 32;
 pub(super) fn ports(report: &mut Report, config: &Config) {
     let http = config.http.listen;
     bound(report, "http.listen", "TCP", http, TcpListener::bind(http).map(drop));
+    if let Some(https) = config.http.tls_listen {
+        bound(report, "http.tls_listen", "TCP", https, TcpListener::bind(https).map(drop));
+    }
     for Listen { transport, address, .. } in config.sip.places() {
         let key = match transport {
             Transport::Udp | Transport::Tcp => "sip.listen",

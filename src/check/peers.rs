@@ -2,10 +2,10 @@
 
 use super::report::Report;
 use crate::config::{Config, TrunkConfig};
+use crate::listen::tls::{ClientFiles, ClientTls, ServerTls};
 use crate::sip::core::endpoint::Transport;
 use crate::sip::core::locate::Target;
 use crate::sip::endpoint::resolver::Resolver;
-use crate::sip::endpoint::tls::{ClientFiles, ClientTls, ServerTls};
 
 /// Servers of a target that are shown.
 const SHOWN_MAX: usize = 4;
@@ -14,11 +14,12 @@ const FILES_REMEDY: &str =
 
 /// Reads certificates and keys as the server would.
 pub(super) fn tls(report: &mut Report, config: &Config) {
-    if let Some(files) = &config.sip.tls {
+    for (key, files) in [("sip.tls", &config.sip.tls), ("http.tls", &config.http.tls)] {
+        let Some(files) = files else { continue };
         let shown = files.identity.certificate.display().to_string();
         match ServerTls::new(files.clone(), Vec::new()) {
-            Ok(_) => report.ok("sip.tls", shown),
-            Err(error) => report.fail("sip.tls", error.to_string(), FILES_REMEDY),
+            Ok(_) => report.ok(key, shown),
+            Err(error) => report.fail(key, error.to_string(), FILES_REMEDY),
         }
     }
     for trunk in config.trunks.iter().filter(|trunk| trunk.tls != ClientFiles::default()) {

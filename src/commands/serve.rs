@@ -34,6 +34,9 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
     for (transport, address) in &app.reach.sip {
         tracing::info!(transport = transport.as_str(), %address, "SIP listens");
     }
+    if let Some(https) = app.https {
+        println!("talkpath serves HTTPS on https://{https}");
+    }
     let sip = app.reach.sip.first().map_or_else(|| "nothing".to_owned(), |(_, at)| at.to_string());
     println!("talkpath listens: SIP on {sip}, HTTP on http://{}", app.http);
     let status = app.block_on(signals(&app));

@@ -10,7 +10,7 @@ use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{Config, Sources, document, environment, peers, server, sip};
-use crate::routing::Pattern;
+use crate::routing::{Conditions, PRIORITY, Pattern};
 
 /// Default of `data_dir`.
 const DATA_DIR: &str = "talkpath-data";
@@ -133,9 +133,12 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         if draft.fallback_agent.is_some() && draft.fallback_agent == draft.agent {
             section.conflict("fallback_agent", "the agent cannot stand in for itself".to_owned());
         }
-        if let Some(to) = &draft.to
-            && routes.iter().any(|route| route.to == *to && route.trunk == draft.trunk)
-        {
+        let shadows = |route: &RouteConfig| {
+            let always = route.conditions.is_empty() && route.weight.is_none();
+            let equal = (&route.trunk, route.priority) == (&draft.trunk, draft.priority);
+            always && equal && Some(&route.to) == draft.to.as_ref()
+        };
+        if routes.iter().any(shadows) {
             let message = "an earlier route takes the same calls, so this one never would";
             section.conflict("to", message.to_owned());
         }
@@ -156,6 +159,9 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         routes.push(RouteConfig {
             to,
             trunk: draft.trunk,
+            priority: draft.priority,
+            weight: draft.weight,
+            conditions: draft.conditions,
             agent,
             fallback,
             agent_answers: draft.agent_answers.unwrap_or(answers),
@@ -175,6 +181,9 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
     let route = |to, agent: &AgentConfig| RouteConfig {
         to,
         trunk: None,
+        priority: PRIORITY,
+        weight: None,
+        conditions: Conditions::default(),
         agent: agent.name.clone(),
         fallback: Fallback::Hangup,
         agent_answers: agent.answers,

@@ -7,13 +7,12 @@
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
 //! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
-//! - `callers` tells who calls, and whether that must be proven;
 //! - `values` and `secret` are the types of single values.
 
 mod agents;
 mod assemble;
-mod callers;
 mod document;
+mod entry;
 mod environment;
 mod keep;
 mod outbound;
@@ -33,10 +32,11 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
-pub use callers::Caller;
+pub use entry::agent_from_json;
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
+pub(crate) use peers::{is_shown, specificity};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig};
@@ -206,21 +206,6 @@ impl Config {
     /// File of the API keys.
     pub fn keys_file(&self) -> PathBuf {
         self.data_dir.join("keys.json")
-    }
-
-    /// The route of a call to `to` (user part of the Request-URI) by the trunk called `trunk`.
-    ///
-    /// A route of the trunk wins over one for all, then the more specific pattern, then the order
-    /// in the file.
-    pub fn route(&self, to: &str, trunk: Option<&str>) -> Option<&RouteConfig> {
-        self.routes
-            .iter()
-            .filter(|route| route.trunk.is_none() || route.trunk.as_deref() == trunk)
-            .filter_map(|route| Some(((route.trunk.is_some(), route.to.fit(to)?), route)))
-            // `max_by_key` takes the last of equals, and the first is wanted.
-            .rev()
-            .max_by_key(|(rank, _)| *rank)
-            .map(|(_, route)| route)
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use adapters::secret::Pii;
+use adapters::sip::{CallerIdHeader, NumberFormat, in_order};
+
 use super::section::Section;
-use crate::calls::presented::{Assertion, Privacy, is_identity_uri};
+use crate::calls::presented::{Privacy, is_identity_uri};
 use crate::sip::core::custom;
 use crate::sip::core::headers::NameAddr;
 use crate::sip::core::uri::{Host, Scheme, Uri};
@@ -23,14 +26,37 @@ pub struct Outbound {
     pub max_calls: Option<u32>,
     /// Calls placed a second.
     pub calls_per_second: Option<u32>,
-    /// Where the trunk is told who calls, besides From.
-    pub assertion: Assertion,
-    /// What it is told: a number, or a `sip:`, `sips:` or `tel:` URI; that of From if absent.
-    pub identity: Option<String>,
-    /// Whether it is withheld from those who are called, unless the call says otherwise.
+    /// Priorities and weights of the targets, in their order; if empty that order is theirs.
+    pub shares: Vec<(u16, u16)>,
+    /// The calling number or user when a call names none.
+    pub caller_id: Option<String>,
+    /// Where the calling number stands.
+    pub caller_id_header: CallerIdHeader,
+    /// How numbers are written.
+    pub number_format: NumberFormat,
+    /// What a header other than From says: a number, or a `sip:`, `sips:` or `tel:` URI; the calling
+    /// number if absent.
+    pub asserted_identity: Option<String>,
+    /// Whether the caller is withheld from those who are called, unless the call says otherwise.
     pub privacy: Privacy,
     /// Header fields that agents and the API may add to messages, in the case they were written.
     pub headers_out: Vec<String>,
+    /// Headers added to each INVITE, by name.
+    pub headers: Vec<(String, Pii)>,
+}
+
+impl Outbound {
+    /// The targets in the order to try them for one call.
+    pub fn order(&self) -> Vec<&str> {
+        let share = |(at, _): &(usize, &String)| {
+            // Without shares their order is that of the list.
+            let own = self.shares.get(*at).copied();
+            own.unwrap_or((u16::try_from(*at).unwrap_or(u16::MAX), 0))
+        };
+        let random = |most: u32| fastrand::u32(0..=most);
+        let order = in_order(self.targets.iter().enumerate(), share, random);
+        order.into_iter().map(|(_, target)| target.as_str()).collect()
+    }
 }
 
 /// URIs that a trunk may name.
@@ -47,29 +73,47 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         Some(_) => Ok(text.to_owned()),
         None => Err("not a host".to_owned()),
     };
+    let weights = section.numbers("weights", 0..=u16::MAX).unwrap_or_default();
     let outbound = Outbound {
         from_domain: section.text("from_domain", "a host, such as \"example.com\"", host),
         options_interval: section.seconds("options_interval_s", 1..=3_600),
         max_calls: section.number("max_calls", 1..=100_000),
         calls_per_second: section.number("calls_per_second", 1..=100_000),
         route: proxy.into_iter().chain(route).collect(),
+        caller_id: section.text("caller_id", "a number or user", caller_id),
+        caller_id_header: section.word("caller_id_header", CALLER_ID_HEADERS).unwrap_or_default(),
+        number_format: section.word("number_format", NUMBER_FORMATS).unwrap_or_default(),
+        shares: weights.iter().map(|weight| (0, *weight)).collect(),
+        headers: Vec::new(),
         targets,
-        assertion: section.word("asserted_identity", ASSERTIONS).unwrap_or_default(),
-        identity: section.text("identity", IDENTITY, identity),
+        asserted_identity: section.text("asserted_identity", IDENTITY, identity),
         privacy: section.word("privacy", PRIVACIES).unwrap_or_default(),
         headers_out: section.list("headers_out", HEADERS_OUT, header_out).unwrap_or_default(),
     };
-    if outbound.identity.is_some() && outbound.assertion == Assertion::None {
-        section.conflict("identity", "means nothing without asserted_identity".to_owned());
+    if outbound.asserted_identity.is_some() && outbound.caller_id_header == CallerIdHeader::From {
+        section.conflict("asserted_identity", "means nothing without caller_id_header".to_owned());
     }
     for (key, uris) in [("targets", &outbound.targets), ("route", &outbound.route)] {
         if uris.len() > URIS_MAX {
             section.conflict(key, format!("{} URIs; allowed: up to {URIS_MAX}", uris.len()));
         }
     }
+    let (shares, targets) = (weights.len(), outbound.targets.len());
+    if shares != targets && shares != 0 && targets != 0 {
+        section.conflict("weights", format!("{shares} for {targets} targets; allowed: one each"));
+    }
     if outbound.targets.is_empty() {
-        let keys =
-            ["outbound_proxy", "route", "options_interval_s", "max_calls", "calls_per_second"];
+        let keys = [
+            "outbound_proxy",
+            "route",
+            "options_interval_s",
+            "max_calls",
+            "calls_per_second",
+            "caller_id",
+            "caller_id_header",
+            "number_format",
+            "weights",
+        ];
         if let Some(key) = keys.into_iter().find(|key| section.has(key)) {
             section.conflict(key, "means nothing without targets".to_owned());
         }
@@ -77,12 +121,6 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
     outbound
 }
 
-/// Words for `asserted_identity`.
-const ASSERTIONS: &[(&str, Assertion)] = &[
-    ("none", Assertion::None),
-    ("asserted", Assertion::Asserted),
-    ("preferred", Assertion::Preferred),
-];
 /// Words for `privacy`.
 const PRIVACIES: &[(&str, Privacy)] = &[("none", Privacy::None), ("id", Privacy::Id)];
 const IDENTITY: &str = "a number, such as \"+493012345\", or a sip:, sips: or tel: URI";
@@ -100,6 +138,27 @@ fn identity(text: &str) -> Result<String, String> {
 fn header_out(text: &str) -> Result<String, String> {
     custom::check_name(text).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
+}
+
+const CALLER_ID_HEADERS: &[(&str, CallerIdHeader)] = &[
+    ("from", CallerIdHeader::From),
+    ("p_asserted_identity", CallerIdHeader::PAssertedIdentity),
+    ("p_preferred_identity", CallerIdHeader::PPreferredIdentity),
+    ("remote_party_id", CallerIdHeader::RemotePartyId),
+];
+const NUMBER_FORMATS: &[(&str, NumberFormat)] = &[
+    ("plus", NumberFormat::Plus),
+    ("digits", NumberFormat::Digits),
+    ("as_given", NumberFormat::AsGiven),
+];
+
+/// A number or user that can stand in a From.
+fn caller_id(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.".contains(&byte);
+    match !text.is_empty() && text.len() <= 64 && text.bytes().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("not a number or user".to_owned()),
+    }
 }
 
 /// A SIP URI that requests can be sent to.

@@ -17,10 +17,10 @@ use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
 use crate::calls::digits::DtmfMode;
+use crate::listen::tls::ClientFiles;
 use crate::routing::Pattern;
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
-use crate::sip::endpoint::tls::ClientFiles;
 
 /// A SIP peer that calls come from: a carrier or a PBX.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct UserConfig {
 }
 
 /// Bits of the most specific of `peers` that holds `address`.
-pub(super) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
+pub(crate) fn specificity(peers: &[Cidr], address: IpAddr) -> Option<u8> {
     peers.iter().filter(|peer| peer.contains(address)).map(Cidr::prefix_bits).max()
 }
 
@@ -197,7 +197,7 @@ fn client_files(section: &Section<'_>) -> ClientFiles {
             section.missing(wanted, "a certificate and its key belong together");
         }
     }
-    ClientFiles { ca, identity: identity(certificate, key) }
+    ClientFiles { ca, identity: identity(certificate, key), ca_pem: None }
 }
 
 const TLS_NAME: &str = "names in certificates, such as \"sip.carrier.example\"";
@@ -253,13 +253,18 @@ fn peers(section: &Section<'_>, optional: bool, why: &str) -> Vec<Cidr> {
 /// Headers that steer the call or carry credentials are never shown to an agent.
 const HEADERS_REFUSED: &[&str] = &["authorization", "proxy-authorization", "identity"];
 
+/// Whether agents may be shown the header of that name.
+pub(crate) fn is_shown(name: &str) -> bool {
+    HEADERS_REFUSED.iter().all(|refused| !refused.eq_ignore_ascii_case(name))
+}
+
 fn header_name(text: &str) -> Result<String, String> {
     // RFC 3261 25.1, token.
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&byte);
     if text.is_empty() || text.len() > 64 || !text.bytes().all(token) {
         return Err("not the name of a header".to_owned());
     }
-    if HEADERS_REFUSED.iter().any(|refused| refused.eq_ignore_ascii_case(text)) {
+    if !is_shown(text) {
         return Err("this header carries credentials".to_owned());
     }
     Ok(text.to_owned())

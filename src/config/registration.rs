@@ -13,6 +13,8 @@ const EXPIRES: Duration = Duration::from_secs(600);
 pub struct RegistrationConfig {
     /// URI of the registrar.
     pub registrar: String,
+    /// User part of the address that is registered; the trunk's `username` if absent.
+    pub user: Option<String>,
     /// How long it is asked for.
     pub expires: Duration,
 }
@@ -42,5 +44,5 @@ pub(super) fn registration(section: &Section<'_>, account: bool) -> Option<Regis
     if !account {
         section.missing("username", "register = true needs username and password");
     }
-    Some(RegistrationConfig { registrar: registrar?, expires })
+    Some(RegistrationConfig { registrar: registrar?, user: None, expires })
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::keep::{Keep, keep};
 use super::section::Section;
 use super::server::MAX_DURATION_S_MAX;
-use crate::routing::Pattern;
+use crate::routing::{Callers, Conditions, PRIORITY, Pattern, Schedule, ScheduleError, Window};
 
 /// One rule: calls to these numbers go to this agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,12 @@ pub struct RouteConfig {
     pub to: Pattern,
     /// Only calls from this trunk.
     pub trunk: Option<String>,
+    /// The lower, the earlier it is looked at.
+    pub priority: u16,
+    /// Its share among its equals, if calls are shared by lot.
+    pub weight: Option<u32>,
+    /// When it takes calls, and whose.
+    pub conditions: Conditions,
     /// Name of the agent; it exists.
     pub agent: String,
     /// What the caller gets when the agent cannot be reached or is lost.
@@ -45,6 +51,9 @@ pub(super) struct RouteDraft<'r> {
     pub(super) section: Section<'r>,
     pub(super) to: Option<Pattern>,
     pub(super) trunk: Option<String>,
+    pub(super) priority: u16,
+    pub(super) weight: Option<u32>,
+    pub(super) conditions: Conditions,
     pub(super) agent: Option<String>,
     pub(super) fallback_agent: Option<String>,
     pub(super) fallback: Fallback,
@@ -68,6 +77,10 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
     };
     let to = section.text("to", Pattern::ALLOWED, Pattern::parse);
     let (trunk, agent) = (named("trunk"), named("agent"));
+    let priority = section.number("priority", 0..=u32::from(u16::MAX));
+    let priority = priority.and_then(|number| number.try_into().ok()).unwrap_or(PRIORITY);
+    let weight = section.number("weight", 0..=1_000_000);
+    let conditions = conditions(&section);
     let fallback_agent = named("fallback_agent");
     let message = section.file("fallback_message");
     if section.has("fallback_agent") && section.has("fallback_message") {
@@ -83,6 +96,9 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         section,
         to,
         trunk,
+        priority,
+        weight,
+        conditions,
         agent,
         fallback_agent,
         fallback,
@@ -92,3 +108,48 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         keep,
     }
 }
+
+/// When a route takes calls, and whose.
+fn conditions(section: &Section<'_>) -> Conditions {
+    let patterns = |key| section.list(key, Pattern::ALLOWED, Pattern::parse).unwrap_or_default();
+    let callers = Callers { only: patterns("callers"), except: patterns("callers_except") };
+    Conditions { schedule: schedule(section), callers }
+}
+
+fn schedule(section: &Section<'_>) -> Option<Schedule> {
+    let checked = |error: ScheduleError| error.to_string();
+    let windows = section
+        .list("open", WINDOW, |text| Window::parse(text).map(|_| text.to_owned()).map_err(checked));
+    let days = |text: &str| {
+        let schedule = Schedule::parse("UTC", ["00:00-24:00"], [text]);
+        schedule.map(|_| text.to_owned()).map_err(checked)
+    };
+    let closed = section.list("closed", "days, such as \"2026-12-24\" or \"12-25\"", days);
+    let zone = section.text("time_zone", "a name such as \"Europe/Berlin\"", |text| {
+        let schedule = Schedule::parse(text, ["00:00-24:00"], []);
+        schedule.map(|_| text.to_owned()).map_err(checked)
+    });
+    let Some(windows) = windows else {
+        for key in ["closed", "time_zone"] {
+            if section.has(key) && !section.has("open") {
+                section.conflict(key, "means nothing without open".to_owned());
+            }
+        }
+        return None;
+    };
+    let closed = closed.unwrap_or_default();
+    let zone = zone.as_deref().unwrap_or("UTC");
+    match Schedule::parse(zone, texts(&windows), texts(&closed)) {
+        Ok(schedule) => Some(schedule),
+        Err(error) => {
+            section.conflict("open", error.to_string());
+            None
+        }
+    }
+}
+
+fn texts(list: &[String]) -> impl Iterator<Item = &str> {
+    list.iter().map(String::as_str)
+}
+
+const WINDOW: &str = "windows, such as \"mon-fri 09:00-17:30\" or \"22:00-06:00\"";

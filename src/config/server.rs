@@ -7,16 +7,27 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::section::Section;
-use super::sip::SipConfig;
-use super::values::PortRange;
+use super::sip::{self, SipConfig};
+use super::values::{Cidr, PortRange};
+use crate::listen::tls::ServerFiles;
 use crate::routing::Pattern;
 use crate::sip::core::auth::Algorithm;
 
 /// `[http]`: the API, health and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpConfig {
-    /// Address to listen on.
+    /// Address to listen on without TLS.
     pub listen: SocketAddr,
+    /// Address to listen on for TLS.
+    pub tls_listen: Option<SocketAddr>,
+    /// Certificate and key; there if something listens for TLS.
+    pub tls: Option<ServerFiles>,
+    /// Proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Requests a second that each API key has.
+    pub key_requests_per_second: u32,
+    /// Requests a second without a valid key that each address has.
+    pub address_requests_per_second: u32,
 }
 
 /// The timers that all others of RFC 3261 derive from (RFC 3261 table 4).
@@ -108,6 +119,10 @@ pub struct LimitsConfig {
 
 /// Default of `http.listen`.
 const HTTP_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Default of `http.key_requests_per_second`.
+const KEY_REQUESTS_PER_SECOND: u32 = 1_000;
+/// Default of `http.address_requests_per_second`.
+const ADDRESS_REQUESTS_PER_SECOND: u32 = 20;
 /// Default of `rtp.ports`.
 const RTP_PORTS: PortRange = PortRange { first: 20000, last: 29999 };
 /// Default of `media.max_queue_ms`.
@@ -165,8 +180,36 @@ pub(super) fn socket_addresses(
 
 pub(super) fn http(section: Section<'_>) -> HttpConfig {
     let listen = socket_address(&section, "listen").unwrap_or(HTTP_LISTEN);
+    let tls_listen = socket_address(&section, "tls_listen");
+    let certificate = section.path("tls_certificate");
+    let key = section.path("tls_key");
+    for (key, found) in [("tls_certificate", &certificate), ("tls_key", &key)] {
+        match (tls_listen, found) {
+            (Some(_), None) => section.missing(key, "a PEM file; whoever listens for TLS has one"),
+            (None, Some(_)) => {
+                let message = "nothing listens for TLS; allowed: with tls_listen";
+                section.conflict(key, message.to_owned());
+            }
+            _ => {}
+        }
+    }
+    let identity = sip::identity(certificate, key);
+    let http = HttpConfig {
+        listen,
+        tls_listen,
+        tls: identity.map(|identity| ServerFiles { identity, clients: None }),
+        trusted_proxies: section
+            .list("trusted_proxies", Cidr::ALLOWED, Cidr::parse)
+            .unwrap_or_default(),
+        key_requests_per_second: section
+            .number("key_requests_per_second", 1..=100_000)
+            .unwrap_or(KEY_REQUESTS_PER_SECOND),
+        address_requests_per_second: section
+            .number("address_requests_per_second", 1..=100_000)
+            .unwrap_or(ADDRESS_REQUESTS_PER_SECOND),
+    };
     section.finish();
-    HttpConfig { listen }
+    http
 }
 
 pub(super) fn rtp(section: Section<'_>, sip: &SipConfig) -> RtpConfig {

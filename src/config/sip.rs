@@ -12,11 +12,11 @@ use super::server::{
 };
 use super::srtp::{self, SrtpConfig};
 use super::values::PublicAddress;
+use crate::listen::tls::{ClientAuth, Identity, ServerFiles};
 use crate::sip::core::auth::Algorithm;
 use crate::sip::core::endpoint::Transport;
 use crate::sip::core::session_timer::{INTERVAL_MAX_S, INTERVAL_S, MIN_SE_S, TimerConfig};
 use crate::sip::endpoint::sockets::Listen;
-use crate::sip::endpoint::tls::{ClientAuth, Identity, ServerFiles};
 
 /// `[sip]`: signalling.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -56,10 +56,8 @@ fn zero_configuration() {
     assert_eq!(config.media.max_queue_ms, 30_000);
     assert_eq!(config.agents.len(), 1);
     assert_eq!(config.agent("echo").unwrap().kind, AgentKind::Builtin(Builtin::Echo));
-    assert_eq!(config.route("anything", None).unwrap().agent, "echo");
+    assert_eq!(config.routes.iter().map(|route| &*route.agent).collect::<Vec<_>>(), ["echo"]);
     assert_eq!(config.data_dir, Path::new("talkpath-data"));
-    assert_eq!(config.caller("127.0.0.1".parse().unwrap(), "x", None), Some(Caller::Local));
-    assert_eq!(config.caller("192.0.2.1".parse().unwrap(), "x", None), None);
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
@@ -210,109 +208,6 @@ fn debug_shows_no_secret() {
     assert!(!shown.contains("horse") && !shown.contains("hunter2"), "{shown}");
 }
 
-/// A called number finds the most specific route, and the trunk's own before those for all.
-#[test]
-fn routes_are_found() {
-    let config = parse(WHOLE).unwrap();
-    let agent = |to, trunk| config.route(to, trunk).map(|route| route.agent.as_str());
-    assert_eq!(agent("+4930123", Some("carrier")), Some("support"));
-    assert_eq!(agent("4930123", Some("carrier")), Some("support"));
-    assert_eq!(agent("+4930123", None), Some("waiting"));
-    assert_eq!(agent("alice-line", Some("carrier")), Some("legacy"));
-    assert_eq!(agent("bob", None), Some("waiting"));
-}
-
-/// A caller is known by address, a user also by name; strangers are nobody.
-#[test]
-fn callers_are_known_by_address() {
-    let config = parse(WHOLE).unwrap();
-    let who = |address: &str, name| match config.caller(address.parse().unwrap(), name, None) {
-        Some(Caller::Trunk(trunk)) => trunk.name.clone(),
-        Some(Caller::User(user)) => user.name.clone(),
-        Some(Caller::Local) => "local".to_owned(),
-        None => "nobody".to_owned(),
-    };
-    assert_eq!(who("192.0.2.1", "alice"), "carrier");
-    assert_eq!(who("192.0.2.50", "alice"), "alice");
-    assert_eq!(who("192.0.2.50", "mallory"), "carrier");
-    assert_eq!(who("2001:db8::1", ""), "carrier");
-    assert_eq!(who("198.51.100.1", "alice"), "nobody");
-    assert_eq!(who("127.0.0.1", "alice"), "nobody");
-}
-
-const DIGEST: &str = r#"
-[[trunks]]
-name = "pbx"
-peers = ["10.0.0.0/8"]
-
-[[trunks]]
-name = "roaming"
-auth = "digest"
-username = "roamer"
-password = "roamers-secret"
-
-[[trunks]]
-name = "both"
-peers = ["10.1.0.0/16"]
-auth = "digest"
-username = "both"
-password = "boths-secret"
-
-[[users]]
-name = "alice"
-password = "wonderland"
-
-[[users]]
-name = "bob"
-peers = ["192.0.2.0/24"]
-password = "builder-of"
-
-[[users]]
-name = "carol"
-peers = ["192.0.2.0/24"]
-"#;
-
-/// Who has a password must prove it from wherever; strangers are asked too; addresses alone are
-/// enough for the rest, and restrict those who have both.
-#[test]
-fn callers_prove_who_they_are() {
-    let config = parse(DIGEST).unwrap();
-    let demands = |address: &str, name| config.demands_proof(address.parse().unwrap(), name);
-    let who =
-        |address: &str, name, proven| match config.caller(address.parse().unwrap(), name, proven) {
-            Some(Caller::Trunk(trunk)) => trunk.name.clone(),
-            Some(Caller::User(user)) => user.name.clone(),
-            _ => "nobody".to_owned(),
-        };
-    for (address, name, demanded, unproven) in [
-        ("10.0.0.1", "alice", true, "pbx"),
-        ("10.0.0.1", "4711", false, "pbx"),
-        ("10.1.0.1", "4711", true, "nobody"),
-        ("192.0.2.1", "carol", false, "carol"),
-        ("192.0.2.1", "bob", true, "nobody"),
-        ("198.51.100.1", "stranger", true, "nobody"),
-    ] {
-        assert_eq!(demands(address, name), demanded, "{address} {name}");
-        assert_eq!(who(address, name, None), unproven, "{address} {name}");
-    }
-    for (address, proven, expected) in [
-        ("198.51.100.1", "alice", "alice"),
-        ("198.51.100.1", "bob", "nobody"),
-        ("192.0.2.1", "bob", "bob"),
-        ("198.51.100.1", "roamer", "roaming"),
-        ("198.51.100.1", "both", "nobody"),
-        ("10.1.0.1", "both", "both"),
-        ("192.0.2.1", "carol", "nobody"),
-    ] {
-        assert_eq!(who(address, "stranger", Some(proven)), expected, "{address} {proven}");
-    }
-    assert_eq!(config.password("alice").map(Secret::expose), Some("wonderland"));
-    assert_eq!(config.password("roamer").map(Secret::expose), Some("roamers-secret"));
-    assert_eq!(config.password("carol"), None);
-    let open = parse("[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"").unwrap();
-    assert!(!open.demands_proof("192.0.2.1".parse().unwrap(), "alice"));
-}
-
 /// Text and the start of its message.
 const MISTAKES: &[(&str, &str)] = &[
     (
@@ -377,6 +272,13 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[database]\nurl = \"sqlite://x\"", "2: database.url: this version keeps no database"),
     ("public_url = \"voice.example.com\"", "1: public_url: \"voice.example.com\": the scheme"),
     ("[http]\nlisten = \"127.0.0.1:8080\"\nlisten = \"[::]:80\"", "3: not TOML: duplicate key"),
+    (
+        "[http]\ntls_listen = \"[::1]:443\"\ntls_key = \"k\"",
+        "1: http.tls_certificate: missing: a PEM file",
+    ),
+    ("[http]\ntls_key = \"k\"", "2: http.tls_key: nothing listens for TLS"),
+    ("[http]\ntrusted_proxies = \"proxy\"", "2: http.trusted_proxies: \"proxy\": not an address"),
+    ("[http]\nkey_requests_per_second = 0", "2: http.key_requests_per_second: 0; allowed: a whole"),
     ("a = [1", "1: not TOML: "),
     ("date = 1979-05-27", "1: date: unknown key"),
     ("[media]\nworkers = 99999999999999999999", "2: media.workers: 99999999999999999999; allowed"),
@@ -458,13 +360,21 @@ const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
         "4: trunks[0].headers_out: \"Via\": Via is set by the server alone",
     ),
     (
-        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nidentity = \"+4930\"",
-        "4: trunks[0].identity: means nothing without asserted_identity",
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nasserted_identity = \"+4930\"",
+        "4: trunks[0].asserted_identity: means nothing without caller_id_header",
     ),
     (
-        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nasserted_identity = \"asserted\"\n\
-             identity = \"sip:a@b>,<sip:c\"",
-        "5: trunks[0].identity: \"sip:a@b>,<sip:c\": names no caller",
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\ncaller_id_header = \"remote_party_id\"\n\
+             asserted_identity = \"sip:a@b>,<sip:c\"",
+        "5: trunks[0].asserted_identity: \"sip:a@b>,<sip:c\": names no caller",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = [\"sip:a\", \"sip:b\"]\nweights = [1]",
+        "4: trunks[0].weights: 1 for 2 targets; allowed: one each",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nweights = [\"x\"]",
+        "4: trunks[0].weights: a list; allowed: a list of whole numbers from 0 to 65535",
     ),
     (
         "[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"\n[[trunks]]\nname = \"u\"\n\
@@ -564,7 +474,7 @@ fn environment_alone() {
         ],
     )
     .unwrap();
-    assert_eq!(config.route("1", None).unwrap().agent, "bot");
+    assert_eq!(config.routes.iter().map(|route| &*route.agent).collect::<Vec<_>>(), ["bot"]);
 }
 
 /// Mistakes in the environment name the variable.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use adapters::network::Network;
+
 use http::Uri;
 use http::uri::Scheme;
 
@@ -55,6 +57,12 @@ pub struct Cidr {
     prefix_bits: u8,
 }
 
+impl From<&Network> for Cidr {
+    fn from(network: &Network) -> Self {
+        Self { address: network.address(), prefix_bits: network.prefix_bits() }
+    }
+}
+
 impl Cidr {
     pub(super) const ALLOWED: &str = "an address or a network, such as \"192.0.2.0/24\"";
 
@@ -79,7 +87,12 @@ impl Cidr {
         self.prefix_bits
     }
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a network, or an address as a network of one.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),

@@ -1,5 +1,58 @@
-//! Whom calls may come from and go to.
+//! Whom calls may come from and go to: agents, trunks, numbers and routes, from the configuration
+//! file and from the store.
+//!
+//! Readers take a [`Snapshot`] without waiting and keep to it for as long as one decision takes.
+//! What changes makes a new snapshot; calls that live keep what they began with.
 
+mod agent;
+mod callers;
+mod file;
 mod ids;
+mod profile;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod trunk;
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+pub use agent::Agent;
+pub use callers::Caller;
 pub use ids::{Named, file_id};
+pub use profile::{Unsupported, trunk as trunk_of_profile, written};
+pub use snapshot::{Chance, Fallback, Snapshot, Treatment};
+pub use trunk::Trunk;
+
+/// The snapshot that holds now. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Directory {
+    current: Arc<ArcSwap<Snapshot>>,
+    revision: Arc<watch::Sender<u64>>,
+}
+
+impl Directory {
+    /// A directory that begins with this.
+    pub fn new(snapshot: Snapshot) -> Self {
+        let (revision, _) = watch::channel(0);
+        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)), revision: Arc::new(revision) }
+    }
+
+    /// What holds now.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// From now on this holds; who watches is told.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
+        self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    /// Tells when another snapshot holds.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.revision.subscribe()
+    }
+}

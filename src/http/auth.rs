@@ -1,30 +1,101 @@
 //! Who asks: API keys.
 
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, header};
+use http::request::Parts;
+use http::{Extensions, HeaderMap, header};
 
-use super::State;
+use super::client::Client;
 use super::problem::Problem;
+use super::rate::{retry_after_s, source};
 use crate::keys::Scope;
+use crate::workers::poller::now;
 
 /// The header besides Authorization in which a key may come.
 const KEY_HEADER: &str = "x-api-key";
 
-/// Refuses a request without a key, or whose key does not reach `scope`.
-pub(super) fn require(state: &State, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
-    let key = presented(headers).ok_or_else(Problem::unauthorized)?;
-    let info = state.keys.verify(key).ok_or_else(Problem::unauthorized)?;
-    if info.scope.allows(scope) { Ok(()) } else { Err(Problem::forbidden()) }
+/// Whoever asks, proven by an API key.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Id of the key.
+    pub key_id: String,
+    /// What the key may do.
+    pub scope: Scope,
 }
 
-/// True if the password of HTTP Basic credentials (RFC 7617) is a key that reaches `scope`.
-pub(super) fn basic(state: &State, headers: &HeaderMap, scope: Scope) -> bool {
-    let Some(credentials) = authorization(headers, "Basic") else { return false };
-    let Ok(decoded) = STANDARD.decode(credentials) else { return false };
-    let Ok(decoded) = String::from_utf8(decoded) else { return false };
-    let Some((_, password)) = decoded.split_once(':') else { return false };
-    state.keys.verify(password).is_some_and(|info| info.scope.allows(scope))
+impl Caller {
+    /// Refuses a key that does not reach `scope`.
+    pub fn require(&self, scope: Scope) -> Result<(), Problem> {
+        if self.scope.allows(scope) { Ok(()) } else { Err(Problem::forbidden()) }
+    }
+}
+
+impl FromRequestParts<super::State> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &super::State) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Problem::unauthorized)
+    }
+}
+
+/// Lets requests through whose key reaches the scope that the endpoint asks for.
+pub(super) async fn admit(
+    State((state, scope)): State<(super::State, Scope)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let key = presented(request.headers());
+    let caller = match verify(&state, request.extensions(), key) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = caller.require(scope) {
+        return problem.into_response();
+    }
+    tracing::Span::current().record("key", caller.key_id.as_str());
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// The caller whose key is the password of HTTP Basic credentials (RFC 7617); none if it is no key
+/// of that scope.
+pub(super) fn basic(
+    state: &super::State,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+    scope: Scope,
+) -> Option<Caller> {
+    let decoded = authorization(headers, "Basic").and_then(|text| STANDARD.decode(text).ok());
+    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+    let password = decoded.as_deref().and_then(|text| text.split_once(':')).map(|(_, key)| key);
+    let caller = verify(state, extensions, password).ok()?;
+    caller.require(scope).ok()?;
+    Some(caller)
+}
+
+/// Finds the key. Who shows none that holds has few attempts; who shows a good one is never kept
+/// out by others at the same address.
+fn verify(
+    state: &super::State,
+    extensions: &Extensions,
+    key: Option<&str>,
+) -> Result<Caller, Problem> {
+    let Some(info) = key.and_then(|key| state.keys.verify(key)) else {
+        let limited = extensions
+            .get::<Client>()
+            .map_or(Ok(()), |client| state.guard.addresses.take(now(), source(client.address)));
+        return Err(match limited {
+            Ok(()) => Problem::unauthorized(),
+            Err(wait) => Problem::rate_limited(retry_after_s(wait)),
+        });
+    };
+    if let Err(wait) = state.guard.keys.take(now(), info.id.clone()) {
+        return Err(Problem::rate_limited(retry_after_s(wait)));
+    }
+    Ok(Caller { key_id: info.id, scope: info.scope })
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {

@@ -1,23 +1,33 @@
 //! HTTP: the API, the agents that attach, health and metrics.
+//!
+//! A part of the API is a `Resource` in `api`: its endpoints, each with its handler, the scope that
+//! a key must reach, and what the OpenAPI document tells of it.
 
 mod api;
-mod attach;
-mod auth;
-mod capture;
-mod ops;
-mod orders;
+pub mod auth;
+mod body;
+mod client;
+mod guard;
+pub mod openapi;
+pub mod page;
+mod path;
 pub mod problem;
-mod recording;
+mod rate;
 pub mod server;
+mod socket;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::middleware::from_fn_with_state;
+use bytes::Bytes;
 use tokio::sync::watch;
+
+pub use guard::Guard;
 
 use crate::calls::request::Handle;
 use crate::capture::Registry;
+use crate::config::PublicUrl;
 use crate::keys::KeyStore;
 use crate::recording::Store;
 use crate::telemetry::Metrics;
@@ -37,33 +47,20 @@ pub struct State {
     pub metrics: Arc<Metrics>,
     /// True once the server drains.
     pub drain: watch::Receiver<bool>,
+    /// What requests are judged by.
+    pub guard: Arc<Guard>,
+    /// Address of this server as others see it: every URL that is handed out begins with it.
+    pub public_url: Option<Arc<PublicUrl>>,
+    /// The OpenAPI document, once somebody has asked for it.
+    pub document: Arc<OnceLock<Bytes>>,
 }
 
 /// Every route of the server.
 pub fn router(state: State) -> Router {
-    let mut router = Router::new()
-        .route("/healthz", get(ops::healthz))
-        .route("/readyz", get(ops::readyz))
-        .route("/metrics", get(ops::metrics))
-        .route("/api/v1/calls", get(api::list).post(api::place))
-        .route("/api/v1/calls/{id}", get(api::show))
-        .route("/api/v1/calls/{id}/hangup", post(api::hang_up))
-        .route("/api/v1/calls/{id}/transfer", post(orders::transfer))
-        .route("/api/v1/calls/{id}/dtmf", post(orders::dtmf))
-        .route("/api/v1/calls/{id}/mute", post(orders::mute))
-        .route("/api/v1/calls/{id}/clear", post(orders::clear))
-        .route("/api/v1/calls/{id}/hold", post(orders::hold))
-        .route("/api/v1/calls/{id}/record", post(recording::record))
-        .route("/api/v1/calls/{id}/recording", get(recording::fetch))
-        .route("/api/v1/calls/{id}/capture", get(capture::fetch).post(capture::start))
-        .route("/api/v1/calls/{id}/messages", get(capture::messages))
-        .route("/api/v1/calls/{id}/stream", get(attach::attach));
-    for (index, rest) in adapters::dialect::AGENT_REST.iter().enumerate() {
-        router = router
-            .route(rest.path, post(move |state, request| api::agent_rest(index, state, request)));
-    }
-    let metrics = Arc::clone(&state.metrics);
-    router.fallback(api::nothing).with_state(state).layer(axum::middleware::from_fn(
-        move |request, next| ops::count(Arc::clone(&metrics), request, next),
-    ))
+    let pass = (Arc::clone(&state.guard), Arc::clone(&state.metrics));
+    openapi::routes(&state, api::resources())
+        .method_not_allowed_fallback(api::no_such_method)
+        .fallback(api::no_such_path)
+        .layer(from_fn_with_state(pass, guard::pass))
+        .with_state(state)
 }

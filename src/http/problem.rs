@@ -1,8 +1,160 @@
-//! Errors over HTTP as RFC 9457 problem documents.
+//! Errors over HTTP as RFC 9457 problem documents. `docs/problems.md` lists them for clients.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+
+/// Media type of a problem document (RFC 9457 3).
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What can go wrong. Each has a stable `type` that clients can decide by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The request is not what the endpoint takes.
+    BadRequest,
+    /// No valid API key.
+    Unauthorized,
+    /// The key's scope does not reach so far.
+    Forbidden,
+    /// Calls do not go there.
+    Destination,
+    /// There is no such thing, or none of the caller's.
+    NotFound,
+    /// The path does not know the method.
+    MethodNotAllowed,
+    /// The body took too long to arrive.
+    TooSlow,
+    /// Not in this state.
+    Conflict,
+    /// It comes from the configuration file.
+    ReadOnly,
+    /// A request with the same idempotency key is being carried out.
+    InFlight,
+    /// The body is too long.
+    TooLarge,
+    /// Values of the request are wrong; `errors` says which.
+    Invalid,
+    /// The idempotency key was used for another request.
+    KeyReused,
+    /// The path takes a WebSocket.
+    NotUpgrade,
+    /// More requests than allowed.
+    RateLimited,
+    /// Something failed in the server.
+    Internal,
+    /// A carrier did not do what was asked.
+    Carrier,
+    /// The server takes no more work now.
+    Unavailable,
+}
+
+impl Kind {
+    /// All of them, by status.
+    pub const ALL: &[Self] = &[
+        Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::Destination,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::TooSlow,
+        Self::Conflict,
+        Self::ReadOnly,
+        Self::InFlight,
+        Self::TooLarge,
+        Self::Invalid,
+        Self::KeyReused,
+        Self::NotUpgrade,
+        Self::RateLimited,
+        Self::Internal,
+        Self::Carrier,
+        Self::Unavailable,
+    ];
+
+    /// The `type` of its documents.
+    pub const fn uri(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The status of the answer.
+    pub const fn status(self) -> StatusCode {
+        self.row().0
+    }
+
+    /// The `title` of its documents.
+    pub const fn title(self) -> &'static str {
+        self.row().2
+    }
+
+    const fn row(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::BadRequest => (S::BAD_REQUEST, "/problems/bad-request", "The request is wrong"),
+            Self::Unauthorized => {
+                (S::UNAUTHORIZED, "/problems/unauthorized", "An API key is needed")
+            }
+            Self::Forbidden => (S::FORBIDDEN, "/problems/forbidden", "The API key may not do this"),
+            Self::Destination => {
+                (S::FORBIDDEN, "/problems/destination", "That destination is not called")
+            }
+            Self::NotFound => (S::NOT_FOUND, "/problems/not-found", "There is no such thing"),
+            Self::MethodNotAllowed => (
+                S::METHOD_NOT_ALLOWED,
+                "/problems/method-not-allowed",
+                "The path does not know this method",
+            ),
+            Self::TooSlow => {
+                (S::REQUEST_TIMEOUT, "/problems/too-slow", "The request took too long to arrive")
+            }
+            Self::Conflict => {
+                (S::CONFLICT, "/problems/conflict", "That cannot be done in this state")
+            }
+            Self::ReadOnly => {
+                (S::CONFLICT, "/problems/read-only", "It comes from the configuration file")
+            }
+            Self::InFlight => {
+                (S::CONFLICT, "/problems/in-flight", "The same request is being carried out")
+            }
+            Self::TooLarge => {
+                (S::PAYLOAD_TOO_LARGE, "/problems/too-large", "The request is too long")
+            }
+            Self::Invalid => {
+                (S::UNPROCESSABLE_ENTITY, "/problems/invalid", "Values of the request are wrong")
+            }
+            Self::KeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "/problems/key-reused",
+                "The idempotency key was used for another request",
+            ),
+            Self::NotUpgrade => {
+                (S::UPGRADE_REQUIRED, "/problems/not-upgrade", "The path takes a WebSocket")
+            }
+            Self::RateLimited => {
+                (S::TOO_MANY_REQUESTS, "/problems/rate-limited", "More requests than allowed")
+            }
+            Self::Internal => {
+                (S::INTERNAL_SERVER_ERROR, "/problems/internal", "Something failed in the server")
+            }
+            Self::Carrier => {
+                (S::BAD_GATEWAY, "/problems/carrier", "The carrier did not do what was asked")
+            }
+            Self::Unavailable => (
+                S::SERVICE_UNAVAILABLE,
+                "/problems/unavailable",
+                "The server takes no more work now",
+            ),
+        }
+    }
+}
+
+/// A value that is wrong, and why. Never tells the value.
+#[derive(Clone, Debug, Serialize)]
+pub struct FieldError {
+    /// Path of the field, such as `config.auth.password`.
+    pub field: String,
+    /// What is wrong.
+    pub problem: String,
+}
 
 /// A problem document. `type` is stable; `detail` is for people.
 #[derive(Clone, Debug, Serialize)]
@@ -12,85 +164,87 @@ pub struct Problem {
     title: &'static str,
     status: u16,
     detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: String) -> Self {
-        Self { kind, title, status: status.as_u16(), detail, retry_after_s: None }
+    /// A problem of this kind; `detail` says what and where.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind: kind.uri(),
+            title: kind.title(),
+            status: kind.status().as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after_s: None,
+        }
     }
 
     /// 400: the request is wrong; `detail` says what and where.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "/problems/bad-request",
-            "The request is wrong",
-            detail.into(),
-        )
+        Self::new(Kind::BadRequest, detail)
     }
 
     /// 401: no valid API key.
     pub fn unauthorized() -> Self {
-        Self::new(
-            StatusCode::UNAUTHORIZED,
-            "/problems/unauthorized",
-            "An API key is needed",
-            "send `Authorization: Bearer tp_...` or `X-API-Key: tp_...`".into(),
-        )
+        let detail = "send `Authorization: Bearer tp_...` or `X-API-Key: tp_...`";
+        Self::new(Kind::Unauthorized, detail)
     }
 
     /// 403: the key's scope does not reach so far.
     pub fn forbidden() -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "/problems/forbidden",
-            "The API key may not do this",
-            "use a key of a wider scope".into(),
-        )
+        Self::new(Kind::Forbidden, "use a key of a wider scope")
     }
 
     /// 403: calls do not go there.
     pub fn destination(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::FORBIDDEN,
-            "/problems/destination",
-            "That destination is not called",
-            detail.into(),
-        )
+        Self::new(Kind::Destination, detail)
     }
 
     /// 404: there is no such thing.
     pub fn not_found(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "/problems/not-found",
-            "There is no such thing",
-            detail.into(),
-        )
+        Self::new(Kind::NotFound, detail)
     }
 
     /// 409: not in this state.
     pub fn conflict(detail: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::CONFLICT,
-            "/problems/conflict",
-            "That cannot be done in this state",
-            detail.into(),
-        )
+        Self::new(Kind::Conflict, detail)
+    }
+
+    /// 409: it comes from the configuration file, which alone can change it.
+    pub fn read_only() -> Self {
+        Self::new(Kind::ReadOnly, "change it in the configuration file of the server")
+    }
+
+    /// 422: a value is wrong.
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::invalid_all(vec![FieldError { field: field.into(), problem: problem.into() }])
+    }
+
+    /// 422: some values are wrong.
+    pub fn invalid_all(errors: Vec<FieldError>) -> Self {
+        let texts: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.problem)).collect();
+        Self { errors, ..Self::new(Kind::Invalid, texts.join("; ")) }
+    }
+
+    /// 429: more requests than allowed; the client may come again after `retry_after_s` seconds.
+    pub fn rate_limited(retry_after_s: u32) -> Self {
+        let detail = format!("come again in {retry_after_s} s");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::RateLimited, detail) }
     }
 
     /// 503: full or going down; the client may come again after `retry_after_s` seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_s: u32) -> Self {
-        let mut problem = Self::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "/problems/unavailable",
-            "The server takes no more work now",
-            detail.into(),
-        );
-        problem.retry_after_s = Some(retry_after_s);
-        problem
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::Unavailable, detail) }
+    }
+
+    /// What went wrong, for people.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 }
 
@@ -98,11 +252,56 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(&self)).into_response();
-        let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if let Some(seconds) = self.retry_after_s {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            // RFC 9110 11.6.1: a 401 says how to do better.
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The document for clients lists every problem with its status and title, and no other.
+    #[test]
+    fn every_problem_is_documented() {
+        let text = include_str!("../../docs/problems.md");
+        let rows: BTreeSet<String> = text
+            .lines()
+            .filter(|line| line.starts_with("| `/problems/"))
+            .map(|line| line.split(" | ").take(3).collect::<Vec<_>>().join(" | "))
+            .collect();
+        let row = |kind: &Kind| {
+            format!("| `{}` | {} | {}", kind.uri(), kind.status().as_u16(), kind.title())
+        };
+        assert_eq!(rows, Kind::ALL.iter().map(row).collect());
+        assert_eq!(rows.len(), Kind::ALL.len(), "a type stands for one kind");
+    }
+
+    /// A problem document has the members and the media type of RFC 9457.
+    #[test]
+    fn documents_are_as_the_rfc_says() {
+        let response = Problem::rate_limited(7).into_response();
+        assert_eq!(response.status(), 429);
+        assert_eq!(response.headers()["retry-after"], "7");
+        assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
+        let text = serde_json::to_value(Problem::invalid("config.host", "missing")).unwrap();
+        assert_eq!(
+            text,
+            serde_json::json!({
+                "type": "/problems/invalid", "title": "Values of the request are wrong",
+                "status": 422, "detail": "config.host: missing",
+                "errors": [{"field": "config.host", "problem": "missing"}],
+            })
+        );
     }
 }

@@ -31,9 +31,14 @@ struct Held {
 
 /// A call's places with everything that it counts for. They are given back when it is dropped.
 #[derive(Debug)]
-pub struct Permit(
-    #[expect(dead_code, reason = "only counted: the references are the calls")] Vec<Arc<()>>,
-);
+pub struct Permit(Vec<Arc<()>>);
+
+impl Permit {
+    /// Counts for this as well.
+    pub fn join(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+}
 
 fn count(held: &Arc<()>) -> u32 {
     u32::try_from(Arc::strong_count(held) - 1).unwrap_or(u32::MAX)

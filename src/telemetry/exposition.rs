@@ -176,11 +176,12 @@ fn reach(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "SIP connections that exist now",
         [(NONE, sip.connections.get() as f64)],
     )?;
-    let trunks = sip.trunks.iter();
+    let trunks = sip.trunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let up = |(name, up): (&String, &bool)| (trunk(name), f64::from(u8::from(*up)));
     out.gauges(
         "talkpath_sip_trunk_up",
         "Whether calls can be placed through the trunk",
-        trunks.map(|(name, up)| ([("trunk", name.as_str())], up.get() as f64)),
+        trunks.iter().map(up),
     )
 }
 

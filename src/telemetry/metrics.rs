@@ -131,16 +131,27 @@ pub struct SipMetrics {
     pub(super) registrations: Mutex<BTreeMap<String, (bool, u64)>>,
     /// Connections that exist now.
     pub connections: Gauge,
-    /// Whether each trunk is up, by its name.
-    pub(super) trunks: Vec<(String, Gauge)>,
+    /// Whether each trunk is up, by its label. Few, and written once in a while.
+    pub(super) trunks: Mutex<BTreeMap<String, bool>>,
 }
 
 impl SipMetrics {
-    /// The trunk of this place in the configuration is up or down.
-    pub fn trunk_up(&self, index: usize, up: bool) {
-        if let Some((_, gauge)) = self.trunks.get(index) {
-            gauge.set(i64::from(up));
+    /// A trunk is up or down.
+    pub fn trunk_up(&self, trunk: &str, up: bool) {
+        let mut trunks = self.trunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match trunks.get_mut(trunk) {
+            Some(known) => *known = up,
+            None => drop(trunks.insert(trunk.to_owned(), up)),
         }
+    }
+
+    /// A trunk is no more, or no longer registered anywhere.
+    pub fn trunk_gone(&self, trunk: &str) {
+        let mut trunks = self.trunks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        trunks.remove(trunk);
+        let mut registrations =
+            self.registrations.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        registrations.remove(trunk);
     }
 
     /// A request came.
@@ -268,7 +279,7 @@ impl Metrics {
             workers: (0..workers).map(|_| Arc::default()).collect(),
             calls: CallMetrics::new(causes),
             sip: SipMetrics {
-                trunks: trunks.into_iter().map(|name| (name, Gauge::default())).collect(),
+                trunks: Mutex::new(trunks.into_iter().map(|name| (name, false)).collect()),
                 ..SipMetrics::default()
             },
             agents: AgentMetrics::new(),

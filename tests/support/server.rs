@@ -28,6 +28,8 @@ pub struct Server {
     pub sip: SocketAddr,
     /// Where HTTP listens.
     pub http: SocketAddr,
+    /// Where HTTP over TLS listens, if it does.
+    pub https: Option<SocketAddr>,
     /// The API key that it printed.
     pub key: String,
     /// A folder of this test alone; removed if the test passes.
@@ -88,6 +90,7 @@ impl Server {
             child,
             sip: ([127, 0, 0, 1], sip).into(),
             http: ([127, 0, 0, 1], 0).into(),
+            https: None,
             key: String::new(),
             dir,
             ports,
@@ -105,6 +108,9 @@ impl Server {
             };
             if let Some((_, key)) = line.split_once("API key, shown only now: ") {
                 key.trim().clone_into(&mut self.key);
+            }
+            if let Some((_, https)) = line.split_once("serves HTTPS on https://") {
+                self.https = Some(https.trim().parse().unwrap());
             }
             if let Some((_, addresses)) = line.split_once("talkpath listens: SIP on ") {
                 let (sip, http) = addresses.split_once(", HTTP on http://").unwrap();
@@ -228,11 +234,20 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to read its certificates again.
+    pub fn hangup(&self) {
+        self.send(libc::SIGHUP);
+    }
+
     fn signal(&self) {
+        self.send(libc::SIGTERM);
+    }
+
+    fn send(&self, signal: i32) {
         let pid = self.child.id().try_into().unwrap();
         // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
         // reaches nobody else.
-        unsafe { libc::kill(pid, libc::SIGTERM) };
+        unsafe { libc::kill(pid, signal) };
     }
 
     fn wait(&mut self, within: Duration) -> Option<ExitStatus> {

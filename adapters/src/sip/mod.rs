@@ -5,6 +5,8 @@
 
 mod targets;
 
+pub use targets::in_order;
+
 use std::net::IpAddr;
 
 use media::codec::AudioFormat;
@@ -146,23 +148,29 @@ pub enum DtmfMethod {
 }
 
 /// Where the calling number stands in an INVITE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CallerIdHeader {
     /// In `From`.
+    #[default]
     From,
     /// In `P-Asserted-Identity` (RFC 3325), and in `From`.
     PAssertedIdentity,
+    /// In `P-Preferred-Identity` (RFC 3325), and in `From`: the peer asserts what it may be.
+    PPreferredIdentity,
     /// In `Remote-Party-ID`, which older equipment wants, and in `From`.
     RemotePartyId,
 }
 
 /// How numbers are written in SIP URIs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NumberFormat {
     /// `+4930123456`.
     Plus,
     /// `4930123456`.
     Digits,
+    /// As they are given.
+    #[default]
+    AsGiven,
 }
 
 impl NumberFormat {

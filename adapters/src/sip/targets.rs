@@ -3,29 +3,41 @@
 use super::{SipOutbound, SipTarget};
 
 impl SipOutbound {
-    /// The targets in the order to try them for one call: by priority, and within one priority by
-    /// lot, weighted (RFC 2782, "Usage rules"). A weight of 0 has a small chance.
-    ///
-    /// `random` yields a number from 0 up to and including its argument.
-    pub fn order(&self, mut random: impl FnMut(u32) -> u32) -> Vec<&SipTarget> {
-        let mut left: Vec<&SipTarget> = self.targets.iter().collect();
-        // Those without weight come first, so that a lot of 0 picks them.
-        left.sort_by_key(|target| (target.priority, target.weight > 0));
-        let mut order = Vec::with_capacity(left.len());
-        while let Some(first) = left.first() {
-            let priority = first.priority;
-            let peers = || left.iter().take_while(|target| target.priority == priority);
-            let total = peers().map(|target| u32::from(target.weight)).sum();
-            let lot = random(total).min(total);
-            let mut sum = 0;
-            let at = peers().position(|target| {
-                sum += u32::from(target.weight);
-                sum >= lot
-            });
-            order.push(left.remove(at.unwrap_or(0)));
-        }
-        order
+    /// The targets in the order to try them for one call, as [`in_order`] does.
+    pub fn order(&self, random: impl FnMut(u32) -> u32) -> Vec<&SipTarget> {
+        in_order(self.targets.iter(), |target| (target.priority, target.weight), random)
     }
+}
+
+/// Servers in the order to try them for one call: by priority, and within one priority by lot,
+/// weighted (RFC 2782, "Usage rules"). A weight of 0 has a small chance.
+///
+/// `share` tells priority and weight of a server; `random` yields a number from 0 up to and
+/// including its argument.
+pub fn in_order<T>(
+    servers: impl Iterator<Item = T>,
+    share: impl Fn(&T) -> (u16, u16),
+    mut random: impl FnMut(u32) -> u32,
+) -> Vec<T> {
+    let mut left: Vec<T> = servers.collect();
+    // Those without weight come first, so that a lot of 0 picks them.
+    left.sort_by_key(|server| {
+        let (priority, weight) = share(server);
+        (priority, weight > 0)
+    });
+    let mut order = Vec::with_capacity(left.len());
+    while let Some((priority, _)) = left.first().map(&share) {
+        let peers = || left.iter().map(&share).take_while(|(other, _)| *other == priority);
+        let total = peers().map(|(_, weight)| u32::from(weight)).sum();
+        let lot = random(total).min(total);
+        let mut sum = 0;
+        let at = peers().position(|(_, weight)| {
+            sum += u32::from(weight);
+            sum >= lot
+        });
+        order.push(left.remove(at.unwrap_or(0)));
+    }
+    order
 }
 
 #[cfg(test)]

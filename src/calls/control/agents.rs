@@ -36,11 +36,11 @@ impl Control {
         call.attempt = attempt;
         call.resumed = resumed;
         let agent = call.current_agent();
-        if call.slot.as_ref().is_none_or(|(held, _)| *held != agent.name) {
+        if call.slot.as_ref().is_none_or(|(held, _)| *held != agent.id) {
             call.slot = None;
             let (way, span) = (way(call.direction), call.span.clone());
             match self.take_agent(&agent, way) {
-                Ok(slot) => self.hold_slot(key, &agent.name, slot),
+                Ok(slot) => self.hold_slot(key, agent.id, slot),
                 Err(refusal) => {
                     tracing::warn!(parent: &span, agent = %agent.name, %refusal, "the agent is full");
                     return self.tell_later(key, Input::AgentFull);
@@ -208,9 +208,7 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = call.awaits.take() else { return };
         let info = stream_info(call, spec);
-        let trunks = &self.config.trunks;
-        let trunk = trunks.iter().find(|trunk| call.trunk.as_ref() == Some(&trunk.name));
-        let dtmf_inband = trunk.and_then(|trunk| trunk.dtmf_inband);
+        let dtmf_inband = call.trunk.as_ref().and_then(|trunk| trunk.dtmf_inband);
         let link = SocketLink { socket, dialect: spec, info, max_queue_ms, dtmf_inband };
         self.attach(key, AgentLink::Socket(Box::new(link)));
     }
@@ -258,7 +256,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         from: call.from.clone(),
         to: call.to.clone(),
         provider: "sip_trunk".to_owned(),
-        trunk: call.trunk.clone(),
+        trunk: call.trunk.as_ref().map(|trunk| trunk.name.clone()),
         state: call.call.state(),
         to_agent: peer,
         from_agent: peer,

@@ -15,7 +15,8 @@ use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
-use crate::config::{self, AgentConfig, Keep, Masked};
+use crate::config::{Keep, Masked};
+use crate::directory::{Agent, Fallback, Trunk};
 use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -28,11 +29,11 @@ pub(super) struct Beginning {
     pub(super) plan: Plan,
     pub(super) from: String,
     pub(super) to: String,
-    pub(super) trunk: Option<String>,
+    pub(super) trunk: Option<Arc<Trunk>>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) variables: Vec<(String, String)>,
-    pub(super) agent: AgentConfig,
-    pub(super) fallback: config::Fallback,
+    pub(super) agent: Arc<Agent>,
+    pub(super) fallback: Fallback,
     pub(super) media: LocalMedia,
     pub(super) sockets: RtpSockets,
     pub(super) format: Option<LegFormat>,
@@ -61,8 +62,13 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        let (fallback, message) = self.second(beginning.fallback);
-        let slot = beginning.slot.map(|slot| (agent.name.clone(), slot));
+        // Who or what comes when the agent cannot be had.
+        let (fallback, message) = match beginning.fallback {
+            Fallback::Agent(agent) => (Some(agent), None),
+            Fallback::Message(path) => (None, Some(path)),
+            Fallback::Hangup => (None, None),
+        };
+        let slot = beginning.slot.map(|slot| (agent.id, slot));
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -77,7 +83,7 @@ impl Control {
             trunk,
             headers: beginning.headers,
             variables: beginning.variables,
-            agent: Arc::new(agent),
+            agent,
             fallback,
             message,
             which: Which::Main,
@@ -118,20 +124,6 @@ impl Control {
         self.perform(key, &mut effects);
         self.effects = effects;
         key
-    }
-
-    /// Who or what comes when the agent cannot be had.
-    fn second(
-        &self,
-        fallback: config::Fallback,
-    ) -> (Option<Arc<AgentConfig>>, Option<std::path::PathBuf>) {
-        match fallback {
-            config::Fallback::Agent(name) => {
-                (self.config.agent(&name).cloned().map(Arc::new), None)
-            }
-            config::Fallback::Message(path) => (None, Some(path)),
-            config::Fallback::Hangup => (None, None),
-        }
     }
 
     /// Takes a new call into the tables.

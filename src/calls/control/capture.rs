@@ -28,8 +28,7 @@ impl Control {
     /// The call begins: captures it if its route or agent want that, or else its trunk.
     pub(super) fn capture_from_start(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key) else { return };
-        let trunk = self.config.trunks.iter().find(|it| Some(&it.name) == call.trunk.as_ref());
-        let by_trunk = trunk.is_some_and(|trunk| trunk.capture);
+        let by_trunk = call.trunk.as_ref().is_some_and(|trunk| trunk.capture);
         if call.keep.capture.unwrap_or(by_trunk) {
             // Without room the call goes on without.
             let _ = self.start_capture(key);

@@ -3,6 +3,7 @@
 use super::Control;
 use crate::calls::digits::{DigitsBy, DtmfMode};
 use crate::calls::request::RequestError;
+use crate::directory::Trunk;
 use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command, LegFormat, Steer};
 use crate::workers::poller::now;
@@ -15,12 +16,11 @@ impl Control {
     /// not.
     pub(super) fn digits_by(
         &self,
-        trunk: Option<&str>,
+        trunk: Option<&Trunk>,
         dialog: Option<DialogId>,
         events: bool,
     ) -> DigitsBy {
-        let known = self.config.trunks.iter().find(|known| Some(known.name.as_str()) == trunk);
-        let mode = known.map_or(DtmfMode::Auto, |trunk| trunk.dtmf);
+        let mode = trunk.map_or(DtmfMode::Auto, |trunk| trunk.dtmf);
         let info = dialog.is_some_and(|dialog| self.endpoint.allows_info(dialog));
         DigitsBy::choose(mode, events, info)
     }
@@ -28,7 +28,7 @@ impl Control {
     /// Settles how digits get to the peer of a new call, once its format is.
     pub(super) fn settle_digits(
         &self,
-        trunk: Option<&str>,
+        trunk: Option<&Trunk>,
         dialog: DialogId,
         format: Option<&mut LegFormat>,
     ) -> Option<DigitsBy> {

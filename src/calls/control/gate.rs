@@ -1,60 +1,71 @@
-//! Who must prove who they are, as the configuration says.
+//! Who must prove who they are, as the directory says.
 
 use std::io;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
 use super::incoming::calling;
-use crate::config::{Config, Secret, TrunkConfig};
+use crate::config::Config;
+use crate::directory::{Directory, Snapshot, Trunk};
 use crate::sip::core::auth::ServerConfig;
 use crate::sip::core::endpoint::{Endpoint, Flow, Gate};
 use crate::sip::core::message::Message;
 use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::streams::Identities;
 
-struct ConfigGate {
-    config: Arc<Config>,
+/// Users of our contacts, and the trunks that we registered them with.
+pub(super) type Contacts = Arc<ArcSwap<Vec<(String, Uuid)>>>;
+
+struct DirectoryGate {
+    directory: Directory,
     identities: Identities,
-    /// Users of our contacts, and the places of the trunks that we registered them with.
-    contacts: Vec<(String, usize)>,
+    contacts: Contacts,
 }
 
-impl ConfigGate {
+impl DirectoryGate {
     /// The trunk that a request came by to our contact.
-    fn by_contact(&self, request: &Message) -> Option<&TrunkConfig> {
+    fn by_contact<'s>(&self, snapshot: &'s Snapshot, request: &Message) -> Option<&'s Arc<Trunk>> {
         let uri = Uri::parse(request.uri()?).ok()?;
-        let found = self.contacts.iter().find(|(user, _)| uri.user == Some(user))?;
-        self.config.trunks.get(found.1)
+        let contacts = self.contacts.load();
+        let found = contacts.iter().find(|(user, _)| uri.user == Some(user))?;
+        snapshot.trunk_by_id(found.1)
     }
 }
 
-impl Gate for ConfigGate {
+impl Gate for DirectoryGate {
     fn demands(&self, flow: Flow, request: &Message) -> bool {
+        let snapshot = self.directory.load();
         // Who has shown a certificate is asked for no password.
         let (address, names) = (flow.peer.ip(), self.identities.names(flow));
-        if self.config.trunk_by_names(address, &names).is_some() {
+        if snapshot.trunk_by_names(address, &names).is_some() {
             return false;
         }
-        match self.by_contact(request) {
+        match self.by_contact(&snapshot, request) {
             Some(trunk) => trunk.digest,
-            None => self.config.demands_proof(address, &calling(request)),
+            None => snapshot.demands_proof(address, &calling(request)),
         }
     }
 
-    fn password(&self, user: &str) -> Option<&str> {
-        self.config.password(user).map(Secret::expose)
+    fn password(&self, user: &str) -> Option<Zeroizing<String>> {
+        let snapshot = self.directory.load();
+        snapshot.password(user).map(|password| password.expose().to_owned().into())
     }
 }
 
-/// Lets the endpoint challenge whom the configuration does not know by address alone.
+/// Lets the endpoint challenge whom the directory does not know by address alone.
 ///
 /// # Errors
 ///
 /// When the system has no random numbers: nonces could be forged.
 pub(super) fn guard(
     endpoint: &mut Endpoint,
-    config: &Arc<Config>,
+    config: &Config,
+    directory: Directory,
     identities: Identities,
-    contacts: Vec<(String, usize)>,
+    contacts: Contacts,
 ) -> io::Result<()> {
     let mut key = [0; 32];
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
@@ -63,7 +74,6 @@ pub(super) fn guard(
         algorithms: config.sip.digest.clone(),
         key,
     };
-    let gate = ConfigGate { config: Arc::clone(config), identities, contacts };
-    endpoint.guard(settings, Box::new(gate));
+    endpoint.guard(settings, Box::new(DirectoryGate { directory, identities, contacts }));
     Ok(())
 }

@@ -12,7 +12,8 @@ use super::early::{RELIABLE, reliability_refusal};
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan};
 use crate::calls::identity;
-use crate::config::{self, AgentConfig, AgentKind, Caller, Config, RouteConfig, TrunkConfig};
+use crate::config::{AgentKind, Config, Masked};
+use crate::directory::{self, Caller, Chance, Snapshot, Treatment, Trunk};
 use crate::quota::{self, Permit, Way};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -55,8 +56,8 @@ impl From<quota::Refusal> for Refusal {
 
 /// What is known of a call that is taken.
 struct Admitted {
-    route: RouteConfig,
-    trunk: Option<String>,
+    treatment: Arc<Treatment>,
+    trunk: Option<Arc<Trunk>>,
     headers: Vec<(String, String)>,
     variables: Vec<(String, String)>,
     reliability: Reliability,
@@ -102,15 +103,15 @@ impl Control {
         if self.draining {
             return Err(Refusal::busy());
         }
-        let permit = self.take_server(Way::In)?;
+        let mut permit = self.take_server(Way::In)?;
         let from = calling(request);
-        let config = Arc::clone(&self.config);
-        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let snapshot = self.directory.load();
+        let registered = self.registered_trunk(request);
         let caller = self
-            .caller(&config, registered, flow, &from, proven)
+            .caller(&snapshot, registered.as_ref(), flow, &from, proven)
             .ok_or(Refusal::new(403, "Forbidden"))?;
         let (from, variables) = who_calls(&caller, from, request);
-        let to = match registered {
+        let to = match &registered {
             Some(trunk) => called_by_to(request).or_else(|| trunk.username.clone()),
             None => called(request),
         };
@@ -128,25 +129,22 @@ impl Control {
             tracing::warn!(%error, "call refused");
             Refusal::new(488, "Not Acceptable Here")
         })?;
-        let route = config
-            .route(&to, trunk.map(|trunk| trunk.name.as_str()))
-            .ok_or(Refusal::new(404, "Not Found"))?
-            .clone();
-        let agent = config.agent(&route.agent);
-        let slot = match agent.map(|agent| self.take_agent(agent, Way::In)).transpose() {
-            Ok(slot) => slot,
-            Err(refusal) if route.fallback == config::Fallback::Hangup => {
+        let (treatment, places) = self.routed(&snapshot, trunk, &to, request, &from)?;
+        permit.join(places);
+        let slot = match self.take_agent(&treatment.agent, Way::In) {
+            Ok(slot) => Some(slot),
+            Err(refusal) if treatment.fallback == directory::Fallback::Hangup => {
                 return Err(refusal.into());
             }
             // The fallback is reached for when the agent would be.
             Err(_) => None,
         };
-        let headers = shown_headers(trunk, request);
+        let headers = shown_headers(trunk.map(|trunk| &**trunk), request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
         let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
-        let trunk = trunk.map(|trunk| trunk.name.clone());
+        let trunk = trunk.cloned();
         Ok(Admitted {
-            route,
+            treatment,
             trunk,
             headers,
             variables,
@@ -160,6 +158,29 @@ impl Control {
             permit,
             slot,
         })
+    }
+
+    /// Who takes the call, and its places with what it came by.
+    fn routed(
+        &mut self,
+        snapshot: &Snapshot,
+        trunk: Option<&Arc<Trunk>>,
+        to: &str,
+        request: &Message,
+        from: &str,
+    ) -> Result<(Arc<Treatment>, Permit), Refusal> {
+        let trunk = trunk.map(|trunk| &**trunk);
+        let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
+        let decision = snapshot.route(trunk, to, request.uri(), from, chance);
+        let decision = decision.map_err(|error| {
+            let trunk = trunk.map(|trunk| trunk.name.as_str());
+            tracing::info!(trunk, to = %Masked(to), %error, "no route");
+            Refusal::new(404, "Not Found")
+        })?;
+        let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
+        let number = decision.number.map(|number| number.id);
+        let permit = self.take_places(&snapshot.bounds(organisation, trunk, number))?;
+        Ok((Arc::clone(decision.treatment), permit))
     }
 
     /// Ports for the call, and our description: the answer to its offer, or an offer.
@@ -189,25 +210,25 @@ impl Control {
     /// address or a password tells.
     pub(super) fn caller<'c>(
         &self,
-        config: &'c Config,
-        registered: Option<&'c TrunkConfig>,
+        snapshot: &'c Snapshot,
+        registered: Option<&'c Arc<Trunk>>,
         flow: Flow,
         from: &str,
         proven: Option<&str>,
     ) -> Option<Caller<'c>> {
         let address = flow.peer.ip();
-        let certified = config.trunk_by_names(address, &self.sockets.identities().names(flow));
+        let certified = snapshot.trunk_by_names(address, &self.sockets.identities().names(flow));
         match (certified, registered) {
             (Some(trunk), _) => Some(Caller::Trunk(trunk)),
             // Only who was told our contact knows it.
             (None, Some(trunk)) => trunk.takes(address).then_some(Caller::Trunk(trunk)),
-            (None, None) => config.caller(address, from, proven),
+            (None, None) => snapshot.caller(address, from, proven),
         }
     }
 
     fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
         let Admitted {
-            route,
+            treatment,
             trunk,
             headers,
             variables,
@@ -222,29 +243,23 @@ impl Control {
             slot,
         } = admitted;
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
-        let config = Arc::clone(&self.config);
-        let Some(agent) = config.agent(&route.agent) else {
-            // Routes lead to agents that exist; the configuration sees to that.
-            let refused = self.endpoint.reject(now(), dialog, 500, "Server Internal Error", &[]);
-            return log_refused(refused.err());
-        };
         self.use_trunk_account(dialog, trunk.as_deref());
         self.begin(Beginning {
             dialog,
-            plan: plan(&config, Direction::Inbound, agent, &route),
+            plan: plan(&self.config, Direction::Inbound, &treatment),
             from,
             to,
             trunk,
             headers,
             variables,
-            agent: agent.clone(),
-            fallback: route.fallback,
+            agent: Arc::clone(&treatment.agent),
+            fallback: treatment.fallback.clone(),
             media,
             sockets,
             format,
             sdp,
             signalling: flow.peer.ip(),
-            keep: route.keep,
+            keep: treatment.keep.clone(),
             permit,
             slot,
         });
@@ -315,37 +330,32 @@ fn who_calls(
 }
 
 /// The headers that a trunk lets agents see.
-fn shown_headers(trunk: Option<&TrunkConfig>, request: &Message) -> Vec<(String, String)> {
+fn shown_headers(trunk: Option<&Trunk>, request: &Message) -> Vec<(String, String)> {
     let allowed = trunk.map(|trunk| trunk.headers.as_slice()).unwrap_or_default();
     let shown = |name: &String| Some((name.clone(), request.header_named(name)?.to_owned()));
     allowed.iter().filter_map(shown).collect()
 }
 
-/// How a call is treated, from what agent and route say.
-pub(super) fn plan(
-    config: &Config,
-    direction: Direction,
-    agent: &AgentConfig,
-    route: &RouteConfig,
-) -> Plan {
-    let (local, connect_timeout, grace) = match &agent.kind {
+/// How a call is treated, as the state machine takes it.
+pub(super) fn plan(config: &Config, direction: Direction, treatment: &Treatment) -> Plan {
+    let (local, connect_timeout, grace) = match &treatment.agent.kind {
         AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace),
         AgentKind::Builtin(_) | AgentKind::Rtp(_) => (true, LOCAL_CONNECT, Duration::ZERO),
     };
     Plan {
         direction,
-        answer_by: if route.agent_answers { AnswerBy::Agent } else { AnswerBy::Connected },
-        early_media: route.agent_answers && route.early_media,
+        answer_by: if treatment.agent_answers { AnswerBy::Agent } else { AnswerBy::Connected },
+        early_media: treatment.agent_answers && treatment.early_media,
         agent_is_local: local,
-        fallback: match route.fallback {
-            config::Fallback::Hangup => Fallback::Hangup,
-            config::Fallback::Message(_) => Fallback::Message,
-            config::Fallback::Agent(_) => Fallback::Agent,
+        fallback: match treatment.fallback {
+            directory::Fallback::Hangup => Fallback::Hangup,
+            directory::Fallback::Message(_) => Fallback::Message,
+            directory::Fallback::Agent(_) => Fallback::Agent,
         },
         connect_timeout,
         grace,
         ring_timeout: config.limits.ring,
-        max_duration: route.max_duration,
+        max_duration: treatment.max_duration,
     }
 }
 

@@ -8,6 +8,7 @@ mod begin;
 mod capture;
 mod counting;
 mod digits;
+mod directed;
 mod early;
 mod effects;
 mod forking;
@@ -56,6 +57,8 @@ use trunks::Trunks;
 use crate::agent::dial::Dialler;
 use crate::capture::Registry;
 use crate::config::Config;
+use crate::directory::{Directory, Snapshot};
+use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
 use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
@@ -63,7 +66,6 @@ use crate::sip::core::registrar::Registrar;
 use crate::sip::core::targets::Avoided;
 use crate::sip::endpoint::resolver::Resolver;
 use crate::sip::endpoint::sockets::{Ready, Sockets};
-use crate::sip::endpoint::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
 use crate::sip::endpoint::udp::BATCH_MAX;
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
@@ -73,10 +75,13 @@ use crate::workers::poller::now;
 /// Drives all calls of the process.
 pub struct Control {
     config: Arc<Config>,
+    directory: Directory,
+    /// Tells that another snapshot of it holds.
+    directory_changes: watch::Receiver<u64>,
     endpoint: Endpoint,
     sockets: Sockets,
-    /// TLS towards each trunk that says something of it, by its name.
-    trunk_tls: HashMap<String, Arc<ClientTls>>,
+    /// TLS towards each trunk that says something of it, by its id.
+    trunk_tls: HashMap<Uuid, Arc<ClientTls>>,
     trunks: Trunks,
     /// Servers that failed a while ago.
     avoided: Avoided,
@@ -91,6 +96,8 @@ pub struct Control {
     registrar: Registrar,
     /// Where we are registered.
     registrations: Vec<registrations::TrunkRegistration>,
+    /// The contacts of these, for the gate.
+    contacts: gate::Contacts,
     by_dialog: HashMap<DialogId, CallKey>,
     by_id: HashMap<Uuid, CallKey>,
     /// Deadlines of calls; an entry that is no longer the call's is skipped.
@@ -118,6 +125,8 @@ pub struct Control {
 pub struct Parts {
     /// The configuration.
     pub config: Arc<Config>,
+    /// Agents, trunks, numbers and routes.
+    pub directory: Directory,
     /// The SIP core.
     pub endpoint: Endpoint,
     /// The media workers.
@@ -152,8 +161,10 @@ impl Control {
     ///
     /// When an address cannot be bound; the message names it.
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
-        let Parts { config, mut endpoint, workers, worker_events, io, metrics } = parts;
-        let (server_tls, trunk_tls) = security(&config).map_err(std::io::Error::other)?;
+        let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics } = parts;
+        let directory_changes = directory.watch();
+        let (server_tls, trunk_tls) =
+            security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
@@ -177,20 +188,19 @@ impl Control {
             recordings,
             captures: Arc::clone(&captures),
         };
-        let trunks = Trunks::new(&config.trunks, now());
-        let registrations = registrations::registrations(&config, &sockets)?;
-        let contacts = registrations
-            .iter()
-            .map(|entry| (entry.registration.settings().contact_user.clone(), entry.trunk));
-        gate::guard(&mut endpoint, &config, sockets.identities(), contacts.collect())?;
-        let control = Self {
+        let contacts = gate::Contacts::default();
+        let (seen, known) = (directory.clone(), Arc::clone(&contacts));
+        gate::guard(&mut endpoint, &config, seen, sockets.identities(), known)?;
+        let mut control = Self {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),
             config,
+            directory,
+            directory_changes,
             endpoint,
             sockets,
             trunk_tls,
-            trunks,
+            trunks: Trunks::default(),
             avoided: Avoided::default(),
             resolver: None,
             workers,
@@ -199,7 +209,8 @@ impl Control {
             handle,
             calls: HashMap::new(),
             registrar: Registrar::default(),
-            registrations,
+            registrations: Vec::new(),
+            contacts,
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             deadlines: std::collections::BTreeSet::new(),
@@ -217,6 +228,7 @@ impl Control {
             live,
             counted: Counters::default(),
         };
+        control.update_trunks()?;
         Ok((control, reach))
     }
 
@@ -252,6 +264,7 @@ impl Control {
                         self.calls.clear();
                     }
                 }
+                Ok(()) = self.directory_changes.changed() => self.directory_changed(),
                 () = tokio::time::sleep(deadline) => {}
             }
         }
@@ -413,17 +426,17 @@ fn keepers(
 }
 
 /// TLS of the server, and towards each trunk that says more of it than the system's authorities.
-type Security = (Option<Arc<ServerTls>>, HashMap<String, Arc<ClientTls>>);
+type Security = (Option<Arc<ServerTls>>, HashMap<Uuid, Arc<ClientTls>>);
 
 /// Reads the files of TLS.
-fn security(config: &Config) -> Result<Security, TlsError> {
+fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> {
     let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
     let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
     let server = server.transpose()?.map(Arc::new);
-    let own = config.trunks.iter().filter(|trunk| trunk.tls != ClientFiles::default());
+    let own = snapshot.trunks.iter().filter(|trunk| trunk.tls != ClientFiles::default());
     let trunks = own.map(|trunk| {
         let tls = ClientTls::new(trunk.tls.clone())?;
-        Ok::<_, TlsError>((trunk.name.clone(), Arc::new(tls)))
+        Ok::<_, TlsError>((trunk.id, Arc::new(tls)))
     });
     Ok((server, trunks.collect::<Result<_, _>>()?))
 }

@@ -1,23 +1,22 @@
 //! Calls that we place: where to, found first if names have to be looked up.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::Direction;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::Control;
 use super::begin::Beginning;
 use super::incoming::plan;
 use super::placing::{self, Hop};
 use crate::calls::CallView;
-use crate::calls::call::{AnswerBy, Plan};
+use crate::calls::call::Plan;
 use crate::calls::presented::{Presented, is_display_name};
 use crate::calls::request::{PlaceCall, Request, RequestError};
-use crate::config::{AgentConfig, Config, Fallback, RouteConfig, TrunkConfig};
+use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
 use crate::quota::{Permit, Way};
-use crate::routing::Pattern;
 use crate::sip::core::custom;
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
@@ -34,8 +33,10 @@ const USER: &str = "talkpath";
 pub struct Errand {
     /// What is wanted.
     pub(super) call: PlaceCall,
-    /// Place of its trunk in the configuration.
-    pub(super) trunk: Option<usize>,
+    /// The trunk that it goes through.
+    pub(super) trunk: Option<Arc<Trunk>>,
+    /// Who talks.
+    pub(super) agent: Arc<Agent>,
     /// Where the INVITE may go, in order, if it has yet to be found out.
     pub(super) ways: Vec<Arc<placing::Way>>,
     /// Its places with everything that has a limit.
@@ -55,8 +56,8 @@ pub(super) struct Room {
 enum Bearing {
     /// To telephones that registered with us: those of a round at the same time.
     Phones(Vec<Vec<Hop>>),
-    /// To servers, through the trunk of that place if it names one.
-    Servers(Option<usize>, Vec<Arc<placing::Way>>),
+    /// To servers, through a trunk if the call names one.
+    Servers(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>),
 }
 
 impl Control {
@@ -66,15 +67,18 @@ impl Control {
         call: PlaceCall,
         reply: oneshot::Sender<Result<CallView, RequestError>>,
     ) {
-        let config = Arc::clone(&self.config);
+        let snapshot = self.directory.load();
         // Whoever asked may have gone, here and below.
-        match self.admit_errand(&config, &call) {
-            Err(error) => drop(reply.send(Err(error))),
-            Ok((Bearing::Phones(rounds), room)) => {
-                drop(reply.send(self.set_out_to(&call, None, rounds, room)));
+        let (agent, bearing, room) = match self.admit_errand(&snapshot, &call) {
+            Err(error) => return drop(reply.send(Err(error))),
+            Ok(admitted) => admitted,
+        };
+        match bearing {
+            Bearing::Phones(rounds) => {
+                drop(reply.send(self.set_out_to(&call, &agent, None, rounds, room)));
             }
-            Ok((Bearing::Servers(trunk, ways), room)) => {
-                let errand = Errand { call, trunk, ways, room, reply };
+            Bearing::Servers(trunk, ways) => {
+                let errand = Errand { call, trunk, agent, ways, room, reply };
                 match self.located(&errand.ways) {
                     Some(found) => self.set_out(errand, found),
                     None => self.locate(errand),
@@ -83,22 +87,24 @@ impl Control {
         }
     }
 
-    /// Where a call goes, and its places with everything that has a limit: nothing of a call that
-    /// is refused is dialled or looked up.
+    /// Who talks on a call, where it goes, and its places with everything that has a limit: nothing
+    /// of a call that is refused is dialled or looked up.
     fn admit_errand(
         &mut self,
-        config: &Config,
+        snapshot: &Snapshot,
         wanted: &PlaceCall,
-    ) -> Result<(Bearing, Room), RequestError> {
+    ) -> Result<(Arc<Agent>, Bearing, Room), RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let agent = config
-            .agent(&wanted.agent)
+        let organisation = wanted.organisation.unwrap_or(snapshot.organisation);
+        let agent = snapshot
+            .agent(organisation, &wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
+        // Softphones are of the file, as is its organisation.
         let phones = match wanted.trunk {
-            None => self.phones(&wanted.to),
-            Some(_) => None,
+            None if organisation == snapshot.organisation => self.phones(&wanted.to),
+            _ => None,
         };
         let bearing = match phones {
             Some(phones) => {
@@ -111,18 +117,19 @@ impl Control {
                 Bearing::Phones(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
             }
             None => {
-                let (trunk, ways) = ways(config, wanted)?;
-                self.judge(&wanted.to, trunk.and_then(|index| config.trunks.get(index)))?;
+                let (trunk, ways) = ways(snapshot, organisation, wanted)?;
+                self.judge(&wanted.to, trunk.as_deref())?;
                 Bearing::Servers(trunk, ways)
             }
         };
         let through = match &bearing {
-            Bearing::Servers(Some(index), _) => config.trunks.get(*index),
-            _ => None,
+            Bearing::Servers(trunk, _) => trunk.as_deref(),
+            Bearing::Phones(_) => None,
         };
         // The agent first: a place there costs no rate.
         let slot = self.take_agent(agent, Way::Out)?;
-        Ok((bearing, Room { permit: self.take_outbound(through)?, slot }))
+        let permit = self.take_outbound(&snapshot.bounds(organisation, through, None))?;
+        Ok((Arc::clone(agent), bearing, Room { permit, slot }))
     }
 
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
@@ -160,10 +167,10 @@ impl Control {
 
     /// The servers of a call are known: its INVITE goes to the first of them.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
-        let Errand { call, trunk, room, reply, .. } = errand;
+        let Errand { call, trunk, agent, room, reply, .. } = errand;
         let view = found.map_err(|error| field("to", error.to_string())).and_then(|hops| {
             let rounds = hops.into_iter().map(|hop| vec![hop]).collect();
-            self.set_out_to(&call, trunk, rounds, room)
+            self.set_out_to(&call, &agent, trunk, rounds, room)
         });
         drop(reply.send(view));
     }
@@ -171,25 +178,23 @@ impl Control {
     fn set_out_to(
         &mut self,
         wanted: &PlaceCall,
-        trunk: Option<usize>,
+        agent: &Arc<Agent>,
+        trunk: Option<Arc<Trunk>>,
         rounds: Vec<Vec<Hop>>,
         room: Room,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let config = Arc::clone(&self.config);
-        let agent = config.agent(&wanted.agent).ok_or(RequestError::NoSuchCall)?;
-        let through = trunk.and_then(|index| config.trunks.get(index));
-        let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
+        let through = trunk.as_deref();
+        let user = calling_user(wanted, through);
         let secure = rounds.iter().flatten().all(Hop::is_secure);
-        let mut placing = self.placing(trunk, rounds);
-        let presented = presented(wanted, user.clone(), through)?;
-        placing.present(presented, added(&wanted.headers, through)?);
+        let mut placing = self.placing(trunk.clone(), rounds);
+        placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
-        let codecs = through.and_then(|trunk| trunk.codecs.clone());
-        let policy = match through {
+        let codecs = trunk.as_ref().and_then(|trunk| trunk.codecs.clone());
+        let policy = match &trunk {
             Some(trunk) => trunk.srtp,
             None => self.our_user(&wanted.to).and_then(|user| user.srtp),
         };
@@ -207,10 +212,10 @@ impl Control {
             plan: self.outbound_plan(agent, wanted),
             from: user,
             to: wanted.to.clone(),
-            trunk: wanted.trunk.clone(),
+            trunk,
             headers: Vec::new(),
             variables: wanted.variables.clone().into_iter().collect(),
-            agent: agent.clone(),
+            agent: Arc::clone(agent),
             fallback: Fallback::Hangup,
             media,
             sockets,
@@ -227,15 +232,13 @@ impl Control {
         Ok(call.view(now()))
     }
 
-    fn outbound_plan(&self, agent: &AgentConfig, wanted: &PlaceCall) -> Plan {
+    fn outbound_plan(&self, agent: &Arc<Agent>, wanted: &PlaceCall) -> Plan {
         let limits = &self.config.limits;
         let within = |wanted: Option<u64>, most: Duration| {
             wanted.map_or(most, |seconds| Duration::from_secs(seconds).min(most))
         };
-        let route = RouteConfig {
-            to: Pattern::Any,
-            trunk: None,
-            agent: agent.name.clone(),
+        let treatment = Treatment {
+            agent: Arc::clone(agent),
             fallback: Fallback::Hangup,
             agent_answers: false,
             early_media: false,
@@ -243,18 +246,18 @@ impl Control {
             keep: agent.keep.clone(),
         };
         Plan {
-            answer_by: AnswerBy::Connected,
             ring_timeout: within(wanted.ring_timeout_s, limits.ring),
-            ..plan(&self.config, Direction::Outbound, agent, &route)
+            ..plan(&self.config, Direction::Outbound, &treatment)
         }
     }
 }
 
 /// Where the INVITE may go, and by which trunk.
 fn ways(
-    config: &Config,
+    snapshot: &Snapshot,
+    organisation: Uuid,
     call: &PlaceCall,
-) -> Result<(Option<usize>, Vec<Arc<placing::Way>>), RequestError> {
+) -> Result<(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>), RequestError> {
     let Some(name) = &call.trunk else {
         let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
         if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
@@ -262,19 +265,20 @@ fn ways(
         }
         return Ok((None, vec![Arc::new(placing::Way::direct(&call.to))]));
     };
-    let found = config.trunks.iter().enumerate().find(|(_, trunk)| trunk.name == *name);
-    let (index, trunk) =
-        found.ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
+    let trunk = snapshot
+        .trunk(organisation, name)
+        .ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
     if trunk.outbound.targets.is_empty() {
         return Err(field("trunk", "the trunk has no targets".to_owned()));
     }
-    let ways = trunk.outbound.targets.iter().map(|target| {
-        let uri = called_uri(&call.to, target).ok_or_else(|| {
+    let to = directory::written(trunk, &call.to);
+    let ways = trunk.outbound.order().into_iter().map(|target| {
+        let uri = called_uri(&to, target).ok_or_else(|| {
             field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
         })?;
         Ok(Arc::new(placing::Way::new(uri, target, &trunk.outbound.route)))
     });
-    Ok((Some(index), ways.collect::<Result<_, RequestError>>()?))
+    Ok((Some(Arc::clone(trunk)), ways.collect::<Result<_, RequestError>>()?))
 }
 
 /// Asks for the servers of every way; those that are found count, whatever became of the others.
@@ -314,11 +318,18 @@ fn called_uri(to: &str, target: &str) -> Option<String> {
     Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
 }
 
+/// The calling number or user, as the trunk wants numbers written.
+fn calling_user(wanted: &PlaceCall, trunk: Option<&Trunk>) -> String {
+    let own = || trunk?.outbound.caller_id.clone();
+    let user = wanted.from.clone().or_else(own).unwrap_or_else(|| USER.to_owned());
+    trunk.map_or_else(|| user.clone(), |trunk| directory::written(trunk, &user))
+}
+
 /// Who is said to call, by the request and by the trunk.
 fn presented(
     wanted: &PlaceCall,
     user: String,
-    trunk: Option<&TrunkConfig>,
+    trunk: Option<&Trunk>,
 ) -> Result<Presented, RequestError> {
     if wanted.from_name.as_deref().is_some_and(|name| !is_display_name(name)) {
         let problem = "not of 1 to 128 bytes without control characters";
@@ -329,20 +340,26 @@ fn presented(
         user,
         name: wanted.from_name.clone(),
         privacy: wanted.privacy.or(outbound.map(|outbound| outbound.privacy)).unwrap_or_default(),
-        assertion: outbound.map(|outbound| outbound.assertion).unwrap_or_default(),
-        identity: outbound.and_then(|outbound| outbound.identity.clone()),
+        header: outbound.map(|outbound| outbound.caller_id_header).unwrap_or_default(),
+        identity: outbound.and_then(|outbound| outbound.asserted_identity.clone()),
     })
 }
 
-/// The fields that whoever places a call adds, checked.
-fn added(
-    headers: &BTreeMap<String, String>,
-    trunk: Option<&TrunkConfig>,
-) -> Result<Vec<(String, String)>, RequestError> {
-    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+/// The fields that the trunk and whoever places a call add, checked. What the call says takes the
+/// place of what the trunk says; of that, whatever may not be added is left out, for the call is
+/// not to blame.
+fn added(wanted: &PlaceCall, trunk: Option<&Trunk>) -> Result<Vec<(String, String)>, RequestError> {
+    let fields = wanted.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let allowed = trunk.map(|trunk| trunk.outbound.headers_out.as_slice());
     custom::check(fields, allowed).map_err(|error| field("headers", error.to_string()))?;
-    Ok(headers.clone().into_iter().collect())
+    let mut added: Vec<_> = wanted.headers.clone().into_iter().collect();
+    for (name, value) in trunk.iter().flat_map(|trunk| &trunk.outbound.headers) {
+        let known = added.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        if !known && custom::check([(name.as_str(), value.expose())], None).is_ok() {
+            added.push((name.clone(), value.expose().to_owned()));
+        }
+    }
+    Ok(added)
 }
 
 /// The longest number or user that is called.

@@ -11,6 +11,8 @@ use super::registrations::account;
 use crate::calls::presented::Presented;
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::history::History;
+use crate::directory::Trunk;
+use crate::listen::tls::ClientTls;
 use crate::sip::core::auth::Account;
 use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
@@ -21,7 +23,6 @@ use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure};
 use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::sip::endpoint::streams::Verify;
-use crate::sip::endpoint::tls::ClientTls;
 use crate::workers::poller::now;
 
 /// What an INVITE says of where it goes.
@@ -131,14 +132,13 @@ pub struct Placing {
     best: Option<(u16, PeerReason, Failure)>,
     /// TLS of the trunk.
     tls: Option<Arc<ClientTls>>,
-    /// It names a trunk.
-    by_trunk: bool,
+    /// The trunk, if it names one.
+    trunk: Option<Arc<Trunk>>,
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
     /// Who is said to call.
     presented: Presented,
-    from_domain: Option<String>,
     /// Fields that whoever places the call adds.
     headers: Vec<(String, String)>,
     pub(super) sdp: Vec<u8>,
@@ -235,7 +235,7 @@ impl Control {
     }
 
     /// A call to the first of `rounds` that is up and not avoided, then the next, then the others.
-    pub(super) fn placing(&self, trunk: Option<usize>, rounds: Vec<Vec<Hop>>) -> Placing {
+    pub(super) fn placing(&self, trunk: Option<Arc<Trunk>>, rounds: Vec<Vec<Hop>>) -> Placing {
         let at = now();
         let bad = |to: &Target| self.avoided.is_avoided(at, to) || self.trunks.is_down(to);
         let later = |round: &Vec<Hop>| round.iter().filter_map(Hop::target).any(bad);
@@ -243,18 +243,16 @@ impl Control {
         let attempts =
             if phones { Attempts::hunting(rounds) } else { Attempts::new(rounds, later) };
         let first = attempts.peek().and_then(|round| round.first()).map(Hop::peer);
-        let config = trunk.and_then(|index| self.config.trunks.get(index));
         Placing {
             first,
             attempts,
             branches: Vec::new(),
             best: None,
-            tls: config.and_then(|trunk| self.trunk_tls.get(&trunk.name)).cloned(),
-            by_trunk: config.is_some(),
-            account: config.and_then(account),
-            reliability: config.map(|trunk| trunk.reliable_provisional).unwrap_or_default(),
+            tls: trunk.as_ref().and_then(|trunk| self.trunk_tls.get(&trunk.id)).cloned(),
+            account: trunk.as_deref().and_then(|trunk| account(trunk)),
+            reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
+            trunk,
             presented: Presented::default(),
-            from_domain: config.and_then(|trunk| trunk.outbound.from_domain.clone()),
             headers: Vec::new(),
             sdp: Vec::new(),
         }
@@ -266,7 +264,8 @@ impl Control {
             Where::Phone(flow) => *flow,
             Where::Server(to) => self.path_to(to, placing.tls.as_ref())?,
         };
-        let host = placing.from_domain.clone().unwrap_or_else(|| host_text(flow.local.ip()));
+        let domain = placing.trunk.as_ref().and_then(|trunk| trunk.outbound.from_domain.clone());
+        let host = domain.unwrap_or_else(|| host_text(flow.local.ip()));
         // Without a route of its own, the call takes the one that the registrar wants.
         let wanted = match (&hop.to, hop.way.route.as_slice()) {
             (Where::Server(to), []) => self.service_route_at(to.peer.ip()),
@@ -304,7 +303,7 @@ impl Control {
     /// server it is. A telephone may ask in the name of any provider and gets no answer.
     fn account_for(&self, placing: &Placing, hop: &Hop) -> Option<Arc<Account>> {
         match &hop.to {
-            _ if placing.by_trunk => placing.account.clone(),
+            _ if placing.trunk.is_some() => placing.account.clone(),
             Where::Server(to) => self.account_at(to.peer.ip()),
             Where::Phone(_) => None,
         }

@@ -4,10 +4,8 @@ use adapters::agent::Direction;
 use uuid::Uuid;
 
 use super::Control;
-use crate::calls::request::RequestError;
-use crate::config::{AgentConfig, TrunkConfig};
-use crate::directory::{Named, file_id};
-use crate::quota::destination::Destinations;
+use crate::directory::{Agent, Trunk};
+use crate::quota::destination::{Destinations, Undialled};
 use crate::quota::{Bound, Kind, Limits, Permit, Refusal, Way, Ways};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -33,41 +31,36 @@ impl Control {
         self.quota.take(now(), way, &[bound]).map(drop)
     }
 
-    /// Takes a call's place on the trunk that it is placed through, and on the server.
-    pub(super) fn take_outbound(&mut self, trunk: Option<&TrunkConfig>) -> Result<Permit, Refusal> {
-        let trunk = trunk.map(|trunk| {
-            let outbound = |outbound| Ways { outbound, ..Ways::default() };
-            let limits = Limits {
-                calls: outbound(trunk.outbound.max_calls),
-                per_second: outbound(trunk.outbound.calls_per_second),
-            };
-            Bound::new(Kind::Trunk, file_id(Named::Trunk, &trunk.name), limits)
-        });
-        let bounds: Vec<_> = std::iter::once(self.server()).chain(trunk).collect();
+    /// Takes the places of a call that comes in beside that on the server.
+    pub(super) fn take_places(&mut self, bounds: &[Bound]) -> Result<Permit, Refusal> {
+        self.quota.take(now(), Way::In, bounds)
+    }
+
+    /// Takes the places of a call that we place, that on the server among them.
+    pub(super) fn take_outbound(&mut self, bounds: &[Bound]) -> Result<Permit, Refusal> {
+        let bounds: Vec<_> = std::iter::once(self.server()).chain(bounds.iter().copied()).collect();
         self.quota.take(now(), Way::Out, &bounds)
     }
 
     /// Takes a call's place at an agent.
-    pub(super) fn take_agent(&mut self, agent: &AgentConfig, way: Way) -> Result<Permit, Refusal> {
-        let calls = Ways { both: agent.max_calls, ..Ways::default() };
-        let limits = Limits { calls, ..Limits::default() };
-        let bound = Bound::new(Kind::Agent, file_id(Named::Agent, &agent.name), limits);
+    pub(super) fn take_agent(&mut self, agent: &Agent, way: Way) -> Result<Permit, Refusal> {
+        let bound = Bound::new(Kind::Agent, agent.id, agent.limits);
         self.quota.take(now(), way, &[bound])
     }
 
     /// Lets a call hold its place at an agent.
-    pub(super) fn hold_slot(&mut self, key: CallKey, agent: &str, slot: Permit) {
+    pub(super) fn hold_slot(&mut self, key: CallKey, agent: Uuid, slot: Permit) {
         if let Some(call) = self.calls.get_mut(&key) {
-            call.slot = Some((agent.to_owned(), slot));
+            call.slot = Some((agent, slot));
         }
     }
 
     /// Whether `to` may be called, through this trunk or none.
-    pub(super) fn judge(&self, to: &str, trunk: Option<&TrunkConfig>) -> Result<(), RequestError> {
+    pub(super) fn judge(&self, to: &str, trunk: Option<&Trunk>) -> Result<(), Undialled> {
         let own = trunk.and_then(|trunk| trunk.destinations.as_ref());
         let allowed = own.unwrap_or(&self.config.limits.destinations).clone();
         let country = trunk.and_then(|trunk| trunk.country.as_deref());
-        Ok(Destinations { allowed }.judge(to, country)?)
+        Destinations { allowed }.judge(to, country)
     }
 }
 

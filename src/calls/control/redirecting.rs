@@ -2,7 +2,7 @@
 
 use super::Control;
 use super::referred::may_refer;
-use crate::config::Caller;
+use crate::directory::Caller;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::sip::core::uri::Uri;
@@ -20,18 +20,18 @@ impl Control {
         let response = response.filter(|_| (300..400).contains(&status));
         let key = self.by_dialog.get(&dialog).copied();
         let (Some(response), Some(key)) = (response, key) else { return false };
-        let config = std::sync::Arc::clone(&self.config);
+        let snapshot = self.directory.load();
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
             return false;
         };
         let placing = call.placing.as_ref();
         let Some(branch) = placing.and_then(|placing| placing.branch(dialog)) else { return false };
-        let from = branch.hop.peer().ip();
+        let (from, own) = (branch.hop.peer().ip(), call.trunk.clone());
         // The offer has the keys of the audio in it: what began in secret stays so.
         let secret = branch.hop.is_secure();
         // Whoever names no trunk may have called the server of one all the same.
-        let at = || config.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
-        let party = self.party(&config, call, None).or_else(at);
+        let at = || snapshot.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
+        let party = self.party(&snapshot, own.as_ref(), call, None).or_else(at);
         let Some(call) = self.calls.get_mut(&key) else { return false };
         let called = call.to.clone();
         let contacts = call.redirects.take(&called, response);
@@ -40,7 +40,7 @@ impl Control {
         for uri in contacts {
             let address = Uri::parse(&uri).ok().and_then(|uri| uri.host?.address());
             let allowed = address.is_some_and(|address| match &party {
-                Some(party) => may_refer(&config, party, from, address),
+                Some(party) => may_refer(&snapshot, party, from, address),
                 None => address == from,
             });
             let target = if allowed { self.literal(&uri) } else { None };

@@ -5,6 +5,7 @@
 //! is configured with. See docs/decisions/0012-transfers.md.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use adapters::agent::Direction;
 
@@ -12,7 +13,8 @@ use super::Control;
 use super::sip::log_refused;
 use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
-use crate::config::{Caller, Cidr, Config};
+use crate::config::Cidr;
+use crate::directory::{Caller, Snapshot, Trunk};
 use crate::quota::Way;
 use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -55,14 +57,15 @@ impl Control {
         }
         // A name could lead anywhere, and anywhere else the next time.
         let address = uri.host.and_then(|host| host.address()).ok_or(FORBIDDEN)?;
-        let config = std::sync::Arc::clone(&self.config);
+        let snapshot = self.directory.load();
         let proven = self.endpoint.proven(dialog);
-        let caller = self.party(&config, call, proven).ok_or(FORBIDDEN)?;
-        if !may_refer(&config, &caller, call.signalling, address) {
+        let own = call.trunk.clone();
+        let caller = self.party(&snapshot, own.as_ref(), call, proven).ok_or(FORBIDDEN)?;
+        if !may_refer(&snapshot, &caller, call.signalling, address) {
             return Err(FORBIDDEN);
         }
         let through = match &caller {
-            Caller::Trunk(trunk) => Some(*trunk),
+            Caller::Trunk(trunk) => Some(&***trunk),
             _ => None,
         };
         self.judge(&refer_to.uri, through).map_err(|_| FORBIDDEN)?;
@@ -83,25 +86,26 @@ impl Control {
         self.place_takeover(key, dialog, &refer_to.uri, headers, policy)
     }
 
-    /// Who the peer of a call is: the trunk that the call came or went by, our user who was called,
-    /// else whoever the address or a password tells. Another peer that has taken over is known by
-    /// the latter alone.
+    /// Who the peer of a call is: its `own` trunk, which the call came or went by, our user who was
+    /// called, else whoever the address or a password tells. Another peer that has taken over is
+    /// known by the latter alone.
     pub(super) fn party<'c>(
         &self,
-        config: &'c Config,
+        snapshot: &'c Snapshot,
+        own: Option<&'c Arc<Trunk>>,
         call: &LiveCall,
         proven: Option<&str>,
     ) -> Option<Caller<'c>> {
-        if let Some(name) = call.trunk.as_ref().filter(|_| !call.taken_over) {
-            return config.trunks.iter().find(|trunk| trunk.name == *name).map(Caller::Trunk);
+        if let Some(trunk) = own.filter(|_| !call.taken_over) {
+            return Some(Caller::Trunk(trunk));
         }
         if call.direction == Direction::Outbound
             && !call.taken_over
             && let Some(called) = self.our_user(&call.to)
         {
-            return config.users.iter().find(|user| user.name == called.name).map(Caller::User);
+            return snapshot.users.iter().find(|user| user.name == called.name).map(Caller::User);
         }
-        config.caller(call.signalling, &peer_user(call), proven)
+        snapshot.caller(call.signalling, &peer_user(call), proven)
     }
 
     /// Calls the new party; the peer is told how that goes.
@@ -153,7 +157,7 @@ impl Control {
 }
 
 /// What is demanded about SRTP with this caller.
-pub(super) const fn srtp_policy(caller: &Caller<'_>) -> Option<SrtpPolicy> {
+pub(super) fn srtp_policy(caller: &Caller<'_>) -> Option<SrtpPolicy> {
     match caller {
         Caller::Trunk(trunk) => trunk.srtp,
         Caller::User(user) => user.srtp,
@@ -174,7 +178,7 @@ fn peer_user(call: &LiveCall) -> String {
 
 /// Whether a caller may have us call this address.
 pub(super) fn may_refer(
-    config: &Config,
+    snapshot: &Snapshot,
     caller: &Caller<'_>,
     from: IpAddr,
     address: IpAddr,
@@ -185,8 +189,8 @@ pub(super) fn may_refer(
         // Users reach each other, but no trunk: it trusts our address, and may well be in a network
         // of users.
         Caller::User(user) => {
-            let users = || config.users.iter().any(|user| within(&user.peers));
-            let trunks = || config.trunks.iter().any(|trunk| trunk.is_at(address));
+            let users = || snapshot.users.iter().any(|user| within(&user.peers));
+            let trunks = || snapshot.trunks.iter().any(|trunk| trunk.is_at(address));
             user.refer && (address == from || users() && !trunks())
         }
         Caller::Local => address.is_loopback(),
@@ -228,7 +232,7 @@ fn steers(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use crate::config::{Config, Sources};
 
     const CONFIG: &str = r#"
 [[trunks]]
@@ -273,8 +277,9 @@ refer = "refuse"
             readable: &|_| Ok(()),
         };
         let config = Config::parse(&sources).unwrap();
-        let trunk = |name| config.trunks.iter().find(|trunk| trunk.name == name).unwrap();
-        let user = |name| config.users.iter().find(|user| user.name == name).unwrap();
+        let snapshot = Snapshot::of_file(&config, uuid::Uuid::nil());
+        let trunk = |name| snapshot.trunks.iter().find(|trunk| trunk.name == name).unwrap();
+        let user = |name| snapshot.users.iter().find(|user| user.name == name).unwrap();
         let (alice, carol) = (Caller::User(user("alice")), Caller::User(user("carol")));
         let (carrier, quiet) = (Caller::Trunk(trunk("carrier")), Caller::Trunk(trunk("quiet")));
         for (caller, from, address, expected) in [
@@ -297,7 +302,7 @@ refer = "refuse"
             (quiet, "198.51.100.1", "198.51.100.1", false),
         ] {
             let (from, address) = (from.parse().unwrap(), address.parse().unwrap());
-            assert_eq!(may_refer(&config, &caller, from, address), expected, "{from} {address}");
+            assert_eq!(may_refer(&snapshot, &caller, from, address), expected, "{from} {address}");
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use media::time::MonoTime;
 
 use super::Control;
-use crate::config::{Config, TrunkConfig};
+use crate::config::TrunkConfig;
+use crate::directory::Trunk;
 use crate::sip::core::auth::{Account, DigestClient};
 use crate::sip::core::endpoint::{DialogId, Flow, RequestId, Transport};
 use crate::sip::core::message::Message;
@@ -22,9 +23,11 @@ const LEAVE_WAIT: Duration = Duration::from_secs(2);
 
 /// The registration of one trunk.
 pub(super) struct TrunkRegistration {
-    /// Place of its trunk in the configuration.
-    pub(super) trunk: usize,
-    pub(super) registration: Registration,
+    /// Its trunk, as it was when this began.
+    trunk: Arc<Trunk>,
+    registration: Registration,
+    /// The trunk is gone or registers otherwise: this one is taken back.
+    gone: bool,
     flow: Flow,
     pending: Option<RequestId>,
 }
@@ -42,32 +45,40 @@ pub(super) fn account(trunk: &TrunkConfig) -> Option<Arc<Account>> {
     Some(Arc::new(Account::new(username, password.expose(), trunk.realm.as_deref())))
 }
 
-/// The registrations that the configuration asks for.
+/// The registration that a trunk asks for.
 ///
 /// # Errors
 ///
-/// When the system has no random numbers: our contacts could be guessed.
-pub(super) fn registrations(
-    config: &Config,
-    sockets: &Sockets,
-) -> io::Result<Vec<TrunkRegistration>> {
-    let mut registrations = Vec::new();
-    for (index, trunk) in config.trunks.iter().enumerate() {
-        let (Some(wanted), Some(account)) = (&trunk.registration, account(trunk)) else { continue };
-        let Ok(uri) = Uri::parse(&wanted.registrar) else { continue };
-        let (Some(host), Some(flow)) = (uri.host, flow(&uri, sockets)) else { continue };
-        let settings = Settings {
-            registrar: wanted.registrar.clone(),
-            aor: format!("sip:{}@{host}", account.username()),
-            contact_user: token()?,
-            expires_s: u32::try_from(wanted.expires.as_secs()).unwrap_or(u32::MAX),
-            account,
-        };
-        let (call_id, seed) = (token()?, fastrand::u64(..));
-        let registration = Registration::new(settings, call_id, seed);
-        registrations.push(TrunkRegistration { trunk: index, registration, flow, pending: None });
-    }
-    Ok(registrations)
+/// When the system has no random numbers: our contact could be guessed.
+fn registration(trunk: &Arc<Trunk>, sockets: &Sockets) -> io::Result<Option<TrunkRegistration>> {
+    let (Some(wanted), Some(account)) = (&trunk.registration, account(trunk)) else {
+        return Ok(None);
+    };
+    let Ok(uri) = Uri::parse(&wanted.registrar) else { return Ok(None) };
+    let (Some(host), Some(flow)) = (uri.host, flow(&uri, sockets)) else {
+        tracing::warn!(trunk = trunk.label, "no way to the registrar");
+        return Ok(None);
+    };
+    let user = wanted.user.as_deref().unwrap_or(account.username());
+    let settings = Settings {
+        registrar: wanted.registrar.clone(),
+        aor: format!("sip:{user}@{host}"),
+        contact_user: token()?,
+        expires_s: u32::try_from(wanted.expires.as_secs()).unwrap_or(u32::MAX),
+        account,
+    };
+    let registration = Registration::new(settings, token()?, fastrand::u64(..));
+    let trunk = Arc::clone(trunk);
+    Ok(Some(TrunkRegistration { trunk, registration, gone: false, flow, pending: None }))
+}
+
+/// Whether two states of a trunk register in the same way.
+fn registers_alike(one: &Trunk, other: &Trunk) -> bool {
+    let of = |trunk: &Trunk| {
+        let TrunkConfig { registration, username, password, realm, .. } = &trunk.config;
+        (registration.clone(), username.clone(), password.clone(), realm.clone())
+    };
+    one.id == other.id && of(one) == of(other)
 }
 
 /// The way to a registrar.
@@ -81,6 +92,46 @@ fn flow(uri: &Uri<'_>, sockets: &Sockets) -> Option<Flow> {
 }
 
 impl Control {
+    /// From now on these are the trunks: those that are new register, those that are gone or
+    /// register otherwise take back what they had.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no random numbers: our contacts could be guessed.
+    pub(super) fn update_registrations(&mut self, trunks: &[Arc<Trunk>]) -> io::Result<()> {
+        let at = now();
+        for entry in self.registrations.iter_mut().filter(|entry| !entry.gone) {
+            match trunks.iter().find(|trunk| registers_alike(trunk, &entry.trunk)) {
+                Some(trunk) => entry.trunk = Arc::clone(trunk),
+                None => {
+                    entry.gone = true;
+                    entry.registration.leave(at);
+                }
+            }
+        }
+        for trunk in trunks.iter().filter(|trunk| trunk.registration.is_some()) {
+            let mut living = self.registrations.iter().filter(|entry| !entry.gone);
+            if living.all(|entry| entry.trunk.id != trunk.id) {
+                self.registrations.extend(registration(trunk, &self.sockets)?);
+            }
+        }
+        self.forget_left(at);
+        Ok(())
+    }
+
+    /// Forgets the registrations that were taken back because their trunks are gone; tells the gate
+    /// whose contacts there are.
+    fn forget_left(&mut self, at: MonoTime) {
+        self.registrations.retain(|entry| {
+            let over = matches!(entry.registration.state(at), State::Left | State::Refused);
+            !(entry.gone && over)
+        });
+        let contact = |entry: &TrunkRegistration| {
+            (entry.registration.settings().contact_user.clone(), entry.trunk.id)
+        };
+        self.contacts.store(Arc::new(self.registrations.iter().map(contact).collect()));
+    }
+
     /// When a registration wants something next.
     pub(super) fn registrations_due(&self) -> MonoTime {
         let due = self.registrations.iter().map(|entry| entry.registration.deadline());
@@ -115,8 +166,9 @@ impl Control {
         entry.pending = None;
         let before = entry.registration.state(at);
         let outcome = entry.registration.handle_response(at, response, cseq, auth);
-        let trunk = self.config.trunks.get(entry.trunk).map_or("", |trunk| trunk.name.as_str());
-        let span = tracing::info_span!("registration", trunk);
+        let trunk = entry.trunk.label.clone();
+        let gone = entry.gone;
+        let span = tracing::info_span!("registration", trunk = %trunk);
         let _entered = span.enter();
         match outcome {
             Outcome::Registered(granted) if before == State::Registered => {
@@ -128,7 +180,7 @@ impl Control {
             Outcome::Failed(status, wait) => {
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 tracing::warn!(status, retry_ms, "registration failed");
-                self.metrics.sip.registration_failed(trunk);
+                self.metrics.sip.registration_failed(&trunk);
             }
             Outcome::Refused(status) => {
                 tracing::error!(
@@ -136,20 +188,21 @@ impl Control {
                     "registration refused for good; correct username, password or registrar and \
                      start the server again"
                 );
-                self.metrics.sip.registration_failed(trunk);
+                self.metrics.sip.registration_failed(&trunk);
             }
             Outcome::Left => tracing::info!("registration taken back"),
+        }
+        if gone {
+            self.forget_left(at);
         }
         self.count_registrations(at);
     }
 
     /// Shows in the metrics which trunks are registered.
     pub(super) fn count_registrations(&self, at: MonoTime) {
-        for entry in &self.registrations {
-            if let Some(trunk) = self.config.trunks.get(entry.trunk) {
-                let registered = entry.registration.state(at) == State::Registered;
-                self.metrics.sip.registered(&trunk.name, registered);
-            }
+        for entry in self.registrations.iter().filter(|entry| !entry.gone) {
+            let registered = entry.registration.state(at) == State::Registered;
+            self.metrics.sip.registered(&entry.trunk.label, registered);
         }
     }
 
@@ -181,24 +234,23 @@ impl Control {
 
     /// The trunk that has the server at `address`: one that is registered there, or one whose peers
     /// it is among.
-    fn trunk_at(&self, address: IpAddr) -> Option<usize> {
-        let registered = self.registrations.iter().find(|entry| entry.flow.peer.ip() == address);
-        let known = || {
-            let takes = |trunk: &TrunkConfig| !trunk.peers.is_empty() && trunk.takes(address);
-            self.config.trunks.iter().position(takes)
-        };
-        registered.map(|entry| entry.trunk).or_else(known)
+    fn trunk_at(&self, address: IpAddr) -> Option<Arc<Trunk>> {
+        let mut living = self.registrations.iter().filter(|entry| !entry.gone);
+        let registered = living.find(|entry| entry.flow.peer.ip() == address);
+        registered.map(|entry| Arc::clone(&entry.trunk)).or_else(|| {
+            let takes = |trunk: &&Arc<Trunk>| !trunk.peers.is_empty() && trunk.takes(address);
+            self.directory.load().trunks.iter().find(takes).cloned()
+        })
     }
 
     /// Who we are to the server at `address`, if it asks.
     pub(super) fn account_at(&self, address: IpAddr) -> Option<Arc<Account>> {
-        account(self.config.trunks.get(self.trunk_at(address)?)?)
+        account(&*self.trunk_at(address)?)
     }
 
     /// Answers challenges within a call that a trunk brought.
-    pub(super) fn use_trunk_account(&mut self, dialog: DialogId, trunk: Option<&str>) {
-        let found = self.config.trunks.iter().find(|known| Some(known.name.as_str()) == trunk);
-        if let Some(account) = found.and_then(account) {
+    pub(super) fn use_trunk_account(&mut self, dialog: DialogId, trunk: Option<&Trunk>) {
+        if let Some(account) = trunk.and_then(|trunk| account(trunk)) {
             super::sip::log_refused(self.endpoint.use_account(dialog, account).err());
         }
     }
@@ -221,13 +273,14 @@ impl Control {
         entry.map_or(&[], |entry| entry.registration.service_routes())
     }
 
-    /// The trunk whose registration a request came for: its Request-URI is our contact.
-    pub(super) fn registered_trunk(&self, request: &Message) -> Option<usize> {
+    /// The trunk whose registration a request came for: its Request-URI is our contact. None if the
+    /// trunk is gone since.
+    pub(super) fn registered_trunk(&self, request: &Message) -> Option<Arc<Trunk>> {
         let uri = Uri::parse(request.uri()?).ok()?;
         let found = self
             .registrations
             .iter()
             .find(|entry| uri.user == Some(&entry.registration.settings().contact_user))?;
-        Some(found.trunk)
+        self.directory.load().trunk_by_id(found.trunk.id).cloned()
     }
 }

@@ -7,7 +7,7 @@ use super::incoming::{calling, media_peer};
 use super::referred::srtp_policy;
 use super::sip::log_refused;
 use crate::calls::takeover::Takeover;
-use crate::config::Caller;
+use crate::directory::Caller;
 use crate::sip::core::endpoint::{DialogId, Flow};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer;
@@ -46,10 +46,10 @@ impl Control {
         offer: Option<&Sdp>,
     ) -> Result<(), Refusal> {
         let gone = Refusal(481, "Call/Transaction Does Not Exist");
-        let config = std::sync::Arc::clone(&self.config);
-        let registered = self.registered_trunk(request).and_then(|index| config.trunks.get(index));
+        let snapshot = self.directory.load();
+        let registered = self.registered_trunk(request);
         let caller = self
-            .caller(&config, registered, flow, &calling(request), proven)
+            .caller(&snapshot, registered.as_ref(), flow, &calling(request), proven)
             .ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
@@ -58,7 +58,9 @@ impl Control {
         // Only those who talk with us have the tags by which a call is named; a trunk moves its own
         // calls alone, for its peers are strangers.
         let allowed = match &caller {
-            Caller::Trunk(trunk) => trunk.refer && call.trunk.as_ref() == Some(&trunk.name),
+            Caller::Trunk(trunk) => {
+                trunk.refer && call.trunk.as_ref().is_some_and(|own| own.id == trunk.id)
+            }
             Caller::User(user) => user.refer,
             Caller::Local => true,
         };

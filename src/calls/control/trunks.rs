@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::time::MonoTime;
+use uuid::Uuid;
 
 use super::Control;
 use super::place::{find, host_text};
 use super::placing::{Hop, Way};
 use crate::calls::request::Request;
-use crate::config::TrunkConfig;
+use crate::directory::Trunk;
 use crate::sip::core::endpoint::ProbeId;
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::locate::Target;
@@ -29,7 +30,9 @@ struct Probed {
     probe: Option<(ProbeId, MonoTime)>,
 }
 
-struct Trunk {
+/// A trunk and its servers.
+struct Watch {
+    trunk: Arc<Trunk>,
     ways: Vec<Arc<Way>>,
     interval: Option<Duration>,
     /// When its servers are looked up and probed next; never while that is under way.
@@ -40,12 +43,13 @@ struct Trunk {
     up: bool,
 }
 
-impl Trunk {
-    fn new(config: &TrunkConfig, now: MonoTime) -> Self {
-        let outbound = &config.outbound;
+impl Watch {
+    fn new(trunk: &Arc<Trunk>, now: MonoTime) -> Self {
+        let outbound = &trunk.outbound;
         let ways = outbound.targets.iter();
         let interval = outbound.options_interval.filter(|_| !outbound.targets.is_empty());
         Self {
+            trunk: Arc::clone(trunk),
             ways: ways
                 .map(|target| Arc::new(Way::new(target.clone(), target, &outbound.route)))
                 .collect(),
@@ -69,12 +73,37 @@ impl Trunk {
     }
 }
 
-/// All trunks, in the order of the configuration.
-pub(super) struct Trunks(Vec<Trunk>);
+/// All trunks.
+#[derive(Default)]
+pub(super) struct Trunks(Vec<Watch>);
 
 impl Trunks {
-    pub(super) fn new(trunks: &[TrunkConfig], now: MonoTime) -> Self {
-        Self(trunks.iter().map(|config| Trunk::new(config, now)).collect())
+    /// From now on these are the trunks. What is known of the servers of those that stay is kept;
+    /// the labels of those that are gone come back.
+    pub(super) fn update(&mut self, trunks: &[Arc<Trunk>], now: MonoTime) -> Vec<String> {
+        let mut before = std::mem::take(&mut self.0);
+        for trunk in trunks {
+            let same = |watch: &Watch| {
+                watch.trunk.id == trunk.id && watch.trunk.outbound == trunk.outbound
+            };
+            let mut watch = match before.iter().position(same) {
+                Some(at) => before.swap_remove(at),
+                None => Watch::new(trunk, now),
+            };
+            watch.trunk = Arc::clone(trunk);
+            self.0.push(watch);
+        }
+        let gone = |watch: &Watch| trunks.iter().all(|trunk| trunk.id != watch.trunk.id);
+        before.into_iter().filter(gone).map(|watch| watch.trunk.label.clone()).collect()
+    }
+
+    /// Whether calls can be placed through a trunk.
+    pub(super) fn is_up(&self, id: Uuid) -> bool {
+        self.0.iter().any(|watch| watch.trunk.id == id && watch.is_up())
+    }
+
+    fn find(&mut self, id: Uuid) -> Option<&mut Watch> {
+        self.0.iter_mut().find(|watch| watch.trunk.id == id)
     }
 
     /// Whether a server is known to be down.
@@ -84,7 +113,7 @@ impl Trunks {
     }
 
     pub(super) fn deadline(&self) -> MonoTime {
-        self.0.iter().map(Trunk::deadline).min().unwrap_or(MonoTime::MAX)
+        self.0.iter().map(Watch::deadline).min().unwrap_or(MonoTime::MAX)
     }
 }
 
@@ -105,14 +134,14 @@ impl Control {
             let due = trunk.due <= at;
             if due {
                 trunk.due = MonoTime::MAX;
-                let ways = trunk.ways.clone();
-                self.find_servers(index, ways);
+                let (id, ways) = (trunk.trunk.id, trunk.ways.clone());
+                self.find_servers(id, ways);
             }
             self.report_trunk(index);
         }
     }
 
-    fn find_servers(&mut self, trunk: usize, ways: Vec<Arc<Way>>) {
+    fn find_servers(&mut self, trunk: Uuid, ways: Vec<Arc<Way>>) {
         let (able, handle, resolver) = (self.able(), self.handle.clone(), self.resolver());
         self.io.spawn(async move {
             let found = match resolver {
@@ -124,9 +153,10 @@ impl Control {
     }
 
     /// The servers of a trunk are known: each is probed.
-    pub(super) fn probe_trunk(&mut self, index: usize, found: Result<Vec<Hop>, ResolveError>) {
+    pub(super) fn probe_trunk(&mut self, id: Uuid, found: Result<Vec<Hop>, ResolveError>) {
         let at = now();
-        let Some(trunk) = self.trunks.0.get_mut(index) else { return };
+        // It may be gone since, or have other servers.
+        let Some(trunk) = self.trunks.find(id) else { return };
         trunk.due = trunk.interval.map_or(MonoTime::MAX, |interval| at + interval);
         match found {
             Ok(hops) => {
@@ -151,9 +181,10 @@ impl Control {
         }
         let idle = trunk.servers.iter().filter(|server| server.probe.is_none());
         let hops: Vec<Hop> = idle.map(|server| server.hop.clone()).collect();
+        let through = Arc::clone(&trunk.trunk);
         for hop in hops {
-            let probe = self.probe(index, &hop);
-            let trunk = self.trunks.0.get_mut(index);
+            let probe = self.probe(&through, &hop);
+            let trunk = self.trunks.find(id);
             let servers = trunk.into_iter().flat_map(|trunk| &mut trunk.servers);
             if let Some(server) = servers.into_iter().find(|server| server.hop == hop) {
                 match probe {
@@ -162,13 +193,12 @@ impl Control {
                 }
             }
         }
-        self.report_trunk(index);
+        let index = self.trunks.0.iter().position(|watch| watch.trunk.id == id);
+        index.into_iter().for_each(|index| self.report_trunk(index));
     }
 
-    fn probe(&mut self, index: usize, hop: &Hop) -> Option<ProbeId> {
-        let config = Arc::clone(&self.config);
-        let trunk = config.trunks.get(index)?;
-        let tls = self.trunk_tls.get(&trunk.name).cloned();
+    fn probe(&mut self, trunk: &Trunk, hop: &Hop) -> Option<ProbeId> {
+        let tls = self.trunk_tls.get(&trunk.id).cloned();
         let flow = self.path_to(hop.target()?, tls.as_ref()).ok()?;
         let own = || host_text(flow.local.ip());
         let from = format!("<sip:{}>", trunk.outbound.from_domain.clone().unwrap_or_else(own));
@@ -198,13 +228,13 @@ impl Control {
         let Some(trunk) = self.trunks.0.get_mut(index) else { return };
         let up = trunk.is_up();
         let changed = std::mem::replace(&mut trunk.up, up) != up;
-        let name = self.config.trunks.get(index).map_or("", |trunk| trunk.name.as_str());
+        let label = trunk.trunk.label.as_str();
         match (changed, up) {
-            (true, true) => tracing::info!(trunk = name, "trunk is up"),
-            (true, false) => tracing::warn!(trunk = name, "trunk is down: no server answers"),
+            (true, true) => tracing::info!(trunk = label, "trunk is up"),
+            (true, false) => tracing::warn!(trunk = label, "trunk is down: no server answers"),
             (false, _) => {}
         }
-        self.metrics.sip.trunk_up(index, up);
+        self.metrics.sip.trunk_up(label, up);
     }
 }
 

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use super::fail;
 use crate::cli::CallArgs;
+use crate::listen::tls::{ClientFiles, ClientTls, TlsError};
 use crate::sip::core::endpoint::Transport;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::sip::endpoint::streams::Verify;
-use crate::sip::endpoint::tls::{ClientFiles, ClientTls, TlsError};
 
 use drive::Outcome;
 
@@ -135,7 +135,7 @@ async fn resolve(text: &str, ca: Option<PathBuf>) -> Result<Target, CallError> {
     let local = probe.local_addr()?.ip();
     let verify = match transport {
         Transport::Tls => {
-            let tls = Arc::new(ClientTls::new(ClientFiles { ca, identity: None })?);
+            let tls = Arc::new(ClientTls::new(ClientFiles { ca, ..ClientFiles::default() })?);
             let name = host.address().map_or_else(|| host.to_string(), |ip| ip.to_string());
             Some(Verify { name: name.into(), tls })
         }

@@ -1,9 +1,8 @@
 //! Accepting connections: limits, and the handshakes that come before SIP.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -12,8 +11,9 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::{BoxedIo, Framing};
 use super::streams::StreamEvent;
-use super::tls::ServerTls;
 use super::websocket;
+use crate::listen::sources::{Place, Sources};
+use crate::listen::tls::ServerTls;
 use crate::sip::core::endpoint::Transport;
 
 /// Handshakes under way at once; what comes beyond them is closed.
@@ -51,43 +51,6 @@ impl std::fmt::Debug for Accepted {
             .field("transport", &self.transport)
             .field("peer", &self.peer)
             .finish_non_exhaustive()
-    }
-}
-
-/// How many connections each source has.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sources(Arc<Mutex<HashMap<IpAddr, usize>>>);
-
-/// One connection's place among those of its source; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Place {
-    sources: Sources,
-    source: IpAddr,
-}
-
-impl Sources {
-    /// A place, if the source has one left.
-    fn take(&self, source: IpAddr) -> Option<Place> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(source).or_default();
-        if *count >= CONNECTIONS_PER_SOURCE_MAX {
-            return None;
-        }
-        *count += 1;
-        drop(counts);
-        Some(Place { sources: self.clone(), source })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.sources.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.source) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.remove(&self.source);
-            }
-        }
     }
 }
 
@@ -170,26 +133,5 @@ impl Door {
             (io, Vec::new(), Framing::Stream)
         };
         Ok(Accepted { io, framing, unread, transport, local, peer, names, place })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A source gets no more than its places, another has its own, and a place comes back.
-    #[test]
-    fn places_are_counted_by_source() {
-        let sources = Sources::default();
-        let (one, two): (IpAddr, IpAddr) =
-            ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
-        let mut places: Vec<Place> =
-            (0..CONNECTIONS_PER_SOURCE_MAX).map(|_| sources.take(one).unwrap()).collect();
-        assert!(sources.take(one).is_none());
-        assert!(sources.take(two).is_some());
-        places.pop();
-        assert!(sources.take(one).is_some());
-        drop(places);
-        assert!(sources.0.lock().unwrap().is_empty());
     }
 }

@@ -6,6 +6,5 @@ pub mod connection;
 pub mod resolver;
 pub mod sockets;
 pub mod streams;
-pub mod tls;
 pub mod udp;
 pub mod websocket;

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::streams::{Identities, StreamEvent, Streams, Verify};
-use super::tls::{ClientFiles, ClientTls, ServerTls, TlsError};
 use super::udp::UdpTransport;
+use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError};
 use crate::sip::core::endpoint::{Flow, Transmit, Transport};
 
 /// Peers whose name for TLS is remembered, so that a lost connection can be opened again.

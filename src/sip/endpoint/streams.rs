@@ -14,9 +14,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 
-use super::accept::{Accepted, Door, HANDSHAKES_MAX, Sources};
+use super::accept::{Accepted, CONNECTIONS_PER_SOURCE_MAX, Door, HANDSHAKES_MAX};
 use super::connection::{BoxedIo, Framing, Opener, Run};
-use super::tls::{ClientTls, ServerTls};
+use crate::listen::sources::Sources;
+use crate::listen::tls::{ClientTls, ServerTls};
 use crate::sip::core::endpoint::{Flow, Transport};
 use crate::sip::core::message::Message;
 
@@ -110,7 +111,7 @@ impl Streams {
             next: 1,
             identities: Identities::default(),
             events,
-            sources: Sources::default(),
+            sources: Sources::new(CONNECTIONS_PER_SOURCE_MAX),
             handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
         };
         (streams, receiver)

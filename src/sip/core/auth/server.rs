@@ -87,12 +87,12 @@ impl Server {
     ///
     /// The URI of the credentials is not compared with the Request-URI: proxies rewrite the
     /// latter (RFC 3261 22.4). What protects from sending them again is the count of the nonce.
-    pub fn verify<'p>(
+    pub fn verify<P: AsRef<str>>(
         &mut self,
         now: MonoTime,
         peer: IpAddr,
         request: &Message,
-        password: impl FnOnce(&str) -> Option<&'p str>,
+        password: impl FnOnce(&str) -> Option<P>,
     ) -> Verdict {
         let ours = |credentials: &Credentials<'_>| {
             credentials.realm == &*self.realm && self.algorithms.contains(&credentials.algorithm)
@@ -116,8 +116,8 @@ impl Server {
         }
         let method = request.method().map_or("", |method| method.as_str());
         let known = password(credentials.username);
-        let expected =
-            credentials.expected(known.unwrap_or(NOBODYS_PASSWORD), method, request.body());
+        let judged = known.as_ref().map_or(NOBODYS_PASSWORD, AsRef::as_ref);
+        let expected = credentials.expected(judged, method, request.body());
         let given = credentials.response.to_ascii_lowercase();
         let right = bool::from(expected.as_bytes().ct_eq(given.as_bytes()));
         if !right || known.is_none() {

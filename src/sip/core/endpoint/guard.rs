@@ -8,6 +8,8 @@ use super::Endpoint;
 use super::flow::Flow;
 use super::reply::refusal;
 use super::table::Handle;
+use zeroize::Zeroizing;
+
 use crate::sip::core::auth::{Server, ServerConfig, Verdict};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -20,7 +22,7 @@ pub trait Gate: Send {
     fn demands(&self, flow: Flow, request: &Message) -> bool;
 
     /// The password of a user.
-    fn password(&self, user: &str) -> Option<&str>;
+    fn password(&self, user: &str) -> Option<Zeroizing<String>>;
 }
 
 /// The gate, and what judges credentials.

@@ -15,12 +15,13 @@ impl Gate for Everybody {
         true
     }
 
-    fn password(&self, user: &str) -> Option<&str> {
-        match user {
-            "alice" => Some("wonderland"),
-            "bob" => Some("builder"),
-            _ => None,
-        }
+    fn password(&self, user: &str) -> Option<zeroize::Zeroizing<String>> {
+        let password = match user {
+            "alice" => "wonderland",
+            "bob" => "builder",
+            _ => return None,
+        };
+        Some(password.to_owned().into())
     }
 }
 

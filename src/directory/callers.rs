@@ -1,15 +1,18 @@
 //! Who calls, and who must prove it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use super::{Config, Outbound, Secret, TrunkConfig, UserConfig, peers};
+use super::snapshot::Snapshot;
+use super::trunk::Trunk;
+use crate::config::{Outbound, Secret, TrunkConfig, UserConfig, specificity};
 use crate::sip::core::uri::Uri;
 
 /// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Caller<'c> {
     /// A trunk, by its address or its credentials.
-    Trunk(&'c TrunkConfig),
+    Trunk(&'c Arc<Trunk>),
     /// A user, by name and address or by its credentials.
     User(&'c UserConfig),
     /// A program on this machine, of a server without trunks and users.
@@ -18,7 +21,7 @@ pub enum Caller<'c> {
 
 impl Caller<'_> {
     /// Whether credentials are needed to be taken for it.
-    const fn is_proven(&self) -> bool {
+    fn is_proven(&self) -> bool {
         match self {
             Self::Trunk(trunk) => trunk.digest,
             Self::User(user) => user.password.is_some(),
@@ -30,7 +33,7 @@ impl Caller<'_> {
 impl TrunkConfig {
     /// Whether calls of the trunk may come from `address`.
     pub fn takes(&self, address: IpAddr) -> bool {
-        self.peers.is_empty() || peers::specificity(&self.peers, address).is_some()
+        self.peers.is_empty() || specificity(&self.peers, address).is_some()
     }
 
     /// Whether the trunk has a server at `address`: among its peers, its targets, its route or its
@@ -43,12 +46,12 @@ impl TrunkConfig {
             let host = Uri::parse(uri).ok().and_then(|uri| uri.host?.address());
             host.is_some_and(|host| host.to_canonical() == address)
         };
-        peers::specificity(&self.peers, address).is_some()
+        specificity(&self.peers, address).is_some()
             || targets.iter().chain(route).chain(registrar).any(named)
     }
 }
 
-impl Config {
+impl Snapshot {
     /// Who calls from `address` as the user `name`; `None` if nobody known, and the call is
     /// refused. `proven` is the name whose password the caller knows.
     ///
@@ -63,17 +66,17 @@ impl Config {
                     Caller::User(user) => &user.peers,
                     Caller::Local => return false,
                 };
-                peers.is_empty() || peers::specificity(peers, address).is_some()
+                peers.is_empty() || specificity(peers, address).is_some()
             }),
             None => self.by_address(address, name).filter(|caller| !caller.is_proven()),
         }
     }
 
     /// The trunk that calls from `address` and has proven one of `names` by its certificate.
-    pub fn trunk_by_names(&self, address: IpAddr, names: &[String]) -> Option<&TrunkConfig> {
+    pub fn trunk_by_names(&self, address: IpAddr, names: &[String]) -> Option<&Arc<Trunk>> {
         self.trunks.iter().find(|trunk| {
             trunk.tls_names.iter().any(|name| names.contains(name))
-                && (trunk.peers.is_empty() || peers::specificity(&trunk.peers, address).is_some())
+                && (trunk.peers.is_empty() || specificity(&trunk.peers, address).is_some())
         })
     }
 
@@ -107,7 +110,7 @@ impl Config {
     fn prover(&self, name: &str) -> Option<Caller<'_>> {
         let user = self.users.iter().find(|user| user.name == name && user.password.is_some());
         let trunk = || {
-            let named = |trunk: &&TrunkConfig| trunk.username.as_deref() == Some(name);
+            let named = |trunk: &&Arc<Trunk>| trunk.username.as_deref() == Some(name);
             self.trunks.iter().filter(|trunk| trunk.digest).find(named)
         };
         user.map(Caller::User).or_else(|| trunk().map(Caller::Trunk))
@@ -121,11 +124,12 @@ impl Config {
         // A trunk that proves who it is by its certificate is not known by its address alone.
         let by_address = self.trunks.iter().filter(|trunk| trunk.tls_names.is_empty());
         let trunks = by_address.filter_map(|trunk| {
-            Some((peers::specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
+            Some((specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
         });
-        let users = self.users.iter().filter(|user| user.name == name).filter_map(|user| {
-            Some((peers::specificity(&user.peers, address)?, 1, Caller::User(user)))
-        });
+        let users =
+            self.users.iter().filter(|user| user.name == name).filter_map(|user| {
+                Some((specificity(&user.peers, address)?, 1, Caller::User(user)))
+            });
         trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order)).map(|(.., who)| who)
     }
 }

@@ -1,5 +1,5 @@
-//! TLS for SIP (RFC 3261 26.3.1, RFC 5922): certificates read from files, and read again when they
-//! change.
+//! TLS for SIP (RFC 3261 26.3.1, RFC 5922) and HTTP (RFC 9110 4.2.2): certificates read from files,
+//! and read again when they change.
 //!
 //! There is no way to accept a certificate that nobody vouches for: who has one of their own names
 //! the authority behind it (`tls_ca`).
@@ -29,6 +29,15 @@ pub enum TlsError {
         /// Why.
         source: pem::Error,
     },
+    /// A text that should hold certificates is malformed.
+    #[error("certificates of an authority: {0}")]
+    Text(#[source] pem::Error),
+    /// A certificate in a text cannot be used.
+    #[error("certificate of an authority: {0}")]
+    Authority(#[source] rustls::Error),
+    /// A text that should hold certificates holds none.
+    #[error("no certificate of an authority")]
+    EmptyText,
     /// A file that should hold certificates holds none.
     #[error("{path}: no certificate in it", path = .0.display())]
     Empty(PathBuf),
@@ -129,6 +138,8 @@ impl ServerFiles {
 pub struct ClientFiles {
     /// Authorities that peers are verified with; those of the system if none.
     pub ca: Option<PathBuf>,
+    /// The same as text, PEM; this one counts if both are there.
+    pub ca_pem: Option<String>,
     /// Who we are, where a peer asks.
     pub identity: Option<Identity>,
 }
@@ -139,9 +150,10 @@ impl ClientFiles {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Library)?;
-        let builder = match &self.ca {
-            Some(path) => builder.with_root_certificates(authorities(path)?),
-            None => builder.with_platform_verifier().map_err(TlsError::System)?,
+        let builder = match (&self.ca_pem, &self.ca) {
+            (Some(pem), _) => builder.with_root_certificates(authorities_in(pem)?),
+            (None, Some(path)) => builder.with_root_certificates(authorities(path)?),
+            (None, None) => builder.with_platform_verifier().map_err(TlsError::System)?,
         };
         let Some(identity) = &self.identity else { return Ok(builder.with_no_client_auth()) };
         let (chain, key) = identity.read()?;
@@ -176,6 +188,15 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
+/// The authorities that a text names.
+fn authorities_in(text: &str) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        store.add(certificate.map_err(TlsError::Text)?).map_err(TlsError::Authority)?;
+    }
+    if store.is_empty() { Err(TlsError::EmptyText) } else { Ok(store) }
+}
+
 /// The server side of TLS, as its files are now.
 #[derive(Debug)]
 pub struct ServerTls {
@@ -183,6 +204,8 @@ pub struct ServerTls {
     current: ArcSwap<ServerConfig>,
     /// Names that some trunk takes as proof of who calls.
     names: Vec<String>,
+    /// Protocols that clients may choose from (RFC 7301); they are not asked if there is none.
+    protocols: &'static [&'static [u8]],
 }
 
 impl ServerTls {
@@ -192,7 +215,25 @@ impl ServerTls {
     /// The file that cannot be used.
     pub fn new(files: ServerFiles, names: Vec<String>) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(files.read()?);
-        Ok(Self { files, current, names })
+        Ok(Self { files, current, names, protocols: &[] })
+    }
+
+    /// Reads the files for HTTP/1.1.
+    ///
+    /// # Errors
+    /// The file that cannot be used.
+    pub fn http(files: ServerFiles) -> Result<Self, TlsError> {
+        let tls = Self { protocols: &[b"http/1.1"], ..Self::new(files, Vec::new())? };
+        tls.reload()?;
+        Ok(tls)
+    }
+
+    /// Reads the files again; if they cannot be used, everything stays as it was.
+    fn reload(&self) -> Result<(), TlsError> {
+        let mut config = self.files.read()?;
+        config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
+        self.current.store(Arc::new(config));
+        Ok(())
     }
 
     /// What new handshakes use.
@@ -272,11 +313,10 @@ impl Watched {
             failed = true;
             tracing::error!(%error, "TLS files cannot be used; what was read before stays");
         };
-        if let Some(tls) = &self.server {
-            match tls.files.read() {
-                Ok(config) => tls.current.store(Arc::new(config)),
-                Err(error) => refused(error),
-            }
+        if let Some(tls) = &self.server
+            && let Err(error) = tls.reload()
+        {
+            refused(error);
         }
         for tls in &self.clients {
             match tls.files.read() {

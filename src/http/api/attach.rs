@@ -1,30 +1,43 @@
 //! Agents that attach to a call instead of being dialled.
 
-use axum::body::Body;
-use axum::extract::{Path, State};
-use axum::http::Request;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use uuid::Uuid;
 
-use super::api::gone;
-use super::auth;
-use super::problem::Problem;
+use super::gone;
 use crate::agent::socket::{AgentSocket, Role};
 use crate::bridge::handshake;
 use crate::calls::request::{self, RequestError};
+use crate::http::openapi::{Resource, get};
+use crate::http::path::Path;
+use crate::http::problem::{Kind, Problem};
+use crate::http::socket::Socket;
 use crate::keys::Scope;
 
+pub(super) fn resource() -> Resource {
+    Resource {
+        tag: "agents that attach",
+        about: "The stream of a call for an agent that is not dialled.",
+        endpoints: vec![
+            get("/api/v1/calls/{id}/stream", "attach_agent", attach)
+                .summary("Attaches to a call as its agent, over a WebSocket.")
+                .scope(Scope::Calls)
+                .answers(101, "the stream of the call follows")
+                .refuses(&[Kind::BadRequest, Kind::Conflict, Kind::NotUpgrade, Kind::Unavailable]),
+        ],
+        schemas: Vec::new(),
+    }
+}
+
 /// `GET /api/v1/calls/{id}/stream`, upgraded to a WebSocket.
-pub(super) async fn attach(
-    State(state): State<super::State>,
+async fn attach(
+    State(state): State<crate::http::State>,
     Path(id): Path<String>,
-    mut request: Request<Body>,
+    mut request: Request,
 ) -> Result<Response, Problem> {
-    auth::require(&state, request.headers(), Scope::Calls)?;
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let may = state.calls.ask(|reply| request::Request::MayAttach { call, reply }).await;
     let spoken: Vec<&'static str> = may.ok_or_else(gone)??.into_iter().collect();
@@ -33,8 +46,11 @@ pub(super) async fn attach(
     let upgrade = match checked {
         Ok(upgrade) => upgrade,
         Err(error) => {
-            let mut response = Problem::bad_request(error.to_string()).into_response();
-            *response.status_mut() = error.status();
+            let kind = match error.status() {
+                StatusCode::UPGRADE_REQUIRED => Kind::NotUpgrade,
+                _ => Kind::BadRequest,
+            };
+            let mut response = Problem::new(kind, error.to_string()).into_response();
             response.headers_mut().extend(error.headers());
             return Ok(response);
         }
@@ -52,9 +68,9 @@ pub(super) async fn attach(
     Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
 }
 
-/// The bare socket beneath an upgraded connection.
+/// The bare socket beneath an upgraded connection, with the state of its TLS.
 fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    let stream = parts.io.into_inner().into_std().ok()?;
-    Some(AgentSocket { stream, tls: None, unread: parts.read_buf.to_vec(), role: Role::Server })
+    let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
+    let (stream, tls) = parts.io.into_inner().into_line().into_parts().ok()?;
+    Some(AgentSocket { stream, tls, unread: parts.read_buf.to_vec(), role: Role::Server })
 }

@@ -5,21 +5,22 @@ use std::io::Read;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use axum::Json;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, header};
+use http::header;
 use hyper::body::{Body as HttpBody, Frame};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::api::{BODY_BYTES_MAX, gone};
-use super::auth;
-use super::problem::Problem;
+use super::gone;
 use crate::calls::request::{self, RequestError};
+use crate::http::body::Json;
+use crate::http::openapi::{Resource, get, post, schema};
+use crate::http::path::Path;
+use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
 use crate::recording::{Found, Order};
 
@@ -27,6 +28,37 @@ use crate::recording::{Found, Order};
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that wait for a client.
 const CHUNKS_MAX: usize = 2;
+
+pub(super) fn resource() -> Resource {
+    let body = |name, words: &[&str]| schema::object(&[(name, schema::word(words))], &[]);
+    Resource {
+        tag: "recordings",
+        about: "The sound of calls.",
+        endpoints: vec![
+            post("/api/v1/calls/{id}/record", "record_call", record)
+                .summary("Records a call, or changes how it is recorded.")
+                .scope(Scope::Calls)
+                .json(body("state", &["start", "stop", "pause", "resume"]))
+                .answers_json(
+                    200,
+                    "how the recording stands",
+                    schema::object(&[("state", schema::text(32))], &[]),
+                )
+                .refuses(&[Kind::Conflict, Kind::Unavailable]),
+            get("/api/v1/calls/{id}/recording", "fetch_recording", fetch)
+                .summary("Fetches the recording of a call that is over.")
+                .scope(Scope::Read)
+                .answers_with(
+                    200,
+                    "WAV, the peer on the left, the agent on the right",
+                    "audio/wav",
+                    schema::format("binary"),
+                )
+                .refuses(&[Kind::Conflict]),
+        ],
+        schemas: Vec::new(),
+    }
+}
 
 /// What is wanted of a recording.
 #[derive(Debug, Deserialize)]
@@ -37,39 +69,30 @@ struct Wanted {
 
 /// How a recording stands.
 #[derive(Debug, Serialize)]
-pub(super) struct Recording {
+struct Recording {
     state: &'static str,
 }
 
 /// `POST /api/v1/calls/{id}/record`
-pub(super) async fn record(
-    State(state): State<super::State>,
+async fn record(
+    State(state): State<crate::http::State>,
     Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Json<Recording>, Problem> {
-    auth::require(&state, &headers, Scope::Calls)?;
-    let body = to_bytes(body, BODY_BYTES_MAX)
-        .await
-        .map_err(|_| Problem::bad_request(format!("the body is over {BODY_BYTES_MAX} bytes")))?;
-    let wanted: Wanted =
-        serde_json::from_slice(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+    Json(wanted): Json<Wanted>,
+) -> Result<axum::Json<Recording>, Problem> {
     let order = Order::from_word(&wanted.state).ok_or_else(|| {
         Problem::bad_request("state: is none of \"start\", \"stop\", \"pause\", \"resume\"")
     })?;
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let recorded = state.calls.ask(|reply| request::Request::Record { call, order, reply }).await;
     let recording = recorded.ok_or_else(gone)??;
-    Ok(Json(Recording { state: recording.as_str() }))
+    Ok(axum::Json(Recording { state: recording.as_str() }))
 }
 
 /// `GET /api/v1/calls/{id}/recording`
-pub(super) async fn fetch(
-    State(state): State<super::State>,
+async fn fetch(
+    State(state): State<crate::http::State>,
     Path(id): Path<String>,
-    headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    auth::require(&state, &headers, Scope::Read)?;
     let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let store = state.recordings.clone();
     let found = tokio::task::spawn_blocking(move || store.find(call)).await;

@@ -1,0 +1,140 @@
+//! Everything that calls are routed by, at one moment.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::agent::Agent;
+use super::trunk::Trunk;
+use crate::config::{Keep, UserConfig};
+use crate::quota::{Bound, Kind, Limits, Subject};
+use crate::routing::{Called, Decision, Inquiry, Table, Unrouted};
+
+/// How a call is treated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Treatment {
+    /// Who talks.
+    pub agent: Arc<Agent>,
+    /// What the caller gets when the agent cannot be reached or is lost.
+    pub fallback: Fallback,
+    /// True if the agent decides when the call is answered.
+    pub agent_answers: bool,
+    /// True if an agent that decides so is heard before the answer.
+    pub early_media: bool,
+    /// Longest call.
+    pub max_duration: Duration,
+    /// What of it is kept.
+    pub keep: Keep,
+}
+
+/// What the caller gets when the agent cannot be reached, or is lost and does not come back.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fallback {
+    /// The call ends: 480 before the answer, BYE after it.
+    Hangup,
+    /// Another agent takes over; its own failure ends the call.
+    Agent(Arc<Agent>),
+    /// A WAV file is played, then the call ends.
+    Message(PathBuf),
+}
+
+/// Everything that calls are routed by. It never changes; what changes makes another one.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The organisation of what the file names, and of who names none.
+    pub organisation: Uuid,
+    /// Trunks.
+    pub trunks: Vec<Arc<Trunk>>,
+    /// Softphones.
+    pub users: Vec<UserConfig>,
+    /// Numbers and routes.
+    pub table: Table<Arc<Treatment>>,
+    agents: HashMap<Uuid, HashMap<String, Arc<Agent>>>,
+    /// Limits of organisations and numbers.
+    limits: HashMap<Subject, Limits>,
+}
+
+impl Snapshot {
+    pub(super) fn new(
+        organisation: Uuid,
+        agents: Vec<Arc<Agent>>,
+        trunks: Vec<Arc<Trunk>>,
+        users: Vec<UserConfig>,
+        table: Table<Arc<Treatment>>,
+    ) -> Self {
+        let mut named: HashMap<Uuid, HashMap<String, Arc<Agent>>> = HashMap::new();
+        for agent in agents {
+            named.entry(agent.organisation).or_default().insert(agent.name.clone(), agent);
+        }
+        Self { organisation, trunks, users, table, agents: named, limits: HashMap::new() }
+    }
+
+    /// The agent of an organisation that is called `name`.
+    pub fn agent(&self, organisation: Uuid, name: &str) -> Option<&Arc<Agent>> {
+        self.agents.get(&organisation)?.get(name)
+    }
+
+    /// The trunk of an organisation that is called `name`.
+    pub fn trunk(&self, organisation: Uuid, name: &str) -> Option<&Arc<Trunk>> {
+        let mut own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
+        own.find(|trunk| trunk.name == name)
+    }
+
+    /// The trunk with this id.
+    pub fn trunk_by_id(&self, id: Uuid) -> Option<&Arc<Trunk>> {
+        self.trunks.iter().find(|trunk| trunk.id == id)
+    }
+
+    /// What a call of an organisation counts for, by a trunk and a number, if there are.
+    pub fn bounds(
+        &self,
+        organisation: Uuid,
+        trunk: Option<&Trunk>,
+        number: Option<Uuid>,
+    ) -> Vec<Bound> {
+        let named = |kind, id| {
+            let limits = self.limits.get(&Subject { kind, id })?;
+            Some(Bound::new(kind, id, *limits))
+        };
+        let organisation = named(Kind::Organisation, organisation);
+        let trunk = trunk.map(|trunk| Bound::new(Kind::Trunk, trunk.id, trunk.limits));
+        let number = number.and_then(|number| named(Kind::Number, number));
+        organisation.into_iter().chain(trunk).chain(number).collect()
+    }
+
+    /// Who takes a call of `caller` to `called`, a user or number, that came by a trunk or none.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody does.
+    pub fn route(
+        &self,
+        trunk: Option<&Trunk>,
+        called: &str,
+        uri: Option<&str>,
+        caller: &str,
+        chance: Chance,
+    ) -> Result<Decision<'_, Arc<Treatment>>, Unrouted> {
+        let country = trunk.and_then(|trunk| trunk.country.as_deref());
+        self.table.decide(&Inquiry {
+            organisation: trunk.map_or(self.organisation, |trunk| trunk.organisation),
+            line: trunk.map(|trunk| trunk.id),
+            called: Called::new(called, uri, country),
+            caller,
+            at: chance.at,
+            lot: chance.lot,
+        })
+    }
+}
+
+/// What a decision depends on besides the call: the time, and a lot.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance {
+    /// When it is.
+    pub at: jiff::Timestamp,
+    /// Decides where calls are shared by lot.
+    pub lot: u64,
+}

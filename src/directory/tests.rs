@@ -1,0 +1,227 @@
+//! Who calls, who must prove it, and who takes the call.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::config::{Config, Secret, Sources};
+use crate::routing::Unrouted;
+
+fn of(text: &str) -> Snapshot {
+    let sources = Sources {
+        file: Some((Path::new("talkpath.toml"), text)),
+        environment: &[],
+        data_dir: None,
+        dialects: &[],
+        readable: &|_| Ok(()),
+    };
+    Snapshot::of_file(&Config::parse(&sources).unwrap(), Uuid::nil())
+}
+
+fn who(snapshot: &Snapshot, address: &str, name: &str, proven: Option<&str>) -> String {
+    match snapshot.caller(address.parse().unwrap(), name, proven) {
+        Some(Caller::Trunk(trunk)) => trunk.name.clone(),
+        Some(Caller::User(user)) => user.name.clone(),
+        Some(Caller::Local) => "local".to_owned(),
+        None => "nobody".to_owned(),
+    }
+}
+
+const AT: &str = "2026-06-01T12:00:00Z";
+
+fn agent(snapshot: &Snapshot, trunk: Option<&str>, to: &str) -> Result<String, Unrouted> {
+    agent_at(snapshot, trunk, to, AT)
+}
+
+fn agent_at(
+    snapshot: &Snapshot,
+    trunk: Option<&str>,
+    to: &str,
+    at: &str,
+) -> Result<String, Unrouted> {
+    let trunk = trunk.map(|trunk| &**snapshot.trunk(Uuid::nil(), trunk).unwrap());
+    let chance = Chance { at: at.parse().unwrap(), lot: 0 };
+    let decision = snapshot.route(trunk, to, None, "+4930", chance)?;
+    Ok(decision.treatment.agent.name.clone())
+}
+
+/// Without a file every call of this machine goes to the echo, and none from elsewhere.
+#[test]
+fn nothing_is_configured() {
+    let none = of("");
+    assert_eq!(agent(&none, None, "anything").unwrap(), "echo");
+    assert_eq!(who(&none, "127.0.0.1", "x", None), "local");
+    assert_eq!(who(&none, "192.0.2.1", "x", None), "nobody");
+}
+
+const ROUTES: &str = r#"
+[[agents]]
+name = "support"
+kind = "builtin"
+builtin = "echo"
+
+[[agents]]
+name = "night"
+kind = "builtin"
+builtin = "silence"
+
+[[agents]]
+name = "legacy"
+kind = "builtin"
+builtin = "tone"
+
+[[trunks]]
+name = "carrier"
+peers = ["192.0.2.0/24", "2001:db8::/32"]
+country = "de"
+
+[[users]]
+name = "alice"
+peers = "192.0.2.50"
+
+[[routes]]
+to = "+4930*"
+trunk = "carrier"
+open = ["mon-fri 09:00-18:00"]
+closed = ["12-25"]
+time_zone = "Europe/Berlin"
+agent = "support"
+
+[[routes]]
+to = "+4930*"
+trunk = "carrier"
+agent = "night"
+fallback_agent = "support"
+
+[[routes]]
+to = "alice-line"
+agent = "legacy"
+
+[[routes]]
+to = "*"
+callers_except = ["anonymous"]
+agent = "night"
+
+[[routes]]
+to = "*"
+callers = "+4930"
+priority = 1
+weight = 0
+agent = "legacy"
+"#;
+
+/// A called number finds the most specific route that is open, and the trunk's own before those for
+/// all, in the plan of the trunk's country too.
+#[test]
+fn routes_are_found() {
+    let known = of(ROUTES);
+    let carrier = Some("carrier");
+    assert_eq!(agent(&known, carrier, "+4930123456").unwrap(), "support");
+    assert_eq!(agent(&known, carrier, "030123456").unwrap(), "support");
+    let at = |at| agent_at(&known, carrier, "4930123456", at).unwrap();
+    assert_eq!(at("2026-06-01T16:00:00Z"), "night");
+    assert_eq!(at("2026-06-06T12:00:00Z"), "night");
+    assert_eq!(at("2028-12-25T12:00:00Z"), "night", "a Monday, but closed");
+    assert_eq!(agent(&known, None, "+4930123456").unwrap(), "night");
+    assert_eq!(agent(&known, carrier, "alice-line").unwrap(), "legacy");
+    assert_eq!(agent(&known, None, "bob").unwrap(), "night");
+    let chance = Chance { at: AT.parse().unwrap(), lot: 0 };
+    let hidden = known.route(None, "bob", None, "anonymous", chance);
+    assert_eq!(hidden.unwrap_err(), Unrouted::Conditions);
+}
+
+/// A caller is known by address, a user also by name; strangers are nobody.
+#[test]
+fn callers_are_known_by_address() {
+    let known = of(ROUTES);
+    let who = |address, name| who(&known, address, name, None);
+    assert_eq!(who("192.0.2.1", "alice"), "carrier");
+    assert_eq!(who("192.0.2.50", "alice"), "alice");
+    assert_eq!(who("192.0.2.50", "mallory"), "carrier");
+    assert_eq!(who("2001:db8::1", ""), "carrier");
+    assert_eq!(who("198.51.100.1", "alice"), "nobody");
+    assert_eq!(who("127.0.0.1", "alice"), "nobody");
+}
+
+/// What is replaced does not change under those who hold it, and who watches is told.
+#[test]
+fn snapshots_are_replaced() {
+    let directory = Directory::new(of(ROUTES));
+    let mut watch = directory.watch();
+    let held = directory.load();
+    directory.replace(of(""));
+    assert!(watch.has_changed().unwrap());
+    watch.mark_unchanged();
+    assert_eq!(agent(&held, None, "alice-line").unwrap(), "legacy");
+    assert_eq!(agent(&directory.load(), None, "alice-line").unwrap(), "echo");
+    assert!(!watch.has_changed().unwrap());
+}
+
+const DIGEST: &str = r#"
+[[trunks]]
+name = "pbx"
+peers = ["10.0.0.0/8"]
+
+[[trunks]]
+name = "roaming"
+auth = "digest"
+username = "roamer"
+password = "roamers-secret"
+
+[[trunks]]
+name = "both"
+peers = ["10.1.0.0/16"]
+auth = "digest"
+username = "both"
+password = "boths-secret"
+
+[[users]]
+name = "alice"
+password = "wonderland"
+
+[[users]]
+name = "bob"
+peers = ["192.0.2.0/24"]
+password = "builder-of"
+
+[[users]]
+name = "carol"
+peers = ["192.0.2.0/24"]
+"#;
+
+/// Who has a password must prove it from wherever; strangers are asked too; addresses alone are
+/// enough for the rest, and restrict those who have both.
+#[test]
+fn callers_prove_who_they_are() {
+    let known = of(DIGEST);
+    let demands = |address: &str, name| known.demands_proof(address.parse().unwrap(), name);
+    let who = |address, name, proven| who(&known, address, name, proven);
+    for (address, name, demanded, unproven) in [
+        ("10.0.0.1", "alice", true, "pbx"),
+        ("10.0.0.1", "4711", false, "pbx"),
+        ("10.1.0.1", "4711", true, "nobody"),
+        ("192.0.2.1", "carol", false, "carol"),
+        ("192.0.2.1", "bob", true, "nobody"),
+        ("198.51.100.1", "stranger", true, "nobody"),
+    ] {
+        assert_eq!(demands(address, name), demanded, "{address} {name}");
+        assert_eq!(who(address, name, None), unproven, "{address} {name}");
+    }
+    for (address, proven, expected) in [
+        ("198.51.100.1", "alice", "alice"),
+        ("198.51.100.1", "bob", "nobody"),
+        ("192.0.2.1", "bob", "bob"),
+        ("198.51.100.1", "roamer", "roaming"),
+        ("198.51.100.1", "both", "nobody"),
+        ("10.1.0.1", "both", "both"),
+        ("192.0.2.1", "carol", "nobody"),
+    ] {
+        assert_eq!(who(address, "stranger", Some(proven)), expected, "{address} {proven}");
+    }
+    assert_eq!(known.password("alice").map(Secret::expose), Some("wonderland"));
+    assert_eq!(known.password("roamer").map(Secret::expose), Some("roamers-secret"));
+    assert_eq!(known.password("carol"), None);
+    let open = of("[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"");
+    assert!(!open.demands_proof("192.0.2.1".parse().unwrap(), "alice"));
+}

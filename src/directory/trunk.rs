@@ -1,0 +1,33 @@
+//! Trunks as calls know them.
+
+use std::ops::Deref;
+
+use uuid::Uuid;
+
+use crate::config::TrunkConfig;
+use crate::quota::Limits;
+
+/// A trunk, from the file or from a stored configuration. A call keeps the one that it began with,
+/// whatever becomes of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trunk {
+    /// Its id; that of the configuration if it is stored.
+    pub id: Uuid,
+    /// Whose it is.
+    pub organisation: Uuid,
+    /// What tells it apart in metrics: the name of one from the file, the id of one that is stored,
+    /// as names of organisations may be alike.
+    pub label: String,
+    /// How many calls it has.
+    pub limits: Limits,
+    /// What it is.
+    pub config: TrunkConfig,
+}
+
+impl Deref for Trunk {
+    type Target = TrunkConfig;
+
+    fn deref(&self) -> &TrunkConfig {
+        &self.config
+    }
+}

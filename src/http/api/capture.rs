@@ -1,0 +1,88 @@
+//! Captures over HTTP.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use uuid::Uuid;
+
+use super::gone;
+use crate::calls::request::{self, RequestError};
+use crate::capture::Registry;
+use crate::http::openapi::{Resource, get, post, schema};
+use crate::http::path::Path;
+use crate::http::problem::{Kind, Problem};
+use crate::keys::Scope;
+use crate::workers::poller::now;
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        tag: "captures",
+        about: "Packets and messages of calls, for fault-finding.",
+        endpoints: vec![
+            post("/api/v1/calls/{id}/capture", "start_capture", start)
+                .summary("Captures a call's packets and messages from now on.")
+                .scope(Scope::Calls)
+                .answers(204, "they are captured")
+                .refuses(&[Kind::Conflict, Kind::Unavailable]),
+            get("/api/v1/calls/{id}/capture", "fetch_capture", fetch)
+                .summary("Fetches the packets that were captured.")
+                .scope(Scope::Calls)
+                .answers_with(
+                    200,
+                    "a file for Wireshark",
+                    "application/vnd.tcpdump.pcap",
+                    schema::format("binary"),
+                ),
+            get("/api/v1/calls/{id}/messages", "list_messages", messages)
+                .summary("Lists the SIP messages that were captured, secrets left out.")
+                .scope(Scope::Calls)
+                .answers_json(200, "the messages", schema::list(schema::any_object())),
+        ],
+        schemas: Vec::new(),
+    }
+}
+
+/// `POST /api/v1/calls/{id}/capture`
+async fn start(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
+    let started = state.calls.ask(|reply| request::Request::Capture { call, reply }).await;
+    started.ok_or_else(gone)??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/v1/calls/{id}/capture`
+async fn fetch(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let file = captured(&state, &id, |captures, id| captures.pcap(now(), id))?;
+    let name = format!("attachment; filename=\"{id}.pcap\"");
+    let head = [
+        (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((head, file).into_response())
+}
+
+/// `GET /api/v1/calls/{id}/messages`
+async fn messages(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let messages = captured(&state, &id, |captures, id| captures.messages(now(), id))?;
+    Ok(Json(messages).into_response())
+}
+
+fn captured<T>(
+    state: &crate::http::State,
+    id: &str,
+    take: impl FnOnce(&mut Registry, Uuid) -> Option<T>,
+) -> Result<T, Problem> {
+    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
+    let taken = state.captures.lock().ok().and_then(|mut captures| take(&mut captures, call));
+    taken.ok_or_else(|| Problem::not_found("the call was not captured"))
+}

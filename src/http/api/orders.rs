@@ -1,0 +1,179 @@
+//! Orders to a living call over HTTP.
+
+use axum::extract::State;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::gone;
+use crate::agent::session::{self, Control};
+use crate::calls::request::{Order, Request};
+use crate::http::body::Json;
+use crate::http::openapi::{Endpoint, Resource, post, schema};
+use crate::http::path::Path;
+use crate::http::problem::{Kind, Problem};
+use crate::keys::Scope;
+
+pub(super) fn resource() -> Resource {
+    let order = |endpoint: Endpoint| {
+        endpoint.scope(Scope::Calls).refuses(&[Kind::Conflict, Kind::Unavailable])
+    };
+    let done = |endpoint: Endpoint| order(endpoint).answers(204, "done, or begun");
+    let switch = || schema::object(&[("on", schema::flag())], &[]);
+    Resource {
+        tag: "orders",
+        about: "What a living call is to do.",
+        endpoints: vec![
+            order(post("/api/v1/calls/{id}/transfer", "transfer_call", transfer))
+                .summary("Hands the peer to somebody else.")
+                .json(transfer_schema())
+                .answers_json(
+                    202,
+                    "the peer has been asked; the agent's events tell what comes of it",
+                    schema::object(&[("state", schema::word(&["requested"]))], &[]),
+                ),
+            done(post("/api/v1/calls/{id}/dtmf", "send_dtmf", dtmf))
+                .summary("Sends digits to the peer, the way it takes them.")
+                .json(dtmf_schema()),
+            done(post("/api/v1/calls/{id}/mute", "mute_call", mute))
+                .summary("Decides whether the peer hears the agent.")
+                .json(switch()),
+            done(post("/api/v1/calls/{id}/hold", "hold_call", hold))
+                .summary("Puts the peer on hold, or takes it back.")
+                .json(switch()),
+            done(post("/api/v1/calls/{id}/clear", "clear_call", clear))
+                .summary("Drops what the agent has queued."),
+        ],
+        schemas: Vec::new(),
+    }
+}
+
+fn transfer_schema() -> serde_json::Value {
+    let word = json!({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]});
+    schema::object(
+        &[("kind", schema::word(&["blind", "attended"]))],
+        &[
+            ("destination", json!({"type": "string"})),
+            ("options", json!({"type": "object", "additionalProperties": word})),
+            ("headers", json!({"type": "object", "additionalProperties": {"type": "string"}})),
+        ],
+    )
+}
+
+fn dtmf_schema() -> serde_json::Value {
+    let millis = || schema::nullable(schema::integer(0, i64::from(u32::MAX)));
+    schema::object(
+        &[("digits", json!({"type": "string"}))],
+        &[("duration_ms", millis()), ("gap_ms", millis())],
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TransferBody {
+    kind: String,
+    #[serde(default)]
+    destination: String,
+    #[serde(default)]
+    options: std::collections::BTreeMap<String, Word>,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
+}
+
+/// A string, or a number that stands for one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Word {
+    Text(String),
+    Number(u64),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DtmfBody {
+    digits: String,
+    duration_ms: Option<u32>,
+    gap_ms: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    on: bool,
+}
+
+/// How far something is that goes on.
+#[derive(Serialize)]
+struct Begun {
+    state: &'static str,
+}
+
+/// `POST /api/v1/calls/{id}/transfer`: 202, the REFER has been sent; events tell what comes of it.
+async fn transfer(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+    Json(body): Json<TransferBody>,
+) -> Result<(StatusCode, axum::Json<Begun>), Problem> {
+    let TransferBody { kind, destination, options, headers } = body;
+    let text = |word| match word {
+        Word::Text(text) => text,
+        Word::Number(number) => number.to_string(),
+    };
+    let options = options.into_iter().map(|(name, word)| (name, text(word))).collect();
+    order(&state, id, Order::Transfer { kind, destination, options, headers }).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: "requested" })))
+}
+
+/// `POST /api/v1/calls/{id}/dtmf`: digits to the peer as telephone events.
+async fn dtmf(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+    Json(body): Json<DtmfBody>,
+) -> Result<StatusCode, Problem> {
+    let DtmfBody { digits, duration_ms, gap_ms } = body;
+    match session::dtmf(digits, duration_ms, gap_ms) {
+        Ok(Control::Dtmf { digits, duration_ms, gap_ms }) => {
+            order(&state, id, Order::Dtmf { digits, duration_ms, gap_ms }).await
+        }
+        Ok(_) => Err(Problem::bad_request("no digits")),
+        Err((_, message)) => Err(Problem::bad_request(message)),
+    }
+}
+
+/// `POST /api/v1/calls/{id}/mute`: whether the peer hears the agent.
+async fn mute(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+    Json(body): Json<Switch>,
+) -> Result<StatusCode, Problem> {
+    let Switch { on } = body;
+    order(&state, id, Order::Mute(on)).await
+}
+
+/// `POST /api/v1/calls/{id}/hold`: whether the peer is on hold.
+async fn hold(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+    Json(body): Json<Switch>,
+) -> Result<StatusCode, Problem> {
+    let Switch { on } = body;
+    order(&state, id, Order::Hold(on)).await
+}
+
+/// `POST /api/v1/calls/{id}/clear`: what the agent has queued is dropped.
+async fn clear(
+    State(state): State<crate::http::State>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    order(&state, id, Order::Clear).await
+}
+
+async fn order(
+    state: &crate::http::State,
+    call: String,
+    order: Order,
+) -> Result<StatusCode, Problem> {
+    let done = state.calls.ask(|reply| Request::Order { call, order, reply }).await;
+    done.ok_or_else(gone)??;
+    Ok(StatusCode::NO_CONTENT)
+}

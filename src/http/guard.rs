@@ -1,0 +1,89 @@
+//! What every request passes before it reaches its endpoint, and every answer on its way back.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tracing::Instrument;
+
+use super::client::{Client, Peer};
+use super::rate::Buckets;
+use crate::config::{Cidr, HttpConfig};
+use crate::telemetry::Metrics;
+
+/// Names a request in answer, log and audit.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest id of a request that a proxy gives.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// What requests are judged by.
+#[derive(Debug)]
+pub struct Guard {
+    trusted: Vec<Cidr>,
+    pub(super) keys: Buckets<String>,
+    pub(super) addresses: Buckets<IpAddr>,
+}
+
+impl Guard {
+    /// As configured.
+    pub fn new(config: &HttpConfig) -> Self {
+        Self {
+            trusted: config.trusted_proxies.clone(),
+            keys: Buckets::new(config.key_requests_per_second),
+            addresses: Buckets::new(config.address_requests_per_second),
+        }
+    }
+}
+
+/// Finds out for whom a request is, names it, counts its answer and the time it took.
+pub(super) async fn pass(
+    State((guard, metrics)): State<(Arc<Guard>, Arc<Metrics>)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let peer = request.extensions().get::<Peer>().copied();
+    let client = peer.map(|peer| Client::of(peer, request.headers(), &guard.trusted));
+    let proxied = client.is_some_and(|client| client.proxied);
+    let id = given_id(request.headers())
+        .filter(|_| proxied)
+        .unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
+    // The path itself may hold a secret.
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let key = tracing::field::Empty;
+    let span = tracing::debug_span!("request", %id, method = %request.method(), path, key);
+    if let Some(client) = client {
+        request.extensions_mut().insert(client);
+    }
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, took) = (response.status(), began.elapsed());
+    metrics.http.responded(status.as_u16(), took);
+    span.in_scope(|| {
+        let client = client.map(|client| tracing::field::display(client.address));
+        if status.is_server_error() {
+            tracing::warn!(status = status.as_u16(), ?took, client, "a request failed");
+        } else {
+            tracing::debug!(status = status.as_u16(), ?took, client, "answered");
+        }
+    });
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    // Answers are of one moment and one caller, and never anything else than they say.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// The id that a proxy gave, if it is fit for a log line.
+fn given_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte);
+    let length = (1..=REQUEST_ID_BYTES_MAX).contains(&id.len());
+    (length && id.bytes().all(fits)).then(|| id.to_owned())
+}

@@ -1,0 +1,4 @@
+//! What listeners of every protocol share: certificates, and how many connections one source has.
+
+pub mod sources;
+pub mod tls;
