@@ -34,8 +34,8 @@ pub struct Outbound {
     pub caller_id_header: CallerIdHeader,
     /// How numbers are written.
     pub number_format: NumberFormat,
-    /// What a header other than From says: a number, or a `sip:`, `sips:` or `tel:` URI; the calling
-    /// number if absent.
+    /// What a header other than From says: a number, or a `sip:`, `sips:` or `tel:` URI; the
+    /// calling number if absent.
     pub asserted_identity: Option<String>,
     /// Whether the caller is withheld from those who are called, unless the call says otherwise.
     pub privacy: Privacy,
