@@ -4,6 +4,7 @@ pub mod call;
 pub mod cause;
 pub mod control;
 pub mod digits;
+mod far;
 pub mod hold;
 pub mod identity;
 mod live;

@@ -14,6 +14,7 @@ impl MediaPath {
                 // Whether the peer takes digits was asked before; a queue that is full drops them,
                 // as it does for an agent.
                 let _ = self.queue_digits(&digits, duration_ms, gap_ms);
+                self.restart_ticks(ctx.now);
             }
             Steer::Mute(muted) => self.muted = muted,
             Steer::Clear => {

@@ -66,7 +66,7 @@ impl Control {
     pub(super) fn provisional(&mut self, dialog: DialogId, status: u16) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.attempts.provisional(status);
+            placing.provisional(status);
         }
     }
 
@@ -86,10 +86,48 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = Some(dialog);
         let Some(placing) = call.placing.take() else { return };
+        self.reached(&placing, dialog);
+        self.cancel_branches(&placing, Some(dialog), ELSEWHERE);
+    }
+
+    /// A branch of what was placed has been answered: its server is good.
+    pub(super) fn reached(&mut self, placing: &Placing, dialog: DialogId) {
         if let Some(to) = placing.branch(dialog).and_then(|branch| branch.hop.target()) {
             self.avoided.answered(to);
         }
-        self.cancel_branches(&placing, Some(dialog), ELSEWHERE);
+    }
+
+    /// The only branch of what was placed has failed: it goes to the next that may do better.
+    pub(super) fn next_place(
+        &mut self,
+        placing: &mut Placing,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+    ) -> Option<(DialogId, SocketAddr)> {
+        let failure = self.failed_at(placing, dialog, status, response);
+        self.invite_next(placing, Some(failure)).ok()
+    }
+
+    /// Ends a branch; how it failed is noted of its server.
+    fn failed_at(
+        &mut self,
+        placing: &mut Placing,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+    ) -> Failure {
+        let failure = match response {
+            None => Failure::Unreachable,
+            Some(response) => {
+                let header = response.header(HeaderName::RetryAfter);
+                Failure::Status { status, retry_after: header.and_then(retry_after) }
+            }
+        };
+        if let Some(to) = placing.end_branch(dialog).as_ref().and_then(Hop::target) {
+            self.avoided.failed(now(), to, failure);
+        }
+        failure
     }
 
     /// Gives up all branches of a call but its own dialog, which its state machine ends: nobody
@@ -140,16 +178,7 @@ impl Control {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return Some(reason) };
         let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
         let Some(mut placing) = placing else { return Some(reason) };
-        let failure = match response {
-            None => Failure::Unreachable,
-            Some(response) => {
-                let header = response.header(HeaderName::RetryAfter);
-                Failure::Status { status, retry_after: header.and_then(retry_after) }
-            }
-        };
-        if let Some(to) = placing.end_branch(dialog).as_ref().and_then(Hop::target) {
-            self.avoided.failed(now(), to, failure);
-        }
+        let failure = self.failed_at(&mut placing, dialog, status, response);
         let (reason, failure) = placing.best(status, reason, failure);
         if status >= 600 {
             self.cancel_branches(&placing, None, DECLINED);

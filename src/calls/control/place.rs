@@ -23,6 +23,7 @@ use crate::sip::core::offer_answer;
 use crate::sip::core::registrar;
 use crate::sip::core::uri::{Host, Scheme, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
+use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// User of our From where the request names none.
@@ -31,23 +32,40 @@ const USER: &str = "talkpath";
 /// A call to be placed, and who waits to hear of it.
 #[derive(Debug)]
 pub struct Errand {
-    /// What is wanted.
-    pub(super) call: PlaceCall,
+    /// What for.
+    pub(super) mission: Mission,
     /// The trunk that it goes through.
     pub(super) trunk: Option<Arc<Trunk>>,
-    /// Who talks.
-    pub(super) agent: Arc<Agent>,
     /// Where the INVITE may go, in order, if it has yet to be found out.
     pub(super) ways: Vec<Arc<placing::Way>>,
-    /// Its places with everything that has a limit.
-    pub(super) room: Room,
-    /// Takes the outcome.
-    pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
+}
+
+/// What a call is placed for.
+#[derive(Debug)]
+pub enum Mission {
+    /// Somebody asked for it.
+    Call {
+        /// What is wanted.
+        call: PlaceCall,
+        /// Who talks.
+        agent: Arc<Agent>,
+        /// Its places with everything that has a limit.
+        room: Room,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<CallView, RequestError>>,
+    },
+    /// It is the leg at the far end of a call.
+    Far {
+        /// The call.
+        key: CallKey,
+        /// Which leg.
+        attempt: u64,
+    },
 }
 
 /// A call's places: what it counts for, and that at its agent.
 #[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     permit: Permit,
     slot: Permit,
 }
@@ -78,7 +96,8 @@ impl Control {
                 drop(reply.send(self.set_out_to(&call, &agent, None, rounds, room)));
             }
             Bearing::Servers(trunk, ways) => {
-                let errand = Errand { call, trunk, agent, ways, room, reply };
+                let mission = Mission::Call { call, agent, room, reply };
+                let errand = Errand { mission, trunk, ways };
                 match self.located(&errand.ways) {
                     Some(found) => self.set_out(errand, found),
                     None => self.locate(errand),
@@ -108,16 +127,14 @@ impl Control {
         };
         let bearing = match phones {
             Some(phones) => {
-                let to = match Uri::parse(&wanted.to) {
-                    Ok(_) => wanted.to.clone(),
-                    Err(_) => format!("sip:{}@{}", wanted.to, self.own_host()),
-                };
+                let to = self.address_of(&wanted.to);
                 let rounds = phones.chunk_by(|one, next| one.q_milli == next.q_milli);
                 let hop = |phone: &registrar::Target| Hop::phone(phone.clone(), &to);
                 Bearing::Phones(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
             }
             None => {
-                let (trunk, ways) = ways(snapshot, organisation, wanted)?;
+                let (trunk, ways) =
+                    ways(snapshot, organisation, &wanted.to, wanted.trunk.as_deref())?;
                 self.judge(&wanted.to, trunk.as_deref())?;
                 Bearing::Servers(trunk, ways)
             }
@@ -132,8 +149,19 @@ impl Control {
         Ok((Arc::clone(agent), bearing, Room { permit, slot }))
     }
 
+    /// The URI of a user of ours.
+    pub(super) fn address_of(&self, user: &str) -> String {
+        match Uri::parse(user) {
+            Ok(_) => user.to_owned(),
+            Err(_) => format!("sip:{user}@{}", self.own_host()),
+        }
+    }
+
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
-    fn located(&self, ways: &[Arc<placing::Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+    pub(super) fn located(
+        &self,
+        ways: &[Arc<placing::Way>],
+    ) -> Option<Result<Vec<Hop>, ResolveError>> {
         let mut hops = Vec::new();
         let mut wrong = None;
         for way in ways {
@@ -153,7 +181,7 @@ impl Control {
     }
 
     /// Looks names up, and comes back with a request.
-    fn locate(&mut self, errand: Errand) {
+    pub(super) fn locate(&mut self, errand: Errand) {
         let (able, handle) = (self.able(), self.handle.clone());
         let resolver = self.resolver();
         self.io.spawn(async move {
@@ -167,12 +195,16 @@ impl Control {
 
     /// The servers of a call are known: its INVITE goes to the first of them.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
-        let Errand { call, trunk, agent, room, reply, .. } = errand;
-        let view = found.map_err(|error| field("to", error.to_string())).and_then(|hops| {
-            let rounds = hops.into_iter().map(|hop| vec![hop]).collect();
-            self.set_out_to(&call, &agent, trunk, rounds, room)
-        });
-        drop(reply.send(view));
+        let Errand { mission, trunk, .. } = errand;
+        match mission {
+            Mission::Far { key, attempt } => self.set_out_far(key, attempt, found),
+            Mission::Call { call, agent, room, reply } => {
+                let view = found
+                    .map_err(|error| field("to", error.to_string()))
+                    .and_then(|hops| self.set_out_to(&call, &agent, trunk, one_by_one(hops), room));
+                drop(reply.send(view));
+            }
+        }
     }
 
     fn set_out_to(
@@ -225,6 +257,7 @@ impl Control {
             keep: agent.keep.clone(),
             permit: room.permit,
             slot: Some(room.slot),
+            offer: None,
         });
         self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
@@ -253,17 +286,18 @@ impl Control {
 }
 
 /// Where the INVITE may go, and by which trunk.
-fn ways(
+pub(super) fn ways(
     snapshot: &Snapshot,
     organisation: Uuid,
-    call: &PlaceCall,
+    to: &str,
+    trunk: Option<&str>,
 ) -> Result<(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>), RequestError> {
-    let Some(name) = &call.trunk else {
-        let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
+    let Some(name) = trunk else {
+        let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
         if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
             return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
         }
-        return Ok((None, vec![Arc::new(placing::Way::direct(&call.to))]));
+        return Ok((None, vec![Arc::new(placing::Way::direct(to))]));
     };
     let trunk = snapshot
         .trunk(organisation, name)
@@ -271,7 +305,7 @@ fn ways(
     if trunk.outbound.targets.is_empty() {
         return Err(field("trunk", "the trunk has no targets".to_owned()));
     }
-    let to = directory::written(trunk, &call.to);
+    let to = directory::written(trunk, to);
     let ways = trunk.outbound.order().into_iter().map(|target| {
         let uri = called_uri(&to, target).ok_or_else(|| {
             field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
@@ -318,6 +352,11 @@ fn called_uri(to: &str, target: &str) -> Option<String> {
     Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
 }
 
+/// Hops that are tried one after the other, as rounds.
+pub(super) fn one_by_one(hops: Vec<Hop>) -> Vec<Vec<Hop>> {
+    hops.into_iter().map(|hop| vec![hop]).collect()
+}
+
 /// The calling number or user, as the trunk wants numbers written.
 fn calling_user(wanted: &PlaceCall, trunk: Option<&Trunk>) -> String {
     let own = || trunk?.outbound.caller_id.clone();
@@ -335,14 +374,21 @@ fn presented(
         let problem = "not of 1 to 128 bytes without control characters";
         return Err(field("from_name", problem.to_owned()));
     }
+    let own = presented_as(user, trunk);
+    let (name, privacy) = (wanted.from_name.clone(), wanted.privacy.unwrap_or(own.privacy));
+    Ok(Presented { name, privacy, ..own })
+}
+
+/// Who is said to call, as the trunk wants to be told.
+pub(super) fn presented_as(user: String, trunk: Option<&Trunk>) -> Presented {
     let outbound = trunk.map(|trunk| &trunk.outbound);
-    Ok(Presented {
+    Presented {
         user,
-        name: wanted.from_name.clone(),
-        privacy: wanted.privacy.or(outbound.map(|outbound| outbound.privacy)).unwrap_or_default(),
+        name: None,
+        privacy: outbound.map(|outbound| outbound.privacy).unwrap_or_default(),
         header: outbound.map(|outbound| outbound.caller_id_header).unwrap_or_default(),
         identity: outbound.and_then(|outbound| outbound.asserted_identity.clone()),
-    })
+    }
 }
 
 /// The fields that the trunk and whoever places a call add, checked. What the call says takes the

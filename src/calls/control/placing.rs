@@ -156,6 +156,11 @@ impl Placing {
         self.branches.iter().find(|branch| branch.dialog == dialog)
     }
 
+    /// Its server has said something.
+    pub(super) fn provisional(&mut self, status: u16) {
+        self.attempts.provisional(status);
+    }
+
     /// Forgets a branch that has failed; where it went.
     pub(super) fn end_branch(&mut self, dialog: DialogId) -> Option<Hop> {
         let at = self.branches.iter().position(|branch| branch.dialog == dialog)?;
