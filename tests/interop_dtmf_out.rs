@@ -89,9 +89,10 @@ impl Called {
             scenario: "called_digits.xml",
             fields: &fields,
             ear: Some(ear_port),
+            port: Some(port),
             ..Run::default()
         };
-        let sipp = run.wait_at(&server, port);
+        let sipp = run.wait_for_call(&server);
         let wanted = json!({"to": "+4930", "agent": "quiet", "trunk": "gate"});
         let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
         assert_eq!(status, 201, "{body}");
