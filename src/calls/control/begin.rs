@@ -13,7 +13,7 @@ use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::digits::InfoDigits;
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
-use crate::calls::live::{LiveCall, direction};
+use crate::calls::live::{LiveCall, Logged, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
 use crate::config::{Keep, Masked};
@@ -65,12 +65,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        // Who or what comes when the agent cannot be had.
-        let (fallback, message) = match beginning.fallback {
-            Fallback::Agent(agent) => (Some(agent), None),
-            Fallback::Message(path) => (None, Some(path)),
-            Fallback::Hangup => (None, None),
-        };
+        let (fallback, message) = second(beginning.fallback);
         let slot = beginning.slot.map(|slot| (agent.id, slot));
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
@@ -125,8 +120,10 @@ impl Control {
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,
+            logged: Logged::default(),
             span,
         });
+        self.log_beginning(key);
         self.capture_from_start(key);
         self.perform(key, &mut effects);
         self.effects = effects;
@@ -139,6 +136,15 @@ impl Control {
         self.by_id.insert(call.id, key);
         self.calls.insert(key, call);
         self.reschedule(key);
+    }
+}
+
+/// Who or what comes when the agent cannot be had.
+fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>) {
+    match fallback {
+        Fallback::Agent(agent) => (Some(agent), None),
+        Fallback::Message(path) => (None, Some(path)),
+        Fallback::Hangup => (None, None),
     }
 }
 

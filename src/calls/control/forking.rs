@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::Control;
 use super::place::field;
 use super::placing::{Hop, Placing};
+use crate::calls::log::What;
 use crate::calls::reason::PeerReason;
 use crate::calls::request::RequestError;
 use crate::sip::core::endpoint::DialogId;
@@ -200,6 +201,7 @@ impl Control {
             call.signalling = peer.ip();
             call.placing = Some(placing);
         }
+        self.log_fact(key, What::PlacedElsewhere { sip_status: status });
         None
     }
 }

@@ -8,6 +8,7 @@ use super::sip::{leg_format, log_refused};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::digits::InfoDigits;
+use crate::calls::log::What;
 use crate::calls::takeover::Takeover;
 use crate::sip::core::endpoint::{DialogId, Event};
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -104,6 +105,7 @@ impl Control {
             (call.digits, call.info_digits) = (Some(format.digits), InfoDigits::default());
         }
         self.command(worker, Command::Replace { call: key, sockets, format });
+        self.log_fact(key, What::Replaced);
         self.hold_sound(key);
         self.recode(key);
         if let Some(before) = before {
