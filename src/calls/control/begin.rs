@@ -11,6 +11,7 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::digits::InfoDigits;
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, Logged, direction};
@@ -51,10 +52,11 @@ pub(super) struct Beginning {
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
+        let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
-        let Settled { dtmf, srtp, stream, flows } = Settled::of(format.as_ref());
+        let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
+        let Settled { srtp, stream, flows } = Settled::of(format.as_ref());
         let mut media = beginning.media;
         // What is encrypted stays so when we offer next.
         media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
@@ -83,8 +85,10 @@ impl Control {
             permit: beginning.permit,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
+            answer_headers: Vec::new(),
             delayed_offer: plan.direction == Direction::Inbound && stream.is_none(),
-            dtmf,
+            digits,
+            info_digits: InfoDigits::default(),
             srtp,
             format: stream,
             sdp: beginning.sdp,
@@ -143,7 +147,6 @@ fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>
 
 /// What is settled of a call's media when it begins.
 struct Settled {
-    dtmf: bool,
     srtp: Option<Arc<SrtpKeys>>,
     stream: Option<StreamFormat>,
     flows: Flows,
@@ -152,7 +155,6 @@ struct Settled {
 impl Settled {
     fn of(format: Option<&LegFormat>) -> Self {
         Self {
-            dtmf: format.is_some_and(|format| format.media.dtmf_pt.is_some()),
             srtp: format.and_then(|format| format.srtp.clone()),
             stream: format.map(stream_of),
             flows: format.map(flows_of).unwrap_or_default(),
