@@ -61,7 +61,6 @@ impl Control {
         // What is encrypted stays so when we offer next.
         media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
         self.command(worker, Command::Open { call: key, sockets, format });
-        self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let (fallback, message) = second(beginning.fallback);
         self.insert(LiveCall {
@@ -129,6 +128,7 @@ impl Control {
     /// Takes a new call into the tables.
     fn insert(&mut self, call: LiveCall) {
         let key = call.key;
+        self.metrics.calls.started(label(call.direction));
         self.by_id.insert(call.id, key);
         self.by_dialog.extend(call.dialog.map(|dialog| (dialog, key)));
         self.calls.insert(key, call);

@@ -28,13 +28,7 @@ impl Control {
         let worker = call.worker;
         let at = now();
         match effect {
-            Effect::Ring => {
-                if let Some(dialog) = call.dialog {
-                    let rung = self.endpoint.provisional(at, dialog, 180, "Ringing", None, &[]);
-                    log_refused(rung.err());
-                    self.log_state(key, CallState::Ringing);
-                }
-            }
+            Effect::Ring => self.ring(key),
             Effect::Progress => self.progress(key),
             Effect::Answer => {
                 if let Some(dialog) = call.dialog {
@@ -98,6 +92,15 @@ impl Control {
                 self.log_end(key, cause, by);
                 self.command(worker, Command::Close { call: key, cause, by });
             }
+        }
+    }
+
+    /// Tells the caller that it rings.
+    fn ring(&mut self, key: CallKey) {
+        if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog) {
+            let rung = self.endpoint.provisional(now(), dialog, 180, "Ringing", None, &[]);
+            log_refused(rung.err());
+            self.log_state(key, CallState::Ringing);
         }
     }
 
