@@ -32,7 +32,7 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
-pub use entry::agent_from_json;
+pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};

@@ -55,6 +55,20 @@ pub struct Snapshot {
     agents: HashMap<Uuid, HashMap<String, Arc<Agent>>>,
     /// Limits of organisations and numbers.
     limits: HashMap<Subject, Limits>,
+    accounts: HashMap<Uuid, Account>,
+}
+
+/// What a stored configuration says of calls that are placed by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The configuration.
+    pub id: Uuid,
+    /// Whose it is.
+    pub organisation: Uuid,
+    /// It is the one that calls of its organisation are placed by if they name none.
+    pub is_default: bool,
+    /// Its numbers, and which of them is called from if a call names none.
+    pub caller_ids: Vec<(String, bool)>,
 }
 
 impl Snapshot {
@@ -69,7 +83,37 @@ impl Snapshot {
         for agent in agents {
             named.entry(agent.organisation).or_default().insert(agent.name.clone(), agent);
         }
-        Self { organisation, trunks, users, table, agents: named, limits: HashMap::new() }
+        let (limits, accounts) = (HashMap::new(), HashMap::new());
+        Self { organisation, trunks, users, table, agents: named, limits, accounts }
+    }
+
+    /// Also with these limits and configurations.
+    pub(super) fn with(mut self, limits: Vec<Bound>, accounts: Vec<Account>) -> Self {
+        self.limits = limits.into_iter().map(|bound| (bound.subject, bound.limits)).collect();
+        self.accounts = accounts.into_iter().map(|account| (account.id, account)).collect();
+        self
+    }
+
+    /// The trunks that calls of an organisation can be placed through if they name none, in the
+    /// order to try them: that of its default configuration, then the others.
+    pub fn outbound(&self, organisation: Uuid) -> Vec<Arc<Trunk>> {
+        let own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
+        let own = own.filter(|trunk| !trunk.outbound.targets.is_empty());
+        let mut trunks: Vec<_> = own.cloned().collect();
+        let is_default = |id: Uuid| self.accounts.get(&id).is_some_and(|account| account.is_default);
+        trunks.sort_by_key(|trunk| !is_default(trunk.id));
+        trunks
+    }
+
+    /// The number that a call through a trunk is placed from if it names none: the default number of
+    /// its configuration, the one that the trunk names, any of the configuration's.
+    pub fn caller_id<'s>(&'s self, trunk: &'s Trunk) -> Option<&'s str> {
+        let account = self.accounts.get(&trunk.id);
+        let numbers = account.map(|account| account.caller_ids.as_slice()).unwrap_or_default();
+        let default = numbers.iter().find(|(_, is_default)| *is_default);
+        let text = |(number, _): &'s (String, bool)| number.as_str();
+        let own = trunk.outbound.caller_id.as_deref();
+        default.map(text).or(own).or_else(|| numbers.first().map(text))
     }
 
     /// The agent of an organisation that is called `name`.
