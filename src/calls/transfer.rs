@@ -8,6 +8,8 @@ use std::time::Duration;
 use media::time::MonoTime;
 use uuid::Uuid;
 
+use crate::quota::destination::Undialled;
+
 use super::cause::Cause;
 
 /// How long a peer that took the REFER may keep silent about what comes of it.
@@ -61,6 +63,9 @@ pub enum TransferError {
     /// Neither a number, a user nor a `sip:`, `sips:` or `tel:` URI.
     #[error("destination: is no number, no user and no sip:, sips: or tel: URI")]
     Destination,
+    /// Calls do not go there.
+    #[error("destination: {0}")]
+    Undialled(#[from] Undialled),
     /// An attended transfer without the call to join.
     #[error("options.call_id: is not the id of another call")]
     CallId,
@@ -84,6 +89,7 @@ impl TransferError {
         match self {
             Self::Kind => "bad_kind",
             Self::Destination => "bad_destination",
+            Self::Undialled(_) => "destination_refused",
             Self::CallId => "bad_call_id",
             Self::Timeout => "bad_timeout",
             Self::NotAnswered => "bad_state",

@@ -183,6 +183,9 @@ impl Control {
         let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
         let secure = hops.iter().all(Hop::is_secure);
         let mut placing = self.placing(user.clone(), trunk.clone(), hops);
+        if let Some(organisation) = wanted.organisation {
+            placing.organisation = organisation;
+        }
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
         let codecs = trunk.as_ref().and_then(|trunk| trunk.codecs.clone());

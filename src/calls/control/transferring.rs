@@ -21,6 +21,9 @@ impl Control {
         if call.transfer.is_some() || call.takeover.is_some() {
             return Err(TransferError::Busy);
         }
+        if let Destination::Uri(to) | Destination::User(to) = &wish.to {
+            self.judge(to, call.trunk.as_deref())?;
+        }
         let refer_to = self.refer_to(key, dialog, &wish.to)?;
         match self.endpoint.refer(now(), dialog, &refer_to, &[]) {
             Ok(()) => {}
