@@ -143,8 +143,8 @@ impl Snapshot {
         (nobody && address.to_canonical().is_loopback()).then_some(Caller::Local)
     }
 
-    /// The stored trunk that calls from `address`. Organisations may well have the same carrier: the
-    /// one that has the called number is meant, else the only one of the most specific network.
+    /// The stored trunk that calls from `address`. Organisations may well have the same carrier:
+    /// the one that has the called number is meant, else the only one of the most specific network.
     fn stored_by_address(&self, address: IpAddr, called: &str) -> Option<&Arc<Trunk>> {
         let stored = self.trunks.iter().filter(|trunk| !trunk.is_of_file);
         let matching: Vec<_> = stored
@@ -160,8 +160,8 @@ impl Snapshot {
 
 }
 
-/// Bits of the network of a trunk that holds `address`. One that proves who it is by its certificate
-/// is not known by its address alone.
+/// Bits of the network of a trunk that holds `address`. One that proves who it is by its
+/// certificate is not known by its address alone.
 fn of_trunk(trunk: &Trunk, address: IpAddr) -> Option<u8> {
     specificity(&trunk.peers, address).filter(|_| trunk.tls_names.is_empty())
 }

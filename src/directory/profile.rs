@@ -142,3 +142,97 @@ pub fn written(config: &TrunkConfig, number: &str) -> String {
         _ => number.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use adapters::sip::CallerIdHeader;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(config: &Value) -> Result<(TrunkConfig, Limits), Unsupported> {
+        let spec = adapters::table::find("sip_trunk").unwrap();
+        let profile = spec.sip.unwrap()(&spec.read(config, None).unwrap()).unwrap();
+        trunk("peer", &profile)
+    }
+
+    fn whole() -> Value {
+        json!({
+            "inbound": {"enabled": true, "networks": ["203.0.113.0/24"], "headers": ["X-Tenant"]},
+            "country": "de",
+            "outbound": {
+                "enabled": true,
+                "targets": [
+                    {"host": "b.example.com", "port": 5070, "priority": 20},
+                    {"host": "A.example.com", "priority": 10, "weight": 60},
+                ],
+                "proxy": "sip:proxy.example.com;lr",
+                "caller_id": "+49 30 123456",
+                "caller_id_header": "p_asserted_identity",
+                "number_format": "digits",
+                "headers": {"X-Account": "blue"},
+            },
+            "auth": {"enabled": true, "user": "us", "password": "open sesame", "realm": "r"},
+            "registration": {
+                "enabled": true, "registrar": "192.0.2.1:5070", "user": "line", "expires_s": 300,
+            },
+            "transport": "tcp",
+            "codecs": ["PCMA"],
+            "limits": {"calls_max": 200, "calls_per_second": 15},
+            "options_interval_s": 30,
+        })
+    }
+
+    /// Every field arrives in the trunk that the file could have named.
+    #[test]
+    fn everything_arrives() {
+        let (config, limits) = read(&whole()).unwrap();
+        assert_eq!(config.name, "peer");
+        assert!(config.takes("203.0.113.9".parse().unwrap()));
+        assert!(!config.takes("203.0.114.9".parse().unwrap()));
+        assert_eq!(config.headers, ["X-Tenant"]);
+        assert_eq!(config.country.as_deref(), Some("DE"));
+        assert_eq!((config.username.as_deref(), config.realm.as_deref()), (Some("us"), Some("r")));
+        assert_eq!(config.password.as_ref().map(Secret::expose), Some("open sesame"));
+        let registration = config.registration.as_ref().unwrap();
+        assert_eq!(registration.registrar, "sip:192.0.2.1:5070;transport=tcp");
+        assert_eq!(registration.user.as_deref(), Some("line"));
+        let outbound = &config.outbound;
+        let targets = ["sip:b.example.com:5070;transport=tcp", "sip:a.example.com;transport=tcp"];
+        assert_eq!(outbound.targets, targets);
+        assert_eq!(outbound.order(), [targets[1], targets[0]], "by priority");
+        assert_eq!(outbound.route, ["sip:proxy.example.com;lr"]);
+        assert_eq!(outbound.caller_id.as_deref(), Some("+4930123456"));
+        assert_eq!(outbound.caller_id_header, CallerIdHeader::PAssertedIdentity);
+        assert_eq!(outbound.headers.len(), 1);
+        assert_eq!(outbound.options_interval, Some(Duration::from_secs(30)));
+        assert_eq!((limits.calls.both, limits.per_second.inbound), (Some(200), Some(15)));
+        assert_eq!(written(&config, "+49 30 123"), "4930123");
+        assert_eq!(written(&config, "030 123456"), "4930123456");
+        assert_eq!(written(&config, "sip:bob@example.com"), "sip:bob@example.com");
+    }
+
+    /// What cannot be done as it is demanded is not done otherwise.
+    #[test]
+    fn what_is_not_done() {
+        let tls = |tls: Value| {
+            let mut config = whole();
+            config["transport"] = json!("tls");
+            config["registration"] = json!({"enabled": false});
+            config["tls"] = tls;
+            read(&config).map(drop)
+        };
+        assert_eq!(tls(json!({"verify": true})), Ok(()));
+        assert_eq!(tls(json!({"verify": false})), Err(Unsupported::Unverified));
+        assert_eq!(tls(json!({"server_name": "x.example"})), Err(Unsupported::ServerName));
+        let mut named = whole();
+        named["registration"]["registrar"] = json!("reg.example.com");
+        assert_eq!(read(&named).unwrap_err(), Unsupported::RegistrarName);
+        let mut stranger = whole();
+        stranger["auth"] = json!({"enabled": false});
+        assert_eq!(read(&stranger).unwrap_err(), Unsupported::NoAccount);
+        let mut leaking = whole();
+        leaking["inbound"]["headers"] = json!(["Authorization"]);
+        assert!(matches!(read(&leaking).unwrap_err(), Unsupported::Header(_)));
+    }
+}

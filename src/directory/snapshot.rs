@@ -100,13 +100,14 @@ impl Snapshot {
         let own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
         let own = own.filter(|trunk| !trunk.outbound.targets.is_empty());
         let mut trunks: Vec<_> = own.cloned().collect();
-        let is_default = |id: Uuid| self.accounts.get(&id).is_some_and(|account| account.is_default);
+        let is_default =
+            |id: Uuid| self.accounts.get(&id).is_some_and(|account| account.is_default);
         trunks.sort_by_key(|trunk| !is_default(trunk.id));
         trunks
     }
 
-    /// The number that a call through a trunk is placed from if it names none: the default number of
-    /// its configuration, the one that the trunk names, any of the configuration's.
+    /// The number that a call through a trunk is placed from if it names none: the default number
+    /// of its configuration, the one that the trunk names, any of the configuration's.
     pub fn caller_id<'s>(&'s self, trunk: &'s Trunk) -> Option<&'s str> {
         let account = self.accounts.get(&trunk.id);
         let numbers = account.map(|account| account.caller_ids.as_slice()).unwrap_or_default();
@@ -139,14 +140,20 @@ impl Snapshot {
         trunk: Option<&Trunk>,
         number: Option<Uuid>,
     ) -> Vec<Bound> {
-        let named = |kind, id| {
-            let limits = self.limits.get(&Subject { kind, id })?;
-            Some(Bound::new(kind, id, *limits))
-        };
-        let organisation = named(Kind::Organisation, organisation);
-        let trunk = trunk.map(|trunk| Bound::new(Kind::Trunk, trunk.id, trunk.limits));
-        let number = number.and_then(|number| named(Kind::Number, number));
-        organisation.into_iter().chain(trunk).chain(number).collect()
+        let line = trunk.map(|trunk| self.line_bounds(trunk, number)).unwrap_or_default();
+        self.bound(Kind::Organisation, organisation).into_iter().chain(line).collect()
+    }
+
+    /// What a call counts for because of its trunk, and of a number of that.
+    pub fn line_bounds(&self, trunk: &Trunk, number: Option<Uuid>) -> Vec<Bound> {
+        let trunk = Bound::new(Kind::Trunk, trunk.id, trunk.limits);
+        let number = number.and_then(|number| self.bound(Kind::Number, number));
+        std::iter::once(trunk).chain(number).collect()
+    }
+
+    fn bound(&self, kind: Kind, id: Uuid) -> Option<Bound> {
+        let limits = self.limits.get(&Subject { kind, id })?;
+        Some(Bound::new(kind, id, *limits))
     }
 
     /// Who takes a call of `caller` to `called`, a user or number, that came by a trunk or none.

@@ -40,6 +40,8 @@ pub(super) struct Beginning {
     pub(super) signalling: std::net::IpAddr,
     pub(super) keep: Keep,
     pub(super) permit: Permit,
+    /// Its place on its trunk, if it is placed through one.
+    pub(super) line: Option<Permit>,
     /// Its place at the agent, if there was one.
     pub(super) slot: Option<Permit>,
 }
@@ -87,6 +89,7 @@ impl Control {
             message,
             which: Which::Main,
             permit: beginning.permit,
+            line: beginning.line,
             slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,

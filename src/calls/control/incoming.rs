@@ -263,6 +263,7 @@ impl Control {
             sdp,
             signalling: flow.peer.ip(),
             keep: treatment.keep.clone(),
+            line: None,
             permit,
             slot,
         });

@@ -1,5 +1,6 @@
 //! Calls that we place: where to, found first if names have to be looked up.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,22 +31,25 @@ const USER: &str = "talkpath";
 pub struct Errand {
     /// What is wanted.
     pub(super) call: PlaceCall,
-    /// The trunk that it goes through.
-    pub(super) trunk: Option<Arc<Trunk>>,
     /// Who talks.
-    pub(super) agent: Arc<Agent>,
-    /// Where the INVITE may go, in order, if it has yet to be found out.
-    pub(super) ways: Vec<Arc<placing::Way>>,
-    /// Its places with everything that has a limit.
-    pub(super) room: Room,
+    agent: Arc<Agent>,
+    /// The trunk that it goes through; none if straight to where its URI leads.
+    trunk: Option<Arc<Trunk>>,
+    /// Trunks that are tried after that.
+    others: VecDeque<Arc<Trunk>>,
+    /// Where the INVITE may go, in order.
+    ways: Vec<Arc<placing::Way>>,
+    /// Its places with everything that has a limit, until it has begun.
+    room: Option<Room>,
     /// Takes the outcome.
-    pub(super) reply: oneshot::Sender<Result<CallView, RequestError>>,
+    reply: oneshot::Sender<Result<CallView, RequestError>>,
 }
 
-/// A call's places: what it counts for, and that at its agent.
+/// A call's places: what it counts for whatever way it takes, that on its trunk, that at its agent.
 #[derive(Debug)]
-pub(super) struct Room {
+struct Room {
     permit: Permit,
+    line: Option<Permit>,
     slot: Permit,
 }
 
@@ -53,8 +57,10 @@ pub(super) struct Room {
 enum Bearing {
     /// To telephones that registered with us.
     Phones(Vec<Hop>),
-    /// To servers, through a trunk if the call names one.
-    Servers(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>),
+    /// To where its URI leads.
+    Straight,
+    /// Through the first of these trunks that takes it.
+    Trunks(Vec<Arc<Trunk>>),
 }
 
 impl Control {
@@ -70,16 +76,20 @@ impl Control {
             Err(error) => return drop(reply.send(Err(error))),
             Ok(admitted) => admitted,
         };
+        let (room, ways, others) = (Some(room), Vec::new(), VecDeque::new());
+        let mut errand = Errand { call, agent, trunk: None, others, ways, room, reply };
         match bearing {
             Bearing::Phones(hops) => {
-                drop(reply.send(self.set_out_to(&call, &agent, None, hops, room)));
+                let view = self.set_out_to(&mut errand, hops);
+                drop(errand.reply.send(view));
             }
-            Bearing::Servers(trunk, ways) => {
-                let errand = Errand { call, trunk, agent, ways, room, reply };
-                match self.located(&errand.ways) {
-                    Some(found) => self.set_out(errand, found),
-                    None => self.locate(errand),
-                }
+            Bearing::Straight => {
+                errand.ways = vec![Arc::new(placing::Way::direct(&errand.call.to))];
+                self.find_way(errand);
+            }
+            Bearing::Trunks(trunks) => {
+                errand.others = trunks.into();
+                self.next_trunk(errand, RequestError::Full);
             }
         }
     }
@@ -99,9 +109,10 @@ impl Control {
             .agent(organisation, &wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
         // Softphones are of the file, as is its organisation.
-        let phones = match wanted.trunk {
-            None if organisation == snapshot.organisation => self.phones(&wanted.to),
-            _ => None,
+        let named = wanted.trunk.is_some() || wanted.telephony_configuration_id.is_some();
+        let phones = match !named && organisation == snapshot.organisation {
+            true => self.phones(&wanted.to),
+            false => None,
         };
         let bearing = match phones {
             Some(phones) => {
@@ -111,20 +122,68 @@ impl Control {
                 };
                 Bearing::Phones(phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect())
             }
-            None => {
-                let (trunk, ways) = ways(snapshot, organisation, wanted)?;
-                self.judge(&wanted.to, trunk.as_deref())?;
-                Bearing::Servers(trunk, ways)
-            }
-        };
-        let through = match &bearing {
-            Bearing::Servers(trunk, _) => trunk.as_deref(),
-            Bearing::Phones(_) => None,
+            None => self.bearing(snapshot, organisation, wanted)?,
         };
         // The agent first: a place there costs no rate.
         let slot = self.take_agent(agent, Way::Out)?;
-        let permit = self.take_outbound(&snapshot.bounds(organisation, through, None))?;
-        Ok((Arc::clone(agent), bearing, Room { permit, slot }))
+        let permit = self.take_outbound(&snapshot.bounds(organisation, None, None))?;
+        Ok((Arc::clone(agent), bearing, Room { permit, line: None, slot }))
+    }
+
+    /// Where a call goes that is not for a telephone of ours.
+    fn bearing(
+        &self,
+        snapshot: &Snapshot,
+        organisation: Uuid,
+        wanted: &PlaceCall,
+    ) -> Result<Bearing, RequestError> {
+        let trunks = trunks(snapshot, organisation, wanted)?;
+        if trunks.is_empty() {
+            self.judge(&wanted.to, None)?;
+            return Ok(Bearing::Straight);
+        }
+        let mut refused = None;
+        let mut allowed = Vec::new();
+        for trunk in trunks {
+            match self.judge(&wanted.to, Some(&trunk)) {
+                Ok(()) => allowed.push(trunk),
+                Err(why) => refused = Some(why),
+            }
+        }
+        match refused {
+            Some(why) if allowed.is_empty() => Err(why.into()),
+            _ => Ok(Bearing::Trunks(allowed)),
+        }
+    }
+
+    /// Takes a call through the next trunk that has room for it; without any, `error` is told.
+    fn next_trunk(&mut self, mut errand: Errand, mut error: RequestError) {
+        while let Some(trunk) = errand.others.pop_front() {
+            match self.way_through(&mut errand, trunk) {
+                Ok(()) => return self.find_way(errand),
+                Err(refused) => error = refused,
+            }
+        }
+        drop(errand.reply.send(Err(error)));
+    }
+
+    fn way_through(&mut self, errand: &mut Errand, trunk: Arc<Trunk>) -> Result<(), RequestError> {
+        errand.ways = ways(&trunk, &errand.call.to)?;
+        let snapshot = self.directory.load();
+        let line = self.take_line(&snapshot, &trunk, errand.call.from.as_deref())?;
+        if let Some(room) = &mut errand.room {
+            room.line = Some(line);
+        }
+        errand.trunk = Some(trunk);
+        Ok(())
+    }
+
+    /// Finds the servers of a call, and comes back with a request if that takes time.
+    fn find_way(&mut self, errand: Errand) {
+        match self.located(&errand.ways) {
+            Some(found) => self.set_out(errand, found),
+            None => self.locate(errand),
+        }
     }
 
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
@@ -160,27 +219,26 @@ impl Control {
         });
     }
 
-    /// The servers of a call are known: its INVITE goes to the first of them.
-    pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
-        let Errand { call, trunk, agent, room, reply, .. } = errand;
-        let view = found
-            .map_err(|error| field("to", error.to_string()))
-            .and_then(|hops| self.set_out_to(&call, &agent, trunk, hops, room));
-        drop(reply.send(view));
+    /// The servers of a call are known: its INVITE goes to the first of them that can be reached,
+    /// else through the next trunk.
+    pub(super) fn set_out(&mut self, mut errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
+        let found = found.map_err(|error| field("to", error.to_string()));
+        match found.and_then(|hops| self.set_out_to(&mut errand, hops)) {
+            Err(error @ RequestError::Field { .. }) => self.next_trunk(errand, error),
+            view => drop(errand.reply.send(view)),
+        }
     }
 
     fn set_out_to(
         &mut self,
-        wanted: &PlaceCall,
-        agent: &Arc<Agent>,
-        trunk: Option<Arc<Trunk>>,
+        errand: &mut Errand,
         hops: Vec<Hop>,
-        room: Room,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
+        let (wanted, trunk) = (&errand.call, errand.trunk.clone());
+        let user = self.calling_user(wanted.from.as_deref(), trunk.as_deref());
         let secure = hops.iter().all(Hop::is_secure);
         let mut placing = self.placing(user.clone(), trunk.clone(), hops);
         if let Some(organisation) = wanted.organisation {
@@ -202,6 +260,8 @@ impl Control {
         let sdp = offer_answer::build_offer(&media);
         placing.sdp.clone_from(&sdp);
         let (dialog, peer) = self.invite_next(&mut placing, None)?;
+        let room = errand.room.take().ok_or(RequestError::Full)?;
+        let (wanted, agent) = (&errand.call, &errand.agent);
         let key = self.begin(Beginning {
             dialog,
             plan: self.outbound_plan(agent, wanted),
@@ -219,11 +279,21 @@ impl Control {
             signalling: peer.ip(),
             keep: agent.keep.clone(),
             permit: room.permit,
+            line: room.line,
             slot: Some(room.slot),
         });
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
         Ok(call.view(now()))
+    }
+
+    /// The user part of From: what the call names, or what its trunk or configuration does, written
+    /// as the trunk wants it.
+    pub(super) fn calling_user(&self, from: Option<&str>, trunk: Option<&Trunk>) -> String {
+        let Some(trunk) = trunk else { return from.unwrap_or(USER).to_owned() };
+        let snapshot = self.directory.load();
+        let user = from.or_else(|| snapshot.caller_id(trunk)).unwrap_or(USER);
+        directory::written(trunk, user)
     }
 
     fn outbound_plan(&self, agent: &Arc<Agent>, wanted: &PlaceCall) -> Plan {
@@ -246,33 +316,58 @@ impl Control {
     }
 }
 
-/// Where the INVITE may go, and by which trunk.
-fn ways(
+/// The trunks that a call may go through, in the order to try them; none if it goes straight to
+/// where its URI leads. Which one is named is not tried elsewhere.
+fn trunks(
     snapshot: &Snapshot,
     organisation: Uuid,
     call: &PlaceCall,
-) -> Result<(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>), RequestError> {
-    let Some(name) = &call.trunk else {
-        let uri = Uri::parse(&call.to).map_err(|error| field("to", error.to_string()))?;
-        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
-            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
+) -> Result<Vec<Arc<Trunk>>, RequestError> {
+    let named = match (&call.trunk, call.telephony_configuration_id) {
+        (Some(_), Some(_)) => {
+            let why = "a call that names a configuration goes through that";
+            return Err(field("trunk", why.to_owned()));
         }
-        return Ok((None, vec![Arc::new(placing::Way::direct(&call.to))]));
+        (Some(name), None) => {
+            let trunk = snapshot.trunk(organisation, name);
+            let none = || field("trunk", format!("no trunk is called \"{name}\""));
+            Some(("trunk", trunk.ok_or_else(none)?))
+        }
+        (None, Some(id)) => {
+            let own = |trunk: &&Arc<Trunk>| trunk.organisation == organisation;
+            let trunk = snapshot.trunk_by_id(id).filter(own);
+            let why = || "no active SIP configuration has this id".to_owned();
+            let none = || field("telephony_configuration_id", why());
+            Some(("telephony_configuration_id", trunk.ok_or_else(none)?))
+        }
+        (None, None) => None,
     };
-    let trunk = snapshot
-        .trunk(organisation, name)
-        .ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
-    if trunk.outbound.targets.is_empty() {
-        return Err(field("trunk", "the trunk has no targets".to_owned()));
+    if let Some((name, trunk)) = named {
+        if trunk.outbound.targets.is_empty() {
+            return Err(field(name, "the trunk has no targets".to_owned()));
+        }
+        return Ok(vec![Arc::clone(trunk)]);
     }
-    let to = directory::written(trunk, &call.to);
+    match Uri::parse(&call.to) {
+        Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(Vec::new()),
+        Ok(_) => Err(field("to", "only sip: and sips: URIs and numbers are called".to_owned())),
+        Err(error) => match snapshot.outbound(organisation) {
+            trunks if trunks.is_empty() => Err(field("to", error.to_string())),
+            trunks => Ok(trunks),
+        },
+    }
+}
+
+/// Where the INVITE of a call to `to` through a trunk may go.
+pub(super) fn ways(trunk: &Trunk, to: &str) -> Result<Vec<Arc<placing::Way>>, RequestError> {
+    let to = directory::written(trunk, to);
     let ways = trunk.outbound.order().into_iter().map(|target| {
         let uri = called_uri(&to, target).ok_or_else(|| {
             field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
         })?;
         Ok(Arc::new(placing::Way::new(uri, target, &trunk.outbound.route)))
     });
-    Ok((Some(Arc::clone(trunk)), ways.collect::<Result<_, RequestError>>()?))
+    ways.collect()
 }
 
 /// Asks for the servers of every way; those that are found count, whatever became of the others.
