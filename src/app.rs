@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
-use uuid::Uuid;
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::request::Request;
 use crate::config::{Config, HttpConfig};
-use crate::directory::{Directory, Snapshot};
+use crate::directory::{self, Directory};
 use crate::http;
-use crate::keys::KeyStore;
+use crate::keys::{Keys, NewKey};
 use crate::listen::tls::{ServerTls, Watched};
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
+use crate::store::{Store, StoreSettings};
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
 use crate::workers::command::EVENTS_MAX;
@@ -38,6 +38,10 @@ pub struct App {
     pub https: Option<std::net::SocketAddr>,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// What is kept.
+    pub store: Store,
+    /// The first key of all, if this start made it: to be shown once.
+    pub first_key: Option<NewKey>,
     drain: watch::Sender<bool>,
     control: Option<std::thread::JoinHandle<()>>,
     io: Option<tokio::runtime::Runtime>,
@@ -48,14 +52,16 @@ impl App {
     ///
     /// # Errors
     ///
-    /// When an address cannot be bound or a thread cannot be started; the message says which.
-    pub fn start(config: Config, keys: KeyStore) -> io::Result<Self> {
+    /// When the store cannot be opened, an address cannot be bound or a thread cannot be started;
+    /// the message says which.
+    pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
         let io = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(IO_THREADS)
             .thread_name("io")
             .enable_all()
             .build()?;
+        let (store, keys, first_key) = io.block_on(open_store(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
@@ -76,7 +82,9 @@ impl App {
                 WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
             })
             .collect::<io::Result<Vec<_>>>()?;
-        let directory = Directory::new(Snapshot::of_file(&config, Uuid::nil()));
+        let snapshot = io.block_on(directory::read(&store, &config)).map_err(io::Error::other)?;
+        let directory = Directory::new(snapshot);
+        io.spawn(directory::follow(store.clone(), Arc::clone(&config), directory.clone()));
         let parts = Parts {
             directory,
             endpoint: endpoint(&config),
@@ -92,7 +100,8 @@ impl App {
             calls: reach.handle.clone(),
             recordings: reach.recordings.clone(),
             captures: Arc::clone(&reach.captures),
-            keys: Arc::new(keys),
+            keys,
+            store: store.clone(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),
@@ -106,7 +115,8 @@ impl App {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
             io.spawn(server.run(listener, Some(tls)));
         }
-        Ok(Self { reach, http, https, metrics, drain, control: Some(control), io: Some(io) })
+        let (control, io) = (Some(control), Some(io));
+        Ok(Self { reach, http, https, metrics, store, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.
@@ -133,6 +143,7 @@ impl App {
             let _ = control.join();
         }
         if let Some(io) = self.io.take() {
+            io.block_on(self.store.close());
             io.shutdown_timeout(Duration::from_secs(1));
         }
     }
@@ -144,6 +155,19 @@ impl Drop for App {
             self.end();
         }
     }
+}
+
+/// Opens the store, takes over the keys of an earlier version, and makes the first key of all.
+async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)> {
+    let store = Store::open(&StoreSettings::new(config)).await.map_err(io::Error::other)?;
+    let keys = Keys::new(store.clone());
+    keys.import(&config.keys_file()).await.map_err(io::Error::other)?;
+    let first = keys.create_first().await.map_err(io::Error::other)?;
+    let imported = store.import(config).await.map_err(io::Error::other)?;
+    for name in &imported.taken {
+        tracing::warn!(name, "not listed: something made over HTTP has this name of the file's");
+    }
+    Ok((store, keys, first))
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

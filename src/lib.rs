@@ -16,6 +16,8 @@ pub mod listen;
 pub mod quota;
 pub mod recording;
 pub mod routing;
+pub mod seal;
 pub mod sip;
+pub mod store;
 pub mod telemetry;
 pub mod workers;

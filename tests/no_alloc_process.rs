@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 
 use talkpath::app::App;
 use talkpath::config::{Config, Sources};
-use talkpath::keys::KeyStore;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::{Message, accept_hdr};
 
@@ -164,8 +163,7 @@ fn server(agent: &str, ports: &Ports, folder: &Path) -> App {
     };
     let config = Config::parse(&sources).unwrap();
     talkpath::telemetry::log::init(&config.log).unwrap();
-    let keys = KeyStore::open(&config.keys_file()).unwrap();
-    App::start(config, keys).unwrap()
+    App::start(config).unwrap()
 }
 
 /// A hundred calls whose audio goes to an agent on a WebSocket and comes back: once they flow,

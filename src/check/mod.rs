@@ -1,5 +1,6 @@
 //! `talkpath check`: examines the configuration and this machine, and says what to do.
 
+mod database;
 mod network;
 mod peers;
 mod report;
@@ -10,7 +11,6 @@ use std::path::Path;
 pub use report::{Finding, Report, Status};
 
 use crate::config::{AgentKind, Config, ConfigErrors};
-use crate::keys::KeyStore;
 
 /// Where the checks look; the machine's own places but in tests.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,7 @@ pub fn run(config: Result<&Config, &ConfigErrors>, machine: &Machine<'_>) -> Rep
     system::clock(&mut report, machine);
     if let Ok(config) = config {
         system::workers(&mut report, config);
-        data_folder(&mut report, config);
+        database::database(&mut report, config);
         peers::trunks(&mut report, config);
         network::agents(&mut report, config);
     }
@@ -89,28 +89,6 @@ fn configuration(report: &mut Report, config: &Config) {
                 "use wss",
             );
         }
-    }
-}
-
-fn data_folder(report: &mut Report, config: &Config) {
-    let folder = &config.data_dir;
-    if !folder.exists() {
-        let found = format!("{} does not exist yet; `talkpath serve` makes it", folder.display());
-        report.ok("data_dir", found);
-        return;
-    }
-    if let Some(found) = system::writable_by_others(folder) {
-        report.warn("data_dir", found, "chmod 700 the folder");
-    }
-    match KeyStore::open(&config.keys_file()).and_then(|store| store.list()) {
-        Ok(keys) => {
-            report.ok("data_dir", format!("{}, {} API keys", folder.display(), keys.len()));
-        }
-        Err(error) => report.fail(
-            "data_dir",
-            error.to_string(),
-            "restore the file from a backup, or remove it to start with a new first key",
-        ),
     }
 }
 

@@ -191,7 +191,7 @@ fn small_limits_are_found() {
     assert_eq!(found(&report, "open files", "100 allowed").status, Status::Fail);
 }
 
-/// A damaged file of keys fails; an open folder is warned of.
+/// A damaged database fails, one that others sealed too; an open folder is warned of.
 #[test]
 fn the_data_folder_is_examined() {
     use std::os::unix::fs::PermissionsExt;
@@ -199,10 +199,24 @@ fn the_data_folder_is_examined() {
     let config = config(&place, "");
     std::fs::create_dir_all(&config.data_dir).unwrap();
     std::fs::set_permissions(&config.data_dir, PermissionsExt::from_mode(0o777)).unwrap();
-    std::fs::write(config.keys_file(), "{").unwrap();
     let report = place.check(Ok(&config));
     assert_eq!(found(&report, "data_dir", "can be written by others").status, Status::Warn);
-    assert_eq!(found(&report, "data_dir", "not a file of keys").status, Status::Fail);
+    assert_eq!(found(&report, "database", "does not exist yet").status, Status::Ok);
+    assert!(!config.data_dir.join("talkpath.db").exists(), "the doctor makes nothing");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let settings = crate::store::StoreSettings::new(&config);
+        crate::store::Store::open(&settings).await.unwrap().close().await;
+    });
+    let report = place.check(Ok(&config));
+    assert_eq!(found(&report, "database", "0 API keys").status, Status::Ok);
+    let other = crate::seal::generate("other").unwrap();
+    std::fs::write(config.data_dir.join("seal.keys"), other.expose()).unwrap();
+    let report = place.check(Ok(&config));
+    assert_eq!(found(&report, "database", "sealed by the key \"k1\"").status, Status::Fail);
+    std::fs::write(config.data_dir.join("talkpath.db"), "not a database, by far").unwrap();
+    let report = place.check(Ok(&config));
+    assert_eq!(found(&report, "database", "not a database").status, Status::Fail);
 }
 
 /// The JSON form says the same as the table.

@@ -48,7 +48,13 @@ fn key(args: &crate::cli::KeyArgs) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return fail(errors),
     };
-    match crate::keys::command::run(&config, &args.command, &mut std::io::stdout()) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(error),
+    };
+    let mut out = std::io::stdout();
+    let command = crate::keys::command::run(&config, &args.command, &mut out);
+    match runtime.block_on(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }

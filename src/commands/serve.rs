@@ -7,8 +7,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{fail, load};
 use crate::app::{App, DRAIN};
 use crate::cli::ServeArgs;
-use crate::config::Config;
-use crate::keys::KeyStore;
 use crate::telemetry;
 
 /// Runs the server until a signal ends it.
@@ -23,14 +21,13 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    let keys = match keys(&config) {
-        Ok(keys) => keys,
-        Err(error) => return fail(error),
-    };
-    let app = match App::start(config, keys) {
+    let app = match App::start(config) {
         Ok(app) => app,
         Err(error) => return fail(error),
     };
+    if let Some(first) = &app.first_key {
+        println!("API key, shown only now: {}", first.key.expose());
+    }
     for (transport, address) in &app.reach.sip {
         tracing::info!(transport = transport.as_str(), %address, "SIP listens");
     }
@@ -46,15 +43,6 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
         Some(Err(error)) => fail(error),
         None => ExitCode::FAILURE,
     }
-}
-
-/// Opens the keys; the first key of all is made and shown, once.
-fn keys(config: &Config) -> Result<KeyStore, crate::keys::KeyError> {
-    let keys = KeyStore::open(&config.keys_file())?;
-    if let Some(first) = keys.create_first()? {
-        println!("API key, shown only now: {}", first.key.expose());
-    }
-    Ok(keys)
 }
 
 /// Waits for the first signal, drains, and returns when the last call is over, when the time for

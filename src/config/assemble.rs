@@ -9,7 +9,7 @@ use super::problem::{Place, suggestion};
 use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
-use super::{Config, Sources, document, environment, peers, server, sip};
+use super::{Config, Sources, database, declared, document, environment, peers, server, sip};
 use crate::routing::{Conditions, PRIORITY, Pattern};
 
 /// Default of `data_dir`.
@@ -32,7 +32,9 @@ pub(super) fn read(
     let media = server::media(root.section("media"));
     let log = server::log(root.section("log"));
     let limits = server::limits(root.section("limits"), &rtp);
-    database(root.section("database"));
+    let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    let database = database::database(root.section("database"), &data_dir);
+    let seal = database::seal(root.section("seal"), &data_dir);
 
     let agents = named(reader, root.sections("agents"), "agents", |section| {
         agents::agent(section, sources.dialects).map(|agent| (agent.name.clone(), agent))
@@ -55,8 +57,10 @@ pub(super) fn read(
     root.finish();
 
     let mut config = Config {
-        data_dir: data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR)),
+        data_dir,
         public_url,
+        database,
+        seal,
         http,
         sip,
         rtp,
@@ -67,6 +71,7 @@ pub(super) fn read(
         trunks,
         users,
         routes: Vec::new(),
+        declared: declared::declared(document),
         warnings: Vec::new(),
     };
     if !document.entries.iter().any(|(key, _)| key == "agents") {
@@ -78,15 +83,6 @@ pub(super) fn read(
     }
     config.warnings = warnings(&config);
     config
-}
-
-/// `[database]` is known so that the error can say what there is instead.
-fn database(section: Section<'_>) {
-    if section.has("url") {
-        let message = "this version keeps no database, only files in data_dir; remove the key";
-        section.conflict("url", message.to_owned());
-    }
-    section.finish();
 }
 
 /// Reads the entries of a list and refuses names that occur twice.

@@ -6,11 +6,13 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `database`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `values` and `secret` are the types of single values.
 
 mod agents;
 mod assemble;
+mod database;
+mod declared;
 mod document;
 mod entry;
 mod environment;
@@ -32,11 +34,13 @@ mod values;
 use std::path::{Path, PathBuf};
 
 pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use database::DatabaseConfig;
+pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
 pub use peers::{TrunkConfig, UserConfig};
-pub(crate) use peers::{is_shown, specificity};
+pub(crate) use peers::specificity;
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig};
@@ -50,13 +54,19 @@ pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
 
 use section::Reader;
 
+use crate::store::SealSource;
+
 /// Everything `talkpath serve` is told.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Folder of keys and recordings.
+    /// Folder of database, keys and recordings.
     pub data_dir: PathBuf,
     /// Address of this server as carriers and agents see it.
     pub public_url: Option<PublicUrl>,
+    /// Where everything else is kept.
+    pub database: DatabaseConfig,
+    /// What seals the secrets in it.
+    pub seal: SealSource,
     /// The API, health and metrics.
     pub http: HttpConfig,
     /// Signalling.
@@ -77,6 +87,8 @@ pub struct Config {
     pub users: Vec<UserConfig>,
     /// Which agent takes a call; at least one.
     pub routes: Vec<RouteConfig>,
+    /// Agents, trunks and routes as they are written in the file.
+    pub declared: Declared,
     /// What is allowed but most likely not meant, for the log and for `talkpath check`.
     pub warnings: Vec<String>,
 }
@@ -203,7 +215,7 @@ impl Config {
         folders
     }
 
-    /// File of the API keys.
+    /// File in which an earlier version kept the API keys.
     pub fn keys_file(&self) -> PathBuf {
         self.data_dir.join("keys.json")
     }

@@ -283,8 +283,14 @@ impl<'r> Section<'r> {
             "" => Err("the path is empty".into()),
             text => Ok(PathBuf::from(text)),
         })?;
-        let written = matches!(self.find(key)?.place, Place::Line { .. });
-        Some(if written { self.reader.base.join(relative) } else { relative })
+        Some(self.based(key, relative))
+    }
+
+    /// A path that `key` names, relative to the file's folder if it was written there.
+    pub(super) fn based(&self, key: &'static str, relative: PathBuf) -> PathBuf {
+        let place = self.find(key).map(|item| &item.place);
+        let written = matches!(place, Some(Place::Line { .. }));
+        if written { self.reader.base.join(relative) } else { relative }
     }
 
     /// A path to a file that can be read now.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use media::codec::AudioFormat;
 
 use super::*;
+use crate::store::DatabaseUrl;
 
 /// A file that tests pretend to have; every other is missing.
 const WAV: &str = "/etc/talkpath/sorry.wav";
@@ -269,7 +270,12 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[sip]\nt1_ms = 600\nt2_ms = 500", "3: sip.t2_ms: shorter than t1_ms"),
     ("[sip]\nuser_agent = \"a\\r\\nEvil: 1\"", "2: sip.user_agent: \"a\\r\\nEvil: 1\": not fit"),
     ("[limits]\nmax_calls = 9999", "2: limits.max_calls: 9999 calls need 9999 pairs of ports"),
-    ("[database]\nurl = \"sqlite://x\"", "2: database.url: this version keeps no database"),
+    ("[database]\nurl = \"mysql://a:hush@b\"", "2: database.url: the scheme is neither sqlite"),
+    ("[seal]\nkeys = \"a:hush\"", "2: seal.keys: sealing key 1: it is not"),
+    (
+        "[seal]\nkeys = \"a:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\nkeys_file = \"k\"",
+        "3: seal.keys_file: the keys are given already",
+    ),
     ("public_url = \"voice.example.com\"", "1: public_url: \"voice.example.com\": the scheme"),
     ("[http]\nlisten = \"127.0.0.1:8080\"\nlisten = \"[::]:80\"", "3: not TOML: duplicate key"),
     (
@@ -488,7 +494,7 @@ fn mistakes_in_the_environment_are_explained() {
         (
             "TALKPATH_DATABASE_URL",
             "x",
-            "environment TALKPATH_DATABASE_URL: database.url: this version",
+            "environment TALKPATH_DATABASE_URL: database.url: the scheme",
         ),
     ];
     for (name, value, expected) in cases {
@@ -498,12 +504,32 @@ fn mistakes_in_the_environment_are_explained() {
     }
 }
 
-/// A secret that is refused is not repeated in the message.
+/// A secret that is refused is not repeated in the message, nor is the password in a URL.
 #[test]
 fn errors_show_no_secret() {
-    let text = WHOLE.replace("correct horse battery staple", "hush");
-    let shown = format!("{0} {0:?}", parse(&text).unwrap_err());
-    assert!(!shown.contains("hush"), "{shown}");
+    for text in [
+        WHOLE.replace("correct horse battery staple", "hush"),
+        "[database]\nurl = \"mysql://a:hush@b\"".to_owned(),
+        "[database]\nurl = \"postgres://a:hush@b:port/c\"".to_owned(),
+        "[seal]\nkeys = \"a:hush\"".to_owned(),
+    ] {
+        let shown = format!("{0} {0:?}", parse(&text).unwrap_err());
+        assert!(!shown.contains("hush"), "{shown}");
+    }
+}
+
+/// Without a word the database is in the data folder, and the keys that seal it are made there.
+#[test]
+fn the_database_is_in_the_data_folder() {
+    let config = parse("data_dir = \"d\"").unwrap();
+    assert_eq!(config.database.url, DatabaseUrl::Sqlite("/etc/talkpath/d/talkpath.db".into()));
+    assert_eq!(config.seal, SealSource::Own("/etc/talkpath/d/seal.keys".into()));
+    let config = parse("[database]\nurl = \"sqlite:x.db\"\n[seal]\nkeys_file = \"k\"").unwrap();
+    assert_eq!(config.database.url, DatabaseUrl::Sqlite("/etc/talkpath/x.db".into()));
+    assert_eq!(config.seal, SealSource::File("/etc/talkpath/k".into()));
+    let url = ("TALKPATH_DATABASE_URL", "postgres://tp:hunter2@db.example/calls");
+    let config = parse_with(WHOLE, &[url]).unwrap();
+    assert!(matches!(config.database.url, DatabaseUrl::Postgres(_)));
 }
 
 /// What is allowed but most likely wrong is warned of.
@@ -547,6 +573,8 @@ fn every_key_is_documented() {
     let cases = [
         ("### Outside", unknown.to_owned()),
         ("### `[http]`", format!("[http]{unknown}")),
+        ("### `[database]`", format!("[database]{unknown}")),
+        ("### `[seal]`", format!("[seal]{unknown}")),
         ("### `[sip]`", format!("[sip]{unknown}")),
         ("### `[rtp]`", format!("[rtp]{unknown}")),
         ("### `[media]`", format!("[media]{unknown}")),
@@ -562,7 +590,8 @@ fn every_key_is_documented() {
         ("### `[[users]]`", format!("[[users]]{unknown}")),
         ("### `[[routes]]`", format!("[[routes]]{unknown}")),
     ];
-    let sections = ["agents", "database", "http", "limits", "log", "media", "routes", "rtp", "sip"];
+    let sections =
+        ["agents", "database", "http", "limits", "log", "media", "routes", "rtp", "seal", "sip"];
     for (heading, text) in cases {
         let messages = refused(&text);
         let message = messages.iter().find(|m| m.contains("unknown_key_for_this_test")).unwrap();

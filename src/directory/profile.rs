@@ -14,7 +14,7 @@ use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// What a profile demands that is not done here. A trunk that cannot be as its owner wants it is
 /// not used at all.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// Encryption with whomever.
     #[error("tls.verify: certificates are always verified; name the authority in tls.ca_pem")]
@@ -31,9 +31,6 @@ pub enum Unsupported {
     /// A registration without password.
     #[error("registration: needs user name and password")]
     NoAccount,
-    /// A header that steers the call or carries credentials.
-    #[error("inbound.headers: {0} is not shown to agents")]
-    Header(String),
 }
 
 /// The trunk called `name` that a profile describes, and its limits.
@@ -49,9 +46,6 @@ pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), 
     };
     let inbound = profile.inbound.as_ref();
     let headers = inbound.map(|inbound| inbound.headers.clone()).unwrap_or_default();
-    if let Some(refused) = headers.iter().find(|name| !crate::config::is_shown(name)) {
-        return Err(Unsupported::Header(refused.clone()));
-    }
     let digest = profile.digest.as_ref();
     let config = TrunkConfig {
         name: name.to_owned(),
@@ -231,8 +225,5 @@ mod tests {
         let mut stranger = whole();
         stranger["auth"] = json!({"enabled": false});
         assert_eq!(read(&stranger).unwrap_err(), Unsupported::NoAccount);
-        let mut leaking = whole();
-        leaking["inbound"]["headers"] = json!(["Authorization"]);
-        assert!(matches!(read(&leaking).unwrap_err(), Unsupported::Header(_)));
     }
 }

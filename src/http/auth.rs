@@ -9,9 +9,10 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, header};
 
 use super::client::Client;
-use super::problem::Problem;
+use super::problem::{Kind, Problem};
 use super::rate::{retry_after_s, source};
 use crate::keys::Scope;
+use crate::store::OrganisationId;
 use crate::workers::poller::now;
 
 /// The header besides Authorization in which a key may come.
@@ -20,6 +21,8 @@ const KEY_HEADER: &str = "x-api-key";
 /// Whoever asks, proven by an API key.
 #[derive(Clone, Debug)]
 pub struct Caller {
+    /// Whose key it is.
+    pub organisation: OrganisationId,
     /// Id of the key.
     pub key_id: String,
     /// What the key may do.
@@ -48,7 +51,7 @@ pub(super) async fn admit(
     next: Next,
 ) -> Response {
     let key = presented(request.headers());
-    let caller = match verify(&state, request.extensions(), key) {
+    let caller = match verify(&state, request.extensions(), key).await {
         Ok(caller) => caller,
         Err(problem) => return problem.into_response(),
     };
@@ -62,28 +65,38 @@ pub(super) async fn admit(
 
 /// The caller whose key is the password of HTTP Basic credentials (RFC 7617); none if it is no key
 /// of that scope.
-pub(super) fn basic(
+///
+/// # Errors
+///
+/// If the database does not answer.
+pub(super) async fn basic(
     state: &super::State,
     extensions: &Extensions,
     headers: &HeaderMap,
     scope: Scope,
-) -> Option<Caller> {
+) -> Result<Option<Caller>, Problem> {
     let decoded = authorization(headers, "Basic").and_then(|text| STANDARD.decode(text).ok());
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
     let password = decoded.as_deref().and_then(|text| text.split_once(':')).map(|(_, key)| key);
-    let caller = verify(state, extensions, password).ok()?;
-    caller.require(scope).ok()?;
-    Some(caller)
+    match verify(state, extensions, password).await {
+        Ok(caller) => Ok(Some(caller).filter(|caller| caller.scope.allows(scope))),
+        Err(problem) if problem.is(Kind::Unavailable) => Err(problem),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Finds the key. Who shows none that holds has few attempts; who shows a good one is never kept
 /// out by others at the same address.
-fn verify(
+async fn verify(
     state: &super::State,
     extensions: &Extensions,
     key: Option<&str>,
 ) -> Result<Caller, Problem> {
-    let Some(info) = key.and_then(|key| state.keys.verify(key)) else {
+    let info = match key {
+        Some(key) => state.keys.verify(key).await?,
+        None => None,
+    };
+    let Some(info) = info else {
         let limited = extensions
             .get::<Client>()
             .map_or(Ok(()), |client| state.guard.addresses.take(now(), source(client.address)));
@@ -95,7 +108,7 @@ fn verify(
     if let Err(wait) = state.guard.keys.take(now(), info.id.clone()) {
         return Err(Problem::rate_limited(retry_after_s(wait)));
     }
-    Ok(Caller { key_id: info.id, scope: info.scope })
+    Ok(Caller { organisation: info.organisation, key_id: info.id, scope: info.scope })
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {

@@ -28,8 +28,9 @@ pub use guard::Guard;
 use crate::calls::request::Handle;
 use crate::capture::Registry;
 use crate::config::PublicUrl;
-use crate::keys::KeyStore;
-use crate::recording::Store;
+use crate::keys::Keys;
+use crate::recording::Store as Recordings;
+use crate::store::Store;
 use crate::telemetry::Metrics;
 
 /// What every request may need.
@@ -38,9 +39,11 @@ pub struct State {
     /// Reaches the calls.
     pub calls: Handle,
     /// API keys.
-    pub keys: Arc<KeyStore>,
+    pub keys: Keys,
+    /// What is kept.
+    pub store: Store,
     /// Recordings.
-    pub recordings: Store,
+    pub recordings: Recordings,
     /// Captures.
     pub captures: Arc<Mutex<Registry>>,
     /// Counters.

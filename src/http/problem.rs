@@ -4,6 +4,8 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::store::StoreError;
+
 /// Media type of a problem document (RFC 9457 3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -242,9 +244,37 @@ impl Problem {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::Unavailable, detail) }
     }
 
+    /// What kind of problem it is.
+    pub fn is(&self, kind: Kind) -> bool {
+        self.kind == kind.uri()
+    }
+
     /// What went wrong, for people.
     pub fn detail(&self) -> &str {
         &self.detail
+    }
+}
+
+/// Seconds after which a database that was away may be back.
+const DATABASE_RETRY_S: u32 = 5;
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound => Self::not_found("there is no such thing"),
+            StoreError::NoSuch { .. } => Self::bad_request(error.to_string()),
+            StoreError::Conflict { what } => Self::conflict(format!("the {what} is taken")),
+            StoreError::InUse { what } => Self::conflict(what),
+            StoreError::ReadOnly => Self::read_only(),
+            StoreError::Unavailable { reason } => {
+                tracing::warn!(reason, "the database does not answer");
+                Self::unavailable("the database does not answer", DATABASE_RETRY_S)
+            }
+            error => {
+                tracing::error!(%error, "the store fails");
+                Self::new(Kind::Internal, "the log of the server says more")
+            }
+        }
     }
 }
 

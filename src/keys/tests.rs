@@ -1,140 +1,151 @@
 //! Keys hold until they are revoked, in this process and the next, and never lie open.
 
-use std::os::unix::fs::PermissionsExt;
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use super::*;
+use crate::store::tests::{Db, on_both};
 
-/// A folder of its own that goes away with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("talkpath-keys-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("data/keys.json")
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// A key holds in every process that opens the file, until it is revoked in any of them.
+/// A key holds for every server on the store, until it is revoked by any of them.
 #[test]
 fn keys_hold_until_revoked() {
-    let folder = Folder::new();
-    let (ours, theirs) =
-        (KeyStore::open(&folder.file()).unwrap(), KeyStore::open(&folder.file()).unwrap());
-    let first = ours.create("ci", Scope::Calls).unwrap();
-    let second = theirs.create("ops", Scope::Admin).unwrap();
-    for store in [&ours, &theirs] {
-        assert_eq!(store.verify(first.key.expose()), Some(first.info.clone()));
-        assert_eq!(store.verify(second.key.expose()), Some(second.info.clone()));
-        assert_eq!(store.list().unwrap(), [first.info.clone(), second.info.clone()]);
-    }
-    assert_eq!(theirs.revoke(&first.info.id).unwrap(), first.info);
-    assert_eq!(ours.verify(first.key.expose()), None);
-    assert_eq!(ours.verify(second.key.expose()), Some(second.info));
-    assert!(matches!(ours.revoke(&first.info.id), Err(KeyError::NoSuchKey { .. })));
+    on_both(async |db: &Db| {
+        let (ours, theirs) = (Keys::new(db.store().await), Keys::new(db.store().await));
+        let home = ours.0.default_organisation();
+        assert_eq!(home, theirs.0.default_organisation());
+        let by = &Actor::Command;
+        let first = ours.create(home, "ci", Scope::Calls, by).await.unwrap();
+        let second = theirs.create(home, "ops", Scope::Admin, by).await.unwrap();
+        for keys in [&ours, &theirs] {
+            let verify = async |key: &NewKey| keys.verify(key.key.expose()).await.unwrap();
+            assert_eq!(verify(&first).await, Some(first.info.clone()));
+            assert_eq!(verify(&second).await, Some(second.info.clone()));
+            assert_eq!(keys.list(home).await.unwrap(), [first.info.clone(), second.info.clone()]);
+        }
+        assert_eq!(theirs.revoke(home, &first.info.id, by).await.unwrap(), first.info);
+        assert_eq!(ours.verify(first.key.expose()).await.unwrap(), None);
+        assert_eq!(ours.verify(second.key.expose()).await.unwrap(), Some(second.info));
+        let again = ours.revoke(home, &first.info.id, by).await;
+        assert!(matches!(again, Err(KeyError::NoSuchKey { .. })));
+    });
 }
 
 /// Nothing but the whole key holds.
 #[test]
 fn near_misses_do_not_hold() {
-    let folder = Folder::new();
-    let store = KeyStore::open(&folder.file()).unwrap();
-    assert_eq!(store.verify("tp_x"), None, "no keys at all");
-    let key = store.create("a", Scope::Read).unwrap().key;
-    let key = key.expose();
-    assert!(key.starts_with("tp_") && key.len() == 46, "256 bits in base64url");
-    for end in 0..key.len() {
-        assert_eq!(store.verify(&key[..end]), None);
-    }
-    for wrong in [format!("{key}x"), format!(" {key}"), key.to_uppercase(), hash(key)] {
-        assert_eq!(store.verify(&wrong), None);
-    }
+    on_both(async |db: &Db| {
+        let keys = Keys::new(db.store().await);
+        assert_eq!(keys.verify("tp_x").await.unwrap(), None, "no keys at all");
+        let home = keys.0.default_organisation();
+        let made = keys.create(home, "a", Scope::Read, &Actor::Command).await.unwrap();
+        let key = made.key.expose();
+        assert!(key.starts_with("tp_") && key.len() == 46, "256 bits in base64url");
+        for end in 0..key.len() {
+            assert_eq!(keys.verify(&key[..end]).await.unwrap(), None);
+        }
+        let hex: String = hash(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        for wrong in [format!("{key}x"), format!(" {key}"), key.to_uppercase(), hex] {
+            assert_eq!(keys.verify(&wrong).await.unwrap(), None);
+        }
+    });
 }
 
-/// The file and its folder are for the owner alone, and the key is not in it.
+/// A key of one organisation is not there for another.
 #[test]
-fn the_file_is_private() {
-    let folder = Folder::new();
-    let store = KeyStore::open(&folder.file()).unwrap();
-    fs::create_dir_all(folder.0.join("data")).unwrap();
-    fs::write(folder.0.join("data/keys.new"), "left by a crash").unwrap();
-    let made = store.create("a", Scope::Admin).unwrap();
-    let mode = fs::metadata(folder.file()).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    let text = fs::read_to_string(folder.file()).unwrap();
-    assert!(!text.contains(made.key.expose()) && text.contains(&made.info.id));
-    assert!(!format!("{made:?} {store:?}").contains(made.key.expose()));
-    assert!(!folder.0.join("data/keys.new").exists());
+fn organisations_do_not_see_each_others_keys() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let (keys, other) = (Keys::new(store.clone()), db.organisation(&store, "other").await);
+        let by = &Actor::Command;
+        let made = keys.create(other, "theirs", Scope::Admin, by).await.unwrap();
+        let home = store.default_organisation();
+        assert!(keys.list(home).await.unwrap().is_empty());
+        let foreign = keys.revoke(home, &made.info.id, by).await;
+        assert!(matches!(foreign, Err(KeyError::NoSuchKey { .. })));
+        let found = keys.verify(made.key.expose()).await.unwrap().unwrap();
+        assert_eq!(found.organisation, other);
+    });
 }
 
-/// The first key is made once.
+/// The first key is made once, by whichever of several servers is quicker, and not again when it
+/// was revoked.
 #[test]
 fn the_first_key_is_made_once() {
-    let folder = Folder::new();
-    let store = KeyStore::open(&folder.file()).unwrap();
-    let first = store.create_first().unwrap().unwrap();
-    assert_eq!(first.info.scope, Scope::Admin);
-    assert!(store.create_first().unwrap().is_none());
-}
-
-/// A damaged file is an error that names it, not an empty list that would invite a new first key.
-#[test]
-fn damage_is_noticed() {
-    let folder = Folder::new();
-    let store = KeyStore::open(&folder.file()).unwrap();
-    let key = store.create("a", Scope::Admin).unwrap().key;
-    let whole = fs::read_to_string(folder.file()).unwrap();
-    for damaged in [&whole[..whole.len() / 2], "", "{}", "{\"version\":2,\"keys\":[]}"] {
-        fs::write(folder.file(), damaged).unwrap();
-        assert!(matches!(KeyStore::open(&folder.file()), Err(KeyError::Malformed { .. })));
-        assert!(store.create_first().is_err());
-        assert_eq!(store.verify(key.expose()), None);
-    }
-    fs::write(folder.file(), &whole).unwrap();
-    assert!(store.verify(key.expose()).is_some());
+    on_both(async |db: &Db| {
+        let (ours, theirs) = (Keys::new(db.store().await), Keys::new(db.store().await));
+        let (first, second) = tokio::join!(ours.create_first(), theirs.create_first());
+        let made: Vec<NewKey> = [first.unwrap(), second.unwrap()].into_iter().flatten().collect();
+        assert_eq!(made.len(), 1);
+        assert_eq!(made[0].info.scope, Scope::Admin);
+        let home = ours.0.default_organisation();
+        ours.revoke(home, &made[0].info.id, &Actor::Command).await.unwrap();
+        assert!(ours.create_first().await.unwrap().is_none());
+    });
 }
 
 /// Names are for people and for the log: no control characters, no novels.
 #[test]
 fn names_are_checked() {
-    let folder = Folder::new();
-    let store = KeyStore::open(&folder.file()).unwrap();
-    for bad in ["", "a\nb", &"x".repeat(101)] {
-        assert!(matches!(store.create(bad, Scope::Read), Err(KeyError::BadName)));
-    }
-    assert!(store.list().unwrap().is_empty());
+    on_both(async |db: &Db| {
+        let keys = Keys::new(db.store().await);
+        let home = keys.0.default_organisation();
+        for bad in ["", "a\nb", &"x".repeat(101)] {
+            let made = keys.create(home, bad, Scope::Read, &Actor::Command).await;
+            assert!(matches!(made, Err(KeyError::BadName)));
+        }
+        assert!(keys.list(home).await.unwrap().is_empty());
+    });
 }
 
-/// Writers in parallel lose no key.
+/// Writers in parallel lose no key, and each creation is in the audit log.
 #[test]
 fn writers_do_not_lose_keys() {
-    let folder = Folder::new();
-    std::thread::scope(|scope| {
-        for writer in 0..4 {
-            let file = folder.file();
-            scope.spawn(move || {
-                let store = KeyStore::open(&file).unwrap();
+    on_both(async |db: &Db| {
+        let stores = [db.store().await, db.store().await];
+        let home = stores[0].default_organisation();
+        let mut writers = tokio::task::JoinSet::new();
+        for writer in 0..4_usize {
+            let keys = Keys::new(stores[writer % 2].clone());
+            writers.spawn(async move {
                 for key in 0..5 {
-                    store.create(&format!("{writer}-{key}"), Scope::Read).unwrap();
+                    let name = format!("{writer}-{key}");
+                    keys.create(home, &name, Scope::Read, &Actor::Command).await.unwrap();
                 }
             });
         }
+        writers.join_all().await;
+        assert_eq!(stores[0].keys(home).await.unwrap().len(), 20);
+        let audit = stores[0].audit_entries(home, None, 100).await.unwrap();
+        assert_eq!(audit.iter().filter(|entry| entry.action == "create").count(), 20);
     });
-    assert_eq!(KeyStore::open(&folder.file()).unwrap().list().unwrap().len(), 20);
+}
+
+/// The file of an earlier version is taken over once: its keys hold, and what was revoked since
+/// does not come back with an old file.
+#[test]
+fn the_file_is_taken_over_once() {
+    on_both(async |db: &Db| {
+        let keys = Keys::new(db.store().await);
+        let home = keys.0.default_organisation();
+        let file = db.folder().join("keys.json");
+        assert_eq!(keys.import(&file).await.unwrap(), 0, "there is none");
+        let key = "tp_0123456789012345678901234567890123456789012";
+        let hex: String = hash(key).iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = format!(
+            "{{\"version\":1,\"keys\":[{{\"id\":\"0a0b0c0d\",\"name\":\"ci\",\"scope\":\"calls\",\
+             \"created_unix_s\":1795305600,\"sha256\":\"{hex}\"}}]}}"
+        );
+        std::fs::write(&file, &text).unwrap();
+        assert_eq!(keys.import(&file).await.unwrap(), 1);
+        let found = keys.verify(key).await.unwrap().unwrap();
+        assert_eq!((found.id.as_str(), found.created_unix_s), ("0a0b0c0d", 1_795_305_600));
+        assert!(!file.exists() && keys.create_first().await.unwrap().is_none());
+        keys.revoke(home, "0a0b0c0d", &Actor::Command).await.unwrap();
+        std::fs::write(&file, &text).unwrap();
+        assert_eq!(keys.import(&file).await.unwrap(), 1);
+        assert_eq!(keys.verify(key).await.unwrap(), None);
+        for damaged in [&text[..text.len() / 2], "", "{}", "{\"version\":2,\"keys\":[]}"] {
+            std::fs::write(&file, damaged).unwrap();
+            assert!(matches!(keys.import(&file).await, Err(KeyError::Malformed { .. })));
+        }
+    });
 }
 
 /// Scopes form a ladder.
@@ -142,6 +153,7 @@ fn writers_do_not_lose_keys() {
 fn scopes_form_a_ladder() {
     let ladder = [Scope::Read, Scope::Calls, Scope::Admin];
     for (held, scope) in ladder.iter().enumerate() {
+        assert_eq!(Scope::parse(scope.as_str()), Some(*scope));
         for (needed, other) in ladder.iter().enumerate() {
             assert_eq!(scope.allows(*other), held >= needed);
         }

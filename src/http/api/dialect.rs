@@ -50,8 +50,10 @@ async fn end(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    if auth::basic(&state, &parts.extensions, &parts.headers, Scope::Calls).is_none() {
-        return answer((rest.unauthorized)());
+    match auth::basic(&state, &parts.extensions, &parts.headers, Scope::Calls).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return answer((rest.unauthorized)()),
+        Err(problem) => return problem.into_response(),
     }
     let body = match body::whole(body).await {
         Ok(body) => body,

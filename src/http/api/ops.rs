@@ -1,5 +1,7 @@
 //! Health, readiness, metrics, and the document of the API.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -10,6 +12,9 @@ use super::RETRY_AFTER_S;
 use crate::http::openapi::{self, Access, Resource, get, schema};
 use crate::http::problem::{Kind, Problem};
 use crate::telemetry::CONTENT_TYPE;
+
+/// How long the database may take to show that it is there.
+const DATABASE: Duration = Duration::from_secs(2);
 
 pub(super) fn resource() -> Resource {
     let text = || json!({"type": "string"});
@@ -48,6 +53,10 @@ async fn healthz() -> &'static str {
 async fn readyz(State(state): State<crate::http::State>) -> Response {
     if *state.drain.borrow() {
         return Problem::unavailable("the server drains", RETRY_AFTER_S).into_response();
+    }
+    let answer = tokio::time::timeout(DATABASE, state.store.ping()).await;
+    if !matches!(answer, Ok(Ok(()))) {
+        return Problem::unavailable("the database does not answer", RETRY_AFTER_S).into_response();
     }
     "ready\n".into_response()
 }

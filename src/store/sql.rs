@@ -1,0 +1,130 @@
+//! Statements and what they are given: one text for both databases.
+//!
+//! A [`Query`] is made of texts of this program alone; whatever came from outside is bound. Both
+//! databases understand `$1`, bound by number.
+
+use std::borrow::Cow;
+
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite};
+use uuid::Uuid;
+
+/// A value as it is bound. Nothing has a type too, as PostgreSQL wants to know it.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// A whole number; times too.
+    Int(Option<i64>),
+    /// A flag.
+    Flag(Option<bool>),
+    /// A text; JSON too.
+    Text(Option<String>),
+    /// Bytes; identifiers too.
+    Bytes(Option<Vec<u8>>),
+}
+
+macro_rules! values {
+    ($($type:ty => $variant:ident, $convert:expr;)*) => {$(
+        impl From<$type> for Value {
+            fn from(value: $type) -> Self {
+                Self::$variant(Some($convert(value)))
+            }
+        }
+
+        impl From<Option<$type>> for Value {
+            fn from(value: Option<$type>) -> Self {
+                Self::$variant(value.map($convert))
+            }
+        }
+    )*};
+}
+
+values! {
+    i64 => Int, std::convert::identity;
+    u32 => Int, i64::from;
+    bool => Flag, std::convert::identity;
+    String => Text, std::convert::identity;
+    &str => Text, str::to_owned;
+    &String => Text, String::clone;
+    Vec<u8> => Bytes, std::convert::identity;
+    &[u8] => Bytes, <[u8]>::to_vec;
+    Uuid => Bytes, |id: Uuid| id.as_bytes().to_vec();
+}
+
+/// A statement with what is bound to it.
+#[derive(Clone, Debug)]
+pub struct Query {
+    text: Cow<'static, str>,
+    values: Vec<Value>,
+}
+
+impl Query {
+    /// A statement whose `$1`, `$2`, ... are bound in order.
+    pub const fn new(text: &'static str) -> Self {
+        Self { text: Cow::Borrowed(text), values: Vec::new() }
+    }
+
+    /// Binds the next value.
+    #[must_use]
+    pub fn bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        self
+    }
+
+    /// Appends to the text.
+    #[must_use]
+    pub fn push(mut self, text: &'static str) -> Self {
+        self.text.to_mut().push_str(text);
+        self
+    }
+
+    /// Appends the place of one more value, and binds it.
+    #[must_use]
+    pub fn push_bind(mut self, value: impl Into<Value>) -> Self {
+        self.values.push(value.into());
+        let text = self.text.to_mut();
+        text.push('$');
+        text.push_str(&self.values.len().to_string());
+        self
+    }
+
+    pub(super) fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
+        let mut query = sqlx::query(AssertSqlSafe(self.text));
+        for value in self.values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Flag(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+            };
+        }
+        query
+    }
+
+    pub(super) fn postgres(self) -> sqlx::query::Query<'static, Postgres, PgArguments> {
+        let mut query = sqlx::query(AssertSqlSafe(self.text));
+        for value in self.values {
+            query = match value {
+                Value::Int(value) => query.bind(value),
+                Value::Flag(value) => query.bind(value),
+                Value::Text(value) => query.bind(value),
+                Value::Bytes(value) => query.bind(value),
+            };
+        }
+        query
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Appended places are numbered after those of the text, whatever the order of the pushes.
+    #[test]
+    fn places_are_numbered() {
+        let query = Query::new("SELECT a FROM t WHERE b = $1").bind(1_i64);
+        let query = query.push(" AND c = ").push_bind("x").push(" AND d > ").push_bind(2_i64);
+        assert_eq!(query.text, "SELECT a FROM t WHERE b = $1 AND c = $2 AND d > $3");
+        assert_eq!(query.values.len(), 3);
+    }
+}
