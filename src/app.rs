@@ -40,6 +40,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What is kept.
     pub store: Store,
+    /// What calls are routed by.
+    pub directory: Directory,
     /// The first key of all, if this start made it: to be shown once.
     pub first_key: Option<NewKey>,
     drain: watch::Sender<bool>,
@@ -86,7 +88,7 @@ impl App {
         let directory = Directory::new(snapshot);
         io.spawn(directory::follow(store.clone(), Arc::clone(&config), directory.clone()));
         let parts = Parts {
-            directory,
+            directory: directory.clone(),
             endpoint: endpoint(&config),
             config: Arc::clone(&config),
             workers,
@@ -116,7 +118,7 @@ impl App {
             io.spawn(server.run(listener, Some(tls)));
         }
         let (control, io) = (Some(control), Some(io));
-        Ok(Self { reach, http, https, metrics, store, first_key, drain, control, io })
+        Ok(Self { reach, http, https, metrics, store, directory, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.

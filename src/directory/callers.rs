@@ -126,12 +126,15 @@ impl Snapshot {
 
     /// Who calls, as far as addresses tell.
     fn by_address(&self, address: IpAddr, name: &str, called: &str) -> Option<Caller<'_>> {
-        let trunks = self.trunks.iter().filter(|trunk| trunk.is_of_file).filter_map(|trunk| {
-            Some((of_trunk(trunk, address)?, 0, Caller::Trunk(trunk)))
-        });
-        let users = self.users.iter().filter(|user| user.name == name).filter_map(|user| {
-            Some((specificity(&user.peers, address)?, 1, Caller::User(user)))
-        });
+        let trunks = self
+            .trunks
+            .iter()
+            .filter(|trunk| trunk.is_of_file)
+            .filter_map(|trunk| Some((of_trunk(trunk, address)?, 0, Caller::Trunk(trunk))));
+        let users =
+            self.users.iter().filter(|user| user.name == name).filter_map(|user| {
+                Some((specificity(&user.peers, address)?, 1, Caller::User(user)))
+            });
         let known = trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order));
         if let Some((.., caller)) = known {
             return Some(caller);
@@ -147,9 +150,8 @@ impl Snapshot {
     /// the one that has the called number is meant, else the only one of the most specific network.
     fn stored_by_address(&self, address: IpAddr, called: &str) -> Option<&Arc<Trunk>> {
         let stored = self.trunks.iter().filter(|trunk| !trunk.is_of_file);
-        let matching: Vec<_> = stored
-            .filter_map(|trunk| Some((of_trunk(trunk, address)?, trunk)))
-            .collect();
+        let matching: Vec<_> =
+            stored.filter_map(|trunk| Some((of_trunk(trunk, address)?, trunk))).collect();
         let has_number = |trunk: &Trunk| {
             let called = Called::new(called, None, trunk.country.as_deref());
             self.table.number(trunk.id, &called).is_some()
@@ -157,7 +159,6 @@ impl Snapshot {
         let owning = || matching.iter().copied().filter(|(_, trunk)| has_number(trunk));
         only(owning()).or_else(|| only(matching.iter().copied()))
     }
-
 }
 
 /// Bits of the network of a trunk that holds `address`. One that proves who it is by its

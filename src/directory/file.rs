@@ -30,11 +30,8 @@ fn id_of(ids: &FileIds, named: Named, name: &str) -> Uuid {
 
 /// The objects of the file.
 pub(super) fn objects(config: &Config, organisation: Uuid, ids: &FileIds) -> FileObjects {
-    let agents: Vec<_> = config
-        .agents
-        .iter()
-        .map(|agent| Arc::new(of_agent(agent, organisation, ids)))
-        .collect();
+    let agents: Vec<_> =
+        config.agents.iter().map(|agent| Arc::new(of_agent(agent, organisation, ids))).collect();
     let trunks = config.trunks.iter().map(|trunk| Arc::new(of_trunk(trunk, organisation, ids)));
     let named = |name: &str| agents.iter().find(|agent| agent.name == name);
     let routes = config.routes.iter().filter_map(|route| {
@@ -54,8 +51,7 @@ pub(super) fn objects(config: &Config, organisation: Uuid, ids: &FileIds) -> Fil
 impl Snapshot {
     /// What the file alone says.
     pub fn of_file(config: &Config, organisation: Uuid) -> Self {
-        let FileObjects { agents, trunks, routes } =
-            objects(config, organisation, &FileIds::new());
+        let FileObjects { agents, trunks, routes } = objects(config, organisation, &FileIds::new());
         let mut table = Builder::default();
         routes.into_iter().for_each(|route| table.route(route));
         Self::new(organisation, agents, trunks, config.users.clone(), table.build())

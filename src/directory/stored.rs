@@ -62,8 +62,8 @@ impl Stored {
     }
 }
 
-/// A stored object that is not used, and why. Whoever stores refuses what cannot be used; this is for
-/// what an earlier version took.
+/// A stored object that is not used, and why. Whoever stores refuses what cannot be used; this is
+/// for what an earlier version took.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fault {
     /// The object.
@@ -87,8 +87,7 @@ impl Snapshot {
     pub fn of(config: &Config, organisation: Uuid, stored: &Stored) -> (Self, Vec<Fault>) {
         let ids = file_ids(stored);
         let FileObjects { mut agents, mut trunks, routes } = objects(config, organisation, &ids);
-        let mut assembly =
-            Assembly { stored, config, agents: HashMap::new(), faults: Vec::new() };
+        let mut assembly = Assembly { stored, config, agents: HashMap::new(), faults: Vec::new() };
         agents.extend(assembly.agents());
         assembly.agents = agents.iter().map(|agent| (agent.id, Arc::clone(agent))).collect();
         trunks.extend(assembly.trunks());
@@ -99,8 +98,7 @@ impl Snapshot {
         let limits = assembly.limits();
         let accounts = assembly.accounts(&mut table);
         let faults = assembly.faults;
-        let snapshot =
-            Self::new(organisation, agents, trunks, config.users.clone(), table.build());
+        let snapshot = Self::new(organisation, agents, trunks, config.users.clone(), table.build());
         (snapshot.with(limits, accounts), faults)
     }
 }
@@ -279,7 +277,10 @@ impl Assembly<'_> {
             },
             agent_answers: written.agent_answers.unwrap_or(plain.agent_answers),
             early_media: written.early_media.unwrap_or(plain.early_media),
-            max_duration: written.max_duration.unwrap_or(plain.max_duration).min(plain.max_duration),
+            max_duration: written
+                .max_duration
+                .unwrap_or(plain.max_duration)
+                .min(plain.max_duration),
             keep: written.keep.or(&plain.keep),
             agent: plain.agent,
         };
@@ -303,10 +304,8 @@ impl Assembly<'_> {
     /// The limits of organisations and numbers.
     fn limits(&self) -> Vec<Bound> {
         let organisations = self.stored.organisations.iter().map(|row| {
-            let limits = CallLimits {
-                max_calls: row.max_calls,
-                calls_per_second: row.calls_per_second,
-            };
+            let limits =
+                CallLimits { max_calls: row.max_calls, calls_per_second: row.calls_per_second };
             (Kind::Organisation, row.id.0, limits)
         });
         let numbers = self.stored.numbers.iter();
@@ -316,8 +315,8 @@ impl Assembly<'_> {
         all.map(|(kind, id, limits)| Bound::new(kind, id, bounds(&limits))).collect()
     }
 
-    /// What calls are placed by: the configurations, with the numbers that they call from. Carriers'
-    /// accounts are entered into the table.
+    /// What calls are placed by: the configurations, with the numbers that they call from.
+    /// Carriers' accounts are entered into the table.
     fn accounts(&self, table: &mut Builder<Arc<Treatment>>) -> Vec<Account> {
         let mut account = |row: &Configuration| {
             let spec = table::find(&row.fields.provider)?;
@@ -326,7 +325,8 @@ impl Assembly<'_> {
                 let organisation = row.stamp.organisation.0;
                 table.account(&row.fields.provider, account, organisation, row.id.0);
             }
-            let numbers = self.stored.numbers.iter().filter(|number| number.configuration == row.id);
+            let numbers =
+                self.stored.numbers.iter().filter(|number| number.configuration == row.id);
             let numbers = numbers.filter(|number| number.fields.is_active);
             Some(Account {
                 id: row.id.0,
