@@ -54,6 +54,8 @@ pub fn agent_from_json(
 
 /// Keys of trunks that name files.
 const TRUNK_FILE_KEYS: &[&str] = &["tls_ca", "tls_client_certificate", "tls_client_key"];
+/// Keys of trunks that hold from the start of the server on.
+const TRUNK_START_KEYS: &[&str] = &["tls_names"];
 
 /// Reads a trunk out of an object with the keys of `[[trunks]]`, but for those that name files.
 /// `null` stands for nothing.
@@ -67,6 +69,10 @@ pub fn trunk_from_json(entry: &Map<String, Json>) -> Result<TrunkConfig, Vec<Pro
     let reader = Reader::new(Path::new(""), &refuse, Vec::new());
     for key in TRUNK_FILE_KEYS.iter().filter(|key| table.get(key).is_some()) {
         refused(&reader, key);
+    }
+    for key in TRUNK_START_KEYS.iter().filter(|key| table.get(key).is_some()) {
+        let message = "allowed in the configuration file only".to_owned();
+        reader.report(&Place::Nowhere, (*key).to_owned(), message);
     }
     let trunk = peers::trunk(Section::root(&reader, &table), &mut Vec::new());
     let problems = reader.into_problems();

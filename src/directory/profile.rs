@@ -7,7 +7,7 @@ use adapters::network::HostPort;
 use adapters::sip::{SipOutbound, SipProfile, SipTransport};
 
 use crate::config::{Cidr, Outbound, RegistrationConfig, Secret, TrunkConfig};
-use crate::listen::tls::ClientFiles;
+use crate::listen::tls::{ClientFiles, ClientTls};
 use crate::quota::{Limits, Ways};
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
@@ -22,6 +22,9 @@ pub enum Unsupported {
     /// Another name than that of the target.
     #[error("tls.server_name: the certificate has to name the host of the target")]
     ServerName,
+    /// Certificates that are none.
+    #[error("tls.ca_pem: holds no certificate that can be used")]
+    Authority,
     /// A registration over TLS.
     #[error("registration: a registrar is reached over UDP or TCP")]
     RegistrarTls,
@@ -44,6 +47,10 @@ pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), 
         Some(tls) if tls.server_name.is_some() => return Err(Unsupported::ServerName),
         tls => tls.as_ref().and_then(|tls| tls.ca_pem.clone()),
     };
+    let tls = ClientFiles { ca_pem, ..ClientFiles::default() };
+    if tls.ca_pem.is_some() && ClientTls::new(tls.clone()).is_err() {
+        return Err(Unsupported::Authority);
+    }
     let inbound = profile.inbound.as_ref();
     let headers = inbound.map(|inbound| inbound.headers.clone()).unwrap_or_default();
     let digest = profile.digest.as_ref();
@@ -58,7 +65,7 @@ pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), 
         headers,
         codecs: Some(profile.codecs.clone()),
         tls_names: Vec::new(),
-        tls: ClientFiles { ca_pem, ..ClientFiles::default() },
+        tls,
         outbound: profile.outbound.as_ref().map(|it| outbound(profile, it)).unwrap_or_default(),
         destinations: None,
         country: profile.country.clone(),
@@ -219,6 +226,7 @@ mod tests {
         assert_eq!(tls(json!({"verify": true})), Ok(()));
         assert_eq!(tls(json!({"verify": false})), Err(Unsupported::Unverified));
         assert_eq!(tls(json!({"server_name": "x.example"})), Err(Unsupported::ServerName));
+        assert_eq!(tls(json!({"ca_pem": "no certificate"})), Err(Unsupported::Authority));
         let mut named = whole();
         named["registration"]["registrar"] = json!("reg.example.com");
         assert_eq!(read(&named).unwrap_err(), Unsupported::RegistrarName);

@@ -422,7 +422,9 @@ fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> 
     let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
     let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
     let server = server.transpose()?.map(Arc::new);
-    let own = snapshot.trunks.iter().filter(|trunk| trunk.tls != ClientFiles::default());
+    // Those that are stored were tried when they were read.
+    let of_file = snapshot.trunks.iter().filter(|trunk| trunk.is_of_file);
+    let own = of_file.filter(|trunk| trunk.tls != ClientFiles::default());
     let trunks = own.map(|trunk| {
         let tls = ClientTls::new(trunk.tls.clone())?;
         Ok::<_, TlsError>((trunk.id, Arc::new(tls)))
