@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use adapters::agent::{CallState, EndedBy};
 use media::codec::AudioFormat;
 use media::leg::LegConfig;
+use media::srtp::{Inbound, InboundStart, MasterKey, SrtpKeys, Suite};
 use support::ear::Rtp;
 use support::phone::packet;
 use support::{until, wav};
@@ -19,7 +20,7 @@ use talkpath::telemetry::WorkerMetrics;
 use talkpath::workers::WorkerHandle;
 use talkpath::workers::command::{
     AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, LegFormat, LegLink, MediaReport,
-    RtpSockets,
+    RtpSockets, Steer,
 };
 use tokio::sync::mpsc;
 
@@ -76,7 +77,8 @@ impl Party {
 
     /// Sends the packet `ahead` of the next one; its time is that of `at`.
     fn send(&self, pt: u8, ahead: u32, at: u32, payload: &[u8]) {
-        let (seq, ts) = ((self.next.get() + ahead) as u16, (self.next.get() + at) * 160);
+        let next = self.next.get();
+        let (seq, ts) = (next.wrapping_add(ahead) as u16, next.wrapping_add(at).wrapping_mul(160));
         self.rtp.send_to(&packet(pt, seq, ts, payload), self.worker).unwrap();
     }
 
@@ -114,11 +116,22 @@ struct Bridge {
 
 impl Bridge {
     fn new(caller: (AudioFormat, u8), callee: (AudioFormat, u8), callee_dtmf: Option<u8>) -> Self {
+        Self::with(caller, callee, callee_dtmf, |_| {})
+    }
+
+    /// The same, with more settled with the callee.
+    fn with(
+        caller: (AudioFormat, u8),
+        callee: (AudioFormat, u8),
+        callee_dtmf: Option<u8>,
+        settle: impl FnOnce(&mut LegFormat),
+    ) -> Self {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let metrics = Arc::new(WorkerMetrics::default());
         let worker = WorkerHandle::start(0, metrics, events, None).unwrap();
         let (caller, sockets) = Party::new(caller.0, caller.1, Some(DTMF_PT));
-        let (callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
+        let (mut callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
+        settle(&mut callee.format);
         worker.send(Command::Open { call: CALL, sockets, format: Some(caller.format.clone()) });
         let link = LegLink { sockets: leg, format: Some(callee.format.clone()) };
         worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
@@ -345,6 +358,158 @@ fn comfort_noise_passes_to_whoever_takes_it() {
             assert_eq!((next.pt, next.ssrc), (8, before.ssrc));
             (!takes).then_some(())
         });
+        bridge.close();
+    }
+}
+
+/// Packets that the callee does not get to hear leave no gap in the numbers of what it does hear,
+/// and the clock goes on; whatever is lost and late meanwhile, no number comes twice: under SRTP
+/// that would give the secret of two packets away, and the second would not even be sent.
+#[test]
+fn a_pause_leaves_no_gap() {
+    let key = |seed: u8| {
+        let bytes: Vec<u8> =
+            (0..MasterKey::bytes(Suite::AesCm128Sha1Tag80)).map(|n| n as u8 ^ seed).collect();
+        MasterKey::new(Suite::AesCm128Sha1Tag80, &bytes).unwrap()
+    };
+    let keys = SrtpKeys { ours: key(1), theirs: key(2), mki: None };
+    let plain = (AudioFormat::PCMU, 0);
+    let bridge = Bridge::with(plain, plain, None, |_| {});
+    let (caller, callee) = (&bridge.caller, &bridge.callee);
+    let secure = LegFormat { srtp: Some(Arc::new(keys)), ..callee.format.clone() };
+    bridge.worker.send(Command::AgentFormat { call: CALL, format: secure.clone() });
+    let mut inbound = Inbound::new(&key(1), InboundStart::default()).unwrap();
+    let mut open = |mut packet: Vec<u8>| {
+        let length = inbound.unprotect(&mut packet).ok()?;
+        Some(Rtp::parse(Instant::now(), &packet[..length]))
+    };
+    let mut hear = || {
+        let mut buffer = [0; 2048];
+        let length = callee.rtp.recv(&mut buffer).ok()?;
+        open(buffer[..length].to_vec())
+    };
+    let mut heard = vec![until(SOON, "the first under a key", || {
+        caller.say(&[1; 160]);
+        hear()
+    })];
+    for on in [true, false, true, false] {
+        let held = LegFormat { send: !on, ..secure.clone() };
+        bridge.worker.send(Command::AgentFormat { call: CALL, format: held });
+        if on {
+            until(SOON, "the pause", || {
+                caller.say(&[2; 160]);
+                let next = hear();
+                heard.extend(next.clone());
+                next.is_none().then_some(())
+            });
+            // Lost, late and in order, none of it heard.
+            for ahead in [3, 1, 4] {
+                caller.send(0, ahead, ahead, &[3; 160]);
+            }
+            caller.next.set(caller.next.get() + 5);
+        } else {
+            heard.push(until(SOON, "sound after it", || {
+                caller.say(&[4; 160]);
+                hear()
+            }));
+            // Something from the pause, too late.
+            caller.send(0, u32::MAX - 6, 0, &[5; 160]);
+            caller.say(&[6; 160]);
+            until(SOON, "what follows", || {
+                heard.push(hear()?);
+                let payload = &heard.last()?.payload;
+                assert!(payload[0] == 4 || payload[0] == 6, "of the pause: {}", payload[0]);
+                (payload[0] == 6).then_some(())
+            });
+        }
+    }
+    for pair in heard.windows(2) {
+        assert_eq!(pair[1].seq, pair[0].seq.wrapping_add(1));
+        assert!((160..1 << 31).contains(&pair[1].ts.wrapping_sub(pair[0].ts)));
+    }
+    assert!(heard.len() >= 5);
+    bridge.close();
+}
+
+/// The same the other way: the caller hears nothing of a far end that is muted, and misses nothing.
+#[test]
+fn a_muted_leg_leaves_no_gap() {
+    let bridge = Bridge::new((AudioFormat::PCMU, 0), (AudioFormat::PCMU, 0), None);
+    let (caller, callee) = (&bridge.caller, &bridge.callee);
+    callee.say(&[1; 160]);
+    let before = caller.hear();
+    let mute = |on| bridge.worker.send(Command::Steer { call: CALL, steer: Steer::Mute(on) });
+    mute(true);
+    let mut last = before.clone();
+    until(SOON, "silence", || {
+        callee.say(&[2; 160]);
+        let mut buffer = [0; 2048];
+        match caller.rtp.recv(&mut buffer) {
+            Ok(length) => {
+                last = Rtp::parse(Instant::now(), &buffer[..length]);
+                None
+            }
+            Err(_) => Some(()),
+        }
+    });
+    mute(false);
+    let after = until(SOON, "sound", || {
+        callee.say(&[3; 160]);
+        let mut buffer = [0; 2048];
+        let length = caller.rtp.recv(&mut buffer).ok()?;
+        Some(Rtp::parse(Instant::now(), &buffer[..length]))
+    });
+    assert_eq!((after.seq, after.ssrc), (last.seq.wrapping_add(1), before.ssrc));
+    assert!(after.marker && after.ts.wrapping_sub(last.ts) >= 320, "time stood still");
+    bridge.close();
+}
+
+/// A phone that wants other packets gets them, of the same sound, in either direction of length;
+/// one that wants the same gets each packet as it comes.
+#[test]
+fn packets_are_cut_anew() {
+    for (ptime_ms, transcodes) in [(30, false), (10, false), (40, true), (20, true)] {
+        let callee = if transcodes { (AudioFormat::PCMA, 8) } else { (AudioFormat::PCMU, 0) };
+        let bridge = Bridge::with((AudioFormat::PCMU, 0), callee, None, |format| {
+            format.media.ptime_ms = ptime_ms;
+        });
+        let (caller, callee) = (&bridge.caller, &bridge.callee);
+        let bytes = ptime_ms as usize * 8;
+        let said: Vec<u8> = (0..60_u32 * 160).map(|n| ((n * n) >> 5) as u8).collect();
+        let mut heard = Vec::new();
+        let mut buffer = [0; 2048];
+        callee.rtp.set_nonblocking(true).unwrap();
+        // What is left from getting acquainted leaves with the first packet.
+        for payload in said.chunks(160) {
+            caller.say(payload);
+            let wanted = heard.len() + 1;
+            if ptime_ms == 20 {
+                until(SOON, "the packet at once", || {
+                    let length = callee.rtp.recv(&mut buffer).ok()?;
+                    heard.push(Rtp::parse(Instant::now(), &buffer[..length]));
+                    (heard.len() == wanted).then_some(())
+                });
+            }
+        }
+        let whole = said.len() / bytes * bytes;
+        until(SOON, "all of it", || {
+            if let Ok(length) = callee.rtp.recv(&mut buffer) {
+                heard.push(Rtp::parse(Instant::now(), &buffer[..length]));
+            }
+            let sum: usize = heard.iter().map(|packet| packet.payload.len()).sum();
+            (sum >= whole).then_some(())
+        });
+        for pair in heard.windows(2) {
+            assert_eq!(pair[0].payload.len(), bytes, "{ptime_ms} ms");
+            assert_eq!(pair[1].seq, pair[0].seq.wrapping_add(1));
+            assert_eq!(pair[1].ts, pair[0].ts.wrapping_add(bytes as u32));
+        }
+        if !transcodes {
+            let sound: Vec<u8> = heard.iter().flat_map(|packet| packet.payload.clone()).collect();
+            // Before it may be a rest of what was said first.
+            let at = sound.windows(400).position(|window| window == &said[..400]).unwrap();
+            assert!(at < bytes && said.starts_with(&sound[at..]), "something else is heard");
+        }
         bridge.close();
     }
 }

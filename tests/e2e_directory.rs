@@ -223,7 +223,7 @@ fn stored_objects_route_the_next_call() {
             trunk: None,
             number: Some(number),
             agent: Some(AgentId(filed)),
-            conditions: json!({ "callers_except": ["+1*"], "open": ["00:00-24:00"] }),
+            conditions: json!({ "callers_except": ["+2*"], "open": ["00:00-24:00"] }),
             settings: json!({ "max_duration_s": 60 }),
             enabled: true,
         },

@@ -4,13 +4,17 @@
 //! ([`Leg::receive`]); headers of outgoing packets are written in front of a payload that is there
 //! already ([`Leg::write_audio`]).
 
+mod relayed;
+
+pub use relayed::{Passed, PassedKind};
+
 use std::time::Duration;
 
 use crate::codec::AudioFormat;
 use crate::dtmf::{self, DtmfError, EVENT_BYTES, Pressed};
 use crate::rtcp::{self, Ntp, SessionInput};
 use crate::rtp::{
-    Arrival, Frame, HEADER_BYTES, LossPattern, Packet, Received, Receiver, Relay, Reorder, Sender,
+    Arrival, Frame, HEADER_BYTES, LossPattern, Packet, Received, Receiver, Reorder, Sender,
 };
 use crate::stats::{Impairment, LegSnapshot, voip_metrics};
 use crate::time::MonoTime;
@@ -84,30 +88,6 @@ pub struct HeardAudio {
     pub arrival: Arrival,
     /// First frame of a talkspurt.
     pub marker: bool,
-}
-
-/// A packet of another leg that is passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Passed {
-    /// What it holds.
-    pub kind: PassedKind,
-    /// Its place on the other leg's timeline.
-    pub arrival: Arrival,
-    /// First packet of a talkspurt or event.
-    pub marker: bool,
-    /// Bytes of its payload as it goes out.
-    pub payload_bytes: usize,
-}
-
-/// What a packet that is passed on holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassedKind {
-    /// Audio in this leg's format.
-    Audio,
-    /// A telephone event (RFC 4733).
-    Event,
-    /// Comfort noise (RFC 3389).
-    Comfort,
 }
 
 /// Why a packet was ignored.
@@ -305,35 +285,6 @@ impl Leg {
     pub fn write_audio(&mut self, now: MonoTime, out: &mut [u8; HEADER_BYTES], payload: &[u8]) {
         let ticks = self.config.audio.payload_ticks(payload);
         self.sender.write(now, out, self.config.pt, payload.len(), ticks);
-    }
-
-    /// Writes the header of a packet of another leg that is passed on, with the payload of
-    /// `payload_bytes` that follows it, at the place that `relay` gives it. False if it has none:
-    /// then it is not to be sent.
-    #[inline]
-    pub fn write_relayed(
-        &mut self,
-        now: MonoTime,
-        out: &mut [u8; HEADER_BYTES],
-        relay: &mut Relay,
-        passed: Passed,
-    ) -> bool {
-        let Passed { kind, arrival, marker, payload_bytes } = passed;
-        let (pt, samples) = match kind {
-            PassedKind::Audio => {
-                (Some(self.config.pt), payload_bytes / self.config.audio.codec.sample_bytes())
-            }
-            PassedKind::Event => (self.config.dtmf_pt, 0),
-            PassedKind::Comfort => (self.config.cn_pt, 0),
-        };
-        let Some(pt) = pt else {
-            relay.skip(arrival);
-            return false;
-        };
-        let Some(place) = relay.place(&self.sender, arrival) else { return false };
-        let samples = u32::try_from(samples).unwrap_or(0);
-        self.sender.write_at(now, out, pt, place, payload_bytes, samples, marker);
-        true
     }
 
     /// The telephone event that this tick sends instead of audio, if digits are being sent: writes

@@ -54,10 +54,26 @@ pub struct Plan {
     pub connect_timeout: Duration,
     /// How long a lost agent may take to come back.
     pub grace: Duration,
+    /// The agent is a telephone: the caller hears that it rings when it does, and its answer is the
+    /// call's.
+    pub agent_rings: bool,
+    /// The second agent, if there is one.
+    pub second: Second,
     /// How long it may ring.
     pub ring_timeout: Duration,
     /// How long the call may last, from its answer.
     pub max_duration: Duration,
+}
+
+/// How a route's second agent is treated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Second {
+    /// How long it may take to connect.
+    pub connect_timeout: Duration,
+    /// How long it may take to come back if it was lost.
+    pub grace: Duration,
+    /// It is a telephone.
+    pub rings: bool,
 }
 
 /// A fact that the call is told.
@@ -69,6 +85,12 @@ pub enum Input {
     AgentFailed,
     /// The agent has as many calls as it takes.
     AgentFull,
+    /// The agent's telephone rings.
+    AgentRinging,
+    /// The agent's side is heard before its answer.
+    AgentEarly,
+    /// The agent cannot be had, for this cause: it is not asked again.
+    AgentRefused(Cause),
     /// The agent's connection broke.
     AgentLost,
     /// The agent answers.
@@ -155,6 +177,8 @@ enum Peer {
 /// Where the agent stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Agent {
+    /// Not reached for before the peer's answer.
+    Idle,
     /// Being connected since the call began.
     Connecting,
     /// Waiting for the next attempt.
@@ -175,6 +199,10 @@ pub struct Call {
     was_ready: bool,
     /// Media flow before the answer.
     early: bool,
+    /// The caller knows that it rings.
+    rung: bool,
+    /// Why the agent cannot be had.
+    refused: Option<Cause>,
     pause: Duration,
     retry_at: MonoTime,
     agent_by: MonoTime,
@@ -186,21 +214,30 @@ pub struct Call {
 impl Call {
     /// A call that begins now, with the first effects.
     pub fn start(plan: Plan, now: MonoTime, effects: &mut Vec<Effect>) -> Self {
+        let inbound = plan.direction == Direction::Inbound;
         let waits = !plan.agent_is_local || plan.answer_by == AnswerBy::Agent;
-        if plan.direction == Direction::Inbound && waits {
+        // A telephone rings when it does, not before.
+        let rung = inbound && waits && !plan.agent_rings;
+        if rung {
             effects.push(Effect::Ring);
         }
-        effects.push(Effect::Connect { agent: Which::Main, resumed: false });
+        // Nobody's telephone rings before there is somebody to talk with.
+        let idle = plan.agent_rings && !inbound;
+        if !idle {
+            effects.push(Effect::Connect { agent: Which::Main, resumed: false });
+        }
         Self {
             plan,
             peer: Peer::Pending,
-            agent: Agent::Connecting,
+            agent: if idle { Agent::Idle } else { Agent::Connecting },
             which: Which::Main,
             was_ready: false,
             early: false,
+            rung,
+            refused: None,
             pause: RETRY_PAUSE_MIN,
             retry_at: MonoTime::MAX,
-            agent_by: now + plan.connect_timeout,
+            agent_by: if idle { MonoTime::MAX } else { now + plan.connect_timeout },
             ring_by: now + plan.ring_timeout,
             end_by: MonoTime::MAX,
             answered_at: None,
@@ -244,6 +281,19 @@ impl Call {
             Input::AgentFailed => self.agent_failed(now, effects),
             Input::AgentFull => {
                 if self.agent == Agent::Connecting {
+                    self.fall_back(now, effects);
+                }
+            }
+            Input::AgentRinging => self.agent_rings(effects),
+            Input::AgentEarly => {
+                if self.agent == Agent::Connecting && self.inbound_pending() && !self.early {
+                    effects.push(Effect::Progress);
+                    self.begin_early(effects);
+                }
+            }
+            Input::AgentRefused(cause) => {
+                if self.agent == Agent::Connecting {
+                    self.refused = Some(cause);
                     self.fall_back(now, effects);
                 }
             }
@@ -298,6 +348,15 @@ impl Call {
         }
     }
 
+    /// The agent's telephone rings: the caller hears that, unless it hears more already.
+    fn agent_rings(&mut self, effects: &mut Vec<Effect>) {
+        let connecting = self.agent == Agent::Connecting;
+        if connecting && self.inbound_pending() && !self.early && !self.rung {
+            self.rung = true;
+            effects.push(Effect::Ring);
+        }
+    }
+
     /// Media flow from here, though the call is not answered.
     fn begin_early(&mut self, effects: &mut Vec<Effect>) {
         if self.peer == Peer::Pending && !std::mem::replace(&mut self.early, true) {
@@ -349,6 +408,9 @@ impl Call {
             return self.end(Cause::NoAnswer, EndedBy::Server, effects);
         }
         if now >= self.agent_by {
+            if self.plan.agent_rings && !self.was_ready {
+                self.refused = Some(Cause::NoAnswer);
+            }
             return self.fall_back(now, effects);
         }
         if now >= self.retry_at {
@@ -368,6 +430,12 @@ impl Call {
         self.ring_by = MonoTime::MAX;
         self.end_by = now + self.plan.max_duration;
         effects.push(Effect::State(CallState::Answered));
+        if self.agent == Agent::Idle {
+            self.agent = Agent::Connecting;
+            self.agent_by = now + self.plan.connect_timeout;
+            effects.push(Effect::Comfort);
+            effects.push(Effect::Connect { agent: self.which, resumed: false });
+        }
     }
 
     fn fall_back(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
@@ -378,8 +446,12 @@ impl Call {
                 self.which = Which::Fallback;
                 self.agent = Agent::Connecting;
                 self.was_ready = false;
+                self.refused = None;
                 self.pause = RETRY_PAUSE_MIN;
-                self.agent_by = now + self.plan.connect_timeout;
+                let Second { connect_timeout, grace, rings } = self.plan.second;
+                self.plan.connect_timeout = connect_timeout;
+                (self.plan.grace, self.plan.agent_rings) = (grace, rings);
+                self.agent_by = now + connect_timeout;
                 effects.push(Effect::Connect { agent: Which::Fallback, resumed: false });
             }
             Fallback::Message => {
@@ -396,6 +468,9 @@ impl Call {
 
     /// What to call the lack of an agent.
     const fn fault(&self) -> Cause {
+        if let Some(cause) = self.refused {
+            return cause;
+        }
         if self.was_ready { Cause::AgentLost } else { Cause::AgentUnreachable }
     }
 

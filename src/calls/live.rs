@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::control::Placing;
+use super::far::{Far, Flows};
 use super::hold::Hold;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
@@ -23,6 +24,7 @@ use crate::quota::Permit;
 use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::sdp::Sdp;
 use crate::workers::command::CallKey;
 
 /// A call in this process.
@@ -111,6 +113,14 @@ pub(super) struct LiveCall {
     pub(super) ended_at: Option<MonoTime>,
     /// Where it has been sent to instead.
     pub(super) redirects: Redirects,
+    /// Which ways audio may go between us and its peer.
+    pub(super) flows: Flows,
+    /// What an inbound call to a telephone offered: its answer waits for that of the telephone.
+    pub(super) offer: Option<Box<Sdp>>,
+    /// The leg of a telephone at the agent's end, or one that is called to come there.
+    pub(super) far: Option<Box<Far>>,
+    /// Why that leg refused or ended, as it says.
+    pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
     /// The transfer that we asked the peer for.
@@ -157,7 +167,8 @@ impl LiveCall {
         }
         let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
-        self.call.deadline().min(transfer).min(takeover).min(self.hold.deadline())
+        let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
+        self.call.deadline().min(far).min(transfer).min(takeover).min(self.hold.deadline())
     }
 
     /// The format in which sounds for the caller are coded.
@@ -179,15 +190,7 @@ impl LiveCall {
         &mut self,
         write: impl Fn(&LocalMedia) -> Result<(Vec<u8>, T), E>,
     ) -> Result<T, E> {
-        let (sdp, settled) = write(&self.media)?;
-        if sdp == self.sdp {
-            return Ok(settled);
-        }
-        let mut media = self.media.clone();
-        media.session_version += 1;
-        let (sdp, settled) = write(&media)?;
-        (self.media, self.sdp) = (media, sdp);
-        Ok(settled)
+        describe(&mut self.media, &mut self.sdp, write)
     }
 
     /// Milliseconds from the answer to the end, or to `now` while it lasts.
@@ -216,6 +219,24 @@ impl LiveCall {
             duration_ms: self.duration_ms(now),
         }
     }
+}
+
+/// Writes a leg's description anew. One that is as before keeps its version; any other has the next
+/// (RFC 3264 8).
+pub(super) fn describe<T, E>(
+    media: &mut LocalMedia,
+    sdp: &mut Vec<u8>,
+    write: impl Fn(&LocalMedia) -> Result<(Vec<u8>, T), E>,
+) -> Result<T, E> {
+    let (written, settled) = write(media)?;
+    if written == *sdp {
+        return Ok(settled);
+    }
+    let mut next = media.clone();
+    next.session_version += 1;
+    let (written, settled) = write(&next)?;
+    (*media, *sdp) = (next, written);
+    Ok(settled)
 }
 
 /// The word for a direction.

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+mod far;
 pub mod hold;
 pub mod identity;
 mod live;

@@ -56,6 +56,38 @@ impl PeerReason {
         reason
     }
 
+    /// The value of a Reason header that says the same; none if nothing is known.
+    pub fn header(&self) -> Option<String> {
+        let text = self.text.as_deref().unwrap_or_default();
+        let safe = |c: &char| (' '..='~').contains(c) && !matches!(c, '"' | '\\');
+        let text: String = text.chars().filter(safe).collect();
+        let text = if text.is_empty() { text } else { format!(";text=\"{text}\"") };
+        match (self.q850, self.sip) {
+            (Some(q850), _) => Some(format!("Q.850;cause={q850}{text}")),
+            (None, Some(sip)) => Some(format!("SIP;cause={sip}{text}")),
+            (None, None) => None,
+        }
+    }
+
+    /// Status and reason phrase that pass on why the other side of a call was refused; none where
+    /// the status speaks of its own leg alone, such as a challenge.
+    pub const fn passed_on(&self) -> Option<(u16, &'static str)> {
+        Some(match self.sip {
+            Some(403) => (403, "Forbidden"),
+            Some(404) => (404, "Not Found"),
+            Some(410) => (410, "Gone"),
+            Some(480) => (480, "Temporarily Unavailable"),
+            Some(484) => (484, "Address Incomplete"),
+            Some(486) => (486, "Busy Here"),
+            Some(488) => (488, "Not Acceptable Here"),
+            Some(600) => (600, "Busy Everywhere"),
+            Some(603) => (603, "Decline"),
+            Some(604) => (604, "Does Not Exist Anywhere"),
+            Some(606) => (606, "Not Acceptable"),
+            _ => return None,
+        })
+    }
+
     /// Why a call that we placed failed: what the telephone network says is more exact than what
     /// the gateway made of it (RFC 3398 8.2.6.1).
     pub fn cause(&self) -> Cause {
@@ -102,6 +134,22 @@ mod tests {
         }
         let long = format!("SIP;cause=1;text=\"{}\"", "é".repeat(500));
         assert_eq!(PeerReason::parse(&long).text.map(|text| text.len()), Some(128));
+    }
+
+    /// What is read is written again, and nothing in it can end the header or its text.
+    #[test]
+    fn written_again() {
+        for value in
+            ["Q.850;cause=17;text=\"busy\"", "SIP;cause=200;text=\"elsewhere\"", "Q.850;cause=1"]
+        {
+            assert_eq!(PeerReason::parse(value).header().as_deref(), Some(value));
+        }
+        assert_eq!(PeerReason::default().header(), None);
+        let text = Some("a\"b\\c\r\nd\u{e9}".to_owned());
+        let odd = PeerReason { sip: Some(486), q850: Some(17), text };
+        assert_eq!(odd.header().as_deref(), Some("Q.850;cause=17;text=\"abcd\""));
+        assert_eq!(odd.passed_on(), Some((486, "Busy Here")));
+        assert_eq!(PeerReason { sip: Some(401), ..odd }.passed_on(), None);
     }
 
     /// What Q.850 says of a failure wins over the status; without it the status speaks.

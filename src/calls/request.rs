@@ -84,7 +84,7 @@ pub enum RequestError {
 pub enum Order {
     /// Hand the peer to somebody else.
     Transfer {
-        /// "blind" or "attended".
+        /// "blind", "attended" or "bridge".
         kind: String,
         /// Number or SIP URI; not needed if attended.
         destination: String,

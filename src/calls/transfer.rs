@@ -14,6 +14,8 @@ use super::cause::Cause;
 
 /// How long a peer that took the REFER may keep silent about what comes of it.
 pub const NEWS_LIMIT: Duration = Duration::from_secs(30);
+/// How long a leg that is to take the agent's place may ring, unless the agent says.
+pub const BRIDGE_LIMIT: Duration = Duration::from_secs(60);
 /// How long a transfer may take from the request to its outcome, unless the agent says.
 pub const OUTCOME_LIMIT: Duration = Duration::from_secs(185);
 /// Longest time that an agent may give a transfer.
@@ -32,6 +34,27 @@ pub struct Wish {
     pub limit: Duration,
 }
 
+/// A transfer that we carry out ourselves: whom we call.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bridge {
+    /// A SIP URI, the name of a user, or a number.
+    pub to: String,
+    /// Name of the trunk.
+    pub trunk: Option<String>,
+    /// User part of our From.
+    pub from: Option<String>,
+    /// How long it may ring.
+    pub limit: Duration,
+}
+
+/// Without the numbers.
+impl std::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { trunk, limit, .. } = self;
+        f.debug_struct("Bridge").field("trunk", trunk).field("limit", limit).finish_non_exhaustive()
+    }
+}
+
 /// Whom a call is handed to.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Destination {
@@ -41,6 +64,8 @@ pub enum Destination {
     User(String),
     /// The peer of another of our calls, in our place.
     Call(Uuid),
+    /// Somebody whom we call.
+    Bridge(Bridge),
 }
 
 /// Without the destination: it is somebody's number.
@@ -50,6 +75,7 @@ impl std::fmt::Debug for Destination {
             Self::Uri(_) => "Uri",
             Self::User(_) => "User",
             Self::Call(_) => "Call",
+            Self::Bridge(_) => "Bridge",
         })
     }
 }
@@ -57,8 +83,8 @@ impl std::fmt::Debug for Destination {
 /// Why a transfer is not even tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
-    /// Neither "blind" nor "attended".
-    #[error("kind: is neither \"blind\" nor \"attended\"")]
+    /// Neither "blind", "attended" nor "bridge".
+    #[error("kind: is neither \"blind\", \"attended\" nor \"bridge\"")]
     Kind,
     /// Neither a number, a user nor a `sip:`, `sips:` or `tel:` URI.
     #[error("destination: is no number, no user and no sip:, sips: or tel: URI")]
@@ -69,6 +95,9 @@ pub enum TransferError {
     /// An attended transfer without the call to join.
     #[error("options.call_id: is not the id of another call")]
     CallId,
+    /// A number without a trunk that calls can be placed through.
+    #[error("options.trunk: names no trunk with targets, and the call came by none")]
+    Trunk,
     /// Not a number of seconds from 1 to 600.
     #[error("options.timeout_s: is not a number from 1 to 600")]
     Timeout,
@@ -91,6 +120,7 @@ impl TransferError {
             Self::Destination => "bad_destination",
             Self::Undialled(_) => "destination_refused",
             Self::CallId => "bad_call_id",
+            Self::Trunk => "bad_trunk",
             Self::Timeout => "bad_timeout",
             Self::NotAnswered => "bad_state",
             Self::Busy => "busy_transferring",
@@ -124,6 +154,14 @@ impl Wish {
             "attended" => {
                 let id = option("call_id").and_then(|id| id.parse().ok());
                 Destination::Call(id.ok_or(TransferError::CallId)?)
+            }
+            "bridge" => {
+                // Read for what is wrong with it; a trunk puts the number into a URI of its own.
+                Destination::read(destination)?;
+                let limit = option("timeout_s").map_or(BRIDGE_LIMIT, |_| limit);
+                let text = |name| option(name).map(str::to_owned);
+                let (trunk, from) = (text("trunk"), text("from"));
+                Destination::Bridge(Bridge { to: destination.to_owned(), trunk, from, limit })
             }
             _ => return Err(TransferError::Kind),
         };

@@ -140,6 +140,11 @@ fn reach(agent: &AgentConfig) -> (Status, String) {
     let name = &agent.name;
     match &agent.kind {
         AgentKind::Builtin(_) => (Status::Ok, format!("{name}: built in")),
+        AgentKind::Sip(sip) => {
+            let by =
+                sip.trunk.as_ref().map(|trunk| format!(" through {trunk}")).unwrap_or_default();
+            (Status::Ok, format!("{name}: called by SIP{by}, unproven"))
+        }
         AgentKind::WebSocket(WebSocketAgent { url: None, .. }) => {
             (Status::Ok, format!("{name}: attaches by itself"))
         }

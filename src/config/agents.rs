@@ -38,6 +38,8 @@ pub enum AgentKind {
     WebSocket(WebSocketAgent),
     /// A program that takes and sends RTP.
     Rtp(RtpAgent),
+    /// A telephone, or whatever else takes calls: its leg is joined with the caller's.
+    Sip(SipAgent),
 }
 
 /// Agents that are part of this server.
@@ -94,9 +96,26 @@ pub struct RtpAgent {
     pub payload_type: u8,
 }
 
+/// An agent that is called by SIP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SipAgent {
+    /// A SIP URI, the name of a user, or with a trunk a number.
+    pub uri: String,
+    /// Name of the trunk that it is called through.
+    pub trunk: Option<String>,
+    /// User part of our From; the caller's if absent.
+    pub from: Option<String>,
+    /// How long it may ring.
+    pub ring_timeout: Duration,
+    /// The caller hears what comes from it before its answer.
+    pub early_media: bool,
+}
+
 /// Name of the native dialect of agents.
 pub const NATIVE_DIALECT: &str = "talkpath";
 
+/// Longest URI that is called.
+const URI_BYTES_MAX: usize = 256;
 /// Longest name of an agent, trunk or user.
 const NAME_BYTES_MAX: usize = 64;
 /// Shortest secret: HMAC-SHA-256 keys shorter than this can be guessed.
@@ -105,6 +124,8 @@ const SECRET_BYTES_MIN: usize = 16;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Default of `grace_ms`.
 const GRACE: Duration = Duration::from_secs(10);
+/// Default of `ring_timeout_s`.
+const RING_TIMEOUT: Duration = Duration::from_secs(60);
 /// Default of `frequency_hz`.
 const FREQUENCY_HZ: u32 = 440;
 /// Default of `payload_type`: the first dynamic one (RFC 3551 6).
@@ -145,13 +166,19 @@ enum Kind {
     Builtin,
     WebSocket,
     Rtp,
+    Sip,
 }
 
 pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConfig> {
     let name = name(&section);
-    let kinds = [("builtin", Kind::Builtin), ("websocket", Kind::WebSocket), ("rtp", Kind::Rtp)];
+    let kinds = [
+        ("builtin", Kind::Builtin),
+        ("websocket", Kind::WebSocket),
+        ("rtp", Kind::Rtp),
+        ("sip", Kind::Sip),
+    ];
     if !section.has("kind") {
-        section.missing("kind", "allowed: builtin, rtp, websocket");
+        section.missing("kind", "allowed: builtin, rtp, sip, websocket");
     }
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
@@ -162,6 +189,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         Kind::Builtin => builtin(&section).map(AgentKind::Builtin),
         Kind::WebSocket => web_socket(&section, dialects).map(AgentKind::WebSocket),
         Kind::Rtp => rtp(&section).map(AgentKind::Rtp),
+        Kind::Sip => sip(&section).map(AgentKind::Sip),
     };
     section.finish();
     Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, hold_music, keep })
@@ -268,6 +296,32 @@ fn rtp(section: &Section<'_>) -> Option<RtpAgent> {
         .number("payload_type", 96..=127)
         .and_then(|payload_type| payload_type.try_into().ok());
     Some(RtpAgent { address: address?, format, payload_type: payload_type.unwrap_or(PAYLOAD_TYPE) })
+}
+
+fn sip(section: &Section<'_>) -> Option<SipAgent> {
+    if !section.has("uri") {
+        section.missing("uri", "whom to call, such as \"sip:desk@192.0.2.9\"");
+    }
+    let allowed = "a SIP URI, the name of a user, or with a trunk a number";
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"<>\"\\".contains(&byte);
+    let uri = section.text("uri", allowed, |text| match text {
+        "" => Err("empty".to_owned()),
+        text if text.len() > URI_BYTES_MAX || !text.bytes().all(fits) => {
+            Err("nobody is called so".to_owned())
+        }
+        text => Ok(text.to_owned()),
+    });
+    let trunk = section.text("trunk", "the name of a trunk", |text| Ok(text.to_owned()));
+    let from = section.text("from", "a number or user", |text| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+*".contains(&byte);
+        match !text.is_empty() && text.len() <= NAME_BYTES_MAX && text.bytes().all(fits) {
+            true => Ok(text.to_owned()),
+            false => Err("neither a number nor a user".to_owned()),
+        }
+    });
+    let ring_timeout = section.seconds("ring_timeout_s", 1..=600).unwrap_or(RING_TIMEOUT);
+    let early_media = section.flag("early_media").unwrap_or(true);
+    Some(SipAgent { uri: uri?, trunk, from, ring_timeout, early_media })
 }
 
 fn stream_format(section: Section<'_>, codecs: &[(&str, Codec)]) -> Option<StreamFormat> {

@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use super::agents::{self, AgentConfig};
+use super::agents::{self, AgentConfig, AgentKind, SipAgent};
 use super::problem::{Place, suggestion};
 use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
-use super::{Config, Sources, database, declared, document, environment, peers, server, sip};
+use super::{
+    Config, Sources, TrunkConfig, UserConfig, database, declared, document, environment, peers,
+    server, sip,
+};
 use crate::routing::{Conditions, PRIORITY, Pattern};
+use crate::sip::core::uri::{Scheme, Uri};
 
 /// Default of `data_dir`.
 const DATA_DIR: &str = "talkpath-data";
@@ -51,6 +55,14 @@ pub(super) fn read(
         if trunk.digest && trunk.username.as_ref() == Some(&user.name) {
             let message = format!("\"{}\" is the username of trunk \"{}\"", user.name, trunk.name);
             reader.report(&Place::Nowhere, "users.name".to_owned(), message);
+        }
+    }
+    for agent in &agents {
+        if let AgentKind::Sip(sip) = &agent.kind
+            && let Err(message) = callable(sip, &trunks, &users)
+        {
+            let message = format!("agent \"{}\": {message}", agent.name);
+            reader.report(&Place::Nowhere, "agents.uri".to_owned(), message);
         }
     }
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
@@ -106,6 +118,30 @@ fn named<'r, T>(
         entries.push(entry);
     }
     entries
+}
+
+/// Whether an agent that is called by SIP can be: by its trunk, as our user, or by its URI.
+fn callable(sip: &SipAgent, trunks: &[TrunkConfig], users: &[UserConfig]) -> Result<(), String> {
+    let uri = Uri::parse(&sip.uri).ok();
+    let calls = uri.is_some_and(|uri| matches!(uri.scheme, Scheme::Sip | Scheme::Sips));
+    let Some(name) = &sip.trunk else {
+        let known = calls || users.iter().any(|user| user.name == sip.uri);
+        return if known {
+            Ok(())
+        } else {
+            Err(format!("\"{}\" is no SIP URI and no user", sip.uri))
+        };
+    };
+    let trunk = trunks.iter().find(|trunk| trunk.name == *name);
+    let trunk = trunk.ok_or_else(|| format!("no trunk is called \"{name}\""))?;
+    if trunk.outbound.targets.is_empty() {
+        return Err(format!("trunk \"{name}\" has no targets"));
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.*#".contains(&byte);
+    match calls || sip.uri.bytes().all(fits) {
+        true => Ok(()),
+        false => Err(format!("\"{}\" is neither a SIP URI nor a number", sip.uri)),
+    }
 }
 
 /// Looks up the names in routes.

@@ -33,7 +33,9 @@ mod values;
 
 use std::path::{Path, PathBuf};
 
-pub use agents::{AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, WebSocketAgent};
+pub use agents::{
+    AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
+};
 pub use database::DatabaseConfig;
 pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};

@@ -603,3 +603,40 @@ fn every_key_is_documented() {
         }
     }
 }
+
+/// Agents that are called by SIP: as our user, by a URI, and as a number through a trunk; what
+/// could never be called is refused.
+#[test]
+fn telephones_as_agents() {
+    let peers = "[[trunks]]\nname = \"out\"\ntargets = [\"sip:192.0.2.1\"]\n\
+                 [[trunks]]\nname = \"in\"\npeers = \"192.0.2.2\"\n\
+                 [[users]]\nname = \"bob\"\npassword = \"wonderland\"\n";
+    let agent =
+        |keys: &str| parse(&format!("{peers}[[agents]]\nname = \"desk\"\nkind = \"sip\"\n{keys}"));
+    let config = agent(
+        "uri = \"+4930123\"\ntrunk = \"out\"\nfrom = \"+4940\"\nring_timeout_s = 20\n\
+         early_media = false",
+    )
+    .unwrap();
+    let AgentKind::Sip(sip) = &config.agents[0].kind else { panic!() };
+    assert_eq!((sip.uri.as_str(), sip.from.as_deref()), ("+4930123", Some("+4940")));
+    assert_eq!((sip.ring_timeout, sip.early_media), (Duration::from_secs(20), false));
+    for uri in ["bob", "sip:bob@192.0.2.9", "sips:bob@example.com"] {
+        let config = agent(&format!("uri = \"{uri}\"")).unwrap();
+        let AgentKind::Sip(sip) = &config.agents[0].kind else { panic!() };
+        assert!(sip.early_media && sip.trunk.is_none());
+    }
+    for (keys, part) in [
+        ("", "whom to call"),
+        ("uri = \"nobody\"", "no SIP URI and no user"),
+        ("uri = \"tel:+4930\"", "no SIP URI and no user"),
+        ("uri = \"+4930\"\ntrunk = \"in\"", "has no targets"),
+        ("uri = \"+4930\"\ntrunk = \"away\"", "no trunk is called"),
+        ("uri = \"a@b\"\ntrunk = \"out\"", "neither a SIP URI nor a number"),
+        ("uri = \"bob\"\nfrom = \"a b\"", "neither a number nor a user"),
+        ("uri = \"bob\"\nring_timeout_s = 0", "1 to 600"),
+    ] {
+        let error = agent(keys).unwrap_err().to_string();
+        assert!(error.contains(part), "{keys}: {error}");
+    }
+}

@@ -94,16 +94,16 @@ impl Snapshot {
         self
     }
 
-    /// The trunks that calls of an organisation can be placed through if they name none, in the
-    /// order to try them: that of its default configuration, then the others.
+    /// The trunks that a call of an organisation to a number is placed through if it names none, in
+    /// the order to try them: that of its default configuration, then those of the others. Trunks
+    /// of the file have to be named.
     pub fn outbound(&self, organisation: Uuid) -> Vec<Arc<Trunk>> {
         let own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
         let own = own.filter(|trunk| !trunk.outbound.targets.is_empty());
-        let mut trunks: Vec<_> = own.cloned().collect();
-        let is_default =
-            |id: Uuid| self.accounts.get(&id).is_some_and(|account| account.is_default);
-        trunks.sort_by_key(|trunk| !is_default(trunk.id));
-        trunks
+        let is_default = |trunk: &Trunk| Some(self.accounts.get(&trunk.id)?.is_default);
+        let mut trunks: Vec<_> = own.filter_map(|it| Some((is_default(it)?, it))).collect();
+        trunks.sort_by_key(|(is_default, _)| !is_default);
+        trunks.into_iter().map(|(_, trunk)| Arc::clone(trunk)).collect()
     }
 
     /// The number that a call through a trunk is placed from if it names none: the default number

@@ -16,7 +16,7 @@ pub(super) const AGENT: Kind = kind!("agents", "agent");
 pub struct AgentFields {
     /// Unique in its organisation.
     pub name: String,
-    /// `builtin`, `rtp` or `websocket`.
+    /// `builtin`, `rtp`, `sip` or `websocket`.
     pub kind: String,
     /// The keys of `[[agents]]` but for those that stand here by themselves: an object. Sealed, as
     /// its URL may hold a token.

@@ -169,6 +169,7 @@ impl Objects {
                 AgentKind::Builtin(_) => ("builtin", None),
                 AgentKind::WebSocket(socket) => ("websocket", socket.secret.clone()),
                 AgentKind::Rtp(_) => ("rtp", None),
+                AgentKind::Sip(_) => ("sip", None),
             };
             for key in ["name", "kind", "max_calls"] {
                 settings.remove(key);

@@ -2,18 +2,21 @@
 //!
 //! Packets pass at once, in the moment and in the order of their arrival: the far phone has a
 //! jitter buffer, and a second one here would only add delay. Sequence numbers and timestamps are
-//! mapped, losses stay gaps, RTCP ends at each leg.
+//! mapped, losses stay gaps, RTCP ends at each leg. Only where the far end wants packets of another
+//! length are they cut anew, and what does not fill one waits for the next.
 
 use media::codec::AudioFormat;
 use media::convert::Converter;
-use media::leg::{Heard, HeardAudio, Passed, PassedKind};
-use media::rtp::{Arrival, HEADER_BYTES, Packet, Relay};
+use media::leg::{Heard, HeardAudio, Leg, Passed, PassedKind};
+use media::rtp::{Arrival, HEADER_BYTES, Packet, Piece, Relay, Repack, Uncut};
 use media::srtp::OVERHEAD_BYTES_MAX;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
+use super::builtin::Builtin;
 use super::command::LegFormat;
 use super::context::{Context, HEADROOM_BYTES};
+use super::outlet::Outlet;
 use super::peer::PeerLeg;
 use super::taps::{Said, Taps};
 use crate::telemetry::{DropReason, Kind, WorkerMetrics};
@@ -23,6 +26,7 @@ use crate::telemetry::{DropReason, Kind, WorkerMetrics};
 pub(super) struct Way {
     relay: Relay,
     converter: Converter,
+    repack: Repack,
     /// Newest packet that passed.
     newest: u64,
 }
@@ -46,19 +50,32 @@ pub(super) struct BridgeLeg {
     pub(super) peer: PeerLeg,
     pub(super) to_leg: Way,
     pub(super) from_leg: Way,
+    /// What it hears while it is on hold, and what codes that.
+    pub(super) sound: Option<Builtin>,
+    pub(super) outlet: Outlet,
+    /// When the next packet of ours to it is due; never while packets only pass.
+    pub(super) next_tick: MonoTime,
 }
 
 impl BridgeLeg {
     /// A leg on `peer`'s sockets, opposite a peer whose audio is `caller`.
     pub(super) fn new(peer: PeerLeg, caller: AudioFormat) -> Self {
         let own = peer.format().map_or(caller, |format| format.media.audio);
-        Self { peer, to_leg: Way::new(caller, own), from_leg: Way::new(own, caller) }
+        Self {
+            peer,
+            to_leg: Way::new(caller, own),
+            from_leg: Way::new(own, caller),
+            sound: None,
+            outlet: Outlet::new(own),
+            next_tick: MonoTime::MAX,
+        }
     }
 
     /// Takes what offer and answer settled with this leg.
     pub(super) fn settle(&mut self, now: MonoTime, format: LegFormat, caller: AudioFormat) {
         self.peer.settle(now, format);
         self.follow(caller);
+        self.restart_ticks(now);
     }
 
     /// Takes another format of the call's peer.
@@ -66,6 +83,12 @@ impl BridgeLeg {
         let own = self.peer.format().map_or(caller, |format| format.media.audio);
         self.to_leg.follow(caller, own);
         self.from_leg.follow(own, caller);
+        self.outlet.follow(own);
+    }
+
+    /// Whether keys are told to it by signalling alone.
+    pub(super) fn takes_no_events(&self) -> bool {
+        self.peer.format().is_some_and(|format| format.media.dtmf_pt.is_none())
     }
 
     /// When its stream has something to do.
@@ -73,7 +96,8 @@ impl BridgeLeg {
         self.peer.leg_ref().map_or(MonoTime::MAX, |leg| {
             let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
             let latch = self.peer.deadline().unwrap_or(MonoTime::MAX);
-            leg.deadline().unwrap_or(MonoTime::MAX).min(report).min(latch)
+            let deadline = leg.deadline().unwrap_or(MonoTime::MAX);
+            deadline.min(report).min(latch).min(self.next_tick)
         })
     }
 
@@ -89,6 +113,7 @@ impl Way {
         Self {
             relay: Relay::new(from.clock_hz(), to.clock_hz()),
             converter: Converter::new(from, to),
+            repack: Repack::new(to),
             newest: 0,
         }
     }
@@ -96,8 +121,25 @@ impl Way {
     fn follow(&mut self, from: AudioFormat, to: AudioFormat) {
         if (self.converter.from(), self.converter.to()) != (from, to) {
             self.converter = Converter::new(from, to);
+            self.repack = Repack::new(to);
             self.relay.set_clocks(from.clock_hz(), to.clock_hz());
         }
+    }
+
+    /// Leaves out what `to` does not get to hear now, so that it misses nothing.
+    #[cold]
+    pub(super) fn rest(&mut self, to: &mut PeerLeg, arrival: Arrival) {
+        self.newest = self.newest.max(arrival.ext_seq);
+        self.repack.reset();
+        if let Some(leg) = to.leg() {
+            leg.rest_relayed(&mut self.relay, arrival);
+        }
+    }
+
+    /// Leaves out a packet that holds nothing.
+    #[cold]
+    pub(super) const fn skip(&mut self, arrival: Arrival) {
+        self.relay.skip(arrival);
     }
 
     /// Passes on what lies in the packet buffer; `taps` hear it as `to` does.
@@ -109,16 +151,24 @@ impl Way {
         taps: Option<&mut Taps>,
         what: Passing,
     ) {
-        if !to.format().is_some_and(|format| format.send) {
-            return;
+        let Some(format) = to.format().filter(|format| format.send) else {
+            return self.rest(to, what.arrival);
+        };
+        let wanted_ticks = format.media.audio.ticks(format.media.ptime_ms);
+        // Digits of ours take the place of sound.
+        if to.leg_ref().is_some_and(Leg::sends_digits) {
+            return self.rest(to, what.arrival);
         }
         let late = what.arrival.ext_seq < self.newest;
         self.newest = self.newest.max(what.arrival.ext_seq);
+        let of = Of { now: ctx.now, metrics: &ctx.metrics };
         let start = HEADROOM_BYTES + what.start;
-        let same = what.kind == PassedKind::Comfort || self.converter.is_identity();
-        if same {
+        if what.kind == PassedKind::Comfort || self.converter.is_identity() {
             let Some(packet) = ctx.packet.get_mut(start - HEADER_BYTES..) else { return };
-            let of = (ctx.now, &*ctx.metrics);
+            let audio = packet.get(HEADER_BYTES..HEADER_BYTES + what.len).unwrap_or_default();
+            if self.is_cut(what.kind, audio, wanted_ticks) {
+                return self.cut(of, to, audio, &mut ctx.convert, taps, (what, late));
+            }
             return send(of, &mut self.relay, to, (packet, what.len), taps, what);
         }
         let Some(payload) = ctx.packet.get(start..start + what.len) else { return };
@@ -136,15 +186,91 @@ impl Way {
         if length == 0 || header.len() + length + OVERHEAD_BYTES_MAX > ctx.convert.len() {
             return ctx.metrics.dropped(DropReason::Malformed);
         }
-        let of = (ctx.now, &*ctx.metrics);
+        let audio = ctx.convert.get(HEADER_BYTES..HEADER_BYTES + length).unwrap_or_default();
+        if self.is_cut(what.kind, audio, wanted_ticks) {
+            return self.cut(of, to, audio, &mut ctx.packet, taps, (what, late));
+        }
         send(of, &mut self.relay, to, (&mut ctx.convert, length), taps, what);
+    }
+
+    /// Whether audio, as the far end codes it, is of another length than it wants, or stands behind
+    /// what was.
+    #[inline]
+    fn is_cut(&self, kind: PassedKind, audio: &[u8], wanted_ticks: u32) -> bool {
+        let ticks = self.converter.to().payload_ticks(audio);
+        kind == PassedKind::Audio && (ticks != wanted_ticks || self.repack.is_waiting())
+    }
+
+    /// Sends audio in packets of the length that the far end wants, each by way of `out`.
+    fn cut(
+        &mut self,
+        of: Of<'_>,
+        to: &mut PeerLeg,
+        audio: &[u8],
+        out: &mut [u8],
+        mut taps: Option<&mut Taps>,
+        (what, late): (Passing, bool),
+    ) {
+        let Some(ptime_ms) = to.format().map(|format| format.media.ptime_ms) else { return };
+        if late {
+            return;
+        }
+        let (from, at) = (self.converter.from(), self.converter.to());
+        let ext_ts = what.arrival.ext_ts * u64::from(at.clock_hz());
+        let packet = Uncut {
+            ext_ts: ext_ts / u64::from(from.clock_hz().max(1)),
+            after_loss: what.arrival.gap > 0,
+            marker: what.marker,
+            payload: audio,
+        };
+        self.repack.push(ptime_ms, packet, |piece, payload| {
+            send_piece(&of, to, (piece, payload), out, taps.as_deref_mut());
+        });
+    }
+}
+
+/// The moment in which something passes, and what counts it.
+struct Of<'a> {
+    now: MonoTime,
+    metrics: &'a WorkerMetrics,
+}
+
+/// Sends a piece of audio that was cut anew.
+fn send_piece(
+    of: &Of<'_>,
+    to: &mut PeerLeg,
+    (piece, payload): (&Piece, &[u8]),
+    out: &mut [u8],
+    taps: Option<&mut Taps>,
+) {
+    let Some((header, rest)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
+    let (Some(room), Some(leg)) = (rest.get_mut(..payload.len()), to.leg()) else { return };
+    room.copy_from_slice(payload);
+    leg.write_piece(of.now, header, piece, payload);
+    if let Some(taps) = taps {
+        taps.said(said(of.now, header, payload));
+    }
+    transmit(of, to, out, payload.len());
+}
+
+/// What is heard of a packet, for listeners.
+const fn said<'a>(now: MonoTime, header: &[u8; HEADER_BYTES], payload: &'a [u8]) -> Said<'a> {
+    let &[_, _, _, _, t0, t1, t2, t3, ..] = header;
+    Said { due: now, ts: u32::from_be_bytes([t0, t1, t2, t3]), payload }
+}
+
+#[inline]
+fn transmit(of: &Of<'_>, to: &mut PeerLeg, packet: &mut [u8], payload_bytes: usize) {
+    match to.send(packet, HEADER_BYTES + payload_bytes) {
+        Ok(sent) => of.metrics.sent(Kind::Rtp, sent),
+        Err(_) => of.metrics.dropped(DropReason::SocketFull),
     }
 }
 
 /// Writes the header in front of a payload and sends both; behind them is room for protection.
 #[inline]
 fn send(
-    (now, metrics): (MonoTime, &WorkerMetrics),
+    of: Of<'_>,
     relay: &mut Relay,
     to: &mut PeerLeg,
     (packet, payload_bytes): (&mut [u8], usize),
@@ -155,20 +281,15 @@ fn send(
     let passed = Passed { kind, arrival, marker, payload_bytes };
     let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else { return };
     let Some(leg) = to.leg() else { return };
-    if !leg.write_relayed(now, header, relay, passed) {
+    if !leg.write_relayed(of.now, header, relay, passed) {
         return;
     }
     if let Some(taps) = taps
         && kind == PassedKind::Audio
     {
-        let &mut [_, _, _, _, t0, t1, t2, t3, ..] = header;
-        let payload = payload.get(..payload_bytes).unwrap_or_default();
-        taps.said(Said { due: now, ts: u32::from_be_bytes([t0, t1, t2, t3]), payload });
+        taps.said(said(of.now, header, payload.get(..payload_bytes).unwrap_or_default()));
     }
-    match to.send(packet, HEADER_BYTES + payload_bytes) {
-        Ok(sent) => metrics.sent(Kind::Rtp, sent),
-        Err(_) => metrics.dropped(DropReason::SocketFull),
-    }
+    transmit(&of, to, packet, payload_bytes);
 }
 
 /// An event for another clock: its duration is told in the clock's units (RFC 4733 2.3.5).

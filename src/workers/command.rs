@@ -144,6 +144,22 @@ pub enum Command {
         /// What holds now.
         format: LegFormat,
     },
+    /// The other leg of a call that joins two is on hold and hears this, or it is back.
+    AgentHold {
+        /// The call.
+        call: CallKey,
+        /// What it hears; none if it is back.
+        sound: Option<Builtin>,
+    },
+    /// A digit came by signalling (SIP INFO) from the other leg of a call that joins two.
+    AgentDigit {
+        /// The call.
+        call: CallKey,
+        /// `0-9`, `A-D`, `*`, `#`.
+        digit: char,
+        /// Its length.
+        duration_ms: u32,
+    },
     /// Media flow before the answer.
     Early {
         /// The call.
@@ -305,7 +321,7 @@ pub enum EventKind {
     },
     /// The agent hands the call to somebody else.
     AgentTransfer {
-        /// "blind" or "attended".
+        /// "blind", "attended" or "bridge".
         kind: String,
         /// Number or SIP URI.
         destination: String,
@@ -314,6 +330,15 @@ pub enum EventKind {
     },
     /// The agent puts the peer on hold, or takes it back.
     AgentHold(bool),
+    /// A key was pressed at one leg of a call that joins two, and the other takes no events.
+    Digit {
+        /// It is for the leg at the agent's end, else for the peer.
+        to_agent: bool,
+        /// `0-9`, `A-D`, `*`, `#`.
+        digit: char,
+        /// Its length.
+        duration_ms: u32,
+    },
     /// The agent is gone.
     AgentLost(Loss),
     /// A message or file that ends its call has been played.

@@ -6,6 +6,7 @@
 
 pub mod audio;
 mod bridge;
+mod bridge_pace;
 pub mod builtin;
 mod clock;
 pub mod command;

@@ -70,6 +70,10 @@ impl MediaPath {
         }
         self.made_out(ctx);
         self.after_playout(ctx);
+        if self.passes() {
+            // Digits were sent, and no more are to be.
+            self.restart_ticks(ctx.now);
+        }
     }
 
     /// One packet to the peer.
@@ -81,6 +85,9 @@ impl MediaPath {
             if event > 0 {
                 let _ = self.peer.send(&mut ctx.packet, event);
             }
+            return;
+        }
+        if self.passes() {
             return;
         }
         let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
@@ -193,17 +200,21 @@ impl MediaPath {
         }
     }
 
+    /// Whether packets are passed on, or sent back, as they come: they need no clock of ours.
+    fn passes(&self) -> bool {
+        let passes = match &self.agent {
+            Agent::Builtin(builtin) => builtin.is_echo(),
+            // Digits of ours have their own.
+            Agent::Leg(_) => !self.peer.leg_ref().is_some_and(|leg| leg.sends_digits()),
+            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
+        };
+        passes && self.held.is_none()
+    }
+
     /// Starts or stops the pacer, as state and direction demand.
     pub(super) fn restart_ticks(&mut self, now: MonoTime) {
         let sends = self.peer.format().is_some_and(|format| format.send);
-        // Packets that are passed on, or sent back, need no clock of ours.
-        let passes = match &self.agent {
-            Agent::Builtin(builtin) => builtin.is_echo(),
-            Agent::Leg(_) => true,
-            Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
-        };
-        let passes = passes && self.held.is_none();
-        let speaks = self.state != CallState::Ringing && sends && !passes;
+        let speaks = self.state != CallState::Ringing && sends && !self.passes();
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 let ts = self.peer.leg_ref().map_or(0, |leg| leg.sender().ts());

@@ -207,6 +207,9 @@ impl MediaPath {
 
     /// Puts an agent at the other end; the one before, if any, is let go.
     pub(super) fn attach(&mut self, ctx: &mut Context, link: AgentLink) {
+        if matches!(link, AgentLink::Leg(_)) {
+            self.hand_over(ctx);
+        }
         let before = self.detach(ctx);
         self.noise = None;
         self.starved_at = None;
@@ -288,8 +291,10 @@ impl MediaPath {
     /// A digit came by signalling.
     pub(super) fn digit(&mut self, ctx: &mut Context, digit: char, duration_ms: u32) {
         self.digits_come_otherwise();
-        if let Agent::Socket(socket) = &mut self.agent {
-            socket.session.dtmf(digit, duration_ms, DtmfSource::Info);
+        match &mut self.agent {
+            Agent::Socket(socket) => socket.session.dtmf(digit, duration_ms, DtmfSource::Info),
+            Agent::Leg(_) => self.digit_to_leg(ctx, digit, duration_ms),
+            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => {}
         }
         self.actions(ctx);
     }
@@ -332,7 +337,7 @@ impl MediaPath {
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
-            Agent::Leg(_) if self.held.is_none() => bridge::passing(heard, datagram),
+            Agent::Leg(_) => bridge::passing(heard, datagram),
             _ => None,
         };
         match heard {
@@ -348,6 +353,7 @@ impl MediaPath {
             }
             Heard::Nothing(arrival, reason) => {
                 self.pass_over(ctx, arrival.ext_seq);
+                self.skip_to_leg(arrival);
                 ctx.metrics.dropped(drop_reason(reason));
             }
             Heard::Ignored(reason) => ctx.metrics.dropped(drop_reason(reason)),
@@ -447,22 +453,6 @@ impl MediaPath {
         let Some(leg) = peer.leg() else { return };
         let mut sink = ctx.frame_sink();
         leg.poll_reorder(sink.now, |frame| sink.give(agent, taps, frame));
-    }
-
-    /// Digits that have ended.
-    fn digits(&mut self, ctx: &mut Context) {
-        let Some(leg) = self.peer.leg() else { return };
-        let mut told = false;
-        while let Some(pressed) = leg.poll_digit(ctx.now) {
-            if let Agent::Socket(socket) = &mut self.agent {
-                let digit = pressed.digit.as_char();
-                socket.session.dtmf(digit, pressed.duration_ms, DtmfSource::Rtp);
-                told = true;
-            }
-        }
-        if told {
-            self.actions(ctx);
-        }
     }
 
     /// The peer's time to say something begins.

@@ -1,8 +1,9 @@
 //! The half of a media path that talks with another RTP leg.
 
-use adapters::agent::CallState;
+use adapters::agent::{CallState, EndedBy};
 
 use super::bridge::{self, BridgeLeg, Passing};
+use super::builtin::Builtin;
 use super::command::{EventKind, LegFormat, LegLink};
 use super::context::{Context, HEADROOM_BYTES};
 use super::path::{Agent, MediaPath};
@@ -11,8 +12,13 @@ use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::token::{Part, Token};
 use crate::agent::session::Loss;
+use crate::calls::cause::Cause;
 use crate::telemetry::Kind;
 use media::leg::Heard;
+use media::rtp::Arrival;
+
+/// Packets that a leg may have sent before it is heard: half a minute.
+const STALE_PACKETS_MAX: usize = 1_500;
 
 impl MediaPath {
     /// Puts another RTP leg at the agent's end.
@@ -21,10 +27,32 @@ impl MediaPath {
         ctx: &mut Context,
         link: LegLink,
     ) -> std::io::Result<Box<BridgeLeg>> {
+        // What came while nobody heard it is of the past.
+        for _ in 0..STALE_PACKETS_MAX {
+            if link.sockets.rtp.recv_from(&mut ctx.packet).is_err() {
+                break;
+            }
+        }
         ctx.poller.add(&link.sockets.rtp, Token::part(self.token, Part::Agent))?;
         ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, Part::AgentRtcp))?;
         let peer = PeerLeg::new(ctx.now, link.sockets, link.format, ctx.stream_start());
         Ok(Box::new(BridgeLeg::new(peer, self.peer.stream().audio)))
+    }
+
+    /// Another leg is to take the place of the agent, which handed the call to it.
+    pub(super) fn hand_over(&mut self, ctx: &mut Context) {
+        if !matches!(self.agent, Agent::Socket(_)) {
+            return;
+        }
+        self.muted = false;
+        if !self.playout.drained() {
+            self.clear(ctx);
+        }
+        let answered = self.answered_at.map(|at| ctx.now.since(at)).unwrap_or_default();
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.stop(Cause::Transferred, EndedBy::Agent, answered);
+        }
+        self.actions(ctx);
     }
 
     /// Takes what offer and answer settled with the other leg.
@@ -35,11 +63,66 @@ impl MediaPath {
         }
     }
 
-    /// Passes what lies in the packet buffer on to the other leg.
+    /// Passes what lies in the packet buffer on to the other leg, unless one of them is on hold.
     #[inline]
     pub(super) fn pass_to_leg(&mut self, ctx: &mut Context, passing: Passing) {
+        let Agent::Leg(leg) = &mut self.agent else { return };
+        if self.held.is_some() || leg.sound.is_some() {
+            return leg.to_leg.rest(&mut leg.peer, passing.arrival);
+        }
+        leg.to_leg.pass(ctx, &mut leg.peer, None, passing);
+    }
+
+    /// A packet of the peer that holds nothing: the other leg does not miss it.
+    pub(super) fn skip_to_leg(&mut self, arrival: Arrival) {
         if let Agent::Leg(leg) = &mut self.agent {
-            leg.to_leg.pass(ctx, &mut leg.peer, None, passing);
+            leg.to_leg.skip(arrival);
+        }
+    }
+
+    /// The other leg is on hold and hears `sound`, or it is back.
+    pub(super) fn hold_leg(&mut self, ctx: &Context, sound: Option<Builtin>) {
+        if let Agent::Leg(leg) = &mut self.agent {
+            leg.hold(ctx.now, sound);
+        }
+    }
+
+    /// A key was pressed at the peer by other means than events: the other leg hears of it as it
+    /// can.
+    pub(super) fn digit_to_leg(&mut self, ctx: &mut Context, digit: char, duration_ms: u32) {
+        let Agent::Leg(leg) = &mut self.agent else { return };
+        if self.state == CallState::Answered && !leg.press(ctx.now, digit, duration_ms) {
+            ctx.tell(self.key, EventKind::Digit { to_agent: true, digit, duration_ms });
+        }
+    }
+
+    /// A key was pressed at the other leg, and it was told by signalling.
+    pub(super) fn leg_digit(&mut self, ctx: &mut Context, digit: char, duration_ms: u32) {
+        if !matches!(self.agent, Agent::Leg(_)) || self.state != CallState::Answered {
+            return;
+        }
+        let mut text = [0; 4];
+        let text = digit.encode_utf8(&mut text);
+        let leg = self.peer.leg();
+        if leg.is_some_and(|leg| leg.send_digits(text, Some(duration_ms), None).is_ok()) {
+            return self.restart_ticks(ctx.now);
+        }
+        ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
+    }
+
+    /// Digits of the other leg that have ended. They have passed already, as events, unless the
+    /// peer takes none.
+    fn leg_digits(&mut self, ctx: &mut Context) {
+        let takes = self.peer.format().is_some_and(|format| format.media.dtmf_pt.is_some());
+        loop {
+            let Agent::Leg(bridge) = &mut self.agent else { return };
+            let Some(pressed) = bridge.peer.leg().and_then(|leg| leg.poll_digit(ctx.now)) else {
+                return;
+            };
+            if !takes && self.state == CallState::Answered {
+                let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
+                ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
+            }
         }
     }
 
@@ -56,19 +139,27 @@ impl MediaPath {
         let Some(leg) = bridge.peer.leg() else { return };
         let datagram = buffer.get(..length).unwrap_or_default();
         let heard = leg.receive(ctx.now, datagram);
+        let passing = bridge::passing(heard, datagram);
+        if let Heard::Nothing(arrival, _) = heard {
+            bridge.from_leg.skip(arrival);
+        }
+        let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
+        let silenced = self.hushed || self.muted || self.held.is_some() || digits;
+        match passing {
+            Some(passing) if self.state == CallState::Ringing || silenced => {
+                bridge.from_leg.rest(&mut self.peer, passing.arrival);
+            }
+            Some(passing) => {
+                bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
+            }
+            None => {}
+        }
         match heard {
-            Heard::Event(_) => while leg.poll_digit(ctx.now).is_some() {},
+            Heard::Event(_) => self.leg_digits(ctx),
             Heard::Nothing(_, reason) | Heard::Ignored(reason) => {
                 ctx.metrics.dropped(drop_reason(reason));
             }
             Heard::Audio(_) | Heard::Comfort(_) => {}
-        }
-        let silenced = self.hushed || self.muted || self.held.is_some();
-        if self.state == CallState::Ringing || silenced {
-            return;
-        }
-        if let Some(passing) = bridge::passing(heard, datagram) {
-            bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
         }
     }
 
@@ -81,10 +172,12 @@ impl MediaPath {
 
     /// Does what is due on the other leg.
     pub(super) fn leg_timeout(&mut self, ctx: &mut Context) {
+        self.leg_digits(ctx);
         let Agent::Leg(bridge) = &mut self.agent else { return };
-        let Some(leg) = bridge.peer.leg() else { return };
-        // Its digits have passed; what is told here is that they ended.
-        while leg.poll_digit(ctx.now).is_some() {}
+        if bridge.peer.leg().is_none() {
+            return;
+        }
+        bridge.ticks(ctx);
         bridge.peer.handle_timeout(ctx.now);
         give_report(&mut bridge.peer, ctx, true);
     }

@@ -1,14 +1,39 @@
 //! The half of a media path that listens on the agent's behalf.
 
-use adapters::agent::DtmfSource;
+use adapters::agent::{CallState, DtmfSource};
 use std::time::Duration;
 
+use super::command::EventKind;
 use super::context::Context;
 use super::ear::Ear;
 use super::path::{Agent, MediaPath};
 use crate::agent::session::feature;
 
 impl MediaPath {
+    /// Digits that have ended.
+    pub(super) fn digits(&mut self, ctx: &mut Context) {
+        let Some(leg) = self.peer.leg() else { return };
+        let mut told = false;
+        while let Some(pressed) = leg.poll_digit(ctx.now) {
+            if let Agent::Socket(socket) = &mut self.agent {
+                let digit = pressed.digit.as_char();
+                socket.session.dtmf(digit, pressed.duration_ms, DtmfSource::Rtp);
+                told = true;
+            }
+            // Otherwise the event itself has passed.
+            if let Agent::Leg(leg) = &self.agent
+                && leg.takes_no_events()
+                && self.state == CallState::Answered
+            {
+                let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
+                ctx.tell(self.key, EventKind::Digit { to_agent: true, digit, duration_ms });
+            }
+        }
+        if told {
+            self.actions(ctx);
+        }
+    }
+
     /// Listens for what the agent can use, and for nothing else.
     ///
     /// Digits are sought in the audio if the peer cannot send them otherwise, or if its trunk says

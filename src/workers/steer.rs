@@ -16,6 +16,7 @@ impl MediaPath {
                     // them, as it does for an agent.
                     let _ = leg.send_digits(&digits, Some(duration_ms), Some(gap_ms));
                 }
+                self.restart_ticks(ctx.now);
             }
             Steer::Mute(muted) => self.muted = muted,
             Steer::Clear => {

@@ -135,6 +135,8 @@ impl Worker {
             Command::Open { call, .. }
             | Command::Format { call, .. }
             | Command::AgentFormat { call, .. }
+            | Command::AgentHold { call, .. }
+            | Command::AgentDigit { call, .. }
             | Command::Attach { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
@@ -159,6 +161,10 @@ impl Worker {
         match command {
             Command::Format { format, .. } => path.settle(ctx, format),
             Command::AgentFormat { format, .. } => path.settle_leg(ctx, format),
+            Command::AgentHold { sound, .. } => path.hold_leg(ctx, sound),
+            Command::AgentDigit { digit, duration_ms, .. } => {
+                path.leg_digit(ctx, digit, duration_ms);
+            }
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),

@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod baresip;
+pub mod callee;
 pub mod caller;
 pub mod dns;
 pub mod ear;

@@ -83,6 +83,8 @@ pub struct Phone {
     bye: Option<String>,
     /// What it speaks and offers.
     codec: Codec,
+    /// The re-INVITEs of the server.
+    pub changes: Vec<String>,
 }
 
 impl Phone {
@@ -140,6 +142,7 @@ impl Phone {
             ts: u32::MAX - 1_000,
             bye: None,
             codec: PCMU,
+            changes: Vec::new(),
         };
         let port = phone.rtp.local_addr().unwrap().port();
         let body = sdp(port);
@@ -171,15 +174,19 @@ impl Phone {
     /// Sends a request in the dialog, or the one that makes it.
     #[track_caller]
     fn request(&mut self, method: &str, headers: &str, body: &str) {
+        let branch = if method == "ACK" { "ack" } else { "x" };
+        self.request_as(method, branch, headers, body);
+    }
+
+    fn request_as(&self, method: &str, branch: &str, headers: &str, body: &str) {
         let (local, server, to) = (self.sip.local_addr().unwrap(), self.server, &self.to);
         let (number, cseq, remote, length) = (self.number, self.cseq, &self.remote, body.len());
         let text = format!(
             "{method} sip:{to}@{server} SIP/2.0\r\n\
-             Via: SIP/2.0/UDP {local};rport;branch=z9hG4bK-{number}-{cseq}-{}\r\n\
+             Via: SIP/2.0/UDP {local};rport;branch=z9hG4bK-{number}-{cseq}-{branch}\r\n\
              Max-Forwards: 70\r\nFrom: \"Phone\" <sip:+15550001234@{local}>;tag=p{number}\r\n\
              To: {remote}\r\nCall-ID: {number}@phone\r\nCSeq: {cseq} {method}\r\n\
-             Contact: <sip:phone@{local}>\r\n{headers}Content-Length: {length}\r\n\r\n{body}",
-            if method == "ACK" { "ack" } else { "x" },
+             Contact: <sip:phone@{local}>\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
         );
         self.sip.send_to(text.as_bytes(), server).unwrap();
     }
@@ -194,8 +201,19 @@ impl Phone {
             let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
             let lines = text.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
             let lines: Vec<&str> = lines.collect();
-            let answer =
-                format!("SIP/2.0 200 OK\r\n{}\r\nContent-Length: 0\r\n\r\n", lines.join("\r\n"));
+            let (mut more, mut body) = (String::new(), String::new());
+            if text.starts_with("INVITE ") {
+                let local = self.sip.local_addr().unwrap();
+                let port = self.rtp.local_addr().unwrap().port();
+                let held = text.contains("a=sendonly");
+                body = offer("127.0.0.1", port, if held { "recvonly" } else { "sendrecv" });
+                more = format!("Contact: <sip:phone@{local}>\r\nContent-Type: application/sdp\r\n");
+                self.changes.push(text.clone());
+            }
+            let (lines, length) = (lines.join("\r\n"), body.len());
+            let answer = format!(
+                "SIP/2.0 200 OK\r\n{lines}\r\n{more}Content-Length: {length}\r\n\r\n{body}"
+            );
             self.sip.send_to(answer.as_bytes(), self.server).unwrap();
             if text.starts_with("BYE ") {
                 self.bye = Some(text.clone());
@@ -224,11 +242,17 @@ impl Phone {
     pub fn wait_answer(&mut self) {
         let answer = self.wait_status(200);
         self.remote = header(&answer, "To").to_owned();
-        let audio = answer.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
-        let port: u16 = audio.split(' ').next().unwrap().parse().unwrap();
-        self.media = Some(([127, 0, 0, 1], port).into());
+        self.see_media(&answer);
         self.answer = answer;
         self.request("ACK", "", "");
+    }
+
+    /// Takes the server's media from a description.
+    #[track_caller]
+    pub fn see_media(&mut self, message: &str) {
+        let audio = message.lines().find_map(|line| line.strip_prefix("m=audio ")).unwrap();
+        let port: u16 = audio.split(' ').next().unwrap().parse().unwrap();
+        self.media = Some(([127, 0, 0, 1], port).into());
     }
 
     /// Describes its media anew, with this direction, and waits until that is agreed.
@@ -246,8 +270,13 @@ impl Phone {
     #[track_caller]
     pub fn wait_refusal(&mut self, status: u16) -> String {
         let answer = self.wait_status(status);
+        self.confirm_refusal(&answer);
+        answer
+    }
+
+    fn confirm_refusal(&mut self, answer: &str) {
         // RFC 3261 17.1.1.3: the branch of the INVITE, the tag of the response.
-        self.remote = header(&answer, "To").to_owned();
+        self.remote = header(answer, "To").to_owned();
         let local = self.sip.local_addr().unwrap();
         let (number, remote, server, to) = (self.number, &self.remote, self.server, &self.to);
         let text = format!(
@@ -257,7 +286,24 @@ impl Phone {
              To: {remote}\r\nCall-ID: {number}@phone\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
         );
         self.sip.send_to(text.as_bytes(), server).unwrap();
-        answer
+    }
+
+    /// Gives up before the answer, and waits until that is confirmed.
+    #[track_caller]
+    pub fn cancel(&mut self, headers: &str) {
+        self.request_as("CANCEL", "x", headers, "");
+        let answer =
+            until(SOON, "487", || self.receive().filter(|text| text.starts_with("SIP/2.0 487 ")));
+        self.confirm_refusal(&answer);
+    }
+
+    /// Takes what the server says until `done`.
+    #[track_caller]
+    pub fn until<T>(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> Option<T>) -> T {
+        until(SOON, what, || {
+            self.receive();
+            done(self)
+        })
     }
 
     /// Hangs up and waits until that is confirmed.

@@ -4,7 +4,7 @@
 //! sequence numbers and timestamps to one timeline that never wraps or jumps, tells doubled and
 //! late packets from new ones, and keeps the statistics of RFC 3550. [`Reorder`] restores order
 //! within a few packets and at most one ptime. [`Sender`] numbers what leaves, [`Relay`] what is
-//! passed on.
+//! passed on, which [`Repack`] cuts anew where the far end wants other packets.
 //!
 //! Nothing here allocates after creation, reads a clock or panics on input.
 
@@ -14,6 +14,7 @@ mod pattern;
 mod receiver;
 mod relay;
 mod reorder;
+mod repack;
 mod sender;
 
 pub use arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport};
@@ -24,4 +25,5 @@ pub use pattern::LossPattern;
 pub use receiver::Receiver;
 pub use relay::{Place, Relay};
 pub use reorder::{Frame, REORDER_FRAMES_MAX, Reorder, ReorderCounters};
+pub use repack::{Piece, Repack, Uncut};
 pub use sender::Sender;

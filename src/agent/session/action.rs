@@ -73,7 +73,7 @@ pub enum Control {
     },
     /// Hand the call to somebody else.
     Transfer {
-        /// "blind" or "attended".
+        /// "blind", "attended" or "bridge".
         kind: String,
         /// Number or SIP URI.
         destination: String,

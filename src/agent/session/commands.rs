@@ -220,11 +220,12 @@ fn transfer(
     destination: String,
     options: Vec<(String, String)>,
 ) -> Result<Control, Refusal> {
-    if kind != "blind" && kind != "attended" {
-        return Err(bad_field("field kind: is neither \"blind\" nor \"attended\"".to_owned()));
+    if !matches!(kind.as_str(), "blind" | "attended" | "bridge") {
+        let why = "field kind: is neither \"blind\", \"attended\" nor \"bridge\"";
+        return Err(bad_field(why.to_owned()));
     }
     // An attended transfer joins two calls; the second is the destination.
-    if destination.is_empty() && kind == "blind" {
+    if destination.is_empty() && kind != "attended" {
         return Err(bad_field("field destination: is missing or empty".to_owned()));
     }
     check_word("destination", Some(&destination))?;

@@ -10,6 +10,12 @@ const PLAN: Plan = Plan {
     fallback: Fallback::Hangup,
     connect_timeout: Duration::from_secs(2),
     grace: Duration::from_secs(5),
+    agent_rings: false,
+    second: Second {
+        connect_timeout: Duration::from_secs(2),
+        grace: Duration::from_secs(5),
+        rings: false,
+    },
     ring_timeout: Duration::from_secs(30),
     max_duration: Duration::from_secs(3600),
 };
@@ -254,4 +260,52 @@ fn a_full_agent_is_not_waited_for() {
     assert_eq!(run.tell(Input::AgentFull), [second]);
     assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
     assert_eq!(run.tell(Input::AgentFull), [], "an agent that is connected has its place");
+}
+
+/// A telephone as agent: the caller hears that it rings when it does, once, and what it is heard to
+/// say before its answer; its answer is the call's.
+#[test]
+fn a_telephone_rings_and_answers() {
+    let plan = Plan { agent_rings: true, ..PLAN };
+    let mut run = Run::new(plan);
+    assert_eq!(run.take(), [CONNECT]);
+    assert_eq!(run.tell(Input::AgentRinging), [Effect::Ring]);
+    assert_eq!(run.tell(Input::AgentRinging), []);
+    let early = [Effect::Progress, Effect::State(CallState::Early)];
+    assert_eq!(run.tell(Input::AgentEarly), early);
+    assert_eq!(run.tell(Input::AgentEarly), []);
+    assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
+    assert_eq!(run.tell(Input::AgentRinging), []);
+    let end = [Effect::Bye(Cause::Normal), finish(Cause::Normal, EndedBy::Agent)];
+    assert_eq!(run.tell(Input::AgentHangup), end);
+}
+
+/// What a telephone refuses with is what the caller hears; it is not asked again, and one that
+/// nobody answers is a call without an answer.
+#[test]
+fn a_telephone_refuses() {
+    let plan = Plan { agent_rings: true, ..PLAN };
+    let mut run = Run::new(plan);
+    let refused = |cause| vec![Effect::Reject(cause), finish(cause, EndedBy::Server)];
+    assert_eq!(run.tell(Input::AgentRefused(Cause::Busy)), refused(Cause::Busy));
+    let mut run = Run::new(plan);
+    assert_eq!(run.sleep(), refused(Cause::NoAnswer));
+    // A second agent is reached for, in its own time.
+    let second = Second { connect_timeout: Duration::from_secs(9), ..PLAN.second };
+    let mut run = Run::new(Plan { fallback: Fallback::Agent, second, ..plan });
+    let other = Effect::Connect { agent: Which::Fallback, resumed: false };
+    assert_eq!(run.tell(Input::AgentRefused(Cause::Busy)), [other]);
+    assert_eq!(run.call.deadline(), run.now + Duration::from_secs(9));
+    assert_eq!(run.tell(Input::AgentRefused(Cause::NotFound)), refused(Cause::NotFound));
+}
+
+/// We call somebody for a telephone: that rings once the called party is there.
+#[test]
+fn a_telephone_rings_after_the_answer() {
+    let plan = Plan { agent_rings: true, direction: Direction::Outbound, ..PLAN };
+    let mut run = Run::new(plan);
+    assert_eq!(run.take(), []);
+    assert_eq!(run.tell(Input::PeerAnswered), [UP, Effect::Comfort, CONNECT]);
+    assert_eq!(run.tell(Input::AgentRinging), []);
+    assert_eq!(run.tell(Input::AgentReady), []);
 }

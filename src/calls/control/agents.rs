@@ -49,6 +49,7 @@ impl Control {
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
             AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
+            AgentKind::Sip(sip) => self.connect_sip(key, sip),
             AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent.name, socket),
         }
     }
@@ -230,7 +231,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
     let agent = call.current_agent();
     let wished = match &agent.kind {
         AgentKind::WebSocket(agent) => agent.format,
-        AgentKind::Builtin(_) | AgentKind::Rtp(_) => None,
+        AgentKind::Builtin(_) | AgentKind::Rtp(_) | AgentKind::Sip(_) => None,
     };
     let mut features = vec![
         feature::MUTE,

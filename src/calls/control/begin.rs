@@ -10,6 +10,7 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, direction};
 use crate::calls::reason::PeerReason;
@@ -19,6 +20,7 @@ use crate::directory::{Agent, Fallback, Trunk};
 use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
+use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
 use crate::workers::poller::now;
 
@@ -39,6 +41,7 @@ pub(super) struct Beginning {
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
     pub(super) keep: Keep,
+    pub(super) offer: Option<Sdp>,
     pub(super) permit: Permit,
     /// Its place on its trunk, if it is placed through one.
     pub(super) line: Option<Permit>,
@@ -52,10 +55,10 @@ impl Control {
         let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
-        let delayed_offer = plan.direction == Direction::Inbound && format.is_none();
         let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
+        let flows = format.as_ref().map(flows_of).unwrap_or_default();
         let mut media = beginning.media;
         // What is encrypted stays so when we offer next.
         media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
@@ -93,7 +96,7 @@ impl Control {
             slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
-            delayed_offer,
+            delayed_offer: plan.direction == Direction::Inbound && stream.is_none(),
             dtmf,
             srtp,
             format: stream,
@@ -114,6 +117,10 @@ impl Control {
             peer_reason: PeerReason::default(),
             ended_at: None,
             redirects: Redirects::default(),
+            flows,
+            offer: beginning.offer.map(Box::new),
+            far: None,
+            far_reason: PeerReason::default(),
             hold: Hold::default(),
             transfer: None,
             takeover: None,
@@ -133,6 +140,12 @@ impl Control {
         self.calls.insert(key, call);
         self.reschedule(key);
     }
+}
+
+/// The ways of a leg's audio.
+pub(super) const fn flows_of(format: &LegFormat) -> Flows {
+    let noise = format.media.cn_pt.is_some();
+    Flows { sends: format.send, receives: format.receive, noise }
 }
 
 /// The audio of a leg.

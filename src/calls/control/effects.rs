@@ -6,7 +6,9 @@ use super::Control;
 use super::sip::log_refused;
 use crate::calls::call::{Effect, Input};
 use crate::calls::cause::Cause;
+use crate::calls::far::{Far, Purpose};
 use crate::calls::live::{Sound, Sounding, direction};
+use crate::calls::reason::PeerReason;
 use crate::config::Masked;
 use crate::telemetry::CallDirection;
 use crate::workers::builtin::{Builtin, Source};
@@ -42,8 +44,10 @@ impl Control {
             Effect::Reject(cause) => {
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
-                    let (status, reason) = cause.sip_status();
-                    let why = cause.reason_header();
+                    // Whoever was called in the agent's place may have said it better.
+                    let said = call.far_reason.passed_on();
+                    let (status, reason) = said.unwrap_or_else(|| cause.sip_status());
+                    let why = call.far_reason.header().unwrap_or_else(|| cause.reason_header());
                     let headers = [("Reason", why.as_str())];
                     let refused = self.endpoint.reject(at, dialog, status, reason, &headers);
                     log_refused(refused.err());
@@ -55,7 +59,7 @@ impl Control {
                 let Some(call) = self.calls.get_mut(&key) else { return };
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
-                    let why = cause.reason_header();
+                    let why = call.far_reason.header().unwrap_or_else(|| cause.reason_header());
                     let said = self.endpoint.bye(at, dialog, &[("Reason", why.as_str())]);
                     log_refused(said.err());
                 }
@@ -70,13 +74,18 @@ impl Control {
             }
             Effect::Connect { agent, resumed } => {
                 call.which = agent;
+                self.leave_agent(key);
                 self.connect(key, resumed);
             }
             Effect::State(state) => self.state(key, state),
             Effect::Comfort => self.comfort(key),
-            Effect::PlayMessage => self.play_message(key, false),
+            Effect::PlayMessage => {
+                self.leave_agent(key);
+                self.play_message(key, false);
+            }
             Effect::Finish { cause, by } => {
                 self.abandon_takeover(key, 487, "Request Terminated");
+                self.drop_far(key, cause);
                 let Some(call) = self.calls.get_mut(&key) else { return };
                 call.ended = Some((cause, by));
                 call.ended_at = Some(at);
@@ -85,6 +94,17 @@ impl Control {
                 call.slot = None;
                 self.command(worker, Command::Close { call: key, cause, by });
             }
+        }
+    }
+
+    /// Somebody else is to be at the agent's end: the leg there is hung up, but not one that is
+    /// still called to come there.
+    fn leave_agent(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let comes = |far: &Far| far.purpose == Purpose::Transfer && !far.is_up();
+        if !call.far.as_deref().is_some_and(comes) {
+            call.far_reason = PeerReason::default();
+            self.drop_far(key, Cause::NoAnswer);
         }
     }
 

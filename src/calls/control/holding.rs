@@ -46,7 +46,11 @@ impl Control {
         let Some(call) = self.calls.get(&key) else { return };
         let worker = call.worker;
         let format = call.sounds_in();
-        let sound = match call.hold.is_on() {
+        // A far end that put it on hold and is heard plays what it likes.
+        let far_is_heard = call.far.as_ref().is_some_and(|far| {
+            far.holds_peer && far.leg.as_ref().is_some_and(|leg| leg.flows.receives)
+        });
+        let sound = match call.hold.is_on() && !far_is_heard {
             false => None,
             true => {
                 let sound = match &call.current_agent().hold_music {

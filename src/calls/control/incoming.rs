@@ -10,10 +10,10 @@ use super::Control;
 use super::begin::Beginning;
 use super::early::{RELIABLE, reliability_refusal};
 use super::sip::{leg_format, log_refused};
-use crate::calls::call::{AnswerBy, Fallback, Plan};
+use crate::calls::call::{AnswerBy, Fallback, Plan, Second};
 use crate::calls::identity;
 use crate::config::{AgentKind, Config, Masked};
-use crate::directory::{self, Caller, Chance, Snapshot, Treatment, Trunk};
+use crate::directory::{self, Agent, Caller, Chance, Snapshot, Treatment, Trunk};
 use crate::quota::{self, Permit, Way};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -69,6 +69,7 @@ struct Admitted {
     to: String,
     permit: Permit,
     slot: Option<Permit>,
+    offer: Option<Sdp>,
 }
 
 impl Control {
@@ -144,6 +145,7 @@ impl Control {
         let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
         let trunk = trunk.cloned();
         Ok(Admitted {
+            offer: offer.filter(|_| may_call(&treatment)).cloned(),
             treatment,
             trunk,
             headers,
@@ -244,6 +246,7 @@ impl Control {
             to,
             permit,
             slot,
+            offer,
         } = admitted;
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         self.use_trunk_account(dialog, trunk.as_deref());
@@ -266,6 +269,7 @@ impl Control {
             line: None,
             permit,
             slot,
+            offer,
         });
     }
 
@@ -283,6 +287,7 @@ impl Control {
             port: sockets.rtp.local_addr()?.port(),
             codecs: codecs.unwrap_or_else(|| self.config.sip.codecs.clone()),
             telephone_event: true,
+            comfort_noise: false,
             ptime_ms: self.config.media.ptime_ms,
             direction: MediaDirection::SendRecv,
             rtcp_mux: true,
@@ -316,6 +321,16 @@ pub(super) fn media_peer(offer: Option<&Sdp>, flow: Flow) -> IpAddr {
     named.unwrap_or(flow.peer.ip())
 }
 
+/// Whether a call so treated may be joined with a telephone.
+fn may_call(treatment: &Treatment) -> bool {
+    let second = match &treatment.fallback {
+        directory::Fallback::Agent(agent) => Some(agent),
+        _ => None,
+    };
+    let mut agents = second.into_iter().chain([&treatment.agent]);
+    agents.any(|agent| matches!(agent.kind, AgentKind::Sip(_)))
+}
+
 /// Who calls, and what else is known of it.
 fn who_calls(
     caller: &Caller<'_>,
@@ -342,25 +357,40 @@ fn shown_headers(trunk: Option<&Trunk>, request: &Message) -> Vec<(String, Strin
 
 /// How a call is treated, as the state machine takes it.
 pub(super) fn plan(config: &Config, direction: Direction, treatment: &Treatment) -> Plan {
-    let (local, connect_timeout, grace) = match &treatment.agent.kind {
-        AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace),
-        AgentKind::Builtin(_) | AgentKind::Rtp(_) => (true, LOCAL_CONNECT, Duration::ZERO),
+    let (local, first) = times(&treatment.agent);
+    let second = match &treatment.fallback {
+        directory::Fallback::Agent(agent) => times(agent).1,
+        _ => Second::default(),
     };
+    // The answer of a telephone is the call's.
+    let asks = treatment.agent_answers && !first.rings;
     Plan {
         direction,
-        answer_by: if treatment.agent_answers { AnswerBy::Agent } else { AnswerBy::Connected },
-        early_media: treatment.agent_answers && treatment.early_media,
+        answer_by: if asks { AnswerBy::Agent } else { AnswerBy::Connected },
+        early_media: asks && treatment.early_media,
         agent_is_local: local,
         fallback: match treatment.fallback {
             directory::Fallback::Hangup => Fallback::Hangup,
             directory::Fallback::Message(_) => Fallback::Message,
             directory::Fallback::Agent(_) => Fallback::Agent,
         },
-        connect_timeout,
-        grace,
+        connect_timeout: first.connect_timeout,
+        grace: first.grace,
+        agent_rings: first.rings,
+        second,
         ring_timeout: config.limits.ring,
         max_duration: treatment.max_duration,
     }
+}
+
+/// Whether an agent is of this process, and how long it may take for what.
+fn times(agent: &Agent) -> (bool, Second) {
+    let (local, connect_timeout, grace, rings) = match &agent.kind {
+        AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace, false),
+        AgentKind::Sip(agent) => (false, agent.ring_timeout, Duration::ZERO, true),
+        AgentKind::Builtin(_) | AgentKind::Rtp(_) => (true, LOCAL_CONNECT, Duration::ZERO, false),
+    };
+    (local, Second { connect_timeout, grace, rings })
 }
 
 /// The calling number or user, as From says.

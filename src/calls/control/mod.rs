@@ -5,11 +5,15 @@
 
 mod agents;
 mod begin;
+mod bridging;
 mod capture;
+mod choosing;
 mod counting;
 mod directed;
 mod early;
 mod effects;
+mod far;
+mod far_media;
 mod gate;
 mod holding;
 mod incoming;
@@ -31,7 +35,7 @@ mod takeover;
 mod transferring;
 mod trunks;
 
-pub use place::Errand;
+pub use place::{Errand, Mission};
 pub use placing::{Hop, Placing};
 pub(crate) use sip::leg_format;
 
@@ -44,6 +48,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::call::{Effect, Input};
+use super::far::Purpose;
 use super::live::LiveCall;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
@@ -350,7 +355,7 @@ impl Control {
                 if let Some(call) = self.calls.get(&event.call) {
                     tracing::warn!(parent: &call.span, ?loss, "agent lost");
                 }
-                Input::AgentLost
+                self.agent_lost(event.call)
             }
             EventKind::Played => {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
@@ -363,12 +368,28 @@ impl Control {
                 // A call that is not answered was told so by its worker.
                 return drop(self.hold(event.call, on));
             }
+            EventKind::Digit { to_agent, digit, duration_ms } => {
+                return self.digit_across(event.call, to_agent, digit, duration_ms);
+            }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);
+    }
+
+    /// What it means that nobody is at a call's far end any more: the agent may come back, one that
+    /// handed the call to somebody else does not.
+    fn agent_lost(&self, key: CallKey) -> Input {
+        use adapters::agent::EndedBy;
+
+        use super::cause::Cause;
+        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        match far.filter(|far| far.purpose == Purpose::Transfer && far.is_up()) {
+            Some(_) => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            None => Input::AgentLost,
+        }
     }
 
     /// Tells a call a fact and does what follows.
@@ -399,6 +420,7 @@ impl Control {
         self.tell(key, Input::Timeout);
         self.transfer_input(key, transfer::Input::Timeout);
         self.takeover_due(key);
+        self.far_due(key);
         self.tell_hold(key);
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Control;
 use super::begin::Beginning;
 use super::incoming::plan;
+use super::choosing::{through, trunks};
 use super::placing::{self, Hop};
 use crate::calls::CallView;
 use crate::calls::call::Plan;
@@ -19,8 +20,9 @@ use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
 use crate::quota::{Permit, Way};
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
-use crate::sip::core::uri::{Host, Scheme, Uri};
+use crate::sip::core::uri::{Host, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
+use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// User of our From where the request names none.
@@ -29,16 +31,37 @@ const USER: &str = "talkpath";
 /// A call to be placed, and who waits to hear of it.
 #[derive(Debug)]
 pub struct Errand {
+    /// What for.
+    pub(super) mission: Mission,
+    /// The trunk that it goes through; none if straight to where its URI leads.
+    pub(super) trunk: Option<Arc<Trunk>>,
+    /// Where the INVITE may go, in order, if it has yet to be found out.
+    pub(super) ways: Vec<Arc<placing::Way>>,
+}
+
+/// What a call is placed for.
+#[derive(Debug)]
+pub enum Mission {
+    /// Somebody asked for it.
+    Call(Box<Wanted>),
+    /// It is the leg at the far end of a call.
+    Far {
+        /// The call.
+        key: CallKey,
+        /// Which leg.
+        attempt: u64,
+    },
+}
+
+/// A call that somebody asked for.
+#[derive(Debug)]
+pub struct Wanted {
     /// What is wanted.
-    pub(super) call: PlaceCall,
+    call: PlaceCall,
     /// Who talks.
     agent: Arc<Agent>,
-    /// The trunk that it goes through; none if straight to where its URI leads.
-    trunk: Option<Arc<Trunk>>,
-    /// Trunks that are tried after that.
+    /// Trunks that are tried after the one that it goes through now.
     others: VecDeque<Arc<Trunk>>,
-    /// Where the INVITE may go, in order.
-    ways: Vec<Arc<placing::Way>>,
     /// Its places with everything that has a limit, until it has begun.
     room: Option<Room>,
     /// Takes the outcome.
@@ -76,20 +99,20 @@ impl Control {
             Err(error) => return drop(reply.send(Err(error))),
             Ok(admitted) => admitted,
         };
-        let (room, ways, others) = (Some(room), Vec::new(), VecDeque::new());
-        let mut errand = Errand { call, agent, trunk: None, others, ways, room, reply };
+        let (room, others) = (Some(room), VecDeque::new());
+        let mut wanted = Box::new(Wanted { call, agent, others, room, reply });
         match bearing {
             Bearing::Phones(hops) => {
-                let view = self.set_out_to(&mut errand, hops);
-                drop(errand.reply.send(view));
+                let view = self.set_out_to(&mut wanted, None, hops);
+                drop(wanted.reply.send(view));
             }
             Bearing::Straight => {
-                errand.ways = vec![Arc::new(placing::Way::direct(&errand.call.to))];
-                self.find_way(errand);
+                let ways = vec![Arc::new(placing::Way::direct(&wanted.call.to))];
+                self.find_way(wanted, None, ways);
             }
             Bearing::Trunks(trunks) => {
-                errand.others = trunks.into();
-                self.next_trunk(errand, RequestError::Full);
+                wanted.others = trunks.into();
+                self.next_trunk(wanted, RequestError::Full);
             }
         }
     }
@@ -116,10 +139,7 @@ impl Control {
         };
         let bearing = match phones {
             Some(phones) => {
-                let to = match Uri::parse(&wanted.to) {
-                    Ok(_) => wanted.to.clone(),
-                    Err(_) => format!("sip:{}@{}", wanted.to, self.own_host()),
-                };
+                let to = self.address_of(&wanted.to);
                 Bearing::Phones(phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect())
             }
             None => self.bearing(snapshot, organisation, wanted)?,
@@ -157,37 +177,57 @@ impl Control {
     }
 
     /// Takes a call through the next trunk that has room for it; without any, `error` is told.
-    fn next_trunk(&mut self, mut errand: Errand, mut error: RequestError) {
-        while let Some(trunk) = errand.others.pop_front() {
-            match self.way_through(&mut errand, trunk) {
-                Ok(()) => return self.find_way(errand),
+    fn next_trunk(&mut self, mut wanted: Box<Wanted>, mut error: RequestError) {
+        while let Some(trunk) = wanted.others.pop_front() {
+            match self.way_through(&mut wanted, &trunk) {
+                Ok(ways) => return self.find_way(wanted, Some(trunk), ways),
                 Err(refused) => error = refused,
             }
         }
-        drop(errand.reply.send(Err(error)));
+        drop(wanted.reply.send(Err(error)));
     }
 
-    fn way_through(&mut self, errand: &mut Errand, trunk: Arc<Trunk>) -> Result<(), RequestError> {
-        errand.ways = ways(&trunk, &errand.call.to)?;
+    fn way_through(
+        &mut self,
+        wanted: &mut Wanted,
+        trunk: &Trunk,
+    ) -> Result<Vec<Arc<placing::Way>>, RequestError> {
+        let ways = through(trunk, &wanted.call.to)?;
         let snapshot = self.directory.load();
-        let line = self.take_line(&snapshot, &trunk, errand.call.from.as_deref())?;
-        if let Some(room) = &mut errand.room {
+        let line = self.take_line(&snapshot, trunk, wanted.call.from.as_deref())?;
+        if let Some(room) = &mut wanted.room {
             room.line = Some(line);
         }
-        errand.trunk = Some(trunk);
-        Ok(())
+        Ok(ways)
     }
 
     /// Finds the servers of a call, and comes back with a request if that takes time.
-    fn find_way(&mut self, errand: Errand) {
+    fn find_way(
+        &mut self,
+        wanted: Box<Wanted>,
+        trunk: Option<Arc<Trunk>>,
+        ways: Vec<Arc<placing::Way>>,
+    ) {
+        let errand = Errand { mission: Mission::Call(wanted), trunk, ways };
         match self.located(&errand.ways) {
             Some(found) => self.set_out(errand, found),
             None => self.locate(errand),
         }
     }
 
+    /// The URI of a user of ours.
+    pub(super) fn address_of(&self, user: &str) -> String {
+        match Uri::parse(user) {
+            Ok(_) => user.to_owned(),
+            Err(_) => format!("sip:{user}@{}", self.own_host()),
+        }
+    }
+
     /// The servers of the ways, if all are addresses and nothing has to be looked up.
-    fn located(&self, ways: &[Arc<placing::Way>]) -> Option<Result<Vec<Hop>, ResolveError>> {
+    pub(super) fn located(
+        &self,
+        ways: &[Arc<placing::Way>],
+    ) -> Option<Result<Vec<Hop>, ResolveError>> {
         let mut hops = Vec::new();
         let mut wrong = None;
         for way in ways {
@@ -207,7 +247,7 @@ impl Control {
     }
 
     /// Looks names up, and comes back with a request.
-    fn locate(&mut self, errand: Errand) {
+    pub(super) fn locate(&mut self, errand: Errand) {
         let (able, handle) = (self.able(), self.handle.clone());
         let resolver = self.resolver();
         self.io.spawn(async move {
@@ -221,23 +261,28 @@ impl Control {
 
     /// The servers of a call are known: its INVITE goes to the first of them that can be reached,
     /// else through the next trunk.
-    pub(super) fn set_out(&mut self, mut errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
+    pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
+        let mut wanted = match errand.mission {
+            Mission::Far { key, attempt } => return self.set_out_far(key, attempt, found),
+            Mission::Call(wanted) => wanted,
+        };
         let found = found.map_err(|error| field("to", error.to_string()));
-        match found.and_then(|hops| self.set_out_to(&mut errand, hops)) {
-            Err(error @ RequestError::Field { .. }) => self.next_trunk(errand, error),
-            view => drop(errand.reply.send(view)),
+        match found.and_then(|hops| self.set_out_to(&mut wanted, errand.trunk, hops)) {
+            Err(error @ RequestError::Field { .. }) => self.next_trunk(wanted, error),
+            view => drop(wanted.reply.send(view)),
         }
     }
 
     fn set_out_to(
         &mut self,
-        errand: &mut Errand,
+        errand: &mut Wanted,
+        trunk: Option<Arc<Trunk>>,
         hops: Vec<Hop>,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let (wanted, trunk) = (&errand.call, errand.trunk.clone());
+        let wanted = &errand.call;
         let user = self.calling_user(wanted.from.as_deref(), trunk.as_deref());
         let secure = hops.iter().all(Hop::is_secure);
         let mut placing = self.placing(user.clone(), trunk.clone(), hops);
@@ -281,6 +326,7 @@ impl Control {
             permit: room.permit,
             line: room.line,
             slot: Some(room.slot),
+            offer: None,
         });
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
@@ -316,60 +362,6 @@ impl Control {
     }
 }
 
-/// The trunks that a call may go through, in the order to try them; none if it goes straight to
-/// where its URI leads. Which one is named is not tried elsewhere.
-fn trunks(
-    snapshot: &Snapshot,
-    organisation: Uuid,
-    call: &PlaceCall,
-) -> Result<Vec<Arc<Trunk>>, RequestError> {
-    let named = match (&call.trunk, call.telephony_configuration_id) {
-        (Some(_), Some(_)) => {
-            let why = "a call that names a configuration goes through that";
-            return Err(field("trunk", why.to_owned()));
-        }
-        (Some(name), None) => {
-            let trunk = snapshot.trunk(organisation, name);
-            let none = || field("trunk", format!("no trunk is called \"{name}\""));
-            Some(("trunk", trunk.ok_or_else(none)?))
-        }
-        (None, Some(id)) => {
-            let own = |trunk: &&Arc<Trunk>| trunk.organisation == organisation;
-            let trunk = snapshot.trunk_by_id(id).filter(own);
-            let why = || "no active SIP configuration has this id".to_owned();
-            let none = || field("telephony_configuration_id", why());
-            Some(("telephony_configuration_id", trunk.ok_or_else(none)?))
-        }
-        (None, None) => None,
-    };
-    if let Some((name, trunk)) = named {
-        if trunk.outbound.targets.is_empty() {
-            return Err(field(name, "the trunk has no targets".to_owned()));
-        }
-        return Ok(vec![Arc::clone(trunk)]);
-    }
-    match Uri::parse(&call.to) {
-        Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(Vec::new()),
-        Ok(_) => Err(field("to", "only sip: and sips: URIs and numbers are called".to_owned())),
-        Err(error) => match snapshot.outbound(organisation) {
-            trunks if trunks.is_empty() => Err(field("to", error.to_string())),
-            trunks => Ok(trunks),
-        },
-    }
-}
-
-/// Where the INVITE of a call to `to` through a trunk may go.
-pub(super) fn ways(trunk: &Trunk, to: &str) -> Result<Vec<Arc<placing::Way>>, RequestError> {
-    let to = directory::written(trunk, to);
-    let ways = trunk.outbound.order().into_iter().map(|target| {
-        let uri = called_uri(&to, target).ok_or_else(|| {
-            field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
-        })?;
-        Ok(Arc::new(placing::Way::new(uri, target, &trunk.outbound.route)))
-    });
-    ways.collect()
-}
-
 /// Asks for the servers of every way; those that are found count, whatever became of the others.
 pub(super) async fn find(
     resolver: &Resolver,
@@ -392,24 +384,6 @@ pub(super) async fn find(
     }
 }
 
-/// The Request-URI of a call to `to` at `target`: a SIP URI as it is, a number as the user of the
-/// target.
-fn called_uri(to: &str, target: &str) -> Option<String> {
-    if let Ok(uri) = Uri::parse(to) {
-        return matches!(uri.scheme, Scheme::Sip | Scheme::Sips).then(|| to.to_owned());
-    }
-    let number = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.*#".contains(&byte);
-    if to.is_empty() || to.len() > USER_BYTES_MAX || !to.bytes().all(number) {
-        return None;
-    }
-    let (scheme, rest) = target.split_once(':')?;
-    // RFC 3261 25.1: a user has no bare `#`.
-    Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
-}
-
-/// The longest number or user that is called.
-const USER_BYTES_MAX: usize = 64;
-
 /// A field of the request that is wrong.
 pub(super) const fn field(field: &'static str, problem: String) -> RequestError {
     RequestError::Field { field, problem }
@@ -420,29 +394,5 @@ pub(super) fn host_text(address: std::net::IpAddr) -> String {
     match address {
         std::net::IpAddr::V4(v4) => Host::V4(v4).to_string(),
         std::net::IpAddr::V6(v6) => Host::V6(v6).to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::called_uri;
-
-    /// Numbers become users of the target; what could change the URI is refused.
-    #[test]
-    fn numbers_become_users() {
-        let gateway = "sip:gw.example:5070;transport=tls";
-        for (to, expected) in [
-            ("+4930123", Some("sip:+4930123@gw.example:5070;transport=tls")),
-            ("*21#", Some("sip:*21%23@gw.example:5070;transport=tls")),
-            ("sip:bob@192.0.2.1", Some("sip:bob@192.0.2.1")),
-            ("tel:+4930123", None),
-            ("", None),
-            ("a@b", None),
-            ("1;x=y", None),
-            ("1?h=v", None),
-            ("1\r\nX: y", None),
-        ] {
-            assert_eq!(called_uri(to, gateway).as_deref(), expected, "{to}");
-        }
     }
 }

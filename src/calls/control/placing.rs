@@ -147,6 +147,11 @@ impl Placing {
         self.current.as_ref().is_some_and(Hop::is_secure)
     }
 
+    /// Its server has said something.
+    pub(super) fn provisional(&mut self, status: u16) {
+        self.attempts.provisional(status);
+    }
+
     /// Tries these before all others: the called party is there (RFC 3261 8.1.3.4).
     pub(super) fn redirect(&mut self, to: Vec<registrar::Target>) {
         let Some(current) = &self.current else { return };
@@ -334,16 +339,43 @@ impl Control {
     pub(super) fn provisional(&mut self, dialog: DialogId, status: u16) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.attempts.provisional(status);
+            placing.provisional(status);
+        }
+    }
+
+    /// A server has answered what was placed there: it is good.
+    pub(super) fn reached(&mut self, placing: &Placing) {
+        if let Some(to) = placing.current.as_ref().and_then(Hop::target) {
+            self.avoided.answered(to);
         }
     }
 
     /// A call that we place was answered: its server is good, and no other is needed.
     pub(super) fn placed(&mut self, key: CallKey) {
         let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
-        if let Some(to) = placing.as_ref().and_then(|p| p.current.as_ref()?.target()) {
-            self.avoided.answered(to);
+        if let Some(placing) = placing {
+            self.reached(&placing);
         }
+    }
+
+    /// What was placed at one server failed there: it goes to the next that may do better.
+    pub(super) fn next_place(
+        &mut self,
+        placing: &mut Placing,
+        status: u16,
+        response: Option<&Message>,
+    ) -> Option<(DialogId, SocketAddr)> {
+        let failure = match response {
+            None => Failure::Unreachable,
+            Some(response) => {
+                let header = response.header(HeaderName::RetryAfter);
+                Failure::Status { status, retry_after: header.and_then(retry_after) }
+            }
+        };
+        if let Some(to) = placing.current.as_ref().and_then(Hop::target) {
+            self.avoided.failed(now(), to, failure);
+        }
+        self.invite_next(placing, Some(failure)).ok()
     }
 
     /// A call that we place failed at one server; true if it goes on at another.
@@ -356,17 +388,8 @@ impl Control {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return false };
         let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
         let Some(mut placing) = placing else { return false };
-        let failure = match response {
-            None => Failure::Unreachable,
-            Some(response) => {
-                let header = response.header(HeaderName::RetryAfter);
-                Failure::Status { status, retry_after: header.and_then(retry_after) }
-            }
-        };
-        if let Some(to) = placing.current.as_ref().and_then(Hop::target) {
-            self.avoided.failed(now(), to, failure);
-        }
-        let Ok((next, peer)) = self.invite_next(&mut placing, Some(failure)) else { return false };
+        let next = self.next_place(&mut placing, status, response);
+        let Some((next, peer)) = next else { return false };
         self.by_dialog.remove(&dialog);
         self.by_dialog.insert(next, key);
         if let Some(call) = self.calls.get_mut(&key) {

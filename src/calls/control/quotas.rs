@@ -58,6 +58,12 @@ impl Control {
         self.quota.take(now(), Way::Out, &bounds)
     }
 
+    /// Takes the place of another leg of a call on the trunk that it is placed through.
+    pub(super) fn take_leg(&mut self, trunk: Option<&Trunk>) -> Result<Permit, Refusal> {
+        let bound = trunk.map(|trunk| Bound::new(Kind::Trunk, trunk.id, trunk.limits));
+        self.quota.take(now(), Way::Out, bound.as_slice())
+    }
+
     /// Takes a call's place at an agent.
     pub(super) fn take_agent(&mut self, agent: &Agent, way: Way) -> Result<Permit, Refusal> {
         let bound = Bound::new(Kind::Agent, agent.id, agent.limits);

@@ -2,11 +2,12 @@
 
 use super::Control;
 use super::referred::may_refer;
-use crate::directory::Caller;
+use crate::directory::{Caller, Snapshot};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar::Target;
 use crate::sip::core::uri::Uri;
+use crate::workers::command::CallKey;
 
 impl Control {
     /// Puts the addresses that a redirection names in front of those that are tried next. It leads
@@ -18,31 +19,75 @@ impl Control {
         let snapshot = self.directory.load();
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
         let (from, own) = (call.signalling, call.trunk.clone());
+        let party = self.party(&snapshot, own.as_ref(), call, None);
+        let called = call.to.clone();
+        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
+        let by = Redirected { party, from, secret };
+        let targets = self.followed(&snapshot, key, response, &called, by);
+        if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
+            placing.redirect(targets);
+        }
+    }
+
+    /// The same of the leg at a call's far end.
+    pub(super) fn far_redirected(&mut self, key: CallKey, status: u16, response: Option<&Message>) {
+        let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
+        let snapshot = self.directory.load();
+        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        let Some((far, leg)) = far.and_then(|far| Some((far, far.leg.as_ref()?))) else { return };
+        let trunk = far.trunk.clone();
+        let user = self.our_user(&far.dial.to).map(|user| user.name.clone());
+        let user = snapshot.users.iter().find(|known| Some(&known.name) == user.as_ref());
+        let party = trunk.as_ref().map(Caller::Trunk).or(user.map(Caller::User));
+        let secret = leg.placing.as_ref().is_some_and(|placing| placing.is_secure());
+        let (from, called) = (leg.signalling, far.dial.to.clone());
+        let by = Redirected { party, from, secret };
+        let targets = self.followed(&snapshot, key, response, &called, by);
+        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
+        if let Some(placing) = far.and_then(|far| far.leg.as_mut()?.placing.as_mut()) {
+            placing.redirect(targets);
+        }
+    }
+
+    /// Where a redirection leads, as far as it is followed.
+    fn followed(
+        &mut self,
+        snapshot: &Snapshot,
+        key: CallKey,
+        response: &Message,
+        called: &str,
+        by: Redirected<'_>,
+    ) -> Vec<Target> {
+        let Redirected { party, from, secret } = by;
         // Whoever names no trunk may have called the server of one all the same.
         let at = || snapshot.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
-        let party = self.party(&snapshot, own.as_ref(), call, None).or_else(at);
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        // The offer has the keys of the audio in it: what began in secret stays so.
-        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
-        let called = call.to.clone();
-        let contacts = call.redirects.take(&called, response);
+        let party = party.or_else(at);
+        let Some(call) = self.calls.get_mut(&key) else { return Vec::new() };
+        let contacts = call.redirects.take(called, response);
         let span = call.span.clone();
         let mut targets = Vec::new();
         for uri in contacts {
             let address = Uri::parse(&uri).ok().and_then(|uri| uri.host?.address());
             let allowed = address.is_some_and(|address| match &party {
-                Some(party) => may_refer(&snapshot, party, from, address),
+                Some(party) => may_refer(snapshot, party, from, address),
                 None => address == from,
             });
-            // The way there may have to be opened: not before that is allowed.
+            // The way there may have to be opened: not before that is allowed. And the offer has
+            // the keys of the audio in it: what began in secret stays so.
             let flow = if allowed { self.target(&uri) } else { None };
             match flow.filter(|flow| !secret || flow.transport.is_secure()) {
                 Some(flow) => targets.push(Target { uri, flow, routes: Vec::new() }),
                 None => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
             }
         }
-        if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.redirect(targets);
-        }
+        targets
     }
+}
+
+/// Who redirects.
+struct Redirected<'c> {
+    party: Option<Caller<'c>>,
+    from: std::net::IpAddr,
+    /// Nobody could read what was said to it.
+    secret: bool,
 }

@@ -6,6 +6,7 @@ use super::Control;
 use super::incoming::media_peer;
 use super::referred::srtp_policy;
 use super::sip::log_refused;
+use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
 use crate::directory::Caller;
 use crate::sip::core::endpoint::{DialogId, Flow};
@@ -52,7 +53,8 @@ impl Control {
             .caller(&snapshot, registered.as_ref(), flow, request, proven)
             .ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
-        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
+        let lives = |call: &&LiveCall| call.ended.is_none() && call.dialog == Some(old);
+        let Some(call) = self.calls.get(&key).filter(lives) else {
             return Err(gone);
         };
         // Only those who talk with us have the tags by which a call is named; a trunk moves its own

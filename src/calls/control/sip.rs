@@ -3,6 +3,7 @@
 use media::leg::LegConfig;
 
 use super::Control;
+use super::begin::flows_of;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::reason::PeerReason;
@@ -72,6 +73,7 @@ impl Control {
     /// Something happened to a call.
     pub(super) fn sip_event(&mut self, event: Event) {
         let Some(event) = self.takeover_event(event) else { return };
+        let Some(event) = self.far_event(event) else { return };
         match event {
             Event::Incoming { dialog, request, flow, user, offer } => {
                 let (user, offer) = (user.as_deref(), offer.as_ref());
@@ -207,6 +209,7 @@ impl Control {
             ptime_ms: format.media.ptime_ms,
         });
         call.dtmf = format.media.dtmf_pt.is_some();
+        call.flows = flows_of(&format);
         call.srtp.clone_from(&format.srtp);
         // What is encrypted stays so when we offer next.
         call.media.srtp.offers = format.srtp.is_some();
@@ -216,28 +219,14 @@ impl Control {
             self.hold_sound(key);
         }
         self.recode(key);
+        self.mirror_hold(key);
     }
 
-    /// A digit by SIP INFO, as `application/dtmf-relay` or `application/dtmf`.
+    /// A digit by SIP INFO.
     fn info(&mut self, dialog: DialogId, request: &Message) {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        let Ok(body) = std::str::from_utf8(request.body()) else { return };
-        let field = |name: &str| {
-            body.lines().find_map(|line| {
-                let (key, value) = line.split_once('=')?;
-                key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-            })
-        };
-        let signal = field("Signal").unwrap_or(body.trim());
-        let mut characters = signal.chars();
-        let (Some(digit), None) = (characters.next(), characters.next()) else { return };
-        if !matches!(digit, '0'..='9' | 'A'..='D' | '*' | '#') {
-            return;
-        }
-        let duration = field("Duration").and_then(|text| text.parse().ok());
-        let duration_ms = duration.unwrap_or(INFO_DIGIT_MS);
-        if let Some(call) = self.calls.get(&key) {
-            self.command(call.worker, Command::Digit { call: key, digit, duration_ms });
+        let call = self.by_dialog.get(&dialog).and_then(|key| self.calls.get(key));
+        if let (Some(call), Some((digit, duration_ms))) = (call, info_digit(request)) {
+            self.command(call.worker, Command::Digit { call: call.key, digit, duration_ms });
         }
     }
 
@@ -247,6 +236,24 @@ impl Control {
             worker.send(command);
         }
     }
+}
+
+/// The digit of a SIP INFO, as `application/dtmf-relay` or `application/dtmf`, and its length in
+/// milliseconds.
+pub(super) fn info_digit(request: &Message) -> Option<(char, u32)> {
+    let body = std::str::from_utf8(request.body()).ok()?;
+    let field = |name: &str| {
+        body.lines().find_map(|line| {
+            let (key, value) = line.split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    };
+    let signal = field("Signal").unwrap_or(body.trim());
+    let mut characters = signal.chars();
+    let (Some(digit), None) = (characters.next(), characters.next()) else { return None };
+    let duration = field("Duration").and_then(|text| text.parse().ok());
+    let digit = Some(digit).filter(|digit| matches!(digit, '0'..='9' | 'A'..='D' | '*' | '#'))?;
+    Some((digit, duration.unwrap_or(INFO_DIGIT_MS)))
 }
 
 /// What was negotiated, as media take it.

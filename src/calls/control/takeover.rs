@@ -3,6 +3,7 @@
 use adapters::agent::StreamFormat;
 
 use super::Control;
+use super::begin::flows_of;
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
@@ -90,6 +91,7 @@ impl Control {
         call.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         call.dtmf = format.media.dtmf_pt.is_some();
+        call.flows = flows_of(&format);
         call.srtp.clone_from(&format.srtp);
         call.media.srtp.offers = format.srtp.is_some();
         let before = call.dialog.replace(dialog);
@@ -105,6 +107,7 @@ impl Control {
             log_refused(said.err());
         }
         self.tell_hold(key);
+        self.mirror_hold(key);
         self.tell(key, Input::PeerAnswered);
     }
 

@@ -15,10 +15,14 @@ use crate::workers::poller::now;
 impl Control {
     /// Asks the peer of a call to call somebody else.
     pub(super) fn transfer(&mut self, key: CallKey, wish: &Wish) -> Result<(), TransferError> {
+        if let Destination::Bridge(bridge) = &wish.to {
+            return self.bridge(key, bridge);
+        }
         let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
         let answered = call.ended.is_none() && call.call.answered_at().is_some();
         let dialog = call.dialog.filter(|_| answered).ok_or(TransferError::NotAnswered)?;
-        if call.transfer.is_some() || call.takeover.is_some() {
+        let called = call.far.as_ref().is_some_and(|far| !far.is_up());
+        if call.transfer.is_some() || call.takeover.is_some() || called {
             return Err(TransferError::Busy);
         }
         if let Destination::Uri(to) | Destination::User(to) = &wish.to {
@@ -62,6 +66,7 @@ impl Control {
                 let port = target.port.map(|port| format!(":{port}")).unwrap_or_default();
                 Ok(format!("<sip:{user}@{host}{port}>"))
             }
+            Destination::Bridge(_) => Err(TransferError::Destination),
             Destination::Call(id) => {
                 let other = self.by_id.get(id).filter(|other| **other != key);
                 let other = other.and_then(|other| self.calls.get(other));

@@ -112,6 +112,7 @@ pub(super) async fn call(
         port: sockets.rtp.local_addr()?.port(),
         codecs: vec![AudioFormat::PCMU, AudioFormat::PCMA],
         telephone_event: true,
+        comfort_noise: false,
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,
@@ -120,10 +121,9 @@ pub(super) async fn call(
         session_id: now().as_nanos() >> 10,
         session_version: 1,
     };
-    let address = SocketAddr::new(target.local, 0);
     let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen {
         transport,
-        address,
+        address: SocketAddr::new(target.local, 0),
         advertised: None,
     });
     let mut sip = Sockets::bind(&listen, None, &[])?;

@@ -51,7 +51,7 @@ pub(super) fn resource() -> Resource {
 fn transfer_schema() -> serde_json::Value {
     let word = json!({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]});
     schema::object(
-        &[("kind", schema::word(&["blind", "attended"]))],
+        &[("kind", schema::word(&["blind", "attended", "bridge"]))],
         &[
             ("destination", json!({"type": "string"})),
             ("options", json!({"type": "object", "additionalProperties": word})),
@@ -105,7 +105,8 @@ struct Begun {
     state: &'static str,
 }
 
-/// `POST /api/v1/calls/{id}/transfer`: 202, the REFER has been sent; events tell what comes of it.
+/// `POST /api/v1/calls/{id}/transfer`: 202, the REFER has been sent or somebody is being called;
+/// events tell what comes of it.
 async fn transfer(
     State(state): State<crate::http::State>,
     Path(id): Path<String>,

@@ -40,6 +40,7 @@ fn local() -> LocalMedia {
         port: 4000,
         codecs: vec![AudioFormat::PCMU, AudioFormat::PCMA],
         telephone_event: true,
+        comfort_noise: false,
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,

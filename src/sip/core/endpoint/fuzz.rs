@@ -28,6 +28,7 @@ fn local_media() -> LocalMedia {
         port: 20_000,
         codecs: vec![AudioFormat::PCMU, AudioFormat::PCMA, AudioFormat::l16be(16_000)],
         telephone_event: true,
+        comfort_noise: false,
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,

@@ -69,7 +69,7 @@ pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, Neg
             receive_pt,
             dtmf_pt,
             receive_dtmf_pt: offered_event.filter(|_| dtmf_pt.is_some()),
-            cn_pt: None,
+            cn_pt: comfort_noise_of(media, format).filter(|cn| local.comfort_noise && *cn != pt),
             srtp: srtp.map(|settled| settled.keys),
         },
     )

@@ -12,6 +12,7 @@ mod settle;
 
 pub use answer::{accept_answer, accept_answer_to, answer};
 pub use offer::{build_offer, build_reoffer};
+pub use payloads::offered_codecs;
 pub use security::{LocalSrtp, SrtpPolicy};
 
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +41,9 @@ pub struct LocalMedia {
     pub codecs: Vec<AudioFormat>,
     /// Whether digits are sent and received as telephone-event.
     pub telephone_event: bool,
+    /// Whether offers have comfort noise (RFC 3389): so that what the other side of a call may send
+    /// can be passed on.
+    pub comfort_noise: bool,
     /// Packet time in milliseconds, asked for and used if the peer names none.
     pub ptime_ms: u32,
     /// What this side wants; `SendRecv` but for holding.
@@ -75,8 +79,8 @@ pub struct Negotiated {
     /// Payload type under which digits arrive.
     pub receive_dtmf_pt: Option<u8>,
     /// Payload type of comfort noise (RFC 3389), if the peer offered it: it is answered, for a peer
-    /// that falls silent is better understood than guessed at, and never offered, for sound without
-    /// gaps is better than either.
+    /// that falls silent is better understood than guessed at, and offered only where it is passed
+    /// on, for sound without gaps is better than either.
     pub cn_pt: Option<u8>,
     /// Packet time to send with, in milliseconds.
     pub ptime_ms: u32,

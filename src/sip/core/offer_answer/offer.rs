@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use media::leg::COMFORT_PT;
+
 use super::payloads::{Offered, payload_types};
 use super::{LocalMedia, security};
 use crate::sip::core::sdp::{Media, Sdp};
@@ -47,12 +49,19 @@ pub(super) fn session_lines(local: &LocalMedia) -> String {
 fn offer_media(out: &mut String, local: &LocalMedia) {
     let (codecs, events) = payload_types(local);
     let _ = write!(out, "m=audio {} {}", local.port, security::profile(local));
-    for pt in codecs.iter().map(|o| o.pt).chain(events.iter().map(|(_, pt)| *pt)) {
+    // At other clocks nobody sends it.
+    let noise = local.comfort_noise && codecs.iter().any(|o| o.format.clock_hz() == 8_000);
+    let noise = noise.then_some(COMFORT_PT);
+    let events_pts = events.iter().map(|(_, pt)| *pt);
+    for pt in codecs.iter().map(|o| o.pt).chain(noise).chain(events_pts) {
         let _ = write!(out, " {pt}");
     }
     out.push_str("\r\n");
     for Offered { format, name, pt } in &codecs {
         let _ = write!(out, "a=rtpmap:{pt} {name}/{}\r\n", format.clock_hz());
+    }
+    if let Some(pt) = noise {
+        let _ = write!(out, "a=rtpmap:{pt} CN/8000\r\n");
     }
     for (clock_hz, pt) in &events {
         event_lines(out, *pt, *clock_hz);

@@ -49,6 +49,13 @@ pub(super) fn codec_of(media: &Media, pt: u8, local: &LocalMedia) -> Option<Audi
     })
 }
 
+/// The codecs of ours that the first audio stream of an offer names, in its order.
+pub fn offered_codecs(offer: &Sdp, local: &LocalMedia) -> Vec<AudioFormat> {
+    let media = offer.media.iter().find(|media| media.is_rtp_audio() && media.port != 0);
+    let Some(media) = media else { return Vec::new() };
+    media.payload_types().filter_map(|pt| codec_of(media, pt, local)).collect()
+}
+
 /// The payload type of telephone-event at `clock_hz` in `media`.
 pub(super) fn telephone_event_of(media: &Media, clock_hz: u32) -> Option<u8> {
     media.payload_types().find(|pt| {

@@ -15,6 +15,7 @@ fn local(policy: SrtpPolicy, offers: bool, suites: &[Suite], byte: u8) -> LocalM
         port: 20_000,
         codecs: vec![AudioFormat::PCMU, AudioFormat::PCMA],
         telephone_event: true,
+        comfort_noise: false,
         ptime_ms: 20,
         direction: Direction::SendRecv,
         rtcp_mux: true,

@@ -1,0 +1,442 @@
+//! Calls the leg of a telephone at the agent's end of a call, and takes what happens on it.
+
+use std::sync::Arc;
+
+use adapters::agent::EndedBy;
+use media::codec::AudioFormat;
+use media::time::MonoTime;
+
+use super::Control;
+use super::choosing::ways;
+use super::place::{Errand, Mission, field};
+use super::placing::{Hop, Way};
+use super::sip::log_refused;
+use crate::calls::call::Input;
+use crate::calls::cause::Cause;
+use crate::calls::far::{Dial, Far, FarLeg, Flows, Purpose};
+use crate::calls::hold::Hold;
+use crate::calls::live::LiveCall;
+use crate::calls::reason::PeerReason;
+use crate::calls::request::RequestError;
+use crate::config::SipAgent;
+use crate::directory::Trunk;
+use crate::sip::core::endpoint::{DialogId, End, Event};
+use crate::sip::core::message::Message;
+use crate::sip::core::offer_answer;
+use crate::sip::core::sdp::Sdp;
+use crate::sip::endpoint::resolver::ResolveError;
+use crate::workers::command::CallKey;
+use crate::workers::poller::now;
+
+/// The trunk of a leg, and where its INVITE may go.
+type Located = (Option<Arc<Trunk>>, Vec<Arc<Way>>);
+
+impl Control {
+    /// Calls the telephone that is a call's agent.
+    pub(super) fn connect_sip(&mut self, key: CallKey, agent: &SipAgent) {
+        let dial = Dial {
+            to: agent.uri.clone(),
+            trunk: agent.trunk.clone(),
+            from: agent.from.clone(),
+            early_media: agent.early_media,
+        };
+        self.dial_far(key, Purpose::Agent, dial, MonoTime::MAX);
+    }
+
+    /// Calls somebody for a call; what is in the way is told as if the called party refused.
+    pub(super) fn dial_far(
+        &mut self,
+        key: CallKey,
+        purpose: Purpose,
+        dial: Dial,
+        answer_by: MonoTime,
+    ) {
+        let attempt = self.next_attempt;
+        self.next_attempt += 1;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.far = Some(Box::new(Far {
+            attempt,
+            purpose,
+            dial: dial.clone(),
+            answer_by,
+            told_ringing: false,
+            holds_peer: false,
+            permit: None,
+            trunk: None,
+            leg: None,
+        }));
+        // Softphones are of the file, as is its organisation.
+        let own = call.agent.organisation == self.directory.load().organisation;
+        self.reschedule(key);
+        if dial.trunk.is_none()
+            && own
+            && let Some(phones) = self.phones(&dial.to)
+        {
+            let to = self.address_of(&dial.to);
+            let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
+            return self.set_out_far(key, attempt, Ok(hops));
+        }
+        match self.admit_far(key, &dial) {
+            Ok((trunk, ways)) => {
+                let errand = Errand { trunk, ways, mission: Mission::Far { key, attempt } };
+                match self.located(&errand.ways) {
+                    Some(found) => self.set_out(errand, found),
+                    None => self.locate(errand),
+                }
+            }
+            Err(error) => self.far_unreachable(key, &error),
+        }
+    }
+
+    /// Where a leg may be called, and its place there.
+    fn admit_far(&mut self, key: CallKey, dial: &Dial) -> Result<Located, RequestError> {
+        let snapshot = self.directory.load();
+        let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
+        let organisation = call.agent.organisation;
+        let (trunk, ways) = ways(&snapshot, organisation, &dial.to, dial.trunk.as_deref())?;
+        self.judge(&dial.to, trunk.as_deref())?;
+        let permit = self.take_leg(trunk.as_deref())?;
+        if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
+            far.permit = Some(permit);
+            far.trunk.clone_from(&trunk);
+        }
+        Ok((trunk, ways))
+    }
+
+    /// The servers of a leg are known: its INVITE goes to the first of them.
+    pub(super) fn set_out_far(
+        &mut self,
+        key: CallKey,
+        attempt: u64,
+        found: Result<Vec<Hop>, ResolveError>,
+    ) {
+        let wanted = |call: &&LiveCall| {
+            let far = call.far.as_ref();
+            call.ended.is_none() && far.is_some_and(|far| far.attempt == attempt)
+        };
+        if self.calls.get(&key).filter(wanted).is_none() {
+            return;
+        }
+        let hops = found.map_err(|error| field("to", error.to_string()));
+        match hops.and_then(|hops| self.call_far(key, hops)) {
+            Ok(leg) => {
+                self.by_dialog.insert(leg.dialog, key);
+                let Some(call) = self.calls.get_mut(&key) else { return };
+                tracing::info!(parent: &call.span, "another leg is called");
+                if let Some(far) = call.far.as_mut() {
+                    far.leg = Some(leg);
+                }
+            }
+            Err(error) => self.far_unreachable(key, &error),
+        }
+    }
+
+    fn call_far(&mut self, key: CallKey, hops: Vec<Hop>) -> Result<FarLeg, RequestError> {
+        // What would come back to us would come back for ever.
+        let locals = self.sockets.locals();
+        let own = |hop: &Hop| {
+            let peer = hop.target().map(|target| target.peer);
+            locals.iter().any(|(_, local)| Some(*local) == peer)
+        };
+        let hops: Vec<Hop> = hops.into_iter().filter(|hop| !own(hop)).collect();
+        let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
+        let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
+        let user = far.dial.from.clone().unwrap_or_else(|| call.from.clone());
+        let trunk = far.trunk.clone();
+        let policy = match &trunk {
+            Some(trunk) => trunk.srtp,
+            None => self.our_user(&far.dial.to).and_then(|user| user.srtp),
+        };
+        let allowed = trunk.as_ref().and_then(|trunk| trunk.codecs.as_ref());
+        let codecs = codecs_for(call, allowed.unwrap_or(&self.config.sip.codecs));
+        let ptime_ms = call.format.map(|format| format.ptime_ms);
+        let noise = call.flows.noise;
+        let secure = hops.iter().all(Hop::is_secure);
+        let mut placing = self.placing(user_part(&user), trunk, hops);
+        let none = || field("to", "no server or telephone is found".to_owned());
+        let first = placing.first().ok_or_else(none)?;
+        let srtp =
+            self.local_srtp(policy, secure).map_err(|error| field("to", error.to_string()))?;
+        let (mut media, sockets) =
+            self.local_media(Some(codecs), first.ip(), srtp).map_err(|error| {
+                tracing::error!(%error, "no RTP port is free");
+                RequestError::Full
+            })?;
+        media.ptime_ms = ptime_ms.unwrap_or(media.ptime_ms);
+        media.comfort_noise = noise;
+        let sdp = offer_answer::build_offer(&media);
+        placing.sdp.clone_from(&sdp);
+        let (dialog, peer) = self.invite_next(&mut placing, None)?;
+        Ok(FarLeg {
+            dialog,
+            placing: Some(Box::new(placing)),
+            media,
+            sdp,
+            sockets: Some(sockets),
+            signalling: peer.ip(),
+            up: false,
+            settled: None,
+            format: None,
+            srtp: None,
+            flows: Flows::default(),
+            delayed_offer: false,
+            hold: Hold::default(),
+            mirrored: (false, false),
+        })
+    }
+
+    /// Takes what happens on the leg at a call's far end; gives everything else back.
+    pub(super) fn far_event(&mut self, event: Event) -> Option<Event> {
+        let dialog = match &event {
+            Event::Ringing { dialog, .. }
+            | Event::Answered { dialog, .. }
+            | Event::Failed { dialog, .. }
+            | Event::Ended { dialog, .. }
+            | Event::Acked { dialog, .. }
+            | Event::Reinvite { dialog, .. }
+            | Event::ReinviteAnswered { dialog, .. }
+            | Event::ReinviteFailed { dialog, .. }
+            | Event::Refer { dialog, .. }
+            | Event::Info { dialog, .. } => *dialog,
+            _ => return Some(event),
+        };
+        let Some(key) = self.with_far(dialog) else { return Some(event) };
+        match event {
+            Event::Ringing { status, sdp, .. } => self.far_ringing(key, status, sdp.as_ref()),
+            Event::Answered { sdp, .. } => self.far_answered(key, sdp.as_ref()),
+            Event::Failed { status, response, .. } => {
+                self.far_failed(key, status, response.as_ref());
+            }
+            Event::Ended { cause, .. } => self.far_ended(key, &cause),
+            Event::Acked { answer, .. } => self.far_acked(key, answer.as_ref()),
+            Event::Reinvite { offer, .. } => self.far_reinvited(key, offer.as_ref()),
+            Event::ReinviteAnswered { sdp, .. } => self.far_change_answered(key, sdp.as_ref()),
+            Event::ReinviteFailed { status, .. } => self.far_change_refused(key, status),
+            Event::Refer { .. } => {
+                log_refused(self.endpoint.reject_refer(now(), dialog, 403, "Forbidden").err());
+            }
+            Event::Info { request, .. } => self.far_info(key, &request),
+            _ => {}
+        }
+        None
+    }
+
+    /// The call whose far leg has this dialog.
+    fn with_far(&self, dialog: DialogId) -> Option<CallKey> {
+        let key = self.by_dialog.get(&dialog)?;
+        let leg = self.calls.get(key)?.far.as_ref()?.leg.as_ref()?;
+        (leg.dialog == dialog).then_some(*key)
+    }
+
+    fn far_ringing(&mut self, key: CallKey, status: u16, sdp: Option<&Sdp>) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let span = call.span.clone();
+        let Some(far) = call.far.as_mut() else { return };
+        let Some(leg) = far.leg.as_mut() else { return };
+        if let Some(placing) = leg.placing.as_mut() {
+            placing.provisional(status);
+        }
+        if let Some(sdp) = sdp {
+            // Branches of a fork may each be heard; the latest is.
+            match offer_answer::accept_answer(&leg.media, sdp) {
+                Ok(settled) => leg.settled = Some(settled),
+                Err(error) => {
+                    tracing::info!(parent: &span, %error, "early media cannot be used");
+                }
+            }
+        }
+        let (purpose, heard) = (far.purpose, sdp.is_some() && leg.settled.is_some());
+        let heard = heard && far.dial.early_media;
+        let first = !std::mem::replace(&mut far.told_ringing, true);
+        match purpose {
+            Purpose::Agent if heard => {
+                self.match_peer(key);
+                self.settle_far(key);
+                self.tell(key, Input::AgentEarly);
+            }
+            Purpose::Agent => self.tell(key, Input::AgentRinging),
+            Purpose::Transfer if first => self.tell_transfer(key, "ringing", None),
+            Purpose::Transfer => {}
+        }
+    }
+
+    fn far_answered(&mut self, key: CallKey, answer: Option<&Sdp>) {
+        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
+        let Some(far) = far else { return };
+        let Some(leg) = far.leg.as_mut() else { return };
+        leg.up = true;
+        let placed = leg.placing.take();
+        // Early media may have settled all.
+        match answer.map(|answer| offer_answer::accept_answer(&leg.media, answer)) {
+            Some(Ok(settled)) => leg.settled = Some(settled),
+            Some(Err(_)) => leg.settled = None,
+            None => {}
+        }
+        let (purpose, usable) = (far.purpose, leg.settled.is_some());
+        if let Some(placing) = placed {
+            self.reached(&placing);
+        }
+        if !usable {
+            self.drop_far(key, Cause::NetworkFailure);
+            return self.refuse_far(key, purpose, Cause::NetworkFailure);
+        }
+        match purpose {
+            Purpose::Agent => {
+                self.match_peer(key);
+                self.settle_far(key);
+                self.tell(key, Input::AgentReady);
+            }
+            Purpose::Transfer => self.take_agents_place(key),
+        }
+        self.reschedule(key);
+    }
+
+    fn far_failed(&mut self, key: CallKey, status: u16, response: Option<&Message>) {
+        self.far_redirected(key, status, response);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let leg = call.far.as_mut().and_then(|far| far.leg.as_mut());
+        let Some(leg) = leg else { return };
+        let (dialog, placing) = (leg.dialog, leg.placing.take());
+        self.by_dialog.remove(&dialog);
+        if let Some(mut placing) = placing
+            && let Some((next, peer)) = self.next_place(&mut placing, status, response)
+        {
+            self.by_dialog.insert(next, key);
+            let Some(call) = self.calls.get_mut(&key) else { return };
+            tracing::info!(parent: &call.span, status, %peer, "the leg is placed at another server");
+            if let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) {
+                (leg.dialog, leg.signalling) = (next, peer.ip());
+                leg.placing = Some(placing);
+                leg.settled = None;
+            }
+            return;
+        }
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let reason = PeerReason::of_failure(status, response);
+        let cause = reason.cause();
+        tracing::info!(parent: &call.span, status, cause = cause.as_str(), "the leg is refused");
+        let purpose = call.far.take().map_or(Purpose::Agent, |far| far.purpose);
+        if purpose == Purpose::Agent {
+            call.far_reason = reason;
+        }
+        self.refuse_far(key, purpose, cause);
+    }
+
+    /// The leg could not even be called.
+    fn far_unreachable(&mut self, key: CallKey, error: &RequestError) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        tracing::warn!(parent: &call.span, %error, "no leg can be called");
+        let Some(far) = call.far.take() else { return };
+        let cause = match error {
+            RequestError::Full => Cause::Congestion,
+            _ => Cause::AgentUnreachable,
+        };
+        self.refuse_far(key, far.purpose, cause);
+    }
+
+    /// Tells whoever wanted the leg that there is none.
+    fn refuse_far(&mut self, key: CallKey, purpose: Purpose, cause: Cause) {
+        match purpose {
+            Purpose::Agent => self.tell_later(key, Input::AgentRefused(cause)),
+            Purpose::Transfer => self.tell_transfer(key, "failed", Some(cause.as_str())),
+        }
+        self.reschedule(key);
+    }
+
+    /// The leg has hung up, or is lost.
+    fn far_ended(&mut self, key: CallKey, end: &End) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(far) = call.far.take() else { return };
+        if let Some(leg) = &far.leg {
+            self.by_dialog.remove(&leg.dialog);
+        }
+        let input = match (end, far.purpose) {
+            (End::Bye { reason }, _) => {
+                call.far_reason = reason.as_deref().map(PeerReason::parse).unwrap_or_default();
+                Input::AgentHangup
+            }
+            (End::Local, _) => Input::AgentHangup,
+            (_, Purpose::Agent) => Input::AgentLost,
+            (_, Purpose::Transfer) => Input::End(Cause::NetworkFailure, EndedBy::Network),
+        };
+        self.tell(key, input);
+        self.reschedule(key);
+    }
+
+    /// Hangs up on the leg at a call's far end, if there is one.
+    pub(super) fn drop_far(&mut self, key: CallKey, cause: Cause) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.take().and_then(|far| far.leg) else { return };
+        // Who hears that the call was completed elsewhere shows no missed call.
+        let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());
+        self.by_dialog.remove(&leg.dialog);
+        let said = self.endpoint.bye(now(), leg.dialog, &[("Reason", why.as_str())]);
+        log_refused(said.err());
+        self.reschedule(key);
+    }
+
+    /// Looks whether the leg that is called has taken too long, or has to be told something again.
+    pub(super) fn far_due(&mut self, key: CallKey) {
+        let Some(far) = self.calls.get(&key).and_then(|call| call.far.as_ref()) else { return };
+        let late = !far.is_up() && far.answer_by <= now();
+        let purpose = far.purpose;
+        if late {
+            self.drop_far(key, Cause::NoAnswer);
+            return self.refuse_far(key, purpose, Cause::NoAnswer);
+        }
+        self.tell_far_hold(key);
+    }
+}
+
+/// The codecs that a leg is offered: those of the caller first, in its order, so that nothing has
+/// to be transcoded.
+fn codecs_for(call: &LiveCall, allowed: &[AudioFormat]) -> Vec<AudioFormat> {
+    let offered = call.offer.as_ref().map(|offer| offer_answer::offered_codecs(offer, &call.media));
+    let now = call.format.map(|format| format.audio);
+    let mut codecs: Vec<AudioFormat> = Vec::with_capacity(allowed.len());
+    let preferred = now.into_iter().chain(offered.unwrap_or_default());
+    for codec in preferred.chain(allowed.iter().copied()) {
+        if allowed.contains(&codec) && !codecs.contains(&codec) {
+            codecs.push(codec);
+        }
+    }
+    codecs
+}
+
+/// A name as the user part of a URI (RFC 3261 25.1).
+fn user_part(name: &str) -> String {
+    use std::fmt::Write as _;
+    if name.is_empty() {
+        return "anonymous".to_owned();
+    }
+    let mut user = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,".contains(&byte) {
+            user.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(user, "%{byte:02X}");
+        }
+    }
+    user
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_part;
+
+    /// Numbers stay as they are; nothing in a name can end the user part.
+    #[test]
+    fn names_become_users() {
+        for (name, user) in [
+            ("+4930123", "+4930123"),
+            ("alice", "alice"),
+            ("", "anonymous"),
+            ("*21#", "*21%23"),
+            ("a@b>c d", "a%40b%3Ec%20d"),
+            ("\u{e9}", "%C3%A9"),
+        ] {
+            assert_eq!(user_part(name), user);
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Media of the leg at a call's far end: what offer and answer settle, changes in mid-call, and
+//! holds, which the other side of the call hears too.
+
+use adapters::agent::{CallState, Direction as Way, StreamFormat};
+
+use super::begin::flows_of;
+use super::sip::{info_digit, leg_format, log_refused};
+use super::{Control, security};
+use crate::calls::call::Input;
+use crate::calls::cause::Cause;
+use crate::calls::hold::Told;
+use crate::calls::live::describe;
+use crate::sip::core::endpoint::CommandError;
+use crate::sip::core::message::Message;
+use crate::sip::core::offer_answer::{self, NegotiationError};
+use crate::sip::core::sdp::{Direction, Sdp};
+use crate::workers::builtin::{Builtin, Source};
+use crate::workers::command::{AgentLink, CallKey, Command, LegLink};
+use crate::workers::poller::now;
+
+impl Control {
+    /// Lets media follow what was settled with the leg.
+    pub(super) fn settle_far(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let worker = call.worker;
+        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let Some(negotiated) = &leg.settled else { return };
+        let format = leg_format(negotiated, leg.signalling);
+        leg.format =
+            Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
+        leg.srtp.clone_from(&format.srtp);
+        // What is encrypted stays so when we offer next.
+        leg.media.srtp.offers = format.srtp.is_some();
+        leg.flows = flows_of(&format);
+        let command = match leg.sockets.take() {
+            Some(sockets) => {
+                call.sounding = None;
+                let link = LegLink { sockets, format: Some(format) };
+                Command::Attach { call: key, link: AgentLink::Leg(Box::new(link)) }
+            }
+            None => Command::AgentFormat { call: key, format },
+        };
+        self.command(worker, command);
+        self.mirror_hold(key);
+    }
+
+    /// Answers a caller that has heard nothing of its media yet with the codec that the leg took,
+    /// so that nothing has to be transcoded, if it offered that.
+    pub(super) fn match_peer(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
+        let Some(codec) = leg.and_then(|leg| leg.settled.as_ref()).map(|settled| settled.codec)
+        else {
+            return;
+        };
+        let open = call.direction == Way::Inbound && call.call.state() == CallState::Ringing;
+        if !open || call.format.is_some_and(|format| format.audio == codec) {
+            return;
+        }
+        let mut media = call.media.clone();
+        let Some(offer) = &call.offer else {
+            if call.format.is_none() {
+                // It waits for our offer.
+                call.media.codecs.retain(|own| *own != codec);
+                call.media.codecs.insert(0, codec);
+                call.sdp = offer_answer::build_offer(&call.media);
+            }
+            return;
+        };
+        media.codecs = vec![codec];
+        if let Ok(answer) = offer_answer::answer(offer, &media) {
+            call.sdp = answer.sdp;
+            self.settle(key, &answer.selected);
+        }
+    }
+
+    /// The leg acknowledged our answer: to a change without an offer that is where its own comes.
+    pub(super) fn far_acked(&mut self, key: CallKey, answer: Option<&Sdp>) {
+        let leg = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()?.leg.as_mut());
+        let Some(leg) = leg else { return };
+        if !std::mem::take(&mut leg.delayed_offer) {
+            return;
+        }
+        let settled = Sdp::parse(&leg.sdp)
+            .ok()
+            .zip(answer)
+            .map(|(offer, answer)| offer_answer::accept_answer_to(&offer, &leg.media, answer));
+        match settled {
+            Some(Ok(settled)) => {
+                leg.settled = Some(settled);
+                self.settle_far(key);
+            }
+            _ => {
+                self.drop_far(key, Cause::NetworkFailure);
+                self.tell(key, Input::AgentLost);
+            }
+        }
+    }
+
+    /// The leg wants its session otherwise: hold, resume, another address or codec.
+    pub(super) fn far_reinvited(&mut self, key: CallKey, offer: Option<&Sdp>) {
+        let at = now();
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let dialog = leg.dialog;
+        let Some(offer) = offer else {
+            // Streams stay in their places, refused ones too.
+            let before = Sdp::parse(&leg.sdp).ok();
+            let described = describe(&mut leg.media, &mut leg.sdp, |media| {
+                let sdp = match &before {
+                    Some(before) => offer_answer::build_reoffer(media, before),
+                    None => offer_answer::build_offer(media),
+                };
+                Ok::<_, NegotiationError>((sdp, ()))
+            });
+            leg.delayed_offer = true;
+            let accepted = described.map(|()| self.endpoint.accept_reinvite(at, dialog, &leg.sdp));
+            return log_refused(accepted.ok().and_then(Result::err));
+        };
+        let answer = offer_answer::answer(offer, &leg.media);
+        let keys = answer.as_ref().ok().and_then(|answer| answer.selected.srtp.as_ref());
+        if security::is_rekeyed(leg.srtp.as_deref(), keys) {
+            security::renew(&mut leg.media);
+        }
+        let answered = describe(&mut leg.media, &mut leg.sdp, |media| {
+            offer_answer::answer(offer, media).map(|answer| (answer.sdp, answer.selected))
+        });
+        match answered {
+            Ok(settled) => {
+                log_refused(self.endpoint.accept_reinvite(at, dialog, &leg.sdp).err());
+                leg.settled = Some(settled);
+                // Before its answer it is not heard, unless it is to be.
+                if leg.sockets.is_none() {
+                    self.settle_far(key);
+                }
+            }
+            Err(error) => {
+                tracing::info!(parent: &call.span, %error, "change of the session refused");
+                let refused =
+                    self.endpoint.reject_reinvite(at, dialog, 488, "Not Acceptable Here", &[]);
+                log_refused(refused.err());
+            }
+        }
+    }
+
+    /// The leg answered a change or a refresh of ours.
+    pub(super) fn far_change_answered(&mut self, key: CallKey, answer: Option<&Sdp>) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let held = leg.hold.answered();
+        // Keys hold until somebody offers others.
+        let settles = held || leg.srtp.is_none();
+        let offer = Sdp::parse(&leg.sdp).ok().filter(|_| settles);
+        let settled = offer
+            .zip(answer)
+            .map(|(offer, answer)| offer_answer::accept_answer_to(&offer, &leg.media, answer));
+        match settled {
+            Some(Ok(settled)) => {
+                leg.settled = Some(settled);
+                self.settle_far(key);
+            }
+            Some(Err(error)) => {
+                tracing::info!(parent: &call.span, %error, "answer of a change cannot be used");
+            }
+            None => {}
+        }
+        self.tell_far_hold(key);
+    }
+
+    /// The leg refused a change of ours: what was settled before holds.
+    pub(super) fn far_change_refused(&mut self, key: CallKey, status: u16) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        if leg.hold.answered() {
+            leg.media.direction = Direction::SendRecv;
+            tracing::info!(parent: &call.span, status, "the leg takes no hold");
+            self.tell_far_hold(key);
+        }
+    }
+
+    /// Lets each side of a call that joins two know that the other has put it on hold. Who holds
+    /// and sends, with music perhaps, is heard; who sends nothing is replaced by a sound of ours.
+    pub(super) fn mirror_hold(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.ended.is_none()) else {
+            return;
+        };
+        let (flows, worker, sounds) =
+            (call.flows, call.worker, call.current_agent().hold_music.clone());
+        let own_hold = call.hold.is_on();
+        let Some(far) = call.far.as_mut() else { return };
+        let Some(leg) = far.leg.as_mut().filter(|leg| leg.up && leg.sockets.is_none()) else {
+            return;
+        };
+        let far_holds = !leg.flows.sends;
+        let changes = far_holds != far.holds_peer && (far.holds_peer || !own_hold);
+        if changes {
+            far.holds_peer = far_holds;
+        }
+        let held = !flows.sends;
+        let sounding = held && !flows.receives;
+        let mirrored = std::mem::replace(&mut leg.mirrored, (held, sounding));
+        let format = leg.format;
+        let told = leg.hold.want(held);
+        if mirrored.1 != sounding
+            && let Some(format) = format
+        {
+            let format = format.audio.waiting();
+            let sound = sounding.then(|| match &sounds {
+                Some(file) => self.sounds.music(file, format),
+                None => self.sounds.noise(format),
+            });
+            let sound = sound.map(|sound| Builtin::speaker(Source::Loop(sound), false));
+            self.command(worker, Command::AgentHold { call: key, sound });
+        }
+        if told {
+            self.tell_far_hold(key);
+        }
+        if changes {
+            drop(self.hold(key, far_holds));
+        }
+    }
+
+    /// Tells the leg what it has not been told yet of its hold.
+    pub(super) fn tell_far_hold(&mut self, key: CallKey) {
+        let at = now();
+        let leg = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()?.leg.as_mut());
+        let Some(leg) = leg.filter(|leg| leg.up) else { return };
+        let Some(on) = leg.hold.to_tell(at) else { return self.reschedule(key) };
+        let before = (leg.media.clone(), leg.sdp.clone());
+        leg.media.direction = if on { Direction::SendOnly } else { Direction::SendRecv };
+        let streams = Sdp::parse(&leg.sdp).ok();
+        let offered = describe(&mut leg.media, &mut leg.sdp, |media| {
+            let sdp = match &streams {
+                Some(streams) => offer_answer::build_reoffer(media, streams),
+                None => offer_answer::build_offer(media),
+            };
+            Ok::<_, NegotiationError>((sdp, ()))
+        });
+        let sent = match offered {
+            Ok(()) => self.endpoint.reinvite(at, leg.dialog, Some(&leg.sdp)),
+            Err(_) => Err(CommandError::State),
+        };
+        let told = match sent {
+            Ok(()) => Told::Sent,
+            Err(CommandError::Busy | CommandError::LimitReached) => Told::Busy,
+            Err(error) => {
+                log_refused(Some(error));
+                Told::Never
+            }
+        };
+        if told != Told::Sent {
+            (leg.media, leg.sdp) = before;
+        }
+        leg.hold.telling(at, on, told);
+        self.reschedule(key);
+    }
+
+    /// A digit by SIP INFO from the leg.
+    pub(super) fn far_info(&mut self, key: CallKey, request: &Message) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if let Some((digit, duration_ms)) = info_digit(request) {
+            self.command(call.worker, Command::AgentDigit { call: key, digit, duration_ms });
+        }
+    }
+
+    /// Tells one side of a call that joins two of a key at the other, by SIP INFO.
+    pub(super) fn digit_across(
+        &mut self,
+        key: CallKey,
+        to_agent: bool,
+        digit: char,
+        duration_ms: u32,
+    ) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
+        let dialog = if to_agent { leg.map(|leg| leg.dialog) } else { call.dialog };
+        let Some(dialog) = dialog else { return };
+        let body = format!("Signal={digit}\r\nDuration={duration_ms}\r\n");
+        let kind = "application/dtmf-relay";
+        log_refused(self.endpoint.info(now(), dialog, kind, body.as_bytes()).err());
+    }
+}

@@ -1,0 +1,111 @@
+//! The leg of a telephone at the agent's end of a call.
+
+use std::sync::Arc;
+
+use adapters::agent::StreamFormat;
+use media::srtp::SrtpKeys;
+use media::time::MonoTime;
+
+use super::control::Placing;
+use super::hold::Hold;
+use crate::directory::Trunk;
+use crate::quota::Permit;
+use crate::sip::core::endpoint::DialogId;
+use crate::sip::core::offer_answer::{LocalMedia, Negotiated};
+use crate::workers::command::RtpSockets;
+
+/// What a leg is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It is the agent of its call.
+    Agent,
+    /// The agent wants it in its place.
+    Transfer,
+}
+
+/// Whom to call.
+#[derive(Clone)]
+pub(super) struct Dial {
+    /// A SIP URI, the name of a user, or with a trunk a number.
+    pub(super) to: String,
+    /// Name of the trunk.
+    pub(super) trunk: Option<String>,
+    /// User part of our From; the caller's if absent.
+    pub(super) from: Option<String>,
+    /// The caller hears what comes before the answer.
+    pub(super) early_media: bool,
+}
+
+/// Which ways audio may go, from our view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flows {
+    /// We may send.
+    pub(super) sends: bool,
+    /// We may be sent something.
+    pub(super) receives: bool,
+    /// Comfort noise (RFC 3389) may be among it.
+    pub(super) noise: bool,
+}
+
+impl Default for Flows {
+    fn default() -> Self {
+        Self { sends: true, receives: true, noise: false }
+    }
+}
+
+/// A leg at the agent's end: while its servers are looked up, while it is called, and after.
+pub(super) struct Far {
+    /// Tells it from others that were called for the same call.
+    pub(super) attempt: u64,
+    pub(super) purpose: Purpose,
+    pub(super) dial: Dial,
+    /// When it must have answered, unless the call itself looks after that.
+    pub(super) answer_by: MonoTime,
+    /// It rings, and whoever wanted it has been told.
+    pub(super) told_ringing: bool,
+    /// The peer is on hold because this leg put us on hold.
+    pub(super) holds_peer: bool,
+    /// Its trunk, and its place there.
+    pub(super) trunk: Option<Arc<Trunk>>,
+    pub(super) permit: Option<Permit>,
+    /// Once it is called.
+    pub(super) leg: Option<FarLeg>,
+}
+
+/// A leg that is called, or talks.
+pub(super) struct FarLeg {
+    pub(super) dialog: DialogId,
+    /// Where else it may be called, until it answers.
+    pub(super) placing: Option<Box<Placing>>,
+    /// What we can do on it, and our description.
+    pub(super) media: LocalMedia,
+    pub(super) sdp: Vec<u8>,
+    /// Its ports, until the worker has them.
+    pub(super) sockets: Option<RtpSockets>,
+    pub(super) signalling: std::net::IpAddr,
+    /// It has answered.
+    pub(super) up: bool,
+    /// What was settled last.
+    pub(super) settled: Option<Negotiated>,
+    pub(super) format: Option<StreamFormat>,
+    pub(super) srtp: Option<Arc<SrtpKeys>>,
+    pub(super) flows: Flows,
+    /// We made the offer in our answer to its change, so the ACK brings the answer.
+    pub(super) delayed_offer: bool,
+    pub(super) hold: Hold,
+    /// Whether it is on hold, and hears a sound of ours.
+    pub(super) mirrored: (bool, bool),
+}
+
+impl Far {
+    /// True once it has answered.
+    pub(super) fn is_up(&self) -> bool {
+        self.leg.as_ref().is_some_and(|leg| leg.up)
+    }
+
+    /// When something is due of it.
+    pub(super) fn deadline(&self) -> MonoTime {
+        let hold = self.leg.as_ref().map_or(MonoTime::MAX, |leg| leg.hold.deadline());
+        if self.is_up() { hold } else { self.answer_by.min(hold) }
+    }
+}
