@@ -257,8 +257,8 @@ fn stored_objects_route_the_next_call() {
     server.end();
 }
 
-/// Two organisations with the same carrier: each gets the calls to its own numbers, and nobody those
-/// to numbers that neither has.
+/// Two organisations with the same carrier: each gets the calls to its own numbers, and nobody
+/// those to numbers that neither has.
 #[test]
 fn organisations_share_a_carrier() {
     let server = Running::start();

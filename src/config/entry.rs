@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json};
 
 use super::agents::{self, AgentConfig};
+use super::document::{Item, Table, Value};
 use super::keep::Keep;
 use super::peers::{self, TrunkConfig};
-use super::routes;
-use crate::routing::Conditions;
-use super::document::{Item, Table, Value};
 use super::problem::{Place, Problem};
+use super::routes;
 use super::section::{Reader, Section};
+use crate::routing::Conditions;
 
 /// Keys that name files or folders of the server: whoever may use the API need not be whoever may
 /// read and write there.

@@ -64,8 +64,8 @@ pub(super) fn through(trunk: &Trunk, to: &str) -> Result<Vec<Arc<Way>>, RequestE
     ways.collect()
 }
 
-/// Where the INVITE of a call to `to` may go: through the trunk of that name, or, without one, straight
-/// to where the URI leads.
+/// Where the INVITE of a call to `to` may go: through the trunk of that name, or, without one,
+/// straight to where the URI leads.
 pub(super) fn ways(
     snapshot: &Snapshot,
     organisation: Uuid,

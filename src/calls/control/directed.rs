@@ -17,8 +17,8 @@ impl Control {
         }
     }
 
-    /// Lets TLS towards trunks be as they say. What is made of files is read anew by whoever watches
-    /// these.
+    /// Lets TLS towards trunks be as they say. What is made of files is read anew by whoever
+    /// watches these.
     fn update_tls(&mut self, trunks: &[Arc<Trunk>]) {
         let wants = |trunk: &&Arc<Trunk>| trunk.tls != ClientFiles::default();
         let mut before = std::mem::take(&mut self.trunk_tls);

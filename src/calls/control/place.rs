@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use super::Control;
 use super::begin::Beginning;
-use super::incoming::plan;
 use super::choosing::{through, trunks};
+use super::incoming::plan;
 use super::placing::{self, Hop};
 use crate::calls::CallView;
 use crate::calls::call::Plan;

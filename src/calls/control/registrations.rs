@@ -236,9 +236,10 @@ impl Control {
     /// The trunk of an organisation that has the server at `address`: one that is registered there,
     /// or one whose peers it is among. Nobody calls with the password of another.
     fn trunk_at(&self, organisation: Uuid, address: IpAddr) -> Option<Arc<Trunk>> {
-        let mut living = self.registrations.iter().filter(|entry| {
-            !entry.gone && entry.trunk.organisation == organisation
-        });
+        let mut living = self
+            .registrations
+            .iter()
+            .filter(|entry| !entry.gone && entry.trunk.organisation == organisation);
         let registered = living.find(|entry| entry.flow.peer.ip() == address);
         registered.map(|entry| Arc::clone(&entry.trunk)).or_else(|| {
             let takes = |trunk: &&Arc<Trunk>| {
@@ -250,11 +251,7 @@ impl Control {
     }
 
     /// Who we are to the server at `address`, if it asks, on a call of this organisation.
-    pub(super) fn account_at(
-        &self,
-        organisation: Uuid,
-        address: IpAddr,
-    ) -> Option<Arc<Account>> {
+    pub(super) fn account_at(&self, organisation: Uuid, address: IpAddr) -> Option<Arc<Account>> {
         account(&*self.trunk_at(organisation, address)?)
     }
 
