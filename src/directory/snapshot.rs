@@ -141,19 +141,20 @@ impl Snapshot {
         number: Option<Uuid>,
     ) -> Vec<Bound> {
         let line = trunk.map(|trunk| self.line_bounds(trunk, number)).unwrap_or_default();
-        self.bound(Kind::Organisation, organisation).into_iter().chain(line).collect()
+        std::iter::once(self.bound(Kind::Organisation, organisation)).chain(line).collect()
     }
 
     /// What a call counts for because of its trunk, and of a number of that.
     pub fn line_bounds(&self, trunk: &Trunk, number: Option<Uuid>) -> Vec<Bound> {
         let trunk = Bound::new(Kind::Trunk, trunk.id, trunk.limits);
-        let number = number.and_then(|number| self.bound(Kind::Number, number));
+        let number = number.map(|number| self.bound(Kind::Number, number));
         std::iter::once(trunk).chain(number).collect()
     }
 
-    fn bound(&self, kind: Kind, id: Uuid) -> Option<Bound> {
-        let limits = self.limits.get(&Subject { kind, id })?;
-        Some(Bound::new(kind, id, *limits))
+    /// What has no limit is counted all the same: it may get one while the call lives.
+    fn bound(&self, kind: Kind, id: Uuid) -> Bound {
+        let limits = self.limits.get(&Subject { kind, id }).copied();
+        Bound::new(kind, id, limits.unwrap_or_default())
     }
 
     /// Who takes a call of `caller` to `called`, a user or number, that came by a trunk or none.
