@@ -117,6 +117,7 @@ impl App {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
             io.spawn(server.run(listener, Some(tls)));
         }
+        io.spawn(store.clone().follow());
         let (control, io) = (Some(control), Some(io));
         Ok(Self { reach, http, https, metrics, store, directory, first_key, drain, control, io })
     }

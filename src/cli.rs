@@ -32,6 +32,10 @@ pub enum Command {
     Provider(ProviderArgs),
     /// Create, list and revoke API keys.
     Key(KeyArgs),
+    /// Bring the tables of the database up to date, as `serve` does when it starts.
+    Migrate(MigrateArgs),
+    /// Look after the keys that seal the secrets in the database.
+    Seal(SealArgs),
 }
 
 /// Where the configuration is.
@@ -157,6 +161,45 @@ pub enum KeyCommand {
     },
 }
 
+/// Arguments of `talkpath migrate`.
+#[derive(Args, Clone, Debug)]
+pub struct MigrateArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Print as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `talkpath seal`.
+#[derive(Args, Clone, Debug)]
+pub struct SealArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SealCommand,
+}
+
+/// What to do with the keys that seal.
+#[derive(Clone, Debug, Subcommand)]
+pub enum SealCommand {
+    /// Seal everything again under the newest key; may be broken off and run again at any time.
+    ///
+    /// Servers may run meanwhile. The older keys may be removed when nothing was sealed again in a
+    /// run and a day has passed.
+    Rotate {
+        /// Make a new key first and put it in front of the others in their file.
+        #[arg(long)]
+        new_key: bool,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScopeArg {
@@ -216,6 +259,8 @@ mod tests {
             })
         ));
         assert!(parse("talkpath key list --json").is_ok());
+        assert!(parse("talkpath migrate --json").is_ok());
+        assert!(parse("talkpath seal rotate --new-key --json").is_ok());
         assert!(parse("talkpath key revoke k1").is_ok());
         assert!(parse("talkpath provider list").is_ok());
         assert!(parse("talkpath provider show sip_trunk --json").is_ok());

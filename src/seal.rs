@@ -161,6 +161,25 @@ impl SealKeys {
         Self::read(path)
     }
 
+    /// Puts a new key in front of those in the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, or holds as many keys as it may.
+    pub fn add(path: &Path) -> Result<(), SealError> {
+        let known = Self::read(path)?;
+        if known.0.len() >= KEYS_MAX {
+            return Err(SealError::Count { found: known.0.len() + 1 });
+        }
+        let free = |number: &usize| known.0.iter().all(|key| key.id != format!("k{number}"));
+        let number = (known.0.len() + 1..).find(free).unwrap_or_default();
+        let line = generate(&format!("k{number}"))?;
+        let io = |source| SealError::Io { path: path.to_owned(), source };
+        let text = Secret::new(fs::read_to_string(path).map_err(io)?);
+        let fresh = write_fresh(path, &format!("{}\n{}", line.expose(), text.expose()));
+        fresh.and_then(|fresh| fs::rename(fresh, path)).map_err(io)
+    }
+
     /// The id of the key that seals.
     pub fn newest(&self) -> &str {
         self.0.first().map_or("", |key| &key.id)
@@ -249,18 +268,25 @@ fn make(path: &Path, line: &str) -> io::Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    let mut options = OpenOptions::new();
-    // Whole under another name first: a process that looks meanwhile must not read half a key.
-    let fresh = path.with_extension(format!("new{}", std::process::id()));
-    let mut file = options.write(true).create_new(true).mode(0o600).open(&fresh)?;
-    let written = writeln!(
-        file,
+    let text = format!(
         "# Opens what is sealed in the database. Keep a copy elsewhere: without it carrier\n\
-         # credentials must be entered again.\n{line}"
+         # credentials must be entered again.\n{line}\n"
     );
-    let linked = written.and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&fresh, path));
+    let fresh = write_fresh(path, &text)?;
+    let linked = fs::hard_link(&fresh, path);
     fs::remove_file(&fresh)?;
     linked
+}
+
+/// Writes what is to be the file at `path`, whole under another name: whoever looks meanwhile must
+/// not read half a key.
+fn write_fresh(path: &Path, text: &str) -> io::Result<PathBuf> {
+    let fresh = path.with_extension(format!("new{}", std::process::id()));
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&fresh)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    Ok(fresh)
 }
 
 #[cfg(test)]

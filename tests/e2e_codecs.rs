@@ -291,3 +291,26 @@ fn digits_beside_g722() {
     assert_eq!((&digit["digit"], &digit["duration_ms"], &digit["source"]), expected, "{digit}");
     finish(server, phone, agent);
 }
+
+/// An offer that nothing can be made of is refused with the reason (RFC 3261 20.43): another family
+/// of addresses, another profile, other codecs, other media.
+#[test]
+fn refused_offers_tell_why() {
+    let server = Server::start("");
+    for (connection, media, warning) in [
+        ("IN IP6 2001:db8::1", "m=audio PORT RTP/AVP 0", "301 "),
+        ("IN IP4 127.0.0.1", "m=audio PORT RTP/SAVP 0", "399 "),
+        ("IN IP4 127.0.0.1", "m=audio PORT RTP/AVP 18", "305 "),
+        ("IN IP4 127.0.0.1", "m=video PORT RTP/AVP 31", "304 "),
+    ] {
+        let sdp = |port: u16| {
+            let media = media.replace("PORT", &port.to_string());
+            format!("v=0\r\no=- 1 1 {connection}\r\ns=-\r\nc={connection}\r\nt=0 0\r\n{media}\r\n")
+        };
+        let mut phone = Phone::call_sdp(server.sip, "echo", "", sdp);
+        let refusal = phone.wait_refusal(488);
+        assert!(phone::header(&refusal, "Warning").starts_with(warning), "{refusal}");
+    }
+    assert!(server.log().contains("media address of another family"));
+    server.stop();
+}

@@ -1,8 +1,6 @@
 //! Speech with losses, scored by PESQ (ITU-T P.862): concealment against silence in the gaps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
-#[path = "support/peers.rs"]
-mod peers;
 mod support;
 
 use std::fmt::Write as _;
@@ -15,7 +13,7 @@ use media::codec::g711::Law;
 use media::conceal::Concealer;
 use media::jitter::{Content, Incoming, JitterBuffer, JitterConfig};
 use media::time::MonoTime;
-use support::wav;
+use support::{peers, wav};
 
 /// Samples of a packet: 20 ms.
 const PACKET: usize = 160;

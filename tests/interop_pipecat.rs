@@ -1,8 +1,6 @@
 //! Pipecat, with its stock serializer and transport, is the agent of a call.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
-#[path = "support/peers.rs"]
-mod peers;
 mod support;
 
 use std::net::{TcpListener, TcpStream};
@@ -10,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use support::peers;
 use support::phone::Phone;
 use support::server::Server;
 use support::{until, wav};

@@ -1,7 +1,9 @@
 //! What the sub-commands do.
 
 mod call;
+mod migrate;
 mod provider;
+mod seal;
 mod serve;
 
 use std::process::ExitCode;
@@ -14,7 +16,15 @@ pub fn run(cli: &Cli) -> ExitCode {
     match &cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Check(args) => check(args),
-        Command::Key(args) => key(args),
+        Command::Key(args) => with_config(&args.config, async |config, out| {
+            crate::keys::command::run(config, &args.command, out).await
+        }),
+        Command::Migrate(args) => with_config(&args.config, async |config, out| {
+            migrate::run(config, args.json, out).await
+        }),
+        Command::Seal(args) => with_config(&args.config, async |config, out| {
+            seal::run(config, &args.command, out).await
+        }),
         Command::Call(args) => call::run(args),
         Command::Provider(args) => provider(args),
     }
@@ -43,8 +53,12 @@ fn check(args: &crate::cli::CheckArgs) -> ExitCode {
     if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-fn key(args: &crate::cli::KeyArgs) -> ExitCode {
-    let config = match load(&args.config) {
+/// Carries out a command on what the configuration points to.
+fn with_config<E: std::fmt::Display>(
+    args: &ConfigArgs,
+    command: impl AsyncFn(&Config, &mut std::io::Stdout) -> Result<(), E>,
+) -> ExitCode {
+    let config = match load(args) {
         Ok(config) => config,
         Err(errors) => return fail(errors),
     };
@@ -52,9 +66,7 @@ fn key(args: &crate::cli::KeyArgs) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(error),
     };
-    let mut out = std::io::stdout();
-    let command = crate::keys::command::run(&config, &args.command, &mut out);
-    match runtime.block_on(command) {
+    match runtime.block_on(command(&config, &mut std::io::stdout())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),
     }

@@ -1,5 +1,7 @@
 //! Agents: the programs that talk on calls.
 
+use std::fmt;
+
 use serde_json::Value as Json;
 
 use super::id::{AgentId, OrganisationId, Timestamp};
@@ -12,7 +14,7 @@ use crate::config::Secret;
 pub(super) const AGENT: Kind = kind!("agents", "agent");
 
 /// What of an agent can be set.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct AgentFields {
     /// Unique in its organisation.
     pub name: String,
@@ -25,6 +27,14 @@ pub struct AgentFields {
     pub secret: Option<Secret>,
     /// Limits of its calls.
     pub limits: CallLimits,
+}
+
+/// Shows nothing of the settings, as the URL in them may hold a token.
+impl fmt::Debug for AgentFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("AgentFields");
+        fields.field("name", &self.name).field("kind", &self.kind).finish_non_exhaustive()
+    }
 }
 
 /// An agent.

@@ -3,7 +3,9 @@
 use super::db::Db;
 use super::error::StoreError;
 use super::sql::Query;
-use super::{DatabaseUrl, StoreSettings, migrate};
+use super::{DatabaseUrl, StoreSettings};
+
+pub use super::migrate::latest;
 
 /// What a look at the database found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub async fn inspect(settings: &StoreSettings) -> Result<Inspection, StoreError>
 }
 
 async fn look(db: &Db, settings: &StoreSettings) -> Result<Inspection, StoreError> {
-    let latest = migrate::latest();
+    let latest = latest();
     let step = Query::new("SELECT MAX(version) AS step FROM _sqlx_migrations WHERE success");
     let step = match db.fetch_optional(step).await {
         Ok(Some(row)) => row.get::<Option<i64>>("step")?.unwrap_or(0),

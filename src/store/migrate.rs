@@ -26,7 +26,7 @@ const STEPS: &[Step] = steps! {
 };
 
 /// The number of the last step.
-pub(super) fn latest() -> i64 {
+pub fn latest() -> i64 {
     STEPS.iter().map(|step| step.0).max().unwrap_or(0)
 }
 

@@ -13,14 +13,17 @@ pub mod audit;
 pub mod configurations;
 mod db;
 pub mod error;
+mod feed;
 pub mod file;
 pub mod id;
 pub mod inspect;
 pub mod keys;
 mod migrate;
+pub mod nodes;
 pub mod numbers;
 pub mod object;
 pub mod organisations;
+mod reseal;
 pub mod routes;
 pub mod row;
 pub mod sql;
@@ -32,6 +35,7 @@ pub mod url;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use audit::{Actor, Audit};
@@ -41,12 +45,13 @@ pub use id::{
     AgentId, AuditId, ConfigurationId, NodeId, NumberId, OrganisationId, RouteId, Timestamp,
     TrunkId,
 };
+pub use reseal::Resealed;
 pub use row::Row;
 pub use sql::Query;
 pub use url::DatabaseUrl;
 
 use crate::config::{Config, Secret};
-use crate::seal::{Place, SealKeys};
+use crate::seal::{Place, SealError, SealKeys};
 use db::Db;
 
 /// Where the store is and what seals it.
@@ -98,7 +103,8 @@ pub struct Store {
 
 struct Inner {
     db: Db,
-    seal: SealKeys,
+    seal: ArcSwap<SealKeys>,
+    source: SealSource,
     organisation: OrganisationId,
     changes: watch::Sender<u64>,
 }
@@ -130,7 +136,8 @@ impl Store {
         let revision = tx.revision().await?;
         tx.commit().await?;
         changes.send_replace(revision);
-        Ok(Self { inner: Arc::new(Inner { db, seal, organisation, changes }) })
+        let (seal, source) = (ArcSwap::from_pointee(seal), settings.seal.clone());
+        Ok(Self { inner: Arc::new(Inner { db, seal, source, organisation, changes }) })
     }
 
     /// The organisation that the configuration file and the first key belong to.
@@ -139,8 +146,8 @@ impl Store {
     }
 
     /// What seals.
-    pub fn seal_keys(&self) -> &SealKeys {
-        &self.inner.seal
+    pub fn seal_keys(&self) -> Arc<SealKeys> {
+        self.inner.seal.load_full()
     }
 
     /// Seals a value for its place.
@@ -149,16 +156,23 @@ impl Store {
     ///
     /// If there is no randomness.
     pub fn seal(&self, place: &Place<'_>, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
-        Ok(self.inner.seal.seal(place, plain)?)
+        Ok(self.inner.seal.load().seal(place, plain)?)
     }
 
-    /// Opens a sealed value.
+    /// Opens a sealed value. If its key is not known, the file of the keys is read again: one may
+    /// have been added.
     ///
     /// # Errors
     ///
     /// If it was not sealed for this place by one of the keys.
     pub fn unseal(&self, place: &Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
-        Ok(self.inner.seal.open(place, sealed)?)
+        let opened = self.inner.seal.load().open(place, sealed);
+        let in_file = !matches!(self.inner.source, SealSource::Keys(_));
+        if in_file && matches!(opened, Err(SealError::UnknownKey { .. })) {
+            self.inner.seal.store(Arc::new(self.inner.source.read()?));
+            return Ok(self.inner.seal.load().open(place, sealed)?);
+        }
+        Ok(opened?)
     }
 
     /// Tells the revision of what routing depends on: organisations, configurations, numbers,

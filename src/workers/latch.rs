@@ -4,8 +4,8 @@
 //! can be reached (symmetric RTP, RFC 4961). A source is believed if
 //!
 //! - its packets prove authentic (SRTP), wherever it is; or
-//! - it has the address that was described, or, if that one is of a private network, the one that
-//!   the signalling comes from.
+//! - it has the address that was described, or the one that the signalling comes from: hosts with
+//!   several addresses, and those that describe one that they no longer have, send from there.
 //!
 //! Among several, the one that was described to the port wins while the leg is young. Afterwards
 //! there is one source. Only when it falls silent is another believed: one that proves authentic,
@@ -94,8 +94,8 @@ impl Latch {
 
     /// True if plain packets from this address can be the peer's.
     pub(super) fn is_believable(&self, from: IpAddr) -> bool {
-        let (from, described) = (from.to_canonical(), self.described.ip().to_canonical());
-        from == described || (is_private(described) && from == self.signalling.to_canonical())
+        let from = from.to_canonical();
+        from == self.described.ip().to_canonical() || from == self.signalling.to_canonical()
     }
 
     /// True if nothing was heard yet and this may be the peer.
@@ -183,7 +183,6 @@ mod tests {
     fn a_third_party_that_sends_first_is_not_believed() {
         let mut latch = latch(PEER);
         assert!(!latch.judge(at(0), &plain(THIRD, 1, 1)));
-        assert!(!latch.judge(at(1), &plain("203.0.113.5:4000", 1, 1)), "not hidden");
         assert_eq!(latch.source(), None);
         assert!(latch.judge(at(2), &plain(PEER, 1, 1)));
         assert_eq!(latch.settled(at(3)), Some(PEER.parse().unwrap()));
@@ -209,13 +208,17 @@ mod tests {
         assert!(!old.judge(at(LEARN_MS + 1), &plain(PEER, 2, 7)));
     }
 
-    /// With a private address in SDP the signalling's address is believed; with a public one not.
+    /// The signalling's address is believed whatever SDP names, be it of a private network or one
+    /// that the peer no longer has; but what was described wins as soon as it is heard.
     #[test]
-    fn behind_a_nat_the_signalling_address_counts() {
-        for private in ["192.168.1.9:4000", "10.0.0.1:4000", "100.64.3.4:4000", "0.0.0.0:4000"] {
-            let mut latch = latch(private);
+    fn the_signalling_address_counts() {
+        for described in ["192.168.1.9:4000", "10.0.0.1:4000", "0.0.0.0:4000", PEER] {
+            let mut latch = latch(described);
             assert!(!latch.judge(at(0), &plain(THIRD, 1, 1)));
-            assert!(latch.judge(at(1), &plain("203.0.113.5:61000", 1, 1)), "{private}");
+            assert!(latch.judge(at(1), &plain("203.0.113.5:61000", 1, 1)), "{described}");
+            assert!(!latch.judge(at(2), &plain(THIRD, 1, 2)));
+            assert!(latch.judge(at(LEARN_MS), &plain(described, 2, 7)), "{described}");
+            assert!(!latch.judge(at(LEARN_MS + 1), &plain("203.0.113.5:61000", 1, 2)));
         }
     }
 

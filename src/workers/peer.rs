@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use adapters::agent::StreamFormat;
 use media::codec::AudioFormat;
 use media::leg::{Leg, StreamStart};
-use media::rtp::{Packet, is_rtcp};
+use media::rtp::{Packet, has_version, is_rtcp};
 use media::srtp::SrtpError;
 use media::time::MonoTime;
 
@@ -258,6 +258,8 @@ impl PeerLeg {
         let secure = self.format.as_ref().is_some_and(|format| format.srtp.is_some());
         match &mut self.security {
             _ if !secure => Ok(datagram.len()),
+            // Such as STUN, by which telephones open the way through a NAT (RFC 7983 7).
+            _ if !has_version(datagram) => Err(DropReason::Malformed),
             Some(security) => security.open(now, datagram, reports).map_err(|error| match error {
                 SrtpError::Replayed => DropReason::Replayed,
                 _ => DropReason::Unauthentic,

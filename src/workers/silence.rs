@@ -77,8 +77,14 @@ impl Silence {
     /// Something came that is not even RTP for us.
     #[cold]
     pub(super) fn unreadable(&mut self, now: MonoTime, what: Received) {
-        if what == Received::Dropped(DropReason::Unauthentic) {
-            self.watch.heard_nothing(now, Soundless::Unauthentic);
+        match what {
+            Received::Dropped(DropReason::Unauthentic) => {
+                self.watch.heard_nothing(now, Soundless::Unauthentic);
+            }
+            Received::Dropped(DropReason::Malformed) => {
+                self.watch.heard_nothing(now, Soundless::NotRtp);
+            }
+            _ => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -82,14 +82,27 @@ impl Baresip {
     /// can be called; whether it is registered is to be seen at the server.
     #[track_caller]
     pub fn register(server: &Server, user: &str, password: &str, transport: &str) -> Self {
-        let at = server.sip;
+        let setup = Setup { codecs: "PCMA", ..Setup::default() };
+        Self::register_with(server, server.sip, (user, password), transport, &setup)
+    }
+
+    /// The same at `at` as told.
+    #[track_caller]
+    pub fn register_with(
+        server: &Server,
+        at: SocketAddr,
+        (user, password): (&str, &str),
+        transport: &str,
+        setup: &Setup<'_>,
+    ) -> Self {
+        let Setup { codecs, dial, account: more_of_it, modules, more } = *setup;
         let account = |_| {
             format!(
                 "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
-                 answermode=auto;audio_codecs=PCMA"
+                 answermode=auto;audio_codecs={codecs}{more_of_it}"
             )
         };
-        Self::start_as(server, account, None, &[], "")
+        Self::start_as(server, account, dial, modules, more)
     }
 
     #[track_caller]

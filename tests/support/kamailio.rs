@@ -1,6 +1,7 @@
 //! Kamailio (Debian `kamailio`): a proxy and registrar, as providers run it.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -46,16 +47,40 @@ impl Kamailio {
     /// `gateway`. Returns once it listens.
     #[track_caller]
     pub fn start(modules: &Path, transport: &str, port: u16, line: Line<'_>, gateway: u16) -> Self {
+        let fields = [
+            ("USER", line.user),
+            ("PASSWORD", line.password),
+            ("ALGORITHM", line.algorithm),
+            ("GATEWAY", &format!("127.0.0.1:{gateway}")),
+        ];
+        Self::run(modules, "kamailio.cfg", transport, port, &fields)
+    }
+
+    /// Starts it on `port` as a proxy between the telephones of a network and `server`. Returns
+    /// once it listens.
+    #[track_caller]
+    pub fn edge(modules: &Path, port: u16, server: SocketAddr) -> Self {
+        let server = server.to_string();
+        Self::run(modules, "kamailio_edge.cfg", "udp", port, &[("SERVER", &server)])
+    }
+
+    #[track_caller]
+    fn run(
+        modules: &Path,
+        source: &str,
+        transport: &str,
+        port: u16,
+        fields: &[(&str, &str)],
+    ) -> Self {
         let dir = folder();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/kamailio.cfg");
-        let text = fs::read_to_string(source)
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(source);
+        let mut text = fs::read_to_string(source)
             .unwrap()
             .replace("@LISTEN@", &format!("{transport}:127.0.0.1:{port}"))
-            .replace("@MODULES@", modules.to_str().unwrap())
-            .replace("@USER@", line.user)
-            .replace("@PASSWORD@", line.password)
-            .replace("@ALGORITHM@", line.algorithm)
-            .replace("@GATEWAY@", &format!("127.0.0.1:{gateway}"));
+            .replace("@MODULES@", modules.to_str().unwrap());
+        for (name, value) in fields {
+            text = text.replace(&format!("@{name}@"), value);
+        }
         let config = dir.join("kamailio.cfg");
         fs::write(&config, text).unwrap();
         let child = Command::new("kamailio")

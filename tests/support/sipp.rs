@@ -67,12 +67,14 @@ pub struct Run<'a> {
     pub user: &'a str,
     /// Further arguments.
     pub args: &'a [&'a str],
-    /// Number of calls, if not one.
+    /// Number of calls, if not one; zero without end.
     pub calls: u32,
     /// How long it may take, in seconds.
     pub seconds: u32,
     /// The port that its offers and answers name; that of its own media socket if absent.
     pub ear: Option<u16>,
+    /// The port of its signalling; any if absent.
+    pub port: Option<u16>,
     /// The first of the four ports of that socket, from [`Ports::run`](super::ports::Ports::run);
     /// any if absent.
     pub media_port: Option<u16>,
@@ -88,6 +90,7 @@ impl Default for Run<'_> {
             calls: 1,
             seconds: SCENARIO_S,
             ear: None,
+            port: None,
             media_port: None,
         }
     }
@@ -127,14 +130,15 @@ impl Run<'_> {
     }
 
     fn start(&self, server: &Server, remote: &[&str]) -> Sipp {
-        let port = server.ports.pair();
-        let stem = server.dir.join(format!("sipp-{port}"));
+        let port = self.port.unwrap_or_else(|| server.ports.pair());
+        let stem = server.dir.join(format!("sipp-{}", server.ports.pair()));
         let scenario = self.scenario_args(&stem);
         // It takes a port for audio and one for video, and RTCP's beside them.
         let media_port = self.media_port.unwrap_or_else(|| server.ports.run(4));
         let file = |kind: &str| File::create(stem.with_extension(kind)).unwrap();
         let path = |kind: &str| stem.with_extension(kind).to_str().unwrap().to_owned();
         let messages = path("messages");
+        let calls = ["-m", &self.calls.to_string()];
         let trace = ["-trace_msg", "-message_file", &messages];
         let child = Command::new("sipp")
             .current_dir(&server.dir)
@@ -143,7 +147,7 @@ impl Run<'_> {
             .args(["-s", self.user, "-i", "127.0.0.1", "-mi", "127.0.0.1", "-bind_local"])
             .args(["-p", &port.to_string(), "-mp", &media_port.to_string()])
             .args(["-cp", &server.ports.pair().to_string(), "-ci", "127.0.0.1", "-nostdin"])
-            .args(["-m", &self.calls.to_string()])
+            .args(if self.calls == 0 { &[][..] } else { &calls[..] })
             .args(["-timeout", &self.seconds.to_string(), "-timeout_error"])
             .args(if self.calls > TRACED { &[][..] } else { &trace[..] })
             .args(["-trace_err", "-error_file", &path("errors")])

@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -19,7 +21,7 @@ pub struct Authority {
 impl Authority {
     /// A new authority, which nobody trusts yet.
     pub fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let mut params = named(Vec::new(), "authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
@@ -37,7 +39,7 @@ impl Authority {
     /// `stem`.pem and `stem`.key.
     pub fn write_identity(&self, folder: &Path, stem: &str, name: &str) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let params = named(vec![name.to_owned()], name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |kind: &str| folder.join(format!("{stem}.{kind}"));
         fs::write(path("pem"), certificate.pem()).unwrap();
@@ -48,7 +50,7 @@ impl Authority {
     /// A server's end of TLS, certified for `name`.
     pub fn server(&self, name: &str) -> Tls {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let params = named(vec![name.to_owned()], name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         let config = ServerConfig::builder()
@@ -57,6 +59,14 @@ impl Authority {
             .unwrap();
         Tls { name: name.to_owned(), config: Arc::new(config) }
     }
+}
+
+/// Whoever has the name of who signed it counts as signed by itself, so each has its own.
+fn named(names: Vec<String>, name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(names).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
 }
 
 /// A server's end of TLS.

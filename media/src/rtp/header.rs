@@ -142,6 +142,13 @@ pub fn is_rtcp(bytes: &[u8]) -> bool {
     matches!(bytes.get(1), Some(192..=223))
 }
 
+/// True if the version is that of RTP and RTCP; encryption leaves it in the clear (RFC 3711 3).
+#[inline]
+#[must_use]
+pub fn has_version(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|first| first >> 6 == VERSION)
+}
+
 const VERSION: u8 = 2;
 const PADDING: u8 = 0x20;
 const EXTENSION: u8 = 0x10;

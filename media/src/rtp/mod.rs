@@ -19,7 +19,8 @@ mod sender;
 
 pub use arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport};
 pub use header::{
-    Extension, HEADER_BYTES, Header, PACKET_BYTES_MAX, Packet, RtpError, is_rtcp, write_header,
+    Extension, HEADER_BYTES, Header, PACKET_BYTES_MAX, Packet, RtpError, has_version, is_rtcp,
+    write_header,
 };
 pub use pattern::LossPattern;
 pub use receiver::Receiver;

@@ -114,8 +114,9 @@ impl Control {
             }
             Err(error) => {
                 tracing::info!(parent: &call.span, %error, "change of the session refused");
-                let refused =
-                    self.endpoint.reject_reinvite(now(), dialog, 488, "Not Acceptable Here", &[]);
+                let why = [("Warning", error.warning())];
+                let reason = "Not Acceptable Here";
+                let refused = self.endpoint.reject_reinvite(now(), dialog, 488, reason, &why);
                 log_refused(refused.err());
             }
         }

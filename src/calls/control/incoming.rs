@@ -18,7 +18,7 @@ use crate::quota::{self, Permit, Way};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
+use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp, NegotiationError};
 use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
 use crate::workers::command::{CallKey, LegFormat, RtpSockets};
 use crate::workers::poller::now;
@@ -39,6 +39,13 @@ struct Refusal {
 impl Refusal {
     const fn new(status: u16, reason: &'static str) -> Self {
         Self { status, reason, header: None }
+    }
+
+    /// An offer that nothing can be made of.
+    fn of_offer(error: NegotiationError) -> Self {
+        tracing::info!(%error, "offer refused");
+        let header = Some(("Warning", error.warning()));
+        Self { status: 488, reason: "Not Acceptable Here", header }
     }
 
     const fn busy() -> Self {
@@ -202,8 +209,7 @@ impl Control {
             let sdp = offer_answer::build_offer(&media);
             return Ok((media, sockets, None, sdp));
         };
-        let answer = offer_answer::answer(offer, &media)
-            .map_err(|_| Refusal::new(488, "Not Acceptable Here"))?;
+        let answer = offer_answer::answer(offer, &media).map_err(Refusal::of_offer)?;
         let format = leg_format(&answer.selected, flow.peer.ip());
         Ok((media, sockets, Some(format), answer.sdp))
     }

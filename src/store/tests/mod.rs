@@ -1,8 +1,11 @@
 //! Runs the body of a test on both databases.
 
+mod feed;
 mod file;
+mod nodes;
 mod objects;
 mod organisations;
+mod reseal;
 mod schema;
 
 use std::path::{Path, PathBuf};

@@ -120,5 +120,18 @@ pub enum NegotiationError {
     AddressFamily,
 }
 
+impl NegotiationError {
+    /// The `Warning` by which the peer is told (RFC 3261 20.43).
+    #[must_use]
+    pub const fn warning(self) -> &'static str {
+        match self {
+            Self::NoAudio => "304 talkpath \"Media type not available\"",
+            Self::Encryption => "399 talkpath \"No common ground about SRTP\"",
+            Self::NoCommonCodec => "305 talkpath \"Incompatible media format\"",
+            Self::AddressFamily => "301 talkpath \"Incompatible network address formats\"",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

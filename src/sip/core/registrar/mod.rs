@@ -167,12 +167,13 @@ impl Registrar {
     }
 
     /// 200 with every contact and how long it is kept (RFC 3261 10.3 8), and the Path that is
-    /// used (RFC 3327 5.3).
+    /// used, for who knows of it (RFC 3327 5.3).
     fn listed(&self, now: MonoTime, user: &str, change: &Change<'_>) -> Refusal {
         let bindings = self.users.get(user).map(Vec::as_slice).unwrap_or_default();
         let mut headers: Vec<(HeaderName, String)> =
             bindings.iter().map(|b| (HeaderName::Contact, b.listed(now))).collect();
-        headers.extend(change.path.iter().map(|hop| (HeaderName::Path, (*hop).to_owned())));
+        let told = change.path.iter().filter(|_| change.knows_path);
+        headers.extend(told.map(|hop| (HeaderName::Path, (*hop).to_owned())));
         headers.push((HeaderName::Supported, "path".to_owned()));
         Refusal { headers, ..Refusal::new(200, "OK") }
     }

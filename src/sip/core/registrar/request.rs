@@ -23,6 +23,8 @@ pub(super) struct Change<'m> {
     pub(super) all: bool,
     pub(super) contacts: Vec<Contact<'m>>,
     pub(super) path: Vec<&'m str>,
+    /// The telephone knows of paths, and is told of its own.
+    pub(super) knows_path: bool,
 }
 
 /// A contact to be kept or removed.
@@ -77,19 +79,15 @@ pub(super) fn read<'m>(
         contacts.push(contact(element, expires, expiry)?);
     }
     let cseq = request.cseq()?.number;
-    Ok(Change { call_id: request.call_id()?, cseq, all, contacts, path })
+    let knows_path = request.values(HeaderName::Supported).any(|option| option == "path")
+        || request.values(HeaderName::Require).any(|option| option == "path");
+    Ok(Change { call_id: request.call_id()?, cseq, all, contacts, path, knows_path })
 }
 
-/// The Path, which the telephone must know of (RFC 3327 5.3): else it could be led over proxies
-/// that it never hears about.
+/// The Path (RFC 3327 5.3). Most telephones do not know of it, and refusing them would leave those
+/// behind a proxy unreachable; a proxy that led them astray could hide it from them in any case.
 fn path(request: &Message) -> Result<Vec<&str>, Refusal> {
     let path: Vec<&str> = request.values(HeaderName::Path).take(PATH_MAX + 1).collect();
-    let known = request.values(HeaderName::Supported).any(|option| option == "path")
-        || request.values(HeaderName::Require).any(|option| option == "path");
-    if !path.is_empty() && !known {
-        let unsupported = vec![(HeaderName::Unsupported, "path".to_owned())];
-        return Err(Refusal { headers: unsupported, ..Refusal::new(420, "Bad Extension") });
-    }
     let usable = |hop: &&str| {
         hop.len() <= TEXT_MAX_BYTES && NameAddr::parse(hop).is_ok_and(|hop| hop.uri.is_sip())
     };

@@ -140,7 +140,6 @@ fn refusals() {
     for (lines, status) in [
         ("Contact: <tel:+49>\n", 400),
         ("Contact: <sip:a@h?Route=x>\n", 400),
-        ("Path: <sip:p;lr>\nContact: <sip:a@h>\n", 420),
         ("Path: x\nSupported: path\nContact: <sip:a@h>\n", 400),
     ] {
         assert_eq!(world.register(at(0), lines).status, status, "{lines}");
@@ -173,7 +172,8 @@ fn several_contacts() {
     assert_eq!(world.uris(at(0)), ["sip:a@192.0.2.1:5080"]);
 }
 
-/// The Path is kept as the route to the telephone and listed (RFC 3327 5.3).
+/// The Path is kept as the route to the telephone, and listed for one that knows of it (RFC 3327
+/// 5.3).
 #[test]
 fn path() {
     let mut world = World::new();
@@ -185,6 +185,12 @@ fn path() {
     let path = ["<sip:p2.example;lr>", "<sip:p1.example;lr>"];
     assert_eq!(listed(&answer, HeaderName::Path), path);
     assert_eq!(world.registrar.targets(at(0), "alice").remove(0).routes, path);
+    let mut unaware = World::new();
+    let answer = unaware.register(at(0), "Path: <sip:p.example;lr>\nContact: <sip:a@h>\n");
+    assert_eq!(answer.status, 200);
+    assert!(listed(&answer, HeaderName::Path).is_empty());
+    let routes = unaware.registrar.targets(at(0), "alice").remove(0).routes;
+    assert_eq!(routes, ["<sip:p.example;lr>"]);
 }
 
 /// A contact over a connection that is gone stays only if it can be connected to.

@@ -1,0 +1,60 @@
+//! What other nodes change: told by PostgreSQL, and asked for now and then, as a message may be
+//! lost with its connection.
+
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use tokio::time::{sleep, timeout};
+
+use super::db::{CHANNEL, Db};
+use super::sql::Query;
+use super::{Store, StoreError};
+
+/// How often the revision is asked for when nothing is told.
+const POLL: Duration = Duration::from_secs(5);
+/// Pause before a lost connection is made again.
+const RETRY: Duration = Duration::from_secs(1);
+
+impl Store {
+    /// Keeps [`Self::changes`] up to date with what other nodes write, until the store is closed. A
+    /// store that no other node shares needs none of it.
+    pub async fn follow(self) {
+        let Db::Postgres(pool) = &self.inner.db else { return };
+        while !pool.is_closed() {
+            let listener = async {
+                let mut listener = PgListener::connect_with(pool).await?;
+                listener.listen(CHANNEL).await?;
+                Ok::<_, sqlx::Error>(listener)
+            };
+            let Ok(mut listener) = listener.await else {
+                sleep(RETRY).await;
+                continue;
+            };
+            loop {
+                // Something may have been changed before we listened. What is told is not believed:
+                // another database's tables may be told of on the same channel.
+                if self.catch_up().await.is_err() {
+                    break;
+                }
+                match timeout(POLL, listener.recv()).await {
+                    Ok(Ok(_)) | Err(_) => {}
+                    Ok(Err(_)) => break,
+                }
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Asks for the revision and tells of it if it is new.
+    async fn catch_up(&self) -> Result<(), StoreError> {
+        let query = Query::new("SELECT revision FROM revisions WHERE name = 'directory'");
+        let revision: i64 = self.fetch_one(query).await?.get("revision")?;
+        let revision = u64::try_from(revision).unwrap_or(0);
+        self.inner.changes.send_if_modified(|known| {
+            let later = revision > *known;
+            *known = revision.max(*known);
+            later
+        });
+        Ok(())
+    }
+}
