@@ -318,7 +318,7 @@ impl Assembly<'_> {
     /// What calls are placed by: the configurations, with the numbers that they call from.
     /// Carriers' accounts are entered into the table.
     fn accounts(&self, table: &mut Builder<Arc<Treatment>>) -> Vec<Account> {
-        let mut account = |row: &Configuration| {
+        let account = |row: &Configuration| {
             let spec = table::find(&row.fields.provider)?;
             let own = spec.account_field.and_then(|field| row.fields.config.text(field));
             if let Some(account) = own {
@@ -339,7 +339,7 @@ impl Assembly<'_> {
                     .collect(),
             })
         };
-        active(self.stored).filter_map(|row| account(row)).collect()
+        active(self.stored).filter_map(account).collect()
     }
 }
 

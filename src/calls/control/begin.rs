@@ -66,13 +66,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        // Who or what comes when the agent cannot be had.
-        let (fallback, message) = match beginning.fallback {
-            Fallback::Agent(agent) => (Some(agent), None),
-            Fallback::Message(path) => (None, Some(path)),
-            Fallback::Hangup => (None, None),
-        };
-        let slot = beginning.slot.map(|slot| (agent.id, slot));
+        let (fallback, message) = second(beginning.fallback);
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -87,13 +81,13 @@ impl Control {
             trunk,
             headers: beginning.headers,
             variables: beginning.variables,
+            slot: beginning.slot.map(|slot| (agent.id, slot)),
             agent,
             fallback,
             message,
             which: Which::Main,
             permit: beginning.permit,
             line: beginning.line,
-            slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             delayed_offer: plan.direction == Direction::Inbound && stream.is_none(),
@@ -139,6 +133,15 @@ impl Control {
         self.by_id.insert(call.id, key);
         self.calls.insert(key, call);
         self.reschedule(key);
+    }
+}
+
+/// Who or what comes when the agent cannot be had.
+fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>) {
+    match fallback {
+        Fallback::Agent(agent) => (Some(agent), None),
+        Fallback::Message(path) => (None, Some(path)),
+        Fallback::Hangup => (None, None),
     }
 }
 

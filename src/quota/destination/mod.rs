@@ -234,8 +234,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is to be called, there is a judgement, and what people put between the digits of a
-        /// number makes no difference to it.
+        /// Whatever is to be called, there is a judgement, and what people put between the digits
+        /// of a number makes no difference to it.
         #[test]
         fn separators_make_no_difference(
             any in ".{0,40}",
