@@ -6,7 +6,6 @@ use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
 use media::srtp::SrtpKeys;
 use media::time::MonoTime;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::call::{Call, Which};
@@ -14,10 +13,12 @@ use super::cause::Cause;
 use super::control::Placing;
 use super::far::{Far, Flows};
 use super::hold::Hold;
+use super::log::State;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
+use super::view::{CallView, Record};
 use crate::config::Keep;
 use crate::directory::{Agent, Trunk};
 use crate::quota::Permit;
@@ -131,8 +132,23 @@ pub(super) struct LiveCall {
     pub(super) takeover: Option<Takeover>,
     /// When it is looked after next, by the control's table of deadlines.
     pub(super) scheduled: MonoTime,
+    /// What of it was told to the log.
+    pub(super) logged: Logged,
     /// Its span in the log.
     pub(super) span: tracing::Span,
+}
+
+/// What of a call was told to the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Logged {
+    /// Facts, which are numbered.
+    pub(super) facts: u32,
+    /// How it began.
+    pub(super) began: bool,
+    /// That it rings, which is said with every provisional response.
+    pub(super) ringing: bool,
+    /// That it is heard before its answer.
+    pub(super) early: bool,
 }
 
 /// What is assumed of a peer with which nothing is settled yet.
@@ -209,6 +225,7 @@ impl LiveCall {
         };
         CallView {
             id: self.id,
+            organisation: self.agent.organisation,
             direction: direction(self.direction),
             state,
             from: self.from.clone(),
@@ -217,6 +234,10 @@ impl LiveCall {
             agent: self.current_agent().name.clone(),
             began_unix_ms: self.began_unix_ms,
             duration_ms: self.duration_ms(now),
+            record: Record::living(match self.call.answered_at() {
+                Some(_) => State::InProgress,
+                None => State::Ringing,
+            }),
         }
     }
 }
@@ -245,27 +266,4 @@ pub(super) const fn direction(direction: Direction) -> &'static str {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
     }
-}
-
-/// A living call as the API shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct CallView {
-    /// Its id.
-    pub id: Uuid,
-    /// "inbound" or "outbound".
-    pub direction: &'static str,
-    /// "ringing", "answered" or "ending".
-    pub state: &'static str,
-    /// The calling address.
-    pub from: String,
-    /// The called address.
-    pub to: String,
-    /// Name of the trunk.
-    pub trunk: Option<String>,
-    /// Name of the agent.
-    pub agent: String,
-    /// When it began, in milliseconds since 1970.
-    pub began_unix_ms: u64,
-    /// From answer to now, in milliseconds.
-    pub duration_ms: u64,
 }

@@ -15,5 +15,6 @@ pub mod request;
 mod sounds;
 mod takeover;
 pub mod transfer;
+pub mod view;
 
-pub use live::CallView;
+pub use view::CallView;

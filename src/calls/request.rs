@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::control::{Errand, Hop};
-use super::live::CallView;
+use super::view::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
 use crate::quota::Refusal;
@@ -113,6 +113,13 @@ pub enum Order {
 pub enum Request {
     /// All living calls.
     List {
+        /// Takes them.
+        reply: oneshot::Sender<Vec<CallView>>,
+    },
+    /// Those of these calls that live.
+    Show {
+        /// Their ids.
+        calls: Vec<Uuid>,
         /// Takes them.
         reply: oneshot::Sender<Vec<CallView>>,
     },

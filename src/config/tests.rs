@@ -580,6 +580,7 @@ fn every_key_is_documented() {
         ("### `[media]`", format!("[media]{unknown}")),
         ("### `[log]`", format!("[log]{unknown}")),
         ("### `[limits]`", format!("[limits]{unknown}")),
+        ("### `[webhooks]`", format!("[webhooks]{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"tone\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"record\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"play\"{unknown}")),
@@ -590,8 +591,10 @@ fn every_key_is_documented() {
         ("### `[[users]]`", format!("[[users]]{unknown}")),
         ("### `[[routes]]`", format!("[[routes]]{unknown}")),
     ];
-    let sections =
-        ["agents", "database", "http", "limits", "log", "media", "routes", "rtp", "seal", "sip"];
+    let sections = [
+        "agents", "database", "http", "limits", "log", "media", "routes", "rtp", "seal", "sip",
+        "webhooks",
+    ];
     for (heading, text) in cases {
         let messages = refused(&text);
         let message = messages.iter().find(|m| m.contains("unknown_key_for_this_test")).unwrap();

@@ -14,7 +14,7 @@ use media::srtp::SrtpKeys;
 use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
-use crate::agent::session::Loss;
+use crate::agent::session::{Loss, Quality};
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
 use crate::capture;
@@ -349,6 +349,8 @@ pub enum EventKind {
     AgentRecord(recording::Order),
     /// A direction carries no sound any more, or does again.
     Silence(Notice),
+    /// How the media fare, once in a while.
+    Quality(Quality),
     /// The call is closed; this is how it fared.
     Closed(Box<MediaReport>),
 }

@@ -11,6 +11,7 @@ use crate::agent::socket::AgentSocket;
 use crate::agent::wire;
 use crate::calls::call::Input;
 use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
+use crate::calls::log::What;
 use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
@@ -220,6 +221,8 @@ impl Control {
             call.sounding = None;
         }
         let worker = call.worker;
+        let (agent, resumed) = (call.current_agent().name.clone(), call.resumed);
+        self.log_fact(key, What::AgentConnected { agent, resumed });
         self.command(worker, Command::Attach { call: key, link });
         self.tell_later(key, Input::AgentReady);
     }

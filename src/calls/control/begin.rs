@@ -12,7 +12,7 @@ use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
-use crate::calls::live::{LiveCall, direction};
+use crate::calls::live::{LiveCall, Logged, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
 use crate::config::{Keep, Masked};
@@ -119,8 +119,10 @@ impl Control {
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,
+            logged: Logged::default(),
             span,
         });
+        self.log_beginning(key);
         self.capture_from_start(key);
         self.perform(key, &mut effects);
         self.effects = effects;

@@ -32,6 +32,7 @@ impl Control {
                 if let Some(dialog) = call.dialog {
                     let rung = self.endpoint.provisional(at, dialog, 180, "Ringing", None, &[]);
                     log_refused(rung.err());
+                    self.log_state(key, CallState::Ringing);
                 }
             }
             Effect::Progress => self.progress(key),
@@ -92,6 +93,7 @@ impl Control {
                 call.attempt = 0;
                 call.awaits = None;
                 call.slot = None;
+                self.log_end(key, cause, by);
                 self.command(worker, Command::Close { call: key, cause, by });
             }
         }
@@ -109,6 +111,7 @@ impl Control {
     }
 
     fn state(&mut self, key: CallKey, state: CallState) {
+        self.log_state(key, state);
         if state == CallState::Answered {
             self.record_from_answer(key);
         }
@@ -164,6 +167,7 @@ impl Control {
 
     /// The worker has let go of a call: its record is complete.
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
+        self.log_report(key, report);
         let Some(call) = self.calls.remove(&key) else { return };
         self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
@@ -222,7 +226,7 @@ impl Control {
 }
 
 /// A length of time in milliseconds.
-fn millis(time: std::time::Duration) -> u64 {
+pub(super) fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -17,6 +17,7 @@ mod far_media;
 mod gate;
 mod holding;
 mod incoming;
+mod logging;
 mod observe;
 mod orders;
 mod phones;
@@ -50,6 +51,7 @@ use uuid::Uuid;
 use super::call::{Effect, Input};
 use super::far::Purpose;
 use super::live::LiveCall;
+use super::log::LogHandle;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
@@ -114,6 +116,7 @@ pub struct Control {
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
+    log: LogHandle,
     effects: Vec<Effect>,
     /// Facts that calls are told next.
     later: VecDeque<(CallKey, Input)>,
@@ -139,6 +142,8 @@ pub struct Parts {
     pub io: tokio::runtime::Handle,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Takes what happens to calls.
+    pub log: LogHandle,
 }
 
 /// Reaches a control that was built.
@@ -163,14 +168,14 @@ impl Control {
     ///
     /// When an address cannot be bound; the message names it.
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
-        let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics } = parts;
+        let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics, log } =
+            parts;
         let directory_changes = directory.watch();
         let (server_tls, trunk_tls) =
             security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
-        let sip = sockets.bound().to_vec();
         if server_tls.is_some() || !trunk_tls.is_empty() {
             let watched = Watched::new(server_tls, trunk_tls.values().cloned().collect());
             tokio::spawn(async move {
@@ -186,7 +191,7 @@ impl Control {
         let reach = Reach {
             handle: handle.clone(),
             live: watch,
-            sip,
+            sip: sockets.bound().to_vec(),
             recordings,
             captures: Arc::clone(&captures),
         };
@@ -224,6 +229,7 @@ impl Control {
             dialler: Dialler::new(),
             io,
             metrics,
+            log,
             effects: Vec::new(),
             later: VecDeque::new(),
             draining: false,
@@ -355,6 +361,7 @@ impl Control {
                 if let Some(call) = self.calls.get(&event.call) {
                     tracing::warn!(parent: &call.span, ?loss, "agent lost");
                 }
+                self.log_agent_lost(event.call);
                 self.agent_lost(event.call)
             }
             EventKind::Played => {
@@ -374,6 +381,7 @@ impl Control {
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
+            EventKind::Quality(quality) => return self.log_sample(event.call, quality),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);

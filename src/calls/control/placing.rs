@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::Control;
 use super::place::{field, host_text};
 use super::registrations::account;
+use crate::calls::log::What;
 use crate::calls::request::RequestError;
 use crate::directory::Trunk;
 use crate::listen::tls::ClientTls;
@@ -398,6 +399,7 @@ impl Control {
             call.signalling = peer.ip();
             call.placing = Some(placing);
         }
+        self.log_fact(key, What::PlacedElsewhere { sip_status: status });
         true
     }
 }

@@ -7,6 +7,7 @@ use super::begin::flows_of;
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::log::What;
 use crate::calls::takeover::Takeover;
 use crate::sip::core::endpoint::{DialogId, Event};
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -98,6 +99,7 @@ impl Control {
         let worker = call.worker;
         tracing::info!(parent: &call.span, "another peer takes over");
         self.command(worker, Command::Replace { call: key, sockets, format });
+        self.log_fact(key, What::Replaced);
         self.hold_sound(key);
         self.recode(key);
         if let Some(before) = before {

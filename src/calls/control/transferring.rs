@@ -5,6 +5,7 @@ use adapters::agent::EndedBy;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::log::What;
 use crate::calls::transfer::{self, Destination, Effect, Transfer, TransferError, Wish};
 use crate::sip::core::endpoint::{CommandError, DialogId};
 use crate::sip::core::refer_to;
@@ -116,7 +117,7 @@ impl Control {
 
     /// Tells the agent how far a transfer is.
     pub(super) fn tell_transfer(
-        &self,
+        &mut self,
         key: CallKey,
         state: &'static str,
         cause: Option<&'static str>,
@@ -124,6 +125,8 @@ impl Control {
         let Some(call) = self.calls.get(&key) else { return };
         tracing::info!(parent: &call.span, state, cause, "transfer");
         self.command(call.worker, Command::Transfer { call: key, state, cause });
+        let (state, cause) = (state.to_owned(), cause.map(str::to_owned));
+        self.log_fact(key, What::Transfer { state, cause });
     }
 
     /// The agent asks for a transfer; what is wrong with it is told as its failure.
