@@ -46,8 +46,6 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What is kept.
     pub store: Store,
-    /// What calls are routed by.
-    pub directory: Directory,
     /// The log of calls.
     pub log: LogHandle,
     /// The first key of all, if this start made it: to be shown once.
@@ -93,9 +91,8 @@ impl App {
                 WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
             })
             .collect::<io::Result<Vec<_>>>()?;
-        let directory = follow(&io, &store, &config)?;
         let parts = Parts {
-            directory: directory.clone(),
+            directory: follow(&io, &store, &config)?,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),
             workers,
@@ -133,19 +130,7 @@ impl App {
         }
         io.spawn(store.clone().follow());
         let (control, io) = (Some(control), Some(io));
-        Ok(Self {
-            reach,
-            http,
-            https,
-            metrics,
-            store,
-            directory,
-            log,
-            first_key,
-            drain,
-            control,
-            io,
-        })
+        Ok(Self { reach, http, https, metrics, store, log, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.

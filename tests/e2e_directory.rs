@@ -73,7 +73,7 @@ impl Running {
     /// Waits for what was stored to be what calls are routed by.
     #[track_caller]
     fn wait(&self, what: &str, holds: impl Fn(&Snapshot) -> bool) {
-        until(SOON, what, || holds(&self.app.directory.load()).then_some(()));
+        until(SOON, what, || holds(&self.app.reach.directory.load()).then_some(()));
     }
 
     fn run<T>(&self, future: impl Future<Output = T>) -> T {
@@ -212,7 +212,7 @@ fn stored_objects_route_the_next_call() {
     assert_eq!(server.taken_by("030111222").0, "first", "a call keeps its agent");
 
     // A route of the file's agent, for this number, this caller and always, before all others.
-    let filed = server.app.directory.load().agent(ours.0, "filed").unwrap().id;
+    let filed = server.app.reach.directory.load().agent(ours.0, "filed").unwrap().id;
     let route = server.route(
         ours,
         &RouteFields {
@@ -283,7 +283,7 @@ fn organisations_share_a_carrier() {
     let mut three = server.answered("+4930111222");
     server.call("+4930555666").wait_refusal(403);
     // What one organisation names, another does not have.
-    let foreign = server.app.directory.load();
+    let foreign = server.app.reach.directory.load();
     assert_ne!(
         foreign.agent(ours.0, "bot").map(|agent| agent.id),
         foreign.agent(other.0, "bot").map(|agent| agent.id)

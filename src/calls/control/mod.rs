@@ -159,6 +159,8 @@ pub struct Reach {
     pub recordings: Store,
     /// Captures.
     pub captures: Arc<Mutex<Registry>>,
+    /// What calls are routed by.
+    pub directory: Directory,
 }
 
 impl Control {
@@ -194,6 +196,7 @@ impl Control {
             sip: sockets.bound().to_vec(),
             recordings,
             captures: Arc::clone(&captures),
+            directory: directory.clone(),
         };
         let contacts = gate::Contacts::default();
         let (seen, known) = (directory.clone(), Arc::clone(&contacts));
