@@ -13,6 +13,7 @@ use super::begin::Beginning;
 use super::choosing::{through, trunks};
 use super::incoming::plan;
 use super::placing::{self, Hop};
+use super::presenting::{added, presented};
 use crate::calls::CallView;
 use crate::calls::call::Plan;
 use crate::calls::request::{PlaceCall, Request, RequestError};
@@ -20,6 +21,7 @@ use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
 use crate::quota::{Permit, Way};
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
+use crate::sip::core::registrar;
 use crate::sip::core::uri::{Host, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::workers::command::CallKey;
@@ -78,8 +80,8 @@ struct Room {
 
 /// Where a call goes.
 enum Bearing {
-    /// To telephones that registered with us.
-    Phones(Vec<Hop>),
+    /// To telephones that registered with us: those of a round at the same time.
+    Phones(Vec<Vec<Hop>>),
     /// To where its URI leads.
     Straight,
     /// Through the first of these trunks that takes it.
@@ -102,8 +104,8 @@ impl Control {
         let (room, others) = (Some(room), VecDeque::new());
         let mut wanted = Box::new(Wanted { call, agent, others, room, reply });
         match bearing {
-            Bearing::Phones(hops) => {
-                let view = self.set_out_to(&mut wanted, None, hops);
+            Bearing::Phones(rounds) => {
+                let view = self.set_out_to(&mut wanted, None, rounds);
                 drop(wanted.reply.send(view));
             }
             Bearing::Straight => {
@@ -140,7 +142,9 @@ impl Control {
         let bearing = match phones {
             Some(phones) => {
                 let to = self.address_of(&wanted.to);
-                Bearing::Phones(phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect())
+                let rounds = phones.chunk_by(|one, next| one.q_milli == next.q_milli);
+                let hop = |phone: &registrar::Target| Hop::phone(phone.clone(), &to);
+                Bearing::Phones(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
             }
             None => self.bearing(snapshot, organisation, wanted)?,
         };
@@ -267,7 +271,7 @@ impl Control {
             Mission::Call(wanted) => wanted,
         };
         let found = found.map_err(|error| field("to", error.to_string()));
-        match found.and_then(|hops| self.set_out_to(&mut wanted, errand.trunk, hops)) {
+        match found.and_then(|hops| self.set_out_to(&mut wanted, errand.trunk, one_by_one(hops))) {
             Err(error @ RequestError::Field { .. }) => self.next_trunk(wanted, error),
             view => drop(wanted.reply.send(view)),
         }
@@ -277,15 +281,16 @@ impl Control {
         &mut self,
         errand: &mut Wanted,
         trunk: Option<Arc<Trunk>>,
-        hops: Vec<Hop>,
+        rounds: Vec<Vec<Hop>>,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let wanted = &errand.call;
-        let user = self.calling_user(wanted.from.as_deref(), trunk.as_deref());
-        let secure = hops.iter().all(Hop::is_secure);
-        let mut placing = self.placing(user.clone(), trunk.clone(), hops);
+        let (wanted, through) = (&errand.call, trunk.as_deref());
+        let user = self.calling_user(wanted.from.as_deref(), through);
+        let secure = rounds.iter().flatten().all(Hop::is_secure);
+        let mut placing = self.placing(trunk.clone(), rounds);
+        placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
         if let Some(organisation) = wanted.organisation {
             placing.organisation = organisation;
         }
@@ -328,6 +333,7 @@ impl Control {
             slot: Some(room.slot),
             offer: None,
         });
+        self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
         Ok(call.view(now()))
@@ -382,6 +388,11 @@ pub(super) async fn find(
         Some(error) if hops.is_empty() => Err(error),
         _ => Ok(hops),
     }
+}
+
+/// Hops that are tried one after the other, as rounds.
+pub(super) fn one_by_one(hops: Vec<Hop>) -> Vec<Vec<Hop>> {
+    hops.into_iter().map(|hop| vec![hop]).collect()
 }
 
 /// A field of the request that is wrong.
