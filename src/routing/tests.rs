@@ -246,8 +246,8 @@ proptest! {
     /// Whatever is called, by whomever: there is a decision, and it is that of the explanation.
     #[test]
     fn anything_can_be_called(called in ".{0,40}", uri in ".{0,60}", caller in ".{0,20}") {
-        let routes =
-            vec![route(10, Scope::Line(LINE), "493*", "line"), route(11, Scope::Organisation, "*", "")];
+        let line = route(10, Scope::Line(LINE), "493*", "line");
+        let routes = vec![line, route(11, Scope::Organisation, "*", "")];
         let table = table(routes, vec![number("+4930111", Some("own"))]);
         let called = Called::new(&called, Some(&uri), Some("DE"));
         let inquiry = Inquiry { called, caller: &caller, ..inquiry("", "") };

@@ -245,7 +245,8 @@ mod tests {
         ) {
             let _ = judge(&["+49*", "112"], &any, "DE");
             let number = if plus { format!("+{digits}") } else { digits.clone() };
-            let spaced: String = digits.chars().zip(&gaps).map(|(c, gap)| format!("{c}{gap}")).collect();
+            let spaced = digits.chars().zip(&gaps).map(|(c, gap)| format!("{c}{gap}"));
+            let spaced: String = spaced.collect();
             let spaced = if plus { format!("+{spaced}") } else { spaced };
             for country in ["", "DE", "US"] {
                 prop_assert_eq!(judge(&[], &number, country), judge(&[], &spaced, country));
