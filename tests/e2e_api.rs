@@ -344,6 +344,8 @@ fn strangers_find_nothing() {
     let config = expect(&server, 201, "POST", CONFIGS, Some(configuration("carrier")));
     let numbers = format!("{CONFIGS}/{}/phone-numbers", id(&config));
     let number = expect(&server, 201, "POST", &numbers, Some(json!({"address": "+4930123456"})));
+    let route = json!({"to": "*", "agent_id": agent["id"]});
+    let route = expect(&server, 201, "POST", "/api/v1/routes", Some(route));
     let key = json!({"name": "mine", "scope": "read"});
     let key = expect(&server, 201, "POST", "/api/v1/keys", Some(key));
     let document = expect(&server, 200, "GET", "/api/v1/openapi.json", None);
@@ -353,6 +355,7 @@ fn strangers_find_nothing() {
         let path = path.replace("{number}", &id(&number));
         Some(match () {
             () if start("/api/v1/agents/{") => path.replace("{id}", &id(&agent)),
+            () if start("/api/v1/routes/{") => path.replace("{id}", &id(&route)),
             () if start("/api/v1/keys/{") => path.replace("{id}", &id(&key)),
             () if start(&format!("{CONFIGS}/{{")) => path.replace("{id}", &id(&config)),
             () => return None,
@@ -362,6 +365,7 @@ fn strangers_find_nothing() {
         ("replace_agent", self::agent("theirs")),
         ("change_configuration", json!({"name": "theirs"})),
         ("change_number", json!({"label": "theirs"})),
+        ("replace_route", json!({"to": "*", "agent_id": agent["id"]})),
         ("create_number", json!({"address": "+4930999999"})),
     ];
     let mut asked = 0;
@@ -374,21 +378,76 @@ fn strangers_find_nothing() {
             foreign.expose().clone_into(&mut server.key);
             let answer = expect(&server, 404, &method, &path, body.clone());
             // It reads as that of what does not exist.
-            let nowhere = path.replace(&id(&agent), NOWHERE);
+            let nowhere = path.replace(&id(&agent), NOWHERE).replace(&id(&route), NOWHERE);
             let nowhere = nowhere.replace(&id(&config), NOWHERE).replace(&id(&key), "00000000");
             assert_eq!(expect(&server, 404, &method, &nowhere, body), answer, "{operation}");
             asked += 1;
         }
     }
-    assert!(asked >= 15, "{asked}");
-    for (path, list) in [("/api/v1/agents", "items"), (CONFIGS, "configurations")] {
+    assert!(asked >= 18, "{asked}");
+    for (path, list) in
+        [("/api/v1/agents", "items"), ("/api/v1/routes", "routes"), (CONFIGS, "configurations")]
+    {
         let listed = expect(&server, 200, "GET", path, None);
         assert_eq!(listed[list], json!([]), "{path}");
     }
     let keys = expect(&server, 200, "GET", "/api/v1/keys", None);
     assert_eq!(keys["items"].as_array().unwrap().len(), 1);
+    // Nor may a stranger's things refer to them.
+    let theirs = json!({"to": "*", "agent_id": agent["id"]});
+    expect(&server, 422, "POST", "/api/v1/routes", Some(theirs));
     server.key = own;
     assert_eq!(expect(&server, 200, "GET", &format!("/api/v1/agents/{}", id(&agent)), None), agent);
+    server.stop();
+}
+
+/// Routes are made, replaced, refused with what is wrong, and deleted; an agent that one leads to
+/// stays.
+#[test]
+fn routes() {
+    let server = Server::start(
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[routes]]\nto = \"100\"\nagent = \"echo\"\n",
+    );
+    let agent = expect(&server, 201, "POST", "/api/v1/agents", Some(agent("bot")));
+    let agent_path = format!("/api/v1/agents/{}", id(&agent));
+    let route = json!({
+        "to": "+4930*", "agent_id": agent["id"], "name": "berlin",
+        "conditions": {"open": ["mon-fri 09:00-17:00"], "time_zone": "Europe/Berlin"},
+        "settings": {"weight": 3, "max_duration_s": 600, "fallback_agent": "echo"},
+    });
+    let routed = expect(&server, 201, "POST", "/api/v1/routes", Some(route.clone()));
+    let path = format!("/api/v1/routes/{}", id(&routed));
+    assert_eq!(expect(&server, 200, "GET", &path, None), routed);
+    expect(&server, 409, "DELETE", &agent_path, None);
+    let mut changed = routed.clone();
+    changed["enabled"] = json!(false);
+    changed["to"] = json!("*");
+    assert_eq!(expect(&server, 200, "PUT", &path, Some(changed))["enabled"], false);
+    for (key, value) in [
+        ("to", json!("a*b")),
+        ("agent_id", json!(NOWHERE)),
+        ("conditions", json!({"open": ["09:00-10:00"], "time_zone": "Mars"})),
+        ("conditions", json!({"weight": 1})),
+        ("settings", json!({"fallback_agent": "bot"})),
+        ("settings", json!({"fallback_agent": "nobody"})),
+        ("settings", json!({"fallback_message": "/etc/passwd"})),
+        ("settings", json!({"open": ["09:00-10:00"]})),
+        ("priority", json!(70_000)),
+    ] {
+        let mut wrong = route.clone();
+        wrong[key] = value;
+        expect(&server, 422, "POST", "/api/v1/routes", Some(wrong));
+    }
+    let routes = expect(&server, 200, "GET", "/api/v1/routes", None);
+    let routes = routes["routes"].as_array().unwrap();
+    assert!(routes.iter().any(|route| route["id"] == routed["id"]));
+    let file = routes.iter().find(|route| route["origin"] == "file").unwrap();
+    let refused = expect(&server, 409, "DELETE", &format!("/api/v1/routes/{}", id(file)), None);
+    assert_eq!(refused["type"], "/problems/read-only");
+    expect(&server, 204, "DELETE", &path, None);
+    expect(&server, 404, "GET", &path, None);
+    expect(&server, 204, "DELETE", &agent_path, None);
     server.stop();
 }
 
