@@ -45,6 +45,8 @@ pub(super) struct Beginning {
     pub(super) keep: Keep,
     pub(super) offer: Option<Sdp>,
     pub(super) permit: Permit,
+    /// Its place on its trunk, if it is placed through one.
+    pub(super) line: Option<Permit>,
     /// Its place at the agent, if there was one.
     pub(super) slot: Option<Permit>,
 }
@@ -82,6 +84,7 @@ impl Control {
             message,
             which: Which::Main,
             permit: beginning.permit,
+            line: beginning.line,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),
