@@ -85,7 +85,8 @@ fn accept(
 }
 
 /// Reads the answer to `offer`, a description of ours that was offered as it was: an answer of
-/// before has the payload types of its offerer and the numbers of its keys, not those of our offers.
+/// before has the payload types of its offerer and the numbers of its keys, not those that our
+/// offers have.
 ///
 /// # Errors
 /// [`NegotiationError`] if the answer accepts nothing that was offered.

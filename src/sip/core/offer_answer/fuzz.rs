@@ -24,9 +24,9 @@ const CODECS: [AudioFormat; 5] = [
 ];
 
 /// Lets two sides talk about a stream: each line of `data` is a step. It begins with an octet that
-/// says what happens: one side offers, anew or within the call, and the other answers; or a side is
-/// given the rest of the line, `|` for line ends, as somebody's offer or answer. Two octets in front
-/// of all say what each side can do.
+/// says what happens: one side offers, anew or within the call, and the other answers; or a side
+/// is given the rest of the line, `|` for line ends, as somebody's offer or answer. Two octets in
+/// front of all say what each side can do.
 ///
 /// # Panics
 ///
