@@ -21,7 +21,7 @@ const TONE_HZ: f64 = 1000.0;
 const OTHER_HZ: f64 = 697.0;
 
 /// A tone for everybody who proves to be alice, or calls as the trunk. SIPp 3.6 and baresip 1.0
-/// look at the first challenge alone.
+/// take part with the defaults.
 const USERS: &str = r#"
     [[agents]]
     name = "tone"
