@@ -5,26 +5,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
+use crate::calls::log::writer::Writer;
+use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
 use crate::config::{Config, HttpConfig};
 use crate::directory::{Directory, Snapshot};
 use crate::http;
 use crate::keys::{Keys, NewKey};
 use crate::listen::tls::{ServerTls, Watched};
+use crate::node;
+use crate::outbox::{Deliverer, Guard, Targets};
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
-use crate::store::{Store, StoreSettings};
+use crate::store::{NodeId, Store, StoreSettings};
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
 use crate::workers::command::EVENTS_MAX;
 
 /// How long calls may go on after the first signal to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
+/// How long the last facts of calls may take to be written.
+const LAST_FACTS: Duration = Duration::from_secs(3);
 /// Threads for what may take time: HTTP, TLS handshakes, dialling agents.
 const IO_THREADS: usize = 2;
 
@@ -40,6 +46,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// What is kept.
     pub store: Store,
+    /// The log of calls.
+    pub log: LogHandle,
     /// The first key of all, if this start made it: to be shown once.
     pub first_key: Option<NewKey>,
     drain: watch::Sender<bool>,
@@ -67,6 +75,7 @@ impl App {
         });
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
+        let logging = Logging::start(&io, &config, &store, &metrics)?;
         let listener = io.block_on(TcpListener::bind(config.http.listen)).map_err(|error| {
             let at = config.http.listen;
             io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
@@ -91,8 +100,11 @@ impl App {
             worker_events,
             io: io.handle().clone(),
             metrics: Arc::clone(&metrics),
+            log: logging.log.clone(),
         };
         let (reach, control) = run_control(parts)?;
+        let log = logging.log.clone();
+        io.spawn(watchdog::watch(store.clone(), logging.node, log.clone(), reach.handle.clone()));
         let (drain, drains) = watch::channel(false);
         let router = http::router(http::State {
             calls: reach.handle.clone(),
@@ -100,6 +112,10 @@ impl App {
             captures: Arc::clone(&reach.captures),
             keys,
             store: store.clone(),
+            log: log.clone(),
+            commits: logging.commits,
+            webhooks: logging.targets,
+            streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),
@@ -115,7 +131,7 @@ impl App {
         }
         io.spawn(store.clone().follow());
         let (control, io) = (Some(control), Some(io));
-        Ok(Self { reach, http, https, metrics, store, first_key, drain, control, io })
+        Ok(Self { reach, http, https, metrics, store, log, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.
@@ -142,6 +158,9 @@ impl App {
             let _ = control.join();
         }
         if let Some(io) = self.io.take() {
+            // What the calls told at their end; a store that is away is not waited for.
+            let last = async { tokio::time::timeout(LAST_FACTS, self.log.flush()).await };
+            let _ = io.block_on(last);
             io.block_on(self.store.close());
             io.shutdown_timeout(Duration::from_secs(1));
         }
@@ -167,6 +186,40 @@ async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)
         tracing::warn!(name, "not listed: something made over HTTP has this name of the file's");
     }
     Ok((store, keys, first))
+}
+
+/// The log of calls at work.
+struct Logging {
+    node: NodeId,
+    log: LogHandle,
+    commits: watch::Receiver<u64>,
+    targets: Targets,
+}
+
+impl Logging {
+    /// Lets facts be written and webhooks be sent, and closes the calls that a server of before has
+    /// left.
+    fn start(
+        io: &tokio::runtime::Runtime,
+        config: &Config,
+        store: &Store,
+        metrics: &Metrics,
+    ) -> io::Result<Self> {
+        let node = node::id(&config.data_dir)?;
+        let (log, queue) = LogHandle::new(Arc::clone(&metrics.log));
+        let (writer, commits) = Writer::new(store.clone(), node, queue);
+        io.spawn(writer.run());
+        let closed = io.block_on(watchdog::close_orphans(store, node, &log));
+        let closed = closed.map_err(io::Error::other)?;
+        if closed > 0 {
+            tracing::warn!(closed, "calls that were cut off are closed");
+        }
+        let guard = Guard::new(config.webhooks.allow_networks.clone());
+        let targets = Targets::new(guard);
+        let deliverer = Deliverer::new(store.clone(), node, targets.clone(), commits.clone());
+        io.spawn(deliverer.run());
+        Ok(Self { node, log, commits, targets })
+    }
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

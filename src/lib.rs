@@ -13,6 +13,8 @@ pub mod directory;
 pub mod http;
 pub mod keys;
 pub mod listen;
+pub mod node;
+pub mod outbox;
 pub mod quota;
 pub mod recording;
 pub mod routing;

@@ -210,6 +210,7 @@ CREATE INDEX calls_trunk ON calls (organisation_id, trunk, created_at, id);
 CREATE INDEX calls_configuration ON calls (organisation_id, configuration_id, created_at, id);
 CREATE INDEX calls_carrier ON calls (configuration_id, carrier_call_id);
 CREATE INDEX calls_living ON calls (node_id, id) WHERE ended_at IS NULL;
+CREATE INDEX calls_open ON calls (organisation_id, created_at, id) WHERE ended_at IS NULL;
 
 -- Facts, never changed. `id` orders what an organisation is told.
 CREATE TABLE call_events (
@@ -337,6 +338,7 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_event ON deliveries (subscription_id, event_id);
 CREATE INDEX deliveries_due ON deliveries (due_at, id) WHERE ended_at IS NULL;
+CREATE INDEX deliveries_subscription ON deliveries (subscription_id, id);
 CREATE INDEX deliveries_list ON deliveries (organisation_id, state, created_at, id);
 
 -- Answers given to requests that may come again. Sealed, as an answer may hold a key.

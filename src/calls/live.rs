@@ -6,18 +6,20 @@ use adapters::agent::{DialectSpec, Direction, EndedBy, StreamFormat};
 use media::codec::AudioFormat;
 use media::srtp::SrtpKeys;
 use media::time::MonoTime;
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::control::Placing;
+use super::digits::{DigitsBy, InfoDigits};
 use super::far::{Far, Flows};
 use super::hold::Hold;
+use super::log::State;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
+use super::view::{CallView, Record};
 use crate::config::Keep;
 use crate::directory::{Agent, Trunk};
 use crate::quota::Permit;
@@ -66,6 +68,8 @@ pub(super) struct LiveCall {
     pub(super) permit: Permit,
     /// Its place at an agent, by the agent's id.
     pub(super) slot: Option<(Uuid, Permit)>,
+    /// Header fields that the agent adds to its answer.
+    pub(super) answer_headers: Vec<(String, String)>,
     /// The agent decides about the answer.
     pub(super) agent_answers: bool,
     /// Audio as the peer codes it.
@@ -82,8 +86,10 @@ pub(super) struct LiveCall {
     pub(super) media: LocalMedia,
     /// What the caller hears of ours, if it was coded for the caller's codec.
     pub(super) sounding: Option<Sounding>,
-    /// The peer takes telephone events.
-    pub(super) dtmf: bool,
+    /// How digits get to the peer, once that is settled.
+    pub(super) digits: Option<DigitsBy>,
+    /// Those that go out by INFO.
+    pub(super) info_digits: InfoDigits,
     /// The keys of its SRTP; plain RTP without.
     pub(super) srtp: Option<Arc<SrtpKeys>>,
     /// The agent that is being connected has had this call before.
@@ -128,8 +134,23 @@ pub(super) struct LiveCall {
     pub(super) takeover: Option<Takeover>,
     /// When it is looked after next, by the control's table of deadlines.
     pub(super) scheduled: MonoTime,
+    /// What of it was told to the log.
+    pub(super) logged: Logged,
     /// Its span in the log.
     pub(super) span: tracing::Span,
+}
+
+/// What of a call was told to the log.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Logged {
+    /// Facts, which are numbered.
+    pub(super) facts: u32,
+    /// How it began.
+    pub(super) began: bool,
+    /// That it rings, which is said with every provisional response.
+    pub(super) ringing: bool,
+    /// That it is heard before its answer.
+    pub(super) early: bool,
 }
 
 /// What is assumed of a peer with which nothing is settled yet.
@@ -165,7 +186,20 @@ impl LiveCall {
         let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
-        self.call.deadline().min(far).min(transfer).min(takeover).min(self.hold.deadline())
+        self.call
+            .deadline()
+            .min(far)
+            .min(transfer)
+            .min(takeover)
+            .min(self.hold.deadline())
+            .min(self.info_digits.deadline())
+    }
+
+    /// The trunk that says how digits are sent, and the dialog that may carry them: no trunk of a
+    /// peer that took over, no dialog of one that has refused them.
+    pub(super) fn digits_way(&self) -> (Option<&Trunk>, Option<DialogId>) {
+        let trunk = self.trunk.as_deref().filter(|_| !self.taken_over);
+        (trunk, self.dialog.filter(|_| !self.info_digits.is_refused()))
     }
 
     /// The format in which sounds for the caller are coded.
@@ -206,6 +240,7 @@ impl LiveCall {
         };
         CallView {
             id: self.id,
+            organisation: self.agent.organisation,
             direction: direction(self.direction),
             state,
             from: self.from.clone(),
@@ -214,6 +249,10 @@ impl LiveCall {
             agent: self.current_agent().name.clone(),
             began_unix_ms: self.began_unix_ms,
             duration_ms: self.duration_ms(now),
+            record: Record::living(match self.call.answered_at() {
+                Some(_) => State::InProgress,
+                None => State::Ringing,
+            }),
         }
     }
 }
@@ -242,27 +281,4 @@ pub(super) const fn direction(direction: Direction) -> &'static str {
         Direction::Inbound => "inbound",
         Direction::Outbound => "outbound",
     }
-}
-
-/// A living call as the API shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct CallView {
-    /// Its id.
-    pub id: Uuid,
-    /// "inbound" or "outbound".
-    pub direction: &'static str,
-    /// "ringing", "answered" or "ending".
-    pub state: &'static str,
-    /// The calling address.
-    pub from: String,
-    /// The called address.
-    pub to: String,
-    /// Name of the trunk.
-    pub trunk: Option<String>,
-    /// Name of the agent.
-    pub agent: String,
-    /// When it began, in milliseconds since 1970.
-    pub began_unix_ms: u64,
-    /// From answer to now, in milliseconds.
-    pub duration_ms: u64,
 }

@@ -3,17 +3,20 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod digits;
 mod far;
 pub mod hold;
 pub mod identity;
 mod live;
 pub mod log;
 pub mod ports;
+pub mod presented;
 pub mod reason;
 pub mod redirect;
 pub mod request;
 mod sounds;
 mod takeover;
 pub mod transfer;
+pub mod view;
 
-pub use live::CallView;
+pub use view::CallView;

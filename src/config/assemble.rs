@@ -11,7 +11,7 @@ use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
     Config, Sources, TrunkConfig, UserConfig, database, declared, document, environment, peers,
-    server, sip,
+    server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -38,6 +38,7 @@ pub(super) fn read(
     let limits = server::limits(root.section("limits"), &rtp);
     let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
     let database = database::database(root.section("database"), &data_dir);
+    let webhooks = webhooks::webhooks(root.section("webhooks"));
     let seal = database::seal(root.section("seal"), &data_dir);
 
     let agents = named(reader, root.sections("agents"), "agents", |section| {
@@ -73,6 +74,7 @@ pub(super) fn read(
         public_url,
         database,
         seal,
+        webhooks,
         http,
         sip,
         rtp,

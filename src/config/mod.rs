@@ -30,6 +30,7 @@ mod srtp;
 #[cfg(test)]
 mod tests;
 mod values;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 
@@ -53,6 +54,7 @@ pub use server::{
 pub use sip::SipConfig;
 pub use srtp::SrtpConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
+pub use webhooks::WebhooksConfig;
 
 use section::Reader;
 
@@ -71,6 +73,8 @@ pub struct Config {
     pub seal: SealSource,
     /// The API, health and metrics.
     pub http: HttpConfig,
+    /// What organisations are told of events.
+    pub webhooks: WebhooksConfig,
     /// Signalling.
     pub sip: SipConfig,
     /// Media from and to SIP peers.

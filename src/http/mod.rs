@@ -21,14 +21,17 @@ use std::sync::{Arc, Mutex, OnceLock};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+pub use api::STREAMS_MAX;
 pub use guard::Guard;
 
+use crate::calls::log::LogHandle;
 use crate::calls::request::Handle;
 use crate::capture::Registry;
 use crate::config::PublicUrl;
 use crate::keys::Keys;
+use crate::outbox::Targets;
 use crate::recording::Store as Recordings;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -42,6 +45,14 @@ pub struct State {
     pub keys: Keys,
     /// What is kept.
     pub store: Store,
+    /// The log of calls.
+    pub log: LogHandle,
+    /// Counts the commits of the log.
+    pub commits: watch::Receiver<u64>,
+    /// Where webhooks may go.
+    pub webhooks: Targets,
+    /// Room for streams of events.
+    pub streams: Arc<Semaphore>,
     /// Recordings.
     pub recordings: Recordings,
     /// Captures.

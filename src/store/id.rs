@@ -81,6 +81,10 @@ ids! {
     RouteId;
     /// Names a node.
     NodeId;
+    /// Names a subscription.
+    SubscriptionId;
+    /// Names a delivery.
+    DeliveryId;
     /// Names an entry of the audit log.
     AuditId;
 }

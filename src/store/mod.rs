@@ -10,8 +10,11 @@
 
 pub mod agents;
 pub mod audit;
+pub mod call_events;
+pub mod calls;
 pub mod configurations;
 mod db;
+pub mod deliveries;
 pub mod error;
 mod feed;
 pub mod file;
@@ -23,10 +26,13 @@ pub mod nodes;
 pub mod numbers;
 pub mod object;
 pub mod organisations;
+mod parse_time;
+pub mod quality;
 mod reseal;
 pub mod routes;
 pub mod row;
 pub mod sql;
+pub mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod trunks;
@@ -42,8 +48,8 @@ pub use audit::{Actor, Audit};
 pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
-    AgentId, AuditId, ConfigurationId, NodeId, NumberId, OrganisationId, RouteId, Timestamp,
-    TrunkId,
+    AgentId, AuditId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId, RouteId,
+    SubscriptionId, Timestamp, TrunkId,
 };
 pub use reseal::Resealed;
 pub use row::Row;

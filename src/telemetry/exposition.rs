@@ -12,7 +12,7 @@ use super::histogram::Snapshot;
 use super::labels::{
     CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod, StatusClass,
 };
-use super::metrics::Metrics;
+use super::metrics::{LogMetrics, Metrics};
 use super::process::Process;
 use super::worker::{Counter, WorkerMetrics};
 
@@ -25,6 +25,7 @@ impl Collector for Exposition {
         let mut out = Out(encoder);
         server(&mut out, &self.0)?;
         calls(&mut out, &self.0)?;
+        log(&mut out, &self.0.log)?;
         signalling(&mut out, &self.0)?;
         connections(&mut out, &self.0)?;
         traffic(&mut out, &self.0.workers)?;
@@ -99,6 +100,21 @@ fn calls(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "talkpath_call_duration_seconds",
         "From the answer to the end",
         [(NONE, calls.duration.snapshot())],
+    )
+}
+
+fn log(out: &mut Out<'_>, log: &LogMetrics) -> Result<(), Error> {
+    for (name, help, counter) in [
+        ("talkpath_log_facts", "Facts about calls that were committed", &log.facts),
+        ("talkpath_log_lost", "Facts and samples for which there was no room", &log.lost),
+        ("talkpath_log_failed", "Commits of facts that failed and were tried again", &log.failed),
+    ] {
+        out.counters(name, help, [(NONE, counter.get())])?;
+    }
+    out.histograms(
+        "talkpath_log_commit_seconds",
+        "How long a commit of facts took",
+        [(NONE, log.commit.snapshot())],
     )
 }
 

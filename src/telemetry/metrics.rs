@@ -27,6 +27,8 @@ pub struct Metrics {
     pub agents: AgentMetrics,
     /// Recordings.
     pub recordings: RecordingMetrics,
+    /// The log of calls.
+    pub log: Arc<LogMetrics>,
     /// The API.
     pub http: HttpMetrics,
     /// When the process started, in seconds since 1970.
@@ -240,6 +242,30 @@ pub struct RecordingMetrics {
     pub lost: Counter,
 }
 
+/// The log of calls, on its way to the store.
+#[derive(Debug)]
+pub struct LogMetrics {
+    /// Facts that were committed.
+    pub facts: Counter,
+    /// Facts and samples for which there was no room.
+    pub lost: Counter,
+    /// Commits that failed and were tried again.
+    pub failed: Counter,
+    /// How long a commit took.
+    pub commit: Histogram,
+}
+
+impl Default for LogMetrics {
+    fn default() -> Self {
+        Self {
+            facts: Counter::default(),
+            lost: Counter::default(),
+            failed: Counter::default(),
+            commit: Histogram::new(NETWORK_TIMES),
+        }
+    }
+}
+
 /// The API.
 #[derive(Debug)]
 pub struct HttpMetrics {
@@ -284,6 +310,7 @@ impl Metrics {
             },
             agents: AgentMetrics::new(),
             recordings: RecordingMetrics::default(),
+            log: Arc::default(),
             http: HttpMetrics::new(),
             started_unix_s: started.as_secs_f64(),
         })

@@ -13,5 +13,7 @@ mod worker;
 
 pub use histogram::Histogram;
 pub use labels::{CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod};
-pub use metrics::{AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, Metrics, SipMetrics};
+pub use metrics::{
+    AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, LogMetrics, Metrics, SipMetrics,
+};
 pub use worker::{Counter, Gauge, Tally, WorkerMetrics};

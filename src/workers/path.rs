@@ -22,7 +22,7 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::outlet::Outlet;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
-use super::report::drop_reason;
+use super::report::{SAMPLE_EVERY, drop_reason};
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
@@ -80,7 +80,9 @@ pub(super) struct MediaPath {
     pub(super) stopped_at: Option<(MonoTime, u32)>,
     pub(super) silence: Silence,
     /// When the media are looked after next.
-    care_at: MonoTime,
+    pub(super) care_at: MonoTime,
+    /// When the log of calls is told next how they fare.
+    pub(super) sample_at: MonoTime,
     /// Earliest entry in the worker's heap.
     pub(super) scheduled: MonoTime,
     /// Where the echo's media time stands.
@@ -101,7 +103,7 @@ pub(super) struct MediaPath {
     /// Digits have come as events or by signalling.
     pub(super) digits_otherwise: bool,
     /// The control plane was told that the peer is silent.
-    told_timeout: bool,
+    pub(super) told_timeout: bool,
     /// It was told that the other leg is silent.
     pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
@@ -135,6 +137,7 @@ impl MediaPath {
             phase_free: true,
             stopped_at: None,
             care_at: now + CARE_EVERY,
+            sample_at: now + SAMPLE_EVERY,
             scheduled: MonoTime::MAX,
             echo_ts: None,
             starved_at: None,
@@ -459,30 +462,6 @@ impl MediaPath {
     fn watch_for_silence(&mut self, ctx: &Context) {
         if let Some(timeout) = ctx.media_timeout {
             self.care_at = self.care_at.min(ctx.now + timeout);
-        }
-    }
-
-    /// Silence of the peer, quality for the agent.
-    fn care(&mut self, ctx: &mut Context) {
-        self.care_at = ctx.now + CARE_EVERY;
-        let expects = self.peer.format().is_some_and(|format| format.receive);
-        if let Some(timeout) = ctx.media_timeout
-            && expects
-            && self.state == CallState::Answered
-        {
-            let silent_at = self.peer.heard_at() + timeout;
-            if silent_at <= ctx.now {
-                ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
-            } else {
-                self.care_at = self.care_at.min(silent_at);
-            }
-        }
-        self.care_for_leg(ctx);
-        let quality = self.quality();
-        ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
-        if let Agent::Socket(socket) = &mut self.agent {
-            socket.session.quality(quality);
-            self.actions(ctx);
         }
     }
 }

@@ -2,16 +2,49 @@
 
 use std::time::Duration;
 
+use adapters::agent::CallState;
 use media::leg::Ignored;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
-use super::command::MediaReport;
-use super::path::MediaPath;
+use super::command::{EventKind, MediaReport};
+use super::context::Context;
+use super::path::{Agent, CARE_EVERY, MediaPath};
 use crate::agent::session::Quality;
 use crate::telemetry::DropReason;
 
+/// How often the log of a call is told how its media fare.
+pub(super) const SAMPLE_EVERY: Duration = Duration::from_secs(10);
+
 impl MediaPath {
+    /// Silence of the peer, quality for the agent.
+    pub(super) fn care(&mut self, ctx: &mut Context) {
+        self.care_at = ctx.now + CARE_EVERY;
+        let expects = self.peer.format().is_some_and(|format| format.receive);
+        if let Some(timeout) = ctx.media_timeout
+            && expects
+            && self.state == CallState::Answered
+        {
+            let silent_at = self.peer.heard_at() + timeout;
+            if silent_at <= ctx.now {
+                ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
+            } else {
+                self.care_at = self.care_at.min(silent_at);
+            }
+        }
+        self.care_for_leg(ctx);
+        let quality = self.quality();
+        if self.state == CallState::Answered && self.sample_at <= ctx.now {
+            self.sample_at = ctx.now + SAMPLE_EVERY;
+            ctx.tell(self.key, EventKind::Quality(quality));
+        }
+        ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.session.quality(quality);
+            self.actions(ctx);
+        }
+    }
+
     /// How the media fare.
     pub(super) fn quality(&self) -> Quality {
         let stats = self.snapshot();

@@ -10,7 +10,9 @@ use crate::agent::session::feature;
 use crate::agent::socket::AgentSocket;
 use crate::agent::wire;
 use crate::calls::call::Input;
+use crate::calls::digits::DigitsBy;
 use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
+use crate::calls::log::What;
 use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
@@ -220,6 +222,8 @@ impl Control {
             call.sounding = None;
         }
         let worker = call.worker;
+        let (agent, resumed) = (call.current_agent().name.clone(), call.resumed);
+        self.log_fact(key, What::AgentConnected { agent, resumed });
         self.command(worker, Command::Attach { call: key, link });
         self.tell_later(key, Input::AgentReady);
     }
@@ -243,7 +247,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         feature::SILENCE,
         feature::RECORD,
     ];
-    if call.dtmf {
+    if call.digits != Some(DigitsBy::Nothing) {
         features.push(feature::DTMF);
     }
     if call.agent_answers {

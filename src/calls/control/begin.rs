@@ -10,9 +10,10 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::digits::InfoDigits;
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
-use crate::calls::live::{LiveCall, direction};
+use crate::calls::live::{LiveCall, Logged, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
 use crate::config::{Keep, Masked};
@@ -50,10 +51,10 @@ pub(super) struct Beginning {
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
+        let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
-        let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
         let flows = format.as_ref().map(flows_of).unwrap_or_default();
@@ -64,12 +65,7 @@ impl Control {
         self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
-        // Who or what comes when the agent cannot be had.
-        let (fallback, message) = match beginning.fallback {
-            Fallback::Agent(agent) => (Some(agent), None),
-            Fallback::Message(path) => (None, Some(path)),
-            Fallback::Hangup => (None, None),
-        };
+        let (fallback, message) = second(beginning.fallback);
         let slot = beginning.slot.map(|slot| (agent.id, slot));
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
@@ -93,8 +89,10 @@ impl Control {
             slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
+            answer_headers: Vec::new(),
             delayed_offer: plan.direction == Direction::Inbound && stream.is_none(),
-            dtmf,
+            digits,
+            info_digits: InfoDigits::default(),
             srtp,
             format: stream,
             sdp: beginning.sdp,
@@ -122,8 +120,10 @@ impl Control {
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,
+            logged: Logged::default(),
             span,
         });
+        self.log_beginning(key);
         self.capture_from_start(key);
         self.perform(key, &mut effects);
         self.effects = effects;
@@ -136,6 +136,15 @@ impl Control {
         self.by_id.insert(call.id, key);
         self.calls.insert(key, call);
         self.reschedule(key);
+    }
+}
+
+/// Who or what comes when the agent cannot be had.
+fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>) {
+    match fallback {
+        Fallback::Agent(agent) => (Some(agent), None),
+        Fallback::Message(path) => (None, Some(path)),
+        Fallback::Hangup => (None, None),
     }
 }
 

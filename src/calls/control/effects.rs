@@ -32,12 +32,16 @@ impl Control {
                 if let Some(dialog) = call.dialog {
                     let rung = self.endpoint.provisional(at, dialog, 180, "Ringing", None, &[]);
                     log_refused(rung.err());
+                    self.log_state(key, CallState::Ringing);
                 }
             }
             Effect::Progress => self.progress(key),
             Effect::Answer => {
                 if let Some(dialog) = call.dialog {
-                    let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &[]);
+                    let added = std::mem::take(&mut call.answer_headers);
+                    let added = added.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                    let added: Vec<_> = added.collect();
+                    let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &added);
                     log_refused(answered.err());
                 }
             }
@@ -65,9 +69,11 @@ impl Control {
                 }
             }
             Effect::Cancel(cause) => {
+                let why = cause.reason_header();
+                self.give_up_branches(key, &why);
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
-                    let why = cause.reason_header();
                     let headers = [("Reason", why.as_str())];
                     log_refused(self.endpoint.cancel(at, dialog, &headers).err());
                 }
@@ -92,6 +98,7 @@ impl Control {
                 call.attempt = 0;
                 call.awaits = None;
                 call.slot = None;
+                self.log_end(key, cause, by);
                 self.command(worker, Command::Close { call: key, cause, by });
             }
         }
@@ -109,6 +116,7 @@ impl Control {
     }
 
     fn state(&mut self, key: CallKey, state: CallState) {
+        self.log_state(key, state);
         if state == CallState::Answered {
             self.record_from_answer(key);
         }
@@ -164,6 +172,7 @@ impl Control {
 
     /// The worker has let go of a call: its record is complete.
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
+        self.log_report(key, report);
         let Some(call) = self.calls.remove(&key) else { return };
         self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
@@ -222,7 +231,7 @@ impl Control {
 }
 
 /// A length of time in milliseconds.
-fn millis(time: std::time::Duration) -> u64 {
+pub(super) fn millis(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -3,6 +3,7 @@
 use super::Control;
 use super::sip::log_refused;
 use crate::calls::hold::Told;
+use crate::calls::log::What;
 use crate::calls::request::RequestError;
 use crate::calls::sounds::Sounds;
 use crate::config::Config;
@@ -35,6 +36,7 @@ impl Control {
         let call = call.ok_or(RequestError::State("the call is not answered"))?;
         if call.hold.want(on) {
             tracing::info!(parent: &call.span, on, "hold");
+            self.log_fact(key, What::Hold { on });
             self.hold_sound(key);
             self.tell_hold(key);
         }

@@ -8,14 +8,18 @@ mod begin;
 mod bridging;
 mod capture;
 mod counting;
+mod digits;
 mod directed;
 mod early;
 mod effects;
 mod far;
 mod far_media;
+mod forking;
 mod gate;
+mod headers;
 mod holding;
 mod incoming;
+mod logging;
 mod observe;
 mod orders;
 mod phones;
@@ -49,10 +53,11 @@ use uuid::Uuid;
 use super::call::{Effect, Input};
 use super::far::Purpose;
 use super::live::LiveCall;
+use super::log::LogHandle;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
-use super::transfer;
+use super::transfer::{self, Wish};
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
@@ -113,6 +118,7 @@ pub struct Control {
     dialler: Dialler,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
+    log: LogHandle,
     effects: Vec<Effect>,
     /// Facts that calls are told next.
     later: VecDeque<(CallKey, Input)>,
@@ -138,6 +144,8 @@ pub struct Parts {
     pub io: tokio::runtime::Handle,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Takes what happens to calls.
+    pub log: LogHandle,
 }
 
 /// Reaches a control that was built.
@@ -162,14 +170,14 @@ impl Control {
     ///
     /// When an address cannot be bound; the message names it.
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
-        let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics } = parts;
+        let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics, log } =
+            parts;
         let directory_changes = directory.watch();
         let (server_tls, trunk_tls) =
             security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
-        let sip = sockets.bound().to_vec();
         if server_tls.is_some() || !trunk_tls.is_empty() {
             let watched = Watched::new(server_tls, trunk_tls.values().cloned().collect());
             tokio::spawn(async move {
@@ -185,7 +193,7 @@ impl Control {
         let reach = Reach {
             handle: handle.clone(),
             live: watch,
-            sip,
+            sip: sockets.bound().to_vec(),
             recordings,
             captures: Arc::clone(&captures),
         };
@@ -223,6 +231,7 @@ impl Control {
             dialler: Dialler::new(),
             io,
             metrics,
+            log,
             effects: Vec::new(),
             later: VecDeque::new(),
             draining: false,
@@ -345,7 +354,10 @@ impl Control {
 
         use super::cause::Cause;
         let input = match event.kind {
-            EventKind::AgentAnswer => Input::AgentAnswer,
+            EventKind::AgentAnswer { headers } => {
+                self.answer_headers(event.call, headers);
+                Input::AgentAnswer
+            }
             EventKind::AgentReject { cause } => {
                 Input::AgentReject(Cause::from_agent(cause.as_deref()))
             }
@@ -354,14 +366,19 @@ impl Control {
                 if let Some(call) = self.calls.get(&event.call) {
                     tracing::warn!(parent: &call.span, ?loss, "agent lost");
                 }
+                self.log_agent_lost(event.call);
                 self.agent_lost(event.call)
             }
             EventKind::Played => {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
-            EventKind::AgentTransfer { kind, destination, options } => {
-                return self.agent_transfers(event.call, &kind, &destination, &options);
+            EventKind::AgentTransfer { kind, destination, options, headers } => {
+                let wish = Wish::read(&kind, &destination, &options, headers);
+                return self.agent_transfers(event.call, wish);
+            }
+            EventKind::AgentDigits { digits, duration_ms, gap_ms } => {
+                return self.agent_digits(event.call, digits, duration_ms, gap_ms);
             }
             EventKind::AgentHold(on) => {
                 // A call that is not answered was told so by its worker.
@@ -373,6 +390,7 @@ impl Control {
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
+            EventKind::Quality(quality) => return self.log_sample(event.call, quality),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);
@@ -421,6 +439,7 @@ impl Control {
         self.takeover_due(key);
         self.far_due(key);
         self.tell_hold(key);
+        self.next_digit(key);
     }
 }
 

@@ -3,11 +3,12 @@
 use media::silence::{Notice, Reason};
 
 use super::Control;
+use crate::calls::log::What;
 use crate::workers::command::CallKey;
 
 impl Control {
     /// A direction of a call carries no sound any more, or does again.
-    pub(super) fn silence(&self, key: CallKey, notice: Notice) {
+    pub(super) fn silence(&mut self, key: CallKey, notice: Notice) {
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
         let (direction, reason) = (notice.way.as_str(), notice.reason.as_str());
         let since_ms = u64::try_from(notice.lasted.as_millis()).unwrap_or(u64::MAX);
@@ -22,5 +23,7 @@ impl Control {
                 tracing::info!(parent: &call.span, direction, reason, since_ms, "silence over");
             }
         }
+        let (direction, reason) = (direction.to_owned(), reason.to_owned());
+        self.log_fact(key, What::Silence { direction, reason, silent: notice.silent, since_ms });
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Control;
+use crate::calls::log::What;
 use crate::calls::request::RequestError;
 use crate::config::Record;
 use crate::recording::{self, Channels, Job, Order, RecorderEvent, RecorderEventKind, State};
@@ -54,7 +55,7 @@ impl Control {
         let refused = self.record(key, order).err();
         let worker = self.calls.get(&key).map(|call| call.worker);
         if let (Some(RequestError::State(why)), Some(worker)) = (refused, worker) {
-            self.command(worker, Command::RecordRefused { call: key, why });
+            self.command(worker, Command::Refused { call: key, why });
         }
     }
 
@@ -74,6 +75,7 @@ impl Control {
         call.recording = Some(state);
         tracing::info!(parent: &call.span, state = state.as_str(), "recording");
         let worker = call.worker;
+        self.log_fact(key, What::Recording { state: state.as_str().to_owned() });
         self.command(worker, Command::Record { call: key, change, state });
     }
 

@@ -22,6 +22,11 @@ impl Control {
                 // Whoever asked may have gone.
                 let _ = reply.send(calls);
             }
+            Request::Show { calls, reply } => {
+                let at = now();
+                let living = calls.iter().filter_map(|id| self.calls.get(self.by_id.get(id)?));
+                let _ = reply.send(living.map(|call| call.view(at)).collect());
+            }
             Request::Place { call, reply } => self.place(call, reply),
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),

@@ -5,6 +5,7 @@ use adapters::agent::EndedBy;
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::log::What;
 use crate::calls::transfer::{self, Destination, Effect, Transfer, TransferError, Wish};
 use crate::sip::core::endpoint::{CommandError, DialogId};
 use crate::sip::core::refer_to;
@@ -25,8 +26,11 @@ impl Control {
         if call.transfer.is_some() || call.takeover.is_some() || called {
             return Err(TransferError::Busy);
         }
+        self.may_add(key, &wish.headers).map_err(TransferError::Headers)?;
         let refer_to = self.refer_to(key, dialog, &wish.to)?;
-        match self.endpoint.refer(now(), dialog, &refer_to, &[]) {
+        let added = wish.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let added: Vec<_> = added.collect();
+        match self.endpoint.refer(now(), dialog, &refer_to, &added) {
             Ok(()) => {}
             Err(CommandError::Busy) => return Err(TransferError::Busy),
             Err(CommandError::Build(_) | CommandError::Address) => {
@@ -113,7 +117,7 @@ impl Control {
 
     /// Tells the agent how far a transfer is.
     pub(super) fn tell_transfer(
-        &self,
+        &mut self,
         key: CallKey,
         state: &'static str,
         cause: Option<&'static str>,
@@ -121,17 +125,12 @@ impl Control {
         let Some(call) = self.calls.get(&key) else { return };
         tracing::info!(parent: &call.span, state, cause, "transfer");
         self.command(call.worker, Command::Transfer { call: key, state, cause });
+        let (state, cause) = (state.to_owned(), cause.map(str::to_owned));
+        self.log_fact(key, What::Transfer { state, cause });
     }
 
     /// The agent asks for a transfer; what is wrong with it is told as its failure.
-    pub(super) fn agent_transfers(
-        &mut self,
-        key: CallKey,
-        kind: &str,
-        destination: &str,
-        options: &[(String, String)],
-    ) {
-        let wish = Wish::read(kind, destination, options);
+    pub(super) fn agent_transfers(&mut self, key: CallKey, wish: Result<Wish, TransferError>) {
         if let Err(error) = wish.and_then(|wish| self.transfer(key, &wish)) {
             self.tell_transfer(key, "failed", Some(error.as_str()));
         }

@@ -292,22 +292,29 @@ pub struct QualitySample {
     pub round_trip_ms: Option<f32>,
 }
 
-/// The words of directions.
+/// The word for a direction.
+pub const fn direction_word(direction: Direction) -> &'static str {
+    crate::calls::live::direction(direction)
+}
+
+/// The direction that this word names.
+pub fn direction_from_word(word: &str) -> Option<Direction> {
+    let mut all = [Direction::Inbound, Direction::Outbound].into_iter();
+    all.find(|direction| direction_word(*direction) == word)
+}
+
+/// Directions as their words.
 mod direction {
     use adapters::agent::Direction;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use crate::calls::live::direction;
-
     pub(super) fn serialize<S: Serializer>(way: &Direction, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(direction(*way))
+        to.serialize_str(super::direction_word(*way))
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Direction, D::Error> {
-        match String::deserialize(from)?.as_str() {
-            "inbound" => Ok(Direction::Inbound),
-            "outbound" => Ok(Direction::Outbound),
-            other => Err(serde::de::Error::custom(format!("no direction: {other}"))),
-        }
+        let word = String::deserialize(from)?;
+        let unknown = || serde::de::Error::custom(format!("no direction: {word}"));
+        super::direction_from_word(&word).ok_or_else(unknown)
     }
 }

@@ -171,7 +171,7 @@ impl Fold {
             began: began.cloned(),
             agent: agent.cloned(),
             state: match end {
-                Some((_, ended)) => State::of_end(ended.cause, answered),
+                Some((_, ended)) => State::of_end(ended.cause, answered, ended.sip_status),
                 None => self.progress(),
             },
             stamps,

@@ -7,14 +7,21 @@
 mod carrier;
 mod fact;
 mod fold;
+mod handle;
 mod state;
 mod summary;
+pub mod watchdog;
+pub mod writer;
 
 #[cfg(test)]
 mod tests;
 
 pub use carrier::from_carrier;
-pub use fact::{Began, CallFact, Ended, QualitySample, QualitySummary, Source, What};
+pub use fact::{
+    Began, CallFact, Ended, QualitySample, QualitySummary, Source, What, direction_from_word,
+    direction_word,
+};
 pub use fold::Fold;
+pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};
 pub use state::State;
 pub use summary::{Stamps, Summary};

@@ -71,13 +71,18 @@ impl State {
     }
 
     /// The state in which a call ends. One that was answered is completed, whatever cut it short:
-    /// the cause tells.
-    pub const fn of_end(cause: Cause, answered: bool) -> Self {
+    /// the cause tells. `sip_status` is the final one, if there was one: who declines (RFC 3261
+    /// 21.6.2, RFC 8197) is there, unlike whoever has no way or does not let us.
+    pub const fn of_end(cause: Cause, answered: bool, sip_status: Option<u16>) -> Self {
         if answered {
             return Self::Completed;
         }
         match cause {
-            Cause::Busy | Cause::Rejected => Self::Busy,
+            Cause::Busy => Self::Busy,
+            Cause::Rejected => match sip_status {
+                None | Some(603 | 607 | 608) => Self::Busy,
+                Some(_) => Self::Failed,
+            },
             Cause::NoAnswer => Self::NoAnswer,
             // Somebody gave up, on whichever side.
             Cause::Normal | Cause::Cancelled | Cause::Transferred => Self::Canceled,

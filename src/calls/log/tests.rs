@@ -299,10 +299,12 @@ fn prices_come_late() {
 #[test]
 fn every_cause_ends_a_call() {
     for cause in Cause::ALL {
-        assert_eq!(State::of_end(cause, true), State::Completed);
-        let state = State::of_end(cause, false);
+        assert_eq!(State::of_end(cause, true, None), State::Completed);
+        let state = State::of_end(cause, false, None);
         assert!(state.is_terminal() && state != State::Completed, "{cause:?}");
     }
+    assert_eq!(State::of_end(Cause::Rejected, false, Some(603)), State::Busy);
+    assert_eq!(State::of_end(Cause::Rejected, false, Some(403)), State::Failed);
     for state in State::ALL {
         assert_eq!(State::from_word(state.as_str()), Some(state));
         assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());

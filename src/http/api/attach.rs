@@ -7,10 +7,11 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use uuid::Uuid;
 
-use super::gone;
+use super::{gone, owned};
 use crate::agent::socket::{AgentSocket, Role};
 use crate::bridge::handshake;
-use crate::calls::request::{self, RequestError};
+use crate::calls::request;
+use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
@@ -35,10 +36,11 @@ pub(super) fn resource() -> Resource {
 /// `GET /api/v1/calls/{id}/stream`, upgraded to a WebSocket.
 async fn attach(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
     mut request: Request,
 ) -> Result<Response, Problem> {
-    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
+    owned(&state, caller.organisation, call).await?;
     let may = state.calls.ask(|reply| request::Request::MayAttach { call, reply }).await;
     let spoken: Vec<&'static str> = may.ok_or_else(gone)??.into_iter().collect();
     let checked =

@@ -1,18 +1,25 @@
-//! Living calls over HTTP.
+//! Calls over HTTP: placed, listed, shown while they live and when they are over.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use serde_json::json;
+use serde::Deserialize;
+use uuid::Uuid;
 
-use super::{RETRY_AFTER_S, gone};
+use super::call_schema::{call_schema, filters, place_schema};
+use super::{RETRY_AFTER_S, gone, owned};
 use crate::calls::CallView;
+use crate::calls::log::{State as CallState, direction_from_word};
 use crate::calls::request::{self, PlaceCall, RequestError};
+use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, get, post, schema};
+use crate::http::page::{self, Page, Query, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
+use crate::store::calls::CallFilter;
+use crate::store::{ConfigurationId, StoreError, Timestamp};
 
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
@@ -34,12 +41,13 @@ pub(super) fn resource() -> Resource {
     let call = || schema::named("Call");
     Resource {
         tag: "calls",
-        about: "Calls that live: placed, seen, ended.",
+        about: "Calls: placed, seen while they live and when they are over, ended.",
         endpoints: vec![
             get("/api/v1/calls", "list_calls", list)
-                .summary("Lists the calls that live.")
+                .summary("Lists calls, those that live and those that are over, the latest first.")
                 .scope(Scope::Read)
-                .answers_json(200, "the calls", schema::list(call()))
+                .query(filters())
+                .answers_json(200, "the calls", page::schema_of(call()))
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/calls", "place_call", place)
                 .summary("Places a call.")
@@ -48,7 +56,7 @@ pub(super) fn resource() -> Resource {
                 .answers_json(201, "the call, which rings or will", call())
                 .refuses(&[Kind::Destination, Kind::Unavailable]),
             get("/api/v1/calls/{id}", "show_call", show)
-                .summary("Shows a call that lives.")
+                .summary("Shows a call.")
                 .scope(Scope::Read)
                 .answers_json(200, "the call", call())
                 .refuses(&[Kind::Unavailable]),
@@ -58,82 +66,140 @@ pub(super) fn resource() -> Resource {
                 .answers(204, "the call ends")
                 .refuses(&[Kind::Conflict, Kind::Unavailable]),
         ],
-        schemas: vec![("Call", view_schema()), ("PlaceCall", place_schema())],
+        schemas: vec![("Call", call_schema()), ("PlaceCall", place_schema())],
     }
 }
 
-fn view_schema() -> serde_json::Value {
-    let text = || json!({"type": "string"});
-    schema::object(
-        &[
-            ("id", schema::format("uuid")),
-            ("direction", schema::word(&["inbound", "outbound"])),
-            ("state", schema::word(&["ringing", "answered", "ending"])),
-            ("from", schema::described(text(), "the calling address")),
-            ("to", schema::described(text(), "the called address")),
-            ("trunk", schema::nullable(text())),
-            ("agent", text()),
-            ("began_unix_ms", schema::count()),
-            ("duration_ms", schema::described(schema::count(), "from the answer to now")),
-        ],
-        &[],
-    )
+/// Which calls are wanted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    status: Option<String>,
+    living: Option<bool>,
+    direction: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    agent: Option<String>,
+    trunk: Option<String>,
+    configuration_id: Option<Uuid>,
+    began_from: Option<String>,
+    began_until: Option<String>,
 }
 
-fn place_schema() -> serde_json::Value {
-    let text = || json!({"type": "string"});
-    let seconds = || schema::nullable(schema::count());
-    schema::object(
-        &[
-            ("to", schema::described(text(), "a SIP URI; with a trunk also a number")),
-            ("agent", schema::described(text(), "name of the agent that talks")),
-        ],
-        &[
-            ("trunk", schema::nullable(text())),
-            ("from", schema::nullable(text())),
-            ("ring_timeout_s", schema::described(seconds(), "how long it may ring")),
-            ("max_duration_s", schema::described(seconds(), "how long it may last")),
-            ("variables", schema::texts()),
-        ],
-    )
+impl ListQuery {
+    fn filter(self, after: Option<Uuid>) -> Result<CallFilter, Problem> {
+        let unknown = |name: &str, value: &str| Problem::bad_request(format!("{name}: {value}?"));
+        let time = |name: &'static str, text: Option<String>| {
+            let text = text.as_deref();
+            let read = |text| Timestamp::parse(text).ok_or_else(|| unknown(name, text));
+            text.map(read).transpose()
+        };
+        let words = self.status.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let words = words.filter(|word| !word.is_empty());
+        let state = |word| CallState::from_word(word).ok_or_else(|| unknown("status", word));
+        let direction = self.direction.as_deref();
+        let direction = direction
+            .map(|word| direction_from_word(word).ok_or_else(|| unknown("direction", word)));
+        Ok(CallFilter {
+            states: words.map(state).collect::<Result<_, _>>()?,
+            is_over: self.living.map(|living| !living),
+            direction: direction.transpose()?,
+            from: self.from,
+            to: self.to,
+            agent: self.agent,
+            trunk: self.trunk,
+            configuration: self.configuration_id.map(ConfigurationId),
+            from_time: time("began_from", self.began_from)?,
+            until_time: time("began_until", self.began_until)?,
+            after,
+        })
+    }
 }
 
 /// `GET /api/v1/calls`
 async fn list(
     State(state): State<crate::http::State>,
-) -> Result<axum::Json<Vec<CallView>>, Problem> {
-    let calls = state.calls.ask(|reply| request::Request::List { reply }).await;
-    Ok(axum::Json(calls.ok_or_else(gone)?))
+    caller: Caller,
+    Query(query): Query<ListQuery>,
+) -> Result<axum::Json<Page<CallView>>, Problem> {
+    let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
+    let filter = query.filter(wanted.after)?;
+    // What was told before this request is in the answer.
+    state.log.flush().await;
+    let limit = wanted.limit.saturating_add(1);
+    let found = state.store.calls(caller.organisation, &filter, limit).await?;
+    let page = Page::cut(found, wanted.limit, |call| call.id);
+    let living = page.items.iter().filter(|call| !call.summary.state.is_terminal());
+    let ids: Vec<Uuid> = living.map(|call| call.id).collect();
+    let mut living = Vec::new();
+    if !ids.is_empty() {
+        let seen = state.calls.ask(|reply| request::Request::Show { calls: ids, reply }).await;
+        living = seen.ok_or_else(gone)?;
+    }
+    let now = Timestamp::now();
+    Ok(axum::Json(page.map(|call| {
+        let stored = CallView::stored(call, now);
+        match living.iter().find(|view| view.id == stored.id) {
+            Some(view) => view.clone().with_record(Some(stored)),
+            None => stored,
+        }
+    })))
 }
 
 /// `GET /api/v1/calls/{id}`
 async fn show(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
 ) -> Result<axum::Json<CallView>, Problem> {
-    let calls = state.calls.ask(|reply| request::Request::List { reply }).await;
-    let mut calls = calls.ok_or_else(gone)?.into_iter();
-    let call = calls.find(|call| call.id.to_string() == id);
-    Ok(axum::Json(call.ok_or(RequestError::NoSuchCall)?))
+    state.log.flush().await;
+    let stored = state.store.call(caller.organisation, id).await;
+    let stored = stored.map_err(|error| match error {
+        StoreError::NotFound => RequestError::NoSuchCall.into(),
+        other => Problem::from(other),
+    })?;
+    let is_over = stored.summary.state.is_terminal();
+    let view = CallView::stored(stored, Timestamp::now());
+    if is_over {
+        return Ok(axum::Json(view));
+    }
+    let living = state.calls.ask(|reply| request::Request::Show { calls: vec![id], reply }).await;
+    let living = living.ok_or_else(gone)?.into_iter().next();
+    Ok(axum::Json(match living {
+        Some(living) => living.with_record(Some(view)),
+        None => view,
+    }))
 }
 
 /// `POST /api/v1/calls`
 async fn place(
     State(state): State<crate::http::State>,
+    caller: Caller,
     Json(call): Json<PlaceCall>,
 ) -> Result<Response, Problem> {
+    let call = PlaceCall { organisation: Some(caller.organisation.0), ..call };
     let placed = state.calls.ask(|reply| request::Request::Place { call, reply }).await;
     let view = placed.ok_or_else(gone)??;
+    // Who is told that there is a call finds it again, whatever becomes of this server.
+    state.log.flush().await;
+    let stored = state.store.call(caller.organisation, view.id).await.ok();
+    let stored = stored.map(|stored| CallView::stored(stored, Timestamp::now()));
     let location = format!("/api/v1/calls/{}", view.id);
+    let view = view.with_record(stored);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(view)).into_response())
 }
 
 /// `POST /api/v1/calls/{id}/hangup`
 async fn hang_up(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let hung = state.calls.ask(|reply| request::Request::HangUp { call: id, reply }).await;
+    owned(&state, caller.organisation, id).await?;
+    let call = id.to_string();
+    let hung = state.calls.ask(|reply| request::Request::HangUp { call, reply }).await;
     hung.ok_or_else(gone)??;
     Ok(StatusCode::NO_CONTENT)
 }

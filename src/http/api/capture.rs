@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use uuid::Uuid;
 
-use super::gone;
-use crate::calls::request::{self, RequestError};
+use super::{gone, owned};
+use crate::calls::request;
 use crate::capture::Registry;
+use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get, post, schema};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
@@ -46,9 +47,10 @@ pub(super) fn resource() -> Resource {
 /// `POST /api/v1/calls/{id}/capture`
 async fn start(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
+    owned(&state, caller.organisation, call).await?;
     let started = state.calls.ask(|reply| request::Request::Capture { call, reply }).await;
     started.ok_or_else(gone)??;
     Ok(StatusCode::NO_CONTENT)
@@ -57,10 +59,12 @@ async fn start(
 /// `GET /api/v1/calls/{id}/capture`
 async fn fetch(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    let file = captured(&state, &id, |captures, id| captures.pcap(now(), id))?;
-    let name = format!("attachment; filename=\"{id}.pcap\"");
+    owned(&state, caller.organisation, call).await?;
+    let file = captured(&state, call, |captures, id| captures.pcap(now(), id))?;
+    let name = format!("attachment; filename=\"{call}.pcap\"");
     let head = [
         (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap".to_owned()),
         (header::CONTENT_DISPOSITION, name),
@@ -71,18 +75,19 @@ async fn fetch(
 /// `GET /api/v1/calls/{id}/messages`
 async fn messages(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    let messages = captured(&state, &id, |captures, id| captures.messages(now(), id))?;
+    owned(&state, caller.organisation, call).await?;
+    let messages = captured(&state, call, |captures, id| captures.messages(now(), id))?;
     Ok(Json(messages).into_response())
 }
 
 fn captured<T>(
     state: &crate::http::State,
-    id: &str,
+    call: Uuid,
     take: impl FnOnce(&mut Registry, Uuid) -> Option<T>,
 ) -> Result<T, Problem> {
-    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
     let taken = state.captures.lock().ok().and_then(|mut captures| take(&mut captures, call));
     taken.ok_or_else(|| Problem::not_found("the call was not captured"))
 }

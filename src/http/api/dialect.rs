@@ -7,7 +7,7 @@ use serde_json::json;
 
 use adapters::dialect::{AGENT_REST, RestAnswer, RestOutcome};
 
-use super::gone;
+use super::{gone, owned};
 use crate::calls::request;
 use crate::http::openapi::{Access, Resource, post, schema};
 use crate::http::problem::Kind;
@@ -50,11 +50,12 @@ async fn end(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    match auth::basic(&state, &parts.extensions, &parts.headers, Scope::Calls).await {
-        Ok(Some(_)) => {}
+    let caller = auth::basic(&state, &parts.extensions, &parts.headers, Scope::Calls).await;
+    let caller = match caller {
+        Ok(Some(caller)) => caller,
         Ok(None) => return answer((rest.unauthorized)()),
         Err(problem) => return problem.into_response(),
-    }
+    };
     let body = match body::whole(body).await {
         Ok(body) => body,
         Err(problem) => return problem.into_response(),
@@ -63,6 +64,14 @@ async fn end(
         Ok(hangup) => hangup,
         Err(refused) => return answer(refused),
     };
+    let id = hangup.call_id.parse().ok();
+    let owned = match id {
+        Some(id) => owned(&state, caller.organisation, id).await.is_ok(),
+        None => false,
+    };
+    if !owned {
+        return answer((rest.answer)(&hangup, RestOutcome::NoSuchCall));
+    }
     let call = hangup.call_id.clone();
     let hung = state.calls.ask(|reply| request::Request::HangUp { call, reply }).await;
     match hung {

@@ -1,16 +1,26 @@
 //! The endpoints, a file for each resource.
 
 mod attach;
+mod call_log;
+mod call_schema;
 mod calls;
 mod capture;
 mod dialect;
+mod events;
 mod ops;
 mod orders;
 mod providers;
 mod recording;
+mod webhooks;
+
+use uuid::Uuid;
 
 use super::openapi::Resource;
 use super::problem::{Kind, Problem};
+use crate::calls::request::{Request, RequestError};
+use crate::store::{OrganisationId, StoreError};
+
+pub use events::STREAMS_MAX;
 
 /// Seconds after which a client that was refused may come again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
@@ -20,18 +30,42 @@ pub(super) fn resources() -> Vec<Resource> {
     vec![
         ops::resource(),
         calls::resource(),
+        call_log::resource(),
         orders::resource(),
         recording::resource(),
         capture::resource(),
         attach::resource(),
         dialect::resource(),
         providers::resource(),
+        events::resource(),
+        webhooks::resource(),
     ]
 }
 
 /// What is told when the call control has ended.
 pub(super) fn gone() -> Problem {
     Problem::unavailable("the server goes down", RETRY_AFTER_S)
+}
+
+/// Refuses calls that are none of the organisation's, whether they live or are over.
+async fn owned(
+    state: &crate::http::State,
+    organisation: OrganisationId,
+    call: Uuid,
+) -> Result<(), Problem> {
+    let calls = vec![call];
+    let living = state.calls.ask(|reply| Request::Show { calls, reply }).await;
+    if let Some(living) = living.ok_or_else(gone)?.first() {
+        let ours = living.organisation == organisation.0;
+        return if ours { Ok(()) } else { Err(RequestError::NoSuchCall.into()) };
+    }
+    // It may have ended a moment ago.
+    state.log.flush().await;
+    match state.store.call(organisation, call).await {
+        Ok(_) => Ok(()),
+        Err(StoreError::NotFound) => Err(RequestError::NoSuchCall.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Everything else.

@@ -4,10 +4,12 @@ use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::gone;
+use super::{gone, owned};
 use crate::agent::session::{self, Control};
 use crate::calls::request::{Order, Request};
+use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Endpoint, Resource, post, schema};
 use crate::http::path::Path;
@@ -33,7 +35,7 @@ pub(super) fn resource() -> Resource {
                     schema::object(&[("state", schema::word(&["requested"]))], &[]),
                 ),
             done(post("/api/v1/calls/{id}/dtmf", "send_dtmf", dtmf))
-                .summary("Sends digits to the peer as telephone events.")
+                .summary("Sends digits to the peer, the way it takes them.")
                 .json(dtmf_schema()),
             done(post("/api/v1/calls/{id}/mute", "mute_call", mute))
                 .summary("Decides whether the peer hears the agent.")
@@ -55,6 +57,7 @@ fn transfer_schema() -> serde_json::Value {
         &[
             ("destination", json!({"type": "string"})),
             ("options", json!({"type": "object", "additionalProperties": word})),
+            ("headers", json!({"type": "object", "additionalProperties": {"type": "string"}})),
         ],
     )
 }
@@ -75,6 +78,8 @@ struct TransferBody {
     destination: String,
     #[serde(default)]
     options: std::collections::BTreeMap<String, Word>,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
 }
 
 /// A string, or a number that stands for one.
@@ -109,29 +114,32 @@ struct Begun {
 /// events tell what comes of it.
 async fn transfer(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
     Json(body): Json<TransferBody>,
 ) -> Result<(StatusCode, axum::Json<Begun>), Problem> {
-    let TransferBody { kind, destination, options } = body;
+    let TransferBody { kind, destination, options, headers } = body;
     let text = |word| match word {
         Word::Text(text) => text,
         Word::Number(number) => number.to_string(),
     };
     let options = options.into_iter().map(|(name, word)| (name, text(word))).collect();
-    order(&state, id, Order::Transfer { kind, destination, options }).await?;
+    let transfer = Order::Transfer { kind, destination, options, headers };
+    order(&state, &caller, id, transfer).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: "requested" })))
 }
 
 /// `POST /api/v1/calls/{id}/dtmf`: digits to the peer as telephone events.
 async fn dtmf(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
     Json(body): Json<DtmfBody>,
 ) -> Result<StatusCode, Problem> {
     let DtmfBody { digits, duration_ms, gap_ms } = body;
     match session::dtmf(digits, duration_ms, gap_ms) {
         Ok(Control::Dtmf { digits, duration_ms, gap_ms }) => {
-            order(&state, id, Order::Dtmf { digits, duration_ms, gap_ms }).await
+            order(&state, &caller, id, Order::Dtmf { digits, duration_ms, gap_ms }).await
         }
         Ok(_) => Err(Problem::bad_request("no digits")),
         Err((_, message)) => Err(Problem::bad_request(message)),
@@ -141,36 +149,42 @@ async fn dtmf(
 /// `POST /api/v1/calls/{id}/mute`: whether the peer hears the agent.
 async fn mute(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
     Json(body): Json<Switch>,
 ) -> Result<StatusCode, Problem> {
     let Switch { on } = body;
-    order(&state, id, Order::Mute(on)).await
+    order(&state, &caller, id, Order::Mute(on)).await
 }
 
 /// `POST /api/v1/calls/{id}/hold`: whether the peer is on hold.
 async fn hold(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
     Json(body): Json<Switch>,
 ) -> Result<StatusCode, Problem> {
     let Switch { on } = body;
-    order(&state, id, Order::Hold(on)).await
+    order(&state, &caller, id, Order::Hold(on)).await
 }
 
 /// `POST /api/v1/calls/{id}/clear`: what the agent has queued is dropped.
 async fn clear(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    order(&state, id, Order::Clear).await
+    order(&state, &caller, id, Order::Clear).await
 }
 
 async fn order(
     state: &crate::http::State,
-    call: String,
+    caller: &Caller,
+    id: Uuid,
     order: Order,
 ) -> Result<StatusCode, Problem> {
+    owned(state, caller.organisation, id).await?;
+    let call = id.to_string();
     let done = state.calls.ask(|reply| Request::Order { call, order, reply }).await;
     done.ok_or_else(gone)??;
     Ok(StatusCode::NO_CONTENT)

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::gone;
-use crate::calls::request::{self, RequestError};
+use super::{gone, owned};
+use crate::calls::request;
+use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, get, post, schema};
 use crate::http::path::Path;
@@ -76,13 +77,14 @@ struct Recording {
 /// `POST /api/v1/calls/{id}/record`
 async fn record(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
     Json(wanted): Json<Wanted>,
 ) -> Result<axum::Json<Recording>, Problem> {
     let order = Order::from_word(&wanted.state).ok_or_else(|| {
         Problem::bad_request("state: is none of \"start\", \"stop\", \"pause\", \"resume\"")
     })?;
-    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
+    owned(&state, caller.organisation, call).await?;
     let recorded = state.calls.ask(|reply| request::Request::Record { call, order, reply }).await;
     let recording = recorded.ok_or_else(gone)??;
     Ok(axum::Json(Recording { state: recording.as_str() }))
@@ -91,9 +93,10 @@ async fn record(
 /// `GET /api/v1/calls/{id}/recording`
 async fn fetch(
     State(state): State<crate::http::State>,
-    Path(id): Path<String>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    let call: Uuid = id.parse().map_err(|_| RequestError::NoSuchCall)?;
+    owned(&state, caller.organisation, call).await?;
     let store = state.recordings.clone();
     let found = tokio::task::spawn_blocking(move || store.find(call)).await;
     let path = match found.unwrap_or(Found::Nothing) {

@@ -1,0 +1,86 @@
+//! Finds calls that nobody holds any more, and closes them in the log.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::LogHandle;
+use crate::calls::request::{Handle, Request};
+use crate::store::{NodeId, Store, StoreError, Timestamp};
+
+/// How often calls are looked for that have gone silent.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Calls that are looked at in one go.
+const LOOK_MAX: u32 = 10_000;
+/// Calls that are younger are not looked for: a call that begins is told in two places, one after
+/// the other.
+const YOUNG: Duration = Duration::from_secs(10);
+
+/// Closes the calls of `node` that a server of before has left: it was killed, or the machine went
+/// down. Comes before the first call of this one.
+///
+/// # Errors
+///
+/// If the store cannot be read.
+pub async fn close_orphans(
+    store: &Store,
+    node: NodeId,
+    log: &LogHandle,
+) -> Result<usize, StoreError> {
+    // A database that is not shared has no calls of others.
+    let node = store.is_shared().then_some(node);
+    let mut closed = 0;
+    loop {
+        let open = store.open_calls(node, Timestamp::now(), LOOK_MAX).await?;
+        if open.is_empty() {
+            return Ok(closed);
+        }
+        closed += open.len();
+        for call in open {
+            log.lost(call).await;
+        }
+        if !log.flush().await {
+            return Ok(closed);
+        }
+    }
+}
+
+/// Looks for calls in the log that are not over, and that the call control does not know: their end
+/// was never told.
+pub async fn watch(store: Store, node: NodeId, log: LogHandle, calls: Handle) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        match look(&store, node, &log, &calls).await {
+            Ok(0) => {}
+            Ok(closed) => tracing::warn!(closed, "calls whose end was not told are closed"),
+            Err(error) => tracing::warn!(%error, "the log cannot be looked at"),
+        }
+    }
+}
+
+async fn look(
+    store: &Store,
+    node: NodeId,
+    log: &LogHandle,
+    calls: &Handle,
+) -> Result<usize, StoreError> {
+    let old = Timestamp::now().before(YOUNG);
+    let open = store.open_calls(Some(node), old, LOOK_MAX).await?;
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let ids = open.clone();
+    // Without an answer the server goes down, and it says of each call that it ends.
+    let Some(living) = calls.ask(|reply| Request::Show { calls: ids, reply }).await else {
+        return Ok(0);
+    };
+    let living: HashSet<Uuid> = living.iter().map(|call| call.id).collect();
+    let silent: Vec<Uuid> = open.into_iter().filter(|call| !living.contains(call)).collect();
+    // What the control told before it answered comes first: of a call that has just ended, that
+    // is its end, and nothing is lost.
+    for call in &silent {
+        log.lost(*call).await;
+    }
+    Ok(silent.len())
+}

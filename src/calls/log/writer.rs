@@ -1,0 +1,268 @@
+//! Writes what calls tell into the store: in groups, each in one transaction with everything that
+//! follows from it.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use adapters::agent::EndedBy;
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use super::handle::{Entry, LogQueue};
+use super::{CallFact, Ended, Fold, QualitySample, Source, What};
+use crate::calls::cause::Cause;
+use crate::outbox;
+use crate::store::call_events::{self, CallEvent};
+use crate::store::calls::{self, CallRecord};
+use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality};
+
+/// Entries of one transaction.
+const GROUP_MAX: usize = 512;
+/// How long the first entry of a group waits for others, if nobody waits for it: in milliseconds.
+const LINGER_MS: u64 = 20;
+/// Pause after a commit that failed; doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// Longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// A call of which facts come.
+#[derive(Debug, Default)]
+struct Known {
+    organisation: Option<OrganisationId>,
+    fold: Fold,
+}
+
+/// Takes what calls tell out of the queue and commits it.
+#[derive(Debug)]
+pub struct Writer {
+    store: Store,
+    node: NodeId,
+    queue: LogQueue,
+    known: HashMap<Uuid, Known>,
+    committed: watch::Sender<u64>,
+}
+
+/// What is to be written at once.
+#[derive(Debug, Default)]
+struct Group {
+    facts: Vec<CallFact>,
+    samples: Vec<(Uuid, QualitySample)>,
+    lost: Vec<Uuid>,
+    waiting: Vec<oneshot::Sender<()>>,
+    incomplete: HashSet<Uuid>,
+}
+
+impl Group {
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Fact(fact) => self.facts.push(fact),
+            Entry::Sample { call, sample } => self.samples.push((call, sample)),
+            Entry::Lost(call) => self.lost.push(call),
+            Entry::Flush(done) => self.waiting.push(done),
+        }
+    }
+
+    const fn len(&self) -> usize {
+        self.facts.len() + self.samples.len() + self.lost.len()
+    }
+}
+
+impl Writer {
+    /// A writer for the calls of `node`. The receiver counts commits that brought facts.
+    pub fn new(store: Store, node: NodeId, queue: LogQueue) -> (Self, watch::Receiver<u64>) {
+        let (committed, commits) = watch::channel(0);
+        (Self { store, node, queue, known: HashMap::new(), committed }, commits)
+    }
+
+    /// Writes until nobody is left who could tell anything.
+    pub async fn run(mut self) {
+        while let Some(mut group) = self.group().await {
+            group.incomplete = self.queue.take_incomplete();
+            self.write(&group).await;
+            for done in group.waiting {
+                // Whoever waited may have gone.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// The next group: what is there, and a little more unless somebody waits.
+    async fn group(&mut self) -> Option<Group> {
+        let mut group = Group::default();
+        group.take(self.queue.entries.recv().await?);
+        let end = tokio::time::Instant::now() + Duration::from_millis(LINGER_MS);
+        while group.len() < GROUP_MAX && group.waiting.is_empty() {
+            match tokio::time::timeout_at(end, self.queue.entries.recv()).await {
+                Ok(Some(entry)) => group.take(entry),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Some(group)
+    }
+
+    /// Writes a group, however often that has to be tried: what is not committed is kept.
+    async fn write(&mut self, group: &Group) {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let began = Instant::now();
+            match self.commit(group).await {
+                Ok(facts) => {
+                    self.queue.metrics.commit.record(began.elapsed());
+                    self.queue.metrics.facts.add(facts);
+                    self.forget();
+                    if facts > 0 {
+                        self.committed.send_modify(|commits| *commits += 1);
+                    }
+                    return;
+                }
+                Err(error) => {
+                    self.queue.metrics.failed.inc();
+                    // What the transaction was undone of must not be known.
+                    for call in group.facts.iter().map(|fact| &fact.call).chain(&group.lost) {
+                        self.known.remove(call);
+                    }
+                    if !error.is_temporary() && pause >= PAUSE_MAX {
+                        tracing::error!(%error, "facts about calls cannot be written");
+                        self.queue.metrics.lost.add(group.len() as u64);
+                        return;
+                    }
+                    tracing::warn!(%error, "facts about calls are not written yet");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
+        }
+    }
+
+    /// Forgets calls that are over, and where other nodes write too, all: what is kept of a call
+    /// would not have their facts.
+    fn forget(&mut self) {
+        let alone = !self.store.is_shared();
+        let keep = |known: &Known| known.organisation.is_some() && !known.fold.is_over();
+        self.known.retain(|_, known| alone && keep(known));
+    }
+
+    /// One transaction: facts, the calls as they are then, and what follows. How many facts were
+    /// new.
+    async fn commit(&mut self, group: &Group) -> Result<u64, StoreError> {
+        let mut tx = self.store.begin().await?;
+        call_events::in_turn(&mut tx, self.store.is_shared()).await?;
+        let mut news = Vec::new();
+        for fact in &group.facts {
+            if let Some((organisation, event)) = self.append(&mut tx, fact).await? {
+                news.push((organisation, event));
+            }
+        }
+        for call in &group.lost {
+            if let Some(fact) = self.loss(&mut tx, *call).await? {
+                news.extend(self.append(&mut tx, &fact).await?);
+            }
+        }
+        let mut touched: HashSet<Uuid> = news.iter().map(|(_, event)| event.call).collect();
+        touched.extend(&group.incomplete);
+        let mut records = HashMap::new();
+        for call in touched {
+            let is_incomplete = group.incomplete.contains(&call);
+            if let Some(record) = self.rewrite(&mut tx, call, is_incomplete).await? {
+                records.insert(call, record);
+            }
+        }
+        for (call, sample) in &group.samples {
+            let organisation = self.known.get(call).and_then(|known| known.organisation);
+            let organisation = organisation.or_else(|| Some(records.get(call)?.organisation));
+            if let Some(organisation) = organisation {
+                quality::append(&mut tx, organisation, *call, sample).await?;
+            }
+        }
+        outbox::follow(&mut tx, &news, &records).await?;
+        tx.commit().await?;
+        Ok(news.len() as u64)
+    }
+
+    /// Appends a fact and lets its call know of it.
+    async fn append(
+        &mut self,
+        tx: &mut Tx,
+        fact: &CallFact,
+    ) -> Result<Option<(OrganisationId, CallEvent)>, StoreError> {
+        let known = self.know(tx, fact.call).await?;
+        if let What::Initiated(began) = &fact.what {
+            known.organisation.get_or_insert(OrganisationId(began.organisation));
+        }
+        let Some(organisation) = known.organisation else {
+            // Nobody could be told of it, as nobody knows whose call it is.
+            self.queue.metrics.lost.inc();
+            return Ok(None);
+        };
+        let event = call_events::append(tx, organisation, fact).await?;
+        if event.is_some() {
+            known.fold.apply(fact);
+        }
+        Ok(event.map(|event| (organisation, event)))
+    }
+
+    /// The end of a call that nobody holds any more: when it was last heard of. None if it is over
+    /// already.
+    async fn loss(&mut self, tx: &mut Tx, call: Uuid) -> Result<Option<CallFact>, StoreError> {
+        let sampled = quality::last(tx, call).await?;
+        let known = self.know(tx, call).await?;
+        let (false, Some(heard_us)) = (known.fold.is_over(), known.fold.last_us()) else {
+            return Ok(None);
+        };
+        Ok(Some(CallFact {
+            call,
+            source: Source::Watchdog,
+            id: Cause::NodeLost.as_str().to_owned(),
+            at_us: sampled.map_or(heard_us, |sampled| sampled.0.max(heard_us)),
+            what: What::Ended(Box::new(Ended {
+                by: Some(EndedBy::Server),
+                q850: Some(Cause::NodeLost.q850()),
+                ..Ended::new(Cause::NodeLost)
+            })),
+        }))
+    }
+
+    /// What is known of a call: what is kept of those that live, else what the store has.
+    async fn know(&mut self, tx: &mut Tx, call: Uuid) -> Result<&mut Known, StoreError> {
+        use std::collections::hash_map::Entry as Place;
+        match self.known.entry(call) {
+            Place::Occupied(known) => Ok(known.into_mut()),
+            Place::Vacant(place) => {
+                let mut known = Known::default();
+                if let Some((organisation, facts)) = call_events::facts(tx, call).await? {
+                    known.organisation = Some(organisation);
+                    known.fold.extend(&facts);
+                }
+                Ok(place.insert(known))
+            }
+        }
+    }
+
+    /// Writes a call as it is now known.
+    async fn rewrite(
+        &mut self,
+        tx: &mut Tx,
+        call: Uuid,
+        is_incomplete: bool,
+    ) -> Result<Option<CallRecord>, StoreError> {
+        let node = self.node;
+        let known = self.know(tx, call).await?;
+        let summary = known.fold.summary();
+        let (Some(organisation), Some(_)) = (known.organisation, &summary.began) else {
+            return Ok(None);
+        };
+        let record = CallRecord {
+            id: call,
+            organisation,
+            node: Some(node),
+            is_incomplete,
+            updated_at: Timestamp::now(),
+            summary,
+        };
+        calls::write(tx, &record).await?;
+        Ok(Some(record))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,329 @@
+use std::sync::Arc;
+
+use adapters::agent::{Direction, EndedBy};
+use adapters::event::Price;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::Writer;
+use crate::calls::cause::Cause;
+use crate::calls::log::{
+    Began, CallFact, Ended, LogHandle, QualitySample, Source, State, What, watchdog,
+};
+use crate::config::Secret;
+use crate::store::calls::CallFilter;
+use crate::store::subscriptions::SubscriptionFields;
+use crate::store::tests::on_both;
+use crate::store::{Actor, NodeId, OrganisationId, Store, StoreError, Timestamp};
+use crate::telemetry::LogMetrics;
+
+const BEGAN_US: i64 = 1_700_000_000_000_000;
+
+/// A writer at work.
+struct Log {
+    handle: LogHandle,
+    writer: JoinHandle<()>,
+}
+
+impl Log {
+    fn start(store: &Store, node: NodeId) -> Self {
+        let (handle, queue) = LogHandle::new(Arc::new(LogMetrics::default()));
+        let (writer, _) = Writer::new(store.clone(), node, queue);
+        Self { handle, writer: tokio::spawn(writer.run()) }
+    }
+
+    /// Ends as a killed process does: what it knew is gone.
+    async fn kill(self) {
+        self.writer.abort();
+        let _ = self.writer.await;
+    }
+}
+
+fn fact(call: Uuid, source: Source, id: u32, after_ms: i64, what: What) -> CallFact {
+    CallFact { call, source, id: id.to_string(), at_us: BEGAN_US + after_ms * 1_000, what }
+}
+
+/// What the node tells of an answered call.
+fn told(call: Uuid, organisation: OrganisationId) -> Vec<CallFact> {
+    let began = Began {
+        organisation: organisation.0,
+        direction: Direction::Inbound,
+        from: "+4930123456".into(),
+        to: "100".into(),
+        trunk: Some("main".into()),
+        agent: "helper".into(),
+        configuration: None,
+    };
+    let ended = Ended {
+        by: Some(EndedBy::Agent),
+        answered: Some(true),
+        duration_ms: Some(60_000),
+        ..Ended::new(Cause::Normal)
+    };
+    let what = [
+        (0, What::Initiated(Box::new(began))),
+        (10, What::Ringing),
+        (20, What::AgentConnected { agent: "helper".into(), resumed: false }),
+        (30, What::Answered),
+        (40, What::Hold { on: true }),
+        (60_030, What::Ended(Box::new(ended))),
+        (60_031, What::Quality(Box::default())),
+    ];
+    (0..).zip(what).map(|(id, (at, what))| fact(call, Source::Node, id, at, what)).collect()
+}
+
+async fn subscribe(store: &Store, organisation: OrganisationId, events: &str) {
+    let fields = SubscriptionFields {
+        url: "https://example.com/".into(),
+        events: vec![events.into()],
+        description: None,
+        enabled: true,
+    };
+    let secret = Secret::new("whsec_test".into());
+    store.create_subscription(organisation, &fields, &secret, &Actor::Server).await.unwrap();
+}
+
+/// What is told is there once it is flushed, as record, events and samples; a late price too; and
+/// nobody else's key finds any of it.
+#[test]
+fn what_is_told_is_found() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, call) = (store.default_organisation(), Uuid::now_v7());
+        let log = Log::start(&store, NodeId::new());
+        let facts = told(call, ours);
+        for fact in facts.iter().take(4).cloned() {
+            assert!(log.handle.tell(fact));
+        }
+        let sample = QualitySample {
+            at_us: BEGAN_US + 10_000_000,
+            loss: 0.5,
+            jitter_ms: 1.5,
+            buffer_ms: 20,
+            mos: 4.0,
+            round_trip_ms: None,
+        };
+        log.handle.sample(call, sample);
+        assert!(log.handle.flush().await);
+        let lives = store.call(ours, call).await.unwrap();
+        assert_eq!(lives.summary.state, State::InProgress);
+        let filter = CallFilter { is_over: Some(false), ..CallFilter::default() };
+        assert_eq!(store.calls(ours, &filter, 10).await.unwrap(), vec![lives]);
+
+        facts.iter().skip(4).cloned().for_each(|fact| assert!(log.handle.tell(fact)));
+        assert!(log.handle.flush().await);
+        let over = store.call(ours, call).await.unwrap();
+        assert_eq!(over.summary.state, State::Completed);
+        assert_eq!(over.summary.duration_ms, Some(60_000));
+        assert_eq!(over.summary.ended_by, Some(EndedBy::Agent));
+        assert!(over.summary.quality.is_some() && !over.is_incomplete);
+
+        let price = Price { amount: "0.0125".into(), currency: "USD".into() };
+        let priced = What::Priced(price.clone());
+        assert!(log.handle.tell(fact(call, Source::Carrier, 0, 99_000, priced)));
+        assert!(log.handle.flush().await);
+        let priced = store.call(ours, call).await.unwrap().summary;
+        assert_eq!((priced.cost, priced.state), (Some(price), State::Completed));
+
+        let events = store.call_events(ours, call, 0, 100).await.unwrap();
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+        let expected = [
+            "initiated",
+            "ringing",
+            "agent_connected",
+            "answered",
+            "hold",
+            "ended",
+            "quality",
+            "priced",
+        ];
+        assert_eq!(kinds, expected);
+        let samples = store.quality(ours, call, Timestamp(0), 10).await.unwrap();
+        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (1, Some(0.5)));
+
+        let theirs = db.organisation(&store, "other").await;
+        assert!(matches!(store.call(theirs, call).await, Err(StoreError::NotFound)));
+        assert!(store.call_events(theirs, call, 0, 100).await.unwrap().is_empty());
+        assert!(store.quality(theirs, call, Timestamp(0), 10).await.unwrap().is_empty());
+        assert!(store.calls(theirs, &CallFilter::default(), 10).await.unwrap().is_empty());
+        assert_eq!(store.last_event(theirs).await.unwrap(), 0);
+    });
+}
+
+/// However facts come, each several times, in any order after the first, some again after the
+/// process was killed: each is there once, has one effect, and the record is the same.
+#[test]
+fn each_fact_has_one_effect() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, node) = (store.default_organisation(), NodeId::new());
+        let theirs = db.organisation(&store, "other").await;
+        subscribe(&store, ours, "*").await;
+        subscribe(&store, theirs, "*").await;
+        let mut records = Vec::new();
+        for seed in 0..12 {
+            let mut dice = fastrand::Rng::with_seed(seed);
+            let call = Uuid::now_v7();
+            let facts = told(call, ours);
+            let mut order = facts.clone();
+            order.extend((0..10).map(|_| facts[dice.usize(1..facts.len())].clone()));
+            dice.shuffle(&mut order);
+            order.insert(0, facts[0].clone());
+            let (before, after) = order.split_at(dice.usize(1..order.len()));
+            for part in [before, after] {
+                let log = Log::start(&store, node);
+                for fact in part {
+                    assert!(log.handle.tell(fact.clone()));
+                    if dice.bool() {
+                        assert!(log.handle.flush().await);
+                    }
+                }
+                assert!(log.handle.flush().await);
+                log.kill().await;
+            }
+            let events = store.call_events(ours, call, 0, 100).await.unwrap();
+            assert_eq!(events.len(), facts.len(), "seed {seed}");
+            records.push(store.call(ours, call).await.unwrap().summary);
+        }
+        assert!(records.windows(2).all(|pair| pair[0] == pair[1]), "{records:?}");
+
+        let subscription = store.subscriptions(ours, None, 10).await.unwrap().remove(0).id;
+        let deliveries = store.deliveries(ours, subscription, None, None, 1_000).await.unwrap();
+        let mut events: Vec<&str> = deliveries.iter().map(|one| one.event_id.as_str()).collect();
+        events.sort_unstable();
+        events.dedup();
+        assert_eq!((deliveries.len(), events.len()), (12 * 7, 12 * 7));
+        let other = store.subscriptions(theirs, None, 10).await.unwrap().remove(0).id;
+        assert!(store.deliveries(theirs, other, None, None, 10).await.unwrap().is_empty());
+    });
+}
+
+/// A subscription gets what it asked for, and nothing once it is switched off.
+#[test]
+fn subscriptions_get_what_they_asked_for() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        subscribe(&store, ours, "call.ended").await;
+        let log = Log::start(&store, NodeId::new());
+        told(Uuid::now_v7(), ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
+        assert!(log.handle.flush().await);
+        let subscription = store.subscriptions(ours, None, 10).await.unwrap().remove(0);
+        let id = subscription.id;
+        let sent = store.deliveries(ours, id, None, None, 10).await.unwrap();
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0].kind, "call.ended");
+        let fields = SubscriptionFields {
+            url: subscription.url,
+            events: subscription.events,
+            description: None,
+            enabled: false,
+        };
+        store.update_subscription(ours, id, &fields, &Actor::Server).await.unwrap();
+        told(Uuid::now_v7(), ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
+        assert!(log.handle.flush().await);
+        assert_eq!(store.deliveries(ours, id, None, None, 10).await.unwrap().len(), 1);
+    });
+}
+
+/// Calls that a killed server left are closed as lost, once, when they were last heard of; those
+/// that were over stay as they were.
+#[test]
+fn orphans_are_closed() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, node) = (store.default_organisation(), NodeId::new());
+        let (talks, rings, over) = (Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7());
+        let log = Log::start(&store, node);
+        told(talks, ours).into_iter().take(5).for_each(|fact| assert!(log.handle.tell(fact)));
+        told(rings, ours).into_iter().take(2).for_each(|fact| assert!(log.handle.tell(fact)));
+        told(over, ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
+        assert!(log.handle.flush().await);
+        log.kill().await;
+        let ended = store.call(ours, over).await.unwrap();
+
+        let log = Log::start(&store, node);
+        assert_eq!(watchdog::close_orphans(&store, node, &log.handle).await.unwrap(), 2);
+        assert_eq!(watchdog::close_orphans(&store, node, &log.handle).await.unwrap(), 0);
+        log.handle.lost(over).await;
+        log.handle.lost(Uuid::now_v7()).await;
+        assert!(log.handle.flush().await);
+        let talked = store.call(ours, talks).await.unwrap().summary;
+        assert_eq!((talked.state, talked.cause), (State::Completed, Some(Cause::NodeLost)));
+        assert_eq!(talked.duration_ms, Some(10));
+        let rang = store.call(ours, rings).await.unwrap().summary;
+        assert_eq!((rang.state, rang.cause), (State::Failed, Some(Cause::NodeLost)));
+        assert_eq!(store.call(ours, over).await.unwrap().summary, ended.summary);
+    });
+}
+
+/// A log that has no room loses facts, not calls: what comes later is written, the call is marked,
+/// and its end is known.
+#[test]
+fn a_full_log_marks_its_calls() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let metrics = Arc::new(LogMetrics::default());
+        let (handle, queue) = LogHandle::with_room(2, Arc::clone(&metrics));
+        let call = Uuid::now_v7();
+        let facts = told(call, ours);
+        let taken = facts.iter().filter(|fact| handle.tell((*fact).clone())).count();
+        assert_eq!((taken, metrics.lost.get()), (2, 5));
+        let (writer, _) = Writer::new(store.clone(), NodeId::new(), queue);
+        let writer = tokio::spawn(writer.run());
+        assert!(handle.flush().await);
+        assert!(store.call(ours, call).await.unwrap().is_incomplete);
+        assert!(handle.tell(facts[5].clone()));
+        assert!(handle.flush().await);
+        let record = store.call(ours, call).await.unwrap();
+        assert!(record.is_incomplete);
+        assert_eq!(record.summary.state, State::Completed);
+        writer.abort();
+    });
+}
+
+/// A list read page by page is the list; filters and their combinations keep what they say.
+#[test]
+fn lists_are_paged_and_filtered() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let log = Log::start(&store, NodeId::new());
+        let mut calls = Vec::new();
+        for number in 0..25_u32 {
+            let call = Uuid::now_v7();
+            let mut facts = told(call, ours);
+            // Several begin in the same microsecond.
+            facts[0].at_us = BEGAN_US + i64::from(number / 3) * 1_000;
+            facts.into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
+            calls.push(call);
+        }
+        assert!(log.handle.flush().await);
+        calls.reverse();
+        let mut seen = Vec::new();
+        let mut filter = CallFilter { agent: Some("helper".into()), ..CallFilter::default() };
+        loop {
+            let page = store.calls(ours, &filter, 4).await.unwrap();
+            let Some(last) = page.last() else { break };
+            filter.after = Some(last.id);
+            seen.extend(page.iter().map(|call| call.id));
+        }
+        assert_eq!(seen, calls);
+        let found = async |filter: CallFilter| store.calls(ours, &filter, 100).await.unwrap().len();
+        let all = CallFilter::default();
+        assert_eq!(found(CallFilter { to: Some("100".into()), ..all.clone() }).await, 25);
+        assert_eq!(found(CallFilter { to: Some("200".into()), ..all.clone() }).await, 0);
+        assert_eq!(found(CallFilter { trunk: Some("main".into()), ..all.clone() }).await, 25);
+        assert_eq!(found(CallFilter { is_over: Some(false), ..all.clone() }).await, 0);
+        let states = vec![State::Busy, State::Completed];
+        assert_eq!(found(CallFilter { states, ..all.clone() }).await, 25);
+        let outbound = Some(Direction::Outbound);
+        assert_eq!(found(CallFilter { direction: outbound, ..all.clone() }).await, 0);
+        let (from, until) = (Timestamp(BEGAN_US + 2_000), Timestamp(BEGAN_US + 4_000));
+        let within = CallFilter { from_time: Some(from), until_time: Some(until), ..all.clone() };
+        assert_eq!(found(within).await, 6);
+        let after = Some(Uuid::now_v7());
+        assert_eq!(found(CallFilter { after, ..all }).await, 0);
+    });
+}

@@ -1,0 +1,170 @@
+//! A call as the API shows it, in one shape whether it lives or is over.
+
+use adapters::agent::EndedBy;
+use adapters::event::{AnsweredBy, Price};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::cause::Cause;
+use super::log::{QualitySummary, State, direction_word};
+use crate::store::Timestamp;
+use crate::store::calls::CallRecord;
+
+/// A call as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CallView {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    #[serde(skip)]
+    pub organisation: Uuid,
+    /// "inbound" or "outbound".
+    pub direction: &'static str,
+    /// "ringing", "answered", "ending" or "ended".
+    pub state: &'static str,
+    /// The calling address.
+    pub from: String,
+    /// The called address.
+    pub to: String,
+    /// Name of the trunk.
+    pub trunk: Option<String>,
+    /// Name of the agent.
+    pub agent: String,
+    /// When it began, in milliseconds since 1970.
+    pub began_unix_ms: u64,
+    /// From answer to end or now, in milliseconds.
+    pub duration_ms: u64,
+    /// What the log adds.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// What the log of a call knows.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// The canonical state.
+    pub status: State,
+    /// The configuration that it came by.
+    pub configuration_id: Option<Uuid>,
+    /// When it began.
+    pub initiated_at: Option<Timestamp>,
+    /// When it began to wait for its turn.
+    pub queued_at: Option<Timestamp>,
+    /// When it rang.
+    pub ringing_at: Option<Timestamp>,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// When it was over.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub cause: Option<Cause>,
+    /// Who ended it.
+    pub ended_by: Option<EndedBy>,
+    /// The final SIP status.
+    pub sip_status: Option<u16>,
+    /// The cause value of Q.850.
+    pub q850: Option<u8>,
+    /// Why it ended, in the words of peer or carrier.
+    pub reason: Option<String>,
+    /// What is billed, in seconds.
+    pub billed_s: Option<u64>,
+    /// What the carrier takes.
+    pub cost: Option<Price>,
+    /// Who answered, as the carrier's detection says.
+    pub answered_by: Option<AnsweredBy>,
+    /// How its media fared.
+    pub quality: Option<QualitySummary>,
+    /// Facts about it were lost.
+    pub is_incomplete: bool,
+}
+
+impl Record {
+    /// Of a call of which the log is not asked.
+    pub const fn living(status: State) -> Self {
+        Self {
+            status,
+            configuration_id: None,
+            initiated_at: None,
+            queued_at: None,
+            ringing_at: None,
+            answered_at: None,
+            ended_at: None,
+            cause: None,
+            ended_by: None,
+            sip_status: None,
+            q850: None,
+            reason: None,
+            billed_s: None,
+            cost: None,
+            answered_by: None,
+            quality: None,
+            is_incomplete: false,
+        }
+    }
+}
+
+impl CallView {
+    /// What the store knows of a call; `now` is the end of one that lasts.
+    pub fn stored(call: CallRecord, now: Timestamp) -> Self {
+        let summary = call.summary;
+        let stamps = summary.stamps;
+        let at = |us: Option<i64>| us.map(Timestamp);
+        let so_far = stamps.answered_us.map(|answered| now.0.saturating_sub(answered) / 1_000);
+        let so_far = so_far.and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0);
+        let began_ms = stamps.initiated_us.unwrap_or(0) / 1_000;
+        let (direction, from, to, trunk, configuration_id) = match summary.began {
+            Some(began) => {
+                let direction = direction_word(began.direction);
+                (direction, began.from, began.to, began.trunk, began.configuration)
+            }
+            None => Default::default(),
+        };
+        Self {
+            id: call.id,
+            organisation: call.organisation.0,
+            direction,
+            state: match (summary.state.is_terminal(), stamps.answered_us) {
+                (true, _) => "ended",
+                (false, Some(_)) => "answered",
+                (false, None) => "ringing",
+            },
+            from,
+            to,
+            trunk,
+            agent: summary.agent.unwrap_or_default(),
+            began_unix_ms: u64::try_from(began_ms).unwrap_or(0),
+            duration_ms: match summary.state.is_terminal() {
+                true => summary.duration_ms.unwrap_or(0),
+                false => so_far,
+            },
+            record: Record {
+                status: summary.state,
+                configuration_id,
+                initiated_at: at(stamps.initiated_us),
+                queued_at: at(stamps.queued_us),
+                ringing_at: at(stamps.ringing_us),
+                answered_at: at(stamps.answered_us),
+                ended_at: at(stamps.ended_us),
+                cause: summary.cause,
+                ended_by: summary.ended_by,
+                sip_status: summary.sip_status,
+                q850: summary.q850,
+                reason: summary.reason,
+                billed_s: summary.billed_s,
+                cost: summary.cost,
+                answered_by: summary.answered_by,
+                quality: summary.quality,
+                is_incomplete: call.is_incomplete,
+            },
+        }
+    }
+
+    /// What a living call says of itself, with what the store knows of it besides.
+    #[must_use]
+    pub fn with_record(self, stored: Option<Self>) -> Self {
+        match stored {
+            Some(stored) => Self { record: stored.record, ..self },
+            None => self,
+        }
+    }
+}
