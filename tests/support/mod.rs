@@ -30,6 +30,7 @@ pub mod scenario;
 pub mod server;
 pub mod sipp;
 pub mod srtp;
+pub mod store;
 pub mod talk;
 pub mod tls;
 pub mod tshark;
