@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::Control;
 use super::forking::{Branch, rank};
 use super::place::host_text;
@@ -143,6 +145,8 @@ pub struct Placing {
     reach: Reach,
     /// The trunk, if it names one.
     trunk: Option<Arc<Trunk>>,
+    /// Whose call it is.
+    pub(super) organisation: Uuid,
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
@@ -267,6 +271,7 @@ impl Control {
             reach: trunk.as_deref().map(|trunk| self.reach(trunk)).unwrap_or_default(),
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
+            organisation: self.directory.load().organisation,
             trunk,
             presented: Presented::default(),
             headers: Vec::new(),
@@ -320,7 +325,7 @@ impl Control {
     fn account_for(&self, placing: &Placing, hop: &Hop) -> Option<Arc<Account>> {
         match &hop.to {
             _ if placing.trunk.is_some() => placing.account.clone(),
-            Where::Server(to) => self.account_at(to.peer.ip()),
+            Where::Server(to) => self.account_at(placing.organisation, to.peer.ip()),
             Where::Phone(_) => None,
         }
     }
