@@ -16,6 +16,7 @@ use support::ear::Rtp;
 use support::phone::packet;
 use support::{until, wav};
 use talkpath::calls::cause::Cause;
+use talkpath::calls::digits::DigitsBy;
 use talkpath::telemetry::WorkerMetrics;
 use talkpath::workers::WorkerHandle;
 use talkpath::workers::command::{
@@ -69,6 +70,7 @@ impl Party {
             rtcp_mux: false,
             xr: false,
             srtp: None,
+            digits: DigitsBy::media(dtmf_pt.is_some()),
         };
         let worker = ours.rtp.local_addr().unwrap();
         // The sequence number wraps around soon.

@@ -19,7 +19,10 @@ pub enum AgentCommand {
     /// Formats and wishes, at most once and before the agent's first audio.
     Configure(Configure),
     /// Answer the caller (only if the route lets the agent answer).
-    Answer,
+    Answer {
+        /// SIP header fields to add, by name.
+        headers: Vec<(String, String)>,
+    },
     /// Refuse the caller with a cause (only if the route lets the agent answer).
     Reject {
         /// Why: a word of `docs/protocol.md`, such as "busy".
@@ -54,6 +57,8 @@ pub enum AgentCommand {
         destination: String,
         /// Further wishes by name, such as a time-out.
         options: Vec<(String, String)>,
+        /// SIP header fields to add, by name.
+        headers: Vec<(String, String)>,
     },
     /// End the call.
     Hangup {

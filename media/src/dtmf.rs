@@ -2,11 +2,12 @@
 //!
 //! [`Receiver`] turns event packets into digits, once each, however many packets were lost or
 //! doubled. [`Sender`] turns digits into event packets on the ticks of the pacer. [`inband`] hears
-//! digits that were sent as tones.
+//! digits that were sent as tones, [`Tones`] plays such.
 
 pub mod inband;
 mod receiver;
 mod sender;
+mod tones;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub use sender::{
     DIGIT_MS_DEFAULT, DIGIT_MS_MAX, DIGIT_MS_MIN, DIGITS_MAX, EventPacket, GAP_MS_DEFAULT,
     GAP_MS_MAX, GAP_MS_MIN, Sender, Tick,
 };
+pub use tones::Tones;
 
 /// Bytes of one event in a payload.
 pub const EVENT_BYTES: usize = 4;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::call::{Call, Which};
 use super::cause::Cause;
 use super::control::Placing;
+use super::digits::{DigitsBy, InfoDigits};
 use super::far::{Far, Flows};
 use super::hold::Hold;
 use super::log::State;
@@ -67,6 +68,8 @@ pub(super) struct LiveCall {
     pub(super) permit: Permit,
     /// Its place at an agent, by the agent's id.
     pub(super) slot: Option<(Uuid, Permit)>,
+    /// Header fields that the agent adds to its answer.
+    pub(super) answer_headers: Vec<(String, String)>,
     /// The agent decides about the answer.
     pub(super) agent_answers: bool,
     /// Audio as the peer codes it.
@@ -83,8 +86,10 @@ pub(super) struct LiveCall {
     pub(super) media: LocalMedia,
     /// What the caller hears of ours, if it was coded for the caller's codec.
     pub(super) sounding: Option<Sounding>,
-    /// The peer takes telephone events.
-    pub(super) dtmf: bool,
+    /// How digits get to the peer, once that is settled.
+    pub(super) digits: Option<DigitsBy>,
+    /// Those that go out by INFO.
+    pub(super) info_digits: InfoDigits,
     /// The keys of its SRTP; plain RTP without.
     pub(super) srtp: Option<Arc<SrtpKeys>>,
     /// The agent that is being connected has had this call before.
@@ -181,7 +186,20 @@ impl LiveCall {
         let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
-        self.call.deadline().min(far).min(transfer).min(takeover).min(self.hold.deadline())
+        self.call
+            .deadline()
+            .min(far)
+            .min(transfer)
+            .min(takeover)
+            .min(self.hold.deadline())
+            .min(self.info_digits.deadline())
+    }
+
+    /// The trunk that says how digits are sent, and the dialog that may carry them: no trunk of a
+    /// peer that took over, no dialog of one that has refused them.
+    pub(super) fn digits_way(&self) -> (Option<&Trunk>, Option<DialogId>) {
+        let trunk = self.trunk.as_deref().filter(|_| !self.taken_over);
+        (trunk, self.dialog.filter(|_| !self.info_digits.is_refused()))
     }
 
     /// The format in which sounds for the caller are coded.

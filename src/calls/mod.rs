@@ -3,12 +3,14 @@
 pub mod call;
 pub mod cause;
 pub mod control;
+pub mod digits;
 mod far;
 pub mod hold;
 pub mod identity;
 mod live;
 pub mod log;
 pub mod ports;
+pub mod presented;
 pub mod reason;
 pub mod redirect;
 pub mod request;

@@ -4,6 +4,8 @@ use crate::sip::core::headers::{HeaderName, NameAddr};
 use crate::sip::core::message::Message;
 use crate::sip::core::uri::{Scheme, Uri};
 
+pub mod history;
+
 /// Addresses that one call follows, however many redirections name them.
 pub const REDIRECTS_MAX: usize = 5;
 /// Preference of a Contact that names none, in thousandths.

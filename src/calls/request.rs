@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::control::{Errand, Hop};
+use super::presented::Privacy;
 use super::view::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
@@ -28,6 +29,13 @@ pub struct PlaceCall {
     pub agent: String,
     /// User part of our From; "talkpath" when absent.
     pub from: Option<String>,
+    /// The name that is displayed beside it.
+    pub from_name: Option<String>,
+    /// Whether it is withheld from the called party; as the trunk says when absent.
+    pub privacy: Option<Privacy>,
+    /// Header fields to add to the INVITE.
+    #[serde(default)]
+    pub headers: std::collections::BTreeMap<String, String>,
     /// How long it may ring, in seconds.
     pub ring_timeout_s: Option<u64>,
     /// How long the call may last, in seconds.
@@ -88,6 +96,8 @@ pub enum Order {
         destination: String,
         /// Further wishes by name.
         options: std::collections::BTreeMap<String, String>,
+        /// Header fields to add to the request that asks for it.
+        headers: std::collections::BTreeMap<String, String>,
     },
     /// Send digits to the peer; they have been checked.
     Dtmf {

@@ -9,6 +9,7 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::cause::Cause;
+use crate::sip::core::custom::CustomError;
 
 /// How long a peer that took the REFER may keep silent about what comes of it.
 pub const NEWS_LIMIT: Duration = Duration::from_secs(30);
@@ -30,6 +31,8 @@ pub struct Wish {
     pub to: Destination,
     /// How long it may take.
     pub limit: Duration,
+    /// Header fields to add to the REFER.
+    pub headers: Vec<(String, String)>,
 }
 
 /// A transfer that we carry out ourselves: whom we call.
@@ -79,7 +82,7 @@ impl std::fmt::Debug for Destination {
 }
 
 /// Why a transfer is not even tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
     /// Neither "blind", "attended" nor "bridge".
     #[error("kind: is neither \"blind\", \"attended\" nor \"bridge\"")]
@@ -96,6 +99,9 @@ pub enum TransferError {
     /// Not a number of seconds from 1 to 600.
     #[error("options.timeout_s: is not a number from 1 to 600")]
     Timeout,
+    /// A header field may not be added.
+    #[error("headers: {0}")]
+    Headers(CustomError),
     /// The call, or the one it is to be joined with, is not answered.
     #[error("the call is not answered")]
     NotAnswered,
@@ -109,13 +115,14 @@ pub enum TransferError {
 
 impl TransferError {
     /// The word that the agent is told as `cause`.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Kind => "bad_kind",
             Self::Destination => "bad_destination",
             Self::CallId => "bad_call_id",
             Self::Trunk => "bad_trunk",
             Self::Timeout => "bad_timeout",
+            Self::Headers(_) => "bad_headers",
             Self::NotAnswered => "bad_state",
             Self::Busy => "busy_transferring",
             Self::Full => "congestion",
@@ -132,6 +139,7 @@ impl Wish {
         kind: &str,
         destination: &str,
         options: &[(String, String)],
+        headers: Vec<(String, String)>,
     ) -> Result<Self, TransferError> {
         let option = |name: &str| {
             options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -159,7 +167,7 @@ impl Wish {
             }
             _ => return Err(TransferError::Kind),
         };
-        Ok(Self { to, limit })
+        Ok(Self { to, limit, headers })
     }
 }
 

@@ -6,6 +6,8 @@ use adapters::secret::Pii;
 use adapters::sip::{CallerIdHeader, NumberFormat, in_order};
 
 use super::section::Section;
+use crate::calls::presented::{Privacy, is_identity_uri};
+use crate::sip::core::custom;
 use crate::sip::core::headers::NameAddr;
 use crate::sip::core::uri::{Host, Scheme, Uri};
 
@@ -32,6 +34,13 @@ pub struct Outbound {
     pub caller_id_header: CallerIdHeader,
     /// How numbers are written.
     pub number_format: NumberFormat,
+    /// What a header other than From says: a number, or a `sip:`, `sips:` or `tel:` URI; the
+    /// calling number if absent.
+    pub asserted_identity: Option<String>,
+    /// Whether the caller is withheld from those who are called, unless the call says otherwise.
+    pub privacy: Privacy,
+    /// Header fields that agents and the API may add to messages, in the case they were written.
+    pub headers_out: Vec<String>,
     /// Headers added to each INVITE, by name.
     pub headers: Vec<(String, Pii)>,
 }
@@ -64,6 +73,7 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         Some(_) => Ok(text.to_owned()),
         None => Err("not a host".to_owned()),
     };
+    let weights = section.numbers("weights", 0..=u16::MAX).unwrap_or_default();
     let outbound = Outbound {
         from_domain: section.text("from_domain", "a host, such as \"example.com\"", host),
         options_interval: section.seconds("options_interval_s", 1..=3_600),
@@ -73,14 +83,24 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         caller_id: section.text("caller_id", "a number or user", caller_id),
         caller_id_header: section.word("caller_id_header", CALLER_ID_HEADERS).unwrap_or_default(),
         number_format: section.word("number_format", NUMBER_FORMATS).unwrap_or_default(),
-        shares: Vec::new(),
+        shares: weights.iter().map(|weight| (0, *weight)).collect(),
         headers: Vec::new(),
         targets,
+        asserted_identity: section.text("asserted_identity", IDENTITY, identity),
+        privacy: section.word("privacy", PRIVACIES).unwrap_or_default(),
+        headers_out: section.list("headers_out", HEADERS_OUT, header_out).unwrap_or_default(),
     };
+    if outbound.asserted_identity.is_some() && outbound.caller_id_header == CallerIdHeader::From {
+        section.conflict("asserted_identity", "means nothing without caller_id_header".to_owned());
+    }
     for (key, uris) in [("targets", &outbound.targets), ("route", &outbound.route)] {
         if uris.len() > URIS_MAX {
             section.conflict(key, format!("{} URIs; allowed: up to {URIS_MAX}", uris.len()));
         }
+    }
+    let (shares, targets) = (weights.len(), outbound.targets.len());
+    if shares != targets && shares != 0 && targets != 0 {
+        section.conflict("weights", format!("{shares} for {targets} targets; allowed: one each"));
     }
     if outbound.targets.is_empty() {
         let keys = [
@@ -92,6 +112,7 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
             "caller_id",
             "caller_id_header",
             "number_format",
+            "weights",
         ];
         if let Some(key) = keys.into_iter().find(|key| section.has(key)) {
             section.conflict(key, "means nothing without targets".to_owned());
@@ -100,9 +121,29 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
     outbound
 }
 
+/// Words for `privacy`.
+const PRIVACIES: &[(&str, Privacy)] = &[("none", Privacy::None), ("id", Privacy::Id)];
+const IDENTITY: &str = "a number, such as \"+493012345\", or a sip:, sips: or tel: URI";
+const HEADERS_OUT: &str = "names of SIP headers that do not steer the call, such as \"X-Tenant\"";
+
+fn identity(text: &str) -> Result<String, String> {
+    let number = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.".contains(&byte);
+    let is_number = !text.is_empty() && text.len() <= 64 && text.bytes().all(number);
+    if is_number || is_identity_uri(text) {
+        return Ok(text.to_owned());
+    }
+    Err("names no caller".to_owned())
+}
+
+fn header_out(text: &str) -> Result<String, String> {
+    custom::check_name(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
 const CALLER_ID_HEADERS: &[(&str, CallerIdHeader)] = &[
     ("from", CallerIdHeader::From),
     ("p_asserted_identity", CallerIdHeader::PAssertedIdentity),
+    ("p_preferred_identity", CallerIdHeader::PPreferredIdentity),
     ("remote_party_id", CallerIdHeader::RemotePartyId),
 ];
 const NUMBER_FORMATS: &[(&str, NumberFormat)] = &[

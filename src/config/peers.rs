@@ -16,6 +16,7 @@ use super::server::SIP_CODECS;
 use super::sip::identity;
 use super::srtp;
 use super::values::Cidr;
+use crate::calls::digits::DtmfMode;
 use crate::listen::tls::ClientFiles;
 use crate::routing::Pattern;
 use crate::sip::core::endpoint::Reliability;
@@ -56,6 +57,8 @@ pub struct TrunkConfig {
     pub capture: bool,
     /// Whether digits are sought in its audio; if absent, where it has no other way to send them.
     pub dtmf_inband: Option<bool>,
+    /// How digits get to it.
+    pub dtmf: DtmfMode,
     /// Its peers may transfer their calls and replace them.
     pub refer: bool,
     /// How provisional responses are treated (RFC 3262).
@@ -113,6 +116,7 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
     let tls = client_files(&section);
     let capture = section.flag("capture").unwrap_or(false);
     let dtmf_inband = section.flag("dtmf_inband");
+    let dtmf = section.word("dtmf", DTMF_MODES).unwrap_or_default();
     let refer = refer(&section);
     let reliable_provisional =
         section.word("reliable_provisional", RELIABILITIES).unwrap_or_default();
@@ -134,12 +138,21 @@ pub(super) fn trunk(section: Section<'_>, claims: &mut Vec<(Cidr, String)>) -> O
         destinations,
         country,
         dtmf_inband,
+        dtmf,
         refer,
         reliable_provisional,
         srtp,
         capture,
     })
 }
+
+/// Words for `dtmf`.
+const DTMF_MODES: &[(&str, DtmfMode)] = &[
+    ("auto", DtmfMode::Auto),
+    ("rfc4733", DtmfMode::Events),
+    ("info", DtmfMode::Info),
+    ("inband", DtmfMode::Tones),
+];
 
 fn country(text: &str) -> Result<String, String> {
     let code = text.to_ascii_uppercase();

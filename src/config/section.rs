@@ -225,6 +225,33 @@ impl<'r> Section<'r> {
         self.integer(key, wide).and_then(|number| u32::try_from(number).ok())
     }
 
+    /// Whole numbers in `range`: a list, or in the environment text with commas.
+    pub(super) fn numbers(
+        &self,
+        key: &'static str,
+        range: RangeInclusive<u16>,
+    ) -> Option<Vec<u16>> {
+        let item = self.find(key)?;
+        let fits = |number: i64| u16::try_from(number).ok().filter(|n| range.contains(n));
+        let one = |value: &Value| match value {
+            Value::Integer(number) => fits(*number),
+            _ => None,
+        };
+        let numbers: Option<Vec<u16>> = match &item.value {
+            Value::List(items) => items.iter().map(|item| one(&item.value)).collect(),
+            Value::Text(text) if matches!(item.place, Place::Variable(_)) => {
+                text.split(',').map(|part| part.trim().parse().ok().and_then(fits)).collect()
+            }
+            other => one(other).map(|number| vec![number]),
+        };
+        if numbers.is_none() {
+            let (least, most) = (range.start(), range.end());
+            let allowed = format!("a list of whole numbers from {least} to {most}");
+            self.refuse(key, Some(item), &shown(&item.value), &allowed);
+        }
+        numbers
+    }
+
     /// A length of time; the key ends in `_ms`.
     pub(super) fn millis(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<Duration> {
         self.integer(key, range).map(Duration::from_millis)

@@ -362,6 +362,27 @@ const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
         "4: trunks[0].headers: \"Authorization\": this header carries credentials",
     ),
     (
+        "[[trunks]]\nname = \"t\"\npeers = [\"10.0.0.0/8\"]\nheaders_out = [\"X-A\", \"Via\"]",
+        "4: trunks[0].headers_out: \"Via\": Via is set by the server alone",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nasserted_identity = \"+4930\"",
+        "4: trunks[0].asserted_identity: means nothing without caller_id_header",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\ncaller_id_header = \"remote_party_id\"\n\
+             asserted_identity = \"sip:a@b>,<sip:c\"",
+        "5: trunks[0].asserted_identity: \"sip:a@b>,<sip:c\": names no caller",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = [\"sip:a\", \"sip:b\"]\nweights = [1]",
+        "4: trunks[0].weights: 1 for 2 targets; allowed: one each",
+    ),
+    (
+        "[[trunks]]\nname = \"t\"\ntargets = \"sip:a\"\nweights = [\"x\"]",
+        "4: trunks[0].weights: a list; allowed: a list of whole numbers from 0 to 65535",
+    ),
+    (
         "[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"\n[[trunks]]\nname = \"u\"\n\
              peers = [\"10.0.0.0/8\"]",
         "6: trunks[1].peers: 10.0.0.0/8 belongs to trunk \"t\" already",

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use adapters::address::Address;
 use adapters::network::HostPort;
-use adapters::sip::{SipOutbound, SipProfile, SipTransport};
+use adapters::sip::{DtmfMethod, SipOutbound, SipProfile, SipTransport};
 
+use crate::calls::digits::DtmfMode;
+use crate::calls::presented::Privacy;
 use crate::config::{Cidr, Outbound, RegistrationConfig, Secret, TrunkConfig};
 use crate::listen::tls::ClientFiles;
 use crate::quota::{Limits, Ways};
@@ -70,6 +72,11 @@ pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), 
         country: profile.country.clone(),
         capture: false,
         dtmf_inband: None,
+        dtmf: match profile.dtmf {
+            DtmfMethod::Rtp => DtmfMode::Auto,
+            DtmfMethod::Info => DtmfMode::Info,
+            DtmfMethod::Inband => DtmfMode::Tones,
+        },
         refer: true,
         reliable_provisional: Reliability::default(),
         srtp: Some(match profile.srtp {
@@ -97,6 +104,9 @@ fn outbound(profile: &SipProfile, outbound: &SipOutbound) -> Outbound {
         caller_id_header: outbound.caller_id_header,
         number_format: outbound.number_format,
         headers: outbound.headers.clone(),
+        asserted_identity: None,
+        privacy: Privacy::default(),
+        headers_out: Vec::new(),
         from_domain: None,
         // They are limits of the trunk as a whole.
         max_calls: None,

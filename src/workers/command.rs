@@ -17,6 +17,7 @@ use super::builtin::Builtin;
 use crate::agent::session::{Loss, Quality};
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
+use crate::calls::digits::DigitsBy;
 use crate::capture;
 use crate::recording;
 
@@ -49,6 +50,8 @@ pub struct LegFormat {
     pub signalling: IpAddr,
     /// Codec, payload types and ptime.
     pub media: LegConfig,
+    /// How digits get to the peer.
+    pub digits: DigitsBy,
     /// We may send (RFC 3264 5.1).
     pub send: bool,
     /// The peer may send.
@@ -246,8 +249,15 @@ pub enum Command {
         /// Takes them.
         head: Box<capture::Head>,
     },
-    /// What the agent wanted of the recording cannot be.
-    RecordRefused {
+    /// Digits get to the peer another way.
+    DigitsBy {
+        /// The call.
+        call: CallKey,
+        /// Which.
+        by: DigitsBy,
+    },
+    /// What the agent wanted cannot be.
+    Refused {
         /// The call.
         call: CallKey,
         /// Why.
@@ -308,7 +318,10 @@ pub struct Event {
 #[derive(Debug)]
 pub enum EventKind {
     /// The agent answers.
-    AgentAnswer,
+    AgentAnswer {
+        /// SIP header fields to add, by name.
+        headers: Vec<(String, String)>,
+    },
     /// The agent refuses.
     AgentReject {
         /// Why, in its own words.
@@ -327,6 +340,17 @@ pub enum EventKind {
         destination: String,
         /// Further wishes by name.
         options: Vec<(String, String)>,
+        /// SIP header fields to add, by name.
+        headers: Vec<(String, String)>,
+    },
+    /// The agent sends digits to a peer that takes them by signalling.
+    AgentDigits {
+        /// `0-9`, `A-D`, `*`, `#`.
+        digits: String,
+        /// Length of each in milliseconds.
+        duration_ms: u32,
+        /// Pause between them in milliseconds.
+        gap_ms: u32,
     },
     /// The agent puts the peer on hold, or takes it back.
     AgentHold(bool),

@@ -12,6 +12,7 @@ mod clock;
 pub mod command;
 mod context;
 mod deadlines;
+mod digits;
 mod ear;
 mod inflow;
 mod io;

@@ -93,7 +93,11 @@ impl MediaPath {
         let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
         let linear_bytes = self.outlet.sounds().bytes(format.ptime_ms);
         let Some(linear) = ctx.linear.get_mut(..linear_bytes) else { return };
-        let said = self.say(ctx.now, &mut ctx.blocks, linear, payload);
+        let digits = self.say_digits(linear, payload);
+        let said = match digits {
+            Some(bytes) => Said { bytes, ..Said::default() },
+            None => self.say(ctx.now, &mut ctx.blocks, linear, payload),
+        };
         let Some(leg) = self.peer.leg() else { return };
         if said.talkspurt {
             leg.mark();
@@ -108,7 +112,10 @@ impl MediaPath {
         if said.over {
             ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }
-        self.note_underrun(ctx, said.played);
+        // Digits take the place of audio: what waits is not late.
+        if digits.is_none() {
+            self.note_underrun(ctx, said.played);
+        }
     }
 
     /// Writes what the peer hears next to `payload`, by way of `linear` if it has to be coded.

@@ -270,14 +270,14 @@ impl MediaPath {
                 return;
             }
             Control::Dtmf { digits, duration_ms, gap_ms } => {
-                return self.send_digits(&digits, duration_ms, gap_ms);
+                return self.send_digits(ctx, digits, duration_ms, gap_ms);
             }
             Control::Mute(muted) => {
                 self.muted = muted;
                 return;
             }
-            Control::Transfer { kind, destination, options } => {
-                EventKind::AgentTransfer { kind, destination, options }
+            Control::Transfer { kind, destination, options, headers } => {
+                EventKind::AgentTransfer { kind, destination, options, headers }
             }
             Control::Hold(_) if self.state != CallState::Answered => {
                 socket.session.failed("the call is not answered".to_owned());
@@ -285,20 +285,12 @@ impl MediaPath {
             }
             Control::Hold(on) => EventKind::AgentHold(on),
             Control::Record(order) => EventKind::AgentRecord(order),
-            Control::Answer => EventKind::AgentAnswer,
+            Control::Answer { headers } => EventKind::AgentAnswer { headers },
             Control::Reject { cause } => EventKind::AgentReject { cause },
             Control::Hangup { cause } => EventKind::AgentHungUp { cause },
             Control::Lost(loss) => EventKind::AgentLost(loss),
         };
         ctx.tell(self.key, event);
-    }
-
-    fn send_digits(&mut self, digits: &str, duration_ms: u32, gap_ms: u32) {
-        let Agent::Socket(socket) = &mut self.agent else { return };
-        let Some(leg) = self.peer.leg() else { return };
-        if let Err(error) = leg.send_digits(digits, Some(duration_ms), Some(gap_ms)) {
-            socket.session.failed(error.to_string());
-        }
     }
 
     /// Lets the agent's converters follow the peer's format; what the agent was told still holds.

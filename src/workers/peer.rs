@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 
 use adapters::agent::StreamFormat;
 use media::codec::AudioFormat;
+use media::dtmf::Tones;
 use media::leg::{Leg, StreamStart};
 use media::rtp::{Packet, has_version, is_rtcp};
 use media::srtp::SrtpError;
@@ -14,6 +15,7 @@ use super::command::{LegFormat, RtpSockets};
 use super::latch::{Heard, Latch, is_private};
 use super::security::Security;
 use super::sys;
+use crate::calls::digits::DigitsBy;
 use crate::capture::{self, Kind};
 use crate::telemetry::DropReason;
 
@@ -49,6 +51,8 @@ pub(super) struct PeerLeg {
     foreign: u64,
     /// Takes every packet as it is without protection.
     capture: Option<Box<capture::Head>>,
+    /// Digits that are sent as tones.
+    pub(super) tones: Tones,
 }
 
 /// What a socket had.
@@ -86,6 +90,7 @@ impl PeerLeg {
             heard_at: now,
             foreign: 0,
             capture: None,
+            tones: Tones::default(),
         };
         if let Some(format) = format {
             peer.settle(now, format);
@@ -108,6 +113,7 @@ impl PeerLeg {
         self.everywhere = hears_everywhere(&self.rtp);
         (self.latch, self.connected, self.reports_from) = (None, None, None);
         (self.security, self.format) = (None, None);
+        self.tones = Tones::default();
         self.settle(now, format);
         before
     }
@@ -147,6 +153,13 @@ impl PeerLeg {
         if let Err(error) = changed {
             tracing::error!(%error, "SRTP keys cannot be used");
             self.security = None;
+        }
+    }
+
+    /// Digits get to the peer this way from now on.
+    pub(super) const fn digits_by(&mut self, by: DigitsBy) {
+        if let Some(format) = &mut self.format {
+            format.digits = by;
         }
     }
 

@@ -29,8 +29,8 @@ impl MediaPath {
         self.actions(ctx);
     }
 
-    /// The agent's order about the recording was refused.
-    pub(super) fn record_refused(&mut self, ctx: &mut Context, why: &'static str) {
+    /// What the agent wanted was refused.
+    pub(super) fn refused(&mut self, ctx: &mut Context, why: &'static str) {
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.failed(why.to_owned());
         }

@@ -11,11 +11,9 @@ impl MediaPath {
     pub(super) fn steer(&mut self, ctx: &mut Context, steer: Steer) {
         match steer {
             Steer::Dtmf { digits, duration_ms, gap_ms } => {
-                if let Some(leg) = self.peer.leg() {
-                    // Whether the peer takes digits was asked before; a queue that is full drops
-                    // them, as it does for an agent.
-                    let _ = leg.send_digits(&digits, Some(duration_ms), Some(gap_ms));
-                }
+                // Whether the peer takes digits was asked before; a queue that is full drops them,
+                // as it does for an agent.
+                let _ = self.queue_digits(&digits, duration_ms, gap_ms);
                 self.restart_ticks(ctx.now);
             }
             Steer::Mute(muted) => self.muted = muted,

@@ -148,7 +148,8 @@ impl Worker {
             | Command::Steer { call, .. }
             | Command::Record { call, .. }
             | Command::Capture { call, .. }
-            | Command::RecordRefused { call, .. }
+            | Command::DigitsBy { call, .. }
+            | Command::Refused { call, .. }
             | Command::Close { call, .. } => *call,
         };
         if let Command::Open { sockets, format, .. } = command {
@@ -176,7 +177,8 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Capture { head, .. } => path.peer.capture(head),
-            Command::RecordRefused { why, .. } => path.record_refused(ctx, why),
+            Command::DigitsBy { by, .. } => path.peer.digits_by(by),
+            Command::Refused { why, .. } => path.refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
             Command::Open { .. } | Command::Stop => return,
         }

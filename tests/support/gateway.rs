@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use talkpath::sip::core::auth::{Account, DigestClient};
+use talkpath::sip::core::message::Message;
+
 use super::line::{header, offer};
+use super::until;
 
 /// What a gateway does with calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +23,15 @@ pub enum Manner {
     Refuses(&'static str),
     /// Rings, then refuses.
     RingsThenRefuses(&'static str),
+    /// Rings until it is cancelled.
+    Rings,
 }
 
 /// A running gateway.
 pub struct Gateway {
     /// Where it listens.
     pub address: SocketAddr,
+    socket: UdpSocket,
     manner: Arc<Mutex<Manner>>,
     heard: Arc<Mutex<Vec<String>>>,
     end: Arc<AtomicBool>,
@@ -46,6 +53,7 @@ impl Gateway {
         let (heard, end) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let mut gateway = Self {
             address,
+            socket: socket.try_clone().unwrap(),
             manner: Arc::clone(&manner),
             heard: Arc::clone(&heard),
             end: Arc::clone(&end),
@@ -57,8 +65,10 @@ impl Gateway {
                 let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };
                 let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 let manner = *manner.lock().unwrap();
-                for response in responses(&request, manner, address) {
-                    let _ = socket.send_to(response.as_bytes(), peer);
+                if !request.starts_with("SIP/2.0 ") {
+                    for response in responses(&request, manner, address) {
+                        let _ = socket.send_to(response.as_bytes(), peer);
+                    }
                 }
                 heard.lock().unwrap().push(request);
             }
@@ -76,6 +86,53 @@ impl Gateway {
     pub fn heard(&self, method: &str) -> Vec<String> {
         let heard = self.heard.lock().unwrap();
         heard.iter().filter(|request| request.starts_with(method)).cloned().collect()
+    }
+
+    /// Answers the INVITE that came last.
+    pub fn answer_invite(&self) {
+        let invite = self.heard("INVITE ").pop().unwrap();
+        self.say(&invite, &responses(&invite, Manner::Answers, self.address).pop().unwrap());
+    }
+
+    /// Refuses the INVITE that came last.
+    pub fn refuse_invite(&self, line: &str) {
+        let invite = self.heard("INVITE ").pop().unwrap();
+        self.say(&invite, &response(&invite, line, "", ""));
+    }
+
+    fn say(&self, invite: &str, response: &str) {
+        let via = header(invite, "Via").split(';').next().unwrap();
+        let peer: SocketAddr = via.rsplit(' ').next().unwrap().parse().unwrap();
+        self.socket.send_to(response.as_bytes(), peer).unwrap();
+    }
+
+    /// Registers at `server` as a telephone of `user`, with these parameters of Contact.
+    #[track_caller]
+    pub fn register(&self, server: SocketAddr, user: &str, password: &str, params: &str) {
+        let mut client = DigestClient::new(Arc::new(Account::new(user, password, None)));
+        let (address, uri) = (self.address, format!("sip:{server}"));
+        for cseq in 1..3 {
+            let credentials = client.headers("REGISTER", &uri, b"");
+            let credentials: String =
+                credentials.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let request = format!(
+                "REGISTER {uri} SIP/2.0\r\nVia: SIP/2.0/UDP {address};rport;branch=z9hG4bK{cseq}\r\n\
+                 From: <sip:{user}@{server}>;tag=r\r\nTo: <sip:{user}@{server}>\r\n\
+                 Call-ID: register@{address}\r\nCSeq: {cseq} REGISTER\r\nMax-Forwards: 70\r\n\
+                 Contact: <sip:{user}@{address}>{params}\r\n{credentials}Content-Length: 0\r\n\r\n"
+            );
+            self.socket.send_to(request.as_bytes(), server).unwrap();
+            let number = format!("CSeq: {cseq} REGISTER");
+            let answer = until(Duration::from_secs(10), "an answer to REGISTER", || {
+                self.heard("SIP/2.0 ").into_iter().find(|answer| answer.contains(&number))
+            });
+            if answer.starts_with("SIP/2.0 200 ") {
+                return;
+            }
+            let answer = Message::parse(answer.into_bytes().into()).unwrap();
+            assert_eq!((answer.status(), cseq), (Some(401), 1));
+            client.challenged(&answer, 1).unwrap();
+        }
     }
 
     fn stop(&mut self) {
@@ -104,6 +161,11 @@ pub fn responses(request: &str, manner: Manner, address: SocketAddr) -> Vec<Stri
                 response(request, "180 Ringing", &contact, ""),
                 response(request, "200 OK", &contact, &offer(media)),
             ]
+        }
+        ("INVITE", Manner::Rings) => vec![simple("180 Ringing")],
+        ("CANCEL", Manner::Rings) => {
+            let invite = request.replace("CANCEL", "INVITE");
+            vec![simple("200 OK"), response(&invite, "487 Request Terminated", "", "")]
         }
         ("INVITE" | "OPTIONS", Manner::Refuses(line)) => vec![simple("100 Trying"), simple(line)],
         ("INVITE", Manner::RingsThenRefuses(line)) => vec![simple("180 Ringing"), simple(line)],

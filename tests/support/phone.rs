@@ -323,6 +323,12 @@ impl Phone {
         self.wait_status(200);
     }
 
+    /// Waits for a request of the server, which is answered; the request.
+    #[track_caller]
+    pub fn wait_request(&mut self, method: &str) -> String {
+        until(SOON, method, || self.receive().filter(|text| text.starts_with(method)))
+    }
+
     /// Waits until the server hangs up; its BYE.
     #[track_caller]
     pub fn wait_bye(&mut self) -> String {

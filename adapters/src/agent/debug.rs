@@ -8,7 +8,9 @@ impl fmt::Debug for AgentCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configure(wish) => f.debug_tuple("Configure").field(wish).finish(),
-            Self::Answer => f.write_str("Answer"),
+            Self::Answer { headers } => {
+                f.debug_struct("Answer").field("headers", &headers.len()).finish()
+            }
             Self::Reject { cause } => f.debug_struct("Reject").field("cause", cause).finish(),
             Self::Clear => f.write_str("Clear"),
             Self::Utterance { id } => f.debug_struct("Utterance").field("id", id).finish(),
@@ -117,6 +119,7 @@ mod tests {
             kind: "blind".to_owned(),
             destination: "+15550001234".to_owned(),
             options: vec![("caller".to_owned(), "+15550005678".to_owned())],
+            headers: vec![("X-Caller".to_owned(), "+15550005679".to_owned())],
         };
         let shown = format!("{dtmf:?} {transfer:?}");
         assert!(shown.contains("blind"));

@@ -155,6 +155,8 @@ pub enum CallerIdHeader {
     From,
     /// In `P-Asserted-Identity` (RFC 3325), and in `From`.
     PAssertedIdentity,
+    /// In `P-Preferred-Identity` (RFC 3325), and in `From`: the peer asserts what it may be.
+    PPreferredIdentity,
     /// In `Remote-Party-ID`, which older equipment wants, and in `From`.
     RemotePartyId,
 }

@@ -28,8 +28,9 @@ const HOP_MS: f32 = 10.0;
 const WINDOW: usize = 2 * HOP;
 
 /// The frequencies of rows and columns (Q.23).
-const TONES_HZ: [f32; 8] = [697.0, 770.0, 852.0, 941.0, 1209.0, 1336.0, 1477.0, 1633.0];
-const KEYS: [[u8; 4]; 4] = [*b"123A", *b"456B", *b"789C", *b"*0#D"];
+pub(super) const TONES_HZ: [f32; 8] = [697.0, 770.0, 852.0, 941.0, 1209.0, 1336.0, 1477.0, 1633.0];
+/// Digits by row and column.
+pub(super) const KEYS: [[u8; 4]; 4] = [*b"123A", *b"456B", *b"789C", *b"*0#D"];
 
 /// Weakest tone, in decibels below a full sine: about -31 dBm0.
 const LEVEL_MIN_DB: f32 = -34.0;

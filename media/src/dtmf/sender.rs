@@ -116,28 +116,14 @@ impl Sender {
         digit_ms: Option<u32>,
         gap_ms: Option<u32>,
     ) -> Result<(), DtmfError> {
-        let digit_ms = digit_ms.unwrap_or(DIGIT_MS_DEFAULT);
-        let gap_ms = gap_ms.unwrap_or(GAP_MS_DEFAULT);
-        if !(DIGIT_MS_MIN..=DIGIT_MS_MAX).contains(&digit_ms) {
-            return Err(DtmfError::Duration);
-        }
-        if !(GAP_MS_MIN..=GAP_MS_MAX).contains(&gap_ms) {
-            return Err(DtmfError::Gap);
-        }
-        if digits.is_empty() {
-            return Err(DtmfError::Empty);
-        }
+        let (digits, digit_ms, gap_ms) = checked(digits, digit_ms, gap_ms)?;
         let units = self.units(digit_ms);
         let gap_units = self.units(gap_ms);
-        let mut added = ArrayVec::<Queued, DIGITS_MAX>::new();
-        for (index, key) in digits.chars().enumerate() {
-            let digit = Digit::from_char(key).ok_or(DtmfError::NotADigit { index })?;
-            added.try_push(Queued { digit, units, gap_units }).map_err(|_| DtmfError::TooMany)?;
-        }
-        if self.waiting.len() + added.len() > DIGITS_MAX {
+        if self.waiting.len() + digits.len() > DIGITS_MAX {
             return Err(DtmfError::TooMany);
         }
-        self.waiting.extend(added);
+        let queued = |digit| Queued { digit, units, gap_units };
+        self.waiting.extend(digits.into_iter().map(queued));
         Ok(())
     }
 
@@ -229,6 +215,31 @@ impl Sender {
     const fn units(&self, ms: u32) -> u32 {
         self.clock_hz / 1000 * ms
     }
+}
+
+/// Digits with their length and gap in milliseconds, all within their limits.
+pub(super) fn checked(
+    digits: &str,
+    digit_ms: Option<u32>,
+    gap_ms: Option<u32>,
+) -> Result<(ArrayVec<Digit, DIGITS_MAX>, u32, u32), DtmfError> {
+    let digit_ms = digit_ms.unwrap_or(DIGIT_MS_DEFAULT);
+    let gap_ms = gap_ms.unwrap_or(GAP_MS_DEFAULT);
+    if !(DIGIT_MS_MIN..=DIGIT_MS_MAX).contains(&digit_ms) {
+        return Err(DtmfError::Duration);
+    }
+    if !(GAP_MS_MIN..=GAP_MS_MAX).contains(&gap_ms) {
+        return Err(DtmfError::Gap);
+    }
+    if digits.is_empty() {
+        return Err(DtmfError::Empty);
+    }
+    let mut checked = ArrayVec::new();
+    for (index, key) in digits.chars().enumerate() {
+        let digit = Digit::from_char(key).ok_or(DtmfError::NotADigit { index })?;
+        checked.try_push(digit).map_err(|_| DtmfError::TooMany)?;
+    }
+    Ok((checked, digit_ms, gap_ms))
 }
 
 const fn packet(digit: Digit, marker: bool, ts: u32, duration: u32, end: bool) -> EventPacket {

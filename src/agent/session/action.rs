@@ -41,7 +41,10 @@ pub enum Control {
         framing: Framing,
     },
     /// Answer the caller.
-    Answer,
+    Answer {
+        /// SIP header fields to add, by name; they have been checked.
+        headers: Vec<(String, String)>,
+    },
     /// Refuse the caller.
     Reject {
         /// Why, as the agent says.
@@ -79,6 +82,8 @@ pub enum Control {
         destination: String,
         /// Further wishes by name.
         options: Vec<(String, String)>,
+        /// SIP header fields to add, by name; they have been checked.
+        headers: Vec<(String, String)>,
     },
     /// Whether the caller hears the agent.
     Mute(bool),
@@ -282,7 +287,9 @@ impl fmt::Debug for Control {
                 .field("from_agent", from_agent)
                 .field("framing", framing)
                 .finish(),
-            Self::Answer => f.write_str("Answer"),
+            Self::Answer { headers } => {
+                f.debug_struct("Answer").field("headers", &headers.len()).finish()
+            }
             Self::Reject { cause } => f.debug_struct("Reject").field("cause", cause).finish(),
             Self::Clear => f.write_str("Clear"),
             Self::Utterance { id } => f.debug_struct("Utterance").field("id", id).finish(),

@@ -13,6 +13,7 @@ use super::limits::{
     error_code, feature,
 };
 use crate::agent::wire::{CloseCode, codecs};
+use crate::sip::core::custom;
 
 /// Why a command is not carried out: code and message of an `error`.
 type Refusal = (&'static str, String);
@@ -46,9 +47,10 @@ impl AgentSession {
     fn permit(&mut self, now: MonoTime, command: AgentCommand) -> Result<Option<Control>, Refusal> {
         Ok(Some(match command {
             AgentCommand::Configure(_) => return Ok(None),
-            AgentCommand::Answer => {
+            AgentCommand::Answer { headers } => {
+                check_headers(&headers)?;
                 self.verdict()?;
-                Control::Answer
+                Control::Answer { headers }
             }
             AgentCommand::Reject { cause } => {
                 check_word("cause", cause.as_deref())?;
@@ -68,9 +70,10 @@ impl AgentSession {
                 self.offered(feature::DTMF)?;
                 dtmf(digits, duration_ms, gap_ms)?
             }
-            AgentCommand::Transfer { kind, destination, options } => {
+            AgentCommand::Transfer { kind, destination, options, headers } => {
                 self.offered(feature::TRANSFER)?;
-                transfer(kind, destination, options)?
+                check_headers(&headers)?;
+                transfer(kind, destination, options, headers)?
             }
             AgentCommand::Hangup { now: at_once, cause } => {
                 check_word("cause", cause.as_deref())?;
@@ -185,6 +188,13 @@ fn check_word(field: &str, word: Option<&str>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Checks SIP header fields; whether the trunk lets them out is not known here.
+fn check_headers(headers: &[(String, String)]) -> Result<(), Refusal> {
+    let fields = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let checked = custom::check(fields, None);
+    checked.map_err(|error| bad_field(format!("field headers: {error}")))
+}
+
 /// Checks digits and fills in how long they are.
 pub(crate) fn dtmf(
     digits: String,
@@ -219,6 +229,7 @@ fn transfer(
     kind: String,
     destination: String,
     options: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
 ) -> Result<Control, Refusal> {
     if !matches!(kind.as_str(), "blind" | "attended" | "bridge") {
         let why = "field kind: is neither \"blind\", \"attended\" nor \"bridge\"";
@@ -236,5 +247,5 @@ fn transfer(
         check_word("options", Some(name))?;
         check_word("options", Some(value))?;
     }
-    Ok(Control::Transfer { kind, destination, options })
+    Ok(Control::Transfer { kind, destination, options, headers })
 }

@@ -235,12 +235,17 @@ fn a_full_queue_is_told_once_a_second() {
 #[test]
 fn the_agent_answers_if_the_route_lets_it() {
     let mut rig = Rig::new();
-    assert_eq!(rig.command(AgentCommand::Answer), ["Answer"]);
+    for bad in [("Via", "x"), ("X-A", "b\r\nVia: c"), ("a b", "c")] {
+        let headers = vec![(bad.0.to_owned(), bad.1.to_owned())];
+        assert_eq!(rig.command(AgentCommand::Answer { headers }), ["error bad_field"], "{bad:?}");
+    }
+    let headers = vec![("X-A".to_owned(), "secret".to_owned())];
+    assert_eq!(rig.command(AgentCommand::Answer { headers }), ["Answer { headers: 1 }"]);
     assert_eq!(rig.command(AgentCommand::Reject { cause: None }), ["error bad_state"]);
     let mut up = Rig::with(StreamInfo { state: CallState::Answered, ..info() });
-    assert_eq!(up.command(AgentCommand::Answer), ["error bad_state"]);
+    assert_eq!(up.command(AgentCommand::Answer { headers: Vec::new() }), ["error bad_state"]);
     let mut barred = Rig::with(StreamInfo { features: Vec::new(), ..info() });
-    assert_eq!(barred.command(AgentCommand::Answer), ["error not_allowed"]);
+    assert_eq!(barred.command(AgentCommand::Answer { headers: Vec::new() }), ["error not_allowed"]);
     let mut busy = Rig::new();
     let rejected = busy.command(AgentCommand::Reject { cause: Some("busy".to_owned()) });
     assert_eq!(rejected, ["Reject { cause: Some(\"busy\") }"]);
@@ -253,6 +258,7 @@ fn what_is_not_offered_is_unsupported() {
         kind: kind.to_owned(),
         destination: to.to_owned(),
         options: Vec::new(),
+        headers: Vec::new(),
     };
     let mut rig = Rig::with(StreamInfo { features: Vec::new(), ..info() });
     for command in [
@@ -351,7 +357,7 @@ fn a_hangup_waits_for_the_queue() {
     assert!(!rig.audio());
     assert_eq!(rig.command(hangup(false)), [""; 0]);
     assert_eq!(rig.command(AgentCommand::Clear), ["Clear"]);
-    assert_eq!(rig.command(AgentCommand::Answer), [""; 0]);
+    assert_eq!(rig.command(AgentCommand::Answer { headers: Vec::new() }), [""; 0]);
     rig.session.drained();
     assert_eq!(rig.shown(), [over]);
     rig.session.drained();

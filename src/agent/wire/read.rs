@@ -35,6 +35,7 @@ struct Message<'a> {
     #[serde(borrow)]
     destination: Scalar<'a>,
     options: Nested<Pairs>,
+    headers: Nested<Pairs>,
     #[serde(borrow)]
     after: Scalar<'a>,
     #[serde(borrow)]
@@ -77,7 +78,7 @@ pub(super) fn command(text: &[u8], stream: u32) -> Result<Option<AgentCommand>, 
 fn meaning(event: &str, message: Message<'_>) -> Result<Option<AgentCommand>, WireError> {
     Ok(Some(match event {
         "configure" => AgentCommand::Configure(configure(message)?),
-        "answer" => AgentCommand::Answer,
+        "answer" => AgentCommand::Answer { headers: headers(message.headers)? },
         "reject" => AgentCommand::Reject { cause: cause(message)? },
         "clear" => AgentCommand::Clear,
         "utterance" => AgentCommand::Utterance { id: message.id.required_text("id")? },
@@ -119,7 +120,13 @@ fn transfer(message: Message<'_>) -> Result<AgentCommand, WireError> {
     };
     let options = message.options.take("options", "is not an object of strings and numbers")?;
     let options = options.map(|pairs| pairs.0).unwrap_or_default();
-    Ok(AgentCommand::Transfer { kind, destination, options })
+    let headers = headers(message.headers)?;
+    Ok(AgentCommand::Transfer { kind, destination, options, headers })
+}
+
+fn headers(headers: Nested<Pairs>) -> Result<Vec<(String, String)>, WireError> {
+    let headers = headers.take("headers", "is not an object of strings and numbers")?;
+    Ok(headers.map(|pairs| pairs.0).unwrap_or_default())
 }
 
 fn cause(message: Message<'_>) -> Result<Option<String>, WireError> {

@@ -280,7 +280,16 @@ fn agent_messages() -> Vec<(&'static str, AgentCommand)> {
             }),
         ),
         (r#"{"event":"configure"}"#, AgentCommand::Configure(Configure::default())),
-        (r#"{"event":"answer","stream":7}"#, AgentCommand::Answer),
+        (r#"{"event":"answer","stream":7}"#, AgentCommand::Answer { headers: vec![] }),
+        (
+            r#"{"event":"answer","headers":{"X-A":"b","X-N":7}}"#,
+            AgentCommand::Answer {
+                headers: vec![
+                    ("X-A".to_owned(), "b".to_owned()),
+                    ("X-N".to_owned(), "7".to_owned()),
+                ],
+            },
+        ),
         (
             r#"{"event":"reject","stream":7,"cause":"busy"}"#,
             AgentCommand::Reject { cause: Some("busy".to_owned()) },
@@ -308,7 +317,7 @@ fn agent_messages() -> Vec<(&'static str, AgentCommand)> {
             AgentCommand::Dtmf { digits: "1".to_owned(), duration_ms: None, gap_ms: None },
         ),
         (
-            r#"{"event":"transfer","stream":7,"kind":"blind","destination":"sip:a@example.org","options":{"timeout_s":30,"note":"x"}}"#,
+            r#"{"event":"transfer","stream":7,"kind":"blind","destination":"sip:a@example.org","options":{"timeout_s":30,"note":"x"},"headers":{"X-A":"b"}}"#,
             AgentCommand::Transfer {
                 kind: "blind".to_owned(),
                 destination: "sip:a@example.org".to_owned(),
@@ -316,6 +325,7 @@ fn agent_messages() -> Vec<(&'static str, AgentCommand)> {
                     ("timeout_s".to_owned(), "30".to_owned()),
                     ("note".to_owned(), "x".to_owned()),
                 ],
+                headers: vec![("X-A".to_owned(), "b".to_owned())],
             },
         ),
         (
@@ -324,6 +334,7 @@ fn agent_messages() -> Vec<(&'static str, AgentCommand)> {
                 kind: "blind".to_owned(),
                 destination: "+15550001234".to_owned(),
                 options: Vec::new(),
+                headers: Vec::new(),
             },
         ),
         (

@@ -10,6 +10,7 @@ use crate::agent::session::feature;
 use crate::agent::socket::AgentSocket;
 use crate::agent::wire;
 use crate::calls::call::Input;
+use crate::calls::digits::DigitsBy;
 use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
 use crate::calls::ports;
 use crate::calls::request::Request;
@@ -244,7 +245,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         feature::SILENCE,
         feature::RECORD,
     ];
-    if call.dtmf {
+    if call.digits != Some(DigitsBy::Nothing) {
         features.push(feature::DTMF);
     }
     if call.agent_answers {

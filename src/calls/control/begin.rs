@@ -10,6 +10,7 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
+use crate::calls::digits::InfoDigits;
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
 use crate::calls::live::{LiveCall, Logged, direction};
@@ -50,10 +51,10 @@ pub(super) struct Beginning {
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, trunk, agent, sockets, format, .. } = beginning;
+        let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
-        let dtmf = format.as_ref().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
         let srtp = format.as_ref().and_then(|format| format.srtp.clone());
         let stream = format.as_ref().map(stream_of);
         let flows = format.as_ref().map(flows_of).unwrap_or_default();
@@ -88,8 +89,10 @@ impl Control {
             slot,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
+            answer_headers: Vec::new(),
             delayed_offer: plan.direction == Direction::Inbound && stream.is_none(),
-            dtmf,
+            digits,
+            info_digits: InfoDigits::default(),
             srtp,
             format: stream,
             sdp: beginning.sdp,

@@ -50,6 +50,7 @@ impl Control {
         let settled = answer.map(|answer| offer_answer::accept_answer(&call.media, answer));
         match settled {
             Some(Ok(negotiated)) => {
+                self.hear_branch(key, dialog);
                 self.settle(key, &negotiated);
                 self.tell(key, Input::PeerEarly);
             }

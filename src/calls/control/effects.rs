@@ -38,7 +38,10 @@ impl Control {
             Effect::Progress => self.progress(key),
             Effect::Answer => {
                 if let Some(dialog) = call.dialog {
-                    let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &[]);
+                    let added = std::mem::take(&mut call.answer_headers);
+                    let added = added.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                    let added: Vec<_> = added.collect();
+                    let answered = self.endpoint.answer(at, dialog, Some(&call.sdp), &added);
                     log_refused(answered.err());
                 }
             }
@@ -66,9 +69,11 @@ impl Control {
                 }
             }
             Effect::Cancel(cause) => {
+                let why = cause.reason_header();
+                self.give_up_branches(key, &why);
+                let Some(call) = self.calls.get_mut(&key) else { return };
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
-                    let why = cause.reason_header();
                     let headers = [("Reason", why.as_str())];
                     log_refused(self.endpoint.cancel(at, dialog, &headers).err());
                 }

@@ -7,7 +7,7 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::Control;
-use super::place::{Errand, Mission, field, ways};
+use super::place::{Errand, Mission, field, one_by_one, presented_as, ways};
 use super::placing::{Hop, Way};
 use super::sip::log_refused;
 use crate::calls::call::Input;
@@ -151,7 +151,8 @@ impl Control {
         let ptime_ms = call.format.map(|format| format.ptime_ms);
         let noise = call.flows.noise;
         let secure = hops.iter().all(Hop::is_secure);
-        let mut placing = self.placing(user_part(&user), trunk, hops);
+        let mut placing = self.placing(trunk.clone(), one_by_one(hops));
+        placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
         let srtp =
@@ -264,7 +265,7 @@ impl Control {
         let Some(far) = far else { return };
         let Some(leg) = far.leg.as_mut() else { return };
         leg.up = true;
-        let placed = leg.placing.take();
+        let (placed, dialog) = (leg.placing.take(), leg.dialog);
         // Early media may have settled all.
         match answer.map(|answer| offer_answer::accept_answer(&leg.media, answer)) {
             Some(Ok(settled)) => leg.settled = Some(settled),
@@ -273,7 +274,7 @@ impl Control {
         }
         let (purpose, usable) = (far.purpose, leg.settled.is_some());
         if let Some(placing) = placed {
-            self.reached(&placing);
+            self.reached(&placing, dialog);
         }
         if !usable {
             self.drop_far(key, Cause::NetworkFailure);
@@ -299,7 +300,7 @@ impl Control {
         let (dialog, placing) = (leg.dialog, leg.placing.take());
         self.by_dialog.remove(&dialog);
         if let Some(mut placing) = placing
-            && let Some((next, peer)) = self.next_place(&mut placing, status, response)
+            && let Some((next, peer)) = self.next_place(&mut placing, dialog, status, response)
         {
             self.by_dialog.insert(next, key);
             let Some(call) = self.calls.get_mut(&key) else { return };

@@ -8,12 +8,15 @@ mod begin;
 mod bridging;
 mod capture;
 mod counting;
+mod digits;
 mod directed;
 mod early;
 mod effects;
 mod far;
 mod far_media;
+mod forking;
 mod gate;
+mod headers;
 mod holding;
 mod incoming;
 mod logging;
@@ -54,7 +57,7 @@ use super::log::LogHandle;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
-use super::transfer;
+use super::transfer::{self, Wish};
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
@@ -351,7 +354,10 @@ impl Control {
 
         use super::cause::Cause;
         let input = match event.kind {
-            EventKind::AgentAnswer => Input::AgentAnswer,
+            EventKind::AgentAnswer { headers } => {
+                self.answer_headers(event.call, headers);
+                Input::AgentAnswer
+            }
             EventKind::AgentReject { cause } => {
                 Input::AgentReject(Cause::from_agent(cause.as_deref()))
             }
@@ -370,8 +376,12 @@ impl Control {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
-            EventKind::AgentTransfer { kind, destination, options } => {
-                return self.agent_transfers(event.call, &kind, &destination, &options);
+            EventKind::AgentTransfer { kind, destination, options, headers } => {
+                let wish = Wish::read(&kind, &destination, &options, headers);
+                return self.agent_transfers(event.call, wish);
+            }
+            EventKind::AgentDigits { digits, duration_ms, gap_ms } => {
+                return self.agent_digits(event.call, digits, duration_ms, gap_ms);
             }
             EventKind::AgentHold(on) => {
                 // A call that is not answered was told so by its worker.
@@ -432,6 +442,7 @@ impl Control {
         self.takeover_due(key);
         self.far_due(key);
         self.tell_hold(key);
+        self.next_digit(key);
     }
 }
 

@@ -24,20 +24,14 @@ impl Control {
         let call = call.ok_or(RequestError::NoSuchCall)?;
         let worker = call.worker;
         let steer = match order {
-            Order::Transfer { kind, destination, options } => {
+            Order::Transfer { kind, destination, options, headers } => {
                 let options: Vec<_> = options.into_iter().collect();
-                let wish = Wish::read(&kind, &destination, &options)?;
+                let headers = headers.into_iter().collect();
+                let wish = Wish::read(&kind, &destination, &options, headers)?;
                 return Ok(self.transfer(key, &wish)?);
             }
             Order::Dtmf { digits, duration_ms, gap_ms } => {
-                if call.call.answered_at().is_none() {
-                    return Err(RequestError::State("the call is not answered"));
-                }
-                if !call.dtmf {
-                    let why = "the peer takes no telephone events";
-                    return Err(RequestError::State(why));
-                }
-                Steer::Dtmf { digits, duration_ms, gap_ms }
+                return self.send_digits(key, digits, duration_ms, gap_ms);
             }
             Order::Mute(on) => Steer::Mute(on),
             Order::Clear => Steer::Clear,

@@ -13,11 +13,14 @@ use super::incoming::plan;
 use super::placing::{self, Hop};
 use crate::calls::CallView;
 use crate::calls::call::Plan;
+use crate::calls::presented::{Presented, is_display_name};
 use crate::calls::request::{PlaceCall, Request, RequestError};
 use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
 use crate::quota::{Permit, Way};
+use crate::sip::core::custom;
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
+use crate::sip::core::registrar;
 use crate::sip::core::uri::{Host, Scheme, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::workers::command::CallKey;
@@ -69,8 +72,8 @@ pub struct Room {
 
 /// Where a call goes.
 enum Bearing {
-    /// To telephones that registered with us.
-    Phones(Vec<Hop>),
+    /// To telephones that registered with us: those of a round at the same time.
+    Phones(Vec<Vec<Hop>>),
     /// To servers, through a trunk if the call names one.
     Servers(Option<Arc<Trunk>>, Vec<Arc<placing::Way>>),
 }
@@ -89,8 +92,8 @@ impl Control {
             Ok(admitted) => admitted,
         };
         match bearing {
-            Bearing::Phones(hops) => {
-                drop(reply.send(self.set_out_to(&call, &agent, None, hops, room)));
+            Bearing::Phones(rounds) => {
+                drop(reply.send(self.set_out_to(&call, &agent, None, rounds, room)));
             }
             Bearing::Servers(trunk, ways) => {
                 let mission = Mission::Call { call, agent, room, reply };
@@ -125,7 +128,9 @@ impl Control {
         let bearing = match phones {
             Some(phones) => {
                 let to = self.address_of(&wanted.to);
-                Bearing::Phones(phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect())
+                let rounds = phones.chunk_by(|one, next| one.q_milli == next.q_milli);
+                let hop = |phone: &registrar::Target| Hop::phone(phone.clone(), &to);
+                Bearing::Phones(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
             }
             None => {
                 let (trunk, ways) =
@@ -196,7 +201,7 @@ impl Control {
             Mission::Call { call, agent, room, reply } => {
                 let view = found
                     .map_err(|error| field("to", error.to_string()))
-                    .and_then(|hops| self.set_out_to(&call, &agent, trunk, hops, room));
+                    .and_then(|hops| self.set_out_to(&call, &agent, trunk, one_by_one(hops), room));
                 drop(reply.send(view));
             }
         }
@@ -207,15 +212,17 @@ impl Control {
         wanted: &PlaceCall,
         agent: &Arc<Agent>,
         trunk: Option<Arc<Trunk>>,
-        hops: Vec<Hop>,
+        rounds: Vec<Vec<Hop>>,
         room: Room,
     ) -> Result<CallView, RequestError> {
         if self.draining {
             return Err(RequestError::Draining);
         }
-        let user = wanted.from.clone().unwrap_or_else(|| USER.to_owned());
-        let secure = hops.iter().all(Hop::is_secure);
-        let mut placing = self.placing(user.clone(), trunk.clone(), hops);
+        let through = trunk.as_deref();
+        let user = calling_user(wanted, through);
+        let secure = rounds.iter().flatten().all(Hop::is_secure);
+        let mut placing = self.placing(trunk.clone(), rounds);
+        placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
         let codecs = trunk.as_ref().and_then(|trunk| trunk.codecs.clone());
@@ -252,6 +259,7 @@ impl Control {
             slot: Some(room.slot),
             offer: None,
         });
+        self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
         Ok(call.view(now()))
@@ -342,6 +350,62 @@ fn called_uri(to: &str, target: &str) -> Option<String> {
     let (scheme, rest) = target.split_once(':')?;
     // RFC 3261 25.1: a user has no bare `#`.
     Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
+}
+
+/// Hops that are tried one after the other, as rounds.
+pub(super) fn one_by_one(hops: Vec<Hop>) -> Vec<Vec<Hop>> {
+    hops.into_iter().map(|hop| vec![hop]).collect()
+}
+
+/// The calling number or user, as the trunk wants numbers written.
+fn calling_user(wanted: &PlaceCall, trunk: Option<&Trunk>) -> String {
+    let own = || trunk?.outbound.caller_id.clone();
+    let user = wanted.from.clone().or_else(own).unwrap_or_else(|| USER.to_owned());
+    trunk.map_or_else(|| user.clone(), |trunk| directory::written(trunk, &user))
+}
+
+/// Who is said to call, by the request and by the trunk.
+fn presented(
+    wanted: &PlaceCall,
+    user: String,
+    trunk: Option<&Trunk>,
+) -> Result<Presented, RequestError> {
+    if wanted.from_name.as_deref().is_some_and(|name| !is_display_name(name)) {
+        let problem = "not of 1 to 128 bytes without control characters";
+        return Err(field("from_name", problem.to_owned()));
+    }
+    let own = presented_as(user, trunk);
+    let (name, privacy) = (wanted.from_name.clone(), wanted.privacy.unwrap_or(own.privacy));
+    Ok(Presented { name, privacy, ..own })
+}
+
+/// Who is said to call, as the trunk wants to be told.
+pub(super) fn presented_as(user: String, trunk: Option<&Trunk>) -> Presented {
+    let outbound = trunk.map(|trunk| &trunk.outbound);
+    Presented {
+        user,
+        name: None,
+        privacy: outbound.map(|outbound| outbound.privacy).unwrap_or_default(),
+        header: outbound.map(|outbound| outbound.caller_id_header).unwrap_or_default(),
+        identity: outbound.and_then(|outbound| outbound.asserted_identity.clone()),
+    }
+}
+
+/// The fields that the trunk and whoever places a call add, checked. What the call says takes the
+/// place of what the trunk says; of that, whatever may not be added is left out, for the call is
+/// not to blame.
+fn added(wanted: &PlaceCall, trunk: Option<&Trunk>) -> Result<Vec<(String, String)>, RequestError> {
+    let fields = wanted.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let allowed = trunk.map(|trunk| trunk.outbound.headers_out.as_slice());
+    custom::check(fields, allowed).map_err(|error| field("headers", error.to_string()))?;
+    let mut added: Vec<_> = wanted.headers.clone().into_iter().collect();
+    for (name, value) in trunk.iter().flat_map(|trunk| &trunk.outbound.headers) {
+        let known = added.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        if !known && custom::check([(name.as_str(), value.expose())], None).is_ok() {
+            added.push((name.clone(), value.expose().to_owned()));
+        }
+    }
+    Ok(added)
 }
 
 /// The longest number or user that is called.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Control;
-use super::place::{field, host_text};
+use super::forking::{Branch, rank};
+use super::place::host_text;
 use super::registrations::account;
-use crate::calls::log::What;
-use crate::calls::request::RequestError;
+use crate::calls::presented::Presented;
+use crate::calls::reason::PeerReason;
+use crate::calls::redirect::history::History;
 use crate::directory::Trunk;
 use crate::listen::tls::ClientTls;
 use crate::sip::core::auth::Account;
@@ -17,15 +19,14 @@ use crate::sip::core::headers::HeaderName;
 use crate::sip::core::locate::{Locator, Target};
 use crate::sip::core::message::Message;
 use crate::sip::core::registrar;
-use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure, retry_after};
+use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure};
 use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::sip::endpoint::streams::Verify;
-use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// What an INVITE says of where it goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Way {
     /// Request-URI.
     pub(super) uri: String,
@@ -35,6 +36,8 @@ pub(super) struct Way {
     pub(super) route: Vec<String>,
     /// What To says.
     to: String,
+    /// Where the call was before.
+    history: History,
 }
 
 impl Way {
@@ -49,15 +52,15 @@ impl Way {
         let to = format!("<{uri}>");
         let bracketed = |uri: &String| format!("<{uri}>");
         let Some((first, rest)) = route.split_first() else {
-            return Self { uri, next: target.to_owned(), route: Vec::new(), to };
+            return Self { uri, next: target.to_owned(), to, ..Self::default() };
         };
         let next = first.clone();
         if Uri::parse(first).is_ok_and(|first| first.params.has("lr")) {
             let route = route.iter().map(bracketed).collect();
-            return Self { uri, next, route, to };
+            return Self { uri, next, route, to, history: History::default() };
         }
         let route = rest.iter().chain([&uri]).map(bracketed).collect();
-        Self { uri: first.clone(), next, route, to }
+        Self { uri: first.clone(), next, route, to, history: History::default() }
     }
 }
 
@@ -85,8 +88,9 @@ impl Hop {
 
     /// A telephone of the user that `to` names.
     pub(super) fn phone(phone: registrar::Target, to: &str) -> Self {
-        let registrar::Target { uri, flow, routes } = phone;
-        let way = Way { next: uri.clone(), uri, route: routes, to: format!("<{to}>") };
+        let registrar::Target { uri, flow, routes, .. } = phone;
+        let to = format!("<{to}>");
+        let way = Way { next: uri.clone(), uri, route: routes, to, history: History::default() };
         Self { to: Where::Phone(flow), way: Arc::new(way) }
     }
 
@@ -106,7 +110,8 @@ impl Hop {
         }
     }
 
-    const fn peer(&self) -> SocketAddr {
+    /// Where its messages go.
+    pub(super) const fn peer(&self) -> SocketAddr {
         match &self.to {
             Where::Server(target) => target.peer,
             Where::Phone(flow) => flow.peer,
@@ -114,13 +119,17 @@ impl Hop {
     }
 }
 
-/// How long a telephone rings if there is another one to be tried.
+/// How long telephones ring if there are others to be tried after them.
 const RING_EACH: Duration = Duration::from_secs(20);
 
 /// A call on its way to somebody.
 pub struct Placing {
-    attempts: Attempts<Hop>,
-    current: Option<Hop>,
+    /// Rounds: the hops of one are asked at the same time.
+    pub(super) attempts: Attempts<Vec<Hop>>,
+    /// INVITEs that have no final response.
+    pub(super) branches: Vec<Branch>,
+    /// What says most of why nobody has taken the call yet.
+    best: Option<(u16, PeerReason, Failure)>,
     /// TLS of the trunk.
     tls: Option<Arc<ClientTls>>,
     /// The trunk, if it names one.
@@ -128,7 +137,10 @@ pub struct Placing {
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
-    user: String,
+    /// Who is said to call.
+    presented: Presented,
+    /// Fields that whoever places the call adds.
+    headers: Vec<(String, String)>,
     pub(super) sdp: Vec<u8>,
     first: Option<SocketAddr>,
 }
@@ -139,9 +151,9 @@ impl Placing {
         self.first
     }
 
-    /// Whether nobody on the way to where it is now can read what is said.
-    pub(super) fn is_secure(&self) -> bool {
-        self.current.as_ref().is_some_and(Hop::is_secure)
+    /// The branch of this dialog.
+    pub(super) fn branch(&self, dialog: DialogId) -> Option<&Branch> {
+        self.branches.iter().find(|branch| branch.dialog == dialog)
     }
 
     /// Its server has said something.
@@ -149,16 +161,50 @@ impl Placing {
         self.attempts.provisional(status);
     }
 
-    /// Tries these before all others: the called party is there (RFC 3261 8.1.3.4).
-    pub(super) fn redirect(&mut self, to: Vec<registrar::Target>) {
-        let Some(current) = &self.current else { return };
-        let way =
-            |uri: String, route| Way { next: uri.clone(), uri, route, to: current.way.to.clone() };
-        let hop = |target: registrar::Target| Hop {
-            to: Where::Phone(target.flow),
-            way: Arc::new(way(target.uri, target.routes)),
+    /// Forgets a branch that has failed; where it went.
+    pub(super) fn end_branch(&mut self, dialog: DialogId) -> Option<Hop> {
+        let at = self.branches.iter().position(|branch| branch.dialog == dialog)?;
+        Some(self.branches.remove(at).hop)
+    }
+
+    /// Notes how a branch failed; what says most of all that have.
+    pub(super) fn best(
+        &mut self,
+        status: u16,
+        reason: PeerReason,
+        failure: Failure,
+    ) -> (PeerReason, Failure) {
+        let better = self.best.as_ref().is_none_or(|(known, ..)| rank(status) <= rank(*known));
+        if better {
+            self.best = Some((status, reason.clone(), failure));
+        }
+        let (_, reason, failure) = self.best.clone().unwrap_or((status, reason, failure));
+        (reason, failure)
+    }
+
+    /// Tries these before all others: the called party is there (RFC 3261 8.1.3.4), as `response`
+    /// on this branch says.
+    pub(super) fn redirect(
+        &mut self,
+        dialog: DialogId,
+        to: Vec<(String, Target)>,
+        response: &Message,
+    ) {
+        let Some(Branch { hop: current, .. }) = self.branch(dialog) else { return };
+        let way = |uri: String, place| {
+            let history = current.way.history.redirected(&current.way.uri, response, place);
+            Way { next: uri.clone(), uri, route: Vec::new(), to: current.way.to.clone(), history }
         };
-        self.attempts.redirect(to.into_iter().map(hop).collect());
+        let hop = |(place, (uri, target))| {
+            vec![Hop { to: Where::Server(target), way: Arc::new(way(uri, place)) }]
+        };
+        let rounds = (1..).zip(to).map(hop).collect();
+        self.attempts.redirect(rounds);
+    }
+
+    /// Lets its INVITEs say who calls, and carry these fields.
+    pub(super) fn present(&mut self, presented: Presented, headers: Vec<(String, String)>) {
+        (self.presented, self.headers) = (presented, headers);
     }
 }
 
@@ -193,60 +239,32 @@ impl Control {
         Ok(self.resolver.insert(resolver).clone())
     }
 
-    /// A call to the first of `hops` that is up and not avoided, then the next, then the others.
-    pub(super) fn placing(
-        &self,
-        user: String,
-        trunk: Option<Arc<Trunk>>,
-        hops: Vec<Hop>,
-    ) -> Placing {
+    /// A call to the first of `rounds` that is up and not avoided, then the next, then the others.
+    pub(super) fn placing(&self, trunk: Option<Arc<Trunk>>, rounds: Vec<Vec<Hop>>) -> Placing {
         let at = now();
         let bad = |to: &Target| self.avoided.is_avoided(at, to) || self.trunks.is_down(to);
-        let later = |hop: &Hop| hop.target().is_some_and(bad);
-        let phones = hops.iter().all(|hop| hop.target().is_none());
-        let attempts = if phones { Attempts::hunting(hops) } else { Attempts::new(hops, later) };
-        let first = attempts.peek().map(Hop::peer);
+        let later = |round: &Vec<Hop>| round.iter().filter_map(Hop::target).any(bad);
+        let phones = rounds.iter().flatten().all(|hop| hop.target().is_none());
+        let attempts =
+            if phones { Attempts::hunting(rounds) } else { Attempts::new(rounds, later) };
+        let first = attempts.peek().and_then(|round| round.first()).map(Hop::peer);
         Placing {
             first,
             attempts,
-            current: None,
+            branches: Vec::new(),
+            best: None,
             tls: trunk.as_ref().and_then(|trunk| self.trunk_tls.get(&trunk.id)).cloned(),
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
             trunk,
-            user,
+            presented: Presented::default(),
+            headers: Vec::new(),
             sdp: Vec::new(),
         }
     }
 
-    /// Sends the INVITE to the next server that there is a way to; after `failure`, if there was
-    /// one before.
-    pub(super) fn invite_next(
-        &mut self,
-        placing: &mut Placing,
-        failure: Option<Failure>,
-    ) -> Result<(DialogId, SocketAddr), RequestError> {
-        let mut failure = failure;
-        let mut refused = "no server can be reached".to_owned();
-        loop {
-            let next = match failure {
-                Some(failure) => placing.attempts.after(failure),
-                None => placing.attempts.take_next(),
-            };
-            let Some(hop) = next else { return Err(field("to", refused)) };
-            match self.invite(placing, &hop) {
-                Ok(dialog) => {
-                    let peer = hop.peer();
-                    placing.current = Some(hop);
-                    return Ok((dialog, peer));
-                }
-                Err(error) => refused = error,
-            }
-            failure = Some(Failure::Unreachable);
-        }
-    }
-
-    fn invite(&mut self, placing: &Placing, hop: &Hop) -> Result<DialogId, String> {
+    /// Sends one INVITE.
+    pub(super) fn invite(&mut self, placing: &Placing, hop: &Hop) -> Result<DialogId, String> {
         let flow = match &hop.to {
             Where::Phone(flow) => *flow,
             Where::Server(to) => self.path_to(to, placing.tls.as_ref())?,
@@ -259,14 +277,19 @@ impl Control {
             (_, route) => route,
         };
         let route = |value: &String| (HeaderName::Route.as_str().to_owned(), value.clone());
+        let presented = &placing.presented;
+        let mut headers: Vec<_> = wanted.iter().map(route).collect();
+        headers.extend(presented.headers(&host));
+        headers.extend(hop.way.history.headers(&hop.way.uri));
+        headers.extend(placing.headers.iter().cloned());
         let params = InviteParams {
             uri: hop.way.uri.clone(),
             flow,
-            from: format!("<sip:{}@{host}>", placing.user),
+            from: presented.from(&host),
             to: hop.way.to.clone(),
-            contact_user: Some(placing.user.clone()),
+            contact_user: presented.contact_user(),
             sdp: Some(placing.sdp.clone()),
-            headers: wanted.iter().map(route).collect(),
+            headers,
             reliability: placing.reliability,
         };
         let more = placing.attempts.has_more();
@@ -274,7 +297,7 @@ impl Control {
         let phone = hop.target().is_none();
         let how = endpoint::Placing {
             account: self.account_for(placing, hop),
-            ring_limit: (phone && more).then_some(RING_EACH),
+            ring_limit: (placing.attempts.hunts() && more).then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
             patience: more.then_some(FAILOVER_AFTER),
         };
@@ -291,13 +314,17 @@ impl Control {
         }
     }
 
+    /// The server at the address that a URI names; none if it has to be looked up, or there is no
+    /// way.
+    pub(super) fn literal(&self, uri: &str) -> Option<Target> {
+        let locator = Locator::new(&Uri::parse(uri).ok()?, &self.able()).ok()?;
+        locator.question().is_none().then(|| locator.into_targets().into_iter().next())?
+    }
+
     /// A path to the address that a URI names; none if it has to be looked up, or there is no way.
     pub(super) fn target(&mut self, uri: &str) -> Option<Flow> {
-        let locator = Locator::new(&Uri::parse(uri).ok()?, &self.able()).ok()?;
-        if locator.question().is_some() {
-            return None;
-        }
-        self.path_to(locator.into_targets().first()?, None).ok()
+        let target = self.literal(uri)?;
+        self.path_to(&target, None).ok()
     }
 
     /// A path to a server, opened if there is none.
@@ -329,73 +356,6 @@ impl Control {
             None => self.sockets.default_tls().map_err(|error| error.to_string())?,
         };
         Ok(Some(Verify { name: Arc::clone(&to.name), tls }))
-    }
-
-    /// A call that we place has reached somebody.
-    pub(super) fn provisional(&mut self, dialog: DialogId, status: u16) {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.provisional(status);
-        }
-    }
-
-    /// A server has answered what was placed there: it is good.
-    pub(super) fn reached(&mut self, placing: &Placing) {
-        if let Some(to) = placing.current.as_ref().and_then(Hop::target) {
-            self.avoided.answered(to);
-        }
-    }
-
-    /// A call that we place was answered: its server is good, and no other is needed.
-    pub(super) fn placed(&mut self, key: CallKey) {
-        let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
-        if let Some(placing) = placing {
-            self.reached(&placing);
-        }
-    }
-
-    /// What was placed at one server failed there: it goes to the next that may do better.
-    pub(super) fn next_place(
-        &mut self,
-        placing: &mut Placing,
-        status: u16,
-        response: Option<&Message>,
-    ) -> Option<(DialogId, SocketAddr)> {
-        let failure = match response {
-            None => Failure::Unreachable,
-            Some(response) => {
-                let header = response.header(HeaderName::RetryAfter);
-                Failure::Status { status, retry_after: header.and_then(retry_after) }
-            }
-        };
-        if let Some(to) = placing.current.as_ref().and_then(Hop::target) {
-            self.avoided.failed(now(), to, failure);
-        }
-        self.invite_next(placing, Some(failure)).ok()
-    }
-
-    /// A call that we place failed at one server; true if it goes on at another.
-    pub(super) fn place_elsewhere(
-        &mut self,
-        dialog: DialogId,
-        status: u16,
-        response: Option<&Message>,
-    ) -> bool {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return false };
-        let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
-        let Some(mut placing) = placing else { return false };
-        let next = self.next_place(&mut placing, status, response);
-        let Some((next, peer)) = next else { return false };
-        self.by_dialog.remove(&dialog);
-        self.by_dialog.insert(next, key);
-        if let Some(call) = self.calls.get_mut(&key) {
-            tracing::info!(parent: &call.span, status, %peer, "the call is placed at another server");
-            call.dialog = Some(next);
-            call.signalling = peer.ip();
-            call.placing = Some(placing);
-        }
-        self.log_fact(key, What::PlacedElsewhere { sip_status: status });
-        true
     }
 }
 

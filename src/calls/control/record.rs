@@ -55,7 +55,7 @@ impl Control {
         let refused = self.record(key, order).err();
         let worker = self.calls.get(&key).map(|call| call.worker);
         if let (Some(RequestError::State(why)), Some(worker)) = (refused, worker) {
-            self.command(worker, Command::RecordRefused { call: key, why });
+            self.command(worker, Command::Refused { call: key, why });
         }
     }
 

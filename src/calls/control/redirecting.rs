@@ -4,29 +4,40 @@ use super::Control;
 use super::referred::may_refer;
 use crate::directory::{Caller, Snapshot};
 use crate::sip::core::endpoint::DialogId;
+use crate::sip::core::locate::Target;
 use crate::sip::core::message::Message;
-use crate::sip::core::registrar::Target;
 use crate::sip::core::uri::Uri;
 use crate::workers::command::CallKey;
 
 impl Control {
     /// Puts the addresses that a redirection names in front of those that are tried next. It leads
     /// no further than a transfer by the same peer would: whoever is called could otherwise have us
-    /// call anybody.
-    pub(super) fn redirected(&mut self, dialog: DialogId, status: u16, response: Option<&Message>) {
-        let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+    /// call anybody. True if it leads anywhere.
+    pub(super) fn redirected(
+        &mut self,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+    ) -> bool {
+        let response = response.filter(|_| (300..400).contains(&status));
+        let key = self.by_dialog.get(&dialog).copied();
+        let (Some(response), Some(key)) = (response, key) else { return false };
         let snapshot = self.directory.load();
-        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
-        let (from, own) = (call.signalling, call.trunk.clone());
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
+            return false;
+        };
+        let placing = call.placing.as_ref();
+        let Some(branch) = placing.and_then(|placing| placing.branch(dialog)) else { return false };
+        let (from, secret) = (branch.hop.peer().ip(), branch.hop.is_secure());
+        let (own, called) = (call.trunk.clone(), call.to.clone());
         let party = self.party(&snapshot, own.as_ref(), call, None);
-        let called = call.to.clone();
-        let secret = call.placing.as_ref().is_some_and(|placing| placing.is_secure());
         let by = Redirected { party, from, secret };
         let targets = self.followed(&snapshot, key, response, &called, by);
+        let somewhere = !targets.is_empty();
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
-            placing.redirect(targets);
+            placing.redirect(dialog, targets, response);
         }
+        somewhere
     }
 
     /// The same of the leg at a call's far end.
@@ -35,17 +46,18 @@ impl Control {
         let snapshot = self.directory.load();
         let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
         let Some((far, leg)) = far.and_then(|far| Some((far, far.leg.as_ref()?))) else { return };
-        let trunk = far.trunk.clone();
+        let (trunk, dialog) = (far.trunk.clone(), leg.dialog);
         let user = self.our_user(&far.dial.to).map(|user| user.name.clone());
         let user = snapshot.users.iter().find(|known| Some(&known.name) == user.as_ref());
         let party = trunk.as_ref().map(Caller::Trunk).or(user.map(Caller::User));
-        let secret = leg.placing.as_ref().is_some_and(|placing| placing.is_secure());
+        let branch = leg.placing.as_ref().and_then(|placing| placing.branch(dialog));
+        let secret = branch.is_some_and(|branch| branch.hop.is_secure());
         let (from, called) = (leg.signalling, far.dial.to.clone());
         let by = Redirected { party, from, secret };
         let targets = self.followed(&snapshot, key, response, &called, by);
         let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
         if let Some(placing) = far.and_then(|far| far.leg.as_mut()?.placing.as_mut()) {
-            placing.redirect(targets);
+            placing.redirect(dialog, targets, response);
         }
     }
 
@@ -57,7 +69,7 @@ impl Control {
         response: &Message,
         called: &str,
         by: Redirected<'_>,
-    ) -> Vec<Target> {
+    ) -> Vec<(String, Target)> {
         let Redirected { party, from, secret } = by;
         // Whoever names no trunk may have called the server of one all the same.
         let at = || snapshot.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
@@ -72,11 +84,10 @@ impl Control {
                 Some(party) => may_refer(snapshot, party, from, address),
                 None => address == from,
             });
-            // The way there may have to be opened: not before that is allowed. And the offer has
-            // the keys of the audio in it: what began in secret stays so.
-            let flow = if allowed { self.target(&uri) } else { None };
-            match flow.filter(|flow| !secret || flow.transport.is_secure()) {
-                Some(flow) => targets.push(Target { uri, flow, routes: Vec::new() }),
+            // The offer has the keys of the audio in it: what began in secret stays so.
+            let target = if allowed { self.literal(&uri) } else { None };
+            match target.filter(|target| !secret || target.transport.is_secure()) {
+                Some(target) => targets.push((uri, target)),
                 None => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
             }
         }

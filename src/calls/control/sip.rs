@@ -6,6 +6,7 @@ use super::Control;
 use super::begin::flows_of;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::digits::DigitsBy;
 use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
@@ -105,17 +106,11 @@ impl Control {
             }
             Event::Answered { dialog, sdp, .. } => self.answered(dialog, sdp.as_ref()),
             Event::Failed { dialog, status, response, .. } => {
-                self.redirected(dialog, status, response.as_ref());
-                if !self.place_elsewhere(dialog, status, response.as_ref()) {
-                    self.log_refused_credentials(dialog, status);
-                    let reason = PeerReason::of_failure(status, response.as_ref());
-                    let cause = reason.cause();
-                    self.note_reason(dialog, Some(reason));
-                    self.peer_ended(dialog, cause);
-                }
+                self.branch_failed(dialog, status, response.as_ref());
             }
             Event::Probed { probe, status } => self.probed(probe, status),
             Event::Info { dialog, request } => self.info(dialog, &request),
+            Event::InfoAnswered { dialog, status } => self.info_answered(dialog, status),
             Event::Ended { dialog, cause } => {
                 if let End::Bye { reason: Some(reason) } = &cause {
                     self.note_reason(dialog, Some(PeerReason::parse(reason)));
@@ -143,14 +138,14 @@ impl Control {
     }
 
     /// Keeps what the peer says about the end.
-    fn note_reason(&mut self, dialog: DialogId, reason: Option<PeerReason>) {
+    pub(super) fn note_reason(&mut self, dialog: DialogId, reason: Option<PeerReason>) {
         let call = self.by_dialog.get(&dialog).and_then(|key| self.calls.get_mut(key));
         if let (Some(call), Some(reason)) = (call, reason) {
             call.peer_reason = reason;
         }
     }
 
-    fn peer_ended(&mut self, dialog: DialogId, cause: Cause) {
+    pub(super) fn peer_ended(&mut self, dialog: DialogId, cause: Cause) {
         let Some(key) = self.by_dialog.remove(&dialog) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = None;
@@ -175,7 +170,7 @@ impl Control {
 
     fn answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
-        self.placed(key);
+        self.placed(key, dialog);
         // Early media may have settled all.
         let settled = answer.is_none() && self.calls.get(&key).is_some_and(|c| c.format.is_some());
         if settled || self.accept(key, answer) {
@@ -202,13 +197,17 @@ impl Control {
 
     /// Lets media follow what was negotiated.
     pub(super) fn settle(&mut self, key: CallKey, negotiated: &Negotiated) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let mut format = leg_format(negotiated, call.signalling);
+        let events = format.media.dtmf_pt.is_some();
+        let (trunk, dialog) = call.digits_way();
+        format.digits = self.digits_by(trunk, dialog, events);
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let format = leg_format(negotiated, call.signalling);
         call.format = Some(adapters::agent::StreamFormat {
             audio: format.media.audio,
             ptime_ms: format.media.ptime_ms,
         });
-        call.dtmf = format.media.dtmf_pt.is_some();
+        call.digits = Some(format.digits);
         call.flows = flows_of(&format);
         call.srtp.clone_from(&format.srtp);
         // What is encrypted stays so when we offer next.
@@ -274,6 +273,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
         rtcp_mux: negotiated.rtcp_mux,
         xr: negotiated.xr,
         srtp: negotiated.srtp.clone(),
+        digits: DigitsBy::media(negotiated.dtmf_pt.is_some()),
         send: negotiated.direction.sends(),
         receive: negotiated.direction.receives(),
     }

@@ -7,6 +7,7 @@ use super::begin::flows_of;
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::digits::InfoDigits;
 use crate::calls::log::What;
 use crate::calls::takeover::Takeover;
 use crate::sip::core::endpoint::{DialogId, Event};
@@ -81,23 +82,28 @@ impl Control {
     /// Puts the leg that waits in the place of the call's peer, which is hung up.
     pub(super) fn hand_over(&mut self, key: CallKey, negotiated: &Negotiated) {
         self.tell_referrer(key, 200, "OK", true);
+        self.give_up_branches(key, &Cause::Transferred.reason_header());
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(takeover) = call.takeover.take() else { return };
         let Takeover { dialog, media, sdp, sockets, signalling, .. } = takeover;
-        let format = leg_format(negotiated, signalling);
+        let mut format = leg_format(negotiated, signalling);
         (call.media, call.signalling, call.delayed_offer) = (media, signalling, false);
         call.sdp = sdp;
         call.taken_over = true;
         call.hold.another_peer();
         call.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
-        call.dtmf = format.media.dtmf_pt.is_some();
         call.flows = flows_of(&format);
         call.srtp.clone_from(&format.srtp);
         call.media.srtp.offers = format.srtp.is_some();
         let before = call.dialog.replace(dialog);
         let worker = call.worker;
         tracing::info!(parent: &call.span, "another peer takes over");
+        let events = format.media.dtmf_pt.is_some();
+        format.digits = self.digits_by(None, Some(dialog), events);
+        if let Some(call) = self.calls.get_mut(&key) {
+            (call.digits, call.info_digits) = (Some(format.digits), InfoDigits::default());
+        }
         self.command(worker, Command::Replace { call: key, sockets, format });
         self.log_fact(key, What::Replaced);
         self.hold_sound(key);

@@ -26,8 +26,11 @@ impl Control {
         if call.transfer.is_some() || call.takeover.is_some() || called {
             return Err(TransferError::Busy);
         }
+        self.may_add(key, &wish.headers).map_err(TransferError::Headers)?;
         let refer_to = self.refer_to(key, dialog, &wish.to)?;
-        match self.endpoint.refer(now(), dialog, &refer_to, &[]) {
+        let added = wish.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let added: Vec<_> = added.collect();
+        match self.endpoint.refer(now(), dialog, &refer_to, &added) {
             Ok(()) => {}
             Err(CommandError::Busy) => return Err(TransferError::Busy),
             Err(CommandError::Build(_) | CommandError::Address) => {
@@ -127,14 +130,7 @@ impl Control {
     }
 
     /// The agent asks for a transfer; what is wrong with it is told as its failure.
-    pub(super) fn agent_transfers(
-        &mut self,
-        key: CallKey,
-        kind: &str,
-        destination: &str,
-        options: &[(String, String)],
-    ) {
-        let wish = Wish::read(kind, destination, options);
+    pub(super) fn agent_transfers(&mut self, key: CallKey, wish: Result<Wish, TransferError>) {
         if let Err(error) = wish.and_then(|wish| self.transfer(key, &wish)) {
             self.tell_transfer(key, "failed", Some(error.as_str()));
         }

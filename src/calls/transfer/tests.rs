@@ -168,18 +168,20 @@ fn any_order_of_facts() {
 fn wishes() {
     let read = |kind, destination, options: &[(&str, &str)]| {
         let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
-        Wish::read(kind, destination, &options.iter().map(owned).collect::<Vec<_>>())
+        let options: Vec<_> = options.iter().map(owned).collect();
+        Wish::read(kind, destination, &options, Vec::new())
     };
-    let uri = |text: &str| Ok(Wish { to: Destination::Uri(text.into()), limit: OUTCOME_LIMIT });
-    let user = |text: &str| Ok(Wish { to: Destination::User(text.into()), limit: OUTCOME_LIMIT });
+    let wish = |to| Wish { to, limit: OUTCOME_LIMIT, headers: Vec::new() };
+    let uri = |text: &str| Ok(wish(Destination::Uri(text.into())));
+    let user = |text: &str| Ok(wish(Destination::User(text.into())));
     assert_eq!(read("blind", "sip:desk@example.org", &[]), uri("sip:desk@example.org"));
     assert_eq!(read("blind", "tel:+4930123", &[("x", "y")]), uri("tel:+4930123"));
     assert_eq!(read("blind", "+4930123", &[]), user("+4930123"));
     assert_eq!(read("blind", "#9", &[]), user("%239"));
     let id = Uuid::from_u128(7);
     let text = id.to_string();
-    let wish = read("attended", "", &[("call_id", &text), ("timeout_s", "30")]);
-    assert_eq!(wish, Ok(Wish { to: Destination::Call(id), limit: s(30) }));
+    let read_attended = read("attended", "", &[("call_id", &text), ("timeout_s", "30")]);
+    assert_eq!(read_attended, Ok(Wish { limit: s(30), ..wish(Destination::Call(id)) }));
     for (kind, destination, options, error) in [
         ("warm", "a", &[][..], TransferError::Kind),
         ("blind", "", &[], TransferError::Destination),

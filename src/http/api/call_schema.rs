@@ -137,6 +137,24 @@ pub(super) fn place_schema() -> Value {
         &[
             ("trunk", schema::nullable(text())),
             ("from", schema::nullable(text())),
+            (
+                "from_name",
+                schema::described(schema::nullable(text()), "the name displayed beside it"),
+            ),
+            (
+                "privacy",
+                schema::described(
+                    schema::nullable(schema::word(&["none", "id"])),
+                    "whether the caller is withheld from the called party",
+                ),
+            ),
+            (
+                "headers",
+                schema::described(
+                    schema::texts(),
+                    "SIP headers to add to the INVITE, as far as the trunk lets them out",
+                ),
+            ),
             ("ring_timeout_s", schema::described(seconds(), "how long it may ring")),
             ("max_duration_s", schema::described(seconds(), "how long it may last")),
             ("variables", schema::texts()),

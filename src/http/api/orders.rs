@@ -35,7 +35,7 @@ pub(super) fn resource() -> Resource {
                     schema::object(&[("state", schema::word(&["requested"]))], &[]),
                 ),
             done(post("/api/v1/calls/{id}/dtmf", "send_dtmf", dtmf))
-                .summary("Sends digits to the peer as telephone events.")
+                .summary("Sends digits to the peer, the way it takes them.")
                 .json(dtmf_schema()),
             done(post("/api/v1/calls/{id}/mute", "mute_call", mute))
                 .summary("Decides whether the peer hears the agent.")
@@ -57,6 +57,7 @@ fn transfer_schema() -> serde_json::Value {
         &[
             ("destination", json!({"type": "string"})),
             ("options", json!({"type": "object", "additionalProperties": word})),
+            ("headers", json!({"type": "object", "additionalProperties": {"type": "string"}})),
         ],
     )
 }
@@ -77,6 +78,8 @@ struct TransferBody {
     destination: String,
     #[serde(default)]
     options: std::collections::BTreeMap<String, Word>,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, String>,
 }
 
 /// A string, or a number that stands for one.
@@ -115,13 +118,14 @@ async fn transfer(
     Path(id): Path<Uuid>,
     Json(body): Json<TransferBody>,
 ) -> Result<(StatusCode, axum::Json<Begun>), Problem> {
-    let TransferBody { kind, destination, options } = body;
+    let TransferBody { kind, destination, options, headers } = body;
     let text = |word| match word {
         Word::Text(text) => text,
         Word::Number(number) => number.to_string(),
     };
     let options = options.into_iter().map(|(name, word)| (name, text(word))).collect();
-    order(&state, &caller, id, Order::Transfer { kind, destination, options }).await?;
+    let transfer = Order::Transfer { kind, destination, options, headers };
+    order(&state, &caller, id, transfer).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: "requested" })))
 }
 

@@ -1,6 +1,7 @@
 //! SIP without I/O: messages, transactions, dialogs, offers and answers.
 
 pub mod auth;
+pub mod custom;
 pub mod dialog;
 pub mod endpoint;
 #[doc(hidden)]

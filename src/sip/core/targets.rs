@@ -172,6 +172,12 @@ impl<T> Attempts<T> {
         to.into_iter().rev().for_each(|one| self.rest.push_front(one));
     }
 
+    /// Whether they are telephones of one user, or where a redirection leads: the next rings when
+    /// one does not answer.
+    pub const fn hunts(&self) -> bool {
+        self.hunts
+    }
+
     /// Whether there is another to try.
     pub fn has_more(&self) -> bool {
         !self.rest.is_empty()

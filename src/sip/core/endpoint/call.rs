@@ -128,6 +128,8 @@ pub(super) struct Call {
     pub(super) local_sdp: Option<Box<[u8]>>,
     /// The peer takes UPDATE.
     pub(super) update_allowed: bool,
+    /// The peer says that it takes INFO.
+    pub(super) info_allowed: bool,
     pub(super) unacked: Option<Box<Unacked>>,
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
@@ -175,6 +177,7 @@ impl Call {
             timer: SessionTimer::default(),
             local_sdp: None,
             update_allowed: false,
+            info_allowed: false,
             unacked: None,
             ack: None,
             retry: None,
@@ -220,6 +223,7 @@ impl Call {
     pub(super) fn heard(&mut self, message: &Message) {
         if message.header(HeaderName::Allow).is_some() {
             self.update_allowed = lists(message, HeaderName::Allow, Method::Update.as_str());
+            self.info_allowed = lists(message, HeaderName::Allow, Method::Info.as_str());
         }
     }
 

@@ -82,7 +82,8 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends INFO within a call, for example digits as `application/dtmf-relay` (RFC 6086).
+    /// Sends INFO within a call, for example digits as `application/dtmf-relay` (RFC 6086). Ends in
+    /// `InfoAnswered`, unless the call does.
     ///
     /// # Errors
     /// [`CommandError`]; nothing was sent.
@@ -101,6 +102,11 @@ impl Endpoint {
             request.body(content_type, body)
         })?;
         Ok(())
+    }
+
+    /// Whether the peer of a call says that it takes INFO.
+    pub fn allows_info(&self, dialog: DialogId) -> bool {
+        self.calls.get(dialog.0).is_some_and(|call| call.info_allowed)
     }
 
     /// Says BYE and waits for its end. Everything that is pending is settled first.

@@ -263,6 +263,13 @@ pub enum Event {
         /// The request, for example with `application/dtmf-relay`.
         request: Message,
     },
+    /// The peer has answered our INFO.
+    InfoAnswered {
+        /// The call, which goes on.
+        dialog: DialogId,
+        /// 200 to 699.
+        status: u16,
+    },
     /// An established call ended, or one that came in for want of a PRACK.
     Ended {
         /// The call.

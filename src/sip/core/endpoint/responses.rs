@@ -75,8 +75,15 @@ impl Endpoint {
             (Purpose::Info, Class::Failure) if matches!(status, 408 | 481) => {
                 self.lost(now, call, End::TransactionTimeout);
             }
+            (Purpose::Info, Class::Success | Class::Failure) => {
+                let up = |call: &Handle| {
+                    self.calls.get(*call).is_some_and(|call| call.state == State::Confirmed)
+                };
+                let dialog = call.filter(up).map(DialogId);
+                self.events.extend(dialog.map(|dialog| Event::InfoAnswered { dialog, status }));
+            }
             (Purpose::Reinvite, Class::Provisional) => self.give_up(now, client),
-            (_, Class::Provisional) | (Purpose::Info | Purpose::Cancel | Purpose::Prack, _) => {}
+            (_, Class::Provisional) | (Purpose::Cancel | Purpose::Prack, _) => {}
         }
     }
 

@@ -34,6 +34,8 @@ pub struct Target {
     pub flow: Flow,
     /// Values of Route, the first hop first (RFC 3327 5.4).
     pub routes: Vec<String>,
+    /// How much it is preferred, in thousandths: equals are called at the same time.
+    pub q_milli: u16,
 }
 
 impl Binding {
@@ -57,7 +59,7 @@ impl Binding {
 
     pub(super) fn target(&self) -> Target {
         let routes = self.path.iter().map(|hop| hop.to_string()).collect();
-        Target { uri: self.uri.to_string(), flow: self.flow, routes }
+        Target { uri: self.uri.to_string(), flow: self.flow, routes, q_milli: self.q_milli }
     }
 
     /// The contact without its connection, if another one to it can be opened.

@@ -89,6 +89,7 @@ fn invite_and_what_follows() {
     let info = ua.sent().remove(0);
     assert_eq!(credentials(&info, HeaderName::ProxyAuthorization).1, "00000002");
     ua.receive(&response(&info, 200, "", ""));
+    assert!(matches!(ua.event(), Event::InfoAnswered { status: 200, .. }));
     // The callee itself has its own realm.
     ua.endpoint.bye(ua.now, dialog, &[("Reason", "Q.850;cause=16")]).unwrap();
     let bye = ua.sent().remove(0);

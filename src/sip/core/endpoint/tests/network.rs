@@ -409,7 +409,9 @@ impl Network {
             Event::Refer { .. } | Event::ReferAnswered { .. } | Event::ReferProgress { .. } => {
                 self.take_transfer(side, event);
             }
-            Event::Info { dialog, .. } => drop(self.view(side, dialog)),
+            Event::Info { dialog, .. } | Event::InfoAnswered { dialog, .. } => {
+                self.view(side, dialog);
+            }
             Event::Cancelled { dialog, .. } => self.view(side, dialog).finish(Final::Cancelled),
             Event::Failed { dialog, status, .. } => {
                 self.view(side, dialog).finish(Final::Failed(status));

@@ -1,0 +1,124 @@
+//! All telephones of a user ring at the same time, and the first that answers has the call.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use support::gateway::{Gateway, Manner};
+use support::line::header;
+use support::server::Server;
+use support::until;
+
+const SOON: Duration = Duration::from_secs(15);
+const PASSWORD: &str = "wonderland";
+
+/// A server with a user, alice.
+fn server() -> Server {
+    Server::start(&format!("[[users]]\nname = \"alice\"\npassword = \"{PASSWORD}\"\n"))
+}
+
+/// A telephone of alice.
+#[track_caller]
+fn phone(server: &Server, manner: Manner, params: &str) -> Gateway {
+    let phone = Gateway::start(manner);
+    phone.register(server.sip, "alice", PASSWORD, params);
+    phone
+}
+
+/// Waits until the call is answered.
+#[track_caller]
+fn wait_answered(server: &Server, call: &Value) {
+    until(SOON, "the call is answered", || {
+        let calls = server.calls();
+        let call = calls.iter().find(|found| found["id"] == call["id"])?;
+        (call["state"] == "answered").then_some(())
+    });
+}
+
+/// Three telephones ring at once; one answers, and the two others are told that somebody did. The
+/// one that has the call is hung up on, the others are not.
+#[test]
+fn the_first_that_answers_has_the_call() {
+    let server = server();
+    let rings = [phone(&server, Manner::Rings, ""), phone(&server, Manner::Rings, "")];
+    // Registered first, so that it is not the one that is asked first.
+    let answers = phone(&server, Manner::Rings, ";q=1");
+    let call = server.place("alice", "echo");
+    for phone in rings.iter().chain([&answers]) {
+        until(SOON, "an INVITE", || (!phone.heard("INVITE ").is_empty()).then_some(()));
+    }
+    assert_eq!(server.calls()[0]["state"], "ringing");
+    answers.answer_invite();
+    wait_answered(&server, &call);
+    for phone in &rings {
+        let cancel = until(SOON, "a CANCEL", || phone.heard("CANCEL ").first().cloned());
+        assert_eq!(header(&cancel, "Reason"), "SIP;cause=200;text=\"Call completed elsewhere\"");
+        until(SOON, "an ACK", || (!phone.heard("ACK ").is_empty()).then_some(()));
+    }
+    assert!(answers.heard("CANCEL ").is_empty());
+    server.hang_up(call["id"].as_str().unwrap());
+    until(SOON, "a BYE", || (!answers.heard("BYE ").is_empty()).then_some(()));
+    assert!(rings.iter().all(|phone| phone.heard("BYE ").is_empty()));
+    server.wait_idle();
+    server.stop();
+}
+
+/// Telephones of lower preference ring when all of the higher one have refused; what is told at the
+/// end is what says most: somebody is busy.
+#[test]
+fn preferences_and_refusals() {
+    let server = server();
+    let first = [
+        phone(&server, Manner::RingsThenRefuses("480 Temporarily Unavailable"), ""),
+        phone(&server, Manner::RingsThenRefuses("486 Busy Here"), ""),
+    ];
+    let second = phone(&server, Manner::Answers, ";q=0.5");
+    let third = phone(&server, Manner::Answers, ";q=0.2");
+    let call = server.place("alice", "echo");
+    wait_answered(&server, &call);
+    assert!(first.iter().all(|phone| phone.heard("INVITE ").len() == 1));
+    assert!(!second.heard("INVITE ").is_empty());
+    assert!(third.heard("INVITE ").is_empty());
+    server.hang_up(call["id"].as_str().unwrap());
+    server.wait_idle();
+    second.set(Manner::RingsThenRefuses("503 Service Unavailable"));
+    third.set(Manner::RingsThenRefuses("500 Server Internal Error"));
+    server.place("alice", "echo");
+    server.wait_idle();
+    let log = server.log();
+    assert!(log.contains("cause=\"busy\"") && log.contains("sip=486"), "{log}");
+    server.stop();
+}
+
+/// Who declines does so for all telephones (RFC 3261 21.6), and a call that is given up rings
+/// nowhere any more.
+#[test]
+fn declined_for_all_and_given_up() {
+    let server = server();
+    let rings = phone(&server, Manner::Rings, "");
+    let declines = phone(&server, Manner::Rings, "");
+    let later = phone(&server, Manner::Answers, ";q=0.1");
+    server.place("alice", "echo");
+    for phone in [&rings, &declines] {
+        until(SOON, "an INVITE", || (!phone.heard("INVITE ").is_empty()).then_some(()));
+    }
+    declines.refuse_invite("603 Decline");
+    until(SOON, "a CANCEL", || (!rings.heard("CANCEL ").is_empty()).then_some(()));
+    server.wait_idle();
+    assert!(later.heard("INVITE ").is_empty());
+    assert!(server.log().contains("cause=\"rejected\""), "{}", server.log());
+
+    declines.set(Manner::Rings);
+    let call = server.place("alice", "echo");
+    for phone in [&rings, &declines] {
+        until(SOON, "another INVITE", || (phone.heard("INVITE ").len() >= 2).then_some(()));
+    }
+    server.hang_up(call["id"].as_str().unwrap());
+    until(SOON, "CANCELs", || (rings.heard("CANCEL ").len() >= 2).then_some(()));
+    until(SOON, "CANCELs", || (!declines.heard("CANCEL ").is_empty()).then_some(()));
+    server.wait_idle();
+    server.stop();
+}
