@@ -25,7 +25,6 @@ impl Control {
 
     fn effect(&mut self, key: CallKey, effect: Effect) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let worker = call.worker;
         let at = now();
         match effect {
             Effect::Ring => {
@@ -89,19 +88,23 @@ impl Control {
                 self.leave_agent(key);
                 self.play_message(key, false);
             }
-            Effect::Finish { cause, by } => {
-                self.abandon_takeover(key, 487, "Request Terminated");
-                self.drop_far(key, cause);
-                let Some(call) = self.calls.get_mut(&key) else { return };
-                call.ended = Some((cause, by));
-                call.ended_at = Some(at);
-                call.attempt = 0;
-                call.awaits = None;
-                call.slot = None;
-                self.log_end(key, cause, by);
-                self.command(worker, Command::Close { call: key, cause, by });
-            }
+            Effect::Finish { cause, by } => self.finish(key, cause, by),
         }
+    }
+
+    /// The call is over; its media are closed.
+    fn finish(&mut self, key: CallKey, cause: Cause, by: EndedBy) {
+        self.abandon_takeover(key, 487, "Request Terminated");
+        self.drop_far(key, cause);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.ended = Some((cause, by));
+        call.ended_at = Some(now());
+        call.attempt = 0;
+        call.awaits = None;
+        call.slot = None;
+        let worker = call.worker;
+        self.log_end(key, cause, by);
+        self.command(worker, Command::Close { call: key, cause, by });
     }
 
     /// Somebody else is to be at the agent's end: the leg there is hung up, but not one that is

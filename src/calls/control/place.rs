@@ -46,7 +46,7 @@ pub enum Mission {
     /// Somebody asked for it.
     Call {
         /// What is wanted.
-        call: PlaceCall,
+        call: Box<PlaceCall>,
         /// Who talks.
         agent: Arc<Agent>,
         /// Its places with everything that has a limit.
@@ -96,7 +96,7 @@ impl Control {
                 drop(reply.send(self.set_out_to(&call, &agent, None, rounds, room)));
             }
             Bearing::Servers(trunk, ways) => {
-                let mission = Mission::Call { call, agent, room, reply };
+                let mission = Mission::Call { call: Box::new(call), agent, room, reply };
                 let errand = Errand { mission, trunk, ways };
                 match self.located(&errand.ways) {
                     Some(found) => self.set_out(errand, found),
