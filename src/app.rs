@@ -127,6 +127,7 @@ impl App {
         let trusted = &config.http.trusted_proxies;
         let server = http::server::Server::new(router, trusted, Arc::clone(&metrics), drains);
         io.spawn(server.clone().run(listener, None));
+        io.spawn(http::idempotency::forget(store.clone()));
         if let Some((listener, tls)) = secure {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
             io.spawn(server.run(listener, Some(tls)));

@@ -12,7 +12,7 @@ use super::client::Client;
 use super::problem::{Kind, Problem};
 use super::rate::{retry_after_s, source};
 use crate::keys::Scope;
-use crate::store::OrganisationId;
+use crate::store::{Actor, OrganisationId};
 use crate::workers::poller::now;
 
 /// The header besides Authorization in which a key may come.
@@ -33,6 +33,11 @@ impl Caller {
     /// Refuses a key that does not reach `scope`.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         if self.scope.allows(scope) { Ok(()) } else { Err(Problem::forbidden()) }
+    }
+
+    /// The caller as the audit log names it.
+    pub fn actor(&self) -> Actor {
+        Actor::Key(self.key_id.clone())
     }
 }
 

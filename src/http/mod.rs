@@ -8,6 +8,7 @@ pub mod auth;
 mod body;
 mod client;
 mod guard;
+pub mod idempotency;
 pub mod openapi;
 pub mod page;
 mod path;

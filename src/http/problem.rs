@@ -9,6 +9,9 @@ use crate::store::StoreError;
 /// Media type of a problem document (RFC 9457 3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
+/// Seconds after which the database may answer again.
+const STORE_RETRY_AFTER_S: u32 = 2;
+
 /// What can go wrong. Each has a stable `type` that clients can decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -239,9 +242,20 @@ impl Problem {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::RateLimited, detail) }
     }
 
+    /// 500: a fault of ours, which the log tells.
+    pub fn internal() -> Self {
+        Self::new(Kind::Internal, "the fault is in the server; its log says more")
+    }
+
     /// 503: full or going down; the client may come again after `retry_after_s` seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_s: u32) -> Self {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::Unavailable, detail) }
+    }
+
+    /// 409: the same request is being carried out.
+    pub fn in_flight(retry_after_s: u32) -> Self {
+        let detail = "its answer is not there yet";
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::InFlight, detail) }
     }
 
     /// What kind of problem it is.
@@ -255,24 +269,26 @@ impl Problem {
     }
 }
 
-/// Seconds after which a database that was away may be back.
-const DATABASE_RETRY_S: u32 = 5;
-
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound => Self::not_found("there is no such thing"),
-            StoreError::NoSuch { .. } => Self::bad_request(error.to_string()),
-            StoreError::Conflict { what } => Self::conflict(format!("the {what} is taken")),
-            StoreError::InUse { what } => Self::conflict(what),
+            StoreError::NotFound => Self::not_found("nothing has this id"),
+            StoreError::Conflict { what: "routing key" } => {
+                // Whose it is, is nobody else's business.
+                Self::conflict("the address is taken")
+            }
+            StoreError::Conflict { .. } | StoreError::InUse { .. } => {
+                Self::conflict(error.to_string())
+            }
+            StoreError::NoSuch { what } => Self::invalid(what, "there is none with this id"),
             StoreError::ReadOnly => Self::read_only(),
-            StoreError::Unavailable { reason } => {
-                tracing::warn!(reason, "the database does not answer");
-                Self::unavailable("the database does not answer", DATABASE_RETRY_S)
+            StoreError::Unavailable { .. } => {
+                tracing::warn!(%error, "the database does not answer");
+                Self::unavailable("the database does not answer", STORE_RETRY_AFTER_S)
             }
             error => {
-                tracing::error!(%error, "the store fails");
-                Self::new(Kind::Internal, "the log of the server says more")
+                tracing::error!(%error, "the store failed");
+                Self::internal()
             }
         }
     }

@@ -19,6 +19,7 @@ pub mod error;
 mod feed;
 pub mod file;
 pub mod id;
+pub mod idempotency;
 pub mod inspect;
 pub mod keys;
 mod migrate;

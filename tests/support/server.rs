@@ -138,26 +138,46 @@ impl Server {
     /// One request to its API, with its key: status and body.
     #[track_caller]
     pub fn http(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
-        let (status, body) = self.request(method, path, body);
+        self.http_with(&[], method, path, body)
+    }
+
+    /// The same with headers of its own.
+    #[track_caller]
+    pub fn http_with(
+        &self,
+        headers: &[(&str, &str)],
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, String) {
+        let (status, body) = self.request(headers, method, path, body);
         (status, String::from_utf8(body).unwrap())
     }
 
     /// The same without a body, for answers that are no text.
     #[track_caller]
     pub fn http_bytes(&self, method: &str, path: &str) -> (u16, Vec<u8>) {
-        self.request(method, path, None)
+        self.request(&[], method, path, None)
     }
 
     #[track_caller]
-    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Vec<u8>) {
+    fn request(
+        &self,
+        headers: &[(&str, &str)],
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> (u16, Vec<u8>) {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.http).unwrap();
         stream.set_read_timeout(Some(HTTP)).unwrap();
         let (host, key, length) = (self.http, &self.key, body.len());
+        let more: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\
-             Connection: close\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n\
-             {body}"
+             Connection: close\r\nContent-Type: application/json\r\n{more}\
+             Content-Length: {length}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = Vec::new();

@@ -52,6 +52,7 @@ pub(super) fn resource() -> Resource {
             post("/api/v1/calls", "place_call", place)
                 .summary("Places a call.")
                 .scope(Scope::Calls)
+                .retryable()
                 .json(schema::named("PlaceCall"))
                 .answers_json(201, "the call, which rings or will", call())
                 .refuses(&[Kind::Destination, Kind::Unavailable]),

@@ -1,12 +1,18 @@
 //! The endpoints, a file for each resource.
 
+mod agents;
 mod attach;
+mod audit;
 mod call_log;
 mod call_schema;
 mod calls;
 mod capture;
+mod configurations;
 mod dialect;
 mod events;
+mod keys;
+mod numbers;
+mod object;
 mod ops;
 mod orders;
 mod providers;
@@ -36,7 +42,12 @@ pub(super) fn resources() -> Vec<Resource> {
         capture::resource(),
         attach::resource(),
         dialect::resource(),
+        keys::resource(),
+        audit::resource(),
         providers::resource(),
+        configurations::resource(),
+        numbers::resource(),
+        agents::resource(),
         events::resource(),
         webhooks::resource(),
     ]

@@ -14,7 +14,7 @@ use crate::http::problem::{Kind, Problem};
 use crate::telemetry::CONTENT_TYPE;
 
 /// How long the database may take to show that it is there.
-const DATABASE: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn resource() -> Resource {
     let text = || json!({"type": "string"});
@@ -54,7 +54,7 @@ async fn readyz(State(state): State<crate::http::State>) -> Response {
     if *state.drain.borrow() {
         return Problem::unavailable("the server drains", RETRY_AFTER_S).into_response();
     }
-    let answer = tokio::time::timeout(DATABASE, state.store.ping()).await;
+    let answer = tokio::time::timeout(DATABASE_TIMEOUT, state.store.ping()).await;
     if !matches!(answer, Ok(Ok(()))) {
         return Problem::unavailable("the database does not answer", RETRY_AFTER_S).into_response();
     }

@@ -142,6 +142,12 @@ impl Endpoint {
         self
     }
 
+    /// Takes an `Idempotency-Key`.
+    pub const fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
     /// Parameters in the query.
     pub fn query(mut self, query: Vec<Query>) -> Self {
         self.query = query;
@@ -195,7 +201,7 @@ impl Endpoint {
         let mut kinds = self.refusals.clone();
         match self.access {
             Access::Key(scope) => {
-                kinds.extend([Kind::Unauthorized, Kind::RateLimited]);
+                kinds.extend([Kind::Unauthorized, Kind::RateLimited, Kind::Unavailable]);
                 if scope != Scope::Read {
                     kinds.push(Kind::Forbidden);
                 }
@@ -207,6 +213,9 @@ impl Endpoint {
         }
         if !self.query.is_empty() {
             kinds.push(Kind::BadRequest);
+        }
+        if self.retryable {
+            kinds.extend([Kind::BadRequest, Kind::InFlight, Kind::KeyReused]);
         }
         if self.path.contains('{') {
             kinds.push(Kind::NotFound);

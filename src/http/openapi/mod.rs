@@ -11,7 +11,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use serde_json::Value;
 
-use super::{State, auth};
+use super::{State, auth, idempotency};
 
 /// What a part of the API consists of.
 pub struct Resource {
@@ -30,6 +30,9 @@ pub(super) fn routes(state: &State, resources: Vec<Resource>) -> Router<State> {
     let mut router = Router::new();
     for endpoint in resources.into_iter().flat_map(|resource| resource.endpoints) {
         let mut route = endpoint.route;
+        if endpoint.retryable {
+            route = route.route_layer(from_fn_with_state(state.clone(), idempotency::once));
+        }
         if let Access::Key(scope) = endpoint.access {
             route = route.route_layer(from_fn_with_state((state.clone(), scope), auth::admit));
         }

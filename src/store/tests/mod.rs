@@ -2,6 +2,7 @@
 
 mod feed;
 mod file;
+mod idempotency;
 mod nodes;
 mod objects;
 mod organisations;

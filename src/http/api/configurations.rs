@@ -1,0 +1,408 @@
+//! Configurations of providers over HTTP.
+
+use adapters::config::{ConfigErrors, RawConfig};
+use adapters::setup::{SetupState, SetupStep};
+use adapters::spec::ProviderSpec;
+use adapters::{table, ui};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use super::object::{self, Fields};
+use super::providers;
+use crate::http::auth::Caller;
+use crate::http::body::Json;
+use crate::http::openapi::{Resource, delete, get, post, put, schema};
+use crate::http::path::Path;
+use crate::http::problem::{FieldError, Kind, Problem};
+use crate::keys::Scope;
+use crate::store::configurations::{Configuration, ConfigurationFields};
+use crate::store::numbers::NumberCounts;
+use crate::store::{ConfigurationId, OrganisationId, Store};
+
+/// Where they are.
+const PATH: &str = "/api/v1/organizations/telephony-configs";
+const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}";
+const PATH_DEFAULT: &str = "/api/v1/organizations/telephony-configs/{id}/set-default-outbound";
+const PATH_REACTIVATE: &str = "/api/v1/organizations/telephony-configs/{id}/reactivate";
+
+pub(super) fn resource() -> Resource {
+    let one = || schema::named("Configuration");
+    let listed = schema::list(schema::named("ConfigurationItem"));
+    let mut schemas = vec![
+        ("ConfigurationItem", schema::object(&item_fields(), &[])),
+        ("Configuration", schema::object(&detail_fields(), &[])),
+        ("NewConfiguration", write_schema(true)),
+        ("ChangedConfiguration", write_schema(false)),
+    ];
+    schemas.extend(table::PROVIDERS.iter().map(|spec| (spec.name, config_schema(spec))));
+    Resource {
+        tag: "configurations",
+        about: "Credentials and settings of a provider, as many of each as one likes.",
+        endpoints: vec![
+            get(PATH, "list_configurations", list)
+                .summary("Lists the configurations in the order they were made.")
+                .scope(Scope::Read)
+                .answers_json(
+                    200,
+                    "the configurations",
+                    schema::object(&[("configurations", listed)], &[]),
+                ),
+            post(PATH, "create_configuration", create)
+                .summary("Makes a configuration.")
+                .retryable()
+                .json(schema::named("NewConfiguration"))
+                .answers_json(201, "the configuration", one())
+                .refuses(&[Kind::Conflict, Kind::Invalid]),
+            get(PATH_ONE, "show_configuration", show)
+                .summary("Shows a configuration; of its secrets masks.")
+                .scope(Scope::Read)
+                .answers_json(200, "the configuration", one()),
+            put(PATH_ONE, "change_configuration", change)
+                .summary(
+                    "Changes name, default, limits, or the whole `config`, in which a secret that \
+                     equals its mask stays.",
+                )
+                .json(schema::named("ChangedConfiguration"))
+                .answers_json(200, "the configuration", one())
+                .refuses(&[Kind::Conflict, Kind::Invalid, Kind::ReadOnly]),
+            delete(PATH_ONE, "delete_configuration", remove)
+                .summary("Deletes a configuration with its numbers.")
+                .answers(204, "there is no such configuration any more")
+                .refuses(&[Kind::Conflict, Kind::ReadOnly]),
+            post(PATH_DEFAULT, "set_default_outbound", set_default)
+                .summary("Makes it the one that calls are placed with if none is named.")
+                .answers_json(200, "the configuration", one()),
+            post(PATH_REACTIVATE, "reactivate_configuration", reactivate)
+                .summary("Takes a parked configuration into service again.")
+                .answers_json(200, "the configuration", one()),
+        ],
+        schemas,
+    }
+}
+
+fn item_fields() -> Vec<(&'static str, Value)> {
+    let time = || schema::format("date-time");
+    let mut fields = vec![
+        ("id", schema::format("uuid")),
+        ("name", schema::text(64)),
+        ("provider", schema::word(&providers::names())),
+        ("connectivity", schema::word(&["api", "sip"])),
+        ("is_default_outbound", schema::flag()),
+        ("inactive", schema::flag()),
+        ("inactive_since", schema::nullable(time())),
+        ("inactive_reason", schema::nullable(json!({"type": "string"}))),
+        ("phone_number_count", schema::described(schema::count(), "active ones")),
+        ("is_ready_for_outbound", schema::flag()),
+        ("outbound_blocked_reason", schema::nullable(json!({"type": "string"}))),
+    ];
+    fields.extend(object::limits_schema());
+    fields.extend(object::stamp_schema());
+    fields
+}
+
+fn detail_fields() -> Vec<(&'static str, Value)> {
+    let text = || json!({"type": "string"});
+    let step = schema::object(
+        &[
+            ("key", text()),
+            ("title", text()),
+            ("description", text()),
+            ("complete", schema::flag()),
+            ("blocks_outbound", schema::flag()),
+        ],
+        &[],
+    );
+    let mut fields = item_fields();
+    fields.extend([
+        ("credentials", schema::described(schema::any_object(), "secrets are masks")),
+        ("setup_checklist", schema::list(step)),
+        ("supports_trunks", schema::flag()),
+    ]);
+    fields
+}
+
+/// What is written: all of it at first, later what changes.
+fn write_schema(new: bool) -> Value {
+    let config = json!({
+        "oneOf": providers::names().iter().map(|name| schema::named(name)).collect::<Vec<_>>(),
+        "discriminator": {"propertyName": "provider"},
+    });
+    let fields = [("name", schema::text(64)), ("config", config)];
+    let mut optional = vec![("is_default_outbound", schema::nullable(schema::flag()))];
+    optional.extend(object::limits_schema());
+    if new {
+        return schema::object(&fields, &optional);
+    }
+    optional.extend(fields);
+    schema::object(&[], &optional)
+}
+
+/// What a provider wants to be told, with its name.
+fn config_schema(spec: &ProviderSpec) -> Value {
+    let mut config = ui::schema(spec.ui.fields);
+    let provider = json!({"const": spec.name});
+    if let Some(properties) = config.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("provider".to_owned(), provider);
+    }
+    let required = config.as_object_mut().map(|config| config.entry("required"));
+    if let Some(required) = required.and_then(|r| r.or_insert_with(|| json!([])).as_array_mut()) {
+        required.push(json!("provider"));
+    }
+    config
+}
+
+/// The provider of a configuration; it was in the table when it was stored.
+fn spec_of(provider: &str) -> Result<&'static ProviderSpec, Problem> {
+    let unknown = || Problem::new(Kind::Internal, "the provider is not known to this version");
+    table::find(provider).ok_or_else(unknown)
+}
+
+/// The steps that setting a configuration up takes.
+fn steps(spec: &ProviderSpec, config: &RawConfig, counts: &NumberCounts) -> Vec<SetupStep> {
+    let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    let state = SetupState {
+        numbers: count(counts.active),
+        routed_numbers: count(counts.routed),
+        trunks: 0,
+    };
+    (spec.checklist)(config, &state)
+}
+
+/// A configuration as it is listed.
+fn item(
+    configuration: &Configuration,
+    counts: &NumberCounts,
+) -> Result<Map<String, Value>, Problem> {
+    let Configuration { id, fields, inactive, stamp, .. } = configuration;
+    let spec = spec_of(&fields.provider)?;
+    let steps = steps(spec, &fields.config, counts);
+    let blocked = steps.iter().find(|step| step.blocks_outbound && !step.done);
+    let shown = json!({
+        "id": id,
+        "name": fields.name,
+        "provider": fields.provider,
+        "connectivity": spec.ui.connectivity.as_str(),
+        "is_default_outbound": fields.is_default_outbound,
+        "inactive": inactive.is_some(),
+        "inactive_since": inactive.as_ref().map(|(since, _)| since),
+        "inactive_reason": inactive.as_ref().map(|(_, reason)| reason),
+        "phone_number_count": counts.active,
+        "is_ready_for_outbound": blocked.is_none() && inactive.is_none(),
+        "outbound_blocked_reason": blocked.map(|step| step.help),
+    });
+    let Value::Object(mut shown) = shown else { return Ok(Map::new()) };
+    object::limits_shown(&mut shown, &fields.limits);
+    object::stamped(&mut shown, stamp);
+    Ok(shown)
+}
+
+/// A configuration as it is shown by itself.
+fn detail(configuration: &Configuration, counts: &NumberCounts) -> Result<Value, Problem> {
+    let mut shown = item(configuration, counts)?;
+    let fields = &configuration.fields;
+    let spec = spec_of(&fields.provider)?;
+    let mut credentials = spec.masked(&fields.config);
+    if let Some(credentials) = credentials.as_object_mut() {
+        credentials.insert("provider".to_owned(), json!(fields.provider));
+    }
+    let steps: Vec<Value> = steps(spec, &fields.config, counts)
+        .iter()
+        .map(|step| {
+            json!({
+                "key": step.key, "title": step.title, "description": step.help,
+                "complete": step.done, "blocks_outbound": step.blocks_outbound,
+            })
+        })
+        .collect();
+    shown.insert("credentials".to_owned(), credentials);
+    shown.insert("setup_checklist".to_owned(), json!(steps));
+    shown.insert("supports_trunks".to_owned(), json!(spec.trunks.is_some()));
+    Ok(Value::Object(shown))
+}
+
+/// Reads the configuration that the provider wants, over what is `stored`.
+fn read_config(
+    given: &mut Fields,
+    stored: Option<&ConfigurationFields>,
+) -> Option<(&'static ProviderSpec, RawConfig)> {
+    let mut config = given.object("config");
+    let Some(provider) = config.remove("provider") else {
+        given.wrong("config.provider", "missing");
+        return None;
+    };
+    let Some(spec) = provider.as_str().and_then(table::find) else {
+        let known = providers::names().join(", ");
+        given.wrong("config.provider", format!("none of {known}"));
+        return None;
+    };
+    if stored.is_some_and(|stored| stored.provider != spec.name) {
+        given.wrong("config.provider", "the provider of a configuration does not change");
+        return None;
+    }
+    match spec.read(&Value::Object(config), stored.map(|stored| &stored.config)) {
+        Ok(config) => Some((spec, config)),
+        Err(errors) => {
+            for FieldError { field, problem } in field_errors(&errors) {
+                given.wrong(&field, problem);
+            }
+            None
+        }
+    }
+}
+
+fn field_errors(errors: &ConfigErrors) -> Vec<FieldError> {
+    let named = |field: &str| match field {
+        "" => "config".to_owned(),
+        field => format!("config.{field}"),
+    };
+    let error = |error: &adapters::config::ConfigError| FieldError {
+        field: named(&error.field),
+        problem: error.problem.to_string(),
+    };
+    errors.iter().map(error).collect()
+}
+
+/// The account of a configuration, by which webhooks find it.
+fn account(spec: &ProviderSpec, config: &RawConfig) -> Option<String> {
+    config.text(spec.account_field?).map(str::to_owned)
+}
+
+async fn counts(
+    store: &Store,
+    organisation: OrganisationId,
+    id: ConfigurationId,
+) -> Result<NumberCounts, Problem> {
+    let counts = store.number_counts(organisation).await?;
+    Ok(counts.into_iter().find(|(of, _)| *of == id).map(|(_, counts)| counts).unwrap_or_default())
+}
+
+async fn whole(
+    state: &crate::http::State,
+    caller: &Caller,
+    id: ConfigurationId,
+) -> Result<axum::Json<Value>, Problem> {
+    let configuration = state.store.configuration(caller.organisation, id).await?;
+    let counts = counts(&state.store, caller.organisation, id).await?;
+    Ok(axum::Json(detail(&configuration, &counts)?))
+}
+
+/// `GET /api/v1/organizations/telephony-configs`
+async fn list(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+) -> Result<axum::Json<Value>, Problem> {
+    let all = state.store.configurations(caller.organisation).await?;
+    let counted = state.store.number_counts(caller.organisation).await?;
+    let counts = |id| {
+        let of = counted.iter().find(|(of, _)| *of == id);
+        of.map(|(_, counts)| *counts).unwrap_or_default()
+    };
+    let items: Result<Vec<Map<String, Value>>, Problem> =
+        all.iter().map(|one| item(one, &counts(one.id))).collect();
+    Ok(axum::Json(json!({ "configurations": items? })))
+}
+
+/// `POST /api/v1/organizations/telephony-configs`
+async fn create(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Json(given): Json<Map<String, Value>>,
+) -> Result<Response, Problem> {
+    let mut given = Fields::new(given);
+    let name = given.name();
+    let is_default_outbound = given.flag("is_default_outbound").unwrap_or(false);
+    let limits = given.limits();
+    let read = read_config(&mut given, None);
+    given.finish()?;
+    let Some((spec, config)) = read else { return Err(Problem::invalid("config", "missing")) };
+    let fields = ConfigurationFields {
+        name,
+        provider: spec.name.to_owned(),
+        account: account(spec, &config),
+        config,
+        settings: json!({}),
+        is_default_outbound,
+        limits,
+    };
+    let organisation = caller.organisation;
+    let id = state.store.create_configuration(organisation, &fields, &caller.actor()).await?;
+    let location = [(header::LOCATION, format!("{PATH}/{id}"))];
+    let shown = whole(&state, &caller, id).await?;
+    Ok((StatusCode::CREATED, location, shown).into_response())
+}
+
+/// `GET /api/v1/organizations/telephony-configs/{id}`
+async fn show(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+) -> Result<axum::Json<Value>, Problem> {
+    whole(&state, &caller, id).await
+}
+
+/// `PUT /api/v1/organizations/telephony-configs/{id}`
+async fn change(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+    Json(given): Json<Map<String, Value>>,
+) -> Result<axum::Json<Value>, Problem> {
+    let stored = state.store.configuration(caller.organisation, id).await?.fields;
+    let mut given = Fields::new(given);
+    let mut fields = stored.clone();
+    if given.has("name") {
+        fields.name = given.name();
+    }
+    for (field, limit) in [
+        ("max_calls", &mut fields.limits.max_calls),
+        ("calls_per_second", &mut fields.limits.calls_per_second),
+    ] {
+        if given.has(field) {
+            *limit = given.integer(field, 1, object::LIMIT_MAX);
+        }
+    }
+    if let Some(is_default) = given.flag("is_default_outbound") {
+        fields.is_default_outbound = is_default;
+    }
+    if given.has("config")
+        && let Some((_, config)) = read_config(&mut given, Some(&stored))
+    {
+        fields.config = config;
+    }
+    given.finish()?;
+    fields.account = account(spec_of(&fields.provider)?, &fields.config);
+    state.store.update_configuration(caller.organisation, id, &fields, &caller.actor()).await?;
+    whole(&state, &caller, id).await
+}
+
+/// `DELETE /api/v1/organizations/telephony-configs/{id}`
+async fn remove(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+) -> Result<StatusCode, Problem> {
+    state.store.delete_configuration(caller.organisation, id, &caller.actor()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /api/v1/organizations/telephony-configs/{id}/set-default-outbound`
+async fn set_default(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+) -> Result<axum::Json<Value>, Problem> {
+    state.store.set_default_outbound(caller.organisation, id, &caller.actor()).await?;
+    whole(&state, &caller, id).await
+}
+
+/// `POST /api/v1/organizations/telephony-configs/{id}/reactivate`
+async fn reactivate(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+) -> Result<axum::Json<Value>, Problem> {
+    state.store.set_inactive(caller.organisation, id, None, &caller.actor()).await?;
+    whole(&state, &caller, id).await
+}

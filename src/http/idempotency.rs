@@ -1,0 +1,154 @@
+//! Requests that may be sent again: the same request with the same `Idempotency-Key` is carried out
+//! once, and whoever asks again gets the first answer.
+//!
+//! Only an answer that says that something was done is kept. A request that was refused did
+//! nothing, so its key is free for the next.
+
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::api::RETRY_AFTER_S;
+use super::auth::Caller;
+use super::body;
+use super::problem::{Kind, Problem};
+use crate::store::Store;
+use crate::store::idempotency::{Earlier, RequestHash};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Says that an answer is that of an earlier request.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// Longest key.
+const KEY_BYTES_MAX: usize = 255;
+/// Longest answer that is kept.
+const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+/// How often answers whose time is over are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// Forgets answers whose time is over, for ever.
+pub async fn forget(store: Store) {
+    loop {
+        tokio::time::sleep(FORGET_EVERY).await;
+        match store.forget_answers().await {
+            Ok(forgotten) => tracing::debug!(forgotten, "answers were forgotten"),
+            Err(error) => tracing::warn!(%error, "old answers are not forgotten"),
+        }
+    }
+}
+
+/// An answer as it is kept, but for its status.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    content_type: Option<String>,
+    location: Option<String>,
+    body: String,
+}
+
+/// Carries a request out, unless it was before.
+pub(super) async fn once(
+    State(state): State<super::State>,
+    caller: Caller,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Some(key) = request.headers().get(KEY) else { return next.run(request).await };
+    let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    let Some(key) = key.map(str::to_owned) else {
+        let why = format!("Idempotency-Key: not 1 to {KEY_BYTES_MAX} printable characters");
+        return Problem::bad_request(why).into_response();
+    };
+    let (parts, body) = request.into_parts();
+    let body = match body::whole(body).await {
+        Ok(body) => body,
+        Err(problem) => return problem.into_response(),
+    };
+    let hash = hash(&parts, &body);
+    let earlier = state.store.begin_request(caller.organisation, &key, &hash).await;
+    match earlier {
+        Ok(Earlier::Nothing) => {}
+        Ok(Earlier::UnderWay) => {
+            return Problem::in_flight(RETRY_AFTER_S).into_response();
+        }
+        Ok(Earlier::Another) => {
+            let why = "a new request needs a new Idempotency-Key";
+            return Problem::new(Kind::KeyReused, why).into_response();
+        }
+        Ok(Earlier::Answer { status, rest }) => return again(status, &rest),
+        Err(error) => return Problem::from(error).into_response(),
+    }
+    let request = Request::from_parts(parts, Body::from(body));
+    let store = state.store.clone();
+    // Whoever asked may go away: what was begun is finished, and its answer kept.
+    let done = tokio::spawn(async move {
+        let response = next.run(request).await;
+        keep(&store, &caller, &key, response).await
+    });
+    done.await.unwrap_or_else(|_| {
+        Problem::new(Kind::Internal, "the request was not carried out").into_response()
+    })
+}
+
+/// All that makes a request the same: method, path, query and body.
+fn hash(parts: &Parts, body: &Bytes) -> RequestHash {
+    let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+    let hash = Sha256::new().chain_update(parts.method.as_str()).chain_update([0]);
+    hash.chain_update(target).chain_update([0]).chain_update(body).finalize().into()
+}
+
+/// Keeps an answer that says that something was done.
+async fn keep(store: &Store, caller: &Caller, key: &str, response: Response) -> Response {
+    if !response.status().is_success() {
+        if let Err(error) = store.abandon_request(caller.organisation, key).await {
+            tracing::warn!(%error, "an idempotency key is taken for a while");
+        }
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let text = to_bytes(body, ANSWER_BYTES_MAX).await.ok().map(Vec::from);
+    let Some(text) = text.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return Problem::new(Kind::Internal, "the answer cannot be kept").into_response();
+    };
+    let header = |name| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let kept = Kept {
+        content_type: header(header::CONTENT_TYPE),
+        location: header(header::LOCATION),
+        body: text,
+    };
+    let status = parts.status.as_u16();
+    let finished = match serde_json::to_vec(&kept) {
+        Ok(rest) => store.finish_request(caller.organisation, key, status, &rest).await,
+        Err(_) => Ok(()),
+    };
+    if let Err(error) = finished {
+        tracing::warn!(%error, "an answer could not be kept for those who ask again");
+    }
+    Response::from_parts(parts, Body::from(kept.body))
+}
+
+/// An answer that was given before.
+fn again(status: u16, rest: &[u8]) -> Response {
+    let Ok(kept) = serde_json::from_slice::<Kept>(rest) else {
+        return Problem::new(Kind::Internal, "the answer was not kept").into_response();
+    };
+    let mut response = Response::new(Body::from(kept.body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    for (name, value) in
+        [(header::CONTENT_TYPE, kept.content_type), (header::LOCATION, kept.location)]
+    {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    }
+    headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
