@@ -231,8 +231,9 @@ impl Store {
         filter: &CallFilter,
         limit: u32,
     ) -> Result<Vec<CallRecord>, StoreError> {
-        let query = Query::new(SELECT).push(" WHERE organisation_id = ").push_bind(organisation);
-        let mut query = narrowed(query, filter);
+        let mut filter = filter.clone();
+        let mut query =
+            Query::new(SELECT).push(" WHERE organisation_id = ").push_bind(organisation);
         if let Some(after) = filter.after {
             let found = self.call(organisation, after).await;
             let at = match found {
@@ -243,7 +244,11 @@ impl Store {
             };
             query = query.push(" AND (created_at, id) < (").push_bind(at);
             query = query.push(", ").push_bind(after).push(")");
+            // A later bound is true of all that follows, and would only make SQLite begin to read
+            // there: the deeper the page, the longer it would take.
+            filter.until_time = filter.until_time.filter(|until| until.0 <= at);
         }
+        query = narrowed(query, &filter);
         let query = query.push(" ORDER BY created_at DESC, id DESC LIMIT ").push_bind(limit);
         self.fetch_all(query).await?.iter().map(read).collect()
     }

@@ -28,6 +28,7 @@ pub mod pjsua;
 pub mod ports;
 pub mod server;
 pub mod sipp;
+pub mod store;
 pub mod talk;
 pub mod tls;
 pub mod tshark;
