@@ -364,8 +364,11 @@ impl Control {
                 if let Some(call) = self.calls.get(&event.call) {
                     tracing::warn!(parent: &call.span, ?loss, "agent lost");
                 }
-                self.log_agent_lost(event.call);
-                self.agent_lost(event.call)
+                let input = self.agent_lost(event.call);
+                if input == Input::AgentLost {
+                    self.log_agent_lost(event.call);
+                }
+                input
             }
             EventKind::Played => {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
