@@ -201,9 +201,7 @@ impl Writer {
             }
         }
         for (call, sample) in &group.samples {
-            let organisation = self.known.get(call).and_then(|known| known.organisation);
-            let organisation = organisation.or_else(|| Some(records.get(call)?.organisation));
-            if let Some(organisation) = organisation {
+            if let Some(organisation) = self.know(&mut tx, *call).await?.organisation {
                 quality::append(&mut tx, organisation, *call, sample).await?;
             }
         }

@@ -105,6 +105,8 @@ fn what_is_told_is_found() {
         };
         log.handle.sample(call, sample);
         assert!(log.handle.flush().await);
+        log.handle.sample(call, QualitySample { at_us: BEGAN_US + 20_000_000, ..sample });
+        assert!(log.handle.flush().await);
         let lives = store.call(ours, call).await.unwrap();
         assert_eq!(lives.summary.state, State::InProgress);
         let filter = CallFilter { is_over: Some(false), ..CallFilter::default() };
@@ -139,7 +141,7 @@ fn what_is_told_is_found() {
         ];
         assert_eq!(kinds, expected);
         let samples = store.quality(ours, call, Timestamp(0), 10).await.unwrap();
-        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (1, Some(0.5)));
+        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (2, Some(0.5)));
 
         let theirs = db.organisation(&store, "other").await;
         assert!(matches!(store.call(theirs, call).await, Err(StoreError::NotFound)));
