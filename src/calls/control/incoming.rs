@@ -268,6 +268,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            ambient: treatment.ambient.clone(),
             keep: treatment.keep.clone(),
             permit,
             slot,

@@ -254,6 +254,7 @@ impl Control {
             format: None,
             sdp,
             signalling: peer.ip(),
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
             permit: room.permit,
             slot: Some(room.slot),
@@ -276,6 +277,7 @@ impl Control {
             agent_answers: false,
             early_media: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
         };
         Plan {
