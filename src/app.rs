@@ -13,7 +13,7 @@ use crate::calls::log::writer::Writer;
 use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
 use crate::config::{Config, HttpConfig};
-use crate::directory::{Directory, Snapshot};
+use crate::directory::{self, Directory};
 use crate::http;
 use crate::keys::{Keys, NewKey};
 use crate::listen::tls::{ServerTls, Watched};
@@ -91,9 +91,8 @@ impl App {
                 WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
             })
             .collect::<io::Result<Vec<_>>>()?;
-        let directory = Directory::new(Snapshot::of_file(&config, store.default_organisation().0));
         let parts = Parts {
-            directory,
+            directory: follow(&io, &store, &config)?,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),
             workers,
@@ -221,6 +220,18 @@ impl Logging {
         io.spawn(deliverer.run());
         Ok(Self { node, log, commits, targets })
     }
+}
+
+/// What calls are routed by, kept as the store is.
+fn follow(
+    io: &tokio::runtime::Runtime,
+    store: &Store,
+    config: &Arc<Config>,
+) -> io::Result<Directory> {
+    let snapshot = io.block_on(directory::read(store, config)).map_err(io::Error::other)?;
+    let directory = Directory::new(snapshot);
+    io.spawn(directory::follow(store.clone(), Arc::clone(config), directory.clone()));
+    Ok(directory)
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

@@ -60,7 +60,8 @@ pub struct ServeArgs {
 /// Arguments of `talkpath call`.
 #[derive(Args, Clone, Debug)]
 pub struct CallArgs {
-    /// Whom to call: sip:echo@127.0.0.1, "sip:echo@pbx.example;transport=tcp", sips:echo@pbx.example.
+    /// Whom to call: sip:echo@127.0.0.1, "sip:echo@pbx.example;transport=tcp",
+    /// sips:echo@pbx.example.
     #[arg(value_name = "URI")]
     pub uri: String,
     /// WAV file to say; a test signal that measures the latency if absent.

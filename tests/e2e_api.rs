@@ -134,10 +134,10 @@ fn agents() {
     server.stop();
 }
 
-/// Configurations are made and changed, their secrets masked and kept; numbers are read with their
-/// country, in one written form, each once; one of each is the default.
+/// Configurations are made and changed, their secrets masked and kept; one is the default; all of
+/// it is in the audit log.
 #[test]
-fn configurations_and_numbers() {
+fn configurations() {
     let server = Server::start("");
     let made = expect(&server, 201, "POST", CONFIGS, Some(configuration("carrier")));
     let path = format!("{CONFIGS}/{}", id(&made));
@@ -166,7 +166,24 @@ fn configurations_and_numbers() {
     }
     assert_eq!(expect(&server, 200, "GET", &path, None)["is_default_outbound"], false);
     expect(&server, 200, "POST", &format!("{path}/reactivate"), None);
+    expect(&server, 204, "DELETE", &path, None);
+    expect(&server, 404, "GET", &path, None);
 
+    let audit = expect(&server, 200, "GET", "/api/v1/audit?limit=200", None);
+    let entries = audit["items"].as_array().unwrap();
+    for action in ["create", "update", "default", "reactivate", "delete"] {
+        assert!(entries.iter().any(|entry| entry["action"] == action), "{action}: {audit}");
+    }
+    assert!(entries.iter().any(|entry| entry["actor"].as_str().unwrap().starts_with("key:")));
+    server.stop();
+}
+
+/// Numbers are read with their country, in one written form, each once, and listed by pages.
+#[test]
+fn numbers_are_added() {
+    let server = Server::start("");
+    let made = expect(&server, 201, "POST", CONFIGS, Some(configuration("carrier")));
+    let path = format!("{CONFIGS}/{}", id(&made));
     let numbers = format!("{path}/phone-numbers");
     for (given, normalized, kind) in [
         (json!({"address": "+49 (30) 123456"}), "+4930123456", "pstn"),
@@ -201,8 +218,22 @@ fn configurations_and_numbers() {
     for query in ["limit=0", "limit=x", "cursor=x", "colour=red"] {
         expect(&server, 400, "GET", &format!("{numbers}?{query}"), None);
     }
-    let first = format!("{numbers}/{}", id(&page["items"][0]));
-    let second = format!("{numbers}/{}", id(&page["items"][1]));
+    assert_eq!(expect(&server, 200, "GET", &path, None)["phone_number_count"], 4);
+    server.stop();
+}
+
+/// Numbers are changed by what is named; one is the default; they go with their configuration.
+#[test]
+fn numbers_are_changed() {
+    let server = Server::start("");
+    let made = expect(&server, 201, "POST", CONFIGS, Some(configuration("carrier")));
+    let other = expect(&server, 201, "POST", CONFIGS, Some(configuration("other")));
+    let path = format!("{CONFIGS}/{}", id(&made));
+    let numbers = format!("{path}/phone-numbers");
+    let [first, second] = ["+4930123456", "+4930123457"].map(|address| {
+        let number = expect(&server, 201, "POST", &numbers, Some(json!({"address": address})));
+        format!("{numbers}/{}", id(&number))
+    });
     for number in [&first, &second] {
         let shown = expect(&server, 200, "POST", &format!("{number}/set-default-caller"), None);
         assert_eq!(shown["is_default_caller_id"], true);
@@ -219,17 +250,9 @@ fn configurations_and_numbers() {
     );
     let elsewhere = first.replace(&id(&made), &id(&other));
     expect(&server, 404, "GET", &elsewhere, None);
-    assert_eq!(expect(&server, 200, "GET", &path, None)["phone_number_count"], 4);
     expect(&server, 204, "DELETE", &first, None);
     expect(&server, 204, "DELETE", &path, None);
     expect(&server, 404, "GET", &second, None);
-
-    let audit = expect(&server, 200, "GET", "/api/v1/audit?limit=200", None);
-    let entries = audit["items"].as_array().unwrap();
-    for action in ["create", "update", "default", "reactivate", "delete"] {
-        assert!(entries.iter().any(|entry| entry["action"] == action), "{action}: {audit}");
-    }
-    assert!(entries.iter().any(|entry| entry["actor"].as_str().unwrap().starts_with("key:")));
     server.stop();
 }
 
@@ -344,6 +367,8 @@ fn strangers_find_nothing() {
     let config = expect(&server, 201, "POST", CONFIGS, Some(configuration("carrier")));
     let numbers = format!("{CONFIGS}/{}/phone-numbers", id(&config));
     let number = expect(&server, 201, "POST", &numbers, Some(json!({"address": "+4930123456"})));
+    let route = json!({"to": "*", "agent_id": agent["id"]});
+    let route = expect(&server, 201, "POST", "/api/v1/routes", Some(route));
     let key = json!({"name": "mine", "scope": "read"});
     let key = expect(&server, 201, "POST", "/api/v1/keys", Some(key));
     let document = expect(&server, 200, "GET", "/api/v1/openapi.json", None);
@@ -353,6 +378,7 @@ fn strangers_find_nothing() {
         let path = path.replace("{number}", &id(&number));
         Some(match () {
             () if start("/api/v1/agents/{") => path.replace("{id}", &id(&agent)),
+            () if start("/api/v1/routes/{") => path.replace("{id}", &id(&route)),
             () if start("/api/v1/keys/{") => path.replace("{id}", &id(&key)),
             () if start(&format!("{CONFIGS}/{{")) => path.replace("{id}", &id(&config)),
             () => return None,
@@ -362,6 +388,7 @@ fn strangers_find_nothing() {
         ("replace_agent", self::agent("theirs")),
         ("change_configuration", json!({"name": "theirs"})),
         ("change_number", json!({"label": "theirs"})),
+        ("replace_route", json!({"to": "*", "agent_id": agent["id"]})),
         ("create_number", json!({"address": "+4930999999"})),
     ];
     let mut asked = 0;
@@ -374,21 +401,76 @@ fn strangers_find_nothing() {
             foreign.expose().clone_into(&mut server.key);
             let answer = expect(&server, 404, &method, &path, body.clone());
             // It reads as that of what does not exist.
-            let nowhere = path.replace(&id(&agent), NOWHERE);
+            let nowhere = path.replace(&id(&agent), NOWHERE).replace(&id(&route), NOWHERE);
             let nowhere = nowhere.replace(&id(&config), NOWHERE).replace(&id(&key), "00000000");
             assert_eq!(expect(&server, 404, &method, &nowhere, body), answer, "{operation}");
             asked += 1;
         }
     }
-    assert!(asked >= 15, "{asked}");
-    for (path, list) in [("/api/v1/agents", "items"), (CONFIGS, "configurations")] {
+    assert!(asked >= 18, "{asked}");
+    for (path, list) in
+        [("/api/v1/agents", "items"), ("/api/v1/routes", "routes"), (CONFIGS, "configurations")]
+    {
         let listed = expect(&server, 200, "GET", path, None);
         assert_eq!(listed[list], json!([]), "{path}");
     }
     let keys = expect(&server, 200, "GET", "/api/v1/keys", None);
     assert_eq!(keys["items"].as_array().unwrap().len(), 1);
+    // Nor may a stranger's things refer to them.
+    let theirs = json!({"to": "*", "agent_id": agent["id"]});
+    expect(&server, 422, "POST", "/api/v1/routes", Some(theirs));
     server.key = own;
     assert_eq!(expect(&server, 200, "GET", &format!("/api/v1/agents/{}", id(&agent)), None), agent);
+    server.stop();
+}
+
+/// Routes are made, replaced, refused with what is wrong, and deleted; an agent that one leads to
+/// stays.
+#[test]
+fn routes() {
+    let server = Server::start(
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[routes]]\nto = \"100\"\nagent = \"echo\"\n",
+    );
+    let agent = expect(&server, 201, "POST", "/api/v1/agents", Some(agent("bot")));
+    let agent_path = format!("/api/v1/agents/{}", id(&agent));
+    let route = json!({
+        "to": "+4930*", "agent_id": agent["id"], "name": "berlin",
+        "conditions": {"open": ["mon-fri 09:00-17:00"], "time_zone": "Europe/Berlin"},
+        "settings": {"weight": 3, "max_duration_s": 600, "fallback_agent": "echo"},
+    });
+    let routed = expect(&server, 201, "POST", "/api/v1/routes", Some(route.clone()));
+    let path = format!("/api/v1/routes/{}", id(&routed));
+    assert_eq!(expect(&server, 200, "GET", &path, None), routed);
+    expect(&server, 409, "DELETE", &agent_path, None);
+    let mut changed = routed.clone();
+    changed["enabled"] = json!(false);
+    changed["to"] = json!("*");
+    assert_eq!(expect(&server, 200, "PUT", &path, Some(changed))["enabled"], false);
+    for (key, value) in [
+        ("to", json!("a*b")),
+        ("agent_id", json!(NOWHERE)),
+        ("conditions", json!({"open": ["09:00-10:00"], "time_zone": "Mars"})),
+        ("conditions", json!({"weight": 1})),
+        ("settings", json!({"fallback_agent": "bot"})),
+        ("settings", json!({"fallback_agent": "nobody"})),
+        ("settings", json!({"fallback_message": "/etc/passwd"})),
+        ("settings", json!({"open": ["09:00-10:00"]})),
+        ("priority", json!(70_000)),
+    ] {
+        let mut wrong = route.clone();
+        wrong[key] = value;
+        expect(&server, 422, "POST", "/api/v1/routes", Some(wrong));
+    }
+    let routes = expect(&server, 200, "GET", "/api/v1/routes", None);
+    let routes = routes["routes"].as_array().unwrap();
+    assert!(routes.iter().any(|route| route["id"] == routed["id"]));
+    let file = routes.iter().find(|route| route["origin"] == "file").unwrap();
+    let refused = expect(&server, 409, "DELETE", &format!("/api/v1/routes/{}", id(file)), None);
+    assert_eq!(refused["type"], "/problems/read-only");
+    expect(&server, 204, "DELETE", &path, None);
+    expect(&server, 404, "GET", &path, None);
+    expect(&server, 204, "DELETE", &agent_path, None);
     server.stop();
 }
 

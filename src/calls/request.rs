@@ -26,9 +26,11 @@ pub struct PlaceCall {
     pub to: String,
     /// Name of the trunk that the call goes through.
     pub trunk: Option<String>,
+    /// The stored configuration that the call is placed by, in place of a trunk.
+    pub telephony_configuration_id: Option<Uuid>,
     /// Name of the agent that talks.
     pub agent: String,
-    /// User part of our From; "talkpath" when absent.
+    /// User part of our From; that of the configuration or trunk when absent.
     pub from: Option<String>,
     /// The name that is displayed beside it.
     pub from_name: Option<String>,

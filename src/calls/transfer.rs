@@ -8,6 +8,8 @@ use std::time::Duration;
 use media::time::MonoTime;
 use uuid::Uuid;
 
+use crate::quota::destination::Undialled;
+
 use super::cause::Cause;
 use crate::sip::core::custom::CustomError;
 
@@ -90,6 +92,9 @@ pub enum TransferError {
     /// Neither a number, a user nor a `sip:`, `sips:` or `tel:` URI.
     #[error("destination: is no number, no user and no sip:, sips: or tel: URI")]
     Destination,
+    /// Calls do not go there.
+    #[error("destination: {0}")]
+    Undialled(#[from] Undialled),
     /// An attended transfer without the call to join.
     #[error("options.call_id: is not the id of another call")]
     CallId,
@@ -119,6 +124,7 @@ impl TransferError {
         match self {
             Self::Kind => "bad_kind",
             Self::Destination => "bad_destination",
+            Self::Undialled(_) => "destination_refused",
             Self::CallId => "bad_call_id",
             Self::Trunk => "bad_trunk",
             Self::Timeout => "bad_timeout",

@@ -1,13 +1,18 @@
-//! Agents that the API makes, read by the same rules as those of the file.
+//! Agents, trunks and routes that the API makes, read by the same rules as those of the file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
 use super::agents::{self, AgentConfig};
 use super::document::{Item, Table, Value};
+use super::keep::Keep;
+use super::peers::{self, TrunkConfig};
 use super::problem::{Place, Problem};
+use super::routes;
 use super::section::{Reader, Section};
+use crate::routing::Conditions;
 
 /// Keys that name files or folders of the server: whoever may use the API need not be whoever may
 /// read and write there.
@@ -44,6 +49,100 @@ pub fn agent_from_json(
     match agent {
         Some(agent) if problems.is_empty() => Ok(agent),
         _ => Err(problems),
+    }
+}
+
+/// Keys of trunks that name files.
+const TRUNK_FILE_KEYS: &[&str] = &["tls_ca", "tls_client_certificate", "tls_client_key"];
+/// Keys of trunks that hold from the start of the server on.
+const TRUNK_START_KEYS: &[&str] = &["tls_names"];
+
+/// Reads a trunk out of an object with the keys of `[[trunks]]`, but for those that name files.
+/// `null` stands for nothing.
+///
+/// # Errors
+///
+/// Everything that is wrong, each with its key. No message tells a secret.
+pub fn trunk_from_json(entry: &Map<String, Json>) -> Result<TrunkConfig, Vec<Problem>> {
+    let table = table(entry);
+    let refuse = |_: &Path| Err("only the configuration file may name files".to_owned());
+    let reader = Reader::new(Path::new(""), &refuse, Vec::new());
+    for key in TRUNK_FILE_KEYS.iter().filter(|key| table.get(key).is_some()) {
+        refused(&reader, key);
+    }
+    for key in TRUNK_START_KEYS.iter().filter(|key| table.get(key).is_some()) {
+        let message = "allowed in the configuration file only".to_owned();
+        reader.report(&Place::Nowhere, (*key).to_owned(), message);
+    }
+    let trunk = peers::trunk(Section::root(&reader, &table), &mut Vec::new());
+    let problems = reader.into_problems();
+    match trunk {
+        Some(trunk) if problems.is_empty() => Ok(trunk),
+        _ => Err(problems),
+    }
+}
+
+/// What a route says besides whom it is for and where it leads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteEntry {
+    /// Its share among its equals.
+    pub weight: Option<u32>,
+    /// When it takes calls, and whose.
+    pub conditions: Conditions,
+    /// Name of the agent that takes over when the first cannot be reached.
+    pub fallback_agent: Option<String>,
+    /// True if the agent decides when the call is answered.
+    pub agent_answers: Option<bool>,
+    /// True if such an agent is heard before.
+    pub early_media: Option<bool>,
+    /// Longest call.
+    pub max_duration: Option<Duration>,
+    /// What of its calls is kept.
+    pub keep: Keep,
+}
+
+/// Keys of routes that have a place of their own, not among the settings.
+const ROUTE_OWN_KEYS: &[&str] = &["to", "trunk", "agent", "priority"];
+
+/// Reads the keys of `[[routes]]` that say how a route's calls are treated and when it takes them,
+/// but for those that name files. `null` stands for nothing.
+///
+/// # Errors
+///
+/// Everything that is wrong, each with its key.
+pub fn route_from_json(entry: &Map<String, Json>) -> Result<RouteEntry, Vec<Problem>> {
+    let mut table = table(entry);
+    let refuse = |_: &Path| Err("only the configuration file may name files".to_owned());
+    let reader = Reader::new(Path::new(""), &refuse, Vec::new());
+    for key in ROUTE_OWN_KEYS.iter().filter(|key| table.get(key).is_some()) {
+        reader.report(&Place::Nowhere, (*key).to_owned(), "has a field of its own".to_owned());
+    }
+    if table.get("fallback_message").is_some() {
+        refused(&reader, "fallback_message");
+    }
+    if let Some(Value::Table(_)) = table.get("record").map(|item| &item.value) {
+        refused(&reader, "record");
+    }
+    table.entries.retain(|(key, _)| !ROUTE_OWN_KEYS.contains(&key.as_str()));
+    // What the reader of routes demands.
+    for (key, value) in [("to", "*"), ("agent", "-")] {
+        table.entries.push((key.to_owned(), item(&value.into())));
+    }
+    let draft = routes::route(Section::root(&reader, &table));
+    let routes::RouteDraft { section, weight, conditions, fallback_agent, .. } = draft;
+    section.finish();
+    let read = RouteEntry {
+        weight,
+        conditions,
+        fallback_agent,
+        agent_answers: draft.agent_answers,
+        early_media: draft.early_media,
+        max_duration: draft.max_duration,
+        keep: draft.keep,
+    };
+    match reader.into_problems() {
+        problems if problems.is_empty() => Ok(read),
+        problems => Err(problems),
     }
 }
 
@@ -144,5 +243,41 @@ mod tests {
         let mut recorded = base;
         recorded["record"] = json!(true);
         assert!(read(&recorded).is_ok());
+    }
+
+    /// A trunk and a route out of JSON are what the file would have made of them, and name no file.
+    #[test]
+    fn trunks_and_routes_are_read() {
+        let object = |value: Json| value.as_object().unwrap().clone();
+        let trunk = trunk_from_json(&object(json!({
+            "name": "pbx", "peers": ["192.0.2.0/24"], "targets": ["sip:192.0.2.1"],
+            "number_format": "digits", "caller_id": "+4930123456", "country": "de",
+        })));
+        let trunk = trunk.unwrap();
+        assert_eq!((trunk.name.as_str(), trunk.country.as_deref()), ("pbx", Some("DE")));
+        assert_eq!(trunk.outbound.caller_id.as_deref(), Some("+4930123456"));
+        let wrong = trunk_from_json(&object(json!({"name": "x", "tls_ca": "/etc/passwd"})));
+        let wrong = wrong.unwrap_err();
+        assert!(wrong.iter().any(|it| it.key == "tls_ca"), "{wrong:?}");
+        let route = route_from_json(&object(json!({
+            "weight": 3, "callers": ["+49*"], "open": "mon-fri 09:00-17:00",
+            "time_zone": "Europe/Berlin", "fallback_agent": "other", "max_duration_s": 60,
+        })));
+        let route = route.unwrap();
+        assert_eq!((route.weight, route.fallback_agent.as_deref()), (Some(3), Some("other")));
+        assert!(!route.conditions.is_empty());
+        assert_eq!(route.max_duration, Some(Duration::from_secs(60)));
+        assert!(route_from_json(&Map::new()).unwrap().conditions.is_empty());
+        for (key, value) in [
+            ("fallback_message", json!("/etc/passwd")),
+            ("record", json!({"folder": "/tmp"})),
+            ("to", json!("*")),
+            ("open", json!("sometimes")),
+            ("time_zone", json!("Mars/Olympus")),
+            ("unknown", json!(1)),
+        ] {
+            let wrong = route_from_json(&object(json!({ key: value }))).unwrap_err();
+            assert!(wrong.iter().any(|problem| problem.key.starts_with(key)), "{key}: {wrong:?}");
+        }
     }
 }

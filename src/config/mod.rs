@@ -41,11 +41,11 @@ pub use agents::{
 pub use ambient::Ambient;
 pub use database::DatabaseConfig;
 pub use declared::Declared;
-pub use entry::agent_from_json;
+pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
+pub(crate) use peers::specificity;
 pub use peers::{TrunkConfig, UserConfig};
-pub(crate) use peers::{is_shown, specificity};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
 pub use routes::{Fallback, RouteConfig};

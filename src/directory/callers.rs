@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::snapshot::Snapshot;
 use super::trunk::Trunk;
 use crate::config::{Outbound, Secret, TrunkConfig, UserConfig, specificity};
+use crate::routing::Called;
 use crate::sip::core::uri::Uri;
 
 /// Who calls.
@@ -56,9 +57,16 @@ impl Snapshot {
     /// refused. `proven` is the name whose password the caller knows.
     ///
     /// Credentials decide. Without them the most specific network wins; a user wins over a trunk
-    /// with the same network. A server without trunks and users takes calls from the machine it
-    /// runs on.
-    pub fn caller(&self, address: IpAddr, name: &str, proven: Option<&str>) -> Option<Caller<'_>> {
+    /// with the same network, and what the file names over what is stored, as nobody else's trunk
+    /// may take the operator's calls. Of stored trunks the one with the number `called` is meant.
+    /// A server without trunks and users takes calls from the machine it runs on.
+    pub fn caller(
+        &self,
+        address: IpAddr,
+        name: &str,
+        proven: Option<&str>,
+        called: &str,
+    ) -> Option<Caller<'_>> {
         match proven {
             Some(proven) => self.prover(proven).filter(|caller| {
                 let peers = match caller {
@@ -68,7 +76,7 @@ impl Snapshot {
                 };
                 peers.is_empty() || specificity(peers, address).is_some()
             }),
-            None => self.by_address(address, name).filter(|caller| !caller.is_proven()),
+            None => self.by_address(address, name, called).filter(|caller| !caller.is_proven()),
         }
     }
 
@@ -84,11 +92,11 @@ impl Snapshot {
     /// names a user with a password or calls from where a trunk with `auth = "digest"` does, and
     /// strangers, if there is anybody who could prove something. Strangers are not told whether
     /// a user exists.
-    pub fn demands_proof(&self, address: IpAddr, name: &str) -> bool {
+    pub fn demands_proof(&self, address: IpAddr, name: &str, called: &str) -> bool {
         if self.users.iter().any(|user| user.name == name && user.password.is_some()) {
             return true;
         }
-        match self.by_address(address, name) {
+        match self.by_address(address, name, called) {
             Some(caller) => caller.is_proven(),
             None => {
                 self.users.iter().any(|user| user.password.is_some())
@@ -117,19 +125,61 @@ impl Snapshot {
     }
 
     /// Who calls, as far as addresses tell.
-    fn by_address(&self, address: IpAddr, name: &str) -> Option<Caller<'_>> {
-        if self.trunks.is_empty() && self.users.is_empty() {
-            return address.to_canonical().is_loopback().then_some(Caller::Local);
-        }
-        // A trunk that proves who it is by its certificate is not known by its address alone.
-        let by_address = self.trunks.iter().filter(|trunk| trunk.tls_names.is_empty());
-        let trunks = by_address.filter_map(|trunk| {
-            Some((specificity(&trunk.peers, address)?, 0, Caller::Trunk(trunk)))
-        });
+    fn by_address(&self, address: IpAddr, name: &str, called: &str) -> Option<Caller<'_>> {
+        let trunks = self
+            .trunks
+            .iter()
+            .filter(|trunk| trunk.is_of_file)
+            .filter_map(|trunk| Some((of_trunk(trunk, address)?, 0, Caller::Trunk(trunk))));
         let users =
             self.users.iter().filter(|user| user.name == name).filter_map(|user| {
                 Some((specificity(&user.peers, address)?, 1, Caller::User(user)))
             });
-        trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order)).map(|(.., who)| who)
+        let known = trunks.chain(users).max_by_key(|(bits, order, _)| (*bits, *order));
+        if let Some((.., caller)) = known {
+            return Some(caller);
+        }
+        if let Some(trunk) = self.stored_by_address(address, called) {
+            return Some(Caller::Trunk(trunk));
+        }
+        let nobody = self.users.is_empty() && !self.trunks.iter().any(|trunk| trunk.is_of_file);
+        (nobody && address.to_canonical().is_loopback()).then_some(Caller::Local)
     }
+
+    /// The stored trunk that calls from `address`. Organisations may well have the same carrier:
+    /// the one that has the called number is meant, else the only one of the most specific network.
+    fn stored_by_address(&self, address: IpAddr, called: &str) -> Option<&Arc<Trunk>> {
+        let stored = self.trunks.iter().filter(|trunk| !trunk.is_of_file);
+        let matching: Vec<_> =
+            stored.filter_map(|trunk| Some((of_trunk(trunk, address)?, trunk))).collect();
+        let has_number = |trunk: &Trunk| {
+            let called = Called::new(called, None, trunk.country.as_deref());
+            self.table.number(trunk.id, &called).is_some()
+        };
+        let owning = || matching.iter().copied().filter(|(_, trunk)| has_number(trunk));
+        only(owning()).or_else(|| only(matching.iter().copied()))
+    }
+}
+
+/// Bits of the network of a trunk that holds `address`. One that proves who it is by its
+/// certificate is not known by its address alone.
+fn of_trunk(trunk: &Trunk, address: IpAddr) -> Option<u8> {
+    specificity(&trunk.peers, address).filter(|_| trunk.tls_names.is_empty())
+}
+
+/// The one with the most bits, if it is alone with so many.
+fn only<'t>(trunks: impl Iterator<Item = (u8, &'t Arc<Trunk>)>) -> Option<&'t Arc<Trunk>> {
+    let mut best = None;
+    let mut alone = false;
+    for (bits, trunk) in trunks {
+        match best {
+            Some((most, _)) if most > bits => {}
+            Some((most, _)) if most == bits => alone = false,
+            _ => {
+                best = Some((bits, trunk));
+                alone = true;
+            }
+        }
+    }
+    best.filter(|_| alone).map(|(_, trunk)| trunk)
 }

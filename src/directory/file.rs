@@ -1,5 +1,6 @@
 //! What the configuration file names.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use uuid::Uuid;
@@ -19,11 +20,19 @@ pub(super) struct FileObjects {
     pub(super) routes: Vec<Route<Arc<Treatment>>>,
 }
 
+/// The ids that the store has given to what the file names.
+pub(super) type FileIds = HashMap<(Named, String), Uuid>;
+
+/// The id of what the file calls `name`: that of the store, if it has one.
+fn id_of(ids: &FileIds, named: Named, name: &str) -> Uuid {
+    ids.get(&(named, name.to_owned())).copied().unwrap_or_else(|| file_id(named, name))
+}
+
 /// The objects of the file.
-pub(super) fn objects(config: &Config, organisation: Uuid) -> FileObjects {
+pub(super) fn objects(config: &Config, organisation: Uuid, ids: &FileIds) -> FileObjects {
     let agents: Vec<_> =
-        config.agents.iter().map(|agent| Arc::new(of_agent(agent, organisation))).collect();
-    let trunks = config.trunks.iter().map(|trunk| Arc::new(of_trunk(trunk, organisation)));
+        config.agents.iter().map(|agent| Arc::new(of_agent(agent, organisation, ids))).collect();
+    let trunks = config.trunks.iter().map(|trunk| Arc::new(of_trunk(trunk, organisation, ids)));
     let named = |name: &str| agents.iter().find(|agent| agent.name == name);
     let routes = config.routes.iter().filter_map(|route| {
         // The configuration sees to it that names lead somewhere.
@@ -33,7 +42,7 @@ pub(super) fn objects(config: &Config, organisation: Uuid) -> FileObjects {
             config::Fallback::Message(path) => Fallback::Message(path.clone()),
             config::Fallback::Agent(name) => Fallback::Agent(Arc::clone(named(name)?)),
         };
-        Some(of_route(route, organisation, agent, fallback))
+        Some(of_route(route, organisation, agent, fallback, ids))
     });
     let routes = routes.collect();
     FileObjects { trunks: trunks.collect(), routes, agents }
@@ -42,28 +51,33 @@ pub(super) fn objects(config: &Config, organisation: Uuid) -> FileObjects {
 impl Snapshot {
     /// What the file alone says.
     pub fn of_file(config: &Config, organisation: Uuid) -> Self {
-        let FileObjects { agents, trunks, routes } = objects(config, organisation);
+        let FileObjects { agents, trunks, routes } = objects(config, organisation, &FileIds::new());
         let mut table = Builder::default();
         routes.into_iter().for_each(|route| table.route(route));
         Self::new(organisation, agents, trunks, config.users.clone(), table.build())
     }
 }
 
-fn of_agent(config: &AgentConfig, organisation: Uuid) -> Agent {
+fn of_agent(config: &AgentConfig, organisation: Uuid, ids: &FileIds) -> Agent {
     let calls = Ways { both: config.max_calls, ..Ways::default() };
     let limits = Limits { calls, ..Limits::default() };
-    let id = file_id(Named::Agent, &config.name);
+    let id = id_of(ids, Named::Agent, &config.name);
     Agent { id, organisation, limits, config: config.clone() }
 }
 
-fn of_trunk(config: &TrunkConfig, organisation: Uuid) -> Trunk {
+fn of_trunk(config: &TrunkConfig, organisation: Uuid, ids: &FileIds) -> Trunk {
+    let (id, label) = (id_of(ids, Named::Trunk, &config.name), config.name.clone());
+    let limits = trunk_limits(config);
+    Trunk { id, organisation, label, limits, config: config.clone(), is_of_file: true }
+}
+
+/// The limits that a trunk itself names: of calls that are placed through it.
+pub(super) fn trunk_limits(config: &TrunkConfig) -> Limits {
     let outbound = |outbound| Ways { outbound, ..Ways::default() };
-    let limits = Limits {
+    Limits {
         calls: outbound(config.outbound.max_calls),
         per_second: outbound(config.outbound.calls_per_second),
-    };
-    let (id, label) = (file_id(Named::Trunk, &config.name), config.name.clone());
-    Trunk { id, organisation, label, limits, config: config.clone() }
+    }
 }
 
 fn of_route(
@@ -71,6 +85,7 @@ fn of_route(
     organisation: Uuid,
     agent: Arc<Agent>,
     fallback: Fallback,
+    ids: &FileIds,
 ) -> Route<Arc<Treatment>> {
     let trunk = route.trunk.as_deref();
     let name = format!("{}\n{}\n{}", route.to, trunk.unwrap_or_default(), route.agent);
@@ -78,7 +93,7 @@ fn of_route(
         id: file_id(Named::Route, &name),
         organisation,
         scope: match trunk {
-            Some(trunk) => Scope::Line(file_id(Named::Trunk, trunk)),
+            Some(trunk) => Scope::Line(id_of(ids, Named::Trunk, trunk)),
             None => Scope::Organisation,
         },
         to: route.to.clone(),

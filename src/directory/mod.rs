@@ -6,10 +6,12 @@
 
 mod agent;
 mod callers;
+mod feed;
 mod file;
 mod ids;
 mod profile;
 mod snapshot;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod trunk;
@@ -21,9 +23,11 @@ use tokio::sync::watch;
 
 pub use agent::Agent;
 pub use callers::Caller;
+pub use feed::{follow, read};
 pub use ids::{Named, file_id};
 pub use profile::{Unsupported, trunk as trunk_of_profile, written};
-pub use snapshot::{Chance, Fallback, Snapshot, Treatment};
+pub use snapshot::{Account, Chance, Fallback, Snapshot, Treatment};
+pub use stored::{Fault, Stored};
 pub use trunk::Trunk;
 
 /// The snapshot that holds now. Clones share it.

@@ -9,14 +9,14 @@ use adapters::sip::{DtmfMethod, SipOutbound, SipProfile, SipTransport};
 use crate::calls::digits::DtmfMode;
 use crate::calls::presented::Privacy;
 use crate::config::{Cidr, Outbound, RegistrationConfig, Secret, TrunkConfig};
-use crate::listen::tls::ClientFiles;
+use crate::listen::tls::{ClientFiles, ClientTls};
 use crate::quota::{Limits, Ways};
 use crate::sip::core::endpoint::Reliability;
 use crate::sip::core::offer_answer::SrtpPolicy;
 
 /// What a profile demands that is not done here. A trunk that cannot be as its owner wants it is
 /// not used at all.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsupported {
     /// Encryption with whomever.
     #[error("tls.verify: certificates are always verified; name the authority in tls.ca_pem")]
@@ -24,6 +24,9 @@ pub enum Unsupported {
     /// Another name than that of the target.
     #[error("tls.server_name: the certificate has to name the host of the target")]
     ServerName,
+    /// Certificates that are none.
+    #[error("tls.ca_pem: holds no certificate that can be used")]
+    Authority,
     /// A registration over TLS.
     #[error("registration: a registrar is reached over UDP or TCP")]
     RegistrarTls,
@@ -33,9 +36,6 @@ pub enum Unsupported {
     /// A registration without password.
     #[error("registration: needs user name and password")]
     NoAccount,
-    /// A header that steers the call or carries credentials.
-    #[error("inbound.headers: {0} is not shown to agents")]
-    Header(String),
 }
 
 /// The trunk called `name` that a profile describes, and its limits.
@@ -49,11 +49,12 @@ pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), 
         Some(tls) if tls.server_name.is_some() => return Err(Unsupported::ServerName),
         tls => tls.as_ref().and_then(|tls| tls.ca_pem.clone()),
     };
+    let tls = ClientFiles { ca_pem, ..ClientFiles::default() };
+    if tls.ca_pem.is_some() && ClientTls::new(tls.clone()).is_err() {
+        return Err(Unsupported::Authority);
+    }
     let inbound = profile.inbound.as_ref();
     let headers = inbound.map(|inbound| inbound.headers.clone()).unwrap_or_default();
-    if let Some(refused) = headers.iter().find(|name| !crate::config::is_shown(name)) {
-        return Err(Unsupported::Header(refused.clone()));
-    }
     let digest = profile.digest.as_ref();
     let config = TrunkConfig {
         name: name.to_owned(),
@@ -66,7 +67,7 @@ pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), 
         headers,
         codecs: Some(profile.codecs.clone()),
         tls_names: Vec::new(),
-        tls: ClientFiles { ca_pem, ..ClientFiles::default() },
+        tls,
         outbound: profile.outbound.as_ref().map(|it| outbound(profile, it)).unwrap_or_default(),
         destinations: None,
         country: profile.country.clone(),
@@ -150,5 +151,97 @@ pub fn written(config: &TrunkConfig, number: &str) -> String {
             format => format.write(&address).to_owned(),
         },
         _ => number.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adapters::sip::CallerIdHeader;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(config: &Value) -> Result<(TrunkConfig, Limits), Unsupported> {
+        let spec = adapters::table::find("sip_trunk").unwrap();
+        let profile = spec.sip.unwrap()(&spec.read(config, None).unwrap()).unwrap();
+        trunk("peer", &profile)
+    }
+
+    fn whole() -> Value {
+        json!({
+            "inbound": {"enabled": true, "networks": ["203.0.113.0/24"], "headers": ["X-Tenant"]},
+            "country": "de",
+            "outbound": {
+                "enabled": true,
+                "targets": [
+                    {"host": "b.example.com", "port": 5070, "priority": 20},
+                    {"host": "A.example.com", "priority": 10, "weight": 60},
+                ],
+                "proxy": "sip:proxy.example.com;lr",
+                "caller_id": "+49 30 123456",
+                "caller_id_header": "p_asserted_identity",
+                "number_format": "digits",
+                "headers": {"X-Account": "blue"},
+            },
+            "auth": {"enabled": true, "user": "us", "password": "open sesame", "realm": "r"},
+            "registration": {
+                "enabled": true, "registrar": "192.0.2.1:5070", "user": "line", "expires_s": 300,
+            },
+            "transport": "tcp",
+            "codecs": ["PCMA"],
+            "limits": {"calls_max": 200, "calls_per_second": 15},
+            "options_interval_s": 30,
+        })
+    }
+
+    /// Every field arrives in the trunk that the file could have named.
+    #[test]
+    fn everything_arrives() {
+        let (config, limits) = read(&whole()).unwrap();
+        assert_eq!(config.name, "peer");
+        assert!(config.takes("203.0.113.9".parse().unwrap()));
+        assert!(!config.takes("203.0.114.9".parse().unwrap()));
+        assert_eq!(config.headers, ["X-Tenant"]);
+        assert_eq!(config.country.as_deref(), Some("DE"));
+        assert_eq!((config.username.as_deref(), config.realm.as_deref()), (Some("us"), Some("r")));
+        assert_eq!(config.password.as_ref().map(Secret::expose), Some("open sesame"));
+        let registration = config.registration.as_ref().unwrap();
+        assert_eq!(registration.registrar, "sip:192.0.2.1:5070;transport=tcp");
+        assert_eq!(registration.user.as_deref(), Some("line"));
+        let outbound = &config.outbound;
+        let targets = ["sip:b.example.com:5070;transport=tcp", "sip:a.example.com;transport=tcp"];
+        assert_eq!(outbound.targets, targets);
+        assert_eq!(outbound.order(), [targets[1], targets[0]], "by priority");
+        assert_eq!(outbound.route, ["sip:proxy.example.com;lr"]);
+        assert_eq!(outbound.caller_id.as_deref(), Some("+4930123456"));
+        assert_eq!(outbound.caller_id_header, CallerIdHeader::PAssertedIdentity);
+        assert_eq!(outbound.headers.len(), 1);
+        assert_eq!(outbound.options_interval, Some(Duration::from_secs(30)));
+        assert_eq!((limits.calls.both, limits.per_second.inbound), (Some(200), Some(15)));
+        assert_eq!(written(&config, "+49 30 123"), "4930123");
+        assert_eq!(written(&config, "030 123456"), "4930123456");
+        assert_eq!(written(&config, "sip:bob@example.com"), "sip:bob@example.com");
+    }
+
+    /// What cannot be done as it is demanded is not done otherwise.
+    #[test]
+    fn what_is_not_done() {
+        let tls = |tls: Value| {
+            let mut config = whole();
+            config["transport"] = json!("tls");
+            config["registration"] = json!({"enabled": false});
+            config["tls"] = tls;
+            read(&config).map(drop)
+        };
+        assert_eq!(tls(json!({"verify": true})), Ok(()));
+        assert_eq!(tls(json!({"verify": false})), Err(Unsupported::Unverified));
+        assert_eq!(tls(json!({"server_name": "x.example"})), Err(Unsupported::ServerName));
+        assert_eq!(tls(json!({"ca_pem": "no certificate"})), Err(Unsupported::Authority));
+        let mut named = whole();
+        named["registration"]["registrar"] = json!("reg.example.com");
+        assert_eq!(read(&named).unwrap_err(), Unsupported::RegistrarName);
+        let mut stranger = whole();
+        stranger["auth"] = json!({"enabled": false});
+        assert_eq!(read(&stranger).unwrap_err(), Unsupported::NoAccount);
     }
 }

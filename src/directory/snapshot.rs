@@ -57,6 +57,20 @@ pub struct Snapshot {
     agents: HashMap<Uuid, HashMap<String, Arc<Agent>>>,
     /// Limits of organisations and numbers.
     limits: HashMap<Subject, Limits>,
+    accounts: HashMap<Uuid, Account>,
+}
+
+/// What a stored configuration says of calls that are placed by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The configuration.
+    pub id: Uuid,
+    /// Whose it is.
+    pub organisation: Uuid,
+    /// It is the one that calls of its organisation are placed by if they name none.
+    pub is_default: bool,
+    /// Its numbers, and which of them is called from if a call names none.
+    pub caller_ids: Vec<(String, bool)>,
 }
 
 impl Snapshot {
@@ -71,7 +85,38 @@ impl Snapshot {
         for agent in agents {
             named.entry(agent.organisation).or_default().insert(agent.name.clone(), agent);
         }
-        Self { organisation, trunks, users, table, agents: named, limits: HashMap::new() }
+        let (limits, accounts) = (HashMap::new(), HashMap::new());
+        Self { organisation, trunks, users, table, agents: named, limits, accounts }
+    }
+
+    /// Also with these limits and configurations.
+    pub(super) fn with(mut self, limits: Vec<Bound>, accounts: Vec<Account>) -> Self {
+        self.limits = limits.into_iter().map(|bound| (bound.subject, bound.limits)).collect();
+        self.accounts = accounts.into_iter().map(|account| (account.id, account)).collect();
+        self
+    }
+
+    /// The trunks that a call of an organisation to a number is placed through if it names none, in
+    /// the order to try them: that of its default configuration, then those of the others. Trunks
+    /// of the file have to be named.
+    pub fn outbound(&self, organisation: Uuid) -> Vec<Arc<Trunk>> {
+        let own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
+        let own = own.filter(|trunk| !trunk.outbound.targets.is_empty());
+        let is_default = |trunk: &Trunk| Some(self.accounts.get(&trunk.id)?.is_default);
+        let mut trunks: Vec<_> = own.filter_map(|it| Some((is_default(it)?, it))).collect();
+        trunks.sort_by_key(|(is_default, _)| !is_default);
+        trunks.into_iter().map(|(_, trunk)| Arc::clone(trunk)).collect()
+    }
+
+    /// The number that a call through a trunk is placed from if it names none: the default number
+    /// of its configuration, the one that the trunk names, any of the configuration's.
+    pub fn caller_id<'s>(&'s self, trunk: &'s Trunk) -> Option<&'s str> {
+        let account = self.accounts.get(&trunk.id);
+        let numbers = account.map(|account| account.caller_ids.as_slice()).unwrap_or_default();
+        let default = numbers.iter().find(|(_, is_default)| *is_default);
+        let text = |(number, _): &'s (String, bool)| number.as_str();
+        let own = trunk.outbound.caller_id.as_deref();
+        default.map(text).or(own).or_else(|| numbers.first().map(text))
     }
 
     /// The agent of an organisation that is called `name`.
@@ -97,14 +142,21 @@ impl Snapshot {
         trunk: Option<&Trunk>,
         number: Option<Uuid>,
     ) -> Vec<Bound> {
-        let named = |kind, id| {
-            let limits = self.limits.get(&Subject { kind, id })?;
-            Some(Bound::new(kind, id, *limits))
-        };
-        let organisation = named(Kind::Organisation, organisation);
-        let trunk = trunk.map(|trunk| Bound::new(Kind::Trunk, trunk.id, trunk.limits));
-        let number = number.and_then(|number| named(Kind::Number, number));
-        organisation.into_iter().chain(trunk).chain(number).collect()
+        let line = trunk.map(|trunk| self.line_bounds(trunk, number)).unwrap_or_default();
+        std::iter::once(self.bound(Kind::Organisation, organisation)).chain(line).collect()
+    }
+
+    /// What a call counts for because of its trunk, and of a number of that.
+    pub fn line_bounds(&self, trunk: &Trunk, number: Option<Uuid>) -> Vec<Bound> {
+        let trunk = Bound::new(Kind::Trunk, trunk.id, trunk.limits);
+        let number = number.map(|number| self.bound(Kind::Number, number));
+        std::iter::once(trunk).chain(number).collect()
+    }
+
+    /// What has no limit is counted all the same: it may get one while the call lives.
+    fn bound(&self, kind: Kind, id: Uuid) -> Bound {
+        let limits = self.limits.get(&Subject { kind, id }).copied();
+        Bound::new(kind, id, limits.unwrap_or_default())
     }
 
     /// Who takes a call of `caller` to `called`, a user or number, that came by a trunk or none.

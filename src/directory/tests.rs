@@ -20,7 +20,7 @@ fn of(text: &str) -> Snapshot {
 }
 
 fn who(snapshot: &Snapshot, address: &str, name: &str, proven: Option<&str>) -> String {
-    match snapshot.caller(address.parse().unwrap(), name, proven) {
+    match snapshot.caller(address.parse().unwrap(), name, proven, "") {
         Some(Caller::Trunk(trunk)) => trunk.name.clone(),
         Some(Caller::User(user)) => user.name.clone(),
         Some(Caller::Local) => "local".to_owned(),
@@ -195,7 +195,7 @@ peers = ["192.0.2.0/24"]
 #[test]
 fn callers_prove_who_they_are() {
     let known = of(DIGEST);
-    let demands = |address: &str, name| known.demands_proof(address.parse().unwrap(), name);
+    let demands = |address: &str, name| known.demands_proof(address.parse().unwrap(), name, "");
     let who = |address, name, proven| who(&known, address, name, proven);
     for (address, name, demanded, unproven) in [
         ("10.0.0.1", "alice", true, "pbx"),
@@ -223,5 +223,5 @@ fn callers_prove_who_they_are() {
     assert_eq!(known.password("roamer").map(Secret::expose), Some("roamers-secret"));
     assert_eq!(known.password("carol"), None);
     let open = of("[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"");
-    assert!(!open.demands_proof("192.0.2.1".parse().unwrap(), "alice"));
+    assert!(!open.demands_proof("192.0.2.1".parse().unwrap(), "alice", ""));
 }

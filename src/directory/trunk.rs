@@ -20,6 +20,8 @@ pub struct Trunk {
     pub label: String,
     /// How many calls it has.
     pub limits: Limits,
+    /// Whether the file names it; else it is stored.
+    pub is_of_file: bool,
     /// What it is.
     pub config: TrunkConfig,
 }

@@ -261,6 +261,11 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
+    /// What it is made of.
+    pub const fn files(&self) -> &ClientFiles {
+        &self.files
+    }
+
     /// Reads the files.
     ///
     /// # Errors

@@ -242,6 +242,21 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Whatever is called, by whomever: there is a decision, and it is that of the explanation.
+    #[test]
+    fn anything_can_be_called(called in ".{0,40}", uri in ".{0,60}", caller in ".{0,20}") {
+        let line = route(10, Scope::Line(LINE), "493*", "line");
+        let routes = vec![line, route(11, Scope::Organisation, "*", "")];
+        let table = table(routes, vec![number("+4930111", Some("own"))]);
+        let called = Called::new(&called, Some(&uri), Some("DE"));
+        let inquiry = Inquiry { called, caller: &caller, ..inquiry("", "") };
+        let decided = table.decide(&inquiry).map(|decision| *decision.treatment);
+        prop_assert!(decided.is_ok());
+        prop_assert_eq!(decided, table.explain(&inquiry).decision.map(|it| *it.treatment));
+    }
+}
+
 /// The lookup does not grow with the numbers: among 100,000 it takes as long as a few lookups in a
 /// hash table of them.
 #[test]
@@ -279,5 +294,6 @@ fn lookup_among_many_numbers() {
         };
         called.iter().filter(found).count()
     });
+    eprintln!("1000 decisions: {ours:?}, lookups in a hash table: {floor:?}");
     assert!(ours <= floor * BOUND, "{ours:?} for 1000, a hash table takes {floor:?}");
 }

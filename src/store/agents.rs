@@ -123,6 +123,21 @@ impl Store {
         read(self, &self.fetch_one(query.push(" AND id = ").push_bind(id)).await?)
     }
 
+    /// The agent of an organisation that is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn agent_by_name(
+        &self,
+        organisation: OrganisationId,
+        name: &str,
+    ) -> Result<Option<Agent>, StoreError> {
+        let query = Query::new(SELECT).push(" AND organisation_id = ").push_bind(organisation);
+        let row = self.fetch_optional(query.push(" AND name = ").push_bind(name)).await?;
+        row.map(|row| read(self, &row)).transpose()
+    }
+
     /// Up to `limit` agents of an organisation in the order they were made, those after `after` if
     /// given.
     ///

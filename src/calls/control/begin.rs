@@ -45,6 +45,8 @@ pub(super) struct Beginning {
     pub(super) keep: Keep,
     pub(super) offer: Option<Sdp>,
     pub(super) permit: Permit,
+    /// Its place on its trunk, if it is placed through one.
+    pub(super) line: Option<Permit>,
     /// Its place at the agent, if there was one.
     pub(super) slot: Option<Permit>,
 }
@@ -67,7 +69,6 @@ impl Control {
         let mut effects = std::mem::take(&mut self.effects);
         let call = Call::start(plan, now(), &mut effects);
         let (fallback, message) = second(beginning.fallback);
-        let slot = beginning.slot.map(|slot| (agent.id, slot));
         self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
@@ -82,12 +83,13 @@ impl Control {
             trunk,
             headers: beginning.headers,
             variables: beginning.variables,
+            slot: beginning.slot.map(|slot| (agent.id, slot)),
             agent,
             fallback,
             message,
             which: Which::Main,
             permit: beginning.permit,
-            slot,
+            line: beginning.line,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),

@@ -7,8 +7,10 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::Control;
-use super::place::{Errand, Mission, field, one_by_one, presented_as, ways};
+use super::choosing::ways;
+use super::place::{Errand, Mission, field, one_by_one};
 use super::placing::{Hop, Way};
+use super::presenting::presented_as;
 use super::sip::log_refused;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;

@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::incoming::calling;
+use super::incoming::{called, calling};
 use crate::config::Config;
 use crate::directory::{Directory, Snapshot, Trunk};
 use crate::sip::core::auth::ServerConfig;
@@ -45,7 +45,10 @@ impl Gate for DirectoryGate {
         }
         match self.by_contact(&snapshot, request) {
             Some(trunk) => trunk.digest,
-            None => snapshot.demands_proof(address, &calling(request)),
+            None => {
+                let called = called(request).unwrap_or_default();
+                snapshot.demands_proof(address, &calling(request), &called)
+            }
         }
     }
 

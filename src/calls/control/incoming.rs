@@ -116,7 +116,7 @@ impl Control {
         let snapshot = self.directory.load();
         let registered = self.registered_trunk(request);
         let caller = self
-            .caller(&snapshot, registered.as_ref(), flow, &from, proven)
+            .caller(&snapshot, registered.as_ref(), flow, request, proven)
             .ok_or(Refusal::new(403, "Forbidden"))?;
         let (from, variables) = who_calls(&caller, from, request);
         let to = match &registered {
@@ -221,7 +221,7 @@ impl Control {
         snapshot: &'c Snapshot,
         registered: Option<&'c Arc<Trunk>>,
         flow: Flow,
-        from: &str,
+        request: &Message,
         proven: Option<&str>,
     ) -> Option<Caller<'c>> {
         let address = flow.peer.ip();
@@ -230,7 +230,10 @@ impl Control {
             (Some(trunk), _) => Some(Caller::Trunk(trunk)),
             // Only who was told our contact knows it.
             (None, Some(trunk)) => trunk.takes(address).then_some(Caller::Trunk(trunk)),
-            (None, None) => snapshot.caller(address, from, proven),
+            (None, None) => {
+                let called = called(request).unwrap_or_default();
+                snapshot.caller(address, &calling(request), proven, &called)
+            }
         }
     }
 
@@ -270,6 +273,7 @@ impl Control {
             signalling: flow.peer.ip(),
             ambient: treatment.ambient.clone(),
             keep: treatment.keep.clone(),
+            line: None,
             permit,
             slot,
             offer,
@@ -404,7 +408,7 @@ pub(super) fn calling(request: &Message) -> String {
 }
 
 /// The called number or user: user part of the Request-URI, or the digits of a tel URI.
-fn called(request: &Message) -> Option<String> {
+pub(super) fn called(request: &Message) -> Option<String> {
     let uri = crate::sip::core::uri::Uri::parse(request.uri()?).ok()?;
     uri.user_decoded().map(String::from).or_else(|| called_by_to(request))
 }

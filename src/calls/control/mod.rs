@@ -7,6 +7,7 @@ mod agents;
 mod begin;
 mod bridging;
 mod capture;
+mod choosing;
 mod counting;
 mod digits;
 mod directed;
@@ -25,6 +26,7 @@ mod orders;
 mod phones;
 mod place;
 mod placing;
+mod presenting;
 mod quotas;
 mod record;
 mod redirecting;
@@ -162,6 +164,8 @@ pub struct Reach {
     pub recordings: Store,
     /// Captures.
     pub captures: Arc<Mutex<Registry>>,
+    /// What calls are routed by.
+    pub directory: Directory,
 }
 
 impl Control {
@@ -197,6 +201,7 @@ impl Control {
             sip: sockets.bound().to_vec(),
             recordings,
             captures: Arc::clone(&captures),
+            directory: directory.clone(),
         };
         let contacts = gate::Contacts::default();
         let (seen, known) = (directory.clone(), Arc::clone(&contacts));
@@ -463,7 +468,9 @@ fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> 
     let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
     let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
     let server = server.transpose()?.map(Arc::new);
-    let own = snapshot.trunks.iter().filter(|trunk| trunk.tls != ClientFiles::default());
+    // Those that are stored were tried when they were read.
+    let of_file = snapshot.trunks.iter().filter(|trunk| trunk.is_of_file);
+    let own = of_file.filter(|trunk| trunk.tls != ClientFiles::default());
     let trunks = own.map(|trunk| {
         let tls = ClientTls::new(trunk.tls.clone())?;
         Ok::<_, TlsError>((trunk.id, Arc::new(tls)))

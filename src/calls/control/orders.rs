@@ -11,6 +11,7 @@ impl From<TransferError> for RequestError {
             TransferError::NotAnswered => Self::State("the call is not answered"),
             TransferError::Busy => Self::State("another transfer of the call is under way"),
             TransferError::Full => Self::Full,
+            TransferError::Undialled(why) => Self::Destination(why),
             _ => Self::Invalid(error.to_string()),
         }
     }

@@ -20,12 +20,13 @@ impl Control {
         let at = now();
         // Its own name is the only one that it can have proven: trunks register nowhere.
         let known = self.config.users.iter().any(|known| known.name == user);
-        let answer =
-            if known && self.directory.load().caller(flow.peer.ip(), user, Some(user)).is_some() {
-                self.registrar.register(at, user, flow, request)
-            } else {
-                crate::sip::core::Refusal::new(403, "Forbidden")
-            };
+        let answer = if known
+            && self.directory.load().caller(flow.peer.ip(), user, Some(user), "").is_some()
+        {
+            self.registrar.register(at, user, flow, request)
+        } else {
+            crate::sip::core::Refusal::new(403, "Forbidden")
+        };
         tracing::debug!(
             user = %Masked(user),
             status = answer.status,

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::Control;
 use super::forking::{Branch, rank};
 use super::place::host_text;
@@ -134,6 +136,8 @@ pub struct Placing {
     tls: Option<Arc<ClientTls>>,
     /// The trunk, if it names one.
     trunk: Option<Arc<Trunk>>,
+    /// Whose call it is.
+    pub(super) organisation: Uuid,
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
@@ -256,6 +260,7 @@ impl Control {
             tls: trunk.as_ref().and_then(|trunk| self.trunk_tls.get(&trunk.id)).cloned(),
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
+            organisation: self.directory.load().organisation,
             trunk,
             presented: Presented::default(),
             headers: Vec::new(),
@@ -309,7 +314,7 @@ impl Control {
     fn account_for(&self, placing: &Placing, hop: &Hop) -> Option<Arc<Account>> {
         match &hop.to {
             _ if placing.trunk.is_some() => placing.account.clone(),
-            Where::Server(to) => self.account_at(to.peer.ip()),
+            Where::Server(to) => self.account_at(placing.organisation, to.peer.ip()),
             Where::Phone(_) => None,
         }
     }

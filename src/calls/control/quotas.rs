@@ -4,9 +4,10 @@ use adapters::agent::Direction;
 use uuid::Uuid;
 
 use super::Control;
-use crate::directory::{Agent, Trunk};
+use crate::directory::{Agent, Snapshot, Trunk};
 use crate::quota::destination::{Destinations, Undialled};
 use crate::quota::{Bound, Kind, Limits, Permit, Refusal, Way, Ways};
+use crate::routing::Called;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
@@ -39,6 +40,21 @@ impl Control {
     /// Takes the places of a call that we place, that on the server among them.
     pub(super) fn take_outbound(&mut self, bounds: &[Bound]) -> Result<Permit, Refusal> {
         let bounds: Vec<_> = std::iter::once(self.server()).chain(bounds.iter().copied()).collect();
+        self.quota.take(now(), Way::Out, &bounds)
+    }
+
+    /// Takes the place of a call that we place on the trunk that it goes through, and on the number
+    /// of the trunk that it is placed from.
+    pub(super) fn take_line(
+        &mut self,
+        snapshot: &Snapshot,
+        trunk: &Trunk,
+        from: Option<&str>,
+    ) -> Result<Permit, Refusal> {
+        let from = from.or_else(|| snapshot.caller_id(trunk));
+        let from = from.map(|from| Called::new(from, None, trunk.country.as_deref()));
+        let number = from.and_then(|from| snapshot.table.number(trunk.id, &from));
+        let bounds = snapshot.line_bounds(trunk, number.map(|number| number.id));
         self.quota.take(now(), Way::Out, &bounds)
     }
 

@@ -105,7 +105,7 @@ impl Control {
         {
             return snapshot.users.iter().find(|user| user.name == called.name).map(Caller::User);
         }
-        snapshot.caller(call.signalling, &peer_user(call), proven)
+        snapshot.caller(call.signalling, &peer_user(call), proven, &call.to)
     }
 
     /// Calls the new party; the peer is told how that goes.

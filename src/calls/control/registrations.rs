@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::time::MonoTime;
+use uuid::Uuid;
 
 use super::Control;
 use crate::config::TrunkConfig;
@@ -232,20 +233,26 @@ impl Control {
         if self.registrations.iter().any(leaving) { at + LEAVE_WAIT } else { at }
     }
 
-    /// The trunk that has the server at `address`: one that is registered there, or one whose peers
-    /// it is among.
-    fn trunk_at(&self, address: IpAddr) -> Option<Arc<Trunk>> {
-        let mut living = self.registrations.iter().filter(|entry| !entry.gone);
+    /// The trunk of an organisation that has the server at `address`: one that is registered there,
+    /// or one whose peers it is among. Nobody calls with the password of another.
+    fn trunk_at(&self, organisation: Uuid, address: IpAddr) -> Option<Arc<Trunk>> {
+        let mut living = self
+            .registrations
+            .iter()
+            .filter(|entry| !entry.gone && entry.trunk.organisation == organisation);
         let registered = living.find(|entry| entry.flow.peer.ip() == address);
         registered.map(|entry| Arc::clone(&entry.trunk)).or_else(|| {
-            let takes = |trunk: &&Arc<Trunk>| !trunk.peers.is_empty() && trunk.takes(address);
+            let takes = |trunk: &&Arc<Trunk>| {
+                let own = trunk.organisation == organisation;
+                own && !trunk.peers.is_empty() && trunk.takes(address)
+            };
             self.directory.load().trunks.iter().find(takes).cloned()
         })
     }
 
-    /// Who we are to the server at `address`, if it asks.
-    pub(super) fn account_at(&self, address: IpAddr) -> Option<Arc<Account>> {
-        account(&*self.trunk_at(address)?)
+    /// Who we are to the server at `address`, if it asks, on a call of this organisation.
+    pub(super) fn account_at(&self, organisation: Uuid, address: IpAddr) -> Option<Arc<Account>> {
+        account(&*self.trunk_at(organisation, address)?)
     }
 
     /// Answers challenges within a call that a trunk brought.

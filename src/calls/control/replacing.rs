@@ -3,7 +3,7 @@
 use adapters::agent::Direction;
 
 use super::Control;
-use super::incoming::{calling, media_peer};
+use super::incoming::media_peer;
 use super::referred::srtp_policy;
 use super::sip::log_refused;
 use crate::calls::live::LiveCall;
@@ -50,7 +50,7 @@ impl Control {
         let snapshot = self.directory.load();
         let registered = self.registered_trunk(request);
         let caller = self
-            .caller(&snapshot, registered.as_ref(), flow, &calling(request), proven)
+            .caller(&snapshot, registered.as_ref(), flow, request, proven)
             .ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
         let lives = |call: &&LiveCall| call.ended.is_none() && call.dialog == Some(old);

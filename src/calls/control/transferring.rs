@@ -26,6 +26,9 @@ impl Control {
         if call.transfer.is_some() || call.takeover.is_some() || called {
             return Err(TransferError::Busy);
         }
+        if let Destination::Uri(to) | Destination::User(to) = &wish.to {
+            self.judge(to, call.trunk.as_deref())?;
+        }
         self.may_add(key, &wish.headers).map_err(TransferError::Headers)?;
         let refer_to = self.refer_to(key, dialog, &wish.to)?;
         let added = wish.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));

@@ -131,11 +131,12 @@ pub(super) fn place_schema() -> Value {
     let seconds = || schema::nullable(schema::count());
     schema::object(
         &[
-            ("to", schema::described(text(), "a SIP URI; with a trunk also a number")),
+            ("to", schema::described(text(), "a SIP URI, or a number")),
             ("agent", schema::described(text(), "name of the agent that talks")),
         ],
         &[
             ("trunk", schema::nullable(text())),
+            ("telephony_configuration_id", schema::nullable(schema::format("uuid"))),
             ("from", schema::nullable(text())),
             (
                 "from_name",

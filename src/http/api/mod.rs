@@ -17,6 +17,7 @@ mod ops;
 mod orders;
 mod providers;
 mod recording;
+mod routes;
 mod webhooks;
 
 use uuid::Uuid;
@@ -48,6 +49,7 @@ pub(super) fn resources() -> Vec<Resource> {
         configurations::resource(),
         numbers::resource(),
         agents::resource(),
+        routes::resource(),
         events::resource(),
         webhooks::resource(),
     ]

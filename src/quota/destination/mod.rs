@@ -170,6 +170,8 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::Undialled::{Emergency, Premium, Unlisted};
     use super::*;
 
@@ -228,6 +230,29 @@ mod tests {
             ("", "", Ok(())),
         ] {
             assert_eq!(judge(&[], to, country), expected, "{to} in {country:?}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is to be called, there is a judgement, and what people put between the digits
+        /// of a number makes no difference to it.
+        #[test]
+        fn separators_make_no_difference(
+            any in ".{0,40}",
+            digits in "[0-9]{2,14}",
+            gaps in prop::collection::vec("[ ./()-]{0,2}", 14),
+            plus in any::<bool>(),
+        ) {
+            let _ = judge(&["+49*", "112"], &any, "DE");
+            let number = if plus { format!("+{digits}") } else { digits.clone() };
+            let spaced = digits.chars().zip(&gaps).map(|(c, gap)| format!("{c}{gap}"));
+            let spaced: String = spaced.collect();
+            let spaced = if plus { format!("+{spaced}") } else { spaced };
+            for country in ["", "DE", "US"] {
+                prop_assert_eq!(judge(&[], &number, country), judge(&[], &spaced, country));
+                let uri = format!("sip:{number}@gw.example");
+                prop_assert_eq!(judge(&[], &number, country), judge(&[], &uri, country));
+            }
         }
     }
 

@@ -1,0 +1,131 @@
+//! Which trunk a call that we place goes through, and what its INVITE says of where it goes.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::place::field;
+use super::placing::Way;
+use crate::calls::request::{PlaceCall, RequestError};
+use crate::directory::{self, Snapshot, Trunk};
+use crate::sip::core::uri::{Scheme, Uri};
+
+/// The trunks that a call may go through, in the order to try them; none if it goes straight to
+/// where its URI leads. Which one is named is not tried elsewhere.
+pub(super) fn trunks(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    call: &PlaceCall,
+) -> Result<Vec<Arc<Trunk>>, RequestError> {
+    let named = match (&call.trunk, call.telephony_configuration_id) {
+        (Some(_), Some(_)) => {
+            let why = "a call that names a configuration goes through that";
+            return Err(field("trunk", why.to_owned()));
+        }
+        (Some(name), None) => {
+            let trunk = snapshot.trunk(organisation, name);
+            let none = || field("trunk", format!("no trunk is called \"{name}\""));
+            Some(("trunk", trunk.ok_or_else(none)?))
+        }
+        (None, Some(id)) => {
+            let own = |trunk: &&Arc<Trunk>| trunk.organisation == organisation;
+            let trunk = snapshot.trunk_by_id(id).filter(own);
+            let why = || "no active SIP configuration has this id".to_owned();
+            let none = || field("telephony_configuration_id", why());
+            Some(("telephony_configuration_id", trunk.ok_or_else(none)?))
+        }
+        (None, None) => None,
+    };
+    if let Some((name, trunk)) = named {
+        if trunk.outbound.targets.is_empty() {
+            return Err(field(name, "the trunk has no targets".to_owned()));
+        }
+        return Ok(vec![Arc::clone(trunk)]);
+    }
+    match Uri::parse(&call.to) {
+        Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(Vec::new()),
+        Ok(_) => Err(field("to", "only sip: and sips: URIs and numbers are called".to_owned())),
+        Err(error) => match snapshot.outbound(organisation) {
+            trunks if trunks.is_empty() => Err(field("to", error.to_string())),
+            trunks => Ok(trunks),
+        },
+    }
+}
+
+/// Where the INVITE of a call to `to` through a trunk may go.
+pub(super) fn through(trunk: &Trunk, to: &str) -> Result<Vec<Arc<Way>>, RequestError> {
+    let to = directory::written(trunk, to);
+    let ways = trunk.outbound.order().into_iter().map(|target| {
+        let uri = called_uri(&to, target).ok_or_else(|| {
+            field("to", "neither a SIP URI nor a number, such as +493012345".to_owned())
+        })?;
+        Ok(Arc::new(Way::new(uri, target, &trunk.outbound.route)))
+    });
+    ways.collect()
+}
+
+/// Where the INVITE of a call to `to` may go: through the trunk of that name, or, without one,
+/// straight to where the URI leads.
+pub(super) fn ways(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    to: &str,
+    trunk: Option<&str>,
+) -> Result<(Option<Arc<Trunk>>, Vec<Arc<Way>>), RequestError> {
+    let Some(name) = trunk else {
+        let uri = Uri::parse(to).map_err(|error| field("to", error.to_string()))?;
+        if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
+            return Err(field("to", "only sip: and sips: URIs are called".to_owned()));
+        }
+        return Ok((None, vec![Arc::new(Way::direct(to))]));
+    };
+    let trunk = snapshot
+        .trunk(organisation, name)
+        .ok_or_else(|| field("trunk", format!("no trunk is called \"{name}\"")))?;
+    if trunk.outbound.targets.is_empty() {
+        return Err(field("trunk", "the trunk has no targets".to_owned()));
+    }
+    Ok((Some(Arc::clone(trunk)), through(trunk, to)?))
+}
+
+/// The Request-URI of a call to `to` at `target`: a SIP URI as it is, a number as the user of the
+/// target.
+fn called_uri(to: &str, target: &str) -> Option<String> {
+    if let Ok(uri) = Uri::parse(to) {
+        return matches!(uri.scheme, Scheme::Sip | Scheme::Sips).then(|| to.to_owned());
+    }
+    let number = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.*#".contains(&byte);
+    if to.is_empty() || to.len() > USER_BYTES_MAX || !to.bytes().all(number) {
+        return None;
+    }
+    let (scheme, rest) = target.split_once(':')?;
+    // RFC 3261 25.1: a user has no bare `#`.
+    Some(format!("{scheme}:{}@{rest}", to.replace('#', "%23")))
+}
+
+/// The longest number or user that is called.
+const USER_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::called_uri;
+
+    /// Numbers become users of the target; what could change the URI is refused.
+    #[test]
+    fn numbers_become_users() {
+        let gateway = "sip:gw.example:5070;transport=tls";
+        for (to, expected) in [
+            ("+4930123", Some("sip:+4930123@gw.example:5070;transport=tls")),
+            ("*21#", Some("sip:*21%23@gw.example:5070;transport=tls")),
+            ("sip:bob@192.0.2.1", Some("sip:bob@192.0.2.1")),
+            ("tel:+4930123", None),
+            ("", None),
+            ("a@b", None),
+            ("1;x=y", None),
+            ("1?h=v", None),
+            ("1\r\nX: y", None),
+        ] {
+            assert_eq!(called_uri(to, gateway).as_deref(), expected, "{to}");
+        }
+    }
+}
