@@ -7,12 +7,12 @@ use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
 use media::rtcp::{Compound, RtcpPacket, XrBlock};
-use media::srtp::{Inbound, InboundStart, MasterKey, OVERHEAD_BYTES_MAX, Outbound, Suite};
+use media::srtp::Suite;
 use support::caller::Caller;
 use support::phone::packet;
 use support::server::Server;
+use support::srtp::{Srtp, key, line};
 use support::until;
-use talkpath::sip::core::sdp::crypto::{self, Crypto};
 
 /// How long anything may take on a busy machine.
 const SOON: Duration = Duration::from_secs(15);
@@ -20,49 +20,6 @@ const SOON: Duration = Duration::from_secs(15);
 const PTIME: Duration = Duration::from_millis(20);
 
 const ECHO: &str = "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n";
-
-/// Both directions of a caller's SRTP.
-struct Srtp {
-    out: Outbound,
-    inn: Inbound,
-}
-
-impl Srtp {
-    /// From our key and the line in the server's answer.
-    #[track_caller]
-    fn new(ours: &MasterKey, caller: &Caller) -> Self {
-        let theirs = Crypto::parse(caller.attribute("crypto:").unwrap()).unwrap();
-        assert_eq!(theirs.key.suite(), ours.suite());
-        assert_ne!(&theirs.key, ours);
-        let inn = Inbound::new(&theirs.key, InboundStart::default()).unwrap();
-        Self { out: Outbound::new(ours).unwrap(), inn }
-    }
-
-    fn protect(&mut self, packet: &[u8]) -> Vec<u8> {
-        let mut buffer = packet.to_vec();
-        buffer.resize(packet.len() + OVERHEAD_BYTES_MAX, 0);
-        let length = self.out.protect(&mut buffer, packet.len()).unwrap();
-        buffer.truncate(length);
-        buffer
-    }
-
-    fn open(&mut self, mut packet: Vec<u8>) -> Option<Vec<u8>> {
-        let length = self.inn.unprotect(&mut packet).ok()?;
-        packet.truncate(length);
-        Some(packet)
-    }
-}
-
-fn key(suite: Suite, seed: u8) -> MasterKey {
-    let bytes: Vec<u8> = (0..MasterKey::bytes(suite)).map(|n| n as u8 ^ seed).collect();
-    MasterKey::new(suite, &bytes).unwrap()
-}
-
-fn line(tag: u32, key: &MasterKey) -> String {
-    let mut line = String::new();
-    crypto::write(&mut line, tag, key);
-    line
-}
 
 /// Says the packets `range` to the echo and hears each of them back.
 #[track_caller]

@@ -14,21 +14,25 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use media::srtp::{OVERHEAD_BYTES_MAX, Suite};
 use talkpath::app::App;
 use talkpath::config::{Config, Sources};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::{Message, accept_hdr};
 
-use support::phone::Phone;
+use support::caller::Caller;
+use support::phone::{Phone, packet};
 use support::ports::Ports;
+use support::srtp::{Srtp, key, line};
 use support::until;
 
-/// Calls at once.
+/// Calls at once, plain ones and others with SRTP.
 const CALLS: u8 = 100;
+const SECURE_CALLS: u8 = 50;
 /// How long they flow before it counts: the first reports, of quality too, and the longest queue
 /// are behind then.
 const WARM_UP: Duration = Duration::from_secs(16);
@@ -37,7 +41,7 @@ const WARM_UP: Duration = Duration::from_secs(16);
 const WATCHED: Duration = Duration::from_secs(12);
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
-/// Makes this program play phones and agents.
+/// Makes this program play phones and agents: `plain` or `srtp`.
 const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
 /// Allocations whose origin is told.
 const TOLD_MAX: usize = 6;
@@ -125,10 +129,10 @@ struct Players {
 }
 
 impl Players {
-    fn start() -> Self {
+    fn start(kind: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "play_phones_and_agents", "--nocapture"])
-            .env(PLAY, "1")
+            .env(PLAY, kind)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -191,7 +195,18 @@ fn server(agent: &str, ports: &Ports, folder: &Path) -> App {
 /// own.
 #[test]
 fn flowing_calls_allocate_nothing() {
-    let mut players = Players::start();
+    watch("plain", CALLS);
+}
+
+/// The same of calls that are encrypted.
+#[test]
+fn encrypted_calls_allocate_nothing() {
+    watch("srtp", SECURE_CALLS);
+}
+
+#[track_caller]
+fn watch(kind: &str, calls: u8) {
+    let mut players = Players::start(kind);
     let agent = players.hear("agents:");
     let folder = support::server::folder();
     let ports = Ports::claim();
@@ -211,9 +226,9 @@ fn flowing_calls_allocate_nothing() {
     let origins = ORIGINS.lock().unwrap().join("\n\n");
     assert_eq!(
         allocations, 0,
-        "allocations of {CALLS} calls in {WATCHED:?}, the first:\n{origins}"
+        "allocations of {calls} calls in {WATCHED:?}, the first:\n{origins}"
     );
-    println!("allocations of {CALLS} calls in {WATCHED:?}: {allocations}; {report}");
+    println!("allocations of {calls} calls in {WATCHED:?}: {allocations}; {report}");
     drop(players);
     app.stop();
     let _ = std::fs::remove_dir_all(folder);
@@ -223,9 +238,7 @@ fn flowing_calls_allocate_nothing() {
 /// environment variable there is nothing to do.
 #[test]
 fn play_phones_and_agents() {
-    if std::env::var_os(PLAY).is_none() {
-        return;
-    }
+    let Some(kind) = std::env::var_os(PLAY) else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("\nagents:{}", listener.local_addr().unwrap());
     let sip: SocketAddr = told().parse().unwrap();
@@ -235,6 +248,9 @@ fn play_phones_and_agents() {
             std::thread::spawn(move || echo(stream));
         }
     });
+    if kind == "srtp" {
+        play_encrypted(sip);
+    }
     let mut phones = Vec::new();
     for _ in 0..CALLS {
         let mut phone = Phone::call_at(sip, "bot", "");
@@ -242,12 +258,7 @@ fn play_phones_and_agents() {
         phones.push(phone);
     }
     println!("\ncalls:{}", phones.len());
-    let ended = std::sync::Arc::new(AtomicBool::new(false));
-    let end = std::sync::Arc::clone(&ended);
-    std::thread::spawn(move || {
-        told();
-        end.store(true, SeqCst);
-    });
+    let ended = told_to_end();
     let begin = Instant::now();
     let mut packets = 0;
     while !ended.load(SeqCst) {
@@ -272,6 +283,74 @@ fn play_phones_and_agents() {
         assert_eq!(foreign, 0, "phone {number} hears another call");
         least = least.min(own);
     }
+    println!("\nreport:{packets} packets a call each way, at least {least} of {sent} samples back");
+    std::process::exit(0);
+}
+
+/// Becomes true when the server's process wants to hear how it went.
+fn told_to_end() -> Arc<AtomicBool> {
+    let ended = Arc::new(AtomicBool::new(false));
+    let end = Arc::clone(&ended);
+    std::thread::spawn(move || {
+        told();
+        end.store(true, SeqCst);
+    });
+    ended
+}
+
+/// Callers with SRTP, each of which hears its own audio and nothing that is not authentic.
+fn play_encrypted(sip: SocketAddr) -> ! {
+    let suite = Suite::AesCm128Sha1Tag80;
+    let mut callers = Vec::new();
+    for number in 0..SECURE_CALLS {
+        let ours = key(suite, number);
+        let mut caller = Caller::new_at(sip, "bot");
+        let lines = format!("{}a=rtcp-mux\r\n", line(1, &ours));
+        assert_eq!(caller.invite("RTP/SAVP", &lines), 200);
+        let Srtp { out, mut inn } = Srtp::new(&ours, &caller);
+        let (socket, to) = (caller.rtp.try_clone().unwrap(), caller.media());
+        let own = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&own);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            loop {
+                let Ok(length) = socket.recv(&mut buffer) else { continue };
+                let heard = &mut buffer[..length];
+                // Reports come to the same port.
+                if matches!(heard[1], 192..=223) {
+                    continue;
+                }
+                let length = inn.unprotect(heard).expect("authentic");
+                let samples = heard[12..length].iter().filter(|heard| **heard == code(number));
+                count.fetch_add(samples.count() as u64, SeqCst);
+            }
+        });
+        callers.push((out, caller, to, own));
+    }
+    println!("\ncalls:{}", callers.len());
+    let ended = told_to_end();
+    let begin = Instant::now();
+    let mut packets = 0_u32;
+    while !ended.load(SeqCst) {
+        let due = begin + Duration::from_millis(20) * packets;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        for (number, (out, caller, to, _)) in (0..).zip(&mut callers) {
+            let mut packet = packet(0, packets as u16, packets * 160, &[code(number); 160]);
+            let plain = packet.len();
+            packet.resize(plain + OVERHEAD_BYTES_MAX, 0);
+            let length = out.protect(&mut packet, plain).unwrap();
+            caller.rtp.send_to(&packet[..length], *to).unwrap();
+        }
+        packets += 1;
+    }
+    let sent = u64::from(packets) * 160;
+    let heard = callers.iter().map(|(_, _, _, own)| {
+        until(Duration::from_secs(10), "a caller's own audio", || {
+            let own = own.load(SeqCst);
+            (own * 10 >= sent * 9).then_some(own)
+        })
+    });
+    let least = heard.min().unwrap();
     println!("\nreport:{packets} packets a call each way, at least {least} of {sent} samples back");
     std::process::exit(0);
 }

@@ -59,11 +59,11 @@ pub struct Shown {
 struct Capture {
     sip_id: String,
     messages: Vec<Message>,
-    ring: Consumer,
+    /// What the worker leaves; none once it has let go.
+    ring: Option<Consumer>,
     /// Our RTP and RTCP.
     ends: (SocketAddr, SocketAddr),
     packets: VecDeque<Packet>,
-    live: bool,
 }
 
 /// All captures.
@@ -139,7 +139,8 @@ impl Registry {
         rtcp: SocketAddr,
     ) -> Result<(), CaptureError> {
         if self.captures.len() >= CALLS_MAX {
-            let over = |id: &Uuid| self.captures.get(id).is_none_or(|capture| !capture.live);
+            let over =
+                |id: &Uuid| self.captures.get(id).is_none_or(|capture| capture.ring.is_none());
             let oldest = self.order.iter().position(over).ok_or(CaptureError::Full)?;
             if let Some(oldest) = self.order.remove(oldest) {
                 self.forget(oldest);
@@ -152,21 +153,21 @@ impl Registry {
         let capture = Capture {
             sip_id: sip_id.to_owned(),
             messages: waited.map(|(_, messages)| messages).unwrap_or_default(),
-            ring,
+            ring: Some(ring),
             ends: (rtp, rtcp),
             packets: VecDeque::new(),
-            live: true,
         };
         self.captures.insert(id, capture);
         Ok(())
     }
 
-    /// The call is over: what is there is kept until others need the room. Messages that are still
-    /// under way, such as the last answer, are taken in.
+    /// The call is over, and its worker writes no more: what is there is kept until others need the
+    /// room, but not the ring. Messages that are still under way, such as the last answer, are
+    /// taken in.
     pub fn end(&mut self, id: Uuid) {
         if let Some(capture) = self.captures.get_mut(&id) {
-            capture.live = false;
             capture.drain();
+            capture.ring = None;
         }
     }
 
@@ -225,7 +226,8 @@ impl Registry {
 impl Capture {
     /// Takes what the worker has left so far.
     fn drain(&mut self) {
-        while let Some(packet) = head::next(&mut self.ring) {
+        let Some(ring) = &mut self.ring else { return };
+        while let Some(packet) = head::next(ring) {
             if self.packets.len() >= PACKETS_MAX {
                 self.packets.pop_front();
             }

@@ -9,18 +9,39 @@ use crate::config::Sources;
 /// A pretended machine and a data folder, gone with the test.
 struct Place {
     path: PathBuf,
-    /// First of a hundred media ports that no other test binds; below the ephemeral ones.
+    /// First of a hundred media ports; HTTP and SIP are behind them.
     ports: u16,
+    /// Has the last port, by which all before it are this test's.
+    _claim: UdpSocket,
+}
+
+/// Ports of a test; they are below those of other tests and the ephemeral ones.
+const BLOCK: u16 = 104;
+const BLOCKS: u16 = 70;
+
+/// The first port of a block that nobody has, and what keeps others off.
+fn claim() -> (u16, UdpSocket) {
+    let start = u16::try_from(std::process::id() % u32::from(BLOCKS)).unwrap();
+    let free = |port: &u16| {
+        UdpSocket::bind(("127.0.0.1", *port)).and(TcpListener::bind(("127.0.0.1", *port))).is_ok()
+    };
+    let claim = |index: u16| {
+        let first = 12_000 + (start + index) % BLOCKS * BLOCK;
+        let claim = UdpSocket::bind(("127.0.0.1", first + BLOCK - 1)).ok()?;
+        (first..first + BLOCK - 1).all(|port| free(&port)).then_some((first, claim))
+    };
+    (0..BLOCKS).find_map(claim).unwrap()
 }
 
 impl Place {
-    fn new(name: &str, ports: u16) -> Self {
+    fn new(name: &str) -> Self {
         let path =
             std::env::temp_dir().join(format!("talkpath-check-{}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(path.join("self")).unwrap();
         std::fs::create_dir_all(path.join("sys/net/core")).unwrap();
-        let place = Self { path, ports };
+        let (ports, claim) = claim();
+        let place = Self { path, ports, _claim: claim };
         place.write("self/limits", "Max open files   100000   100000   files\n");
         place.write("sys/net/core/rmem_max", "8388608\n");
         place.write("sys/net/core/wmem_max", "8388608\n");
@@ -44,10 +65,9 @@ impl Drop for Place {
 
 /// A configuration on ports that are free, but for what `text` adds.
 fn config(place: &Place, text: &str) -> Config {
-    let (http, sip) = (TcpListener::bind("127.0.0.1:0").unwrap(), loopback());
     let environment: Vec<(String, String)> = [
-        ("TALKPATH_HTTP_LISTEN", http.local_addr().unwrap().to_string()),
-        ("TALKPATH_SIP_LISTEN", sip.local_addr().unwrap().to_string()),
+        ("TALKPATH_HTTP_LISTEN", format!("127.0.0.1:{}", place.ports + 100)),
+        ("TALKPATH_SIP_LISTEN", format!("127.0.0.1:{}", place.ports + 101)),
         ("TALKPATH_RTP_PORTS", format!("{}-{}", place.ports, place.ports + 99)),
     ]
     .into_iter()
@@ -69,10 +89,6 @@ fn config(place: &Place, text: &str) -> Config {
     .unwrap()
 }
 
-fn loopback() -> UdpSocket {
-    UdpSocket::bind("127.0.0.1:0").unwrap()
-}
-
 fn found<'r>(report: &'r Report, check: &str, part: &str) -> &'r Finding {
     let mut findings = report.findings.iter();
     findings
@@ -83,7 +99,7 @@ fn found<'r>(report: &'r Report, check: &str, part: &str) -> &'r Finding {
 /// A sound machine with a sound configuration fails nothing.
 #[test]
 fn a_sound_set_up_passes() {
-    let place = Place::new("sound", 12100);
+    let place = Place::new("sound");
     let report = place.check(Ok(&config(&place, "")));
     assert!(!report.failed(), "{}", report.to_text());
     assert_eq!(found(&report, "agents", "echo: built in").status, Status::Ok);
@@ -94,7 +110,7 @@ fn a_sound_set_up_passes() {
 /// Errors of the configuration are shown, and the machine is examined all the same.
 #[test]
 fn a_broken_configuration_fails() {
-    let place = Place::new("broken", 12200);
+    let place = Place::new("broken");
     let errors = Config::parse(&Sources {
         file: Some((Path::new("t.toml"), "[sip]\nlisten = 1\n[rtp]\nport = 2")),
         environment: &[],
@@ -113,7 +129,7 @@ fn a_broken_configuration_fails() {
 /// Files of TLS are read and targets of trunks looked up as the server would.
 #[test]
 fn peers_are_looked_at() {
-    let place = Place::new("peers", 12900);
+    let place = Place::new("peers");
     let text = "[sip]\ntls_listen = \"127.0.0.1:0\"\ntls_certificate = \"no.pem\"\ntls_key = \"no.key\"\n\
                 [[trunks]]\nname = \"good\"\ntargets = [\"sip:192.0.2.1;transport=tcp\"]\n\
                 [[trunks]]\nname = \"bad\"\ntargets = [\"sip:192.0.2.1;transport=ws\"]\n\
@@ -131,7 +147,7 @@ fn peers_are_looked_at() {
 /// Ports that others have are named, with what to do.
 #[test]
 fn busy_ports_are_found() {
-    let place = Place::new("busy", 12300);
+    let place = Place::new("busy");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let text = format!("[http]\nlisten = \"{}\"\n", taken.local_addr().unwrap());
     let report = place.check(Ok(&config(&place, &text)));
@@ -139,8 +155,9 @@ fn busy_ports_are_found() {
     assert_eq!(finding.status, Status::Fail);
     assert!(finding.remedy.as_ref().unwrap().contains("another program"));
 
-    let rtp = UdpSocket::bind("127.0.0.1:12801").unwrap();
-    let ports = "[rtp]\nports = \"12800-12803\"\n[limits]\nmax_calls = ";
+    let (first, last) = (place.ports, place.ports + 3);
+    let rtp = UdpSocket::bind(("127.0.0.1", first + 1)).unwrap();
+    let ports = format!("[rtp]\nports = \"{first}-{last}\"\n[limits]\nmax_calls = ");
     let report = place.check(Ok(&config(&place, &format!("{ports}1"))));
     assert_eq!(found(&report, "rtp.ports", "1 of 2 pairs").status, Status::Warn);
     let report = place.check(Ok(&config(&place, &format!("{ports}2"))));
@@ -154,7 +171,7 @@ fn busy_ports_are_found() {
 /// Agents are dialled: one that listens, one that does not, one with a name that leads nowhere.
 #[test]
 fn agents_are_tried() {
-    let place = Place::new("agents", 12400);
+    let place = Place::new("agents");
     let agent = TcpListener::bind("127.0.0.1:0").unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let text = format!(
@@ -177,7 +194,7 @@ fn agents_are_tried() {
 /// A machine with small limits is told what to raise.
 #[test]
 fn small_limits_are_found() {
-    let place = Place::new("limits", 12500);
+    let place = Place::new("limits");
     place.write("self/limits", "Max open files   400   4096   files\n");
     place.write("sys/net/core/rmem_max", "212992\n");
     let report = place.check(Ok(&config(&place, "[media]\nworkers = 256")));
@@ -195,7 +212,7 @@ fn small_limits_are_found() {
 #[test]
 fn the_data_folder_is_examined() {
     use std::os::unix::fs::PermissionsExt;
-    let place = Place::new("data", 12600);
+    let place = Place::new("data");
     let config = config(&place, "");
     std::fs::create_dir_all(&config.data_dir).unwrap();
     std::fs::set_permissions(&config.data_dir, PermissionsExt::from_mode(0o777)).unwrap();
@@ -222,7 +239,7 @@ fn the_data_folder_is_examined() {
 /// The JSON form says the same as the table.
 #[test]
 fn json_tells_the_same() {
-    let place = Place::new("json", 12700);
+    let place = Place::new("json");
     let report = place.check(Ok(&config(&place, "public_url = \"http://a.example\"")));
     let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
     assert_eq!(json["ok"], !report.failed());

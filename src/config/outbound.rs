@@ -1,5 +1,6 @@
 //! What `[[trunks]]` say of calls that we place through them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::secret::Pii;
@@ -18,6 +19,8 @@ pub struct Outbound {
     pub targets: Vec<String>,
     /// Preset route (RFC 3261 8.1.2): SIP URIs, the outbound proxy first.
     pub route: Vec<String>,
+    /// Path of WebSockets that we open (RFC 7118); `/` if absent.
+    pub ws_path: Option<Arc<str>>,
     /// Host of our From; our own address if absent.
     pub from_domain: Option<String>,
     /// How often the targets are asked whether they are there; never if absent.
@@ -76,6 +79,7 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
     let weights = section.numbers("weights", 0..=u16::MAX).unwrap_or_default();
     let outbound = Outbound {
         from_domain: section.text("from_domain", "a host, such as \"example.com\"", host),
+        ws_path: section.text("ws_path", "a path, such as \"/ws\"", ws_path),
         options_interval: section.seconds("options_interval_s", 1..=3_600),
         max_calls: section.number("max_calls", 1..=100_000),
         calls_per_second: section.number("calls_per_second", 1..=100_000),
@@ -125,6 +129,13 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
 const PRIVACIES: &[(&str, Privacy)] = &[("none", Privacy::None), ("id", Privacy::Id)];
 const IDENTITY: &str = "a number, such as \"+493012345\", or a sip:, sips: or tel: URI";
 const HEADERS_OUT: &str = "names of SIP headers that do not steer the call, such as \"X-Tenant\"";
+
+fn ws_path(text: &str) -> Result<Arc<str>, String> {
+    match text.parse::<http::uri::PathAndQuery>() {
+        Ok(path) if text.starts_with('/') && path.as_str() == text => Ok(text.into()),
+        _ => Err("not a path".to_owned()),
+    }
+}
 
 fn identity(text: &str) -> Result<String, String> {
     let number = |byte: u8| byte.is_ascii_alphanumeric() || b"+-_.".contains(&byte);

@@ -153,7 +153,7 @@ pub(super) const DIGESTS: &[(&str, Algorithm)] = &[
     ("MD5", Algorithm::Md5),
 ];
 /// Algorithms that are offered: the strong one that telephones have, and the one that all have.
-pub(super) const DIGESTS_OFFERED: [Algorithm; 2] = [Algorithm::Sha256, Algorithm::Md5];
+pub(super) const DIGESTS_OFFERED: [Algorithm; 1] = [Algorithm::Md5];
 /// Codecs of SIP peers by name.
 pub(super) const SIP_CODECS: &[(&str, AudioFormat)] = if opus::AVAILABLE {
     &[

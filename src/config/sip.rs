@@ -1,6 +1,6 @@
 //! `[sip]`: where signalling is taken, and what it says of itself.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -103,6 +103,9 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     let advertised = section
         .list("advertised", PublicAddress::ALLOWED, PublicAddress::parse)
         .unwrap_or_default();
+    let v4 = advertised.iter().any(|known| known.ip.is_ipv4());
+    let [listen, tls_listen, ws_listen, wss_listen] =
+        [listen, tls_listen, ws_listen, wss_listen].map(|places| both_families(places, v4));
     let all = [&listen, &tls_listen, &ws_listen, &wss_listen];
     for wildcard in all.into_iter().flatten().filter(|address| address.ip().is_unspecified()) {
         if advertised.iter().all(|known| known.ip.is_ipv4() != wildcard.is_ipv4()) {
@@ -135,6 +138,19 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     };
     section.finish();
     sip
+}
+
+/// Who names `[::]` means every address of the machine: those of IPv4 too, where peers can be told
+/// one, and unless they are named beside it.
+fn both_families(mut places: Vec<SocketAddr>, v4: bool) -> Vec<SocketAddr> {
+    let wildcard = |place: &SocketAddr| place.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let ports: Vec<u16> = places.iter().filter(|place| wildcard(place)).map(|p| p.port()).collect();
+    for port in ports.into_iter().filter(|_| v4) {
+        if !places.iter().any(|place| place.is_ipv4() && place.port() == port) {
+            places.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port));
+        }
+    }
+    places
 }
 
 /// The files of TLS; all that is needed must be there if anything listens for it.

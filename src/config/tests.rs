@@ -672,3 +672,20 @@ fn telephones_as_agents() {
         assert!(error.contains(part), "{keys}: {error}");
     }
 }
+
+/// `[::]` takes both families where peers can be told an address of IPv4, and nothing that is named
+/// is taken twice.
+#[test]
+fn the_wildcard_of_ipv6_takes_both_families() {
+    let listens = |listen: &str, advertised: &str| -> Vec<String> {
+        let text = format!("[sip]\nlisten = {listen}\nadvertised = {advertised}\n");
+        let config = parse(&text).unwrap();
+        config.sip.listen.iter().map(ToString::to_string).collect()
+    };
+    let both = r#"["203.0.113.7", "2001:db8::7"]"#;
+    assert_eq!(listens(r#""[::]:5060""#, both), ["[::]:5060", "0.0.0.0:5060"]);
+    assert_eq!(listens(r#""[::]:5060""#, r#""2001:db8::7""#), ["[::]:5060"]);
+    let named = r#"["[::]:5060", "192.0.2.1:5060"]"#;
+    assert_eq!(listens(named, both), ["[::]:5060", "192.0.2.1:5060"]);
+    assert_eq!(listens(r#""[2001:db8::7]:5060""#, both), ["[2001:db8::7]:5060"]);
+}

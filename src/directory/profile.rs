@@ -109,6 +109,7 @@ fn outbound(profile: &SipProfile, outbound: &SipOutbound) -> Outbound {
         privacy: Privacy::default(),
         headers_out: Vec::new(),
         from_domain: None,
+        ws_path: None,
         // They are limits of the trunk as a whole.
         max_calls: None,
         calls_per_second: None,

@@ -34,16 +34,22 @@ impl Caller {
     /// A caller of `to` that has not called yet.
     #[track_caller]
     pub fn new(server: &Server, to: &str) -> Self {
+        Self::new_at(server.sip, to)
+    }
+
+    /// The same of a server at this address.
+    #[track_caller]
+    pub fn new_at(server: SocketAddr, to: &str) -> Self {
         let [sip, rtp] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
         sip.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         rtp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
         Self {
             sip,
             rtp,
-            server: server.sip,
+            server,
             to: to.to_owned(),
             number: std::process::id() << 8 | NUMBER.fetch_add(1, Ordering::Relaxed),
-            remote: format!("<sip:{to}@{}>", server.sip),
+            remote: format!("<sip:{to}@{server}>"),
             cseq: 0,
             answer: String::new(),
         }

@@ -157,7 +157,14 @@ pub fn to_alaw(samples: &[i16]) -> Vec<u8> {
 }
 
 fn to_law(samples: &[i16], law: fn(u8) -> i16) -> Vec<u8> {
-    let away = |code: u8, sample: i16| (i32::from(law(code)) - i32::from(sample)).abs();
-    let nearest = |sample: &i16| (0..=255).min_by_key(|code| away(*code, *sample)).unwrap();
+    let mut codes: Vec<(i16, u8)> = (0..=255).map(|code| (law(code), code)).collect();
+    codes.sort_unstable();
+    let nearest = |sample: &i16| {
+        let above = codes.partition_point(|(value, _)| value < sample);
+        let around = &codes[above.saturating_sub(1)..(above + 1).min(codes.len())];
+        let away =
+            |(value, code): &(i16, u8)| (i32::from(*value).abs_diff((*sample).into()), *code);
+        around.iter().map(away).min().unwrap().1
+    };
     samples.iter().map(nearest).collect()
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::server::Server;
 use super::{LoadArgs, calls, measure, prepare, prepare_server};
+use crate::agent::callee::Callee;
 use crate::agent::far::Far;
 use crate::error::{PerfError, Result};
 use crate::load::engine::{Engine, Pace};
@@ -31,6 +32,12 @@ pub(crate) struct Args {
     /// Where the other party listens: the RTP agent of `perf/bench.toml`.
     #[arg(long, default_value = "127.0.0.1:9102")]
     far: SocketAddrV4,
+    /// Where it is called: the SIP agent of `perf/bench.toml`.
+    #[arg(long, default_value = "127.0.0.1:9103")]
+    far_sip: SocketAddrV4,
+    /// Only cases whose name has this in it.
+    #[arg(long)]
+    only: Option<String>,
     /// Calls placed a second.
     #[arg(long, default_value_t = 50)]
     rate: u64,
@@ -51,31 +58,46 @@ pub(crate) struct Args {
 #[derive(Clone, Copy, Debug)]
 struct Case {
     name: &'static str,
-    /// User whose route leads to the RTP agent that speaks the far codec.
+    /// User whose route leads to the agent that speaks the far codec.
     to: &'static str,
     sides: Sides,
+    /// The agent is called by SIP, and the two legs are joined: packets pass as they come.
+    joined: bool,
+}
+
+/// One that joins two legs.
+const fn joined(name: &'static str, near: Codec, far: Codec, srtp: Option<Suite>) -> Case {
+    Case { name, to: "legs", sides: Sides { near, far, srtp }, joined: true }
 }
 
 const CASES: &[Case] = &[
+    joined("two legs, PCMU to PCMU", Codec::Pcmu, Codec::Pcmu, None),
+    joined("two legs, PCMU to PCMA", Codec::Pcmu, Codec::Pcma, None),
+    joined("two legs, G722 to PCMU", Codec::G722, Codec::Pcmu, None),
+    joined("two legs, PCMU, AES-CM 80", Codec::Pcmu, Codec::Pcmu, Some(Suite::Cm80)),
     Case {
         name: "PCMU to PCMU",
         to: "relay",
         sides: Sides { near: Codec::Pcmu, far: Codec::Pcmu, srtp: None },
+        joined: false,
     },
     Case {
         name: "PCMU to PCMA",
         to: "relay-pcma",
         sides: Sides { near: Codec::Pcmu, far: Codec::Pcma, srtp: None },
+        joined: false,
     },
     Case {
         name: "G722 to PCMU",
         to: "relay",
         sides: Sides { near: Codec::G722, far: Codec::Pcmu, srtp: None },
+        joined: false,
     },
     Case {
         name: "PCMU, AES-CM 80, to PCMU",
         to: "relay",
         sides: Sides { near: Codec::Pcmu, far: Codec::Pcmu, srtp: Some(Suite::Cm80) },
+        joined: false,
     },
 ];
 
@@ -108,7 +130,8 @@ struct Row {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     prepare(args.load.cpu, args.load.nice)?;
     let (mut rows, mut faults) = (Vec::new(), Vec::new());
-    for case in CASES {
+    let wanted = |case: &&Case| args.only.as_ref().is_none_or(|only| case.name.contains(only));
+    for case in CASES.iter().filter(wanted) {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for round in 1..=args.rounds.max(1) {
             eprintln!("{}, round {round}", case.name);
@@ -164,6 +187,8 @@ fn row(case: &Case, ours: &[LoadReport], theirs: &[LoadReport]) -> Row {
 
 fn server(args: &Args, case: &Case) -> Result<LoadReport> {
     let far = Far::start(args.far, args.load.cpu)?;
+    let callee = case.joined.then(|| Callee::start(args.far_sip, args.far, case.sides.far));
+    let callee = callee.transpose()?;
     let server = Server::start(&args.server, args.sip, args.server_cpu)?;
     let report = calls::once(&calls::Args {
         sip: args.sip,
@@ -177,9 +202,10 @@ fn server(args: &Args, case: &Case) -> Result<LoadReport> {
         codec: case.sides.near,
         srtp: case.sides.srtp,
         // Behind a jitter buffer packets need not come back as they were: they are counted.
-        altered: true,
+        altered: !(case.joined && case.exact()),
         local: Ipv4Addr::LOCALHOST,
     })?;
+    drop((server, callee));
     heard(far, report)
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use adapters::agent::{Direction, StreamFormat};
+use media::srtp::SrtpKeys;
 use media::time::MonoTime;
 use uuid::Uuid;
 
@@ -58,22 +59,17 @@ impl Control {
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
-        let srtp = format.as_ref().and_then(|format| format.srtp.clone());
-        let stream = format.as_ref().map(stream_of);
-        let flows = format.as_ref().map(flows_of).unwrap_or_default();
+        let Settled { srtp, stream, flows } = Settled::of(format.as_ref());
         let mut media = beginning.media;
         // What is encrypted stays so when we offer next.
         media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
         self.command(worker, Command::Open { call: key, sockets, format });
-        self.metrics.calls.started(label(plan.direction));
         let mut effects = std::mem::take(&mut self.effects);
-        let call = Call::start(plan, now(), &mut effects);
         let (fallback, message) = second(beginning.fallback);
-        self.by_dialog.insert(dialog, key);
         self.insert(LiveCall {
             key,
             id,
-            call,
+            call: Call::start(plan, now(), &mut effects),
             dialog: Some(dialog),
             placing: None,
             worker,
@@ -138,7 +134,9 @@ impl Control {
     /// Takes a new call into the tables.
     fn insert(&mut self, call: LiveCall) {
         let key = call.key;
+        self.metrics.calls.started(label(call.direction));
         self.by_id.insert(call.id, key);
+        self.by_dialog.extend(call.dialog.map(|dialog| (dialog, key)));
         self.calls.insert(key, call);
         self.reschedule(key);
     }
@@ -150,6 +148,23 @@ fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>
         Fallback::Agent(agent) => (Some(agent), None),
         Fallback::Message(path) => (None, Some(path)),
         Fallback::Hangup => (None, None),
+    }
+}
+
+/// What is settled of a call's media when it begins.
+struct Settled {
+    srtp: Option<Arc<SrtpKeys>>,
+    stream: Option<StreamFormat>,
+    flows: Flows,
+}
+
+impl Settled {
+    fn of(format: Option<&LegFormat>) -> Self {
+        Self {
+            srtp: format.and_then(|format| format.srtp.clone()),
+            stream: format.map(stream_of),
+            flows: format.map(flows_of).unwrap_or_default(),
+        }
     }
 }
 

@@ -67,10 +67,6 @@ impl Control {
     pub(super) fn change_answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
         let Some(call) = self.calls.get(&key) else { return };
-        // Keys hold until somebody offers others.
-        if call.srtp.is_some() {
-            return;
-        }
         let (Some(answer), Ok(offer)) = (answer, Sdp::parse(&call.sdp)) else { return };
         match offer_answer::accept_answer_to(&offer, &call.media, answer) {
             Ok(negotiated) => self.settle(key, &negotiated),

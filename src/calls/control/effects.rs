@@ -29,13 +29,7 @@ impl Control {
         let worker = call.worker;
         let at = now();
         match effect {
-            Effect::Ring => {
-                if let Some(dialog) = call.dialog {
-                    let rung = self.endpoint.provisional(at, dialog, 180, "Ringing", None, &[]);
-                    log_refused(rung.err());
-                    self.log_state(key, CallState::Ringing);
-                }
-            }
+            Effect::Ring => self.ring(key),
             Effect::Progress => self.progress(key),
             Effect::Answer => {
                 if let Some(dialog) = call.dialog {
@@ -86,10 +80,7 @@ impl Control {
             }
             Effect::State(state) => self.state(key, state),
             Effect::Comfort => self.comfort(key),
-            Effect::PlayMessage => {
-                self.leave_agent(key);
-                self.play_message(key, false);
-            }
+            Effect::PlayMessage => self.play_instead(key),
             Effect::Finish { cause, by } => {
                 self.abandon_takeover(key, 487, "Request Terminated");
                 self.drop_far(key, cause);
@@ -103,6 +94,21 @@ impl Control {
                 self.command(worker, Command::Close { call: key, cause, by });
             }
         }
+    }
+
+    /// Tells the caller that it rings.
+    fn ring(&mut self, key: CallKey) {
+        if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog) {
+            let rung = self.endpoint.provisional(now(), dialog, 180, "Ringing", None, &[]);
+            log_refused(rung.err());
+            self.log_state(key, CallState::Ringing);
+        }
+    }
+
+    /// Plays the route's message in the agent's place.
+    fn play_instead(&mut self, key: CallKey) {
+        self.leave_agent(key);
+        self.play_message(key, false);
     }
 
     /// Somebody else is to be at the agent's end: the leg there is hung up, but not one that is

@@ -23,8 +23,8 @@ use crate::sip::core::message::Message;
 use crate::sip::core::registrar;
 use crate::sip::core::targets::{Attempts, FAILOVER_AFTER, Failure};
 use crate::sip::core::uri::Uri;
+use crate::sip::endpoint::dial::{Dial, Verify, Web};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
-use crate::sip::endpoint::streams::Verify;
 use crate::workers::poller::now;
 
 /// What an INVITE says of where it goes.
@@ -124,6 +124,15 @@ impl Hop {
 /// How long telephones ring if there are others to be tried after them.
 const RING_EACH: Duration = Duration::from_secs(20);
 
+/// How servers are connected to, as far as their URIs do not say.
+#[derive(Clone, Default)]
+pub(super) struct Reach {
+    /// Authorities and our own certificate; those of the system if absent.
+    tls: Option<Arc<ClientTls>>,
+    /// Path of WebSockets.
+    ws_path: Option<Arc<str>>,
+}
+
 /// A call on its way to somebody.
 pub struct Placing {
     /// Rounds: the hops of one are asked at the same time.
@@ -132,8 +141,8 @@ pub struct Placing {
     pub(super) branches: Vec<Branch>,
     /// What says most of why nobody has taken the call yet.
     best: Option<(u16, PeerReason, Failure)>,
-    /// TLS of the trunk.
-    tls: Option<Arc<ClientTls>>,
+    /// How servers of the trunk are connected to.
+    reach: Reach,
     /// The trunk, if it names one.
     trunk: Option<Arc<Trunk>>,
     /// Whose call it is.
@@ -218,10 +227,12 @@ impl Control {
         let locals = self.sockets.locals().iter();
         let own = locals.map(|(transport, local)| (*transport, local.is_ipv4()));
         let mut able: Vec<_> = own.filter(|(transport, _)| !transport.is_websocket()).collect();
-        // TLS needs no listener of its own to go out.
+        // These need no listener of their own to go out.
         for v4 in [true, false] {
-            if !able.contains(&(Transport::Tls, v4)) && able.contains(&(Transport::Tcp, v4)) {
-                able.push((Transport::Tls, v4));
+            for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+                if !able.contains(&(transport, v4)) && able.contains(&(Transport::Tcp, v4)) {
+                    able.push((transport, v4));
+                }
             }
         }
         able
@@ -257,7 +268,7 @@ impl Control {
             attempts,
             branches: Vec::new(),
             best: None,
-            tls: trunk.as_ref().and_then(|trunk| self.trunk_tls.get(&trunk.id)).cloned(),
+            reach: trunk.as_deref().map(|trunk| self.reach(trunk)).unwrap_or_default(),
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
             organisation: self.directory.load().organisation,
@@ -272,7 +283,7 @@ impl Control {
     pub(super) fn invite(&mut self, placing: &Placing, hop: &Hop) -> Result<DialogId, String> {
         let flow = match &hop.to {
             Where::Phone(flow) => *flow,
-            Where::Server(to) => self.path_to(to, placing.tls.as_ref())?,
+            Where::Server(to) => self.path_to(to, &placing.reach)?,
         };
         let domain = placing.trunk.as_ref().and_then(|trunk| trunk.outbound.from_domain.clone());
         let host = domain.unwrap_or_else(|| host_text(flow.local.ip()));
@@ -329,19 +340,25 @@ impl Control {
     /// A path to the address that a URI names; none if it has to be looked up, or there is no way.
     pub(super) fn target(&mut self, uri: &str) -> Option<Flow> {
         let target = self.literal(uri)?;
-        self.path_to(&target, None).ok()
+        self.path_to(&target, &Reach::default()).ok()
+    }
+
+    /// How servers of a trunk are connected to.
+    pub(super) fn reach(&self, trunk: &Trunk) -> Reach {
+        let tls = self.trunk_tls.get(&trunk.id).cloned();
+        Reach { tls, ws_path: trunk.outbound.ws_path.clone() }
     }
 
     /// A path to a server, opened if there is none.
-    pub(super) fn path_to(
-        &mut self,
-        to: &Target,
-        tls: Option<&Arc<ClientTls>>,
-    ) -> Result<Flow, String> {
-        let verify = self.verify(to, tls)?;
+    pub(super) fn path_to(&mut self, to: &Target, reach: &Reach) -> Result<Flow, String> {
+        let web = to.transport.is_websocket().then(|| Web {
+            host: Arc::clone(&to.name),
+            path: reach.ws_path.clone().unwrap_or_else(|| "/".into()),
+        });
+        let dial = Dial { verify: self.verify(to, reach.tls.as_ref())?, web };
         let flow = self
             .sockets
-            .path(to.transport, to.peer, verify)
+            .path(to.transport, to.peer, dial)
             .ok_or_else(|| format!("no way over {} to {}", to.transport.as_str(), to.peer))?;
         self.endpoint.handle_connected(flow.connection);
         Ok(flow)
@@ -353,7 +370,7 @@ impl Control {
         to: &Target,
         tls: Option<&Arc<ClientTls>>,
     ) -> Result<Option<Verify>, String> {
-        if to.transport != Transport::Tls {
+        if !to.transport.is_secure() {
             return Ok(None);
         }
         let tls = match tls {

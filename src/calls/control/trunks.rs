@@ -198,8 +198,8 @@ impl Control {
     }
 
     fn probe(&mut self, trunk: &Trunk, hop: &Hop) -> Option<ProbeId> {
-        let tls = self.trunk_tls.get(&trunk.id).cloned();
-        let flow = self.path_to(hop.target()?, tls.as_ref()).ok()?;
+        let reach = self.reach(trunk);
+        let flow = self.path_to(hop.target()?, &reach).ok()?;
         let own = || host_text(flow.local.ip());
         let from = format!("<sip:{}>", trunk.outbound.from_domain.clone().unwrap_or_else(own));
         let route = HeaderName::Route.as_str();

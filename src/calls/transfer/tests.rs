@@ -182,7 +182,20 @@ fn wishes() {
     let text = id.to_string();
     let read_attended = read("attended", "", &[("call_id", &text), ("timeout_s", "30")]);
     assert_eq!(read_attended, Ok(Wish { limit: s(30), ..wish(Destination::Call(id)) }));
+    let bridge = |to: &str, trunk: Option<&str>, limit| {
+        let (trunk, from) = (trunk.map(str::to_owned), trunk.map(|_| "+49".to_owned()));
+        Destination::Bridge(Bridge { to: to.to_owned(), trunk, from, limit })
+    };
+    let bridged = read("bridge", "#9", &[]).unwrap();
+    assert_eq!(bridged.to, bridge("#9", None, BRIDGE_LIMIT), "a trunk writes the number itself");
+    let options = [("timeout_s", "20"), ("trunk", "out"), ("from", "+49")];
+    let bridged = read("bridge", "sip:a@b", &options).unwrap();
+    assert_eq!(bridged.to, bridge("sip:a@b", Some("out"), s(20)));
+    assert!(!format!("{bridged:?}").contains("+49"), "{bridged:?}");
     for (kind, destination, options, error) in [
+        ("bridge", "", &[][..], TransferError::Destination),
+        ("bridge", "a b", &[], TransferError::Destination),
+        ("bridge", "a", &[("timeout_s", "0")], TransferError::Timeout),
         ("warm", "a", &[][..], TransferError::Kind),
         ("blind", "", &[], TransferError::Destination),
         ("blind", "a b", &[], TransferError::Destination),

@@ -128,7 +128,7 @@ pub(super) async fn call(
     });
     let mut sip = Sockets::bind(&listen, None, &[])?;
     let flow = sip
-        .path(target.transport, target.peer, target.verify)
+        .path(target.transport, target.peer, target.dial)
         .ok_or_else(|| std::io::Error::other("no way to the peer by this transport"))?;
     let config = EndpointConfig {
         user_agent: concat!("talkpath/", env!("CARGO_PKG_VERSION")).to_owned(),

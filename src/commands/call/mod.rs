@@ -18,7 +18,7 @@ use crate::cli::CallArgs;
 use crate::listen::tls::{ClientFiles, ClientTls, TlsError};
 use crate::sip::core::endpoint::Transport;
 use crate::sip::core::uri::{Scheme, Uri};
-use crate::sip::endpoint::streams::Verify;
+use crate::sip::endpoint::dial::{Dial, Verify, Web};
 
 use drive::Outcome;
 
@@ -67,7 +67,7 @@ struct Target {
     peer: SocketAddr,
     local: IpAddr,
     transport: Transport,
-    verify: Option<Verify>,
+    dial: Dial,
 }
 
 /// Places the call and prints how it fared.
@@ -134,14 +134,17 @@ async fn resolve(text: &str, ca: Option<PathBuf>) -> Result<Target, CallError> {
     probe.connect(peer)?;
     let local = probe.local_addr()?.ip();
     let verify = match transport {
-        Transport::Tls => {
+        Transport::Tls | Transport::Wss => {
             let tls = Arc::new(ClientTls::new(ClientFiles { ca, ..ClientFiles::default() })?);
             let name = host.address().map_or_else(|| host.to_string(), |ip| ip.to_string());
             Some(Verify { name: name.into(), tls })
         }
         _ => None,
     };
-    Ok(Target { uri: text.to_owned(), peer, local, transport, verify })
+    let host = host.address().map_or_else(|| host.to_string(), |ip| ip.to_string());
+    let web = transport.is_websocket().then(|| Web { host: host.into(), path: "/".into() });
+    let dial = Dial { verify, web };
+    Ok(Target { uri: text.to_owned(), peer, local, transport, dial })
 }
 
 /// An address as a URI writes it.

@@ -7,6 +7,8 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::endpoint::{DialogId, Endpoint, EndpointConfig, Event, Flow, Transport};
+#[doc(hidden)]
+pub use super::offer_answer::fuzz::offer_answer;
 use super::offer_answer::{LocalMedia, LocalSrtp, accept_answer, answer};
 use super::sdp::{Direction, Sdp};
 

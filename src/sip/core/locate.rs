@@ -120,7 +120,7 @@ impl Locator {
         let host = uri.host.ok_or(LocateError::Uri)?;
         let named = Transport::of_uri(uri).map_err(|name| LocateError::Transport(name.into()))?;
         if let Some(named) = named
-            && (named.is_websocket() || !able.iter().any(|(transport, _)| *transport == named))
+            && !able.iter().any(|(transport, _)| *transport == named)
         {
             return Err(LocateError::Disabled(named));
         }
@@ -160,6 +160,8 @@ impl Locator {
                 }
             }
             (None, Some(_), _) => self.steps.push_back(addresses),
+            // RFC 7118 says nothing of SRV: the host is what HTTP would make of it.
+            (None, None, Some(Transport::Ws | Transport::Wss)) => self.steps.push_back(addresses),
             (None, None, Some(transport)) => {
                 self.steps.push_back(srv(&name, transport));
                 self.last = Some(addresses);
@@ -259,7 +261,7 @@ impl Locator {
     }
 }
 
-/// The name under which a service is found (RFC 3263 4.2, RFC 7118 does not use SRV).
+/// The name under which a service is found (RFC 3263 4.2).
 fn srv(name: &str, transport: Transport) -> Step {
     let service = match transport {
         Transport::Tls => "_sips._tcp",

@@ -198,7 +198,7 @@ pub struct Media {
     pub rtcp_mux: bool,
     /// `a=crypto` lines that can be used (RFC 4568).
     pub crypto: Vec<Crypto>,
-    /// Takes VoIP metrics: `a=rtcp-xr` (RFC 3611 5).
+    /// Takes VoIP metrics: `a=rtcp-xr` of the stream, else of the session (RFC 3611 5).
     pub voip_metrics: bool,
 }
 
@@ -296,6 +296,10 @@ struct Reader {
     connection: Option<Address>,
     direction: Option<Direction>,
     media: Vec<Media>,
+    /// The session takes VoIP metrics.
+    voip_metrics: bool,
+    /// The last stream has said itself which reports it takes.
+    own_reports: bool,
 }
 
 impl Reader {
@@ -389,9 +393,22 @@ impl Reader {
             rtcp: None,
             rtcp_mux: false,
             crypto: Vec::new(),
-            voip_metrics: false,
+            voip_metrics: self.voip_metrics,
         });
+        self.own_reports = false;
         Ok(())
+    }
+
+    /// What a stream says of extended reports counts, else what the session says (RFC 3611 5.1).
+    fn extended_reports(&mut self, value: &str) {
+        let wanted = value.split_ascii_whitespace().any(|report| report == "voip-metrics");
+        match self.media.last_mut() {
+            None => self.voip_metrics |= wanted,
+            Some(media) => {
+                media.voip_metrics = wanted || (self.own_reports && media.voip_metrics);
+                self.own_reports = true;
+            }
+        }
     }
 
     /// Attributes that cannot be read are ignored: they are extensions until proven otherwise.
@@ -405,6 +422,9 @@ impl Reader {
             }
             return;
         }
+        if name == "rtcp-xr" {
+            return self.extended_reports(value);
+        }
         let Some(media) = self.media.last_mut() else { return };
         match name {
             "rtpmap" if media.rtpmaps.len() < FORMATS_MAX => media.rtpmaps.extend(rtpmap(value)),
@@ -413,9 +433,6 @@ impl Reader {
             "maxptime" => media.maxptime_ms = milliseconds(value).or(media.maxptime_ms),
             "rtcp" => media.rtcp = rtcp(value).or(media.rtcp.take()),
             "rtcp-mux" => media.rtcp_mux = true,
-            "rtcp-xr" => {
-                media.voip_metrics |= value.split_ascii_whitespace().any(|x| x == "voip-metrics");
-            }
             "crypto" if media.crypto.len() < CRYPTO_MAX_LINES => {
                 media.crypto.extend(Crypto::parse(value));
             }

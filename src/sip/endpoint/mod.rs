@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod connection;
+pub mod dial;
 pub mod resolver;
 pub mod sockets;
 pub mod streams;

@@ -9,12 +9,13 @@ use std::task::Poll;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::streams::{Identities, StreamEvent, Streams, Verify};
+use super::dial::{Dial, Verify};
+use super::streams::{Identities, StreamEvent, Streams};
 use super::udp::UdpTransport;
 use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError};
 use crate::sip::core::endpoint::{Flow, Transmit, Transport};
 
-/// Peers whose name for TLS is remembered, so that a lost connection can be opened again.
+/// Peers of whom is remembered how they are dialled, so that a lost connection can be opened again.
 pub const PEERS_MAX: usize = 4_096;
 
 /// An address to listen on.
@@ -54,7 +55,7 @@ pub struct Sockets {
     events: mpsc::Receiver<StreamEvent>,
     locals: Vec<(Transport, SocketAddr)>,
     bound: Vec<(Transport, SocketAddr)>,
-    peers: HashMap<(Transport, SocketAddr), Verify>,
+    peers: HashMap<(Transport, SocketAddr), Dial>,
     /// Verifies peers of whom nothing else is known.
     tls: Option<Arc<ClientTls>>,
     /// Whose turn it is to be looked at first.
@@ -128,40 +129,36 @@ impl Sockets {
         &self.bound
     }
 
-    /// Our end of a path to `peer`. TLS without a listener of its own goes out beside TCP.
+    /// Our end of a path to `peer`. What has no listener of its own goes out beside another.
     pub fn local(&self, transport: Transport, peer: SocketAddr) -> Option<SocketAddr> {
         let of = |wanted: Transport| {
             let fits =
                 |(t, local): &&(_, SocketAddr)| *t == wanted && local.is_ipv4() == peer.is_ipv4();
             self.locals.iter().find(fits).map(|(_, local)| *local)
         };
-        match transport {
-            Transport::Tls => of(Transport::Tls).or_else(|| of(Transport::Tcp)),
-            transport => of(transport),
-        }
-        .or_else(|| of(Transport::Udp).filter(|_| transport == Transport::Tls))
+        let instead: &[Transport] = match transport {
+            Transport::Udp | Transport::Tcp => &[],
+            Transport::Tls | Transport::Ws => &[Transport::Tcp, Transport::Udp],
+            Transport::Wss => &[Transport::Tls, Transport::Tcp, Transport::Udp],
+        };
+        of(transport).or_else(|| instead.iter().find_map(|other| of(*other)))
     }
 
-    /// Opens a path, or takes one that is open: none where the transport is not enabled, or the
-    /// peer can only be reached over a connection of its own.
-    pub fn path(
-        &mut self,
-        transport: Transport,
-        peer: SocketAddr,
-        verify: Option<Verify>,
-    ) -> Option<Flow> {
+    /// Opens a path as `dial` says, or takes one that is open: none where the transport is not
+    /// enabled, or the peer can only be reached over a connection of its own.
+    pub fn path(&mut self, transport: Transport, peer: SocketAddr, dial: Dial) -> Option<Flow> {
         let local = self.local(transport, peer)?;
         let mut flow = Flow { transport, local, peer, connection: 0 };
         if transport == Transport::Udp {
             return Some(flow);
         }
-        if let Some(verify) = &verify {
+        if dial.verify.is_some() || dial.web.is_some() {
             if self.peers.len() >= PEERS_MAX {
                 self.peers.clear();
             }
-            self.peers.insert((transport, peer), verify.clone());
+            self.peers.insert((transport, peer), dial.clone());
         }
-        flow.connection = self.streams.open(flow, verify.as_ref())?;
+        flow.connection = self.streams.open(flow, &dial)?;
         Some(flow)
     }
 
@@ -228,21 +225,19 @@ impl Sockets {
 
     /// A connection in the place of one that is gone.
     fn reopen(&mut self, flow: Flow) -> Option<u64> {
-        if flow.transport != Transport::Tls {
-            return self.streams.open(flow, None);
-        }
         let known = self.peers.get(&(flow.transport, flow.peer)).cloned();
-        let verify = match known {
-            Some(verify) => verify,
-            None => {
+        let dial = match known {
+            Some(dial) => dial,
+            None if flow.transport == Transport::Tls => {
                 let name = flow.peer.ip().to_string().into();
                 let tls = self.default_tls().inspect_err(|error| {
                     tracing::warn!(%error, "TLS towards SIP peers is not possible");
                 });
-                Verify { name, tls: tls.ok()? }
+                Dial { verify: Some(Verify { name, tls: tls.ok()? }), web: None }
             }
+            None => Dial::default(),
         };
-        self.streams.open(flow, Some(&verify))
+        self.streams.open(flow, &dial)
     }
 
     /// TLS with the authorities of the system.

@@ -7,17 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::AbortHandle;
-use tokio_rustls::TlsConnector;
 
 use super::accept::{Accepted, CONNECTIONS_PER_SOURCE_MAX, Door, HANDSHAKES_MAX};
-use super::connection::{BoxedIo, Framing, Opener, Run};
+use super::connection::{Opener, Run};
+use super::dial::Dial;
 use crate::listen::sources::Sources;
-use crate::listen::tls::{ClientTls, ServerTls};
+use crate::listen::tls::ServerTls;
 use crate::sip::core::endpoint::{Flow, Transport};
 use crate::sip::core::message::Message;
 
@@ -51,21 +50,6 @@ pub enum StreamEvent {
     },
 }
 
-/// Whom TLS expects at the far end, and by which authorities.
-#[derive(Clone, Debug)]
-pub struct Verify {
-    /// The host of the URI that led there (RFC 5922 7.1).
-    pub name: Arc<str>,
-    /// Authorities and our own certificate.
-    pub tls: Arc<ClientTls>,
-}
-
-impl Verify {
-    fn same(&self, other: &Self) -> bool {
-        self.name == other.name && Arc::ptr_eq(&self.tls, &other.tls)
-    }
-}
-
 /// Names that peers proved by their certificates, by connection.
 #[derive(Clone, Debug, Default)]
 pub struct Identities(Arc<Mutex<HashMap<u64, Arc<[String]>>>>);
@@ -83,8 +67,8 @@ impl Identities {
 
 struct Connection {
     flow: Flow,
-    /// Whom we verified, where we opened it.
-    verify: Option<Verify>,
+    /// How we opened it, if we did.
+    dial: Option<Dial>,
     writes: mpsc::Sender<Bytes>,
     /// What runs over it.
     task: AbortHandle,
@@ -164,50 +148,55 @@ impl Streams {
             run.run(io).await;
             drop(place);
         });
-        self.register(Connection { flow, verify: None, writes: sender, task: task.abort_handle() });
+        self.register(Connection { flow, dial: None, writes: sender, task: task.abort_handle() });
     }
 
-    /// The connection to the peer of `flow`, opened if there is none. With `verify` it is one whose
-    /// far end proved to be that; none over TLS if nobody is to be verified.
-    pub fn open(&mut self, flow: Flow, verify: Option<&Verify>) -> Option<u64> {
+    /// The connection to the peer of `flow`, opened if there is none. With somebody to verify it is
+    /// one whose far end proved to be that; none over TLS if nobody is, and none over WebSockets if
+    /// nothing is said of where.
+    pub fn open(&mut self, flow: Flow, dial: &Dial) -> Option<u64> {
         let known = self.by_peer.get(&(flow.transport, flow.peer)).into_iter().flatten().rev();
-        let fits = |connection: &&u64| match (verify, self.connections.get(connection)) {
-            (_, None) => false,
-            (None, Some(_)) => true,
-            (Some(wanted), Some(entry)) => {
-                entry.verify.as_ref().is_some_and(|verified| verified.same(wanted))
-            }
+        let accepted = Dial::default();
+        let fits = |connection: &&u64| {
+            let entry = self.connections.get(connection);
+            entry.is_some_and(|entry| dial.fits(entry.dial.as_ref().unwrap_or(&accepted)))
         };
         if let Some(connection) = known.copied().find(|connection| fits(&connection)) {
             return Some(connection);
         }
-        let secure = flow.transport == Transport::Tls;
-        let plain = flow.transport == Transport::Tcp;
-        if !(plain || secure && verify.is_some()) || self.connections.len() >= CONNECTIONS_MAX {
+        let Flow { transport, .. } = flow;
+        let (secure, web) = (transport.is_secure(), transport.is_websocket());
+        let possible = transport.is_reliable()
+            && (!secure || dial.verify.is_some())
+            && (!web || dial.web.is_some());
+        if !possible || self.connections.len() >= CONNECTIONS_MAX {
             return None;
         }
-        let verify = verify.filter(|_| secure).cloned();
+        let dial = Dial {
+            verify: dial.verify.clone().filter(|_| secure),
+            web: dial.web.clone().filter(|_| web),
+        };
         let connection = self.number();
         let flow = Flow { connection, ..flow };
         let (sender, writes) = mpsc::channel(WRITES_MAX);
-        let expected = verify.clone();
-        let events = self.events.clone();
-        let framing = Framing::Stream;
-        let unread = Vec::new();
-        let run = Run { connection, framing, opener: Opener::Us, unread, writes, events };
+        let (opening, events) = (dial.clone().open(flow.peer), self.events.clone());
         let task = tokio::spawn(async move {
-            let connecting = connect(flow.peer, expected.as_ref());
-            match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-                Ok(Ok(io)) => return run.run(io).await,
+            match tokio::time::timeout(CONNECT_TIMEOUT, opening).await {
+                Ok(Ok((io, framing, unread))) => {
+                    let opener = Opener::Us;
+                    let run = Run { connection, framing, opener, unread, writes, events };
+                    return run.run(io).await;
+                }
                 Ok(Err(error)) => {
                     let transport = flow.transport.as_str();
                     tracing::info!(peer = %flow.peer, transport, %error, "cannot connect for SIP");
                 }
                 Err(_) => tracing::info!(peer = %flow.peer, "connecting for SIP took too long"),
             }
-            let _ = run.events.send(StreamEvent::Closed { connection }).await;
+            let _ = events.send(StreamEvent::Closed { connection }).await;
         });
-        self.register(Connection { flow, verify, writes: sender, task: task.abort_handle() });
+        let (dial, task) = (Some(dial), task.abort_handle());
+        self.register(Connection { flow, dial, writes: sender, task });
         Some(connection)
     }
 
@@ -267,15 +256,6 @@ impl Streams {
     }
 }
 
-/// Connects, and lets TLS verify whom we reached.
-async fn connect(peer: SocketAddr, verify: Option<&Verify>) -> io::Result<BoxedIo> {
-    let stream = TcpStream::connect(peer).await?;
-    stream.set_nodelay(true)?;
-    let Some(Verify { name, tls }) = verify else { return Ok(Box::new(stream)) };
-    let name = ServerName::try_from(name.to_string()).map_err(io::Error::other)?;
-    Ok(Box::new(TlsConnector::from(tls.config()).connect(name, stream).await?))
-}
-
 /// A listening socket. One for IPv6 leaves IPv4 alone, so that both may have the same port.
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -302,7 +282,7 @@ mod tests {
         let (mut streams, _events) = Streams::new();
         let (local, peer) = ("127.0.0.1:5060".parse().unwrap(), listener.local_addr().unwrap());
         let flow = Flow { transport: Transport::Tcp, local, peer, connection: 0 };
-        let connection = streams.open(flow, None).unwrap();
+        let connection = streams.open(flow, &Dial::default()).unwrap();
         let (mut far, _) = listener.accept().await.unwrap();
         let message = Bytes::from_static(&[b'x'; 1_000]);
         streams.send(connection, message.clone()).unwrap();
@@ -318,6 +298,6 @@ mod tests {
         let mut rest = Vec::new();
         let _ = far.read_to_end(&mut rest).await;
         assert!(rest.is_empty(), "{} bytes", rest.len());
-        assert_ne!(streams.open(flow, None), Some(connection));
+        assert_ne!(streams.open(flow, &Dial::default()), Some(connection));
     }
 }

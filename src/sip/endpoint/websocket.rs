@@ -1,4 +1,5 @@
-//! SIP over WebSockets (RFC 7118): the handshake of a server, and a message in each message.
+//! SIP over WebSockets (RFC 7118): the handshake of a server, and a message in each message, for
+//! both sides.
 
 use std::convert::Infallible;
 use std::io;
@@ -15,12 +16,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
-use super::connection::{BoxedIo, READ_BUFFER_BYTES, Run, close, put};
+use super::connection::{BoxedIo, Opener, READ_BUFFER_BYTES, Run, close, put};
 use super::streams::StreamEvent;
 use crate::bridge::framing::{
     CLOSE_NORMAL, ControlFrame, Input, Message as Frame, Opcode, Reader, Role, append_frame,
 };
 use crate::bridge::handshake;
+use crate::bridge::mask::MaskKeys;
 use crate::sip::core::message::{MESSAGE_BYTES_MAX, Message, ParseError};
 
 /// The subprotocol (RFC 7118 4.1).
@@ -100,12 +102,17 @@ fn respond(status: StatusCode, headers: HeaderMap) -> Response<Empty<Bytes>> {
 
 /// Carries messages until the connection ends.
 pub(super) async fn run(mut run: Run, mut io: BoxedIo) -> io::Result<()> {
-    let mut reader = Reader::with_limit(Role::Server, MESSAGE_BYTES_MAX);
+    let role = match run.opener {
+        Opener::Us => Role::Client,
+        Opener::Peer => Role::Server,
+    };
+    let mut reader = Reader::with_limit(role, MESSAGE_BYTES_MAX);
+    let mut masks = Masks::new(role)?;
     let mut buffer = vec![0; READ_BUFFER_BYTES];
     let mut out = Vec::new();
     let mut unread = std::mem::take(&mut run.unread);
     let (mut ping_at, mut heard) = (Instant::now() + PING_EVERY, Instant::now());
-    let mut ended = !take(&run, &mut reader, &mut unread, &mut out).await?;
+    let mut ended = !take(&run, &mut reader, &mut masks, &mut unread, &mut out).await?;
     loop {
         if !out.is_empty() {
             put(&mut io, &out).await?;
@@ -122,12 +129,12 @@ pub(super) async fn run(mut run: Run, mut io: BoxedIo) -> io::Result<()> {
                 }
                 heard = Instant::now();
                 let bytes = buffer.get_mut(..length).unwrap_or_default();
-                ended = !take(&run, &mut reader, bytes, &mut out).await?;
+                ended = !take(&run, &mut reader, &mut masks, bytes, &mut out).await?;
             }
             message = run.writes.recv() => match message {
-                Some(message) => append_frame(&mut out, Opcode::Text, &message, None),
+                Some(message) => append_frame(&mut out, Opcode::Text, &message, masks.next()),
                 None => {
-                    let close = ControlFrame::close(CLOSE_NORMAL, "", None);
+                    let close = ControlFrame::close(CLOSE_NORMAL, "", masks.next());
                     out.extend_from_slice(close.as_bytes());
                     ended = true;
                 }
@@ -136,10 +143,28 @@ pub(super) async fn run(mut run: Run, mut io: BoxedIo) -> io::Result<()> {
                 if heard.elapsed() > SILENCE_MAX {
                     return Err(io::Error::other("the peer is silent"));
                 }
-                out.extend_from_slice(ControlFrame::ping(&[], None).as_bytes());
+                out.extend_from_slice(ControlFrame::ping(&[], masks.next()).as_bytes());
                 ping_at = Instant::now() + PING_EVERY;
             }
         }
+    }
+}
+
+/// Keys of the frames that we send: clients mask, servers do not (RFC 6455 5.1).
+struct Masks(Option<MaskKeys>);
+
+impl Masks {
+    fn new(role: Role) -> io::Result<Self> {
+        if role == Role::Server {
+            return Ok(Self(None));
+        }
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(Self(Some(MaskKeys::new(seed))))
+    }
+
+    fn next(&mut self) -> Option<[u8; 4]> {
+        self.0.as_mut().map(MaskKeys::next_key)
     }
 }
 
@@ -147,6 +172,7 @@ pub(super) async fn run(mut run: Run, mut io: BoxedIo) -> io::Result<()> {
 async fn take(
     run: &Run,
     reader: &mut Reader,
+    masks: &mut Masks,
     bytes: &mut [u8],
     out: &mut Vec<u8>,
 ) -> io::Result<bool> {
@@ -165,22 +191,22 @@ async fn take(
                     }
                     // RFC 7118 6: the keep-alive of RFC 5626 may be used as well.
                     Err(ParseError::Empty) if payload == b"\r\n\r\n" => {
-                        append_frame(out, Opcode::Text, b"\r\n", None);
+                        append_frame(out, Opcode::Text, b"\r\n", masks.next());
                     }
                     Err(error) => tracing::debug!(%error, "malformed SIP message"),
                 }
             }
             Ok(Some(Frame::Ping(payload))) => {
-                out.extend_from_slice(ControlFrame::pong(payload, None).as_bytes());
+                out.extend_from_slice(ControlFrame::pong(payload, masks.next()).as_bytes());
             }
             Ok(Some(Frame::Pong(_))) => {}
             Ok(Some(Frame::Close { code, .. })) => {
-                let close = ControlFrame::close(code.unwrap_or(CLOSE_NORMAL), "", None);
+                let close = ControlFrame::close(code.unwrap_or(CLOSE_NORMAL), "", masks.next());
                 out.extend_from_slice(close.as_bytes());
                 return Ok(false);
             }
             Err(error) => {
-                let close = ControlFrame::close(error.close_code(), "", None);
+                let close = ControlFrame::close(error.close_code(), "", masks.next());
                 out.extend_from_slice(close.as_bytes());
                 return Ok(false);
             }

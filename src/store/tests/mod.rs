@@ -61,8 +61,8 @@ pub(crate) fn on_both(body: impl AsyncFn(&Db)) {
         let name = format!("talkpath_test_{}_{number}", std::process::id());
         let folder = std::env::temp_dir().join(&name);
         let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
         let Some(url) = database(&folder, &name) else { return };
+        std::fs::create_dir_all(&folder).unwrap();
         let seal = SealSource::Own(folder.join("seal.keys"));
         let db = Db { settings: StoreSettings { url, seal }, folder };
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -35,8 +35,8 @@ impl Transport {
         matches!(self, Self::Tls | Self::Wss)
     }
 
-    /// Whether a peer can be reached by it only over the connection that the peer opened: what
-    /// speaks SIP in a browser cannot be connected to (RFC 7118 4, 5.2.2).
+    /// Whether requests within a call stay on the connection that it began on: what speaks SIP in a
+    /// browser cannot be connected to (RFC 7118 4, 5.2.2), and no URI says how a server is asked.
     pub const fn is_websocket(self) -> bool {
         matches!(self, Self::Ws | Self::Wss)
     }

@@ -119,6 +119,13 @@ fn only_what_can_be_sent_by_is_tried() {
     assert_eq!(locate("sip:a@[2001:db8::1]", udp4), v6);
     let ws = Err(LocateError::Disabled(Transport::Ws));
     assert_eq!(locate("sip:a@192.0.2.1;transport=ws", ALL), ws);
+    let web = &[(Transport::Udp, true), (Transport::Ws, true), (Transport::Wss, true)][..];
+    assert_eq!(locate("sip:a@192.0.2.1;transport=ws", web).unwrap(), ["WS 192.0.2.1:80"]);
+    assert_eq!(locate("sips:a@plain.example;transport=ws", web).unwrap(), ["WSS 192.0.2.9:443"]);
+    assert_eq!(
+        locate("sip:a@plain.example:8088;transport=ws", web).unwrap(),
+        ["WS 192.0.2.9:8088"]
+    );
     assert_eq!(locate("tel:+1", ALL), Err(LocateError::Uri));
 }
 

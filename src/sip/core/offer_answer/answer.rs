@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::offer::{XR_LINE, codec_lines, event_lines, refuse, session_lines};
 use super::payloads::{
-    Chosen, choose, codec_of, comfort_noise_of, encoding, payload_types, telephone_event_of,
+    Chosen, Protection, choose, codec_of, comfort_noise_of, encoding, payload_types,
+    telephone_event_of,
 };
 use super::settle::{Payloads, settle};
 use super::{Answer, LocalMedia, Negotiated, NegotiationError, security};
@@ -52,7 +53,15 @@ pub fn answer(offer: &Sdp, local: &LocalMedia) -> Result<Answer, NegotiationErro
 /// # Errors
 /// [`NegotiationError`] if the answer accepts nothing that was offered.
 pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, NegotiationError> {
-    let Chosen { index, format, pt, srtp } = choose(answer, local, security::of_answer)?;
+    accept(local, answer, security::of_answer)
+}
+
+fn accept(
+    local: &LocalMedia,
+    answer: &Sdp,
+    protection: impl Protection,
+) -> Result<Negotiated, NegotiationError> {
+    let Chosen { index, format, pt, srtp } = choose(answer, local, protection)?;
     let media = answer.media.get(index).ok_or(NegotiationError::NoAudio)?;
     let (codecs, events) = payload_types(local);
     let receive_pt = codecs.iter().find(|o| o.format == format).map_or(pt, |o| o.pt);
@@ -76,7 +85,8 @@ pub fn accept_answer(local: &LocalMedia, answer: &Sdp) -> Result<Negotiated, Neg
 }
 
 /// Reads the answer to `offer`, a description of ours that was offered as it was: an answer of
-/// before has the payload types of its offerer, not those of our offers.
+/// before has the payload types of its offerer and the numbers of its keys, not those that our
+/// offers have.
 ///
 /// # Errors
 /// [`NegotiationError`] if the answer accepts nothing that was offered.
@@ -85,14 +95,15 @@ pub fn accept_answer_to(
     local: &LocalMedia,
     answer: &Sdp,
 ) -> Result<Negotiated, NegotiationError> {
-    let mut settled = accept_answer(local, answer)?;
     let offered = offer.media.iter().find(|media| media.is_rtp_audio() && media.port != 0);
     let offered = offered.ok_or(NegotiationError::NoAudio)?;
+    let protection = security::of_answer_to(offered);
+    let mut settled = accept(local, answer, &protection)?;
     let (format, clock_hz) = (settled.codec, settled.codec.clock_hz());
     let pt = offered.payload_types().find(|pt| codec_of(offered, *pt, local) == Some(format));
     settled.receive_pt = pt.ok_or(NegotiationError::NoCommonCodec)?;
     settled.receive_dtmf_pt = telephone_event_of(offered, clock_hz);
-    let Chosen { index, .. } = choose(answer, local, security::of_answer)?;
+    let Chosen { index, .. } = choose(answer, local, &protection)?;
     let theirs = answer.media.get(index).and_then(|media| telephone_event_of(media, clock_hz));
     settled.dtmf_pt = theirs.filter(|_| settled.receive_dtmf_pt.is_some());
     settled.receive_dtmf_pt = settled.receive_dtmf_pt.filter(|_| settled.dtmf_pt.is_some());

@@ -5,6 +5,8 @@
 //! have to convert. Every other `m=` line of an offer is answered in its place with port 0.
 
 mod answer;
+#[doc(hidden)]
+pub mod fuzz;
 mod offer;
 mod opus;
 mod payloads;

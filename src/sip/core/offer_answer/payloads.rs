@@ -128,13 +128,17 @@ pub(super) struct Chosen {
 }
 
 /// How a stream is protected, if it can be.
-type Protection = fn(&Media, &LocalMedia) -> Result<Option<Settled>, NegotiationError>;
+pub(super) trait Protection:
+    Fn(&Media, &LocalMedia) -> Result<Option<Settled>, NegotiationError>
+{
+}
+impl<T: Fn(&Media, &LocalMedia) -> Result<Option<Settled>, NegotiationError>> Protection for T {}
 
 /// The first audio stream with a codec of ours and a protection that both sides allow.
 pub(super) fn choose(
     sdp: &Sdp,
     local: &LocalMedia,
-    protection: Protection,
+    protection: impl Protection,
 ) -> Result<Chosen, NegotiationError> {
     let mut fault = NegotiationError::NoAudio;
     for (index, media) in sdp.media.iter().enumerate() {

@@ -105,6 +105,27 @@ pub(super) fn of_answer(
     }
 }
 
+/// How the answer to a description of ours that was offered as it was protects the stream: by one
+/// of the keys in there, under its number, whoever dealt that out, in the same profile.
+pub(super) fn of_answer_to(
+    offered: &Media,
+) -> impl Fn(&Media, &LocalMedia) -> Result<Option<Settled>, NegotiationError> {
+    move |media, _| {
+        let settled = media.crypto.iter().find_map(|line| {
+            let own = offered.crypto.iter().find(|own| own.tag == line.tag)?;
+            let ours = Some(&own.key).filter(|key| key.suite() == line.key.suite())?;
+            let keys = SrtpKeys { ours: ours.clone(), theirs: line.key.clone(), mki: line.mki };
+            Some(Settled { tag: line.tag, keys: Arc::new(keys) })
+        });
+        let same = media.is_secure() == offered.is_secure();
+        match settled {
+            Some(settled) if same => Ok(Some(settled)),
+            None if same && offered.crypto.is_empty() => Ok(None),
+            _ => Err(NegotiationError::Encryption),
+        }
+    }
+}
+
 /// The profile of our offers.
 pub(super) const fn profile(local: &LocalMedia) -> &'static str {
     if local.srtp.offers { "RTP/SAVP" } else { "RTP/AVP" }

@@ -276,6 +276,32 @@ fn telephone_event_can_be_off() {
     assert_eq!((got.dtmf_pt, got.receive_dtmf_pt), (None, None));
 }
 
+/// Comfort noise is offered where it is passed on and there is a codec at its clock, and settled if
+/// the answer has it; a side that did not offer it takes none.
+#[test]
+fn comfort_noise_on_request() {
+    let noisy = LocalMedia { comfort_noise: true, ..local() };
+    let text = String::from_utf8(build_offer(&noisy)).unwrap();
+    assert!(text.contains("RTP/AVP 0 8 102 13 101 103\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:13 CN/8000\r\n"), "{text}");
+    let wide = LocalMedia { codecs: vec![AudioFormat::l16be(16_000)], ..noisy.clone() };
+    assert!(!String::from_utf8(build_offer(&wide)).unwrap().contains("CN/"));
+    let answered = sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0 13|a=rtpmap:13 CN/8000|");
+    assert_eq!(accept_answer(&noisy, &answered).unwrap().cn_pt, Some(13));
+    assert_eq!(accept_answer(&local(), &answered).unwrap().cn_pt, None);
+    let silent = sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0|");
+    assert_eq!(accept_answer(&noisy, &silent).unwrap().cn_pt, None);
+}
+
+/// The codecs of an offer that we have too, in its order, under whatever payload types.
+#[test]
+fn codecs_of_an_offer() {
+    let offer = sdp("c=IN IP4 192.0.2.1|m=video 4000 RTP/AVP 31|m=audio 4000 RTP/AVP 18 96 101 0|\
+         a=rtpmap:96 pcma/8000|a=rtpmap:101 telephone-event/8000|");
+    assert_eq!(offered_codecs(&offer, &local()), [AudioFormat::PCMA, AudioFormat::PCMU]);
+    assert_eq!(offered_codecs(&sdp("m=audio 0 RTP/AVP 0|"), &local()), []);
+}
+
 /// The exact bytes of an offer, so that a change of them is seen.
 #[test]
 fn offer_text() {

@@ -125,3 +125,27 @@ proptest::proptest! {
         let _ = Sdp::parse(&bytes);
     }
 }
+
+/// Extended reports: what the session takes holds for streams that say nothing (RFC 3611 5.1).
+#[test]
+fn extended_reports_of_session_and_stream() {
+    let takes = |session: &str, stream: &str| {
+        let text = format!(
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{session}\
+             m=audio 4000 RTP/AVP 0\r\n{stream}m=audio 4002 RTP/AVP 0\r\n"
+        );
+        let sdp = Sdp::parse(text.as_bytes()).unwrap();
+        (sdp.media[0].voip_metrics, sdp.media[1].voip_metrics)
+    };
+    let (metrics, loss) = ("a=rtcp-xr:voip-metrics\r\n", "a=rtcp-xr:pkt-loss-rle\r\n");
+    assert_eq!(takes("", ""), (false, false));
+    assert_eq!(takes(metrics, ""), (true, true));
+    assert_eq!(takes("", metrics), (true, false));
+    assert_eq!(takes(metrics, loss), (false, true));
+    assert_eq!(takes(metrics, &format!("{loss}{metrics}")), (true, true));
+    assert_eq!(takes("", &format!("{metrics}{loss}")), (true, false));
+    assert_eq!(
+        takes("a=rtcp-xr:pkt-loss-rle voip-metrics=x\r\na=rtcp-xr:rcvr-rtt voip-metrics\r\n", ""),
+        (true, true)
+    );
+}

@@ -137,6 +137,38 @@ fn both_sides_agree() {
     }
 }
 
+/// A description of ours that answered an offer, and is offered again for a refresh, is answered
+/// under the number that the peer once gave its key; a new key of the peer counts, ours stays.
+#[test]
+fn a_refresh_may_bring_another_key() {
+    use crate::sip::core::offer_answer::accept_answer_to;
+    let suite = Suite::AesCm128Sha1Tag80;
+    for profile in ["RTP/SAVP", "RTP/AVP"] {
+        let side = local(Optional, false, &Suite::ALL, 9);
+        let offer = sdp(&format!("m=audio 4000 {profile} 0\r\n{}", line(7, suite)));
+        let ours = Sdp::parse(&answer(&offer, &side).unwrap().sdp).unwrap();
+        let fresh = MasterKey::new(suite, &[5; 30]).unwrap();
+        let mut renewed = String::new();
+        crypto::write(&mut renewed, 7, &fresh);
+        let read = |profile: &str, lines: &str| {
+            let theirs = sdp(&format!("m=audio 4000 {profile} 0\r\n{lines}"));
+            accept_answer_to(&ours, &side, &theirs).map(|settled| settled.srtp)
+        };
+        let keys = read(profile, &renewed).unwrap().unwrap();
+        assert!(keys.ours.expose().iter().all(|byte| *byte == 9));
+        assert_eq!(keys.theirs, fresh);
+        let other = if profile == "RTP/AVP" { "RTP/SAVP" } else { "RTP/AVP" };
+        for (profile, lines) in [
+            (other, renewed.clone()),
+            (profile, line(1, suite)),
+            (profile, line(7, Suite::AesGcm256)),
+            (profile, String::new()),
+        ] {
+            assert_eq!(read(profile, &lines), Err(NegotiationError::Encryption), "{lines}");
+        }
+    }
+}
+
 /// Answers that do not keep to our offer are refused: another number or suite, no key, no
 /// encryption, or encryption that was not offered.
 #[test]
