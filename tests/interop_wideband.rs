@@ -73,7 +73,10 @@ fn both_ways(server_codec: &str, codecs: &str, module: &str, rate_hz: u32) {
             server.place(&format!("sip:alice@127.0.0.1:{}", phone.port), "bot");
         }
         let mut agent = agents.accept();
-        agent.event("answered");
+        // A phone may answer before the agent is there.
+        if agent.start["state"] != "answered" {
+            agent.event("answered");
+        }
         converse(&mut agent);
         let (rate_hz, heard) = phone.end_wide();
         assert!(wav::has_tone(&heard, rate_hz, AGENT_HZ), "the phone does not hear the agent");

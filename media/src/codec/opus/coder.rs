@@ -77,6 +77,8 @@ impl Encoder {
             12_000..16_000 => Bandwidth::Mediumband,
             16_000..24_000 => Bandwidth::Wideband,
             24_000..RATE_HZ => Bandwidth::Superwideband,
+            // At our bit rate nothing is left to repeat speech with what lies above 12 kHz.
+            _ if settings.redundancy => Bandwidth::Superwideband,
             _ => Bandwidth::Fullband,
         };
         let loss = if settings.redundancy { EXPECTED_LOSS_PERCENT } else { 0 };

@@ -214,3 +214,15 @@ fn opus_takes_any_bytes() {
         assert!(decoder.conceal(&mut out[..usize::from(next())]) <= 255);
     }
 }
+
+/// What is lost is repeated for every bandwidth that a peer may play and an agent may have.
+#[test]
+fn opus_repeats_at_every_bandwidth() {
+    for max_rate_hz in [12_000, 16_000, 24_000, 48_000] {
+        let mut encoder = Encoder::new(48_000).unwrap();
+        encoder.tune(&Settings { redundancy: true, max_rate_hz, ..Settings::default() });
+        let sent = packets(&mut encoder, &voice(48_000, 6_000), 960);
+        let redundant = sent.iter().filter(|packet| has_redundancy(packet)).count();
+        assert!(redundant > sent.len() / 4, "{max_rate_hz}: {redundant} of {}", sent.len());
+    }
+}
