@@ -271,6 +271,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            ambient: treatment.ambient.clone(),
             keep: treatment.keep.clone(),
             line: None,
             permit,
