@@ -1,6 +1,6 @@
 //! Finding the agent of a call among 100,000 numbers, beside one lookup in a hash table of them.
 
-#![allow(missing_docs, reason = "criterion's macros declare public items")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "benchmark")]
 
 use std::collections::HashMap;
 use std::hint::black_box;

@@ -90,13 +90,16 @@ async fn fill(store: &Store, ours: OrganisationId, calls: i64) {
     }
 }
 
-/// Asks each question and prints its percentiles. False if one is too slow.
-async fn measure(store: &Store, ours: OrganisationId, calls: i64) -> bool {
+/// A question: its name, and what is asked each time.
+type Question = (&'static str, Box<dyn FnMut() -> CallFilter>);
+
+/// What may be asked of the list.
+fn questions(calls: i64) -> Vec<Question> {
     let any = CallFilter::default;
     let mut random = Random(1);
     let at = move || Timestamp(FIRST_US + random.below(calls) * APART_US);
     let mut pick = Random(2);
-    let mut filters: Vec<(&str, Box<dyn FnMut() -> CallFilter>)> = Vec::new();
+    let mut filters: Vec<Question> = Vec::new();
     filters.push(("latest", Box::new(any)));
     let mut until = at.clone();
     filters.push((
@@ -134,7 +137,7 @@ async fn measure(store: &Store, ours: OrganisationId, calls: i64) -> bool {
     let agent = move || Some(format!("agent-{}", pick.below(101)));
     let mut one = agent.clone();
     filters.push(("agent", Box::new(move || CallFilter { agent: one(), ..any() })));
-    let (mut one, mut time) = (agent, at.clone());
+    let (mut one, mut time) = (agent, at);
     filters.push((
         "agent and state, before a time",
         Box::new(move || CallFilter {
@@ -144,10 +147,15 @@ async fn measure(store: &Store, ours: OrganisationId, calls: i64) -> bool {
             ..any()
         }),
     ));
+    filters
+}
+
+/// Asks each question and prints its percentiles. False if one is too slow.
+async fn measure(store: &Store, ours: OrganisationId, calls: i64) -> bool {
     println!("{:<32} {:>9} {:>9} {:>9}", "question", "p50 ms", "p95 ms", "max ms");
     let mut met = true;
     let mut ids: Vec<Uuid> = Vec::new();
-    for (name, filter) in &mut filters {
+    for (name, filter) in &mut questions(calls) {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             let filter = filter();
@@ -165,7 +173,7 @@ async fn measure(store: &Store, ours: OrganisationId, calls: i64) -> bool {
         store.call(ours, *id).await.unwrap();
         times.0.push(began.elapsed());
         let began = Instant::now();
-        let filter = CallFilter { after: Some(*id), ..any() };
+        let filter = CallFilter { after: Some(*id), ..CallFilter::default() };
         store.calls(ours, &filter, PAGE).await.unwrap();
         times.1.push(began.elapsed());
         let began = Instant::now();

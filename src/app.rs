@@ -22,7 +22,7 @@ use crate::outbox::{Deliverer, Guard, Targets};
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
-use crate::store::{NodeId, Store, StoreSettings};
+use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
 use crate::workers::command::EVENTS_MAX;
@@ -48,6 +48,8 @@ pub struct App {
     pub store: Store,
     /// The log of calls.
     pub log: LogHandle,
+    /// Which node this is.
+    pub node: NodeId,
     /// The first key of all, if this start made it: to be shown once.
     pub first_key: Option<NewKey>,
     drain: watch::Sender<bool>,
@@ -75,7 +77,8 @@ impl App {
         });
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
-        let logging = Logging::start(&io, &config, &store, &metrics)?;
+        let (drain, drains) = watch::channel(false);
+        let logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
         let listener = io.block_on(TcpListener::bind(config.http.listen)).map_err(|error| {
             let at = config.http.listen;
             io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
@@ -102,9 +105,8 @@ impl App {
             log: logging.log.clone(),
         };
         let (reach, control) = run_control(parts)?;
-        let log = logging.log.clone();
-        io.spawn(watchdog::watch(store.clone(), logging.node, log.clone(), reach.handle.clone()));
-        let (drain, drains) = watch::channel(false);
+        let (log, node) = (logging.log.clone(), logging.node);
+        io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
             recordings: reach.recordings.clone(),
@@ -131,7 +133,7 @@ impl App {
         }
         io.spawn(store.clone().follow());
         let (control, io) = (Some(control), Some(io));
-        Ok(Self { reach, http, https, metrics, store, log, first_key, drain, control, io })
+        Ok(Self { reach, http, https, metrics, store, log, node, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.
@@ -159,8 +161,11 @@ impl App {
         }
         if let Some(io) = self.io.take() {
             // What the calls told at their end; a store that is away is not waited for.
-            let last = async { tokio::time::timeout(LAST_FACTS, self.log.flush()).await };
-            let _ = io.block_on(last);
+            let last = async {
+                self.log.flush().await;
+                self.store.stop_node(self.node, Timestamp::now()).await
+            };
+            let _ = io.block_on(async { tokio::time::timeout(LAST_FACTS, last).await });
             io.block_on(self.store.close());
             io.shutdown_timeout(Duration::from_secs(1));
         }
@@ -204,8 +209,13 @@ impl Logging {
         config: &Config,
         store: &Store,
         metrics: &Metrics,
+        drains: &watch::Receiver<bool>,
     ) -> io::Result<Self> {
         let node = node::id(&config.data_dir)?;
+        let listen = || format!("http://{}", config.http.listen);
+        let address = config.public_url.as_ref().map_or_else(listen, ToString::to_string);
+        let ours = node::describe(node, address);
+        io.block_on(store.start_node(&ours)).map_err(io::Error::other)?;
         let (log, queue) = LogHandle::new(Arc::clone(&metrics.log));
         let (writer, commits) = Writer::new(store.clone(), node, queue);
         io.spawn(writer.run());
@@ -214,6 +224,7 @@ impl Logging {
         if closed > 0 {
             tracing::warn!(closed, "calls that were cut off are closed");
         }
+        io.spawn(node::live(store.clone(), ours, log.clone(), drains.clone()));
         let guard = Guard::new(config.webhooks.allow_networks.clone());
         let targets = Targets::new(guard);
         let deliverer = Deliverer::new(store.clone(), node, targets.clone(), commits.clone());

@@ -2,12 +2,11 @@
 //! without, with a key and without, and compares the answers with what the document says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
-#[path = "support/peers.rs"]
-mod peers;
 mod support;
 
 use std::process::Command;
 
+use support::peers;
 use support::server::Server;
 
 /// What every answer is judged by.

@@ -237,7 +237,8 @@ mod tests {
         assert_eq!(tls(json!({"verify": true})), Ok(()));
         assert_eq!(tls(json!({"verify": false})), Err(Unsupported::Unverified));
         assert_eq!(tls(json!({"server_name": "x.example"})), Err(Unsupported::ServerName));
-        assert_eq!(tls(json!({"ca_pem": "no certificate"})), Err(Unsupported::Authority));
+        let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
+        assert_eq!(tls(json!({"ca_pem": pem})), Err(Unsupported::Authority));
         let mut named = whole();
         named["registration"]["registrar"] = json!("reg.example.com");
         assert_eq!(read(&named).unwrap_err(), Unsupported::RegistrarName);

@@ -253,6 +253,20 @@ impl Store {
         self.fetch_all(query).await?.iter().map(read).collect()
     }
 
+    /// Up to `limit` calls that are not over and whose node does not live.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn abandoned_calls(&self, limit: u32) -> Result<Vec<Uuid>, StoreError> {
+        let query = Query::new(
+            "SELECT id FROM calls WHERE ended_at IS NULL AND node_id NOT IN \
+             (SELECT id FROM nodes WHERE stopped_at IS NULL) ORDER BY id LIMIT $1",
+        );
+        let rows = self.fetch_all(query.bind(limit)).await?;
+        rows.iter().map(|row| row.get("id")).collect()
+    }
+
     /// Up to `limit` calls of a node that began before `before` and are not over; of all nodes if
     /// none is named.
     ///

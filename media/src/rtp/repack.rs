@@ -178,7 +178,7 @@ mod tests {
     fn talkspurts_begin_packets() {
         let first = (0, false, true, vec![1; 240]);
         let lags = (230, false, false, vec![2; 240]);
-        let pieces = cut(20, &[first.clone(), lags, (480, false, true, vec![3; 160])]);
+        let pieces = cut(20, &[first, lags, (480, false, true, vec![3; 160])]);
         let told: Vec<_> = pieces.iter().map(|(piece, p)| (piece.marker, p.len())).collect();
         assert_eq!(told, [(true, 160), (false, 160), (false, 160), (true, 160)]);
         assert_eq!(pieces[1].1[79..81], [1, 2]);

@@ -12,7 +12,6 @@ use crate::agent::wire;
 use crate::calls::call::Input;
 use crate::calls::digits::DigitsBy;
 use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
-use crate::calls::log::What;
 use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
@@ -222,8 +221,7 @@ impl Control {
             call.sounding = None;
         }
         let worker = call.worker;
-        let (agent, resumed) = (call.current_agent().name.clone(), call.resumed);
-        self.log_fact(key, What::AgentConnected { agent, resumed });
+        self.log_agent(key);
         self.command(worker, Command::Attach { call: key, link });
         self.tell_later(key, Input::AgentReady);
     }

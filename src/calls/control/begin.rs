@@ -55,6 +55,7 @@ pub(super) struct Beginning {
 
 impl Control {
     /// Opens the call's media, enters it into the tables and does what its start demands.
+    #[expect(clippy::too_many_lines, reason = "most of it names the fields of a call")]
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
         let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
         let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());

@@ -306,6 +306,7 @@ impl Control {
             Purpose::Agent => {
                 self.match_peer(key);
                 self.settle_far(key);
+                self.log_agent(key);
                 self.tell(key, Input::AgentReady);
             }
             Purpose::Transfer => self.take_agents_place(key),

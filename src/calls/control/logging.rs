@@ -69,6 +69,13 @@ impl Control {
         self.log_fact(key, What::Ended(Box::new(ended)));
     }
 
+    /// The agent of a call is connected.
+    pub(super) fn log_agent(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let (agent, resumed) = (call.current_agent().name.clone(), call.resumed);
+        self.log_fact(key, What::AgentConnected { agent, resumed });
+    }
+
     /// The agent of a call was lost.
     pub(super) fn log_agent_lost(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };

@@ -182,14 +182,7 @@ impl Control {
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
-        if server_tls.is_some() || !trunk_tls.is_empty() {
-            let watched = Watched::new(server_tls, trunk_tls.values().cloned().collect());
-            tokio::spawn(async move {
-                if let Err(error) = watched.run().await {
-                    tracing::error!(%error, "TLS files will not be read again");
-                }
-            });
-        }
+        watch_files(server_tls, &trunk_tls);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
@@ -371,8 +364,11 @@ impl Control {
                 if let Some(call) = self.calls.get(&event.call) {
                     tracing::warn!(parent: &call.span, ?loss, "agent lost");
                 }
-                self.log_agent_lost(event.call);
-                self.agent_lost(event.call)
+                let input = self.agent_lost(event.call);
+                if input == Input::AgentLost {
+                    self.log_agent_lost(event.call);
+                }
+                input
             }
             EventKind::Played => {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
@@ -457,6 +453,19 @@ fn keepers(
     let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
     let recordings = Store::new(config.recording_folders(), recorder.open());
     Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
+}
+
+/// Reads the files of TLS again when they change.
+fn watch_files(server: Option<Arc<ServerTls>>, trunks: &HashMap<Uuid, Arc<ClientTls>>) {
+    if server.is_none() && trunks.is_empty() {
+        return;
+    }
+    let watched = Watched::new(server, trunks.values().cloned().collect());
+    tokio::spawn(async move {
+        if let Err(error) = watched.run().await {
+            tracing::error!(%error, "TLS files will not be read again");
+        }
+    });
 }
 
 /// TLS of the server, and towards each trunk that says more of it than the system's authorities.

@@ -11,7 +11,9 @@ use crate::calls::log::{
     Began, CallFact, Ended, LogHandle, QualitySample, Source, State, What, watchdog,
 };
 use crate::config::Secret;
+use crate::node;
 use crate::store::calls::CallFilter;
+use crate::store::nodes::Node;
 use crate::store::subscriptions::SubscriptionFields;
 use crate::store::tests::on_both;
 use crate::store::{Actor, NodeId, OrganisationId, Store, StoreError, Timestamp};
@@ -254,6 +256,33 @@ fn orphans_are_closed() {
         let rang = store.call(ours, rings).await.unwrap().summary;
         assert_eq!((rang.state, rang.cause), (State::Failed, Some(Cause::NodeLost)));
         assert_eq!(store.call(ours, over).await.unwrap().summary, ended.summary);
+    });
+}
+
+/// Calls of a node that died are closed by another, once; those of nodes that live stay.
+#[test]
+fn dead_nodes_leave_no_open_calls() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let (dead, alive) = (NodeId::new(), NodeId::new());
+        let (left, held) = (Uuid::now_v7(), Uuid::now_v7());
+        for (node, call, beat) in [(dead, left, Timestamp(0)), (alive, held, Timestamp::now())] {
+            let described = node::describe(node, "http://192.0.2.1".into());
+            let heartbeat_at = beat;
+            store.start_node(&Node { heartbeat_at, ..described }).await.unwrap();
+            let log = Log::start(&store, node);
+            told(call, ours).into_iter().take(5).for_each(|fact| assert!(log.handle.tell(fact)));
+            assert!(log.handle.flush().await);
+            log.kill().await;
+        }
+        let log = Log::start(&store, alive);
+        assert_eq!(node::close_dead(&store, &log.handle).await.unwrap(), 1);
+        assert!(log.handle.flush().await);
+        assert_eq!(node::close_dead(&store, &log.handle).await.unwrap(), 0);
+        let lost = store.call(ours, left).await.unwrap().summary;
+        assert_eq!((lost.state, lost.cause), (State::Completed, Some(Cause::NodeLost)));
+        assert_eq!(store.call(ours, held).await.unwrap().summary.state, State::InProgress);
     });
 }
 
