@@ -94,7 +94,7 @@ fn assert_tone(samples: &[i16], rate_hz: u32, hz: f64) {
 #[test]
 fn start_tells_about_the_call() {
     let agents = Agents::listen();
-    let url = agents.url();
+    let url = format!("{}?account=7&token=x", agents.url());
     let server = Server::start(&format!(
         "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\nsecret = \"{SECRET}\"\n\
          [[trunks]]\nname = \"office\"\npeers = [\"127.0.0.1/32\"]\nheaders = [\"X-Account\"]\n"
@@ -119,6 +119,8 @@ fn start_tells_about_the_call() {
         ["dtmf", "hold", "mute", "transfer", "quality", "record", "silence", "speech", "underrun"];
     assert_eq!(features, HashSet::from(expected));
     verify_token(&agent, &id);
+    let asked = agent.request.as_ref().unwrap().uri();
+    assert_eq!(asked.path_and_query().unwrap(), "/agent?account=7&token=x");
     phone.wait_answer();
     assert_eq!(agent.next(), json!({ "event": "answered", "stream": start["stream"] }));
     let calls = server.calls();

@@ -146,13 +146,15 @@ fn configurations() {
     expect(&server, 409, "POST", CONFIGS, Some(configuration("carrier")));
     let mut config = made["credentials"].clone();
     config["auth"]["user"] = json!("v");
-    let changed = expect(&server, 200, "PUT", &path, Some(json!({"config": config})));
+    let changed = expect(&server, 200, "PUT", &path, Some(json!({"config": config.clone()})));
     assert_eq!(changed["credentials"]["auth"]["user"], "v");
     assert_eq!(changed["credentials"]["auth"]["password"], "***********************77aa");
     for wrong in [
         json!({"config": {"provider": "nobody"}}),
         json!({"config": {"inbound": {}}}),
         json!({"config": {"provider": "sip_trunk", "inbound": {"networks": ["x"]}}}),
+        // Peers that could not be used as it is written.
+        with(&config, "registration", json!({"enabled": true, "registrar": "x.example"})),
         json!({"name": ""}),
         json!({"nme": "x"}),
     ] {
@@ -176,6 +178,13 @@ fn configurations() {
     }
     assert!(entries.iter().any(|entry| entry["actor"].as_str().unwrap().starts_with("key:")));
     server.stop();
+}
+
+/// A change of a configuration to one with another value.
+fn with(config: &Value, key: &str, value: Value) -> Value {
+    let mut config = config.clone();
+    config[key] = value;
+    json!({"config": config})
 }
 
 /// Numbers are read with their country, in one written form, each once, and listed by pages.

@@ -271,24 +271,37 @@ fn organisations_share_a_carrier() {
     };
     let made = server.run(server.store().create_organisation(&fields, &Actor::Command));
     let (ours, other) = (server.ours(), made.unwrap());
-    for (organisation, address) in [(ours, "+4930111222"), (other, "+4930333444")] {
-        let agent = server.agent(organisation, "bot");
-        let peer = server.peer(organisation, &loopback());
-        server.number(organisation, peer, address, &fields_of_number(Some(agent)));
-    }
+    let [_, late] =
+        [(ours, "+4930111222"), (other, "+4930333444")].map(|(organisation, address)| {
+            let agent = server.agent(organisation, "bot");
+            let peer = server.peer(organisation, &loopback());
+            server.number(organisation, peer, address, &fields_of_number(Some(agent)));
+            (peer, agent)
+        });
     server.wait("both numbers", |snapshot| snapshot.table.numbers().len() == 2);
     let mut one = server.answered("+4930111222");
     let mut two = server.answered("+4930333444");
     server.call("+4930333444").wait_refusal(503);
     let mut three = server.answered("+4930111222");
     server.call("+4930555666").wait_refusal(403);
+    // Who names a number of another later gets none of its calls, and does not stop them either.
+    server.number(other, late.0, "+4930111222", &fields_of_number(Some(late.1)));
+    server.wait("the number", |snapshot| snapshot.table.numbers().len() == 3);
+    let mut four = server.answered("+4930111222");
+    assert!(
+        server
+            .calls()
+            .iter()
+            .filter(|it| it.to == "+4930111222")
+            .all(|it| { it.organisation == ours.0 })
+    );
     // What one organisation names, another does not have.
     let foreign = server.app.reach.directory.load();
     assert_ne!(
         foreign.agent(ours.0, "bot").map(|agent| agent.id),
         foreign.agent(other.0, "bot").map(|agent| agent.id)
     );
-    [&mut one, &mut two, &mut three].into_iter().for_each(Phone::hang_up);
+    [&mut one, &mut two, &mut three, &mut four].into_iter().for_each(Phone::hang_up);
     server.end();
 }
 

@@ -338,6 +338,8 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_event ON deliveries (subscription_id, event_id);
 CREATE INDEX deliveries_due ON deliveries (due_at, id) WHERE ended_at IS NULL;
+CREATE INDEX deliveries_waiting ON deliveries (subscription_id, due_at, id)
+    WHERE ended_at IS NULL;
 CREATE INDEX deliveries_subscription ON deliveries (subscription_id, id);
 CREATE INDEX deliveries_list ON deliveries (organisation_id, state, created_at, id);
 

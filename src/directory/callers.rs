@@ -148,16 +148,24 @@ impl Snapshot {
 
     /// The stored trunk that calls from `address`. Organisations may well have the same carrier:
     /// the one that has the called number is meant, else the only one of the most specific network.
+    /// Of organisations that have the same number, the one that had it first: no other takes its
+    /// calls by naming the number, or the carrier more exactly, later.
     fn stored_by_address(&self, address: IpAddr, called: &str) -> Option<&Arc<Trunk>> {
         let stored = self.trunks.iter().filter(|trunk| !trunk.is_of_file);
         let matching: Vec<_> =
             stored.filter_map(|trunk| Some((of_trunk(trunk, address)?, trunk))).collect();
-        let has_number = |trunk: &Trunk| {
+        let number = |trunk: &Trunk| {
             let called = Called::new(called, None, trunk.country.as_deref());
-            self.table.number(trunk.id, &called).is_some()
+            self.table.number(trunk.id, &called)
         };
-        let owning = || matching.iter().copied().filter(|(_, trunk)| has_number(trunk));
-        only(owning()).or_else(|| only(matching.iter().copied()))
+        // Ids are made in the order of time.
+        let numbers = matching.iter().filter_map(|(_, trunk)| number(trunk));
+        let Some(first) = numbers.min_by_key(|number| number.id) else {
+            return only(matching.into_iter());
+        };
+        let owner = first.organisation;
+        let own = matching.into_iter().filter(|(_, trunk)| trunk.organisation == owner);
+        only(own.filter(|(_, trunk)| number(trunk).is_some()))
     }
 }
 

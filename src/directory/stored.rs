@@ -318,6 +318,11 @@ impl Assembly<'_> {
     /// What calls are placed by: the configurations, with the numbers that they call from.
     /// Carriers' accounts are entered into the table.
     fn accounts(&self, table: &mut Builder<Arc<Treatment>>) -> Vec<Account> {
+        let mut caller_ids: HashMap<_, Vec<_>> = HashMap::new();
+        for number in self.stored.numbers.iter().filter(|number| number.fields.is_active) {
+            let caller_id = (number.address.normalised.clone(), number.fields.is_default_caller_id);
+            caller_ids.entry(number.configuration).or_default().push(caller_id);
+        }
         let account = |row: &Configuration| {
             let spec = table::find(&row.fields.provider)?;
             let own = spec.account_field.and_then(|field| row.fields.config.text(field));
@@ -325,18 +330,11 @@ impl Assembly<'_> {
                 let organisation = row.stamp.organisation.0;
                 table.account(&row.fields.provider, account, organisation, row.id.0);
             }
-            let numbers =
-                self.stored.numbers.iter().filter(|number| number.configuration == row.id);
-            let numbers = numbers.filter(|number| number.fields.is_active);
             Some(Account {
                 id: row.id.0,
                 organisation: row.stamp.organisation.0,
                 is_default: row.fields.is_default_outbound,
-                caller_ids: numbers
-                    .map(|number| {
-                        (number.address.normalised.clone(), number.fields.is_default_caller_id)
-                    })
-                    .collect(),
+                caller_ids: caller_ids.get(&row.id).cloned().unwrap_or_default(),
             })
         };
         active(self.stored).filter_map(account).collect()

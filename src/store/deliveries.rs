@@ -176,12 +176,14 @@ impl Store {
         &self,
         now: Timestamp,
     ) -> Result<(Vec<SubscriptionId>, Option<Timestamp>), StoreError> {
+        // One look for each subscription, however much waits for a receiver that is down.
         let query = Query::new(
-            "SELECT DISTINCT subscription_id FROM deliveries WHERE ended_at IS NULL \
-             AND due_at <= $1 AND (claimed_until IS NULL OR claimed_until < $1)",
+            "SELECT id FROM subscriptions WHERE EXISTS (SELECT 1 FROM deliveries \
+             WHERE subscription_id = subscriptions.id AND ended_at IS NULL AND due_at <= $1 \
+             AND (claimed_until IS NULL OR claimed_until < $1))",
         );
         let rows = self.fetch_all(query.bind(now)).await?;
-        let due = rows.iter().map(|row| row.get("subscription_id")).collect::<Result<_, _>>()?;
+        let due = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
         let query = Query::new(
             "SELECT due_at FROM deliveries WHERE ended_at IS NULL AND due_at > $1 \
              ORDER BY due_at LIMIT 1",

@@ -136,8 +136,9 @@ fn refused(error: &dyn sqlx::error::DatabaseError) -> StoreError {
     let reason = error.message().to_owned();
     match error.code().as_deref() {
         // SQLite: busy, locked, out of memory or disk, cannot open. PostgreSQL: connections,
-        // resources, the operator's intervention, a deadlock or a conflict of transactions.
-        Some("5" | "6" | "7" | "10" | "13" | "14" | "261" | "517") => {
+        // resources, the operator's intervention, a deadlock or a conflict of transactions, a
+        // server that only reads until it takes the place of another.
+        Some("5" | "6" | "7" | "10" | "13" | "14" | "261" | "517" | "25006") => {
             StoreError::Unavailable { reason }
         }
         Some(code)

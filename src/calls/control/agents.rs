@@ -151,7 +151,7 @@ impl Control {
         };
         call.awaits = Some(spec);
         let Some(url) = &agent.url else { return };
-        let Ok(url) = url.to_string().parse() else {
+        let Ok(url) = url.expose().parse() else {
             return self.tell_later(key, Input::AgentFailed);
         };
         let target = DialTarget {

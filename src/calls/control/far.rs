@@ -170,7 +170,8 @@ impl Control {
         let ptime_ms = call.format.map(|format| format.ptime_ms);
         let noise = call.flows.noise;
         let secure = hops.iter().all(Hop::is_secure);
-        let mut placing = self.placing(trunk.clone(), one_by_one(hops));
+        let organisation = call.agent.organisation;
+        let mut placing = self.placing(organisation, trunk.clone(), one_by_one(hops));
         placing.max_forwards = max_forwards;
         placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());

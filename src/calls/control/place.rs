@@ -289,11 +289,8 @@ impl Control {
         let (wanted, through) = (&errand.call, trunk.as_deref());
         let user = self.calling_user(wanted.from.as_deref(), through);
         let secure = rounds.iter().flatten().all(Hop::is_secure);
-        let mut placing = self.placing(trunk.clone(), rounds);
+        let mut placing = self.placing(errand.agent.organisation, trunk.clone(), rounds);
         placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
-        if let Some(organisation) = wanted.organisation {
-            placing.organisation = organisation;
-        }
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
         let codecs = trunk.as_ref().and_then(|trunk| trunk.codecs.clone());

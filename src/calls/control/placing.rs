@@ -146,7 +146,7 @@ pub struct Placing {
     /// The trunk, if it names one.
     trunk: Option<Arc<Trunk>>,
     /// Whose call it is.
-    pub(super) organisation: Uuid,
+    organisation: Uuid,
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
@@ -256,8 +256,14 @@ impl Control {
         Ok(self.resolver.insert(resolver).clone())
     }
 
-    /// A call to the first of `rounds` that is up and not avoided, then the next, then the others.
-    pub(super) fn placing(&self, trunk: Option<Arc<Trunk>>, rounds: Vec<Vec<Hop>>) -> Placing {
+    /// A call of an organisation to the first of `rounds` that is up and not avoided, then the
+    /// next, then the others.
+    pub(super) fn placing(
+        &self,
+        organisation: Uuid,
+        trunk: Option<Arc<Trunk>>,
+        rounds: Vec<Vec<Hop>>,
+    ) -> Placing {
         let at = now();
         let bad = |to: &Target| self.avoided.is_avoided(at, to) || self.trunks.is_down(to);
         let later = |round: &Vec<Hop>| round.iter().filter_map(Hop::target).any(bad);
@@ -273,7 +279,7 @@ impl Control {
             reach: trunk.as_deref().map(|trunk| self.reach(trunk)).unwrap_or_default(),
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
-            organisation: self.directory.load().organisation,
+            organisation,
             trunk,
             presented: Presented::default(),
             headers: Vec::new(),
@@ -292,7 +298,7 @@ impl Control {
         let host = domain.unwrap_or_else(|| host_text(flow.local.ip()));
         // Without a route of its own, the call takes the one that the registrar wants.
         let wanted = match (&hop.to, hop.way.route.as_slice()) {
-            (Where::Server(to), []) => self.service_route_at(to.peer.ip()),
+            (Where::Server(to), []) => self.service_route_at(placing.organisation, to.peer.ip()),
             (_, route) => route,
         };
         let route = |value: &String| (HeaderName::Route.as_str().to_owned(), value.clone());

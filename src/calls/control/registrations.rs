@@ -274,9 +274,11 @@ impl Control {
         }
     }
 
-    /// The route that the provider at `address` wants our calls to take (RFC 3608).
-    pub(super) fn service_route_at(&self, address: IpAddr) -> &[String] {
-        let entry = self.registrations.iter().find(|entry| entry.flow.peer.ip() == address);
+    /// The route that the provider at `address` wants an organisation's calls to take (RFC 3608).
+    pub(super) fn service_route_at(&self, organisation: Uuid, address: IpAddr) -> &[String] {
+        let mut own =
+            self.registrations.iter().filter(|entry| entry.trunk.organisation == organisation);
+        let entry = own.find(|entry| entry.flow.peer.ip() == address);
         entry.map_or(&[], |entry| entry.registration.service_routes())
     }
 

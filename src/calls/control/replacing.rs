@@ -63,7 +63,8 @@ impl Control {
             Caller::Trunk(trunk) => {
                 trunk.refer && call.trunk.as_ref().is_some_and(|own| own.id == trunk.id)
             }
-            Caller::User(user) => user.refer,
+            // Softphones are of the file, as is its organisation.
+            Caller::User(user) => user.refer && call.agent.organisation == snapshot.organisation,
             Caller::Local => true,
         };
         if !allowed {

@@ -72,8 +72,11 @@ impl Control {
             }
             Destination::Bridge(_) => Err(TransferError::Destination),
             Destination::Call(id) => {
+                let ours = self.calls.get(&key).map(|call| call.agent.organisation);
                 let other = self.by_id.get(id).filter(|other| **other != key);
                 let other = other.and_then(|other| self.calls.get(other));
+                // Another organisation's call is none: not even that it is there is told.
+                let other = other.filter(|other| Some(other.agent.organisation) == ours);
                 let other = other.ok_or(TransferError::CallId)?;
                 let other = other.dialog.ok_or(TransferError::NotAnswered)?;
                 let (target, replaces) =

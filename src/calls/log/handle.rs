@@ -97,6 +97,11 @@ impl LogHandle {
         }
     }
 
+    /// True if so much waits for the store that the rest of the room is kept for facts.
+    pub fn is_behind(&self) -> bool {
+        self.queue.capacity() < self.queue.max_capacity() / 2
+    }
+
     /// Waits until everything that was told before is committed. False if that is not to be, as
     /// the server goes down.
     pub async fn flush(&self) -> bool {

@@ -24,6 +24,8 @@ const LINGER_MS: u64 = 20;
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Pause at which what the database refuses is not tried again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 
 /// A call of which facts come.
 #[derive(Debug, Default)]
@@ -60,6 +62,24 @@ impl Group {
             Entry::Lost(call) => self.lost.push(call),
             Entry::Flush(done) => self.waiting.push(done),
         }
+    }
+
+    /// The same by calls.
+    fn by_call(&self) -> Vec<Self> {
+        let mut parts: HashMap<Uuid, Self> = HashMap::new();
+        for fact in &self.facts {
+            parts.entry(fact.call).or_default().facts.push(fact.clone());
+        }
+        for (call, sample) in &self.samples {
+            parts.entry(*call).or_default().samples.push((*call, *sample));
+        }
+        for call in &self.lost {
+            parts.entry(*call).or_default().lost.push(*call);
+        }
+        for call in &self.incomplete {
+            parts.entry(*call).or_default().incomplete.insert(*call);
+        }
+        parts.into_values().collect()
     }
 
     const fn len(&self) -> usize {
@@ -100,8 +120,23 @@ impl Writer {
         Some(group)
     }
 
-    /// Writes a group, however often that has to be tried: what is not committed is kept.
+    /// Writes a group. What of one call the database refuses keeps nothing of another from being
+    /// written.
     async fn write(&mut self, group: &Group) {
+        if self.persist(group).await.is_ok() {
+            return;
+        }
+        for part in group.by_call() {
+            if let Err(error) = self.persist(&part).await {
+                tracing::error!(%error, "facts about a call cannot be written");
+                self.queue.metrics.lost.add(part.len() as u64);
+            }
+        }
+    }
+
+    /// Writes a group, however often that has to be tried: what is not committed is kept, unless
+    /// the database refuses it.
+    async fn persist(&mut self, group: &Group) -> Result<(), StoreError> {
         let mut pause = PAUSE_MIN;
         loop {
             let began = Instant::now();
@@ -113,7 +148,7 @@ impl Writer {
                     if facts > 0 {
                         self.committed.send_modify(|commits| *commits += 1);
                     }
-                    return;
+                    return Ok(());
                 }
                 Err(error) => {
                     self.queue.metrics.failed.inc();
@@ -121,10 +156,8 @@ impl Writer {
                     for call in group.facts.iter().map(|fact| &fact.call).chain(&group.lost) {
                         self.known.remove(call);
                     }
-                    if !error.is_temporary() && pause >= PAUSE_MAX {
-                        tracing::error!(%error, "facts about calls cannot be written");
-                        self.queue.metrics.lost.add(group.len() as u64);
-                        return;
+                    if !error.is_temporary() && pause >= REFUSED_PAUSE {
+                        return Err(error);
                     }
                     tracing::warn!(%error, "facts about calls are not written yet");
                     tokio::time::sleep(pause).await;
@@ -168,9 +201,7 @@ impl Writer {
             }
         }
         for (call, sample) in &group.samples {
-            let organisation = self.known.get(call).and_then(|known| known.organisation);
-            let organisation = organisation.or_else(|| Some(records.get(call)?.organisation));
-            if let Some(organisation) = organisation {
+            if let Some(organisation) = self.know(&mut tx, *call).await?.organisation {
                 quality::append(&mut tx, organisation, *call, sample).await?;
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::call_schema::{event_schema, sample_schema};
-use super::owned;
+use super::{owned, written};
 use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get, schema};
 use crate::http::page::{self, Page, Wanted};
@@ -55,7 +55,7 @@ async fn events(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<EventView>>, Problem> {
     // What was told before this request is in the answer.
-    state.log.flush().await;
+    written(&state).await?;
     owned(&state, caller.organisation, id).await?;
     let (after, limit) = (number(&wanted), wanted.limit.saturating_add(1));
     let found = state.store.call_events(caller.organisation, id, after, limit).await?;
@@ -80,7 +80,7 @@ async fn quality(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<SampleView>>, Problem> {
     // What was told before this request is in the answer.
-    state.log.flush().await;
+    written(&state).await?;
     owned(&state, caller.organisation, id).await?;
     let (after, limit) = (Timestamp(number(&wanted)), wanted.limit.saturating_add(1));
     let found = state.store.quality(caller.organisation, id, after, limit).await?;

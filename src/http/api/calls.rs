@@ -7,7 +7,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::call_schema::{call_schema, filters, place_schema};
-use super::{RETRY_AFTER_S, gone, owned};
+use super::{RETRY_AFTER_S, gone, owned, written};
 use crate::calls::CallView;
 use crate::calls::log::{State as CallState, direction_from_word};
 use crate::calls::request::{self, PlaceCall, RequestError};
@@ -128,7 +128,7 @@ async fn list(
     let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
     let filter = query.filter(wanted.after)?;
     // What was told before this request is in the answer.
-    state.log.flush().await;
+    written(&state).await?;
     let limit = wanted.limit.saturating_add(1);
     let found = state.store.calls(caller.organisation, &filter, limit).await?;
     let page = Page::cut(found, wanted.limit, |call| call.id);
@@ -155,7 +155,7 @@ async fn show(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<CallView>, Problem> {
-    state.log.flush().await;
+    written(&state).await?;
     let stored = state.store.call(caller.organisation, id).await;
     let stored = stored.map_err(|error| match error {
         StoreError::NotFound => RequestError::NoSuchCall.into(),

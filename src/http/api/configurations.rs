@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
 use super::providers;
+use crate::directory::trunk_of_profile;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -242,7 +243,17 @@ fn read_config(
         return None;
     }
     match spec.read(&Value::Object(config), stored.map(|stored| &stored.config)) {
-        Ok(config) => Some((spec, config)),
+        Ok(config) => {
+            // A peer that would not be used is none that is set up.
+            let profile = spec.sip.and_then(|profile| profile(&config).ok());
+            let peer = profile.map(|profile| trunk_of_profile(spec.name, &profile));
+            if let Some(Err(unsupported)) = peer {
+                let told = unsupported.to_string();
+                let (field, why) = told.split_once(": ").unwrap_or(("", told.as_str()));
+                given.wrong(&format!("config.{field}"), why);
+            }
+            Some((spec, config))
+        }
         Err(errors) => {
             for FieldError { field, problem } in field_errors(&errors) {
                 given.wrong(&field, problem);

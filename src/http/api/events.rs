@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::RETRY_AFTER_S;
+use super::{RETRY_AFTER_S, written};
 use crate::http::auth::Caller;
 use crate::http::openapi::{Query as Parameter, Resource, get, schema};
 use crate::http::page::Query;
@@ -94,7 +94,7 @@ async fn stream(
     let after = match last.or(query.after) {
         Some(after) => after,
         None => {
-            state.log.flush().await;
+            written(&state).await?;
             state.store.last_event(caller.organisation).await?
         }
     };

@@ -20,6 +20,8 @@ mod recording;
 mod routes;
 mod webhooks;
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::openapi::Resource;
@@ -60,6 +62,19 @@ pub(super) fn gone() -> Problem {
     Problem::unavailable("the server goes down", RETRY_AFTER_S)
 }
 
+/// How long an answer waits until what was told before is written.
+const WRITTEN_WAIT: Duration = Duration::from_secs(5);
+
+/// Waits until what calls told before this request is in the store, so that the answer has it.
+async fn written(state: &crate::http::State) -> Result<(), Problem> {
+    let late = || Problem::unavailable("the database takes nothing at the moment", RETRY_AFTER_S);
+    if state.log.is_behind() {
+        return Err(late());
+    }
+    // Without a writer the server goes down, and what is there is all there will be.
+    tokio::time::timeout(WRITTEN_WAIT, state.log.flush()).await.map(drop).map_err(|_| late())
+}
+
 /// Refuses calls that are none of the organisation's, whether they live or are over.
 async fn owned(
     state: &crate::http::State,
@@ -73,7 +88,7 @@ async fn owned(
         return if ours { Ok(()) } else { Err(RequestError::NoSuchCall.into()) };
     }
     // It may have ended a moment ago.
-    state.log.flush().await;
+    written(state).await?;
     match state.store.call(organisation, call).await {
         Ok(_) => Ok(()),
         Err(StoreError::NotFound) => Err(RequestError::NoSuchCall.into()),

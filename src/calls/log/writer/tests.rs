@@ -16,7 +16,7 @@ use crate::store::calls::CallFilter;
 use crate::store::nodes::Node;
 use crate::store::subscriptions::SubscriptionFields;
 use crate::store::tests::on_both;
-use crate::store::{Actor, NodeId, OrganisationId, Store, StoreError, Timestamp};
+use crate::store::{Actor, NodeId, OrganisationId, Query, Store, StoreError, Timestamp};
 use crate::telemetry::LogMetrics;
 
 const BEGAN_US: i64 = 1_700_000_000_000_000;
@@ -107,6 +107,8 @@ fn what_is_told_is_found() {
         };
         log.handle.sample(call, sample);
         assert!(log.handle.flush().await);
+        log.handle.sample(call, QualitySample { at_us: BEGAN_US + 20_000_000, ..sample });
+        assert!(log.handle.flush().await);
         let lives = store.call(ours, call).await.unwrap();
         assert_eq!(lives.summary.state, State::InProgress);
         let filter = CallFilter { is_over: Some(false), ..CallFilter::default() };
@@ -141,7 +143,7 @@ fn what_is_told_is_found() {
         ];
         assert_eq!(kinds, expected);
         let samples = store.quality(ours, call, Timestamp(0), 10).await.unwrap();
-        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (1, Some(0.5)));
+        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (2, Some(0.5)));
 
         let theirs = db.organisation(&store, "other").await;
         assert!(matches!(store.call(theirs, call).await, Err(StoreError::NotFound)));
@@ -308,6 +310,44 @@ fn a_full_log_marks_its_calls() {
         let record = store.call(ours, call).await.unwrap();
         assert!(record.is_incomplete);
         assert_eq!(record.summary.state, State::Completed);
+        writer.abort();
+    });
+}
+
+/// What the database refuses of one call keeps nothing of another from being written, and what
+/// peers say can be written whatever it is.
+#[test]
+fn what_is_refused_harms_no_other_call() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let mut tx = store.begin().await.unwrap();
+        let refusing = "CREATE UNIQUE INDEX refusing ON call_events (kind) WHERE kind = 'replaced'";
+        tx.execute(Query::new(refusing)).await.unwrap();
+        tx.commit().await.unwrap();
+        let metrics = Arc::new(LogMetrics::default());
+        let (handle, queue) = LogHandle::new(Arc::clone(&metrics));
+        let calls = [(); 3].map(|()| Uuid::now_v7());
+        let refused = fact(calls[1], Source::Node, 90, 50, What::Replaced);
+        let twice = fact(calls[1], Source::Node, 91, 51, What::Replaced);
+        for call in calls {
+            let mut facts = told(call, ours);
+            if let What::Initiated(began) = &mut facts[0].what {
+                began.from = "a\0b".into();
+            }
+            facts.into_iter().for_each(|fact| assert!(handle.tell(fact)));
+        }
+        assert!(handle.tell(refused) && handle.tell(twice));
+        let (writer, _) = Writer::new(store.clone(), NodeId::new(), queue);
+        let writer = tokio::spawn(writer.run());
+        assert!(handle.flush().await);
+        for call in [calls[0], calls[2]] {
+            let record = store.call(ours, call).await.unwrap();
+            assert_eq!(record.summary.state, State::Completed);
+            assert_eq!(record.summary.began.unwrap().from, "a\u{fffd}b");
+        }
+        assert!(matches!(store.call(ours, calls[1]).await, Err(StoreError::NotFound)));
+        assert_eq!(metrics.lost.get(), 9);
         writer.abort();
     });
 }
