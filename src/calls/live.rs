@@ -38,6 +38,8 @@ pub(super) struct LiveCall {
     pub(super) id: Uuid,
     /// Its state machine.
     pub(super) call: Call,
+    /// How many more hops its INVITE might have taken, if it came with one.
+    pub(super) max_forwards: Option<u8>,
     /// The SIP dialog with the peer; none once that is over.
     pub(super) dialog: Option<DialogId>,
     /// Where else it may be placed, until it is answered.

@@ -29,6 +29,8 @@ use crate::workers::poller::now;
 /// All that a call is made of.
 pub(super) struct Beginning {
     pub(super) dialog: DialogId,
+    /// How many more hops its INVITE might have taken, if it came with one.
+    pub(super) max_forwards: Option<u8>,
     pub(super) plan: Plan,
     pub(super) from: String,
     pub(super) to: String,
@@ -71,6 +73,7 @@ impl Control {
             key,
             id,
             call: Call::start(plan, now(), &mut effects),
+            max_forwards: beginning.max_forwards,
             dialog: Some(dialog),
             placing: None,
             worker,

@@ -70,7 +70,8 @@ impl Control {
                 if let Some(dialog) = call.dialog.take() {
                     self.by_dialog.remove(&dialog);
                     let headers = [("Reason", why.as_str())];
-                    log_refused(self.endpoint.cancel(at, dialog, &headers).err());
+                    // Its answer may have come already, and is to be looked at next.
+                    log_refused(self.endpoint.bye(at, dialog, &headers).err());
                 }
             }
             Effect::Connect { agent, resumed } => {

@@ -311,6 +311,7 @@ impl Control {
         let (wanted, agent) = (&errand.call, &errand.agent);
         let key = self.begin(Beginning {
             dialog,
+            max_forwards: None,
             plan: self.outbound_plan(agent, wanted),
             from: user,
             to: wanted.to.clone(),
