@@ -58,6 +58,7 @@ fn two_legs_are_joined() {
     let invite = callee.wait_call();
     assert!(invite.starts_with(&format!("INVITE {} ", callee.uri())), "{invite}");
     assert!(header(&invite, "From").starts_with("<sip:+15550001234@127.0.0.1>;tag="), "{invite}");
+    assert_eq!(header(&invite, "Max-Forwards"), "69", "so that a loop over us ends");
     callee.ring();
     caller.wait_status(180);
     callee.early();
@@ -383,6 +384,40 @@ fn an_agent_hands_its_call_over() {
     caller.assert_one_stream();
     callee.hang_up("");
     caller.wait_bye();
+    finish(server);
+}
+
+/// An agent is lost while somebody rings who is to take its place: the route's second agent, a
+/// telephone, does, and the other stops ringing.
+#[test]
+fn a_second_agent_steps_in_while_another_rings() {
+    let listener = Agents::listen();
+    let (url, mut desk, mut other) = (listener.url(), Callee::ulaw(), Callee::ulaw());
+    let server = server(
+        &desk,
+        "",
+        &format!(
+            "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\ngrace_ms = 300\n\
+             [[routes]]\nto = \"*\"\nagent = \"bot\"\nfallback_agent = \"desk\"\n"
+        ),
+    );
+    let mut caller = Phone::call(&server, "bot");
+    let mut agent = listener.accept();
+    caller.wait_answer();
+    agent.say(&json!({
+        "event": "transfer", "stream": agent.stream(), "kind": "bridge",
+        "destination": other.uri(),
+    }));
+    other.wait_call();
+    other.ring();
+    agent.event("transfer");
+    drop((listener, agent));
+    desk.wait_call();
+    other.wait_cancel();
+    desk.answer();
+    talk(&mut caller, &mut desk, 50);
+    caller.hang_up();
+    desk.wait_request("BYE");
     finish(server);
 }
 

@@ -79,7 +79,11 @@ fn preferences_and_refusals() {
     let third = phone(&server, Manner::Answers, ";q=0.2");
     let call = server.place("alice", "echo");
     wait_answered(&server, &call);
-    assert!(first.iter().all(|phone| phone.heard("INVITE ").len() == 1));
+    // A busy machine may see copies of an INVITE, but no second one.
+    for phone in &first {
+        let invites = phone.heard("INVITE ");
+        assert!(invites.iter().all(|invite| header(invite, "Via") == header(&invites[0], "Via")));
+    }
     assert!(!second.heard("INVITE ").is_empty());
     assert!(third.heard("INVITE ").is_empty());
     server.hang_up(call["id"].as_str().unwrap());

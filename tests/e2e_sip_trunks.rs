@@ -167,7 +167,7 @@ fn limits_and_wrong_requests() {
         (json!({ "to": "100", "agent": "echo", "trunk": "other" }), "trunk: no trunk is called"),
         (json!({ "to": "a b", "agent": "echo", "trunk": "carrier" }), "neither a SIP URI nor"),
         (json!({ "to": "sip:a@nowhere.test", "agent": "echo" }), "no server is found"),
-        (json!({ "to": "sip:a@127.0.0.1;transport=ws", "agent": "echo" }), "not enabled"),
+        (json!({ "to": "sip:a@[::1];transport=ws", "agent": "echo" }), "not enabled"),
     ] {
         let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
         assert_eq!(status, 400, "{wanted}: {body}");

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::trunk::Trunk;
-use crate::config::{Keep, UserConfig};
+use crate::config::{Ambient, Keep, UserConfig};
 use crate::quota::{Bound, Kind, Limits, Subject};
 use crate::routing::{Called, Decision, Inquiry, Table, Unrouted};
 
@@ -26,6 +26,8 @@ pub struct Treatment {
     pub early_media: bool,
     /// Longest call.
     pub max_duration: Duration,
+    /// What the caller hears under the agent.
+    pub ambient: Option<Ambient>,
     /// What of it is kept.
     pub keep: Keep,
 }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use media::rtp::PACKET_BYTES_MAX;
-use media::srtp::{Inbound, InboundStart, Outbound, SrtpError, SrtpKeys};
+use media::srtp::{Inbound, InboundStart, MasterKey, Outbound, SrtpError, SrtpKeys};
 use media::time::MonoTime;
 
 /// How long packets under the key before still count after a change: the peer learns of it only
 /// with our answer.
 const CHANGE_MS: u64 = 2_000;
+/// Keys of ours that are remembered when others have taken their place: those that an offer has
+/// beside each other, of which answers may choose one now and one then.
+const FORMER_MAX: usize = 8;
 
 /// The protection of one leg. It outlives a change to plain RTP, so that a key that comes back
 /// cannot protect anything twice.
@@ -17,6 +20,8 @@ const CHANGE_MS: u64 = 2_000;
 pub(super) struct Security {
     keys: Arc<SrtpKeys>,
     out: Outbound,
+    /// Keys of ours that were used before, and how far.
+    former: Vec<(MasterKey, Outbound)>,
     inn: Inbound,
     /// What opened the peer's packets before the key changed, and until when it is tried.
     before: Option<Box<(Inbound, MonoTime)>>,
@@ -27,16 +32,26 @@ impl Security {
         let start = InboundStart { mki: keys.mki, rollover: 0 };
         Ok(Self {
             out: Outbound::new(&keys.ours)?,
+            former: Vec::new(),
             inn: Inbound::new(&keys.theirs, start)?,
             keys: Arc::clone(keys),
             before: None,
         })
     }
 
-    /// Takes the keys that were settled anew; a key that stays keeps its context.
+    /// Takes the keys that were settled anew; a key that stays, or comes back, keeps its context.
     pub(super) fn change(&mut self, now: MonoTime, keys: &Arc<SrtpKeys>) -> Result<(), SrtpError> {
         if self.keys.ours != keys.ours {
-            self.out = Outbound::new(&keys.ours)?;
+            let known = self.former.iter().position(|(key, _)| *key == keys.ours);
+            let out = match known.map(|at| self.former.swap_remove(at)) {
+                Some((_, out)) => out,
+                None => Outbound::new(&keys.ours)?,
+            };
+            if self.former.len() >= FORMER_MAX {
+                self.former.remove(0);
+            }
+            let before = std::mem::replace(&mut self.out, out);
+            self.former.push((self.keys.ours.clone(), before));
         }
         if self.keys.theirs != keys.theirs || self.keys.mki != keys.mki {
             let start = InboundStart { mki: keys.mki, rollover: self.inn.rollover() };
@@ -155,6 +170,11 @@ mod tests {
         assert_eq!(&old[1][12..14], b"hi");
         assert_eq!(ours.open(now, &mut new[0], false), Ok(14));
         assert_eq!(ours.open(now, &mut old[2], false), Ok(14));
+        // A key that others had taken the place of.
+        ours.change(now, &keys(4, 3)).unwrap();
+        assert!(packet(&mut ours, 1).is_ok());
+        ours.change(now, &keys(1, 3)).unwrap();
+        assert_eq!(packet(&mut ours, 2), Err(SrtpError::Reuse));
         let later = now + Duration::from_millis(CHANGE_MS);
         assert!(ours.open(later, &mut old[3], false).is_err());
         assert_eq!(ours.open(later, &mut new[1], false), Ok(14));

@@ -52,6 +52,7 @@ impl Control {
         dial: Dial,
         answer_by: MonoTime,
     ) {
+        self.make_way(key);
         let attempt = self.next_attempt;
         self.next_attempt += 1;
         let Some(call) = self.calls.get_mut(&key) else { return };
@@ -86,6 +87,17 @@ impl Control {
                 }
             }
             Err(error) => self.far_unreachable(key, &error),
+        }
+    }
+
+    /// A call has one leg at its far end: whoever is still called to come there, for an agent that
+    /// was lost meanwhile, is given up.
+    fn make_way(&mut self, key: CallKey) {
+        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        let Some(purpose) = far.map(|far| far.purpose) else { return };
+        self.drop_far(key, Cause::AgentLost);
+        if purpose == Purpose::Transfer {
+            self.tell_transfer(key, "failed", Some(Cause::AgentLost.as_str()));
         }
     }
 
@@ -142,6 +154,11 @@ impl Control {
         let hops: Vec<Hop> = hops.into_iter().filter(|hop| !own(hop)).collect();
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
+        // A call that comes back to us by way of others is one that others refuse, in the end.
+        let max_forwards = call.max_forwards.map(|hops| hops.saturating_sub(1));
+        if max_forwards == Some(0) {
+            return Err(field("to", "the call has taken too many hops".to_owned()));
+        }
         let user = far.dial.from.clone().unwrap_or_else(|| call.from.clone());
         let trunk = far.trunk.clone();
         let policy = match &trunk {
@@ -155,6 +172,7 @@ impl Control {
         let secure = hops.iter().all(Hop::is_secure);
         let organisation = call.agent.organisation;
         let mut placing = self.placing(organisation, trunk.clone(), one_by_one(hops));
+        placing.max_forwards = max_forwards;
         placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
@@ -200,6 +218,7 @@ impl Control {
             | Event::ReinviteAnswered { dialog, .. }
             | Event::ReinviteFailed { dialog, .. }
             | Event::Refer { dialog, .. }
+            | Event::InfoAnswered { dialog, .. }
             | Event::Info { dialog, .. } => *dialog,
             _ => return Some(event),
         };
@@ -219,6 +238,7 @@ impl Control {
                 log_refused(self.endpoint.reject_refer(now(), dialog, 403, "Forbidden").err());
             }
             Event::Info { request, .. } => self.far_info(key, &request),
+            // What becomes of a key that was passed on says nothing of the digits to the peer.
             _ => {}
         }
         None

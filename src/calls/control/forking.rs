@@ -146,7 +146,8 @@ impl Control {
         for branch in others {
             self.by_dialog.remove(&branch.dialog);
             let headers = [(HeaderName::Reason.as_str(), reason)];
-            super::sip::log_refused(self.endpoint.cancel(now(), branch.dialog, &headers).err());
+            // Its answer may have come already, and is to be looked at next.
+            super::sip::log_refused(self.endpoint.bye(now(), branch.dialog, &headers).err());
         }
     }
 

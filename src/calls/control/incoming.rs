@@ -63,6 +63,7 @@ impl From<quota::Refusal> for Refusal {
 
 /// What is known of a call that is taken.
 struct Admitted {
+    max_forwards: Option<u8>,
     treatment: Arc<Treatment>,
     trunk: Option<Arc<Trunk>>,
     headers: Vec<(String, String)>,
@@ -152,6 +153,7 @@ impl Control {
         let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
         let trunk = trunk.cloned();
         Ok(Admitted {
+            max_forwards: request.max_forwards().ok().flatten(),
             offer: offer.filter(|_| may_call(&treatment)).cloned(),
             treatment,
             trunk,
@@ -239,6 +241,7 @@ impl Control {
 
     fn take(&mut self, dialog: DialogId, flow: Flow, admitted: Admitted) {
         let Admitted {
+            max_forwards,
             treatment,
             trunk,
             headers,
@@ -258,6 +261,7 @@ impl Control {
         self.use_trunk_account(dialog, trunk.as_deref());
         self.begin(Beginning {
             dialog,
+            max_forwards,
             plan: plan(&self.config, Direction::Inbound, &treatment),
             from,
             to,
@@ -271,6 +275,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            ambient: treatment.ambient.clone(),
             keep: treatment.keep.clone(),
             line: None,
             permit,

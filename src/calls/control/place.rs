@@ -311,6 +311,7 @@ impl Control {
         let (wanted, agent) = (&errand.call, &errand.agent);
         let key = self.begin(Beginning {
             dialog,
+            max_forwards: None,
             plan: self.outbound_plan(agent, wanted),
             from: user,
             to: wanted.to.clone(),
@@ -324,6 +325,7 @@ impl Control {
             format: None,
             sdp,
             signalling: peer.ip(),
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
             permit: room.permit,
             line: room.line,
@@ -356,6 +358,7 @@ impl Control {
             agent_answers: false,
             early_media: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
         };
         Plan {

@@ -155,6 +155,8 @@ pub struct Placing {
     /// Fields that whoever places the call adds.
     headers: Vec<(String, String)>,
     pub(super) sdp: Vec<u8>,
+    /// How many hops its INVITEs may take; as many as any if absent.
+    pub(super) max_forwards: Option<u8>,
     first: Option<SocketAddr>,
 }
 
@@ -282,6 +284,7 @@ impl Control {
             presented: Presented::default(),
             headers: Vec::new(),
             sdp: Vec::new(),
+            max_forwards: None,
         }
     }
 
@@ -322,6 +325,7 @@ impl Control {
             ring_limit: (placing.attempts.hunts() && more).then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
             patience: more.then_some(FAILOVER_AFTER),
+            max_forwards: placing.max_forwards,
         };
         self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())
     }

@@ -169,7 +169,10 @@ impl Control {
     }
 
     fn answered(&mut self, dialog: DialogId, answer: Option<&Sdp>) {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return };
+        let Some(key) = self.by_dialog.get(&dialog).copied() else {
+            // Given up while the answer was on its way here: nobody would ever hang up.
+            return log_refused(self.endpoint.bye(now(), dialog, &[]).err());
+        };
         self.placed(key, dialog);
         // Early media may have settled all.
         let settled = answer.is_none() && self.calls.get(&key).is_some_and(|c| c.format.is_some());
@@ -269,6 +272,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             receive_dtmf_pt: negotiated.receive_dtmf_pt,
             cn_pt: negotiated.cn_pt,
             ptime_ms: negotiated.ptime_ms,
+            opus: negotiated.opus,
         },
         rtcp_mux: negotiated.rtcp_mux,
         xr: negotiated.xr,

@@ -51,8 +51,12 @@ pub struct Dial {
 
 impl Dial {
     /// Whether a connection that was opened as `other` says will do: its far end proved to be
-    /// whoever is wanted here, if anybody is.
+    /// whoever is wanted here, if anybody is. Behind another path there may be another server; to
+    /// one that the peer opened there is no path.
     pub(super) fn fits(&self, other: &Self) -> bool {
+        if other.web.is_some() && self.web.is_some() && self.web != other.web {
+            return false;
+        }
         match (&self.verify, &other.verify) {
             (None, _) => true,
             (Some(wanted), Some(verified)) => verified.same(wanted),

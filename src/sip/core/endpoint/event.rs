@@ -79,6 +79,8 @@ pub struct Placing {
     pub indirect: bool,
     /// How long the first response may take, if there is somebody else to ask; timer B if none.
     pub patience: Option<Duration>,
+    /// How many hops it may take, if it follows from a call that took some: a loop over us ends.
+    pub max_forwards: Option<u8>,
 }
 
 /// Why a command was refused. Nothing was sent.

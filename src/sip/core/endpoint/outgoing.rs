@@ -70,8 +70,10 @@ impl Endpoint {
         let contact_user = user.into();
         let (tag, branch, call_id) = (self.ids.number(), self.ids.number(), self.ids.call_id());
         let from = format!("{};tag={}", params.from, tag_text(tag));
+        let forwards = placing.max_forwards.map(|hops| hops.to_string());
         let mut request = self
             .outside(Method::Invite, &params.uri, params.flow, branch, &from, &params.to, &call_id)
+            .header(HeaderName::MaxForwards, forwards.as_deref().unwrap_or(MAX_FORWARDS))
             .header(HeaderName::Contact, &contact)
             .header(HeaderName::Allow, &self.allow);
         request = self.timed(&SessionTimer::default(), self.extended(request));
@@ -132,7 +134,7 @@ impl Endpoint {
         }
     }
 
-    /// Begins a request outside of dialogs (RFC 3261 8.1.1).
+    /// Begins a request outside of dialogs (RFC 3261 8.1.1); it wants Max-Forwards yet.
     #[expect(clippy::too_many_arguments, reason = "each is one header of the request")]
     fn outside(
         &self,
@@ -147,7 +149,6 @@ impl Endpoint {
         let cseq = format!("{FIRST_CSEQ} {method}");
         RequestBuilder::new(method, uri)
             .header(HeaderName::Via, &Self::via(flow, branch))
-            .header(HeaderName::MaxForwards, MAX_FORWARDS)
             .header(HeaderName::From, from)
             .header(HeaderName::To, to)
             .header(HeaderName::CallId, call_id)
@@ -183,6 +184,7 @@ impl Endpoint {
         let to = format!("<{uri}>");
         let mut request = self
             .outside(Method::Options, uri, flow, branch, &from, &to, &call_id)
+            .header(HeaderName::MaxForwards, MAX_FORWARDS)
             .header(HeaderName::Accept, APPLICATION_SDP);
         for (name, value) in headers {
             request = request.header(name, value);
