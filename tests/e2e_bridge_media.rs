@@ -64,6 +64,7 @@ impl Party {
                 receive_dtmf_pt: dtmf_pt,
                 cn_pt: None,
                 ptime_ms: 20,
+                opus: Default::default(),
             },
             send: true,
             receive: true,

@@ -47,7 +47,7 @@ fn phone(server: &Server, dial: Option<&str>) -> Baresip {
     let account = ";mediaenc=srtp-mand";
     Baresip::start_with(
         server,
-        &Setup { codecs: "PCMU", dial, account, modules: &["srtp"], more: "" },
+        &Setup { codecs: "PCMU", dial, account, modules: &["srtp"], ..Setup::default() },
     )
 }
 

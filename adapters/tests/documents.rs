@@ -111,6 +111,7 @@ fn section(text: &mut String, spec: &ProviderSpec) {
                     Codec::Pcmu => "PCMU",
                     Codec::Pcma => "PCMA",
                     Codec::G722 => "G.722",
+                    Codec::Opus => "Opus",
                     Codec::L16Le => "L16, least significant byte first",
                     Codec::L16Be => "L16",
                 };

@@ -275,6 +275,22 @@ impl Chain {
         done
     }
 
+    /// Copies bytes from the front to `out`, as many as there are and fit; returns how many.
+    pub fn peek(&self, pool: &BlockPool, out: &mut [u8]) -> usize {
+        let wanted = out.len().min(self.bytes);
+        let (mut block, mut read, mut done) = (self.head, self.read, 0);
+        while done < wanted {
+            let to = out.get_mut(done..wanted).unwrap_or_default();
+            let now = copy(pool.bytes(block, read), to);
+            if now == 0 {
+                break;
+            }
+            done += now;
+            (block, read) = (pool.after(block), 0);
+        }
+        done
+    }
+
     /// Gives every block back, at once whatever the length, and returns how many bytes were queued.
     pub fn clear(&mut self, pool: &mut BlockPool) -> usize {
         let dropped = self.bytes;

@@ -251,7 +251,12 @@ fn repeat(source: &[i16], gap: &mut Gap) -> f32 {
 
 /// What is left of the amplitude after `made` samples.
 fn gain(made: usize, scale: usize) -> f32 {
-    let steps = made as f32 / (STEP_SAMPLES * scale) as f32;
+    fade(made as f32 / (8 * scale) as f32)
+}
+
+/// What is left of the amplitude after `ms` of a gap.
+pub(crate) fn fade(ms: f32) -> f32 {
+    let steps = ms * 8.0 / STEP_SAMPLES as f32;
     if steps >= STEPS_MAX as f32 {
         return 0.0;
     }

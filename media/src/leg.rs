@@ -10,7 +10,7 @@ pub use relayed::{Passed, PassedKind};
 
 use std::time::Duration;
 
-use crate::codec::AudioFormat;
+use crate::codec::{AudioFormat, opus};
 use crate::dtmf::{self, DtmfError, EVENT_BYTES, Pressed};
 use crate::rtcp::{self, Ntp, SessionInput};
 use crate::rtp::{
@@ -46,6 +46,8 @@ pub struct LegConfig {
     pub cn_pt: Option<u8>,
     /// Milliseconds of audio a packet that we send.
     pub ptime_ms: u32,
+    /// What the peer wants of Opus, if the audio is that.
+    pub opus: opus::Settings,
 }
 
 /// Random numbers that a stream starts from, so that nobody can guess it (RFC 3550 5.1).
@@ -99,7 +101,7 @@ pub enum Ignored {
     PayloadType,
     /// A copy, a stray or a straggler of a source that was superseded.
     NotInStream,
-    /// Audio that is no whole number of samples, or none.
+    /// Audio that is no whole number of samples or no packet of its codec, or none.
     Size,
 }
 
@@ -197,10 +199,10 @@ impl Leg {
         };
         if packet.header.pt == self.config.receive_pt {
             let bytes = packet.payload.len();
-            let whole = bytes.is_multiple_of(self.config.audio.codec.sample_bytes());
+            let whole = self.config.audio.is_whole(packet.payload);
             return match self.place(now, &packet) {
                 Received::Accept(arrival) | Received::Late(arrival) => {
-                    if bytes == 0 || !whole {
+                    if !whole {
                         self.ignored.size += 1;
                         return Heard::Nothing(arrival, Ignored::Size);
                     }
@@ -368,7 +370,8 @@ impl Leg {
         let wait = Duration::from_millis(u64::from(self.config.ptime_ms));
         let (leg, bursts) = (self.snapshot(Duration::ZERO), self.losses.bursts());
         let late = self.reorder.counters().late;
-        let metrics = voip_metrics(ssrc, &leg, bursts, late, wait, self.config.ptime_ms);
+        let sound = (bursts, Impairment::bare(self.config.audio));
+        let metrics = voip_metrics(ssrc, &leg, sound, late, wait, self.config.ptime_ms);
         self.rtcp.describe(metrics);
     }
 
@@ -383,7 +386,8 @@ impl Leg {
     pub fn snapshot(&self, buffer: Duration) -> LegSnapshot {
         let (receiver, sender, session) = (&self.receiver, &self.sender, &self.rtcp);
         let bursts = self.losses.bursts();
-        LegSnapshot::take(receiver, sender, session, bursts, buffer, Impairment::BARE)
+        let impairment = Impairment::bare(self.config.audio);
+        LegSnapshot::take(receiver, sender, session, bursts, buffer, impairment)
     }
 
     /// Lets `ticks` of media time pass of which nothing was to be sent.

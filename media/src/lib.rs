@@ -6,6 +6,7 @@
 //! The seam contract of each state machine: `handle_*(now, input)`, then drain `poll_*(now)` until
 //! it yields nothing, then sleep until `deadline()`.
 
+pub mod bed;
 pub mod blocks;
 pub mod codec;
 pub mod comfort;

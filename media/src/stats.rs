@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use crate::codec::{AudioFormat, Codec};
 use crate::rtcp::{Bursts, RX_CONFIG_BARE, Session, VoipMetrics};
 use crate::rtp::{Receiver, Sender};
 
 /// How an equipment suffers from lost packets (ITU-T G.113 appendix I).
+///
+/// The scale is that of narrowband telephony, on which G.711 is without fault. G.722 is rated
+/// better than G.711 on the wideband scale (G.113 appendix IV: Ie,wb of 13 at 64 kbit/s beside 36),
+/// which the narrowband scale cannot show: both are 0 there, as is Opus at the rates used here, for
+/// which G.113 has no value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Impairment {
     /// Ie: what the codec costs without loss.
@@ -19,6 +25,33 @@ impl Impairment {
     pub const CONCEALED: Self = Self { equipment: 0.0, robustness: 25.1 };
     /// G.711 and linear audio whose gaps are silence (G.113 table I.3: G.711 without PLC).
     pub const BARE: Self = Self { equipment: 0.0, robustness: 4.3 };
+    /// G.722 whose gaps are silence: each costs what it does in G.711, and after it the decoder
+    /// needs some milliseconds to agree with the encoder again.
+    pub const BARE_G722: Self = Self { equipment: 0.0, robustness: 3.9 };
+    /// G.722 whose gaps are concealed, with the same after each.
+    pub const CONCEALED_G722: Self = Self { equipment: 0.0, robustness: 15.0 };
+    /// Opus, which conceals its gaps itself and fades into and out of what it lost: taken for as
+    /// robust as G.711 with appendix I.
+    pub const OPUS: Self = Self { equipment: 0.0, robustness: 25.1 };
+
+    /// That of `format` when a lost packet is silence to its listener, as for an agent that is
+    /// handed packets as they come.
+    pub const fn bare(format: AudioFormat) -> Self {
+        match format.codec {
+            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => Self::BARE,
+            Codec::G722 => Self::BARE_G722,
+            Codec::Opus => Self::OPUS,
+        }
+    }
+
+    /// That of `format` when its gaps are concealed.
+    pub const fn concealed(format: AudioFormat) -> Self {
+        match format.codec {
+            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => Self::CONCEALED,
+            Codec::G722 => Self::CONCEALED_G722,
+            Codec::Opus => Self::OPUS,
+        }
+    }
 }
 
 /// What one direction did to speech.
@@ -169,7 +202,7 @@ impl LegSnapshot {
 pub fn voip_metrics(
     ssrc: u32,
     leg: &LegSnapshot,
-    bursts: &Bursts,
+    (bursts, impairment): (&Bursts, Impairment),
     discarded: u64,
     buffer: Duration,
     ptime_ms: u32,
@@ -196,7 +229,7 @@ pub fn voip_metrics(
         round_trip_ms: leg.round_trip.map_or(0, ms),
         end_system_ms: ms(FIXED_DELAY + buffer),
         r_factor: leg.rating.round() as u8,
-        mos_lq_x10: (listening.mos(Impairment::BARE) * 10.0).round() as u8,
+        mos_lq_x10: (listening.mos(impairment) * 10.0).round() as u8,
         mos_cq_x10: score,
         rx_config: RX_CONFIG_BARE,
         jb_nominal_ms: buffer_ms,
@@ -209,6 +242,14 @@ pub fn voip_metrics(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FORMATS: [AudioFormat; 5] = [
+        AudioFormat::PCMU,
+        AudioFormat::PCMA,
+        AudioFormat::l16be(16_000),
+        AudioFormat::G722,
+        AudioFormat::OPUS,
+    ];
 
     fn quality(loss: f32, delay_ms: u64) -> Quality {
         Quality { loss, burst_ratio: 1.0, delay: Duration::from_millis(delay_ms) }
@@ -261,6 +302,23 @@ mod tests {
         }
     }
 
+    /// Without loss no codec costs anything on this scale; under loss concealment never harms,
+    /// G.722 bears less than G.711, and Opus conceals itself.
+    #[test]
+    fn tells_codecs_apart() {
+        let mos = |impairment| quality(0.03, 0).mos(impairment);
+        for format in FORMATS {
+            let (bare, concealed) = (Impairment::bare(format), Impairment::concealed(format));
+            assert_eq!(quality(0.0, 0).rating(bare), RATING_MAX);
+            assert!(mos(concealed) >= mos(bare), "{format:?}");
+        }
+        let bare = |format| mos(Impairment::bare(format));
+        assert!(bare(AudioFormat::G722) < bare(AudioFormat::PCMA));
+        assert!(bare(AudioFormat::OPUS) > bare(AudioFormat::PCMA) + 0.5);
+        let concealed = |format| mos(Impairment::concealed(format));
+        assert!(concealed(AudioFormat::G722) < concealed(AudioFormat::PCMA));
+    }
+
     /// Metrics hold what the leg knows, and say what it does not.
     #[test]
     fn metrics_of_a_leg() {
@@ -276,7 +334,8 @@ mod tests {
             round_trip: Some(Duration::from_millis(80)),
             ..LegSnapshot::default()
         };
-        let metrics = voip_metrics(7, &leg, &bursts, 1, Duration::from_millis(20), 20);
+        let metrics =
+            voip_metrics(7, &leg, (&bursts, Impairment::BARE), 1, Duration::from_millis(20), 20);
         assert_eq!((metrics.ssrc, metrics.loss_rate, metrics.discard_rate), (7, 5, 2));
         assert_eq!((metrics.round_trip_ms, metrics.end_system_ms), (80, 50));
         assert_eq!((metrics.r_factor, metrics.mos_cq_x10, metrics.rerl_db), (63, 33, 127));
@@ -286,7 +345,9 @@ mod tests {
     /// More loss or more delay never sounds better, and no input leaves the scale.
     #[test]
     fn worsens_with_loss_and_delay() {
-        for impairment in [Impairment::BARE, Impairment::CONCEALED] {
+        for impairment in
+            FORMATS.into_iter().flat_map(|of| [Impairment::bare(of), Impairment::concealed(of)])
+        {
             let mut last = f32::MAX;
             for step in 0..=100_u8 {
                 let mos = quality(f32::from(step) / 100.0, 0).mos(impairment);

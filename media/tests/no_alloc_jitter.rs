@@ -111,6 +111,7 @@ fn passing_on_asks_for_no_memory() {
         receive_dtmf_pt: None,
         cn_pt: None,
         ptime_ms: 20,
+        opus: Default::default(),
     };
     let start = |ssrc| StreamStart { ssrc, seq: 1, ts: 2, seed: 3 };
     let mut from = Leg::new(MonoTime::ZERO, config, start(1));
@@ -129,6 +130,7 @@ fn passing_on_asks_for_no_memory() {
             arrival: heard.arrival,
             marker: heard.marker,
             payload_bytes: heard.len,
+            ticks: 160,
         };
         let header = packet.first_chunk_mut().unwrap();
         passed += u32::from(to.write_relayed(now, header, &mut relay, audio));

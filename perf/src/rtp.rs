@@ -150,7 +150,7 @@ impl Judge {
             return;
         }
         let bytes = u32::try_from(packet.payload.len()).unwrap_or(0);
-        let samples = bytes / sound::tick_bytes(packet.payload_type);
+        let samples = sound::ticks(packet.payload_type, bytes);
         let now = (packet.ssrc, packet.sequence, packet.timestamp, samples);
         let Some((ssrc, sequence, timestamp, before)) = self.last else {
             self.last = Some(now);

@@ -37,10 +37,14 @@ impl Codec {
     }
 }
 
-/// Bytes of audio in a tick of the RTP clock, by payload type: 96 is linear 16-bit on the agent's
-/// stream, the others have a byte a tick.
-pub(crate) const fn tick_bytes(payload_type: u8) -> u32 {
-    if payload_type == 96 { 2 } else { 1 }
+/// Ticks of the RTP clock that `bytes` of audio last, by payload type: 96 is linear 16-bit on the
+/// agent's stream, 97 is Opus there, in packets of 20 ms; the others have a byte a tick.
+pub(crate) const fn ticks(payload_type: u8, bytes: u32) -> u32 {
+    match payload_type {
+        96 => bytes / 2,
+        97 => 960,
+        _ => bytes,
+    }
 }
 
 /// True for a payload that is one value throughout: what a server fills in when it has nothing.

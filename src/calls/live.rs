@@ -17,10 +17,11 @@ use super::hold::Hold;
 use super::log::State;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
+use super::sounds::Wanted;
 use super::takeover::Takeover;
 use super::transfer::Transfer;
 use super::view::{CallView, Record};
-use crate::config::Keep;
+use crate::config::{Ambient, Keep};
 use crate::directory::{Agent, Trunk};
 use crate::quota::Permit;
 use crate::recording;
@@ -91,6 +92,10 @@ pub(super) struct LiveCall {
     pub(super) media: LocalMedia,
     /// What the caller hears of ours, if it was coded for the caller's codec.
     pub(super) sounding: Option<Sounding>,
+    /// A sound that is being loaded, to be heard then.
+    pub(super) awaits_sound: Option<Awaited>,
+    /// What the peer hears under its agent.
+    pub(super) under: Under,
     /// How digits get to the peer, once that is settled.
     pub(super) digits: Option<DigitsBy>,
     /// Those that go out by INFO.
@@ -171,6 +176,33 @@ pub(super) struct Sounding {
     pub(super) format: AudioFormat,
 }
 
+/// What a peer hears under its agent.
+#[derive(Debug)]
+pub(super) struct Under {
+    /// What belongs under the route's agent.
+    ambient: Option<Ambient>,
+    /// What the worker has been told last.
+    pub(super) told: Option<Wanted>,
+}
+
+impl Under {
+    /// Of a call whose route says so.
+    pub(super) const fn new(ambient: Option<Ambient>) -> Self {
+        Self { ambient, told: None }
+    }
+}
+
+/// A sound of ours that will be heard once it is loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Awaited {
+    /// In whose place.
+    pub(super) what: Sound,
+    /// It was heard already in another format, and goes on.
+    pub(super) goes_on: bool,
+    /// What is loaded.
+    pub(super) wanted: Wanted,
+}
+
 /// A sound of ours.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Sound {
@@ -217,6 +249,15 @@ impl LiveCall {
         match (self.which, &self.fallback) {
             (Which::Fallback, Some(agent)) => Arc::clone(agent),
             _ => Arc::clone(&self.agent),
+        }
+    }
+
+    /// What the peer hears under whoever talks now; nothing under a message.
+    pub(super) fn current_ambient(&self) -> Option<&Ambient> {
+        match (self.which, &self.fallback) {
+            _ if self.playing_message => None,
+            (Which::Fallback, Some(agent)) => agent.ambient.as_ref(),
+            _ => self.under.ambient.as_ref(),
         }
     }
 

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::control::{Errand, Hop};
 use super::presented::Privacy;
+use super::sounds::Loaded;
 use super::view::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
@@ -154,6 +155,8 @@ pub enum Request {
         /// Its servers.
         found: Result<Vec<Hop>, ResolveError>,
     },
+    /// A sound was loaded from a file.
+    Loaded(Loaded),
     /// Hang up.
     HangUp {
         /// The call: its id, or the id that a dialect derived from it.

@@ -1,6 +1,9 @@
 //! Sounds that many calls share: files, tones, comfort noise, coded once a format.
+//!
+//! Files are never read on the control's thread: what is not at hand is loaded elsewhere
+//! ([`Wanted::load`]) and heard when it comes ([`Sounds::loaded`]).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,14 +21,62 @@ const NOISE_PEAK: i32 = 24;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     File(PathBuf),
+    /// The same as a loop without a seam.
+    Loop(PathBuf),
     Tone(u32),
     Noise,
+}
+
+/// A file in a format.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Wanted(Key, AudioFormat);
+
+impl Wanted {
+    /// The file as it is.
+    pub(super) fn file(path: &Path, format: AudioFormat) -> Self {
+        Self(Key::File(path.to_owned()), format)
+    }
+
+    /// The file as a loop without a seam, in linear samples of `rate_hz`.
+    pub(super) fn seamless(path: &Path, rate_hz: u32) -> Self {
+        Self(Key::Loop(path.to_owned()), AudioFormat::l16le(rate_hz))
+    }
+
+    /// Samples a second.
+    pub(super) const fn rate_hz(&self) -> u32 {
+        self.1.rate_hz
+    }
+
+    /// Reads and codes it, which takes its time.
+    ///
+    /// # Errors
+    ///
+    /// As [`audio::load`].
+    pub(super) fn load(&self) -> Result<Arc<[u8]>, AudioError> {
+        match &self.0 {
+            Key::File(path) => audio::load(path, self.1),
+            Key::Loop(path) => audio::load_loop(path, self.1.rate_hz),
+            Key::Tone(hz) => Ok(audio::tone(*hz, self.1)),
+            Key::Noise => Ok(noise(self.1)),
+        }
+    }
+}
+
+/// A sound that was loaded.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Which.
+    pub(super) wanted: Wanted,
+    /// It, or why there is none.
+    pub(super) sound: Result<Arc<[u8]>, AudioError>,
 }
 
 /// Sounds, coded.
 #[derive(Debug, Default)]
 pub(super) struct Sounds {
-    coded: HashMap<(Key, AudioFormat), Arc<[u8]>>,
+    coded: HashMap<Wanted, Arc<[u8]>>,
+    /// What is being loaded.
+    coming: HashSet<Wanted>,
     /// Music on hold, which is never loaded while calls wait.
     music: HashMap<(PathBuf, AudioFormat), Arc<[u8]>>,
 }
@@ -53,44 +104,35 @@ impl Sounds {
         music.unwrap_or_else(|| self.noise(format))
     }
 
-    /// A WAV file.
-    ///
-    /// # Errors
-    ///
-    /// As [`audio::load`].
-    pub(super) fn file(
-        &mut self,
-        path: &Path,
-        format: AudioFormat,
-    ) -> Result<Arc<[u8]>, AudioError> {
-        let key = (Key::File(path.to_owned()), format);
-        if let Some(sound) = self.coded.get(&key) {
-            return Ok(Arc::clone(sound));
+    /// A file that is at hand.
+    pub(super) fn get(&self, wanted: &Wanted) -> Option<Arc<[u8]>> {
+        self.coded.get(wanted).map(Arc::clone)
+    }
+
+    /// A file is to be loaded; false if that has begun already.
+    pub(super) fn begin(&mut self, wanted: &Wanted) -> bool {
+        self.coming.insert(wanted.clone())
+    }
+
+    /// A file was loaded, or cannot be.
+    pub(super) fn loaded(&mut self, wanted: &Wanted, sound: Option<&Arc<[u8]>>) {
+        self.coming.remove(wanted);
+        if let Some(sound) = sound {
+            self.keep(wanted.clone(), sound);
         }
-        let sound = audio::load(path, format)?;
-        self.keep(key, &sound);
-        Ok(sound)
     }
 
     /// A tone.
     pub(super) fn tone(&mut self, frequency_hz: u32, format: AudioFormat) -> Arc<[u8]> {
-        self.made((Key::Tone(frequency_hz), format), || audio::tone(frequency_hz, format))
+        self.made(Wanted(Key::Tone(frequency_hz), format), || audio::tone(frequency_hz, format))
     }
 
     /// Comfort noise: what a caller hears while an agent is sought, instead of a dead line.
     pub(super) fn noise(&mut self, format: AudioFormat) -> Arc<[u8]> {
-        self.made((Key::Noise, format), || {
-            let mut rng = fastrand::Rng::with_seed(u64::from(format.rate_hz));
-            let samples: Vec<i16> = (0..format.rate_hz * NOISE_S)
-                .map(|_| {
-                    (rng.i32(-NOISE_PEAK..=NOISE_PEAK) + rng.i32(-NOISE_PEAK..=NOISE_PEAK)) as i16
-                })
-                .collect();
-            audio::encode(&samples, format.rate_hz, format).into()
-        })
+        self.made(Wanted(Key::Noise, format), || noise(format))
     }
 
-    fn made(&mut self, key: (Key, AudioFormat), make: impl FnOnce() -> Arc<[u8]>) -> Arc<[u8]> {
+    fn made(&mut self, key: Wanted, make: impl FnOnce() -> Arc<[u8]>) -> Arc<[u8]> {
         if let Some(sound) = self.coded.get(&key) {
             return Arc::clone(sound);
         }
@@ -99,12 +141,21 @@ impl Sounds {
         sound
     }
 
-    fn keep(&mut self, key: (Key, AudioFormat), sound: &Arc<[u8]>) {
+    fn keep(&mut self, key: Wanted, sound: &Arc<[u8]>) {
         if self.coded.len() >= SOUNDS_MAX {
             self.coded.clear();
         }
         self.coded.insert(key, Arc::clone(sound));
     }
+}
+
+/// Some seconds of quiet noise.
+fn noise(format: AudioFormat) -> Arc<[u8]> {
+    let mut rng = fastrand::Rng::with_seed(u64::from(format.rate_hz));
+    let samples: Vec<i16> = (0..format.rate_hz * NOISE_S)
+        .map(|_| (rng.i32(-NOISE_PEAK..=NOISE_PEAK) + rng.i32(-NOISE_PEAK..=NOISE_PEAK)) as i16)
+        .collect();
+    audio::encode(&samples, format.rate_hz, format).into()
 }
 
 #[cfg(test)]
@@ -134,5 +185,24 @@ mod tests {
         without.load_music(&path, &formats);
         let noise = without.noise(AudioFormat::PCMU);
         assert!(Arc::ptr_eq(&without.music(&path, AudioFormat::PCMU), &noise));
+    }
+
+    /// A file is loaded once, however many calls want it, and is at hand from then on; one that
+    /// cannot be loaded is tried again.
+    #[test]
+    fn files_are_loaded_once() {
+        let mut sounds = Sounds::default();
+        let wanted = Wanted::file(Path::new("/nowhere/at/all.wav"), AudioFormat::PCMU);
+        assert!(sounds.get(&wanted).is_none());
+        assert!(sounds.begin(&wanted));
+        assert!(!sounds.begin(&wanted), "it is on its way");
+        assert!(wanted.load().is_err());
+        sounds.loaded(&wanted, None);
+        assert!(sounds.begin(&wanted));
+        let sound: Arc<[u8]> = Arc::from([1, 2, 3]);
+        sounds.loaded(&wanted, Some(&sound));
+        assert!(Arc::ptr_eq(&sounds.get(&wanted).unwrap(), &sound));
+        let other = Wanted::seamless(Path::new("/nowhere/at/all.wav"), 8_000);
+        assert!(sounds.get(&other).is_none());
     }
 }

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use adapters::agent::StreamFormat;
-use media::codec::{AudioFormat, Codec};
+use media::codec::{AudioFormat, Codec, opus};
 
+use super::ambient::{Ambient, ambient};
 use super::keep::{Keep, keep};
 use super::secret::Secret;
 use super::section::Section;
@@ -25,6 +26,8 @@ pub struct AgentConfig {
     pub max_calls: Option<u32>,
     /// WAV file that its callers hear while they are on hold; comfort noise if absent.
     pub hold_music: Option<PathBuf>,
+    /// What its callers hear under it.
+    pub ambient: Option<Ambient>,
     /// What of its calls is kept.
     pub keep: Keep,
 }
@@ -141,6 +144,7 @@ pub(super) fn default_agent() -> AgentConfig {
         answers: false,
         max_calls: None,
         hold_music: None,
+        ambient: None,
         keep: Keep::default(),
     }
 }
@@ -183,6 +187,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
     let hold_music = section.file("hold_music");
+    let ambient = ambient(&section);
     let keep = keep(&section);
     // Without a kind the other keys cannot be judged; one error is enough then.
     let kind = match section.word("kind", &kinds)? {
@@ -192,7 +197,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         Kind::Sip => sip(&section).map(AgentKind::Sip),
     };
     section.finish();
-    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, hold_music, keep })
+    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, hold_music, ambient, keep })
 }
 
 fn builtin(section: &Section<'_>) -> Option<Builtin> {
@@ -249,17 +254,9 @@ fn web_socket(section: &Section<'_>, dialects: &[&str]) -> Option<WebSocketAgent
         .map(|name| (name, name))
         .collect();
     let dialect = section.word("dialect", &names).unwrap_or(NATIVE_DIALECT).to_owned();
-    let format = section.optional_section("format").and_then(|format| {
-        stream_format(
-            format,
-            &[
-                ("PCMU", Codec::Pcmu),
-                ("PCMA", Codec::Pcma),
-                ("G722", Codec::G722),
-                ("l16le", Codec::L16Le),
-            ],
-        )
-    });
+    let format = section
+        .optional_section("format")
+        .and_then(|format| stream_format(format, ("l16le", Codec::L16Le)));
     let secret = section.secret("secret", SECRET_BYTES_MIN);
     let connect_timeout =
         section.millis("connect_timeout_ms", 100..=60_000).unwrap_or(CONNECT_TIMEOUT);
@@ -281,17 +278,9 @@ fn rtp(section: &Section<'_>) -> Option<RtpAgent> {
         }
         Ok(address)
     });
-    let format = section.optional_section("format").and_then(|format| {
-        stream_format(
-            format,
-            &[
-                ("PCMU", Codec::Pcmu),
-                ("PCMA", Codec::Pcma),
-                ("G722", Codec::G722),
-                ("L16", Codec::L16Be),
-            ],
-        )
-    });
+    let format = section
+        .optional_section("format")
+        .and_then(|format| stream_format(format, ("L16", Codec::L16Be)));
     let payload_type = section
         .number("payload_type", 96..=127)
         .and_then(|payload_type| payload_type.try_into().ok());
@@ -324,11 +313,17 @@ fn sip(section: &Section<'_>) -> Option<SipAgent> {
     Some(SipAgent { uri: uri?, trunk, from, ring_timeout, early_media })
 }
 
-fn stream_format(section: Section<'_>, codecs: &[(&str, Codec)]) -> Option<StreamFormat> {
+/// Codecs of all agents by name.
+const CODECS: [(&str, Codec); 3] =
+    [("PCMU", Codec::Pcmu), ("PCMA", Codec::Pcma), ("G722", Codec::G722)];
+
+fn stream_format(section: Section<'_>, linear: (&str, Codec)) -> Option<StreamFormat> {
+    let opus = opus::AVAILABLE.then_some(("opus", Codec::Opus));
+    let codecs: Vec<_> = CODECS.into_iter().chain([linear]).chain(opus).collect();
     if !section.has("codec") {
         section.missing("codec", "a format has a codec");
     }
-    let codec = section.word("codec", codecs);
+    let codec = section.word("codec", &codecs);
     let rate_hz = section.number("rate_hz", 8_000..=48_000);
     let ptime_ms = section.number("ptime_ms", 10..=60).unwrap_or(PTIME_MS);
     if !ptime_ms.is_multiple_of(10) {
@@ -338,6 +333,7 @@ fn stream_format(section: Section<'_>, codecs: &[(&str, Codec)]) -> Option<Strea
     if let Some(rate_hz) = rate_hz {
         let rates: &[u32] = match codec {
             Some(Codec::G722) => &[16_000],
+            Some(Codec::Opus) => &[opus::RATE_HZ],
             _ if linear => &[8_000, 16_000, 24_000, 48_000],
             _ => &[8_000],
         };
@@ -352,7 +348,11 @@ fn stream_format(section: Section<'_>, codecs: &[(&str, Codec)]) -> Option<Strea
     section.finish();
     let audio = AudioFormat {
         codec: codec?,
-        rate_hz: rate_hz.unwrap_or(if codec == Some(Codec::G722) { 16_000 } else { 8_000 }),
+        rate_hz: rate_hz.unwrap_or(match codec {
+            Some(Codec::G722) => 16_000,
+            Some(Codec::Opus) => opus::RATE_HZ,
+            _ => 8_000,
+        }),
     };
     Some(StreamFormat { audio, ptime_ms })
 }

@@ -190,6 +190,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
         draft.section.finish();
         let (Some(to), Some(agent)) = (draft.to, draft.agent) else { continue };
         let kept = config.agent(&agent).map(|agent| agent.keep.clone()).unwrap_or_default();
+        let under_agent = config.agent(&agent).and_then(|agent| agent.ambient.clone());
         routes.push(RouteConfig {
             to,
             trunk: draft.trunk,
@@ -204,6 +205,7 @@ fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig>
                 .max_duration
                 .unwrap_or(config.limits.max_duration)
                 .min(config.limits.max_duration),
+            ambient: draft.ambient.or(under_agent),
             keep: draft.keep.or(&kept),
         });
     }
@@ -223,6 +225,7 @@ fn default_routes(config: &Config) -> Vec<RouteConfig> {
         agent_answers: agent.answers,
         early_media: false,
         max_duration: config.limits.max_duration,
+        ambient: agent.ambient.clone(),
         keep: agent.keep.clone(),
     };
     match config.agents.as_slice() {

@@ -16,7 +16,7 @@ use crate::routing::Conditions;
 
 /// Keys that name files or folders of the server: whoever may use the API need not be whoever may
 /// read and write there.
-const FILE_KEYS: &[&str] = &["file", "folder", "hold_music"];
+const FILE_KEYS: &[&str] = &["file", "folder", "hold_music", "ambient"];
 /// Built-in agents that need one.
 const FILE_AGENTS: &[&str] = &["play", "record"];
 
@@ -225,6 +225,7 @@ mod tests {
         assert!(read(&base).is_ok());
         for (key, value) in [
             ("hold_music", json!("/etc/passwd")),
+            ("ambient", json!("/etc/passwd")),
             ("builtin", json!("play")),
             ("builtin", json!("Record")),
             ("file", json!("/etc/passwd")),

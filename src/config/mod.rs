@@ -10,6 +10,7 @@
 //! - `values` and `secret` are the types of single values.
 
 mod agents;
+mod ambient;
 mod assemble;
 mod database;
 mod declared;
@@ -37,6 +38,7 @@ use std::path::{Path, PathBuf};
 pub use agents::{
     AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
 };
+pub use ambient::Ambient;
 pub use database::DatabaseConfig;
 pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};

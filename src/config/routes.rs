@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ambient::{Ambient, ambient};
 use super::keep::{Keep, keep};
 use super::section::Section;
 use super::server::MAX_DURATION_S_MAX;
@@ -31,6 +32,8 @@ pub struct RouteConfig {
     pub early_media: bool,
     /// Longest call.
     pub max_duration: Duration,
+    /// What callers hear under the agent: what the route says, else what its agent says.
+    pub ambient: Option<Ambient>,
     /// What of its calls is kept: what the route says, then what its agent says.
     pub keep: Keep,
 }
@@ -60,6 +63,7 @@ pub(super) struct RouteDraft<'r> {
     pub(super) agent_answers: Option<bool>,
     pub(super) early_media: Option<bool>,
     pub(super) max_duration: Option<Duration>,
+    pub(super) ambient: Option<Ambient>,
     pub(super) keep: Keep,
 }
 
@@ -90,6 +94,7 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
     let agent_answers = section.flag("agent_answers");
     let early_media = section.flag("early_media");
     let max_duration = section.seconds("max_duration_s", 1..=MAX_DURATION_S_MAX);
+    let ambient = ambient(&section);
     let keep = keep(&section);
     let fallback = message.map_or(Fallback::Hangup, Fallback::Message);
     RouteDraft {
@@ -105,6 +110,7 @@ pub(super) fn route(section: Section<'_>) -> RouteDraft<'_> {
         agent_answers,
         early_media,
         max_duration,
+        ambient,
         keep,
     }
 }

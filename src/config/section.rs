@@ -203,9 +203,16 @@ impl<'r> Section<'r> {
 
     /// A whole number in `range`.
     pub(super) fn integer(&self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
+        let end = |number: &u64| i64::try_from(*number).unwrap_or(i64::MAX);
+        let number = self.signed(key, end(range.start())..=end(range.end()))?;
+        u64::try_from(number).ok()
+    }
+
+    /// A whole number in `range`, which may be below zero.
+    pub(super) fn signed(&self, key: &'static str, range: RangeInclusive<i64>) -> Option<i64> {
         let item = self.find(key)?;
         let number = match &item.value {
-            Value::Integer(number) => u64::try_from(*number).ok(),
+            Value::Integer(number) => Some(*number),
             Value::Text(text) if matches!(item.place, Place::Variable(_)) => {
                 text.trim().parse().ok()
             }

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use media::codec::AudioFormat;
+use media::codec::{AudioFormat, opus};
 
 use super::section::Section;
 use super::sip::{self, SipConfig};
@@ -155,8 +155,16 @@ pub(super) const DIGESTS: &[(&str, Algorithm)] = &[
 /// Algorithms that are offered: the strong one that telephones have, and the one that all have.
 pub(super) const DIGESTS_OFFERED: [Algorithm; 1] = [Algorithm::Md5];
 /// Codecs of SIP peers by name.
-pub(super) const SIP_CODECS: &[(&str, AudioFormat)] =
-    &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA), ("G722", AudioFormat::G722)];
+pub(super) const SIP_CODECS: &[(&str, AudioFormat)] = if opus::AVAILABLE {
+    &[
+        ("PCMU", AudioFormat::PCMU),
+        ("PCMA", AudioFormat::PCMA),
+        ("G722", AudioFormat::G722),
+        ("opus", AudioFormat::OPUS),
+    ]
+} else {
+    &[("PCMU", AudioFormat::PCMU), ("PCMA", AudioFormat::PCMA), ("G722", AudioFormat::G722)]
+};
 /// Those that hold if none are named. Wide-band codecs are asked for: agents hear the caller's
 /// codec unless they name another.
 pub(super) const SIP_CODECS_DEFAULT: [AudioFormat; 2] = [AudioFormat::PCMU, AudioFormat::PCMA];

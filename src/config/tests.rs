@@ -311,6 +311,14 @@ const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
     ),
     ("[[agents]]\nname = \"a\"\nkind = \"websocket\"", "1: agents[0].url: missing"),
     (
+        "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"tone\"\nambient_duck_db = 6",
+        "5: agents[0].ambient_duck_db: there is no ambient sound",
+    ),
+    (
+        "[[routes]]\nto = \"*\"\nagent = \"echo\"\nambient_gain_db = -90",
+        "4: routes[0].ambient_gain_db: -90; allowed: a whole number from -60 to 12",
+    ),
+    (
         "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"http://a\"",
         "4: agents[0].url: \"http://a\": the scheme is neither ws nor wss",
     ),

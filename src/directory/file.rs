@@ -106,6 +106,7 @@ fn of_route(
             agent_answers: route.agent_answers,
             early_media: route.early_media,
             max_duration: route.max_duration,
+            ambient: route.ambient.clone(),
             keep: route.keep.clone(),
         }),
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::agent::Agent;
 use super::trunk::Trunk;
-use crate::config::{Keep, UserConfig};
+use crate::config::{Ambient, Keep, UserConfig};
 use crate::quota::{Bound, Kind, Limits, Subject};
 use crate::routing::{Called, Decision, Inquiry, Table, Unrouted};
 
@@ -26,6 +26,8 @@ pub struct Treatment {
     pub early_media: bool,
     /// Longest call.
     pub max_duration: Duration,
+    /// What the caller hears under the agent.
+    pub ambient: Option<Ambient>,
     /// What of it is kept.
     pub keep: Keep,
 }
@@ -115,6 +117,11 @@ impl Snapshot {
         let text = |(number, _): &'s (String, bool)| number.as_str();
         let own = trunk.outbound.caller_id.as_deref();
         default.map(text).or(own).or_else(|| numbers.first().map(text))
+    }
+
+    /// The configuration with this id, unless it is parked.
+    pub fn account(&self, id: Uuid) -> Option<&Account> {
+        self.accounts.get(&id)
     }
 
     /// The agent of an organisation that is called `name`.

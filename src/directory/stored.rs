@@ -240,6 +240,7 @@ impl Assembly<'_> {
             agent_answers: agent.answers,
             early_media: false,
             max_duration: self.config.limits.max_duration,
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
             agent: Arc::clone(agent),
         }
@@ -281,6 +282,7 @@ impl Assembly<'_> {
                 .max_duration
                 .unwrap_or(plain.max_duration)
                 .min(plain.max_duration),
+            ambient: plain.ambient,
             keep: written.keep.or(&plain.keep),
             agent: plain.agent,
         };

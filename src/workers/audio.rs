@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use media::codec::{AudioFormat, Codec};
+use media::bed::seamless;
+use media::codec::{AudioFormat, Codec, l16};
 use media::convert::Converter;
 
 /// Longest file that is played, in milliseconds of audio.
@@ -40,6 +41,29 @@ pub enum AudioError {
 ///
 /// [`AudioError`] for files that are unreadable, of another kind or too long.
 pub fn load(path: &Path, format: AudioFormat) -> Result<Arc<[u8]>, AudioError> {
+    let (mono, rate_hz) = read(path)?;
+    Ok(encode(&mono, rate_hz, format).into())
+}
+
+/// Reads a WAV file as a loop without a seam, in linear samples of `rate_hz`, least significant
+/// byte first.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_loop(path: &Path, rate_hz: u32) -> Result<Arc<[u8]>, AudioError> {
+    let (mono, file_hz) = read(path)?;
+    let coded = encode(&mono, file_hz, AudioFormat::l16le(rate_hz));
+    let mut samples = vec![0; coded.len() / 2];
+    l16::from_le(&coded, &mut samples);
+    let mut looped = vec![0; coded.len()];
+    let count = l16::to_le(&seamless(&samples, rate_hz), &mut looped);
+    looped.truncate(2 * count);
+    Ok(looped.into())
+}
+
+/// The samples of a WAV file and their rate.
+fn read(path: &Path) -> Result<(Vec<i16>, u32), AudioError> {
     let name = || path.display().to_string();
     let file = |source| AudioError::File { path: name(), source };
     let mut reader = hound::WavReader::open(path).map_err(file)?;
@@ -64,7 +88,7 @@ pub fn load(path: &Path, format: AudioFormat) -> Result<Arc<[u8]>, AudioError> {
             (sum / i32::try_from(channels).unwrap_or(1)) as i16
         })
         .collect();
-    Ok(encode(&mono, spec.sample_rate, format).into())
+    Ok((mono, spec.sample_rate))
 }
 
 /// One second of a sine at `frequency_hz`, coded as `format`; it loops without a seam.

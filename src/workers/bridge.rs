@@ -6,6 +6,7 @@
 //! length are they cut anew, and what does not fill one waits for the next.
 
 use media::codec::AudioFormat;
+use media::codec::opus::Settings;
 use media::convert::Converter;
 use media::leg::{Heard, HeardAudio, Leg, Passed, PassedKind};
 use media::rtp::{Arrival, HEADER_BYTES, Packet, Piece, Relay, Repack, Uncut};
@@ -61,13 +62,23 @@ impl BridgeLeg {
     /// A leg on `peer`'s sockets, opposite a peer whose audio is `caller`.
     pub(super) fn new(peer: PeerLeg, caller: AudioFormat) -> Self {
         let own = peer.format().map_or(caller, |format| format.media.audio);
-        Self {
+        let mut leg = Self {
             peer,
             to_leg: Way::new(caller, own),
             from_leg: Way::new(own, caller),
             sound: None,
             outlet: Outlet::new(own),
             next_tick: MonoTime::MAX,
+        };
+        leg.tune();
+        leg
+    }
+
+    /// Codes Opus for the leg as it wants it.
+    fn tune(&mut self) {
+        if let Some(format) = self.peer.format() {
+            self.to_leg.tune(&format.media.opus);
+            self.outlet.tune(&format.media.opus);
         }
     }
 
@@ -84,6 +95,7 @@ impl BridgeLeg {
         self.to_leg.follow(caller, own);
         self.from_leg.follow(own, caller);
         self.outlet.follow(own);
+        self.tune();
     }
 
     /// Whether keys are told to it by signalling alone.
@@ -116,6 +128,11 @@ impl Way {
             repack: Repack::new(to),
             newest: 0,
         }
+    }
+
+    /// Codes Opus as who hears it wants it.
+    pub(super) fn tune(&mut self, settings: &Settings) {
+        self.converter.tune(settings);
     }
 
     fn follow(&mut self, from: AudioFormat, to: AudioFormat) {
@@ -183,6 +200,10 @@ impl Way {
             _ if self.converter.max_output(payload.len()) > converted.len() => 0,
             _ => self.converter.convert(payload, converted),
         };
+        if length == 0 && self.converter.to().codec.is_packets() {
+            // A packet of Opus that waits for its rest, or need not be sent.
+            return;
+        }
         if length == 0 || header.len() + length + OVERHEAD_BYTES_MAX > ctx.convert.len() {
             return ctx.metrics.dropped(DropReason::Malformed);
         }
@@ -197,8 +218,12 @@ impl Way {
     /// what was.
     #[inline]
     fn is_cut(&self, kind: PassedKind, audio: &[u8], wanted_ticks: u32) -> bool {
-        let ticks = self.converter.to().payload_ticks(audio);
-        kind == PassedKind::Audio && (ticks != wanted_ticks || self.repack.is_waiting())
+        let to = self.converter.to();
+        // A packet of Opus is of any length, and stays whole.
+        if kind != PassedKind::Audio || to.codec.is_packets() {
+            return false;
+        }
+        to.payload_ticks(audio) != wanted_ticks || self.repack.is_waiting()
     }
 
     /// Sends audio in packets of the length that the far end wants, each by way of `out`.
@@ -278,9 +303,15 @@ fn send(
     what: Passing,
 ) {
     let Passing { kind, arrival, marker, .. } = what;
-    let passed = Passed { kind, arrival, marker, payload_bytes };
     let Some((header, payload)) = packet.split_first_chunk_mut::<HEADER_BYTES>() else { return };
     let Some(leg) = to.leg() else { return };
+    let ticks = match kind {
+        PassedKind::Audio => {
+            leg.config().audio.payload_ticks(payload.get(..payload_bytes).unwrap_or_default())
+        }
+        PassedKind::Event | PassedKind::Comfort => 0,
+    };
+    let passed = Passed { kind, arrival, marker, payload_bytes, ticks };
     if !leg.write_relayed(of.now, header, relay, passed) {
         return;
     }

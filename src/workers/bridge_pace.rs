@@ -96,6 +96,10 @@ impl BridgeLeg {
                         encoder.convert(linear, payload)
                     }
                 };
+                if length == 0 {
+                    // Nobody speaks, and the peer wants no packets that say so.
+                    return leg.pause(leg.config().audio.ticks(ptime_ms));
+                }
                 leg.write_audio(ctx.now, header, payload.get(..length).unwrap_or_default());
                 HEADER_BYTES + length
             }

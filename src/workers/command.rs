@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
+use media::bed::Bed;
 use media::codec::AudioFormat;
 
 use media::jitter::JitterSnapshot;
@@ -216,6 +217,13 @@ pub enum Command {
         call: CallKey,
         /// What it hears; none if it is back.
         sound: Option<Builtin>,
+    },
+    /// What the peer hears under its agent.
+    Ambient {
+        /// The call.
+        call: CallKey,
+        /// The sound, at the rate of what the peer hears; none if there is none.
+        bed: Option<Box<Bed>>,
     },
     /// A transfer moved on.
     Transfer {

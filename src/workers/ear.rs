@@ -15,9 +15,10 @@ use media::vad::{SpeechChange, Vad};
 
 /// What is listened to.
 const FORMAT: AudioFormat = AudioFormat::l16le(RATE_HZ);
-/// Milliseconds that are converted at a time, and room for what comes of them.
+/// Milliseconds that are converted at a time.
 const PIECE_MS: u32 = 20;
-const PIECE_SAMPLES: usize = 320;
+/// Room for what comes of them, or of a packet that cannot be cut: 120 ms.
+const PIECE_SAMPLES: usize = 960;
 /// A peer that sends nothing for so long says nothing.
 const IDLE: Duration = Duration::from_millis(400);
 /// Of a longer gap only so much is heard as silence by the digits' receiver.
@@ -81,7 +82,11 @@ impl Ear {
         if gap > 0 {
             self.missed(gap * 1000 / u64::from(self.peer.clock_hz().max(1)));
         }
-        for piece in frame.payload.chunks(self.peer.bytes(PIECE_MS).max(1)) {
+        let piece_bytes = match self.peer.codec.is_packets() {
+            true => frame.payload.len(),
+            false => self.peer.bytes(PIECE_MS),
+        };
+        for piece in frame.payload.chunks(piece_bytes.max(1)) {
             let (mut bytes, mut samples) = ([0; 2 * PIECE_SAMPLES], [0; PIECE_SAMPLES]);
             let length = self.converter.convert(piece, &mut bytes);
             let count = l16::from_le(bytes.get(..length).unwrap_or_default(), &mut samples);
@@ -108,7 +113,7 @@ impl Ear {
     /// Nothing came for so long.
     fn missed(&mut self, ms: u64) {
         if let Some(digits) = &mut self.digits {
-            let silence = [0; PIECE_SAMPLES / 2];
+            let silence = [0; FORMAT.samples(PIECE_MS)];
             for _ in 0..ms.min(GAP_MAX_MS).div_ceil(u64::from(PIECE_MS)) {
                 digits.push(&silence);
                 self.pressed = digits.poll().or(self.pressed);

@@ -5,7 +5,8 @@ use media::codec::AudioFormat;
 use media::codec::l16;
 use media::convert::Converter;
 use media::jitter::{
-    Content, FRAME_MAX_MS, Incoming, JitterBuffer, JitterConfig, JitterSnapshot, Kind, Pulled,
+    Content, Decode, FRAME_MAX_MS, Incoming, JitterBuffer, JitterConfig, JitterSnapshot, Kind,
+    Pulled,
 };
 use media::leg::{Heard, HeardAudio};
 use media::rtp::{Arrival, Continuity};
@@ -104,13 +105,7 @@ impl Inflow {
         let wanted = (wanted / to.rate_hz.max(1) as usize).min(self.samples.len());
         let Self { jitter, decoder, encoder, samples, bytes, .. } = self;
         let frame = samples.get_mut(..wanted).unwrap_or_default();
-        let pulled = jitter.pull(now, blocks, frame, |_, payload, out| {
-            if decoder.max_output(payload.len()) > bytes.len() {
-                return 0;
-            }
-            let length = decoder.convert(payload, bytes);
-            l16::from_le(bytes.get(..length).unwrap_or_default(), out)
-        });
+        let pulled = jitter.pull_with(now, blocks, frame, &mut Decoding { decoder, bytes });
         let Pulled { kind, played, .. } = pulled;
         if kind == Kind::Silence {
             return Sounded::Nothing;
@@ -135,6 +130,40 @@ impl Inflow {
     }
 }
 
+/// The stream's codec, as the jitter buffer uses it.
+struct Decoding<'a> {
+    decoder: &'a mut Converter,
+    bytes: &'a mut [u8],
+}
+
+impl Decoding<'_> {
+    fn samples(&self, length: usize, out: &mut [i16]) -> usize {
+        l16::from_le(self.bytes.get(..length).unwrap_or_default(), out)
+    }
+}
+
+impl Decode for Decoding<'_> {
+    fn decode(&mut self, _: u8, payload: &[u8], out: &mut [i16]) -> usize {
+        if self.decoder.max_output(payload.len()) > self.bytes.len() {
+            return 0;
+        }
+        let length = self.decoder.convert(payload, self.bytes);
+        self.samples(length, out)
+    }
+
+    fn recover(&mut self, _: u8, next: &[u8], out: &mut [i16]) -> usize {
+        let length = self.decoder.recover(next, self.bytes);
+        self.samples(length, out)
+    }
+
+    fn conceal(&mut self, out: &mut [i16]) -> usize {
+        let per_ms = self.decoder.to().samples(1).max(1);
+        let ms = u32::try_from(out.len() / per_ms).unwrap_or(0);
+        let length = self.decoder.conceal(ms, self.bytes);
+        self.samples(length, out)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -156,6 +185,7 @@ mod tests {
             receive_dtmf_pt: None,
             cn_pt: None,
             ptime_ms: 20,
+            opus: Default::default(),
         };
         let start = StreamStart { ssrc: 1, seq: 2, ts: 3, seed: 4 };
         let mut now = MonoTime::from_nanos(1);
@@ -226,6 +256,7 @@ mod tests {
             receive_dtmf_pt: None,
             cn_pt: None,
             ptime_ms: 20,
+            opus: Default::default(),
         };
         let mut now = MonoTime::from_nanos(1);
         let stream = StreamStart { ssrc: 1, seq: 2, ts: 3, seed: 4 };

@@ -4,6 +4,7 @@
 //! between wire and wire. Commands come in through a bounded channel, events go out through
 //! another.
 
+mod ambient;
 pub mod audio;
 mod bridge;
 mod bridge_pace;
@@ -23,6 +24,7 @@ mod pace;
 pub mod path;
 mod path_bridge;
 mod path_ear;
+mod path_echo;
 mod path_rtcp;
 mod path_socket;
 mod peer;

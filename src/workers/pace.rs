@@ -10,6 +10,7 @@ use media::time::MonoTime;
 
 use adapters::agent::CallState;
 
+use super::ambient;
 use super::builtin::Builtin;
 use super::command::EventKind;
 use super::context::Context;
@@ -76,12 +77,11 @@ impl MediaPath {
         }
     }
 
-    /// One packet to the peer.
+    /// What one ptime sends to the peer: a packet; of an agent's own packets of other lengths as
+    /// many as keep media time with the clock.
     fn tick(&mut self, ctx: &mut Context, format: &LegConfig) {
-        let bytes = format.audio.bytes(format.ptime_ms);
-        let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
         let Some(leg) = self.peer.leg() else { return };
-        if let Some(event) = out.first_chunk_mut().and_then(|out| leg.write_event(out)) {
+        if let Some(event) = ctx.packet.first_chunk_mut().and_then(|out| leg.write_event(out)) {
             if event > 0 {
                 let _ = self.peer.send(&mut ctx.packet, event);
             }
@@ -90,19 +90,44 @@ impl MediaPath {
         if self.passes() {
             return;
         }
-        let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else { return };
+        if !format.audio.codec.is_packets() {
+            self.packet(ctx, format);
+            return;
+        }
+        self.owed_ticks += i64::from(format.audio.ticks(format.ptime_ms));
+        while self.owed_ticks > 0 {
+            self.owed_ticks -= i64::from(self.packet(ctx, format).max(1));
+        }
+    }
+
+    /// One packet to the peer; how long it lasts, in ticks.
+    fn packet(&mut self, ctx: &mut Context, format: &LegConfig) -> u32 {
+        let ptime_ticks = format.audio.ticks(format.ptime_ms);
+        let bytes = format.audio.bytes(format.ptime_ms);
+        let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return ptime_ticks };
+        let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else {
+            return ptime_ticks;
+        };
         let linear_bytes = self.outlet.sounds().bytes(format.ptime_ms);
-        let Some(linear) = ctx.linear.get_mut(..linear_bytes) else { return };
+        let Some(linear) = ctx.linear.get_mut(..linear_bytes) else { return ptime_ticks };
         let digits = self.say_digits(linear, payload);
         let said = match digits {
             Some(bytes) => Said { bytes, ..Said::default() },
             None => self.say(ctx.now, &mut ctx.blocks, linear, payload),
         };
-        let Some(leg) = self.peer.leg() else { return };
+        let Some(leg) = self.peer.leg() else { return ptime_ticks };
         if said.talkspurt {
             leg.mark();
         }
         let payload = payload.get(..said.bytes).unwrap_or_default();
+        let ticks = match payload {
+            // Nobody speaks, and the peer wants no packets that say so.
+            [] => {
+                leg.pause(ptime_ticks);
+                return ptime_ticks;
+            }
+            payload => format.audio.payload_ticks(payload),
+        };
         self.taps.said(taps::Said { due: self.next_tick, ts: leg.sender().ts(), payload });
         leg.write_audio(ctx.now, header, payload);
         match self.peer.send(&mut ctx.packet, HEADER_BYTES + said.bytes) {
@@ -116,6 +141,7 @@ impl MediaPath {
         if digits.is_none() {
             self.note_underrun(ctx, said.played);
         }
+        ticks
     }
 
     /// Writes what the peer hears next to `payload`, by way of `linear` if it has to be coded.
@@ -149,9 +175,7 @@ impl MediaPath {
                     said.talkspurt = talkspurt;
                     if played {
                         self.silence.said(frame);
-                        if self.first_audio.is_none() {
-                            self.first_audio = Some(now.since(self.answered_at.unwrap_or(now)));
-                        }
+                        first_heard(&mut self.first_audio, self.answered_at, now);
                     }
                 }
                 Sounded::Nothing => background(&mut self.noise, frame, silence),
@@ -161,25 +185,31 @@ impl MediaPath {
                     Some((_, payload)) if untouched => &mut **payload,
                     _ => &mut *frame,
                 };
-                match self.playout.pop(now, blocks, into) {
-                    Popped::Frame { talkspurt_start, .. } => {
-                        said.played = true;
-                        said.talkspurt = talkspurt_start;
-                        self.silence.said(into);
-                        if self.first_audio.is_none() {
-                            self.first_audio = Some(now.since(self.answered_at.unwrap_or(now)));
-                        }
-                        if untouched && !self.muted {
-                            said.bytes = into.len();
-                            return said;
-                        }
+                let (bytes, talkspurt) = match self.playout.pop(now, blocks, into) {
+                    Popped::Frame { talkspurt_start, .. } => (into.len(), talkspurt_start),
+                    Popped::Packet { bytes, talkspurt_start } => (bytes, talkspurt_start),
+                    Popped::Empty => (0, false),
+                };
+                if bytes == 0 {
+                    background(&mut self.noise, frame, silence);
+                } else {
+                    self.silence.said(into.get(..bytes).unwrap_or_default());
+                    first_heard(&mut self.first_audio, self.answered_at, now);
+                    said = Said { bytes, played: true, talkspurt, over: false };
+                    if untouched && !self.muted {
+                        return said;
                     }
-                    Popped::Empty => background(&mut self.noise, frame, silence),
                 }
             }
         }
         if self.muted && self.held.is_none() {
             frame.fill(silence);
+        }
+        if let Some(bed) = &mut self.bed
+            && self.held.is_none()
+            && !self.hushed
+        {
+            ambient::mix(bed, sounds, frame, said.played && !self.muted);
         }
         said.bytes = match coded {
             Some((encoder, payload)) => encoder.convert(frame, payload),
@@ -211,11 +241,12 @@ impl MediaPath {
     fn passes(&self) -> bool {
         let passes = match &self.agent {
             Agent::Builtin(builtin) => builtin.is_echo(),
-            // Digits of ours have their own.
-            Agent::Leg(_) => !self.peer.leg_ref().is_some_and(|leg| leg.sends_digits()),
+            Agent::Leg(_) => true,
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
-        passes && self.held.is_none()
+        // Digits of ours have a clock of their own.
+        let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
+        passes && self.held.is_none() && !digits
     }
 
     /// Starts or stops the pacer, as state and direction demand.
@@ -262,6 +293,11 @@ impl MediaPath {
             self.next_tick = self.next_tick.min(now + PHASE_MARGIN);
         }
     }
+}
+
+/// Notes when the agent's first audio left, counted from the answer.
+fn first_heard(first: &mut Option<Duration>, answered_at: Option<MonoTime>, now: MonoTime) {
+    first.get_or_insert_with(|| now.since(answered_at.unwrap_or(now)));
 }
 
 /// What is heard while nobody says anything.

@@ -7,11 +7,12 @@
 use std::time::Duration;
 
 use adapters::agent::{CallState, DtmfSource, EndedBy, StreamFormat};
+use media::bed::Bed;
 use media::codec::AudioFormat;
 use media::jitter::JitterSnapshot;
 use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
-use media::rtp::{Frame, HEADER_BYTES};
+use media::rtp::Frame;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
@@ -26,9 +27,9 @@ use super::report::{SAMPLE_EVERY, drop_reason};
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
-use super::taps::{Said, Taps};
+use super::taps::Taps;
 use crate::calls::cause::Cause;
-use crate::telemetry::{DropReason, Kind};
+use crate::telemetry::Kind;
 
 /// How often a call's media are looked after: silence of the peer, quality reports.
 pub const CARE_EVERY: Duration = Duration::from_secs(5);
@@ -66,6 +67,8 @@ pub(super) struct MediaPath {
     pub(super) muted: bool,
     /// What the peer hears while it is on hold.
     pub(super) held: Option<Builtin>,
+    /// What it hears under the agent.
+    pub(super) bed: Option<Box<Bed>>,
     /// What the agent says waits for the answer, though media flow already.
     pub(super) hushed: bool,
     /// When the call was answered.
@@ -76,6 +79,8 @@ pub(super) struct MediaPath {
     pub(super) next_tick: MonoTime,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     pub(super) phase_free: bool,
+    /// Media time by which packets of their own lengths are behind the clock, in ticks.
+    pub(super) owed_ticks: i64,
     /// When the packet was due before which the pacer was stopped.
     pub(super) stopped_at: Option<(MonoTime, u32)>,
     pub(super) silence: Silence,
@@ -130,11 +135,13 @@ impl MediaPath {
             state: CallState::Ringing,
             muted: false,
             held: None,
+            bed: None,
             hushed: false,
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
             phase_free: true,
+            owed_ticks: 0,
             stopped_at: None,
             care_at: now + CARE_EVERY,
             sample_at: now + SAMPLE_EVERY,
@@ -204,6 +211,7 @@ impl MediaPath {
             self.reformat(ctx);
         }
         self.tune_ear();
+        self.tune_outlet();
         self.restart_ticks(ctx.now);
         self.watch_for_silence(ctx);
     }
@@ -250,6 +258,7 @@ impl MediaPath {
             socket.state(self.state);
         }
         self.tune_ear();
+        self.tune_outlet();
         self.socket_attached(ctx);
     }
 
@@ -405,49 +414,6 @@ impl MediaPath {
             leg.reorder(sink.now, frame, |frame| sink.give(agent, taps, frame));
         }
         ctx.packet = packet;
-    }
-
-    /// Sends a packet back as it came, in the buffer in which it came, under our own header.
-    #[inline]
-    fn reflect(&mut self, ctx: &mut Context, heard: HeardAudio) {
-        let sends = self.peer.format().is_some_and(|format| format.send);
-        if self.state == CallState::Ringing || self.hushed || !sends {
-            return;
-        }
-        let Some(leg) = self.peer.leg() else { return };
-        // What is older than what was sent last is of no use to the ear; a gap stays visible in
-        // media time.
-        if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {
-            return;
-        }
-        let start = HEADROOM_BYTES + heard.start;
-        let payload = ctx.packet.get(start..start + heard.len).unwrap_or_default();
-        self.taps.heard(
-            ctx.now,
-            Frame {
-                ext_seq: heard.arrival.ext_seq,
-                ext_ts: heard.arrival.ext_ts,
-                marker: heard.marker,
-                payload,
-            },
-        );
-        let ticks = leg.config().audio.payload_ticks(payload);
-        if let Some(expected) = self.echo_ts {
-            let gap = heard.arrival.ext_ts.saturating_sub(expected);
-            leg.hold(u32::try_from(gap).unwrap_or(0));
-        }
-        self.echo_ts = Some(heard.arrival.ext_ts + u64::from(ticks));
-        self.taps.said(Said { due: ctx.now, ts: leg.sender().ts(), payload });
-        let start = start - HEADER_BYTES;
-        // What follows the packet is room for its protection.
-        let Some(packet) = ctx.packet.get_mut(start..) else { return };
-        if let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
-            leg.write_audio(ctx.now, header, rest.get(..heard.len).unwrap_or_default());
-        }
-        match self.peer.send(packet, HEADER_BYTES + heard.len) {
-            Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
-            Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
-        }
     }
 
     /// Frames whose predecessors have not come in time.

@@ -247,6 +247,7 @@ impl MediaPath {
                     socket.reformat(peer, &self.outlet, to_agent, from_agent);
                 }
                 self.tune_ear();
+                self.tune_outlet();
                 return self.reformat(ctx);
             }
             Control::Clear => return self.clear(ctx),
@@ -310,6 +311,22 @@ impl MediaPath {
         self.taps.follow(peer.audio);
     }
 
+    /// Codes Opus for the peer as it wants it, and no wider than what there is to be said.
+    pub(super) fn tune_outlet(&mut self) {
+        let Some(mut settings) = self.peer.format().map(|format| format.media.opus) else { return };
+        match &mut self.agent {
+            Agent::Leg(leg) => leg.from_leg.tune(&settings),
+            Agent::Socket(socket) if self.bed.is_none() => {
+                settings.max_rate_hz = settings.max_rate_hz.min(socket.audio().rate_hz);
+            }
+            Agent::Rtp(agent) if self.bed.is_none() => {
+                settings.max_rate_hz = settings.max_rate_hz.min(agent.audio().rate_hz);
+            }
+            Agent::Socket(_) | Agent::Rtp(_) | Agent::Builtin(_) | Agent::None => {}
+        }
+        self.outlet.tune(&settings);
+    }
+
     /// The playout queue of a new stream: empty, its account at zero.
     pub(super) fn restart_playout(&mut self, ctx: &mut Context) {
         let config = self.playout_config().unwrap_or(*self.playout.config());
@@ -351,7 +368,8 @@ impl MediaPath {
         let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
         self.report_marks();
         if let Agent::Socket(socket) = &mut self.agent {
-            socket.from_agent.reset();
+            // The agent's encoder goes on, so its decoder must.
+            socket.from_agent.cut();
             socket.session.cleared(cleared, Basis::Wire);
         }
     }
@@ -397,17 +415,30 @@ fn queue(
         let pushed = playout.push(ctx.now, &mut ctx.blocks, audio);
         return if pushed.full { audio.len() - pushed.accepted_bytes } else { 0 };
     }
-    if converter.max_output(audio.len()) > ctx.convert.len() {
-        return audio.len();
+    let mut refused = 0;
+    // In pieces whose conversion finds room, however much more it is.
+    let piece_bytes = match converter.from().codec.is_packets() {
+        true => audio.len(),
+        false => CONVERTED_BYTES,
+    };
+    for audio in audio.chunks(piece_bytes.max(1)) {
+        if converter.max_output(audio.len()) > ctx.convert.len() {
+            refused += audio.len();
+            continue;
+        }
+        let length = converter.convert(audio, &mut ctx.convert);
+        let converted = ctx.convert.get(..length).unwrap_or_default();
+        let pushed = playout.push(ctx.now, &mut ctx.blocks, converted);
+        if pushed.full && length > 0 {
+            refused += audio.len() * (length - pushed.accepted_bytes) / length;
+        }
     }
-    let length = converter.convert(audio, &mut ctx.convert);
-    let converted = ctx.convert.get(..length).unwrap_or_default();
-    let pushed = playout.push(ctx.now, &mut ctx.blocks, converted);
-    if !pushed.full || length == 0 {
-        return 0;
-    }
-    audio.len() * (length - pushed.accepted_bytes) / length
+    refused
 }
+
+/// Bytes of an agent's audio that are converted at a time: whole samples. What becomes of them, at
+/// most twelve times as many (G.711 to linear audio at 48 kHz), finds room.
+const CONVERTED_BYTES: usize = 8 * 1024;
 
 /// The code that stands for a close frame without one (RFC 6455 7.4.1).
 const NO_CODE: u16 = 1005;

@@ -5,6 +5,7 @@ use std::net::UdpSocket;
 
 use adapters::agent::StreamFormat;
 use media::blocks::BlockPool;
+use media::codec::{AudioFormat, opus};
 use media::convert::Converter;
 use media::jitter::JitterSnapshot;
 use media::leg::{Leg, LegConfig};
@@ -53,6 +54,7 @@ impl RtpAgent {
             receive_dtmf_pt: None,
             cn_pt: None,
             ptime_ms: link.ptime_ms,
+            opus: opus::Settings::default(),
         };
         Ok(Self {
             socket: link.socket,
@@ -91,6 +93,10 @@ impl RtpAgent {
             return;
         };
         let length = self.to_agent.convert(frame.payload, payload);
+        if length == 0 {
+            // A packet of Opus that waits for its rest.
+            return;
+        }
         if frame.marker {
             self.leg.mark();
         }
@@ -110,6 +116,11 @@ impl RtpAgent {
         let heard = self.leg.receive(ctx.now, datagram);
         self.inflow.put(ctx.now, &mut ctx.blocks, heard, datagram);
         self.spoke = true;
+    }
+
+    /// What the agent speaks.
+    pub(super) const fn audio(&self) -> AudioFormat {
+        self.to.audio
     }
 
     /// True once the agent has sent anything.

@@ -43,6 +43,8 @@ pub(super) struct SocketAgent {
     pub(super) from_agent: Converter,
     peer: StreamFormat,
     to_rate_hz: u64,
+    /// Number of the peer's frame that came last.
+    newest: Option<u64>,
     pub(super) max_queue_ms: u32,
     /// See [`SocketLink::dtmf_inband`].
     pub(super) dtmf_inband: Option<bool>,
@@ -109,6 +111,7 @@ impl SocketAgent {
             from_agent: Converter::new(from, outlet.queued(from)),
             peer,
             to_rate_hz: u64::from(to.clock_hz()),
+            newest: None,
             max_queue_ms,
             dtmf_inband,
         })
@@ -149,6 +152,7 @@ impl SocketAgent {
         self.to_agent = Converter::new(peer.audio, to.audio);
         self.from_agent = Converter::new(from.audio, outlet.queued(from.audio));
         self.to_rate_hz = u64::from(to.audio.clock_hz());
+        self.newest = None;
     }
 
     /// Sends one frame of the peer's audio.
@@ -157,15 +161,41 @@ impl SocketAgent {
         if self.line.closed || !self.session.is_open() {
             return;
         }
-        let payload = if self.to_agent.is_identity() {
-            frame.payload
-        } else {
-            if self.to_agent.max_output(frame.payload.len()) > sink.convert.len() {
-                return;
-            }
-            let length = self.to_agent.convert(frame.payload, sink.convert);
-            sink.convert.get(..length).unwrap_or_default()
-        };
+        let newest = self.newest.replace(frame.ext_seq);
+        if self.to_agent.is_identity() {
+            return self.send_frame(sink, frame, frame.payload);
+        }
+        if self.to_agent.max_output(frame.payload.len()) > sink.convert.len() {
+            return;
+        }
+        let convert = std::mem::take(&mut sink.convert);
+        if newest.is_some_and(|newest| newest + 2 == frame.ext_seq) {
+            let length = self.to_agent.recover(frame.payload, convert);
+            let ticks = u64::from(self.peer.audio.payload_ticks(frame.payload));
+            let lost = Frame {
+                ext_seq: frame.ext_seq - 1,
+                ext_ts: frame.ext_ts.saturating_sub(ticks),
+                marker: false,
+                payload: &[],
+            };
+            self.send_frame(sink, lost, convert.get(..length).unwrap_or_default());
+        }
+        let held = u64::from(self.to_agent.held_ticks());
+        let length = self.to_agent.convert(frame.payload, convert);
+        let ext_ts = frame
+            .ext_ts
+            .saturating_sub(held * u64::from(self.peer.audio.clock_hz()) / self.to_rate_hz);
+        let frame = Frame { ext_ts, ..frame };
+        self.send_frame(sink, frame, convert.get(..length).unwrap_or_default());
+        sink.convert = convert;
+    }
+
+    /// Sends one frame as `payload`, if that is anything.
+    #[inline]
+    fn send_frame(&mut self, sink: &mut FrameSink<'_>, frame: Frame<'_>, payload: &[u8]) {
+        if payload.is_empty() {
+            return;
+        }
         let ts = frame.ext_ts * self.to_rate_hz / u64::from(self.peer.audio.clock_hz());
         let frame =
             AgentFrame { seq: frame.ext_seq as u16, ts: ts as u32, marker: frame.marker, payload };

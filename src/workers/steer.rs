@@ -14,6 +14,7 @@ impl MediaPath {
                 // Whether the peer takes digits was asked before; a queue that is full drops them,
                 // as it does for an agent.
                 let _ = self.queue_digits(&digits, duration_ms, gap_ms);
+                // What is passed on, or sent back, has no clock by which digits leave.
                 self.restart_ticks(ctx.now);
             }
             Steer::Mute(muted) => self.muted = muted,

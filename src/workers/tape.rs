@@ -12,8 +12,10 @@ use super::taps::Tap;
 const RING_FRAMES: usize = 100;
 /// What a tape carries, whatever the peer's codec, which may change in mid-call.
 pub const FORMAT: AudioFormat = AudioFormat::l16le(8_000);
-/// Samples of the longest frame: 60 ms.
+/// Samples that are put on it at a time: 60 ms.
 const FRAME_SAMPLES: usize = 480;
+/// Samples of the longest packet that cannot be cut: 120 ms.
+const PACKET_SAMPLES: usize = 960;
 /// Bytes of the longest frame.
 const FRAME_BYTES: usize = FRAME_SAMPLES * 2;
 /// The longest gap that is filled with silence, in samples; a longer one is a new beginning.
@@ -30,14 +32,20 @@ impl Tap for TapeInput {
     /// Takes what was heard. A disk that is two seconds behind loses the oldest.
     #[inline]
     fn heard(&mut self, now: MonoTime, frame: Frame<'_>) {
-        let sample_bytes = self.from_peer.from().codec.sample_bytes();
-        let mut linear = [0; FRAME_BYTES];
-        let mut ts = frame.ext_ts;
-        for payload in frame.payload.chunks(FRAME_SAMPLES * sample_bytes) {
+        let from = self.from_peer.from();
+        let piece_bytes = match from.codec.is_packets() {
+            true => frame.payload.len().max(1),
+            false => FRAME_SAMPLES * from.codec.sample_bytes(),
+        };
+        let mut linear = [0; 2 * PACKET_SAMPLES];
+        let mut ts = frame.ext_ts * u64::from(FORMAT.rate_hz) / u64::from(from.clock_hz().max(1));
+        for payload in frame.payload.chunks(piece_bytes) {
             let length = self.from_peer.convert(payload, &mut linear);
-            let meta = FrameMeta { seq: frame.ext_seq, ts, at: now, marker: frame.marker };
-            self.frames.push(meta, linear.get(..length).unwrap_or_default());
-            ts += (payload.len() / sample_bytes) as u64;
+            for samples in linear.get(..length).unwrap_or_default().chunks(FRAME_BYTES) {
+                let meta = FrameMeta { seq: frame.ext_seq, ts, at: now, marker: frame.marker };
+                self.frames.push(meta, samples);
+                ts += (samples.len() / 2) as u64;
+            }
         }
     }
 

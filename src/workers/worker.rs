@@ -144,6 +144,7 @@ impl Worker {
             | Command::Digit { call, .. }
             | Command::Replace { call, .. }
             | Command::Hold { call, .. }
+            | Command::Ambient { call, .. }
             | Command::Transfer { call, .. }
             | Command::Steer { call, .. }
             | Command::Record { call, .. }
@@ -173,6 +174,7 @@ impl Worker {
             Command::Digit { digit, duration_ms, .. } => path.digit(ctx, digit, duration_ms),
             Command::Replace { sockets, format, .. } => path.replace(ctx, sockets, format),
             Command::Hold { sound, .. } => path.hold(ctx, sound),
+            Command::Ambient { bed, .. } => path.ambient(ctx, bed),
             Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),

@@ -55,6 +55,8 @@ pub struct Setup<'a> {
     pub modules: &'a [&'a str],
     /// Further lines of its configuration.
     pub more: &'a str,
+    /// The rate of what it says and hears, and the tone that it says; otherwise 8,000 and [`HZ`].
+    pub wide: Option<(u32, f64)>,
 }
 
 impl Baresip {
@@ -68,14 +70,14 @@ impl Baresip {
     /// Starts it as told; it answers every call. Returns once it can be called.
     #[track_caller]
     pub fn start_with(server: &Server, setup: &Setup<'_>) -> Self {
-        let Setup { codecs, dial, account, modules, more } = *setup;
+        let Setup { codecs, dial, account, modules, more, wide } = *setup;
         let account = |port| {
             format!(
                 "<sip:alice@127.0.0.1:{port}>;regint=0;answermode=auto;\
                  audio_codecs={codecs}{account}"
             )
         };
-        Self::start_as(server, account, dial, modules, more)
+        Self::start_as(server, account, dial, (modules, more), wide)
     }
 
     /// Starts it with an account that it registers at the server, over `transport`. Returns once it
@@ -95,14 +97,14 @@ impl Baresip {
         transport: &str,
         setup: &Setup<'_>,
     ) -> Self {
-        let Setup { codecs, dial, account: more_of_it, modules, more } = *setup;
+        let Setup { codecs, dial, account: more_of_it, modules, more, wide } = *setup;
         let account = |_| {
             format!(
                 "<sip:{user}@{at};transport={transport}>;auth_pass={password};regint=60;\
                  answermode=auto;audio_codecs={codecs}{more_of_it}"
             )
         };
-        Self::start_as(server, account, dial, modules, more)
+        Self::start_as(server, account, dial, (modules, more), wide)
     }
 
     #[track_caller]
@@ -110,22 +112,23 @@ impl Baresip {
         server: &Server,
         account: impl Fn(u16) -> String,
         dial: Option<&str>,
-        modules: &[&str],
-        more: &str,
+        (modules, more): (&[&str], &str),
+        wide: Option<(u32, f64)>,
     ) -> Self {
+        let (rate_hz, hz) = wide.unwrap_or((wav::RATE_HZ, HZ));
         let modules: String = modules.iter().map(|name| format!("module {name}.so\n")).collect();
         let control = server.ports.pair();
         let (port, rtp) = (server.ports.pair(), server.ports.run(8));
         let dir = server.dir.join(format!("baresip-{port}"));
         fs::create_dir(&dir).unwrap();
-        wav::write(&dir.join("say.wav"), &wav::sine(HZ, 30.0));
+        wav::write_at(&dir.join("say.wav"), rate_hz, &wav::sine_at(hz, rate_hz, 30.0));
         let (folder, last) = (dir.display(), rtp + 7);
         // The bridge takes what it is given and plays it to nobody: there is no sound card.
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\n\
              rtp_ports {rtp}-{last}\naudio_source aufile,{folder}/say.wav\n\
              audio_player aubridge,nobody\naudio_alert aubridge,alert\naudio_buffer 20-160\n\
-             ausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\nauplay_channels 1\n\
+             ausrc_srate {rate_hz}\nauplay_srate {rate_hz}\nausrc_channels 1\nauplay_channels 1\n\
              snd_path {folder}\nmodule_path {MODULES}\nmodule g711.so\nmodule aufile.so\n\
              module aubridge.so\nmodule sndfile.so\n{modules}module_tmp account.so\n\
              module_app menu.so\nmodule_app ctrl_tcp.so\n\
@@ -175,7 +178,15 @@ impl Baresip {
 
     /// Ends it, and with it its calls; what it has heard.
     #[track_caller]
-    pub fn end(mut self) -> Vec<i16> {
+    pub fn end(self) -> Vec<i16> {
+        let (rate_hz, samples) = self.end_wide();
+        assert_eq!(rate_hz, wav::RATE_HZ);
+        samples
+    }
+
+    /// The same at whatever rate it was.
+    #[track_caller]
+    pub fn end_wide(mut self) -> (u32, Vec<i16>) {
         self.signal();
         let child = &mut self.child;
         until(SOON, "baresip ends", || child.try_wait().unwrap());
@@ -183,7 +194,7 @@ impl Baresip {
             let path = entry.unwrap().path();
             path.to_str().unwrap().ends_with("-dec.wav").then_some(path)
         });
-        wav::read(&heard.expect("baresip has kept what it heard"))
+        wav::read_at(&heard.expect("baresip has kept what it heard"))
     }
 
     fn signal(&self) {

@@ -53,6 +53,9 @@ pub const PCMA: Codec = Codec { pt: 8, map: "PCMA/8000", event_hz: 8_000 };
 /// G.722.
 pub const G722: Codec = Codec { pt: 9, map: "G722/8000", event_hz: 8_000 };
 
+/// Opus.
+pub const OPUS: Codec = Codec { pt: 111, map: "opus/48000/2", event_hz: 48_000 };
+
 /// Numbers phones, for tags and branches.
 static NUMBER: AtomicU32 = AtomicU32::new(1);
 
@@ -382,7 +385,8 @@ impl Phone {
         let mut packet = packet(self.codec.pt, self.seq, self.ts, payload);
         packet[1] |= if marker { 0x80 } else { 0 };
         self.rtp.send_to(&packet, self.media.unwrap()).unwrap();
-        self.skip(payload.len());
+        // A packet of Opus lasts for 20 ms here; all others have a byte a tick.
+        self.skip(if self.codec.map == OPUS.map { 960 } else { payload.len() });
     }
 
     /// One packet of another payload type at once.

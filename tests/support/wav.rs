@@ -19,9 +19,14 @@ pub fn sine(hz: f64, seconds: f64) -> Vec<i16> {
 
 /// Writes mono 16-bit samples at 8,000 Hz.
 pub fn write(path: &Path, samples: &[i16]) {
+    write_at(path, RATE_HZ, samples);
+}
+
+/// Writes mono 16-bit samples at another rate.
+pub fn write_at(path: &Path, rate_hz: u32, samples: &[i16]) {
     let spec = hound::WavSpec {
         channels: 1,
-        sample_rate: RATE_HZ,
+        sample_rate: rate_hz,
         bits_per_sample: 16,
         sample_format: hound::SampleFormat::Int,
     };
@@ -33,16 +38,46 @@ pub fn write(path: &Path, samples: &[i16]) {
 /// Reads a mono WAV file at 8,000 Hz. What a peer wrote may lack the final length; what is there
 /// counts.
 pub fn read(path: &Path) -> Vec<i16> {
+    let (rate_hz, samples) = read_at(path);
+    assert_eq!(rate_hz, RATE_HZ, "{}", path.display());
+    samples
+}
+
+/// Reads a WAV file and its rate; of several channels the first.
+pub fn read_at(path: &Path) -> (u32, Vec<i16>) {
     let mut file = hound::WavReader::open(path).unwrap();
     let spec = file.spec();
-    assert_eq!((spec.channels, spec.sample_rate), (1, RATE_HZ), "{}", path.display());
-    match spec.sample_format {
+    let samples: Vec<i16> = match spec.sample_format {
         hound::SampleFormat::Int => file.samples::<i16>().map_while(Result::ok).collect(),
         hound::SampleFormat::Float => {
             let samples = file.samples::<f32>().map_while(Result::ok);
             samples.map(|sample| (sample * 32_767.0) as i16).collect()
         }
-    }
+    };
+    (spec.sample_rate, samples.into_iter().step_by(spec.channels.into()).collect())
+}
+
+/// True if somewhere half a second of `samples` is a sine of `hz` with about the amplitude of those
+/// of the tests, and nothing else.
+pub fn has_tone(samples: &[i16], rate_hz: u32, hz: f64) -> bool {
+    let length = rate_hz as usize / 2;
+    let pure = |start: usize| {
+        let part = &samples[start..start + length];
+        // The analysis thinks in 8,000 Hz.
+        let amplitude = amplitude(part, hz * f64::from(RATE_HZ) / f64::from(rate_hz));
+        let power = part.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
+        let rms = (power / length as f64).sqrt();
+        let rest = (rms.powi(2) - amplitude.powi(2) / 2.0).max(0.0).sqrt();
+        (7_000.0..12_500.0).contains(&amplitude) && rest < rms / 3.0
+    };
+    (0..samples.len().saturating_sub(length)).step_by(length / 10).any(pure)
+}
+
+/// A sine of `hz` with amplitude 10,000, at another rate.
+pub fn sine_at(hz: f64, rate_hz: u32, seconds: f64) -> Vec<i16> {
+    let count = (seconds * f64::from(rate_hz)) as usize;
+    let sample = |at: usize| (at as f64 * TAU * hz / f64::from(rate_hz)).sin() * 10_000.0;
+    (0..count).map(|at| sample(at).round() as i16).collect()
 }
 
 /// Amplitude of the frequency `hz` in `samples` (Goertzel 1958).

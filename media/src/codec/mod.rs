@@ -3,6 +3,7 @@
 pub mod g711;
 pub mod g722;
 pub mod l16;
+pub mod opus;
 pub mod simd;
 
 /// How samples are coded in a frame's payload.
@@ -18,24 +19,27 @@ pub enum Codec {
     L16Le,
     /// Linear 16-bit samples in network order (RFC 3551 4.5.11): what RTP peers speak.
     L16Be,
+    /// Opus, a packet a payload (RFC 7587).
+    Opus,
 }
 
 impl Codec {
-    /// Bytes of the smallest piece of a payload: of one sample; one where a byte holds several.
+    /// Bytes of the smallest piece of a payload: of one sample; one where a byte holds several, or
+    /// where a payload has no pieces.
     pub const fn sample_bytes(self) -> usize {
         match self {
-            Self::Pcmu | Self::Pcma | Self::G722 => 1,
+            Self::Pcmu | Self::Pcma | Self::G722 | Self::Opus => 1,
             Self::L16Le | Self::L16Be => 2,
         }
     }
 
-    /// The byte that codes silence.
+    /// The byte that codes silence. In Opus there is none.
     pub const fn silence(self) -> u8 {
         match self {
             Self::Pcmu => 0xff,
             Self::Pcma => 0xd5,
             Self::G722 => g722::SILENCE,
-            Self::L16Le | Self::L16Be => 0,
+            Self::L16Le | Self::L16Be | Self::Opus => 0,
         }
     }
 
@@ -44,8 +48,13 @@ impl Codec {
     pub const fn is_memoryless(self) -> bool {
         match self {
             Self::Pcmu | Self::Pcma | Self::L16Le | Self::L16Be => true,
-            Self::G722 => false,
+            Self::G722 | Self::Opus => false,
         }
+    }
+
+    /// True if a payload is a packet, which can neither be cut nor joined to another.
+    pub const fn is_packets(self) -> bool {
+        matches!(self, Self::Opus)
     }
 }
 
@@ -66,6 +75,9 @@ impl AudioFormat {
     /// G.722 at 16 kHz, its only rate.
     pub const G722: Self = Self { codec: Codec::G722, rate_hz: g722::RATE_HZ };
 
+    /// Opus at 48 kHz, whatever its packets hold.
+    pub const OPUS: Self = Self { codec: Codec::Opus, rate_hz: opus::RATE_HZ };
+
     /// Linear 16-bit little-endian at `rate_hz`.
     pub const fn l16le(rate_hz: u32) -> Self {
         Self { codec: Codec::L16Le, rate_hz }
@@ -81,7 +93,7 @@ impl AudioFormat {
     pub const fn clock_hz(self) -> u32 {
         match self.codec {
             Codec::G722 => self.rate_hz / 2,
-            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => self.rate_hz,
+            Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be | Codec::Opus => self.rate_hz,
         }
     }
 
@@ -95,10 +107,11 @@ impl AudioFormat {
         self.clock_hz() / 1000 * ms
     }
 
-    /// Bytes of payload in `ms` milliseconds.
+    /// Bytes of payload in `ms` milliseconds; of the longest packet where they vary.
     pub const fn bytes(self, ms: u32) -> usize {
         match self.codec {
             Codec::G722 => self.samples(ms) / g722::BYTE_SAMPLES,
+            Codec::Opus => opus::PACKET_BYTES_MAX,
             Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => {
                 self.samples(ms) * self.codec.sample_bytes()
             }
@@ -108,13 +121,26 @@ impl AudioFormat {
     /// How long `payload` lasts, in ticks of the RTP clock.
     #[inline]
     pub fn payload_ticks(self, payload: &[u8]) -> u32 {
-        u32::try_from(payload.len() / self.codec.sample_bytes()).unwrap_or(u32::MAX)
+        match self.codec {
+            Codec::Opus => opus::packet_ticks(payload),
+            codec => u32::try_from(payload.len() / codec.sample_bytes()).unwrap_or(u32::MAX),
+        }
     }
 
-    /// The most samples of sound that `bytes` of payload hold.
+    /// True if `payload` is whole samples, or a packet that can be decoded, and not empty.
+    #[inline]
+    pub fn is_whole(self, payload: &[u8]) -> bool {
+        match self.codec {
+            Codec::Opus => opus::packet_ticks(payload) > 0,
+            codec => !payload.is_empty() && payload.len().is_multiple_of(codec.sample_bytes()),
+        }
+    }
+
+    /// The most samples of sound that `bytes` of payload hold: of one payload, for packets.
     pub const fn payload_samples(self, bytes: usize) -> usize {
         match self.codec {
             Codec::G722 => bytes.saturating_mul(g722::BYTE_SAMPLES),
+            Codec::Opus => self.samples(opus::PACKET_MAX_MS),
             Codec::Pcmu | Codec::Pcma | Codec::L16Le | Codec::L16Be => {
                 bytes / self.codec.sample_bytes()
             }

@@ -40,7 +40,7 @@ fn payload(format: AudioFormat, samples: impl Iterator<Item = i16>) -> Vec<u8> {
             Codec::Pcma => vec![Law::A.code(sample)],
             Codec::L16Le => sample.to_le_bytes().to_vec(),
             Codec::L16Be => sample.to_be_bytes().to_vec(),
-            Codec::G722 => unreachable!(),
+            Codec::G722 | Codec::Opus => unreachable!(),
         })
         .collect()
 }
@@ -246,13 +246,43 @@ fn reset_forgets() {
     }
 }
 
+/// After a cut what comes out continues nothing, but a decoder goes on with the stream that it has
+/// followed: it is not off for the milliseconds that a new one is.
+#[test]
+fn cut_keeps_the_decoder() {
+    let (from, to) = (AudioFormat::G722, AudioFormat::l16le(16_000));
+    let input = tone(from, 60);
+    let (first, second) = input.split_at(from.bytes(30));
+    let whole = convert(from, to, &input, 60);
+    let after = |cut: fn(&mut Converter)| {
+        let mut converter = Converter::new(from, to);
+        let mut out = vec![0; converter.max_output(input.len())];
+        converter.convert(first, &mut out);
+        cut(&mut converter);
+        let count = converter.convert(second, &mut out);
+        out.truncate(count);
+        out
+    };
+    assert_eq!(after(Converter::cut), whole[whole.len() / 2..]);
+    assert_ne!(after(Converter::reset), whole[whole.len() / 2..]);
+    // What is resampled, or coded with a memory, begins anew.
+    let (from, to) = (AudioFormat::PCMU, AudioFormat::G722);
+    let mut converter = Converter::new(from, to);
+    let mut out = vec![0; 960];
+    converter.convert(&tone(from, 20), &mut out);
+    converter.cut();
+    let count = converter.convert(&tone(from, 20), &mut out);
+    assert_eq!(out[..count], convert(from, to, &tone(from, 20), 20));
+}
+
 /// Rates that nothing converts: an error where asked, else no output and no panic.
 #[test]
 fn impossible_rates() {
     for rate_hz in [0, 1, 100, u32::MAX] {
         let (from, to) = (AudioFormat::l16le(rate_hz), AudioFormat::PCMU);
         for (from, to) in [(from, to), (to, from)] {
-            assert_eq!(Converter::try_new(from, to).unwrap_err(), ResampleError::Rate { rate_hz });
+            let error = Converter::try_new(from, to).unwrap_err();
+            assert_eq!(error, ConvertError::Rate(ResampleError::Rate { rate_hz }));
             let mut converter = Converter::new(from, to);
             assert_eq!(converter.max_output(100), 0);
             assert_eq!(converter.convert(&[1; 100], &mut [0; 100]), 0);

@@ -19,7 +19,9 @@
 //! concealed for as long as it was; a jump of the time without one is a pause, after which the wait
 //! starts anew.
 
+mod decode;
 mod delay;
+mod filling;
 #[doc(hidden)]
 pub mod fuzz;
 mod pull;
@@ -37,7 +39,9 @@ use crate::comfort::{Background, ComfortNoise};
 use crate::conceal::Concealer;
 use crate::rtp::PACKET_BYTES_MAX;
 use crate::time::MonoTime;
+pub use decode::Decode;
 use delay::Delays;
+use filling::Filling;
 pub use queue::Content;
 use queue::{Queue, Slot};
 use ready::Ready;
@@ -114,6 +118,7 @@ pub struct JitterBuffer {
     queue: Queue,
     ready: Ready,
     concealer: Concealer,
+    filling: Filling,
     noise: ComfortNoise,
     /// The peer told how its silence sounds.
     shaped: bool,
@@ -151,6 +156,7 @@ impl JitterBuffer {
             queue: Queue::new((max_ms / PACKET_MIN_MS) as usize),
             ready: Ready::new(rate_hz, samples(READY_MS)),
             concealer: Concealer::new(rate_hz),
+            filling: Filling::new(rate_hz),
             noise: ComfortNoise::new(rate_hz),
             shaped: false,
             background: Background::default(),
@@ -243,6 +249,7 @@ impl JitterBuffer {
         }
         self.counters.dropped_samples += self.ready.len() as u64;
         self.ready.clear();
+        self.filling.finish();
         self.concealer.splice();
         self.stalled = 0;
         if self.state == State::Playing {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::decode::{Decode, Plain};
 use super::queue::Content;
 use super::ready::Urgency;
 use super::report::{Kind, Pulled};
@@ -49,17 +50,27 @@ enum Step {
 }
 
 impl JitterBuffer {
-    /// Fills `out` with the sound that is due at `now`. `decode` turns a payload of the format of
-    /// that number into samples at the buffer's rate and tells how many; what it writes beyond the
-    /// packet's own length is not used.
-    ///
-    /// `out` is at most [`FRAME_MAX_MS`](super::FRAME_MAX_MS) long; what is beyond that is silence.
+    /// As [`Self::pull_with`], with a function that decodes and knows nothing of what is lost.
     pub fn pull(
         &mut self,
         now: MonoTime,
         blocks: &mut BlockPool,
         out: &mut [i16],
-        mut decode: impl FnMut(u8, &[u8], &mut [i16]) -> usize,
+        decode: impl FnMut(u8, &[u8], &mut [i16]) -> usize,
+    ) -> Pulled {
+        self.pull_with(now, blocks, out, &mut Plain(decode))
+    }
+
+    /// Fills `out` with the sound that is due at `now`. What `decode` writes beyond a packet's own
+    /// length is not used.
+    ///
+    /// `out` is at most [`FRAME_MAX_MS`](super::FRAME_MAX_MS) long; what is beyond that is silence.
+    pub fn pull_with(
+        &mut self,
+        now: MonoTime,
+        blocks: &mut BlockPool,
+        out: &mut [i16],
+        decode: &mut impl Decode,
     ) -> Pulled {
         let (out, beyond) = out.split_at_mut(out.len().min(self.decoded.len()));
         beyond.fill(0);
@@ -68,7 +79,7 @@ impl JitterBuffer {
         let depth = self.depth();
         self.depth_min = self.depth_min.min(depth);
         self.depth_max = self.depth_max.max(depth);
-        let scaled = self.hold_delay(now, blocks, &mut decode);
+        let scaled = self.hold_delay(now, blocks, decode);
         let mut pulled = Pulled::default();
         let mut filled = 0;
         while filled < out.len() {
@@ -86,16 +97,17 @@ impl JitterBuffer {
             let at = now + self.duration(filled);
             let len = match self.step(at, rest.len()) {
                 Step::Decode => {
-                    self.decode_head(blocks, &mut decode);
+                    self.decode_head(blocks, decode);
                     0
                 }
                 Step::Pass => {
                     self.pass_head(blocks);
                     0
                 }
+                Step::Gap(len) if self.recover(blocks, len, decode) => 0,
                 Step::Gap(len) => {
                     let len = len.min(rest.len());
-                    self.conceal(rest, len);
+                    self.conceal(rest, len, decode);
                     self.play_ts += self.units_of(len).max(1);
                     self.counters.concealed_samples += len as u64;
                     pulled.concealed += len;
@@ -103,16 +115,16 @@ impl JitterBuffer {
                 }
                 Step::Hold(len) => {
                     let len = len.min(rest.len());
-                    self.conceal(rest, len);
+                    self.conceal(rest, len, decode);
                     self.counters.concealed_samples += len as u64;
                     self.counters.held_samples += len as u64;
                     pulled.concealed += len;
                     len
                 }
-                Step::Dry => self.dry(rest, &mut pulled),
+                Step::Dry => self.dry(rest, &mut pulled, decode),
                 Step::Pause(len) => {
                     let len = len.min(rest.len()).max(1);
-                    self.conceal(rest, len);
+                    self.conceal(rest, len, decode);
                     self.counters.comfort_samples += len as u64;
                     pulled.comfort += len;
                     len
@@ -192,6 +204,9 @@ impl JitterBuffer {
         let len = self.ready.take(out);
         let out = out.get_mut(..len).unwrap_or_default();
         self.background.hear(pitch::rms(out));
+        if self.filling.is_filling() && self.filling.finish() {
+            self.concealer.splice();
+        }
         self.concealer.play(out);
         self.mix_noise(out, 0.0);
         len
@@ -199,13 +214,21 @@ impl JitterBuffer {
 
     /// Fills `len` samples of what is missing or of a pause: what was there before fades, the
     /// background comes up.
-    fn conceal(&mut self, rest: &mut [i16], len: usize) {
+    fn conceal(&mut self, rest: &mut [i16], len: usize, decode: &mut impl Decode) {
         let out = rest.get_mut(..len).unwrap_or_default();
-        if self.state == State::Idle && !self.concealer.is_concealing() {
+        let concealing = self.concealer.is_concealing();
+        if self.state == State::Idle && !concealing {
             out.fill(0);
             return;
         }
-        let left = self.concealer.conceal(out);
+        let filled = if concealing { None } else { self.filling.fill(out, decode) };
+        let left = match filled {
+            Some(left) => {
+                self.concealer.remember(out);
+                left
+            }
+            None => self.concealer.conceal(out),
+        };
         if !self.shaped {
             self.noise.set_level(self.background.rms());
         }
@@ -225,13 +248,13 @@ impl JitterBuffer {
     }
 
     /// The queue ran dry in mid-sound.
-    fn dry(&mut self, rest: &mut [i16], pulled: &mut Pulled) -> usize {
+    fn dry(&mut self, rest: &mut [i16], pulled: &mut Pulled, decode: &mut impl Decode) -> usize {
         if self.stalled == 0 {
             self.counters.underruns += 1;
         }
         let audible = self.samples_of_ms(AUDIBLE_MS).saturating_sub(self.stalled);
         let len = if audible > 0 { rest.len().min(audible) } else { rest.len() };
-        self.conceal(rest, len);
+        self.conceal(rest, len, decode);
         if audible > 0 {
             pulled.concealed += len;
             self.counters.concealed_samples += len as u64;
@@ -291,11 +314,7 @@ impl JitterBuffer {
     }
 
     /// Decodes the oldest packet.
-    fn decode_head(
-        &mut self,
-        blocks: &mut BlockPool,
-        decode: &mut impl FnMut(u8, &[u8], &mut [i16]) -> usize,
-    ) {
+    fn decode_head(&mut self, blocks: &mut BlockPool, decode: &mut impl Decode) {
         let Some(mut slot) = self.queue.pop() else { return };
         let Content::Audio(format) = slot.content else { return };
         self.pass(slot.seq);
@@ -304,7 +323,7 @@ impl JitterBuffer {
         let len = slot.payload.read(blocks, &mut self.payload);
         slot.payload.clear(blocks);
         let payload = self.payload.get(..len).unwrap_or_default();
-        let samples = decode(format, payload, &mut self.decoded);
+        let samples = decode.decode(format, payload, &mut self.decoded);
         let whole = self.samples_of(u64::from(slot.units));
         let samples = samples.min(whole).min(self.decoded.len());
         let passed = self.samples_of(self.play_ts.saturating_sub(slot.ts)).min(samples);
@@ -319,14 +338,37 @@ impl JitterBuffer {
         self.play_ts = slot.ts + u64::from(slot.units);
     }
 
+    /// Makes up for a packet that is missing right before the oldest, if that repeats it: for all
+    /// of the `len` samples of the gap, or not at all.
+    fn recover(&mut self, blocks: &BlockPool, len: usize, decode: &mut impl Decode) -> bool {
+        let Some(head) = self.queue.head() else { return false };
+        let Content::Audio(format) = head.content else { return false };
+        let whole = self.samples_of(u64::from(head.units));
+        if len != whole || head.seq <= self.next_seq || 2 * whole > self.ready.room() {
+            return false;
+        }
+        let bytes = head.payload.peek(blocks, &mut self.payload);
+        let payload = self.payload.get(..bytes).unwrap_or_default();
+        let Some(out) = self.decoded.get_mut(..whole) else { return false };
+        if decode.recover(format, payload, out) < whole {
+            return false;
+        }
+        self.ready.push(out);
+        self.play_ts += u64::from(head.units);
+        self.counters.recovered_samples += whole as u64;
+        self.counters.decoded_samples += whole as u64;
+        true
+    }
+
     /// Makes sound shorter or longer if the delay is too high or too low.
     fn hold_delay(
         &mut self,
         now: MonoTime,
         blocks: &mut BlockPool,
-        decode: &mut impl FnMut(u8, &[u8], &mut [i16]) -> usize,
+        decode: &mut impl Decode,
     ) -> Option<Kind> {
-        if self.state != State::Playing || self.concealer.is_concealing() {
+        let filling = self.concealer.is_concealing() || self.filling.is_filling();
+        if self.state != State::Playing || filling {
             return None;
         }
         let above = self.delay(now) - self.target(now);
@@ -360,12 +402,7 @@ impl JitterBuffer {
     }
 
     /// Decodes what follows without a gap until `samples` are at hand.
-    fn make_ready(
-        &mut self,
-        samples: usize,
-        blocks: &mut BlockPool,
-        decode: &mut impl FnMut(u8, &[u8], &mut [i16]) -> usize,
-    ) {
+    fn make_ready(&mut self, samples: usize, blocks: &mut BlockPool, decode: &mut impl Decode) {
         while self.ready.len() < samples {
             let follows = self.queue.head().is_some_and(|head| {
                 matches!(head.content, Content::Audio(_))

@@ -65,6 +65,8 @@ pub struct JitterCounters {
     pub missing: u64,
     /// Samples that came out of the decoder.
     pub decoded_samples: u64,
+    /// Of these, samples of missing packets that the packets after them repeated.
+    pub recovered_samples: u64,
     /// Samples that stood for what was missing.
     pub concealed_samples: u64,
     /// Of these, samples that raised the delay, because packets come later than they did.

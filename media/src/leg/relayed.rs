@@ -15,6 +15,8 @@ pub struct Passed {
     pub marker: bool,
     /// Bytes of its payload as it goes out.
     pub payload_bytes: usize,
+    /// How long that lasts in this leg's clock; 0 for what is no audio.
+    pub ticks: u32,
 }
 
 /// What a packet that is passed on holds.
@@ -40,21 +42,18 @@ impl Leg {
         relay: &mut Relay,
         passed: Passed,
     ) -> bool {
-        let Passed { kind, arrival, marker, payload_bytes } = passed;
-        let (pt, samples) = match kind {
-            PassedKind::Audio => {
-                (Some(self.config.pt), payload_bytes / self.config.audio.codec.sample_bytes())
-            }
-            PassedKind::Event => (self.config.dtmf_pt, 0),
-            PassedKind::Comfort => (self.config.cn_pt, 0),
+        let Passed { kind, arrival, marker, payload_bytes, ticks } = passed;
+        let pt = match kind {
+            PassedKind::Audio => Some(self.config.pt),
+            PassedKind::Event => self.config.dtmf_pt,
+            PassedKind::Comfort => self.config.cn_pt,
         };
         let Some(pt) = pt else {
             relay.skip(arrival);
             return false;
         };
         let Some(place) = relay.place(&self.sender, arrival) else { return false };
-        let samples = u32::try_from(samples).unwrap_or(0);
-        self.sender.write_at(now, out, pt, place, payload_bytes, samples, marker);
+        self.sender.write_at(now, out, pt, place, payload_bytes, ticks, marker);
         true
     }
 

@@ -11,11 +11,14 @@ pub const REMAINDER_WAIT_DEFAULT_MS: u32 = 40;
 /// The formats and limits of a playout queue.
 ///
 /// Rates are sampling rates, or for a codec that packs several samples into a byte (G.722) its RTP
-/// clock: what counts is that `sample_bytes` are `1 / wire_rate_hz` seconds.
+/// clock: what counts is that `sample_bytes` are `1 / wire_rate_hz` seconds. In a queue of packets
+/// (Opus) each push is one packet, each pop another, and `frame_bytes` holds the longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlayoutConfig {
     /// Bytes of one frame on the wire: one ptime, whole samples.
     pub frame_bytes: usize,
+    /// What is queued are packets of their own lengths, each of which stays whole.
+    pub packets: bool,
     /// Bytes of one sample on the wire.
     pub sample_bytes: usize,
     /// The byte that codes silence on the wire.
@@ -36,6 +39,7 @@ impl PlayoutConfig {
     pub const fn new(wire: AudioFormat, ptime_ms: u32, agent_rate_hz: u32) -> Self {
         Self {
             frame_bytes: wire.bytes(ptime_ms),
+            packets: wire.codec.is_packets(),
             sample_bytes: wire.codec.sample_bytes(),
             silence: wire.codec.silence(),
             wire_rate_hz: wire.clock_hz(),
@@ -59,14 +63,21 @@ impl PlayoutConfig {
 
     /// True if audio queued under one is what it was under the other.
     pub(super) const fn same_samples(&self, other: &Self) -> bool {
-        self.sample_bytes == other.sample_bytes
+        self.packets == other.packets
+            && self.sample_bytes == other.sample_bytes
             && self.wire_rate_hz == other.wire_rate_hz
             && self.silence == other.silence
     }
 
+    /// [`Self::max_queue_ms`] in samples on the wire.
+    pub(super) fn max_queue_samples(&self) -> u64 {
+        u64::from(self.max_queue_ms) * u64::from(self.wire_rate_hz) / 1000
+    }
+
     /// [`Self::max_queue_ms`] in bytes: whole samples.
     pub(super) fn max_queue_bytes(&self) -> usize {
-        let samples = u64::from(self.max_queue_ms) * u64::from(self.wire_rate_hz) / 1000;
-        usize::try_from(samples).unwrap_or(usize::MAX).saturating_mul(self.sample_bytes)
+        usize::try_from(self.max_queue_samples())
+            .unwrap_or(usize::MAX)
+            .saturating_mul(self.sample_bytes)
     }
 }

@@ -60,6 +60,7 @@ pub fn config(choice: u8) -> PlayoutConfig {
     let frame_samples = [160, 240, 1, 7].get(usize::from(choice / 32 % 4)).copied().unwrap_or(160);
     PlayoutConfig {
         frame_bytes: frame_samples * sample_bytes,
+        packets: false,
         sample_bytes,
         silence: 0xff,
         wire_rate_hz,

@@ -24,6 +24,7 @@ mod config;
 #[doc(hidden)]
 pub mod fuzz;
 mod ledger;
+mod packets;
 mod recode;
 mod report;
 mod utterance;
@@ -111,8 +112,12 @@ impl Playout {
     }
 
     /// Appends audio in the caller's codec. What exceeds the limit of the queue, the newest, is
-    /// refused; so is a part of a sample at the end, which does not count as `full`.
+    /// refused; so is a part of a sample at the end, which does not count as `full`. In a queue of
+    /// packets `audio` is one, which is taken or refused as a whole.
     pub fn push(&mut self, now: MonoTime, pool: &mut BlockPool, audio: &[u8]) -> Pushed {
+        if self.config.packets {
+            return self.push_packet(pool, audio);
+        }
         let whole = audio.len() - audio.len() % self.config.sample_bytes;
         let room = self.max_queue_bytes.saturating_sub(self.queue.len());
         let room = room.min(self.queue.room_bytes(pool));
@@ -189,9 +194,13 @@ impl Playout {
     }
 
     /// Takes what the wire gets this ptime and writes it to the first
-    /// [`PlayoutConfig::frame_bytes`] of `out`; `Empty` if `out` is shorter than that.
+    /// [`PlayoutConfig::frame_bytes`] of `out`; `Empty` if `out` is shorter than that. A queue of
+    /// packets yields one of its packets.
     pub fn pop(&mut self, now: MonoTime, pool: &mut BlockPool, out: &mut [u8]) -> Popped {
         let Some(frame) = out.get_mut(..self.config.frame_bytes) else { return Popped::Empty };
+        if self.config.packets {
+            return self.pop_packet(pool, frame);
+        }
         let due = if self.queue.len() < frame.len() { self.due(now) } else { frame.len() };
         if due == 0 {
             self.talking = false;
@@ -206,13 +215,18 @@ impl Playout {
         self.head += self.samples(played);
         self.fill += self.samples(fill_bytes);
         self.note_remainder(now, true);
+        let talkspurt_start = self.note_played();
+        Popped::Frame { fill_bytes, talkspurt_start }
+    }
+
+    /// Reports the marks that were reached; true if a talkspurt begins.
+    fn note_played(&mut self) -> bool {
         while self.marks.front().is_some_and(|mark| mark.position <= self.head) {
             if let Some(mark) = self.marks.pop_front() {
                 self.report(mark.name, false, mark.position);
             }
         }
-        let talkspurt_start = !std::mem::replace(&mut self.talking, true);
-        Popped::Frame { fill_bytes, talkspurt_start }
+        !std::mem::replace(&mut self.talking, true)
     }
 
     /// The next event, oldest first.

@@ -1,13 +1,17 @@
 //! Going on in another format with what is queued.
 
 use super::ledger::scale;
+use super::packets::{append, take};
 use super::{Playout, PlayoutConfig};
 use crate::blocks::{BlockPool, Chain};
+use crate::codec::opus::packet_ticks;
 use crate::convert::Converter;
 use crate::time::MonoTime;
 
-/// Bytes that are converted at a time: whole samples of every codec.
-const CHUNK_BYTES: usize = 960;
+/// Bytes that are converted at a time: whole samples of every codec, and room for every packet.
+const CHUNK_BYTES: usize = 1_920;
+/// Pieces of a second of which packets are made: 20 ms each.
+const PACKETS_PER_S: usize = 50;
 
 impl Playout {
     /// As [`Playout::reconfigure`], also if audio is queued: `converter` turns it from the old
@@ -26,20 +30,34 @@ impl Playout {
         let config = config.sane();
         let mut queue = Chain::new();
         let mut piece = [0; CHUNK_BYTES];
+        let mut samples = 0;
+        let wanted = match config.packets {
+            true => self.config.wire_rate_hz as usize / PACKETS_PER_S * self.config.sample_bytes,
+            false => CHUNK_BYTES,
+        };
         loop {
-            let taken = self.queue.read(pool, &mut piece);
+            let taken = match self.config.packets {
+                true => take(&mut self.queue, pool, &mut piece),
+                false => self.queue.read(pool, piece.get_mut(..wanted).unwrap_or_default()),
+            };
             let piece = piece.get(..taken).unwrap_or_default();
             if piece.is_empty() {
                 break;
             }
-            if converter.max_output(piece.len()) <= scratch.len() {
-                let length = converter.convert(piece, scratch);
-                queue.push(pool, scratch.get(..length).unwrap_or_default());
+            if converter.max_output(piece.len()) > scratch.len() {
+                continue;
             }
+            let length = converter.convert(piece, scratch);
+            let made = scratch.get(..length).unwrap_or_default();
+            samples += match config.packets {
+                true if append(&mut queue, pool, made) => u64::from(packet_ticks(made)),
+                true => 0,
+                false => (queue.push(pool, made) / config.sample_bytes) as u64,
+            };
         }
         let (from_hz, to_hz) = (self.config.wire_rate_hz, config.wire_rate_hz);
         let (head, newest) = (self.head, self.pushed);
-        let end = head + (queue.len() / config.sample_bytes) as u64;
+        let end = head + samples;
         let moved = |position: u64| match position.checked_sub(head) {
             None | Some(0) => position,
             Some(_) if position >= newest => end,

@@ -44,6 +44,13 @@ pub enum Popped {
         /// marker bit of RFC 3551 4.1).
         talkspurt_start: bool,
     },
+    /// One packet of a queue of packets.
+    Packet {
+        /// Its bytes.
+        bytes: usize,
+        /// As in a frame.
+        talkspurt_start: bool,
+    },
     /// Nothing to play, or a remainder that still waits for more. The output is untouched.
     Empty,
 }

@@ -36,6 +36,7 @@ impl Rig {
         let audio = out.iter().filter(|byte| **byte == 1).count();
         match popped {
             Popped::Empty => None,
+            Popped::Packet { .. } => panic!("a queue of samples yields frames"),
             Popped::Frame { fill_bytes, .. } => {
                 assert_eq!(out, [vec![1; audio], vec![0xff; fill_bytes]].concat()[..]);
                 Some(audio)
@@ -365,6 +366,7 @@ fn the_account_does_not_drift() {
 #[test]
 fn a_configuration_of_zeros_is_harmless() {
     let zeros = PlayoutConfig {
+        packets: false,
         frame_bytes: 0,
         sample_bytes: 0,
         silence: 0,

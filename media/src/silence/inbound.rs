@@ -15,10 +15,15 @@ const PAUSE_MS: u128 = 400;
 /// Least magnitude of a G.711 code, by its seven bits, that is not quiet: -30 dB below overload.
 const QUIET_CODE: u8 = 0x30;
 
+/// Bytes of a packet of Opus that holds no speech: of what is sent before pauses (RFC 7587 3.1.3).
+const QUIET_PACKET_BYTES: usize = 12;
+
 /// Packets of the peer.
 #[derive(Debug)]
 pub(super) struct Inbound {
     law: Option<Law>,
+    /// Payloads are packets, in which no level is to be seen.
+    packets: bool,
     check: Option<LawCheck>,
     /// The last packet with sound.
     sound_at: Option<MonoTime>,
@@ -51,6 +56,7 @@ impl Inbound {
         let law = law(format);
         Self {
             law,
+            packets: format.codec.is_packets(),
             check: law.map(LawCheck::new),
             sound_at: None,
             last: None,
@@ -66,12 +72,13 @@ impl Inbound {
     pub(super) fn settled(&mut self, now: MonoTime, format: AudioFormat) {
         self.changed_at = now;
         self.law = law(format);
+        self.packets = format.codec.is_packets();
         self.check = self.law.map(LawCheck::new);
     }
 
     #[inline]
     pub(super) fn heard(&mut self, now: MonoTime, payload: &[u8], marker: bool) {
-        if is_flat(payload) {
+        if !self.packets && is_flat(payload) {
             self.last = Some((now, Lack::Flat));
             return;
         }
@@ -79,8 +86,11 @@ impl Inbound {
             self.suppresses = true;
         }
         self.sound(now);
-        if let Some(law) = self.law {
-            let quiet = is_quiet(law, payload);
+        let quiet = match self.law {
+            Some(law) => Some(is_quiet(law, payload)),
+            None => self.packets.then_some(payload.len() <= QUIET_PACKET_BYTES),
+        };
+        if let Some(quiet) = quiet {
             self.quiet_frames = if quiet { self.quiet_frames.saturating_add(1) } else { 0 };
         }
         if let Some(check) = &mut self.check {

@@ -34,6 +34,10 @@ pub(crate) struct Args {
     /// CPU that the server is pinned to.
     #[arg(long)]
     server_cpu: Option<usize>,
+    /// The cases with Opus: the server is built with that feature, and has the routes of
+    /// `perf/bench-opus.toml`.
+    #[arg(long)]
+    opus: bool,
     /// Only cases whose name has this in it, besides the plain ones.
     #[arg(long)]
     only: Option<String>,
@@ -81,6 +85,14 @@ const CASES: &[Case] = &[
     case("agent, G722 to PCMU", "bench-pcmu", Codec::G722, true),
 ];
 
+/// What needs a server with Opus: an agent that hears Opus and sends back what it heard, so that
+/// every frame is coded and decoded once.
+const OPUS_CASES: &[Case] = &[
+    case("agent, PCMU", "bench", Codec::Pcmu, false),
+    case("agent, PCMU to Opus", "bench-opus", Codec::Pcmu, true),
+    case("agent, G722 to Opus", "bench-opus", Codec::G722, true),
+];
+
 /// A case with what came of it.
 #[derive(Clone, Debug, Serialize)]
 struct Row {
@@ -100,7 +112,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let mut rows: Vec<Row> = Vec::new();
     let mut failed = Vec::new();
     let mut plain = f64::NAN;
-    for case in CASES {
+    for case in if args.opus { OPUS_CASES } else { CASES } {
         let is_plain = matches!(case.name, "echo, PCMU" | "agent, PCMU");
         if !is_plain && args.only.as_ref().is_some_and(|only| !case.name.contains(only)) {
             continue;

@@ -1,7 +1,7 @@
 //! The codecs an agent may name: one table, from which reading, writing and refusing follow.
 
 use adapters::wire::WireError;
-use media::codec::{AudioFormat, Codec};
+use media::codec::{AudioFormat, Codec, opus};
 
 /// One codec as agents know it.
 #[derive(Debug)]
@@ -27,15 +27,20 @@ pub const CODECS: &[CodecEntry] = &[
         pt: 96,
         rates_hz: &[8000, 16_000, 24_000, 48_000],
     },
+    CodecEntry { name: "opus", codec: Codec::Opus, pt: 97, rates_hz: &[opus::RATE_HZ] },
 ];
+
+/// What this build can do of that.
+fn available() -> impl Iterator<Item = &'static CodecEntry> {
+    CODECS.iter().filter(|entry| opus::AVAILABLE || entry.codec != Codec::Opus)
+}
 
 /// Bytes of an agent's text that an error repeats.
 const ECHO_MAX_CHARS: usize = 32;
 
 /// The entry of `format`, if agents may use it.
 pub fn entry(format: AudioFormat) -> Option<&'static CodecEntry> {
-    CODECS
-        .iter()
+    available()
         .find(|entry| entry.codec == format.codec && entry.rates_hz.contains(&format.rate_hz))
 }
 
@@ -52,7 +57,7 @@ pub fn payload_type(format: AudioFormat) -> u8 {
 /// it comes in several and none is named.
 pub fn find(name: &str, rate_hz: Option<u32>) -> Result<AudioFormat, WireError> {
     let shown: String = name.chars().take(ECHO_MAX_CHARS).collect();
-    let Some(entry) = CODECS.iter().find(|entry| entry.name.eq_ignore_ascii_case(name)) else {
+    let Some(entry) = available().find(|entry| entry.name.eq_ignore_ascii_case(name)) else {
         return Err(WireError::UnknownCodec(shown));
     };
     match (rate_hz, entry.rates_hz) {

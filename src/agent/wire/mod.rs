@@ -149,7 +149,13 @@ impl Dialect for NativeDialect {
                 if audio.len() > MESSAGE_MAX_BYTES {
                     return Err(WireError::BadFrame("more than 64 KiB of audio"));
                 }
-                if !audio.len().is_multiple_of(self.from_agent.audio.codec.sample_bytes()) {
+                let format = self.from_agent.audio;
+                if format.codec.is_packets() {
+                    if !format.is_whole(audio) || audio.len() > media::codec::opus::PACKET_BYTES_MAX
+                    {
+                        return Err(WireError::BadFrame("not a packet of the codec"));
+                    }
+                } else if !audio.len().is_multiple_of(format.codec.sample_bytes()) {
                     return Err(WireError::BadFrame("not whole samples"));
                 }
                 Ok(AgentInput::Audio(audio))

@@ -14,6 +14,7 @@ use crate::calls::digits::DigitsBy;
 use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
 use crate::calls::ports;
 use crate::calls::request::Request;
+use crate::calls::sounds::Wanted;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
 use crate::telemetry::DialOutcome;
 use crate::workers::builtin::{Builtin, Source};
@@ -35,6 +36,7 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.attempt = attempt;
         call.resumed = resumed;
+        call.awaits_sound = None;
         let agent = call.current_agent();
         if call.slot.as_ref().is_none_or(|(held, _)| *held != agent.id) {
             call.slot = None;
@@ -58,6 +60,7 @@ impl Control {
     /// Codes what the caller hears of ours anew if it was coded for another codec: a built-in
     /// agent's sound, the message, the noise.
     pub(super) fn recode(&mut self, key: CallKey) {
+        self.ambient(key);
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
         let Some(Sounding { what, format }) = call.sounding else { return };
         if format == call.sounds_in() {
@@ -71,7 +74,12 @@ impl Control {
         }
     }
 
-    fn connect_builtin(&mut self, key: CallKey, builtin: &config::Builtin, goes_on: bool) {
+    pub(super) fn connect_builtin(
+        &mut self,
+        key: CallKey,
+        builtin: &config::Builtin,
+        goes_on: bool,
+    ) {
         if let config::Builtin::Record { folder } = builtin {
             self.record_peer(key, folder.clone());
         }
@@ -86,30 +94,23 @@ impl Control {
         };
         call.sounding = follows.then_some(Sounding { what: Sound::Agent, format });
         let built = match builtin {
-            config::Builtin::Echo => Ok(Builtin::echo()),
+            config::Builtin::Echo => Builtin::echo(),
             config::Builtin::Silence | config::Builtin::Record { .. } => {
-                Ok(Builtin::speaker(Source::Silence, false))
+                Builtin::speaker(Source::Silence, false)
             }
             config::Builtin::Tone { frequency_hz } => {
-                Ok(Builtin::speaker(Source::Loop(self.sounds.tone(*frequency_hz, format)), false))
+                Builtin::speaker(Source::Loop(self.sounds.tone(*frequency_hz, format)), false)
             }
             config::Builtin::Play { file, repeat } => {
-                self.sounds.file(file, format).map_err(|error| error.to_string()).map(|sound| {
-                    let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
-                    Builtin::speaker(source, !repeat)
-                })
+                let wanted = Wanted::file(file, format);
+                let found = self.sound_for(key, (Sound::Agent, goes_on), wanted);
+                let Some(sound) = found else { return };
+                let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
+                Builtin::speaker(source, !repeat)
             }
         };
-        match built {
-            Ok(builtin) => {
-                let builtin = if goes_on { builtin.going_on() } else { builtin };
-                self.attach(key, AgentLink::Builtin(builtin));
-            }
-            Err(error) => {
-                tracing::error!(parent: &call.span, %error, "agent cannot start");
-                self.tell_later(key, Input::AgentFailed);
-            }
-        }
+        let built = if goes_on { built.going_on() } else { built };
+        self.attach(key, AgentLink::Builtin(built));
     }
 
     fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
@@ -120,7 +121,7 @@ impl Control {
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
             Codec::G722 => 9,
-            Codec::L16Le | Codec::L16Be => agent.payload_type,
+            Codec::L16Le | Codec::L16Be | Codec::Opus => agent.payload_type,
         };
         let local = std::net::SocketAddr::new(self.config.rtp.address_for(agent.address.ip()), 0);
         match ports::bind(local) {
@@ -223,6 +224,7 @@ impl Control {
         let worker = call.worker;
         self.log_agent(key);
         self.command(worker, Command::Attach { call: key, link });
+        self.ambient(key);
         self.tell_later(key, Input::AgentReady);
     }
 }

@@ -14,10 +14,10 @@ use crate::calls::call::{AnswerBy, Call, Plan, Which};
 use crate::calls::digits::InfoDigits;
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
-use crate::calls::live::{LiveCall, Logged, direction};
+use crate::calls::live::{LiveCall, Logged, Under, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
-use crate::config::{Keep, Masked};
+use crate::config::{Ambient, Keep, Masked};
 use crate::directory::{Agent, Fallback, Trunk};
 use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
@@ -44,6 +44,7 @@ pub(super) struct Beginning {
     pub(super) format: Option<LegFormat>,
     pub(super) sdp: Vec<u8>,
     pub(super) signalling: std::net::IpAddr,
+    pub(super) ambient: Option<Ambient>,
     pub(super) keep: Keep,
     pub(super) offer: Option<Sdp>,
     pub(super) permit: Permit,
@@ -105,6 +106,8 @@ impl Control {
             awaits: None,
             resumed: false,
             sounding: None,
+            awaits_sound: None,
+            under: Under::new(beginning.ambient),
             keep: beginning.keep,
             recording: None,
             captured: false,

@@ -9,6 +9,7 @@ use crate::calls::cause::Cause;
 use crate::calls::far::{Far, Purpose};
 use crate::calls::live::{Sound, Sounding, direction};
 use crate::calls::reason::PeerReason;
+use crate::calls::sounds::Wanted;
 use crate::config::Masked;
 use crate::telemetry::CallDirection;
 use crate::workers::builtin::{Builtin, Source};
@@ -159,22 +160,16 @@ impl Control {
         call.playing_message = true;
         let format = call.sounds_in();
         call.sounding = Some(Sounding { what: Sound::Message, format });
-        let (worker, span) = (call.worker, call.span.clone());
-        let sound = match (&call.message, call.format) {
-            (Some(path), Some(_)) => self.sounds.file(path, format),
+        let worker = call.worker;
+        let wanted = match (&call.message, call.format) {
+            (Some(path), Some(_)) => Wanted::file(path, format),
             _ => return self.tell_later(key, Input::MessagePlayed),
         };
-        match sound {
-            Ok(sound) => {
-                let message = Builtin::speaker(Source::Once(sound), true);
-                let link = AgentLink::Builtin(if goes_on { message.going_on() } else { message });
-                self.command(worker, Command::Attach { call: key, link });
-            }
-            Err(error) => {
-                tracing::error!(parent: &span, %error, "message cannot be played");
-                self.tell_later(key, Input::MessagePlayed);
-            }
-        }
+        self.ambient(key);
+        let Some(sound) = self.sound_for(key, (Sound::Message, goes_on), wanted) else { return };
+        let message = Builtin::speaker(Source::Once(sound), true);
+        let link = AgentLink::Builtin(if goes_on { message.going_on() } else { message });
+        self.command(worker, Command::Attach { call: key, link });
     }
 
     /// The worker has let go of a call: its record is complete.

@@ -275,6 +275,7 @@ impl Control {
             format,
             sdp,
             signalling: flow.peer.ip(),
+            ambient: treatment.ambient.clone(),
             keep: treatment.keep.clone(),
             line: None,
             permit,

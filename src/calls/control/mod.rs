@@ -36,6 +36,7 @@ mod replacing;
 mod requests;
 mod security;
 mod sip;
+mod sounding;
 mod takeover;
 mod transferring;
 mod trunks;

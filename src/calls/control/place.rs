@@ -325,6 +325,7 @@ impl Control {
             format: None,
             sdp,
             signalling: peer.ip(),
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
             permit: room.permit,
             line: room.line,
@@ -357,6 +358,7 @@ impl Control {
             agent_answers: false,
             early_media: false,
             max_duration: within(wanted.max_duration_s, limits.max_duration),
+            ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
         };
         Plan {

@@ -30,6 +30,7 @@ impl Control {
             Request::Place { call, reply } => self.place(call, reply),
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
+            Request::Loaded(loaded) => self.loaded(loaded),
             Request::HangUp { call, reply } => {
                 let result = match self.find(&call) {
                     Some(key) => {

@@ -272,6 +272,7 @@ pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) 
             receive_dtmf_pt: negotiated.receive_dtmf_pt,
             cn_pt: negotiated.cn_pt,
             ptime_ms: negotiated.ptime_ms,
+            opus: negotiated.opus,
         },
         rtcp_mux: negotiated.rtcp_mux,
         xr: negotiated.xr,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::offer::{XR_LINE, event_lines, refuse, session_lines};
+use super::offer::{XR_LINE, codec_lines, event_lines, refuse, session_lines};
 use super::payloads::{
     Chosen, Protection, choose, codec_of, comfort_noise_of, encoding, payload_types,
     telephone_event_of,
@@ -123,7 +123,8 @@ fn answer_media(
         let _ = write!(out, " {pt}");
     }
     let name = encoding(codec).map_or("", |(name, _)| name);
-    let _ = write!(out, "\r\na=rtpmap:{pt} {name}/{}\r\n", codec.clock_hz());
+    out.push_str("\r\n");
+    codec_lines(out, pt, name, codec);
     if let Some(pt) = cn_pt {
         let _ = write!(out, "a=rtpmap:{pt} CN/{}\r\n", codec.clock_hz());
     }

@@ -8,6 +8,7 @@ mod answer;
 #[doc(hidden)]
 pub mod fuzz;
 mod offer;
+mod opus;
 mod payloads;
 mod security;
 mod settle;
@@ -86,6 +87,8 @@ pub struct Negotiated {
     pub cn_pt: Option<u8>,
     /// Packet time to send with, in milliseconds.
     pub ptime_ms: u32,
+    /// What the peer wants of Opus (RFC 7587), if that is the codec.
+    pub opus: media::codec::opus::Settings,
     /// What this side may do.
     pub direction: Direction,
     /// RTP and RTCP share a port.

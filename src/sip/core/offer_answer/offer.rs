@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
+use media::codec::{AudioFormat, Codec};
 use media::leg::COMFORT_PT;
 
-use super::payloads::{Offered, payload_types};
-use super::{LocalMedia, security};
+use super::payloads::{Offered, channels, payload_types};
+use super::{LocalMedia, opus, security};
 use crate::sip::core::sdp::{Media, Sdp};
 
 /// Writes the offer of a new call.
@@ -58,7 +59,7 @@ fn offer_media(out: &mut String, local: &LocalMedia) {
     }
     out.push_str("\r\n");
     for Offered { format, name, pt } in &codecs {
-        let _ = write!(out, "a=rtpmap:{pt} {name}/{}\r\n", format.clock_hz());
+        codec_lines(out, *pt, name, *format);
     }
     if let Some(pt) = noise {
         let _ = write!(out, "a=rtpmap:{pt} CN/8000\r\n");
@@ -79,6 +80,14 @@ fn offer_media(out: &mut String, local: &LocalMedia) {
 
 /// Asks for VoIP metrics (RFC 3611 5.1).
 pub(super) const XR_LINE: &str = "a=rtcp-xr:voip-metrics\r\n";
+
+/// What a payload type of audio means.
+pub(super) fn codec_lines(out: &mut String, pt: u8, name: &str, format: AudioFormat) {
+    let _ = write!(out, "a=rtpmap:{pt} {name}/{}{}\r\n", format.clock_hz(), channels(format));
+    if format.codec == Codec::Opus {
+        let _ = write!(out, "a=fmtp:{pt} {}\r\n", opus::OURS);
+    }
+}
 
 /// Digits 0-9, `*`, `#`, A-D are events 0 to 15 (RFC 4733 3.2).
 pub(super) fn event_lines(out: &mut String, pt: u8, clock_hz: u32) {

@@ -19,7 +19,17 @@ pub(super) fn encoding(format: AudioFormat) -> Option<(&'static str, Option<u8>)
         Codec::Pcma => Some(("PCMA", Some(8))),
         Codec::G722 => Some(("G722", Some(9))),
         Codec::L16Be => Some(("L16", None)),
-        _ => None,
+        Codec::Opus if media::codec::opus::AVAILABLE => Some(("opus", None)),
+        Codec::L16Le | Codec::Opus => None,
+    }
+}
+
+/// What stands behind the clock in `a=rtpmap`: Opus is always of two channels, whatever is in it
+/// (RFC 7587 7).
+pub(super) const fn channels(format: AudioFormat) -> &'static str {
+    match format.codec {
+        Codec::Opus => "/2",
+        _ => "",
     }
 }
 
@@ -39,7 +49,9 @@ const fn static_encoding(pt: u8) -> Option<(&'static str, u32)> {
 /// The codec of `local` that payload type `pt` of `media` means.
 pub(super) fn codec_of(media: &Media, pt: u8, local: &LocalMedia) -> Option<AudioFormat> {
     let (name, clock_hz) = match media.rtpmap(pt) {
-        Some(map) if map.channels == 1 => (map.encoding.as_ref(), map.clock_hz),
+        Some(map) if map.channels == 1 || map.encoding.eq_ignore_ascii_case("opus") => {
+            (map.encoding.as_ref(), map.clock_hz)
+        }
         Some(_) => return None,
         None => static_encoding(pt)?,
     };

@@ -3,9 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use media::codec::AudioFormat;
+use media::codec::{AudioFormat, Codec};
 use media::srtp::SrtpKeys;
 
+use super::opus;
 use super::{LocalMedia, Negotiated, NegotiationError, PTIME_MAX_MS, PTIME_MIN_MS};
 use crate::sip::core::sdp::{Address, Direction, Media, Sdp};
 
@@ -64,7 +65,8 @@ pub(super) fn settle(
         dtmf_pt: payloads.dtmf_pt,
         receive_dtmf_pt: payloads.receive_dtmf_pt,
         cn_pt: payloads.cn_pt,
-        ptime_ms: ptime_ms(media, local),
+        ptime_ms: ptime_ms(media, local, payloads.format),
+        opus: media.fmtp(payloads.pt).map(opus::settings).unwrap_or_default(),
         direction: local.direction.and(theirs.reversed()),
         rtcp_mux,
         xr: media.voip_metrics || local.xr,
@@ -73,8 +75,14 @@ pub(super) fn settle(
 }
 
 /// The packet time to send with: the peer's wish, within its maximum and what is supported here.
-fn ptime_ms(media: &Media, local: &LocalMedia) -> u32 {
+fn ptime_ms(media: &Media, local: &LocalMedia, format: AudioFormat) -> u32 {
     let wish = media.ptime_ms.unwrap_or(local.ptime_ms);
     let wish = wish.min(media.maxptime_ms.unwrap_or(PTIME_MAX_MS));
-    (wish / PTIME_STEP_MS * PTIME_STEP_MS).clamp(PTIME_MIN_MS, PTIME_MAX_MS)
+    let wish = (wish / PTIME_STEP_MS * PTIME_STEP_MS).clamp(PTIME_MIN_MS, PTIME_MAX_MS);
+    match (format.codec, wish) {
+        // Opus has no frames of 30 or 50 ms (RFC 6716 2.1.4).
+        (Codec::Opus, 30) => 20,
+        (Codec::Opus, 50) => 40,
+        _ => wish,
+    }
 }

@@ -342,3 +342,42 @@ fn formats_without_rtp_are_skipped() {
     let offer = Sdp::parse(&build_offer(&media)).unwrap();
     assert_eq!(offer.media[0].payload_types().collect::<Vec<_>>(), [0, 101]);
 }
+
+/// Opus in offers and answers (RFC 7587 7): two channels in the map whatever is inside, a dynamic
+/// payload type, what each side wants of the other's encoder, events at its clock, and no packets
+/// of a length that it has no frames for.
+#[test]
+#[cfg(feature = "opus")]
+fn opus_is_offered_and_answered() {
+    let local =
+        LocalMedia { codecs: vec![AudioFormat::OPUS, AudioFormat::PCMU], ptime_ms: 30, ..local() };
+    let offer = sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 111 0 110|a=rtpmap:111 opus/48000/2|\
+         a=fmtp:111 maxplaybackrate=16000;useinbandfec=1;usedtx=1;maxaveragebitrate=24000|\
+         a=rtpmap:110 telephone-event/48000|");
+    let got = answer(&offer, &local).unwrap();
+    let selected = &got.selected;
+    assert_eq!(
+        (selected.codec, selected.pt, selected.dtmf_pt),
+        (AudioFormat::OPUS, 111, Some(110))
+    );
+    assert_eq!(selected.ptime_ms, 20, "there are no frames of 30 ms");
+    let wants = selected.opus;
+    assert_eq!((wants.max_rate_hz, wants.max_bitrate_bps), (16_000, Some(24_000)));
+    assert!(wants.redundancy && wants.pauses && !wants.constant);
+    let text = String::from_utf8(got.sdp).unwrap();
+    assert!(text.contains("m=audio 20000 RTP/AVP 111 110\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:110 telephone-event/48000\r\n"), "{text}");
+
+    let text = String::from_utf8(build_offer(&local)).unwrap();
+    assert!(text.contains("m=audio 20000 RTP/AVP 102 0 103 101\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:102 opus/48000/2\r\na=fmtp:102 useinbandfec=1\r\n"), "{text}");
+    let answer =
+        sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 96|a=rtpmap:96 OPUS/48000/2|a=fmtp:96 cbr=1|");
+    let settled = accept_answer(&local, &answer).unwrap();
+    assert_eq!((settled.codec, settled.pt, settled.receive_pt), (AudioFormat::OPUS, 96, 102));
+    assert!(settled.opus.constant && !settled.opus.redundancy);
+    // The offerer's order decides.
+    let offer = sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0 111|a=rtpmap:111 opus/48000/2|");
+    assert_eq!(super::answer(&offer, &local).unwrap().selected.codec, AudioFormat::PCMU);
+}
