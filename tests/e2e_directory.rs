@@ -16,6 +16,7 @@ use talkpath::calls::request::{PlaceCall, Request, RequestError};
 use talkpath::config::{Config, Sources};
 use talkpath::directory::Snapshot;
 use talkpath::store::agents::AgentFields;
+use talkpath::store::calls::CallFilter;
 use talkpath::store::configurations::ConfigurationFields;
 use talkpath::store::numbers::{Address, AddressType, NumberFields};
 use talkpath::store::object::CallLimits;
@@ -255,6 +256,14 @@ fn stored_objects_route_the_next_call() {
     server.run(server.store().update_number(ours, number, &fields, &Actor::Command)).unwrap();
     server.wait("the switch", |snapshot| snapshot.table.numbers().iter().all(|it| !it.active));
     server.call("+4930111222").wait_refusal(404);
+
+    // The log knows by which configuration calls came.
+    let by = |configuration| {
+        let filter = CallFilter { configuration: Some(configuration), ..CallFilter::default() };
+        server.run(server.store().calls(ours, &filter, 10)).unwrap().len()
+    };
+    until(SOON, "the log of the calls", || (by(peer) == 4).then_some(()));
+    assert_eq!(by(ConfigurationId::new()), 0);
     server.end();
 }
 

@@ -119,6 +119,11 @@ impl Snapshot {
         default.map(text).or(own).or_else(|| numbers.first().map(text))
     }
 
+    /// The configuration with this id, unless it is parked.
+    pub fn account(&self, id: Uuid) -> Option<&Account> {
+        self.accounts.get(&id)
+    }
+
     /// The agent of an organisation that is called `name`.
     pub fn agent(&self, organisation: Uuid, name: &str) -> Option<&Arc<Agent>> {
         self.agents.get(&organisation)?.get(name)

@@ -53,6 +53,10 @@ impl Control {
             None | Some(DigitsBy::Nothing) => {
                 Err(RequestError::State("the peer takes no telephone events"))
             }
+            // What passes between two legs has no clock of ours that tones could be paced by.
+            Some(DigitsBy::Tones) if call.far.as_ref().is_some_and(|far| far.is_up()) => {
+                Err(RequestError::State("the peer takes tones alone, and is joined with another"))
+            }
             Some(DigitsBy::Events | DigitsBy::Tones) => {
                 let steer = Steer::Dtmf { digits, duration_ms, gap_ms };
                 let worker = call.worker;

@@ -18,6 +18,8 @@ impl Control {
     /// A call begins.
     pub(super) fn log_beginning(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key) else { return };
+        let snapshot = self.directory.load();
+        let account = call.trunk.as_ref().and_then(|trunk| snapshot.account(trunk.id));
         let began = Began {
             organisation: call.agent.organisation,
             direction: call.direction,
@@ -25,7 +27,7 @@ impl Control {
             to: call.to.clone(),
             trunk: call.trunk.as_ref().map(|trunk| trunk.name.clone()),
             agent: call.agent.name.clone(),
-            configuration: None,
+            configuration: account.map(|account| account.id),
         };
         self.log_fact(key, What::Initiated(Box::new(began)));
     }
