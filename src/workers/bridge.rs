@@ -192,6 +192,8 @@ impl Way {
         let Some((header, converted)) = ctx.convert.split_at_mut_checked(HEADER_BYTES) else {
             return;
         };
+        // A packet of Opus begins with what has waited for it.
+        let held = u64::from(self.converter.held_ticks());
         let length = match what.kind {
             PassedKind::Event => event(payload, converted, &self.converter),
             // A resampler and some codecs hear a stream: what comes late would be heard in the
@@ -201,8 +203,8 @@ impl Way {
             _ => self.converter.convert(payload, converted),
         };
         if length == 0 && self.converter.to().codec.is_packets() {
-            // A packet of Opus that waits for its rest, or need not be sent.
-            return;
+            // A packet of Opus that waits for its rest, or need not be sent: it is not missed.
+            return self.skip(what.arrival);
         }
         if length == 0 || header.len() + length + OVERHEAD_BYTES_MAX > ctx.convert.len() {
             return ctx.metrics.dropped(DropReason::Malformed);
@@ -211,6 +213,13 @@ impl Way {
         if self.is_cut(what.kind, audio, wanted_ticks) {
             return self.cut(of, to, audio, &mut ctx.packet, taps, (what, late));
         }
+        let (from, at) = (self.converter.from().clock_hz(), self.converter.to().clock_hz());
+        let before = match what.kind {
+            PassedKind::Audio => held * u64::from(from) / u64::from(at.max(1)),
+            PassedKind::Event | PassedKind::Comfort => 0,
+        };
+        let ext_ts = what.arrival.ext_ts.saturating_sub(before);
+        let what = Passing { arrival: Arrival { ext_ts, ..what.arrival }, ..what };
         send(of, &mut self.relay, to, (&mut ctx.convert, length), taps, what);
     }
 

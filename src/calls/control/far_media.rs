@@ -10,7 +10,7 @@ use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::hold::Told;
 use crate::calls::live::describe;
-use crate::sip::core::endpoint::CommandError;
+use crate::sip::core::endpoint::{CommandError, DialogId};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, NegotiationError};
 use crate::sip::core::sdp::{Direction, Sdp};
@@ -274,7 +274,8 @@ impl Control {
         let Some(call) = self.calls.get(&key) else { return };
         let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
         let dialog = if to_agent { leg.map(|leg| leg.dialog) } else { call.dialog };
-        let Some(dialog) = dialog else { return };
+        let takes = |dialog: &DialogId| !self.endpoint.refuses_info(*dialog);
+        let Some(dialog) = dialog.filter(takes) else { return };
         let body = format!("Signal={digit}\r\nDuration={duration_ms}\r\n");
         let kind = "application/dtmf-relay";
         log_refused(self.endpoint.info(now(), dialog, kind, body.as_bytes()).err());

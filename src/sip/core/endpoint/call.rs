@@ -130,6 +130,8 @@ pub(super) struct Call {
     pub(super) update_allowed: bool,
     /// The peer says that it takes INFO.
     pub(super) info_allowed: bool,
+    /// It says what it takes, and INFO is not among it.
+    pub(super) info_refused: bool,
     pub(super) unacked: Option<Box<Unacked>>,
     pub(super) ack: Option<Box<SentAck>>,
     pub(super) retry: Option<Box<Retry>>,
@@ -178,6 +180,7 @@ impl Call {
             local_sdp: None,
             update_allowed: false,
             info_allowed: false,
+            info_refused: false,
             unacked: None,
             ack: None,
             retry: None,
@@ -224,6 +227,7 @@ impl Call {
         if message.header(HeaderName::Allow).is_some() {
             self.update_allowed = lists(message, HeaderName::Allow, Method::Update.as_str());
             self.info_allowed = lists(message, HeaderName::Allow, Method::Info.as_str());
+            self.info_refused = !self.info_allowed;
         }
     }
 

@@ -109,6 +109,12 @@ impl Endpoint {
         self.calls.get(dialog.0).is_some_and(|call| call.info_allowed)
     }
 
+    /// Whether the peer of a call says what it takes, and INFO is not among it: it may leave one
+    /// unanswered, which would end the call.
+    pub fn refuses_info(&self, dialog: DialogId) -> bool {
+        self.calls.get(dialog.0).is_some_and(|call| call.info_refused)
+    }
+
     /// Says BYE and waits for its end. Everything that is pending is settled first.
     pub(super) fn send_bye(
         &mut self,
