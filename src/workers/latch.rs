@@ -7,8 +7,9 @@
 //! - it has the address that was described, or the one that the signalling comes from: hosts with
 //!   several addresses, and those that describe one that they no longer have, send from there.
 //!
-//! Among several, the one that was described to the port wins while the leg is young. Afterwards
-//! there is one source. Only when it falls silent is another believed: one that proves authentic,
+//! Among several, the one that was described to the port wins while the leg is young, and for ever
+//! over one that has but the signalling's address, which others may share. Afterwards there is one
+//! source. Only when it falls silent is another believed: one that proves authentic,
 //! or one at a believable address that goes on with the very stream that was heard, which takes 48
 //! bits of luck for who cannot see it.
 
@@ -82,8 +83,8 @@ impl Latch {
     /// unheard.
     pub(super) fn settled(&self, now: MonoTime) -> Option<SocketAddr> {
         let source = self.source?;
-        let learned = source.at == self.described || now.since(source.since) >= LEARN;
-        (learned && now.since(source.heard_at) < RELATCH_AFTER).then_some(source.at)
+        (!self.yields(&source, now) && now.since(source.heard_at) < RELATCH_AFTER)
+            .then_some(source.at)
     }
 
     /// When [`Latch::settled`] may change by time alone.
@@ -106,17 +107,15 @@ impl Latch {
     /// Judges a packet of the stream's payload types; true if it is the peer's, whose source it
     /// then is.
     pub(super) fn judge(&mut self, now: MonoTime, heard: &Heard) -> bool {
-        let Some(source) = &mut self.source else {
+        let Some(source) = self.source else {
             return self.learn(now, heard);
         };
         if source.at == heard.from {
-            source.heard_at = now;
-            source.ssrc = heard.ssrc;
-            source.seq = heard.seq;
+            let Heard { ssrc, seq, .. } = *heard;
+            self.source = Some(Source { heard_at: now, ssrc, seq, ..source });
             return true;
         }
-        let young = now.since(source.since) < LEARN && source.at != self.described;
-        if young && heard.from == self.described {
+        if heard.from == self.described && self.yields(&source, now) {
             return self.learn(now, heard);
         }
         let silent = now.since(source.heard_at);
@@ -129,6 +128,14 @@ impl Latch {
             (1..=silent_ms / PTIME_MIN_MS + GO_ON_PACKETS_MAX).contains(&ahead)
         };
         (heard.authentic || goes_on) && self.learn(now, heard)
+    }
+
+    /// True if the address that was described still takes the place of this source as soon as it is
+    /// heard. A private one never will be, so nothing is kept open for it.
+    fn yields(&self, source: &Source, now: MonoTime) -> bool {
+        let described = self.described.ip().to_canonical();
+        let elsewhere = source.at.ip().to_canonical() != described && !is_private(described);
+        source.at != self.described && (elsewhere || now.since(source.since) < LEARN)
     }
 
     fn learn(&mut self, now: MonoTime, heard: &Heard) -> bool {
@@ -219,6 +226,20 @@ mod tests {
             assert!(!latch.judge(at(2), &plain(THIRD, 1, 2)));
             assert!(latch.judge(at(LEARN_MS), &plain(described, 2, 7)), "{described}");
             assert!(!latch.judge(at(LEARN_MS + 1), &plain("203.0.113.5:61000", 1, 2)));
+        }
+    }
+
+    /// The signalling's address may be shared: a public one that was described wins over it however
+    /// late it is heard, and the socket stays open for it; a private one cannot be heard.
+    #[test]
+    fn what_was_described_wins_over_a_shared_address() {
+        for (described, wins) in [(PEER, true), ("192.168.1.9:4000", false)] {
+            let mut latch = latch(described);
+            for ms in (0..=60_000).step_by(20) {
+                assert!(latch.judge(at(ms), &plain("203.0.113.5:61000", 1, (ms / 20) as u16)));
+            }
+            assert_eq!(latch.settled(at(60_001)).is_none(), wins, "{described}");
+            assert_eq!(latch.judge(at(60_002), &plain(described, 2, 7)), wins, "{described}");
         }
     }
 
