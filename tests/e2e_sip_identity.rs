@@ -114,6 +114,11 @@ fn headers_of_the_api() {
     }
     let (status, body) = place(&server, &json!({ "from_name": "a\r\nVia: b" }));
     assert!(status == 400 && body.contains("from_name"), "{body}");
+    for privacy in ["none", "id"] {
+        let wish = json!({ "from": "1@x>,<sip:evil@y", "privacy": privacy });
+        let (status, body) = place(&server, &wish);
+        assert!(status == 400 && body.contains("from: "), "{body}");
+    }
     assert_eq!(gateway.heard("INVITE ").len(), sent);
     server.stop();
 }

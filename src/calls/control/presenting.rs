@@ -5,6 +5,7 @@ use crate::calls::presented::{Presented, is_display_name};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::directory::Trunk;
 use crate::sip::core::custom;
+use crate::sip::core::uri::is_user;
 
 /// Who is said to call, by the request and by the trunk.
 pub(super) fn presented(
@@ -15,6 +16,10 @@ pub(super) fn presented(
     if wanted.from_name.as_deref().is_some_and(|name| !is_display_name(name)) {
         let problem = "not of 1 to 128 bytes without control characters";
         return Err(field("from_name", problem.to_owned()));
+    }
+    // A From that is withheld is not written, so nobody else looks at it before it is asserted.
+    if !is_user(&user) {
+        return Err(field("from", "is not what the user of a URI may be".to_owned()));
     }
     let own = presented_as(user, trunk);
     let (name, privacy) = (wanted.from_name.clone(), wanted.privacy.unwrap_or(own.privacy));

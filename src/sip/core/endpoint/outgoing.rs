@@ -21,7 +21,7 @@ use crate::sip::core::method::Method;
 use crate::sip::core::session_timer::SessionTimer;
 use crate::sip::core::transaction::client::Client;
 use crate::sip::core::transaction::client_invite::ClientInvite;
-use crate::sip::core::uri::{Scheme, Uri};
+use crate::sip::core::uri::{Scheme, Uri, is_user};
 use crate::sip::core::write::{BuildError, RequestBuilder};
 
 /// Number of the first request of a dialog.
@@ -420,9 +420,4 @@ pub(super) fn with_fields(
         request = request.header(*name, value);
     }
     request
-}
-
-/// Whether text may be the user of our Contact as it is (RFC 3261 25.1: `user` without escapes).
-fn is_user(text: &str) -> bool {
-    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/%".contains(&b))
 }

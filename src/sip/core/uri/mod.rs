@@ -360,3 +360,8 @@ fn params_of(text: &str) -> Result<Params<'_>, UriError> {
     }
     Ok(Params::trusted(text))
 }
+
+/// Whether text may stand as the user of a URI as it is (RFC 3261 25.1).
+pub fn is_user(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/%".contains(&b))
+}
