@@ -373,6 +373,8 @@ pub enum EventKind {
     },
     /// The agent is gone.
     AgentLost(Loss),
+    /// No packet came from the leg at the agent's end for too long.
+    LegSilent,
     /// A message or file that ends its call has been played.
     Played,
     /// No packet came from the peer for too long.

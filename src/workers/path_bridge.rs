@@ -11,7 +11,6 @@ use super::path_rtcp::{give_report, say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
 use super::report::drop_reason;
 use super::token::{Part, Token};
-use crate::agent::session::Loss;
 use crate::calls::cause::Cause;
 use crate::telemetry::Kind;
 use media::leg::Heard;
@@ -190,8 +189,7 @@ impl MediaPath {
         if expects && self.state == CallState::Answered {
             let silent_at = bridge.peer.heard_at() + timeout;
             if silent_at <= ctx.now {
-                let lost = EventKind::AgentLost(Loss::Silent);
-                ctx.tell_once(self.key, lost, &mut self.told_leg_silent);
+                ctx.tell_once(self.key, EventKind::LegSilent, &mut self.told_leg_silent);
             }
         }
     }

@@ -362,14 +362,22 @@ impl Control {
             }
             EventKind::AgentHungUp { .. } => Input::AgentHangup,
             EventKind::AgentLost(loss) => {
+                if self.is_handed_over(event.call) {
+                    // It was on its way when the leg that it called took its place.
+                    return;
+                }
                 if let Some(call) = self.calls.get(&event.call) {
                     tracing::warn!(parent: &call.span, ?loss, "agent lost");
                 }
-                let input = self.agent_lost(event.call);
-                if input == Input::AgentLost {
-                    self.log_agent_lost(event.call);
-                }
-                input
+                self.log_agent_lost(event.call);
+                Input::AgentLost
+            }
+            EventKind::LegSilent if self.is_handed_over(event.call) => {
+                Input::End(Cause::MediaTimeout, EndedBy::Network)
+            }
+            EventKind::LegSilent => {
+                self.log_agent_lost(event.call);
+                Input::AgentLost
             }
             EventKind::Played => {
                 let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
@@ -398,17 +406,10 @@ impl Control {
         self.tell(event.call, input);
     }
 
-    /// What it means that nobody is at a call's far end any more: the agent may come back, one that
-    /// handed the call to somebody else does not.
-    fn agent_lost(&self, key: CallKey) -> Input {
-        use adapters::agent::EndedBy;
-
-        use super::cause::Cause;
+    /// True if the agent has handed the call to somebody else, and is not part of it any more.
+    fn is_handed_over(&self, key: CallKey) -> bool {
         let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        match far.filter(|far| far.purpose == Purpose::Transfer && far.is_up()) {
-            Some(_) => Input::End(Cause::MediaTimeout, EndedBy::Network),
-            None => Input::AgentLost,
-        }
+        far.is_some_and(|far| far.purpose == Purpose::Transfer && far.is_up())
     }
 
     /// Tells a call a fact and does what follows.
