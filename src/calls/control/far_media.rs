@@ -4,6 +4,7 @@
 use adapters::agent::{CallState, Direction as Way, StreamFormat};
 
 use super::begin::flows_of;
+use super::holding::told;
 use super::sip::{info_digit, leg_format, log_refused};
 use super::{Control, security};
 use crate::calls::call::Input;
@@ -240,14 +241,7 @@ impl Control {
             Ok(()) => self.endpoint.reinvite(at, leg.dialog, Some(&leg.sdp)),
             Err(_) => Err(CommandError::State),
         };
-        let told = match sent {
-            Ok(()) => Told::Sent,
-            Err(CommandError::Busy | CommandError::LimitReached) => Told::Busy,
-            Err(error) => {
-                log_refused(Some(error));
-                Told::Never
-            }
-        };
+        let told = told(sent);
         if told != Told::Sent {
             (leg.media, leg.sdp) = before;
         }

@@ -87,14 +87,7 @@ impl Control {
             Ok(()) => self.endpoint.reinvite(at, dialog, Some(&call.sdp)),
             Err(_) => Err(CommandError::State),
         };
-        let told = match sent {
-            Ok(()) => Told::Sent,
-            Err(CommandError::Busy | CommandError::LimitReached) => Told::Busy,
-            Err(error) => {
-                log_refused(Some(error));
-                Told::Never
-            }
-        };
+        let told = told(sent);
         if told != Told::Sent {
             (call.media, call.sdp) = before;
         }
@@ -132,6 +125,18 @@ impl Control {
             tracing::info!(parent: &call.span, status, "the peer takes no hold");
             call.media.direction = Direction::SendRecv;
             self.tell_hold(key);
+        }
+    }
+}
+
+/// What became of a change that a peer is told by re-INVITE.
+pub(super) fn told(sent: Result<(), CommandError>) -> Told {
+    match sent {
+        Ok(()) => Told::Sent,
+        Err(CommandError::Busy | CommandError::LimitReached) => Told::Busy,
+        Err(error) => {
+            log_refused(Some(error));
+            Told::Never
         }
     }
 }
