@@ -15,6 +15,7 @@ mod context;
 mod deadlines;
 mod digits;
 mod ear;
+mod gather;
 mod inflow;
 mod io;
 mod latch;
