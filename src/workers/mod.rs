@@ -29,6 +29,7 @@ mod path_echo;
 mod path_rtcp;
 mod path_socket;
 mod peer;
+mod peer_socket;
 pub mod poller;
 mod record;
 mod report;
@@ -41,6 +42,7 @@ mod sys;
 pub mod tape;
 pub mod taps;
 mod token;
+mod wildcard;
 mod worker;
 
 use std::io::Result;

@@ -1,7 +1,7 @@
 //! The peer's leg: its sockets, where it sends from, what it settled, and what protects it.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use adapters::agent::StreamFormat;
 use media::codec::AudioFormat;
@@ -13,8 +13,8 @@ use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
 use super::latch::{Heard, Latch, is_private};
+use super::peer_socket::PeerSocket;
 use super::security::Security;
-use super::sys;
 use crate::calls::digits::DigitsBy;
 use crate::capture::{self, Kind};
 use crate::telemetry::DropReason;
@@ -25,10 +25,10 @@ const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, pti
 /// The sockets and stream of a call's SIP side.
 #[derive(Debug)]
 pub(super) struct PeerLeg {
-    /// RTP, and RTCP where they share a port; connected while nobody else can be the peer.
-    rtp: UdpSocket,
+    /// RTP, and RTCP where they share a port.
+    rtp: PeerSocket,
     /// RTCP.
-    rtcp: UdpSocket,
+    rtcp: PeerSocket,
     /// What was settled; nothing is understood before.
     format: Option<LegFormat>,
     /// Its keys at work; of no use while the format is plain.
@@ -38,13 +38,10 @@ pub(super) struct PeerLeg {
     start: StreamStart,
     /// Where the peer really sends from, once there is a format.
     latch: Option<Latch>,
-    /// Whom the kernel lets through, if it lets nobody else.
-    connected: Option<SocketAddr>,
-    /// The socket hears at every address of the machine. It is never connected: then it would hear
-    /// at one that the kernel chooses, which need not be the one that the peer sends to.
-    everywhere: bool,
     /// Where the peer's reports really come from.
     reports_from: Option<SocketAddr>,
+    /// Both sides were allowed to send once, so that what is one-way now is a hold.
+    two_way: bool,
     /// When the last packet came.
     heard_at: MonoTime,
     /// Datagrams from elsewhere.
@@ -77,16 +74,15 @@ impl PeerLeg {
         start: StreamStart,
     ) -> Self {
         let mut peer = Self {
-            everywhere: hears_everywhere(&sockets.rtp),
-            rtp: sockets.rtp,
-            rtcp: sockets.rtcp,
+            rtp: PeerSocket::new(sockets.rtp),
+            rtcp: PeerSocket::new(sockets.rtcp),
             format: None,
             security: None,
             leg: None,
             start,
             latch: None,
-            connected: None,
             reports_from: None,
+            two_way: false,
             heard_at: now,
             foreign: 0,
             capture: None,
@@ -106,13 +102,11 @@ impl PeerLeg {
         sockets: RtpSockets,
         format: LegFormat,
     ) -> RtpSockets {
-        let before = RtpSockets {
-            rtp: std::mem::replace(&mut self.rtp, sockets.rtp),
-            rtcp: std::mem::replace(&mut self.rtcp, sockets.rtcp),
-        };
-        self.everywhere = hears_everywhere(&self.rtp);
-        (self.latch, self.connected, self.reports_from) = (None, None, None);
-        (self.security, self.format) = (None, None);
+        let rtp = std::mem::replace(&mut self.rtp, PeerSocket::new(sockets.rtp));
+        let rtcp = std::mem::replace(&mut self.rtcp, PeerSocket::new(sockets.rtcp));
+        let before = RtpSockets { rtp: rtp.into_inner(), rtcp: rtcp.into_inner() };
+        (self.latch, self.reports_from) = (None, None);
+        (self.security, self.format, self.two_way) = (None, None, false);
         self.tones = Tones::default();
         self.settle(now, format);
         before
@@ -138,6 +132,7 @@ impl PeerLeg {
             self.reports_from = None;
         }
         self.heard_at = now;
+        self.two_way |= format.send && format.receive;
         self.format = Some(format);
         self.follow_latch(now);
     }
@@ -163,14 +158,43 @@ impl PeerLeg {
         }
     }
 
+    /// Whether telephone events are what digits get to the peer by, so that those of others pass.
+    pub(super) fn takes_events(&self) -> bool {
+        self.format.as_ref().is_some_and(|format| {
+            format.digits == DigitsBy::Events && format.media.dtmf_pt.is_some()
+        })
+    }
+
+    /// Whether digits of ours are sent to it, which take the place of sound.
+    pub(super) fn says_digits(&self) -> bool {
+        self.tones.is_busy() || self.leg.as_ref().is_some_and(Leg::sends_digits)
+    }
+
+    /// Presses a key for it. False if it is to be told by signalling.
+    pub(super) fn press(&mut self, digit: char, duration_ms: u32) -> bool {
+        let mut text = [0; 4];
+        let text: &str = digit.encode_utf8(&mut text);
+        match self.format.as_ref().map(|format| format.digits) {
+            // Too many wait, or the key is held for too long: as if it had not been pressed.
+            Some(DigitsBy::Tones) => drop(self.tones.queue(text, Some(duration_ms), None)),
+            Some(DigitsBy::Events) => {
+                let send = |leg: &mut Leg| leg.send_digits(text, Some(duration_ms), None);
+                let _ = self.leg.as_mut().map(send);
+            }
+            Some(DigitsBy::Info) => return false,
+            Some(DigitsBy::Nothing) | None => {}
+        }
+        true
+    }
+
     /// RTP.
     pub(super) const fn rtp(&self) -> &UdpSocket {
-        &self.rtp
+        self.rtp.get()
     }
 
     /// RTCP.
     pub(super) const fn rtcp(&self) -> &UdpSocket {
-        &self.rtcp
+        self.rtcp.get()
     }
 
     /// What was settled.
@@ -206,6 +230,17 @@ impl PeerLeg {
         self.heard_at = now;
     }
 
+    /// Whether one side has put the call on hold.
+    pub(super) fn is_held(&self) -> bool {
+        let two_way = |format: &LegFormat| format.send && format.receive;
+        self.two_way && !self.format.as_ref().is_some_and(two_way)
+    }
+
+    /// Whether packets must come. Who holds may well be silent, though it may send.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.format.as_ref().is_some_and(|format| format.receive) && !self.is_held()
+    }
+
     /// Datagrams that came from elsewhere.
     pub(super) const fn foreign(&self) -> u64 {
         self.foreign
@@ -219,8 +254,14 @@ impl PeerLeg {
     }
 
     /// When [`PeerLeg::handle_timeout`] is due.
-    pub(super) fn deadline(&self) -> Option<MonoTime> {
-        self.connected.and(self.latch.as_ref()?.deadline())
+    fn deadline(&self) -> Option<MonoTime> {
+        self.rtp.connected().and(self.latch.as_ref()?.deadline())
+    }
+
+    /// When it has to be looked after: its source, and our reports.
+    pub(super) fn care_deadline(&self) -> MonoTime {
+        let report = self.leg.as_ref().and_then(Leg::report_deadline).unwrap_or(MonoTime::MAX);
+        self.deadline().unwrap_or(MonoTime::MAX).min(report)
     }
 
     /// Opens the socket for others when the peer has fallen silent.
@@ -233,7 +274,8 @@ impl PeerLeg {
     /// Receives one datagram on the RTP port into `buffer`.
     #[inline]
     pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
-        let Ok((length, from)) = self.rtp.recv_from(buffer) else { return Received::Nothing };
+        let received = self.rtp.receive(buffer);
+        let Ok((length, from, reached)) = received else { return Received::Nothing };
         let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
         let Some(latch) = &self.latch else { return self.dropped(DropReason::Foreign) };
         // What was under way when the socket was connected may still be of others.
@@ -252,7 +294,8 @@ impl PeerLeg {
             self.note(now, Kind::RtcpIn, from, buffer.get(..length));
             return Received::Rtcp(length, from);
         }
-        if !self.is_of_peer(now, datagram.get(..length).unwrap_or_default(), from, authentic) {
+        let packet = datagram.get(..length).unwrap_or_default();
+        if !self.is_of_peer(now, packet, (from, reached), authentic) {
             return self.dropped(DropReason::Foreign);
         }
         self.heard_at = now;
@@ -287,7 +330,7 @@ impl PeerLeg {
         &mut self,
         now: MonoTime,
         datagram: &[u8],
-        from: SocketAddr,
+        (from, reached): (SocketAddr, Option<IpAddr>),
         authentic: bool,
     ) -> bool {
         let Some(latch) = &mut self.latch else { return false };
@@ -305,8 +348,12 @@ impl PeerLeg {
         }
         let heard = Heard { from, authentic, ssrc: header.ssrc, seq: header.seq };
         let judged = latch.judge(now, &heard);
-        if judged && !self.everywhere && self.connected != Some(from) {
-            self.follow_latch(now);
+        if judged {
+            self.rtp.reach(reached);
+            self.rtcp.reach(reached);
+            if !self.rtp.knows(from) {
+                self.follow_latch(now);
+            }
         }
         judged
     }
@@ -314,23 +361,7 @@ impl PeerLeg {
     /// Connects the socket to the one source that counts, or opens it to all.
     #[cold]
     fn follow_latch(&mut self, now: MonoTime) {
-        let wanted = self.latch.as_ref().filter(|_| !self.everywhere);
-        let wanted = wanted.and_then(|latch| latch.settled(now));
-        if wanted == self.connected {
-            return;
-        }
-        let done = match wanted {
-            Some(source) => self.rtp.connect(source),
-            None => sys::disconnect(&self.rtp),
-        };
-        match done {
-            Ok(()) => self.connected = wanted,
-            Err(error) => {
-                // Whatever it is now, the deadline must not stay in the past.
-                self.connected = None;
-                tracing::debug!(%error, "an RTP socket cannot be connected anew");
-            }
-        }
+        self.rtp.follow(self.latch.as_ref().and_then(|latch| latch.settled(now)));
     }
 
     const fn dropped(&mut self, reason: DropReason) -> Received {
@@ -363,10 +394,15 @@ impl PeerLeg {
         }
         let length = self.protect(buffer, length, false)?;
         let packet = buffer.get(..length).unwrap_or_default();
-        if self.connected.is_some() {
-            return self.rtp.send(packet);
+        self.send_media(packet)
+    }
+
+    #[inline]
+    fn send_media(&self, packet: &[u8]) -> io::Result<usize> {
+        match self.rtp.connected() {
+            Some(_) => self.rtp.send(packet),
+            None => self.rtp.send_to(packet, self.remote()?),
         }
-        self.rtp.send_to(packet, self.remote()?)
     }
 
     /// Where RTP goes while the socket is open to all.
@@ -403,12 +439,10 @@ impl PeerLeg {
         let packet = buffer.get(..length).unwrap_or_default();
         let format = self.format.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         if format.rtcp_mux {
-            return match self.connected {
-                Some(_) => self.rtp.send(packet),
-                None => self.rtp.send_to(packet, self.remote()?),
-            };
+            return self.send_media(packet);
         }
-        reachable(self.remote_rtcp(format)).and_then(|remote| self.rtcp.send_to(packet, remote))
+        let remote = reachable(self.remote_rtcp(format))?;
+        self.rtcp.send_to(packet, remote)
     }
 
     /// Where reports go: where the peer's come from, else where it described. If that is hidden by
@@ -425,7 +459,8 @@ impl PeerLeg {
     /// Receives one datagram on the RTCP port into `buffer`, from wherever the peer's media may
     /// come.
     pub(super) fn receive_report(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
-        let Ok((length, from)) = self.rtcp.recv_from(buffer) else { return Received::Nothing };
+        let received = self.rtcp.receive(buffer);
+        let Ok((length, from, reached)) = received else { return Received::Nothing };
         let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
         let (Some(format), Some(latch)) = (&self.format, &self.latch) else {
             return self.dropped(DropReason::Foreign);
@@ -440,6 +475,7 @@ impl PeerLeg {
         }
         match self.open(now, datagram, true) {
             Ok(length) => {
+                self.rtcp.reach(reached);
                 self.note(now, Kind::RtcpIn, from, buffer.get(..length));
                 Received::Rtcp(length, from)
             }
@@ -451,11 +487,6 @@ impl PeerLeg {
     pub(super) const fn follow_reports(&mut self, from: SocketAddr) {
         self.reports_from = Some(from);
     }
-}
-
-/// True for a socket at a wildcard.
-fn hears_everywhere(socket: &UdpSocket) -> bool {
-    socket.local_addr().is_ok_and(|local| local.ip().is_unspecified())
 }
 
 /// Refuses the wildcard, by which peers say that they want nothing (RFC 3264 8.4): the kernel would

@@ -21,8 +21,6 @@ pub(super) struct Silence {
     watch: Watch,
     /// When it is asked next; never before the answer.
     look_at: MonoTime,
-    /// The session has let both sides send, so that what is one-way now is a hold.
-    was_two_way: bool,
 }
 
 impl Silence {
@@ -31,7 +29,6 @@ impl Silence {
         Self {
             watch: Watch::new(format.map_or(likely, |format| format.media.audio)),
             look_at: MonoTime::MAX,
-            was_two_way: format.is_some_and(|format| format.send && format.receive),
         }
     }
 
@@ -48,7 +45,6 @@ impl Silence {
         if !same {
             self.watch.settled(now, new.media.audio);
         }
-        self.was_two_way |= new.send && new.receive;
     }
 
     /// A datagram came from the peer, and `heard` is what became of it.
@@ -138,7 +134,7 @@ impl MediaPath {
         Conditions {
             sends,
             receives,
-            held: self.held.is_some() || (self.silence.was_two_way && !(sends && receives)),
+            held: self.held.is_some() || self.peer.is_held(),
             hidden: self.peer.is_hidden(),
             foreign: self.peer.foreign(),
             muted: self.muted,
