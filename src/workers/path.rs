@@ -21,6 +21,7 @@ use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::outlet::Outlet;
+use super::pace::TOGETHER;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
 use super::report::{SAMPLE_EVERY, drop_reason};
@@ -179,7 +180,7 @@ impl MediaPath {
 
     /// Does all that is due.
     pub(super) fn handle_timeout(&mut self, ctx: &mut Context) {
-        if self.next_tick <= ctx.now {
+        if self.next_tick <= ctx.now + TOGETHER {
             self.ticks(ctx);
         }
         if self.peer.leg_ref().and_then(|leg| leg.deadline()).is_some_and(|at| at <= ctx.now) {

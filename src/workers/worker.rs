@@ -12,6 +12,7 @@ use slab::Slab;
 use super::command::{CallKey, Command, EventKind};
 use super::context::Context;
 use super::deadlines::Deadlines;
+use super::pace::TOGETHER;
 use super::path::MediaPath;
 use super::peer::PeerLeg;
 use super::poller::{self, Ready};
@@ -74,13 +75,19 @@ impl Worker {
 
     /// Calls whose deadlines have come.
     fn due(&mut self) {
-        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now) {
+        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now + TOGETHER) {
+            let number = index;
             let index = index as usize;
             let Some(path) = self.calls.get_mut(index) else { continue };
             if path.scheduled != at {
                 continue;
             }
             path.scheduled = MonoTime::MAX;
+            if at > self.ctx.now && !path.ticks_at(at) {
+                // Not a packet that may leave early: it waits for its time.
+                self.deadlines.push(at, number);
+                break;
+            }
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
         }
