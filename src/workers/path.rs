@@ -24,7 +24,7 @@ use super::outlet::Outlet;
 use super::pace::TOGETHER;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
-use super::report::{SAMPLE_EVERY, drop_reason};
+use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
@@ -145,7 +145,7 @@ impl MediaPath {
             owed_ticks: 0,
             stopped_at: None,
             care_at: now + CARE_EVERY,
-            sample_at: now + SAMPLE_EVERY,
+            sample_at: MonoTime::MAX,
             scheduled: MonoTime::MAX,
             echo_ts: None,
             starved_at: None,
@@ -427,7 +427,7 @@ impl MediaPath {
 
     /// The peer's time to say something begins.
     fn watch_for_silence(&mut self, ctx: &Context) {
-        if let Some(timeout) = ctx.media_timeout {
+        if let Some(timeout) = ctx.care.media_timeout {
             self.care_at = self.care_at.min(ctx.now + timeout);
         }
     }

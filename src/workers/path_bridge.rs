@@ -184,7 +184,7 @@ impl MediaPath {
     /// Tells once if the other leg should send and has been silent for too long.
     pub(super) fn care_for_leg(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &self.agent else { return };
-        let Some(timeout) = ctx.media_timeout else { return };
+        let Some(timeout) = ctx.care.media_timeout else { return };
         let expects = bridge.peer.format().is_some_and(|format| format.receive);
         if expects && self.state == CallState::Answered {
             let silent_at = bridge.peer.heard_at() + timeout;

@@ -210,6 +210,7 @@ impl Worker {
         }
         let path = entry.insert(MediaPath::new(self.ctx.now, call, token, peer));
         self.keys.insert(call, index);
+        path.sample_at = self.ctx.care.next_sample(self.ctx.now);
         self.ctx.metrics.calls.add(1);
         schedule(&mut self.deadlines, path, index);
     }
