@@ -18,11 +18,11 @@ use support::{until, wav};
 use talkpath::calls::cause::Cause;
 use talkpath::calls::digits::DigitsBy;
 use talkpath::telemetry::WorkerMetrics;
-use talkpath::workers::WorkerHandle;
 use talkpath::workers::command::{
     AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, LegFormat, LegLink, MediaReport,
     RtpSockets, Steer,
 };
+use talkpath::workers::{Care, WorkerHandle};
 use tokio::sync::mpsc;
 
 /// How long something may take on a busy machine.
@@ -131,7 +131,7 @@ impl Bridge {
     ) -> Self {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let metrics = Arc::new(WorkerMetrics::default());
-        let worker = WorkerHandle::start(0, metrics, events, None).unwrap();
+        let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
         let (caller, sockets) = Party::new(caller.0, caller.1, Some(DTMF_PT));
         let (mut callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
         settle(&mut callee.format);
@@ -316,6 +316,39 @@ fn hold_and_change_of_codec() {
     assert_eq!((heard.pt, heard.ssrc), (8, first.ssrc));
     assert!(heard.payload.iter().all(|code| (wav::alaw(*code) - 1_000).abs() < 40));
     bridge.close();
+}
+
+/// Who answers may be faster with its sound than with its answer: what came a moment before waits,
+/// and is heard in its order; what somebody else sent is not.
+#[test]
+fn sound_that_overtakes_the_answer_is_heard() {
+    let (events, _receiver) = mpsc::channel(EVENTS_MAX);
+    let metrics = Arc::new(WorkerMetrics::default());
+    let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
+    let (caller, sockets) = Party::new(AudioFormat::PCMU, 0, None);
+    let (callee, leg) = Party::new(AudioFormat::PCMU, 0, None);
+    let read = [&sockets, &leg].map(|sockets| sockets.rtp.try_clone().unwrap());
+    worker.send(Command::Open { call: CALL, sockets, format: None });
+    let link = LegLink { sockets: leg, format: None };
+    worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
+    let (stranger, _) = Party::new(AudioFormat::PCMU, 0, None);
+    for (party, socket) in [&caller, &callee].into_iter().zip(read) {
+        // The address is the same, but a description that comes wins over it.
+        stranger.rtp.send_to(b"not RTP at all", party.worker).unwrap();
+        for n in 1..=3 {
+            party.say(&[n; 160]);
+        }
+        until(SOON, "the worker to read", || socket.peek(&mut [0; 2048]).is_err().then_some(()));
+    }
+    worker.send(Command::Format { call: CALL, format: caller.format.clone() });
+    worker.send(Command::State { call: CALL, state: CallState::Answered });
+    worker.send(Command::AgentFormat { call: CALL, format: callee.format.clone() });
+    for n in 1..=3 {
+        assert_eq!(caller.hear().payload, [n; 160], "from the callee");
+    }
+    // The way to the callee was not known yet when the caller's was settled.
+    caller.say(&[4; 160]);
+    assert_eq!(callee.hear().payload, [4; 160], "from the caller");
 }
 
 /// RTCP ends at each leg: each phone gets reports of our own stream to it, about its own stream.

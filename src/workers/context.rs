@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
@@ -13,8 +12,8 @@ use media::time::MonoTime;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tokio::sync::mpsc;
-use super::Care;
 
+use super::Care;
 use super::command::{CallKey, Event, EventKind};
 use super::linger::Lingering;
 use super::path::Agent;

@@ -21,6 +21,7 @@ mod latch;
 mod linger;
 mod outlet;
 mod pace;
+mod parked;
 pub mod path;
 mod path_bridge;
 mod path_ear;
@@ -48,8 +49,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use media::time::MonoTime;
+use tokio::sync::mpsc;
 
 use crate::telemetry::WorkerMetrics;
 use command::{COMMANDS_MAX, Command, Event};
@@ -57,7 +58,6 @@ use context::Context;
 use poller::Waker;
 use worker::Worker;
 
-/// Reaches one worker from the control plane.
 /// How a worker looks after the media of its calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Care {
@@ -74,6 +74,7 @@ impl Care {
     }
 }
 
+/// Reaches one worker from the control plane.
 #[derive(Debug)]
 pub struct WorkerHandle {
     commands: SyncSender<Command>,

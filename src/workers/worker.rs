@@ -63,12 +63,13 @@ impl Worker {
             let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
             self.ctx.metrics.wakeups.inc();
             self.ctx.now = poller::now();
+            // First, since a peer that was told something may have answered with media already.
+            self.commands();
             for index in 0..ready {
                 if let Some(ready) = self.ctx.poller.ready(index) {
                     self.ready(ready);
                 }
             }
-            self.commands();
         }
         Ok(())
     }
@@ -82,12 +83,12 @@ impl Worker {
             if path.scheduled != at {
                 continue;
             }
-            path.scheduled = MonoTime::MAX;
             if at > self.ctx.now && !path.ticks_at(at) {
                 // Not a packet that may leave early: it waits for its time.
                 self.deadlines.push(at, number);
                 break;
             }
+            path.scheduled = MonoTime::MAX;
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
         }
@@ -209,8 +210,8 @@ impl Worker {
             self.ctx.tell(call, EventKind::MediaTimeout);
         }
         let path = entry.insert(MediaPath::new(self.ctx.now, call, token, peer));
-        self.keys.insert(call, index);
         path.sample_at = self.ctx.care.next_sample(self.ctx.now);
+        self.keys.insert(call, index);
         self.ctx.metrics.calls.add(1);
         schedule(&mut self.deadlines, path, index);
     }
