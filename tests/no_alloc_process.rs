@@ -41,7 +41,7 @@ const WARM_UP: Duration = Duration::from_secs(16);
 const WATCHED: Duration = Duration::from_secs(12);
 /// Most allocations outside the media threads meanwhile: what the server tells the database every
 /// few seconds of itself. One for each second of a call would be more.
-const HOUSEKEEPING_MAX: u64 = 1_000;
+const HOUSEKEEPING_MAX: u64 = 1_500;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
 /// Makes this program play phones and agents: `plain` or `srtp`.
