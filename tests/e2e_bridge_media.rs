@@ -35,6 +35,8 @@ struct Party {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     worker: SocketAddr,
+    /// The worker's own socket, to see what it has not read yet.
+    ours: UdpSocket,
     format: LegFormat,
     /// Number of the next packet; its time is 160 times as much.
     next: Cell<u32>,
@@ -74,8 +76,9 @@ impl Party {
             digits: DigitsBy::media(dtmf_pt.is_some()),
         };
         let worker = ours.rtp.local_addr().unwrap();
+        let read = ours.rtp.try_clone().unwrap();
         // The sequence number wraps around soon.
-        (Self { rtp, rtcp, worker, format, next: Cell::new(65_530) }, ours)
+        (Self { rtp, rtcp, worker, ours: read, format, next: Cell::new(65_530) }, ours)
     }
 
     /// Sends the packet `ahead` of the next one; its time is that of `at`.
@@ -99,6 +102,13 @@ impl Party {
             let length = self.rtp.recv(&mut buffer).ok()?;
             Some(Rtp::parse(Instant::now(), &buffer[..length]))
         })
+    }
+
+    /// Waits until the worker has read what was sent.
+    #[track_caller]
+    fn wait_read(&self) {
+        let read = || self.ours.peek(&mut [0; 2048]).is_err().then_some(());
+        until(SOON, "the worker to read", read);
     }
 
     /// Fails if anything but `expected` packets waits.
@@ -327,18 +337,17 @@ fn sound_that_overtakes_the_answer_is_heard() {
     let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
     let (caller, sockets) = Party::new(AudioFormat::PCMU, 0, None);
     let (callee, leg) = Party::new(AudioFormat::PCMU, 0, None);
-    let read = [&sockets, &leg].map(|sockets| sockets.rtp.try_clone().unwrap());
     worker.send(Command::Open { call: CALL, sockets, format: None });
     let link = LegLink { sockets: leg, format: None };
     worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
     let (stranger, _) = Party::new(AudioFormat::PCMU, 0, None);
-    for (party, socket) in [&caller, &callee].into_iter().zip(read) {
+    for party in [&caller, &callee] {
         // The address is the same, but a description that comes wins over it.
         stranger.rtp.send_to(b"not RTP at all", party.worker).unwrap();
         for n in 1..=3 {
             party.say(&[n; 160]);
         }
-        until(SOON, "the worker to read", || socket.peek(&mut [0; 2048]).is_err().then_some(()));
+        party.wait_read();
     }
     worker.send(Command::Format { call: CALL, format: caller.format.clone() });
     worker.send(Command::State { call: CALL, state: CallState::Answered });
@@ -443,6 +452,7 @@ fn a_pause_leaves_no_gap() {
                 caller.send(0, ahead, ahead, &[3; 160]);
             }
             caller.next.set(caller.next.get() + 5);
+            caller.wait_read();
         } else {
             heard.push(until(SOON, "sound after it", || {
                 caller.say(&[4; 160]);
