@@ -8,6 +8,7 @@ pub mod event;
 pub mod exchange;
 pub mod flow;
 pub mod hook;
+pub(crate) mod json;
 pub mod network;
 pub mod op;
 pub mod secret;
