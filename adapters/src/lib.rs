@@ -4,8 +4,11 @@ pub mod address;
 pub mod agent;
 pub mod config;
 pub mod dialect;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod event;
 pub mod exchange;
+pub mod explain;
 pub mod flow;
 pub mod hook;
 pub(crate) mod json;
