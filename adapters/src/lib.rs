@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod explain;
 pub mod flow;
 pub mod hook;
+pub(crate) mod json;
 pub mod network;
 pub mod op;
 pub mod secret;
