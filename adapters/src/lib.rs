@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod chain;
 pub mod config;
 pub mod dialect;
 #[cfg(feature = "emulate")]
@@ -20,5 +21,6 @@ pub mod sip;
 pub mod spec;
 pub mod stream;
 pub mod table;
+pub mod timestamp;
 pub mod ui;
 pub mod wire;
