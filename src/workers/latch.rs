@@ -13,6 +13,7 @@
 //! or one at a believable address that goes on with the very stream that was heard, which takes 48
 //! bits of luck for who cannot see it.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -160,6 +161,15 @@ pub(super) fn is_private(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
     }
+}
+
+/// Refuses the wildcard, by which peers say that they want nothing (RFC 3264 8.4): the kernel would
+/// take it for this machine.
+pub(super) fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
+    if remote.ip().is_unspecified() {
+        return Err(io::ErrorKind::NotConnected.into());
+    }
+    Ok(remote)
 }
 
 #[cfg(test)]

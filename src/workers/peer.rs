@@ -12,7 +12,8 @@ use media::srtp::SrtpError;
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
-use super::latch::{Heard, Latch, is_private};
+use super::latch::{Heard, Latch, reachable};
+use super::parked::Parked;
 use super::peer_socket::PeerSocket;
 use super::security::Security;
 use crate::calls::digits::DigitsBy;
@@ -46,6 +47,8 @@ pub(super) struct PeerLeg {
     heard_at: MonoTime,
     /// Datagrams from elsewhere.
     foreign: u64,
+    /// What came before there was a format.
+    parked: Option<Box<Parked>>,
     /// Takes every packet as it is without protection.
     capture: Option<Box<capture::Head>>,
     /// Digits that are sent as tones.
@@ -85,6 +88,7 @@ impl PeerLeg {
             two_way: false,
             heard_at: now,
             foreign: 0,
+            parked: None,
             capture: None,
             tones: Tones::default(),
         };
@@ -158,35 +162,6 @@ impl PeerLeg {
         }
     }
 
-    /// Whether telephone events are what digits get to the peer by, so that those of others pass.
-    pub(super) fn takes_events(&self) -> bool {
-        self.format.as_ref().is_some_and(|format| {
-            format.digits == DigitsBy::Events && format.media.dtmf_pt.is_some()
-        })
-    }
-
-    /// Whether digits of ours are sent to it, which take the place of sound.
-    pub(super) fn says_digits(&self) -> bool {
-        self.tones.is_busy() || self.leg.as_ref().is_some_and(Leg::sends_digits)
-    }
-
-    /// Presses a key for it. False if it is to be told by signalling.
-    pub(super) fn press(&mut self, digit: char, duration_ms: u32) -> bool {
-        let mut text = [0; 4];
-        let text: &str = digit.encode_utf8(&mut text);
-        match self.format.as_ref().map(|format| format.digits) {
-            // Too many wait, or the key is held for too long: as if it had not been pressed.
-            Some(DigitsBy::Tones) => drop(self.tones.queue(text, Some(duration_ms), None)),
-            Some(DigitsBy::Events) => {
-                let send = |leg: &mut Leg| leg.send_digits(text, Some(duration_ms), None);
-                let _ = self.leg.as_mut().map(send);
-            }
-            Some(DigitsBy::Info) => return false,
-            Some(DigitsBy::Nothing) | None => {}
-        }
-        true
-    }
-
     /// RTP.
     pub(super) const fn rtp(&self) -> &UdpSocket {
         self.rtp.get()
@@ -246,13 +221,6 @@ impl PeerLeg {
         self.foreign
     }
 
-    /// True if the peer described an address that means nothing where its signalling comes from.
-    pub(super) fn is_hidden(&self) -> bool {
-        self.format
-            .as_ref()
-            .is_some_and(|format| is_private(format.remote.ip()) && !is_private(format.signalling))
-    }
-
     /// When [`PeerLeg::handle_timeout`] is due.
     fn deadline(&self) -> Option<MonoTime> {
         self.rtp.connected().and(self.latch.as_ref()?.deadline())
@@ -276,6 +244,45 @@ impl PeerLeg {
     pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
         let received = self.rtp.receive(buffer);
         let Ok((length, from, reached)) = received else { return Received::Nothing };
+        if self.format.is_none() {
+            return self.park(now, from, buffer.get(..length).unwrap_or_default());
+        }
+        self.examine(now, length, (from, reached), buffer)
+    }
+
+    /// Keeps a datagram for the moment until it is known who the peer is.
+    #[cold]
+    fn park(&mut self, now: MonoTime, from: SocketAddr, datagram: &[u8]) -> Received {
+        if self.parked.get_or_insert_default().park(now, from, datagram) {
+            return self.dropped(DropReason::Foreign);
+        }
+        Received::Nothing
+    }
+
+    /// True if datagrams wait that [`PeerLeg::receive_parked`] can judge now.
+    pub(super) const fn has_parked(&self) -> bool {
+        self.parked.is_some() && self.format.is_some()
+    }
+
+    /// Receives the next datagram that waited into `buffer`; `None` if there is no other.
+    pub(super) fn receive_parked(&mut self, now: MonoTime, buffer: &mut [u8]) -> Option<Received> {
+        let parked = self.parked.as_mut()?;
+        let Some((length, from)) = parked.next(now, buffer, &mut self.foreign) else {
+            self.parked = None;
+            return None;
+        };
+        Some(self.examine(now, length, (from, None), buffer))
+    }
+
+    /// Judges the datagram of `length` bytes in `buffer`.
+    #[inline]
+    fn examine(
+        &mut self,
+        now: MonoTime,
+        length: usize,
+        (from, reached): (SocketAddr, Option<IpAddr>),
+        buffer: &mut [u8],
+    ) -> Received {
         let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
         let Some(latch) = &self.latch else { return self.dropped(DropReason::Foreign) };
         // What was under way when the socket was connected may still be of others.
@@ -487,13 +494,4 @@ impl PeerLeg {
     pub(super) const fn follow_reports(&mut self, from: SocketAddr) {
         self.reports_from = Some(from);
     }
-}
-
-/// Refuses the wildcard, by which peers say that they want nothing (RFC 3264 8.4): the kernel would
-/// take it for this machine.
-fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
-    if remote.ip().is_unspecified() {
-        return Err(io::ErrorKind::NotConnected.into());
-    }
-    Ok(remote)
 }

@@ -29,7 +29,7 @@ pub fn now() -> MonoTime {
     )
 }
 
-/// Has the kernel wake this thread when it asks for it, not up to 50 µs later, which is how it saves
+/// Has the kernel wake this thread when it asks for it, and not up to 50 µs later, which saves
 /// wake-ups of those that do not care.
 ///
 /// # Errors

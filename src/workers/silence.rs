@@ -7,6 +7,7 @@ use media::time::MonoTime;
 
 use super::command::{EventKind, LegFormat};
 use super::context::Context;
+use super::latch::is_private;
 use super::path::{Agent, MediaPath};
 use super::peer::Received;
 use crate::telemetry::DropReason;
@@ -96,6 +97,11 @@ impl Silence {
     }
 }
 
+/// True if the peer described an address that means nothing where its signalling comes from.
+fn is_hidden(format: &LegFormat) -> bool {
+    is_private(format.remote.ip()) && !is_private(format.signalling)
+}
+
 impl MediaPath {
     /// When [`MediaPath::look`] is due, if nothing else wakes the call before.
     pub(super) fn look_deadline(&self) -> MonoTime {
@@ -135,7 +141,7 @@ impl MediaPath {
             sends,
             receives,
             held: self.held.is_some() || self.peer.is_held(),
-            hidden: self.peer.is_hidden(),
+            hidden: format.is_some_and(is_hidden),
             foreign: self.peer.foreign(),
             muted: self.muted,
             agent: self.agent_at(),

@@ -1,4 +1,5 @@
-//! Keys that are pressed at one side of a call that joins two, where the other is told by signalling.
+//! Keys that are pressed at one side of a call that joins two, where the other is told by
+//! signalling.
 
 use super::Control;
 use super::digits::DTMF_RELAY;

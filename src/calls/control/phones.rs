@@ -45,7 +45,7 @@ impl Control {
         Some(self.registrar.targets(now(), &user.name))
     }
 
-    /// The same as rounds: the telephones of one ring at the same time, as they are preferred alike.
+    /// The same as rounds: telephones that are preferred alike ring at the same time.
     pub(super) fn phone_rounds(&self, to: &str) -> Option<Vec<Vec<Hop>>> {
         let phones = self.phones(to)?;
         let to = self.address_of(to);
