@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod chain;
 pub mod config;
 pub mod dialect;
 #[cfg(feature = "emulate")]
@@ -11,6 +12,7 @@ pub mod exchange;
 pub mod explain;
 pub mod flow;
 pub mod hook;
+pub(crate) mod json;
 pub mod jwt;
 pub mod network;
 pub mod op;
