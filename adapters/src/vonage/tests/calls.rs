@@ -141,7 +141,7 @@ fn calls_are_controlled() {
 }
 
 /// A call is handed over by a document of its own; one that is to be consulted first is called into
-/// a room of its own, where the caller follows. Events come back about the call that is handed over.
+/// a room of its own, where the caller follows. Events come back about that call.
 #[test]
 fn calls_are_handed_over() {
     let transfer_to = |kind| Transfer {

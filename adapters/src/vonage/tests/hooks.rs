@@ -234,7 +234,7 @@ fn take(config: &crate::config::RawConfig) -> Value {
     serde_json::from_slice(&(INBOUND.answer)(config, &take).unwrap().body).unwrap()
 }
 
-/// A document is a list of actions that Vonage knows, whose addresses are lists; with a recording it
+/// A document is a list of actions that Vonage knows, whose addresses are lists; a recording
 /// has the form of the vector.
 #[test]
 fn documents_are_as_vonage_wants_them() {
@@ -270,7 +270,7 @@ fn documents_are_as_vonage_wants_them() {
     assert_eq!(take(&documents[0])[0]["endpoint"][0]["authorization"], json!({"type": "vonage"}));
 }
 
-/// A refused call ends, with a word to the caller if there is one; there is no action that hangs up.
+/// A refused call ends, with a word to the caller if there is one; no action hangs up.
 #[test]
 fn refusals_end_calls() {
     for refusal in Refusal::ALL {
