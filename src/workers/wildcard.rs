@@ -26,10 +26,11 @@ pub(super) fn hears_everywhere(socket: &UdpSocket) -> bool {
 
 /// Has the kernel tell at which address datagrams reach a socket.
 pub(super) fn watch(socket: &UdpSocket) -> io::Result<()> {
-    Ok(match socket.local_addr()? {
-        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true)?,
-        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?,
-    })
+    let watched = match socket.local_addr()? {
+        SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4PacketInfo, &true),
+        SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true),
+    };
+    Ok(watched?)
 }
 
 /// Receives a datagram: its length, where it came from, and at which address.
