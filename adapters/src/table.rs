@@ -29,7 +29,7 @@ macro_rules! providers {
     };
 }
 
-providers! { sip_trunk }
+providers! { sip_trunk, twilio }
 
 /// The provider with that name.
 pub fn find(name: &str) -> Option<&'static ProviderSpec> {
