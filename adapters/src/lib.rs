@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod chain;
 pub mod config;
 pub mod dialect;
 #[cfg(feature = "emulate")]
