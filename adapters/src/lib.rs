@@ -13,6 +13,7 @@ pub mod explain;
 pub mod flow;
 pub mod hook;
 pub(crate) mod json;
+pub mod jwt;
 pub mod markup;
 pub mod network;
 pub mod op;

@@ -29,7 +29,7 @@ macro_rules! providers {
     };
 }
 
-providers! { sip_trunk, telnyx, twilio }
+providers! { sip_trunk, telnyx, twilio, vonage }
 
 /// The provider with that name.
 pub fn find(name: &str) -> Option<&'static ProviderSpec> {

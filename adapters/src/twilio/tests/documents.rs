@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
+use super::super::answer;
 use super::{CALL, config, vectors};
 use crate::address::Address;
 use crate::event::CarrierCallId;
 use crate::hook::{HookUrls, Take};
 use crate::op::{Refusal, Transfer, TransferKind};
-use super::super::answer;
 
 fn hooks() -> HookUrls {
     HookUrls::new("https://t.example", "twilio", "tok").of_call("0199-call")

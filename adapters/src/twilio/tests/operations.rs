@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use super::super::{SPEC, calls, numbers, transfer};
 use super::{CALL, config, vectors};
 use crate::address::Address;
 use crate::config::RawConfig;
@@ -12,7 +13,6 @@ use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::HookUrls;
 use crate::op::{Bind, OpResult, Originate, Record, Step, Transfer, TransferKind};
 use crate::pairs::pairs;
-use super::super::{SPEC, calls, numbers, transfer};
 
 fn id() -> CarrierCallId {
     CarrierCallId(CALL.to_owned())

@@ -4,11 +4,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::verify;
 use super::{config, vectors};
 use crate::config::RawConfig;
 use crate::hook::{HookRequest, VerifyError};
 use crate::pairs::pairs;
-use super::super::verify;
 
 struct Vector<'v>(&'v Value);
 

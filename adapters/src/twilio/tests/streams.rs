@@ -4,11 +4,11 @@ use media::time::MonoTime;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::super::stream;
 use super::{CALL, STREAM, config, vectors};
 use crate::agent::MessageKind;
 use crate::event::CarrierCallId;
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
-use super::super::stream;
 use crate::wire::WireError;
 
 fn open() -> Box<dyn Stream> {
