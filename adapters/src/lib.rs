@@ -14,7 +14,7 @@ pub mod flow;
 pub mod hook;
 pub(crate) mod json;
 pub mod jwt;
-mod markup;
+pub mod markup;
 pub mod network;
 pub mod op;
 pub mod pairs;
