@@ -19,6 +19,7 @@ use crate::keys::{Keys, NewKey};
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::outbox::{Deliverer, Guard, Targets};
+use crate::outward::OutwardPolicy;
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
@@ -116,6 +117,7 @@ impl App {
             recordings: reach.recordings.clone(),
             captures: Arc::clone(&reach.captures),
             keys,
+            outward: OutwardPolicy::new(&config, store.default_organisation().0),
             store: store.clone(),
             log: log.clone(),
             commits: logging.commits,
@@ -229,7 +231,8 @@ impl Logging {
             tracing::warn!(closed, "calls that were cut off are closed");
         }
         io.spawn(node::live(store.clone(), ours, log.clone(), drains.clone()));
-        let guard = Guard::new(config.webhooks.allow_networks.clone());
+        let allowed = config.outward.clone().and(&config.webhooks.allow_networks);
+        let guard = Guard::new(allowed);
         let targets = Targets::new(guard);
         let deliverer = Deliverer::new(store.clone(), node, targets.clone(), commits.clone());
         io.spawn(deliverer.run());

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod listen;
 pub mod node;
 pub mod outbox;
+pub mod outward;
 pub mod quota;
 pub mod recording;
 pub mod routing;

@@ -19,6 +19,7 @@ mod entry;
 mod environment;
 mod keep;
 mod outbound;
+mod outward;
 mod peers;
 pub mod problem;
 mod registration;
@@ -44,6 +45,7 @@ pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
+pub use outward::Allowed;
 pub(crate) use peers::specificity;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
@@ -77,6 +79,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// What organisations are told of events.
     pub webhooks: WebhooksConfig,
+    /// Where the server goes for organisations, besides the public network.
+    pub outward: Allowed,
     /// Signalling.
     pub sip: SipConfig,
     /// Media from and to SIP peers.
@@ -190,6 +194,16 @@ impl Config {
     /// The agent called `name`.
     pub fn agent(&self, name: &str) -> Option<&AgentConfig> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// True if nobody but programs on this machine reaches the API: it listens on loopback alone,
+    /// and neither a proxy nor a public address leads to it.
+    pub fn is_local(&self) -> bool {
+        let listens = self.http.tls_listen.iter().chain([&self.http.listen]);
+        let public = self.public_url.as_ref().is_some_and(|url| !url.is_loopback());
+        listens.into_iter().all(|at| at.ip().is_loopback())
+            && self.http.trusted_proxies.is_empty()
+            && !public
     }
 
     /// Folder of recordings that no folder was named for.

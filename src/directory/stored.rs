@@ -167,6 +167,7 @@ impl Assembly<'_> {
                 Ok(config) => agents.push(Arc::new(Agent {
                     id: row.id.0,
                     organisation: row.stamp.organisation.0,
+                    is_of_file: false,
                     limits: bounds(&row.fields.limits),
                     config,
                 })),

@@ -33,6 +33,7 @@ use crate::capture::Registry;
 use crate::config::PublicUrl;
 use crate::keys::Keys;
 use crate::outbox::Targets;
+use crate::outward::OutwardPolicy;
 use crate::recording::Store as Recordings;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -50,6 +51,8 @@ pub struct State {
     pub log: LogHandle,
     /// Counts the commits of the log.
     pub commits: watch::Receiver<u64>,
+    /// How far what organisations make reaches.
+    pub outward: OutwardPolicy,
     /// Where webhooks may go.
     pub webhooks: Targets,
     /// Room for streams of events.

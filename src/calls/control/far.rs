@@ -152,6 +152,7 @@ impl Control {
             locals.iter().any(|(_, local)| Some(*local) == peer)
         };
         let hops: Vec<Hop> = hops.into_iter().filter(|hop| !own(hop)).collect();
+        let outward = self.outward_of_far(key).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
         // A call that comes back to us by way of others is one that others refuse, in the end.
@@ -171,7 +172,8 @@ impl Control {
         let noise = call.flows.noise;
         let secure = hops.iter().all(Hop::is_secure);
         let organisation = call.agent.organisation;
-        let mut placing = self.placing(organisation, trunk.clone(), one_by_one(hops));
+        let hops = self.reached_hops(&outward, organisation, hops)?;
+        let mut placing = self.placing(organisation, outward, trunk.clone(), one_by_one(hops));
         placing.max_forwards = max_forwards;
         placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());

@@ -22,11 +22,12 @@ use crate::workers::poller::now;
 impl Control {
     /// Lets media follow what was settled with the leg.
     pub(super) fn settle_far(&mut self, key: CallKey) {
+        let Some(outward) = self.outward_of_far(key) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
         let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
         let Some(negotiated) = &leg.settled else { return };
-        let format = leg_format(negotiated, leg.signalling);
+        let format = leg_format(negotiated, leg.signalling, &outward);
         leg.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         leg.srtp.clone_from(&format.srtp);

@@ -14,6 +14,7 @@ use crate::calls::call::{AnswerBy, Fallback, Plan, Second};
 use crate::calls::identity;
 use crate::config::{AgentKind, Config, Masked};
 use crate::directory::{self, Agent, Caller, Chance, Snapshot, Treatment, Trunk};
+use crate::outward::Outward;
 use crate::quota::{self, Permit, Way};
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -150,7 +151,10 @@ impl Control {
         };
         let headers = shown_headers(trunk.map(|trunk| &**trunk), request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
+        let organisation = treatment.agent.organisation;
+        let outward = self.outward_of_leg(organisation, trunk.map(|trunk| &**trunk));
+        let (media, sockets, format, sdp) =
+            self.described(codecs, offer, flow, srtp, &outward)?;
         let trunk = trunk.cloned();
         Ok(Admitted {
             max_forwards: request.max_forwards().ok().flatten(),
@@ -201,6 +205,7 @@ impl Control {
         offer: Option<&Sdp>,
         flow: Flow,
         srtp: LocalSrtp,
+        outward: &Outward,
     ) -> Result<(LocalMedia, RtpSockets, Option<LegFormat>, Vec<u8>), Refusal> {
         let peer = media_peer(offer, flow);
         let (media, sockets) = self.local_media(codecs, peer, srtp).map_err(|error| {
@@ -212,7 +217,7 @@ impl Control {
             return Ok((media, sockets, None, sdp));
         };
         let answer = offer_answer::answer(offer, &media).map_err(Refusal::of_offer)?;
-        let format = leg_format(&answer.selected, flow.peer.ip());
+        let format = leg_format(&answer.selected, flow.peer.ip(), outward);
         Ok((media, sockets, Some(format), answer.sdp))
     }
 

@@ -28,6 +28,7 @@ mod place;
 mod placing;
 mod presenting;
 mod quotas;
+mod reaching;
 mod record;
 mod redirecting;
 mod referred;
@@ -68,6 +69,7 @@ use crate::capture::Registry;
 use crate::config::Config;
 use crate::directory::{Directory, Snapshot};
 use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
+use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
@@ -120,6 +122,8 @@ pub struct Control {
     recorder: Recorder,
     captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
+    /// How far what organisations have made reaches.
+    policy: OutwardPolicy,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -179,6 +183,7 @@ impl Control {
         let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics, log } =
             parts;
         let directory_changes = directory.watch();
+        let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
             security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
@@ -229,6 +234,7 @@ impl Control {
             recorder,
             captures,
             dialler: Dialler::new(),
+            policy,
             io,
             metrics,
             log,

@@ -270,7 +270,10 @@ impl Control {
             Mission::Far { key, attempt } => return self.set_out_far(key, attempt, found),
             Mission::Call(wanted) => wanted,
         };
+        let organisation = wanted.agent.organisation;
+        let outward = self.outward_of_leg(organisation, errand.trunk.as_deref());
         let found = found.map_err(|error| field("to", error.to_string()));
+        let found = found.and_then(|hops| self.reached_hops(&outward, organisation, hops));
         match found.and_then(|hops| self.set_out_to(&mut wanted, errand.trunk, one_by_one(hops))) {
             Err(error @ RequestError::Field { .. }) => self.next_trunk(wanted, error),
             view => drop(wanted.reply.send(view)),
@@ -289,7 +292,9 @@ impl Control {
         let (wanted, through) = (&errand.call, trunk.as_deref());
         let user = self.calling_user(wanted.from.as_deref(), through);
         let secure = rounds.iter().flatten().all(Hop::is_secure);
-        let mut placing = self.placing(errand.agent.organisation, trunk.clone(), rounds);
+        let organisation = errand.agent.organisation;
+        let outward = self.outward_of_leg(organisation, through);
+        let mut placing = self.placing(organisation, outward, trunk.clone(), rounds);
         placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;

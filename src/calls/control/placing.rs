@@ -15,6 +15,7 @@ use crate::calls::reason::PeerReason;
 use crate::calls::redirect::history::History;
 use crate::directory::Trunk;
 use crate::listen::tls::ClientTls;
+use crate::outward::Outward;
 use crate::sip::core::auth::Account;
 use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
@@ -147,6 +148,8 @@ pub struct Placing {
     trunk: Option<Arc<Trunk>>,
     /// Whose call it is.
     organisation: Uuid,
+    /// How far it reaches.
+    pub(super) outward: Outward,
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
@@ -261,6 +264,7 @@ impl Control {
     pub(super) fn placing(
         &self,
         organisation: Uuid,
+        outward: Outward,
         trunk: Option<Arc<Trunk>>,
         rounds: Vec<Vec<Hop>>,
     ) -> Placing {
@@ -280,6 +284,7 @@ impl Control {
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
             organisation,
+            outward,
             trunk,
             presented: Presented::default(),
             headers: Vec::new(),

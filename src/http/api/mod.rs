@@ -16,6 +16,7 @@ mod object;
 mod ops;
 mod orders;
 mod providers;
+mod reach;
 mod recording;
 mod routes;
 mod webhooks;
