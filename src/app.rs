@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
@@ -20,6 +20,7 @@ use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
+use crate::retention::Retention;
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
@@ -110,10 +111,18 @@ impl App {
             log: logging.log.clone(),
         };
         let (reach, control) = run_control(parts)?;
+        let retention = Retention {
+            config: config.retention,
+            store: store.clone(),
+            recordings: reach.recordings.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        io.spawn(retention.run());
         let (log, node) = (logging.log.clone(), logging.node);
         io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
+            directory: reach.directory.clone(),
             recordings: reach.recordings.clone(),
             captures: Arc::clone(&reach.captures),
             keys,
@@ -122,7 +131,7 @@ impl App {
             log: log.clone(),
             commits: logging.commits,
             webhooks: logging.targets,
-            streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
+            streams: http::Streams::default(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),
@@ -132,7 +141,6 @@ impl App {
         let trusted = &config.http.trusted_proxies;
         let server = http::server::Server::new(router, trusted, Arc::clone(&metrics), drains);
         io.spawn(server.clone().run(listener, None));
-        io.spawn(http::idempotency::forget(store.clone()));
         if let Some((listener, tls)) = secure {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
             io.spawn(server.run(listener, Some(tls)));

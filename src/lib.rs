@@ -18,6 +18,7 @@ pub mod outbox;
 pub mod outward;
 pub mod quota;
 pub mod recording;
+pub mod retention;
 pub mod routing;
 pub mod seal;
 pub mod sip;

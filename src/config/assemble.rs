@@ -11,7 +11,7 @@ use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
     Config, Sources, TrunkConfig, UserConfig, database, declared, document, environment, outward,
-    peers, server, sip, webhooks,
+    peers, retention, server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -40,6 +40,7 @@ pub(super) fn read(
     let database = database::database(root.section("database"), &data_dir);
     let webhooks = webhooks::webhooks(root.section("webhooks"));
     let outward = outward::outward(root.section("outward"));
+    let retention = retention::retention(root.section("retention"));
     let seal = database::seal(root.section("seal"), &data_dir);
 
     let agents = named(reader, root.sections("agents"), "agents", |section| {
@@ -77,6 +78,7 @@ pub(super) fn read(
         seal,
         webhooks,
         outward,
+        retention,
         http,
         sip,
         rtp,

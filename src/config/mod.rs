@@ -23,6 +23,7 @@ mod outward;
 mod peers;
 pub mod problem;
 mod registration;
+mod retention;
 mod routes;
 mod secret;
 mod section;
@@ -50,6 +51,7 @@ pub(crate) use peers::specificity;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
+pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
 pub use secret::{Masked, Secret};
 pub use server::{
@@ -81,6 +83,8 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// Where the server goes for organisations, besides the public network.
     pub outward: Allowed,
+    /// How long what is over is kept.
+    pub retention: RetentionConfig,
     /// Signalling.
     pub sip: SipConfig,
     /// Media from and to SIP peers.

@@ -17,7 +17,9 @@ pub enum Refused {
     #[error("not an https URL with a host and without credentials")]
     Url,
     /// The address is not one of the public network.
-    #[error("the address is not public, and neither webhooks.allow_networks nor outward.allow has it")]
+    #[error(
+        "the address is not public, and neither webhooks.allow_networks nor outward.allow has it"
+    )]
     Private,
     /// Without TLS anybody on the way could read it.
     #[error("http is for what webhooks.allow_networks or outward.allow names; use https")]

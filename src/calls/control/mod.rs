@@ -32,6 +32,7 @@ mod reaching;
 mod record;
 mod redirecting;
 mod referred;
+mod refusals;
 mod registrations;
 mod replacing;
 mod requests;
@@ -124,6 +125,8 @@ pub struct Control {
     dialler: Dialler,
     /// How far what organisations have made reaches.
     policy: OutwardPolicy,
+    /// How many refused calls are written down.
+    refusals: refusals::Refusals,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -235,6 +238,7 @@ impl Control {
             captures,
             dialler: Dialler::new(),
             policy,
+            refusals: refusals::Refusals::default(),
             io,
             metrics,
             log,

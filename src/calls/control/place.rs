@@ -98,7 +98,10 @@ impl Control {
         let snapshot = self.directory.load();
         // Whoever asked may have gone, here and below.
         let (agent, bearing, room) = match self.admit_errand(&snapshot, &call) {
-            Err(error) => return drop(reply.send(Err(error))),
+            Err(error) => {
+                self.log_unplaced(&call, &error);
+                return drop(reply.send(Err(error)));
+            }
             Ok(admitted) => admitted,
         };
         let (room, others) = (Some(room), VecDeque::new());
@@ -130,6 +133,12 @@ impl Control {
             return Err(RequestError::Draining);
         }
         let organisation = wanted.organisation.unwrap_or(snapshot.organisation);
+        if wanted.id.is_some_and(|id| self.by_id.contains_key(&id)) {
+            return Err(RequestError::State("the call has been placed"));
+        }
+        if snapshot.is_suspended(organisation) {
+            return Err(RequestError::Suspended);
+        }
         let agent = snapshot
             .agent(organisation, &wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
@@ -188,6 +197,7 @@ impl Control {
                 Err(refused) => error = refused,
             }
         }
+        self.log_unplaced(&wanted.call, &error);
         drop(wanted.reply.send(Err(error)));
     }
 
@@ -315,6 +325,7 @@ impl Control {
         let room = errand.room.take().ok_or(RequestError::Full)?;
         let (wanted, agent) = (&errand.call, &errand.agent);
         let key = self.begin(Beginning {
+            id: wanted.id,
             dialog,
             max_forwards: None,
             plan: self.outbound_plan(agent, wanted),

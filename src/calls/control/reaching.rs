@@ -16,12 +16,12 @@ use crate::sip::core::locate::Target;
 use crate::workers::command::CallKey;
 
 impl Snapshot {
-    /// Whether the file itself names a peer at `address`.
+    /// Whether `address` is in a network of peers that the file itself names.
     fn names(&self, address: IpAddr) -> bool {
-        let peers = self.users.iter().flat_map(|user| &user.peers);
+        let users = self.users.iter().flat_map(|user| &user.peers);
         let trunks = self.trunks.iter().filter(|trunk| trunk.is_of_file);
-        peers.into_iter().any(|network| network.contains(address))
-            || trunks.into_iter().any(|trunk| trunk.is_at(address))
+        let mut networks = users.chain(trunks.flat_map(|trunk| &trunk.config.peers));
+        networks.any(|network| network.contains(address))
     }
 }
 
@@ -57,7 +57,8 @@ impl Control {
         })
     }
 
-    /// Whether a server is reached. The first organisation also reaches what the file names.
+    /// Whether a server is reached. The first organisation also reaches the peers that
+    /// the file names.
     pub(super) fn reaches(&self, outward: &Outward, organisation: Uuid, to: &Target) -> bool {
         let snapshot = self.directory.load();
         let address = to.peer.ip();
@@ -73,9 +74,8 @@ impl Control {
         hops: Vec<Hop>,
     ) -> Result<Vec<Hop>, RequestError> {
         let any = !hops.is_empty();
-        let reached = |hop: &Hop| {
-            hop.target().is_none_or(|to| self.reaches(outward, organisation, to))
-        };
+        let reached =
+            |hop: &Hop| hop.target().is_none_or(|to| self.reaches(outward, organisation, to));
         let hops: Vec<Hop> = hops.into_iter().filter(reached).collect();
         match any && hops.is_empty() {
             true => Err(field("to", OutwardError::Private.to_string())),

@@ -4,12 +4,12 @@ use media::leg::LegConfig;
 
 use super::Control;
 use super::begin::flows_of;
-use crate::outward::Outward;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::digits::DigitsBy;
 use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
+use crate::outward::Outward;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};

@@ -75,9 +75,11 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Conflict, Kind::ReadOnly]),
             post(PATH_DEFAULT, "set_default_outbound", set_default)
                 .summary("Makes it the one that calls are placed with if none is named.")
+                .retryable()
                 .answers_json(200, "the configuration", one()),
             post(PATH_REACTIVATE, "reactivate_configuration", reactivate)
                 .summary("Takes a parked configuration into service again.")
+                .retryable()
                 .answers_json(200, "the configuration", one()),
         ],
         schemas,
