@@ -5,6 +5,7 @@ mod support;
 
 use std::process::Command;
 
+use support::callee::Callee;
 use support::server::Server;
 use support::{peer, skip};
 
@@ -27,12 +28,17 @@ fn the_lines_of_the_api_page_work() {
     let (Some(_), Some(_)) = (peer("curl", "curl"), peer("jq", "jq")) else {
         return skip("the lines of the page need curl and jq");
     };
-    let server = Server::start("");
+    let (server, mut callee) = (Server::start(""), Callee::ulaw());
     let script = lines(include_str!("../docs/api.md"), "## From nothing to a call\n");
     assert!(script.matches("curl ").count() >= 9, "{script}");
     let script = script
         .replace("127.0.0.1:8080", &server.http.to_string())
-        .replace("127.0.0.1:5060", &server.sip.to_string());
+        .replace("127.0.0.1:5070", &callee.address().to_string());
+    let phone = std::thread::spawn(move || {
+        callee.wait_call();
+        callee.answer();
+        callee.wait_request("BYE");
+    });
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
         .env("TALKPATH_KEY", &server.key)
@@ -49,6 +55,7 @@ fn the_lines_of_the_api_page_work() {
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    phone.join().unwrap();
     server.wait_idle();
     server.stop();
 }

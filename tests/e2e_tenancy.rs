@@ -13,6 +13,13 @@ use support::until;
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 
+/// Ends a server whose calls still ring: nobody is there to answer them, so they are not waited for.
+#[track_caller]
+fn end(server: Server) {
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+    drop(server);
+}
+
 /// One request that must be answered with `status`.
 #[track_caller]
 fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
@@ -75,7 +82,7 @@ fn what_organisations_make_stays_outside() {
     let mut packet = [0; 4_096];
     let (length, _) = declared.recv_from(&mut packet).unwrap();
     assert!(packet[..length].starts_with(b"INVITE sip:+4930123456@"));
-    server.stop();
+    end(server);
 }
 
 /// What the operator allows is reached again, by network or by name.
@@ -89,7 +96,7 @@ fn what_the_operator_allows_is_reached() {
     let call = json!({"to": format!("sip:x@{}", peer.local_addr().unwrap()), "agent": "echo"});
     expect(&server, 201, "POST", "/api/v1/calls", Some(&call));
     assert!(peer.recv_from(&mut [0; 2_048]).is_ok());
-    server.stop();
+    end(server);
 }
 
 /// Carries a request out by the cookie of a session instead of a key: status, headers, body.
@@ -187,7 +194,7 @@ fn organisations_are_made_and_suspended() {
     server.key = key["key"].as_str().unwrap().to_owned();
     let own = expect(&server, 200, "GET", "/api/v1/organization", None);
     assert_eq!(own["name"], json!("acme 2"));
-    server.stop();
+    end(server);
 }
 
 /// A browser signs in with a key and has a cookie from then on: reading needs no more, changing
@@ -255,7 +262,7 @@ fn sessions_of_browsers() {
     let revoke = format!("/api/v1/keys/{}", made["id"].as_str().unwrap());
     expect(&server, 204, "DELETE", &revoke, None);
     assert_eq!(by_cookie(&server, "GET", "/api/v1/agents", &cookie, &[]).0, 401);
-    server.stop();
+    end(server);
 }
 
 /// A stream of events ends when the key that listens is revoked, while others go on.
@@ -288,7 +295,7 @@ fn streams_end_with_their_keys() {
     let mut rest = Vec::new();
     let error = ours.read_to_end(&mut rest).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock, "ours ended too");
-    server.stop();
+    end(server);
 }
 
 /// The calls of the list that are over.
@@ -357,5 +364,5 @@ fn refused_calls_are_written_down() {
     }
     let (records, took_s) = (over(&server).len(), began.elapsed().as_secs() as usize);
     assert!(records > 3 && records <= 2 + 5 * (took_s + 2), "{records} in {took_s} s");
-    server.stop();
+    end(server);
 }
