@@ -67,19 +67,20 @@ impl Control {
     }
 
     /// Those of the hops that are reached. Telephones that have registered are.
-    pub(super) fn reached_hops(
+    pub(super) fn reached_rounds(
         &self,
         outward: &Outward,
         organisation: Uuid,
-        hops: Vec<Hop>,
-    ) -> Result<Vec<Hop>, RequestError> {
-        let any = !hops.is_empty();
+        mut rounds: Vec<Vec<Hop>>,
+    ) -> Result<Vec<Vec<Hop>>, RequestError> {
+        let any = !rounds.is_empty();
         let reached =
             |hop: &Hop| hop.target().is_none_or(|to| self.reaches(outward, organisation, to));
-        let hops: Vec<Hop> = hops.into_iter().filter(reached).collect();
-        match any && hops.is_empty() {
+        rounds.iter_mut().for_each(|round| round.retain(reached));
+        rounds.retain(|round| !round.is_empty());
+        match any && rounds.is_empty() {
             true => Err(field("to", OutwardError::Private.to_string())),
-            false => Ok(hops),
+            false => Ok(rounds),
         }
     }
 }

@@ -213,8 +213,7 @@ mod tests {
         let endpoints = resources.iter().flat_map(|resource| &resource.endpoints);
         let open = endpoints.filter(|endpoint| endpoint.access == Access::Open);
         let open: BTreeSet<&str> = open.map(|endpoint| endpoint.path).collect();
-        let known =
-            ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/session"];
+        let known = ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/session"];
         assert_eq!(open, known.into_iter().collect());
     }
 }
