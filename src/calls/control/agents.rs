@@ -16,6 +16,8 @@ use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::calls::sounds::Wanted;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
+use crate::directory::Agent;
+use crate::outward::{Outward, OutwardError};
 use crate::telemetry::DialOutcome;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
@@ -51,9 +53,9 @@ impl Control {
         }
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
-            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
+            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp, &self.outward_of_agent(&agent)),
             AgentKind::Sip(sip) => self.connect_sip(key, sip),
-            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent.name, socket),
+            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent, socket),
         }
     }
 
@@ -113,8 +115,12 @@ impl Control {
         self.attach(key, AgentLink::Builtin(built));
     }
 
-    fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
+    fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent, outward: &Outward) {
         let Some(call) = self.calls.get(&key) else { return };
+        if !outward.admits("", agent.address.ip()) {
+            tracing::warn!(parent: &call.span, error = %OutwardError::Private, "agent not reached");
+            return self.tell_later(key, Input::AgentFailed);
+        }
         let peer = call.format.unwrap_or(DEFAULT_FORMAT);
         let wished = agent.format.unwrap_or(peer);
         let pt = match wished.audio.codec {
@@ -144,7 +150,8 @@ impl Control {
 
     /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
     /// waited for: it attaches.
-    fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
+    fn dial(&mut self, key: CallKey, attempt: u64, who: &Agent, agent: &WebSocketAgent) {
+        let outward = self.outward_of_agent(who);
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {
             tracing::error!(parent: &call.span, dialect = agent.dialect, "no such dialect");
@@ -158,9 +165,10 @@ impl Control {
         let target = DialTarget {
             url,
             subprotocol: spec.subprotocol,
-            agent: name.to_owned(),
+            agent: who.name.clone(),
             call_id: call.id.to_string(),
             secret: agent.secret.as_ref().map(|secret| secret.expose().as_bytes().into()),
+            outward,
         };
         let (dialler, handle, timeout) =
             (self.dialler.clone(), self.handle.clone(), agent.connect_timeout);

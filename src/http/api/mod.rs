@@ -15,9 +15,12 @@ mod numbers;
 mod object;
 mod ops;
 mod orders;
+mod organisations;
 mod providers;
+mod reach;
 mod recording;
 mod routes;
+mod session;
 mod webhooks;
 
 use std::time::Duration;
@@ -28,8 +31,6 @@ use super::openapi::Resource;
 use super::problem::{Kind, Problem};
 use crate::calls::request::{Request, RequestError};
 use crate::store::{OrganisationId, StoreError};
-
-pub use events::STREAMS_MAX;
 
 /// Seconds after which a client that was refused may come again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
@@ -45,7 +46,9 @@ pub(super) fn resources() -> Vec<Resource> {
         capture::resource(),
         attach::resource(),
         dialect::resource(),
+        session::resource(),
         keys::resource(),
+        organisations::resource(),
         audit::resource(),
         providers::resource(),
         configurations::resource(),
