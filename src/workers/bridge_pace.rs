@@ -16,6 +16,7 @@ impl BridgeLeg {
     /// The leg is on hold and hears `sound`, or it is back.
     pub(super) fn hold(&mut self, now: MonoTime, sound: Option<Builtin>) {
         self.sound = sound;
+        self.said_all = false;
         self.restart_ticks(now);
     }
 
@@ -86,13 +87,13 @@ impl BridgeLeg {
                 let silence = sounds.codec.silence();
                 let length = match self.outlet.encoder() {
                     None => {
-                        sound.next_frame(payload, silence);
+                        self.said_all |= !sound.next_frame(payload, silence);
                         payload.len()
                     }
                     Some(encoder) => {
                         let linear = ctx.linear.get_mut(..sounds.bytes(ptime_ms));
                         let Some(linear) = linear else { return };
-                        sound.next_frame(linear, silence);
+                        self.said_all |= !sound.next_frame(linear, silence);
                         encoder.convert(linear, payload)
                     }
                 };

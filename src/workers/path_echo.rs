@@ -18,7 +18,7 @@ impl MediaPath {
             return;
         }
         let Some(leg) = self.peer.leg() else { return };
-        if leg.sends_digits() {
+        if leg.sends_digits() || !self.plays.is_empty() {
             // They take the place of audio, and its media time.
             self.echo_ts = None;
             return;

@@ -184,6 +184,31 @@ impl Baresip {
         samples
     }
 
+    /// Its recordings of what it hears: one a call.
+    fn recordings(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.to_str().unwrap().ends_with("-dec.wav")).collect()
+    }
+
+    /// Bytes of what it has heard, in all its calls.
+    pub fn heard_bytes(&self) -> u64 {
+        self.recordings().iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+    }
+
+    /// Whether it has heard so many seconds, in all its calls.
+    pub fn has_heard(&self, seconds: u64) -> bool {
+        self.heard_bytes() >= seconds * u64::from(wav::RATE_HZ) * 2
+    }
+
+    /// Ends it, and with it its calls; what it has heard in each.
+    #[track_caller]
+    pub fn end_all(mut self) -> Vec<Vec<i16>> {
+        self.signal();
+        let child = &mut self.child;
+        until(SOON, "baresip ends", || child.try_wait().unwrap());
+        self.recordings().iter().map(|path| wav::read(path)).collect()
+    }
+
     /// The same at whatever rate it was.
     #[track_caller]
     pub fn end_wide(mut self) -> (u32, Vec<i16>) {

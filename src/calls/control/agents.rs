@@ -21,7 +21,7 @@ use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
 
 /// The dialect called `name`.
-fn dialect(name: &str) -> Option<&'static DialectSpec> {
+pub(super) fn dialect(name: &str) -> Option<&'static DialectSpec> {
     if name == wire::SPEC.name {
         return Some(&wire::SPEC);
     }
@@ -113,7 +113,7 @@ impl Control {
         self.attach(key, AgentLink::Builtin(built));
     }
 
-    fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
+    pub(super) fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
         let Some(call) = self.calls.get(&key) else { return };
         let peer = call.format.unwrap_or(DEFAULT_FORMAT);
         let wished = agent.format.unwrap_or(peer);
@@ -151,15 +151,28 @@ impl Control {
             return self.tell_later(key, Input::AgentFailed);
         };
         call.awaits = Some(spec);
-        let Some(url) = &agent.url else { return };
-        let Ok(url) = url.expose().parse() else {
-            return self.tell_later(key, Input::AgentFailed);
-        };
+        let id = call.id;
+        if !self.dial_socket(key, attempt, id, spec, (name, agent)) {
+            self.tell_later(key, Input::AgentFailed);
+        }
+    }
+
+    /// Dials an agent's socket, unless it has no URL; false if that is of no use.
+    pub(super) fn dial_socket(
+        &self,
+        key: CallKey,
+        attempt: u64,
+        id: uuid::Uuid,
+        spec: &DialectSpec,
+        (name, agent): (&str, &WebSocketAgent),
+    ) -> bool {
+        let Some(url) = &agent.url else { return true };
+        let Ok(url) = url.expose().parse() else { return false };
         let target = DialTarget {
             url,
             subprotocol: spec.subprotocol,
             agent: name.to_owned(),
-            call_id: call.id.to_string(),
+            call_id: id.to_string(),
             secret: agent.secret.as_ref().map(|secret| secret.expose().as_bytes().into()),
         };
         let (dialler, handle, timeout) =
@@ -174,6 +187,7 @@ impl Control {
             metrics.agents.connect.record(began.elapsed());
             handle.send(Request::Dialled { call: key, attempt, result }).await;
         });
+        true
     }
 
     /// An agent was dialled.
@@ -183,6 +197,7 @@ impl Control {
         attempt: u64,
         result: Result<AgentSocket, DialError>,
     ) {
+        let Some(result) = self.next_dialled(key, Some(attempt), result) else { return };
         let Some(call) = self.calls.get(&key).filter(|call| call.attempt == attempt) else {
             return;
         };

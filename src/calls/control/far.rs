@@ -19,6 +19,7 @@ use crate::calls::hold::Hold;
 use crate::calls::live::LiveCall;
 use crate::calls::reason::PeerReason;
 use crate::calls::request::RequestError;
+use crate::calls::transfer;
 use crate::config::SipAgent;
 use crate::directory::Trunk;
 use crate::sip::core::endpoint::{DialogId, End, Event};
@@ -26,7 +27,7 @@ use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer;
 use crate::sip::core::sdp::Sdp;
 use crate::sip::endpoint::resolver::ResolveError;
-use crate::workers::command::CallKey;
+use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
 
 /// The trunk of a leg, and where its INVITE may go.
@@ -61,6 +62,7 @@ impl Control {
             purpose,
             dial: dial.clone(),
             answer_by,
+            aside: false,
             told_ringing: false,
             holds_peer: false,
             permit: None,
@@ -97,7 +99,7 @@ impl Control {
         let Some(purpose) = far.map(|far| far.purpose) else { return };
         self.drop_far(key, Cause::AgentLost);
         if purpose == Purpose::Transfer {
-            self.tell_transfer(key, "failed", Some(Cause::AgentLost.as_str()));
+            self.transfer_input(key, transfer::Input::Refused(Cause::AgentLost.as_str()));
         }
     }
 
@@ -139,6 +141,7 @@ impl Control {
                 if let Some(far) = call.far.as_mut() {
                     far.leg = Some(leg);
                 }
+                self.transfer_input(key, transfer::Input::Dialling);
             }
             Err(error) => self.far_unreachable(key, &error),
         }
@@ -278,7 +281,7 @@ impl Control {
                 self.tell(key, Input::AgentEarly);
             }
             Purpose::Agent => self.tell(key, Input::AgentRinging),
-            Purpose::Transfer if first => self.tell_transfer(key, "ringing", None),
+            Purpose::Transfer if first => self.transfer_input(key, transfer::Input::Ringing),
             Purpose::Transfer => {}
         }
     }
@@ -310,7 +313,7 @@ impl Control {
                 self.log_agent(key);
                 self.tell(key, Input::AgentReady);
             }
-            Purpose::Transfer => self.take_agents_place(key),
+            Purpose::Transfer => self.transfer_input(key, transfer::Input::Answered),
         }
         self.reschedule(key);
     }
@@ -362,7 +365,9 @@ impl Control {
     fn refuse_far(&mut self, key: CallKey, purpose: Purpose, cause: Cause) {
         match purpose {
             Purpose::Agent => self.tell_later(key, Input::AgentRefused(cause)),
-            Purpose::Transfer => self.tell_transfer(key, "failed", Some(cause.as_str())),
+            Purpose::Transfer => {
+                self.transfer_input(key, transfer::Input::Refused(cause.as_str()));
+            }
         }
         self.reschedule(key);
     }
@@ -373,6 +378,11 @@ impl Control {
         let Some(far) = call.far.take() else { return };
         if let Some(leg) = &far.leg {
             self.by_dialog.remove(&leg.dialog);
+        }
+        if far.aside {
+            let worker = call.worker;
+            self.command(worker, Command::DropAside { call: key });
+            return self.transfer_input(key, transfer::Input::Refused("hung_up"));
         }
         let input = match (end, far.purpose) {
             (End::Bye { reason }, _) => {
@@ -390,12 +400,16 @@ impl Control {
     /// Hangs up on the leg at a call's far end, if there is one.
     pub(super) fn drop_far(&mut self, key: CallKey, cause: Cause) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.take().and_then(|far| far.leg) else { return };
+        let (worker, Some(far)) = (call.worker, call.far.take()) else { return };
+        let (aside, Some(leg)) = (far.aside, far.leg) else { return };
         // Who hears that the call was completed elsewhere shows no missed call.
         let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());
         self.by_dialog.remove(&leg.dialog);
         let said = self.endpoint.bye(now(), leg.dialog, &[("Reason", why.as_str())]);
         log_refused(said.err());
+        if aside {
+            self.command(worker, Command::DropAside { call: key });
+        }
         self.reschedule(key);
     }
 

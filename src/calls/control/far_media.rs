@@ -11,6 +11,7 @@ use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::hold::Told;
 use crate::calls::live::describe;
+use crate::calls::transfer;
 use crate::sip::core::endpoint::{CommandError, DialogId};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, NegotiationError};
@@ -24,7 +25,9 @@ impl Control {
     pub(super) fn settle_far(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
-        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let Some(far) = call.far.as_mut() else { return };
+        let aside = far.aside;
+        let Some(leg) = far.leg.as_mut() else { return };
         let Some(negotiated) = &leg.settled else { return };
         let format = leg_format(negotiated, leg.signalling);
         leg.format =
@@ -34,6 +37,10 @@ impl Control {
         leg.media.srtp.offers = format.srtp.is_some();
         leg.flows = flows_of(&format);
         let command = match leg.sockets.take() {
+            Some(sockets) if aside => {
+                let link = LegLink { sockets, format: Some(format) };
+                Command::Aside { call: key, link: Box::new(link) }
+            }
             Some(sockets) => {
                 call.sounding = None;
                 let link = LegLink { sockets, format: Some(format) };
@@ -77,8 +84,8 @@ impl Control {
 
     /// The leg acknowledged our answer: to a change without an offer that is where its own comes.
     pub(super) fn far_acked(&mut self, key: CallKey, answer: Option<&Sdp>) {
-        let leg = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()?.leg.as_mut());
-        let Some(leg) = leg else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
         if !std::mem::take(&mut leg.delayed_offer) {
             return;
         }
@@ -92,7 +99,12 @@ impl Control {
                 self.settle_far(key);
             }
             _ => {
+                let aside = call.far.as_ref().is_some_and(|far| far.aside);
                 self.drop_far(key, Cause::NetworkFailure);
+                if aside {
+                    let refused = transfer::Input::Refused(Cause::NetworkFailure.as_str());
+                    return self.transfer_input(key, refused);
+                }
                 self.tell(key, Input::AgentLost);
             }
         }
@@ -188,7 +200,7 @@ impl Control {
         let (flows, worker, sounds) =
             (call.flows, call.worker, call.current_agent().hold_music.clone());
         let own_hold = call.hold.is_on();
-        let Some(far) = call.far.as_mut() else { return };
+        let Some(far) = call.far.as_mut().filter(|far| !far.aside) else { return };
         let Some(leg) = far.leg.as_mut().filter(|leg| leg.up && leg.sockets.is_none()) else {
             return;
         };
@@ -197,8 +209,10 @@ impl Control {
         if changes {
             far.holds_peer = far_holds;
         }
-        let held = !flows.sends;
-        let sounding = held && !flows.receives;
+        // Whom somebody else than the leg has put on hold, the leg waits for and does not hear.
+        let ours = own_hold && !far.holds_peer;
+        let held = !flows.sends || ours;
+        let sounding = held && (ours || !flows.receives);
         let mirrored = std::mem::replace(&mut leg.mirrored, (held, sounding));
         let format = leg.format;
         let told = leg.hold.want(held);
@@ -252,8 +266,11 @@ impl Control {
     /// A digit by SIP INFO from the leg.
     pub(super) fn far_info(&mut self, key: CallKey, request: &Message) {
         let Some(call) = self.calls.get(&key) else { return };
-        if let Some((digit, duration_ms)) = info_digit(request) {
-            self.command(call.worker, Command::AgentDigit { call: key, digit, duration_ms });
+        let worker = call.worker;
+        if let Some((digit, duration_ms)) = info_digit(request)
+            && !self.digit_aside(key, digit)
+        {
+            self.command(worker, Command::AgentDigit { call: key, digit, duration_ms });
         }
     }
 

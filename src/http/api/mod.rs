@@ -15,9 +15,11 @@ mod numbers;
 mod object;
 mod ops;
 mod orders;
+mod play;
 mod providers;
 mod recording;
 mod routes;
+mod transfers;
 mod webhooks;
 
 use std::time::Duration;
@@ -41,6 +43,8 @@ pub(super) fn resources() -> Vec<Resource> {
         calls::resource(),
         call_log::resource(),
         orders::resource(),
+        play::resource(),
+        transfers::resource(),
         recording::resource(),
         capture::resource(),
         attach::resource(),
