@@ -24,8 +24,8 @@ use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
-use crate::workers::WorkerHandle;
 use crate::workers::command::EVENTS_MAX;
+use crate::workers::{Care, WorkerHandle};
 
 /// How long calls may go on after the first signal to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -55,6 +55,11 @@ pub struct App {
     drain: watch::Sender<bool>,
     control: Option<std::thread::JoinHandle<()>>,
     io: Option<tokio::runtime::Runtime>,
+}
+
+/// How the workers look after calls.
+fn care(config: &Config) -> Care {
+    Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
 }
 
 impl App {
@@ -90,8 +95,7 @@ impl App {
         let workers = (0..workers)
             .zip(&metrics.workers)
             .map(|(number, metrics)| {
-                let timeout = config.limits.media_timeout;
-                WorkerHandle::start(number, Arc::clone(metrics), events.clone(), timeout)
+                WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
             })
             .collect::<io::Result<Vec<_>>>()?;
         let parts = Parts {

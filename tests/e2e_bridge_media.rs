@@ -18,11 +18,11 @@ use support::{until, wav};
 use talkpath::calls::cause::Cause;
 use talkpath::calls::digits::DigitsBy;
 use talkpath::telemetry::WorkerMetrics;
-use talkpath::workers::WorkerHandle;
 use talkpath::workers::command::{
     AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, LegFormat, LegLink, MediaReport,
     RtpSockets, Steer,
 };
+use talkpath::workers::{Care, WorkerHandle};
 use tokio::sync::mpsc;
 
 /// How long something may take on a busy machine.
@@ -35,6 +35,8 @@ struct Party {
     rtp: UdpSocket,
     rtcp: UdpSocket,
     worker: SocketAddr,
+    /// The worker's own socket, to see what it has not read yet.
+    ours: UdpSocket,
     format: LegFormat,
     /// Number of the next packet; its time is 160 times as much.
     next: Cell<u32>,
@@ -74,8 +76,9 @@ impl Party {
             digits: DigitsBy::media(dtmf_pt.is_some()),
         };
         let worker = ours.rtp.local_addr().unwrap();
+        let read = ours.rtp.try_clone().unwrap();
         // The sequence number wraps around soon.
-        (Self { rtp, rtcp, worker, format, next: Cell::new(65_530) }, ours)
+        (Self { rtp, rtcp, worker, ours: read, format, next: Cell::new(65_530) }, ours)
     }
 
     /// Sends the packet `ahead` of the next one; its time is that of `at`.
@@ -99,6 +102,13 @@ impl Party {
             let length = self.rtp.recv(&mut buffer).ok()?;
             Some(Rtp::parse(Instant::now(), &buffer[..length]))
         })
+    }
+
+    /// Waits until the worker has read what was sent.
+    #[track_caller]
+    fn wait_read(&self) {
+        let read = || self.ours.peek(&mut [0; 2048]).is_err().then_some(());
+        until(SOON, "the worker to read", read);
     }
 
     /// Fails if anything but `expected` packets waits.
@@ -131,7 +141,7 @@ impl Bridge {
     ) -> Self {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let metrics = Arc::new(WorkerMetrics::default());
-        let worker = WorkerHandle::start(0, metrics, events, None).unwrap();
+        let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
         let (caller, sockets) = Party::new(caller.0, caller.1, Some(DTMF_PT));
         let (mut callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
         settle(&mut callee.format);
@@ -318,6 +328,38 @@ fn hold_and_change_of_codec() {
     bridge.close();
 }
 
+/// Who answers may be faster with its sound than with its answer: what came a moment before waits,
+/// and is heard in its order; what somebody else sent is not.
+#[test]
+fn sound_that_overtakes_the_answer_is_heard() {
+    let (events, _receiver) = mpsc::channel(EVENTS_MAX);
+    let metrics = Arc::new(WorkerMetrics::default());
+    let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
+    let (caller, sockets) = Party::new(AudioFormat::PCMU, 0, None);
+    let (callee, leg) = Party::new(AudioFormat::PCMU, 0, None);
+    worker.send(Command::Open { call: CALL, sockets, format: None });
+    let link = LegLink { sockets: leg, format: None };
+    worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
+    let (stranger, _) = Party::new(AudioFormat::PCMU, 0, None);
+    for party in [&caller, &callee] {
+        // The address is the same, but a description that comes wins over it.
+        stranger.rtp.send_to(b"not RTP at all", party.worker).unwrap();
+        for n in 1..=3 {
+            party.say(&[n; 160]);
+        }
+        party.wait_read();
+    }
+    worker.send(Command::Format { call: CALL, format: caller.format.clone() });
+    worker.send(Command::State { call: CALL, state: CallState::Answered });
+    worker.send(Command::AgentFormat { call: CALL, format: callee.format.clone() });
+    for n in 1..=3 {
+        assert_eq!(caller.hear().payload, [n; 160], "from the callee");
+    }
+    // The way to the callee was not known yet when the caller's was settled.
+    caller.say(&[4; 160]);
+    assert_eq!(callee.hear().payload, [4; 160], "from the caller");
+}
+
 /// RTCP ends at each leg: each phone gets reports of our own stream to it, about its own stream.
 #[test]
 fn reports_end_at_each_leg() {
@@ -410,6 +452,7 @@ fn a_pause_leaves_no_gap() {
                 caller.send(0, ahead, ahead, &[3; 160]);
             }
             caller.next.set(caller.next.get() + 5);
+            caller.wait_read();
         } else {
             heard.push(until(SOON, "sound after it", || {
                 caller.say(&[4; 160]);

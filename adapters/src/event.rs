@@ -45,6 +45,11 @@ pub enum CallFact {
     StreamStarted,
     /// The carrier's media stream ended.
     StreamStopped,
+    /// The carrier could not open its media stream, or lost it.
+    StreamFailed {
+        /// The carrier's own code or word.
+        code: Option<String>,
+    },
     /// A digit was pressed.
     Dtmf {
         /// `0-9`, `A-D`, `*`, `#`; of a person, so not for a log.
@@ -55,6 +60,8 @@ pub enum CallFact {
         /// How far.
         state: TransferState,
     },
+    /// A recording that the carrier made is there.
+    Recorded(Recording),
     /// The carrier told its price.
     Priced(Price),
     /// The call is over.
@@ -100,6 +107,17 @@ pub struct Price {
     pub currency: String,
 }
 
+/// A recording at a carrier.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// The carrier's id of it.
+    pub id: String,
+    /// Where the carrier keeps it; to be fetched with the credentials of the configuration.
+    pub url: Option<String>,
+    /// Its length in milliseconds, if the carrier tells.
+    pub duration_ms: Option<u64>,
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ended {
@@ -109,6 +127,8 @@ pub struct Ended {
     pub sip_status: Option<u16>,
     /// From answer to end in milliseconds, if the carrier tells.
     pub duration_ms: Option<u64>,
+    /// The carrier's own word or code for it.
+    pub raw: Option<String>,
 }
 
 /// Why a call ended, as far as a carrier tells.
@@ -220,7 +240,9 @@ pub enum Meaning {
     Events(Vec<CallEvent>),
     /// A call is offered; what becomes of it is told by [`Inbound`](crate::hook::Inbound).
     Offered(InboundCall),
-    /// A call that we placed was answered, and the carrier asks where its audio goes.
+    /// The carrier asks where the audio of a call goes: one that we placed was answered, its stream
+    /// ended, or a transfer came to nothing. [`Inbound::answer`](crate::hook::Inbound::answer) says
+    /// so while the call is wanted.
     Asked {
         /// The call.
         call: CarrierCallId,

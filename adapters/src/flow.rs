@@ -14,6 +14,8 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, InboundCall};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::{HookError, HookUrls};
+use crate::op::{Refusal, TransferKind};
+use crate::secret::Pii;
 
 /// What a flow begins with.
 #[derive(Clone, Debug)]
@@ -93,13 +95,25 @@ impl fmt::Debug for FlowMessage<'_> {
 pub enum FlowCommand {
     /// Answer the offered call.
     Answer,
-    /// End the call, or refuse it.
+    /// End the call.
     Hangup,
+    /// Refuse the offered call.
+    Refuse(Refusal),
     /// Hand the call to somebody else.
     Transfer {
+        /// How.
+        kind: TransferKind,
         /// Who gets it.
         to: Address,
+        /// The calling number that the destination sees.
+        from: Option<Address>,
+        /// Longest ringing, in seconds.
+        ring_timeout_s: u32,
     },
+    /// Press these keys towards the far end.
+    Dtmf(Pii),
+    /// The carrier's media stream is lost: open it again, at this address.
+    Restream(String),
 }
 
 /// What a flow wants done.

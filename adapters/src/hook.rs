@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::config::RawConfig;
 use crate::event::{InboundCall, Meaning};
 use crate::exchange::escape;
+use crate::explain::Explanation;
 use crate::op::Refusal;
 
 /// Most bytes of a hook's body.
@@ -24,14 +25,22 @@ pub struct Hook {
     /// Methods that the carrier uses.
     pub methods: &'static [Method],
     /// Proves that the carrier sent the request, over its raw bytes and in constant time.
-    pub verify: fn(&HookRequest<'_>, &RawConfig) -> Result<(), VerifyError>,
+    pub verify: Verify,
+    /// Verifies, and tells each step of it: for people, not for the way of a call.
+    pub explain: fn(&HookRequest<'_>, &RawConfig) -> Explanation,
     /// Understands a request that was verified.
     pub handle: fn(&HookRequest<'_>, &RawConfig) -> Result<Handled, HookError>,
 }
 
+/// Proves that a carrier sent a request.
+pub type Verify = fn(&HookRequest<'_>, &RawConfig) -> Result<(), VerifyError>;
+
 /// What a provider does with calls that the carrier offers.
 #[derive(Clone, Copy, Debug)]
 pub struct Inbound {
+    /// Providers are asked in this order at the shared entry, the lowest first: one whose requests
+    /// carry what no other's do comes before one whose words others have copied.
+    pub rank: u8,
     /// True if a request to the shared entry, where the provider is not part of the path, may come
     /// from this carrier. Proves nothing: [`Hook::verify`] of the hook called [`Inbound::hook`]
     /// does.
@@ -103,7 +112,8 @@ impl fmt::Debug for HookRequest<'_> {
 pub struct Handled {
     /// What it is about.
     pub meaning: Meaning,
-    /// The answer, unless [`Inbound`] makes it.
+    /// The answer, unless [`Inbound`] makes it. With [`Meaning::Asked`] it is the answer if the
+    /// call is no longer wanted: it ends the call.
     pub reply: HookReply,
 }
 
@@ -150,6 +160,12 @@ pub enum VerifyError {
     /// The signature is too old, or of the future.
     #[error("the signature is too old or of the future")]
     Stale,
+    /// The body is not the one whose hash was signed, or no hash of it was.
+    #[error("the body is not the one that was signed")]
+    Body,
+    /// It is signed in a way that is not accepted.
+    #[error("signed by a method that is not accepted")]
+    Method,
 }
 
 /// Why a request of a carrier is not understood.
@@ -186,6 +202,11 @@ impl HookUrls {
     /// The same for one call of ours.
     pub fn of_call(&self, call: &str) -> Self {
         Self { call: Some(call.to_owned()), ..self.clone() }
+    }
+
+    /// Our id of the call, if the addresses are of one.
+    pub fn call(&self) -> Option<&str> {
+        self.call.as_deref()
     }
 
     /// The address of the hook with that name.

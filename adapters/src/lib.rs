@@ -2,12 +2,17 @@
 
 pub mod address;
 pub mod agent;
+pub mod chain;
 pub mod config;
 pub mod dialect;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod event;
 pub mod exchange;
+pub mod explain;
 pub mod flow;
 pub mod hook;
+pub(crate) mod json;
 pub mod network;
 pub mod op;
 pub mod secret;
@@ -16,5 +21,6 @@ pub mod sip;
 pub mod spec;
 pub mod stream;
 pub mod table;
+pub mod timestamp;
 pub mod ui;
 pub mod wire;

@@ -38,6 +38,42 @@ pub type OpOn<A, T> = fn(&RawConfig, &A) -> OpResult<T>;
 /// Begins an operation on the account itself.
 pub type OpOnAccount<T> = fn(&RawConfig) -> OpResult<T>;
 
+/// When a request is sent, and something that no other request has: for credentials that age.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Seconds since 1970.
+    pub unix_s: u64,
+    /// Random bytes, new for each sending.
+    pub random: [u8; 16],
+}
+
+/// Adds credentials that age, such as a signed token, to a request. Called each time right before
+/// it is sent, a retry included; what does not age is in the request from the beginning.
+pub type Authorize = fn(&RawConfig, &Moment, &mut HttpRequest) -> Result<(), CarrierError>;
+
+/// How often a carrier lets itself be asked by one account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ApiLimits {
+    /// Calls placed.
+    pub originate: Option<Rate>,
+    /// Requests of any kind, calls placed included.
+    pub requests: Option<Rate>,
+}
+
+impl ApiLimits {
+    /// No limit that is known.
+    pub const NONE: Self = Self { originate: None, requests: None };
+}
+
+/// So many within a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many; never 0.
+    pub count: u32,
+    /// The time in milliseconds; never 0.
+    pub window_ms: u32,
+}
+
 /// Values of server-managed fields by name.
 pub type Managed = Vec<(&'static str, Value)>;
 
@@ -48,8 +84,16 @@ pub struct CallOps {
     pub originate: Option<OpOn<Originate, Originated>>,
     /// Ends a call. A call that is over is a success.
     pub hangup: Option<OpOn<CarrierCallId, ()>>,
-    /// Hands a call to somebody else.
+    /// Hands a call to somebody else, or begins to. What becomes of it is told by
+    /// [`CallFact::Transfer`](crate::event::CallFact::Transfer).
     pub transfer: Option<OpOn<Transfer, ()>>,
+    /// The second half of a [`TransferKind::Attended`], once the destination answered: caller and
+    /// destination meet.
+    pub join: Option<OpOn<Transfer, ()>>,
+    /// Presses keys towards the far end.
+    pub dtmf: Option<OpOn<SendDigits, ()>>,
+    /// Begins or ends a recording at the carrier.
+    pub record: Option<OpOn<Record, ()>>,
     /// Asks how a call stands, when its hooks were lost.
     pub status: Option<OpOn<CarrierCallId, Vec<CallEvent>>>,
     /// Asks what a call cost; `None` means: not known yet.
@@ -70,6 +114,9 @@ impl CallOps {
         originate: None,
         hangup: None,
         transfer: None,
+        join: None,
+        dtmf: None,
+        record: None,
         status: None,
         cost: None,
         numbers: None,
@@ -108,6 +155,8 @@ pub struct Originated {
 /// A call to be handed to somebody else.
 #[derive(Clone, Debug)]
 pub struct Transfer {
+    /// How.
+    pub kind: TransferKind,
     /// The call.
     pub call: CarrierCallId,
     /// Who gets it.
@@ -118,6 +167,40 @@ pub struct Transfer {
     pub hooks: HookUrls,
     /// Longest ringing, in seconds.
     pub ring_timeout_s: u32,
+}
+
+/// How a call is handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferKind {
+    /// The carrier calls the destination and joins the two; the agent is gone meanwhile and asked
+    /// back ([`Meaning::Asked`](crate::event::Meaning::Asked)) if nobody answers.
+    Blind,
+    /// The calling side is told to call the destination itself (RFC 3515); only for calls that came
+    /// by SIP.
+    Refer,
+    /// The destination is called while the caller stays with the agent, and
+    /// [joined](CallOps::join) once it answered.
+    Attended,
+}
+
+/// Keys to be pressed.
+#[derive(Clone, Debug)]
+pub struct SendDigits {
+    /// The call.
+    pub call: CarrierCallId,
+    /// `0-9`, `A-D`, `*`, `#`.
+    pub digits: crate::secret::Pii,
+}
+
+/// A recording at the carrier to be begun or ended.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The call.
+    pub call: CarrierCallId,
+    /// True to begin.
+    pub on: bool,
+    /// Where the carrier tells that it is there.
+    pub hooks: HookUrls,
 }
 
 /// A number of an account.

@@ -5,8 +5,8 @@ use media::codec::AudioFormat;
 
 use crate::config::{ConfigErrors, RawConfig};
 use crate::flow::{CallFlow, EventsSocket, FlowStart};
-use crate::hook::{Hook, Inbound};
-use crate::op::{CallOps, TrunkOps};
+use crate::hook::{Hook, Inbound, Verify};
+use crate::op::{ApiLimits, Authorize, CallOps, TrunkOps};
 use crate::setup::Checklist;
 use crate::sip::SipProfile;
 use crate::stream::{Stream, StreamStart};
@@ -35,6 +35,10 @@ pub struct ProviderSpec {
     pub inbound: Option<Inbound>,
     /// What can be done at the carrier over HTTP.
     pub calls: CallOps,
+    /// Credentials of requests that age; `None` if requests carry theirs from the beginning.
+    pub authorize: Option<Authorize>,
+    /// How often the carrier lets itself be asked.
+    pub limits: ApiLimits,
     /// SIP trunks within the carrier's account.
     pub trunks: Option<TrunkOps>,
     /// Control of calls that takes a conversation.
@@ -43,8 +47,15 @@ pub struct ProviderSpec {
     pub events: Option<EventsSocket>,
     /// The carrier's media dialect.
     pub stream: Option<OpenStream>,
+    /// Proves, beside our token of one use, that it is the carrier that opens the socket of its
+    /// media stream: over the upgrade request, with the address that the carrier was given. `None`
+    /// if the carrier has nothing to prove it with.
+    pub verify_socket: Option<Verify>,
     /// The SIP peer that a configuration describes.
     pub sip: Option<ReadSip>,
+    /// The carrier in miniature, for tests, measurements and newcomers.
+    #[cfg(feature = "emulate")]
+    pub emulator: Option<&'static crate::emulate::EmulatorSpec>,
 }
 
 /// Begins the control of one call.
@@ -117,6 +128,8 @@ impl ProviderSpec {
             (calls.originate.is_some(), "originate", "places calls over HTTP"),
             (calls.hangup.is_some(), "hangup", "ends calls over HTTP"),
             (calls.transfer.is_some(), "transfer", "hands calls over by HTTP"),
+            (calls.dtmf.is_some(), "dtmf", "presses keys over HTTP"),
+            (calls.record.is_some(), "record", "records at the carrier"),
             (calls.status.is_some(), "status", "tells how a call stands"),
             (calls.cost.is_some(), "cost", "tells what a call cost"),
             (calls.numbers.is_some(), "numbers", "lists the account's numbers"),

@@ -2,6 +2,7 @@
 //! masks, validation, API schema, labels of metrics, documentation and the conformance tests follow
 //! from its [`ProviderSpec`].
 
+use crate::hook::{HookRequest, Inbound};
 use crate::spec::ProviderSpec;
 
 /// Declares a module for each name, each in a folder of its own beside this file, and gathers the
@@ -28,11 +29,20 @@ macro_rules! providers {
     };
 }
 
-providers! { sip_trunk }
+providers! { sip_trunk, telnyx }
 
 /// The provider with that name.
 pub fn find(name: &str) -> Option<&'static ProviderSpec> {
     PROVIDERS.iter().copied().find(|spec| spec.name == name)
+}
+
+/// The provider whose request this seems to be, and what it does with offered calls: for the shared
+/// entry. Proves nothing.
+pub fn recognise(request: &HookRequest<'_>) -> Option<(&'static ProviderSpec, Inbound)> {
+    let offering = PROVIDERS.iter().filter_map(|spec| Some((*spec, spec.inbound?)));
+    let recognising = offering.filter(|(_, inbound)| (inbound.recognise)(request));
+    // Of two that recognise it the first in the table counts.
+    recognising.min_by_key(|(_, inbound)| inbound.rank)
 }
 
 const fn are_sorted_and_unique(names: &[&str]) -> bool {

@@ -78,6 +78,8 @@ pub struct MediaConfig {
     pub max_queue_ms: u32,
     /// Audio in a packet towards a caller that asks for nothing else, in milliseconds.
     pub ptime_ms: u32,
+    /// How often a sample of the quality of each call's media is kept; never if absent.
+    pub quality_every: Option<Duration>,
 }
 
 /// `[log]`.
@@ -139,6 +141,8 @@ const CALLS_PER_SECOND: u32 = 1000;
 const RING: Duration = Duration::from_secs(60);
 /// Default of `limits.max_duration_s`: four hours.
 const MAX_DURATION: Duration = Duration::from_secs(4 * 3600);
+/// Default of `media.quality_every_s`.
+const QUALITY_EVERY: Duration = Duration::from_secs(10);
 /// Default of `limits.media_timeout_s`.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest of `max_duration_s`: a day.
@@ -271,8 +275,10 @@ pub(super) fn media(section: Section<'_>) -> MediaConfig {
         }
         ptime_ms => ptime_ms.unwrap_or(PTIME_MS),
     };
+    let quality_every = section.seconds("quality_every_s", 0..=3_600).unwrap_or(QUALITY_EVERY);
     section.finish();
-    MediaConfig { workers, max_queue_ms, ptime_ms }
+    let quality_every = Some(quality_every).filter(|every| !every.is_zero());
+    MediaConfig { workers, max_queue_ms, ptime_ms, quality_every }
 }
 
 pub(super) fn log(section: Section<'_>) -> LogConfig {

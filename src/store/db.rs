@@ -26,8 +26,10 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
-/// Memory of a connection to SQLite for pages of the file, in KiB.
-const CACHE_KIB: u32 = 8_192;
+/// Memory of a connection that reads from SQLite for pages of the file, in KiB.
+const READ_CACHE_KIB: u32 = 8_192;
+/// That of the one that writes: it comes back to the ends of tables, hardly to the rest.
+const WRITE_CACHE_KIB: u32 = 1_024;
 /// Size that the write-ahead log is cut back to.
 const LOG_BYTES: u32 = 64 << 20;
 /// Channel on which nodes that share PostgreSQL tell each other of changes.
@@ -133,7 +135,7 @@ async fn sqlite(path: &Path) -> Result<Db, StoreError> {
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(BUSY)
         .foreign_keys(true)
-        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .pragma("cache_size", format!("-{WRITE_CACHE_KIB}"))
         .pragma("journal_size_limit", LOG_BYTES.to_string())
         .pragma("temp_store", "memory")
         .disable_statement_logging();
@@ -148,7 +150,8 @@ async fn sqlite(path: &Path) -> Result<Db, StoreError> {
     let url = DatabaseUrl::Sqlite(path.to_owned());
     let writer = pool(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| opening(&url, error))?;
-    let readers = pool(SQLITE_READERS).connect_lazy_with(options.read_only(true));
+    let options = options.read_only(true).pragma("cache_size", format!("-{READ_CACHE_KIB}"));
+    let readers = pool(SQLITE_READERS).connect_lazy_with(options);
     Ok(Db::Sqlite { path: path.to_owned(), writer, readers })
 }
 

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
@@ -14,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use tokio::sync::mpsc;
 
+use super::Care;
 use super::command::{CallKey, Event, EventKind};
 use super::linger::Lingering;
 use super::path::Agent;
@@ -57,8 +57,8 @@ pub(super) struct Context {
     pub(super) masks: MaskKeys,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) lingering: Lingering,
-    /// How long a peer that should send may say nothing at all; for ever if absent.
-    pub(super) media_timeout: Option<Duration>,
+    /// How calls are looked after.
+    pub(super) care: Care,
     random: ChaCha8Rng,
     events: mpsc::Sender<Event>,
     /// Events that the control plane had no room for.
@@ -69,7 +69,7 @@ impl Context {
     pub(super) fn new(
         metrics: Arc<WorkerMetrics>,
         events: mpsc::Sender<Event>,
-        media_timeout: Option<Duration>,
+        care: Care,
     ) -> io::Result<Self> {
         let mut blocks = BlockPool::new(BLOCKS_MAX);
         let _ = blocks.reserve(BLOCKS_WARM);
@@ -85,7 +85,7 @@ impl Context {
             masks: MaskKeys::new(seed()?),
             metrics,
             lingering: Lingering::default(),
-            media_timeout,
+            care,
             random: ChaCha8Rng::from_seed(seed()?),
             events,
             waiting: VecDeque::new(),

@@ -21,6 +21,7 @@ mod latch;
 mod linger;
 mod outlet;
 mod pace;
+mod parked;
 pub mod path;
 mod path_aside;
 mod path_bridge;
@@ -50,6 +51,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use media::time::MonoTime;
 use tokio::sync::mpsc;
 
 use crate::telemetry::WorkerMetrics;
@@ -57,6 +59,22 @@ use command::{COMMANDS_MAX, Command, Event};
 use context::Context;
 use poller::Waker;
 use worker::Worker;
+
+/// How a worker looks after the media of its calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Care {
+    /// How long a peer that should send may say nothing at all; for ever if absent.
+    pub media_timeout: Option<Duration>,
+    /// How often the control plane is told how the media of a call fare; never if absent.
+    pub quality_every: Option<Duration>,
+}
+
+impl Care {
+    /// When it is told next.
+    pub(self) fn next_sample(&self, now: MonoTime) -> MonoTime {
+        self.quality_every.map_or(MonoTime::MAX, |every| now + every)
+    }
+}
 
 /// Reaches one worker from the control plane.
 #[derive(Debug)]
@@ -68,8 +86,7 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Starts a worker. Its events go to `events`; a peer that should send and says nothing for
-    /// `media_timeout` is one of them.
+    /// Starts a worker. Its events go to `events`; what `care` finds is among them.
     ///
     /// # Errors
     ///
@@ -78,11 +95,11 @@ impl WorkerHandle {
         number: usize,
         metrics: Arc<WorkerMetrics>,
         events: mpsc::Sender<Event>,
-        media_timeout: Option<Duration>,
+        care: Care,
     ) -> Result<Self> {
         let (commands, receiver) = sync_channel(COMMANDS_MAX);
         let load = Arc::new(AtomicUsize::new(0));
-        let ctx = Context::new(metrics, events, media_timeout)?;
+        let ctx = Context::new(metrics, events, care)?;
         let waker = ctx.poller.waker();
         let worker = Worker::new(ctx, receiver, Arc::clone(&load));
         let thread =

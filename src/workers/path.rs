@@ -21,11 +21,12 @@ use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
 use super::outlet::Outlet;
+use super::pace::TOGETHER;
 use super::path_aside::Aside;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
 use super::play::Plays;
-use super::report::{SAMPLE_EVERY, drop_reason};
+use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
@@ -152,7 +153,7 @@ impl MediaPath {
             owed_ticks: 0,
             stopped_at: None,
             care_at: now + CARE_EVERY,
-            sample_at: now + SAMPLE_EVERY,
+            sample_at: MonoTime::MAX,
             scheduled: MonoTime::MAX,
             echo_ts: None,
             starved_at: None,
@@ -189,7 +190,7 @@ impl MediaPath {
 
     /// Does all that is due.
     pub(super) fn handle_timeout(&mut self, ctx: &mut Context) {
-        if self.next_tick <= ctx.now {
+        if self.next_tick <= ctx.now + TOGETHER {
             self.ticks(ctx);
         }
         if self.peer.leg_ref().and_then(|leg| leg.deadline()).is_some_and(|at| at <= ctx.now) {
@@ -227,6 +228,7 @@ impl MediaPath {
         self.tune_outlet();
         self.restart_ticks(ctx.now);
         self.watch_for_silence(ctx);
+        self.take_parked(ctx);
     }
 
     /// Puts an agent at the other end; the one before, if any, is let go.
@@ -310,6 +312,7 @@ impl MediaPath {
         if let Agent::Socket(socket) = &mut self.agent {
             socket.state(state);
         }
+        self.take_parked(ctx);
         // A greeting that waits leaves now, not with the next round.
         if self.next_tick <= ctx.now {
             self.ticks(ctx);
@@ -355,7 +358,23 @@ impl MediaPath {
     #[inline]
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let length = match self.peer.receive(ctx.now, buffer) {
+        let received = self.peer.receive(ctx.now, buffer);
+        self.take(ctx, received);
+    }
+
+    /// What came before the peer was known, now that it is and media flow.
+    pub(super) fn take_parked(&mut self, ctx: &mut Context) {
+        while self.peer.has_parked() && self.state != CallState::Ringing {
+            let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
+            let Some(received) = self.peer.receive_parked(ctx.now, buffer) else { return };
+            self.take(ctx, received);
+        }
+    }
+
+    /// What lies in the packet buffer.
+    #[inline]
+    fn take(&mut self, ctx: &mut Context, received: Received) {
+        let length = match received {
             Received::Rtp(length) => length,
             other => {
                 self.silence.unreadable(ctx.now, other);
@@ -364,7 +383,8 @@ impl MediaPath {
         };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = self.peer.leg() else { return };
-        let datagram = buffer.get(..length).unwrap_or_default();
+        let datagram = ctx.packet.get(HEADROOM_BYTES..HEADROOM_BYTES + length);
+        let datagram = datagram.unwrap_or_default();
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
@@ -445,7 +465,7 @@ impl MediaPath {
 
     /// The peer's time to say something begins.
     fn watch_for_silence(&mut self, ctx: &Context) {
-        if let Some(timeout) = ctx.media_timeout {
+        if let Some(timeout) = ctx.care.media_timeout {
             self.care_at = self.care_at.min(ctx.now + timeout);
         }
     }

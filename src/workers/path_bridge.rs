@@ -71,6 +71,20 @@ impl MediaPath {
         if let Agent::Leg(leg) = &mut self.agent {
             leg.settle(ctx.now, format, caller);
         }
+        self.take_parked_of_leg(ctx);
+    }
+
+    /// What came from the other leg before its answer.
+    fn take_parked_of_leg(&mut self, ctx: &mut Context) {
+        loop {
+            let Agent::Leg(bridge) = &mut self.agent else { return };
+            let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
+            if !bridge.peer.has_parked() {
+                return;
+            }
+            let Some(received) = bridge.peer.receive_parked(ctx.now, buffer) else { return };
+            self.take_of_leg(ctx, received);
+        }
     }
 
     /// Passes what lies in the packet buffer on to the other leg, unless one of them is on hold.
@@ -142,13 +156,22 @@ impl MediaPath {
     pub(super) fn on_leg_rtp(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &mut self.agent else { return };
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let length = match bridge.peer.receive(ctx.now, buffer) {
+        let received = bridge.peer.receive(ctx.now, buffer);
+        self.take_of_leg(ctx, received);
+    }
+
+    /// What lies in the packet buffer.
+    #[inline]
+    fn take_of_leg(&mut self, ctx: &mut Context, received: Received) {
+        let Agent::Leg(bridge) = &mut self.agent else { return };
+        let length = match received {
             Received::Rtp(length) => length,
             other => return take_report(&mut bridge.peer, ctx, other, HEADROOM_BYTES),
         };
         ctx.metrics.received(Kind::Rtp, length);
         let Some(leg) = bridge.peer.leg() else { return };
-        let datagram = buffer.get(..length).unwrap_or_default();
+        let datagram = ctx.packet.get(HEADROOM_BYTES..HEADROOM_BYTES + length);
+        let datagram = datagram.unwrap_or_default();
         let heard = leg.receive(ctx.now, datagram);
         let passing = bridge::passing(heard, datagram);
         if let Heard::Nothing(arrival, _) = heard {
@@ -197,7 +220,7 @@ impl MediaPath {
     /// Tells once if the other leg should send and has been silent for too long.
     pub(super) fn care_for_leg(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &self.agent else { return };
-        let Some(timeout) = ctx.media_timeout else { return };
+        let Some(timeout) = ctx.care.media_timeout else { return };
         let expects = bridge.peer.format().is_some_and(|format| format.receive);
         if expects && self.state == CallState::Answered {
             let silent_at = bridge.peer.heard_at() + timeout;

@@ -12,7 +12,8 @@ use media::srtp::SrtpError;
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
-use super::latch::{Heard, Latch, is_private};
+use super::latch::{Heard, Latch, hears_everywhere, is_private, reachable};
+use super::parked::Parked;
 use super::security::Security;
 use super::sys;
 use crate::calls::digits::DigitsBy;
@@ -49,6 +50,8 @@ pub(super) struct PeerLeg {
     heard_at: MonoTime,
     /// Datagrams from elsewhere.
     foreign: u64,
+    /// What came before there was a format.
+    parked: Option<Box<Parked>>,
     /// Takes every packet as it is without protection.
     capture: Option<Box<capture::Head>>,
     /// Digits that are sent as tones.
@@ -89,6 +92,7 @@ impl PeerLeg {
             reports_from: None,
             heard_at: now,
             foreign: 0,
+            parked: None,
             capture: None,
             tones: Tones::default(),
         };
@@ -234,6 +238,45 @@ impl PeerLeg {
     #[inline]
     pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
         let Ok((length, from)) = self.rtp.recv_from(buffer) else { return Received::Nothing };
+        if self.format.is_none() {
+            return self.park(now, from, buffer.get(..length).unwrap_or_default());
+        }
+        self.examine(now, length, from, buffer)
+    }
+
+    /// Keeps a datagram for the moment until it is known who the peer is.
+    #[cold]
+    fn park(&mut self, now: MonoTime, from: SocketAddr, datagram: &[u8]) -> Received {
+        if self.parked.get_or_insert_default().park(now, from, datagram) {
+            return self.dropped(DropReason::Foreign);
+        }
+        Received::Nothing
+    }
+
+    /// True if datagrams wait that [`PeerLeg::receive_parked`] can judge now.
+    pub(super) const fn has_parked(&self) -> bool {
+        self.parked.is_some() && self.format.is_some()
+    }
+
+    /// Receives the next datagram that waited into `buffer`; `None` if there is no other.
+    pub(super) fn receive_parked(&mut self, now: MonoTime, buffer: &mut [u8]) -> Option<Received> {
+        let parked = self.parked.as_mut()?;
+        let Some((length, from)) = parked.next(now, buffer, &mut self.foreign) else {
+            self.parked = None;
+            return None;
+        };
+        Some(self.examine(now, length, from, buffer))
+    }
+
+    /// Judges the datagram of `length` bytes in `buffer`.
+    #[inline]
+    fn examine(
+        &mut self,
+        now: MonoTime,
+        length: usize,
+        from: SocketAddr,
+        buffer: &mut [u8],
+    ) -> Received {
         let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
         let Some(latch) = &self.latch else { return self.dropped(DropReason::Foreign) };
         // What was under way when the socket was connected may still be of others.
@@ -451,18 +494,4 @@ impl PeerLeg {
     pub(super) const fn follow_reports(&mut self, from: SocketAddr) {
         self.reports_from = Some(from);
     }
-}
-
-/// True for a socket at a wildcard.
-fn hears_everywhere(socket: &UdpSocket) -> bool {
-    socket.local_addr().is_ok_and(|local| local.ip().is_unspecified())
-}
-
-/// Refuses the wildcard, by which peers say that they want nothing (RFC 3264 8.4): the kernel would
-/// take it for this machine.
-fn reachable(remote: SocketAddr) -> io::Result<SocketAddr> {
-    if remote.ip().is_unspecified() {
-        return Err(io::ErrorKind::NotConnected.into());
-    }
-    Ok(remote)
 }

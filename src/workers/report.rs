@@ -13,15 +13,12 @@ use super::path::{Agent, CARE_EVERY, MediaPath};
 use crate::agent::session::Quality;
 use crate::telemetry::DropReason;
 
-/// How often the log of a call is told how its media fare.
-pub(super) const SAMPLE_EVERY: Duration = Duration::from_secs(10);
-
 impl MediaPath {
     /// Silence of the peer, quality for the agent.
     pub(super) fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
         let expects = self.peer.format().is_some_and(|format| format.receive);
-        if let Some(timeout) = ctx.media_timeout
+        if let Some(timeout) = ctx.care.media_timeout
             && expects
             && self.state == CallState::Answered
         {
@@ -35,7 +32,7 @@ impl MediaPath {
         self.care_for_leg(ctx);
         let quality = self.quality();
         if self.state == CallState::Answered && self.sample_at <= ctx.now {
-            self.sample_at = ctx.now + SAMPLE_EVERY;
+            self.sample_at = ctx.care.next_sample(ctx.now);
             ctx.tell(self.key, EventKind::Quality(quality));
         }
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));

@@ -12,6 +12,7 @@ use slab::Slab;
 use super::command::{CallKey, Command, EventKind};
 use super::context::Context;
 use super::deadlines::Deadlines;
+use super::pace::TOGETHER;
 use super::path::MediaPath;
 use super::peer::PeerLeg;
 use super::poller::{self, Ready};
@@ -62,23 +63,30 @@ impl Worker {
             let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
             self.ctx.metrics.wakeups.inc();
             self.ctx.now = poller::now();
+            // First, since a peer that was told something may have answered with media already.
+            self.commands();
             for index in 0..ready {
                 if let Some(ready) = self.ctx.poller.ready(index) {
                     self.ready(ready);
                 }
             }
-            self.commands();
         }
         Ok(())
     }
 
     /// Calls whose deadlines have come.
     fn due(&mut self) {
-        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now) {
+        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now + TOGETHER) {
+            let number = index;
             let index = index as usize;
             let Some(path) = self.calls.get_mut(index) else { continue };
             if path.scheduled != at {
                 continue;
+            }
+            if at > self.ctx.now && !path.ticks_at(at) {
+                // Not a packet that may leave early: it waits for its time.
+                self.deadlines.push(at, number);
+                break;
             }
             path.scheduled = MonoTime::MAX;
             path.handle_timeout(&mut self.ctx);
@@ -212,6 +220,7 @@ impl Worker {
             self.ctx.tell(call, EventKind::MediaTimeout);
         }
         let path = entry.insert(MediaPath::new(self.ctx.now, call, token, peer));
+        path.sample_at = self.ctx.care.next_sample(self.ctx.now);
         self.keys.insert(call, index);
         self.ctx.metrics.calls.add(1);
         schedule(&mut self.deadlines, path, index);

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::op::CallOps;
+use crate::op::{ApiLimits, CallOps};
 use crate::ui::{Choice, Connectivity, FieldKind, Literal, UiField, UiMetadata, UiSection, rules};
 
 /// One field of each kind, secrets of each kind, every owner.
@@ -57,11 +57,16 @@ static SPEC: ProviderSpec = ProviderSpec {
     hooks: &[],
     inbound: None,
     calls: CallOps::NONE,
+    authorize: None,
+    limits: ApiLimits::NONE,
     trunks: None,
     flow: None,
     events: None,
     stream: None,
+    verify_socket: None,
     sip: None,
+    #[cfg(feature = "emulate")]
+    emulator: None,
 };
 
 const KEY: &str = "-----BEGIN KEY-----\nc2VjcmV0\n-----END KEY-----\n";

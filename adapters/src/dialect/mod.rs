@@ -4,7 +4,6 @@
 //! Some such agents also make HTTP requests about their call; [`AGENT_REST`] says which are
 //! understood.
 
-mod base64;
 mod fuzz;
 mod twilio;
 

@@ -7,7 +7,7 @@ mod profile;
 
 use media::codec::AudioFormat;
 
-use crate::op::CallOps;
+use crate::op::{ApiLimits, CallOps};
 use crate::setup::SetupStep;
 use crate::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
 use crate::ui::{Connectivity, UiMetadata};
@@ -38,11 +38,16 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     hooks: &[],
     inbound: None,
     calls: CallOps::NONE,
+    authorize: None,
+    limits: ApiLimits::NONE,
     trunks: None,
     flow: None,
     events: None,
     stream: None,
+    verify_socket: None,
     sip: Some(profile::profile),
+    #[cfg(feature = "emulate")]
+    emulator: None,
 };
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ fn field(field: &UiField) -> Value {
     put("sensitive", json!(field.secret));
     put("readonly", json!(field.is_managed()));
     put("in_use", json!(field.in_use));
+    put("advanced", json!(field.advanced));
     if let Some(condition) = field.visible_when {
         put("visible_when", json!({"field": condition.field, "equals": condition.equals.json()}));
     }

@@ -85,6 +85,8 @@ pub struct UiField {
     pub default: Option<Literal>,
     /// False if the value is kept but nothing acts on it yet.
     pub in_use: bool,
+    /// True if few need it: a form hides it until asked.
+    pub advanced: bool,
 }
 
 /// Who sets a field.
@@ -240,6 +242,7 @@ impl UiField {
             visible_when: None,
             default: None,
             in_use: true,
+            advanced: false,
         }
     }
 
@@ -282,6 +285,22 @@ impl UiField {
     /// With a value for when none is given.
     pub const fn default(mut self, default: Literal) -> Self {
         self.default = Some(default);
+        self
+    }
+
+    /// Another address of the carrier's REST API, in a field called `api_base`: for tests,
+    /// emulators and hosts that speak the carrier's dialect. It takes the place of every host of
+    /// the API.
+    pub const fn api_base(section: &'static str) -> Self {
+        Self::new("api_base", "API address", FieldKind::Text(rules::API_BASE), section)
+            .help("Only for a host that takes the place of the carrier's own, such as a test's.")
+            .placeholder("https://api.example.com")
+            .advanced()
+    }
+
+    /// Hidden by a form until asked for.
+    pub const fn advanced(mut self) -> Self {
+        self.advanced = true;
         self
     }
 

@@ -35,6 +35,9 @@ pub const HEADER: TextRule = TextRule { format: "header-name", chars_max: 64, re
 pub const HEADER_VALUE: TextRule =
     TextRule { format: "header-value", chars_max: 512, read: |text| Ok(text.into()) };
 
+/// The beginning of an API's addresses: `https://host[:port][/path]`, or `http://` to this machine.
+pub const API_BASE: TextRule = TextRule { format: "api-base", chars_max: 255, read: api_base };
+
 /// The user part of a SIP URI (RFC 3261 25.1) without escapes.
 pub const SIP_USER: TextRule = TextRule { format: "sip-user", chars_max: 128, read: sip_user };
 
@@ -123,6 +126,28 @@ fn header(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
+fn api_base(text: &str) -> Result<String, &'static str> {
+    let text = text.trim_end_matches('/');
+    let (scheme, rest) = text.split_once("://").ok_or("not an address, https://…")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let host = authority.parse::<HostPort>().map_err(|_| "not the address of a host")?;
+    let here = host.host == "localhost"
+        || host.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    match scheme.to_ascii_lowercase().as_str() {
+        "https" => {}
+        // Credentials travel with each request.
+        "http" if here => {}
+        "http" => return Err("http only to this machine, https elsewhere"),
+        _ => return Err("not an address, https://…"),
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    if !path.bytes().all(plain) || path.split('/').any(|part| part == "." || part == "..") {
+        return Err("the path holds something else than letters, digits, -._~ and /");
+    }
+    let slash = if path.is_empty() { "" } else { "/" };
+    Ok(format!("{}://{host}{slash}{path}", scheme.to_ascii_lowercase()))
+}
+
 fn sip_user(text: &str) -> Result<String, &'static str> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/".contains(&byte);
     if text.bytes().all(fits) { Ok(text.to_owned()) } else { Err("not the user part of a SIP URI") }
@@ -151,6 +176,22 @@ mod tests {
             (COUNTRY, &[("de", "DE")], &["XX", "D", "Germany"]),
             (HEADER, &[("X-Tenant", "X-Tenant")], &["Authorization", "via", "X:", "a b", "v"]),
             (SIP_USER, &[("+4930", "+4930"), ("a.b", "a.b")], &["a b", "a@b", "<a>", "ü"]),
+            (
+                API_BASE,
+                &[
+                    ("HTTPS://API.example.com/v1/", "https://api.example.com/v1"),
+                    ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+                    ("http://[::1]:1", "http://[::1]:1"),
+                ],
+                &[
+                    "http://api.example.com",
+                    "api.example.com",
+                    "https://a@b.example",
+                    "https://a.example/?q",
+                    "https://a.example/../x",
+                    "ftp://a.example",
+                ],
+            ),
             (PEM, &[("-----BEGIN X-----\\nAA==\\n-----END X-----", PEM_TEXT)], &["AA==", "-----"]),
         ];
         for (rule, good, bad) in cases {

@@ -202,6 +202,7 @@ fn the_form_is_complete() {
             assert_eq!(json["sensitive"], field.secret);
             assert_eq!(json["readonly"], field.is_managed());
             assert_eq!(json["in_use"], field.in_use);
+            assert_eq!(json["advanced"], field.advanced);
             assert_eq!(json.get("visible_when").is_some(), field.visible_when.is_some());
             let tells: &[&str] = match json["type"].as_str().unwrap() {
                 "text" | "textarea" => &["chars_max", "format"],

@@ -10,6 +10,8 @@ use adapters::flow::{
     CallFlow, FlowCommand, FlowInput, FlowMessage, FlowOutput, FlowStart, Routed,
 };
 use adapters::hook::HookUrls;
+use adapters::op::{Refusal, TransferKind};
+use adapters::secret::Pii;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use media::time::MonoTime;
@@ -129,6 +131,7 @@ fn answering_opens_the_stream() {
                 cause: HangupCause::Busy,
                 sip_status: None,
                 duration_ms: None,
+                raw: None,
             }),
         };
         flow.handle(now, FlowInput::Event(&ended("another call")));
@@ -154,7 +157,15 @@ fn stray_inputs_are_taken() {
                 FlowInput::Message(FlowMessage(b"\xff{")),
                 FlowInput::Message(FlowMessage(b"{\"state\":\"ended\"}")),
                 FlowInput::Reconnected,
-                FlowInput::Command(FlowCommand::Transfer { to: to.clone() }),
+                FlowInput::Command(FlowCommand::Transfer {
+                    kind: TransferKind::Blind,
+                    to: to.clone(),
+                    from: None,
+                    ring_timeout_s: 20,
+                }),
+                FlowInput::Command(FlowCommand::Dtmf(Pii::new("12#"))),
+                FlowInput::Command(FlowCommand::Restream("wss://t.example/again".to_owned())),
+                FlowInput::Command(FlowCommand::Refuse(Refusal::Busy)),
                 FlowInput::Command(FlowCommand::Hangup),
                 FlowInput::Command(FlowCommand::Answer),
             ] {

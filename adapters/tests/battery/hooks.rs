@@ -120,6 +120,34 @@ fn what_was_changed_is_refused() {
     });
 }
 
+/// What explains a verification comes to the same end, names the step, and tells no secret and no
+/// signature that would be accepted.
+#[test]
+fn verification_is_explained() {
+    each(|entry, name, fixture| {
+        let hook = entry.spec.hook(&fixture.hook).unwrap();
+        let (config, secrets) = (entry.config(), entry.secrets());
+        let mut changed = Parts::of(fixture);
+        changed.body.push(b' ');
+        let mut bare = Parts::of(fixture);
+        bare.headers.clear();
+        for parts in [Parts::of(fixture), changed, bare] {
+            let told = (hook.explain)(&parts.request(), &config);
+            assert_eq!(told.verdict, (hook.verify)(&parts.request(), &config), "{name}");
+            assert!(!told.steps.is_empty(), "{name}");
+            let shown = format!("{told:?} {}", serde_json::to_string(&told).unwrap());
+            assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{name}: {shown}");
+            let signatures = fixture.headers.iter().filter(|(key, _)| key.contains("signature"));
+            for (_, signature) in signatures.filter(|(_, value)| value.len() > 20) {
+                assert!(!shown.contains(signature.as_str()), "{name}: {shown}");
+            }
+        }
+        let good = (hook.explain)(&Parts::of(fixture).request(), &config);
+        // Of a signature by a private key only the carrier knows what it should be.
+        assert!(good.expected.is_none() || good.expected == good.got, "{name}: {good:?}");
+    });
+}
+
 /// Bodies that are cut off anywhere, or are something else, are errors and no panics; no error
 /// tells a secret or what stood in the body.
 #[test]
@@ -168,6 +196,10 @@ fn offered_calls_are_taken_and_refused() {
         for (name, fixture) in entry.hooks().iter().filter(|(_, f)| f.hook == inbound.hook) {
             let parts = Parts::of(fixture);
             assert!((inbound.recognise)(&parts.request()), "{name}");
+            // The shared entry takes it for this provider's and no other's.
+            if let Some((found, _)) = adapters::table::recognise(&parts.request()) {
+                assert!(std::ptr::eq(found, entry.spec), "{name}: taken for {}", found.name);
+            }
             let handled =
                 (entry.spec.hook(inbound.hook).unwrap().handle)(&parts.request(), &config).unwrap();
             let Meaning::Offered(call) = handled.meaning else { continue };

@@ -7,7 +7,11 @@ use adapters::config::RawConfig;
 use adapters::event::{CarrierCallId, HangupCause};
 use adapters::exchange::{CarrierError, HttpRequest, HttpResponse};
 use adapters::hook::HookUrls;
-use adapters::op::{Bind, Op, OpResult, Originate, Refusal, Step, Transfer, TrunkState};
+use adapters::op::{
+    Bind, Moment, Op, OpResult, Originate, Record, Refusal, SendDigits, Step, Transfer,
+    TransferKind, TrunkState,
+};
+use adapters::secret::Pii;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
@@ -78,13 +82,16 @@ fn operations(entry: &Entry) -> Vec<(&'static str, Run)> {
     let calls = entry.spec.calls;
     let call = || CarrierCallId(HOSTILE.to_owned());
     let (hooks, placed) = (hooks(entry), originate(entry));
-    let transfer = Transfer {
+    let transfer = |kind| Transfer {
+        kind,
         call: call(),
         to: number("sip:bob@example.com"),
-        from: None,
+        from: Some(number("+4930123456")),
         hooks: hooks.clone(),
         ring_timeout_s: 20,
     };
+    let send = SendDigits { call: call(), digits: Pii::new("12#") };
+    let record = |on| Record { call: call(), on, hooks: hooks.clone() };
     let bind = Bind { address: number("+4930123456"), hooks: Some(hooks.clone()) };
     let trunk = TrunkState {
         name: "t".to_owned(),
@@ -100,7 +107,23 @@ fn operations(entry: &Entry) -> Vec<(&'static str, Run)> {
         all.push(("hangup", run_of(move |config| op(config, &call()))));
     }
     if let Some(op) = calls.transfer {
-        all.push(("transfer", run_of(move |config| op(config, &transfer))));
+        for kind in [TransferKind::Blind, TransferKind::Refer, TransferKind::Attended] {
+            let transfer = transfer(kind);
+            all.push(("transfer", run_of(move |config| op(config, &transfer))));
+        }
+    }
+    if let Some(op) = calls.join {
+        let transfer = transfer(TransferKind::Attended);
+        all.push(("join", run_of(move |config| op(config, &transfer))));
+    }
+    if let Some(op) = calls.dtmf {
+        all.push(("dtmf", run_of(move |config| op(config, &send))));
+    }
+    if let Some(op) = calls.record {
+        for on in [true, false] {
+            let record = record(on);
+            all.push(("record", run_of(move |config| op(config, &record))));
+        }
     }
     if let Some(op) = calls.status {
         all.push(("status", run_of(move |config| op(config, &call()))));
@@ -177,6 +200,58 @@ fn requests_are_sound() {
                     assert!(!shown.contains(private), "{name}: {shown}");
                     assert!(!request.url.contains(private) || private.starts_with(['5', '3']));
                 }
+            }
+        }
+    }
+}
+
+/// With another address of the API, every request goes there and nowhere else.
+#[test]
+fn another_address_takes_every_request() {
+    for entry in entries() {
+        let Some(field) = entry.spec.ui.fields.iter().find(|field| field.name == "api_base") else {
+            assert!(operations(&entry).is_empty(), "{}: no field api_base", entry.spec.name);
+            continue;
+        };
+        assert!(field.advanced && !field.required && field.default.is_none());
+        let mut stored = entry.config().expose().clone();
+        let base = "http://127.0.0.1:9/base";
+        stored.insert("api_base".to_owned(), base.into());
+        let config = RawConfig::from_stored(stored.into()).unwrap();
+        for (name, op) in operations(&entry) {
+            let (sent, _) = op(&config, &answer(200, b"{}"));
+            let there = |request: &HttpRequest| request.url.starts_with(&format!("{base}/"));
+            assert!(!sent.is_empty() && sent.iter().all(there), "{name}: {sent:?}");
+        }
+    }
+}
+
+/// Credentials that age are added to each request, differ from one sending to the next, are not
+/// shown, and need what the configuration holds.
+#[test]
+fn credentials_that_age_are_added() {
+    for entry in entries() {
+        let Some(authorize) = entry.spec.authorize else { continue };
+        let (config, secrets) = (entry.config(), entry.secrets());
+        for (name, op) in operations(&entry) {
+            for request in op(&config, &answer(200, b"{}")).0 {
+                let sent = |unix_s, random| {
+                    let mut sent = request.clone();
+                    let moment = Moment { unix_s, random: [random; 16] };
+                    authorize(&config, &moment, &mut sent)
+                        .unwrap_or_else(|e| panic!("{name}: {e}"));
+                    sent
+                };
+                let (first, second) = (sent(1_767_225_600, 1), sent(1_767_225_660, 2));
+                assert_eq!((&first.url, &first.body), (&request.url, &request.body), "{name}");
+                let shown = format!("{first:?} {:?}", first.headers);
+                assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{name}: {shown}");
+                let ages = first.headers != request.headers;
+                assert_eq!(ages, first.headers != second.headers, "{name}");
+                let mut none = request.clone();
+                let moment = Moment { unix_s: 0, random: [0; 16] };
+                let without = authorize(&RawConfig::default(), &moment, &mut none);
+                assert_eq!(ages, matches!(without, Err(CarrierError::Config(_))), "{name}");
             }
         }
     }

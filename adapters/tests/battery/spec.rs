@@ -43,6 +43,11 @@ fn parts_fit() {
             let whole = |ms: u32| (10..=60).contains(&ms) && ms.is_multiple_of(10);
             assert!(plan.formats.iter().all(|format| whole(format.ptime_ms)));
         }
+        assert!(spec.verify_socket.is_none() || carries(MediaTransport::WebSocket));
+        for rate in [spec.limits.originate, spec.limits.requests].into_iter().flatten() {
+            assert!(rate.count > 0 && rate.window_ms > 0, "{}: limits", spec.name);
+        }
+        assert!(spec.calls.join.is_none() || spec.calls.transfer.is_some());
         let managed = spec.ui.fields.iter().any(|field| field.is_managed());
         assert_eq!(spec.calls.provision.is_some(), managed, "{}: provision", spec.name);
     }
@@ -63,7 +68,7 @@ fn capabilities_follow() {
     }
     let acme = entries().pop().unwrap();
     assert!(std::ptr::eq(acme.spec, &acme::SPEC));
-    assert_eq!(words(&acme).len(), 14);
+    assert_eq!(words(&acme).len(), 16);
 }
 
 /// Steps of the set-up have unique words and texts, and what blocks calls is done once everything

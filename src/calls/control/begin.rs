@@ -141,7 +141,7 @@ impl Control {
         self.metrics.calls.started(label(call.direction));
         self.by_id.insert(call.id, key);
         self.by_dialog.extend(call.dialog.map(|dialog| (dialog, key)));
-        self.calls.insert(key, call);
+        self.calls.insert(key, Box::new(call));
         self.reschedule(key);
     }
 }

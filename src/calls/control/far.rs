@@ -125,11 +125,11 @@ impl Control {
         attempt: u64,
         found: Result<Vec<Hop>, ResolveError>,
     ) {
-        let wanted = |call: &&LiveCall| {
+        let wanted = |call: &LiveCall| {
             let far = call.far.as_ref();
             call.ended.is_none() && far.is_some_and(|far| far.attempt == attempt)
         };
-        if self.calls.get(&key).filter(wanted).is_none() {
+        if !self.calls.get(&key).is_some_and(|call| wanted(call)) {
             return;
         }
         let hops = found.map_err(|error| field("to", error.to_string()));

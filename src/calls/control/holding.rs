@@ -29,10 +29,10 @@ pub(super) fn sounds(config: &Config) -> Sounds {
 impl Control {
     /// Puts a call's peer on hold, or takes it back.
     pub(super) fn hold(&mut self, key: CallKey, on: bool) -> Result<(), RequestError> {
-        let answered = |call: &&mut crate::calls::live::LiveCall| {
-            call.ended.is_none() && call.call.answered_at().is_some()
-        };
-        let call = self.calls.get_mut(&key).filter(answered);
+        let call = self
+            .calls
+            .get_mut(&key)
+            .filter(|call| call.ended.is_none() && call.call.answered_at().is_some());
         let call = call.ok_or(RequestError::State("the call is not answered"))?;
         if call.hold.want(on) {
             tracing::info!(parent: &call.span, on, "hold");

@@ -101,8 +101,7 @@ impl Control {
 
     /// How the media of a call fared.
     pub(super) fn log_report(&mut self, key: CallKey, report: &MediaReport) {
-        let answered = |call: &LiveCall| call.call.answered_at().is_some();
-        if self.calls.get(&key).is_some_and(answered) {
+        if self.calls.get(&key).is_some_and(|call| call.call.answered_at().is_some()) {
             let leg = &report.leg;
             let quality = Quality {
                 loss: leg.loss,

@@ -104,7 +104,8 @@ pub struct Control {
     worker_events: mpsc::Receiver<Event>,
     requests: mpsc::Receiver<Request>,
     handle: Handle,
-    calls: HashMap<CallKey, LiveCall>,
+    /// Boxed, as the table grows by copying and is half empty.
+    calls: HashMap<CallKey, Box<LiveCall>>,
     /// Telephones that registered with us.
     registrar: Registrar,
     /// Where we are registered.

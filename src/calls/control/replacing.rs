@@ -53,8 +53,8 @@ impl Control {
             .caller(&snapshot, registered.as_ref(), flow, request, proven)
             .ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
-        let lives = |call: &&LiveCall| call.ended.is_none() && call.dialog == Some(old);
-        let Some(call) = self.calls.get(&key).filter(lives) else {
+        let lives = |call: &LiveCall| call.ended.is_none() && call.dialog == Some(old);
+        let Some(call) = self.calls.get(&key).filter(|call| lives(call)) else {
             return Err(gone);
         };
         // Only those who talk with us have the tags by which a call is named; a trunk moves its own

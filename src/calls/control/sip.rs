@@ -9,7 +9,6 @@ use crate::calls::cause::Cause;
 use crate::calls::digits::DigitsBy;
 use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
-use crate::calls::underway::Underway;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -150,8 +149,7 @@ impl Control {
         let Some(key) = self.by_dialog.remove(&dialog) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = None;
-        let explains = |it: &Box<Underway>| it.transfer.explains_bye();
-        let transferred = call.transfer.as_ref().is_some_and(explains);
+        let transferred = call.transfer.as_ref().is_some_and(|it| it.transfer.explains_bye());
         let cause = match cause {
             Cause::Normal if transferred => Cause::Transferred,
             cause => cause,

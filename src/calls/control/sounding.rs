@@ -72,7 +72,7 @@ impl Control {
             self.whisper_loaded(key, &wanted, sound.as_ref().ok());
             match &sound {
                 Ok(_) => self.ambient(key),
-                Err(error) if call_wants(self.calls.get(&key), &wanted) => {
+                Err(error) if call_wants(self.calls.get(&key).map(Box::as_ref), &wanted) => {
                     tracing::warn!(%error, "no ambient sound");
                 }
                 Err(_) => {}

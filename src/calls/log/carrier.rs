@@ -24,7 +24,11 @@ pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<Call
         }
         Said::Priced(price) => What::Priced(price.clone()),
         Said::Ended(over) => What::Ended(Box::new(ended(over))),
-        Said::StreamStarted | Said::StreamStopped | Said::Dtmf { .. } => return None,
+        Said::Recorded(_) => What::Recording { state: "at_carrier".into() },
+        Said::StreamStarted
+        | Said::StreamStopped
+        | Said::StreamFailed { .. }
+        | Said::Dtmf { .. } => return None,
     };
     let told = event.at_unix_ms.and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1_000));
     Some(CallFact {
@@ -67,7 +71,7 @@ fn ended(over: &Over) -> Ended {
         duration_ms: over.duration_ms,
         sip_status: over.sip_status,
         q850: None,
-        reason: None,
+        reason: over.raw.clone(),
     }
 }
 

@@ -52,7 +52,7 @@ fn carrier(id: Option<&str>, at_ms: i64, what: Said) -> CallFact {
 }
 
 fn over(cause: HangupCause, duration_ms: Option<u64>) -> Said {
-    Said::Ended(Over { cause, sip_status: None, duration_ms })
+    Said::Ended(Over { cause, sip_status: None, duration_ms, raw: None })
 }
 
 fn folded(facts: &[CallFact]) -> Summary {

@@ -42,7 +42,8 @@ pub struct Writer {
     store: Store,
     node: NodeId,
     queue: LogQueue,
-    known: HashMap<Uuid, Known>,
+    /// Boxed, as the table grows by copying and is half empty.
+    known: HashMap<Uuid, Box<Known>>,
     committed: watch::Sender<u64>,
 }
 
@@ -262,7 +263,7 @@ impl Writer {
         match self.known.entry(call) {
             Place::Occupied(known) => Ok(known.into_mut()),
             Place::Vacant(place) => {
-                let mut known = Known::default();
+                let mut known = Box::<Known>::default();
                 if let Some((organisation, facts)) = call_events::facts(tx, call).await? {
                     known.organisation = Some(organisation);
                     known.fold.extend(&facts);

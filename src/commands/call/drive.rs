@@ -24,12 +24,12 @@ use crate::sip::core::sdp::Direction;
 use crate::sip::endpoint::sockets::{Listen, Ready, Sockets};
 use crate::sip::endpoint::streams::StreamEvent;
 use crate::telemetry::WorkerMetrics;
-use crate::workers::WorkerHandle;
 use crate::workers::audio;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, EVENTS_MAX, EventKind, RtpSockets};
 use crate::workers::poller::now;
 use crate::workers::tape::{self, TapeOutput, Timeline};
+use crate::workers::{Care, WorkerHandle};
 
 /// How long the call goes on after its file has been played, for what is still on its way.
 const TAIL: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 const RTP_PORTS: std::ops::Range<u16> = 16_384..32_768;
 const KEY: CallKey = CallKey(1);
 /// How long the called party may send nothing before the call is given up.
-const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
+const CARE: Care = Care { media_timeout: Some(Duration::from_secs(60)), quality_every: None };
 
 /// How a call fared.
 #[derive(Debug, Default)]
@@ -105,7 +105,7 @@ pub(super) async fn call(
 ) -> Result<Outcome, CallError> {
     let (events, mut worker_events) = mpsc::channel(EVENTS_MAX);
     let metrics = Arc::new(WorkerMetrics::default());
-    let worker = WorkerHandle::start(0, metrics, events, Some(MEDIA_TIMEOUT))?;
+    let worker = WorkerHandle::start(0, metrics, events, CARE)?;
     let sockets = rtp_sockets(target.local)?;
     let media = LocalMedia {
         address: target.local,

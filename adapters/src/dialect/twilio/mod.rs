@@ -9,17 +9,16 @@
 mod ids;
 mod read;
 mod rest;
-mod scan;
 mod tell;
 mod timeline;
 
 use media::codec::AudioFormat;
 
-use super::base64;
 use crate::agent::{
     AgentEvent, AgentFrame, AgentInput, CallState, Dialect, DialectSpec, MessageKind, Outbox,
     StreamFormat, StreamInfo,
 };
+use crate::json::base64;
 use crate::wire::WireError;
 use ids::Ids;
 use tell::Detail;

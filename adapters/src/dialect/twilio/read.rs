@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::super::base64;
-use super::scan;
 use crate::agent::{AgentCommand, AgentInput};
+use crate::json::{base64, scan};
 use crate::wire::WireError;
 
 const EVENT: &str = "event";
@@ -16,7 +15,7 @@ const MARK: &str = "mark.name";
 
 /// Reads a text message on the stream `stream`, decoding audio in place.
 pub(super) fn text<'m>(stream: &str, message: &'m mut [u8]) -> Result<AgentInput<'m>, WireError> {
-    match scan::media(message) {
+    match scan::media(message, STREAM.as_bytes()) {
         Some(media) => {
             let sid = media.stream.and_then(|place| message.get(place));
             check_stream(stream, sid.map(Some))?;

@@ -84,7 +84,8 @@ impl Flow {
         if self.state != State::Over {
             self.state = State::Over;
             self.deadline = None;
-            self.tell(CallFact::Ended(Ended { cause, sip_status: None, duration_ms: None }));
+            let ended = Ended { cause, sip_status: None, duration_ms: None, raw: None };
+            self.tell(CallFact::Ended(ended));
             self.outputs.push_back(FlowOutput::Done);
         }
     }
@@ -95,11 +96,13 @@ impl Flow {
                 self.state = State::Answering;
                 self.send(now, "answer", &json!({"events": self.start.hooks.url("status")}));
             }
-            FlowCommand::Hangup if !matches!(self.state, State::Ending | State::Over) => {
+            FlowCommand::Hangup | FlowCommand::Refuse(_)
+                if !matches!(self.state, State::Ending | State::Over) =>
+            {
                 self.state = State::Ending;
                 self.send(now, "hangup", &json!({}));
             }
-            FlowCommand::Transfer { to } if self.state == State::Up => {
+            FlowCommand::Transfer { to, .. } if self.state == State::Up => {
                 let text = json!({"transfer": self.call, "to": to.expose()}).to_string();
                 self.outputs.push_back(FlowOutput::Message(text));
             }

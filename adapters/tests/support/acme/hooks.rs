@@ -6,6 +6,7 @@ use adapters::event::{
     AnsweredBy, CallEvent, CallFact, CarrierCallId, Ended, HangupCause, InboundCall, Meaning,
     Price, TransferState,
 };
+use adapters::explain::{Explanation, Trace};
 use adapters::hook::{
     Handled, Hook, HookError, HookReply, HookRequest, Inbound, Take, VerifyError,
 };
@@ -20,11 +21,12 @@ use crate::support::hmac::{hex, hmac_sha256};
 const AGE_S_MAX: u64 = 300;
 
 pub const HOOKS: &[Hook] = &[
-    Hook { name: "voice", methods: &[Method::POST], verify, handle: voice },
-    Hook { name: "status", methods: &[Method::POST, Method::PUT], verify, handle: status },
+    Hook { name: "voice", methods: &[Method::POST], verify, explain, handle: voice },
+    Hook { name: "status", methods: &[Method::POST, Method::PUT], verify, explain, handle: status },
 ];
 
 pub const INBOUND: Inbound = Inbound {
+    rank: 0,
     recognise: |request| request.header("x-acme-signature").is_some(),
     hook: "voice",
     account: |request| object(request).ok()?["account"].as_str().map(str::to_owned),
@@ -53,7 +55,20 @@ pub fn sign(key: &Secret, unix_s: &str, url: &str, body: &[u8]) -> String {
     hex(&hmac_sha256(key.expose().as_bytes(), &parts))
 }
 
-fn verify(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyError> {
+pub fn verify(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyError> {
+    examine(request, config, &mut Trace::off())
+}
+
+fn explain(request: &HookRequest<'_>, config: &RawConfig) -> Explanation {
+    adapters::explain::explain(|trace| examine(request, config, trace))
+}
+
+fn examine(
+    request: &HookRequest<'_>,
+    config: &RawConfig,
+    trace: &mut Trace,
+) -> Result<(), VerifyError> {
+    trace.step("headers are there");
     let header = |name| request.header(name).ok_or(VerifyError::Missing(name));
     let (id, time, signature) =
         (header("x-acme-key")?, header("x-acme-time")?, header("x-acme-signature")?);
@@ -62,11 +77,17 @@ fn verify(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyErr
         return Err(VerifyError::NoKey);
     }
     let key = Secret::new(*keys.get(id).ok_or(VerifyError::Account)?);
+    trace.step("the time is a number");
     let unix_s: u64 = time.parse().map_err(|_| VerifyError::Malformed("x-acme-time"))?;
     let expected = Secret::new(sign(&key, time, request.url, request.body));
+    trace.step("the signature is that of time, address and body");
+    trace.signed(|| format!("{time}.{}.{}", request.url, String::from_utf8_lossy(request.body)));
+    trace.got(signature);
+    trace.expected(expected.expose());
     if Secret::new(signature) != expected {
         return Err(VerifyError::Signature);
     }
+    trace.step("the time is near");
     if unix_s.abs_diff(request.unix_s) > AGE_S_MAX {
         return Err(VerifyError::Stale);
     }
@@ -136,6 +157,7 @@ pub fn events(value: &Value) -> Result<Vec<CallEvent>, HookError> {
                 cause: sip_status.map_or(HangupCause::Unknown, HangupCause::from_sip),
                 sip_status,
                 duration_ms: value["seconds"].as_u64().map(|seconds| seconds.saturating_mul(1000)),
+                raw: sip_status.map(|status| status.to_string()),
             })
         }
         _ => return Err(HookError::Field("state")),

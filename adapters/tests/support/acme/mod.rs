@@ -7,7 +7,7 @@ mod ops;
 mod stream;
 
 use adapters::config::ConfigErrors;
-use adapters::op::{CallOps, TrunkOps};
+use adapters::op::{ApiLimits, CallOps, Rate, TrunkOps};
 use adapters::setup::numbers_only;
 use adapters::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
 use adapters::ui::{
@@ -37,6 +37,7 @@ const FIELDS: &[UiField] = &[
         .visible_when("client_cert.enabled", Literal::Flag(true))
         .required()
         .secret(),
+    UiField::api_base("account"),
     UiField::new("app_name", "Application", FieldKind::Text(rules::LINE), "account")
         .managed(true, false),
     UiField::new("app_id", "Application id", FieldKind::Text(rules::LINE), "account")
@@ -75,12 +76,20 @@ pub static SPEC: ProviderSpec = ProviderSpec {
         originate: Some(ops::originate),
         hangup: Some(ops::hangup),
         transfer: Some(ops::transfer),
+        join: Some(ops::join),
+        dtmf: Some(ops::dtmf),
+        record: Some(ops::record),
         status: Some(ops::status),
         cost: Some(ops::cost),
         numbers: Some(ops::numbers),
         bind: Some(ops::bind),
         test: Some(ops::test),
         provision: Some(ops::provision),
+    },
+    authorize: Some(ops::authorize),
+    limits: ApiLimits {
+        originate: Some(Rate { count: 1, window_ms: 1_000 }),
+        requests: Some(Rate { count: 10, window_ms: 3_000 }),
     },
     trunks: Some(TrunkOps {
         fields: TRUNK_FIELDS,
@@ -90,5 +99,8 @@ pub static SPEC: ProviderSpec = ProviderSpec {
     flow: Some(flow::open),
     events: Some(flow::EVENTS),
     stream: Some(stream::open),
+    verify_socket: Some(hooks::verify),
     sip: None,
+    #[cfg(feature = "emulate")]
+    emulator: None,
 };

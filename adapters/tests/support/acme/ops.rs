@@ -6,25 +6,43 @@ use adapters::event::{CallEvent, CarrierCallId, Price};
 use adapters::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
 use adapters::hook::HookUrls;
 use adapters::op::{
-    Bind, Managed, Number, Op, OpResult, Originate, Originated, Step, Transfer, TrunkState,
+    Bind, Managed, Moment, Number, Op, OpResult, Originate, Originated, Record, SendDigits, Step,
+    Transfer, TrunkState,
 };
 use http::{Method, header};
 use serde_json::{Value, json};
 
 use super::hooks;
+use crate::support::hmac::hex;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
 fn url(config: &RawConfig, path: &str) -> String {
     let region = config.text("region").unwrap_or("eu");
+    let host = format!("https://{region}.acme.example");
+    let base = config.text("api_base").unwrap_or(&host);
     let account = escape(config.text("account_id").unwrap_or_default());
-    format!("https://{region}.acme.example/v1/{account}{path}")
+    format!("{base}/v1/{account}{path}")
 }
 
 fn signed(config: &RawConfig, request: HttpRequest) -> Result<HttpRequest, CarrierError> {
     let key = config.secret("api_key").ok_or(CarrierError::Config("no API key"))?;
     request.credentials(header::AUTHORIZATION, &format!("Bearer {}", key.expose()))
+}
+
+/// A token that ages, beside the key that does not.
+pub(super) fn authorize(
+    config: &RawConfig,
+    moment: &Moment,
+    request: &mut HttpRequest,
+) -> Result<(), CarrierError> {
+    let key = config.secret("api_key").ok_or(CarrierError::Config("no API key"))?;
+    let Moment { unix_s, random } = moment;
+    let token = format!("{unix_s}.{}.{}", hex(random), key.expose().len());
+    let name = http::HeaderName::from_static("x-acme-token");
+    *request = request.clone().credentials(name, &token)?;
+    Ok(())
 }
 
 fn one<T: 'static>(
@@ -95,6 +113,23 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> 
     let events = transfer.hooks.url("status");
     let body = json!({"to": transfer.to.expose(), "from": from, "ring": ring, "events": events});
     one(config, HttpRequest::post(url, JSON, body.to_string()), success)
+}
+
+pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+    let url = url(config, &format!("/calls/{}/join", escape(&transfer.call.0)));
+    one(config, HttpRequest::post(url, JSON, "{}"), success)
+}
+
+pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {
+    let url = url(config, &format!("/calls/{}/digits", escape(&send.call.0)));
+    let body = json!({"digits": send.digits.expose()}).to_string();
+    one(config, HttpRequest::post(url, JSON, body), success)
+}
+
+pub(super) fn record(config: &RawConfig, record: &Record) -> OpResult<()> {
+    let url = url(config, &format!("/calls/{}/record", escape(&record.call.0)));
+    let body = json!({"on": record.on, "events": record.hooks.url("status")}).to_string();
+    one(config, HttpRequest::post(url, JSON, body), success)
 }
 
 pub(super) fn status(config: &RawConfig, call: &CarrierCallId) -> OpResult<Vec<CallEvent>> {

@@ -14,29 +14,39 @@ const NUMBER_DIGITS: usize = 15;
 
 /// Where the parts of a media message lie.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Media {
-    /// Text of `streamSid`.
-    pub(super) stream: Option<Range<usize>>,
+pub(crate) struct Media {
+    /// Text of the stream's id.
+    pub(crate) stream: Option<Range<usize>>,
+    /// Text of `media.track`.
+    pub(crate) track: Option<Range<usize>>,
+    /// Value of `media.chunk`.
+    pub(crate) chunk: Option<u64>,
+    /// Value of `media.timestamp`.
+    pub(crate) timestamp: Option<u64>,
     /// Text of `media.payload`.
-    pub(super) payload: Option<Range<usize>>,
+    pub(crate) payload: Option<Range<usize>>,
 }
 
-/// The parts of `message`, if it is a plain media message.
-pub(super) fn media(message: &[u8]) -> Option<Media> {
+/// The parts of `message`, if it is a plain media message. `stream` is the name of the field that
+/// holds the stream's id.
+pub(crate) fn media(message: &[u8], stream: &[u8]) -> Option<Media> {
     let mut scanner = Scanner { message, at: 0 };
     let (mut found, mut event, mut nested) = (Media::default(), None, false);
     scanner.object(|scanner, key| {
         match key {
             b"event" => once(&mut event, scanner.string()?)?,
-            b"streamSid" => once(&mut found.stream, scanner.string()?)?,
             b"media" if !nested => {
                 nested = true;
                 scanner.object(|scanner, key| match key {
                     b"payload" => once(&mut found.payload, scanner.string()?),
+                    b"track" => once(&mut found.track, scanner.string()?),
+                    b"chunk" => once(&mut found.chunk, scanner.number()?),
+                    b"timestamp" => once(&mut found.timestamp, scanner.number()?),
                     _ => scanner.skip_value(),
                 })?;
             }
             b"media" => return None,
+            key if key == stream => once(&mut found.stream, scanner.string()?)?,
             _ => scanner.skip_value()?,
         }
         Some(())
@@ -106,6 +116,23 @@ impl<'m> Scanner<'m> {
         Some(text)
     }
 
+    /// Reads a small whole number, bare or as a string: carriers write both.
+    fn number(&mut self) -> Option<u64> {
+        self.skip_space();
+        let start = self.at;
+        let text = if self.rest().first() == Some(&b'"') {
+            self.string()?
+        } else {
+            self.skip_value()?;
+            start..self.at
+        };
+        let text = self.message.get(text)?;
+        let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+        let fits = text.len() <= NUMBER_DIGITS;
+        let value = |sum: u64, digit: &u8| sum * 10 + u64::from(digit - b'0');
+        (digits && fits).then(|| text.iter().fold(0, value))
+    }
+
     /// Skips a string, a small whole number, `true`, `false` or `null`.
     fn skip_value(&mut self) -> Option<()> {
         self.skip_space();
@@ -132,4 +159,24 @@ impl<'m> Scanner<'m> {
 const fn is_special(byte: u8) -> bool {
     // No short cuts, so that it can be done to many bytes at once.
     (byte == b'"') | (byte == b'\\') | (byte < 0x20) | (byte >= 0x7f)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers are read bare and as strings; what is none leaves the message to a full parser, as
+    /// does whatever occurs twice.
+    #[test]
+    fn numbers_are_read_as_carriers_write_them() {
+        let read = |chunk: &str| {
+            let text = format!(r#"{{"event":"media","id":"s","media":{{"chunk":{chunk}}}}}"#);
+            media(text.as_bytes(), b"id").map(|media| media.chunk)
+        };
+        assert_eq!(read("7"), Some(Some(7)));
+        assert_eq!(read("\"0042\""), Some(Some(42)));
+        for other in ["\"\"", "\"7a\"", "-1", "7.0", "null", "1234567890123456", "7,\"chunk\":8"] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::GeneralPurposeConfig;
-use base64::{Engine, encoded_len};
+use base64::{DecodeSliceError, Engine, encoded_len};
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 type Standard = base64::engine::GeneralPurpose;
@@ -27,7 +27,7 @@ const STEP_CHARS: usize = 512;
 const STEP_BYTES: usize = STEP_CHARS / 4 * 3;
 
 /// Appends `audio` to `out` as base64. Allocates only if `out` has to grow.
-pub(super) fn append(out: &mut Vec<u8>, audio: &[u8]) {
+pub(crate) fn append(out: &mut Vec<u8>, audio: &[u8]) {
     let start = out.len();
     let Some(chars) = encoded_len(audio.len(), true) else { return };
     out.resize(start + chars, 0);
@@ -37,7 +37,7 @@ pub(super) fn append(out: &mut Vec<u8>, audio: &[u8]) {
 
 /// Decodes `text` into its own beginning and tells how many bytes that are. `None` if it is not
 /// base64; `text` is spoilt then.
-pub(super) fn decode_in_place(text: &mut [u8]) -> Option<usize> {
+pub(crate) fn decode_in_place(text: &mut [u8]) -> Option<usize> {
     let mut step = [0; STEP_BYTES];
     let (mut from, mut to) = (0, 0);
     while from < text.len() {
@@ -54,12 +54,24 @@ pub(super) fn decode_in_place(text: &mut [u8]) -> Option<usize> {
     Some(to)
 }
 
+/// Decodes `text` into `room` and tells how many bytes that are.
+///
+/// # Errors
+///
+/// What is wrong: the text, or the room, which must hold what as many characters may come to.
+pub(crate) fn decode_into(text: &[u8], room: &mut [u8]) -> Result<usize, &'static str> {
+    STANDARD.decode_slice(text, room).map_err(|error| match error {
+        DecodeSliceError::OutputSliceTooSmall => "is longer than a frame may be",
+        DecodeSliceError::DecodeError(_) => "is not base64",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
-    use super::{append, decode_in_place};
+    use super::{append, decode_in_place, decode_into};
 
     /// Any length of audio comes out as the plain engine writes it and back as it was, with
     /// padding and without.
@@ -74,6 +86,13 @@ mod tests {
                 let mut text = text.into_bytes();
                 assert_eq!(decode_in_place(&mut text), Some(len), "{len}");
                 assert_eq!(text[..len], audio);
+                let text = STANDARD.encode(&audio);
+                let mut room = vec![0; len.next_multiple_of(3)];
+                assert_eq!(decode_into(text.as_bytes(), &mut room), Ok(len), "{len}");
+                assert_eq!(room[..len], audio);
+                if len > 0 {
+                    assert!(decode_into(text.as_bytes(), &mut room[..len - 1]).is_err(), "{len}");
+                }
             }
         }
     }

@@ -1,0 +1,331 @@
+//! The media dialect: JSON in text messages, audio in base64, each direction with a codec of its
+//! own.
+
+use std::borrow::Cow;
+
+use media::codec::{AudioFormat, Codec};
+use media::time::MonoTime;
+use serde::Deserialize;
+
+use super::fields::{self, ByteOrder};
+use super::order::{Order, exchange};
+use crate::agent::MessageKind;
+use crate::config::RawConfig;
+use crate::json::scan::{self, Media};
+use crate::json::{append_string, base64, lend};
+use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
+use crate::wire::WireError;
+
+/// The field that names the stream.
+const STREAM: &str = "stream_id";
+const PAYLOAD: &str = "media.payload";
+
+/// One stream.
+struct Telnyx {
+    order_wanted: ByteOrder,
+    to_carrier: AudioFormat,
+    order: Order,
+    /// The id of the stream and the format of its audio, once it has started.
+    started: Option<(String, AudioFormat)>,
+}
+
+pub(super) fn open(start: &StreamStart) -> Box<dyn Stream> {
+    Box::new(Telnyx::new(&start.config))
+}
+
+impl Telnyx {
+    fn new(config: &RawConfig) -> Self {
+        let order_wanted = fields::byte_order(config);
+        let (codec, rate_hz) = fields::to_carrier(config);
+        let to_carrier = fields::format(codec, rate_hz, order_wanted).unwrap_or(AudioFormat::PCMU);
+        let order = Order::new(order_wanted, false);
+        Self { order_wanted, to_carrier, order, started: None }
+    }
+
+    fn media<'m>(
+        &mut self,
+        message: &[u8],
+        media: &Media,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        let text = |place: &Option<std::ops::Range<usize>>| {
+            place.clone().and_then(|place| message.get(place))
+        };
+        let parts = Parts {
+            stream: text(&media.stream),
+            track: text(&media.track),
+            chunk: media.chunk,
+            timestamp_ms: media.timestamp,
+            payload: text(&media.payload),
+        };
+        self.audio(&parts, slot)
+    }
+
+    /// Audio of the caller; what the carrier plays to him is of no interest.
+    fn audio<'m>(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        let Some((stream, format)) = &self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        if parts.stream.is_some_and(|named| named != stream.as_bytes()) {
+            return Err(bad(STREAM, "is not of this stream"));
+        }
+        if parts.track.is_some_and(|track| !track.starts_with(b"inbound")) {
+            return Ok(StreamEvent::Nothing);
+        }
+        let text = parts.payload.ok_or_else(|| bad(PAYLOAD, "is missing"))?;
+        let count = base64::decode_into(text, slot.room()).map_err(|why| bad(PAYLOAD, why))?;
+        if count == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        if !count.is_multiple_of(format.codec.sample_bytes()) {
+            return Err(WireError::BadFrame("not whole samples"));
+        }
+        slot.set_len(count)?;
+        self.order.observe(slot.filled());
+        if self.order.exchanged() && is_linear(*format) {
+            exchange(slot.room().get_mut(..count).unwrap_or_default());
+        }
+        let ticks_ms = u64::from(format.clock_hz() / 1000);
+        Ok(StreamEvent::Audio {
+            ts: parts.timestamp_ms.map(|ms| ms.saturating_mul(ticks_ms)),
+            seq: parts.chunk.map(|chunk| chunk.saturating_sub(1)),
+        })
+    }
+
+    fn other<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        let parsed: Message<'_> = serde_json::from_slice(message)
+            .map_err(|error| WireError::BadJson(error.to_string()))?;
+        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        match &*parsed.event {
+            "start" => {
+                let (stream, start) = (own(parsed.stream_id), parsed.start);
+                let start = start.ok_or_else(|| bad("start", "is missing"))?;
+                let (call, format) = (own(start.call_control_id), start.media_format);
+                self.start(message, stream, call, format.map(Format::own))
+            }
+            "media" => {
+                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
+                let number = |number: Option<Number<'_>>| number.and_then(|number| number.value());
+                let parts = Parts {
+                    stream: parsed.stream_id.as_deref().map(str::as_bytes),
+                    track: media.track.as_deref().map(str::as_bytes),
+                    chunk: number(media.chunk),
+                    timestamp_ms: number(media.timestamp),
+                    payload: media.payload.as_deref().map(str::as_bytes),
+                };
+                self.audio(&parts, slot)
+            }
+            "dtmf" => {
+                let digit = parsed.dtmf.and_then(|dtmf| dtmf.digit).unwrap_or_default();
+                let mut digits = digit.chars().filter(|digit| !digit.is_whitespace());
+                match (digits.next().map(|digit| digit.to_ascii_uppercase()), digits.next()) {
+                    (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => {
+                        Ok(StreamEvent::Dtmf { digit, duration_ms: None })
+                    }
+                    _ => Err(bad("dtmf.digit", "is no digit")),
+                }
+            }
+            "mark" => {
+                let name = parsed.mark.and_then(|mark| own(mark.name));
+                let name = name.ok_or_else(|| bad("mark.name", "is missing"))?;
+                let [name] =
+                    lend(message, [&name]).ok_or_else(|| bad("mark.name", "is too long"))?;
+                Ok(StreamEvent::Mark(name))
+            }
+            "stop" => Ok(StreamEvent::Stopped(None)),
+            _ => Ok(StreamEvent::Nothing),
+        }
+    }
+
+    fn start<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        stream: Option<String>,
+        call: Option<String>,
+        format: Option<(String, u32)>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        if self.started.is_some() {
+            return Err(bad("event", "starts a stream that has started"));
+        }
+        let stream = stream.ok_or_else(|| bad(STREAM, "is missing"))?;
+        let call = call.ok_or_else(|| bad("start.call_control_id", "is missing"))?;
+        let (encoding, rate_hz) = format.unwrap_or_else(|| ("PCMU".to_owned(), 8000));
+        let from_carrier = fields::format(&encoding, rate_hz, self.order_wanted)
+            .ok_or_else(|| WireError::UnknownCodec(format!("{encoding} at {rate_hz} Hz")))?;
+        self.order = Order::new(self.order_wanted, is_linear(from_carrier));
+        let [stream_id, call] =
+            lend(message, [&stream, &call]).ok_or_else(|| bad(STREAM, "is too long"))?;
+        self.started = Some((stream, from_carrier));
+        let to_carrier = self.to_carrier;
+        Ok(StreamEvent::Started {
+            stream: Some(stream_id),
+            call: Some(call),
+            from_carrier,
+            to_carrier,
+        })
+    }
+}
+
+impl Stream for Telnyx {
+    fn decode<'m>(
+        &mut self,
+        _: MonoTime,
+        kind: MessageKind,
+        message: &'m mut [u8],
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        if kind == MessageKind::Binary {
+            return Err(WireError::BadFrame("only text is spoken"));
+        }
+        match scan::media(message, STREAM.as_bytes()) {
+            Some(media) => self.media(message, &media, slot),
+            None => self.other(message, slot),
+        }
+    }
+
+    fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
+        out.extend_from_slice(br#"{"event":"media","media":{"payload":""#);
+        if self.order.exchanged() && is_linear(self.to_carrier) {
+            append_exchanged(out, audio);
+        } else {
+            base64::append(out, audio);
+        }
+        out.extend_from_slice(br#""}}"#);
+        MessageKind::Text
+    }
+
+    fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {
+        match command {
+            StreamCommand::Clear => out.extend_from_slice(br#"{"event":"clear"}"#),
+            StreamCommand::Mark(name) => {
+                out.extend_from_slice(br#"{"event":"mark","mark":{"name":"#);
+                append_string(out, name);
+                out.extend_from_slice(b"}}");
+            }
+            // By requests to the API.
+            StreamCommand::Dtmf(_) | StreamCommand::Hangup => return None,
+        }
+        Some(MessageKind::Text)
+    }
+}
+
+/// Bytes of linear audio that are exchanged at a time; a multiple of three, so that the pieces of
+/// base64 join.
+const STEP_BYTES: usize = 960;
+
+/// Appends `audio` as base64 with the bytes of each sample exchanged.
+fn append_exchanged(out: &mut Vec<u8>, audio: &[u8]) {
+    for part in audio.chunks(STEP_BYTES) {
+        let mut step = [0; STEP_BYTES];
+        let step = step.get_mut(..part.len()).unwrap_or_default();
+        step.copy_from_slice(part);
+        exchange(step);
+        base64::append(out, step);
+    }
+}
+
+fn is_linear(format: AudioFormat) -> bool {
+    matches!(format.codec, Codec::L16Be | Codec::L16Le)
+}
+
+fn bad(field: &'static str, problem: &str) -> WireError {
+    WireError::BadField { field, problem: problem.to_owned() }
+}
+
+/// What a media message says.
+struct Parts<'m> {
+    stream: Option<&'m [u8]>,
+    track: Option<&'m [u8]>,
+    chunk: Option<u64>,
+    timestamp_ms: Option<u64>,
+    payload: Option<&'m [u8]>,
+}
+
+#[derive(Deserialize)]
+struct Message<'m> {
+    #[serde(borrow)]
+    event: Cow<'m, str>,
+    #[serde(borrow)]
+    stream_id: Option<Cow<'m, str>>,
+    #[serde(borrow)]
+    start: Option<Start<'m>>,
+    #[serde(borrow)]
+    media: Option<Audio<'m>>,
+    #[serde(borrow)]
+    dtmf: Option<Dtmf<'m>>,
+    #[serde(borrow)]
+    mark: Option<Mark<'m>>,
+}
+
+#[derive(Deserialize)]
+struct Start<'m> {
+    #[serde(borrow)]
+    call_control_id: Option<Cow<'m, str>>,
+    #[serde(borrow)]
+    media_format: Option<Format<'m>>,
+}
+
+#[derive(Deserialize)]
+struct Format<'m> {
+    #[serde(borrow)]
+    encoding: Cow<'m, str>,
+    #[serde(borrow)]
+    sample_rate: Option<Number<'m>>,
+}
+
+impl Format<'_> {
+    fn own(self) -> (String, u32) {
+        let rate = self.sample_rate.and_then(|rate| rate.value());
+        (self.encoding.into_owned(), rate.and_then(|rate| rate.try_into().ok()).unwrap_or(8000))
+    }
+}
+
+#[derive(Deserialize)]
+struct Audio<'m> {
+    #[serde(borrow)]
+    track: Option<Cow<'m, str>>,
+    #[serde(borrow)]
+    chunk: Option<Number<'m>>,
+    #[serde(borrow)]
+    timestamp: Option<Number<'m>>,
+    #[serde(borrow)]
+    payload: Option<Cow<'m, str>>,
+}
+
+#[derive(Deserialize)]
+struct Dtmf<'m> {
+    #[serde(borrow)]
+    digit: Option<Cow<'m, str>>,
+}
+
+#[derive(Deserialize)]
+struct Mark<'m> {
+    #[serde(borrow)]
+    name: Option<Cow<'m, str>>,
+}
+
+/// A number, bare or as a string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number<'m> {
+    Bare(u64),
+    #[serde(borrow)]
+    Text(Cow<'m, str>),
+}
+
+impl Number<'_> {
+    fn value(&self) -> Option<u64> {
+        match self {
+            Self::Bare(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
+}
