@@ -28,7 +28,7 @@ fn start() -> (Server, Agents) {
     let config = format!(
         "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
          format = {{ codec = \"PCMU\" }}\nhold_music = \"{{dir}}/music.wav\"\nsounds = \"{{dir}}\"\n\
-         [[users]]\nname = \"bob\"\npassword = \"builder\"\npeers = [\"127.0.0.1\"]\n\
+         [[users]]\nname = \"bob\"\npassword = \"wonderland\"\npeers = [\"127.0.0.1\"]\n\
          [[trunks]]\nname = \"phones\"\npeers = [\"127.0.0.1\"]\n",
         agents.url()
     );
@@ -96,9 +96,8 @@ fn blind() {
 fn warm() {
     let Some(()) = baresip::installed() else { return };
     let (server, agents) = start();
-    let setup =
-        Setup { codecs: "PCMU", wide: Some((wav::RATE_HZ, B_HZ)), ..Setup::default() };
-    let b = Baresip::register_with(&server, server.sip, ("bob", "builder"), "udp", &setup);
+    let setup = Setup { codecs: "PCMU", wide: Some((wav::RATE_HZ, B_HZ)), ..Setup::default() };
+    let b = Baresip::register_with(&server, server.sip, ("bob", "wonderland"), "udp", &setup);
     until(SOON, "bob is there", || (server.metric("talkpath_sip_bindings") > 0.0).then_some(()));
     let (a, mut agent) = caller(&server, &agents);
     agent.say(&json!({

@@ -91,10 +91,10 @@ impl MediaPath {
         leg.follow(self.peer.stream().audio);
         ctx.poller.remove(leg.peer.rtp());
         ctx.poller.remove(leg.peer.rtcp());
-        let watched = ctx
-            .poller
-            .add(leg.peer.rtp(), Token::part(self.token, Part::Agent))
-            .and_then(|()| ctx.poller.add(leg.peer.rtcp(), Token::part(self.token, Part::AgentRtcp)));
+        let watched =
+            ctx.poller.add(leg.peer.rtp(), Token::part(self.token, Part::Agent)).and_then(|()| {
+                ctx.poller.add(leg.peer.rtcp(), Token::part(self.token, Part::AgentRtcp))
+            });
         if let Err(error) = watched {
             tracing::error!(%error, "the sockets of a leg cannot be watched");
             ctx.tell(self.key, EventKind::LegSilent);

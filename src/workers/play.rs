@@ -99,8 +99,7 @@ impl Play {
         }
         // The peer changed its codec in the middle of it.
         let from = self.sound.format;
-        let frame_bytes = out.len() / wanted.codec.sample_bytes().max(1)
-            * from.rate_hz as usize
+        let frame_bytes = out.len() / wanted.codec.sample_bytes().max(1) * from.rate_hz as usize
             / (wanted.rate_hz as usize).max(1)
             * from.codec.sample_bytes();
         if self.converter.as_ref().is_none_or(|(converter, _)| converter.to() != wanted) {

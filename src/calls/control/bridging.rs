@@ -86,9 +86,8 @@ impl Control {
     /// Lets whoever was called for a transfer go; a leg that has the agent's place already stays.
     pub(super) fn drop_transferred(&mut self, key: CallKey, why: Cause) {
         let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        let called = far.is_some_and(|far| {
-            far.purpose == Purpose::Transfer && (far.aside || !far.is_up())
-        });
+        let called =
+            far.is_some_and(|far| far.purpose == Purpose::Transfer && (far.aside || !far.is_up()));
         if called {
             self.drop_far(key, why);
         }

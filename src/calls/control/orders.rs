@@ -24,11 +24,7 @@ impl From<TransferError> for RequestError {
 
 impl Control {
     /// Carries out an order, or begins to; the id of what goes on.
-    pub(super) fn order(
-        &mut self,
-        call: &str,
-        order: Order,
-    ) -> Result<Option<Uuid>, RequestError> {
+    pub(super) fn order(&mut self, call: &str, order: Order) -> Result<Option<Uuid>, RequestError> {
         let key = self.find(call).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(&key).filter(|call| call.ended.is_none());
         let call = call.ok_or(RequestError::NoSuchCall)?;

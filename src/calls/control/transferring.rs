@@ -9,7 +9,8 @@ use crate::calls::cause::Cause;
 use crate::calls::live::LiveCall;
 use crate::calls::log::{Asked, What};
 use crate::calls::transfer::{
-    Accept, CANCEL, Destination, Effect, Input, Kind, Plan, State, Transfer, TransferError, Whisper, Wish,
+    Accept, CANCEL, Destination, Effect, Input, Kind, Plan, State, Transfer, TransferError,
+    Whisper, Wish,
 };
 use crate::calls::underway::{Next, Underway};
 use crate::sip::core::endpoint::DialogId;

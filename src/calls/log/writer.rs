@@ -14,9 +14,7 @@ use crate::calls::cause::Cause;
 use crate::outbox;
 use crate::store::call_events::{self, CallEvent};
 use crate::store::calls::{self, CallRecord};
-use crate::store::{
-    NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality, transfers,
-};
+use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality, transfers};
 
 /// Entries of one transaction.
 const GROUP_MAX: usize = 512;

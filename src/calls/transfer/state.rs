@@ -17,8 +17,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Blind, Self::Attended, Self::Bridge, Self::Warm, Self::Agent];
+    pub const ALL: [Self; 5] = [Self::Blind, Self::Attended, Self::Bridge, Self::Warm, Self::Agent];
 
     /// The stable word for it.
     pub const fn as_str(self) -> &'static str {

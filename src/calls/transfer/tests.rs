@@ -159,8 +159,7 @@ fn who_answers_has_the_call() {
         let mut run = Run::new(plan(kind));
         assert_eq!(run.tell(Input::Dialling), [tell(State::Dialling)]);
         assert_eq!(run.tell(Input::Ringing), [tell(State::Ringing)]);
-        let joined =
-            [tell(State::Answered), tell(State::Bridged), Effect::Join, Effect::Forget];
+        let joined = [tell(State::Answered), tell(State::Bridged), Effect::Join, Effect::Forget];
         assert_eq!(run.tell(Input::Answered), joined);
         assert_eq!(run.tell(Input::CallOver { by_peer: true }), []);
     }
@@ -190,13 +189,8 @@ fn a_warm_transfer_is_accepted() {
     assert_eq!(run.tell(Input::Answered), [tell(State::Answered), Effect::Whisper]);
     assert_eq!(run.tell(Input::Whispered), []);
     assert_eq!(run.tell(Input::Digit('9')), []);
-    let joined = [
-        tell(State::Accepted),
-        tell(State::Bridged),
-        Effect::Resume,
-        Effect::Join,
-        Effect::Forget,
-    ];
+    let joined =
+        [tell(State::Accepted), tell(State::Bridged), Effect::Resume, Effect::Join, Effect::Forget];
     assert_eq!(run.tell(Input::Digit('1')), joined);
     let mut open = Run::new(warm(Accept::default()));
     open.tell(Input::Answered);
@@ -227,10 +221,8 @@ fn a_warm_transfer_is_not_accepted() {
 fn any_input() -> impl Strategy<Value = Input> {
     let status = prop::sample::select(vec![100, 180, 183, 200, 202, 302, 404, 486, 503, 603]);
     prop_oneof![
-        (status.clone(), any::<bool>()).prop_map(|(status, subscribed)| Input::Taken {
-            status: status.max(200),
-            subscribed
-        }),
+        (status.clone(), any::<bool>())
+            .prop_map(|(status, subscribed)| Input::Taken { status: status.max(200), subscribed }),
         (prop::option::of(status), any::<bool>())
             .prop_map(|(status, last)| Input::Progress { status, last }),
         Just(Input::Dialling),
@@ -348,8 +340,7 @@ fn wishes() {
     let options = [("accept_digit", "1"), ("decline_digit", "#"), ("whisper", "briefing")];
     let accept = Accept { digit: Some('1'), decline: Some('#'), limit: ACCEPT_LIMIT };
     let whisper = Whisper::Sound("briefing".into());
-    let expected =
-        Destination::Warm { leg: leg("+49", None, None), whisper, accept, holds: true };
+    let expected = Destination::Warm { leg: leg("+49", None, None), whisper, accept, holds: true };
     assert_eq!(to("warm", "+49", &options), expected);
     let secret = [("whisper", "https://a/b.wav?key=secret"), ("hold", "false")];
     let wish = read("warm", "+49", &secret).unwrap();

@@ -172,7 +172,9 @@ impl std::fmt::Debug for Destination {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
     /// No kind of transfer.
-    #[error("kind: is none of \"blind\", \"attended\", \"bridge\", \"warm\", \"agent\", \"cancel\"")]
+    #[error(
+        "kind: is none of \"blind\", \"attended\", \"bridge\", \"warm\", \"agent\", \"cancel\""
+    )]
     Kind,
     /// Neither a number, a user nor a `sip:`, `sips:` or `tel:` URI.
     #[error("destination: is no number, no user and no sip:, sips: or tel: URI")]
