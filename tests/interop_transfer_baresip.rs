@@ -106,7 +106,7 @@ fn warm() {
     }));
     told(&mut agent, "answered");
     until(SOON, "bob is told", || b.has_heard(2).then_some(()));
-    b.command("sndcode 1");
+    b.command_with("sndcode", "1");
     told(&mut agent, "accepted");
     told(&mut agent, "bridged");
     assert_eq!(agent.event("stop")["cause"], "transferred");
@@ -138,7 +138,7 @@ fn the_caller_leaves() {
     told(&mut agent, "answered");
     let id = agent.start["call_id"].as_str().unwrap().to_owned();
     a.command("hangup");
-    until(SOON, "the other is let go", || b.log().contains("terminated").then_some(()));
+    until(SOON, "the other is let go", || b.log().contains("session closed").then_some(()));
     agent.event("stop");
     server.wait_idle();
     let (_, body) = server.http("GET", &format!("/api/v1/calls/{id}/transfers"), None);
@@ -146,5 +146,33 @@ fn the_caller_leaves() {
     let last = page["items"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["state"], &last["cause"]), (&json!("cancelled"), &json!("call_over")));
     let _ = (a.end_all(), b.end_all());
+    server.stop();
+}
+
+/// Both softphones talk with an agent each; one agent joins its caller with the other's. The phone
+/// knows no Replaces, so it rings the other anew, and the second agent lets go of its call.
+#[test]
+fn attended() {
+    let Some(()) = baresip::installed() else { return };
+    let (server, agents) = start();
+    let wide = Some((wav::RATE_HZ, B_HZ));
+    let dial = server.uri("bot");
+    let setup = Setup { codecs: "PCMU", wide, dial: Some(&dial), ..Setup::default() };
+    let b = Baresip::start_with(&server, &setup);
+    let mut second = talk::answered(&agents);
+    talk::talk(&mut second, B_HZ);
+    let (a, mut agent) = caller(&server, &agents);
+    let options = json!({ "call_id": second.start["call_id"] });
+    agent.say(&json!({ "event": "transfer", "kind": "attended", "options": options }));
+    told(&mut agent, "bridged");
+    assert_eq!(agent.event("stop")["cause"], "transferred");
+    second.say(&json!({ "event": "hangup", "after": "now" }));
+    second.event("stop");
+    server.wait_idle();
+    let so_far = b.heard_bytes();
+    until(SOON, "they talk", || (b.heard_bytes() > so_far + 48_000).then_some(()));
+    let (a, b) = (a.end_all(), b.end_all());
+    assert!(heard(&a, B_HZ) >= 10, "the caller hears the other");
+    assert!(heard(&b, baresip::HZ) >= 10, "the other hears the caller");
     server.stop();
 }

@@ -156,9 +156,16 @@ impl Baresip {
     /// Has it carry out a command of its menu, such as `hold`; what it answers.
     #[track_caller]
     pub fn command(&self, command: &str) -> String {
+        self.command_with(command, "")
+    }
+
+    /// The same with a parameter.
+    #[track_caller]
+    pub fn command_with(&self, command: &str, parameter: &str) -> String {
         let mut control =
             until(SOON, "its control", || TcpStream::connect(("127.0.0.1", self.control)).ok());
-        let text = format!("{{\"command\":\"{command}\",\"params\":\"\",\"token\":\"t\"}}");
+        let text =
+            format!("{{\"command\":\"{command}\",\"params\":\"{parameter}\",\"token\":\"t\"}}");
         // A netstring: its length, a colon, itself, a comma.
         write!(control, "{}:{text},", text.len()).unwrap();
         control.set_read_timeout(Some(SOON)).unwrap();

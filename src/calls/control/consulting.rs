@@ -28,7 +28,7 @@ impl Control {
             Whisper::Sound(name) => {
                 let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
                 let has = call.current_agent().sounds.is_some();
-                // Only the name is known to be no path; whether there is such a file, is seen later.
+                // The name is known to be no path; whether there is such a file, is seen later.
                 if has && !name.is_empty() { Ok(()) } else { Err(TransferError::Whisper) }
             }
         }
