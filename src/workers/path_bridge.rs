@@ -94,6 +94,9 @@ impl MediaPath {
         if self.held.is_some() || leg.sound.is_some() {
             return leg.to_leg.rest(&mut leg.peer, passing.arrival);
         }
+        if passing.is_event() && !leg.peer.takes_events() {
+            return leg.to_leg.skip(passing.arrival);
+        }
         leg.to_leg.pass(ctx, &mut leg.peer, None, passing);
     }
 
@@ -126,27 +129,23 @@ impl MediaPath {
         if !matches!(self.agent, Agent::Leg(_)) || self.state != CallState::Answered {
             return;
         }
-        let mut text = [0; 4];
-        let text = digit.encode_utf8(&mut text);
-        let leg = self.peer.leg();
-        if leg.is_some_and(|leg| leg.send_digits(text, Some(duration_ms), None).is_ok()) {
+        if self.peer.press(digit, duration_ms) {
             return self.restart_ticks(ctx.now);
         }
         ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
     }
 
     /// Digits of the other leg that have ended. They have passed already, as events, unless the
-    /// peer takes none.
+    /// peer gets its digits otherwise.
     fn leg_digits(&mut self, ctx: &mut Context) {
-        let takes = self.peer.format().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let takes = self.peer.takes_events();
         loop {
             let Agent::Leg(bridge) = &mut self.agent else { return };
             let Some(pressed) = bridge.peer.leg().and_then(|leg| leg.poll_digit(ctx.now)) else {
                 return;
             };
-            if !takes && self.state == CallState::Answered {
-                let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
-                ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
+            if !takes {
+                self.leg_digit(ctx, pressed.digit.as_char(), pressed.duration_ms);
             }
         }
     }
@@ -177,12 +176,16 @@ impl MediaPath {
         if let Heard::Nothing(arrival, _) = heard {
             bridge.from_leg.skip(arrival);
         }
-        let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
+        let digits = self.peer.says_digits();
         let plays = !self.plays.is_empty();
         let silenced = self.hushed || self.muted || self.held.is_some() || digits || plays;
+        let takes_events = self.peer.takes_events();
         match passing {
             Some(passing) if self.state == CallState::Ringing || silenced => {
                 bridge.from_leg.rest(&mut self.peer, passing.arrival);
+            }
+            Some(passing) if passing.is_event() && !takes_events => {
+                bridge.from_leg.skip(passing.arrival);
             }
             Some(passing) => {
                 bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
@@ -221,8 +224,7 @@ impl MediaPath {
     pub(super) fn care_for_leg(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &self.agent else { return };
         let Some(timeout) = ctx.care.media_timeout else { return };
-        let expects = bridge.peer.format().is_some_and(|format| format.receive);
-        if expects && self.state == CallState::Answered {
+        if bridge.peer.is_awaited() && self.state == CallState::Answered {
             let silent_at = bridge.peer.heard_at() + timeout;
             if silent_at <= ctx.now {
                 ctx.tell_once(self.key, EventKind::LegSilent, &mut self.told_leg_silent);

@@ -17,12 +17,12 @@ impl MediaPath {
         if self.state == CallState::Ringing || self.hushed || !sends {
             return;
         }
-        let Some(leg) = self.peer.leg() else { return };
-        if leg.sends_digits() || !self.plays.is_empty() {
+        if self.peer.says_digits() || !self.plays.is_empty() {
             // They take the place of audio, and its media time.
             self.echo_ts = None;
             return;
         }
+        let Some(leg) = self.peer.leg() else { return };
         // What is older than what was sent last is of no use to the ear; a gap stays visible in
         // media time.
         if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {

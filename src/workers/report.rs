@@ -17,9 +17,8 @@ impl MediaPath {
     /// Silence of the peer, quality for the agent.
     pub(super) fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
-        let expects = self.peer.format().is_some_and(|format| format.receive);
         if let Some(timeout) = ctx.care.media_timeout
-            && expects
+            && self.peer.is_awaited()
             && self.state == CallState::Answered
         {
             let silent_at = self.peer.heard_at() + timeout;
