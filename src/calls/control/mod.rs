@@ -3,6 +3,7 @@
 //! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
 //! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
+mod again;
 mod agents;
 mod begin;
 mod bridging;
