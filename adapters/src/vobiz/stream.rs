@@ -1,5 +1,5 @@
-//! The media dialect: JSON in text messages, audio in base64, each direction in a format of its own.
-//! There is no word for the end: the socket is closed.
+//! The media dialect: JSON in text messages, audio in base64, each direction in a format of its
+//! own. There is no word for the end: the socket is closed.
 
 use std::borrow::Cow;
 

@@ -1,9 +1,10 @@
-//! Signatures of webhooks: HMAC-SHA-256 over the address without its query, and a number of one use.
+//! Signatures of webhooks: HMAC-SHA-256 over the address without its query, and a number of one
+//! use.
 //!
 //! Neither method nor query nor body nor time is signed, as documented: what proves a request is
 //! the token in the path of its address, and that it is about this account. The carrier's library
-//! signs more in version 3, as Plivo does; documents and library disagree, and nobody has shown what
-//! the carrier really does, so that either is believed.
+//! signs more in version 3, as Plivo does; documents and library disagree, and nobody has shown
+//! what the carrier really does, so that either is believed.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
