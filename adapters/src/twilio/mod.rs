@@ -7,11 +7,11 @@
 //! these are silent. `fixtures/vectors.json` holds what the SDKs compute.
 //!
 //! How a call goes. Inbound: the hook `voice` is asked and answers with `<Connect><Stream>`, or
-//! refuses with `<Reject>`, which leaves the call unanswered and unpaid. Outbound: the same document
-//! goes along with the request that places the call, so that nothing is asked at the answer. While a
-//! `<Connect>` is the last word of a document, closing the stream ends the call, unless its `action`
-//! (hook `stream-ended`) says otherwise: there the audio of a call that is still wanted gets a new
-//! stream.
+//! refuses with `<Reject>`, which leaves the call unanswered and unpaid. Outbound: the same
+//! document goes along with the request that places the call, so that nothing is asked at the
+//! answer. While a `<Connect>` is the last word of a document, closing the stream ends the call,
+//! unless its `action` (hook `stream-ended`) says otherwise: there the audio of a call that is
+//! still wanted gets a new stream.
 
 mod answer;
 mod calls;

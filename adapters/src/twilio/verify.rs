@@ -2,9 +2,9 @@
 //!
 //! `X-Twilio-Signature` is the base64 of an HMAC-SHA-1, keyed with the auth token, over the address
 //! that was called, and of a form the names and values of its fields, sorted by name. Of any other
-//! body the address holds a hash (`bodySHA256`). Accounts with shared keys say which key it was, and
-//! use SHA-256 (`X-Twilio-Webhooks-Signature-Settings`). The sender is of two minds about ports, so
-//! that the address counts with and without its own or its scheme's usual one.
+//! body the address holds a hash (`bodySHA256`). Accounts with shared keys say which key it was,
+//! and use SHA-256 (`X-Twilio-Webhooks-Signature-Settings`). The sender is of two minds about
+//! ports, so that the address counts with and without its own or its scheme's usual one.
 
 use std::borrow::Cow;
 

@@ -275,8 +275,8 @@ fn numbers_are_listed() {
     assert_eq!(found[0].bound_to.as_deref(), Some("trunk TK1"));
 }
 
-/// A number is bound by its own id, not by that of one that begins alike, to our addresses or to the
-/// application; and unbound again.
+/// A number is bound by its own id, not by that of one that begins alike, to our addresses or to
+/// the application; and unbound again.
 #[test]
 fn numbers_are_bound() {
     let address = Address::parse("+15551234567", None).unwrap();
