@@ -24,7 +24,7 @@ impl Twilio {
         url: &str,
         answer: Option<HttpResponse>,
     ) {
-        if !self.calls.get(sid).is_some_and(|call| !call.is_over()) {
+        if self.calls.get(sid).is_none_or(Call::is_over) {
             return;
         }
         let status = answer.as_ref().map(|answer| answer.status);
