@@ -32,6 +32,7 @@ pub use streams::Streams;
 use crate::calls::log::LogHandle;
 use crate::calls::request::Handle;
 use crate::capture::Registry;
+use crate::carrier::Exchanges;
 use crate::config::PublicUrl;
 use crate::directory::Directory;
 use crate::keys::Keys;
@@ -74,6 +75,10 @@ pub struct State {
     pub guard: Arc<Guard>,
     /// Address of this server as others see it: every URL that is handed out begins with it.
     pub public_url: Option<Arc<PublicUrl>>,
+    /// The same, or where HTTP listens: addresses that carriers are given begin with it.
+    pub base_url: Arc<str>,
+    /// Asks carriers.
+    pub exchanges: Exchanges,
     /// The OpenAPI document, once somebody has asked for it.
     pub document: Arc<OnceLock<Bytes>>,
 }

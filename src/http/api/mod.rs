@@ -1,6 +1,7 @@
 //! The endpoints, a file for each resource.
 
 mod agents;
+mod at_carrier;
 mod attach;
 mod audit;
 mod call_log;
@@ -57,6 +58,7 @@ pub(super) fn resources() -> Vec<Resource> {
         providers::resource(),
         configurations::resource(),
         numbers::resource(),
+        at_carrier::resource(),
         agents::resource(),
         routes::resource(),
         events::resource(),
