@@ -34,8 +34,8 @@ pub(super) fn explain(request: &HookRequest<'_>, config: &RawConfig) -> Explanat
     crate::explain::explain(|trace| examine(request, config, trace))
 }
 
-/// Verifies the upgrade of a media socket, if the configuration wants that: it is signed as a GET of
-/// the stream's address with `http` for a scheme, which no document of the carrier says.
+/// Verifies the upgrade of a media socket, if the configuration wants that: it is signed as a GET
+/// of the stream's address with `http` for a scheme, which no document of the carrier says.
 pub(super) fn verify_socket(
     request: &HookRequest<'_>,
     config: &RawConfig,
