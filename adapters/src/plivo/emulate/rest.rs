@@ -150,30 +150,28 @@ fn route(
                 _ => gone(),
             }
         }
-        ("POST", ["Application"]) => {
-            let name = text(body, "app_name");
-            let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-            if name.is_empty() || !name.chars().all(fits) {
-                return error(400, "app_name is not valid");
-            }
-            let id = format!("1234567890{:07}", carrier.applications.len() + 1);
-            let (answer_url, hangup_url) = (text(body, "answer_url"), text(body, "hangup_url"));
-            let application = Application { id: id.clone(), answer_url, hangup_url };
-            carrier.applications.push(application);
-            respond(201, json!({"app_id": id, "message": "created"}))
-        }
-        ("POST", ["Application", id]) => {
-            match carrier.applications.iter_mut().find(|application| application.id == *id) {
-                Some(application) => {
-                    application.answer_url = text(body, "answer_url");
-                    application.hangup_url = text(body, "hangup_url");
-                    changed("changed")
-                }
-                None => gone(),
-            }
-        }
+        ("POST", ["Application", rest @ ..]) => application(carrier, rest, body),
         _ => gone(),
     }
+}
+
+/// Makes an application, or changes one.
+fn application(carrier: &mut Plivo, rest: &[&str], body: &Value) -> HttpResponse {
+    let (answer_url, hangup_url) = (text(body, "answer_url"), text(body, "hangup_url"));
+    if let [id] = rest {
+        let found = carrier.applications.iter_mut().find(|application| application.id == *id);
+        let Some(application) = found else { return gone() };
+        (application.answer_url, application.hangup_url) = (answer_url, hangup_url);
+        return changed("changed");
+    }
+    let name = text(body, "app_name");
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if name.is_empty() || !name.chars().all(fits) {
+        return error(400, "app_name is not valid");
+    }
+    let id = format!("1234567890{:07}", carrier.applications.len() + 1);
+    carrier.applications.push(Application { id: id.clone(), answer_url, hangup_url });
+    respond(201, json!({"app_id": id, "message": "created"}))
 }
 
 fn described(account: &str, (number, application): &(String, String)) -> Value {

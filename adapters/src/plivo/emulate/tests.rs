@@ -248,23 +248,35 @@ fn an_inbound_call() {
     bench.pass(200);
     assert!(bench.audio.starts_with(&speech));
     let words: Vec<u8> = (0..320_u32).map(|i| (i % 239) as u8).collect();
-    bench.send(|stream, out| drop(stream.encode(&words, out)));
-    bench.send(|stream, out| drop(stream.command(StreamCommand::Mark("m1"), out)));
+    bench.send(|stream, out| {
+        stream.encode(&words, out);
+    });
+    bench.send(|stream, out| {
+        stream.command(StreamCommand::Mark("m1"), out);
+    });
     bench.pass(100);
     assert_eq!(bench.heard(), words);
     assert_eq!(bench.events.last().map(String::as_str), Some("Mark(\"m1\")"));
-    bench.send(|stream, out| drop(stream.encode(&[1; 8000], out)));
-    bench.send(|stream, out| drop(stream.command(StreamCommand::Mark("m2"), out)));
+    bench.send(|stream, out| {
+        stream.encode(&[1; 8000], out);
+    });
+    bench.send(|stream, out| {
+        stream.command(StreamCommand::Mark("m2"), out);
+    });
     bench.pass(60);
     let before = bench.heard().len();
-    bench.send(|stream, out| drop(stream.command(StreamCommand::Clear, out)));
+    bench.send(|stream, out| {
+        stream.command(StreamCommand::Clear, out);
+    });
     assert_eq!(bench.events.last().map(String::as_str), Some("Cleared"));
     bench.pass(200);
     assert_eq!(bench.heard().len(), before, "nothing stale is played");
     assert!(!bench.events.iter().any(|event| event.contains("m2")));
     bench.person(Command::Press { call: call.clone(), digit: '5' });
     assert!(bench.events.last().unwrap().contains("'5'"));
-    bench.send(|stream, out| drop(stream.command(StreamCommand::Dtmf('#'), out)));
+    bench.send(|stream, out| {
+        stream.command(StreamCommand::Dtmf('#'), out);
+    });
     let digits = SendDigits { call: CarrierCallId(call.clone()), digits: Pii::new("12") };
     let config = bench.config.clone();
     bench.run(SPEC.calls.dtmf.unwrap()(&config, &digits)).unwrap();
