@@ -26,7 +26,8 @@ const PLANTED: [&str; 6] = [
     "planted-refused-secret-e6d8",
 ];
 
-/// Ends a server whose calls still ring: nobody is there to answer them, so they are not waited for.
+/// Ends a server whose calls still ring: nobody is there to answer them, so they are not waited
+/// for.
 #[track_caller]
 fn end(server: Server) {
     assert!(!server.log().contains("panicked"), "{}", server.log());

@@ -13,7 +13,8 @@ use support::until;
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 
-/// Ends a server whose calls still ring: nobody is there to answer them, so they are not waited for.
+/// Ends a server whose calls still ring: nobody is there to answer them, so they are not waited
+/// for.
 #[track_caller]
 fn end(server: Server) {
     assert!(!server.log().contains("panicked"), "{}", server.log());
@@ -305,8 +306,8 @@ fn over(server: &Server) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
-/// Calls that are refused leave a record that says why: one to nobody, and one for which there is no
-/// room; a flood of them leaves few.
+/// Calls that are refused leave a record that says why: one to nobody, and one for which there is
+/// no room; a flood of them leaves few.
 #[test]
 fn refused_calls_are_written_down() {
     let server = Server::start(

@@ -1,9 +1,12 @@
 //! What the rest of the server asks of the call control.
 
+use std::sync::Arc;
+
+use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::control::{Errand, Hop};
+use super::control::{Coded, Errand, Hop};
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::view::CallView;
@@ -99,9 +102,9 @@ pub enum RequestError {
 pub enum Order {
     /// Hand the peer to somebody else.
     Transfer {
-        /// "blind", "attended" or "bridge".
+        /// The word for a kind of transfer, or "cancel".
         kind: String,
-        /// Number or SIP URI; not needed if attended.
+        /// Number, SIP URI or name of an agent; not needed if attended.
         destination: String,
         /// Further wishes by name.
         options: std::collections::BTreeMap<String, String>,
@@ -176,9 +179,20 @@ pub enum Request {
         call: String,
         /// What.
         order: Order,
-        /// Takes the outcome: done, or begun.
-        reply: oneshot::Sender<Result<(), RequestError>>,
+        /// Takes the outcome: done, or begun, and the id of what goes on.
+        reply: oneshot::Sender<Result<Option<Uuid>, RequestError>>,
     },
+    /// Let the peer of a call hear a sound.
+    Play {
+        /// The call.
+        call: Uuid,
+        /// The sound.
+        clip: Arc<Clip>,
+        /// Takes its id.
+        reply: oneshot::Sender<Result<Uuid, RequestError>>,
+    },
+    /// A sound was coded for the peer of a call.
+    Coded(Box<Coded>),
     /// May an agent attach, and in which subprotocol?
     MayAttach {
         /// The call.

@@ -30,8 +30,8 @@ const KEY_BYTES_MAX: usize = 255;
 /// Longest answer that is kept.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// What a request with a key makes has an id that follows from the key: whoever carries it out again,
-/// because the server ended in between, makes the same or finds it.
+/// What a request with a key makes has an id that follows from the key: whoever carries it out
+/// again, because the server ended in between, makes the same or finds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Made {
     /// The id, of version 7 (RFC 9562 5.7) and of the time at which the request came first.

@@ -38,6 +38,7 @@ pub mod sql;
 pub mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod transfers;
 pub mod trunks;
 pub mod url;
 

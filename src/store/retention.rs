@@ -102,8 +102,8 @@ impl Store {
         Ok(Batch { removed, next })
     }
 
-    /// The facts of calls that are over since `before`, in their order: the first of a call, without
-    /// which its record is never written again, goes first.
+    /// The facts of calls that are over since `before`, in their order: the first of a call,
+    /// without which its record is never written again, goes first.
     async fn forget_events(&self, before: Timestamp, from: i64) -> Result<Batch, StoreError> {
         let query = Query::new(
             "SELECT id, recorded_at FROM call_events WHERE id > $1 ORDER BY id LIMIT $2",

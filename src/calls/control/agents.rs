@@ -23,7 +23,7 @@ use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
 
 /// The dialect called `name`.
-fn dialect(name: &str) -> Option<&'static DialectSpec> {
+pub(super) fn dialect(name: &str) -> Option<&'static DialectSpec> {
     if name == wire::SPEC.name {
         return Some(&wire::SPEC);
     }
@@ -115,7 +115,7 @@ impl Control {
         self.attach(key, AgentLink::Builtin(built));
     }
 
-    fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent, outward: &Outward) {
+    pub(super) fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent, outward: &Outward) {
         let Some(call) = self.calls.get(&key) else { return };
         if !outward.admits("", agent.address.ip()) {
             tracing::warn!(parent: &call.span, error = %OutwardError::Private, "agent not reached");
@@ -151,24 +151,36 @@ impl Control {
     /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
     /// waited for: it attaches.
     fn dial(&mut self, key: CallKey, attempt: u64, who: &Agent, agent: &WebSocketAgent) {
-        let outward = self.outward_of_agent(who);
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {
             tracing::error!(parent: &call.span, dialect = agent.dialect, "no such dialect");
             return self.tell_later(key, Input::AgentFailed);
         };
         call.awaits = Some(spec);
-        let Some(url) = &agent.url else { return };
-        let Ok(url) = url.expose().parse() else {
-            return self.tell_later(key, Input::AgentFailed);
-        };
+        let id = call.id;
+        if !self.dial_socket(key, attempt, id, spec, (who, agent)) {
+            self.tell_later(key, Input::AgentFailed);
+        }
+    }
+
+    /// Dials an agent's socket, unless it has no URL; false if that is of no use.
+    pub(super) fn dial_socket(
+        &self,
+        key: CallKey,
+        attempt: u64,
+        id: uuid::Uuid,
+        spec: &DialectSpec,
+        (who, agent): (&Agent, &WebSocketAgent),
+    ) -> bool {
+        let Some(url) = &agent.url else { return true };
+        let Ok(url) = url.expose().parse() else { return false };
         let target = DialTarget {
             url,
             subprotocol: spec.subprotocol,
             agent: who.name.clone(),
-            call_id: call.id.to_string(),
+            call_id: id.to_string(),
             secret: agent.secret.as_ref().map(|secret| secret.expose().as_bytes().into()),
-            outward,
+            outward: self.outward_of_agent(who),
         };
         let (dialler, handle, timeout) =
             (self.dialler.clone(), self.handle.clone(), agent.connect_timeout);
@@ -182,6 +194,7 @@ impl Control {
             metrics.agents.connect.record(began.elapsed());
             handle.send(Request::Dialled { call: key, attempt, result }).await;
         });
+        true
     }
 
     /// An agent was dialled.
@@ -191,6 +204,7 @@ impl Control {
         attempt: u64,
         result: Result<AgentSocket, DialError>,
     ) {
+        let Some(result) = self.next_dialled(key, Some(attempt), result) else { return };
         let Some(call) = self.calls.get(&key).filter(|call| call.attempt == attempt) else {
             return;
         };

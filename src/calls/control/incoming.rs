@@ -443,7 +443,7 @@ pub(super) fn plan(config: &Config, direction: Direction, treatment: &Treatment)
 }
 
 /// Whether an agent is of this process, and how long it may take for what.
-fn times(agent: &Agent) -> (bool, Second) {
+pub(super) fn times(agent: &Agent) -> (bool, Second) {
     let (local, connect_timeout, grace, rings) = match &agent.kind {
         AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace, false),
         AgentKind::Sip(agent) => (false, agent.ring_timeout, Duration::ZERO, true),

@@ -3,12 +3,14 @@
 //! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
 //! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
+mod again;
 mod agents;
 mod begin;
 mod bridging;
 mod capture;
 mod certificates;
 mod choosing;
+mod consulting;
 mod counting;
 mod digits;
 mod directed;
@@ -20,6 +22,7 @@ mod far_forking;
 mod far_media;
 mod forking;
 mod gate;
+mod handing;
 mod headers;
 mod holding;
 mod incoming;
@@ -29,12 +32,14 @@ mod orders;
 mod phones;
 mod place;
 mod placing;
+mod playing;
 mod presenting;
 mod quotas;
 mod reaching;
 mod record;
 mod redirecting;
 mod referred;
+mod referring;
 mod refusals;
 mod registrations;
 mod replacing;
@@ -48,6 +53,7 @@ mod trunks;
 
 pub use place::{Errand, Mission};
 pub use placing::{Hop, Placing};
+pub use playing::Coded;
 pub(crate) use sip::leg_format;
 
 use std::collections::{HashMap, VecDeque};
@@ -59,13 +65,12 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::call::{Effect, Input};
-use super::far::Purpose;
 use super::live::LiveCall;
 use super::log::LogHandle;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
-use super::transfer::{self, Wish};
+use super::transfer;
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
@@ -398,8 +403,8 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::AgentTransfer { kind, destination, options, headers } => {
-                let wish = Wish::read(&kind, &destination, &options, headers);
-                return self.agent_transfers(event.call, wish);
+                let to = (kind.as_str(), destination.as_str());
+                return self.agent_transfers(event.call, to, options, headers);
             }
             EventKind::AgentDigits { digits, duration_ms, gap_ms } => {
                 return self.agent_digits(event.call, digits, duration_ms, gap_ms);
@@ -411,6 +416,14 @@ impl Control {
             EventKind::Digit { to_agent, digit, duration_ms } => {
                 return self.digit_across(event.call, to_agent, digit, duration_ms);
             }
+            EventKind::Play(notice) => return self.play_moved(event.call, notice),
+            EventKind::AsideDigit(digit) => {
+                self.digit_aside(event.call, digit);
+                return;
+            }
+            EventKind::AsideTold => {
+                return self.transfer_input(event.call, transfer::Input::Whispered);
+            }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
@@ -418,12 +431,6 @@ impl Control {
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);
-    }
-
-    /// True if the agent has handed the call to somebody else, and is not part of it any more.
-    fn is_handed_over(&self, key: CallKey) -> bool {
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        far.is_some_and(|far| far.purpose == Purpose::Transfer && far.is_up())
     }
 
     /// Tells a call a fact and does what follows.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Control;
+use super::again::Spare;
 use super::begin::Beginning;
 use super::choosing::{through, trunks};
 use super::incoming::plan;
@@ -51,6 +52,15 @@ pub enum Mission {
         key: CallKey,
         /// Which leg.
         attempt: u64,
+    },
+    /// No server of its trunk took a call that goes on.
+    Again {
+        /// The call.
+        key: CallKey,
+        /// Its place on the next trunk.
+        line: Permit,
+        /// What is left to be tried.
+        spare: Box<Spare>,
     },
 }
 
@@ -274,6 +284,9 @@ impl Control {
             Mission::Far { key, attempt } => {
                 return self.set_out_far(key, attempt, found.map(one_by_one));
             }
+            Mission::Again { key, line, spare } => {
+                return self.set_out_again(key, spare, (errand.trunk, line), found);
+            }
             Mission::Call(wanted) => wanted,
         };
         let organisation = wanted.agent.organisation;
@@ -318,6 +331,7 @@ impl Control {
         })?;
         let sdp = offer_answer::build_offer(&media);
         placing.sdp.clone_from(&sdp);
+        placing.spare = Spare::new(wanted, errand.others.clone());
         let (dialog, peer) = self.invite_next(&mut placing, None)?;
         let room = errand.room.take().ok_or(RequestError::Full)?;
         let (wanted, agent) = (&errand.call, &errand.agent);

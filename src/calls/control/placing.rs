@@ -7,6 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Control;
+use super::again::Spare;
 use super::forking::{Branch, rank};
 use super::place::host_text;
 use super::registrations::account;
@@ -164,6 +165,8 @@ pub struct Placing {
     /// How many hops its INVITEs may take; as many as any if absent.
     pub(super) max_forwards: Option<u8>,
     first: Option<SocketAddr>,
+    /// Trunks that are tried when no server of this one takes the call.
+    pub(super) spare: Option<Box<Spare>>,
 }
 
 impl Placing {
@@ -298,6 +301,7 @@ impl Control {
             headers: Vec::new(),
             sdp: Vec::new(),
             max_forwards: None,
+            spare: None,
         }
     }
 
@@ -337,7 +341,7 @@ impl Control {
             account: self.account_for(placing, hop),
             ring_limit: (placing.attempts.hunts() && more).then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
-            patience: more.then_some(FAILOVER_AFTER),
+            patience: (more || placing.spare.is_some()).then_some(FAILOVER_AFTER),
             max_forwards: placing.max_forwards,
         };
         self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())

@@ -127,7 +127,7 @@ impl Control {
                 self.peer_ended(dialog, cause);
             }
             Event::ReferAnswered { dialog, status, subscribed } => {
-                self.transfer_news(dialog, transfer::Input::Answered { status, subscribed });
+                self.transfer_news(dialog, transfer::Input::Taken { status, subscribed });
             }
             Event::ReferProgress { dialog, status, last } => {
                 self.transfer_news(dialog, transfer::Input::Progress { status, last });
@@ -150,7 +150,7 @@ impl Control {
         let Some(key) = self.by_dialog.remove(&dialog) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = None;
-        let transferred = call.transfer.as_ref().is_some_and(transfer::Transfer::explains_bye);
+        let transferred = call.transfer.as_ref().is_some_and(|it| it.transfer.explains_bye());
         let cause = match cause {
             Cause::Normal if transferred => Cause::Transferred,
             cause => cause,

@@ -14,7 +14,7 @@ use crate::calls::cause::Cause;
 use crate::outbox;
 use crate::store::call_events::{self, CallEvent};
 use crate::store::calls::{self, CallRecord};
-use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality};
+use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality, transfers};
 
 /// Entries of one transaction.
 const GROUP_MAX: usize = 512;
@@ -229,6 +229,7 @@ impl Writer {
         let event = call_events::append(tx, organisation, fact).await?;
         if event.is_some() {
             known.fold.apply(fact);
+            transfers::follow(tx, organisation, self.node, fact).await?;
         }
         Ok(event.map(|event| (organisation, event)))
     }

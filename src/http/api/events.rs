@@ -138,8 +138,8 @@ struct Reader {
 }
 
 impl Reader {
-    /// Streams until the reader goes away, its key holds no longer, the server drains or the time is
-    /// over.
+    /// Streams until the reader goes away, its key holds no longer, the server drains or the time
+    /// is over.
     async fn run(mut self, state: crate::http::State) {
         let mut commits = state.commits.clone();
         let mut drain = state.drain.clone();

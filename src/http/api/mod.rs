@@ -16,11 +16,13 @@ mod object;
 mod ops;
 mod orders;
 mod organisations;
+mod play;
 mod providers;
 mod reach;
 mod recording;
 mod routes;
 mod session;
+mod transfers;
 mod webhooks;
 
 use std::time::Duration;
@@ -42,6 +44,8 @@ pub(super) fn resources() -> Vec<Resource> {
         calls::resource(),
         call_log::resource(),
         orders::resource(),
+        play::resource(),
+        transfers::resource(),
         recording::resource(),
         capture::resource(),
         attach::resource(),
