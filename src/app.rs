@@ -117,13 +117,7 @@ impl App {
             log: logging.log.clone(),
         };
         let (reach, control) = run_control(parts)?;
-        let retention = Retention {
-            config: config.retention,
-            store: store.clone(),
-            recordings: reach.recordings.clone(),
-            metrics: Arc::clone(&metrics),
-        };
-        io.spawn(retention.run());
+        forget(&io, &config, &store, &reach, &metrics);
         let (log, node) = (logging.log.clone(), logging.node);
         io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
@@ -270,6 +264,23 @@ impl Logging {
         io.spawn(deliverer.run());
         Ok(Self { node, log, commits, targets })
     }
+}
+
+/// Forgets what is over for as long as the configuration says.
+fn forget(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+    reach: &Reach,
+    metrics: &Arc<Metrics>,
+) {
+    let retention = Retention {
+        config: config.retention,
+        store: store.clone(),
+        recordings: reach.recordings.clone(),
+        metrics: Arc::clone(metrics),
+    };
+    io.spawn(retention.run());
 }
 
 /// What calls are routed by, kept as the store is.

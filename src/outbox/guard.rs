@@ -49,8 +49,8 @@ pub(crate) struct Target {
 
 impl Guard {
     /// Lets webhooks go to the public network and to these.
-    pub const fn new(allowed: Allowed) -> Self {
-        Self { allowed }
+    pub fn new(allowed: impl Into<Allowed>) -> Self {
+        Self { allowed: allowed.into() }
     }
 
     /// Looks at a URL as it is written; what its name leads to is looked at when it is used.
