@@ -69,8 +69,7 @@ pub(super) struct LiveCall {
     /// What it counts for as long as it lives.
     #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
     pub(super) permit: Permit,
-    /// Its place on the trunk that it is placed through.
-    #[expect(dead_code, reason = "held, not looked at: dropping it gives the place back")]
+    /// Its place on the trunk that it is placed through: dropping it gives the place back.
     pub(super) line: Option<Permit>,
     /// Its place at an agent, by the agent's id.
     pub(super) slot: Option<(Uuid, Permit)>,

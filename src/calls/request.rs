@@ -49,6 +49,9 @@ pub struct PlaceCall {
     /// Whose call it is; that of the file's objects if absent. Never of the request's body.
     #[serde(skip)]
     pub organisation: Option<Uuid>,
+    /// The id that it gets; any if absent. Never of the request's body.
+    #[serde(skip)]
+    pub id: Option<Uuid>,
     /// Variables for the agent.
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,
@@ -71,6 +74,9 @@ pub enum RequestError {
     /// Calls do not go there.
     #[error("to: {0}")]
     Destination(#[from] Undialled),
+    /// The organisation has no new calls.
+    #[error("the organisation is suspended")]
+    Suspended,
     /// No port or worker is free.
     #[error("no room for another call")]
     Full,

@@ -16,6 +16,8 @@ use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::calls::sounds::Wanted;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
+use crate::directory::Agent;
+use crate::outward::{Outward, OutwardError};
 use crate::telemetry::DialOutcome;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
@@ -51,9 +53,9 @@ impl Control {
         }
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
-            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
+            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp, &self.outward_of_agent(&agent)),
             AgentKind::Sip(sip) => self.connect_sip(key, sip),
-            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent.name, socket),
+            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent, socket),
         }
     }
 
@@ -113,8 +115,12 @@ impl Control {
         self.attach(key, AgentLink::Builtin(built));
     }
 
-    pub(super) fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
+    pub(super) fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent, outward: &Outward) {
         let Some(call) = self.calls.get(&key) else { return };
+        if !outward.admits("", agent.address.ip()) {
+            tracing::warn!(parent: &call.span, error = %OutwardError::Private, "agent not reached");
+            return self.tell_later(key, Input::AgentFailed);
+        }
         let peer = call.format.unwrap_or(DEFAULT_FORMAT);
         let wished = agent.format.unwrap_or(peer);
         let pt = match wished.audio.codec {
@@ -144,7 +150,7 @@ impl Control {
 
     /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
     /// waited for: it attaches.
-    fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
+    fn dial(&mut self, key: CallKey, attempt: u64, who: &Agent, agent: &WebSocketAgent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {
             tracing::error!(parent: &call.span, dialect = agent.dialect, "no such dialect");
@@ -152,7 +158,7 @@ impl Control {
         };
         call.awaits = Some(spec);
         let id = call.id;
-        if !self.dial_socket(key, attempt, id, spec, (name, agent)) {
+        if !self.dial_socket(key, attempt, id, spec, (who, agent)) {
             self.tell_later(key, Input::AgentFailed);
         }
     }
@@ -164,16 +170,17 @@ impl Control {
         attempt: u64,
         id: uuid::Uuid,
         spec: &DialectSpec,
-        (name, agent): (&str, &WebSocketAgent),
+        (who, agent): (&Agent, &WebSocketAgent),
     ) -> bool {
         let Some(url) = &agent.url else { return true };
         let Ok(url) = url.expose().parse() else { return false };
         let target = DialTarget {
             url,
             subprotocol: spec.subprotocol,
-            agent: name.to_owned(),
+            agent: who.name.clone(),
             call_id: id.to_string(),
             secret: agent.secret.as_ref().map(|secret| secret.expose().as_bytes().into()),
+            outward: self.outward_of_agent(who),
         };
         let (dialler, handle, timeout) =
             (self.dialler.clone(), self.handle.clone(), agent.connect_timeout);

@@ -158,6 +158,7 @@ impl Control {
         };
         rounds.iter_mut().for_each(|round| round.retain(|hop| !own(hop)));
         rounds.retain(|round| !round.is_empty());
+        let outward = self.outward_of_far(key).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
         // A call that comes back to us by way of others is one that others refuse, in the end.
@@ -177,7 +178,8 @@ impl Control {
         let noise = call.flows.noise;
         let secure = rounds.iter().flatten().all(Hop::is_secure);
         let organisation = call.agent.organisation;
-        let mut placing = self.placing(organisation, trunk.clone(), rounds);
+        let rounds = self.reached_rounds(&outward, organisation, rounds)?;
+        let mut placing = self.placing(organisation, outward, trunk.clone(), rounds);
         placing.max_forwards = max_forwards;
         placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());

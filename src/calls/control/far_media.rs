@@ -22,6 +22,7 @@ use crate::workers::poller::now;
 impl Control {
     /// Lets media follow what was settled with the leg.
     pub(super) fn settle_far(&mut self, key: CallKey) {
+        let Some(outward) = self.outward_of_far(key) else { return };
         let found = self.calls.get(&key).and_then(|call| call.far.as_ref());
         let Some(far) = found else { return };
         let Some((leg, negotiated)) =
@@ -29,7 +30,7 @@ impl Control {
         else {
             return;
         };
-        let mut format = leg_format(negotiated, leg.signalling);
+        let mut format = leg_format(negotiated, leg.signalling, &outward);
         format.digits = self.far_digits_by(far, leg, format.media.dtmf_pt.is_some());
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;

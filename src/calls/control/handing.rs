@@ -63,7 +63,7 @@ impl Control {
                 if let Some(next) = self.next_of(key) {
                     next.awaits = Some(spec);
                 }
-                if !self.dial_socket(key, attempt, id, spec, (&agent.name, socket)) {
+                if !self.dial_socket(key, attempt, id, spec, (&agent, socket)) {
                     self.transfer_input(key, Input::Refused("agent_unreachable"));
                 }
             }
@@ -134,7 +134,7 @@ impl Control {
         }
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
-            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
+            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp, &self.outward_of_agent(&agent)),
             AgentKind::Sip(_) => {
                 if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
                     far.purpose = Purpose::Agent;

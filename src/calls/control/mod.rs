@@ -3,10 +3,12 @@
 //! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
 //! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
+mod again;
 mod agents;
 mod begin;
 mod bridging;
 mod capture;
+mod certificates;
 mod choosing;
 mod consulting;
 mod counting;
@@ -33,10 +35,12 @@ mod placing;
 mod playing;
 mod presenting;
 mod quotas;
+mod reaching;
 mod record;
 mod redirecting;
 mod referred;
 mod referring;
+mod refusals;
 mod registrations;
 mod replacing;
 mod requests;
@@ -72,8 +76,9 @@ use trunks::Trunks;
 use crate::agent::dial::Dialler;
 use crate::capture::Registry;
 use crate::config::Config;
-use crate::directory::{Directory, Snapshot};
-use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
+use crate::directory::Directory;
+use crate::listen::tls::ClientTls;
+use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
@@ -126,6 +131,10 @@ pub struct Control {
     recorder: Recorder,
     captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
+    /// How far what organisations have made reaches.
+    policy: OutwardPolicy,
+    /// How many refused calls are written down.
+    refusals: refusals::Refusals,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -185,12 +194,13 @@ impl Control {
         let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics, log } =
             parts;
         let directory_changes = directory.watch();
+        let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
-            security(&config, &directory.load()).map_err(std::io::Error::other)?;
+            certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
-        watch_files(server_tls, &trunk_tls);
+        certificates::watch_files(server_tls, &trunk_tls);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
@@ -235,6 +245,8 @@ impl Control {
             recorder,
             captures,
             dialler: Dialler::new(),
+            policy,
+            refusals: refusals::Refusals::default(),
             io,
             metrics,
             log,
@@ -464,35 +476,4 @@ fn keepers(
     let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
     let recordings = Store::new(config.recording_folders(), recorder.open());
     Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
-}
-
-/// Reads the files of TLS again when they change.
-fn watch_files(server: Option<Arc<ServerTls>>, trunks: &HashMap<Uuid, Arc<ClientTls>>) {
-    if server.is_none() && trunks.is_empty() {
-        return;
-    }
-    let watched = Watched::new(server, trunks.values().cloned().collect());
-    tokio::spawn(async move {
-        if let Err(error) = watched.run().await {
-            tracing::error!(%error, "TLS files will not be read again");
-        }
-    });
-}
-
-/// TLS of the server, and towards each trunk that says more of it than the system's authorities.
-type Security = (Option<Arc<ServerTls>>, HashMap<Uuid, Arc<ClientTls>>);
-
-/// Reads the files of TLS.
-fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> {
-    let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
-    let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
-    let server = server.transpose()?.map(Arc::new);
-    // Those that are stored were tried when they were read.
-    let of_file = snapshot.trunks.iter().filter(|trunk| trunk.is_of_file);
-    let own = of_file.filter(|trunk| trunk.tls != ClientFiles::default());
-    let trunks = own.map(|trunk| {
-        let tls = ClientTls::new(trunk.tls.clone())?;
-        Ok::<_, TlsError>((trunk.id, Arc::new(tls)))
-    });
-    Ok((server, trunks.collect::<Result<_, _>>()?))
 }

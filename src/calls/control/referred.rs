@@ -15,6 +15,7 @@ use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
 use crate::config::Cidr;
 use crate::directory::{Caller, Snapshot, Trunk};
+use crate::outward::Outward;
 use crate::quota::Way;
 use crate::sip::core::endpoint::{self, DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -71,6 +72,14 @@ impl Control {
             Caller::Trunk(trunk) => Some(&***trunk),
             _ => None,
         };
+        // Users are of the file; what they reach was judged above.
+        let outward = match &caller {
+            Caller::Trunk(trunk) => self.outward_of_leg(trunk.organisation, Some(&***trunk)),
+            _ => Outward::Anywhere,
+        };
+        if !outward.admits("", address) {
+            return Err(FORBIDDEN);
+        }
         self.judge(&refer_to.uri, through).map_err(|_| FORBIDDEN)?;
         if self.draining || self.take_rate(Way::Out).is_err() {
             return Err(Refusal(503, "Service Unavailable"));

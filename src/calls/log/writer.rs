@@ -262,7 +262,9 @@ impl Writer {
             Place::Occupied(known) => Ok(known.into_mut()),
             Place::Vacant(place) => {
                 let mut known = Box::<Known>::default();
-                if let Some((organisation, facts)) = call_events::facts(tx, call).await? {
+                let found = call_events::facts(tx, call).await?;
+                // What comes when the facts of a call are forgotten would make another of it.
+                if let Some((organisation, facts)) = found.filter(|(_, facts)| !facts.is_empty()) {
                     known.organisation = Some(organisation);
                     known.fold.extend(&facts);
                 }

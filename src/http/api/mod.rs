@@ -15,10 +15,13 @@ mod numbers;
 mod object;
 mod ops;
 mod orders;
+mod organisations;
 mod play;
 mod providers;
+mod reach;
 mod recording;
 mod routes;
+mod session;
 mod transfers;
 mod webhooks;
 
@@ -30,8 +33,6 @@ use super::openapi::Resource;
 use super::problem::{Kind, Problem};
 use crate::calls::request::{Request, RequestError};
 use crate::store::{OrganisationId, StoreError};
-
-pub use events::STREAMS_MAX;
 
 /// Seconds after which a client that was refused may come again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
@@ -49,7 +50,9 @@ pub(super) fn resources() -> Vec<Resource> {
         capture::resource(),
         attach::resource(),
         dialect::resource(),
+        session::resource(),
         keys::resource(),
+        organisations::resource(),
         audit::resource(),
         providers::resource(),
         configurations::resource(),

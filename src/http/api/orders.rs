@@ -19,7 +19,8 @@ use crate::keys::Scope;
 
 pub(super) fn resource() -> Resource {
     let order = |endpoint: Endpoint| {
-        endpoint.scope(Scope::Calls).refuses(&[Kind::Conflict, Kind::Unavailable])
+        let endpoint = endpoint.scope(Scope::Calls).retryable();
+        endpoint.refuses(&[Kind::Conflict, Kind::Unavailable])
     };
     let done = |endpoint: Endpoint| order(endpoint).answers(204, "done, or begun");
     let switch = || schema::object(&[("on", schema::flag())], &[]);
