@@ -7,6 +7,7 @@ mod api;
 pub mod auth;
 mod body;
 mod client;
+mod fetch;
 mod guard;
 pub mod idempotency;
 pub mod openapi;

@@ -164,8 +164,7 @@ impl MediaPath {
         payload: &mut [u8],
     ) -> Said {
         let sounds = self.outlet.sounds();
-        let silence = sounds.codec.silence();
-        let plays = self.plays_now();
+        let (silence, plays) = (sounds.codec.silence(), self.plays_now());
         let untouched = self.queued != sounds;
         let (frame, mut coded) = match self.outlet.encoder() {
             Some(encoder) => (linear, Some((encoder, payload))),
@@ -178,13 +177,8 @@ impl MediaPath {
             }
             (None, _) if self.hushed => frame.fill(silence),
             (None, agent) if plays => {
-                // Who speaks RTP has a clock of its own, and what it says meanwhile is lost.
-                if let Agent::Rtp(agent) = agent {
-                    agent.pull(now, blocks, frame);
-                }
-                if self.plays.next_frame(frame, sounds) {
-                    self.playout.go_on();
-                }
+                pass_over(agent, now, blocks, frame);
+                self.plays.say(&mut self.playout, frame, sounds);
                 self.silence.said(frame);
                 said.played = true;
             }
@@ -313,6 +307,13 @@ impl MediaPath {
             self.phase_free = false;
             self.next_tick = self.next_tick.min(now + PHASE_MARGIN);
         }
+    }
+}
+
+/// Lets what an agent says be lost that speaks RTP: it has a clock of its own.
+fn pass_over(agent: &mut Agent, now: MonoTime, blocks: &mut BlockPool, frame: &mut [u8]) {
+    if let Agent::Rtp(agent) = agent {
+        agent.pull(now, blocks, frame);
     }
 }
 
