@@ -19,7 +19,7 @@ use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::sounds::Wanted;
 use super::takeover::Takeover;
-use super::transfer::Transfer;
+use super::underway::Underway;
 use super::view::{CallView, Record};
 use crate::config::{Ambient, Keep};
 use crate::directory::{Agent, Trunk};
@@ -135,8 +135,8 @@ pub(super) struct LiveCall {
     pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
-    /// The transfer that we asked the peer for.
-    pub(super) transfer: Option<Transfer>,
+    /// The transfer that is under way.
+    pub(super) transfer: Option<Box<Underway>>,
     /// Its peer is no longer the one that it began with.
     pub(super) taken_over: bool,
     /// The leg that is about to take the place of its peer.
@@ -189,6 +189,11 @@ impl Under {
     pub(super) const fn new(ambient: Option<Ambient>) -> Self {
         Self { ambient, told: None }
     }
+
+    /// The worker has been told this before.
+    pub(super) fn told(self, told: Option<Wanted>) -> Self {
+        Self { told, ..self }
+    }
 }
 
 /// A sound of ours that will be heard once it is loaded.
@@ -219,7 +224,8 @@ impl LiveCall {
         if self.ended.is_some() {
             return MonoTime::MAX;
         }
-        let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
+        let transfer =
+            self.transfer.as_ref().map_or(MonoTime::MAX, |underway| underway.transfer.deadline());
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         self.call

@@ -23,8 +23,10 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::deadlines::rounded;
 use super::outlet::Outlet;
 use super::pace::TOGETHER;
+use super::path_aside::Aside;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
+use super::play::Plays;
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
@@ -59,8 +61,12 @@ pub(super) struct MediaPath {
     pub(super) token: u64,
     pub(super) peer: PeerLeg,
     pub(super) agent: Agent,
+    /// Somebody who is told what the call is about before getting it.
+    pub(super) aside: Option<Box<Aside>>,
     pub(super) taps: Taps,
     pub(super) playout: Playout,
+    /// Sounds that others than the agent let the peer hear.
+    pub(super) plays: Plays,
     /// The format of what is in it.
     pub(super) queued: AudioFormat,
     /// Codes what leaves for the peer.
@@ -130,8 +136,10 @@ impl MediaPath {
             silence: Silence::new(peer.format(), audio),
             peer,
             agent: Agent::None,
+            aside: None,
             taps: Taps::default(),
             playout: Playout::new(playout),
+            plays: Plays::default(),
             queued,
             outlet,
             state: CallState::Ringing,
@@ -173,7 +181,8 @@ impl MediaPath {
             Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
-        self.next_tick.min(rounded(care)).min(leg).min(agent)
+        let aside = self.aside.as_ref().map_or(MonoTime::MAX, |aside| aside.deadline());
+        self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside)
     }
 
     /// Does all that is due.
@@ -192,6 +201,9 @@ impl MediaPath {
             self.care(ctx);
         }
         self.leg_timeout(ctx);
+        if self.aside.is_some() {
+            self.aside_timeout(ctx);
+        }
         self.socket_timeout(ctx);
     }
 
@@ -222,10 +234,6 @@ impl MediaPath {
             self.hand_over(ctx);
         }
         let before = self.detach(ctx);
-        self.noise = None;
-        self.starved_at = None;
-        self.told_over = false;
-        self.told_leg_silent = false;
         let format = self.peer.stream();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
@@ -245,13 +253,21 @@ impl MediaPath {
                     .map(|agent| Agent::Socket(Box::new(agent)))
             }
         };
-        match attached {
-            Ok(agent) => self.agent = agent,
-            Err(error) => {
-                tracing::warn!(%error, "the agent's socket cannot be watched");
-                ctx.tell(self.key, EventKind::AgentLost(crate::agent::session::Loss::Closed(None)));
-            }
-        }
+        let agent = attached.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the agent's socket cannot be watched");
+            ctx.tell(self.key, EventKind::AgentLost(crate::agent::session::Loss::Closed(None)));
+            Agent::None
+        });
+        self.attached(ctx, agent);
+    }
+
+    /// Another agent is at the other end.
+    pub(super) fn attached(&mut self, ctx: &mut Context, agent: Agent) {
+        self.agent = agent;
+        self.noise = None;
+        self.starved_at = None;
+        self.told_over = false;
+        self.told_leg_silent = false;
         self.restart_playout(ctx);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -314,6 +330,7 @@ impl MediaPath {
 
     /// Ends the media; what is left is the report.
     pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
+        self.clear_plays(ctx);
         if !self.playout.drained() {
             self.clear(ctx);
         }
@@ -323,6 +340,7 @@ impl MediaPath {
         }
         self.actions(ctx);
         self.stop_recording(ctx);
+        self.drop_aside(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
         if self.state == CallState::Answered {

@@ -365,6 +365,7 @@ impl MediaPath {
 
     /// Drops what is queued and tells the agent what was heard and what was not.
     pub(super) fn clear(&mut self, ctx: &mut Context) {
+        self.clear_plays(ctx);
         let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
         self.report_marks();
         if let Agent::Socket(socket) = &mut self.agent {

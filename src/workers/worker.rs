@@ -134,6 +134,8 @@ impl Worker {
             Part::Agent => path.on_agent(&mut self.ctx, ready),
             Part::Rtcp => path.on_rtcp(&mut self.ctx),
             Part::AgentRtcp => path.on_leg_rtcp(&mut self.ctx),
+            Part::Aside => path.on_aside_rtp(&mut self.ctx),
+            Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
             Part::Linger => {}
         }
         schedule(&mut self.deadlines, path, index);
@@ -162,6 +164,10 @@ impl Worker {
             | Command::AgentHold { call, .. }
             | Command::AgentDigit { call, .. }
             | Command::Attach { call, .. }
+            | Command::Release { call, .. }
+            | Command::Aside { call, .. }
+            | Command::JoinAside { call, .. }
+            | Command::DropAside { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
             | Command::Early { call, .. }
@@ -192,6 +198,10 @@ impl Worker {
                 path.leg_digit(ctx, digit, duration_ms);
             }
             Command::Attach { link, .. } => path.attach(ctx, link),
+            Command::Release { .. } => path.hand_over(ctx),
+            Command::Aside { link, .. } => path.attach_aside(ctx, *link),
+            Command::JoinAside { .. } => path.join_aside(ctx),
+            Command::DropAside { .. } => path.drop_aside(ctx),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
             Command::Early { speaks, .. } => path.early(ctx, speaks),

@@ -141,7 +141,9 @@ impl Control {
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let mut media = call.media.clone();
         let organisation = call.agent.organisation;
-        let mut placing = self.placing(organisation, trunk.clone(), one_by_one(hops));
+        let outward = self.outward_of_leg(organisation, through);
+        let rounds = self.reached_rounds(&outward, organisation, one_by_one(hops))?;
+        let mut placing = self.placing(organisation, outward, trunk.clone(), rounds);
         placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
         let first = placing.first().map(|first| first.ip().to_canonical());
         // Its sockets are open already, for peers of one family.
