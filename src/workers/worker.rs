@@ -77,7 +77,6 @@ impl Worker {
             let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
             self.ctx.metrics.wakeups.inc();
             self.ctx.now = poller::now();
-            self.gather.note(self.ctx.now, ready);
             // First, since a peer that was told something may have answered with media already.
             self.commands();
             for index in 0..ready {
@@ -85,6 +84,7 @@ impl Worker {
                     self.ready(ready);
                 }
             }
+            self.gather.note(self.ctx.now);
         }
         Ok(())
     }
@@ -123,6 +123,9 @@ impl Worker {
         let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
             return;
         };
+        if path.joins_legs() {
+            self.gather.count();
+        }
         match part {
             Part::Rtp => {
                 path.on_rtp(&mut self.ctx);
