@@ -14,6 +14,7 @@ use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
 use super::far::{Far, Flows};
 use super::hold::Hold;
+use super::line::Line;
 use super::log::State;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
@@ -44,6 +45,8 @@ pub(super) struct LiveCall {
     pub(super) dialog: Option<DialogId>,
     /// Where else it may be placed, until it is answered.
     pub(super) placing: Option<Box<Placing>>,
+    /// The line that its peer is on, if it came or went by a carrier's sockets.
+    pub(super) line: Option<Box<Line>>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.
@@ -71,7 +74,7 @@ pub(super) struct LiveCall {
     pub(super) permit: Permit,
     /// Its place on the trunk that it is placed through.
     #[expect(dead_code, reason = "held, not looked at: dropping it gives the place back")]
-    pub(super) line: Option<Permit>,
+    pub(super) trunk_place: Option<Permit>,
     /// Its place at an agent, by the agent's id.
     pub(super) slot: Option<(Uuid, Permit)>,
     /// Header fields that the agent adds to its answer.

@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::control::{Errand, Hop};
+use super::media_token::TokenError;
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::view::CallView;
@@ -186,6 +187,24 @@ pub enum Request {
         call: Uuid,
         /// Its socket.
         socket: AgentSocket,
+    },
+    /// A carrier wants to open the media socket of a call; its token is spent if it may.
+    LineComes {
+        /// The call.
+        call: Uuid,
+        /// The provider at whose place it knocks.
+        provider: String,
+        /// The token.
+        token: adapters::secret::Secret,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), TokenError>>,
+    },
+    /// A carrier has opened the media socket of a call.
+    LineOpen {
+        /// The call.
+        call: Uuid,
+        /// The socket; none if it was lost on its way.
+        socket: Option<AgentSocket>,
     },
     /// An agent was dialled.
     Dialled {

@@ -40,6 +40,10 @@ labels! {
         AgentAudio = "agent_audio",
         /// Control messages of agents.
         AgentControl = "agent_control",
+        /// Audio messages of carriers.
+        LineAudio = "line_audio",
+        /// Control messages of carriers.
+        LineControl = "line_control",
     }
 }
 
@@ -64,6 +68,8 @@ labels! {
         QueueFull = "queue_full",
         /// The agent did not read fast enough.
         SlowAgent = "slow_agent",
+        /// The carrier did not read fast enough.
+        SlowLine = "slow_line",
         /// The kernel's send buffer was full.
         SocketFull = "socket_full",
         /// No agent was connected.

@@ -9,15 +9,19 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::path::{Agent, MediaPath};
 use super::path_rtcp::{give_report, say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
+use super::peer_end::PeerEnd;
 use super::report::drop_reason;
 use super::token::{Part, Token};
 use crate::calls::cause::Cause;
+use crate::calls::digits::DigitsBy;
 use crate::telemetry::Kind;
 use media::leg::Heard;
 use media::rtp::Arrival;
 
 /// Packets that a leg may have sent before it is heard: half a minute.
 const STALE_PACKETS_MAX: usize = 1_500;
+/// Pause between digits that another leg presses and a line is told, in milliseconds.
+const DIGIT_GAP_MS: u32 = 50;
 
 impl MediaPath {
     /// Puts another RTP leg at the agent's end.
@@ -35,7 +39,9 @@ impl MediaPath {
         ctx.poller.add(&link.sockets.rtp, Token::part(self.token, Part::Agent))?;
         ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, Part::AgentRtcp))?;
         let peer = PeerLeg::new(ctx.now, link.sockets, link.format, ctx.stream_start());
-        Ok(Box::new(BridgeLeg::new(peer, self.peer.stream().audio)))
+        let caller = self.peer.stream().audio;
+        self.flow_in(ctx, peer.format().map_or(caller, |format| format.media.audio));
+        Ok(Box::new(BridgeLeg::new(peer, caller)))
     }
 
     /// Another leg is to take the place of the agent, which handed the call to it.
@@ -58,7 +64,9 @@ impl MediaPath {
     pub(super) fn settle_leg(&mut self, ctx: &mut Context, format: LegFormat) {
         let caller = self.peer.stream().audio;
         if let Agent::Leg(leg) = &mut self.agent {
+            let audio = format.media.audio;
             leg.settle(ctx.now, format, caller);
+            self.flow_in(ctx, audio);
         }
         self.take_parked_of_leg(ctx);
     }
@@ -116,6 +124,12 @@ impl MediaPath {
         }
         let mut text = [0; 4];
         let text = digit.encode_utf8(&mut text);
+        if self.peer.is_line() && self.peer.digits() != Some(DigitsBy::Info) {
+            // A queue that is full drops them, as it does for an agent.
+            let _ = self.queue_digits(text, duration_ms, DIGIT_GAP_MS);
+            self.press_keys(ctx);
+            return self.restart_ticks(ctx.now);
+        }
         let leg = self.peer.leg();
         if leg.is_some_and(|leg| leg.send_digits(text, Some(duration_ms), None).is_ok()) {
             return self.restart_ticks(ctx.now);
@@ -127,13 +141,16 @@ impl MediaPath {
     /// peer takes none.
     fn leg_digits(&mut self, ctx: &mut Context) {
         let takes = self.peer.format().is_some_and(|format| format.media.dtmf_pt.is_some());
+        let line = self.peer.is_line();
         loop {
             let Agent::Leg(bridge) = &mut self.agent else { return };
             let Some(pressed) = bridge.peer.leg().and_then(|leg| leg.poll_digit(ctx.now)) else {
                 return;
             };
-            if !takes && self.state == CallState::Answered {
-                let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
+            let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
+            if line {
+                self.leg_digit(ctx, digit, duration_ms);
+            } else if !takes && self.state == CallState::Answered {
                 ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
             }
         }
@@ -167,14 +184,15 @@ impl MediaPath {
         }
         let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
         let silenced = self.hushed || self.muted || self.held.is_some() || digits;
-        match passing {
-            Some(passing) if self.state == CallState::Ringing || silenced => {
-                bridge.from_leg.rest(&mut self.peer, passing.arrival);
+        match (passing, &mut self.peer) {
+            (_, PeerEnd::Line(line)) => line.put(ctx.now, &mut ctx.blocks, heard, datagram),
+            (Some(passing), PeerEnd::Rtp(peer)) if silenced || self.state == CallState::Ringing => {
+                bridge.from_leg.rest(peer, passing.arrival);
             }
-            Some(passing) => {
-                bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
+            (Some(passing), PeerEnd::Rtp(peer)) => {
+                bridge.from_leg.pass(ctx, peer, Some(&mut self.taps), passing);
             }
-            None => {}
+            (None, PeerEnd::Rtp(_)) => {}
         }
         match heard {
             Heard::Event(_) => self.leg_digits(ctx),
@@ -220,6 +238,9 @@ impl MediaPath {
     /// Lets the other leg go.
     pub(super) fn detach_leg(&mut self, ctx: &mut Context, bridge: &mut BridgeLeg) {
         say_goodbye(&mut bridge.peer, ctx);
+        if let Some(line) = self.peer.line() {
+            line.flow_out(&mut ctx.blocks);
+        }
         ctx.poller.remove(bridge.peer.rtp());
         ctx.poller.remove(bridge.peer.rtcp());
         self.agent_leg = Some(bridge.snapshot());

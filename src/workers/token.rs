@@ -13,6 +13,8 @@ pub(super) enum Part {
     Linger = 3,
     /// The RTCP of the other leg, if the call joins two.
     AgentRtcp = 4,
+    /// The carrier's media socket.
+    Line = 5,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -45,6 +47,7 @@ impl Token {
             1 => Part::Rtcp,
             2 => Part::Agent,
             4 => Part::AgentRtcp,
+            5 => Part::Line,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
@@ -62,7 +65,9 @@ mod tests {
         for index in [0, 1, CALLS_PER_WORKER_MAX - 1] {
             for generation in [0, 1, u32::MAX] {
                 let call = Token::call(index, generation);
-                for part in [Part::Rtp, Part::Rtcp, Part::Agent, Part::Linger, Part::AgentRtcp] {
+                for part in
+                    [Part::Rtp, Part::Rtcp, Part::Agent, Part::Linger, Part::AgentRtcp, Part::Line]
+                {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");
                     assert_eq!(Token::split(token), (call, index, part));

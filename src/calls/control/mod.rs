@@ -20,6 +20,7 @@ mod gate;
 mod headers;
 mod holding;
 mod incoming;
+mod lines;
 mod logging;
 mod observe;
 mod orders;
@@ -398,6 +399,7 @@ impl Control {
             EventKind::Digit { to_agent, digit, duration_ms } => {
                 return self.digit_across(event.call, to_agent, digit, duration_ms);
             }
+            EventKind::Line(line) => return self.line_event(event.call, line),
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),

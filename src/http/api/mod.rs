@@ -11,6 +11,7 @@ mod configurations;
 mod dialect;
 mod events;
 mod keys;
+mod line;
 mod numbers;
 mod object;
 mod ops;
@@ -44,6 +45,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         attach::resource(),
+        line::resource(),
         dialect::resource(),
         keys::resource(),
         audit::resource(),
