@@ -232,6 +232,12 @@ pub struct InboundCall {
     pub extra: Vec<(String, Pii)>,
 }
 
+impl InboundCall {
+    /// Names in [`extra`](Self::extra) that tell where the carrier keeps the call: see
+    /// [`RawConfig::of_call`](crate::config::RawConfig::of_call).
+    pub const PLACE: &[&str] = &["region_url"];
+}
+
 /// What a webhook or an event is about.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

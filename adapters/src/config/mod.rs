@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use mask::mask;
 
+use crate::event::InboundCall;
 use crate::secret::Secret;
 use crate::spec::ProviderSpec;
 
@@ -78,6 +79,18 @@ impl RawConfig {
     pub fn rows(&self, name: &str) -> Vec<Self> {
         let rows = self.get(name).and_then(Value::as_array);
         rows.into_iter().flatten().filter_map(|row| Self::from_stored(row.clone())).collect()
+    }
+
+    /// The configuration for operations on a call that was offered: what the call says of the place
+    /// where the carrier keeps it, by the names of [`InboundCall::PLACE`], is laid over the fields.
+    pub fn of_call(&self, call: &InboundCall) -> Self {
+        let mut config = self.clone();
+        for (name, value) in &call.extra {
+            if InboundCall::PLACE.contains(&name.as_str()) {
+                config.set(name, Value::from(value.expose()));
+            }
+        }
+        config
     }
 
     fn set(&mut self, name: &str, value: Value) {

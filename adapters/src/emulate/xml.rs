@@ -12,7 +12,7 @@ pub struct Element {
     /// Attributes in their order.
     pub attributes: Vec<(String, String)>,
     /// Elements inside, in their order.
-    pub children: Vec<Element>,
+    pub children: Vec<Self>,
     /// Text inside, elements left out.
     pub text: String,
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use adapters::config::RawConfig;
 use adapters::spec::ProviderSpec;
@@ -14,6 +15,7 @@ use serde_json::Value;
 pub struct Entry {
     pub spec: &'static ProviderSpec,
     fixtures: PathBuf,
+    read: OnceLock<RawConfig>,
 }
 
 /// A whole configuration.
@@ -87,11 +89,15 @@ pub fn entries() -> Vec<Entry> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let mut entries: Vec<_> = PROVIDERS
         .iter()
-        .map(|spec| Entry { spec, fixtures: root.join("src").join(spec.name).join("fixtures") })
+        .map(|spec| entry(spec, root.join("src").join(spec.name).join("fixtures")))
         .collect();
     let fixtures = root.join("tests/support/fixtures");
-    entries.push(Entry { spec: &super::acme::SPEC, fixtures });
+    entries.push(entry(&super::acme::SPEC, fixtures));
     entries
+}
+
+const fn entry(spec: &'static ProviderSpec, fixtures: PathBuf) -> Entry {
+    Entry { spec, fixtures, read: OnceLock::new() }
 }
 
 impl Entry {
@@ -126,8 +132,13 @@ impl Entry {
         self.load("stream_")
     }
 
-    /// The first configuration, read; with what the server manages.
+    /// The first configuration, read; with what the server manages. Read once: a test may ask at
+    /// each byte, and some keys take long to be read.
     pub fn config(&self) -> RawConfig {
+        self.read.get_or_init(|| self.read_config()).clone()
+    }
+
+    fn read_config(&self) -> RawConfig {
         let (name, fixture) = self.configs().remove(0);
         let mut config = self
             .spec

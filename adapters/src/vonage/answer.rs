@@ -1,0 +1,128 @@
+//! Call control documents (NCCO): JSON arrays of actions. The call ends when they run out; there is
+//! no action that hangs up.
+
+use serde_json::{Value, json};
+
+use super::{fields, verify};
+use crate::address::{Address, AddressKind};
+use crate::config::RawConfig;
+use crate::exchange::CarrierError;
+use crate::hook::{HookError, HookReply, HookUrls, Take};
+use crate::op::Refusal;
+
+/// Least and most seconds of ringing.
+const RING_S: (u32, u32) = (1, 120);
+/// Most characters of a text that is spoken.
+const TALK_CHARS_MAX: usize = 1500;
+
+/// A document that says nothing: the call ends.
+const END: &str = "[]";
+
+fn document(actions: &Value) -> HookReply {
+    HookReply::document("application/json", actions.to_string())
+}
+
+/// A reply that ends the call without a word.
+pub(super) fn end() -> HookReply {
+    HookReply::document("application/json", END)
+}
+
+/// The actions that send a call's audio to us.
+///
+/// The events of the stream's leg go to a hook of their own, which Vonage asks what is next when
+/// the stream cannot be opened or is lost: the only way to get it back.
+pub(super) fn stream(config: &RawConfig, stream_url: &str, hooks: &HookUrls) -> Value {
+    let rate = fields::rate_hz(config);
+    let mut endpoint = json!({
+        "type": "websocket",
+        "uri": stream_url,
+        "content-type": format!("audio/l16;rate={rate}"),
+        "headers": {},
+    });
+    if let (true, Some(endpoint)) = (verify::signs_socket(config), endpoint.as_object_mut()) {
+        endpoint.insert("authorization".to_owned(), json!({"type": "vonage"}));
+    }
+    let connect = json!({
+        "action": "connect",
+        "eventType": "synchronous",
+        "eventUrl": [hooks.url("stream")],
+        "eventMethod": "POST",
+        "endpoint": [endpoint],
+    });
+    if !config.flag("record") {
+        return json!([connect]);
+    }
+    let record = json!({
+        "action": "record",
+        "format": "wav",
+        "split": "conversation",
+        "channels": 2,
+        "eventUrl": [hooks.url("events")],
+        "eventMethod": "POST",
+    });
+    json!([record, connect])
+}
+
+/// Takes a call.
+pub(super) fn take(config: &RawConfig, take: &Take) -> Result<HookReply, HookError> {
+    Ok(document(&stream(config, &take.stream_url, &take.hooks)))
+}
+
+/// Refuses a call: it ends, with a word to the caller if there is one.
+pub(super) fn refuse(config: &RawConfig, _: Refusal) -> HookReply {
+    let Some(text) = config.text("refusal_text") else { return end() };
+    let text: String = text.chars().take(TALK_CHARS_MAX).collect();
+    document(&json!([{"action": "talk", "text": text}]))
+}
+
+/// The actions that connect a call to somebody else.
+pub(super) fn connect(
+    to: &Address,
+    from: Option<&Address>,
+    ring_timeout_s: u32,
+    event_url: &str,
+) -> Result<Value, CarrierError> {
+    let mut action = json!({
+        "action": "connect",
+        // Asked what is next if nobody answers, we can take the call back.
+        "eventType": "synchronous",
+        "eventUrl": [event_url],
+        "eventMethod": "POST",
+        "timeout": ring_s(ring_timeout_s),
+        "endpoint": [party(to)?],
+    });
+    if let (Some(from), Some(action)) = (from, action.as_object_mut()) {
+        action.insert("from".to_owned(), json!(wire(from)));
+    }
+    Ok(json!([action]))
+}
+
+/// The actions that put a call into a room where another meets it. The room is gone when `ends` is
+/// true and this call leaves it.
+pub(super) fn room(name: &str, ends: bool) -> Value {
+    json!([{
+        "action": "conversation",
+        "name": name,
+        "startOnEnter": true,
+        "endOnExit": ends,
+    }])
+}
+
+/// Seconds of ringing that Vonage takes.
+pub(super) fn ring_s(wanted_s: u32) -> u32 {
+    wanted_s.clamp(RING_S.0, RING_S.1)
+}
+
+/// A party as an endpoint.
+pub(super) fn party(address: &Address) -> Result<Value, CarrierError> {
+    match address.kind() {
+        AddressKind::Pstn => Ok(json!({"type": "phone", "number": wire(address)})),
+        AddressKind::SipUri => Ok(json!({"type": "sip", "uri": address.expose()})),
+        AddressKind::SipExtension => Err(CarrierError::Destination(None)),
+    }
+}
+
+/// An address as Vonage writes it: telephone numbers without `+`.
+pub(super) fn wire(address: &Address) -> &str {
+    address.digits().unwrap_or_else(|| address.expose())
+}

@@ -1,0 +1,73 @@
+//! Calls handed to somebody else.
+//!
+//! Blind: the caller's leg is moved to a document that calls the destination; the media stream
+//! loses its peer and closes. Attended: the destination is called into a room, and the caller moved
+//! there once it answered.
+
+use serde_json::{Value, json};
+
+use super::calls::{call_url, one, place, put, young};
+use super::errors::{body, success};
+use super::{answer, hooks};
+use crate::config::RawConfig;
+use crate::event::CarrierCallId;
+use crate::exchange::{CarrierError, escape};
+use crate::op::{OpResult, Transfer, TransferKind};
+
+pub(super) fn begin(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+    match transfer.kind {
+        TransferKind::Attended => consult(config, transfer),
+        // Vonage has no REFER towards the caller; what it leads to is the same.
+        TransferKind::Blind | TransferKind::Refer => connect(config, transfer),
+    }
+}
+
+/// The address of a hook about somebody whom the call is handed to.
+fn event_url(transfer: &Transfer, hook: &str) -> String {
+    let (url, call) = (transfer.hooks.url(hook), escape(&transfer.call.0));
+    format!("{url}?{}={call}", hooks::CALL_PARAMETER)
+}
+
+fn connect(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+    let url = event_url(transfer, "transfer");
+    let from = transfer.from.as_ref();
+    let actions = answer::connect(&transfer.to, from, transfer.ring_timeout_s, &url)?;
+    moved(config, &transfer.call, &actions)
+}
+
+fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+    let from = transfer.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
+    let body_of_call = json!({
+        "to": [answer::party(&transfer.to)?],
+        "from": {"type": "phone", "number": answer::wire(from)},
+        "ncco": answer::room(&room_name(&transfer.call), false),
+        "event_url": [event_url(transfer, "consult")],
+        "event_method": "POST",
+        "ringing_timer": answer::ring_s(transfer.ring_timeout_s),
+    });
+    one(place(config, &body_of_call)?, |answer| body(answer).map(drop))
+}
+
+/// The caller joins the destination, and takes the room along when leaving.
+pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+    let actions = answer::room(&room_name(&transfer.call), true);
+    moved(config, &transfer.call, &actions)
+}
+
+/// A name that only this call has.
+fn room_name(call: &CarrierCallId) -> String {
+    format!("transfer-{}", call.0)
+}
+
+/// Gives a call other actions than those it is in.
+fn moved(config: &RawConfig, call: &CarrierCallId, actions: &Value) -> OpResult<()> {
+    let destination = json!({"type": "ncco", "ncco": actions});
+    let body = json!({"action": "transfer", "destination": destination});
+    let mut request = put(call_url(config, call, ""), &body);
+    // Sent twice, it calls the destination twice.
+    request.repeatable = false;
+    one(request, |answer| match success(answer) {
+        Err(CarrierError::NotFound) => Err(CarrierError::CallOver),
+        other => young(answer, other),
+    })
+}
