@@ -341,7 +341,7 @@ fn sound_that_overtakes_the_answer_is_heard() {
     let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
     let (caller, sockets) = Party::new(AudioFormat::PCMU, 0, None);
     let (callee, leg) = Party::new(AudioFormat::PCMU, 0, None);
-    worker.send(Command::Open { call: CALL, sockets, format: None });
+    worker.send(Command::Open { call: CALL, peer: PeerLink::Rtp { sockets, format: None } });
     let link = LegLink { sockets: leg, format: None };
     worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
     let (stranger, _) = Party::new(AudioFormat::PCMU, 0, None);
