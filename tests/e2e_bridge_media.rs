@@ -16,7 +16,7 @@ use support::ear::Rtp;
 use support::phone::packet;
 use support::{until, wav};
 use talkpath::calls::cause::Cause;
-use talkpath::calls::digits::DigitsBy;
+use talkpath::calls::digits::{DigitsBy, DtmfMode};
 use talkpath::telemetry::WorkerMetrics;
 use talkpath::workers::command::{
     AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, LegFormat, LegLink, MediaReport,
@@ -74,7 +74,8 @@ impl Party {
             rtcp_mux: false,
             xr: false,
             srtp: None,
-            digits: DigitsBy::media(dtmf_pt.is_some()),
+            // Where there are no events, keys are told by signalling.
+            digits: DigitsBy::choose(DtmfMode::Auto, dtmf_pt.is_some(), true),
         };
         let worker = ours.rtp.local_addr().unwrap();
         let read = ours.rtp.try_clone().unwrap();

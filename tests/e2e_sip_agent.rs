@@ -10,7 +10,7 @@ use support::agent::Agents;
 use support::callee::Callee;
 use support::phone::{self, Phone, header};
 use support::server::Server;
-use support::until;
+use support::{until, wav};
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -300,6 +300,129 @@ fn keys_pass() {
         callee.wait_request("BYE");
         finish(server);
     }
+}
+
+/// Keys that are told by INFO are told one after the other: the next when the one before has been
+/// answered, for whoever gets two at once may refuse the second or take them in the wrong order.
+#[test]
+fn keys_by_info_wait_for_their_answers() {
+    let mut callee = Callee::new("0", "");
+    let server = server(&callee, "", "");
+    let mut caller = Phone::call(&server, "desk");
+    callee.wait_call();
+    callee.answer();
+    caller.wait_answer();
+    talk(&mut caller, &mut callee, 10);
+    for key in ['1', '2', '3'] {
+        caller.info(key, 40);
+    }
+    // The first is sent again because it is not answered, and nothing else is.
+    for info in callee.wait_copies("INFO", 3) {
+        assert!(info.contains("Signal=1\r\n"), "{info}");
+    }
+    let mut said = Vec::new();
+    while said.last() != Some(&'3') {
+        let info = callee.wait_request("INFO");
+        let (_, signal) = info.split_once("Signal=").unwrap();
+        said.extend(signal.chars().next());
+    }
+    said.dedup();
+    assert_eq!(said, ['1', '2', '3']);
+    caller.hang_up();
+    callee.wait_request("BYE");
+    finish(server);
+}
+
+/// True if the key 7 is heard in these packets of µ-law.
+fn has_seven(payloads: &[Vec<u8>]) -> bool {
+    let samples: Vec<i16> = payloads.concat().iter().map(|code| wav::ulaw(*code)).collect();
+    let heard =
+        |part: &[i16]| [852.0, 1_209.0].iter().all(|hz| wav::amplitude(part, *hz) > 4_000.0);
+    samples.windows(480).step_by(80).any(heard)
+}
+
+/// A trunk that takes keys in one way gets them in that way, though its other end would take them
+/// as events; and a caller that takes neither events nor INFO hears them.
+#[test]
+fn keys_get_to_each_side_as_it_takes_them() {
+    for mode in ["info", "inband"] {
+        let mut callee = Callee::ulaw();
+        let server = Server::start(&format!(
+            "[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"+4930\"\ntrunk = \"gate\"\n\
+             [[trunks]]\nname = \"gate\"\npeers = \"127.0.0.1\"\ndtmf = \"{mode}\"\n\
+             targets = [\"sip:{}\"]\n",
+            callee.address(),
+        ));
+        let codec =
+            phone::Codec { event_hz: if mode == "info" { 8_000 } else { 0 }, ..phone::PCMU };
+        let mut caller = Phone::call_in(server.sip, "desk", "", codec);
+        callee.wait_call();
+        callee.answer();
+        caller.wait_answer();
+        talk(&mut caller, &mut callee, 11);
+        let mut heard = Vec::new();
+        if mode == "info" {
+            caller.press(7);
+            let info = callee.wait_request("INFO");
+            assert!(info.contains("Signal=7\r\nDuration=100"), "{info}");
+        } else {
+            caller.info('7', 100);
+            until(SOON, "the tones", || {
+                caller.send(&sound(12), false);
+                heard.extend(callee.hear());
+                let payloads: Vec<_> = heard.iter().map(|rtp| rtp.payload.clone()).collect();
+                has_seven(&payloads).then_some(())
+            });
+            let body = "Signal=7\r\nDuration=100\r\n";
+            let kind = "Content-Type: application/dtmf-relay\r\n";
+            assert!(callee.request("INFO", kind, body).starts_with("SIP/2.0 200 "));
+            until(SOON, "the tones at the caller", || {
+                callee.say(&sound(13));
+                let payloads: Vec<_> =
+                    caller.packets().into_iter().map(|rtp| rtp.payload).collect();
+                has_seven(&payloads).then_some(())
+            });
+        }
+        talk(&mut caller, &mut callee, 14);
+        heard.extend(std::iter::from_fn(|| callee.hear()));
+        assert!(heard.iter().all(|packet| packet.pt == 0), "an event has passed");
+        caller.assert_one_stream();
+        caller.hang_up();
+        callee.wait_request("BYE");
+        finish(server);
+    }
+}
+
+/// Who holds may send music; who may and does not is replaced by a sound of ours until it does, and
+/// is not taken for lost.
+#[test]
+fn a_holder_without_music_is_replaced() {
+    let mut callee = Callee::ulaw();
+    let server = server(&callee, "", "[limits]\nmedia_timeout_s = 2\n");
+    let mut caller = Phone::call(&server, "desk");
+    callee.wait_call();
+    callee.answer();
+    caller.wait_answer();
+    talk(&mut caller, &mut callee, 15);
+    caller.reinvite("sendonly");
+    callee.wait_request("INVITE");
+    let mut heard = 0;
+    // Three seconds of it, which is longer than the caller may be silent otherwise.
+    until(SOON, "a sound of ours", || {
+        heard += usize::from(callee.hear().is_some());
+        (heard > 150).then_some(())
+    });
+    let music = sound(16);
+    until(SOON, "music of the caller", || {
+        caller.send(&music, false);
+        (callee.hear()?.payload == music).then_some(())
+    });
+    caller.reinvite("sendrecv");
+    callee.wait_request("INVITE");
+    talk(&mut caller, &mut callee, 17);
+    caller.hang_up();
+    callee.wait_request("BYE");
+    finish(server);
 }
 
 /// We call somebody for a telephone: it rings once the called party has answered, and both are

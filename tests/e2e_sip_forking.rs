@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use support::gateway::{Gateway, Manner};
 use support::line::header;
+use support::phone::Phone;
 use support::server::Server;
 use support::until;
 
@@ -123,6 +124,108 @@ fn declined_for_all_and_given_up() {
     server.hang_up(call["id"].as_str().unwrap());
     until(SOON, "CANCELs", || (rings.heard("CANCEL ").len() >= 2).then_some(()));
     until(SOON, "CANCELs", || (!declines.heard("CANCEL ").is_empty()).then_some(()));
+    server.wait_idle();
+    server.stop();
+}
+
+/// How many calls have reached a telephone; copies of an INVITE are of one.
+fn rung(phone: &Gateway) -> usize {
+    let invites = phone.heard("INVITE ");
+    let mut calls: Vec<_> = invites.iter().map(|invite| header(invite, "Call-ID")).collect();
+    calls.sort_unstable();
+    calls.dedup();
+    calls.len()
+}
+
+/// A server whose agent is the user alice.
+fn desk() -> Server {
+    Server::start(&format!(
+        "[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"alice\"\n\
+         [[users]]\nname = \"alice\"\npassword = \"{PASSWORD}\"\n\
+         [[users]]\nname = \"+15550001234\"\npeers = \"127.0.0.1\"\n"
+    ))
+}
+
+/// The telephones of a user that is the agent of a call ring at the same time too: the first that
+/// answers is joined with the caller, and the others stop ringing.
+#[test]
+fn an_agents_telephones_ring_at_once() {
+    let server = desk();
+    let rings = [phone(&server, Manner::Rings, ""), phone(&server, Manner::Rings, "")];
+    let answers = phone(&server, Manner::Rings, "");
+    let later = phone(&server, Manner::Answers, ";q=0.1");
+    let mut caller = Phone::call(&server, "desk");
+    caller.wait_status(180);
+    for phone in rings.iter().chain([&answers]) {
+        until(SOON, "an INVITE", || (!phone.heard("INVITE ").is_empty()).then_some(()));
+    }
+    answers.answer_invite();
+    caller.wait_answer();
+    for phone in &rings {
+        let cancel = until(SOON, "a CANCEL", || phone.heard("CANCEL ").first().cloned());
+        assert_eq!(header(&cancel, "Reason"), "SIP;cause=200;text=\"Call completed elsewhere\"");
+        until(SOON, "an ACK", || (!phone.heard("ACK ").is_empty()).then_some(()));
+    }
+    caller.hang_up();
+    until(SOON, "a BYE", || (!answers.heard("BYE ").is_empty()).then_some(()));
+    assert!(answers.heard("CANCEL ").is_empty() && later.heard("INVITE ").is_empty());
+    assert!(rings.iter().all(|phone| phone.heard("BYE ").is_empty()));
+    server.wait_idle();
+    server.stop();
+}
+
+/// One that refuses leaves the others ringing; when all have, those of lower preference ring; and
+/// what says most of all refusals is what the caller hears. One who declines does so for all.
+#[test]
+fn an_agents_telephones_refuse() {
+    let server = desk();
+    let busy = phone(&server, Manner::RingsThenRefuses("486 Busy Here"), "");
+    let away = phone(&server, Manner::RingsThenRefuses("480 Temporarily Unavailable"), "");
+    let later = phone(&server, Manner::RingsThenRefuses("500 Server Internal Error"), ";q=0.1");
+    let mut caller = Phone::call(&server, "desk");
+    caller.wait_refusal(486);
+    for phone in [&busy, &away, &later] {
+        assert!(!phone.heard("INVITE ").is_empty());
+    }
+    server.wait_idle();
+
+    away.set(Manner::Rings);
+    let mut caller = Phone::call(&server, "desk");
+    until(SOON, "a second call", || (rung(&away) == 2).then_some(()));
+    until(SOON, "a second call", || (rung(&busy) == 2).then_some(()));
+    away.answer_invite();
+    caller.wait_answer();
+    caller.hang_up();
+    until(SOON, "a BYE", || (!away.heard("BYE ").is_empty()).then_some(()));
+    server.wait_idle();
+
+    busy.set(Manner::Rings);
+    let before = rung(&later);
+    let mut caller = Phone::call(&server, "desk");
+    until(SOON, "a third call", || (rung(&busy) == 3).then_some(()));
+    until(SOON, "a third call", || (rung(&away) == 3).then_some(()));
+    away.refuse_invite("603 Decline");
+    until(SOON, "a CANCEL", || (!busy.heard("CANCEL ").is_empty()).then_some(()));
+    caller.wait_refusal(603);
+    assert_eq!(rung(&later), before);
+    server.wait_idle();
+    server.stop();
+}
+
+/// A caller that gives up has all of them stop ringing.
+#[test]
+fn an_agents_telephones_are_given_up() {
+    let server = desk();
+    let phones = [phone(&server, Manner::Rings, ""), phone(&server, Manner::Rings, "")];
+    let mut caller = Phone::call(&server, "desk");
+    for phone in &phones {
+        until(SOON, "an INVITE", || (!phone.heard("INVITE ").is_empty()).then_some(()));
+    }
+    caller.wait_status(180);
+    caller.cancel("");
+    for phone in &phones {
+        until(SOON, "a CANCEL", || (!phone.heard("CANCEL ").is_empty()).then_some(()));
+    }
     server.wait_idle();
     server.stop();
 }

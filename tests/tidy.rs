@@ -61,6 +61,7 @@ const UNSAFE_ALLOWED: &[&str] = &[
     "media/src/ring.rs",
     "media/src/ring/",
     "src/workers/sys.rs",
+    "src/workers/wildcard.rs",
     "perf/",
     "tests/",
     "media/tests/",

@@ -7,6 +7,7 @@ use media::srtp::SrtpKeys;
 use media::time::MonoTime;
 
 use super::control::Placing;
+use super::digits::InfoDigits;
 use super::hold::Hold;
 use crate::directory::Trunk;
 use crate::quota::Permit;
@@ -65,6 +66,8 @@ pub(super) struct Far {
     pub(super) told_ringing: bool,
     /// The peer is on hold because this leg put us on hold.
     pub(super) holds_peer: bool,
+    /// The peer holds it, and sends nothing to it though it may.
+    pub(super) hears_nothing: bool,
     /// Its trunk, and its place there.
     pub(super) trunk: Option<Arc<Trunk>>,
     pub(super) permit: Option<Permit>,
@@ -93,6 +96,8 @@ pub(super) struct FarLeg {
     /// We made the offer in our answer to its change, so the ACK brings the answer.
     pub(super) delayed_offer: bool,
     pub(super) hold: Hold,
+    /// Keys that it is told of by INFO.
+    pub(super) info_digits: InfoDigits,
     /// Whether it is on hold, and hears a sound of ours.
     pub(super) mirrored: (bool, bool),
 }
@@ -105,7 +110,8 @@ impl Far {
 
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
-        let hold = self.leg.as_ref().map_or(MonoTime::MAX, |leg| leg.hold.deadline());
-        if self.is_up() { hold } else { self.answer_by.min(hold) }
+        let due = |leg: &FarLeg| leg.hold.deadline().min(leg.info_digits.deadline());
+        let due = self.leg.as_ref().map_or(MonoTime::MAX, due);
+        if self.is_up() { due } else { self.answer_by.min(due) }
     }
 }

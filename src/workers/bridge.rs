@@ -17,6 +17,7 @@ use media::time::MonoTime;
 use super::builtin::Builtin;
 use super::command::LegFormat;
 use super::context::{Context, HEADROOM_BYTES};
+use super::deadlines::rounded;
 use super::outlet::Outlet;
 use super::peer::PeerLeg;
 use super::taps::{Said, Taps};
@@ -43,6 +44,13 @@ pub(super) struct Passing {
     /// Its place in its stream.
     pub(super) arrival: Arrival,
     pub(super) marker: bool,
+}
+
+impl Passing {
+    /// Whether it is part of a telephone event.
+    pub(super) fn is_event(&self) -> bool {
+        self.kind == PassedKind::Event
+    }
 }
 
 /// The leg at the agent's end of a call.
@@ -98,19 +106,10 @@ impl BridgeLeg {
         self.tune();
     }
 
-    /// Whether keys are told to it by signalling alone.
-    pub(super) fn takes_no_events(&self) -> bool {
-        self.peer.format().is_some_and(|format| format.media.dtmf_pt.is_none())
-    }
-
     /// When its stream has something to do.
     pub(super) fn deadline(&self) -> MonoTime {
-        self.peer.leg_ref().map_or(MonoTime::MAX, |leg| {
-            let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
-            let latch = self.peer.deadline().unwrap_or(MonoTime::MAX);
-            let deadline = leg.deadline().unwrap_or(MonoTime::MAX);
-            deadline.min(report).min(latch).min(self.next_tick)
-        })
+        let leg = self.peer.leg_ref().and_then(Leg::deadline).unwrap_or(MonoTime::MAX);
+        self.next_tick.min(rounded(self.peer.care_deadline())).min(leg)
     }
 
     /// How it fares.
@@ -173,7 +172,7 @@ impl Way {
         };
         let wanted_ticks = format.media.audio.ticks(format.media.ptime_ms);
         // Digits of ours take the place of sound.
-        if to.leg_ref().is_some_and(Leg::sends_digits) {
+        if to.says_digits() {
             return self.rest(to, what.arrival);
         }
         let late = what.arrival.ext_seq < self.newest;

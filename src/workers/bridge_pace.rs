@@ -19,20 +19,17 @@ impl BridgeLeg {
         self.restart_ticks(now);
     }
 
-    /// Presses a key for it; false if it takes no events.
+    /// Presses a key for it; false if it is to be told by signalling.
     pub(super) fn press(&mut self, now: MonoTime, digit: char, duration_ms: u32) -> bool {
-        let mut text = [0; 4];
-        let Some(leg) = self.peer.leg() else { return false };
-        let sent = leg.send_digits(digit.encode_utf8(&mut text), Some(duration_ms), None);
+        let pressed = self.peer.press(digit, duration_ms);
         self.restart_ticks(now);
-        sent.is_ok()
+        pressed
     }
 
     /// Whether something of ours is said to it.
     fn speaks(&self) -> bool {
         let sends = self.peer.format().is_some_and(|format| format.send);
-        let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
-        sends && (digits || self.sound.is_some())
+        sends && (self.peer.says_digits() || self.sound.is_some())
     }
 
     /// Starts or stops the pacer.
@@ -74,28 +71,36 @@ impl BridgeLeg {
         let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return };
         let Some(leg) = self.peer.leg() else { return };
         let event = out.first_chunk_mut().and_then(|out| leg.write_event(out));
-        let length = match (event, &mut self.sound) {
+        let length = match event {
             // The pause between two digits.
-            (Some(0), _) | (None, None) => return,
-            (Some(event), _) => event,
-            (None, Some(sound)) => {
+            Some(0) => return,
+            Some(event) => event,
+            None => {
                 let Some((header, payload)) = out.split_first_chunk_mut::<HEADER_BYTES>() else {
                     return;
                 };
                 let sounds = self.outlet.sounds();
-                let silence = sounds.codec.silence();
+                let (tones, sound) = (&mut self.peer.tones, &mut self.sound);
+                let mut next = |frame: &mut [u8]| match sound {
+                    _ if tones.fill(sounds, frame) => {}
+                    Some(sound) => {
+                        sound.next_frame(frame, sounds.codec.silence());
+                    }
+                    None => frame.fill(sounds.codec.silence()),
+                };
                 let length = match self.outlet.encoder() {
                     None => {
-                        sound.next_frame(payload, silence);
+                        next(payload);
                         payload.len()
                     }
                     Some(encoder) => {
                         let linear = ctx.linear.get_mut(..sounds.bytes(ptime_ms));
                         let Some(linear) = linear else { return };
-                        sound.next_frame(linear, silence);
+                        next(linear);
                         encoder.convert(linear, payload)
                     }
                 };
+                let Some(leg) = self.peer.leg() else { return };
                 if length == 0 {
                     // Nobody speaks, and the peer wants no packets that say so.
                     return leg.pause(leg.config().audio.ticks(ptime_ms));

@@ -5,6 +5,17 @@ use std::collections::BinaryHeap;
 
 use media::time::MonoTime;
 
+/// What need not be exact is due at whole multiples of this, so that one wake-up serves all calls.
+const ROUND_MS: u64 = 10;
+
+/// The next time at which what is due at `at`, and need not be exact, is looked after.
+#[inline]
+pub(super) fn rounded(at: MonoTime) -> MonoTime {
+    const ROUND_NANOS: u64 = ROUND_MS * 1_000_000;
+    let nanos = at.as_nanos().checked_next_multiple_of(ROUND_NANOS);
+    nanos.map_or(MonoTime::MAX, MonoTime::from_nanos)
+}
+
 /// A heap of deadlines in which a call may stand more than once: an entry that is no longer the
 /// call's earliest is skipped when it comes up, which is cheaper than taking it out.
 #[derive(Debug, Default)]
@@ -42,6 +53,18 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is rounded is never early, and late by less than the grain; never stays never.
+    #[test]
+    fn rounds_up() {
+        let at = MonoTime::from_nanos;
+        for (nanos, rounded_nanos) in
+            [(0, 0), (1, 10_000_000), (10_000_000, 10_000_000), (10_000_001, 20_000_000)]
+        {
+            assert_eq!(rounded(at(nanos)), at(rounded_nanos));
+        }
+        assert_eq!(rounded(MonoTime::MAX), MonoTime::MAX);
+    }
 
     /// Entries come out in the order of their times, and not before.
     #[test]

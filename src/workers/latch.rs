@@ -14,7 +14,7 @@
 //! bits of luck for who cannot see it.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use media::time::MonoTime;
@@ -161,11 +161,6 @@ pub(super) fn is_private(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified(),
     }
-}
-
-/// True for a socket at a wildcard.
-pub(super) fn hears_everywhere(socket: &UdpSocket) -> bool {
-    socket.local_addr().is_ok_and(|local| local.ip().is_unspecified())
 }
 
 /// Refuses the wildcard, by which peers say that they want nothing (RFC 3264 8.4): the kernel would

@@ -282,8 +282,7 @@ impl MediaPath {
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
         // Digits of ours have a clock of their own.
-        let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
-        passes && self.held.is_none() && !digits
+        passes && self.held.is_none() && !self.peer.says_digits()
     }
 
     /// Starts or stops the pacer, as state and direction demand.

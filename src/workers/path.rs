@@ -20,6 +20,7 @@ use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
+use super::deadlines::rounded;
 use super::outlet::Outlet;
 use super::pace::TOGETHER;
 use super::path_rtcp::{say_goodbye, take_report};
@@ -166,17 +167,14 @@ impl MediaPath {
 
     /// When [`MediaPath::handle_timeout`] is due.
     pub(super) fn deadline(&self) -> MonoTime {
-        let leg = self.peer.leg_ref().map_or(MonoTime::MAX, |leg| {
-            let report = leg.report_deadline().unwrap_or(MonoTime::MAX);
-            leg.deadline().unwrap_or(MonoTime::MAX).min(report)
-        });
-        let leg = leg.min(self.peer.deadline());
+        let leg = self.peer.leg_ref().and_then(|leg| leg.deadline()).unwrap_or(MonoTime::MAX);
+        let care = self.care_at.min(self.look_deadline()).min(self.peer.care_deadline());
         let agent = match &self.agent {
             Agent::Socket(socket) => socket.deadline(),
             Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
-        self.next_tick.min(self.care_at).min(self.look_deadline()).min(leg).min(agent)
+        self.next_tick.min(rounded(care)).min(leg).min(agent).min(self.peer.line_deadline())
     }
 
     /// Does all that is due.

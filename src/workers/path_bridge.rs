@@ -13,15 +13,12 @@ use super::peer_end::PeerEnd;
 use super::report::drop_reason;
 use super::token::{Part, Token};
 use crate::calls::cause::Cause;
-use crate::calls::digits::DigitsBy;
 use crate::telemetry::Kind;
 use media::leg::Heard;
 use media::rtp::Arrival;
 
 /// Packets that a leg may have sent before it is heard: half a minute.
 const STALE_PACKETS_MAX: usize = 1_500;
-/// Pause between digits that another leg presses and a line is told, in milliseconds.
-const DIGIT_GAP_MS: u32 = 50;
 
 impl MediaPath {
     /// Puts another RTP leg at the agent's end.
@@ -91,6 +88,9 @@ impl MediaPath {
         if self.held.is_some() || leg.sound.is_some() {
             return leg.to_leg.rest(&mut leg.peer, passing.arrival);
         }
+        if passing.is_event() && !leg.peer.takes_events() {
+            return leg.to_leg.skip(passing.arrival);
+        }
         leg.to_leg.pass(ctx, &mut leg.peer, None, passing);
     }
 
@@ -122,36 +122,24 @@ impl MediaPath {
         if !matches!(self.agent, Agent::Leg(_)) || self.state != CallState::Answered {
             return;
         }
-        let mut text = [0; 4];
-        let text = digit.encode_utf8(&mut text);
-        if self.peer.is_line() && self.peer.digits() != Some(DigitsBy::Info) {
-            // A queue that is full drops them, as it does for an agent.
-            let _ = self.queue_digits(text, duration_ms, DIGIT_GAP_MS);
+        if self.peer.press(digit, duration_ms) {
             self.press_keys(ctx);
-            return self.restart_ticks(ctx.now);
-        }
-        let leg = self.peer.leg();
-        if leg.is_some_and(|leg| leg.send_digits(text, Some(duration_ms), None).is_ok()) {
             return self.restart_ticks(ctx.now);
         }
         ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
     }
 
     /// Digits of the other leg that have ended. They have passed already, as events, unless the
-    /// peer takes none.
+    /// peer gets its digits otherwise.
     fn leg_digits(&mut self, ctx: &mut Context) {
-        let takes = self.peer.format().is_some_and(|format| format.media.dtmf_pt.is_some());
-        let line = self.peer.is_line();
+        let takes = self.peer.takes_events();
         loop {
             let Agent::Leg(bridge) = &mut self.agent else { return };
             let Some(pressed) = bridge.peer.leg().and_then(|leg| leg.poll_digit(ctx.now)) else {
                 return;
             };
-            let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
-            if line {
-                self.leg_digit(ctx, digit, duration_ms);
-            } else if !takes && self.state == CallState::Answered {
-                ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
+            if !takes {
+                self.leg_digit(ctx, pressed.digit.as_char(), pressed.duration_ms);
             }
         }
     }
@@ -182,12 +170,16 @@ impl MediaPath {
         if let Heard::Nothing(arrival, _) = heard {
             bridge.from_leg.skip(arrival);
         }
-        let digits = self.peer.leg_ref().is_some_and(|leg| leg.sends_digits());
+        let digits = self.peer.says_digits();
         let silenced = self.hushed || self.muted || self.held.is_some() || digits;
+        let takes_events = self.peer.takes_events();
         match (passing, &mut self.peer) {
             (_, PeerEnd::Line(line)) => line.put(ctx.now, &mut ctx.blocks, heard, datagram),
             (Some(passing), PeerEnd::Rtp(peer)) if silenced || self.state == CallState::Ringing => {
                 bridge.from_leg.rest(peer, passing.arrival);
+            }
+            (Some(passing), PeerEnd::Rtp(_)) if passing.is_event() && !takes_events => {
+                bridge.from_leg.skip(passing.arrival);
             }
             (Some(passing), PeerEnd::Rtp(peer)) => {
                 bridge.from_leg.pass(ctx, peer, Some(&mut self.taps), passing);
@@ -226,8 +218,7 @@ impl MediaPath {
     pub(super) fn care_for_leg(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &self.agent else { return };
         let Some(timeout) = ctx.care.media_timeout else { return };
-        let expects = bridge.peer.format().is_some_and(|format| format.receive);
-        if expects && self.state == CallState::Answered {
+        if bridge.peer.is_awaited() && self.state == CallState::Answered {
             let silent_at = bridge.peer.heard_at() + timeout;
             if silent_at <= ctx.now {
                 ctx.tell_once(self.key, EventKind::LegSilent, &mut self.told_leg_silent);

@@ -21,12 +21,14 @@ impl MediaPath {
                 told = true;
             }
             // Otherwise the event itself has passed.
-            if let Agent::Leg(leg) = &self.agent
-                && leg.takes_no_events()
+            if let Agent::Leg(leg) = &mut self.agent
+                && !leg.peer.takes_events()
                 && self.state == CallState::Answered
             {
                 let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);
-                ctx.tell(self.key, EventKind::Digit { to_agent: true, digit, duration_ms });
+                if !leg.press(ctx.now, digit, duration_ms) {
+                    ctx.tell(self.key, EventKind::Digit { to_agent: true, digit, duration_ms });
+                }
             }
         }
         if told {

@@ -19,12 +19,12 @@ impl MediaPath {
         if self.state == CallState::Ringing || self.hushed || !sends {
             return;
         }
-        let Some(leg) = peer.leg() else { return };
-        if leg.sends_digits() {
+        if peer.says_digits() {
             // They take the place of audio, and its media time.
             self.echo_ts = None;
             return;
         }
+        let Some(leg) = peer.leg() else { return };
         // What is older than what was sent last is of no use to the ear; a gap stays visible in
         // media time.
         if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {

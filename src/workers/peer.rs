@@ -1,7 +1,7 @@
 //! The peer's leg: its sockets, where it sends from, what it settled, and what protects it.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use adapters::agent::StreamFormat;
 use media::codec::AudioFormat;
@@ -12,10 +12,10 @@ use media::srtp::SrtpError;
 use media::time::MonoTime;
 
 use super::command::{LegFormat, RtpSockets};
-use super::latch::{Heard, Latch, hears_everywhere, is_private, reachable};
+use super::latch::{Heard, Latch, reachable};
 use super::parked::Parked;
+use super::peer_socket::PeerSocket;
 use super::security::Security;
-use super::sys;
 use crate::calls::digits::DigitsBy;
 use crate::capture::{self, Kind};
 use crate::telemetry::DropReason;
@@ -26,10 +26,10 @@ const LIKELY_FORMAT: StreamFormat = StreamFormat { audio: AudioFormat::PCMU, pti
 /// The sockets and stream of a call's SIP side.
 #[derive(Debug)]
 pub(super) struct PeerLeg {
-    /// RTP, and RTCP where they share a port; connected while nobody else can be the peer.
-    rtp: UdpSocket,
+    /// RTP, and RTCP where they share a port.
+    rtp: PeerSocket,
     /// RTCP.
-    rtcp: UdpSocket,
+    rtcp: PeerSocket,
     /// What was settled; nothing is understood before.
     format: Option<LegFormat>,
     /// Its keys at work; of no use while the format is plain.
@@ -39,13 +39,10 @@ pub(super) struct PeerLeg {
     start: StreamStart,
     /// Where the peer really sends from, once there is a format.
     latch: Option<Latch>,
-    /// Whom the kernel lets through, if it lets nobody else.
-    connected: Option<SocketAddr>,
-    /// The socket hears at every address of the machine. It is never connected: then it would hear
-    /// at one that the kernel chooses, which need not be the one that the peer sends to.
-    everywhere: bool,
     /// Where the peer's reports really come from.
     reports_from: Option<SocketAddr>,
+    /// Both sides were allowed to send once, so that what is one-way now is a hold.
+    two_way: bool,
     /// When the last packet came.
     heard_at: MonoTime,
     /// Datagrams from elsewhere.
@@ -80,16 +77,15 @@ impl PeerLeg {
         start: StreamStart,
     ) -> Self {
         let mut peer = Self {
-            everywhere: hears_everywhere(&sockets.rtp),
-            rtp: sockets.rtp,
-            rtcp: sockets.rtcp,
+            rtp: PeerSocket::new(sockets.rtp),
+            rtcp: PeerSocket::new(sockets.rtcp),
             format: None,
             security: None,
             leg: None,
             start,
             latch: None,
-            connected: None,
             reports_from: None,
+            two_way: false,
             heard_at: now,
             foreign: 0,
             parked: None,
@@ -110,13 +106,11 @@ impl PeerLeg {
         sockets: RtpSockets,
         format: LegFormat,
     ) -> RtpSockets {
-        let before = RtpSockets {
-            rtp: std::mem::replace(&mut self.rtp, sockets.rtp),
-            rtcp: std::mem::replace(&mut self.rtcp, sockets.rtcp),
-        };
-        self.everywhere = hears_everywhere(&self.rtp);
-        (self.latch, self.connected, self.reports_from) = (None, None, None);
-        (self.security, self.format) = (None, None);
+        let rtp = std::mem::replace(&mut self.rtp, PeerSocket::new(sockets.rtp));
+        let rtcp = std::mem::replace(&mut self.rtcp, PeerSocket::new(sockets.rtcp));
+        let before = RtpSockets { rtp: rtp.into_inner(), rtcp: rtcp.into_inner() };
+        (self.latch, self.reports_from) = (None, None);
+        (self.security, self.format, self.two_way) = (None, None, false);
         self.tones = Tones::default();
         self.settle(now, format);
         before
@@ -142,6 +136,7 @@ impl PeerLeg {
             self.reports_from = None;
         }
         self.heard_at = now;
+        self.two_way |= format.send && format.receive;
         self.format = Some(format);
         self.follow_latch(now);
     }
@@ -169,12 +164,12 @@ impl PeerLeg {
 
     /// RTP.
     pub(super) const fn rtp(&self) -> &UdpSocket {
-        &self.rtp
+        self.rtp.get()
     }
 
     /// RTCP.
     pub(super) const fn rtcp(&self) -> &UdpSocket {
-        &self.rtcp
+        self.rtcp.get()
     }
 
     /// What was settled.
@@ -210,21 +205,31 @@ impl PeerLeg {
         self.heard_at = now;
     }
 
+    /// Whether one side has put the call on hold.
+    pub(super) fn is_held(&self) -> bool {
+        let two_way = |format: &LegFormat| format.send && format.receive;
+        self.two_way && !self.format.as_ref().is_some_and(two_way)
+    }
+
+    /// Whether packets must come. Who holds may well be silent, though it may send.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.format.as_ref().is_some_and(|format| format.receive) && !self.is_held()
+    }
+
     /// Datagrams that came from elsewhere.
     pub(super) const fn foreign(&self) -> u64 {
         self.foreign
     }
 
-    /// True if the peer described an address that means nothing where its signalling comes from.
-    pub(super) fn is_hidden(&self) -> bool {
-        self.format
-            .as_ref()
-            .is_some_and(|format| is_private(format.remote.ip()) && !is_private(format.signalling))
+    /// When [`PeerLeg::handle_timeout`] is due.
+    fn deadline(&self) -> Option<MonoTime> {
+        self.rtp.connected().and(self.latch.as_ref()?.deadline())
     }
 
-    /// When [`PeerLeg::handle_timeout`] is due.
-    pub(super) fn deadline(&self) -> Option<MonoTime> {
-        self.connected.and(self.latch.as_ref()?.deadline())
+    /// When it has to be looked after: its source, and our reports.
+    pub(super) fn care_deadline(&self) -> MonoTime {
+        let report = self.leg.as_ref().and_then(Leg::report_deadline).unwrap_or(MonoTime::MAX);
+        self.deadline().unwrap_or(MonoTime::MAX).min(report)
     }
 
     /// Opens the socket for others when the peer has fallen silent.
@@ -237,11 +242,12 @@ impl PeerLeg {
     /// Receives one datagram on the RTP port into `buffer`.
     #[inline]
     pub(super) fn receive(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
-        let Ok((length, from)) = self.rtp.recv_from(buffer) else { return Received::Nothing };
+        let received = self.rtp.receive(buffer);
+        let Ok((length, from, reached)) = received else { return Received::Nothing };
         if self.format.is_none() {
             return self.park(now, from, buffer.get(..length).unwrap_or_default());
         }
-        self.examine(now, length, from, buffer)
+        self.examine(now, length, (from, reached), buffer)
     }
 
     /// Keeps a datagram for the moment until it is known who the peer is.
@@ -265,7 +271,7 @@ impl PeerLeg {
             self.parked = None;
             return None;
         };
-        Some(self.examine(now, length, from, buffer))
+        Some(self.examine(now, length, (from, None), buffer))
     }
 
     /// Judges the datagram of `length` bytes in `buffer`.
@@ -274,7 +280,7 @@ impl PeerLeg {
         &mut self,
         now: MonoTime,
         length: usize,
-        from: SocketAddr,
+        (from, reached): (SocketAddr, Option<IpAddr>),
         buffer: &mut [u8],
     ) -> Received {
         let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
@@ -295,7 +301,8 @@ impl PeerLeg {
             self.note(now, Kind::RtcpIn, from, buffer.get(..length));
             return Received::Rtcp(length, from);
         }
-        if !self.is_of_peer(now, datagram.get(..length).unwrap_or_default(), from, authentic) {
+        let packet = datagram.get(..length).unwrap_or_default();
+        if !self.is_of_peer(now, packet, (from, reached), authentic) {
             return self.dropped(DropReason::Foreign);
         }
         self.heard_at = now;
@@ -330,7 +337,7 @@ impl PeerLeg {
         &mut self,
         now: MonoTime,
         datagram: &[u8],
-        from: SocketAddr,
+        (from, reached): (SocketAddr, Option<IpAddr>),
         authentic: bool,
     ) -> bool {
         let Some(latch) = &mut self.latch else { return false };
@@ -348,8 +355,12 @@ impl PeerLeg {
         }
         let heard = Heard { from, authentic, ssrc: header.ssrc, seq: header.seq };
         let judged = latch.judge(now, &heard);
-        if judged && !self.everywhere && self.connected != Some(from) {
-            self.follow_latch(now);
+        if judged {
+            self.rtp.reach(reached);
+            self.rtcp.reach(reached);
+            if !self.rtp.knows(from) {
+                self.follow_latch(now);
+            }
         }
         judged
     }
@@ -357,23 +368,7 @@ impl PeerLeg {
     /// Connects the socket to the one source that counts, or opens it to all.
     #[cold]
     fn follow_latch(&mut self, now: MonoTime) {
-        let wanted = self.latch.as_ref().filter(|_| !self.everywhere);
-        let wanted = wanted.and_then(|latch| latch.settled(now));
-        if wanted == self.connected {
-            return;
-        }
-        let done = match wanted {
-            Some(source) => self.rtp.connect(source),
-            None => sys::disconnect(&self.rtp),
-        };
-        match done {
-            Ok(()) => self.connected = wanted,
-            Err(error) => {
-                // Whatever it is now, the deadline must not stay in the past.
-                self.connected = None;
-                tracing::debug!(%error, "an RTP socket cannot be connected anew");
-            }
-        }
+        self.rtp.follow(self.latch.as_ref().and_then(|latch| latch.settled(now)));
     }
 
     const fn dropped(&mut self, reason: DropReason) -> Received {
@@ -406,10 +401,15 @@ impl PeerLeg {
         }
         let length = self.protect(buffer, length, false)?;
         let packet = buffer.get(..length).unwrap_or_default();
-        if self.connected.is_some() {
-            return self.rtp.send(packet);
+        self.send_media(packet)
+    }
+
+    #[inline]
+    fn send_media(&self, packet: &[u8]) -> io::Result<usize> {
+        match self.rtp.connected() {
+            Some(_) => self.rtp.send(packet),
+            None => self.rtp.send_to(packet, self.remote()?),
         }
-        self.rtp.send_to(packet, self.remote()?)
     }
 
     /// Where RTP goes while the socket is open to all.
@@ -446,12 +446,10 @@ impl PeerLeg {
         let packet = buffer.get(..length).unwrap_or_default();
         let format = self.format.as_ref().ok_or(io::ErrorKind::NotConnected)?;
         if format.rtcp_mux {
-            return match self.connected {
-                Some(_) => self.rtp.send(packet),
-                None => self.rtp.send_to(packet, self.remote()?),
-            };
+            return self.send_media(packet);
         }
-        reachable(self.remote_rtcp(format)).and_then(|remote| self.rtcp.send_to(packet, remote))
+        let remote = reachable(self.remote_rtcp(format))?;
+        self.rtcp.send_to(packet, remote)
     }
 
     /// Where reports go: where the peer's come from, else where it described. If that is hidden by
@@ -468,7 +466,8 @@ impl PeerLeg {
     /// Receives one datagram on the RTCP port into `buffer`, from wherever the peer's media may
     /// come.
     pub(super) fn receive_report(&mut self, now: MonoTime, buffer: &mut [u8]) -> Received {
-        let Ok((length, from)) = self.rtcp.recv_from(buffer) else { return Received::Nothing };
+        let received = self.rtcp.receive(buffer);
+        let Ok((length, from, reached)) = received else { return Received::Nothing };
         let Some(datagram) = buffer.get_mut(..length) else { return Received::Nothing };
         let (Some(format), Some(latch)) = (&self.format, &self.latch) else {
             return self.dropped(DropReason::Foreign);
@@ -483,6 +482,7 @@ impl PeerLeg {
         }
         match self.open(now, datagram, true) {
             Ok(length) => {
+                self.rtcp.reach(reached);
                 self.note(now, Kind::RtcpIn, from, buffer.get(..length));
                 Received::Rtcp(length, from)
             }

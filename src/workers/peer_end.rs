@@ -166,18 +166,50 @@ impl PeerEnd {
         }
     }
 
-    /// True if the peer described an address that means nothing where its signalling comes from.
-    pub(super) fn is_hidden(&self) -> bool {
+    /// True if the peer holds the call.
+    pub(super) fn is_held(&self) -> bool {
         match self {
-            Self::Rtp(peer) => peer.is_hidden(),
+            Self::Rtp(peer) => peer.is_held(),
+            Self::Line(line) => line.stopped,
+        }
+    }
+
+    /// True if digits get there as events that may pass as they are.
+    pub(super) fn takes_events(&self) -> bool {
+        match self {
+            Self::Rtp(peer) => peer.takes_events(),
             Self::Line(_) => false,
         }
     }
 
-    /// When something is due of it.
-    pub(super) fn deadline(&self) -> MonoTime {
+    /// True if digits of ours are sent there, which take the place of sound.
+    pub(super) fn says_digits(&self) -> bool {
         match self {
-            Self::Rtp(peer) => peer.deadline().unwrap_or(MonoTime::MAX),
+            Self::Rtp(peer) => peer.says_digits(),
+            Self::Line(line) => line.tones.is_busy(),
+        }
+    }
+
+    /// Presses a key for it. False if it is to be told by signalling.
+    pub(super) fn press(&mut self, digit: char, duration_ms: u32) -> bool {
+        match self {
+            Self::Rtp(peer) => peer.press(digit, duration_ms),
+            Self::Line(line) => line.press(digit, duration_ms),
+        }
+    }
+
+    /// When it has to be looked after.
+    pub(super) fn care_deadline(&self) -> MonoTime {
+        match self {
+            Self::Rtp(peer) => peer.care_deadline(),
+            Self::Line(_) => MonoTime::MAX,
+        }
+    }
+
+    /// When something is due of a line.
+    pub(super) fn line_deadline(&self) -> MonoTime {
+        match self {
+            Self::Rtp(_) => MonoTime::MAX,
             Self::Line(line) => line.deadline(),
         }
     }

@@ -21,7 +21,7 @@ impl MediaPath {
         // A line that is silent is found out by its own means.
         if let Some(timeout) = ctx.care.media_timeout
             && let PeerEnd::Rtp(peer) = &self.peer
-            && self.peer.receives()
+            && peer.is_awaited()
             && self.state == CallState::Answered
         {
             let silent_at = peer.heard_at() + timeout;

@@ -7,6 +7,7 @@ use media::time::MonoTime;
 
 use super::command::{EventKind, LegFormat};
 use super::context::Context;
+use super::latch::is_private;
 use super::path::{Agent, MediaPath};
 use super::peer::Received;
 use crate::telemetry::DropReason;
@@ -21,8 +22,6 @@ pub(super) struct Silence {
     watch: Watch,
     /// When it is asked next; never before the answer.
     look_at: MonoTime,
-    /// The session has let both sides send, so that what is one-way now is a hold.
-    was_two_way: bool,
 }
 
 impl Silence {
@@ -31,7 +30,6 @@ impl Silence {
         Self {
             watch: Watch::new(format.map_or(likely, |format| format.media.audio)),
             look_at: MonoTime::MAX,
-            was_two_way: format.is_some_and(|format| format.send && format.receive),
         }
     }
 
@@ -48,7 +46,6 @@ impl Silence {
         if !same {
             self.watch.settled(now, new.media.audio);
         }
-        self.was_two_way |= new.send && new.receive;
     }
 
     /// A datagram came from the peer, and `heard` is what became of it.
@@ -77,7 +74,6 @@ impl Silence {
     /// A line has started, and its audio is coded like this.
     pub(super) fn line_started(&mut self, now: MonoTime, audio: AudioFormat) {
         self.watch.settled(now, audio);
-        self.was_two_way = true;
     }
 
     /// A frame of a line's audio came.
@@ -117,6 +113,11 @@ impl Silence {
     }
 }
 
+/// True if the peer described an address that means nothing where its signalling comes from.
+fn is_hidden(format: &LegFormat) -> bool {
+    is_private(format.remote.ip()) && !is_private(format.signalling)
+}
+
 impl MediaPath {
     /// When [`MediaPath::look`] is due, if nothing else wakes the call before.
     pub(super) fn look_deadline(&self) -> MonoTime {
@@ -153,8 +154,8 @@ impl MediaPath {
         Conditions {
             sends,
             receives,
-            held: self.held.is_some() || (self.silence.was_two_way && !(sends && receives)),
-            hidden: self.peer.is_hidden(),
+            held: self.held.is_some() || self.peer.is_held(),
+            hidden: self.peer.format().is_some_and(is_hidden),
             foreign: self.peer.foreign(),
             muted: self.muted,
             agent: self.agent_at(),

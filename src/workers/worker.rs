@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use media::time::MonoTime;
 use slab::Slab;
@@ -12,6 +13,7 @@ use slab::Slab;
 use super::command::{CallKey, Command, EventKind};
 use super::context::Context;
 use super::deadlines::Deadlines;
+use super::gather::Gather;
 use super::line::{LineLeg, PeerLink};
 use super::pace::TOGETHER;
 use super::path::MediaPath;
@@ -32,6 +34,9 @@ pub(super) struct Worker {
     calls: Slab<MediaPath>,
     keys: HashMap<CallKey, usize>,
     deadlines: Deadlines,
+    gather: Gather,
+    /// How long packets gathered before this round.
+    gathered: Duration,
     generation: u32,
     load: Arc<AtomicUsize>,
     stopping: bool,
@@ -40,6 +45,8 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(ctx: Context, commands: Receiver<Command>, load: Arc<AtomicUsize>) -> Self {
         Self {
+            gather: Gather::new(ctx.now),
+            gathered: Duration::ZERO,
             ctx,
             commands,
             calls: Slab::with_capacity(CALLS_WARM),
@@ -53,18 +60,26 @@ impl Worker {
 
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) -> io::Result<()> {
+        poller::wake_exactly()?;
         while !self.stopping {
+            let looked = self.ctx.now;
             self.ctx.now = poller::now();
             self.due();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
             if self.ctx.has_events() {
                 self.ctx.flush_events();
                 // The control plane is behind; it is looked after soon, not in a busy loop.
-                deadline = deadline.min(self.ctx.now + std::time::Duration::from_millis(1));
+                deadline = deadline.min(self.ctx.now + Duration::from_millis(1));
+            }
+            let until = self.gather.until(looked).unwrap_or(self.ctx.now).min(deadline);
+            self.gathered = until.since(self.ctx.now);
+            if !self.gathered.is_zero() {
+                poller::sleep(until);
             }
             let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
             self.ctx.metrics.wakeups.inc();
             self.ctx.now = poller::now();
+            self.gather.note(self.ctx.now, ready);
             // First, since a peer that was told something may have answered with media already.
             self.commands();
             for index in 0..ready {
@@ -113,8 +128,9 @@ impl Worker {
         match part {
             Part::Rtp => {
                 path.on_rtp(&mut self.ctx);
-                // From the wake-up to the last byte written: what this server adds.
-                let added = poller::now().since(self.ctx.now);
+                // From the wake-up to the last byte written, and for as long as it may have waited
+                // before: the most that this server adds.
+                let added = poller::now().since(self.ctx.now) + self.gathered;
                 self.ctx.metrics.added.record(added);
             }
             Part::Agent => path.on_agent(&mut self.ctx, ready),

@@ -187,6 +187,16 @@ impl Callee {
         text
     }
 
+    /// Waits until this many requests of a method have come, copies included, and answers none.
+    #[track_caller]
+    pub fn wait_copies(&mut self, method: &str, count: usize) -> Vec<String> {
+        let line = format!("{method} ");
+        let copies: Vec<_> =
+            (0..count).map(|_| self.message(method, |text| text.starts_with(&line))).collect();
+        self.unread.extend(copies.last().cloned());
+        copies
+    }
+
     /// Waits for the CANCEL of its call, and ends it.
     #[track_caller]
     pub fn wait_cancel(&mut self) -> String {

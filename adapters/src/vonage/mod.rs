@@ -8,6 +8,8 @@
 mod answer;
 mod application;
 mod calls;
+#[cfg(feature = "emulate")]
+mod emulate;
 mod errors;
 mod events;
 mod fields;
@@ -80,7 +82,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     verify_socket: Some(verify::verify_socket),
     sip: None,
     #[cfg(feature = "emulate")]
-    emulator: None,
+    emulator: Some(&emulate::SPEC),
 };
 
 #[cfg(test)]

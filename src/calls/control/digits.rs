@@ -9,7 +9,7 @@ use crate::workers::command::{CallKey, Command, LegFormat, Steer};
 use crate::workers::poller::now;
 
 /// The body of an INFO with a digit.
-const DTMF_RELAY: &str = "application/dtmf-relay";
+pub(super) const DTMF_RELAY: &str = "application/dtmf-relay";
 
 impl Control {
     /// How digits get to the peer of `dialog`, of a call by `trunk`, that takes telephone events or
@@ -52,10 +52,6 @@ impl Control {
         match call.digits {
             None | Some(DigitsBy::Nothing) => {
                 Err(RequestError::State("the peer takes no telephone events"))
-            }
-            // What passes between two legs has no clock of ours that tones could be paced by.
-            Some(DigitsBy::Tones) if call.far.as_ref().is_some_and(|far| far.is_up()) => {
-                Err(RequestError::State("the peer takes tones alone, and is joined with another"))
             }
             Some(DigitsBy::Events | DigitsBy::Tones) => {
                 let steer = Steer::Dtmf { digits, duration_ms, gap_ms };

@@ -2,29 +2,26 @@
 
 use std::sync::Arc;
 
-use adapters::agent::EndedBy;
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::Control;
 use super::choosing::ways;
-use super::place::{Errand, Mission, field, one_by_one};
+use super::place::{Errand, Mission, field};
 use super::placing::{Hop, Way};
 use super::presenting::presented_as;
 use super::sip::log_refused;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::digits::InfoDigits;
 use crate::calls::far::{Dial, Far, FarLeg, Flows, Purpose};
 use crate::calls::hold::Hold;
 use crate::calls::live::LiveCall;
-use crate::calls::reason::PeerReason;
 use crate::calls::request::RequestError;
 use crate::config::SipAgent;
 use crate::directory::Trunk;
-use crate::sip::core::endpoint::{DialogId, End, Event};
-use crate::sip::core::message::Message;
+use crate::sip::core::endpoint::{DialogId, Event};
 use crate::sip::core::offer_answer;
-use crate::sip::core::sdp::Sdp;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -63,6 +60,7 @@ impl Control {
             answer_by,
             told_ringing: false,
             holds_peer: false,
+            hears_nothing: false,
             permit: None,
             trunk: None,
             leg: None,
@@ -72,11 +70,9 @@ impl Control {
         self.reschedule(key);
         if dial.trunk.is_none()
             && own
-            && let Some(phones) = self.phones(&dial.to)
+            && let Some(rounds) = self.phone_rounds(&dial.to)
         {
-            let to = self.address_of(&dial.to);
-            let hops = phones.into_iter().map(|phone| Hop::phone(phone, &to)).collect();
-            return self.set_out_far(key, attempt, Ok(hops));
+            return self.set_out_far(key, attempt, Ok(rounds));
         }
         match self.admit_far(key, &dial) {
             Ok((trunk, ways)) => {
@@ -116,12 +112,12 @@ impl Control {
         Ok((trunk, ways))
     }
 
-    /// The servers of a leg are known: its INVITE goes to the first of them.
+    /// The servers or telephones of a leg are known: its INVITE goes to those of the first round.
     pub(super) fn set_out_far(
         &mut self,
         key: CallKey,
         attempt: u64,
-        found: Result<Vec<Hop>, ResolveError>,
+        found: Result<Vec<Vec<Hop>>, ResolveError>,
     ) {
         let wanted = |call: &LiveCall| {
             let far = call.far.as_ref();
@@ -130,10 +126,12 @@ impl Control {
         if !self.calls.get(&key).is_some_and(|call| wanted(call)) {
             return;
         }
-        let hops = found.map_err(|error| field("to", error.to_string()));
-        match hops.and_then(|hops| self.call_far(key, hops)) {
+        let rounds = found.map_err(|error| field("to", error.to_string()));
+        match rounds.and_then(|rounds| self.call_far(key, rounds)) {
             Ok(leg) => {
-                self.by_dialog.insert(leg.dialog, key);
+                if let Some(placing) = &leg.placing {
+                    self.watch_branches(key, placing);
+                }
                 let Some(call) = self.calls.get_mut(&key) else { return };
                 tracing::info!(parent: &call.span, "another leg is called");
                 if let Some(far) = call.far.as_mut() {
@@ -144,14 +142,19 @@ impl Control {
         }
     }
 
-    fn call_far(&mut self, key: CallKey, hops: Vec<Hop>) -> Result<FarLeg, RequestError> {
+    fn call_far(
+        &mut self,
+        key: CallKey,
+        mut rounds: Vec<Vec<Hop>>,
+    ) -> Result<FarLeg, RequestError> {
         // What would come back to us would come back for ever.
         let locals = self.sockets.locals();
         let own = |hop: &Hop| {
             let peer = hop.target().map(|target| target.peer);
             locals.iter().any(|(_, local)| Some(*local) == peer)
         };
-        let hops: Vec<Hop> = hops.into_iter().filter(|hop| !own(hop)).collect();
+        rounds.iter_mut().for_each(|round| round.retain(|hop| !own(hop)));
+        rounds.retain(|round| !round.is_empty());
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
         // A call that comes back to us by way of others is one that others refuse, in the end.
@@ -169,9 +172,9 @@ impl Control {
         let codecs = codecs_for(call, allowed.unwrap_or(&self.config.sip.codecs));
         let ptime_ms = call.format.map(|format| format.ptime_ms);
         let noise = call.flows.noise;
-        let secure = hops.iter().all(Hop::is_secure);
+        let secure = rounds.iter().flatten().all(Hop::is_secure);
         let organisation = call.agent.organisation;
-        let mut placing = self.placing(organisation, trunk.clone(), one_by_one(hops));
+        let mut placing = self.placing(organisation, trunk.clone(), rounds);
         placing.max_forwards = max_forwards;
         placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());
@@ -202,6 +205,7 @@ impl Control {
             flows: Flows::default(),
             delayed_offer: false,
             hold: Hold::default(),
+            info_digits: InfoDigits::default(),
             mirrored: (false, false),
         })
     }
@@ -224,12 +228,14 @@ impl Control {
         };
         let Some(key) = self.with_far(dialog) else { return Some(event) };
         match event {
-            Event::Ringing { status, sdp, .. } => self.far_ringing(key, status, sdp.as_ref()),
-            Event::Answered { sdp, .. } => self.far_answered(key, sdp.as_ref()),
-            Event::Failed { status, response, .. } => {
-                self.far_failed(key, status, response.as_ref());
+            Event::Ringing { status, sdp, .. } => {
+                self.far_ringing(key, dialog, status, sdp.as_ref());
             }
-            Event::Ended { cause, .. } => self.far_ended(key, &cause),
+            Event::Answered { sdp, .. } => self.far_answered(key, dialog, sdp.as_ref()),
+            Event::Failed { status, response, .. } => {
+                self.far_failed(key, dialog, status, response.as_ref());
+            }
+            Event::Ended { cause, .. } => self.far_ended(key, dialog, &cause),
             Event::Acked { answer, .. } => self.far_acked(key, answer.as_ref()),
             Event::Reinvite { offer, .. } => self.far_reinvited(key, offer.as_ref()),
             Event::ReinviteAnswered { sdp, .. } => self.far_change_answered(key, sdp.as_ref()),
@@ -238,112 +244,19 @@ impl Control {
                 log_refused(self.endpoint.reject_refer(now(), dialog, 403, "Forbidden").err());
             }
             Event::Info { request, .. } => self.far_info(key, &request),
-            // What becomes of a key that was passed on says nothing of the digits to the peer.
+            Event::InfoAnswered { status, .. } => self.far_info_answered(key, status),
             _ => {}
         }
         None
     }
 
-    /// The call whose far leg has this dialog.
+    /// The call whose far leg has this dialog, or a branch that is it.
     fn with_far(&self, dialog: DialogId) -> Option<CallKey> {
         let key = self.by_dialog.get(&dialog)?;
         let leg = self.calls.get(key)?.far.as_ref()?.leg.as_ref()?;
-        (leg.dialog == dialog).then_some(*key)
-    }
-
-    fn far_ringing(&mut self, key: CallKey, status: u16, sdp: Option<&Sdp>) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let span = call.span.clone();
-        let Some(far) = call.far.as_mut() else { return };
-        let Some(leg) = far.leg.as_mut() else { return };
-        if let Some(placing) = leg.placing.as_mut() {
-            placing.provisional(status);
-        }
-        if let Some(sdp) = sdp {
-            // Branches of a fork may each be heard; the latest is.
-            match offer_answer::accept_answer(&leg.media, sdp) {
-                Ok(settled) => leg.settled = Some(settled),
-                Err(error) => {
-                    tracing::info!(parent: &span, %error, "early media cannot be used");
-                }
-            }
-        }
-        let (purpose, heard) = (far.purpose, sdp.is_some() && leg.settled.is_some());
-        let heard = heard && far.dial.early_media;
-        let first = !std::mem::replace(&mut far.told_ringing, true);
-        match purpose {
-            Purpose::Agent if heard => {
-                self.match_peer(key);
-                self.settle_far(key);
-                self.tell(key, Input::AgentEarly);
-            }
-            Purpose::Agent => self.tell(key, Input::AgentRinging),
-            Purpose::Transfer if first => self.tell_transfer(key, "ringing", None),
-            Purpose::Transfer => {}
-        }
-    }
-
-    fn far_answered(&mut self, key: CallKey, answer: Option<&Sdp>) {
-        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
-        let Some(far) = far else { return };
-        let Some(leg) = far.leg.as_mut() else { return };
-        leg.up = true;
-        let (placed, dialog) = (leg.placing.take(), leg.dialog);
-        // Early media may have settled all.
-        match answer.map(|answer| offer_answer::accept_answer(&leg.media, answer)) {
-            Some(Ok(settled)) => leg.settled = Some(settled),
-            Some(Err(_)) => leg.settled = None,
-            None => {}
-        }
-        let (purpose, usable) = (far.purpose, leg.settled.is_some());
-        if let Some(placing) = placed {
-            self.reached(&placing, dialog);
-        }
-        if !usable {
-            self.drop_far(key, Cause::NetworkFailure);
-            return self.refuse_far(key, purpose, Cause::NetworkFailure);
-        }
-        match purpose {
-            Purpose::Agent => {
-                self.match_peer(key);
-                self.settle_far(key);
-                self.log_agent(key);
-                self.tell(key, Input::AgentReady);
-            }
-            Purpose::Transfer => self.take_agents_place(key),
-        }
-        self.reschedule(key);
-    }
-
-    fn far_failed(&mut self, key: CallKey, status: u16, response: Option<&Message>) {
-        self.far_redirected(key, status, response);
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let leg = call.far.as_mut().and_then(|far| far.leg.as_mut());
-        let Some(leg) = leg else { return };
-        let (dialog, placing) = (leg.dialog, leg.placing.take());
-        self.by_dialog.remove(&dialog);
-        if let Some(mut placing) = placing
-            && let Some((next, peer)) = self.next_place(&mut placing, dialog, status, response)
-        {
-            self.by_dialog.insert(next, key);
-            let Some(call) = self.calls.get_mut(&key) else { return };
-            tracing::info!(parent: &call.span, status, %peer, "the leg is placed at another server");
-            if let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) {
-                (leg.dialog, leg.signalling) = (next, peer.ip());
-                leg.placing = Some(placing);
-                leg.settled = None;
-            }
-            return;
-        }
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let reason = PeerReason::of_failure(status, response);
-        let cause = reason.cause();
-        tracing::info!(parent: &call.span, status, cause = cause.as_str(), "the leg is refused");
-        let purpose = call.far.take().map_or(Purpose::Agent, |far| far.purpose);
-        if purpose == Purpose::Agent {
-            call.far_reason = reason;
-        }
-        self.refuse_far(key, purpose, cause);
+        let placing = leg.placing.as_ref();
+        let branch = placing.is_some_and(|placing| placing.branch(dialog).is_some());
+        (leg.dialog == dialog || branch).then_some(*key)
     }
 
     /// The leg could not even be called.
@@ -359,43 +272,11 @@ impl Control {
     }
 
     /// Tells whoever wanted the leg that there is none.
-    fn refuse_far(&mut self, key: CallKey, purpose: Purpose, cause: Cause) {
+    pub(super) fn refuse_far(&mut self, key: CallKey, purpose: Purpose, cause: Cause) {
         match purpose {
             Purpose::Agent => self.tell_later(key, Input::AgentRefused(cause)),
             Purpose::Transfer => self.tell_transfer(key, "failed", Some(cause.as_str())),
         }
-        self.reschedule(key);
-    }
-
-    /// The leg has hung up, or is lost.
-    fn far_ended(&mut self, key: CallKey, end: &End) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(far) = call.far.take() else { return };
-        if let Some(leg) = &far.leg {
-            self.by_dialog.remove(&leg.dialog);
-        }
-        let input = match (end, far.purpose) {
-            (End::Bye { reason }, _) => {
-                call.far_reason = reason.as_deref().map(PeerReason::parse).unwrap_or_default();
-                Input::AgentHangup
-            }
-            (End::Local, _) => Input::AgentHangup,
-            (_, Purpose::Agent) => Input::AgentLost,
-            (_, Purpose::Transfer) => Input::End(Cause::NetworkFailure, EndedBy::Network),
-        };
-        self.tell(key, input);
-        self.reschedule(key);
-    }
-
-    /// Hangs up on the leg at a call's far end, if there is one.
-    pub(super) fn drop_far(&mut self, key: CallKey, cause: Cause) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.take().and_then(|far| far.leg) else { return };
-        // Who hears that the call was completed elsewhere shows no missed call.
-        let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());
-        self.by_dialog.remove(&leg.dialog);
-        let said = self.endpoint.bye(now(), leg.dialog, &[("Reason", why.as_str())]);
-        log_refused(said.err());
         self.reschedule(key);
     }
 
@@ -409,6 +290,7 @@ impl Control {
             return self.refuse_far(key, purpose, Cause::NoAnswer);
         }
         self.tell_far_hold(key);
+        self.next_far_digit(key);
     }
 }
 

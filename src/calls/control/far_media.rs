@@ -5,14 +5,13 @@ use adapters::agent::{CallState, Direction as Way, StreamFormat};
 
 use super::begin::flows_of;
 use super::holding::told;
-use super::sip::{info_digit, leg_format, log_refused};
+use super::sip::{leg_format, log_refused};
 use super::{Control, security};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::hold::Told;
 use crate::calls::live::describe;
-use crate::sip::core::endpoint::{CommandError, DialogId};
-use crate::sip::core::message::Message;
+use crate::sip::core::endpoint::CommandError;
 use crate::sip::core::offer_answer::{self, NegotiationError};
 use crate::sip::core::sdp::{Direction, Sdp};
 use crate::workers::builtin::{Builtin, Source};
@@ -22,11 +21,18 @@ use crate::workers::poller::now;
 impl Control {
     /// Lets media follow what was settled with the leg.
     pub(super) fn settle_far(&mut self, key: CallKey) {
+        let found = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        let Some(far) = found else { return };
+        let Some((leg, negotiated)) =
+            far.leg.as_ref().and_then(|leg| Some((leg, leg.settled.as_ref()?)))
+        else {
+            return;
+        };
+        let mut format = leg_format(negotiated, leg.signalling);
+        format.digits = self.far_digits_by(far, leg, format.media.dtmf_pt.is_some());
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
         let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
-        let Some(negotiated) = &leg.settled else { return };
-        let format = leg_format(negotiated, leg.signalling);
         leg.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         leg.srtp.clone_from(&format.srtp);
@@ -198,7 +204,7 @@ impl Control {
             far.holds_peer = far_holds;
         }
         let held = !flows.sends;
-        let sounding = held && !flows.receives;
+        let sounding = held && (!flows.receives || far.hears_nothing);
         let mirrored = std::mem::replace(&mut leg.mirrored, (held, sounding));
         let format = leg.format;
         let told = leg.hold.want(held);
@@ -247,31 +253,5 @@ impl Control {
         }
         leg.hold.telling(at, on, told);
         self.reschedule(key);
-    }
-
-    /// A digit by SIP INFO from the leg.
-    pub(super) fn far_info(&mut self, key: CallKey, request: &Message) {
-        let Some(call) = self.calls.get(&key) else { return };
-        if let Some((digit, duration_ms)) = info_digit(request) {
-            self.command(call.worker, Command::AgentDigit { call: key, digit, duration_ms });
-        }
-    }
-
-    /// Tells one side of a call that joins two of a key at the other, by SIP INFO.
-    pub(super) fn digit_across(
-        &mut self,
-        key: CallKey,
-        to_agent: bool,
-        digit: char,
-        duration_ms: u32,
-    ) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
-        let dialog = if to_agent { leg.map(|leg| leg.dialog) } else { call.dialog };
-        let takes = |dialog: &DialogId| !self.endpoint.refuses_info(*dialog);
-        let Some(dialog) = dialog.filter(takes) else { return };
-        let body = format!("Signal={digit}\r\nDuration={duration_ms}\r\n");
-        let kind = "application/dtmf-relay";
-        log_refused(self.endpoint.info(now(), dialog, kind, body.as_bytes()).err());
     }
 }

@@ -12,12 +12,13 @@ use crate::calls::request::RequestError;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
+use crate::sip::core::offer_answer::Negotiated;
 use crate::sip::core::targets::{Failure, retry_after};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// What telephones are told that need not ring any more (RFC 3326 2).
-const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
+pub(super) const ELSEWHERE: &str = "SIP;cause=200;text=\"Call completed elsewhere\"";
 /// The same, where somebody has declined for all of them.
 const DECLINED: &str = "SIP;cause=603;text=\"Decline\"";
 
@@ -25,6 +26,8 @@ const DECLINED: &str = "SIP;cause=603;text=\"Decline\"";
 pub(super) struct Branch {
     pub(super) dialog: DialogId,
     pub(super) hop: Hop,
+    /// What was settled on it before its answer.
+    pub(super) settled: Option<Negotiated>,
 }
 
 impl Control {
@@ -46,7 +49,9 @@ impl Control {
             let before = placing.branches.len();
             for hop in round {
                 match self.invite(placing, &hop) {
-                    Ok(dialog) => placing.branches.push(Branch { dialog, hop }),
+                    Ok(dialog) => {
+                        placing.branches.push(Branch { dialog, hop, settled: None });
+                    }
                     Err(error) => refused = error,
                 }
             }
@@ -98,16 +103,31 @@ impl Control {
         }
     }
 
-    /// The only branch of what was placed has failed: it goes to the next that may do better.
-    pub(super) fn next_place(
+    /// Goes on after the failure of a branch, which leads elsewhere if it is `redirected`; why
+    /// nobody can be reached, if it does not.
+    pub(super) fn go_on_elsewhere(
         &mut self,
         placing: &mut Placing,
         dialog: DialogId,
         status: u16,
         response: Option<&Message>,
-    ) -> Option<(DialogId, SocketAddr)> {
+        redirected: bool,
+    ) -> Result<(), PeerReason> {
         let failure = self.failed_at(placing, dialog, status, response);
-        self.invite_next(placing, Some(failure)).ok()
+        let reason = PeerReason::of_failure(status, response);
+        let (reason, failure) = placing.best(status, reason, failure);
+        if status >= 600 {
+            self.cancel_branches(placing, None, DECLINED);
+            placing.branches.clear();
+        }
+        let waits = !placing.branches.is_empty();
+        if redirected || !waits {
+            let next = self.invite_next(placing, Some(failure));
+            if next.is_err() && !waits {
+                return Err(reason);
+            }
+        }
+        Ok(())
     }
 
     /// Ends a branch; how it failed is noted of its server.
@@ -141,7 +161,12 @@ impl Control {
         }
     }
 
-    fn cancel_branches(&mut self, placing: &Placing, but: Option<DialogId>, reason: &str) {
+    pub(super) fn cancel_branches(
+        &mut self,
+        placing: &Placing,
+        but: Option<DialogId>,
+        reason: &str,
+    ) {
         let others = placing.branches.iter().filter(|branch| Some(branch.dialog) != but);
         for branch in others {
             self.by_dialog.remove(&branch.dialog);
@@ -159,8 +184,7 @@ impl Control {
         response: Option<&Message>,
     ) {
         let redirected = self.redirected(dialog, status, response);
-        let reason = PeerReason::of_failure(status, response);
-        if let Some(reason) = self.place_elsewhere(dialog, status, response, redirected, reason) {
+        if let Some(reason) = self.place_elsewhere(dialog, status, response, redirected) {
             self.log_refused_credentials(dialog, status);
             let cause = reason.cause();
             self.note_reason(dialog, Some(reason));
@@ -175,23 +199,15 @@ impl Control {
         status: u16,
         response: Option<&Message>,
         redirected: bool,
-        reason: PeerReason,
     ) -> Option<PeerReason> {
-        let Some(key) = self.by_dialog.get(&dialog).copied() else { return Some(reason) };
+        let reason = || Some(PeerReason::of_failure(status, response));
+        let Some(key) = self.by_dialog.get(&dialog).copied() else { return reason() };
         let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
-        let Some(mut placing) = placing else { return Some(reason) };
-        let failure = self.failed_at(&mut placing, dialog, status, response);
-        let (reason, failure) = placing.best(status, reason, failure);
-        if status >= 600 {
-            self.cancel_branches(&placing, None, DECLINED);
-            placing.branches.clear();
-        }
-        let waits = !placing.branches.is_empty();
-        if redirected || !waits {
-            let next = self.invite_next(&mut placing, Some(failure));
-            if next.is_err() && !waits {
-                return Some(reason);
-            }
+        let Some(mut placing) = placing else { return reason() };
+        if let Err(reason) =
+            self.go_on_elsewhere(&mut placing, dialog, status, response, redirected)
+        {
+            return Some(reason);
         }
         self.by_dialog.remove(&dialog);
         self.watch_branches(key, &placing);

@@ -14,6 +14,8 @@ mod directed;
 mod early;
 mod effects;
 mod far;
+mod far_digits;
+mod far_forking;
 mod far_media;
 mod forking;
 mod gate;

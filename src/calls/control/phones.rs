@@ -1,6 +1,7 @@
 //! Telephones that register with us.
 
 use super::Control;
+use super::placing::Hop;
 use crate::config::{Masked, UserConfig};
 use crate::sip::core::endpoint::{AskedId, Flow};
 use crate::sip::core::message::Message;
@@ -39,9 +40,18 @@ impl Control {
     }
 
     /// Where the user is that `to` names: a bare name, or a URI of ours.
-    pub(super) fn phones(&self, to: &str) -> Option<Vec<Target>> {
+    fn phones(&self, to: &str) -> Option<Vec<Target>> {
         let user = self.our_user(to)?;
         Some(self.registrar.targets(now(), &user.name))
+    }
+
+    /// The same as rounds: telephones that are preferred alike ring at the same time.
+    pub(super) fn phone_rounds(&self, to: &str) -> Option<Vec<Vec<Hop>>> {
+        let phones = self.phones(to)?;
+        let to = self.address_of(to);
+        let hop = |phone: &Target| Hop::phone(phone.clone(), &to);
+        let rounds = phones.chunk_by(|one, next| one.q_milli == next.q_milli);
+        Some(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
     }
 
     /// The user of ours that `to` names: a bare name, or a URI of ours.

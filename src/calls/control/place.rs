@@ -21,7 +21,6 @@ use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
 use crate::quota::{Permit, Way};
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
-use crate::sip::core::registrar;
 use crate::sip::core::uri::{Host, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::workers::command::CallKey;
@@ -136,16 +135,11 @@ impl Control {
         // Softphones are of the file, as is its organisation.
         let named = wanted.trunk.is_some() || wanted.telephony_configuration_id.is_some();
         let phones = match !named && organisation == snapshot.organisation {
-            true => self.phones(&wanted.to),
+            true => self.phone_rounds(&wanted.to),
             false => None,
         };
         let bearing = match phones {
-            Some(phones) => {
-                let to = self.address_of(&wanted.to);
-                let rounds = phones.chunk_by(|one, next| one.q_milli == next.q_milli);
-                let hop = |phone: &registrar::Target| Hop::phone(phone.clone(), &to);
-                Bearing::Phones(rounds.map(|equals| equals.iter().map(hop).collect()).collect())
-            }
+            Some(rounds) => Bearing::Phones(rounds),
             None => self.bearing(snapshot, organisation, wanted)?,
         };
         // The agent first: a place there costs no rate.
@@ -267,7 +261,9 @@ impl Control {
     /// else through the next trunk.
     pub(super) fn set_out(&mut self, errand: Errand, found: Result<Vec<Hop>, ResolveError>) {
         let mut wanted = match errand.mission {
-            Mission::Far { key, attempt } => return self.set_out_far(key, attempt, found),
+            Mission::Far { key, attempt } => {
+                return self.set_out_far(key, attempt, found.map(one_by_one));
+            }
             Mission::Call(wanted) => wanted,
         };
         let found = found.map_err(|error| field("to", error.to_string()));

@@ -171,6 +171,11 @@ impl Placing {
         self.branches.iter().find(|branch| branch.dialog == dialog)
     }
 
+    /// The same, to be changed.
+    pub(super) fn branch_mut(&mut self, dialog: DialogId) -> Option<&mut Branch> {
+        self.branches.iter_mut().find(|branch| branch.dialog == dialog)
+    }
+
     /// Its server has said something.
     pub(super) fn provisional(&mut self, status: u16) {
         self.attempts.provisional(status);

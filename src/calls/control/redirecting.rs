@@ -40,25 +40,35 @@ impl Control {
         somewhere
     }
 
-    /// The same of the leg at a call's far end.
-    pub(super) fn far_redirected(&mut self, key: CallKey, status: u16, response: Option<&Message>) {
-        let Some(response) = response.filter(|_| (300..400).contains(&status)) else { return };
+    /// The same of a branch of the leg at a call's far end.
+    pub(super) fn far_redirected(
+        &mut self,
+        key: CallKey,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+    ) -> bool {
+        let response = response.filter(|_| (300..400).contains(&status));
+        let Some(response) = response else { return false };
         let snapshot = self.directory.load();
         let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        let Some((far, leg)) = far.and_then(|far| Some((far, far.leg.as_ref()?))) else { return };
-        let (trunk, dialog) = (far.trunk.clone(), leg.dialog);
+        let found = far.and_then(|far| Some((far, far.leg.as_ref()?.placing.as_ref()?)));
+        let Some((far, placing)) = found else { return false };
+        let Some(branch) = placing.branch(dialog) else { return false };
+        let trunk = far.trunk.clone();
         let user = self.our_user(&far.dial.to).map(|user| user.name.clone());
         let user = snapshot.users.iter().find(|known| Some(&known.name) == user.as_ref());
         let party = trunk.as_ref().map(Caller::Trunk).or(user.map(Caller::User));
-        let branch = leg.placing.as_ref().and_then(|placing| placing.branch(dialog));
-        let secret = branch.is_some_and(|branch| branch.hop.is_secure());
-        let (from, called) = (leg.signalling, far.dial.to.clone());
+        let (from, secret) = (branch.hop.peer().ip(), branch.hop.is_secure());
+        let called = far.dial.to.clone();
         let by = Redirected { party, from, secret };
         let targets = self.followed(&snapshot, key, response, &called, by);
+        let somewhere = !targets.is_empty();
         let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
         if let Some(placing) = far.and_then(|far| far.leg.as_mut()?.placing.as_mut()) {
             placing.redirect(dialog, targets, response);
         }
+        somewhere
     }
 
     /// Where a redirection leads, as far as it is followed.

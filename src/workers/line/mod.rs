@@ -46,6 +46,8 @@ const PONG_WAIT: Duration = Duration::from_secs(5);
 const FAULTS_MAX: u32 = 32;
 /// Audio that may wait for the socket, in milliseconds; beyond it the oldest is skipped.
 const BACKLOG_MS: u32 = 200;
+/// Pause between digits that another leg presses, in milliseconds.
+const DIGIT_GAP_MS: u32 = 50;
 /// Most bytes of a message around its audio.
 const ENVELOPE_BYTES: usize = 256;
 
@@ -384,6 +386,20 @@ impl LineLeg {
         ctx.metrics.sent(Kind::LineControl, sealed.len());
         link.connection.write(Class::Control, sealed);
         link.connection.watch(&ctx.poller);
+        true
+    }
+
+    /// Presses a key for the far end. False if it is to be told by a request of the control's.
+    pub(super) fn press(&mut self, digit: char, duration_ms: u32) -> bool {
+        let mut text = [0; 4];
+        let text: &str = digit.encode_utf8(&mut text);
+        match self.digits {
+            // Too many wait: as if it had not been pressed.
+            DigitsBy::Tones => drop(self.tones.queue(text, Some(duration_ms), None)),
+            DigitsBy::Events => drop(self.keys.queue(text, duration_ms, DIGIT_GAP_MS)),
+            DigitsBy::Info => return false,
+            DigitsBy::Nothing => {}
+        }
         true
     }
 

@@ -1,6 +1,8 @@
 //! Vonage's own cases: the vectors, signatures, operations, documents, and the stream.
 
 mod calls;
+#[cfg(feature = "emulate")]
+mod emulated;
 mod hooks;
 mod stream;
 mod verify;

@@ -1,0 +1,188 @@
+//! What becomes of the branches of a leg that is called: all telephones of a user ring at the same
+//! time, and the first that answers is the leg.
+
+use adapters::agent::EndedBy;
+
+use super::Control;
+use super::forking::ELSEWHERE;
+use super::sip::log_refused;
+use crate::calls::call::Input;
+use crate::calls::cause::Cause;
+use crate::calls::far::Purpose;
+use crate::calls::reason::PeerReason;
+use crate::sip::core::endpoint::{DialogId, End};
+use crate::sip::core::message::Message;
+use crate::sip::core::offer_answer;
+use crate::sip::core::sdp::Sdp;
+use crate::workers::command::CallKey;
+use crate::workers::poller::now;
+
+impl Control {
+    /// A branch rings, and may be heard.
+    pub(super) fn far_ringing(
+        &mut self,
+        key: CallKey,
+        dialog: DialogId,
+        status: u16,
+        sdp: Option<&Sdp>,
+    ) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let span = call.span.clone();
+        let Some(far) = call.far.as_mut() else { return };
+        let Some(leg) = far.leg.as_mut() else { return };
+        let (Some(placing), false) = (leg.placing.as_mut(), leg.up) else { return };
+        placing.provisional(status);
+        if let (Some(sdp), Some(branch)) = (sdp, placing.branch_mut(dialog)) {
+            // Each branch may be heard; the latest is.
+            match offer_answer::accept_answer(&leg.media, sdp) {
+                Ok(settled) => {
+                    (leg.dialog, leg.signalling) = (dialog, branch.hop.peer().ip());
+                    leg.settled = branch.settled.insert(settled).clone().into();
+                }
+                Err(error) => {
+                    tracing::info!(parent: &span, %error, "early media cannot be used");
+                }
+            }
+        }
+        let (purpose, heard) = (far.purpose, sdp.is_some() && leg.settled.is_some());
+        let heard = heard && far.dial.early_media;
+        let first = !std::mem::replace(&mut far.told_ringing, true);
+        match purpose {
+            Purpose::Agent if heard => {
+                self.match_peer(key);
+                self.settle_far(key);
+                self.tell(key, Input::AgentEarly);
+            }
+            Purpose::Agent => self.tell(key, Input::AgentRinging),
+            Purpose::Transfer if first => self.tell_transfer(key, "ringing", None),
+            Purpose::Transfer => {}
+        }
+    }
+
+    /// A branch has answered: it is the leg, and nobody else need answer.
+    pub(super) fn far_answered(&mut self, key: CallKey, dialog: DialogId, answer: Option<&Sdp>) {
+        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
+        let Some(far) = far else { return };
+        let Some(leg) = far.leg.as_mut() else { return };
+        (leg.up, leg.dialog) = (true, dialog);
+        let mut placed = leg.placing.take();
+        let branch = placed.as_mut().and_then(|placing| placing.branch_mut(dialog));
+        if let Some(branch) = branch {
+            leg.signalling = branch.hop.peer().ip();
+            // Early media may have settled all.
+            leg.settled = branch.settled.take();
+        }
+        match answer.map(|answer| offer_answer::accept_answer(&leg.media, answer)) {
+            Some(Ok(settled)) => leg.settled = Some(settled),
+            Some(Err(_)) => leg.settled = None,
+            None => {}
+        }
+        let (purpose, usable) = (far.purpose, leg.settled.is_some());
+        if let Some(placing) = placed {
+            self.reached(&placing, dialog);
+            self.cancel_branches(&placing, Some(dialog), ELSEWHERE);
+        }
+        if !usable {
+            self.drop_far(key, Cause::NetworkFailure);
+            return self.refuse_far(key, purpose, Cause::NetworkFailure);
+        }
+        match purpose {
+            Purpose::Agent => {
+                self.match_peer(key);
+                self.settle_far(key);
+                self.log_agent(key);
+                self.tell(key, Input::AgentReady);
+            }
+            Purpose::Transfer => self.take_agents_place(key),
+        }
+        self.reschedule(key);
+    }
+
+    /// A branch has failed: the others go on, or the next ones are tried, or there is no leg.
+    pub(super) fn far_failed(
+        &mut self,
+        key: CallKey,
+        dialog: DialogId,
+        status: u16,
+        response: Option<&Message>,
+    ) {
+        let redirected = self.far_redirected(key, dialog, status, response);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let leg = call.far.as_mut().and_then(|far| far.leg.as_mut());
+        let Some(leg) = leg else { return };
+        let placing = leg.placing.take();
+        self.by_dialog.remove(&dialog);
+        let reason = match placing {
+            None => PeerReason::of_failure(status, response),
+            Some(mut placing) => {
+                match self.go_on_elsewhere(&mut placing, dialog, status, response, redirected) {
+                    Err(reason) => reason,
+                    Ok(()) => {
+                        self.watch_branches(key, &placing);
+                        let Some(call) = self.calls.get_mut(&key) else { return };
+                        let span = call.span.clone();
+                        let far = call.far.as_mut();
+                        let Some(leg) = far.and_then(|far| far.leg.as_mut()) else { return };
+                        if let Some(first) = placing.branches.first()
+                            && placing.branch(leg.dialog).is_none()
+                        {
+                            let peer = first.hop.peer();
+                            tracing::info!(parent: &span, status, %peer, "the leg goes on");
+                            (leg.dialog, leg.signalling) = (first.dialog, peer.ip());
+                            leg.settled = first.settled.clone();
+                        }
+                        leg.placing = Some(placing);
+                        return;
+                    }
+                }
+            }
+        };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let cause = reason.cause();
+        tracing::info!(parent: &call.span, status, cause = cause.as_str(), "the leg is refused");
+        let purpose = call.far.take().map_or(Purpose::Agent, |far| far.purpose);
+        if purpose == Purpose::Agent {
+            call.far_reason = reason;
+        }
+        self.refuse_far(key, purpose, cause);
+    }
+
+    /// The leg has hung up, or is lost.
+    pub(super) fn far_ended(&mut self, key: CallKey, dialog: DialogId, end: &End) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
+        let placing = leg.and_then(|leg| leg.placing.as_ref());
+        if placing.is_some_and(|placing| placing.branches.len() > 1) {
+            // One of several that ring.
+            return self.far_failed(key, dialog, 408, None);
+        }
+        let Some(far) = call.far.take() else { return };
+        self.by_dialog.remove(&dialog);
+        let input = match (end, far.purpose) {
+            (End::Bye { reason }, _) => {
+                call.far_reason = reason.as_deref().map(PeerReason::parse).unwrap_or_default();
+                Input::AgentHangup
+            }
+            (End::Local, _) => Input::AgentHangup,
+            (_, Purpose::Agent) => Input::AgentLost,
+            (_, Purpose::Transfer) => Input::End(Cause::NetworkFailure, EndedBy::Network),
+        };
+        self.tell(key, input);
+        self.reschedule(key);
+    }
+
+    /// Hangs up on the leg at a call's far end, if there is one, and on all that may become it.
+    pub(super) fn drop_far(&mut self, key: CallKey, cause: Cause) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.take().and_then(|far| far.leg) else { return };
+        // Who hears that the call was completed elsewhere shows no missed call.
+        let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());
+        if let Some(placing) = &leg.placing {
+            self.cancel_branches(placing, Some(leg.dialog), &why);
+        }
+        self.by_dialog.remove(&leg.dialog);
+        let said = self.endpoint.bye(now(), leg.dialog, &[("Reason", why.as_str())]);
+        log_refused(said.err());
+        self.reschedule(key);
+    }
+}
