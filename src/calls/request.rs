@@ -1,5 +1,7 @@
 //! What the rest of the server asks of the call control.
 
+use adapters::config::RawConfig;
+use adapters::hook::Verify;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -120,6 +122,15 @@ pub enum Order {
     Hold(bool),
 }
 
+/// What proves, beside its token, that it is the carrier that opens a media socket.
+#[derive(Clone, Debug)]
+pub struct SocketProof {
+    /// Examines the request.
+    pub verify: Verify,
+    /// The configuration whose secrets it is proven by.
+    pub config: RawConfig,
+}
+
 /// Something asked of the call control.
 #[derive(Debug)]
 pub enum Request {
@@ -196,8 +207,8 @@ pub enum Request {
         provider: String,
         /// The token.
         token: adapters::secret::Secret,
-        /// Takes the outcome.
-        reply: oneshot::Sender<Result<(), TokenError>>,
+        /// Takes the outcome: what is to be proven besides.
+        reply: oneshot::Sender<Result<Option<SocketProof>, TokenError>>,
     },
     /// A carrier has opened the media socket of a call.
     LineOpen {

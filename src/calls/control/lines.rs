@@ -5,23 +5,27 @@ use uuid::Uuid;
 use super::Control;
 use crate::agent::socket::AgentSocket;
 use crate::calls::media_token::TokenError;
+use crate::calls::request::SocketProof;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::line::LineEvent;
 use crate::workers::poller::now;
 
 impl Control {
-    /// A carrier wants to open the media socket of a call: spends its token.
+    /// A carrier wants to open the media socket of a call: spends its token, and tells what is to
+    /// be proven besides.
     pub(super) fn line_comes(
         &mut self,
         id: Uuid,
         provider: &str,
         token: &str,
-    ) -> Result<(), TokenError> {
+    ) -> Result<Option<SocketProof>, TokenError> {
         let key = self.by_id.get(&id);
         let call = key.and_then(|key| self.calls.get_mut(key));
         let call = call.filter(|call| call.ended.is_none());
         let line = call.and_then(|call| call.line.as_mut()).ok_or(TokenError::Wrong)?;
-        line.token.spend(now(), provider, token)
+        line.token.spend(now(), provider, token)?;
+        let proof = |verify| SocketProof { verify, config: line.config.clone() };
+        Ok(line.spec.verify_socket.map(proof))
     }
 
     /// The media socket of a call is open, or came to nothing after its token was spent.

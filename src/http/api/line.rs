@@ -1,5 +1,8 @@
 //! The media sockets that carriers open.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use adapters::hook::{HookRequest, VerifyError};
 use adapters::secret::Secret;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +26,7 @@ pub(super) fn resource() -> Resource {
                 .summary("The audio of a call, on a WebSocket that its carrier opens.")
                 .access(Access::Open)
                 .answers(101, "the carrier's media stream follows")
-                .refuses(&[Kind::BadRequest, Kind::NotUpgrade, Kind::Unavailable]),
+                .refuses(&[Kind::BadRequest, Kind::Forbidden, Kind::NotUpgrade, Kind::Unavailable]),
         ],
         schemas: Vec::new(),
     }
@@ -49,10 +52,17 @@ async fn open(
         .ask(|reply| request::Request::LineComes { call, provider, token, reply })
         .await
         .ok_or_else(gone)?;
-    if let Err(error) = may {
+    let proof = may.map_err(|error| {
         // Whoever has no token learns nothing, not even whether there is such a call.
         tracing::warn!(%error, "a media socket was refused");
-        return Err(Problem::not_found("no such stream"));
+        Problem::not_found("no such stream")
+    })?;
+    if let Some(proof) = proof
+        && let Err(error) = prove(&state, &proof, &request)
+    {
+        tracing::warn!(%error, "a media socket was refused");
+        state.calls.send(request::Request::LineOpen { call, socket: None }).await;
+        return Err(Problem::new(Kind::Forbidden, "the request is not the carrier's"));
     }
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -66,4 +76,26 @@ async fn open(
         state.calls.send(request::Request::LineOpen { call, socket }).await;
     });
     Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
+}
+
+/// Proves that it is the carrier that opens the socket, over the address that it was given.
+fn prove(
+    state: &crate::http::State,
+    proof: &request::SocketProof,
+    request: &Request,
+) -> Result<(), VerifyError> {
+    // Without a public address no carrier was given one of ours.
+    let Some(public) = &state.public_url else { return Err(VerifyError::Signature) };
+    let scheme = if public.tls { "wss" } else { "ws" };
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let url = format!("{scheme}://{}{}{path}", public.authority, public.path);
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let hook = HookRequest {
+        method: request.method(),
+        url: &url,
+        headers: request.headers(),
+        body: b"",
+        unix_s: unix.as_secs(),
+    };
+    (proof.verify)(&hook, &proof.config)
 }
