@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
@@ -19,6 +19,8 @@ use crate::keys::{Keys, NewKey};
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::outbox::{Deliverer, Guard, Targets};
+use crate::outward::OutwardPolicy;
+use crate::retention::Retention;
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
@@ -109,18 +111,27 @@ impl App {
             log: logging.log.clone(),
         };
         let (reach, control) = run_control(parts)?;
+        let retention = Retention {
+            config: config.retention,
+            store: store.clone(),
+            recordings: reach.recordings.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        io.spawn(retention.run());
         let (log, node) = (logging.log.clone(), logging.node);
         io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
+            directory: reach.directory.clone(),
             recordings: reach.recordings.clone(),
             captures: Arc::clone(&reach.captures),
             keys,
+            outward: OutwardPolicy::new(&config, store.default_organisation().0),
             store: store.clone(),
             log: log.clone(),
             commits: logging.commits,
             webhooks: logging.targets,
-            streams: Arc::new(Semaphore::new(http::STREAMS_MAX)),
+            streams: http::Streams::default(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),
@@ -130,7 +141,6 @@ impl App {
         let trusted = &config.http.trusted_proxies;
         let server = http::server::Server::new(router, trusted, Arc::clone(&metrics), drains);
         io.spawn(server.clone().run(listener, None));
-        io.spawn(http::idempotency::forget(store.clone()));
         if let Some((listener, tls)) = secure {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
             io.spawn(server.run(listener, Some(tls)));
@@ -229,7 +239,8 @@ impl Logging {
             tracing::warn!(closed, "calls that were cut off are closed");
         }
         io.spawn(node::live(store.clone(), ours, log.clone(), drains.clone()));
-        let guard = Guard::new(config.webhooks.allow_networks.clone());
+        let allowed = config.outward.clone().and(&config.webhooks.allow_networks);
+        let guard = Guard::new(allowed);
         let targets = Targets::new(guard);
         let deliverer = Deliverer::new(store.clone(), node, targets.clone(), commits.clone());
         io.spawn(deliverer.run());

@@ -203,7 +203,9 @@ pub enum SealCommand {
 /// What a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ScopeArg {
-    /// Everything, other keys included.
+    /// Everything, and the organisations of the server.
+    Server,
+    /// Everything of its organisation, other keys included.
     Admin,
     /// Place, steer and see calls.
     Calls,

@@ -24,6 +24,7 @@ use talkpath::store::organisations::OrganisationFields;
 use talkpath::store::routes::RouteFields;
 use talkpath::store::{Actor, AgentId, ConfigurationId, NumberId, OrganisationId, RouteId, Store};
 
+use support::gateway::{Gateway, Manner};
 use support::phone::{Phone, header};
 use support::ports::Ports;
 use support::server::folder;
@@ -413,5 +414,80 @@ fn stored_peers_are_registered_watched_and_called() {
     server.wait("its end", |snapshot| snapshot.trunk_by_id(peer.0).is_none());
     let refused = server.place(json!({ "to": "030 123456", "agent": "bot" }));
     assert!(matches!(refused, Err(RequestError::Field { field: "to", .. })), "{refused:?}");
+    server.end();
+}
+
+/// A call that no server of its trunk puts through goes on through the next trunk, with its offer
+/// and in its form: after an answer that blames the server, after none, and not after one that
+/// blames the called party or came after ringing.
+#[test]
+fn the_next_trunk_takes_over() {
+    let server = Running::start();
+    let ours = server.ours();
+    server.agent(ours, "bot");
+    let [first, second] = [(); 2].map(|()| Gateway::start(Manner::Answers));
+    for (name, gateway, more) in
+        [("first", &first, json!({})), ("second", &second, json!({ "number_format": "digits" }))]
+    {
+        let target = json!({ "host": "127.0.0.1", "port": gateway.address.port() });
+        let mut outbound = json!({ "enabled": true, "targets": [target] });
+        outbound.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let inbound =
+            json!({ "networks": [if name == "first" { "198.51.100.1" } else { "198.51.100.2" }] });
+        let config = json!({ "country": "DE", "inbound": inbound, "outbound": outbound });
+        let fields = ConfigurationFields {
+            name: name.to_owned(),
+            is_default_outbound: name == "first",
+            ..configuration(&config)
+        };
+        let made = server.store().create_configuration(ours, &fields, &Actor::Command);
+        server.run(made).unwrap();
+    }
+    server.wait("both trunks", |snapshot| snapshot.outbound(ours.0).len() == 2);
+    let rung = |gateway: &Gateway| {
+        let invites = gateway.heard("INVITE ");
+        let mut calls: Vec<_> =
+            invites.iter().map(|invite| header(invite, "Call-ID").to_owned()).collect();
+        calls.sort_unstable();
+        calls.dedup();
+        calls.len()
+    };
+    let place = || server.place(json!({ "to": "030 123456", "agent": "bot" })).unwrap();
+    let mut expected = 0;
+    for manner in [
+        Manner::Refuses("503 Service Unavailable"),
+        Manner::Refuses("500 Server Internal Error"),
+        Manner::Silent,
+        Manner::Refuses("404 Not Found"),
+        Manner::RingsThenRefuses("503 Service Unavailable"),
+    ] {
+        first.set(manner);
+        let goes_on = matches!(manner, Manner::Refuses("503 Service Unavailable"))
+            || matches!(manner, Manner::Refuses("500 Server Internal Error"))
+            || manner == Manner::Silent;
+        let call = place();
+        assert_eq!(call.trunk.as_deref(), Some("first"));
+        if goes_on {
+            expected += 1;
+            let up = until(Duration::from_secs(60), "an answer", || {
+                let found = server.calls().into_iter().find(|found| found.id == call.id)?;
+                (found.state == "answered").then_some(found)
+            });
+            assert_eq!(up.trunk.as_deref(), Some("second"));
+            let invite = second.heard("INVITE ").pop().unwrap();
+            assert!(invite.starts_with("INVITE sip:4930123456@"), "{invite}");
+            let handle = &server.app.reach.handle;
+            let id = call.id.to_string();
+            server.run(handle.ask(|reply| Request::HangUp { call: id, reply })).unwrap().unwrap();
+        }
+        until(SOON, "its end", || server.calls().is_empty().then_some(()));
+        assert_eq!(rung(&second), expected, "{manner:?}");
+    }
+    // All of them refuse: the call is over, and why is what the last one said.
+    first.set(Manner::Refuses("503 Service Unavailable"));
+    second.set(Manner::Refuses("502 Bad Gateway"));
+    place();
+    until(SOON, "its end", || server.calls().is_empty().then_some(()));
+    assert_eq!(rung(&second), expected + 1);
     server.end();
 }

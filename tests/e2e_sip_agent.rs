@@ -478,6 +478,7 @@ fn an_agent_hands_its_call_over() {
     agent.say(&hand_over);
     callee.wait_call();
     assert_eq!(state(&mut agent), told("requested", None));
+    assert_eq!(state(&mut agent), told("dialling", None));
     callee.ring();
     assert_eq!(state(&mut agent), told("ringing", None));
     callee.refuse("486 Busy Here");
@@ -496,10 +497,12 @@ fn an_agent_hands_its_call_over() {
     agent.say(&hand_over);
     callee.wait_call();
     assert_eq!(state(&mut agent), told("requested", None));
+    assert_eq!(state(&mut agent), told("dialling", None));
     agent.say(&hand_over);
     assert_eq!(state(&mut agent), told("failed", Some("busy_transferring")));
     callee.answer();
     assert_eq!(state(&mut agent), told("answered", None));
+    assert_eq!(state(&mut agent), told("bridged", None));
     let stop = agent.event("stop");
     assert_eq!((&stop["cause"], &stop["by"]), (&json!("transferred"), &json!("agent")));
     assert_eq!(agent.wait_close(), 1000);

@@ -78,8 +78,8 @@ fn blind_transfer_succeeds() {
     agent.event("answered");
     let to = "sip:desk@192.0.2.9;x=y";
     agent.say(&json!({ "event": "transfer", "kind": "blind", "destination": to }));
-    let states = states(&mut agent, "answered");
-    assert_eq!(words(&states), ["requested", "accepted", "trying", "ringing", "answered"]);
+    let states = states(&mut agent, "bridged");
+    assert_eq!(words(&states), ["requested", "dialling", "ringing", "answered", "bridged"]);
     assert!(states.iter().all(|state| state["cause"].is_null()));
     let stop = agent.event("stop");
     assert_eq!((&stop["cause"], &stop["by"]), (&json!("transferred"), &json!("agent")));
@@ -103,11 +103,17 @@ fn peer_hangs_up_instead_of_telling() {
     let wanted = json!({ "kind": "blind", "destination": "+4930123" });
     let (status, body) =
         server.http("POST", &format!("/api/v1/calls/{id}/transfer"), Some(&wanted));
-    assert_eq!((status, body.as_str()), (202, r#"{"state":"requested"}"#));
+    let begun: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &begun["state"]), (202, &json!("requested")), "{body}");
     let stop = agent.event("stop");
     assert_eq!(stop["cause"], "transferred");
     sipp.succeed();
     server.wait_idle();
+    let (_, body) = server.http("GET", &format!("/api/v1/calls/{id}/transfers"), None);
+    let page: Value = serde_json::from_str(&body).unwrap();
+    let kept = &page["items"][0];
+    assert_eq!((&kept["id"], &kept["kind"]), (&begun["id"], &json!("blind")), "{body}");
+    assert_eq!((&kept["state"], &kept["destination"]), (&json!("bridged"), &json!("+4930123")));
     server.stop();
 }
 
@@ -161,7 +167,9 @@ fn wishes_that_are_refused() {
         server.http("POST", &format!("/api/v1/calls/{id}/{what}"), Some(&body))
     };
     for (what, body, status, part) in [
-        ("transfer", json!({ "kind": "warm", "destination": "1" }), 400, "kind"),
+        ("transfer", json!({ "kind": "hot", "destination": "1" }), 400, "kind"),
+        ("transfer", json!({ "kind": "agent", "destination": "nobody" }), 400, "agent"),
+        ("transfer", json!({ "kind": "cancel" }), 409, "given up"),
         ("transfer", json!({ "kind": "blind", "destination": "a b" }), 400, "destination"),
         ("transfer", json!({ "kind": "attended", "options": { "call_id": id } }), 400, "call_id"),
         ("transfer", json!({ "kind": "blind" }), 400, "destination"),
@@ -532,7 +540,8 @@ fn attended_transfer_succeeds() {
     agent.event("answered");
     let options = json!({ "call_id": joined.start["call_id"] });
     agent.say(&json!({ "event": "transfer", "kind": "attended", "options": options }));
-    assert_eq!(words(&states(&mut agent, "answered")), ["requested", "accepted", "answered"]);
+    let told = ["requested", "dialling", "answered", "bridged"];
+    assert_eq!(words(&states(&mut agent, "bridged")), told);
     assert_eq!(agent.event("stop")["cause"], "transferred");
     sipp.succeed();
     other.hang_up();

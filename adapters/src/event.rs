@@ -68,6 +68,14 @@ pub enum CallFact {
     Ended(Ended),
 }
 
+impl CallFact {
+    /// True for what is said of the media stream. At some carriers it is a call of its own, with an
+    /// id that nobody else knows: such a fact is about the call that the hook's address names.
+    pub const fn is_of_stream(&self) -> bool {
+        matches!(self, Self::StreamStarted | Self::StreamStopped | Self::StreamFailed { .. })
+    }
+}
+
 /// Who answered, as a carrier's detection says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

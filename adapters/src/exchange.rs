@@ -6,12 +6,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use thiserror::Error;
 
+use crate::address::{E164_DIGITS_MAX, E164_DIGITS_MIN};
 use crate::op::{Op, Step};
+use crate::secret::Pii;
 
 /// A finished request to a carrier.
 ///
-/// `Debug` shows the method, the address without query, the names of the headers and the length of
-/// the body: the rest holds credentials and numbers.
+/// `Debug` shows the method, the address without query and with telephone numbers masked, the names
+/// of the headers and the length of the body: the rest holds credentials and numbers.
 #[derive(Clone, PartialEq)]
 pub struct HttpRequest {
     /// Method.
@@ -71,12 +73,26 @@ impl fmt::Debug for HttpRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRequest")
             .field("method", &self.method)
-            .field("url", &self.url.split('?').next().unwrap_or_default())
+            .field("url", &discreet(self.url.split('?').next().unwrap_or_default()))
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("body_bytes", &self.body.len())
             .field("repeatable", &self.repeatable)
             .finish()
     }
+}
+
+/// An address whose segments that may be telephone numbers keep their ends only.
+fn discreet(url: &str) -> String {
+    let segments = url.split('/').map(|segment| {
+        let digits = segment.trim_start_matches("%2B");
+        let fits = (E164_DIGITS_MIN..=E164_DIGITS_MAX).contains(&digits.len());
+        if fits && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            format!("{:?}", Pii::new(digits))
+        } else {
+            segment.to_owned()
+        }
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// A carrier's answer. `Debug` shows the status and the length of the body.
@@ -300,7 +316,7 @@ mod tests {
     /// `Debug` of request and answer shows neither credentials nor query nor body.
     #[test]
     fn debug_is_discreet() {
-        let url = "https://c.example/calls?to=%2B4930123456".to_owned();
+        let url = "https://c.example/calls/4930123456/%2B4930123456?to=%2B4930123456".to_owned();
         let request = HttpRequest::post(url, "text/plain", "to=4930123456")
             .credentials(http::header::AUTHORIZATION, "Basic c2VjcmV0")
             .unwrap();
@@ -308,7 +324,10 @@ mod tests {
         for hidden in ["4930123456", "c2VjcmV0", "secret"] {
             assert!(!shown.contains(hidden), "{shown}");
         }
-        assert!(shown.contains("https://c.example/calls\"") && shown.contains("authorization"));
+        assert!(
+            shown.contains("https://c.example/calls/493*****56/")
+                && shown.contains("authorization")
+        );
         let broken = HttpRequest::get(String::new());
         assert!(broken.credentials(http::header::AUTHORIZATION, "a\r\nb").is_err());
     }

@@ -14,6 +14,7 @@ pub mod flow;
 pub mod hook;
 pub(crate) mod json;
 pub mod jwt;
+pub mod markup;
 pub mod network;
 pub mod op;
 pub mod pairs;

@@ -28,3 +28,4 @@ pub mod srtp;
 pub mod stats;
 pub mod time;
 pub mod vad;
+pub mod wav;

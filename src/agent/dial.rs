@@ -16,6 +16,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::socket::{AgentSocket, Role};
 use crate::bridge::handshake::{ClientKey, HandshakeError};
+use crate::outward::{Outward, OutwardError};
 use crate::telemetry::DialOutcome;
 
 /// How long the token in an agent's handshake is valid, in seconds (`docs/protocol.md`).
@@ -34,6 +35,8 @@ pub struct DialTarget {
     pub call_id: String,
     /// Signs the token; without it none is sent.
     pub secret: Option<Arc<[u8]>>,
+    /// How far it may lead.
+    pub outward: Outward,
 }
 
 /// Why an agent could not be dialled.
@@ -42,7 +45,10 @@ pub enum DialError {
     /// The URL lacks a part or has an unknown scheme.
     #[error("agent URL: {0}")]
     Url(&'static str),
-    /// Name look-up or connection failed.
+    /// It must not be reached, its name leads nowhere, or nobody listens there.
+    #[error(transparent)]
+    Outward(#[from] OutwardError),
+    /// The socket failed.
     #[error("cannot connect: {0}")]
     Connect(#[source] std::io::Error),
     /// The TLS handshake failed.
@@ -116,7 +122,7 @@ impl Dialler {
             _ => return Err(DialError::Url("the scheme is neither ws nor wss")),
         };
         let port = target.url.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        let stream = TcpStream::connect((host, port)).await.map_err(DialError::Connect)?;
+        let stream = target.outward.connect(host, port).await?;
         stream.set_nodelay(true).map_err(DialError::Connect)?;
         if !tls {
             let (io, unread) = handshake(stream, target).await?;

@@ -489,5 +489,6 @@ impl Call {
     }
 }
 
+mod handover;
 #[cfg(test)]
 mod tests;

@@ -62,6 +62,8 @@ pub(super) struct Far {
     pub(super) dial: Dial,
     /// When it must have answered, unless the call itself looks after that.
     pub(super) answer_by: MonoTime,
+    /// It has answered, and is told what it is about before it gets the call.
+    pub(super) aside: bool,
     /// It rings, and whoever wanted it has been told.
     pub(super) told_ringing: bool,
     /// The peer is on hold because this leg put us on hold.

@@ -20,7 +20,7 @@ use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::sounds::Wanted;
 use super::takeover::Takeover;
-use super::transfer::Transfer;
+use super::underway::Underway;
 use super::view::{CallView, Record};
 use crate::config::{Ambient, Keep};
 use crate::directory::{Agent, Trunk};
@@ -46,7 +46,7 @@ pub(super) struct LiveCall {
     /// Where else it may be placed, until it is answered.
     pub(super) placing: Option<Box<Placing>>,
     /// The line that its peer is on, if it came or went by a carrier's sockets.
-    pub(super) line: Option<Box<Line>>,
+    pub(super) carried: Option<Box<Line>>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.
@@ -72,9 +72,8 @@ pub(super) struct LiveCall {
     /// What it counts for as long as it lives.
     #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
     pub(super) permit: Permit,
-    /// Its place on the trunk that it is placed through.
-    #[expect(dead_code, reason = "held, not looked at: dropping it gives the place back")]
-    pub(super) trunk_place: Option<Permit>,
+    /// Its place on the trunk that it is placed through: dropping it gives the place back.
+    pub(super) line: Option<Permit>,
     /// Its place at an agent, by the agent's id.
     pub(super) slot: Option<(Uuid, Permit)>,
     /// Header fields that the agent adds to its answer.
@@ -139,8 +138,8 @@ pub(super) struct LiveCall {
     pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
-    /// The transfer that we asked the peer for.
-    pub(super) transfer: Option<Transfer>,
+    /// The transfer that is under way.
+    pub(super) transfer: Option<Box<Underway>>,
     /// Its peer is no longer the one that it began with.
     pub(super) taken_over: bool,
     /// The leg that is about to take the place of its peer.
@@ -193,6 +192,11 @@ impl Under {
     pub(super) const fn new(ambient: Option<Ambient>) -> Self {
         Self { ambient, told: None }
     }
+
+    /// The worker has been told this before.
+    pub(super) fn told(self, told: Option<Wanted>) -> Self {
+        Self { told, ..self }
+    }
 }
 
 /// A sound of ours that will be heard once it is loaded.
@@ -223,7 +227,8 @@ impl LiveCall {
         if self.ended.is_some() {
             return MonoTime::MAX;
         }
-        let transfer = self.transfer.as_ref().map_or(MonoTime::MAX, Transfer::deadline);
+        let transfer =
+            self.transfer.as_ref().map_or(MonoTime::MAX, |underway| underway.transfer.deadline());
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         self.call

@@ -19,6 +19,7 @@ pub mod request;
 mod sounds;
 mod takeover;
 pub mod transfer;
+mod underway;
 pub mod view;
 
 pub use view::CallView;

@@ -1,11 +1,14 @@
 //! What the rest of the server asks of the call control.
 
+use std::sync::Arc;
+
 use adapters::config::RawConfig;
 use adapters::hook::Verify;
+use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::control::{Errand, Hop};
+use super::control::{Coded, Errand, Hop};
 use super::media_token::TokenError;
 use super::presented::Privacy;
 use super::sounds::Loaded;
@@ -49,6 +52,9 @@ pub struct PlaceCall {
     /// Whose call it is; that of the file's objects if absent. Never of the request's body.
     #[serde(skip)]
     pub organisation: Option<Uuid>,
+    /// The id that it gets; any if absent. Never of the request's body.
+    #[serde(skip)]
+    pub id: Option<Uuid>,
     /// Variables for the agent.
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,
@@ -71,6 +77,9 @@ pub enum RequestError {
     /// Calls do not go there.
     #[error("to: {0}")]
     Destination(#[from] Undialled),
+    /// The organisation has no new calls.
+    #[error("the organisation is suspended")]
+    Suspended,
     /// No port or worker is free.
     #[error("no room for another call")]
     Full,
@@ -96,9 +105,9 @@ pub enum RequestError {
 pub enum Order {
     /// Hand the peer to somebody else.
     Transfer {
-        /// "blind", "attended" or "bridge".
+        /// The word for a kind of transfer, or "cancel".
         kind: String,
-        /// Number or SIP URI; not needed if attended.
+        /// Number, SIP URI or name of an agent; not needed if attended.
         destination: String,
         /// Further wishes by name.
         options: std::collections::BTreeMap<String, String>,
@@ -182,9 +191,20 @@ pub enum Request {
         call: String,
         /// What.
         order: Order,
-        /// Takes the outcome: done, or begun.
-        reply: oneshot::Sender<Result<(), RequestError>>,
+        /// Takes the outcome: done, or begun, and the id of what goes on.
+        reply: oneshot::Sender<Result<Option<Uuid>, RequestError>>,
     },
+    /// Let the peer of a call hear a sound.
+    Play {
+        /// The call.
+        call: Uuid,
+        /// The sound.
+        clip: Arc<Clip>,
+        /// Takes its id.
+        reply: oneshot::Sender<Result<Uuid, RequestError>>,
+    },
+    /// A sound was coded for the peer of a call.
+    Coded(Box<Coded>),
     /// May an agent attach, and in which subprotocol?
     MayAttach {
         /// The call.

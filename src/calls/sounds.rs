@@ -127,6 +127,11 @@ impl Sounds {
         self.made(Wanted(Key::Tone(frequency_hz), format), || audio::tone(frequency_hz, format))
     }
 
+    /// What tells whoever answered that a call is a transfer: two short tones.
+    pub(super) fn notice(format: AudioFormat) -> Arc<[u8]> {
+        audio::notice(format).into()
+    }
+
     /// Comfort noise: what a caller hears while an agent is sought, instead of a dead line.
     pub(super) fn noise(&mut self, format: AudioFormat) -> Arc<[u8]> {
         self.made(Wanted(Key::Noise, format), || noise(format))

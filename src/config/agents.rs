@@ -26,6 +26,8 @@ pub struct AgentConfig {
     pub max_calls: Option<u32>,
     /// WAV file that its callers hear while they are on hold; comfort noise if absent.
     pub hold_music: Option<PathBuf>,
+    /// Folder of WAV files that may be said to those whom its calls are handed to, by name.
+    pub sounds: Option<PathBuf>,
     /// What its callers hear under it.
     pub ambient: Option<Ambient>,
     /// What of its calls is kept.
@@ -144,6 +146,7 @@ pub(super) fn default_agent() -> AgentConfig {
         answers: false,
         max_calls: None,
         hold_music: None,
+        sounds: None,
         ambient: None,
         keep: Keep::default(),
     }
@@ -187,6 +190,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
     let hold_music = section.file("hold_music");
+    let sounds = section.path("sounds");
     let ambient = ambient(&section);
     let keep = keep(&section);
     // Without a kind the other keys cannot be judged; one error is enough then.
@@ -197,7 +201,16 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         Kind::Sip => sip(&section).map(AgentKind::Sip),
     };
     section.finish();
-    Some(AgentConfig { name: name?, kind: kind?, answers, max_calls, hold_music, ambient, keep })
+    Some(AgentConfig {
+        name: name?,
+        kind: kind?,
+        answers,
+        max_calls,
+        hold_music,
+        sounds,
+        ambient,
+        keep,
+    })
 }
 
 fn builtin(section: &Section<'_>) -> Option<Builtin> {

@@ -10,8 +10,8 @@ use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
-    Config, Sources, TrunkConfig, UserConfig, database, declared, document, environment, peers,
-    server, sip, webhooks,
+    Config, Sources, TrunkConfig, UserConfig, database, declared, document, environment, outward,
+    peers, retention, server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -39,6 +39,8 @@ pub(super) fn read(
     let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
     let database = database::database(root.section("database"), &data_dir);
     let webhooks = webhooks::webhooks(root.section("webhooks"));
+    let outward = outward::outward(root.section("outward"));
+    let retention = retention::retention(root.section("retention"));
     let seal = database::seal(root.section("seal"), &data_dir);
 
     let agents = named(reader, root.sections("agents"), "agents", |section| {
@@ -75,6 +77,8 @@ pub(super) fn read(
         database,
         seal,
         webhooks,
+        outward,
+        retention,
         http,
         sip,
         rtp,

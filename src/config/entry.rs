@@ -16,7 +16,7 @@ use crate::routing::Conditions;
 
 /// Keys that name files or folders of the server: whoever may use the API need not be whoever may
 /// read and write there.
-const FILE_KEYS: &[&str] = &["file", "folder", "hold_music", "ambient"];
+const FILE_KEYS: &[&str] = &["file", "folder", "hold_music", "ambient", "sounds"];
 /// Built-in agents that need one.
 const FILE_AGENTS: &[&str] = &["play", "record"];
 
@@ -226,6 +226,7 @@ mod tests {
         for (key, value) in [
             ("hold_music", json!("/etc/passwd")),
             ("ambient", json!("/etc/passwd")),
+            ("sounds", json!("/etc")),
             ("builtin", json!("play")),
             ("builtin", json!("Record")),
             ("file", json!("/etc/passwd")),

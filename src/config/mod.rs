@@ -19,9 +19,11 @@ mod entry;
 mod environment;
 mod keep;
 mod outbound;
+mod outward;
 mod peers;
 pub mod problem;
 mod registration;
+mod retention;
 mod routes;
 mod secret;
 mod section;
@@ -44,10 +46,12 @@ pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
 pub use keep::{Keep, Record};
 pub use outbound::Outbound;
+pub use outward::Allowed;
 pub(crate) use peers::specificity;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
+pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
 pub use secret::{Masked, Secret};
 pub use server::{
@@ -77,6 +81,10 @@ pub struct Config {
     pub http: HttpConfig,
     /// What organisations are told of events.
     pub webhooks: WebhooksConfig,
+    /// Where the server goes for organisations, besides the public network.
+    pub outward: Allowed,
+    /// How long what is over is kept.
+    pub retention: RetentionConfig,
     /// Signalling.
     pub sip: SipConfig,
     /// Media from and to SIP peers.
@@ -190,6 +198,16 @@ impl Config {
     /// The agent called `name`.
     pub fn agent(&self, name: &str) -> Option<&AgentConfig> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// True if nobody but programs on this machine reaches the API: it listens on loopback alone,
+    /// and neither a proxy nor a public address leads to it.
+    pub fn is_local(&self) -> bool {
+        let listens = self.http.tls_listen.iter().chain([&self.http.listen]);
+        let public = self.public_url.as_ref().is_some_and(|url| !url.is_loopback());
+        listens.into_iter().all(|at| at.ip().is_loopback())
+            && self.http.trusted_proxies.is_empty()
+            && !public
     }
 
     /// Folder of recordings that no folder was named for.

@@ -21,6 +21,8 @@ pub struct Outbound {
     pub route: Vec<String>,
     /// Path of WebSockets that we open (RFC 7118); `/` if absent.
     pub ws_path: Option<Arc<str>>,
+    /// The name that certificates of its servers have to prove, whatever they are called by.
+    pub tls_name: Option<Arc<str>>,
     /// Host of our From; our own address if absent.
     pub from_domain: Option<String>,
     /// How often the targets are asked whether they are there; never if absent.
@@ -79,6 +81,9 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
     let weights = section.numbers("weights", 0..=u16::MAX).unwrap_or_default();
     let outbound = Outbound {
         from_domain: section.text("from_domain", "a host, such as \"example.com\"", host),
+        tls_name: section.text("tls_server_name", super::peers::TLS_NAME, |text| {
+            super::peers::tls_name(text).map(Into::into)
+        }),
         ws_path: section.text("ws_path", "a path, such as \"/ws\"", ws_path),
         options_interval: section.seconds("options_interval_s", 1..=3_600),
         max_calls: section.number("max_calls", 1..=100_000),

@@ -200,9 +200,9 @@ fn client_files(section: &Section<'_>) -> ClientFiles {
     ClientFiles { ca, identity: identity(certificate, key), ca_pem: None }
 }
 
-const TLS_NAME: &str = "names in certificates, such as \"sip.carrier.example\"";
+pub(super) const TLS_NAME: &str = "names in certificates, such as \"sip.carrier.example\"";
 
-fn tls_name(text: &str) -> Result<String, String> {
+pub(super) fn tls_name(text: &str) -> Result<String, String> {
     match rustls::pki_types::ServerName::try_from(text) {
         Ok(_) => Ok(text.to_ascii_lowercase()),
         Err(_) => Err("neither a host name nor an address".to_owned()),

@@ -610,6 +610,8 @@ fn every_key_is_documented() {
         ("### `[log]`", format!("[log]{unknown}")),
         ("### `[limits]`", format!("[limits]{unknown}")),
         ("### `[webhooks]`", format!("[webhooks]{unknown}")),
+        ("### `[outward]`", format!("[outward]{unknown}")),
+        ("### `[retention]`", format!("[retention]{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"tone\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"record\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"play\"{unknown}")),
@@ -621,7 +623,18 @@ fn every_key_is_documented() {
         ("### `[[routes]]`", format!("[[routes]]{unknown}")),
     ];
     let sections = [
-        "agents", "database", "http", "limits", "log", "media", "routes", "rtp", "seal", "sip",
+        "agents",
+        "database",
+        "http",
+        "limits",
+        "log",
+        "media",
+        "outward",
+        "retention",
+        "routes",
+        "rtp",
+        "seal",
+        "sip",
         "webhooks",
     ];
     for (heading, text) in cases {

@@ -184,6 +184,15 @@ impl PublicUrl {
         Ok(Self { tls, authority, path: uri.path().trim_end_matches('/').to_owned() })
     }
 
+    /// True if it leads to this machine as such.
+    pub fn is_loopback(&self) -> bool {
+        let authority = self.authority.parse::<http::uri::Authority>().ok();
+        let host = authority.as_ref().map_or("", |authority| authority.host());
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let address = bare.parse::<IpAddr>();
+        address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.is_loopback())
+    }
+
     /// Port that the URL leads to.
     pub fn port(&self) -> u16 {
         let given = self.authority.parse::<http::uri::Authority>().ok().and_then(|a| a.port_u16());
@@ -347,6 +356,15 @@ mod tests {
         assert_eq!(url.to_string(), "https://voice.example.com/base");
         assert_eq!(url.port(), 443);
         assert_eq!(PublicUrl::parse("http://[::1]:8080").unwrap().port(), 8080);
+        for (text, local) in [
+            ("http://[::1]:8080", true),
+            ("http://127.0.0.1", true),
+            ("http://localhost:1/x", true),
+            ("https://10.0.0.1", false),
+            ("https://localhost.example.com", false),
+        ] {
+            assert_eq!(PublicUrl::parse(text).unwrap().is_loopback(), local, "{text}");
+        }
         for bad in [
             "voice.example.com",
             "ftp://voice.example.com",

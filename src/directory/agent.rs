@@ -14,6 +14,8 @@ pub struct Agent {
     pub id: Uuid,
     /// Whose it is.
     pub organisation: Uuid,
+    /// Whether the file names it; else it is stored.
+    pub is_of_file: bool,
     /// How many calls it takes.
     pub limits: Limits,
     /// What it is.

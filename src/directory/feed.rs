@@ -37,9 +37,12 @@ pub async fn follow(store: Store, config: Arc<Config>, directory: Directory) {
     changes.mark_changed();
     while changes.changed().await.is_ok() {
         sleep(GATHER).await;
-        changes.mark_unchanged();
+        let revision = *changes.borrow_and_update();
         match read(&store, &config).await {
-            Ok(snapshot) => directory.replace(snapshot),
+            Ok(snapshot) => {
+                directory.replace(snapshot);
+                directory.applied(revision);
+            }
             Err(error) => {
                 tracing::error!(%error, "the store cannot be read; calls are routed as before");
                 sleep(AGAIN).await;

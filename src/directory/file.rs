@@ -62,7 +62,7 @@ fn of_agent(config: &AgentConfig, organisation: Uuid, ids: &FileIds) -> Agent {
     let calls = Ways { both: config.max_calls, ..Ways::default() };
     let limits = Limits { calls, ..Limits::default() };
     let id = id_of(ids, Named::Agent, &config.name);
-    Agent { id, organisation, limits, config: config.clone() }
+    Agent { id, organisation, is_of_file: true, limits, config: config.clone() }
 }
 
 fn of_trunk(config: &TrunkConfig, organisation: Uuid, ids: &FileIds) -> Trunk {

@@ -17,6 +17,7 @@ mod tests;
 mod trunk;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -35,13 +36,17 @@ pub use trunk::Trunk;
 pub struct Directory {
     current: Arc<ArcSwap<Snapshot>>,
     revision: Arc<watch::Sender<u64>>,
+    /// The store's revision that is part of what holds.
+    applied: Arc<watch::Sender<u64>>,
 }
 
 impl Directory {
     /// A directory that begins with this.
     pub fn new(snapshot: Snapshot) -> Self {
         let (revision, _) = watch::channel(0);
-        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)), revision: Arc::new(revision) }
+        let (applied, _) = watch::channel(0);
+        let current = Arc::new(ArcSwap::from_pointee(snapshot));
+        Self { current, revision: Arc::new(revision), applied: Arc::new(applied) }
     }
 
     /// What holds now.
@@ -53,6 +58,19 @@ impl Directory {
     pub fn replace(&self, snapshot: Snapshot) {
         self.current.store(Arc::new(snapshot));
         self.revision.send_modify(|revision| *revision += 1);
+    }
+
+    /// What the store had at this revision is part of what holds.
+    pub fn applied(&self, revision: u64) {
+        self.applied.send_modify(|applied| *applied = revision.max(*applied));
+    }
+
+    /// Waits until what the store had at this revision holds for calls, but no longer than `most`.
+    pub async fn wait(&self, revision: u64, most: Duration) {
+        let mut applied = self.applied.subscribe();
+        let holds = applied.wait_for(|applied| *applied >= revision);
+        // Who waits in vain goes on all the same: it will hold.
+        let _ = tokio::time::timeout(most, holds).await;
     }
 
     /// Tells when another snapshot holds.

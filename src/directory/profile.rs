@@ -21,9 +21,6 @@ pub enum Unsupported {
     /// Encryption with whomever.
     #[error("tls.verify: certificates are always verified; name the authority in tls.ca_pem")]
     Unverified,
-    /// Another name than that of the target.
-    #[error("tls.server_name: the certificate has to name the host of the target")]
-    ServerName,
     /// Certificates that are none.
     #[error("tls.ca_pem: holds no certificate that can be used")]
     Authority,
@@ -46,7 +43,6 @@ pub enum Unsupported {
 pub fn trunk(name: &str, profile: &SipProfile) -> Result<(TrunkConfig, Limits), Unsupported> {
     let ca_pem = match &profile.tls {
         Some(tls) if !tls.verify => return Err(Unsupported::Unverified),
-        Some(tls) if tls.server_name.is_some() => return Err(Unsupported::ServerName),
         tls => tls.as_ref().and_then(|tls| tls.ca_pem.clone()),
     };
     let tls = ClientFiles { ca_pem, ..ClientFiles::default() };
@@ -109,6 +105,7 @@ fn outbound(profile: &SipProfile, outbound: &SipOutbound) -> Outbound {
         privacy: Privacy::default(),
         headers_out: Vec::new(),
         from_domain: None,
+        tls_name: profile.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).map(Into::into),
         ws_path: None,
         // They are limits of the trunk as a whole.
         max_calls: None,
@@ -224,6 +221,17 @@ mod tests {
         assert_eq!(written(&config, "sip:bob@example.com"), "sip:bob@example.com");
     }
 
+    /// The name that a certificate has to prove arrives.
+    #[test]
+    fn the_name_in_the_certificate() {
+        let mut config = whole();
+        config["transport"] = json!("tls");
+        config["registration"] = json!({"enabled": false});
+        assert_eq!(read(&config).unwrap().0.outbound.tls_name, None);
+        config["tls"] = json!({"server_name": "x.example"});
+        assert_eq!(read(&config).unwrap().0.outbound.tls_name.as_deref(), Some("x.example"));
+    }
+
     /// What cannot be done as it is demanded is not done otherwise.
     #[test]
     fn what_is_not_done() {
@@ -236,7 +244,6 @@ mod tests {
         };
         assert_eq!(tls(json!({"verify": true})), Ok(()));
         assert_eq!(tls(json!({"verify": false})), Err(Unsupported::Unverified));
-        assert_eq!(tls(json!({"server_name": "x.example"})), Err(Unsupported::ServerName));
         let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
         assert_eq!(tls(json!({"ca_pem": pem})), Err(Unsupported::Authority));
         let mut named = whole();

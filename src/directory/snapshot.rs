@@ -1,6 +1,6 @@
 //! Everything that calls are routed by, at one moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +58,8 @@ pub struct Snapshot {
     /// Limits of organisations and numbers.
     limits: HashMap<Subject, Limits>,
     accounts: HashMap<Uuid, Account>,
+    /// Organisations that have no new calls.
+    suspended: HashSet<Uuid>,
 }
 
 /// What a stored configuration says of calls that are placed by it.
@@ -85,8 +87,8 @@ impl Snapshot {
         for agent in agents {
             named.entry(agent.organisation).or_default().insert(agent.name.clone(), agent);
         }
-        let (limits, accounts) = (HashMap::new(), HashMap::new());
-        Self { organisation, trunks, users, table, agents: named, limits, accounts }
+        let (limits, accounts, suspended) = (HashMap::new(), HashMap::new(), HashSet::new());
+        Self { organisation, trunks, users, table, agents: named, limits, accounts, suspended }
     }
 
     /// Also with these limits and configurations.
@@ -94,6 +96,17 @@ impl Snapshot {
         self.limits = limits.into_iter().map(|bound| (bound.subject, bound.limits)).collect();
         self.accounts = accounts.into_iter().map(|account| (account.id, account)).collect();
         self
+    }
+
+    /// Without new calls of these organisations.
+    pub(super) fn without(mut self, suspended: HashSet<Uuid>) -> Self {
+        self.suspended = suspended;
+        self
+    }
+
+    /// Whether an organisation has no new calls.
+    pub fn is_suspended(&self, organisation: Uuid) -> bool {
+        self.suspended.contains(&organisation)
     }
 
     /// The trunks that a call of an organisation to a number is placed through if it names none, in
@@ -178,8 +191,12 @@ impl Snapshot {
         chance: Chance,
     ) -> Result<Decision<'_, Arc<Treatment>>, Unrouted> {
         let country = trunk.and_then(|trunk| trunk.country.as_deref());
+        let organisation = trunk.map_or(self.organisation, |trunk| trunk.organisation);
+        if self.is_suspended(organisation) {
+            return Err(Unrouted::Suspended);
+        }
         self.table.decide(&Inquiry {
-            organisation: trunk.map_or(self.organisation, |trunk| trunk.organisation),
+            organisation,
             line: trunk.map(|trunk| trunk.id),
             called: Called::new(called, uri, country),
             caller,

@@ -99,7 +99,9 @@ impl Snapshot {
         let accounts = assembly.accounts(&mut table);
         let faults = assembly.faults;
         let snapshot = Self::new(organisation, agents, trunks, config.users.clone(), table.build());
-        (snapshot.with(limits, accounts), faults)
+        let suspended = stored.organisations.iter().filter(|one| one.is_suspended());
+        let suspended = suspended.map(|one| one.id.0).collect();
+        (snapshot.with(limits, accounts).without(suspended), faults)
     }
 }
 
@@ -167,6 +169,7 @@ impl Assembly<'_> {
                 Ok(config) => agents.push(Arc::new(Agent {
                     id: row.id.0,
                     organisation: row.stamp.organisation.0,
+                    is_of_file: false,
                     limits: bounds(&row.fields.limits),
                     config,
                 })),

@@ -1,4 +1,4 @@
-//! Who asks: API keys.
+//! Who asks: API keys, and the sessions that stand for them.
 
 use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{Extensions, HeaderMap, header};
+use http::{Extensions, HeaderMap, Method, header};
 
 use super::client::Client;
 use super::problem::{Kind, Problem};
 use super::rate::{retry_after_s, source};
-use crate::keys::Scope;
+use super::session::{self, Session};
+use crate::keys::{KeyInfo, Scope};
 use crate::store::{Actor, OrganisationId};
 use crate::workers::poller::now;
 
@@ -30,6 +31,10 @@ pub struct Caller {
 }
 
 impl Caller {
+    fn of(key: &KeyInfo) -> Self {
+        Self { organisation: key.organisation, key_id: key.id.clone(), scope: key.scope }
+    }
+
     /// Refuses a key that does not reach `scope`.
     pub fn require(&self, scope: Scope) -> Result<(), Problem> {
         if self.scope.allows(scope) { Ok(()) } else { Err(Problem::forbidden()) }
@@ -55,17 +60,44 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let key = presented(request.headers());
-    let caller = match verify(&state, request.extensions(), key).await {
-        Ok(caller) => caller,
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let found = identify(&state, request.method(), headers, extensions).await;
+    let (key, session) = match found {
+        Ok(found) => found,
         Err(problem) => return problem.into_response(),
     };
+    let caller = Caller::of(&key);
     if let Err(problem) = caller.require(scope) {
         return problem.into_response();
     }
     tracing::Span::current().record("key", caller.key_id.as_str());
-    request.extensions_mut().insert(caller);
+    let extensions = request.extensions_mut();
+    extensions.insert(caller);
+    extensions.insert(key);
+    if let Some(session) = session {
+        extensions.insert(session);
+    }
     next.run(request).await
+}
+
+/// Who asks: by a key, or by the cookie of a session. Who shows a key means that.
+async fn identify(
+    state: &super::State,
+    method: &Method,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Result<(KeyInfo, Option<Session>), Problem> {
+    let key = presented(headers);
+    let Some(token) = session::presented(headers).filter(|_| key.is_none()) else {
+        return Ok((verify_key(state, extensions, key).await?, None));
+    };
+    let found = state.store.session(&session::hash(token.expose())).await?;
+    let Some(found) = found else { return Err(unknown(state, extensions)) };
+    let session = Session::new(token, found.expires_at);
+    let own = state.public_url.as_ref().map(|url| url.authority.as_str());
+    session.check(method, headers, own.as_slice())?;
+    within_rate(state, &found.key)?;
+    Ok((found.key, Some(session)))
 }
 
 /// The caller whose key is the password of HTTP Basic credentials (RFC 7617); none if it is no key
@@ -83,8 +115,8 @@ pub(super) async fn basic(
     let decoded = authorization(headers, "Basic").and_then(|text| STANDARD.decode(text).ok());
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
     let password = decoded.as_deref().and_then(|text| text.split_once(':')).map(|(_, key)| key);
-    match verify(state, extensions, password).await {
-        Ok(caller) => Ok(Some(caller).filter(|caller| caller.scope.allows(scope))),
+    match verify_key(state, extensions, password).await {
+        Ok(key) => Ok(Some(Caller::of(&key)).filter(|caller| caller.scope.allows(scope))),
         Err(problem) if problem.is(Kind::Unavailable) => Err(problem),
         Err(_) => Ok(None),
     }
@@ -92,28 +124,38 @@ pub(super) async fn basic(
 
 /// Finds the key. Who shows none that holds has few attempts; who shows a good one is never kept
 /// out by others at the same address.
-async fn verify(
+///
+/// # Errors
+///
+/// The problem to answer if it does not hold, or asks too often.
+pub(super) async fn verify_key(
     state: &super::State,
     extensions: &Extensions,
     key: Option<&str>,
-) -> Result<Caller, Problem> {
+) -> Result<KeyInfo, Problem> {
     let info = match key {
         Some(key) => state.keys.verify(key).await?,
         None => None,
     };
-    let Some(info) = info else {
-        let limited = extensions
-            .get::<Client>()
-            .map_or(Ok(()), |client| state.guard.addresses.take(now(), source(client.address)));
-        return Err(match limited {
-            Ok(()) => Problem::unauthorized(),
-            Err(wait) => Problem::rate_limited(retry_after_s(wait)),
-        });
-    };
-    if let Err(wait) = state.guard.keys.take(now(), info.id.clone()) {
-        return Err(Problem::rate_limited(retry_after_s(wait)));
+    let Some(info) = info else { return Err(unknown(state, extensions)) };
+    within_rate(state, &info)?;
+    Ok(info)
+}
+
+/// What is answered to whoever shows nothing that holds.
+fn unknown(state: &super::State, extensions: &Extensions) -> Problem {
+    let limited = extensions
+        .get::<Client>()
+        .map_or(Ok(()), |client| state.guard.addresses.take(now(), source(client.address)));
+    match limited {
+        Ok(()) => Problem::unauthorized(),
+        Err(wait) => Problem::rate_limited(retry_after_s(wait)),
     }
-    Ok(Caller { organisation: info.organisation, key_id: info.id, scope: info.scope })
+}
+
+fn within_rate(state: &super::State, key: &KeyInfo) -> Result<(), Problem> {
+    let taken = state.guard.keys.take(now(), key.id.clone());
+    taken.map_err(|wait| Problem::rate_limited(retry_after_s(wait)))
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {

@@ -20,13 +20,22 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// The problem to answer if it is too long or too slow.
 pub(super) async fn whole(body: Body) -> Result<Bytes, Problem> {
-    match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX)).await {
+    up_to(body, BODY_BYTES_MAX, BODY_TIMEOUT).await
+}
+
+/// The whole body, of at most so many bytes, that may take so long.
+///
+/// # Errors
+///
+/// The problem to answer if it is too long or too slow.
+pub(super) async fn up_to(body: Body, max: usize, within: Duration) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(within, to_bytes(body, max)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => {
-            Err(Problem::new(Kind::TooLarge, format!("a body has at most {BODY_BYTES_MAX} bytes")))
+            Err(Problem::new(Kind::TooLarge, format!("a body here has at most {max} bytes")))
         }
         Err(_) => {
-            let seconds = BODY_TIMEOUT.as_secs();
+            let seconds = within.as_secs();
             Err(Problem::new(Kind::TooSlow, format!("the body did not arrive within {seconds} s")))
         }
     }

@@ -4,8 +4,6 @@
 //! Only an answer that says that something was done is kept. A request that was refused did
 //! nothing, so its key is free for the next.
 
-use std::time::Duration;
-
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -15,13 +13,14 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::api::RETRY_AFTER_S;
 use super::auth::Caller;
 use super::body;
 use super::problem::{Kind, Problem};
-use crate::store::Store;
 use crate::store::idempotency::{Earlier, RequestHash};
+use crate::store::{Store, Timestamp};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer is that of an earlier request.
@@ -31,17 +30,26 @@ const KEY_BYTES_MAX: usize = 255;
 /// Longest answer that is kept.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// How often answers whose time is over are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(600);
+/// What a request with a key makes has an id that follows from the key: whoever carries it out
+/// again, because the server ended in between, makes the same or finds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    /// The id, of version 7 (RFC 9562 5.7) and of the time at which the request came first.
+    pub(super) id: Uuid,
+    /// True if the request came before.
+    pub(super) again: bool,
+}
 
-/// Forgets answers whose time is over, for ever.
-pub async fn forget(store: Store) {
-    loop {
-        tokio::time::sleep(FORGET_EVERY).await;
-        match store.forget_answers().await {
-            Ok(forgotten) => tracing::debug!(forgotten, "answers were forgotten"),
-            Err(error) => tracing::warn!(%error, "old answers are not forgotten"),
-        }
+impl Made {
+    fn of(caller: &Caller, key: &str, first_at: Timestamp, began: Timestamp) -> Self {
+        let time = first_at.0.to_be_bytes();
+        let hash = Sha256::new().chain_update(caller.organisation.0.as_bytes());
+        let hash = hash.chain_update(time).chain_update(key).finalize();
+        let mut random = [0; 10];
+        random.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
+        let ms = u64::try_from(first_at.0 / 1_000).unwrap_or(0);
+        let id = uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid();
+        Self { id, again: first_at < began }
     }
 }
 
@@ -72,9 +80,10 @@ pub(super) async fn once(
         Err(problem) => return problem.into_response(),
     };
     let hash = hash(&parts, &body);
+    let began = Timestamp::now();
     let earlier = state.store.begin_request(caller.organisation, &key, &hash).await;
-    match earlier {
-        Ok(Earlier::Nothing) => {}
+    let first_at = match earlier {
+        Ok(Earlier::Nothing { first_at }) => first_at,
         Ok(Earlier::UnderWay) => {
             return Problem::in_flight(RETRY_AFTER_S).into_response();
         }
@@ -84,8 +93,9 @@ pub(super) async fn once(
         }
         Ok(Earlier::Answer { status, rest }) => return again(status, &rest),
         Err(error) => return Problem::from(error).into_response(),
-    }
-    let request = Request::from_parts(parts, Body::from(body));
+    };
+    let mut request = Request::from_parts(parts, Body::from(body));
+    request.extensions_mut().insert(Made::of(&caller, &key, first_at, began));
     let store = state.store.clone();
     // Whoever asked may go away: what was begun is finished, and its answer kept.
     let done = tokio::spawn(async move {

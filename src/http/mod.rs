@@ -15,24 +15,28 @@ mod path;
 pub mod problem;
 mod rate;
 pub mod server;
+mod session;
 mod socket;
+mod streams;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
-pub use api::STREAMS_MAX;
 pub use guard::Guard;
+pub use streams::Streams;
 
 use crate::calls::log::LogHandle;
 use crate::calls::request::Handle;
 use crate::capture::Registry;
 use crate::config::PublicUrl;
+use crate::directory::Directory;
 use crate::keys::Keys;
 use crate::outbox::Targets;
+use crate::outward::OutwardPolicy;
 use crate::recording::Store as Recordings;
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -42,6 +46,8 @@ use crate::telemetry::Metrics;
 pub struct State {
     /// Reaches the calls.
     pub calls: Handle,
+    /// What calls are routed by.
+    pub directory: Directory,
     /// API keys.
     pub keys: Keys,
     /// What is kept.
@@ -50,10 +56,12 @@ pub struct State {
     pub log: LogHandle,
     /// Counts the commits of the log.
     pub commits: watch::Receiver<u64>,
+    /// How far what organisations make reaches.
+    pub outward: OutwardPolicy,
     /// Where webhooks may go.
     pub webhooks: Targets,
     /// Room for streams of events.
-    pub streams: Arc<Semaphore>,
+    pub streams: Streams,
     /// Recordings.
     pub recordings: Recordings,
     /// Captures.

@@ -23,6 +23,10 @@ pub enum Kind {
     Forbidden,
     /// Calls do not go there.
     Destination,
+    /// The organisation has no new calls.
+    Suspended,
+    /// A request by cookie may come from elsewhere than our own pages.
+    Csrf,
     /// There is no such thing, or none of the caller's.
     NotFound,
     /// The path does not know the method.
@@ -60,6 +64,8 @@ impl Kind {
         Self::Unauthorized,
         Self::Forbidden,
         Self::Destination,
+        Self::Suspended,
+        Self::Csrf,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::TooSlow,
@@ -102,6 +108,10 @@ impl Kind {
             Self::Destination => {
                 (S::FORBIDDEN, "/problems/destination", "That destination is not called")
             }
+            Self::Suspended => {
+                (S::FORBIDDEN, "/problems/suspended", "The organisation is suspended")
+            }
+            Self::Csrf => (S::FORBIDDEN, "/problems/csrf", "The token of the session is missing"),
             Self::NotFound => (S::NOT_FOUND, "/problems/not-found", "There is no such thing"),
             Self::MethodNotAllowed => (
                 S::METHOD_NOT_ALLOWED,
@@ -277,7 +287,7 @@ impl From<StoreError> for Problem {
                 // Whose it is, is nobody else's business.
                 Self::conflict("the address is taken")
             }
-            StoreError::Conflict { .. } | StoreError::InUse { .. } => {
+            StoreError::Conflict { .. } | StoreError::InUse { .. } | StoreError::Full { .. } => {
                 Self::conflict(error.to_string())
             }
             StoreError::NoSuch { what } => Self::invalid(what, "there is none with this id"),

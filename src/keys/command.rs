@@ -27,6 +27,7 @@ pub enum CommandError {
 impl From<ScopeArg> for Scope {
     fn from(scope: ScopeArg) -> Self {
         match scope {
+            ScopeArg::Server => Self::Server,
             ScopeArg::Admin => Self::Admin,
             ScopeArg::Calls => Self::Calls,
             ScopeArg::Read => Self::Read,

@@ -40,7 +40,9 @@ const PRESENTED_BYTES_MAX: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Everything.
+    /// Everything, and the organisations of the server.
+    Server,
+    /// Everything of its organisation.
     Admin,
     /// Place, steer and see calls.
     Calls,
@@ -57,6 +59,7 @@ impl Scope {
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Server => "server",
             Self::Admin => "admin",
             Self::Calls => "calls",
             Self::Read => "read",
@@ -65,7 +68,9 @@ impl Scope {
 
     /// The scope with this word.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Admin, Self::Calls, Self::Read].into_iter().find(|scope| scope.as_str() == word)
+        [Self::Server, Self::Admin, Self::Calls, Self::Read]
+            .into_iter()
+            .find(|scope| scope.as_str() == word)
     }
 
     const fn rank(self) -> u8 {
@@ -73,6 +78,7 @@ impl Scope {
             Self::Read => 0,
             Self::Calls => 1,
             Self::Admin => 2,
+            Self::Server => 3,
         }
     }
 }
@@ -174,13 +180,13 @@ impl Keys {
         Ok(made)
     }
 
-    /// Makes the first key of all, of scope admin, if there never was one.
+    /// Makes the first key of all, of scope server, if there never was one.
     ///
     /// # Errors
     ///
     /// If the store cannot be read or written.
     pub async fn create_first(&self) -> Result<Option<NewKey>, KeyError> {
-        let (made, hash) = make(self.0.default_organisation(), "first", Scope::Admin)?;
+        let (made, hash) = make(self.0.default_organisation(), "first", Scope::Server)?;
         let first = self.0.create_first_key(&made.info, &hash).await?;
         Ok(first.then_some(made))
     }

@@ -73,7 +73,7 @@ fn the_first_key_is_made_once() {
         let (first, second) = tokio::join!(ours.create_first(), theirs.create_first());
         let made: Vec<NewKey> = [first.unwrap(), second.unwrap()].into_iter().flatten().collect();
         assert_eq!(made.len(), 1);
-        assert_eq!(made[0].info.scope, Scope::Admin);
+        assert_eq!(made[0].info.scope, Scope::Server);
         let home = ours.0.default_organisation();
         ours.revoke(home, &made[0].info.id, &Actor::Command).await.unwrap();
         assert!(ours.create_first().await.unwrap().is_none());
@@ -151,7 +151,7 @@ fn the_file_is_taken_over_once() {
 /// Scopes form a ladder.
 #[test]
 fn scopes_form_a_ladder() {
-    let ladder = [Scope::Read, Scope::Calls, Scope::Admin];
+    let ladder = [Scope::Read, Scope::Calls, Scope::Admin, Scope::Server];
     for (held, scope) in ladder.iter().enumerate() {
         assert_eq!(Scope::parse(scope.as_str()), Some(*scope));
         for (needed, other) in ladder.iter().enumerate() {

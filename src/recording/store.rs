@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -30,9 +31,36 @@ impl Store {
         Self { folders: folders.into(), open }
     }
 
+    /// Removes complete recordings that were last written before `before`, and nothing else that
+    /// lies beside them. How many; what cannot be removed stays.
+    pub fn forget(&self, before: SystemTime) -> u64 {
+        let folders = self.folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok());
+        let mut removed = 0;
+        for entry in folders.flatten().flatten() {
+            let name = entry.file_name();
+            let id = name.to_str().and_then(|name| name.strip_suffix(".wav"));
+            let Some(id) = id.and_then(|id| Uuid::try_parse(id).ok()) else { continue };
+            if name.to_str() != Some(file_name(id).as_str()) || self.is_open(id) {
+                continue;
+            }
+            let written = entry.metadata().and_then(|about| about.modified());
+            if written.is_ok_and(|written| written < before) {
+                match std::fs::remove_file(entry.path()) {
+                    Ok(()) => removed += 1,
+                    Err(error) => tracing::warn!(%error, call = %id, "a recording is not removed"),
+                }
+            }
+        }
+        removed
+    }
+
+    fn is_open(&self, id: Uuid) -> bool {
+        self.open.lock().is_ok_and(|open| open.contains(&id))
+    }
+
     /// What there is of the call `id`. Asks the disk.
     pub fn find(&self, id: Uuid) -> Found {
-        if self.open.lock().is_ok_and(|open| open.contains(&id)) {
+        if self.is_open(id) {
             return Found::Open;
         }
         let name = file_name(id);
@@ -44,4 +72,42 @@ impl Store {
 /// Name of the file of the call `id`.
 pub fn file_name(id: Uuid) -> String {
     format!("{id}.wav")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Old recordings go; younger ones, those that are open, and other files stay.
+    #[test]
+    fn old_recordings_are_forgotten() {
+        let folder = std::env::temp_dir().join(format!("talkpath-forget-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let now = SystemTime::now();
+        let day = Duration::from_secs(86_400);
+        let write = |name: &str, age: Duration| {
+            let file = fs::File::create(folder.join(name)).unwrap();
+            file.set_modified(now - age).unwrap();
+        };
+        let [old, young, open] = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+        write(&file_name(old), day * 3);
+        write(&file_name(open), day * 3);
+        write(&file_name(young), day);
+        for other in ["greeting.wav", "x.txt", &format!("{{{old}}}.wav"), &format!("{old}.mp3")] {
+            write(other, day * 9);
+        }
+        let store = Store::new(
+            vec![folder.clone(), folder.join("nowhere")],
+            Arc::new(Mutex::new(HashSet::from([open]))),
+        );
+        assert_eq!(store.forget(now - day * 2), 1);
+        assert_eq!(store.find(old), Found::Nothing);
+        assert!(matches!(store.find(young), Found::File(_)));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 6);
+        assert_eq!(store.forget(now - day * 2), 0);
+        fs::remove_dir_all(folder).unwrap();
+    }
 }

@@ -40,6 +40,9 @@ pub struct Decision<'t, T> {
 /// Why nobody takes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unrouted {
+    /// The organisation has no new calls.
+    #[error("the organisation is suspended")]
+    Suspended,
     /// The number is switched off.
     #[error("the number is not active")]
     Inactive,

@@ -11,7 +11,7 @@ use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
 use crate::config::Secret;
 
-pub(super) const AGENT: Kind = kind!("agents", "agent");
+pub(super) const AGENT: Kind = kind!("agents", "agent", 1_000);
 
 /// What of an agent can be set.
 #[derive(Clone, PartialEq)]
@@ -80,6 +80,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<AgentId, StoreError> {
         let mut tx = self.begin_change().await?;
+        tx.room(&AGENT, organisation).await?;
         let id = AgentId::new();
         self.insert_agent(&mut tx, organisation, id, fields, Origin::Api).await?;
         tx.audit(&Audit::new(organisation, actor, "create", AGENT.name, id)).await?;

@@ -253,6 +253,18 @@ impl Store {
         self.fetch_all(query).await?.iter().map(read).collect()
     }
 
+    /// How many calls of an organisation are not over.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn living_calls(&self, organisation: OrganisationId) -> Result<i64, StoreError> {
+        let query = Query::new(
+            "SELECT COUNT(*) AS living FROM calls WHERE organisation_id = $1 AND ended_at IS NULL",
+        );
+        self.fetch_one(query.bind(organisation)).await?.get("living")
+    }
+
     /// Up to `limit` calls that are not over and whose node does not live.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use super::{Actor, Audit, Store, StoreError, Tx};
 use crate::config::Secret;
 use crate::seal::SealError;
 
-pub(super) const CONFIGURATION: Kind = kind!("configurations", "configuration");
+pub(super) const CONFIGURATION: Kind = kind!("configurations", "configuration", 500);
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 24;
@@ -119,6 +119,7 @@ impl Store {
         getrandom::fill(&mut random).map_err(|_| SealError::Random)?;
         let token = Secret::new(URL_SAFE_NO_PAD.encode(random));
         let mut tx = self.begin_change().await?;
+        tx.room(&CONFIGURATION, organisation).await?;
         if fields.is_default_outbound {
             no_default(&mut tx, organisation).await?;
         }

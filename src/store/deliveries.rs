@@ -178,7 +178,8 @@ impl Store {
     ) -> Result<(Vec<SubscriptionId>, Option<Timestamp>), StoreError> {
         // One look for each subscription, however much waits for a receiver that is down.
         let query = Query::new(
-            "SELECT id FROM subscriptions WHERE EXISTS (SELECT 1 FROM deliveries \
+            "SELECT id FROM subscriptions WHERE (enabled OR deleted_at IS NOT NULL) \
+             AND EXISTS (SELECT 1 FROM deliveries \
              WHERE subscription_id = subscriptions.id AND ended_at IS NULL AND due_at <= $1 \
              AND (claimed_until IS NULL OR claimed_until < $1))",
         );

@@ -28,6 +28,14 @@ pub enum StoreError {
         /// What refers to it.
         what: &'static str,
     },
+    /// The organisation has as many as it may.
+    #[error("an organisation has at most {max} of this kind: {what}")]
+    Full {
+        /// What it has so many of, such as `agent`.
+        what: &'static str,
+        /// How many.
+        max: u32,
+    },
     /// It comes from the configuration file and is changed there.
     #[error("it is declared in the configuration file and can only be changed there")]
     ReadOnly,

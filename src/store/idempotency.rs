@@ -19,8 +19,11 @@ pub type RequestHash = [u8; 32];
 /// What a request with an idempotency key meets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// Nothing: it is the first, and under way from now on.
-    Nothing,
+    /// Nothing: it is to be carried out, and under way from now on.
+    Nothing {
+        /// When a request with its key came first: whoever carried that out may have been cut off.
+        first_at: Timestamp,
+    },
     /// The same request, which is under way.
     UnderWay,
     /// The same request, and its answer.
@@ -55,9 +58,10 @@ impl Store {
         let mut tx = self.begin().await?;
         let forget = Query::new(
             "DELETE FROM idempotency_keys WHERE organisation_id = $1 AND idempotency_key = $2 \
-             AND expires_at <= $3",
+             AND expires_at <= $3 AND (answer IS NOT NULL OR created_at <= $4)",
         );
-        tx.execute(forget.bind(organisation).bind(key).bind(now)).await?;
+        let forget = forget.bind(organisation).bind(key).bind(now);
+        tx.execute(forget.bind(now.before(ANSWER_KEPT))).await?;
         let insert = Query::new(
             "INSERT INTO idempotency_keys (organisation_id, idempotency_key, request_sha256, \
              created_at, expires_at) VALUES ($1, $2, $3, $4, $5) \
@@ -66,10 +70,10 @@ impl Store {
         let insert = insert.bind(organisation).bind(key).bind(hash.as_slice());
         if tx.execute(insert.bind(now).bind(now.after(UNDER_WAY_MAX))).await? == 1 {
             tx.commit().await?;
-            return Ok(Earlier::Nothing);
+            return Ok(Earlier::Nothing { first_at: now });
         }
         let select = Query::new(
-            "SELECT request_sha256, status, answer FROM idempotency_keys \
+            "SELECT request_sha256, status, answer, created_at, expires_at FROM idempotency_keys \
              WHERE organisation_id = $1 AND idempotency_key = $2",
         );
         let found = tx.fetch_one(select.bind(organisation).bind(key)).await?;
@@ -78,7 +82,20 @@ impl Store {
         }
         let status: Option<i64> = found.get("status")?;
         let sealed: Option<Vec<u8>> = found.get("answer")?;
-        let (Some(status), Some(sealed)) = (status, sealed) else { return Ok(Earlier::UnderWay) };
+        let (Some(status), Some(sealed)) = (status, sealed) else {
+            if found.get::<Timestamp>("expires_at")? > now {
+                return Ok(Earlier::UnderWay);
+            }
+            // Whoever carried it out is gone.
+            let again = Query::new(
+                "UPDATE idempotency_keys SET expires_at = $1 WHERE organisation_id = $2 \
+                 AND idempotency_key = $3",
+            );
+            let again = again.bind(now.after(UNDER_WAY_MAX)).bind(organisation).bind(key);
+            tx.execute(again).await?;
+            tx.commit().await?;
+            return Ok(Earlier::Nothing { first_at: found.get("created_at")? });
+        };
         let row = row(organisation, key);
         let place = Place { table: "idempotency_keys", row: &row, field: "answer" };
         let rest = self.unseal(&place, &sealed)?;
@@ -128,13 +145,20 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets all answers whose time is over.
+    /// Forgets up to `limit` answers whose time is over. A request that was cut off is remembered
+    /// as long as an answer, so that it is carried out as the same.
     ///
     /// # Errors
     ///
     /// If the database cannot be reached.
-    pub async fn forget_answers(&self) -> Result<u64, StoreError> {
-        let query = Query::new("DELETE FROM idempotency_keys WHERE expires_at <= $1");
-        self.execute(query.bind(Timestamp::now())).await
+    pub async fn forget_answers(&self, limit: u32) -> Result<u64, StoreError> {
+        let query = Query::new(
+            "DELETE FROM idempotency_keys WHERE (organisation_id, idempotency_key) IN \
+             (SELECT organisation_id, idempotency_key FROM idempotency_keys \
+             WHERE expires_at <= $1 AND (answer IS NOT NULL OR created_at <= $2) \
+             ORDER BY expires_at LIMIT $3)",
+        );
+        let now = Timestamp::now();
+        self.execute(query.bind(now).bind(now.before(ANSWER_KEPT)).bind(limit)).await
     }
 }

@@ -12,7 +12,7 @@ pub type KeyHash = [u8; 32];
 const SELECT: &str = "SELECT id, organisation_id, name, scope, created_at FROM api_keys \
                       WHERE revoked_at IS NULL";
 
-fn read(row: &Row) -> Result<KeyInfo, StoreError> {
+pub(super) fn read(row: &Row) -> Result<KeyInfo, StoreError> {
     let created_at: Timestamp = row.get("created_at")?;
     Ok(KeyInfo {
         id: row.get("id")?,

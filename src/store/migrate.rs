@@ -7,7 +7,7 @@ use super::db::{self, Db};
 use super::error::StoreError;
 
 /// A step: its number, its name, its text for SQLite and for PostgreSQL.
-type Step = (i64, &'static str, &'static str, &'static str);
+pub(super) type Step = (i64, &'static str, &'static str, &'static str);
 
 macro_rules! steps {
     ($($number:literal => $file:literal),* $(,)?) => {
@@ -21,8 +21,9 @@ macro_rules! steps {
 }
 
 /// All steps in their order. A step that was released is never changed.
-const STEPS: &[Step] = steps! {
+pub(super) const STEPS: &[Step] = steps! {
     1 => "0001_init",
+    3 => "0003_sessions",
 };
 
 /// The number of the last step.

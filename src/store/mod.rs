@@ -30,12 +30,15 @@ pub mod organisations;
 mod parse_time;
 pub mod quality;
 mod reseal;
+pub mod retention;
 pub mod routes;
 pub mod row;
+pub mod sessions;
 pub mod sql;
 pub mod subscriptions;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod transfers;
 pub mod trunks;
 pub mod url;
 

@@ -15,7 +15,7 @@ use super::sql::Query;
 use super::trunks::TRUNK;
 use super::{Actor, Audit, Store, StoreError, Tx};
 
-pub(super) const NUMBER: Kind = kind!("numbers", "number");
+pub(super) const NUMBER: Kind = kind!("numbers", "number", 100_000);
 
 /// What kind of address a number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -163,6 +163,7 @@ impl Store {
     ) -> Result<NumberId, StoreError> {
         let (id, now) = (NumberId::new(), Timestamp::now());
         let mut tx = self.begin_change().await?;
+        tx.room(&NUMBER, organisation).await?;
         let found = "SELECT provider, account_sha256, origin FROM configurations WHERE id = $1 \
                      AND organisation_id = $2 AND deleted_at IS NULL";
         let found = Query::new(found).bind(configuration).bind(organisation);

@@ -80,6 +80,10 @@ impl CallLimits {
 pub(super) struct Kind {
     pub(super) table: &'static str,
     pub(super) name: &'static str,
+    /// How many an organisation may have: all of all are held in memory.
+    pub(super) max: u32,
+    /// Counts those of the organisation `$1`.
+    pub(super) count: &'static str,
     /// Finds whose the object `$1` of the organisation `$2` is, and where it comes from.
     pub(super) find: &'static str,
     /// Marks the object `$1` deleted at `$2`.
@@ -89,10 +93,16 @@ pub(super) struct Kind {
 }
 
 macro_rules! kind {
-    ($table:literal, $name:literal) => {
+    ($table:literal, $name:literal, $max:literal) => {
         $crate::store::object::Kind {
             table: $table,
             name: $name,
+            max: $max,
+            count: concat!(
+                "SELECT COUNT(*) AS held FROM ",
+                $table,
+                " WHERE organisation_id = $1 AND deleted_at IS NULL"
+            ),
             find: concat!(
                 "SELECT origin FROM ",
                 $table,
@@ -121,6 +131,18 @@ impl Tx {
         let query = Query::new(kind.find).bind(id).bind(organisation);
         let origin = self.fetch_one(query).await?.parse("origin", Origin::parse)?;
         if origin == by { Ok(()) } else { Err(StoreError::ReadOnly) }
+    }
+
+    /// Refuses one more than an organisation may have.
+    pub(super) async fn room(
+        &mut self,
+        kind: &Kind,
+        organisation: OrganisationId,
+    ) -> Result<(), StoreError> {
+        let held: i64 =
+            self.fetch_one(Query::new(kind.count).bind(organisation)).await?.get("held")?;
+        let full = held >= i64::from(kind.max);
+        if full { Err(StoreError::Full { what: kind.name, max: kind.max }) } else { Ok(()) }
     }
 
     /// Refuses a reference to what the organisation does not have.

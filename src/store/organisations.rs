@@ -29,6 +29,16 @@ pub struct Organisation {
     pub updated_at: Timestamp,
 }
 
+/// The setting that says that an organisation has no new calls.
+const SUSPENDED: &str = "suspended";
+
+impl Organisation {
+    /// Whether it has no new calls.
+    pub fn is_suspended(&self) -> bool {
+        self.settings.get(SUSPENDED).and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+}
+
 /// What of an organisation can be set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrganisationFields {
@@ -40,6 +50,15 @@ pub struct OrganisationFields {
     pub calls_per_second: Option<i64>,
     /// What else is set, as JSON: an object.
     pub settings: serde_json::Value,
+}
+
+impl OrganisationFields {
+    /// Whether it has no new calls from now on.
+    pub fn suspend(&mut self, suspended: bool) {
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(SUSPENDED.to_owned(), suspended.into());
+        }
+    }
 }
 
 const SELECT: &str = "SELECT id, name, max_calls, calls_per_second, settings, created_at, \
@@ -130,6 +149,24 @@ impl Store {
     /// If the database cannot be reached.
     pub async fn organisations(&self) -> Result<Vec<Organisation>, StoreError> {
         let rows = self.fetch_all(Query::new(SELECT).push(" ORDER BY id")).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Up to `limit` organisations after `after`, in the order they were made.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn organisations_after(
+        &self,
+        after: Option<OrganisationId>,
+        limit: u32,
+    ) -> Result<Vec<Organisation>, StoreError> {
+        let mut query = Query::new(SELECT);
+        if let Some(after) = after {
+            query = query.push(" AND id > ").push_bind(after);
+        }
+        let rows = self.fetch_all(query.push(" ORDER BY id LIMIT ").push_bind(limit)).await?;
         rows.iter().map(read).collect()
     }
 

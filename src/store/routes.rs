@@ -12,7 +12,7 @@ use super::sql::Query;
 use super::trunks::TRUNK;
 use super::{Actor, Audit, Store, StoreError, Tx};
 
-pub(super) const ROUTE: Kind = kind!("routes", "route");
+pub(super) const ROUTE: Kind = kind!("routes", "route", 5_000);
 
 /// What of a route can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,6 +87,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<RouteId, StoreError> {
         let mut tx = self.begin_change().await?;
+        tx.room(&ROUTE, organisation).await?;
         let id = RouteId::new();
         insert(&mut tx, organisation, id, fields, Origin::Api).await?;
         tx.audit(&Audit::new(organisation, actor, "create", ROUTE.name, id)).await?;

@@ -10,7 +10,7 @@ use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
 use crate::config::Secret;
 
-pub(super) const TRUNK: Kind = kind!("trunks", "trunk");
+pub(super) const TRUNK: Kind = kind!("trunks", "trunk", 1_000);
 
 /// What of a trunk can be set.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,7 @@ impl Store {
         actor: &Actor,
     ) -> Result<TrunkId, StoreError> {
         let mut tx = self.begin_change().await?;
+        tx.room(&TRUNK, organisation).await?;
         tx.owned(&CONFIGURATION, organisation, fields.configuration).await?;
         let id = TrunkId::new();
         self.insert_trunk(&mut tx, organisation, id, fields, Origin::Api).await?;

@@ -10,9 +10,10 @@ use prometheus_client::metrics::MetricType;
 
 use super::histogram::Snapshot;
 use super::labels::{
-    CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod, StatusClass,
+    CallDirection, DialOutcome, DropReason, Forgotten, Kind, SipAuth, SipDrop, SipMethod,
+    StatusClass,
 };
-use super::metrics::{LogMetrics, Metrics};
+use super::metrics::{LogMetrics, Metrics, RetentionMetrics};
 use super::process::Process;
 use super::worker::{Counter, WorkerMetrics};
 
@@ -26,6 +27,7 @@ impl Collector for Exposition {
         server(&mut out, &self.0)?;
         calls(&mut out, &self.0)?;
         log(&mut out, &self.0.log)?;
+        retention(&mut out, &self.0.retention)?;
         signalling(&mut out, &self.0)?;
         connections(&mut out, &self.0)?;
         traffic(&mut out, &self.0.workers)?;
@@ -115,6 +117,20 @@ fn log(out: &mut Out<'_>, log: &LogMetrics) -> Result<(), Error> {
         "talkpath_log_commit_seconds",
         "How long a commit of facts took",
         [(NONE, log.commit.snapshot())],
+    )
+}
+
+fn retention(out: &mut Out<'_>, retention: &RetentionMetrics) -> Result<(), Error> {
+    let removed = Forgotten::ALL.iter().zip(&retention.removed);
+    out.counters(
+        "talkpath_retention_removed",
+        "What was forgotten because it was old",
+        removed.map(|(what, count)| ([("what", what.as_str())], count.get())),
+    )?;
+    out.counters(
+        "talkpath_retention_failed",
+        "Attempts to forget what is old that failed",
+        [(NONE, retention.failed.get())],
     )
 }
 

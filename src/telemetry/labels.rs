@@ -30,6 +30,24 @@ macro_rules! labels {
 }
 
 labels! {
+    /// What is forgotten after a while.
+    Forgotten {
+        /// Calls that are over.
+        Calls = "calls",
+        /// Their facts.
+        CallEvents = "call_events",
+        /// How their media fared.
+        Quality = "quality",
+        /// Webhooks that were delivered or given up.
+        Deliveries = "deliveries",
+        /// Who changed what.
+        Audit = "audit",
+        /// The sound of calls.
+        Recordings = "recordings",
+    }
+}
+
+labels! {
     /// What moves through a worker.
     Kind {
         /// RTP packets of peers.

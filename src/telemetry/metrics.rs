@@ -8,7 +8,9 @@ use prometheus_client::registry::Registry;
 
 use super::exposition::Exposition;
 use super::histogram::{CALL_TIMES, Histogram, NETWORK_TIMES};
-use super::labels::{CallDirection, DialOutcome, SipAuth, SipDrop, SipMethod, StatusClass};
+use super::labels::{
+    CallDirection, DialOutcome, Forgotten, SipAuth, SipDrop, SipMethod, StatusClass,
+};
 use super::worker::{Counter, Gauge, WorkerMetrics};
 
 /// Media type of what [`Metrics::render`] returns.
@@ -29,6 +31,8 @@ pub struct Metrics {
     pub recordings: RecordingMetrics,
     /// The log of calls.
     pub log: Arc<LogMetrics>,
+    /// What was forgotten.
+    pub retention: RetentionMetrics,
     /// The API.
     pub http: HttpMetrics,
     /// When the process started, in seconds since 1970.
@@ -242,6 +246,21 @@ pub struct RecordingMetrics {
     pub lost: Counter,
 }
 
+/// What was forgotten because it was old.
+#[derive(Debug, Default)]
+pub struct RetentionMetrics {
+    pub(super) removed: [Counter; Forgotten::COUNT],
+    /// Attempts that failed.
+    pub failed: Counter,
+}
+
+impl RetentionMetrics {
+    /// So much is gone.
+    pub fn forgot(&self, what: Forgotten, removed: u64) {
+        self.removed[what.index()].add(removed);
+    }
+}
+
 /// The log of calls, on its way to the store.
 #[derive(Debug)]
 pub struct LogMetrics {
@@ -311,6 +330,7 @@ impl Metrics {
             agents: AgentMetrics::new(),
             recordings: RecordingMetrics::default(),
             log: Arc::default(),
+            retention: RetentionMetrics::default(),
             http: HttpMetrics::new(),
             started_unix_s: started.as_secs_f64(),
         })

@@ -12,7 +12,9 @@ mod process;
 mod worker;
 
 pub use histogram::Histogram;
-pub use labels::{CallDirection, DialOutcome, DropReason, Kind, SipAuth, SipDrop, SipMethod};
+pub use labels::{
+    CallDirection, DialOutcome, DropReason, Forgotten, Kind, SipAuth, SipDrop, SipMethod,
+};
 pub use metrics::{
     AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, LogMetrics, Metrics, SipMetrics,
 };

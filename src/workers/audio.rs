@@ -6,6 +6,7 @@ use std::sync::Arc;
 use media::bed::seamless;
 use media::codec::{AudioFormat, Codec, l16};
 use media::convert::Converter;
+use media::wav::{self, WavError};
 
 /// Longest file that is played, in milliseconds of audio.
 pub const FILE_MAX_MS: u64 = 10 * 60 * 1_000;
@@ -17,25 +18,25 @@ const TONE_PEAK: f64 = 11_600.0;
 /// Why a file cannot be played.
 #[derive(Debug, thiserror::Error)]
 pub enum AudioError {
-    /// It is no readable WAV file.
+    /// It cannot be read.
     #[error("{path}: {source}")]
     File {
         /// The file.
         path: String,
-        /// What is wrong with it.
-        source: hound::Error,
+        /// Why.
+        source: std::io::Error,
     },
-    /// It is a WAV file of another kind.
-    #[error("{path}: {problem}; 16-bit PCM of 8 to 48 kHz is played")]
+    /// It is no WAV file that can be played.
+    #[error("{path}: the file {source}")]
     Kind {
         /// The file.
         path: String,
         /// What is wrong with it.
-        problem: String,
+        source: WavError,
     },
 }
 
-/// Reads a WAV file (16-bit PCM; several channels are averaged) and codes it as `format`.
+/// Reads a WAV file (see [`wav`]; several channels are averaged) and codes it as `format`.
 ///
 /// # Errors
 ///
@@ -65,30 +66,10 @@ pub fn load_loop(path: &Path, rate_hz: u32) -> Result<Arc<[u8]>, AudioError> {
 /// The samples of a WAV file and their rate.
 fn read(path: &Path) -> Result<(Vec<i16>, u32), AudioError> {
     let name = || path.display().to_string();
-    let file = |source| AudioError::File { path: name(), source };
-    let mut reader = hound::WavReader::open(path).map_err(file)?;
-    let spec = reader.spec();
-    let kind = |problem: String| AudioError::Kind { path: name(), problem };
-    if spec.bits_per_sample != 16 || spec.sample_format != hound::SampleFormat::Int {
-        return Err(kind(format!("{} bits, {:?}", spec.bits_per_sample, spec.sample_format)));
-    }
-    if !(8_000..=48_000).contains(&spec.sample_rate) {
-        return Err(kind(format!("{} Hz", spec.sample_rate)));
-    }
-    let long = u64::from(reader.duration()) * 1_000 / u64::from(spec.sample_rate);
-    if long > FILE_MAX_MS {
-        return Err(kind(format!("{long} ms long, {FILE_MAX_MS} ms at most")));
-    }
-    let channels = usize::from(spec.channels.max(1));
-    let samples: Vec<i16> = reader.samples::<i16>().collect::<Result<_, _>>().map_err(file)?;
-    let mono: Vec<i16> = samples
-        .chunks_exact(channels)
-        .map(|chunk| {
-            let sum: i32 = chunk.iter().map(|sample| i32::from(*sample)).sum();
-            (sum / i32::try_from(channels).unwrap_or(1)) as i16
-        })
-        .collect();
-    Ok((mono, spec.sample_rate))
+    let file = std::fs::read(path).map_err(|source| AudioError::File { path: name(), source })?;
+    let clip = wav::read(&file, FILE_MAX_MS);
+    let clip = clip.map_err(|source| AudioError::Kind { path: name(), source })?;
+    Ok((clip.samples, clip.rate_hz))
 }
 
 /// One second of a sine at `frequency_hz`, coded as `format`; it loops without a seam.
@@ -103,6 +84,22 @@ pub fn tone(frequency_hz: u32, format: AudioFormat) -> Arc<[u8]> {
         })
         .collect();
     encode(&samples, format.rate_hz, format).into()
+}
+
+/// Frequencies of the tones of a notice, one after the other, in hertz.
+const NOTICE_HZ: [u32; 2] = [620, 820];
+/// Length of each tone of a notice, and of the silence behind it, in milliseconds.
+const NOTICE_MS: u32 = 180;
+
+/// Two short tones, coded as `format`.
+pub fn notice(format: AudioFormat) -> Vec<u8> {
+    let mut notice = Vec::with_capacity(4 * format.bytes(NOTICE_MS));
+    for frequency_hz in NOTICE_HZ {
+        let tone = tone(frequency_hz, format);
+        notice.extend_from_slice(tone.get(..format.bytes(NOTICE_MS)).unwrap_or_default());
+        notice.resize(notice.len() + format.bytes(NOTICE_MS), format.codec.silence());
+    }
+    notice
 }
 
 /// Codes linear samples as `format`.

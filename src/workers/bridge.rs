@@ -61,6 +61,8 @@ pub(super) struct BridgeLeg {
     pub(super) from_leg: Way,
     /// What it hears while it is on hold, and what codes that.
     pub(super) sound: Option<Builtin>,
+    /// A sound that is said once has been said.
+    pub(super) said_all: bool,
     pub(super) outlet: Outlet,
     /// When the next packet of ours to it is due; never while packets only pass.
     pub(super) next_tick: MonoTime,
@@ -75,6 +77,7 @@ impl BridgeLeg {
             to_leg: Way::new(caller, own),
             from_leg: Way::new(own, caller),
             sound: None,
+            said_all: false,
             outlet: Outlet::new(own),
             next_tick: MonoTime::MAX,
         };

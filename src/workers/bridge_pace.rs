@@ -16,6 +16,7 @@ impl BridgeLeg {
     /// The leg is on hold and hears `sound`, or it is back.
     pub(super) fn hold(&mut self, now: MonoTime, sound: Option<Builtin>) {
         self.sound = sound;
+        self.said_all = false;
         self.restart_ticks(now);
     }
 
@@ -81,10 +82,11 @@ impl BridgeLeg {
                 };
                 let sounds = self.outlet.sounds();
                 let (tones, sound) = (&mut self.peer.tones, &mut self.sound);
+                let said_all = &mut self.said_all;
                 let mut next = |frame: &mut [u8]| match sound {
                     _ if tones.fill(sounds, frame) => {}
                     Some(sound) => {
-                        sound.next_frame(frame, sounds.codec.silence());
+                        *said_all |= !sound.next_frame(frame, sounds.codec.silence());
                     }
                     None => frame.fill(sounds.codec.silence()),
                 };

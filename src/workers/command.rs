@@ -16,6 +16,7 @@ use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
 use super::line::{LineEvent, LineLink, PeerLink};
+use super::play::{PlayNotice, PlaySound};
 use crate::agent::session::{Loss, Quality};
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
@@ -154,7 +155,8 @@ pub enum Command {
         /// What holds now.
         format: LegFormat,
     },
-    /// The other leg of a call that joins two is on hold and hears this, or it is back.
+    /// The other leg of a call that joins two is on hold and hears this, or it is back; or a leg
+    /// aside hears this.
     AgentHold {
         /// The call.
         call: CallKey,
@@ -184,6 +186,28 @@ pub enum Command {
         call: CallKey,
         /// The agent.
         link: AgentLink,
+    },
+    /// The agent has handed the call to another, which is attached next: it is told so.
+    Release {
+        /// The call.
+        call: CallKey,
+    },
+    /// A leg is told what a call is about before it gets it.
+    Aside {
+        /// The call.
+        call: CallKey,
+        /// The leg.
+        link: Box<LegLink>,
+    },
+    /// The leg aside takes the agent's place.
+    JoinAside {
+        /// The call.
+        call: CallKey,
+    },
+    /// The leg aside is let go.
+    DropAside {
+        /// The call.
+        call: CallKey,
     },
     /// The agent is gone for now; the peer hears what is queued, then noise.
     Comfort {
@@ -306,6 +330,8 @@ pub enum Steer {
     Mute(bool),
     /// Drop what is queued.
     Clear,
+    /// Let the peer hear a sound.
+    Play(PlaySound),
 }
 
 /// What is to be done about a recording.
@@ -348,7 +374,7 @@ pub enum EventKind {
     },
     /// The agent hands the call to somebody else.
     AgentTransfer {
-        /// "blind", "attended" or "bridge".
+        /// The word for a kind of transfer, or "cancel".
         kind: String,
         /// Number or SIP URI.
         destination: String,
@@ -377,10 +403,16 @@ pub enum EventKind {
         /// Its length.
         duration_ms: u32,
     },
+    /// A key was pressed at the leg aside.
+    AsideDigit(char),
+    /// The leg aside has been told all there was to be told.
+    AsideTold,
     /// The agent is gone.
     AgentLost(Loss),
     /// No packet came from the leg at the agent's end for too long.
     LegSilent,
+    /// A sound that somebody else than the agent plays has moved on.
+    Play(PlayNotice),
     /// A message or file that ends its call has been played.
     Played,
     /// Something happened on the line that the peer is on.

@@ -86,6 +86,7 @@ impl MediaPath {
             ctx.metrics.late.add(u64::from(behind));
         }
         self.made_out(ctx);
+        self.tell_plays(ctx);
         self.after_playout(ctx);
         if self.passes() {
             // Digits were sent, and no more are to be.
@@ -127,6 +128,7 @@ impl MediaPath {
         };
         let linear_bytes = self.outlet.sounds().bytes(format.ptime_ms);
         let Some(linear) = ctx.linear.get_mut(..linear_bytes) else { return ptime_ticks };
+        let plays = self.plays_now();
         let digits = self.say_digits(linear, payload);
         let said = match digits {
             Some(bytes) => Said { bytes, ..Said::default() },
@@ -156,7 +158,7 @@ impl MediaPath {
             ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }
         // Digits take the place of audio: what waits is not late.
-        if digits.is_none() {
+        if digits.is_none() && !plays {
             self.note_underrun(ctx, said.played);
         }
         ticks
@@ -173,6 +175,7 @@ impl MediaPath {
     ) -> Said {
         let sounds = self.outlet.sounds();
         let silence = sounds.codec.silence();
+        let plays = self.plays_now();
         let untouched = self.queued != sounds;
         let (frame, mut coded) = match self.outlet.encoder() {
             Some(encoder) => (linear, Some((encoder, payload))),
@@ -187,6 +190,17 @@ impl MediaPath {
             (None, _) if self.hushed => {
                 said.quiet = true;
                 frame.fill(silence);
+            }
+            (None, agent) if plays => {
+                // Who speaks RTP has a clock of its own, and what it says meanwhile is lost.
+                if let Agent::Rtp(agent) = agent {
+                    agent.pull(now, blocks, frame);
+                }
+                if self.plays.next_frame(frame, sounds) {
+                    self.playout.go_on();
+                }
+                self.silence.said(frame);
+                said.played = true;
             }
             // What an echo on a line says waits like that of an agent elsewhere.
             (None, Agent::Builtin(builtin)) if !builtin.is_echo() => {
@@ -235,14 +249,14 @@ impl MediaPath {
                 }
             }
         }
-        if self.muted && self.held.is_none() {
+        if self.muted && self.held.is_none() && !plays {
             frame.fill(silence);
         }
         if let Some(bed) = &mut self.bed
             && self.held.is_none()
             && !self.hushed
         {
-            ambient::mix(bed, sounds, frame, said.played && !self.muted);
+            ambient::mix(bed, sounds, frame, said.played && (plays || !self.muted));
             said.quiet = false;
         }
         said.bytes = match coded {
@@ -282,7 +296,7 @@ impl MediaPath {
             Agent::None | Agent::Socket(_) | Agent::Rtp(_) => false,
         };
         // Digits of ours have a clock of their own.
-        passes && self.held.is_none() && !self.peer.says_digits()
+        passes && self.held.is_none() && !self.peer.says_digits() && self.plays.is_empty()
     }
 
     /// Starts or stops the pacer, as state and direction demand.

@@ -44,6 +44,7 @@ impl MediaPath {
             }
         }
         self.made_out(ctx);
+        self.tell_plays(ctx);
         self.after_playout(ctx);
     }
 
@@ -76,6 +77,7 @@ impl MediaPath {
         let Some(payload) = ctx.packet.get_mut(..audio.bytes(ptime_ms)) else { return Turn::Quiet };
         let linear_bytes = self.outlet.sounds().bytes(ptime_ms);
         let Some(linear) = ctx.linear.get_mut(..linear_bytes) else { return Turn::Quiet };
+        let plays = self.plays_now();
         let digits = self.say_digits(linear, payload);
         let said = match digits {
             Some(bytes) => Said { bytes, ..Said::default() },
@@ -98,8 +100,8 @@ impl MediaPath {
             // pause before it.
             line.ahead.give(ctx.now, lead, false);
         }
-        self.give(ctx, audio, said.bytes, said.played);
-        if digits.is_none() {
+        self.give(ctx, audio, said.bytes, said.played && !plays);
+        if digits.is_none() && !plays {
             self.note_underrun(ctx, said.played);
         }
         Turn::Sent

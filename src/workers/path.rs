@@ -23,9 +23,11 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::deadlines::rounded;
 use super::outlet::Outlet;
 use super::pace::TOGETHER;
+use super::path_aside::Aside;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::Received;
 use super::peer_end::PeerEnd;
+use super::play::Plays;
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
@@ -60,8 +62,12 @@ pub(super) struct MediaPath {
     pub(super) token: u64,
     pub(super) peer: PeerEnd,
     pub(super) agent: Agent,
+    /// Somebody who is told what the call is about before getting it.
+    pub(super) aside: Option<Box<Aside>>,
     pub(super) taps: Taps,
     pub(super) playout: Playout,
+    /// Sounds that others than the agent let the peer hear.
+    pub(super) plays: Plays,
     /// The format of what is in it.
     pub(super) queued: AudioFormat,
     /// Codes what leaves for the peer.
@@ -131,8 +137,10 @@ impl MediaPath {
             silence: Silence::new(peer.format(), audio),
             peer,
             agent: Agent::None,
+            aside: None,
             taps: Taps::default(),
             playout: Playout::new(playout),
+            plays: Plays::default(),
             queued,
             outlet,
             state: CallState::Ringing,
@@ -174,7 +182,9 @@ impl MediaPath {
             Agent::Leg(leg) => leg.deadline(),
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
-        self.next_tick.min(rounded(care)).min(leg).min(agent).min(self.peer.line_deadline())
+        let aside = self.aside.as_ref().map_or(MonoTime::MAX, |aside| aside.deadline());
+        let line = self.peer.line_deadline();
+        self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside).min(line)
     }
 
     /// Does all that is due.
@@ -195,6 +205,9 @@ impl MediaPath {
             self.care(ctx);
         }
         self.leg_timeout(ctx);
+        if self.aside.is_some() {
+            self.aside_timeout(ctx);
+        }
         self.line_timeout(ctx);
         self.socket_timeout(ctx);
     }
@@ -227,10 +240,6 @@ impl MediaPath {
             self.hand_over(ctx);
         }
         let before = self.detach(ctx);
-        self.noise = None;
-        self.starved_at = None;
-        self.told_over = false;
-        self.told_leg_silent = false;
         let format = self.peer.stream();
         let attached = match link {
             AgentLink::Builtin(mut builtin) => {
@@ -250,13 +259,21 @@ impl MediaPath {
                     .map(|agent| Agent::Socket(Box::new(agent)))
             }
         };
-        match attached {
-            Ok(agent) => self.agent = agent,
-            Err(error) => {
-                tracing::warn!(%error, "the agent's socket cannot be watched");
-                ctx.tell(self.key, EventKind::AgentLost(crate::agent::session::Loss::Closed(None)));
-            }
-        }
+        let agent = attached.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the agent's socket cannot be watched");
+            ctx.tell(self.key, EventKind::AgentLost(crate::agent::session::Loss::Closed(None)));
+            Agent::None
+        });
+        self.attached(ctx, agent);
+    }
+
+    /// Another agent is at the other end.
+    pub(super) fn attached(&mut self, ctx: &mut Context, agent: Agent) {
+        self.agent = agent;
+        self.noise = None;
+        self.starved_at = None;
+        self.told_over = false;
+        self.told_leg_silent = false;
         self.restart_playout(ctx);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -319,6 +336,7 @@ impl MediaPath {
 
     /// Ends the media; what is left is the report.
     pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
+        self.clear_plays(ctx);
         if !self.is_heard(ctx.now) {
             self.clear(ctx);
         }
@@ -328,6 +346,7 @@ impl MediaPath {
         }
         self.actions(ctx);
         self.stop_recording(ctx);
+        self.drop_aside(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
         match &mut self.peer {

@@ -27,14 +27,24 @@ impl MediaPath {
         ctx: &mut Context,
         link: LegLink,
     ) -> std::io::Result<Box<BridgeLeg>> {
+        self.attach_leg_as(ctx, link, (Part::Agent, Part::AgentRtcp))
+    }
+
+    /// Watches the sockets of another RTP leg in these parts.
+    pub(super) fn attach_leg_as(
+        &self,
+        ctx: &mut Context,
+        link: LegLink,
+        (rtp, rtcp): (Part, Part),
+    ) -> std::io::Result<Box<BridgeLeg>> {
         // What came while nobody heard it is of the past.
         for _ in 0..STALE_PACKETS_MAX {
             if link.sockets.rtp.recv_from(&mut ctx.packet).is_err() {
                 break;
             }
         }
-        ctx.poller.add(&link.sockets.rtp, Token::part(self.token, Part::Agent))?;
-        ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, Part::AgentRtcp))?;
+        ctx.poller.add(&link.sockets.rtp, Token::part(self.token, rtp))?;
+        ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, rtcp))?;
         let peer = PeerLeg::new(ctx.now, link.sockets, link.format, ctx.stream_start());
         let caller = self.peer.stream().audio;
         self.flow_in(ctx, peer.format().map_or(caller, |format| format.media.audio));
@@ -59,6 +69,7 @@ impl MediaPath {
 
     /// Takes what offer and answer settled with the other leg.
     pub(super) fn settle_leg(&mut self, ctx: &mut Context, format: LegFormat) {
+        let Some(format) = self.settle_aside(ctx, format) else { return };
         let caller = self.peer.stream().audio;
         if let Agent::Leg(leg) = &mut self.agent {
             let audio = format.media.audio;
@@ -103,6 +114,7 @@ impl MediaPath {
 
     /// The other leg is on hold and hears `sound`, or it is back.
     pub(super) fn hold_leg(&mut self, ctx: &Context, sound: Option<Builtin>) {
+        let Some(sound) = self.say_aside(ctx, sound) else { return };
         if let Agent::Leg(leg) = &mut self.agent {
             leg.hold(ctx.now, sound);
         }
@@ -171,7 +183,8 @@ impl MediaPath {
             bridge.from_leg.skip(arrival);
         }
         let digits = self.peer.says_digits();
-        let silenced = self.hushed || self.muted || self.held.is_some() || digits;
+        let plays = !self.plays.is_empty();
+        let silenced = self.hushed || self.muted || self.held.is_some() || digits || plays;
         let takes_events = self.peer.takes_events();
         match (passing, &mut self.peer) {
             (_, PeerEnd::Line(line)) => line.put(ctx.now, &mut ctx.blocks, heard, datagram),

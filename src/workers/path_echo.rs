@@ -19,7 +19,7 @@ impl MediaPath {
         if self.state == CallState::Ringing || self.hushed || !sends {
             return;
         }
-        if peer.says_digits() {
+        if peer.says_digits() || !self.plays.is_empty() {
             // They take the place of audio, and its media time.
             self.echo_ts = None;
             return;

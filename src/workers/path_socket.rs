@@ -384,6 +384,7 @@ impl MediaPath {
 
     /// Drops what is queued and tells the agent what was heard and what was not.
     pub(super) fn clear(&mut self, ctx: &mut Context) {
+        self.clear_plays(ctx);
         if self.peer.is_line() {
             return self.clear_line(ctx);
         }

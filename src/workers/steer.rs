@@ -21,6 +21,7 @@ impl MediaPath {
                 self.restart_ticks(ctx.now);
             }
             Steer::Mute(muted) => self.muted = muted,
+            Steer::Play(sound) => self.play(ctx, sound),
             Steer::Clear => {
                 self.clear(ctx);
                 self.actions(ctx);

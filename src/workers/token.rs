@@ -13,8 +13,12 @@ pub(super) enum Part {
     Linger = 3,
     /// The RTCP of the other leg, if the call joins two.
     AgentRtcp = 4,
+    /// The RTP of a leg aside.
+    Aside = 5,
+    /// The RTCP of a leg aside.
+    AsideRtcp = 6,
     /// The carrier's media socket.
-    Line = 5,
+    Line = 7,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -47,7 +51,9 @@ impl Token {
             1 => Part::Rtcp,
             2 => Part::Agent,
             4 => Part::AgentRtcp,
-            5 => Part::Line,
+            5 => Part::Aside,
+            6 => Part::AsideRtcp,
+            7 => Part::Line,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
@@ -65,9 +71,16 @@ mod tests {
         for index in [0, 1, CALLS_PER_WORKER_MAX - 1] {
             for generation in [0, 1, u32::MAX] {
                 let call = Token::call(index, generation);
-                for part in
-                    [Part::Rtp, Part::Rtcp, Part::Agent, Part::Linger, Part::AgentRtcp, Part::Line]
-                {
+                for part in [
+                    Part::Rtp,
+                    Part::Rtcp,
+                    Part::Agent,
+                    Part::Linger,
+                    Part::AgentRtcp,
+                    Part::Aside,
+                    Part::AsideRtcp,
+                    Part::Line,
+                ] {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");
                     assert_eq!(Token::split(token), (call, index, part));

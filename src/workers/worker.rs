@@ -140,6 +140,8 @@ impl Worker {
                 path.on_line(&mut self.ctx, ready);
                 self.ctx.metrics.added.record(poller::now().since(self.ctx.now));
             }
+            Part::Aside => path.on_aside_rtp(&mut self.ctx),
+            Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
             Part::Linger => {}
         }
         schedule(&mut self.deadlines, path, index);
@@ -169,6 +171,10 @@ impl Worker {
             | Command::AgentHold { call, .. }
             | Command::AgentDigit { call, .. }
             | Command::Attach { call, .. }
+            | Command::Release { call, .. }
+            | Command::Aside { call, .. }
+            | Command::JoinAside { call, .. }
+            | Command::DropAside { call, .. }
             | Command::Comfort { call, .. }
             | Command::State { call, .. }
             | Command::Early { call, .. }
@@ -199,6 +205,10 @@ impl Worker {
                 path.leg_digit(ctx, digit, duration_ms);
             }
             Command::Attach { link, .. } => path.attach(ctx, link),
+            Command::Release { .. } => path.hand_over(ctx),
+            Command::Aside { link, .. } => path.attach_aside(ctx, *link),
+            Command::JoinAside { .. } => path.join_aside(ctx),
+            Command::DropAside { .. } => path.drop_aside(ctx),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
             Command::Early { speaks, .. } => path.early(ctx, speaks),

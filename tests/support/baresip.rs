@@ -156,9 +156,16 @@ impl Baresip {
     /// Has it carry out a command of its menu, such as `hold`; what it answers.
     #[track_caller]
     pub fn command(&self, command: &str) -> String {
+        self.command_with(command, "")
+    }
+
+    /// The same with a parameter.
+    #[track_caller]
+    pub fn command_with(&self, command: &str, parameter: &str) -> String {
         let mut control =
             until(SOON, "its control", || TcpStream::connect(("127.0.0.1", self.control)).ok());
-        let text = format!("{{\"command\":\"{command}\",\"params\":\"\",\"token\":\"t\"}}");
+        let text =
+            format!("{{\"command\":\"{command}\",\"params\":\"{parameter}\",\"token\":\"t\"}}");
         // A netstring: its length, a colon, itself, a comma.
         write!(control, "{}:{text},", text.len()).unwrap();
         control.set_read_timeout(Some(SOON)).unwrap();
@@ -182,6 +189,31 @@ impl Baresip {
         let (rate_hz, samples) = self.end_wide();
         assert_eq!(rate_hz, wav::RATE_HZ);
         samples
+    }
+
+    /// Its recordings of what it hears: one a call.
+    fn recordings(&self) -> Vec<PathBuf> {
+        let files = fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.to_str().unwrap().ends_with("-dec.wav")).collect()
+    }
+
+    /// Bytes of what it has heard, in all its calls.
+    pub fn heard_bytes(&self) -> u64 {
+        self.recordings().iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+    }
+
+    /// Whether it has heard so many seconds, in all its calls.
+    pub fn has_heard(&self, seconds: u64) -> bool {
+        self.heard_bytes() >= seconds * u64::from(wav::RATE_HZ) * 2
+    }
+
+    /// Ends it, and with it its calls; what it has heard in each.
+    #[track_caller]
+    pub fn end_all(mut self) -> Vec<Vec<i16>> {
+        self.signal();
+        let child = &mut self.child;
+        until(SOON, "baresip ends", || child.try_wait().unwrap());
+        self.recordings().iter().map(|path| wav::read(path)).collect()
     }
 
     /// The same at whatever rate it was.

@@ -22,6 +22,7 @@ pub mod gateway;
 pub mod kamailio;
 pub mod line;
 pub mod linphone;
+pub mod lossy;
 pub mod peers;
 pub mod phone;
 pub mod pjsua;

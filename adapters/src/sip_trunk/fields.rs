@@ -125,38 +125,30 @@ pub(super) const FIELDS: &[UiField] = &[
     .visible_when("outbound.enabled", YES)
     .help("Added to each INVITE, by name."),
     UiField::new("auth.enabled", "The peer asks for a password", FieldKind::Boolean, "account")
-        .default(Literal::Flag(false))
-        .kept(),
+        .default(Literal::Flag(false)),
     UiField::new("auth.user", "User name", FieldKind::Text(LINE), "account")
         .visible_when("auth.enabled", YES)
-        .required()
-        .kept(),
+        .required(),
     UiField::new("auth.password", "Password", FieldKind::Password { chars_max: 255 }, "account")
         .visible_when("auth.enabled", YES)
-        .required()
-        .kept(),
+        .required(),
     UiField::new("auth.realm", "Realm", FieldKind::Text(LINE), "account")
         .visible_when("auth.enabled", YES)
-        .help("The realm the password is for; any realm if empty.")
-        .kept(),
+        .help("The realm the password is for; any realm if empty."),
     UiField::new("registration.enabled", "Register", FieldKind::Boolean, "account")
         .default(Literal::Flag(false))
-        .help("For peers that send calls to where one registered.")
-        .kept(),
+        .help("For peers that send calls to where one registered."),
     UiField::new("registration.registrar", "Registrar", FieldKind::Text(HOST_PORT), "account")
         .visible_when("registration.enabled", YES)
         .required()
-        .placeholder("sip.example.com")
-        .kept(),
+        .placeholder("sip.example.com"),
     UiField::new("registration.user", "Registered user", FieldKind::Text(SIP_USER), "account")
         .visible_when("registration.enabled", YES)
         .required()
-        .help("User part of the address that is registered.")
-        .kept(),
+        .help("User part of the address that is registered."),
     UiField::new("registration.expires_s", "Registered for", number(60, 86_400, "s"), "account")
         .visible_when("registration.enabled", YES)
-        .default(Literal::Number(600))
-        .kept(),
+        .default(Literal::Number(600)),
     UiField::new(
         "transport",
         "Transport",
@@ -170,16 +162,13 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("tls.verify", "Verify the certificate", FieldKind::Boolean, "security")
         .visible_when("transport", TLS)
         .default(YES)
-        .help("Without it the connection is encrypted, but with whom is not known.")
-        .kept(),
+        .help("It always is, and `no` is refused; who has one of their own names its authority below."),
     UiField::new("tls.server_name", "Name in the certificate", FieldKind::Text(HOST), "security")
         .visible_when("transport", TLS)
-        .help("That of the target if empty.")
-        .kept(),
+        .help("That of the target if empty."),
     UiField::new("tls.ca_pem", "Trusted certificates", FieldKind::Textarea(PEM), "security")
         .visible_when("transport", TLS)
-        .help("In PEM; those the system trusts if empty.")
-        .kept(),
+        .help("In PEM; those the system trusts if empty."),
     UiField::new(
         "srtp",
         "Encrypted audio (SRTP)",
@@ -191,8 +180,7 @@ pub(super) const FIELDS: &[UiField] = &[
         "security",
     )
     .default(Literal::Text("off"))
-    .help("Always needs TLS, because the keys travel with the signalling.")
-    .kept(),
+    .help("Always needs TLS, because the keys travel with the signalling."),
     UiField::new(
         "codecs",
         "Codecs",
@@ -225,6 +213,5 @@ pub(super) const FIELDS: &[UiField] = &[
     )
     .help("Each way. Beyond it calls are refused with 503 and held back."),
     UiField::new("options_interval_s", "Ask for life every", number(5, 3_600, "s"), "limits")
-        .help("OPTIONS requests that tell whether the peer is there; none if empty.")
-        .kept(),
+        .help("OPTIONS requests that tell whether the peer is there; none if empty."),
 ];

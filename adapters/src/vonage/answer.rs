@@ -91,8 +91,13 @@ pub(super) fn connect(
         "timeout": ring_s(ring_timeout_s),
         "endpoint": [party(to)?],
     });
-    if let (Some(from), Some(action)) = (from, action.as_object_mut()) {
-        action.insert("from".to_owned(), json!(wire(from)));
+    if let Some(action) = action.as_object_mut() {
+        // Without a caller that is a number of the account the destination may refuse.
+        let (name, value) = match from {
+            Some(from) => ("from", json!(wire(from))),
+            None => ("randomFromNumber", json!(true)),
+        };
+        action.insert(name.to_owned(), value);
     }
     Ok(json!([action]))
 }

@@ -74,7 +74,8 @@ fn fixtures_mean_what_they_say() {
 #[test]
 fn what_was_changed_is_refused() {
     each(|entry, name, fixture| {
-        for at in 0..fixture.body.len() {
+        let signed = if fixture.body_is_signed { fixture.body.len() } else { 0 };
+        for at in 0..signed {
             let mut parts = Parts::of(fixture);
             parts.body[at] ^= 1;
             assert!(verify(entry, fixture, &parts).is_err(), "{name}: byte {at} of the body");
@@ -229,6 +230,9 @@ fn hooks_tell_no_secret() {
         let secrets = entry.secrets();
         let mut parts = Parts::of(fixture);
         parts.body.push(b' ');
+        if !fixture.body_is_signed {
+            parts.headers.clear();
+        }
         let refused = verify(entry, fixture, &parts);
         let hook = entry.spec.hook(&fixture.hook).unwrap();
         let handled = (hook.handle)(&Parts::of(fixture).request(), &entry.config());

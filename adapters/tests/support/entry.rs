@@ -43,10 +43,17 @@ pub struct HookFixture {
     pub signed_headers: Vec<String>,
     /// True if the signature covers the address.
     pub url_is_signed: bool,
+    /// True if the signature covers the body, as it should.
+    #[serde(default = "yes")]
+    pub body_is_signed: bool,
     /// True if the signature covers the time.
     pub ages: bool,
     pub meaning: Value,
     pub reply_status: u16,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Messages of a carrier's stream, and what they mean.

@@ -27,6 +27,7 @@ mod ledger;
 mod packets;
 mod recode;
 mod report;
+mod stop;
 mod utterance;
 
 pub use config::{PlayoutConfig, QUEUE_DEFAULT_MS, REMAINDER_WAIT_DEFAULT_MS};
@@ -81,6 +82,8 @@ pub struct Playout {
     fill: u64,
     /// The last position whose audio need not wait for more.
     boundary: u64,
+    /// Positions at which somebody else is heard first.
+    stops: VecDeque<u64>,
     /// Since when less than a frame has been queued.
     remainder_since: Option<MonoTime>,
     /// True if the last pop yielded a frame.
@@ -106,6 +109,7 @@ impl Playout {
             refused: 0,
             fill: 0,
             boundary: 0,
+            stops: VecDeque::new(),
             remainder_since: None,
             talking: false,
             marks: VecDeque::new(),
@@ -198,6 +202,7 @@ impl Playout {
         let utterances = self.utterances.take(self.head, self.pushed, self.dropped, &self.ledger);
         let dropped = self.pushed - self.head;
         self.queue.clear(pool);
+        self.stops.clear();
         self.head = self.pushed;
         self.floor = self.head;
         self.dropped += dropped;
@@ -216,10 +221,11 @@ impl Playout {
     /// packets yields one of its packets.
     pub fn pop(&mut self, now: MonoTime, pool: &mut BlockPool, out: &mut [u8]) -> Popped {
         let Some(frame) = out.get_mut(..self.config.frame_bytes) else { return Popped::Empty };
-        if self.config.packets {
+        if self.config.packets && !self.is_stopped() {
             return self.pop_packet(pool, frame);
         }
         let due = if self.queue.len() < frame.len() { self.due(now) } else { frame.len() };
+        let due = due.min(self.bytes_to_stop());
         if due == 0 {
             self.talking = false;
             // A longer frame may have made a remainder of what was none.
@@ -325,6 +331,7 @@ impl Playout {
         self.dropped += self.pushed - self.head;
         self.head = self.pushed;
         self.marks.clear();
+        self.stops.clear();
         self.events.clear();
     }
 

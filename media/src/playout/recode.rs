@@ -67,6 +67,7 @@ impl Playout {
         self.utterances.relocate(moved);
         self.marks.iter_mut().for_each(|mark| mark.position = moved(mark.position));
         self.boundary = moved(self.boundary);
+        self.stops.iter_mut().for_each(|stop| *stop = moved(*stop));
         self.ledger.rebase(head - self.dropped, to_hz, config.agent_rate_hz);
         self.pushed = end;
         self.floor = head;

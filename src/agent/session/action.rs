@@ -76,7 +76,7 @@ pub enum Control {
     },
     /// Hand the call to somebody else.
     Transfer {
-        /// "blind", "attended" or "bridge".
+        /// The word for a kind of transfer, or "cancel".
         kind: String,
         /// Number or SIP URI.
         destination: String,

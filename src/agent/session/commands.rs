@@ -13,6 +13,7 @@ use super::limits::{
     error_code, feature,
 };
 use crate::agent::wire::{CloseCode, codecs};
+use crate::calls::transfer::{CANCEL, Kind, TransferError};
 use crate::sip::core::custom;
 
 /// Why a command is not carried out: code and message of an `error`.
@@ -231,12 +232,11 @@ fn transfer(
     options: Vec<(String, String)>,
     headers: Vec<(String, String)>,
 ) -> Result<Control, Refusal> {
-    if !matches!(kind.as_str(), "blind" | "attended" | "bridge") {
-        let why = "field kind: is neither \"blind\", \"attended\" nor \"bridge\"";
-        return Err(bad_field(why.to_owned()));
+    if kind != CANCEL && Kind::from_word(&kind).is_none() {
+        return Err(bad_field(format!("field kind: {}", TransferError::Kind)));
     }
     // An attended transfer joins two calls; the second is the destination.
-    if destination.is_empty() && kind != "attended" {
+    if destination.is_empty() && !matches!(kind.as_str(), "attended" | CANCEL) {
         return Err(bad_field("field destination: is missing or empty".to_owned()));
     }
     check_word("destination", Some(&destination))?;

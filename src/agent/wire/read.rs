@@ -115,7 +115,9 @@ fn transfer(message: Message<'_>) -> Result<AgentCommand, WireError> {
     let kind = message.kind.required_text("kind")?;
     let destination = match kind.as_str() {
         // It joins two calls: the other one is the destination.
-        "attended" => message.destination.text("destination")?.unwrap_or_default().into(),
+        "attended" | "cancel" => {
+            message.destination.text("destination")?.unwrap_or_default().into()
+        }
         _ => message.destination.required_text("destination")?,
     };
     let options = message.options.take("options", "is not an object of strings and numbers")?;

@@ -16,12 +16,14 @@ use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::calls::sounds::Wanted;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
+use crate::directory::Agent;
+use crate::outward::{Outward, OutwardError};
 use crate::telemetry::DialOutcome;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
 
 /// The dialect called `name`.
-fn dialect(name: &str) -> Option<&'static DialectSpec> {
+pub(super) fn dialect(name: &str) -> Option<&'static DialectSpec> {
     if name == wire::SPEC.name {
         return Some(&wire::SPEC);
     }
@@ -51,9 +53,9 @@ impl Control {
         }
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
-            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp),
+            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp, &self.outward_of_agent(&agent)),
             AgentKind::Sip(sip) => self.connect_sip(key, sip),
-            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent.name, socket),
+            AgentKind::WebSocket(socket) => self.dial(key, attempt, &agent, socket),
         }
     }
 
@@ -113,8 +115,12 @@ impl Control {
         self.attach(key, AgentLink::Builtin(built));
     }
 
-    fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent) {
+    pub(super) fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent, outward: &Outward) {
         let Some(call) = self.calls.get(&key) else { return };
+        if !outward.admits("", agent.address.ip()) {
+            tracing::warn!(parent: &call.span, error = %OutwardError::Private, "agent not reached");
+            return self.tell_later(key, Input::AgentFailed);
+        }
         let peer = call.format.unwrap_or(DEFAULT_FORMAT);
         let wished = agent.format.unwrap_or(peer);
         let pt = match wished.audio.codec {
@@ -144,23 +150,37 @@ impl Control {
 
     /// Dials an agent elsewhere; the result comes back as a request. An agent without a URL is
     /// waited for: it attaches.
-    fn dial(&mut self, key: CallKey, attempt: u64, name: &str, agent: &WebSocketAgent) {
+    fn dial(&mut self, key: CallKey, attempt: u64, who: &Agent, agent: &WebSocketAgent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = dialect(&agent.dialect) else {
             tracing::error!(parent: &call.span, dialect = agent.dialect, "no such dialect");
             return self.tell_later(key, Input::AgentFailed);
         };
         call.awaits = Some(spec);
-        let Some(url) = &agent.url else { return };
-        let Ok(url) = url.expose().parse() else {
-            return self.tell_later(key, Input::AgentFailed);
-        };
+        let id = call.id;
+        if !self.dial_socket(key, attempt, id, spec, (who, agent)) {
+            self.tell_later(key, Input::AgentFailed);
+        }
+    }
+
+    /// Dials an agent's socket, unless it has no URL; false if that is of no use.
+    pub(super) fn dial_socket(
+        &self,
+        key: CallKey,
+        attempt: u64,
+        id: uuid::Uuid,
+        spec: &DialectSpec,
+        (who, agent): (&Agent, &WebSocketAgent),
+    ) -> bool {
+        let Some(url) = &agent.url else { return true };
+        let Ok(url) = url.expose().parse() else { return false };
         let target = DialTarget {
             url,
             subprotocol: spec.subprotocol,
-            agent: name.to_owned(),
-            call_id: call.id.to_string(),
+            agent: who.name.clone(),
+            call_id: id.to_string(),
             secret: agent.secret.as_ref().map(|secret| secret.expose().as_bytes().into()),
+            outward: self.outward_of_agent(who),
         };
         let (dialler, handle, timeout) =
             (self.dialler.clone(), self.handle.clone(), agent.connect_timeout);
@@ -174,6 +194,7 @@ impl Control {
             metrics.agents.connect.record(began.elapsed());
             handle.send(Request::Dialled { call: key, attempt, result }).await;
         });
+        true
     }
 
     /// An agent was dialled.
@@ -183,6 +204,7 @@ impl Control {
         attempt: u64,
         result: Result<AgentSocket, DialError>,
     ) {
+        let Some(result) = self.next_dialled(key, Some(attempt), result) else { return };
         let Some(call) = self.calls.get(&key).filter(|call| call.attempt == attempt) else {
             return;
         };

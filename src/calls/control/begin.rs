@@ -29,6 +29,8 @@ use crate::workers::poller::now;
 
 /// All that a call is made of.
 pub(super) struct Beginning {
+    /// Its id; a new one if absent.
+    pub(super) id: Option<Uuid>,
     pub(super) dialog: DialogId,
     /// How many more hops its INVITE might have taken, if it came with one.
     pub(super) max_forwards: Option<u8>,
@@ -60,7 +62,8 @@ impl Control {
     #[expect(clippy::too_many_lines, reason = "most of it names the fields of a call")]
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
         let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
-        let (key, id, worker) = (self.next_key(), Uuid::now_v7(), self.least_loaded());
+        let (key, worker) = (self.next_key(), self.least_loaded());
+        let id = beginning.id.unwrap_or_else(Uuid::now_v7);
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
         let Settled { srtp, stream, flows } = Settled::of(format.as_ref());
@@ -90,8 +93,8 @@ impl Control {
             message,
             which: Which::Main,
             permit: beginning.permit,
-            trunk_place: beginning.line,
-            line: None,
+            line: beginning.line,
+            carried: None,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),

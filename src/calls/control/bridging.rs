@@ -1,71 +1,95 @@
 //! Transfers that we carry out ourselves: somebody is called while the agent still talks, and takes
-//! its place on answering. Nothing is asked of the peer, which may not even know transfers.
+//! its place. Nothing is asked of the peer, which may not even know transfers.
+
+use media::time::MonoTime;
 
 use super::Control;
 use crate::calls::call::Input;
+use crate::calls::cause::Cause;
 use crate::calls::far::{Dial, Purpose};
 use crate::calls::live::LiveCall;
-use crate::calls::transfer::{Bridge, TransferError};
+use crate::calls::transfer::{LegWish, TransferError};
 use crate::quota;
 use crate::sip::core::uri::{Scheme, Uri};
-use crate::workers::command::CallKey;
-use crate::workers::poller::now;
+use crate::workers::command::{CallKey, Command};
 
 impl Control {
-    /// Calls somebody who is to take the agent's place.
-    pub(super) fn bridge(&mut self, key: CallKey, bridge: &Bridge) -> Result<(), TransferError> {
+    /// Whom to call for a transfer, if that may be.
+    pub(super) fn leg_for(&mut self, key: CallKey, leg: LegWish) -> Result<Dial, TransferError> {
         let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
-        if call.ended.is_some() || call.call.answered_at().is_none() {
-            return Err(TransferError::NotAnswered);
-        }
-        if call.transfer.is_some() || call.takeover.is_some() || call.far.is_some() {
+        if call.far.is_some() {
             return Err(TransferError::Busy);
         }
-        let trunk = self.trunk_for(bridge, call)?;
+        let trunk = self.trunk_for(&leg, call)?;
         if self.draining || self.take_rate(quota::Way::Out).is_err() {
             return Err(TransferError::Full);
         }
-        self.tell_transfer(key, "requested", None);
-        let dial =
-            Dial { to: bridge.to.clone(), trunk, from: bridge.from.clone(), early_media: false };
-        self.dial_far(key, Purpose::Transfer, dial, now() + bridge.limit);
-        Ok(())
+        Ok(Dial { to: leg.to, trunk, from: leg.from, early_media: false })
+    }
+
+    /// Calls somebody for a transfer, which sees to how long that may take.
+    pub(super) fn dial_for_transfer(&mut self, key: CallKey, dial: Dial) {
+        self.dial_far(key, Purpose::Transfer, dial, MonoTime::MAX);
     }
 
     /// The trunk that a destination is called through: the one that is named; none for a user of
-    /// ours and for a URI; else, for a number, that of the call itself.
-    fn trunk_for(&self, bridge: &Bridge, call: &LiveCall) -> Result<Option<String>, TransferError> {
+    /// ours and for a URI; else, for a number, that of the call itself, or the first that the
+    /// organisation calls through.
+    fn trunk_for(&self, leg: &LegWish, call: &LiveCall) -> Result<Option<String>, TransferError> {
         let snapshot = self.directory.load();
+        let organisation = call.agent.organisation;
         let places = |name: &str| {
-            let trunk = snapshot.trunk(call.agent.organisation, name);
+            let trunk = snapshot.trunk(organisation, name);
             trunk.is_some_and(|trunk| !trunk.outbound.targets.is_empty())
         };
-        if let Some(name) = &bridge.trunk {
+        if let Some(name) = &leg.trunk {
             return if places(name) { Ok(Some(name.clone())) } else { Err(TransferError::Trunk) };
         }
-        let own = call.agent.organisation == snapshot.organisation;
-        if own && self.our_user(&bridge.to).is_some() {
+        if organisation == snapshot.organisation && self.our_user(&leg.to).is_some() {
             return Ok(None);
         }
-        if let Ok(uri) = Uri::parse(&bridge.to) {
+        if let Ok(uri) = Uri::parse(&leg.to) {
             let called = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
             return if called { Ok(None) } else { Err(TransferError::Destination) };
         }
         let own = call.trunk.as_ref().map(|trunk| trunk.name.clone());
-        own.filter(|name| places(name)).map(Some).ok_or(TransferError::Trunk)
+        let usual = || snapshot.outbound(organisation).first().map(|trunk| trunk.name.clone());
+        own.filter(|name| places(name)).or_else(usual).map(Some).ok_or(TransferError::Trunk)
     }
 
-    /// The leg has answered: it talks with the peer from now on, and the agent is released.
+    /// The leg that was called talks with the peer from now on, and the agent is released.
     pub(super) fn take_agents_place(&mut self, key: CallKey) {
-        self.tell_transfer(key, "answered", None);
         // A peer on hold would hear nothing of its new partner.
         drop(self.hold(key, false));
-        if let Some(call) = self.calls.get_mut(&key) {
-            tracing::info!(parent: &call.span, "another leg takes the agent's place");
-            (call.slot, call.awaits, call.attempt) = (None, None, 0);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        tracing::info!(parent: &call.span, "another leg takes the agent's place");
+        (call.slot, call.awaits, call.attempt) = (None, None, 0);
+        let worker = call.worker;
+        let aside = call.far.as_mut().is_some_and(|far| std::mem::take(&mut far.aside));
+        if aside {
+            call.sounding = None;
+            self.command(worker, Command::JoinAside { call: key });
+            self.mirror_hold(key);
+        } else {
+            self.settle_far(key);
         }
-        self.settle_far(key);
         // If the agent was being reached for again, nobody waits for it any more.
         self.tell(key, Input::AgentReady);
+    }
+
+    /// True if the agent has handed the call to somebody else, and is not part of it any more.
+    pub(super) fn is_handed_over(&self, key: CallKey) -> bool {
+        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        far.is_some_and(|far| far.purpose == Purpose::Transfer && far.is_up() && !far.aside)
+    }
+
+    /// Lets whoever was called for a transfer go; a leg that has the agent's place already stays.
+    pub(super) fn drop_transferred(&mut self, key: CallKey, why: Cause) {
+        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        let called =
+            far.is_some_and(|far| far.purpose == Purpose::Transfer && (far.aside || !far.is_up()));
+        if called {
+            self.drop_far(key, why);
+        }
     }
 }

@@ -83,6 +83,7 @@ impl Control {
             Effect::Comfort => self.comfort(key),
             Effect::PlayMessage => self.play_instead(key),
             Effect::Finish { cause, by } => {
+                self.transfer_over(key, cause);
                 self.abandon_takeover(key, 487, "Request Terminated");
                 self.drop_far(key, cause);
                 let Some(call) = self.calls.get_mut(&key) else { return };
@@ -116,7 +117,7 @@ impl Control {
     /// still called to come there.
     fn leave_agent(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let comes = |far: &Far| far.purpose == Purpose::Transfer && !far.is_up();
+        let comes = |far: &Far| far.purpose == Purpose::Transfer && (far.aside || !far.is_up());
         if !call.far.as_deref().is_some_and(comes) {
             call.far_reason = PeerReason::default();
             self.drop_far(key, Cause::NoAnswer);

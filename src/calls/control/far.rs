@@ -18,6 +18,7 @@ use crate::calls::far::{Dial, Far, FarLeg, Flows, Purpose};
 use crate::calls::hold::Hold;
 use crate::calls::live::LiveCall;
 use crate::calls::request::RequestError;
+use crate::calls::transfer;
 use crate::config::SipAgent;
 use crate::directory::Trunk;
 use crate::sip::core::endpoint::{DialogId, Event};
@@ -58,6 +59,7 @@ impl Control {
             purpose,
             dial: dial.clone(),
             answer_by,
+            aside: false,
             told_ringing: false,
             holds_peer: false,
             hears_nothing: false,
@@ -93,7 +95,7 @@ impl Control {
         let Some(purpose) = far.map(|far| far.purpose) else { return };
         self.drop_far(key, Cause::AgentLost);
         if purpose == Purpose::Transfer {
-            self.tell_transfer(key, "failed", Some(Cause::AgentLost.as_str()));
+            self.transfer_input(key, transfer::Input::Refused(Cause::AgentLost.as_str()));
         }
     }
 
@@ -137,6 +139,7 @@ impl Control {
                 if let Some(far) = call.far.as_mut() {
                     far.leg = Some(leg);
                 }
+                self.transfer_input(key, transfer::Input::Dialling);
             }
             Err(error) => self.far_unreachable(key, &error),
         }
@@ -155,6 +158,7 @@ impl Control {
         };
         rounds.iter_mut().for_each(|round| round.retain(|hop| !own(hop)));
         rounds.retain(|round| !round.is_empty());
+        let outward = self.outward_of_far(key).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
         // A call that comes back to us by way of others is one that others refuse, in the end.
@@ -174,7 +178,8 @@ impl Control {
         let noise = call.flows.noise;
         let secure = rounds.iter().flatten().all(Hop::is_secure);
         let organisation = call.agent.organisation;
-        let mut placing = self.placing(organisation, trunk.clone(), rounds);
+        let rounds = self.reached_rounds(&outward, organisation, rounds)?;
+        let mut placing = self.placing(organisation, outward, trunk.clone(), rounds);
         placing.max_forwards = max_forwards;
         placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
         let none = || field("to", "no server or telephone is found".to_owned());
@@ -275,7 +280,9 @@ impl Control {
     pub(super) fn refuse_far(&mut self, key: CallKey, purpose: Purpose, cause: Cause) {
         match purpose {
             Purpose::Agent => self.tell_later(key, Input::AgentRefused(cause)),
-            Purpose::Transfer => self.tell_transfer(key, "failed", Some(cause.as_str())),
+            Purpose::Transfer => {
+                self.transfer_input(key, transfer::Input::Refused(cause.as_str()));
+            }
         }
         self.reschedule(key);
     }

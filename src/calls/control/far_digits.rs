@@ -26,8 +26,11 @@ impl Control {
     /// A key was pressed at the leg, and told by SIP INFO.
     pub(super) fn far_info(&mut self, key: CallKey, request: &Message) {
         let Some(call) = self.calls.get(&key) else { return };
-        if let Some((digit, duration_ms)) = info_digit(request) {
-            self.command(call.worker, Command::AgentDigit { call: key, digit, duration_ms });
+        let worker = call.worker;
+        if let Some((digit, duration_ms)) = info_digit(request)
+            && !self.digit_aside(key, digit)
+        {
+            self.command(worker, Command::AgentDigit { call: key, digit, duration_ms });
         }
     }
 

@@ -10,11 +10,12 @@ use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::far::Purpose;
 use crate::calls::reason::PeerReason;
+use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer;
 use crate::sip::core::sdp::Sdp;
-use crate::workers::command::CallKey;
+use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
 
 impl Control {
@@ -54,7 +55,7 @@ impl Control {
                 self.tell(key, Input::AgentEarly);
             }
             Purpose::Agent => self.tell(key, Input::AgentRinging),
-            Purpose::Transfer if first => self.tell_transfer(key, "ringing", None),
+            Purpose::Transfer if first => self.transfer_input(key, transfer::Input::Ringing),
             Purpose::Transfer => {}
         }
     }
@@ -93,7 +94,7 @@ impl Control {
                 self.log_agent(key);
                 self.tell(key, Input::AgentReady);
             }
-            Purpose::Transfer => self.take_agents_place(key),
+            Purpose::Transfer => self.transfer_input(key, transfer::Input::Answered),
         }
         self.reschedule(key);
     }
@@ -158,6 +159,13 @@ impl Control {
         }
         let Some(far) = call.far.take() else { return };
         self.by_dialog.remove(&dialog);
+        if far.purpose == Purpose::Transfer && call.transfer.is_some() {
+            let worker = call.worker;
+            if far.aside {
+                self.command(worker, Command::DropAside { call: key });
+            }
+            return self.transfer_input(key, transfer::Input::Refused("hung_up"));
+        }
         let input = match (end, far.purpose) {
             (End::Bye { reason }, _) => {
                 call.far_reason = reason.as_deref().map(PeerReason::parse).unwrap_or_default();
@@ -174,7 +182,8 @@ impl Control {
     /// Hangs up on the leg at a call's far end, if there is one, and on all that may become it.
     pub(super) fn drop_far(&mut self, key: CallKey, cause: Cause) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.take().and_then(|far| far.leg) else { return };
+        let (worker, Some(far)) = (call.worker, call.far.take()) else { return };
+        let (aside, Some(leg)) = (far.aside, far.leg) else { return };
         // Who hears that the call was completed elsewhere shows no missed call.
         let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());
         if let Some(placing) = &leg.placing {
@@ -183,6 +192,9 @@ impl Control {
         self.by_dialog.remove(&leg.dialog);
         let said = self.endpoint.bye(now(), leg.dialog, &[("Reason", why.as_str())]);
         log_refused(said.err());
+        if aside {
+            self.command(worker, Command::DropAside { call: key });
+        }
         self.reschedule(key);
     }
 }

@@ -11,6 +11,7 @@ use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::hold::Told;
 use crate::calls::live::describe;
+use crate::calls::transfer;
 use crate::sip::core::endpoint::CommandError;
 use crate::sip::core::offer_answer::{self, NegotiationError};
 use crate::sip::core::sdp::{Direction, Sdp};
@@ -21,6 +22,7 @@ use crate::workers::poller::now;
 impl Control {
     /// Lets media follow what was settled with the leg.
     pub(super) fn settle_far(&mut self, key: CallKey) {
+        let Some(outward) = self.outward_of_far(key) else { return };
         let found = self.calls.get(&key).and_then(|call| call.far.as_ref());
         let Some(far) = found else { return };
         let Some((leg, negotiated)) =
@@ -28,11 +30,13 @@ impl Control {
         else {
             return;
         };
-        let mut format = leg_format(negotiated, leg.signalling);
+        let mut format = leg_format(negotiated, leg.signalling, &outward);
         format.digits = self.far_digits_by(far, leg, format.media.dtmf_pt.is_some());
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
-        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let Some(far) = call.far.as_mut() else { return };
+        let aside = far.aside;
+        let Some(leg) = far.leg.as_mut() else { return };
         leg.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         leg.srtp.clone_from(&format.srtp);
@@ -40,6 +44,10 @@ impl Control {
         leg.media.srtp.offers = format.srtp.is_some();
         leg.flows = flows_of(&format);
         let command = match leg.sockets.take() {
+            Some(sockets) if aside => {
+                let link = LegLink { sockets, format: Some(format) };
+                Command::Aside { call: key, link: Box::new(link) }
+            }
             Some(sockets) => {
                 call.sounding = None;
                 let link = LegLink { sockets, format: Some(format) };
@@ -83,8 +91,8 @@ impl Control {
 
     /// The leg acknowledged our answer: to a change without an offer that is where its own comes.
     pub(super) fn far_acked(&mut self, key: CallKey, answer: Option<&Sdp>) {
-        let leg = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()?.leg.as_mut());
-        let Some(leg) = leg else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
         if !std::mem::take(&mut leg.delayed_offer) {
             return;
         }
@@ -98,7 +106,12 @@ impl Control {
                 self.settle_far(key);
             }
             _ => {
+                let aside = call.far.as_ref().is_some_and(|far| far.aside);
                 self.drop_far(key, Cause::NetworkFailure);
+                if aside {
+                    let refused = transfer::Input::Refused(Cause::NetworkFailure.as_str());
+                    return self.transfer_input(key, refused);
+                }
                 self.tell(key, Input::AgentLost);
             }
         }
@@ -194,7 +207,7 @@ impl Control {
         let (flows, worker, sounds) =
             (call.flows, call.worker, call.current_agent().hold_music.clone());
         let own_hold = call.hold.is_on();
-        let Some(far) = call.far.as_mut() else { return };
+        let Some(far) = call.far.as_mut().filter(|far| !far.aside) else { return };
         let Some(leg) = far.leg.as_mut().filter(|leg| leg.up && leg.sockets.is_none()) else {
             return;
         };
@@ -203,8 +216,10 @@ impl Control {
         if changes {
             far.holds_peer = far_holds;
         }
-        let held = !flows.sends;
-        let sounding = held && (!flows.receives || far.hears_nothing);
+        // Whom somebody else than the leg has put on hold, the leg waits for and does not hear.
+        let ours = own_hold && !far.holds_peer;
+        let held = !flows.sends || ours;
+        let sounding = held && (ours || !flows.receives || far.hears_nothing);
         let mirrored = std::mem::replace(&mut leg.mirrored, (held, sounding));
         let format = leg.format;
         let told = leg.hold.want(held);

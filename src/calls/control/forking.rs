@@ -138,13 +138,7 @@ impl Control {
         status: u16,
         response: Option<&Message>,
     ) -> Failure {
-        let failure = match response {
-            None => Failure::Unreachable,
-            Some(response) => {
-                let header = response.header(HeaderName::RetryAfter);
-                Failure::Status { status, retry_after: header.and_then(retry_after) }
-            }
-        };
+        let failure = failure(status, response);
         if let Some(to) = placing.end_branch(dialog).as_ref().and_then(Hop::target) {
             self.avoided.failed(now(), to, failure);
         }
@@ -204,10 +198,9 @@ impl Control {
         let Some(key) = self.by_dialog.get(&dialog).copied() else { return reason() };
         let placing = self.calls.get_mut(&key).and_then(|call| call.placing.take());
         let Some(mut placing) = placing else { return reason() };
-        if let Err(reason) =
-            self.go_on_elsewhere(&mut placing, dialog, status, response, redirected)
-        {
-            return Some(reason);
+        let gone = self.go_on_elsewhere(&mut placing, dialog, status, response, redirected);
+        if let Err(reason) = gone {
+            return self.leave_trunk(key, &mut placing, (dialog, status, response), reason);
         }
         self.by_dialog.remove(&dialog);
         self.watch_branches(key, &placing);
@@ -221,6 +214,13 @@ impl Control {
         self.log_fact(key, What::PlacedElsewhere { sip_status: status });
         None
     }
+}
+
+/// How an INVITE failed that got this response, or none.
+pub(super) fn failure(status: u16, response: Option<&Message>) -> Failure {
+    let Some(response) = response else { return Failure::Unreachable };
+    let header = response.header(HeaderName::RetryAfter);
+    Failure::Status { status, retry_after: header.and_then(retry_after) }
 }
 
 /// How much a failure says about why nobody took the call; less is more (RFC 3261 16.7 6).

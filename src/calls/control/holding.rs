@@ -39,6 +39,7 @@ impl Control {
             self.log_fact(key, What::Hold { on });
             self.hold_sound(key);
             self.tell_hold(key);
+            self.mirror_hold(key);
         }
         Ok(())
     }

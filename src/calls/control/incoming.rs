@@ -9,12 +9,15 @@ use adapters::agent::Direction;
 use super::Control;
 use super::begin::Beginning;
 use super::early::{RELIABLE, reliability_refusal};
+use super::refusals::{Refused, cause_of};
 use super::sip::{leg_format, log_refused};
 use crate::calls::call::{AnswerBy, Fallback, Plan, Second};
 use crate::calls::identity;
 use crate::config::{AgentKind, Config, Masked};
 use crate::directory::{self, Agent, Caller, Chance, Snapshot, Treatment, Trunk};
+use crate::outward::Outward;
 use crate::quota::{self, Permit, Way};
+use crate::routing::Unrouted;
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -98,8 +101,46 @@ impl Control {
                 let refused =
                     self.endpoint.reject(now(), dialog, status, reason, header.as_slice());
                 log_refused(refused.err());
+                if self.may_log_refusal() {
+                    self.log_refused_caller(request, flow, proven, status);
+                }
             }
         }
+    }
+
+    /// Writes down that a call was refused, if it came from somebody who is known here: strangers
+    /// would fill the log.
+    fn log_refused_caller(
+        &mut self,
+        request: &Message,
+        flow: Flow,
+        proven: Option<&str>,
+        status: u16,
+    ) {
+        let snapshot = self.directory.load();
+        let registered = self.registered_trunk(request);
+        let caller = self.caller(&snapshot, registered.as_ref(), flow, request, proven);
+        let Some(caller) = caller else { return };
+        let (from, _) = who_calls(&caller, calling(request), request);
+        let trunk = match &caller {
+            Caller::Trunk(trunk) => Some(&***trunk),
+            Caller::User(_) | Caller::Local => None,
+        };
+        let to = match &registered {
+            Some(_) => called_by_to(request),
+            None => called(request),
+        };
+        self.log_refusal(Refused {
+            organisation: trunk.map_or(snapshot.organisation, |trunk| trunk.organisation),
+            direction: Direction::Inbound,
+            from,
+            to: to.unwrap_or_default(),
+            trunk,
+            agent: String::new(),
+            cause: cause_of(status, self.draining),
+            sip_status: Some(status),
+            reason: None,
+        });
     }
 
     fn admit(
@@ -150,7 +191,9 @@ impl Control {
         };
         let headers = shown_headers(trunk.map(|trunk| &**trunk), request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
-        let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp)?;
+        let organisation = treatment.agent.organisation;
+        let outward = self.outward_of_leg(organisation, trunk.map(|trunk| &**trunk));
+        let (media, sockets, format, sdp) = self.described(codecs, offer, flow, srtp, &outward)?;
         let trunk = trunk.cloned();
         Ok(Admitted {
             max_forwards: request.max_forwards().ok().flatten(),
@@ -186,7 +229,10 @@ impl Control {
         let decision = decision.map_err(|error| {
             let trunk = trunk.map(|trunk| trunk.name.as_str());
             tracing::info!(trunk, to = %Masked(to), %error, "no route");
-            Refusal::new(404, "Not Found")
+            match error {
+                Unrouted::Suspended => Refusal::new(403, "Forbidden"),
+                _ => Refusal::new(404, "Not Found"),
+            }
         })?;
         let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
         let number = decision.number.map(|number| number.id);
@@ -201,6 +247,7 @@ impl Control {
         offer: Option<&Sdp>,
         flow: Flow,
         srtp: LocalSrtp,
+        outward: &Outward,
     ) -> Result<(LocalMedia, RtpSockets, Option<LegFormat>, Vec<u8>), Refusal> {
         let peer = media_peer(offer, flow);
         let (media, sockets) = self.local_media(codecs, peer, srtp).map_err(|error| {
@@ -212,7 +259,7 @@ impl Control {
             return Ok((media, sockets, None, sdp));
         };
         let answer = offer_answer::answer(offer, &media).map_err(Refusal::of_offer)?;
-        let format = leg_format(&answer.selected, flow.peer.ip());
+        let format = leg_format(&answer.selected, flow.peer.ip(), outward);
         Ok((media, sockets, Some(format), answer.sdp))
     }
 
@@ -260,6 +307,7 @@ impl Control {
         log_refused(self.endpoint.set_reliability(dialog, reliability).err());
         self.use_trunk_account(dialog, trunk.as_deref());
         self.begin(Beginning {
+            id: None,
             dialog,
             max_forwards,
             plan: plan(&self.config, Direction::Inbound, &treatment),
@@ -395,7 +443,7 @@ pub(super) fn plan(config: &Config, direction: Direction, treatment: &Treatment)
 }
 
 /// Whether an agent is of this process, and how long it may take for what.
-fn times(agent: &Agent) -> (bool, Second) {
+pub(super) fn times(agent: &Agent) -> (bool, Second) {
     let (local, connect_timeout, grace, rings) = match &agent.kind {
         AgentKind::WebSocket(agent) => (false, agent.connect_timeout, agent.grace, false),
         AgentKind::Sip(agent) => (false, agent.ring_timeout, Duration::ZERO, true),

@@ -22,7 +22,7 @@ impl Control {
         let key = self.by_id.get(&id);
         let call = key.and_then(|key| self.calls.get_mut(key));
         let call = call.filter(|call| call.ended.is_none());
-        let line = call.and_then(|call| call.line.as_mut()).ok_or(TokenError::Wrong)?;
+        let line = call.and_then(|call| call.carried.as_mut()).ok_or(TokenError::Wrong)?;
         line.token.spend(now(), provider, token)?;
         let proof = |verify| SocketProof { verify, config: line.config.clone() };
         Ok(line.spec.verify_socket.map(proof))
@@ -32,7 +32,7 @@ impl Control {
     pub(super) fn line_open(&mut self, id: Uuid, socket: Option<AgentSocket>) {
         let Some(&key) = self.by_id.get(&id) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(line) = &mut call.line else { return };
+        let Some(line) = &mut call.carried else { return };
         let link = socket.and_then(|socket| line.link(socket));
         let Some(link) = link else { return line.token.closed(now()) };
         let worker = call.worker;
@@ -53,7 +53,7 @@ impl Control {
             }
             LineEvent::Lost(loss) => {
                 tracing::info!(parent: &call.span, cause = loss.as_str(), "the line is lost");
-                if let Some(line) = &mut call.line {
+                if let Some(line) = &mut call.carried {
                     line.token.closed(now());
                 }
             }

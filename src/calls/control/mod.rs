@@ -3,11 +3,14 @@
 //! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
 //! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
+mod again;
 mod agents;
 mod begin;
 mod bridging;
 mod capture;
+mod certificates;
 mod choosing;
+mod consulting;
 mod counting;
 mod digits;
 mod directed;
@@ -19,6 +22,7 @@ mod far_forking;
 mod far_media;
 mod forking;
 mod gate;
+mod handing;
 mod headers;
 mod holding;
 mod incoming;
@@ -29,11 +33,15 @@ mod orders;
 mod phones;
 mod place;
 mod placing;
+mod playing;
 mod presenting;
 mod quotas;
+mod reaching;
 mod record;
 mod redirecting;
 mod referred;
+mod referring;
+mod refusals;
 mod registrations;
 mod replacing;
 mod requests;
@@ -46,6 +54,7 @@ mod trunks;
 
 pub use place::{Errand, Mission};
 pub use placing::{Hop, Placing};
+pub use playing::Coded;
 pub(crate) use sip::leg_format;
 
 use std::collections::{HashMap, VecDeque};
@@ -57,20 +66,20 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::call::{Effect, Input};
-use super::far::Purpose;
 use super::live::LiveCall;
 use super::log::LogHandle;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
-use super::transfer::{self, Wish};
+use super::transfer;
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
 use crate::capture::Registry;
 use crate::config::Config;
-use crate::directory::{Directory, Snapshot};
-use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
+use crate::directory::Directory;
+use crate::listen::tls::ClientTls;
+use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
@@ -123,6 +132,10 @@ pub struct Control {
     recorder: Recorder,
     captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
+    /// How far what organisations have made reaches.
+    policy: OutwardPolicy,
+    /// How many refused calls are written down.
+    refusals: refusals::Refusals,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -182,12 +195,13 @@ impl Control {
         let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics, log } =
             parts;
         let directory_changes = directory.watch();
+        let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
-            security(&config, &directory.load()).map_err(std::io::Error::other)?;
+            certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
-        watch_files(server_tls, &trunk_tls);
+        certificates::watch_files(server_tls, &trunk_tls);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle(sender);
         let (live, watch) = watch::channel(0);
@@ -232,6 +246,8 @@ impl Control {
             recorder,
             captures,
             dialler: Dialler::new(),
+            policy,
+            refusals: refusals::Refusals::default(),
             io,
             metrics,
             log,
@@ -388,8 +404,8 @@ impl Control {
                 if playing { Input::MessagePlayed } else { Input::AgentHangup }
             }
             EventKind::AgentTransfer { kind, destination, options, headers } => {
-                let wish = Wish::read(&kind, &destination, &options, headers);
-                return self.agent_transfers(event.call, wish);
+                let to = (kind.as_str(), destination.as_str());
+                return self.agent_transfers(event.call, to, options, headers);
             }
             EventKind::AgentDigits { digits, duration_ms, gap_ms } => {
                 return self.agent_digits(event.call, digits, duration_ms, gap_ms);
@@ -402,6 +418,14 @@ impl Control {
                 return self.digit_across(event.call, to_agent, digit, duration_ms);
             }
             EventKind::Line(line) => return self.line_event(event.call, line),
+            EventKind::Play(notice) => return self.play_moved(event.call, notice),
+            EventKind::AsideDigit(digit) => {
+                self.digit_aside(event.call, digit);
+                return;
+            }
+            EventKind::AsideTold => {
+                return self.transfer_input(event.call, transfer::Input::Whispered);
+            }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
@@ -409,12 +433,6 @@ impl Control {
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         self.tell(event.call, input);
-    }
-
-    /// True if the agent has handed the call to somebody else, and is not part of it any more.
-    fn is_handed_over(&self, key: CallKey) -> bool {
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        far.is_some_and(|far| far.purpose == Purpose::Transfer && far.is_up())
     }
 
     /// Tells a call a fact and does what follows.
@@ -460,35 +478,4 @@ fn keepers(
     let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
     let recordings = Store::new(config.recording_folders(), recorder.open());
     Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
-}
-
-/// Reads the files of TLS again when they change.
-fn watch_files(server: Option<Arc<ServerTls>>, trunks: &HashMap<Uuid, Arc<ClientTls>>) {
-    if server.is_none() && trunks.is_empty() {
-        return;
-    }
-    let watched = Watched::new(server, trunks.values().cloned().collect());
-    tokio::spawn(async move {
-        if let Err(error) = watched.run().await {
-            tracing::error!(%error, "TLS files will not be read again");
-        }
-    });
-}
-
-/// TLS of the server, and towards each trunk that says more of it than the system's authorities.
-type Security = (Option<Arc<ServerTls>>, HashMap<Uuid, Arc<ClientTls>>);
-
-/// Reads the files of TLS.
-fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> {
-    let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
-    let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
-    let server = server.transpose()?.map(Arc::new);
-    // Those that are stored were tried when they were read.
-    let of_file = snapshot.trunks.iter().filter(|trunk| trunk.is_of_file);
-    let own = of_file.filter(|trunk| trunk.tls != ClientFiles::default());
-    let trunks = own.map(|trunk| {
-        let tls = ClientTls::new(trunk.tls.clone())?;
-        Ok::<_, TlsError>((trunk.id, Arc::new(tls)))
-    });
-    Ok((server, trunks.collect::<Result<_, _>>()?))
 }

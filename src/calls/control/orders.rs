@@ -1,8 +1,10 @@
 //! What the API wants of a living call.
 
+use uuid::Uuid;
+
 use super::Control;
 use crate::calls::request::{Order, RequestError};
-use crate::calls::transfer::{TransferError, Wish};
+use crate::calls::transfer::TransferError;
 use crate::workers::command::{Command, Steer};
 
 impl From<TransferError> for RequestError {
@@ -10,7 +12,10 @@ impl From<TransferError> for RequestError {
         match error {
             TransferError::NotAnswered => Self::State("the call is not answered"),
             TransferError::Busy => Self::State("another transfer of the call is under way"),
-            TransferError::Full => Self::Full,
+            TransferError::NothingToCancel => {
+                Self::State("no transfer is under way that can be given up")
+            }
+            TransferError::Full | TransferError::AgentFull => Self::Full,
             TransferError::Undialled(why) => Self::Destination(why),
             _ => Self::Invalid(error.to_string()),
         }
@@ -18,27 +23,26 @@ impl From<TransferError> for RequestError {
 }
 
 impl Control {
-    /// Carries out an order, or begins to.
-    pub(super) fn order(&mut self, call: &str, order: Order) -> Result<(), RequestError> {
+    /// Carries out an order, or begins to; the id of what goes on.
+    pub(super) fn order(&mut self, call: &str, order: Order) -> Result<Option<Uuid>, RequestError> {
         let key = self.find(call).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(&key).filter(|call| call.ended.is_none());
         let call = call.ok_or(RequestError::NoSuchCall)?;
         let worker = call.worker;
         let steer = match order {
             Order::Transfer { kind, destination, options, headers } => {
-                let options: Vec<_> = options.into_iter().collect();
+                let options = options.into_iter().collect();
                 let headers = headers.into_iter().collect();
-                let wish = Wish::read(&kind, &destination, &options, headers)?;
-                return Ok(self.transfer(key, &wish)?);
+                return Ok(self.asked_to_transfer(key, &kind, &destination, options, headers)?);
             }
             Order::Dtmf { digits, duration_ms, gap_ms } => {
-                return self.send_digits(key, digits, duration_ms, gap_ms);
+                return self.send_digits(key, digits, duration_ms, gap_ms).map(|()| None);
             }
             Order::Mute(on) => Steer::Mute(on),
             Order::Clear => Steer::Clear,
-            Order::Hold(on) => return self.hold(key, on),
+            Order::Hold(on) => return self.hold(key, on).map(|()| None),
         };
         self.command(worker, Command::Steer { call: key, steer });
-        Ok(())
+        Ok(None)
     }
 }

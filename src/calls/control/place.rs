@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Control;
+use super::again::Spare;
 use super::begin::Beginning;
 use super::choosing::{through, trunks};
 use super::incoming::plan;
@@ -51,6 +52,15 @@ pub enum Mission {
         key: CallKey,
         /// Which leg.
         attempt: u64,
+    },
+    /// No server of its trunk took a call that goes on.
+    Again {
+        /// The call.
+        key: CallKey,
+        /// Its place on the next trunk.
+        line: Permit,
+        /// What is left to be tried.
+        spare: Box<Spare>,
     },
 }
 
@@ -97,7 +107,10 @@ impl Control {
         let snapshot = self.directory.load();
         // Whoever asked may have gone, here and below.
         let (agent, bearing, room) = match self.admit_errand(&snapshot, &call) {
-            Err(error) => return drop(reply.send(Err(error))),
+            Err(error) => {
+                self.log_unplaced(&call, &error);
+                return drop(reply.send(Err(error)));
+            }
             Ok(admitted) => admitted,
         };
         let (room, others) = (Some(room), VecDeque::new());
@@ -129,6 +142,12 @@ impl Control {
             return Err(RequestError::Draining);
         }
         let organisation = wanted.organisation.unwrap_or(snapshot.organisation);
+        if wanted.id.is_some_and(|id| self.by_id.contains_key(&id)) {
+            return Err(RequestError::State("the call has been placed"));
+        }
+        if snapshot.is_suspended(organisation) {
+            return Err(RequestError::Suspended);
+        }
         let agent = snapshot
             .agent(organisation, &wanted.agent)
             .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
@@ -182,6 +201,7 @@ impl Control {
                 Err(refused) => error = refused,
             }
         }
+        self.log_unplaced(&wanted.call, &error);
         drop(wanted.reply.send(Err(error)));
     }
 
@@ -264,10 +284,17 @@ impl Control {
             Mission::Far { key, attempt } => {
                 return self.set_out_far(key, attempt, found.map(one_by_one));
             }
+            Mission::Again { key, line, spare } => {
+                return self.set_out_again(key, spare, (errand.trunk, line), found);
+            }
             Mission::Call(wanted) => wanted,
         };
+        let organisation = wanted.agent.organisation;
+        let outward = self.outward_of_leg(organisation, errand.trunk.as_deref());
         let found = found.map_err(|error| field("to", error.to_string()));
-        match found.and_then(|hops| self.set_out_to(&mut wanted, errand.trunk, one_by_one(hops))) {
+        let found = found.map(one_by_one);
+        let found = found.and_then(|rounds| self.reached_rounds(&outward, organisation, rounds));
+        match found.and_then(|rounds| self.set_out_to(&mut wanted, errand.trunk, rounds)) {
             Err(error @ RequestError::Field { .. }) => self.next_trunk(wanted, error),
             view => drop(wanted.reply.send(view)),
         }
@@ -285,7 +312,9 @@ impl Control {
         let (wanted, through) = (&errand.call, trunk.as_deref());
         let user = self.calling_user(wanted.from.as_deref(), through);
         let secure = rounds.iter().flatten().all(Hop::is_secure);
-        let mut placing = self.placing(errand.agent.organisation, trunk.clone(), rounds);
+        let organisation = errand.agent.organisation;
+        let outward = self.outward_of_leg(organisation, through);
+        let mut placing = self.placing(organisation, outward, trunk.clone(), rounds);
         placing.present(presented(wanted, user.clone(), through)?, added(wanted, through)?);
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
@@ -302,10 +331,12 @@ impl Control {
         })?;
         let sdp = offer_answer::build_offer(&media);
         placing.sdp.clone_from(&sdp);
+        placing.spare = Spare::new(wanted, errand.others.clone());
         let (dialog, peer) = self.invite_next(&mut placing, None)?;
         let room = errand.room.take().ok_or(RequestError::Full)?;
         let (wanted, agent) = (&errand.call, &errand.agent);
         let key = self.begin(Beginning {
+            id: wanted.id,
             dialog,
             max_forwards: None,
             plan: self.outbound_plan(agent, wanted),

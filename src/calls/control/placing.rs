@@ -7,14 +7,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::Control;
+use super::again::Spare;
 use super::forking::{Branch, rank};
 use super::place::host_text;
 use super::registrations::account;
 use crate::calls::presented::Presented;
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::history::History;
+use crate::config::Outbound;
 use crate::directory::Trunk;
 use crate::listen::tls::ClientTls;
+use crate::outward::Outward;
 use crate::sip::core::auth::Account;
 use crate::sip::core::endpoint::{self, DialogId, Flow, InviteParams, Reliability, Transport};
 use crate::sip::core::headers::HeaderName;
@@ -129,6 +132,8 @@ const RING_EACH: Duration = Duration::from_secs(20);
 pub(super) struct Reach {
     /// Authorities and our own certificate; those of the system if absent.
     tls: Option<Arc<ClientTls>>,
+    /// The name that certificates have to prove; that of the server if absent.
+    tls_name: Option<Arc<str>>,
     /// Path of WebSockets.
     ws_path: Option<Arc<str>>,
 }
@@ -147,6 +152,8 @@ pub struct Placing {
     trunk: Option<Arc<Trunk>>,
     /// Whose call it is.
     organisation: Uuid,
+    /// How far it reaches.
+    pub(super) outward: Outward,
     /// What proves to that trunk who we are.
     account: Option<Arc<Account>>,
     reliability: Reliability,
@@ -158,6 +165,8 @@ pub struct Placing {
     /// How many hops its INVITEs may take; as many as any if absent.
     pub(super) max_forwards: Option<u8>,
     first: Option<SocketAddr>,
+    /// Trunks that are tried when no server of this one takes the call.
+    pub(super) spare: Option<Box<Spare>>,
 }
 
 impl Placing {
@@ -266,6 +275,7 @@ impl Control {
     pub(super) fn placing(
         &self,
         organisation: Uuid,
+        outward: Outward,
         trunk: Option<Arc<Trunk>>,
         rounds: Vec<Vec<Hop>>,
     ) -> Placing {
@@ -285,11 +295,13 @@ impl Control {
             account: trunk.as_deref().and_then(|trunk| account(trunk)),
             reliability: trunk.as_ref().map(|it| it.reliable_provisional).unwrap_or_default(),
             organisation,
+            outward,
             trunk,
             presented: Presented::default(),
             headers: Vec::new(),
             sdp: Vec::new(),
             max_forwards: None,
+            spare: None,
         }
     }
 
@@ -329,7 +341,7 @@ impl Control {
             account: self.account_for(placing, hop),
             ring_limit: (placing.attempts.hunts() && more).then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
-            patience: more.then_some(FAILOVER_AFTER),
+            patience: (more || placing.spare.is_some()).then_some(FAILOVER_AFTER),
             max_forwards: placing.max_forwards,
         };
         self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())
@@ -361,7 +373,8 @@ impl Control {
     /// How servers of a trunk are connected to.
     pub(super) fn reach(&self, trunk: &Trunk) -> Reach {
         let tls = self.trunk_tls.get(&trunk.id).cloned();
-        Reach { tls, ws_path: trunk.outbound.ws_path.clone() }
+        let Outbound { tls_name, ws_path, .. } = &trunk.outbound;
+        Reach { tls, tls_name: tls_name.clone(), ws_path: ws_path.clone() }
     }
 
     /// A path to a server, opened if there is none.
@@ -370,7 +383,7 @@ impl Control {
             host: Arc::clone(&to.name),
             path: reach.ws_path.clone().unwrap_or_else(|| "/".into()),
         });
-        let dial = Dial { verify: self.verify(to, reach.tls.as_ref())?, web };
+        let dial = Dial { verify: self.verify(to, reach)?, web };
         let flow = self
             .sockets
             .path(to.transport, to.peer, dial)
@@ -380,19 +393,16 @@ impl Control {
     }
 
     /// Whom TLS has to meet at a server.
-    fn verify(
-        &mut self,
-        to: &Target,
-        tls: Option<&Arc<ClientTls>>,
-    ) -> Result<Option<Verify>, String> {
+    fn verify(&mut self, to: &Target, reach: &Reach) -> Result<Option<Verify>, String> {
         if !to.transport.is_secure() {
             return Ok(None);
         }
-        let tls = match tls {
+        let tls = match &reach.tls {
             Some(tls) => Arc::clone(tls),
             None => self.sockets.default_tls().map_err(|error| error.to_string())?,
         };
-        Ok(Some(Verify { name: Arc::clone(&to.name), tls }))
+        let name = Arc::clone(reach.tls_name.as_ref().unwrap_or(&to.name));
+        Ok(Some(Verify { name, tls }))
     }
 }
 

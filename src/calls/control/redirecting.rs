@@ -3,6 +3,7 @@
 use super::Control;
 use super::referred::may_refer;
 use crate::directory::{Caller, Snapshot};
+use crate::outward::Outward;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::locate::Target;
 use crate::sip::core::message::Message;
@@ -31,7 +32,8 @@ impl Control {
         let (from, secret) = (branch.hop.peer().ip(), branch.hop.is_secure());
         let (own, called) = (call.trunk.clone(), call.to.clone());
         let party = self.party(&snapshot, own.as_ref(), call, None);
-        let by = Redirected { party, from, secret };
+        let outward = placing.map(|placing| placing.outward.clone()).unwrap_or_default();
+        let by = Redirected { party, from, secret, outward };
         let targets = self.followed(&snapshot, key, response, &called, by);
         let somewhere = !targets.is_empty();
         if let Some(placing) = self.calls.get_mut(&key).and_then(|call| call.placing.as_mut()) {
@@ -60,8 +62,8 @@ impl Control {
         let user = snapshot.users.iter().find(|known| Some(&known.name) == user.as_ref());
         let party = trunk.as_ref().map(Caller::Trunk).or(user.map(Caller::User));
         let (from, secret) = (branch.hop.peer().ip(), branch.hop.is_secure());
-        let called = far.dial.to.clone();
-        let by = Redirected { party, from, secret };
+        let (called, outward) = (far.dial.to.clone(), placing.outward.clone());
+        let by = Redirected { party, from, secret, outward };
         let targets = self.followed(&snapshot, key, response, &called, by);
         let somewhere = !targets.is_empty();
         let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
@@ -80,13 +82,13 @@ impl Control {
         called: &str,
         by: Redirected<'_>,
     ) -> Vec<(String, Target)> {
-        let Redirected { party, from, secret } = by;
+        let Redirected { party, from, secret, outward } = by;
         // Whoever names no trunk may have called the server of one all the same.
         let at = || snapshot.trunks.iter().find(|trunk| trunk.is_at(from)).map(Caller::Trunk);
         let party = party.or_else(at);
         let Some(call) = self.calls.get_mut(&key) else { return Vec::new() };
         let contacts = call.redirects.take(called, response);
-        let span = call.span.clone();
+        let (span, organisation) = (call.span.clone(), call.agent.organisation);
         let mut targets = Vec::new();
         for uri in contacts {
             let address = Uri::parse(&uri).ok().and_then(|uri| uri.host?.address());
@@ -96,6 +98,7 @@ impl Control {
             });
             // The offer has the keys of the audio in it: what began in secret stays so.
             let target = if allowed { self.literal(&uri) } else { None };
+            let target = target.filter(|to| self.reaches(&outward, organisation, to));
             match target.filter(|target| !secret || target.transport.is_secure()) {
                 Some(target) => targets.push((uri, target)),
                 None => tracing::info!(parent: &span, "redirection to elsewhere not followed"),
@@ -111,4 +114,6 @@ struct Redirected<'c> {
     from: std::net::IpAddr,
     /// Nobody could read what was said to it.
     secret: bool,
+    /// How far the call reaches.
+    outward: Outward,
 }

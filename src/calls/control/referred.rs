@@ -15,8 +15,9 @@ use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
 use crate::config::Cidr;
 use crate::directory::{Caller, Snapshot, Trunk};
+use crate::outward::Outward;
 use crate::quota::Way;
-use crate::sip::core::endpoint::{DialogId, InviteParams, Reliability};
+use crate::sip::core::endpoint::{self, DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, SrtpPolicy};
@@ -28,6 +29,9 @@ use crate::workers::poller::now;
 /// Why a REFER is refused.
 #[derive(Clone, Copy, Debug)]
 struct Refusal(u16, &'static str);
+
+/// Hops that are left to a call of which nothing is said (RFC 3261 8.1.1.6).
+const HOPS_MAX: u8 = 70;
 
 /// The sender may not, or not there.
 const FORBIDDEN: Refusal = Refusal(403, "Forbidden");
@@ -68,6 +72,14 @@ impl Control {
             Caller::Trunk(trunk) => Some(&***trunk),
             _ => None,
         };
+        // Users are of the file; what they reach was judged above.
+        let outward = match &caller {
+            Caller::Trunk(trunk) => self.outward_of_leg(trunk.organisation, Some(&***trunk)),
+            _ => Outward::Anywhere,
+        };
+        if !outward.admits("", address) {
+            return Err(FORBIDDEN);
+        }
         self.judge(&refer_to.uri, through).map_err(|_| FORBIDDEN)?;
         if self.draining || self.take_rate(Way::Out).is_err() {
             return Err(Refusal(503, "Service Unavailable"));
@@ -126,6 +138,12 @@ impl Control {
         let (media, sockets) = self.local_media(codecs, flow.peer.ip(), srtp).map_err(|_| busy)?;
         let local = self.endpoint.local_uri(referrer).ok_or(FORBIDDEN)?.to_owned();
         let sdp = offer_answer::build_offer(&media);
+        // A transfer that leads back to us, by way of others, ends like any other loop.
+        let left = self.calls.get(&key).and_then(|call| call.max_forwards);
+        let left = left.unwrap_or(HOPS_MAX).saturating_sub(1);
+        if left == 0 {
+            return Err(Refusal(483, "Too Many Hops"));
+        }
         let params = InviteParams {
             uri: uri.to_owned(),
             flow,
@@ -136,8 +154,12 @@ impl Control {
             reliability: Reliability::default(),
             headers,
         };
-        let dialog =
-            self.endpoint.invite(now(), params).map_err(|_| Refusal(400, "Unusable Refer-To"))?;
+        let placing = endpoint::Placing { max_forwards: Some(left), ..Default::default() };
+        let placed = self.endpoint.invite_with(now(), params, placing);
+        let dialog = placed.map_err(|_| Refusal(400, "Unusable Refer-To"))?;
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.max_forwards = Some(left);
+        }
         log_refused(self.endpoint.accept_refer(now(), referrer).err());
         if let Some(call) = self.calls.get(&key) {
             tracing::info!(parent: &call.span, "the peer asks for a transfer");

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::Control;
 use crate::config::TrunkConfig;
 use crate::directory::Trunk;
+use crate::outward::{Outward, OutwardError};
 use crate::sip::core::auth::{Account, DigestClient};
 use crate::sip::core::endpoint::{DialogId, Flow, RequestId, Transport};
 use crate::sip::core::message::Message;
@@ -51,7 +52,11 @@ pub(super) fn account(trunk: &TrunkConfig) -> Option<Arc<Account>> {
 /// # Errors
 ///
 /// When the system has no random numbers: our contact could be guessed.
-fn registration(trunk: &Arc<Trunk>, sockets: &Sockets) -> io::Result<Option<TrunkRegistration>> {
+fn registration(
+    trunk: &Arc<Trunk>,
+    sockets: &Sockets,
+    outward: &Outward,
+) -> io::Result<Option<TrunkRegistration>> {
     let (Some(wanted), Some(account)) = (&trunk.registration, account(trunk)) else {
         return Ok(None);
     };
@@ -60,6 +65,11 @@ fn registration(trunk: &Arc<Trunk>, sockets: &Sockets) -> io::Result<Option<Trun
         tracing::warn!(trunk = trunk.label, "no way to the registrar");
         return Ok(None);
     };
+    if !outward.admits("", flow.peer.ip()) {
+        let error = OutwardError::Private;
+        tracing::warn!(trunk = trunk.label, %error, "no way to the registrar");
+        return Ok(None);
+    }
     let user = wanted.user.as_deref().unwrap_or(account.username());
     let settings = Settings {
         registrar: wanted.registrar.clone(),
@@ -113,7 +123,8 @@ impl Control {
         for trunk in trunks.iter().filter(|trunk| trunk.registration.is_some()) {
             let mut living = self.registrations.iter().filter(|entry| !entry.gone);
             if living.all(|entry| entry.trunk.id != trunk.id) {
-                self.registrations.extend(registration(trunk, &self.sockets)?);
+                let outward = self.outward_of_leg(trunk.organisation, Some(trunk));
+                self.registrations.extend(registration(trunk, &self.sockets, &outward)?);
             }
         }
         self.forget_left(at);

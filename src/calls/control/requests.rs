@@ -44,6 +44,8 @@ impl Control {
             Request::Order { call, order, reply } => {
                 let _ = reply.send(self.order(&call, order));
             }
+            Request::Play { call, clip, reply } => self.play_clip(call, clip, reply),
+            Request::Coded(coded) => self.play_coded(*coded),
             Request::MayAttach { call, reply } => {
                 let _ = reply.send(self.may_attach(call));
             }
@@ -52,7 +54,10 @@ impl Control {
                     && let Some(key) = self.by_id.get(&call).copied()
                 {
                     self.metrics.agents.attached.inc();
-                    self.attach_socket(key, socket);
+                    match self.awaits_next(key) {
+                        Some(_) => drop(self.next_dialled(key, None, Ok(socket))),
+                        None => self.attach_socket(key, socket),
+                    }
                 }
             }
             Request::LineComes { call, provider, token, reply } => {
@@ -91,6 +96,9 @@ impl Control {
     fn may_attach(&self, id: Uuid) -> Result<Option<&'static str>, RequestError> {
         let key = self.by_id.get(&id).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(key).ok_or(RequestError::NoSuchCall)?;
+        if let Some(spec) = self.awaits_next(*key) {
+            return Ok(spec.subprotocol);
+        }
         let agent = call.current_agent();
         let attaches = matches!(&agent.kind, AgentKind::WebSocket(agent) if agent.url.is_none());
         let spec = call.awaits.filter(|_| attaches).ok_or(RequestError::NotWaiting)?;

@@ -9,6 +9,7 @@ use crate::calls::cause::Cause;
 use crate::calls::digits::DigitsBy;
 use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
+use crate::outward::Outward;
 use crate::sip::core::endpoint::{DialogId, End, Event, Flow, Transmit};
 use crate::sip::core::message::Message;
 use crate::sip::core::offer_answer::{self, Negotiated};
@@ -126,7 +127,7 @@ impl Control {
                 self.peer_ended(dialog, cause);
             }
             Event::ReferAnswered { dialog, status, subscribed } => {
-                self.transfer_news(dialog, transfer::Input::Answered { status, subscribed });
+                self.transfer_news(dialog, transfer::Input::Taken { status, subscribed });
             }
             Event::ReferProgress { dialog, status, last } => {
                 self.transfer_news(dialog, transfer::Input::Progress { status, last });
@@ -149,7 +150,7 @@ impl Control {
         let Some(key) = self.by_dialog.remove(&dialog) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = None;
-        let transferred = call.transfer.as_ref().is_some_and(transfer::Transfer::explains_bye);
+        let transferred = call.transfer.as_ref().is_some_and(|it| it.transfer.explains_bye());
         let cause = match cause {
             Cause::Normal if transferred => Cause::Transferred,
             cause => cause,
@@ -201,7 +202,7 @@ impl Control {
     /// Lets media follow what was negotiated.
     pub(super) fn settle(&mut self, key: CallKey, negotiated: &Negotiated) {
         let Some(call) = self.calls.get(&key) else { return };
-        let mut format = leg_format(negotiated, call.signalling);
+        let mut format = leg_format(negotiated, call.signalling, &self.outward_of_peer(call));
         let events = format.media.dtmf_pt.is_some();
         let (trunk, dialog) = call.digits_way();
         format.digits = self.digits_by(trunk, dialog, events);
@@ -259,10 +260,14 @@ pub(super) fn info_digit(request: &Message) -> Option<(char, u32)> {
 }
 
 /// What was negotiated, as media take it.
-pub(crate) fn leg_format(negotiated: &Negotiated, signalling: std::net::IpAddr) -> LegFormat {
+pub(crate) fn leg_format(
+    negotiated: &Negotiated,
+    signalling: std::net::IpAddr,
+    outward: &Outward,
+) -> LegFormat {
     LegFormat {
-        remote: negotiated.remote,
-        remote_rtcp: negotiated.remote_rtcp,
+        remote: outward.media(negotiated.remote, signalling),
+        remote_rtcp: outward.media(negotiated.remote_rtcp, signalling),
         signalling,
         media: LegConfig {
             audio: negotiated.codec,

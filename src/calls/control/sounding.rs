@@ -15,7 +15,7 @@ use crate::workers::command::{CallKey, Command};
 impl Control {
     /// A file, if it is at hand. Otherwise it is loaded on another thread, and comes back as a
     /// request.
-    fn sound(&mut self, wanted: &Wanted) -> Option<Arc<[u8]>> {
+    pub(super) fn sound(&mut self, wanted: &Wanted) -> Option<Arc<[u8]>> {
         let found = self.sounds.get(wanted);
         if found.is_none() && self.sounds.begin(wanted) {
             let (handle, wanted) = (self.handle.clone(), wanted.clone());
@@ -69,6 +69,7 @@ impl Control {
                     }
                 }
             }
+            self.whisper_loaded(key, &wanted, sound.as_ref().ok());
             match &sound {
                 Ok(_) => self.ambient(key),
                 Err(error) if call_wants(self.calls.get(&key).map(Box::as_ref), &wanted) => {

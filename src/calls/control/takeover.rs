@@ -83,10 +83,12 @@ impl Control {
     pub(super) fn hand_over(&mut self, key: CallKey, negotiated: &Negotiated) {
         self.tell_referrer(key, 200, "OK", true);
         self.give_up_branches(key, &Cause::Transferred.reason_header());
+        let Some(call) = self.calls.get(&key) else { return };
+        let outward = self.outward_of_peer(call);
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(takeover) = call.takeover.take() else { return };
         let Takeover { dialog, media, sdp, sockets, signalling, .. } = takeover;
-        let mut format = leg_format(negotiated, signalling);
+        let mut format = leg_format(negotiated, signalling, &outward);
         (call.media, call.signalling, call.delayed_offer) = (media, signalling, false);
         call.sdp = sdp;
         call.taken_over = true;

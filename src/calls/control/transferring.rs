@@ -1,118 +1,174 @@
-//! Transfers that we ask the peer for: the REFER, what the peer says about it, and what follows.
+//! Transfers: how they begin, and what follows from what happens to them.
 
 use adapters::agent::EndedBy;
+use uuid::Uuid;
 
 use super::Control;
-use crate::calls::call::Input;
+use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
-use crate::calls::log::What;
-use crate::calls::transfer::{self, Destination, Effect, Transfer, TransferError, Wish};
-use crate::sip::core::endpoint::{CommandError, DialogId};
-use crate::sip::core::refer_to;
-use crate::sip::core::uri::Uri;
+use crate::calls::live::LiveCall;
+use crate::calls::log::{Asked, What};
+use crate::calls::transfer::{
+    Accept, CANCEL, Destination, Effect, Input, Kind, Plan, State, Transfer, TransferError,
+    Whisper, Wish,
+};
+use crate::calls::underway::{Next, Underway};
+use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
 
 impl Control {
-    /// Asks the peer of a call to call somebody else.
-    pub(super) fn transfer(&mut self, key: CallKey, wish: &Wish) -> Result<(), TransferError> {
-        if let Destination::Bridge(bridge) = &wish.to {
-            return self.bridge(key, bridge);
+    /// Begins a transfer, or gives the one up that is under way; the id of what has begun.
+    pub(super) fn asked_to_transfer(
+        &mut self,
+        key: CallKey,
+        kind: &str,
+        destination: &str,
+        options: Vec<(String, String)>,
+        headers: Vec<(String, String)>,
+    ) -> Result<Option<Uuid>, TransferError> {
+        if kind == CANCEL {
+            return self.cancel_transfer(key).map(|()| None);
         }
-        let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
-        let answered = call.ended.is_none() && call.call.answered_at().is_some();
-        let dialog = call.dialog.filter(|_| answered).ok_or(TransferError::NotAnswered)?;
+        let wish = Wish::read(kind, destination, options, headers)?;
+        self.transfer(key, wish).map(Some)
+    }
+
+    /// The agent asks for a transfer; what is wrong with it is told as its failure.
+    pub(super) fn agent_transfers(
+        &mut self,
+        key: CallKey,
+        (kind, destination): (&str, &str),
+        options: Vec<(String, String)>,
+        headers: Vec<(String, String)>,
+    ) {
+        let begun = self.asked_to_transfer(key, kind, destination, options, headers);
+        if let Err(error) = begun {
+            self.tell_transfer(key, None, State::Failed, Some(error.as_str()));
+        }
+    }
+
+    fn transfer(&mut self, key: CallKey, wish: Wish) -> Result<Uuid, TransferError> {
+        let Wish { to, limit, headers, aim } = wish;
+        let call = self.calls.get(&key).filter(|call| is_talking(call));
+        let call = call.ok_or(TransferError::NotAnswered)?;
         let called = call.far.as_ref().is_some_and(|far| !far.is_up());
         if call.transfer.is_some() || call.takeover.is_some() || called {
             return Err(TransferError::Busy);
         }
-        if let Destination::Uri(to) | Destination::User(to) = &wish.to {
-            self.judge(to, call.trunk.as_deref())?;
-        }
-        self.may_add(key, &wish.headers).map_err(TransferError::Headers)?;
-        let refer_to = self.refer_to(key, dialog, &wish.to)?;
-        let added = wish.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let added: Vec<_> = added.collect();
-        match self.endpoint.refer(now(), dialog, &refer_to, &added) {
-            Ok(()) => {}
-            Err(CommandError::Busy) => return Err(TransferError::Busy),
-            Err(CommandError::Build(_) | CommandError::Address) => {
-                return Err(TransferError::Destination);
+        let kind = to.kind();
+        let (accept, holds, whisper) = match &to {
+            Destination::Warm { accept, holds, whisper, .. } => {
+                // Who is on hold already stays so, whatever comes of it.
+                (*accept, *holds && !call.hold.is_on(), whisper.clone())
             }
-            Err(CommandError::NoSuchCall | CommandError::State) => {
-                return Err(TransferError::NotAnswered);
+            _ => (Accept::default(), false, Whisper::Tone),
+        };
+        let plan = Plan { kind, limit, accept, holds };
+        let begin = match to {
+            Destination::Uri(_) | Destination::User(_) | Destination::Call(_) => {
+                self.refer(key, &to, &headers)?;
+                Begin::Asked
             }
-            Err(_) => return Err(TransferError::Full),
-        }
+            Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
+                self.check_whisper(key, &whisper)?;
+                Begin::Leg(self.leg_for(key, leg)?)
+            }
+            Destination::Agent { name, variables } => {
+                Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
+            }
+        };
+        let id = Uuid::now_v7();
         let mut effects = Vec::new();
-        let transfer = Transfer::start(now(), wish.limit, &mut effects);
+        let transfer = Transfer::start(now(), plan, &mut effects);
+        let asked = Asked {
+            kind: kind.as_str().to_owned(),
+            destination: aim.destination,
+            other_call: aim.other_call,
+            options: aim.options.into_iter().collect(),
+        };
+        let (next, then) = match begin {
+            Begin::Agent(next) => (Some(*next), None),
+            Begin::Leg(dial) => (None, Some(dial)),
+            Begin::Asked => (None, None),
+        };
+        let is_agent = next.is_some();
+        let underway = Underway { id, transfer, whisper, awaits: None, next };
         if let Some(call) = self.calls.get_mut(&key) {
-            call.transfer = Some(transfer);
+            call.transfer = Some(Box::new(underway));
         }
-        self.transfer_effects(key, effects);
+        // The first of them is told with what was asked for.
+        effects.retain(|effect| *effect != Effect::Tell(State::Requested, None));
+        self.log_transfer(key, Some(id), State::Requested, None, Some(Box::new(asked)));
+        self.transfer_effects(key, effects, Cause::Normal);
+        match then {
+            Some(dial) => self.dial_for_transfer(key, dial),
+            None if is_agent => self.reach_next(key),
+            None => {}
+        }
+        self.reschedule(key);
+        Ok(id)
+    }
+
+    /// Gives up a transfer that is under way, unless it is the peer that carries it out.
+    fn cancel_transfer(&mut self, key: CallKey) -> Result<(), TransferError> {
+        let transfer = self.calls.get(&key).and_then(|call| call.transfer.as_ref());
+        if transfer.is_none_or(|underway| underway.transfer.kind().is_asked()) {
+            return Err(TransferError::NothingToCancel);
+        }
+        self.transfer_input(key, Input::Cancel);
         Ok(())
     }
 
-    /// The value of Refer-To.
-    fn refer_to(
-        &self,
-        key: CallKey,
-        dialog: DialogId,
-        to: &Destination,
-    ) -> Result<String, TransferError> {
-        match to {
-            Destination::Uri(uri) => Ok(format!("<{uri}>")),
-            Destination::User(user) => {
-                // Whoever has the call knows best where its numbers are.
-                let target = self.endpoint.target(dialog).ok_or(TransferError::NotAnswered)?;
-                let target = Uri::parse(target).map_err(|_| TransferError::Destination)?;
-                let host = target.host.ok_or(TransferError::Destination)?;
-                let port = target.port.map(|port| format!(":{port}")).unwrap_or_default();
-                Ok(format!("<sip:{user}@{host}{port}>"))
-            }
-            Destination::Bridge(_) => Err(TransferError::Destination),
-            Destination::Call(id) => {
-                let ours = self.calls.get(&key).map(|call| call.agent.organisation);
-                let other = self.by_id.get(id).filter(|other| **other != key);
-                let other = other.and_then(|other| self.calls.get(other));
-                // Another organisation's call is none: not even that it is there is told.
-                let other = other.filter(|other| Some(other.agent.organisation) == ours);
-                let other = other.ok_or(TransferError::CallId)?;
-                let other = other.dialog.ok_or(TransferError::NotAnswered)?;
-                let (target, replaces) =
-                    self.endpoint.replacement(other).ok_or(TransferError::NotAnswered)?;
-                Ok(format!("<{target}?Replaces={}>", refer_to::escape(&replaces)))
-            }
-        }
-    }
-
     /// The peer said something about its transfer.
-    pub(super) fn transfer_news(&mut self, dialog: DialogId, input: transfer::Input) {
+    pub(super) fn transfer_news(&mut self, dialog: DialogId, input: Input) {
         if let Some(key) = self.by_dialog.get(&dialog).copied() {
             self.transfer_input(key, input);
         }
     }
 
     /// Tells a call's transfer a fact and does what follows.
-    pub(super) fn transfer_input(&mut self, key: CallKey, input: transfer::Input) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(transfer) = call.transfer.as_mut() else { return };
-        let mut effects = Vec::new();
-        transfer.handle(now(), input, &mut effects);
-        self.transfer_effects(key, effects);
+    pub(super) fn transfer_input(&mut self, key: CallKey, input: Input) {
+        let why = match input {
+            Input::Timeout => Cause::NoAnswer,
+            _ => Cause::Normal,
+        };
+        self.transfer_told(key, input, why);
     }
 
-    fn transfer_effects(&mut self, key: CallKey, effects: Vec<Effect>) {
+    /// The call is over: nobody who is called for it rings on.
+    pub(super) fn transfer_over(&mut self, key: CallKey, cause: Cause) {
+        let by_peer = cause == Cause::Transferred;
+        self.transfer_told(key, Input::CallOver { by_peer }, cause);
+    }
+
+    fn transfer_told(&mut self, key: CallKey, input: Input, why: Cause) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(underway) = call.transfer.as_mut() else { return };
+        let mut effects = Vec::new();
+        underway.transfer.handle(now(), input, &mut effects);
+        self.transfer_effects(key, effects, why);
+    }
+
+    fn transfer_effects(&mut self, key: CallKey, effects: Vec<Effect>, why: Cause) {
         for effect in effects {
             let Some(call) = self.calls.get_mut(&key) else { return };
+            let Some(underway) = call.transfer.as_ref() else { return };
+            let (id, kind) = (underway.id, underway.transfer.kind());
             match effect {
-                Effect::Tell(state, cause) => self.tell_transfer(key, state, cause),
+                Effect::Tell(state, cause) => self.tell_transfer(key, Some(id), state, cause),
+                Effect::Hold => drop(self.hold(key, true)),
+                Effect::Resume => drop(self.hold(key, false)),
+                Effect::Whisper => self.whisper(key),
+                Effect::Join if kind == Kind::Agent => self.hand_to_next(key),
+                Effect::Join => self.take_agents_place(key),
+                Effect::Drop => self.drop_transferred(key, why),
                 Effect::Release => {
-                    self.tell_later(key, Input::End(Cause::Transferred, EndedBy::Agent));
+                    self.tell_later(key, CallInput::End(Cause::Transferred, EndedBy::Agent));
                 }
                 Effect::Forget => {
                     call.transfer = None;
-                    if let Some(dialog) = call.dialog {
+                    if let Some(dialog) = call.dialog.filter(|_| kind.is_asked()) {
                         self.endpoint.forget_refer(dialog);
                     }
                 }
@@ -121,24 +177,45 @@ impl Control {
         self.reschedule(key);
     }
 
-    /// Tells the agent how far a transfer is.
-    pub(super) fn tell_transfer(
+    /// Tells the agent and the log how far a transfer is.
+    fn tell_transfer(
         &mut self,
         key: CallKey,
-        state: &'static str,
+        id: Option<Uuid>,
+        state: State,
         cause: Option<&'static str>,
     ) {
+        self.log_transfer(key, id, state, cause, None);
+    }
+
+    fn log_transfer(
+        &mut self,
+        key: CallKey,
+        id: Option<Uuid>,
+        state: State,
+        cause: Option<&'static str>,
+        asked: Option<Box<Asked>>,
+    ) {
         let Some(call) = self.calls.get(&key) else { return };
+        let state = state.as_str();
         tracing::info!(parent: &call.span, state, cause, "transfer");
         self.command(call.worker, Command::Transfer { call: key, state, cause });
         let (state, cause) = (state.to_owned(), cause.map(str::to_owned));
-        self.log_fact(key, What::Transfer { state, cause });
+        self.log_fact(key, What::Transfer { id, state, cause, asked });
     }
+}
 
-    /// The agent asks for a transfer; what is wrong with it is told as its failure.
-    pub(super) fn agent_transfers(&mut self, key: CallKey, wish: Result<Wish, TransferError>) {
-        if let Err(error) = wish.and_then(|wish| self.transfer(key, &wish)) {
-            self.tell_transfer(key, "failed", Some(error.as_str()));
-        }
-    }
+/// What a transfer begins with.
+enum Begin {
+    /// The peer has been asked.
+    Asked,
+    /// A leg is to be called.
+    Leg(crate::calls::far::Dial),
+    /// An agent is to be reached.
+    Agent(Box<Next>),
+}
+
+/// Whether a call is answered and not over.
+pub(super) fn is_talking(call: &LiveCall) -> bool {
+    call.ended.is_none() && call.call.answered_at().is_some()
 }

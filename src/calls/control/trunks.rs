@@ -199,7 +199,9 @@ impl Control {
 
     fn probe(&mut self, trunk: &Trunk, hop: &Hop) -> Option<ProbeId> {
         let reach = self.reach(trunk);
-        let flow = self.path_to(hop.target()?, &reach).ok()?;
+        let outward = self.outward_of_leg(trunk.organisation, Some(trunk));
+        let to = hop.target().filter(|to| self.reaches(&outward, trunk.organisation, to))?;
+        let flow = self.path_to(to, &reach).ok()?;
         let own = || host_text(flow.local.ip());
         let from = format!("<sip:{}>", trunk.outbound.from_domain.clone().unwrap_or_else(own));
         let route = HeaderName::Route.as_str();

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{CallFact, Ended, Source, What};
 use crate::calls::cause::Cause;
+use crate::calls::transfer::State;
 
 /// A carrier's event as a fact of the call `call`; `heard_us` is when it came, in microseconds
 /// since 1970, and counts if the carrier tells no time. `None` for what no log keeps: digits, and
@@ -18,7 +19,9 @@ pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<Call
         Said::EarlyMedia => What::EarlyMedia,
         Said::Answered => What::Answered,
         Said::AnsweredBy { who } => What::AnsweredBy { who: *who },
-        Said::Transfer { state } => What::Transfer { state: word(*state).into(), cause: None },
+        Said::Transfer { state } => {
+            What::Transfer { id: None, state: word(*state).into(), cause: None, asked: None }
+        }
         Said::Priced(price) => What::Priced(price.clone()),
         Said::Ended(over) => What::Ended(Box::new(ended(over))),
         Said::Recorded(_) => What::Recording { state: "at_carrier".into() },
@@ -74,9 +77,9 @@ fn ended(over: &Over) -> Ended {
 
 const fn word(state: TransferState) -> &'static str {
     match state {
-        TransferState::Trying => "trying",
-        TransferState::Answered => "answered",
-        TransferState::Done => "done",
-        TransferState::Failed => "failed",
+        TransferState::Trying => State::Dialling.as_str(),
+        TransferState::Answered => State::Answered.as_str(),
+        TransferState::Done => State::Bridged.as_str(),
+        TransferState::Failed => State::Failed.as_str(),
     }
 }

@@ -1,5 +1,6 @@
 //! A fact about a call.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use adapters::agent::{Direction, EndedBy};
@@ -96,11 +97,26 @@ pub enum What {
     },
     /// A transfer moved on.
     Transfer {
+        /// Which; absent of one that was not even begun, or that the carrier tells of.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        id: Option<Uuid>,
         /// How far.
         state: String,
         /// Why it failed.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         cause: Option<String>,
+        /// What was asked for, of one that begins.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        asked: Option<Box<Asked>>,
+    },
+    /// A sound that the API lets the peer hear moved on.
+    Play {
+        /// Which.
+        id: Uuid,
+        /// "queued", "started", "played" or "cleared".
+        state: String,
+        /// How long it is if it is queued, else how much of it was heard, in milliseconds.
+        ms: u64,
     },
     /// Somebody else took the peer's place.
     Replaced,
@@ -133,6 +149,28 @@ pub enum What {
     Ended(Box<Ended>),
 }
 
+/// A transfer that was asked for.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// How it is carried out.
+    pub kind: String,
+    /// Whom to, as it was named.
+    pub destination: String,
+    /// The call that is joined.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub other_call: Option<Uuid>,
+    /// Options by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub options: BTreeMap<String, String>,
+}
+
+/// Without the destination: it is somebody's number.
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("kind", &self.kind).finish_non_exhaustive()
+    }
+}
+
 impl What {
     /// The stable word for it: the type of an event is `call.` and this.
     pub const fn word(&self) -> &'static str {
@@ -147,6 +185,7 @@ impl What {
             Self::AgentLost { .. } => "agent_lost",
             Self::Hold { .. } => "hold",
             Self::Transfer { .. } => "transfer",
+            Self::Play { .. } => "play",
             Self::Replaced => "replaced",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
             Self::Recording { .. } => "recording",

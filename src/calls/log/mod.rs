@@ -18,8 +18,8 @@ mod tests;
 
 pub use carrier::from_carrier;
 pub use fact::{
-    Began, CallFact, Ended, QualitySample, QualitySummary, Source, What, direction_from_word,
-    direction_word,
+    Asked, Began, CallFact, Ended, QualitySample, QualitySummary, Source, What,
+    direction_from_word, direction_word,
 };
 pub use fold::Fold;
 pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};

@@ -14,7 +14,7 @@ use crate::calls::cause::Cause;
 use crate::outbox;
 use crate::store::call_events::{self, CallEvent};
 use crate::store::calls::{self, CallRecord};
-use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality};
+use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality, transfers};
 
 /// Entries of one transaction.
 const GROUP_MAX: usize = 512;
@@ -229,6 +229,7 @@ impl Writer {
         let event = call_events::append(tx, organisation, fact).await?;
         if event.is_some() {
             known.fold.apply(fact);
+            transfers::follow(tx, organisation, self.node, fact).await?;
         }
         Ok(event.map(|event| (organisation, event)))
     }
@@ -261,7 +262,9 @@ impl Writer {
             Place::Occupied(known) => Ok(known.into_mut()),
             Place::Vacant(place) => {
                 let mut known = Box::<Known>::default();
-                if let Some((organisation, facts)) = call_events::facts(tx, call).await? {
+                let found = call_events::facts(tx, call).await?;
+                // What comes when the facts of a call are forgotten would make another of it.
+                if let Some((organisation, facts)) = found.filter(|(_, facts)| !facts.is_empty()) {
                     known.organisation = Some(organisation);
                     known.fold.extend(&facts);
                 }

@@ -1,4 +1,10 @@
-//! Each way a transfer can go, and what an agent may ask for.
+//! Each way a transfer can go, and what may be asked for.
+
+use std::time::Duration;
+
+use media::time::MonoTime;
+use proptest::prelude::*;
+use uuid::Uuid;
 
 use super::*;
 
@@ -6,17 +12,38 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
+const ACCEPT: Accept = Accept { digit: Some('1'), decline: Some('2'), limit: s(20) };
+
+const fn plan(kind: Kind) -> Plan {
+    let accept = Accept { digit: None, decline: None, limit: ACCEPT_LIMIT };
+    Plan { kind, limit: s(100), accept, holds: false }
+}
+
+const fn warm(accept: Accept) -> Plan {
+    Plan { kind: Kind::Warm, limit: s(100), accept, holds: true }
+}
+
 struct Run {
     transfer: Transfer,
     now: MonoTime,
 }
 
+const fn tell(state: State) -> Effect {
+    Effect::Tell(state, None)
+}
+
 impl Run {
-    fn new() -> Self {
+    fn new(plan: Plan) -> Self {
         let mut effects = Vec::new();
-        let transfer = Transfer::start(MonoTime::ZERO, s(100), &mut effects);
-        assert_eq!(effects, [Effect::Tell("requested", None)]);
+        let transfer = Transfer::start(MonoTime::ZERO, plan, &mut effects);
+        let mut expected = vec![tell(State::Requested)];
+        expected.extend(plan.holds.then_some(Effect::Hold));
+        assert_eq!(effects, expected);
         Self { transfer, now: MonoTime::ZERO }
+    }
+
+    fn asked() -> Self {
+        Self::new(plan(Kind::Blind))
     }
 
     fn tell(&mut self, input: Input) -> Vec<Effect> {
@@ -33,49 +60,54 @@ impl Run {
     }
 }
 
-const TAKEN: Input = Input::Answered { status: 202, subscribed: true };
+const TAKEN: Input = Input::Taken { status: 202, subscribed: true };
 
 const fn news(status: u16) -> Input {
     Input::Progress { status: Some(status), last: status >= 200 }
 }
 
 fn failed(cause: &'static str) -> Vec<Effect> {
-    vec![Effect::Tell("failed", Some(cause)), Effect::Forget]
+    vec![Effect::Tell(State::Failed, Some(cause)), Effect::Forget]
 }
 
 /// Taken, trying, ringing, answered; the peer does not hang up, so we do.
 #[test]
-fn a_transfer_succeeds() {
-    let mut run = Run::new();
+fn a_transfer_by_the_peer_succeeds() {
+    let mut run = Run::asked();
     assert!(!run.transfer.explains_bye());
-    assert_eq!(run.tell(TAKEN), [Effect::Tell("accepted", None)]);
+    assert_eq!(run.tell(TAKEN), [tell(State::Dialling)]);
     assert!(run.transfer.explains_bye());
-    assert_eq!(run.tell(news(100)), [Effect::Tell("trying", None)]);
     assert_eq!(run.tell(news(100)), []);
-    assert_eq!(run.tell(news(180)), [Effect::Tell("ringing", None)]);
+    assert_eq!(run.tell(news(180)), [tell(State::Ringing)]);
     assert_eq!(run.tell(news(183)), []);
     assert_eq!(run.tell(news(100)), [], "news that is old");
-    assert_eq!(run.tell(news(200)), [Effect::Tell("answered", None)]);
+    assert_eq!(run.tell(news(200)), [tell(State::Answered), tell(State::Bridged)]);
     assert_eq!(run.tell(news(486)), [], "an outcome is the last");
+    assert_eq!(run.tell(Input::Cancel), []);
     assert_eq!(run.sleep(RELEASE_LIMIT), [Effect::Release]);
     assert_eq!(run.transfer.deadline(), MonoTime::MAX);
     assert!(run.transfer.explains_bye());
 }
 
-/// A NOTIFY that overtakes the 202 counts; the 202 changes nothing then.
+/// A NOTIFY that overtakes the 202 counts; the 202 changes nothing then. A peer that hangs up was
+/// transferred.
 #[test]
 fn news_may_overtake_the_answer() {
-    let mut run = Run::new();
-    assert_eq!(run.tell(news(180)), [Effect::Tell("ringing", None)]);
+    let mut run = Run::asked();
+    assert_eq!(run.tell(news(180)), [tell(State::Ringing)]);
     assert_eq!(run.tell(TAKEN), []);
     assert_eq!(run.transfer.deadline(), MonoTime::ZERO + s(100));
-    assert_eq!(run.tell(news(200)), [Effect::Tell("answered", None)]);
+    let over = run.tell(Input::CallOver { by_peer: true });
+    assert_eq!(over, [tell(State::Bridged), Effect::Forget]);
+    let mut run = Run::asked();
+    let over = run.tell(Input::CallOver { by_peer: true });
+    assert_eq!(over, [Effect::Tell(State::Cancelled, Some("call_over")), Effect::Forget]);
 }
 
 /// Refused, refused later, ended without an outcome, silent, slow: each has its word, and nothing
 /// that comes later changes it.
 #[test]
-fn a_transfer_fails() {
+fn a_transfer_by_the_peer_fails() {
     for (status, cause) in [
         (405, "not_supported"),
         (501, "not_supported"),
@@ -85,8 +117,8 @@ fn a_transfer_fails() {
         (603, "rejected"),
         (503, "congestion"),
     ] {
-        let mut run = Run::new();
-        assert_eq!(run.tell(Input::Answered { status, subscribed: false }), failed(cause));
+        let mut run = Run::asked();
+        assert_eq!(run.tell(Input::Taken { status, subscribed: false }), failed(cause));
         assert!(!run.transfer.explains_bye());
         assert_eq!(run.tell(news(200)), []);
         assert_eq!(run.transfer.deadline(), MonoTime::MAX);
@@ -94,109 +126,256 @@ fn a_transfer_fails() {
     for (status, cause) in
         [(486, "busy"), (404, "not_found"), (480, "no_answer"), (500, "network_failure")]
     {
-        let mut run = Run::new();
+        let mut run = Run::asked();
         run.tell(TAKEN);
         assert_eq!(run.tell(news(status)), failed(cause));
     }
-    let mut run = Run::new();
+    let mut run = Run::asked();
     run.tell(TAKEN);
     assert_eq!(run.tell(Input::Progress { status: Some(180), last: true }), failed("no_outcome"));
-    let mut run = Run::new();
+    let mut run = Run::asked();
     run.tell(TAKEN);
     assert_eq!(run.sleep(NEWS_LIMIT), failed("no_news"));
-    let mut run = Run::new();
+    let mut run = Run::asked();
     run.tell(TAKEN);
     assert_eq!(run.tell(Input::Progress { status: None, last: false }), []);
     assert_eq!(run.sleep(s(100)), failed("timeout"));
 }
 
-/// A peer that will tell nothing (RFC 4488) is let go after a while, and its BYE is no surprise.
+/// A peer that tells nothing (RFC 4488) is let go after a while, and its BYE is no surprise.
 #[test]
 fn a_peer_that_tells_nothing_is_let_go() {
-    let mut run = Run::new();
-    let taken = Input::Answered { status: 202, subscribed: false };
-    assert_eq!(run.tell(taken), [Effect::Tell("accepted", None)]);
+    let mut run = Run::asked();
+    let taken = Input::Taken { status: 202, subscribed: false };
+    assert_eq!(run.tell(taken), [tell(State::Dialling)]);
     assert!(run.transfer.explains_bye());
-    assert_eq!(run.sleep(UNTOLD_LIMIT), [Effect::Release]);
+    assert_eq!(run.sleep(UNTOLD_LIMIT), [tell(State::Bridged), Effect::Release]);
 }
 
-/// Whatever comes in whatever order: states never go back, a failure is the last word, and in the
-/// end nothing is waited for.
+/// A leg of ours, or another agent, has the call as soon as it answers.
 #[test]
-fn any_order_of_facts() {
-    let order = ["requested", "accepted", "trying", "ringing", "answered", "failed"];
-    let mut random = fastrand::Rng::with_seed(3);
-    for _ in 0..5_000 {
-        let mut run = Run::new();
-        let (mut reached, mut over) = (0, false);
-        for _ in 0..random.usize(1..12) {
-            let status = [100, 180, 183, 200, 202, 302, 404, 486, 503, 603][random.usize(..10)];
-            let (flag, at) = (random.bool(), run.transfer.deadline());
-            let input = match random.u8(..4) {
-                0 => Input::Answered { status: status.max(200), subscribed: flag },
-                1 | 2 => {
-                    let status = random.bool().then_some(status);
-                    Input::Progress { status, last: flag }
+fn who_answers_has_the_call() {
+    for kind in [Kind::Bridge, Kind::Agent] {
+        let mut run = Run::new(plan(kind));
+        assert_eq!(run.tell(Input::Dialling), [tell(State::Dialling)]);
+        assert_eq!(run.tell(Input::Ringing), [tell(State::Ringing)]);
+        let joined = [tell(State::Answered), tell(State::Bridged), Effect::Join, Effect::Forget];
+        assert_eq!(run.tell(Input::Answered), joined);
+        assert_eq!(run.tell(Input::CallOver { by_peer: true }), []);
+    }
+}
+
+/// Nobody answers, or nobody wants to, or nobody wants it any more: who is called is let go.
+#[test]
+fn nobody_has_the_call() {
+    let gone = |state, cause| [Effect::Drop, Effect::Tell(state, Some(cause)), Effect::Forget];
+    let mut run = Run::new(plan(Kind::Bridge));
+    assert_eq!(run.sleep(s(100)), gone(State::Failed, "no_answer"));
+    let mut run = Run::new(plan(Kind::Bridge));
+    assert_eq!(run.tell(Input::Refused("busy")), gone(State::Failed, "busy"));
+    let mut run = Run::new(plan(Kind::Agent));
+    assert_eq!(run.tell(Input::Cancel), gone(State::Cancelled, "unwanted"));
+    let mut run = Run::new(plan(Kind::Bridge));
+    let over = run.tell(Input::CallOver { by_peer: false });
+    assert_eq!(over, gone(State::Cancelled, "call_over"));
+}
+
+/// Who answers a warm transfer is told what it is about and presses the key; the caller is on hold
+/// until then. Other keys mean nothing.
+#[test]
+fn a_warm_transfer_is_accepted() {
+    let mut run = Run::new(warm(ACCEPT));
+    run.tell(Input::Dialling);
+    assert_eq!(run.tell(Input::Answered), [tell(State::Answered), Effect::Whisper]);
+    assert_eq!(run.tell(Input::Whispered), []);
+    assert_eq!(run.tell(Input::Digit('9')), []);
+    let joined =
+        [tell(State::Accepted), tell(State::Bridged), Effect::Resume, Effect::Join, Effect::Forget];
+    assert_eq!(run.tell(Input::Digit('1')), joined);
+    let mut open = Run::new(warm(Accept::default()));
+    open.tell(Input::Answered);
+    assert_eq!(open.tell(Input::Digit('1')), []);
+    let joined = [tell(State::Bridged), Effect::Resume, Effect::Join, Effect::Forget];
+    assert_eq!(open.tell(Input::Whispered), joined);
+}
+
+/// Declined, not accepted in time, hung up meanwhile: the agent has its caller back.
+#[test]
+fn a_warm_transfer_is_not_accepted() {
+    let back = |cause| {
+        [Effect::Drop, Effect::Resume, Effect::Tell(State::Failed, Some(cause)), Effect::Forget]
+    };
+    let answered = || {
+        let mut run = Run::new(warm(ACCEPT));
+        run.tell(Input::Answered);
+        run
+    };
+    assert_eq!(answered().tell(Input::Digit('2')), back("declined"));
+    assert_eq!(answered().sleep(s(20)), back("not_accepted"));
+    assert_eq!(answered().tell(Input::Refused("hung_up")), back("hung_up"));
+    let over = answered().tell(Input::CallOver { by_peer: false });
+    let nobody = [Effect::Drop, Effect::Tell(State::Cancelled, Some("call_over")), Effect::Forget];
+    assert_eq!(over, nobody, "nobody is left to be taken back");
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let status = prop::sample::select(vec![100, 180, 183, 200, 202, 302, 404, 486, 503, 603]);
+    prop_oneof![
+        (status.clone(), any::<bool>())
+            .prop_map(|(status, subscribed)| Input::Taken { status: status.max(200), subscribed }),
+        (prop::option::of(status), any::<bool>())
+            .prop_map(|(status, last)| Input::Progress { status, last }),
+        Just(Input::Dialling),
+        Just(Input::Ringing),
+        Just(Input::Answered),
+        Just(Input::Whispered),
+        prop::sample::select(vec!['1', '2', '9']).prop_map(Input::Digit),
+        Just(Input::Refused("busy")),
+        Just(Input::Cancel),
+        any::<bool>().prop_map(|by_peer| Input::CallOver { by_peer }),
+        Just(Input::Timeout),
+    ]
+}
+
+proptest! {
+    /// Whatever comes in whatever order: states never go back and are told once; there is one end,
+    /// with a cause if it is none that was wanted; nobody is joined and dropped; whom the caller
+    /// was put on hold for, it is taken back from, unless it left; and in the end nothing is waited
+    /// for.
+    #[test]
+    fn any_order_of_facts(
+        kind in prop::sample::select(Kind::ALL.to_vec()),
+        keys in any::<bool>(),
+        inputs in prop::collection::vec((any_input(), any::<bool>()), 0..16),
+    ) {
+        let accept = if keys { ACCEPT } else { Accept::default() };
+        let plan = Plan { kind, limit: s(100), accept, holds: kind == Kind::Warm };
+        let mut run = Run::new(plan);
+        let mut told = vec![State::Requested];
+        let (mut joined, mut dropped, mut resumed, mut forgotten, mut over) =
+            (0, 0, 0, 0, false);
+        let mut take = |run: &mut Run, input: Input| {
+            over |= matches!(input, Input::CallOver { .. });
+            for effect in run.tell(input) {
+                prop_assert!(forgotten == 0, "{effect:?} after the end");
+                match effect {
+                    Effect::Tell(state, cause) => {
+                        prop_assert!(state > *told.last().unwrap(), "{told:?}, {state:?}");
+                        let bad = matches!(state, State::Failed | State::Cancelled);
+                        prop_assert_eq!(cause.is_some(), bad);
+                        prop_assert!(!told.last().unwrap().is_over());
+                        told.push(state);
+                    }
+                    Effect::Join => joined += 1,
+                    Effect::Drop => dropped += 1,
+                    Effect::Resume => resumed += 1,
+                    Effect::Forget => forgotten += 1,
+                    Effect::Whisper => prop_assert_eq!(kind, Kind::Warm),
+                    Effect::Release => prop_assert!(kind.is_asked()),
+                    Effect::Hold => prop_assert!(false, "held twice"),
                 }
-                _ => Input::Timeout,
-            };
-            if input == Input::Timeout && flag && at < MonoTime::MAX {
+            }
+            Ok(())
+        };
+        for (input, late) in inputs {
+            let at = run.transfer.deadline();
+            if input == Input::Timeout && late && at < MonoTime::MAX {
                 run.now = run.now.max(at);
             }
-            for effect in run.tell(input) {
-                assert!(!over || effect == Effect::Forget, "{effect:?}");
-                let Effect::Tell(word, cause) = effect else { continue };
-                let place = order.iter().position(|known| *known == word).unwrap();
-                assert!(place > reached, "{word} after {}", order[reached]);
-                assert_eq!(cause.is_some(), word == "failed");
-                reached = place;
-                over = word == "failed";
-            }
+            take(&mut run, input)?;
         }
         for _ in 0..3 {
             if run.transfer.deadline() < MonoTime::MAX {
                 run.now = run.transfer.deadline();
-                run.tell(Input::Timeout);
+                take(&mut run, Input::Timeout)?;
             }
         }
-        assert_eq!(run.transfer.deadline(), MonoTime::MAX);
+        prop_assert_eq!(run.transfer.deadline(), MonoTime::MAX);
+        let last = *told.last().unwrap();
+        prop_assert!(last.is_over(), "{told:?}");
+        prop_assert_eq!(joined, usize::from(!kind.is_asked() && last == State::Bridged));
+        prop_assert_eq!(dropped, usize::from(!kind.is_asked() && last != State::Bridged));
+        if plan.holds && !over {
+            prop_assert_eq!(resumed, 1);
+        }
+        if kind == Kind::Warm && keys && last == State::Bridged {
+            prop_assert!(told.contains(&State::Accepted));
+        }
     }
 }
 
-/// What may be asked for, and what is wrong with the rest.
+fn read(kind: &str, to: &str, options: &[(&str, &str)]) -> Result<Wish, TransferError> {
+    let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
+    Wish::read(kind, to, options.iter().map(owned).collect(), Vec::new())
+}
+
+/// What may be asked for.
 #[test]
 fn wishes() {
-    let read = |kind, destination, options: &[(&str, &str)]| {
-        let owned = |(a, b): &(&str, &str)| ((*a).to_owned(), (*b).to_owned());
-        let options: Vec<_> = options.iter().map(owned).collect();
-        Wish::read(kind, destination, &options, Vec::new())
+    let to = |kind: &str, destination: &str, options: &[(&str, &str)]| {
+        read(kind, destination, options).unwrap().to
     };
-    let wish = |to| Wish { to, limit: OUTCOME_LIMIT, headers: Vec::new() };
-    let uri = |text: &str| Ok(wish(Destination::Uri(text.into())));
-    let user = |text: &str| Ok(wish(Destination::User(text.into())));
-    assert_eq!(read("blind", "sip:desk@example.org", &[]), uri("sip:desk@example.org"));
-    assert_eq!(read("blind", "tel:+4930123", &[("x", "y")]), uri("tel:+4930123"));
-    assert_eq!(read("blind", "+4930123", &[]), user("+4930123"));
-    assert_eq!(read("blind", "#9", &[]), user("%239"));
+    let uri = |text: &str| Destination::Uri(text.into());
+    assert_eq!(to("blind", "sip:desk@example.org", &[]), uri("sip:desk@example.org"));
+    assert_eq!(to("blind", "tel:+4930123", &[("x", "y")]), uri("tel:+4930123"));
+    assert_eq!(to("blind", "+4930123", &[]), Destination::User("+4930123".into()));
+    assert_eq!(to("blind", "#9", &[]), Destination::User("%239".into()));
     let id = Uuid::from_u128(7);
     let text = id.to_string();
-    let read_attended = read("attended", "", &[("call_id", &text), ("timeout_s", "30")]);
-    assert_eq!(read_attended, Ok(Wish { limit: s(30), ..wish(Destination::Call(id)) }));
-    let bridge = |to: &str, trunk: Option<&str>, limit| {
-        let (trunk, from) = (trunk.map(str::to_owned), trunk.map(|_| "+49".to_owned()));
-        Destination::Bridge(Bridge { to: to.to_owned(), trunk, from, limit })
+    let attended = read("attended", "", &[("call_id", &text), ("timeout_s", "30")]).unwrap();
+    assert_eq!((attended.to, attended.limit), (Destination::Call(id), s(30)));
+    assert_eq!(attended.aim.other_call, Some(id));
+    let leg = |to: &str, trunk: Option<&str>, from: Option<&str>| {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        LegWish { to: to.to_owned(), trunk: owned(trunk), from: owned(from) }
     };
     let bridged = read("bridge", "#9", &[]).unwrap();
-    assert_eq!(bridged.to, bridge("#9", None, BRIDGE_LIMIT), "a trunk writes the number itself");
+    let expected = Destination::Bridge(leg("#9", None, None));
+    assert_eq!(bridged.to, expected, "a trunk writes the number itself");
+    assert_eq!(bridged.limit, BRIDGE_LIMIT);
     let options = [("timeout_s", "20"), ("trunk", "out"), ("from", "+49")];
     let bridged = read("bridge", "sip:a@b", &options).unwrap();
-    assert_eq!(bridged.to, bridge("sip:a@b", Some("out"), s(20)));
+    assert_eq!(bridged.to, Destination::Bridge(leg("sip:a@b", Some("out"), Some("+49"))));
     assert!(!format!("{bridged:?}").contains("+49"), "{bridged:?}");
+    let options = [("accept_digit", "1"), ("decline_digit", "#"), ("whisper", "briefing")];
+    let accept = Accept { digit: Some('1'), decline: Some('#'), limit: ACCEPT_LIMIT };
+    let whisper = Whisper::Sound("briefing".into());
+    let expected = Destination::Warm { leg: leg("+49", None, None), whisper, accept, holds: true };
+    assert_eq!(to("warm", "+49", &options), expected);
+    let secret = [("whisper", "https://a/b.wav?key=secret"), ("hold", "false")];
+    let wish = read("warm", "+49", &secret).unwrap();
+    assert!(matches!(wish.to, Destination::Warm { whisper: Whisper::Url(_), holds: false, .. }));
+    assert_eq!(wish.aim.options, [("hold".to_owned(), "false".to_owned())], "no secret is kept");
+    assert!(!format!("{wish:?}").contains("secret"));
+    let options = [("variable.ticket", "7"), ("timeout_s", "9")];
+    let variables = vec![("ticket".to_owned(), "7".to_owned())];
+    let expected = Destination::Agent { name: "sales".into(), variables };
+    assert_eq!(to("agent", "sales", &options), expected);
+    for kind in Kind::ALL {
+        assert_eq!(Kind::from_word(kind.as_str()), Some(kind));
+    }
+}
+
+/// What may not be asked for, and what is said of it.
+#[test]
+fn wishes_that_are_wrong() {
     for (kind, destination, options, error) in [
         ("bridge", "", &[][..], TransferError::Destination),
         ("bridge", "a b", &[], TransferError::Destination),
         ("bridge", "a", &[("timeout_s", "0")], TransferError::Timeout),
-        ("warm", "a", &[][..], TransferError::Kind),
+        ("hot", "a", &[], TransferError::Kind),
+        ("cancel", "", &[], TransferError::Kind),
+        ("warm", "a b", &[], TransferError::Destination),
+        ("warm", "a", &[("accept_digit", "12")], TransferError::Digit),
+        ("warm", "a", &[("accept_digit", "x")], TransferError::Digit),
+        ("warm", "a", &[("accept_digit", "1"), ("decline_digit", "1")], TransferError::Digit),
+        ("warm", "a", &[("accept_timeout_s", "601")], TransferError::Timeout),
+        ("warm", "a", &[("whisper", "../etc/passwd")], TransferError::Whisper),
+        ("warm", "a", &[("whisper", "..")], TransferError::Whisper),
+        ("warm", "a", &[("whisper", "file:///a")], TransferError::Whisper),
+        ("warm", "a", &[("hold", "maybe")], TransferError::Hold),
+        ("agent", "", &[], TransferError::Agent),
+        ("agent", "a b", &[], TransferError::Agent),
         ("blind", "", &[], TransferError::Destination),
         ("blind", "a b", &[], TransferError::Destination),
         ("blind", "http://a", &[], TransferError::Destination),

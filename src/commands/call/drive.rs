@@ -16,6 +16,7 @@ use super::{CallError, Target, chirp};
 use crate::calls::cause::Cause;
 use crate::calls::control::leg_format;
 use crate::calls::ports;
+use crate::outward::Outward;
 use crate::sip::core::endpoint::{
     DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Reliability, Transport,
 };
@@ -277,7 +278,7 @@ impl Drive {
                 self.outcome.answered = true;
                 let Some(sdp) = sdp else { return Ok(()) };
                 let negotiated = offer_answer::accept_answer(&self.media, &sdp)?;
-                let format = leg_format(&negotiated, negotiated.remote.ip());
+                let format = leg_format(&negotiated, negotiated.remote.ip(), &Outward::Anywhere);
                 self.worker.send(Command::Format { call: KEY, format });
                 self.speak(negotiated.codec)?;
             }
@@ -289,7 +290,11 @@ impl Drive {
                 self.media.session_version += 1;
                 if let Ok(answer) = offer_answer::answer(&offer, &self.media) {
                     self.endpoint.accept_reinvite(at, dialog, &answer.sdp)?;
-                    let format = leg_format(&answer.selected, answer.selected.remote.ip());
+                    let format = leg_format(
+                        &answer.selected,
+                        answer.selected.remote.ip(),
+                        &Outward::Anywhere,
+                    );
                     self.worker.send(Command::Format { call: KEY, format });
                 } else {
                     self.endpoint.reject_reinvite(at, dialog, 488, "Not Acceptable Here", &[])?;

@@ -8,6 +8,7 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
+use super::reach;
 use crate::config::{NATIVE_DIALECT, Secret, agent_from_json};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -16,6 +17,7 @@ use crate::http::page::{self, Page, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
+use crate::outward::Outward;
 use crate::store::AgentId;
 use crate::store::agents::{Agent, AgentFields};
 
@@ -131,7 +133,11 @@ fn shown(agent: &Agent) -> Value {
 }
 
 /// Reads what was written, over what is `stored` if anything is.
-fn read(given: Map<String, Value>, stored: Option<&Agent>) -> Result<AgentFields, Problem> {
+fn read(
+    given: Map<String, Value>,
+    stored: Option<&Agent>,
+    outward: &Outward,
+) -> Result<AgentFields, Problem> {
     let dialects: Vec<&str> = DIALECTS.iter().map(|spec| spec.name).collect();
     let mut given = Fields::new(given);
     for own in OWN {
@@ -155,9 +161,12 @@ fn read(given: Map<String, Value>, stored: Option<&Agent>) -> Result<AgentFields
     if let Some(secret) = &secret {
         whole.insert("secret".to_owned(), secret.clone());
     }
-    if let Err(problems) = agent_from_json(&whole, &dialects) {
-        for problem in problems {
-            given.wrong(&problem.key, problem.message);
+    match agent_from_json(&whole, &dialects) {
+        Ok(agent) => {
+            reach::agent(&agent, outward).into_iter().for_each(|(key, why)| given.wrong(key, why));
+        }
+        Err(problems) => {
+            problems.into_iter().for_each(|problem| given.wrong(&problem.key, problem.message));
         }
     }
     given.finish()?;
@@ -215,7 +224,7 @@ async fn create(
     caller: Caller,
     Json(given): Json<Map<String, Value>>,
 ) -> Result<Response, Problem> {
-    let fields = read(given, None)?;
+    let fields = read(given, None, &state.outward.of(caller.organisation.0))?;
     let id = state.store.create_agent(caller.organisation, &fields, &caller.actor()).await?;
     let agent = state.store.agent(caller.organisation, id).await?;
     let location = [(header::LOCATION, format!("/api/v1/agents/{id}"))];
@@ -239,7 +248,7 @@ async fn replace(
     Json(given): Json<Map<String, Value>>,
 ) -> Result<axum::Json<Value>, Problem> {
     let stored = state.store.agent(caller.organisation, id).await?;
-    let fields = read(given, Some(&stored))?;
+    let fields = read(given, Some(&stored), &state.outward.of(caller.organisation.0))?;
     state.store.update_agent(caller.organisation, id, &fields, &caller.actor()).await?;
     Ok(axum::Json(shown(&state.store.agent(caller.organisation, id).await?)))
 }

@@ -27,7 +27,13 @@ pub(super) fn resource() -> Resource {
                 .summary("Attaches to a call as its agent, over a WebSocket.")
                 .scope(Scope::Calls)
                 .answers(101, "the stream of the call follows")
-                .refuses(&[Kind::BadRequest, Kind::Conflict, Kind::NotUpgrade, Kind::Unavailable]),
+                .refuses(&[
+                    Kind::BadRequest,
+                    Kind::Csrf,
+                    Kind::Conflict,
+                    Kind::NotUpgrade,
+                    Kind::Unavailable,
+                ]),
         ],
         schemas: Vec::new(),
     }

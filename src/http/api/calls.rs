@@ -1,5 +1,8 @@
 //! Calls over HTTP: placed, listed, shown while they live and when they are over.
 
+use std::time::Duration;
+
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
@@ -13,6 +16,7 @@ use crate::calls::log::{State as CallState, direction_from_word};
 use crate::calls::request::{self, PlaceCall, RequestError};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
+use crate::http::idempotency::Made;
 use crate::http::openapi::{Resource, get, post, schema};
 use crate::http::page::{self, Page, Query, Wanted};
 use crate::http::path::Path;
@@ -21,6 +25,9 @@ use crate::keys::Scope;
 use crate::store::calls::CallFilter;
 use crate::store::{ConfigurationId, StoreError, Timestamp};
 
+/// How long a call waits at most until what was changed before it holds.
+const HOLDS_WAIT: Duration = Duration::from_secs(1);
+
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
@@ -28,6 +35,7 @@ impl From<RequestError> for Problem {
                 Self::bad_request(error.to_string())
             }
             RequestError::Destination(_) => Self::destination(error.to_string()),
+            RequestError::Suspended => Self::new(Kind::Suspended, "ask whoever runs the server"),
             RequestError::Full | RequestError::Limit(_) | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
@@ -55,7 +63,7 @@ pub(super) fn resource() -> Resource {
                 .retryable()
                 .json(schema::named("PlaceCall"))
                 .answers_json(201, "the call, which rings or will", call())
-                .refuses(&[Kind::Destination, Kind::Unavailable]),
+                .refuses(&[Kind::Destination, Kind::Suspended, Kind::Unavailable]),
             get("/api/v1/calls/{id}", "show_call", show)
                 .summary("Shows a call.")
                 .scope(Scope::Read)
@@ -63,6 +71,7 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/calls/{id}/hangup", "hang_up_call", hang_up)
                 .summary("Hangs up.")
+                .retryable()
                 .scope(Scope::Calls)
                 .answers(204, "the call ends")
                 .refuses(&[Kind::Conflict, Kind::Unavailable]),
@@ -156,6 +165,11 @@ async fn show(
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<CallView>, Problem> {
     written(&state).await?;
+    Ok(axum::Json(view(&state, &caller, id).await?))
+}
+
+/// A call as it is now.
+async fn view(state: &crate::http::State, caller: &Caller, id: Uuid) -> Result<CallView, Problem> {
     let stored = state.store.call(caller.organisation, id).await;
     let stored = stored.map_err(|error| match error {
         StoreError::NotFound => RequestError::NoSuchCall.into(),
@@ -164,32 +178,50 @@ async fn show(
     let is_over = stored.summary.state.is_terminal();
     let view = CallView::stored(stored, Timestamp::now());
     if is_over {
-        return Ok(axum::Json(view));
+        return Ok(view);
     }
     let living = state.calls.ask(|reply| request::Request::Show { calls: vec![id], reply }).await;
     let living = living.ok_or_else(gone)?.into_iter().next();
-    Ok(axum::Json(match living {
+    Ok(match living {
         Some(living) => living.with_record(Some(view)),
         None => view,
-    }))
+    })
 }
 
-/// `POST /api/v1/calls`
+/// `POST /api/v1/calls`. A request that comes again finds the call that it placed, even if the
+/// server ended in between.
+
 async fn place(
     State(state): State<crate::http::State>,
     caller: Caller,
+    made: Option<Extension<Made>>,
     Json(call): Json<PlaceCall>,
 ) -> Result<Response, Problem> {
-    let call = PlaceCall { organisation: Some(caller.organisation.0), ..call };
+    if let Some(made) = made.as_deref().filter(|made| made.again) {
+        written(&state).await?;
+        match view(&state, &caller, made.id).await {
+            Ok(view) => return Ok(created(view)),
+            Err(problem) if problem.is(Kind::NotFound) => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    // Whoever was told that there is an agent may call with it.
+    let revision = *state.store.changes().borrow();
+    state.directory.wait(revision, HOLDS_WAIT).await;
+    let id = made.map(|made| made.id);
+    let call = PlaceCall { id, organisation: Some(caller.organisation.0), ..call };
     let placed = state.calls.ask(|reply| request::Request::Place { call, reply }).await;
     let view = placed.ok_or_else(gone)??;
     // Who is told that there is a call finds it again, whatever becomes of this server.
     state.log.flush().await;
     let stored = state.store.call(caller.organisation, view.id).await.ok();
     let stored = stored.map(|stored| CallView::stored(stored, Timestamp::now()));
+    Ok(created(view.with_record(stored)))
+}
+
+fn created(view: CallView) -> Response {
     let location = format!("/api/v1/calls/{}", view.id);
-    let view = view.with_record(stored);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(view)).into_response())
+    (StatusCode::CREATED, [(header::LOCATION, location)], axum::Json(view)).into_response()
 }
 
 /// `POST /api/v1/calls/{id}/hangup`

@@ -23,6 +23,7 @@ pub(super) fn resource() -> Resource {
         endpoints: vec![
             post("/api/v1/calls/{id}/capture", "start_capture", start)
                 .summary("Captures a call's packets and messages from now on.")
+                .retryable()
                 .scope(Scope::Calls)
                 .answers(204, "they are captured")
                 .refuses(&[Kind::Conflict, Kind::Unavailable]),

@@ -10,7 +10,7 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
-use super::providers;
+use super::{providers, reach};
 use crate::directory::trunk_of_profile;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -18,6 +18,7 @@ use crate::http::openapi::{Resource, delete, get, post, put, schema};
 use crate::http::path::Path;
 use crate::http::problem::{FieldError, Kind, Problem};
 use crate::keys::Scope;
+use crate::outward::Outward;
 use crate::store::configurations::{Configuration, ConfigurationFields};
 use crate::store::numbers::NumberCounts;
 use crate::store::{ConfigurationId, OrganisationId, Store};
@@ -74,9 +75,11 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Conflict, Kind::ReadOnly]),
             post(PATH_DEFAULT, "set_default_outbound", set_default)
                 .summary("Makes it the one that calls are placed with if none is named.")
+                .retryable()
                 .answers_json(200, "the configuration", one()),
             post(PATH_REACTIVATE, "reactivate_configuration", reactivate)
                 .summary("Takes a parked configuration into service again.")
+                .retryable()
                 .answers_json(200, "the configuration", one()),
         ],
         schemas,
@@ -227,6 +230,7 @@ fn detail(configuration: &Configuration, counts: &NumberCounts) -> Result<Value,
 fn read_config(
     given: &mut Fields,
     stored: Option<&ConfigurationFields>,
+    outward: &Outward,
 ) -> Option<(&'static ProviderSpec, RawConfig)> {
     let mut config = given.object("config");
     let Some(provider) = config.remove("provider") else {
@@ -247,10 +251,18 @@ fn read_config(
             // A peer that would not be used is none that is set up.
             let profile = spec.sip.and_then(|profile| profile(&config).ok());
             let peer = profile.map(|profile| trunk_of_profile(spec.name, &profile));
-            if let Some(Err(unsupported)) = peer {
-                let told = unsupported.to_string();
-                let (field, why) = told.split_once(": ").unwrap_or(("", told.as_str()));
-                given.wrong(&format!("config.{field}"), why);
+            match peer {
+                Some(Err(unsupported)) => {
+                    let told = unsupported.to_string();
+                    let (field, why) = told.split_once(": ").unwrap_or(("", told.as_str()));
+                    given.wrong(&format!("config.{field}"), why);
+                }
+                Some(Ok((trunk, _))) => {
+                    let far = reach::trunk(&trunk, outward);
+                    far.into_iter()
+                        .for_each(|(key, why)| given.wrong(&format!("config.{key}"), why));
+                }
+                None => {}
             }
             Some((spec, config))
         }
@@ -325,7 +337,8 @@ async fn create(
     let name = given.name();
     let is_default_outbound = given.flag("is_default_outbound").unwrap_or(false);
     let limits = given.limits();
-    let read = read_config(&mut given, None);
+    let outward = state.outward.of(caller.organisation.0);
+    let read = read_config(&mut given, None, &outward);
     given.finish()?;
     let Some((spec, config)) = read else { return Err(Problem::invalid("config", "missing")) };
     let fields = ConfigurationFields {
@@ -361,6 +374,7 @@ async fn change(
     Json(given): Json<Map<String, Value>>,
 ) -> Result<axum::Json<Value>, Problem> {
     let stored = state.store.configuration(caller.organisation, id).await?.fields;
+    let outward = state.outward.of(caller.organisation.0);
     let mut given = Fields::new(given);
     let mut fields = stored.clone();
     if given.has("name") {
@@ -378,7 +392,7 @@ async fn change(
         fields.is_default_outbound = is_default;
     }
     if given.has("config")
-        && let Some((_, config)) = read_config(&mut given, Some(&stored))
+        && let Some((_, config)) = read_config(&mut given, Some(&stored), &outward)
     {
         fields.config = config;
     }

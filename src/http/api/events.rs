@@ -1,10 +1,10 @@
 //! Everything that happens, as it happens: server-sent events.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,7 +13,7 @@ use http::{HeaderMap, header};
 use hyper::body::{Body as HttpBody, Frame};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -22,12 +22,13 @@ use crate::http::auth::Caller;
 use crate::http::openapi::{Query as Parameter, Resource, get, schema};
 use crate::http::page::Query;
 use crate::http::problem::{Kind, Problem};
+use crate::http::session::Session;
+use crate::http::streams::Place;
 use crate::keys::Scope;
 use crate::outbox::{EventView, is_event_pattern, wants};
+use crate::store::keys::KeyHash;
 use crate::store::{OrganisationId, Store, StoreError};
 
-/// Streams at once.
-pub const STREAMS_MAX: usize = 64;
 /// Events that are read from the store at once.
 const READ_MAX: u32 = 256;
 /// Pieces of a stream that wait for its reader.
@@ -38,6 +39,8 @@ const LOOK_MIN_MS: u64 = 50;
 const LOOK_SHARED_MS: u64 = 1_000;
 /// After how much silence a comment is sent, so that nobody in between hangs up: in milliseconds.
 const KEEP_ALIVE_MS: u64 = 15_000;
+/// How often it is looked whether the key of a stream still holds, in milliseconds.
+const KEY_LOOK_MS: u64 = 2_000;
 /// How long a stream lasts, in seconds: whoever reads on shows its key again.
 const STREAM_S: u64 = 3_600;
 
@@ -74,6 +77,7 @@ struct StreamQuery {
 async fn stream(
     State(state): State<crate::http::State>,
     caller: Caller,
+    session: Option<Extension<Session>>,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
 ) -> Result<Response, Problem> {
@@ -90,7 +94,7 @@ async fn stream(
         }
     };
     let full = || Problem::unavailable("no room for another stream", RETRY_AFTER_S);
-    let room = Arc::clone(&state.streams).try_acquire_owned().map_err(|_| full())?;
+    let room = state.streams.take(caller.organisation).ok_or_else(full)?;
     let after = match last.or(query.after) {
         Some(after) => after,
         None => {
@@ -102,6 +106,8 @@ async fn stream(
     let reader = Reader {
         store: state.store.clone(),
         organisation: caller.organisation,
+        key: caller.key_id,
+        session: session.map(|session| session.hash()),
         after,
         types,
         call: query.call_id,
@@ -121,15 +127,19 @@ async fn stream(
 struct Reader {
     store: Store,
     organisation: OrganisationId,
+    /// The key, and the session, by which it listens.
+    key: String,
+    session: Option<KeyHash>,
     after: i64,
     types: Vec<String>,
     call: Option<Uuid>,
     pieces: mpsc::Sender<Bytes>,
-    _room: OwnedSemaphorePermit,
+    _room: Place,
 }
 
 impl Reader {
-    /// Streams until the reader goes away, the server drains or the time is over.
+    /// Streams until the reader goes away, its key holds no longer, the server drains or the time
+    /// is over.
     async fn run(mut self, state: crate::http::State) {
         let mut commits = state.commits.clone();
         let mut drain = state.drain.clone();
@@ -139,11 +149,19 @@ impl Reader {
             true => Duration::from_millis(LOOK_SHARED_MS),
             false => keep_alive,
         };
-        let mut said_at = Instant::now();
+        let key_look = Duration::from_millis(KEY_LOOK_MS);
+        let (mut said_at, mut held_at) = (Instant::now(), Instant::now());
         if !self.say(": events follow\n\n").await {
             return;
         }
         loop {
+            if held_at + key_look <= Instant::now() {
+                match self.may_listen().await {
+                    Ok(true) => held_at = Instant::now(),
+                    Ok(false) => return,
+                    Err(error) => return tracing::warn!(%error, "a stream of events ends"),
+                }
+            }
             commits.mark_unchanged();
             match self.pass_on().await {
                 Ok(Some(true)) => said_at = Instant::now(),
@@ -162,6 +180,7 @@ impl Reader {
             }
             tokio::time::sleep(Duration::from_millis(LOOK_MIN_MS)).await;
             let wake = (said_at + keep_alive).min(Instant::now() + look).min(end);
+            let wake = wake.min(held_at + key_look);
             tokio::select! {
                 changed = commits.changed() => if changed.is_err() { return },
                 () = tokio::time::sleep_until(wake) => {}
@@ -171,6 +190,14 @@ impl Reader {
             if end <= Instant::now() {
                 return;
             }
+        }
+    }
+
+    /// Whether what it listens by still holds.
+    async fn may_listen(&self) -> Result<bool, StoreError> {
+        match &self.session {
+            Some(session) => Ok(self.store.session(session).await?.is_some()),
+            None => self.store.key_holds(self.organisation, &self.key).await,
         }
     }
 

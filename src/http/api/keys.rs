@@ -12,7 +12,7 @@ use crate::http::openapi::{Resource, delete, get, post, schema};
 use crate::http::page::{self, Page};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
-use crate::keys::{KeyError, KeyInfo, Scope};
+use crate::keys::{KeyError, KeyInfo, NewKey, Scope};
 use crate::store::Timestamp;
 
 impl From<KeyError> for Problem {
@@ -56,8 +56,11 @@ pub(super) fn resource() -> Resource {
     }
 }
 
+/// The words for what a key may do; the first is for the server's own keys.
+pub(super) const SCOPES: &[&str] = &["server", "admin", "calls", "read"];
+
 fn scope_schema() -> Value {
-    schema::word(&["admin", "calls", "read"])
+    schema::word(SCOPES)
 }
 
 fn schema_of(more: &[(&'static str, Value)]) -> Value {
@@ -73,7 +76,7 @@ fn schema_of(more: &[(&'static str, Value)]) -> Value {
 
 /// A key as it is listed.
 #[derive(Serialize)]
-struct Key {
+pub(super) struct Key {
     id: String,
     name: String,
     scope: Scope,
@@ -81,6 +84,13 @@ struct Key {
     /// There once.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
+}
+
+impl Key {
+    /// A key that was just made, with the key itself.
+    pub(super) fn new(made: NewKey) -> Self {
+        Self { key: Some(made.key.expose().to_owned()), ..made.info.into() }
+    }
 }
 
 impl From<KeyInfo> for Key {
@@ -92,7 +102,7 @@ impl From<KeyInfo> for Key {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct NewKey {
+struct Wanted {
     name: String,
     scope: Scope,
 }
@@ -111,13 +121,13 @@ async fn list(
 async fn create(
     State(state): State<crate::http::State>,
     caller: Caller,
-    Json(wanted): Json<NewKey>,
+    Json(Wanted { name, scope }): Json<Wanted>,
 ) -> Result<Response, Problem> {
-    let NewKey { name, scope } = wanted;
+    // No key makes one that may do more.
+    caller.require(scope)?;
     let made = state.keys.create(caller.organisation, &name, scope, &caller.actor()).await?;
     let location = [(header::LOCATION, format!("/api/v1/keys/{}", made.info.id))];
-    let key = Key { key: Some(made.key.expose().to_owned()), ..made.info.into() };
-    Ok((StatusCode::CREATED, location, axum::Json(key)).into_response())
+    Ok((StatusCode::CREATED, location, axum::Json(Key::new(made))).into_response())
 }
 
 /// `DELETE /api/v1/keys/{id}`. As no key revokes itself, an organisation keeps one of scope admin.

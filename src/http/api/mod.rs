@@ -16,9 +16,14 @@ mod numbers;
 mod object;
 mod ops;
 mod orders;
+mod organisations;
+mod play;
 mod providers;
+mod reach;
 mod recording;
 mod routes;
+mod session;
+mod transfers;
 mod webhooks;
 
 use std::time::Duration;
@@ -30,8 +35,6 @@ use super::problem::{Kind, Problem};
 use crate::calls::request::{Request, RequestError};
 use crate::store::{OrganisationId, StoreError};
 
-pub use events::STREAMS_MAX;
-
 /// Seconds after which a client that was refused may come again.
 pub(super) const RETRY_AFTER_S: u32 = 5;
 
@@ -42,12 +45,16 @@ pub(super) fn resources() -> Vec<Resource> {
         calls::resource(),
         call_log::resource(),
         orders::resource(),
+        play::resource(),
+        transfers::resource(),
         recording::resource(),
         capture::resource(),
         attach::resource(),
         line::resource(),
         dialect::resource(),
+        session::resource(),
         keys::resource(),
+        organisations::resource(),
         audit::resource(),
         providers::resource(),
         configurations::resource(),

@@ -60,6 +60,7 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Conflict, Kind::ReadOnly]),
             post(PATH_DEFAULT, "set_default_caller", set_default)
                 .summary("Makes it the one that calls are placed from if none is named.")
+                .retryable()
                 .answers_json(200, "the number", one())
                 .refuses(&[Kind::Conflict, Kind::ReadOnly]),
         ],

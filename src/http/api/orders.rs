@@ -1,6 +1,6 @@
 //! Orders to a living call over HTTP.
 
-use axum::extract::State;
+use axum::extract;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{gone, owned};
 use crate::agent::session::{self, Control};
 use crate::calls::request::{Order, Request};
+use crate::calls::transfer::{CANCEL, State};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Endpoint, Resource, post, schema};
@@ -18,7 +19,8 @@ use crate::keys::Scope;
 
 pub(super) fn resource() -> Resource {
     let order = |endpoint: Endpoint| {
-        endpoint.scope(Scope::Calls).refuses(&[Kind::Conflict, Kind::Unavailable])
+        let endpoint = endpoint.scope(Scope::Calls).retryable();
+        endpoint.refuses(&[Kind::Conflict, Kind::Unavailable])
     };
     let done = |endpoint: Endpoint| order(endpoint).answers(204, "done, or begun");
     let switch = || schema::object(&[("on", schema::flag())], &[]);
@@ -32,7 +34,10 @@ pub(super) fn resource() -> Resource {
                 .answers_json(
                     202,
                     "the peer has been asked; the agent's events tell what comes of it",
-                    schema::object(&[("state", schema::word(&["requested"]))], &[]),
+                    schema::object(
+                        &[("state", schema::word(&["requested", "cancelled"]))],
+                        &[("id", schema::nullable(schema::format("uuid")))],
+                    ),
                 ),
             done(post("/api/v1/calls/{id}/dtmf", "send_dtmf", dtmf))
                 .summary("Sends digits to the peer, the way it takes them.")
@@ -50,10 +55,13 @@ pub(super) fn resource() -> Resource {
     }
 }
 
+/// Words for what a transfer can be.
+const KINDS: [&str; 6] = ["blind", "attended", "bridge", "warm", "agent", CANCEL];
+
 fn transfer_schema() -> serde_json::Value {
     let word = json!({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]});
     schema::object(
-        &[("kind", schema::word(&["blind", "attended", "bridge"]))],
+        &[("kind", schema::word(&KINDS))],
         &[
             ("destination", json!({"type": "string"})),
             ("options", json!({"type": "object", "additionalProperties": word})),
@@ -108,12 +116,14 @@ struct Switch {
 #[derive(Serialize)]
 struct Begun {
     state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Uuid>,
 }
 
 /// `POST /api/v1/calls/{id}/transfer`: 202, the REFER has been sent or somebody is being called;
 /// events tell what comes of it.
 async fn transfer(
-    State(state): State<crate::http::State>,
+    extract::State(state): extract::State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(body): Json<TransferBody>,
@@ -125,13 +135,14 @@ async fn transfer(
     };
     let options = options.into_iter().map(|(name, word)| (name, text(word))).collect();
     let transfer = Order::Transfer { kind, destination, options, headers };
-    order(&state, &caller, id, transfer).await?;
-    Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: "requested" })))
+    let id = begin(&state, &caller, id, transfer).await?;
+    let state = if id.is_some() { State::Requested } else { State::Cancelled };
+    Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: state.as_str(), id })))
 }
 
 /// `POST /api/v1/calls/{id}/dtmf`: digits to the peer as telephone events.
 async fn dtmf(
-    State(state): State<crate::http::State>,
+    extract::State(state): extract::State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(body): Json<DtmfBody>,
@@ -148,7 +159,7 @@ async fn dtmf(
 
 /// `POST /api/v1/calls/{id}/mute`: whether the peer hears the agent.
 async fn mute(
-    State(state): State<crate::http::State>,
+    extract::State(state): extract::State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(body): Json<Switch>,
@@ -159,7 +170,7 @@ async fn mute(
 
 /// `POST /api/v1/calls/{id}/hold`: whether the peer is on hold.
 async fn hold(
-    State(state): State<crate::http::State>,
+    extract::State(state): extract::State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
     Json(body): Json<Switch>,
@@ -170,7 +181,7 @@ async fn hold(
 
 /// `POST /api/v1/calls/{id}/clear`: what the agent has queued is dropped.
 async fn clear(
-    State(state): State<crate::http::State>,
+    extract::State(state): extract::State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
@@ -183,9 +194,19 @@ async fn order(
     id: Uuid,
     order: Order,
 ) -> Result<StatusCode, Problem> {
+    begin(state, caller, id, order).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Lets a call do something; the id of what goes on.
+async fn begin(
+    state: &crate::http::State,
+    caller: &Caller,
+    id: Uuid,
+    order: Order,
+) -> Result<Option<Uuid>, Problem> {
     owned(state, caller.organisation, id).await?;
     let call = id.to_string();
     let done = state.calls.ask(|reply| Request::Order { call, order, reply }).await;
-    done.ok_or_else(gone)??;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(done.ok_or_else(gone)??)
 }

@@ -38,6 +38,7 @@ pub(super) fn resource() -> Resource {
         endpoints: vec![
             post("/api/v1/calls/{id}/record", "record_call", record)
                 .summary("Records a call, or changes how it is recorded.")
+                .retryable()
                 .scope(Scope::Calls)
                 .json(body("state", &["start", "stop", "pause", "resume"]))
                 .answers_json(

@@ -45,6 +45,7 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/webhooks", "create_webhook", create)
                 .summary("Subscribes. The secret that signs is shown now and never again.")
+                .retryable()
                 .json(schema::named("WebhookFields"))
                 .answers_json(201, "the subscription", schema::named("NewWebhook"))
                 .refuses(&[Kind::Conflict, Kind::Unavailable]),
@@ -63,10 +64,12 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/webhooks/{id}/secret", "rotate_webhook_secret", rotate)
                 .summary("Gives a subscription another secret, shown now and never again.")
+                .retryable()
                 .answers_json(200, "the secret", schema::named("WebhookSecret"))
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/webhooks/{id}/test", "test_webhook", test)
                 .summary("Sends an event of the type `ping`.")
+                .retryable()
                 .answers(202, "it is on its way")
                 .refuses(&[Kind::Unavailable]),
             get("/api/v1/webhooks/{id}/deliveries", "list_deliveries", deliveries)
@@ -76,10 +79,12 @@ pub(super) fn resource() -> Resource {
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/webhooks/{id}/replay", "replay_deliveries", replay_all)
                 .summary("Delivers again what was given up, with the same event ids.")
+                .retryable()
                 .answers_json(202, "how many", schema::named("Replayed"))
                 .refuses(&[Kind::Unavailable]),
             post("/api/v1/webhooks/{id}/deliveries/{delivery}/replay", "replay_delivery", replay)
                 .summary("Delivers one event again, with the same id.")
+                .retryable()
                 .answers_json(202, "it is on its way", schema::named("Replayed"))
                 .refuses(&[Kind::Unavailable]),
         ],
@@ -282,6 +287,8 @@ async fn update(
     let (organisation, id) = (caller.organisation, SubscriptionId(id));
     let changed =
         state.store.update_subscription(organisation, id, &fields, &actor(&caller)).await?;
+    // What waits for one that was disabled is due.
+    state.webhooks.wake.notify_one();
     Ok(axum::Json(changed.into()))
 }
 

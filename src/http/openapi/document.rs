@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::endpoint::{Access, Content, Endpoint};
 use super::{Resource, schema};
 use crate::http::problem::{self, Kind};
+use crate::http::session;
 use crate::keys::Scope;
 
 /// The document of `resources`, served at `base`.
@@ -44,6 +45,11 @@ pub fn document(resources: &[Resource], base: &str) -> Value {
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "session": {
+                    "type": "apiKey", "in": "cookie", "name": session::COOKIE,
+                    "description": "set by `POST /api/v1/session`; what changes something also \
+                                    shows the session's token in `X-CSRF-Token`",
+                },
                 "basic": {
                     "type": "http", "scheme": "basic",
                     "description": "any user, an API key as password",
@@ -81,7 +87,7 @@ fn scope_text(scope: Scope) -> String {
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
-        Access::Key(_) => json!([{"bearer": []}, {"header": []}]),
+        Access::Key(_) => json!([{"bearer": []}, {"header": []}, {"session": []}]),
         Access::Basic(_) => json!([{"basic": []}]),
     }
 }
@@ -207,7 +213,7 @@ mod tests {
         let endpoints = resources.iter().flat_map(|resource| &resource.endpoints);
         let open = endpoints.filter(|endpoint| endpoint.access == Access::Open);
         let open: BTreeSet<&str> = open.map(|endpoint| endpoint.path).collect();
-        let known = ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"];
+        let known = ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json", "/api/v1/session"];
         assert_eq!(open, known.into_iter().collect());
     }
 }

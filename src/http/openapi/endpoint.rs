@@ -205,6 +205,9 @@ impl Endpoint {
                 if scope != Scope::Read {
                     kinds.push(Kind::Forbidden);
                 }
+                if !self.method.is_safe() {
+                    kinds.push(Kind::Csrf);
+                }
             }
             Access::Open | Access::Basic(_) => {}
         }

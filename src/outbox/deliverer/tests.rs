@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{Deliverer, Targets};
-use crate::config::{Cidr, Secret};
+use crate::config::{Allowed, Secret};
 use crate::outbox::{Guard, signature};
 use crate::store::deliveries::{Delivery, DeliveryState, New};
 use crate::store::subscriptions::SubscriptionFields;
@@ -104,7 +104,7 @@ async fn until(
 }
 
 fn loopback() -> Guard {
-    Guard::new(vec![Cidr::parse("127.0.0.0/8").unwrap()])
+    Guard::new(Allowed::parse(&["127.0.0.0/8"]).unwrap())
 }
 
 /// A webhook is signed, is tried again with the same id until it is taken, and is taken once. The

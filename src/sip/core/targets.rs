@@ -52,6 +52,12 @@ impl Failure {
         matches!(self, Self::Unreachable | Self::Status { status: 408 | 503, .. })
     }
 
+    /// Whether it says more of the servers than of the called party, so that others, of another
+    /// provider, may well put the call through (RFC 3261 21.5).
+    pub const fn is_of_servers(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Status { status: 408 | 500..=599, .. })
+    }
+
     /// How long its server is to be avoided.
     fn avoid_for(self) -> Option<Duration> {
         match self {
@@ -140,6 +146,11 @@ impl<T> Attempts<T> {
     /// anywhere else.
     pub const fn provisional(&mut self, status: u16) {
         self.settled |= status > 100;
+    }
+
+    /// Whether the call has reached somebody.
+    pub const fn is_settled(&self) -> bool {
+        self.settled
     }
 
     /// The next to try after `failure`, if it is worth it.

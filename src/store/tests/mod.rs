@@ -7,7 +7,9 @@ mod nodes;
 mod objects;
 mod organisations;
 mod reseal;
+mod retention;
 mod schema;
+mod sessions;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Db, on_both};
 use crate::store::error::UNIQUE;
+use crate::store::migrate::{STEPS, Step};
 use crate::store::{DatabaseUrl, Query, Store};
 
 /// What is compared: of each table its columns with type and nullability, its keys.
@@ -13,8 +14,18 @@ struct Schema {
     keys: BTreeMap<String, String>,
 }
 
-const SQLITE: &str = include_str!("../../../migrations/sqlite/0001_init.sql");
-const POSTGRES: &str = include_str!("../../../migrations/postgres/0001_init.sql");
+/// All steps, one after the other, for each database.
+fn texts() -> [String; 2] {
+    [|step: &Step| step.2, |step: &Step| step.3].map(|text| {
+        let steps: Vec<&str> = STEPS.iter().map(text).collect();
+        steps.join("\n")
+    })
+}
+
+fn sqlite() -> String {
+    let [sqlite, _] = texts();
+    sqlite
+}
 
 /// What a statement of either dialect is in neither.
 fn neutral(statement: &str) -> String {
@@ -40,7 +51,7 @@ fn statements(text: &str) -> Vec<String> {
 /// The two texts say the same but for the names of types.
 #[test]
 fn both_texts_say_the_same() {
-    let (sqlite, postgres) = (statements(SQLITE), statements(POSTGRES));
+    let [sqlite, postgres] = texts().map(|text| statements(&text));
     assert_eq!(sqlite.len(), postgres.len());
     for (ours, theirs) in sqlite.iter().zip(&postgres) {
         assert_eq!(ours, theirs);
@@ -68,7 +79,7 @@ fn the_databases_hold_what_the_text_says() {
 #[test]
 fn every_unique_key_is_told_of() {
     let known: BTreeSet<&str> = UNIQUE.iter().map(|(index, ..)| *index).collect();
-    let unique = statements(SQLITE).into_iter().filter_map(|statement| {
+    let unique = statements(&sqlite()).into_iter().filter_map(|statement| {
         let rest = statement.strip_prefix("CREATE UNIQUE INDEX ")?.to_owned();
         let (name, rest) = rest.split_once(" ON ")?;
         let (table, rest) = rest.split_once(" (")?;
@@ -84,7 +95,7 @@ fn every_unique_key_is_told_of() {
 
 fn of_text() -> Schema {
     let mut schema = Schema::default();
-    for statement in statements(SQLITE) {
+    for statement in statements(&sqlite()) {
         if let Some(rest) = statement.strip_prefix("CREATE TABLE ") {
             let (table, body) = rest.split_once(" (").unwrap();
             let body = body.strip_suffix(')').unwrap();

@@ -168,6 +168,11 @@ fn calls_are_handed_over() {
     assert!(url.ends_with(&format!("/transfer/tok/42?call={CALL}")), "{url}");
     assert!(!sent[0].repeatable, "the destination would be called twice");
 
+    let nobody = Transfer { from: None, ..transfer_to(TransferKind::Blind) };
+    let (sent, _) = run(transfer::begin(&plain(), &nobody), &done);
+    let action = json_of(&sent[0])["destination"]["ncco"][0].clone();
+    assert_eq!((&action["randomFromNumber"], action.get("from")), (&json!(true), None));
+
     let consult = transfer::begin(&plain(), &transfer_to(TransferKind::Attended));
     let (sent, result) = run(consult, &[response("create_call_201")]);
     assert_eq!(result, Ok(()));

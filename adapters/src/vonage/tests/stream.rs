@@ -6,12 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::stream::open;
-use super::{config, each, plain};
+use super::{config, each};
 use crate::agent::MessageKind;
+use crate::config::RawConfig;
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 
+/// A stream of a configuration without fields, which is read a hundred times faster.
 fn stream() -> Box<dyn Stream> {
-    open(&StreamStart { config: plain(), call: None })
+    open(&StreamStart { config: RawConfig::default(), call: None })
 }
 
 fn text(stream: &mut dyn Stream, message: &str) -> Result<String, String> {

@@ -1,0 +1,81 @@
+//! What the carrier's errors mean: `{"api_id":…,"error":"text"}`, or something else.
+
+use serde_json::Value;
+
+use crate::exchange::{CarrierError, HttpResponse};
+
+/// Most characters of an error's text that are repeated.
+const WORDS_CHARS_MAX: usize = 120;
+/// Digits in a row that are no number of anybody.
+const DIGITS_SHOWN_MAX: usize = 4;
+
+/// `Ok` for success.
+pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
+    if answer.status.is_success() {
+        return Ok(());
+    }
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let words = body["error"].as_str().map(discreet);
+    let says = |part: &str| words.as_ref().is_some_and(|words| words.contains(part));
+    if answer.status.as_u16() == 403 && says("barred") {
+        return Err(CarrierError::Destination(words));
+    }
+    CarrierError::from_status(answer, words).map_or(Ok(()), Err)
+}
+
+/// The text of an error without numbers, cut short.
+fn discreet(text: &str) -> String {
+    let mut words = String::new();
+    let mut digits = 0;
+    for character in text.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX) {
+        digits = if character.is_ascii_digit() { digits + 1 } else { 0 };
+        words.push(if digits > DIGITS_SHOWN_MAX { '*' } else { character });
+    }
+    words
+}
+
+/// The object of a successful answer.
+pub(super) fn object(answer: &HttpResponse) -> Result<Value, CarrierError> {
+    success(answer)?;
+    let body: Value =
+        serde_json::from_slice(&answer.body).map_err(|_| CarrierError::Answer("not JSON"))?;
+    if body.is_object() { Ok(body) } else { Err(CarrierError::Answer("not a JSON object")) }
+}
+
+/// The same of a request about a live call: what is not there is over.
+pub(super) fn live(answer: &HttpResponse) -> Result<(), CarrierError> {
+    match success(answer) {
+        Err(CarrierError::NotFound) => Err(CarrierError::CallOver),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, StatusCode};
+
+    use super::*;
+
+    /// Statuses count; the text is kept without numbers; bodies of any other form are no fault.
+    #[test]
+    fn errors_are_read_whatever_they_are() {
+        let read = |status: u16, body: &'static str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let body = Bytes::from_static(body.as_bytes());
+            success(&HttpResponse { status, headers: HeaderMap::new(), body })
+        };
+        assert_eq!(read(401, "Unauthorized"), Err(CarrierError::Credentials));
+        let barred = r#"{"error":"Calls to this destination region are barred"}"#;
+        assert!(matches!(read(403, barred), Err(CarrierError::Destination(Some(_)))));
+        assert!(matches!(read(403, "{}"), Err(CarrierError::NotPermitted(None))));
+        let code = Some("+1202******* is not a number".to_owned());
+        let number = r#"{"error":"+12025550143 is not a number"}"#;
+        assert_eq!(read(400, number), Err(CarrierError::Refused { status: 400, code }));
+        for odd in ["", "[]", r#"{"error":{"a":1}}"#, "<html>"] {
+            assert_eq!(read(422, odd), Err(CarrierError::Refused { status: 422, code: None }));
+            assert_eq!(read(503, odd), Err(CarrierError::Unavailable));
+        }
+        assert_eq!(read(204, ""), Ok(()));
+    }
+}

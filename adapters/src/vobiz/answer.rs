@@ -1,0 +1,90 @@
+//! Answers to the carrier's questions: documents that say what becomes of a call. An attribute that
+//! the carrier does not know may end the call, so that none is written but those it documents.
+
+use super::fields;
+use crate::address::{Address, AddressKind};
+use crate::config::RawConfig;
+use crate::hook::{HookError, HookReply, Take};
+use crate::markup::Markup;
+use crate::op::Refusal;
+
+const XML: &str = "application/xml";
+
+fn reply(document: Markup) -> HookReply {
+    HookReply::document(XML, document.finish())
+}
+
+/// Sends the audio to us; if the stream ends before the call does, the carrier asks again.
+pub(super) fn take(config: &RawConfig, take: &Take) -> Result<HookReply, HookError> {
+    let audio = fields::heard(config);
+    let content = format!("{};rate={}", fields::content_type(audio), audio.rate_hz);
+    // Never with `audioTrack`: the two together end the call.
+    let document = Markup::document("Response")
+        .open("Stream")
+        .attribute("bidirectional", "true")
+        .attribute("keepCallAlive", "true")
+        .attribute("contentType", &content)
+        .attribute("statusCallbackUrl", &take.hooks.url("stream"))
+        .attribute("statusCallbackMethod", "POST")
+        .text(&take.stream_url)
+        .close();
+    Ok(reply(document.open("Redirect").text(&take.hooks.url("answer"))))
+}
+
+/// Refuses a call before it is answered, unless the caller is to be told something. The element
+/// that refuses must be the first.
+pub(super) fn refuse(config: &RawConfig, refusal: Refusal) -> HookReply {
+    let document = Markup::document("Response");
+    let reason = match (refusal, config.text("unavailable_text")) {
+        (Refusal::Unavailable, Some(text)) => {
+            let document = document
+                .open("Speak")
+                .attribute("voice", "WOMAN")
+                .attribute("language", "en-US")
+                .text(text)
+                .close();
+            return reply(document.open("Hangup"));
+        }
+        (Refusal::Busy, _) => "busy",
+        (Refusal::NotFound | Refusal::Rejected | Refusal::Unavailable, _) => "rejected",
+    };
+    reply(document.open("Hangup").attribute("reason", reason))
+}
+
+/// Ends the call.
+pub(super) fn hangup() -> HookReply {
+    reply(Markup::document("Response").open("Hangup"))
+}
+
+/// Calls somebody and connects them; the carrier asks at `action` when that is over, and tells at
+/// `events` how it goes.
+pub(super) fn dial(
+    to: &Address,
+    from: Option<&str>,
+    ring_s: &str,
+    action: &str,
+    events: &str,
+) -> HookReply {
+    let document = Markup::document("Response")
+        .open("Dial")
+        .attribute_if("callerId", from)
+        .attribute("timeout", ring_s)
+        .attribute("action", action)
+        .attribute("method", "POST")
+        .attribute("callbackUrl", events)
+        .attribute("callbackMethod", "POST")
+        .open(if to.kind() == AddressKind::SipUri { "User" } else { "Number" })
+        .text(to.digits().unwrap_or(to.expose()));
+    reply(document)
+}
+
+/// Puts a leg into a room; the first that leaves ends it for all. The first that comes must be
+/// allowed to be alone, which is not so by itself.
+pub(super) fn conference(room: &str) -> HookReply {
+    let document = Markup::document("Response")
+        .open("Conference")
+        .attribute("stayAlone", "true")
+        .attribute("endConferenceOnExit", "true")
+        .text(room);
+    reply(document)
+}

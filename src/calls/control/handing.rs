@@ -1,0 +1,156 @@
+//! Another agent takes the place of a call's agent: it is reached for while the old one talks, and
+//! has the call once it is ready. The caller's leg stays as it is.
+
+use adapters::agent::DialectSpec;
+
+use super::Control;
+use super::incoming::times;
+use super::quotas::way;
+use crate::agent::dial::DialError;
+use crate::agent::socket::AgentSocket;
+use crate::calls::call::{Input as CallInput, Which};
+use crate::calls::far::{Dial, Purpose};
+use crate::calls::live::Under;
+use crate::calls::transfer::{Input, TransferError};
+use crate::calls::underway::Next;
+use crate::config::AgentKind;
+use crate::workers::command::{CallKey, Command};
+
+/// The variable that names the agent which had the call before.
+const BY: &str = "transferred_by";
+
+impl Control {
+    /// The agent of this name, with a place for the call.
+    pub(super) fn next_agent(
+        &mut self,
+        key: CallKey,
+        name: &str,
+        variables: Vec<(String, String)>,
+    ) -> Result<Next, TransferError> {
+        let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
+        let snapshot = self.directory.load();
+        let agent = snapshot.agent(call.agent.organisation, name).ok_or(TransferError::Agent)?;
+        // There is one leg at the far end of a call.
+        if matches!(agent.kind, AgentKind::Sip(_)) && call.far.is_some() {
+            return Err(TransferError::Agent);
+        }
+        let (agent, way) = (std::sync::Arc::clone(agent), way(call.direction));
+        let slot = self.take_agent(&agent, way).map_err(|_| TransferError::AgentFull)?;
+        let attempt = self.next_attempt;
+        self.next_attempt += 1;
+        Ok(Next { agent, variables, slot, attempt, awaits: None, socket: None })
+    }
+
+    /// Reaches for the agent that a call is handed to.
+    pub(super) fn reach_next(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let id = call.id;
+        let Some(next) = call.transfer.as_mut().and_then(|it| it.next.as_mut()) else { return };
+        let (agent, attempt) = (std::sync::Arc::clone(&next.agent), next.attempt);
+        self.transfer_input(key, Input::Dialling);
+        match &agent.kind {
+            AgentKind::Builtin(_) | AgentKind::Rtp(_) => {
+                self.transfer_input(key, Input::Answered);
+            }
+            AgentKind::Sip(sip) => {
+                let (to, trunk, from) = (sip.uri.clone(), sip.trunk.clone(), sip.from.clone());
+                self.dial_for_transfer(key, Dial { to, trunk, from, early_media: false });
+            }
+            AgentKind::WebSocket(socket) => {
+                let Some(spec) = super::agents::dialect(&socket.dialect) else {
+                    return self.transfer_input(key, Input::Refused("agent_unreachable"));
+                };
+                if let Some(next) = self.next_of(key) {
+                    next.awaits = Some(spec);
+                }
+                if !self.dial_socket(key, attempt, id, spec, (&agent, socket)) {
+                    self.transfer_input(key, Input::Refused("agent_unreachable"));
+                }
+            }
+        }
+    }
+
+    fn next_of(&mut self, key: CallKey) -> Option<&mut Next> {
+        self.calls.get_mut(&key)?.transfer.as_mut()?.next.as_mut()
+    }
+
+    /// The subprotocol of an agent that may attach to take a call over.
+    pub(super) fn awaits_next(&self, key: CallKey) -> Option<&'static DialectSpec> {
+        let next = self.calls.get(&key)?.transfer.as_ref()?.next.as_ref()?;
+        let attaches = matches!(&next.agent.kind, AgentKind::WebSocket(it) if it.url.is_none());
+        next.awaits.filter(|_| attaches)
+    }
+
+    /// The agent that a call is handed to was dialled, or has attached. Gives back what became of
+    /// another attempt.
+    pub(super) fn next_dialled(
+        &mut self,
+        key: CallKey,
+        attempt: Option<u64>,
+        result: Result<AgentSocket, DialError>,
+    ) -> Option<Result<AgentSocket, DialError>> {
+        let Some(next) = self.next_of(key) else { return Some(result) };
+        if attempt.is_some_and(|attempt| attempt != next.attempt) {
+            return Some(result);
+        }
+        match result {
+            Ok(socket) => {
+                next.socket = Some(socket);
+                self.transfer_input(key, Input::Answered);
+            }
+            Err(error) => {
+                if let Some(call) = self.calls.get(&key) {
+                    tracing::warn!(parent: &call.span, %error, "the next agent is not reached");
+                }
+                self.transfer_input(key, Input::Refused("agent_unreachable"));
+            }
+        }
+        None
+    }
+
+    /// The agent that a call is handed to is ready: the one before is told and let go.
+    pub(super) fn hand_to_next(&mut self, key: CallKey) {
+        drop(self.hold(key, false));
+        let next = self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut()?.next.take());
+        let Some(Next { agent, variables, slot, awaits, socket, .. }) = next else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        tracing::info!(parent: &call.span, agent = %agent.name, "another agent has the call");
+        let before = call.current_agent().name.clone();
+        call.variables.retain(|(name, _)| name != BY && variables.iter().all(|(it, _)| it != name));
+        call.variables.extend(variables);
+        call.variables.push((BY.to_owned(), before));
+        call.under = Under::new(agent.ambient.clone()).told(call.under.told.take());
+        call.slot = Some((agent.id, slot));
+        (call.awaits, call.attempt, call.awaits_sound) = (None, 0, None);
+        (call.which, call.resumed, call.playing_message) = (Which::Main, false, false);
+        call.call.handed_over(times(&agent).1);
+        call.agent = std::sync::Arc::clone(&agent);
+        let worker = call.worker;
+        let is_phone = matches!(agent.kind, AgentKind::Sip(_));
+        self.command(worker, Command::Release { call: key });
+        if !is_phone {
+            // The telephone of an agent before, or one that the call was handed to.
+            self.drop_far(key, crate::calls::cause::Cause::Transferred);
+        }
+        match &agent.kind {
+            AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
+            AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp, &self.outward_of_agent(&agent)),
+            AgentKind::Sip(_) => {
+                if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
+                    far.purpose = Purpose::Agent;
+                }
+                self.settle_far(key);
+                self.log_agent(key);
+                self.ambient(key);
+                self.tell_later(key, CallInput::AgentReady);
+            }
+            AgentKind::WebSocket(_) => {
+                let Some(socket) = socket else { return };
+                if let Some(call) = self.calls.get_mut(&key) {
+                    call.awaits = awaits;
+                }
+                self.attach_socket(key, socket);
+            }
+        }
+    }
+}

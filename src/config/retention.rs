@@ -1,0 +1,50 @@
+//! `[retention]`: how long what is over is kept.
+
+use std::time::Duration;
+
+use super::section::Section;
+
+/// Longest period: a hundred years.
+const DAYS_MAX: u64 = 36_500;
+/// Default of `deliveries_days`.
+const DELIVERIES: Duration = days(30);
+
+/// `[retention]`. What has no period is kept for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionConfig {
+    /// Calls with everything that is known of them, their recordings too.
+    pub calls: Option<Duration>,
+    /// Their facts.
+    pub call_events: Option<Duration>,
+    /// How their media fared.
+    pub quality: Option<Duration>,
+    /// Their recordings.
+    pub recordings: Option<Duration>,
+    /// Webhooks that were delivered or given up.
+    pub deliveries: Option<Duration>,
+    /// Who changed what.
+    pub audit: Option<Duration>,
+}
+
+const fn days(days: u64) -> Duration {
+    Duration::from_secs(days * 86_400)
+}
+
+pub(super) fn retention(section: Section<'_>) -> RetentionConfig {
+    // Nothing is kept for less than the longest call.
+    let period = |key| section.integer(key, 0..=DAYS_MAX).filter(|n| *n > 0).map(days);
+    let deliveries = match section.integer("deliveries_days", 0..=DAYS_MAX) {
+        None => Some(DELIVERIES),
+        Some(wanted) => Some(days(wanted)).filter(|period| !period.is_zero()),
+    };
+    let config = RetentionConfig {
+        calls: period("calls_days"),
+        call_events: period("call_events_days"),
+        quality: period("quality_days"),
+        recordings: period("recordings_days"),
+        deliveries,
+        audit: period("audit_days"),
+    };
+    section.finish();
+    config
+}

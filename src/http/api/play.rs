@@ -1,0 +1,88 @@
+//! Sounds that are handed in to be heard on a living call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{self, State};
+use http::{StatusCode, header};
+use media::wav::{self, Clip};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{gone, owned};
+use crate::calls::request::Request;
+use crate::http::auth::Caller;
+use crate::http::body;
+use crate::http::openapi::{Resource, post, schema};
+use crate::http::path::Path;
+use crate::http::problem::{Kind, Problem};
+use crate::keys::Scope;
+use crate::workers::audio::FILE_MAX_MS;
+
+/// The longest file, in bytes: ten minutes of 16 bits at 8 kHz, and some room.
+const FILE_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// How long a file may take to arrive.
+const FILE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Names of the media type of WAV files.
+const TYPES: [&str; 4] = ["audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"];
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        tag: "play",
+        about: "Sounds that are handed in to be heard on a living call.",
+        endpoints: vec![
+            post("/api/v1/calls/{id}/play", "play_sound", play)
+                .summary("Lets the peer hear a WAV file, behind what the agent has queued.")
+                .scope(Scope::Calls)
+                .takes("audio/wav", json!({"type": "string", "format": "binary"}))
+                .answers_json(
+                    202,
+                    "it is queued; the call's events tell what becomes of it",
+                    schema::object(
+                        &[
+                            ("id", schema::format("uuid")),
+                            ("state", schema::word(&["queued"])),
+                            ("length_ms", schema::count()),
+                        ],
+                        &[],
+                    ),
+                )
+                .refuses(&[Kind::Conflict, Kind::Unavailable]),
+        ],
+        schemas: Vec::new(),
+    }
+}
+
+/// A sound that waits to be heard.
+#[derive(Serialize)]
+struct Queued {
+    id: Uuid,
+    state: &'static str,
+    length_ms: u64,
+}
+
+/// `POST /api/v1/calls/{id}/play`
+async fn play(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(call): Path<Uuid>,
+    request: extract::Request,
+) -> Result<(StatusCode, axum::Json<Queued>), Problem> {
+    owned(&state, caller.organisation, call).await?;
+    let (parts, body) = request.into_parts();
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    if !TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name)) {
+        return Err(Problem::bad_request("the body is a WAV file, of the type audio/wav"));
+    }
+    let file = body::up_to(body, FILE_BYTES_MAX, FILE_TIMEOUT).await?;
+    let read = tokio::task::spawn_blocking(move || wav::read(&file, FILE_MAX_MS)).await;
+    let clip = read.map_err(|_| gone())?;
+    let clip = clip.map_err(|error| Problem::bad_request(format!("the file {error}")))?;
+    let length_ms = clip.length_ms();
+    let clip: Arc<Clip> = Arc::new(clip);
+    let queued = state.calls.ask(|reply| Request::Play { call, clip, reply }).await;
+    let id = queued.ok_or_else(gone)??;
+    Ok((StatusCode::ACCEPTED, axum::Json(Queued { id, state: "queued", length_ms })))
+}

@@ -1,0 +1,35 @@
+//! Where agents and SIP peers of an organisation are: refused as they are written if this server
+//! certainly does not go there for it. What names lead to is looked at when they are used.
+
+use crate::config::{AgentConfig, AgentKind, TrunkConfig};
+use crate::outward::{Outward, OutwardError};
+use crate::sip::core::uri::Uri;
+
+/// What is wrong with where an agent is: the field, and why.
+pub(super) fn agent(agent: &AgentConfig, outward: &Outward) -> Option<(&'static str, String)> {
+    let (field, found) = match &agent.kind {
+        AgentKind::Builtin(_) => return None,
+        AgentKind::WebSocket(agent) => ("url", outward.check(&agent.url.as_ref()?.host)),
+        AgentKind::Rtp(agent) => ("url", outward.check(&agent.address.ip().to_string())),
+        // Through a trunk it goes to the servers of that.
+        AgentKind::Sip(agent) if agent.trunk.is_some() => return None,
+        AgentKind::Sip(agent) => ("uri", uri(&agent.uri, outward)),
+    };
+    Some((field, found.err()?.to_string()))
+}
+
+/// What is wrong with where a SIP peer is.
+pub(super) fn trunk(trunk: &TrunkConfig, outward: &Outward) -> Option<(&'static str, String)> {
+    let targets = trunk.outbound.targets.iter().map(|uri| ("outbound.targets", uri));
+    let proxies = trunk.outbound.route.iter().map(|uri| ("outbound.proxy", uri));
+    let registrar = trunk.registration.iter();
+    let registrar = registrar.map(|wanted| ("registration.registrar", &wanted.registrar));
+    let mut all = targets.chain(proxies).chain(registrar);
+    all.find_map(|(field, text)| Some((field, uri(text, outward).err()?.to_string())))
+}
+
+/// Who is called by name is looked for elsewhere.
+fn uri(text: &str, outward: &Outward) -> Result<(), OutwardError> {
+    let host = Uri::parse(text).ok().and_then(|uri| uri.host.map(|host| host.to_string()));
+    host.map_or(Ok(()), |host| outward.check(&host))
+}

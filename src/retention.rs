@@ -1,0 +1,107 @@
+//! Forgets what is over for as long as the configuration says, in the background.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::sleep;
+
+use crate::config::RetentionConfig;
+use crate::recording;
+use crate::store::retention::Kept;
+use crate::store::{Store, StoreError, Timestamp};
+use crate::telemetry::{Forgotten, Metrics};
+
+/// How often it is looked for what is old.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Pause after each batch: whoever else writes comes first.
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// What is forgotten when, and how much was.
+pub struct Retention {
+    /// The periods.
+    pub config: RetentionConfig,
+    /// What is kept.
+    pub store: Store,
+    /// Recordings of this server.
+    pub recordings: recording::Store,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+const fn label(what: Kept) -> Forgotten {
+    match what {
+        Kept::Calls => Forgotten::Calls,
+        Kept::CallEvents => Forgotten::CallEvents,
+        Kept::Quality => Forgotten::Quality,
+        Kept::Deliveries => Forgotten::Deliveries,
+        Kept::Audit => Forgotten::Audit,
+    }
+}
+
+impl Retention {
+    const fn period(&self, what: Kept) -> Option<Duration> {
+        match what {
+            Kept::Calls => self.config.calls,
+            Kept::CallEvents => self.config.call_events,
+            Kept::Quality => self.config.quality,
+            Kept::Deliveries => self.config.deliveries,
+            Kept::Audit => self.config.audit,
+        }
+    }
+
+    /// Forgets for as long as the server runs.
+    pub async fn run(self) {
+        loop {
+            sleep(LOOK_EVERY).await;
+            self.sweep(Timestamp::now()).await;
+        }
+    }
+
+    /// Forgets all that is old at `now`.
+    pub async fn sweep(&self, now: Timestamp) {
+        for what in Kept::ALL {
+            let Some(period) = self.period(what) else { continue };
+            if let Err(error) = self.forget(what, now.before(period)).await {
+                self.metrics.retention.failed.inc();
+                tracing::warn!(%error, what = what.word(), "what is old is not forgotten");
+            }
+        }
+        if let Err(error) = self.forget_expired().await {
+            self.metrics.retention.failed.inc();
+            tracing::warn!(%error, "old answers and sessions are not forgotten");
+        }
+        // Without its call a recording cannot be fetched.
+        let period = [self.config.recordings, self.config.calls].into_iter().flatten().min();
+        let Some(period) = period else { return };
+        let micros = u64::try_from(now.before(period).0).unwrap_or(0);
+        let before = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+        let recordings = self.recordings.clone();
+        let removed = tokio::task::spawn_blocking(move || recordings.forget(before)).await;
+        self.count(Forgotten::Recordings, removed.unwrap_or(0));
+    }
+
+    async fn forget(&self, what: Kept, before: Timestamp) -> Result<(), StoreError> {
+        let mut from = Some(0);
+        while let Some(at) = from {
+            let batch = self.store.forget_batch(what, before, at).await?;
+            self.count(label(what), batch.removed);
+            from = batch.next;
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn forget_expired(&self) -> Result<(), StoreError> {
+        while self.store.forget_expired().await? {
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    fn count(&self, what: Forgotten, removed: u64) {
+        if removed > 0 {
+            tracing::debug!(removed, what = what.as_str(), "forgotten");
+            self.metrics.retention.forgot(what, removed);
+        }
+    }
+}
