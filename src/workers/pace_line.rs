@@ -52,7 +52,7 @@ impl MediaPath {
     fn quiet_until(&self, now: MonoTime, ptime_ms: u32) -> MonoTime {
         let Some(line) = self.peer.line_ref() else { return MonoTime::MAX };
         let live = matches!(self.agent, Agent::Rtp(_) | Agent::Leg(_));
-        if live || !self.playout.drained() {
+        if live || !self.playout.drained() || !self.plays.is_empty() {
             return now + Duration::from_millis(u64::from(ptime_ms));
         }
         // Whether the caller will hear a pause is known when the carrier has none left.
