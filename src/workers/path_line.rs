@@ -375,6 +375,9 @@ impl MediaPath {
         self.tell_heard(ctx, None);
         self.after_playout(ctx);
         self.line_over(ctx);
+        if let Some(line) = self.peer.line() {
+            line.awaits_end &= !line.is_heard(ctx.now);
+        }
         self.check_line(ctx);
     }
 

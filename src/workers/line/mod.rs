@@ -119,6 +119,8 @@ pub(super) struct LineLeg {
     pub(super) over: bool,
     /// The carrier was asked to tell when all has been heard.
     farewell: bool,
+    /// Somebody waits for that.
+    pub(super) awaits_end: bool,
     counts: Counts,
 }
 
@@ -217,6 +219,7 @@ impl LineLeg {
             keys: Keys::default(),
             over: false,
             farewell: false,
+            awaits_end: false,
             counts: Counts::default(),
         }
     }
@@ -336,8 +339,8 @@ impl LineLeg {
     pub(super) fn deadline(&self) -> MonoTime {
         let link = self.link.as_ref().map_or(MonoTime::MAX, |link| link.deadline());
         // Waiting for all to be heard, without a mark that would tell.
-        let heard = if self.over || self.farewell { self.ahead.empty_at() } else { MonoTime::MAX };
-        let heard = if self.marks.is_empty() { heard } else { MonoTime::MAX };
+        let waits = self.awaits_end && self.marks.is_empty();
+        let heard = if waits { self.ahead.empty_at() } else { MonoTime::MAX };
         link.min(self.marks.deadline()).min(self.keys.deadline()).min(heard)
     }
 
@@ -417,7 +420,11 @@ impl LineLeg {
 
     /// Nothing more will be said: the carrier is asked once when all has been heard.
     pub(super) fn farewell(&mut self, ctx: &mut Context) {
-        if !std::mem::replace(&mut self.farewell, true) && !self.ahead.is_empty(ctx.now) {
+        if std::mem::replace(&mut self.farewell, true) {
+            return;
+        }
+        self.awaits_end = true;
+        if !self.ahead.is_empty(ctx.now) {
             self.mark(ctx, None);
         }
     }
