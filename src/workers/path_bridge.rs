@@ -27,7 +27,16 @@ impl MediaPath {
         ctx: &mut Context,
         link: LegLink,
     ) -> std::io::Result<Box<BridgeLeg>> {
-        self.attach_leg_as(ctx, link, (Part::Agent, Part::AgentRtcp))
+        let leg = self.attach_leg_as(ctx, link, (Part::Agent, Part::AgentRtcp))?;
+        self.hear_leg(ctx, &leg);
+        Ok(leg)
+    }
+
+    /// Lets what a leg at the agent's end says wait for the clock of a line, if the peer is on one.
+    pub(super) fn hear_leg(&mut self, ctx: &mut Context, leg: &BridgeLeg) {
+        let format = leg.peer.format();
+        let audio = format.map_or(self.peer.stream().audio, |format| format.media.audio);
+        self.flow_in(ctx, audio);
     }
 
     /// Watches the sockets of another RTP leg in these parts.
@@ -46,9 +55,7 @@ impl MediaPath {
         ctx.poller.add(&link.sockets.rtp, Token::part(self.token, rtp))?;
         ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, rtcp))?;
         let peer = PeerLeg::new(ctx.now, link.sockets, link.format, ctx.stream_start());
-        let caller = self.peer.stream().audio;
-        self.flow_in(ctx, peer.format().map_or(caller, |format| format.media.audio));
-        Ok(Box::new(BridgeLeg::new(peer, caller)))
+        Ok(Box::new(BridgeLeg::new(peer, self.peer.stream().audio)))
     }
 
     /// Another leg is to take the place of the agent, which handed the call to it.
@@ -242,9 +249,6 @@ impl MediaPath {
     /// Lets the other leg go.
     pub(super) fn detach_leg(&mut self, ctx: &mut Context, bridge: &mut BridgeLeg) {
         say_goodbye(&mut bridge.peer, ctx);
-        if let Some(line) = self.peer.line() {
-            line.flow_out(&mut ctx.blocks);
-        }
         ctx.poller.remove(bridge.peer.rtp());
         ctx.poller.remove(bridge.peer.rtcp());
         self.agent_leg = Some(bridge.snapshot());

@@ -419,7 +419,12 @@ impl MediaPath {
                 ctx.poller.remove(&agent.socket);
                 self.agent_jitter = Some(agent.release(ctx.now, &mut ctx.blocks));
             }
-            Agent::Leg(mut leg) => self.detach_leg(ctx, &mut leg),
+            Agent::Leg(mut leg) => {
+                self.detach_leg(ctx, &mut leg);
+                if let Some(line) = self.peer.line() {
+                    line.flow_out(&mut ctx.blocks);
+                }
+            }
             Agent::Builtin(builtin) => return Some(builtin),
             Agent::None => {}
         }
