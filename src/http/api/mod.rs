@@ -12,6 +12,7 @@ mod configurations;
 mod dialect;
 mod events;
 mod keys;
+mod line;
 mod numbers;
 mod object;
 mod ops;
@@ -50,6 +51,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         attach::resource(),
+        line::resource(),
         dialect::resource(),
         session::resource(),
         keys::resource(),
