@@ -89,8 +89,8 @@ fn blind() {
 }
 
 /// A registered user answers, is told what it is about and presses the key; meanwhile the caller
-/// talks on with the agent (on hold, this phone keeps nothing of what it hears). Then both hear each
-/// other, and neither hears what was for the other alone.
+/// talks on with the agent (on hold, this phone keeps nothing of what it hears). Then both hear
+/// each other, and neither hears what was for the other alone.
 #[test]
 fn warm() {
     let Some(()) = baresip::installed() else { return };

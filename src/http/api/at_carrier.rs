@@ -1,5 +1,5 @@
-//! What is done at a configuration's carrier: credentials tried, the account set up, numbers listed,
-//! taken over, pointed at this server.
+//! What is done at a configuration's carrier: credentials tried, the account set up, numbers
+//! listed, taken over, pointed at this server.
 
 use std::collections::HashMap;
 
