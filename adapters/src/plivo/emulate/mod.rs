@@ -1,5 +1,5 @@
-//! The carrier in miniature, from its documents: a REST API, signed forms, XML documents, media over
-//! a WebSocket. It shares no code with the adapter.
+//! The carrier in miniature, from its documents: a REST API, signed forms, XML documents, media
+//! over a WebSocket. It shares no code with the adapter.
 
 mod document;
 mod line;

@@ -1,0 +1,114 @@
+//! What the fuzzers run over every provider: ordinary functions over bytes, also run by the tests.
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use media::time::MonoTime;
+
+use crate::agent::MessageKind;
+use crate::config::RawConfig;
+use crate::hook::HookRequest;
+use crate::stream::{FrameSlot, StreamCommand, StreamEvent, StreamStart};
+use crate::table::PROVIDERS;
+
+/// Room of a slot, in bytes.
+const ROOM_BYTES: usize = 4096;
+
+/// Reads `data` as messages of each provider's media stream: the first byte of a line says if it is
+/// text or binary.
+///
+/// # Panics
+///
+/// If audio comes out of what holds none, or a name that was told is not what was heard.
+#[doc(hidden)]
+pub fn provider_streams(data: &[u8]) {
+    for open in PROVIDERS.iter().filter_map(|spec| spec.stream) {
+        let mut stream = open(&StreamStart { config: RawConfig::default(), call: None });
+        let mut room = [0; ROOM_BYTES];
+        for line in data.split(|byte| *byte == b'\n') {
+            let kind = match line.first() {
+                Some(b'b') => MessageKind::Binary,
+                _ => MessageKind::Text,
+            };
+            let mut message = line.get(1..).unwrap_or_default().to_vec();
+            let len = message.len();
+            let mut slot = FrameSlot::new(&mut room);
+            let event = stream.decode(MonoTime::ZERO, kind, &mut message, &mut slot);
+            let is_audio = matches!(event, Ok(StreamEvent::Audio { .. }));
+            assert!(is_audio || slot.filled().is_empty(), "audio of {len} bytes that hold none");
+            assert!(slot.filled().len() <= len, "more audio than message");
+        }
+        let mut out = Vec::new();
+        if let Ok(name) = std::str::from_utf8(data)
+            && stream.command(StreamCommand::Mark(name), &mut out) == Some(MessageKind::Text)
+        {
+            assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok(), "no JSON");
+        }
+    }
+}
+
+/// Reads `data` as a request to each provider's hooks: its first line as credentials, its second as
+/// the query, the rest as the body.
+///
+/// # Panics
+///
+/// If anything is believed without a key.
+#[doc(hidden)]
+pub fn provider_hooks(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let mut next = || parts.next().unwrap_or_default();
+    let (credentials, query, body) = (next(), next(), next());
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = HeaderValue::from_bytes(credentials) {
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    let url = format!("https://t.example/hook?{}", String::from_utf8_lossy(query));
+    let config = RawConfig::default();
+    for spec in PROVIDERS {
+        for method in [Method::POST, Method::GET] {
+            let (url, headers, unix_s) = (url.as_str(), &headers, 1_767_225_600);
+            let request = HookRequest { method: &method, url, headers, body, unix_s };
+            for hook in spec.hooks {
+                assert!((hook.verify)(&request, &config).is_err(), "{}: no key", spec.name);
+                assert!((hook.explain)(&request, &config).verdict.is_err());
+                let _ = (hook.handle)(&request, &config);
+            }
+            if let Some(inbound) = spec.inbound {
+                let _ = ((inbound.recognise)(&request), (inbound.account)(&request));
+                let _ = (inbound.parse)(&request);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{provider_hooks, provider_streams};
+
+    const MESSAGES: [&str; 4] = [
+        r#"t{"event":"start","streamSid":"MZ1","start":{"streamSid":"MZ1","callSid":"CA1"}}"#,
+        r#"t{"event":"media","streamSid":"MZ1","media":{"payload":"//8="}}"#,
+        r#"t{"event":"websocket:connected","content-type":"audio/l16;rate=16000"}"#,
+        "b\x01\x02",
+    ];
+
+    /// Messages as carriers send them, whole and cut off anywhere.
+    #[test]
+    fn messages_are_survived() {
+        let all = MESSAGES.join("\n");
+        for len in 0..=all.len() {
+            provider_streams(&all.as_bytes()[..len]);
+            let hook = format!("Bearer a.b.c\ncall=%41&x\n{}", &all[..len]);
+            provider_hooks(hook.as_bytes());
+        }
+    }
+
+    proptest! {
+        /// So is anything else.
+        #[test]
+        fn anything_is_survived(data in proptest::collection::vec(any::<u8>(), 0..120)) {
+            provider_streams(&data);
+            provider_hooks(&data);
+        }
+    }
+}
