@@ -80,7 +80,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     verify_socket: Some(verify::socket),
     sip: None,
     #[cfg(feature = "emulate")]
-    emulator: None,
+    emulator: Some(&emulate::EMULATOR),
 };
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //! documents, its streams.
 
 mod documents;
+#[cfg(feature = "emulate")]
+mod emulated;
 mod operations;
 mod signatures;
 mod streams;
