@@ -11,6 +11,8 @@ pub mod event;
 pub mod exchange;
 pub mod explain;
 pub mod flow;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hook;
 pub(crate) mod json;
 pub mod jwt;
