@@ -1,6 +1,7 @@
 //! Puts the parts of the server together and takes them apart again.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::log::writer::Writer;
 use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
-use crate::config::{Config, HttpConfig};
+use crate::carrier::{Exchanges, Reachable};
+use crate::config::{Cidr, Config, HttpConfig, PublicUrl};
 use crate::directory::{self, Directory};
 use crate::http;
 use crate::keys::{Keys, NewKey};
@@ -41,9 +43,9 @@ pub struct App {
     /// Reaches the calls; tells where SIP listens.
     pub reach: Reach,
     /// Where HTTP listens.
-    pub http: std::net::SocketAddr,
+    pub http: SocketAddr,
     /// Where HTTP over TLS listens, if it does.
-    pub https: Option<std::net::SocketAddr>,
+    pub https: Option<SocketAddr>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What is kept.
@@ -100,6 +102,10 @@ impl App {
                 WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
             })
             .collect::<io::Result<Vec<_>>>()?;
+        let exchanges = {
+            let _within = io.enter();
+            Exchanges::new(reachable(&config), Arc::clone(&metrics.carriers))
+        };
         let parts = Parts {
             directory: follow(&io, &store, &config)?,
             endpoint: endpoint(&config),
@@ -111,13 +117,7 @@ impl App {
             log: logging.log.clone(),
         };
         let (reach, control) = run_control(parts)?;
-        let retention = Retention {
-            config: config.retention,
-            store: store.clone(),
-            recordings: reach.recordings.clone(),
-            metrics: Arc::clone(&metrics),
-        };
-        io.spawn(retention.run());
+        forget(&io, &config, &store, &reach, &metrics);
         let (log, node) = (logging.log.clone(), logging.node);
         io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
@@ -136,6 +136,8 @@ impl App {
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),
             public_url: config.public_url.clone().map(Arc::new),
+            base_url: public_url(&config, http).to_string().into(),
+            exchanges,
             document: Arc::default(),
         });
         let trusted = &config.http.trusted_proxies;
@@ -194,6 +196,22 @@ impl Drop for App {
     }
 }
 
+/// Our address as others see it; without one that is configured, where HTTP listens.
+fn public_url(config: &Config, http: SocketAddr) -> PublicUrl {
+    let listens = || PublicUrl { tls: false, authority: http.to_string(), path: String::new() };
+    config.public_url.clone().unwrap_or_else(listens)
+}
+
+/// Where carriers may be: not in networks of our own, but for a server that nobody else reaches.
+fn reachable(config: &Config) -> Reachable {
+    let mut allowed = config.outward.clone().and(&config.webhooks.allow_networks);
+    if config.http.listen.ip().is_loopback() {
+        let local = ["127.0.0.0/8", "::1"].into_iter().flat_map(Cidr::parse);
+        allowed = allowed.and(&local.collect::<Vec<_>>());
+    }
+    Reachable(allowed)
+}
+
 /// Opens the store, takes over the keys of an earlier version, and makes the first key of all.
 async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)> {
     let store = Store::open(&StoreSettings::new(config)).await.map_err(io::Error::other)?;
@@ -246,6 +264,23 @@ impl Logging {
         io.spawn(deliverer.run());
         Ok(Self { node, log, commits, targets })
     }
+}
+
+/// Forgets what is over for as long as the configuration says.
+fn forget(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+    reach: &Reach,
+    metrics: &Arc<Metrics>,
+) {
+    let retention = Retention {
+        config: config.retention,
+        store: store.clone(),
+        recordings: reach.recordings.clone(),
+        metrics: Arc::clone(metrics),
+    };
+    io.spawn(retention.run());
 }
 
 /// What calls are routed by, kept as the store is.

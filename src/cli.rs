@@ -117,6 +117,49 @@ pub enum ProviderCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Say whether requests are proven to be the carrier's, and which step fails.
+    ///
+    /// Prints a line of JSON for each request; exits with 0 if all are valid, 1 if one is not, 2 if
+    /// the files make no sense.
+    Verify {
+        /// Name of the provider as `list` prints it.
+        name: String,
+        /// JSON {method, url, headers, body or body_base64}, or such objects line by line; - reads
+        /// from standard input.
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        /// JSON of the provider's fields, as `show` prints them.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Address of this server as the carrier sees it: takes the place of scheme and host in the
+        /// requests' addresses.
+        #[arg(long, value_name = "URL")]
+        public_url: Option<String>,
+        /// The time of the requests in seconds since 1970; now if absent.
+        #[arg(long, value_name = "UNIX")]
+        now: Option<u64>,
+        /// The hook that they came to; the first one if absent.
+        #[arg(long, value_name = "HOOK")]
+        hook: Option<String>,
+    },
+    /// Say what requests mean, without verifying them.
+    ///
+    /// Prints a line of JSON for each request; exits with 0 if all are understood, 1 if one is not,
+    /// 2 if the files make no sense.
+    Parse {
+        /// Name of the provider as `list` prints it.
+        name: String,
+        /// The hook that they came to.
+        #[arg(long, value_name = "HOOK")]
+        hook: String,
+        /// JSON {method, url, headers, body or body_base64}, or such objects line by line; - reads
+        /// from standard input.
+        #[arg(long, value_name = "FILE")]
+        request: PathBuf,
+        /// JSON of the provider's fields, as `show` prints them.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
 }
 
 /// Arguments of `talkpath key`.

@@ -5,6 +5,7 @@ pub mod app;
 pub mod bridge;
 pub mod calls;
 pub mod capture;
+pub mod carrier;
 pub mod check;
 pub mod cli;
 pub mod commands;

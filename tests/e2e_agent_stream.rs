@@ -502,7 +502,7 @@ fn small_mistakes_are_forgiven() {
     assert_eq!(agent.event("error")["code"], "bad_frame");
     agent.order("mark");
     assert_eq!(agent.event("error")["code"], "bad_field");
-    agent.say(&json!({ "event": "transfer", "kind": "warm", "destination": "sip:a@b" }));
+    agent.say(&json!({ "event": "transfer", "kind": "hot", "destination": "sip:a@b" }));
     assert_eq!(agent.event("error")["code"], "bad_field");
     agent.order("answer");
     assert_eq!(agent.event("error")["code"], "not_allowed");

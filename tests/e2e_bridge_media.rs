@@ -22,6 +22,7 @@ use talkpath::workers::command::{
     AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, LegFormat, LegLink, MediaReport,
     RtpSockets, Steer,
 };
+use talkpath::workers::line::PeerLink;
 use talkpath::workers::{Care, WorkerHandle};
 use tokio::sync::mpsc;
 
@@ -146,7 +147,10 @@ impl Bridge {
         let (caller, sockets) = Party::new(caller.0, caller.1, Some(DTMF_PT));
         let (mut callee, leg) = Party::new(callee.0, callee.1, callee_dtmf);
         settle(&mut callee.format);
-        worker.send(Command::Open { call: CALL, sockets, format: Some(caller.format.clone()) });
+        worker.send(Command::Open {
+            call: CALL,
+            peer: PeerLink::Rtp { sockets, format: Some(caller.format.clone()) },
+        });
         let link = LegLink { sockets: leg, format: Some(callee.format.clone()) };
         worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
         worker.send(Command::State { call: CALL, state: CallState::Answered });
@@ -338,7 +342,7 @@ fn sound_that_overtakes_the_answer_is_heard() {
     let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
     let (caller, sockets) = Party::new(AudioFormat::PCMU, 0, None);
     let (callee, leg) = Party::new(AudioFormat::PCMU, 0, None);
-    worker.send(Command::Open { call: CALL, sockets, format: None });
+    worker.send(Command::Open { call: CALL, peer: PeerLink::Rtp { sockets, format: None } });
     let link = LegLink { sockets: leg, format: None };
     worker.send(Command::Attach { call: CALL, link: AgentLink::Leg(Box::new(link)) });
     let (stranger, _) = Party::new(AudioFormat::PCMU, 0, None);

@@ -467,3 +467,67 @@ fn a_call_is_ended_in_the_form_of_a_dialect() {
     server.wait_idle();
     server.stop();
 }
+
+/// Serves `answers`, one connection each; the port.
+fn serve(answers: Vec<Vec<u8>>) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            let mut asked: Vec<u8> = Vec::new();
+            let mut buffer = [0; 1024];
+            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                let length = stream.read(&mut buffer).unwrap();
+                assert!(length > 0, "closed before it asked");
+                asked.extend(&buffer[..length]);
+            }
+            // Who has heard enough of a long answer may have gone.
+            let _ = stream.write_all(&answer);
+        }
+    });
+    port
+}
+
+/// A file that is named by a URL is fetched and heard; a redirection is not followed, and what
+/// there is besides a WAV file is told.
+#[test]
+fn a_sound_is_fetched() {
+    let agents = Agents::listen();
+    let server = server(&agents, "");
+    let (mut caller, _agent, id) = begin(&server, &agents);
+    let with = |head: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    let port = serve(vec![
+        with("200 OK", &file(&server, PLAY_HZ, 1.0)),
+        with("302 Found\r\nLocation: http://127.0.0.1:1/", b""),
+        with("200 OK", b"no sound"),
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n".to_vec(),
+    ]);
+    let path = format!("/api/v1/calls/{id}/play");
+    let fetch = |url: &str| server.http("POST", &path, Some(&json!({ "url": url })));
+    let url = format!("http://127.0.0.1:{port}/a.wav?key=1");
+    let (status, body) = fetch(&url);
+    assert_eq!(status, 202, "{body}");
+    caller.wait_audio("the sound", |heard| {
+        heard.rchunks_exact(800).take(5).any(|chunk| is_tone(chunk, PLAY_HZ)).then_some(())
+    });
+    for (url, why) in [
+        (url.as_str(), "302"),
+        (url.as_str(), "no WAV file"),
+        (url.as_str(), "more than"),
+        ("http://127.0.0.1:1/", "cannot connect"),
+        ("file:///etc/passwd", "https URL"),
+        ("https://user:word@example.com/", "https URL"),
+    ] {
+        let (status, body) = fetch(url);
+        assert_eq!(status, 400, "{url}: {body}");
+        assert!(body.contains(why), "{url}: {body}");
+    }
+    caller.hang_up();
+    server.wait_idle();
+    server.stop();
+}

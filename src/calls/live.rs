@@ -14,6 +14,7 @@ use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
 use super::far::{Far, Flows};
 use super::hold::Hold;
+use super::line::Line;
 use super::log::State;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
@@ -44,6 +45,8 @@ pub(super) struct LiveCall {
     pub(super) dialog: Option<DialogId>,
     /// Where else it may be placed, until it is answered.
     pub(super) placing: Option<Box<Placing>>,
+    /// The line that its peer is on, if it came or went by a carrier's sockets.
+    pub(super) carried: Option<Box<Line>>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.

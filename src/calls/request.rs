@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use adapters::config::RawConfig;
+use adapters::hook::Verify;
 use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::control::{Coded, Errand, Hop};
+use super::media_token::TokenError;
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::view::CallView;
@@ -128,6 +131,15 @@ pub enum Order {
     Hold(bool),
 }
 
+/// What proves, beside its token, that it is the carrier that opens a media socket.
+#[derive(Clone, Debug)]
+pub struct SocketProof {
+    /// Examines the request.
+    pub verify: Verify,
+    /// The configuration whose secrets it is proven by.
+    pub config: RawConfig,
+}
+
 /// Something asked of the call control.
 #[derive(Debug)]
 pub enum Request {
@@ -206,6 +218,24 @@ pub enum Request {
         call: Uuid,
         /// Its socket.
         socket: AgentSocket,
+    },
+    /// A carrier wants to open the media socket of a call; its token is spent if it may.
+    LineComes {
+        /// The call.
+        call: Uuid,
+        /// The provider at whose place it knocks.
+        provider: String,
+        /// The token.
+        token: adapters::secret::Secret,
+        /// Takes the outcome: what is to be proven besides.
+        reply: oneshot::Sender<Result<Option<SocketProof>, TokenError>>,
+    },
+    /// A carrier has opened the media socket of a call.
+    LineOpen {
+        /// The call.
+        call: Uuid,
+        /// The socket; none if it was lost on its way.
+        socket: Option<AgentSocket>,
     },
     /// An agent was dialled.
     Dialled {

@@ -73,8 +73,15 @@ fn with_config<E: std::fmt::Display>(
 }
 
 fn provider(args: &crate::cli::ProviderArgs) -> ExitCode {
+    use crate::cli::ProviderCommand as Does;
     match provider::run(&args.command, &mut std::io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        // That a request is wrong and that it could not be judged are told apart.
+        Err(error) if matches!(args.command, Does::Verify { .. } | Does::Parse { .. }) => {
+            fail(error);
+            ExitCode::from(2)
+        }
         Err(error) => fail(error),
     }
 }

@@ -53,21 +53,7 @@ pub(super) fn read(
     let users = named(reader, root.sections("users"), "users", |section| {
         peers::user(section).map(|user| (user.name.clone(), user))
     });
-    for (user, trunk) in users.iter().flat_map(|user| trunks.iter().map(move |trunk| (user, trunk)))
-    {
-        if trunk.digest && trunk.username.as_ref() == Some(&user.name) {
-            let message = format!("\"{}\" is the username of trunk \"{}\"", user.name, trunk.name);
-            reader.report(&Place::Nowhere, "users.name".to_owned(), message);
-        }
-    }
-    for agent in &agents {
-        if let AgentKind::Sip(sip) = &agent.kind
-            && let Err(message) = callable(sip, &trunks, &users)
-        {
-            let message = format!("agent \"{}\": {message}", agent.name);
-            reader.report(&Place::Nowhere, "agents.uri".to_owned(), message);
-        }
-    }
+    check_names(reader, &agents, &trunks, &users);
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
     root.finish();
 
@@ -101,6 +87,30 @@ pub(super) fn read(
     }
     config.warnings = warnings(&config);
     config
+}
+
+/// Refuses users that could be taken for trunks, and agents that cannot be called.
+fn check_names(
+    reader: &Reader<'_>,
+    agents: &[AgentConfig],
+    trunks: &[TrunkConfig],
+    users: &[UserConfig],
+) {
+    for (user, trunk) in users.iter().flat_map(|user| trunks.iter().map(move |trunk| (user, trunk)))
+    {
+        if trunk.digest && trunk.username.as_ref() == Some(&user.name) {
+            let message = format!("\"{}\" is the username of trunk \"{}\"", user.name, trunk.name);
+            reader.report(&Place::Nowhere, "users.name".to_owned(), message);
+        }
+    }
+    for agent in agents {
+        if let AgentKind::Sip(sip) = &agent.kind
+            && let Err(message) = callable(sip, trunks, users)
+        {
+            let message = format!("agent \"{}\": {message}", agent.name);
+            reader.report(&Place::Nowhere, "agents.uri".to_owned(), message);
+        }
+    }
 }
 
 /// Reads the entries of a list and refuses names that occur twice.

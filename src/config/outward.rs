@@ -72,6 +72,12 @@ impl Allowed {
     }
 }
 
+impl From<Vec<Cidr>> for Allowed {
+    fn from(networks: Vec<Cidr>) -> Self {
+        Self { networks, names: Vec::new() }
+    }
+}
+
 impl FromIterator<Entry> for Allowed {
     fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
         let mut allowed = Self::default();

@@ -6,6 +6,7 @@
 
 mod agent;
 mod callers;
+mod carriers;
 mod feed;
 mod file;
 mod ids;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 
 pub use agent::Agent;
 pub use callers::Caller;
+pub use carriers::Carriers;
 pub use feed::{follow, read};
 pub use ids::{Named, file_id};
 pub use profile::{Unsupported, trunk as trunk_of_profile, written};

@@ -8,7 +8,9 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::agent::Agent;
+use super::carriers::Carriers;
 use super::trunk::Trunk;
+use crate::carrier;
 use crate::config::{Ambient, Keep, UserConfig};
 use crate::quota::{Bound, Kind, Limits, Subject};
 use crate::routing::{Called, Decision, Inquiry, Table, Unrouted};
@@ -60,6 +62,7 @@ pub struct Snapshot {
     accounts: HashMap<Uuid, Account>,
     /// Organisations that have no new calls.
     suspended: HashSet<Uuid>,
+    carriers: Carriers,
 }
 
 /// What a stored configuration says of calls that are placed by it.
@@ -88,7 +91,29 @@ impl Snapshot {
             named.entry(agent.organisation).or_default().insert(agent.name.clone(), agent);
         }
         let (limits, accounts, suspended) = (HashMap::new(), HashMap::new(), HashSet::new());
-        Self { organisation, trunks, users, table, agents: named, limits, accounts, suspended }
+        let carriers = Carriers::default();
+        Self {
+            organisation,
+            trunks,
+            users,
+            table,
+            agents: named,
+            limits,
+            accounts,
+            suspended,
+            carriers,
+        }
+    }
+
+    /// Also with these configurations of carriers.
+    pub(super) fn with_carriers(mut self, carriers: Carriers) -> Self {
+        self.carriers = carriers;
+        self
+    }
+
+    /// The configurations of carriers whose calls are controlled over HTTP.
+    pub const fn carriers(&self) -> &Carriers {
+        &self.carriers
     }
 
     /// Also with these limits and configurations.
@@ -119,6 +144,14 @@ impl Snapshot {
         let mut trunks: Vec<_> = own.filter_map(|it| Some((is_default(it)?, it))).collect();
         trunks.sort_by_key(|(is_default, _)| !is_default);
         trunks.into_iter().map(|(_, trunk)| Arc::clone(trunk)).collect()
+    }
+
+    /// The number that a call by a carrier's configuration is placed from if it names none: the
+    /// default number, else any.
+    pub fn own_number(&self, configuration: Uuid) -> Option<&str> {
+        let numbers = &self.accounts.get(&configuration)?.caller_ids;
+        let default = numbers.iter().find(|(_, is_default)| *is_default);
+        default.or_else(|| numbers.first()).map(|(number, _)| number.as_str())
     }
 
     /// The number that a call through a trunk is placed from if it names none: the default number
@@ -175,6 +208,35 @@ impl Snapshot {
     fn bound(&self, kind: Kind, id: Uuid) -> Bound {
         let limits = self.limits.get(&Subject { kind, id }).copied();
         Bound::new(kind, id, limits.unwrap_or_default())
+    }
+
+    /// What a call counts for because of a carrier's configuration, and of a number of that.
+    pub fn carrier_bounds(&self, id: Uuid, limits: Limits, number: Option<Uuid>) -> Vec<Bound> {
+        let line = Bound::new(Kind::Trunk, id, limits);
+        let number = number.map(|number| self.bound(Kind::Number, number));
+        std::iter::once(line).chain(number).collect()
+    }
+
+    /// Who takes a call of `caller` to the number `called` that a carrier's configuration offers.
+    ///
+    /// # Errors
+    ///
+    /// Why nobody does.
+    pub fn route_offered(
+        &self,
+        account: &carrier::Account,
+        called: &str,
+        caller: &str,
+        chance: Chance,
+    ) -> Result<Decision<'_, Arc<Treatment>>, Unrouted> {
+        self.table.decide(&Inquiry {
+            organisation: account.organisation,
+            line: Some(account.id),
+            called: Called::new(called, Some(called), None),
+            caller,
+            at: chance.at,
+            lot: chance.lot,
+        })
     }
 
     /// Who takes a call of `caller` to `called`, a user or number, that came by a trunk or none.

@@ -10,11 +10,13 @@ use serde_json::{Map, Value as Json};
 use uuid::Uuid;
 
 use super::agent::Agent;
+use super::carriers::Carriers;
 use super::file::{FileIds, FileObjects, objects};
 use super::ids::Named;
 use super::profile::{self, Unsupported};
 use super::snapshot::{Account, Fallback, Snapshot, Treatment};
 use super::trunk::Trunk;
+use crate::carrier;
 use crate::config::{self, Config};
 use crate::quota::{Bound, Kind, Limits, Ways};
 use crate::routing::{Builder, Number, Pattern, Route, Scope};
@@ -97,11 +99,13 @@ impl Snapshot {
         assembly.numbers(&mut table);
         let limits = assembly.limits();
         let accounts = assembly.accounts(&mut table);
+        let carriers = Carriers::new(active(stored).filter_map(of_carrier).collect());
         let faults = assembly.faults;
         let snapshot = Self::new(organisation, agents, trunks, config.users.clone(), table.build());
         let suspended = stored.organisations.iter().filter(|one| one.is_suspended());
         let suspended = suspended.map(|one| one.id.0).collect();
-        (snapshot.with(limits, accounts).without(suspended), faults)
+        let snapshot = snapshot.with(limits, accounts).without(suspended);
+        (snapshot.with_carriers(carriers), faults)
     }
 }
 
@@ -349,6 +353,12 @@ impl Assembly<'_> {
 /// The configurations that are not parked.
 fn active(stored: &Stored) -> impl Iterator<Item = &Configuration> {
     stored.configurations.iter().filter(|row| row.inactive.is_none())
+}
+
+/// The account at a carrier that a configuration describes; none if its calls are not controlled
+/// over HTTP.
+fn of_carrier(row: &Configuration) -> Option<carrier::Account> {
+    carrier::Account::of(row, bounds(&row.fields.limits))
 }
 
 /// The trunk that a configuration describes; none if it is no SIP peer.

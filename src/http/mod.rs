@@ -7,6 +7,7 @@ mod api;
 pub mod auth;
 mod body;
 mod client;
+mod fetch;
 mod guard;
 pub mod idempotency;
 pub mod openapi;
@@ -32,6 +33,7 @@ pub use streams::Streams;
 use crate::calls::log::LogHandle;
 use crate::calls::request::Handle;
 use crate::capture::Registry;
+use crate::carrier::Exchanges;
 use crate::config::PublicUrl;
 use crate::directory::Directory;
 use crate::keys::Keys;
@@ -74,6 +76,10 @@ pub struct State {
     pub guard: Arc<Guard>,
     /// Address of this server as others see it: every URL that is handed out begins with it.
     pub public_url: Option<Arc<PublicUrl>>,
+    /// The same, or where HTTP listens: addresses that carriers are given begin with it.
+    pub base_url: Arc<str>,
+    /// Asks carriers.
+    pub exchanges: Exchanges,
     /// The OpenAPI document, once somebody has asked for it.
     pub document: Arc<OnceLock<Bytes>>,
 }

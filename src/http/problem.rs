@@ -51,6 +51,8 @@ pub enum Kind {
     RateLimited,
     /// Something failed in the server.
     Internal,
+    /// The carrier cannot do that over HTTP.
+    NotSupported,
     /// A carrier did not do what was asked.
     Carrier,
     /// The server takes no more work now.
@@ -78,6 +80,7 @@ impl Kind {
         Self::NotUpgrade,
         Self::RateLimited,
         Self::Internal,
+        Self::NotSupported,
         Self::Carrier,
         Self::Unavailable,
     ];
@@ -150,6 +153,11 @@ impl Kind {
             Self::Internal => {
                 (S::INTERNAL_SERVER_ERROR, "/problems/internal", "Something failed in the server")
             }
+            Self::NotSupported => (
+                S::NOT_IMPLEMENTED,
+                "/problems/not-supported",
+                "The carrier cannot do that over HTTP",
+            ),
             Self::Carrier => {
                 (S::BAD_GATEWAY, "/problems/carrier", "The carrier did not do what was asked")
             }

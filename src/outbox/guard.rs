@@ -34,23 +34,23 @@ pub struct Guard {
 
 /// Where a webhook goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Over TLS.
-    pub(super) tls: bool,
+    pub(crate) tls: bool,
     /// Name or address, without brackets.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// Port.
-    pub(super) port: u16,
+    pub(crate) port: u16,
     /// Host as the request names it.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Path and query.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 impl Guard {
     /// Lets webhooks go to the public network and to these.
-    pub const fn new(allowed: Allowed) -> Self {
-        Self { allowed }
+    pub fn new(allowed: impl Into<Allowed>) -> Self {
+        Self { allowed: allowed.into() }
     }
 
     /// Looks at a URL as it is written; what its name leads to is looked at when it is used.
@@ -68,7 +68,7 @@ impl Guard {
     }
 
     /// Whether a webhook may go to `address` when its target's name leads there.
-    pub(super) fn admit(&self, target: &Target, address: IpAddr) -> Result<(), Refused> {
+    pub(crate) fn admit(&self, target: &Target, address: IpAddr) -> Result<(), Refused> {
         if self.allowed.admits(&target.host, address) {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl Guard {
 }
 
 /// Reads a URL.
-pub(super) fn target(url: &str) -> Result<Target, Refused> {
+pub(crate) fn target(url: &str) -> Result<Target, Refused> {
     if url.len() > URL_BYTES_MAX {
         return Err(Refused::Url);
     }

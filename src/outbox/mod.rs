@@ -7,7 +7,7 @@
 mod backoff;
 mod deliverer;
 mod event;
-mod guard;
+pub(crate) mod guard;
 mod send;
 mod sign;
 

@@ -30,6 +30,7 @@ impl Collector for Exposition {
         retention(&mut out, &self.0.retention)?;
         signalling(&mut out, &self.0)?;
         connections(&mut out, &self.0)?;
+        self.0.carriers.encode(&mut out)?;
         traffic(&mut out, &self.0.workers)?;
         timing(&mut out, &self.0.workers)
     }
@@ -363,10 +364,10 @@ impl Names {
 const NONE: [(&str, &str); 0] = [];
 
 /// Writes whole families.
-struct Out<'e>(DescriptorEncoder<'e>);
+pub(super) struct Out<'e>(DescriptorEncoder<'e>);
 
 impl Out<'_> {
-    fn counters<L: EncodeLabelSet>(
+    pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
@@ -397,7 +398,7 @@ impl Out<'_> {
         Ok(())
     }
 
-    fn histograms<L: EncodeLabelSet>(
+    pub(super) fn histograms<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,

@@ -58,6 +58,10 @@ labels! {
         AgentAudio = "agent_audio",
         /// Control messages of agents.
         AgentControl = "agent_control",
+        /// Audio messages of carriers.
+        LineAudio = "line_audio",
+        /// Control messages of carriers.
+        LineControl = "line_control",
     }
 }
 
@@ -82,6 +86,8 @@ labels! {
         QueueFull = "queue_full",
         /// The agent did not read fast enough.
         SlowAgent = "slow_agent",
+        /// The carrier did not read fast enough.
+        SlowLine = "slow_line",
         /// The kernel's send buffer was full.
         SocketFull = "socket_full",
         /// No agent was connected.
@@ -242,5 +248,41 @@ mod tests {
         assert_eq!(StatusClass::of(603), StatusClass::Global);
         assert_eq!(StatusClass::of(0), StatusClass::Server);
         assert_eq!(StatusClass::of(u16::MAX), StatusClass::Server);
+    }
+}
+
+labels! {
+    /// What became of a request to a carrier.
+    ExchangeOutcome {
+        /// It was carried out.
+        Done = "done",
+        /// The carrier refused it.
+        Refused = "refused",
+        /// The carrier asks for fewer requests.
+        Slowed = "slowed",
+        /// The carrier failed.
+        Failed = "failed",
+        /// The carrier could not be reached.
+        Unreached = "unreached",
+        /// No answer came in time, or none that could be read.
+        Unanswered = "unanswered",
+    }
+}
+
+labels! {
+    /// What became of a request of a carrier.
+    HookOutcome {
+        /// It was understood and acted upon.
+        Taken = "taken",
+        /// It is about no call that lives.
+        Late = "late",
+        /// No configuration has such an address.
+        Unknown = "unknown",
+        /// It is not proven to be the carrier's.
+        Forged = "forged",
+        /// It is proven, but is not understood.
+        Malformed = "malformed",
+        /// The server could not act upon it.
+        Failed = "failed",
     }
 }

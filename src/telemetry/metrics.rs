@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 
+use super::carriers::CarrierMetrics;
 use super::exposition::Exposition;
 use super::histogram::{CALL_TIMES, Histogram, NETWORK_TIMES};
 use super::labels::{
@@ -33,6 +34,8 @@ pub struct Metrics {
     pub log: Arc<LogMetrics>,
     /// What was forgotten.
     pub retention: RetentionMetrics,
+    /// Carriers over HTTP.
+    pub carriers: Arc<CarrierMetrics>,
     /// The API.
     pub http: HttpMetrics,
     /// When the process started, in seconds since 1970.
@@ -331,6 +334,7 @@ impl Metrics {
             recordings: RecordingMetrics::default(),
             log: Arc::default(),
             retention: RetentionMetrics::default(),
+            carriers: Arc::default(),
             http: HttpMetrics::new(),
             started_unix_s: started.as_secs_f64(),
         })

@@ -3,6 +3,7 @@
 //! Log lines tell of calls and connections, never of single frames. Metrics are atomics that their
 //! owners write without waiting ([`Metrics`]); they are put into text when somebody asks.
 
+mod carriers;
 mod exposition;
 pub mod histogram;
 pub mod labels;
@@ -11,9 +12,11 @@ mod metrics;
 mod process;
 mod worker;
 
+pub use carriers::CarrierMetrics;
 pub use histogram::Histogram;
 pub use labels::{
-    CallDirection, DialOutcome, DropReason, Forgotten, Kind, SipAuth, SipDrop, SipMethod,
+    CallDirection, DialOutcome, DropReason, ExchangeOutcome, Forgotten, HookOutcome, Kind, SipAuth,
+    SipDrop, SipMethod,
 };
 pub use metrics::{
     AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, LogMetrics, Metrics, SipMetrics,

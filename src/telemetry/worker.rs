@@ -95,7 +95,8 @@ pub struct WorkerMetrics {
     pub calls: Gauge,
     /// When frames left, after they were due.
     pub lateness: Histogram,
-    /// Time that frames spent here: egress less the later of ingress and due time.
+    /// Time that frames spent here: egress less the later of ingress and due time; where packets
+    /// gather, the most that it can have been.
     pub added: Histogram,
     /// From an agent's ping to its pong.
     pub agent_round_trip: Histogram,

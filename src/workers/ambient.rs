@@ -49,5 +49,7 @@ impl MediaPath {
             self.reformat(ctx);
         }
         self.tune_outlet();
+        // A line that was quiet is not any more.
+        self.restart_ticks(ctx.now);
     }
 }

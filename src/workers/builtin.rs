@@ -79,6 +79,11 @@ impl Builtin {
         self.echo
     }
 
+    /// True if it never says anything.
+    pub const fn is_silent(&self) -> bool {
+        matches!(self.source, Source::Silence)
+    }
+
     /// True if the call ends when the sound has been played.
     pub const fn hangs_up(&self) -> bool {
         self.hangs_up

@@ -15,6 +15,7 @@ use media::srtp::SrtpKeys;
 use media::stats::LegSnapshot;
 
 use super::builtin::Builtin;
+use super::line::{LineEvent, LineLink, PeerLink};
 use super::play::{PlayNotice, PlaySound};
 use crate::agent::session::{Loss, Quality};
 use crate::agent::socket::AgentSocket;
@@ -130,10 +131,15 @@ pub enum Command {
     Open {
         /// The call.
         call: CallKey,
-        /// Sockets of the peer's leg.
-        sockets: RtpSockets,
-        /// Its format; absent until the peer's answer when we made the offer.
-        format: Option<LegFormat>,
+        /// Its peer.
+        peer: PeerLink,
+    },
+    /// The carrier has opened the socket of a call whose peer is on a line, or has opened it again.
+    Line {
+        /// The call.
+        call: CallKey,
+        /// The socket.
+        link: Box<LineLink>,
     },
     /// Offer and answer settled something else.
     Format {
@@ -217,7 +223,7 @@ pub enum Command {
         /// What it is now.
         state: CallState,
     },
-    /// A digit came by signalling (SIP INFO).
+    /// A digit came by signalling (SIP INFO), or a carrier told it.
     Digit {
         /// The call.
         call: CallKey,
@@ -409,6 +415,8 @@ pub enum EventKind {
     Play(PlayNotice),
     /// A message or file that ends its call has been played.
     Played,
+    /// Something happened on the line that the peer is on.
+    Line(LineEvent),
     /// No packet came from the peer for too long.
     MediaTimeout,
     /// The agent wants the call recorded, or otherwise than it is.

@@ -31,7 +31,7 @@ const CONVERT_BYTES: usize = 2 * WEBSOCKET_MESSAGE_MAX_BYTES;
 const LINEAR_BYTES: usize = 60 * 48 * 2;
 /// Room for what a socket gives in one read.
 const INPUT_BYTES: usize = 64 * 1024;
-/// Room for a message to an agent; it grows to the longest `start`.
+/// Room for a message to an agent or a carrier; it grows to the longest `start`.
 const MESSAGE_BYTES: usize = 8 * 1024;
 /// Blocks of queued audio a worker may hold: 30 s for 4,000 calls.
 const BLOCKS_MAX: usize = 1 << 20;
@@ -49,10 +49,12 @@ pub(super) struct Context {
     pub(super) convert: Box<[u8]>,
     /// A frame that is about to be coded.
     pub(super) linear: Box<[u8]>,
-    /// A message for an agent.
+    /// A message for an agent or a carrier.
     pub(super) message: Vec<u8>,
-    /// What an agent's socket gave.
+    /// What an agent's socket, or a carrier's, gave.
     pub(super) input: Box<[u8]>,
+    /// Audio of a carrier's message.
+    pub(super) slot: Box<[u8]>,
     pub(super) blocks: BlockPool,
     pub(super) masks: MaskKeys,
     pub(super) metrics: Arc<WorkerMetrics>,
@@ -81,6 +83,7 @@ impl Context {
             linear: vec![0; LINEAR_BYTES].into(),
             message: Vec::with_capacity(MESSAGE_BYTES),
             input: vec![0; INPUT_BYTES].into(),
+            slot: vec![0; WEBSOCKET_MESSAGE_MAX_BYTES].into(),
             blocks,
             masks: MaskKeys::new(seed()?),
             metrics,

@@ -14,7 +14,7 @@ impl MediaPath {
         duration_ms: u32,
         gap_ms: u32,
     ) {
-        let by = self.peer.format().map(|format| format.digits);
+        let by = self.peer.digits();
         let queued = match by {
             Some(DigitsBy::Info) => {
                 let event = EventKind::AgentDigits { digits, duration_ms, gap_ms };
@@ -26,6 +26,8 @@ impl MediaPath {
         if let (Err(why), Agent::Socket(socket)) = (queued, &mut self.agent) {
             socket.session.failed(why);
         }
+        self.press_keys(ctx);
+        self.restart_ticks(ctx.now);
     }
 
     /// Puts digits behind those that the peer's media carry already.
@@ -35,9 +37,15 @@ impl MediaPath {
         duration_ms: u32,
         gap_ms: u32,
     ) -> Result<(), String> {
+        if let Some(line) = self.peer.line()
+            && line.digits == DigitsBy::Events
+        {
+            let queued = line.keys.queue(digits, duration_ms, gap_ms);
+            return queued.map_err(|error| error.to_string());
+        }
         let (duration_ms, gap_ms) = (Some(duration_ms), Some(gap_ms));
-        if self.peer.format().is_some_and(|format| format.digits == DigitsBy::Tones) {
-            let queued = self.peer.tones.queue(digits, duration_ms, gap_ms);
+        if self.peer.digits() == Some(DigitsBy::Tones) {
+            let queued = self.peer.tones().queue(digits, duration_ms, gap_ms);
             return queued.map_err(|error| error.to_string());
         }
         let Some(leg) = self.peer.leg() else { return Ok(()) };
@@ -50,10 +58,10 @@ impl MediaPath {
         let sounds = self.outlet.sounds();
         match self.outlet.encoder() {
             Some(encoder) => {
-                let said = self.peer.tones.fill(sounds, linear);
+                let said = self.peer.tones().fill(sounds, linear);
                 said.then(|| encoder.convert(linear, payload))
             }
-            None => self.peer.tones.fill(sounds, payload).then_some(payload.len()),
+            None => self.peer.tones().fill(sounds, payload).then_some(payload.len()),
         }
     }
 }

@@ -57,6 +57,11 @@ impl Inflow {
         }
     }
 
+    /// True if it takes a stream of `from`.
+    pub(super) fn takes(&self, from: AudioFormat) -> bool {
+        self.from == from
+    }
+
     /// The frames are of `to` from now on.
     pub(super) fn listen_as(&mut self, to: AudioFormat) {
         if self.encoder.to() != to {

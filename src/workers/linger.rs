@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::io::Read;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use media::time::MonoTime;
 
 use super::poller::Poller;
-use super::socket_agent::LINGER;
 use super::token::{Part, Token};
 
+/// How long a socket that we closed may take to read our last words.
+const LINGER: Duration = Duration::from_secs(2);
 /// Sockets that linger at once; beyond it the oldest are cut off.
 const LINGERING_MAX: usize = 1_024;
 

@@ -16,6 +16,7 @@ use super::command::EventKind;
 use super::context::Context;
 use super::inflow::Sounded;
 use super::path::{Agent, MediaPath};
+use super::peer_end::PeerEnd;
 use super::taps;
 use crate::telemetry::{DropReason, Kind};
 
@@ -34,15 +35,19 @@ pub(super) const PHASE_MARGIN: Duration = Duration::from_millis(3);
 
 /// What one packet says.
 #[derive(Debug, Default)]
-struct Said {
+pub(super) struct Said {
     /// Bytes of payload.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// It is the agent's own audio.
-    played: bool,
+    pub(super) played: bool,
     /// It begins a talkspurt.
-    talkspurt: bool,
+    pub(super) talkspurt: bool,
     /// A built-in agent has said all it had to say.
-    over: bool,
+    pub(super) over: bool,
+    /// There is nothing to be heard: a line need not be sent it.
+    pub(super) quiet: bool,
+    /// The source is heard as it speaks, and has nothing ready ahead of time.
+    pub(super) live: bool,
 }
 
 impl MediaPath {
@@ -53,6 +58,9 @@ impl MediaPath {
 
     /// Packets that are due to the peer.
     pub(super) fn ticks(&mut self, ctx: &mut Context) {
+        if self.peer.is_line() {
+            return self.line_ticks(ctx);
+        }
         let Some(format) = self.peer.format().map(|format| format.media) else {
             self.next_tick = MonoTime::MAX;
             return;
@@ -89,10 +97,11 @@ impl MediaPath {
     /// What one ptime sends to the peer: a packet; of an agent's own packets of other lengths as
     /// many as keep media time with the clock.
     fn tick(&mut self, ctx: &mut Context, format: &LegConfig) {
-        let Some(leg) = self.peer.leg() else { return };
+        let PeerEnd::Rtp(peer) = &mut self.peer else { return };
+        let Some(leg) = peer.leg() else { return };
         if let Some(event) = ctx.packet.first_chunk_mut().and_then(|out| leg.write_event(out)) {
             if event > 0 {
-                let _ = self.peer.send(&mut ctx.packet, event);
+                let _ = peer.send(&mut ctx.packet, event);
             }
             return;
         }
@@ -125,7 +134,8 @@ impl MediaPath {
             Some(bytes) => Said { bytes, ..Said::default() },
             None => self.say(ctx.now, &mut ctx.blocks, linear, payload),
         };
-        let Some(leg) = self.peer.leg() else { return ptime_ticks };
+        let PeerEnd::Rtp(peer) = &mut self.peer else { return ptime_ticks };
+        let Some(leg) = peer.leg() else { return ptime_ticks };
         if said.talkspurt {
             leg.mark();
         }
@@ -140,7 +150,7 @@ impl MediaPath {
         };
         self.taps.said(taps::Said { due: self.next_tick, ts: leg.sender().ts(), payload });
         leg.write_audio(ctx.now, header, payload);
-        match self.peer.send(&mut ctx.packet, HEADER_BYTES + said.bytes) {
+        match peer.send(&mut ctx.packet, HEADER_BYTES + said.bytes) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
@@ -156,7 +166,7 @@ impl MediaPath {
 
     /// Writes what the peer hears next to `payload`, by way of `linear` if it has to be coded.
     #[inline]
-    fn say(
+    pub(super) fn say(
         &mut self,
         now: MonoTime,
         blocks: &mut BlockPool,
@@ -164,8 +174,7 @@ impl MediaPath {
         payload: &mut [u8],
     ) -> Said {
         let sounds = self.outlet.sounds();
-        let silence = sounds.codec.silence();
-        let plays = self.plays_now();
+        let (silence, plays) = (sounds.codec.silence(), self.plays_now());
         let untouched = self.queued != sounds;
         let (frame, mut coded) = match self.outlet.encoder() {
             Some(encoder) => (linear, Some((encoder, payload))),
@@ -174,35 +183,45 @@ impl MediaPath {
         let mut said = Said::default();
         match (&mut self.held, &mut self.agent) {
             (Some(sound), _) => {
+                said.quiet = sound.is_silent();
                 sound.next_frame(frame, silence);
             }
-            (None, _) if self.hushed => frame.fill(silence),
+            (None, _) if self.hushed => {
+                said.quiet = true;
+                frame.fill(silence);
+            }
             (None, agent) if plays => {
-                // Who speaks RTP has a clock of its own, and what it says meanwhile is lost.
-                if let Agent::Rtp(agent) = agent {
-                    agent.pull(now, blocks, frame);
-                }
-                if self.plays.next_frame(frame, sounds) {
-                    self.playout.go_on();
-                }
+                pass_over(agent, now, blocks, frame);
+                self.plays.say(&mut self.playout, frame, sounds);
                 self.silence.said(frame);
                 said.played = true;
             }
-            (None, Agent::Builtin(builtin)) => {
-                said.over = !builtin.next_frame(frame, silence) && builtin.hangs_up();
+            // What an echo on a line says waits like that of an agent elsewhere.
+            (None, Agent::Builtin(builtin)) if !builtin.is_echo() => {
+                let more = builtin.next_frame(frame, silence);
+                said.over = !more && builtin.hangs_up();
+                said.quiet = !more || builtin.is_silent();
             }
-            (None, Agent::Rtp(agent)) => match agent.pull(now, blocks, frame) {
-                Sounded::Frame { talkspurt, played } => {
-                    said.played = played;
-                    said.talkspurt = talkspurt;
-                    if played {
-                        self.silence.said(frame);
-                        first_heard(&mut self.first_audio, self.answered_at, now);
+            (None, Agent::Rtp(_) | Agent::Leg(_)) => {
+                let sounded = match (&mut self.agent, self.peer.inflow()) {
+                    (Agent::Rtp(agent), _) => agent.pull(now, blocks, frame),
+                    (_, Some(inflow)) => inflow.pull(now, blocks, frame),
+                    (_, None) => Sounded::Nothing,
+                };
+                said.live = true;
+                match sounded {
+                    Sounded::Frame { talkspurt, played } => {
+                        said.played = played;
+                        said.talkspurt = talkspurt;
+                        if played {
+                            self.silence.said(frame);
+                            first_heard(&mut self.first_audio, self.answered_at, now);
+                        }
                     }
+                    Sounded::Nothing => said.quiet = background(&mut self.noise, frame, silence),
                 }
-                Sounded::Nothing => background(&mut self.noise, frame, silence),
-            },
-            (None, Agent::None | Agent::Socket(_) | Agent::Leg(_)) => {
+            }
+            (None, Agent::None | Agent::Socket(_) | Agent::Builtin(_)) => {
                 let into = match &mut coded {
                     Some((_, payload)) if untouched => &mut **payload,
                     _ => &mut *frame,
@@ -213,11 +232,11 @@ impl MediaPath {
                     Popped::Empty => (0, false),
                 };
                 if bytes == 0 {
-                    background(&mut self.noise, frame, silence);
+                    said.quiet = background(&mut self.noise, frame, silence);
                 } else {
                     self.silence.said(into.get(..bytes).unwrap_or_default());
                     first_heard(&mut self.first_audio, self.answered_at, now);
-                    said = Said { bytes, played: true, talkspurt, over: false };
+                    said = Said { bytes, played: true, talkspurt, ..Said::default() };
                     if untouched && !self.muted {
                         return said;
                     }
@@ -232,6 +251,7 @@ impl MediaPath {
             && !self.hushed
         {
             ambient::mix(bed, sounds, frame, said.played && (plays || !self.muted));
+            said.quiet = false;
         }
         said.bytes = match coded {
             Some((encoder, payload)) => encoder.convert(frame, payload),
@@ -241,7 +261,7 @@ impl MediaPath {
     }
 
     /// Keeps account of pauses in mid-utterance.
-    fn note_underrun(&mut self, ctx: &mut Context, played: bool) {
+    pub(super) fn note_underrun(&mut self, ctx: &mut Context, played: bool) {
         match (played, self.starved_at) {
             (false, None) if self.playout.in_utterance() => {
                 self.starved_at = Some(ctx.now);
@@ -261,6 +281,9 @@ impl MediaPath {
 
     /// Whether packets are passed on, or sent back, as they come: they need no clock of ours.
     fn passes(&self) -> bool {
+        if self.peer.is_line() {
+            return false;
+        }
         let passes = match &self.agent {
             Agent::Builtin(builtin) => builtin.is_echo(),
             Agent::Leg(_) => true,
@@ -272,8 +295,7 @@ impl MediaPath {
 
     /// Starts or stops the pacer, as state and direction demand.
     pub(super) fn restart_ticks(&mut self, now: MonoTime) {
-        let sends = self.peer.format().is_some_and(|format| format.send);
-        let speaks = self.state != CallState::Ringing && sends && !self.passes();
+        let speaks = self.state != CallState::Ringing && self.peer.sends() && !self.passes();
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 let ts = self.peer.leg_ref().map_or(0, |leg| leg.sender().ts());
@@ -283,6 +305,7 @@ impl MediaPath {
         } else if self.next_tick == MonoTime::MAX {
             self.count_pause(now);
             let waits = self.phase_free
+                && !self.peer.is_line()
                 && self.playout.drained()
                 && !self.hushed
                 && matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_));
@@ -309,10 +332,20 @@ impl MediaPath {
             Agent::Rtp(agent) => agent.spoke(),
             _ => !self.playout.drained(),
         };
+        if speaks && self.peer.is_line() {
+            return self.wake_line(now);
+        }
         if self.phase_free && self.next_tick < MonoTime::MAX && speaks {
             self.phase_free = false;
             self.next_tick = self.next_tick.min(now + PHASE_MARGIN);
         }
+    }
+}
+
+/// Lets what an agent says be lost that speaks RTP: it has a clock of its own.
+fn pass_over(agent: &mut Agent, now: MonoTime, blocks: &mut BlockPool, frame: &mut [u8]) {
+    if let Agent::Rtp(agent) = agent {
+        agent.pull(now, blocks, frame);
     }
 }
 
@@ -321,12 +354,16 @@ fn first_heard(first: &mut Option<Duration>, answered_at: Option<MonoTime>, now:
     first.get_or_insert_with(|| now.since(answered_at.unwrap_or(now)));
 }
 
-/// What is heard while nobody says anything.
-fn background(noise: &mut Option<Builtin>, frame: &mut [u8], silence: u8) {
+/// What is heard while nobody says anything; true if that is nothing.
+fn background(noise: &mut Option<Builtin>, frame: &mut [u8], silence: u8) -> bool {
     match noise {
         Some(noise) => {
             noise.next_frame(frame, silence);
+            noise.is_silent()
         }
-        None => frame.fill(silence),
+        None => {
+            frame.fill(silence);
+            true
+        }
     }
 }

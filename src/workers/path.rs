@@ -25,7 +25,8 @@ use super::outlet::Outlet;
 use super::pace::TOGETHER;
 use super::path_aside::Aside;
 use super::path_rtcp::{say_goodbye, take_report};
-use super::peer::{PeerLeg, Received};
+use super::peer::Received;
+use super::peer_end::PeerEnd;
 use super::play::Plays;
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
@@ -59,7 +60,7 @@ pub(super) struct MediaPath {
     pub(super) key: CallKey,
     /// Identifies the call's sockets in the poller.
     pub(super) token: u64,
-    pub(super) peer: PeerLeg,
+    pub(super) peer: PeerEnd,
     pub(super) agent: Agent,
     /// Somebody who is told what the call is about before getting it.
     pub(super) aside: Option<Box<Aside>>,
@@ -125,7 +126,7 @@ pub(super) struct MediaPath {
 
 impl MediaPath {
     /// Media between `peer` and an agent to come.
-    pub(super) fn new(now: MonoTime, key: CallKey, token: u64, peer: PeerLeg) -> Self {
+    pub(super) fn new(now: MonoTime, key: CallKey, token: u64, peer: PeerEnd) -> Self {
         let StreamFormat { audio, ptime_ms } = peer.stream();
         let outlet = Outlet::new(audio);
         let queued = outlet.sounds();
@@ -182,7 +183,8 @@ impl MediaPath {
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
         let aside = self.aside.as_ref().map_or(MonoTime::MAX, |aside| aside.deadline());
-        self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside)
+        let line = self.peer.line_deadline();
+        self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside).min(line)
     }
 
     /// Does all that is due.
@@ -194,7 +196,9 @@ impl MediaPath {
             self.late_frames(ctx);
             self.digits(ctx);
         }
-        self.peer.handle_timeout(ctx.now);
+        if let Some(peer) = self.peer.rtp() {
+            peer.handle_timeout(ctx.now);
+        }
         self.send_report(ctx);
         self.look(ctx);
         if self.care_at <= ctx.now {
@@ -204,14 +208,16 @@ impl MediaPath {
         if self.aside.is_some() {
             self.aside_timeout(ctx);
         }
+        self.line_timeout(ctx);
         self.socket_timeout(ctx);
     }
 
     /// Takes what offer and answer settled.
     pub(super) fn settle(&mut self, ctx: &mut Context, format: LegFormat) {
         let old = self.peer.stream();
-        self.silence.settled(ctx.now, self.peer.format(), &format);
-        self.peer.settle(ctx.now, format);
+        let PeerEnd::Rtp(peer) = &mut self.peer else { return };
+        self.silence.settled(ctx.now, peer.format(), &format);
+        peer.settle(ctx.now, format);
         self.settled(ctx, old);
     }
 
@@ -331,7 +337,7 @@ impl MediaPath {
     /// Ends the media; what is left is the report.
     pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
         self.clear_plays(ctx);
-        if !self.playout.drained() {
+        if !self.is_heard(ctx.now) {
             self.clear(ctx);
         }
         let answered = self.answered_at.map(|at| ctx.now.since(at)).unwrap_or_default();
@@ -343,27 +349,34 @@ impl MediaPath {
         self.drop_aside(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
-        if self.state == CallState::Answered {
-            say_goodbye(&mut self.peer, ctx);
+        match &mut self.peer {
+            PeerEnd::Rtp(peer) => {
+                if self.state == CallState::Answered {
+                    say_goodbye(peer, ctx);
+                }
+                ctx.poller.remove(peer.rtp());
+                ctx.poller.remove(peer.rtcp());
+            }
+            PeerEnd::Line(line) => line.end(ctx),
         }
-        ctx.poller.remove(self.peer.rtp());
-        ctx.poller.remove(self.peer.rtcp());
         self.report(ctx.now)
     }
 
     /// One datagram from the peer.
     #[inline]
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
+        let PeerEnd::Rtp(peer) = &mut self.peer else { return };
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-        let received = self.peer.receive(ctx.now, buffer);
+        let received = peer.receive(ctx.now, buffer);
         self.take(ctx, received);
     }
 
     /// What came before the peer was known, now that it is and media flow.
     pub(super) fn take_parked(&mut self, ctx: &mut Context) {
-        while self.peer.has_parked() && self.state != CallState::Ringing {
+        while self.state != CallState::Ringing {
+            let PeerEnd::Rtp(peer) = &mut self.peer else { return };
             let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
-            let Some(received) = self.peer.receive_parked(ctx.now, buffer) else { return };
+            let Some(received) = peer.receive_parked(ctx.now, buffer) else { return };
             self.take(ctx, received);
         }
     }
@@ -371,15 +384,16 @@ impl MediaPath {
     /// What lies in the packet buffer.
     #[inline]
     fn take(&mut self, ctx: &mut Context, received: Received) {
+        let PeerEnd::Rtp(peer) = &mut self.peer else { return };
         let length = match received {
             Received::Rtp(length) => length,
             other => {
                 self.silence.unreadable(ctx.now, other);
-                return take_report(&mut self.peer, ctx, other, HEADROOM_BYTES);
+                return take_report(peer, ctx, other, HEADROOM_BYTES);
             }
         };
         ctx.metrics.received(Kind::Rtp, length);
-        let Some(leg) = self.peer.leg() else { return };
+        let Some(leg) = peer.leg() else { return };
         let datagram = ctx.packet.get(HEADROOM_BYTES..HEADROOM_BYTES + length);
         let datagram = datagram.unwrap_or_default();
         let heard = leg.receive(ctx.now, datagram);

@@ -99,6 +99,7 @@ impl MediaPath {
             tracing::error!(%error, "the sockets of a leg cannot be watched");
             ctx.tell(self.key, EventKind::LegSilent);
         }
+        self.hear_leg(ctx, &leg);
         self.attached(ctx, Agent::Leg(leg));
     }
 

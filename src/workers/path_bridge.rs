@@ -9,6 +9,7 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::path::{Agent, MediaPath};
 use super::path_rtcp::{give_report, say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
+use super::peer_end::PeerEnd;
 use super::report::drop_reason;
 use super::token::{Part, Token};
 use crate::calls::cause::Cause;
@@ -26,7 +27,16 @@ impl MediaPath {
         ctx: &mut Context,
         link: LegLink,
     ) -> std::io::Result<Box<BridgeLeg>> {
-        self.attach_leg_as(ctx, link, (Part::Agent, Part::AgentRtcp))
+        let leg = self.attach_leg_as(ctx, link, (Part::Agent, Part::AgentRtcp))?;
+        self.hear_leg(ctx, &leg);
+        Ok(leg)
+    }
+
+    /// Lets what a leg at the agent's end says wait for the clock of a line, if the peer is on one.
+    pub(super) fn hear_leg(&mut self, ctx: &mut Context, leg: &BridgeLeg) {
+        let format = leg.peer.format();
+        let audio = format.map_or(self.peer.stream().audio, |format| format.media.audio);
+        self.flow_in(ctx, audio);
     }
 
     /// Watches the sockets of another RTP leg in these parts.
@@ -46,6 +56,12 @@ impl MediaPath {
         ctx.poller.add(&link.sockets.rtcp, Token::part(self.token, rtcp))?;
         let peer = PeerLeg::new(ctx.now, link.sockets, link.format, ctx.stream_start());
         Ok(Box::new(BridgeLeg::new(peer, self.peer.stream().audio)))
+    }
+
+    /// Whether packets pass to another leg.
+    #[inline]
+    pub(super) fn joins_legs(&self) -> bool {
+        matches!(self.agent, Agent::Leg(_))
     }
 
     /// Another leg is to take the place of the agent, which handed the call to it.
@@ -69,7 +85,9 @@ impl MediaPath {
         let Some(format) = self.settle_aside(ctx, format) else { return };
         let caller = self.peer.stream().audio;
         if let Agent::Leg(leg) = &mut self.agent {
+            let audio = format.media.audio;
             leg.settle(ctx.now, format, caller);
+            self.flow_in(ctx, audio);
         }
         self.take_parked_of_leg(ctx);
     }
@@ -130,6 +148,7 @@ impl MediaPath {
             return;
         }
         if self.peer.press(digit, duration_ms) {
+            self.press_keys(ctx);
             return self.restart_ticks(ctx.now);
         }
         ctx.tell(self.key, EventKind::Digit { to_agent: false, digit, duration_ms });
@@ -180,17 +199,18 @@ impl MediaPath {
         let plays = !self.plays.is_empty();
         let silenced = self.hushed || self.muted || self.held.is_some() || digits || plays;
         let takes_events = self.peer.takes_events();
-        match passing {
-            Some(passing) if self.state == CallState::Ringing || silenced => {
-                bridge.from_leg.rest(&mut self.peer, passing.arrival);
+        match (passing, &mut self.peer) {
+            (_, PeerEnd::Line(line)) => line.put(ctx.now, &mut ctx.blocks, heard, datagram),
+            (Some(passing), PeerEnd::Rtp(peer)) if silenced || self.state == CallState::Ringing => {
+                bridge.from_leg.rest(peer, passing.arrival);
             }
-            Some(passing) if passing.is_event() && !takes_events => {
+            (Some(passing), PeerEnd::Rtp(_)) if passing.is_event() && !takes_events => {
                 bridge.from_leg.skip(passing.arrival);
             }
-            Some(passing) => {
-                bridge.from_leg.pass(ctx, &mut self.peer, Some(&mut self.taps), passing);
+            (Some(passing), PeerEnd::Rtp(peer)) => {
+                bridge.from_leg.pass(ctx, peer, Some(&mut self.taps), passing);
             }
-            None => {}
+            (None, PeerEnd::Rtp(_)) => {}
         }
         match heard {
             Heard::Event(_) => self.leg_digits(ctx),

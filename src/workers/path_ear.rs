@@ -42,10 +42,8 @@ impl MediaPath {
     /// so; and only until the first comes otherwise, so that none is told twice.
     pub(super) fn tune_ear(&mut self) {
         let peer = self.peer.stream().audio;
-        let events = self.peer.format().is_some_and(|format| {
-            // Before offer and answer nothing is known.
-            format.media.receive_dtmf_pt.is_some()
-        });
+        // Before offer and answer nothing is known.
+        let events = self.peer.tells_digits();
         let (digits, speech) = match &self.agent {
             Agent::Socket(socket) => (
                 !self.digits_otherwise && socket.dtmf_inband.unwrap_or(!events),

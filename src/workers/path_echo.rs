@@ -6,6 +6,7 @@ use media::rtp::{Frame, HEADER_BYTES};
 
 use super::context::{Context, HEADROOM_BYTES};
 use super::path::MediaPath;
+use super::peer_end::PeerEnd;
 use super::taps::Said;
 use crate::telemetry::{DropReason, Kind};
 
@@ -13,16 +14,17 @@ impl MediaPath {
     /// Sends a packet back as it came, in the buffer in which it came, under our own header.
     #[inline]
     pub(super) fn reflect(&mut self, ctx: &mut Context, heard: HeardAudio) {
-        let sends = self.peer.format().is_some_and(|format| format.send);
+        let PeerEnd::Rtp(peer) = &mut self.peer else { return };
+        let sends = peer.format().is_some_and(|format| format.send);
         if self.state == CallState::Ringing || self.hushed || !sends {
             return;
         }
-        if self.peer.says_digits() || !self.plays.is_empty() {
+        if peer.says_digits() || !self.plays.is_empty() {
             // They take the place of audio, and its media time.
             self.echo_ts = None;
             return;
         }
-        let Some(leg) = self.peer.leg() else { return };
+        let Some(leg) = peer.leg() else { return };
         // What is older than what was sent last is of no use to the ear; a gap stays visible in
         // media time.
         if self.echo_ts.is_some_and(|expected| heard.arrival.ext_ts < expected) {
@@ -52,7 +54,7 @@ impl MediaPath {
         if let Some((header, rest)) = packet.split_first_chunk_mut::<HEADER_BYTES>() {
             leg.write_audio(ctx.now, header, rest.get(..heard.len).unwrap_or_default());
         }
-        match self.peer.send(packet, HEADER_BYTES + heard.len) {
+        match peer.send(packet, HEADER_BYTES + heard.len) {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }

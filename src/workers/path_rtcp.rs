@@ -10,13 +10,17 @@ use crate::telemetry::{DropReason, Kind};
 impl MediaPath {
     /// A report of the peer.
     pub(super) fn on_rtcp(&mut self, ctx: &mut Context) {
-        let received = self.peer.receive_report(ctx.now, &mut ctx.packet);
-        take_report(&mut self.peer, ctx, received, 0);
+        let Some(peer) = self.peer.rtp() else { return };
+        let received = peer.receive_report(ctx.now, &mut ctx.packet);
+        take_report(peer, ctx, received, 0);
     }
 
     /// Our report to the peer, if one is due.
     pub(super) fn send_report(&mut self, ctx: &mut Context) {
-        give_report(&mut self.peer, ctx, self.state == CallState::Answered);
+        let answered = self.state == CallState::Answered;
+        if let Some(peer) = self.peer.rtp() {
+            give_report(peer, ctx, answered);
+        }
     }
 }
 

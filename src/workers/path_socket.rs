@@ -4,12 +4,14 @@ use std::io;
 
 use adapters::agent::{Basis, CallState, MessageKind};
 use media::convert::Converter;
-use media::playout::{Playout, PlayoutConfig};
+use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
+use media::time::MonoTime;
 
 use super::builtin::Builtin;
 use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
+use super::peer_end::PeerEnd;
 use super::poller::Ready;
 use crate::agent::session::{Action, Control};
 use crate::agent::wire;
@@ -27,8 +29,8 @@ impl MediaPath {
             }
             Agent::Socket(socket) => {
                 if ready.writable {
-                    socket.line.flush();
-                    socket.line.watch(&ctx.poller);
+                    socket.connection.flush();
+                    socket.connection.watch(&ctx.poller);
                 }
                 if ready.readable {
                     self.read_socket(ctx);
@@ -48,17 +50,17 @@ impl MediaPath {
     fn read_socket(&mut self, ctx: &mut Context) {
         loop {
             let Agent::Socket(socket) = &mut self.agent else { return };
-            if socket.line.closed {
+            if socket.connection.closed {
                 return;
             }
             let mut input = std::mem::take(&mut ctx.input);
-            let again = match socket.line.io.read(&mut input) {
+            let again = match socket.connection.io.read(&mut input) {
                 Ok(0) => {
                     self.socket_ended(ctx, None);
                     false
                 }
                 Ok(length) => {
-                    let again = socket.line.io.is_tls();
+                    let again = socket.connection.io.is_tls();
                     self.messages(ctx, input.get_mut(..length).unwrap_or_default());
                     again
                 }
@@ -80,7 +82,7 @@ impl MediaPath {
         let mut input = Input::new(bytes);
         loop {
             let Agent::Socket(socket) = &mut self.agent else { return };
-            let message = match socket.line.reader.next(&mut input) {
+            let message = match socket.connection.reader.next(&mut input) {
                 Ok(None) => return,
                 Ok(Some(message)) => message,
                 Err(error) => return self.bad_frame(ctx, error),
@@ -112,10 +114,10 @@ impl MediaPath {
                     }
                 }
                 Message::Ping(payload) => {
-                    let mask = socket.line.masked.then(|| ctx.masks.next_key());
+                    let mask = socket.connection.masked.then(|| ctx.masks.next_key());
                     let pong = ControlFrame::pong(payload, mask);
-                    socket.line.write(Class::Control, pong.as_bytes());
-                    socket.line.watch(&ctx.poller);
+                    socket.connection.write(Class::Control, pong.as_bytes());
+                    socket.connection.watch(&ctx.poller);
                 }
                 Message::Pong(payload) => {
                     socket.session.pong(ctx.now, payload);
@@ -142,9 +144,9 @@ impl MediaPath {
         }
         let Agent::Socket(socket) = &mut self.agent else { return };
         socket.close(ctx, error.close_code(), "");
-        socket.line.closed = true;
+        socket.connection.closed = true;
         socket.session.socket_closed(ctx.now, None);
-        ctx.poller.remove(socket.line.io.stream());
+        ctx.poller.remove(socket.connection.io.stream());
     }
 
     /// The agent closed the socket with `code`, or it broke.
@@ -155,22 +157,20 @@ impl MediaPath {
             socket.close(ctx, code, "");
         }
         socket.session.socket_closed(ctx.now, code);
-        socket.line.closed = true;
-        ctx.poller.remove(socket.line.io.stream());
-        if self.playout.drained() {
-            self.drained();
-        }
+        socket.connection.closed = true;
+        ctx.poller.remove(socket.connection.io.stream());
+        self.drain(ctx);
     }
 
     /// An agent on a socket was attached: say hello, and read what it said already.
     pub(super) fn socket_attached(&mut self, ctx: &mut Context) {
         self.actions(ctx);
         let Agent::Socket(socket) = &mut self.agent else { return };
-        let mut unread = std::mem::take(&mut socket.line.io.unread);
+        let mut unread = std::mem::take(&mut socket.connection.io.unread);
         if !unread.is_empty() {
             self.messages(ctx, &mut unread);
         }
-        if matches!(&self.agent, Agent::Socket(socket) if socket.line.io.is_tls()) {
+        if matches!(&self.agent, Agent::Socket(socket) if socket.connection.io.is_tls()) {
             self.read_socket(ctx);
         }
         self.actions(ctx);
@@ -190,25 +190,44 @@ impl MediaPath {
         if !matches!(self.agent, Agent::Socket(_)) {
             return;
         }
-        self.report_marks();
-        if self.playout.drained() {
-            self.drained();
-        }
+        self.report_marks(ctx);
+        self.drain(ctx);
         self.actions(ctx);
     }
 
-    fn drained(&mut self) {
-        if let Agent::Socket(socket) = &mut self.agent
-            && socket.session.awaits_drain()
-        {
-            socket.session.drained();
-        }
+    /// True once everything said to the peer has been heard, as far as can be told.
+    pub(super) fn is_heard(&self, now: MonoTime) -> bool {
+        self.playout.drained() && self.peer.line_ref().is_none_or(|line| line.is_heard(now))
     }
 
-    fn report_marks(&mut self) {
+    /// Tells an agent that hangs up once all has been heard that it has.
+    fn drain(&mut self, ctx: &mut Context) {
         let Agent::Socket(socket) = &mut self.agent else { return };
-        while let Some(event) = self.playout.poll_event() {
-            socket.session.playout_event(event, Basis::Wire);
+        if !socket.session.awaits_drain() || !self.playout.drained() {
+            return;
+        }
+        if let Some(line) = self.peer.line() {
+            line.farewell(ctx);
+            if !line.is_heard(ctx.now) {
+                return;
+            }
+        }
+        socket.session.drained();
+    }
+
+    /// Tells of the marks whose audio has left; those on a line are told when it has been heard.
+    fn report_marks(&mut self, ctx: &mut Context) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        while let Some(PlayoutEvent::Mark(mark)) = self.playout.poll_event() {
+            let told = match &mut self.peer {
+                PeerEnd::Line(line) => {
+                    line.mark(ctx, Some(mark)).map(|mark| (mark, Basis::Estimate))
+                }
+                PeerEnd::Rtp(_) => Some((mark, Basis::Wire)),
+            };
+            if let Some((mark, basis)) = told {
+                socket.session.playout_event(PlayoutEvent::Mark(mark), basis);
+            }
         }
     }
 
@@ -222,16 +241,16 @@ impl MediaPath {
                 Action::Ping(payload) => socket.ping(ctx, &payload),
                 Action::Close(code) => socket.close(ctx, code.code(), code.reason()),
                 Action::Abort => {
-                    socket.line.closed = true;
-                    ctx.poller.remove(socket.line.io.stream());
+                    socket.connection.closed = true;
+                    ctx.poller.remove(socket.connection.io.stream());
                 }
                 Action::Call(control) => self.control(ctx, control),
             }
         }
         // Noticed while writing: the connection is gone.
         let Agent::Socket(socket) = &mut self.agent else { return };
-        if socket.line.closed && socket.session.is_open() {
-            ctx.poller.remove(socket.line.io.stream());
+        if socket.connection.closed && socket.session.is_open() {
+            ctx.poller.remove(socket.connection.io.stream());
             socket.session.socket_closed(ctx.now, None);
             self.actions(ctx);
         }
@@ -261,14 +280,11 @@ impl MediaPath {
                 if let Err(error) = self.playout.mark(name) {
                     socket.session.playout_error(ctx.now, error);
                 }
-                return self.report_marks();
+                return self.report_marks(ctx);
             }
             Control::Flush => {
                 self.playout.flush();
-                if self.playout.drained() {
-                    self.drained();
-                }
-                return;
+                return self.drain(ctx);
             }
             Control::Dtmf { digits, duration_ms, gap_ms } => {
                 return self.send_digits(ctx, digits, duration_ms, gap_ms);
@@ -336,6 +352,9 @@ impl MediaPath {
     fn playout_config(&mut self) -> Option<PlayoutConfig> {
         let (from, max_queue_ms) = match &self.agent {
             Agent::Socket(socket) => (socket.audio(), socket.max_queue_ms),
+            Agent::Builtin(builtin) if builtin.is_echo() && self.peer.is_line() => {
+                (self.peer.stream().audio, ECHO_QUEUE_MS)
+            }
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) | Agent::Leg(_) => return None,
         };
         self.queued = self.outlet.queued(from);
@@ -366,8 +385,11 @@ impl MediaPath {
     /// Drops what is queued and tells the agent what was heard and what was not.
     pub(super) fn clear(&mut self, ctx: &mut Context) {
         self.clear_plays(ctx);
+        if self.peer.is_line() {
+            return self.clear_line(ctx);
+        }
         let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
-        self.report_marks();
+        self.report_marks(ctx);
         if let Agent::Socket(socket) = &mut self.agent {
             // The agent's encoder goes on, so its decoder must.
             socket.from_agent.cut();
@@ -388,16 +410,21 @@ impl MediaPath {
                         }
                     }
                 }
-                self.agent_skipped += socket.line.skipped;
-                ctx.poller.remove(socket.line.io.stream());
-                let stream = socket.line.io.finish();
+                self.agent_skipped += socket.connection.skipped;
+                ctx.poller.remove(socket.connection.io.stream());
+                let stream = socket.connection.io.finish();
                 ctx.lingering.add(ctx.now, &ctx.poller, stream);
             }
             Agent::Rtp(mut agent) => {
                 ctx.poller.remove(&agent.socket);
                 self.agent_jitter = Some(agent.release(ctx.now, &mut ctx.blocks));
             }
-            Agent::Leg(mut leg) => self.detach_leg(ctx, &mut leg),
+            Agent::Leg(mut leg) => {
+                self.detach_leg(ctx, &mut leg);
+                if let Some(line) = self.peer.line() {
+                    line.flow_out(&mut ctx.blocks);
+                }
+            }
             Agent::Builtin(builtin) => return Some(builtin),
             Agent::None => {}
         }
@@ -441,5 +468,7 @@ fn queue(
 /// most twelve times as many (G.711 to linear audio at 48 kHz), finds room.
 const CONVERTED_BYTES: usize = 8 * 1024;
 
+/// Sound that an echo on a line may hold, in milliseconds.
+const ECHO_QUEUE_MS: u32 = 200;
 /// The code that stands for a close frame without one (RFC 6455 7.4.1).
 const NO_CODE: u16 = 1005;

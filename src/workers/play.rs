@@ -7,6 +7,7 @@ use std::sync::Arc;
 use adapters::agent::CallState;
 use media::codec::AudioFormat;
 use media::convert::Converter;
+use media::playout::Playout;
 use uuid::Uuid;
 
 use super::command::EventKind;
@@ -141,8 +142,15 @@ impl Plays {
         }
     }
 
+    /// Writes the next frame of the sound that is heard; behind the last of it the queue goes on.
+    pub(super) fn say(&mut self, queue: &mut Playout, out: &mut [u8], wanted: AudioFormat) {
+        if self.next_frame(out, wanted) {
+            queue.go_on();
+        }
+    }
+
     /// Writes the next frame of the sound that is heard; true if it was the last.
-    pub(super) fn next_frame(&mut self, out: &mut [u8], wanted: AudioFormat) -> bool {
+    fn next_frame(&mut self, out: &mut [u8], wanted: AudioFormat) -> bool {
         let Some(play) = self.waiting.front_mut() else { return false };
         if !std::mem::replace(&mut play.begun, true) {
             self.notices.push_back(play.notice(PlayState::Started));

@@ -10,6 +10,7 @@ use media::time::MonoTime;
 use super::command::{EventKind, MediaReport};
 use super::context::Context;
 use super::path::{Agent, CARE_EVERY, MediaPath};
+use super::peer_end::PeerEnd;
 use crate::agent::session::Quality;
 use crate::telemetry::DropReason;
 
@@ -17,11 +18,13 @@ impl MediaPath {
     /// Silence of the peer, quality for the agent.
     pub(super) fn care(&mut self, ctx: &mut Context) {
         self.care_at = ctx.now + CARE_EVERY;
+        // A line that is silent is found out by its own means.
         if let Some(timeout) = ctx.care.media_timeout
-            && self.peer.is_awaited()
+            && let PeerEnd::Rtp(peer) = &self.peer
+            && peer.is_awaited()
             && self.state == CallState::Answered
         {
-            let silent_at = self.peer.heard_at() + timeout;
+            let silent_at = peer.heard_at() + timeout;
             if silent_at <= ctx.now {
                 ctx.tell_once(self.key, EventKind::MediaTimeout, &mut self.told_timeout);
             } else {
@@ -55,7 +58,7 @@ impl MediaPath {
 
     /// The peer's leg as it stands.
     fn snapshot(&self) -> LegSnapshot {
-        self.peer.leg_ref().map(|leg| leg.snapshot(Duration::ZERO)).unwrap_or_default()
+        self.peer.snapshot()
     }
 
     /// How the media fared.

@@ -71,6 +71,22 @@ impl Silence {
         }
     }
 
+    /// A line has started, and its audio is coded like this.
+    pub(super) fn line_started(&mut self, now: MonoTime, audio: AudioFormat) {
+        self.watch.settled(now, audio);
+    }
+
+    /// A frame of a line's audio came.
+    #[inline]
+    pub(super) fn heard_frame(&mut self, now: MonoTime, payload: &[u8], marker: bool) {
+        self.watch.heard(now, payload, marker);
+    }
+
+    /// A key was pressed at the other end of a line.
+    pub(super) const fn heard_key(&mut self, now: MonoTime) {
+        self.watch.heard_event(now);
+    }
+
     /// Something came that is not even RTP for us.
     #[cold]
     pub(super) fn unreadable(&mut self, now: MonoTime, what: Received) {
@@ -134,14 +150,12 @@ impl MediaPath {
     }
 
     fn conditions(&self) -> Conditions {
-        let format = self.peer.format();
-        let sends = format.is_some_and(|format| format.send);
-        let receives = format.is_some_and(|format| format.receive);
+        let (sends, receives) = (self.peer.sends(), self.peer.receives());
         Conditions {
             sends,
             receives,
             held: self.held.is_some() || self.peer.is_held(),
-            hidden: format.is_some_and(is_hidden),
+            hidden: self.peer.format().is_some_and(is_hidden),
             foreign: self.peer.foreign(),
             muted: self.muted,
             agent: self.agent_at(),

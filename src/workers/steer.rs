@@ -4,6 +4,8 @@ use super::builtin::Builtin;
 use super::command::{EventKind, LegFormat, RtpSockets, Steer};
 use super::context::Context;
 use super::path::{Agent, MediaPath};
+use super::peer::PeerLeg;
+use super::peer_end::PeerEnd;
 use super::token::{Part, Token};
 
 impl MediaPath {
@@ -14,6 +16,7 @@ impl MediaPath {
                 // Whether the peer takes digits was asked before; a queue that is full drops them,
                 // as it does for an agent.
                 let _ = self.queue_digits(&digits, duration_ms, gap_ms);
+                self.press_keys(ctx);
                 // What is passed on, or sent back, has no clock by which digits leave.
                 self.restart_ticks(ctx.now);
             }
@@ -37,13 +40,22 @@ impl MediaPath {
             return ctx.tell(self.key, EventKind::MediaTimeout);
         }
         let old = self.peer.stream();
+        let start = ctx.stream_start();
         // Another telephone: what is known of its sound, its digits and its echo begins anew.
         self.silence.settled(ctx.now, None, &format);
         self.digits_otherwise = false;
         self.echo_ts = None;
-        let before = self.peer.replace(ctx.now, sockets, format);
-        ctx.poller.remove(&before.rtp);
-        ctx.poller.remove(&before.rtcp);
+        match &mut self.peer {
+            PeerEnd::Rtp(peer) => {
+                let before = peer.replace(ctx.now, sockets, format);
+                ctx.poller.remove(&before.rtp);
+                ctx.poller.remove(&before.rtcp);
+            }
+            PeerEnd::Line(line) => {
+                line.end(ctx);
+                self.peer = PeerEnd::Rtp(PeerLeg::new(ctx.now, sockets, Some(format), start));
+            }
+        }
         self.settled(ctx, old);
     }
 

@@ -17,6 +17,8 @@ pub(super) enum Part {
     Aside = 5,
     /// The RTCP of a leg aside.
     AsideRtcp = 6,
+    /// The carrier's media socket.
+    Line = 7,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -51,6 +53,7 @@ impl Token {
             4 => Part::AgentRtcp,
             5 => Part::Aside,
             6 => Part::AsideRtcp,
+            7 => Part::Line,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
@@ -76,6 +79,7 @@ mod tests {
                     Part::AgentRtcp,
                     Part::Aside,
                     Part::AsideRtcp,
+                    Part::Line,
                 ] {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");

@@ -14,9 +14,11 @@ use super::command::{CallKey, Command, EventKind};
 use super::context::Context;
 use super::deadlines::Deadlines;
 use super::gather::Gather;
+use super::line::{LineLeg, PeerLink};
 use super::pace::TOGETHER;
 use super::path::MediaPath;
 use super::peer::PeerLeg;
+use super::peer_end::PeerEnd;
 use super::poller::{self, Ready};
 use super::token::{Part, Token};
 
@@ -77,7 +79,6 @@ impl Worker {
             let ready = self.ctx.poller.wait(self.ctx.now, deadline)?;
             self.ctx.metrics.wakeups.inc();
             self.ctx.now = poller::now();
-            self.gather.note(self.ctx.now, ready);
             // First, since a peer that was told something may have answered with media already.
             self.commands();
             for index in 0..ready {
@@ -85,6 +86,7 @@ impl Worker {
                     self.ready(ready);
                 }
             }
+            self.gather.note(self.ctx.now);
         }
         Ok(())
     }
@@ -123,6 +125,9 @@ impl Worker {
         let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
             return;
         };
+        if path.joins_legs() {
+            self.gather.count();
+        }
         match part {
             Part::Rtp => {
                 path.on_rtp(&mut self.ctx);
@@ -134,6 +139,10 @@ impl Worker {
             Part::Agent => path.on_agent(&mut self.ctx, ready),
             Part::Rtcp => path.on_rtcp(&mut self.ctx),
             Part::AgentRtcp => path.on_leg_rtcp(&mut self.ctx),
+            Part::Line => {
+                path.on_line(&mut self.ctx, ready);
+                self.ctx.metrics.added.record(poller::now().since(self.ctx.now));
+            }
             Part::Aside => path.on_aside_rtp(&mut self.ctx),
             Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
             Part::Linger => {}
@@ -159,6 +168,7 @@ impl Worker {
                 return;
             }
             Command::Open { call, .. }
+            | Command::Line { call, .. }
             | Command::Format { call, .. }
             | Command::AgentFormat { call, .. }
             | Command::AgentHold { call, .. }
@@ -183,14 +193,14 @@ impl Worker {
             | Command::Refused { call, .. }
             | Command::Close { call, .. } => *call,
         };
-        if let Command::Open { sockets, format, .. } = command {
-            let start = self.ctx.stream_start();
-            return self.open(call, PeerLeg::new(self.ctx.now, sockets, format, start));
+        if let Command::Open { peer, .. } = command {
+            return self.open(call, peer);
         }
         let Some(&index) = self.keys.get(&call) else { return };
         let Some(path) = self.calls.get_mut(index) else { return };
         let ctx = &mut self.ctx;
         match command {
+            Command::Line { link, .. } => path.line(ctx, *link),
             Command::Format { format, .. } => path.settle(ctx, format),
             Command::AgentFormat { format, .. } => path.settle_leg(ctx, format),
             Command::AgentHold { sound, .. } => path.hold_leg(ctx, sound),
@@ -221,16 +231,24 @@ impl Worker {
         schedule(&mut self.deadlines, path, index);
     }
 
-    fn open(&mut self, call: CallKey, peer: PeerLeg) {
+    fn open(&mut self, call: CallKey, peer: PeerLink) {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.calls.vacant_entry();
         let index = entry.key();
         let token = Token::call(index, self.generation);
-        let watched = self
-            .ctx
-            .poller
-            .add(peer.rtp(), Token::part(token, Part::Rtp))
-            .and_then(|()| self.ctx.poller.add(peer.rtcp(), Token::part(token, Part::Rtcp)));
+        let ctx = &mut self.ctx;
+        let (peer, watched) = match peer {
+            PeerLink::Rtp { sockets, format } => {
+                let start = ctx.stream_start();
+                let peer = PeerLeg::new(ctx.now, sockets, format, start);
+                let watched = ctx
+                    .poller
+                    .add(peer.rtp(), Token::part(token, Part::Rtp))
+                    .and_then(|()| ctx.poller.add(peer.rtcp(), Token::part(token, Part::Rtcp)));
+                (PeerEnd::Rtp(peer), watched)
+            }
+            PeerLink::Line(plan) => (PeerEnd::Line(Box::new(LineLeg::new(plan))), Ok(())),
+        };
         if let Err(error) = watched {
             tracing::error!(%error, "a call's sockets cannot be watched");
             self.ctx.tell(call, EventKind::MediaTimeout);

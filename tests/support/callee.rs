@@ -105,6 +105,13 @@ impl Callee {
             let copy = !before.is_empty() && header(text, "Call-ID") == header(&before, "Call-ID");
             text.starts_with("INVITE ") && !copy
         });
+        // Such a copy is none of the next call either.
+        let is_copy = |text: &str| {
+            text.starts_with("INVITE ")
+                && !before.is_empty()
+                && header(text, "Call-ID") == header(&before, "Call-ID")
+        };
+        self.unread.retain(|text| !is_copy(text));
         self.read_media(&invite);
         self.invite.clone_from(&invite);
         invite

@@ -16,6 +16,7 @@ pub mod agent;
 pub mod baresip;
 pub mod callee;
 pub mod caller;
+pub mod carrier;
 pub mod dns;
 pub mod ear;
 pub mod gateway;

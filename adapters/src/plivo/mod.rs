@@ -7,6 +7,8 @@
 mod answer;
 mod calls;
 mod causes;
+#[cfg(feature = "emulate")]
+mod emulate;
 mod errors;
 mod fields;
 mod hooks;
@@ -80,7 +82,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     verify_socket: Some(verify::verify_socket),
     sip: None,
     #[cfg(feature = "emulate")]
-    emulator: None,
+    emulator: Some(&emulate::EMULATOR),
 };
 
 #[cfg(test)]

@@ -207,7 +207,12 @@ impl Flow {
 
     fn event(&mut self, now: MonoTime, event: &CallEvent) {
         if event.call != self.call {
-            return;
+            // On its way out a call may get another id than the request for it was answered with.
+            let begins = matches!(event.what, CallFact::Initiated | CallFact::Answered);
+            if self.start.direction == Direction::Inbound || !begins {
+                return;
+            }
+            self.call = event.call.clone();
         }
         match event.what {
             CallFact::Ended(_) => self.tell_end(event.clone()),

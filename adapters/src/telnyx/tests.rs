@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 
 use super::{SPEC, calls, errors, verify};
 use crate::address::Address;
-use crate::agent::MessageKind;
+use crate::agent::{Direction, MessageKind};
 use crate::config::RawConfig;
-use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
+use crate::event::{CallEvent, CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::flow::{FlowCommand, FlowInput, FlowOutput, FlowStart};
 use crate::hook::{HookError, HookRequest, HookUrls, VerifyError};
@@ -456,15 +456,38 @@ fn status_is_read() {
 }
 
 fn flow(config: RawConfig) -> Box<dyn crate::flow::CallFlow> {
-    (SPEC.flow.unwrap())(FlowStart {
+    (SPEC.flow.unwrap())(start_of(config))
+}
+
+fn start_of(config: RawConfig) -> FlowStart {
+    FlowStart {
         config,
-        direction: crate::agent::Direction::Inbound,
+        direction: Direction::Inbound,
         call: Some(CarrierCallId(CALL.to_owned())),
         to: Address::parse("+14155550199", None).unwrap(),
         from: None,
         stream_url: STREAM.to_owned(),
         hooks: hooks(),
-    })
+    }
+}
+
+/// A call that we placed is ended by the id that its own events have, whatever the request for it
+/// was answered with; an offered one keeps its id.
+#[test]
+fn placed_calls_take_the_id_of_their_events() {
+    for direction in [Direction::Outbound, Direction::Inbound] {
+        let mut flow = (SPEC.flow.unwrap())(FlowStart { direction, ..start_of(config()) });
+        let event = CallEvent {
+            call: CarrierCallId("v3:live".to_owned()),
+            id: None,
+            at_unix_ms: None,
+            what: CallFact::Answered,
+        };
+        flow.handle(MonoTime::ZERO, FlowInput::Event(&event));
+        flow.handle(MonoTime::ZERO, FlowInput::Command(FlowCommand::Hangup));
+        let (_, hangup) = next(flow.as_mut());
+        assert_eq!(hangup.url.contains("v3:live"), direction == Direction::Outbound);
+    }
 }
 
 fn next(flow: &mut dyn crate::flow::CallFlow) -> (u32, HttpRequest) {
@@ -492,7 +515,7 @@ fn linear_streams_are_opened_apart() {
         assert_eq!(flow.poll(), None);
         let later = flow.deadline().unwrap();
         if event_comes {
-            let event = crate::event::CallEvent {
+            let event = CallEvent {
                 call: CarrierCallId(CALL.to_owned()),
                 id: None,
                 at_unix_ms: None,

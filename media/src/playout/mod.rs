@@ -76,6 +76,8 @@ pub struct Playout {
     /// Position of the next sample to be played.
     head: u64,
     dropped: u64,
+    /// Position of the last clear or change of format, before which all has been heard.
+    floor: u64,
     refused: u64,
     fill: u64,
     /// The last position whose audio need not wait for more.
@@ -103,6 +105,7 @@ impl Playout {
             pushed: 0,
             head: 0,
             dropped: 0,
+            floor: 0,
             refused: 0,
             fill: 0,
             boundary: 0,
@@ -178,6 +181,20 @@ impl Playout {
     /// Drops everything not yet played. Every waiting mark becomes an event with `cleared`; drain
     /// [`Playout::poll_event`] before telling the agent what this returns.
     pub fn clear(&mut self, now: MonoTime, pool: &mut BlockPool) -> Cleared {
+        self.clear_behind(now, pool, Duration::ZERO)
+    }
+
+    /// The same where the newest `unheard` of what was played had not been heard yet, and was
+    /// dropped on its way: it counts as dropped, too.
+    pub fn clear_behind(
+        &mut self,
+        now: MonoTime,
+        pool: &mut BlockPool,
+        unheard: Duration,
+    ) -> Cleared {
+        let unheard = unheard.as_nanos() * u128::from(self.config.wire_rate_hz) / 1_000_000_000;
+        let unheard = u64::try_from(unheard).unwrap_or(u64::MAX);
+        self.head -= unheard.min(self.head - self.floor);
         let samples = self.ledger.samples(self.head - self.dropped);
         while let Some(mark) = self.marks.pop_front() {
             self.report(mark.name, true, self.head);
@@ -187,6 +204,7 @@ impl Playout {
         self.queue.clear(pool);
         self.stops.clear();
         self.head = self.pushed;
+        self.floor = self.head;
         self.dropped += dropped;
         self.talking = false;
         self.note_remainder(now, true);
@@ -296,6 +314,7 @@ impl Playout {
         self.ledger.rebase(played, config.wire_rate_hz, config.agent_rate_hz);
         self.max_queue_bytes = config.max_queue_bytes();
         self.config = config;
+        self.floor = self.head;
         Ok(())
     }
 

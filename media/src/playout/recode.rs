@@ -70,6 +70,7 @@ impl Playout {
         self.stops.iter_mut().for_each(|stop| *stop = moved(*stop));
         self.ledger.rebase(head - self.dropped, to_hz, config.agent_rate_hz);
         self.pushed = end;
+        self.floor = head;
         self.queue = queue;
         self.max_queue_bytes = config.max_queue_bytes();
         self.config = config;

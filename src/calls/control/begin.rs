@@ -24,6 +24,7 @@ use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
+use crate::workers::line::PeerLink;
 use crate::workers::poller::now;
 
 /// All that a call is made of.
@@ -69,7 +70,7 @@ impl Control {
         let mut media = beginning.media;
         // What is encrypted stays so when we offer next.
         media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
-        self.command(worker, Command::Open { call: key, sockets, format });
+        self.command(worker, Command::Open { call: key, peer: PeerLink::Rtp { sockets, format } });
         let mut effects = std::mem::take(&mut self.effects);
         let (fallback, message) = second(beginning.fallback);
         self.insert(LiveCall {
@@ -93,6 +94,7 @@ impl Control {
             which: Which::Main,
             permit: beginning.permit,
             line: beginning.line,
+            carried: None,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),

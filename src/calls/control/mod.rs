@@ -26,6 +26,7 @@ mod handing;
 mod headers;
 mod holding;
 mod incoming;
+mod lines;
 mod logging;
 mod observe;
 mod orders;
@@ -416,6 +417,7 @@ impl Control {
             EventKind::Digit { to_agent, digit, duration_ms } => {
                 return self.digit_across(event.call, to_agent, digit, duration_ms);
             }
+            EventKind::Line(line) => return self.line_event(event.call, line),
             EventKind::Play(notice) => return self.play_moved(event.call, notice),
             EventKind::AsideDigit(digit) => {
                 self.digit_aside(event.call, digit);

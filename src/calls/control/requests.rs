@@ -60,6 +60,10 @@ impl Control {
                     }
                 }
             }
+            Request::LineComes { call, provider, token, reply } => {
+                let _ = reply.send(self.line_comes(call, &provider, token.expose()));
+            }
+            Request::LineOpen { call, socket } => self.line_open(call, socket),
             Request::Dialled { call, attempt, result } => self.dialled(call, attempt, result),
             Request::Record { call, order, reply } => {
                 let key = self.by_id.get(&call).copied();

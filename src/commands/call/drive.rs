@@ -28,6 +28,7 @@ use crate::telemetry::WorkerMetrics;
 use crate::workers::audio;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{AgentLink, CallKey, Command, EVENTS_MAX, EventKind, RtpSockets};
+use crate::workers::line::PeerLink;
 use crate::workers::poller::now;
 use crate::workers::tape::{self, TapeOutput, Timeline};
 use crate::workers::{Care, WorkerHandle};
@@ -150,7 +151,7 @@ pub(super) async fn call(
         headers: Vec::new(),
     };
     let dialog = endpoint.invite(invited, params)?;
-    worker.send(Command::Open { call: KEY, sockets, format: None });
+    worker.send(Command::Open { call: KEY, peer: PeerLink::Rtp { sockets, format: None } });
     let sound =
         Sound { samples: 0, chirps: play.is_none(), file: play.map(Path::to_owned), seconds };
     let mut drive = Drive {

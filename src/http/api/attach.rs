@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{gone, owned};
 use crate::agent::socket::{AgentSocket, Role};
-use crate::bridge::handshake;
+use crate::bridge::handshake::{self, HandshakeError};
 use crate::calls::request;
 use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get};
@@ -53,15 +53,7 @@ async fn attach(
         handshake::check_request(request.method(), request.version(), request.headers(), &spoken);
     let upgrade = match checked {
         Ok(upgrade) => upgrade,
-        Err(error) => {
-            let kind = match error.status() {
-                StatusCode::UPGRADE_REQUIRED => Kind::NotUpgrade,
-                _ => Kind::BadRequest,
-            };
-            let mut response = Problem::new(kind, error.to_string()).into_response();
-            response.headers_mut().extend(error.headers());
-            return Ok(response);
-        }
+        Err(error) => return Ok(refused(error)),
     };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -76,8 +68,19 @@ async fn attach(
     Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
 }
 
+/// The answer to a handshake that is none.
+pub(super) fn refused(error: HandshakeError) -> Response {
+    let kind = match error.status() {
+        StatusCode::UPGRADE_REQUIRED => Kind::NotUpgrade,
+        _ => Kind::BadRequest,
+    };
+    let mut response = Problem::new(kind, error.to_string()).into_response();
+    response.headers_mut().extend(error.headers());
+    response
+}
+
 /// The bare socket beneath an upgraded connection, with the state of its TLS.
-fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
+pub(super) fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
     let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
     let (stream, tls) = parts.io.into_inner().into_line().into_parts().ok()?;
     Some(AgentSocket { stream, tls, unread: parts.read_buf.to_vec(), role: Role::Server })

@@ -190,7 +190,6 @@ async fn view(state: &crate::http::State, caller: &Caller, id: Uuid) -> Result<C
 
 /// `POST /api/v1/calls`. A request that comes again finds the call that it placed, even if the
 /// server ended in between.
-
 async fn place(
     State(state): State<crate::http::State>,
     caller: Caller,

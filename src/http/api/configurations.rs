@@ -288,7 +288,7 @@ fn field_errors(errors: &ConfigErrors) -> Vec<FieldError> {
 }
 
 /// The account of a configuration, by which webhooks find it.
-fn account(spec: &ProviderSpec, config: &RawConfig) -> Option<String> {
+pub(super) fn account(spec: &ProviderSpec, config: &RawConfig) -> Option<String> {
     config.text(spec.account_field?).map(str::to_owned)
 }
 
@@ -301,7 +301,7 @@ async fn counts(
     Ok(counts.into_iter().find(|(of, _)| *of == id).map(|(_, counts)| counts).unwrap_or_default())
 }
 
-async fn whole(
+pub(super) async fn whole(
     state: &crate::http::State,
     caller: &Caller,
     id: ConfigurationId,

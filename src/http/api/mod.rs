@@ -1,6 +1,7 @@
 //! The endpoints, a file for each resource.
 
 mod agents;
+mod at_carrier;
 mod attach;
 mod audit;
 mod call_log;
@@ -11,6 +12,7 @@ mod configurations;
 mod dialect;
 mod events;
 mod keys;
+mod line;
 mod numbers;
 mod object;
 mod ops;
@@ -49,6 +51,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         attach::resource(),
+        line::resource(),
         dialect::resource(),
         session::resource(),
         keys::resource(),
@@ -57,6 +60,7 @@ pub(super) fn resources() -> Vec<Resource> {
         providers::resource(),
         configurations::resource(),
         numbers::resource(),
+        at_carrier::resource(),
         agents::resource(),
         routes::resource(),
         events::resource(),

@@ -108,7 +108,7 @@ fn write_schema(required: &[(&'static str, Value)]) -> Value {
     schema::object(required, &optional)
 }
 
-fn shown(number: &Number) -> Value {
+pub(super) fn shown(number: &Number) -> Value {
     let Number { id, configuration, address, fields, stamp, .. } = number;
     let shown = json!({
         "id": id,
@@ -130,21 +130,46 @@ fn shown(number: &Number) -> Value {
     Value::Object(shown)
 }
 
+/// A number of a carrier's account, as one of ours.
+pub(super) fn imported(listed: &adapters::op::Number) -> (Address, NumberFields) {
+    let normalised = listed.address.expose().to_owned();
+    let kind = kind_of(listed.address.kind());
+    let fields = NumberFields { label: listed.label.clone(), ..new_fields() };
+    (Address { typed: normalised.clone(), normalised, kind }, fields)
+}
+
+const fn kind_of(kind: AddressKind) -> AddressType {
+    match kind {
+        AddressKind::Pstn => AddressType::Pstn,
+        AddressKind::SipUri => AddressType::SipUri,
+        AddressKind::SipExtension => AddressType::SipExtension,
+    }
+}
+
+/// What is set of a number of which nothing is said.
+fn new_fields() -> NumberFields {
+    NumberFields {
+        trunk: None,
+        agent: None,
+        country: None,
+        label: None,
+        is_active: true,
+        is_default_caller_id: false,
+        metadata: json!({}),
+        limits: Default::default(),
+    }
+}
+
 /// The address of a new number in its one written form; national ones need a country.
 fn read_address(given: &mut Fields, country: Option<&str>) -> Option<Address> {
     if !given.has("address") {
         given.wrong("address", "missing");
     }
     let typed = given.text("address", 255)?;
-    let kind = |kind| match kind {
-        AddressKind::Pstn => AddressType::Pstn,
-        AddressKind::SipUri => AddressType::SipUri,
-        AddressKind::SipExtension => AddressType::SipExtension,
-    };
     match Parsed::parse(&typed, country) {
         Ok(parsed) => Some(Address {
             normalised: parsed.expose().to_owned(),
-            kind: kind(parsed.kind()),
+            kind: kind_of(parsed.kind()),
             typed: typed.trim().to_owned(),
         }),
         Err(error) => {
@@ -200,7 +225,7 @@ fn read(given: &mut Fields, mut fields: NumberFields) -> NumberFields {
 }
 
 /// The number of that id, if it belongs to the configuration of that id.
-async fn find(
+pub(super) async fn find(
     store: &Store,
     caller: &Caller,
     (configuration, id): (ConfigurationId, NumberId),
@@ -239,17 +264,7 @@ async fn create(
     let organisation = caller.organisation;
     state.store.configuration(organisation, configuration).await?;
     let mut given = Fields::new(given);
-    let fields = NumberFields {
-        trunk: None,
-        agent: None,
-        country: None,
-        label: None,
-        is_active: true,
-        is_default_caller_id: false,
-        metadata: json!({}),
-        limits: Default::default(),
-    };
-    let fields = read(&mut given, fields);
+    let fields = read(&mut given, new_fields());
     let address = read_address(&mut given, fields.country.as_deref());
     given.finish()?;
     let Some(address) = address else { return Err(Problem::invalid("address", "missing")) };

@@ -121,6 +121,24 @@ impl Fields {
         id
     }
 
+    /// A list of texts; an empty one if there is none.
+    pub(super) fn texts(&mut self, field: &str, chars_max: usize, max: usize) -> Vec<String> {
+        let fits = |text: &str| text.chars().count() <= chars_max && !text.contains(control);
+        let list = match self.take(field) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) if list.len() <= max => list,
+            Some(_) => Vec::from([Value::Null]),
+        };
+        let text = |value: &Value| value.as_str().filter(|text| fits(text)).map(str::to_owned);
+        let texts: Option<Vec<String>> = list.iter().map(text).collect();
+        texts.unwrap_or_else(|| {
+            let why =
+                format!("not a list of at most {max} texts of at most {chars_max} characters");
+            self.wrong(field, why);
+            Vec::new()
+        })
+    }
+
     /// An object; an empty one if there is none.
     pub(super) fn object(&mut self, field: &str) -> Map<String, Value> {
         match self.take(field) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{self, State};
 use http::{StatusCode, header};
 use media::wav::{self, Clip};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -14,6 +14,7 @@ use super::{gone, owned};
 use crate::calls::request::Request;
 use crate::http::auth::Caller;
 use crate::http::body;
+use crate::http::fetch;
 use crate::http::openapi::{Resource, post, schema};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
@@ -36,6 +37,7 @@ pub(super) fn resource() -> Resource {
                 .summary("Lets the peer hear a WAV file, behind what the agent has queued.")
                 .scope(Scope::Calls)
                 .takes("audio/wav", json!({"type": "string", "format": "binary"}))
+                .or_json(schema::object(&[("url", schema::format("uri"))], &[]))
                 .answers_json(
                     202,
                     "it is queued; the call's events tell what becomes of it",
@@ -52,6 +54,13 @@ pub(super) fn resource() -> Resource {
         ],
         schemas: Vec::new(),
     }
+}
+
+/// Where a file is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Named {
+    url: String,
 }
 
 /// A sound that waits to be heard.
@@ -73,10 +82,18 @@ async fn play(
     let (parts, body) = request.into_parts();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    if !TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name)) {
-        return Err(Problem::bad_request("the body is a WAV file, of the type audio/wav"));
-    }
-    let file = body::up_to(body, FILE_BYTES_MAX, FILE_TIMEOUT).await?;
+    let file = if TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name)) {
+        body::up_to(body, FILE_BYTES_MAX, FILE_TIMEOUT).await?
+    } else if kind.eq_ignore_ascii_case("application/json") {
+        let named = serde_json::from_slice(&body::whole(body).await?);
+        let Named { url } = named.map_err(|error| Problem::bad_request(error.to_string()))?;
+        let outward = state.outward.of(caller.organisation.0);
+        let fetched = fetch::file(&outward, &url, FILE_BYTES_MAX).await;
+        fetched.map_err(|error| Problem::bad_request(error.to_string()))?
+    } else {
+        let why = "the body is a WAV file, of the type audio/wav, or JSON with its url";
+        return Err(Problem::bad_request(why));
+    };
     let read = tokio::task::spawn_blocking(move || wav::read(&file, FILE_MAX_MS)).await;
     let clip = read.map_err(|_| gone())?;
     let clip = clip.map_err(|error| Problem::bad_request(format!("the file {error}")))?;

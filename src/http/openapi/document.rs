@@ -69,7 +69,11 @@ fn operation(tag: &str, endpoint: &Endpoint) -> Value {
         "security": security(endpoint.access),
     });
     if let (Some(body), Some(operation)) = (&endpoint.body, operation.as_object_mut()) {
-        let body = json!({"required": true, "content": content(body)});
+        let mut kinds = content(body);
+        if let (Some(other), Some(kinds)) = (&endpoint.other_body, kinds.as_object_mut()) {
+            kinds.insert(other.kind.to_owned(), json!({"schema": other.schema}));
+        }
+        let body = json!({"required": true, "content": kinds});
         operation.insert("requestBody".to_owned(), body);
     }
     if let (Access::Key(scope) | Access::Basic(scope), Some(operation)) =

@@ -61,6 +61,8 @@ pub struct Endpoint {
     pub(super) retryable: bool,
     pub(super) query: Vec<Query>,
     pub(super) body: Option<Content>,
+    /// What may stand in the place of that.
+    pub(super) other_body: Option<Content>,
     pub(super) answers: Vec<Answer>,
     pub(super) refusals: Vec<Kind>,
     pub(super) route: MethodRouter<State>,
@@ -118,6 +120,7 @@ impl Endpoint {
             retryable: false,
             query: Vec::new(),
             body: None,
+            other_body: None,
             answers: Vec::new(),
             refusals: Vec::new(),
             route,
@@ -163,6 +166,12 @@ impl Endpoint {
     /// Takes a body of another kind.
     pub fn takes(mut self, kind: &'static str, schema: Value) -> Self {
         self.body = Some(Content { kind, schema });
+        self
+    }
+
+    /// Takes a body of JSON in the place of the other.
+    pub fn or_json(mut self, schema: Value) -> Self {
+        self.other_body = Some(Content { kind: "application/json", schema });
         self
     }
 

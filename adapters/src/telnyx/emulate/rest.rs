@@ -267,31 +267,9 @@ fn act(carrier: &mut Telnyx, clock: Clock, id: &str, name: &str, body: &Value) -
             carrier.open(id);
         }
         "streaming_stop" => carrier.lost(clock, id, "streaming.stopped", "stopped"),
-        "transfer" if state == State::Answered => {
-            let Some(destination) = text("to") else {
-                return error(422, "10004", "Missing required parameter", "/to");
-            };
+        "transfer" | "refer" | "bridge" if state == State::Answered => {
             let from = text("from").unwrap_or(if incoming { to } else { from });
-            let leg = ring(carrier, clock, &from, &destination, body);
-            if let Some(leg) = carrier.live(&leg) {
-                leg.linked = Some(id.to_owned());
-            }
-        }
-        "refer" if state == State::Answered => {
-            let Some(address) = text("sip_address").filter(|to| to.starts_with("sip")) else {
-                return error(422, "10015", "Bad Request", "/sip_address");
-            };
-            carrier.tell(clock, id, "call.refer.started", &json!({}));
-            carrier.told(Told::HandedOver { call: id.to_owned(), to: address });
-            carrier.tell(clock, id, "call.refer.completed", &json!({"sip_notify_response": 200}));
-            carrier.end(clock, id, "normal_clearing", "callee", "200");
-        }
-        "bridge" if state == State::Answered => {
-            let other = text("call_control_id").unwrap_or_default();
-            if carrier.live(&other).is_none_or(|other| other.state != State::Answered) {
-                return error(422, "90015", "Invalid Call Control ID", "/call_control_id");
-            }
-            carrier.connect(clock, &other, id);
+            return hand_over(carrier, clock, id, name, &from, body).unwrap_or(done);
         }
         "send_dtmf" if state == State::Answered => {
             let digits = text("digits").unwrap_or_default();
@@ -306,4 +284,46 @@ fn act(carrier: &mut Telnyx, clock: Clock, id: &str, name: &str, body: &Value) -
         _ => return error(422, "90034", "The call is not in a state for this command", ""),
     }
     done
+}
+
+/// Hands a call over; what is wrong with the request, if something is.
+fn hand_over(
+    carrier: &mut Telnyx,
+    clock: Clock,
+    id: &str,
+    name: &str,
+    from: &str,
+    body: &Value,
+) -> Option<HttpResponse> {
+    let text = |name: &str| body[name].as_str().unwrap_or_default();
+    match name {
+        "transfer" => {
+            let to = text("to");
+            if to.is_empty() {
+                return Some(error(422, "10004", "Missing required parameter", "/to"));
+            }
+            let leg = ring(carrier, clock, from, to, body);
+            if let Some(leg) = carrier.live(&leg) {
+                leg.linked = Some(id.to_owned());
+            }
+        }
+        "refer" => {
+            let to = text("sip_address").to_owned();
+            if !to.starts_with("sip") {
+                return Some(error(422, "10015", "Bad Request", "/sip_address"));
+            }
+            carrier.tell(clock, id, "call.refer.started", &json!({}));
+            carrier.told(Told::HandedOver { call: id.to_owned(), to });
+            carrier.tell(clock, id, "call.refer.completed", &json!({"sip_notify_response": 200}));
+            carrier.end(clock, id, "normal_clearing", "callee", "200");
+        }
+        _ => {
+            let other = text("call_control_id");
+            if carrier.live(other).is_none_or(|other| other.state != State::Answered) {
+                return Some(error(422, "90015", "Invalid Call Control ID", "/call_control_id"));
+            }
+            carrier.connect(clock, other, id);
+        }
+    }
+    None
 }

@@ -10,6 +10,8 @@
 #[cfg_attr(feature = "opus", path = "coder.rs")]
 #[cfg_attr(not(feature = "opus"), path = "absent.rs")]
 mod coder;
+#[doc(hidden)]
+pub mod fuzz;
 mod packet;
 mod settings;
 #[cfg(all(test, feature = "opus"))]

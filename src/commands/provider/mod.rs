@@ -1,4 +1,8 @@
-//! `talkpath provider`: the table of providers, for people and programs.
+//! `talkpath provider`: the table of providers, for people and programs, and what is wrong with a
+//! carrier's requests.
+
+mod judge;
+mod requests;
 
 use std::io::{self, Write};
 
@@ -21,13 +25,16 @@ pub(super) enum ProviderError {
         /// Those there are.
         known: String,
     },
+    /// A file makes no sense, or an argument none for this provider.
+    #[error("{0}")]
+    Usage(String),
     /// The answer could not be written.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
 }
 
-/// Carries out `command` and writes the answer to `out`.
-pub(super) fn run(command: &ProviderCommand, out: &mut dyn Write) -> Result<(), ProviderError> {
+/// Carries out `command` and writes the answer to `out`. False if a request was judged to be wrong.
+pub(super) fn run(command: &ProviderCommand, out: &mut dyn Write) -> Result<bool, ProviderError> {
     match command {
         ProviderCommand::List { json: true } => {
             let list: Vec<Value> = PROVIDERS.iter().map(|spec| entry(spec)).collect();
@@ -35,14 +42,27 @@ pub(super) fn run(command: &ProviderCommand, out: &mut dyn Write) -> Result<(), 
         }
         ProviderCommand::List { json: false } => list(out)?,
         ProviderCommand::Show { name, json } => {
-            let spec = find(name).ok_or_else(|| ProviderError::Unknown {
-                name: name.clone(),
-                known: PROVIDERS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", "),
-            })?;
+            let spec = named(name)?;
             if *json { writeln!(out, "{}", form(spec))? } else { show(spec, out)? }
         }
+        ProviderCommand::Verify { name, request, config, public_url, now, hook } => {
+            let given = requests::read(request, config.as_deref(), public_url.as_deref(), *now)?;
+            return judge::verify(named(name)?, hook.as_deref(), &given, out);
+        }
+        ProviderCommand::Parse { name, hook, request, config } => {
+            let given = requests::read(request, config.as_deref(), None, None)?;
+            return judge::parse(named(name)?, hook, &given, out);
+        }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The provider with that name.
+fn named(name: &str) -> Result<&'static ProviderSpec, ProviderError> {
+    find(name).ok_or_else(|| ProviderError::Unknown {
+        name: name.to_owned(),
+        known: PROVIDERS.iter().map(|spec| spec.name).collect::<Vec<_>>().join(", "),
+    })
 }
 
 fn words(spec: &ProviderSpec) -> Vec<&'static str> {
@@ -146,7 +166,7 @@ mod tests {
 
     fn answer(command: &ProviderCommand) -> Result<String, ProviderError> {
         let mut out = Vec::new();
-        run(command, &mut out).map(|()| String::from_utf8(out).unwrap())
+        run(command, &mut out).map(|_| String::from_utf8(out).unwrap())
     }
 
     /// The list names every provider, for people and for programs.

@@ -1,0 +1,62 @@
+//! The media sockets of calls whose peer is on a line: let in, handed to the worker, lost.
+
+use uuid::Uuid;
+
+use super::Control;
+use crate::agent::socket::AgentSocket;
+use crate::calls::media_token::TokenError;
+use crate::calls::request::SocketProof;
+use crate::workers::command::{CallKey, Command};
+use crate::workers::line::LineEvent;
+use crate::workers::poller::now;
+
+impl Control {
+    /// A carrier wants to open the media socket of a call: spends its token, and tells what is to
+    /// be proven besides.
+    pub(super) fn line_comes(
+        &mut self,
+        id: Uuid,
+        provider: &str,
+        token: &str,
+    ) -> Result<Option<SocketProof>, TokenError> {
+        let key = self.by_id.get(&id);
+        let call = key.and_then(|key| self.calls.get_mut(key));
+        let call = call.filter(|call| call.ended.is_none());
+        let line = call.and_then(|call| call.carried.as_mut()).ok_or(TokenError::Wrong)?;
+        line.token.spend(now(), provider, token)?;
+        let proof = |verify| SocketProof { verify, config: line.config.clone() };
+        Ok(line.spec.verify_socket.map(proof))
+    }
+
+    /// The media socket of a call is open, or came to nothing after its token was spent.
+    pub(super) fn line_open(&mut self, id: Uuid, socket: Option<AgentSocket>) {
+        let Some(&key) = self.by_id.get(&id) else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(line) = &mut call.carried else { return };
+        let link = socket.and_then(|socket| line.link(socket));
+        let Some(link) = link else { return line.token.closed(now()) };
+        let worker = call.worker;
+        self.command(worker, Command::Line { call: key, link: Box::new(link) });
+    }
+
+    /// Something happened on a call's line.
+    pub(super) fn line_event(&mut self, key: CallKey, event: LineEvent) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        match event {
+            LineEvent::Started { format, .. } => {
+                tracing::debug!(parent: &call.span, "the line's stream has started");
+                call.format = Some(format);
+                self.recode(key);
+            }
+            LineEvent::Stopped(cause) => {
+                tracing::debug!(parent: &call.span, ?cause, "the line's stream has stopped");
+            }
+            LineEvent::Lost(loss) => {
+                tracing::info!(parent: &call.span, cause = loss.as_str(), "the line is lost");
+                if let Some(line) = &mut call.carried {
+                    line.token.closed(now());
+                }
+            }
+        }
+    }
+}

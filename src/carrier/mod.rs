@@ -1,0 +1,15 @@
+//! What is asked of carriers over HTTP: the one place that performs an operation of an adapter, so
+//! that time-outs, repetition, rates and tracing are the same for every carrier.
+
+mod account;
+mod connect;
+mod cost;
+mod exchanges;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+pub use account::Account;
+pub use connect::Reachable;
+pub use cost::follow as follow_cost;
+pub use exchanges::{Exchanges, Failure, ORIGINATE, Patience};

@@ -1,0 +1,138 @@
+//! Files that an organisation names by a URL.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Body as _;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::ConfigVerifierExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+
+use crate::outward::{Outward, OutwardError, is_public};
+
+/// Longest URL, in bytes.
+const URL_BYTES_MAX: usize = 2_048;
+/// How long a file may take, from the look-up of its host's name to its last byte.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// Why there is no file. What its host said is not told.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FetchError {
+    /// It is no URL of a file.
+    #[error("url: is not an https URL with a host and without credentials")]
+    Url,
+    /// This server does not go there, or cannot.
+    #[error("url: {0}")]
+    Outward(#[from] OutwardError),
+    /// Without TLS anybody on the way could put another in its place.
+    #[error("url: http is for what is not of the public network; use https")]
+    Plain,
+    /// TLS failed.
+    #[error("url: TLS with the host fails")]
+    Tls,
+    /// The exchange failed.
+    #[error("url: the host does not answer as it should")]
+    Http,
+    /// The answer is another than 200. Redirections are not followed: they could lead anywhere.
+    #[error("url: the host answers with {0}")]
+    Status(StatusCode),
+    /// It is too long.
+    #[error("url: the file has more than {0} bytes")]
+    Long(usize),
+    /// It took too long.
+    #[error("url: the file did not come in time")]
+    Slow,
+}
+
+/// Fetches a file of at most `bytes_max`.
+pub(super) async fn file(
+    outward: &Outward,
+    url: &str,
+    bytes_max: usize,
+) -> Result<Bytes, FetchError> {
+    let fetched = tokio::time::timeout(WITHIN, fetch(outward, url, bytes_max)).await;
+    fetched.map_err(|_| FetchError::Slow)?
+}
+
+async fn fetch(outward: &Outward, url: &str, bytes_max: usize) -> Result<Bytes, FetchError> {
+    if url.len() > URL_BYTES_MAX {
+        return Err(FetchError::Url);
+    }
+    let uri: Uri = url.parse().map_err(|_| FetchError::Url)?;
+    let tls = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(FetchError::Url),
+    };
+    let authority = uri.authority().ok_or(FetchError::Url)?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || authority.as_str().contains('@') {
+        return Err(FetchError::Url);
+    }
+    let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let stream = outward.connect(host, port).await?;
+    if !tls {
+        let at = stream.peer_addr().map_err(|_| FetchError::Http)?;
+        if is_public(at.ip()) {
+            return Err(FetchError::Plain);
+        }
+        return exchange(stream, &uri, bytes_max).await;
+    }
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| FetchError::Url)?;
+    let connector = connector().ok_or(FetchError::Tls)?;
+    let stream = connector.connect(name, stream).await.map_err(|_| FetchError::Tls)?;
+    exchange(stream, &uri, bytes_max).await
+}
+
+/// Verifies hosts by the platform's certificates.
+fn connector() -> Option<&'static TlsConnector> {
+    static CONNECTOR: OnceLock<Option<TlsConnector>> = OnceLock::new();
+    let connector = CONNECTOR.get_or_init(|| {
+        let mut config = rustls::ClientConfig::with_platform_verifier().ok()?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Some(TlsConnector::from(Arc::new(config)))
+    });
+    connector.as_ref()
+}
+
+async fn exchange<I>(io: I, uri: &Uri, bytes_max: usize) -> Result<Bytes, FetchError>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let host = uri.authority().map_or("", |authority| authority.as_str());
+    let request = Request::get(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, concat!("talkpath/", env!("CARGO_PKG_VERSION")))
+        .header(header::ACCEPT, "audio/wav, audio/*;q=0.5")
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| FetchError::Url)?;
+    let shaken = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(io)).await;
+    let (mut sender, connection) = shaken.map_err(|_| FetchError::Http)?;
+    let driver = tokio::spawn(connection);
+    let body = async {
+        let answer = sender.send_request(request).await.map_err(|_| FetchError::Http)?;
+        if answer.status() != StatusCode::OK {
+            return Err(FetchError::Status(answer.status()));
+        }
+        if answer.body().size_hint().lower() > bytes_max as u64 {
+            return Err(FetchError::Long(bytes_max));
+        }
+        let body = Limited::new(answer.into_body(), bytes_max).collect().await;
+        match body {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                Err(FetchError::Long(bytes_max))
+            }
+            Err(_) => Err(FetchError::Http),
+        }
+    };
+    let body = body.await;
+    driver.abort();
+    body
+}

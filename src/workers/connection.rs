@@ -1,0 +1,152 @@
+//! The connection beneath an agent's or a carrier's WebSocket.
+
+use std::io;
+
+use adapters::agent::MessageKind;
+
+use super::io::SocketIo;
+use super::poller::Poller;
+use crate::agent::socket::{AgentSocket, Role};
+use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
+use crate::bridge::framing::{self, Class, ControlFrame, Opcode, OutQueue, Reader};
+use crate::bridge::mask::MaskKeys;
+
+/// Bytes that may wait for a socket besides audio.
+const CONTROL_BACKLOG_BYTES: usize = 256 * 1024;
+/// What the kernel may hold of audio not yet sent, in bytes, so that old audio waits where it can
+/// still be skipped.
+const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// A WebSocket: bytes in and out, frames, and what waits while the socket takes nothing.
+pub(super) struct Connection {
+    pub(super) io: SocketIo,
+    pub(super) reader: Reader,
+    out: OutQueue,
+    pub(super) masked: bool,
+    token: u64,
+    /// Nothing more is read or written.
+    pub(super) closed: bool,
+    /// We have sent a close frame.
+    close_sent: bool,
+    watches_output: bool,
+    pub(super) skipped: u64,
+}
+
+impl Connection {
+    /// Takes over a socket whose handshake is done, watched as `token`. While it takes nothing,
+    /// `backlog_bytes` of audio may wait.
+    pub(super) fn take(
+        poller: &Poller,
+        socket: AgentSocket,
+        token: u64,
+        backlog_bytes: usize,
+    ) -> io::Result<Self> {
+        socket.stream.set_nonblocking(true)?;
+        let _ = socket2::SockRef::from(&socket.stream).set_send_buffer_size(SEND_BUFFER_BYTES);
+        poller.add(&socket.stream, token)?;
+        let masked = socket.role == Role::Client;
+        let role = if masked { framing::Role::Client } else { framing::Role::Server };
+        Ok(Self {
+            io: SocketIo::new(socket),
+            reader: Reader::with_limit(role, WEBSOCKET_MESSAGE_MAX_BYTES),
+            out: OutQueue::new(backlog_bytes, backlog_bytes + CONTROL_BACKLOG_BYTES),
+            masked,
+            token,
+            closed: false,
+            close_sent: false,
+            watches_output: false,
+            skipped: 0,
+        })
+    }
+
+    /// The key that masks the next frame, if we are the client.
+    pub(super) fn mask(&self, masks: &mut MaskKeys) -> Option<[u8; 4]> {
+        self.masked.then(|| masks.next_key())
+    }
+
+    /// Sends a close frame, once.
+    pub(super) fn send_close(&mut self, masks: &mut MaskKeys, code: u16, reason: &str) {
+        if !std::mem::replace(&mut self.close_sent, true) {
+            let mask = self.mask(masks);
+            self.write(Class::Control, ControlFrame::close(code, reason, mask).as_bytes());
+        }
+    }
+
+    /// Sends a frame, or keeps it while the socket takes nothing. Returns how many frames of audio
+    /// were skipped for it.
+    pub(super) fn write(&mut self, class: Class, frame: &[u8]) -> usize {
+        if self.closed {
+            return 0;
+        }
+        let mut skipped = 0;
+        if !self.out.is_empty() {
+            if class == Class::Media {
+                skipped = self.out.skip_media(frame.len());
+            }
+            match (self.out.push(class, frame), class) {
+                (Ok(()), _) => {}
+                (Err(_), Class::Media) => skipped += 1,
+                // An agent that takes nothing while so much waits is not there any more.
+                (Err(_), Class::Control) => self.closed = true,
+            }
+        } else {
+            let kept = match self.io.write(frame) {
+                Ok(written) if written == frame.len() => return 0,
+                Ok(written) => self.out.keep(class, frame, written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.out.push(class, frame)
+                }
+                Err(_) => {
+                    self.closed = true;
+                    return 0;
+                }
+            };
+            skipped = usize::from(kept.is_err());
+        }
+        self.skipped += skipped as u64;
+        skipped
+    }
+
+    /// Drops the audio that waits.
+    pub(super) fn skip_media(&mut self) {
+        let skipped = if self.out.is_empty() { 0 } else { self.out.skip_media(usize::MAX / 2) };
+        self.skipped += skipped as u64;
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) {
+        while !self.out.is_empty() {
+            match self.io.write(self.out.pending()) {
+                Ok(0) => return,
+                Ok(written) => self.out.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.closed = true;
+                    return;
+                }
+            }
+        }
+        if self.io.flush().is_err() {
+            self.closed = true;
+        }
+    }
+
+    /// Lets the poller watch for output while something waits, and only then.
+    #[inline]
+    pub(super) fn watch(&mut self, poller: &Poller) {
+        let wanted = !self.closed && (!self.out.is_empty() || self.io.wants_write());
+        if wanted != self.watches_output
+            && poller.watch_output(self.io.stream(), self.token, wanted).is_ok()
+        {
+            self.watches_output = wanted;
+        }
+    }
+}
+
+/// The opcode of a data message.
+pub(super) const fn opcode(kind: MessageKind) -> Opcode {
+    match kind {
+        MessageKind::Text => Opcode::Text,
+        MessageKind::Binary => Opcode::Binary,
+    }
+}

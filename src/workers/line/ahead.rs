@@ -1,0 +1,144 @@
+//! What a carrier's own buffer holds, as far as can be told without asking.
+//!
+//! A carrier plays what it is given in one go, without our clock. So that its buffer is filled, but
+//! never further than its depth, account is kept of when it will have played what it was given.
+
+use std::time::Duration;
+
+use media::time::MonoTime;
+
+/// The account of one carrier's buffer.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::workers) struct Ahead {
+    /// How far ahead of being heard a frame may leave.
+    lead: Duration,
+    /// When all that was given will have been heard.
+    empty_at: MonoTime,
+    /// When the newest run of the agent's own audio begins and ends to be heard.
+    run: (MonoTime, MonoTime),
+}
+
+impl Ahead {
+    /// An empty buffer that is kept `buffer_ms` deep by frames of `ptime_ms`.
+    pub(in crate::workers) fn new(buffer_ms: u32, ptime_ms: u32) -> Self {
+        let lead = Duration::from_millis(u64::from(buffer_ms.saturating_sub(ptime_ms)));
+        Self { lead, empty_at: MonoTime::ZERO, run: (MonoTime::ZERO, MonoTime::ZERO) }
+    }
+
+    /// How far ahead of being heard a frame may leave.
+    pub(in crate::workers) const fn lead(&self) -> Duration {
+        self.lead
+    }
+
+    /// When the next frame may leave.
+    pub(in crate::workers) fn room_at(&self) -> MonoTime {
+        self.empty_at - self.lead
+    }
+
+    /// When all that was given will have been heard.
+    pub(in crate::workers) const fn empty_at(&self) -> MonoTime {
+        self.empty_at
+    }
+
+    /// True once all that was given has been heard.
+    pub(in crate::workers) fn is_empty(&self, now: MonoTime) -> bool {
+        self.empty_at <= now
+    }
+
+    /// Audio that lasts so long leaves, the agent's own if `agents`; when it begins to be heard.
+    pub(in crate::workers) fn give(
+        &mut self,
+        now: MonoTime,
+        lasts: Duration,
+        agents: bool,
+    ) -> MonoTime {
+        let heard_at = self.empty_at.max(now);
+        self.empty_at = heard_at + lasts;
+        if agents {
+            let goes_on = self.run.1 == heard_at;
+            self.run = (if goes_on { self.run.0 } else { heard_at }, self.empty_at);
+        }
+        heard_at
+    }
+
+    /// How much of the agent's own audio has not been heard.
+    pub(in crate::workers) fn unheard(&self, now: MonoTime) -> Duration {
+        self.run.1.since(self.run.0.max(now))
+    }
+
+    /// The carrier drops what it has.
+    pub(in crate::workers) fn clear(&mut self, now: MonoTime) {
+        self.empty_at = self.empty_at.min(now);
+        self.run = (MonoTime::ZERO, MonoTime::ZERO);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn at(ms: u64) -> MonoTime {
+        MonoTime::from_nanos(ms * 1_000_000)
+    }
+
+    /// Frames that can leave at `now`.
+    fn burst(ahead: &mut Ahead, now: MonoTime, agents: bool) -> u32 {
+        let mut frames = 0;
+        while ahead.room_at() <= now {
+            ahead.give(now, ms(20), agents);
+            frames += 1;
+        }
+        frames
+    }
+
+    /// The buffer is filled to its depth at once, then kept there by a frame each ptime; what runs
+    /// empty is filled again.
+    #[test]
+    fn kept_at_its_depth() {
+        let mut ahead = Ahead::new(80, 20);
+        assert_eq!(burst(&mut ahead, at(1_000), true), 4);
+        assert_eq!(ahead.room_at(), at(1_020));
+        for tick in 1..100 {
+            assert_eq!(burst(&mut ahead, at(1_000 + 20 * tick), true), 1, "{tick}");
+        }
+        assert_eq!(burst(&mut ahead, at(2_985), true), 0);
+        assert_eq!(burst(&mut ahead, at(9_000), true), 4);
+        assert!(!ahead.is_empty(at(9_079)) && ahead.is_empty(at(9_080)));
+    }
+
+    /// A carrier that plays at once gets each frame when the one before has been heard.
+    #[test]
+    fn without_depth() {
+        for buffer_ms in [0, 20] {
+            let mut ahead = Ahead::new(buffer_ms, 20);
+            assert_eq!(burst(&mut ahead, at(500), true), 1);
+            assert_eq!(ahead.room_at(), at(520));
+        }
+    }
+
+    /// What of the agent's audio has not been heard: neither what has, nor noise around it.
+    #[test]
+    fn unheard_is_the_agents_own() {
+        let mut ahead = Ahead::new(100, 20);
+        ahead.give(at(1_000), ms(40), false);
+        assert_eq!(ahead.unheard(at(1_000)), ms(0));
+        ahead.give(at(1_000), ms(20), true);
+        ahead.give(at(1_000), ms(20), true);
+        assert_eq!(ahead.unheard(at(1_000)), ms(40), "behind the noise");
+        assert_eq!(ahead.unheard(at(1_050)), ms(30));
+        ahead.give(at(1_050), ms(20), false);
+        assert_eq!(ahead.unheard(at(1_050)), ms(30));
+        assert_eq!(ahead.unheard(at(1_080)), ms(0));
+        ahead.give(at(1_090), ms(20), true);
+        assert_eq!(ahead.unheard(at(1_090)), ms(20), "another run, behind noise again");
+        ahead.clear(at(1_090));
+        assert_eq!(ahead.unheard(at(1_090)), ms(0));
+        assert!(ahead.is_empty(at(1_090)));
+        ahead.give(at(1_090), ms(20), true);
+        assert_eq!(ahead.unheard(at(1_090)), ms(20));
+    }
+}

@@ -1,0 +1,470 @@
+//! A call's peer on a line: a carrier that sends and takes audio on a socket of messages.
+//!
+//! What comes is decoded where it lies into the worker's slot and passes on in the moment of its
+//! arrival, numbered by [`timeline`]. What goes is paced so that the carrier's own buffer is filled
+//! ([`ahead`]); silence is not sent at all, for a carrier is silent by itself, and whatever is said
+//! next would have to wait behind it.
+
+mod ahead;
+mod keys;
+mod link;
+mod marks;
+mod timeline;
+
+use std::time::Duration;
+
+use adapters::agent::StreamFormat;
+use adapters::stream::{Stream, StreamCommand};
+use media::blocks::BlockPool;
+use media::codec::AudioFormat;
+use media::convert::Converter;
+use media::dtmf::Tones;
+use media::leg::Heard;
+use media::stats::{Impairment, LegSnapshot, Quality};
+use media::time::MonoTime;
+
+use super::connection::{Connection, opcode};
+use super::context::Context;
+use super::inflow::Inflow;
+use crate::bridge::framing::{CLOSE_NORMAL, Class, ControlFrame, MAX_HEADER_BYTES, seal};
+use crate::calls::digits::DigitsBy;
+use crate::telemetry::{DropReason, Kind};
+
+pub(super) use ahead::Ahead;
+pub(super) use keys::Keys;
+pub use link::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
+pub(super) use marks::Marks;
+pub(super) use timeline::{Place, Timeline};
+
+/// How long the stream of a new socket may take to start.
+const START_WAIT: Duration = Duration::from_secs(10);
+/// How long a carrier may say nothing before it is asked whether it is there.
+const PING_AFTER: Duration = Duration::from_secs(10);
+/// How long it may take to answer.
+const PONG_WAIT: Duration = Duration::from_secs(5);
+/// Messages in a row that may be without meaning.
+const FAULTS_MAX: u32 = 32;
+/// Audio that may wait for the socket, in milliseconds; beyond it the oldest is skipped.
+const BACKLOG_MS: u32 = 200;
+/// Pause between digits that another leg presses, in milliseconds.
+const DIGIT_GAP_MS: u32 = 50;
+/// Most bytes of a message around its audio.
+const ENVELOPE_BYTES: usize = 256;
+
+/// The socket of a line, and how to speak on it.
+pub(super) struct Link {
+    pub(super) connection: Connection,
+    pub(super) dialect: Box<dyn Stream>,
+    /// The carrier's id of the call that the stream must be for.
+    pub(super) call: Option<String>,
+    /// The stream has started.
+    pub(super) started: bool,
+    /// When the stream must have started.
+    start_by: MonoTime,
+    /// When something came last.
+    heard_at: MonoTime,
+    /// When it was asked whether anybody is there.
+    pinged_at: Option<MonoTime>,
+    /// Messages without meaning since the last one that had any.
+    faults: u32,
+}
+
+/// What is to be done about a link's silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    /// Nothing.
+    Nothing,
+    /// Ask whether anybody is there.
+    Ping,
+    /// Give it up.
+    Dead(LineLoss),
+}
+
+/// What came and went.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    frames_in: u64,
+    bytes_in: u64,
+    lost: u64,
+    frames_out: u32,
+    bytes_out: u32,
+    restarts: u64,
+}
+
+/// A call's peer on a line.
+pub(super) struct LineLeg {
+    /// The audio of the call: what the carrier is sent.
+    stream: StreamFormat,
+    buffer_ms: u32,
+    pub(super) digits: DigitsBy,
+    /// See [`LinePlan::dtmf_inband`].
+    pub(super) dtmf_inband: bool,
+    /// From what the carrier sends to what it is sent, if that differs.
+    pub(super) decoder: Option<Box<Decoder>>,
+    pub(super) link: Option<Box<Link>>,
+    /// The carrier wants no audio.
+    pub(super) stopped: bool,
+    pub(super) ahead: Ahead,
+    pub(super) marks: Marks,
+    pub(super) timeline: Timeline,
+    /// Pieces passed on to a leg at the agent's end.
+    pub(super) pieces: u64,
+    /// Sound of a leg at the agent's end, which comes over a network.
+    pub(super) inflow: Option<Box<Inflow>>,
+    /// Digits that are sent as tones.
+    pub(super) tones: Tones,
+    /// Digits that go as messages.
+    pub(super) keys: Keys,
+    /// The built-in agent has said all it had to say, and the call ends when that was heard.
+    pub(super) over: bool,
+    /// The carrier was asked to tell when all has been heard.
+    farewell: bool,
+    /// Somebody waits for that.
+    pub(super) awaits_end: bool,
+    counts: Counts,
+}
+
+impl std::fmt::Debug for LineLeg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LineLeg")
+            .field("stream", &self.stream)
+            .field("link", &self.link.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// What is to be done about its silence.
+    pub(super) fn beat(&mut self, now: MonoTime) -> Beat {
+        if !self.started && self.start_by <= now {
+            return Beat::Dead(LineLoss::NotStarted);
+        }
+        match self.pinged_at {
+            Some(at) if at + PONG_WAIT <= now => Beat::Dead(LineLoss::Silent),
+            None if self.heard_at + PING_AFTER <= now => {
+                self.pinged_at = Some(now);
+                Beat::Ping
+            }
+            Some(_) | None => Beat::Nothing,
+        }
+    }
+
+    /// Something came.
+    pub(super) const fn heard(&mut self, now: MonoTime) {
+        self.heard_at = now;
+        self.pinged_at = None;
+    }
+
+    /// A message had no meaning; true if there were too many.
+    pub(super) const fn fault(&mut self) -> bool {
+        self.faults += 1;
+        self.faults > FAULTS_MAX
+    }
+
+    /// A message had a meaning.
+    pub(super) const fn understood(&mut self) {
+        self.faults = 0;
+    }
+
+    fn deadline(&self) -> MonoTime {
+        let start = if self.started { MonoTime::MAX } else { self.start_by };
+        let silence = match self.pinged_at {
+            Some(at) => at + PONG_WAIT,
+            None => self.heard_at + PING_AFTER,
+        };
+        start.min(silence)
+    }
+}
+
+/// From one format to another, with room for what comes of it.
+pub(super) struct Decoder {
+    converter: Converter,
+    room: Vec<u8>,
+}
+
+impl Decoder {
+    fn new(from: AudioFormat, to: AudioFormat) -> Self {
+        Self { converter: Converter::new(from, to), room: Vec::new() }
+    }
+
+    /// Converts; the room grows to the longest message.
+    pub(super) fn convert(&mut self, audio: &[u8]) -> &[u8] {
+        let wanted = self.converter.max_output(audio.len());
+        if self.room.len() < wanted {
+            self.room.resize(wanted, 0);
+        }
+        let length = self.converter.convert(audio, &mut self.room);
+        self.room.get(..length).unwrap_or_default()
+    }
+}
+
+impl LineLeg {
+    /// A line whose socket is to come.
+    pub(super) fn new(plan: LinePlan) -> Self {
+        let LinePlan { format, buffer_ms, digits, dtmf_inband } = plan;
+        Self {
+            stream: format,
+            buffer_ms,
+            digits,
+            dtmf_inband,
+            decoder: None,
+            link: None,
+            stopped: false,
+            ahead: Ahead::new(buffer_ms, format.ptime_ms),
+            marks: Marks::default(),
+            timeline: Timeline::new(format.audio.clock_hz()),
+            pieces: 0,
+            inflow: None,
+            tones: Tones::default(),
+            keys: Keys::default(),
+            over: false,
+            farewell: false,
+            awaits_end: false,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes the carrier's socket, to be watched as `token`.
+    pub(super) fn connect(
+        &mut self,
+        ctx: &Context,
+        link: LineLink,
+        token: u64,
+    ) -> std::io::Result<()> {
+        let LineLink { socket, stream, call } = link;
+        let StreamFormat { audio, ptime_ms } = self.stream;
+        let frames = (self.buffer_ms + BACKLOG_MS) / ptime_ms.max(1) + 1;
+        let frame_bytes = audio.bytes(ptime_ms) * 2 + ENVELOPE_BYTES;
+        let connection =
+            Connection::take(&ctx.poller, socket, token, frame_bytes * frames as usize)?;
+        self.counts.restarts += u64::from(self.counts.frames_in > 0);
+        self.stopped = false;
+        self.link = Some(Box::new(Link {
+            connection,
+            dialect: stream,
+            call,
+            started: false,
+            start_by: ctx.now + START_WAIT,
+            heard_at: ctx.now,
+            pinged_at: None,
+            faults: 0,
+        }));
+        Ok(())
+    }
+
+    /// Lets the socket go, if there is one; closed with `code` if anybody still listens.
+    pub(super) fn disconnect(&mut self, ctx: &mut Context, code: Option<u16>) {
+        let Some(mut link) = self.link.take() else { return };
+        if let Some(code) = code {
+            link.connection.send_close(&mut ctx.masks, code, "");
+        }
+        ctx.poller.remove(link.connection.io.stream());
+        let stream = link.connection.io.finish();
+        ctx.lingering.add(ctx.now, &ctx.poller, stream);
+        // What it had is gone, and it will not tell what it played of it.
+        self.ahead.clear(ctx.now);
+        self.marks.give_up(ctx.now);
+    }
+
+    /// The call is over.
+    pub(super) fn end(&mut self, ctx: &mut Context) {
+        self.say(ctx, StreamCommand::Hangup);
+        self.flow_out(&mut ctx.blocks);
+        self.disconnect(ctx, Some(CLOSE_NORMAL));
+    }
+
+    /// Asks whether anybody is there.
+    pub(super) fn ping(&mut self, ctx: &mut Context) {
+        let Some(link) = &mut self.link else { return };
+        let mask = link.connection.mask(&mut ctx.masks);
+        let ping = ControlFrame::ping(b"", mask);
+        link.connection.write(Class::Control, ping.as_bytes());
+        link.connection.watch(&ctx.poller);
+    }
+
+    /// Takes a packet of the leg at the agent's end.
+    pub(super) fn put(
+        &mut self,
+        now: MonoTime,
+        blocks: &mut BlockPool,
+        heard: Heard,
+        datagram: &[u8],
+    ) {
+        if let Some(inflow) = &mut self.inflow {
+            inflow.put(now, blocks, heard, datagram);
+        }
+    }
+
+    /// No leg is at the agent's end any more.
+    pub(super) fn flow_out(&mut self, blocks: &mut BlockPool) {
+        if let Some(mut inflow) = self.inflow.take() {
+            inflow.release(blocks);
+        }
+    }
+
+    /// The stream has started, in these formats.
+    pub(super) fn start(&mut self, from: AudioFormat, to: AudioFormat) {
+        self.stream.audio = to;
+        self.decoder = (from != to).then(|| Box::new(Decoder::new(from, to)));
+        self.timeline.restart(to.clock_hz());
+        if let Some(link) = &mut self.link {
+            link.started = true;
+        }
+        if let Some(inflow) = &mut self.inflow {
+            inflow.listen_as(to);
+        }
+    }
+
+    /// The audio of the call, both ways.
+    pub(super) const fn stream(&self) -> StreamFormat {
+        self.stream
+    }
+
+    /// True while audio may be sent.
+    pub(super) fn sends(&self) -> bool {
+        self.receives() && !self.stopped
+    }
+
+    /// True while audio may come.
+    pub(super) fn receives(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.started)
+    }
+
+    /// True once all that was given to the carrier has been heard, as far as can be told.
+    pub(super) fn is_heard(&self, now: MonoTime) -> bool {
+        self.ahead.is_empty(now) && self.marks.is_empty()
+    }
+
+    /// When something is due of it.
+    pub(super) fn deadline(&self) -> MonoTime {
+        let link = self.link.as_ref().map_or(MonoTime::MAX, |link| link.deadline());
+        // Waiting for all to be heard, without a mark that would tell.
+        let waits = self.awaits_end && self.marks.is_empty();
+        let heard = if waits { self.ahead.empty_at() } else { MonoTime::MAX };
+        link.min(self.marks.deadline()).min(self.keys.deadline()).min(heard)
+    }
+
+    /// Places a frame of the carrier's.
+    pub(super) fn place(&mut self, seq: Option<u64>, ts: Option<u64>, payload: &[u8]) -> Place {
+        let place = self.timeline.place(seq, ts, self.stream.audio.payload_ticks(payload));
+        self.counts.frames_in += 1;
+        self.counts.bytes_in += payload.len() as u64;
+        self.counts.lost += place.lost;
+        place
+    }
+
+    /// Sends the frame in the first `length` bytes of the packet buffer.
+    #[inline]
+    pub(super) fn send_audio(&mut self, ctx: &mut Context, length: usize) {
+        let Some(link) = &mut self.link else { return };
+        let Some(payload) = ctx.packet.get(..length) else { return };
+        ctx.message.clear();
+        ctx.message.resize(MAX_HEADER_BYTES, 0);
+        let kind = link.dialect.encode(payload, &mut ctx.message);
+        if ctx.message.len() == MAX_HEADER_BYTES {
+            return;
+        }
+        let mask = link.connection.mask(&mut ctx.masks);
+        let sealed = seal(&mut ctx.message, opcode(kind), mask);
+        ctx.metrics.sent(Kind::LineAudio, sealed.len());
+        let skipped = link.connection.write(Class::Media, sealed);
+        if skipped > 0 {
+            ctx.metrics.dropped_many(DropReason::SlowLine, skipped as u64);
+        }
+        link.connection.watch(&ctx.poller);
+        self.farewell = false;
+        self.counts.frames_out = self.counts.frames_out.wrapping_add(1);
+        self.counts.bytes_out =
+            self.counts.bytes_out.wrapping_add(u32::try_from(length).unwrap_or(0));
+    }
+
+    /// Says something besides audio; false if the dialect has no word for it, or nobody listens.
+    pub(super) fn say(&mut self, ctx: &mut Context, command: StreamCommand<'_>) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        ctx.message.clear();
+        ctx.message.resize(MAX_HEADER_BYTES, 0);
+        let Some(kind) = link.dialect.command(command, &mut ctx.message) else { return false };
+        let mask = link.connection.mask(&mut ctx.masks);
+        let sealed = seal(&mut ctx.message, opcode(kind), mask);
+        ctx.metrics.sent(Kind::LineControl, sealed.len());
+        link.connection.write(Class::Control, sealed);
+        link.connection.watch(&ctx.poller);
+        true
+    }
+
+    /// Presses a key for the far end. False if it is to be told by a request of the control's.
+    pub(super) fn press(&mut self, digit: char, duration_ms: u32) -> bool {
+        let mut text = [0; 4];
+        let text: &str = digit.encode_utf8(&mut text);
+        match self.digits {
+            // Too many wait: as if it had not been pressed.
+            DigitsBy::Tones => drop(self.tones.queue(text, Some(duration_ms), None)),
+            DigitsBy::Events => drop(self.keys.queue(text, duration_ms, DIGIT_GAP_MS)),
+            DigitsBy::Info => return false,
+            DigitsBy::Nothing => {}
+        }
+        true
+    }
+
+    /// Asks the carrier to tell when all audio so far has been heard; `report` is what the agent is
+    /// told then. Gives a mark that there is no more room for.
+    pub(super) fn mark(
+        &mut self,
+        ctx: &mut Context,
+        report: Option<media::playout::MarkReport>,
+    ) -> Option<media::playout::MarkReport> {
+        let name = self.marks.name();
+        let asked = self.receives() && self.say(ctx, StreamCommand::Mark(&name));
+        self.marks.keep(report, self.ahead.empty_at().max(ctx.now), asked)
+    }
+
+    /// Nothing more will be said: the carrier is asked once when all has been heard.
+    pub(super) fn farewell(&mut self, ctx: &mut Context) {
+        if std::mem::replace(&mut self.farewell, true) {
+            return;
+        }
+        self.awaits_end = true;
+        if !self.ahead.is_empty(ctx.now) {
+            self.mark(ctx, None);
+        }
+    }
+
+    /// Lets the carrier drop what it has, and drops what waits for the socket; tells how much of
+    /// the agent's audio will not be heard for it. `None` if the carrier cannot, and plays on.
+    pub(super) fn clear(&mut self, ctx: &mut Context) -> Option<Duration> {
+        if let Some(link) = &mut self.link {
+            link.connection.skip_media();
+        }
+        if self.ahead.is_empty(ctx.now) {
+            return Some(Duration::ZERO);
+        }
+        if self.link.is_some() && !self.say(ctx, StreamCommand::Clear) {
+            return None;
+        }
+        let unheard = self.ahead.unheard(ctx.now);
+        self.ahead.clear(ctx.now);
+        Some(unheard)
+    }
+
+    /// How it fares.
+    pub(super) fn snapshot(&self) -> LegSnapshot {
+        let Counts { frames_in, bytes_in, lost, frames_out, bytes_out, restarts } = self.counts;
+        let expected = frames_in + lost;
+        let loss = if expected == 0 { 0.0 } else { (lost as f64 / expected as f64) as f32 };
+        let impairment = Impairment::bare(self.stream.audio);
+        let quality = Quality { loss, burst_ratio: 1.0, delay: Duration::ZERO };
+        LegSnapshot {
+            packets_received: frames_in,
+            payload_bytes_received: bytes_in,
+            packets_sent: frames_out,
+            payload_bytes_sent: bytes_out,
+            lost,
+            resyncs: restarts,
+            loss,
+            burst_ratio: 1.0,
+            rating: quality.rating(impairment),
+            mos: quality.mos(impairment),
+            ..LegSnapshot::default()
+        }
+    }
+}
