@@ -205,7 +205,8 @@ fn public_url(config: &Config, http: SocketAddr) -> PublicUrl {
 /// Where carriers may be: not in networks of our own, but for a server that nobody else reaches.
 fn reachable(config: &Config) -> Reachable {
     let mut allowed = config.outward.clone().and(&config.webhooks.allow_networks);
-    if config.http.listen.ip().is_loopback() {
+    // Behind a proxy it listens on loopback too, and serves whoever comes.
+    if config.is_local() {
         let local = ["127.0.0.0/8", "::1"].into_iter().flat_map(Cidr::parse);
         allowed = allowed.and(&local.collect::<Vec<_>>());
     }
