@@ -66,6 +66,15 @@ fn care(config: &Config) -> Care {
     Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
 }
 
+/// The threads on which what may wait runs.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .thread_name("io")
+        .enable_all()
+        .build()
+}
+
 impl App {
     /// Starts everything; nothing stays half started.
     ///
@@ -75,11 +84,7 @@ impl App {
     /// the message says which.
     pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
-        let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(IO_THREADS)
-            .thread_name("io")
-            .enable_all()
-            .build()?;
+        let io = runtime()?;
         let (store, keys, first_key) = io.block_on(open_store(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -96,12 +101,10 @@ impl App {
         let secure = secure_listener(&io, &config.http)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
-        let workers = (0..workers)
-            .zip(&metrics.workers)
-            .map(|(number, metrics)| {
-                WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
-            })
-            .collect::<io::Result<Vec<_>>>()?;
+        let start = |(number, metrics): (usize, &Arc<_>)| {
+            WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
+        };
+        let workers = (0..workers).zip(&metrics.workers).map(start).collect::<io::Result<_>>()?;
         let exchanges = {
             let _within = io.enter();
             Exchanges::new(reachable(&config), Arc::clone(&metrics.carriers))
