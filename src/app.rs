@@ -105,11 +105,14 @@ impl App {
             WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
         };
         let workers = (0..workers).zip(&metrics.workers).map(start).collect::<io::Result<_>>()?;
+        let public_url = Arc::new(public_url(&config, http));
         let exchanges = {
             let _within = io.enter();
             Exchanges::new(reachable(&config), Arc::clone(&metrics.carriers))
         };
         let parts = Parts {
+            exchanges: exchanges.clone(),
+            public_url: Arc::clone(&public_url),
             directory: follow(&io, &store, &config)?,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),
@@ -139,7 +142,7 @@ impl App {
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),
             public_url: config.public_url.clone().map(Arc::new),
-            base_url: public_url(&config, http).to_string().into(),
+            base_url: public_url.to_string().into(),
             exchanges,
             document: Arc::default(),
         });

@@ -244,6 +244,11 @@ impl Call {
         }
     }
 
+    /// How it is treated.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
     /// When [`Input::Timeout`] is due.
     pub fn deadline(&self) -> MonoTime {
         if self.peer == Peer::Gone {

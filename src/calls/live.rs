@@ -9,6 +9,7 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::call::{Call, Which};
+use super::carrier::CarrierLeg;
 use super::cause::Cause;
 use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
@@ -43,6 +44,8 @@ pub(super) struct LiveCall {
     pub(super) max_forwards: Option<u8>,
     /// The SIP dialog with the peer; none once that is over.
     pub(super) dialog: Option<DialogId>,
+    /// The carrier's side of a call that a carrier controls over HTTP.
+    pub(super) carrier: Option<Box<CarrierLeg>>,
     /// Where else it may be placed, until it is answered.
     pub(super) placing: Option<Box<Placing>>,
     /// The line that its peer is on, if it came or went by a carrier's sockets.
@@ -231,9 +234,11 @@ impl LiveCall {
             self.transfer.as_ref().map_or(MonoTime::MAX, |underway| underway.transfer.deadline());
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
+        let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
         self.call
             .deadline()
             .min(far)
+            .min(carrier)
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())
@@ -285,6 +290,12 @@ impl LiveCall {
         duration.map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Name of the trunk, or of the carrier's configuration, that it came or went by.
+    pub(super) fn line_name(&self) -> Option<String> {
+        let carrier = || Some(self.carrier.as_ref()?.account.name.clone());
+        self.trunk.as_ref().map(|trunk| trunk.name.clone()).or_else(carrier)
+    }
+
     /// What the API tells of it.
     pub(super) fn view(&self, now: MonoTime) -> CallView {
         let state = match (self.ended, self.call.answered_at()) {
@@ -299,7 +310,7 @@ impl LiveCall {
             state,
             from: self.from.clone(),
             to: self.to.clone(),
-            trunk: self.trunk.as_ref().map(|trunk| trunk.name.clone()),
+            trunk: self.line_name(),
             agent: self.current_agent().name.clone(),
             began_unix_ms: self.began_unix_ms,
             duration_ms: self.duration_ms(now),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use adapters::config::RawConfig;
+use adapters::event::Meaning;
+use adapters::exchange::{CarrierError, HttpResponse};
 use adapters::hook::Verify;
+use adapters::op::Originated;
 use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -15,6 +18,7 @@ use super::sounds::Loaded;
 use super::view::CallView;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
+use crate::carrier::{self, Failure};
 use crate::quota::Refusal;
 use crate::quota::destination::Undialled;
 use crate::recording;
@@ -45,6 +49,9 @@ pub struct PlaceCall {
     /// Header fields to add to the INVITE.
     #[serde(default)]
     pub headers: std::collections::BTreeMap<String, String>,
+    /// A carrier shall tell whether a machine answered, if it can.
+    #[serde(default)]
+    pub amd: bool,
     /// How long it may ring, in seconds.
     pub ring_timeout_s: Option<u64>,
     /// How long the call may last, in seconds.
@@ -129,6 +136,35 @@ pub enum Order {
     Clear,
     /// Whether the peer is on hold.
     Hold(bool),
+}
+
+/// A request of a carrier that was proven and understood.
+#[derive(Debug)]
+pub struct Hooked {
+    /// The configuration that it came to.
+    pub account: Arc<carrier::Account>,
+    /// The call of ours that its address names.
+    pub call: Option<Uuid>,
+    /// What it is about.
+    pub meaning: Meaning,
+}
+
+/// What a carrier hears of its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// It was acted upon.
+    Noted,
+    /// It is about no call that lives.
+    Late,
+    /// The call is taken.
+    Take {
+        /// Our id of it.
+        call: Uuid,
+        /// Where its audio goes.
+        stream_url: String,
+    },
+    /// The offered call is not taken.
+    Refuse(adapters::op::Refusal),
 }
 
 /// What proves, beside its token, that it is the carrier that opens a media socket.
@@ -245,6 +281,33 @@ pub enum Request {
         attempt: u64,
         /// Its socket.
         result: Result<AgentSocket, DialError>,
+    },
+    /// A carrier's request.
+    Hook {
+        /// Which.
+        hook: Box<Hooked>,
+        /// Takes what the carrier hears.
+        reply: oneshot::Sender<Heard>,
+    },
+    /// A carrier was asked to place a call.
+    Originated {
+        /// The call.
+        call: CallKey,
+        /// Which attempt.
+        attempt: u32,
+        /// By which configuration.
+        account: Arc<carrier::Account>,
+        /// What became of it.
+        result: Result<Originated, Failure>,
+    },
+    /// A carrier answered a request of a call's flow.
+    FlowAnswered {
+        /// The call.
+        call: CallKey,
+        /// The flow's number of the request.
+        request: u32,
+        /// The answer.
+        result: Result<HttpResponse, CarrierError>,
     },
     /// Record a call, or change how it is recorded.
     Record {

@@ -9,6 +9,7 @@ mod body;
 mod client;
 mod fetch;
 mod guard;
+mod hooks;
 pub mod idempotency;
 pub mod openapi;
 pub mod page;

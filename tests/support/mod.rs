@@ -13,6 +13,7 @@
 )]
 
 pub mod agent;
+pub mod api_carrier;
 pub mod baresip;
 pub mod callee;
 pub mod caller;

@@ -1,5 +1,6 @@
 //! How every call begins, whoever placed it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use adapters::agent::{Direction, StreamFormat};
@@ -11,9 +12,11 @@ use super::Control;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
-use crate::calls::digits::InfoDigits;
+use crate::calls::carrier::CarrierLeg;
+use crate::calls::digits::{DigitsBy, InfoDigits};
 use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
+use crate::calls::line::Line;
 use crate::calls::live::{LiveCall, Logged, Under, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
@@ -24,14 +27,14 @@ use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
-use crate::workers::line::PeerLink;
+use crate::workers::line::{LinePlan, PeerLink};
 use crate::workers::poller::now;
 
 /// All that a call is made of.
 pub(super) struct Beginning {
     /// Its id; a new one if absent.
     pub(super) id: Option<Uuid>,
-    pub(super) dialog: DialogId,
+    pub(super) peer: Peer,
     /// How many more hops its INVITE might have taken, if it came with one.
     pub(super) max_forwards: Option<u8>,
     pub(super) plan: Plan,
@@ -42,14 +45,8 @@ pub(super) struct Beginning {
     pub(super) variables: Vec<(String, String)>,
     pub(super) agent: Arc<Agent>,
     pub(super) fallback: Fallback,
-    pub(super) media: LocalMedia,
-    pub(super) sockets: RtpSockets,
-    pub(super) format: Option<LegFormat>,
-    pub(super) sdp: Vec<u8>,
-    pub(super) signalling: std::net::IpAddr,
     pub(super) ambient: Option<Ambient>,
     pub(super) keep: Keep,
-    pub(super) offer: Option<Sdp>,
     pub(super) permit: Permit,
     /// Its place on its trunk, if it is placed through one.
     pub(super) line: Option<Permit>,
@@ -57,20 +54,90 @@ pub(super) struct Beginning {
     pub(super) slot: Option<Permit>,
 }
 
+/// Who is at the peer's end.
+pub(super) enum Peer {
+    /// Somebody who speaks SIP.
+    Sip(Box<SipPeer>),
+    /// A carrier that controls the call over HTTP and brings its audio by a socket.
+    Carrier { leg: Box<CarrierLeg>, line: Box<Line>, plan: LinePlan },
+}
+
+/// A peer that speaks SIP.
+pub(super) struct SipPeer {
+    pub(super) dialog: DialogId,
+    pub(super) media: LocalMedia,
+    pub(super) sockets: RtpSockets,
+    pub(super) format: Option<LegFormat>,
+    pub(super) sdp: Vec<u8>,
+    pub(super) signalling: IpAddr,
+    pub(super) offer: Option<Sdp>,
+}
+
+/// A peer as a call holds it.
+#[derive(Default)]
+struct Held {
+    dialog: Option<DialogId>,
+    carrier: Option<Box<CarrierLeg>>,
+    line: Option<Box<Line>>,
+    signalling: Option<IpAddr>,
+    offer: Option<Box<Sdp>>,
+    sdp: Vec<u8>,
+    digits: Option<DigitsBy>,
+    settled: Settled,
+    delayed_offer: bool,
+}
+
 impl Control {
+    /// Opens the media of a call whose peer is this.
+    fn open(
+        &self,
+        key: CallKey,
+        worker: usize,
+        peer: Peer,
+        trunk: Option<&Trunk>,
+    ) -> (Held, LocalMedia) {
+        let peer = match peer {
+            Peer::Sip(peer) => *peer,
+            Peer::Carrier { leg, line, plan } => {
+                let settled = Settled { stream: Some(plan.format), ..Settled::default() };
+                let digits = Some(plan.digits);
+                self.command(worker, Command::Open { call: key, peer: PeerLink::Line(plan) });
+                let (carrier, line) = (Some(leg), Some(line));
+                let held = Held { carrier, line, settled, digits, ..Held::default() };
+                return (held, LocalMedia::none());
+            }
+        };
+        let SipPeer { dialog, mut media, sockets, mut format, sdp, signalling, offer } = peer;
+        let digits = self.settle_digits(trunk, dialog, format.as_mut());
+        let settled = Settled::of(format.as_ref());
+        // What is encrypted stays so when we offer next.
+        media.srtp.offers = settled.stream.map_or(media.srtp.offers, |_| settled.srtp.is_some());
+        let delayed_offer = settled.stream.is_none();
+        let link = PeerLink::Rtp { sockets, format };
+        self.command(worker, Command::Open { call: key, peer: link });
+        let held = Held {
+            dialog: Some(dialog),
+            carrier: None,
+            line: None,
+            signalling: Some(signalling),
+            offer: offer.map(Box::new),
+            sdp,
+            digits,
+            settled,
+            delayed_offer,
+        };
+        (held, media)
+    }
+
     /// Opens the call's media, enters it into the tables and does what its start demands.
     #[expect(clippy::too_many_lines, reason = "most of it names the fields of a call")]
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
-        let Beginning { dialog, plan, from, to, trunk, agent, sockets, mut format, .. } = beginning;
+        let Beginning { peer, plan, from, to, trunk, agent, .. } = beginning;
         let (key, worker) = (self.next_key(), self.least_loaded());
         let id = beginning.id.unwrap_or_else(Uuid::now_v7);
         let span = announced(id, plan.direction, &from, &to, &agent.name);
-        let digits = self.settle_digits(trunk.as_deref(), dialog, format.as_mut());
-        let Settled { srtp, stream, flows } = Settled::of(format.as_ref());
-        let mut media = beginning.media;
-        // What is encrypted stays so when we offer next.
-        media.srtp.offers = stream.map_or(media.srtp.offers, |_| srtp.is_some());
-        self.command(worker, Command::Open { call: key, peer: PeerLink::Rtp { sockets, format } });
+        let (peer, media) = self.open(key, worker, peer, trunk.as_deref());
+        let Settled { srtp, stream, flows } = peer.settled;
         let mut effects = std::mem::take(&mut self.effects);
         let (fallback, message) = second(beginning.fallback);
         self.insert(LiveCall {
@@ -78,7 +145,8 @@ impl Control {
             id,
             call: Call::start(plan, now(), &mut effects),
             max_forwards: beginning.max_forwards,
-            dialog: Some(dialog),
+            dialog: peer.dialog,
+            carrier: peer.carrier,
             placing: None,
             worker,
             direction: plan.direction,
@@ -94,18 +162,18 @@ impl Control {
             which: Which::Main,
             permit: beginning.permit,
             line: beginning.line,
-            carried: None,
+            carried: peer.line,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),
-            delayed_offer: plan.direction == Direction::Inbound && stream.is_none(),
-            digits,
+            delayed_offer: plan.direction == Direction::Inbound && peer.delayed_offer,
+            digits: peer.digits,
             info_digits: InfoDigits::default(),
             srtp,
             format: stream,
-            sdp: beginning.sdp,
+            sdp: peer.sdp,
             playing_message: false,
-            signalling: beginning.signalling,
+            signalling: peer.signalling.unwrap_or(NOWHERE),
             media,
             attempt: 0,
             awaits: None,
@@ -123,7 +191,7 @@ impl Control {
             ended_at: None,
             redirects: Redirects::default(),
             flows,
-            offer: beginning.offer.map(Box::new),
+            offer: peer.offer,
             far: None,
             far_reason: PeerReason::default(),
             hold: Hold::default(),
@@ -160,7 +228,11 @@ fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>
     }
 }
 
+/// Where the signalling of a call comes from that has none of SIP.
+const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
 /// What is settled of a call's media when it begins.
+#[derive(Default)]
 struct Settled {
     srtp: Option<Arc<SrtpKeys>>,
     stream: Option<StreamFormat>,

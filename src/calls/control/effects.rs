@@ -25,6 +25,9 @@ impl Control {
     }
 
     fn effect(&mut self, key: CallKey, effect: Effect) {
+        if self.carrier_effect(key, effect) {
+            return;
+        }
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
         let at = now();
@@ -176,7 +179,10 @@ impl Control {
     /// The worker has let go of a call: its record is complete.
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
         self.log_report(key, report);
-        let Some(call) = self.calls.remove(&key) else { return };
+        let Some(mut call) = self.calls.remove(&key) else { return };
+        if let Some(leg) = call.carrier.take() {
+            self.carrier_closed(call.id, *leg, call.call.answered_at().is_some());
+        }
         self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);
         if call.captured {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use adapters::agent::Direction;
 
 use super::Control;
-use super::begin::Beginning;
+use super::begin::{Beginning, Peer, SipPeer};
 use super::early::{RELIABLE, reliability_refusal};
 use super::refusals::{Refused, cause_of};
 use super::sip::{leg_format, log_refused};
@@ -308,7 +308,15 @@ impl Control {
         self.use_trunk_account(dialog, trunk.as_deref());
         self.begin(Beginning {
             id: None,
-            dialog,
+            peer: Peer::Sip(Box::new(SipPeer {
+                dialog,
+                media,
+                sockets,
+                format,
+                sdp,
+                signalling: flow.peer.ip(),
+                offer,
+            })),
             max_forwards,
             plan: plan(&self.config, Direction::Inbound, &treatment),
             from,
@@ -318,17 +326,11 @@ impl Control {
             variables,
             agent: Arc::clone(&treatment.agent),
             fallback: treatment.fallback.clone(),
-            media,
-            sockets,
-            format,
-            sdp,
-            signalling: flow.peer.ip(),
             ambient: treatment.ambient.clone(),
             keep: treatment.keep.clone(),
             line: None,
             permit,
             slot,
-            offer,
         });
     }
 

@@ -42,10 +42,10 @@ impl Control {
     /// Something happened on a call's line.
     pub(super) fn line_event(&mut self, key: CallKey, event: LineEvent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        match event {
+        match &event {
             LineEvent::Started { format, .. } => {
                 tracing::debug!(parent: &call.span, "the line's stream has started");
-                call.format = Some(format);
+                call.format = Some(*format);
                 self.recode(key);
             }
             LineEvent::Stopped(cause) => {
@@ -58,5 +58,6 @@ impl Control {
                 }
             }
         }
+        self.carrier_line(key, event);
     }
 }

@@ -20,16 +20,26 @@ impl Control {
         let Some(call) = self.calls.get(&key) else { return };
         let snapshot = self.directory.load();
         let account = call.trunk.as_ref().and_then(|trunk| snapshot.account(trunk.id));
+        let carrier = call.carrier.as_ref().map(|leg| leg.account.id);
         let began = Began {
             organisation: call.agent.organisation,
             direction: call.direction,
             from: call.from.clone(),
             to: call.to.clone(),
-            trunk: call.trunk.as_ref().map(|trunk| trunk.name.clone()),
+            trunk: call.line_name(),
             agent: call.agent.name.clone(),
-            configuration: account.map(|account| account.id),
+            configuration: account.map(|account| account.id).or(carrier),
         };
         self.log_fact(key, What::Initiated(Box::new(began)));
+    }
+
+    /// A carrier has a call, and has told what it calls it.
+    pub(super) fn log_at_carrier(&mut self, key: CallKey) {
+        let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        let told = leg.and_then(|leg| Some((leg.account.spec.name, leg.id.as_ref()?)));
+        let Some((provider, id)) = told else { return };
+        let (provider, call) = (provider.to_owned(), id.0.clone());
+        self.log_fact(key, What::AtCarrier { provider, call });
     }
 
     /// Something happened to a call.

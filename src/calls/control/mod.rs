@@ -6,8 +6,10 @@
 mod again;
 mod agents;
 mod begin;
+mod binding;
 mod bridging;
 mod capture;
+mod carrier;
 mod certificates;
 mod choosing;
 mod consulting;
@@ -61,6 +63,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use adapters::event::CarrierCallId;
 use media::time::MonoTime;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -72,11 +75,13 @@ use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
 use super::transfer;
+use binding::keepers;
 use trunks::Trunks;
 
 use crate::agent::dial::Dialler;
 use crate::capture::Registry;
-use crate::config::Config;
+use crate::carrier::Exchanges;
+use crate::config::{Config, PublicUrl};
 use crate::directory::Directory;
 use crate::listen::tls::ClientTls;
 use crate::outward::OutwardPolicy;
@@ -122,6 +127,16 @@ pub struct Control {
     contacts: gate::Contacts,
     by_dialog: HashMap<DialogId, CallKey>,
     by_id: HashMap<Uuid, CallKey>,
+    /// Calls at carriers, by configuration and the carrier's id.
+    by_carrier: HashMap<(Uuid, CarrierCallId), CallKey>,
+    /// Those that are over.
+    recent: carrier::Recent,
+    /// Asks carriers.
+    exchanges: Exchanges,
+    /// Our address as carriers see it.
+    public_url: Arc<PublicUrl>,
+    /// The same as text.
+    base_url: Arc<str>,
     /// Deadlines of calls; an entry that is no longer the call's is skipped.
     deadlines: std::collections::BTreeSet<(MonoTime, CallKey)>,
     next_key: u64,
@@ -166,6 +181,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Takes what happens to calls.
     pub log: LogHandle,
+    /// Asks carriers.
+    pub exchanges: Exchanges,
+    /// Our address as carriers see it.
+    pub public_url: Arc<PublicUrl>,
 }
 
 /// Reaches a control that was built.
@@ -192,8 +211,8 @@ impl Control {
     ///
     /// When an address cannot be bound; the message names it.
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
-        let Parts { config, directory, mut endpoint, workers, worker_events, io, metrics, log } =
-            parts;
+        let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
+        let Parts { io, metrics, log, exchanges, public_url, .. } = parts;
         let directory_changes = directory.watch();
         let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
@@ -239,6 +258,11 @@ impl Control {
             contacts,
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
+            by_carrier: HashMap::new(),
+            recent: carrier::Recent::default(),
+            exchanges,
+            base_url: public_url.to_string().into(),
+            public_url,
             deadlines: std::collections::BTreeSet::new(),
             next_key: 1,
             next_attempt: 1,
@@ -464,18 +488,8 @@ impl Control {
         self.transfer_input(key, transfer::Input::Timeout);
         self.takeover_due(key);
         self.far_due(key);
+        self.carrier_due(key);
         self.tell_hold(key);
         self.next_digit(key);
     }
-}
-
-/// What keeps recordings and captures.
-fn keepers(
-    config: &Config,
-    handle: &Handle,
-) -> std::io::Result<(Recorder, Store, Arc<Mutex<Registry>>)> {
-    let to_control = handle.clone();
-    let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
-    let recordings = Store::new(config.recording_folders(), recorder.open());
-    Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
 }

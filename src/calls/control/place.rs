@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::Control;
 use super::again::Spare;
-use super::begin::Beginning;
+use super::begin::{Beginning, Peer, SipPeer};
+use super::carrier;
 use super::choosing::{through, trunks};
 use super::incoming::plan;
 use super::placing::{self, Hop};
@@ -18,6 +19,7 @@ use super::presenting::{added, presented};
 use crate::calls::CallView;
 use crate::calls::call::Plan;
 use crate::calls::request::{PlaceCall, Request, RequestError};
+use crate::carrier::Account;
 use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
 use crate::quota::{Permit, Way};
 use crate::sip::core::locate::{LocateError, Locator};
@@ -81,10 +83,10 @@ pub struct Wanted {
 
 /// A call's places: what it counts for whatever way it takes, that on its trunk, that at its agent.
 #[derive(Debug)]
-struct Room {
-    permit: Permit,
+pub(super) struct Room {
+    pub(super) permit: Permit,
     line: Option<Permit>,
-    slot: Permit,
+    pub(super) slot: Permit,
 }
 
 /// Where a call goes.
@@ -95,6 +97,8 @@ enum Bearing {
     Straight,
     /// Through the first of these trunks that takes it.
     Trunks(Vec<Arc<Trunk>>),
+    /// By the first of these configurations of carriers that takes it.
+    Carriers(Vec<Arc<Account>>),
 }
 
 impl Control {
@@ -123,6 +127,13 @@ impl Control {
             Bearing::Straight => {
                 let ways = vec![Arc::new(placing::Way::direct(&wanted.call.to))];
                 self.find_way(wanted, None, ways);
+            }
+            Bearing::Carriers(accounts) => {
+                if let Some(room) = wanted.room.take() {
+                    let (call, agent) = (&wanted.call, &wanted.agent);
+                    let view = self.place_at_carrier(call, agent, accounts, room);
+                    drop(wanted.reply.send(view));
+                }
             }
             Bearing::Trunks(trunks) => {
                 wanted.others = trunks.into();
@@ -174,6 +185,11 @@ impl Control {
         organisation: Uuid,
         wanted: &PlaceCall,
     ) -> Result<Bearing, RequestError> {
+        let accounts = carrier::accounts(snapshot, organisation, wanted);
+        if !accounts.is_empty() {
+            self.judge(&wanted.to, None)?;
+            return Ok(Bearing::Carriers(accounts));
+        }
         let trunks = trunks(snapshot, organisation, wanted)?;
         if trunks.is_empty() {
             self.judge(&wanted.to, None)?;
@@ -337,7 +353,15 @@ impl Control {
         let (wanted, agent) = (&errand.call, &errand.agent);
         let key = self.begin(Beginning {
             id: wanted.id,
-            dialog,
+            peer: Peer::Sip(Box::new(SipPeer {
+                dialog,
+                media,
+                sockets,
+                format: None,
+                sdp,
+                signalling: peer.ip(),
+                offer: None,
+            })),
             max_forwards: None,
             plan: self.outbound_plan(agent, wanted),
             from: user,
@@ -347,17 +371,11 @@ impl Control {
             variables: wanted.variables.clone().into_iter().collect(),
             agent: Arc::clone(agent),
             fallback: Fallback::Hangup,
-            media,
-            sockets,
-            format: None,
-            sdp,
-            signalling: peer.ip(),
             ambient: agent.ambient.clone(),
             keep: agent.keep.clone(),
             permit: room.permit,
             line: room.line,
             slot: Some(room.slot),
-            offer: None,
         });
         self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
@@ -374,7 +392,7 @@ impl Control {
         directory::written(trunk, user)
     }
 
-    fn outbound_plan(&self, agent: &Arc<Agent>, wanted: &PlaceCall) -> Plan {
+    pub(super) fn outbound_plan(&self, agent: &Arc<Agent>, wanted: &PlaceCall) -> Plan {
         let limits = &self.config.limits;
         let within = |wanted: Option<u64>, most: Duration| {
             wanted.map_or(most, |seconds| Duration::from_secs(seconds).min(most))

@@ -65,6 +65,13 @@ impl Control {
             }
             Request::LineOpen { call, socket } => self.line_open(call, socket),
             Request::Dialled { call, attempt, result } => self.dialled(call, attempt, result),
+            Request::Hook { hook, reply } => self.hook(*hook, reply),
+            Request::Originated { call, attempt, account, result } => {
+                self.originated(call, attempt, &account, result);
+            }
+            Request::FlowAnswered { call, request, result } => {
+                self.flow_answered(call, request, result);
+            }
             Request::Record { call, order, reply } => {
                 let key = self.by_id.get(&call).copied();
                 let state = key.ok_or(RequestError::NoSuchCall);

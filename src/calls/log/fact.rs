@@ -125,6 +125,13 @@ pub enum What {
         /// The final SIP status of the one before.
         sip_status: u16,
     },
+    /// A carrier has it, and calls it so.
+    AtCarrier {
+        /// The carrier.
+        provider: String,
+        /// Its id of the call.
+        call: String,
+    },
     /// Its recording changed.
     Recording {
         /// How it stands.
@@ -188,6 +195,7 @@ impl What {
             Self::Play { .. } => "play",
             Self::Replaced => "replaced",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
+            Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",
             Self::Priced(_) => "priced",

@@ -84,11 +84,9 @@ fn prove(
     proof: &request::SocketProof,
     request: &Request,
 ) -> Result<(), VerifyError> {
-    // Without a public address no carrier was given one of ours.
-    let Some(public) = &state.public_url else { return Err(VerifyError::Signature) };
-    let scheme = if public.tls { "wss" } else { "ws" };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let url = format!("{scheme}://{}{}{path}", public.authority, public.path);
+    // `ws` for `http`, and so `wss` for `https`.
+    let url = format!("{}{path}", state.base_url.replacen("http", "ws", 1));
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let hook = HookRequest {
         method: request.method(),

@@ -58,6 +58,7 @@ pub(super) fn resources() -> Vec<Resource> {
         organisations::resource(),
         audit::resource(),
         providers::resource(),
+        super::hooks::resource(),
         configurations::resource(),
         numbers::resource(),
         at_carrier::resource(),

@@ -63,6 +63,26 @@ pub struct LocalMedia {
     pub session_version: u64,
 }
 
+impl LocalMedia {
+    /// Of a side that has no RTP at all.
+    pub fn none() -> Self {
+        Self {
+            address: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
+            port: 0,
+            codecs: Vec::new(),
+            telephone_event: false,
+            comfort_noise: false,
+            ptime_ms: PTIME_MIN_MS,
+            direction: Direction::Inactive,
+            rtcp_mux: false,
+            xr: false,
+            srtp: LocalSrtp::default(),
+            session_id: 0,
+            session_version: 0,
+        }
+    }
+}
+
 /// What both sides agreed on, from the local view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Negotiated {

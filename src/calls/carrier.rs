@@ -1,0 +1,126 @@
+//! The peer of a call that a carrier controls over HTTP.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use adapters::event::{CarrierCallId, HangupCause};
+use adapters::exchange::CarrierError;
+use adapters::flow::CallFlow;
+use adapters::op::Refusal;
+use media::time::MonoTime;
+use tokio::sync::oneshot;
+
+use super::cause::Cause;
+use super::request::Heard;
+use crate::carrier::Account;
+
+/// Hooks of one call that may wait for its answer: a carrier that hears nothing asks again.
+pub(super) const WAITING_MAX: usize = 4;
+
+/// The carrier's side of a call.
+pub(super) struct CarrierLeg {
+    /// The configuration that it came or went by.
+    pub(super) account: Arc<Account>,
+    /// The carrier's id of it, once it has told.
+    pub(super) id: Option<CarrierCallId>,
+    /// Where the carrier sends its audio.
+    pub(super) stream_url: String,
+    /// Hooks that wait to hear what becomes of the call.
+    pub(super) waiting: Vec<oneshot::Sender<Heard>>,
+    /// When they must hear.
+    pub(super) reply_by: MonoTime,
+    /// When the carrier's media socket must be there.
+    pub(super) socket_by: MonoTime,
+    /// When a call must have shown itself that the carrier may or may not have placed.
+    pub(super) shown_by: MonoTime,
+    /// Other configurations to place it by.
+    pub(super) others: VecDeque<Arc<Account>>,
+    /// Which attempt to place it this is; what comes of others is of no use any more.
+    pub(super) attempt: u32,
+    /// The carrier shall tell whether a machine answered.
+    pub(super) detect_machine: bool,
+    /// Its control, where that takes a conversation.
+    pub(super) flow: Option<Box<dyn CallFlow>>,
+    /// Audio flows.
+    pub(super) is_streaming: bool,
+    /// It did once, and stopped without a word.
+    pub(super) lost: bool,
+    /// It is over at the carrier, or none of our business any more: nothing is to be ended there.
+    pub(super) is_over: bool,
+}
+
+impl CarrierLeg {
+    /// Of a call by `account`.
+    pub(super) fn new(account: Arc<Account>, id: Option<CarrierCallId>) -> Self {
+        Self {
+            account,
+            id,
+            stream_url: String::new(),
+            waiting: Vec::new(),
+            reply_by: MonoTime::MAX,
+            socket_by: MonoTime::MAX,
+            shown_by: MonoTime::MAX,
+            others: VecDeque::new(),
+            attempt: 0,
+            detect_machine: false,
+            flow: None,
+            is_streaming: false,
+            lost: false,
+            is_over: false,
+        }
+    }
+
+    /// When something is due of it.
+    pub(super) fn deadline(&self) -> MonoTime {
+        let flow = self.flow.as_ref().and_then(|flow| flow.deadline()).unwrap_or(MonoTime::MAX);
+        self.reply_by.min(self.socket_by).min(self.shown_by).min(flow)
+    }
+
+    /// Tells the hooks that wait.
+    pub(super) fn tell(&mut self, heard: &Heard) {
+        self.reply_by = MonoTime::MAX;
+        for waiting in self.waiting.drain(..) {
+            // The carrier may have given up.
+            let _ = waiting.send(heard.clone());
+        }
+    }
+}
+
+/// Why a call ended, as its record names what a carrier says.
+pub(super) const fn cause_of(cause: HangupCause) -> Cause {
+    match cause {
+        HangupCause::Normal | HangupCause::Unknown => Cause::Normal,
+        HangupCause::Cancelled => Cause::Cancelled,
+        HangupCause::Busy => Cause::Busy,
+        HangupCause::NoAnswer => Cause::NoAnswer,
+        HangupCause::Rejected => Cause::Rejected,
+        HangupCause::NotFound => Cause::NotFound,
+        HangupCause::Congestion => Cause::Congestion,
+        HangupCause::Failed => Cause::NetworkFailure,
+    }
+}
+
+/// Why a call could not be placed.
+pub(super) const fn cause_of_error(error: &CarrierError) -> Cause {
+    match error {
+        CarrierError::Destination(_) => Cause::NotFound,
+        CarrierError::TooMany { .. } => Cause::Congestion,
+        _ => Cause::NetworkFailure,
+    }
+}
+
+/// True if another configuration may succeed where one failed so: all but where it is the called
+/// number that is refused.
+pub(super) const fn may_succeed_elsewhere(error: &CarrierError) -> bool {
+    !matches!(error, CarrierError::Destination(_) | CarrierError::CallOver)
+}
+
+/// How a carrier is told that its call is not taken.
+pub(super) const fn refusal_of(cause: Cause) -> Refusal {
+    match cause {
+        Cause::Busy | Cause::Congestion | Cause::Draining => Refusal::Busy,
+        Cause::NotFound => Refusal::NotFound,
+        Cause::Rejected | Cause::Normal | Cause::Cancelled => Refusal::Rejected,
+        _ => Refusal::Unavailable,
+    }
+}

@@ -1,0 +1,19 @@
+//! What calls leave behind is kept by these.
+
+use std::sync::{Arc, Mutex};
+
+use crate::calls::request::{Handle, Request};
+use crate::capture::Registry;
+use crate::config::Config;
+use crate::recording::{Recorder, Store};
+
+/// What keeps recordings and captures.
+pub(super) fn keepers(
+    config: &Config,
+    handle: &Handle,
+) -> std::io::Result<(Recorder, Store, Arc<Mutex<Registry>>)> {
+    let to_control = handle.clone();
+    let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
+    let recordings = Store::new(config.recording_folders(), recorder.open());
+    Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
+}

@@ -1,0 +1,103 @@
+//! What a carrier tells of its calls.
+
+use adapters::agent::{Direction, EndedBy};
+use adapters::event::{CallEvent, CallFact, TransferState};
+use adapters::flow::FlowInput;
+use uuid::Uuid;
+
+use super::Control;
+use crate::calls::call::Input;
+use crate::calls::carrier::cause_of;
+use crate::calls::cause::Cause;
+use crate::calls::control::incoming::unix_us;
+use crate::calls::log::from_carrier;
+use crate::carrier::Account;
+use crate::workers::command::{CallKey, Command};
+
+/// How long a key that a carrier tells of was pressed, as far as anybody knows, in milliseconds.
+const DIGIT_MS: u32 = 100;
+
+impl Control {
+    /// Takes facts. False if they are about no call that lives.
+    pub(super) fn hear(
+        &mut self,
+        account: &Account,
+        ours: Option<Uuid>,
+        events: &[CallEvent],
+    ) -> bool {
+        let mut living = true;
+        for event in events {
+            match self.carried(account, ours, &event.call) {
+                Some(key) => {
+                    // A leg that a transfer has called speaks of itself.
+                    let transfers = matches!(event.what, CallFact::Transfer { .. });
+                    if !transfers {
+                        self.learn(key, &event.call);
+                    }
+                    let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+                    let own = leg.is_some_and(|leg| leg.id.as_ref() == Some(&event.call));
+                    if own || transfers {
+                        self.flow_input(key, FlowInput::Event(event));
+                        self.carrier_fact(key, event);
+                    }
+                }
+                None => living = false,
+            }
+        }
+        living
+    }
+
+    /// A fact about a call; the same again changes nothing.
+    pub(super) fn carrier_fact(&mut self, key: CallKey, event: &CallEvent) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if let Some(fact) = from_carrier(call.id, event, unix_us()) {
+            self.log.tell(fact);
+        }
+        let outbound = call.direction == Direction::Outbound;
+        let pending = call.call.answered_at().is_none();
+        let (worker, span) = (call.worker, &call.span);
+        let Some(leg) = call.carrier.as_mut() else { return };
+        match &event.what {
+            CallFact::Ringing if outbound && pending => self.tell(key, Input::PeerRinging),
+            CallFact::Answered if outbound => {
+                self.tell(key, Input::PeerAnswered);
+                self.await_socket(key);
+            }
+            CallFact::StreamFailed { code } => {
+                tracing::warn!(parent: span, code, "the carrier has no stream");
+                if !leg.is_streaming {
+                    self.tell(key, Input::End(Cause::NetworkFailure, EndedBy::Carrier));
+                }
+            }
+            CallFact::Dtmf { digit } => {
+                let digit = digit.expose().chars().next();
+                if let Some(digit) = digit.filter(|digit| "0123456789ABCD*#".contains(*digit)) {
+                    let duration_ms = DIGIT_MS;
+                    self.command(worker, Command::Digit { call: key, digit, duration_ms });
+                }
+            }
+            CallFact::Transfer { state: TransferState::Done } => {
+                // The caller talks with somebody else: ending that is none of our business.
+                leg.is_over = true;
+                self.tell(key, Input::PeerEnded(Cause::Transferred));
+            }
+            CallFact::Ended(ended) => {
+                leg.is_over = true;
+                let cause = cause_of(ended.cause);
+                call.peer_reason.sip = ended.sip_status;
+                call.peer_reason.text.clone_from(&ended.raw);
+                self.tell(key, Input::PeerEnded(cause));
+            }
+            CallFact::Initiated
+            | CallFact::Ringing
+            | CallFact::EarlyMedia
+            | CallFact::Answered
+            | CallFact::AnsweredBy { .. }
+            | CallFact::StreamStarted
+            | CallFact::StreamStopped
+            | CallFact::Recorded(_)
+            | CallFact::Transfer { .. }
+            | CallFact::Priced(_) => {}
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Drives the control of calls that takes a conversation with the carrier.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use adapters::address::Address;
+use adapters::agent::Direction;
+use adapters::exchange::{CarrierError, HttpRequest, HttpResponse};
+use adapters::flow::{FlowInput, FlowOutput, FlowStart};
+use media::time::MonoTime;
+use uuid::Uuid;
+
+use super::Control;
+use crate::calls::carrier::CarrierLeg;
+use crate::calls::request::Request;
+use crate::carrier::Patience;
+use crate::workers::command::CallKey;
+use crate::workers::poller::now;
+
+impl Control {
+    /// Begins the flow of a call, if its carrier's calls have one.
+    pub(super) fn open_flow(
+        &self,
+        leg: &mut CarrierLeg,
+        call: Uuid,
+        direction: Direction,
+        to: &Address,
+        from: Option<&Address>,
+    ) -> bool {
+        let Some(open) = leg.account.spec.flow else { return false };
+        leg.flow = Some(open(FlowStart {
+            config: leg.account.config.clone(),
+            direction,
+            call: leg.id.clone(),
+            to: to.clone(),
+            from: from.cloned(),
+            stream_url: leg.stream_url.clone(),
+            hooks: leg.account.hooks(&self.base_url).of_call(&call.to_string()),
+        }));
+        true
+    }
+
+    /// Tells a call's flow something, if it has one, and does what it wants.
+    pub(super) fn flow_input(&mut self, key: CallKey, input: FlowInput<'_>) {
+        let leg = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut());
+        let Some(flow) = leg.and_then(|leg| leg.flow.as_mut()) else { return };
+        flow.handle(now(), input);
+        self.flow_outputs(key);
+    }
+
+    pub(super) fn flow_due(&mut self, key: CallKey, at: MonoTime) {
+        let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        let due = leg.and_then(|leg| leg.flow.as_ref()?.deadline());
+        if due.is_some_and(|due| due <= at) {
+            self.flow_input(key, FlowInput::Timeout);
+        }
+    }
+
+    /// A request of a flow was answered, or finally was not.
+    pub(in crate::calls::control) fn flow_answered(
+        &mut self,
+        key: CallKey,
+        request: u32,
+        result: Result<HttpResponse, CarrierError>,
+    ) {
+        self.flow_input(key, FlowInput::Answer { request, result });
+    }
+
+    fn flow_outputs(&mut self, key: CallKey) {
+        loop {
+            let leg = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut());
+            let Some(leg) = leg else { return };
+            let Some(output) = leg.flow.as_mut().and_then(|flow| flow.poll()) else { break };
+            match output {
+                FlowOutput::Send { request, what } => self.send_for_flow(key, request, what),
+                FlowOutput::Event(event) => self.carrier_fact(key, &event),
+                FlowOutput::Done => {
+                    if let Some(leg) = self.calls.get_mut(&key).and_then(|c| c.carrier.as_mut()) {
+                        leg.flow = None;
+                    }
+                }
+                // For carriers whose audio comes by RTP and whose word by a socket of events.
+                FlowOutput::Media(_) | FlowOutput::Message(_) => {
+                    tracing::error!("a flow wants what its carrier's calls have no way for");
+                }
+            }
+        }
+        self.reschedule(key);
+    }
+
+    fn send_for_flow(&self, key: CallKey, request: u32, what: HttpRequest) {
+        let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        let Some(account) = leg.map(|leg| Arc::clone(&leg.account)) else { return };
+        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        self.io.spawn(async move {
+            let patience = Patience::SHORT;
+            let until = Instant::now() + patience.within;
+            let answered = exchanges.exchange(&account, "flow", what, patience, until).await;
+            let result = answered.map_err(|failure| failure.error);
+            handle.send(Request::FlowAnswered { call: key, request, result }).await;
+        });
+    }
+}

@@ -1,0 +1,56 @@
+//! Calls of carriers that were taken a while ago: what offers one of them again is a repetition.
+
+use std::collections::{HashSet, VecDeque};
+
+use adapters::event::CarrierCallId;
+use uuid::Uuid;
+
+/// Calls that are remembered.
+const CALLS_MAX: usize = 16_384;
+
+/// Calls that are over, by configuration and the carrier's id; the oldest are forgotten first.
+#[derive(Debug, Default)]
+pub(in crate::calls) struct Recent {
+    known: HashSet<(Uuid, CarrierCallId)>,
+    order: VecDeque<(Uuid, CarrierCallId)>,
+}
+
+impl Recent {
+    /// Remembers a call.
+    pub(super) fn insert(&mut self, call: (Uuid, CarrierCallId)) {
+        if !self.known.insert(call.clone()) {
+            return;
+        }
+        self.order.push_back(call);
+        if self.order.len() > CALLS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+    }
+
+    /// Whether a call is remembered.
+    pub(super) fn contains(&self, call: &(Uuid, CarrierCallId)) -> bool {
+        self.known.contains(call)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was put in last is known, and there is an end to it.
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let mut recent = Recent::default();
+        let call = |number: usize| (Uuid::nil(), CarrierCallId(number.to_string()));
+        for number in 0..CALLS_MAX {
+            recent.insert(call(number));
+            recent.insert(call(number));
+        }
+        assert!(recent.contains(&call(0)) && recent.contains(&call(CALLS_MAX - 1)));
+        recent.insert(call(CALLS_MAX));
+        assert!(!recent.contains(&call(0)) && recent.contains(&call(1)));
+        assert_eq!((recent.known.len(), recent.order.len()), (CALLS_MAX, CALLS_MAX));
+    }
+}

@@ -1,0 +1,143 @@
+//! Does what a proven request is for, and answers.
+
+use std::sync::Arc;
+
+use adapters::event::{CallEvent, Meaning};
+use adapters::hook::{Handled, HookReply, Take};
+use adapters::op::Refusal;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use tokio::time::{Duration, timeout};
+use uuid::Uuid;
+
+use super::written;
+use crate::calls::log::from_carrier;
+use crate::calls::request::{Heard, Hooked, Request};
+use crate::carrier::Account;
+use crate::http::State;
+use crate::store::{OrganisationId, StoreError, Timestamp};
+use crate::telemetry::HookOutcome;
+
+/// How long the control may take to say what becomes of a request.
+const HEARD_WITHIN: Duration = Duration::from_secs(8);
+/// How long what a carrier told may take to be written.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a request is about, as far as its answer depends on it.
+enum About {
+    Events(Vec<CallEvent>),
+    Offered,
+    Asked,
+}
+
+pub(super) async fn act(
+    state: &State,
+    account: &Arc<Account>,
+    call: Option<Uuid>,
+    handled: Handled,
+) -> Response {
+    let Handled { meaning, reply } = handled;
+    let about = match &meaning {
+        Meaning::Events(events) if events.is_empty() => {
+            return counted(state, account, HookOutcome::Taken, reply);
+        }
+        Meaning::Events(events) => About::Events(events.clone()),
+        Meaning::Offered(_) => About::Offered,
+        Meaning::Asked { .. } => About::Asked,
+    };
+    let hook = Box::new(Hooked { account: Arc::clone(account), call, meaning });
+    let heard = state.calls.ask(|reply| Request::Hook { hook, reply });
+    let heard = timeout(HEARD_WITHIN, heard).await.ok().flatten();
+    match (about, heard) {
+        (About::Events(events), Some(heard)) => {
+            let mut outcome = HookOutcome::Taken;
+            if heard == Heard::Late {
+                outcome = HookOutcome::Late;
+                if late(state, account, call, &events).await.is_err() {
+                    return failed(state, account);
+                }
+            }
+            // What is acknowledged is written: a carrier tells it once.
+            match timeout(WRITTEN_WITHIN, state.log.flush()).await {
+                Ok(true) => counted(state, account, outcome, reply),
+                Ok(false) | Err(_) => failed(state, account),
+            }
+        }
+        (About::Offered, heard) => offered(state, account, heard, reply),
+        (About::Asked, Some(Heard::Take { call, stream_url })) => {
+            match answer(state, account, call, stream_url) {
+                Some(document) => counted(state, account, HookOutcome::Taken, document),
+                None => counted(state, account, HookOutcome::Failed, reply),
+            }
+        }
+        (About::Asked, Some(_)) => counted(state, account, HookOutcome::Late, reply),
+        (About::Events(_) | About::Asked, None) => failed(state, account),
+    }
+}
+
+/// What an offered call's carrier hears.
+fn offered(state: &State, account: &Account, heard: Option<Heard>, reply: HookReply) -> Response {
+    let refusal = match heard {
+        Some(Heard::Take { call, stream_url }) => match answer(state, account, call, stream_url) {
+            Some(document) => return counted(state, account, HookOutcome::Taken, document),
+            None => Refusal::Unavailable,
+        },
+        Some(Heard::Noted) => return counted(state, account, HookOutcome::Taken, reply),
+        Some(Heard::Refuse(refusal)) => refusal,
+        Some(Heard::Late) | None => Refusal::Unavailable,
+    };
+    let Some(inbound) = account.spec.inbound else { return failed(state, account) };
+    let document = (inbound.refuse)(&account.config, refusal);
+    let outcome = match refusal {
+        Refusal::Unavailable => HookOutcome::Failed,
+        _ => HookOutcome::Taken,
+    };
+    counted(state, account, outcome, document)
+}
+
+/// The document that sends a call's audio to us.
+fn answer(state: &State, account: &Account, call: Uuid, stream_url: String) -> Option<HookReply> {
+    let hooks = account.hooks(&state.base_url).of_call(&call.to_string());
+    let answer = account.spec.inbound?.answer;
+    let document = answer(&account.config, &Take { stream_url, hooks });
+    if let Err(error) = &document {
+        tracing::error!(%call, %error, "no answer can be made for the carrier");
+    }
+    document.ok()
+}
+
+/// Facts about a call that does not live here: they belong to its log if it was one of ours.
+async fn late(
+    state: &State,
+    account: &Account,
+    call: Option<Uuid>,
+    events: &[CallEvent],
+) -> Result<(), StoreError> {
+    let Some(call) = call else { return Ok(()) };
+    let known = match state.store.call(OrganisationId(account.organisation), call).await {
+        Ok(known) => known,
+        Err(StoreError::NotFound) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let began = known.summary.began.and_then(|began| began.configuration);
+    if began != Some(account.id) {
+        return Ok(());
+    }
+    for event in events {
+        if let Some(fact) = from_carrier(call, event, Timestamp::now().0) {
+            state.log.tell(fact);
+        }
+    }
+    Ok(())
+}
+
+fn counted(state: &State, account: &Account, outcome: HookOutcome, reply: HookReply) -> Response {
+    state.metrics.carriers.hooked(account.spec.name, outcome);
+    written(reply)
+}
+
+/// The carrier may try again.
+fn failed(state: &State, account: &Account) -> Response {
+    state.metrics.carriers.hooked(account.spec.name, HookOutcome::Failed);
+    StatusCode::SERVICE_UNAVAILABLE.into_response()
+}
