@@ -66,6 +66,12 @@ fn care(config: &Config) -> Care {
     Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
 }
 
+/// What asks carriers.
+fn exchanges(io: &tokio::runtime::Runtime, config: &Config, metrics: &Metrics) -> Exchanges {
+    let _within = io.enter();
+    Exchanges::new(reachable(config), Arc::clone(&metrics.carriers))
+}
+
 /// The threads on which what may wait runs.
 fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
@@ -106,10 +112,7 @@ impl App {
         };
         let workers = (0..workers).zip(&metrics.workers).map(start).collect::<io::Result<_>>()?;
         let public_url = Arc::new(public_url(&config, http));
-        let exchanges = {
-            let _within = io.enter();
-            Exchanges::new(reachable(&config), Arc::clone(&metrics.carriers))
-        };
+        let exchanges = exchanges(&io, &config, &metrics);
         let parts = Parts {
             exchanges: exchanges.clone(),
             public_url: Arc::clone(&public_url),
