@@ -27,16 +27,18 @@ impl Control {
     ) -> bool {
         let mut living = true;
         for event in events {
-            match self.carried(account, ours, &event.call) {
+            match self.carried(account, ours, Some(&event.call)) {
                 Some(key) => {
-                    // A leg that a transfer has called speaks of itself.
-                    let transfers = matches!(event.what, CallFact::Transfer { .. });
-                    if !transfers {
+                    // A leg that a transfer has called speaks of itself, and so may a stream that is
+                    // a call of its own.
+                    let others = matches!(event.what, CallFact::Transfer { .. })
+                        || (ours.is_some() && event.what.is_of_stream());
+                    if !others {
                         self.learn(key, &event.call);
                     }
                     let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
                     let own = leg.is_some_and(|leg| leg.id.as_ref() == Some(&event.call));
-                    if own || transfers {
+                    if own || others {
                         self.flow_input(key, FlowInput::Event(event));
                         self.carrier_fact(key, event);
                     }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::Control;
 use crate::calls::call::Input;
+use crate::calls::carrier::CarrierLeg;
 use crate::calls::cause::Cause;
 use crate::calls::request::{Heard, Hooked};
 use crate::carrier::Account;
@@ -48,8 +49,11 @@ impl Control {
             }
             Meaning::Offered(offered) => return self.offered(&account, offered, reply),
             Meaning::Asked { call: id, events } => {
+                // A stream that is a call of its own has an id that is none of the call's.
+                let of_stream = events.iter().any(|event| event.what.is_of_stream());
+                let id = (call.is_none() || !of_stream).then_some(&id);
                 self.hear(&account, call, &events);
-                reply.send(self.asked(&account, call, &id))
+                reply.send(self.asked(&account, call, id))
             }
         };
     }
@@ -60,11 +64,11 @@ impl Control {
         &self,
         account: &Account,
         ours: Option<Uuid>,
-        id: &CarrierCallId,
+        id: Option<&CarrierCallId>,
     ) -> Option<CallKey> {
         let key = match ours {
             Some(ours) => self.by_id.get(&ours),
-            None => self.by_carrier.get(&(account.id, id.clone())),
+            None => self.by_carrier.get(&(account.id, id?.clone())),
         };
         let call = self.calls.get(key?)?;
         let leg = call.carrier.as_ref()?;
@@ -85,14 +89,23 @@ impl Control {
         self.log_at_carrier(key);
     }
 
-    /// A carrier asks where the audio of a call goes.
-    fn asked(&mut self, account: &Account, ours: Option<Uuid>, id: &CarrierCallId) -> Heard {
+    /// A carrier asks where the audio of a call goes. Without its id it is about the one that the
+    /// hook's address names.
+    fn asked(
+        &mut self,
+        account: &Account,
+        ours: Option<Uuid>,
+        id: Option<&CarrierCallId>,
+    ) -> Heard {
         let Some(key) = self.carried(account, ours, id) else { return Heard::Late };
-        self.learn(key, id);
+        if let Some(id) = id {
+            self.learn(key, id);
+        }
         let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
             return Heard::Late;
         };
-        if call.carrier.as_ref().is_none_or(|leg| leg.is_over || leg.id.as_ref() != Some(id)) {
+        let other = |leg: &CarrierLeg| id.is_some() && leg.id.as_ref() != id;
+        if call.carrier.as_ref().is_none_or(|leg| leg.is_over || other(leg)) {
             return Heard::Late;
         }
         if call.call.answered_at().is_none() {

@@ -117,7 +117,10 @@ impl Control {
     ) {
         let Admitted { treatment, permit, slot } = admitted;
         let id = Uuid::now_v7();
-        let mut leg = CarrierLeg::new(Arc::clone(account), Some(offered.call.clone()));
+        // A carrier may keep the call elsewhere than the configuration says.
+        let config = account.config.of_call(&offered);
+        let here = Arc::new(Account { config, ..Account::clone(account) });
+        let mut leg = CarrierLeg::new(here, Some(offered.call.clone()));
         let within = Duration::from_millis(REPLY_MS + SOCKET_MS);
         let Some((line, plan_of_line)) = self.line_of(&mut leg, id, within) else {
             let _ = reply.send(Heard::Refuse(Refusal::Unavailable));
