@@ -66,6 +66,21 @@ fn care(config: &Config) -> Care {
     Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
 }
 
+/// What asks carriers.
+fn exchanges(io: &tokio::runtime::Runtime, config: &Config, metrics: &Metrics) -> Exchanges {
+    let _within = io.enter();
+    Exchanges::new(reachable(config), Arc::clone(&metrics.carriers))
+}
+
+/// The threads on which what may wait runs.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(IO_THREADS)
+        .thread_name("io")
+        .enable_all()
+        .build()
+}
+
 impl App {
     /// Starts everything; nothing stays half started.
     ///
@@ -75,11 +90,7 @@ impl App {
     /// the message says which.
     pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
-        let io = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(IO_THREADS)
-            .thread_name("io")
-            .enable_all()
-            .build()?;
+        let io = runtime()?;
         let (store, keys, first_key) = io.block_on(open_store(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -96,17 +107,12 @@ impl App {
         let secure = secure_listener(&io, &config.http)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
-        let workers = (0..workers)
-            .zip(&metrics.workers)
-            .map(|(number, metrics)| {
-                WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
-            })
-            .collect::<io::Result<Vec<_>>>()?;
-        let public_url = Arc::new(public_url(&config, http));
-        let exchanges = {
-            let _within = io.enter();
-            Exchanges::new(reachable(&config), Arc::clone(&metrics.carriers))
+        let start = |(number, metrics): (usize, &Arc<_>)| {
+            WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
         };
+        let workers = (0..workers).zip(&metrics.workers).map(start).collect::<io::Result<_>>()?;
+        let public_url = Arc::new(public_url(&config, http));
+        let exchanges = exchanges(&io, &config, &metrics);
         let parts = Parts {
             exchanges: exchanges.clone(),
             public_url: Arc::clone(&public_url),
@@ -208,7 +214,8 @@ fn public_url(config: &Config, http: SocketAddr) -> PublicUrl {
 /// Where carriers may be: not in networks of our own, but for a server that nobody else reaches.
 fn reachable(config: &Config) -> Reachable {
     let mut allowed = config.outward.clone().and(&config.webhooks.allow_networks);
-    if config.http.listen.ip().is_loopback() {
+    // Behind a proxy it listens on loopback too, and serves whoever comes.
+    if config.is_local() {
         let local = ["127.0.0.0/8", "::1"].into_iter().flat_map(Cidr::parse);
         allowed = allowed.and(&local.collect::<Vec<_>>());
     }

@@ -1,5 +1,6 @@
 //! Calls that a carrier controls over HTTP, against a carrier in miniature: taken, placed, refused,
-//! cut off at every step; each ends in the right state with the right cause, and at the carrier too.
+//! cut off at every step; each ends in the right state with the right cause, and at the carrier
+//! too.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;

@@ -26,13 +26,16 @@ pub struct HttpRequest {
     pub body: Bytes,
     /// True if sending it again does no harm, so that it may be retried when no answer came.
     pub repeatable: bool,
+    /// Milliseconds to wait before it is sent, where a carrier wants to be asked later.
+    pub delay_ms: u32,
 }
 
 impl HttpRequest {
     /// A request without body that may be repeated.
     pub fn get(url: String) -> Self {
         let headers = HeaderMap::new();
-        Self { method: Method::GET, url, headers, body: Bytes::new(), repeatable: true }
+        let body = Bytes::new();
+        Self { method: Method::GET, url, headers, body, repeatable: true, delay_ms: 0 }
     }
 
     /// A request with a body that may not be repeated unless [`repeatable`](Self::repeatable) says
@@ -40,7 +43,8 @@ impl HttpRequest {
     pub fn post(url: String, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        Self { method: Method::POST, url, headers, body: body.into(), repeatable: false }
+        let (method, body) = (Method::POST, body.into());
+        Self { method, url, headers, body, repeatable: false, delay_ms: 0 }
     }
 
     /// With another method.
@@ -52,6 +56,12 @@ impl HttpRequest {
     /// Harmless when it is sent twice.
     pub const fn repeatable(mut self) -> Self {
         self.repeatable = true;
+        self
+    }
+
+    /// Not sent before that many milliseconds have passed.
+    pub const fn after_ms(mut self, delay_ms: u32) -> Self {
+        self.delay_ms = delay_ms;
         self
     }
 

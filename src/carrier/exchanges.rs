@@ -147,6 +147,13 @@ impl Exchanges {
         patience: Patience,
         until: Instant,
     ) -> Result<HttpResponse, Failure> {
+        let delay = Duration::from_millis(request.delay_ms.into());
+        if !delay.is_zero() {
+            if Instant::now() + delay >= until {
+                return Err(CarrierError::TooMany { retry_after_s: None }.into());
+            }
+            tokio::time::sleep(delay).await;
+        }
         let mut pause = Duration::from_millis(PAUSE_MS);
         let mut attempt = 1;
         loop {

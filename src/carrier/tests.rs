@@ -188,6 +188,19 @@ async fn retry_after_is_kept() {
     assert_eq!(once, (failed(told, false), 1));
 }
 
+/// A request that is to be sent later is sent later; one for which it is too late then, never.
+#[tokio::test]
+async fn later_is_later() {
+    let server = Server::start(&[OK]).await;
+    let later = |ms| op(HttpRequest::get(server.url()).after_ms(ms));
+    let began = Instant::now();
+    assert_eq!(local().run(&account(), "test", later(300), QUICK).await, Ok(2));
+    assert!(began.elapsed() >= Duration::from_millis(300));
+    let late = local().run(&account(), "test", later(60_000), QUICK).await;
+    let told = failed(CarrierError::TooMany { retry_after_s: None }, false);
+    assert_eq!((late, server.asked()), (told, 1));
+}
+
 /// A redirection is not followed, a flood is cut off, a server that says nothing is given up in
 /// time.
 #[tokio::test]

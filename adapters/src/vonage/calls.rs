@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::errors::{body, success};
 use super::{answer, events, fields};
+use crate::chain::{Then, chain};
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, Price};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
@@ -105,27 +106,29 @@ fn detection(config: &RawConfig) -> (&'static str, Value) {
 
 pub(super) fn hangup(config: &RawConfig, call: &CarrierCallId) -> OpResult<()> {
     let request = put(call_url(config, call, ""), &json!({"action": "hangup"}));
-    one(request, |answer| match success(answer) {
+    changed(request, |answer| match success(answer) {
         Err(CarrierError::NotFound) => Ok(()),
-        other => young(answer, other),
+        other => other,
     })
 }
 
-/// Seconds after which a call can be changed.
-const YOUTH_S: u32 = 2;
+/// Milliseconds after which a call is old enough to be changed.
+const YOUTH_MS: u32 = 2000;
 
-/// Vonage refuses to change a call that is not two seconds old, in the words of a bad request.
-pub(super) fn young(
-    answer: &HttpResponse,
-    result: Result<(), CarrierError>,
-) -> Result<(), CarrierError> {
-    let bad = answer.status == http::StatusCode::BAD_REQUEST;
-    match result {
-        Err(CarrierError::Refused { .. }) if bad => {
-            Err(CarrierError::TooMany { retry_after_s: Some(YOUTH_S) })
+/// Changes a call. One that is not two seconds old cannot be, in the words of a bad request: then
+/// it is tried once more.
+pub(super) fn changed(
+    request: HttpRequest,
+    read: fn(&HttpResponse) -> Result<(), CarrierError>,
+) -> OpResult<()> {
+    let again = request.clone().after_ms(YOUTH_MS);
+    chain(request, move |answer| {
+        let young = answer.status == http::StatusCode::BAD_REQUEST;
+        if !young {
+            return read(&answer).map(Then::Done);
         }
-        other => other,
-    }
+        Ok(Then::send(again, move |answer| read(&answer).map(Then::Done)))
+    })
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {

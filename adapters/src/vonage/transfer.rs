@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{call_url, one, place, put, young};
+use super::calls::{call_url, changed, one, place, put};
 use super::errors::{body, success};
 use super::{answer, hooks};
 use crate::config::RawConfig;
@@ -66,8 +66,8 @@ fn moved(config: &RawConfig, call: &CarrierCallId, actions: &Value) -> OpResult<
     let mut request = put(call_url(config, call, ""), &body);
     // Sent twice, it calls the destination twice.
     request.repeatable = false;
-    one(request, |answer| match success(answer) {
+    changed(request, |answer| match success(answer) {
         Err(CarrierError::NotFound) => Err(CarrierError::CallOver),
-        other => young(answer, other),
+        other => other,
     })
 }

@@ -29,7 +29,6 @@ impl Control {
             return;
         }
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let worker = call.worker;
         let at = now();
         match effect {
             Effect::Ring => self.ring(key),
@@ -85,20 +84,22 @@ impl Control {
             Effect::State(state) => self.state(key, state),
             Effect::Comfort => self.comfort(key),
             Effect::PlayMessage => self.play_instead(key),
-            Effect::Finish { cause, by } => {
-                self.transfer_over(key, cause);
-                self.abandon_takeover(key, 487, "Request Terminated");
-                self.drop_far(key, cause);
-                let Some(call) = self.calls.get_mut(&key) else { return };
-                call.ended = Some((cause, by));
-                call.ended_at = Some(at);
-                call.attempt = 0;
-                call.awaits = None;
-                call.slot = None;
-                self.log_end(key, cause, by);
-                self.command(worker, Command::Close { call: key, cause, by });
-            }
+            Effect::Finish { cause, by } => self.finish(key, cause, by),
         }
+    }
+
+    /// Lets go of all that a call has but its media, whose report is still to come.
+    fn finish(&mut self, key: CallKey, cause: Cause, by: EndedBy) {
+        self.transfer_over(key, cause);
+        self.abandon_takeover(key, 487, "Request Terminated");
+        self.drop_far(key, cause);
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.ended = Some((cause, by));
+        call.ended_at = Some(now());
+        (call.attempt, call.awaits, call.slot) = (0, None, None);
+        let worker = call.worker;
+        self.log_end(key, cause, by);
+        self.command(worker, Command::Close { call: key, cause, by });
     }
 
     /// Tells the caller that it rings.

@@ -222,8 +222,7 @@ impl Control {
         endpoint.set_locals(sockets.locals().to_vec());
         certificates::watch_files(server_tls, &trunk_tls);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
-        let handle = Handle(sender);
-        let (live, watch) = watch::channel(0);
+        let (handle, (live, watch)) = (Handle(sender), watch::channel(0));
         let (recorder, recordings, captures) = keepers(&config, &handle)?;
         let reach = Reach {
             handle: handle.clone(),
@@ -233,9 +232,8 @@ impl Control {
             captures: Arc::clone(&captures),
             directory: directory.clone(),
         };
-        let contacts = gate::Contacts::default();
-        let (seen, known) = (directory.clone(), Arc::clone(&contacts));
-        gate::guard(&mut endpoint, &config, seen, sockets.identities(), known)?;
+        let (contacts, seen) = (gate::Contacts::default(), directory.clone());
+        gate::guard(&mut endpoint, &config, seen, sockets.identities(), Arc::clone(&contacts))?;
         let mut control = Self {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),

@@ -4,6 +4,7 @@ use adapters::agent::EndedBy;
 use uuid::Uuid;
 
 use super::Control;
+use crate::agent::socket::AgentSocket;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::request::{Request, RequestError};
@@ -49,17 +50,7 @@ impl Control {
             Request::MayAttach { call, reply } => {
                 let _ = reply.send(self.may_attach(call));
             }
-            Request::Attach { call, socket } => {
-                if self.may_attach(call).is_ok()
-                    && let Some(key) = self.by_id.get(&call).copied()
-                {
-                    self.metrics.agents.attached.inc();
-                    match self.awaits_next(key) {
-                        Some(_) => drop(self.next_dialled(key, None, Ok(socket))),
-                        None => self.attach_socket(key, socket),
-                    }
-                }
-            }
+            Request::Attach { call, socket } => self.attach_agent(call, socket),
             Request::LineComes { call, provider, token, reply } => {
                 let _ = reply.send(self.line_comes(call, &provider, token.expose()));
             }
@@ -88,6 +79,19 @@ impl Control {
                 self.endpoint.refuse_calls(Some(DRAIN_RETRY_AFTER_S));
             }
             Request::Stop => self.end_all(),
+        }
+    }
+
+    /// An agent has attached to a call that it may attach to, unless that has changed.
+    fn attach_agent(&mut self, call: Uuid, socket: AgentSocket) {
+        if self.may_attach(call).is_ok()
+            && let Some(key) = self.by_id.get(&call).copied()
+        {
+            self.metrics.agents.attached.inc();
+            match self.awaits_next(key) {
+                Some(_) => drop(self.next_dialled(key, None, Ok(socket))),
+                None => self.attach_socket(key, socket),
+            }
         }
     }
 

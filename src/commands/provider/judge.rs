@@ -93,7 +93,7 @@ mod tests {
     fn requests_are_judged() {
         let two = "{\"method\":\"POST\",\"url\":\"https://t.example/x\",\"headers\":{\"a\":[\"1\"]},\
                    \"body\":\"a=b\"}\n{\"method\":\"get\",\"url\":\"https://t.example/\",\
-                   \"body_base64\":\"YT1i\"}\n";
+                   \"headers\":[[\"a\",\"1\"],[\"A\",\"2\"]],\"body_base64\":\"YT1i\"}\n";
         let (request, broken) = (file("two.jsonl", two), file("broken.json", "{\"method\":1}"));
         for spec in PROVIDERS.iter().filter(|spec| !spec.hooks.is_empty()) {
             let verify = |request: &PathBuf| ProviderCommand::Verify {

@@ -24,9 +24,38 @@ struct Written {
     method: String,
     url: String,
     #[serde(default)]
-    headers: BTreeMap<String, Values>,
+    headers: Headers,
     body: Option<String>,
     body_base64: Option<String>,
+}
+
+/// Headers by name, or name by name in the order in which they came.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Headers {
+    ByName(BTreeMap<String, Values>),
+    InOrder(Vec<(String, String)>),
+}
+
+impl Default for Headers {
+    fn default() -> Self {
+        Self::InOrder(Vec::new())
+    }
+}
+
+impl Headers {
+    fn in_order(self) -> Vec<(String, String)> {
+        let several = |(name, values): (String, Values)| match values {
+            Values::One(value) => vec![(name, value)],
+            Values::Several(values) => {
+                values.into_iter().map(|value| (name.clone(), value)).collect()
+            }
+        };
+        match self {
+            Self::ByName(map) => map.into_iter().flat_map(several).collect(),
+            Self::InOrder(pairs) => pairs,
+        }
+    }
 }
 
 /// The value of a header, or several of one name.
@@ -114,17 +143,11 @@ pub(super) fn read(
 
 fn given(written: Written, public_url: Option<&str>) -> Result<Given, ProviderError> {
     let mut headers = HeaderMap::new();
-    for (name, values) in written.headers {
+    for (name, value) in written.headers.in_order() {
         let name = HeaderName::try_from(&name).map_err(|_| usage(format!("header {name:?}")))?;
-        let values = match values {
-            Values::One(value) => vec![value],
-            Values::Several(values) => values,
-        };
-        for value in values {
-            let value = HeaderValue::from_bytes(value.as_bytes())
-                .map_err(|_| usage(format!("header {name}: no value of a header")))?;
-            headers.append(name.clone(), value);
-        }
+        let value = HeaderValue::from_bytes(value.as_bytes())
+            .map_err(|_| usage(format!("header {name}: no value of a header")))?;
+        headers.append(name, value);
     }
     let body = match (written.body, written.body_base64) {
         (Some(_), Some(_)) => return Err(usage("body and body_base64: one of them")),

@@ -205,8 +205,12 @@ fn answers_are_understood() {
     assert_eq!(cost("get_call_200_in_progress"), None);
     let hangup = |id| run(calls::hangup(&plain(), &call()), &[response(id)]).1;
     assert_eq!(hangup("err_404_hangup"), Ok(()));
-    let young = CarrierError::TooMany { retry_after_s: Some(2) };
-    assert_eq!(hangup("err_400_short"), Err(young));
+    let young = [response("err_400_short"), answer(204, &json!(""))];
+    let (sent, result) = run(calls::hangup(&plain(), &call()), &young);
+    assert_eq!((result, sent[0].delay_ms, sent[1].delay_ms), (Ok(()), 0, 2000));
+    let never = [response("err_400_short"), response("err_400_short")];
+    let refused = run(calls::hangup(&plain(), &call()), &never).1.unwrap_err();
+    assert_eq!(refused.as_str(), "refused", "once more, and no more");
     let placed = run(calls::originate(&plain(), &originate(false)), &[response("err_400_params")]);
     assert_eq!(placed.1, Err(CarrierError::Destination(Some("bad-request".to_owned()))));
 }
