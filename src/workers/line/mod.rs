@@ -1,8 +1,8 @@
 //! A call's peer on a line: a carrier that sends and takes audio on a socket of messages.
 //!
 //! What comes is decoded where it lies into the worker's slot and passes on in the moment of its
-//! arrival, numbered by [`timeline`]. What goes is paced so that the carrier's own buffer is filled
-//! ([`ahead`]); silence is not sent at all, for a carrier is silent by itself, and whatever is said
+//! arrival, numbered by `timeline`. What goes is paced so that the carrier's own buffer is filled
+//! (`ahead`); silence is not sent at all, for a carrier is silent by itself, and whatever is said
 //! next would have to wait behind it.
 
 mod ahead;
