@@ -399,6 +399,7 @@ fn strangers_find_nothing() {
         ("change_number", json!({"label": "theirs"})),
         ("replace_route", json!({"to": "*", "agent_id": agent["id"]})),
         ("create_number", json!({"address": "+4930999999"})),
+        ("import_numbers", json!({})),
     ];
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
