@@ -90,7 +90,8 @@ impl Hold {
 
     /// When [`Hold::to_tell`] is to be asked again.
     pub fn deadline(&self) -> MonoTime {
-        self.retry_at.unwrap_or(MonoTime::MAX)
+        let open = self.asking.is_none() && self.tries < TRIES_MAX && self.wanted != self.told;
+        self.retry_at.filter(|_| open).unwrap_or(MonoTime::MAX)
     }
 }
 
@@ -128,7 +129,7 @@ mod tests {
         assert_eq!(hold.to_tell(AT), None);
         assert_eq!(hold.to_tell(AT + RETRY_PAUSE), Some(true));
         hold.want(false);
-        assert_eq!(hold.to_tell(AT + RETRY_PAUSE), None);
+        assert_eq!((hold.to_tell(AT + RETRY_PAUSE), hold.deadline()), (None, MonoTime::MAX));
     }
 
     /// What is always in the way is given up; a call that is over is not asked again; another peer
