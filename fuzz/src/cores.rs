@@ -4,6 +4,7 @@
 //! sockets and no clock.
 #![allow(
     dead_code,
+    unused_imports,
     unexpected_cfgs,
     missing_docs,
     reason = "half of a core's items serve its shell"
@@ -17,6 +18,16 @@ pub mod sip {
 
 #[path = "../../src/bridge/mod.rs"]
 pub mod bridge;
+
+#[path = "."]
+pub mod calls {
+    #[path = "."]
+    pub mod transfer {
+        #[path = "../../src/calls/transfer/kind.rs"]
+        pub mod kind;
+        pub use kind::{CANCEL, Kind, NO_KIND};
+    }
+}
 
 #[path = "."]
 pub mod agent {

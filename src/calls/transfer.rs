@@ -6,17 +6,16 @@
 //! is to be told and done comes out. The call goes on until the transfer has succeeded; if it fails
 //! or is given up, caller and agent talk on. See decision 36.
 
+mod kind;
 mod machine;
 mod state;
 mod wish;
 
-/// The word that stands in the place of a kind to give up the transfer that is under way.
-pub const CANCEL: &str = "cancel";
-
+pub use kind::{CANCEL, Kind, NO_KIND};
 pub use machine::{
     Effect, Input, NEWS_LIMIT, Plan, RELEASE_LIMIT, Transfer, UNTOLD_LIMIT, WHISPER_LIMIT,
 };
-pub use state::{Kind, State};
+pub use state::State;
 pub use wish::{
     ACCEPT_LIMIT, Accept, Aim, BRIDGE_LIMIT, Destination, LegWish, OUTCOME_LIMIT,
     OUTCOME_LIMIT_MAX, TransferError, Whisper, Wish,

@@ -13,7 +13,7 @@ use super::limits::{
     error_code, feature,
 };
 use crate::agent::wire::{CloseCode, codecs};
-use crate::calls::transfer::{CANCEL, Kind, TransferError};
+use crate::calls::transfer::{CANCEL, Kind, NO_KIND};
 use crate::sip::core::custom;
 
 /// Why a command is not carried out: code and message of an `error`.
@@ -233,7 +233,7 @@ fn transfer(
     headers: Vec<(String, String)>,
 ) -> Result<Control, Refusal> {
     if kind != CANCEL && Kind::from_word(&kind).is_none() {
-        return Err(bad_field(format!("field kind: {}", TransferError::Kind)));
+        return Err(bad_field(format!("field {NO_KIND}")));
     }
     // An attended transfer joins two calls; the second is the destination.
     if destination.is_empty() && !matches!(kind.as_str(), "attended" | CANCEL) {

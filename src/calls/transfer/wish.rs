@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::Kind;
+use super::{Kind, NO_KIND};
 use crate::quota::destination::Undialled;
 use crate::sip::core::custom::CustomError;
 
@@ -172,9 +172,7 @@ impl std::fmt::Debug for Destination {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransferError {
     /// No kind of transfer.
-    #[error(
-        "kind: is none of \"blind\", \"attended\", \"bridge\", \"warm\", \"agent\", \"cancel\""
-    )]
+    #[error("{NO_KIND}")]
     Kind,
     /// Neither a number, a user nor a `sip:`, `sips:` or `tel:` URI.
     #[error("destination: is no number, no user and no sip:, sips: or tel: URI")]
