@@ -29,8 +29,8 @@ impl Control {
         for event in events {
             match self.carried(account, ours, Some(&event.call)) {
                 Some(key) => {
-                    // A leg that a transfer has called speaks of itself, and so may a stream that is
-                    // a call of its own.
+                    // A leg that a transfer has called speaks of itself, and so may a stream
+                    // that is a call of its own.
                     let others = matches!(event.what, CallFact::Transfer { .. })
                         || (ours.is_some() && event.what.is_of_stream());
                     if !others {
