@@ -59,6 +59,10 @@ impl Control {
                 self.command(worker, Command::Steer { call: key, steer });
                 Ok(())
             }
+            // A carrier's call has no dialog: they would wait for ever, and be due all the while.
+            Some(DigitsBy::Info) if call.dialog.is_none() => {
+                Err(RequestError::State("this call takes no digits"))
+            }
             Some(DigitsBy::Info) => {
                 if !call.info_digits.queue(&digits, duration_ms, gap_ms) {
                     return Err(RequestError::State("too many digits wait"));
