@@ -54,6 +54,7 @@ fn call(uri: &str, args: &[&str]) -> (bool, Value) {
     let output =
         command.args(["call", uri, "--seconds", "2", "--json"]).args(args).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
     (output.status.success(), serde_json::from_str(&text).unwrap_or_default())
 }
 

@@ -63,7 +63,8 @@ pub struct Sockets {
 }
 
 impl Sockets {
-    /// Binds every address. An address of TCP with port 0 takes the port that UDP just got.
+    /// Binds every address. An address of TCP with port 0 takes the port that UDP just got, or any
+    /// other if a connection of somebody has that one.
     ///
     /// # Errors
     ///
@@ -115,8 +116,16 @@ impl Sockets {
             address.set_port(twin.map_or(0, |(_, bound)| bound.port()));
         }
         let tls = tls.filter(|_| place.transport.is_secure()).cloned();
-        let tell = |bound| place.told(bound);
-        self.streams.listen(place.transport, address, tell, tls, Arc::clone(origins))
+        let listen = |address| {
+            let tell = |bound| place.told(bound);
+            self.streams.listen(place.transport, address, tell, tls.clone(), Arc::clone(origins))
+        };
+        match listen(address) {
+            Err(taken) if taken.kind() == io::ErrorKind::AddrInUse && place.address.port() == 0 => {
+                listen(place.address)
+            }
+            other => other,
+        }
     }
 
     /// Where each transport listens, as peers are told.
@@ -250,5 +259,33 @@ impl Sockets {
         }
         let tls = Arc::new(ClientTls::new(ClientFiles::default())?);
         Ok(Arc::clone(self.tls.insert(tls)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection of somebody else may have the port of TCP that UDP got.
+    #[tokio::test]
+    async fn tcp_takes_another_port_if_that_of_udp_is_taken() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let at = |transport, port| Listen {
+            transport,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            advertised: None,
+        };
+        let listen = [at(Transport::Udp, port), at(Transport::Tcp, 0)];
+        let sockets = Sockets::bind(&listen, None, &[]).unwrap();
+        let [(_, udp), (_, tcp)] = sockets.bound() else { panic!("{:?}", sockets.bound()) };
+        assert_eq!(udp.port(), port);
+        assert_ne!(tcp.port(), port);
+        assert_eq!(sockets.locals(), sockets.bound());
+
+        drop(taken);
+        drop(sockets);
+        let sockets = Sockets::bind(&listen, None, &[]).unwrap();
+        assert!(sockets.bound().iter().all(|(_, bound)| bound.port() == port));
     }
 }
