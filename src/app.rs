@@ -29,7 +29,7 @@ use crate::sip::core::transaction::timers::Timers;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
-use crate::workers::{Care, WorkerHandle};
+use crate::workers::{Care, WorkerHandle, after_media};
 
 /// How long calls may go on after the first signal to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -77,6 +77,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("io")
+        .on_thread_start(after_media)
         .enable_all()
         .build()
 }
@@ -91,7 +92,10 @@ impl App {
     pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
         let io = runtime()?;
-        let (store, keys, first_key) = io.block_on(open_store(&config))?;
+        // On a thread of the runtime, as the store's own threads are like the one that starts them.
+        let opening = Arc::clone(&config);
+        let opened = io.spawn(async move { open_store(&opening).await });
+        let (store, keys, first_key) = io.block_on(opened).map_err(io::Error::other)??;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
@@ -330,6 +334,7 @@ async fn watch_files(watched: Watched) {
 fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)> {
     let (bound, wait) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+        after_media();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {
