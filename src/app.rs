@@ -66,6 +66,16 @@ fn care(config: &Config) -> Care {
     Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
 }
 
+/// Opens the store on a thread of the runtime: the store's own threads are like the one that starts
+/// them.
+fn open_within(
+    io: &tokio::runtime::Runtime,
+    config: Arc<Config>,
+) -> io::Result<(Store, Keys, Option<NewKey>)> {
+    let opened = io.spawn(async move { open_store(&config).await });
+    io.block_on(opened).map_err(io::Error::other)?
+}
+
 /// What asks carriers.
 fn exchanges(io: &tokio::runtime::Runtime, config: &Config, metrics: &Metrics) -> Exchanges {
     let _within = io.enter();
@@ -92,10 +102,7 @@ impl App {
     pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
         let io = runtime()?;
-        // On a thread of the runtime, as the store's own threads are like the one that starts them.
-        let opening = Arc::clone(&config);
-        let opened = io.spawn(async move { open_store(&opening).await });
-        let (store, keys, first_key) = io.block_on(opened).map_err(io::Error::other)??;
+        let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
