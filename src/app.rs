@@ -29,7 +29,7 @@ use crate::sip::core::transaction::timers::Timers;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
-use crate::workers::{Care, WorkerHandle};
+use crate::workers::{Care, WorkerHandle, after_media};
 
 /// How long calls may go on after the first signal to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -66,6 +66,16 @@ fn care(config: &Config) -> Care {
     Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
 }
 
+/// Opens the store on a thread of the runtime: the store's own threads are like the one that starts
+/// them.
+fn open_within(
+    io: &tokio::runtime::Runtime,
+    config: Arc<Config>,
+) -> io::Result<(Store, Keys, Option<NewKey>)> {
+    let opened = io.spawn(async move { open_store(&config).await });
+    io.block_on(opened).map_err(io::Error::other)?
+}
+
 /// What asks carriers.
 fn exchanges(io: &tokio::runtime::Runtime, config: &Config, metrics: &Metrics) -> Exchanges {
     let _within = io.enter();
@@ -77,6 +87,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("io")
+        .on_thread_start(after_media)
         .enable_all()
         .build()
 }
@@ -91,7 +102,7 @@ impl App {
     pub fn start(config: Config) -> io::Result<Self> {
         let config = Arc::new(config);
         let io = runtime()?;
-        let (store, keys, first_key) = io.block_on(open_store(&config))?;
+        let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
         });
@@ -330,6 +341,7 @@ async fn watch_files(watched: Watched) {
 fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)> {
     let (bound, wait) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
+        after_media();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

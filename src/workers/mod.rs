@@ -69,6 +69,15 @@ use context::Context;
 use poller::Waker;
 use worker::Worker;
 
+/// By how much threads that are in no hurry come after the media threads, as `nice(1)` counts.
+const IN_NO_HURRY: i32 = 5;
+
+/// Lets the media threads come before the thread that calls this, and before those that it starts:
+/// a frame is late within a millisecond, a request to the control or the store is not.
+pub fn after_media() {
+    sys::yield_by(IN_NO_HURRY);
+}
+
 /// How a worker looks after the media of its calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Care {

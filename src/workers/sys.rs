@@ -28,6 +28,17 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets other threads of the process come before this one by so much (`setpriority(2)`, which on
+/// Linux is about one thread). Threads that it starts are like it.
+pub(super) fn yield_by(nice: i32) {
+    // SAFETY: both calls take and give plain numbers; 0 is the thread that calls.
+    unsafe {
+        let now = libc::getpriority(libc::PRIO_PROCESS, 0);
+        // It may always be lowered, and nothing is lost if it is not.
+        libc::setpriority(libc::PRIO_PROCESS, 0, now.saturating_add(nice));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
