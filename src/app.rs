@@ -29,7 +29,7 @@ use crate::sip::core::transaction::timers::Timers;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
-use crate::workers::{Care, WorkerHandle, after_media};
+use crate::workers::{Care, Purpose, WorkerHandle};
 
 /// How long calls may go on after the first signal to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -87,7 +87,7 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(IO_THREADS)
         .thread_name("io")
-        .on_thread_start(after_media)
+        .on_thread_start(|| Purpose::Rest.take_place())
         .enable_all()
         .build()
 }
@@ -341,7 +341,7 @@ async fn watch_files(watched: Watched) {
 fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)> {
     let (bound, wait) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name("control".into()).spawn(move || {
-        after_media();
+        Purpose::Signalling.take_place();
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => {

@@ -14,7 +14,7 @@ use super::Channels;
 use super::file::WavFile;
 use super::head::Slot;
 use super::mix::Mix;
-use crate::workers::after_media;
+use crate::workers::Purpose;
 use crate::workers::command::CallKey;
 
 /// How often the recorder looks for frames.
@@ -77,7 +77,7 @@ impl Recorder {
         let open = Arc::new(Mutex::new(HashSet::new()));
         let shared = Arc::clone(&open);
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || {
-            after_media();
+            Purpose::Rest.take_place();
             run(&inbox, &shared, tell);
         })?;
         Ok(Self { jobs: Some(jobs), open, thread: Some(thread) })

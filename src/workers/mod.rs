@@ -69,13 +69,40 @@ use context::Context;
 use poller::Waker;
 use worker::Worker;
 
-/// By how much threads that are in no hurry come after the media threads, as `nice(1)` counts.
-const IN_NO_HURRY: i32 = 5;
+/// The turn on a core that threads ask for which have little to do at a time, and often.
+const TURN: Duration = Duration::from_micros(100);
 
-/// Lets the media threads come before the thread that calls this, and before those that it starts:
-/// a frame is late within a millisecond, a request to the control or the store is not.
-pub fn after_media() {
-    sys::yield_by(IN_NO_HURRY);
+/// What a thread is for, and so how soon it must have a core when there is work for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A frame is late within a millisecond.
+    Media,
+    /// Peers see how long an answer takes.
+    Signalling,
+    /// Requests, the store, recordings: nobody hears whether they take a little longer.
+    Rest,
+}
+
+impl Purpose {
+    /// By how much it comes after media threads, as `nice(1)` counts.
+    const fn nice(self) -> i32 {
+        match self {
+            Self::Media => 0,
+            Self::Signalling => 2,
+            Self::Rest => 5,
+        }
+    }
+
+    /// Gives the thread that calls this its place among the others, and those that it starts the
+    /// same.
+    pub fn take_place(self) {
+        if self.nice() > 0 {
+            sys::yield_by(self.nice());
+        }
+        if self != Self::Rest {
+            sys::take_short_turns(TURN);
+        }
+    }
 }
 
 /// How a worker looks after the media of its calls.

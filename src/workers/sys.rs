@@ -3,6 +3,7 @@
 use std::io;
 use std::net::UdpSocket;
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -36,6 +37,44 @@ pub(super) fn yield_by(nice: i32) {
         let now = libc::getpriority(libc::PRIO_PROCESS, 0);
         // It may always be lowered, and nothing is lost if it is not.
         libc::setpriority(libc::PRIO_PROCESS, 0, now.saturating_add(nice));
+    }
+}
+
+/// Asks the kernel for turns of `turn` on a core (`sched_setattr(2)`, Linux 6.12 and later): whoever
+/// asks for short ones waits less until it has one, and gets no more of the core by it.
+pub(super) fn take_short_turns(turn: Duration) {
+    /// `struct sched_attr` of the kernel, as it was first.
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime_ns: u64,
+        deadline_ns: u64,
+        period_ns: u64,
+    }
+    let mut attributes = Attributes {
+        size: size_of::<Attributes>() as u32,
+        policy: libc::SCHED_OTHER as u32,
+        flags: 0,
+        nice: 0,
+        priority: 0,
+        runtime_ns: u64::try_from(turn.as_nanos()).unwrap_or(0),
+        deadline_ns: 0,
+        period_ns: 0,
+    };
+    // SAFETY: the first two calls take and give plain numbers. The third reads a structure of the
+    // size that it names, which outlives it; 0 is the thread that calls. A kernel that does not
+    // know it, or does not grant it, leaves all as it was.
+    unsafe {
+        if libc::sched_getscheduler(0) != libc::SCHED_OTHER {
+            // Whoever started us chose another order of things.
+            return;
+        }
+        attributes.nice = libc::getpriority(libc::PRIO_PROCESS, 0);
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
     }
 }
 

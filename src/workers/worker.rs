@@ -10,6 +10,7 @@ use std::time::Duration;
 use media::time::MonoTime;
 use slab::Slab;
 
+use super::Purpose;
 use super::command::{CallKey, Command, EventKind};
 use super::context::Context;
 use super::deadlines::Deadlines;
@@ -61,11 +62,13 @@ impl Worker {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) -> io::Result<()> {
         poller::wake_exactly()?;
+        Purpose::Media.take_place();
         while !self.stopping {
             let looked = self.ctx.now;
             self.ctx.now = poller::now();
             self.due();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
+            deadline = deadline.min(self.ctx.unhurried_due());
             if self.ctx.has_events() {
                 self.ctx.flush_events();
                 // The control plane is behind; it is looked after soon, not in a busy loop.
@@ -109,6 +112,7 @@ impl Worker {
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
         }
+        self.ctx.tell_unhurried();
         if self.ctx.lingering.deadline() <= self.ctx.now {
             self.ctx.lingering.expire(self.ctx.now, &self.ctx.poller);
         }
