@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
@@ -38,6 +39,11 @@ const BLOCKS_MAX: usize = 1 << 20;
 /// Blocks that are there from the start.
 const BLOCKS_WARM: usize = 1 << 10;
 
+/// How long what is in no hurry may wait for more, before the control plane is woken for it.
+const UNHURRIED_WAIT: Duration = Duration::from_millis(250);
+/// Events in no hurry that wait together.
+const UNHURRIED_MAX: usize = 64;
+
 /// What a worker's calls share.
 pub(super) struct Context {
     /// The time of this round.
@@ -65,6 +71,9 @@ pub(super) struct Context {
     events: mpsc::Sender<Event>,
     /// Events that the control plane had no room for.
     waiting: VecDeque<Event>,
+    /// Events in no hurry, and when they are told at the latest.
+    unhurried: Vec<Event>,
+    unhurried_due: MonoTime,
 }
 
 impl Context {
@@ -92,13 +101,46 @@ impl Context {
             random: ChaCha8Rng::from_seed(seed()?),
             events,
             waiting: VecDeque::new(),
+            unhurried: Vec::with_capacity(UNHURRIED_MAX),
+            unhurried_due: MonoTime::MAX,
         })
     }
 
     /// Tells the control plane something.
     pub(super) fn tell(&mut self, call: CallKey, kind: EventKind) {
+        self.hurry();
         self.waiting.push_back(Event { call, kind });
         self.flush_events();
+    }
+
+    /// Tells something that may wait a little: to wake another thread takes a core from the media.
+    pub(super) fn tell_later(&mut self, call: CallKey, kind: EventKind) {
+        if self.unhurried.is_empty() {
+            self.unhurried_due = self.now + UNHURRIED_WAIT;
+        }
+        self.unhurried.push(Event { call, kind });
+        if self.unhurried.len() >= UNHURRIED_MAX {
+            self.unhurried_due = self.now;
+        }
+    }
+
+    /// When what is in no hurry is told.
+    pub(super) const fn unhurried_due(&self) -> MonoTime {
+        self.unhurried_due
+    }
+
+    /// Tells what was in no hurry, if its time has come.
+    pub(super) fn tell_unhurried(&mut self) {
+        if self.unhurried_due <= self.now {
+            self.hurry();
+            self.flush_events();
+        }
+    }
+
+    /// Puts what was in no hurry before what is told now.
+    fn hurry(&mut self) {
+        self.unhurried_due = MonoTime::MAX;
+        self.waiting.extend(self.unhurried.drain(..));
     }
 
     /// Tells something that is told once a call.

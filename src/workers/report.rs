@@ -35,7 +35,7 @@ impl MediaPath {
         let quality = self.quality();
         if self.state == CallState::Answered && self.sample_at <= ctx.now {
             self.sample_at = ctx.care.next_sample(ctx.now);
-            ctx.tell(self.key, EventKind::Quality(quality));
+            ctx.tell_later(self.key, EventKind::Quality(quality));
         }
         ctx.metrics.jitter.record(Duration::from_secs_f32(quality.jitter_ms / 1000.0));
         if let Agent::Socket(socket) = &mut self.agent {
