@@ -18,13 +18,8 @@ pub const QUEUE_MAX: usize = 65_536;
 pub enum Entry {
     /// A fact.
     Fact(CallFact),
-    /// How the media of a call fare at a moment.
-    Sample {
-        /// The call.
-        call: Uuid,
-        /// How they fare.
-        sample: QualitySample,
-    },
+    /// There are samples of how media fare, which were none before.
+    Samples,
     /// Nobody holds this call any more. If its end is not known, this is it.
     Lost(Uuid),
     /// Whoever waits until all that came before is committed.
@@ -37,7 +32,12 @@ pub struct LogHandle {
     queue: mpsc::Sender<Entry>,
     metrics: Arc<LogMetrics>,
     incomplete: Arc<Mutex<HashSet<Uuid>>>,
+    samples: Samples,
 }
+
+/// How the media of calls fare, until somebody writes it. They are in no hurry, so that nobody is
+/// woken for each.
+type Samples = Arc<Mutex<Vec<(Uuid, QualitySample)>>>;
 
 /// The other end of a [`LogHandle`].
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub struct LogQueue {
     pub(super) entries: mpsc::Receiver<Entry>,
     pub(super) metrics: Arc<LogMetrics>,
     incomplete: Arc<Mutex<HashSet<Uuid>>>,
+    samples: Samples,
 }
 
 impl LogHandle {
@@ -57,9 +58,14 @@ impl LogHandle {
     pub(super) fn with_room(max: usize, metrics: Arc<LogMetrics>) -> (Self, LogQueue) {
         let (queue, entries) = mpsc::channel(max);
         let incomplete = Arc::new(Mutex::new(HashSet::new()));
-        let handle =
-            Self { queue, metrics: Arc::clone(&metrics), incomplete: Arc::clone(&incomplete) };
-        (handle, LogQueue { entries, metrics, incomplete })
+        let samples = Samples::default();
+        let handle = Self {
+            queue,
+            metrics: Arc::clone(&metrics),
+            incomplete: Arc::clone(&incomplete),
+            samples: Arc::clone(&samples),
+        };
+        (handle, LogQueue { entries, metrics, incomplete, samples })
     }
 
     /// Tells a fact, at once or not at all: if the store is that far behind, the call goes on and
@@ -76,8 +82,14 @@ impl LogHandle {
 
     /// Tells how the media of a call fare. A sample is no fact: without it the log is complete.
     pub fn sample(&self, call: Uuid, sample: QualitySample) {
-        if self.queue.try_send(Entry::Sample { call, sample }).is_err() {
-            self.metrics.lost.inc();
+        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        if samples.len() >= QUEUE_MAX {
+            return self.metrics.lost.inc();
+        }
+        samples.push((call, sample));
+        if samples.len() == 1 {
+            // If the queue is full, they go with what is in it.
+            let _ = self.queue.try_send(Entry::Samples);
         }
     }
 
@@ -111,6 +123,11 @@ impl LogHandle {
 }
 
 impl LogQueue {
+    /// The samples since the last time.
+    pub(super) fn take_samples(&self) -> Vec<(Uuid, QualitySample)> {
+        std::mem::take(&mut *self.samples.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The calls of which facts were lost since the last time.
     pub(super) fn take_incomplete(&self) -> HashSet<Uuid> {
         std::mem::take(&mut *self.incomplete.lock().unwrap_or_else(PoisonError::into_inner))

@@ -20,6 +20,9 @@ use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, qua
 const GROUP_MAX: usize = 512;
 /// How long the first entry of a group waits for others, if nobody waits for it: in milliseconds.
 const LINGER_MS: u64 = 20;
+/// How long samples wait for others, if nothing else is to be written: in milliseconds. Each commit
+/// takes a core from the media of calls for a moment.
+const SAMPLES_LINGER_MS: u64 = 1_000;
 /// Pause after a commit that failed; doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 /// Longest pause between two attempts.
@@ -59,7 +62,8 @@ impl Group {
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::Fact(fact) => self.facts.push(fact),
-            Entry::Sample { call, sample } => self.samples.push((call, sample)),
+            // They are taken last, with all that came meanwhile.
+            Entry::Samples => {}
             Entry::Lost(call) => self.lost.push(call),
             Entry::Flush(done) => self.waiting.push(done),
         }
@@ -110,20 +114,32 @@ impl Writer {
     /// The next group: what is there, and a little more unless somebody waits.
     async fn group(&mut self) -> Option<Group> {
         let mut group = Group::default();
-        group.take(self.queue.entries.recv().await?);
-        let end = tokio::time::Instant::now() + Duration::from_millis(LINGER_MS);
-        while group.len() < GROUP_MAX && group.waiting.is_empty() {
+        let soon = || tokio::time::Instant::now() + Duration::from_millis(LINGER_MS);
+        let mut entry = self.queue.entries.recv().await?;
+        let mut end = soon() + Duration::from_millis(SAMPLES_LINGER_MS);
+        loop {
+            if !matches!(entry, Entry::Samples) {
+                end = end.min(soon());
+            }
+            group.take(entry);
+            if group.len() >= GROUP_MAX || !group.waiting.is_empty() {
+                break;
+            }
             match tokio::time::timeout_at(end, self.queue.entries.recv()).await {
-                Ok(Some(entry)) => group.take(entry),
+                Ok(Some(next)) => entry = next,
                 Ok(None) | Err(_) => break,
             }
         }
+        group.samples = self.queue.take_samples();
         Some(group)
     }
 
     /// Writes a group. What of one call the database refuses keeps nothing of another from being
     /// written.
     async fn write(&mut self, group: &Group) {
+        if group.len() == 0 && group.incomplete.is_empty() {
+            return;
+        }
         if self.persist(group).await.is_ok() {
             return;
         }
@@ -201,11 +217,13 @@ impl Writer {
                 records.insert(call, record);
             }
         }
+        let mut samples = Vec::with_capacity(group.samples.len());
         for (call, sample) in &group.samples {
             if let Some(organisation) = self.know(&mut tx, *call).await?.organisation {
-                quality::append(&mut tx, organisation, *call, sample).await?;
+                samples.push((organisation, *call, *sample));
             }
         }
+        quality::append(&mut tx, &samples).await?;
         outbox::follow(&mut tx, &news, &records).await?;
         tx.commit().await?;
         Ok(news.len() as u64)

@@ -108,7 +108,10 @@ fn what_is_told_is_found() {
         };
         log.handle.sample(call, sample);
         assert!(log.handle.flush().await);
-        log.handle.sample(call, QualitySample { at_us: BEGAN_US + 20_000_000, ..sample });
+        // Some twice; more than go in one statement.
+        for at_s in (20..60).chain(30..50) {
+            log.handle.sample(call, QualitySample { at_us: BEGAN_US + at_s * 1_000_000, ..sample });
+        }
         assert!(log.handle.flush().await);
         let lives = store.call(ours, call).await.unwrap();
         assert_eq!(lives.summary.state, State::InProgress);
@@ -143,8 +146,8 @@ fn what_is_told_is_found() {
             "priced",
         ];
         assert_eq!(kinds, expected);
-        let samples = store.quality(ours, call, Timestamp(0), 10).await.unwrap();
-        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (2, Some(0.5)));
+        let samples = store.quality(ours, call, Timestamp(0), 100).await.unwrap();
+        assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (41, Some(0.5)));
 
         let theirs = db.organisation(&store, "other").await;
         assert!(matches!(store.call(theirs, call).await, Err(StoreError::NotFound)));
