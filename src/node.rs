@@ -63,8 +63,12 @@ pub fn describe(id: NodeId, address: String) -> Node {
     }
 }
 
-/// Says again and again that `node` lives, and closes the calls of those that say so no more.
+/// Says again and again that `node` lives, and closes the calls of those that say so no more. A
+/// database that no other node shares needs none of it: nobody is there to hear it.
 pub async fn live(store: Store, node: Node, log: LogHandle, drain: watch::Receiver<bool>) {
+    if !store.is_shared() {
+        return;
+    }
     loop {
         tokio::time::sleep(BEAT).await;
         let is_draining = *drain.borrow();

@@ -39,9 +39,9 @@ const WARM_UP: Duration = Duration::from_secs(16);
 /// How long nothing may be allocated. Keep-alive pings, RTCP reports and those of quality fall into
 /// it.
 const WATCHED: Duration = Duration::from_secs(12);
-/// Most allocations outside the media threads meanwhile: what the server tells the database every
-/// few seconds of itself. One for each second of a call would be more.
-const HOUSEKEEPING_MAX: u64 = 1_500;
+/// Most allocations outside the media threads meanwhile: none, but for what is looked for in the
+/// database twice a minute, which may fall into it. One for each call would be as many.
+const HOUSEKEEPING_MAX: u64 = 99;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
 /// Makes this program play phones and agents: `plain` or `srtp`.

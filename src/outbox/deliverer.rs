@@ -22,6 +22,8 @@ const PER_SUBSCRIPTION_MAX: u32 = 8;
 const CLAIM: Duration = Duration::from_secs(60);
 /// How long what is due waits at most to be seen, where nobody tells of it: in milliseconds.
 const LOOK_EVERY_MS: u64 = 5_000;
+/// The same of a database that no other node shares: whoever writes something there tells of it.
+const LOOK_ALONE_MS: u64 = 60_000;
 /// Longest reason of a failure that is kept, in bytes.
 const ERROR_BYTES_MAX: usize = 256;
 
@@ -79,7 +81,9 @@ impl Deliverer {
                     None
                 }
             };
-            let longest = Duration::from_millis(LOOK_EVERY_MS);
+            let is_shared = self.store.is_shared();
+            let longest = if is_shared { LOOK_EVERY_MS } else { LOOK_ALONE_MS };
+            let longest = Duration::from_millis(longest);
             let wait = next.map_or(longest, |at| {
                 let micros = at.0.saturating_sub(Timestamp::now().0);
                 Duration::from_micros(u64::try_from(micros).unwrap_or(0)).min(longest)
