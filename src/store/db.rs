@@ -29,7 +29,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Memory of a connection that reads from SQLite for pages of the file, in KiB.
 const READ_CACHE_KIB: u32 = 8_192;
 /// That of the one that writes: it comes back to the ends of tables, hardly to the rest.
-const WRITE_CACHE_KIB: u32 = 1_024;
+const WRITE_CACHE_KIB: u32 = 512;
 /// Size that the write-ahead log is cut back to.
 const LOG_BYTES: u32 = 64 << 20;
 /// Channel on which nodes that share PostgreSQL tell each other of changes.

@@ -98,7 +98,8 @@ impl Writer {
         if self.text.len() > MESSAGE_BYTES_MAX {
             self.note(BuildError::TooLarge);
         }
-        (Bytes::from(self.text), self.fault)
+        // Without the room that was left over: a message is kept for as long as it may be repeated.
+        (Bytes::copy_from_slice(&self.text), self.fault)
     }
 }
 

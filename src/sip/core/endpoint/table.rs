@@ -6,6 +6,10 @@ use std::collections::BinaryHeap;
 use media::time::MonoTime;
 use slab::Slab;
 
+/// Occupants for which there is room from the start. What is not used takes no memory yet, and a
+/// table that grows by copying leaves holes.
+const WARM: usize = 2_048;
+
 /// A place in a [`Table`] and which of its occupants is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Handle {
@@ -31,7 +35,11 @@ impl<T> Table<T> {
     /// An empty table for `max` occupants.
     pub(super) fn new(max: usize) -> Self {
         // Handles count in 32 bits.
-        Self { slots: Slab::new(), generation: 0, max: max.min(u32::MAX as usize) }
+        Self {
+            slots: Slab::with_capacity(max.min(WARM)),
+            generation: 0,
+            max: max.min(u32::MAX as usize),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
