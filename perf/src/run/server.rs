@@ -7,10 +7,15 @@ use std::time::Duration;
 
 use crate::error::{PerfError, Result};
 use crate::sys::clock::{self, SECOND_NS};
-use crate::sys::sched;
+use crate::sys::{proc, sched};
 
 /// A server that has not answered OPTIONS after this long does not start.
 const START_NS: u64 = 15 * SECOND_NS;
+
+/// Its memory is steady if two readings so far apart are the same.
+const STEADY: Duration = Duration::from_millis(500);
+/// Readings before what it holds counts as steady all the same.
+const STEADY_READINGS_MAX: usize = 8;
 
 /// How long a server may take to end after SIGTERM.
 const STOP_NS: u64 = 10 * SECOND_NS;
@@ -33,7 +38,22 @@ impl Server {
         let child = command.spawn().map_err(PerfError::io(format!("starting {program}")))?;
         let mut server = Self { child };
         server.wait_ready(sip)?;
+        server.wait_steady();
         Ok(server)
+    }
+
+    /// Waits until it holds as much memory as it does without calls: it may answer before all of
+    /// it has started.
+    fn wait_steady(&self) {
+        let mut before = 0;
+        for _ in 0..STEADY_READINGS_MAX {
+            let now = proc::process(self.pid()).rss_kib;
+            if now == before {
+                return;
+            }
+            before = now;
+            std::thread::sleep(STEADY);
+        }
     }
 
     /// Its process.
