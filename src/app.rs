@@ -154,6 +154,7 @@ impl App {
             commits: logging.commits,
             webhooks: logging.targets,
             streams: http::Streams::default(),
+            listeners: http::Streams::default(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),

@@ -124,6 +124,8 @@ pub(super) struct LiveCall {
     /// Its packets and messages are captured.
     pub(super) captured: bool,
     /// How it ended, while the worker finishes.
+    /// Those who listen in.
+    pub(super) listeners: Vec<Uuid>,
     pub(super) ended: Option<(Cause, EndedBy)>,
     /// Why, as the peer says.
     pub(super) peer_reason: PeerReason,

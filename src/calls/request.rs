@@ -7,6 +7,8 @@ use adapters::event::Meaning;
 use adapters::exchange::{CarrierError, HttpResponse};
 use adapters::hook::Verify;
 use adapters::op::Originated;
+use media::ring::Consumer;
+use media::time::MonoTime;
 use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -177,6 +179,19 @@ pub struct SocketProof {
 }
 
 /// Something asked of the call control.
+/// What somebody hears who listens in.
+#[derive(Debug)]
+pub struct Listening {
+    /// Who.
+    pub listener: Uuid,
+    /// What the call's worker leaves; abandoned once the call is over.
+    pub frames: Consumer,
+    /// Samples a second.
+    pub rate_hz: u32,
+    /// When it began: frames are numbered from here.
+    pub began: MonoTime,
+}
+
 #[derive(Debug)]
 pub enum Request {
     /// All living calls.
@@ -326,6 +341,20 @@ pub enum Request {
         reply: oneshot::Sender<Result<(), RequestError>>,
     },
     /// The recorder has something to tell.
+    /// Somebody listens in.
+    Listen {
+        /// The call.
+        call: Uuid,
+        /// Takes what comes from the call's worker.
+        reply: oneshot::Sender<Result<Listening, RequestError>>,
+    },
+    /// Somebody listens no longer.
+    Unlisten {
+        /// The call.
+        call: Uuid,
+        /// Who.
+        listener: Uuid,
+    },
     Recorder(recording::RecorderEvent),
     /// Take no new calls; end when the last is over.
     Drain,

@@ -195,6 +195,7 @@ impl Control {
             far: None,
             far_reason: PeerReason::default(),
             hold: Hold::default(),
+            listeners: Vec::new(),
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,

@@ -29,6 +29,7 @@ mod headers;
 mod holding;
 mod incoming;
 mod lines;
+mod listening;
 mod logging;
 mod observe;
 mod orders;

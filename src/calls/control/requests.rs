@@ -71,6 +71,13 @@ impl Control {
             Request::Capture { call, reply } => {
                 let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(key.and_then(|key| self.start_capture(key)));
+            Request::Listen { call, reply } => {
+                // Nobody is left who would say that nobody listens.
+                if let Err(Ok(unheard)) = reply.send(self.listen(call)) {
+                    self.unlisten(call, unheard.listener);
+                }
+            }
+            Request::Unlisten { call, listener } => self.unlisten(call, listener),
             }
             Request::Recorder(event) => self.recorder_event(event),
             Request::Drain => {

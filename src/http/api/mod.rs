@@ -13,6 +13,7 @@ mod dialect;
 mod events;
 mod keys;
 mod line;
+mod listen;
 mod numbers;
 mod object;
 mod ops;
@@ -51,6 +52,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         attach::resource(),
+        listen::resource(),
         line::resource(),
         dialect::resource(),
         session::resource(),
