@@ -18,6 +18,7 @@ use super::media_token::TokenError;
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::view::CallView;
+use super::web_phone::{PhoneCall, PhoneLine};
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
 use crate::carrier::{self, Failure};
@@ -178,7 +179,6 @@ pub struct SocketProof {
     pub config: RawConfig,
 }
 
-/// Something asked of the call control.
 /// What somebody hears who listens in.
 #[derive(Debug)]
 pub struct Listening {
@@ -192,6 +192,7 @@ pub struct Listening {
     pub began: MonoTime,
 }
 
+/// Something asked of the call control.
 #[derive(Debug)]
 pub enum Request {
     /// All living calls.
@@ -212,6 +213,13 @@ pub enum Request {
         call: PlaceCall,
         /// Takes it.
         reply: oneshot::Sender<Result<CallView, RequestError>>,
+    },
+    /// A person begins a call on a web page.
+    WebCall {
+        /// Which.
+        call: PhoneCall,
+        /// Takes it, and where the page opens its socket.
+        reply: oneshot::Sender<Result<PhoneLine, RequestError>>,
     },
     /// The servers of a call to be placed were looked up.
     Located {
@@ -333,14 +341,6 @@ pub enum Request {
         /// Takes the state that follows.
         reply: oneshot::Sender<Result<recording::State, RequestError>>,
     },
-    /// Capture a call's packets and messages.
-    Capture {
-        /// The call.
-        call: Uuid,
-        /// Takes the outcome.
-        reply: oneshot::Sender<Result<(), RequestError>>,
-    },
-    /// The recorder has something to tell.
     /// Somebody listens in.
     Listen {
         /// The call.
@@ -355,6 +355,14 @@ pub enum Request {
         /// Who.
         listener: Uuid,
     },
+    /// Capture a call's packets and messages.
+    Capture {
+        /// The call.
+        call: Uuid,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), RequestError>>,
+    },
+    /// The recorder has something to tell.
     Recorder(recording::RecorderEvent),
     /// Take no new calls; end when the last is over.
     Drain,

@@ -54,6 +54,7 @@ mod sounding;
 mod takeover;
 mod transferring;
 mod trunks;
+mod web_phone;
 
 pub use place::{Errand, Mission};
 pub use placing::{Hop, Placing};
@@ -490,6 +491,7 @@ impl Control {
         self.takeover_due(key);
         self.far_due(key);
         self.carrier_due(key);
+        self.web_due(key);
         self.tell_hold(key);
         self.next_digit(key);
     }

@@ -29,6 +29,9 @@ impl Control {
                 let _ = reply.send(living.map(|call| call.view(at)).collect());
             }
             Request::Place { call, reply } => self.place(call, reply),
+            Request::WebCall { call, reply } => {
+                let _ = reply.send(self.web_call(call));
+            }
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Loaded(loaded) => self.loaded(loaded),
@@ -68,9 +71,6 @@ impl Control {
                 let state = key.ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(state.and_then(|key| self.record(key, order)));
             }
-            Request::Capture { call, reply } => {
-                let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
-                let _ = reply.send(key.and_then(|key| self.start_capture(key)));
             Request::Listen { call, reply } => {
                 // Nobody is left who would say that nobody listens.
                 if let Err(Ok(unheard)) = reply.send(self.listen(call)) {
@@ -78,6 +78,9 @@ impl Control {
                 }
             }
             Request::Unlisten { call, listener } => self.unlisten(call, listener),
+            Request::Capture { call, reply } => {
+                let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
+                let _ = reply.send(key.and_then(|key| self.start_capture(key)));
             }
             Request::Recorder(event) => self.recorder_event(event),
             Request::Drain => {

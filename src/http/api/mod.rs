@@ -19,6 +19,7 @@ mod object;
 mod ops;
 mod orders;
 mod organisations;
+mod phone;
 mod play;
 mod providers;
 mod reach;
@@ -51,8 +52,9 @@ pub(super) fn resources() -> Vec<Resource> {
         transfers::resource(),
         recording::resource(),
         capture::resource(),
-        attach::resource(),
         listen::resource(),
+        phone::resource(),
+        attach::resource(),
         line::resource(),
         dialect::resource(),
         session::resource(),
