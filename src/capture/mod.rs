@@ -2,8 +2,8 @@
 //!
 //! A capture keeps the SIP messages of a call from its beginning and the latest of its RTP and RTCP
 //! packets, decrypted, in memory that is set aside when it begins. Secrets are blanked as messages
-//! are taken in; those of a call that is over are written down besides. Nothing is kept, and nothing
-//! is paid, for calls that are not captured.
+//! are taken in; those of a call that is over are written down besides. Nothing is kept, and
+//! nothing is paid, for calls that are not captured.
 
 mod head;
 mod keeper;
