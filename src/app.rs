@@ -13,6 +13,7 @@ use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::log::writer::Writer;
 use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
+use crate::capture;
 use crate::carrier::{Exchanges, Reachable};
 use crate::config::{Cidr, Config, HttpConfig, PublicUrl};
 use crate::directory::{self, Directory};
@@ -138,6 +139,7 @@ impl App {
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
+        io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
         let (log, node) = (logging.log.clone(), logging.node);
         io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
@@ -152,6 +154,7 @@ impl App {
             commits: logging.commits,
             webhooks: logging.targets,
             streams: http::Streams::default(),
+            listeners: http::Streams::default(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http)),

@@ -21,6 +21,30 @@ fn lines(document: &str, heading: &str) -> String {
     found
 }
 
+/// The lines of the page about web pages begin a call, and show it.
+#[test]
+fn the_lines_of_the_web_phone_work() {
+    let (Some(_), Some(_)) = (peer("curl", "curl"), peer("jq", "jq")) else {
+        return skip("the lines of the page need curl and jq");
+    };
+    let server = Server::start("");
+    let script = include_str!("../docs/web-phone.md").split("```js").next().unwrap();
+    let script = lines(script, "## The web phone\n");
+    let script = script.replace("127.0.0.1:8080", &server.http.to_string());
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", &script])
+        .env("TALKPATH_KEY", &server.key)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{errors}");
+    for part in ["/api/v1/telephony/ws/phone/", "\"rate_hz\": 16000", "\"from\":\"Anna\""] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    drop(server);
+}
+
 /// The lines of the API's page make a configuration, a number, an agent and a call, and show its
 /// events, on a server that was told nothing.
 #[test]

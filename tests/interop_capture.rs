@@ -64,7 +64,8 @@ fn tshark_reads_the_capture_of_a_call() {
     let (status, body) = server.http("GET", &format!("/api/v1/calls/{id}/messages"), None);
     assert_eq!(status, 200);
     assert!(!body.contains("5ec4e7") && !body.contains("bob"), "{body}");
-    let messages: Vec<Value> = serde_json::from_str(&body).unwrap();
+    let messages: Value = serde_json::from_str(&body).unwrap();
+    let messages = messages["items"].as_array().unwrap();
     assert_eq!(messages.len(), ladder.len());
     assert_eq!(
         (&messages[0]["direction"], &messages[1]["direction"]),

@@ -6,22 +6,26 @@ use media::time::MonoTime;
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::hook::HookRequest;
-use crate::stream::{FrameSlot, StreamCommand, StreamEvent, StreamStart};
+use crate::phone;
+use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::table::PROVIDERS;
 
 /// Room of a slot, in bytes.
 const ROOM_BYTES: usize = 4096;
 
-/// Reads `data` as messages of each provider's media stream: the first byte of a line says if it is
-/// text or binary.
+/// Reads `data` as messages of each provider's media stream, and of a web page's: the first byte of
+/// a line says if it is text or binary.
 ///
 /// # Panics
 ///
 /// If audio comes out of what holds none, or a name that was told is not what was heard.
 #[doc(hidden)]
 pub fn provider_streams(data: &[u8]) {
-    for open in PROVIDERS.iter().filter_map(|spec| spec.stream) {
-        let mut stream = open(&StreamStart { config: RawConfig::default(), call: None });
+    let start = StreamStart { config: RawConfig::default(), call: None };
+    let streams = PROVIDERS.iter().filter_map(|spec| Some(spec.stream?(&start)));
+    let page = phone::format(phone::RATE_HZ).map(|format| phone::open(format.audio));
+    for mut stream in streams.chain(page) {
+        let stream: &mut dyn Stream = &mut *stream;
         let mut room = [0; ROOM_BYTES];
         for line in data.split(|byte| *byte == b'\n') {
             let kind = match line.first() {

@@ -20,6 +20,7 @@ pub mod markup;
 pub mod network;
 pub mod op;
 pub mod pairs;
+pub mod phone;
 pub mod secret;
 pub mod setup;
 pub mod sip;

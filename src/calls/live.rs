@@ -23,6 +23,7 @@ use super::sounds::Wanted;
 use super::takeover::Takeover;
 use super::underway::Underway;
 use super::view::{CallView, Record};
+use super::web_phone::WebPhone;
 use crate::config::{Ambient, Keep};
 use crate::directory::{Agent, Trunk};
 use crate::quota::Permit;
@@ -50,6 +51,8 @@ pub(super) struct LiveCall {
     pub(super) placing: Option<Box<Placing>>,
     /// The line that its peer is on, if it came or went by a carrier's sockets.
     pub(super) carried: Option<Box<Line>>,
+    /// The web page that its peer talks from.
+    pub(super) web: Option<Box<WebPhone>>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.
@@ -121,6 +124,8 @@ pub(super) struct LiveCall {
     pub(super) keep: Keep,
     /// How its recording stands, if there is one.
     pub(super) recording: Option<recording::State>,
+    /// Those who listen in.
+    pub(super) listeners: Vec<Uuid>,
     /// Its packets and messages are captured.
     pub(super) captured: bool,
     /// How it ended, while the worker finishes.
@@ -235,10 +240,12 @@ impl LiveCall {
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
+        let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         self.call
             .deadline()
             .min(far)
             .min(carrier)
+            .min(web)
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())

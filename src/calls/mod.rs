@@ -22,5 +22,6 @@ mod takeover;
 pub mod transfer;
 mod underway;
 pub mod view;
+pub mod web_phone;
 
 pub use view::CallView;

@@ -7,6 +7,8 @@ use adapters::event::Meaning;
 use adapters::exchange::{CarrierError, HttpResponse};
 use adapters::hook::Verify;
 use adapters::op::Originated;
+use media::ring::Consumer;
+use media::time::MonoTime;
 use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -16,6 +18,7 @@ use super::media_token::TokenError;
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::view::CallView;
+use super::web_phone::{PhoneCall, PhoneLine};
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
 use crate::carrier::{self, Failure};
@@ -176,6 +179,19 @@ pub struct SocketProof {
     pub config: RawConfig,
 }
 
+/// What somebody hears who listens in.
+#[derive(Debug)]
+pub struct Listening {
+    /// Who.
+    pub listener: Uuid,
+    /// What the call's worker leaves; abandoned once the call is over.
+    pub frames: Consumer,
+    /// Samples a second.
+    pub rate_hz: u32,
+    /// When it began: frames are numbered from here.
+    pub began: MonoTime,
+}
+
 /// Something asked of the call control.
 #[derive(Debug)]
 pub enum Request {
@@ -197,6 +213,13 @@ pub enum Request {
         call: PlaceCall,
         /// Takes it.
         reply: oneshot::Sender<Result<CallView, RequestError>>,
+    },
+    /// A person begins a call on a web page.
+    WebCall {
+        /// Which.
+        call: PhoneCall,
+        /// Takes it, and where the page opens its socket.
+        reply: oneshot::Sender<Result<PhoneLine, RequestError>>,
     },
     /// The servers of a call to be placed were looked up.
     Located {
@@ -317,6 +340,20 @@ pub enum Request {
         order: recording::Order,
         /// Takes the state that follows.
         reply: oneshot::Sender<Result<recording::State, RequestError>>,
+    },
+    /// Somebody listens in.
+    Listen {
+        /// The call.
+        call: Uuid,
+        /// Takes what comes from the call's worker.
+        reply: oneshot::Sender<Result<Listening, RequestError>>,
+    },
+    /// Somebody listens no longer.
+    Unlisten {
+        /// The call.
+        call: Uuid,
+        /// Who.
+        listener: Uuid,
     },
     /// Capture a call's packets and messages.
     Capture {

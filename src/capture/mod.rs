@@ -2,15 +2,18 @@
 //!
 //! A capture keeps the SIP messages of a call from its beginning and the latest of its RTP and RTCP
 //! packets, decrypted, in memory that is set aside when it begins. Secrets are blanked as messages
-//! are taken in. Nothing is kept, and nothing is paid, for calls that are not captured.
+//! are taken in; those of a call that is over are written down besides. Nothing is kept, and
+//! nothing is paid, for calls that are not captured.
 
 mod head;
+mod keeper;
 mod pcap;
 mod redact;
 mod registry;
 
 pub use head::{Head, Kind, head};
-pub use registry::{CaptureError, Message, Registry};
+pub use keeper::keep;
+pub use registry::{CaptureError, Message, Registry, Shown};
 
 /// Calls whose captures are kept at once, those that are over included; the oldest of these go
 /// first.

@@ -5,7 +5,8 @@ const BLANK: u8 = b'x';
 /// Headers whose credentials are secrets (RFC 3261 22).
 const HEADERS: [&[u8]; 2] = [b"authorization", b"proxy-authorization"];
 
-/// Blanks credentials and media keys (RFC 4568) in `message`.
+/// Blanks credentials, media keys (RFC 4568) and passwords in SIP URIs (RFC 3261 19.1.1) in
+/// `message`.
 pub(super) fn redact(message: &mut [u8]) {
     let mut secret = false;
     for line in message.split_inclusive_mut(|byte| *byte == b'\n') {
@@ -31,8 +32,32 @@ pub(super) fn redact(message: &mut [u8]) {
             }
         } else if line.get(..2).is_some_and(|start| start == b"k=") {
             blank(line.get_mut(2..).unwrap_or_default());
+        } else {
+            blank_passwords(line);
         }
     }
+}
+
+/// Blanks the passwords of SIP URIs in a line.
+fn blank_passwords(line: &mut [u8]) {
+    let mut rest = line;
+    while let Some(at) = rest.windows(4).position(is_scheme) {
+        let uri = std::mem::take(&mut rest).get_mut(at + 4..).unwrap_or_default();
+        // `sips:`, of which only the end was looked for, or the port of a host, ends no user.
+        let end = uri.iter().position(|byte| b" \t\r\n<>\"@".contains(byte));
+        let (user, behind) = uri.split_at_mut(end.unwrap_or(uri.len()));
+        if behind.first() == Some(&b'@')
+            && let Some(colon) = user.iter().position(|byte| *byte == b':')
+        {
+            blank(user.get_mut(colon + 1..).unwrap_or_default());
+        }
+        rest = behind;
+    }
+}
+
+/// True for what a SIP URI begins with: `sip:`, or the last four of `sips:`.
+fn is_scheme(bytes: &[u8]) -> bool {
+    bytes.eq_ignore_ascii_case(b"sip:") || bytes.eq_ignore_ascii_case(b"ips:")
 }
 
 /// Blanks all that is no white space.

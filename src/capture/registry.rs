@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use media::ring::Consumer;
 use media::time::MonoTime;
 use serde::Serialize;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::head::{self, Packet};
@@ -44,15 +45,30 @@ pub struct Message {
 /// A message as the API shows it.
 #[derive(Debug, Serialize)]
 pub struct Shown {
-    at_unix_ms: u64,
+    /// Its number among the messages of the call, from 1.
+    pub sequence: u32,
+    /// When it came or left.
+    pub at_unix_ms: u64,
     direction: &'static str,
     transport: &'static str,
-    from: SocketAddr,
-    to: SocketAddr,
+    /// Where it came from.
+    pub from: SocketAddr,
+    /// Where it went.
+    pub to: SocketAddr,
     /// Its first line.
     summary: String,
     text: String,
 }
+
+impl Shown {
+    /// True if it is one of ours.
+    pub fn is_sent(&self) -> bool {
+        self.direction == OUT
+    }
+}
+
+/// The word for what we have sent.
+const OUT: &str = "out";
 
 /// One capture.
 #[derive(Debug)]
@@ -77,6 +93,8 @@ pub struct Registry {
     waiting: VecDeque<(String, Vec<Message>)>,
     /// Some route, agent or trunk captures, so that messages wait.
     expects: bool,
+    /// Takes the calls whose captures end, and when they did.
+    ended: Option<mpsc::Sender<(Uuid, MonoTime)>>,
 }
 
 impl Registry {
@@ -88,7 +106,15 @@ impl Registry {
             by_sip_id: HashMap::new(),
             waiting: VecDeque::new(),
             expects,
+            ended: None,
         }
+    }
+
+    /// Calls whose captures end from now on, and when they do, for one who asks.
+    pub fn ended(&mut self) -> mpsc::Receiver<(Uuid, MonoTime)> {
+        let (sender, ended) = mpsc::channel(CALLS_MAX);
+        self.ended = Some(sender);
+        ended
     }
 
     /// True if messages are of any use.
@@ -164,10 +190,13 @@ impl Registry {
     /// The call is over, and its worker writes no more: what is there is kept until others need the
     /// room, but not the ring. Messages that are still under way, such as the last answer, are
     /// taken in.
-    pub fn end(&mut self, id: Uuid) {
-        if let Some(capture) = self.captures.get_mut(&id) {
-            capture.drain();
-            capture.ring = None;
+    pub fn end(&mut self, id: Uuid, now: MonoTime) {
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        capture.drain();
+        capture.ring = None;
+        if let Some(ended) = &self.ended {
+            // There is room for as many as there are captures.
+            let _ = ended.try_send((id, now));
         }
     }
 
@@ -202,16 +231,23 @@ impl Registry {
         Some(pcap.into_bytes())
     }
 
-    /// The SIP messages of a call.
-    pub fn messages(&self, now: MonoTime, id: Uuid) -> Option<Vec<Shown>> {
+    /// Up to `limit` SIP messages of a call, behind the first `after`.
+    pub fn messages(
+        &self,
+        now: MonoTime,
+        id: Uuid,
+        after: usize,
+        limit: usize,
+    ) -> Option<Vec<Shown>> {
         let wall = Wall::at(now);
         let capture = self.captures.get(&id)?;
-        let shown = |message: &Message| {
+        let shown = |(at, message): (usize, &Message)| {
             let (from, to) = ends(message.incoming, message.local, message.peer);
             let text = String::from_utf8_lossy(&message.bytes).into_owned();
             Shown {
+                sequence: u32::try_from(at + 1).unwrap_or(u32::MAX),
                 at_unix_ms: wall.unix_ns(message.at) / 1_000_000,
-                direction: if message.incoming { "in" } else { "out" },
+                direction: if message.incoming { "in" } else { OUT },
                 transport: message.transport,
                 from,
                 to,
@@ -219,7 +255,8 @@ impl Registry {
                 text,
             }
         };
-        Some(capture.messages.iter().map(shown).collect())
+        let messages = capture.messages.iter().enumerate().skip(after).take(limit);
+        Some(messages.map(shown).collect())
     }
 }
 

@@ -4,12 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::time::MonoTime;
+use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
 
 const LOCAL: &str = "192.0.2.1:5060";
 const PEER: &str = "192.0.2.9:5062";
+/// As many messages as there are.
+const ALL: usize = usize::MAX;
 
 fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
@@ -75,6 +78,43 @@ fn secrets_are_blanked() {
     assert_eq!(redact::call_id(b"INVITE sip:a SIP/2.0\r\n\r\nCall-ID: body"), None);
 }
 
+/// Passwords in URIs are gone wherever they stand; users, hosts and ports stay.
+#[test]
+fn passwords_in_uris_are_blanked() {
+    for (line, expected) in [
+        ("INVITE sip:bob:5ec4e7@a:5060 SIP/2.0", "INVITE sip:bob:xxxxxx@a:5060 SIP/2.0"),
+        ("To: <SIPS:bob:p%40@a>;x=1, sip:al@b:5062", "To: <SIPS:bob:xxxx@a>;x=1, sip:al@b:5062"),
+        ("m: <sip:a.example:5060;transport=tcp>", "m: <sip:a.example:5060;transport=tcp>"),
+        ("Route: <sip:1.2.3.4:5060>,<sip:u:p@h>", "Route: <sip:1.2.3.4:5060>,<sip:u:x@h>"),
+        ("Subject: sip:", "Subject: sip:"),
+    ] {
+        let mut bytes = line.as_bytes().to_vec();
+        redact::redact(&mut bytes);
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+}
+
+proptest! {
+    /// Whatever a message is, it is survived and keeps its length.
+    #[test]
+    fn anything_is_redacted(
+        pieces in prop::collection::vec(
+            prop_oneof![
+                Just("sip:".to_owned()), Just("@".to_owned()), Just(":".to_owned()),
+                Just("\r\n".to_owned()), Just("Authorization: ".to_owned()), "[ -~]{0,4}",
+            ],
+            0..24,
+        ),
+    ) {
+        let mut bytes = pieces.concat().into_bytes();
+        let before = bytes.clone();
+        redact::redact(&mut bytes);
+        prop_assert_eq!(bytes.len(), before.len());
+        let kept = |(now, then): (&u8, &u8)| now == then || *now == b'x';
+        prop_assert!(bytes.iter().zip(&before).all(kept));
+    }
+}
+
 /// Messages wait for their call, the latest packets are kept, and the file has all in their order
 /// with the right ends.
 #[test]
@@ -92,7 +132,7 @@ fn a_file_has_messages_and_the_latest_packets() {
         head.take(at(n), kind, peer, &n.to_be_bytes().repeat(100));
     }
     head.take(at(4_000), Kind::RtcpIn, address("192.0.2.9:4001"), b"report");
-    registry.end(id);
+    registry.end(id, at(4_000));
     let file = registry.pcap(at(5_000), id).unwrap();
     let found = datagrams(&file);
     assert_eq!(found.len(), 1 + PACKETS_MAX);
@@ -110,10 +150,10 @@ fn a_file_has_messages_and_the_latest_packets() {
         .collect();
     assert!(numbers.iter().eq(&(1_001..4_000).collect::<Vec<_>>()));
     assert_eq!(found[PACKETS_MAX].2, b"report");
-    let shown = serde_json::to_value(registry.messages(at(5_000), id).unwrap()).unwrap();
+    let shown = serde_json::to_value(registry.messages(at(5_000), id, 0, ALL).unwrap()).unwrap();
     assert_eq!(shown[0]["summary"], "INVITE sip:a@b SIP/2.0");
     assert_eq!((&shown[0]["from"], &shown[0]["to"]), (&PEER.into(), &LOCAL.into()));
-    assert!(registry.messages(at(0), Uuid::now_v7()).is_none());
+    assert!(registry.messages(at(0), Uuid::now_v7(), 0, ALL).is_none());
 }
 
 /// Memory is bounded: calls that are over give way, living ones do not, messages have an end.
@@ -130,20 +170,33 @@ fn captures_are_bounded() {
     let ids: Vec<_> = (0..CALLS_MAX).map(|n| begin(&mut registry, n).unwrap()).collect();
     assert!(registry.is_armed());
     assert_eq!(begin(&mut registry, 1_000), Err(CaptureError::Full));
-    registry.end(ids[5]);
-    assert!(registry.messages(MonoTime::ZERO, ids[5]).is_some());
+    let mut ended = registry.ended();
+    let over_at = MonoTime::from_nanos(5);
+    registry.end(ids[5], over_at);
+    registry.end(Uuid::now_v7(), over_at);
+    assert_eq!(ended.try_recv().unwrap(), (ids[5], over_at));
+    assert!(ended.try_recv().is_err(), "of what was not captured");
+    assert!(registry.messages(MonoTime::ZERO, ids[5], 0, ALL).is_some());
     let newest = begin(&mut registry, 1_001).unwrap();
-    assert!(registry.messages(MonoTime::ZERO, ids[5]).is_none());
+    assert!(registry.messages(MonoTime::ZERO, ids[5], 0, ALL).is_none());
     for _ in 0..MESSAGES_MAX + 10 {
         registry.message(message(&sip("1001")));
     }
-    assert_eq!(registry.messages(MonoTime::ZERO, newest).unwrap().len(), MESSAGES_MAX);
+    assert_eq!(registry.messages(MonoTime::ZERO, newest, 0, ALL).unwrap().len(), MESSAGES_MAX);
+    let page = registry.messages(MonoTime::ZERO, newest, 250, 4).unwrap();
+    assert_eq!(page.iter().map(|it| it.sequence).collect::<Vec<_>>(), [251, 252, 253, 254]);
+    assert_eq!(registry.messages(MonoTime::ZERO, newest, 254, 4).unwrap().len(), 2);
+    assert!(registry.messages(MonoTime::ZERO, newest, usize::MAX, 4).unwrap().is_empty());
     let mut registry = Registry::new(true);
     for n in 0..WAITING_MAX * 2 {
         registry.message(message(&sip(&n.to_string())));
     }
     let first = begin(&mut registry, 0).unwrap();
-    assert_eq!(registry.messages(MonoTime::ZERO, first).unwrap().len(), 0, "waited too long");
+    assert_eq!(
+        registry.messages(MonoTime::ZERO, first, 0, ALL).unwrap().len(),
+        0,
+        "waited too long"
+    );
     let last = begin(&mut registry, WAITING_MAX * 2 - 1).unwrap();
-    assert_eq!(registry.messages(MonoTime::ZERO, last).unwrap().len(), 1);
+    assert_eq!(registry.messages(MonoTime::ZERO, last, 0, ALL).unwrap().len(), 1);
 }

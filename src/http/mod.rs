@@ -19,6 +19,7 @@ mod rate;
 pub mod server;
 mod session;
 mod socket;
+mod standing;
 mod streams;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -65,6 +66,8 @@ pub struct State {
     pub webhooks: Targets,
     /// Room for streams of events.
     pub streams: Streams,
+    /// Room for people who listen in.
+    pub listeners: Streams,
     /// Recordings.
     pub recordings: Recordings,
     /// Captures.

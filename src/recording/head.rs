@@ -136,7 +136,7 @@ impl Head {
 }
 
 /// Samples from `began` to `at`, to the nearest.
-fn samples(at: MonoTime, began: MonoTime, rate_hz: u32) -> u64 {
+pub(super) fn samples(at: MonoTime, began: MonoTime, rate_hz: u32) -> u64 {
     let nanos = at.since(began).as_nanos() * u128::from(rate_hz) + 500_000_000;
     (nanos / 1_000_000_000) as u64
 }

@@ -15,6 +15,7 @@
 
 mod file;
 mod head;
+mod live;
 mod mix;
 mod recorder;
 mod store;
@@ -22,6 +23,7 @@ mod track;
 
 pub use adapters::agent::RecordOrder as Order;
 pub use head::{Head, head};
+pub use live::{Live, Sides};
 pub use recorder::{Job, Recorder, RecorderEvent, RecorderEventKind};
 pub use store::{Found, Store, file_name};
 

@@ -120,6 +120,17 @@ impl Tx {
 }
 
 impl Store {
+    /// Writes an entry of the audit log that stands for something that changed nothing here.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn audit(&self, entry: &Audit) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        tx.audit(entry).await?;
+        tx.commit().await
+    }
+
     /// Up to `limit` entries of an organisation, the latest first, all before `before` if given.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ pub mod id;
 pub mod idempotency;
 pub mod inspect;
 pub mod keys;
+pub mod messages;
 mod migrate;
 pub mod nodes;
 pub mod numbers;

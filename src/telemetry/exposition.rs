@@ -241,11 +241,13 @@ fn connections(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "From the first packet of a dial to the end of its handshake",
         [(NONE, agents.connect.snapshot())],
     )?;
-    let recordings = &metrics.recordings;
+    let (recordings, listening) = (&metrics.recordings, &metrics.listening);
     for (name, help, counter) in [
         ("talkpath_recordings_started", "Recordings that began", &recordings.started),
         ("talkpath_recordings_failed", "Recordings that were not written", &recordings.failed),
         ("talkpath_recording_frames_lost", "Frames a disk was too slow for", &recordings.lost),
+        ("talkpath_listeners_started", "People who listened in on a call", &listening.started),
+        ("talkpath_listener_frames_lost", "Frames a listener was too slow for", &listening.lost),
     ] {
         out.counters(name, help, [(NONE, counter.get())])?;
     }

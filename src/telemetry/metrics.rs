@@ -30,6 +30,8 @@ pub struct Metrics {
     pub agents: AgentMetrics,
     /// Recordings.
     pub recordings: RecordingMetrics,
+    /// People who listen in.
+    pub listening: ListeningMetrics,
     /// The log of calls.
     pub log: Arc<LogMetrics>,
     /// What was forgotten.
@@ -249,6 +251,15 @@ pub struct RecordingMetrics {
     pub lost: Counter,
 }
 
+/// People who listen in on calls.
+#[derive(Debug, Default)]
+pub struct ListeningMetrics {
+    /// Those who began to.
+    pub started: Counter,
+    /// Frames that they missed because they took too long.
+    pub lost: Counter,
+}
+
 /// What was forgotten because it was old.
 #[derive(Debug, Default)]
 pub struct RetentionMetrics {
@@ -332,6 +343,7 @@ impl Metrics {
             },
             agents: AgentMetrics::new(),
             recordings: RecordingMetrics::default(),
+            listening: ListeningMetrics::default(),
             log: Arc::default(),
             retention: RetentionMetrics::default(),
             carriers: Arc::default(),

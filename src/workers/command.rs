@@ -13,6 +13,7 @@ use media::leg::LegConfig;
 use media::silence::{Notice, Tally};
 use media::srtp::SrtpKeys;
 use media::stats::LegSnapshot;
+use uuid::Uuid;
 
 use super::builtin::Builtin;
 use super::line::{LineEvent, LineLink, PeerLink};
@@ -279,6 +280,22 @@ pub enum Command {
         change: RecordChange,
         /// How it stands then, for the agent.
         state: recording::State,
+    },
+    /// Somebody listens in.
+    Listen {
+        /// The call.
+        call: CallKey,
+        /// Who.
+        listener: Uuid,
+        /// Takes what is heard and said, from now on.
+        head: Box<recording::Head>,
+    },
+    /// Somebody listens no longer.
+    Unlisten {
+        /// The call.
+        call: CallKey,
+        /// Who.
+        listener: Uuid,
     },
     /// The peer's packets are captured.
     Capture {

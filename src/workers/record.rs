@@ -1,9 +1,11 @@
-//! The recording of a call, on its worker.
+//! The recording of a call, and those who listen in, on its worker.
+
+use uuid::Uuid;
 
 use super::command::RecordChange;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
-use crate::recording::State;
+use crate::recording::{Head, State};
 
 impl MediaPath {
     /// The call's recording changes to `state`; the agent is told.
@@ -27,6 +29,12 @@ impl MediaPath {
             socket.session.recording(state.as_str());
         }
         self.actions(ctx);
+    }
+
+    /// Somebody listens in from now on, whether the call is answered or not.
+    pub(super) fn listen(&mut self, listener: Uuid, head: Box<Head>) {
+        let peer = self.peer.stream().audio;
+        self.taps.listen(listener, head, peer);
     }
 
     /// What the agent wanted was refused.

@@ -6,6 +6,7 @@
 use media::codec::AudioFormat;
 use media::rtp::Frame;
 use media::time::MonoTime;
+use uuid::Uuid;
 
 use super::ear::Ear;
 use crate::recording::Head;
@@ -36,6 +37,8 @@ pub(super) trait Tap: std::fmt::Debug + Send {
 pub(super) struct Taps {
     others: Vec<Box<dyn Tap>>,
     recording: Option<Box<Head>>,
+    /// People who listen in.
+    listeners: Vec<(Uuid, Box<Head>)>,
     /// The one by which the agent is told of digits and speech.
     pub(super) ear: Option<Box<Ear>>,
 }
@@ -58,6 +61,17 @@ impl Taps {
         self.recording.as_deref_mut()
     }
 
+    /// Lets somebody listen in, until [`Taps::unlisten`] or to the end of the call.
+    pub(super) fn listen(&mut self, id: Uuid, mut head: Box<Head>, peer: AudioFormat) {
+        head.follow(peer);
+        self.listeners.push((id, head));
+    }
+
+    /// Somebody listens no longer.
+    pub(super) fn unlisten(&mut self, id: Uuid) {
+        self.listeners.retain(|(listener, _)| *listener != id);
+    }
+
     /// Takes the recording away, to be ended.
     pub(super) fn take_recording(&mut self) -> Option<Box<Head>> {
         self.recording.take()
@@ -69,6 +83,9 @@ impl Taps {
             tap.follow(peer);
         }
         if let Some(head) = &mut self.recording {
+            head.follow(peer);
+        }
+        for (_, head) in &mut self.listeners {
             head.follow(peer);
         }
         if let Some(ear) = &mut self.ear {
@@ -85,6 +102,9 @@ impl Taps {
         if let Some(head) = &mut self.recording {
             head.heard(now, frame);
         }
+        for (_, head) in &mut self.listeners {
+            head.heard(now, frame);
+        }
         if let Some(ear) = &mut self.ear {
             ear.heard(now, frame);
         }
@@ -94,6 +114,9 @@ impl Taps {
     #[inline]
     pub(super) fn said(&mut self, said: Said<'_>) {
         if let Some(head) = &mut self.recording {
+            head.said(said);
+        }
+        for (_, head) in &mut self.listeners {
             head.said(said);
         }
     }

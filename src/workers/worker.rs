@@ -192,6 +192,8 @@ impl Worker {
             | Command::Transfer { call, .. }
             | Command::Steer { call, .. }
             | Command::Record { call, .. }
+            | Command::Listen { call, .. }
+            | Command::Unlisten { call, .. }
             | Command::Capture { call, .. }
             | Command::DigitsBy { call, .. }
             | Command::Refused { call, .. }
@@ -226,6 +228,8 @@ impl Worker {
             Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
+            Command::Listen { listener, head, .. } => path.listen(listener, head),
+            Command::Unlisten { listener, .. } => path.taps.unlisten(listener),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),

@@ -38,6 +38,7 @@ pub mod talk;
 pub mod tls;
 pub mod tshark;
 pub mod wav;
+pub mod web;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -15,6 +15,7 @@ use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
 use crate::calls::ports;
 use crate::calls::request::Request;
 use crate::calls::sounds::Wanted;
+use crate::calls::web_phone;
 use crate::config::{self, AgentKind, RtpAgent, WebSocketAgent};
 use crate::directory::Agent;
 use crate::outward::{Outward, OutwardError};
@@ -251,6 +252,15 @@ impl Control {
     }
 }
 
+/// What the peer's audio comes by, as agents are told.
+fn provider(call: &LiveCall) -> &'static str {
+    match (&call.web, &call.carrier) {
+        (Some(_), _) => web_phone::NAME,
+        (None, Some(leg)) => leg.account.spec.name,
+        (None, None) => "sip_trunk",
+    }
+}
+
 /// All that an agent is told of its call.
 fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
     let peer = call.format.unwrap_or(DEFAULT_FORMAT);
@@ -281,7 +291,7 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
         direction: call.direction,
         from: call.from.clone(),
         to: call.to.clone(),
-        provider: call.carrier.as_ref().map_or("sip_trunk", |leg| leg.account.spec.name).to_owned(),
+        provider: provider(call).to_owned(),
         trunk: call.line_name(),
         state: call.call.state(),
         to_agent: peer,

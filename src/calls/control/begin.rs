@@ -20,6 +20,7 @@ use crate::calls::line::Line;
 use crate::calls::live::{LiveCall, Logged, Under, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
+use crate::calls::web_phone::WebPhone;
 use crate::config::{Ambient, Keep, Masked};
 use crate::directory::{Agent, Fallback, Trunk};
 use crate::quota::Permit;
@@ -60,6 +61,8 @@ pub(super) enum Peer {
     Sip(Box<SipPeer>),
     /// A carrier that controls the call over HTTP and brings its audio by a socket.
     Carrier { leg: Box<CarrierLeg>, line: Box<Line>, plan: LinePlan },
+    /// A person on a web page, which brings its audio by a socket.
+    Web { phone: Box<WebPhone>, plan: LinePlan },
 }
 
 /// A peer that speaks SIP.
@@ -79,6 +82,7 @@ struct Held {
     dialog: Option<DialogId>,
     carrier: Option<Box<CarrierLeg>>,
     line: Option<Box<Line>>,
+    web: Option<Box<WebPhone>>,
     signalling: Option<IpAddr>,
     offer: Option<Box<Sdp>>,
     sdp: Vec<u8>,
@@ -98,6 +102,12 @@ impl Control {
     ) -> (Held, LocalMedia) {
         let peer = match peer {
             Peer::Sip(peer) => *peer,
+            Peer::Web { phone, plan } => {
+                let (web, digits) = (Some(phone), Some(plan.digits));
+                let settled = Settled { stream: Some(plan.format), ..Settled::default() };
+                self.command(worker, Command::Open { call: key, peer: PeerLink::Line(plan) });
+                return (Held { web, settled, digits, ..Held::default() }, LocalMedia::none());
+            }
             Peer::Carrier { leg, line, plan } => {
                 let settled = Settled { stream: Some(plan.format), ..Settled::default() };
                 let digits = Some(plan.digits);
@@ -119,6 +129,7 @@ impl Control {
             dialog: Some(dialog),
             carrier: None,
             line: None,
+            web: None,
             signalling: Some(signalling),
             offer: offer.map(Box::new),
             sdp,
@@ -163,6 +174,7 @@ impl Control {
             permit: beginning.permit,
             line: beginning.line,
             carried: peer.line,
+            web: peer.web,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),
@@ -183,6 +195,7 @@ impl Control {
             under: Under::new(beginning.ambient),
             keep: beginning.keep,
             recording: None,
+            listeners: Vec::new(),
             captured: false,
             began: now(),
             began_unix_ms: unix_ms(),

@@ -43,7 +43,8 @@ impl Control {
             return Ok(());
         }
         let sip_id = call.dialog.and_then(|dialog| self.endpoint.call_id(dialog));
-        let sip_id = sip_id.ok_or(RequestError::NoSuchCall)?;
+        let none = RequestError::State("the call has no SIP or RTP with its peer");
+        let sip_id = sip_id.ok_or(none)?;
         let rtp = SocketAddr::new(call.media.address, call.media.port);
         let rtcp = SocketAddr::new(call.media.address, call.media.port.saturating_add(1));
         let (head, ring) = capture::head();
@@ -65,7 +66,7 @@ impl Control {
     /// The call is over; its capture is kept until others need the room.
     pub(super) fn end_capture(&self, call: uuid::Uuid) {
         if let Ok(mut captures) = self.captures.lock() {
-            captures.end(call);
+            captures.end(call, now());
         }
     }
 }

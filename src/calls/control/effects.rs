@@ -104,11 +104,14 @@ impl Control {
 
     /// Tells the caller that it rings.
     fn ring(&mut self, key: CallKey) {
-        if let Some(dialog) = self.calls.get(&key).and_then(|call| call.dialog) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if let Some(dialog) = call.dialog {
             let rung = self.endpoint.provisional(now(), dialog, 180, "Ringing", None, &[]);
             log_refused(rung.err());
-            self.log_state(key, CallState::Ringing);
+        } else if call.web.is_none() {
+            return;
         }
+        self.log_state(key, CallState::Ringing);
     }
 
     /// Plays the route's message in the agent's place.

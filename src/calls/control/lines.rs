@@ -7,7 +7,7 @@ use crate::agent::socket::AgentSocket;
 use crate::calls::media_token::TokenError;
 use crate::calls::request::SocketProof;
 use crate::workers::command::{CallKey, Command};
-use crate::workers::line::LineEvent;
+use crate::workers::line::{LineEvent, LineLoss};
 use crate::workers::poller::now;
 
 impl Control {
@@ -21,8 +21,11 @@ impl Control {
     ) -> Result<Option<SocketProof>, TokenError> {
         let key = self.by_id.get(&id);
         let call = key.and_then(|key| self.calls.get_mut(key));
-        let call = call.filter(|call| call.ended.is_none());
-        let line = call.and_then(|call| call.carried.as_mut()).ok_or(TokenError::Wrong)?;
+        let call = call.filter(|call| call.ended.is_none()).ok_or(TokenError::Wrong)?;
+        if let Some(phone) = &mut call.web {
+            return phone.token.spend(now(), provider, token).map(|()| None);
+        }
+        let line = call.carried.as_mut().ok_or(TokenError::Wrong)?;
         line.token.spend(now(), provider, token)?;
         let proof = |verify| SocketProof { verify, config: line.config.clone() };
         Ok(line.spec.verify_socket.map(proof))
@@ -32,10 +35,18 @@ impl Control {
     pub(super) fn line_open(&mut self, id: Uuid, socket: Option<AgentSocket>) {
         let Some(&key) = self.by_id.get(&id) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(line) = &mut call.carried else { return };
-        let link = socket.and_then(|socket| line.link(socket));
-        let Some(link) = link else { return line.token.closed(now()) };
         let worker = call.worker;
+        let link = match (&call.web, &mut call.carried) {
+            (Some(phone), _) => match socket {
+                Some(socket) => phone.link(socket),
+                None => return self.web_line(key, &LineEvent::Lost(LineLoss::Broken)),
+            },
+            (None, Some(line)) => match socket.and_then(|socket| line.link(socket)) {
+                Some(link) => link,
+                None => return line.token.closed(now()),
+            },
+            (None, None) => return,
+        };
         self.command(worker, Command::Line { call: key, link: Box::new(link) });
     }
 
@@ -57,6 +68,9 @@ impl Control {
                     line.token.closed(now());
                 }
             }
+        }
+        if self.calls.get(&key).is_some_and(|call| call.web.is_some()) {
+            return self.web_line(key, &event);
         }
         self.carrier_line(key, event);
     }

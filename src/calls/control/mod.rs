@@ -29,6 +29,7 @@ mod headers;
 mod holding;
 mod incoming;
 mod lines;
+mod listening;
 mod logging;
 mod observe;
 mod orders;
@@ -53,6 +54,7 @@ mod sounding;
 mod takeover;
 mod transferring;
 mod trunks;
+mod web_phone;
 
 pub use place::{Errand, Mission};
 pub use placing::{Hop, Placing};
@@ -489,6 +491,7 @@ impl Control {
         self.takeover_due(key);
         self.far_due(key);
         self.carrier_due(key);
+        self.web_due(key);
         self.tell_hold(key);
         self.next_digit(key);
     }

@@ -29,6 +29,9 @@ impl Control {
                 let _ = reply.send(living.map(|call| call.view(at)).collect());
             }
             Request::Place { call, reply } => self.place(call, reply),
+            Request::WebCall { call, reply } => {
+                let _ = reply.send(self.web_call(call));
+            }
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Loaded(loaded) => self.loaded(loaded),
@@ -68,6 +71,13 @@ impl Control {
                 let state = key.ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(state.and_then(|key| self.record(key, order)));
             }
+            Request::Listen { call, reply } => {
+                // Nobody is left who would say that nobody listens.
+                if let Err(Ok(unheard)) = reply.send(self.listen(call)) {
+                    self.unlisten(call, unheard.listener);
+                }
+            }
+            Request::Unlisten { call, listener } => self.unlisten(call, listener),
             Request::Capture { call, reply } => {
                 let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(key.and_then(|key| self.start_capture(key)));

@@ -120,6 +120,11 @@ pub enum What {
     },
     /// Somebody else took the peer's place.
     Replaced,
+    /// Its peer is a person on a web page.
+    WebPhone {
+        /// Who, as the audit log names users.
+        user: String,
+    },
     /// It is placed at another server.
     PlacedElsewhere {
         /// The final SIP status of the one before.
@@ -194,6 +199,7 @@ impl What {
             Self::Transfer { .. } => "transfer",
             Self::Play { .. } => "play",
             Self::Replaced => "replaced",
+            Self::WebPhone { .. } => "web_phone",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",

@@ -26,7 +26,7 @@ use crate::store::calls::CallFilter;
 use crate::store::{ConfigurationId, StoreError, Timestamp};
 
 /// How long a call waits at most until what was changed before it holds.
-const HOLDS_WAIT: Duration = Duration::from_secs(1);
+pub(super) const HOLDS_WAIT: Duration = Duration::from_secs(1);
 
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {

@@ -1,9 +1,9 @@
 //! Captures over HTTP.
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{gone, owned};
@@ -11,6 +11,7 @@ use crate::calls::request;
 use crate::capture::Registry;
 use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get, post, schema};
+use crate::http::page::{self, Page, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
@@ -39,10 +40,28 @@ pub(super) fn resource() -> Resource {
             get("/api/v1/calls/{id}/messages", "list_messages", messages)
                 .summary("Lists the SIP messages that were captured, secrets left out.")
                 .scope(Scope::Calls)
-                .answers_json(200, "the messages", schema::list(schema::any_object())),
+                .query(page::parameters())
+                .answers_json(200, "the messages", page::schema_of(schema::named("SipMessage"))),
         ],
-        schemas: Vec::new(),
+        schemas: vec![("SipMessage", message_schema())],
     }
+}
+
+fn message_schema() -> Value {
+    let text = || json!({"type": "string"});
+    schema::object(
+        &[
+            ("sequence", schema::integer(1, i64::from(u32::MAX))),
+            ("at_unix_ms", schema::count()),
+            ("direction", schema::word(&["in", "out"])),
+            ("transport", schema::described(text(), "such as `UDP`")),
+            ("from", schema::described(text(), "address and port")),
+            ("to", schema::described(text(), "address and port")),
+            ("summary", schema::described(text(), "its first line")),
+            ("text", schema::described(text(), "the message, credentials and keys blanked")),
+        ],
+        &[],
+    )
 }
 
 /// `POST /api/v1/calls/{id}/capture`
@@ -78,10 +97,28 @@ async fn messages(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(call): Path<Uuid>,
-) -> Result<Response, Problem> {
+    wanted: Wanted,
+) -> Result<axum::Json<Page<Value>>, Problem> {
     owned(&state, caller.organisation, call).await?;
-    let messages = captured(&state, call, |captures, id| captures.messages(now(), id))?;
-    Ok(Json(messages).into_response())
+    let after = wanted.after.map_or(0, |id| u32::try_from(id.as_u128()).unwrap_or(u32::MAX));
+    let limit = wanted.limit.saturating_add(1);
+    let at_hand = captured(&state, call, |captures, id| {
+        captures.messages(now(), id, after as usize, limit as usize)
+    });
+    let found: Vec<Value> = match at_hand {
+        Ok(shown) => shown.iter().filter_map(|it| serde_json::to_value(it).ok()).collect(),
+        // Others needed the room, or the server was started again.
+        Err(none) => {
+            let kept = state.store.messages(caller.organisation, call, after, limit).await?;
+            if kept.is_empty() && after == 0 {
+                return Err(none);
+            }
+            kept
+        }
+    };
+    let sequence = |message: &Value| message.get("sequence").and_then(Value::as_u64).unwrap_or(0);
+    let place = |message: &Value| Uuid::from_u128(sequence(message).into());
+    Ok(axum::Json(Page::cut(found, wanted.limit, place)))
 }
 
 fn captured<T>(

@@ -23,10 +23,10 @@ use crate::http::openapi::{Query as Parameter, Resource, get, schema};
 use crate::http::page::Query;
 use crate::http::problem::{Kind, Problem};
 use crate::http::session::Session;
+use crate::http::standing::Standing;
 use crate::http::streams::Place;
 use crate::keys::Scope;
 use crate::outbox::{EventView, is_event_pattern, wants};
-use crate::store::keys::KeyHash;
 use crate::store::{OrganisationId, Store, StoreError};
 
 /// Events that are read from the store at once.
@@ -106,8 +106,7 @@ async fn stream(
     let reader = Reader {
         store: state.store.clone(),
         organisation: caller.organisation,
-        key: caller.key_id,
-        session: session.map(|session| session.hash()),
+        standing: Standing::of(caller, session.as_deref()),
         after,
         types,
         call: query.call_id,
@@ -127,9 +126,8 @@ async fn stream(
 struct Reader {
     store: Store,
     organisation: OrganisationId,
-    /// The key, and the session, by which it listens.
-    key: String,
-    session: Option<KeyHash>,
+    /// By what it listens.
+    standing: Standing,
     after: i64,
     types: Vec<String>,
     call: Option<Uuid>,
@@ -156,7 +154,7 @@ impl Reader {
         }
         loop {
             if held_at + key_look <= Instant::now() {
-                match self.may_listen().await {
+                match self.standing.holds(&self.store).await {
                     Ok(true) => held_at = Instant::now(),
                     Ok(false) => return,
                     Err(error) => return tracing::warn!(%error, "a stream of events ends"),
@@ -190,14 +188,6 @@ impl Reader {
             if end <= Instant::now() {
                 return;
             }
-        }
-    }
-
-    /// Whether what it listens by still holds.
-    async fn may_listen(&self) -> Result<bool, StoreError> {
-        match &self.session {
-            Some(session) => Ok(self.store.session(session).await?.is_some()),
-            None => self.store.key_holds(self.organisation, &self.key).await,
         }
     }
 

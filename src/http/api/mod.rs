@@ -13,11 +13,13 @@ mod dialect;
 mod events;
 mod keys;
 mod line;
+mod listen;
 mod numbers;
 mod object;
 mod ops;
 mod orders;
 mod organisations;
+mod phone;
 mod play;
 mod providers;
 mod reach;
@@ -50,6 +52,8 @@ pub(super) fn resources() -> Vec<Resource> {
         transfers::resource(),
         recording::resource(),
         capture::resource(),
+        listen::resource(),
+        phone::resource(),
         attach::resource(),
         line::resource(),
         dialect::resource(),

@@ -3,6 +3,7 @@
 mod feed;
 mod file;
 mod idempotency;
+mod messages;
 mod nodes;
 mod objects;
 mod organisations;

@@ -1,0 +1,29 @@
+//! Writes down the messages of captured calls that are over, so that they outlive the server.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{MESSAGES_MAX, Registry};
+use crate::store::Store;
+use crate::workers::poller::now;
+
+/// How long after the end of a call its messages are written: the last of them, such as the answer
+/// to a BYE, are under way then.
+const AFTER: Duration = Duration::from_secs(2);
+
+/// Writes them for as long as there are captures.
+pub async fn keep(captures: Arc<Mutex<Registry>>, store: Store) {
+    let Ok(mut ended) = captures.lock().map(|mut captures| captures.ended()) else { return };
+    while let Some((call, at)) = ended.recv().await {
+        tokio::time::sleep((at + AFTER).since(now())).await;
+        let shown = captures
+            .lock()
+            .ok()
+            .and_then(|captures| captures.messages(now(), call, 0, MESSAGES_MAX));
+        match store.keep_messages(call, &shown.unwrap_or_default()).await {
+            Ok(true) => {}
+            Ok(false) => tracing::warn!(%call, "messages of a call without a record are not kept"),
+            Err(error) => tracing::warn!(%call, %error, "the messages of a call are not kept"),
+        }
+    }
+}
