@@ -32,6 +32,11 @@ pub enum Command {
     Provider(ProviderArgs),
     /// Create, list and revoke API keys.
     Key(KeyArgs),
+    /// Create, list, rename and suspend organisations, and make keys for them.
+    ///
+    /// The same is to be had over the API with a key of the scope `server`. A running server sees
+    /// what was changed within seconds.
+    Organization(OrganizationArgs),
     /// Bring the tables of the database up to date, as `serve` does when it starts.
     Migrate(MigrateArgs),
     /// Look after the keys that seal the secrets in the database.
@@ -204,6 +209,82 @@ pub enum KeyCommand {
     },
 }
 
+/// Arguments of `talkpath organization`.
+#[derive(Args, Clone, Debug)]
+pub struct OrganizationArgs {
+    /// Where the configuration is.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: OrganizationCommand,
+}
+
+/// What to do with organisations.
+#[derive(Clone, Debug, Subcommand)]
+pub enum OrganizationCommand {
+    /// Create an organisation and print its first key, of scope admin: the only time it is shown.
+    Create {
+        /// A name to know the organisation by; no two have the same.
+        name: String,
+        /// Calls at once; as many as the server takes if absent.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        max_calls: Option<i64>,
+        /// New calls a second; as many as the server takes if absent.
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=100_000))]
+        calls_per_second: Option<i64>,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the organisations in the order they were made.
+    List {
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an organisation another name.
+    Rename {
+        /// Name or id of the organisation.
+        organization: String,
+        /// The new name.
+        name: String,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let an organisation have no new calls; those that live go on.
+    Suspend {
+        /// Name or id of the organisation.
+        organization: String,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a suspended organisation have calls again.
+    Resume {
+        /// Name or id of the organisation.
+        organization: String,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Create a key of an organisation and print it: the only time it is shown.
+    Key {
+        /// Name or id of the organisation.
+        organization: String,
+        /// A name to know the key by.
+        #[arg(long, default_value = "unnamed")]
+        name: String,
+        /// What the key may do.
+        #[arg(long, value_enum, default_value = "admin")]
+        scope: ScopeArg,
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// Arguments of `talkpath migrate`.
 #[derive(Args, Clone, Debug)]
 pub struct MigrateArgs {
@@ -305,6 +386,12 @@ mod tests {
         ));
         assert!(parse("talkpath key list --json").is_ok());
         assert!(parse("talkpath migrate --json").is_ok());
+        assert!(parse("talkpath organization create acme --max-calls 20 --json").is_ok());
+        assert!(parse("talkpath organization list").is_ok());
+        assert!(parse("talkpath organization rename acme acme2").is_ok());
+        assert!(parse("talkpath organization suspend acme").is_ok());
+        assert!(parse("talkpath organization resume acme").is_ok());
+        assert!(parse("talkpath organization key acme --scope calls").is_ok());
         assert!(parse("talkpath seal rotate --new-key --json").is_ok());
         assert!(parse("talkpath key revoke k1").is_ok());
         assert!(parse("talkpath provider list").is_ok());
@@ -321,6 +408,8 @@ mod tests {
             "talkpath call sip:a@b --seconds 0",
             "talkpath serve --port 1",
             "talkpath key create --scope root",
+            "talkpath organization create",
+            "talkpath organization create a --max-calls 0",
             "talkpath nonsense",
         ] {
             assert!(parse(line).is_err(), "{line}");

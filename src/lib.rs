@@ -11,6 +11,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod directory;
+pub mod fetch;
 pub mod http;
 pub mod keys;
 pub mod listen;

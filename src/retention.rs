@@ -34,6 +34,7 @@ const fn label(what: Kept) -> Forgotten {
         Kept::CallEvents => Forgotten::CallEvents,
         Kept::Quality => Forgotten::Quality,
         Kept::Deliveries => Forgotten::Deliveries,
+        Kept::DeadDeliveries => Forgotten::DeadDeliveries,
         Kept::Audit => Forgotten::Audit,
     }
 }
@@ -45,6 +46,7 @@ impl Retention {
             Kept::CallEvents => self.config.call_events,
             Kept::Quality => self.config.quality,
             Kept::Deliveries => self.config.deliveries,
+            Kept::DeadDeliveries => self.config.dead_deliveries,
             Kept::Audit => self.config.audit,
         }
     }

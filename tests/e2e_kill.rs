@@ -1,4 +1,4 @@
-//! A server that is killed at any moment loses nothing that it has acknowledged.
+//! A server that is killed at any moment loses nothing that it has acknowledged, on either database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
@@ -12,8 +12,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use support::ports::Ports;
 use support::server::{Server, folder};
+use support::store::Schema;
 
+/// Where configurations are.
+const CONFIGURATIONS: &str = "/api/v1/organizations/telephony-configs";
 /// How often the server is killed; `TALKPATH_TEST_KILLS` says otherwise.
 const KILLS: u64 = 20;
 /// The moments at which it is killed lie within this time.
@@ -27,6 +31,16 @@ const WEBHOOKS: Duration = Duration::from_secs(60);
 struct Acknowledged {
     calls: BTreeSet<String>,
     subscriptions: BTreeSet<String>,
+    configurations: BTreeMap<String, Written>,
+}
+
+/// How a configuration is as far as was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Written {
+    /// Its name as it was acknowledged last.
+    name: String,
+    /// One that was sent since, and that nobody answered: it may hold or not.
+    sent: Option<String>,
 }
 
 /// What came: bodies by the ids of their events, and the ids that were refused once.
@@ -99,9 +113,12 @@ fn take(stream: TcpStream, seen: &Mutex<Came>) -> Option<()> {
 }
 
 /// A request to a server that may be killed before it answers: then `None`.
-fn ask(at: SocketAddr, key: &str, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
-    let method = if body.is_some() { "POST" } else { "GET" };
-    let body = body.map(Value::to_string).unwrap_or_default();
+fn ask(at: SocketAddr, key: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+    send(at, key, "POST", path, body)
+}
+
+fn send(at: SocketAddr, key: &str, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+    let body = body.to_string();
     let mut stream = TcpStream::connect(at).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let request = format!(
@@ -117,7 +134,26 @@ fn ask(at: SocketAddr, key: &str, path: &str, body: Option<&Value>) -> Option<(u
     Some((status, serde_json::from_str(body).unwrap_or_default()))
 }
 
-/// Places calls, hangs some of them up and subscribes, until told to stop.
+/// Writes a configuration, and then another name into it.
+fn configure(http: SocketAddr, key: &str, name: &str, done: &mut Acknowledged) {
+    let wanted = json!({ "name": name, "config": {
+        "provider": "sip_trunk",
+        "inbound": { "networks": ["192.0.2.0/24"] },
+        "auth": { "enabled": true, "user": "u", "password": "a-password-that-is-sealed" },
+    } });
+    let Some((201, made)) = ask(http, key, CONFIGURATIONS, &wanted) else { return };
+    let id = made["id"].as_str().unwrap().to_owned();
+    let path = format!("{CONFIGURATIONS}/{id}");
+    let mut written = Written { name: name.to_owned(), sent: None };
+    let next = format!("{name}, renamed");
+    written.sent = Some(next.clone());
+    if let Some((200, _)) = send(http, key, "PUT", &path, &json!({ "name": next })) {
+        written = Written { name: next, sent: None };
+    }
+    done.configurations.insert(id, written);
+}
+
+/// Places calls, hangs some of them up, subscribes and configures, until told to stop.
 fn load(
     http: SocketAddr,
     sip: SocketAddr,
@@ -132,17 +168,21 @@ fn load(
     while !ended.load(Ordering::Relaxed) {
         if dice.u8(0..8) == 0 {
             let wanted = json!({ "url": hook, "events": ["nothing.*"] });
-            if let Some((201, made)) = ask(http, key, "/api/v1/webhooks", Some(&wanted)) {
+            if let Some((201, made)) = ask(http, key, "/api/v1/webhooks", &wanted) {
                 done.subscriptions.insert(made["id"].as_str().unwrap().to_owned());
             }
         }
+        if dice.u8(0..8) == 0 {
+            let name = format!("c-{seed}-{}", done.configurations.len());
+            configure(http, key, &name, &mut done);
+        }
         let wanted = json!({ "to": to, "agent": "echo" });
-        match ask(http, key, "/api/v1/calls", Some(&wanted)) {
+        match ask(http, key, "/api/v1/calls", &wanted) {
             Some((201, call)) => {
                 let id = call["id"].as_str().unwrap().to_owned();
                 if dice.bool() {
                     let path = format!("/api/v1/calls/{id}/hangup");
-                    ask(http, key, &path, Some(&json!({})));
+                    ask(http, key, &path, &json!({}));
                 }
                 done.calls.insert(id);
             }
@@ -154,10 +194,10 @@ fn load(
 }
 
 /// Starts the server on what the one before has left.
-fn start(dir: &Path, key: &mut String) -> Server {
+fn start(dir: &Path, key: &mut String, environment: &[(&str, &str)]) -> Server {
     let config = "[webhooks]\nallow_networks = [\"127.0.0.0/8\"]\n\
                   [limits]\ncalls_per_second = 1000\n";
-    let mut server = Server::start_in(dir.to_owned(), config);
+    let mut server = Server::start_with(Ports::claim(), dir.to_owned(), config, environment);
     if server.key.is_empty() {
         server.key.clone_from(key);
     } else {
@@ -188,6 +228,13 @@ fn everything_is_there(server: &Server, all: &Acknowledged, kill: u64) -> usize 
     for id in &all.subscriptions {
         get(server, &format!("/api/v1/webhooks/{id}"));
     }
+    for (id, Written { name, sent }) in &all.configurations {
+        let stored = get(server, &format!("{CONFIGURATIONS}/{id}"));
+        let is = stored["name"].as_str().unwrap();
+        assert!(is == name || Some(is) == sent.as_deref(), "{name}, {sent:?}: {stored}");
+        let password = stored["credentials"]["auth"]["password"].as_str().unwrap();
+        assert!(password.ends_with("aled") && password.starts_with("**"), "{stored}");
+    }
     cut_off
 }
 
@@ -196,6 +243,19 @@ fn everything_is_there(server: &Server, all: &Acknowledged, kill: u64) -> usize 
 /// call has come by webhook, the same event always with the same id.
 #[test]
 fn killed_at_random_moments() {
+    killed(&[]);
+}
+
+/// The same with PostgreSQL, where there is one.
+#[test]
+fn killed_at_random_moments_on_postgres() {
+    match Schema::make() {
+        Some(schema) => killed(&[("TALKPATH_DATABASE_URL", schema.url.as_str())]),
+        None => eprintln!("not on PostgreSQL: there is none"),
+    }
+}
+
+fn killed(environment: &[(&str, &str)]) {
     let kills = std::env::var("TALKPATH_TEST_KILLS").ok();
     let kills = kills.map_or(KILLS, |kills| kills.parse().unwrap());
     let receiver = Receiver::start();
@@ -204,7 +264,7 @@ fn killed_at_random_moments() {
     let mut all = Acknowledged::default();
     // Answers the calls, and is not killed.
     let callee = Server::start("[limits]\ncalls_per_second = 1000\n");
-    let mut server = start(&dir, &mut key);
+    let mut server = start(&dir, &mut key, environment);
     let wanted = json!({ "url": hook, "events": ["call.*"] });
     let (status, made) = server.http("POST", "/api/v1/webhooks", Some(&wanted));
     assert_eq!(status, 201, "{made}");
@@ -231,14 +291,16 @@ fn killed_at_random_moments() {
         server.kill();
         // Its files are those of the next.
         std::mem::forget(server);
-        server = start(&dir, &mut key);
+        server = start(&dir, &mut key, environment);
         for part in done {
             all.calls.extend(part.calls);
             all.subscriptions.extend(part.subscriptions);
+            all.configurations.extend(part.configurations);
         }
         cut_off += everything_is_there(&server, &all, kill);
     }
     assert!(all.calls.len() as u64 > kills && cut_off > 0, "{} calls", all.calls.len());
+    assert!(!all.configurations.is_empty(), "no configuration was written");
     let mut events = BTreeMap::new();
     for id in &all.calls {
         let list = get(&server, &format!("/api/v1/calls/{id}/events?limit=200"));
@@ -262,10 +324,11 @@ fn killed_at_random_moments() {
     }
     let twice = came.values().filter(|bodies| bodies.len() > 1).count();
     println!(
-        "{kills} kills: {} calls and {} subscriptions acknowledged, {} events by webhook, {twice} \
-         of them more than once",
+        "{kills} kills: {} calls, {} subscriptions and {} configurations acknowledged, {} events \
+         by webhook, {twice} of them more than once",
         all.calls.len(),
         all.subscriptions.len(),
+        all.configurations.len(),
         expected.len()
     );
 }

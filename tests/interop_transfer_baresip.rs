@@ -1,5 +1,6 @@
 //! Calls of softphones that an agent hands to another softphone: blind, attended, and warm to a
-//! registered user, each party known by its tone. A caller that leaves has the other stop.
+//! registered user, each party known by its tone; and that the other hands on. A caller that leaves
+//! has the other stop.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
@@ -14,8 +15,9 @@ use support::server::{self, Server};
 use support::{talk, until, wav};
 
 const SOON: Duration = Duration::from_secs(20);
-/// The tones of the other softphone, and of what is whispered.
+/// The tones of the other softphones, and of what is whispered.
 const B_HZ: f64 = 1336.0;
+const C_HZ: f64 = 2000.0;
 const WHISPER_HZ: f64 = 1800.0;
 
 /// The server, with a user `bob` and a message of the agent's.
@@ -147,6 +149,38 @@ fn the_caller_leaves() {
     let last = page["items"].as_array().unwrap().last().unwrap();
     assert_eq!((&last["state"], &last["cause"]), (&json!("cancelled"), &json!("call_over")));
     let _ = (a.end_all(), b.end_all());
+    server.stop();
+}
+
+/// The softphone that the agent called hands its caller to a third by its own REFER, and is let go;
+/// the caller and the third hear each other.
+#[test]
+fn the_other_hands_on() {
+    let Some(()) = baresip::installed() else { return };
+    let (server, agents) = start();
+    let b = other(&server);
+    let wide = Some((wav::RATE_HZ, C_HZ));
+    let c = Baresip::start_with(&server, &Setup { codecs: "PCMU", wide, ..Setup::default() });
+    let (a, mut agent) = caller(&server, &agents);
+    let id = agent.start["call_id"].as_str().unwrap().to_owned();
+    let to = |phone: &Baresip| format!("sip:alice@127.0.0.1:{}", phone.port);
+    agent.say(&json!({ "event": "transfer", "kind": "bridge", "destination": to(&b) }));
+    told(&mut agent, "bridged");
+    until(SOON, "b hears the caller", || b.has_heard(2).then_some(()));
+    b.command_with("transfer", &to(&c));
+    until(SOON, "b is let go", || b.log().contains("session closed").then_some(()));
+    until(SOON, "c hears the caller", || c.has_heard(2).then_some(()));
+    let (_, body) = server.http("GET", &format!("/api/v1/calls/{id}/transfers"), None);
+    let page: Value = serde_json::from_str(&body).unwrap();
+    let items = page["items"].as_array().unwrap();
+    assert!(items.len() == 2 && items.iter().all(|one| one["state"] == "bridged"), "{page}");
+    assert_eq!(server.calls().len(), 1, "it is the same call");
+    let (a, b, c) = (a.end_all(), b.end_all(), c.end_all());
+    server.wait_idle();
+    assert!(heard(&a, B_HZ) >= 10 && heard(&a, C_HZ) >= 10, "the caller hears both in turn");
+    assert!(heard(&b, baresip::HZ) >= 10, "b hears the caller");
+    assert!(heard(&c, baresip::HZ) >= 10, "c hears the caller");
+    assert_eq!((heard(&b, C_HZ), heard(&c, B_HZ)), (0, 0), "they never hear each other");
     server.stop();
 }
 

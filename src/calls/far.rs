@@ -1,4 +1,4 @@
-//! The leg of a telephone at the agent's end of a call.
+//! The leg of a telephone at the agent's end of a call, and one that is called to come there.
 
 use std::sync::Arc;
 
@@ -10,9 +10,10 @@ use super::control::Placing;
 use super::digits::InfoDigits;
 use super::hold::Hold;
 use crate::directory::Trunk;
+use crate::outward::Outward;
 use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
-use crate::sip::core::offer_answer::{LocalMedia, Negotiated};
+use crate::sip::core::offer_answer::{LocalMedia, Negotiated, SrtpPolicy};
 use crate::workers::command::RtpSockets;
 
 /// What a leg is called for.
@@ -20,8 +21,33 @@ use crate::workers::command::RtpSockets;
 pub(super) enum Purpose {
     /// It is the agent of its call.
     Agent,
-    /// The agent wants it in its place.
+    /// It is to have, or has, the place of an agent that handed its call over.
     Transfer,
+}
+
+/// Where a leg stands; a call has at most one in each place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seat {
+    /// At the agent's end, or called to be the agent.
+    There,
+    /// Called by a transfer; whoever has the agent's end stays there until that has succeeded.
+    Coming,
+}
+
+impl Seat {
+    /// Both.
+    pub(super) const ALL: [Self; 2] = [Self::There, Self::Coming];
+}
+
+/// What holds of a leg that a peer asked for by REFER.
+#[derive(Clone)]
+pub(super) struct Referral {
+    /// Fields that its INVITE gets.
+    pub(super) headers: Vec<(String, String)>,
+    /// How far it reaches.
+    pub(super) outward: Outward,
+    /// What is demanded about SRTP with whoever asked.
+    pub(super) srtp: Option<SrtpPolicy>,
 }
 
 /// Whom to call.
@@ -35,6 +61,8 @@ pub(super) struct Dial {
     pub(super) from: Option<String>,
     /// The caller hears what comes before the answer.
     pub(super) early_media: bool,
+    /// What holds besides if a peer asked for it.
+    pub(super) referral: Option<Box<Referral>>,
 }
 
 /// Which ways audio may go, from our view.
@@ -60,8 +88,6 @@ pub(super) struct Far {
     pub(super) attempt: u64,
     pub(super) purpose: Purpose,
     pub(super) dial: Dial,
-    /// When it must have answered, unless the call itself looks after that.
-    pub(super) answer_by: MonoTime,
     /// It has answered, and is told what it is about before it gets the call.
     pub(super) aside: bool,
     /// It rings, and whoever wanted it has been told.
@@ -104,16 +130,55 @@ pub(super) struct FarLeg {
     pub(super) mirrored: (bool, bool),
 }
 
+impl FarLeg {
+    /// A leg of which no more is known than that it begins.
+    pub(super) fn new(
+        dialog: DialogId,
+        media: LocalMedia,
+        sdp: Vec<u8>,
+        sockets: RtpSockets,
+        signalling: std::net::IpAddr,
+    ) -> Self {
+        Self {
+            dialog,
+            placing: None,
+            media,
+            sdp,
+            sockets: Some(sockets),
+            signalling,
+            up: false,
+            settled: None,
+            format: None,
+            srtp: None,
+            flows: Flows::default(),
+            delayed_offer: false,
+            hold: Hold::default(),
+            info_digits: InfoDigits::default(),
+            mirrored: (false, false),
+        }
+    }
+}
+
 impl Far {
-    /// True once it has answered.
-    pub(super) fn is_up(&self) -> bool {
-        self.leg.as_ref().is_some_and(|leg| leg.up)
+    /// One that is to be called.
+    pub(super) const fn new(attempt: u64, purpose: Purpose, dial: Dial) -> Self {
+        Self {
+            attempt,
+            purpose,
+            dial,
+            aside: false,
+            told_ringing: false,
+            holds_peer: false,
+            hears_nothing: false,
+            trunk: None,
+            permit: None,
+            leg: None,
+        }
     }
 
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
         let due = |leg: &FarLeg| leg.hold.deadline().min(leg.info_digits.deadline());
-        let due = self.leg.as_ref().map_or(MonoTime::MAX, due);
-        if self.is_up() { due } else { self.answer_by.min(due) }
+        self.leg.as_ref().map_or(MonoTime::MAX, due)
     }
 }

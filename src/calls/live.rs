@@ -13,7 +13,7 @@ use super::carrier::CarrierLeg;
 use super::cause::Cause;
 use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
-use super::far::{Far, Flows};
+use super::far::{Far, Flows, Seat};
 use super::hold::Hold;
 use super::line::Line;
 use super::log::State;
@@ -140,8 +140,10 @@ pub(super) struct LiveCall {
     pub(super) flows: Flows,
     /// What an inbound call to a telephone offered: its answer waits for that of the telephone.
     pub(super) offer: Option<Box<Sdp>>,
-    /// The leg of a telephone at the agent's end, or one that is called to come there.
+    /// The leg of a telephone at the agent's end, or one that is called to be the agent.
     pub(super) far: Option<Box<Far>>,
+    /// One that a transfer calls to come there.
+    pub(super) coming: Option<Box<Far>>,
     /// Why that leg refused or ended, as it says.
     pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
@@ -239,17 +241,35 @@ impl LiveCall {
             self.transfer.as_ref().map_or(MonoTime::MAX, |underway| underway.transfer.deadline());
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
+        let coming = self.coming.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         self.call
             .deadline()
             .min(far)
+            .min(coming)
             .min(carrier)
             .min(web)
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())
             .min(self.info_digits.deadline())
+    }
+
+    /// The leg in this place.
+    pub(super) const fn far_at(&self, seat: Seat) -> &Option<Box<Far>> {
+        match seat {
+            Seat::There => &self.far,
+            Seat::Coming => &self.coming,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(super) const fn far_at_mut(&mut self, seat: Seat) -> &mut Option<Box<Far>> {
+        match seat {
+            Seat::There => &mut self.far,
+            Seat::Coming => &mut self.coming,
+        }
     }
 
     /// The trunk that says how digits are sent, and the dialog that may carry them: no trunk of a

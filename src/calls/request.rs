@@ -22,6 +22,7 @@ use super::web_phone::{PhoneCall, PhoneLine};
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
 use crate::carrier::{self, Failure};
+use crate::fetch::FetchError;
 use crate::quota::Refusal;
 use crate::quota::destination::Undialled;
 use crate::recording;
@@ -110,6 +111,15 @@ pub enum RequestError {
     Invalid(String),
 }
 
+/// What is said to whoever answers a transfer.
+#[derive(Debug)]
+pub enum Message {
+    /// Its file was fetched, or cannot be.
+    Fetched(Result<Clip, FetchError>),
+    /// It was coded for the leg.
+    Coded(Arc<[u8]>),
+}
+
 /// What a living call is to do.
 #[derive(Clone, Debug)]
 pub enum Order {
@@ -123,6 +133,8 @@ pub enum Order {
         options: std::collections::BTreeMap<String, String>,
         /// Header fields to add to the request that asks for it.
         headers: std::collections::BTreeMap<String, String>,
+        /// What is said to whoever answers, if it has been fetched.
+        message: Option<Arc<Clip>>,
     },
     /// Send digits to the peer; they have been checked.
     Dtmf {
@@ -264,6 +276,15 @@ pub enum Request {
     },
     /// A sound was coded for the peer of a call.
     Coded(Box<Coded>),
+    /// What is said to whoever answers a transfer has come, or is ready to be said.
+    Message {
+        /// The call.
+        call: CallKey,
+        /// The transfer.
+        transfer: Uuid,
+        /// The message.
+        message: Message,
+    },
     /// May an agent attach, and in which subprotocol?
     MayAttach {
         /// The call.

@@ -13,12 +13,13 @@ mod wish;
 
 pub use kind::{CANCEL, Kind, NO_KIND};
 pub use machine::{
-    Effect, Input, NEWS_LIMIT, Plan, RELEASE_LIMIT, Transfer, UNTOLD_LIMIT, WHISPER_LIMIT,
+    Effect, Input, MESSAGE_MAX_MS, NEWS_LIMIT, Plan, RELEASE_LIMIT, Transfer, UNTOLD_LIMIT,
+    WHISPER_LIMIT,
 };
 pub use state::State;
 pub use wish::{
     ACCEPT_LIMIT, Accept, Aim, BRIDGE_LIMIT, Destination, LegWish, OUTCOME_LIMIT,
-    OUTCOME_LIMIT_MAX, TransferError, Whisper, Wish,
+    OUTCOME_LIMIT_MAX, TransferError, Whisper, Wish, whispered_url,
 };
 
 #[cfg(test)]

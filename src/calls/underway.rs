@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use adapters::agent::DialectSpec;
+use media::wav::Clip;
 use uuid::Uuid;
 
+use super::far::Dial;
 use super::sounds::Wanted;
 use super::transfer::{Transfer, Whisper};
 use crate::directory::Agent;
 use crate::quota::Permit;
+use crate::sip::core::endpoint::DialogId;
 
 /// A transfer that a call has under way.
 pub(super) struct Underway {
@@ -16,12 +19,26 @@ pub(super) struct Underway {
     pub(super) id: Uuid,
     /// How far it is.
     pub(super) transfer: Transfer,
+    /// What is said to whoever answered, while it is loaded.
+    pub(super) awaits: Option<Wanted>,
+    /// What it is carried out with.
+    pub(super) with: With,
+}
+
+/// What a transfer is carried out with.
+#[derive(Default)]
+pub(super) struct With {
     /// What is said to whoever answers.
     pub(super) whisper: Whisper,
-    /// That, while it is loaded.
-    pub(super) awaits: Option<Wanted>,
+    /// That, if it is a file that is fetched, once it has come.
+    pub(super) message: Option<Arc<Clip>>,
+    /// Who is called once it has.
+    pub(super) then: Option<Dial>,
     /// The agent that the call is handed to, if it is one.
     pub(super) next: Option<Next>,
+    /// The dialog of the telephone at the agent's end that asked for it by REFER, and is told how
+    /// it goes.
+    pub(super) referrer: Option<DialogId>,
 }
 
 /// An agent that is to take the place of another.

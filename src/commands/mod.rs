@@ -2,6 +2,7 @@
 
 mod call;
 mod migrate;
+mod organization;
 mod provider;
 mod seal;
 mod serve;
@@ -18,6 +19,9 @@ pub fn run(cli: &Cli) -> ExitCode {
         Command::Check(args) => check(args),
         Command::Key(args) => with_config(&args.config, async |config, out| {
             crate::keys::command::run(config, &args.command, out).await
+        }),
+        Command::Organization(args) => with_config(&args.config, async |config, out| {
+            organization::run(config, &args.command, out).await
         }),
         Command::Migrate(args) => with_config(&args.config, async |config, out| {
             migrate::run(config, args.json, out).await

@@ -8,6 +8,8 @@ use super::section::Section;
 const DAYS_MAX: u64 = 36_500;
 /// Default of `deliveries_days`.
 const DELIVERIES: Duration = days(30);
+/// Default of `dead_deliveries_days`.
+const DEAD_DELIVERIES: Duration = days(90);
 
 /// `[retention]`. What has no period is kept for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +22,10 @@ pub struct RetentionConfig {
     pub quality: Option<Duration>,
     /// Their recordings.
     pub recordings: Option<Duration>,
-    /// Webhooks that were delivered or given up.
+    /// Webhooks that were delivered.
     pub deliveries: Option<Duration>,
+    /// Webhooks that were given up.
+    pub dead_deliveries: Option<Duration>,
     /// Who changed what.
     pub audit: Option<Duration>,
 }
@@ -33,8 +37,8 @@ const fn days(days: u64) -> Duration {
 pub(super) fn retention(section: Section<'_>) -> RetentionConfig {
     // Nothing is kept for less than the longest call.
     let period = |key| section.integer(key, 0..=DAYS_MAX).filter(|n| *n > 0).map(days);
-    let deliveries = match section.integer("deliveries_days", 0..=DAYS_MAX) {
-        None => Some(DELIVERIES),
+    let usual = |key, usual| match section.integer(key, 0..=DAYS_MAX) {
+        None => Some(usual),
         Some(wanted) => Some(days(wanted)).filter(|period| !period.is_zero()),
     };
     let config = RetentionConfig {
@@ -42,7 +46,8 @@ pub(super) fn retention(section: Section<'_>) -> RetentionConfig {
         call_events: period("call_events_days"),
         quality: period("quality_days"),
         recordings: period("recordings_days"),
-        deliveries,
+        deliveries: usual("deliveries_days", DELIVERIES),
+        dead_deliveries: usual("dead_deliveries_days", DEAD_DELIVERIES),
         audit: period("audit_days"),
     };
     section.finish();

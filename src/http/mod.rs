@@ -7,7 +7,6 @@ mod api;
 pub mod auth;
 mod body;
 mod client;
-mod fetch;
 mod guard;
 mod hooks;
 pub mod idempotency;

@@ -1,5 +1,6 @@
-//! What other nodes change: told by PostgreSQL, and asked for now and then, as a message may be
-//! lost with its connection.
+//! What others change: other nodes, and commands on the same database. PostgreSQL tells of it; it is
+//! asked for now and then besides, as a message may be lost with its connection, and as SQLite tells
+//! nobody.
 
 use std::time::Duration;
 
@@ -16,10 +17,19 @@ const POLL: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 
 impl Store {
-    /// Keeps [`Self::changes`] up to date with what other nodes write, until the store is closed. A
-    /// store that no other node shares needs none of it.
+    /// Keeps [`Self::changes`] up to date with what others write, until the store is closed.
     pub async fn follow(self) {
-        let Db::Postgres(pool) = &self.inner.db else { return };
+        let pool = match &self.inner.db {
+            Db::Postgres(pool) => pool,
+            Db::Sqlite { readers, .. } => {
+                while !readers.is_closed() {
+                    // A database that cannot be read now is asked again.
+                    let _ = self.catch_up().await;
+                    sleep(POLL).await;
+                }
+                return;
+            }
+        };
         while !pool.is_closed() {
             let listener = async {
                 let mut listener = PgListener::connect_with(pool).await?;

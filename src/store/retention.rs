@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::deliveries::DeliveryState;
 use super::id::Timestamp;
 use super::sql::Query;
 use super::{Store, StoreError};
@@ -18,16 +19,24 @@ pub enum Kept {
     CallEvents,
     /// How the media of calls fared.
     Quality,
-    /// Webhooks that were delivered or given up.
+    /// Webhooks that were delivered.
     Deliveries,
+    /// Webhooks that were given up.
+    DeadDeliveries,
     /// Who changed what.
     Audit,
 }
 
 impl Kept {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Calls, Self::CallEvents, Self::Quality, Self::Deliveries, Self::Audit];
+    pub const ALL: [Self; 6] = [
+        Self::Calls,
+        Self::CallEvents,
+        Self::Quality,
+        Self::Deliveries,
+        Self::DeadDeliveries,
+        Self::Audit,
+    ];
 
     /// The label that metrics count it by.
     pub const fn word(self) -> &'static str {
@@ -36,6 +45,7 @@ impl Kept {
             Self::CallEvents => "call_events",
             Self::Quality => "quality",
             Self::Deliveries => "deliveries",
+            Self::DeadDeliveries => "dead_deliveries",
             Self::Audit => "audit",
         }
     }
@@ -82,13 +92,18 @@ impl Store {
                 );
                 self.execute(query.bind(id).bind(BATCH)).await?
             }
-            Kept::Deliveries => {
+            Kept::Deliveries | Kept::DeadDeliveries => {
+                let state = match what {
+                    Kept::DeadDeliveries => DeliveryState::Dead,
+                    _ => DeliveryState::Delivered,
+                };
                 let query = Query::new(
                     "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries \
-                     WHERE id < $1 AND ended_at IS NOT NULL AND ended_at < $2 \
-                     ORDER BY id LIMIT $3)",
+                     WHERE id < $1 AND ended_at IS NOT NULL AND ended_at < $2 AND state = $3 \
+                     ORDER BY id LIMIT $4)",
                 );
-                self.execute(query.bind(id).bind(before).bind(BATCH)).await?
+                let query = query.bind(id).bind(before).bind(state.as_str());
+                self.execute(query.bind(BATCH)).await?
             }
             Kept::Audit => {
                 let query = Query::new(

@@ -38,8 +38,10 @@ labels! {
         CallEvents = "call_events",
         /// How their media fared.
         Quality = "quality",
-        /// Webhooks that were delivered or given up.
+        /// Webhooks that were delivered.
         Deliveries = "deliveries",
+        /// Webhooks that were given up.
+        DeadDeliveries = "dead_deliveries",
         /// Who changed what.
         Audit = "audit",
         /// The sound of calls.

@@ -156,8 +156,7 @@ pub enum Command {
         /// What holds now.
         format: LegFormat,
     },
-    /// The other leg of a call that joins two is on hold and hears this, or it is back; or a leg
-    /// aside hears this.
+    /// The other leg of a call that joins two is on hold and hears this, or it is back.
     AgentHold {
         /// The call.
         call: CallKey,
@@ -199,6 +198,20 @@ pub enum Command {
         call: CallKey,
         /// The leg.
         link: Box<LegLink>,
+    },
+    /// Offer and answer settled something else with the leg aside.
+    AsideFormat {
+        /// The call.
+        call: CallKey,
+        /// What holds now.
+        format: LegFormat,
+    },
+    /// The leg aside is told this.
+    AsideSay {
+        /// The call.
+        call: CallKey,
+        /// What it hears.
+        sound: Builtin,
     },
     /// The leg aside takes the agent's place.
     JoinAside {

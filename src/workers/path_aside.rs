@@ -60,25 +60,19 @@ impl MediaPath {
         }
     }
 
-    /// Takes what offer and answer settled with the leg aside; gives it back if there is none.
-    pub(super) fn settle_aside(&mut self, ctx: &Context, format: LegFormat) -> Option<LegFormat> {
+    /// Takes what offer and answer settled with the leg aside.
+    pub(super) fn settle_aside(&mut self, ctx: &Context, format: LegFormat) {
         let caller = self.peer.stream().audio;
-        let Some(aside) = &mut self.aside else { return Some(format) };
+        let Some(aside) = &mut self.aside else { return };
         aside.leg.settle(ctx.now, format, caller);
         aside.tune();
-        None
     }
 
-    /// Says `sound` to the leg aside; gives it back if there is none.
-    pub(super) fn say_aside(
-        &mut self,
-        ctx: &Context,
-        sound: Option<Builtin>,
-    ) -> Option<Option<Builtin>> {
-        let Some(aside) = &mut self.aside else { return Some(sound) };
+    /// Says `sound` to the leg aside.
+    pub(super) fn say_aside(&mut self, ctx: &Context, sound: Builtin) {
+        let Some(aside) = &mut self.aside else { return };
         aside.told_over = false;
-        aside.leg.hold(ctx.now, sound);
-        None
+        aside.leg.hold(ctx.now, Some(sound));
     }
 
     /// The leg aside takes the place of the agent, which is let go.

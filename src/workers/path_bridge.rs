@@ -82,7 +82,6 @@ impl MediaPath {
 
     /// Takes what offer and answer settled with the other leg.
     pub(super) fn settle_leg(&mut self, ctx: &mut Context, format: LegFormat) {
-        let Some(format) = self.settle_aside(ctx, format) else { return };
         let caller = self.peer.stream().audio;
         if let Agent::Leg(leg) = &mut self.agent {
             let audio = format.media.audio;
@@ -127,7 +126,6 @@ impl MediaPath {
 
     /// The other leg is on hold and hears `sound`, or it is back.
     pub(super) fn hold_leg(&mut self, ctx: &Context, sound: Option<Builtin>) {
-        let Some(sound) = self.say_aside(ctx, sound) else { return };
         if let Agent::Leg(leg) = &mut self.agent {
             leg.hold(ctx.now, sound);
         }

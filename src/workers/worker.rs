@@ -180,6 +180,8 @@ impl Worker {
             | Command::Attach { call, .. }
             | Command::Release { call, .. }
             | Command::Aside { call, .. }
+            | Command::AsideFormat { call, .. }
+            | Command::AsideSay { call, .. }
             | Command::JoinAside { call, .. }
             | Command::DropAside { call, .. }
             | Command::Comfort { call, .. }
@@ -216,6 +218,8 @@ impl Worker {
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Release { .. } => path.hand_over(ctx),
             Command::Aside { link, .. } => path.attach_aside(ctx, *link),
+            Command::AsideFormat { format, .. } => path.settle_aside(ctx, format),
+            Command::AsideSay { sound, .. } => path.say_aside(ctx, sound),
             Command::JoinAside { .. } => path.join_aside(ctx),
             Command::DropAside { .. } => path.drop_aside(ctx),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),

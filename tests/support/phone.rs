@@ -317,6 +317,14 @@ impl Phone {
         self.wait_status(200);
     }
 
+    /// Asks the server to call `uri` in its place, and waits until that is taken.
+    #[track_caller]
+    pub fn refer(&mut self, uri: &str) {
+        self.cseq += 1;
+        self.request("REFER", &format!("Refer-To: <{uri}>\r\n"), "");
+        self.wait_status(202);
+    }
+
     /// Presses a key by SIP INFO.
     #[track_caller]
     pub fn info(&mut self, digit: char, duration_ms: u32) {

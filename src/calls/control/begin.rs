@@ -206,6 +206,7 @@ impl Control {
             flows,
             offer: peer.offer,
             far: None,
+            coming: None,
             far_reason: PeerReason::default(),
             hold: Hold::default(),
             transfer: None,

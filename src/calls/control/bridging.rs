@@ -1,14 +1,12 @@
 //! Transfers that we carry out ourselves: somebody is called while the agent still talks, and takes
 //! its place. Nothing is asked of the peer, which may not even know transfers.
 
-use media::time::MonoTime;
-
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
-use crate::calls::far::{Dial, Purpose};
+use crate::calls::far::{Dial, Purpose, Seat};
 use crate::calls::live::LiveCall;
-use crate::calls::transfer::{LegWish, TransferError};
+use crate::calls::transfer::{self, LegWish, TransferError};
 use crate::quota;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::command::{CallKey, Command};
@@ -17,19 +15,16 @@ impl Control {
     /// Whom to call for a transfer, if that may be.
     pub(super) fn leg_for(&mut self, key: CallKey, leg: LegWish) -> Result<Dial, TransferError> {
         let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
-        if call.far.is_some() {
-            return Err(TransferError::Busy);
-        }
         let trunk = self.trunk_for(&leg, call)?;
         if self.draining || self.take_rate(quota::Way::Out).is_err() {
             return Err(TransferError::Full);
         }
-        Ok(Dial { to: leg.to, trunk, from: leg.from, early_media: false })
+        Ok(Dial { to: leg.to, trunk, from: leg.from, early_media: false, referral: None })
     }
 
     /// Calls somebody for a transfer, which sees to how long that may take.
     pub(super) fn dial_for_transfer(&mut self, key: CallKey, dial: Dial) {
-        self.dial_far(key, Purpose::Transfer, dial, MonoTime::MAX);
+        self.dial_far(key, Seat::Coming, dial);
     }
 
     /// The trunk that a destination is called through: the one that is named; none for a user of
@@ -57,39 +52,60 @@ impl Control {
         own.filter(|name| places(name)).or_else(usual).map(Some).ok_or(TransferError::Trunk)
     }
 
-    /// The leg that was called talks with the peer from now on, and the agent is released.
+    /// The leg that was called talks with the peer from now on, and whoever was there is released:
+    /// an agent, or the telephone that the call was handed to before.
     pub(super) fn take_agents_place(&mut self, key: CallKey) {
-        // A peer on hold would hear nothing of its new partner.
-        drop(self.hold(key, false));
+        self.seat_coming(key, Purpose::Transfer);
         let Some(call) = self.calls.get_mut(&key) else { return };
         tracing::info!(parent: &call.span, "another leg takes the agent's place");
         (call.slot, call.awaits, call.attempt) = (None, None, 0);
-        let worker = call.worker;
-        let aside = call.far.as_mut().is_some_and(|far| std::mem::take(&mut far.aside));
-        if aside {
-            call.sounding = None;
-            self.command(worker, Command::JoinAside { call: key });
-            self.mirror_hold(key);
-        } else {
-            self.settle_far(key);
-        }
         // If the agent was being reached for again, nobody waits for it any more.
         self.tell(key, Input::AgentReady);
     }
 
-    /// True if the agent has handed the call to somebody else, and is not part of it any more.
-    pub(super) fn is_handed_over(&self, key: CallKey) -> bool {
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        far.is_some_and(|far| far.purpose == Purpose::Transfer && far.is_up() && !far.aside)
+    /// Puts the leg that a transfer has called at the agent's end; a telephone that was there is
+    /// hung up.
+    pub(super) fn seat_coming(&mut self, key: CallKey, purpose: Purpose) {
+        self.drop_far(key, Seat::There, Cause::Transferred);
+        // A peer on hold would hear nothing of its new partner.
+        drop(self.hold(key, false));
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(mut far) = call.coming.take() else { return };
+        far.purpose = purpose;
+        let aside = std::mem::take(&mut far.aside);
+        call.far = Some(far);
+        call.sounding = None;
+        let worker = call.worker;
+        if aside {
+            self.command(worker, Command::JoinAside { call: key });
+            self.mirror_hold(key);
+        } else {
+            self.settle_far(key, Seat::There);
+        }
     }
 
-    /// Lets whoever was called for a transfer go; a leg that has the agent's place already stays.
-    pub(super) fn drop_transferred(&mut self, key: CallKey, why: Cause) {
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        let called =
-            far.is_some_and(|far| far.purpose == Purpose::Transfer && (far.aside || !far.is_up()));
-        if called {
-            self.drop_far(key, why);
+    /// True if the agent has handed the call to somebody else, and is not part of it any more.
+    pub(super) fn is_handed_over(&self, key: CallKey) -> bool {
+        let far = self.far_of(key, Seat::There);
+        far.is_some_and(|far| far.purpose == Purpose::Transfer)
+    }
+
+    /// The telephone at the agent's end has hung up. True if somebody is on the way there: the
+    /// caller waits, and hears that the line is open.
+    pub(super) fn is_left(&mut self, key: CallKey) -> bool {
+        let Some(call) = self.calls.get_mut(&key) else { return false };
+        let Some(underway) = call.transfer.as_mut() else { return false };
+        if !underway.transfer.is_awaited() {
+            return false;
         }
+        underway.with.referrer = None;
+        tracing::info!(parent: &call.span, "the telephone left; the caller waits for the next");
+        let on_hold = call.hold.is_on();
+        self.comfort(key);
+        if on_hold {
+            self.hold_sound(key);
+        }
+        self.transfer_input(key, transfer::Input::Left);
+        true
     }
 }

@@ -4,11 +4,17 @@
 use std::sync::Arc;
 
 use media::codec::AudioFormat;
+use media::wav::Clip;
+use uuid::Uuid;
 
 use super::Control;
+use crate::calls::far::{Dial, Seat};
 use crate::calls::live::LiveCall;
+use crate::calls::request::{Message, Request};
 use crate::calls::sounds::{Sounds, Wanted};
-use crate::calls::transfer::{Input, TransferError, Whisper};
+use crate::calls::transfer::{Input, MESSAGE_MAX_MS, TransferError, Whisper};
+use crate::fetch;
+use crate::workers::audio;
 use crate::workers::builtin::{Builtin, Source};
 use crate::workers::command::{CallKey, Command};
 
@@ -23,8 +29,7 @@ impl Control {
         whisper: &Whisper,
     ) -> Result<(), TransferError> {
         match whisper {
-            Whisper::Tone => Ok(()),
-            Whisper::Url(_) => Err(TransferError::Whisper),
+            Whisper::Tone | Whisper::Url(_) => Ok(()),
             Whisper::Sound(name) => {
                 let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
                 let has = call.current_agent().sounds.is_some();
@@ -37,10 +42,13 @@ impl Control {
     /// Lets media flow to whoever answered, and begins to say the message.
     pub(super) fn whisper(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(far) = call.far.as_mut() else { return };
+        let Some(far) = call.coming.as_mut() else { return };
         far.aside = true;
-        self.settle_far(key);
+        self.settle_far(key, Seat::Coming);
         let Some(call) = self.calls.get(&key) else { return };
+        if let Some((id, clip, format)) = clip(call) {
+            return self.code_message(key, id, clip, format);
+        }
         let Some(wanted) = wanted(call) else { return self.say_aside(key, None) };
         match self.sound(&wanted) {
             Some(sound) => self.say_aside(key, Some(sound)),
@@ -49,6 +57,59 @@ impl Control {
                     underway.awaits = Some(wanted);
                 }
             }
+        }
+    }
+
+    /// Calls somebody for a transfer, once the message that is said there has come: nobody is
+    /// disturbed for a message that there is not.
+    pub(super) fn dial_with_message(&mut self, key: CallKey, dial: Dial) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let organisation = call.agent.organisation;
+        let Some(underway) = call.transfer.as_mut() else { return };
+        let (Whisper::Url(url), None) = (&underway.with.whisper, &underway.with.message) else {
+            return self.dial_for_transfer(key, dial);
+        };
+        let (url, id) = (url.clone(), underway.id);
+        underway.with.then = Some(dial);
+        let (outward, handle) = (self.policy.of(organisation), self.handle.clone());
+        self.io.spawn(async move {
+            let message = Message::Fetched(fetch::sound(&outward, &url, MESSAGE_MAX_MS).await);
+            handle.send(Request::Message { call: key, transfer: id, message }).await;
+        });
+    }
+
+    /// Codes a message for the leg aside, on another thread; it comes back as a request.
+    fn code_message(&self, key: CallKey, id: Uuid, clip: Arc<Clip>, format: AudioFormat) {
+        let handle = self.handle.clone();
+        let coding = self.io.spawn_blocking(move || {
+            let sound: Arc<[u8]> = audio::encode(&clip.samples, clip.rate_hz, format).into();
+            sound
+        });
+        self.io.spawn(async move {
+            if let Ok(sound) = coding.await {
+                let message = Message::Coded(sound);
+                handle.send(Request::Message { call: key, transfer: id, message }).await;
+            }
+        });
+    }
+
+    /// The message of a transfer has come, or is ready to be said, unless the transfer is over.
+    pub(super) fn message_came(&mut self, key: CallKey, id: Uuid, message: Message) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(underway) = call.transfer.as_mut().filter(|it| it.id == id) else { return };
+        match message {
+            Message::Fetched(Ok(clip)) => {
+                underway.with.message = Some(Arc::new(clip));
+                if let Some(dial) = underway.with.then.take() {
+                    self.dial_for_transfer(key, dial);
+                }
+            }
+            Message::Fetched(Err(error)) => {
+                tracing::warn!(parent: &call.span, %error, "no message for a transfer");
+                let refused = Input::Refused(TransferError::Whisper.as_str());
+                self.transfer_input(key, refused);
+            }
+            Message::Coded(sound) => self.say_aside(key, Some(sound)),
         }
     }
 
@@ -81,30 +142,34 @@ impl Control {
         } else {
             Source::Once(sound)
         };
-        let sound = Some(Builtin::speaker(source, !again));
-        self.command(worker, Command::AgentHold { call: key, sound });
+        let sound = Builtin::speaker(source, !again);
+        self.command(worker, Command::AsideSay { call: key, sound });
     }
 
-    /// A key was pressed at a leg aside. True if it is one.
-    pub(super) fn digit_aside(&mut self, key: CallKey, digit: char) -> bool {
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        let aside = far.is_some_and(|far| far.aside);
-        if aside {
+    /// A key was pressed at a leg aside.
+    pub(super) fn digit_aside(&mut self, key: CallKey, digit: char) {
+        if self.far_of(key, Seat::Coming).is_some_and(|far| far.aside) {
             self.transfer_input(key, Input::Digit(digit));
         }
-        aside
     }
+}
+
+/// The fetched message of a call's transfer, the transfer, and how the leg hears it.
+fn clip(call: &LiveCall) -> Option<(Uuid, Arc<Clip>, AudioFormat)> {
+    let underway = call.transfer.as_ref()?;
+    let clip = Arc::clone(underway.with.message.as_ref()?);
+    Some((underway.id, clip, leg_format(call)?))
 }
 
 /// The format in which sounds for the leg wait.
 fn leg_format(call: &LiveCall) -> Option<AudioFormat> {
-    let leg = call.far.as_ref()?.leg.as_ref()?;
+    let leg = call.coming.as_ref()?.leg.as_ref()?;
     leg.format.map(|format| format.audio.waiting())
 }
 
 /// The file that is to be said, if one is.
 fn wanted(call: &LiveCall) -> Option<Wanted> {
-    let Whisper::Sound(name) = &call.transfer.as_ref()?.whisper else { return None };
+    let Whisper::Sound(name) = &call.transfer.as_ref()?.with.whisper else { return None };
     let agent = call.current_agent();
     let file = agent.sounds.as_ref()?.join(format!("{name}.wav"));
     Some(Wanted::file(&file, leg_format(call)?))

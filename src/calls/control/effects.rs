@@ -6,7 +6,7 @@ use super::Control;
 use super::sip::log_refused;
 use crate::calls::call::{Effect, Input};
 use crate::calls::cause::Cause;
-use crate::calls::far::{Far, Purpose};
+use crate::calls::far::Seat;
 use crate::calls::live::{Sound, Sounding, direction};
 use crate::calls::reason::PeerReason;
 use crate::calls::sounds::Wanted;
@@ -92,7 +92,7 @@ impl Control {
     fn finish(&mut self, key: CallKey, cause: Cause, by: EndedBy) {
         self.transfer_over(key, cause);
         self.abandon_takeover(key, 487, "Request Terminated");
-        self.drop_far(key, cause);
+        Seat::ALL.into_iter().for_each(|seat| self.drop_far(key, seat, cause));
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.ended = Some((cause, by));
         call.ended_at = Some(now());
@@ -120,15 +120,11 @@ impl Control {
         self.play_message(key, false);
     }
 
-    /// Somebody else is to be at the agent's end: the leg there is hung up, but not one that is
-    /// still called to come there.
+    /// Somebody else is to be at the agent's end: the leg there is hung up.
     fn leave_agent(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let comes = |far: &Far| far.purpose == Purpose::Transfer && (far.aside || !far.is_up());
-        if !call.far.as_deref().is_some_and(comes) {
-            call.far_reason = PeerReason::default();
-            self.drop_far(key, Cause::NoAnswer);
-        }
+        call.far_reason = PeerReason::default();
+        self.drop_far(key, Seat::There, Cause::NoAnswer);
     }
 
     fn state(&mut self, key: CallKey, state: CallState) {
@@ -149,7 +145,8 @@ impl Control {
         self.command(call.worker, Command::State { call: key, state });
     }
 
-    /// Lets the caller hear noise until an agent is there.
+    /// Lets the caller hear noise until an agent is there, or music if whoever was there has left it
+    /// to somebody who comes.
     pub(super) fn comfort(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key).filter(|call| call.format.is_some()) else {
             return;
@@ -157,7 +154,13 @@ impl Control {
         let format = call.sounds_in();
         call.sounding = Some(Sounding { what: Sound::Noise, format });
         let worker = call.worker;
-        let noise = Builtin::speaker(Source::Loop(self.sounds.noise(format)), false);
+        let awaited = call.transfer.as_ref().is_some_and(|it| it.transfer.is_awaited());
+        let music = call.current_agent().hold_music.clone().filter(|_| awaited);
+        let sound = match &music {
+            Some(file) => self.sounds.music(file, format),
+            None => self.sounds.noise(format),
+        };
+        let noise = Builtin::speaker(Source::Loop(sound), false);
         self.command(worker, Command::Comfort { call: key, noise });
     }
 

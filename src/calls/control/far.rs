@@ -1,21 +1,18 @@
-//! Calls the leg of a telephone at the agent's end of a call, and takes what happens on it.
+//! Calls the leg of a telephone at the agent's end of a call, or one that is to come there, and
+//! takes what happens on it.
 
 use std::sync::Arc;
 
 use media::codec::AudioFormat;
-use media::time::MonoTime;
 
 use super::Control;
 use super::choosing::ways;
 use super::place::{Errand, Mission, field};
 use super::placing::{Hop, Way};
 use super::presenting::presented_as;
-use super::sip::log_refused;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
-use crate::calls::digits::InfoDigits;
-use crate::calls::far::{Dial, Far, FarLeg, Flows, Purpose};
-use crate::calls::hold::Hold;
+use crate::calls::far::{Dial, Far, FarLeg, Purpose, Seat};
 use crate::calls::live::LiveCall;
 use crate::calls::request::RequestError;
 use crate::calls::transfer;
@@ -25,7 +22,6 @@ use crate::sip::core::endpoint::{DialogId, Event};
 use crate::sip::core::offer_answer;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
-use crate::workers::poller::now;
 
 /// The trunk of a leg, and where its INVITE may go.
 type Located = (Option<Arc<Trunk>>, Vec<Arc<Way>>);
@@ -38,35 +34,29 @@ impl Control {
             trunk: agent.trunk.clone(),
             from: agent.from.clone(),
             early_media: agent.early_media,
+            referral: None,
         };
-        self.dial_far(key, Purpose::Agent, dial, MonoTime::MAX);
+        self.dial_far(key, Seat::There, dial);
     }
 
-    /// Calls somebody for a call; what is in the way is told as if the called party refused.
-    pub(super) fn dial_far(
-        &mut self,
-        key: CallKey,
-        purpose: Purpose,
-        dial: Dial,
-        answer_by: MonoTime,
-    ) {
-        self.make_way(key);
+    /// Calls somebody for a call; what is in the way is told as if the called party refused. How
+    /// long that may take, is looked after by the call, or by the transfer that wants it.
+    pub(super) fn dial_far(&mut self, key: CallKey, seat: Seat, dial: Dial) {
+        // Whoever was called to be there before.
+        self.drop_far(key, seat, Cause::AgentLost);
+        if seat == Seat::There && self.far_of(key, Seat::Coming).is_some() {
+            // Called for an agent that was lost meanwhile: who steps in is not to be taken away.
+            let refused = transfer::Input::Refused(Cause::AgentLost.as_str());
+            self.transfer_input(key, refused);
+        }
         let attempt = self.next_attempt;
         self.next_attempt += 1;
         let Some(call) = self.calls.get_mut(&key) else { return };
-        call.far = Some(Box::new(Far {
-            attempt,
-            purpose,
-            dial: dial.clone(),
-            answer_by,
-            aside: false,
-            told_ringing: false,
-            holds_peer: false,
-            hears_nothing: false,
-            permit: None,
-            trunk: None,
-            leg: None,
-        }));
+        let purpose = match seat {
+            Seat::There => Purpose::Agent,
+            Seat::Coming => Purpose::Transfer,
+        };
+        *call.far_at_mut(seat) = Some(Box::new(Far::new(attempt, purpose, dial.clone())));
         // Softphones are of the file, as is its organisation.
         let own = call.agent.organisation == self.directory.load().organisation;
         self.reschedule(key);
@@ -76,7 +66,7 @@ impl Control {
         {
             return self.set_out_far(key, attempt, Ok(rounds));
         }
-        match self.admit_far(key, &dial) {
+        match self.admit_far(key, seat, &dial) {
             Ok((trunk, ways)) => {
                 let errand = Errand { trunk, ways, mission: Mission::Far { key, attempt } };
                 match self.located(&errand.ways) {
@@ -84,30 +74,36 @@ impl Control {
                     None => self.locate(errand),
                 }
             }
-            Err(error) => self.far_unreachable(key, &error),
+            Err(error) => self.far_unreachable(key, seat, &error),
         }
     }
 
-    /// A call has one leg at its far end: whoever is still called to come there, for an agent that
-    /// was lost meanwhile, is given up.
-    fn make_way(&mut self, key: CallKey) {
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        let Some(purpose) = far.map(|far| far.purpose) else { return };
-        self.drop_far(key, Cause::AgentLost);
-        if purpose == Purpose::Transfer {
-            self.transfer_input(key, transfer::Input::Refused(Cause::AgentLost.as_str()));
-        }
+    /// The leg in this place.
+    pub(super) fn far_of(&self, key: CallKey, seat: Seat) -> Option<&Far> {
+        self.calls.get(&key)?.far_at(seat).as_deref()
+    }
+
+    /// The same, to be changed.
+    pub(super) fn far_of_mut(&mut self, key: CallKey, seat: Seat) -> Option<&mut Far> {
+        self.calls.get_mut(&key)?.far_at_mut(seat).as_deref_mut()
     }
 
     /// Where a leg may be called, and its place there.
-    fn admit_far(&mut self, key: CallKey, dial: &Dial) -> Result<Located, RequestError> {
+    fn admit_far(
+        &mut self,
+        key: CallKey,
+        seat: Seat,
+        dial: &Dial,
+    ) -> Result<Located, RequestError> {
         let snapshot = self.directory.load();
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let organisation = call.agent.organisation;
         let (trunk, ways) = ways(&snapshot, organisation, &dial.to, dial.trunk.as_deref())?;
-        self.judge(&dial.to, trunk.as_deref())?;
+        if dial.referral.is_none() {
+            self.judge(&dial.to, trunk.as_deref())?;
+        }
         let permit = self.take_leg(trunk.as_deref())?;
-        if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
+        if let Some(far) = self.far_of_mut(key, seat) {
             far.permit = Some(permit);
             far.trunk.clone_from(&trunk);
         }
@@ -121,33 +117,35 @@ impl Control {
         attempt: u64,
         found: Result<Vec<Vec<Hop>>, ResolveError>,
     ) {
-        let wanted = |call: &LiveCall| {
-            let far = call.far.as_ref();
-            call.ended.is_none() && far.is_some_and(|far| far.attempt == attempt)
+        let call = self.calls.get(&key).filter(|call| call.ended.is_none());
+        let wanted = |seat: &Seat| {
+            let far = call.and_then(|call| call.far_at(*seat).as_ref());
+            far.is_some_and(|far| far.attempt == attempt)
         };
-        if !self.calls.get(&key).is_some_and(|call| wanted(call)) {
-            return;
-        }
+        let Some(seat) = Seat::ALL.into_iter().find(wanted) else { return };
         let rounds = found.map_err(|error| field("to", error.to_string()));
-        match rounds.and_then(|rounds| self.call_far(key, rounds)) {
+        match rounds.and_then(|rounds| self.call_far(key, seat, rounds)) {
             Ok(leg) => {
                 if let Some(placing) = &leg.placing {
                     self.watch_branches(key, placing);
                 }
                 let Some(call) = self.calls.get_mut(&key) else { return };
                 tracing::info!(parent: &call.span, "another leg is called");
-                if let Some(far) = call.far.as_mut() {
+                if let Some(far) = call.far_at_mut(seat) {
                     far.leg = Some(leg);
                 }
-                self.transfer_input(key, transfer::Input::Dialling);
+                if seat == Seat::Coming {
+                    self.transfer_input(key, transfer::Input::Dialling);
+                }
             }
-            Err(error) => self.far_unreachable(key, &error),
+            Err(error) => self.far_unreachable(key, seat, &error),
         }
     }
 
     fn call_far(
         &mut self,
         key: CallKey,
+        seat: Seat,
         mut rounds: Vec<Vec<Hop>>,
     ) -> Result<FarLeg, RequestError> {
         // What would come back to us would come back for ever.
@@ -158,9 +156,9 @@ impl Control {
         };
         rounds.iter_mut().for_each(|round| round.retain(|hop| !own(hop)));
         rounds.retain(|round| !round.is_empty());
-        let outward = self.outward_of_far(key).ok_or(RequestError::NoSuchCall)?;
+        let outward = self.outward_of_far(key, seat).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
-        let far = call.far.as_ref().ok_or(RequestError::NoSuchCall)?;
+        let far = call.far_at(seat).as_ref().ok_or(RequestError::NoSuchCall)?;
         // A call that comes back to us by way of others is one that others refuse, in the end.
         let max_forwards = call.max_forwards.map(|hops| hops.saturating_sub(1));
         if max_forwards == Some(0) {
@@ -168,20 +166,23 @@ impl Control {
         }
         let user = far.dial.from.clone().unwrap_or_else(|| call.from.clone());
         let trunk = far.trunk.clone();
-        let policy = match &trunk {
-            Some(trunk) => trunk.srtp,
-            None => self.our_user(&far.dial.to).and_then(|user| user.srtp),
+        let policy = match (&far.dial.referral, &trunk) {
+            (Some(referral), _) => referral.srtp,
+            (None, Some(trunk)) => trunk.srtp,
+            (None, None) => self.our_user(&far.dial.to).and_then(|user| user.srtp),
         };
         let allowed = trunk.as_ref().and_then(|trunk| trunk.codecs.as_ref());
         let codecs = codecs_for(call, allowed.unwrap_or(&self.config.sip.codecs));
         let ptime_ms = call.format.map(|format| format.ptime_ms);
         let noise = call.flows.noise;
+        let added = far.dial.referral.as_ref().map(|referral| referral.headers.clone());
         let secure = rounds.iter().flatten().all(Hop::is_secure);
         let organisation = call.agent.organisation;
         let rounds = self.reached_rounds(&outward, organisation, rounds)?;
         let mut placing = self.placing(organisation, outward, trunk.clone(), rounds);
         placing.max_forwards = max_forwards;
-        placing.present(presented_as(user_part(&user), trunk.as_deref()), Vec::new());
+        let presented = presented_as(user_part(&user), trunk.as_deref());
+        placing.present(presented, added.unwrap_or_default());
         let none = || field("to", "no server or telephone is found".to_owned());
         let first = placing.first().ok_or_else(none)?;
         let srtp =
@@ -196,26 +197,12 @@ impl Control {
         let sdp = offer_answer::build_offer(&media);
         placing.sdp.clone_from(&sdp);
         let (dialog, peer) = self.invite_next(&mut placing, None)?;
-        Ok(FarLeg {
-            dialog,
-            placing: Some(Box::new(placing)),
-            media,
-            sdp,
-            sockets: Some(sockets),
-            signalling: peer.ip(),
-            up: false,
-            settled: None,
-            format: None,
-            srtp: None,
-            flows: Flows::default(),
-            delayed_offer: false,
-            hold: Hold::default(),
-            info_digits: InfoDigits::default(),
-            mirrored: (false, false),
-        })
+        let leg = FarLeg::new(dialog, media, sdp, sockets, peer.ip());
+        Ok(FarLeg { placing: Some(Box::new(placing)), ..leg })
     }
 
-    /// Takes what happens on the leg at a call's far end; gives everything else back.
+    /// Takes what happens on a leg at a call's far end, or on one that is to come there; gives
+    /// everything else back.
     pub(super) fn far_event(&mut self, event: Event) -> Option<Event> {
         let dialog = match &event {
             Event::Ringing { dialog, .. }
@@ -231,73 +218,76 @@ impl Control {
             | Event::Info { dialog, .. } => *dialog,
             _ => return Some(event),
         };
-        let Some(key) = self.with_far(dialog) else { return Some(event) };
+        let Some((key, seat)) = self.with_far(dialog) else { return Some(event) };
         match event {
             Event::Ringing { status, sdp, .. } => {
-                self.far_ringing(key, dialog, status, sdp.as_ref());
+                self.far_ringing(key, seat, dialog, status, sdp.as_ref());
             }
-            Event::Answered { sdp, .. } => self.far_answered(key, dialog, sdp.as_ref()),
+            Event::Answered { sdp, .. } => self.far_answered(key, seat, dialog, sdp.as_ref()),
             Event::Failed { status, response, .. } => {
-                self.far_failed(key, dialog, status, response.as_ref());
+                self.far_failed(key, seat, dialog, status, response.as_ref());
             }
-            Event::Ended { cause, .. } => self.far_ended(key, dialog, &cause),
-            Event::Acked { answer, .. } => self.far_acked(key, answer.as_ref()),
-            Event::Reinvite { offer, .. } => self.far_reinvited(key, offer.as_ref()),
-            Event::ReinviteAnswered { sdp, .. } => self.far_change_answered(key, sdp.as_ref()),
-            Event::ReinviteFailed { status, .. } => self.far_change_refused(key, status),
-            Event::Refer { .. } => {
-                log_refused(self.endpoint.reject_refer(now(), dialog, 403, "Forbidden").err());
+            Event::Ended { cause, .. } => self.far_ended(key, seat, dialog, &cause),
+            Event::Acked { answer, .. } => self.far_acked(key, seat, answer.as_ref()),
+            Event::Reinvite { offer, .. } => self.far_reinvited(key, seat, offer.as_ref()),
+            Event::ReinviteAnswered { sdp, .. } => {
+                self.far_change_answered(key, seat, sdp.as_ref());
             }
-            Event::Info { request, .. } => self.far_info(key, &request),
-            Event::InfoAnswered { status, .. } => self.far_info_answered(key, status),
+            Event::ReinviteFailed { status, .. } => self.far_change_refused(key, seat, status),
+            Event::Refer { request, .. } => self.far_referred(key, seat, dialog, &request),
+            Event::Info { request, .. } => self.far_info(key, seat, &request),
+            Event::InfoAnswered { status, .. } => self.far_info_answered(key, seat, status),
             _ => {}
         }
         None
     }
 
-    /// The call whose far leg has this dialog, or a branch that is it.
-    fn with_far(&self, dialog: DialogId) -> Option<CallKey> {
+    /// The call that has a leg with this dialog, or a branch that is one, and where the leg stands.
+    fn with_far(&self, dialog: DialogId) -> Option<(CallKey, Seat)> {
         let key = self.by_dialog.get(&dialog)?;
-        let leg = self.calls.get(key)?.far.as_ref()?.leg.as_ref()?;
-        let placing = leg.placing.as_ref();
-        let branch = placing.is_some_and(|placing| placing.branch(dialog).is_some());
-        (leg.dialog == dialog || branch).then_some(*key)
+        let call = self.calls.get(key)?;
+        let is_leg = |seat: &Seat| {
+            let leg = call.far_at(*seat).as_ref().and_then(|far| far.leg.as_ref());
+            leg.is_some_and(|leg| {
+                let placing = leg.placing.as_ref();
+                let branch = placing.is_some_and(|placing| placing.branch(dialog).is_some());
+                leg.dialog == dialog || branch
+            })
+        };
+        Seat::ALL.into_iter().find(is_leg).map(|seat| (*key, seat))
     }
 
     /// The leg could not even be called.
-    fn far_unreachable(&mut self, key: CallKey, error: &RequestError) {
+    fn far_unreachable(&mut self, key: CallKey, seat: Seat, error: &RequestError) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         tracing::warn!(parent: &call.span, %error, "no leg can be called");
-        let Some(far) = call.far.take() else { return };
+        *call.far_at_mut(seat) = None;
         let cause = match error {
             RequestError::Full => Cause::Congestion,
             _ => Cause::AgentUnreachable,
         };
-        self.refuse_far(key, far.purpose, cause);
+        self.refuse_far(key, seat, cause);
     }
 
     /// Tells whoever wanted the leg that there is none.
-    pub(super) fn refuse_far(&mut self, key: CallKey, purpose: Purpose, cause: Cause) {
-        match purpose {
-            Purpose::Agent => self.tell_later(key, Input::AgentRefused(cause)),
-            Purpose::Transfer => {
+    pub(super) fn refuse_far(&mut self, key: CallKey, seat: Seat, cause: Cause) {
+        match seat {
+            Seat::There => self.tell_later(key, Input::AgentRefused(cause)),
+            Seat::Coming => {
                 self.transfer_input(key, transfer::Input::Refused(cause.as_str()));
             }
         }
         self.reschedule(key);
     }
 
-    /// Looks whether the leg that is called has taken too long, or has to be told something again.
+    /// Looks whether a leg has to be told something again.
     pub(super) fn far_due(&mut self, key: CallKey) {
-        let Some(far) = self.calls.get(&key).and_then(|call| call.far.as_ref()) else { return };
-        let late = !far.is_up() && far.answer_by <= now();
-        let purpose = far.purpose;
-        if late {
-            self.drop_far(key, Cause::NoAnswer);
-            return self.refuse_far(key, purpose, Cause::NoAnswer);
+        for seat in Seat::ALL {
+            if self.far_of(key, seat).is_some() {
+                self.tell_far_hold(key, seat);
+                self.next_far_digit(key, seat);
+            }
         }
-        self.tell_far_hold(key);
-        self.next_far_digit(key);
     }
 }
 

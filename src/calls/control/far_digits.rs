@@ -5,7 +5,7 @@ use super::Control;
 use super::digits::DTMF_RELAY;
 use super::sip::info_digit;
 use crate::calls::digits::{DigitsBy, DtmfMode};
-use crate::calls::far::{Far, FarLeg};
+use crate::calls::far::{Far, FarLeg, Seat};
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::workers::command::{CallKey, Command};
@@ -24,13 +24,15 @@ impl Control {
     }
 
     /// A key was pressed at the leg, and told by SIP INFO.
-    pub(super) fn far_info(&mut self, key: CallKey, request: &Message) {
+    pub(super) fn far_info(&mut self, key: CallKey, seat: Seat, request: &Message) {
         let Some(call) = self.calls.get(&key) else { return };
         let worker = call.worker;
-        if let Some((digit, duration_ms)) = info_digit(request)
-            && !self.digit_aside(key, digit)
-        {
-            self.command(worker, Command::AgentDigit { call: key, digit, duration_ms });
+        let Some((digit, duration_ms)) = info_digit(request) else { return };
+        match seat {
+            Seat::Coming => self.digit_aside(key, digit),
+            Seat::There => {
+                self.command(worker, Command::AgentDigit { call: key, digit, duration_ms });
+            }
         }
     }
 
@@ -57,22 +59,23 @@ impl Control {
         if !digits.queue(digit.encode_utf8(&mut [0; 4]), duration_ms, PASSED_GAP_MS) {
             tracing::info!(parent: &call.span, "too many digits wait");
         }
-        if to_agent { self.next_far_digit(key) } else { self.next_digit(key) }
+        if to_agent { self.next_far_digit(key, Seat::There) } else { self.next_digit(key) }
     }
 
     /// Tells the leg of the key whose time has come.
-    pub(super) fn next_far_digit(&mut self, key: CallKey) {
+    pub(super) fn next_far_digit(&mut self, key: CallKey, seat: Seat) {
         let at = now();
         let call = self.calls.get_mut(&key).filter(|call| call.ended.is_none());
         let Some(call) = call else { return };
-        let leg = call.far.as_mut().and_then(|far| far.leg.as_mut()).filter(|leg| leg.up);
-        let Some(leg) = leg else { return };
+        let span = call.span.clone();
+        let leg = call.far_at_mut(seat).as_mut().and_then(|far| far.leg.as_mut());
+        let Some(leg) = leg.filter(|leg| leg.up) else { return };
         if let Some(digit) = leg.info_digits.next(at) {
             let body = digit.body();
             let sent = self.endpoint.info(at, leg.dialog, DTMF_RELAY, body.as_bytes());
             if let Err(error) = sent {
                 leg.info_digits.refuse();
-                tracing::info!(parent: &call.span, %error, "a key could not be passed on");
+                tracing::info!(parent: &span, %error, "a key could not be passed on");
             }
         }
         self.reschedule(key);
@@ -80,19 +83,19 @@ impl Control {
 
     /// The leg has answered an INFO. If it takes none after all, its keys go out as its media take
     /// them, unless its trunk says otherwise.
-    pub(super) fn far_info_answered(&mut self, key: CallKey, status: u16) {
+    pub(super) fn far_info_answered(&mut self, key: CallKey, seat: Seat, status: u16) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let leg = call.far.as_mut().and_then(|far| far.leg.as_mut());
+        let (span, worker) = (call.span.clone(), call.worker);
+        let leg = call.far_at_mut(seat).as_mut().and_then(|far| far.leg.as_mut());
         let Some(leg) = leg else { return };
         if status < 300 {
             leg.info_digits.answered();
-            return self.next_far_digit(key);
+            return self.next_far_digit(key, seat);
         }
         let left = leg.info_digits.refuse();
-        tracing::info!(parent: &call.span, status, "the leg refuses keys by INFO");
-        let worker = call.worker;
-        self.settle_far(key);
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        tracing::info!(parent: &span, status, "the leg refuses keys by INFO");
+        self.settle_far(key, seat);
+        let far = self.far_of(key, seat);
         let by = far.and_then(|far| Some(self.far_digits_by(far, far.leg.as_ref()?, false)));
         if by != Some(DigitsBy::Tones) {
             return;

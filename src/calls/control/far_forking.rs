@@ -8,7 +8,7 @@ use super::forking::ELSEWHERE;
 use super::sip::log_refused;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
-use crate::calls::far::Purpose;
+use crate::calls::far::{Purpose, Seat};
 use crate::calls::reason::PeerReason;
 use crate::calls::transfer;
 use crate::sip::core::endpoint::{DialogId, End};
@@ -23,13 +23,14 @@ impl Control {
     pub(super) fn far_ringing(
         &mut self,
         key: CallKey,
+        seat: Seat,
         dialog: DialogId,
         status: u16,
         sdp: Option<&Sdp>,
     ) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let span = call.span.clone();
-        let Some(far) = call.far.as_mut() else { return };
+        let Some(far) = call.far_at_mut(seat) else { return };
         let Some(leg) = far.leg.as_mut() else { return };
         let (Some(placing), false) = (leg.placing.as_mut(), leg.up) else { return };
         placing.provisional(status);
@@ -45,25 +46,29 @@ impl Control {
                 }
             }
         }
-        let (purpose, heard) = (far.purpose, sdp.is_some() && leg.settled.is_some());
-        let heard = heard && far.dial.early_media;
+        let heard = sdp.is_some() && leg.settled.is_some() && far.dial.early_media;
         let first = !std::mem::replace(&mut far.told_ringing, true);
-        match purpose {
-            Purpose::Agent if heard => {
+        match seat {
+            Seat::There if heard => {
                 self.match_peer(key);
-                self.settle_far(key);
+                self.settle_far(key, seat);
                 self.tell(key, Input::AgentEarly);
             }
-            Purpose::Agent => self.tell(key, Input::AgentRinging),
-            Purpose::Transfer if first => self.transfer_input(key, transfer::Input::Ringing),
-            Purpose::Transfer => {}
+            Seat::There => self.tell(key, Input::AgentRinging),
+            Seat::Coming if first => self.transfer_input(key, transfer::Input::Ringing),
+            Seat::Coming => {}
         }
     }
 
     /// A branch has answered: it is the leg, and nobody else need answer.
-    pub(super) fn far_answered(&mut self, key: CallKey, dialog: DialogId, answer: Option<&Sdp>) {
-        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
-        let Some(far) = far else { return };
+    pub(super) fn far_answered(
+        &mut self,
+        key: CallKey,
+        seat: Seat,
+        dialog: DialogId,
+        answer: Option<&Sdp>,
+    ) {
+        let Some(far) = self.far_of_mut(key, seat) else { return };
         let Some(leg) = far.leg.as_mut() else { return };
         (leg.up, leg.dialog) = (true, dialog);
         let mut placed = leg.placing.take();
@@ -78,23 +83,23 @@ impl Control {
             Some(Err(_)) => leg.settled = None,
             None => {}
         }
-        let (purpose, usable) = (far.purpose, leg.settled.is_some());
+        let usable = leg.settled.is_some();
         if let Some(placing) = placed {
             self.reached(&placing, dialog);
             self.cancel_branches(&placing, Some(dialog), ELSEWHERE);
         }
         if !usable {
-            self.drop_far(key, Cause::NetworkFailure);
-            return self.refuse_far(key, purpose, Cause::NetworkFailure);
+            self.drop_far(key, seat, Cause::NetworkFailure);
+            return self.refuse_far(key, seat, Cause::NetworkFailure);
         }
-        match purpose {
-            Purpose::Agent => {
+        match seat {
+            Seat::There => {
                 self.match_peer(key);
-                self.settle_far(key);
+                self.settle_far(key, seat);
                 self.log_agent(key);
                 self.tell(key, Input::AgentReady);
             }
-            Purpose::Transfer => self.transfer_input(key, transfer::Input::Answered),
+            Seat::Coming => self.transfer_input(key, transfer::Input::Answered),
         }
         self.reschedule(key);
     }
@@ -103,13 +108,13 @@ impl Control {
     pub(super) fn far_failed(
         &mut self,
         key: CallKey,
+        seat: Seat,
         dialog: DialogId,
         status: u16,
         response: Option<&Message>,
     ) {
-        let redirected = self.far_redirected(key, dialog, status, response);
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let leg = call.far.as_mut().and_then(|far| far.leg.as_mut());
+        let redirected = self.far_redirected(key, seat, dialog, status, response);
+        let leg = self.far_of_mut(key, seat).and_then(|far| far.leg.as_mut());
         let Some(leg) = leg else { return };
         let placing = leg.placing.take();
         self.by_dialog.remove(&dialog);
@@ -122,7 +127,7 @@ impl Control {
                         self.watch_branches(key, &placing);
                         let Some(call) = self.calls.get_mut(&key) else { return };
                         let span = call.span.clone();
-                        let far = call.far.as_mut();
+                        let far = call.far_at_mut(seat).as_mut();
                         let Some(leg) = far.and_then(|far| far.leg.as_mut()) else { return };
                         if let Some(first) = placing.branches.first()
                             && placing.branch(leg.dialog).is_none()
@@ -141,31 +146,35 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let cause = reason.cause();
         tracing::info!(parent: &call.span, status, cause = cause.as_str(), "the leg is refused");
-        let purpose = call.far.take().map_or(Purpose::Agent, |far| far.purpose);
-        if purpose == Purpose::Agent {
+        *call.far_at_mut(seat) = None;
+        if seat == Seat::There {
             call.far_reason = reason;
         }
-        self.refuse_far(key, purpose, cause);
+        self.refuse_far(key, seat, cause);
     }
 
     /// The leg has hung up, or is lost.
-    pub(super) fn far_ended(&mut self, key: CallKey, dialog: DialogId, end: &End) {
+    pub(super) fn far_ended(&mut self, key: CallKey, seat: Seat, dialog: DialogId, end: &End) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
+        let leg = call.far_at(seat).as_ref().and_then(|far| far.leg.as_ref());
         let placing = leg.and_then(|leg| leg.placing.as_ref());
         if placing.is_some_and(|placing| placing.branches.len() > 1) {
             // One of several that ring.
-            return self.far_failed(key, dialog, 408, None);
+            return self.far_failed(key, seat, dialog, 408, None);
         }
-        let Some(far) = call.far.take() else { return };
+        let Some(far) = call.far_at_mut(seat).take() else { return };
         self.by_dialog.remove(&dialog);
-        if far.purpose == Purpose::Transfer && call.transfer.is_some() {
+        if seat == Seat::Coming {
             let worker = call.worker;
             if far.aside {
                 self.command(worker, Command::DropAside { call: key });
             }
             return self.transfer_input(key, transfer::Input::Refused("hung_up"));
         }
+        if matches!(end, End::Bye { .. }) && self.is_left(key) {
+            return;
+        }
+        let Some(call) = self.calls.get_mut(&key) else { return };
         let input = match (end, far.purpose) {
             (End::Bye { reason }, _) => {
                 call.far_reason = reason.as_deref().map(PeerReason::parse).unwrap_or_default();
@@ -179,10 +188,10 @@ impl Control {
         self.reschedule(key);
     }
 
-    /// Hangs up on the leg at a call's far end, if there is one, and on all that may become it.
-    pub(super) fn drop_far(&mut self, key: CallKey, cause: Cause) {
+    /// Hangs up on the leg in this place, if there is one, and on all that may become it.
+    pub(super) fn drop_far(&mut self, key: CallKey, seat: Seat, cause: Cause) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let (worker, Some(far)) = (call.worker, call.far.take()) else { return };
+        let (worker, Some(far)) = (call.worker, call.far_at_mut(seat).take()) else { return };
         let (aside, Some(leg)) = (far.aside, far.leg) else { return };
         // Who hears that the call was completed elsewhere shows no missed call.
         let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());

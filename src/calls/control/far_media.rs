@@ -1,7 +1,7 @@
-//! Media of the leg at a call's far end: what offer and answer settle, changes in mid-call, and
+//! Media of legs at a call's far end: what offer and answer settle, changes in mid-call, and
 //! holds, which the other side of the call hears too.
 
-use adapters::agent::{CallState, Direction as Way, StreamFormat};
+use adapters::agent::{CallState, Direction as Way, EndedBy, StreamFormat};
 
 use super::begin::flows_of;
 use super::holding::told;
@@ -9,6 +9,7 @@ use super::sip::{leg_format, log_refused};
 use super::{Control, security};
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
+use crate::calls::far::Seat;
 use crate::calls::hold::Told;
 use crate::calls::live::describe;
 use crate::calls::transfer;
@@ -21,10 +22,9 @@ use crate::workers::poller::now;
 
 impl Control {
     /// Lets media follow what was settled with the leg.
-    pub(super) fn settle_far(&mut self, key: CallKey) {
-        let Some(outward) = self.outward_of_far(key) else { return };
-        let found = self.calls.get(&key).and_then(|call| call.far.as_ref());
-        let Some(far) = found else { return };
+    pub(super) fn settle_far(&mut self, key: CallKey, seat: Seat) {
+        let Some(outward) = self.outward_of_far(key, seat) else { return };
+        let Some(far) = self.far_of(key, seat) else { return };
         let Some((leg, negotiated)) =
             far.leg.as_ref().and_then(|leg| Some((leg, leg.settled.as_ref()?)))
         else {
@@ -34,26 +34,27 @@ impl Control {
         format.digits = self.far_digits_by(far, leg, format.media.dtmf_pt.is_some());
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
-        let Some(far) = call.far.as_mut() else { return };
-        let aside = far.aside;
-        let Some(leg) = far.leg.as_mut() else { return };
+        let Some(leg) = call.far_at_mut(seat).as_mut().and_then(|far| far.leg.as_mut()) else {
+            return;
+        };
         leg.format =
             Some(StreamFormat { audio: format.media.audio, ptime_ms: format.media.ptime_ms });
         leg.srtp.clone_from(&format.srtp);
         // What is encrypted stays so when we offer next.
         leg.media.srtp.offers = format.srtp.is_some();
         leg.flows = flows_of(&format);
-        let command = match leg.sockets.take() {
-            Some(sockets) if aside => {
+        let command = match (leg.sockets.take(), seat) {
+            (Some(sockets), Seat::Coming) => {
                 let link = LegLink { sockets, format: Some(format) };
                 Command::Aside { call: key, link: Box::new(link) }
             }
-            Some(sockets) => {
+            (Some(sockets), Seat::There) => {
                 call.sounding = None;
                 let link = LegLink { sockets, format: Some(format) };
                 Command::Attach { call: key, link: AgentLink::Leg(Box::new(link)) }
             }
-            None => Command::AgentFormat { call: key, format },
+            (None, Seat::Coming) => Command::AsideFormat { call: key, format },
+            (None, Seat::There) => Command::AgentFormat { call: key, format },
         };
         self.command(worker, command);
         self.mirror_hold(key);
@@ -90,9 +91,9 @@ impl Control {
     }
 
     /// The leg acknowledged our answer: to a change without an offer that is where its own comes.
-    pub(super) fn far_acked(&mut self, key: CallKey, answer: Option<&Sdp>) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+    pub(super) fn far_acked(&mut self, key: CallKey, seat: Seat, answer: Option<&Sdp>) {
+        let leg = self.far_of_mut(key, seat).and_then(|far| far.leg.as_mut());
+        let Some(leg) = leg else { return };
         if !std::mem::take(&mut leg.delayed_offer) {
             return;
         }
@@ -103,25 +104,35 @@ impl Control {
         match settled {
             Some(Ok(settled)) => {
                 leg.settled = Some(settled);
-                self.settle_far(key);
+                self.settle_far(key, seat);
             }
             _ => {
-                let aside = call.far.as_ref().is_some_and(|far| far.aside);
-                self.drop_far(key, Cause::NetworkFailure);
-                if aside {
-                    let refused = transfer::Input::Refused(Cause::NetworkFailure.as_str());
-                    return self.transfer_input(key, refused);
+                let cause = Cause::NetworkFailure;
+                let handed_over = self.is_handed_over(key);
+                self.drop_far(key, seat, cause);
+                match seat {
+                    Seat::Coming => {
+                        let refused = transfer::Input::Refused(cause.as_str());
+                        self.transfer_input(key, refused);
+                    }
+                    // The agent from before has no part in it any more.
+                    Seat::There if handed_over => {
+                        self.tell(key, Input::End(cause, EndedBy::Network));
+                    }
+                    Seat::There => self.tell(key, Input::AgentLost),
                 }
-                self.tell(key, Input::AgentLost);
             }
         }
     }
 
     /// The leg wants its session otherwise: hold, resume, another address or codec.
-    pub(super) fn far_reinvited(&mut self, key: CallKey, offer: Option<&Sdp>) {
+    pub(super) fn far_reinvited(&mut self, key: CallKey, seat: Seat, offer: Option<&Sdp>) {
         let at = now();
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let span = call.span.clone();
+        let Some(leg) = call.far_at_mut(seat).as_mut().and_then(|far| far.leg.as_mut()) else {
+            return;
+        };
         let dialog = leg.dialog;
         let Some(offer) = offer else {
             // Streams stay in their places, refused ones too.
@@ -151,11 +162,11 @@ impl Control {
                 leg.settled = Some(settled);
                 // Before its answer it is not heard, unless it is to be.
                 if leg.sockets.is_none() {
-                    self.settle_far(key);
+                    self.settle_far(key, seat);
                 }
             }
             Err(error) => {
-                tracing::info!(parent: &call.span, %error, "change of the session refused");
+                tracing::info!(parent: &span, %error, "change of the session refused");
                 let refused =
                     self.endpoint.reject_reinvite(at, dialog, 488, "Not Acceptable Here", &[]);
                 log_refused(refused.err());
@@ -164,9 +175,12 @@ impl Control {
     }
 
     /// The leg answered a change or a refresh of ours.
-    pub(super) fn far_change_answered(&mut self, key: CallKey, answer: Option<&Sdp>) {
+    pub(super) fn far_change_answered(&mut self, key: CallKey, seat: Seat, answer: Option<&Sdp>) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let span = call.span.clone();
+        let Some(leg) = call.far_at_mut(seat).as_mut().and_then(|far| far.leg.as_mut()) else {
+            return;
+        };
         let held = leg.hold.answered();
         // Keys hold until somebody offers others.
         let settles = held || leg.srtp.is_none();
@@ -177,24 +191,27 @@ impl Control {
         match settled {
             Some(Ok(settled)) => {
                 leg.settled = Some(settled);
-                self.settle_far(key);
+                self.settle_far(key, seat);
             }
             Some(Err(error)) => {
-                tracing::info!(parent: &call.span, %error, "answer of a change cannot be used");
+                tracing::info!(parent: &span, %error, "answer of a change cannot be used");
             }
             None => {}
         }
-        self.tell_far_hold(key);
+        self.tell_far_hold(key, seat);
     }
 
     /// The leg refused a change of ours: what was settled before holds.
-    pub(super) fn far_change_refused(&mut self, key: CallKey, status: u16) {
+    pub(super) fn far_change_refused(&mut self, key: CallKey, seat: Seat, status: u16) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(leg) = call.far.as_mut().and_then(|far| far.leg.as_mut()) else { return };
+        let span = call.span.clone();
+        let Some(leg) = call.far_at_mut(seat).as_mut().and_then(|far| far.leg.as_mut()) else {
+            return;
+        };
         if leg.hold.answered() {
             leg.media.direction = Direction::SendRecv;
-            tracing::info!(parent: &call.span, status, "the leg takes no hold");
-            self.tell_far_hold(key);
+            tracing::info!(parent: &span, status, "the leg takes no hold");
+            self.tell_far_hold(key, seat);
         }
     }
 
@@ -207,7 +224,7 @@ impl Control {
         let (flows, worker, sounds) =
             (call.flows, call.worker, call.current_agent().hold_music.clone());
         let own_hold = call.hold.is_on();
-        let Some(far) = call.far.as_mut().filter(|far| !far.aside) else { return };
+        let Some(far) = call.far.as_mut() else { return };
         let Some(leg) = far.leg.as_mut().filter(|leg| leg.up && leg.sockets.is_none()) else {
             return;
         };
@@ -235,7 +252,7 @@ impl Control {
             self.command(worker, Command::AgentHold { call: key, sound });
         }
         if told {
-            self.tell_far_hold(key);
+            self.tell_far_hold(key, Seat::There);
         }
         if changes {
             drop(self.hold(key, far_holds));
@@ -243,9 +260,11 @@ impl Control {
     }
 
     /// Tells the leg what it has not been told yet of its hold.
-    pub(super) fn tell_far_hold(&mut self, key: CallKey) {
+    pub(super) fn tell_far_hold(&mut self, key: CallKey, seat: Seat) {
         let at = now();
-        let leg = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()?.leg.as_mut());
+        // Through the field, as the endpoint is needed besides.
+        let far = self.calls.get_mut(&key).and_then(|call| call.far_at_mut(seat).as_mut());
+        let leg = far.and_then(|far| far.leg.as_mut());
         let Some(leg) = leg.filter(|leg| leg.up) else { return };
         let Some(on) = leg.hold.to_tell(at) else { return self.reschedule(key) };
         let before = (leg.media.clone(), leg.sdp.clone());

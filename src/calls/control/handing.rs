@@ -9,7 +9,8 @@ use super::quotas::way;
 use crate::agent::dial::DialError;
 use crate::agent::socket::AgentSocket;
 use crate::calls::call::{Input as CallInput, Which};
-use crate::calls::far::{Dial, Purpose};
+use crate::calls::cause::Cause;
+use crate::calls::far::{Dial, Purpose, Seat};
 use crate::calls::live::Under;
 use crate::calls::transfer::{Input, TransferError};
 use crate::calls::underway::Next;
@@ -30,10 +31,6 @@ impl Control {
         let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
         let snapshot = self.directory.load();
         let agent = snapshot.agent(call.agent.organisation, name).ok_or(TransferError::Agent)?;
-        // There is one leg at the far end of a call.
-        if matches!(agent.kind, AgentKind::Sip(_)) && call.far.is_some() {
-            return Err(TransferError::Agent);
-        }
         let (agent, way) = (std::sync::Arc::clone(agent), way(call.direction));
         let slot = self.take_agent(&agent, way).map_err(|_| TransferError::AgentFull)?;
         let attempt = self.next_attempt;
@@ -45,7 +42,9 @@ impl Control {
     pub(super) fn reach_next(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let id = call.id;
-        let Some(next) = call.transfer.as_mut().and_then(|it| it.next.as_mut()) else { return };
+        let Some(next) = call.transfer.as_mut().and_then(|it| it.with.next.as_mut()) else {
+            return;
+        };
         let (agent, attempt) = (std::sync::Arc::clone(&next.agent), next.attempt);
         self.transfer_input(key, Input::Dialling);
         match &agent.kind {
@@ -54,7 +53,8 @@ impl Control {
             }
             AgentKind::Sip(sip) => {
                 let (to, trunk, from) = (sip.uri.clone(), sip.trunk.clone(), sip.from.clone());
-                self.dial_for_transfer(key, Dial { to, trunk, from, early_media: false });
+                let dial = Dial { to, trunk, from, early_media: false, referral: None };
+                self.dial_for_transfer(key, dial);
             }
             AgentKind::WebSocket(socket) => {
                 let Some(spec) = super::agents::dialect(&socket.dialect) else {
@@ -71,12 +71,12 @@ impl Control {
     }
 
     fn next_of(&mut self, key: CallKey) -> Option<&mut Next> {
-        self.calls.get_mut(&key)?.transfer.as_mut()?.next.as_mut()
+        self.calls.get_mut(&key)?.transfer.as_mut()?.with.next.as_mut()
     }
 
     /// The subprotocol of an agent that may attach to take a call over.
     pub(super) fn awaits_next(&self, key: CallKey) -> Option<&'static DialectSpec> {
-        let next = self.calls.get(&key)?.transfer.as_ref()?.next.as_ref()?;
+        let next = self.calls.get(&key)?.transfer.as_ref()?.with.next.as_ref()?;
         let attaches = matches!(&next.agent.kind, AgentKind::WebSocket(it) if it.url.is_none());
         next.awaits.filter(|_| attaches)
     }
@@ -110,8 +110,8 @@ impl Control {
 
     /// The agent that a call is handed to is ready: the one before is told and let go.
     pub(super) fn hand_to_next(&mut self, key: CallKey) {
-        drop(self.hold(key, false));
-        let next = self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut()?.next.take());
+        let next =
+            self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut()?.with.next.take());
         let Some(Next { agent, variables, slot, awaits, socket, .. }) = next else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         tracing::info!(parent: &call.span, agent = %agent.name, "another agent has the call");
@@ -126,20 +126,18 @@ impl Control {
         call.call.handed_over(times(&agent).1);
         call.agent = std::sync::Arc::clone(&agent);
         let worker = call.worker;
-        let is_phone = matches!(agent.kind, AgentKind::Sip(_));
         self.command(worker, Command::Release { call: key });
-        if !is_phone {
+        if matches!(agent.kind, AgentKind::Sip(_)) {
+            self.seat_coming(key, Purpose::Agent);
+        } else {
             // The telephone of an agent before, or one that the call was handed to.
-            self.drop_far(key, crate::calls::cause::Cause::Transferred);
+            self.drop_far(key, Seat::There, Cause::Transferred);
+            drop(self.hold(key, false));
         }
         match &agent.kind {
             AgentKind::Builtin(builtin) => self.connect_builtin(key, builtin, false),
             AgentKind::Rtp(rtp) => self.connect_rtp(key, rtp, &self.outward_of_agent(&agent)),
             AgentKind::Sip(_) => {
-                if let Some(far) = self.calls.get_mut(&key).and_then(|call| call.far.as_mut()) {
-                    far.purpose = Purpose::Agent;
-                }
-                self.settle_far(key);
                 self.log_agent(key);
                 self.ambient(key);
                 self.tell_later(key, CallInput::AgentReady);

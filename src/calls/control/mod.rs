@@ -22,6 +22,7 @@ mod far;
 mod far_digits;
 mod far_forking;
 mod far_media;
+mod far_referred;
 mod forking;
 mod gate;
 mod handing;
@@ -446,8 +447,7 @@ impl Control {
             EventKind::Line(line) => return self.line_event(event.call, line),
             EventKind::Play(notice) => return self.play_moved(event.call, notice),
             EventKind::AsideDigit(digit) => {
-                self.digit_aside(event.call, digit);
-                return;
+                return self.digit_aside(event.call, digit);
             }
             EventKind::AsideTold => {
                 return self.transfer_input(event.call, transfer::Input::Whispered);

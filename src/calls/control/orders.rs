@@ -30,10 +30,11 @@ impl Control {
         let call = call.ok_or(RequestError::NoSuchCall)?;
         let worker = call.worker;
         let steer = match order {
-            Order::Transfer { kind, destination, options, headers } => {
+            Order::Transfer { kind, destination, options, headers, message } => {
                 let options = options.into_iter().collect();
                 let headers = headers.into_iter().collect();
-                return Ok(self.asked_to_transfer(key, &kind, &destination, options, headers)?);
+                let to = (kind.as_str(), destination.as_str());
+                return Ok(self.asked_to_transfer(key, to, options, headers, message)?);
             }
             Order::Dtmf { digits, duration_ms, gap_ms } => {
                 return self.send_digits(key, digits, duration_ms, gap_ms).map(|()| None);

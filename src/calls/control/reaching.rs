@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Control;
 use super::place::field;
 use super::placing::Hop;
-use crate::calls::far::Purpose;
+use crate::calls::far::{Purpose, Seat};
 use crate::calls::live::LiveCall;
 use crate::calls::request::RequestError;
 use crate::directory::{Agent, Snapshot, Trunk};
@@ -46,10 +46,17 @@ impl Control {
         self.outward_of_leg(call.agent.organisation, call.trunk.as_deref())
     }
 
-    /// How far the leg at a call's far end reaches: one that an agent of the file is, anywhere.
-    pub(super) fn outward_of_far(&self, key: CallKey) -> Option<Outward> {
+    /// How far a leg at a call's far end reaches: one that an agent of the file is, anywhere.
+    pub(super) fn outward_of_far(&self, key: CallKey, seat: Seat) -> Option<Outward> {
         let call = self.calls.get(&key)?;
-        let far = call.far.as_ref()?;
+        let far = call.far_at(seat).as_ref()?;
+        if let Some(referral) = &far.dial.referral {
+            return Some(referral.outward.clone());
+        }
+        let next = call.transfer.as_ref().and_then(|underway| underway.with.next.as_ref());
+        if let (Seat::Coming, None, Some(next)) = (seat, &far.trunk, next) {
+            return Some(self.outward_of_agent(&next.agent));
+        }
         let agent = call.current_agent();
         Some(match &far.trunk {
             None if far.purpose == Purpose::Agent => self.outward_of_agent(&agent),

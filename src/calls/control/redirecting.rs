@@ -2,6 +2,7 @@
 
 use super::Control;
 use super::referred::may_refer;
+use crate::calls::far::Seat;
 use crate::directory::{Caller, Snapshot};
 use crate::outward::Outward;
 use crate::sip::core::endpoint::DialogId;
@@ -46,6 +47,7 @@ impl Control {
     pub(super) fn far_redirected(
         &mut self,
         key: CallKey,
+        seat: Seat,
         dialog: DialogId,
         status: u16,
         response: Option<&Message>,
@@ -53,7 +55,7 @@ impl Control {
         let response = response.filter(|_| (300..400).contains(&status));
         let Some(response) = response else { return false };
         let snapshot = self.directory.load();
-        let far = self.calls.get(&key).and_then(|call| call.far.as_ref());
+        let far = self.far_of(key, seat);
         let found = far.and_then(|far| Some((far, far.leg.as_ref()?.placing.as_ref()?)));
         let Some((far, placing)) = found else { return false };
         let Some(branch) = placing.branch(dialog) else { return false };
@@ -66,7 +68,7 @@ impl Control {
         let by = Redirected { party, from, secret, outward };
         let targets = self.followed(&snapshot, key, response, &called, by);
         let somewhere = !targets.is_empty();
-        let far = self.calls.get_mut(&key).and_then(|call| call.far.as_mut());
+        let far = self.far_of_mut(key, seat);
         if let Some(placing) = far.and_then(|far| far.leg.as_mut()?.placing.as_mut()) {
             placing.redirect(dialog, targets, response);
         }

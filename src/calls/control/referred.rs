@@ -28,13 +28,13 @@ use crate::workers::poller::now;
 
 /// Why a REFER is refused.
 #[derive(Clone, Copy, Debug)]
-struct Refusal(u16, &'static str);
+pub(super) struct Refusal(pub(super) u16, pub(super) &'static str);
 
 /// Hops that are left to a call of which nothing is said (RFC 3261 8.1.1.6).
-const HOPS_MAX: u8 = 70;
+pub(super) const HOPS_MAX: u8 = 70;
 
 /// The sender may not, or not there.
-const FORBIDDEN: Refusal = Refusal(403, "Forbidden");
+pub(super) const FORBIDDEN: Refusal = Refusal(403, "Forbidden");
 
 impl Control {
     /// The peer of `dialog` asks for a transfer.
@@ -54,13 +54,7 @@ impl Control {
         if call.transfer.is_some() || call.takeover.is_some() {
             return Err(Refusal(491, "Request Pending"));
         }
-        let refer_to = ReferTo::of(request).map_err(|_| Refusal(400, "Unusable Refer-To"))?;
-        let uri = Uri::parse(&refer_to.uri).map_err(|_| Refusal(400, "Unusable Refer-To"))?;
-        if uri.scheme != Scheme::Sip {
-            return Err(Refusal(416, "Unsupported URI Scheme"));
-        }
-        // A name could lead anywhere, and anywhere else the next time.
-        let address = uri.host.and_then(|host| host.address()).ok_or(FORBIDDEN)?;
+        let (refer_to, address) = leads_to(request)?;
         let snapshot = self.directory.load();
         let proven = self.endpoint.proven(dialog);
         let own = call.trunk.clone();
@@ -72,11 +66,7 @@ impl Control {
             Caller::Trunk(trunk) => Some(&***trunk),
             _ => None,
         };
-        // Users are of the file; what they reach was judged above.
-        let outward = match &caller {
-            Caller::Trunk(trunk) => self.outward_of_leg(trunk.organisation, Some(&***trunk)),
-            _ => Outward::Anywhere,
-        };
+        let outward = self.outward_of_referred(&caller);
         if !outward.admits("", address) {
             return Err(FORBIDDEN);
         }
@@ -84,18 +74,18 @@ impl Control {
         if self.draining || self.take_rate(Way::Out).is_err() {
             return Err(Refusal(503, "Service Unavailable"));
         }
-        let allowed = match &caller {
-            Caller::Trunk(trunk) => trunk.headers.as_slice(),
-            _ => &[],
-        };
-        let mut headers = invite_headers(&refer_to, allowed);
-        let by = request.header(HeaderName::ReferredBy);
-        let by = by
-            .map(str::to_owned)
-            .or_else(|| request.from().ok().map(|from| format!("<{}>", from.uri.as_str())));
-        headers.extend(by.map(|by| ("Referred-By".to_owned(), by)));
+        let headers = invite_headers(&refer_to, request, &caller);
         let policy = srtp_policy(&caller);
         self.place_takeover(key, dialog, &refer_to.uri, headers, policy)
+    }
+
+    /// How far a leg reaches that `caller` asks for. Users are of the file; what they reach was
+    /// judged before.
+    pub(super) fn outward_of_referred(&self, caller: &Caller<'_>) -> Outward {
+        match caller {
+            Caller::Trunk(trunk) => self.outward_of_leg(trunk.organisation, Some(&***trunk)),
+            Caller::User(_) | Caller::Local => Outward::Anywhere,
+        }
     }
 
     /// Who the peer of a call is: its `own` trunk, which the call came or went by, our user who was
@@ -219,15 +209,37 @@ pub(super) fn may_refer(
     }
 }
 
-/// The headers of Refer-To that the new INVITE gets: those that join calls, and those that the
-/// sender's trunk may show to agents anyway.
-fn invite_headers(refer_to: &ReferTo, allowed: &[String]) -> Vec<(String, String)> {
+/// Where a REFER leads, and the address there. A name could lead anywhere, and anywhere else the
+/// next time.
+pub(super) fn leads_to(request: &Message) -> Result<(ReferTo, IpAddr), Refusal> {
+    let refer_to = ReferTo::of(request).map_err(|_| Refusal(400, "Unusable Refer-To"))?;
+    let uri = Uri::parse(&refer_to.uri).map_err(|_| Refusal(400, "Unusable Refer-To"))?;
+    if uri.scheme != Scheme::Sip {
+        return Err(Refusal(416, "Unsupported URI Scheme"));
+    }
+    let address = uri.host.and_then(|host| host.address()).ok_or(FORBIDDEN)?;
+    Ok((refer_to, address))
+}
+
+/// The headers of the new INVITE: of those in Refer-To the ones that join calls, and those that the
+/// sender's trunk may show to agents anyway; and who asked (RFC 3892).
+pub(super) fn invite_headers(
+    refer_to: &ReferTo,
+    request: &Message,
+    caller: &Caller<'_>,
+) -> Vec<(String, String)> {
+    let allowed = match caller {
+        Caller::Trunk(trunk) => trunk.headers.as_slice(),
+        Caller::User(_) | Caller::Local => &[],
+    };
     let wanted = |name: &str| {
         name.eq_ignore_ascii_case("Replaces")
             || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
     };
     let named = refer_to.headers.iter().filter(|(name, _)| wanted(name) && !steers(name));
-    named.cloned().collect()
+    let by = request.header(HeaderName::ReferredBy).map(str::to_owned);
+    let by = by.or_else(|| request.from().ok().map(|from| format!("<{}>", from.uri.as_str())));
+    named.cloned().chain(by.map(|by| ("Referred-By".to_owned(), by))).collect()
 }
 
 /// Headers that belong to the dialog or steer it: never taken from anybody.

@@ -1,18 +1,24 @@
 //! Calls that come in to take the place of another (INVITE with Replaces, RFC 3891).
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use adapters::agent::Direction;
+use media::codec::AudioFormat;
 
 use super::Control;
 use super::incoming::media_peer;
 use super::referred::srtp_policy;
 use super::sip::log_refused;
+use crate::calls::far::{Dial, Far, FarLeg, Purpose, Referral};
 use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
-use crate::directory::Caller;
+use crate::directory::{Caller, Trunk};
 use crate::sip::core::endpoint::{DialogId, Flow};
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer;
+use crate::sip::core::offer_answer::{self, LocalMedia, Negotiated};
 use crate::sip::core::sdp::Sdp;
+use crate::workers::command::{CallKey, RtpSockets};
 use crate::workers::poller::now;
 
 /// Why a call may not replace another.
@@ -53,16 +59,14 @@ impl Control {
             .caller(&snapshot, registered.as_ref(), flow, request, proven)
             .ok_or(Refusal(403, "Forbidden"))?;
         let Some(key) = self.by_dialog.get(&old).copied() else { return Err(gone) };
-        let lives = |call: &LiveCall| call.ended.is_none() && call.dialog == Some(old);
-        let Some(call) = self.calls.get(&key).filter(|call| lives(call)) else {
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else {
             return Err(gone);
         };
+        let Some(End { trunk: own, codecs, is_far }) = End::of(call, old) else { return Err(gone) };
         // Only those who talk with us have the tags by which a call is named; a trunk moves its own
         // calls alone, for its peers are strangers.
         let allowed = match &caller {
-            Caller::Trunk(trunk) => {
-                trunk.refer && call.trunk.as_ref().is_some_and(|own| own.id == trunk.id)
-            }
+            Caller::Trunk(trunk) => trunk.refer && own.is_some_and(|own| own.id == trunk.id),
             // Softphones are of the file, as is its organisation.
             Caller::User(user) => user.refer && call.agent.organisation == snapshot.organisation,
             Caller::Local => true,
@@ -71,10 +75,10 @@ impl Control {
             return Err(Refusal(403, "Forbidden"));
         }
         let pending = call.call.answered_at().is_none();
-        if call.takeover.is_some() || (pending && call.direction == Direction::Inbound) {
+        let busy = is_far && (pending || call.transfer.is_some());
+        if call.takeover.is_some() || busy || (pending && call.direction == Direction::Inbound) {
             return Err(Refusal(486, "Busy Here"));
         }
-        let codecs = call.media.codecs.clone();
         let srtp = self
             .local_srtp(srtp_policy(&caller), flow.transport.is_secure())
             .map_err(|_| Refusal(488, "Not Acceptable Here"))?;
@@ -95,6 +99,11 @@ impl Control {
             return Err(Refusal(500, "Server Internal Error"));
         }
         let answer_by = now() + self.config.limits.ring;
+        if is_far {
+            let taken = Taken { dialog, media, sdp, sockets, signalling, settled: negotiated };
+            self.replace_far(key, &caller, request, taken);
+            return Ok(());
+        }
         let takeover =
             Takeover { dialog, media, sdp, sockets, signalling, answer_by, referrer: None };
         self.await_takeover(key, takeover);
@@ -102,5 +111,74 @@ impl Control {
             self.hand_over(key, &negotiated);
         }
         Ok(())
+    }
+
+    /// Puts a telephone that called for it in the place of the one at the agent's end.
+    fn replace_far(&mut self, key: CallKey, by: &Caller<'_>, request: &Message, taken: Taken) {
+        let outward = self.outward_of_referred(by);
+        let trunk = match by {
+            Caller::Trunk(trunk) => Some(Arc::clone(trunk)),
+            Caller::User(_) | Caller::Local => None,
+        };
+        let from = || request.from().map(|from| from.uri.as_str().to_owned()).unwrap_or_default();
+        let to = match by {
+            Caller::User(user) => user.name.clone(),
+            Caller::Trunk(_) | Caller::Local => from(),
+        };
+        let referral = Referral { headers: Vec::new(), outward, srtp: srtp_policy(by) };
+        let referral = Some(Box::new(referral));
+        let dial = Dial { to, trunk: None, from: None, early_media: false, referral };
+        let attempt = self.next_attempt;
+        self.next_attempt += 1;
+        let dialog = taken.dialog;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let purpose = call.far.as_ref().map_or(Purpose::Transfer, |far| far.purpose);
+        tracing::info!(parent: &call.span, "another telephone is at the agent's end");
+        let far = Far { trunk, leg: Some(taken.leg()), ..Far::new(attempt, purpose, dial) };
+        call.coming = Some(Box::new(far));
+        self.by_dialog.insert(dialog, key);
+        self.seat_coming(key, purpose);
+    }
+}
+
+/// The end of a call that a dialog is.
+struct End<'c> {
+    /// The trunk that it came or went by.
+    trunk: Option<&'c Arc<Trunk>>,
+    codecs: Vec<AudioFormat>,
+    /// It is that of the agent.
+    is_far: bool,
+}
+
+impl<'c> End<'c> {
+    fn of(call: &'c LiveCall, dialog: DialogId) -> Option<Self> {
+        if call.dialog == Some(dialog) {
+            let (trunk, codecs) = (call.trunk.as_ref(), call.media.codecs.clone());
+            return Some(Self { trunk, codecs, is_far: false });
+        }
+        let far = call.far.as_ref()?;
+        let leg = far.leg.as_ref().filter(|leg| leg.up && leg.dialog == dialog)?;
+        let (trunk, codecs) = (far.trunk.as_ref(), leg.media.codecs.clone());
+        Some(Self { trunk, codecs, is_far: true })
+    }
+}
+
+/// A leg that has come in by itself.
+struct Taken {
+    dialog: DialogId,
+    media: LocalMedia,
+    sdp: Vec<u8>,
+    sockets: RtpSockets,
+    signalling: IpAddr,
+    /// None if the offer is ours, and its answer comes with the ACK.
+    settled: Option<Negotiated>,
+}
+
+impl Taken {
+    fn leg(self) -> FarLeg {
+        let Self { dialog, media, sdp, sockets, signalling, settled } = self;
+        let delayed_offer = settled.is_none();
+        let leg = FarLeg::new(dialog, media, sdp, sockets, signalling);
+        FarLeg { up: true, settled, delayed_offer, ..leg }
     }
 }

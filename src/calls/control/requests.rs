@@ -50,6 +50,9 @@ impl Control {
             }
             Request::Play { call, clip, reply } => self.play_clip(call, clip, reply),
             Request::Coded(coded) => self.play_coded(*coded),
+            Request::Message { call, transfer, message } => {
+                self.message_came(call, transfer, message);
+            }
             Request::MayAttach { call, reply } => {
                 let _ = reply.send(self.may_attach(call));
             }

@@ -1,18 +1,22 @@
 //! Transfers: how they begin, and what follows from what happens to them.
 
+use std::sync::Arc;
+
 use adapters::agent::EndedBy;
+use media::wav::Clip;
 use uuid::Uuid;
 
 use super::Control;
 use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
+use crate::calls::far::Seat;
 use crate::calls::live::LiveCall;
 use crate::calls::log::{Asked, What};
 use crate::calls::transfer::{
     Accept, CANCEL, Destination, Effect, Input, Kind, Plan, State, Transfer, TransferError,
     Whisper, Wish,
 };
-use crate::calls::underway::{Next, Underway};
+use crate::calls::underway::{Next, Underway, With};
 use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
@@ -22,38 +26,42 @@ impl Control {
     pub(super) fn asked_to_transfer(
         &mut self,
         key: CallKey,
-        kind: &str,
-        destination: &str,
+        (kind, destination): (&str, &str),
         options: Vec<(String, String)>,
         headers: Vec<(String, String)>,
+        message: Option<Arc<Clip>>,
     ) -> Result<Option<Uuid>, TransferError> {
         if kind == CANCEL {
             return self.cancel_transfer(key).map(|()| None);
         }
         let wish = Wish::read(kind, destination, options, headers)?;
-        self.transfer(key, wish).map(Some)
+        self.transfer(key, wish, message).map(Some)
     }
 
     /// The agent asks for a transfer; what is wrong with it is told as its failure.
     pub(super) fn agent_transfers(
         &mut self,
         key: CallKey,
-        (kind, destination): (&str, &str),
+        to: (&str, &str),
         options: Vec<(String, String)>,
         headers: Vec<(String, String)>,
     ) {
-        let begun = self.asked_to_transfer(key, kind, destination, options, headers);
+        let begun = self.asked_to_transfer(key, to, options, headers, None);
         if let Err(error) = begun {
             self.tell_transfer(key, None, State::Failed, Some(error.as_str()));
         }
     }
 
-    fn transfer(&mut self, key: CallKey, wish: Wish) -> Result<Uuid, TransferError> {
+    fn transfer(
+        &mut self,
+        key: CallKey,
+        wish: Wish,
+        message: Option<Arc<Clip>>,
+    ) -> Result<Uuid, TransferError> {
         let Wish { to, limit, headers, aim } = wish;
         let call = self.calls.get(&key).filter(|call| is_talking(call));
         let call = call.ok_or(TransferError::NotAnswered)?;
-        let called = call.far.as_ref().is_some_and(|far| !far.is_up());
-        if call.transfer.is_some() || call.takeover.is_some() || called {
+        if call.transfer.is_some() || call.takeover.is_some() {
             return Err(TransferError::Busy);
         }
         let kind = to.kind();
@@ -78,36 +86,50 @@ impl Control {
                 Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
             }
         };
-        let id = Uuid::now_v7();
-        let mut effects = Vec::new();
-        let transfer = Transfer::start(now(), plan, &mut effects);
         let asked = Asked {
             kind: kind.as_str().to_owned(),
             destination: aim.destination,
             other_call: aim.other_call,
             options: aim.options.into_iter().collect(),
         };
-        let (next, then) = match begin {
-            Begin::Agent(next) => (Some(*next), None),
-            Begin::Leg(dial) => (None, Some(dial)),
-            Begin::Asked => (None, None),
+        let with = With { whisper, message, ..With::default() };
+        let id = match begin {
+            Begin::Asked => self.begin_transfer(key, plan, asked, with),
+            Begin::Agent(next) => {
+                let with = With { next: Some(*next), ..with };
+                let id = self.begin_transfer(key, plan, asked, with);
+                self.reach_next(key);
+                id
+            }
+            Begin::Leg(dial) => {
+                let id = self.begin_transfer(key, plan, asked, with);
+                self.dial_with_message(key, dial);
+                id
+            }
         };
-        let is_agent = next.is_some();
-        let underway = Underway { id, transfer, whisper, awaits: None, next };
+        self.reschedule(key);
+        Ok(id)
+    }
+
+    /// A transfer begins: it is told, with what was asked for.
+    pub(super) fn begin_transfer(
+        &mut self,
+        key: CallKey,
+        plan: Plan,
+        asked: Asked,
+        with: With,
+    ) -> Uuid {
+        let id = Uuid::now_v7();
+        let mut effects = Vec::new();
+        let transfer = Transfer::start(now(), plan, &mut effects);
         if let Some(call) = self.calls.get_mut(&key) {
-            call.transfer = Some(Box::new(underway));
+            call.transfer = Some(Box::new(Underway { id, transfer, awaits: None, with }));
         }
         // The first of them is told with what was asked for.
         effects.retain(|effect| *effect != Effect::Tell(State::Requested, None));
         self.log_transfer(key, Some(id), State::Requested, None, Some(Box::new(asked)));
         self.transfer_effects(key, effects, Cause::Normal);
-        match then {
-            Some(dial) => self.dial_for_transfer(key, dial),
-            None if is_agent => self.reach_next(key),
-            None => {}
-        }
-        self.reschedule(key);
-        Ok(id)
+        id
     }
 
     /// Gives up a transfer that is under way, unless it is the peer that carries it out.
@@ -156,16 +178,20 @@ impl Control {
             let Some(underway) = call.transfer.as_ref() else { return };
             let (id, kind) = (underway.id, underway.transfer.kind());
             match effect {
-                Effect::Tell(state, cause) => self.tell_transfer(key, Some(id), state, cause),
+                Effect::Tell(state, cause) => {
+                    self.tell_far_referrer(key, state, cause);
+                    self.tell_transfer(key, Some(id), state, cause);
+                }
                 Effect::Hold => drop(self.hold(key, true)),
                 Effect::Resume => drop(self.hold(key, false)),
                 Effect::Whisper => self.whisper(key),
                 Effect::Join if kind == Kind::Agent => self.hand_to_next(key),
                 Effect::Join => self.take_agents_place(key),
-                Effect::Drop => self.drop_transferred(key, why),
+                Effect::Drop => self.drop_far(key, Seat::Coming, why),
                 Effect::Release => {
                     self.tell_later(key, CallInput::End(Cause::Transferred, EndedBy::Agent));
                 }
+                Effect::HangUp => self.tell_later(key, CallInput::AgentHangup),
                 Effect::Forget => {
                     call.transfer = None;
                     if let Some(dialog) = call.dialog.filter(|_| kind.is_asked()) {

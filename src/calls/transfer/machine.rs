@@ -15,6 +15,8 @@ pub const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 pub const UNTOLD_LIMIT: Duration = Duration::from_secs(5);
 /// How long a message may last that is said to whoever answered, where nothing has to be accepted.
 pub const WHISPER_LIMIT: Duration = Duration::from_secs(120);
+/// Longest message, in milliseconds: it ends before that.
+pub const MESSAGE_MAX_MS: u64 = 110_000;
 
 /// How a transfer is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub enum Input {
     Digit(char),
     /// Whoever was called refuses, cannot be reached, or has hung up.
     Refused(&'static str),
+    /// Whoever has the call at the agent's end has hung up: the caller waits for who comes.
+    Left,
     /// Whoever wanted the transfer wants it no more.
     Cancel,
     /// The call is over.
@@ -86,6 +90,8 @@ pub enum Effect {
     Drop,
     /// Hang up on the peer: it talks with somebody else now.
     Release,
+    /// End the call: nobody is left for the peer to talk with.
+    HangUp,
     /// Forget the transfer.
     Forget,
 }
@@ -99,6 +105,8 @@ pub struct Transfer {
     taken: bool,
     /// The caller is on hold because of it.
     held: bool,
+    /// Nobody is at the agent's end any more.
+    left: bool,
     /// When somebody must have answered, or the outcome be known.
     outcome_by: MonoTime,
     /// When the state has lasted too long.
@@ -114,7 +122,8 @@ impl Transfer {
             effects.push(Effect::Hold);
         }
         let (outcome_by, state_by) = (now + plan.limit, MonoTime::MAX);
-        Self { plan, state: State::Requested, taken: false, held, outcome_by, state_by }
+        let (taken, left) = (false, false);
+        Self { plan, state: State::Requested, taken, held, left, outcome_by, state_by }
     }
 
     /// How it is carried out.
@@ -137,6 +146,12 @@ impl Transfer {
         self.outcome_by.min(self.state_by)
     }
 
+    /// Whether somebody is on the way to the agent's end, so that the call can go on though nobody
+    /// is there meanwhile.
+    pub const fn is_awaited(&self) -> bool {
+        !self.plan.kind.is_asked() && !self.state.is_over()
+    }
+
     /// Whether a peer that hangs up now does so because it was transferred: it took the REFER.
     /// Many say BYE instead of telling the outcome.
     pub fn explains_bye(&self) -> bool {
@@ -155,11 +170,12 @@ impl Transfer {
                 self.end(effects);
             }
             Input::CallOver { .. } => {
-                // Nobody is left to be taken back.
-                self.held = false;
+                // Nobody is left to be taken back, or to be hung up on.
+                (self.held, self.left) = (false, false);
                 self.cancel("call_over", effects);
             }
             Input::Timeout => self.timeout(now, effects),
+            Input::Left => self.left |= self.is_awaited(),
             input if self.plan.kind.is_asked() => self.told(now, input, effects),
             input => self.leg(now, input, effects),
         }
@@ -284,13 +300,14 @@ impl Transfer {
         }
     }
 
-    /// Who answered takes the agent's place. It is told before: afterwards the agent is gone.
+    /// Who answered takes the agent's place. It is told before: afterwards the agent is gone. The
+    /// caller is taken back after that: whoever leaves hears no more of it.
     fn join(&mut self, effects: &mut Vec<Effect>) {
         self.reach(State::Bridged, effects);
+        effects.push(Effect::Join);
         if std::mem::take(&mut self.held) {
             effects.push(Effect::Resume);
         }
-        effects.push(Effect::Join);
         self.end(effects);
     }
 
@@ -307,16 +324,20 @@ impl Transfer {
         self.give_up(State::Cancelled, cause, effects);
     }
 
-    /// Nothing comes of it: who is called is let go, and the agent has its caller back.
+    /// Nothing comes of it: who is called is let go, and the agent has its caller back, if it is
+    /// there.
     fn give_up(&mut self, state: State, cause: &'static str, effects: &mut Vec<Effect>) {
         self.state = state;
         if !self.plan.kind.is_asked() {
             effects.push(Effect::Drop);
         }
-        if std::mem::take(&mut self.held) {
+        if std::mem::take(&mut self.held) && !self.left {
             effects.push(Effect::Resume);
         }
         effects.push(Effect::Tell(state, Some(cause)));
+        if self.left {
+            effects.push(Effect::HangUp);
+        }
         self.end(effects);
     }
 

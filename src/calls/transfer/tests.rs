@@ -190,12 +190,12 @@ fn a_warm_transfer_is_accepted() {
     assert_eq!(run.tell(Input::Whispered), []);
     assert_eq!(run.tell(Input::Digit('9')), []);
     let joined =
-        [tell(State::Accepted), tell(State::Bridged), Effect::Resume, Effect::Join, Effect::Forget];
+        [tell(State::Accepted), tell(State::Bridged), Effect::Join, Effect::Resume, Effect::Forget];
     assert_eq!(run.tell(Input::Digit('1')), joined);
     let mut open = Run::new(warm(Accept::default()));
     open.tell(Input::Answered);
     assert_eq!(open.tell(Input::Digit('1')), []);
-    let joined = [tell(State::Bridged), Effect::Resume, Effect::Join, Effect::Forget];
+    let joined = [tell(State::Bridged), Effect::Join, Effect::Resume, Effect::Forget];
     assert_eq!(open.tell(Input::Whispered), joined);
 }
 
@@ -218,6 +218,41 @@ fn a_warm_transfer_is_not_accepted() {
     assert_eq!(over, nobody, "nobody is left to be taken back");
 }
 
+/// Whoever has the call may hang up while somebody is on the way: the caller waits, and is hung up
+/// only if nobody comes; nobody is there then to take it back. What a peer carries out cannot go on
+/// without who asked.
+#[test]
+fn the_call_may_be_left_meanwhile() {
+    for kind in [Kind::Bridge, Kind::Agent] {
+        let mut run = Run::new(plan(kind));
+        assert!(run.transfer.is_awaited());
+        assert_eq!(run.tell(Input::Left), []);
+        let joined = [tell(State::Answered), tell(State::Bridged), Effect::Join, Effect::Forget];
+        assert_eq!(run.tell(Input::Answered), joined);
+        assert!(!run.transfer.is_awaited());
+    }
+    let alone = |state, cause| {
+        [Effect::Drop, Effect::Tell(state, Some(cause)), Effect::HangUp, Effect::Forget]
+    };
+    let left = |plan| {
+        let mut run = Run::new(plan);
+        run.tell(Input::Left);
+        run
+    };
+    let refused = left(plan(Kind::Bridge)).tell(Input::Refused("busy"));
+    assert_eq!(refused, alone(State::Failed, "busy"));
+    assert_eq!(left(plan(Kind::Agent)).sleep(s(100)), alone(State::Failed, "no_answer"));
+    let cancelled = left(warm(ACCEPT)).tell(Input::Cancel);
+    assert_eq!(cancelled, alone(State::Cancelled, "unwanted"));
+    let over = left(plan(Kind::Bridge)).tell(Input::CallOver { by_peer: true });
+    let nobody = [Effect::Drop, Effect::Tell(State::Cancelled, Some("call_over")), Effect::Forget];
+    assert_eq!(over, nobody, "the call is over already");
+    let mut asked = Run::asked();
+    assert!(!asked.transfer.is_awaited());
+    assert_eq!(asked.tell(Input::Left), []);
+    assert_eq!(asked.tell(Input::Cancel).last(), Some(&Effect::Forget));
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let status = prop::sample::select(vec![100, 180, 183, 200, 202, 302, 404, 486, 503, 603]);
     prop_oneof![
@@ -231,6 +266,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Whispered),
         prop::sample::select(vec!['1', '2', '9']).prop_map(Input::Digit),
         Just(Input::Refused("busy")),
+        Just(Input::Left),
         Just(Input::Cancel),
         any::<bool>().prop_map(|by_peer| Input::CallOver { by_peer }),
         Just(Input::Timeout),
@@ -240,8 +276,8 @@ fn any_input() -> impl Strategy<Value = Input> {
 proptest! {
     /// Whatever comes in whatever order: states never go back and are told once; there is one end,
     /// with a cause if it is none that was wanted; nobody is joined and dropped; whom the caller
-    /// was put on hold for, it is taken back from, unless it left; and in the end nothing is waited
-    /// for.
+    /// was put on hold for, it is taken back from, unless one of both left; a call that nobody has
+    /// any more is ended, once, and no other; and in the end nothing is waited for.
     #[test]
     fn any_order_of_facts(
         kind in prop::sample::select(Kind::ALL.to_vec()),
@@ -252,10 +288,12 @@ proptest! {
         let plan = Plan { kind, limit: s(100), accept, holds: kind == Kind::Warm };
         let mut run = Run::new(plan);
         let mut told = vec![State::Requested];
-        let (mut joined, mut dropped, mut resumed, mut forgotten, mut over) =
-            (0, 0, 0, 0, false);
+        let (mut joined, mut dropped, mut resumed, mut forgotten, mut hung_up) = (0, 0, 0, 0, 0);
+        let (mut over, mut left) = (false, false);
         let mut take = |run: &mut Run, input: Input| {
-            over |= matches!(input, Input::CallOver { .. });
+            let awaited = run.transfer.is_awaited();
+            over |= awaited && matches!(input, Input::CallOver { .. });
+            left |= awaited && input == Input::Left;
             for effect in run.tell(input) {
                 prop_assert!(forgotten == 0, "{effect:?} after the end");
                 match effect {
@@ -272,6 +310,7 @@ proptest! {
                     Effect::Forget => forgotten += 1,
                     Effect::Whisper => prop_assert_eq!(kind, Kind::Warm),
                     Effect::Release => prop_assert!(kind.is_asked()),
+                    Effect::HangUp => hung_up += 1,
                     Effect::Hold => prop_assert!(false, "held twice"),
                 }
             }
@@ -295,9 +334,9 @@ proptest! {
         prop_assert!(last.is_over(), "{told:?}");
         prop_assert_eq!(joined, usize::from(!kind.is_asked() && last == State::Bridged));
         prop_assert_eq!(dropped, usize::from(!kind.is_asked() && last != State::Bridged));
-        if plan.holds && !over {
-            prop_assert_eq!(resumed, 1);
-        }
+        let alone = left && !over && last != State::Bridged;
+        prop_assert_eq!(hung_up, usize::from(alone));
+        prop_assert_eq!(resumed, usize::from(plan.holds && !over && !alone));
         if kind == Kind::Warm && keys && last == State::Bridged {
             prop_assert!(told.contains(&State::Accepted));
         }

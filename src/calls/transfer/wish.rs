@@ -89,9 +89,10 @@ impl Default for Accept {
 }
 
 /// What is said to whoever answered.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum Whisper {
     /// A tone that tells that the call is a transfer.
+    #[default]
     Tone,
     /// A sound of the agent's, by name.
     Sound(String),
@@ -193,7 +194,10 @@ pub enum TransferError {
     #[error("options.accept_digit, decline_digit: is not one of 0-9, *, #, or both are the same")]
     Digit,
     /// No sound that can be said.
-    #[error("options.whisper: is neither an https URL nor the name of a sound of the agent")]
+    #[error(
+        "options.whisper: is neither the URL of a WAV file nor the name of a sound of the agent; \
+         text is not spoken"
+    )]
     Whisper,
     /// Not a flag.
     #[error("options.hold: is neither \"true\" nor \"false\"")]
@@ -285,9 +289,7 @@ impl<'o> Options<'o> {
     fn whisper(&self) -> Result<Whisper, TransferError> {
         match self.get("whisper") {
             None | Some("") => Ok(Whisper::Tone),
-            Some(url) if url.starts_with("https://") || url.starts_with("http://") => {
-                Ok(Whisper::Url(url.to_owned()))
-            }
+            Some(url) if is_url(url) => Ok(Whisper::Url(url.to_owned())),
             Some(name) if is_name(name) => Ok(Whisper::Sound(name.to_owned())),
             Some(_) => Err(TransferError::Whisper),
         }
@@ -306,6 +308,21 @@ impl<'o> Options<'o> {
         };
         self.0.iter().filter_map(named).collect()
     }
+}
+
+/// Whether a message is a file that is fetched.
+fn is_url(whisper: &str) -> bool {
+    whisper.starts_with("https://") || whisper.starts_with("http://")
+}
+
+/// The file that is said to whoever answers a transfer of this kind with these options, if one is
+/// to be fetched.
+pub fn whispered_url<'o>(
+    kind: &str,
+    options: &'o std::collections::BTreeMap<String, String>,
+) -> Option<&'o str> {
+    let whisper = options.get("whisper").filter(|_| kind == Kind::Warm.as_str());
+    whisper.map(String::as_str).filter(|whisper| is_url(whisper))
 }
 
 /// What can be the name of an agent or a sound: no path.

@@ -1,5 +1,7 @@
 //! Orders to a living call over HTTP.
 
+use std::sync::Arc;
+
 use axum::extract;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -9,7 +11,8 @@ use uuid::Uuid;
 use super::{gone, owned};
 use crate::agent::session::{self, Control};
 use crate::calls::request::{Order, Request};
-use crate::calls::transfer::{CANCEL, State};
+use crate::calls::transfer::{CANCEL, MESSAGE_MAX_MS, State, whispered_url};
+use crate::fetch;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Endpoint, Resource, post, schema};
@@ -134,7 +137,17 @@ async fn transfer(
         Word::Number(number) => number.to_string(),
     };
     let options = options.into_iter().map(|(name, word)| (name, text(word))).collect();
-    let transfer = Order::Transfer { kind, destination, options, headers };
+    let message = match whispered_url(&kind, &options) {
+        None => None,
+        Some(url) => {
+            owned(&state, caller.organisation, id).await?;
+            let outward = state.outward.of(caller.organisation.0);
+            let fetched = fetch::sound(&outward, url, MESSAGE_MAX_MS).await;
+            let wrong = |error| Problem::bad_request(format!("options.whisper: {error}"));
+            Some(Arc::new(fetched.map_err(wrong)?))
+        }
+    };
+    let transfer = Order::Transfer { kind, destination, options, headers, message };
     let id = begin(&state, &caller, id, transfer).await?;
     let state = if id.is_some() { State::Requested } else { State::Cancelled };
     Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: state.as_str(), id })))

@@ -12,17 +12,15 @@ use uuid::Uuid;
 
 use super::{gone, owned};
 use crate::calls::request::Request;
+use crate::fetch::{self, SOUND_BYTES_MAX};
 use crate::http::auth::Caller;
 use crate::http::body;
-use crate::http::fetch;
 use crate::http::openapi::{Resource, post, schema};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
 use crate::workers::audio::FILE_MAX_MS;
 
-/// The longest file, in bytes: ten minutes of 16 bits at 8 kHz, and some room.
-const FILE_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How long a file may take to arrive.
 const FILE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Names of the media type of WAV files.
@@ -82,21 +80,21 @@ async fn play(
     let (parts, body) = request.into_parts();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    let file = if TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name)) {
-        body::up_to(body, FILE_BYTES_MAX, FILE_TIMEOUT).await?
+    let clip = if TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name)) {
+        let file = body::up_to(body, SOUND_BYTES_MAX, FILE_TIMEOUT).await?;
+        let read = tokio::task::spawn_blocking(move || wav::read(&file, FILE_MAX_MS)).await;
+        let clip = read.map_err(|_| gone())?;
+        clip.map_err(|error| Problem::bad_request(format!("the file {error}")))?
     } else if kind.eq_ignore_ascii_case("application/json") {
         let named = serde_json::from_slice(&body::whole(body).await?);
         let Named { url } = named.map_err(|error| Problem::bad_request(error.to_string()))?;
         let outward = state.outward.of(caller.organisation.0);
-        let fetched = fetch::file(&outward, &url, FILE_BYTES_MAX).await;
-        fetched.map_err(|error| Problem::bad_request(error.to_string()))?
+        let fetched = fetch::sound(&outward, &url, FILE_MAX_MS).await;
+        fetched.map_err(|error| Problem::bad_request(format!("url: {error}")))?
     } else {
         let why = "the body is a WAV file, of the type audio/wav, or JSON with its url";
         return Err(Problem::bad_request(why));
     };
-    let read = tokio::task::spawn_blocking(move || wav::read(&file, FILE_MAX_MS)).await;
-    let clip = read.map_err(|_| gone())?;
-    let clip = clip.map_err(|error| Problem::bad_request(format!("the file {error}")))?;
     let length_ms = clip.length_ms();
     let clip: Arc<Clip> = Arc::new(clip);
     let queued = state.calls.ask(|reply| Request::Play { call, clip, reply }).await;

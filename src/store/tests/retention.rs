@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Db, on_both};
+use crate::store::deliveries::DeliveryState;
 use crate::store::retention::{BATCH, Kept};
 use crate::store::{OrganisationId, Query, Store, Timestamp};
 
@@ -129,18 +130,31 @@ fn audit_and_deliveries() {
         );
         let query = query.bind(subscription).bind(ours).bind(vec![0_u8]).bind(true);
         store.execute(query).await.unwrap();
-        for (age, over) in [(DAY * 3, true), (DAY * 3, false), (DAY, true)] {
+        for (age, state) in [
+            (DAY * 3, DeliveryState::Delivered),
+            (DAY * 4, DeliveryState::Delivered),
+            (DAY, DeliveryState::Delivered),
+            (DAY * 3, DeliveryState::Dead),
+            (DAY, DeliveryState::Dead),
+            (DAY * 9, DeliveryState::Pending),
+        ] {
             let at = Timestamp::now().before(age);
+            let over = (state != DeliveryState::Pending).then_some(at);
             let query = Query::new(
                 "INSERT INTO deliveries (id, organisation_id, subscription_id, event_id, kind, \
                  payload, state, attempts, created_at, due_at, ended_at) \
-                 VALUES ($1, $2, $3, $4, 'x', '{}', 'x', 0, $5, $5, $6)",
+                 VALUES ($1, $2, $3, $4, 'x', '{}', $5, 0, $6, $6, $7)",
             );
             let query = query.bind(id(age)).bind(ours).bind(subscription);
-            let query = query.bind(id(age).to_string()).bind(at).bind(over.then_some(at));
-            store.execute(query).await.unwrap();
+            let query = query.bind(id(age).to_string()).bind(state.as_str());
+            store.execute(query.bind(at).bind(over)).await.unwrap();
         }
-        assert_eq!(sweep(&store, Kept::Deliveries).await, 1);
+        assert_eq!(sweep(&store, Kept::Deliveries).await, 2);
+        let dead = "SELECT COUNT(*) AS held FROM deliveries WHERE state = 'dead'";
+        assert_eq!(count(&store, dead).await, 2, "those that were given up have their own time");
+        assert_eq!(sweep(&store, Kept::DeadDeliveries).await, 1);
+        // One that is young of each kind, and the one that is due.
+        assert_eq!(count(&store, "SELECT COUNT(*) AS held FROM deliveries").await, 3);
         for age in [DAY * 3, DAY] {
             let query = Query::new(
                 "INSERT INTO audit_log (id, organisation_id, at, actor, action, object_type, \

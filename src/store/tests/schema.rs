@@ -75,6 +75,59 @@ fn the_databases_hold_what_the_text_says() {
     });
 }
 
+/// Carries out the first `steps` on a database that has none of ours.
+async fn begin_at(db: &Db, steps: usize) {
+    use sqlx::migrate::{Migration, MigrationType, Migrator};
+    use sqlx::{Connection as _, Executor as _, SqlSafeStr as _};
+    let migrator = |text: fn(&Step) -> &'static str| {
+        let migration = |step: &Step| {
+            let sql = text(step).into_sql_str();
+            Migration::new(step.0, step.1.into(), MigrationType::Simple, sql, false)
+        };
+        Migrator::with_migrations(STEPS.iter().take(steps).map(migration).collect())
+    };
+    match &db.settings().url {
+        DatabaseUrl::Sqlite(path) => {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let options = sqlx::sqlite::SqliteConnectOptions::new();
+            let options = options.filename(path).create_if_missing(true);
+            let mut held = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+            migrator(|step| step.2).run(&mut held).await.unwrap();
+            let row = "INSERT INTO meta (name, value) VALUES ('kept', X'07')";
+            held.execute(row).await.unwrap();
+            held.close().await.unwrap();
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut held = sqlx::PgConnection::connect(url.expose()).await.unwrap();
+            migrator(|step| step.3).run(&mut held).await.unwrap();
+            let row = "INSERT INTO meta (name, value) VALUES ('kept', '\\x07')";
+            held.execute(row).await.unwrap();
+            held.close().await.unwrap();
+        }
+    }
+}
+
+/// A database of every earlier version is brought to this one: its tables are those of a new one,
+/// and what was in them is there.
+#[test]
+fn every_earlier_version_is_brought_up_to_date() {
+    for steps in 1..=STEPS.len() {
+        on_both(async |db: &Db| {
+            begin_at(db, steps).await;
+            let store = db.store().await;
+            let found = match db.settings().url {
+                DatabaseUrl::Sqlite(_) => of_sqlite(&store).await,
+                DatabaseUrl::Postgres(_) => of_postgres(&store).await,
+            };
+            assert_eq!(found, of_text(), "from step {steps}");
+            let kept = Query::new("SELECT value FROM meta WHERE name = 'kept'");
+            let value: Vec<u8> = store.fetch_one(kept).await.unwrap().get("value").unwrap();
+            assert_eq!(value, [7]);
+            store.close().await;
+        });
+    }
+}
+
 /// Each unique key has its word for who is told that something is taken.
 #[test]
 fn every_unique_key_is_told_of() {

@@ -8,6 +8,7 @@ use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Body as _;
 use hyper_util::rt::TokioIo;
+use media::wav::{self, Clip, WavError};
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -15,6 +16,8 @@ use tokio_rustls::TlsConnector;
 
 use crate::outward::{Outward, OutwardError, is_public};
 
+/// The longest file of a sound, in bytes: ten minutes of 16 bits at 8 kHz, and some room.
+pub const SOUND_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// Longest URL, in bytes.
 const URL_BYTES_MAX: usize = 2_048;
 /// How long a file may take, from the look-up of its host's name to its last byte.
@@ -22,39 +25,52 @@ const WITHIN: Duration = Duration::from_secs(15);
 
 /// Why there is no file. What its host said is not told.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub enum FetchError {
     /// It is no URL of a file.
-    #[error("url: is not an https URL with a host and without credentials")]
+    #[error("is not an https URL with a host and without credentials")]
     Url,
     /// This server does not go there, or cannot.
-    #[error("url: {0}")]
+    #[error("{0}")]
     Outward(#[from] OutwardError),
     /// Without TLS anybody on the way could put another in its place.
-    #[error("url: http is for what is not of the public network; use https")]
+    #[error("http is for what is not of the public network; use https")]
     Plain,
     /// TLS failed.
-    #[error("url: TLS with the host fails")]
+    #[error("TLS with the host fails")]
     Tls,
     /// The exchange failed.
-    #[error("url: the host does not answer as it should")]
+    #[error("the host does not answer as it should")]
     Http,
     /// The answer is another than 200. Redirections are not followed: they could lead anywhere.
-    #[error("url: the host answers with {0}")]
+    #[error("the host answers with {0}")]
     Status(StatusCode),
     /// It is too long.
-    #[error("url: the file has more than {0} bytes")]
+    #[error("the file has more than {0} bytes")]
     Long(usize),
     /// It took too long.
-    #[error("url: the file did not come in time")]
+    #[error("the file did not come in time")]
     Slow,
+    /// It is no sound.
+    #[error("the file {0}")]
+    File(#[from] WavError),
+    /// The server ends.
+    #[error("the server ends")]
+    Ending,
+}
+
+/// Fetches a WAV file of at most `length_max_ms`, and reads it.
+///
+/// # Errors
+///
+/// Why there is no sound.
+pub async fn sound(outward: &Outward, url: &str, length_max_ms: u64) -> Result<Clip, FetchError> {
+    let file = file(outward, url, SOUND_BYTES_MAX).await?;
+    let read = tokio::task::spawn_blocking(move || wav::read(&file, length_max_ms)).await;
+    Ok(read.map_err(|_| FetchError::Ending)??)
 }
 
 /// Fetches a file of at most `bytes_max`.
-pub(super) async fn file(
-    outward: &Outward,
-    url: &str,
-    bytes_max: usize,
-) -> Result<Bytes, FetchError> {
+async fn file(outward: &Outward, url: &str, bytes_max: usize) -> Result<Bytes, FetchError> {
     let fetched = tokio::time::timeout(WITHIN, fetch(outward, url, bytes_max)).await;
     fetched.map_err(|_| FetchError::Slow)?
 }
