@@ -5,13 +5,16 @@ use adapters::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStar
 use media::time::MonoTime;
 
 use crate::support::entry::{Entry, StreamFixture, StreamMessage, entries};
-use crate::support::hmac::hex;
 
 /// Room of a slot, in bytes.
 const ROOM_BYTES: usize = 4096;
 
 fn open(entry: &Entry) -> Box<dyn Stream> {
     (entry.spec.stream.unwrap())(&StreamStart { config: entry.config(), call: None })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes_of(hex: &str) -> Vec<u8> {

@@ -98,7 +98,7 @@ pub fn entries() -> Vec<Entry> {
         .iter()
         .map(|spec| entry(spec, root.join("src").join(spec.name).join("fixtures")))
         .collect();
-    let fixtures = root.join("tests/support/fixtures");
+    let fixtures = root.join("tests/support/acme/fixtures");
     entries.push(entry(&super::acme::SPEC, fixtures));
     entries
 }

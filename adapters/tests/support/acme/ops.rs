@@ -1,19 +1,18 @@
 //! Operations: most take one request, binding a number takes two.
 
-use adapters::address::Address;
-use adapters::config::RawConfig;
-use adapters::event::{CallEvent, CarrierCallId, Price};
-use adapters::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
-use adapters::hook::HookUrls;
-use adapters::op::{
+use crate::address::Address;
+use crate::config::RawConfig;
+use crate::event::{CallEvent, CarrierCallId, Price};
+use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
+use crate::hook::HookUrls;
+use crate::op::{
     Bind, Managed, Moment, Number, Op, OpResult, Originate, Originated, Record, SendDigits, Step,
     Transfer, TrunkState,
 };
 use http::{Method, header};
 use serde_json::{Value, json};
 
-use super::hooks;
-use crate::support::hmac::hex;
+use super::hooks::{self, hex};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
