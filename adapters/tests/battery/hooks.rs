@@ -69,8 +69,9 @@ fn fixtures_mean_what_they_say() {
     });
 }
 
-/// What a byte is changed by: its lowest bit, and one that makes another kind of character of it.
-const CHANGES: [u8; 2] = [0x01, 0x40];
+/// What a byte is changed by: its lowest bit, or one that makes another kind of character of it.
+const LOWEST: u8 = 0x01;
+const KIND: u8 = 0x40;
 
 /// Nothing that differs from what was signed in one byte is believed.
 fn refuse_changes(entry: &Entry, name: &str, fixture: &HookFixture, change: u8) {
@@ -106,9 +107,7 @@ fn refuse_changes(entry: &Entry, name: &str, fixture: &HookFixture, change: u8) 
 #[test]
 fn what_was_changed_is_refused() {
     each(|entry, name, fixture| {
-        for change in CHANGES {
-            refuse_changes(entry, name, fixture, change);
-        }
+        refuse_changes(entry, name, fixture, LOWEST);
         for header in &fixture.signed_headers {
             let header: HeaderName = header.parse().unwrap();
             let mut parts = Parts::of(fixture);
@@ -134,6 +133,12 @@ fn what_was_changed_is_refused() {
         let without_key = (hook.verify)(&Parts::of(fixture).request(), &empty);
         assert_eq!(without_key, Err(VerifyError::NoKey), "{name}");
     });
+}
+
+/// The same of bytes that have become another kind of character, such as what divides fields.
+#[test]
+fn what_is_of_another_kind_is_refused() {
+    each(|entry, name, fixture| refuse_changes(entry, name, fixture, KIND));
 }
 
 /// What explains a verification comes to the same end, names the step, and tells no secret and no
