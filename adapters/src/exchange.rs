@@ -148,8 +148,8 @@ impl fmt::Debug for HttpResponse {
     }
 }
 
-/// A carrier's words for what is wrong, cut short, and without numbers of anybody: all but the first
-/// digits of long rows are hidden.
+/// A carrier's words for what is wrong, cut short, and without numbers of anybody: all but the
+/// first digits of long rows are hidden.
 pub fn without_numbers(text: &str) -> String {
     const CHARS_MAX: usize = 120;
     const DIGITS_SHOWN: usize = 4;

@@ -1,5 +1,5 @@
-//! Transfers in steps, for carriers that ask at an address what becomes of a leg: the address of the
-//! hook `transfer` says which step it is, and of which call.
+//! Transfers in steps, for carriers that ask at an address what becomes of a leg: the address of
+//! the hook `transfer` says which step it is, and of which call.
 //!
 //! | step | who asks or tells | what follows |
 //! |---|---|---|

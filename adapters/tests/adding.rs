@@ -1,5 +1,5 @@
-//! A provider is added by one folder and one line: the guide is followed literally, in a copy of this
-//! crate, and what it adds goes through the conformance battery there.
+//! A provider is added by one folder and one line: the guide is followed literally, in a copy of
+//! this crate, and what it adds goes through the conformance battery there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
 use std::collections::BTreeMap;

@@ -81,8 +81,8 @@ fn plivo_signatures() {
     }
 }
 
-/// The library believes each webhook of the emulator, also one with a query in its address, and none
-/// that was changed.
+/// The library believes each webhook of the emulator, also one with a query in its address, and
+/// none that was changed.
 #[test]
 fn the_emulators_webhooks_are_believed() {
     let Some(mut judge) = library() else { return };
@@ -169,8 +169,9 @@ fn plivo_documents() {
     }
 }
 
-/// The library's client places a call at the emulator, asks for it, records it, presses keys, sends
-/// it elsewhere and ends it, makes an application and links a number, and meets the errors it knows.
+/// The library's client places a call at the emulator, asks for it, records it, presses keys,
+/// sends it elsewhere and ends it, makes an application and links a number, and meets the errors
+/// it knows.
 #[test]
 fn plivo_client() {
     let Some(mut judge) = library() else { return };

@@ -1,5 +1,5 @@
-//! A server that does what it should, as far as an adapter says, against the adapter's emulator: for
-//! tests of carriers whose calls are controlled by documents.
+//! A server that does what it should, as far as an adapter says, against the adapter's emulator:
+//! for tests of carriers whose calls are controlled by documents.
 
 use std::time::Duration;
 

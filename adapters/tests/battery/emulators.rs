@@ -66,8 +66,8 @@ impl Account {
     }
 }
 
-/// The credentials are good, the number is there; a call is placed, is known, and is ended, also when
-/// it is over already.
+/// The credentials are good, the number is there; a call is placed, is known, and is ended, also
+/// when it is over already.
 #[test]
 fn accounts_work() {
     let mut seen = 0;

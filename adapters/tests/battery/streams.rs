@@ -96,8 +96,8 @@ fn begin(entry: &Entry, name: &str, case: &FormatCase) -> (Box<dyn Stream>, [Aud
     (stream, [from_carrier, to_carrier])
 }
 
-/// Each format that the spec names is one that a stream can begin in, and a frame of it goes through
-/// unchanged.
+/// Each format that the spec names is one that a stream can begin in, and a frame of it goes
+/// through unchanged.
 #[test]
 fn every_format_is_spoken() {
     for entry in entries().iter().filter(|entry| entry.spec.stream.is_some()) {
