@@ -192,6 +192,8 @@ fn signature(url: &str, fields: &[(&str, &str)]) -> String {
 pub fn hook(server: &Server, url: &str, fields: &[(&str, &str)], forged: bool) -> (u16, String) {
     let pairs = fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
     let body = pairs.collect::<Vec<_>>().join("&");
+    // What stands behind it is for the carrier alone.
+    let url = url.split('#').next().unwrap();
     let mut signed = signature(url, fields);
     if forged {
         signed.replace_range(0..1, if signed.starts_with('A') { "B" } else { "A" });

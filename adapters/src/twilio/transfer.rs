@@ -1,6 +1,6 @@
 //! Calls handed to somebody else.
 
-use super::calls::{RING_S_MAX, one, post, update, url};
+use super::calls::{RING_S_MAX, one, post, retried, update, url};
 use super::{answer, errors, hooks};
 use crate::address::AddressKind;
 use crate::config::RawConfig;
@@ -28,6 +28,7 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> 
             let document = answer::conference(transfer);
             let leg = transfer.hooks.url(hooks::TRANSFER_LEG);
             let leg = format!("{leg}?{}={}", hooks::TRANSFERRED, escape(&transfer.call.0));
+            let leg = retried(config, leg);
             let fields = [
                 ("To", transfer.to.expose()),
                 ("From", from.expose()),
