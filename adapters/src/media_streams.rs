@@ -1,5 +1,5 @@
-//! Media Streams: text messages of JSON, audio in base64, always µ-law at 8 kHz. Made by one carrier,
-//! spoken by others with small differences, which are [`Rules`].
+//! Media Streams: text messages of JSON, audio in base64, always µ-law at 8 kHz. Made by one
+//! carrier, spoken by others with small differences, which are [`Rules`].
 
 use std::ops::Range;
 
