@@ -198,7 +198,7 @@ fn transfers_by_each_way() {
     let switched = of_vector("switch-application");
     let (sent, done) = run(transfers::transfer(&plain, &blind), std::slice::from_ref(&switched));
     is_known(&sent[0], "switch-application", &["cxml"]);
-    assert!(done.is_ok() && !sent[0].repeatable);
+    assert!(done == Ok(None) && !sent[0].repeatable, "nobody is called apart");
     assert!(body(&sent[0])["cxml"].as_str().unwrap().contains("<Number>+15558889999</Number>"));
     let accepted = answer(202, &json!({}));
     assert!(run(transfers::transfer(&plain, &blind), &[accepted]).1.is_ok());
@@ -217,7 +217,8 @@ fn transfers_by_each_way() {
         (&json!("+15558889999"), &json!("carrier-out"))
     );
     assert!(said["callback"].as_str().unwrap().contains("/transfer-leg/"));
-    assert!(done.is_ok() && !sent[0].repeatable);
+    assert_eq!(done, Ok(Some(CarrierCallId(PLACED.to_owned()))));
+    assert!(!sent[0].repeatable);
     let (sent, done) = run(transfers::join(&plain, &attended), &[switched]);
     is_known(&sent[0], "switch-application", &["cxml"]);
     assert!(done.is_ok());
