@@ -154,8 +154,11 @@ pub enum VerifyError {
     /// The signature is not that of this request.
     #[error("the signature is not that of this request")]
     Signature,
-    /// The signature is of another account.
-    #[error("the signature is that of another account")]
+    /// The credential is not the one that was agreed.
+    #[error("the credential is not the one that was agreed")]
+    Credential,
+    /// The request is of another account, or of none that it names.
+    #[error("the request is not of this account")]
     Account,
     /// The signature is too old, or of the future.
     #[error("the signature is too old or of the future")]

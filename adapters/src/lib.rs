@@ -18,6 +18,7 @@ pub mod hook;
 pub(crate) mod json;
 pub mod jwt;
 pub mod markup;
+pub(crate) mod media_streams;
 pub mod network;
 pub mod op;
 pub mod pairs;

@@ -14,6 +14,6 @@ mod support;
 
 // The provider that does not exist is written as those of the table are, which name these so.
 use adapters::{
-    address, agent, config, event, exchange, explain, flow, hook, op, secret, setup, spec, stream,
-    ui, wire,
+    address, agent, chain, config, event, exchange, explain, flow, hook, op, secret, setup, spec,
+    stream, ui, wire,
 };

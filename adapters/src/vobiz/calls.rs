@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::causes::End;
 use super::errors::{live, object, success};
 use crate::address::Address;
-use crate::chain::{Then, chain};
+use crate::chain::{Then, chain, mapped};
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Price};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
@@ -103,13 +103,15 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
         body["machine_detection_url"] = status.into();
         body["machine_detection_method"] = "POST".into();
     }
-    one(post(config, "/Call/", &body)?, |answer| {
-        let body = object(answer)?;
-        let names = ["request_uuid", "RequestUUID", "call_uuid", "CallUUID"];
-        let id = names.iter().find_map(|name| body[*name].as_str());
-        let call = CarrierCallId(id.ok_or(CarrierError::Answer("no id of the call"))?.to_owned());
-        Ok(Originated { call })
-    })
+    mapped(one(post(config, "/Call/", &body)?, placed), |call| Originated { call })
+}
+
+/// The id of a call that was placed.
+fn placed(answer: &HttpResponse) -> Result<CarrierCallId, CarrierError> {
+    let body = object(answer)?;
+    let names = ["request_uuid", "RequestUUID", "call_uuid", "CallUUID"];
+    let id = names.iter().find_map(|name| body[*name].as_str());
+    Ok(CarrierCallId(id.ok_or(CarrierError::Answer("no id of the call"))?.to_owned()))
 }
 
 /// Ends a call; one that is not there is over.
@@ -129,14 +131,17 @@ fn redirect(
     post(config, &call_path(call, ""), &body)
 }
 
-pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     let Transfer { kind, call, to, from, ring_timeout_s, .. } = transfer;
     let ring_s = (*ring_timeout_s).clamp(1, RING_S_MAX);
     match kind {
         TransferKind::Refer => {
             Err(CarrierError::Config("this carrier does not tell callers to call somebody else"))
         }
-        TransferKind::Blind => one(redirect(config, call, &steps::blind(transfer, ring_s))?, live),
+        TransferKind::Blind => {
+            let sent = one(redirect(config, call, &steps::blind(transfer, ring_s))?, live);
+            mapped(sent, |()| None)
+        }
         TransferKind::Attended => {
             let from = from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
             let urls = Consultation::of(transfer);
@@ -151,7 +156,7 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> 
                 "hangup_method": "POST",
                 "ring_timeout": ring_s,
             });
-            one(post(config, "/Call/", &body)?, success)
+            mapped(one(post(config, "/Call/", &body)?, placed), Some)
         }
     }
 }

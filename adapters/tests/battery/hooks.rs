@@ -253,6 +253,10 @@ fn hooks_tell_no_secret() {
         if !fixture.body_is_signed {
             parts.headers.clear();
         }
+        if fixture.signed_headers.is_empty() {
+            // What it is about is all that proves it, besides the token in its address.
+            parts.body.clear();
+        }
         let refused = verify(entry, fixture, &parts);
         let hook = entry.spec.hook(&fixture.hook).unwrap();
         let handled = (hook.handle)(&Parts::of(fixture).request(), &entry.config());

@@ -1,6 +1,7 @@
 //! Operations: most take one request, binding a number takes two.
 
 use crate::address::Address;
+use crate::chain::mapped;
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, Price};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
@@ -105,13 +106,15 @@ pub(super) fn hangup(config: &RawConfig, call: &CarrierCallId) -> OpResult<()> {
     one(config, HttpRequest::get(url).method(Method::DELETE), gone_is_done)
 }
 
-pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     let url = url(config, &format!("/calls/{}/transfer", escape(&transfer.call.0)));
     let from = transfer.from.as_ref().map(Address::expose);
     let ring = transfer.ring_timeout_s;
     let events = transfer.hooks.url("status");
     let body = json!({"to": transfer.to.expose(), "from": from, "ring": ring, "events": events});
-    one(config, HttpRequest::post(url, JSON, body.to_string()), success)
+    let op = one(config, HttpRequest::post(url, JSON, body.to_string()), success);
+    // It calls nobody apart.
+    mapped(op, |()| None)
 }
 
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
