@@ -207,6 +207,8 @@ fn transfers_that_come_to_nothing() {
     assert_eq!(talk.stands()["cause"], json!("not_found"));
     assert_eq!(talk.api.asked().len(), before + 1, "what was refused before was not asked for");
     talk.media.hears_echo(0x2a);
+    talk.media.stop(&talk.call.clone());
+    ended(&talk.server);
     talk.server.stop();
 }
 
@@ -319,5 +321,7 @@ fn keys_that_the_carrier_presses() {
         assert!("123#A".starts_with(&pressed), "{pressed}");
         (pressed == "123#A").then_some(())
     });
+    server.hang_up(placed["id"].as_str().unwrap());
+    ended(&server);
     server.stop();
 }
