@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use adapters::agent::DialectSpec;
+use adapters::event::CarrierCallId;
 use uuid::Uuid;
 
+use super::call::Input;
 use super::sounds::Wanted;
 use super::transfer::{Transfer, Whisper};
 use crate::directory::Agent;
@@ -22,6 +24,18 @@ pub(super) struct Underway {
     pub(super) awaits: Option<Wanted>,
     /// The agent that the call is handed to, if it is one.
     pub(super) next: Option<Next>,
+    /// What the carrier was asked for, if it is the carrier that carries it out.
+    pub(super) at_carrier: Option<Box<AtCarrier>>,
+}
+
+/// A transfer that a carrier carries out.
+pub(super) struct AtCarrier {
+    /// What is wanted of it.
+    pub(super) wanted: adapters::op::Transfer,
+    /// The leg that it calls apart, once it has told.
+    pub(super) leg: Option<CarrierCallId>,
+    /// What the agent did while the caller was away: it counts once the caller is back.
+    pub(super) held_back: Option<Input>,
 }
 
 /// An agent that is to take the place of another.

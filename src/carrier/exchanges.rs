@@ -47,6 +47,8 @@ pub struct Patience {
 impl Patience {
     /// Somebody waits for the outcome.
     pub const SHORT: Self = Self { attempts: 2, within: Duration::from_secs(12) };
+    /// The answer is of use now or not at all.
+    pub const BRIEF: Self = Self { attempts: 1, within: Duration::from_secs(5) };
     /// It has to be done, however long that takes.
     pub const LONG: Self = Self { attempts: 5, within: Duration::from_secs(120) };
 }

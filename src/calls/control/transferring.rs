@@ -4,15 +4,16 @@ use adapters::agent::EndedBy;
 use uuid::Uuid;
 
 use super::Control;
+use super::carrier::{BeginOp, ByCarrier};
 use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
 use crate::calls::live::LiveCall;
 use crate::calls::log::{Asked, What};
 use crate::calls::transfer::{
-    Accept, CANCEL, Destination, Effect, Input, Kind, Plan, State, Transfer, TransferError,
-    Whisper, Wish,
+    Accept, CANCEL, CARRIER_NEWS_LIMIT, Destination, Effect, Input, Kind, Plan, State, Transfer,
+    TransferError, Whisper, Wish,
 };
-use crate::calls::underway::{Next, Underway};
+use crate::calls::underway::{AtCarrier, Next, Underway};
 use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
@@ -64,19 +65,12 @@ impl Control {
             }
             _ => (Accept::default(), false, Whisper::Tone),
         };
-        let plan = Plan { kind, limit, accept, holds };
-        let begin = match to {
-            Destination::Uri(_) | Destination::User(_) | Destination::Call(_) => {
-                self.refer(key, &to, &headers)?;
-                Begin::Asked
-            }
-            Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
-                self.check_whisper(key, &whisper)?;
-                Begin::Leg(self.leg_for(key, leg)?)
-            }
-            Destination::Agent { name, variables } => {
-                Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
-            }
+        let by_carrier = self.by_carrier(key, (&to, &aim), limit, &headers)?;
+        let limit = by_carrier.as_ref().map_or(limit, |it| it.rings + CARRIER_NEWS_LIMIT);
+        let plan = Plan { kind, limit, accept, holds, by_carrier: by_carrier.is_some() };
+        let begin = match (by_carrier, to) {
+            (Some(by_carrier), _) => Begin::ByCarrier(by_carrier),
+            (None, to) => self.begin_here(key, to, &whisper, &headers)?,
         };
         let id = Uuid::now_v7();
         let mut effects = Vec::new();
@@ -87,13 +81,21 @@ impl Control {
             other_call: aim.other_call,
             options: aim.options.into_iter().collect(),
         };
-        let (next, then) = match begin {
-            Begin::Agent(next) => (Some(*next), None),
-            Begin::Leg(dial) => (None, Some(dial)),
-            Begin::Asked => (None, None),
+        let mut underway =
+            Underway { id, transfer, whisper, awaits: None, next: None, at_carrier: None };
+        let then = match begin {
+            Begin::Asked => Then::Nothing,
+            Begin::Leg(dial) => Then::Dial(dial),
+            Begin::Agent(next) => {
+                underway.next = Some(*next);
+                Then::Reach
+            }
+            Begin::ByCarrier(ByCarrier { wanted, op, .. }) => {
+                let at_carrier = AtCarrier { wanted, leg: None, held_back: None };
+                underway.at_carrier = Some(Box::new(at_carrier));
+                Then::Ask(op)
+            }
         };
-        let is_agent = next.is_some();
-        let underway = Underway { id, transfer, whisper, awaits: None, next };
         if let Some(call) = self.calls.get_mut(&key) {
             call.transfer = Some(Box::new(underway));
         }
@@ -102,18 +104,46 @@ impl Control {
         self.log_transfer(key, Some(id), State::Requested, None, Some(Box::new(asked)));
         self.transfer_effects(key, effects, Cause::Normal);
         match then {
-            Some(dial) => self.dial_for_transfer(key, dial),
-            None if is_agent => self.reach_next(key),
-            None => {}
+            Then::Nothing => {}
+            Then::Dial(dial) => self.dial_for_transfer(key, dial),
+            Then::Reach => self.reach_next(key),
+            Then::Ask(op) => self.ask_to_hand_over(key, id, op),
         }
         self.reschedule(key);
         Ok(id)
     }
 
+    /// Begins what is needed for a transfer that is not the carrier's.
+    fn begin_here(
+        &mut self,
+        key: CallKey,
+        to: Destination,
+        whisper: &Whisper,
+        headers: &[(String, String)],
+    ) -> Result<Begin, TransferError> {
+        Ok(match to {
+            Destination::Uri(_) | Destination::User(_) | Destination::Call(_) => {
+                self.refer(key, &to, headers)?;
+                Begin::Asked
+            }
+            Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
+                self.check_whisper(key, whisper)?;
+                Begin::Leg(self.leg_for(key, leg)?)
+            }
+            Destination::Agent { name, variables } => {
+                Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
+            }
+        })
+    }
+
     /// Gives up a transfer that is under way, unless it is the peer that carries it out.
     fn cancel_transfer(&mut self, key: CallKey) -> Result<(), TransferError> {
         let transfer = self.calls.get(&key).and_then(|call| call.transfer.as_ref());
-        if transfer.is_none_or(|underway| underway.transfer.kind().is_asked()) {
+        let too_late = |underway: &Underway| {
+            let transfer = &underway.transfer;
+            transfer.kind().is_asked() || transfer.takes_caller()
+        };
+        if transfer.is_none_or(|underway| too_late(underway)) {
             return Err(TransferError::NothingToCancel);
         }
         self.transfer_input(key, Input::Cancel);
@@ -155,19 +185,29 @@ impl Control {
             let Some(call) = self.calls.get_mut(&key) else { return };
             let Some(underway) = call.transfer.as_ref() else { return };
             let (id, kind) = (underway.id, underway.transfer.kind());
+            let by_carrier = underway.transfer.is_by_carrier();
             match effect {
                 Effect::Tell(state, cause) => self.tell_transfer(key, Some(id), state, cause),
                 Effect::Hold => drop(self.hold(key, true)),
                 Effect::Resume => drop(self.hold(key, false)),
                 Effect::Whisper => self.whisper(key),
+                Effect::Join if by_carrier => self.join_at_carrier(key),
                 Effect::Join if kind == Kind::Agent => self.hand_to_next(key),
                 Effect::Join => self.take_agents_place(key),
+                Effect::Drop if by_carrier => self.drop_at_carrier(key),
                 Effect::Drop => self.drop_transferred(key, why),
+                Effect::Release if by_carrier => self.leave_to_carrier(key),
+                Effect::Return => self.caller_returns(key),
                 Effect::Release => {
                     self.tell_later(key, CallInput::End(Cause::Transferred, EndedBy::Agent));
                 }
                 Effect::Forget => {
+                    let held_back = underway.at_carrier.as_ref().and_then(|it| it.held_back);
+                    let is_wanted = underway.transfer.state() != State::Bridged;
                     call.transfer = None;
+                    if let Some(input) = held_back.filter(|_| is_wanted) {
+                        self.later.push_back((key, input));
+                    }
                     if let Some(dialog) = call.dialog.filter(|_| kind.is_asked()) {
                         self.endpoint.forget_refer(dialog);
                     }
@@ -205,6 +245,14 @@ impl Control {
     }
 }
 
+/// What is done once a transfer has begun.
+enum Then {
+    Nothing,
+    Dial(crate::calls::far::Dial),
+    Reach,
+    Ask(BeginOp),
+}
+
 /// What a transfer begins with.
 enum Begin {
     /// The peer has been asked.
@@ -213,6 +261,8 @@ enum Begin {
     Leg(crate::calls::far::Dial),
     /// An agent is to be reached.
     Agent(Box<Next>),
+    /// The carrier is to be asked.
+    ByCarrier(ByCarrier),
 }
 
 /// Whether a call is answered and not over.

@@ -13,6 +13,9 @@ use crate::telemetry::LogMetrics;
 /// while they wait.
 pub const QUEUE_MAX: usize = 65_536;
 
+/// Calls that were lost and of which nobody has heard yet.
+const LOST_MAX: usize = 16_384;
+
 /// Something on its way to the store.
 #[derive(Debug)]
 pub enum Entry {
@@ -44,6 +47,8 @@ pub struct LogHandle {
 pub struct LogQueue {
     pub(super) entries: mpsc::Receiver<Entry>,
     pub(super) metrics: Arc<LogMetrics>,
+    pub(super) lost: mpsc::Sender<Uuid>,
+    lost_calls: Option<mpsc::Receiver<Uuid>>,
     incomplete: Arc<Mutex<HashSet<Uuid>>>,
 }
 
@@ -56,10 +61,12 @@ impl LogHandle {
     /// The same with room for `max` entries.
     pub(super) fn with_room(max: usize, metrics: Arc<LogMetrics>) -> (Self, LogQueue) {
         let (queue, entries) = mpsc::channel(max);
+        let (lost, lost_calls) = mpsc::channel(LOST_MAX);
         let incomplete = Arc::new(Mutex::new(HashSet::new()));
         let handle =
             Self { queue, metrics: Arc::clone(&metrics), incomplete: Arc::clone(&incomplete) };
-        (handle, LogQueue { entries, metrics, incomplete })
+        let lost_calls = Some(lost_calls);
+        (handle, LogQueue { entries, metrics, lost, lost_calls, incomplete })
     }
 
     /// Tells a fact, at once or not at all: if the store is that far behind, the call goes on and
@@ -111,6 +118,11 @@ impl LogHandle {
 }
 
 impl LogQueue {
+    /// The calls that turn out to be lost, for whoever sees to them; once.
+    pub fn take_lost(&mut self) -> Option<mpsc::Receiver<Uuid>> {
+        self.lost_calls.take()
+    }
+
     /// The calls of which facts were lost since the last time.
     pub(super) fn take_incomplete(&self) -> HashSet<Uuid> {
         std::mem::take(&mut *self.incomplete.lock().unwrap_or_else(PoisonError::into_inner))

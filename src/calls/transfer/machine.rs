@@ -27,6 +27,8 @@ pub struct Plan {
     pub accept: Accept,
     /// The caller is on hold meanwhile.
     pub holds: bool,
+    /// It is the carrier of the call that calls somebody, and joins the two.
+    pub by_carrier: bool,
 }
 
 /// What happened.
@@ -58,6 +60,10 @@ pub enum Input {
     Digit(char),
     /// Whoever was called refuses, cannot be reached, or has hung up.
     Refused(&'static str),
+    /// The carrier has taken the caller away from us, to whoever is called.
+    Left,
+    /// The carrier has connected the caller with whoever answered.
+    Connected,
     /// Whoever wanted the transfer wants it no more.
     Cancel,
     /// The call is over.
@@ -84,8 +90,11 @@ pub enum Effect {
     Join,
     /// Hang up on whoever is called or has answered.
     Drop,
-    /// Hang up on the peer: it talks with somebody else now.
+    /// Hang up on the peer: it talks with somebody else now. A carrier's caller is left where it
+    /// is.
     Release,
+    /// The carrier brings the caller back, whom it had taken away.
+    Return,
     /// Forget the transfer.
     Forget,
 }
@@ -93,16 +102,18 @@ pub enum Effect {
 /// One transfer.
 #[derive(Debug)]
 pub struct Transfer {
-    plan: Plan,
-    state: State,
+    pub(super) plan: Plan,
+    pub(super) state: State,
     /// The peer took the REFER.
     taken: bool,
     /// The caller is on hold because of it.
     held: bool,
+    /// The caller is with the carrier alone because of it.
+    pub(super) left: bool,
     /// When somebody must have answered, or the outcome be known.
-    outcome_by: MonoTime,
+    pub(super) outcome_by: MonoTime,
     /// When the state has lasted too long.
-    state_by: MonoTime,
+    pub(super) state_by: MonoTime,
 }
 
 impl Transfer {
@@ -114,7 +125,8 @@ impl Transfer {
             effects.push(Effect::Hold);
         }
         let (outcome_by, state_by) = (now + plan.limit, MonoTime::MAX);
-        Self { plan, state: State::Requested, taken: false, held, outcome_by, state_by }
+        let (state, taken, left) = (State::Requested, false, false);
+        Self { plan, state, taken, held, left, outcome_by, state_by }
     }
 
     /// How it is carried out.
@@ -154,12 +166,17 @@ impl Transfer {
                 self.reach(State::Bridged, effects);
                 self.end(effects);
             }
+            Input::CallOver { .. } if self.is_connected() => {
+                self.reach(State::Bridged, effects);
+                self.end(effects);
+            }
             Input::CallOver { .. } => {
                 // Nobody is left to be taken back.
-                self.held = false;
+                (self.held, self.left) = (false, false);
                 self.cancel("call_over", effects);
             }
             Input::Timeout => self.timeout(now, effects),
+            input if self.plan.by_carrier => self.carried(now, input, effects),
             input if self.plan.kind.is_asked() => self.told(now, input, effects),
             input => self.leg(now, input, effects),
         }
@@ -261,6 +278,9 @@ impl Transfer {
         if now < self.deadline() {
             return;
         }
+        if self.plan.by_carrier {
+            return self.carried_too_long(effects);
+        }
         let late = now >= self.outcome_by;
         let asked = self.plan.kind.is_asked();
         match self.state {
@@ -277,7 +297,7 @@ impl Transfer {
         }
     }
 
-    fn reach(&mut self, state: State, effects: &mut Vec<Effect>) {
+    pub(super) fn reach(&mut self, state: State, effects: &mut Vec<Effect>) {
         if state > self.state {
             self.state = state;
             effects.push(Effect::Tell(state, None));
@@ -299,7 +319,7 @@ impl Transfer {
         effects.push(Effect::Release);
     }
 
-    fn fail(&mut self, cause: &'static str, effects: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, cause: &'static str, effects: &mut Vec<Effect>) {
         self.give_up(State::Failed, cause, effects);
     }
 
@@ -317,10 +337,13 @@ impl Transfer {
             effects.push(Effect::Resume);
         }
         effects.push(Effect::Tell(state, Some(cause)));
+        if std::mem::take(&mut self.left) {
+            effects.push(Effect::Return);
+        }
         self.end(effects);
     }
 
-    fn end(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
         (self.outcome_by, self.state_by) = (MonoTime::MAX, MonoTime::MAX);
         effects.push(Effect::Forget);
     }

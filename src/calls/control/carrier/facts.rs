@@ -1,7 +1,7 @@
 //! What a carrier tells of its calls.
 
 use adapters::agent::{Direction, EndedBy};
-use adapters::event::{CallEvent, CallFact, TransferState};
+use adapters::event::{CallEvent, CallFact};
 use adapters::flow::FlowInput;
 use uuid::Uuid;
 
@@ -41,6 +41,7 @@ impl Control {
                     if own || others {
                         self.flow_input(key, FlowInput::Event(event));
                         self.carrier_fact(key, event);
+                        self.await_news(key);
                     }
                 }
                 None => living = false,
@@ -78,11 +79,7 @@ impl Control {
                     self.command(worker, Command::Digit { call: key, digit, duration_ms });
                 }
             }
-            CallFact::Transfer { state: TransferState::Done } => {
-                // The caller talks with somebody else: ending that is none of our business.
-                leg.is_over = true;
-                self.tell(key, Input::PeerEnded(Cause::Transferred));
-            }
+            CallFact::Transfer { state } => self.carrier_hands_over(key, *state),
             CallFact::Ended(ended) => {
                 leg.is_over = true;
                 let cause = cause_of(ended.cause);
@@ -98,7 +95,6 @@ impl Control {
             | CallFact::StreamStarted
             | CallFact::StreamStopped
             | CallFact::Recorded(_)
-            | CallFact::Transfer { .. }
             | CallFact::Priced(_) => {}
         }
     }

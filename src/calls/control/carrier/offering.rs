@@ -33,18 +33,20 @@ struct Admitted {
 const WITHHELD: &str = "anonymous";
 
 impl Control {
-    /// A carrier offers a call. What it hears may have to wait for the agent.
+    /// A carrier offers a call. What it hears may have to wait for the agent. One that the log
+    /// knows and that does not live here was taken before, by whichever server.
     pub(super) fn offered(
         &mut self,
         account: &Arc<Account>,
         offered: InboundCall,
+        is_known: bool,
         reply: oneshot::Sender<Heard>,
     ) {
         let known = (account.id, offered.call.clone());
         if let Some(key) = self.by_carrier.get(&known).copied() {
             return self.offered_again(key, reply);
         }
-        let admitted = if self.recent.contains(&known) {
+        let admitted = if is_known || self.recent.contains(&known) {
             tracing::info!(configuration = %account.id, "a call that is over is offered again");
             Err(Refusal::Rejected)
         } else {
