@@ -102,6 +102,21 @@ impl Bench {
         }
     }
 
+    /// A media socket is opened with the signature that the configuration demands.
+    fn opens(&self, request: &HttpRequest) {
+        let upgrade = HookRequest {
+            method: &Method::GET,
+            url: &request.url,
+            headers: &request.headers,
+            body: b"",
+            unix_s: self.clock().unix_ms / 1000,
+        };
+        assert_eq!((SPEC.verify_socket.unwrap())(&upgrade, &self.config), Ok(()));
+        let none = http::HeaderMap::new();
+        let unsigned = HookRequest { headers: &none, ..upgrade };
+        assert!((SPEC.verify_socket.unwrap())(&unsigned, &self.config).is_err());
+    }
+
     fn settle(&mut self) {
         while let Some(output) = self.carrier.poll() {
             match output {
@@ -113,6 +128,7 @@ impl Bench {
                 }
                 Output::Open { socket, request } => {
                     assert_eq!(request.url, STREAM);
+                    self.opens(&request);
                     self.socket = socket;
                     let start = StreamStart { config: self.config.clone(), call: None };
                     self.stream = Some((SPEC.stream.unwrap())(&start));
