@@ -127,8 +127,10 @@ impl Exchanges {
                 Step::Send(request) => {
                     let changes = !request.repeatable;
                     let response = self.exchange(account, what, request, patience, until).await?;
-                    // A server that failed may have done so after the deed.
-                    perhaps_done = changes && response.status.is_server_error();
+                    // A server that failed may have done so after the deed; one that says yes in
+                    // words that make no sense has done something.
+                    let status = response.status;
+                    perhaps_done = changes && (status.is_server_error() || status.is_success());
                     answer = Some(response);
                 }
             }

@@ -116,6 +116,22 @@ impl Bench {
         }
     }
 
+    /// A media socket is opened with the signature that the configuration demands.
+    fn opens(&self, request: &HttpRequest) {
+        let Some(verify) = self.setup.spec.verify_socket else { return };
+        let upgrade = HookRequest {
+            method: &Method::GET,
+            url: &request.url,
+            headers: &request.headers,
+            body: b"",
+            unix_s: self.clock().unix_ms / 1000,
+        };
+        assert_eq!(verify(&upgrade, &self.config), Ok(()));
+        let none = http::HeaderMap::new();
+        let unsigned = HookRequest { headers: &none, ..upgrade };
+        assert!(verify(&unsigned, &self.config).is_err());
+    }
+
     pub(crate) fn settle(&mut self) {
         while let Some(output) = self.carrier.poll() {
             match output {
@@ -127,6 +143,7 @@ impl Bench {
                 }
                 Output::Open { socket, request } => {
                     assert_eq!(request.url, STREAM);
+                    self.opens(&request);
                     self.socket = socket;
                     let start = StreamStart { config: self.config.clone(), call: None };
                     self.stream = Some((self.setup.spec.stream.unwrap())(&start));

@@ -35,6 +35,8 @@ impl Control {
                         || (ours.is_some() && event.what.is_of_stream());
                     if !others {
                         self.learn(key, &event.call);
+                        // It shows itself before its request is answered, or without.
+                        self.placed_at_carrier(key);
                     }
                     let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
                     let own = leg.is_some_and(|leg| leg.id.as_ref() == Some(&event.call));
@@ -68,7 +70,8 @@ impl Control {
             }
             CallFact::StreamFailed { code } => {
                 tracing::warn!(parent: span, code, "the carrier has no stream");
-                if !leg.is_streaming {
+                // One that is lost is opened again, and waited for.
+                if !leg.is_streaming && !leg.lost {
                     self.tell(key, Input::End(Cause::NetworkFailure, EndedBy::Carrier));
                 }
             }

@@ -129,6 +129,10 @@ impl Control {
         if call.call.answered_at().is_none() {
             self.tell(key, Input::PeerAnswered);
         }
+        // Whoever asks has no socket any more, even if that has not been noticed here.
+        if let Some(line) = self.calls.get_mut(&key).and_then(|call| call.carried.as_mut()) {
+            line.token.closed(now());
+        }
         self.take_again(key)
     }
 

@@ -54,8 +54,11 @@ impl Control {
         };
         match admitted {
             Ok(admitted) => self.take_offered(account, offered, admitted, reply),
-            // The carrier may have given up.
-            Err(refusal) => drop(reply.send(Heard::Refuse(refusal))),
+            Err(refusal) => {
+                self.refuse_by_flow(account, &offered, refusal);
+                // The carrier may have given up.
+                let _ = reply.send(Heard::Refuse(refusal));
+            }
         }
     }
 
@@ -125,6 +128,7 @@ impl Control {
         let mut leg = CarrierLeg::new(here, Some(offered.call.clone()));
         let within = Duration::from_millis(REPLY_MS + SOCKET_MS);
         let Some((line, plan_of_line)) = self.line_of(&mut leg, id, within) else {
+            self.refuse_by_flow(account, &offered, Refusal::Unavailable);
             let _ = reply.send(Heard::Refuse(Refusal::Unavailable));
             return;
         };

@@ -130,7 +130,7 @@ impl Control {
             _ => {
                 let by = now() + Duration::from_millis(REOPEN_MS);
                 leg.socket_by = leg.socket_by.min(by);
-                leg.lost = was_streaming;
+                leg.lost |= was_streaming;
                 let url = leg.stream_url.clone();
                 self.flow_input(key, FlowInput::Command(FlowCommand::Restream(url)));
             }
