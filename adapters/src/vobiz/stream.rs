@@ -208,6 +208,10 @@ impl Stream for Vobiz {
         MessageKind::Text
     }
 
+    fn clears_late(&self) -> bool {
+        true
+    }
+
     fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {
         let id = &self.started.as_ref()?.id;
         match command {
