@@ -93,6 +93,7 @@ impl MediaPath {
         if ready.readable {
             self.read_line(ctx);
         }
+        self.line_at_once(ctx);
         self.check_line(ctx);
     }
 
