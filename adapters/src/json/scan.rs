@@ -7,8 +7,12 @@
 
 use std::ops::Range;
 
-/// Bytes looked at in one step.
+/// Bytes of a long string that are looked at in one step.
 const STEP_BYTES: usize = 32;
+/// Bytes of a short one.
+const WORD_BYTES: usize = 8;
+/// Words in which most strings end.
+const SHORT_WORDS: usize = 2;
 /// Whole numbers up to this long are the same for every parser.
 const NUMBER_DIGITS: usize = 15;
 
@@ -78,7 +82,13 @@ impl<'m> Scanner<'m> {
     }
 
     /// Skips white space and takes `byte` if it is next.
+    #[inline]
     fn take(&mut self, byte: u8) -> Option<()> {
+        // Most write none.
+        if self.message.get(self.at) == Some(&byte) {
+            self.at += 1;
+            return Some(());
+        }
         self.skip_space();
         (self.message.get(self.at) == Some(&byte)).then(|| self.at += 1)
     }
@@ -103,13 +113,7 @@ impl<'m> Scanner<'m> {
     fn string(&mut self) -> Option<Range<usize>> {
         self.take(b'"')?;
         let start = self.at;
-        let (steps, _) = self.rest().as_chunks::<STEP_BYTES>();
-        // Whole steps without branches, which the compiler turns into vector instructions.
-        let plain = steps.iter().take_while(|step| {
-            !step.iter().fold(false, |special, byte| special | is_special(*byte))
-        });
-        self.at += plain.count() * STEP_BYTES;
-        self.at += self.rest().iter().position(|byte| is_special(*byte))?;
+        self.at += plain_length(self.rest())?;
         let text = start..self.at;
         // Not `take`: white space would be part of the text.
         (self.message.get(self.at) == Some(&b'"')).then(|| self.at += 1)?;
@@ -155,6 +159,53 @@ impl<'m> Scanner<'m> {
     }
 }
 
+/// How many bytes of `text` stand before the first special one; `None` if none is special.
+#[inline]
+fn plain_length(text: &[u8]) -> Option<usize> {
+    let mut rest = text;
+    for _ in 0..SHORT_WORDS {
+        let Some((word, behind)) = rest.split_first_chunk() else { break };
+        if let Some(at) = special_at(*word) {
+            return Some(text.len() - rest.len() + at);
+        }
+        rest = behind;
+    }
+    while let Some((step, behind)) = rest.split_first_chunk::<STEP_BYTES>() {
+        // Without branches, which the compiler turns into vector instructions.
+        if step.iter().fold(false, |special, byte| special | is_special(*byte)) {
+            break;
+        }
+        rest = behind;
+    }
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        if let Some(at) = special_at(*word) {
+            return Some(text.len() - rest.len() + at);
+        }
+        rest = behind;
+    }
+    let at = rest.iter().position(|byte| is_special(*byte))?;
+    Some(text.len() - rest.len() + at)
+}
+
+/// Where the first special byte of a word is.
+#[inline]
+const fn special_at(word: [u8; WORD_BYTES]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    /// Sets the high bit of the lowest byte that is zero. What it says of bytes above that may be
+    /// wrong, and does not matter.
+    const fn zeros(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let word = u64::from_le_bytes(word);
+    let quote = zeros(word ^ (ONES * b'"' as u64));
+    let backslash = zeros(word ^ (ONES * b'\\' as u64));
+    let delete = zeros(word ^ (ONES * 0x7f));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    let special = (quote | backslash | delete | control | word) & HIGH;
+    if special == 0 { None } else { Some((special.trailing_zeros() / u8::BITS) as usize) }
+}
+
 /// True for bytes that end a string or make it other than plain.
 const fn is_special(byte: u8) -> bool {
     // No short cuts, so that it can be done to many bytes at once.
@@ -164,6 +215,30 @@ const fn is_special(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The first special byte is found wherever it stands, whichever it is, whatever stands around
+    /// it.
+    #[test]
+    fn special_bytes_are_found() {
+        for around in [b'a', b' ', b'!', b'#', b'[', b']', b'~'] {
+            for len in (0..20).chain([31, 32, 33, 47, 48, 49, 57, 64]) {
+                assert_eq!(plain_length(&vec![around; len]), None);
+                for at in 0..len {
+                    for byte in 0..=u8::MAX {
+                        let mut text = vec![around; len];
+                        text[at] = byte;
+                        let wanted = is_special(byte).then_some(at);
+                        assert_eq!(plain_length(&text), wanted, "{byte} at {at} of {len}");
+                        if at + 1 < len {
+                            text[at + 1] = b'"';
+                            let wanted = if is_special(byte) { at } else { at + 1 };
+                            assert_eq!(plain_length(&text), Some(wanted), "{byte} at {at}");
+                        }
+                    }
+                }
+            }
+        }
+    }
 
     /// Numbers are read bare and as strings; what is none leaves the message to a full parser, as
     /// does whatever occurs twice.
