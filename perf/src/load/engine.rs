@@ -93,6 +93,8 @@ pub(crate) struct Engine {
     exact: bool,
     epoch_ns: u64,
     slot: u64,
+    /// Streams that there will be, among which the packet interval is divided.
+    places: usize,
     next_drain_ns: u64,
     window_open: bool,
     sending: bool,
@@ -132,6 +134,7 @@ impl Engine {
             exact: pace.exact,
             epoch_ns: clock::mono_ns(),
             slot: 0,
+            places: 0,
             next_drain_ns: 0,
             window_open: false,
             sending: true,
@@ -189,14 +192,9 @@ impl Engine {
         self.add(socket, None, Carrier::Line(Box::new(line)), true)
     }
 
-    /// Nothing is sent until [`Self::begin`]; what comes is received.
-    pub(crate) fn hold(&mut self) {
-        self.sending = false;
-    }
-
-    /// All streams are there: they begin to send, evenly spread.
-    pub(crate) fn begin(&mut self) {
-        (self.epoch_ns, self.slot, self.sending) = (clock::mono_ns(), 0, true);
+    /// So many streams will come, each of which sends as soon as it is there.
+    pub(crate) fn expect(&mut self, streams: usize) {
+        self.places = streams;
     }
 
     /// The carrier says that the stream of call `id` is over.
@@ -271,7 +269,7 @@ impl Engine {
     }
 
     fn send_due(&mut self, tick_ns: u64) -> Result<()> {
-        let count = self.streams.len() as u64;
+        let count = self.places.max(self.streams.len()) as u64;
         if count == 0 {
             return Ok(());
         }
@@ -282,7 +280,11 @@ impl Engine {
                 return Ok(());
             }
             self.slot += 1;
-            self.send(id as usize, due)?;
+            // What set-up kept from being sent is left out and not made up for: it would wait in
+            // the queues of what is measured, to the end.
+            if self.window_open || due + self.period_ns > tick_ns {
+                self.send(id as usize, due)?;
+            }
         }
     }
 

@@ -96,14 +96,13 @@ fn line(args: &Args) -> Result<LoadReport> {
     let peer = floor.ports.first().copied();
     let peer = peer.ok_or_else(|| PerfError::Peer("no port".into()))?;
     let meter = Meter::new(Some(floor.pid()));
-    engine.hold();
+    engine.expect(load.calls);
     for id in 0..load.calls {
         let (socket, rest) = dial_with(peer, "/", [id as u8; 16], "")?;
         net::stamp(&socket)?;
         let talk = Talk::new("AC0", &format!("CA{id:032x}"));
         engine.add_line(socket, LineEnd::new(talk, &rest))?;
     }
-    engine.begin();
     let what = format!("floor {}", args.kind.name());
     let mut report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
     drop(floor);

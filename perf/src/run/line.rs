@@ -139,7 +139,7 @@ fn once(args: &Args) -> Result<LoadReport> {
     let agent = AgentThread::start(args.with_agent, Some(Arc::clone(&stamps)), load.cpu)?;
     let meter = Meter::new(Some(server.pid()));
     let mut engine = Engine::new(load.pace(), Some(stamps))?;
-    engine.hold();
+    engine.expect(load.calls);
     let gap_ns = SECOND_NS / args.rate.max(1);
     let start = clock::mono_ns();
     for number in 0..load.calls as u32 {
@@ -150,7 +150,6 @@ fn once(args: &Args) -> Result<LoadReport> {
         net::stamp(&offered.socket)?;
         engine.add_line(offered.socket, LineEnd::new(offered.talk, &offered.rest))?;
     }
-    engine.begin();
     let what = format!("a carrier's calls to {}", args.agent);
     let mut report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
     for number in 0..load.calls as u32 {
