@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::quick::MARKS_MAX;
+
 /// Bytes of a long string that are looked at in one step.
 const STEP_BYTES: usize = 32;
 /// Bytes of a short one.
@@ -14,7 +16,7 @@ const WORD_BYTES: usize = 8;
 /// Words in which most strings end.
 const SHORT_WORDS: usize = 2;
 /// Whole numbers up to this long are the same for every parser.
-const NUMBER_DIGITS: usize = 15;
+pub(crate) const NUMBER_DIGITS: usize = 15;
 
 /// Where the parts of a media message lie.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -29,12 +31,63 @@ pub(crate) struct Media {
     pub(crate) timestamp: Option<u64>,
     /// Text of `media.payload`.
     pub(crate) payload: Option<Range<usize>>,
+    /// Stream and track are those of the message before, and not told again.
+    pub(crate) again: bool,
+}
+
+/// What a number is, or that it is the payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// `media.chunk`.
+    Chunk,
+    /// `media.timestamp`.
+    Timestamp,
+    /// `media.payload`.
+    Payload,
+    /// Of no interest.
+    #[default]
+    Other,
+}
+
+/// Where a number or the payload lies: what differs from message to message.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Mark {
+    pub(crate) at: Range<usize>,
+    /// It stands there without quotes.
+    pub(crate) bare: bool,
+    pub(crate) role: Role,
+}
+
+/// The marks of a message, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    list: [Mark; MARKS_MAX],
+    count: usize,
+}
+
+impl Marks {
+    fn push(&mut self, at: Range<usize>, bare: bool, role: Role) {
+        if let Some(place) = self.list.get_mut(self.count) {
+            *place = Mark { at, bare, role };
+        }
+        self.count += 1;
+    }
+
+    /// All of them; `None` if there are more than it holds.
+    pub(crate) fn all(&self) -> Option<&[Mark]> {
+        self.list.get(..self.count)
+    }
 }
 
 /// The parts of `message`, if it is a plain media message. `stream` is the name of the field that
 /// holds the stream's id.
 pub(crate) fn media(message: &[u8], stream: &[u8]) -> Option<Media> {
-    let mut scanner = Scanner { message, at: 0 };
+    media_marked(message, stream, &mut Marks::default())
+}
+
+/// The same, which also tells what may differ in the next such message.
+pub(crate) fn media_marked(message: &[u8], stream: &[u8], marks: &mut Marks) -> Option<Media> {
+    let mut scanner = Scanner { message, at: 0, marks };
     let (mut found, mut event, mut nested) = (Media::default(), None, false);
     scanner.object(|scanner, key| {
         match key {
@@ -42,10 +95,14 @@ pub(crate) fn media(message: &[u8], stream: &[u8]) -> Option<Media> {
             b"media" if !nested => {
                 nested = true;
                 scanner.object(|scanner, key| match key {
-                    b"payload" => once(&mut found.payload, scanner.string()?),
+                    b"payload" => {
+                        let text = scanner.string()?;
+                        scanner.marks.push(text.clone(), false, Role::Payload);
+                        once(&mut found.payload, text)
+                    }
                     b"track" => once(&mut found.track, scanner.string()?),
-                    b"chunk" => once(&mut found.chunk, scanner.number()?),
-                    b"timestamp" => once(&mut found.timestamp, scanner.number()?),
+                    b"chunk" => once(&mut found.chunk, scanner.number(Role::Chunk)?),
+                    b"timestamp" => once(&mut found.timestamp, scanner.number(Role::Timestamp)?),
                     _ => scanner.skip_value(),
                 })?;
             }
@@ -65,12 +122,13 @@ fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
 }
 
-struct Scanner<'m> {
+struct Scanner<'m, 'k> {
     message: &'m [u8],
     at: usize,
+    marks: &'k mut Marks,
 }
 
-impl<'m> Scanner<'m> {
+impl<'m> Scanner<'m, '_> {
     fn rest(&self) -> &'m [u8] {
         self.message.get(self.at..).unwrap_or(&[])
     }
@@ -121,20 +179,17 @@ impl<'m> Scanner<'m> {
     }
 
     /// Reads a small whole number, bare or as a string: carriers write both.
-    fn number(&mut self) -> Option<u64> {
+    fn number(&mut self, role: Role) -> Option<u64> {
         self.skip_space();
-        let start = self.at;
-        let text = if self.rest().first() == Some(&b'"') {
-            self.string()?
-        } else {
-            self.skip_value()?;
-            start..self.at
-        };
-        let text = self.message.get(text)?;
-        let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-        let fits = text.len() <= NUMBER_DIGITS;
+        let bare = self.rest().first() != Some(&b'"');
+        let at = if bare { self.digits()? } else { self.string()? };
+        let text = self.message.get(at.clone())?;
+        if !is_number(text) {
+            return None;
+        }
+        self.marks.push(at, bare, role);
         let value = |sum: u64, digit: &u8| sum * 10 + u64::from(digit - b'0');
-        (digits && fits).then(|| text.iter().fold(0, value))
+        Some(text.iter().fold(0, value))
     }
 
     /// Skips a string, a small whole number, `true`, `false` or `null`.
@@ -142,7 +197,11 @@ impl<'m> Scanner<'m> {
         self.skip_space();
         let rest = self.rest();
         if rest.first() == Some(&b'"') {
-            return self.string().map(drop);
+            let at = self.string()?;
+            if self.message.get(at.clone()).is_some_and(is_number) {
+                self.marks.push(at, false, Role::Other);
+            }
+            return Some(());
         }
         for word in [&b"true"[..], b"false", b"null"] {
             if rest.starts_with(word) {
@@ -150,13 +209,29 @@ impl<'m> Scanner<'m> {
                 return Some(());
             }
         }
+        let at = self.digits()?;
+        self.marks.push(at, true, Role::Other);
+        Some(())
+    }
+
+    /// Reads a small whole number without quotes; tells where it lies.
+    fn digits(&mut self) -> Option<Range<usize>> {
+        let (start, rest) = (self.at, self.rest());
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let fits = (1..=NUMBER_DIGITS).contains(&digits);
         let leading_zero = digits > 1 && rest.first() == Some(&b'0');
         // What may follow a number besides these is for a full parser.
         let ends = matches!(rest.get(digits), Some(b',' | b'}' | b' ' | b'\t' | b'\n' | b'\r'));
-        (fits && !leading_zero && ends).then(|| self.at += digits)
+        (fits && !leading_zero && ends).then(|| {
+            self.at += digits;
+            start..self.at
+        })
     }
+}
+
+/// True for digits alone, as many as a small number has at most.
+fn is_number(text: &[u8]) -> bool {
+    (1..=NUMBER_DIGITS).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
 }
 
 /// How many bytes of `text` stand before the first special one; `None` if none is special.

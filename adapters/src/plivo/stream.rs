@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::fields;
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
-use crate::json::scan::{self, Media};
+use crate::json::quick::Quick;
+use crate::json::scan::Media;
 use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
@@ -21,6 +22,7 @@ const PAYLOAD: &str = "media.payload";
 /// One stream.
 struct Plivo {
     config: RawConfig,
+    quick: Quick,
     started: Option<Started>,
 }
 
@@ -36,7 +38,7 @@ struct Started {
 }
 
 pub(super) fn open(start: &StreamStart) -> Box<dyn Stream> {
-    Box::new(Plivo { config: start.config.clone(), started: None })
+    Box::new(Plivo { config: start.config.clone(), quick: Quick::new(STREAM), started: None })
 }
 
 impl Plivo {
@@ -187,10 +189,17 @@ impl Stream for Plivo {
         if kind == MessageKind::Binary {
             return Err(WireError::BadFrame("only text is spoken"));
         }
-        match scan::media(message, STREAM.as_bytes()) {
-            Some(media) => self.media(message, &media, slot),
-            None => self.other(message, slot),
+        // What is wrong with a message is for the full parser to say.
+        if let Some(media) = self.quick.media(message)
+            && let Ok(event) = self.media(message, &media, slot)
+        {
+            if !matches!(event, StreamEvent::Audio { .. }) {
+                self.quick.forget();
+            }
+            return Ok(event);
         }
+        self.quick.forget();
+        self.other(message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {

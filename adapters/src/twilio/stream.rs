@@ -7,6 +7,7 @@ use media::time::MonoTime;
 use serde_json::{Map, Value};
 
 use crate::agent::MessageKind;
+use crate::json::quick::Quick;
 use crate::json::{append_string, base64, lend, scan};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
@@ -19,6 +20,7 @@ const SAMPLES_MS: u64 = 8;
 pub(super) fn open(start: &StreamStart) -> Box<dyn Stream> {
     Box::new(Twilio {
         state: State::Waiting,
+        quick: Quick::new(STREAM),
         call: start.call.as_ref().map(|call| call.0.clone()),
         account: start.config.text("account_sid").map(str::to_owned),
         sid: String::new(),
@@ -35,6 +37,7 @@ enum State {
 
 struct Twilio {
     state: State,
+    quick: Quick,
     /// The call that it must be for.
     call: Option<String>,
     /// The account that it must be of.
@@ -56,10 +59,17 @@ impl Stream for Twilio {
         if kind == MessageKind::Binary {
             return Err(WireError::BadFrame("this dialect speaks text only"));
         }
-        match scan::media(message, STREAM.as_bytes()) {
-            Some(found) => self.audio(message, &found, slot),
-            None => self.parsed(message, slot),
+        // What is wrong with a message is for the full parser to say.
+        if let Some(found) = self.quick.media(message)
+            && let Ok(event) = self.audio(message, &found, slot)
+        {
+            if !matches!(event, StreamEvent::Audio { .. }) {
+                self.quick.forget();
+            }
+            return Ok(event);
         }
+        self.quick.forget();
+        self.parsed(message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -98,14 +108,16 @@ impl Twilio {
     /// Audio, found by the quick look: a plain message and nothing else.
     fn audio<'m>(
         &self,
-        message: &'m mut [u8],
+        message: &[u8],
         found: &scan::Media,
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
         let text = |range: &Option<Range<usize>>| message.get(range.clone()?);
-        self.check_stream(text(&found.stream))?;
-        if !self.is_heard(text(&found.track))? {
-            return Ok(StreamEvent::Nothing);
+        if !found.again {
+            self.check_stream(text(&found.stream))?;
+            if !self.is_heard(text(&found.track))? {
+                return Ok(StreamEvent::Nothing);
+            }
         }
         let payload = text(&found.payload).ok_or_else(|| missing(PAYLOAD))?;
         decode(payload, slot, found.chunk, found.timestamp)
