@@ -100,7 +100,7 @@ mod tests {
         assert!(open && accepted(&answer, key) && !accepted(&answer, [8; 16]));
         assert!(String::from_utf8_lossy(&answer).contains("Sec-WebSocket-Protocol: talkpath.v1"));
         let (answer, open) = respond(&request("h", "/", key, "X: y\r\n"));
-        assert!(open && !String::from_utf8_lossy(&answer).contains("Protocol"));
+        assert!(open && !String::from_utf8_lossy(&answer).contains("WebSocket-Protocol"));
         let plain = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         assert!(!respond(plain).1);
     }
