@@ -123,6 +123,28 @@ fn a_socket_that_breaks() {
     server.stop();
 }
 
+/// A message that is longer than messages may be closes the socket with 1009, and the call is over.
+#[test]
+fn a_message_that_is_too_long() {
+    let (server, api) = (Server::start(""), Api::start());
+    let id = configure(&server, &api, "main", NUMBER);
+    let url = hook_url(&server, &api, &id, "voice");
+    let call = call_id(6);
+    let (_, document) = hook(&server, &url, &about(&call, "ringing", "inbound"), false);
+    let mut media = Media::open(&attribute(&document, "Stream", "url"), &call).unwrap();
+    media.hears_echo(0x44);
+    media.say(&json!({"event": "media", "media": {"payload": "A".repeat(70_000)}}));
+    media.is_closed();
+    assert_eq!(media.code, Some(1009));
+    let ended = ended(&server);
+    assert_eq!(
+        (&ended["cause"], &ended["ended_by"]),
+        (&json!("network_failure"), &json!("carrier"))
+    );
+    api.hears_hangup(&call);
+    server.stop();
+}
+
 /// Places a call and yields it as it is then, with what the carrier was asked.
 #[track_caller]
 fn place(server: &Server, api: &Api, id: &str) -> (Value, support::api_carrier::Asked) {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
+use crate::json::quick::Quick;
 use crate::json::{append_string, base64, lend, scan};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
@@ -38,6 +39,7 @@ pub(crate) fn open(start: &StreamStart, rules: Rules) -> Box<dyn Stream> {
     Box::new(MediaStreams {
         rules,
         state: State::Waiting,
+        quick: Quick::new(STREAM),
         call: start.call.as_ref().map(|call| call.0.clone()),
         marks: (rules.marks)(&start.config),
         config: start.config.clone(),
@@ -56,6 +58,7 @@ enum State {
 struct MediaStreams {
     rules: Rules,
     state: State,
+    quick: Quick,
     /// The call that it must be for.
     call: Option<String>,
     /// Whose account it must be of.
@@ -78,10 +81,17 @@ impl Stream for MediaStreams {
         if kind == MessageKind::Binary {
             return Err(WireError::BadFrame("this dialect speaks text only"));
         }
-        match scan::media(message, STREAM.as_bytes()) {
-            Some(found) => self.audio(message, &found, slot),
-            None => self.parsed(message, slot),
+        // What is wrong with a message is for the full parser to say.
+        if let Some(found) = self.quick.media(message)
+            && let Ok(event) = self.audio(message, &found, slot)
+        {
+            if !matches!(event, StreamEvent::Audio { .. }) {
+                self.quick.forget();
+            }
+            return Ok(event);
         }
+        self.quick.forget();
+        self.parsed(message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -120,14 +130,16 @@ impl MediaStreams {
     /// Audio, found by the quick look: a plain message and nothing else.
     fn audio<'m>(
         &self,
-        message: &'m mut [u8],
+        message: &[u8],
         found: &scan::Media,
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
         let text = |range: &Option<Range<usize>>| message.get(range.clone()?);
-        self.check_stream(text(&found.stream))?;
-        if !self.is_heard(text(&found.track))? {
-            return Ok(StreamEvent::Nothing);
+        if !found.again {
+            self.check_stream(text(&found.stream))?;
+            if !self.is_heard(text(&found.track))? {
+                return Ok(StreamEvent::Nothing);
+            }
         }
         let payload = text(&found.payload).ok_or_else(|| missing(PAYLOAD))?;
         decode(payload, slot, found.chunk, found.timestamp)

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::json::parts::{Audio, Format, Key, Parts, bad};
-use crate::json::{append_string, base64, lend, scan};
+use crate::json::quick::Quick;
+use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -35,12 +36,15 @@ pub(crate) struct Variant {
     pub(crate) says_stop: bool,
     /// There is a word that presses keys towards the far end.
     pub(crate) presses_keys: bool,
+    /// What is sent behind a clear is dropped too, until it was carried out.
+    pub(crate) clears_late: bool,
 }
 
 /// One stream.
 struct PlayAudio {
     variant: &'static Variant,
     config: RawConfig,
+    quick: Quick,
     started: Option<Started>,
 }
 
@@ -58,7 +62,12 @@ struct Started {
 
 /// Begins a stream in this variant of the dialect.
 pub(crate) fn open(start: &StreamStart, variant: &'static Variant) -> Box<dyn Stream> {
-    Box::new(PlayAudio { variant, config: start.config.clone(), started: None })
+    Box::new(PlayAudio {
+        variant,
+        config: start.config.clone(),
+        quick: Quick::new(STREAM),
+        started: None,
+    })
 }
 
 impl PlayAudio {
@@ -185,10 +194,17 @@ impl Stream for PlayAudio {
         if kind == MessageKind::Binary {
             return Err(WireError::BadFrame("only text is spoken"));
         }
-        match scan::media(message, STREAM.as_bytes()) {
-            Some(media) => self.audio(&Parts::found(message, &media), slot),
-            None => self.other(message, slot),
+        // What is wrong with a message is for the full parser to say.
+        if let Some(media) = self.quick.media(message)
+            && let Ok(event) = self.audio(&Parts::found(message, &media), slot)
+        {
+            if !matches!(event, StreamEvent::Audio { .. }) {
+                self.quick.forget();
+            }
+            return Ok(event);
         }
+        self.quick.forget();
+        self.other(message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -199,6 +215,10 @@ impl Stream for PlayAudio {
             out.extend_from_slice(br#""}}"#);
         }
         MessageKind::Text
+    }
+
+    fn clears_late(&self) -> bool {
+        self.variant.clears_late
     }
 
     fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {

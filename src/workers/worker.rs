@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use media::time::MonoTime;
 use slab::Slab;
 
 use super::command::{CallKey, Command, EventKind};
@@ -97,7 +96,7 @@ impl Worker {
             let number = index;
             let index = index as usize;
             let Some(path) = self.calls.get_mut(index) else { continue };
-            if path.scheduled != at {
+            if !path.entries.is_first(at) {
                 continue;
             }
             if at > self.ctx.now && !path.ticks_at(at) {
@@ -105,7 +104,7 @@ impl Worker {
                 self.deadlines.push(at, number);
                 break;
             }
-            path.scheduled = MonoTime::MAX;
+            path.entries.take_first();
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
         }
@@ -281,8 +280,7 @@ impl Worker {
 #[inline]
 fn schedule(deadlines: &mut Deadlines, path: &mut MediaPath, index: usize) {
     let deadline = path.deadline();
-    if deadline < path.scheduled {
-        path.scheduled = deadline;
+    if path.entries.want(deadline) {
         deadlines.push(deadline, u32::try_from(index).unwrap_or(u32::MAX));
     }
 }

@@ -212,7 +212,7 @@ pub fn expect(
 }
 
 /// The signature of a webhook: the address, then each field with its value, sorted.
-fn signature(url: &str, fields: &[(&str, &str)]) -> String {
+pub fn signature(url: &str, fields: &[(&str, &str)]) -> String {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
     let signed: String = sorted.iter().map(|(name, value)| format!("{name}{value}")).collect();
@@ -224,6 +224,17 @@ fn signature(url: &str, fields: &[(&str, &str)]) -> String {
 /// A webhook: status and document of the answer.
 #[track_caller]
 pub fn hook(server: &Server, url: &str, fields: &[(&str, &str)], forged: bool) -> (u16, String) {
+    hook_at(server.http, url, fields, forged)
+}
+
+/// The same of the server at this address.
+#[track_caller]
+pub fn hook_at(
+    http: SocketAddr,
+    url: &str,
+    fields: &[(&str, &str)],
+    forged: bool,
+) -> (u16, String) {
     let pairs = fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
     let body = pairs.collect::<Vec<_>>().join("&");
     // What stands behind it is for the carrier alone.
@@ -232,8 +243,8 @@ pub fn hook(server: &Server, url: &str, fields: &[(&str, &str)], forged: bool) -
     if forged {
         signed.replace_range(0..1, if signed.starts_with('A') { "B" } else { "A" });
     }
-    let path = url.strip_prefix(&format!("http://{}", server.http)).unwrap();
-    let mut stream = TcpStream::connect(server.http).unwrap();
+    let path = url.strip_prefix(&format!("http://{http}")).unwrap();
+    let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Twilio-Signature: {signed}\r\n\
@@ -305,6 +316,8 @@ pub struct Media {
     /// Bytes of audio that came.
     pub heard: Vec<u8>,
     pub closed: bool,
+    /// The code that the server closed with.
+    pub code: Option<u16>,
 }
 
 impl Media {
@@ -335,7 +348,7 @@ impl Media {
         let (socket, _) = tokio_tungstenite::tungstenite::client(request, stream).ok()?;
         socket.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         let (id, heard) = (id.to_owned(), Vec::new());
-        Some(Self { socket, id, chunk: 0, heard, closed: false })
+        Some(Self { socket, id, chunk: 0, heard, closed: false, code: None })
     }
 
     pub fn say(&mut self, message: &Value) {
@@ -365,7 +378,10 @@ impl Media {
                         self.heard.extend(STANDARD.decode(payload).unwrap());
                     }
                 }
-                Ok(Message::Close(_)) => self.closed = true,
+                Ok(Message::Close(frame)) => {
+                    self.closed = true;
+                    self.code = frame.map(|frame| frame.code.into());
+                }
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => {

@@ -2,6 +2,7 @@
 
 pub(crate) mod base64;
 pub(crate) mod parts;
+pub(crate) mod quick;
 pub(crate) mod scan;
 
 /// Puts `texts`, which were read out of `message`, at its beginning, so that they can be lent from

@@ -20,6 +20,7 @@ static VARIANT: Variant = Variant {
     names_stream: false,
     says_stop: true,
     presses_keys: true,
+    clears_late: false,
 };
 
 pub(super) fn open(start: &StreamStart) -> Box<dyn Stream> {

@@ -12,7 +12,8 @@ use super::order::{Order, exchange};
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::json::parts::{Audio, Format, Key, Parts, bad};
-use crate::json::{append_string, base64, lend, scan};
+use crate::json::quick::Quick;
+use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -25,6 +26,7 @@ struct Telnyx {
     order_wanted: ByteOrder,
     to_carrier: AudioFormat,
     order: Order,
+    quick: Quick,
     /// The id of the stream and the format of its audio, once it has started.
     started: Option<(String, AudioFormat)>,
 }
@@ -39,7 +41,7 @@ impl Telnyx {
         let (codec, rate_hz) = fields::to_carrier(config);
         let to_carrier = fields::format(codec, rate_hz, order_wanted).unwrap_or(AudioFormat::PCMU);
         let order = Order::new(order_wanted, false);
-        Self { order_wanted, to_carrier, order, started: None }
+        Self { order_wanted, to_carrier, order, quick: Quick::new(STREAM), started: None }
     }
 
     /// Audio of the caller; what the carrier plays to him is of no interest.
@@ -152,10 +154,17 @@ impl Stream for Telnyx {
         if kind == MessageKind::Binary {
             return Err(WireError::BadFrame("only text is spoken"));
         }
-        match scan::media(message, STREAM.as_bytes()) {
-            Some(media) => self.audio(&Parts::found(message, &media), slot),
-            None => self.other(message, slot),
+        // What is wrong with a message is for the full parser to say.
+        if let Some(media) = self.quick.media(message)
+            && let Ok(event) = self.audio(&Parts::found(message, &media), slot)
+        {
+            if !matches!(event, StreamEvent::Audio { .. }) {
+                self.quick.forget();
+            }
+            return Ok(event);
         }
+        self.quick.forget();
+        self.other(message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {

@@ -21,6 +21,7 @@ static VARIANT: Variant = Variant {
     names_stream: true,
     says_stop: false,
     presses_keys: false,
+    clears_late: true,
 };
 
 pub(super) fn open(start: &StreamStart) -> Box<dyn Stream> {
