@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
@@ -14,7 +15,7 @@ use crate::calls::log::writer::Writer;
 use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
 use crate::capture;
-use crate::carrier::{Exchanges, Reachable};
+use crate::carrier::{Exchanges, Leftovers, Pricing, Reachable};
 use crate::config::{Cidr, Config, HttpConfig, PublicUrl};
 use crate::directory::{self, Directory};
 use crate::http;
@@ -110,7 +111,7 @@ impl App {
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let (drain, drains) = watch::channel(false);
-        let logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
+        let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
         let listener = io.block_on(TcpListener::bind(config.http.listen)).map_err(|error| {
             let at = config.http.listen;
             io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
@@ -141,6 +142,7 @@ impl App {
         forget(&io, &config, &store, &reach, &metrics);
         io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
         let (log, node) = (logging.log.clone(), logging.node);
+        follow_carriers(&io, &store, (&reach.directory, &exchanges), &mut logging);
         io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
@@ -255,6 +257,8 @@ struct Logging {
     log: LogHandle,
     commits: watch::Receiver<u64>,
     targets: Targets,
+    /// Calls that turn out to be lost.
+    lost: Option<mpsc::Receiver<Uuid>>,
 }
 
 impl Logging {
@@ -272,7 +276,8 @@ impl Logging {
         let address = config.public_url.as_ref().map_or_else(listen, ToString::to_string);
         let ours = node::describe(node, address);
         io.block_on(store.start_node(&ours)).map_err(io::Error::other)?;
-        let (log, queue) = LogHandle::new(Arc::clone(&metrics.log));
+        let (log, mut queue) = LogHandle::new(Arc::clone(&metrics.log));
+        let lost = queue.take_lost();
         let (writer, commits) = Writer::new(store.clone(), node, queue);
         io.spawn(writer.run());
         let closed = io.block_on(watchdog::close_orphans(store, node, &log));
@@ -286,7 +291,7 @@ impl Logging {
         let targets = Targets::new(guard);
         let deliverer = Deliverer::new(store.clone(), node, targets.clone(), commits.clone());
         io.spawn(deliverer.run());
-        Ok(Self { node, log, commits, targets })
+        Ok(Self { node, log, commits, targets, lost })
     }
 }
 
@@ -317,6 +322,22 @@ fn follow(
     let directory = Directory::new(snapshot);
     io.spawn(directory::follow(store.clone(), Arc::clone(config), directory.clone()));
     Ok(directory)
+}
+
+/// Asks carriers for what they tell late, and ends at them what a server that was killed left.
+fn follow_carriers(
+    io: &tokio::runtime::Runtime,
+    store: &Store,
+    (directory, exchanges): (&Directory, &Exchanges),
+    logging: &mut Logging,
+) {
+    let (store, directory, exchanges) = (store.clone(), directory.clone(), exchanges.clone());
+    let (node, log) = (logging.node, logging.log.clone());
+    if let Some(lost) = logging.lost.take() {
+        let (store, directory, exchanges) = (store.clone(), directory.clone(), exchanges.clone());
+        io.spawn(Leftovers { store, directory, exchanges, log: log.clone() }.follow(lost));
+    }
+    io.spawn(Pricing { store, node, directory, exchanges, log }.follow());
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

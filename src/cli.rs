@@ -1,8 +1,14 @@
 //! The command line of `talkpath`.
 
+#[cfg(feature = "emulate")]
+mod emulate;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[cfg(feature = "emulate")]
+pub use emulate::EmulateArgs;
 
 /// A low-latency SIP/RTP media server that hosts phone calls for voice agents.
 #[derive(Clone, Debug, Parser)]
@@ -30,6 +36,14 @@ pub enum Command {
     Check(CheckArgs),
     /// Show the providers that calls can come from.
     Provider(ProviderArgs),
+    /// Play a carrier on this machine: a call through a server without an account anywhere.
+    ///
+    /// The server gets a configuration of an account that the command makes up, with one number.
+    /// A person calls that number (or, with --outbound, is called from it), says a test signal and
+    /// measures what comes back. Webhooks are signed, audio travels over the carrier's media
+    /// socket, with its pacing, buffer and marks. At the end the configuration is removed.
+    #[cfg(feature = "emulate")]
+    Emulate(EmulateArgs),
     /// Create, list and revoke API keys.
     Key(KeyArgs),
     /// Create, list, rename and suspend organisations, and make keys for them.

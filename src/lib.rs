@@ -11,6 +11,8 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod directory;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod fetch;
 pub mod http;
 pub mod keys;

@@ -1,15 +1,22 @@
 //! An agent's WebSocket in full flow does not touch the heap: frames read, the dialect's messages
-//! decoded, answered, framed and masked.
+//! decoded, answered, framed and masked; nor do carriers' media messages.
 #![allow(unsafe_code, clippy::unwrap_used, clippy::panic, missing_docs, reason = "test")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::path::Path;
 
 use adapters::agent::{
     AgentEvent, AgentFrame, AgentInput, CallState, Dialect, Direction, Framing, MessageKind,
     Outbox, StreamFormat, StreamInfo,
 };
+use adapters::config::RawConfig;
+use adapters::spec::ProviderSpec;
+use adapters::stream::{FrameSlot, Stream, StreamEvent, StreamStart};
+use adapters::table::PROVIDERS;
 use media::codec::AudioFormat;
+use media::time::MonoTime;
+use serde_json::Value;
 use talkpath::bridge::framing::{
     Class, ControlFrame, Input, MAX_HEADER_BYTES, Message, Opcode, OutQueue, Reader, Role,
     append_frame, seal,
@@ -70,7 +77,7 @@ fn open() -> (Box<dyn Dialect>, String) {
     let mut dialect = (adapters::dialect::find("twilio").unwrap().open)(&info);
     let mut start = Last(Vec::new());
     dialect.event(&AgentEvent::Start(&info), &mut start);
-    let start: serde_json::Value = serde_json::from_slice(&start.0).unwrap();
+    let start: Value = serde_json::from_slice(&start.0).unwrap();
     (dialect, start["streamSid"].as_str().unwrap().to_owned())
 }
 
@@ -133,4 +140,57 @@ fn an_echo_allocates_nothing() {
         assert_eq!(echoed, 1503);
         assert_eq!((reader.buffered_bytes(), queue.len()), (0, 0));
     }
+}
+
+/// A provider's stream behind the messages of its fixture up to the first with audio; that message
+/// and its audio. Nothing for a provider that has no stream.
+fn flowing(spec: &ProviderSpec) -> Option<(Box<dyn Stream>, MessageKind, Vec<u8>, Vec<u8>)> {
+    let mut stream = (spec.stream?)(&StreamStart { config: RawConfig::default(), call: None });
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("adapters/src").join(spec.name);
+    let fixture = std::fs::read(folder.join("fixtures/stream_call.json")).unwrap();
+    let fixture: Value = serde_json::from_slice(&fixture).unwrap();
+    let byte = |hex: &[u8]| u8::from_str_radix(str::from_utf8(hex).unwrap(), 16).unwrap();
+    for message in fixture["messages"].as_array().unwrap() {
+        let (kind, bytes) = match (message["text"].as_str(), message["hex"].as_str()) {
+            (Some(text), _) => (MessageKind::Text, text.as_bytes().to_vec()),
+            (_, hex) => (MessageKind::Binary, hex?.as_bytes().chunks(2).map(byte).collect()),
+        };
+        let (mut work, mut room) = (bytes.clone(), [0; 4096]);
+        let mut slot = FrameSlot::new(&mut room);
+        let event = stream.decode(MonoTime::ZERO, kind, &mut work, &mut slot).unwrap();
+        if matches!(event, StreamEvent::Audio { .. }) {
+            let audio = slot.filled().to_vec();
+            return Some((stream, kind, bytes, audio));
+        }
+    }
+    panic!("{}: no audio in the fixture", spec.name);
+}
+
+/// Thousands of media messages of every carrier, read and written, allocate nothing once the
+/// buffer has grown.
+#[test]
+fn carriers_frames_allocate_nothing() {
+    let mut seen = 0;
+    for spec in PROVIDERS {
+        let Some((mut stream, kind, message, audio)) = flowing(spec) else { continue };
+        let (mut work, mut room, mut out) = (message.clone(), [0; 4096], Vec::new());
+        let mut run = |frames: u16| {
+            for _ in 0..frames {
+                work.copy_from_slice(&message);
+                let mut slot = FrameSlot::new(&mut room);
+                let event = stream.decode(MonoTime::ZERO, kind, &mut work, &mut slot).unwrap();
+                assert!(matches!(event, StreamEvent::Audio { .. }), "{}", spec.name);
+                assert_eq!(slot.filled(), audio, "{}", spec.name);
+                out.clear();
+                assert_eq!(stream.encode(slot.filled(), &mut out), kind, "{}", spec.name);
+                assert!(out.len() >= audio.len(), "{}", spec.name);
+            }
+        };
+        run(1);
+        let before = ALLOCATIONS.get();
+        run(2_000);
+        assert_eq!(ALLOCATIONS.get() - before, 0, "{}", spec.name);
+        seen += 1;
+    }
+    assert!(seen >= 5, "{seen}");
 }

@@ -7,43 +7,11 @@ mod support;
 
 use serde_json::{Value, json};
 use support::api_carrier::{
-    Api, Media, NUMBER, OTHER, SOON, about, attribute, call_id, configure, expect, hook,
+    Api, Media, NUMBER, OTHER, SOON, about, attribute, call_id, configure, ended, expect, hook,
+    hook_url,
 };
 use support::server::Server;
 use support::until;
-
-/// The address of a configuration's hook.
-fn hook_url(server: &Server, api: &Api, id: &str, name: &str) -> String {
-    // The token is told to the carrier alone: binding a number shows it.
-    let path = format!("/api/v1/organizations/telephony-configs/{id}");
-    let numbers = expect(server, 200, "GET", &format!("{path}/phone-numbers"), None);
-    let number = numbers["items"][0]["id"].as_str().unwrap();
-    api.will(Some((
-        200,
-        json!({"incoming_phone_numbers": [
-            {"sid": "PN00000000000000000000000000000001", "phone_number": NUMBER}
-        ], "next_page_uri": null}),
-    )));
-    api.will(Some((200, json!({"sid": "PN00000000000000000000000000000001"}))));
-    expect(server, 204, "POST", &format!("{path}/phone-numbers/{number}/bind"), None);
-    let bound = api.hears("a binding", |asked| asked.field("VoiceUrl").is_some());
-    let url = bound.field("VoiceUrl").unwrap().replace("/voice/", &format!("/{name}/"));
-    // What is made over HTTP is in use a moment later.
-    until(SOON, "the configuration in use", || {
-        (hook(server, &url, &[], true).0 == 403).then_some(())
-    });
-    url
-}
-
-/// The one call that there is, once it is over.
-#[track_caller]
-fn ended(server: &Server) -> Value {
-    until(SOON, "the end of the call", || {
-        let calls = expect(server, 200, "GET", "/api/v1/calls", None);
-        let call = calls["items"].as_array().unwrap().first()?.clone();
-        (call["state"] == "ended").then_some(call)
-    })
-}
 
 /// A call is offered, answered with a document whose socket is let in once, heard both ways, and
 /// over when the carrier says so; a repeated offer is the same call, a forged one is none.
@@ -146,6 +114,28 @@ fn a_socket_that_breaks() {
     let mut media = Media::open(&stream, &call).unwrap();
     media.hears_echo(0x33);
     drop(media);
+    let ended = ended(&server);
+    assert_eq!(
+        (&ended["cause"], &ended["ended_by"]),
+        (&json!("network_failure"), &json!("carrier"))
+    );
+    api.hears_hangup(&call);
+    server.stop();
+}
+
+/// A message that is longer than messages may be closes the socket with 1009, and the call is over.
+#[test]
+fn a_message_that_is_too_long() {
+    let (server, api) = (Server::start(""), Api::start());
+    let id = configure(&server, &api, "main", NUMBER);
+    let url = hook_url(&server, &api, &id, "voice");
+    let call = call_id(6);
+    let (_, document) = hook(&server, &url, &about(&call, "ringing", "inbound"), false);
+    let mut media = Media::open(&attribute(&document, "Stream", "url"), &call).unwrap();
+    media.hears_echo(0x44);
+    media.say(&json!({"event": "media", "media": {"payload": "A".repeat(70_000)}}));
+    media.is_closed();
+    assert_eq!(media.code, Some(1009));
     let ended = ended(&server);
     assert_eq!(
         (&ended["cause"], &ended["ended_by"]),

@@ -6,10 +6,15 @@ mod support;
 
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use adapters::agent::{CallState, Direction, EndedBy, Framing, StreamFormat, StreamInfo};
+use adapters::agent::{
+    CallState, Direction, EndedBy, Framing, MessageKind, StreamFormat, StreamInfo,
+};
+use adapters::stream::{FrameSlot, Stream, StreamCommand, StreamEvent};
+use adapters::wire::WireError;
 use media::codec::AudioFormat;
+use media::time::MonoTime;
 use serde_json::json;
 use support::agent::{Agent, Agents};
 use support::carrier::{Carrier, stream};
@@ -96,8 +101,13 @@ impl Line {
 
     /// Gives the call a socket of the carrier, whose stream starts.
     fn carrier(&mut self) -> Carrier {
+        self.carrier_speaking(stream())
+    }
+
+    /// The same with this dialect.
+    fn carrier_speaking(&mut self, stream: Box<dyn Stream>) -> Carrier {
         let (mut carrier, socket) = Carrier::open();
-        self.bring(socket);
+        self.bring(socket, stream);
         carrier.hello("c1");
         let started = self.hear("the start of the stream");
         let format = FORMAT;
@@ -106,8 +116,8 @@ impl Line {
         carrier
     }
 
-    fn bring(&self, socket: AgentSocket) {
-        let link = LineLink { socket, stream: stream(), call: Some("c1".to_owned()) };
+    fn bring(&self, socket: AgentSocket, stream: Box<dyn Stream>) {
+        let link = LineLink { socket, stream, call: Some("c1".to_owned()) };
         self.worker.send(Command::Line { call: CALL, link: Box::new(link) });
     }
 
@@ -347,7 +357,7 @@ fn what_ends_a_socket() {
         ("", 0, 1008, LineLoss::WrongCall),
     ] {
         let (mut carrier, socket) = Carrier::open();
-        line.bring(socket);
+        line.bring(socket, stream());
         for _ in 0..count {
             carrier.text(text);
         }
@@ -420,6 +430,67 @@ fn a_carrier_may_stop_the_flow() {
     carrier.say(&json!({"type": "hold", "on": false}));
     carrier.wait_frames(100);
     assert!(carrier.heard() == said);
+    line.close();
+}
+
+/// The dialect of a carrier that drops, for a clear, also what comes behind it.
+struct ClearsLate(Box<dyn Stream>);
+
+impl Stream for ClearsLate {
+    fn decode<'m>(
+        &mut self,
+        now: MonoTime,
+        kind: MessageKind,
+        message: &'m mut [u8],
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        self.0.decode(now, kind, message, slot)
+    }
+
+    fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
+        self.0.encode(audio, out)
+    }
+
+    fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {
+        self.0.command(command, out)
+    }
+
+    fn clears_late(&self) -> bool {
+        true
+    }
+}
+
+/// Where a carrier drops what it gets before it has cleared, audio waits for its word; without one
+/// it does not wait for ever.
+#[test]
+fn audio_waits_until_the_carrier_has_cleared() {
+    let mut line = Line::new();
+    let mut agent = line.agent();
+    let mut carrier = line.carrier_speaking(Box::new(ClearsLate(stream())));
+    line.worker.send(Command::State { call: CALL, state: CallState::Answered });
+    let answer = noise(480);
+    for words in [true, false] {
+        agent.play(0, &noise(16_000));
+        carrier.wait_frames(carrier.frames.len() + 4);
+        agent.say(&json!({"event": "clear", "stream": 7}));
+        carrier.hear("clear");
+        let (asked, before) = (Instant::now(), carrier.frames.len());
+        agent.event("cleared");
+        agent.play(0, &answer);
+        // What is wrong is told in its turn: the audio before it has been taken.
+        agent.say(&json!({"event": "mark", "stream": 7}));
+        agent.event("error");
+        if words {
+            carrier.look();
+            assert_eq!(carrier.frames.len(), before, "audio that the carrier would drop");
+            carrier.say(&json!({"type": "cleared"}));
+        }
+        carrier.wait_frames(before + 3);
+        let heard = carrier.frames[before..].iter().flat_map(|frame| frame.payload.clone());
+        assert!(heard.eq(answer.iter().copied()), "the carrier hears something else");
+        let waited = carrier.frames[before].at.duration_since(asked);
+        assert!(words || waited > Duration::from_millis(300), "it was given {waited:?}");
+    }
     line.close();
 }
 

@@ -24,7 +24,9 @@ use talkpath::config::{Config, Sources};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::{Message, accept_hdr};
 
+use support::api_carrier::Api;
 use support::caller::Caller;
+use support::lines::{Line, Offers};
 use support::phone::{Phone, packet};
 use support::ports::Ports;
 use support::srtp::{Srtp, key, line};
@@ -44,7 +46,7 @@ const WATCHED: Duration = Duration::from_secs(12);
 const HOUSEKEEPING_MAX: u64 = 99;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
-/// Makes this program play phones and agents: `plain` or `srtp`.
+/// Makes this program play phones and agents: `plain`, `srtp` or `line`.
 const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
 /// Allocations whose origin is told.
 const TOLD_MAX: usize = 6;
@@ -213,6 +215,12 @@ fn encrypted_calls_allocate_nothing() {
     watch("srtp", SECURE_CALLS);
 }
 
+/// The same of calls on a carrier's media sockets.
+#[test]
+fn calls_on_lines_allocate_nothing() {
+    watch("line", CALLS);
+}
+
 #[track_caller]
 fn watch(kind: &str, calls: u8) {
     let mut players = Players::start(kind);
@@ -220,7 +228,10 @@ fn watch(kind: &str, calls: u8) {
     let folder = support::server::folder();
     let ports = Ports::claim();
     let app = server(&agent, &ports, &folder);
-    players.tell(&app.reach.sip[0].1.to_string());
+    players.tell(&match kind {
+        "line" => format!("{} {}", app.http, app.first_key.as_ref().unwrap().key.expose()),
+        _ => app.reach.sip[0].1.to_string(),
+    });
     players.hear("calls:");
     let one = counted(|| {
         let media = std::thread::Builder::new().name("media-test".into());
@@ -258,13 +269,18 @@ fn play_phones_and_agents() {
     let Some(kind) = std::env::var_os(PLAY) else { return };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("\nagents:{}", listener.local_addr().unwrap());
-    let sip: SocketAddr = told().parse().unwrap();
+    let server = told();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
             std::thread::spawn(move || echo(stream));
         }
     });
+    if kind == "line" {
+        let (http, key) = server.split_once(' ').unwrap();
+        play_lines(http.parse().unwrap(), key);
+    }
+    let sip: SocketAddr = server.parse().unwrap();
     if kind == "srtp" {
         play_encrypted(sip);
     }
@@ -313,6 +329,35 @@ fn told_to_end() -> Arc<AtomicBool> {
         end.store(true, SeqCst);
     });
     ended
+}
+
+/// Callers of a carrier, each of which hears its own audio.
+fn play_lines(http: SocketAddr, key: &str) -> ! {
+    let api = Api::start();
+    let carrier = Offers::set_up(http, key, "bot", &api);
+    let mut lines: Vec<_> = (0..CALLS).map(|n| carrier.call(code(n), code(CALLS))).collect();
+    println!("\ncalls:{}", lines.len());
+    let ended = told_to_end();
+    let begin = Instant::now();
+    let mut packets = 0_u32;
+    while !ended.load(SeqCst) {
+        let due = begin + Duration::from_millis(20) * packets;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        lines.iter_mut().for_each(Line::speak);
+        packets += 1;
+    }
+    let sent = u64::from(packets) * 160;
+    let heard = lines.iter().map(|line| {
+        let own = until(Duration::from_secs(10), "a caller's own audio", || {
+            let own = line.own.load(SeqCst);
+            (own * 10 >= sent * 9).then_some(own)
+        });
+        assert_eq!(line.foreign.load(SeqCst), 0, "a caller hears another call");
+        own
+    });
+    let least = heard.min().unwrap();
+    println!("\nreport:{packets} frames a call each way, at least {least} of {sent} samples back");
+    std::process::exit(0);
 }
 
 /// Callers with SRTP, each of which hears its own audio and nothing that is not authentic.

@@ -67,6 +67,27 @@ pub fn chain<T: Send + 'static>(
     Ok(Box::new(Chain(Some(Then::send(request, read)), None)))
 }
 
+struct Mapped<T, U>(Box<dyn Op<T>>, fn(T) -> U);
+
+impl<T, U> Op<U> for Mapped<T, U> {
+    fn next(&mut self, answer: Option<HttpResponse>) -> Step<U> {
+        match self.0.next(answer) {
+            Step::Send(request) => Step::Send(request),
+            Step::Done(done) => Step::Done((self.1)(done)),
+            Step::Fail(error) => Step::Fail(error),
+        }
+    }
+}
+
+/// The same operation, whose outcome is taken for another.
+///
+/// # Errors
+///
+/// That of the operation.
+pub fn mapped<T: 'static, U: 'static>(op: OpResult<T>, to: fn(T) -> U) -> OpResult<U> {
+    Ok(Box::new(Mapped(op?, to)))
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::address::{E164_DIGITS_MAX, E164_DIGITS_MIN};
@@ -123,6 +124,21 @@ impl HttpResponse {
     }
 }
 
+impl HttpResponse {
+    /// The JSON object that the body is.
+    ///
+    /// # Errors
+    ///
+    /// [`CarrierError::Answer`] if it is none.
+    pub fn object(&self) -> Result<Value, CarrierError> {
+        match serde_json::from_slice(&self.body) {
+            Ok(body @ Value::Object(_)) => Ok(body),
+            Ok(_) => Err(CarrierError::Answer("not a JSON object")),
+            Err(_) => Err(CarrierError::Answer("not JSON")),
+        }
+    }
+}
+
 impl fmt::Debug for HttpResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpResponse")
@@ -130,6 +146,20 @@ impl fmt::Debug for HttpResponse {
             .field("body_bytes", &self.body.len())
             .finish_non_exhaustive()
     }
+}
+
+/// A carrier's words for what is wrong, cut short, and without numbers of anybody: all but the
+/// first digits of long rows are hidden.
+pub fn without_numbers(text: &str) -> String {
+    const CHARS_MAX: usize = 120;
+    const DIGITS_SHOWN: usize = 4;
+    let mut words = String::new();
+    let mut digits = 0;
+    for character in text.chars().filter(|c| !c.is_control()).take(CHARS_MAX) {
+        digits = if character.is_ascii_digit() { digits + 1 } else { 0 };
+        words.push(if digits > DIGITS_SHOWN { '*' } else { character });
+    }
+    words
 }
 
 /// Why an operation at a carrier failed. None of these tells a secret or a number.
@@ -321,6 +351,21 @@ mod tests {
         let mut op = exchange();
         op.next(None);
         assert!(matches!(op.next(None), Step::Fail(CarrierError::Unavailable)));
+    }
+
+    /// Bodies are objects or errors, and words are told without the numbers in them.
+    #[test]
+    fn bodies_and_words() {
+        let object = |body: &'static str| {
+            HttpResponse { body: Bytes::from_static(body.as_bytes()), ..answer(200) }.object()
+        };
+        assert_eq!(object("{}").ok(), Some(serde_json::json!({})));
+        for none in ["", "[]", "null", "{", "secret"] {
+            let error = object(none).unwrap_err();
+            assert!(matches!(error, CarrierError::Answer(_)), "{none}");
+        }
+        assert_eq!(without_numbers("+49301234\n56 is no 1234"), "+4930****** is no 1234");
+        assert_eq!(without_numbers(&"x".repeat(1000)).len(), 120);
     }
 
     /// `Debug` of request and answer shows neither credentials nor query nor body.

@@ -25,21 +25,7 @@ pub fn provider_streams(data: &[u8]) {
     let streams = PROVIDERS.iter().filter_map(|spec| Some(spec.stream?(&start)));
     let page = phone::format(phone::RATE_HZ).map(|format| phone::open(format.audio));
     for mut stream in streams.chain(page) {
-        let stream: &mut dyn Stream = &mut *stream;
-        let mut room = [0; ROOM_BYTES];
-        for line in data.split(|byte| *byte == b'\n') {
-            let kind = match line.first() {
-                Some(b'b') => MessageKind::Binary,
-                _ => MessageKind::Text,
-            };
-            let mut message = line.get(1..).unwrap_or_default().to_vec();
-            let len = message.len();
-            let mut slot = FrameSlot::new(&mut room);
-            let event = stream.decode(MonoTime::ZERO, kind, &mut message, &mut slot);
-            let is_audio = matches!(event, Ok(StreamEvent::Audio { .. }));
-            assert!(is_audio || slot.filled().is_empty(), "audio of {len} bytes that hold none");
-            assert!(slot.filled().len() <= len, "more audio than message");
-        }
+        read_lines(stream.as_mut(), data);
         let mut out = Vec::new();
         if let Ok(name) = std::str::from_utf8(data)
             && stream.command(StreamCommand::Mark(name), &mut out) == Some(MessageKind::Text)
@@ -47,6 +33,27 @@ pub fn provider_streams(data: &[u8]) {
             assert!(serde_json::from_slice::<serde_json::Value>(&out).is_ok(), "no JSON");
         }
     }
+}
+
+/// Reads each line as a message; tells how many held audio.
+fn read_lines(stream: &mut dyn Stream, data: &[u8]) -> usize {
+    let mut room = [0; ROOM_BYTES];
+    let mut frames = 0;
+    for line in data.split(|byte| *byte == b'\n') {
+        let kind = match line.first() {
+            Some(b'b') => MessageKind::Binary,
+            _ => MessageKind::Text,
+        };
+        let mut message = line.get(1..).unwrap_or_default().to_vec();
+        let len = message.len();
+        let mut slot = FrameSlot::new(&mut room);
+        let event = stream.decode(MonoTime::ZERO, kind, &mut message, &mut slot);
+        let is_audio = matches!(event, Ok(StreamEvent::Audio { .. }));
+        assert!(is_audio || slot.filled().is_empty(), "audio of {len} bytes that hold none");
+        assert!(slot.filled().len() <= len, "more audio than message");
+        frames += usize::from(is_audio);
+    }
+    frames
 }
 
 /// Reads `data` as a request to each provider's hooks: its first line as credentials, its second as
@@ -87,7 +94,10 @@ pub fn provider_hooks(data: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{provider_hooks, provider_streams};
+    use super::{provider_hooks, provider_streams, read_lines};
+    use crate::config::RawConfig;
+    use crate::stream::StreamStart;
+    use crate::table::PROVIDERS;
 
     const MESSAGES: [&str; 4] = [
         r#"t{"event":"start","streamSid":"MZ1","start":{"streamSid":"MZ1","callSid":"CA1"}}"#,
@@ -104,6 +114,22 @@ mod tests {
             provider_streams(&all.as_bytes()[..len]);
             let hook = format!("Bearer a.b.c\ncall=%41&x\n{}", &all[..len]);
             provider_hooks(hook.as_bytes());
+        }
+    }
+
+    /// What fuzzers begin with leads to the audio of every provider's stream.
+    #[test]
+    fn the_corpus_covers_every_stream() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/provider_streams");
+        let files = std::fs::read_dir(folder).unwrap();
+        let corpus: Vec<_> = files.map(|it| std::fs::read(it.unwrap().path()).unwrap()).collect();
+        for spec in PROVIDERS {
+            let Some(open) = spec.stream else { continue };
+            let heard = corpus.iter().any(|data| {
+                let mut stream = open(&StreamStart { config: RawConfig::default(), call: None });
+                read_lines(stream.as_mut(), data) > 0
+            });
+            assert!(heard, "nothing in fuzz/corpus/provider_streams starts {}", spec.name);
         }
     }
 

@@ -148,14 +148,21 @@ pub enum VerifyError {
     /// A header is missing, or is there twice.
     #[error("header {0} is missing or there twice")]
     Missing(&'static str),
+    /// It has no signature, which this carrier's own faults bring about: it is to send the request
+    /// again.
+    #[error("it is not signed; the carrier is asked to send it again")]
+    Unsigned,
     /// A header is not in its form.
     #[error("header {0} is malformed")]
     Malformed(&'static str),
     /// The signature is not that of this request.
     #[error("the signature is not that of this request")]
     Signature,
-    /// The signature is of another account.
-    #[error("the signature is that of another account")]
+    /// The credential is not the one that was agreed.
+    #[error("the credential is not the one that was agreed")]
+    Credential,
+    /// The request is of another account, or of none that it names.
+    #[error("the request is not of this account")]
     Account,
     /// The signature is too old, or of the future.
     #[error("the signature is too old or of the future")]
@@ -166,6 +173,16 @@ pub enum VerifyError {
     /// It is signed in a way that is not accepted.
     #[error("signed by a method that is not accepted")]
     Method,
+}
+
+impl VerifyError {
+    /// The status of the answer (RFC 9110 15.5.4, 15.6.4).
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Unsigned => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        }
+    }
 }
 
 /// Why a request of a carrier is not understood.

@@ -84,9 +84,10 @@ pub struct CallOps {
     pub originate: Option<OpOn<Originate, Originated>>,
     /// Ends a call. A call that is over is a success.
     pub hangup: Option<OpOn<CarrierCallId, ()>>,
-    /// Hands a call to somebody else, or begins to. What becomes of it is told by
+    /// Hands a call to somebody else, or begins to; yields the leg that it calls apart, which is to
+    /// be ended if nothing comes of it. What becomes of it is told by
     /// [`CallFact::Transfer`](crate::event::CallFact::Transfer).
-    pub transfer: Option<OpOn<Transfer, ()>>,
+    pub transfer: Option<OpOn<Transfer, Option<CarrierCallId>>>,
     /// The second half of a [`TransferKind::Attended`], once the destination answered: caller and
     /// destination meet.
     pub join: Option<OpOn<Transfer, ()>>,

@@ -143,6 +143,12 @@ pub trait Stream: Send {
     /// format the carrier wants, once the stream has started.
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind;
 
+    /// True if the carrier drops what is sent behind a clear, too, until it has said
+    /// [`StreamEvent::Cleared`]: audio has to wait for that.
+    fn clears_late(&self) -> bool {
+        false
+    }
+
     /// Appends the message that says `command` to `out` and tells its kind; `None` if the dialect
     /// has no word for it, and nothing is appended.
     fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind>;

@@ -11,3 +11,9 @@
 
 mod battery;
 mod support;
+
+// The provider that does not exist is written as those of the table are, which name these so.
+use adapters::{
+    address, agent, chain, config, event, exchange, explain, flow, hook, op, secret, setup, spec,
+    stream, ui, wire,
+};

@@ -1,24 +1,23 @@
-//! The carrier's own SDK as judge: it signs what we accept, accepts what the carrier in miniature
-//! signs, and writes the documents that we write.
+//! Twilio's own library for Python as judge: it signs what we accept, accepts what the carrier in
+//! miniature signs, writes the documents that we write, makes the requests that we make, and is a
+//! client of the carrier in miniature.
 #![cfg(feature = "emulate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 
-use std::env;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+#[path = "support/judge.rs"]
+mod judge;
 
 use adapters::address::Address;
 use adapters::config::RawConfig;
 use adapters::emulate::xml::{self, Element};
-use adapters::emulate::{Clock, EmulatorStart, Output, Quirks, form};
+use adapters::emulate::{Command, EmulatorStart, Output, Quirks, SocketInput, form};
 use adapters::event::CarrierCallId;
 use adapters::exchange::{HttpRequest, HttpResponse};
-use adapters::hook::{HookRequest, HookUrls, Take};
-use adapters::op::{Refusal, Step, Transfer, TransferKind};
+use adapters::hook::{HookReply, HookRequest, HookUrls, Take, VerifyError};
+use adapters::op::{Bind, Op, Originate, Record, Refusal, Step, Transfer, TransferKind};
 use adapters::spec::ProviderSpec;
-use http::{HeaderMap, HeaderValue, Method};
-use media::time::MonoTime;
+use http::{HeaderMap, Method, StatusCode};
+use judge::{CLOCK, Judge, emulated, first};
 use serde_json::{Map, Value, json};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -26,40 +25,9 @@ const STREAM_URL: &str = "wss://t.example/api/v1/telephony/ws/twilio/c1/token";
 /// Requests that the SDK signs.
 const SIGNED: usize = 100;
 
-/// The Python that has the SDK, if there is one.
-fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let python = env::var_os("TALKPATH_TEST_PYTHON")
-        .map_or_else(|| root.join("target/peers/bin/python"), PathBuf::from);
-    let has = |python: &PathBuf| {
-        let found = Command::new(python).args(["-c", "import twilio"]).output();
-        found.is_ok_and(|output| output.status.success())
-    };
-    if python.is_file() && has(&python) {
-        return Some(python);
-    }
-    let why = "no Python with tests/interop/requirements.txt; ./test makes target/peers";
-    let required = env::var_os("TALKPATH_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(!required, "TALKPATH_REQUIRE_PEERS=1, but {why}");
-    eprintln!("skipped: {why}");
-    None
-}
-
-/// What the SDK makes of the tasks.
-fn judge(python: &Path, tasks: &[Value]) -> Vec<Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/sdk_twilio.py");
-    let mut child = Command::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(json!(tasks).to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(answers.len(), tasks.len());
-    answers
+/// The judge, if there is one.
+fn library() -> Option<Judge> {
+    Judge::new("judge_twilio.py", &["twilio", "requests"])
 }
 
 fn spec() -> &'static ProviderSpec {
@@ -94,10 +62,25 @@ fn fields(seed: usize) -> Map<String, Value> {
         .collect()
 }
 
-/// What the SDK signs we accept, with ports and queries, and refuse once a field is gone.
+fn check(
+    config: &RawConfig,
+    url: &str,
+    more: &[(&'static str, &str)],
+    body: &str,
+) -> Result<(), VerifyError> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in more {
+        headers.insert(*name, value.parse().unwrap());
+    }
+    let (method, body) = (&Method::POST, body.as_bytes());
+    let request = HookRequest { method, url, headers: &headers, body, unix_s: 0 };
+    (spec().hook("voice").unwrap().verify)(&request, config)
+}
+
+/// What the library signs we accept, with ports and queries, and refuse once a field is gone.
 #[test]
-fn what_the_sdk_signs_is_accepted() {
-    let Some(python) = python() else { return };
+fn what_the_library_signs_is_accepted() {
+    let Some(mut judge) = library() else { return };
     let urls = [
         "https://t.example/api/v1/telephony/twilio/voice/tok",
         "https://t.example/a?b=c%20d&e",
@@ -105,31 +88,16 @@ fn what_the_sdk_signs_is_accepted() {
         "https://t.example:443/a",
         "http://t.example:80/a",
     ];
-    let cases: Vec<_> = (0..SIGNED).map(|seed| (urls[seed % urls.len()], fields(seed))).collect();
-    let tasks: Vec<_> = cases
-        .iter()
-        .map(|(url, fields)| json!({"do": "sign", "token": TOKEN, "url": url, "params": fields}))
-        .collect();
-    let hook = spec().hook("voice").unwrap();
-    for ((url, fields), signature) in cases.iter().zip(judge(&python, &tasks)) {
+    for (url, fields) in (0..SIGNED).map(|seed| (urls[seed % urls.len()], fields(seed))) {
+        let task = json!({"do": "sign", "token": TOKEN, "url": url, "params": fields});
+        let signature = judge.ask(&task)["signature"].as_str().unwrap().to_owned();
         let check = |fields: &Map<String, Value>| {
             let pairs = fields.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap()));
-            let body = form::write(pairs);
-            let mut headers = HeaderMap::new();
-            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-            headers.insert("content-type", kind);
-            let signature = HeaderValue::from_str(signature.as_str().unwrap()).unwrap();
-            headers.insert("x-twilio-signature", signature);
-            let request = HookRequest {
-                method: &Method::POST,
-                url,
-                headers: &headers,
-                body: body.as_bytes(),
-                unix_s: 0,
-            };
-            (hook.verify)(&request, &config())
+            let kind = ("content-type", "application/x-www-form-urlencoded");
+            let signed = ("x-twilio-signature", &*signature);
+            check(&config(), url, &[kind, signed], &form::write(pairs))
         };
-        assert_eq!(check(fields), Ok(()), "{url} {fields:?}");
+        assert_eq!(check(&fields), Ok(()), "{url} {fields:?}");
         let mut fewer = fields.clone();
         if let Some(name) = fields.keys().next() {
             fewer.remove(name);
@@ -138,11 +106,47 @@ fn what_the_sdk_signs_is_accepted() {
     }
 }
 
+/// The same of bodies that are no forms, whose hash stands in the address, and of signatures by a
+/// shared key.
+#[test]
+fn hashes_and_shared_keys_are_accepted() {
+    let Some(mut judge) = library() else { return };
+    for (url, body) in [("https://t.example/a", "{}"), ("https://t.example/a?b=c", "[\"ü\"]\n")] {
+        let task = json!({"do": "sign", "token": TOKEN, "url": url, "body": body});
+        let told = judge.ask(&task);
+        let text = |name: &str| told[name].as_str().unwrap();
+        let signed =
+            [("content-type", "application/json"), ("x-twilio-signature", text("signature"))];
+        assert_eq!(check(&config(), text("url"), &signed, body), Ok(()), "{told}");
+        assert_eq!(check(&config(), text("url"), &signed, "{} "), Err(VerifyError::Body));
+        assert_eq!(check(&config(), url, &signed, body), Err(VerifyError::Body));
+    }
+    let mut shared = config().expose().clone();
+    shared.insert("webhook_shared_keys".to_owned(), json!({"k1": "shared secret"}));
+    let shared = RawConfig::from_stored(Value::Object(shared)).unwrap();
+    let (url, body) = ("https://t.example/a", "CallSid=CA1&From=%2B15551234567");
+    let params = json!({"CallSid": "CA1", "From": "+15551234567"});
+    let task = json!({"do": "sign", "token": "shared secret", "url": url, "params": params,
+        "algorithm": "HMAC_SHA256"});
+    let signature = judge.ask(&task)["signature"].as_str().unwrap().to_owned();
+    let checked = |settings: &str| {
+        let signed = [
+            ("content-type", "application/x-www-form-urlencoded"),
+            ("x-twilio-signature", &*signature),
+            ("x-twilio-webhooks-signature-settings", settings),
+        ];
+        check(&shared, url, &signed, body)
+    };
+    assert_eq!(checked("key=k1,algorithm=HMAC_SHA256"), Ok(()));
+    assert!(checked("key=k2,algorithm=HMAC_SHA256").is_err());
+    assert!(checked("key=k1,algorithm=HMAC_SHA1").is_err());
+}
+
 /// The webhooks and the upgrade request of the carrier in miniature bear signatures that the SDK
 /// accepts, and none that it accepts for something else.
 #[test]
 fn what_the_emulator_signs_is_accepted() {
-    let Some(python) = python() else { return };
+    let Some(mut judge) = library() else { return };
     let mut carrier = (spec().emulator.unwrap().open)(EmulatorStart {
         config: config(),
         numbers: vec!["+15551234567".to_owned()],
@@ -150,12 +154,8 @@ fn what_the_emulator_signs_is_accepted() {
         seed: 1,
         quirks: Quirks::default(),
     });
-    let clock = Clock { now: MonoTime::ZERO, unix_ms: 1_767_693_600_000 };
-    let call = adapters::emulate::Command::Call {
-        from: "+15557654321".to_owned(),
-        to: "+15551234567".to_owned(),
-    };
-    carrier.command(clock, call);
+    let (from, to) = ("+15557654321".to_owned(), "+15551234567".to_owned());
+    carrier.command(CLOCK, Command::Call { from, to });
     let take = Take { stream_url: STREAM_URL.to_owned(), hooks: hooks() };
     let reply = (spec().inbound.unwrap().answer)(&config(), &take).unwrap();
     let (mut tasks, mut kinds) = (Vec::new(), Vec::new());
@@ -163,17 +163,17 @@ fn what_the_emulator_signs_is_accepted() {
         let (request, params) = match output {
             Output::Hook { hook, request } => {
                 let mut headers = HeaderMap::new();
-                headers.insert("content-type", HeaderValue::from_static(reply.content_type));
+                headers.insert("content-type", reply.content_type.parse().unwrap());
                 let body = reply.body.clone();
                 let answer = HttpResponse { status: reply.status, headers, body };
-                carrier.answered(clock, hook, Some(answer));
+                carrier.answered(CLOCK, hook, Some(answer));
                 let text = String::from_utf8(request.body.to_vec()).unwrap();
                 let params = form::read(&text).into_iter().map(|(k, v)| (k, json!(v)));
                 kinds.push("hook");
                 (request, params.collect())
             }
             Output::Open { socket, request } => {
-                carrier.socket(clock, socket, adapters::emulate::SocketInput::Opened);
+                carrier.socket(CLOCK, socket, SocketInput::Opened);
                 kinds.push("open");
                 (request, Map::new())
             }
@@ -186,8 +186,8 @@ fn what_the_emulator_signs_is_accepted() {
             "params": params, "signature": signature}));
     }
     assert!(kinds.contains(&"open") && kinds.iter().filter(|kind| **kind == "hook").count() > 1);
-    for (index, valid) in judge(&python, &tasks).iter().enumerate() {
-        assert_eq!(*valid, json!(index % 2 == 0), "{}", tasks[index]);
+    for (index, task) in tasks.iter().enumerate() {
+        assert_eq!(judge.ask(task)["valid"], json!(index % 2 == 0), "{task}");
     }
 }
 
@@ -201,8 +201,7 @@ fn sent(kind: TransferKind, to: &str) -> String {
         hooks: hooks(),
         ring_timeout_s: 20,
     };
-    let mut op = (spec().calls.transfer.unwrap())(&config(), &transfer).unwrap();
-    let Step::Send(HttpRequest { body, .. }) = op.next(None) else { panic!("nothing is sent") };
+    let HttpRequest { body, .. } = first(spec().calls.transfer.unwrap()(&config(), &transfer));
     let fields = form::read(str::from_utf8(&body).unwrap());
     form::value(&fields, "Twiml").unwrap().to_owned()
 }
@@ -217,13 +216,13 @@ fn sorted(text: &str) -> Element {
     element
 }
 
-/// Our documents mean what the SDK's mean.
+/// Our documents mean what the library's mean.
 #[test]
-fn documents_are_those_of_the_sdk() {
-    let Some(python) = python() else { return };
+fn documents_are_those_of_the_library() {
+    let Some(mut judge) = library() else { return };
     let inbound = spec().inbound.unwrap();
     let take = Take { stream_url: STREAM_URL.to_owned(), hooks: hooks() };
-    let text = |reply: adapters::hook::HookReply| String::from_utf8(reply.body.to_vec()).unwrap();
+    let text = |reply: HookReply| String::from_utf8(reply.body.to_vec()).unwrap();
     let refuse = |refusal| text((inbound.refuse)(&config(), refusal));
     let conference = sent(TransferKind::Attended, "+15558889999");
     let room = xml::read(&conference).unwrap().children[0].children[0].text.clone();
@@ -243,11 +242,112 @@ fn documents_are_those_of_the_sdk() {
         ("refer", refer, sent(TransferKind::Refer, "sip:alice@example.com")),
         ("conference", json!({"room": room}), conference),
     ];
-    let tasks: Vec<_> = documents
-        .iter()
-        .map(|(name, said, _)| json!({"do": "document", "name": name, "said": said}))
-        .collect();
-    for ((name, _, ours), theirs) in documents.iter().zip(judge(&python, &tasks)) {
-        assert_eq!(sorted(ours), sorted(theirs.as_str().unwrap()), "{name}");
+    for (name, said, ours) in &documents {
+        let theirs = judge.ask(&json!({"do": "document", "name": name, "said": said}));
+        let theirs = theirs["document"].as_str().unwrap();
+        assert_eq!(sorted(ours), sorted(theirs), "{name}");
+    }
+}
+
+/// The library's client places a call at the emulator, asks for it, records it, gives it another
+/// document and ends it, lists and binds numbers, makes an application, and meets the errors that
+/// the carrier has.
+#[test]
+fn the_librarys_client() {
+    let Some(mut judge) = library() else { return };
+    let number = "+15551234567";
+    let (mut carrier, config) = emulated(spec(), number);
+    let mut task = json!({"do": "place", "account": config.text("account_sid").unwrap(),
+        "token": config.text("auth_token").unwrap(), "number": number});
+    let placed = judge.ask_with(&task, carrier.as_mut());
+    assert_eq!(
+        (&placed["status"], &placed["direction"]),
+        (&json!("queued"), &json!("outbound-api"))
+    );
+    let sid = placed["sid"].as_str().unwrap().to_owned();
+    // Until the document has run out there is something to record.
+    carrier.command(CLOCK, Command::Answer(sid.clone()));
+    task["do"] = json!("rest");
+    task["sid"] = json!(sid);
+    let told = judge.ask_with(&task, carrier.as_mut());
+    let expected = json!({
+        "up": "in-progress",
+        "recording": [true, true, "stopped"],
+        "over": ["completed", "0", "-0.00000", "USD", true],
+        "numbers": [[number, "https://t.example/v"]],
+        "application": "AP",
+        "errors": [[404, 20404], [404, 20404], [400, 21217], [400, 21211], [400, 21212], [401, 20003]],
+    });
+    assert_eq!(told, expected);
+}
+
+/// The requests of an operation, each answered as the carrier answers.
+fn all<T>(mut op: Box<dyn Op<T>>, answers: &[&'static str]) -> Vec<HttpRequest> {
+    let (mut sent, mut answer) = (Vec::new(), None);
+    let mut answers = answers.iter();
+    while let Step::Send(request) = op.next(answer.take()) {
+        sent.push(request);
+        let Some(body) = answers.next() else { break };
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        answer = Some(HttpResponse { status, headers, body: (*body).into() });
+    }
+    sent
+}
+
+/// Each request of ours that changes something is one that the library makes itself of the same
+/// values: it knows every field, and puts it where we do.
+#[test]
+fn requests_are_those_of_the_library() {
+    let Some(mut judge) = library() else { return };
+    let mut config = config().expose().clone();
+    config.remove("api_base");
+    let config = RawConfig::from_stored(Value::Object(config)).unwrap();
+    let calls = spec().calls;
+    let call = CarrierCallId(format!("CA{}", "b".repeat(32)));
+    let number = |text: &str| Address::parse(text, None).unwrap();
+    let originate = Originate {
+        to: number("+15558889999"),
+        from: Some(number("+15551234567")),
+        stream_url: STREAM_URL.to_owned(),
+        hooks: hooks(),
+        ring_timeout_s: 30,
+        max_duration_s: 600,
+        detect_machine: true,
+    };
+    let transfer = |kind, to: &str| Transfer {
+        kind,
+        call: call.clone(),
+        to: number(to),
+        from: Some(number("+15551234567")),
+        hooks: hooks(),
+        ring_timeout_s: 20,
+    };
+    let record = |on| Record { call: call.clone(), on, hooks: hooks() };
+    let begin = calls.transfer.unwrap();
+    let mut ours = vec![
+        first(calls.originate.unwrap()(&config, &originate)),
+        first(calls.hangup.unwrap()(&config, &call)),
+        first(begin(&config, &transfer(TransferKind::Blind, "+15558889999"))),
+        first(begin(&config, &transfer(TransferKind::Refer, "sip:alice@example.com"))),
+        first(begin(&config, &transfer(TransferKind::Attended, "+15558889999"))),
+        first(calls.join.unwrap()(&config, &transfer(TransferKind::Attended, "+15558889999"))),
+        first(calls.record.unwrap()(&config, &record(true))),
+        first(calls.record.unwrap()(&config, &record(false))),
+        first(calls.provision.unwrap()(&config, &hooks())),
+    ];
+    let list = r#"{"incoming_phone_numbers":[{"sid":"PNcccccccccccccccccccccccccccccccc",
+        "phone_number":"+15551234567"}]}"#;
+    for hooks in [Some(hooks()), None] {
+        let bind = Bind { address: number("+15551234567"), hooks };
+        ours.extend(all(calls.bind.unwrap()(&config, &bind).unwrap(), &[list]).pop());
+    }
+    for request in &ours {
+        let account = config.text("account_sid").unwrap();
+        let path = request.url.split(account).nth(1).unwrap();
+        let mut fields = form::read(str::from_utf8(&request.body).unwrap());
+        let task = json!({"do": "request", "account": account, "path": path, "fields": fields});
+        fields.sort();
+        let expected = json!({"method": "POST", "url": request.url, "fields": fields});
+        assert_eq!(judge.ask(&task), expected);
     }
 }

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 mod agent;
 mod error;
 mod floor;
+mod line;
 mod load;
 mod numbered;
 mod pattern;
@@ -49,6 +50,8 @@ enum Command {
     Media(run::media::Args),
     /// RTP between two parties, beside rtpengine.
     Relay(run::relay::Args),
+    /// A carrier's calls on WebSockets, beside a bare relay in one run.
+    Line(run::line::Args),
     /// A floor server; started by the others.
     #[command(hide = true)]
     FloorServe {
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => run::compare::run(&args),
         Command::Media(args) => run::media::run(&args),
         Command::Relay(args) => run::relay::run(&args),
+        Command::Line(args) => run::line::run(&args),
         Command::FloorServe { kind, cpu, agent } => {
             floor::serve::run(kind, cpu, agent).map(|()| true)
         }

@@ -7,6 +7,8 @@ use adapters::event::{CarrierCallId, HangupCause};
 use adapters::exchange::CarrierError;
 use adapters::flow::CallFlow;
 use adapters::op::Refusal;
+use adapters::secret::Pii;
+use media::dtmf::DIGITS_MAX;
 use media::time::MonoTime;
 use tokio::sync::oneshot;
 
@@ -33,6 +35,16 @@ pub(super) struct CarrierLeg {
     pub(super) socket_by: MonoTime,
     /// When a call must have shown itself that the carrier may or may not have placed.
     pub(super) shown_by: MonoTime,
+    /// When the carrier is asked how the call stands, of which nothing is heard.
+    pub(super) ask_at: MonoTime,
+    /// Why the call ends unless the carrier says otherwise, while it is asked.
+    pub(super) verdict: Option<Cause>,
+    /// Keys that are pressed by requests.
+    pub(super) keys: Keys,
+    /// Until when the failure of a transfer that was given up is expected, and is no news.
+    pub(super) stale_by: MonoTime,
+    /// Its stream is known to be gone, though its socket has not told yet.
+    pub(super) expects_stop: bool,
     /// Other configurations to place it by.
     pub(super) others: VecDeque<Arc<Account>>,
     /// Which attempt to place it this is; what comes of others is of no use any more.
@@ -60,6 +72,11 @@ impl CarrierLeg {
             reply_by: MonoTime::MAX,
             socket_by: MonoTime::MAX,
             shown_by: MonoTime::MAX,
+            ask_at: MonoTime::MAX,
+            verdict: None,
+            keys: Keys::default(),
+            stale_by: MonoTime::ZERO,
+            expects_stop: false,
             others: VecDeque::new(),
             attempt: 0,
             detect_machine: false,
@@ -73,7 +90,7 @@ impl CarrierLeg {
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
         let flow = self.flow.as_ref().and_then(|flow| flow.deadline()).unwrap_or(MonoTime::MAX);
-        self.reply_by.min(self.socket_by).min(self.shown_by).min(flow)
+        self.reply_by.min(self.socket_by).min(self.shown_by).min(self.ask_at).min(flow)
     }
 
     /// Tells the hooks that wait.
@@ -82,6 +99,42 @@ impl CarrierLeg {
         for waiting in self.waiting.drain(..) {
             // The carrier may have given up.
             let _ = waiting.send(heard.clone());
+        }
+    }
+}
+
+/// Keys that a carrier presses for us: a request at a time, so that none overtakes another; what
+/// comes meanwhile goes with the next.
+#[derive(Default)]
+pub(super) struct Keys {
+    waiting: String,
+    asked: bool,
+}
+
+impl Keys {
+    /// Puts keys behind those that wait; all of them, or none if that were too many.
+    pub(super) fn queue(&mut self, digits: &str) -> bool {
+        let fits = self.waiting.len() + digits.len() <= DIGITS_MAX;
+        if fits {
+            self.waiting.push_str(digits);
+        }
+        fits
+    }
+
+    /// Those to be pressed now.
+    pub(super) fn next(&mut self) -> Option<Pii> {
+        if self.asked || self.waiting.is_empty() {
+            return None;
+        }
+        self.asked = true;
+        Some(Pii::new(std::mem::take(&mut self.waiting)))
+    }
+
+    /// The request was answered. Keys behind some that were not pressed make no sense.
+    pub(super) fn answered(&mut self, pressed: bool) {
+        self.asked = false;
+        if !pressed {
+            self.waiting.clear();
         }
     }
 }
@@ -122,5 +175,36 @@ pub(super) const fn refusal_of(cause: Cause) -> Refusal {
         Cause::NotFound => Refusal::NotFound,
         Cause::Rejected | Cause::Normal | Cause::Cancelled => Refusal::Rejected,
         _ => Refusal::Unavailable,
+    }
+}
+
+/// The word for why a carrier did not hand a call over.
+pub(super) const fn transfer_cause(error: &CarrierError) -> &'static str {
+    match error {
+        CarrierError::Config(_) => "not_supported",
+        CarrierError::CallOver => "call_over",
+        error => cause_of_error(error).as_str(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request at a time; what comes meanwhile goes with the next, and not behind a failure.
+    #[test]
+    fn keys_are_pressed_in_turn() {
+        let mut keys = Keys::default();
+        assert_eq!(keys.next(), None);
+        assert!(keys.queue("12"));
+        assert_eq!(keys.next(), Some(Pii::new("12")));
+        assert!(keys.queue("3") && keys.queue("#"));
+        assert_eq!(keys.next(), None, "the one before is not answered");
+        keys.answered(true);
+        assert_eq!(keys.next(), Some(Pii::new("3#")));
+        assert!(keys.queue("4"));
+        keys.answered(false);
+        assert_eq!(keys.next(), None);
+        assert!(keys.queue(&"1".repeat(DIGITS_MAX)) && !keys.queue("1"));
     }
 }

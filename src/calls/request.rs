@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adapters::config::RawConfig;
-use adapters::event::Meaning;
+use adapters::event::{CallEvent, CarrierCallId, Meaning};
 use adapters::exchange::{CarrierError, HttpResponse};
 use adapters::hook::Verify;
 use adapters::op::Originated;
@@ -162,6 +162,8 @@ pub struct Hooked {
     pub call: Option<Uuid>,
     /// What it is about.
     pub meaning: Meaning,
+    /// The call that it offers, if it does, is one that the log knows already.
+    pub is_known: bool,
 }
 
 /// What a carrier hears of its request.
@@ -202,6 +204,30 @@ pub struct Listening {
     pub rate_hz: u32,
     /// When it began: frames are numbered from here.
     pub began: MonoTime,
+}
+
+/// A carrier was asked to hand a call over.
+#[derive(Debug)]
+pub struct HandedOver {
+    /// The call.
+    pub call: CallKey,
+    /// Its id.
+    pub id: Uuid,
+    /// The transfer.
+    pub transfer: Uuid,
+    /// The configuration.
+    pub account: Arc<carrier::Account>,
+    /// What was asked for, and what came of it.
+    pub step: HandingStep,
+}
+
+/// What a carrier is asked for to hand a call over.
+#[derive(Debug)]
+pub enum HandingStep {
+    /// To begin: the leg that it calls apart, if it does.
+    Begin(Result<Option<CarrierCallId>, Failure>),
+    /// To join caller and destination.
+    Join(Result<(), Failure>),
 }
 
 /// Something asked of the call control.
@@ -353,6 +379,22 @@ pub enum Request {
         /// The answer.
         result: Result<HttpResponse, CarrierError>,
     },
+    /// A carrier was asked to press keys.
+    Pressed {
+        /// The call.
+        call: CallKey,
+        /// What became of it.
+        result: Result<(), Failure>,
+    },
+    /// A carrier was asked how a call stands.
+    Standing {
+        /// The call.
+        call: CallKey,
+        /// What it says.
+        result: Result<Vec<CallEvent>, Failure>,
+    },
+    /// A carrier was asked to hand a call over.
+    HandedOver(Box<HandedOver>),
     /// Record a call, or change how it is recorded.
     Record {
         /// The call.
@@ -375,6 +417,15 @@ pub enum Request {
         call: Uuid,
         /// Who.
         listener: Uuid,
+    },
+    /// Let a call's carrier record it, or stop.
+    RecordAtCarrier {
+        /// The call.
+        call: Uuid,
+        /// Which of them.
+        on: bool,
+        /// Takes the outcome.
+        reply: oneshot::Sender<Result<(), RequestError>>,
     },
     /// Capture a call's packets and messages.
     Capture {

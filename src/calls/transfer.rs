@@ -6,11 +6,13 @@
 //! is to be told and done comes out. The call goes on until the transfer has succeeded; if it fails
 //! or is given up, caller and agent talk on. See decision 36.
 
+mod carried;
 mod kind;
 mod machine;
 mod state;
 mod wish;
 
+pub use carried::{CARRIER_NEWS_LIMIT, CONNECT_LIMIT, JOIN_LIMIT};
 pub use kind::{CANCEL, Kind, NO_KIND};
 pub use machine::{
     Effect, Input, MESSAGE_MAX_MS, NEWS_LIMIT, Plan, RELEASE_LIMIT, Transfer, UNTOLD_LIMIT,

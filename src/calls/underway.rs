@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use adapters::agent::DialectSpec;
+use adapters::event::CarrierCallId;
 use media::wav::Clip;
 use uuid::Uuid;
 
+use super::call::Input;
 use super::far::Dial;
 use super::sounds::Wanted;
 use super::transfer::{Transfer, Whisper};
@@ -39,6 +41,18 @@ pub(super) struct With {
     /// The dialog of the telephone at the agent's end that asked for it by REFER, and is told how
     /// it goes.
     pub(super) referrer: Option<DialogId>,
+    /// What the carrier was asked for, if it is the carrier that carries it out.
+    pub(super) at_carrier: Option<Box<AtCarrier>>,
+}
+
+/// A transfer that a carrier carries out.
+pub(super) struct AtCarrier {
+    /// What is wanted of it.
+    pub(super) wanted: adapters::op::Transfer,
+    /// The leg that it calls apart, once it has told.
+    pub(super) leg: Option<CarrierCallId>,
+    /// What the agent did while the caller was away: it counts once the caller is back.
+    pub(super) held_back: Option<Input>,
 }
 
 /// An agent that is to take the place of another.

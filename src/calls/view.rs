@@ -46,6 +46,10 @@ pub struct Record {
     pub status: State,
     /// The configuration that it came by.
     pub configuration_id: Option<Uuid>,
+    /// The carrier that has it, if one does.
+    pub provider: Option<String>,
+    /// The carrier's id of it.
+    pub carrier_call_id: Option<String>,
     /// When it began.
     pub initiated_at: Option<Timestamp>,
     /// When it began to wait for its turn.
@@ -84,6 +88,8 @@ impl Record {
         Self {
             status,
             configuration_id: None,
+            provider: None,
+            carrier_call_id: None,
             initiated_at: None,
             queued_at: None,
             ringing_at: None,
@@ -119,6 +125,8 @@ impl CallView {
             }
             None => Default::default(),
         };
+        let carrier = summary.carrier;
+        let (provider, carrier_call_id) = carrier.map(|it| (it.provider, it.call)).unzip();
         Self {
             id: call.id,
             organisation: call.organisation.0,
@@ -140,6 +148,8 @@ impl CallView {
             record: Record {
                 status: summary.state,
                 configuration_id,
+                provider,
+                carrier_call_id,
                 initiated_at: at(stamps.initiated_us),
                 queued_at: at(stamps.queued_us),
                 ringing_at: at(stamps.ringing_us),

@@ -47,6 +47,8 @@ pub struct Patience {
 impl Patience {
     /// Somebody waits for the outcome.
     pub const SHORT: Self = Self { attempts: 2, within: Duration::from_secs(12) };
+    /// The answer is of use now or not at all.
+    pub const BRIEF: Self = Self { attempts: 1, within: Duration::from_secs(5) };
     /// It has to be done, however long that takes.
     pub const LONG: Self = Self { attempts: 5, within: Duration::from_secs(120) };
 }
@@ -125,8 +127,10 @@ impl Exchanges {
                 Step::Send(request) => {
                     let changes = !request.repeatable;
                     let response = self.exchange(account, what, request, patience, until).await?;
-                    // A server that failed may have done so after the deed.
-                    perhaps_done = changes && response.status.is_server_error();
+                    // A server that failed may have done so after the deed; one that says yes in
+                    // words that make no sense has done something.
+                    let status = response.status;
+                    perhaps_done = changes && (status.is_server_error() || status.is_success());
                     answer = Some(response);
                 }
             }

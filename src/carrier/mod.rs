@@ -5,11 +5,13 @@ mod account;
 mod connect;
 mod cost;
 mod exchanges;
+mod leftovers;
 mod pace;
 #[cfg(test)]
 mod tests;
 
 pub use account::Account;
 pub use connect::Reachable;
-pub use cost::follow as follow_cost;
+pub use cost::Pricing;
 pub use exchanges::{Exchanges, Failure, ORIGINATE, Patience};
+pub use leftovers::Leftovers;

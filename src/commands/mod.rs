@@ -1,6 +1,9 @@
 //! What the sub-commands do.
 
 mod call;
+mod chirp;
+#[cfg(feature = "emulate")]
+mod emulate;
 mod migrate;
 mod organization;
 mod provider;
@@ -30,6 +33,8 @@ pub fn run(cli: &Cli) -> ExitCode {
             seal::run(config, &args.command, out).await
         }),
         Command::Call(args) => call::run(args),
+        #[cfg(feature = "emulate")]
+        Command::Emulate(args) => emulate::run(args),
         Command::Provider(args) => provider(args),
     }
 }

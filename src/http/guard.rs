@@ -13,10 +13,13 @@ use tracing::Instrument;
 use super::client::{Client, Peer};
 use super::rate::Buckets;
 use crate::config::{Cidr, HttpConfig};
-use crate::telemetry::Metrics;
+use crate::telemetry::{CarrierMetrics, Metrics};
+use crate::workers::poller::now;
 
 /// Names a request in answer, log and audit.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Log lines a second about requests that prove nothing.
+const STRANGERS_PER_SECOND: u32 = 5;
 /// Longest id of a request that a proxy gives.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -26,6 +29,7 @@ pub struct Guard {
     trusted: Vec<Cidr>,
     pub(super) keys: Buckets<String>,
     pub(super) addresses: Buckets<IpAddr>,
+    strangers: Buckets<()>,
 }
 
 impl Guard {
@@ -35,7 +39,18 @@ impl Guard {
             trusted: config.trusted_proxies.clone(),
             keys: Buckets::new(config.key_requests_per_second),
             addresses: Buckets::new(config.address_requests_per_second),
+            strangers: Buckets::new(STRANGERS_PER_SECOND),
         }
+    }
+
+    /// Whether a request of somebody who proved nothing gets a line in the log; those that get none
+    /// are counted. Anybody can send as many of them as he likes.
+    pub(super) fn logs_stranger(&self, metrics: &CarrierMetrics) -> bool {
+        let logs = self.strangers.take(now(), ()).is_ok();
+        if !logs {
+            metrics.unlogged.inc();
+        }
+        logs
     }
 }
 

@@ -10,7 +10,9 @@ use super::row::Row;
 use super::sql::Query;
 use super::{Store, StoreError, Tx};
 use crate::calls::cause::Cause;
-use crate::calls::log::{QualitySummary, State, Summary, direction_from_word, direction_word};
+use crate::calls::log::{
+    AtCarrier, QualitySummary, State, Summary, direction_from_word, direction_word,
+};
 
 /// A call, living or over.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,8 +81,8 @@ fn micros(amount: &str) -> Option<i64> {
 }
 
 const SELECT: &str = "SELECT id, organisation_id, node_id, direction, state, from_number, \
-                      to_number, agent, trunk, configuration_id, cause, ended_by, sip_code, q850, \
-                      reason, created_at, queued_at, ringing_at, answered_at, ended_at, \
+                      to_number, agent, trunk, configuration_id, provider, carrier_call_id, \
+                      cause, ended_by, sip_code, q850, reason, created_at, queued_at, ringing_at, answered_at, ended_at, \
                       updated_at, duration_ms, billed_s, currency, quality, summary, \
                       is_incomplete FROM calls";
 
@@ -110,6 +112,9 @@ fn read(row: &Row) -> Result<CallRecord, StoreError> {
     let extra = extra.unwrap_or_default();
     let currency: Option<String> = row.get("currency")?;
     let cost = extra.amount.zip(currency);
+    let provider: Option<String> = row.get("provider")?;
+    let carrier_call: Option<String> = row.get("carrier_call_id")?;
+    let carrier = provider.zip(carrier_call);
     let summary = Summary {
         began: Some(Began {
             organisation: organisation.0,
@@ -139,6 +144,7 @@ fn read(row: &Row) -> Result<CallRecord, StoreError> {
         cost: cost.map(|(amount, currency)| Price { amount, currency }),
         answered_by: extra.answered_by,
         quality: word(row, "quality", |text| serde_json::from_str::<QualitySummary>(text).ok())?,
+        carrier: carrier.map(|(provider, call)| AtCarrier { provider, call }),
     };
     Ok(CallRecord {
         id: row.get("id")?,
@@ -158,9 +164,10 @@ fn json<T: Serialize>(value: Option<&T>) -> Option<String> {
 const WRITE: &str = "INSERT INTO calls (id, organisation_id, node_id, direction, state, \
     from_number, to_number, agent, trunk, configuration_id, cause, ended_by, sip_code, q850, \
     reason, created_at, queued_at, ringing_at, answered_at, ended_at, updated_at, duration_ms, \
-    billed_s, cost_micros, currency, quality, summary, is_incomplete) \
+    billed_s, cost_micros, currency, quality, summary, provider, carrier_call_id, \
+    is_incomplete) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-    $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) \
+    $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) \
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, agent = excluded.agent, \
     cause = excluded.cause, ended_by = excluded.ended_by, sip_code = excluded.sip_code, \
     q850 = excluded.q850, reason = excluded.reason, created_at = excluded.created_at, \
@@ -169,6 +176,7 @@ const WRITE: &str = "INSERT INTO calls (id, organisation_id, node_id, direction,
     updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, \
     billed_s = excluded.billed_s, cost_micros = excluded.cost_micros, \
     currency = excluded.currency, quality = excluded.quality, summary = excluded.summary, \
+    provider = excluded.provider, carrier_call_id = excluded.carrier_call_id, \
     is_incomplete = calls.is_incomplete OR excluded.is_incomplete";
 
 /// Writes a call as it is now known. One that was once incomplete stays so.
@@ -201,6 +209,9 @@ pub async fn write(tx: &mut Tx, call: &CallRecord) -> Result<(), StoreError> {
     let query = query.bind(summary.cost.as_ref().and_then(|cost| micros(&cost.amount)));
     let query = query.bind(summary.cost.as_ref().map(|cost| cost.currency.clone()));
     let query = query.bind(json(summary.quality.as_ref())).bind(json(Some(&extra)));
+    let carrier = summary.carrier.as_ref();
+    let query = query.bind(carrier.map(|carrier| carrier.provider.clone()));
+    let query = query.bind(carrier.map(|carrier| carrier.call.clone()));
     tx.execute(query.bind(call.is_incomplete)).await?;
     Ok(())
 }

@@ -24,6 +24,7 @@ macro_rules! steps {
 pub(super) const STEPS: &[Step] = steps! {
     1 => "0001_init",
     2 => "0002_sessions",
+    3 => "0003_carrier_calls",
 };
 
 /// The number of the last step.

@@ -12,6 +12,7 @@ pub mod agents;
 pub mod audit;
 pub mod call_events;
 pub mod calls;
+pub mod carrier_calls;
 pub mod configurations;
 mod db;
 pub mod deliveries;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use adapters::table::PROVIDERS;
 use http::StatusCode;
 
-use super::exposition::Out;
+use super::exposition::{NONE, Out};
 use super::histogram::{Histogram, NETWORK_TIMES};
 use super::labels::{ExchangeOutcome, HookOutcome};
 use super::worker::Counter;
@@ -20,9 +20,14 @@ struct One {
     hooks: [Counter; HookOutcome::COUNT],
 }
 
-/// What passes between us and carriers over HTTP, by carrier.
+/// What passes between us and carriers over HTTP.
 #[derive(Debug)]
-pub struct CarrierMetrics(Vec<One>);
+pub struct CarrierMetrics {
+    /// By carrier.
+    all: Vec<One>,
+    /// Requests that prove nothing and have no line in the log, as there were too many.
+    pub unlogged: Counter,
+}
 
 impl Default for CarrierMetrics {
     fn default() -> Self {
@@ -32,13 +37,14 @@ impl Default for CarrierMetrics {
             took: Histogram::new(NETWORK_TIMES),
             hooks: Default::default(),
         };
-        Self(PROVIDERS.iter().map(|spec| one(spec.name)).collect())
+        let all = PROVIDERS.iter().map(|spec| one(spec.name)).collect();
+        Self { all, unlogged: Counter::default() }
     }
 }
 
 impl CarrierMetrics {
     fn of(&self, provider: &str) -> Option<&One> {
-        self.0.iter().find(|one| one.provider == provider)
+        self.all.iter().find(|one| one.provider == provider)
     }
 
     /// A request to a carrier is over.
@@ -57,7 +63,7 @@ impl CarrierMetrics {
     }
 
     pub(super) fn encode(&self, out: &mut Out<'_>) -> Result<(), Error> {
-        let exchanges = self.0.iter().flat_map(|one| {
+        let exchanges = self.all.iter().flat_map(|one| {
             ExchangeOutcome::ALL.iter().zip(&one.exchanges).map(|(outcome, count)| {
                 ([("provider", one.provider), ("outcome", outcome.as_str())], count.get())
             })
@@ -67,7 +73,7 @@ impl CarrierMetrics {
             "Requests to carriers, by what became of them",
             exchanges,
         )?;
-        let hooks = self.0.iter().flat_map(|one| {
+        let hooks = self.all.iter().flat_map(|one| {
             HookOutcome::ALL.iter().zip(&one.hooks).map(|(outcome, count)| {
                 ([("provider", one.provider), ("outcome", outcome.as_str())], count.get())
             })
@@ -77,10 +83,15 @@ impl CarrierMetrics {
             "Requests of carriers, by what became of them",
             hooks,
         )?;
+        out.counters(
+            "talkpath_carrier_hooks_unlogged",
+            "Requests that prove nothing, of which there were too many to write each down",
+            [(NONE, self.unlogged.get())],
+        )?;
         out.histograms(
             "talkpath_carrier_request_seconds",
             "From a request to a carrier to the end of its answer",
-            self.0.iter().map(|one| ([("provider", one.provider)], one.took.snapshot())),
+            self.all.iter().map(|one| ([("provider", one.provider)], one.took.snapshot())),
         )
     }
 }

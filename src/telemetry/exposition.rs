@@ -363,7 +363,7 @@ impl Names {
     }
 }
 
-const NONE: [(&str, &str); 0] = [];
+pub(super) const NONE: [(&str, &str); 0] = [];
 
 /// Writes whole families.
 pub(super) struct Out<'e>(DescriptorEncoder<'e>);

@@ -50,9 +50,110 @@ impl Deadlines {
     }
 }
 
+/// What stands of a call in the heap, as far as it matters: the earliest entry, and the one that
+/// was the earliest before it.
+///
+/// A call that is looked at out of turn, as with each frame of an agent's, has another deadline
+/// after that, often the one that it had before: that is still in the heap, and need not get there
+/// again with each frame.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entries {
+    first: MonoTime,
+    second: MonoTime,
+}
+
+impl Entries {
+    /// Nothing.
+    pub(super) const NONE: Self = Self { first: MonoTime::MAX, second: MonoTime::MAX };
+
+    /// The call wants to be looked at when `deadline` has come. True if the heap needs an entry for
+    /// that; otherwise there is one that comes up by then, at worst in vain.
+    #[inline]
+    pub(super) fn want(&mut self, deadline: MonoTime) -> bool {
+        if self.first <= deadline {
+            return false;
+        }
+        if self.second <= deadline {
+            self.first = std::mem::replace(&mut self.second, MonoTime::MAX);
+            return false;
+        }
+        if self.first < MonoTime::MAX {
+            self.second = self.first;
+        }
+        self.first = deadline;
+        true
+    }
+
+    /// True if an entry for `at` is the earliest. Others are left over.
+    #[inline]
+    pub(super) fn is_first(&self, at: MonoTime) -> bool {
+        self.first == at
+    }
+
+    /// The earliest entry has been taken out.
+    #[inline]
+    pub(super) const fn take_first(&mut self) {
+        self.first = MonoTime::MAX;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// A call whose every frame wants to be looked at before its deadline of seconds later puts one
+    /// entry a frame into the heap, which comes out with it.
+    #[test]
+    fn frames_leave_nothing_in_the_heap() {
+        let at = MonoTime::from_nanos;
+        let (mut heap, mut entries) = (Deadlines::with_capacity(4), Entries::NONE);
+        assert!(entries.want(at(1_000)));
+        heap.push(at(1_000), 0);
+        for now in 1..900 {
+            assert!(entries.want(at(now)));
+            heap.push(at(now), 0);
+            assert_eq!(heap.pop_due(at(now)), Some((at(now), 0)));
+            assert!(entries.is_first(at(now)));
+            entries.take_first();
+            assert!(!entries.want(at(1_000)), "it stands there already");
+            assert_eq!(heap.heap.len(), 1);
+        }
+        assert_eq!(heap.pop_due(at(1_000)), Some((at(1_000), 0)));
+        assert!(entries.is_first(at(1_000)));
+    }
+
+    proptest! {
+        /// Whatever a call wants, and whenever it is looked at besides, it is never looked at later
+        /// than it wants to be.
+        #[test]
+        fn never_late(wishes in proptest::collection::vec((0..40_u64, 0..60_u64), 1..60)) {
+            let at = MonoTime::from_nanos;
+            let (mut heap, mut entries) = (Deadlines::with_capacity(4), Entries::NONE);
+            let (mut now, mut deadline) = (0, MonoTime::MAX);
+            for (passes, wish) in wishes {
+                now += passes;
+                while let Some((due, _)) = heap.pop_due(at(now)) {
+                    if !entries.is_first(due) {
+                        continue;
+                    }
+                    entries.take_first();
+                    prop_assert!(due <= deadline, "{due:?} for {deadline:?}");
+                    if due >= deadline {
+                        deadline = MonoTime::MAX;
+                    }
+                    if entries.want(deadline) {
+                        heap.push(deadline, 0);
+                    }
+                }
+                prop_assert!(deadline > at(now), "missed {deadline:?} at {now}");
+                deadline = at(now + 1 + wish);
+                if entries.want(deadline) {
+                    heap.push(deadline, 0);
+                }
+            }
+        }
+    }
 
     /// What is rounded is never early, and late by less than the grain; never stays never.
     #[test]

@@ -48,6 +48,14 @@ impl MediaPath {
         self.after_playout(ctx);
     }
 
+    /// Sends what may leave at once, and does not wait for the next round.
+    #[inline]
+    pub(super) fn line_at_once(&mut self, ctx: &mut Context) {
+        if self.next_tick <= ctx.now && self.peer.is_line() {
+            self.line_ticks(ctx);
+        }
+    }
+
     /// When a line on which there is nothing to be heard is looked at next.
     fn quiet_until(&self, now: MonoTime, ptime_ms: u32) -> MonoTime {
         let Some(line) = self.peer.line_ref() else { return MonoTime::MAX };

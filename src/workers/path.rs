@@ -20,7 +20,7 @@ use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::context::{Context, HEADROOM_BYTES};
-use super::deadlines::rounded;
+use super::deadlines::{Entries, rounded};
 use super::outlet::Outlet;
 use super::pace::TOGETHER;
 use super::path_aside::Aside;
@@ -97,8 +97,8 @@ pub(super) struct MediaPath {
     pub(super) care_at: MonoTime,
     /// When the log of calls is told next how they fare.
     pub(super) sample_at: MonoTime,
-    /// Earliest entry in the worker's heap.
-    pub(super) scheduled: MonoTime,
+    /// What stands of it in the worker's heap.
+    pub(super) entries: Entries,
     /// Where the echo's media time stands.
     pub(super) echo_ts: Option<u64>,
     /// Since when the agent has had nothing to say in mid-utterance.
@@ -156,7 +156,7 @@ impl MediaPath {
             stopped_at: None,
             care_at: now + CARE_EVERY,
             sample_at: MonoTime::MAX,
-            scheduled: MonoTime::MAX,
+            entries: Entries::NONE,
             echo_ts: None,
             starved_at: None,
             underruns: 0,

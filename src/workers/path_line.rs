@@ -9,6 +9,7 @@ use media::codec::AudioFormat;
 use media::leg::PassedKind;
 use media::playout::PlayoutEvent;
 use media::rtp::{Arrival, Continuity, Frame, HEADER_BYTES};
+use media::time::MonoTime;
 
 use super::bridge::Passing;
 use super::command::EventKind;
@@ -33,6 +34,7 @@ enum Told {
     Started { stream: Option<String>, call: Option<String>, from: AudioFormat, to: AudioFormat },
     Digit(char, u32),
     Mark(Option<u64>),
+    Cleared,
     Flow(bool),
     Stopped(Option<HangupCause>),
 }
@@ -52,9 +54,8 @@ impl Told {
             StreamEvent::Mark(name) => Self::Mark(Marks::number(name)),
             StreamEvent::Flow(wanted) => Self::Flow(*wanted),
             StreamEvent::Stopped(cause) => Self::Stopped(*cause),
-            StreamEvent::Nothing | StreamEvent::Audio { .. } | StreamEvent::Cleared => {
-                Self::Nothing
-            }
+            StreamEvent::Cleared => Self::Cleared,
+            StreamEvent::Nothing | StreamEvent::Audio { .. } => Self::Nothing,
         }
     }
 }
@@ -92,6 +93,7 @@ impl MediaPath {
         if ready.readable {
             self.read_line(ctx);
         }
+        self.line_at_once(ctx);
         self.check_line(ctx);
     }
 
@@ -263,6 +265,7 @@ impl MediaPath {
                 self.line_over(ctx);
             }
             Told::Mark(None) => {}
+            Told::Cleared => self.line_cleared(ctx.now),
             Told::Flow(wanted) => {
                 if let Some(line) = self.peer.line() {
                     line.stopped = !wanted;
@@ -272,6 +275,13 @@ impl MediaPath {
             Told::Stopped(cause) => {
                 ctx.tell(self.key, EventKind::Line(LineEvent::Stopped(cause)));
             }
+        }
+    }
+
+    /// The carrier has dropped what it had: what waits for that may leave.
+    fn line_cleared(&mut self, now: MonoTime) {
+        if self.peer.line().is_some_and(|line| line.clearing.take().is_some()) {
+            self.restart_ticks(now);
         }
     }
 
@@ -331,7 +341,7 @@ impl MediaPath {
         let cleared = playout.clear_behind(ctx.now, &mut ctx.blocks, unheard.unwrap_or_default());
         let Agent::Socket(socket) = &mut self.agent else {
             line.marks.clear().for_each(drop);
-            return;
+            return self.restart_ticks(ctx.now);
         };
         // Of a carrier that plays on, marks still come.
         if unheard.is_some() {
@@ -375,8 +385,13 @@ impl MediaPath {
         self.tell_heard(ctx, None);
         self.after_playout(ctx);
         self.line_over(ctx);
+        let mut waited = false;
         if let Some(line) = self.peer.line() {
             line.awaits_end &= !line.is_heard(ctx.now);
+            waited = line.clearing.is_some_and(|until| until <= ctx.now);
+        }
+        if waited {
+            self.line_cleared(ctx.now);
         }
         self.check_line(ctx);
     }

@@ -35,6 +35,7 @@ impl MediaPath {
                 if ready.readable {
                     self.read_socket(ctx);
                 }
+                self.line_at_once(ctx);
                 self.actions(ctx);
             }
             Agent::Leg(_) => {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use media::time::MonoTime;
 use slab::Slab;
 
 use super::Purpose;
@@ -100,7 +99,7 @@ impl Worker {
             let number = index;
             let index = index as usize;
             let Some(path) = self.calls.get_mut(index) else { continue };
-            if path.scheduled != at {
+            if !path.entries.is_first(at) {
                 continue;
             }
             if at > self.ctx.now && !path.ticks_at(at) {
@@ -108,7 +107,7 @@ impl Worker {
                 self.deadlines.push(at, number);
                 break;
             }
-            path.scheduled = MonoTime::MAX;
+            path.entries.take_first();
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
         }
@@ -293,8 +292,7 @@ impl Worker {
 #[inline]
 fn schedule(deadlines: &mut Deadlines, path: &mut MediaPath, index: usize) {
     let deadline = path.deadline();
-    if deadline < path.scheduled {
-        path.scheduled = deadline;
+    if path.entries.want(deadline) {
         deadlines.push(deadline, u32::try_from(index).unwrap_or(u32::MAX));
     }
 }

@@ -164,6 +164,40 @@ pub fn configure(server: &Server, api: &Api, name: &str, number: &str) -> String
     id.to_owned()
 }
 
+/// The address of a configuration's hook.
+#[track_caller]
+pub fn hook_url(server: &Server, api: &Api, id: &str, name: &str) -> String {
+    // The token is told to the carrier alone: binding a number shows it.
+    let path = format!("/api/v1/organizations/telephony-configs/{id}");
+    let numbers = expect(server, 200, "GET", &format!("{path}/phone-numbers"), None);
+    let number = numbers["items"][0]["id"].as_str().unwrap();
+    api.will(Some((
+        200,
+        json!({"incoming_phone_numbers": [
+            {"sid": "PN00000000000000000000000000000001", "phone_number": NUMBER}
+        ], "next_page_uri": null}),
+    )));
+    api.will(Some((200, json!({"sid": "PN00000000000000000000000000000001"}))));
+    expect(server, 204, "POST", &format!("{path}/phone-numbers/{number}/bind"), None);
+    let bound = api.hears("a binding", |asked| asked.field("VoiceUrl").is_some());
+    let url = bound.field("VoiceUrl").unwrap().replace("/voice/", &format!("/{name}/"));
+    // What is made over HTTP is in use a moment later.
+    until(SOON, "the configuration in use", || {
+        (hook(server, &url, &[], true).0 == 403).then_some(())
+    });
+    url
+}
+
+/// The one call that there is, once it is over.
+#[track_caller]
+pub fn ended(server: &Server) -> Value {
+    until(SOON, "the end of the call", || {
+        let calls = expect(server, 200, "GET", "/api/v1/calls", None);
+        let call = calls["items"].as_array().unwrap().first()?.clone();
+        (call["state"] == "ended").then_some(call)
+    })
+}
+
 #[track_caller]
 pub fn expect(
     server: &Server,
@@ -178,7 +212,7 @@ pub fn expect(
 }
 
 /// The signature of a webhook: the address, then each field with its value, sorted.
-fn signature(url: &str, fields: &[(&str, &str)]) -> String {
+pub fn signature(url: &str, fields: &[(&str, &str)]) -> String {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
     let signed: String = sorted.iter().map(|(name, value)| format!("{name}{value}")).collect();
@@ -190,14 +224,27 @@ fn signature(url: &str, fields: &[(&str, &str)]) -> String {
 /// A webhook: status and document of the answer.
 #[track_caller]
 pub fn hook(server: &Server, url: &str, fields: &[(&str, &str)], forged: bool) -> (u16, String) {
+    hook_at(server.http, url, fields, forged)
+}
+
+/// The same of the server at this address.
+#[track_caller]
+pub fn hook_at(
+    http: SocketAddr,
+    url: &str,
+    fields: &[(&str, &str)],
+    forged: bool,
+) -> (u16, String) {
     let pairs = fields.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
     let body = pairs.collect::<Vec<_>>().join("&");
+    // What stands behind it is for the carrier alone.
+    let url = url.split('#').next().unwrap();
     let mut signed = signature(url, fields);
     if forged {
         signed.replace_range(0..1, if signed.starts_with('A') { "B" } else { "A" });
     }
-    let path = url.strip_prefix(&format!("http://{}", server.http)).unwrap();
-    let mut stream = TcpStream::connect(server.http).unwrap();
+    let path = url.strip_prefix(&format!("http://{http}")).unwrap();
+    let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Twilio-Signature: {signed}\r\n\
@@ -269,21 +316,15 @@ pub struct Media {
     /// Bytes of audio that came.
     pub heard: Vec<u8>,
     pub closed: bool,
+    /// The code that the server closed with.
+    pub code: Option<u16>,
 }
 
 impl Media {
     /// Opens the socket and begins the stream of a call; `None` if the server does not let it in.
     pub fn open(url: &str, call: &str) -> Option<Self> {
-        let rest = url.strip_prefix("ws://").unwrap();
-        let stream = TcpStream::connect(rest.split('/').next().unwrap()).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
-        let mut request = url.into_client_request().unwrap();
-        let signed = signature(url, &[]).parse().unwrap();
-        request.headers_mut().insert("x-twilio-signature", signed);
-        let (socket, _) = tokio_tungstenite::tungstenite::client(request, stream).ok()?;
-        socket.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
         let id = format!("MZ{}", &call[2..]);
-        let mut media = Self { socket, id, chunk: 0, heard: Vec::new(), closed: false };
+        let mut media = Self::connect(url, &id)?;
         media.say(&json!({"event": "connected", "protocol": "Call", "version": "1.0.0"}));
         let format = json!({"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1});
         media.say(&json!({
@@ -294,6 +335,20 @@ impl Media {
             },
         }));
         Some(media)
+    }
+
+    /// Opens the socket, whose stream has yet to begin; `None` if the server does not let it in.
+    pub fn connect(url: &str, id: &str) -> Option<Self> {
+        let rest = url.strip_prefix("ws://").unwrap();
+        let stream = TcpStream::connect(rest.split('/').next().unwrap()).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut request = url.into_client_request().unwrap();
+        let signed = signature(url, &[]).parse().unwrap();
+        request.headers_mut().insert("x-twilio-signature", signed);
+        let (socket, _) = tokio_tungstenite::tungstenite::client(request, stream).ok()?;
+        socket.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        let (id, heard) = (id.to_owned(), Vec::new());
+        Some(Self { socket, id, chunk: 0, heard, closed: false, code: None })
     }
 
     pub fn say(&mut self, message: &Value) {
@@ -323,7 +378,10 @@ impl Media {
                         self.heard.extend(STANDARD.decode(payload).unwrap());
                     }
                 }
-                Ok(Message::Close(_)) => self.closed = true,
+                Ok(Message::Close(frame)) => {
+                    self.closed = true;
+                    self.code = frame.map(|frame| frame.code.into());
+                }
                 Ok(_) => {}
                 Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => {
@@ -352,6 +410,12 @@ impl Media {
         self.say(&json!({
             "event": "stop", "sequenceNumber": number, "streamSid": self.id, "stop": stop,
         }));
+    }
+
+    /// Closes the socket in order.
+    pub fn close(&mut self) {
+        let _ = self.socket.close(None);
+        let _ = self.socket.flush();
     }
 
     #[track_caller]

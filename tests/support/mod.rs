@@ -23,6 +23,7 @@ pub mod ear;
 pub mod gateway;
 pub mod kamailio;
 pub mod line;
+pub mod lines;
 pub mod linphone;
 pub mod lossy;
 pub mod peers;

@@ -7,6 +7,8 @@
 //! shares no code with the adapter that reads or writes messages, so that a misreading does not
 //! cancel out.
 
+#[cfg(test)]
+pub(crate) mod bench;
 pub mod form;
 mod quirks;
 pub mod xml;

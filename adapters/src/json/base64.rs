@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::GeneralPurposeConfig;
-use base64::{DecodeSliceError, Engine, encoded_len};
+use base64::{DecodeSliceError, Engine};
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 type Standard = base64::engine::GeneralPurpose;
@@ -28,11 +28,9 @@ const STEP_BYTES: usize = STEP_CHARS / 4 * 3;
 
 /// Appends `audio` to `out` as base64. Allocates only if `out` has to grow.
 pub(crate) fn append(out: &mut Vec<u8>, audio: &[u8]) {
-    let start = out.len();
-    let Some(chars) = encoded_len(audio.len(), true) else { return };
-    out.resize(start + chars, 0);
-    let written = out.get_mut(start..).map(|text| STANDARD.encode_slice(audio, text));
-    debug_assert!(matches!(written, Some(Ok(count)) if count == chars));
+    // Twice as fast as the other crate at the length of a frame, which ends with more than vectors
+    // hold. That one reads as fast, and takes what this one does not: text without padding.
+    base64_simd::STANDARD.encode_append(audio, out);
 }
 
 /// Decodes `text` into its own beginning and tells how many bytes that are. `None` if it is not

@@ -1,6 +1,8 @@
 //! JSON messages that carry audio in base64: read where they lie, without a tree of values.
 
 pub(crate) mod base64;
+pub(crate) mod parts;
+pub(crate) mod quick;
 pub(crate) mod scan;
 
 /// Puts `texts`, which were read out of `message`, at its beginning, so that they can be lent from

@@ -1,10 +1,11 @@
 //! Answers to the carrier's questions: documents that say what becomes of a call.
 
-use crate::address::{Address, AddressKind};
+use crate::address::AddressKind;
 use crate::config::RawConfig;
 use crate::hook::{HookError, HookReply, Take};
 use crate::markup::Markup;
 use crate::op::Refusal;
+use crate::steps::Dial;
 
 use super::fields;
 
@@ -51,25 +52,18 @@ pub(super) fn hangup() -> HookReply {
     reply(Markup::document("Response").open("Hangup"))
 }
 
-/// Calls somebody and connects them; the carrier asks at `action` when that is over, and tells at
-/// `events` how it goes.
-pub(super) fn dial(
-    to: &Address,
-    from: Option<&str>,
-    ring_s: &str,
-    action: &str,
-    events: &str,
-) -> HookReply {
+/// Calls somebody and connects them.
+pub(super) fn dial(dial: &Dial<'_>) -> HookReply {
     let document = Markup::document("Response")
         .open("Dial")
-        .attribute_if("callerId", from)
-        .attribute("timeout", ring_s)
-        .attribute("action", action)
+        .attribute_if("callerId", dial.from)
+        .attribute("timeout", dial.ring_s)
+        .attribute("action", dial.action)
         .attribute("method", "POST")
-        .attribute("callbackUrl", events)
+        .attribute("callbackUrl", dial.events)
         .attribute("callbackMethod", "POST")
-        .open(if to.kind() == AddressKind::SipUri { "User" } else { "Number" })
-        .text(to.digits().unwrap_or(to.expose()));
+        .open(if dial.to.kind() == AddressKind::SipUri { "User" } else { "Number" })
+        .text(dial.to.digits().unwrap_or(dial.to.expose()));
     reply(document)
 }
 

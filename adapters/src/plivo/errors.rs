@@ -2,12 +2,7 @@
 
 use serde_json::Value;
 
-use crate::exchange::{CarrierError, HttpResponse};
-
-/// Most characters of an error's text that are repeated.
-const WORDS_CHARS_MAX: usize = 120;
-/// Digits in a row that are no number of anybody.
-const DIGITS_SHOWN_MAX: usize = 4;
+use crate::exchange::{CarrierError, HttpResponse, without_numbers};
 
 /// `Ok` for success.
 pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
@@ -15,7 +10,7 @@ pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
         return Ok(());
     }
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let words = body["error"].as_str().map(discreet);
+    let words = body["error"].as_str().map(without_numbers);
     let says = |part: &str| words.as_ref().is_some_and(|words| words.contains(part));
     if answer.status.as_u16() == 403 && says("barred") {
         return Err(CarrierError::Destination(words));
@@ -23,23 +18,10 @@ pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
     CarrierError::from_status(answer, words).map_or(Ok(()), Err)
 }
 
-/// The text of an error without numbers, cut short.
-fn discreet(text: &str) -> String {
-    let mut words = String::new();
-    let mut digits = 0;
-    for character in text.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX) {
-        digits = if character.is_ascii_digit() { digits + 1 } else { 0 };
-        words.push(if digits > DIGITS_SHOWN_MAX { '*' } else { character });
-    }
-    words
-}
-
 /// The object of a successful answer.
 pub(super) fn object(answer: &HttpResponse) -> Result<Value, CarrierError> {
     success(answer)?;
-    let body: Value =
-        serde_json::from_slice(&answer.body).map_err(|_| CarrierError::Answer("not JSON"))?;
-    if body.is_object() { Ok(body) } else { Err(CarrierError::Answer("not a JSON object")) }
+    answer.object()
 }
 
 /// The same of a request about a live call: what is not there is over.

@@ -8,8 +8,6 @@
 //! | `transfer` | a leg of a transfer asks where it goes; the address says which |
 //! | `record` | a recording is there |
 
-use std::collections::BTreeMap;
-
 use http::Method;
 
 use super::answer;
@@ -21,9 +19,10 @@ use crate::config::RawConfig;
 use crate::event::{
     AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferState,
 };
-use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
-use crate::pairs::pairs;
+use crate::form_hooks::{Fields, fact, fields, maybe, text, told};
+use crate::hook::{Handled, Hook, HookError, HookRequest, Inbound};
 use crate::secret::Pii;
+use crate::steps::{self, Documents};
 
 type Handle = fn(&HookRequest<'_>, &RawConfig) -> Result<Handled, HookError>;
 
@@ -57,30 +56,6 @@ pub(super) const INBOUND: Inbound = Inbound {
     answer: answer::take,
     refuse: |_, refusal| answer::refuse(refusal),
 };
-
-type Fields = BTreeMap<String, String>;
-
-/// The parameters, from the body or, of a GET, from the query. Of a name that comes twice the first
-/// counts.
-fn fields(request: &HookRequest<'_>) -> Fields {
-    let body = String::from_utf8_lossy(request.body);
-    let text =
-        if request.method == Method::GET { request.query().unwrap_or_default() } else { &body };
-    let mut fields = Fields::new();
-    for (name, value) in pairs(text) {
-        fields.entry(name).or_insert(value);
-    }
-    fields
-}
-
-fn text<'f>(fields: &'f Fields, name: &'static str) -> Result<&'f str, HookError> {
-    let value = fields.get(name).filter(|value| !value.is_empty());
-    value.map(String::as_str).ok_or(HookError::Field(name))
-}
-
-fn maybe<'f>(fields: &'f Fields, name: &'static str) -> &'f str {
-    fields.get(name).map_or("", String::as_str)
-}
 
 /// The carrier's id of the call. What was placed is known by the id of its request, which is the
 /// same in practice.
@@ -121,16 +96,6 @@ fn offered(fields: &Fields) -> Result<InboundCall, HookError> {
         to: Address::international(to).map_err(|_| HookError::Field("To"))?,
         extra: fields.iter().filter_map(header).collect(),
     })
-}
-
-/// A fact; the same event of the same call twice is one fact.
-fn fact(call: CarrierCallId, id: &str, what: CallFact) -> CallEvent {
-    let id = Some(format!("{}:{id}", call.0));
-    CallEvent { call, id, at_unix_ms: None, what }
-}
-
-fn told(events: Vec<CallEvent>) -> Handled {
-    Handled { meaning: Meaning::Events(events), reply: HookReply::NO_CONTENT }
 }
 
 fn who(fields: &Fields) -> Option<CallFact> {
@@ -210,55 +175,14 @@ fn stream(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     Ok(told(what.into_iter().map(|what| fact(call.clone(), &id, what)).collect()))
 }
 
-/// The parameters that our own address carries: signed with it.
-fn address(request: &HookRequest<'_>) -> Fields {
-    pairs(request.query().unwrap_or_default()).collect()
-}
+static DOCUMENTS: Documents =
+    Documents { dial: answer::dial, room: answer::conference, hangup: answer::hangup };
 
 fn transfer(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, HookError> {
     let fields = own(request, config)?;
     // A leg that asks names itself.
     call(&fields)?;
-    let ours = address(request);
-    let caller = CarrierCallId(text(&ours, "call")?.to_owned());
-    let step = text(&ours, "step")?;
-    let state = |state| {
-        let id = format!("transfer:{step}:{}", maybe(&fields, "CallUUID"));
-        vec![fact(caller.clone(), &id, CallFact::Transfer { state })]
-    };
-    let room = || text(&ours, "room").map(answer::conference);
-    let (events, reply) = match step {
-        "dial" => (state(TransferState::Trying), dial(request, &ours)?),
-        "dialled" if maybe(&fields, "DialStatus") == "completed" => {
-            (state(TransferState::Done), answer::hangup())
-        }
-        // Nobody was reached: the caller comes back.
-        "dialled" => {
-            let meaning =
-                Meaning::Asked { call: caller.clone(), events: state(TransferState::Failed) };
-            return Ok(Handled { meaning, reply: answer::hangup() });
-        }
-        "rings" => (state(TransferState::Trying), HookReply::NO_CONTENT),
-        "destination" => (state(TransferState::Answered), room()?),
-        "caller" => (state(TransferState::Done), room()?),
-        "ended" if maybe(&fields, "CallStatus") == "completed" => {
-            (Vec::new(), HookReply::NO_CONTENT)
-        }
-        "ended" => (state(TransferState::Failed), HookReply::NO_CONTENT),
-        _ => return Err(HookError::Field("step")),
-    };
-    Ok(Handled { meaning: Meaning::Events(events), reply })
-}
-
-fn dial(request: &HookRequest<'_>, ours: &Fields) -> Result<HookReply, HookError> {
-    let to = Address::parse(text(ours, "to")?, None).map_err(|_| HookError::Field("to"))?;
-    let here = request.url.split('?').next().unwrap_or_default();
-    // The carrier comes back to this hook, and tells how it goes at its sibling.
-    let call = crate::exchange::escape(text(ours, "call")?);
-    let action = format!("{here}?step=dialled&call={call}");
-    let events = here.replacen("/transfer/", "/status/", 1);
-    let from = text(ours, "from").ok();
-    Ok(answer::dial(&to, from, text(ours, "ring")?, &action, &events))
+    steps::handle(request, &fields, &DOCUMENTS)
 }
 
 fn record(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, HookError> {

@@ -390,7 +390,7 @@ fn requests_are_those_of_the_official_library() {
     let blind = transfer(TransferKind::Blind, "0a1b2c3d-1111-4222-8333-444455556666");
     let mut op = ops.transfer.unwrap()(&config, &blind).unwrap();
     compare("transfer", &sent(op.as_mut(), None), &["aleg_url"]);
-    assert!(matches!(op.next(response("transfer")), Step::Done(())));
+    assert!(matches!(op.next(response("transfer")), Step::Done(None)));
     let digits = SendDigits { call: call.clone(), digits: Pii::new("12#") };
     let mut op = ops.dtmf.unwrap()(&config, &digits).unwrap();
     compare("send_dtmf", &sent(op.as_mut(), None), &[]);

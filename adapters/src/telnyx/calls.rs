@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::errors::{data, over_is_done, success};
 use super::fields;
 use crate::address::AddressKind;
-use crate::chain::{Then, chain};
+use crate::chain::{Then, chain, mapped};
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
@@ -175,11 +175,13 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
         let mode = config.text("machine_detection").unwrap_or("premium");
         body["answering_machine_detection"] = mode.into();
     }
-    one(post(config, "/calls", &body)?, |answer| {
-        let id = data(answer)?["call_control_id"].as_str().map(str::to_owned);
-        let call = CarrierCallId(id.ok_or(CarrierError::Answer("no id of the call"))?);
-        Ok(Originated { call })
-    })
+    mapped(one(post(config, "/calls", &body)?, placed), |call| Originated { call })
+}
+
+/// The id of a call that was placed.
+fn placed(answer: &HttpResponse) -> Result<CarrierCallId, CarrierError> {
+    let id = data(answer)?["call_control_id"].as_str().map(str::to_owned);
+    Ok(CarrierCallId(id.ok_or(CarrierError::Answer("no id of the call"))?))
 }
 
 pub(super) fn answer_request(
@@ -272,11 +274,15 @@ pub(super) fn transfer_request(
     }
 }
 
-pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     if transfer.kind == TransferKind::Attended && transfer.from.is_none() {
         return Err(CarrierError::Config("no caller id"));
     }
-    one(transfer_request(config, transfer, None)?, success)
+    let request = transfer_request(config, transfer, None)?;
+    match transfer.kind {
+        TransferKind::Attended => mapped(one(request, placed), Some),
+        TransferKind::Blind | TransferKind::Refer => mapped(one(request, success), |()| None),
+    }
 }
 
 /// Bridges the caller with the leg that an attended transfer called: its id stands in the list of

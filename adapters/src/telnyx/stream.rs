@@ -11,7 +11,8 @@ use super::fields::{self, ByteOrder};
 use super::order::{Order, exchange};
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
-use crate::json::scan::{self, Media};
+use crate::json::parts::{Audio, Format, Key, Parts, bad};
+use crate::json::quick::Quick;
 use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
@@ -25,6 +26,7 @@ struct Telnyx {
     order_wanted: ByteOrder,
     to_carrier: AudioFormat,
     order: Order,
+    quick: Quick,
     /// The id of the stream and the format of its audio, once it has started.
     started: Option<(String, AudioFormat)>,
 }
@@ -39,26 +41,7 @@ impl Telnyx {
         let (codec, rate_hz) = fields::to_carrier(config);
         let to_carrier = fields::format(codec, rate_hz, order_wanted).unwrap_or(AudioFormat::PCMU);
         let order = Order::new(order_wanted, false);
-        Self { order_wanted, to_carrier, order, started: None }
-    }
-
-    fn media<'m>(
-        &mut self,
-        message: &[u8],
-        media: &Media,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let text = |place: &Option<std::ops::Range<usize>>| {
-            place.clone().and_then(|place| message.get(place))
-        };
-        let parts = Parts {
-            stream: text(&media.stream),
-            track: text(&media.track),
-            chunk: media.chunk,
-            timestamp_ms: media.timestamp,
-            payload: text(&media.payload),
-        };
-        self.audio(&parts, slot)
+        Self { order_wanted, to_carrier, order, quick: Quick::new(STREAM), started: None }
     }
 
     /// Audio of the caller; what the carrier plays to him is of no interest.
@@ -113,25 +96,11 @@ impl Telnyx {
             }
             "media" => {
                 let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
-                let number = |number: Option<Number<'_>>| number.and_then(|number| number.value());
-                let parts = Parts {
-                    stream: parsed.stream_id.as_deref().map(str::as_bytes),
-                    track: media.track.as_deref().map(str::as_bytes),
-                    chunk: number(media.chunk),
-                    timestamp_ms: number(media.timestamp),
-                    payload: media.payload.as_deref().map(str::as_bytes),
-                };
-                self.audio(&parts, slot)
+                self.audio(&media.parts(parsed.stream_id.as_deref()), slot)
             }
             "dtmf" => {
-                let digit = parsed.dtmf.and_then(|dtmf| dtmf.digit).unwrap_or_default();
-                let mut digits = digit.chars().filter(|digit| !digit.is_whitespace());
-                match (digits.next().map(|digit| digit.to_ascii_uppercase()), digits.next()) {
-                    (Some(digit @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => {
-                        Ok(StreamEvent::Dtmf { digit, duration_ms: None })
-                    }
-                    _ => Err(bad("dtmf.digit", "is no digit")),
-                }
+                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
+                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: None })
             }
             "mark" => {
                 let name = parsed.mark.and_then(|mark| own(mark.name));
@@ -185,10 +154,17 @@ impl Stream for Telnyx {
         if kind == MessageKind::Binary {
             return Err(WireError::BadFrame("only text is spoken"));
         }
-        match scan::media(message, STREAM.as_bytes()) {
-            Some(media) => self.media(message, &media, slot),
-            None => self.other(message, slot),
+        // What is wrong with a message is for the full parser to say.
+        if let Some(media) = self.quick.media(message)
+            && let Ok(event) = self.audio(&Parts::found(message, &media), slot)
+        {
+            if !matches!(event, StreamEvent::Audio { .. }) {
+                self.quick.forget();
+            }
+            return Ok(event);
         }
+        self.quick.forget();
+        self.other(message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -236,19 +212,6 @@ fn is_linear(format: AudioFormat) -> bool {
     matches!(format.codec, Codec::L16Be | Codec::L16Le)
 }
 
-fn bad(field: &'static str, problem: &str) -> WireError {
-    WireError::BadField { field, problem: problem.to_owned() }
-}
-
-/// What a media message says.
-struct Parts<'m> {
-    stream: Option<&'m [u8]>,
-    track: Option<&'m [u8]>,
-    chunk: Option<u64>,
-    timestamp_ms: Option<u64>,
-    payload: Option<&'m [u8]>,
-}
-
 #[derive(Deserialize)]
 struct Message<'m> {
     #[serde(borrow)]
@@ -260,7 +223,7 @@ struct Message<'m> {
     #[serde(borrow)]
     media: Option<Audio<'m>>,
     #[serde(borrow)]
-    dtmf: Option<Dtmf<'m>>,
+    dtmf: Option<Key<'m>>,
     #[serde(borrow)]
     mark: Option<Mark<'m>>,
 }
@@ -274,58 +237,7 @@ struct Start<'m> {
 }
 
 #[derive(Deserialize)]
-struct Format<'m> {
-    #[serde(borrow)]
-    encoding: Cow<'m, str>,
-    #[serde(borrow)]
-    sample_rate: Option<Number<'m>>,
-}
-
-impl Format<'_> {
-    fn own(self) -> (String, u32) {
-        let rate = self.sample_rate.and_then(|rate| rate.value());
-        (self.encoding.into_owned(), rate.and_then(|rate| rate.try_into().ok()).unwrap_or(8000))
-    }
-}
-
-#[derive(Deserialize)]
-struct Audio<'m> {
-    #[serde(borrow)]
-    track: Option<Cow<'m, str>>,
-    #[serde(borrow)]
-    chunk: Option<Number<'m>>,
-    #[serde(borrow)]
-    timestamp: Option<Number<'m>>,
-    #[serde(borrow)]
-    payload: Option<Cow<'m, str>>,
-}
-
-#[derive(Deserialize)]
-struct Dtmf<'m> {
-    #[serde(borrow)]
-    digit: Option<Cow<'m, str>>,
-}
-
-#[derive(Deserialize)]
 struct Mark<'m> {
     #[serde(borrow)]
     name: Option<Cow<'m, str>>,
-}
-
-/// A number, bare or as a string.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Number<'m> {
-    Bare(u64),
-    #[serde(borrow)]
-    Text(Cow<'m, str>),
-}
-
-impl Number<'_> {
-    fn value(&self) -> Option<u64> {
-        match self {
-            Self::Bare(number) => Some(*number),
-            Self::Text(text) => text.parse().ok(),
-        }
-    }
 }

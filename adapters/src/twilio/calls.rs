@@ -12,10 +12,19 @@ use crate::hook::Take;
 use crate::op::{OpResult, Originate, Originated, Record};
 
 const FORM: &str = "application/x-www-form-urlencoded";
+/// How often and why a webhook that tells something is sent again, in the fragment of its address:
+/// it is the carrier's own, neither sent nor signed. Without it only a connection that fails is
+/// tried once more.
+const RETRY: &str = "#rc=3&rp=5xx,ct,rt";
 /// Version of the API, the first segment of its paths.
 const VERSION: &str = "2010-04-01";
 /// Longest ringing that the API takes, in seconds.
 pub(super) const RING_S_MAX: u32 = 600;
+
+/// The address of a hook that tells something. What other carriers make of a fragment is unknown.
+pub(super) fn retried(config: &RawConfig, url: String) -> String {
+    if config.flag("compatible") { url } else { url + RETRY }
+}
 
 /// The beginning of every address of the API, without slash at the end.
 pub(super) fn base(config: &RawConfig) -> String {
@@ -91,8 +100,8 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
     }
     let take = Take { stream_url: call.stream_url.clone(), hooks: call.hooks.clone() };
     let document = answer::connect(&take);
-    let status = call.hooks.url(hooks::STATUS);
-    let amd = call.hooks.url(hooks::AMD);
+    let status = retried(config, call.hooks.url(hooks::STATUS));
+    let amd = retried(config, call.hooks.url(hooks::AMD));
     let ring = call.ring_timeout_s.clamp(1, RING_S_MAX).to_string();
     let longest = call.max_duration_s.to_string();
     let mut fields = vec![
@@ -184,7 +193,7 @@ pub(super) fn cost(config: &RawConfig, call: &CarrierCallId) -> OpResult<Option<
 
 pub(super) fn record(config: &RawConfig, record: &Record) -> OpResult<()> {
     let url = format!("{}/Recordings", call_url(config, &record.call)?);
-    let hook = record.hooks.url(hooks::RECORDING);
+    let hook = retried(config, record.hooks.url(hooks::RECORDING));
     let request = if record.on {
         let fields = [
             ("RecordingChannels", "dual"),

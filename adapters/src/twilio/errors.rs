@@ -32,9 +32,7 @@ pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
 /// The object of a success.
 pub(super) fn object(answer: &HttpResponse) -> Result<Value, CarrierError> {
     success(answer)?;
-    let body: Value =
-        serde_json::from_slice(&answer.body).map_err(|_| CarrierError::Answer("not JSON"))?;
-    if body.is_object() { Ok(body) } else { Err(CarrierError::Answer("not an object")) }
+    answer.object()
 }
 
 /// A change of a call: one that is unknown is over, as the carrier forgets those soon.

@@ -1,33 +1,36 @@
 //! Calls handed to somebody else.
 
-use super::calls::{RING_S_MAX, one, post, update, url};
+use super::calls::{RING_S_MAX, one, placed, post, retried, update, url};
 use super::{answer, errors, hooks};
 use crate::address::AddressKind;
+use crate::chain::mapped;
 use crate::config::RawConfig;
-use crate::exchange::{CarrierError, escape};
+use crate::event::CarrierCallId;
+use crate::exchange::{CarrierError, HttpRequest, escape};
 use crate::op::{OpResult, Transfer, TransferKind};
 
 /// Gives the call another document, which ends its stream with us; or, attended, calls the
 /// destination and lets it wait in a conference.
-pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     let ring = transfer.ring_timeout_s.clamp(1, RING_S_MAX).to_string();
     match transfer.kind {
         TransferKind::Blind => {
             let document = answer::dial(transfer, &ring);
-            one(config, update(config, &transfer.call, &[("Twiml", &document)])?, errors::of_call)
+            sent(config, update(config, &transfer.call, &[("Twiml", &document)])?)
         }
         TransferKind::Refer if transfer.to.kind() != AddressKind::SipUri => {
             Err(CarrierError::Destination(None))
         }
         TransferKind::Refer => {
             let document = answer::refer(transfer);
-            one(config, update(config, &transfer.call, &[("Twiml", &document)])?, errors::of_call)
+            sent(config, update(config, &transfer.call, &[("Twiml", &document)])?)
         }
         TransferKind::Attended => {
             let from = transfer.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
             let document = answer::conference(transfer);
             let leg = transfer.hooks.url(hooks::TRANSFER_LEG);
             let leg = format!("{leg}?{}={}", hooks::TRANSFERRED, escape(&transfer.call.0));
+            let leg = retried(config, leg);
             let fields = [
                 ("To", transfer.to.expose()),
                 ("From", from.expose()),
@@ -39,9 +42,15 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> 
                 ("StatusCallbackEvent", "answered"),
                 ("StatusCallbackEvent", "completed"),
             ];
-            one(config, post(url(config, "/Calls.json")?, &fields), errors::success)
+            let leg = one(config, post(url(config, "/Calls.json")?, &fields), placed);
+            mapped(leg, |leg| Some(leg.call))
         }
     }
+}
+
+/// The call gets another document; nobody is called apart.
+fn sent(config: &RawConfig, request: HttpRequest) -> OpResult<Option<CarrierCallId>> {
+    mapped(one(config, request, errors::of_call), |()| None)
 }
 
 /// Takes the caller into the conference where the destination waits.

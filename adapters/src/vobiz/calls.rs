@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::causes::End;
 use super::errors::{live, object, success};
 use crate::address::Address;
-use crate::chain::{Then, chain};
+use crate::chain::{Then, chain, mapped};
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Price};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
-use crate::hook::HookUrls;
 use crate::op::{OpResult, Originate, Originated, Record, SendDigits, Transfer, TransferKind};
+use crate::steps::{self, Consultation};
 use crate::timestamp::rfc3339_ms;
 
 const JSON: &str = "application/json";
@@ -103,13 +103,15 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
         body["machine_detection_url"] = status.into();
         body["machine_detection_method"] = "POST".into();
     }
-    one(post(config, "/Call/", &body)?, |answer| {
-        let body = object(answer)?;
-        let names = ["request_uuid", "RequestUUID", "call_uuid", "CallUUID"];
-        let id = names.iter().find_map(|name| body[*name].as_str());
-        let call = CarrierCallId(id.ok_or(CarrierError::Answer("no id of the call"))?.to_owned());
-        Ok(Originated { call })
-    })
+    mapped(one(post(config, "/Call/", &body)?, placed), |call| Originated { call })
+}
+
+/// The id of a call that was placed.
+fn placed(answer: &HttpResponse) -> Result<CarrierCallId, CarrierError> {
+    let body = object(answer)?;
+    let names = ["request_uuid", "RequestUUID", "call_uuid", "CallUUID"];
+    let id = names.iter().find_map(|name| body[*name].as_str());
+    Ok(CarrierCallId(id.ok_or(CarrierError::Answer("no id of the call"))?.to_owned()))
 }
 
 /// Ends a call; one that is not there is over.
@@ -118,19 +120,6 @@ pub(super) fn hangup(config: &RawConfig, call: &CarrierCallId) -> OpResult<()> {
         Err(CarrierError::NotFound) => Ok(()),
         other => other,
     })
-}
-
-/// The room in which caller and destination of an attended transfer meet.
-fn room(call: &CarrierCallId) -> String {
-    let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    let id: String = call.0.chars().filter(plain).collect();
-    format!("transfer-{id}")
-}
-
-/// The address of the hook for transfers, with what it has to know.
-fn transfer_url(hooks: &HookUrls, pairs: &[(&str, &str)]) -> String {
-    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value)));
-    format!("{}?{}", hooks.url("transfer"), pairs.collect::<Vec<_>>().join("&"))
 }
 
 fn redirect(
@@ -142,47 +131,39 @@ fn redirect(
     post(config, &call_path(call, ""), &body)
 }
 
-pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
-    let Transfer { kind, call, to, from, hooks, ring_timeout_s } = transfer;
+pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
+    let Transfer { kind, call, to, from, ring_timeout_s, .. } = transfer;
     let ring_s = (*ring_timeout_s).clamp(1, RING_S_MAX);
     match kind {
         TransferKind::Refer => {
             Err(CarrierError::Config("this carrier does not tell callers to call somebody else"))
         }
         TransferKind::Blind => {
-            let ring_s = ring_s.to_string();
-            let mut pairs =
-                vec![("step", "dial"), ("call", &*call.0), ("to", to.expose()), ("ring", &ring_s)];
-            pairs.extend(from.as_ref().map(|from| ("from", digits(from))));
-            one(redirect(config, call, &transfer_url(hooks, &pairs))?, live)
+            let sent = one(redirect(config, call, &steps::blind(transfer, ring_s))?, live);
+            mapped(sent, |()| None)
         }
         TransferKind::Attended => {
             let from = from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
-            let room = room(call);
-            let answer = [("step", "destination"), ("call", &*call.0), ("room", &*room)];
-            let ended = [("step", "ended"), ("call", &*call.0)];
+            let urls = Consultation::of(transfer);
             let body = json!({
                 "from": digits(from),
                 "to": digits(to),
-                "answer_url": transfer_url(hooks, &answer),
+                "answer_url": urls.answer,
                 "answer_method": "POST",
-                "ring_url": transfer_url(hooks, &[("step", "rings"), ("call", &call.0)]),
+                "ring_url": urls.rings,
                 "ring_method": "POST",
-                "hangup_url": transfer_url(hooks, &ended),
+                "hangup_url": urls.ended,
                 "hangup_method": "POST",
                 "ring_timeout": ring_s,
             });
-            one(post(config, "/Call/", &body)?, success)
+            mapped(one(post(config, "/Call/", &body)?, placed), Some)
         }
     }
 }
 
 /// Sends the caller to where the destination waits.
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
-    let room = room(&transfer.call);
-    let pairs = [("step", "caller"), ("call", &*transfer.call.0), ("room", &*room)];
-    let url = transfer_url(&transfer.hooks, &pairs);
-    one(redirect(config, &transfer.call, &url)?, live)
+    one(redirect(config, &transfer.call, &steps::joined(transfer))?, live)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {

@@ -87,7 +87,7 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
     one(place(config, &body)?, originated)
 }
 
-fn originated(answer: &HttpResponse) -> Result<Originated, CarrierError> {
+pub(super) fn originated(answer: &HttpResponse) -> Result<Originated, CarrierError> {
     let body = body(answer)?;
     let call = events::text(&body, "uuid").and_then(events::call_id);
     Ok(Originated { call: call.ok_or(CarrierError::Answer("no uuid of the call"))? })

@@ -45,8 +45,5 @@ fn code(problem: &Value) -> Option<String> {
 /// The JSON of a successful answer.
 pub(super) fn body(answer: &HttpResponse) -> Result<Value, CarrierError> {
     success(answer)?;
-    match serde_json::from_slice(&answer.body) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) | Err(_) => Err(CarrierError::Answer("not a JSON object")),
-    }
+    answer.object()
 }

@@ -6,19 +6,20 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{call_url, changed, one, place, put};
-use super::errors::{body, success};
+use super::calls::{call_url, changed, one, originated, place, put};
+use super::errors::success;
 use super::{answer, hooks};
+use crate::chain::mapped;
 use crate::config::RawConfig;
 use crate::event::CarrierCallId;
 use crate::exchange::{CarrierError, escape};
-use crate::op::{OpResult, Transfer, TransferKind};
+use crate::op::{OpResult, Originated, Transfer, TransferKind};
 
-pub(super) fn begin(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+pub(super) fn begin(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     match transfer.kind {
-        TransferKind::Attended => consult(config, transfer),
+        TransferKind::Attended => mapped(consult(config, transfer), |leg| Some(leg.call)),
         // Vonage has no REFER towards the caller; what it leads to is the same.
-        TransferKind::Blind | TransferKind::Refer => connect(config, transfer),
+        TransferKind::Blind | TransferKind::Refer => mapped(connect(config, transfer), |()| None),
     }
 }
 
@@ -35,7 +36,7 @@ fn connect(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     moved(config, &transfer.call, &actions)
 }
 
-fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<Originated> {
     let from = transfer.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
     let body_of_call = json!({
         "to": [answer::party(&transfer.to)?],
@@ -45,7 +46,7 @@ fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
         "event_method": "POST",
         "ringing_timer": answer::ring_s(transfer.ring_timeout_s),
     });
-    one(place(config, &body_of_call)?, |answer| body(answer).map(drop))
+    one(place(config, &body_of_call)?, originated)
 }
 
 /// The caller joins the destination, and takes the room along when leaving.

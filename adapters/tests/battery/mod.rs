@@ -1,5 +1,7 @@
 //! What every provider must keep to.
 
+#[cfg(feature = "emulate")]
+mod emulators;
 mod fields;
 mod flows;
 mod hooks;

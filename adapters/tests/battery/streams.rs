@@ -1,17 +1,22 @@
 //! Streams: audio goes through unchanged, and nothing a carrier sends makes one fail.
 
 use adapters::agent::MessageKind;
+use adapters::config::RawConfig;
 use adapters::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
+use media::codec::AudioFormat;
 use media::time::MonoTime;
 
-use crate::support::entry::{Entry, StreamFixture, StreamMessage, entries};
-use crate::support::hmac::hex;
+use crate::support::entry::{Entry, FormatCase, StreamFixture, StreamMessage, entries};
 
 /// Room of a slot, in bytes.
 const ROOM_BYTES: usize = 4096;
 
 fn open(entry: &Entry) -> Box<dyn Stream> {
     (entry.spec.stream.unwrap())(&StreamStart { config: entry.config(), call: None })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn bytes_of(hex: &str) -> Vec<u8> {
@@ -74,6 +79,70 @@ fn messages_mean_what_they_say() {
     });
 }
 
+/// The formats that a message begins a stream with, and the stream.
+fn begin(entry: &Entry, name: &str, case: &FormatCase) -> (Box<dyn Stream>, [AudioFormat; 2]) {
+    let mut config = entry.config().expose().clone();
+    config.extend(case.with.clone());
+    let config = RawConfig::from_stored(config.into()).unwrap();
+    let mut stream = (entry.spec.stream.unwrap())(&StreamStart { config, call: None });
+    let mut text = case.text.clone().into_bytes();
+    let mut room = [0; ROOM_BYTES];
+    let mut slot = FrameSlot::new(&mut room);
+    let event = stream.decode(MonoTime::ZERO, MessageKind::Text, &mut text, &mut slot).unwrap();
+    assert_eq!(format!("{event:?}"), case.event, "{name}");
+    let StreamEvent::Started { from_carrier, to_carrier, .. } = event else {
+        panic!("{name}: the stream does not start");
+    };
+    (stream, [from_carrier, to_carrier])
+}
+
+/// Each format that the spec names is one that a stream can begin in, and a frame of it goes
+/// through unchanged.
+#[test]
+fn every_format_is_spoken() {
+    for entry in entries().iter().filter(|entry| entry.spec.stream.is_some()) {
+        let mut spoken = Vec::new();
+        for (name, fixture) in entry.formats() {
+            assert!(!fixture.origin.is_empty(), "{name}");
+            for case in &fixture.cases {
+                let (mut stream, formats) = begin(entry, &name, case);
+                spoken.extend(formats);
+                let frame = entry.spec.media[0].formats[0].ptime_ms;
+                let audio: Vec<u8> =
+                    (0..formats[1].bytes(frame)).map(|at| (at * 31 % 253) as u8).collect();
+                let back = through(stream.as_mut(), &audio, &fixture.echo);
+                assert!(formats[0] != formats[1] || back == audio, "{name}: {formats:?}");
+            }
+        }
+        let stories = entry.streams();
+        let told = stories.iter().flat_map(|(_, story)| &story.messages).map(|m| &m.event);
+        let told: String = told.map(String::as_str).collect();
+        for format in entry.spec.media.iter().flat_map(|plan| plan.formats) {
+            let known = spoken.contains(&format.audio)
+                || told.contains(&format!("carrier: {:?}", format.audio));
+            assert!(known, "{}: no stream begins in {:?}", entry.spec.name, format.audio);
+        }
+    }
+}
+
+/// Encodes audio and decodes it as if the carrier had sent it back.
+fn through(stream: &mut dyn Stream, audio: &[u8], echo: &[(String, String)]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let kind = stream.encode(audio, &mut out);
+    if kind == MessageKind::Text {
+        let mut text = String::from_utf8(out).unwrap();
+        for (ours, theirs) in echo {
+            text = text.replace(ours, theirs);
+        }
+        out = text.into_bytes();
+    }
+    let mut room = [0; ROOM_BYTES];
+    let mut slot = FrameSlot::new(&mut room);
+    let event = stream.decode(MonoTime::ZERO, kind, &mut out, &mut slot).unwrap();
+    assert!(matches!(event, StreamEvent::Audio { .. }), "{}: {event:?}", audio.len());
+    slot.filled().to_vec()
+}
+
 /// What we encode a carrier would send back as the same audio, at every length of whole samples.
 #[test]
 fn audio_goes_through_unchanged() {
@@ -86,20 +155,8 @@ fn audio_goes_through_unchanged() {
             (format.audio.codec.sample_bytes()..=frame).step_by(format.audio.codec.sample_bytes())
         {
             let audio: Vec<u8> = (0..len).map(|i| (i * 31 + len) as u8).collect();
-            let mut out = Vec::new();
-            let kind = stream.encode(&audio, &mut out);
-            if kind == MessageKind::Text {
-                let mut text = String::from_utf8(out).unwrap();
-                for (ours, theirs) in &fixture.echo {
-                    text = text.replace(ours, theirs);
-                }
-                out = text.into_bytes();
-            }
-            let mut room = [0; ROOM_BYTES];
-            let mut slot = FrameSlot::new(&mut room);
-            let event = stream.decode(MonoTime::ZERO, kind, &mut out, &mut slot).unwrap();
-            assert!(matches!(event, StreamEvent::Audio { .. }), "{name} {len}: {event:?}");
-            assert_eq!(slot.filled(), audio, "{name} {len}");
+            let back = through(stream.as_mut(), &audio, &fixture.echo);
+            assert_eq!(back, audio, "{name} {len}");
         }
     });
 }

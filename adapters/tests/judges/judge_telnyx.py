@@ -1,12 +1,12 @@
-"""The carrier's official library for Python, asked in lines of JSON.
+"""Telnyx's official library for Python, asked in lines of JSON.
 
 verify: does it believe a webhook, and what does it take it for? sign: a signature by a key of its own
-(the library cannot sign; PyNaCl does). call: what its client sends, answered by whoever reads the line.
+(the library cannot sign; PyNaCl does). call: what its client makes of the carrier's API. request: what
+its client sends if it is given the fields of a request of ours.
 """
 
 import base64
 import json
-import sys
 import time
 from types import SimpleNamespace
 
@@ -15,16 +15,18 @@ import nacl.signing
 import telnyx
 import telnyx.lib.webhook_verification as verification
 
+from lines import ask, serve
 
-def say(answer):
-    print(json.dumps(answer), flush=True)
+ACTIONS = {
+    "record_start": "start_recording",
+    "record_stop": "stop_recording",
+    "streaming_start": "start_streaming",
+}
 
 
-def ask(request):
-    body = request.content.decode()
-    say({"method": request.method, "url": str(request.url), "headers": dict(request.headers), "body": body})
-    answer = json.loads(sys.stdin.readline())
-    return httpx.Response(answer["status"], text=answer["body"], headers={"content-type": "application/json"})
+def client(key, answer):
+    http_client = httpx.Client(transport=httpx.MockTransport(answer))
+    return telnyx.Telnyx(api_key=key, max_retries=0, http_client=http_client)
 
 
 def verify(line):
@@ -32,8 +34,8 @@ def verify(line):
     verification.time = SimpleNamespace(time=lambda: line["now"])
     try:
         verification.verify_webhook_signature(line["body"], line["headers"], line["key"])
-        client = telnyx.Telnyx(api_key="KEY", public_key=line["key"])
-        event = client.webhooks.unwrap(line["body"], headers=line["headers"], key=line["key"])
+        judge = telnyx.Telnyx(api_key="KEY", public_key=line["key"])
+        event = judge.webhooks.unwrap(line["body"], headers=line["headers"], key=line["key"])
         return {"valid": True, "class": type(event).__name__}
     except verification.WebhookVerificationError as error:
         return {"valid": False, "why": str(error)}
@@ -48,10 +50,14 @@ def sign(line):
     return {"signature": base64.b64encode(signature).decode(), "key": base64.b64encode(public).decode()}
 
 
+def carrier(request):
+    answer = ask(request.method, str(request.url), dict(request.headers), request.content)
+    return httpx.Response(answer["status"], text=answer["body"], headers={"content-type": "application/json"})
+
+
 def call(line):
-    transport = httpx.MockTransport(ask)
-    client = telnyx.Telnyx(api_key=line["key"], max_retries=0, http_client=httpx.Client(transport=transport))
-    dialled = client.calls.dial(
+    judge = client(line["key"], carrier)
+    dialled = judge.calls.dial(
         connection_id=line["connection"],
         to="+14155550100",
         from_="+14155550199",
@@ -59,30 +65,54 @@ def call(line):
         stream_bidirectional_mode="rtp",
         webhook_url="https://t.example/hook",
     )
-    live = client.calls.retrieve_status(dialled.data.call_control_id)
-    client.calls.actions.hangup(dialled.data.call_control_id)
-    over = client.calls.retrieve_status(dialled.data.call_control_id)
+    live = judge.calls.retrieve_status(dialled.data.call_control_id)
+    judge.calls.actions.hangup(dialled.data.call_control_id)
+    over = judge.calls.retrieve_status(dialled.data.call_control_id)
     errors = []
     for attempt in (
-        lambda: client.calls.actions.hangup(dialled.data.call_control_id),
-        lambda: client.calls.retrieve_status("v3:unknown"),
-        lambda: client.with_options(api_key="KEY_OTHER").calls.retrieve_status("v3:unknown"),
+        lambda: judge.calls.actions.hangup(dialled.data.call_control_id),
+        lambda: judge.calls.retrieve_status("v3:unknown"),
+        lambda: judge.with_options(api_key="KEY_OTHER").calls.retrieve_status("v3:unknown"),
     ):
         try:
             attempt()
             errors.append("none")
         except telnyx.APIStatusError as error:
             errors.append(type(error).__name__)
-    numbers = [number.phone_number for number in client.phone_numbers.list()]
+    judge.call_control_applications.update(
+        line["connection"],
+        application_name="emulated",
+        webhook_event_url="https://t.example/other",
+    )
+    application = judge.call_control_applications.retrieve(line["connection"]).data
     return {
-        "done": True,
         "class": type(dialled).__name__,
         "alive": [live.data.is_alive, over.data.is_alive],
         "errors": errors,
-        "numbers": numbers,
+        "numbers": [number.phone_number for number in judge.phone_numbers.list()],
+        "application": [application.application_name, application.webhook_event_url],
     }
 
 
-for text in sys.stdin:
-    line = json.loads(text)
-    say({"verify": verify, "sign": sign, "call": call}[line["do"]](line))
+def request(line):
+    sent = []
+
+    def take(request):
+        body = json.loads(request.content or "{}")
+        path = request.url.raw_path.decode().removeprefix("/v2")
+        sent.append({"method": request.method, "path": path, "body": body})
+        return httpx.Response(200, json={"data": {}})
+
+    judge = client("KEY", take)
+    body = dict(line["body"])
+    if "from" in body:
+        body["from_"] = body.pop("from")
+    match line["path"].split("/"):
+        case ["", "calls"]:
+            judge.calls.dial(**body)
+        case ["", "calls", call, "actions", action]:
+            getattr(judge.calls.actions, ACTIONS.get(action, action))(call, **body)
+    return sent[0]
+
+
+serve(verify=verify, sign=sign, call=call, request=request)

@@ -81,6 +81,28 @@ pub struct StreamMessage {
     pub audio: String,
 }
 
+/// Beginnings of a carrier's stream, one for each format that it may have.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormatsFixture {
+    /// Where they come from.
+    pub origin: String,
+    pub cases: Vec<FormatCase>,
+    /// Replacements that turn a message of ours with audio into one of the carrier's.
+    pub echo: Vec<(String, String)>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormatCase {
+    /// What differs from the first configuration.
+    pub with: serde_json::Map<String, Value>,
+    /// The message that begins the stream.
+    pub text: String,
+    /// `Debug` of its event.
+    pub event: String,
+}
+
 /// A message of a carrier's events socket, and which call it is about.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,7 +120,7 @@ pub fn entries() -> Vec<Entry> {
         .iter()
         .map(|spec| entry(spec, root.join("src").join(spec.name).join("fixtures")))
         .collect();
-    let fixtures = root.join("tests/support/fixtures");
+    let fixtures = root.join("tests/support/acme/fixtures");
     entries.push(entry(&super::acme::SPEC, fixtures));
     entries
 }
@@ -133,6 +155,10 @@ impl Entry {
 
     pub fn socket_messages(&self) -> Vec<(String, SocketFixture)> {
         self.load("socket_")
+    }
+
+    pub fn formats(&self) -> Vec<(String, FormatsFixture)> {
+        self.load("formats_")
     }
 
     pub fn streams(&self) -> Vec<(String, StreamFixture)> {

@@ -2,4 +2,3 @@
 
 pub mod acme;
 pub mod entry;
-pub mod hmac;

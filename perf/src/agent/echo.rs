@@ -34,6 +34,8 @@ pub(crate) struct Echo {
     judges: Vec<Judge>,
     stamps: Option<Arc<Stamps>>,
     raw: bool,
+    /// Send text messages back as well.
+    pub(crate) texts: bool,
     /// Print text messages.
     pub(crate) verbose: bool,
     seen: Seen,
@@ -42,7 +44,14 @@ pub(crate) struct Echo {
 impl Echo {
     /// An agent that notes stamps for a generator in this process, or asks for raw framing.
     pub(crate) fn new(stamps: Option<Arc<Stamps>>, raw: bool) -> Self {
-        Self { judges: Vec::new(), stamps, raw, verbose: false, seen: Seen::default() }
+        Self {
+            judges: Vec::new(),
+            stamps,
+            raw,
+            texts: false,
+            verbose: false,
+            seen: Seen::default(),
+        }
     }
 
     /// What it saw, header faults of all connections together.
@@ -86,6 +95,9 @@ impl Echo {
 impl Handler for Echo {
     fn text(&mut self, id: usize, text: &str, out: &mut Vec<u8>) {
         self.seen.texts += 1;
+        if self.texts {
+            return frame::write(out, frame::TEXT, text.as_bytes(), None);
+        }
         if self.verbose {
             println!("{id}: {text}");
         }

@@ -315,11 +315,21 @@ impl<H> AsRawFd for Server<H> {
     }
 }
 
-/// A client's connection, open after the handshake, and what came behind it.
+/// A client's connection to an agent, open after the handshake, and what came behind it.
 pub(crate) fn dial(peer: SocketAddrV4, path: &str, key: [u8; 16]) -> Result<(Socket, Vec<u8>)> {
+    dial_with(peer, path, key, &handshake::agent_stream())
+}
+
+/// The same with headers of one's own.
+pub(crate) fn dial_with(
+    peer: SocketAddrV4,
+    path: &str,
+    key: [u8; 16],
+    headers: &str,
+) -> Result<(Socket, Vec<u8>)> {
     let what = |error: io::Error| PerfError::io(format!("WebSocket to {peer}"))(error);
     let socket = net::connect(peer).map_err(what)?;
-    let request = handshake::request(&peer.to_string(), path, key);
+    let request = handshake::request(&peer.to_string(), path, key, headers);
     let sent = socket.send_with_flags(&request, libc::MSG_NOSIGNAL).map_err(what)?;
     if sent != request.len() {
         return Err(PerfError::Peer("a fresh socket took less than a handshake".into()));

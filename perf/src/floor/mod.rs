@@ -2,4 +2,5 @@
 //! its own, as the server does, and is loaded by the same generator.
 
 pub(crate) mod child;
+mod pair;
 pub(crate) mod serve;

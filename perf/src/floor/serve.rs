@@ -15,16 +15,16 @@ use crate::ws::frame::{self, Reader};
 use crate::ws::handshake;
 
 /// Largest datagram or read, in bytes.
-const READ_BYTES: usize = 65_536;
+pub(super) const READ_BYTES: usize = 65_536;
 
 /// Token of standard input, whose end ends the server.
-const STDIN: u64 = u64::MAX;
+pub(super) const STDIN: u64 = u64::MAX;
 
 /// Token of the listening socket.
-const LISTENER: u64 = u64::MAX - 1;
+pub(super) const LISTENER: u64 = u64::MAX - 1;
 
 /// Mask of the relay's frames: it is the agent's client, as the server is.
-const MASK: [u8; 4] = [0xA5, 0x3C, 0x96, 0x0F];
+pub(super) const MASK: [u8; 4] = [0xA5, 0x3C, 0x96, 0x0F];
 
 /// Which floor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Ws,
     /// UDP to WebSocket and back.
     Relay,
+    /// WebSocket to WebSocket and back.
+    Line,
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
             Self::Udp => "udp",
             Self::Ws => "ws",
             Self::Relay => "relay",
+            Self::Line => "line",
         }
     }
 }
@@ -60,6 +63,10 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
         Kind::Relay => {
             let agent = agent.ok_or_else(|| PerfError::Usage("relay needs --agent".into()))?;
             relay(agent)
+        }
+        Kind::Line => {
+            let agent = agent.ok_or_else(|| PerfError::Usage("line needs --agent".into()))?;
+            super::pair::run(agent)
         }
     }
 }
@@ -82,7 +89,7 @@ fn sockets() -> Result<Vec<UdpSocket>> {
     Ok(sockets)
 }
 
-fn announce(ports: impl Iterator<Item = u16>) -> Result<()> {
+pub(super) fn announce(ports: impl Iterator<Item = u16>) -> Result<()> {
     let ports: Vec<String> = ports.map(|port| port.to_string()).collect();
     let mut out = io::stdout().lock();
     writeln!(out, "{}", ports.join(" "))?;
@@ -95,12 +102,12 @@ fn announce_udp(sockets: &[UdpSocket]) -> Result<()> {
     announce(addresses?.into_iter().map(|address| address.port()))
 }
 
-fn watch_stdin(poll: &Poll) -> Result<()> {
+pub(super) fn watch_stdin(poll: &Poll) -> Result<()> {
     Ok(poll.add(io::stdin().as_raw_fd(), STDIN)?)
 }
 
 /// True once standard input has ended.
-fn stdin_ended() -> bool {
+pub(super) fn stdin_ended() -> bool {
     let mut byte = [0; 64];
     !matches!(io::stdin().lock().read(&mut byte), Ok(1..))
 }
@@ -129,7 +136,7 @@ fn udp(sockets: &[UdpSocket]) -> Result<()> {
 }
 
 /// The server's side of a handshake, on a blocking socket.
-fn shake(mut stream: &TcpStream) -> Result<()> {
+pub(super) fn shake(mut stream: &TcpStream) -> Result<()> {
     let mut head = Vec::new();
     let mut part = [0; 1024];
     while handshake::head_length(&head).is_none() {

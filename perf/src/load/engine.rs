@@ -9,6 +9,8 @@ use hdrhistogram::Histogram;
 use socket2::{SockAddr, Socket};
 
 use super::account::{Account, Tally};
+use super::heard::{Heard, book, book_packet};
+use super::line::LineEnd;
 use super::stamps::Stamps;
 use crate::error::{PerfError, Result};
 use crate::pattern;
@@ -50,6 +52,8 @@ enum Carrier {
     Udp(Option<SocketAddrV4>),
     /// Binary messages over a WebSocket of which we are the client.
     Ws(Box<Reader>),
+    /// A carrier's media messages over such a socket.
+    Line(Box<LineEnd>),
 }
 
 struct Stream {
@@ -77,29 +81,6 @@ pub(crate) struct Pace {
     pub(crate) exact: bool,
 }
 
-/// What the generator measured itself.
-#[derive(Clone)]
-pub(crate) struct Heard {
-    /// Fates of the packets.
-    pub(crate) tally: Tally,
-    /// Faults of the headers.
-    pub(crate) faults: Faults,
-    /// RTCP packets that came.
-    pub(crate) rtcp: u64,
-    /// Send to return.
-    pub(crate) echo: Times,
-    /// Send to arrival at the agent.
-    pub(crate) forward: Times,
-    /// The agent's sending to return.
-    pub(crate) back: Times,
-    /// Arrivals against each stream's own media clock.
-    pub(crate) lateness: Times,
-    /// Our sending against its schedule.
-    pub(crate) generator_late: Times,
-    /// Streams of which nothing came back in the window.
-    pub(crate) starved: usize,
-}
-
 /// The generator.
 pub(crate) struct Engine {
     streams: Vec<Stream>,
@@ -112,6 +93,8 @@ pub(crate) struct Engine {
     exact: bool,
     epoch_ns: u64,
     slot: u64,
+    /// Streams that there will be, among which the packet interval is divided.
+    places: usize,
     next_drain_ns: u64,
     window_open: bool,
     sending: bool,
@@ -151,6 +134,7 @@ impl Engine {
             exact: pace.exact,
             epoch_ns: clock::mono_ns(),
             slot: 0,
+            places: 0,
             next_drain_ns: 0,
             window_open: false,
             sending: true,
@@ -201,6 +185,28 @@ impl Engine {
         let mut reader = Reader::default();
         reader.push(rest);
         self.add(socket, None, Carrier::Ws(Box::new(reader)), true)
+    }
+
+    /// Adds a stream on a carrier's media socket.
+    pub(crate) fn add_line(&mut self, socket: Socket, line: LineEnd) -> Result<()> {
+        self.add(socket, None, Carrier::Line(Box::new(line)), true)
+    }
+
+    /// So many streams will come, each of which sends as soon as it is there.
+    pub(crate) fn expect(&mut self, streams: usize) {
+        self.places = streams;
+    }
+
+    /// The carrier says that the stream of call `id` is over.
+    pub(crate) fn end_line(&mut self, id: u32) {
+        let Some(stream) = self.streams.get_mut(id as usize) else { return };
+        let was_active = std::mem::replace(&mut stream.active, false);
+        if let (Carrier::Line(line), true) = (&mut stream.carrier, was_active) {
+            self.message.clear();
+            line.stop(&mut self.message);
+            // Whoever is gone meanwhile needs no farewell.
+            let _ = send_all(&stream.socket, &self.message);
+        }
     }
 
     /// Stream `id` begins to send to its peer.
@@ -263,7 +269,7 @@ impl Engine {
     }
 
     fn send_due(&mut self, tick_ns: u64) -> Result<()> {
-        let count = self.streams.len() as u64;
+        let count = self.places.max(self.streams.len()) as u64;
         if count == 0 {
             return Ok(());
         }
@@ -274,7 +280,11 @@ impl Engine {
                 return Ok(());
             }
             self.slot += 1;
-            self.send(id as usize, due)?;
+            // What set-up kept from being sent is left out and not made up for: it would wait in
+            // the queues of what is measured, to the end.
+            if self.window_open || due + self.period_ns > tick_ns {
+                self.send(id as usize, due)?;
+            }
         }
     }
 
@@ -296,7 +306,7 @@ impl Engine {
         }
         stream.sequence = stream.sequence.wrapping_add(1);
         stream.timestamp = stream.timestamp.wrapping_add(self.samples);
-        let result = match &stream.carrier {
+        let result = match &mut stream.carrier {
             Carrier::Udp(Some(peer)) => {
                 let peer = SockAddr::from(*peer);
                 let secured = match &mut stream.secure {
@@ -309,6 +319,12 @@ impl Engine {
                 stream.socket.send_to(packet, &peer)
             }
             Carrier::Udp(None) => return Ok(()),
+            Carrier::Line(line) => {
+                self.message.clear();
+                line.media(self.packet.get(rtp::HEADER_BYTES..).unwrap_or(&[]), &mut self.message);
+                stream.account.sent(clock::real_ns(), self.window_open);
+                send_all(&stream.socket, &self.message)
+            }
             Carrier::Ws(_) => {
                 self.message.clear();
                 frame::write(&mut self.message, frame::BINARY, &self.packet, Some(MASK));
@@ -364,6 +380,9 @@ impl Engine {
             Ok(arrival) => arrival,
             Err(error) if net::would_block(&error) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(()),
+            Err(_) if matches!(stream.carrier, Carrier::Line(_)) => {
+                return hung_up(&self.poll, stream);
+            }
             Err(error) => return Err(PerfError::io(format!("receiving on stream {id}"))(error)),
         };
         let bytes = self.scratch.get(..arrival.length).unwrap_or_default();
@@ -382,6 +401,20 @@ impl Engine {
                     book(&mut stream.account, heard, stamps, id, bytes, stamp, open);
                 } else if peer.is_some() {
                     stream.account.stranger();
+                }
+            }
+            Carrier::Line(line) => {
+                if bytes.is_empty() {
+                    return hung_up(&self.poll, stream);
+                }
+                let account = &mut stream.account;
+                self.message.clear();
+                line.receive(bytes, &mut self.message, |packet| {
+                    book_packet(account, heard, stamps, id, packet, stamp, open);
+                })
+                .map_err(|error| PerfError::Peer(format!("WebSocket {id}: {error}")))?;
+                if send_all(&stream.socket, &self.message).is_err() {
+                    return hung_up(&self.poll, stream);
                 }
             }
             Carrier::Ws(reader) => {
@@ -419,29 +452,10 @@ impl Engine {
     }
 }
 
-fn book(
-    account: &mut Account,
-    heard: &mut Heard,
-    stamps: Option<&Stamps>,
-    id: usize,
-    bytes: &[u8],
-    stamp_ns: u64,
-    open: bool,
-) {
-    if rtp::is_rtcp(bytes) {
-        heard.rtcp += 1;
-        return;
-    }
-    let Some(packet) = rtp::parse(bytes) else {
-        account.not_rtp();
-        return;
-    };
-    let Some(echo) = account.received(&packet, stamp_ns, open) else { return };
-    heard.echo.saturating_record(stamp_ns.saturating_sub(echo.sent_ns));
-    if let Some((arrived, sent)) = stamps.and_then(|stamps| stamps.get(id as u32, echo.index)) {
-        heard.forward.saturating_record(arrived.saturating_sub(echo.sent_ns));
-        heard.back.saturating_record(stamp_ns.saturating_sub(sent));
-    }
+/// The server has closed a line: what it would have brought counts as lost.
+fn hung_up(poll: &Poll, stream: &mut Stream) -> Result<()> {
+    stream.active = false;
+    Ok(poll.remove(stream.socket.as_raw_fd())?)
 }
 
 /// Writes a message to a socket that has room for it at the rates of speech.

@@ -2,5 +2,7 @@
 
 pub(crate) mod account;
 pub(crate) mod engine;
+pub(crate) mod heard;
+pub(crate) mod line;
 pub(crate) mod meter;
 pub(crate) mod stamps;

@@ -132,6 +132,11 @@ impl AgentThread {
         stamps: Option<Arc<Stamps>>,
         cpu: Option<usize>,
     ) -> Result<Self> {
+        Self::serve(address, Echo::new(stamps, false), cpu)
+    }
+
+    /// Starts listening as this agent.
+    pub(crate) fn serve(address: SocketAddrV4, echo: Echo, cpu: Option<usize>) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (flag, (told, heard)) = (Arc::clone(&stop), mpsc::channel());
         let thread = std::thread::Builder::new().name("agent".into()).spawn(move || {
@@ -139,7 +144,7 @@ impl AgentThread {
                 sched::pin(0, cpu)?;
             }
             sched::low_timer_slack();
-            let mut server = Server::listen(address, Echo::new(stamps, false))?;
+            let mut server = Server::listen(address, echo)?;
             let _ = told.send(server.address()?);
             while !flag.load(Ordering::Relaxed) {
                 server.pump(Some(GLANCE_NS))?;

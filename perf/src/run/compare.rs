@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::Serialize;
 
+use super::rows::{self, Bar, Row, median, row};
 use super::server::Server;
 use super::{LoadArgs, calls, floor, prepare};
 use crate::error::Result;
@@ -46,19 +47,6 @@ pub(crate) struct Args {
     /// Rounds; the medians count.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-}
-
-/// One line of the result.
-#[derive(Clone, Debug, Serialize)]
-struct Row {
-    what: String,
-    unit: &'static str,
-    floor: Option<f64>,
-    server: f64,
-    /// Server by floor.
-    ratio: Option<f64>,
-    bar: String,
-    holds: Option<bool>,
 }
 
 /// The result: rows, and every run they were made of.
@@ -127,48 +115,6 @@ fn server_run(args: &Args, to: &str, with_agent: Option<SocketAddrV4>) -> Result
             altered: false,
         })
     })
-}
-
-/// The median over the quiet runs, or over all if none was.
-fn median(runs: &[LoadReport], value: impl Fn(&LoadReport) -> f64) -> Option<f64> {
-    let any_quiet = runs.iter().any(|run| run.cost.quiet);
-    let used = runs.iter().filter(|run| run.cost.quiet || !any_quiet);
-    let mut values: Vec<f64> = used.map(value).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().checked_sub(1)? / 2).copied()
-}
-
-/// How a value is held against its floor.
-#[derive(Clone, Copy, Debug)]
-enum Bar {
-    /// At most so many times the floor.
-    Times(f64),
-    /// At most the floor and so much more.
-    Plus(f64),
-    /// At most this.
-    Most(f64),
-    /// For information.
-    None,
-}
-
-fn row(
-    what: &str,
-    unit: &'static str,
-    floor: Option<f64>,
-    server: Option<f64>,
-    bar: Bar,
-) -> Option<Row> {
-    // A time of nothing is no time: the run it comes from is reported as not clean.
-    let server = server.filter(|value| unit != "µs" || *value > 0.0)?;
-    let (limit, bar) = match (bar, floor) {
-        (Bar::Times(times), Some(floor)) => (Some(floor * times), format!("≤ {times} × floor")),
-        (Bar::Plus(more), Some(floor)) => (Some(floor + more), format!("≤ floor + {more}")),
-        (Bar::Most(most), _) => (Some(most), format!("≤ {most}")),
-        _ => (None, String::new()),
-    };
-    let ratio = floor.filter(|floor| *floor > 0.0).map(|floor| server / floor);
-    let holds = limit.map(|limit| server <= limit);
-    Some(Row { what: what.to_owned(), unit, floor, server, ratio, bar, holds })
 }
 
 /// One of the times of a run.
@@ -244,60 +190,6 @@ fn rows(all: &Comparison) -> Vec<Row> {
 }
 
 fn table(all: &Comparison) -> String {
-    use std::fmt::Write as _;
-    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
-    let mut text = format!(
-        "{:<28} {:>9} {:>10} {:>10} {:>7}  {}\n",
-        "", "unit", "floor", "server", "ratio", "bar"
-    );
-    for row in &all.rows {
-        let verdict = match row.holds {
-            Some(true) => "holds",
-            Some(false) => "MISSED",
-            None => "",
-        };
-        let _ = writeln!(
-            text,
-            "{:<28} {:>9} {:>10} {:>10.2} {:>7}  {} {verdict}",
-            row.what,
-            row.unit,
-            number(row.floor),
-            row.server,
-            number(row.ratio),
-            row.bar
-        );
-    }
     let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
-    let _ = writeln!(
-        text,
-        "{} runs, {} not quiet, {} not clean; worst steal by run {:?} %",
-        runs().count(),
-        all.noisy_runs,
-        all.unclean_runs,
-        runs().map(|run| run.cost.host.worst_steal_pct()).collect::<Vec<_>>()
-    );
-    for run in runs().filter(|run| !run.clean()) {
-        let _ = writeln!(text, "\nnot clean:\n{}", run.table());
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A bar is held against the floor as it says, and a missing side makes no row.
-    #[test]
-    fn bars() {
-        let holds = |server, bar| row("x", "µs", Some(10.0), Some(server), bar)?.holds;
-        assert_eq!(holds(13.0, Bar::Times(1.3)), Some(true));
-        assert_eq!(holds(13.1, Bar::Times(1.3)), Some(false));
-        assert_eq!(holds(15.0, Bar::Plus(5.0)), Some(true));
-        assert_eq!(holds(15.1, Bar::Plus(5.0)), Some(false));
-        assert_eq!(holds(16.1, Bar::Most(16.0)), Some(false));
-        assert_eq!(holds(99.0, Bar::None), None);
-        assert!(row("x", "µs", Some(1.0), None, Bar::None).is_none());
-        let alone = row("x", "µs", None, Some(1.0), Bar::Times(2.0)).expect("row");
-        assert_eq!((alone.holds, alone.ratio), (None, None));
-    }
+    rows::table(&all.rows, &runs().collect::<Vec<_>>())
 }

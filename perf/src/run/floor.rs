@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use super::agent::AgentThread;
 use super::{LoadArgs, measure, repeat};
-use crate::agent::server::dial;
+use crate::agent::echo::Echo;
+use crate::agent::server::{dial, dial_with};
 use crate::error::{PerfError, Result};
 use crate::floor::child::Floor;
 use crate::floor::serve::Kind;
+use crate::line::talk::Talk;
 use crate::load::engine::Engine;
+use crate::load::line::LineEnd;
 use crate::load::meter::Meter;
 use crate::load::stamps::Stamps;
 use crate::report::{self, LoadReport};
@@ -37,6 +40,9 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 /// One run.
 pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let load = &args.load;
+    if args.kind == Kind::Line {
+        return line(args);
+    }
     let relay = args.kind == Kind::Relay;
     let stamps = relay.then(|| Arc::new(Stamps::new(load.calls)));
     let mut engine = Engine::new(load.pace(), stamps.clone())?;
@@ -75,5 +81,31 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let mut report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
     drop(floor);
     report.agent = agent.map(AgentThread::stop).transpose()?;
+    Ok(report)
+}
+
+/// One run of the relay between a carrier's sockets and an agent's; the agent sends the carrier's
+/// own messages back.
+fn line(args: &Args) -> Result<LoadReport> {
+    let load = &args.load;
+    let mut engine = Engine::new(load.pace(), None)?;
+    let mut echo = Echo::new(None, false);
+    echo.texts = true;
+    let agent = AgentThread::serve(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0), echo, load.cpu)?;
+    let floor = Floor::start(args.kind, args.server_cpu, &[], Some(agent.address()))?;
+    let peer = floor.ports.first().copied();
+    let peer = peer.ok_or_else(|| PerfError::Peer("no port".into()))?;
+    let meter = Meter::new(Some(floor.pid()));
+    engine.expect(load.calls);
+    for id in 0..load.calls {
+        let (socket, rest) = dial_with(peer, "/", [id as u8; 16], "")?;
+        net::stamp(&socket)?;
+        let talk = Talk::new("AC0", &format!("CA{id:032x}"));
+        engine.add_line(socket, LineEnd::new(talk, &rest))?;
+    }
+    let what = format!("floor {}", args.kind.name());
+    let mut report = measure(what, load, load.calls, &mut engine, meter, |_| Ok(()))?;
+    drop(floor);
+    report.agent = Some(agent.stop()?);
     Ok(report)
 }

@@ -5,8 +5,10 @@ pub(crate) mod barge;
 pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod floor;
+pub(crate) mod line;
 pub(crate) mod media;
 pub(crate) mod relay;
+pub(crate) mod rows;
 pub(crate) mod server;
 pub(crate) mod setup;
 

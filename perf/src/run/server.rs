@@ -1,8 +1,10 @@
 //! The server under test, started and ended by the measurement.
 
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use crate::error::{PerfError, Result};
@@ -28,14 +30,9 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it, on its CPU if it has one, and waits until it answers at `sip`.
     pub(crate) fn start(command: &str, sip: SocketAddrV4, cpu: Option<usize>) -> Result<Self> {
-        let mut words = command.split_whitespace();
-        let program = words.next().ok_or_else(|| PerfError::Usage("--server is empty".into()))?;
-        let mut command = Command::new(program);
-        command.args(words).stdin(Stdio::null()).stdout(Stdio::null());
-        if let Some(cpu) = cpu {
-            sched::pin_command(&mut command, cpu);
-        }
-        let child = command.spawn().map_err(PerfError::io(format!("starting {program}")))?;
+        let mut command = words(command, cpu)?;
+        command.stdout(Stdio::null());
+        let child = command.spawn().map_err(PerfError::io("starting the server"))?;
         let mut server = Self { child };
         server.wait_ready(sip)?;
         server.wait_steady();
@@ -54,6 +51,24 @@ impl Server {
             before = now;
             std::thread::sleep(STEADY);
         }
+    }
+
+    /// Starts it with its data in `folder`, which is empty, and HTTP on a free port; waits for what
+    /// it tells of itself.
+    pub(crate) fn start_in(
+        folder: &Path,
+        command: &str,
+        cpu: Option<usize>,
+    ) -> Result<(Self, Told)> {
+        let mut command = words(command, cpu)?;
+        command.env("TALKPATH_DATA_DIR", folder).env("TALKPATH_HTTP_LISTEN", "127.0.0.1:0");
+        command.stdout(Stdio::piped());
+        let child = command.spawn().map_err(PerfError::io("starting the server"))?;
+        let mut server = Self { child };
+        let said = server.child.stdout.take().map(listen).transpose()?;
+        let told = said.and_then(|said| Told::hear(&said));
+        let told = told.ok_or_else(|| PerfError::Peer("the server does not start".into()))?;
+        Ok((server, told))
     }
 
     /// Its process.
@@ -103,6 +118,55 @@ impl Server {
         self.child.kill()?;
         self.child.wait().map(|_| ())
     }
+}
+
+/// What a server tells of itself when it starts for the first time.
+pub(crate) struct Told {
+    /// Its API key.
+    pub(crate) key: String,
+    /// Where HTTP listens.
+    pub(crate) http: SocketAddrV4,
+}
+
+impl Told {
+    fn hear(said: &Receiver<String>) -> Option<Self> {
+        let mut key = None;
+        let end = clock::mono_ns() + START_NS;
+        loop {
+            let left = Duration::from_nanos(end.saturating_sub(clock::mono_ns()));
+            let line = said.recv_timeout(left).ok()?;
+            if let Some((_, told)) = line.split_once("API key, shown only now: ") {
+                key = Some(told.trim().to_owned());
+            }
+            if let Some((_, http)) = line.split_once(", HTTP on http://") {
+                return Some(Self { key: key?, http: http.trim().parse().ok()? });
+            }
+        }
+    }
+}
+
+/// Takes all that the server says, to the end, so that it never waits for a full pipe.
+fn listen(said: ChildStdout) -> Result<Receiver<String>> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new().name("told".into()).spawn(move || {
+        for line in BufReader::new(said).lines().map_while(io::Result::ok) {
+            // Nobody waits for what comes later.
+            let _ = sender.send(line);
+        }
+    })?;
+    Ok(receiver)
+}
+
+/// The command, on its CPU if it has one.
+fn words(command: &str, cpu: Option<usize>) -> Result<Command> {
+    let mut words = command.split_whitespace();
+    let program = words.next().ok_or_else(|| PerfError::Usage("--server is empty".into()))?;
+    let mut command = Command::new(program);
+    command.args(words).stdin(Stdio::null());
+    if let Some(cpu) = cpu {
+        sched::pin_command(&mut command, cpu);
+    }
+    Ok(command)
 }
 
 impl Drop for Server {

@@ -55,6 +55,11 @@ impl Poll {
         self.control(libc::EPOLL_CTL_MOD, fd, token, events)
     }
 
+    /// Watches a descriptor no more.
+    pub(crate) fn remove(&self, fd: RawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, fd, 0, 0)
+    }
+
     /// Waits up to `timeout_ns` (`None`: for ever) for what is ready, into a list that is cleared
     /// first.
     pub(crate) fn wait_into(

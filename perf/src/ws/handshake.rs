@@ -19,12 +19,16 @@ fn accept(key: &str) -> String {
     STANDARD.encode(hash.finalize())
 }
 
-/// A client's request for the agent stream.
-pub(crate) fn request(host: &str, path: &str, key: [u8; 16]) -> Vec<u8> {
+/// The header that asks for the agent stream.
+pub(crate) fn agent_stream() -> String {
+    format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n")
+}
+
+/// A client's request with these headers (each line ended) besides its own.
+pub(crate) fn request(host: &str, path: &str, key: [u8; 16], headers: &str) -> Vec<u8> {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\
-         Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n{headers}\r\n",
         STANDARD.encode(key)
     )
     .into_bytes()
@@ -67,8 +71,7 @@ pub(crate) fn respond(head: &[u8]) -> (Vec<u8>, bool) {
         return (refusal.as_bytes().to_vec(), false);
     };
     let offered = has_token(header(&text, "Sec-WebSocket-Protocol"), SUBPROTOCOL);
-    let protocol =
-        if offered { format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n") } else { String::new() };
+    let protocol = if offered { agent_stream() } else { String::new() };
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n{protocol}\r\n",
@@ -91,11 +94,13 @@ mod tests {
     #[test]
     fn both_sides_agree() {
         let key = [7; 16];
-        let asked = request("127.0.0.1:9", "/a", key);
+        let asked = request("127.0.0.1:9", "/a", key, &agent_stream());
         assert_eq!(head_length(&asked), Some(asked.len()));
         let (answer, open) = respond(&asked);
         assert!(open && accepted(&answer, key) && !accepted(&answer, [8; 16]));
         assert!(String::from_utf8_lossy(&answer).contains("Sec-WebSocket-Protocol: talkpath.v1"));
+        let (answer, open) = respond(&request("h", "/", key, "X: y\r\n"));
+        assert!(open && !String::from_utf8_lossy(&answer).contains("WebSocket-Protocol"));
         let plain = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         assert!(!respond(plain).1);
     }

@@ -59,7 +59,8 @@ impl Control {
                 self.command(worker, Command::Steer { call: key, steer });
                 Ok(())
             }
-            // A carrier's call has no dialog: they would wait for ever, and be due all the while.
+            Some(DigitsBy::Info) if call.carrier.is_some() => self.press_at_carrier(key, &digits),
+            // Without a dialog they would wait for ever, and be due all the while.
             Some(DigitsBy::Info) if call.dialog.is_none() => {
                 Err(RequestError::State("this call takes no digits"))
             }

@@ -46,6 +46,13 @@ impl Control {
         duration_ms: u32,
     ) {
         let Some(call) = self.calls.get_mut(&key) else { return };
+        if !to_agent && call.carrier.is_some() {
+            let pressed = self.press_at_carrier(key, digit.encode_utf8(&mut [0; 4]));
+            if let (Err(error), Some(call)) = (pressed, self.calls.get(&key)) {
+                tracing::info!(parent: &call.span, %error, "a key could not be passed on");
+            }
+            return;
+        }
         let leg = call.far.as_mut().and_then(|far| far.leg.as_mut());
         let (dialog, digits) = match leg {
             Some(leg) if to_agent => (Some(leg.dialog), &mut leg.info_digits),

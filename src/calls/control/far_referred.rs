@@ -104,7 +104,8 @@ impl Control {
 
     fn begin_referred(&mut self, key: CallKey, referrer: DialogId, dial: Dial) {
         let limit = self.config.limits.ring;
-        let plan = Plan { kind: Kind::Bridge, limit, accept: Accept::default(), holds: false };
+        let (accept, holds, by_carrier) = (Accept::default(), false, false);
+        let plan = Plan { kind: Kind::Bridge, limit, accept, holds, by_carrier };
         let asked = Asked {
             kind: plan.kind.as_str().to_owned(),
             destination: dial.to.clone(),

@@ -133,7 +133,9 @@ pub struct Control {
     /// Calls at carriers, by configuration and the carrier's id.
     by_carrier: HashMap<(Uuid, CarrierCallId), CallKey>,
     /// Those that are over.
-    recent: carrier::Recent,
+    recent: carrier::Recent<(Uuid, CarrierCallId)>,
+    /// Calls whose callers talk with somebody else, where their carriers have sent them.
+    left_to_carrier: carrier::Recent<Uuid>,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -261,6 +263,7 @@ impl Control {
             by_id: HashMap::new(),
             by_carrier: HashMap::new(),
             recent: carrier::Recent::default(),
+            left_to_carrier: carrier::Recent::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
@@ -458,7 +461,9 @@ impl Control {
             EventKind::Quality(quality) => return self.log_sample(event.call, quality),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
-        self.tell(event.call, input);
+        if let Some(input) = self.unless_taken(event.call, input) {
+            self.tell(event.call, input);
+        }
     }
 
     /// Tells a call a fact and does what follows.

@@ -75,7 +75,8 @@ impl Control {
         call.recording = Some(state);
         tracing::info!(parent: &call.span, state = state.as_str(), "recording");
         let worker = call.worker;
-        self.log_fact(key, What::Recording { state: state.as_str().to_owned() });
+        let told = What::Recording { state: state.as_str().to_owned(), at_carrier: None };
+        self.log_fact(key, told);
         self.command(worker, Command::Record { call: key, change, state });
     }
 

@@ -69,6 +69,9 @@ impl Control {
             Request::FlowAnswered { call, request, result } => {
                 self.flow_answered(call, request, result);
             }
+            Request::Pressed { call, result } => self.keys_pressed(call, result),
+            Request::Standing { call, result } => self.stands(call, result),
+            Request::HandedOver(handed) => self.handed_over(*handed),
             Request::Record { call, order, reply } => {
                 let key = self.by_id.get(&call).copied();
                 let state = key.ok_or(RequestError::NoSuchCall);
@@ -81,6 +84,7 @@ impl Control {
                 }
             }
             Request::Unlisten { call, listener } => self.unlisten(call, listener),
+            Request::RecordAtCarrier { call, on, reply } => self.record_at_carrier(call, on, reply),
             Request::Capture { call, reply } => {
                 let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(key.and_then(|key| self.start_capture(key)));

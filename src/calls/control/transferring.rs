@@ -7,16 +7,17 @@ use media::wav::Clip;
 use uuid::Uuid;
 
 use super::Control;
+use super::carrier::{BeginOp, ByCarrier};
 use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
 use crate::calls::far::Seat;
 use crate::calls::live::LiveCall;
 use crate::calls::log::{Asked, What};
 use crate::calls::transfer::{
-    Accept, CANCEL, Destination, Effect, Input, Kind, Plan, State, Transfer, TransferError,
-    Whisper, Wish,
+    Accept, CANCEL, CARRIER_NEWS_LIMIT, Destination, Effect, Input, Kind, Plan, State, Transfer,
+    TransferError, Whisper, Wish,
 };
-use crate::calls::underway::{Next, Underway, With};
+use crate::calls::underway::{AtCarrier, Next, Underway, With};
 use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
@@ -72,19 +73,12 @@ impl Control {
             }
             _ => (Accept::default(), false, Whisper::Tone),
         };
-        let plan = Plan { kind, limit, accept, holds };
-        let begin = match to {
-            Destination::Uri(_) | Destination::User(_) | Destination::Call(_) => {
-                self.refer(key, &to, &headers)?;
-                Begin::Asked
-            }
-            Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
-                self.check_whisper(key, &whisper)?;
-                Begin::Leg(self.leg_for(key, leg)?)
-            }
-            Destination::Agent { name, variables } => {
-                Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
-            }
+        let by_carrier = self.by_carrier(key, (&to, &aim), limit, &headers)?;
+        let limit = by_carrier.as_ref().map_or(limit, |it| it.rings + CARRIER_NEWS_LIMIT);
+        let plan = Plan { kind, limit, accept, holds, by_carrier: by_carrier.is_some() };
+        let begin = match (by_carrier, to) {
+            (Some(by_carrier), _) => Begin::ByCarrier(by_carrier),
+            (None, to) => self.begin_here(key, to, &whisper, &headers)?,
         };
         let asked = Asked {
             kind: kind.as_str().to_owned(),
@@ -104,6 +98,13 @@ impl Control {
             Begin::Leg(dial) => {
                 let id = self.begin_transfer(key, plan, asked, with);
                 self.dial_with_message(key, dial);
+                id
+            }
+            Begin::ByCarrier(ByCarrier { wanted, op, .. }) => {
+                let at_carrier = Box::new(AtCarrier { wanted, leg: None, held_back: None });
+                let with = With { at_carrier: Some(at_carrier), ..with };
+                let id = self.begin_transfer(key, plan, asked, with);
+                self.ask_to_hand_over(key, id, op);
                 id
             }
         };
@@ -132,10 +133,37 @@ impl Control {
         id
     }
 
+    /// Begins what is needed for a transfer that is not the carrier's.
+    fn begin_here(
+        &mut self,
+        key: CallKey,
+        to: Destination,
+        whisper: &Whisper,
+        headers: &[(String, String)],
+    ) -> Result<Begin, TransferError> {
+        Ok(match to {
+            Destination::Uri(_) | Destination::User(_) | Destination::Call(_) => {
+                self.refer(key, &to, headers)?;
+                Begin::Asked
+            }
+            Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
+                self.check_whisper(key, whisper)?;
+                Begin::Leg(self.leg_for(key, leg)?)
+            }
+            Destination::Agent { name, variables } => {
+                Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
+            }
+        })
+    }
+
     /// Gives up a transfer that is under way, unless it is the peer that carries it out.
     fn cancel_transfer(&mut self, key: CallKey) -> Result<(), TransferError> {
         let transfer = self.calls.get(&key).and_then(|call| call.transfer.as_ref());
-        if transfer.is_none_or(|underway| underway.transfer.kind().is_asked()) {
+        let too_late = |underway: &Underway| {
+            let transfer = &underway.transfer;
+            transfer.kind().is_asked() || transfer.takes_caller()
+        };
+        if transfer.is_none_or(|underway| too_late(underway)) {
             return Err(TransferError::NothingToCancel);
         }
         self.transfer_input(key, Input::Cancel);
@@ -177,6 +205,7 @@ impl Control {
             let Some(call) = self.calls.get_mut(&key) else { return };
             let Some(underway) = call.transfer.as_ref() else { return };
             let (id, kind) = (underway.id, underway.transfer.kind());
+            let by_carrier = underway.transfer.is_by_carrier();
             match effect {
                 Effect::Tell(state, cause) => {
                     self.tell_far_referrer(key, state, cause);
@@ -185,15 +214,24 @@ impl Control {
                 Effect::Hold => drop(self.hold(key, true)),
                 Effect::Resume => drop(self.hold(key, false)),
                 Effect::Whisper => self.whisper(key),
+                Effect::Join if by_carrier => self.join_at_carrier(key),
                 Effect::Join if kind == Kind::Agent => self.hand_to_next(key),
                 Effect::Join => self.take_agents_place(key),
+                Effect::Drop if by_carrier => self.drop_at_carrier(key),
                 Effect::Drop => self.drop_far(key, Seat::Coming, why),
+                Effect::Release if by_carrier => self.leave_to_carrier(key),
+                Effect::Return => self.caller_returns(key),
                 Effect::Release => {
                     self.tell_later(key, CallInput::End(Cause::Transferred, EndedBy::Agent));
                 }
                 Effect::HangUp => self.tell_later(key, CallInput::AgentHangup),
                 Effect::Forget => {
+                    let held_back = underway.with.at_carrier.as_ref().and_then(|it| it.held_back);
+                    let is_wanted = underway.transfer.state() != State::Bridged;
                     call.transfer = None;
+                    if let Some(input) = held_back.filter(|_| is_wanted) {
+                        self.later.push_back((key, input));
+                    }
                     if let Some(dialog) = call.dialog.filter(|_| kind.is_asked()) {
                         self.endpoint.forget_refer(dialog);
                     }
@@ -239,6 +277,8 @@ enum Begin {
     Leg(crate::calls::far::Dial),
     /// An agent is to be reached.
     Agent(Box<Next>),
+    /// The carrier is to be asked.
+    ByCarrier(ByCarrier),
 }
 
 /// Whether a call is answered and not over.

@@ -1,16 +1,16 @@
 //! What carriers say of a call, as facts of its log.
 
 use adapters::agent::EndedBy;
-use adapters::event::{CallEvent, CallFact as Said, Ended as Over, HangupCause, TransferState};
+use adapters::event::{CallEvent, CallFact as Said, Ended as Over, HangupCause};
 use uuid::Uuid;
 
 use super::{CallFact, Ended, Source, What};
 use crate::calls::cause::Cause;
-use crate::calls::transfer::State;
 
 /// A carrier's event as a fact of the call `call`; `heard_us` is when it came, in microseconds
 /// since 1970, and counts if the carrier tells no time. `None` for what no log keeps: digits, and
-/// the carrier's own plumbing.
+/// the carrier's own plumbing. How a transfer goes is told by whoever asked for it: a leg that ends
+/// after it was joined is called a failure by some.
 pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<CallFact> {
     let what = match &event.what {
         // The call began with us; that the carrier has it too is no other beginning.
@@ -19,15 +19,16 @@ pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<Call
         Said::EarlyMedia => What::EarlyMedia,
         Said::Answered => What::Answered,
         Said::AnsweredBy { who } => What::AnsweredBy { who: *who },
-        Said::Transfer { state } => {
-            What::Transfer { id: None, state: word(*state).into(), cause: None, asked: None }
-        }
         Said::Priced(price) => What::Priced(price.clone()),
         Said::Ended(over) => What::Ended(Box::new(ended(over))),
-        Said::Recorded(_) => What::Recording { state: "at_carrier".into() },
+        Said::Recorded(recording) => What::Recording {
+            state: "at_carrier".into(),
+            at_carrier: Some(Box::new(recording.clone())),
+        },
         Said::StreamStarted
         | Said::StreamStopped
         | Said::StreamFailed { .. }
+        | Said::Transfer { .. }
         | Said::Dtmf { .. } => return None,
     };
     let told = event.at_unix_ms.and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1_000));
@@ -44,8 +45,8 @@ pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<Call
 fn derived_id(what: &What) -> String {
     let word = what.word();
     match what {
-        What::Transfer { state, .. } => format!("{word}:{state}"),
         What::AnsweredBy { who } => format!("{word}:{who:?}"),
+        What::Recording { at_carrier: Some(it), .. } => format!("{word}:{}", it.id),
         What::Priced(price) => format!("{word}:{}:{}", price.amount, price.currency),
         _ => word.to_owned(),
     }
@@ -72,14 +73,5 @@ fn ended(over: &Over) -> Ended {
         sip_status: over.sip_status,
         q850: None,
         reason: over.raw.clone(),
-    }
-}
-
-const fn word(state: TransferState) -> &'static str {
-    match state {
-        TransferState::Trying => State::Dialling.as_str(),
-        TransferState::Answered => State::Answered.as_str(),
-        TransferState::Done => State::Bridged.as_str(),
-        TransferState::Failed => State::Failed.as_str(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use adapters::agent::{Direction, EndedBy};
-use adapters::event::{AnsweredBy, Price};
+use adapters::event::{AnsweredBy, Price, Recording};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -97,7 +97,7 @@ pub enum What {
     },
     /// A transfer moved on.
     Transfer {
-        /// Which; absent of one that was not even begun, or that the carrier tells of.
+        /// Which; absent of one that was not even begun.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         id: Option<Uuid>,
         /// How far.
@@ -141,6 +141,9 @@ pub enum What {
     Recording {
         /// How it stands.
         state: String,
+        /// The one that its carrier has made and keeps, if it is that.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        at_carrier: Option<Box<Recording>>,
     },
     /// A direction carries no sound any more, or does again.
     Silence {

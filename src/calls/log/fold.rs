@@ -5,7 +5,7 @@
 
 use adapters::event::{AnsweredBy, Price};
 
-use super::summary::{Stamps, Summary};
+use super::summary::{AtCarrier, Stamps, Summary};
 use super::{Began, CallFact, Ended, QualitySummary, Source, State, What};
 
 /// What orders the facts of a call: whom we believe more, what happened first, then the id, so that
@@ -86,6 +86,7 @@ pub struct Fold {
     agent: Last<String>,
     price: Last<Price>,
     quality: Last<QualitySummary>,
+    carrier: Last<AtCarrier>,
     last_us: Option<i64>,
 }
 
@@ -109,6 +110,9 @@ impl Fold {
             What::AgentConnected { agent, .. } => self.agent.offer(fact, || agent.clone()),
             What::Priced(price) => self.price.offer(fact, || price.clone()),
             What::Quality(quality) => self.quality.offer(fact, || (**quality).clone()),
+            What::AtCarrier { provider, call } => self
+                .carrier
+                .offer(fact, || AtCarrier { provider: provider.clone(), call: call.clone() }),
             What::Ended(ended) => self.end(fact, ended),
             _ => {}
         }
@@ -185,6 +189,7 @@ impl Fold {
             cost: self.price.get().cloned(),
             answered_by: self.answered_by.get().copied(),
             quality: self.quality.get().cloned(),
+            carrier: self.carrier.get().cloned(),
         }
     }
 

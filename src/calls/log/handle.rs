@@ -13,6 +13,9 @@ use crate::telemetry::LogMetrics;
 /// while they wait.
 pub const QUEUE_MAX: usize = 65_536;
 
+/// Calls that were lost and of which nobody has heard yet.
+const LOST_MAX: usize = 16_384;
+
 /// Something on its way to the store.
 #[derive(Debug)]
 pub enum Entry {
@@ -44,6 +47,8 @@ type Samples = Arc<Mutex<Vec<(Uuid, QualitySample)>>>;
 pub struct LogQueue {
     pub(super) entries: mpsc::Receiver<Entry>,
     pub(super) metrics: Arc<LogMetrics>,
+    pub(super) lost: mpsc::Sender<Uuid>,
+    lost_calls: Option<mpsc::Receiver<Uuid>>,
     incomplete: Arc<Mutex<HashSet<Uuid>>>,
     samples: Samples,
 }
@@ -57,6 +62,7 @@ impl LogHandle {
     /// The same with room for `max` entries.
     pub(super) fn with_room(max: usize, metrics: Arc<LogMetrics>) -> (Self, LogQueue) {
         let (queue, entries) = mpsc::channel(max);
+        let (lost, lost_calls) = mpsc::channel(LOST_MAX);
         let incomplete = Arc::new(Mutex::new(HashSet::new()));
         let samples = Samples::default();
         let handle = Self {
@@ -65,7 +71,8 @@ impl LogHandle {
             incomplete: Arc::clone(&incomplete),
             samples: Arc::clone(&samples),
         };
-        (handle, LogQueue { entries, metrics, incomplete, samples })
+        let lost_calls = Some(lost_calls);
+        (handle, LogQueue { entries, metrics, lost, lost_calls, incomplete, samples })
     }
 
     /// Tells a fact, at once or not at all: if the store is that far behind, the call goes on and
@@ -126,6 +133,11 @@ impl LogQueue {
     /// The samples since the last time.
     pub(super) fn take_samples(&self) -> Vec<(Uuid, QualitySample)> {
         std::mem::take(&mut *self.samples.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The calls that turn out to be lost, for whoever sees to them; once.
+    pub fn take_lost(&mut self) -> Option<mpsc::Receiver<Uuid>> {
+        self.lost_calls.take()
     }
 
     /// The calls of which facts were lost since the last time.

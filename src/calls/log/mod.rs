@@ -24,4 +24,4 @@ pub use fact::{
 pub use fold::Fold;
 pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};
 pub use state::State;
-pub use summary::{Stamps, Summary};
+pub use summary::{AtCarrier, Stamps, Summary};

@@ -52,4 +52,15 @@ pub struct Summary {
     pub answered_by: Option<AnsweredBy>,
     /// How its media fared.
     pub quality: Option<QualitySummary>,
+    /// Where it is beside us, if a carrier has it.
+    pub carrier: Option<AtCarrier>,
+}
+
+/// A call as a carrier has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtCarrier {
+    /// The carrier.
+    pub provider: String,
+    /// Its id of the call.
+    pub call: String,
 }

@@ -29,6 +29,8 @@ pub struct Plan {
     pub accept: Accept,
     /// The caller is on hold meanwhile.
     pub holds: bool,
+    /// It is the carrier of the call that calls somebody, and joins the two.
+    pub by_carrier: bool,
 }
 
 /// What happened.
@@ -62,6 +64,10 @@ pub enum Input {
     Refused(&'static str),
     /// Whoever has the call at the agent's end has hung up: the caller waits for who comes.
     Left,
+    /// The carrier has taken the caller away from us, to whoever is called.
+    TakenAway,
+    /// The carrier has connected the caller with whoever answered.
+    Connected,
     /// Whoever wanted the transfer wants it no more.
     Cancel,
     /// The call is over.
@@ -88,10 +94,13 @@ pub enum Effect {
     Join,
     /// Hang up on whoever is called or has answered.
     Drop,
-    /// Hang up on the peer: it talks with somebody else now.
+    /// Hang up on the peer: it talks with somebody else now. A carrier's caller is left where it
+    /// is.
     Release,
     /// End the call: nobody is left for the peer to talk with.
     HangUp,
+    /// The carrier brings the caller back, whom it had taken away.
+    Return,
     /// Forget the transfer.
     Forget,
 }
@@ -99,18 +108,20 @@ pub enum Effect {
 /// One transfer.
 #[derive(Debug)]
 pub struct Transfer {
-    plan: Plan,
-    state: State,
+    pub(super) plan: Plan,
+    pub(super) state: State,
     /// The peer took the REFER.
     taken: bool,
     /// The caller is on hold because of it.
     held: bool,
     /// Nobody is at the agent's end any more.
     left: bool,
+    /// The caller is with the carrier alone because of it.
+    pub(super) away: bool,
     /// When somebody must have answered, or the outcome be known.
-    outcome_by: MonoTime,
+    pub(super) outcome_by: MonoTime,
     /// When the state has lasted too long.
-    state_by: MonoTime,
+    pub(super) state_by: MonoTime,
 }
 
 impl Transfer {
@@ -122,8 +133,16 @@ impl Transfer {
             effects.push(Effect::Hold);
         }
         let (outcome_by, state_by) = (now + plan.limit, MonoTime::MAX);
-        let (taken, left) = (false, false);
-        Self { plan, state: State::Requested, taken, held, left, outcome_by, state_by }
+        Self {
+            plan,
+            state: State::Requested,
+            taken: false,
+            held,
+            left: false,
+            away: false,
+            outcome_by,
+            state_by,
+        }
     }
 
     /// How it is carried out.
@@ -169,12 +188,17 @@ impl Transfer {
                 self.reach(State::Bridged, effects);
                 self.end(effects);
             }
+            Input::CallOver { .. } if self.is_connected() => {
+                self.reach(State::Bridged, effects);
+                self.end(effects);
+            }
             Input::CallOver { .. } => {
                 // Nobody is left to be taken back, or to be hung up on.
-                (self.held, self.left) = (false, false);
+                (self.held, self.left, self.away) = (false, false, false);
                 self.cancel("call_over", effects);
             }
             Input::Timeout => self.timeout(now, effects),
+            input if self.plan.by_carrier => self.carried(now, input, effects),
             Input::Left => self.left |= self.is_awaited(),
             input if self.plan.kind.is_asked() => self.told(now, input, effects),
             input => self.leg(now, input, effects),
@@ -277,6 +301,9 @@ impl Transfer {
         if now < self.deadline() {
             return;
         }
+        if self.plan.by_carrier {
+            return self.carried_too_long(effects);
+        }
         let late = now >= self.outcome_by;
         let asked = self.plan.kind.is_asked();
         match self.state {
@@ -293,7 +320,7 @@ impl Transfer {
         }
     }
 
-    fn reach(&mut self, state: State, effects: &mut Vec<Effect>) {
+    pub(super) fn reach(&mut self, state: State, effects: &mut Vec<Effect>) {
         if state > self.state {
             self.state = state;
             effects.push(Effect::Tell(state, None));
@@ -316,7 +343,7 @@ impl Transfer {
         effects.push(Effect::Release);
     }
 
-    fn fail(&mut self, cause: &'static str, effects: &mut Vec<Effect>) {
+    pub(super) fn fail(&mut self, cause: &'static str, effects: &mut Vec<Effect>) {
         self.give_up(State::Failed, cause, effects);
     }
 
@@ -335,13 +362,16 @@ impl Transfer {
             effects.push(Effect::Resume);
         }
         effects.push(Effect::Tell(state, Some(cause)));
+        if std::mem::take(&mut self.away) {
+            effects.push(Effect::Return);
+        }
         if self.left {
             effects.push(Effect::HangUp);
         }
         self.end(effects);
     }
 
-    fn end(&mut self, effects: &mut Vec<Effect>) {
+    pub(super) fn end(&mut self, effects: &mut Vec<Effect>) {
         (self.outcome_by, self.state_by) = (MonoTime::MAX, MonoTime::MAX);
         effects.push(Effect::Forget);
     }

@@ -16,11 +16,11 @@ const ACCEPT: Accept = Accept { digit: Some('1'), decline: Some('2'), limit: s(2
 
 const fn plan(kind: Kind) -> Plan {
     let accept = Accept { digit: None, decline: None, limit: ACCEPT_LIMIT };
-    Plan { kind, limit: s(100), accept, holds: false }
+    Plan { kind, limit: s(100), accept, holds: false, by_carrier: false }
 }
 
 const fn warm(accept: Accept) -> Plan {
-    Plan { kind: Kind::Warm, limit: s(100), accept, holds: true }
+    Plan { kind: Kind::Warm, limit: s(100), accept, holds: true, by_carrier: false }
 }
 
 struct Run {
@@ -253,6 +253,83 @@ fn the_call_may_be_left_meanwhile() {
     assert_eq!(asked.tell(Input::Cancel).last(), Some(&Effect::Forget));
 }
 
+const fn by_carrier(kind: Kind) -> Plan {
+    Plan { by_carrier: true, ..plan(kind) }
+}
+
+/// A carrier connects caller and destination: what it tells late changes nothing, and where it
+/// tells no more than the answer, time does.
+#[test]
+fn a_carrier_connects() {
+    let bridged = [tell(State::Bridged), Effect::Release, Effect::Forget];
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    assert!(run.transfer.takes_caller(), "from the request on");
+    assert_eq!(run.tell(Input::TakenAway), []);
+    assert_eq!(run.tell(Input::Dialling), [tell(State::Dialling)]);
+    assert_eq!(run.tell(Input::Answered), [tell(State::Answered)]);
+    assert_eq!(run.tell(Input::Dialling), [], "news that is old");
+    assert_eq!(run.tell(Input::Connected), bridged);
+    assert_eq!(run.tell(Input::Refused("unreached")), [], "the leg ends as legs do");
+    assert_eq!(run.transfer.deadline(), MonoTime::MAX);
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    run.tell(Input::Answered);
+    assert_eq!(run.sleep(CONNECT_LIMIT), bridged);
+    // A caller that hangs up at once has talked with somebody.
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    run.tell(Input::Answered);
+    let over = run.tell(Input::CallOver { by_peer: false });
+    assert_eq!(over, [tell(State::Bridged), Effect::Forget]);
+}
+
+/// Nobody is reached: a caller that was taken away comes back. One of which nothing is heard is
+/// where it was sent.
+#[test]
+fn a_carrier_reaches_nobody() {
+    let failed = |cause| Effect::Tell(State::Failed, Some(cause));
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    run.tell(Input::TakenAway);
+    let back = run.tell(Input::Refused("unreached"));
+    assert_eq!(back, [failed("unreached"), Effect::Return, Effect::Forget]);
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    assert_eq!(run.tell(Input::Refused("unreached")), [failed("unreached"), Effect::Forget]);
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    assert_eq!(run.sleep(s(100)), [failed("timeout"), Effect::Forget], "it never left");
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    run.tell(Input::TakenAway);
+    let lost = [State::Answered, State::Bridged].map(tell);
+    assert_eq!(run.sleep(s(100)), [&lost[..], &[Effect::Release, Effect::Forget]].concat());
+    let mut run = Run::new(by_carrier(Kind::Blind));
+    run.tell(Input::TakenAway);
+    let over = run.tell(Input::CallOver { by_peer: false });
+    assert_eq!(over, [Effect::Tell(State::Cancelled, Some("call_over")), Effect::Forget]);
+}
+
+/// A carrier calls the destination while the caller stays, and is asked to join the two when it
+/// answers; whoever waits there is let go if nothing comes of it.
+#[test]
+fn a_carrier_joins() {
+    let gone = |state, cause| vec![Effect::Drop, Effect::Tell(state, Some(cause)), Effect::Forget];
+    let answered = || {
+        let mut run = Run::new(by_carrier(Kind::Bridge));
+        run.tell(Input::Dialling);
+        assert!(!run.transfer.takes_caller());
+        assert_eq!(run.tell(Input::Answered), [tell(State::Answered), Effect::Join]);
+        assert_eq!(run.tell(Input::Answered), []);
+        assert!(run.transfer.takes_caller());
+        run
+    };
+    let bridged = [tell(State::Bridged), Effect::Release, Effect::Forget];
+    assert_eq!(answered().tell(Input::Connected), bridged);
+    assert_eq!(answered().tell(Input::Refused("busy")), gone(State::Failed, "busy"));
+    assert_eq!(answered().sleep(JOIN_LIMIT), gone(State::Failed, "no_outcome"));
+    let over = answered().tell(Input::CallOver { by_peer: false });
+    assert_eq!(over, gone(State::Cancelled, "call_over"));
+    let mut run = Run::new(by_carrier(Kind::Bridge));
+    assert_eq!(run.sleep(s(100)), gone(State::Failed, "no_answer"));
+    let mut run = Run::new(by_carrier(Kind::Bridge));
+    assert_eq!(run.tell(Input::Cancel), gone(State::Cancelled, "unwanted"));
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let status = prop::sample::select(vec![100, 180, 183, 200, 202, 302, 404, 486, 503, 603]);
     prop_oneof![
@@ -267,6 +344,8 @@ fn any_input() -> impl Strategy<Value = Input> {
         prop::sample::select(vec!['1', '2', '9']).prop_map(Input::Digit),
         Just(Input::Refused("busy")),
         Just(Input::Left),
+        Just(Input::TakenAway),
+        Just(Input::Connected),
         Just(Input::Cancel),
         any::<bool>().prop_map(|by_peer| Input::CallOver { by_peer }),
         Just(Input::Timeout),
@@ -285,7 +364,8 @@ proptest! {
         inputs in prop::collection::vec((any_input(), any::<bool>()), 0..16),
     ) {
         let accept = if keys { ACCEPT } else { Accept::default() };
-        let plan = Plan { kind, limit: s(100), accept, holds: kind == Kind::Warm };
+        let holds = kind == Kind::Warm;
+        let plan = Plan { kind, limit: s(100), accept, holds, by_carrier: false };
         let mut run = Run::new(plan);
         let mut told = vec![State::Requested];
         let (mut joined, mut dropped, mut resumed, mut forgotten, mut hung_up) = (0, 0, 0, 0, 0);
@@ -312,6 +392,7 @@ proptest! {
                     Effect::Release => prop_assert!(kind.is_asked()),
                     Effect::HangUp => hung_up += 1,
                     Effect::Hold => prop_assert!(false, "held twice"),
+                    Effect::Return => prop_assert!(false, "nobody was taken away"),
                 }
             }
             Ok(())
@@ -340,6 +421,49 @@ proptest! {
         if kind == Kind::Warm && keys && last == State::Bridged {
             prop_assert!(told.contains(&State::Accepted));
         }
+    }
+}
+
+proptest! {
+    /// What a carrier tells, in whatever order: states never go back, there is one end, a caller
+    /// that was taken away is left where it is or comes back, and never both; whoever was called
+    /// is joined or let go.
+    #[test]
+    fn any_order_of_a_carriers_facts(
+        kind in prop::sample::select(vec![Kind::Blind, Kind::Bridge]),
+        inputs in prop::collection::vec((any_input(), any::<bool>()), 0..16),
+    ) {
+        let mut run = Run::new(by_carrier(kind));
+        let (mut told, mut effects) = (vec![State::Requested], Vec::new());
+        let (mut left, mut over) = (false, false);
+        let ends = [(Input::Timeout, true); 3];
+        for (input, late) in inputs.into_iter().chain(ends) {
+            let (at, was_over) = (run.transfer.deadline(), run.transfer.state().is_over());
+            if input == Input::Timeout && late && at < MonoTime::MAX {
+                run.now = run.now.max(at);
+            }
+            left |= input == Input::Left && !was_over;
+            over |= matches!(input, Input::CallOver { .. }) && !was_over;
+            effects.extend(run.tell(input));
+        }
+        for effect in &effects {
+            if let Effect::Tell(state, cause) = effect {
+                let bad = matches!(state, State::Failed | State::Cancelled);
+                prop_assert!(state > told.last().unwrap() && !told.last().unwrap().is_over());
+                prop_assert_eq!(cause.is_some(), bad);
+                told.push(*state);
+            }
+        }
+        let count = |wanted| effects.iter().filter(|effect| **effect == wanted).count();
+        let bridged = *told.last().unwrap() == State::Bridged;
+        prop_assert!(told.last().unwrap().is_over(), "{told:?}");
+        prop_assert_eq!(run.transfer.deadline(), MonoTime::MAX);
+        prop_assert_eq!(count(Effect::Forget), 1);
+        prop_assert_eq!(effects.last(), Some(&Effect::Forget));
+        prop_assert_eq!(count(Effect::Release), usize::from(bridged && !over));
+        prop_assert_eq!(count(Effect::Return), usize::from(left && !bridged && !over));
+        prop_assert_eq!(count(Effect::Drop), usize::from(kind == Kind::Bridge && !bridged));
+        prop_assert!(count(Effect::Join) <= usize::from(kind == Kind::Bridge));
     }
 }
 

@@ -46,6 +46,13 @@ pub struct Aim {
     pub options: Vec<(String, String)>,
 }
 
+impl Aim {
+    /// The value of an option.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        Options(&self.options).get(name)
+    }
+}
+
 /// Without the destination: it is somebody's number.
 impl std::fmt::Debug for Aim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -208,9 +215,18 @@ pub enum TransferError {
     /// The agent has as many calls as it takes.
     #[error("the agent has no room for another call")]
     AgentFull,
+    /// No number that a carrier could call from.
+    #[error("options.from: is no number or address")]
+    From,
+    /// The call's carrier has no such way, or it is none.
+    #[error("kind, options.way: the call's carrier does not hand calls over so")]
+    Way,
     /// A header field may not be added.
     #[error("headers: {0}")]
     Headers(CustomError),
+    /// Header fields for a carrier that takes none.
+    #[error("headers: the call's carrier takes none")]
+    NoHeaders,
     /// The call, or the one it is to be joined with, is not answered.
     #[error("the call is not answered")]
     NotAnswered,
@@ -240,7 +256,9 @@ impl TransferError {
             Self::Hold => "bad_hold",
             Self::Agent => "bad_agent",
             Self::AgentFull => "agent_full",
-            Self::Headers(_) => "bad_headers",
+            Self::From => "bad_from",
+            Self::Way => "not_supported",
+            Self::Headers(_) | Self::NoHeaders => "bad_headers",
             Self::NotAnswered | Self::NothingToCancel => "bad_state",
             Self::Busy => "busy_transferring",
             Self::Full => "congestion",

@@ -12,10 +12,11 @@ use media::time::MonoTime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::{CallError, Target, chirp};
+use super::{CallError, Target};
 use crate::calls::cause::Cause;
 use crate::calls::control::leg_format;
 use crate::calls::ports;
+use crate::commands::chirp;
 use crate::outward::Outward;
 use crate::sip::core::endpoint::{
     DialogId, Endpoint, EndpointConfig, Event, Flow, InviteParams, Reliability, Transport,

@@ -3,7 +3,6 @@
 //! Without a file to play it says a chirp every second, and looks for it in what comes back:
 //! through an echo, that is the way from mouth to ear and back.
 
-mod chirp;
 mod drive;
 mod result;
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::chirp;
 use super::drive::Outcome;
+use crate::commands::chirp;
 
 /// Milliseconds that a sound waits at the sender until its packet is full, and again at the
 /// receiver of one that keeps no buffer: the part of mouth-to-ear that no network can save.

@@ -54,6 +54,11 @@ pub(super) fn call_schema() -> Value {
             ("duration_ms", schema::described(schema::count(), "from answer to end or now")),
             ("status", schema::word(&states)),
             ("configuration_id", schema::nullable(schema::format("uuid"))),
+            ("provider", schema::nullable(text())),
+            (
+                "carrier_call_id",
+                schema::described(schema::nullable(text()), "the carrier's id of it"),
+            ),
             ("initiated_at", time()),
             ("queued_at", time()),
             ("ringing_at", time()),

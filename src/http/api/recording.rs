@@ -31,7 +31,17 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const CHUNKS_MAX: usize = 2;
 
 pub(super) fn resource() -> Resource {
-    let body = |name, words: &[&str]| schema::object(&[(name, schema::word(words))], &[]);
+    let body = schema::object(
+        &[("state", schema::word(&["start", "stop", "pause", "resume"]))],
+        &[(
+            "at",
+            schema::described(
+                schema::word(&["server", "carrier"]),
+                "who records: this server unless the carrier is asked to, which only starts and \
+                 stops, and keeps what it records",
+            ),
+        )],
+    );
     Resource {
         tag: "recordings",
         about: "The sound of calls.",
@@ -40,7 +50,7 @@ pub(super) fn resource() -> Resource {
                 .summary("Records a call, or changes how it is recorded.")
                 .retryable()
                 .scope(Scope::Calls)
-                .json(body("state", &["start", "stop", "pause", "resume"]))
+                .json(body)
                 .answers_json(
                     200,
                     "how the recording stands",
@@ -67,6 +77,17 @@ pub(super) fn resource() -> Resource {
 #[serde(deny_unknown_fields)]
 struct Wanted {
     state: String,
+    #[serde(default)]
+    at: At,
+}
+
+/// Who records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum At {
+    #[default]
+    Server,
+    Carrier,
 }
 
 /// How a recording stands.
@@ -86,6 +107,18 @@ async fn record(
         Problem::bad_request("state: is none of \"start\", \"stop\", \"pause\", \"resume\"")
     })?;
     owned(&state, caller.organisation, call).await?;
+    if wanted.at == At::Carrier {
+        let on = match order {
+            Order::Start => true,
+            Order::Stop => false,
+            Order::Pause | Order::Resume => {
+                return Err(Problem::bad_request("state: a carrier starts and stops, no more"));
+            }
+        };
+        let asked = |reply| request::Request::RecordAtCarrier { call, on, reply };
+        state.calls.ask(asked).await.ok_or_else(gone)??;
+        return Ok(axum::Json(Recording { state: if on { "recording" } else { "stopped" } }));
+    }
     let recorded = state.calls.ask(|reply| request::Request::Record { call, order, reply }).await;
     let recording = recorded.ok_or_else(gone)??;
     Ok(axum::Json(Recording { state: recording.as_str() }))

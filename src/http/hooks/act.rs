@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapters::event::{CallEvent, Meaning};
+use adapters::event::{CallEvent, CarrierCallId, Meaning};
 use adapters::hook::{Handled, HookReply, Take};
 use adapters::op::Refusal;
 use axum::response::{IntoResponse, Response};
@@ -15,7 +15,7 @@ use crate::calls::log::from_carrier;
 use crate::calls::request::{Heard, Hooked, Request};
 use crate::carrier::Account;
 use crate::http::State;
-use crate::store::{OrganisationId, StoreError, Timestamp};
+use crate::store::{ConfigurationId, OrganisationId, StoreError, Timestamp};
 use crate::telemetry::HookOutcome;
 
 /// How long the control may take to say what becomes of a request.
@@ -45,7 +45,11 @@ pub(super) async fn act(
         Meaning::Offered(_) => About::Offered,
         Meaning::Asked { .. } => About::Asked,
     };
-    let hook = Box::new(Hooked { account: Arc::clone(account), call, meaning });
+    let is_known = match &meaning {
+        Meaning::Offered(offered) => known(state, account, &offered.call).await,
+        _ => false,
+    };
+    let hook = Box::new(Hooked { account: Arc::clone(account), call, meaning, is_known });
     let heard = state.calls.ask(|reply| Request::Hook { hook, reply });
     let heard = timeout(HEARD_WITHIN, heard).await.ok().flatten();
     match (about, heard) {
@@ -70,8 +74,25 @@ pub(super) async fn act(
                 None => counted(state, account, HookOutcome::Failed, reply),
             }
         }
+        // It is where the carrier was asked to send it.
+        (About::Asked, Some(Heard::Noted)) => {
+            counted(state, account, HookOutcome::Taken, HookReply::NO_CONTENT)
+        }
         (About::Asked, Some(_)) => counted(state, account, HookOutcome::Late, reply),
         (About::Events(_) | About::Asked, None) => failed(state, account),
+    }
+}
+
+/// Whether the log has a call of the carrier's: one that is offered again after its end, or to
+/// another server. A log that cannot be asked keeps no call from being taken.
+async fn known(state: &State, account: &Account, call: &CarrierCallId) -> bool {
+    let configuration = ConfigurationId(account.id);
+    match state.store.call_at_carrier(configuration, &call.0).await {
+        Ok(known) => known.is_some(),
+        Err(error) => {
+            tracing::warn!(%error, "whether a call was offered before is not known");
+            false
+        }
     }
 }
 

@@ -11,7 +11,7 @@ mod shared;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::hook::{HOOK_BODY_BYTES_MAX, HookReply, HookRequest};
+use adapters::hook::{HOOK_BODY_BYTES_MAX, HookReply, HookRequest, VerifyError};
 use adapters::table;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
@@ -169,9 +169,12 @@ async fn proven(
     let Some(request) = verified else {
         let (configuration, hook) = (account.id, hook.name);
         let why = refused.map(|error| error.to_string());
-        tracing::warn!(provider, %configuration, hook, why, "a carrier's request is not proven");
+        if state.guard.logs_stranger(metrics) {
+            tracing::warn!(provider, %configuration, hook, why, "a carrier's request is not proven");
+        }
         metrics.hooked(provider, HookOutcome::Forged);
-        return StatusCode::FORBIDDEN.into_response();
+        let status = refused.map_or(StatusCode::FORBIDDEN, VerifyError::status);
+        return status.into_response();
     };
     match (hook.handle)(&request, &account.config) {
         Ok(handled) => act::act(state, account, call, handled).await,

@@ -74,7 +74,9 @@ async fn run(
             // Nothing is proven, so nothing is told of which accounts there are.
             if let Some(spec) = spec {
                 state.metrics.carriers.hooked(spec.name, HookOutcome::Unknown);
-                tracing::warn!(provider = spec.name, "a shared hook is for no configuration");
+                if state.guard.logs_stranger(&state.metrics.carriers) {
+                    tracing::warn!(provider = spec.name, "a shared hook is for no configuration");
+                }
             }
             Ok(StatusCode::FORBIDDEN.into_response())
         }

@@ -1,5 +1,6 @@
 //! Runs the body of a test on both databases.
 
+mod carrier_calls;
 mod feed;
 mod file;
 mod idempotency;

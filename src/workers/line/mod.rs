@@ -42,6 +42,8 @@ const START_WAIT: Duration = Duration::from_secs(10);
 const PING_AFTER: Duration = Duration::from_secs(10);
 /// How long it may take to answer.
 const PONG_WAIT: Duration = Duration::from_secs(5);
+/// How long audio waits behind a clear for the carrier's word that it is done.
+const CLEARED_WAIT: Duration = Duration::from_secs(1);
 /// Messages in a row that may be without meaning.
 const FAULTS_MAX: u32 = 32;
 /// Audio that may wait for the socket, in milliseconds; beyond it the oldest is skipped.
@@ -104,6 +106,8 @@ pub(super) struct LineLeg {
     pub(super) link: Option<Box<Link>>,
     /// The carrier wants no audio.
     pub(super) stopped: bool,
+    /// The carrier is clearing, and would drop what comes before it is done; until then at most.
+    pub(super) clearing: Option<MonoTime>,
     pub(super) ahead: Ahead,
     pub(super) marks: Marks,
     pub(super) timeline: Timeline,
@@ -210,6 +214,7 @@ impl LineLeg {
             decoder: None,
             link: None,
             stopped: false,
+            clearing: None,
             ahead: Ahead::new(buffer_ms, format.ptime_ms),
             marks: Marks::default(),
             timeline: Timeline::new(format.audio.clock_hz()),
@@ -238,7 +243,7 @@ impl LineLeg {
         let connection =
             Connection::take(&ctx.poller, socket, token, frame_bytes * frames as usize)?;
         self.counts.restarts += u64::from(self.counts.frames_in > 0);
-        self.stopped = false;
+        (self.stopped, self.clearing) = (false, None);
         self.link = Some(Box::new(Link {
             connection,
             dialect: stream,
@@ -322,7 +327,7 @@ impl LineLeg {
 
     /// True while audio may be sent.
     pub(super) fn sends(&self) -> bool {
-        self.receives() && !self.stopped
+        self.receives() && !self.stopped && self.clearing.is_none()
     }
 
     /// True while audio may come.
@@ -341,7 +346,8 @@ impl LineLeg {
         // Waiting for all to be heard, without a mark that would tell.
         let waits = self.awaits_end && self.marks.is_empty();
         let heard = if waits { self.ahead.empty_at() } else { MonoTime::MAX };
-        link.min(self.marks.deadline()).min(self.keys.deadline()).min(heard)
+        let cleared = self.clearing.unwrap_or(MonoTime::MAX);
+        link.min(self.marks.deadline()).min(self.keys.deadline()).min(heard).min(cleared)
     }
 
     /// Places a frame of the carrier's.
@@ -441,6 +447,8 @@ impl LineLeg {
         if self.link.is_some() && !self.say(ctx, StreamCommand::Clear) {
             return None;
         }
+        let late = self.link.as_ref().is_some_and(|link| link.dialect.clears_late());
+        self.clearing = late.then(|| ctx.now + CLEARED_WAIT);
         let unheard = self.ahead.unheard(ctx.now);
         self.ahead.clear(ctx.now);
         Some(unheard)

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{ELEMENTS_MAX, Line, Plivo, State};
+use super::{ELEMENTS_MAX, Line, Plivo, State, webhooks};
 use crate::emulate::xml::{self, Element};
 use crate::emulate::{Clock, Output, Told};
-use crate::exchange::HttpRequest;
 
 impl Plivo {
     /// Takes a document in the place of whatever was still to be done.
@@ -63,7 +62,8 @@ impl Plivo {
                 if let Some(call) = self.live(id) {
                     call.line = Some(line);
                 }
-                let request = HttpRequest::get(text);
+                self.serial += 1;
+                let request = webhooks::upgrade(&self.token, self.serial, &text);
                 self.outputs.push_back(Output::Open { socket, request });
                 true
             }

@@ -27,8 +27,7 @@ pub(super) static EMULATOR: EmulatorSpec = EmulatorSpec {
             "auth_id": "MAEMULATED0000000001",
             "auth_token": "emulated-auth-token",
             "api_base": api_base,
-            // The emulator signs no upgrades.
-            "socket_signature": "off",
+            "socket_signature": "require",
         })
     },
     audio: AudioFormat::PCMU,

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::{Application, Call, Plivo, State};
-use crate::emulate::{Clock, Fault, Told};
+use crate::emulate::{Clock, Fault, Told, form};
 use crate::exchange::{HttpRequest, HttpResponse};
 
 fn respond(status: u16, mut body: Value) -> HttpResponse {
@@ -157,13 +157,18 @@ fn route(
 
 /// Makes an application, or changes one.
 fn application(carrier: &mut Plivo, rest: &[&str], body: &Value) -> HttpResponse {
-    let (answer_url, hangup_url) = (text(body, "answer_url"), text(body, "hangup_url"));
     if let [id] = rest {
         let found = carrier.applications.iter_mut().find(|application| application.id == *id);
-        let Some(application) = found else { return gone() };
-        (application.answer_url, application.hangup_url) = (answer_url, hangup_url);
+        let Some(Application { answer_url, hangup_url, .. }) = found else { return gone() };
+        // What is not named stays.
+        for (place, name) in [(answer_url, "answer_url"), (hangup_url, "hangup_url")] {
+            if let Some(url) = body[name].as_str() {
+                url.clone_into(place);
+            }
+        }
         return changed("changed");
     }
+    let (answer_url, hangup_url) = (text(body, "answer_url"), text(body, "hangup_url"));
     let name = text(body, "app_name");
     let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if name.is_empty() || !name.chars().all(fits) {
@@ -214,9 +219,10 @@ fn call(
 ) -> HttpResponse {
     let known = carrier.calls.iter().find(|call| call.id == id);
     let live = known.filter(|call| call.state != State::Over);
-    match (method, query, known, live) {
-        ("GET", "status=live", _, Some(call)) => respond(200, of(call)),
-        ("GET", "", Some(call), None) => {
+    let query = form::read(query);
+    match (method, form::value(&query, "status"), known, live) {
+        ("GET", Some("live"), _, Some(call)) => respond(200, of(call)),
+        ("GET", None, Some(call), None) => {
             let answered = call.answered.map(|_| "2026-03-04 10:36:12+05:30");
             respond(
                 200,

@@ -173,7 +173,7 @@ fn transfers() {
     let blind = transfer(TransferKind::Blind, "5d6e7f80-1111-4222-8333-444455556666");
     let mut op = ops.transfer.unwrap()(&config, &blind).unwrap();
     compare("transfer", &sent(op.as_mut(), None), &["aleg_url"]);
-    assert!(matches!(op.next(response("transfer")), Step::Done(())));
+    assert!(matches!(op.next(response("transfer")), Step::Done(None)));
     let attended = transfer(TransferKind::Attended, CALL);
     let mut op = ops.transfer.unwrap()(&config, &attended).unwrap();
     let call: Value = serde_json::from_slice(&sent(op.as_mut(), None).body).unwrap();

@@ -33,6 +33,12 @@ fn started(config: RawConfig) -> Box<dyn Stream> {
     stream
 }
 
+/// The carrier cuts audio that comes before it has cleared.
+#[test]
+fn audio_waits_for_the_clear() {
+    assert!(open(config(json!({}))).clears_late());
+}
+
 /// Each bad frame is refused by name of what is wrong.
 #[test]
 fn bad_frames() {

@@ -410,7 +410,7 @@ fn callers_are_handed_over() {
     let mut world = World::new(Quirks::default());
     let call = world.offer();
     let op = transfer::begin(&world.config, &handing_over(&call, TransferKind::Blind));
-    assert_eq!(world.perform(op), Ok(()));
+    assert_eq!(world.perform(op), Ok(None));
     assert!(world.stream.is_none());
     let leg = world.rang();
     world.command(Command::Answer(leg.clone()));
@@ -422,7 +422,7 @@ fn callers_are_handed_over() {
     let mut world = World::new(Quirks::default());
     let call = world.offer();
     let op = transfer::begin(&world.config, &handing_over(&call, TransferKind::Blind));
-    assert_eq!(world.perform(op), Ok(()));
+    assert_eq!(world.perform(op), Ok(None));
     world.pass(21_000);
     assert_eq!(transfers(&world), [Trying, Trying, Failed]);
     assert!(world.stream.is_some() && world.cause().is_none(), "back with the agent");
@@ -430,7 +430,7 @@ fn callers_are_handed_over() {
     let mut world = World::new(Quirks::default());
     let call = world.offer();
     let op = transfer::begin(&world.config, &handing_over(&call, TransferKind::Attended));
-    assert_eq!(world.perform(op), Ok(()));
+    assert!(matches!(world.perform(op), Ok(Some(_))));
     assert!(world.stream.is_some(), "the caller stays meanwhile");
     let leg = world.rang();
     world.command(Command::Answer(leg.clone()));

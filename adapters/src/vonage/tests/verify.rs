@@ -42,6 +42,9 @@ fn vectors_of_webhooks() {
         assert_eq!(verify(&request.get(), &given).is_ok(), expected.is_none(), "{id}");
         let told = explain(&request.get(), &given);
         assert_eq!(told.verdict, verify(&request.get(), &given), "{id}");
+        // What is not signed is to be sent again; what is signed wrongly is not.
+        let again = verify(&request.get(), &given).is_err_and(|error| error.status() == 503);
+        assert_eq!(again, expected == Some("missing_authorization"), "{id}");
     }
 }
 

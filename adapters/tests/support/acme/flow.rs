@@ -3,12 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use adapters::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
-use adapters::exchange::{CarrierError, HttpRequest, escape};
-use adapters::flow::{
-    CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, Routed,
-};
-use adapters::hook::HookError;
+use crate::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
+use crate::exchange::{CarrierError, HttpRequest, escape};
+use crate::flow::{CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, Routed};
+use crate::hook::HookError;
 use http::header;
 use media::time::MonoTime;
 use serde_json::{Value, json};

@@ -1,31 +1,29 @@
 //! Hooks signed with HMAC-SHA-256 over time, address and body.
 
-use adapters::address::Address;
-use adapters::config::RawConfig;
-use adapters::event::{
+use crate::address::Address;
+use crate::config::RawConfig;
+use crate::event::{
     AnsweredBy, CallEvent, CallFact, CarrierCallId, Ended, HangupCause, InboundCall, Meaning,
     Price, TransferState,
 };
-use adapters::explain::{Explanation, Trace};
-use adapters::hook::{
-    Handled, Hook, HookError, HookReply, HookRequest, Inbound, Take, VerifyError,
-};
-use adapters::op::Refusal;
-use adapters::secret::{Pii, Secret};
+use crate::explain::{Explanation, Trace};
+use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound, Take, VerifyError};
+use crate::op::Refusal;
+use crate::secret::{Pii, Secret};
+use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
 use serde_json::{Value, json};
-
-use crate::support::hmac::{hex, hmac_sha256};
+use sha2::Sha256;
 
 /// Longest age of a signature, in seconds.
 const AGE_S_MAX: u64 = 300;
 
-pub const HOOKS: &[Hook] = &[
+pub(super) const HOOKS: &[Hook] = &[
     Hook { name: "voice", methods: &[Method::POST], verify, explain, handle: voice },
     Hook { name: "status", methods: &[Method::POST, Method::PUT], verify, explain, handle: status },
 ];
 
-pub const INBOUND: Inbound = Inbound {
+pub(super) const INBOUND: Inbound = Inbound {
     rank: 0,
     recognise: |request| request.header("x-acme-signature").is_some(),
     hook: "voice",
@@ -50,17 +48,25 @@ pub const INBOUND: Inbound = Inbound {
 };
 
 /// The signature of a request, as the carrier makes it.
-pub fn sign(key: &Secret, unix_s: &str, url: &str, body: &[u8]) -> String {
-    let parts = [unix_s.as_bytes(), b".", url.as_bytes(), b".", body];
-    hex(&hmac_sha256(key.expose().as_bytes(), &parts))
+fn sign(key: &Secret, unix_s: &str, url: &str, body: &[u8]) -> String {
+    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else {
+        return String::new();
+    };
+    let mac = mac.chain_update(unix_s).chain_update(".").chain_update(url).chain_update(".");
+    hex(&mac.chain_update(body).finalize().into_bytes())
 }
 
-pub fn verify(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyError> {
+/// `bytes` in hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn verify(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyError> {
     examine(request, config, &mut Trace::off())
 }
 
 fn explain(request: &HookRequest<'_>, config: &RawConfig) -> Explanation {
-    adapters::explain::explain(|trace| examine(request, config, trace))
+    crate::explain::explain(|trace| examine(request, config, trace))
 }
 
 fn examine(
@@ -103,7 +109,7 @@ fn text<'v>(value: &'v Value, name: &'static str) -> Result<&'v str, HookError> 
     value[name].as_str().ok_or(HookError::Field(name))
 }
 
-pub fn offered(value: &Value) -> Result<InboundCall, HookError> {
+pub(super) fn offered(value: &Value) -> Result<InboundCall, HookError> {
     let headers = value["headers"].as_object().into_iter().flatten();
     Ok(InboundCall {
         call: CarrierCallId(text(value, "call")?.to_owned()),
@@ -129,7 +135,7 @@ fn voice(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookError>
 }
 
 /// The facts of an object, as hooks and answers to questions hold them.
-pub fn events(value: &Value) -> Result<Vec<CallEvent>, HookError> {
+pub(super) fn events(value: &Value) -> Result<Vec<CallEvent>, HookError> {
     let fact = match text(value, "state")? {
         "queued" => CallFact::Initiated,
         "ringing" => CallFact::Ringing,

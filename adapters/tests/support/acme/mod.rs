@@ -1,18 +1,18 @@
 //! A carrier that does not exist: signed hooks, a media stream, operations of one request and of
 //! several, a flow, trunks, fields of every owner. What it proves is that the seam carries them.
+//!
+//! It is written as a folder of `adapters/src` is, and can be one: the test `adding` makes it so.
 
 mod flow;
-pub mod hooks;
+mod hooks;
 mod ops;
 mod stream;
 
-use adapters::config::ConfigErrors;
-use adapters::op::{ApiLimits, CallOps, Rate, TrunkOps};
-use adapters::setup::numbers_only;
-use adapters::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
-use adapters::ui::{
-    Choice, Connectivity, FieldKind, Literal, UiField, UiMetadata, UiSection, rules,
-};
+use crate::config::ConfigErrors;
+use crate::op::{ApiLimits, CallOps, Rate, TrunkOps};
+use crate::setup::numbers_only;
+use crate::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
+use crate::ui::{Choice, Connectivity, FieldKind, Literal, UiField, UiMetadata, UiSection, rules};
 use media::codec::AudioFormat;
 
 const FIELDS: &[UiField] = &[
@@ -51,7 +51,7 @@ const TRUNK_FIELDS: &[UiField] =
     &[UiField::new("domain", "SIP domain", FieldKind::Text(rules::HOST), "trunk").required()];
 
 /// The carrier that does not exist.
-pub static SPEC: ProviderSpec = ProviderSpec {
+pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     name: "acme",
     ui: UiMetadata {
         display_name: "Acme",

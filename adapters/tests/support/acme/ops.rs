@@ -1,19 +1,19 @@
 //! Operations: most take one request, binding a number takes two.
 
-use adapters::address::Address;
-use adapters::config::RawConfig;
-use adapters::event::{CallEvent, CarrierCallId, Price};
-use adapters::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
-use adapters::hook::HookUrls;
-use adapters::op::{
+use crate::address::Address;
+use crate::chain::mapped;
+use crate::config::RawConfig;
+use crate::event::{CallEvent, CarrierCallId, Price};
+use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
+use crate::hook::HookUrls;
+use crate::op::{
     Bind, Managed, Moment, Number, Op, OpResult, Originate, Originated, Record, SendDigits, Step,
     Transfer, TrunkState,
 };
 use http::{Method, header};
 use serde_json::{Value, json};
 
-use super::hooks;
-use crate::support::hmac::hex;
+use super::hooks::{self, hex};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -106,13 +106,15 @@ pub(super) fn hangup(config: &RawConfig, call: &CarrierCallId) -> OpResult<()> {
     one(config, HttpRequest::get(url).method(Method::DELETE), gone_is_done)
 }
 
-pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
+pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     let url = url(config, &format!("/calls/{}/transfer", escape(&transfer.call.0)));
     let from = transfer.from.as_ref().map(Address::expose);
     let ring = transfer.ring_timeout_s;
     let events = transfer.hooks.url("status");
     let body = json!({"to": transfer.to.expose(), "from": from, "ring": ring, "events": events});
-    one(config, HttpRequest::post(url, JSON, body.to_string()), success)
+    let op = one(config, HttpRequest::post(url, JSON, body.to_string()), success);
+    // It calls nobody apart.
+    mapped(op, |()| None)
 }
 
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {

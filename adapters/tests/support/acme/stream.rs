@@ -1,9 +1,9 @@
 //! A media dialect of JSON messages with audio in base64.
 
-use adapters::agent::MessageKind;
-use adapters::event::HangupCause;
-use adapters::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
-use adapters::wire::WireError;
+use crate::agent::MessageKind;
+use crate::event::HangupCause;
+use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
+use crate::wire::WireError;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use media::codec::AudioFormat;

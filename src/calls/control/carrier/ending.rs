@@ -9,7 +9,7 @@ use crate::calls::call::Effect;
 use crate::calls::carrier::refusal_of;
 use crate::calls::cause::Cause;
 use crate::calls::request::Heard;
-use crate::carrier::{self, Account, Patience};
+use crate::carrier::{Account, Patience};
 use crate::workers::command::CallKey;
 
 impl Control {
@@ -89,21 +89,14 @@ impl Control {
         });
     }
 
-    /// A call is over and its record complete: what is left of it at the carrier.
+    /// A call is over and its record complete.
     pub(in crate::calls::control) fn carrier_closed(
         &mut self,
-        id: uuid::Uuid,
         leg: crate::calls::carrier::CarrierLeg,
-        was_answered: bool,
     ) {
         let Some(carrier_id) = leg.id else { return };
-        let known = (leg.account.id, carrier_id.clone());
+        let known = (leg.account.id, carrier_id);
         self.by_carrier.remove(&known);
         self.recent.insert(known);
-        if was_answered && leg.account.spec.calls.cost.is_some() {
-            let (exchanges, log) = (self.exchanges.clone(), self.log.clone());
-            let call = (id, carrier_id);
-            self.io.spawn(carrier::follow_cost(exchanges, leg.account, call, log));
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What a carrier tells of its calls.
 
 use adapters::agent::{Direction, EndedBy};
-use adapters::event::{CallEvent, CallFact, TransferState};
+use adapters::event::{CallEvent, CallFact};
 use adapters::flow::FlowInput;
 use uuid::Uuid;
 
@@ -35,12 +35,15 @@ impl Control {
                         || (ours.is_some() && event.what.is_of_stream());
                     if !others {
                         self.learn(key, &event.call);
+                        // It shows itself before its request is answered, or without.
+                        self.placed_at_carrier(key);
                     }
                     let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
                     let own = leg.is_some_and(|leg| leg.id.as_ref() == Some(&event.call));
                     if own || others {
                         self.flow_input(key, FlowInput::Event(event));
                         self.carrier_fact(key, event);
+                        self.await_news(key);
                     }
                 }
                 None => living = false,
@@ -67,7 +70,8 @@ impl Control {
             }
             CallFact::StreamFailed { code } => {
                 tracing::warn!(parent: span, code, "the carrier has no stream");
-                if !leg.is_streaming {
+                // One that is lost is opened again, and waited for.
+                if !leg.is_streaming && !leg.lost {
                     self.tell(key, Input::End(Cause::NetworkFailure, EndedBy::Carrier));
                 }
             }
@@ -78,11 +82,7 @@ impl Control {
                     self.command(worker, Command::Digit { call: key, digit, duration_ms });
                 }
             }
-            CallFact::Transfer { state: TransferState::Done } => {
-                // The caller talks with somebody else: ending that is none of our business.
-                leg.is_over = true;
-                self.tell(key, Input::PeerEnded(Cause::Transferred));
-            }
+            CallFact::Transfer { state } => self.carrier_hands_over(key, *state),
             CallFact::Ended(ended) => {
                 leg.is_over = true;
                 let cause = cause_of(ended.cause);
@@ -98,7 +98,6 @@ impl Control {
             | CallFact::StreamStarted
             | CallFact::StreamStopped
             | CallFact::Recorded(_)
-            | CallFact::Transfer { .. }
             | CallFact::Priced(_) => {}
         }
     }

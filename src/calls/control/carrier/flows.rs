@@ -5,15 +5,17 @@ use std::time::Instant;
 
 use adapters::address::Address;
 use adapters::agent::Direction;
+use adapters::event::InboundCall;
 use adapters::exchange::{CarrierError, HttpRequest, HttpResponse};
-use adapters::flow::{FlowInput, FlowOutput, FlowStart};
+use adapters::flow::{FlowCommand, FlowInput, FlowOutput, FlowStart};
+use adapters::op::Refusal;
 use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
 use crate::calls::carrier::CarrierLeg;
 use crate::calls::request::Request;
-use crate::carrier::Patience;
+use crate::carrier::{Account, Patience};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
@@ -38,6 +40,40 @@ impl Control {
             hooks: leg.account.hooks(&self.base_url).of_call(&call.to_string()),
         }));
         true
+    }
+
+    /// Refuses an offered call that nothing was begun for, where the answer to the offer says
+    /// nothing to the carrier. What comes of it is not waited for.
+    pub(super) fn refuse_by_flow(
+        &self,
+        account: &Arc<Account>,
+        offered: &InboundCall,
+        refusal: Refusal,
+    ) {
+        let Some(open) = account.spec.flow else { return };
+        let mut flow = open(FlowStart {
+            config: account.config.of_call(offered),
+            direction: Direction::Inbound,
+            call: Some(offered.call.clone()),
+            to: offered.to.clone(),
+            from: offered.from.clone(),
+            stream_url: String::new(),
+            hooks: account.hooks(&self.base_url),
+        });
+        flow.handle(now(), FlowInput::Command(FlowCommand::Refuse(refusal)));
+        while let Some(output) = flow.poll() {
+            let FlowOutput::Send { what, .. } = output else { continue };
+            let (exchanges, account) = (self.exchanges.clone(), Arc::clone(account));
+            self.io.spawn(async move {
+                let (patience, began) = (Patience::SHORT, Instant::now());
+                let until = began + patience.within;
+                let done = exchanges.exchange(&account, "refuse", what, patience, until).await;
+                if let Err(failure) = done {
+                    let configuration = account.id;
+                    tracing::warn!(%configuration, %failure, "an offered call was not refused");
+                }
+            });
+        }
     }
 
     /// Tells a call's flow something, if it has one, and does what it wants.

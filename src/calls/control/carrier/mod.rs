@@ -1,18 +1,22 @@
 //! Calls that a carrier controls over HTTP: offered and told of by its hooks, placed and ended by
 //! requests, heard over its media socket.
 
+mod asking;
 mod ending;
 mod facts;
 mod flows;
 mod offering;
 mod placing;
+mod pressing;
 mod recent;
+mod recording;
 mod stream;
+mod transferring;
 
 use std::time::Duration;
 
 use adapters::agent::EndedBy;
-use adapters::event::{CarrierCallId, Meaning};
+use adapters::event::{CallEvent, CallFact, CarrierCallId, Meaning, TransferState};
 use media::time::MonoTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -28,6 +32,7 @@ use crate::workers::poller::now;
 
 pub(super) use placing::accounts;
 pub(in crate::calls) use recent::Recent;
+pub(super) use transferring::{BeginOp, ByCarrier};
 
 /// How long a carrier waits to hear whether its call is taken, in milliseconds: its patience is
 /// limited. An agent that takes longer is waited for after the answer.
@@ -40,20 +45,23 @@ const SHOWN_MS: u64 = 20_000;
 impl Control {
     /// A carrier's request, proven and understood.
     pub(super) fn hook(&mut self, hook: Hooked, reply: oneshot::Sender<Heard>) {
-        let Hooked { account, call, meaning } = hook;
+        let Hooked { account, call, meaning, is_known } = hook;
         // The carrier may have given up, here and below.
         let _ = match meaning {
             Meaning::Events(events) => {
                 let living = self.hear(&account, call, &events);
                 reply.send(if living { Heard::Noted } else { Heard::Late })
             }
-            Meaning::Offered(offered) => return self.offered(&account, offered, reply),
+            Meaning::Offered(offered) => {
+                return self.offered(&account, offered, is_known, reply);
+            }
             Meaning::Asked { call: id, events } => {
                 // A stream that is a call of its own has an id that is none of the call's.
                 let of_stream = events.iter().any(|event| event.what.is_of_stream());
                 let id = (call.is_none() || !of_stream).then_some(&id);
                 self.hear(&account, call, &events);
-                reply.send(self.asked(&account, call, id))
+                let came_back = events.iter().any(is_back);
+                reply.send(self.asked(&account, call, id, came_back))
             }
         };
     }
@@ -85,19 +93,29 @@ impl Control {
             line.carrier_call = Some(id.clone());
         }
         self.by_carrier.insert((leg.account.id, id.clone()), key);
-        self.reschedule(key);
+        self.await_news(key);
         self.log_at_carrier(key);
     }
 
     /// A carrier asks where the audio of a call goes. Without its id it is about the one that the
-    /// hook's address names.
+    /// hook's address names. A caller that the carrier has taken away stays where it is, unless it
+    /// `came_back`.
     fn asked(
         &mut self,
         account: &Account,
         ours: Option<Uuid>,
         id: Option<&CarrierCallId>,
+        came_back: bool,
     ) -> Heard {
+        if !came_back && ours.is_some_and(|ours| self.left_to_carrier.contains(&ours)) {
+            return Heard::Noted;
+        }
         let Some(key) = self.carried(account, ours, id) else { return Heard::Late };
+        match came_back {
+            true => self.caller_came_back(key),
+            false if self.is_taken(key) => return Heard::Noted,
+            false => {}
+        }
         if let Some(id) = id {
             self.learn(key, id);
         }
@@ -110,6 +128,10 @@ impl Control {
         }
         if call.call.answered_at().is_none() {
             self.tell(key, Input::PeerAnswered);
+        }
+        // Whoever asks has no socket any more, even if that has not been noticed here.
+        if let Some(line) = self.calls.get_mut(&key).and_then(|call| call.carried.as_mut()) {
+            line.token.closed(now());
         }
         self.take_again(key)
     }
@@ -149,14 +171,16 @@ impl Control {
         };
         let (reply, socket) = (due(&mut leg.reply_by), due(&mut leg.socket_by));
         let shown = due(&mut leg.shown_by);
-        let lost = leg.lost;
+        let (lost, ask) = (leg.lost, due(&mut leg.ask_at));
         if reply {
             self.take_unready(key);
         }
         if socket {
             // It was answered, and nobody can be heard, or not any more.
             let cause = if lost { Cause::NetworkFailure } else { Cause::MediaTimeout };
-            self.tell(key, Input::End(cause, EndedBy::Carrier));
+            self.end_unheard(key, cause);
+        } else if ask {
+            self.ask_how_it_stands(key);
         }
         if shown {
             self.tell(key, Input::End(Cause::NetworkFailure, EndedBy::Carrier));
@@ -164,4 +188,9 @@ impl Control {
         self.flow_due(key, at);
         self.reschedule(key);
     }
+}
+
+/// Whether it says that a caller was not handed over.
+fn is_back(event: &CallEvent) -> bool {
+    matches!(event.what, CallFact::Transfer { state: TransferState::Failed })
 }

@@ -33,18 +33,20 @@ struct Admitted {
 const WITHHELD: &str = "anonymous";
 
 impl Control {
-    /// A carrier offers a call. What it hears may have to wait for the agent.
+    /// A carrier offers a call. What it hears may have to wait for the agent. One that the log
+    /// knows and that does not live here was taken before, by whichever server.
     pub(super) fn offered(
         &mut self,
         account: &Arc<Account>,
         offered: InboundCall,
+        is_known: bool,
         reply: oneshot::Sender<Heard>,
     ) {
         let known = (account.id, offered.call.clone());
         if let Some(key) = self.by_carrier.get(&known).copied() {
             return self.offered_again(key, reply);
         }
-        let admitted = if self.recent.contains(&known) {
+        let admitted = if is_known || self.recent.contains(&known) {
             tracing::info!(configuration = %account.id, "a call that is over is offered again");
             Err(Refusal::Rejected)
         } else {
@@ -52,8 +54,11 @@ impl Control {
         };
         match admitted {
             Ok(admitted) => self.take_offered(account, offered, admitted, reply),
-            // The carrier may have given up.
-            Err(refusal) => drop(reply.send(Heard::Refuse(refusal))),
+            Err(refusal) => {
+                self.refuse_by_flow(account, &offered, refusal);
+                // The carrier may have given up.
+                let _ = reply.send(Heard::Refuse(refusal));
+            }
         }
     }
 
@@ -123,6 +128,7 @@ impl Control {
         let mut leg = CarrierLeg::new(here, Some(offered.call.clone()));
         let within = Duration::from_millis(REPLY_MS + SOCKET_MS);
         let Some((line, plan_of_line)) = self.line_of(&mut leg, id, within) else {
+            self.refuse_by_flow(account, &offered, Refusal::Unavailable);
             let _ = reply.send(Heard::Refuse(Refusal::Unavailable));
             return;
         };

@@ -184,9 +184,17 @@ impl Control {
         }
     }
 
-    /// The carrier has taken a call; where its control takes a conversation, that begins.
-    fn placed_at_carrier(&mut self, key: CallKey) {
+    /// The carrier has taken a call of ours; where its control takes a conversation, that begins,
+    /// once.
+    pub(super) fn placed_at_carrier(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
+        let leg = call.carrier.as_ref();
+        let begins = leg.is_some_and(|leg| {
+            leg.account.spec.flow.is_some() && leg.flow.is_none() && !leg.is_over
+        });
+        if call.direction != Direction::Outbound || !begins {
+            return;
+        }
         let to = Address::parse(&call.to, None).ok();
         let (id, from) = (call.id, Address::parse(&call.from, None).ok());
         let (Some(mut leg), Some(to)) = (call.carrier.take(), to) else { return };

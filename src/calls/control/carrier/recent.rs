@@ -1,23 +1,27 @@
-//! Calls of carriers that were taken a while ago: what offers one of them again is a repetition.
+//! Calls of carriers that are over here: what is said of one of them again is no news.
 
 use std::collections::{HashSet, VecDeque};
-
-use adapters::event::CarrierCallId;
-use uuid::Uuid;
+use std::hash::Hash;
 
 /// Calls that are remembered.
 const CALLS_MAX: usize = 16_384;
 
-/// Calls that are over, by configuration and the carrier's id; the oldest are forgotten first.
-#[derive(Debug, Default)]
-pub(in crate::calls) struct Recent {
-    known: HashSet<(Uuid, CarrierCallId)>,
-    order: VecDeque<(Uuid, CarrierCallId)>,
+/// Calls that are over, by whatever names them; the oldest are forgotten first.
+#[derive(Debug)]
+pub(in crate::calls) struct Recent<T> {
+    known: HashSet<T>,
+    order: VecDeque<T>,
 }
 
-impl Recent {
+impl<T> Default for Recent<T> {
+    fn default() -> Self {
+        Self { known: HashSet::new(), order: VecDeque::new() }
+    }
+}
+
+impl<T: Hash + Eq + Clone> Recent<T> {
     /// Remembers a call.
-    pub(super) fn insert(&mut self, call: (Uuid, CarrierCallId)) {
+    pub(super) fn insert(&mut self, call: T) {
         if !self.known.insert(call.clone()) {
             return;
         }
@@ -30,13 +34,16 @@ impl Recent {
     }
 
     /// Whether a call is remembered.
-    pub(super) fn contains(&self, call: &(Uuid, CarrierCallId)) -> bool {
+    pub(super) fn contains(&self, call: &T) -> bool {
         self.known.contains(call)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use adapters::event::CarrierCallId;
+    use uuid::Uuid;
+
     use super::*;
 
     /// What was put in last is known, and there is an end to it.

@@ -50,12 +50,17 @@ impl Control {
     ) -> Option<(Box<Line>, LinePlan)> {
         let spec = leg.account.spec;
         let plan = LinePlan::of(spec, digits_by(&leg.account))?;
-        let grace = Duration::from_millis(REOPEN_MS);
-        let token = MediaToken::new(now(), spec.name, within, grace);
-        let token = token.inspect_err(|error| tracing::error!(%error, "no media token")).ok()?;
+        let token = Self::media_token(spec.name, within)?;
         leg.stream_url = token.url(&self.public_url, call);
         let (config, carrier_call) = (leg.account.config.clone(), leg.id.clone());
         Some((Box::new(Line { spec, config, carrier_call, token }), plan))
+    }
+
+    /// Lets a socket in that comes `within` this time.
+    pub(super) fn media_token(provider: &'static str, within: Duration) -> Option<MediaToken> {
+        let grace = Duration::from_millis(REOPEN_MS);
+        let token = MediaToken::new(now(), provider, within, grace);
+        token.inspect_err(|error| tracing::error!(%error, "no media token")).ok()
     }
 
     /// Something happened on the line of a call.
@@ -75,8 +80,8 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(leg) = call.carrier.as_mut() else { return };
         leg.is_streaming = true;
-        leg.lost = false;
-        leg.socket_by = MonoTime::MAX;
+        (leg.lost, leg.expects_stop) = (false, false);
+        (leg.socket_by, leg.ask_at) = (MonoTime::MAX, MonoTime::MAX);
         if call.call.answered_at().is_none() {
             // No carrier opens it before there is somebody to talk with; its word may be late.
             self.tell(key, Input::PeerAnswered);
@@ -88,6 +93,12 @@ impl Control {
             return;
         };
         leg.is_streaming = false;
+        if self.is_stale_stop(key) {
+            return;
+        }
+        if self.is_taken(key) {
+            return self.caller_left(key);
+        }
         // A stream may be over without its call.
         self.end_at_carrier(key);
         self.tell(key, Input::PeerEnded(cause.map_or(Cause::Normal, cause_of)));
@@ -101,6 +112,15 @@ impl Control {
         let Some(leg) = call.carrier.as_mut() else { return };
         let was_streaming = std::mem::take(&mut leg.is_streaming);
         tracing::info!(parent: span, why = loss.as_str(), "the carrier's socket is gone");
+        if self.is_stale_stop(key) {
+            return;
+        }
+        if self.is_taken(key) {
+            return self.caller_left(key);
+        }
+        let Some(leg) = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut()) else {
+            return;
+        };
         match loss {
             // It was closed in order: the carrier has nothing to say any more.
             LineLoss::Closed(1000 | 1001) if was_streaming => self.line_stopped(key, None),
@@ -110,7 +130,7 @@ impl Control {
             _ => {
                 let by = now() + Duration::from_millis(REOPEN_MS);
                 leg.socket_by = leg.socket_by.min(by);
-                leg.lost = was_streaming;
+                leg.lost |= was_streaming;
                 let url = leg.stream_url.clone();
                 self.flow_input(key, FlowInput::Command(FlowCommand::Restream(url)));
             }

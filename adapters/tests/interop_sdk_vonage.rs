@@ -3,21 +3,21 @@
 #![cfg(feature = "emulate")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
-#[path = "../../tests/support/peers.rs"]
-mod peers;
+#[path = "support/judge.rs"]
+mod judge;
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command as Process, Stdio};
+use std::process::Command as Process;
 
 use adapters::address::Address;
 use adapters::config::RawConfig;
 use adapters::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, Told};
+use adapters::event::CarrierCallId;
 use adapters::exchange::HttpRequest;
-use adapters::hook::{HookUrls, Take};
-use adapters::op::{Bind, Moment, Op, Originate, Step};
+use adapters::hook::{HookRequest, HookUrls, Take, VerifyError};
+use adapters::op::{Bind, Moment, Op, Originate, Refusal, Step, Transfer, TransferKind};
 use adapters::spec::ProviderSpec;
-use http::HeaderName;
+use http::{HeaderMap, Method};
+use judge::{Judge, NOW_S, first};
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
@@ -35,14 +35,9 @@ fn hooks() -> HookUrls {
     HookUrls::new("https://t.example", "vonage", "tok")
 }
 
-/// A process that ends with the test.
-struct Judge(Child);
-
-impl Drop for Judge {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// The judge, if there is one.
+fn library() -> Option<Judge> {
+    Judge::new("judge_vonage.py", &["vonage", "vonage_jwt", "jwt"])
 }
 
 struct World {
@@ -96,21 +91,6 @@ impl World {
         }
         tokens.pop().unwrap()
     }
-
-    fn library_asks(&mut self, asked: &Value) -> Value {
-        let http = &asked["http"];
-        let mut request = HttpRequest::get(http["url"].as_str().unwrap().to_owned());
-        request.method = http["method"].as_str().unwrap().parse().unwrap();
-        request.body = http["body"].as_str().unwrap().to_owned().into();
-        for (name, value) in http["headers"].as_object().unwrap() {
-            let name: HeaderName = name.parse().unwrap();
-            request.headers.insert(name, value.as_str().unwrap().parse().unwrap());
-        }
-        let at = clock(asked["now"].as_u64().unwrap());
-        let answer = self.vonage.rest(at, &request).unwrap();
-        let body = String::from_utf8(answer.body.to_vec()).unwrap();
-        json!({"status": answer.status.as_u16(), "body": body})
-    }
 }
 
 fn clock(unix_s: u64) -> Clock {
@@ -142,56 +122,61 @@ fn evidence(world: &mut World, unix_s: u64) -> Value {
     let answer = (spec().inbound.unwrap().answer)(&world.config, &take).unwrap();
     let answered: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(answered, document);
+    let mut documents = document.as_array().unwrap().clone();
+    documents.extend(more_documents(&world.config));
     json!({
+        "do": "judge",
         "config": world.config.expose(),
         "webhook": webhook,
         "token": sent[0].headers["authorization"].to_str().unwrap(),
         "call": call,
-        "document": document,
+        "documents": documents,
     })
+}
+
+/// The actions of transfers, and of a refusal in words.
+fn more_documents(config: &RawConfig) -> Vec<Value> {
+    let transfer = |kind| Transfer {
+        kind,
+        call: CarrierCallId("aaaaaaaa-bbbb-cccc-dddd-0123456789ab".to_owned()),
+        to: number("+14155550100"),
+        from: Some(number(NUMBER)),
+        hooks: hooks().of_call("c-1"),
+        ring_timeout_s: 20,
+    };
+    let read = |request: &HttpRequest| -> Value { serde_json::from_slice(&request.body).unwrap() };
+    let calls = spec().calls;
+    let begin = calls.transfer.unwrap();
+    let connected = read(&first(begin(config, &transfer(TransferKind::Blind))));
+    let consulted = read(&first(begin(config, &transfer(TransferKind::Attended))));
+    let joined = read(&first(calls.join.unwrap()(config, &transfer(TransferKind::Attended))));
+    let mut words = config.expose().clone();
+    words.insert("refusal_text".to_owned(), json!("Sorry, not now."));
+    let words = RawConfig::from_stored(Value::Object(words)).unwrap();
+    let refused = (spec().inbound.unwrap().refuse)(&words, Refusal::Unavailable);
+    let refused: Value = serde_json::from_slice(&refused.body).unwrap();
+    let moved = |body: &Value| body["destination"]["ncco"].clone();
+    let all = [moved(&connected), consulted["ncco"].clone(), moved(&joined), refused];
+    all.iter().flat_map(|document| document.as_array().unwrap().clone()).collect()
 }
 
 /// The library agrees with all of it.
 #[test]
 fn vonages_library_agrees() {
-    let Some(python) = peers::python() else { return };
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let script = root.join("../tests/interop/vonage_judge.py");
+    let Some(mut judge) = library() else { return };
     // The library looks at the clock, as tokens are new.
     let date = Process::new("date").arg("+%s").output().unwrap();
     let unix_s: u64 = String::from_utf8(date.stdout).unwrap().trim().parse().unwrap();
-    let mut judge = Process::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map(Judge)
-        .unwrap();
-    let mut to = judge.0.stdin.take().unwrap();
-    let mut from = BufReader::new(judge.0.stdout.take().unwrap());
     let mut world = World::new();
-    writeln!(to, "{}", evidence(&mut world, unix_s)).unwrap();
-    let verdict = loop {
-        let mut line = String::new();
-        assert!(from.read_line(&mut line).unwrap() > 0, "the judge has gone");
-        let said: Value = serde_json::from_str(&line).unwrap();
-        if let Some(missing) = said.get("skip") {
-            let required = std::env::var("TALKPATH_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-            assert!(!required, "{missing}");
-            eprintln!("skipped: {missing}");
-            return;
-        }
-        match said.get("done") {
-            Some(verdict) => break verdict.clone(),
-            None => writeln!(to, "{}", world.library_asks(&said)).unwrap(),
-        }
-    };
+    let evidence = evidence(&mut world, unix_s);
+    let verdict = judge.ask_with(&evidence, world.vonage.as_mut());
+    assert!(evidence["documents"].as_array().unwrap().len() > 5, "{evidence}");
     let id = world.config.text("application_id").unwrap();
     let expected = json!({
         "webhook": true,
         "webhook_of_another": false,
         "token": {"life_s": 900, "id": id},
-        "documents": [true, true],
+        "documents": evidence["documents"],
         "call": true,
         "numbers": ["14155550199"],
         "placed": "started",
@@ -215,4 +200,53 @@ fn vonages_library_agrees() {
     let moved = |told: &Told| matches!(told, Told::Said { text, .. } if text == "moved");
     assert!(said.iter().any(moved), "{said:?}");
     assert!(!said.iter().any(|told| matches!(told, Told::Complaint { .. })), "{said:?}");
+}
+
+/// What is signed as the carrier signs we believe, whatever the body; not for another account or
+/// application, nor by another method or key, nor with another body or an old time.
+#[test]
+fn what_is_signed_is_believed() {
+    let Some(mut judge) = library() else { return };
+    let config = World::new().config;
+    let text = |name: &str| config.text(name).unwrap().to_owned();
+    let claims = json!({"iat": NOW_S, "jti": "c5ba8f24-1a14-4c10-bfdf-3fbe8ce511b5",
+        "iss": "Vonage", "api_key": text("api_key"), "application_id": text("application_id")});
+    let secret = text("signature_secret");
+    let mut check = |claims: &Value, secret: &str, algorithm: &str, body: &str, sent: &str| {
+        let signed = judge.ask(&json!({"do": "sign", "claims": claims, "secret": secret,
+            "algorithm": algorithm, "body": body}));
+        let mut headers = HeaderMap::new();
+        let bearer = format!("Bearer {}", signed["token"].as_str().unwrap());
+        headers.insert(http::header::AUTHORIZATION, bearer.parse().unwrap());
+        let request = HookRequest {
+            method: &Method::POST,
+            url: "https://t.example/api/v1/telephony/vonage/events/tok",
+            headers: &headers,
+            body: sent.as_bytes(),
+            unix_s: NOW_S,
+        };
+        (spec().hooks[0].verify)(&request, &config)
+    };
+    for body in ["", "{}", "{\"from\":\"442079460000\",\"to\":\"ü\"}\n", "not JSON"] {
+        assert_eq!(check(&claims, &secret, "HS256", body, body), Ok(()), "{body}");
+    }
+    let mut refused = |name: &str, value: Value, why: VerifyError| {
+        let mut claims = claims.clone();
+        claims[name] = value;
+        assert_eq!(check(&claims, &secret, "HS256", "{}", "{}"), Err(why), "{name}");
+    };
+    refused("iss", json!("Somebody"), VerifyError::Account);
+    refused("api_key", json!("00000000"), VerifyError::Account);
+    refused("application_id", json!("00000000-0000-4000-8000-000000000000"), VerifyError::Account);
+    refused("iat", json!(NOW_S - 301), VerifyError::Stale);
+    refused("iat", json!(NOW_S + 301), VerifyError::Stale);
+    refused("exp", json!(NOW_S - 60), VerifyError::Stale);
+    let longer = "another secret that is as long as the right one may be";
+    for (secret, algorithm, sent, why) in [
+        (longer, "HS256", "{}", VerifyError::Signature),
+        (&*secret, "HS512", "{}", VerifyError::Method),
+        (&*secret, "HS256", "{} ", VerifyError::Body),
+    ] {
+        assert_eq!(check(&claims, secret, algorithm, "{}", sent), Err(why), "{algorithm}");
+    }
 }

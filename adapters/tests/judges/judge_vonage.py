@@ -1,76 +1,59 @@
 """Vonage's own library judges what we send, and is a client of the carrier in miniature.
 
-Reads one JSON object with what is to be judged, then makes requests by the library, each as a line
-of JSON on standard output, answered by a line on standard input; the last line is the verdict.
+sign: the token of a webhook (the library cannot sign one; PyJWT, which it stands on, does). judge:
+webhooks, tokens, documents and calls of ours, and what its client makes of the carrier's APIs.
 """
 
+import hashlib
 import json
-import sys
 import time
 
-try:
-    import jwt
-    import requests
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    from vonage import Auth, Vonage
-    from vonage_jwt import verify_signature
-    from vonage_voice.models import Connect, CreateCallRequest, Phone, Record, Talk, ToPhone
-    from vonage_voice.models.connect_endpoints import WebsocketEndpoint
-except ImportError as error:
-    print(json.dumps({"skip": str(error)}), flush=True)
-    sys.exit(0)
+import jwt
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from vonage import Auth, Vonage
+from vonage_jwt import verify_signature
+from vonage_voice.models import (
+    Connect,
+    Conversation,
+    CreateCallRequest,
+    Phone,
+    Record,
+    Talk,
+    ToPhone,
+)
+from vonage_voice.models.connect_endpoints import PhoneEndpoint, WebsocketEndpoint
+
+from lines import Bridge, serve
 
 
-def say(message):
-    print(json.dumps(message), flush=True)
-
-
-class Bridge(requests.adapters.BaseAdapter):
-    """Sends requests to whoever started this program."""
-
-    def send(self, request, **_):
-        body = request.body or ""
-        text = lambda part: part.decode() if isinstance(part, bytes) else part
-        say({
-            "http": {
-                "method": request.method,
-                "url": request.url,
-                "headers": {name: text(value) for name, value in request.headers.items()},
-                "body": text(body),
-            },
-            "now": int(time.time()),
-        })
-        answer = json.loads(sys.stdin.readline())
-        response = requests.Response()
-        response.status_code = answer["status"]
-        response.headers["Content-Type"] = "application/json"
-        response._content = answer["body"].encode()
-        response.request = request
-        response.url = request.url
-        return response
-
-    def close(self):
-        pass
+def sign(line):
+    claims = dict(line["claims"], payload_hash=hashlib.sha256(line["body"].encode()).hexdigest())
+    return {"token": jwt.encode(claims, line["secret"], algorithm=line["algorithm"])}
 
 
 def connect(action):
     """Our action, built by the library; it wants a caller even where none is heard."""
-    given = {name: value for name, value in action.items() if name != "endpoint"}
-    endpoint = {name: value for name, value in action["endpoint"][0].items()}
-    endpoint["contentType"] = endpoint.pop("content-type")
-    built = Connect(endpoint=[WebsocketEndpoint(**endpoint)], randomFromNumber=True, **given)
-    return built
+    given = dict(action)
+    endpoint = dict(given.pop("endpoint")[0])
+    if endpoint["type"] == "websocket":
+        endpoint["contentType"] = endpoint.pop("content-type")
+        return Connect(endpoint=[WebsocketEndpoint(**endpoint)], randomFromNumber=True, **given)
+    given["from_"] = given.pop("from")
+    return Connect(endpoint=[PhoneEndpoint(**endpoint)], **given)
+
+
+MODELS = {"conversation": Conversation, "record": Record, "talk": Talk}
 
 
 def built(action):
-    model = connect(action) if action["action"] == "connect" else Record(**action)
+    model = connect(action) if action["action"] == "connect" else MODELS[action["action"]](**action)
     document = json.loads(json.dumps(model.model_dump(by_alias=True, exclude_none=True)))
-    document.pop("randomFromNumber", None)
+    if "randomFromNumber" not in action:
+        document.pop("randomFromNumber", None)
     return document
 
 
-def main():
-    given = json.loads(sys.stdin.readline())
+def judge(given):
     config = given["config"]
     verdict = {}
 
@@ -82,7 +65,7 @@ def main():
     claims = jwt.decode(given["token"].removeprefix("Bearer "), key, algorithms=["RS256"])
     verdict["token"] = {"life_s": claims["exp"] - claims["iat"], "id": claims["application_id"]}
 
-    verdict["documents"] = [built(action) == action for action in given["document"]]
+    verdict["documents"] = [built(action) for action in given["documents"]]
     call = dict(given["call"])
     from_ = call.pop("from")
     ncco = call.pop("ncco")
@@ -100,7 +83,7 @@ def main():
         api_key=config["api_key"],
         api_secret=config["api_secret"],
     ))
-    client.http_client._session.mount("https://", Bridge())
+    client.http_client._session.mount("https://", Bridge(now=time.time))
     numbers, _, _ = client.numbers.list_owned_numbers()
     verdict["numbers"] = [number.msisdn for number in numbers]
     placed = client.voice.create_call(CreateCallRequest(
@@ -131,7 +114,7 @@ def main():
         verdict["unknown"] = "no error"
     except Exception as error:
         verdict["unknown"] = type(error).__name__
-    say({"done": verdict})
+    return verdict
 
 
-main()
+serve(sign=sign, judge=judge)

@@ -1,0 +1,173 @@
+//! What the media messages of several carriers have in common, as a full parser reads it.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Deserialize;
+
+use super::scan::Media;
+use crate::wire::WireError;
+
+/// Samples a second where a carrier does not say.
+const RATE_HZ: u32 = 8000;
+
+/// What is wrong with a field.
+pub(crate) fn bad(field: &'static str, problem: &str) -> WireError {
+    WireError::BadField { field, problem: problem.to_owned() }
+}
+
+/// What a media message says.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Parts<'m> {
+    pub(crate) stream: Option<&'m [u8]>,
+    pub(crate) track: Option<&'m [u8]>,
+    pub(crate) chunk: Option<u64>,
+    pub(crate) timestamp_ms: Option<u64>,
+    pub(crate) payload: Option<&'m [u8]>,
+}
+
+impl<'m> Parts<'m> {
+    /// As the quick look found them in `message`.
+    pub(crate) fn found(message: &'m [u8], media: &Media) -> Self {
+        let text = |place: &Option<Range<usize>>| message.get(place.clone()?);
+        Self {
+            stream: text(&media.stream),
+            track: text(&media.track),
+            chunk: media.chunk,
+            timestamp_ms: media.timestamp,
+            payload: text(&media.payload),
+        }
+    }
+}
+
+/// The object `media`.
+#[derive(Deserialize)]
+pub(crate) struct Audio<'m> {
+    #[serde(borrow)]
+    track: Option<Cow<'m, str>>,
+    #[serde(borrow)]
+    chunk: Option<Number<'m>>,
+    #[serde(borrow)]
+    timestamp: Option<Number<'m>>,
+    #[serde(borrow)]
+    payload: Option<Cow<'m, str>>,
+}
+
+impl Audio<'_> {
+    /// Its parts; `stream` stands outside of it.
+    pub(crate) fn parts<'p>(&'p self, stream: Option<&'p str>) -> Parts<'p> {
+        let number = |number: &Option<Number<'_>>| number.as_ref().and_then(Number::value);
+        Parts {
+            stream: stream.map(str::as_bytes),
+            track: self.track.as_deref().map(str::as_bytes),
+            chunk: number(&self.chunk),
+            timestamp_ms: number(&self.timestamp),
+            payload: self.payload.as_deref().map(str::as_bytes),
+        }
+    }
+}
+
+/// The format of audio.
+#[derive(Deserialize)]
+pub(crate) struct Format<'m> {
+    #[serde(borrow)]
+    encoding: Cow<'m, str>,
+    #[serde(borrow, alias = "sampleRate")]
+    sample_rate: Option<Number<'m>>,
+}
+
+impl Format<'_> {
+    /// The carrier's word for the codec, and samples a second.
+    pub(crate) fn own(self) -> (String, u32) {
+        let rate = self.sample_rate.and_then(|rate| rate.value()?.try_into().ok());
+        (self.encoding.into_owned(), rate.unwrap_or(RATE_HZ))
+    }
+}
+
+/// A key that was pressed.
+#[derive(Deserialize)]
+pub(crate) struct Key<'m> {
+    #[serde(borrow)]
+    digit: Option<Cow<'m, str>>,
+}
+
+impl Key<'_> {
+    /// The key: `0-9`, `A-D`, `*`, `#`. Blanks around it are none.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError::BadField`] for anything else.
+    pub(crate) fn digit(&self) -> Result<char, WireError> {
+        let mut keys = self.digit.as_deref().unwrap_or_default().trim().chars();
+        match (keys.next().map(|key| key.to_ascii_uppercase()), keys.next()) {
+            (Some(key @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => Ok(key),
+            _ => Err(bad("dtmf.digit", "is no digit")),
+        }
+    }
+}
+
+/// A number, bare or as a string.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number<'m> {
+    Bare(u64),
+    #[serde(borrow)]
+    Text(Cow<'m, str>),
+}
+
+impl Number<'_> {
+    fn value(&self) -> Option<u64> {
+        match self {
+            Self::Bare(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan;
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Message<'m> {
+        #[serde(borrow)]
+        id: Option<Cow<'m, str>>,
+        #[serde(borrow)]
+        media: Audio<'m>,
+    }
+
+    /// Of a plain message the parser finds what the quick look does, numbers bare or as strings.
+    #[test]
+    fn both_ways_find_the_same() {
+        for text in [
+            r#"{"event":"media","id":"s","media":{"track":"inbound","chunk":7,"timestamp":"140",
+                "payload":"//8="}}"#,
+            r#"{"event":"media","media":{"chunk":"7","timestamp":140,"payload":""}}"#,
+            r#"{"event":"media","media":{}}"#,
+        ] {
+            let found = scan::media(text.as_bytes(), b"id").unwrap();
+            let parsed: Message<'_> = serde_json::from_str(text).unwrap();
+            let parts = parsed.media.parts(parsed.id.as_deref());
+            assert_eq!(parts, Parts::found(text.as_bytes(), &found), "{text}");
+        }
+    }
+
+    /// Keys are single, in capitals, and nothing else; formats have a rate.
+    #[test]
+    fn keys_and_formats() {
+        let key = |text: &str| serde_json::from_str::<Key<'_>>(text).unwrap().digit().ok();
+        assert_eq!(key(r#"{"digit":"5"}"#), Some('5'));
+        assert_eq!(key(r#"{"digit":" #"}"#), Some('#'));
+        assert_eq!(key(r#"{"digit":"b"}"#), Some('B'));
+        for none in [r#"{"digit":"12"}"#, r#"{"digit":"E"}"#, r#"{"digit":""}"#, "{}"] {
+            assert_eq!(key(none), None, "{none}");
+        }
+        let format = |text: &str| serde_json::from_str::<Format<'_>>(text).unwrap().own();
+        for rate in [r#""sampleRate":16000"#, r#""sample_rate":"16000""#] {
+            let text = format!(r#"{{"encoding":"L16",{rate}}}"#);
+            assert_eq!(format(&text), ("L16".to_owned(), 16_000));
+        }
+        assert_eq!(format(r#"{"encoding":"PCMU"}"#), ("PCMU".to_owned(), 8000));
+    }
+}

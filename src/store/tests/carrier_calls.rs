@@ -1,0 +1,106 @@
+//! Calls are found by what carriers call them, and those without a price by their end.
+
+use std::time::Duration;
+
+use adapters::agent::Direction;
+use adapters::event::Price;
+use uuid::Uuid;
+
+use super::{Db, on_both};
+use crate::calls::cause::Cause;
+use crate::calls::log::{Began, CallFact, Ended, Fold, Source, What};
+use crate::store::calls::{self, CallRecord};
+use crate::store::{ConfigurationId, NodeId, OrganisationId, Store, Timestamp};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What is kept of a call of a carrier's.
+struct Kept {
+    organisation: OrganisationId,
+    node: NodeId,
+    configuration: Option<Uuid>,
+}
+
+impl Kept {
+    /// Writes a call `name` that ended at `ended`, answered or not, priced or not.
+    async fn write(
+        &self,
+        store: &Store,
+        name: &str,
+        ended: Timestamp,
+        (is_answered, is_priced): (bool, bool),
+    ) -> Uuid {
+        let call = Uuid::now_v7();
+        let began = Began {
+            organisation: self.organisation.0,
+            direction: Direction::Inbound,
+            from: "+15550001".into(),
+            to: "+15550002".into(),
+            trunk: None,
+            agent: "echo".into(),
+            configuration: self.configuration,
+        };
+        let at_carrier = What::AtCarrier { provider: "acme".into(), call: name.into() };
+        let mut whats = vec![What::Initiated(Box::new(began)), at_carrier];
+        whats.extend(is_answered.then_some(What::Answered));
+        whats.push(What::Ended(Box::new(Ended::new(Cause::Normal))));
+        let price = Price { amount: "0.01".into(), currency: "USD".into() };
+        whats.extend(is_priced.then_some(What::Priced(price)));
+        let mut fold = Fold::default();
+        for (id, what) in whats.into_iter().enumerate() {
+            let (source, id) = (Source::Node, id.to_string());
+            fold.apply(&CallFact { call, source, id, at_us: ended.0, what });
+        }
+        let record = CallRecord {
+            id: call,
+            organisation: self.organisation,
+            node: Some(self.node),
+            is_incomplete: false,
+            updated_at: ended,
+            summary: fold.summary(),
+        };
+        let mut tx = store.begin().await.unwrap();
+        calls::write(&mut tx, &record).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(store.call(self.organisation, call).await.unwrap().summary, record.summary);
+        call
+    }
+}
+
+/// A carrier's call is one of a configuration: another's may be called the same. Prices are wanted
+/// of answered calls of one node that have none, by the time of their end.
+#[test]
+fn calls_of_carriers() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let (ours, theirs) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let (node, organisation) = (NodeId::new(), store.default_organisation());
+        let kept = Kept { organisation, node, configuration: Some(ours) };
+        let now = Timestamp::now();
+        let call = kept.write(&store, "c1", now, (true, false)).await;
+        kept.write(&store, "c2", now, (true, true)).await;
+        kept.write(&store, "c3", now, (false, false)).await;
+        let old = kept.write(&store, "c4", now.before(SECOND * 60), (true, false)).await;
+        let elsewhere = Kept { organisation, node: NodeId::new(), configuration: Some(theirs) };
+        let other = elsewhere.write(&store, "c1", now, (true, false)).await;
+
+        let known = async |configuration, name| {
+            store.call_at_carrier(ConfigurationId(configuration), name).await.unwrap()
+        };
+        assert_eq!(known(ours, "c1").await, Some(call));
+        assert_eq!(known(theirs, "c1").await, Some(other));
+        assert_eq!(known(theirs, "c2").await, None);
+        let at_carrier = store.carrier_call(old).await.unwrap().unwrap();
+        assert_eq!((at_carrier.call.as_str(), at_carrier.configuration.0), ("c4", ours));
+        assert_eq!(store.carrier_call(Uuid::nil()).await.unwrap(), None);
+
+        let unpriced = async |node, after, until| {
+            let found = store.unpriced_calls(node, (after, until), 10).await.unwrap();
+            found.into_iter().map(|call| call.id).collect::<Vec<_>>()
+        };
+        assert_eq!(unpriced(node, now.before(SECOND * 90), now).await, [old, call]);
+        assert_eq!(unpriced(node, now.before(SECOND * 60), now).await, [call], "not twice");
+        assert_eq!(unpriced(elsewhere.node, now.before(SECOND), now).await, [other]);
+        assert!(unpriced(node, now, now.after(SECOND)).await.is_empty());
+    });
+}
