@@ -1,7 +1,16 @@
 //! A call whose peer is on a carrier's media socket, on a worker: what the agent and the carrier
 //! hear of each other, message by message.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub,
+    reason = "test"
+)]
 
+#[path = "support/carrier.rs"]
+mod carrier;
 mod support;
 
 use std::net::TcpStream;
@@ -11,17 +20,18 @@ use std::time::{Duration, Instant};
 use adapters::agent::{
     CallState, Direction, EndedBy, Framing, MessageKind, StreamFormat, StreamInfo,
 };
-use adapters::stream::{FrameSlot, Stream, StreamCommand, StreamEvent};
+use adapters::stream::{self, FrameSlot, Stream, StreamCommand, StreamEvent};
 use adapters::wire::WireError;
+// The carrier's dialect is written as those of the table are, which name these so.
+use adapters::{agent, event, wire};
+use carrier::{Carrier, stream};
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde_json::json;
 use support::agent::{Agent, Agents};
-use support::carrier::{Carrier, stream};
 use support::server::Server;
 use support::{ear, until, wav};
 use talkpath::agent::socket::{AgentSocket, Role};
-use talkpath::agent::wire;
 use talkpath::calls::cause::Cause;
 use talkpath::calls::digits::DigitsBy;
 use talkpath::telemetry::WorkerMetrics;
@@ -87,7 +97,7 @@ impl Line {
                     AgentSocket { stream, tls: None, unread: Vec::new(), role: Role::Client };
                 let link = SocketLink {
                     socket,
-                    dialect: &wire::SPEC,
+                    dialect: &talkpath::agent::wire::SPEC,
                     info: info(),
                     max_queue_ms: 30_000,
                     dtmf_inband: None,

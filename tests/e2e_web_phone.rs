@@ -219,9 +219,8 @@ fn what_is_wrong_is_told_at_once() {
     assert!(server.calls().is_empty() && agents.try_accept().is_none());
     let begin = json!({"agent": "narrow"});
     let first = expect(&server, 201, "POST", "/api/v1/phone", Some(&begin));
-    assert_eq!((&first["call"]["direction"], &first["call"]["to"]), {
-        (&json!("inbound"), &json!("narrow"))
-    });
+    assert_eq!(first["call"]["direction"], "inbound");
+    assert_eq!(first["call"]["to"], "narrow");
     expect(&server, 503, "POST", "/api/v1/phone", Some(&begin));
     let own = server.key.clone();
     let read = key(&server, "read");

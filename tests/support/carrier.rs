@@ -18,7 +18,7 @@ use talkpath::agent::socket::{AgentSocket, Role};
 use tokio_tungstenite::tungstenite::protocol::Role as Side;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
-use super::until;
+use crate::support::until;
 
 /// How long something may take on a busy machine.
 const SOON: Duration = Duration::from_secs(15);

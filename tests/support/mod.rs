@@ -17,7 +17,6 @@ pub mod api_carrier;
 pub mod baresip;
 pub mod callee;
 pub mod caller;
-pub mod carrier;
 pub mod dns;
 pub mod ear;
 pub mod gateway;

@@ -7,7 +7,7 @@ use media::wav::Clip;
 use uuid::Uuid;
 
 use super::Control;
-use super::carrier::{BeginOp, ByCarrier};
+use super::carrier::ByCarrier;
 use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
 use crate::calls::far::Seat;

@@ -32,7 +32,7 @@ use crate::workers::poller::now;
 
 pub(super) use placing::accounts;
 pub(in crate::calls) use recent::Recent;
-pub(super) use transferring::{BeginOp, ByCarrier};
+pub(super) use transferring::ByCarrier;
 
 /// How long a carrier waits to hear whether its call is taken, in milliseconds: its patience is
 /// limited. An agent that takes longer is waited for after the answer.
