@@ -84,9 +84,12 @@ impl Entries {
         true
     }
 
-    /// True if an entry for `at` is the earliest. Others are left over.
+    /// An entry for `at` comes up. True if it is the earliest; others are left over.
     #[inline]
-    pub(super) fn is_first(&self, at: MonoTime) -> bool {
+    pub(super) fn is_first(&mut self, at: MonoTime) -> bool {
+        if self.first != at && self.second == at {
+            self.second = MonoTime::MAX;
+        }
         self.first == at
     }
 

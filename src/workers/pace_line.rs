@@ -33,9 +33,8 @@ impl MediaPath {
         self.next_tick = ctx.now;
         for _ in 0..FRAMES_PER_TURN_MAX {
             let Some(line) = self.peer.line_ref() else { return };
-            let room_at = line.ahead.room_at();
-            if room_at > ctx.now + TOGETHER {
-                self.next_tick = room_at;
+            if line.ahead.room_at() > ctx.now + TOGETHER {
+                self.next_tick = self.line_due_at(ctx.now);
                 break;
             }
             if self.line_frame(ctx, format) == Turn::Quiet {
@@ -48,12 +47,26 @@ impl MediaPath {
         self.after_playout(ctx);
     }
 
-    /// Sends what may leave at once, and does not wait for the next round.
+    /// Sends what may leave at once, and does not wait for the next round: the call is awake.
     #[inline]
     pub(super) fn line_at_once(&mut self, ctx: &mut Context) {
-        if self.next_tick <= ctx.now && self.peer.is_line() {
+        let Some(line) = self.peer.line_ref() else { return };
+        let waits = self.next_tick < MonoTime::MAX && self.queues() && !self.playout.drained();
+        if self.next_tick <= ctx.now || (waits && line.ahead.room_at() <= ctx.now) {
             self.line_ticks(ctx);
         }
+    }
+
+    /// True if what the agent says is there ahead of time, and waits in a queue.
+    const fn queues(&self) -> bool {
+        matches!(self.agent, Agent::Socket(_))
+    }
+
+    /// When the next frame leaves at the latest.
+    fn line_due_at(&self, now: MonoTime) -> MonoTime {
+        let Some(line) = self.peer.line_ref() else { return MonoTime::MAX };
+        let room_at = line.ahead.room_at();
+        if room_at > now && self.queues() { line.ahead.due_at() } else { room_at.max(now) }
     }
 
     /// When a line on which there is nothing to be heard is looked at next.
@@ -70,10 +83,8 @@ impl MediaPath {
 
     /// The agent has said something: a line that was quiet is looked at at once.
     pub(super) fn wake_line(&mut self, now: MonoTime) {
-        let Some(line) = self.peer.line_ref() else { return };
-        let at = line.ahead.room_at().max(now);
         if self.next_tick < MonoTime::MAX {
-            self.next_tick = self.next_tick.min(at);
+            self.next_tick = self.next_tick.min(self.line_due_at(now));
         } else {
             self.restart_ticks(now);
         }

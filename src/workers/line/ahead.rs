@@ -12,6 +12,8 @@ use media::time::MonoTime;
 pub(in crate::workers) struct Ahead {
     /// How far ahead of being heard a frame may leave.
     lead: Duration,
+    /// By how much later than it may leave a frame may leave without harm.
+    spare: Duration,
     /// When all that was given will have been heard.
     empty_at: MonoTime,
     /// When the newest run of the agent's own audio begins and ends to be heard.
@@ -21,8 +23,10 @@ pub(in crate::workers) struct Ahead {
 impl Ahead {
     /// An empty buffer that is kept `buffer_ms` deep by frames of `ptime_ms`.
     pub(in crate::workers) fn new(buffer_ms: u32, ptime_ms: u32) -> Self {
-        let lead = Duration::from_millis(u64::from(buffer_ms.saturating_sub(ptime_ms)));
-        Self { lead, empty_at: MonoTime::ZERO, run: (MonoTime::ZERO, MonoTime::ZERO) }
+        let ptime = Duration::from_millis(u64::from(ptime_ms));
+        let lead = Duration::from_millis(u64::from(buffer_ms)).saturating_sub(ptime);
+        let spare = ptime.min(lead / 2);
+        Self { lead, spare, empty_at: MonoTime::ZERO, run: (MonoTime::ZERO, MonoTime::ZERO) }
     }
 
     /// How far ahead of being heard a frame may leave.
@@ -33,6 +37,12 @@ impl Ahead {
     /// When the next frame may leave.
     pub(in crate::workers) fn room_at(&self) -> MonoTime {
         self.empty_at - self.lead
+    }
+
+    /// When it leaves at the latest. Until then it waits for something else that wakes the call: a
+    /// wake-up costs more than a frame, and the buffer bears it.
+    pub(in crate::workers) fn due_at(&self) -> MonoTime {
+        self.room_at() + self.spare
     }
 
     /// When all that was given will have been heard.
@@ -108,6 +118,18 @@ mod tests {
         assert_eq!(burst(&mut ahead, at(2_985), true), 0);
         assert_eq!(burst(&mut ahead, at(9_000), true), 4);
         assert!(!ahead.is_empty(at(9_079)) && ahead.is_empty(at(9_080)));
+    }
+
+    /// A frame leaves within a ptime of when it may, and before half of the buffer has been played;
+    /// into no buffer it leaves when it may.
+    #[test]
+    fn due_before_the_buffer_is_played() {
+        for (buffer_ms, spare_ms) in [(0, 0), (20, 0), (40, 10), (60, 20), (80, 20), (200, 20)] {
+            let mut ahead = Ahead::new(buffer_ms, 20);
+            burst(&mut ahead, at(1_000), true);
+            assert_eq!(ahead.due_at(), ahead.room_at() + ms(spare_ms), "{buffer_ms}");
+            assert!(ahead.due_at() <= ahead.empty_at(), "{buffer_ms}");
+        }
     }
 
     /// A carrier that plays at once gets each frame when the one before has been heard.
