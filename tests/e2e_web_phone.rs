@@ -173,8 +173,9 @@ fn logged(server: &Server, call: &str) {
 #[test]
 fn a_sip_call_is_listened_to() {
     let (server, agents) = server();
-    let mut phone = Phone::up(&server, "5550100");
+    let mut phone = Phone::call(&server, "5550100");
     let mut agent = agents.accept();
+    phone.wait_answer();
     let call = agent.start["call_id"].as_str().unwrap().to_owned();
     answered(&mut agent);
     let mut listener = Page::listen(&server, &call, 2).unwrap();
