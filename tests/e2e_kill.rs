@@ -1,4 +1,5 @@
-//! A server that is killed at any moment loses nothing that it has acknowledged, on either database.
+//! A server that is killed at any moment loses nothing that it has acknowledged, on either
+//! database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
