@@ -433,8 +433,8 @@ fn states(agent: &mut Agent, last: &str) -> (Vec<String>, Value) {
 }
 
 /// What is said to who answers may be a file that is named by a URL: it is fetched before anybody
-/// is called, and said over and over until the key is pressed. Where there is none, nobody is called,
-/// and whoever asked is told so; a redirection is not followed, and text is not spoken.
+/// is called, and said over and over until the key is pressed. Where there is none, nobody is
+/// called, and whoever asked is told so; a redirection is not followed, and text is not spoken.
 #[test]
 fn a_message_is_fetched() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
@@ -459,7 +459,7 @@ fn a_message_is_fetched() {
     let wanted = |whisper: &str| {
         json!({
             "kind": "warm", "destination": callee.uri(),
-            "options": { "whisper": whisper, "accept_digit": "1" },
+            "options": { "whisper": whisper, "accept_digit": "1", "hold": "false" },
         })
     };
     for (whisper, why) in [

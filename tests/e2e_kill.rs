@@ -1,4 +1,5 @@
-//! A server that is killed at any moment loses nothing that it has acknowledged, on either database.
+//! A server that is killed at any moment loses nothing that it has acknowledged, on either
+//! database.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
@@ -238,6 +239,35 @@ fn everything_is_there(server: &Server, all: &Acknowledged, kill: u64) -> usize 
     cut_off
 }
 
+/// Waits until every event of every call has come by webhook, each with what the call's log says of
+/// it: how many there are, and how many came more than once.
+#[track_caller]
+fn every_event_came(server: &Server, all: &Acknowledged, receiver: &Receiver) -> (usize, usize) {
+    let mut events = BTreeMap::new();
+    for id in &all.calls {
+        let list = get(server, &format!("/api/v1/calls/{id}/events?limit=200"));
+        for event in list["items"].as_array().unwrap() {
+            events.insert(event["id"].as_str().unwrap().to_owned(), event.clone());
+        }
+    }
+    let expected: BTreeSet<String> = events.keys().cloned().collect();
+    let end = Instant::now() + WEBHOOKS;
+    while !receiver.ids().is_superset(&expected) {
+        let missing = expected.difference(&receiver.ids()).count();
+        assert!(Instant::now() < end, "{missing} webhooks of {} are lost", expected.len());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let came = &receiver.came.lock().unwrap().bodies;
+    for (id, event) in &events {
+        for body in &came[id] {
+            assert_eq!((&body["type"], &body["call_id"]), (&event["type"], &event["call_id"]));
+            assert_eq!(body["data"], event["data"]);
+        }
+    }
+    let twice = came.values().filter(|bodies| bodies.len() > 1).count();
+    (expected.len(), twice)
+}
+
 /// Killed at random moments under a load of calls and writes, the server has, each time it is back,
 /// everything that it acknowledged, and no call is left open; and in the end every event of every
 /// call has come by webhook, the same event always with the same id.
@@ -301,34 +331,12 @@ fn killed(environment: &[(&str, &str)]) {
     }
     assert!(all.calls.len() as u64 > kills && cut_off > 0, "{} calls", all.calls.len());
     assert!(!all.configurations.is_empty(), "no configuration was written");
-    let mut events = BTreeMap::new();
-    for id in &all.calls {
-        let list = get(&server, &format!("/api/v1/calls/{id}/events?limit=200"));
-        for event in list["items"].as_array().unwrap() {
-            events.insert(event["id"].as_str().unwrap().to_owned(), event.clone());
-        }
-    }
-    let expected: BTreeSet<String> = events.keys().cloned().collect();
-    let end = Instant::now() + WEBHOOKS;
-    while !receiver.ids().is_superset(&expected) {
-        let missing = expected.difference(&receiver.ids()).count();
-        assert!(Instant::now() < end, "{missing} webhooks of {} are lost", expected.len());
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let came = &receiver.came.lock().unwrap().bodies;
-    for (id, event) in &events {
-        for body in &came[id] {
-            assert_eq!((&body["type"], &body["call_id"]), (&event["type"], &event["call_id"]));
-            assert_eq!(body["data"], event["data"]);
-        }
-    }
-    let twice = came.values().filter(|bodies| bodies.len() > 1).count();
+    let (expected, twice) = every_event_came(&server, &all, &receiver);
     println!(
-        "{kills} kills: {} calls, {} subscriptions and {} configurations acknowledged, {} events \
-         by webhook, {twice} of them more than once",
+        "{kills} kills: {} calls, {} subscriptions and {} configurations acknowledged, \
+         {expected} events by webhook, {twice} of them more than once",
         all.calls.len(),
         all.subscriptions.len(),
         all.configurations.len(),
-        expected.len()
     );
 }

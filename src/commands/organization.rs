@@ -198,7 +198,8 @@ mod tests {
     use crate::store::tests::on_both;
 
     /// An organisation is made, found by name and by id, renamed and suspended; its keys are its
-    /// own, and none of them is of the scope `server`; what is wrong is refused and changes nothing.
+    /// own, and none of them is of the scope `server`; what is wrong is refused and changes
+    /// nothing.
     #[test]
     fn the_commands_work_together() {
         on_both(async |db| {

@@ -1,6 +1,6 @@
-//! What others change: other nodes, and commands on the same database. PostgreSQL tells of it; it is
-//! asked for now and then besides, as a message may be lost with its connection, and as SQLite tells
-//! nobody.
+//! What others change: other nodes, and commands on the same database. PostgreSQL tells of it; it
+//! is asked for now and then besides, as a message may be lost with its connection, and as SQLite
+//! tells nobody.
 
 use std::time::Duration;
 

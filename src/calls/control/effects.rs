@@ -145,8 +145,8 @@ impl Control {
         self.command(call.worker, Command::State { call: key, state });
     }
 
-    /// Lets the caller hear noise until an agent is there, or music if whoever was there has left it
-    /// to somebody who comes.
+    /// Lets the caller hear noise until an agent is there, or music if whoever was there has left
+    /// it to somebody who comes.
     pub(super) fn comfort(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key).filter(|call| call.format.is_some()) else {
             return;
