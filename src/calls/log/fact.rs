@@ -125,6 +125,14 @@ pub enum What {
         /// The final SIP status of the one before.
         sip_status: u16,
     },
+    /// It goes on through another trunk, or by another configuration.
+    LineChanged {
+        /// Name of the trunk, or of the configuration of a carrier.
+        trunk: Option<String>,
+        /// The configuration, if it is one of the store.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        configuration: Option<Uuid>,
+    },
     /// A carrier has it, and calls it so.
     AtCarrier {
         /// The carrier.
@@ -195,6 +203,7 @@ impl What {
             Self::Play { .. } => "play",
             Self::Replaced => "replaced",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
+            Self::LineChanged { .. } => "line_changed",
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",

@@ -257,6 +257,7 @@ impl Control {
             call.from = own;
             let (sip_status, _) = cause_of_error(&failure.error).sip_status();
             self.log_fact(key, What::PlacedElsewhere { sip_status });
+            self.log_line(key);
             self.originate(key, &to, from);
             return true;
         }
