@@ -44,6 +44,7 @@ mod redirecting;
 mod referred;
 mod referring;
 mod refusals;
+mod registrars;
 mod registrations;
 mod replacing;
 mod requests;
