@@ -36,7 +36,7 @@ impl Control {
     /// configuration if it is one of the store.
     fn line_of_record(&self, call: &LiveCall) -> (Option<String>, Option<Uuid>) {
         let snapshot = self.directory.load();
-        let account = call.trunk.as_ref().and_then(|trunk| snapshot.account(trunk.id));
+        let account = call.trunk.as_ref().and_then(|trunk| snapshot.account(trunk.line));
         let carrier = call.carrier.as_ref().map(|leg| leg.account.id);
         (call.line_name(), account.map(|account| account.id).or(carrier))
     }

@@ -46,7 +46,11 @@ pub(in crate::calls::control) fn accounts(
     }
     let all = carriers.outbound(organisation);
     let first_is_default = all.first().is_some_and(|account| account.is_default);
-    if first_is_default || snapshot.outbound(organisation).is_empty() { all } else { Vec::new() }
+    if first_is_default || snapshot.outbound(organisation, None).is_empty() {
+        all
+    } else {
+        Vec::new()
+    }
 }
 
 impl Control {
