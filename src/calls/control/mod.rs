@@ -331,6 +331,7 @@ impl Control {
         self.watch_trunks(at);
         if self.registrar.deadline().is_some_and(|due| due <= at) {
             self.registrar.expire(at);
+            self.count_bindings();
         }
         if self.registrations_due() <= at {
             self.register(at);
