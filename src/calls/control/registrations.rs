@@ -53,7 +53,7 @@ impl TrunkRegistration {
     }
 
     fn is_at(&self, address: IpAddr) -> bool {
-        self.flow.is_some_and(|flow| flow.peer.ip() == address)
+        self.flow.is_some_and(|flow| flow.peer.ip().to_canonical() == address.to_canonical())
     }
 
     /// A server failed: the next one is asked at once; after the last the name is looked up again
@@ -309,6 +309,12 @@ impl Control {
             };
             self.directory.load().trunks.iter().find(takes).cloned()
         })
+    }
+
+    /// Whether a trunk is known to have a server at `address`: a registrar, or one that is probed.
+    pub(super) fn is_at_trunk(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.registrations.iter().any(|entry| entry.is_at(address)) || self.trunks.are_at(address)
     }
 
     /// Who we are to the server at `address`, if it asks, on a call of this organisation.

@@ -1,6 +1,7 @@
 //! Trunks that calls are placed through: whether their servers are up.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +119,12 @@ impl Trunks {
     pub(super) fn is_down(&self, to: &Target) -> bool {
         let servers = self.0.iter().flat_map(|trunk| &trunk.servers);
         servers.into_iter().any(|server| server.hop.target() == Some(to) && !server.health.is_up())
+    }
+
+    /// Whether a server that is probed is at this address.
+    pub(super) fn are_at(&self, address: IpAddr) -> bool {
+        let mut servers = self.0.iter().flat_map(|trunk| &trunk.servers);
+        servers.any(|server| server.hop.peer().ip().to_canonical() == address)
     }
 
     pub(super) fn deadline(&self) -> MonoTime {
