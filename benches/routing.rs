@@ -42,6 +42,7 @@ fn lookup(criterion: &mut Criterion) {
             id,
             organisation: LINE,
             line: LINE,
+            trunk: None,
             address,
             active: true,
             treatment,
@@ -59,8 +60,15 @@ fn lookup(criterion: &mut Criterion) {
         bench.iter(|| {
             let called = next();
             let called = Called::new(&called, None, Some("DE"));
-            let inquiry =
-                Inquiry { organisation: LINE, line: Some(LINE), called, caller: "+49", at, lot: 1 };
+            let inquiry = Inquiry {
+                organisation: LINE,
+                line: Some(LINE),
+                trunk: None,
+                called,
+                caller: "+49",
+                at,
+                lot: 1,
+            };
             black_box(table.decide(&inquiry).is_ok())
         });
     });

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
+use crate::acme;
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::log::writer::Writer;
@@ -20,6 +21,7 @@ use crate::config::{Cidr, Config, HttpConfig, PublicUrl};
 use crate::directory::{self, Directory};
 use crate::http;
 use crate::keys::{Keys, NewKey};
+use crate::listen::alpn::Challenges;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::outbox::{Deliverer, Guard, Targets};
@@ -117,7 +119,8 @@ impl App {
             io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
         })?;
         let http = listener.local_addr()?;
-        let secure = secure_listener(&io, &config.http)?;
+        let challenges = certify(&io, &config)?;
+        let secure = secure_listener(&io, &config.http, challenges)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
         let start = |(number, metrics): (usize, &Arc<_>)| {
@@ -340,14 +343,25 @@ fn follow_carriers(
     io.spawn(Pricing { store, node, directory, exchanges, log }.follow());
 }
 
+/// Lets an authority certify our names, if one shall; where it finds their proofs.
+fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<Challenges>> {
+    let Some(wanted) = &config.acme else { return Ok(None) };
+    acme::prepare(wanted)?;
+    let challenges = Challenges::default();
+    io.spawn(acme::keep(wanted.clone(), challenges.clone()));
+    Ok(Some(challenges))
+}
+
 /// Binds the address of HTTP over TLS and reads its files, if there is one.
 fn secure_listener(
     io: &tokio::runtime::Runtime,
     config: &HttpConfig,
+    challenges: Option<Challenges>,
 ) -> io::Result<Option<(TcpListener, Arc<ServerTls>)>> {
     let (Some(at), Some(files)) = (config.tls_listen, &config.tls) else { return Ok(None) };
     let named = |why: &dyn std::fmt::Display| format!("HTTPS on {at}: {why}");
-    let tls = ServerTls::http(files.clone()).map_err(|error| io::Error::other(named(&error)))?;
+    let tls = ServerTls::http(files.clone(), challenges);
+    let tls = tls.map_err(|error| io::Error::other(named(&error)))?;
     let listener = io
         .block_on(TcpListener::bind(at))
         .map_err(|error| io::Error::new(error.kind(), named(&error)))?;

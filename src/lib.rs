@@ -1,5 +1,6 @@
 //! The Talkpath server: everything that does I/O.
 
+pub mod acme;
 pub mod agent;
 pub mod app;
 pub mod bridge;

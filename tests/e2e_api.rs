@@ -154,7 +154,7 @@ fn configurations() {
         json!({"config": {"inbound": {}}}),
         json!({"config": {"provider": "sip_trunk", "inbound": {"networks": ["x"]}}}),
         // Peers that could not be used as it is written.
-        with(&config, "registration", json!({"enabled": true, "registrar": "x.example"})),
+        with(&config, "registration", json!({"enabled": true, "registrar": "x y"})),
         json!({"name": ""}),
         json!({"nme": "x"}),
     ] {

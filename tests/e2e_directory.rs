@@ -443,7 +443,7 @@ fn the_next_trunk_takes_over() {
         let made = server.store().create_configuration(ours, &fields, &Actor::Command);
         server.run(made).unwrap();
     }
-    server.wait("both trunks", |snapshot| snapshot.outbound(ours.0).len() == 2);
+    server.wait("both trunks", |snapshot| snapshot.outbound(ours.0, None).len() == 2);
     let rung = |gateway: &Gateway| {
         let invites = gateway.heard("INVITE ");
         let mut calls: Vec<_> =
@@ -481,6 +481,13 @@ fn the_next_trunk_takes_over() {
             server.run(handle.ask(|reply| Request::HangUp { call: id, reply })).unwrap().unwrap();
         }
         until(SOON, "its end", || server.calls().is_empty().then_some(()));
+        // Its record names the trunk that it went through in the end.
+        let record = until(SOON, "its record", || {
+            let found = server.run(server.store().call(ours, call.id)).ok()?;
+            found.summary.cause.is_some().then_some(found)
+        });
+        let trunk = record.summary.began.unwrap().trunk;
+        assert_eq!(trunk.as_deref(), Some(if goes_on { "second" } else { "first" }), "{manner:?}");
         assert_eq!(rung(&second), expected, "{manner:?}");
     }
     // All of them refuse: the call is over, and why is what the last one said.

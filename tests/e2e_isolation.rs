@@ -71,6 +71,14 @@ impl World {
             },
         });
         let config = world.add(server, CONFIGS, &config);
+        let trunk = json!({
+            "name": "west",
+            "settings": {
+                "inbound": {"enabled": true, "networks": ["198.51.100.0/24"]},
+                "auth": {"enabled": true, "user": "u", "password": PLANTED[2]},
+            },
+        });
+        world.add(server, &format!("{CONFIGS}/{config}/trunks"), &trunk);
         let numbers = format!("{CONFIGS}/{config}/phone-numbers");
         let number = json!({"address": "+4930123456", "inbound_agent_id": agent});
         world.add(server, &numbers, &number);

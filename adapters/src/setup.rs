@@ -42,6 +42,17 @@ impl SetupStep {
         }
     }
 
+    /// A trunk is in service.
+    pub const fn trunk(state: &SetupState) -> Self {
+        Self {
+            key: "trunk",
+            title: "Add a trunk",
+            help: "Calls go in and out through trunks of this configuration.",
+            done: state.trunks > 0,
+            blocks_outbound: true,
+        }
+    }
+
     /// A number leads to an agent.
     pub const fn inbound_routing(state: &SetupState) -> Self {
         Self {

@@ -10,7 +10,7 @@ use crate::op::{ApiLimits, Authorize, CallOps, TrunkOps};
 use crate::setup::Checklist;
 use crate::sip::SipProfile;
 use crate::stream::{Stream, StreamStart};
-use crate::ui::UiMetadata;
+use crate::ui::{UiField, UiMetadata};
 
 /// An entry of the table of providers.
 #[derive(Debug)]
@@ -117,6 +117,17 @@ impl ProviderSpec {
     /// The hook with that name.
     pub fn hook(&self, name: &str) -> Option<&'static Hook> {
         self.hooks.iter().find(|hook| hook.name == name)
+    }
+
+    /// The fields of a trunk within a configuration: those of the carrier's trunks, or, as a SIP
+    /// peer is described alike wherever it stands, those of the configuration. `None` if it has
+    /// none.
+    pub fn trunk_fields(&self) -> Option<&'static [UiField]> {
+        match (&self.trunks, self.sip) {
+            (Some(ops), _) => Some(ops.fields),
+            (None, Some(_)) => Some(self.ui.fields),
+            (None, None) => None,
+        }
     }
 
     /// What the provider can do: a stable word and what it means.

@@ -18,6 +18,7 @@ pub mod reason;
 pub mod redirect;
 pub mod request;
 mod sounds;
+pub mod standing;
 mod takeover;
 pub mod transfer;
 mod underway;

@@ -17,6 +17,7 @@ use super::control::{Coded, Errand, Hop};
 use super::media_token::TokenError;
 use super::presented::Privacy;
 use super::sounds::Loaded;
+use super::standing::TrunkStanding;
 use super::view::CallView;
 use super::web_phone::{PhoneCall, PhoneLine};
 use crate::agent::dial::DialError;
@@ -38,9 +39,9 @@ pub const REQUESTS_MAX: usize = 4_096;
 pub struct PlaceCall {
     /// Whom to call: a SIP URI, such as `sip:bob@example.com`; with a trunk also a number.
     pub to: String,
-    /// Name of the trunk that the call goes through.
+    /// Name or id of the trunk that the call goes through.
     pub trunk: Option<String>,
-    /// The stored configuration that the call is placed by, in place of a trunk.
+    /// The stored configuration that the call is placed by; with a trunk, the one that has it.
     pub telephony_configuration_id: Option<Uuid>,
     /// Name of the agent that talks.
     pub agent: String,
@@ -272,6 +273,20 @@ pub enum Request {
         trunk: Uuid,
         /// Its servers.
         found: Result<Vec<Hop>, ResolveError>,
+    },
+    /// The servers of a registrar were looked up.
+    Registrar {
+        /// The user of our contact with it.
+        contact: String,
+        /// Its servers.
+        found: Result<Vec<Hop>, ResolveError>,
+    },
+    /// How those of these trunks stand that are in service.
+    Trunks {
+        /// Their ids.
+        trunks: Vec<Uuid>,
+        /// Takes it.
+        reply: oneshot::Sender<Vec<TrunkStanding>>,
     },
     /// A sound was loaded from a file.
     Loaded(Loaded),

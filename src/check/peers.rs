@@ -1,7 +1,7 @@
 //! Can the files of TLS be used, and do the names of trunks lead anywhere?
 
 use super::report::Report;
-use crate::config::{Config, TrunkConfig};
+use crate::config::{AcmeConfig, Config, TrunkConfig};
 use crate::listen::tls::{ClientFiles, ClientTls, ServerTls};
 use crate::sip::core::endpoint::Transport;
 use crate::sip::core::locate::Target;
@@ -17,6 +17,11 @@ pub(super) fn tls(report: &mut Report, config: &Config) {
     for (key, files) in [("sip.tls", &config.sip.tls), ("http.tls", &config.http.tls)] {
         let Some(files) = files else { continue };
         let shown = files.identity.certificate.display().to_string();
+        let ordered = config.acme.as_ref().map(AcmeConfig::identity);
+        if ordered.as_ref() == Some(&files.identity) && !files.identity.certificate.exists() {
+            report.ok(key, format!("{shown}: is obtained once the server runs"));
+            continue;
+        }
         match ServerTls::new(files.clone(), Vec::new()) {
             Ok(_) => report.ok(key, shown),
             Err(error) => report.fail(key, error.to_string(), FILES_REMEDY),

@@ -10,8 +10,8 @@ use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
-    Config, Sources, TrunkConfig, UserConfig, database, declared, document, environment, outward,
-    peers, retention, server, sip, webhooks,
+    Config, Sources, TrunkConfig, UserConfig, acme, database, declared, document, environment,
+    outward, peers, retention, server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -30,13 +30,14 @@ pub(super) fn read(
     let data_dir = root.path("data_dir");
     let data_dir = sources.data_dir.map(Path::to_owned).or(data_dir);
     let public_url = root.text("public_url", PublicUrl::ALLOWED, PublicUrl::parse);
-    let http = server::http(root.section("http"));
-    let sip = sip::sip(root.section("sip"));
+    let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
+    let acme = acme::acme(root.optional_section("acme"), &data_dir);
+    let http = server::http(root.section("http"), acme.as_ref());
+    let sip = sip::sip(root.section("sip"), acme.as_ref());
     let rtp = server::rtp(root.section("rtp"), &sip);
     let media = server::media(root.section("media"));
     let log = server::log(root.section("log"));
     let limits = server::limits(root.section("limits"), &rtp);
-    let data_dir = data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR));
     let database = database::database(root.section("database"), &data_dir);
     let webhooks = webhooks::webhooks(root.section("webhooks"));
     let outward = outward::outward(root.section("outward"));
@@ -65,6 +66,7 @@ pub(super) fn read(
         webhooks,
         outward,
         retention,
+        acme,
         http,
         sip,
         rtp,

@@ -19,7 +19,7 @@ pub(super) const PREFIX: &str = "TALKPATH_";
 const KEYS: &[&str] = &["data_dir", "public_url"];
 /// Sections written as `[name]`.
 pub(super) const SECTIONS: &[&str] =
-    &["database", "http", "limits", "log", "media", "rtp", "seal", "sip", "webhooks"];
+    &["acme", "database", "http", "limits", "log", "media", "rtp", "seal", "sip", "webhooks"];
 /// Sections written as `[[name]]`.
 pub(super) const LISTS: &[&str] = &["agents", "routes", "trunks", "users"];
 /// Tables within entries of lists: list, key.

@@ -9,6 +9,7 @@
 //! - `server`, `database`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
 //! - `values` and `secret` are the types of single values.
 
+mod acme;
 mod agents;
 mod ambient;
 mod assemble;
@@ -37,6 +38,7 @@ mod webhooks;
 
 use std::path::{Path, PathBuf};
 
+pub use acme::AcmeConfig;
 pub use agents::{
     AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
 };
@@ -77,6 +79,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// What seals the secrets in it.
     pub seal: SealSource,
+    /// The authority that certifies our names, if one shall.
+    pub acme: Option<AcmeConfig>,
     /// The API, health and metrics.
     pub http: HttpConfig,
     /// What organisations are told of events.

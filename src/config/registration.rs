@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::section::Section;
+use crate::sip::core::endpoint::Transport;
 use crate::sip::core::uri::{Scheme, Uri};
 
 /// How long a registration is asked for, unless configured.
@@ -22,15 +23,15 @@ pub struct RegistrationConfig {
 /// Reads the keys; `account` tells whether the trunk has a username and password.
 pub(super) fn registration(section: &Section<'_>, account: bool) -> Option<RegistrationConfig> {
     let register = section.flag("register").unwrap_or(false);
-    let allowed = "a SIP URI without user, such as \"sip:192.0.2.1\"";
+    let allowed = "a SIP URI without user, such as \"sip:sip.example.com;transport=tls\"";
     let registrar = section.text("registrar", allowed, |text| {
         let uri = Uri::parse(text).map_err(|error| error.to_string())?;
         let plain = uri.user.is_none() && uri.headers.is_none();
         if uri.scheme != Scheme::Sip || !plain {
             return Err("not the URI of a registrar".to_owned());
         }
-        if uri.host.and_then(|host| host.address()).is_none() {
-            return Err("the host is no address; names are not looked up".to_owned());
+        if let Err(name) = Transport::of_uri(&uri) {
+            return Err(format!("no transport: {name}"));
         }
         Ok(text.to_owned())
     });

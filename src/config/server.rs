@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use media::codec::{AudioFormat, opus};
 
+use super::AcmeConfig;
 use super::section::Section;
 use super::sip::{self, SipConfig};
 use super::values::{Cidr, PortRange};
@@ -190,11 +191,26 @@ pub(super) fn socket_addresses(
     section.list(key, SOCKET_ADDRESS, parse_socket_address)
 }
 
-pub(super) fn http(section: Section<'_>) -> HttpConfig {
+pub(super) fn http(section: Section<'_>, acme: Option<&AcmeConfig>) -> HttpConfig {
     let listen = socket_address(&section, "listen").unwrap_or(HTTP_LISTEN);
     let tls_listen = socket_address(&section, "tls_listen");
-    let certificate = section.path("tls_certificate");
-    let key = section.path("tls_key");
+    let mut certificate = section.path("tls_certificate");
+    let mut key = section.path("tls_key");
+    if let Some(acme) = acme {
+        if certificate.is_some() || key.is_some() {
+            let message = "[acme] sees to the certificate; allowed: one of both";
+            section.conflict("tls_certificate", message.to_owned());
+        }
+        if tls_listen.is_none() {
+            section
+                .missing("tls_listen", "[acme] proves the names there: authorities ask port 443");
+        }
+        let identity = acme.identity();
+        (certificate, key) = match tls_listen {
+            Some(_) => (Some(identity.certificate), Some(identity.key)),
+            None => (None, None),
+        };
+    }
     for (key, found) in [("tls_certificate", &certificate), ("tls_key", &key)] {
         match (tls_listen, found) {
             (Some(_), None) => section.missing(key, "a PEM file; whoever listens for TLS has one"),

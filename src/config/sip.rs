@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use media::codec::AudioFormat;
 
+use super::AcmeConfig;
 use super::section::Section;
 use super::server::{
     DIGESTS, DIGESTS_OFFERED, REALM, SIP_CODECS, SIP_CODECS_DEFAULT, SipTimers, socket_addresses,
@@ -92,7 +93,7 @@ impl SipConfig {
 /// Default of `sip.listen`.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5060);
 
-pub(super) fn sip(section: Section<'_>) -> SipConfig {
+pub(super) fn sip(section: Section<'_>, acme: Option<&AcmeConfig>) -> SipConfig {
     let listen = socket_addresses(&section, "listen").unwrap_or_else(|| vec![LISTEN]);
     let transports = section
         .words("transports", &[("udp", Transport::Udp), ("tcp", Transport::Tcp)])
@@ -120,7 +121,7 @@ pub(super) fn sip(section: Section<'_>) -> SipConfig {
     let sip = SipConfig {
         udp: transports.contains(&Transport::Udp),
         tcp: transports.contains(&Transport::Tcp),
-        tls: tls(&section, secure),
+        tls: tls(&section, secure, acme),
         ws_origins: origins(&section),
         dns_servers: name_servers(&section),
         user_agent: user_agent(&section),
@@ -153,10 +154,15 @@ fn both_families(mut places: Vec<SocketAddr>, v4: bool) -> Vec<SocketAddr> {
     places
 }
 
-/// The files of TLS; all that is needed must be there if anything listens for it.
-fn tls(section: &Section<'_>, wanted: bool) -> Option<ServerFiles> {
-    let certificate = section.path("tls_certificate");
-    let key = section.path("tls_key");
+/// The files of TLS; all that is needed must be there if anything listens for it. What an authority
+/// certifies is used where no files are named.
+fn tls(section: &Section<'_>, wanted: bool, acme: Option<&AcmeConfig>) -> Option<ServerFiles> {
+    let mut certificate = section.path("tls_certificate");
+    let mut key = section.path("tls_key");
+    if let (true, None, None, Some(acme)) = (wanted, &certificate, &key, acme) {
+        let identity = acme.identity();
+        (certificate, key) = (Some(identity.certificate), Some(identity.key));
+    }
     let ca = section.path("tls_client_ca");
     let words = [("request", ClientAuth::Request), ("require", ClientAuth::Require)];
     let auth = section.word("tls_client_auth", &words);

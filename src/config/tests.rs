@@ -234,8 +234,8 @@ const MISTAKES: &[(&str, &str)] = &[
         "4: trunks[0].registrar: \"sip:u@h\": not the URI of",
     ),
     (
-        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregistrar = \"sip:h\"",
-        "4: trunks[0].registrar: \"sip:h\": the host is no",
+        "[[trunks]]\nname = \"a\"\npeers = \"::1\"\nregistrar = \"sip:h;transport=sctp\"",
+        "4: trunks[0].registrar: \"sip:h;transport=sctp\": no transport: sctp",
     ),
     ("[[trunks]]\nname = \"a\"\nauth = \"digest\"", "1: trunks[0].username: missing: auth ="),
     (
@@ -701,4 +701,37 @@ fn the_wildcard_of_ipv6_takes_both_families() {
     let named = r#"["[::]:5060", "192.0.2.1:5060"]"#;
     assert_eq!(listens(named, both), ["[::]:5060", "192.0.2.1:5060"]);
     assert_eq!(listens(r#""[2001:db8::7]:5060""#, both), ["[2001:db8::7]:5060"]);
+}
+
+/// `[acme]` certifies what listens for TLS and names no files; what it cannot do without is told.
+#[test]
+fn certificates_of_an_authority() {
+    let acme =
+        "[acme]\ndomains = [\"Voice.example.com\", \"b.example.com\"]\nterms_agreed = true\n";
+    let listens = "[http]\ntls_listen = \"0.0.0.0:443\"\n";
+    let config =
+        parse(&format!("{acme}{listens}[sip]\ntls_listen = \"127.0.0.1:5061\"\n")).unwrap();
+    let wanted = config.acme.unwrap();
+    assert_eq!(wanted.domains, ["voice.example.com", "b.example.com"]);
+    assert!(wanted.directory.starts_with("https://acme-v02."), "{}", wanted.directory);
+    assert!(wanted.identity().certificate.ends_with("acme/identity.pem"));
+    assert_eq!(config.http.tls.unwrap().identity, wanted.identity());
+    assert_eq!(config.sip.tls.unwrap().identity, wanted.identity());
+    let own = "[sip]\ntls_listen = \"127.0.0.1:5061\"\ntls_certificate = \"a\"\ntls_key = \"b\"\n";
+    let config = parse(&format!("{acme}{listens}{own}")).unwrap();
+    assert_eq!(config.sip.tls.unwrap().identity.key, Path::new("/etc/talkpath/b"));
+
+    for (text, told) in [
+        (acme.to_owned(), "http.tls_listen: missing: [acme] proves the names there"),
+        (format!("{acme}{listens}tls_key = \"k\"\n"), "[acme] sees to the certificate"),
+        (format!("[acme]\nterms_agreed = true\n{listens}"), "acme.domains: missing"),
+        (format!("{}{listens}", acme.replace("true", "false")), "acme.terms_agreed: missing"),
+        (format!("{acme}directory = \"http://ca\"\n{listens}"), "not an https URL"),
+        (format!("{acme}contacts = \"nobody\"\n{listens}"), "no @ in it"),
+        (format!("{}{listens}", acme.replace("b.ex", "*.ex")), "not a name of DNS"),
+        (format!("{}{listens}", acme.replace("b.example.com", "192.0.2.1")), "not a name of DNS"),
+    ] {
+        let found = refused(&text);
+        assert!(found.iter().any(|it| it.contains(told)), "{told}: {found:?}");
+    }
 }

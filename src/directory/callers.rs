@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::snapshot::Snapshot;
 use super::trunk::Trunk;
 use crate::config::{Outbound, Secret, TrunkConfig, UserConfig, specificity};
@@ -148,6 +150,8 @@ impl Snapshot {
 
     /// The stored trunk that calls from `address`. Organisations may well have the same carrier:
     /// the one that has the called number is meant, else the only one of the most specific network.
+    /// Of trunks of one configuration that a call may have come by, the one that the number is
+    /// pinned to, else the first.
     /// Of organisations that have the same number, the one that had it first: no other takes its
     /// calls by naming the number, or the carrier more exactly, later.
     fn stored_by_address(&self, address: IpAddr, called: &str) -> Option<&Arc<Trunk>> {
@@ -156,7 +160,7 @@ impl Snapshot {
             stored.filter_map(|trunk| Some((of_trunk(trunk, address)?, trunk))).collect();
         let number = |trunk: &Trunk| {
             let called = Called::new(called, None, trunk.country.as_deref());
-            self.table.number(trunk.id, &called)
+            self.table.number(trunk.line, &called)
         };
         // Ids are made in the order of time.
         let numbers = matching.iter().filter_map(|(_, trunk)| number(trunk));
@@ -165,7 +169,11 @@ impl Snapshot {
         };
         let owner = first.organisation;
         let own = matching.into_iter().filter(|(_, trunk)| trunk.organisation == owner);
-        only(own.filter(|(_, trunk)| number(trunk).is_some()))
+        let own: Vec<_> = own.filter(|(_, trunk)| number(trunk).is_some()).collect();
+        let pinned = own
+            .iter()
+            .find(|(_, trunk)| number(trunk).is_some_and(|number| number.trunk == Some(trunk.id)));
+        pinned.map(|(_, trunk)| *trunk).or_else(|| only(own.into_iter()))
     }
 }
 
@@ -175,14 +183,24 @@ fn of_trunk(trunk: &Trunk, address: IpAddr) -> Option<u8> {
     specificity(&trunk.peers, address).filter(|_| trunk.tls_names.is_empty())
 }
 
-/// The one with the most bits, if it is alone with so many.
+/// What tells which of the trunks of a configuration is the first.
+fn order(trunk: &Trunk) -> (bool, Uuid) {
+    (trunk.is_within(), trunk.id)
+}
+
+/// The one with the most bits, if its configuration is alone with so many; of its trunks the first.
 fn only<'t>(trunks: impl Iterator<Item = (u8, &'t Arc<Trunk>)>) -> Option<&'t Arc<Trunk>> {
-    let mut best = None;
+    let mut best: Option<(u8, &Arc<Trunk>)> = None;
     let mut alone = false;
     for (bits, trunk) in trunks {
-        match best {
-            Some((most, _)) if most > bits => {}
-            Some((most, _)) if most == bits => alone = false,
+        match &mut best {
+            Some((most, _)) if *most > bits => {}
+            Some((most, first)) if *most == bits => {
+                alone &= first.line == trunk.line;
+                if first.line == trunk.line && order(trunk) < order(first) {
+                    *first = trunk;
+                }
+            }
             _ => {
                 best = Some((bits, trunk));
                 alone = true;

@@ -68,7 +68,8 @@ fn of_agent(config: &AgentConfig, organisation: Uuid, ids: &FileIds) -> Agent {
 fn of_trunk(config: &TrunkConfig, organisation: Uuid, ids: &FileIds) -> Trunk {
     let (id, label) = (id_of(ids, Named::Trunk, &config.name), config.name.clone());
     let limits = trunk_limits(config);
-    Trunk { id, organisation, label, limits, config: config.clone(), is_of_file: true }
+    let config = config.clone();
+    Trunk { id, line: id, organisation, label, limits, config, is_of_file: true }
 }
 
 /// The limits that a trunk itself names: of calls that are placed through it.

@@ -29,7 +29,7 @@ pub use carriers::Carriers;
 pub use feed::{follow, read};
 pub use ids::{Named, file_id};
 pub use profile::{Unsupported, trunk as trunk_of_profile, written};
-pub use snapshot::{Account, Chance, Fallback, Snapshot, Treatment};
+pub use snapshot::{Account, CallerId, Chance, Fallback, Snapshot, Treatment};
 pub use stored::{Fault, Stored};
 pub use trunk::Trunk;
 

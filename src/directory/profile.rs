@@ -24,12 +24,6 @@ pub enum Unsupported {
     /// Certificates that are none.
     #[error("tls.ca_pem: holds no certificate that can be used")]
     Authority,
-    /// A registration over TLS.
-    #[error("registration: a registrar is reached over UDP or TCP")]
-    RegistrarTls,
-    /// A registration with a name.
-    #[error("registration.registrar: an address is needed; names are not looked up")]
-    RegistrarName,
     /// A registration without password.
     #[error("registration: needs user name and password")]
     NoAccount,
@@ -115,14 +109,8 @@ fn outbound(profile: &SipProfile, outbound: &SipOutbound) -> Outbound {
 
 fn registration(profile: &SipProfile) -> Result<Option<RegistrationConfig>, Unsupported> {
     let Some(wanted) = &profile.registration else { return Ok(None) };
-    if profile.transport == SipTransport::Tls {
-        return Err(Unsupported::RegistrarTls);
-    }
     if profile.digest.is_none() {
         return Err(Unsupported::NoAccount);
-    }
-    if wanted.registrar.host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_err() {
-        return Err(Unsupported::RegistrarName);
     }
     Ok(Some(RegistrationConfig {
         registrar: sip_uri(&wanted.registrar, profile.transport),
@@ -226,8 +214,11 @@ mod tests {
     fn the_name_in_the_certificate() {
         let mut config = whole();
         config["transport"] = json!("tls");
-        config["registration"] = json!({"enabled": false});
-        assert_eq!(read(&config).unwrap().0.outbound.tls_name, None);
+        config["registration"]["registrar"] = json!("reg.example.com");
+        let (named, _) = read(&config).unwrap();
+        assert_eq!(named.outbound.tls_name, None);
+        let registrar = named.registration.map(|wanted| wanted.registrar);
+        assert_eq!(registrar.as_deref(), Some("sip:reg.example.com;transport=tls"));
         config["tls"] = json!({"server_name": "x.example"});
         assert_eq!(read(&config).unwrap().0.outbound.tls_name.as_deref(), Some("x.example"));
     }
@@ -238,7 +229,6 @@ mod tests {
         let tls = |tls: Value| {
             let mut config = whole();
             config["transport"] = json!("tls");
-            config["registration"] = json!({"enabled": false});
             config["tls"] = tls;
             read(&config).map(drop)
         };
@@ -246,9 +236,6 @@ mod tests {
         assert_eq!(tls(json!({"verify": false})), Err(Unsupported::Unverified));
         let pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----";
         assert_eq!(tls(json!({"ca_pem": pem})), Err(Unsupported::Authority));
-        let mut named = whole();
-        named["registration"]["registrar"] = json!("reg.example.com");
-        assert_eq!(read(&named).unwrap_err(), Unsupported::RegistrarName);
         let mut stranger = whole();
         stranger["auth"] = json!({"enabled": false});
         assert_eq!(read(&stranger).unwrap_err(), Unsupported::NoAccount);

@@ -57,7 +57,7 @@ pub struct Snapshot {
     /// Numbers and routes.
     pub table: Table<Arc<Treatment>>,
     agents: HashMap<Uuid, HashMap<String, Arc<Agent>>>,
-    /// Limits of organisations and numbers.
+    /// Limits of organisations, configurations and numbers.
     limits: HashMap<Subject, Limits>,
     accounts: HashMap<Uuid, Account>,
     /// Organisations that have no new calls.
@@ -74,8 +74,19 @@ pub struct Account {
     pub organisation: Uuid,
     /// It is the one that calls of its organisation are placed by if they name none.
     pub is_default: bool,
-    /// Its numbers, and which of them is called from if a call names none.
-    pub caller_ids: Vec<(String, bool)>,
+    /// Its numbers.
+    pub caller_ids: Vec<CallerId>,
+}
+
+/// A number that calls may be placed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallerId {
+    /// The number in its one written form.
+    pub number: String,
+    /// It is the one that is called from if a call names none.
+    pub is_default: bool,
+    /// The trunk of its configuration that its calls go through, if it is pinned to one.
+    pub trunk: Option<Uuid>,
 }
 
 impl Snapshot {
@@ -135,34 +146,55 @@ impl Snapshot {
     }
 
     /// The trunks that a call of an organisation to a number is placed through if it names none, in
-    /// the order to try them: that of its default configuration, then those of the others. Trunks
-    /// of the file have to be named.
-    pub fn outbound(&self, organisation: Uuid) -> Vec<Arc<Trunk>> {
-        let own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
-        let own = own.filter(|trunk| !trunk.outbound.targets.is_empty());
-        let is_default = |trunk: &Trunk| Some(self.accounts.get(&trunk.id)?.is_default);
-        let mut trunks: Vec<_> = own.filter_map(|it| Some((is_default(it)?, it))).collect();
-        trunks.sort_by_key(|(is_default, _)| !is_default);
-        trunks.into_iter().map(|(_, trunk)| Arc::clone(trunk)).collect()
+    /// the order to try them: those of its default configuration, then those of the others. Trunks
+    /// of the file have to be named. `from` is the number that is called from, if one is named.
+    pub fn outbound(&self, organisation: Uuid, from: Option<&str>) -> Vec<Arc<Trunk>> {
+        let own = self.accounts.values().filter(|account| account.organisation == organisation);
+        let mut own: Vec<&Account> = own.collect();
+        own.sort_by_key(|account| (!account.is_default, account.id));
+        own.into_iter().flat_map(|account| self.trunks_of(account.id, from)).collect()
+    }
+
+    /// The trunks that a call by a configuration is placed through, in the order to try them: the
+    /// one that the number it is placed from is pinned to, and no other; else what the
+    /// configuration itself describes, then the trunks within it.
+    pub fn trunks_of(&self, configuration: Uuid, from: Option<&str>) -> Vec<Arc<Trunk>> {
+        let within = self.trunks.iter().filter(|trunk| trunk.line == configuration);
+        let mut trunks: Vec<_> =
+            within.filter(|trunk| !trunk.outbound.targets.is_empty()).cloned().collect();
+        let country = trunks.iter().find_map(|trunk| trunk.country.as_deref());
+        let from = from.or_else(|| self.own_number(configuration));
+        let number = from.and_then(|from| {
+            self.table.number(configuration, &Called::new(from, Some(from), country))
+        });
+        if let Some(pinned) = number.and_then(|number| number.trunk) {
+            trunks.retain(|trunk| trunk.id == pinned);
+        }
+        trunks.sort_by_key(|trunk| (trunk.is_within(), trunk.id));
+        trunks
     }
 
     /// The number that a call by a carrier's configuration is placed from if it names none: the
     /// default number, else any.
     pub fn own_number(&self, configuration: Uuid) -> Option<&str> {
         let numbers = &self.accounts.get(&configuration)?.caller_ids;
-        let default = numbers.iter().find(|(_, is_default)| *is_default);
-        default.or_else(|| numbers.first()).map(|(number, _)| number.as_str())
+        let default = numbers.iter().find(|it| it.is_default);
+        default.or_else(|| numbers.first()).map(|it| it.number.as_str())
     }
 
     /// The number that a call through a trunk is placed from if it names none: the default number
-    /// of its configuration, the one that the trunk names, any of the configuration's.
+    /// of its configuration, the one that the trunk names, one that is pinned to it, any of the
+    /// configuration's; never one that is pinned to another trunk.
     pub fn caller_id<'s>(&'s self, trunk: &'s Trunk) -> Option<&'s str> {
-        let account = self.accounts.get(&trunk.id);
+        let account = self.accounts.get(&trunk.line);
         let numbers = account.map(|account| account.caller_ids.as_slice()).unwrap_or_default();
-        let default = numbers.iter().find(|(_, is_default)| *is_default);
-        let text = |(number, _): &'s (String, bool)| number.as_str();
+        let usable = numbers.iter().filter(|it| it.trunk.is_none_or(|id| id == trunk.id));
+        let usable: Vec<&CallerId> = usable.collect();
+        let text = |it: &&'s CallerId| it.number.as_str();
         let own = trunk.outbound.caller_id.as_deref();
-        default.map(text).or(own).or_else(|| numbers.first().map(text))
+        let pinned = usable.iter().find(|it| it.trunk.is_some()).map(text);
+        let default = usable.iter().find(|it| it.is_default).map(text);
+        default.or(own).or(pinned).or_else(|| usable.first().map(text))
     }
 
     /// The configuration with this id, unless it is parked.
@@ -175,10 +207,19 @@ impl Snapshot {
         self.agents.get(&organisation)?.get(name)
     }
 
-    /// The trunk of an organisation that is called `name`.
+    /// The trunk of an organisation that is called `name`, or has it as its id. Trunks within
+    /// configurations may have the same name: then neither is meant.
     pub fn trunk(&self, organisation: Uuid, name: &str) -> Option<&Arc<Trunk>> {
-        let mut own = self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
-        own.find(|trunk| trunk.name == name)
+        let own = || self.trunks.iter().filter(|trunk| trunk.organisation == organisation);
+        let named = |trunk: &&Arc<Trunk>| trunk.name == name;
+        if let Some(trunk) = own().filter(named).find(|trunk| !trunk.is_within()) {
+            return Some(trunk);
+        }
+        if let Ok(id) = Uuid::try_parse(name) {
+            return own().find(|trunk| trunk.id == id);
+        }
+        let mut within = own().filter(named);
+        within.next().filter(|_| within.next().is_none())
     }
 
     /// The trunk with this id.
@@ -199,9 +240,11 @@ impl Snapshot {
 
     /// What a call counts for because of its trunk, and of a number of that.
     pub fn line_bounds(&self, trunk: &Trunk, number: Option<Uuid>) -> Vec<Bound> {
-        let trunk = Bound::new(Kind::Trunk, trunk.id, trunk.limits);
+        let own = Bound::new(Kind::Trunk, trunk.id, trunk.limits);
+        let all = self.accounts.contains_key(&trunk.line);
+        let all = all.then(|| self.bound(Kind::Configuration, trunk.line));
         let number = number.map(|number| self.bound(Kind::Number, number));
-        std::iter::once(trunk).chain(number).collect()
+        std::iter::once(own).chain(all).chain(number).collect()
     }
 
     /// What has no limit is counted all the same: it may get one while the call lives.
@@ -232,6 +275,7 @@ impl Snapshot {
         self.table.decide(&Inquiry {
             organisation: account.organisation,
             line: Some(account.id),
+            trunk: None,
             called: Called::new(called, Some(called), None),
             caller,
             at: chance.at,
@@ -259,7 +303,8 @@ impl Snapshot {
         }
         self.table.decide(&Inquiry {
             organisation,
-            line: trunk.map(|trunk| trunk.id),
+            line: trunk.map(|trunk| trunk.line),
+            trunk: trunk.filter(|trunk| trunk.is_within()).map(|trunk| trunk.id),
             called: Called::new(called, uri, country),
             caller,
             at: chance.at,

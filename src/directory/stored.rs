@@ -14,7 +14,7 @@ use super::carriers::Carriers;
 use super::file::{FileIds, FileObjects, objects};
 use super::ids::Named;
 use super::profile::{self, Unsupported};
-use super::snapshot::{Account, Fallback, Snapshot, Treatment};
+use super::snapshot::{Account, CallerId, Fallback, Snapshot, Treatment};
 use super::trunk::Trunk;
 use crate::carrier;
 use crate::config::{self, Config};
@@ -183,13 +183,20 @@ impl Assembly<'_> {
         agents
     }
 
-    /// The stored trunks by themselves, and the configurations that are SIP peers.
+    /// The stored trunks, and the configurations that are SIP peers.
     fn trunks(&mut self) -> Vec<Arc<Trunk>> {
         let mut trunks = Vec::new();
-        for row in &self.stored.trunks {
+        let in_use = |row: &&TrunkRow| row.stamp.origin == Origin::Api && row.fields.enabled;
+        let configurations: HashMap<_, _> = active(self.stored).map(|row| (row.id, row)).collect();
+        for row in self.stored.trunks.iter().filter(in_use) {
             let fields = &row.fields;
-            let own = fields.configuration.is_none() && row.stamp.origin == Origin::Api;
-            if !own || !fields.enabled {
+            if let Some(configuration) = fields.configuration {
+                // A configuration that is parked takes its trunks along.
+                let found = configurations.get(&configuration).map(|of| within(of, row));
+                match found.transpose() {
+                    Ok(trunk) => trunks.extend(trunk.flatten().map(Arc::new)),
+                    Err(why) => self.fault(row.id.0, "trunk", why),
+                }
                 continue;
             }
             let mut entry = entry(&fields.settings);
@@ -200,6 +207,7 @@ impl Assembly<'_> {
             match config::trunk_from_json(&entry) {
                 Ok(config) => trunks.push(Arc::new(Trunk {
                     id: row.id.0,
+                    line: row.id.0,
                     organisation: row.stamp.organisation.0,
                     label: row.id.0.to_string(),
                     limits: narrower(super::file::trunk_limits(&config), bounds(&fields.limits)),
@@ -233,6 +241,7 @@ impl Assembly<'_> {
                 id: row.id.0,
                 organisation: row.stamp.organisation.0,
                 line: row.configuration.0,
+                trunk: row.fields.trunk.map(|trunk| trunk.0),
                 address: row.address.normalised.clone(),
                 active: row.fields.is_active,
                 treatment,
@@ -310,7 +319,7 @@ impl Assembly<'_> {
         })
     }
 
-    /// The limits of organisations and numbers.
+    /// The limits of organisations, configurations and numbers.
     fn limits(&self) -> Vec<Bound> {
         let organisations = self.stored.organisations.iter().map(|row| {
             let limits =
@@ -319,7 +328,10 @@ impl Assembly<'_> {
         });
         let numbers = self.stored.numbers.iter();
         let numbers = numbers.map(|row| (Kind::Number, row.id.0, row.fields.limits));
-        let all = organisations.chain(numbers);
+        let configurations = self.stored.configurations.iter();
+        let configurations =
+            configurations.map(|row| (Kind::Configuration, row.id.0, row.fields.limits));
+        let all = organisations.chain(configurations).chain(numbers);
         let all = all.filter(|(.., limits)| *limits != CallLimits::default());
         all.map(|(kind, id, limits)| Bound::new(kind, id, bounds(&limits))).collect()
     }
@@ -329,7 +341,11 @@ impl Assembly<'_> {
     fn accounts(&self, table: &mut Builder<Arc<Treatment>>) -> Vec<Account> {
         let mut caller_ids: HashMap<_, Vec<_>> = HashMap::new();
         for number in self.stored.numbers.iter().filter(|number| number.fields.is_active) {
-            let caller_id = (number.address.normalised.clone(), number.fields.is_default_caller_id);
+            let caller_id = CallerId {
+                number: number.address.normalised.clone(),
+                is_default: number.fields.is_default_caller_id,
+                trunk: number.fields.trunk.map(|trunk| trunk.0),
+            };
             caller_ids.entry(number.configuration).or_default().push(caller_id);
         }
         let account = |row: &Configuration| {
@@ -368,13 +384,38 @@ fn of_configuration(row: &Configuration) -> Result<Option<Trunk>, String> {
     };
     let config: &RawConfig = &row.fields.config;
     let profile = read(config).map_err(|error| error.to_string())?;
+    if profile.is_idle() {
+        return Ok(None);
+    }
     let told = |error: Unsupported| error.to_string();
     let (config, limits) = profile::trunk(&row.fields.name, &profile).map_err(told)?;
     Ok(Some(Trunk {
         id: row.id.0,
+        line: row.id.0,
         organisation: row.stamp.organisation.0,
         label: row.id.0.to_string(),
         limits: narrower(limits, bounds(&row.fields.limits)),
+        config,
+        is_of_file: false,
+    }))
+}
+
+/// The SIP peer that a trunk within a configuration is; none if its carrier's calls are controlled
+/// over HTTP.
+fn within(configuration: &Configuration, row: &TrunkRow) -> Result<Option<Trunk>, String> {
+    let spec = table::find(&configuration.fields.provider);
+    let Some(read) = spec.and_then(|spec| spec.sip) else { return Ok(None) };
+    let fields = &row.fields;
+    let settings = RawConfig::from_stored(fields.settings.clone()).unwrap_or_default();
+    let profile = read(&settings).map_err(|error| error.to_string())?;
+    let told = |error: Unsupported| error.to_string();
+    let (config, limits) = profile::trunk(&fields.name, &profile).map_err(told)?;
+    Ok(Some(Trunk {
+        id: row.id.0,
+        line: configuration.id.0,
+        organisation: row.stamp.organisation.0,
+        label: row.id.0.to_string(),
+        limits: narrower(limits, bounds(&fields.limits)),
         config,
         is_of_file: false,
     }))

@@ -2,11 +2,18 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
 use crate::config::{Config, Secret, Sources};
+use crate::quota::Kind;
 use crate::routing::Unrouted;
+use crate::store::configurations::{Configuration, ConfigurationFields};
+use crate::store::numbers::{Address, AddressType, Number as NumberRow, NumberFields};
+use crate::store::object::{CallLimits, Origin, Stamp};
+use crate::store::trunks::{Trunk as TrunkRow, TrunkFields};
+use crate::store::{ConfigurationId, NumberId, OrganisationId, Timestamp, TrunkId};
 
 fn of(text: &str) -> Snapshot {
     let sources = Sources {
@@ -224,4 +231,163 @@ fn callers_prove_who_they_are() {
     assert_eq!(known.password("carol"), None);
     let open = of("[[trunks]]\nname = \"t\"\npeers = \"10.0.0.0/8\"");
     assert!(!open.demands_proof("192.0.2.1".parse().unwrap(), "alice", ""));
+}
+
+/// What a store holds of a configuration with trunks.
+struct Held {
+    stored: Stored,
+    configuration: ConfigurationId,
+}
+
+impl Held {
+    fn new(name: &str, is_default: bool) -> Self {
+        let config = json!({"inbound": {"enabled": false}});
+        let spec = adapters::table::find("sip_trunk").unwrap();
+        let configuration = ConfigurationId::new();
+        let fields = ConfigurationFields {
+            name: name.to_owned(),
+            provider: spec.name.to_owned(),
+            config: spec.read(&config, None).unwrap(),
+            account: None,
+            settings: json!({}),
+            is_default_outbound: is_default,
+            limits: CallLimits { max_calls: Some(9), ..CallLimits::default() },
+        };
+        let (inactive, token) = (None, Secret::new("token".to_owned()));
+        let row = Configuration { id: configuration, fields, token, inactive, stamp: stamp() };
+        let stored = Stored { configurations: vec![row], ..Stored::default() };
+        Self { stored, configuration }
+    }
+
+    fn trunk(&mut self, name: &str, enabled: bool) -> TrunkId {
+        let settings = json!({
+            "inbound": {"networks": ["192.0.2.0/24"]},
+            "outbound": {"enabled": true, "targets": [{"host": format!("{name}.example")}]},
+        });
+        let spec = adapters::table::find("sip_trunk").unwrap();
+        let settings = spec.read_trunk(&settings, None).unwrap().unwrap();
+        let fields = TrunkFields {
+            configuration: Some(self.configuration),
+            name: name.to_owned(),
+            enabled,
+            settings: Value::Object(settings.expose().clone()),
+            password: None,
+            external_id: None,
+            limits: CallLimits { max_calls: Some(3), ..CallLimits::default() },
+        };
+        let id = TrunkId::new();
+        self.stored.trunks.push(TrunkRow { id, fields, stamp: stamp() });
+        id
+    }
+
+    fn number(&mut self, address: &str, trunk: Option<TrunkId>, is_default: bool) {
+        self.stored.numbers.push(NumberRow {
+            id: NumberId::new(),
+            configuration: self.configuration,
+            provider: "sip_trunk".to_owned(),
+            address: Address {
+                typed: address.to_owned(),
+                normalised: address.to_owned(),
+                kind: AddressType::Pstn,
+            },
+            fields: NumberFields {
+                trunk,
+                agent: None,
+                country: None,
+                label: None,
+                is_active: true,
+                is_default_caller_id: is_default,
+                metadata: json!({}),
+                limits: CallLimits::default(),
+            },
+            stamp: stamp(),
+        });
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let sources = Sources {
+            file: None,
+            environment: &[],
+            data_dir: None,
+            dialects: &[],
+            readable: &|_| Ok(()),
+        };
+        let config = Config::parse(&sources).unwrap();
+        let (snapshot, faults) = Snapshot::of(&config, Uuid::nil(), &self.stored);
+        assert_eq!(faults, []);
+        snapshot
+    }
+}
+
+fn stamp() -> Stamp {
+    let at = Timestamp::now();
+    let organisation = OrganisationId(Uuid::nil());
+    Stamp { organisation, origin: Origin::Api, created_at: at, updated_at: at }
+}
+
+/// A call from a number goes through the trunk that the number is pinned to and no other, from any
+/// other through all of its configuration; a call from an address of both trunks belongs to the
+/// one that the number is pinned to, else to the first; and both count for their configuration.
+#[test]
+fn trunks_within_a_configuration() {
+    let mut held = Held::new("carrier", true);
+    let (east, west) = (held.trunk("east", true), held.trunk("west", true));
+    let off = held.trunk("off", false);
+    held.number("+4930111", None, false);
+    held.number("+4930222", Some(west), true);
+    held.number("+4930333", Some(off), false);
+    let snapshot = held.snapshot();
+    let names = |from| {
+        let trunks = snapshot.trunks_of(held.configuration.0, from);
+        trunks.iter().map(|trunk| trunk.name.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(None), ["west"], "the default number's");
+    assert_eq!(names(Some("+4930111")), ["east", "west"]);
+    assert_eq!(names(Some("4930222")), ["west"]);
+    assert_eq!(names(Some("+4930333")), Vec::<String>::new(), "out of service");
+    assert_eq!(names(Some("+4940")), ["east", "west"]);
+    assert_eq!(snapshot.outbound(Uuid::nil(), Some("+4930222")).len(), 1);
+    let trunk = |id: TrunkId| snapshot.trunk_by_id(id.0).unwrap();
+    assert_eq!(snapshot.caller_id(trunk(west)), Some("+4930222"));
+    assert_eq!(snapshot.caller_id(trunk(east)), Some("+4930111"), "none of another trunk");
+
+    for (called, expected) in
+        [("+4930111", "east"), ("+4930222", "west"), ("+4930333", "east"), ("+4940", "east")]
+    {
+        match snapshot.caller("192.0.2.9".parse().unwrap(), "x", None, called) {
+            Some(Caller::Trunk(trunk)) => assert_eq!(trunk.name, expected, "{called}"),
+            other => panic!("{called}: {other:?}"),
+        }
+    }
+    let bounds = snapshot.line_bounds(trunk(west), None);
+    let kinds: Vec<_> =
+        bounds.iter().map(|it| (it.subject.kind, it.subject.id, it.limits.calls.both)).collect();
+    let configuration = held.configuration.0;
+    assert_eq!(
+        kinds,
+        [(Kind::Trunk, west.0, Some(3)), (Kind::Configuration, configuration, Some(9))]
+    );
+
+    // A parked configuration takes its trunks along.
+    held.stored.configurations[0].inactive = Some((Timestamp::now(), "test".to_owned()));
+    assert!(held.snapshot().trunks.is_empty());
+}
+
+/// A name that trunks of two configurations have means neither; an id always means its trunk, and a
+/// trunk by itself comes first.
+#[test]
+fn names_of_trunks() {
+    let mut held = Held::new("carrier", true);
+    let first = held.trunk("main", true);
+    let named =
+        |held: &Held, name: &str| held.snapshot().trunk(Uuid::nil(), name).map(|trunk| trunk.id);
+    assert_eq!(named(&held, "main"), Some(first.0));
+    let mut other = Held::new("other", false);
+    let second = other.trunk("main", true);
+    held.stored.configurations.extend(other.stored.configurations);
+    held.stored.trunks.extend(other.stored.trunks);
+    assert_eq!(named(&held, "main"), None);
+    for id in [first, second] {
+        assert_eq!(named(&held, &id.0.to_string()), Some(id.0));
+    }
 }

@@ -11,8 +11,10 @@ use crate::quota::Limits;
 /// whatever becomes of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
-    /// Its id; that of the configuration if it is stored.
+    /// Its id; that of the configuration if it is what that itself describes.
     pub id: Uuid,
+    /// What its numbers and routes belong to: its configuration, or itself.
+    pub line: Uuid,
     /// Whose it is.
     pub organisation: Uuid,
     /// What tells it apart in metrics: the name of one from the file, the id of one that is stored,
@@ -24,6 +26,13 @@ pub struct Trunk {
     pub is_of_file: bool,
     /// What it is.
     pub config: TrunkConfig,
+}
+
+impl Trunk {
+    /// Whether it is one of several that a configuration may have, beside that itself.
+    pub fn is_within(&self) -> bool {
+        self.line != self.id
+    }
 }
 
 impl Deref for Trunk {

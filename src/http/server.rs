@@ -18,6 +18,7 @@ use tower_service::Service;
 use super::client::Peer;
 use super::socket::{Line, Socket};
 use crate::config::Cidr;
+use crate::listen::alpn;
 use crate::listen::sources::Sources;
 use crate::listen::tls::ServerTls;
 use crate::telemetry::Metrics;
@@ -122,7 +123,13 @@ impl Server {
                 let handshake = TlsAcceptor::from(tls.config()).accept(stream);
                 let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
                 match tokio::time::timeout(limit, handshake).await {
-                    Ok(Ok(stream)) => Line::Secure(Box::new(stream)),
+                    Ok(Ok(stream)) => {
+                        // An authority has seen what it came for: there is nothing to be said.
+                        if stream.get_ref().1.alpn_protocol() == Some(alpn::PROTOCOL) {
+                            return;
+                        }
+                        Line::Secure(Box::new(stream))
+                    }
                     Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS handshake"),
                     Err(_) => return tracing::debug!(%peer, "the TLS handshake took too long"),
                 }

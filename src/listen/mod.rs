@@ -1,4 +1,5 @@
 //! What listeners of every protocol share: certificates, and how many connections one source has.
 
+pub mod alpn;
 pub mod sources;
 pub mod tls;

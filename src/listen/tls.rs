@@ -15,6 +15,8 @@ use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::alpn::{self, Challenges};
+
 /// How often files are looked at for changes.
 pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -206,6 +208,8 @@ pub struct ServerTls {
     names: Vec<String>,
     /// Protocols that clients may choose from (RFC 7301); they are not asked if there is none.
     protocols: &'static [&'static [u8]],
+    /// What proves our names to authorities, if it is asked for here.
+    challenges: Option<Challenges>,
 }
 
 impl ServerTls {
@@ -215,15 +219,19 @@ impl ServerTls {
     /// The file that cannot be used.
     pub fn new(files: ServerFiles, names: Vec<String>) -> Result<Self, TlsError> {
         let current = ArcSwap::from_pointee(files.read()?);
-        Ok(Self { files, current, names, protocols: &[] })
+        Ok(Self { files, current, names, protocols: &[], challenges: None })
     }
 
-    /// Reads the files for HTTP/1.1.
+    /// Reads the files for HTTP/1.1. Authorities find the proofs of `challenges` here.
     ///
     /// # Errors
     /// The file that cannot be used.
-    pub fn http(files: ServerFiles) -> Result<Self, TlsError> {
-        let tls = Self { protocols: &[b"http/1.1"], ..Self::new(files, Vec::new())? };
+    pub fn http(files: ServerFiles, challenges: Option<Challenges>) -> Result<Self, TlsError> {
+        let protocols: &[&[u8]] = match challenges {
+            Some(_) => &[b"http/1.1", alpn::PROTOCOL],
+            None => &[b"http/1.1"],
+        };
+        let tls = Self { protocols, challenges, ..Self::new(files, Vec::new())? };
         tls.reload()?;
         Ok(tls)
     }
@@ -232,6 +240,10 @@ impl ServerTls {
     fn reload(&self) -> Result<(), TlsError> {
         let mut config = self.files.read()?;
         config.alpn_protocols = self.protocols.iter().map(|name| name.to_vec()).collect();
+        if let Some(challenges) = self.challenges.clone() {
+            let own = Arc::clone(&config.cert_resolver);
+            config.cert_resolver = Arc::new(alpn::Resolver { own, challenges });
+        }
         self.current.store(Arc::new(config));
         Ok(())
     }

@@ -14,8 +14,10 @@ use super::table::{Number, PRIORITY, Route, Scope, Table};
 pub struct Inquiry<'a> {
     /// Whose call it is.
     pub organisation: Uuid,
-    /// The line that it came by.
+    /// The line that it came by: a trunk by itself, or a configuration.
     pub line: Option<Uuid>,
+    /// The trunk of that configuration, if it came by one.
+    pub trunk: Option<Uuid>,
     /// Who is called.
     pub called: Called<'a>,
     /// The calling number or user.
@@ -69,8 +71,9 @@ const OWN: usize = usize::MAX;
 // The order of scopes. A number's own agent stands behind the number's routes.
 const BY_NUMBER: u8 = 0;
 const BY_OWN: u8 = 1;
-const BY_LINE: u8 = 2;
-const BY_ORGANISATION: u8 = 3;
+const BY_TRUNK: u8 = 2;
+const BY_LINE: u8 = 3;
+const BY_ORGANISATION: u8 = 4;
 
 impl Candidate {
     const fn tier(self) -> (u16, u8, Reverse<usize>) {
@@ -120,6 +123,7 @@ impl<T> Table<T> {
         let mut candidates: Vec<Candidate> = Vec::with_capacity(8);
         let scopes = [
             (number.map(|number| Scope::Number(number.id)), BY_NUMBER),
+            (inquiry.trunk.map(Scope::Line), BY_TRUNK),
             (inquiry.line.map(Scope::Line), BY_LINE),
             (Some(Scope::Organisation), BY_ORGANISATION),
         ];

@@ -95,7 +95,9 @@ impl<T> Table<T> {
                 Scope::Number(id) if number.is_none_or(|number| number.id != id) => {
                     Verdict::OtherNumber
                 }
-                Scope::Line(line) if inquiry.line != Some(line) => Verdict::OtherLine,
+                Scope::Line(line) if ![inquiry.line, inquiry.trunk].contains(&Some(line)) => {
+                    Verdict::OtherLine
+                }
                 _ if !called() => Verdict::OtherCalled,
                 _ if matches!(decision, Err(Unrouted::Inactive)) => Verdict::Inactive,
                 _ => Verdict::Later,

@@ -37,7 +37,7 @@ pub struct Route<T> {
 pub enum Scope {
     /// Those to this number.
     Number(Uuid),
-    /// Those that come by this line: a trunk, or a carrier's configuration.
+    /// Those that come by this line: a trunk, or a carrier's configuration with its trunks.
     Line(Uuid),
     /// All.
     Organisation,
@@ -52,6 +52,8 @@ pub struct Number<T> {
     pub organisation: Uuid,
     /// The line that it is reached by.
     pub line: Uuid,
+    /// The trunk of the line that its calls are placed through, if it is pinned to one.
+    pub trunk: Option<Uuid>,
     /// The address in its one written form ([`adapters::address::Address`]).
     pub address: String,
     /// Whether calls to it are taken.

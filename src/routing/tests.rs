@@ -27,8 +27,15 @@ fn route(id: u128, scope: Scope, to: &str, treatment: &'static str) -> Route<&'s
 }
 
 fn number(address: &str, treatment: Option<&'static str>) -> Number<&'static str> {
-    let (organisation, line) = (ORGANISATION, LINE);
-    Number { id: NUMBER, organisation, line, address: address.into(), active: true, treatment }
+    Number {
+        id: NUMBER,
+        organisation: ORGANISATION,
+        line: LINE,
+        trunk: None,
+        address: address.into(),
+        active: true,
+        treatment,
+    }
 }
 
 fn table(
@@ -45,6 +52,7 @@ fn inquiry<'a>(called: &'a str, caller: &'a str) -> Inquiry<'a> {
     Inquiry {
         organisation: ORGANISATION,
         line: Some(LINE),
+        trunk: None,
         called: Called::new(called, None, Some("DE")),
         caller,
         at: "2026-06-01T12:00:00Z".parse().unwrap(),
@@ -59,6 +67,32 @@ fn taken(table: &Table<&'static str>, called: &str) -> Result<&'static str, Unro
 fn schedule(window: &str) -> Conditions {
     let schedule = Schedule::parse("UTC", [window], []).unwrap();
     Conditions { schedule: Some(schedule), ..Conditions::default() }
+}
+
+/// A route of a trunk takes the calls that come by it before those of its configuration do, and
+/// no others.
+#[test]
+fn trunks_of_a_configuration() {
+    let trunk = Uuid::from_u128(77);
+    let routes = vec![
+        route(1, Scope::Organisation, "*", "any"),
+        route(2, Scope::Line(LINE), "*", "line"),
+        route(3, Scope::Line(trunk), "*", "trunk"),
+    ];
+    let table = table(routes, vec![number("100", None)]);
+    let by = |trunk| {
+        let inquiry = Inquiry { trunk, ..inquiry("100", "1") };
+        *table.decide(&inquiry).unwrap().treatment
+    };
+    assert_eq!(by(Some(trunk)), "trunk");
+    assert_eq!(by(Some(Uuid::from_u128(78))), "line");
+    assert_eq!(by(None), "line");
+    let elsewhere = table.explain(&inquiry("100", "1"));
+    let verdict = |id| elsewhere.steps.iter().find(|step| step.route == id).unwrap().verdict;
+    assert_eq!(verdict(Uuid::from_u128(3)), Verdict::OtherLine);
+    let there = table.explain(&Inquiry { trunk: Some(trunk), ..inquiry("100", "1") });
+    let verdict = |id| there.steps.iter().find(|step| step.route == id).unwrap().verdict;
+    assert_eq!(verdict(Uuid::from_u128(2)), Verdict::Later);
 }
 
 /// Number before own agent, before line, before organisation; the more specific pattern; the order.
@@ -289,7 +323,8 @@ fn lookup_among_many_numbers() {
         let found = |called: &&String| {
             let called = Called::new(called, None, None);
             let (organisation, line) = (ORGANISATION, Some(LINE));
-            let inquiry = Inquiry { organisation, line, called, caller: "+49", at, lot: 0 };
+            let inquiry =
+                Inquiry { organisation, line, trunk: None, called, caller: "+49", at, lot: 0 };
             table.decide(&inquiry).is_ok_and(|decision| *decision.treatment == "own")
         };
         called.iter().filter(found).count()

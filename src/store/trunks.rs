@@ -1,4 +1,7 @@
 //! Trunks: SIP peers, of a configuration or by themselves.
+//!
+//! What a trunk of a configuration says is as secret as the configuration: all of its settings are
+//! sealed. One by itself has no secret but its password.
 
 use serde_json::Value as Json;
 
@@ -21,10 +24,10 @@ pub struct TrunkFields {
     pub name: String,
     /// False to place and take no calls through it.
     pub enabled: bool,
-    /// The keys of `[[trunks]]`, or what the provider's trunks have, but for the password: an
-    /// object.
+    /// An object: the keys of `[[trunks]]` but for the password; of one of a configuration what the
+    /// provider's trunks have, secrets in clear.
     pub settings: Json,
-    /// Password of the digest authentication.
+    /// Password of the digest authentication, of one by itself.
     pub password: Option<Secret>,
     /// What the carrier calls it.
     pub external_id: Option<String>,
@@ -48,14 +51,23 @@ const SELECT: &str = "SELECT id, organisation_id, configuration_id, name, enable
                       updated_at FROM trunks WHERE deleted_at IS NULL";
 
 fn read(store: &Store, row: &Row) -> Result<Trunk, StoreError> {
+    let configuration: Option<ConfigurationId> = row.get("configuration_id")?;
+    let (settings, password) = match configuration {
+        // An earlier version kept them in clear, and had no use for them.
+        Some(_) => match store.unseal_json(&TRUNK, row, "credentials")? {
+            Some(settings) => (settings, None),
+            None => (row.json("settings")?, None),
+        },
+        None => (row.json("settings")?, store.unseal_text(&TRUNK, row, "credentials")?),
+    };
     Ok(Trunk {
         id: row.get("id")?,
         fields: TrunkFields {
-            configuration: row.get("configuration_id")?,
+            configuration,
             name: row.get("name")?,
             enabled: row.get("enabled")?,
-            settings: row.json("settings")?,
-            password: store.unseal_text(&TRUNK, row, "credentials")?,
+            settings,
+            password,
             external_id: row.get("external_id")?,
             limits: CallLimits::read(row)?,
         },
@@ -64,6 +76,24 @@ fn read(store: &Store, row: &Row) -> Result<Trunk, StoreError> {
 }
 
 impl Store {
+    /// What of a trunk is kept in clear, and what is sealed.
+    fn apart(
+        &self,
+        id: TrunkId,
+        fields: &TrunkFields,
+    ) -> Result<(String, Option<Vec<u8>>), StoreError> {
+        Ok(match fields.configuration {
+            Some(_) => {
+                ("{}".to_owned(), self.seal_json(&TRUNK, id.0, "credentials", &fields.settings)?)
+            }
+            None => {
+                let password = fields.password.as_ref();
+                let password = self.seal_text(&TRUNK, id.0, "credentials", password)?;
+                (fields.settings.to_string(), password)
+            }
+        })
+    }
+
     /// Makes a trunk.
     ///
     /// # Errors
@@ -95,7 +125,7 @@ impl Store {
         origin: Origin,
     ) -> Result<(), StoreError> {
         let now = Timestamp::now();
-        let password = self.seal_text(&TRUNK, id.0, "credentials", fields.password.as_ref())?;
+        let (settings, sealed) = self.apart(id, fields)?;
         let query = Query::new(
             "INSERT INTO trunks (id, organisation_id, configuration_id, name, enabled, settings, \
              credentials, external_id, max_calls, calls_per_second, origin, created_at, \
@@ -103,7 +133,7 @@ impl Store {
         );
         let query = query.bind(id).bind(organisation).bind(fields.configuration);
         let query = query.bind(&fields.name).bind(fields.enabled);
-        let query = query.bind(fields.settings.to_string()).bind(password);
+        let query = query.bind(settings).bind(sealed);
         let query = query.bind(fields.external_id.clone()).bind(fields.limits.max_calls);
         let query = query.bind(fields.limits.calls_per_second).bind(origin.as_str());
         tx.execute(query.bind(now).bind(now)).await.map(drop)
@@ -142,6 +172,41 @@ impl Store {
         rows.iter().map(|row| read(self, row)).collect()
     }
 
+    /// The active numbers that are pinned to each trunk of an organisation that has any.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn pinned_numbers(
+        &self,
+        organisation: OrganisationId,
+    ) -> Result<Vec<(TrunkId, i64)>, StoreError> {
+        let query = Query::new(
+            "SELECT trunk_id, COUNT(*) AS pinned FROM numbers WHERE organisation_id = $1 \
+             AND trunk_id IS NOT NULL AND is_active AND deleted_at IS NULL GROUP BY trunk_id",
+        );
+        let rows = self.fetch_all(query.bind(organisation)).await?;
+        rows.iter().map(|row| Ok((row.get("trunk_id")?, row.get("pinned")?))).collect()
+    }
+
+    /// How many trunks in service each configuration of an organisation has, if it has any.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn trunk_counts(
+        &self,
+        organisation: OrganisationId,
+    ) -> Result<Vec<(ConfigurationId, i64)>, StoreError> {
+        let query = Query::new(
+            "SELECT configuration_id, COUNT(*) AS enabled FROM trunks WHERE organisation_id = $1 \
+             AND configuration_id IS NOT NULL AND enabled AND deleted_at IS NULL \
+             GROUP BY configuration_id",
+        );
+        let rows = self.fetch_all(query.bind(organisation)).await?;
+        rows.iter().map(|row| Ok((row.get("configuration_id")?, row.get("enabled")?))).collect()
+    }
+
     /// All trunks of all organisations.
     ///
     /// # Errors
@@ -178,14 +243,14 @@ impl Store {
         id: TrunkId,
         fields: &TrunkFields,
     ) -> Result<(), StoreError> {
-        let password = self.seal_text(&TRUNK, id.0, "credentials", fields.password.as_ref())?;
+        let (settings, sealed) = self.apart(id, fields)?;
         let query = Query::new(
             "UPDATE trunks SET name = $1, enabled = $2, settings = $3, credentials = $4, \
              external_id = $5, max_calls = $6, calls_per_second = $7, updated_at = $8 \
              WHERE id = $9",
         );
         let query = query.bind(&fields.name).bind(fields.enabled);
-        let query = query.bind(fields.settings.to_string()).bind(password);
+        let query = query.bind(settings).bind(sealed);
         let query = query.bind(fields.external_id.clone()).bind(fields.limits.max_calls);
         let query = query.bind(fields.limits.calls_per_second).bind(Timestamp::now());
         tx.execute(query.bind(id)).await?;

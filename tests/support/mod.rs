@@ -12,6 +12,7 @@
     reason = "each test uses a part of what tests share"
 )]
 
+pub mod acme;
 pub mod agent;
 pub mod api_carrier;
 pub mod baresip;

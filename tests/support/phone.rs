@@ -88,6 +88,8 @@ pub struct Phone {
     codec: Codec,
     /// The re-INVITEs of the server.
     pub changes: Vec<String>,
+    /// Hops that its requests may take.
+    hops: u8,
 }
 
 impl Phone {
@@ -119,6 +121,23 @@ impl Phone {
         headers: &str,
         sdp: impl FnOnce(u16) -> String,
     ) -> Self {
+        let mut phone = Self::ready(server, to);
+        phone.invite(headers, sdp);
+        phone
+    }
+
+    /// Calls with an INVITE that may take so many hops.
+    #[track_caller]
+    pub fn call_with_hops(server: SocketAddr, to: &str, hops: u8) -> Self {
+        let mut phone = Self::ready(server, to);
+        phone.hops = hops;
+        phone.invite("", |port| offer("127.0.0.1", port, "sendrecv"));
+        phone
+    }
+
+    /// A phone that has called nobody yet.
+    #[track_caller]
+    fn ready(server: SocketAddr, to: &str) -> Self {
         let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
         let (rtp, rtcp) = until(SOON, "two ports in a row", port_pair);
         sip.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -126,7 +145,7 @@ impl Phone {
         let number = std::process::id() << 8 | NUMBER.fetch_add(1, Ordering::Relaxed);
         let (heard, ended) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let ear = listen(rtp.try_clone().unwrap(), Arc::clone(&heard), Arc::clone(&ended));
-        let mut phone = Self {
+        Self {
             sip,
             rtp,
             _rtcp: rtcp,
@@ -146,12 +165,22 @@ impl Phone {
             bye: None,
             codec: PCMU,
             changes: Vec::new(),
-        };
-        let port = phone.rtp.local_addr().unwrap().port();
+            hops: 70,
+        }
+    }
+
+    fn invite(&mut self, headers: &str, sdp: impl FnOnce(u16) -> String) {
+        let port = self.rtp.local_addr().unwrap().port();
         let body = sdp(port);
         let more = format!("{headers}Content-Type: application/sdp\r\n");
-        phone.request("INVITE", &more, &body);
-        phone
+        self.request("INVITE", &more, &body);
+    }
+
+    /// Asks the server to call somebody else; what comes of it is yet to be awaited.
+    #[track_caller]
+    pub fn refer(&mut self, to: &str) {
+        self.cseq += 1;
+        self.request("REFER", &format!("Refer-To: <{to}>\r\n"), "");
     }
 
     /// Goes over to another codec in mid-call; the server's answer.
@@ -184,10 +213,11 @@ impl Phone {
     fn request_as(&self, method: &str, branch: &str, headers: &str, body: &str) {
         let (local, server, to) = (self.sip.local_addr().unwrap(), self.server, &self.to);
         let (number, cseq, remote, length) = (self.number, self.cseq, &self.remote, body.len());
+        let hops = self.hops;
         let text = format!(
             "{method} sip:{to}@{server} SIP/2.0\r\n\
              Via: SIP/2.0/UDP {local};rport;branch=z9hG4bK-{number}-{cseq}-{branch}\r\n\
-             Max-Forwards: 70\r\nFrom: \"Phone\" <sip:+15550001234@{local}>;tag=p{number}\r\n\
+             Max-Forwards: {hops}\r\nFrom: \"Phone\" <sip:+15550001234@{local}>;tag=p{number}\r\n\
              To: {remote}\r\nCall-ID: {number}@phone\r\nCSeq: {cseq} {method}\r\n\
              Contact: <sip:phone@{local}>\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
         );

@@ -145,6 +145,30 @@ impl ProviderSpec {
         Ok(config)
     }
 
+    /// Reads the settings of a trunk within a configuration, over those that are `stored`, as
+    /// [`ProviderSpec::read`] does; none if its configurations have no trunks.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, each with its field. No error tells a secret.
+    pub fn read_trunk(
+        &self,
+        given: &Value,
+        stored: Option<&RawConfig>,
+    ) -> Option<Result<RawConfig, ConfigErrors>> {
+        let settings = read::read(self.trunk_fields()?, given, stored);
+        let check = |settings: &RawConfig| match self.trunks {
+            Some(_) => Ok(()),
+            None => (self.check)(settings),
+        };
+        Some(settings.and_then(|settings| check(&settings).map(|()| settings)))
+    }
+
+    /// The settings of a trunk as clients may see them: secrets masked.
+    pub fn masked_trunk(&self, settings: &RawConfig) -> Value {
+        mask::masked(self.trunk_fields().unwrap_or_default(), settings)
+    }
+
     /// The configuration as clients may see it: secrets masked, hidden fields left out.
     pub fn masked(&self, config: &RawConfig) -> Value {
         mask::masked(self.ui.fields, config)

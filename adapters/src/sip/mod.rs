@@ -193,6 +193,11 @@ pub struct SipLimits {
 }
 
 impl SipProfile {
+    /// Neither takes nor places calls: a configuration that leaves both to the trunks within it.
+    pub const fn is_idle(&self) -> bool {
+        self.inbound.is_none() && self.outbound.is_none() && self.registration.is_none()
+    }
+
     /// Bits of the most specific network of the peer that holds `address`; `None` if none does and
     /// its calls are not taken. Among several peers the one with the most bits is the caller.
     pub fn admits(&self, address: IpAddr) -> Option<u8> {

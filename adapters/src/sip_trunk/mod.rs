@@ -8,7 +8,6 @@ mod profile;
 use media::codec::AudioFormat;
 
 use crate::op::{ApiLimits, CallOps};
-use crate::setup::SetupStep;
 use crate::spec::{MediaPlan, MediaTransport, ProviderSpec, WireFormat};
 use crate::ui::{Connectivity, UiMetadata};
 
@@ -34,7 +33,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         buffer_ms: 0,
     }],
     check: profile::check,
-    checklist: |_, state| vec![SetupStep::inbound_routing(state)],
+    checklist: profile::checklist,
     hooks: &[],
     inbound: None,
     calls: CallOps::NONE,

@@ -9,6 +9,7 @@ use crate::address::Address;
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::network::HostPort;
 use crate::secret::Pii;
+use crate::setup::{SetupState, SetupStep};
 use crate::sip::{
     CallerIdHeader, DtmfMethod, NumberFormat, SipDigest, SipInbound, SipLimits, SipOutbound,
     SipProfile, SipRegistration, SipTarget, SipTls, SipTransport, SrtpPolicy,
@@ -17,15 +18,18 @@ use crate::sip::{
 /// Ways a trunk can be meant that do not work, although each field is right.
 pub(super) fn check(config: &RawConfig) -> Result<(), ConfigErrors> {
     let mut errors = ConfigErrors::default();
-    if !config.flag("inbound.enabled") && !config.flag("outbound.enabled") {
-        let problem = "neither takes nor places calls";
-        errors.push("inbound.enabled", Problem::Rule(problem));
-    }
     if config.text("srtp") == Some("required") && config.text("transport") != Some("tls") {
         let problem = "needs transport tls, because the keys travel with the signalling";
         errors.push("srtp", Problem::Rule(problem));
     }
     errors.into_result()
+}
+
+/// What is still to be done: whoever leaves calls to trunks needs one.
+pub(super) fn checklist(config: &RawConfig, state: &SetupState) -> Vec<SetupStep> {
+    let is_peer = profile(config).is_ok_and(|profile| !profile.is_idle());
+    let trunk = (!is_peer).then(|| SetupStep::trunk(state));
+    trunk.into_iter().chain([SetupStep::inbound_routing(state)]).collect()
 }
 
 /// The peer that a configuration describes.

@@ -76,7 +76,6 @@ fn what_cannot_work_is_refused() {
     let inbound = json!({"networks": ["192.0.2.1"]});
     for (given, error) in [
         (json!({}), "inbound.networks: missing"),
-        (json!({"inbound": {"enabled": false}}), "inbound.enabled: neither takes nor places calls"),
         (json!({"inbound": inbound, "outbound": {"enabled": true}}), "outbound.targets: missing"),
         (
             json!({"inbound": inbound, "outbound": {"enabled": true, "targets": [{"port": 1}]}}),
@@ -103,4 +102,24 @@ fn what_cannot_work_is_refused() {
     ] {
         assert_eq!(profile(&given).unwrap_err().to_string(), error);
     }
+}
+
+/// A configuration may leave all calls to the trunks within it, and needs one then.
+#[test]
+fn a_configuration_of_trunks() {
+    let config = SPEC.read(&json!({"inbound": {"enabled": false}}), None).unwrap();
+    let profile = super::profile::profile(&config).unwrap();
+    assert!(profile.is_idle());
+    let steps = |trunks| {
+        let state = crate::setup::SetupState { trunks, ..Default::default() };
+        let steps = (super::SPEC.checklist)(&config, &state);
+        steps.iter().find(|step| step.key == "trunk").map(|step| (step.done, step.blocks_outbound))
+    };
+    assert_eq!(steps(0), Some((false, true)));
+    assert_eq!(steps(2), Some((true, true)));
+    let config = SPEC.read(&json!({"inbound": {"networks": ["192.0.2.1"]}}), None).unwrap();
+    assert!(!super::profile::profile(&config).unwrap().is_idle());
+    let state = crate::setup::SetupState::default();
+    let steps = (super::SPEC.checklist)(&config, &state);
+    assert!(steps.iter().all(|step| step.key != "trunk"));
 }

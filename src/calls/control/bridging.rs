@@ -1,12 +1,15 @@
 //! Transfers that we carry out ourselves: somebody is called while the agent still talks, and takes
 //! its place. Nothing is asked of the peer, which may not even know transfers.
 
+use std::sync::Arc;
+
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::far::{Dial, Purpose, Seat};
 use crate::calls::live::LiveCall;
 use crate::calls::transfer::{self, LegWish, TransferError};
+use crate::directory::Trunk;
 use crate::quota;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::command::{CallKey, Command};
@@ -47,8 +50,10 @@ impl Control {
             let called = matches!(uri.scheme, Scheme::Sip | Scheme::Sips);
             return if called { Ok(None) } else { Err(TransferError::Destination) };
         }
-        let own = call.trunk.as_ref().map(|trunk| trunk.name.clone());
-        let usual = || snapshot.outbound(organisation).first().map(|trunk| trunk.name.clone());
+        // By id: trunks within configurations may have the same name.
+        let id = |trunk: &Arc<Trunk>| trunk.id.to_string();
+        let own = call.trunk.as_ref().map(id);
+        let usual = || snapshot.outbound(organisation, None).first().map(id);
         own.filter(|name| places(name)).or_else(usual).map(Some).ok_or(TransferError::Trunk)
     }
 

@@ -17,38 +17,69 @@ pub(super) fn trunks(
     organisation: Uuid,
     call: &PlaceCall,
 ) -> Result<Vec<Arc<Trunk>>, RequestError> {
-    let named = match (&call.trunk, call.telephony_configuration_id) {
-        (Some(_), Some(_)) => {
-            let why = "a call that names a configuration goes through that";
-            return Err(field("trunk", why.to_owned()));
-        }
-        (Some(name), None) => {
-            let trunk = snapshot.trunk(organisation, name);
-            let none = || field("trunk", format!("no trunk is called \"{name}\""));
-            Some(("trunk", trunk.ok_or_else(none)?))
-        }
-        (None, Some(id)) => {
-            let own = |trunk: &&Arc<Trunk>| trunk.organisation == organisation;
-            let trunk = snapshot.trunk_by_id(id).filter(own);
-            let why = || "no active SIP configuration has this id".to_owned();
-            let none = || field("telephony_configuration_id", why());
-            Some(("telephony_configuration_id", trunk.ok_or_else(none)?))
-        }
-        (None, None) => None,
-    };
-    if let Some((name, trunk)) = named {
+    if let Some(name) = &call.trunk {
+        let trunk = match call.telephony_configuration_id {
+            Some(id) => trunk_within(snapshot, organisation, id, name),
+            None => snapshot.trunk(organisation, name),
+        };
+        let none = || field("trunk", format!("no trunk is called \"{name}\""));
+        let trunk = trunk.ok_or_else(none)?;
         if trunk.outbound.targets.is_empty() {
-            return Err(field(name, "the trunk has no targets".to_owned()));
+            return Err(field("trunk", "the trunk has no targets".to_owned()));
         }
         return Ok(vec![Arc::clone(trunk)]);
+    }
+    if let Some(id) = call.telephony_configuration_id {
+        return by_configuration(snapshot, organisation, id, call.from.as_deref())
+            .map_err(|why| field("telephony_configuration_id", why.to_owned()));
     }
     match Uri::parse(&call.to) {
         Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(Vec::new()),
         Ok(_) => Err(field("to", "only sip: and sips: URIs and numbers are called".to_owned())),
-        Err(error) => match snapshot.outbound(organisation) {
+        Err(error) => match snapshot.outbound(organisation, call.from.as_deref()) {
             trunks if trunks.is_empty() => Err(field("to", error.to_string())),
             trunks => Ok(trunks),
         },
+    }
+}
+
+/// The trunk of a configuration that is called `name`, or has it as its id.
+fn trunk_within<'s>(
+    snapshot: &'s Snapshot,
+    organisation: Uuid,
+    configuration: Uuid,
+    name: &str,
+) -> Option<&'s Arc<Trunk>> {
+    let mut within = snapshot.trunks.iter().filter(|trunk| {
+        trunk.organisation == organisation && trunk.line == configuration && trunk.is_within()
+    });
+    let id = Uuid::try_parse(name).ok();
+    within.find(|trunk| trunk.name == name || id == Some(trunk.id))
+}
+
+/// The trunks that a call by a configuration may go through.
+fn by_configuration(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    id: Uuid,
+    from: Option<&str>,
+) -> Result<Vec<Arc<Trunk>>, &'static str> {
+    let mut own = snapshot.trunks.iter().filter(|trunk| trunk.organisation == organisation);
+    let by_itself = own.clone().find(|trunk| trunk.id == id && !trunk.is_within());
+    let is_account = snapshot.account(id).is_some_and(|it| it.organisation == organisation);
+    if !is_account {
+        // A stored trunk that belongs to none may be named so too.
+        let trunk = by_itself.ok_or("no active SIP configuration has this id")?;
+        let reaches = !trunk.outbound.targets.is_empty();
+        return if reaches { Ok(vec![Arc::clone(trunk)]) } else { Err("the trunk has no targets") };
+    }
+    let trunks = snapshot.trunks_of(id, from);
+    let places = own.any(|trunk| trunk.line == id && !trunk.outbound.targets.is_empty());
+    match trunks.is_empty() {
+        false => Ok(trunks),
+        true if places => Err("the trunk that the calling number is pinned to is not in service"),
+        true if by_itself.is_some() => Err("the trunk has no targets"),
+        true => Err("the configuration has no trunk in service"),
     }
 }
 

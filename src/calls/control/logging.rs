@@ -1,6 +1,7 @@
 //! What the log of calls is told.
 
 use adapters::agent::{CallState, Direction, EndedBy};
+use uuid::Uuid;
 
 use super::Control;
 use super::effects::millis;
@@ -18,19 +19,33 @@ impl Control {
     /// A call begins.
     pub(super) fn log_beginning(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key) else { return };
-        let snapshot = self.directory.load();
-        let account = call.trunk.as_ref().and_then(|trunk| snapshot.account(trunk.id));
-        let carrier = call.carrier.as_ref().map(|leg| leg.account.id);
+        let (trunk, configuration) = self.line_of_record(call);
         let began = Began {
             organisation: call.agent.organisation,
             direction: call.direction,
             from: call.from.clone(),
             to: call.to.clone(),
-            trunk: call.line_name(),
+            trunk,
             agent: call.agent.name.clone(),
-            configuration: account.map(|account| account.id).or(carrier),
+            configuration,
         };
         self.log_fact(key, What::Initiated(Box::new(began)));
+    }
+
+    /// What the record of a call names its way by: the trunk or carrier's configuration, and the
+    /// configuration if it is one of the store.
+    fn line_of_record(&self, call: &LiveCall) -> (Option<String>, Option<Uuid>) {
+        let snapshot = self.directory.load();
+        let account = call.trunk.as_ref().and_then(|trunk| snapshot.account(trunk.line));
+        let carrier = call.carrier.as_ref().map(|leg| leg.account.id);
+        (call.line_name(), account.map(|account| account.id).or(carrier))
+    }
+
+    /// A call goes on through another trunk, or by another configuration.
+    pub(super) fn log_line(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let (trunk, configuration) = self.line_of_record(call);
+        self.log_fact(key, What::LineChanged { trunk, configuration });
     }
 
     /// A carrier has a call, and has told what it calls it.

@@ -46,6 +46,7 @@ mod redirecting;
 mod referred;
 mod referring;
 mod refusals;
+mod registrars;
 mod registrations;
 mod replacing;
 mod requests;
@@ -336,6 +337,7 @@ impl Control {
         self.watch_trunks(at);
         if self.registrar.deadline().is_some_and(|due| due <= at) {
             self.registrar.expire(at);
+            self.count_bindings();
         }
         if self.registrations_due() <= at {
             self.register(at);

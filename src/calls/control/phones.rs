@@ -35,6 +35,11 @@ impl Control {
             "telephone registers"
         );
         self.endpoint.reply(at, asked, &answer);
+        self.count_bindings();
+    }
+
+    /// Shows in the metrics how many contacts are registered.
+    pub(super) fn count_bindings(&self) {
         let bindings = i64::try_from(self.registrar.len()).unwrap_or(i64::MAX);
         self.metrics.sip.bindings.set(bindings);
     }

@@ -53,15 +53,16 @@ impl Control {
     ) -> Result<Permit, Refusal> {
         let from = from.or_else(|| snapshot.caller_id(trunk));
         let from = from.map(|from| Called::new(from, None, trunk.country.as_deref()));
-        let number = from.and_then(|from| snapshot.table.number(trunk.id, &from));
+        let number = from.and_then(|from| snapshot.table.number(trunk.line, &from));
         let bounds = snapshot.line_bounds(trunk, number.map(|number| number.id));
         self.quota.take(now(), Way::Out, &bounds)
     }
 
     /// Takes the place of another leg of a call on the trunk that it is placed through.
     pub(super) fn take_leg(&mut self, trunk: Option<&Trunk>) -> Result<Permit, Refusal> {
-        let bound = trunk.map(|trunk| Bound::new(Kind::Trunk, trunk.id, trunk.limits));
-        self.quota.take(now(), Way::Out, bound.as_slice())
+        let snapshot = self.directory.load();
+        let bounds = trunk.map(|trunk| snapshot.line_bounds(trunk, None)).unwrap_or_default();
+        self.quota.take(now(), Way::Out, &bounds)
     }
 
     /// Takes a call's place at an agent.

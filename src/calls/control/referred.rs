@@ -62,6 +62,11 @@ impl Control {
         if !may_refer(&snapshot, &caller, call.signalling, address) {
             return Err(FORBIDDEN);
         }
+        // Servers of trunks that are named are known once they were asked.
+        let user = matches!(caller, Caller::User(_));
+        if user && address != call.signalling && self.is_at_trunk(address) {
+            return Err(FORBIDDEN);
+        }
         let through = match &caller {
             Caller::Trunk(trunk) => Some(&***trunk),
             _ => None,

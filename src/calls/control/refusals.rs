@@ -77,7 +77,7 @@ impl Control {
         }
         let (call, at_us) = (Uuid::now_v7(), unix_us());
         let snapshot = self.directory.load();
-        let account = refused.trunk.and_then(|trunk| snapshot.account(trunk.id));
+        let account = refused.trunk.and_then(|trunk| snapshot.account(trunk.line));
         let began = Began {
             organisation: refused.organisation,
             direction: refused.direction,
@@ -114,7 +114,10 @@ impl Control {
         let organisation = call.organisation.unwrap_or(snapshot.organisation);
         let trunk = match (&call.trunk, call.telephony_configuration_id) {
             (Some(name), _) => snapshot.trunk(organisation, name),
-            (None, Some(id)) => snapshot.trunk_by_id(id),
+            (None, Some(id)) => {
+                let trunks = &snapshot.trunks;
+                snapshot.trunk_by_id(id).or_else(|| trunks.iter().find(|it| it.line == id))
+            }
             (None, None) => None,
         };
         let trunk = trunk.filter(|trunk| trunk.organisation == organisation);

@@ -1,5 +1,6 @@
 //! Our registrations with providers.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,15 +10,16 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
+use super::placing::Way;
+use crate::calls::standing::{Registered, RegistrationStanding};
 use crate::config::TrunkConfig;
 use crate::directory::Trunk;
-use crate::outward::{Outward, OutwardError};
 use crate::sip::core::auth::{Account, DigestClient};
-use crate::sip::core::endpoint::{DialogId, Flow, RequestId, Transport};
+use crate::sip::core::endpoint::{DialogId, Flow, RequestId};
+use crate::sip::core::locate::Target;
 use crate::sip::core::message::Message;
 use crate::sip::core::registration::{Outcome, Registration, Settings, State};
 use crate::sip::core::uri::Uri;
-use crate::sip::endpoint::sockets::Sockets;
 use crate::workers::poller::now;
 
 /// How long the server waits for its last registration to be taken back before it ends.
@@ -26,12 +28,42 @@ const LEAVE_WAIT: Duration = Duration::from_secs(2);
 /// The registration of one trunk.
 pub(super) struct TrunkRegistration {
     /// Its trunk, as it was when this began.
-    trunk: Arc<Trunk>,
-    registration: Registration,
+    pub(super) trunk: Arc<Trunk>,
+    pub(super) registration: Registration,
     /// The trunk is gone or registers otherwise: this one is taken back.
-    gone: bool,
-    flow: Flow,
+    pub(super) gone: bool,
+    /// What leads to the registrar.
+    pub(super) way: Arc<Way>,
+    /// Its name is being looked up.
+    pub(super) finding: bool,
+    /// The server that is asked; none until one is found.
+    pub(super) server: Option<Target>,
+    /// Those that are asked if it fails.
+    pub(super) others: VecDeque<Target>,
+    /// The way that the last REGISTER went.
+    pub(super) flow: Option<Flow>,
     pending: Option<RequestId>,
+    /// What the last failure was answered with, if it was.
+    failed: Option<u16>,
+}
+
+impl TrunkRegistration {
+    fn deadline(&self) -> MonoTime {
+        if self.finding { MonoTime::MAX } else { self.registration.deadline() }
+    }
+
+    fn is_at(&self, address: IpAddr) -> bool {
+        self.flow.is_some_and(|flow| flow.peer.ip().to_canonical() == address.to_canonical())
+    }
+
+    /// A server failed: the next one is asked at once; after the last the name is looked up again
+    /// when it is time.
+    fn leave_server(&mut self, at: MonoTime) {
+        self.server = self.others.pop_front();
+        if self.server.is_some() {
+            self.registration.handle_other_server(at);
+        }
+    }
 }
 
 /// A number that nobody can guess, as text.
@@ -52,24 +84,12 @@ pub(super) fn account(trunk: &TrunkConfig) -> Option<Arc<Account>> {
 /// # Errors
 ///
 /// When the system has no random numbers: our contact could be guessed.
-fn registration(
-    trunk: &Arc<Trunk>,
-    sockets: &Sockets,
-    outward: &Outward,
-) -> io::Result<Option<TrunkRegistration>> {
+fn registration(trunk: &Arc<Trunk>) -> io::Result<Option<TrunkRegistration>> {
     let (Some(wanted), Some(account)) = (&trunk.registration, account(trunk)) else {
         return Ok(None);
     };
-    let Ok(uri) = Uri::parse(&wanted.registrar) else { return Ok(None) };
-    let (Some(host), Some(flow)) = (uri.host, flow(&uri, sockets)) else {
-        tracing::warn!(trunk = trunk.label, "no way to the registrar");
-        return Ok(None);
-    };
-    if !outward.admits("", flow.peer.ip()) {
-        let error = OutwardError::Private;
-        tracing::warn!(trunk = trunk.label, %error, "no way to the registrar");
-        return Ok(None);
-    }
+    let host = Uri::parse(&wanted.registrar).ok().and_then(|uri| uri.host);
+    let Some(host) = host else { return Ok(None) };
     let user = wanted.user.as_deref().unwrap_or(account.username());
     let settings = Settings {
         registrar: wanted.registrar.clone(),
@@ -78,28 +98,29 @@ fn registration(
         expires_s: u32::try_from(wanted.expires.as_secs()).unwrap_or(u32::MAX),
         account,
     };
-    let registration = Registration::new(settings, token()?, fastrand::u64(..));
-    let trunk = Arc::clone(trunk);
-    Ok(Some(TrunkRegistration { trunk, registration, gone: false, flow, pending: None }))
+    Ok(Some(TrunkRegistration {
+        trunk: Arc::clone(trunk),
+        registration: Registration::new(settings, token()?, fastrand::u64(..)),
+        gone: false,
+        way: Arc::new(Way::direct(&wanted.registrar)),
+        finding: false,
+        server: None,
+        others: VecDeque::new(),
+        flow: None,
+        pending: None,
+        failed: None,
+    }))
 }
 
 /// Whether two states of a trunk register in the same way.
 fn registers_alike(one: &Trunk, other: &Trunk) -> bool {
     let of = |trunk: &Trunk| {
-        let TrunkConfig { registration, username, password, realm, .. } = &trunk.config;
-        (registration.clone(), username.clone(), password.clone(), realm.clone())
+        let TrunkConfig { registration, username, password, realm, tls, outbound, .. } =
+            &trunk.config;
+        let reach = (tls.clone(), outbound.tls_name.clone());
+        (registration.clone(), username.clone(), password.clone(), realm.clone(), reach)
     };
     one.id == other.id && of(one) == of(other)
-}
-
-/// The way to a registrar.
-fn flow(uri: &Uri<'_>, sockets: &Sockets) -> Option<Flow> {
-    let address = uri.host?.address()?;
-    let tcp = uri.params.get("transport").is_some_and(|name| name.eq_ignore_ascii_case("tcp"));
-    let transport = if tcp { Transport::Tcp } else { Transport::Udp };
-    let peer = SocketAddr::new(address, uri.port.unwrap_or(5060));
-    let local = sockets.local(transport, peer)?;
-    Some(Flow { transport, local, peer, connection: 0 })
 }
 
 impl Control {
@@ -123,8 +144,7 @@ impl Control {
         for trunk in trunks.iter().filter(|trunk| trunk.registration.is_some()) {
             let mut living = self.registrations.iter().filter(|entry| !entry.gone);
             if living.all(|entry| entry.trunk.id != trunk.id) {
-                let outward = self.outward_of_leg(trunk.organisation, Some(trunk));
-                self.registrations.extend(registration(trunk, &self.sockets, &outward)?);
+                self.registrations.extend(registration(trunk)?);
             }
         }
         self.forget_left(at);
@@ -146,21 +166,42 @@ impl Control {
 
     /// When a registration wants something next.
     pub(super) fn registrations_due(&self) -> MonoTime {
-        let due = self.registrations.iter().map(|entry| entry.registration.deadline());
+        let due = self.registrations.iter().map(TrunkRegistration::deadline);
         due.min().unwrap_or(MonoTime::MAX)
     }
 
-    /// Sends the REGISTERs that are due.
+    /// Sends the REGISTERs that are due, once it is known where to.
     pub(super) fn register(&mut self, at: MonoTime) {
-        for entry in &mut self.registrations {
-            let Some(request) = entry.registration.handle_timeout(at, entry.flow) else { continue };
-            match self.endpoint.request(at, request) {
-                Ok(id) => entry.pending = Some(id),
-                Err(error) => {
-                    tracing::warn!(%error, "REGISTER not sent");
-                    entry.registration.handle_unsent(at);
-                }
+        for index in 0..self.registrations.len() {
+            let Some(entry) = self.registrations.get(index) else { return };
+            if entry.deadline() > at {
+                continue;
             }
+            match entry.server {
+                Some(_) => self.send_register(at, index),
+                None => self.find_registrar(at, index),
+            }
+        }
+    }
+
+    /// Asks the server of a registration.
+    pub(super) fn send_register(&mut self, at: MonoTime, index: usize) {
+        let Some(entry) = self.registrations.get(index) else { return };
+        let Some(server) = entry.server.clone() else { return };
+        let reach = self.reach(&Arc::clone(&entry.trunk));
+        let flow = self.path_to(&server, &reach);
+        let Some(entry) = self.registrations.get_mut(index) else { return };
+        let sent = flow.and_then(|flow| {
+            entry.flow = Some(flow);
+            let Some(request) = entry.registration.handle_timeout(at, flow) else { return Ok(()) };
+            let sent = self.endpoint.request(at, request).map_err(|error| error.to_string());
+            entry.pending = Some(sent?);
+            Ok(())
+        });
+        if let Err(error) = sent {
+            tracing::warn!(trunk = entry.trunk.label, error, "REGISTER not sent");
+            entry.registration.handle_unsent(at);
+            entry.leave_server(at);
         }
     }
 
@@ -178,6 +219,15 @@ impl Control {
         entry.pending = None;
         let before = entry.registration.state(at);
         let outcome = entry.registration.handle_response(at, response, cseq, auth);
+        entry.failed = match outcome {
+            Outcome::Failed(status, _) => status,
+            Outcome::Refused(status) => Some(status),
+            Outcome::Registered(_) | Outcome::Left => None,
+        };
+        // RFC 3263 4.3: the next server is asked if this one fails or does not answer.
+        if matches!(outcome, Outcome::Failed(None | Some(408 | 500..=599), _)) {
+            entry.leave_server(at);
+        }
         let trunk = entry.trunk.label.clone();
         let gone = entry.gone;
         let span = tracing::info_span!("registration", trunk = %trunk);
@@ -221,7 +271,7 @@ impl Control {
     /// A connection is gone: registrars that reached us over it are told of a new one at once.
     pub(super) fn registrar_lost(&mut self, at: MonoTime, peer: SocketAddr) {
         for entry in &mut self.registrations {
-            if entry.flow.transport.is_reliable() && entry.flow.peer == peer {
+            if entry.flow.is_some_and(|it| it.transport.is_reliable() && it.peer == peer) {
                 entry.registration.handle_flow_broken(at);
             }
         }
@@ -251,7 +301,7 @@ impl Control {
             .registrations
             .iter()
             .filter(|entry| !entry.gone && entry.trunk.organisation == organisation);
-        let registered = living.find(|entry| entry.flow.peer.ip() == address);
+        let registered = living.find(|entry| entry.is_at(address));
         registered.map(|entry| Arc::clone(&entry.trunk)).or_else(|| {
             let takes = |trunk: &&Arc<Trunk>| {
                 let own = trunk.organisation == organisation;
@@ -259,6 +309,12 @@ impl Control {
             };
             self.directory.load().trunks.iter().find(takes).cloned()
         })
+    }
+
+    /// Whether a trunk is known to have a server at `address`: a registrar, or one that is probed.
+    pub(super) fn is_at_trunk(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.registrations.iter().any(|entry| entry.is_at(address)) || self.trunks.are_at(address)
     }
 
     /// Who we are to the server at `address`, if it asks, on a call of this organisation.
@@ -289,7 +345,7 @@ impl Control {
     pub(super) fn service_route_at(&self, organisation: Uuid, address: IpAddr) -> &[String] {
         let mut own =
             self.registrations.iter().filter(|entry| entry.trunk.organisation == organisation);
-        let entry = own.find(|entry| entry.flow.peer.ip() == address);
+        let entry = own.find(|entry| entry.is_at(address));
         entry.map_or(&[], |entry| entry.registration.service_routes())
     }
 
@@ -302,5 +358,22 @@ impl Control {
             .iter()
             .find(|entry| uri.user == Some(&entry.registration.settings().contact_user))?;
         self.directory.load().trunk_by_id(found.trunk.id).cloned()
+    }
+
+    /// How the registration of a trunk stands; none if it asks for none.
+    pub(super) fn registration_standing(&self, trunk: &Trunk) -> Option<RegistrationStanding> {
+        let at = now();
+        trunk.registration.as_ref()?;
+        let mut living = self.registrations.iter().filter(|entry| !entry.gone);
+        let entry = living.find(|entry| entry.trunk.id == trunk.id);
+        let state = entry.map(|entry| entry.registration.state(at));
+        Some(RegistrationStanding {
+            state: match state {
+                Some(State::Registered) => Registered::Yes,
+                Some(State::Refused) => Registered::Refused,
+                Some(State::Waiting | State::Left) | None => Registered::No,
+            },
+            failed_with: entry.and_then(|entry| entry.failed),
+        })
     }
 }

@@ -34,6 +34,10 @@ impl Control {
             }
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
+            Request::Registrar { contact, found } => self.registrar_located(&contact, found),
+            Request::Trunks { trunks, reply } => {
+                let _ = reply.send(self.trunks_standing(&trunks));
+            }
             Request::Loaded(loaded) => self.loaded(loaded),
             Request::HangUp { call, reply } => {
                 let result = match self.find(&call) {

@@ -60,6 +60,7 @@ impl Control {
         let at = now();
         self.endpoint.handle_closed(at, connection);
         self.registrar.handle_closed(connection);
+        self.count_bindings();
         if let Some(flow) = flow {
             self.registrar_lost(at, flow.peer);
             self.endpoint.handle_unreachable(at, Flow { connection: 0, ..flow });

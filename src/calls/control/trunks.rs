@@ -1,6 +1,7 @@
 //! Trunks that calls are placed through: whether their servers are up.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::Control;
 use super::place::{find, host_text};
 use super::placing::{Hop, Way};
 use crate::calls::request::Request;
+use crate::calls::standing::{ServerStanding, TrunkStanding};
 use crate::directory::Trunk;
 use crate::sip::core::endpoint::ProbeId;
 use crate::sip::core::headers::HeaderName;
@@ -28,6 +30,13 @@ struct Probed {
     health: Health,
     /// The probe under way, and when it counts as lost.
     probe: Option<(ProbeId, MonoTime)>,
+}
+
+impl Probed {
+    fn standing(&self) -> Option<ServerStanding> {
+        let Target { transport, peer, .. } = self.hop.target()?;
+        Some(ServerStanding { transport: *transport, address: *peer, up: self.health.is_up() })
+    }
 }
 
 /// A trunk and its servers.
@@ -110,6 +119,12 @@ impl Trunks {
     pub(super) fn is_down(&self, to: &Target) -> bool {
         let servers = self.0.iter().flat_map(|trunk| &trunk.servers);
         servers.into_iter().any(|server| server.hop.target() == Some(to) && !server.health.is_up())
+    }
+
+    /// Whether a server that is probed is at this address.
+    pub(super) fn are_at(&self, address: IpAddr) -> bool {
+        let mut servers = self.0.iter().flat_map(|trunk| &trunk.servers);
+        servers.any(|server| server.hop.peer().ip().to_canonical() == address)
     }
 
     pub(super) fn deadline(&self) -> MonoTime {
@@ -223,6 +238,18 @@ impl Control {
             }
             return self.report_trunk(index);
         }
+    }
+
+    /// How those of these trunks stand that are in service.
+    pub(super) fn trunks_standing(&self, ids: &[Uuid]) -> Vec<TrunkStanding> {
+        let wanted = self.trunks.0.iter().filter(|watch| ids.contains(&watch.trunk.id));
+        let standing = |watch: &Watch| TrunkStanding {
+            id: watch.trunk.id,
+            registration: self.registration_standing(&watch.trunk),
+            up: watch.interval.map(|_| watch.is_up()),
+            servers: watch.servers.iter().filter_map(Probed::standing).collect(),
+        };
+        wanted.map(standing).collect()
     }
 
     /// Tells when a trunk goes up or down.

@@ -226,6 +226,8 @@ fn route(
     let decision = snapshot.table.decide(&Inquiry {
         organisation,
         line,
+        // Who talks from a web page comes by no trunk.
+        trunk: None,
         called,
         caller: from,
         at: jiff::Timestamp::now(),

@@ -130,6 +130,14 @@ pub enum What {
         /// The final SIP status of the one before.
         sip_status: u16,
     },
+    /// It goes on through another trunk, or by another configuration.
+    LineChanged {
+        /// Name of the trunk, or of the configuration of a carrier.
+        trunk: Option<String>,
+        /// The configuration, if it is one of the store.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        configuration: Option<Uuid>,
+    },
     /// A carrier has it, and calls it so.
     AtCarrier {
         /// The carrier.
@@ -204,6 +212,7 @@ impl What {
             Self::Replaced => "replaced",
             Self::WebPhone { .. } => "web_phone",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
+            Self::LineChanged { .. } => "line_changed",
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",

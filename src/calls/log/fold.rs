@@ -73,6 +73,7 @@ impl<T> Last<T> {
 #[derive(Clone, Debug, Default)]
 pub struct Fold {
     began: First<Began>,
+    line: Last<(Option<String>, Option<uuid::Uuid>)>,
     initiated: First<i64>,
     queued: First<i64>,
     ringing: First<i64>,
@@ -106,6 +107,9 @@ impl Fold {
         }
         match &fact.what {
             What::Initiated(began) => self.began.offer(fact, || (**began).clone()),
+            What::LineChanged { trunk, configuration } => {
+                self.line.offer(fact, || (trunk.clone(), *configuration));
+            }
             What::AnsweredBy { who } => self.answered_by.offer(fact, || *who),
             What::AgentConnected { agent, .. } => self.agent.offer(fact, || agent.clone()),
             What::Priced(price) => self.price.offer(fact, || price.clone()),
@@ -171,8 +175,15 @@ impl Fold {
         let began = self.began.get();
         let agent = self.agent.get().or(began.map(|began| &began.agent));
         let billed_ms = self.carrier_ms.get().copied().or(duration_ms).filter(|_| answered);
+        let began = began.cloned().map(|began| match self.line.get() {
+            // The record names the way that the call went in the end.
+            Some((trunk, configuration)) => {
+                Began { trunk: trunk.clone(), configuration: *configuration, ..began }
+            }
+            None => began,
+        });
         Summary {
-            began: began.cloned(),
+            began,
             agent: agent.cloned(),
             state: match end {
                 Some((_, ended)) => State::of_end(ended.cause, answered, ended.sip_status),

@@ -295,6 +295,30 @@ fn prices_come_late() {
     assert_eq!(summary.billed_s, Some(1));
 }
 
+/// A record names the way that its call went in the end, in whichever order that is told, and not
+/// what it tried before.
+#[test]
+fn the_last_line_is_the_records() {
+    let changed = |id, at_ms, trunk: &str, configuration| {
+        let trunk = Some(trunk.to_owned());
+        node(id, at_ms, What::LineChanged { trunk, configuration })
+    };
+    let by = Some(Uuid::from_u128(9));
+    let facts = [
+        node(0, 0, began()),
+        changed(1, 500, "second", None),
+        changed(2, 900, "third", by),
+        node(3, 1_000, What::Ringing),
+    ];
+    permute(&mut facts.to_vec(), 0, &mut |order| {
+        let began = folded(order).began.unwrap();
+        assert_eq!((began.trunk.as_deref(), began.configuration), (Some("third"), by));
+        assert_eq!(began.agent, "helper");
+    });
+    let began = folded(&facts[..1]).began.unwrap();
+    assert_eq!((began.trunk.as_deref(), began.configuration), (Some("main"), None));
+}
+
 /// Every cause leads to a terminal state; an answered call is completed whatever cut it short.
 #[test]
 fn every_cause_ends_a_call() {

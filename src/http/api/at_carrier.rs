@@ -104,16 +104,16 @@ async fn account(
     Account::of(&stored, Limits::default()).ok_or_else(cannot)
 }
 
-fn cannot() -> Problem {
+pub(super) fn cannot() -> Problem {
     Problem::new(Kind::NotSupported, "the configuration's carrier cannot do this over HTTP")
 }
 
 /// Why a carrier did not do it, as a problem.
-fn failed(failure: &Failure) -> Problem {
+pub(super) fn failed(failure: &Failure) -> Problem {
     Problem::new(Kind::Carrier, failure.to_string())
 }
 
-async fn run<T>(
+pub(super) async fn run<T>(
     state: &crate::http::State,
     account: &Account,
     what: &'static str,

@@ -10,8 +10,7 @@ use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
-use super::{providers, reach};
-use crate::directory::trunk_of_profile;
+use super::{providers, reach, trunks};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -123,6 +122,14 @@ fn detail_fields() -> Vec<(&'static str, Value)> {
         ("credentials", schema::described(schema::any_object(), "secrets are masks")),
         ("setup_checklist", schema::list(step)),
         ("supports_trunks", schema::flag()),
+        ("trunks", schema::list(schema::named("Trunk"))),
+        (
+            "status",
+            schema::described(
+                schema::nullable(schema::named("TrunkStatus")),
+                "how the SIP peer that it describes itself stands; null if it is none in service",
+            ),
+        ),
     ]);
     fields
 }
@@ -158,27 +165,31 @@ fn config_schema(spec: &ProviderSpec) -> Value {
 }
 
 /// The provider of a configuration; it was in the table when it was stored.
-fn spec_of(provider: &str) -> Result<&'static ProviderSpec, Problem> {
+pub(super) fn spec_of(provider: &str) -> Result<&'static ProviderSpec, Problem> {
     let unknown = || Problem::new(Kind::Internal, "the provider is not known to this version");
     table::find(provider).ok_or_else(unknown)
 }
 
+/// What is counted of a configuration: its numbers, and its trunks in service.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    numbers: NumberCounts,
+    trunks: i64,
+}
+
 /// The steps that setting a configuration up takes.
-fn steps(spec: &ProviderSpec, config: &RawConfig, counts: &NumberCounts) -> Vec<SetupStep> {
+fn steps(spec: &ProviderSpec, config: &RawConfig, counts: &Counts) -> Vec<SetupStep> {
     let count = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     let state = SetupState {
-        numbers: count(counts.active),
-        routed_numbers: count(counts.routed),
-        trunks: 0,
+        numbers: count(counts.numbers.active),
+        routed_numbers: count(counts.numbers.routed),
+        trunks: count(counts.trunks),
     };
     (spec.checklist)(config, &state)
 }
 
 /// A configuration as it is listed.
-fn item(
-    configuration: &Configuration,
-    counts: &NumberCounts,
-) -> Result<Map<String, Value>, Problem> {
+fn item(configuration: &Configuration, counts: &Counts) -> Result<Map<String, Value>, Problem> {
     let Configuration { id, fields, inactive, stamp, .. } = configuration;
     let spec = spec_of(&fields.provider)?;
     let steps = steps(spec, &fields.config, counts);
@@ -192,7 +203,7 @@ fn item(
         "inactive": inactive.is_some(),
         "inactive_since": inactive.as_ref().map(|(since, _)| since),
         "inactive_reason": inactive.as_ref().map(|(_, reason)| reason),
-        "phone_number_count": counts.active,
+        "phone_number_count": counts.numbers.active,
         "is_ready_for_outbound": blocked.is_none() && inactive.is_none(),
         "outbound_blocked_reason": blocked.map(|step| step.help),
     });
@@ -203,7 +214,7 @@ fn item(
 }
 
 /// A configuration as it is shown by itself.
-fn detail(configuration: &Configuration, counts: &NumberCounts) -> Result<Value, Problem> {
+fn detail(configuration: &Configuration, counts: &Counts) -> Result<Map<String, Value>, Problem> {
     let mut shown = item(configuration, counts)?;
     let fields = &configuration.fields;
     let spec = spec_of(&fields.provider)?;
@@ -222,8 +233,8 @@ fn detail(configuration: &Configuration, counts: &NumberCounts) -> Result<Value,
         .collect();
     shown.insert("credentials".to_owned(), credentials);
     shown.insert("setup_checklist".to_owned(), json!(steps));
-    shown.insert("supports_trunks".to_owned(), json!(spec.trunks.is_some()));
-    Ok(Value::Object(shown))
+    shown.insert("supports_trunks".to_owned(), json!(spec.trunk_fields().is_some()));
+    Ok(shown)
 }
 
 /// Reads the configuration that the provider wants, over what is `stored`.
@@ -248,22 +259,10 @@ fn read_config(
     }
     match spec.read(&Value::Object(config), stored.map(|stored| &stored.config)) {
         Ok(config) => {
-            // A peer that would not be used is none that is set up.
-            let profile = spec.sip.and_then(|profile| profile(&config).ok());
-            let peer = profile.map(|profile| trunk_of_profile(spec.name, &profile));
-            match peer {
-                Some(Err(unsupported)) => {
-                    let told = unsupported.to_string();
-                    let (field, why) = told.split_once(": ").unwrap_or(("", told.as_str()));
-                    given.wrong(&format!("config.{field}"), why);
-                }
-                Some(Ok((trunk, _))) => {
-                    let far = reach::trunk(&trunk, outward);
-                    far.into_iter()
-                        .for_each(|(key, why)| given.wrong(&format!("config.{key}"), why));
-                }
-                None => {}
-            }
+            let fault = reach::peer(spec, &config, false, outward);
+            fault.into_iter().for_each(|(field, why)| {
+                given.wrong(&format!("config.{field}"), why);
+            });
             Some((spec, config))
         }
         Err(errors) => {
@@ -296,9 +295,15 @@ async fn counts(
     store: &Store,
     organisation: OrganisationId,
     id: ConfigurationId,
-) -> Result<NumberCounts, Problem> {
-    let counts = store.number_counts(organisation).await?;
-    Ok(counts.into_iter().find(|(of, _)| *of == id).map(|(_, counts)| counts).unwrap_or_default())
+) -> Result<Counts, Problem> {
+    let numbers = store.number_counts(organisation).await?;
+    let numbers = numbers.into_iter().find(|(of, _)| *of == id);
+    let trunks = store.trunk_counts(organisation).await?;
+    let trunks = trunks.into_iter().find(|(of, _)| *of == id);
+    Ok(Counts {
+        numbers: numbers.map(|(_, counts)| counts).unwrap_or_default(),
+        trunks: trunks.map(|(_, count)| count).unwrap_or_default(),
+    })
 }
 
 pub(super) async fn whole(
@@ -308,7 +313,12 @@ pub(super) async fn whole(
 ) -> Result<axum::Json<Value>, Problem> {
     let configuration = state.store.configuration(caller.organisation, id).await?;
     let counts = counts(&state.store, caller.organisation, id).await?;
-    Ok(axum::Json(detail(&configuration, &counts)?))
+    let mut shown = detail(&configuration, &counts)?;
+    shown.insert("trunks".to_owned(), json!(trunks::all(state, &configuration).await?));
+    let standings = trunks::standings(state, vec![id.0]).await;
+    let status = standings.first().map(trunks::standing);
+    shown.insert("status".to_owned(), json!(status));
+    Ok(axum::Json(Value::Object(shown)))
 }
 
 /// `GET /api/v1/organizations/telephony-configs`
@@ -317,10 +327,15 @@ async fn list(
     caller: Caller,
 ) -> Result<axum::Json<Value>, Problem> {
     let all = state.store.configurations(caller.organisation).await?;
-    let counted = state.store.number_counts(caller.organisation).await?;
+    let numbers = state.store.number_counts(caller.organisation).await?;
+    let trunks = state.store.trunk_counts(caller.organisation).await?;
     let counts = |id| {
-        let of = counted.iter().find(|(of, _)| *of == id);
-        of.map(|(_, counts)| *counts).unwrap_or_default()
+        let of = numbers.iter().find(|(of, _)| *of == id);
+        let trunks = trunks.iter().find(|(of, _)| *of == id);
+        Counts {
+            numbers: of.map(|(_, counts)| *counts).unwrap_or_default(),
+            trunks: trunks.map(|(_, count)| *count).unwrap_or_default(),
+        }
     };
     let items: Result<Vec<Map<String, Value>>, Problem> =
         all.iter().map(|one| item(one, &counts(one.id))).collect();
@@ -380,14 +395,7 @@ async fn change(
     if given.has("name") {
         fields.name = given.name();
     }
-    for (field, limit) in [
-        ("max_calls", &mut fields.limits.max_calls),
-        ("calls_per_second", &mut fields.limits.calls_per_second),
-    ] {
-        if given.has(field) {
-            *limit = given.integer(field, 1, object::LIMIT_MAX);
-        }
-    }
+    given.change_limits(&mut fields.limits);
     if let Some(is_default) = given.flag("is_default_outbound") {
         fields.is_default_outbound = is_default;
     }

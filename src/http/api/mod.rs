@@ -27,6 +27,7 @@ mod recording;
 mod routes;
 mod session;
 mod transfers;
+mod trunks;
 mod webhooks;
 
 use std::time::Duration;
@@ -64,6 +65,7 @@ pub(super) fn resources() -> Vec<Resource> {
         providers::resource(),
         super::hooks::resource(),
         configurations::resource(),
+        trunks::resource(),
         numbers::resource(),
         at_carrier::resource(),
         agents::resource(),

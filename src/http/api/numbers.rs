@@ -210,14 +210,7 @@ fn read(given: &mut Fields, mut fields: NumberFields) -> NumberFields {
             given.wrong("extra_metadata", format!("longer than {METADATA_BYTES_MAX} bytes"));
         }
     }
-    for (field, limit) in [
-        ("max_calls", &mut fields.limits.max_calls),
-        ("calls_per_second", &mut fields.limits.calls_per_second),
-    ] {
-        if given.has(field) {
-            *limit = given.integer(field, 1, object::LIMIT_MAX);
-        }
-    }
+    given.change_limits(&mut fields.limits);
     if fields.is_default_caller_id && !fields.is_active {
         given.wrong("is_default_caller_id", "no call is placed from a number that is not active");
     }

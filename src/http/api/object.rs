@@ -158,6 +158,18 @@ impl Fields {
         }
     }
 
+    /// Changes those limits that are there; null takes a limit away.
+    pub(super) fn change_limits(&mut self, limits: &mut CallLimits) {
+        for (field, limit) in [
+            ("max_calls", &mut limits.max_calls),
+            ("calls_per_second", &mut limits.calls_per_second),
+        ] {
+            if self.has(field) {
+                *limit = self.integer(field, 1, LIMIT_MAX);
+            }
+        }
+    }
+
     /// What nobody took yet.
     pub(super) fn take_rest(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.rest)

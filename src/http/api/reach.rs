@@ -1,7 +1,11 @@
 //! Where agents and SIP peers of an organisation are: refused as they are written if this server
 //! certainly does not go there for it. What names lead to is looked at when they are used.
 
+use adapters::config::RawConfig;
+use adapters::spec::ProviderSpec;
+
 use crate::config::{AgentConfig, AgentKind, TrunkConfig};
+use crate::directory::trunk_of_profile;
 use crate::outward::{Outward, OutwardError};
 use crate::sip::core::uri::Uri;
 
@@ -18,8 +22,32 @@ pub(super) fn agent(agent: &AgentConfig, outward: &Outward) -> Option<(&'static 
     Some((field, found.err()?.to_string()))
 }
 
+/// What is wrong with the SIP peer that is described, if one is: the field, and why. One that would
+/// not be used is none that is set up. A configuration may leave its calls to the trunks `within`
+/// it, they cannot.
+pub(super) fn peer(
+    spec: &ProviderSpec,
+    config: &RawConfig,
+    within: bool,
+    outward: &Outward,
+) -> Option<(String, String)> {
+    let profile = spec.sip?(config).ok()?;
+    if profile.is_idle() {
+        let why = "neither takes nor places calls";
+        return within.then(|| ("inbound.enabled".to_owned(), why.to_owned()));
+    }
+    match trunk_of_profile(spec.name, &profile) {
+        Err(unsupported) => {
+            let told = unsupported.to_string();
+            let (field, why) = told.split_once(": ").unwrap_or(("", told.as_str()));
+            Some((field.to_owned(), why.to_owned()))
+        }
+        Ok((peer, _)) => trunk(&peer, outward).map(|(field, why)| (field.to_owned(), why)),
+    }
+}
+
 /// What is wrong with where a SIP peer is.
-pub(super) fn trunk(trunk: &TrunkConfig, outward: &Outward) -> Option<(&'static str, String)> {
+fn trunk(trunk: &TrunkConfig, outward: &Outward) -> Option<(&'static str, String)> {
     let targets = trunk.outbound.targets.iter().map(|uri| ("outbound.targets", uri));
     let proxies = trunk.outbound.route.iter().map(|uri| ("outbound.proxy", uri));
     let registrar = trunk.registration.iter();

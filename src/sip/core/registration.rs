@@ -216,6 +216,14 @@ impl Registration {
         }
     }
 
+    /// The server that failed has another in its place: that one is asked at once.
+    pub fn handle_other_server(&mut self, now: MonoTime) {
+        let over = matches!(self.state, State::Refused | State::Left);
+        if !self.pending && !over {
+            self.due = now;
+        }
+    }
+
     /// The connection to the registrar broke: it cannot reach us any more, so we come again at
     /// once.
     pub fn handle_flow_broken(&mut self, now: MonoTime) {

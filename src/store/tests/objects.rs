@@ -49,7 +49,7 @@ fn trunk(name: &str, configuration: Option<ConfigurationId>) -> TrunkFields {
         name: name.to_owned(),
         enabled: true,
         settings: json!({ "targets": ["sip:gw.example"] }),
-        password: Some(Secret::new("planted-password".to_owned())),
+        password: configuration.is_none().then(|| Secret::new("planted-password".to_owned())),
         external_id: None,
         limits: CallLimits::default(),
     }
@@ -338,6 +338,12 @@ fn what_is_used_stays() {
         ] {
             assert!(matches!(refused, Err(StoreError::InUse { .. })), "{refused:?}");
         }
+        assert_eq!(store.pinned_numbers(ours).await.unwrap(), [(line, 1)]);
+        assert_eq!(store.trunk_counts(ours).await.unwrap(), [(config, 1)]);
+        let off = TrunkFields { enabled: false, ..trunk("t", Some(config)) };
+        store.update_trunk(ours, line, &off, by).await.unwrap();
+        assert_eq!(store.trunk(ours, line).await.unwrap().fields, off);
+        assert!(store.trunk_counts(ours).await.unwrap().is_empty(), "it is out of service");
         let counts = store.number_counts(ours).await.unwrap();
         let (of, counts) = counts[0];
         assert_eq!((of, counts.active, counts.routed, counts.unpinned), (config, 1, 1, 0));

@@ -46,7 +46,11 @@ pub(in crate::calls::control) fn accounts(
     }
     let all = carriers.outbound(organisation);
     let first_is_default = all.first().is_some_and(|account| account.is_default);
-    if first_is_default || snapshot.outbound(organisation).is_empty() { all } else { Vec::new() }
+    if first_is_default || snapshot.outbound(organisation, None).is_empty() {
+        all
+    } else {
+        Vec::new()
+    }
 }
 
 impl Control {
@@ -265,6 +269,7 @@ impl Control {
             call.from = own;
             let (sip_status, _) = cause_of_error(&failure.error).sip_status();
             self.log_fact(key, What::PlacedElsewhere { sip_status });
+            self.log_line(key);
             self.originate(key, &to, from);
             return true;
         }

@@ -174,7 +174,10 @@ impl Registrar {
             bindings.iter().map(|b| (HeaderName::Contact, b.listed(now))).collect();
         let told = change.path.iter().filter(|_| change.knows_path);
         headers.extend(told.map(|hop| (HeaderName::Path, (*hop).to_owned())));
-        headers.push((HeaderName::Supported, "path".to_owned()));
+        headers.push((HeaderName::Supported, "path, outbound".to_owned()));
+        if change.outbound {
+            headers.push((HeaderName::Require, "outbound".to_owned()));
+        }
         Refusal { headers, ..Refusal::new(200, "OK") }
     }
 

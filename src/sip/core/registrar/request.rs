@@ -25,6 +25,8 @@ pub(super) struct Change<'m> {
     pub(super) path: Vec<&'m str>,
     /// The telephone knows of paths, and is told of its own.
     pub(super) knows_path: bool,
+    /// It is to be reached by the flow that it came over (RFC 5626 6), and is told that it is.
+    pub(super) outbound: bool,
 }
 
 /// A contact to be kept or removed.
@@ -81,7 +83,18 @@ pub(super) fn read<'m>(
     let cseq = request.cseq()?.number;
     let knows_path = request.values(HeaderName::Supported).any(|option| option == "path")
         || request.values(HeaderName::Require).any(|option| option == "path");
-    Ok(Change { call_id: request.call_id()?, cseq, all, contacts, path, knows_path })
+    let outbound = outbound(request, &contacts, &path);
+    Ok(Change { call_id: request.call_id()?, cseq, all, contacts, path, knows_path, outbound })
+}
+
+/// Whether a telephone asks for its flow to be used, and nobody between it and us takes that away:
+/// it came straight to us, or by a proxy that says that it keeps flows (RFC 5626 6).
+fn outbound(request: &Message, contacts: &[Contact<'_>], path: &[&str]) -> bool {
+    let asks = request.values(HeaderName::Supported).any(|option| option == "outbound")
+        && contacts.iter().any(|it| it.instance.is_some() && it.reg_id.is_some());
+    let straight = request.values(HeaderName::Via).count() == 1;
+    let keeps = |hop: &&str| NameAddr::parse(hop).is_ok_and(|hop| hop.uri.params.has("ob"));
+    asks && (straight || path.last().is_some_and(keeps))
 }
 
 /// The Path (RFC 3327 5.3). Most telephones do not know of it, and refusing them would leave those

@@ -222,3 +222,23 @@ fn random_operations() {
         fuzz::sip_registrar(&octets);
     }
 }
+
+/// Who asks for its flow to be used is told that it is, unless a proxy on the way does not keep
+/// flows (RFC 5626 6).
+#[test]
+fn flows_are_promised() {
+    const FLOW: &str = "Contact: <sip:a@h.invalid>;reg-id=1;+sip.instance=\"<urn:uuid:1>\"\n";
+    let mut world = World::new();
+    let mut told = |lines: &str| {
+        let answer = world.register(at(0), lines);
+        assert_eq!(answer.status, 200);
+        assert_eq!(listed(&answer, HeaderName::Supported), ["path, outbound"]);
+        listed(&answer, HeaderName::Require) == ["outbound"]
+    };
+    let second = "Via: SIP/2.0/UDP 192.0.2.2;branch=z9hG4bK2\nPath: <sip:p.example;lr";
+    assert!(told(&format!("Supported: outbound\n{FLOW}")));
+    assert!(!told(FLOW), "it does not ask");
+    assert!(!told("Supported: outbound\nContact: <sip:a@192.0.2.1>\n"), "no flow is named");
+    assert!(told(&format!("Supported: path, outbound\n{second};ob>\n{FLOW}")));
+    assert!(!told(&format!("Supported: path, outbound\n{second}>\n{FLOW}")));
+}

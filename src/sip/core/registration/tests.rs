@@ -152,3 +152,27 @@ fn broken_flows_and_early_leave() {
     registration.handle_response(at(0), Some(&answer(200, "")), last.cseq, last.auth);
     assert_eq!(registration.state(at(0)), State::Left);
 }
+
+/// While there is another server it is asked at once; after the last the wait grows. One that
+/// refuses for good is not left for another.
+#[test]
+fn the_next_server_is_asked_at_once() {
+    let mut registration = registration();
+    let failed = exchange(&mut registration, at(0), None);
+    assert!(matches!(failed, Outcome::Failed(None, wait) if wait >= BACKOFF_MIN / 2));
+    assert!(registration.deadline() > at(0));
+    registration.handle_other_server(at(0));
+    assert_eq!(registration.deadline(), at(0));
+    let sent = registration.handle_timeout(at(0), flow()).unwrap();
+    registration.handle_other_server(at(0));
+    assert_eq!(registration.deadline(), MonoTime::MAX, "one is under way");
+    let ok = answer(200, CONTACT);
+    registration.handle_response(at(1), Some(&ok), sent.cseq, sent.auth);
+    assert_eq!(registration.state(at(1)), State::Registered);
+
+    let mut registration = self::registration();
+    let refused = answer(403, "");
+    assert_eq!(exchange(&mut registration, at(0), Some(&refused)), Outcome::Refused(403));
+    registration.handle_other_server(at(1));
+    assert_eq!(registration.deadline(), MonoTime::MAX);
+}
