@@ -456,9 +456,10 @@ fn a_message_is_fetched() {
         answer("200 OK", &short),
     ]);
     let url = format!("http://127.0.0.1:{port}/a.wav?key=secret");
+    let destination = callee.uri();
     let wanted = |whisper: &str| {
         json!({
-            "kind": "warm", "destination": callee.uri(),
+            "kind": "warm", "destination": destination,
             "options": { "whisper": whisper, "accept_digit": "1", "hold": "false" },
         })
     };

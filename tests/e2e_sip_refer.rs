@@ -14,7 +14,7 @@ use support::server::Server;
 /// Asks for a transfer to `to`; the status of the answer must be this.
 #[track_caller]
 fn refer(phone: &mut Phone, to: SocketAddr, status: u16) {
-    phone.refer(&format!("sip:next@{to}"));
+    phone.ask_to_refer(&format!("sip:next@{to}"));
     phone.wait_status(status);
 }
 

@@ -176,13 +176,6 @@ impl Phone {
         self.request("INVITE", &more, &body);
     }
 
-    /// Asks the server to call somebody else; what comes of it is yet to be awaited.
-    #[track_caller]
-    pub fn refer(&mut self, to: &str) {
-        self.cseq += 1;
-        self.request("REFER", &format!("Refer-To: <{to}>\r\n"), "");
-    }
-
     /// Goes over to another codec in mid-call; the server's answer.
     #[track_caller]
     pub fn change_codec(&mut self, codec: Codec) -> String {
@@ -350,9 +343,15 @@ impl Phone {
     /// Asks the server to call `uri` in its place, and waits until that is taken.
     #[track_caller]
     pub fn refer(&mut self, uri: &str) {
+        self.ask_to_refer(uri);
+        self.wait_status(202);
+    }
+
+    /// The same; what is answered is yet to be awaited.
+    #[track_caller]
+    pub fn ask_to_refer(&mut self, uri: &str) {
         self.cseq += 1;
         self.request("REFER", &format!("Refer-To: <{uri}>\r\n"), "");
-        self.wait_status(202);
     }
 
     /// Presses a key by SIP INFO.
