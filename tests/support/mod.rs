@@ -20,6 +20,8 @@ pub mod caller;
 pub mod carrier;
 pub mod dns;
 pub mod ear;
+#[cfg(feature = "emulate")]
+pub mod emulated;
 pub mod gateway;
 pub mod kamailio;
 pub mod line;
