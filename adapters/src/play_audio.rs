@@ -222,18 +222,21 @@ impl Stream for PlayAudio {
     }
 
     fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {
-        let id = &self.started.as_ref()?.id;
+        let id = self.started.as_ref().map(|started| &started.id);
         match command {
             StreamCommand::Clear => {
+                let id = id?;
                 out.extend_from_slice(br#"{"event":"clearAudio","streamId":"#);
                 append_string(out, id);
             }
             StreamCommand::Mark(name) => {
+                let id = id?;
                 out.extend_from_slice(br#"{"event":"checkpoint","streamId":"#);
                 append_string(out, id);
                 out.extend_from_slice(br#","name":"#);
                 append_string(out, name);
             }
+            // Names no stream: that there is a way is known before there is one.
             StreamCommand::Dtmf(digit) if self.variant.presses_keys => {
                 out.extend_from_slice(br#"{"event":"sendDTMF","dtmf":"#);
                 append_string(out, digit.encode_utf8(&mut [0; 4]));

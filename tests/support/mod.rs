@@ -20,6 +20,8 @@ pub mod callee;
 pub mod caller;
 pub mod dns;
 pub mod ear;
+#[cfg(feature = "emulate")]
+pub mod emulated;
 pub mod gateway;
 pub mod kamailio;
 pub mod line;

@@ -76,7 +76,7 @@ impl Server {
         (number, agent): (&str, &str),
     ) -> Result<Configuration, EmulateError> {
         let agent = self.agent(agent).await?;
-        if let Some(id) = self.named(&format!("{CONFIGS}?limit=200"), name).await? {
+        if let Some(id) = self.named(CONFIGS, "configurations", name).await? {
             self.done(Method::DELETE, &format!("{CONFIGS}/{id}"), None).await?;
         }
         let wanted = json!({"name": name, "config": config});
@@ -134,16 +134,21 @@ impl Server {
     }
 
     async fn agent(&self, name: &str) -> Result<String, EmulateError> {
-        let found = self.named("/api/v1/agents?limit=200", name).await?;
+        let found = self.named("/api/v1/agents?limit=200", "items", name).await?;
         found.ok_or_else(|| EmulateError::NoAgent(name.to_owned()))
     }
 
-    /// The id of what has that name in a list.
-    async fn named(&self, first: &str, name: &str) -> Result<Option<String>, EmulateError> {
+    /// The id of what has that name in a `list` of a page, or of those that follow.
+    async fn named(
+        &self,
+        first: &str,
+        list: &str,
+        name: &str,
+    ) -> Result<Option<String>, EmulateError> {
         let mut path = first.to_owned();
         loop {
             let page = self.done(Method::GET, &path, None).await?;
-            let mut items = page["items"].as_array().into_iter().flatten();
+            let mut items = page[list].as_array().into_iter().flatten();
             if let Some(found) = items.find(|item| item["name"] == name) {
                 return Ok(found["id"].as_str().map(str::to_owned));
             }

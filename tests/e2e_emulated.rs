@@ -1,0 +1,262 @@
+//! Every carrier against its emulator on real sockets: calls both ways, every byte heard, keys,
+//! marks, barge-in, who hangs up; each call ends in the right state with the right cause, at the
+//! carrier too, and nothing is left of it.
+#![cfg(feature = "emulate")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use std::time::Duration;
+
+use adapters::emulate::Command;
+use serde_json::json;
+use support::emulated::{
+    Keys, NUMBER, PERSON, called, dialled, each, find, noise, only_record, record, says, start,
+    talk,
+};
+use support::{until, wav};
+
+/// A person calls: the agent is told who, both hear every byte of each other, keys reach the
+/// agent, marks come back, the person hangs up; and there is room for the next call.
+#[test]
+fn a_person_calls() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        for round in 0..2 {
+            let (call, mut agent) = called(&agents, &mut emulated);
+            let start = agent.start.clone();
+            assert_eq!(
+                (&start["direction"], &start["provider"], &start["from"], &start["to"]),
+                (&json!("inbound"), &json!(carrier.name), &json!(PERSON), &json!(NUMBER))
+            );
+            talk(&mut emulated, &call, &mut agent, 7 + round);
+            for digit in ['5', '#'] {
+                emulated.does(Command::Press { call: call.clone(), digit });
+                let told = agent.event("dtmf");
+                assert_eq!((&told["digit"], &told["source"]), (&json!(digit), &json!("carrier")));
+            }
+            let name = format!("mark {round}");
+            says(&mut agent, &noise(emulated.format.bytes(200), 99));
+            agent.say(&json!({"event": "mark", "name": name}));
+            let mark = agent.event("mark");
+            assert_eq!(
+                (&mark["name"], &mark["status"], &mark["basis"]),
+                (&json!(name), &json!("played"), &json!("carrier"))
+            );
+            emulated.does(Command::Hangup(call.clone()));
+            let why = emulated.ends(&call);
+            assert_eq!(why, carrier.over);
+            let stop = agent.event("stop");
+            assert_eq!((&stop["cause"], &stop["by"]), (&json!("normal"), &json!("caller")));
+            let record = record(&server, start["call_id"].as_str().unwrap());
+            assert_eq!(
+                (&record["status"], &record["cause"], &record["configuration_id"]),
+                (&json!("completed"), &json!("normal"), &json!(emulated.id))
+            );
+        }
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// The server calls a person: it rings, is answered, both hear each other, the agent hangs up, and
+/// the call is over at the carrier.
+#[test]
+fn a_person_is_called() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let id = emulated.place(&server, "bot", 30);
+        let mut agent = agents.accept();
+        let call = emulated.rings();
+        emulated.does(Command::Answer(call.clone()));
+        emulated.streams(&call);
+        agent.event("answered");
+        assert_eq!((&agent.start["from"], &agent.start["to"]), (&json!(NUMBER), &json!(PERSON)));
+        talk(&mut emulated, &call, &mut agent, 3);
+        let last = noise(emulated.format.bytes(300), 5);
+        says(&mut agent, &last);
+        agent.order("hangup");
+        let why = emulated.ends(&call);
+        assert_eq!(why, carrier.over);
+        emulated.hears(&call, &last);
+        let record = record(&server, &id);
+        assert_eq!(
+            (&record["status"], &record["cause"], &record["ended_by"]),
+            (&json!("completed"), &json!("normal"), &json!("agent"))
+        );
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// Keys that the agent presses reach the person, in whichever way the carrier has.
+#[test]
+fn an_agent_presses_keys() {
+    each(|carrier| {
+        if carrier.keys == Keys::Requests {
+            return;
+        }
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let (call, mut agent) = called(&agents, &mut emulated);
+        agent.say(&json!({"event": "dtmf", "digits": "1", "duration_ms": 200}));
+        match carrier.keys {
+            Keys::Stream => emulated.hears_keys("1"),
+            Keys::Tones | Keys::Requests => {
+                until(Duration::from_secs(10), "the tones of the key", || {
+                    let heard = emulated.heard(&call);
+                    let samples: Vec<i16> = heard.iter().map(|code| wav::ulaw(*code)).collect();
+                    let strong = |hz| wav::amplitude(&samples, hz) > 500.0;
+                    let key = strong(697.0) && strong(1209.0) && !strong(770.0) && !strong(1336.0);
+                    (samples.len() >= 1_600 && key).then_some(())
+                });
+            }
+        }
+        emulated.does(Command::Hangup(call.clone()));
+        emulated.ends(&call);
+        server.wait_idle();
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// What the agent takes back is not heard any more: neither what waited here nor what waited at the
+/// carrier. What follows is heard at once, and marks of what was dropped say so.
+#[test]
+fn an_agent_is_interrupted() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let (call, mut agent) = called(&agents, &mut emulated);
+        let long = noise(emulated.format.bytes(5_000), 11);
+        says(&mut agent, &long);
+        agent.say(&json!({"event": "mark", "name": "end"}));
+        until(Duration::from_secs(10), "its beginning", || {
+            (emulated.heard(&call).len() > emulated.format.bytes(500)).then_some(())
+        });
+        agent.order("clear");
+        let mark = agent.event("mark");
+        assert_eq!((&mark["name"], &mark["status"]), (&json!("end"), &json!("cleared")));
+        let cleared = agent.event("cleared");
+        let next = noise(emulated.format.bytes(200), 13);
+        says(&mut agent, &next);
+        emulated.hears(&call, &next);
+        let heard = emulated.heard(&call).to_vec();
+        let at = find(&heard, &next).unwrap();
+        // The server knows what had been played; the carrier had a little more, and dropped that.
+        let sample_bytes = emulated.format.bytes(1_000) / emulated.format.rate_hz as usize;
+        let played = cleared["samples"].as_u64().unwrap() as usize * sample_bytes;
+        let buffered = emulated.format.bytes(emulated.spec.media[0].buffer_ms + 20);
+        assert!(at <= played + buffered, "{at} bytes were heard, {played} played at the clear");
+        assert!(heard.len() < long.len(), "all of it was heard");
+        emulated.does(Command::Hangup(call.clone()));
+        emulated.ends(&call);
+        server.wait_idle();
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// Calls that nobody takes: busy, declined, not answered, given up by us. Each has its state and
+/// cause, and is over at the carrier.
+#[test]
+fn a_person_is_not_reached() {
+    each(|carrier| {
+        let (server, _agents, mut emulated) = start(carrier, &[]);
+        let acts: [(fn(String) -> Command, &str); 2] =
+            [(Command::Busy, "busy"), (Command::Decline, "rejected")];
+        for (act, cause) in acts {
+            let id = emulated.place(&server, "echo", 30);
+            let call = emulated.rings();
+            emulated.does(act(call.clone()));
+            emulated.ends(&call);
+            let record = record(&server, &id);
+            assert_eq!(
+                (&record["status"], &record["cause"]),
+                (&json!("busy"), &json!(cause)),
+                "{record}"
+            );
+        }
+        let id = emulated.place(&server, "echo", 5);
+        let call = emulated.rings();
+        emulated.ends(&call);
+        let unanswered = record(&server, &id);
+        assert_eq!(
+            (&unanswered["status"], &unanswered["cause"]),
+            (&json!("no-answer"), &json!("no_answer"))
+        );
+        let id = emulated.place(&server, "echo", 30);
+        let call = emulated.rings();
+        server.hang_up(&id);
+        emulated.ends(&call);
+        let given_up = record(&server, &id);
+        assert_eq!(given_up["status"], json!("canceled"), "{given_up}");
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// A call that is not taken is refused at the carrier: the agent is busy, or nobody has the number.
+#[test]
+fn a_person_is_refused() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let (first, _agent) = called(&agents, &mut emulated);
+        let second = emulated.call();
+        emulated.ends(&second);
+        assert_eq!(server.calls().len(), 1);
+        emulated.does(Command::Hangup(first.clone()));
+        emulated.ends(&first);
+        server.wait_idle();
+        only_record(&server);
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// A person who gives up before the agent is there ends the call, and the agent's.
+#[test]
+fn a_person_gives_up() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let (call, mut agent) = dialled(&agents, &mut emulated);
+        emulated.does(Command::Hangup(call.clone()));
+        emulated.ends(&call);
+        let stop = agent.event("stop");
+        assert_eq!(stop["by"], json!("caller"), "{stop}");
+        only_record(&server);
+        server.stop();
+    });
+}
+
+/// The operator hangs up, over the API.
+#[test]
+fn the_api_hangs_up() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let (call, agent) = called(&agents, &mut emulated);
+        server.hang_up(agent.start["call_id"].as_str().unwrap());
+        let why = emulated.ends(&call);
+        assert_eq!(why, carrier.over);
+        only_record(&server);
+        emulated.assert_content();
+        server.stop();
+    });
+}
+
+/// Whether a machine answered is detected where that is wanted, and told.
+#[test]
+fn a_machine_answers() {
+    each(|carrier| {
+        let quirk = format!("machine={}", carrier.machine);
+        let (server, agents, mut emulated) = start(carrier, &[&quirk, "answer=100"]);
+        let id = emulated.place_as(&server, &json!({"agent": "bot", "amd": true}));
+        let mut agent = agents.accept();
+        let call = emulated.rings();
+        emulated.streams(&call);
+        agent.order("hangup");
+        emulated.ends(&call);
+        let told = record(&server, &id);
+        assert_eq!(told["answered_by"], json!("machine_start"), "{told}");
+        emulated.assert_content();
+        server.stop();
+    });
+}
