@@ -45,7 +45,8 @@ fn certificates_are_obtained_and_renewed() {
     let (folder, ports, authority) = (server::folder(), Ports::claim(), Authority::new());
     let ca = authority.write(&folder);
     let authority = Arc::new(authority);
-    // Two thirds of the first one's time are over once it was seen: files are looked at every ten s.
+    // Two thirds of the first one's time are over once it was seen: files are looked at every ten
+    // seconds.
     let short = (Duration::from_secs(580), Duration::from_secs(320));
     let acme = Acme::start(&authority, vec![short], false);
     let sip = SocketAddr::from(([127, 0, 0, 1], ports.pair()));
