@@ -50,8 +50,13 @@ struct Said<'m> {
     digit: Option<char>,
     duration_ms: Option<u32>,
     #[serde(borrow)]
-    name: Option<Cow<'m, str>>,
+    name: Option<Text<'m>>,
 }
+
+/// A text that is borrowed where it can be: an optional one would not be by itself.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'m>(#[serde(borrow)] Cow<'m, str>);
 
 impl Stream for Phone {
     fn decode<'m>(
@@ -117,9 +122,9 @@ impl Phone {
                 Ok(StreamEvent::Dtmf { digit, duration_ms: said.duration_ms })
             }
             "mark" => match said.name {
-                Some(Cow::Borrowed(name)) => Ok(StreamEvent::Mark(name)),
+                Some(Text(Cow::Borrowed(name))) => Ok(StreamEvent::Mark(name)),
                 // Names of ours need no escapes.
-                Some(Cow::Owned(_)) => Ok(StreamEvent::Nothing),
+                Some(Text(Cow::Owned(_))) => Ok(StreamEvent::Nothing),
                 None => Err(wrong("name", "missing")),
             },
             "hangup" => Ok(StreamEvent::Stopped(Some(HangupCause::Normal))),

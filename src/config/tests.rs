@@ -623,6 +623,7 @@ fn every_key_is_documented() {
         ("### `[[routes]]`", format!("[[routes]]{unknown}")),
     ];
     let sections = [
+        "acme",
         "agents",
         "database",
         "http",

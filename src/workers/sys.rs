@@ -40,8 +40,8 @@ pub(super) fn yield_by(nice: i32) {
     }
 }
 
-/// Asks the kernel for turns of `turn` on a core (`sched_setattr(2)`, Linux 6.12 and later): whoever
-/// asks for short ones waits less until it has one, and gets no more of the core by it.
+/// Asks the kernel for turns of `turn` on a core (`sched_setattr(2)`, Linux 6.12 and later):
+/// whoever asks for short ones waits less until it has one, and gets no more of the core by it.
 pub(super) fn take_short_turns(turn: Duration) {
     /// `struct sched_attr` of the kernel, as it was first.
     #[repr(C)]

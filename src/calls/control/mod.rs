@@ -24,6 +24,7 @@ mod far_forking;
 mod far_media;
 mod far_referred;
 mod forking;
+mod from_workers;
 mod gate;
 mod handing;
 mod headers;
@@ -78,7 +79,6 @@ use super::log::LogHandle;
 use super::ports::Ports;
 use super::request::{Handle, REQUESTS_MAX, Request};
 use super::sounds::Sounds;
-use super::transfer;
 use binding::keepers;
 use trunks::Trunks;
 
@@ -99,7 +99,7 @@ use crate::sip::endpoint::sockets::{Ready, Sockets};
 use crate::sip::endpoint::udp::BATCH_MAX;
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
-use crate::workers::command::{CallKey, Event, EventKind};
+use crate::workers::command::{CallKey, Event};
 use crate::workers::poller::now;
 
 /// Drives all calls of the process.
@@ -387,87 +387,6 @@ impl Control {
         }
     }
 
-    /// Takes what the workers told, a batch at a time.
-    fn worker_events(&mut self, first: Event) {
-        let mut next = Some(first);
-        for _ in 0..BATCH_MAX {
-            let Some(event) = next else { return };
-            self.worker_event(event);
-            next = self.worker_events.try_recv().ok();
-        }
-        if let Some(event) = next {
-            self.worker_event(event);
-        }
-    }
-
-    fn worker_event(&mut self, event: Event) {
-        use adapters::agent::EndedBy;
-
-        use super::cause::Cause;
-        let input = match event.kind {
-            EventKind::AgentAnswer { headers } => {
-                self.answer_headers(event.call, headers);
-                Input::AgentAnswer
-            }
-            EventKind::AgentReject { cause } => {
-                Input::AgentReject(Cause::from_agent(cause.as_deref()))
-            }
-            EventKind::AgentHungUp { .. } => Input::AgentHangup,
-            EventKind::AgentLost(loss) => {
-                if self.is_handed_over(event.call) {
-                    // It was on its way when the leg that it called took its place.
-                    return;
-                }
-                if let Some(call) = self.calls.get(&event.call) {
-                    tracing::warn!(parent: &call.span, ?loss, "agent lost");
-                }
-                self.log_agent_lost(event.call);
-                Input::AgentLost
-            }
-            EventKind::LegSilent if self.is_handed_over(event.call) => {
-                Input::End(Cause::MediaTimeout, EndedBy::Network)
-            }
-            EventKind::LegSilent => {
-                self.log_agent_lost(event.call);
-                Input::AgentLost
-            }
-            EventKind::Played => {
-                let playing = self.calls.get(&event.call).is_some_and(|call| call.playing_message);
-                if playing { Input::MessagePlayed } else { Input::AgentHangup }
-            }
-            EventKind::AgentTransfer { kind, destination, options, headers } => {
-                let to = (kind.as_str(), destination.as_str());
-                return self.agent_transfers(event.call, to, options, headers);
-            }
-            EventKind::AgentDigits { digits, duration_ms, gap_ms } => {
-                return self.agent_digits(event.call, digits, duration_ms, gap_ms);
-            }
-            EventKind::AgentHold(on) => {
-                // A call that is not answered was told so by its worker.
-                return drop(self.hold(event.call, on));
-            }
-            EventKind::Digit { to_agent, digit, duration_ms } => {
-                return self.digit_across(event.call, to_agent, digit, duration_ms);
-            }
-            EventKind::Line(line) => return self.line_event(event.call, line),
-            EventKind::Play(notice) => return self.play_moved(event.call, notice),
-            EventKind::AsideDigit(digit) => {
-                return self.digit_aside(event.call, digit);
-            }
-            EventKind::AsideTold => {
-                return self.transfer_input(event.call, transfer::Input::Whispered);
-            }
-            EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
-            EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
-            EventKind::Silence(notice) => return self.silence(event.call, notice),
-            EventKind::Quality(quality) => return self.log_sample(event.call, quality),
-            EventKind::Closed(report) => return self.closed(event.call, &report),
-        };
-        if let Some(input) = self.unless_taken(event.call, input) {
-            self.tell(event.call, input);
-        }
-    }
-
     /// Tells a call a fact and does what follows.
     fn tell(&mut self, key: CallKey, input: Input) {
         let Some(call) = self.calls.get_mut(&key) else { return };
@@ -494,7 +413,7 @@ impl Control {
     /// A deadline of the call has come.
     fn due(&mut self, key: CallKey) {
         self.tell(key, Input::Timeout);
-        self.transfer_input(key, transfer::Input::Timeout);
+        self.transfer_input(key, super::transfer::Input::Timeout);
         self.takeover_due(key);
         self.far_due(key);
         self.carrier_due(key);

@@ -435,14 +435,14 @@ proptest! {
     ) {
         let mut run = Run::new(by_carrier(kind));
         let (mut told, mut effects) = (vec![State::Requested], Vec::new());
-        let (mut left, mut over) = (false, false);
+        let (mut away, mut over) = (false, false);
         let ends = [(Input::Timeout, true); 3];
         for (input, late) in inputs.into_iter().chain(ends) {
             let (at, was_over) = (run.transfer.deadline(), run.transfer.state().is_over());
             if input == Input::Timeout && late && at < MonoTime::MAX {
                 run.now = run.now.max(at);
             }
-            left |= input == Input::Left && !was_over;
+            away |= input == Input::TakenAway && !was_over;
             over |= matches!(input, Input::CallOver { .. }) && !was_over;
             effects.extend(run.tell(input));
         }
@@ -461,7 +461,7 @@ proptest! {
         prop_assert_eq!(count(Effect::Forget), 1);
         prop_assert_eq!(effects.last(), Some(&Effect::Forget));
         prop_assert_eq!(count(Effect::Release), usize::from(bridged && !over));
-        prop_assert_eq!(count(Effect::Return), usize::from(left && !bridged && !over));
+        prop_assert_eq!(count(Effect::Return), usize::from(away && !bridged && !over));
         prop_assert_eq!(count(Effect::Drop), usize::from(kind == Kind::Bridge && !bridged));
         prop_assert!(count(Effect::Join) <= usize::from(kind == Kind::Bridge));
     }
