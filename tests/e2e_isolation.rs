@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use support::server::Server;
+use support::until;
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 /// What does not exist.
@@ -78,7 +79,13 @@ impl World {
                 "auth": {"enabled": true, "user": "u", "password": PLANTED[2]},
             },
         });
-        world.add(server, &format!("{CONFIGS}/{config}/trunks"), &trunk);
+        let trunks = format!("{CONFIGS}/{config}/trunks");
+        let trunk = world.add(server, &trunks, &trunk);
+        // From then on what is shown of it stays as it is.
+        until(Duration::from_secs(15), "the trunk is in service", || {
+            let shown = expect(server, 200, "GET", &format!("{trunks}/{trunk}"), None);
+            (!shown["status"].is_null()).then_some(())
+        });
         let numbers = format!("{CONFIGS}/{config}/phone-numbers");
         let number = json!({"address": "+4930123456", "inbound_agent_id": agent});
         world.add(server, &numbers, &number);

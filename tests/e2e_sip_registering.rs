@@ -200,7 +200,7 @@ fn telephones_register_over_websockets() {
         "[sip]\nws_listen = \"127.0.0.1:{ws}\"\nwss_listen = \"127.0.0.1:{wss}\"\n\
          ws_origins = [\"https://phone.example.com\"]\n\
          tls_certificate = \"server.pem\"\ntls_key = \"server.key\"\n\
-         [[users]]\nname = \"alice\"\npassword = \"wonderland\"\n\
+         [[users]]\nname = \"alice\"\npassword = \"wonderland\"\nsrtp = \"off\"\n\
          [[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n"
     );
     let server = Server::start_on(ports, folder, &config);
