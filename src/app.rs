@@ -143,10 +143,9 @@ impl App {
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
-        io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach.directory, &exchanges), &mut logging);
-        io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
+        follow_calls(&io, &store, &reach, (node, &log));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
             directory: reach.directory.clone(),
@@ -175,7 +174,6 @@ impl App {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
             io.spawn(server.run(listener, Some(tls)));
         }
-        io.spawn(store.clone().follow());
         let (control, io) = (Some(control), Some(io));
         Ok(Self { reach, http, https, metrics, store, log, node, first_key, drain, control, io })
     }
@@ -296,6 +294,19 @@ impl Logging {
         io.spawn(deliverer.run());
         Ok(Self { node, log, commits, targets, lost })
     }
+}
+
+/// Does what goes on behind the calls: closes those that went silent, keeps what was captured of
+/// them, and takes in what other servers have written.
+fn follow_calls(
+    io: &tokio::runtime::Runtime,
+    store: &Store,
+    reach: &Reach,
+    (node, log): (NodeId, &LogHandle),
+) {
+    io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
+    io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
+    io.spawn(store.clone().follow());
 }
 
 /// Forgets what is over for as long as the configuration says.

@@ -114,22 +114,7 @@ fn a_page_talks_with_an_agent() {
         };
         assert!(both.chunks_exact(800).filter(loud).count() >= 18, "both are heard at once");
 
-        page.say(&json!({"event": "dtmf", "digit": "7", "duration_ms": 120}));
-        let digit = agent.event("dtmf");
-        assert_eq!((&digit["digit"], &digit["duration_ms"]), (&json!("7"), &json!(120)));
-        agent.say(&json!({"event": "dtmf", "digits": "#"}));
-        assert_eq!(page.hear("dtmf")["digit"], "#");
-        agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 0.1)).repeat(50));
-        agent.say(&json!({"event": "mark", "name": "end"}));
-        let before = page.heard.len() + rate_hz as usize / 5;
-        until(SOON, "the agent", || {
-            page.look();
-            (page.heard.len() > before).then_some(())
-        });
-        agent.order("clear");
-        page.hear("clear");
-        assert_eq!(agent.event("mark")["status"], "cleared");
-
+        digits_and_a_clear(&mut page, &mut agent);
         page.close();
         assert_eq!(agent.event("stop")["by"], "caller");
         for listener in [&mut apart, &mut mixed] {
@@ -149,6 +134,26 @@ fn a_page_talks_with_an_agent() {
         logged(&server, &call);
         server.stop();
     }
+}
+
+/// Digits go both ways, and a clear reaches the page while it is talked to.
+#[track_caller]
+fn digits_and_a_clear(page: &mut Page, agent: &mut Agent) {
+    page.say(&json!({"event": "dtmf", "digit": "7", "duration_ms": 120}));
+    let digit = agent.event("dtmf");
+    assert_eq!((&digit["digit"], &digit["duration_ms"]), (&json!("7"), &json!(120)));
+    agent.say(&json!({"event": "dtmf", "digits": "#"}));
+    assert_eq!(page.hear("dtmf")["digit"], "#");
+    agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 0.1)).repeat(50));
+    agent.say(&json!({"event": "mark", "name": "end"}));
+    let before = page.heard.len() + page.rate_hz as usize / 5;
+    until(SOON, "the agent", || {
+        page.look();
+        (page.heard.len() > before).then_some(())
+    });
+    agent.order("clear");
+    page.hear("clear");
+    assert_eq!(agent.event("mark")["status"], "cleared");
 }
 
 /// The call's log says who called, the audit log who listened.

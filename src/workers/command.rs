@@ -294,21 +294,14 @@ pub enum Command {
         /// How it stands then, for the agent.
         state: recording::State,
     },
-    /// Somebody listens in.
+    /// Somebody listens in, or no longer.
     Listen {
         /// The call.
         call: CallKey,
         /// Who.
         listener: Uuid,
-        /// Takes what is heard and said, from now on.
-        head: Box<recording::Head>,
-    },
-    /// Somebody listens no longer.
-    Unlisten {
-        /// The call.
-        call: CallKey,
-        /// Who.
-        listener: Uuid,
+        /// Takes what is heard and said from now on; none if nobody listens any more.
+        head: Option<Box<recording::Head>>,
     },
     /// The peer's packets are captured.
     Capture {

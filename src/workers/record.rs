@@ -31,10 +31,13 @@ impl MediaPath {
         self.actions(ctx);
     }
 
-    /// Somebody listens in from now on, whether the call is answered or not.
-    pub(super) fn listen(&mut self, listener: Uuid, head: Box<Head>) {
+    /// Somebody listens in from now on, whether the call is answered or not; or no longer.
+    pub(super) fn listen(&mut self, listener: Uuid, head: Option<Box<Head>>) {
         let peer = self.peer.stream().audio;
-        self.taps.listen(listener, head, peer);
+        match head {
+            Some(head) => self.taps.listen(listener, head, peer),
+            None => self.taps.unlisten(listener),
+        }
     }
 
     /// What the agent wanted was refused.

@@ -194,7 +194,6 @@ impl Worker {
             | Command::Steer { call, .. }
             | Command::Record { call, .. }
             | Command::Listen { call, .. }
-            | Command::Unlisten { call, .. }
             | Command::Capture { call, .. }
             | Command::DigitsBy { call, .. }
             | Command::Refused { call, .. }
@@ -232,7 +231,6 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
-            Command::Unlisten { listener, .. } => path.taps.unlisten(listener),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),

@@ -1,5 +1,6 @@
 //! People who listen in on a call.
 
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Control;
@@ -13,8 +14,20 @@ use crate::workers::poller::now;
 const LISTENERS_PER_CALL_MAX: usize = 4;
 
 impl Control {
+    /// Somebody wants to listen in.
+    pub(super) fn listen_for(
+        &mut self,
+        call: Uuid,
+        reply: oneshot::Sender<Result<Listening, RequestError>>,
+    ) {
+        // Nobody is left who would say that nobody listens.
+        if let Err(Ok(unheard)) = reply.send(self.listen(call)) {
+            self.unlisten(call, unheard.listener);
+        }
+    }
+
     /// Somebody listens in from now on.
-    pub(super) fn listen(&mut self, id: Uuid) -> Result<Listening, RequestError> {
+    fn listen(&mut self, id: Uuid) -> Result<Listening, RequestError> {
         let key = *self.by_id.get(&id).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get_mut(&key).filter(|call| call.ended.is_none());
         let call = call.ok_or(RequestError::State("the call is over"))?;
@@ -28,7 +41,8 @@ impl Control {
         head.begin(began);
         call.listeners.push(listener);
         tracing::info!(parent: &call.span, %listener, "somebody listens in");
-        self.command(worker, Command::Listen { call: key, listener, head: Box::new(head) });
+        let head = Some(Box::new(head));
+        self.command(worker, Command::Listen { call: key, listener, head });
         Ok(Listening { listener, frames, rate_hz, began })
     }
 
@@ -39,6 +53,6 @@ impl Control {
         call.listeners.retain(|other| *other != listener);
         tracing::info!(parent: &call.span, %listener, "somebody listens no longer");
         let worker = call.worker;
-        self.command(worker, Command::Unlisten { call: key, listener });
+        self.command(worker, Command::Listen { call: key, listener, head: None });
     }
 }
