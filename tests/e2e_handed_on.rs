@@ -117,6 +117,13 @@ fn wait_notify(callee: &mut Callee, status: u16) -> String {
 }
 
 #[track_caller]
+fn press(callee: &mut Callee, key: char) {
+    let body = format!("Signal={key}\r\nDuration=160\r\n");
+    let kind = "Content-Type: application/dtmf-relay\r\n";
+    assert!(callee.request("INFO", kind, &body).starts_with("SIP/2.0 200 "));
+}
+
+#[track_caller]
 fn finish(server: Server) {
     server.wait_idle();
     server.stop();
@@ -195,10 +202,7 @@ fn a_bridged_call_is_handed_on_warmly() {
             first.say(&mine);
             assert!(second.hear().is_none_or(|packet| packet.payload != mine));
         }
-        let key = if accepts { "1" } else { "2" };
-        let body = format!("Signal={key}\r\nDuration=160\r\n");
-        let kind = "Content-Type: application/dtmf-relay\r\n";
-        assert!(second.request("INFO", kind, &body).starts_with("SIP/2.0 200 "));
+        press(&mut second, if accepts { '1' } else { '2' });
         let back = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendrecv").then_some(());
         if accepts {
             first.wait_request("BYE");
@@ -456,9 +460,10 @@ fn a_message_is_fetched() {
         answer("200 OK", &short),
     ]);
     let url = format!("http://127.0.0.1:{port}/a.wav?key=secret");
+    let to = callee.uri();
     let wanted = |whisper: &str| {
         json!({
-            "kind": "warm", "destination": callee.uri(),
+            "kind": "warm", "destination": to,
             "options": { "whisper": whisper, "accept_digit": "1", "hold": "false" },
         })
     };
@@ -480,11 +485,6 @@ fn a_message_is_fetched() {
     assert_eq!(told, ["requested", "failed"], "nobody is called");
     assert_eq!(cause, "bad_whisper");
 
-    let press = |callee: &mut Callee| {
-        let body = "Signal=1\r\nDuration=160\r\n";
-        let kind = "Content-Type: application/dtmf-relay\r\n";
-        assert!(callee.request("INFO", kind, body).starts_with("SIP/2.0 200 "));
-    };
     let mut asks = wanted(&url);
     asks["event"] = json!("transfer");
     agent.say(&asks);
@@ -499,7 +499,7 @@ fn a_message_is_fetched() {
     callee.wait_call();
     callee.answer();
     hears_message(&mut callee);
-    press(&mut callee);
+    press(&mut callee, '1');
     assert_eq!(agent.event("stop")["cause"], "transferred");
     talk(&mut caller, &mut callee, 70);
     let (_, body) = server.http("GET", &format!("/api/v1/calls/{id}/events?limit=200"), None);
