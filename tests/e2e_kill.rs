@@ -319,8 +319,7 @@ fn killed(environment: &[(&str, &str)]) {
             loads.into_iter().map(|load| load.join().unwrap()).collect::<Vec<_>>()
         });
         server.kill();
-        // Its files are those of the next.
-        std::mem::forget(server);
+        server.leave_files();
         server = start(&dir, &mut key, environment);
         for part in done {
             all.calls.extend(part.calls);

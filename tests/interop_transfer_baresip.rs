@@ -168,7 +168,8 @@ fn the_other_hands_on() {
     told(&mut agent, "bridged");
     until(SOON, "b hears the caller", || b.has_heard(2).then_some(()));
     b.command_with("transfer", &to(&c));
-    until(SOON, "b is let go", || b.log().contains("session closed").then_some(()));
+    // It hangs up as soon as it is told that it is done.
+    until(SOON, "b is let go", || b.log().contains("terminated").then_some(()));
     until(SOON, "c hears the caller", || c.has_heard(2).then_some(()));
     let (_, body) = server.http("GET", &format!("/api/v1/calls/{id}/transfers"), None);
     let page: Value = serde_json::from_str(&body).unwrap();

@@ -210,9 +210,7 @@ impl Worker {
             Command::Format { format, .. } => path.settle(ctx, format),
             Command::AgentFormat { format, .. } => path.settle_leg(ctx, format),
             Command::AgentHold { sound, .. } => path.hold_leg(ctx, sound),
-            Command::AgentDigit { digit, duration_ms, .. } => {
-                path.leg_digit(ctx, digit, duration_ms);
-            }
+            Command::AgentDigit { digit, duration_ms: ms, .. } => path.leg_digit(ctx, digit, ms),
             Command::Attach { link, .. } => path.attach(ctx, link),
             Command::Release { .. } => path.hand_over(ctx),
             Command::Aside { link, .. } => path.attach_aside(ctx, *link),

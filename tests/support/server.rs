@@ -255,6 +255,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Lets its files be: they are those of the next.
+    pub fn leave_files(&mut self) {
+        self.dir = folder();
+    }
+
     /// Asks it to read its certificates again.
     pub fn hangup(&self) {
         self.send(libc::SIGHUP);
