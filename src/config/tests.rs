@@ -602,6 +602,7 @@ fn every_key_is_documented() {
     let cases = [
         ("### Outside", unknown.to_owned()),
         ("### `[http]`", format!("[http]{unknown}")),
+        ("### `[acme]`", format!("[acme]{unknown}")),
         ("### `[database]`", format!("[database]{unknown}")),
         ("### `[seal]`", format!("[seal]{unknown}")),
         ("### `[sip]`", format!("[sip]{unknown}")),

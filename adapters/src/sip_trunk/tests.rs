@@ -112,7 +112,7 @@ fn a_configuration_of_trunks() {
     assert!(profile.is_idle());
     let steps = |trunks| {
         let state = crate::setup::SetupState { trunks, ..Default::default() };
-        let steps = (super::SPEC.checklist)(&config, &state);
+        let steps = (SPEC.checklist)(&config, &state);
         steps.iter().find(|step| step.key == "trunk").map(|step| (step.done, step.blocks_outbound))
     };
     assert_eq!(steps(0), Some((false, true)));
@@ -120,6 +120,6 @@ fn a_configuration_of_trunks() {
     let config = SPEC.read(&json!({"inbound": {"networks": ["192.0.2.1"]}}), None).unwrap();
     assert!(!super::profile::profile(&config).unwrap().is_idle());
     let state = crate::setup::SetupState::default();
-    let steps = (super::SPEC.checklist)(&config, &state);
+    let steps = (SPEC.checklist)(&config, &state);
     assert!(steps.iter().all(|step| step.key != "trunk"));
 }
