@@ -14,10 +14,10 @@ use adapters::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks,
 use adapters::event::CarrierCallId;
 use adapters::exchange::HttpRequest;
 use adapters::hook::{HookRequest, HookUrls, Take, VerifyError};
-use adapters::op::{Bind, Moment, Op, OpResult, Originate, Refusal, Step, Transfer, TransferKind};
+use adapters::op::{Bind, Moment, Op, Originate, Refusal, Step, Transfer, TransferKind};
 use adapters::spec::ProviderSpec;
 use http::{HeaderMap, Method};
-use judge::{Judge, NOW_S};
+use judge::{Judge, NOW_S, first};
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
@@ -144,15 +144,12 @@ fn more_documents(config: &RawConfig) -> Vec<Value> {
         hooks: hooks().of_call("c-1"),
         ring_timeout_s: 20,
     };
-    let sent = |op: OpResult<()>| -> Value {
-        let Step::Send(request) = op.unwrap().next(None) else { panic!("nothing is sent") };
-        serde_json::from_slice(&request.body).unwrap()
-    };
+    let read = |request: &HttpRequest| -> Value { serde_json::from_slice(&request.body).unwrap() };
     let calls = spec().calls;
     let begin = calls.transfer.unwrap();
-    let connected = sent(begin(config, &transfer(TransferKind::Blind)));
-    let consulted = sent(begin(config, &transfer(TransferKind::Attended)));
-    let joined = sent(calls.join.unwrap()(config, &transfer(TransferKind::Attended)));
+    let connected = read(&first(begin(config, &transfer(TransferKind::Blind))));
+    let consulted = read(&first(begin(config, &transfer(TransferKind::Attended))));
+    let joined = read(&first(calls.join.unwrap()(config, &transfer(TransferKind::Attended))));
     let mut words = config.expose().clone();
     words.insert("refusal_text".to_owned(), json!("Sorry, not now."));
     let words = RawConfig::from_stored(Value::Object(words)).unwrap();
