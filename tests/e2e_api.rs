@@ -384,7 +384,7 @@ fn strangers_find_nothing() {
     let (own, foreign) = (server.key.clone(), foreign_key(&server));
     let of = |path: &str| -> Option<String> {
         let start = |prefix: &str| path.starts_with(prefix);
-        let path = path.replace("{number}", &id(&number));
+        let path = path.replace("{number}", &id(&number)).replace("{trunk}", NOWHERE);
         Some(match () {
             () if start("/api/v1/agents/{") => path.replace("{id}", &id(&agent)),
             () if start("/api/v1/routes/{") => path.replace("{id}", &id(&route)),
@@ -400,6 +400,8 @@ fn strangers_find_nothing() {
         ("replace_route", json!({"to": "*", "agent_id": agent["id"]})),
         ("create_number", json!({"address": "+4930999999"})),
         ("import_numbers", json!({})),
+        ("create_trunk", json!({"name": "theirs", "settings": {}})),
+        ("change_trunk", json!({"name": "theirs", "settings": {}})),
     ];
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
