@@ -114,10 +114,7 @@ impl App {
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let (drain, drains) = watch::channel(false);
         let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
-        let listener = io.block_on(TcpListener::bind(config.http.listen)).map_err(|error| {
-            let at = config.http.listen;
-            io::Error::new(error.kind(), format!("HTTP on {at}: {error}"))
-        })?;
+        let listener = listener(&io, config.http.listen)?;
         let http = listener.local_addr()?;
         let challenges = certify(&io, &config)?;
         let secure = secure_listener(&io, &config.http, challenges)?;
@@ -361,6 +358,12 @@ fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<C
     let challenges = Challenges::default();
     io.spawn(acme::keep(wanted.clone(), challenges.clone()));
     Ok(Some(challenges))
+}
+
+/// Binds the address of HTTP.
+fn listener(io: &tokio::runtime::Runtime, at: SocketAddr) -> io::Result<TcpListener> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("HTTP on {at}: {error}"));
+    io.block_on(TcpListener::bind(at)).map_err(named)
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

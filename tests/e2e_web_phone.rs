@@ -136,7 +136,8 @@ fn a_page_talks_with_an_agent() {
     }
 }
 
-/// Digits go both ways, and a clear reaches the page while it is talked to.
+/// Digits go both ways, the page's word for a mark counts, and a clear reaches it while it is
+/// talked to.
 #[track_caller]
 fn digits_and_a_clear(page: &mut Page, agent: &mut Agent) {
     page.say(&json!({"event": "dtmf", "digit": "7", "duration_ms": 120}));
@@ -144,6 +145,12 @@ fn digits_and_a_clear(page: &mut Page, agent: &mut Agent) {
     assert_eq!((&digit["digit"], &digit["duration_ms"]), (&json!("7"), &json!(120)));
     agent.say(&json!({"event": "dtmf", "digits": "#"}));
     assert_eq!(page.hear("dtmf")["digit"], "#");
+    agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 0.1)));
+    agent.say(&json!({"event": "mark", "name": "said"}));
+    let name = page.hear("mark")["name"].clone();
+    page.say(&json!({"event": "mark", "name": name}));
+    let told = agent.event("mark");
+    assert_eq!((&told["name"], &told["basis"]), (&json!("said"), &json!("carrier")));
     agent.play(0, &wav::to_ulaw(&wav::sine(AGENT_HZ, 0.1)).repeat(50));
     agent.say(&json!({"event": "mark", "name": "end"}));
     let before = page.heard.len() + page.rate_hz as usize / 5;

@@ -2,7 +2,8 @@
 //! is asked for now and then besides, as a message may be lost with its connection, and as SQLite
 //! tells nobody.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use sqlx::postgres::PgListener;
 use tokio::time::{sleep, timeout};
@@ -16,15 +17,28 @@ const POLL: Duration = Duration::from_secs(5);
 /// Pause before a lost connection is made again.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// When a file was written to and how long it is; nothing if it is not there.
+fn written(path: &Path) -> Option<(SystemTime, u64)> {
+    let file = std::fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.len()))
+}
+
 impl Store {
     /// Keeps [`Self::changes`] up to date with what others write, until the store is closed.
     pub async fn follow(self) {
         let pool = match &self.inner.db {
             Db::Postgres(pool) => pool,
-            Db::Sqlite { readers, .. } => {
+            Db::Sqlite { path, readers, .. } => {
+                let mut log = path.clone().into_os_string();
+                log.push("-wal");
+                let mut known = None;
                 while !readers.is_closed() {
-                    // A database that cannot be read now is asked again.
-                    let _ = self.catch_up().await;
+                    let now = Some([written(path), written(Path::new(&log))]);
+                    // A database that nobody has written to need not be asked; one that cannot be
+                    // read now is asked again.
+                    if known != now && self.catch_up().await.is_ok() {
+                        known = now;
+                    }
                     sleep(POLL).await;
                 }
                 return;

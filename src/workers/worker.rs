@@ -165,39 +165,9 @@ impl Worker {
     }
 
     fn command(&mut self, command: Command) {
-        let call = match &command {
-            Command::Stop => {
-                self.stopping = true;
-                return;
-            }
-            Command::Open { call, .. }
-            | Command::Line { call, .. }
-            | Command::Format { call, .. }
-            | Command::AgentFormat { call, .. }
-            | Command::AgentHold { call, .. }
-            | Command::AgentDigit { call, .. }
-            | Command::Attach { call, .. }
-            | Command::Release { call, .. }
-            | Command::Aside { call, .. }
-            | Command::AsideFormat { call, .. }
-            | Command::AsideSay { call, .. }
-            | Command::JoinAside { call, .. }
-            | Command::DropAside { call, .. }
-            | Command::Comfort { call, .. }
-            | Command::State { call, .. }
-            | Command::Early { call, .. }
-            | Command::Digit { call, .. }
-            | Command::Replace { call, .. }
-            | Command::Hold { call, .. }
-            | Command::Ambient { call, .. }
-            | Command::Transfer { call, .. }
-            | Command::Steer { call, .. }
-            | Command::Record { call, .. }
-            | Command::Listen { call, .. }
-            | Command::Capture { call, .. }
-            | Command::DigitsBy { call, .. }
-            | Command::Refused { call, .. }
-            | Command::Close { call, .. } => *call,
+        let Some(call) = call_of(&command) else {
+            self.stopping = true;
+            return;
         };
         if let Command::Open { peer, .. } = command {
             return self.open(call, peer);
@@ -281,6 +251,41 @@ impl Worker {
         self.ctx.metrics.calls.add(-1);
         self.load.fetch_sub(1, Ordering::Relaxed);
         self.ctx.tell(call, EventKind::Closed(Box::new(report)));
+    }
+}
+
+/// The call that a command is about; none if it is about the worker.
+const fn call_of(command: &Command) -> Option<CallKey> {
+    match command {
+        Command::Stop => None,
+        Command::Open { call, .. }
+        | Command::Line { call, .. }
+        | Command::Format { call, .. }
+        | Command::AgentFormat { call, .. }
+        | Command::AgentHold { call, .. }
+        | Command::AgentDigit { call, .. }
+        | Command::Attach { call, .. }
+        | Command::Release { call, .. }
+        | Command::Aside { call, .. }
+        | Command::AsideFormat { call, .. }
+        | Command::AsideSay { call, .. }
+        | Command::JoinAside { call, .. }
+        | Command::DropAside { call, .. }
+        | Command::Comfort { call, .. }
+        | Command::State { call, .. }
+        | Command::Early { call, .. }
+        | Command::Digit { call, .. }
+        | Command::Replace { call, .. }
+        | Command::Hold { call, .. }
+        | Command::Ambient { call, .. }
+        | Command::Transfer { call, .. }
+        | Command::Steer { call, .. }
+        | Command::Record { call, .. }
+        | Command::Listen { call, .. }
+        | Command::Capture { call, .. }
+        | Command::DigitsBy { call, .. }
+        | Command::Refused { call, .. }
+        | Command::Close { call, .. } => Some(*call),
     }
 }
 

@@ -219,7 +219,6 @@ impl Control {
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
         let Parts { io, metrics, log, exchanges, public_url, .. } = parts;
-        let directory_changes = directory.watch();
         let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
             certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
@@ -244,8 +243,8 @@ impl Control {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),
             config,
+            directory_changes: directory.watch(),
             directory,
-            directory_changes,
             endpoint,
             sockets,
             trunk_tls,

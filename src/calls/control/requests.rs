@@ -8,6 +8,7 @@ use crate::agent::socket::AgentSocket;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::request::{Request, RequestError};
+use crate::calls::view::CallView;
 use crate::config::AgentKind;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -17,11 +18,8 @@ impl Control {
     pub(super) fn request(&mut self, request: Request) {
         match request {
             Request::List { reply } => {
-                let at = now();
-                let mut calls: Vec<_> = self.calls.values().map(|call| call.view(at)).collect();
-                calls.sort_by_key(|call| call.id);
                 // Whoever asked may have gone.
-                let _ = reply.send(calls);
+                let _ = reply.send(self.views());
             }
             Request::Show { calls, reply } => {
                 let at = now();
@@ -40,14 +38,7 @@ impl Control {
             }
             Request::Loaded(loaded) => self.loaded(loaded),
             Request::HangUp { call, reply } => {
-                let result = match self.find(&call) {
-                    Some(key) => {
-                        self.tell(key, Input::End(Cause::Normal, EndedBy::Agent));
-                        Ok(())
-                    }
-                    None => Err(RequestError::NoSuchCall),
-                };
-                let _ = reply.send(result);
+                let _ = reply.send(self.hang_up_as_asked(&call));
             }
             Request::Order { call, order, reply } => {
                 let _ = reply.send(self.order(&call, order));
@@ -96,6 +87,20 @@ impl Control {
             }
             Request::Stop => self.end_all(),
         }
+    }
+
+    /// All calls, in their order.
+    fn views(&self) -> Vec<CallView> {
+        let at = now();
+        let mut calls: Vec<_> = self.calls.values().map(|call| call.view(at)).collect();
+        calls.sort_by_key(|call| call.id);
+        calls
+    }
+
+    fn hang_up_as_asked(&mut self, call: &str) -> Result<(), RequestError> {
+        let key = self.find(call).ok_or(RequestError::NoSuchCall)?;
+        self.tell(key, Input::End(Cause::Normal, EndedBy::Agent));
+        Ok(())
     }
 
     /// An agent has attached to a call that it may attach to, unless that has changed.
