@@ -116,8 +116,7 @@ impl App {
         let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
         let listener = listener(&io, config.http.listen)?;
         let http = listener.local_addr()?;
-        let challenges = certify(&io, &config)?;
-        let secure = secure_listener(&io, &config.http, challenges)?;
+        let secure = secure_listener(&io, &config)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
         let start = |(number, metrics): (usize, &Arc<_>)| {
@@ -369,10 +368,11 @@ fn listener(io: &tokio::runtime::Runtime, at: SocketAddr) -> io::Result<TcpListe
 /// Binds the address of HTTP over TLS and reads its files, if there is one.
 fn secure_listener(
     io: &tokio::runtime::Runtime,
-    config: &HttpConfig,
-    challenges: Option<Challenges>,
+    config: &Config,
 ) -> io::Result<Option<(TcpListener, Arc<ServerTls>)>> {
-    let (Some(at), Some(files)) = (config.tls_listen, &config.tls) else { return Ok(None) };
+    let challenges = certify(io, config)?;
+    let HttpConfig { tls_listen, tls, .. } = &config.http;
+    let (Some(at), Some(files)) = (*tls_listen, tls) else { return Ok(None) };
     let named = |why: &dyn std::fmt::Display| format!("HTTPS on {at}: {why}");
     let tls = ServerTls::http(files.clone(), challenges);
     let tls = tls.map_err(|error| io::Error::other(named(&error)))?;
