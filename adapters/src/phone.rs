@@ -49,18 +49,8 @@ struct Said<'m> {
     event: Cow<'m, str>,
     digit: Option<char>,
     duration_ms: Option<u32>,
-<<<<<<< HEAD
-    #[serde(borrow)]
-    name: Option<Text<'m>>,
-=======
     name: Option<String>,
->>>>>>> phone
 }
-
-/// A text that is borrowed where it can be: an optional one would not be by itself.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Text<'m>(#[serde(borrow)] Cow<'m, str>);
 
 impl Stream for Phone {
     fn decode<'m>(
@@ -125,14 +115,6 @@ impl Phone {
                 let digit = digit.ok_or_else(|| wrong("digit", "no key of a telephone"))?;
                 Ok(StreamEvent::Dtmf { digit, duration_ms: said.duration_ms })
             }
-<<<<<<< HEAD
-            "mark" => match said.name {
-                Some(Text(Cow::Borrowed(name))) => Ok(StreamEvent::Mark(name)),
-                // Names of ours need no escapes.
-                Some(Text(Cow::Owned(_))) => Ok(StreamEvent::Nothing),
-                None => Err(wrong("name", "missing")),
-            },
-=======
             "mark" => {
                 let name = said.name.ok_or_else(|| wrong("name", "missing"))?;
                 // Without its escapes a name is never longer than the message it stood in.
@@ -142,7 +124,6 @@ impl Phone {
                 place.copy_from_slice(name.as_bytes());
                 Ok(StreamEvent::Mark(std::str::from_utf8(place).unwrap_or_default()))
             }
->>>>>>> phone
             "hangup" => Ok(StreamEvent::Stopped(Some(HangupCause::Normal))),
             _ => Ok(StreamEvent::Nothing),
         }
