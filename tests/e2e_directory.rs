@@ -148,6 +148,15 @@ impl Running {
         self.run(handle.ask(|reply| Request::Place { call, reply })).unwrap()
     }
 
+    /// The trunk that the record of a call names, once it is over.
+    fn recorded_trunk(&self, call: &CallView) -> Option<String> {
+        let record = until(SOON, "its record", || {
+            let found = self.run(self.store().call(self.ours(), call.id)).ok()?;
+            found.summary.cause.is_some().then_some(found)
+        });
+        record.summary.began.unwrap().trunk
+    }
+
     fn end(self) {
         until(SOON, "no call lives", || self.calls().is_empty().then_some(()));
         self.app.stop();
@@ -481,12 +490,7 @@ fn the_next_trunk_takes_over() {
             server.run(handle.ask(|reply| Request::HangUp { call: id, reply })).unwrap().unwrap();
         }
         until(SOON, "its end", || server.calls().is_empty().then_some(()));
-        // Its record names the trunk that it went through in the end.
-        let record = until(SOON, "its record", || {
-            let found = server.run(server.store().call(ours, call.id)).ok()?;
-            found.summary.cause.is_some().then_some(found)
-        });
-        let trunk = record.summary.began.unwrap().trunk;
+        let trunk = server.recorded_trunk(&call);
         assert_eq!(trunk.as_deref(), Some(if goes_on { "second" } else { "first" }), "{manner:?}");
         assert_eq!(rung(&second), expected, "{manner:?}");
     }

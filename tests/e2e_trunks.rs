@@ -65,78 +65,109 @@ fn place(server: &Server, from: Option<&str>, config: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// Two trunks of one configuration, a number pinned to each: calls from a number go out through
-/// its trunk in the trunk's own codecs, calls to it come in by it, and their records say so.
+/// Two trunks of one configuration: `east` and `west`, with a number that is pinned to none, and the
+/// default number pinned to `west`.
+struct Pair {
+    server: Server,
+    east: Gateway,
+    west: Gateway,
+    config: String,
+    trunks: String,
+    numbers: String,
+    /// The id of `west`, and of its number.
+    second: String,
+    pinned: String,
+}
+
+impl Pair {
+    #[track_caller]
+    fn start() -> Self {
+        let server = Server::start(CONFIG);
+        let [east, west] = [(); 2].map(|()| Gateway::start(Manner::Answers));
+        let config = configuration(&server, "carrier");
+        let trunks = format!("{CONFIGS}/{config}/trunks");
+        let make = |name: &str, gateway: &Gateway, codecs: Value| {
+            let mut settings = to(gateway);
+            settings["codecs"] = codecs;
+            let wanted = json!({"name": name, "settings": settings});
+            id(&expect(&server, 201, "POST", &trunks, Some(&wanted)))
+        };
+        make("east", &east, json!(["PCMA", "PCMU"]));
+        let second = make("west", &west, json!(["PCMU"]));
+        let agent = json!({"name": "bot", "kind": "builtin", "builtin": "echo"});
+        let agent = id(&expect(&server, 201, "POST", "/api/v1/agents", Some(&agent)));
+        let numbers = format!("{CONFIGS}/{config}/phone-numbers");
+        let number = |address: &str, trunk: Option<&str>, is_default: bool| {
+            let wanted = json!({
+                "address": address, "inbound_agent_id": agent, "telephony_trunk_id": trunk,
+                "is_default_caller_id": is_default,
+            });
+            id(&expect(&server, 201, "POST", &numbers, Some(&wanted)))
+        };
+        number("+4930111", None, false);
+        let pinned = number("+4930222", Some(&second), true);
+        Self { server, east, west, config, trunks, numbers, second, pinned }
+    }
+}
+
+/// A configuration that only holds trunks needs one before calls are placed by it.
 #[test]
-fn calls_through_the_trunk_of_their_number() {
+fn a_configuration_of_trunks() {
     let server = Server::start(CONFIG);
-    let [east, west] = [(); 2].map(|()| Gateway::start(Manner::Answers));
     let config = configuration(&server, "carrier");
-    let shown = expect(&server, 200, "GET", &format!("{CONFIGS}/{config}"), None);
+    let path = format!("{CONFIGS}/{config}");
+    let shown = expect(&server, 200, "GET", &path, None);
     assert_eq!(shown["supports_trunks"], true);
     assert_eq!(shown["is_ready_for_outbound"], false, "{shown}");
     assert_eq!((&shown["trunks"], &shown["status"]), (&json!([]), &Value::Null));
     let (status, refused) = place(&server, None, &config);
     assert_eq!(status, 400, "{refused}");
-
-    let trunks = format!("{CONFIGS}/{config}/trunks");
-    let make = |name: &str, gateway: &Gateway, codecs: Value| {
-        let mut settings = to(gateway);
-        settings["codecs"] = codecs;
-        let wanted = json!({"name": name, "settings": settings});
-        id(&expect(&server, 201, "POST", &trunks, Some(&wanted)))
-    };
-    let (_, second) =
-        (make("east", &east, json!(["PCMA", "PCMU"])), make("west", &west, json!(["PCMU"])));
-    let shown = expect(&server, 200, "GET", &format!("{CONFIGS}/{config}"), None);
+    let gateway = Gateway::start(Manner::Answers);
+    let wanted = json!({"name": "only", "settings": to(&gateway)});
+    let made = expect(&server, 201, "POST", &format!("{path}/trunks"), Some(&wanted));
+    let shown = expect(&server, 200, "GET", &path, None);
     assert_eq!(shown["is_ready_for_outbound"], true, "{shown}");
-    assert_eq!(shown["trunks"].as_array().unwrap().len(), 2, "{shown}");
+    assert_eq!(shown["trunks"][0]["id"], made["id"], "{shown}");
+    server.stop();
+}
 
-    let agent = json!({"name": "bot", "kind": "builtin", "builtin": "echo"});
-    let agent = id(&expect(&server, 201, "POST", "/api/v1/agents", Some(&agent)));
-    let numbers = format!("{CONFIGS}/{config}/phone-numbers");
-    let number = |address: &str, trunk: Option<&str>, is_default: bool| {
-        let wanted = json!({
-            "address": address, "inbound_agent_id": agent, "telephony_trunk_id": trunk,
-            "is_default_caller_id": is_default,
-        });
-        id(&expect(&server, 201, "POST", &numbers, Some(&wanted)))
-    };
-    number("+4930111", None, false);
-    let pinned = number("+4930222", Some(&second), true);
-
-    // Out: the default number is pinned to the second; one that is pinned to none takes the first.
-    for (from, gateway, name, has_alaw) in [
-        (None, &west, "west", false),
-        (Some("+4930222"), &west, "west", false),
-        (Some("+4930111"), &east, "east", true),
+/// Calls from a number go out through the trunk that it is pinned to, in that trunk's own codecs,
+/// and their records say so; a number that is pinned to none takes the first.
+#[test]
+fn calls_out_through_the_trunk_of_their_number() {
+    let Pair { server, east, west, config, .. } = Pair::start();
+    for (from, gateway, other, name, has_alaw) in [
+        (None, &west, &east, "west", false),
+        (Some("+4930222"), &west, &east, "west", false),
+        (Some("+4930111"), &east, &west, "east", true),
     ] {
-        let before = [&east, &west].map(|gateway| gateway.heard("INVITE ").len());
+        let before = other.heard("INVITE ").len();
         let (status, call) = place(&server, from, &config);
         assert_eq!(status, 201, "{call}");
         assert_eq!(call["trunk"], name);
         let call = id(&call);
         until(SOON, "an answer", || {
-            server
-                .calls()
-                .iter()
-                .any(|it| it["id"] == *call && it["state"] == "answered")
-                .then_some(())
+            let calls = server.calls();
+            let up = calls.iter().any(|it| it["id"] == *call && it["state"] == "answered");
+            up.then_some(())
         });
         let invite = gateway.heard("INVITE ").pop().unwrap();
         let audio = invite.lines().find(|line| line.starts_with("m=audio")).unwrap();
         assert_eq!(audio.split(' ').any(|word| word == "8"), has_alaw, "{audio}");
-        let user = from.unwrap_or("+4930222");
-        assert!(header(&invite, "From").contains(user), "{invite}");
-        let other = if name == "west" { 0 } else { 1 };
-        assert_eq!([&east, &west][other].heard("INVITE ").len(), before[other]);
+        assert!(header(&invite, "From").contains(from.unwrap_or("+4930222")), "{invite}");
+        assert_eq!(other.heard("INVITE ").len(), before);
         server.hang_up(&call);
         server.wait_idle();
         let record = expect(&server, 200, "GET", &format!("/api/v1/calls/{call}"), None);
         assert_eq!((&record["trunk"], &record["configuration_id"]), (&json!(name), &json!(config)));
     }
+    server.stop();
+}
 
-    // In: both trunks take calls from this address; the number tells which.
+/// Two trunks take calls from the same address: the called number tells by which one it came.
+#[test]
+fn calls_in_by_the_trunk_of_their_number() {
+    let Pair { server, .. } = Pair::start();
     for (called, name) in [("+4930222", "west"), ("030222", "west"), ("+4930111", "east")] {
         let mut phone = Phone::up(&server, called);
         assert_eq!(server.calls()[0]["trunk"], name, "{called}");
@@ -144,32 +175,36 @@ fn calls_through_the_trunk_of_their_number() {
         server.wait_idle();
     }
     Phone::call(&server, "+4930333").wait_refusal(404);
+    server.stop();
+}
 
-    // A trunk with numbers stays; out of service, its number is called from no more, while its
-    // calls still come in by the other.
+/// A trunk with numbers stays. Out of service, its number is called from no more, while its calls
+/// still come in by the other; without numbers it can be deleted.
+#[test]
+fn a_trunk_out_of_service() {
+    let Pair { server, config, trunks, numbers, second, pinned, .. } = &Pair::start();
     let one = format!("{trunks}/{second}");
-    let refused = expect(&server, 409, "DELETE", &one, None);
+    let refused = expect(server, 409, "DELETE", &one, None);
     assert!(refused["detail"].as_str().unwrap().contains("1 number is pinned"), "{refused}");
-    let off = expect(&server, 200, "PUT", &one, Some(&json!({"enabled": false})));
+    let off = expect(server, 200, "PUT", &one, Some(&json!({"enabled": false})));
     assert_eq!(off["enabled"], false);
     until(SOON, "it is out of service", || {
-        expect(&server, 200, "GET", &one, None)["status"].is_null().then_some(())
+        expect(server, 200, "GET", &one, None)["status"].is_null().then_some(())
     });
-    let (status, refused) = place(&server, Some("+4930222"), &config);
+    let (status, refused) = place(server, Some("+4930222"), config);
     assert_eq!(status, 400, "{refused}");
     assert!(refused["detail"].as_str().unwrap().contains("not in service"), "{refused}");
-    let mut phone = Phone::up(&server, "+4930222");
+    let mut phone = Phone::up(server, "+4930222");
     assert_eq!(server.calls()[0]["trunk"], "east");
     phone.hang_up();
     let unpin = json!({"telephony_trunk_id": null});
-    expect(&server, 200, "PUT", &format!("{numbers}/{pinned}"), Some(&unpin));
-    expect(&server, 204, "DELETE", &one, None);
-    expect(&server, 404, "GET", &one, None);
-    let (status, call) = place(&server, Some("+4930222"), &config);
+    expect(server, 200, "PUT", &format!("{numbers}/{pinned}"), Some(&unpin));
+    expect(server, 204, "DELETE", &one, None);
+    expect(server, 404, "GET", &one, None);
+    let (status, call) = place(server, Some("+4930222"), config);
     assert_eq!((status, &call["trunk"]), (201, &json!("east")));
     server.hang_up(&id(&call));
     server.wait_idle();
-    server.stop();
 }
 
 /// A trunk registers, is probed and shows how it stands; its password is shown masked, is kept

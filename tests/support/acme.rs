@@ -124,6 +124,11 @@ impl Drop for Acme {
 /// An answer: status, kind, header lines, body.
 type Answer = (u16, &'static str, String, String);
 
+fn json(status: u16, location: Option<String>, body: &Value) -> Answer {
+    let location = location.map(|url| format!("Location: {url}\r\n")).unwrap_or_default();
+    (status, "application/json", location, body.to_string())
+}
+
 impl Shared {
     /// Answers one request.
     fn serve(&self, stream: TcpStream) {
@@ -156,17 +161,9 @@ impl Shared {
     }
 
     fn answer(&self, method: &str, path: &str, body: &str) -> Answer {
-        let json = |status, headers: String, body: Value| {
-            (status, "application/json", headers, body.to_string())
-        };
-        let directory = json!({
-            "newNonce": self.url("/nonce"), "newAccount": self.url("/account"),
-            "newOrder": self.url("/order"), "revokeCert": self.url("/revoke"),
-            "keyChange": self.url("/change"), "meta": {},
-        });
         match (method, path) {
-            ("GET", "/directory") => return json(200, String::new(), directory),
-            ("HEAD" | "GET", "/nonce") => return json(200, String::new(), json!({})),
+            ("GET", "/directory") => return json(200, None, &self.directory()),
+            ("HEAD" | "GET", "/nonce") => return json(200, None, &json!({})),
             _ => assert_eq!(method, "POST", "{path}"),
         }
         let payload = match self.verified(path, body) {
@@ -179,43 +176,23 @@ impl Shared {
             }
         };
         let mut known = self.known.lock().unwrap();
-        let order = |known: &Known| {
-            let identifiers = known.names.iter().map(|name| json!({"type": "dns", "value": name}));
-            let count = known.names.len();
-            let urls = (0..count).map(|at| self.url(&format!("/authz/{at}")));
-            let status = match &known.certificate {
-                _ if known.invalid => "invalid",
-                Some(_) => "valid",
-                None if known.proven == count => "ready",
-                None => "pending",
-            };
-            json!({
-                "status": status,
-                "identifiers": identifiers.collect::<Vec<_>>(),
-                "authorizations": urls.collect::<Vec<_>>(),
-                "finalize": self.url("/finalize"),
-                "certificate": known.certificate.as_ref().map(|_| self.url("/certificate")),
-            })
-        };
         match path {
             "/account" => {
                 assert_eq!(payload["termsOfServiceAgreed"], true, "{payload}");
                 known.accounts += 1;
                 known.contacts = payload["contact"].clone();
-                let location = format!("Location: {}\r\n", self.url("/account/1"));
-                json(201, location, json!({"status": "valid"}))
+                json(201, Some(self.url("/account/1")), &json!({"status": "valid"}))
             }
             "/order" => {
                 let names = payload["identifiers"].as_array().unwrap().iter();
                 known.names = names.map(|it| it["value"].as_str().unwrap().to_owned()).collect();
                 known.orders += 1;
                 (known.proven, known.invalid, known.certificate) = (0, false, None);
-                let location = format!("Location: {}\r\n", self.url("/order/1"));
-                json(201, location, order(&known))
+                json(201, Some(self.url("/order/1")), &self.order(&known))
             }
-            "/order/1" => json(200, String::new(), order(&known)),
+            "/order/1" => json(200, None, &self.order(&known)),
             "/finalize" => {
-                assert_eq!(order(&known)["status"], "ready");
+                assert_eq!(self.order(&known)["status"], "ready");
                 let request = URL_SAFE_NO_PAD.decode(payload["csr"].as_str().unwrap()).unwrap();
                 let life = if known.lives.is_empty() { None } else { Some(known.lives.remove(0)) };
                 let day = Duration::from_secs(86_400);
@@ -223,50 +200,85 @@ impl Shared {
                 let now = SystemTime::now();
                 let signed = self.authority.sign(&request, now - since, now + until);
                 known.certificate = Some(signed);
-                json(200, String::new(), order(&known))
+                json(200, None, &self.order(&known))
             }
             "/certificate" => {
                 let chain = known.certificate.clone().unwrap();
                 (200, "application/pem-certificate-chain", String::new(), chain)
             }
             _ => {
-                let (kind, at) = path[1..].split_once('/').unwrap();
-                let at: usize = at.parse().unwrap();
-                let name = known.names[at].clone();
-                if kind == "challenge" && !known.invalid {
-                    let thumbprint = known.account.as_ref().unwrap().1.clone();
-                    drop(known);
-                    let proven = !self.refuses && self.is_proven(&name, &thumbprint);
-                    known = self.known.lock().unwrap();
-                    known.proven += usize::from(proven);
-                    known.invalid |= !proven;
-                }
-                let (status, error) = match (known.proven > at, known.invalid) {
-                    (_, true) => {
-                        let detail = "Connection refused by the test";
-                        let kind = "urn:ietf:params:acme:error:connection";
-                        ("invalid", json!({"type": kind, "detail": detail, "status": 400}))
-                    }
-                    (true, _) => ("valid", Value::Null),
-                    (false, _) => ("pending", Value::Null),
-                };
-                let mut challenge = json!({
-                    "type": "tls-alpn-01", "url": self.url(&format!("/challenge/{at}")),
-                    "status": status, "token": TOKEN,
-                });
-                if !error.is_null() {
-                    challenge["error"] = error;
-                }
-                let other = json!({
-                    "type": "http-01", "url": self.url("/other"), "status": "pending", "token": "x",
-                });
-                let whole = json!({
-                    "identifier": {"type": "dns", "value": name}, "status": status,
-                    "challenges": [other, challenge],
-                });
-                json(200, String::new(), if kind == "authz" { whole } else { challenge })
+                drop(known);
+                self.authorization(path)
             }
         }
+    }
+
+    fn directory(&self) -> Value {
+        json!({
+            "newNonce": self.url("/nonce"), "newAccount": self.url("/account"),
+            "newOrder": self.url("/order"), "revokeCert": self.url("/revoke"),
+            "keyChange": self.url("/change"), "meta": {},
+        })
+    }
+
+    /// The order as it stands.
+    fn order(&self, known: &Known) -> Value {
+        let identifiers = known.names.iter().map(|name| json!({"type": "dns", "value": name}));
+        let count = known.names.len();
+        let urls = (0..count).map(|at| self.url(&format!("/authz/{at}")));
+        let status = match &known.certificate {
+            _ if known.invalid => "invalid",
+            Some(_) => "valid",
+            None if known.proven == count => "ready",
+            None => "pending",
+        };
+        json!({
+            "status": status,
+            "identifiers": identifiers.collect::<Vec<_>>(),
+            "authorizations": urls.collect::<Vec<_>>(),
+            "finalize": self.url("/finalize"),
+            "certificate": known.certificate.as_ref().map(|_| self.url("/certificate")),
+        })
+    }
+
+    /// An authorization, or its challenge, which is looked at when it is said to be ready.
+    fn authorization(&self, path: &str) -> Answer {
+        let (kind, at) = path[1..].split_once('/').unwrap();
+        let at: usize = at.parse().unwrap();
+        let (name, thumbprint, invalid) = {
+            let known = self.known.lock().unwrap();
+            let thumbprint = known.account.as_ref().unwrap().1.clone();
+            (known.names[at].clone(), thumbprint, known.invalid)
+        };
+        if kind == "challenge" && !invalid {
+            let proven = !self.refuses && self.is_proven(&name, &thumbprint);
+            let mut known = self.known.lock().unwrap();
+            known.proven += usize::from(proven);
+            known.invalid |= !proven;
+        }
+        let known = self.known.lock().unwrap();
+        let status = match (known.proven > at, known.invalid) {
+            (_, true) => "invalid",
+            (true, _) => "valid",
+            (false, _) => "pending",
+        };
+        let mut challenge = json!({
+            "type": "tls-alpn-01", "url": self.url(&format!("/challenge/{at}")),
+            "status": status, "token": TOKEN,
+        });
+        if known.invalid {
+            let kind = "urn:ietf:params:acme:error:connection";
+            let detail = "Connection refused by the test";
+            challenge["error"] = json!({"type": kind, "detail": detail, "status": 400});
+        }
+        let other = json!({
+            "type": "http-01", "url": self.url("/other"), "status": "pending", "token": "x",
+        });
+        let whole = json!({
+            "identifier": {"type": "dns", "value": name}, "status": status,
+            "challenges": [other, challenge],
+        });
+        json(200, None, if kind == "authz" { &whole } else { &challenge })
     }
 
     /// What a request carries, if it is signed as it has to be (RFC 8555 6.2).
