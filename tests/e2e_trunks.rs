@@ -65,8 +65,8 @@ fn place(server: &Server, from: Option<&str>, config: &str) -> (u16, Value) {
     (status, serde_json::from_str(&body).unwrap())
 }
 
-/// Two trunks of one configuration: `east` and `west`, with a number that is pinned to none, and the
-/// default number pinned to `west`.
+/// Two trunks of one configuration: `east` and `west`, with a number that is pinned to none, and
+/// the default number pinned to `west`.
 struct Pair {
     server: Server,
     east: Gateway,
