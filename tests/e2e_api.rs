@@ -376,6 +376,9 @@ fn strangers_find_nothing() {
     let config = expect(&server, 201, "POST", CONFIGS, Some(configuration("carrier")));
     let numbers = format!("{CONFIGS}/{}/phone-numbers", id(&config));
     let number = expect(&server, 201, "POST", &numbers, Some(json!({"address": "+4930123456"})));
+    let west = json!({"name": "west", "settings": {"inbound": {"networks": ["192.0.2.0/24"]}}});
+    let trunks = format!("{CONFIGS}/{}/trunks", id(&config));
+    let trunk = expect(&server, 201, "POST", &trunks, Some(west.clone()));
     let route = json!({"to": "*", "agent_id": agent["id"]});
     let route = expect(&server, 201, "POST", "/api/v1/routes", Some(route));
     let key = json!({"name": "mine", "scope": "read"});
@@ -384,7 +387,7 @@ fn strangers_find_nothing() {
     let (own, foreign) = (server.key.clone(), foreign_key(&server));
     let of = |path: &str| -> Option<String> {
         let start = |prefix: &str| path.starts_with(prefix);
-        let path = path.replace("{number}", &id(&number)).replace("{trunk}", NOWHERE);
+        let path = path.replace("{number}", &id(&number)).replace("{trunk}", &id(&trunk));
         Some(match () {
             () if start("/api/v1/agents/{") => path.replace("{id}", &id(&agent)),
             () if start("/api/v1/routes/{") => path.replace("{id}", &id(&route)),
@@ -399,9 +402,9 @@ fn strangers_find_nothing() {
         ("change_number", json!({"label": "theirs"})),
         ("replace_route", json!({"to": "*", "agent_id": agent["id"]})),
         ("create_number", json!({"address": "+4930999999"})),
+        ("change_trunk", json!({"name": "theirs"})),
+        ("create_trunk", west),
         ("import_numbers", json!({})),
-        ("create_trunk", json!({"name": "theirs", "settings": {}})),
-        ("change_trunk", json!({"name": "theirs", "settings": {}})),
     ];
     let mut asked = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
