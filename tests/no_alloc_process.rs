@@ -42,8 +42,8 @@ const WARM_UP: Duration = Duration::from_secs(16);
 /// it.
 const WATCHED: Duration = Duration::from_secs(12);
 /// Most allocations outside the media threads meanwhile: none, but for what is looked for in the
-/// database twice a minute, which may fall into it. One for each call would be as many.
-const HOUSEKEEPING_MAX: u64 = 99;
+/// database once or twice a minute, which may fall into it. One for each second of a call is more.
+const HOUSEKEEPING_MAX: u64 = 400;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
 /// Makes this program play phones and agents: `plain`, `srtp` or `line`.

@@ -18,7 +18,7 @@ use crate::store::{NodeId, Store, StoreError, Timestamp};
 /// When a carrier is asked, in seconds after the end of the call; it rates calls in its own time.
 const ASK_AFTER_S: [u64; 5] = [30, 120, 600, 3_600, 21_600];
 /// How often it is looked whether somebody is to be asked, in milliseconds.
-const LOOK_EVERY_MS: u64 = 10_000;
+const LOOK_EVERY_MS: u64 = 60_000;
 /// Calls that are asked for at one look and of one age.
 const CALLS_MAX: u32 = 2_000;
 /// Requests that are under way at once.
