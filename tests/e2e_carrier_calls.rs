@@ -193,6 +193,25 @@ fn a_placed_call() {
     let path = format!("/api/v1/calls/{}", placed["id"].as_str().unwrap());
     let after = expect(&server, 200, "GET", &path, None);
     assert_eq!((&after["status"], &after["billed_s"]), (&json!("completed"), &json!(7)));
+
+    // One address for all calls: the carrier's own id says which is meant.
+    let bare = status.split('#').next().unwrap();
+    let bare = bare.replace(&format!("/{}", placed["id"].as_str().unwrap()), "");
+    assert!(status.starts_with(&format!("{bare}/")), "{status} names the call");
+    let facts = || {
+        let events = expect(&server, 200, "GET", &format!("{path}/events"), None);
+        events["items"].as_array().unwrap().len()
+    };
+    let before = facts();
+    let mut fields = about(&call, "completed", "outbound-api");
+    fields.push(("SequenceNumber", "4"));
+    assert_eq!(hook(&server, &bare, &fields, true).0, 403);
+    assert_eq!(facts(), before);
+    assert!(matches!(hook(&server, &bare, &fields, false).0, 200 | 204));
+    assert_eq!(facts(), before + 1);
+    let other = about("CA00000000000000000000000000000099", "completed", "outbound-api");
+    assert!(matches!(hook(&server, &bare, &other, false).0, 200 | 204));
+    assert_eq!(facts(), before + 1, "of somebody else's call");
     let events = expect(&server, 200, "GET", &format!("{path}/events"), None).to_string();
     assert!(events.contains(&call), "{events}");
     let hangups = api.asked().into_iter().filter(|asked| asked.body.contains("Status=completed"));

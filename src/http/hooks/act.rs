@@ -134,6 +134,15 @@ async fn late(
     call: Option<Uuid>,
     events: &[CallEvent],
 ) -> Result<(), StoreError> {
+    let call = match (call, events.first()) {
+        (Some(call), _) => Some(call),
+        // A carrier with one address for all calls names them by its own id.
+        (None, Some(event)) => {
+            let configuration = ConfigurationId(account.id);
+            state.store.call_at_carrier(configuration, &event.call.0).await?
+        }
+        (None, None) => None,
+    };
     let Some(call) = call else { return Ok(()) };
     let known = match state.store.call(OrganisationId(account.organisation), call).await {
         Ok(known) => known,
