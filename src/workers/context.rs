@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use media::blocks::BlockPool;
 use media::leg::StreamStart;
-use media::rtp::{Frame, PACKET_BYTES_MAX};
+use media::rtp::{Frame, HEADER_BYTES, PACKET_BYTES_MAX};
 use media::srtp::OVERHEAD_BYTES_MAX;
 use media::time::MonoTime;
 use rand_chacha::ChaCha8Rng;
@@ -30,6 +30,9 @@ pub(super) const HEADROOM_BYTES: usize = 64;
 const CONVERT_BYTES: usize = 2 * WEBSOCKET_MESSAGE_MAX_BYTES;
 /// Room for a frame that is about to be coded: 60 ms at 48 kHz.
 const LINEAR_BYTES: usize = 60 * 48 * 2;
+/// Room for one packet: one of the network, or the longest frame of linear audio.
+const PACKET_BYTES: usize = HEADROOM_BYTES + HEADER_BYTES + LINEAR_BYTES + OVERHEAD_BYTES_MAX;
+const _: () = assert!(HEADER_BYTES + LINEAR_BYTES >= PACKET_BYTES_MAX);
 /// Room for what a socket gives in one read.
 const INPUT_BYTES: usize = 64 * 1024;
 /// Room for a message to an agent or a carrier; it grows to the longest `start`.
@@ -87,7 +90,7 @@ impl Context {
         Ok(Self {
             now: super::poller::now(),
             poller: Poller::new()?,
-            packet: vec![0; HEADROOM_BYTES + PACKET_BYTES_MAX + OVERHEAD_BYTES_MAX].into(),
+            packet: vec![0; PACKET_BYTES].into(),
             convert: vec![0; CONVERT_BYTES].into(),
             linear: vec![0; LINEAR_BYTES].into(),
             message: Vec::with_capacity(MESSAGE_BYTES),
