@@ -184,7 +184,10 @@ impl Control {
             (_, Purpose::Agent) => Input::AgentLost,
             (_, Purpose::Transfer) => Input::End(Cause::NetworkFailure, EndedBy::Network),
         };
-        self.tell(key, input);
+        // While a carrier takes the caller away, that counts once the caller is back.
+        if let Some(input) = self.unless_taken(key, input) {
+            self.tell(key, input);
+        }
         self.reschedule(key);
     }
 

@@ -198,8 +198,8 @@ impl Transfer {
                 self.cancel("call_over", effects);
             }
             Input::Timeout => self.timeout(now, effects),
-            input if self.plan.by_carrier => self.carried(now, input, effects),
             Input::Left => self.left |= self.is_awaited(),
+            input if self.plan.by_carrier => self.carried(now, input, effects),
             input if self.plan.kind.is_asked() => self.told(now, input, effects),
             input => self.leg(now, input, effects),
         }

@@ -328,6 +328,12 @@ fn a_carrier_joins() {
     assert_eq!(run.sleep(s(100)), gone(State::Failed, "no_answer"));
     let mut run = Run::new(by_carrier(Kind::Bridge));
     assert_eq!(run.tell(Input::Cancel), gone(State::Cancelled, "unwanted"));
+    // A telephone that was the agent hangs up meanwhile: if nobody comes, nobody is left.
+    let mut run = Run::new(by_carrier(Kind::Bridge));
+    assert_eq!(run.tell(Input::Left), []);
+    let failed = Effect::Tell(State::Failed, Some("busy"));
+    let alone = [Effect::Drop, failed, Effect::HangUp, Effect::Forget];
+    assert_eq!(run.tell(Input::Refused("busy")), alone);
 }
 
 fn any_input() -> impl Strategy<Value = Input> {
