@@ -77,6 +77,14 @@ impl Live {
     /// Appends what is to be heard by `now`: linear little-endian samples, of one channel or two by
     /// turns.
     pub fn hear(&mut self, now: MonoTime, out: &mut Vec<u8>) {
+        let due = now - Duration::from_millis(BEHIND_MS);
+        let until = samples(due, self.began, self.rate_hz);
+        let most = u64::from(self.rate_hz) * CATCH_UP_MS / 1_000;
+        // First, or what comes after a long stall would take room for all of it.
+        if until > self.mix.base() + most {
+            self.mix.take(until - most, |_, _| {});
+            self.mix.skip_to(until - most);
+        }
         while let Some(frame) = self.frames.peek() {
             let meta = frame.meta();
             match Slot::of(&meta) {
@@ -84,13 +92,6 @@ impl Live {
                 slot => self.mix.put(slot as usize, meta.ts, frame.payload()),
             }
             frame.consume();
-        }
-        let due = now - Duration::from_millis(BEHIND_MS);
-        let until = samples(due, self.began, self.rate_hz);
-        let most = u64::from(self.rate_hz) * CATCH_UP_MS / 1_000;
-        if until > self.mix.base() + most {
-            self.mix.take(until - most, |_, _| {});
-            self.mix.skip_to(until - most);
         }
         let sides = self.sides;
         self.mix.take(until, |_, frames| frames.iter().for_each(|frame| say(sides, *frame, out)));

@@ -38,6 +38,8 @@ use crate::workers::poller::now;
 
 /// How often a listener is sent what there is to be heard, in milliseconds.
 const SEND_MS: u64 = 20;
+/// How long a listener may take nothing, in milliseconds: whoever is stuck keeps no place.
+const STALL_MAX_MS: u64 = 10_000;
 /// How often it is looked whether a listener's key still holds, in milliseconds.
 const KEY_LOOK_MS: u64 = 2_000;
 /// Longest message of a listener, who has nothing to say, in bytes.
@@ -162,6 +164,15 @@ struct Listener {
     message: Vec<u8>,
 }
 
+/// Writes to a listener who takes it in time.
+async fn write(to: &mut WriteHalf<Socket>, bytes: &[u8]) -> io::Result<()> {
+    let written = async {
+        to.write_all(bytes).await?;
+        to.flush().await
+    };
+    tokio::time::timeout(Duration::from_millis(STALL_MAX_MS), written).await?
+}
+
 impl Listener {
     fn new(
         seat: Seat,
@@ -234,8 +245,7 @@ impl Listener {
             return Ok(());
         }
         let frame = seal(&mut self.message, Opcode::Binary, None);
-        self.to.write_all(frame).await?;
-        self.to.flush().await
+        write(&mut self.to, frame).await
     }
 
     /// Takes what a listener sends, who has nothing to say; true if that is the end.
@@ -252,8 +262,7 @@ impl Listener {
                 }
                 Err(error) => (ControlFrame::close(error.close_code(), "", None), true),
             };
-            self.to.write_all(answer.as_bytes()).await?;
-            self.to.flush().await?;
+            write(&mut self.to, answer.as_bytes()).await?;
             if is_end {
                 return Ok(true);
             }
@@ -265,12 +274,11 @@ impl Listener {
         self.message.resize(MAX_HEADER_BYTES, 0);
         self.message.extend_from_slice(event.to_string().as_bytes());
         let frame = seal(&mut self.message, Opcode::Text, None);
-        self.to.write_all(frame).await?;
-        self.to.flush().await
+        write(&mut self.to, frame).await
     }
 
     async fn close(&mut self, code: u16) -> io::Result<()> {
-        self.to.write_all(ControlFrame::close(code, "", None).as_bytes()).await?;
+        write(&mut self.to, ControlFrame::close(code, "", None).as_bytes()).await?;
         self.to.shutdown().await
     }
 }
