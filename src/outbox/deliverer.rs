@@ -74,15 +74,14 @@ impl Deliverer {
             tracing::warn!(%error, "webhooks of before wait until their claims are over");
         }
         loop {
-            let next = match self.deliver_due().await {
-                Ok(next) => next,
+            let (next, longest) = match self.deliver_due().await {
+                Ok(next) if self.store.is_shared() => (next, LOOK_EVERY_MS),
+                Ok(next) => (next, LOOK_ALONE_MS),
                 Err(error) => {
                     tracing::warn!(%error, "webhooks cannot be looked for");
-                    None
+                    (None, LOOK_EVERY_MS)
                 }
             };
-            let is_shared = self.store.is_shared();
-            let longest = if is_shared { LOOK_EVERY_MS } else { LOOK_ALONE_MS };
             let longest = Duration::from_millis(longest);
             let wait = next.map_or(longest, |at| {
                 let micros = at.0.saturating_sub(Timestamp::now().0);
