@@ -33,11 +33,16 @@ impl Store {
                 log.push("-wal");
                 let mut known = None;
                 while !readers.is_closed() {
-                    let now = Some([written(path), written(Path::new(&log))]);
+                    let now = [written(path), written(Path::new(&log))];
+                    // What was written just now may not be there for readers yet.
+                    let is_settled = now
+                        .iter()
+                        .flatten()
+                        .all(|(at, _)| at.elapsed().is_ok_and(|age| age >= POLL));
                     // A database that nobody has written to need not be asked; one that cannot be
                     // read now is asked again.
-                    if known != now && self.catch_up().await.is_ok() {
-                        known = now;
+                    if known != Some(now) && self.catch_up().await.is_ok() && is_settled {
+                        known = Some(now);
                     }
                     sleep(POLL).await;
                 }
