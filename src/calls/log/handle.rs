@@ -16,6 +16,10 @@ pub const QUEUE_MAX: usize = 65_536;
 /// Calls that were lost and of which nobody has heard yet.
 const LOST_MAX: usize = 16_384;
 
+/// Samples that may wait for it: more would keep facts waiting when they are written, and without
+/// them the log is complete.
+const SAMPLES_MAX: usize = 8_192;
+
 /// Something on its way to the store.
 #[derive(Debug)]
 pub enum Entry {
@@ -90,7 +94,7 @@ impl LogHandle {
     /// Tells how the media of a call fare. A sample is no fact: without it the log is complete.
     pub fn sample(&self, call: Uuid, sample: QualitySample) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        if samples.len() >= QUEUE_MAX {
+        if samples.len() >= SAMPLES_MAX {
             return self.metrics.lost.inc();
         }
         samples.push((call, sample));
