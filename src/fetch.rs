@@ -12,6 +12,7 @@ use media::wav::{self, Clip, WavError};
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 use crate::outward::{Outward, OutwardError, is_public};
@@ -22,6 +23,9 @@ pub const SOUND_BYTES_MAX: usize = 10 * 1024 * 1024;
 const URL_BYTES_MAX: usize = 2_048;
 /// How long a file may take, from the look-up of its host's name to its last byte.
 const WITHIN: Duration = Duration::from_secs(15);
+
+/// Files that are fetched at once; more are refused, as their callers would wait too long.
+static AT_ONCE: Semaphore = Semaphore::const_new(32);
 
 /// Why there is no file. What its host said is not told.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,9 @@ pub enum FetchError {
     /// It is too long.
     #[error("the file has more than {0} bytes")]
     Long(usize),
+    /// Others are fetched.
+    #[error("is not fetched now: too many files are")]
+    Busy,
     /// It took too long.
     #[error("the file did not come in time")]
     Slow,
@@ -64,6 +71,7 @@ pub enum FetchError {
 ///
 /// Why there is no sound.
 pub async fn sound(outward: &Outward, url: &str, length_max_ms: u64) -> Result<Clip, FetchError> {
+    let _turn = AT_ONCE.try_acquire().map_err(|_| FetchError::Busy)?;
     let file = file(outward, url, SOUND_BYTES_MAX).await?;
     let read = tokio::task::spawn_blocking(move || wav::read(&file, length_max_ms)).await;
     Ok(read.map_err(|_| FetchError::Ending)??)

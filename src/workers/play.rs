@@ -16,6 +16,8 @@ use super::path::{Agent, MediaPath};
 
 /// Sounds of one call that may wait.
 pub const PLAYS_MAX: usize = 16;
+/// What they may hold together, in bytes: twice ten minutes at 16 kHz.
+pub const PLAYS_BYTES_MAX: usize = 40 * 1024 * 1024;
 
 /// A sound to be played.
 #[derive(Debug)]
@@ -167,7 +169,9 @@ impl MediaPath {
     /// Lets the peer hear a sound once all is said that waits before it.
     pub(super) fn play(&mut self, ctx: &mut Context, sound: PlaySound) {
         let play = Play { sound, position: 0, begun: false, converter: None };
-        let full = self.plays.waiting.len() >= PLAYS_MAX;
+        let held: usize = self.plays.waiting.iter().map(|play| play.sound.sound.len()).sum();
+        let full = self.plays.waiting.len() >= PLAYS_MAX
+            || held.saturating_add(play.sound.sound.len()) > PLAYS_BYTES_MAX;
         if full || self.state != CallState::Answered || play.sound.sound.is_empty() {
             return ctx.tell(self.key, EventKind::Play(play.notice(PlayState::Cleared)));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use media::wav::Clip;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use uuid::Uuid;
 
 use super::Control;
@@ -12,10 +12,13 @@ use crate::calls::log::What;
 use crate::calls::request::{Request, RequestError};
 use crate::workers::audio;
 use crate::workers::command::{CallKey, Command, Steer};
-use crate::workers::play::{PlayNotice, PlaySound};
+use crate::workers::play::{PLAYS_BYTES_MAX, PlayNotice, PlaySound};
 
 /// The word for a sound that waits to be heard.
 const QUEUED: &str = "queued";
+
+/// Sounds that are coded at once: each may take as much memory as a call's queue holds.
+static CODED_AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// A sound that was coded for a call.
 #[derive(Debug)]
@@ -40,12 +43,19 @@ impl Control {
             Err(error) => return drop(reply.send(Err(error))),
         };
         let Some(format) = format else { return };
-        let coding = self.io.spawn_blocking(move || {
-            let sound: Arc<[u8]> = audio::encode(&clip.samples, clip.rate_hz, format).into();
-            (PlaySound { id: Uuid::now_v7(), sound, format }, clip.length_ms())
-        });
-        let handle = self.handle.clone();
+        let bytes = clip.length_ms().saturating_mul(format.bytes(1_000) as u64) / 1_000;
+        if bytes > PLAYS_BYTES_MAX as u64 {
+            let problem = "the sound is too long for the rate of this call".to_owned();
+            return drop(reply.send(Err(RequestError::Invalid(problem))));
+        }
+        let (handle, io) = (self.handle.clone(), self.io.clone());
         self.io.spawn(async move {
+            // Never closed.
+            let Ok(_turn) = CODED_AT_ONCE.acquire().await else { return };
+            let coding = io.spawn_blocking(move || {
+                let sound: Arc<[u8]> = audio::encode(&clip.samples, clip.rate_hz, format).into();
+                (PlaySound { id: Uuid::now_v7(), sound, format }, clip.length_ms())
+            });
             if let Ok((sound, length_ms)) = coding.await {
                 let coded = Box::new(Coded { call, sound, length_ms, reply });
                 handle.send(Request::Coded(coded)).await;
