@@ -54,7 +54,9 @@ async fn open(
         .ok_or_else(gone)?;
     let proof = may.map_err(|error| {
         // Whoever has no token learns nothing, not even whether there is such a call.
-        tracing::warn!(%error, "a media socket was refused");
+        if state.guard.logs_stranger(&state.metrics.carriers) {
+            tracing::warn!(%error, "a media socket was refused");
+        }
         Problem::not_found("no such stream")
     })?;
     if let Some(proof) = proof
