@@ -347,7 +347,7 @@ fn dependencies_are_central_and_explained() {
     let reasons = read("docs/decisions/0003-dependencies.md");
     let mut broken = Vec::new();
     for (name, _) in entries(&read("Cargo.toml"), |section| section == "workspace.dependencies") {
-        let ours = ["adapters", "media", "talkpath"].contains(&name.as_str());
+        let ours = ["adapters", "media", "talkpath", "talkpath-perf"].contains(&name.as_str());
         if !ours && !reasons.contains(&format!("| `{name}` |")) {
             broken.push(format!("{name}: no line in docs/decisions/0003-dependencies.md"));
         }
