@@ -55,7 +55,7 @@ pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
-pub use secret::{Masked, Secret};
+pub use secret::{Masked, Secret, SecretSettings};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,
 };

@@ -11,7 +11,7 @@ use super::object::{CallLimits, Kind, Origin, Stamp, kind};
 use super::row::Row;
 use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
-use crate::config::Secret;
+use crate::config::{Secret, SecretSettings};
 
 pub(super) const TRUNK: Kind = kind!("trunks", "trunk", 1_000);
 
@@ -26,7 +26,7 @@ pub struct TrunkFields {
     pub enabled: bool,
     /// An object: the keys of `[[trunks]]` but for the password; of one of a configuration what the
     /// provider's trunks have, secrets in clear.
-    pub settings: Json,
+    pub settings: SecretSettings,
     /// Password of the digest authentication, of one by itself.
     pub password: Option<Secret>,
     /// What the carrier calls it.
@@ -52,7 +52,7 @@ const SELECT: &str = "SELECT id, organisation_id, configuration_id, name, enable
 
 fn read(store: &Store, row: &Row) -> Result<Trunk, StoreError> {
     let configuration: Option<ConfigurationId> = row.get("configuration_id")?;
-    let (settings, password) = match configuration {
+    let (settings, password): (Json, _) = match configuration {
         // An earlier version kept them in clear, and had no use for them.
         Some(_) => match store.unseal_json(&TRUNK, row, "credentials")? {
             Some(settings) => (settings, None),
@@ -66,7 +66,7 @@ fn read(store: &Store, row: &Row) -> Result<Trunk, StoreError> {
             configuration,
             name: row.get("name")?,
             enabled: row.get("enabled")?,
-            settings,
+            settings: SecretSettings::new(settings),
             password,
             external_id: row.get("external_id")?,
             limits: CallLimits::read(row)?,
@@ -83,13 +83,14 @@ impl Store {
         fields: &TrunkFields,
     ) -> Result<(String, Option<Vec<u8>>), StoreError> {
         Ok(match fields.configuration {
-            Some(_) => {
-                ("{}".to_owned(), self.seal_json(&TRUNK, id.0, "credentials", &fields.settings)?)
-            }
+            Some(_) => (
+                "{}".to_owned(),
+                self.seal_json(&TRUNK, id.0, "credentials", fields.settings.expose())?,
+            ),
             None => {
                 let password = fields.password.as_ref();
                 let password = self.seal_text(&TRUNK, id.0, "credentials", password)?;
-                (fields.settings.to_string(), password)
+                (fields.settings.expose().to_string(), password)
             }
         })
     }

@@ -14,6 +14,7 @@ use super::{at_carrier, configurations, reach};
 use crate::calls::request::Request;
 use crate::calls::standing::{Registered, TrunkStanding};
 use crate::carrier::Account;
+use crate::config::SecretSettings;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -172,6 +173,11 @@ pub(super) async fn standings(
     told.unwrap_or_default()
 }
 
+/// What is set of a trunk, as its provider reads it.
+fn raw(fields: &TrunkFields) -> RawConfig {
+    RawConfig::from_stored(fields.settings.expose().clone()).unwrap_or_default()
+}
+
 fn shown(
     spec: &ProviderSpec,
     trunk: &Trunk,
@@ -179,7 +185,7 @@ fn shown(
     standings: &[TrunkStanding],
 ) -> Value {
     let Trunk { id, fields, stamp } = trunk;
-    let settings = RawConfig::from_stored(fields.settings.clone()).unwrap_or_default();
+    let settings = raw(fields);
     let pinned = numbers.iter().find(|(of, _)| of == id).map_or(0, |(_, count)| *count);
     let status = standings.iter().find(|standing| standing.id == id.0).map(standing);
     let shown = json!({
@@ -271,7 +277,7 @@ fn read(
     given.change_limits(&mut fields.limits);
     if is_new || given.has("settings") {
         let settings = Value::Object(given.object("settings"));
-        let stored = RawConfig::from_stored(fields.settings.clone()).filter(|_| !is_new);
+        let stored = (!is_new).then(|| raw(&fields));
         match spec.read_trunk(&settings, stored.as_ref()) {
             None => given.wrong("settings", "the provider has no trunks"),
             Some(Ok(settings)) => {
@@ -279,7 +285,7 @@ fn read(
                 fault.into_iter().for_each(|(field, why)| {
                     given.wrong(&format!("settings.{field}"), why);
                 });
-                fields.settings = Value::Object(settings.expose().clone());
+                fields.settings = SecretSettings::new(Value::Object(settings.expose().clone()));
             }
             Some(Err(errors)) => wrong(&mut given, &errors),
         }
@@ -329,7 +335,7 @@ impl<'s> AtCarrier<'s> {
         let wanted = TrunkState {
             name: fields.name.clone(),
             enabled: fields.enabled,
-            settings: RawConfig::from_stored(fields.settings.clone()).unwrap_or_default(),
+            settings: raw(fields),
             external_id: fields.external_id.clone(),
         };
         let op = (self.ops.apply)(&self.account.config, &wanted);
@@ -373,7 +379,7 @@ async fn create(
         configuration: Some(id),
         name: String::new(),
         enabled: true,
-        settings: json!({}),
+        settings: SecretSettings::default(),
         password: None,
         external_id: None,
         limits: Default::default(),

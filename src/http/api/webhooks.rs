@@ -194,7 +194,8 @@ impl From<Subscription> for View {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// Not `Debug`: it shows a secret once.
+#[derive(Serialize)]
 struct DeliveryView {
     id: DeliveryId,
     event_id: String,

@@ -5,7 +5,7 @@ use adapters::config::RawConfig;
 use serde_json::json;
 
 use super::{Db, on_both};
-use crate::config::Secret;
+use crate::config::{Secret, SecretSettings};
 use crate::store::agents::AgentFields;
 use crate::store::configurations::ConfigurationFields;
 use crate::store::numbers::{Address, AddressType, NumberFields, NumberFilter};
@@ -48,7 +48,7 @@ fn trunk(name: &str, configuration: Option<ConfigurationId>) -> TrunkFields {
         configuration,
         name: name.to_owned(),
         enabled: true,
-        settings: json!({ "targets": ["sip:gw.example"] }),
+        settings: SecretSettings::new(json!({ "targets": ["sip:gw.example"] })),
         password: configuration.is_none().then(|| Secret::new("planted-password".to_owned())),
         external_id: None,
         limits: CallLimits::default(),
