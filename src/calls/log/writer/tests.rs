@@ -18,7 +18,7 @@ use crate::config::Secret;
 use crate::node;
 use crate::store::calls::CallFilter;
 use crate::store::nodes::Node;
-use crate::store::subscriptions::SubscriptionFields;
+use crate::store::subscriptions::{SigningKey, SubscriptionFields};
 use crate::store::tests::on_both;
 use crate::store::{Actor, NodeId, OrganisationId, Query, Store, StoreError, Timestamp};
 use crate::telemetry::LogMetrics;
@@ -278,7 +278,8 @@ fn subscriptions_get_what_they_asked_for() {
             description: None,
             enabled: false,
         };
-        store.update_subscription(ours, id, &fields, &Actor::Server).await.unwrap();
+        let key = SigningKey::KeptAt("https://example.com/");
+        store.update_subscription(ours, id, &fields, key, &Actor::Server).await.unwrap();
         told(Uuid::now_v7(), ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
         assert!(log.handle.flush().await);
         assert_eq!(store.deliveries(ours, id, None, None, 10).await.unwrap().len(), 1);
