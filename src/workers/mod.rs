@@ -6,6 +6,7 @@
 
 mod ambient;
 pub mod audio;
+mod backlog;
 mod bridge;
 mod bridge_pace;
 pub mod builtin;
