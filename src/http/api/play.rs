@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{gone, owned};
+use super::{RETRY_AFTER_S, gone, living};
 use crate::calls::request::Request;
 use crate::fetch::{self, SOUND_BYTES_MAX};
 use crate::http::auth::Caller;
@@ -19,10 +19,17 @@ use crate::http::openapi::{Resource, post, schema};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
+use crate::shares::Shares;
 use crate::workers::audio::FILE_MAX_MS;
 
 /// How long a file may take to arrive.
 const FILE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Sounds that come at once, until they are coded: a file and its samples lie in memory.
+const SOUNDS_MAX: usize = 32;
+/// Those of one organisation.
+const SOUNDS_PER_ORGANISATION_MAX: usize = 16;
+
+static SOUNDS: Shares = Shares::new(SOUNDS_MAX, SOUNDS_PER_ORGANISATION_MAX);
 /// Names of the media type of WAV files.
 const TYPES: [&str; 4] = ["audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"];
 
@@ -76,7 +83,9 @@ async fn play(
     Path(call): Path<Uuid>,
     request: extract::Request,
 ) -> Result<(StatusCode, axum::Json<Queued>), Problem> {
-    owned(&state, caller.organisation, call).await?;
+    living(&state, caller.organisation, call).await?;
+    let busy = || Problem::unavailable("as many sounds come as may", RETRY_AFTER_S);
+    let _share = SOUNDS.take(caller.organisation.0).ok_or_else(busy)?;
     let (parts, body) = request.into_parts();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
@@ -89,7 +98,7 @@ async fn play(
         let named = serde_json::from_slice(&body::whole(body).await?);
         let Named { url } = named.map_err(|error| Problem::bad_request(error.to_string()))?;
         let outward = state.outward.of(caller.organisation.0);
-        let fetched = fetch::sound(&outward, &url, FILE_MAX_MS).await;
+        let fetched = fetch::sound((caller.organisation.0, &outward), &url, FILE_MAX_MS).await;
         fetched.map_err(|error| Problem::bad_request(format!("url: {error}")))?
     } else {
         let why = "the body is a WAV file, of the type audio/wav, or JSON with its url";
