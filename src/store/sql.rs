@@ -11,8 +11,8 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 use uuid::Uuid;
 
-/// A value as it is bound. Nothing has a type too, as PostgreSQL wants to know it. `Debug` shows the
-/// type alone: texts hold phone numbers and addresses with tokens.
+/// A value as it is bound. Nothing has a type too, as PostgreSQL wants to know it. `Debug` shows
+/// the type alone: texts hold phone numbers and addresses with tokens.
 #[derive(Clone)]
 pub enum Value {
     /// A whole number; times too.

@@ -95,8 +95,8 @@ impl Purpose {
         }
     }
 
-    /// Gives the thread that calls this its place among the others. Those that it starts are like it
-    /// until they take theirs.
+    /// Gives the thread that calls this its place among the others. Those that it starts are like
+    /// it until they take theirs.
     pub fn take_place(self) {
         if self.nice() > 0 {
             sys::yield_by(self.nice());

@@ -105,8 +105,9 @@ fn fixtures_cover_the_fields() {
     }
 }
 
-/// No secret of a carrier is kept by its mask where it did not go: each field that steers is changed
-/// in turn, and all that is masked is asked for. Whatever is an address of the API does steer.
+/// No secret of a carrier is kept by its mask where it did not go: each field that steers is
+/// changed in turn, and all that is masked is asked for. Whatever is an address of the API does
+/// steer.
 #[test]
 fn no_secret_moves_by_its_mask() {
     for entry in entries() {
