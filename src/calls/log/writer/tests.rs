@@ -161,6 +161,34 @@ fn what_is_told_is_found() {
     });
 }
 
+/// A price that came late stays, with its currency, whatever is told afterwards: to the same
+/// server, or to the next one, which has to read the call again.
+#[test]
+fn late_prices_stay() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, call, node) = (store.default_organisation(), Uuid::now_v7(), NodeId::new());
+        let price = |amount: &str| Price { amount: amount.into(), currency: "EUR".into() };
+        let cost = async |log: &Log, id, after_ms, what| {
+            assert!(log.handle.tell(fact(call, Source::Carrier, id, after_ms, what)));
+            assert!(log.handle.flush().await);
+            store.call(ours, call).await.unwrap().summary.cost
+        };
+        let log = Log::start(&store, node);
+        told(call, ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
+        let first = What::Priced(price("0.01"));
+        assert_eq!(cost(&log, 0, 90_000, first).await, Some(price("0.01")));
+        log.kill().await;
+        let log = Log::start(&store, node);
+        let recorded = What::Recording { state: "at_carrier".into(), at_carrier: None };
+        assert_eq!(cost(&log, 1, 3_600_000, recorded).await, Some(price("0.01")));
+        let later = What::Priced(price("0.0125"));
+        assert_eq!(cost(&log, 2, 7_200_000, later).await, Some(price("0.0125")));
+        let under_way = What::Priced(price("0.5"));
+        assert_eq!(cost(&log, 3, 80_000, under_way).await, Some(price("0.0125")), "an older one");
+    });
+}
+
 /// What a carrier tells of the same call: each fact by its own number, the end twice in other
 /// words.
 fn carrier_told(call: Uuid) -> Vec<CallFact> {
