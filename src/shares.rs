@@ -13,11 +13,12 @@ pub struct Shares {
     held: Mutex<BTreeMap<Uuid, usize>>,
 }
 
-/// One of them, given back when dropped.
+/// Some of them, given back when dropped.
 #[derive(Debug)]
 pub struct Share {
     shares: &'static Shares,
     organisation: Uuid,
+    amount: usize,
 }
 
 impl Shares {
@@ -28,13 +29,20 @@ impl Shares {
 
     /// One for an organisation, if there is one left for it.
     pub fn take(&'static self, organisation: Uuid) -> Option<Share> {
+        self.take_many(organisation, 1)
+    }
+
+    /// So many for an organisation, if as many are left for it.
+    pub fn take_many(&'static self, organisation: Uuid, amount: usize) -> Option<Share> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.get(&organisation).copied().unwrap_or(0);
-        if own >= self.each_max || held.values().sum::<usize>() >= self.all_max {
+        let all = held.values().sum::<usize>();
+        let fits = |held: usize, max: usize| held.saturating_add(amount) <= max;
+        if !fits(own, self.each_max) || !fits(all, self.all_max) {
             return None;
         }
-        held.insert(organisation, own + 1);
-        Some(Share { shares: self, organisation })
+        held.insert(organisation, own + amount);
+        Some(Share { shares: self, organisation, amount })
     }
 }
 
@@ -42,7 +50,7 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut held = self.shares.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = held.get_mut(&self.organisation) {
-            *own = own.saturating_sub(1);
+            *own = own.saturating_sub(self.amount);
             if *own == 0 {
                 held.remove(&self.organisation);
             }
@@ -68,6 +76,21 @@ mod tests {
         assert!(SHARES.take(Uuid::now_v7()).is_some(), "and gives it back at once");
         assert!(SHARES.take(one).is_some());
         drop((ours, theirs));
+        assert!(SHARES.held.lock().unwrap().is_empty());
+    }
+
+    /// What is taken at once counts by its amount.
+    #[test]
+    fn amounts_are_bounded() {
+        static SHARES: Shares = Shares::new(100, 60);
+        let (one, two) = (Uuid::now_v7(), Uuid::now_v7());
+        let most = SHARES.take_many(one, 50).unwrap();
+        assert!(SHARES.take_many(one, 11).is_none());
+        let rest = SHARES.take_many(one, 10).unwrap();
+        assert!(SHARES.take_many(two, 41).is_none() && SHARES.take_many(two, usize::MAX).is_none());
+        drop(most);
+        assert!(SHARES.take_many(two, 41).is_some());
+        drop(rest);
         assert!(SHARES.held.lock().unwrap().is_empty());
     }
 }

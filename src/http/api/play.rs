@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::{self, State};
 use http::{StatusCode, header};
+use hyper::body::Body as _;
 use media::wav::{self, Clip};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,12 +25,12 @@ use crate::workers::audio::FILE_MAX_MS;
 
 /// How long a file may take to arrive.
 const FILE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Sounds that come at once, until they are coded: a file and its samples lie in memory.
-const SOUNDS_MAX: usize = 32;
+/// Bytes of sounds that come at once, until they are coded: they lie in memory meanwhile.
+const COMING_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Those of one organisation.
-const SOUNDS_PER_ORGANISATION_MAX: usize = 16;
+const COMING_BYTES_PER_ORGANISATION_MAX: usize = 128 * 1024 * 1024;
 
-static SOUNDS: Shares = Shares::new(SOUNDS_MAX, SOUNDS_PER_ORGANISATION_MAX);
+static COMING: Shares = Shares::new(COMING_BYTES_MAX, COMING_BYTES_PER_ORGANISATION_MAX);
 /// Names of the media type of WAV files.
 const TYPES: [&str; 4] = ["audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave"];
 
@@ -84,12 +85,15 @@ async fn play(
     request: extract::Request,
 ) -> Result<(StatusCode, axum::Json<Queued>), Problem> {
     living(&state, caller.organisation, call).await?;
-    let busy = || Problem::unavailable("as many sounds come as may", RETRY_AFTER_S);
-    let _share = SOUNDS.take(caller.organisation.0).ok_or_else(busy)?;
     let (parts, body) = request.into_parts();
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
-    let clip = if TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name)) {
+    let is_file = TYPES.iter().any(|name| kind.eq_ignore_ascii_case(name));
+    let told = body.size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    let bytes = told.filter(|_| is_file).unwrap_or(SOUND_BYTES_MAX).min(SOUND_BYTES_MAX);
+    let busy = || Problem::unavailable("as many sounds come as may", RETRY_AFTER_S);
+    let _share = COMING.take_many(caller.organisation.0, bytes).ok_or_else(busy)?;
+    let clip = if is_file {
         let file = body::up_to(body, SOUND_BYTES_MAX, FILE_TIMEOUT).await?;
         let read = tokio::task::spawn_blocking(move || wav::read(&file, FILE_MAX_MS)).await;
         let clip = read.map_err(|_| gone())?;
