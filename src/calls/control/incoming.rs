@@ -102,7 +102,7 @@ impl Control {
             Ok(admitted) => self.take(dialog, flow, admitted),
             Err(Refusal { status, reason, header, why }) => {
                 let peer = flow.peer.ip();
-                if let Some(unlogged) = self.refused_lines.of(status).line(now()) {
+                if let Some(unlogged) = self.refusals.lines.of(status).line(now()) {
                     tracing::info!(status, %peer, why, unlogged, "call refused");
                 }
                 let refused =

@@ -157,8 +157,6 @@ pub struct Control {
     policy: OutwardPolicy,
     /// How many refused calls are written down.
     refusals: refusals::Refusals,
-    /// Log lines about them.
-    refused_lines: refusals::RefusedLines,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -278,7 +276,6 @@ impl Control {
             dialler: Dialler::new(),
             policy,
             refusals: refusals::Refusals::default(),
-            refused_lines: refusals::RefusedLines::default(),
             io,
             metrics,
             log,

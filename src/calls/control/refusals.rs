@@ -26,11 +26,12 @@ const LINES_PER_SECOND: u32 = 50;
 /// Organisations whose rate is remembered; those that are at rest are forgotten first.
 const ORGANISATIONS_MAX: usize = 1_024;
 
-/// How many refused calls are written down.
+/// How many refused calls are written down, and have a line in the log.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     all: Bucket,
     each: HashMap<Uuid, Bucket>,
+    pub(super) lines: RefusedLines,
 }
 
 impl Refusals {

@@ -120,7 +120,7 @@ fn schemas() -> Vec<(&'static str, Value)> {
     let changed: Vec<_> = optional.iter().cloned().chain([("new_secret", renewed)]).collect();
     let url = [("url", schema::text(2_048))];
     vec![
-        ("Webhook", schema::object(&shown, &[secret.clone()])),
+        ("Webhook", schema::object(&shown, std::slice::from_ref(&secret))),
         ("NewWebhook", schema::object(&with_secret, &[])),
         ("WebhookSecret", schema::object(&[secret], &[])),
         ("WebhookFields", schema::object(&url, &optional)),
