@@ -26,6 +26,7 @@ pub mod recording;
 pub mod retention;
 pub mod routing;
 pub mod seal;
+pub mod shares;
 pub mod sip;
 pub mod store;
 pub mod telemetry;

@@ -18,7 +18,7 @@ use crate::op::{Refusal, TransferKind};
 use crate::secret::Pii;
 
 /// What a flow begins with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FlowStart {
     /// The configuration.
     pub config: RawConfig,

@@ -59,7 +59,7 @@ pub struct Inbound {
 }
 
 /// How a call is taken.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Take {
     /// Where the carrier sends audio: `wss://…` with a token of one use.
     pub stream_url: String,
@@ -118,7 +118,7 @@ pub struct Handled {
 }
 
 /// An answer to a carrier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HookReply {
     /// Status.
     pub status: StatusCode,

@@ -33,4 +33,5 @@ pub mod stream;
 pub mod table;
 pub mod timestamp;
 pub mod ui;
+mod veil;
 pub mod wire;

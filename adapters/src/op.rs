@@ -128,7 +128,7 @@ impl CallOps {
 }
 
 /// A call to be placed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Originate {
     /// Whom to call.
     pub to: Address,

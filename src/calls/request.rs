@@ -197,8 +197,6 @@ pub struct SocketProof {
 /// What somebody hears who listens in.
 #[derive(Debug)]
 pub struct Listening {
-    /// Who.
-    pub listener: Uuid,
     /// What the call's worker leaves; abandoned once the call is over.
     pub frames: Consumer,
     /// Samples a second.
@@ -423,6 +421,8 @@ pub enum Request {
     Listen {
         /// The call.
         call: Uuid,
+        /// Who.
+        listener: Uuid,
         /// Takes what comes from the call's worker.
         reply: oneshot::Sender<Result<Listening, RequestError>>,
     },
@@ -462,6 +462,13 @@ pub enum Request {
 pub struct Handle(pub(super) mpsc::Sender<Request>);
 
 impl Handle {
+    /// A handle, and what is asked by it.
+    #[cfg(test)]
+    pub(crate) fn pair(depth: usize) -> (Self, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(depth);
+        (Self(sender), receiver)
+    }
+
     /// Sends a request; nothing happens if the control has ended.
     pub async fn send(&self, request: Request) {
         let _ = self.0.send(request).await;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::call::Input;
 use super::far::Dial;
+use super::fetching::Fetching;
 use super::sounds::Wanted;
 use super::transfer::{Transfer, Whisper};
 use crate::directory::Agent;
@@ -34,6 +35,8 @@ pub(super) struct With {
     pub(super) whisper: Whisper,
     /// That, if it is a file that is fetched, once it has come.
     pub(super) message: Option<Arc<Clip>>,
+    /// While that is fetched.
+    pub(super) fetching: Option<Fetching>,
     /// Who is called once it has.
     pub(super) then: Option<Dial>,
     /// The agent that the call is handed to, if it is one.

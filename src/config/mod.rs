@@ -13,6 +13,7 @@ mod acme;
 mod agents;
 mod ambient;
 mod assemble;
+mod captures;
 mod database;
 mod declared;
 mod document;
@@ -43,6 +44,7 @@ pub use agents::{
     AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
 };
 pub use ambient::Ambient;
+pub use captures::CapturesConfig;
 pub use database::DatabaseConfig;
 pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
@@ -55,7 +57,7 @@ pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
-pub use secret::{Masked, Secret};
+pub use secret::{Masked, Secret, SecretSettings};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,
 };
@@ -89,6 +91,8 @@ pub struct Config {
     pub outward: Allowed,
     /// How long what is over is kept.
     pub retention: RetentionConfig,
+    /// How many calls are captured, and how long that is kept.
+    pub captures: CapturesConfig,
     /// Signalling.
     pub sip: SipConfig,
     /// Media from and to SIP peers.
@@ -220,7 +224,7 @@ impl Config {
     }
 
     /// True if some calls are captured from their beginning.
-    pub fn captures(&self) -> bool {
+    pub fn expects_captures(&self) -> bool {
         let keeps = self.agents.iter().map(|agent| &agent.keep);
         let mut keeps = keeps.chain(self.routes.iter().map(|route| &route.keep));
         keeps.any(|keep| keep.capture == Some(true)) || self.trunks.iter().any(|it| it.capture)

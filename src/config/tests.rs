@@ -613,6 +613,7 @@ fn every_key_is_documented() {
         ("### `[webhooks]`", format!("[webhooks]{unknown}")),
         ("### `[outward]`", format!("[outward]{unknown}")),
         ("### `[retention]`", format!("[retention]{unknown}")),
+        ("### `[captures]`", format!("[captures]{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"tone\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"record\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"play\"{unknown}")),
@@ -626,6 +627,7 @@ fn every_key_is_documented() {
     let sections = [
         "acme",
         "agents",
+        "captures",
         "database",
         "http",
         "limits",

@@ -15,6 +15,7 @@ pub mod page;
 mod path;
 pub mod problem;
 mod rate;
+mod seat;
 pub mod server;
 mod session;
 mod socket;

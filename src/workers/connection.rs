@@ -59,6 +59,17 @@ impl Connection {
         })
     }
 
+    /// While the socket takes nothing, so many bytes of audio may wait from now on.
+    pub(super) const fn set_backlog(&mut self, backlog_bytes: usize) {
+        self.out.set_limits(backlog_bytes, backlog_bytes + CONTROL_BACKLOG_BYTES);
+    }
+
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// The key that masks the next frame, if we are the client.
     pub(super) fn mask(&self, masks: &mut MaskKeys) -> Option<[u8; 4]> {
         self.masked.then(|| masks.next_key())

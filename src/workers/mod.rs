@@ -6,6 +6,7 @@
 
 mod ambient;
 pub mod audio;
+mod backlog;
 mod bridge;
 mod bridge_pace;
 pub mod builtin;
@@ -84,7 +85,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// By how much it comes after media threads, as `nice(1)` counts.
+    /// By how much it comes after media threads, as `nice(1)` counts; these are like the first
+    /// thread of the process.
     const fn nice(self) -> i32 {
         match self {
             Self::Media => 0,
@@ -93,8 +95,8 @@ impl Purpose {
         }
     }
 
-    /// Gives the thread that calls this its place among the others, and those that it starts the
-    /// same.
+    /// Gives the thread that calls this its place among the others. Those that it starts are like
+    /// it until they take theirs.
     pub fn take_place(self) {
         if self.nice() > 0 {
             sys::yield_by(self.nice());

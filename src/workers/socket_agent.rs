@@ -9,6 +9,7 @@ use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use super::backlog::backlog_bytes;
 use super::command::SocketLink;
 use super::connection::{Connection, opcode};
 use super::context::{Context, FrameSink};
@@ -22,7 +23,7 @@ use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
 /// Audio that may wait for an agent's socket, in milliseconds; beyond it the oldest is skipped.
-const BACKLOG_MS: u64 = 200;
+const BACKLOG_MS: u32 = 200;
 
 /// An agent on a WebSocket.
 pub(super) struct SocketAgent {
@@ -63,9 +64,7 @@ impl SocketAgent {
         let dialect = (dialect.open)(&info);
         let (to, from) = (info.to_agent.audio, info.from_agent.audio);
         let token = Token::part(call, Part::Agent);
-        let frame_bytes = to.bytes(info.to_agent.ptime_ms) * 2 + 256;
-        let frames = BACKLOG_MS / u64::from(info.to_agent.ptime_ms.max(1)) + 1;
-        let backlog = frame_bytes * usize::try_from(frames).unwrap_or(1);
+        let backlog = backlog_bytes(info.to_agent, BACKLOG_MS);
         let connection = Connection::take(&ctx.poller, socket, token, backlog)?;
         Ok(Self {
             connection,
@@ -113,6 +112,7 @@ impl SocketAgent {
         from: StreamFormat,
     ) {
         self.peer = peer;
+        self.connection.set_backlog(backlog_bytes(to, BACKLOG_MS));
         self.to_agent = Converter::new(peer.audio, to.audio);
         self.from_agent = Converter::new(from.audio, outlet.queued(from.audio));
         self.to_rate_hz = u64::from(to.audio.clock_hz());

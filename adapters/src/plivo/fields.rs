@@ -37,6 +37,7 @@ const LINEAR: Literal = Literal::Text("L16");
 
 pub(super) const FIELDS: &[UiField] = &[
     UiField::new("auth_id", "Auth ID", FieldKind::Text(ACCOUNT), "account")
+        .steers()
         .required()
         .help("20 characters; begins with MA, or with SA for a subaccount.")
         .placeholder("MAXXXXXXXXXXXXXXXXXX"),

@@ -1,5 +1,6 @@
 //! Calls that come in: who calls, which route takes it, what audio is understood.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,30 +38,34 @@ struct Refusal {
     status: u16,
     reason: &'static str,
     header: Option<(&'static str, &'static str)>,
+    /// For the log.
+    why: Option<String>,
 }
 
 impl Refusal {
     const fn new(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, header: None }
+        Self { status, reason, header: None, why: None }
     }
 
     /// An offer that nothing can be made of.
     fn of_offer(error: NegotiationError) -> Self {
-        tracing::info!(%error, "offer refused");
         let header = Some(("Warning", error.warning()));
-        Self { status: 488, reason: "Not Acceptable Here", header }
+        Self { header, ..Self::new(488, "Not Acceptable Here") }.because(error)
     }
 
     const fn busy() -> Self {
         let header = Some(("Retry-After", RETRY_AFTER_S));
-        Self { status: 503, reason: "Service Unavailable", header }
+        Self { status: 503, reason: "Service Unavailable", header, why: None }
+    }
+
+    fn because(self, why: impl fmt::Display) -> Self {
+        Self { why: Some(why.to_string()), ..self }
     }
 }
 
 impl From<quota::Refusal> for Refusal {
     fn from(refusal: quota::Refusal) -> Self {
-        tracing::info!(%refusal, "no room for a call");
-        Self::busy()
+        Self::busy().because(refusal)
     }
 }
 
@@ -95,9 +100,11 @@ impl Control {
     ) {
         match self.admit(request, flow, proven, offer) {
             Ok(admitted) => self.take(dialog, flow, admitted),
-            Err(Refusal { status, reason, header }) => {
+            Err(Refusal { status, reason, header, why }) => {
                 let peer = flow.peer.ip();
-                tracing::info!(status, %peer, "call refused");
+                if let Some(unlogged) = self.refusals.lines.of(status).line(now()) {
+                    tracing::info!(status, %peer, why, unlogged, "call refused");
+                }
                 let refused =
                     self.endpoint.reject(now(), dialog, status, reason, header.as_slice());
                 log_refused(refused.err());
@@ -173,12 +180,12 @@ impl Control {
         };
         let reliability = trunk.map(|trunk| trunk.reliable_provisional).unwrap_or_default();
         if let Some((status, reason, name)) = reliability_refusal(request, reliability) {
-            return Err(Refusal { status, reason, header: Some((name, RELIABLE)) });
+            let header = Some((name, RELIABLE));
+            return Err(Refusal { header, ..Refusal::new(status, reason) });
         }
-        let srtp = self.local_srtp(srtp, flow.transport.is_secure()).map_err(|error| {
-            tracing::warn!(%error, "call refused");
-            Refusal::new(488, "Not Acceptable Here")
-        })?;
+        let srtp = self
+            .local_srtp(srtp, flow.transport.is_secure())
+            .map_err(|error| Refusal::new(488, "Not Acceptable Here").because(error))?;
         let (treatment, places) = self.routed(&snapshot, trunk, &to, request, &from)?;
         permit.join(places);
         let slot = match self.take_agent(&treatment.agent, Way::In) {
@@ -227,12 +234,12 @@ impl Control {
         let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
         let decision = snapshot.route(trunk, to, request.uri(), from, chance);
         let decision = decision.map_err(|error| {
-            let trunk = trunk.map(|trunk| trunk.name.as_str());
-            tracing::info!(trunk, to = %Masked(to), %error, "no route");
-            match error {
+            let name = trunk.map_or("", |trunk| trunk.name.as_str());
+            let refusal = match error {
                 Unrouted::Suspended => Refusal::new(403, "Forbidden"),
                 _ => Refusal::new(404, "Not Found"),
-            }
+            };
+            refusal.because(format_args!("{name} to {}: {error}", Masked(to)))
         })?;
         let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
         let number = decision.number.map(|number| number.id);
@@ -251,8 +258,7 @@ impl Control {
     ) -> Result<(LocalMedia, RtpSockets, Option<LegFormat>, Vec<u8>), Refusal> {
         let peer = media_peer(offer, flow);
         let (media, sockets) = self.local_media(codecs, peer, srtp).map_err(|error| {
-            tracing::error!(%error, "no RTP port is free");
-            Refusal::busy()
+            Refusal::busy().because(format_args!("no RTP port is free: {error}"))
         })?;
         let Some(offer) = offer else {
             let sdp = offer_answer::build_offer(&media);

@@ -38,7 +38,9 @@ impl Control {
         let replaced = self.try_replace(dialog, old, request, flow, proven, offer);
         if let Err(Refusal(status, reason)) = replaced {
             let peer = flow.peer.ip();
-            tracing::info!(status, %peer, "replacement of a call refused");
+            if let Some(unlogged) = self.refusals.lines.of(status).line(now()) {
+                tracing::info!(status, %peer, unlogged, "replacement of a call refused");
+            }
             log_refused(self.endpoint.reject(now(), dialog, status, reason, &[]).err());
         }
     }

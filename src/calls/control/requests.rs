@@ -72,7 +72,7 @@ impl Control {
                 let state = key.ok_or(RequestError::NoSuchCall);
                 let _ = reply.send(state.and_then(|key| self.record(key, order)));
             }
-            Request::Listen { call, reply } => self.listen_for(call, reply),
+            Request::Listen { call, listener, reply } => self.listen_for(call, listener, reply),
             Request::Unlisten { call, listener } => self.unlisten(call, listener),
             Request::RecordAtCarrier { call, on, reply } => self.record_at_carrier(call, on, reply),
             Request::Capture { call, reply } => {

@@ -93,17 +93,44 @@ async fn written(state: &crate::http::State) -> Result<(), Problem> {
     tokio::time::timeout(WRITTEN_WAIT, state.log.flush()).await.map(drop).map_err(|_| late())
 }
 
+/// Whether a call lives.
+///
+/// # Errors
+///
+/// If it lives and is none of the organisation's.
+async fn lives(
+    state: &crate::http::State,
+    organisation: OrganisationId,
+    call: Uuid,
+) -> Result<bool, Problem> {
+    let calls = vec![call];
+    let living = state.calls.ask(|reply| Request::Show { calls, reply }).await;
+    match living.ok_or_else(gone)?.first() {
+        Some(living) if living.organisation == organisation.0 => Ok(true),
+        Some(_) => Err(RequestError::NoSuchCall.into()),
+        None => Ok(false),
+    }
+}
+
+/// Refuses calls that are none of the organisation's, and those that are over: nothing is fetched
+/// for them.
+async fn living(
+    state: &crate::http::State,
+    organisation: OrganisationId,
+    call: Uuid,
+) -> Result<(), Problem> {
+    let lives = lives(state, organisation, call).await?;
+    if lives { Ok(()) } else { Err(RequestError::NoSuchCall.into()) }
+}
+
 /// Refuses calls that are none of the organisation's, whether they live or are over.
 async fn owned(
     state: &crate::http::State,
     organisation: OrganisationId,
     call: Uuid,
 ) -> Result<(), Problem> {
-    let calls = vec![call];
-    let living = state.calls.ask(|reply| Request::Show { calls, reply }).await;
-    if let Some(living) = living.ok_or_else(gone)?.first() {
-        let ours = living.organisation == organisation.0;
-        return if ours { Ok(()) } else { Err(RequestError::NoSuchCall.into()) };
+    if lives(state, organisation, call).await? {
+        return Ok(());
     }
     // It may have ended a moment ago.
     written(state).await?;

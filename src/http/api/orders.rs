@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{gone, owned};
+use super::{gone, living, owned};
 use crate::agent::session::{self, Control};
 use crate::calls::request::{Order, Request};
 use crate::calls::transfer::{CANCEL, MESSAGE_MAX_MS, State, whispered_url};
@@ -140,9 +140,10 @@ async fn transfer(
     let message = match whispered_url(&kind, &options) {
         None => None,
         Some(url) => {
-            owned(&state, caller.organisation, id).await?;
+            living(&state, caller.organisation, id).await?;
             let outward = state.outward.of(caller.organisation.0);
-            let fetched = fetch::sound(&outward, url, MESSAGE_MAX_MS).await;
+            let fetched =
+                fetch::sound((caller.organisation.0, &outward), url, MESSAGE_MAX_MS).await;
             let wrong = |error| Problem::bad_request(format!("options.whisper: {error}"));
             Some(Arc::new(fetched.map_err(wrong)?))
         }

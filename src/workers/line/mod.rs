@@ -9,6 +9,8 @@ mod ahead;
 mod keys;
 mod link;
 mod marks;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use std::time::Duration;
@@ -23,6 +25,7 @@ use media::leg::Heard;
 use media::stats::{Impairment, LegSnapshot, Quality};
 use media::time::MonoTime;
 
+use super::backlog::backlog_bytes;
 use super::connection::{Connection, opcode};
 use super::context::Context;
 use super::inflow::Inflow;
@@ -50,8 +53,6 @@ const FAULTS_MAX: u32 = 32;
 const BACKLOG_MS: u32 = 200;
 /// Pause between digits that another leg presses, in milliseconds.
 const DIGIT_GAP_MS: u32 = 50;
-/// Most bytes of a message around its audio.
-const ENVELOPE_BYTES: usize = 256;
 
 /// The socket of a line, and how to speak on it.
 pub(super) struct Link {
@@ -237,11 +238,7 @@ impl LineLeg {
         token: u64,
     ) -> std::io::Result<()> {
         let LineLink { socket, stream, call } = link;
-        let StreamFormat { audio, ptime_ms } = self.stream;
-        let frames = (self.buffer_ms + BACKLOG_MS) / ptime_ms.max(1) + 1;
-        let frame_bytes = audio.bytes(ptime_ms) * 2 + ENVELOPE_BYTES;
-        let connection =
-            Connection::take(&ctx.poller, socket, token, frame_bytes * frames as usize)?;
+        let connection = Connection::take(&ctx.poller, socket, token, self.backlog_bytes())?;
         self.counts.restarts += u64::from(self.counts.frames_in > 0);
         (self.stopped, self.clearing) = (false, None);
         self.link = Some(Box::new(Link {
@@ -312,12 +309,18 @@ impl LineLeg {
         self.stream.audio = to;
         self.decoder = (from != to).then(|| Box::new(Decoder::new(from, to)));
         self.timeline.restart(to.clock_hz());
+        let backlog_bytes = self.backlog_bytes();
         if let Some(link) = &mut self.link {
             link.started = true;
+            link.connection.set_backlog(backlog_bytes);
         }
         if let Some(inflow) = &mut self.inflow {
             inflow.listen_as(to);
         }
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        backlog_bytes(self.stream, self.buffer_ms + BACKLOG_MS)
     }
 
     /// The audio of the call, both ways.
