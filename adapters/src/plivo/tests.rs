@@ -99,10 +99,18 @@ fn document(reply: &crate::hook::HookReply) -> String {
 fn documents_are_those_of_the_official_library() {
     let xml = vectors()["xml"].clone();
     let text = |name: &str| xml[name].as_str().unwrap().to_owned();
-    assert_eq!(document(&answer::refuse(Refusal::Busy)), text("reject_busy"));
-    for refusal in [Refusal::NotFound, Refusal::Rejected, Refusal::Unavailable] {
-        assert_eq!(document(&answer::refuse(refusal)), text("reject"));
+    let says = config_with(|given| {
+        let text = "Sorry, we cannot take your call <now> & here.";
+        given.insert("unavailable_text".to_owned(), json!(text));
+    });
+    for config in [config(), says.clone()] {
+        assert_eq!(document(&answer::refuse(&config, Refusal::Busy)), text("reject_busy"));
+        for refusal in [Refusal::NotFound, Refusal::Rejected] {
+            assert_eq!(document(&answer::refuse(&config, refusal)), text("reject"));
+        }
     }
+    assert_eq!(document(&answer::refuse(&config(), Refusal::Unavailable)), text("reject"));
+    assert_eq!(document(&answer::refuse(&says, Refusal::Unavailable)), text("speak_error"));
     assert_eq!(document(&answer::hangup()), text("hangup"));
     let callback =
         " callbackUrl=\"https://agent.example.com/hooks/plivo/conf/1\" callbackMethod=\"POST\"";
