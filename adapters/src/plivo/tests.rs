@@ -292,7 +292,10 @@ fn numbers_and_application() {
     assert!(second.url.ends_with("?limit=20&offset=20"));
     let Step::Done(numbers) = op.next(response("number_list")) else { panic!("more") };
     assert_eq!(numbers.len(), 2);
-    assert_eq!(numbers[0].bound_to.as_deref(), Some("12345678901234567"));
+    assert_eq!(
+        (numbers[0].bound_to.as_deref(), numbers[0].ours),
+        (Some("12345678901234567"), true)
+    );
 
     let bind = |hooks| Bind { address: Address::parse("+12025550100", None).unwrap(), hooks };
     let mut op = ops.bind.unwrap()(&config, &bind(Some(urls()))).unwrap();
