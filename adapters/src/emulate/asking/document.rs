@@ -15,7 +15,7 @@ impl Carrier {
             return self.end(clock, id, "completed", (8011, "Invalid Answer XML", "Error"));
         };
         let Some(call) = self.live(id) else { return };
-        call.document = root.children.into();
+        (call.document, call.redirected) = (root.children.into(), false);
         if let Some(line) = call.line.take() {
             self.outputs.push_back(Output::Close { socket: line.socket, code: 1000 });
         }

@@ -72,6 +72,8 @@ pub(crate) struct Call {
     pub(crate) answers: Option<MonoTime>,
     /// What is still to be carried out.
     document: VecDeque<Element>,
+    /// It waits for another document.
+    redirected: bool,
     line: Option<Line>,
     /// The call that dialled this one, and where it is told what became of that.
     dialled_by: Option<(String, String, String)>,
@@ -172,6 +174,7 @@ impl Carrier {
             gives_up: None,
             answers: None,
             document: VecDeque::new(),
+            redirected: false,
             line: None,
             dialled_by: None,
             recording: None,
@@ -248,6 +251,16 @@ impl Carrier {
     /// Asks what becomes of a call.
     pub(crate) fn ask(&mut self, clock: Clock, id: &str, url: &str, event: &str) {
         self.tell(clock, id, url, &[("Event", event)], true);
+    }
+
+    /// Asks what becomes of a call instead: whatever its document says is over, so that the end of
+    /// its media socket leads nowhere.
+    pub(crate) fn redirect(&mut self, clock: Clock, id: &str, url: &str) {
+        if let Some(call) = self.live(id) {
+            call.document.clear();
+            call.redirected = true;
+        }
+        self.ask(clock, id, url, "Redirect");
     }
 
     /// Somebody answered the telephone.
@@ -340,7 +353,9 @@ impl Carrier {
     fn lost(&mut self, clock: Clock, id: &str, event: &str) {
         let Some(line) = self.live(id).and_then(|call| call.line.take()) else { return };
         self.stream_event(clock, id, &line, event);
-        self.go_on(clock, id);
+        if self.live(id).is_some_and(|call| !call.redirected) {
+            self.go_on(clock, id);
+        }
     }
 }
 

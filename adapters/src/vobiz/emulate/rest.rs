@@ -252,7 +252,7 @@ fn call(
         }
         ("POST", _, Some(_)) => {
             let url = text(body, "aleg_url");
-            carrier.ask(clock, id, &url, "Redirect");
+            carrier.redirect(clock, id, &url);
             changed("call transferred")
         }
         _ => gone(),
