@@ -334,6 +334,7 @@ fn credentials_are_tried() {
     ], "next_page_uri": null});
     api.will(Some((200, numbers.clone())));
     let listed = expect(&server, 200, "GET", &format!("{path}/carrier-numbers"), None);
+    assert_eq!(listed["numbers"][0]["binding"], json!("nowhere"), "{listed}");
     assert_eq!(listed["numbers"][1]["binding"], json!("elsewhere"), "{listed}");
     api.will(Some((200, numbers)));
     let imports = format!("{path}/phone-numbers/import");

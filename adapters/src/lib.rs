@@ -26,6 +26,7 @@ pub mod phone;
 pub(crate) mod play_audio;
 pub mod secret;
 pub mod setup;
+pub(crate) mod signed_form;
 pub mod sip;
 pub mod spec;
 pub(crate) mod steps;

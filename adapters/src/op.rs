@@ -213,8 +213,11 @@ pub struct Number {
     pub id: String,
     /// What the owner calls it.
     pub label: Option<String>,
-    /// Where its calls go now, if the carrier tells.
+    /// Where its calls go now, if the carrier tells; empty if they go nowhere.
     pub bound_to: Option<String>,
+    /// True if that is what this configuration has at the carrier for its calls, such as an
+    /// application.
+    pub ours: bool,
 }
 
 /// A number to be pointed at our hooks.

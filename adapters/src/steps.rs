@@ -130,13 +130,17 @@ pub(crate) fn handle(
         "rings" => (state(TransferState::Trying), HookReply::NO_CONTENT),
         "destination" => (state(TransferState::Answered), room()?),
         "caller" => (state(TransferState::Done), room()?),
-        "ended" if maybe(fields, "CallStatus") == "completed" => {
-            (Vec::new(), HookReply::NO_CONTENT)
-        }
+        "ended" if was_talked_with(fields) => (Vec::new(), HookReply::NO_CONTENT),
         "ended" => (state(TransferState::Failed), HookReply::NO_CONTENT),
         _ => return Err(HookError::Field("step")),
     };
     Ok(Handled { meaning: Meaning::Events(events), reply })
+}
+
+/// True if the leg that ended was answered once. Some have "completed" as the status of every end.
+fn was_talked_with(fields: &Fields) -> bool {
+    let never = maybe(fields, "AnswerTime").is_empty() && maybe(fields, "Duration") == "0";
+    maybe(fields, "CallStatus") == "completed" && !never
 }
 
 fn dial(
@@ -215,9 +219,14 @@ mod tests {
         assert_eq!(state(&answer), Some(TransferState::Answered));
         assert_eq!(state(&joined), Some(TransferState::Done));
         assert_eq!(state(&step(&rings, "").unwrap()), Some(TransferState::Trying));
-        assert_eq!(state(&step(&ended, "CallStatus=completed").unwrap()), None);
-        let failed = step(&ended, "CallStatus=busy").unwrap();
-        assert_eq!(state(&failed), Some(TransferState::Failed));
+        let short = "CallStatus=completed&Duration=0&AnswerTime=2026-03-04+10%3A36%3A12";
+        for done in ["CallStatus=completed", "CallStatus=completed&Duration=1", short] {
+            assert_eq!(state(&step(&ended, done).unwrap()), None, "{done}");
+        }
+        for missed in ["CallStatus=busy", "CallStatus=completed&Duration=0", "Duration=1"] {
+            let failed = step(&ended, missed).unwrap();
+            assert_eq!(state(&failed), Some(TransferState::Failed), "{missed}");
+        }
         for url in ["https://t.example/?step=dial&call=c", "https://t.example/?step=x&call=c", ""] {
             assert!(step(url, "").is_err(), "{url}");
         }

@@ -17,8 +17,9 @@ pub(super) fn reply(document: String) -> HookReply {
     HookReply::document(XML, document)
 }
 
-/// The audio goes to us, both ways. What follows is done when the stream has ended: the call ends
-/// too. The stream has no name, as a second one of the same name would not be made.
+/// The audio goes to us, both ways. What follows is done when the stream has ended: we are asked
+/// whether the call is still wanted, and if there is nobody to ask, it ends. The stream has no name,
+/// as a second one of the same name would not be made.
 pub(super) fn connect(take: &Take) -> String {
     Markup::document("Response")
         .open("Connect")
@@ -27,6 +28,10 @@ pub(super) fn connect(take: &Take) -> String {
         .attribute("statusCallback", &take.hooks.url(hooks::STREAM))
         .attribute("statusCallbackMethod", "POST")
         .close()
+        .close()
+        .open("Redirect")
+        .attribute("method", "POST")
+        .text(&take.hooks.url(hooks::STREAM_ENDED))
         .close()
         .open("Hangup")
         .finish()

@@ -7,6 +7,7 @@
 //! | `cdr` | the record of a call that is over |
 //! | `amd` | who answered |
 //! | `stream` | the media stream began, ended, failed |
+//! | `stream-ended` | the media stream is gone, and the call asks what it shall do |
 //! | `dial-ended` | a blind transfer is over |
 //! | `transfer-leg` | the session of an attended transfer's destination changed |
 //! | `conference`, `joined` | the destination, or the caller, is in the conference of a transfer |
@@ -34,6 +35,7 @@ pub(super) const STATUS: &str = "status";
 pub(super) const CDR: &str = "cdr";
 pub(super) const AMD: &str = "amd";
 pub(super) const STREAM: &str = "stream";
+pub(super) const STREAM_ENDED: &str = "stream-ended";
 pub(super) const DIAL_ENDED: &str = "dial-ended";
 pub(super) const TRANSFER_LEG: &str = "transfer-leg";
 pub(super) const CONFERENCE: &str = "conference";
@@ -60,6 +62,7 @@ pub(super) const HOOKS: &[Hook] = &[
     },
     hook(AMD, BOTH, |request, _| facts(request, events::answered_by)),
     hook(STREAM, BOTH, |request, _| facts(request, events::stream)),
+    hook(STREAM_ENDED, BOTH, stream_ended),
     hook(DIAL_ENDED, BOTH, dial_ended),
     hook(TRANSFER_LEG, POST, transfer_leg),
     hook(CONFERENCE, BOTH, |request, _| {
@@ -204,6 +207,16 @@ fn status(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookError
 fn record(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, HookError> {
     let events = events::record(&Fields::read(request)?, config);
     Ok(told(events.ok_or(HookError::Field("session"))?))
+}
+
+/// Our stream is gone: the audio gets another one while the call is wanted.
+fn stream_ended(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookError> {
+    let fields = Fields::read(request)?;
+    let call = fields.session(request)?;
+    // That the call is up is no news.
+    let told = events::of_document(&fields, call).into_iter();
+    let over = told.filter(|event| matches!(event.what, CallFact::Ended(_)));
+    Ok(until_over(call, over.collect()))
 }
 
 /// A blind transfer is over: done, or the caller is back and asks for the agent.

@@ -48,9 +48,9 @@ impl RawConfig {
         self.get(name).and_then(Value::as_str)
     }
 
-    /// The text of a field that must not be shown.
+    /// The text of a field that must not be shown. An empty one is none: it would prove anything.
     pub fn secret(&self, name: &str) -> Option<Secret> {
-        self.text(name).map(Secret::new)
+        self.text(name).filter(|text| !text.is_empty()).map(Secret::new)
     }
 
     /// The number of a field.

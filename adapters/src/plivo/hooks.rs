@@ -54,7 +54,7 @@ pub(super) const INBOUND: Inbound = Inbound {
     },
     parse: |request| offered(&fields(request)),
     answer: answer::take,
-    refuse: |_, refusal| answer::refuse(refusal),
+    refuse: answer::refuse,
 };
 
 /// The carrier's id of the call. What was placed is known by the id of its request, which is the

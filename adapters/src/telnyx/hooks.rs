@@ -187,9 +187,12 @@ fn recording(payload: &Value) -> Result<Recording, HookError> {
     let time = |name: &str| payload[name].as_str().and_then(rfc3339_ms);
     let lasted = time("recording_ended_at").zip(time("recording_started_at"));
     let urls = ["wav", "mp3"].map(|format| payload["recording_urls"][format].as_str());
+    let url = urls.into_iter().flatten().next();
+    // An id is not documented everywhere.
+    let id = text(payload, "recording_id").or_else(|error| url.ok_or(error))?;
     Ok(Recording {
-        id: text(payload, "recording_id")?.to_owned(),
-        url: urls.into_iter().flatten().next().map(str::to_owned),
+        id: id.to_owned(),
+        url: url.map(str::to_owned),
         duration_ms: lasted.and_then(|(end, start)| end.checked_sub(start)),
     })
 }

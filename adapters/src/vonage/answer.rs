@@ -127,6 +127,11 @@ pub(super) fn party(address: &Address) -> Result<Value, CarrierError> {
     }
 }
 
+/// The calling side of a call that is placed.
+pub(super) fn caller(address: &Address) -> Result<Value, CarrierError> {
+    party(address).map_err(|_| CarrierError::CallerId(None))
+}
+
 /// An address as Vonage writes it: telephone numbers without `+`.
 pub(super) fn wire(address: &Address) -> &str {
     address.digits().unwrap_or_else(|| address.expose())

@@ -40,7 +40,7 @@ fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<Originated> {
     let from = transfer.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
     let body_of_call = json!({
         "to": [answer::party(&transfer.to)?],
-        "from": {"type": "phone", "number": answer::wire(from)},
+        "from": answer::caller(from)?,
         "ncco": answer::room(&room_name(&transfer.call), false),
         "event_url": [event_url(transfer, "consult")],
         "event_method": "POST",

@@ -41,16 +41,19 @@ fn refusals() {
 }
 
 /// The document that takes a call is the known one, with the addresses of ours and without a
-/// parameter that nobody is sure to get; the call ends with its stream.
+/// parameter that nobody is sure to get; behind a stream that ended we are asked before it ends.
 #[test]
 fn the_stream_comes_here() {
     let stream_url = "wss://media.example.com/carrier/cloudonix/media/s_01".to_owned();
     let document = answer::connect(&Take { stream_url, hooks: urls() });
     let url = urls().url("stream");
+    let ask = urls().url("stream-ended");
+    let ask = format!("<Redirect method=\"POST\">{ask}</Redirect>");
     let status = format!(" statusCallback=\"{url}\" statusCallbackMethod=\"POST\"");
     let expected = known("connect_stream")
         .replace("<Parameter name=\"session\" value=\"s_01\"/></Stream>", "")
-        .replace("media/s_01\">", &format!("media/s_01\"{status}/>"));
+        .replace("media/s_01\">", &format!("media/s_01\"{status}/>"))
+        .replace("</Connect>", &format!("</Connect>{ask}"));
     assert_eq!(document, expected);
 }
 

@@ -159,6 +159,7 @@ fn read_numbers(answer: &HttpResponse) -> Result<Vec<Number>, CarrierError> {
             id: number["id"].as_str()?.to_owned(),
             label: number["label"].as_str().map(str::to_owned),
             bound_to: number["events"].as_str().map(str::to_owned),
+            ours: false,
         })
     };
     list.iter().map(|n| number(n).ok_or(CarrierError::Answer("not a number"))).collect()

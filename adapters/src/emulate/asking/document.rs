@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{ELEMENTS_MAX, Line, Plivo, State, webhooks};
+use super::{Carrier, ELEMENTS_MAX, Line, State};
 use crate::emulate::xml::{self, Element};
 use crate::emulate::{Clock, Output, Told};
 
-impl Plivo {
+impl Carrier {
     /// Takes a document in the place of whatever was still to be done.
     pub(super) fn obey(&mut self, clock: Clock, id: &str, body: &[u8]) {
         let document = str::from_utf8(body).ok().and_then(xml::read);
@@ -15,7 +15,7 @@ impl Plivo {
             return self.end(clock, id, "completed", (8011, "Invalid Answer XML", "Error"));
         };
         let Some(call) = self.live(id) else { return };
-        call.document = root.children.into();
+        (call.document, call.redirected) = (root.children.into(), false);
         if let Some(line) = call.line.take() {
             self.outputs.push_back(Output::Close { socket: line.socket, code: 1000 });
         }
@@ -27,7 +27,7 @@ impl Plivo {
         for _ in 0..ELEMENTS_MAX {
             let Some(call) = self.live(id) else { return };
             let Some(element) = call.document.pop_front() else {
-                let why = (4010, "End Of XML Instructions", "Plivo");
+                let why = (4010, "End Of XML Instructions", self.variant.name);
                 return self.end(clock, id, "completed", why);
             };
             if self.element(clock, id, &element) {
@@ -46,6 +46,12 @@ impl Plivo {
 
     /// Carries out one element; true if it has to be waited for.
     fn element(&mut self, clock: Clock, id: &str, element: &Element) -> bool {
+        if let Some(unknown) = self.unknown_attribute(element) {
+            let what = format!("8011: {unknown} is no attribute of <{}>", element.name);
+            self.complain(id, &what);
+            self.end(clock, id, "completed", (8011, "Invalid Answer XML", "Error"));
+            return true;
+        }
         let text = element.text.trim().to_owned();
         let attribute = |name: &str| element.attribute(name).map(str::to_owned);
         match &*element.name {
@@ -58,12 +64,13 @@ impl Plivo {
                 }
                 self.sockets += 1;
                 let (socket, stream) = (self.sockets, self.uuid());
-                let line = Line::new(socket, stream, text.clone(), attribute("statusCallbackUrl"));
+                let stream = (stream, text.clone(), attribute("statusCallbackUrl"));
+                let line = Line::new(&self.variant.dialect, socket, stream);
                 if let Some(call) = self.live(id) {
                     call.line = Some(line);
                 }
                 self.serial += 1;
-                let request = webhooks::upgrade(&self.token, self.serial, &text);
+                let request = (self.variant.upgrade)(&self.token, self.serial, &text);
                 self.outputs.push_back(Output::Open { socket, request });
                 true
             }
@@ -96,6 +103,13 @@ impl Plivo {
             }
             "Conference" => {
                 self.take(clock, id);
+                let allowed = attribute("stayAlone").as_deref() == Some("true");
+                if self.variant.puts_out && !allowed {
+                    self.complain(id, "alone in a conference");
+                    let why = (4000, "Normal Hangup", self.variant.name);
+                    self.end(clock, id, "completed", why);
+                    return true;
+                }
                 self.told(Told::HandedOver { call: id.to_owned(), to: text });
                 true
             }
@@ -123,5 +137,12 @@ impl Plivo {
             call.answers = answers.map(|ms| clock.now + Duration::from_millis(ms.into()));
         }
         self.told(Told::Rings { call: leg, from, to });
+    }
+
+    fn unknown_attribute<'e>(&self, element: &'e Element) -> Option<&'e str> {
+        let mut documented = self.variant.attributes.iter();
+        let (_, known) = documented.find(|(name, _)| *name == element.name)?;
+        let mut names = element.attributes.iter().map(|(name, _)| name.as_str());
+        names.find(|name| !known.contains(name))
     }
 }
