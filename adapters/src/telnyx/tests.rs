@@ -13,7 +13,9 @@ use super::{SPEC, calls, errors, verify};
 use crate::address::Address;
 use crate::agent::{Direction, MessageKind};
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
+use crate::event::{
+    CallEvent, CallFact, CarrierCallId, HangupCause, Meaning, TransferOf, TransferState,
+};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::flow::{FlowCommand, FlowInput, FlowOutput, FlowStart};
 use crate::hook::{HookError, HookRequest, HookUrls, VerifyError};
@@ -161,10 +163,11 @@ fn malformed_and_foreign_webhooks() {
 #[test]
 fn transfers_are_told_of_the_callers_leg() {
     let caller = CarrierCallId("v3:caller".to_owned());
-    let event = |kind: &str, cause: &str| {
+    let of = |kind| Transfer { call: caller.clone(), ..transfer(kind, "+14155550123") };
+    let event = |made: TransferKind, kind: &str, cause: &str| {
         let body = json!({"data": {"event_type": kind, "id": "e", "payload": {
             "call_control_id": "v3:other", "hangup_cause": cause, "direction": "outgoing",
-            "client_state": calls::transfer_state(&caller)}}});
+            "client_state": calls::transfer_state(&of(made))}}});
         match hook(&body.to_string()).unwrap() {
             Meaning::Events(mut events) => events.pop(),
             other => panic!("{other:?}"),
@@ -178,13 +181,18 @@ fn transfers_are_told_of_the_callers_leg() {
         ("call.hangup", "normal_clearing", None),
         ("streaming.started", "", None),
     ] {
-        let told = event(kind, cause);
-        assert!(told.iter().all(|event| event.call == caller));
-        let told = told.map(|event| event.what);
-        assert_eq!(told, state.map(|state| CallFact::Transfer { state }), "{kind} {cause}");
+        for made in [TransferKind::Blind, TransferKind::Attended] {
+            let told = event(made, kind, cause);
+            assert!(told.iter().all(|event| event.call == caller));
+            let apart = (made == TransferKind::Attended).then(|| CarrierCallId("v3:other".into()));
+            let of = TransferOf { id: Some("t-1".to_owned()), leg: apart };
+            let expected = state.map(|state| CallFact::Transfer { state, of });
+            assert_eq!(told.map(|event| event.what), expected, "{kind} {cause}");
+        }
     }
-    assert_eq!(calls::transferred_call("cnVuLTQy"), None, "another's client_state");
-    assert_eq!(calls::transferred_call("***"), None);
+    for other in ["cnVuLTQy", "***", "dHJhbnNmZXI6dA=="] {
+        assert!(calls::made_by(other).is_none(), "another's client_state");
+    }
 }
 
 fn answer_of(vector: &Value) -> HttpResponse {
@@ -281,6 +289,7 @@ fn originate() -> Originate {
 
 fn transfer(kind: TransferKind, to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(CALL.to_owned()),
         to: Address::parse(to, None).unwrap(),

@@ -82,7 +82,7 @@ impl Control {
                     self.command(worker, Command::Digit { call: key, digit, duration_ms });
                 }
             }
-            CallFact::Transfer { state } => self.carrier_hands_over(key, *state),
+            CallFact::Transfer { state, .. } => self.carrier_hands_over(key, *state),
             CallFact::Ended(ended) => {
                 leg.is_over = true;
                 let cause = cause_of(ended.cause);

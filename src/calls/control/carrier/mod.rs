@@ -192,5 +192,5 @@ impl Control {
 
 /// Whether it says that a caller was not handed over.
 fn is_back(event: &CallEvent) -> bool {
-    matches!(event.what, CallFact::Transfer { state: TransferState::Failed })
+    matches!(event.what, CallFact::Transfer { state: TransferState::Failed, .. })
 }

@@ -75,7 +75,8 @@ impl Control {
         let hooks = leg.account.hooks(&self.base_url).of_call(&call.id.to_string());
         let call = leg.id.clone().ok_or(TransferError::NotAnswered)?;
         let ring_timeout_s = u32::try_from(rings.as_secs()).unwrap_or(u32::MAX);
-        let wanted = Transfer { kind, call, to, from, hooks, ring_timeout_s };
+        let id = Uuid::now_v7().to_string();
+        let wanted = Transfer { id, kind, call, to, from, hooks, ring_timeout_s };
         let op = begin(&leg.account.config, &wanted).map_err(|error| match error {
             CarrierError::Destination(_) => TransferError::Destination,
             CarrierError::CallerId(_) => TransferError::From,
