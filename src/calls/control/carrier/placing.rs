@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use adapters::address::Address;
 use adapters::agent::{Direction, EndedBy};
+use adapters::event::CarrierCallId;
 use adapters::op::{Originate, Originated};
 use media::time::MonoTime;
 use uuid::Uuid;
@@ -181,11 +182,23 @@ impl Control {
                 self.learn(key, &call);
                 self.placed_at_carrier(key);
             }
+            // Its end has overtaken the answer to the request that placed it.
+            Ok(Originated { call }) if self.is_over_at(key, account, &call) => {
+                tracing::info!(configuration = %account.id, "a call is over that was just placed");
+            }
             // Nobody wants it any more.
             Ok(Originated { call }) => self.hang_up_at(account, call),
             Err(failure) if current => self.not_placed(key, failure),
             Err(_) => {}
         }
+    }
+
+    /// Whether a call that the carrier has placed for `key` is known to be over there, or has been
+    /// asked to end.
+    fn is_over_at(&self, key: CallKey, account: &Account, id: &CarrierCallId) -> bool {
+        let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        let here = leg.is_some_and(|leg| leg.is_over && leg.id.as_ref() == Some(id));
+        here || self.recent.contains(&(account.id, id.clone()))
     }
 
     /// The carrier has taken a call of ours; where its control takes a conversation, that begins,
