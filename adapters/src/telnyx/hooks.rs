@@ -168,8 +168,11 @@ fn transfer_leg(kind: &str, payload: &Value, of: TransferOf) -> Option<CallFact>
         "call.initiated" => TransferState::Trying,
         "call.answered" => TransferState::Answered,
         "call.bridged" => TransferState::Done,
-        // A leg that ends as calls end was connected; then the caller's own end tells the rest.
-        "call.hangup" if payload["hangup_cause"] == "normal_clearing" => return None,
+        // A leg in our place that ends as calls end was connected; then the caller's own end tells
+        // the rest. One that was called apart may have hung up before.
+        "call.hangup" if payload["hangup_cause"] == "normal_clearing" && of.leg.is_none() => {
+            return None;
+        }
         "call.hangup" => TransferState::Failed,
         _ => return None,
     };

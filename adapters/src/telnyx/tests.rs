@@ -159,7 +159,7 @@ fn malformed_and_foreign_webhooks() {
 }
 
 /// Events of the leg that a transfer called are told as steps of the caller's transfer; an end that
-/// is no failure says nothing.
+/// is no failure says nothing, unless it was called apart.
 #[test]
 fn transfers_are_told_of_the_callers_leg() {
     let caller = CarrierCallId("v3:caller".to_owned());
@@ -186,6 +186,8 @@ fn transfers_are_told_of_the_callers_leg() {
             assert!(told.iter().all(|event| event.call == caller));
             let apart = (made == TransferKind::Attended).then(|| CarrierCallId("v3:other".into()));
             let of = TransferOf { id: Some("t-1".to_owned()), leg: apart };
+            let apart_ended = of.leg.is_some() && kind == "call.hangup";
+            let state = state.or(apart_ended.then_some(TransferState::Failed));
             let expected = state.map(|state| CallFact::Transfer { state, of });
             assert_eq!(told.map(|event| event.what), expected, "{kind} {cause}");
         }
