@@ -242,6 +242,7 @@ fn call(
         }
         ("POST", _, _, Some(_)) => {
             let url = text(body, "aleg_url");
+            carrier.leave(id);
             carrier.ask(clock, id, &url, "Redirect");
             changed("call transferred")
         }

@@ -252,6 +252,7 @@ fn call(
         }
         ("POST", _, Some(_)) => {
             let url = text(body, "aleg_url");
+            carrier.leave(id);
             carrier.ask(clock, id, &url, "Redirect");
             changed("call transferred")
         }
