@@ -25,8 +25,8 @@ const RING_S: (u32, u32) = (5, 600);
 const LIMIT_S: (u32, u32) = (30, 14_400);
 /// When webhooks that everything hangs on are sent again, in milliseconds after each attempt.
 const RETRIES_MS: [u32; 4] = [1_000, 3_000, 10_000, 30_000];
-/// Begins the `client_state` of a leg that a transfer made, in the place of our leg or apart; the id
-/// of the transfer and that of the caller's leg follow.
+/// Begins the `client_state` of a leg that a transfer made, in the place of our leg or apart. The
+/// id of the transfer and that of the caller's leg follow.
 const TRANSFER_STATE: &str = "transfer";
 const CONSULT_STATE: &str = "consult";
 

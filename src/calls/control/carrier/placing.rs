@@ -21,7 +21,7 @@ use crate::calls::log::What;
 use crate::calls::request::{PlaceCall, Request, RequestError};
 use crate::carrier::{Account, Failure, ORIGINATE, Patience};
 use crate::directory::{Agent, Fallback, Snapshot};
-use crate::quota::{Permit, Way};
+use crate::quota::{Bound, Permit, Refusal, Way};
 use crate::routing::Called;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -121,13 +121,32 @@ impl Control {
         account: &Account,
         from: Option<&str>,
     ) -> Result<Permit, RequestError> {
-        let snapshot = self.directory.load();
-        let from = from.or_else(|| snapshot.own_number(account.id));
-        let from = from.map(|from| Called::new(from, Some(from), None));
-        let number = from.and_then(|from| snapshot.table.number(account.id, &from));
-        let number = number.map(|number| number.id);
-        let bounds = snapshot.carrier_bounds(account.id, account.limits, number);
+        let bounds = line_bounds(&self.directory.load(), account, from);
         Ok(self.quota.take(now(), Way::Out, &bounds)?)
+    }
+
+    /// Whether one of these configurations has room for a call that we place: nothing is taken.
+    pub(in crate::calls::control) fn check_carriers(
+        &self,
+        snapshot: &Snapshot,
+        accounts: &[Arc<Account>],
+        from: Option<&str>,
+    ) -> Result<(), Refusal> {
+        self.check_any(accounts.iter().map(|account| line_bounds(snapshot, account, from)))
+    }
+
+    /// Takes the places of a leg that a carrier calls for a call of ours, `from` this number.
+    pub(super) fn take_carriers_leg(
+        &mut self,
+        account: &Account,
+        from: &str,
+    ) -> Result<Permit, Refusal> {
+        let snapshot = self.directory.load();
+        // Its limits may have changed since the call began.
+        let account = snapshot.carriers().get(account.id).map_or(account, |account| account);
+        let mut bounds = snapshot.bounds(account.organisation, None, None);
+        bounds.extend(line_bounds(&snapshot, account, Some(from)));
+        self.take_leg(bounds)
     }
 
     /// The number that a call is placed from.
@@ -287,4 +306,13 @@ impl Control {
             return true;
         }
     }
+}
+
+/// What a call counts for because of a configuration, and of the number of it that the call is
+/// placed from.
+fn line_bounds(snapshot: &Snapshot, account: &Account, from: Option<&str>) -> Vec<Bound> {
+    let from = from.or_else(|| snapshot.own_number(account.id));
+    let from = from.map(|from| Called::new(from, Some(from), None));
+    let number = from.and_then(|from| snapshot.table.number(account.id, &from));
+    snapshot.carrier_bounds(account.id, account.limits, number.map(|number| number.id))
 }
