@@ -43,6 +43,7 @@ fn hooks() -> HookUrls {
 
 fn transfer(kind: TransferKind, to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId("0123456789abcdef0123456789abcdef".to_owned()),
         to: Address::parse(to, None).unwrap(),
@@ -84,9 +85,10 @@ fn documents_are_those_of_the_builder() {
     let caller = sent((calls.join.unwrap())(&config(None), &attended));
     let room = xml::read(&caller).unwrap().children[0].children[0].text.clone();
     let url = |hook| hooks().url(hook);
-    let dial = |to: &str| json!({"action": url("dial-ended"), "from": "+15551234567", "to": to});
+    let named = |hook| hooks().of_transfer(hook, "t-1");
+    let dial = |to: &str| json!({"action": named("dial-ended"), "from": "+15551234567", "to": to});
     let reject = |reason: &str| json!({"reason": reason});
-    let meet = |hook| json!({"room": room, "hook": url(hook)});
+    let meet = |hook| json!({"room": room, "hook": named(hook)});
     let documents = [
         (
             "connect",

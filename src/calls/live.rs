@@ -76,7 +76,6 @@ pub(super) struct LiveCall {
     /// Who of them is meant now.
     pub(super) which: Which,
     /// What it counts for as long as it lives.
-    #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
     pub(super) permit: Permit,
     /// Its place on the trunk that it is placed through: dropping it gives the place back.
     pub(super) line: Option<Permit>,

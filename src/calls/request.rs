@@ -210,9 +210,7 @@ pub struct Listening {
 pub struct HandedOver {
     /// The call.
     pub call: CallKey,
-    /// Its id.
-    pub id: Uuid,
-    /// The transfer.
+    /// The transfer; nil for what is of none.
     pub transfer: Uuid,
     /// The configuration.
     pub account: Arc<carrier::Account>,
@@ -227,6 +225,8 @@ pub enum HandingStep {
     Begin(Result<Option<CarrierCallId>, Failure>),
     /// To join caller and destination.
     Join(Result<(), Failure>),
+    /// To send a caller to us again who was joined with nobody.
+    Back(Result<(), Failure>),
 }
 
 /// Something asked of the call control.
@@ -403,6 +403,13 @@ pub enum Request {
     Standing {
         /// The call.
         call: CallKey,
+        /// What it says.
+        result: Result<Vec<CallEvent>, Failure>,
+    },
+    /// A carrier was asked how a call stands that goes on without us.
+    StandsElsewhere {
+        /// Our id of it.
+        call: Uuid,
         /// What it says.
         result: Result<Vec<CallEvent>, Failure>,
     },

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use media::time::MonoTime;
 
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::workers::command::RtpSockets;
@@ -26,6 +27,10 @@ pub(super) struct Takeover {
     pub(super) answer_by: MonoTime,
     /// The dialog whose peer asked for it by REFER, and is told how it goes.
     pub(super) referrer: Option<DialogId>,
+    /// What it counts for beside the peer, if we call it; once it has taken over, it counts as the
+    /// peer did.
+    #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
+    pub(super) place: Option<Permit>,
 }
 
 /// Shows nothing of our description, as it may hold keys.

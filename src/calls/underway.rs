@@ -44,6 +44,9 @@ pub(super) struct With {
     /// The dialog of the telephone at the agent's end that asked for it by REFER, and is told how
     /// it goes.
     pub(super) referrer: Option<DialogId>,
+    /// The places of the leg that it makes, while nothing else holds them: the leg is yet to be
+    /// called, or a carrier calls it.
+    pub(super) place: Option<Permit>,
     /// What the carrier was asked for, if it is the carrier that carries it out.
     pub(super) at_carrier: Option<Box<AtCarrier>>,
 }
@@ -54,6 +57,8 @@ pub(super) struct AtCarrier {
     pub(super) wanted: adapters::op::Transfer,
     /// The leg that it calls apart, once it has told.
     pub(super) leg: Option<CarrierCallId>,
+    /// It has been asked to join the caller with that leg.
+    pub(super) joins: bool,
     /// What the agent did while the caller was away: it counts once the caller is back.
     pub(super) held_back: Option<Input>,
 }

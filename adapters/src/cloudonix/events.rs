@@ -6,7 +6,7 @@ use super::request::{Fields, number, text};
 use crate::config::RawConfig;
 use crate::event::{
     AnsweredBy, CallEvent, CallFact, CarrierCallId, Ended, HangupCause, Price, Recording,
-    TransferState,
+    TransferOf, TransferState,
 };
 use crate::exchange::without_numbers;
 use crate::timestamp::rfc3339_ms;
@@ -203,6 +203,6 @@ pub(super) fn recorded(fields: &Fields, call: &str) -> Option<Vec<CallEvent>> {
 
 /// That a transfer moved on; `leg` is the session of the destination, if it has one, and makes the
 /// fact unique: there may be another transfer later.
-pub(super) fn transfer(call: &str, leg: &str, state: TransferState) -> CallEvent {
-    event(call, &format!("transfer:{leg}:{state:?}"), None, CallFact::Transfer { state })
+pub(super) fn transfer(call: &str, leg: &str, state: TransferState, of: TransferOf) -> CallEvent {
+    event(call, &format!("transfer:{leg}:{state:?}"), None, CallFact::Transfer { state, of })
 }

@@ -20,7 +20,9 @@ use super::events::{self, State};
 use super::request::{Fields, header, text};
 use super::{answer, fields, verify};
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferState};
+use crate::event::{
+    CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferOf, TransferState,
+};
 use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
 use crate::secret::Pii;
 
@@ -66,10 +68,13 @@ pub(super) const HOOKS: &[Hook] = &[
     hook(DIAL_ENDED, BOTH, dial_ended),
     hook(TRANSFER_LEG, POST, transfer_leg),
     hook(CONFERENCE, BOTH, |request, _| {
-        facts(request, |fields, leg| joined(fields, leg, TransferState::Answered))
+        facts(request, |fields, leg| {
+            joined(fields, leg, TransferState::Answered, consulted(request, leg))
+        })
     }),
     hook(JOINED, BOTH, |request, _| {
-        facts(request, |fields, leg| joined(fields, leg, TransferState::Done))
+        let of = TransferOf { id: request.transfer(), leg: None };
+        facts(request, |fields, caller| joined(fields, caller, TransferState::Done, of))
     }),
     hook(RECORDING, BOTH, |request, _| facts(request, events::recorded)),
 ];
@@ -231,7 +236,8 @@ fn dial_ended(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookE
         _ => TransferState::Failed,
     };
     let leg = ["DialSession", "DialCallSid"].iter().find_map(|name| fields.text(name));
-    let mut events = vec![events::transfer(call, leg.unwrap_or_default(), state)];
+    let of = TransferOf { id: request.transfer(), leg: None };
+    let mut events = vec![events::transfer(call, leg.unwrap_or_default(), state, of)];
     let told = events::of_document(&fields, call);
     events.extend(told.into_iter().filter(|event| matches!(event.what, CallFact::Ended(_))));
     if state == TransferState::Done {
@@ -253,17 +259,28 @@ fn transfer_leg(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, Hoo
             CallFact::Ended(_) => TransferState::Failed,
             _ => return None,
         };
-        Some(CallEvent { at_unix_ms: event.at_unix_ms, ..moved(&event.call.0, state) })
+        let moved = moved(&event.call.0, state, consulted(request, &event.call.0));
+        Some(CallEvent { at_unix_ms: event.at_unix_ms, ..moved })
     });
     Ok(told(steps.collect()))
 }
 
 /// Somebody came into the conference of a transfer, or left it.
-fn joined(fields: &Fields, leg: &str, state: TransferState) -> Option<Vec<CallEvent>> {
+fn joined(
+    fields: &Fields,
+    leg: &str,
+    state: TransferState,
+    of: TransferOf,
+) -> Option<Vec<CallEvent>> {
     let what = fields.text("StatusCallbackEvent")?.to_ascii_lowercase();
-    Some(if what.contains("join") { vec![moved(leg, state)] } else { Vec::new() })
+    Some(if what.contains("join") { vec![moved(leg, state, of)] } else { Vec::new() })
 }
 
-fn moved(leg: &str, state: TransferState) -> CallEvent {
-    events::transfer(leg, leg, state)
+fn moved(leg: &str, state: TransferState, of: TransferOf) -> CallEvent {
+    events::transfer(leg, leg, state, of)
+}
+
+/// The transfer that has called this leg.
+fn consulted(request: &HookRequest<'_>, leg: &str) -> TransferOf {
+    TransferOf { id: request.transfer(), leg: Some(CarrierCallId(leg.to_owned())) }
 }

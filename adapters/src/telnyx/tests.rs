@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{SPEC, calls, errors};
 use crate::address::Address;
 use crate::config::RawConfig;
-use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
+use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferOf, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::{HookError, HookRequest, HookUrls};
 use crate::op::{Bind, Op, Originate, Refusal, Step, Transfer, TransferKind};
@@ -69,14 +69,15 @@ fn malformed_and_foreign_webhooks() {
 }
 
 /// Events of the leg that a transfer called are told as steps of the caller's transfer; an end that
-/// is no failure says nothing.
+/// is no failure says nothing, unless it was called apart.
 #[test]
 fn transfers_are_told_of_the_callers_leg() {
     let caller = CarrierCallId("v3:caller".to_owned());
-    let event = |kind: &str, cause: &str| {
+    let of = |kind| Transfer { call: caller.clone(), ..transfer(kind, "+14155550123") };
+    let event = |made: TransferKind, kind: &str, cause: &str| {
         let body = json!({"data": {"event_type": kind, "id": "e", "payload": {
             "call_control_id": "v3:other", "hangup_cause": cause, "direction": "outgoing",
-            "client_state": calls::transfer_state(&caller)}}});
+            "client_state": calls::transfer_state(&of(made))}}});
         match hook(&body.to_string()).unwrap() {
             Meaning::Events(mut events) => events.pop(),
             other => panic!("{other:?}"),
@@ -90,13 +91,20 @@ fn transfers_are_told_of_the_callers_leg() {
         ("call.hangup", "normal_clearing", None),
         ("streaming.started", "", None),
     ] {
-        let told = event(kind, cause);
-        assert!(told.iter().all(|event| event.call == caller));
-        let told = told.map(|event| event.what);
-        assert_eq!(told, state.map(|state| CallFact::Transfer { state }), "{kind} {cause}");
+        for made in [TransferKind::Blind, TransferKind::Attended] {
+            let told = event(made, kind, cause);
+            assert!(told.iter().all(|event| event.call == caller));
+            let apart = (made == TransferKind::Attended).then(|| CarrierCallId("v3:other".into()));
+            let of = TransferOf { id: Some("t-1".to_owned()), leg: apart };
+            let apart_ended = of.leg.is_some() && kind == "call.hangup";
+            let state = state.or(apart_ended.then_some(TransferState::Failed));
+            let expected = state.map(|state| CallFact::Transfer { state, of });
+            assert_eq!(told.map(|event| event.what), expected, "{kind} {cause}");
+        }
     }
-    assert_eq!(calls::transferred_call("cnVuLTQy"), None, "another's client_state");
-    assert_eq!(calls::transferred_call("***"), None);
+    for other in ["cnVuLTQy", "***", "dHJhbnNmZXI6dA=="] {
+        assert!(calls::made_by(other).is_none(), "another's client_state");
+    }
 }
 
 fn answer_of(vector: &Value) -> HttpResponse {
@@ -193,6 +201,7 @@ fn originate() -> Originate {
 
 fn transfer(kind: TransferKind, to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(CALL.to_owned()),
         to: Address::parse(to, None).unwrap(),

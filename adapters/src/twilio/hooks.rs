@@ -6,7 +6,9 @@ use super::events::{self, Fields};
 use super::{answer, verify};
 use crate::address::Address;
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferState};
+use crate::event::{
+    CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferOf, TransferState,
+};
 use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
 use crate::pairs::pairs;
 use crate::secret::Pii;
@@ -213,7 +215,8 @@ fn handed_over(
     };
     let mut events = events::state(&fields).ok_or(HookError::Field("CallStatus"))?;
     let state = if done { TransferState::Done } else { TransferState::Failed };
-    events.insert(0, events::transfer(&fields, &call.0, state));
+    let of = TransferOf { id: request.transfer(), leg: None };
+    events.insert(0, events::transfer(&fields, &call.0, state, of));
     if done {
         let reply = answer::reply(answer::hangup());
         events.retain(|event| !matches!(event.what, CallFact::Answered | CallFact::Ringing));
@@ -240,7 +243,11 @@ fn transfer_leg(fields: &Fields, request: &HookRequest<'_>) -> Option<Vec<CallEv
         "completed" | "busy" | "no-answer" | "failed" | "canceled" => TransferState::Failed,
         _ => return None,
     };
-    Some(vec![events::transfer(fields, &call, state)])
+    // Whoever a `<Dial>` called is the caller's business.
+    let leg = fields.get("CallSid").filter(|_| !dialled);
+    let leg = leg.map(|leg| CarrierCallId(leg.to_owned()));
+    let of = TransferOf { id: request.transfer(), leg };
+    Some(vec![events::transfer(fields, &call, state, of)])
 }
 
 fn recording(fields: &Fields, _: &HookRequest<'_>) -> Option<Vec<CallEvent>> {

@@ -18,7 +18,8 @@ use super::fields::number;
 use super::verify::{self, V2, V3};
 use crate::config::RawConfig;
 use crate::event::{
-    AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferState,
+    AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferOf,
+    TransferState,
 };
 use crate::form_hooks::{Fields, fact, fields, maybe, text, told};
 use crate::hook::{Handled, Hook, HookError, HookRequest, Inbound};
@@ -147,7 +148,10 @@ fn status(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     let fields = own(request, config)?;
     let call = call(&fields)?;
     let event = text(&fields, "Event")?;
-    let transfer = |state| CallFact::Transfer { state };
+    let transfer = |state| {
+        let of = TransferOf { id: request.transfer(), leg: None };
+        CallFact::Transfer { state, of }
+    };
     // Legs of a `Dial` are told with an action.
     let what = match (event, maybe(&fields, "DialAction")) {
         ("CallInitiated", _) => Some(CallFact::Initiated),

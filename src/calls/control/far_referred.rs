@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Control;
 use super::referred::{
-    FORBIDDEN, HOPS_MAX, Refusal, invite_headers, leads_to, may_refer, srtp_policy,
+    BUSY, FORBIDDEN, HOPS_MAX, Refusal, invite_headers, leads_to, may_refer, srtp_policy,
 };
 use super::sip::log_refused;
 use super::transferring::is_talking;
@@ -16,7 +16,7 @@ use crate::calls::log::Asked;
 use crate::calls::transfer::{Accept, Kind, Plan, State};
 use crate::calls::underway::With;
 use crate::directory::{Caller, Snapshot, Trunk};
-use crate::quota::Way;
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::workers::command::CallKey;
@@ -82,9 +82,11 @@ impl Control {
         if left == 0 {
             return Err(Refusal(483, "Too Many Hops"));
         }
-        if self.draining || self.take_rate(Way::Out).is_err() {
-            return Err(Refusal(503, "Service Unavailable"));
+        if self.draining {
+            return Err(BUSY);
         }
+        let bounds = self.leg_bounds(own, through, None);
+        let place = self.take_leg(bounds).map_err(|_| BUSY)?;
         let headers = invite_headers(&refer_to, request, &caller);
         let referral = Referral { headers, outward, srtp: srtp_policy(&caller) };
         let dial = Dial {
@@ -98,11 +100,11 @@ impl Control {
             call.max_forwards = Some(left);
         }
         log_refused(self.endpoint.accept_refer(now(), dialog).err());
-        self.begin_referred(key, dialog, dial);
+        self.begin_referred(key, dialog, dial, place);
         Ok(())
     }
 
-    fn begin_referred(&mut self, key: CallKey, referrer: DialogId, dial: Dial) {
+    fn begin_referred(&mut self, key: CallKey, referrer: DialogId, dial: Dial, place: Permit) {
         let limit = self.config.limits.ring;
         let (accept, holds, by_carrier) = (Accept::default(), false, false);
         let plan = Plan { kind: Kind::Bridge, limit, accept, holds, by_carrier };
@@ -112,7 +114,8 @@ impl Control {
             other_call: None,
             options: std::collections::BTreeMap::new(),
         };
-        let with = With { referrer: Some(referrer), ..With::default() };
+        let (referrer, place) = (Some(referrer), Some(place));
+        let with = With { referrer, place, ..With::default() };
         self.begin_transfer(key, plan, asked, with);
         self.dial_for_transfer(key, dial);
         self.reschedule(key);

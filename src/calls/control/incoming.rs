@@ -17,7 +17,7 @@ use crate::calls::identity;
 use crate::config::{AgentKind, Config, Masked};
 use crate::directory::{self, Agent, Caller, Chance, Snapshot, Treatment, Trunk};
 use crate::outward::Outward;
-use crate::quota::{self, Permit, Way};
+use crate::quota::{self, Bound, Permit, Way};
 use crate::routing::Unrouted;
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -160,7 +160,7 @@ impl Control {
         if self.draining {
             return Err(Refusal::busy());
         }
-        let mut permit = self.take_server(Way::In)?;
+        self.check_server(Way::In)?;
         let from = calling(request);
         let snapshot = self.directory.load();
         let registered = self.registered_trunk(request);
@@ -186,8 +186,8 @@ impl Control {
         let srtp = self
             .local_srtp(srtp, flow.transport.is_secure())
             .map_err(|error| Refusal::new(488, "Not Acceptable Here").because(error))?;
-        let (treatment, places) = self.routed(&snapshot, trunk, &to, request, &from)?;
-        permit.join(places);
+        let (treatment, bounds) = routed(&snapshot, trunk, &to, request, &from)?;
+        // The agent first: a place there costs no rate.
         let slot = match self.take_agent(&treatment.agent, Way::In) {
             Ok(slot) => Some(slot),
             Err(refusal) if treatment.fallback == directory::Fallback::Hangup => {
@@ -196,6 +196,7 @@ impl Control {
             // The fallback is reached for when the agent would be.
             Err(_) => None,
         };
+        let permit = self.take_places(Way::In, &bounds)?;
         let headers = shown_headers(trunk.map(|trunk| &**trunk), request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
         let organisation = treatment.agent.organisation;
@@ -219,32 +220,6 @@ impl Control {
             permit,
             slot,
         })
-    }
-
-    /// Who takes the call, and its places with what it came by.
-    fn routed(
-        &mut self,
-        snapshot: &Snapshot,
-        trunk: Option<&Arc<Trunk>>,
-        to: &str,
-        request: &Message,
-        from: &str,
-    ) -> Result<(Arc<Treatment>, Permit), Refusal> {
-        let trunk = trunk.map(|trunk| &**trunk);
-        let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
-        let decision = snapshot.route(trunk, to, request.uri(), from, chance);
-        let decision = decision.map_err(|error| {
-            let name = trunk.map_or("", |trunk| trunk.name.as_str());
-            let refusal = match error {
-                Unrouted::Suspended => Refusal::new(403, "Forbidden"),
-                _ => Refusal::new(404, "Not Found"),
-            };
-            refusal.because(format_args!("{name} to {}: {error}", Masked(to)))
-        })?;
-        let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
-        let number = decision.number.map(|number| number.id);
-        let permit = self.take_places(&snapshot.bounds(organisation, trunk, number))?;
-        Ok((Arc::clone(decision.treatment), permit))
     }
 
     /// Ports for the call, and our description: the answer to its offer, or an offer.
@@ -377,6 +352,30 @@ impl Control {
         let workers = self.workers.iter().enumerate();
         workers.min_by_key(|(_, worker)| worker.load()).map_or(0, |(index, _)| index)
     }
+}
+
+/// Who takes the call, and what it counts for beside the server.
+fn routed(
+    snapshot: &Snapshot,
+    trunk: Option<&Arc<Trunk>>,
+    to: &str,
+    request: &Message,
+    from: &str,
+) -> Result<(Arc<Treatment>, Vec<Bound>), Refusal> {
+    let trunk = trunk.map(|trunk| &**trunk);
+    let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
+    let decision = snapshot.route(trunk, to, request.uri(), from, chance);
+    let decision = decision.map_err(|error| {
+        let name = trunk.map_or("", |trunk| trunk.name.as_str());
+        let refusal = match error {
+            Unrouted::Suspended => Refusal::new(403, "Forbidden"),
+            _ => Refusal::new(404, "Not Found"),
+        };
+        refusal.because(format_args!("{name} to {}: {error}", Masked(to)))
+    })?;
+    let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
+    let number = decision.number.map(|number| number.id);
+    Ok((Arc::clone(decision.treatment), snapshot.bounds(organisation, trunk, number)))
 }
 
 /// Where media of a caller come from, as far as it says: its family is what counts.

@@ -137,6 +137,10 @@ pub struct Control {
     recent: carrier::Recent<(Uuid, CarrierCallId)>,
     /// Calls whose callers talk with somebody else, where their carriers have sent them.
     left_to_carrier: carrier::Recent<Uuid>,
+    /// What these calls count for, as long as they last.
+    elsewhere: carrier::Elsewhere,
+    /// Transfers by carriers that came to nothing after they had called somebody.
+    given_up: carrier::Recent<Uuid>,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -264,6 +268,8 @@ impl Control {
             by_carrier: HashMap::new(),
             recent: carrier::Recent::default(),
             left_to_carrier: carrier::Recent::default(),
+            elsewhere: carrier::Elsewhere::default(),
+            given_up: carrier::Recent::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
@@ -334,6 +340,7 @@ impl Control {
             self.endpoint.handle_timeout(at);
         }
         self.watch_trunks(at);
+        self.ask_elsewhere(at);
         if self.registrar.deadline().is_some_and(|due| due <= at) {
             self.registrar.expire(at);
             self.count_bindings();
@@ -373,7 +380,8 @@ impl Control {
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
         let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
         let trunks = self.trunks.deadline().min(self.registrations_due());
-        calls.min(sip).min(phones).min(trunks).min(now() + Duration::from_secs(3_600))
+        let hour = now() + Duration::from_secs(3_600);
+        calls.min(sip).min(phones).min(trunks).min(self.elsewhere.deadline()).min(hour)
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

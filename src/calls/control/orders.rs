@@ -16,6 +16,7 @@ impl From<TransferError> for RequestError {
                 Self::State("no transfer is under way that can be given up")
             }
             TransferError::Full | TransferError::AgentFull => Self::Full,
+            TransferError::Limit(refusal) => Self::Limit(refusal),
             TransferError::Undialled(why) => Self::Destination(why),
             _ => Self::Invalid(error.to_string()),
         }

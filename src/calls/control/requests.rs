@@ -66,6 +66,7 @@ impl Control {
             }
             Request::Pressed { call, result } => self.keys_pressed(call, result),
             Request::Standing { call, result } => self.stands(call, result),
+            Request::StandsElsewhere { call, result } => self.stands_elsewhere(call, result),
             Request::HandedOver(handed) => self.handed_over(*handed),
             Request::Record { call, order, reply } => {
                 let key = self.by_id.get(&call).copied();

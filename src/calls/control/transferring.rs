@@ -10,7 +10,7 @@ use super::Control;
 use super::carrier::ByCarrier;
 use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
-use crate::calls::far::Seat;
+use crate::calls::far::{Dial, Seat};
 use crate::calls::live::LiveCall;
 use crate::calls::log::{Asked, What};
 use crate::calls::transfer::{
@@ -18,6 +18,7 @@ use crate::calls::transfer::{
     TransferError, Whisper, Wish,
 };
 use crate::calls::underway::{AtCarrier, Next, Underway, With};
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
@@ -95,15 +96,18 @@ impl Control {
                 self.reach_next(key);
                 id
             }
-            Begin::Leg(dial) => {
+            Begin::Leg(dial, place) => {
+                let with = With { place: Some(place), ..with };
                 let id = self.begin_transfer(key, plan, asked, with);
                 self.dial_with_message(key, dial);
                 id
             }
-            Begin::ByCarrier(ByCarrier { wanted, op, .. }) => {
-                let at_carrier = Box::new(AtCarrier { wanted, leg: None, held_back: None });
-                let with = With { at_carrier: Some(at_carrier), ..with };
-                let id = self.begin_transfer(key, plan, asked, with);
+            Begin::ByCarrier(ByCarrier { id, wanted, op, place, .. }) => {
+                let at_carrier =
+                    Box::new(AtCarrier { wanted, leg: None, joins: false, held_back: None });
+                let (at_carrier, place) = (Some(at_carrier), Some(place));
+                let with = With { at_carrier, place, ..with };
+                self.begin_named(key, id, plan, asked, with);
                 self.ask_to_hand_over(key, id, op);
                 id
             }
@@ -121,6 +125,12 @@ impl Control {
         with: With,
     ) -> Uuid {
         let id = Uuid::now_v7();
+        self.begin_named(key, id, plan, asked, with);
+        id
+    }
+
+    /// The same of one that has a name already.
+    fn begin_named(&mut self, key: CallKey, id: Uuid, plan: Plan, asked: Asked, with: With) {
         let mut effects = Vec::new();
         let transfer = Transfer::start(now(), plan, &mut effects);
         if let Some(call) = self.calls.get_mut(&key) {
@@ -130,7 +140,6 @@ impl Control {
         effects.retain(|effect| *effect != Effect::Tell(State::Requested, None));
         self.log_transfer(key, Some(id), State::Requested, None, Some(Box::new(asked)));
         self.transfer_effects(key, effects, Cause::Normal);
-        id
     }
 
     /// Begins what is needed for a transfer that is not the carrier's.
@@ -148,7 +157,8 @@ impl Control {
             }
             Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
                 self.check_whisper(key, whisper)?;
-                Begin::Leg(self.leg_for(key, leg)?)
+                let (dial, place) = self.leg_for(key, leg)?;
+                Begin::Leg(dial, place)
             }
             Destination::Agent { name, variables } => {
                 Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
@@ -273,8 +283,8 @@ impl Control {
 enum Begin {
     /// The peer has been asked.
     Asked,
-    /// A leg is to be called.
-    Leg(crate::calls::far::Dial),
+    /// A leg is to be called, whose places these are.
+    Leg(Dial, Permit),
     /// An agent is to be reached.
     Agent(Box<Next>),
     /// The carrier is to be asked.

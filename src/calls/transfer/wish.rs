@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Kind, NO_KIND};
+use crate::quota::Refusal;
 use crate::quota::destination::Undialled;
 use crate::sip::core::custom::CustomError;
 
@@ -239,6 +240,9 @@ pub enum TransferError {
     /// There is no room for what is needed.
     #[error("no room for another request or call")]
     Full,
+    /// The leg that is needed would exceed a limit of calls.
+    #[error(transparent)]
+    Limit(#[from] Refusal),
 }
 
 impl TransferError {
@@ -262,6 +266,7 @@ impl TransferError {
             Self::NotAnswered | Self::NothingToCancel => "bad_state",
             Self::Busy => "busy_transferring",
             Self::Full => "congestion",
+            Self::Limit(_) => "limit_reached",
         }
     }
 }

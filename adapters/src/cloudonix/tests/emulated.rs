@@ -235,6 +235,7 @@ impl World {
 
     fn transfer(&mut self, kind: TransferKind, call: &str) -> Transfer {
         let transfer = Transfer {
+            id: "t-1".to_owned(),
             kind,
             call: CarrierCallId(call.to_owned()),
             to: Address::parse("+15558889999", None).unwrap(),
@@ -270,7 +271,9 @@ impl World {
     }
 
     fn has(&self, state: TransferState) -> bool {
-        self.facts.contains(&CallFact::Transfer { state })
+        let is =
+            |fact: &CallFact| matches!(fact, CallFact::Transfer { state: it, .. } if *it == state);
+        self.facts.iter().any(is)
     }
 
     /// Why it ended; whatever tells it says the same.

@@ -261,7 +261,7 @@ fn transfers_end() {
             Meaning::Asked { events, .. } => (events, true),
             other => panic!("{other:?}"),
         };
-        assert_eq!(events[0].what, CallFact::Transfer { state }, "{word}");
+        assert_eq!(events[0].what, CallFact::transfer(state), "{word}");
         assert_eq!(asks, state == TransferState::Failed, "{word}");
     }
     let over = ask("Session=s&DialCallStatus=cancel&CallStatus=completed");

@@ -14,12 +14,19 @@ impl Carrier {
             self.complain(id, "8011: the document is no <Response>");
             return self.end(clock, id, "completed", (8011, "Invalid Answer XML", "Error"));
         };
+        self.leave(id);
         let Some(call) = self.live(id) else { return };
         (call.document, call.redirected) = (root.children.into(), false);
+        self.go_on(clock, id);
+    }
+
+    /// What a call did until now is over: it is sent elsewhere.
+    pub(super) fn leave(&mut self, id: &str) {
+        let Some(call) = self.live(id) else { return };
+        call.document.clear();
         if let Some(line) = call.line.take() {
             self.outputs.push_back(Output::Close { socket: line.socket, code: 1000 });
         }
-        self.go_on(clock, id);
     }
 
     /// Carries out elements until one has to be waited for.

@@ -256,8 +256,8 @@ impl Carrier {
     /// Asks what becomes of a call instead: whatever its document says is over, so that the end of
     /// its media socket leads nowhere.
     pub(crate) fn redirect(&mut self, clock: Clock, id: &str, url: &str) {
+        self.leave(id);
         if let Some(call) = self.live(id) {
-            call.document.clear();
             call.redirected = true;
         }
         self.ask(clock, id, url, "Redirect");

@@ -110,6 +110,7 @@ fn refused_calls() {
 
 fn transfer(kind: TransferKind, call: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(call.to_owned()),
         to: Address::parse("+12025550177", None).unwrap(),

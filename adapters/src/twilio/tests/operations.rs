@@ -183,6 +183,7 @@ fn calls_that_are_over() {
         assert!(sent[0].repeatable);
     }
     let handed = Transfer {
+        id: "t-1".to_owned(),
         kind: TransferKind::Blind,
         call: id(),
         to: Address::parse("+15558889999", None).unwrap(),
@@ -213,7 +214,8 @@ fn calls_that_are_over() {
     assert!(matches!(done, Ok(Some(_))), "the leg that is ended if nothing comes of it");
     let leg = field(&sent[0], "StatusCallback").unwrap();
     // The carrier tries again what it could not tell.
-    let told = format!("/transfer-leg/tok/call-1?transferred={CALL}#rc=3&rp=5xx,ct,rt");
+    let told =
+        format!("/transfer-leg/tok/call-1?transfer=t-1&transferred={CALL}#rc=3&rp=5xx,ct,rt");
     assert!(leg.ends_with(&told), "{leg}");
 }
 

@@ -8,7 +8,7 @@ use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, esc
 use crate::hook::HookUrls;
 use crate::op::{
     Bind, Managed, Moment, Number, Op, OpResult, Originate, Originated, Record, SendDigits, Step,
-    Transfer, TrunkState,
+    TakeBack, Transfer, TrunkState,
 };
 use http::{Method, header};
 use serde_json::{Value, json};
@@ -120,6 +120,12 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let url = url(config, &format!("/calls/{}/join", escape(&transfer.call.0)));
     one(config, HttpRequest::post(url, JSON, "{}"), success)
+}
+
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let url = url(config, &format!("/calls/{}/stream", escape(&back.call.0)));
+    let body = json!({"stream": back.take.stream_url, "events": back.take.hooks.url("status")});
+    one(config, HttpRequest::post(url, JSON, body.to_string()), success)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {

@@ -2,6 +2,7 @@
 //! requests, heard over its media socket.
 
 mod asking;
+mod elsewhere;
 mod ending;
 mod facts;
 mod flows;
@@ -10,6 +11,7 @@ mod placing;
 mod pressing;
 mod recent;
 mod recording;
+mod returning;
 mod stream;
 mod transferring;
 
@@ -30,6 +32,7 @@ use crate::carrier::Account;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
+pub(in crate::calls) use elsewhere::Elsewhere;
 pub(super) use placing::accounts;
 pub(in crate::calls) use recent::Recent;
 pub(super) use transferring::ByCarrier;
@@ -192,5 +195,5 @@ impl Control {
 
 /// Whether it says that a caller was not handed over.
 fn is_back(event: &CallEvent) -> bool {
-    matches!(event.what, CallFact::Transfer { state: TransferState::Failed })
+    matches!(event.what, CallFact::Transfer { state: TransferState::Failed, .. })
 }
