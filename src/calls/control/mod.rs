@@ -14,6 +14,7 @@ mod certificates;
 mod choosing;
 mod consulting;
 mod counting;
+mod datagrams;
 mod digits;
 mod directed;
 mod early;
