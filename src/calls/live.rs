@@ -13,7 +13,7 @@ use super::carrier::CarrierLeg;
 use super::cause::Cause;
 use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
-use super::far::{Far, Flows, Seat};
+use super::far::{Far, Flows, Joined, Seat};
 use super::hold::Hold;
 use super::line::Line;
 use super::log::State;
@@ -143,6 +143,9 @@ pub(super) struct LiveCall {
     pub(super) far: Option<Box<Far>>,
     /// One that a transfer calls to come there.
     pub(super) coming: Option<Box<Far>>,
+    /// One that has joined peer and agent, and how.
+    pub(super) third: Option<Box<Far>>,
+    pub(super) joined: Option<Joined>,
     /// Why that leg refused or ended, as it says.
     pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
@@ -241,12 +244,14 @@ impl LiveCall {
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let coming = self.coming.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
+        let third = self.third.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         self.call
             .deadline()
             .min(far)
             .min(coming)
+            .min(third)
             .min(carrier)
             .min(web)
             .min(transfer)
@@ -260,6 +265,7 @@ impl LiveCall {
         match seat {
             Seat::There => &self.far,
             Seat::Coming => &self.coming,
+            Seat::Third => &self.third,
         }
     }
 
@@ -268,6 +274,7 @@ impl LiveCall {
         match seat {
             Seat::There => &mut self.far,
             Seat::Coming => &mut self.coming,
+            Seat::Third => &mut self.third,
         }
     }
 

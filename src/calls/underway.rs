@@ -39,6 +39,8 @@ pub(super) struct With {
     pub(super) fetching: Option<Fetching>,
     /// Who is called once it has.
     pub(super) then: Option<Dial>,
+    /// Three talk afterwards, and the agent among them is not heard.
+    pub(super) listens: bool,
     /// The agent that the call is handed to, if it is one.
     pub(super) next: Option<Next>,
     /// The dialog of the telephone at the agent's end that asked for it by REFER, and is told how

@@ -207,6 +207,8 @@ impl Control {
             offer: peer.offer,
             far: None,
             coming: None,
+            third: None,
+            joined: None,
             far_reason: PeerReason::default(),
             hold: Hold::default(),
             transfer: None,

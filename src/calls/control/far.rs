@@ -62,7 +62,7 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let purpose = match seat {
             Seat::There => Purpose::Agent,
-            Seat::Coming => Purpose::Transfer,
+            Seat::Coming | Seat::Third => Purpose::Transfer,
         };
         *call.far_at_mut(seat) = Some(Box::new(Far::new(attempt, purpose, dial.clone())));
         // Softphones are of the file, as is its organisation.
@@ -138,7 +138,7 @@ impl Control {
                 let bounds = self.leg_bounds(call.agent.organisation, trunk, Some(from));
                 match seat {
                     Seat::There => self.take_agents_leg(&bounds)?,
-                    Seat::Coming => self.take_leg(bounds)?,
+                    Seat::Coming | Seat::Third => self.take_leg(bounds)?,
                 }
             }
         };
@@ -314,6 +314,7 @@ impl Control {
             Seat::Coming => {
                 self.transfer_input(key, transfer::Input::Refused(cause.as_str()));
             }
+            Seat::Third => self.third_left(key, cause.as_str()),
         }
         self.reschedule(key);
     }

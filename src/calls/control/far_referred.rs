@@ -13,7 +13,7 @@ use super::transferring::is_talking;
 use crate::calls::cause::Cause;
 use crate::calls::far::{Dial, Referral, Seat};
 use crate::calls::log::Asked;
-use crate::calls::transfer::{Accept, Kind, Plan, State};
+use crate::calls::transfer::{Accept, Kind, Plan, State, Stay};
 use crate::calls::underway::With;
 use crate::directory::{Caller, Snapshot, Trunk};
 use crate::quota::Permit;
@@ -34,7 +34,7 @@ impl Control {
         let begun = match seat {
             Seat::There => self.try_far_refer(key, dialog, request),
             // Whoever does not have the call cannot give it away.
-            Seat::Coming => Err(FORBIDDEN),
+            Seat::Coming | Seat::Third => Err(FORBIDDEN),
         };
         if let Err(Refusal(status, reason)) = begun {
             tracing::info!(status, "transfer by the telephone refused");
@@ -49,7 +49,7 @@ impl Control {
         request: &Message,
     ) -> Result<(), Refusal> {
         let call = self.calls.get(&key).filter(|call| is_talking(call)).ok_or(FORBIDDEN)?;
-        if call.transfer.is_some() || call.takeover.is_some() {
+        if call.transfer.is_some() || call.takeover.is_some() || call.third.is_some() {
             return Err(Refusal(491, "Request Pending"));
         }
         let far = call.far.as_ref().ok_or(FORBIDDEN)?;
@@ -107,7 +107,8 @@ impl Control {
     fn begin_referred(&mut self, key: CallKey, referrer: DialogId, dial: Dial, place: Permit) {
         let limit = self.config.limits.ring;
         let (accept, holds, by_carrier) = (Accept::default(), false, false);
-        let plan = Plan { kind: Kind::Bridge, limit, accept, holds, by_carrier };
+        let stay = Stay::No;
+        let plan = Plan { kind: Kind::Bridge, limit, accept, holds, by_carrier, stay };
         let asked = Asked {
             kind: plan.kind.as_str().to_owned(),
             destination: dial.to.clone(),
@@ -152,7 +153,7 @@ impl Control {
         let (status, reason) = match state {
             State::Requested | State::Dialling | State::Answered | State::Accepted => return,
             State::Ringing => (180, "Ringing"),
-            State::Bridged => (200, "OK"),
+            State::Bridged | State::Left => (200, "OK"),
             State::Failed | State::Cancelled => {
                 let cause = cause.and_then(Cause::from_word).unwrap_or(Cause::Cancelled);
                 cause.sip_status()

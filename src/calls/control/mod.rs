@@ -31,6 +31,7 @@ mod handing;
 mod headers;
 mod holding;
 mod incoming;
+mod joining;
 mod lines;
 mod listening;
 mod logging;

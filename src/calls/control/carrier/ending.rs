@@ -34,6 +34,7 @@ impl Control {
             Effect::Connect { .. }
             | Effect::State(_)
             | Effect::Comfort
+            | Effect::Leave
             | Effect::PlayMessage
             | Effect::Finish { .. } => return false,
         }
