@@ -193,6 +193,33 @@ fn keys_are_told() {
     stage.finish();
 }
 
+/// Keys that the agent presses get there: as tones where the way in has no word for them, as events
+/// over SIP, which the echo sends back as such.
+#[test]
+fn keys_are_pressed() {
+    let Some(stage) = stage(8_000, "ulaw", "") else { return };
+    for (extension, format) in DOORS {
+        stage.asterisk.connect("Local/600@test", extension, format);
+        let mut agent = stage.answered();
+        agent.say(&json!({"event": "dtmf", "digits": "5", "duration_ms": 400}));
+        if agent.start["provider"] == "sip_trunk" {
+            assert_eq!(agent.event("dtmf")["digit"], "5");
+        } else {
+            until(SOON, "the tones of the key", || {
+                agent.look();
+                let heard = heard(&agent);
+                let is_five = |part: &[i16]| {
+                    [770.0, 1_336.0].iter().all(|hz| wav::amplitude(part, *hz) > 2_000.0)
+                };
+                heard.chunks(1_600).any(is_five).then_some(())
+            });
+        }
+        agent.order("hangup");
+        agent.event("stop");
+    }
+    stage.finish();
+}
+
 /// A clear stops what the far end hears: what came back of a long tone is what the agent is told
 /// was heard of it, by every way in.
 #[test]
