@@ -22,6 +22,7 @@ use crate::directory::{self, Directory};
 use crate::http;
 use crate::keys::{Keys, NewKey};
 use crate::listen::alpn::Challenges;
+use crate::listen::audiosocket::Doors;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::outbox::{Deliverer, Guard, Targets};
@@ -114,7 +115,7 @@ impl App {
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let (drain, drains) = watch::channel(false);
         let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
-        let listener = listener(&io, config.http.listen)?;
+        let (listener, doors) = listeners(&io, &config)?;
         let http = listener.local_addr()?;
         let secure = secure_listener(&io, &config)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
@@ -139,6 +140,7 @@ impl App {
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
+        Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach.directory, &exchanges), &mut logging);
         follow_calls(&io, &store, &reach, (node, &log));
@@ -157,7 +159,7 @@ impl App {
             listeners: http::Streams::default(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
-            guard: Arc::new(http::Guard::new(&config.http)),
+            guard: Arc::new(http::Guard::new(&config.http, config.is_local())),
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
             exchanges,
@@ -359,10 +361,19 @@ fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<C
     Ok(Some(challenges))
 }
 
-/// Binds the address of HTTP.
-fn listener(io: &tokio::runtime::Runtime, at: SocketAddr) -> io::Result<TcpListener> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("HTTP on {at}: {error}"));
-    io.block_on(TcpListener::bind(at)).map_err(named)
+/// Binds the address of HTTP, and those of AudioSocket.
+fn listeners(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+) -> io::Result<(TcpListener, Vec<TcpListener>)> {
+    let bind = |what: &str, at: SocketAddr| {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{what} on {at}: {error}"));
+        io.block_on(TcpListener::bind(at)).map_err(named)
+    };
+    let http = bind("HTTP", config.http.listen)?;
+    let doors = config.audiosocket.listen.iter().map(|at| bind("AudioSocket", *at));
+    Ok((http, doors.collect::<io::Result<_>>()?))
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

@@ -13,6 +13,7 @@ mod acme;
 mod agents;
 mod ambient;
 mod assemble;
+mod audiosocket;
 mod captures;
 mod database;
 mod declared;
@@ -44,6 +45,7 @@ pub use agents::{
     AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
 };
 pub use ambient::Ambient;
+pub use audiosocket::AudioSocketConfig;
 pub use captures::CapturesConfig;
 pub use database::DatabaseConfig;
 pub use declared::Declared;
@@ -97,6 +99,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// Media from and to SIP peers.
     pub rtp: RtpConfig,
+    /// Where a PBX brings calls by AudioSocket.
+    pub audiosocket: AudioSocketConfig,
     /// The workers.
     pub media: MediaConfig,
     /// Log lines.

@@ -305,7 +305,8 @@ impl MediaPath {
     pub(super) fn restart_ticks(&mut self, now: MonoTime) {
         // Three have one clock, whether the peer hears anything or not.
         let sends = self.peer.sends() || self.conference.is_some();
-        let speaks = self.state != CallState::Ringing && sends && !self.passes();
+        let flows = self.state != CallState::Ringing || self.peer.is_steady();
+        let speaks = flows && sends && !self.passes();
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 let ts = self.peer.leg_ref().map_or(0, |leg| leg.sender().ts());

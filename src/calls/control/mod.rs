@@ -37,6 +37,7 @@ mod listening;
 mod logging;
 mod observe;
 mod orders;
+mod pbx;
 mod phones;
 mod place;
 mod placing;
@@ -427,6 +428,7 @@ impl Control {
         self.far_due(key);
         self.carrier_due(key);
         self.web_due(key);
+        self.pbx_due(key);
         self.tell_hold(key);
         self.next_digit(key);
     }

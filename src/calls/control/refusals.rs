@@ -14,6 +14,7 @@ use crate::calls::log::{Began, CallFact, Ended, Source, What};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::directory::Trunk;
 use crate::quota::Bucket;
+use crate::sip::core::auth::Throttle;
 use crate::telemetry::few::Few;
 use crate::workers::poller::now;
 
@@ -26,12 +27,14 @@ const LINES_PER_SECOND: u32 = 50;
 /// Organisations whose rate is remembered; those that are at rest are forgotten first.
 const ORGANISATIONS_MAX: usize = 1_024;
 
-/// How many refused calls are written down, and have a line in the log.
+/// How many refused calls are written down, and have a line in the log, and who has to wait.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     all: Bucket,
     each: HashMap<Uuid, Bucket>,
     pub(super) lines: RefusedLines,
+    /// Who brings calls with wrong passwords.
+    pub(super) guesses: Throttle,
 }
 
 impl Refusals {
