@@ -137,6 +137,8 @@ pub struct Control {
     recent: carrier::Recent<(Uuid, CarrierCallId)>,
     /// Calls whose callers talk with somebody else, where their carriers have sent them.
     left_to_carrier: carrier::Recent<Uuid>,
+    /// What carriers tell by sockets of events.
+    hearing: carrier::Hearing,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -264,6 +266,7 @@ impl Control {
             by_carrier: HashMap::new(),
             recent: carrier::Recent::default(),
             left_to_carrier: carrier::Recent::default(),
+            hearing: carrier::Hearing::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
