@@ -22,6 +22,7 @@ use crate::directory::{self, Directory};
 use crate::http;
 use crate::keys::{Keys, NewKey};
 use crate::listen::alpn::Challenges;
+use crate::listen::audiosocket::Doors;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::outbox::{Deliverer, Guard, Targets};
@@ -50,6 +51,8 @@ pub struct App {
     pub http: SocketAddr,
     /// Where HTTP over TLS listens, if it does.
     pub https: Option<SocketAddr>,
+    /// Where AudioSocket listens.
+    pub audiosocket: Vec<SocketAddr>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What is kept.
@@ -118,6 +121,9 @@ impl App {
         let http = listener.local_addr()?;
         let secure = secure_listener(&io, &config)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
+        let doors = doors(&io, &config.audiosocket.listen)?;
+        let audiosocket =
+            doors.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
         let start = |(number, metrics): (usize, &Arc<_>)| {
             WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
@@ -139,6 +145,8 @@ impl App {
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
+        let bring = Doors::new(reach.handle.clone());
+        doors.into_iter().for_each(|door| drop(io.spawn(bring.clone().run(door))));
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
         follow_calls(&io, &store, &reach, (node, &log));
@@ -160,6 +168,7 @@ impl App {
             guard: Arc::new(http::Guard::new(&config.http)),
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
+            is_local: config.is_local(),
             exchanges,
             document: Arc::default(),
         });
@@ -171,7 +180,20 @@ impl App {
             io.spawn(server.run(listener, Some(tls)));
         }
         let (control, io) = (Some(control), Some(io));
-        Ok(Self { reach, http, https, metrics, store, log, node, first_key, drain, control, io })
+        Ok(Self {
+            reach,
+            http,
+            https,
+            audiosocket,
+            metrics,
+            store,
+            log,
+            node,
+            first_key,
+            drain,
+            control,
+            io,
+        })
     }
 
     /// Runs a future on the server's runtime.
@@ -372,6 +394,16 @@ fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<C
 fn listener(io: &tokio::runtime::Runtime, at: SocketAddr) -> io::Result<TcpListener> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("HTTP on {at}: {error}"));
     io.block_on(TcpListener::bind(at)).map_err(named)
+}
+
+/// Binds the addresses of AudioSocket.
+fn doors(io: &tokio::runtime::Runtime, at: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let named = |at, error: io::Error| {
+        io::Error::new(error.kind(), format!("AudioSocket on {at}: {error}"))
+    };
+    let bind =
+        |at: &SocketAddr| io.block_on(TcpListener::bind(at)).map_err(|error| named(*at, error));
+    at.iter().map(bind).collect()
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

@@ -6,9 +6,9 @@ use media::time::MonoTime;
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::hook::HookRequest;
-use crate::phone;
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::table::PROVIDERS;
+use crate::{audiosocket, media_socket, phone};
 
 /// Room of a slot, in bytes.
 const ROOM_BYTES: usize = 4096;
@@ -35,10 +35,41 @@ pub fn provider_streams(data: &[u8]) {
     }
 }
 
+/// Reads `data` as what a PBX says by its media connection: as messages of AudioSocket, cut as they
+/// tell, and line by line as those of a media WebSocket.
+///
+/// # Panics
+///
+/// If audio comes out of what holds none, or a command is longer than what is taken.
+#[doc(hidden)]
+pub fn pbx_media(data: &[u8]) {
+    let mut socket = media_socket::open(media_socket::Options { digits: true, format: None });
+    read_lines(socket.as_mut(), data);
+    let mut out = Vec::new();
+    if let Ok(name) = std::str::from_utf8(data)
+        && socket.command(StreamCommand::Mark(name), &mut out).is_some()
+    {
+        assert!(out.len() <= 128 && std::str::from_utf8(&out).is_ok());
+    }
+    let mut stream = audiosocket::open(audiosocket::Options { digits: true });
+    let (mut rest, mut kept) = (data, 0);
+    while let Some((message, after)) =
+        audiosocket::measure(rest).and_then(|length| rest.split_at_checked(length))
+    {
+        let (mut message, mut room) = (message.to_vec(), [0; 4 * ROOM_BYTES]);
+        let mut slot = FrameSlot::new(&mut room);
+        kept += message.len();
+        let event = stream.decode(MonoTime::ZERO, MessageKind::Binary, &mut message, &mut slot);
+        assert!(slot.filled().len() <= kept, "more audio than there was");
+        assert!(matches!(event, Ok(StreamEvent::Audio { .. })) || slot.filled().is_empty());
+        rest = after;
+    }
+}
+
 /// Reads each line as a message; tells how many held audio.
 fn read_lines(stream: &mut dyn Stream, data: &[u8]) -> usize {
     let mut room = [0; ROOM_BYTES];
-    let mut frames = 0;
+    let (mut frames, mut read) = (0, 0);
     for line in data.split(|byte| *byte == b'\n') {
         let kind = match line.first() {
             Some(b'b') => MessageKind::Binary,
@@ -46,11 +77,13 @@ fn read_lines(stream: &mut dyn Stream, data: &[u8]) -> usize {
         };
         let mut message = line.get(1..).unwrap_or_default().to_vec();
         let len = message.len();
+        read += len;
         let mut slot = FrameSlot::new(&mut room);
         let event = stream.decode(MonoTime::ZERO, kind, &mut message, &mut slot);
         let is_audio = matches!(event, Ok(StreamEvent::Audio { .. }));
         assert!(is_audio || slot.filled().is_empty(), "audio of {len} bytes that hold none");
-        assert!(slot.filled().len() <= len, "more audio than message");
+        // Audio of before the start comes with what is next.
+        assert!(slot.filled().len() <= read, "more audio than there was");
         frames += usize::from(is_audio);
     }
     frames
@@ -94,7 +127,7 @@ pub fn provider_hooks(data: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{provider_hooks, provider_streams, read_lines};
+    use super::{pbx_media, provider_hooks, provider_streams, read_lines};
     use crate::config::RawConfig;
     use crate::stream::StreamStart;
     use crate::table::PROVIDERS;
@@ -114,6 +147,17 @@ mod tests {
             provider_streams(&all.as_bytes()[..len]);
             let hook = format!("Bearer a.b.c\ncall=%41&x\n{}", &all[..len]);
             provider_hooks(hook.as_bytes());
+        }
+    }
+
+    /// What a PBX says, whole and cut off anywhere.
+    #[test]
+    fn a_pbx_is_survived() {
+        let text = b"tMEDIA_START format:slin channel_id:x\nb\x01\x02\ntMEDIA_XOFF\n";
+        let mut bare = crate::audiosocket::first_message([1; 16]).to_vec();
+        bare.extend_from_slice(b"\x12\0\x02ab\x12\0\x02cd\x03\0\x015\0\0\0");
+        for all in [&text[..], &bare] {
+            (0..=all.len()).for_each(|len| pbx_media(&all[..len]));
         }
     }
 
@@ -139,6 +183,7 @@ mod tests {
         fn anything_is_survived(data in proptest::collection::vec(any::<u8>(), 0..120)) {
             provider_streams(&data);
             provider_hooks(&data);
+            pbx_media(&data);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod agent;
+pub mod audiosocket;
 pub mod chain;
 pub mod config;
 pub mod dialect;
@@ -18,6 +19,7 @@ pub mod hook;
 pub(crate) mod json;
 pub mod jwt;
 pub mod markup;
+pub mod media_socket;
 pub(crate) mod media_streams;
 pub mod network;
 pub mod op;
@@ -28,6 +30,7 @@ pub mod secret;
 pub mod setup;
 pub mod sip;
 pub mod spec;
+pub(crate) mod stash;
 pub(crate) mod steps;
 pub mod stream;
 pub mod table;

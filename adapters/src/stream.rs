@@ -122,6 +122,23 @@ pub enum StreamCommand<'a> {
     Hangup,
 }
 
+/// What a stream asks of the connection that it is spoken on.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// There is no WebSocket: messages follow each other on the bare connection, and this tells how
+    /// long the first one is; `None` if the bytes do not tell yet.
+    pub measure: Option<fn(&[u8]) -> Option<usize>>,
+    /// Frames have to come without a pause, silence where there is nothing to be heard.
+    pub steady: bool,
+    /// The far end bears to be pinged.
+    pub pings: bool,
+}
+
+impl Manners {
+    /// Those of a WebSocket.
+    pub const WEBSOCKET: Self = Self { measure: None, steady: false, pings: true };
+}
+
 /// One carrier's stream of one call.
 ///
 /// Pure: no I/O, no clock. Neither function allocates for audio once its buffers have grown.
@@ -147,6 +164,17 @@ pub trait Stream: Send {
     /// [`StreamEvent::Cleared`]: audio has to wait for that.
     fn clears_late(&self) -> bool {
         false
+    }
+
+    /// What it asks of its connection.
+    fn manners(&self) -> Manners {
+        Manners::WEBSOCKET
+    }
+
+    /// Appends the message that answers the call to `out` and tells its kind; `None` if the far end
+    /// is not waiting for that word.
+    fn answer(&mut self, _out: &mut Vec<u8>) -> Option<MessageKind> {
+        None
     }
 
     /// Appends the message that says `command` to `out` and tells its kind; `None` if the dialect

@@ -17,6 +17,7 @@ use super::far::{Far, Flows, Seat};
 use super::hold::Hold;
 use super::line::Line;
 use super::log::State;
+use super::pbx::PbxLine;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::sounds::Wanted;
@@ -53,6 +54,8 @@ pub(super) struct LiveCall {
     pub(super) carried: Option<Box<Line>>,
     /// The web page that its peer talks from.
     pub(super) web: Option<Box<WebPhone>>,
+    /// The PBX that brought it by its media connection.
+    pub(super) pbx: Option<Box<PbxLine>>,
     /// Index of the worker that has its media.
     pub(super) worker: usize,
     /// Who called whom.
@@ -244,12 +247,14 @@ impl LiveCall {
         let coming = self.coming.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
+        let pbx = self.pbx.as_ref().map_or(MonoTime::MAX, |line| line.deadline());
         self.call
             .deadline()
             .min(far)
             .min(coming)
             .min(carrier)
             .min(web)
+            .min(pbx)
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())

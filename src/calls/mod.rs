@@ -12,6 +12,7 @@ mod line;
 mod live;
 pub mod log;
 pub mod media_token;
+pub mod pbx;
 pub mod ports;
 pub mod presented;
 pub mod reason;

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::control::{Coded, Errand, Hop};
 use super::media_token::TokenError;
+use super::pbx::{PbxCall, PbxRefusal};
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::standing::TrunkStanding;
@@ -366,6 +367,13 @@ pub enum Request {
         call: Uuid,
         /// Its socket.
         socket: AgentSocket,
+    },
+    /// A PBX brings a call by its media connection, which follows as [`Request::LineOpen`].
+    PbxCall {
+        /// The call.
+        call: Box<PbxCall>,
+        /// Takes its id, if it is taken.
+        reply: oneshot::Sender<Result<Uuid, PbxRefusal>>,
     },
     /// A carrier wants to open the media socket of a call; its token is spent if it may.
     LineComes {

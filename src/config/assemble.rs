@@ -10,8 +10,8 @@ use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
-    Config, Sources, TrunkConfig, UserConfig, acme, database, declared, document, environment,
-    outward, peers, retention, server, sip, webhooks,
+    Config, Sources, TrunkConfig, UserConfig, acme, audiosocket, database, declared, document,
+    environment, outward, peers, retention, server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -36,6 +36,7 @@ pub(super) fn read(
     let sip = sip::sip(root.section("sip"), acme.as_ref());
     let rtp = server::rtp(root.section("rtp"), &sip);
     let media = server::media(root.section("media"));
+    let audiosocket = audiosocket::audiosocket(root.section("audiosocket"));
     let log = server::log(root.section("log"));
     let limits = server::limits(root.section("limits"), &rtp);
     let database = database::database(root.section("database"), &data_dir);
@@ -70,6 +71,7 @@ pub(super) fn read(
         http,
         sip,
         rtp,
+        audiosocket,
         media,
         log,
         limits,

@@ -18,15 +18,26 @@ pub(super) const PREFIX: &str = "TALKPATH_";
 /// Keys outside any section.
 const KEYS: &[&str] = &["data_dir", "public_url"];
 /// Sections written as `[name]`.
-pub(super) const SECTIONS: &[&str] =
-    &["acme", "database", "http", "limits", "log", "media", "rtp", "seal", "sip", "webhooks"];
+pub(super) const SECTIONS: &[&str] = &[
+    "acme",
+    "audiosocket",
+    "database",
+    "http",
+    "limits",
+    "log",
+    "media",
+    "rtp",
+    "seal",
+    "sip",
+    "webhooks",
+];
 /// Sections written as `[[name]]`.
 pub(super) const LISTS: &[&str] = &["agents", "routes", "trunks", "users"];
 /// Tables within entries of lists: list, key.
 const NESTED: &[(&str, &str)] = &[("agents", "format")];
 /// Variables of ours that are no configuration: the file's path, and those of the tests.
 const RESERVED: &[&str] =
-    &["config", "require_peers", "test_kills", "test_postgres_url", "test_python"];
+    &["config", "require_peers", "test_asterisk", "test_kills", "test_postgres_url", "test_python"];
 
 /// Puts each variable of `environment` into `root`, in place of what the file says.
 pub(super) fn overlay(

@@ -13,6 +13,7 @@ mod acme;
 mod agents;
 mod ambient;
 mod assemble;
+mod audiosocket;
 mod database;
 mod declared;
 mod document;
@@ -43,6 +44,7 @@ pub use agents::{
     AgentConfig, AgentKind, Builtin, NATIVE_DIALECT, RtpAgent, SipAgent, WebSocketAgent,
 };
 pub use ambient::Ambient;
+pub use audiosocket::AudioSocketConfig;
 pub use database::DatabaseConfig;
 pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
@@ -93,6 +95,8 @@ pub struct Config {
     pub sip: SipConfig,
     /// Media from and to SIP peers.
     pub rtp: RtpConfig,
+    /// Where a PBX brings calls by AudioSocket.
+    pub audiosocket: AudioSocketConfig,
     /// The workers.
     pub media: MediaConfig,
     /// Log lines.

@@ -607,6 +607,7 @@ fn every_key_is_documented() {
         ("### `[seal]`", format!("[seal]{unknown}")),
         ("### `[sip]`", format!("[sip]{unknown}")),
         ("### `[rtp]`", format!("[rtp]{unknown}")),
+        ("### `[audiosocket]`", format!("[audiosocket]{unknown}")),
         ("### `[media]`", format!("[media]{unknown}")),
         ("### `[log]`", format!("[log]{unknown}")),
         ("### `[limits]`", format!("[limits]{unknown}")),
@@ -626,6 +627,7 @@ fn every_key_is_documented() {
     let sections = [
         "acme",
         "agents",
+        "audiosocket",
         "database",
         "http",
         "limits",
@@ -734,6 +736,25 @@ fn certificates_of_an_authority() {
         (format!("{}{listens}", acme.replace("b.example.com", "192.0.2.1")), "not a name of DNS"),
     ] {
         let found = refused(&text);
+        assert!(found.iter().any(|it| it.contains(told)), "{told}: {found:?}");
+    }
+}
+
+/// `[audiosocket]` takes one address or several; whom calls are for means nothing without any.
+#[test]
+fn doors_of_audiosocket() {
+    let audiosocket = |keys: &str| parse(&format!("[audiosocket]\n{keys}")).unwrap().audiosocket;
+    assert_eq!(audiosocket(""), AudioSocketConfig::default());
+    let one = audiosocket("listen = \"127.0.0.1:9092\"\nto = \"+4930123\"\n");
+    assert_eq!((one.listen.len(), one.to.as_deref()), (1, Some("+4930123")));
+    assert_eq!(audiosocket("listen = [\"0.0.0.0:9092\", \"[::]:9092\"]\n").listen.len(), 2);
+    for (keys, told) in [
+        ("to = \"800\"\n", "audiosocket.listen: missing"),
+        ("listen = \"127.0.0.1\"\n", "not an address with a port"),
+        ("listen = \"127.0.0.1:1\"\nto = \"a b\"\n", "no number and no user"),
+        ("listen = \"127.0.0.1:1\"\nto = \"\"\n", "no number and no user"),
+    ] {
+        let found = refused(&format!("[audiosocket]\n{keys}"));
         assert!(found.iter().any(|it| it.contains(told)), "{told}: {found:?}");
     }
 }

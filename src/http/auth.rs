@@ -112,13 +112,28 @@ pub(super) async fn basic(
     headers: &HeaderMap,
     scope: Scope,
 ) -> Result<Option<Caller>, Problem> {
-    let decoded = authorization(headers, "Basic").and_then(|text| STANDARD.decode(text).ok());
-    let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-    let password = decoded.as_deref().and_then(|text| text.split_once(':')).map(|(_, key)| key);
+    let pair = basic_pair(headers);
+    let password = pair.as_ref().map(|(_, key)| key.as_str());
     match verify_key(state, extensions, password).await {
         Ok(key) => Ok(Some(Caller::of(&key)).filter(|caller| caller.scope.allows(scope))),
         Err(problem) if problem.is(Kind::Unavailable) => Err(problem),
         Err(_) => Ok(None),
+    }
+}
+
+/// The name and password of HTTP Basic credentials (RFC 7617).
+pub(super) fn basic_pair(headers: &HeaderMap) -> Option<(String, String)> {
+    let decoded = STANDARD.decode(authorization(headers, "Basic")?).ok()?;
+    let decoded = String::from_utf8(decoded).ok()?;
+    let (name, password) = decoded.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+/// What is answered to who is known neither by an address nor by a password, and how often.
+pub(super) fn stranger(state: &super::State, client: Client) -> Problem {
+    match state.guard.addresses.take(now(), source(client.address)) {
+        Ok(()) => Problem::new(Kind::Forbidden, "neither address nor password tells who calls"),
+        Err(wait) => Problem::rate_limited(retry_after_s(wait)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The connection beneath an agent's or a carrier's WebSocket.
 
 use std::io;
+use std::time::Duration;
 
 use adapters::agent::MessageKind;
 
@@ -16,6 +17,12 @@ const CONTROL_BACKLOG_BYTES: usize = 256 * 1024;
 /// What the kernel may hold of audio not yet sent, in bytes, so that old audio waits where it can
 /// still be skipped.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// How long a peer that cannot be pinged may be silent before the kernel asks whether its host is
+/// there, how often it asks then, and how long what was sent may stay without its receipt.
+const PROBE_AFTER: Duration = Duration::from_secs(10);
+const PROBE_EVERY: Duration = Duration::from_secs(3);
+const RECEIPT_WAIT: Duration = Duration::from_secs(20);
 
 /// A WebSocket: bytes in and out, frames, and what waits while the socket takes nothing.
 pub(super) struct Connection {
@@ -57,6 +64,15 @@ impl Connection {
             watches_output: false,
             skipped: 0,
         })
+    }
+
+    /// Lets the kernel find out whether the peer's host is there: the peer is not to be asked.
+    pub(super) fn probe(&self) {
+        let socket = socket2::SockRef::from(self.io.stream());
+        let probes = socket2::TcpKeepalive::new().with_time(PROBE_AFTER).with_interval(PROBE_EVERY);
+        // Without it a dead host is noticed later.
+        let _ = socket.set_tcp_keepalive(&probes);
+        let _ = socket.set_tcp_user_timeout(Some(RECEIPT_WAIT));
     }
 
     /// The key that masks the next frame, if we are the client.

@@ -299,7 +299,8 @@ impl MediaPath {
 
     /// Starts or stops the pacer, as state and direction demand.
     pub(super) fn restart_ticks(&mut self, now: MonoTime) {
-        let speaks = self.state != CallState::Ringing && self.peer.sends() && !self.passes();
+        let flows = self.state != CallState::Ringing || self.peer.is_steady();
+        let speaks = flows && self.peer.sends() && !self.passes();
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 let ts = self.peer.leg_ref().map_or(0, |leg| leg.sender().ts());

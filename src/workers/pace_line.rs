@@ -1,9 +1,9 @@
 //! What a line gets, and when: as much ahead of being heard as its buffer is deep, and nothing
-//! while there is nothing to be heard.
+//! while there is nothing to be heard, unless it has to be sent something at all times.
 
 use std::time::Duration;
 
-use adapters::agent::StreamFormat;
+use adapters::agent::{CallState, StreamFormat};
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 
@@ -37,7 +37,13 @@ impl MediaPath {
                 self.next_tick = self.line_due_at(ctx.now);
                 break;
             }
-            if self.line_frame(ctx, format) == Turn::Quiet {
+            // What the agent says waits for the answer; who has to be sent something hears silence.
+            let waits = self.state == CallState::Ringing;
+            if waits || self.line_frame(ctx, format) == Turn::Quiet {
+                if self.peer.is_steady() {
+                    self.line_silence(ctx, format);
+                    continue;
+                }
                 self.next_tick = self.quiet_until(ctx.now, format.ptime_ms);
                 break;
             }
@@ -124,6 +130,17 @@ impl MediaPath {
             self.note_underrun(ctx, said.played);
         }
         Turn::Sent
+    }
+
+    /// A frame of silence for a carrier that has to be sent something.
+    fn line_silence(&mut self, ctx: &mut Context, format: StreamFormat) {
+        let StreamFormat { audio, ptime_ms } = format;
+        let length = audio.bytes(ptime_ms);
+        let Some(line) = self.peer.line() else { return };
+        let Some(payload) = ctx.packet.get_mut(..length) else { return };
+        payload.fill(audio.codec.silence());
+        line.ahead.pass(ctx.now, Duration::from_millis(u64::from(ptime_ms)));
+        line.send(ctx, length);
     }
 
     /// Sends the frame in the first `length` bytes of the packet buffer.

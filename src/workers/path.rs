@@ -304,6 +304,7 @@ impl MediaPath {
         if state == CallState::Answered {
             self.answered_at.get_or_insert(ctx.now);
             self.silence.answered(ctx.now);
+            self.answer_line(ctx);
             if let Some(head) = self.taps.recording() {
                 head.begin(ctx.now);
             }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use adapters::agent::{Basis, DtmfSource};
+use adapters::agent::{Basis, CallState, DtmfSource};
 use adapters::event::HangupCause;
 use adapters::stream::{FrameSlot, StreamCommand, StreamEvent};
 use media::codec::AudioFormat;
@@ -15,7 +15,7 @@ use super::bridge::Passing;
 use super::command::EventKind;
 use super::context::{Context, HEADROOM_BYTES};
 use super::inflow::Inflow;
-use super::line::{Beat, LineEvent, LineLink, LineLoss, Marks, Place};
+use super::line::{Beat, LineEvent, LineLink, LineLoss, Marks, Place, next_message};
 use super::path::{Agent, MediaPath};
 use super::peer_end::PeerEnd;
 use super::poller::Ready;
@@ -104,7 +104,8 @@ impl MediaPath {
             let mut input = std::mem::take(&mut ctx.input);
             let again = match link.connection.io.read(&mut input) {
                 Ok(0) => {
-                    self.lose_line(ctx, LineLoss::Broken);
+                    let loss = link.closed();
+                    self.lose_line(ctx, loss);
                     false
                 }
                 Ok(length) => {
@@ -114,8 +115,10 @@ impl MediaPath {
                     again
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-                Err(_) => {
-                    self.lose_line(ctx, LineLoss::Broken);
+                Err(error) => {
+                    let reset = error.kind() == io::ErrorKind::ConnectionReset;
+                    let loss = if reset { link.closed() } else { LineLoss::Broken };
+                    self.lose_line(ctx, loss);
                     false
                 }
             };
@@ -130,8 +133,10 @@ impl MediaPath {
     fn line_messages(&mut self, ctx: &mut Context, bytes: &mut [u8]) {
         let mut input = Input::new(bytes);
         loop {
-            let Some(link) = self.peer.line().and_then(|line| line.link.as_mut()) else { return };
-            let message = match link.connection.reader.next(&mut input) {
+            let line = self.peer.line();
+            let Some(link) = line.and_then(|line| line.link.as_deref_mut()) else { return };
+            let reader = &mut link.connection.reader;
+            let message = match next_message(&mut link.cutter, reader, &mut input) {
                 Ok(None) => return,
                 Ok(Some(message)) => message,
                 Err(FrameError::TooBig { .. }) => return self.lose_line(ctx, LineLoss::TooBig),
@@ -305,8 +310,18 @@ impl MediaPath {
         let format = line.stream();
         self.silence.line_started(ctx.now, to);
         self.settled(ctx, old);
-        if !again {
+        if self.state == CallState::Answered {
+            self.answer_line(ctx);
+        }
+        if !again || format != old {
             ctx.tell(self.key, EventKind::Line(LineEvent::Started { stream, call, format }));
+        }
+    }
+
+    /// Tells a carrier that waits for it that the call is answered.
+    pub(super) fn answer_line(&mut self, ctx: &mut Context) {
+        if let Some(line) = self.peer.line() {
+            line.answer(ctx);
         }
     }
 
@@ -399,8 +414,8 @@ impl MediaPath {
     /// Notices that the connection broke while something was written.
     fn check_line(&mut self, ctx: &mut Context) {
         let link = self.peer.line_ref().and_then(|line| line.link.as_ref());
-        if link.is_some_and(|link| link.connection.closed) {
-            self.lose_line(ctx, LineLoss::Broken);
+        if let Some(loss) = link.filter(|link| link.connection.closed).map(|link| link.closed()) {
+            self.lose_line(ctx, loss);
         }
     }
 

@@ -57,6 +57,12 @@ impl PeerEnd {
         matches!(self, Self::Line(_))
     }
 
+    /// True for a line on which frames have to come without a pause.
+    #[inline]
+    pub(super) fn is_steady(&self) -> bool {
+        self.line_ref().is_some_and(LineLeg::is_steady)
+    }
+
     /// What offer and answer settled; nothing for a line.
     #[inline]
     pub(super) const fn format(&self) -> Option<&LegFormat> {

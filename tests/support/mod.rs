@@ -15,6 +15,7 @@
 pub mod acme;
 pub mod agent;
 pub mod api_carrier;
+pub mod asterisk;
 pub mod baresip;
 pub mod callee;
 pub mod caller;
@@ -28,6 +29,7 @@ pub mod line;
 pub mod lines;
 pub mod linphone;
 pub mod lossy;
+pub mod pbx;
 pub mod peers;
 pub mod phone;
 pub mod pjsua;

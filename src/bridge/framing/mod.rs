@@ -3,8 +3,10 @@
 //! [`Reader`] turns received bytes into messages, in place and without copying as long as whole
 //! frames arrive; [`write_header_before`] and [`seal`] turn a payload that already sits in a
 //! buffer into a frame; [`ControlFrame`] makes pings, pongs and closes; [`OutQueue`] holds what
-//! the kernel did not take. Nothing here knows a socket or a clock.
+//! the kernel did not take; [`Cutter`] does
+//! without any frames. Nothing here knows a socket or a clock.
 
+mod bare;
 mod error;
 mod fuzz;
 mod header;
@@ -12,6 +14,7 @@ mod queue;
 mod reader;
 mod write;
 
+pub use bare::{Cutter, Measure};
 pub use error::{CLOSE_ABNORMAL, CLOSE_GOING_AWAY, CLOSE_NORMAL, FrameError, is_close_code};
 #[doc(hidden)]
 pub use fuzz::ws_frames;

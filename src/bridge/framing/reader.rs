@@ -26,12 +26,12 @@ impl<'b> Input<'b> {
     }
 
     /// The bytes that were not yet consumed.
-    fn rest(&self) -> &[u8] {
+    pub(super) fn rest(&self) -> &[u8] {
         self.bytes.get(self.at..).unwrap_or(&[])
     }
 
     /// Consumes and returns the next `len` bytes (fewer if there are fewer).
-    fn take(&mut self, len: usize) -> &mut [u8] {
+    pub(super) fn take(&mut self, len: usize) -> &mut [u8] {
         let start = self.at;
         let end = start.saturating_add(len).min(self.bytes.len());
         self.at = end;
@@ -298,7 +298,8 @@ impl Reader {
     }
 }
 
-fn release(buffer: &mut Vec<u8>) {
+/// Empties a buffer; a big one is given back.
+pub(super) fn release(buffer: &mut Vec<u8>) {
     buffer.clear();
     if buffer.capacity() > KEEP_BYTES {
         *buffer = Vec::new();

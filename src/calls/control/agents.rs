@@ -254,10 +254,11 @@ impl Control {
 
 /// What the peer's audio comes by, as agents are told.
 fn provider(call: &LiveCall) -> &'static str {
-    match (&call.web, &call.carrier) {
-        (Some(_), _) => web_phone::NAME,
-        (None, Some(leg)) => leg.account.spec.name,
-        (None, None) => "sip_trunk",
+    match (&call.web, &call.pbx, &call.carrier) {
+        (Some(_), ..) => web_phone::NAME,
+        (None, Some(line), _) => line.door.name(),
+        (None, None, Some(leg)) => leg.account.spec.name,
+        (None, None, None) => "sip_trunk",
     }
 }
 

@@ -18,6 +18,7 @@ use crate::calls::far::Flows;
 use crate::calls::hold::Hold;
 use crate::calls::line::Line;
 use crate::calls::live::{LiveCall, Logged, Under, direction};
+use crate::calls::pbx::PbxLine;
 use crate::calls::reason::PeerReason;
 use crate::calls::redirect::Redirects;
 use crate::calls::web_phone::WebPhone;
@@ -63,6 +64,8 @@ pub(super) enum Peer {
     Carrier { leg: Box<CarrierLeg>, media: CarrierMedia },
     /// A person on a web page, which brings its audio by a socket.
     Web { phone: Box<WebPhone>, plan: LinePlan },
+    /// A PBX that brings the call by its media connection.
+    Pbx { line: Box<PbxLine>, plan: LinePlan },
 }
 
 /// How a carrier brings the audio of a call.
@@ -91,6 +94,7 @@ struct Held {
     carrier: Option<Box<CarrierLeg>>,
     line: Option<Box<Line>>,
     web: Option<Box<WebPhone>>,
+    pbx: Option<Box<PbxLine>>,
     signalling: Option<IpAddr>,
     offer: Option<Box<Sdp>>,
     sdp: Vec<u8>,
@@ -115,6 +119,12 @@ impl Control {
                 let settled = Settled { stream: Some(plan.format), ..Settled::default() };
                 self.command(worker, Command::Open { call: key, peer: PeerLink::Line(plan) });
                 return (Held { web, settled, digits, ..Held::default() }, LocalMedia::none());
+            }
+            Peer::Pbx { line, plan } => {
+                let (pbx, digits) = (Some(line), Some(plan.digits));
+                let settled = Settled { stream: Some(plan.format), ..Settled::default() };
+                self.command(worker, Command::Open { call: key, peer: PeerLink::Line(plan) });
+                return (Held { pbx, settled, digits, ..Held::default() }, LocalMedia::none());
             }
             Peer::Carrier { leg, media } => {
                 let (line, stream, digits, peer) = match media {
@@ -146,6 +156,7 @@ impl Control {
             carrier: None,
             line: None,
             web: None,
+            pbx: None,
             signalling: Some(signalling),
             offer: offer.map(Box::new),
             sdp,
@@ -191,6 +202,7 @@ impl Control {
             line: beginning.line,
             carried: peer.line,
             web: peer.web,
+            pbx: peer.pbx,
             taken_over: false,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),

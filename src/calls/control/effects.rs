@@ -108,7 +108,7 @@ impl Control {
         if let Some(dialog) = call.dialog {
             let rung = self.endpoint.provisional(now(), dialog, 180, "Ringing", None, &[]);
             log_refused(rung.err());
-        } else if call.web.is_none() {
+        } else if call.web.is_none() && call.pbx.is_none() {
             return;
         }
         self.log_state(key, CallState::Ringing);

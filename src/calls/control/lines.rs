@@ -36,6 +36,14 @@ impl Control {
         let Some(&key) = self.by_id.get(&id) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         let worker = call.worker;
+        if let Some(line) = &mut call.pbx {
+            let Some(socket) = socket else {
+                return self.pbx_line(key, &LineEvent::Lost(LineLoss::Broken));
+            };
+            let link = Box::new(line.link(socket));
+            self.command(worker, Command::Line { call: key, link });
+            return self.reschedule(key);
+        }
         let link = match (&call.web, &mut call.carried) {
             (Some(phone), _) => match socket {
                 Some(socket) => phone.link(socket),
@@ -71,6 +79,9 @@ impl Control {
         }
         if self.calls.get(&key).is_some_and(|call| call.web.is_some()) {
             return self.web_line(key, &event);
+        }
+        if self.calls.get(&key).is_some_and(|call| call.pbx.is_some()) {
+            return self.pbx_line(key, &event);
         }
         self.carrier_line(key, event);
     }

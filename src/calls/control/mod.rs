@@ -35,6 +35,7 @@ mod listening;
 mod logging;
 mod observe;
 mod orders;
+mod pbx;
 mod phones;
 mod place;
 mod placing;
@@ -91,6 +92,7 @@ use crate::listen::tls::ClientTls;
 use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
+use crate::sip::core::auth::Throttle;
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
 use crate::sip::core::targets::Avoided;
@@ -159,6 +161,8 @@ pub struct Control {
     policy: OutwardPolicy,
     /// How many refused calls are written down.
     refusals: refusals::Refusals,
+    /// Who brings calls with wrong passwords.
+    guesses: Throttle,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -279,6 +283,7 @@ impl Control {
             dialler: Dialler::new(),
             policy,
             refusals: refusals::Refusals::default(),
+            guesses: Throttle::default(),
             io,
             metrics,
             log,
@@ -420,6 +425,7 @@ impl Control {
         self.far_due(key);
         self.carrier_due(key);
         self.web_due(key);
+        self.pbx_due(key);
         self.tell_hold(key);
         self.next_digit(key);
     }

@@ -30,6 +30,7 @@ impl Control {
             Request::WebCall { call, reply } => {
                 let _ = reply.send(self.web_call(call));
             }
+            Request::PbxCall { call, reply } => self.pbx_comes(*call, reply),
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Registrar { contact, found } => self.registrar_located(&contact, found),

@@ -3,19 +3,25 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use adapters::hook::{HookRequest, VerifyError};
+use adapters::media_socket;
 use adapters::secret::Secret;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{attach, gone};
 use crate::bridge::handshake;
 use crate::calls::media_token::MEDIA_PATH;
 use crate::calls::request;
-use crate::http::openapi::{Access, Resource, get};
+use crate::http::openapi::{Access, Query as Parameter, Resource, get, schema};
+use crate::http::page::Query;
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
+
+/// The same place, with the rest of it in the query.
+const QUERY_PATH: &str = "/api/v1/telephony/ws/{provider}";
 
 pub(super) fn resource() -> Resource {
     Resource {
@@ -27,6 +33,23 @@ pub(super) fn resource() -> Resource {
                 .access(Access::Open)
                 .answers(101, "the carrier's media stream follows")
                 .refuses(&[Kind::BadRequest, Kind::Forbidden, Kind::NotUpgrade, Kind::Unavailable]),
+            get(QUERY_PATH, "carrier_media_by_query", open_by_query)
+                .summary("The same, for a carrier that can add parameters to an address alone.")
+                .access(Access::Open)
+                .query(vec![
+                    Parameter {
+                        name: "call",
+                        schema: schema::format("uuid"),
+                        description: "the call",
+                    },
+                    Parameter {
+                        name: "token",
+                        schema: schema::text(64),
+                        description: "the token of one use",
+                    },
+                ])
+                .answers(101, "the carrier's media stream follows")
+                .refuses(&[Kind::Forbidden, Kind::NotUpgrade, Kind::Unavailable]),
         ],
         schemas: Vec::new(),
     }
@@ -36,10 +59,36 @@ pub(super) fn resource() -> Resource {
 async fn open(
     State(state): State<crate::http::State>,
     Path((provider, call, token)): Path<(String, Uuid, String)>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Problem> {
-    // No carrier needs a subprotocol, and to one that offers some anyway none is named.
-    let spoken = &[];
+    // None of these needs a subprotocol, and to one that offers some anyway none is named.
+    let_in(state, (provider, call, token), request, &[]).await
+}
+
+/// What the query says in the place of the path.
+#[derive(Deserialize)]
+struct Named {
+    call: Uuid,
+    token: String,
+}
+
+/// `GET /api/v1/telephony/ws/{provider}?call=…&token=…`, upgraded to a WebSocket.
+async fn open_by_query(
+    State(state): State<crate::http::State>,
+    Path(provider): Path<String>,
+    Query(Named { call, token }): Query<Named>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let_in(state, (provider, call, token), request, &[media_socket::SUBPROTOCOL]).await
+}
+
+/// Lets a socket in that brings the token of its call.
+async fn let_in(
+    state: crate::http::State,
+    (provider, call, token): (String, Uuid, String),
+    mut request: Request,
+    spoken: &[&'static str],
+) -> Result<Response, Problem> {
     let checked =
         handshake::check_request(request.method(), request.version(), request.headers(), spoken);
     let upgrade = match checked {

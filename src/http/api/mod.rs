@@ -19,6 +19,7 @@ mod object;
 mod ops;
 mod orders;
 mod organisations;
+mod pbx;
 mod phone;
 mod play;
 mod providers;
@@ -57,6 +58,7 @@ pub(super) fn resources() -> Vec<Resource> {
         phone::resource(),
         attach::resource(),
         line::resource(),
+        pbx::resource(),
         dialect::resource(),
         session::resource(),
         keys::resource(),

@@ -7,6 +7,10 @@ use std::time::Duration;
 
 use media::time::MonoTime;
 
+/// How late a frame may be that is made up for; behind a longer pause time is skipped instead, so
+/// that the far end is not flooded.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
 /// The account of one carrier's buffer.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::workers) struct Ahead {
@@ -18,6 +22,8 @@ pub(in crate::workers) struct Ahead {
     empty_at: MonoTime,
     /// When the newest run of the agent's own audio begins and ends to be heard.
     run: (MonoTime, MonoTime),
+    /// When the next frame is due, if they follow each other without a pause.
+    beat: Option<MonoTime>,
 }
 
 impl Ahead {
@@ -26,7 +32,34 @@ impl Ahead {
         let ptime = Duration::from_millis(u64::from(ptime_ms));
         let lead = Duration::from_millis(u64::from(buffer_ms)).saturating_sub(ptime);
         let spare = ptime.min(lead / 2);
-        Self { lead, spare, empty_at: MonoTime::ZERO, run: (MonoTime::ZERO, MonoTime::ZERO) }
+        let (empty_at, run) = (MonoTime::ZERO, (MonoTime::ZERO, MonoTime::ZERO));
+        Self { lead, spare, empty_at, run, beat: None }
+    }
+
+    /// A carrier without a buffer, that plays each frame when it comes: they follow each other
+    /// without a pause, at deadlines that do not drift.
+    pub(in crate::workers) fn steady() -> Self {
+        Self { beat: Some(MonoTime::ZERO), ..Self::new(0, 0) }
+    }
+
+    /// True if frames follow each other without a pause.
+    pub(in crate::workers) const fn is_steady(&self) -> bool {
+        self.beat.is_some()
+    }
+
+    /// When a frame that leaves now begins to be heard.
+    fn heard_at(&self, now: MonoTime) -> MonoTime {
+        match self.beat {
+            // A frame that is a little early or late changes no deadline.
+            Some(due) if now.since(due) <= CATCH_UP => due,
+            Some(_) => now,
+            None => self.empty_at.max(now),
+        }
+    }
+
+    /// Silence that lasts so long leaves for a carrier that has to be sent something.
+    pub(in crate::workers) fn pass(&mut self, now: MonoTime, lasts: Duration) {
+        self.beat = self.beat.map(|_| self.heard_at(now) + lasts);
     }
 
     /// How far ahead of being heard a frame may leave.
@@ -36,7 +69,7 @@ impl Ahead {
 
     /// When the next frame may leave.
     pub(in crate::workers) fn room_at(&self) -> MonoTime {
-        self.empty_at - self.lead
+        self.beat.unwrap_or(self.empty_at - self.lead)
     }
 
     /// When it leaves at the latest. Until then it waits for something else that wakes the call: a
@@ -62,8 +95,9 @@ impl Ahead {
         lasts: Duration,
         agents: bool,
     ) -> MonoTime {
-        let heard_at = self.empty_at.max(now);
+        let heard_at = self.heard_at(now);
         self.empty_at = heard_at + lasts;
+        self.beat = self.beat.map(|_| self.empty_at);
         if agents {
             let goes_on = self.run.1 == heard_at;
             self.run = (if goes_on { self.run.0 } else { heard_at }, self.empty_at);
@@ -140,6 +174,32 @@ mod tests {
             assert_eq!(burst(&mut ahead, at(500), true), 1);
             assert_eq!(ahead.room_at(), at(520));
         }
+    }
+
+    /// Frames that have to come without a pause do so at deadlines that do not drift, however early
+    /// or late each of them is; a longer pause is not made up for. Silence is nothing to be heard.
+    #[test]
+    fn steady() {
+        let mut ahead = Ahead::steady();
+        assert!(ahead.is_steady() && ahead.room_at() == MonoTime::ZERO);
+        ahead.pass(at(5_000), ms(20));
+        assert!(ahead.room_at() == at(5_020) && ahead.is_empty(at(5_000)));
+        for (n, late) in [0, 3, 0, 19, 70, 0, 1].into_iter().enumerate() {
+            let due = at(5_020 + 20 * n as u64);
+            assert_eq!(ahead.room_at(), due, "{n}");
+            if n % 2 == 0 {
+                ahead.pass(due + ms(late), ms(20));
+            } else {
+                assert_eq!(ahead.give(due + ms(late), ms(20), true), due);
+            }
+        }
+        assert_eq!(ahead.room_at(), at(5_160));
+        assert_eq!(ahead.give(at(5_160) - Duration::from_micros(200), ms(20), true), at(5_160));
+        assert_eq!(ahead.unheard(at(5_170)), ms(10));
+        ahead.clear(at(5_170));
+        assert!(ahead.is_empty(at(5_170)) && ahead.room_at() == at(5_180));
+        assert_eq!(ahead.give(at(5_300), ms(20), true), at(5_300), "time is skipped");
+        assert_eq!(ahead.room_at(), at(5_320));
     }
 
     /// What of the agent's audio has not been heard: neither what has, nor noise around it.

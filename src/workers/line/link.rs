@@ -73,7 +73,8 @@ impl std::fmt::Debug for LineLink {
 /// What happened on a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineEvent {
-    /// The stream is ready: audio flows once the call is answered. Told once a socket.
+    /// The stream is ready: audio flows once the call is answered. Told once a socket, and when the
+    /// audio changes.
     Started {
         /// The carrier's id of the stream, if it has one.
         stream: Option<String>,

@@ -3,17 +3,19 @@
 //! What comes is decoded where it lies into the worker's slot and passes on in the moment of its
 //! arrival, numbered by `timeline`. What goes is paced so that the carrier's own buffer is filled
 //! (`ahead`); silence is not sent at all, for a carrier is silent by itself, and whatever is said
-//! next would have to wait behind it.
+//! next would have to wait behind it. Unless its stream wants frames without a pause: then each
+//! leaves at its time, whatever there is to be heard.
 
 mod ahead;
 mod keys;
 mod link;
 mod marks;
+mod socket;
 mod timeline;
 
 use std::time::Duration;
 
-use adapters::agent::StreamFormat;
+use adapters::agent::{MessageKind, StreamFormat};
 use adapters::stream::{Stream, StreamCommand};
 use media::blocks::BlockPool;
 use media::codec::AudioFormat;
@@ -23,10 +25,10 @@ use media::leg::Heard;
 use media::stats::{Impairment, LegSnapshot, Quality};
 use media::time::MonoTime;
 
-use super::connection::{Connection, opcode};
+use super::connection::Connection;
 use super::context::Context;
 use super::inflow::Inflow;
-use crate::bridge::framing::{CLOSE_NORMAL, Class, ControlFrame, MAX_HEADER_BYTES, seal};
+use crate::bridge::framing::{CLOSE_NORMAL, Class, ControlFrame, MAX_HEADER_BYTES};
 use crate::calls::digits::DigitsBy;
 use crate::telemetry::{DropReason, Kind};
 
@@ -34,53 +36,17 @@ pub(super) use ahead::Ahead;
 pub(super) use keys::Keys;
 pub use link::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
 pub(super) use marks::Marks;
+pub(super) use socket::{Beat, Link, next_message};
 pub(super) use timeline::{Place, Timeline};
 
-/// How long the stream of a new socket may take to start.
-const START_WAIT: Duration = Duration::from_secs(10);
-/// How long a carrier may say nothing before it is asked whether it is there.
-const PING_AFTER: Duration = Duration::from_secs(10);
-/// How long it may take to answer.
-const PONG_WAIT: Duration = Duration::from_secs(5);
 /// How long audio waits behind a clear for the carrier's word that it is done.
 const CLEARED_WAIT: Duration = Duration::from_secs(1);
-/// Messages in a row that may be without meaning.
-const FAULTS_MAX: u32 = 32;
 /// Audio that may wait for the socket, in milliseconds; beyond it the oldest is skipped.
 const BACKLOG_MS: u32 = 200;
 /// Pause between digits that another leg presses, in milliseconds.
 const DIGIT_GAP_MS: u32 = 50;
 /// Most bytes of a message around its audio.
 const ENVELOPE_BYTES: usize = 256;
-
-/// The socket of a line, and how to speak on it.
-pub(super) struct Link {
-    pub(super) connection: Connection,
-    pub(super) dialect: Box<dyn Stream>,
-    /// The carrier's id of the call that the stream must be for.
-    pub(super) call: Option<String>,
-    /// The stream has started.
-    pub(super) started: bool,
-    /// When the stream must have started.
-    start_by: MonoTime,
-    /// When something came last.
-    heard_at: MonoTime,
-    /// When it was asked whether anybody is there.
-    pinged_at: Option<MonoTime>,
-    /// Messages without meaning since the last one that had any.
-    faults: u32,
-}
-
-/// What is to be done about a link's silence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
-    /// Nothing.
-    Nothing,
-    /// Ask whether anybody is there.
-    Ping,
-    /// Give it up.
-    Dead(LineLoss),
-}
 
 /// What came and went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -134,49 +100,6 @@ impl std::fmt::Debug for LineLeg {
             .field("stream", &self.stream)
             .field("link", &self.link.is_some())
             .finish_non_exhaustive()
-    }
-}
-
-impl Link {
-    /// What is to be done about its silence.
-    pub(super) fn beat(&mut self, now: MonoTime) -> Beat {
-        if !self.started && self.start_by <= now {
-            return Beat::Dead(LineLoss::NotStarted);
-        }
-        match self.pinged_at {
-            Some(at) if at + PONG_WAIT <= now => Beat::Dead(LineLoss::Silent),
-            None if self.heard_at + PING_AFTER <= now => {
-                self.pinged_at = Some(now);
-                Beat::Ping
-            }
-            Some(_) | None => Beat::Nothing,
-        }
-    }
-
-    /// Something came.
-    pub(super) const fn heard(&mut self, now: MonoTime) {
-        self.heard_at = now;
-        self.pinged_at = None;
-    }
-
-    /// A message had no meaning; true if there were too many.
-    pub(super) const fn fault(&mut self) -> bool {
-        self.faults += 1;
-        self.faults > FAULTS_MAX
-    }
-
-    /// A message had a meaning.
-    pub(super) const fn understood(&mut self) {
-        self.faults = 0;
-    }
-
-    fn deadline(&self) -> MonoTime {
-        let start = if self.started { MonoTime::MAX } else { self.start_by };
-        let silence = match self.pinged_at {
-            Some(at) => at + PONG_WAIT,
-            None => self.heard_at + PING_AFTER,
-        };
-        start.min(silence)
     }
 }
 
@@ -244,23 +167,20 @@ impl LineLeg {
             Connection::take(&ctx.poller, socket, token, frame_bytes * frames as usize)?;
         self.counts.restarts += u64::from(self.counts.frames_in > 0);
         (self.stopped, self.clearing) = (false, None);
-        self.link = Some(Box::new(Link {
-            connection,
-            dialect: stream,
-            call,
-            started: false,
-            start_by: ctx.now + START_WAIT,
-            heard_at: ctx.now,
-            pinged_at: None,
-            faults: 0,
-        }));
+        let link = Link::new(ctx.now, connection, stream, call);
+        if link.manners.steady && !self.ahead.is_steady() {
+            self.ahead = Ahead::steady();
+        }
+        self.link = Some(Box::new(link));
         Ok(())
     }
 
     /// Lets the socket go, if there is one; closed with `code` if anybody still listens.
     pub(super) fn disconnect(&mut self, ctx: &mut Context, code: Option<u16>) {
         let Some(mut link) = self.link.take() else { return };
-        if let Some(code) = code {
+        if let Some(code) = code
+            && !link.is_bare()
+        {
             link.connection.send_close(&mut ctx.masks, code, "");
         }
         ctx.poller.remove(link.connection.io.stream());
@@ -359,9 +279,21 @@ impl LineLeg {
         place
     }
 
-    /// Sends the frame in the first `length` bytes of the packet buffer.
+    /// True if frames have to come without a pause.
+    pub(super) const fn is_steady(&self) -> bool {
+        self.ahead.is_steady()
+    }
+
+    /// Sends the frame in the first `length` bytes of the packet buffer: something to be heard.
     #[inline]
     pub(super) fn send_audio(&mut self, ctx: &mut Context, length: usize) {
+        self.farewell = false;
+        self.send(ctx, length);
+    }
+
+    /// Sends the frame in the first `length` bytes of the packet buffer.
+    #[inline]
+    pub(super) fn send(&mut self, ctx: &mut Context, length: usize) {
         let Some(link) = &mut self.link else { return };
         let Some(payload) = ctx.packet.get(..length) else { return };
         ctx.message.clear();
@@ -370,15 +302,13 @@ impl LineLeg {
         if ctx.message.len() == MAX_HEADER_BYTES {
             return;
         }
-        let mask = link.connection.mask(&mut ctx.masks);
-        let sealed = seal(&mut ctx.message, opcode(kind), mask);
+        let sealed = link.seal(&mut ctx.message, &mut ctx.masks, kind);
         ctx.metrics.sent(Kind::LineAudio, sealed.len());
         let skipped = link.connection.write(Class::Media, sealed);
         if skipped > 0 {
             ctx.metrics.dropped_many(DropReason::SlowLine, skipped as u64);
         }
         link.connection.watch(&ctx.poller);
-        self.farewell = false;
         self.counts.frames_out = self.counts.frames_out.wrapping_add(1);
         self.counts.bytes_out =
             self.counts.bytes_out.wrapping_add(u32::try_from(length).unwrap_or(0));
@@ -386,12 +316,28 @@ impl LineLeg {
 
     /// Says something besides audio; false if the dialect has no word for it, or nobody listens.
     pub(super) fn say(&mut self, ctx: &mut Context, command: StreamCommand<'_>) -> bool {
+        self.tell(ctx, |dialect, message| dialect.command(command, message))
+    }
+
+    /// Tells the carrier once that the call is answered, if it waits for that.
+    pub(super) fn answer(&mut self, ctx: &mut Context) {
+        let told = |link: &mut Box<Link>| std::mem::replace(&mut link.answered, true);
+        if self.receives() && !self.link.as_mut().is_none_or(told) {
+            self.tell(ctx, |dialect, message| dialect.answer(message));
+        }
+    }
+
+    /// Sends what `write` makes of the dialect, if it makes anything.
+    fn tell(
+        &mut self,
+        ctx: &mut Context,
+        write: impl FnOnce(&mut dyn Stream, &mut Vec<u8>) -> Option<MessageKind>,
+    ) -> bool {
         let Some(link) = &mut self.link else { return false };
         ctx.message.clear();
         ctx.message.resize(MAX_HEADER_BYTES, 0);
-        let Some(kind) = link.dialect.command(command, &mut ctx.message) else { return false };
-        let mask = link.connection.mask(&mut ctx.masks);
-        let sealed = seal(&mut ctx.message, opcode(kind), mask);
+        let Some(kind) = write(&mut *link.dialect, &mut ctx.message) else { return false };
+        let sealed = link.seal(&mut ctx.message, &mut ctx.masks, kind);
         ctx.metrics.sent(Kind::LineControl, sealed.len());
         link.connection.write(Class::Control, sealed);
         link.connection.watch(&ctx.poller);

@@ -29,7 +29,7 @@ pub use credentials::Credentials;
 pub use digest::Input;
 pub use nonce::NONCE_LIFETIME;
 pub use server::{Server, ServerConfig, Verdict};
-pub use throttle::{ADDRESSES_MAX, FAILURES_FREE, QUIET, SLOWEST};
+pub use throttle::{ADDRESSES_MAX, FAILURES_FREE, QUIET, SLOWEST, Throttle};
 
 use thiserror::Error;
 

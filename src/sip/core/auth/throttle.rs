@@ -15,7 +15,7 @@ pub const SLOWEST: Duration = Duration::from_secs(64);
 /// How long an address must be without failure until its failures are forgotten.
 pub const QUIET: Duration = Duration::from_secs(600);
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Failures {
     count: u32,
     last: MonoTime,
@@ -35,21 +35,21 @@ impl Failures {
 }
 
 /// Failed attempts by address.
-#[derive(Default)]
-pub(super) struct Throttle {
+#[derive(Debug, Default)]
+pub struct Throttle {
     addresses: HashMap<IpAddr, Failures>,
 }
 
 impl Throttle {
     /// How long an attempt from `peer` has to wait; zero if it may be judged.
-    pub(super) fn wait(&self, now: MonoTime, peer: IpAddr) -> Duration {
+    pub fn wait(&self, now: MonoTime, peer: IpAddr) -> Duration {
         let Some(failures) = self.addresses.get(&network(peer)) else { return Duration::ZERO };
         let waited = now.since(failures.last);
         if waited >= QUIET { Duration::ZERO } else { failures.wait().saturating_sub(waited) }
     }
 
     /// An attempt from `peer` failed.
-    pub(super) fn failed(&mut self, now: MonoTime, peer: IpAddr) {
+    pub fn failed(&mut self, now: MonoTime, peer: IpAddr) {
         let peer = network(peer);
         if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&peer) {
             let oldest = self.addresses.iter().min_by_key(|(_, failures)| failures.last);
