@@ -16,7 +16,7 @@ use crate::calls::log::writer::Writer;
 use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
 use crate::capture;
-use crate::carrier::{Exchanges, Leftovers, Pricing, Reachable};
+use crate::carrier::{EventSockets, Exchanges, Leftovers, Pricing, Reachable};
 use crate::config::{Cidr, Config, HttpConfig, PublicUrl};
 use crate::directory::{self, Directory};
 use crate::http;
@@ -142,7 +142,7 @@ impl App {
         forget(&io, &config, &store, &reach, &metrics);
         Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
-        follow_carriers(&io, &store, (&reach.directory, &exchanges), &mut logging);
+        follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
         follow_calls(&io, &store, &reach, (node, &log));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
@@ -336,15 +336,24 @@ fn follow(
     Ok(directory)
 }
 
-/// Asks carriers for what they tell late, and ends at them what a server that was killed left.
+/// Asks carriers for what they tell late, hears what they tell by themselves, and ends at them what
+/// a server that was killed left.
 fn follow_carriers(
     io: &tokio::runtime::Runtime,
     store: &Store,
-    (directory, exchanges): (&Directory, &Exchanges),
+    (reach, exchanges): (&Reach, &Exchanges),
     logging: &mut Logging,
 ) {
-    let (store, directory, exchanges) = (store.clone(), directory.clone(), exchanges.clone());
+    let (store, directory, exchanges) = (store.clone(), reach.directory.clone(), exchanges.clone());
     let (node, log) = (logging.node, logging.log.clone());
+    let events = EventSockets {
+        store: store.clone(),
+        node,
+        directory: directory.clone(),
+        exchanges: exchanges.clone(),
+        calls: reach.handle.clone(),
+    };
+    io.spawn(events.follow());
     if let Some(lost) = logging.lost.take() {
         let (store, directory, exchanges) = (store.clone(), directory.clone(), exchanges.clone());
         io.spawn(Leftovers { store, directory, exchanges, log: log.clone() }.follow(lost));

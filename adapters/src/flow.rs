@@ -14,8 +14,9 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, InboundCall};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::{HookError, HookUrls};
-use crate::op::{Refusal, TransferKind};
+use crate::op::{OpOn, OpOnAccount, Refusal, TransferKind};
 use crate::secret::Pii;
+use crate::spec::{MediaTransport, WireFormat};
 
 /// What a flow begins with.
 #[derive(Clone)]
@@ -44,6 +45,40 @@ pub struct EventsSocket {
     pub connect: fn(&RawConfig) -> Result<HttpRequest, CarrierError>,
     /// Finds out which call a message is about.
     pub route: fn(&[u8]) -> Result<Routed, HookError>,
+    /// What the carrier is asked for each time that the socket was opened.
+    pub opened: OpOnAccount<()>,
+    /// Completes an offered call by what its message does not tell. Whatever becomes of it, the
+    /// call is offered.
+    pub complete: OpOn<InboundCall, InboundCall>,
+    /// Ends what was left behind at the carrier of calls that are none of [`Alive`], and yields
+    /// calls that were offered while nobody heard it.
+    pub tidy: OpOn<Alive, Vec<InboundCall>>,
+    /// How audio travels by a configuration.
+    pub media: fn(&RawConfig) -> MediaChoice,
+}
+
+/// Calls of a configuration that live here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Alive {
+    /// Our ids of them, as [`HookUrls::call`] tells them.
+    pub calls: Vec<String>,
+    /// The carrier's ids of them, as far as it has told.
+    pub legs: Vec<CarrierCallId>,
+    /// An id that is greater than that of any call of then: calls that begin later have a greater
+    /// one, and are none of those that were left behind.
+    pub as_of: String,
+}
+
+/// How the audio of a call travels: one of the provider's
+/// [plans](crate::spec::ProviderSpec::media).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaChoice {
+    /// What carries it.
+    pub transport: MediaTransport,
+    /// Its format, both ways.
+    pub format: WireFormat,
+    /// Audio that the carrier's own buffer is kept filled with, in milliseconds.
+    pub buffer_ms: u32,
 }
 
 /// Which call a message of an [`EventsSocket`] is about.
@@ -52,8 +87,18 @@ pub struct EventsSocket {
 pub enum Routed {
     /// A call is offered; a flow begins with it.
     Offered(InboundCall),
-    /// A call whose flow exists takes it as [`FlowInput::Message`].
+    /// The call that the carrier calls so; its flow takes it as [`FlowInput::Message`].
     Of(CarrierCallId),
+    /// The call that we call so, as [`HookUrls::call`] tells it: its flow takes it.
+    Ours {
+        /// Our id of it.
+        call: String,
+        /// The carrier's id of the call, if the message tells it: one that we placed has shown
+        /// itself.
+        leg: Option<CarrierCallId>,
+    },
+    /// Somebody else has taken our place at the carrier: nothing will come any more.
+    Replaced,
     /// No call.
     Nothing,
 }

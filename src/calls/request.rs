@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use adapters::config::RawConfig;
-use adapters::event::{CallEvent, CarrierCallId, Meaning};
+use adapters::event::{CallEvent, CarrierCallId, InboundCall, Meaning};
 use adapters::exchange::{CarrierError, HttpResponse};
+use adapters::flow::{Alive, Routed};
 use adapters::hook::Verify;
 use adapters::op::Originated;
+use bytes::Bytes;
 use media::ring::Consumer;
 use media::time::MonoTime;
 use media::wav::Clip;
@@ -166,6 +168,31 @@ pub struct Hooked {
     pub meaning: Meaning,
     /// The call that it offers, if it does, is one that the log knows already.
     pub is_known: bool,
+}
+
+/// What the socket of a carrier's events tells of a configuration.
+#[derive(Debug)]
+pub struct Tidings {
+    /// The configuration.
+    pub account: Arc<carrier::Account>,
+    /// What it tells.
+    pub what: TidingsKind,
+}
+
+/// What a socket of events may tell.
+#[derive(Debug)]
+pub enum TidingsKind {
+    /// It is up: calls can be placed. True if it was lost before: something may not have been
+    /// heard.
+    Up(bool),
+    /// It is down.
+    Down,
+    /// A call is offered; whether the log knows it.
+    Offered(Box<InboundCall>, bool),
+    /// A message about a call.
+    Message(Routed, Bytes),
+    /// Which calls live here is asked for.
+    Alive(oneshot::Sender<Alive>),
 }
 
 /// What a carrier hears of its request.
@@ -380,6 +407,8 @@ pub enum Request {
         /// Takes what the carrier hears.
         reply: oneshot::Sender<Heard>,
     },
+    /// A carrier's socket of events has something to tell.
+    Tidings(Box<Tidings>),
     /// A carrier was asked to place a call.
     Originated {
         /// The call.

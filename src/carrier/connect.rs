@@ -49,7 +49,7 @@ impl Connector {
 
     /// The address that was looked at is the one that is used: a name may lead elsewhere the next
     /// time.
-    async fn connect(self, url: Uri) -> io::Result<Link> {
+    pub(super) async fn connect(self, url: Uri) -> io::Result<Link> {
         let target = target(&url.to_string()).map_err(io::Error::other)?;
         let mut last = io::Error::other("the name leads nowhere");
         for address in tokio::net::lookup_host((target.host.as_str(), target.port)).await? {

@@ -85,6 +85,7 @@ enum Attempt {
 #[derive(Clone)]
 pub struct Exchanges {
     client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     pace: Arc<Mutex<Pace>>,
     metrics: Arc<CarrierMetrics>,
 }
@@ -98,12 +99,18 @@ impl std::fmt::Debug for Exchanges {
 impl Exchanges {
     /// Asks what is `reachable`. Call it within the runtime that will perform.
     pub fn new(reachable: Reachable, metrics: Arc<CarrierMetrics>) -> Self {
+        let connector = Connector::new(reachable);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(IDLE_MS))
             .pool_max_idle_per_host(IDLE_MAX)
-            .build(Connector::new(reachable));
-        Self { client, pace: Arc::default(), metrics }
+            .build(connector.clone());
+        Self { client, connector, pace: Arc::default(), metrics }
+    }
+
+    /// What makes its connections.
+    pub(super) fn connector(&self) -> Connector {
+        self.connector.clone()
     }
 
     /// Performs an operation to its end. `what` names it in the log.

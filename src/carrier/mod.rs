@@ -4,14 +4,17 @@
 mod account;
 mod connect;
 mod cost;
+mod events;
 mod exchanges;
 mod leftovers;
 mod pace;
+mod socket;
 #[cfg(test)]
 mod tests;
 
 pub use account::Account;
 pub use connect::Reachable;
 pub use cost::Pricing;
+pub use events::EventSockets;
 pub use exchanges::{Exchanges, Failure, ORIGINATE, Patience};
 pub use leftovers::Leftovers;

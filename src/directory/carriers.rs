@@ -35,6 +35,12 @@ impl Carriers {
         self.by_id.get(&id)
     }
 
+    /// All that tell what happens by a socket of events.
+    pub fn with_events(&self) -> Vec<Arc<Account>> {
+        let has = |account: &&Arc<Account>| account.spec.events.is_some();
+        self.by_id.values().filter(has).cloned().collect()
+    }
+
     /// The one of `provider` whose hooks' addresses hold `token`.
     pub fn by_token(&self, provider: &str, token: &str) -> Option<&Arc<Account>> {
         let account = self.get(*self.by_token.get(&hash(token))?)?;

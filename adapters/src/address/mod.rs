@@ -124,6 +124,23 @@ impl Address {
         Self::parse(text, None)
     }
 
+    /// Reads what was dialled at a PBX: what [`Address::international`] takes, and any other row of
+    /// digits as an extension, since there it is for the dialplan to say whose number it is.
+    ///
+    /// # Errors
+    ///
+    /// An [`AddressError`] that says what is wrong.
+    pub fn dialled(text: &str) -> Result<Self, AddressError> {
+        let digits = text.trim();
+        let only = digits.len() <= ADDRESS_BYTES_MAX && digits.bytes().all(|b| b.is_ascii_digit());
+        match Self::international(text) {
+            Err(_) if only && !digits.is_empty() => {
+                Ok(Self::new(AddressKind::SipExtension, digits.to_owned()))
+            }
+            read => read,
+        }
+    }
+
     /// What the address is.
     pub const fn kind(&self) -> AddressKind {
         self.kind

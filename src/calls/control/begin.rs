@@ -60,12 +60,20 @@ pub(super) struct Beginning {
 pub(super) enum Peer {
     /// Somebody who speaks SIP.
     Sip(Box<SipPeer>),
-    /// A carrier that controls the call over HTTP and brings its audio by a socket.
-    Carrier { leg: Box<CarrierLeg>, line: Box<Line>, plan: LinePlan },
+    /// A carrier that controls the call over HTTP.
+    Carrier { leg: Box<CarrierLeg>, media: CarrierMedia },
     /// A person on a web page, which brings its audio by a socket.
     Web { phone: Box<WebPhone>, plan: LinePlan },
     /// A PBX that brings the call by its media connection.
     Pbx { line: Box<PbxLine>, plan: LinePlan },
+}
+
+/// How a carrier brings the audio of a call.
+pub(super) enum CarrierMedia {
+    /// By a socket of messages.
+    Line(Box<Line>, LinePlan),
+    /// By RTP that no SIP negotiates.
+    Rtp(RtpSockets, StreamFormat),
 }
 
 /// A peer that speaks SIP.
@@ -118,11 +126,19 @@ impl Control {
                 self.command(worker, Command::Open { call: key, peer: PeerLink::Line(plan) });
                 return (Held { pbx, settled, digits, ..Held::default() }, LocalMedia::none());
             }
-            Peer::Carrier { leg, line, plan } => {
-                let settled = Settled { stream: Some(plan.format), ..Settled::default() };
-                let digits = Some(plan.digits);
-                self.command(worker, Command::Open { call: key, peer: PeerLink::Line(plan) });
-                let (carrier, line) = (Some(leg), Some(line));
+            Peer::Carrier { leg, media } => {
+                let (line, stream, digits, peer) = match media {
+                    CarrierMedia::Line(line, plan) => {
+                        (Some(line), plan.format, plan.digits, PeerLink::Line(plan))
+                    }
+                    // Where it is to go is told later, and keys are pressed by requests.
+                    CarrierMedia::Rtp(sockets, stream) => {
+                        (None, stream, DigitsBy::Info, PeerLink::Rtp { sockets, format: None })
+                    }
+                };
+                let settled = Settled { stream: Some(stream), ..Settled::default() };
+                self.command(worker, Command::Open { call: key, peer });
+                let (carrier, digits) = (Some(leg), Some(digits));
                 let held = Held { carrier, line, settled, digits, ..Held::default() };
                 return (held, LocalMedia::none());
             }

@@ -189,7 +189,7 @@ impl Control {
         self.log_report(key, report);
         let Some(mut call) = self.calls.remove(&key) else { return };
         if let Some(leg) = call.carrier.take() {
-            self.carrier_closed(*leg);
+            self.carrier_closed((key, call.id), *leg);
         }
         self.deadlines.remove(&(call.scheduled, key));
         self.by_id.remove(&call.id);

@@ -144,6 +144,8 @@ pub struct Control {
     elsewhere: carrier::Elsewhere,
     /// Transfers by carriers that came to nothing after they had called somebody.
     given_up: carrier::Recent<Uuid>,
+    /// What carriers tell by sockets of events.
+    hearing: carrier::Hearing,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -273,6 +275,7 @@ impl Control {
             left_to_carrier: carrier::Recent::default(),
             elsewhere: carrier::Elsewhere::default(),
             given_up: carrier::Recent::default(),
+            hearing: carrier::Hearing::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,

@@ -57,6 +57,7 @@ impl Control {
             Request::LineOpen { call, socket } => self.line_open(call, socket),
             Request::Dialled { call, attempt, result } => self.dialled(call, attempt, result),
             Request::Hook { hook, reply } => self.hook(*hook, reply),
+            Request::Tidings(tidings) => self.tidings(*tidings),
             Request::Originated { call, attempt, account, result } => {
                 self.originated(call, attempt, &account, result);
             }

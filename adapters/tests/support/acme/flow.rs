@@ -4,10 +4,15 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
-use crate::exchange::{CarrierError, HttpRequest, escape};
-use crate::flow::{CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, Routed};
+use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
+use crate::flow::{
+    CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, MediaChoice, Routed,
+};
 use crate::hook::HookError;
+use crate::op::{Op, Step};
+use crate::spec::{MediaTransport, WireFormat};
 use http::header;
+use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
@@ -30,7 +35,27 @@ pub(super) const EVENTS: EventsSocket = EventsSocket {
             (None, None) => Ok(Routed::Nothing),
         }
     },
+    opened: |_| {
+        let get = HttpRequest::get("https://eu.acme.example/v1/events/filter".to_owned());
+        Ok(Box::new(HttpExchange::new(get, |_| Ok(()))))
+    },
+    complete: |_, call| Ok(Box::new(Known(Some(call.clone())))),
+    tidy: |_, _| Ok(Box::new(Known(Some(Vec::new())))),
+    media: |_| MediaChoice {
+        transport: MediaTransport::WebSocket,
+        format: WireFormat { audio: AudioFormat::PCMU, ptime_ms: 20 },
+        buffer_ms: 80,
+    },
 };
+
+/// What is known without being asked for.
+struct Known<T>(Option<T>);
+
+impl<T: Send> Op<T> for Known<T> {
+    fn next(&mut self, _: Option<HttpResponse>) -> Step<T> {
+        self.0.take().map_or(Step::Fail(CarrierError::Unavailable), Step::Done)
+    }
+}
 
 #[derive(Clone, Copy, PartialEq)]
 enum State {

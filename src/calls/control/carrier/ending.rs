@@ -3,10 +3,11 @@
 use adapters::event::CarrierCallId;
 use adapters::flow::{FlowCommand, FlowInput};
 use std::sync::Arc;
+use uuid::Uuid;
 
 use super::Control;
 use crate::calls::call::Effect;
-use crate::calls::carrier::refusal_of;
+use crate::calls::carrier::{CarrierLeg, refusal_of};
 use crate::calls::cause::Cause;
 use crate::calls::request::Heard;
 use crate::carrier::{Account, Patience};
@@ -65,6 +66,10 @@ impl Control {
         }
         let account = Arc::clone(&leg.account);
         match &leg.id {
+            // Its flow knows what else is to go.
+            _ if account.spec.events.is_some() && leg.flow.is_some() => {
+                self.flow_input(key, FlowInput::Command(FlowCommand::Hangup));
+            }
             Some(id) if account.spec.calls.hangup.is_some() => {
                 let id = id.clone();
                 self.hang_up_at(&account, id);
@@ -90,14 +95,21 @@ impl Control {
         });
     }
 
-    /// A call is over and its record complete.
+    /// A call is over and its record complete. Its flow may have something to do yet.
     pub(in crate::calls::control) fn carrier_closed(
         &mut self,
-        leg: crate::calls::carrier::CarrierLeg,
+        (key, call): (CallKey, Uuid),
+        mut leg: CarrierLeg,
     ) {
-        let Some(carrier_id) = leg.id else { return };
-        let known = (leg.account.id, carrier_id);
-        self.by_carrier.remove(&known);
-        self.recent.insert(known);
+        let (account, flow) = (Arc::clone(&leg.account), leg.flow.take());
+        if let Some(carrier_id) = leg.id.clone() {
+            let known = (account.id, carrier_id);
+            self.by_carrier.remove(&known);
+            self.recent.insert(known);
+        }
+        if let Some(flow) = flow.filter(|_| account.spec.events.is_some()) {
+            self.hearing.linger((key, call), leg.id, account, flow);
+            self.lingers_on(key);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use adapters::agent::{Direction, EndedBy};
 use adapters::event::{CallEvent, CallFact};
 use adapters::flow::FlowInput;
+use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
@@ -73,6 +74,11 @@ impl Control {
             CallFact::Answered if outbound => {
                 self.tell(key, Input::PeerAnswered);
                 self.await_socket(key);
+            }
+            // Of audio by RTP: what comes by a socket tells by itself.
+            CallFact::StreamStarted if call.carried.is_none() => {
+                leg.is_streaming = true;
+                (leg.socket_by, leg.ask_at) = (MonoTime::MAX, MonoTime::MAX);
             }
             CallFact::StreamFailed { code } => {
                 tracing::warn!(parent: span, code, "the carrier has no stream");

@@ -79,7 +79,9 @@ impl Control {
     /// Tells a call's flow something, if it has one, and does what it wants.
     pub(super) fn flow_input(&mut self, key: CallKey, input: FlowInput<'_>) {
         let leg = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut());
-        let Some(flow) = leg.and_then(|leg| leg.flow.as_mut()) else { return };
+        let Some(flow) = leg.and_then(|leg| leg.flow.as_mut()) else {
+            return self.lingering_input(key, input);
+        };
         flow.handle(now(), input);
         self.flow_outputs(key);
     }
@@ -87,6 +89,7 @@ impl Control {
     pub(super) fn flow_due(&mut self, key: CallKey, at: MonoTime) {
         let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
         let due = leg.and_then(|leg| leg.flow.as_ref()?.deadline());
+        let due = due.or_else(|| self.hearing.deadline(key));
         if due.is_some_and(|due| due <= at) {
             self.flow_input(key, FlowInput::Timeout);
         }
@@ -115,8 +118,9 @@ impl Control {
                         leg.flow = None;
                     }
                 }
-                // For carriers whose audio comes by RTP and whose word by a socket of events.
-                FlowOutput::Media(_) | FlowOutput::Message(_) => {
+                FlowOutput::Media(address) => self.send_media_to(key, address),
+                // Requests and events are all that the carriers of the table need.
+                FlowOutput::Message(_) => {
                     tracing::error!("a flow wants what its carrier's calls have no way for");
                 }
             }
@@ -127,6 +131,17 @@ impl Control {
     fn send_for_flow(&self, key: CallKey, request: u32, what: HttpRequest) {
         let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
         let Some(account) = leg.map(|leg| Arc::clone(&leg.account)) else { return };
+        self.ask_for_flow(key, account, request, what);
+    }
+
+    /// Sends a request of a call's flow.
+    pub(super) fn ask_for_flow(
+        &self,
+        key: CallKey,
+        account: Arc<Account>,
+        request: u32,
+        what: HttpRequest,
+    ) {
         let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
         self.io.spawn(async move {
             let patience = Patience::SHORT;

@@ -6,12 +6,14 @@ mod elsewhere;
 mod ending;
 mod facts;
 mod flows;
+mod hearing;
 mod offering;
 mod placing;
 mod pressing;
 mod recent;
 mod recording;
 mod returning;
+mod sound;
 mod stream;
 mod transferring;
 
@@ -33,6 +35,7 @@ use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 pub(in crate::calls) use elsewhere::Elsewhere;
+pub(super) use hearing::Hearing;
 pub(super) use placing::accounts;
 pub(in crate::calls) use recent::Recent;
 pub(super) use transferring::ByCarrier;
@@ -163,7 +166,7 @@ impl Control {
     pub(super) fn carrier_due(&mut self, key: CallKey) {
         let at = now();
         let Some(leg) = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut()) else {
-            return;
+            return self.flow_due(key, at);
         };
         let due = |by: &mut MonoTime| {
             let due = *by <= at;

@@ -128,7 +128,7 @@ impl Control {
         let here = Arc::new(Account { config, ..Account::clone(account) });
         let mut leg = CarrierLeg::new(here, Some(offered.call.clone()));
         let within = Duration::from_millis(REPLY_MS + SOCKET_MS);
-        let Some((line, plan_of_line)) = self.line_of(&mut leg, id, within) else {
+        let Some(media) = self.media_of(&mut leg, id, within) else {
             self.refuse_by_flow(account, &offered, Refusal::Unavailable);
             let _ = reply.send(Heard::Refuse(Refusal::Unavailable));
             return;
@@ -146,7 +146,7 @@ impl Control {
         let known = (account.id, offered.call.clone());
         let key = self.begin(Beginning {
             id: Some(id),
-            peer: Peer::Carrier { leg: Box::new(leg), line, plan: plan_of_line },
+            peer: Peer::Carrier { leg: Box::new(leg), media },
             max_forwards: None,
             // Nothing is heard of a call whose audio comes with its answer.
             plan: Plan { early_media: false, ..plan(&self.config, Direction::Inbound, &treatment) },

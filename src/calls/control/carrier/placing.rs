@@ -11,6 +11,7 @@ use adapters::op::{Originate, Originated};
 use media::time::MonoTime;
 use uuid::Uuid;
 
+use super::sound::by_rtp;
 use super::{Control, SHOWN_MS};
 use crate::calls::CallView;
 use crate::calls::call::{Input, Plan};
@@ -74,6 +75,10 @@ impl Control {
                 refused = field("telephony_configuration_id", why);
                 continue;
             }
+            if !self.hears(&account) {
+                refused = RequestError::State("the carrier's socket of events is not up here");
+                continue;
+            }
             match self.take_carrier_line(&account, wanted.from.as_deref()) {
                 Ok(place) => break (account, place),
                 Err(error) => refused = error,
@@ -91,10 +96,10 @@ impl Control {
         let none = || field("telephony_configuration_id", "it has no media socket".to_owned());
         let plan = Plan { agent_rings: false, ..self.outbound_plan(agent, wanted) };
         let within = plan.ring_timeout + TAKEN_WITHIN;
-        let (line, plan_of_line) = self.line_of(&mut leg, id, within).ok_or_else(none)?;
+        let media = self.media_of(&mut leg, id, within).ok_or_else(none)?;
         let key = self.begin(Beginning {
             id: Some(id),
-            peer: Peer::Carrier { leg: Box::new(leg), line, plan: plan_of_line },
+            peer: Peer::Carrier { leg: Box::new(leg), media },
             max_forwards: None,
             plan,
             from: from.as_ref().map(|from| from.expose().to_owned()).unwrap_or_default(),
@@ -275,7 +280,9 @@ impl Control {
             let Some(format) = call.format else { return false };
             let Some(leg) = call.carrier.as_mut() else { return false };
             let (Some(account), Some(to)) = (leg.others.pop_front(), to) else { return false };
-            if account.spec.calls.originate.is_none() {
+            // The worker expects a socket, or RTP, as by the configuration before.
+            let same = by_rtp(&account) == by_rtp(&leg.account);
+            if account.spec.calls.originate.is_none() || !same || by_rtp(&account) {
                 continue;
             }
             // A number of another configuration is none of this one's.

@@ -1,0 +1,190 @@
+//! What a configuration says of an Asterisk.
+
+use media::codec::AudioFormat;
+
+use crate::config::{ConfigErrors, Problem, RawConfig};
+use crate::flow::MediaChoice;
+use crate::network::HostPort;
+use crate::setup::{SetupState, SetupStep};
+use crate::spec::{MediaTransport, WireFormat};
+use crate::ui::rules::{COUNTRY, HEADER, HOST};
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
+
+/// Most headers and variables that are read of an incoming call: each is a request.
+pub(super) const READ_MAX: usize = 8;
+/// Milliseconds of audio a packet.
+const PTIME_MS: u32 = 20;
+
+const ARI_URL: TextRule = TextRule { format: "api-base", chars_max: 255, read: ari_url };
+const USER: TextRule = TextRule { format: "ari-user", chars_max: 64, read: user };
+const ENDPOINT: TextRule = TextRule { format: "dial-string", chars_max: 200, read: endpoint };
+const VARIABLE: TextRule = TextRule { format: "variable", chars_max: 80, read: variable };
+const APP: TextRule = TextRule { format: "stasis-app", chars_max: 64, read: app };
+
+const FORMATS: &[Choice] = &[
+    Choice { value: "ulaw", label: "G.711 µ-law, 8 kHz" },
+    Choice { value: "alaw", label: "G.711 A-law, 8 kHz" },
+    Choice { value: "g722", label: "G.722, 16 kHz" },
+];
+
+pub(super) const SECTIONS: &[UiSection] = &[
+    UiSection {
+        name: "pbx",
+        title: "Asterisk",
+        help: "Where its REST interface is, and a user of ari.conf that may write.",
+    },
+    UiSection { name: "media", title: "Audio", help: "How audio travels to and from Asterisk." },
+    UiSection {
+        name: "calls",
+        title: "Calls",
+        help: "How calls are placed, and what agents are told of those that come in.",
+    },
+];
+
+pub(super) const FIELDS: &[UiField] = &[
+    UiField::new("ari_url", "Address", FieldKind::Text(ARI_URL), "pbx")
+        .required()
+        .help("Of http.conf; with https over other networks than your own.")
+        .placeholder("http://pbx.example.com:8088"),
+    UiField::new("username", "User", FieldKind::Text(USER), "pbx")
+        .required()
+        .help("A section with type=user in ari.conf.")
+        .placeholder("talkpath"),
+    UiField::new("password", "Password", FieldKind::Password { chars_max: 255 }, "pbx").required(),
+    UiField::new("app", "Stasis application", FieldKind::Text(APP), "pbx")
+        .managed(true, false)
+        .help("The name that the dialplan hands calls to."),
+    UiField::new("format", "Codec", FieldKind::Select(FORMATS), "media")
+        .default(Literal::Text("ulaw"))
+        .help("That of most telephones spares Asterisk the conversion."),
+    UiField::new("media_host", "Our address", FieldKind::Text(HOST), "media")
+        .help(
+            "Where Asterisk sends audio, if that is not the address that this server tells peers.",
+        )
+        .placeholder("198.51.100.7"),
+    UiField::new("endpoint", "Dial string", FieldKind::Text(ENDPOINT), "calls")
+        .help("Where calls are placed; {number} stands for whom is called.")
+        .placeholder("PJSIP/{number}@trunk"),
+    UiField::new("country", "Country of bare numbers", FieldKind::Text(COUNTRY), "calls")
+        .help("Numbers without + are read as they are dialled there.")
+        .placeholder("DE"),
+    UiField::new(
+        "headers",
+        "SIP headers for agents",
+        FieldKind::List { rule: HEADER, entries_max: READ_MAX },
+        "calls",
+    )
+    .help("Read of calls that come in by chan_pjsip.")
+    .placeholder("X-Tenant"),
+    UiField::new(
+        "variables",
+        "Channel variables for agents",
+        FieldKind::List { rule: VARIABLE, entries_max: READ_MAX },
+        "calls",
+    )
+    .help("Read of calls that come in; functions such as CALLERID(rdnis) too.")
+    .placeholder("CAMPAIGN"),
+];
+
+/// `http(s)://host[:port][/prefix]`, without the `/ari` that follows.
+fn ari_url(text: &str) -> Result<String, &'static str> {
+    const WRONG: &str =
+        "not http:// or https://, a host, perhaps a port and the prefix of http.conf";
+    let text = text.trim_end_matches('/');
+    let text = text.strip_suffix("/ari").unwrap_or(text).trim_end_matches('/');
+    let (scheme, rest) = text.split_once("://").ok_or(WRONG)?;
+    if !matches!(scheme, "http" | "https") {
+        return Err(WRONG);
+    }
+    let (host, prefix) = rest.split_once('/').map_or((rest, ""), |(host, prefix)| (host, prefix));
+    let host: HostPort = host.parse().map_err(|_| WRONG)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    if !prefix.bytes().all(plain) || prefix.split('/').any(|part| matches!(part, "." | "..")) {
+        return Err(WRONG);
+    }
+    let slash = if prefix.is_empty() { "" } else { "/" };
+    Ok(format!("{scheme}://{host}{slash}{prefix}"))
+}
+
+fn user(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b":[];\"".contains(&byte);
+    if text.bytes().all(plain) { Ok(text.to_owned()) } else { Err("not a user of ari.conf") }
+}
+
+/// Technology, a slash, and where to; `{number}` once.
+fn endpoint(text: &str) -> Result<String, &'static str> {
+    const WRONG: &str = "not a dial string with {number}, such as PJSIP/{number}@trunk";
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/@:._+-;*#=".contains(&byte);
+    let (before, after) = text.split_once(NUMBER).ok_or(WRONG)?;
+    let technology = before.split_once('/').ok_or(WRONG)?.0;
+    let named = !technology.is_empty() && technology.bytes().all(|b| b.is_ascii_alphanumeric());
+    if named && before.bytes().chain(after.bytes()).all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err(WRONG)
+    }
+}
+
+/// Stands for whom is called.
+pub(super) const NUMBER: &str = "{number}";
+
+fn variable(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-,.()".contains(&byte);
+    if text.bytes().all(plain) { Ok(text.to_owned()) } else { Err("not the name of a variable") }
+}
+
+fn app(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    if text.bytes().all(plain) {
+        Ok(text.to_owned())
+    } else {
+        Err("not the name of an application")
+    }
+}
+
+pub(super) fn check(config: &RawConfig) -> Result<(), ConfigErrors> {
+    let read = config.texts("headers").len() + config.texts("variables").len();
+    if read > READ_MAX {
+        return Err(ConfigErrors::one(
+            "variables",
+            Problem::Rule("with the headers at most eight"),
+        ));
+    }
+    Ok(())
+}
+
+pub(super) fn checklist(config: &RawConfig, state: &SetupState) -> Vec<SetupStep> {
+    vec![
+        SetupStep {
+            key: "application",
+            title: "Name the application",
+            help: "Tries the credentials and chooses the name that the dialplan hands calls to.",
+            done: config.text("app").is_some(),
+            blocks_outbound: false,
+        },
+        SetupStep::inbound_routing(state),
+    ]
+}
+
+/// The word for the format of external media.
+pub(super) fn format(config: &RawConfig) -> &'static str {
+    match config.text("format") {
+        Some("alaw") => "alaw",
+        Some("g722") => "g722",
+        _ => "ulaw",
+    }
+}
+
+/// How audio travels.
+pub(super) fn media(config: &RawConfig) -> MediaChoice {
+    let audio = match format(config) {
+        "alaw" => AudioFormat::PCMA,
+        "g722" => AudioFormat::G722,
+        _ => AudioFormat::PCMU,
+    };
+    MediaChoice {
+        transport: MediaTransport::Rtp,
+        format: WireFormat { audio, ptime_ms: PTIME_MS },
+        buffer_ms: 0,
+    }
+}
