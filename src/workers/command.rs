@@ -16,6 +16,7 @@ use media::stats::LegSnapshot;
 use uuid::Uuid;
 
 use super::builtin::Builtin;
+use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
 use super::play::{PlayNotice, PlaySound};
 use crate::agent::session::{Loss, Quality};
@@ -302,6 +303,13 @@ pub enum Command {
         listener: Uuid,
         /// Takes what is heard and said from now on; none if nobody listens any more.
         head: Option<Box<recording::Head>>,
+    },
+    /// Whoever looks at the call sees here how its media fare.
+    Gauge {
+        /// The call.
+        call: CallKey,
+        /// What to write to.
+        gauges: Arc<Gauges>,
     },
     /// The peer's packets are captured.
     Capture {

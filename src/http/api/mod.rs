@@ -14,6 +14,7 @@ mod events;
 mod keys;
 mod line;
 mod listen;
+mod live;
 mod numbers;
 mod object;
 mod ops;
@@ -54,6 +55,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         listen::resource(),
+        live::resource(),
         phone::resource(),
         attach::resource(),
         line::resource(),
