@@ -20,6 +20,7 @@ mod session;
 mod socket;
 mod standing;
 mod streams;
+mod told;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 pub use guard::Guard;
 pub use streams::Streams;
+pub use told::Told;
 
 use crate::calls::log::LogHandle;
 use crate::calls::request::Handle;
@@ -83,6 +85,8 @@ pub struct State {
     pub base_url: Arc<str>,
     /// Asks carriers.
     pub exchanges: Exchanges,
+    /// What this server tells of itself.
+    pub told: Arc<Told>,
     /// The OpenAPI document, once somebody has asked for it.
     pub document: Arc<OnceLock<Bytes>>,
 }

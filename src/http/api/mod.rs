@@ -26,6 +26,7 @@ mod providers;
 mod reach;
 mod recording;
 mod routes;
+mod server;
 mod session;
 mod transfers;
 mod trunks;
@@ -47,6 +48,7 @@ pub(super) const RETRY_AFTER_S: u32 = 5;
 pub(super) fn resources() -> Vec<Resource> {
     vec![
         ops::resource(),
+        server::resource(),
         calls::resource(),
         call_log::resource(),
         orders::resource(),
