@@ -1,5 +1,6 @@
 //! The endpoints, a file for each resource.
 
+mod agent_test;
 mod agents;
 mod at_carrier;
 mod attach;
@@ -73,6 +74,7 @@ pub(super) fn resources() -> Vec<Resource> {
         numbers::resource(),
         at_carrier::resource(),
         agents::resource(),
+        agent_test::resource(),
         routes::resource(),
         events::resource(),
         webhooks::resource(),
