@@ -29,4 +29,5 @@ pub mod seal;
 pub mod sip;
 pub mod store;
 pub mod telemetry;
+mod ui;
 pub mod workers;

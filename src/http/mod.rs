@@ -95,6 +95,7 @@ pub struct State {
 pub fn router(state: State) -> Router {
     let pass = (Arc::clone(&state.guard), Arc::clone(&state.metrics));
     openapi::routes(&state, api::resources())
+        .merge(crate::ui::routes())
         .method_not_allowed_fallback(api::no_such_method)
         .fallback(api::no_such_path)
         .layer(from_fn_with_state(pass, guard::pass))
