@@ -227,7 +227,7 @@ fn calls_as_they_happen() {
     let play = sipp::play(Path::new(sipp::SPEECH_PCMA));
     let fields = [("FORMATS", sipp::PCMA.0), ("MAPS", sipp::PCMA.1), ("PLAY", play.as_str())];
     let media_port = Some(server.ports.run(4));
-    let run = Run { scenario: "hung_up_on", fields: &fields, media_port, ..Run::default() };
+    let run = Run { scenario: "hung_up_on.xml", fields: &fields, media_port, ..Run::default() };
     let caller = run.call(&server);
     browser.answer("");
     browser.until("over");
@@ -248,23 +248,32 @@ fn calls_as_they_happen() {
     browser.until("lossy");
     browser.answer(&lossy);
 
+    browser.until("silent");
     stop.store(false, Ordering::Relaxed);
     let mut phone = Phone::call(&server, "+2555");
-    let agent = agents.accept();
+    let mut agent = agents.accept();
     phone.wait_answer();
     let talk = std::thread::spawn({
         let stop = Arc::clone(&stop);
         move || speaks(phone, 0, &stop)
     });
-    browser.until("silent");
+    // It listens, and says nothing.
+    let listen = std::thread::spawn({
+        let stop = Arc::clone(&stop);
+        move || {
+            while !stop.load(Ordering::Relaxed) {
+                agent.look();
+            }
+        }
+    });
     browser.answer(&living(&server));
     browser.until("hang up");
     stop.store(true, Ordering::Relaxed);
     talk.join().unwrap().hang_up();
+    listen.join().unwrap();
     server.wait_idle();
     browser.answer("");
     browser.succeed();
-    drop(agent);
     server.stop();
 }
 

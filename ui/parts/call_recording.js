@@ -9,6 +9,9 @@ import { waveform } from "./waveform.js";
 
 /** Recordings up to this length are opened by themselves; longer ones when asked. */
 const OPENS_MAX_MS = 600_000;
+/** How often it is looked for one that is not complete yet. */
+const AGAIN_MS = 1_000;
+const TRIES_MAX = 30;
 
 /** The card of a recording; `tell` hears who spoke when. */
 export function recording(call, events, signal, tell) {
@@ -32,7 +35,7 @@ export function recording(call, events, signal, tell) {
   }
   if (call.state !== "ended")
     return card("Recording", { about: "It is being made: it can be heard once the call is over." });
-  const open = async () => {
+  const open = async (tries = TRIES_MAX) => {
     mount(body, loading("Loading the recording"));
     try {
       const buffer = await api.bytes(`calls/${call.id}/recording`, { signal });
@@ -46,6 +49,11 @@ export function recording(call, events, signal, tell) {
       tell({ from: start, turns: spoken });
     } catch (error) {
       if (error.name === "AbortError") return;
+      // It is written to its end a moment after the call.
+      if (error.status === 409 && tries > 0) {
+        setTimeout(() => signal.aborted || open(tries - 1), AGAIN_MS);
+        return;
+      }
       mount(
         body,
         error.status === 404
@@ -54,7 +62,7 @@ export function recording(call, events, signal, tell) {
               "The file is not here any more",
               "It was removed, or lies on another server.",
             )
-          : failed(error, open),
+          : failed(error, () => open()),
       );
     }
   };
@@ -62,7 +70,7 @@ export function recording(call, events, signal, tell) {
   else
     mount(
       body,
-      button(`Load ${length(call.duration_ms)} of sound`, { icon: "download", work: open }),
+      button(`Load ${length(call.duration_ms)} of sound`, { icon: "download", work: () => open() }),
     );
   return card("Recording", { about }, body);
 }
