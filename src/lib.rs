@@ -30,4 +30,5 @@ pub mod shares;
 pub mod sip;
 pub mod store;
 pub mod telemetry;
+mod ui;
 pub mod workers;

@@ -33,6 +33,7 @@ use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::CallKey;
+use crate::workers::gauges::Gauges;
 
 /// A call in this process.
 pub(super) struct LiveCall {
@@ -128,6 +129,8 @@ pub(super) struct LiveCall {
     pub(super) recording: Option<recording::State>,
     /// Those who listen in.
     pub(super) listeners: Vec<Uuid>,
+    /// How its media fare at this moment.
+    pub(super) gauges: Arc<Gauges>,
     /// Its packets and messages are captured.
     pub(super) captured: bool,
     /// How it ended, while the worker finishes.

@@ -32,6 +32,7 @@ use crate::quota::destination::Undialled;
 use crate::recording;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
+use crate::workers::gauges::Reading;
 
 /// Requests that may wait.
 pub const REQUESTS_MAX: usize = 4_096;
@@ -306,6 +307,13 @@ pub enum Request {
         contact: String,
         /// Its servers.
         found: Result<Vec<Hop>, ResolveError>,
+    },
+    /// How the media of an organisation's living calls fare at this moment.
+    Gauges {
+        /// The organisation.
+        organisation: Uuid,
+        /// Takes them, by the calls' ids.
+        reply: oneshot::Sender<Vec<(Uuid, Reading)>>,
     },
     /// How those of these trunks stand that are in service.
     Trunks {

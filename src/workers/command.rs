@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::builtin::Builtin;
 pub use super::conference::GuestFrom;
+use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
 use super::play::{PlayNotice, PlaySound};
 pub use super::report::MediaReport;
@@ -325,6 +326,13 @@ pub enum Command {
         listener: Uuid,
         /// Takes what is heard and said from now on; none if nobody listens any more.
         head: Option<Box<recording::Head>>,
+    },
+    /// Whoever looks at the call sees here how its media fare.
+    Gauge {
+        /// The call.
+        call: CallKey,
+        /// What to write to.
+        gauges: Arc<Gauges>,
     },
     /// The peer's packets are captured.
     Capture {

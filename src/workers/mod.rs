@@ -19,6 +19,7 @@ mod deadlines;
 mod digits;
 mod ear;
 mod gather;
+pub mod gauges;
 mod inflow;
 mod io;
 mod latch;

@@ -201,7 +201,7 @@ impl MediaPath {
             (None, agent) if plays => {
                 pass_over(agent, now, blocks, frame);
                 self.plays.say(&mut self.playout, frame, sounds);
-                self.silence.said(frame);
+                self.silence.said(frame, sounds);
                 said.played = true;
             }
             // What an echo on a line says waits like that of an agent elsewhere.
@@ -222,7 +222,7 @@ impl MediaPath {
                         said.played = played;
                         said.talkspurt = talkspurt;
                         if played {
-                            self.silence.said(frame);
+                            self.silence.said(frame, sounds);
                             first_heard(&mut self.first_audio, self.answered_at, now);
                         }
                     }
@@ -242,7 +242,8 @@ impl MediaPath {
                 if bytes == 0 {
                     said.quiet = background(&mut self.noise, frame, silence);
                 } else {
-                    self.silence.said(into.get(..bytes).unwrap_or_default());
+                    let audio = if untouched { self.queued } else { sounds };
+                    self.silence.said(into.get(..bytes).unwrap_or_default(), audio);
                     first_heard(&mut self.first_audio, self.answered_at, now);
                     said = Said { bytes, played: true, talkspurt, ..Said::default() };
                     if untouched && !self.muted {

@@ -205,6 +205,7 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
+            Command::Gauge { gauges, .. } => path.silence.gauge(gauges),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),
@@ -292,6 +293,7 @@ const fn call_of(command: &Command) -> Option<CallKey> {
         | Command::Steer { call, .. }
         | Command::Record { call, .. }
         | Command::Listen { call, .. }
+        | Command::Gauge { call, .. }
         | Command::Capture { call, .. }
         | Command::DigitsBy { call, .. }
         | Command::Refused { call, .. }

@@ -211,6 +211,8 @@ pub struct Reach {
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
     pub sip: Vec<(Transport, std::net::SocketAddr)>,
+    /// The same, as peers are told.
+    pub told: Vec<(Transport, std::net::SocketAddr)>,
     /// Recordings.
     pub recordings: Store,
     /// Captures.
@@ -242,6 +244,7 @@ impl Control {
             handle: handle.clone(),
             live: watch,
             sip: sockets.bound().to_vec(),
+            told: sockets.locals().to_vec(),
             recordings,
             captures: Arc::clone(&captures),
             directory: directory.clone(),

@@ -32,6 +32,13 @@ impl Control {
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Registrar { contact, found } => self.registrar_located(&contact, found),
+            Request::Gauges { organisation, reply } => {
+                let ours = self
+                    .calls
+                    .values()
+                    .filter(|call| call.agent.organisation == organisation && call.ended.is_none());
+                let _ = reply.send(ours.map(|call| (call.id, call.gauges.read())).collect());
+            }
             Request::Trunks { trunks, reply } => {
                 let _ = reply.send(self.trunks_standing(&trunks));
             }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
 use super::{providers, reach, trunks};
+use crate::carrier::Account;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -18,6 +19,7 @@ use crate::http::path::Path;
 use crate::http::problem::{FieldError, Kind, Problem};
 use crate::keys::Scope;
 use crate::outward::Outward;
+use crate::quota::Limits;
 use crate::store::configurations::{Configuration, ConfigurationFields};
 use crate::store::numbers::NumberCounts;
 use crate::store::{ConfigurationId, OrganisationId, Store};
@@ -122,6 +124,13 @@ fn detail_fields() -> Vec<(&'static str, Value)> {
         ("credentials", schema::described(schema::any_object(), "secrets are masks")),
         ("setup_checklist", schema::list(step)),
         ("supports_trunks", schema::flag()),
+        (
+            "inbound_url",
+            schema::described(
+                schema::nullable(text()),
+                "where its carrier asks about calls; for keys of scope admin",
+            ),
+        ),
         ("trunks", schema::list(schema::named("Trunk"))),
         (
             "status",
@@ -318,6 +327,12 @@ pub(super) async fn whole(
     let standings = trunks::standings(state, vec![id.0]).await;
     let status = standings.first().map(trunks::standing);
     shown.insert("status".to_owned(), json!(status));
+    // Whoever has the address can speak for the carrier.
+    let may = caller.require(Scope::Admin).is_ok();
+    let account = Account::of(&configuration, Limits::default()).filter(|_| may);
+    let inbound = account
+        .and_then(|account| Some(account.hooks(&state.base_url).url(account.spec.inbound?.hook)));
+    shown.insert("inbound_url".to_owned(), json!(inbound));
     Ok(axum::Json(Value::Object(shown)))
 }
 

@@ -1,5 +1,6 @@
 //! The endpoints, a file for each resource.
 
+mod agent_test;
 mod agents;
 mod at_carrier;
 mod attach;
@@ -14,6 +15,7 @@ mod events;
 mod keys;
 mod line;
 mod listen;
+mod live;
 mod numbers;
 mod object;
 mod ops;
@@ -26,6 +28,7 @@ mod providers;
 mod reach;
 mod recording;
 mod routes;
+mod server;
 mod session;
 mod transfers;
 mod trunks;
@@ -47,6 +50,7 @@ pub(super) const RETRY_AFTER_S: u32 = 5;
 pub(super) fn resources() -> Vec<Resource> {
     vec![
         ops::resource(),
+        server::resource(),
         calls::resource(),
         call_log::resource(),
         orders::resource(),
@@ -55,6 +59,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         listen::resource(),
+        live::resource(),
         phone::resource(),
         attach::resource(),
         line::resource(),
@@ -71,6 +76,7 @@ pub(super) fn resources() -> Vec<Resource> {
         numbers::resource(),
         at_carrier::resource(),
         agents::resource(),
+        agent_test::resource(),
         routes::resource(),
         events::resource(),
         webhooks::resource(),
