@@ -325,7 +325,7 @@ impl MediaPath {
                 let (sounded, begins) = conference.peer_hears(sounds, frame);
                 (said.quiet, said.talkspurt) = (!sounded, begins);
                 if sounded {
-                    self.silence.said(frame);
+                    self.silence.said(frame, sounds);
                 }
                 if let Some(bed) = &mut self.bed {
                     ambient::mix(bed, sounds, frame, said.played && !self.muted);
