@@ -351,6 +351,54 @@ fn a_telephone_leaves_before_the_next_has_come() {
     }
 }
 
+/// A telephone that calls in to take the place of the one at the agent's end (RFC 3891) has its
+/// caller from then on, and that one is hung up; so has whoever takes its place in turn. Who names
+/// no call, or calls while somebody else is being called, is refused, and nothing changes.
+#[test]
+fn another_telephone_takes_the_place_of_the_agents() {
+    let (mut first, mut second) = (Callee::ulaw(), Callee::ulaw());
+    let uri = first.uri();
+    let server =
+        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let mut caller = Phone::call(&server, "desk");
+    let invite = first.wait_call();
+    first.answer();
+    caller.wait_answer();
+    talk(&mut caller, &mut first, 50);
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let ours = header(&invite, "From").split("tag=").nth(1).unwrap().to_owned();
+    let replaces = |theirs: &str| {
+        let call = header(&invite, "Call-ID");
+        format!("Require: replaces\r\nReplaces: {call};to-tag={ours};from-tag={theirs}\r\n")
+    };
+    Phone::call_at(server.sip, "desk", &replaces("nobody")).wait_refusal(481);
+    bridge(&server, &id, &second);
+    second.wait_call();
+    Phone::call_at(server.sip, "desk", &replaces("callee")).wait_refusal(486);
+    second.refuse("486 Busy Here");
+    wait_transfer(&server, &id, told("bridge", "failed", "busy"));
+    talk(&mut caller, &mut first, 51);
+
+    let mut third = Phone::call_at(server.sip, "desk", &replaces("callee"));
+    third.wait_answer();
+    first.wait_request("BYE");
+    let (mine, yours) = (sound(52), sound(53));
+    until(SOON, "both ways", || {
+        caller.send(&mine, false);
+        third.send(&yours, false);
+        let hears = |phone: &Phone, what: &[u8]| {
+            phone.packets().iter().any(|packet| packet.payload == what)
+        };
+        (hears(&caller, &yours) && hears(&third, &mine)).then_some(())
+    });
+    assert_eq!(server.calls().len(), 1, "it is the same call");
+    assert_one_stream(&caller);
+    Phone::call_at(server.sip, "desk", &replaces("callee")).wait_refusal(481);
+    third.hang_up();
+    caller.wait_bye();
+    finish(server);
+}
+
 /// The caller of a call that two telephones have hands its end on: the new one talks with the
 /// telephone, which stays in its call.
 #[test]

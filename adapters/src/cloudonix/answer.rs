@@ -18,8 +18,8 @@ pub(super) fn reply(document: String) -> HookReply {
 }
 
 /// The audio goes to us, both ways. What follows is done when the stream has ended: we are asked
-/// whether the call is still wanted, and if there is nobody to ask, it ends. The stream has no name,
-/// as a second one of the same name would not be made.
+/// whether the call is still wanted, and if there is nobody to ask, it ends. The stream has no
+/// name, as a second one of the same name would not be made.
 pub(super) fn connect(take: &Take) -> String {
     Markup::document("Response")
         .open("Connect")

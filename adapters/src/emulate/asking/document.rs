@@ -64,21 +64,7 @@ impl Carrier {
         match &*element.name {
             "Stream" => {
                 self.take(clock, id);
-                let fits = attribute("bidirectional").as_deref() == Some("true")
-                    && attribute("contentType").as_deref() == Some("audio/x-mulaw;rate=8000");
-                if !fits {
-                    self.complain(id, "a stream that the emulator does not speak");
-                }
-                self.sockets += 1;
-                let (socket, stream) = (self.sockets, self.uuid());
-                let stream = (stream, text.clone(), attribute("statusCallbackUrl"));
-                let line = Line::new(&self.variant.dialect, socket, stream);
-                if let Some(call) = self.live(id) {
-                    call.line = Some(line);
-                }
-                self.serial += 1;
-                let request = (self.variant.upgrade)(&self.token, self.serial, &text);
-                self.outputs.push_back(Output::Open { socket, request });
+                self.stream(id, element, text);
                 true
             }
             "Redirect" => {
@@ -127,6 +113,25 @@ impl Carrier {
                 true
             }
         }
+    }
+
+    fn stream(&mut self, id: &str, element: &Element, url: String) {
+        let attribute = |name: &str| element.attribute(name);
+        let fits = attribute("bidirectional") == Some("true")
+            && attribute("contentType") == Some("audio/x-mulaw;rate=8000");
+        if !fits {
+            self.complain(id, "a stream that the emulator does not speak");
+        }
+        self.sockets += 1;
+        let (socket, stream) = (self.sockets, self.uuid());
+        self.serial += 1;
+        let request = (self.variant.upgrade)(&self.token, self.serial, &url);
+        let events = attribute("statusCallbackUrl").map(str::to_owned);
+        let line = Line::new(&self.variant.dialect, socket, (stream, url, events));
+        if let Some(call) = self.live(id) {
+            call.line = Some(line);
+        }
+        self.outputs.push_back(Output::Open { socket, request });
     }
 
     fn dial(&mut self, clock: Clock, id: &str, element: &Element) {

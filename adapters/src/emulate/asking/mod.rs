@@ -1,5 +1,6 @@
-//! Carriers that ask at an address what becomes of a call, and speak `playAudio` on the media socket:
-//! calls, webhooks, XML documents. What their APIs are like, and how they sign, is their own.
+//! Carriers that ask at an address what becomes of a call, and speak `playAudio` on the media
+//! socket: calls, webhooks, XML documents. What their APIs are like, and how they sign, is their
+//! own.
 //!
 //! Two carriers have this in common, as one has copied the other. It shares no code with their
 //! adapters.
