@@ -97,6 +97,6 @@ impl Control {
         let Some(carrier_id) = leg.id else { return };
         let known = (leg.account.id, carrier_id);
         self.by_carrier.remove(&known);
-        self.recent.insert(known);
+        self.past.over.insert(known);
     }
 }
