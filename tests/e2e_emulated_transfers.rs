@@ -71,7 +71,7 @@ impl Talk {
     /// Caller and destination talk: the agent is gone, nothing was ended at the carrier, and the
     /// two can hang up.
     #[track_caller]
-    fn is_handed_over(mut self, leg: &str) {
+    fn ends_handed_over(mut self, leg: &str) {
         self.told("bridged");
         assert_eq!(self.agent.event("stop")["cause"], json!("transferred"));
         let record = record(&self.server, &self.id);
@@ -129,7 +129,7 @@ fn a_caller_is_connected() {
         let mut talk = Talk::begin(carrier);
         let leg = talk.transfer("blind");
         talk.emulated.does(Command::Answer(leg.clone()));
-        talk.is_handed_over(&leg);
+        talk.ends_handed_over(&leg);
     });
 }
 
@@ -159,7 +159,7 @@ fn two_are_joined() {
         let leg = talk.transfer("bridge");
         support::emulated::talk(&mut talk.emulated, &talk.call, &mut talk.agent, 73);
         talk.emulated.does(Command::Answer(leg.clone()));
-        talk.is_handed_over(&leg);
+        talk.ends_handed_over(&leg);
     });
 }
 

@@ -102,14 +102,14 @@ pub(super) fn connect(
     Ok(json!([action]))
 }
 
-/// The actions that put a call into a room where another meets it. The room is gone when `ends` is
-/// true and this call leaves it.
-pub(super) fn room(name: &str, ends: bool) -> Value {
+/// The actions that put a call into a room where another meets it. Whoever leaves it takes it along:
+/// nobody stays there alone.
+pub(super) fn room(name: &str) -> Value {
     json!([{
         "action": "conversation",
         "name": name,
         "startOnEnter": true,
-        "endOnExit": ends,
+        "endOnExit": true,
     }])
 }
 

@@ -140,6 +140,8 @@ fn about_transfer(request: &HookRequest<'_>, leg: TransferLeg) -> Result<Handled
             &[TransferState::Answered, TransferState::Done]
         }
         "answered" => &[TransferState::Answered],
+        // Before the two were joined it is a failure, and afterwards no news.
+        "completed" if leg == TransferLeg::Consulted => &[TransferState::Failed],
         _ if events::is_failure(status) => &[TransferState::Failed],
         _ => &[],
     };

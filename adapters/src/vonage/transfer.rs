@@ -41,7 +41,7 @@ fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<Originated> {
     let body_of_call = json!({
         "to": [answer::party(&transfer.to)?],
         "from": answer::caller(from)?,
-        "ncco": answer::room(&room_name(transfer), false),
+        "ncco": answer::room(&room_name(transfer)),
         "event_url": [event_url(transfer, "consult")],
         "event_method": "POST",
         "ringing_timer": answer::ring_s(transfer.ring_timeout_s),
@@ -49,9 +49,9 @@ fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<Originated> {
     one(place(config, &body_of_call)?, originated)
 }
 
-/// The caller joins the destination, and takes the room along when leaving.
+/// The caller joins the destination.
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
-    let actions = answer::room(&room_name(transfer), true);
+    let actions = answer::room(&room_name(transfer));
     moved(config, &transfer.call, &actions)
 }
 

@@ -136,16 +136,10 @@ pub struct Control {
     by_id: HashMap<Uuid, CallKey>,
     /// Calls at carriers, by configuration and the carrier's id.
     by_carrier: HashMap<(Uuid, CarrierCallId), CallKey>,
-    /// Those that are over.
-    recent: carrier::Recent<(Uuid, CarrierCallId)>,
-    /// Calls whose callers talk with somebody else, where their carriers have sent them.
-    left_to_carrier: carrier::Recent<Uuid>,
-    /// What these calls count for, as long as they last.
-    elsewhere: carrier::Elsewhere,
-    /// Transfers by carriers that came to nothing after they had called somebody.
-    given_up: carrier::Recent<Uuid>,
     /// What carriers tell by sockets of events.
     hearing: carrier::Hearing,
+    /// What is remembered of calls at carriers that are none of ours any more.
+    past: carrier::Past,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -274,11 +268,8 @@ impl Control {
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             by_carrier: HashMap::new(),
-            recent: carrier::Recent::default(),
-            left_to_carrier: carrier::Recent::default(),
-            elsewhere: carrier::Elsewhere::default(),
-            given_up: carrier::Recent::default(),
             hearing: carrier::Hearing::default(),
+            past: carrier::Past::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
@@ -390,7 +381,7 @@ impl Control {
         let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
         let trunks = self.trunks.deadline().min(self.registrations_due());
         let hour = now() + Duration::from_secs(3_600);
-        calls.min(sip).min(phones).min(trunks).min(self.elsewhere.deadline()).min(hour)
+        calls.min(sip).min(phones).min(trunks).min(self.past.elsewhere.deadline()).min(hour)
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

@@ -177,7 +177,9 @@ fn calls_are_handed_over() {
     let consult = transfer::begin(&plain(), &transfer_to(TransferKind::Attended));
     let (sent, result) = run(consult, &[response("create_call_201")]);
     assert!(matches!(result, Ok(Some(_))), "the leg that is ended if nothing comes of it");
-    let room = json_of(&sent[0])["ncco"][0]["name"].clone();
+    let waits = json_of(&sent[0])["ncco"][0].clone();
+    let room = waits["name"].clone();
+    assert_eq!(waits["endOnExit"], json!(true), "the caller is not left there alone");
     let (sent, _) = run(transfer::join(&plain(), &transfer_to(TransferKind::Attended)), &done);
     let joined = json_of(&sent[0])["destination"]["ncco"][0].clone();
     assert_eq!((&joined["name"], &joined["endOnExit"]), (&room, &json!(true)));

@@ -135,12 +135,12 @@ impl Control {
         ours: Option<Uuid>,
         event: &CallEvent,
     ) {
-        self.elsewhere.hear(account.id, ours, event);
+        self.past.elsewhere.hear(account.id, ours, event);
     }
 
     /// Asks about the calls that go on without us, as far as that is due.
     pub(in crate::calls::control) fn ask_elsewhere(&mut self, at: MonoTime) {
-        while let Some((id, account, call)) = self.elsewhere.due(at) {
+        while let Some((id, account, call)) = self.past.elsewhere.due(at) {
             let Some(status) = account.spec.calls.status else { continue };
             let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
             self.io.spawn(async move {
@@ -164,7 +164,7 @@ impl Control {
             Err(failure) => failure.error == CarrierError::CallOver,
         };
         if over {
-            self.elsewhere.remove(id);
+            self.past.elsewhere.remove(id);
         }
     }
 }

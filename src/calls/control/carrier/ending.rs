@@ -105,7 +105,7 @@ impl Control {
         if let Some(carrier_id) = leg.id.clone() {
             let known = (account.id, carrier_id);
             self.by_carrier.remove(&known);
-            self.recent.insert(known);
+            self.past.over.insert(known);
         }
         if let Some(flow) = flow.filter(|_| account.spec.events.is_some()) {
             self.hearing.linger((key, call), leg.id, account, flow);

@@ -34,10 +34,9 @@ use crate::carrier::Account;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
-pub(in crate::calls) use elsewhere::Elsewhere;
 pub(super) use hearing::Hearing;
 pub(super) use placing::accounts;
-pub(in crate::calls) use recent::Recent;
+pub(in crate::calls) use recent::Past;
 pub(super) use transferring::ByCarrier;
 
 /// How long a carrier waits to hear whether its call is taken, in milliseconds: its patience is
@@ -113,7 +112,7 @@ impl Control {
         id: Option<&CarrierCallId>,
         came_back: bool,
     ) -> Heard {
-        if !came_back && ours.is_some_and(|ours| self.left_to_carrier.contains(&ours)) {
+        if !came_back && ours.is_some_and(|ours| self.past.left.contains(&ours)) {
             return Heard::Noted;
         }
         let Some(key) = self.carried(account, ours, id) else { return Heard::Late };

@@ -46,7 +46,7 @@ impl Control {
         if let Some(key) = self.by_carrier.get(&known).copied() {
             return self.offered_again(key, reply);
         }
-        let admitted = if is_known || self.recent.contains(&known) {
+        let admitted = if is_known || self.past.over.contains(&known) {
             tracing::info!(configuration = %account.id, "a call that is over is offered again");
             Err(Refusal::Rejected)
         } else {

@@ -222,7 +222,7 @@ impl Control {
     fn is_over_at(&self, key: CallKey, account: &Account, id: &CarrierCallId) -> bool {
         let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
         let here = leg.is_some_and(|leg| leg.is_over && leg.id.as_ref() == Some(id));
-        here || self.recent.contains(&(account.id, id.clone()))
+        here || self.past.over.contains(&(account.id, id.clone()))
     }
 
     /// The carrier has taken a call of ours; where its control takes a conversation, that begins,

@@ -44,7 +44,7 @@ impl Control {
             leg.astray = Some(Astray { transfer, until });
         }
         let account = Arc::clone(&leg.account);
-        self.given_up.insert(transfer);
+        self.past.given_up.insert(transfer);
         if let Some(called) = called {
             self.let_go(&account, called);
         }
@@ -53,8 +53,8 @@ impl Control {
     /// Ends a leg that was called for a transfer which came to nothing, once.
     fn let_go(&mut self, account: &Arc<Account>, leg: CarrierCallId) {
         let known = (account.id, leg);
-        if !self.recent.contains(&known) {
-            self.recent.insert(known.clone());
+        if !self.past.over.contains(&known) {
+            self.past.over.insert(known.clone());
             self.hang_up_at(account, known.1);
         }
     }
@@ -69,7 +69,7 @@ impl Control {
     ) {
         let up = matches!(state, TransferState::Trying | TransferState::Answered);
         if let (true, Some(leg), Some(id)) = (up, &of.leg, transfer_id(of))
-            && self.given_up.contains(&id)
+            && self.past.given_up.contains(&id)
         {
             self.let_go(account, leg.clone());
         }
@@ -80,7 +80,7 @@ impl Control {
         let HandedOver { call: key, transfer, account, step } = handed;
         match step {
             // Unless it went faster than its answer, and was joined.
-            HandingStep::Begin(Ok(Some(leg))) if self.given_up.contains(&transfer) => {
+            HandingStep::Begin(Ok(Some(leg))) if self.past.given_up.contains(&transfer) => {
                 self.let_go(&account, leg);
             }
             HandingStep::Join(Ok(())) => self.went_astray(key, transfer),

@@ -237,9 +237,9 @@ impl Control {
             leg.is_over = true;
             let (at, account, id) = (now(), Arc::clone(&leg.account), leg.id.clone());
             let left = Left { account, call: id, transfer, places, until: at + longest };
-            self.elsewhere.insert(at, call.id, left);
+            self.past.elsewhere.insert(at, call.id, left);
         }
-        self.left_to_carrier.insert(call.id);
+        self.past.left.insert(call.id);
         self.tell_later(key, CallInput::PeerEnded(Cause::Transferred));
     }
 
@@ -304,7 +304,7 @@ impl Control {
         // What is told late of a transfer that is over changes nothing, but where the caller is.
         match told {
             _ if state != TransferState::Done => {}
-            Some(told) if self.given_up.contains(&told) => self.went_astray(key, told),
+            Some(told) if self.past.given_up.contains(&told) => self.went_astray(key, told),
             _ => self.leave_to_carrier(key),
         }
     }
