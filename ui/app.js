@@ -41,7 +41,9 @@ let frame = null;
 
 async function show(load, context) {
   if (!context.path) {
-    router.go(await firstPlace(), { replace: true });
+    const place = await firstPlace();
+    // Whoever went on meanwhile knows where.
+    if (!context.signal.aborted) router.go(place, { replace: true });
     return;
   }
   frame.mark(context.path);

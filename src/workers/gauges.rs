@@ -149,6 +149,11 @@ impl Meter {
         }
     }
 
+    /// What comes from the peer goes back to it.
+    pub(super) const fn reflect(&mut self) {
+        self.levels[Side::Out as usize] = self.levels[Side::In as usize];
+    }
+
     /// Shows what was measured, and measures again.
     pub(super) fn show(&mut self, gauges: &Gauges) {
         for (level, shown) in self.levels.iter().zip(&gauges.levels) {

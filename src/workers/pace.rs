@@ -207,6 +207,7 @@ impl MediaPath {
             // What an echo on a line says waits like that of an agent elsewhere.
             (None, Agent::Builtin(builtin)) if !builtin.is_echo() => {
                 let more = builtin.next_frame(frame, silence);
+                self.silence.played(frame, sounds);
                 said.over = !more && builtin.hangs_up();
                 said.quiet = !more || builtin.is_silent();
             }

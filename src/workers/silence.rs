@@ -136,6 +136,12 @@ impl Silence {
         self.meter.frame(Side::Out, payload, audio);
     }
 
+    /// A frame of an agent of this process leaves, about which nobody has to be watched.
+    #[inline]
+    pub(super) fn played(&mut self, payload: &[u8], audio: AudioFormat) {
+        self.meter.frame(Side::Out, payload, audio);
+    }
+
     /// What each direction went without, in the order of [`Way::ALL`].
     pub(super) fn tallies(&self, now: MonoTime) -> [Tally; 2] {
         Way::ALL.map(|way| self.watch.tally(now, way))
@@ -185,6 +191,11 @@ impl MediaPath {
     /// Shows whoever looks at the call how its media fare.
     fn show(&mut self) {
         let Some(gauges) = &self.silence.gauges else { return };
+        if let Agent::Builtin(builtin) = &self.agent
+            && builtin.is_echo()
+        {
+            self.silence.meter.reflect();
+        }
         self.silence.meter.show(gauges);
         if self.silence.looks == 0 {
             self.silence.looks = LOOKS_PER_SHOW;

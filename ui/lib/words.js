@@ -186,7 +186,8 @@ const EVENTS = {
   placed_elsewhere: (d) => `Tried at another server after ${d.sip_status}`,
   line_changed: (d) => `Goes on by ${d.trunk ?? "another way"}`,
   at_carrier: () => "The carrier has it",
-  recording: (d) => `Recording ${d.state}`,
+  recording: (d) =>
+    `Recording: ${{ recording: "on", at_carrier: "kept by the carrier" }[d.state] ?? d.state}`,
   silence: (d) =>
     d.silent
       ? `${silence(d.reason, d.direction).title}`

@@ -9,7 +9,8 @@ import { backTo, badge, button, card, copyable, facts, heading, notice } from ".
 import { connectionForm, PATH } from "../parts/connection_form.js";
 import { connectivity, snippets } from "../parts/connectivity.js";
 import { confirm, formDialog } from "../parts/dialog.js";
-import { at } from "../parts/form.js";
+import { line } from "../parts/fields.js";
+import { at, metadataForm, submit } from "../parts/form.js";
 import { numbers } from "../parts/numbers.js";
 import { trunks } from "../parts/trunks.js";
 import { toast } from "../parts/toast.js";
@@ -99,23 +100,19 @@ function checklist({ one, provider, can, canEdit }) {
   const open = one.setup_checklist.filter((step) => !step.complete);
   if (!open.length) return null;
   const done = one.setup_checklist.length - open.length;
+  const provision =
+    canEdit && can("provision")
+      ? async () => {
+          await api.post(`${PATH}/${one.id}/provision`);
+          toast(`${provider.display_name} is set up.`);
+          again();
+        }
+      : null;
+  const total = plural(one.setup_checklist.length, "step");
+  const actions = provision && button("Set up at the carrier", { icon: "plug", work: provision });
   return card(
     "Left to do",
-    {
-      kind: "checklist",
-      about: `${done} of ${plural(one.setup_checklist.length, "step")} done.`,
-      actions:
-        canEdit &&
-        can("provision") &&
-        button("Set up at the carrier", {
-          icon: "plug",
-          work: async () => {
-            await api.post(`${PATH}/${one.id}/provision`);
-            toast(`${provider.display_name} is set up.`);
-            again();
-          },
-        }),
-    },
+    { kind: "checklist", about: `${done} of ${total} done.`, actions },
     h(
       "ol.steps",
       one.setup_checklist.map((step) =>
@@ -125,23 +122,25 @@ function checklist({ one, provider, can, canEdit }) {
           h("span.step-mark", step.complete ? icon("check", 14) : ""),
           h("div", h("strong", step.title), h("p.muted", step.description)),
           !step.complete && step.blocks_outbound && badge("blocks calls out", "warn"),
-          !step.complete &&
-            h(
-              "button.small",
-              {
-                type: "button",
-                onclick: () => {
-                  const target = document.getElementById(FIX[step.key] ?? "settings");
-                  target?.scrollIntoView({ block: "start" });
-                  target?.querySelector("button")?.focus({ preventScroll: true });
-                },
-              },
-              "Do it",
-            ),
+          !step.complete && fix(step, provision),
         ),
       ),
     ),
   );
+}
+
+/** Does a step, or leads to where it is done. */
+function fix(step, provision) {
+  const place = FIX[step.key];
+  if (!place && provision) return button("Do it", { kind: "small", work: provision });
+  return button("Do it", {
+    kind: "small",
+    onclick: () => {
+      const target = document.getElementById(place ?? "settings");
+      target?.scrollIntoView({ block: "start" });
+      target?.querySelector("button")?.focus({ preventScroll: true });
+    },
+  });
 }
 
 function webhook(one) {
@@ -214,10 +213,40 @@ function value(field, stored) {
   return `${stored}${field.unit ? ` ${field.unit}` : ""}`;
 }
 
+/** Takes a connection out of service until it is reactivated. */
+function park(one) {
+  return button("Take out of service", {
+    icon: "hold",
+    work: async () => {
+      const form = metadataForm({
+        fields: [
+          {
+            field: line({
+              name: "reason",
+              label: "Why",
+              required: true,
+              chars_max: 200,
+              placeholder: "Credit used up",
+              description: "Shown wherever this connection is.",
+            }),
+          },
+        ],
+      });
+      form.submit = () => submit(form, (values) => api.post(`${PATH}/${one.id}/park`, values));
+      const about = "No calls come or go by it until it is reactivated. Calls that live go on.";
+      if (await formDialog(`Take ${one.name} out of service`, form, { action: "Park", about })) {
+        toast("It is parked.");
+        again();
+      }
+    },
+  });
+}
+
 function danger({ one }) {
   const place = h("div.actions");
   mount(
     place,
+    !one.inactive && park(one),
     button("Delete this connection", {
       icon: "trash",
       kind: "danger",
@@ -252,5 +281,9 @@ function danger({ one }) {
       },
     }),
   );
-  return card("Delete", { about: "Removes the connection with its numbers." }, place);
+  return card(
+    "Out of service",
+    { about: "Park it for a while, or remove it with its numbers." },
+    place,
+  );
 }

@@ -60,11 +60,7 @@ export async function messages(call, events, signal) {
 }
 
 /** The first line of a SIP message without what every line has. */
-const short = (line) =>
-  line
-    .replace(/ SIP\/2\.0$/, "")
-    .replace(/^SIP\/2\.0 /, "")
-    .replace(/^(\w+) \S+$/, "$1");
+const short = (line) => line.replace(/ ?SIP\/2\.0 ?/, "").replace(/^([A-Z]+) \S+$/, "$1");
 
 export async function transfers(id, signal) {
   const items = await api.all(`calls/${id}/transfers`, { signal });

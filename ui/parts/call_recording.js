@@ -18,7 +18,7 @@ export function recording(call, events, signal, tell) {
   const states = events
     .filter(({ type }) => type === "call.recording")
     .map(({ data }) => data.state);
-  const body = h("div");
+  const body = h("div.recorded");
   const about = "The caller on the left channel, what it hears on the right.";
   if (!states.length || states.every((state) => state === "at_carrier" || state === "failed")) {
     return call.answered_at && call.state === "ended"

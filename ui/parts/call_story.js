@@ -77,7 +77,7 @@ function findings({ quality: q }) {
       "loss",
       q.loss >= 0.05 ? "bad" : "warn",
       `${part} % of the caller's audio was lost`,
-      `${q.lost} of ${q.lost + q.packets_in} packets never came: ${q.loss >= 0.05 ? "words are missing" : "single syllables are"}.`,
+      `${q.lost} of ${q.lost + q.packets_in} packets never came: ${q.loss >= 0.05 ? "words are missing" : "syllables are swallowed"}.`,
       "Look at the network between the far end and this server: wireless links, overloaded uplinks, missing priority for voice. Other calls at the same time tell whether it is this caller's.",
     ],
     q.jitter_ms >= 30 && [

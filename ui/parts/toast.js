@@ -18,7 +18,10 @@ export function toast(text, tone = "good") {
       icon("close", 16),
     ),
   );
-  document.getElementById("toasts").append(element);
+  const room = document.getElementById("toasts");
+  // What went well before is old news; what went wrong stays until it is read.
+  room.querySelectorAll(".toast.good").forEach((before) => before.remove());
+  room.append(element);
   if (tone === "good") setTimeout(close, SHOWN_MS);
   return close;
 }

@@ -24,10 +24,13 @@ use crate::store::configurations::{Configuration, ConfigurationFields};
 use crate::store::numbers::NumberCounts;
 use crate::store::{ConfigurationId, OrganisationId, Store};
 
+/// Longest reason why one is parked.
+const REASON_CHARS_MAX: usize = 200;
 /// Where they are.
 const PATH: &str = "/api/v1/organizations/telephony-configs";
 const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}";
 const PATH_DEFAULT: &str = "/api/v1/organizations/telephony-configs/{id}/set-default-outbound";
+const PATH_PARK: &str = "/api/v1/organizations/telephony-configs/{id}/park";
 const PATH_REACTIVATE: &str = "/api/v1/organizations/telephony-configs/{id}/reactivate";
 
 pub(super) fn resource() -> Resource {
@@ -78,6 +81,12 @@ pub(super) fn resource() -> Resource {
                 .summary("Makes it the one that calls are placed with if none is named.")
                 .retryable()
                 .answers_json(200, "the configuration", one()),
+            post(PATH_PARK, "park_configuration", park)
+                .summary("Takes a configuration out of service: no calls by it, in or out.")
+                .retryable()
+                .json(schema::object(&[("reason", schema::text(REASON_CHARS_MAX))], &[]))
+                .answers_json(200, "the configuration", one())
+                .refuses(&[Kind::Invalid]),
             post(PATH_REACTIVATE, "reactivate_configuration", reactivate)
                 .summary("Takes a parked configuration into service again.")
                 .retryable()
@@ -442,6 +451,24 @@ async fn set_default(
     Path(id): Path<ConfigurationId>,
 ) -> Result<axum::Json<Value>, Problem> {
     state.store.set_default_outbound(caller.organisation, id, &caller.actor()).await?;
+    whole(&state, &caller, id).await
+}
+
+/// `POST /api/v1/organizations/telephony-configs/{id}/park`
+async fn park(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+    Json(given): Json<Map<String, Value>>,
+) -> Result<axum::Json<Value>, Problem> {
+    let mut given = Fields::new(given);
+    let reason = given.text("reason", REASON_CHARS_MAX).filter(|reason| !reason.trim().is_empty());
+    if reason.is_none() {
+        given.wrong("reason", "missing");
+    }
+    given.finish()?;
+    let (organisation, reason) = (caller.organisation, reason.as_deref());
+    state.store.set_inactive(organisation, id, reason, &caller.actor()).await?;
     whole(&state, &caller, id).await
 }
 

@@ -91,6 +91,11 @@ class Browser:
     def shot(self, page, name):
         page.screenshot(path=str(self.shots / f"{name}.png"), full_page=True)
 
+    def view(self, page, name):
+        """What one sees of a page without scrolling."""
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=str(self.shots / f"{name}.png"))
+
     def judge(self, page, name):
         """Nothing that keeps people out (axe-core), nothing against the policy."""
         found = page.evaluate(

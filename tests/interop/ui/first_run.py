@@ -69,6 +69,20 @@ def connection(browser, page):
     expect(page).to_have_url(re.compile("#/start$"))
 
 
+def park(browser, page):
+    """A connection is taken out of service, says why, and comes back."""
+    browser.go(page, "connections")
+    page.locator(".connection a").first.click()
+    page.get_by_role("button", name="Take out of service").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Why").fill("Credit used up")
+    dialog.get_by_role("button", name="Park").click()
+    expect(page.get_by_text("This connection is parked")).to_be_visible()
+    expect(page.get_by_text("Credit used up")).to_be_visible()
+    page.get_by_role("button", name="Reactivate").click()
+    expect(page.get_by_text("This connection is parked")).to_have_count(0)
+
+
 def number(browser, page):
     browser.go(page, "start")
     page.get_by_role("button", name="Add a number").click()
@@ -136,6 +150,7 @@ browser.shot(page, "first-run-desktop")
 csrf(browser, page)
 agent(browser, page)
 connection(browser, page)
+park(browser, page)
 number(browser, page)
 call(browser, page)
 each(browser)

@@ -55,6 +55,7 @@ with page.expect_download() as download:
 assert open(download.value.path(), "rb").read(4) == b"\xd4\xc3\xb2\xa1"
 browser.judge(page, "a call with loss")
 browser.shot(page, "call-lossy-desktop")
+browser.view(page, "call-lossy-view")
 
 # The agent said nothing: told while the call lives, and afterwards.
 silent = say("silent")

@@ -86,7 +86,7 @@ frames = page.evaluate("""async () => {
 }""")
 per_frame_ms = (spent() - before) * 1_000 / frames
 assert turn > 3, turn
-browser.shot(page, "live-thousand-desktop")
+browser.view(page, "live-thousand-view")
 # Those that are looked for are found.
 page.get_by_label("Find among the living calls").fill("000777")
 expect(page.locator("a.live-row:not([hidden])")).to_have_count(1)
