@@ -119,7 +119,8 @@ fn density_finds_the_limit() {
     let pid = server.pid().to_string();
     let plot = folder().join("density.svg");
     let sip = server.uri("echo");
-    let common = ["density", &sip, "--secs", "1", "--from", "2", "--late-ms", "1000"];
+    let late = ["--late-ms", "1000", "--own-late-ms", "1000"];
+    let common = [&["density", &sip, "--secs", "1", "--from", "2"][..], &late].concat();
     let most = |most| [&common[..], &["--most", most, "--loss-pct", "50"]].concat();
     let held = figures(&most("4"));
     assert_eq!((held["held"].as_u64(), &held["gave"]), (Some(4), &Value::Null), "{held}");

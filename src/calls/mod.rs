@@ -23,6 +23,7 @@ pub mod request;
 mod sounds;
 pub mod standing;
 mod takeover;
+mod tidings;
 pub mod transfer;
 mod underway;
 pub mod view;

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use adapters::config::RawConfig;
-use adapters::event::{CallEvent, CarrierCallId, InboundCall, Meaning};
+use adapters::event::CallEvent;
 use adapters::exchange::{CarrierError, HttpResponse};
-use adapters::flow::{Alive, Routed};
 use adapters::hook::Verify;
 use adapters::op::Originated;
-use bytes::Bytes;
 use media::ring::Consumer;
 use media::time::MonoTime;
 use media::wav::Clip;
@@ -21,6 +19,7 @@ use super::pbx::{PbxCall, PbxRefusal};
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::standing::TrunkStanding;
+pub use super::tidings::{HandedOver, HandingStep, Heard, Hooked, Tidings, TidingsKind};
 use super::view::CallView;
 use super::web_phone::{PhoneCall, PhoneLine};
 use crate::agent::dial::DialError;
@@ -158,62 +157,6 @@ pub enum Order {
     Hold(bool),
 }
 
-/// A request of a carrier that was proven and understood.
-#[derive(Debug)]
-pub struct Hooked {
-    /// The configuration that it came to.
-    pub account: Arc<carrier::Account>,
-    /// The call of ours that its address names.
-    pub call: Option<Uuid>,
-    /// What it is about.
-    pub meaning: Meaning,
-    /// The call that it offers, if it does, is one that the log knows already.
-    pub is_known: bool,
-}
-
-/// What the socket of a carrier's events tells of a configuration.
-#[derive(Debug)]
-pub struct Tidings {
-    /// The configuration.
-    pub account: Arc<carrier::Account>,
-    /// What it tells.
-    pub what: TidingsKind,
-}
-
-/// What a socket of events may tell.
-#[derive(Debug)]
-pub enum TidingsKind {
-    /// It is up: calls can be placed. True if it was lost before: something may not have been
-    /// heard.
-    Up(bool),
-    /// It is down.
-    Down,
-    /// A call is offered; whether the log knows it.
-    Offered(Box<InboundCall>, bool),
-    /// A message about a call.
-    Message(Routed, Bytes),
-    /// Which calls live here is asked for.
-    Alive(oneshot::Sender<Alive>),
-}
-
-/// What a carrier hears of its request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// It was acted upon.
-    Noted,
-    /// It is about no call that lives.
-    Late,
-    /// The call is taken.
-    Take {
-        /// Our id of it.
-        call: Uuid,
-        /// Where its audio goes.
-        stream_url: String,
-    },
-    /// The offered call is not taken.
-    Refuse(adapters::op::Refusal),
-}
-
 /// What proves, beside its token, that it is the carrier that opens a media socket.
 #[derive(Clone, Debug)]
 pub struct SocketProof {
@@ -232,30 +175,6 @@ pub struct Listening {
     pub rate_hz: u32,
     /// When it began: frames are numbered from here.
     pub began: MonoTime,
-}
-
-/// A carrier was asked to hand a call over.
-#[derive(Debug)]
-pub struct HandedOver {
-    /// The call.
-    pub call: CallKey,
-    /// The transfer; nil for what is of none.
-    pub transfer: Uuid,
-    /// The configuration.
-    pub account: Arc<carrier::Account>,
-    /// What was asked for, and what came of it.
-    pub step: HandingStep,
-}
-
-/// What a carrier is asked for to hand a call over.
-#[derive(Debug)]
-pub enum HandingStep {
-    /// To begin: the leg that it calls apart, if it does.
-    Begin(Result<Option<CarrierCallId>, Failure>),
-    /// To join caller and destination.
-    Join(Result<(), Failure>),
-    /// To send a caller to us again who was joined with nobody.
-    Back(Result<(), Failure>),
 }
 
 /// Something asked of the call control.

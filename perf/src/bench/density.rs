@@ -16,10 +16,6 @@ use crate::srtp::Suite;
 /// Between the last number that held and the first that did not, the search stops at this share.
 const CLOSE_ENOUGH: usize = 16;
 
-/// Our own lateness at the 99th percentile beyond which a step says nothing about the server, in
-/// microseconds.
-const OWN_LATENESS_US: f64 = 5_000.0;
-
 /// Arguments of `density`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -51,6 +47,10 @@ pub(crate) struct Args {
     /// And if the watched server takes at most this much of a core, in per cent.
     #[arg(long, requires = "watch")]
     cpu_pct: Option<f64>,
+    /// If the generator itself is later than this, at the 99th percentile, the step says nothing
+    /// about the server; in milliseconds.
+    #[arg(long, default_value_t = 5.0)]
+    own_late_ms: f64,
     /// Codec of the calls; what comes back in another one than PCMU is counted, not compared.
     #[arg(long, value_enum, default_value_t)]
     codec: Codec,
@@ -195,7 +195,7 @@ impl Step {
         if content.altered + content.foreign > 0 && args.codec == Codec::Pcmu {
             broke.push(format!("{} packets altered or foreign", content.altered + content.foreign));
         }
-        let own_fault = report.generator_late_us.p99 > OWN_LATENESS_US;
+        let own_fault = report.generator_late_us.p99 > args.own_late_ms * 1e3;
         Self { calls, broke, own_fault, loss_pct, report }
     }
 

@@ -215,7 +215,17 @@ impl Control {
         }
         match refused {
             Some(why) if allowed.is_empty() => Err(why.into()),
-            _ => Ok(Bearing::Trunks(allowed)),
+            // What no trunk can express is wrong, whatever there is room for.
+            _ => {
+                let mut unsaid = None;
+                for trunk in &allowed {
+                    match through(trunk, &wanted.to) {
+                        Ok(_) => return Ok(Bearing::Trunks(allowed)),
+                        Err(error) => unsaid = Some(error),
+                    }
+                }
+                unsaid.map_or(Ok(Bearing::Trunks(allowed)), Err)
+            }
         }
     }
 

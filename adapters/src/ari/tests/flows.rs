@@ -214,7 +214,10 @@ proptest! {
     /// In whatever order answers and events arrive, a caller is answered once, after its audio is
     /// there, and nothing is left of the call when it is over.
     #[test]
-    fn callers_are_answered(order in proptest::collection::vec(0usize..8, 40), early in any::<bool>()) {
+    fn callers_are_answered(
+        order in proptest::collection::vec(0usize..8, 40),
+        early in any::<bool>(),
+    ) {
         let mut call = Call::new(Direction::Inbound, order);
         if early {
             call.command(FlowCommand::Answer);
