@@ -102,8 +102,8 @@ pub(super) fn connect(
     Ok(json!([action]))
 }
 
-/// The actions that put a call into a room where another meets it. Whoever leaves it takes it along:
-/// nobody stays there alone.
+/// The actions that put a call into a room where another meets it. Whoever leaves takes the room
+/// along, so that nobody stays there alone.
 pub(super) fn room(name: &str) -> Value {
     json!([{
         "action": "conversation",

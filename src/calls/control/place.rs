@@ -174,9 +174,7 @@ impl Control {
         };
         // What has no way anywhere takes nothing.
         match &bearing {
-            Bearing::Trunks(trunks) => {
-                self.check_lines(snapshot, trunks, wanted.from.as_deref())?;
-            }
+            Bearing::Trunks(trunks) => self.check_trunks(snapshot, trunks, wanted)?,
             Bearing::Carriers(accounts) => {
                 self.check_carriers(snapshot, accounts, wanted.from.as_deref())?;
             }
@@ -227,6 +225,31 @@ impl Control {
                 unsaid.map_or(Ok(Bearing::Trunks(allowed)), Err)
             }
         }
+    }
+
+    /// Whether one of these trunks can take a call and has room for it: nothing is taken. The error
+    /// is that of the last.
+    fn check_trunks(
+        &self,
+        snapshot: &Snapshot,
+        trunks: &[Arc<Trunk>],
+        wanted: &PlaceCall,
+    ) -> Result<(), RequestError> {
+        let mut refused = None;
+        for trunk in trunks {
+            let taken = match through(trunk, &wanted.to) {
+                Ok(_) => self.check_line(snapshot, trunk, wanted.from.as_deref()),
+                Err(error) => {
+                    refused = Some(error);
+                    continue;
+                }
+            };
+            match taken {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refused = Some(refusal.into()),
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Takes a call through the next trunk that has room for it; without any, `error` is told.

@@ -1,7 +1,5 @@
 //! What calls count for, and where they may go.
 
-use std::sync::Arc;
-
 use adapters::agent::Direction;
 use uuid::Uuid;
 
@@ -44,15 +42,14 @@ impl Control {
         self.quota.take(now(), Way::Out, &line_bounds(snapshot, trunk, from))
     }
 
-    /// Whether one of these trunks has room for a call that we place: nothing is taken.
-    pub(super) fn check_lines(
+    /// Whether a trunk has room for a call that we place through it: nothing is taken.
+    pub(super) fn check_line(
         &self,
         snapshot: &Snapshot,
-        trunks: &[Arc<Trunk>],
+        trunk: &Trunk,
         from: Option<&str>,
     ) -> Result<(), Refusal> {
-        let bounds = trunks.iter().map(|trunk| line_bounds(snapshot, trunk, from));
-        self.check_any(bounds)
+        self.quota.check(now(), Way::Out, &line_bounds(snapshot, trunk, from))
     }
 
     /// Whether a call that we place finds room within some of these bounds: nothing is taken. The
