@@ -141,8 +141,8 @@ fn audiosocket_keeps_time() {
     caller.wait("frames", |came| (came.len() > 100).then_some(()));
     let took = caller.came[100].at - first;
     let drift = took.as_secs_f64() - 2.0;
-    // Reading wakes up late on a busy machine, never early.
-    assert!((-0.03..0.5).contains(&drift), "100 frames took {took:?}");
+    // Reading wakes up late on a busy machine; what was held up is made up for, up to 100 ms.
+    assert!((-0.12..0.5).contains(&drift), "100 frames took {took:?}");
     agent.order("hangup");
     caller.wait_hung_up();
     assert_eq!(agent.event("stop")["by"], "agent");
