@@ -243,7 +243,7 @@ function graphs({ call, events, quality }) {
   const ms = (v) => `${v.toFixed(1)} ms`;
   return card(
     "Audio quality over time",
-    { about: "As it came from the far end, every ten seconds. Stretches of silence are shaded." },
+    { about: "As it came from the far end. Stretches of silence are shaded." },
     charts(
       [
         {

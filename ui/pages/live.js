@@ -94,7 +94,7 @@ export async function page({ title, signal }) {
     const silent = all.filter((call) => call.silent).length;
     say(tiles.silent.value, count(silent));
     tiles.silent.element.classList.toggle("bad", silent > 0);
-    const scores = all.map((call) => call.media?.mos).filter((mos) => mos > 0);
+    const scores = all.map((call) => score(call.media)).filter((mos) => mos > 0);
     say(
       tiles.mos.value,
       scores.length ? figure(scores.reduce((a, b) => a + b, 0) / scores.length, 2) : "–",
@@ -201,6 +201,10 @@ function take(calls, { type, call_id: id, at, data }) {
   }
 }
 
+/** The score of what is heard; none where nothing has come that could be judged. */
+const score = (media) =>
+  ["nothing_arrived", "private_address"].includes(media?.silence_in) ? null : (media?.mos ?? null);
+
 /** A level on a scale of 60 dB, 0 to 1. */
 const loud = (dbov) => (dbov === null || dbov === undefined ? 0 : Math.max(0, 1 + dbov / 60));
 
@@ -258,8 +262,8 @@ function row() {
       theirs.set(loud(media?.level_out_dbov));
       say(jitter, figure(media?.jitter_ms, 1));
       say(loss, percent(media?.loss));
-      say(mos, figure(media?.mos || null, 2));
-      mos.className = `badge ${media?.mos ? mosTone(media.mos) : ""}`;
+      say(mos, figure(score(media), 2));
+      mos.className = `badge ${score(media) ? mosTone(score(media)) : ""}`;
       say(delay, media?.round_trip_ms ? `${Math.round(media.round_trip_ms)} ms` : "–");
     },
   };

@@ -11,6 +11,7 @@ use crate::calls::request::{Request, RequestError};
 use crate::calls::view::CallView;
 use crate::config::AgentKind;
 use crate::workers::command::CallKey;
+use crate::workers::gauges::Reading;
 use crate::workers::poller::now;
 
 impl Control {
@@ -22,9 +23,7 @@ impl Control {
                 let _ = reply.send(self.views());
             }
             Request::Show { calls, reply } => {
-                let at = now();
-                let living = calls.iter().filter_map(|id| self.calls.get(self.by_id.get(id)?));
-                let _ = reply.send(living.map(|call| call.view(at)).collect());
+                let _ = reply.send(self.shown(&calls));
             }
             Request::Place { call, reply } => self.place(call, reply),
             Request::WebCall { call, reply } => drop(reply.send(self.web_call(call))),
@@ -33,11 +32,7 @@ impl Control {
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Registrar { contact, found } => self.registrar_located(&contact, found),
             Request::Gauges { organisation, reply } => {
-                let ours = self
-                    .calls
-                    .values()
-                    .filter(|call| call.agent.organisation == organisation && call.ended.is_none());
-                let _ = reply.send(ours.map(|call| (call.id, call.gauges.read())).collect());
+                let _ = reply.send(self.gauges(organisation));
             }
             Request::Trunks { trunks, reply } => {
                 let _ = reply.send(self.trunks_standing(&trunks));
@@ -92,6 +87,20 @@ impl Control {
             }
             Request::Stop => self.end_all(),
         }
+    }
+
+    /// Those of these calls that live.
+    fn shown(&self, calls: &[Uuid]) -> Vec<CallView> {
+        let at = now();
+        let living = calls.iter().filter_map(|id| self.calls.get(self.by_id.get(id)?));
+        living.map(|call| call.view(at)).collect()
+    }
+
+    /// How the media of an organisation's calls fare.
+    fn gauges(&self, organisation: Uuid) -> Vec<(Uuid, Reading)> {
+        let living = self.calls.values().filter(|call| call.ended.is_none());
+        let ours = living.filter(|call| call.agent.organisation == organisation);
+        ours.map(|call| (call.id, call.gauges.read())).collect()
     }
 
     /// All calls, in their order.
