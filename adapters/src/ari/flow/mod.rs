@@ -11,17 +11,17 @@ mod things;
 mod told;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::time::MonoTime;
 
+use super::calls::join_request;
 use super::calls::{self, channel_path};
 use super::errors::success;
-use super::events::{By, Channel};
+use super::events::By;
+use super::external::{self, Where};
 use super::names::{Names, Role};
 use super::request::post;
-use super::{calls::join_request, fields};
 use crate::agent::Direction;
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId};
@@ -201,15 +201,7 @@ impl Flow {
         let Some(names) = &self.names else { return };
         self.media_count += 1;
         let name = names.media(self.media_count);
-        let app = names.app().to_owned();
-        let host = external_host(&self.config, &self.stream_url);
-        let query = [
-            ("app", app.as_str()),
-            ("channelId", &name),
-            ("external_host", &host),
-            ("format", fields::format(&self.config)),
-        ];
-        let request = post(&self.config, "channels/externalMedia", &query);
+        let request = external::request(&self.config, names.app(), &name, &self.stream_url);
         self.media = Thing::asked(name);
         (self.media_entered, self.joining, self.joined) = (false, false, false);
         self.send(now, Kind::Media, request);
@@ -323,8 +315,10 @@ impl Flow {
     fn media_made(&mut self, now: MonoTime, answer: &HttpResponse) {
         self.media.made();
         let channel = calls::channel(answer).ok();
-        match channel.as_ref().and_then(media_address) {
-            Some(address) => self.outputs.push_back(FlowOutput::Media(address)),
+        match channel.and_then(|channel| external::made(&self.config, &channel)) {
+            Some(Where::Rtp(address)) => self.outputs.push_back(FlowOutput::Media(address)),
+            Some(Where::Connect(request)) => self.outputs.push_back(FlowOutput::Connect(request)),
+            Some(Where::Comes) => {}
             // Nobody would hear us.
             None => self.fail(now),
         }
@@ -363,22 +357,6 @@ impl Flow {
             self.answered(now, kind, Err(CarrierError::Unavailable));
         }
     }
-}
-
-/// Where Asterisk sends our audio: to our address, by the name that the configuration has for it.
-fn external_host(config: &RawConfig, stream_url: &str) -> String {
-    match (config.text("media_host"), stream_url.rsplit_once(':')) {
-        (Some(host), Some((_, port))) if host.contains(':') => format!("[{host}]:{port}"),
-        (Some(host), Some((_, port))) => format!("{host}:{port}"),
-        _ => stream_url.to_owned(),
-    }
-}
-
-/// Where our audio goes.
-fn media_address(channel: &Channel) -> Option<SocketAddr> {
-    let address = channel.variable("UNICASTRTP_LOCAL_ADDRESS")?.parse().ok()?;
-    let port = channel.variable("UNICASTRTP_LOCAL_PORT")?.parse().ok()?;
-    Some(SocketAddr::new(address, port))
 }
 
 impl CallFlow for Flow {

@@ -203,7 +203,7 @@ impl Control {
                         self.deadlines.remove(&(over.scheduled, key));
                     }
                 }
-                Some(FlowOutput::Media(_) | FlowOutput::Message(_)) => {}
+                Some(FlowOutput::Media(_) | FlowOutput::Message(_) | FlowOutput::Connect(_)) => {}
             }
         }
         let Some(lingering) = self.hearing.lingering.get_mut(&key) else { return };
