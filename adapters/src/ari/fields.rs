@@ -71,9 +71,7 @@ pub(super) const FIELDS: &[UiField] = &[
         .default(Literal::Text("rtp"))
         .help("RTP is the fastest; the others pass translators and firewalls."),
     UiField::new("ws_client", "WebSocket client", FieldKind::Text(SECTION), "media")
-        .visible_when("media", Literal::Text("websocket_client"))
-        .required()
-        .help("Its section in websocket_client.conf, whose uri is ours.")
+        .help("For the WebSocket that Asterisk opens: its section in websocket_client.conf, whose uri is ours.")
         .placeholder("talkpath"),
     UiField::new("format", "Codec", FieldKind::Select(FORMATS), "media").help(
         "By RTP G.711 or G.722, by AudioSocket a linear one; G.711 and linear 8 kHz if empty.",
@@ -169,6 +167,10 @@ pub(super) fn check(config: &RawConfig) -> Result<(), ConfigErrors> {
         Way::AudioSocket => config.text("format").is_none_or(|format| format.starts_with("slin")),
         Way::WebSocketClient | Way::WebSocketServer => true,
     };
+    if way(config) == Way::WebSocketClient && config.text("ws_client").is_none() {
+        let why = "Asterisk opens the socket by a section of its websocket_client.conf";
+        return Err(ConfigErrors::one("ws_client", Problem::Rule(why)));
+    }
     if !fits {
         let why = "does not go with how audio travels";
         return Err(ConfigErrors::one("format", Problem::Rule(why)));

@@ -34,7 +34,7 @@ use things::Thing;
 /// Longest wait for the answer to a request.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take until the peer's audio can come.
-const SETUP_PATIENCE: Duration = Duration::from_secs(6);
+const SETUP_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the event that tells the end of a channel.
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
 /// Most requests whose answers are outstanding.

@@ -98,6 +98,7 @@ impl Call {
                     self.media += 1;
                 }
                 FlowOutput::Message(text) => panic!("{text}"),
+                FlowOutput::Connect(request) => panic!("{request:?}"),
                 FlowOutput::Done => self.done = true,
             }
         }
@@ -214,7 +215,10 @@ proptest! {
     /// In whatever order answers and events arrive, a caller is answered once, after its audio is
     /// there, and nothing is left of the call when it is over.
     #[test]
-    fn callers_are_answered(order in proptest::collection::vec(0usize..8, 40), early in any::<bool>()) {
+    fn callers_are_answered(
+        order in proptest::collection::vec(0usize..8, 40),
+        early in any::<bool>(),
+    ) {
         let mut call = Call::new(Direction::Inbound, order);
         if early {
             call.command(FlowCommand::Answer);
@@ -395,7 +399,7 @@ fn what_was_not_heard_is_asked_for() {
     call.hand(FlowInput::Reconnected);
     call.settle();
     assert!(!call.done && call.has_asked("subscription") == 2);
-    // A Asterisk that is there again.
+    // An Asterisk that is there again.
     call.broken.clear();
     call.hand(FlowInput::Reconnected);
     call.settle();
