@@ -51,8 +51,6 @@ pub struct App {
     pub http: SocketAddr,
     /// Where HTTP over TLS listens, if it does.
     pub https: Option<SocketAddr>,
-    /// Where AudioSocket listens.
-    pub audiosocket: Vec<SocketAddr>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// What is kept.
@@ -117,13 +115,10 @@ impl App {
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let (drain, drains) = watch::channel(false);
         let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
-        let listener = listener(&io, config.http.listen)?;
+        let (listener, doors) = listeners(&io, &config)?;
         let http = listener.local_addr()?;
         let secure = secure_listener(&io, &config)?;
         let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
-        let doors = doors(&io, &config.audiosocket.listen)?;
-        let audiosocket =
-            doors.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
         let start = |(number, metrics): (usize, &Arc<_>)| {
             WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
@@ -145,8 +140,7 @@ impl App {
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
-        let bring = Doors::new(reach.handle.clone());
-        doors.into_iter().for_each(|door| drop(io.spawn(bring.clone().run(door))));
+        Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
         follow_calls(&io, &store, &reach, (node, &log));
@@ -165,10 +159,9 @@ impl App {
             listeners: http::Streams::default(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
-            guard: Arc::new(http::Guard::new(&config.http)),
+            guard: Arc::new(http::Guard::new(&config.http, config.is_local())),
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
-            is_local: config.is_local(),
             exchanges,
             document: Arc::default(),
         });
@@ -180,20 +173,7 @@ impl App {
             io.spawn(server.run(listener, Some(tls)));
         }
         let (control, io) = (Some(control), Some(io));
-        Ok(Self {
-            reach,
-            http,
-            https,
-            audiosocket,
-            metrics,
-            store,
-            log,
-            node,
-            first_key,
-            drain,
-            control,
-            io,
-        })
+        Ok(Self { reach, http, https, metrics, store, log, node, first_key, drain, control, io })
     }
 
     /// Runs a future on the server's runtime.
@@ -390,20 +370,19 @@ fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<C
     Ok(Some(challenges))
 }
 
-/// Binds the address of HTTP.
-fn listener(io: &tokio::runtime::Runtime, at: SocketAddr) -> io::Result<TcpListener> {
-    let named = |error: io::Error| io::Error::new(error.kind(), format!("HTTP on {at}: {error}"));
-    io.block_on(TcpListener::bind(at)).map_err(named)
-}
-
-/// Binds the addresses of AudioSocket.
-fn doors(io: &tokio::runtime::Runtime, at: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    let named = |at, error: io::Error| {
-        io::Error::new(error.kind(), format!("AudioSocket on {at}: {error}"))
+/// Binds the address of HTTP, and those of AudioSocket.
+fn listeners(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+) -> io::Result<(TcpListener, Vec<TcpListener>)> {
+    let bind = |what: &str, at: SocketAddr| {
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{what} on {at}: {error}"));
+        io.block_on(TcpListener::bind(at)).map_err(named)
     };
-    let bind =
-        |at: &SocketAddr| io.block_on(TcpListener::bind(at)).map_err(|error| named(*at, error));
-    at.iter().map(bind).collect()
+    let http = bind("HTTP", config.http.listen)?;
+    let doors = config.audiosocket.listen.iter().map(|at| bind("AudioSocket", *at));
+    Ok((http, doors.collect::<io::Result<_>>()?))
 }
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.

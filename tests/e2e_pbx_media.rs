@@ -141,8 +141,8 @@ fn audiosocket_keeps_time() {
     caller.wait("frames", |came| (came.len() > 100).then_some(()));
     let took = caller.came[100].at - first;
     let drift = took.as_secs_f64() - 2.0;
-    // Reading wakes up late on a busy machine, never early.
-    assert!((-0.03..0.5).contains(&drift), "100 frames took {took:?}");
+    // Reading wakes up late on a busy machine; what was held up is made up for, up to 100 ms.
+    assert!((-0.12..0.5).contains(&drift), "100 frames took {took:?}");
     agent.order("hangup");
     caller.wait_hung_up();
     assert_eq!(agent.event("stop")["by"], "agent");
@@ -355,6 +355,36 @@ fn who_may_open_media_sockets() {
     }
     assert!(Media::open(server.http, path, &[("authorization", &good)]).is_err());
     assert_eq!(Media::open(server.http, "/api/v1/media", &[]).err(), Some(400));
+    server.wait_idle();
+    server.stop();
+}
+
+/// A carrier that can do no more than add parameters to an address brings call and token by them:
+/// once, and no other.
+#[test]
+fn tokens_in_the_query() {
+    let (server, agents, _) = server(8_000, "");
+    let wanted = json!({"agent": "bot", "from": "Anna", "rate_hz": 8_000});
+    let (status, body) = server.http("POST", "/api/v1/phone", Some(&wanted));
+    assert_eq!(status, 201, "{body}");
+    let line: Value = serde_json::from_str(&body).unwrap();
+    let path = line["path"].as_str().unwrap();
+    let (place, token) = path.rsplit_once('/').unwrap();
+    let (place, call) = place.rsplit_once('/').unwrap();
+    for (call, token) in [(call, "wrong"), ("6f0b4b0e-2f5e-4b0e-9a51-2f8e6f1d4c11", token)] {
+        let refused = Media::open(server.http, &format!("{place}?call={call}&token={token}"), &[]);
+        assert_eq!(refused.err(), Some(404));
+    }
+    assert_eq!(Media::open(server.http, &format!("{place}?call={call}"), &[]).err(), Some(400));
+    let good = format!("{place}?call={call}&token={token}");
+    let mut page = Media::open(server.http, &good, &[]).unwrap();
+    assert_eq!(page.subprotocol.as_deref(), Some("media"));
+    assert_eq!(Media::open(server.http, &good, &[]).err(), Some(404), "it is spent");
+    page.text(r#"{"event":"start"}"#);
+    let mut agent = answered(&agents);
+    assert_eq!(agent.start["provider"], "phone");
+    page.text(r#"{"event":"hangup"}"#);
+    assert_eq!(agent.event("stop")["by"], "caller");
     server.wait_idle();
     server.stop();
 }

@@ -30,16 +30,19 @@ pub struct Guard {
     pub(super) keys: Buckets<String>,
     pub(super) addresses: Buckets<IpAddr>,
     strangers: Buckets<()>,
+    /// Nobody but programs on this machine reaches the API.
+    pub(super) is_local: bool,
 }
 
 impl Guard {
-    /// As configured.
-    pub fn new(config: &HttpConfig) -> Self {
+    /// As configured; `is_local` if nobody but programs on this machine reaches the API.
+    pub fn new(config: &HttpConfig, is_local: bool) -> Self {
         Self {
             trusted: config.trusted_proxies.clone(),
             keys: Buckets::new(config.key_requests_per_second),
             addresses: Buckets::new(config.address_requests_per_second),
             strangers: Buckets::new(STRANGERS_PER_SECOND),
+            is_local,
         }
     }
 

@@ -81,8 +81,6 @@ pub struct State {
     pub public_url: Option<Arc<PublicUrl>>,
     /// The same, or where HTTP listens: addresses that carriers are given begin with it.
     pub base_url: Arc<str>,
-    /// Nobody but programs on this machine reaches the API.
-    pub is_local: bool,
     /// Asks carriers.
     pub exchanges: Exchanges,
     /// The OpenAPI document, once somebody has asked for it.

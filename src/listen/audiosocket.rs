@@ -43,8 +43,18 @@ impl Doors {
         }
     }
 
-    /// Takes what comes to `listener`, for ever.
-    pub async fn run(self, listener: TcpListener) {
+    /// Takes what comes to `listeners`.
+    pub fn open(&self, io: &tokio::runtime::Runtime, listeners: Vec<TcpListener>) {
+        for listener in listeners {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(%address, "AudioSocket listens");
+            }
+            io.spawn(self.clone().run(listener));
+        }
+    }
+
+    /// Takes what comes to a listener, for ever.
+    async fn run(self, listener: TcpListener) {
         loop {
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,

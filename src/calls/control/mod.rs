@@ -92,7 +92,6 @@ use crate::listen::tls::ClientTls;
 use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
 use crate::recording::{Recorder, Store};
-use crate::sip::core::auth::Throttle;
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
 use crate::sip::core::targets::Avoided;
@@ -163,8 +162,6 @@ pub struct Control {
     policy: OutwardPolicy,
     /// How many refused calls are written down.
     refusals: refusals::Refusals,
-    /// Who brings calls with wrong passwords.
-    guesses: Throttle,
     io: tokio::runtime::Handle,
     metrics: Arc<Metrics>,
     log: LogHandle,
@@ -286,7 +283,6 @@ impl Control {
             dialler: Dialler::new(),
             policy,
             refusals: refusals::Refusals::default(),
-            guesses: Throttle::default(),
             io,
             metrics,
             log,

@@ -190,11 +190,11 @@ impl Control {
     ) -> Option<Caller<'s>> {
         let proven = match &call.credentials {
             // Who guesses has to wait longer and longer, whether or not there is such a name.
-            Some(_) if !self.guesses.wait(now(), call.address).is_zero() => return None,
+            Some(_) if !self.refusals.guesses.wait(now(), call.address).is_zero() => return None,
             // Compared in constant time.
             Some((name, password)) if snapshot.password(name) == Some(password) => Some(&**name),
             Some(_) => {
-                self.guesses.failed(now(), call.address);
+                self.refusals.guesses.failed(now(), call.address);
                 return None;
             }
             None => None,

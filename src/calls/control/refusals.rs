@@ -14,6 +14,7 @@ use crate::calls::log::{Began, CallFact, Ended, Source, What};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::directory::Trunk;
 use crate::quota::Bucket;
+use crate::sip::core::auth::Throttle;
 use crate::workers::poller::now;
 
 /// Refused calls of one organisation that are written down, a second.
@@ -23,11 +24,13 @@ const ALL_RECORDS_PER_SECOND: u32 = 50;
 /// Organisations whose rate is remembered; those that are at rest are forgotten first.
 const ORGANISATIONS_MAX: usize = 1_024;
 
-/// How many refused calls are written down.
+/// How many refused calls are written down, and who has to wait.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     all: Bucket,
     each: HashMap<Uuid, Bucket>,
+    /// Who brings calls with wrong passwords.
+    pub(super) guesses: Throttle,
 }
 
 impl Refusals {

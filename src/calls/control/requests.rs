@@ -27,9 +27,7 @@ impl Control {
                 let _ = reply.send(living.map(|call| call.view(at)).collect());
             }
             Request::Place { call, reply } => self.place(call, reply),
-            Request::WebCall { call, reply } => {
-                let _ = reply.send(self.web_call(call));
-            }
+            Request::WebCall { call, reply } => drop(reply.send(self.web_call(call))),
             Request::PbxCall { call, reply } => self.pbx_comes(*call, reply),
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),

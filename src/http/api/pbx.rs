@@ -108,7 +108,7 @@ fn call(
         door: Door::WebSocket,
         address: client.address,
         credentials: credentials.map(|(name, password)| (name, Secret::new(password))),
-        trusts_loopback: state.is_local,
+        trusts_loopback: state.guard.is_local,
         from: None,
         to: None,
         variables: Vec::new(),
