@@ -21,6 +21,7 @@ pub mod request;
 mod sounds;
 pub mod standing;
 mod takeover;
+pub mod tidings;
 pub mod transfer;
 mod underway;
 pub mod view;

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use adapters::config::RawConfig;
-use adapters::event::{CallEvent, CarrierCallId, InboundCall, Meaning};
+use adapters::event::{CallEvent, CarrierCallId, Meaning};
 use adapters::exchange::{CarrierError, HttpResponse};
-use adapters::flow::{Alive, Routed};
 use adapters::hook::Verify;
 use adapters::op::Originated;
-use bytes::Bytes;
 use media::ring::Consumer;
 use media::time::MonoTime;
 use media::wav::Clip;
@@ -21,6 +19,7 @@ use super::pbx::{PbxCall, PbxRefusal};
 use super::presented::Privacy;
 use super::sounds::Loaded;
 use super::standing::TrunkStanding;
+use super::tidings::Tidings;
 use super::view::CallView;
 use super::web_phone::{PhoneCall, PhoneLine};
 use crate::agent::dial::DialError;
@@ -168,31 +167,6 @@ pub struct Hooked {
     pub meaning: Meaning,
     /// The call that it offers, if it does, is one that the log knows already.
     pub is_known: bool,
-}
-
-/// What the socket of a carrier's events tells of a configuration.
-#[derive(Debug)]
-pub struct Tidings {
-    /// The configuration.
-    pub account: Arc<carrier::Account>,
-    /// What it tells.
-    pub what: TidingsKind,
-}
-
-/// What a socket of events may tell.
-#[derive(Debug)]
-pub enum TidingsKind {
-    /// It is up: calls can be placed. True if it was lost before: something may not have been
-    /// heard.
-    Up(bool),
-    /// It is down.
-    Down,
-    /// A call is offered; whether the log knows it.
-    Offered(Box<InboundCall>, bool),
-    /// A message about a call.
-    Message(Routed, Bytes),
-    /// Which calls live here is asked for.
-    Alive(oneshot::Sender<Alive>),
 }
 
 /// What a carrier hears of its request.

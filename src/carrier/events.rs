@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use super::socket::{Socket, SocketError};
 use super::{Account, Exchanges, Patience};
-use crate::calls::request::{Handle, Request, Tidings, TidingsKind};
+use crate::calls::request::{Handle, Request};
+use crate::calls::tidings::{Tidings, TidingsKind};
 use crate::directory::Directory;
 use crate::store::nodes::Lease;
 use crate::store::{ConfigurationId, NodeId, Store, Timestamp};
@@ -326,7 +327,15 @@ impl EventSockets {
                 let (account, what) = (Arc::clone(&account), TidingsKind::Alive(reply));
                 Request::Tidings(Box::new(Tidings { account, what }))
             });
-            let Some(alive) = alive.await else { return };
+            let Some(mut alive) = alive.await else { return };
+            // Those of a server that had the socket before may go on talking there.
+            match self.store.calls_left_by(ConfigurationId(account.id)).await {
+                Ok(open) => alive.calls.extend(open.iter().map(Uuid::to_string)),
+                Err(error) => {
+                    tracing::warn!(%error, "which calls are left is not known");
+                    continue;
+                }
+            }
             let Ok(op) = (events.tidy)(&account.config, &alive) else { return };
             match self.exchanges.run(&account, "tidy", op, Patience::SHORT).await {
                 Ok(callers) => {

@@ -259,8 +259,8 @@ impl AriPbx {
                 (200, state.channels.keys().map(|id| state.channel(id)).collect())
             }
             ("GET", ["bridges"]) => {
-                let shown = |(id, members): (&String, &BTreeSet<String>)| json!({"id": id, "channels": members});
-                (200, state.bridges.iter().map(shown).collect())
+                let all = state.bridges.iter();
+                (200, all.map(|(id, all)| json!({"id": id, "channels": all})).collect())
             }
             ("POST", ["channels", "externalMedia"]) => external_media(&self.state, state, &query),
             ("POST", ["channels"]) => state.originate(&query),
@@ -432,11 +432,11 @@ impl State {
         (204, Value::Null)
     }
 
-    /// 600 rings and leaves the answer to the test, 620 is busy, 404 is nobody's.
+    /// Rings and leaves the answer to the test; 620 is busy, 404 is nobody's, 777 is refused.
     fn originate(&mut self, query: &BTreeMap<String, String>) -> (u16, Value) {
         let id = query["channelId"].clone();
         let number = query["endpoint"].split(['/', '@']).nth(1).unwrap_or_default().to_owned();
-        if number == "999" {
+        if number == "777" {
             return (500, json!({"error": "Allocation failed"}));
         }
         let caller = query.get("callerId").cloned().unwrap_or_default();

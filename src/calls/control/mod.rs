@@ -134,8 +134,6 @@ pub struct Control {
     by_id: HashMap<Uuid, CallKey>,
     /// Calls at carriers, by configuration and the carrier's id.
     by_carrier: HashMap<(Uuid, CarrierCallId), CallKey>,
-    /// Our ids of calls whose audio comes by a bare connection, by what that says.
-    by_connection: HashMap<Uuid, Uuid>,
     /// Those that are over.
     recent: carrier::Recent<(Uuid, CarrierCallId)>,
     /// Calls whose callers talk with somebody else, where their carriers have sent them.
@@ -267,7 +265,6 @@ impl Control {
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             by_carrier: HashMap::new(),
-            by_connection: HashMap::new(),
             recent: carrier::Recent::default(),
             left_to_carrier: carrier::Recent::default(),
             hearing: carrier::Hearing::default(),

@@ -102,7 +102,7 @@ impl Control {
     ) {
         let (account, flow) = (Arc::clone(&leg.account), leg.flow.take());
         if let Some(connection) = leg.connection {
-            self.by_connection.remove(&connection);
+            self.hearing.by_connection.remove(&connection);
         }
         if let Some(carrier_id) = leg.id.clone() {
             let known = (account.id, carrier_id);

@@ -88,13 +88,13 @@ impl Control {
         let host = SocketAddr::new(self.config.rtp.advertised_for(named), at.port());
         leg.stream_url = format!("{host}/{id}");
         leg.connection = Some(id);
-        self.by_connection.insert(id, call);
+        self.hearing.by_connection.insert(id, call);
         Some(())
     }
 
     /// The call whose audio a bare connection brings that says this id.
     pub(in crate::calls::control) fn awaits_connection(&self, id: Uuid) -> Option<Uuid> {
-        self.by_connection.get(&id).copied().filter(|call| self.by_id.contains_key(call))
+        self.hearing.by_connection.get(&id).copied().filter(|call| self.by_id.contains_key(call))
     }
 
     /// Opens the media socket of a call at its carrier.
