@@ -163,6 +163,7 @@ impl App {
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
             exchanges,
+            told: Arc::new(http::Told::new(node.0, &config, &reach.told)),
             document: Arc::default(),
         });
         let trusted = &config.http.trusted_proxies;

@@ -44,6 +44,9 @@ pub enum Command {
     /// socket, with its pacing, buffer and marks. At the end the configuration is removed.
     #[cfg(feature = "emulate")]
     Emulate(EmulateArgs),
+    /// Measure a server, this one or another: latency, density, set-up of calls.
+    #[cfg(feature = "bench")]
+    Bench(talkpath_perf::bench::Bench),
     /// Create, list and revoke API keys.
     Key(KeyArgs),
     /// Create, list, rename and suspend organisations, and make keys for them.

@@ -12,10 +12,11 @@ use media::wav::{self, Clip, WavError};
 use rustls::pki_types::ServerName;
 use rustls_platform_verifier::ConfigVerifierExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
+use uuid::Uuid;
 
 use crate::outward::{Outward, OutwardError, is_public};
+use crate::shares::Shares;
 
 /// The longest file of a sound, in bytes: ten minutes of 16 bits at 8 kHz, and some room.
 pub const SOUND_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -25,7 +26,11 @@ const URL_BYTES_MAX: usize = 2_048;
 const WITHIN: Duration = Duration::from_secs(15);
 
 /// Files that are fetched at once; more are refused, as their callers would wait too long.
-static AT_ONCE: Semaphore = Semaphore::const_new(32);
+const AT_ONCE_MAX: usize = 32;
+/// Those of one organisation.
+const EACH_AT_ONCE_MAX: usize = 8;
+
+static AT_ONCE: Shares = Shares::new(AT_ONCE_MAX, EACH_AT_ONCE_MAX);
 
 /// Why there is no file. What its host said is not told.
 #[derive(Debug, thiserror::Error)]
@@ -65,13 +70,17 @@ pub enum FetchError {
     Ending,
 }
 
-/// Fetches a WAV file of at most `length_max_ms`, and reads it.
+/// Fetches a WAV file of at most `length_max_ms` for an organisation, and reads it.
 ///
 /// # Errors
 ///
 /// Why there is no sound.
-pub async fn sound(outward: &Outward, url: &str, length_max_ms: u64) -> Result<Clip, FetchError> {
-    let _turn = AT_ONCE.try_acquire().map_err(|_| FetchError::Busy)?;
+pub async fn sound(
+    (organisation, outward): (Uuid, &Outward),
+    url: &str,
+    length_max_ms: u64,
+) -> Result<Clip, FetchError> {
+    let _turn = AT_ONCE.take(organisation).ok_or(FetchError::Busy)?;
     let file = file(outward, url, SOUND_BYTES_MAX).await?;
     let read = tokio::task::spawn_blocking(move || wav::read(&file, length_max_ms)).await;
     Ok(read.map_err(|_| FetchError::Ending)??)
@@ -159,4 +168,81 @@ where
     let body = body.await;
     driver.abort();
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// A host that answers to each request with this, or with nothing; the connections it has had.
+    fn host(answer: Option<Vec<u8>>) -> (String, mpsc::Receiver<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/a.wav", listener.local_addr().unwrap());
+        let (told, connections) = mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 1_024]);
+                if let Some(answer) = &answer {
+                    let _ = stream.write_all(answer);
+                }
+                if told.send(stream).is_err() {
+                    return;
+                }
+            }
+        });
+        (url, connections)
+    }
+
+    async fn fetched(organisation: Uuid, url: &str) -> Result<Clip, FetchError> {
+        sound((organisation, &Outward::Anywhere), url, 1_000).await
+    }
+
+    /// Hosts that do not answer keep one organisation from fetching more, and no other; what is
+    /// given up makes room.
+    #[tokio::test]
+    async fn each_organisation_has_a_share() {
+        let (silent, connections) = host(None);
+        let greedy = Uuid::now_v7();
+        let waiting: Vec<_> = (0..EACH_AT_ONCE_MAX)
+            .map(|_| {
+                let silent = silent.clone();
+                tokio::spawn(async move { fetched(greedy, &silent).await.map(drop) })
+            })
+            .collect();
+        let connections = tokio::task::spawn_blocking(move || {
+            connections.iter().take(EACH_AT_ONCE_MAX).collect::<Vec<_>>()
+        });
+        let connections = connections.await.unwrap();
+        assert_eq!(connections.len(), EACH_AT_ONCE_MAX);
+        assert!(matches!(fetched(greedy, &silent).await, Err(FetchError::Busy)));
+        let (none, _kept) = host(Some(b"HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n".to_vec()));
+        let other = fetched(Uuid::now_v7(), &none).await;
+        assert!(matches!(other, Err(FetchError::Status(StatusCode::NOT_FOUND))));
+        for one in waiting {
+            one.abort();
+            assert!(one.await.unwrap_err().is_cancelled());
+        }
+        let again = fetched(greedy, &none).await;
+        assert!(matches!(again, Err(FetchError::Status(StatusCode::NOT_FOUND))));
+    }
+
+    /// A file that is too long is refused by what its host says of it, and one of which it says
+    /// nothing as soon as it is too long.
+    #[tokio::test]
+    async fn files_have_a_length() {
+        let long = SOUND_BYTES_MAX + 1;
+        let told = format!("HTTP/1.1 200 O\r\nContent-Length: {long}\r\n\r\n").into_bytes();
+        let mut untold = b"HTTP/1.1 200 O\r\nConnection: close\r\n\r\n".to_vec();
+        untold.resize(untold.len() + long, 0);
+        for answer in [told, untold] {
+            let (url, _kept) = host(Some(answer));
+            let refused = fetched(Uuid::now_v7(), &url).await;
+            assert!(matches!(refused, Err(FetchError::Long(SOUND_BYTES_MAX))), "{refused:?}");
+        }
+    }
 }

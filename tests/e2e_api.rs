@@ -94,6 +94,61 @@ fn keys() {
     server.stop();
 }
 
+/// No secret follows to where it did not go: that of an agent and the password of a SIP peer are to
+/// be given again, a webhook gets another, and nothing of what was refused is changed.
+#[test]
+fn secrets_stay_where_they_are() {
+    let server = Server::start("[webhooks]\nallow_networks = [\"127.0.0.0/8\"]");
+    let refused = |path: &str, body: Value, field: &str| {
+        let refused = expect(&server, 422, "PUT", path, Some(body));
+        assert_eq!(refused["errors"][0]["field"], field, "{refused}");
+    };
+    let made = expect(&server, 201, "POST", "/api/v1/agents", Some(agent("bot")));
+    let path = format!("/api/v1/agents/{}", id(&made));
+    let mut moved = made.clone();
+    moved["url"] = json!("ws://127.0.0.1:2/x");
+    refused(&path, moved.clone(), "secret");
+    assert_eq!(expect(&server, 200, "GET", &path, None)["url"], made["url"]);
+    moved["secret"] = json!(PLANTED[0]);
+    expect(&server, 200, "PUT", &path, Some(moved));
+
+    let made = expect(&server, 201, "POST", CONFIGS, Some(configuration("peer")));
+    let path = format!("{CONFIGS}/{}", id(&made));
+    let mut config = made["credentials"].clone();
+    config["registration"] =
+        json!({"enabled": true, "registrar": "127.0.0.1:5099", "user": "u", "expires_s": 600});
+    refused(&path, json!({"config": config}), "config.auth.password");
+    config["auth"]["password"] = json!(PLANTED[1]);
+    let made = expect(&server, 200, "PUT", &path, Some(json!({"config": config})));
+    expect(&server, 200, "PUT", &path, Some(json!({"config": made["credentials"]})));
+    let trunks = format!("{path}/trunks");
+    let target = |host: &str| json!({"enabled": true, "targets": [{"host": host}]});
+    let auth = json!({"enabled": true, "user": "u", "password": PLANTED[1]});
+    let settings = json!({
+        "inbound": {"enabled": false}, "outbound": target("127.0.0.1"), "auth": auth,
+    });
+    let wanted = json!({"name": "t", "settings": settings});
+    let made = expect(&server, 201, "POST", &trunks, Some(wanted));
+    let mut settings = made["settings"].clone();
+    settings["outbound"]["targets"] = target("127.0.0.2")["targets"].clone();
+    let path = format!("{trunks}/{}", id(&made));
+    refused(&path, json!({"settings": settings}), "settings.auth.password");
+
+    let hook = json!({"url": "http://127.0.0.1:1/hook?token=a"});
+    let made = expect(&server, 201, "POST", "/api/v1/webhooks", Some(hook));
+    let path = format!("/api/v1/webhooks/{}", id(&made));
+    let kept = json!({"url": "http://127.0.0.1:1/hook?token=b"});
+    let kept = expect(&server, 200, "PUT", &path, Some(kept));
+    assert_eq!(kept.get("secret"), None);
+    let elsewhere = "http://127.0.0.1:2/hook";
+    refused(&path, json!({"url": elsewhere}), "url");
+    let moved = json!({"url": elsewhere, "new_secret": true});
+    let moved = expect(&server, 200, "PUT", &path, Some(moved));
+    assert_eq!(moved["url"], elsewhere);
+    assert!(moved["secret"].is_string() && moved["secret"] != made["secret"]);
+    server.stop();
+}
+
 /// Agents are made, shown with a mask, replaced with the mask for the secret, refused with all that
 /// is wrong, and deleted.
 #[test]

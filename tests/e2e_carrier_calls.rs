@@ -234,18 +234,90 @@ fn calls_that_come_to_nothing() {
         let (server, api) = (Server::start(""), Api::start());
         let id = configure(&server, &api, "main", NUMBER);
         api.will(Some(planned.unwrap_or((201, json!({"sid": call_id(9)})))));
-        let (_, asked) = place(&server, &api, &id);
+        let (placed, asked) = place(&server, &api, &id);
         if let Some(word) = told {
-            let call = call_id(9);
-            let url = asked.field("StatusCallback").unwrap();
-            let (code, _) = hook(&server, &url, &about(&call, word, "outbound-api"), false);
-            assert!(code == 200 || code == 204, "{code}");
+            knows(&server, &placed, &call_id(9));
+            tell_end(&server, &asked, word);
         }
         let ended = ended(&server);
         assert_eq!((&ended["status"], &ended["cause"]), (&json!(status), &json!(cause)));
         assert_eq!(api.asked().len(), 1, "nothing is placed twice, nothing ended that is not");
         server.stop();
     }
+}
+
+/// Waits until the server knows the carrier's id of a call.
+#[track_caller]
+fn knows(server: &Server, placed: &Value, call: &str) {
+    let path = format!("/api/v1/calls/{}/events", placed["id"].as_str().unwrap());
+    until(SOON, "the carrier's id", || {
+        expect(server, 200, "GET", &path, None).to_string().contains(call).then_some(())
+    });
+}
+
+/// The carrier tells that the call is over that it was asked for.
+#[track_caller]
+fn tell_end(server: &Server, asked: &support::api_carrier::Asked, word: &str) {
+    let url = asked.field("StatusCallback").unwrap();
+    let (code, _) = hook(server, &url, &about(&call_id(9), word, "outbound-api"), false);
+    assert!(code == 200 || code == 204, "{code}");
+}
+
+/// The word for the end of a call overtakes the answer to the request that placed it: the call is
+/// over all the same, for the same reason, and is not ended at the carrier once more. One that we
+/// have given up meanwhile, and that is not over there, is ended there.
+#[test]
+fn an_end_that_overtakes_the_answer() {
+    let (server, api) = (Server::start(""), Api::start());
+    let id = configure(&server, &api, "main", NUMBER);
+    let (_, asked) = {
+        api.hold(true);
+        place(&server, &api, &id)
+    };
+    tell_end(&server, &asked, "busy");
+    let over = ended(&server);
+    assert_eq!((&over["status"], &over["cause"]), (&json!("busy"), &json!("busy")));
+    server.wait_idle();
+    api.hold(false);
+    until(SOON, "the answer", || server.log().contains("over that was just placed").then_some(()));
+    assert_eq!(api.asked().len(), 1, "what is over is not ended");
+    server.stop();
+
+    let (server, api) = (Server::start(""), Api::start());
+    let id = configure(&server, &api, "main", NUMBER);
+    api.hold(true);
+    let (placed, _) = place(&server, &api, &id);
+    let path = format!("/api/v1/calls/{}/hangup", placed["id"].as_str().unwrap());
+    expect(&server, 204, "POST", &path, None);
+    assert_eq!(ended(&server)["status"], json!("canceled"));
+    api.hold(false);
+    api.hears_hangup(&call_id(9));
+    server.stop();
+}
+
+/// Whoever tells of one call of the carrier's is not believed of another one of ours, though its
+/// address names that.
+#[test]
+fn the_end_of_another_call() {
+    let (server, api) = (Server::start(""), Api::start());
+    let id = configure(&server, &api, "main", NUMBER);
+    let (placed, asked) = place(&server, &api, &id);
+    knows(&server, &placed, &call_id(9));
+    tell_end(&server, &asked, "no-answer");
+    let before = ended(&server);
+    server.wait_idle();
+    let url = asked.field("StatusCallback").unwrap();
+    let path = format!("/api/v1/calls/{}", placed["id"].as_str().unwrap());
+    for (call, believed) in [(call_id(5), false), (call_id(9), true)] {
+        let mut fields = about(&call, "completed", "outbound-api");
+        fields.extend([("CallDuration", "99"), ("SequenceNumber", "7")]);
+        assert!(matches!(hook(&server, &url, &fields, false).0, 200 | 204));
+        let events = expect(&server, 200, "GET", &format!("{path}/events"), None).to_string();
+        assert_eq!(events.contains("\"duration_ms\":99000"), believed, "{events}");
+    }
+    let after = expect(&server, 200, "GET", &path, None);
+    assert_eq!(before["status"], after["status"]);
+    server.stop();
 }
 
 /// A call that rings is given up at the carrier; one whose request broke off is not placed again,
@@ -255,11 +327,7 @@ fn calls_that_are_given_up_or_in_doubt() {
     let (server, api) = (Server::start(""), Api::start());
     let id = configure(&server, &api, "main", NUMBER);
     let (placed, _) = place(&server, &api, &id);
-    until(SOON, "the carrier's id", || {
-        let path = format!("/api/v1/calls/{}/events", placed["id"].as_str().unwrap());
-        let events = expect(&server, 200, "GET", &path, None).to_string();
-        events.contains(&call_id(9)).then_some(())
-    });
+    knows(&server, &placed, &call_id(9));
     let path = format!("/api/v1/calls/{}/hangup", placed["id"].as_str().unwrap());
     expect(&server, 204, "POST", &path, None);
     api.hears_hangup(&call_id(9));
@@ -334,6 +402,7 @@ fn credentials_are_tried() {
     ], "next_page_uri": null});
     api.will(Some((200, numbers.clone())));
     let listed = expect(&server, 200, "GET", &format!("{path}/carrier-numbers"), None);
+    assert_eq!(listed["numbers"][0]["binding"], json!("nowhere"), "{listed}");
     assert_eq!(listed["numbers"][1]["binding"], json!("elsewhere"), "{listed}");
     api.will(Some((200, numbers)));
     let imports = format!("{path}/phone-numbers/import");

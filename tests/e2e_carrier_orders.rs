@@ -212,6 +212,52 @@ fn transfers_that_come_to_nothing() {
     talk.server.stop();
 }
 
+/// The carrier records from the word to start to the word to stop, and tells where the recording
+/// is: the call's events have it. What a carrier cannot, and what it refuses, is told; the call
+/// goes on.
+#[test]
+fn a_recording_at_the_carrier() {
+    let mut talk = Talk::begin(40);
+    let path = format!("{}/record", talk.path());
+    let record = |status: u16, state: &str| {
+        let wanted = json!({"state": state, "at": "carrier"});
+        expect(&talk.server, status, "POST", &path, Some(wanted))
+    };
+    let recordings = |asked: &support::api_carrier::Asked| {
+        asked.path.contains(&format!("/Calls/{}/Recordings", talk.call))
+    };
+    record(400, "pause");
+    talk.api.will(Some((400, json!({"code": 21220, "message": "not now"}))));
+    record(409, "start");
+    assert_eq!(talk.api.asked().iter().filter(|asked| recordings(asked)).count(), 1);
+    assert_eq!(record(200, "start")["state"], "recording");
+    let asked = talk.api.asked();
+    let asked = asked.iter().rfind(|asked| recordings(asked)).unwrap();
+    assert!(asked.path.ends_with("/Recordings.json"), "{}", asked.path);
+    let told = asked.field("RecordingStatusCallback").unwrap();
+    assert_eq!(record(200, "stop")["state"], "stopped");
+    let stop = talk.api.hears("the stop", |asked| {
+        recordings(asked) && asked.field("Status").is_some_and(|status| status == "stopped")
+    });
+    assert!(stop.path.ends_with("/Recordings/Twilio.CURRENT.json"), "{}", stop.path);
+    let about = [
+        ("RecordingSid", "RE00000000000000000000000000000001"),
+        ("RecordingUrl", "https://api.example.com/RE1"),
+        ("RecordingStatus", "completed"),
+        ("RecordingDuration", "7"),
+    ];
+    talk.tell(&told, &talk.call, "in-progress", &about);
+    let events = format!("{}/events", talk.path());
+    until(SOON, "the recording among the events", || {
+        let events = expect(&talk.server, 200, "GET", &events, None).to_string();
+        (events.contains(about[0].1) && events.contains(about[1].1)).then_some(())
+    });
+    talk.media.hears_echo(0x2a);
+    talk.media.stop(&talk.call.clone());
+    ended(&talk.server);
+    talk.server.stop();
+}
+
 /// A call that nobody can be heard on any more ends as its carrier says that it did.
 #[test]
 fn an_end_that_was_not_told() {

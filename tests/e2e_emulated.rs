@@ -162,7 +162,7 @@ fn a_person_is_not_reached() {
     each(|carrier| {
         let (server, _agents, mut emulated) = start(carrier, &[]);
         let acts: [(fn(String) -> Command, &str); 2] =
-            [(Command::Busy, "busy"), (Command::Decline, "rejected")];
+            [(Command::Busy, "busy"), (Command::Decline, carrier.declined)];
         for (act, cause) in acts {
             let id = emulated.place(&server, "echo", 30);
             let call = emulated.rings();

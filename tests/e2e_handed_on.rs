@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::callee::Callee;
-use support::phone::{Phone, header};
+use support::phone::{self, Phone, header};
 use support::server::Server;
 use support::{until, wav};
 
@@ -351,6 +351,54 @@ fn a_telephone_leaves_before_the_next_has_come() {
     }
 }
 
+/// A telephone that calls in to take the place of the one at the agent's end (RFC 3891) has its
+/// caller from then on, and that one is hung up; so has whoever takes its place in turn. Who names
+/// no call, or calls while somebody else is being called, is refused, and nothing changes.
+#[test]
+fn another_telephone_takes_the_place_of_the_agents() {
+    let (mut first, mut second) = (Callee::ulaw(), Callee::ulaw());
+    let uri = first.uri();
+    let server =
+        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let mut caller = Phone::call(&server, "desk");
+    let invite = first.wait_call();
+    first.answer();
+    caller.wait_answer();
+    talk(&mut caller, &mut first, 50);
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let ours = header(&invite, "From").split("tag=").nth(1).unwrap().to_owned();
+    let replaces = |theirs: &str| {
+        let call = header(&invite, "Call-ID");
+        format!("Require: replaces\r\nReplaces: {call};to-tag={ours};from-tag={theirs}\r\n")
+    };
+    Phone::call_at(server.sip, "desk", &replaces("nobody")).wait_refusal(481);
+    bridge(&server, &id, &second);
+    second.wait_call();
+    Phone::call_at(server.sip, "desk", &replaces("callee")).wait_refusal(486);
+    second.refuse("486 Busy Here");
+    wait_transfer(&server, &id, told("bridge", "failed", "busy"));
+    talk(&mut caller, &mut first, 51);
+
+    let mut third = Phone::call_at(server.sip, "desk", &replaces("callee"));
+    third.wait_answer();
+    first.wait_request("BYE");
+    let (mine, yours) = (sound(52), sound(53));
+    until(SOON, "both ways", || {
+        caller.send(&mine, false);
+        third.send(&yours, false);
+        let hears = |phone: &Phone, what: &[u8]| {
+            phone.packets().iter().any(|packet| packet.payload == what)
+        };
+        (hears(&caller, &yours) && hears(&third, &mine)).then_some(())
+    });
+    assert_eq!(server.calls().len(), 1, "it is the same call");
+    assert_one_stream(&caller);
+    Phone::call_at(server.sip, "desk", &replaces("callee")).wait_refusal(481);
+    third.hang_up();
+    caller.wait_bye();
+    finish(server);
+}
+
 /// The caller of a call that two telephones have hands its end on: the new one talks with the
 /// telephone, which stays in its call.
 #[test]
@@ -386,6 +434,122 @@ fn a_caller_leaves_meanwhile() {
     second.wait_cancel();
     wait_notify(&mut first, 487);
     first.wait_request("BYE");
+    finish(server);
+}
+
+/// Replaces (RFC 3891) for the dialog that this INVITE of the server opened: the first tag is that
+/// of whoever gets the header.
+fn replacing(invite: &str) -> String {
+    let (id, from) = (header(invite, "Call-ID"), header(invite, "From"));
+    let own = from.split("tag=").nth(1).unwrap();
+    format!("Require: replaces\r\nReplaces: {id};to-tag={own};from-tag=callee\r\n")
+}
+
+/// Both callers say numbered packets until both have heard some of the other's, byte for byte.
+#[track_caller]
+fn talk_between(one: &mut Phone, other: &mut Phone, n: u8) {
+    let (mine, yours) = (sound(n), sound(n ^ 0x80));
+    let heard =
+        |phone: &Phone, what: &[u8]| phone.packets().iter().any(|packet| packet.payload == what);
+    until(SOON, "both ways", || {
+        one.send(&mine, false);
+        other.send(&yours, false);
+        (heard(other, &mine) && heard(one, &yours)).then_some(())
+    });
+}
+
+/// A telephone that calls with Replaces takes the place of the one at the agent's end, whoever
+/// makes the offer: that one is hung up, the caller stays in its call and stream, out of the hold
+/// that it was put on, and hangs up the new one.
+#[test]
+fn a_telephone_takes_the_place_of_the_agents() {
+    for offers in [true, false] {
+        let mut desk = Callee::ulaw();
+        let uri = desk.uri();
+        let server = Server::start(&format!(
+            "[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"
+        ));
+        let mut caller = Phone::call(&server, "desk");
+        let invite = desk.wait_call();
+        desk.answer();
+        caller.wait_answer();
+        talk(&mut caller, &mut desk, 70);
+        let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+        // Whoever asks another to take its place puts the caller on hold first.
+        desk.reinvite("sendonly");
+        let held = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendonly").then_some(());
+        caller.until("its hold", held);
+        let headers = replacing(&invite);
+        let mut next = if offers {
+            let mut next = Phone::call_at(server.sip, "desk", &headers);
+            next.wait_answer();
+            next
+        } else {
+            let mut next = Phone::call_without_offer(server.sip, "desk", &headers);
+            next.wait_offer();
+            next
+        };
+        let bye = desk.wait_request("BYE");
+        assert!(header(&bye, "Reason").contains("transferred"), "{bye}");
+        let back = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendrecv").then_some(());
+        caller.until("its return", back);
+        talk_between(&mut caller, &mut next, 71);
+        assert_one_stream(&caller);
+        let calls = server.calls();
+        assert_eq!(calls.len(), 1, "the new leg is no call of its own: {calls:?}");
+        assert_eq!(calls[0]["id"], *id);
+        // The place that it took can be taken again, and the one that was left is none any more.
+        let mut late = Phone::call_at(server.sip, "desk", &headers);
+        late.wait_refusal(481);
+        if offers {
+            caller.hang_up();
+            next.wait_bye();
+        } else {
+            next.hang_up();
+            caller.wait_bye();
+        }
+        finish(server);
+    }
+}
+
+/// Who may not, or does not know the call, replaces nothing: wrong tags, a dialog that is asked for
+/// only while it is early, one that is not answered yet, one of which a transfer is under way, and
+/// an offer that cannot be taken. The two talk on.
+#[test]
+fn the_telephone_of_an_agent_is_not_replaced_by_anybody() {
+    let (mut desk, mut second) = (Callee::ulaw(), Callee::ulaw());
+    let uri = desk.uri();
+    let server =
+        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let mut caller = Phone::call(&server, "desk");
+    let invite = desk.wait_call();
+    desk.ring();
+    caller.wait_status(180);
+    let headers = replacing(&invite);
+    let refused = |headers: &str, status: u16| {
+        Phone::call_at(server.sip, "desk", headers).wait_refusal(status);
+    };
+    refused(&headers, 481);
+    desk.answer();
+    caller.wait_answer();
+    talk(&mut caller, &mut desk, 80);
+    refused(&headers.replace("from-tag=callee", "from-tag=other"), 481);
+    refused(&headers.replace("to-tag=", "to-tag=x"), 481);
+    refused(&headers.replace("from-tag=callee", "from-tag=callee;early-only"), 486);
+    let video =
+        |port: u16| phone::offer("127.0.0.1", port, "sendrecv").replace("m=audio", "m=video");
+    Phone::call_sdp(server.sip, "desk", &headers, video).wait_refusal(488);
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    bridge(&server, &id, &second);
+    second.wait_call();
+    second.ring();
+    refused(&headers, 486);
+    second.refuse("486 Busy Here");
+    wait_transfer(&server, &id, told("bridge", "failed", "busy"));
+    talk(&mut caller, &mut desk, 81);
+    assert_eq!(server.calls().len(), 1);
+    caller.hang_up();
+    desk.wait_request("BYE");
     finish(server);
 }
 

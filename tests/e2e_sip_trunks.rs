@@ -345,3 +345,135 @@ fn trunks_over_tls_prove_their_name() {
         finish(server);
     }
 }
+
+/// A gateway that listens for datagrams and for connections, on one port.
+fn gateway_with_stream() -> (Gateway, TcpListener) {
+    until(SOON, "a port for both", || {
+        let gateway = Gateway::start(Manner::Answers);
+        let listener = TcpListener::bind(gateway.address).ok()?;
+        listener.set_nonblocking(true).unwrap();
+        Some((gateway, listener))
+    })
+}
+
+/// A server whose trunk leads to `gateway`, by a URI with these parameters, and takes long headers.
+fn server_to(gateway: &Gateway, parameters: &str) -> Server {
+    let target = format!("targets = [\"sip:{}{parameters}\"]", gateway.address);
+    server(&format!("{target}\nheaders_out = [\"X-One\", \"X-Two\", \"X-Three\"]"), None)
+}
+
+/// Places a call whose INVITE is too long for a datagram; its id.
+#[track_caller]
+fn place_long(server: &Server) -> String {
+    let long = "x".repeat(480);
+    let headers = json!({ "X-One": long, "X-Two": long, "X-Three": long });
+    let wanted = json!({ "to": "+4930", "trunk": "carrier", "agent": "echo", "headers": headers });
+    let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
+    assert_eq!(status, 201, "{body}");
+    let call: Value = serde_json::from_str(&body).unwrap();
+    call["id"].as_str().unwrap().to_owned()
+}
+
+/// Waits until a call is in a state.
+#[track_caller]
+fn wait_answered(server: &Server, id: &str) {
+    until(SOON, "the call is answered", || {
+        let calls = server.calls();
+        let call = calls.iter().find(|call| call["id"] == *id)?;
+        (call["state"] == "answered").then_some(())
+    });
+}
+
+/// Takes the next connection.
+#[track_caller]
+fn accept(listener: &TcpListener) -> TcpStream {
+    let (stream, _) = until(SOON, "a connection", || listener.accept().ok());
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream
+}
+
+/// The next request on a connection, to its last byte, and what is said to it.
+#[track_caller]
+fn serve_one(stream: &mut TcpStream, manner: Manner, address: std::net::SocketAddr) -> String {
+    let (mut text, mut buffer) = (String::new(), [0; 8192]);
+    loop {
+        let length = stream.read(&mut buffer).unwrap();
+        assert!(length > 0, "closed after {text}");
+        text.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        if body.len() >= header(head, "Content-Length").parse().unwrap() {
+            break;
+        }
+    }
+    for response in responses(&text, manner, address) {
+        stream.write_all(response.as_bytes()).unwrap();
+    }
+    text
+}
+
+/// An INVITE that is too long for a datagram goes over TCP, and so does what belongs to its call; a
+/// short one does not, nor does one whose target says UDP.
+#[test]
+fn long_invites_go_by_a_stream() {
+    let (gateway, listener) = gateway_with_stream();
+    let server = server_to(&gateway, "");
+    let id = place_long(&server);
+    let mut stream = accept(&listener);
+    let invite = serve_one(&mut stream, Manner::Answers, gateway.address);
+    assert!(invite.starts_with("INVITE sip:+4930@"), "{invite}");
+    assert!(invite.len() > 1_300 && invite.contains("\r\nVia: SIP/2.0/TCP "), "{invite}");
+    assert!(header(&invite, "Contact").contains("transport=tcp"), "{invite}");
+    wait_answered(&server, &id);
+    assert!(serve_one(&mut stream, Manner::Answers, gateway.address).starts_with("ACK "));
+    server.hang_up(&id);
+    assert!(serve_one(&mut stream, Manner::Answers, gateway.address).starts_with("BYE "));
+    server.wait_idle();
+    assert_eq!(invites(&gateway), Vec::<String>::new());
+    answered(&server, "+4931");
+    assert_eq!(invites(&gateway).len(), 1);
+    finish(server);
+
+    let insisting = server_to(&gateway, ";transport=udp");
+    let id = place_long(&insisting);
+    wait_answered(&insisting, &id);
+    assert!(invites(&gateway)[1].len() > 1_300);
+    assert!(listener.accept().is_err(), "nobody asked for a stream");
+    finish(insisting);
+}
+
+/// Where nobody takes a long INVITE from a stream, it comes in a datagram all the same, and the
+/// next one at once; what was said on the stream counts.
+#[test]
+fn long_invites_fall_back_on_datagrams() {
+    let gateway = Gateway::start(Manner::Answers);
+    let server = server_to(&gateway, "");
+    // Nobody listens for connections.
+    let id = place_long(&server);
+    wait_answered(&server, &id);
+    assert!(invites(&gateway)[0].len() > 1_300);
+    finish(server);
+
+    let (gateway, listener) = gateway_with_stream();
+    let server = server_to(&gateway, "");
+    let id = place_long(&server);
+    // Whoever closes has taken nothing.
+    drop(accept(&listener));
+    wait_answered(&server, &id);
+    let again = place_long(&server);
+    wait_answered(&server, &again);
+    assert_eq!(invites(&gateway).len(), 2);
+    assert!(listener.accept().is_err(), "the stream was in vain a moment ago");
+    finish(server);
+
+    let (gateway, listener) = gateway_with_stream();
+    let server = server_to(&gateway, "");
+    place_long(&server);
+    let mut stream = accept(&listener);
+    let busy = Manner::Refuses("486 Busy Here");
+    assert!(serve_one(&mut stream, busy, gateway.address).starts_with("INVITE "));
+    assert!(serve_one(&mut stream, busy, gateway.address).starts_with("ACK "));
+    server.wait_idle();
+    assert_eq!(invites(&gateway), Vec::<String>::new(), "who is busy is called once");
+    finish(server);
+}

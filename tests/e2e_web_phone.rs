@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
 use support::agent::{Agent, Agents};
 use support::phone::Phone;
 use support::server::Server;
@@ -178,6 +179,93 @@ fn logged(server: &Server, call: &str) {
     let listened: Vec<&Value> = listened.filter(|entry| entry["object_id"] == call).collect();
     assert_eq!(listened.len(), 2, "{audit}");
     assert!(listened.iter().all(|entry| entry["actor"] == user && entry["object_type"] == "call"));
+}
+
+/// Between a page and an agent that speak the same at 48 kHz every sample passes as it is, both
+/// ways.
+#[test]
+fn the_widest_sound_passes_untouched() {
+    let agents = Agents::listen();
+    let server = Server::start(&format!(
+        "[[agents]]\nname = \"wide\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         format = {{ codec = \"l16le\", rate_hz = 48000 }}\n",
+        agents.url()
+    ));
+    let (mut page, _) = Page::call(&server, &json!({"agent": "wide", "rate_hz": 48_000}));
+    let mut agent = agents.accept();
+    for way in ["in", "out"] {
+        let format = &agent.start[way];
+        assert_eq!((&format["codec"], &format["rate_hz"]), (&json!("l16le"), &json!(48_000)));
+    }
+    answered(&mut agent);
+    let said: Vec<i16> = (0..96_000_u32).map(|n| (n.wrapping_mul(40_503) >> 7) as i16).collect();
+    let bytes: Vec<u8> = said.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    bytes.chunks(48_000).for_each(|part| agent.play(96, part));
+    page.speak(PAGE_HZ, 2.0);
+    page.wait_heard(2.0, 1);
+    let of = |whole: &[i16], part: &[i16]| whole.windows(part.len()).any(|it| it == part);
+    assert!(of(&page.heard, &said), "the page hears the agent");
+    agent.wait_frames(100);
+    assert!(agent.frames.iter().all(|frame| frame.pt == 96 && frame.payload.len() == 1_920));
+    for pair in agent.frames.windows(2) {
+        assert_eq!(pair[1].seq, pair[0].seq.wrapping_add(1));
+        assert_eq!(pair[1].ts, pair[0].ts.wrapping_add(960));
+    }
+    let heard = agent.frames.iter().flat_map(|frame| frame.payload.chunks_exact(2));
+    let heard: Vec<i16> = heard.map(|pair| i16::from_le_bytes([pair[0], pair[1]])).collect();
+    assert!(of(&heard, &wav::sine_at(PAGE_HZ, 48_000, 2.0)), "the agent hears the page");
+    page.close();
+    server.wait_idle();
+    server.stop();
+}
+
+/// Somebody who listens in and reads nothing, whose system takes next to nothing for him.
+#[track_caller]
+fn stuck_listener(server: &Server, call: &str) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(2_048).unwrap();
+    socket.connect(&server.http.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let (host, key) = (server.http, &server.key);
+    let request = format!(
+        "GET /api/v1/calls/{call}/listen HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer {key}\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 101");
+    stream
+}
+
+/// A listener whose socket takes nothing has his place no longer than a while, and until then the
+/// call goes on as if there were none: each frame, in its place.
+#[test]
+fn a_stuck_listener_harms_no_call() {
+    let (server, agents) = server();
+    let (mut page, line) = Page::call(&server, &json!({"agent": "bot", "rate_hz": 48_000}));
+    let mut agent = agents.accept();
+    answered(&mut agent);
+    let stuck = stuck_listener(&server, &id(&line["call"]));
+    let mut spoken = 0;
+    until(Duration::from_secs(60), "the listener loses his place", || {
+        page.speak(PAGE_HZ, 1.0);
+        spoken += 50;
+        agent.wait_frames(spoken);
+        server.log().contains("somebody listens no longer").then_some(())
+    });
+    for pair in agent.frames.windows(2) {
+        assert_eq!(pair[1].seq, pair[0].seq.wrapping_add(1));
+        assert_eq!(pair[1].ts, pair[0].ts.wrapping_add(160));
+    }
+    let seconds = spoken as f64 / 50.0;
+    wav::assert_heard(&ear::samples(&agent.frames), PAGE_HZ, AGENT_HZ, seconds - 1.0);
+    drop(stuck);
+    page.close();
+    server.wait_idle();
+    server.stop();
 }
 
 /// A call of the telephone network is heard as one of a page is, though nobody listens to it from

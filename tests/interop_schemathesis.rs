@@ -17,8 +17,14 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 const EXAMPLES: &str = "12";
 
 /// Operations that are not asked for.
-const NOT_ASKED: [&str; 5] =
-    ["attach_agent", "stream_events", "create_webhook", "update_webhook", "test_webhook"];
+const NOT_ASKED: [&str; 6] = [
+    "attach_agent",
+    "stream_events",
+    "create_webhook",
+    "update_webhook",
+    "test_webhook",
+    "test_agent",
+];
 
 /// Nothing fails in the server, no answer is other than its schema, no status is unheard of, no
 /// endpoint forgets to ask for the key.
@@ -35,8 +41,8 @@ fn the_document_holds() {
         .args(["-H", &format!("Authorization: Bearer {}", server.key)])
         .args(["--checks", CHECKS, "--max-examples", EXAMPLES, "--seed", "1"])
         .args(["--suppress-health-check", "all", "--warnings", "off", "--no-color"])
-        // A WebSocket and a stream without end are none of its trades, and webhooks would go to
-        // whomever it names.
+        // A WebSocket and a stream without end are none of its trades; webhooks would go to
+        // whomever it names, and agents be dialled there.
         .args(NOT_ASKED.iter().flat_map(|id| ["--exclude-operation-id", id]))
         .output()
         .unwrap();

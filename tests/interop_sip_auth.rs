@@ -308,3 +308,47 @@ fn refused_and_broken_registrations() {
     proxy.wait_for("registers:");
     server.stop();
 }
+
+/// A PBX registers with us as a telephone would: Kamailio, whose telephone is SIPp. It is called by
+/// the name that it has here, and calls with the password that it registers with.
+#[test]
+fn a_pbx_registers_with_us() {
+    let (Some(modules), Some(())) = (kamailio::installed(), sipp::installed()) else { return };
+    let ports = Ports::claim();
+    let port = ports.pair();
+    let server = Server::start(USERS);
+    let ear_port = server.ports.pair();
+    let ear = Ear::listen(ear_port);
+    let fields = [("FORMATS", "8"), ("MAPS", "a=rtpmap:8 PCMA/8000"), ("PLAY", "")];
+    let run =
+        Run { scenario: "called.xml", fields: &fields, ear: Some(ear_port), ..Run::default() };
+    let desk = run.wait_for_call(&server);
+    let line = ("alice", "wonderland");
+    let pbx = Kamailio::pbx(&modules, port, server.sip, line, desk.port);
+    until(SOON, "the PBX is registered", || {
+        (server.metric("talkpath_sip_bindings") > 0.5).then_some(())
+    });
+    let call = server.place("alice", "tone");
+    until(SOON, "the call lasts", || {
+        let calls = server.calls();
+        let lasted = calls.first().and_then(|call| call["duration_ms"].as_u64());
+        lasted.is_some_and(|lasted| lasted >= 1_500).then_some(())
+    });
+    pbx.wait_for("comes in: ");
+    server.hang_up(call["id"].as_str().unwrap());
+    desk.succeed();
+    wav::assert_heard(&ear::samples(&ear.packets()), TONE_HZ, OTHER_HZ, 1.0);
+    server.wait_idle();
+
+    let ear_port = server.ports.pair();
+    let ear = Ear::listen(ear_port);
+    let fields = [fields[0], fields[1], fields[2], ("HOLD_MS", "1500")];
+    let run = Run { fields: &fields, user: "tone", ear: Some(ear_port), ..Run::default() };
+    run.call_by(&server, port).succeed();
+    pbx.wait_for("proves: ");
+    let heard = ear.packets();
+    ear::assert_continuous(&heard, &[8]);
+    wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
+    server.wait_idle();
+    server.stop();
+}

@@ -22,9 +22,10 @@ use media::srtp::{OVERHEAD_BYTES_MAX, Suite};
 use talkpath::app::App;
 use talkpath::config::{Config, Sources};
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::{Message, accept_hdr};
+use tokio_tungstenite::tungstenite::{Message, WebSocket, accept_hdr};
 
 use support::api_carrier::Api;
+use support::callee::Callee;
 use support::caller::Caller;
 use support::lines::{Line, Offers};
 use support::phone::{Phone, packet};
@@ -35,6 +36,8 @@ use support::until;
 /// Calls at once, plain ones and others with SRTP.
 const CALLS: u8 = 100;
 const SECURE_CALLS: u8 = 50;
+/// Calls in which three talk.
+const THREES: u8 = 30;
 /// How long they flow before it counts: the first reports, of quality too, and the longest queue
 /// are behind then.
 const WARM_UP: Duration = Duration::from_secs(16);
@@ -46,7 +49,7 @@ const WATCHED: Duration = Duration::from_secs(12);
 const HOUSEKEEPING_MAX: u64 = 400;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
-/// Makes this program play phones and agents: `plain`, `srtp` or `line`.
+/// Makes this program play phones and agents: `plain`, `srtp`, `line` or `three`.
 const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
 /// Allocations whose origin is told.
 const TOLD_MAX: usize = 6;
@@ -221,6 +224,12 @@ fn calls_on_lines_allocate_nothing() {
     watch("line", CALLS);
 }
 
+/// The same of calls in which three talk: two telephones and an agent.
+#[test]
+fn three_who_talk_allocate_nothing() {
+    watch("three", THREES);
+}
+
 #[track_caller]
 fn watch(kind: &str, calls: u8) {
     let mut players = Players::start(kind);
@@ -270,10 +279,11 @@ fn play_phones_and_agents() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("\nagents:{}", listener.local_addr().unwrap());
     let server = told();
+    let is_three = kind == "three";
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
-            std::thread::spawn(move || echo(stream));
+            std::thread::spawn(move || if is_three { converse(stream) } else { echo(stream) });
         }
     });
     if kind == "line" {
@@ -283,6 +293,9 @@ fn play_phones_and_agents() {
     let sip: SocketAddr = server.parse().unwrap();
     if kind == "srtp" {
         play_encrypted(sip);
+    }
+    if is_three {
+        play_threes(sip);
     }
     let mut phones = Vec::new();
     for _ in 0..CALLS {
@@ -417,6 +430,85 @@ fn play_encrypted(sip: SocketAddr) -> ! {
     std::process::exit(0);
 }
 
+/// Callers, each of whom hears an agent and somebody whom the agent has asked in.
+fn play_threes(sip: SocketAddr) -> ! {
+    let mut threes = Vec::new();
+    for number in 0..THREES {
+        let mut callee = Callee::ulaw();
+        *JOINS.lock().unwrap() = Some(callee.uri());
+        let mut phone = Phone::call_at(sip, "bot", "");
+        phone.wait_answer();
+        callee.wait_call();
+        callee.answer();
+        threes.push((number, phone, callee));
+    }
+    println!("\ncalls:{}", threes.len());
+    let ended = told_to_end();
+    let begin = Instant::now();
+    let mut packets = 0_u32;
+    let mut heard = vec![0; threes.len()];
+    while !ended.load(SeqCst) {
+        let due = begin + Duration::from_millis(20) * packets;
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        for (number, phone, callee) in &mut threes {
+            phone.send(&[code(*number); 160], false);
+            callee.say(&[code(*number) | 0x80; 160]);
+            while let Some(packet) = callee.try_hear() {
+                let loud = packet.payload.iter().any(|code| *code & 0x7f != 0x7f);
+                heard[usize::from(*number)] += u32::from(loud);
+            }
+        }
+        packets += 1;
+    }
+    let mut least = u32::MAX;
+    for (number, phone, _) in &threes {
+        let loud = |payload: &[u8]| payload.iter().any(|code| *code & 0x7f != 0x7f);
+        let caller = phone.packets().iter().filter(|it| loud(&it.payload)).count();
+        let caller = u32::try_from(caller).unwrap();
+        for heard in [caller, heard[usize::from(*number)]] {
+            assert!(heard * 10 >= packets * 8, "{number} hears {heard} of {packets} packets");
+            least = least.min(heard);
+        }
+    }
+    println!("\nreport:{packets} packets from each of three, at least {least} heard");
+    std::process::exit(0);
+}
+
+/// Whom the next agent asks in.
+static JOINS: Mutex<Option<String>> = Mutex::new(None);
+
+/// An agent that asks somebody in, and says something whenever it hears something.
+fn converse(stream: TcpStream) {
+    let mut socket = accept_agent(stream);
+    let mut sound = Vec::new();
+    while let Ok(message) = socket.read() {
+        let said = match message {
+            Message::Text(text) => {
+                let text = text.as_str();
+                let is_up = text.contains("\"event\":\"answered\"")
+                    || text.contains("\"state\":\"answered\"") && text.contains("\"start\"");
+                let uri = is_up.then(|| JOINS.lock().unwrap().take()).flatten();
+                let Some(uri) = uri else { continue };
+                let options = "{\"stay\":\"talk\"}";
+                Message::text(format!(
+                    "{{\"event\":\"transfer\",\"kind\":\"bridge\",\"destination\":\"{uri}\",\
+                     \"options\":{options}}}"
+                ))
+            }
+            Message::Binary(frame) => {
+                sound.clear();
+                sound.extend_from_slice(&frame[..12]);
+                sound.resize(12 + 160, 0x20);
+                Message::Binary(sound.clone().into())
+            }
+            _ => continue,
+        };
+        if socket.send(said).is_err() {
+            return;
+        }
+    }
+}
+
 /// The next line that the server's process tells.
 fn told() -> String {
     let mut line = String::new();
@@ -429,8 +521,8 @@ const fn code(number: u8) -> u8 {
     number + 1
 }
 
-/// Sends back what comes.
-fn echo(stream: TcpStream) {
+/// Shakes hands with the server.
+fn accept_agent(stream: TcpStream) -> WebSocket<TcpStream> {
     stream.set_nodelay(true).unwrap();
     #[expect(clippy::result_large_err, reason = "the library's signature")]
     let shake = |asked: &Request, mut answer: Response| {
@@ -438,7 +530,12 @@ fn echo(stream: TcpStream) {
         answer.headers_mut().insert("sec-websocket-protocol", protocol);
         Ok(answer)
     };
-    let mut socket = accept_hdr(stream, shake).unwrap();
+    accept_hdr(stream, shake).unwrap()
+}
+
+/// Sends back what comes.
+fn echo(stream: TcpStream) {
+    let mut socket = accept_agent(stream);
     while let Ok(message) = socket.read() {
         if let Message::Binary(frame) = message
             && socket.send(Message::Binary(frame)).is_err()

@@ -188,7 +188,8 @@ fn files_and_lines_have_limits() {
 /// ends.
 #[test]
 fn text_is_clean() {
-    let kinds = [".rs", ".toml", ".md", ".py", ".yml", ".sql", ".sh"];
+    let kinds =
+        [".rs", ".toml", ".md", ".py", ".yml", ".sql", ".sh", ".js", ".css", ".html", ".svg"];
     let mut broken = Vec::new();
     for file in files().iter().filter(|file| kinds.iter().any(|kind| file.path.ends_with(kind))) {
         if !file.text.is_empty() && (!file.text.ends_with('\n') || file.text.ends_with("\n\n")) {
@@ -203,11 +204,48 @@ fn text_is_clean() {
     expect_none("Text is clean", broken);
 }
 
+/// The pages build elements, never markup out of data, run nothing that is made of text, and load
+/// nothing from elsewhere; their files stay short too.
+#[test]
+fn pages_are_plain() {
+    let banned = [
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        "setAttribute(\"on",
+        "src=\"http",
+        "@import",
+        "url(http",
+    ];
+    let mut broken = Vec::new();
+    for file in files().iter().filter(|file| file.is_in(&["ui/"])) {
+        let is_script = file.path.ends_with(".js");
+        let lines = file.text.lines().count();
+        if is_script && lines > LINES_MAX {
+            broken.push(format!("{}: {lines} lines, at most {LINES_MAX}", file.path));
+        }
+        for (index, line) in file.text.lines().enumerate() {
+            let number = index + 1;
+            for word in banned.iter().filter(|word| line.contains(**word)) {
+                broken.push(format!("{}:{number}: {word}", file.path));
+            }
+            let columns = line.chars().count();
+            if is_script && columns > COLUMNS_MAX && !line.contains(['"', '`']) {
+                broken.push(format!("{}:{number}: {columns} columns", file.path));
+            }
+        }
+    }
+    expect_none("Pages are plain", broken);
+}
+
 /// The server and the media core know no provider by name.
 #[test]
 fn providers_are_named_in_adapters_only() {
     let mut broken = Vec::new();
-    for file in files().iter().filter(|file| file.is_in(&["src/", "media/"])) {
+    for file in files().iter().filter(|file| file.is_in(&["src/", "media/", "ui/"])) {
         for (index, line) in file.text.lines().enumerate() {
             let lower = line.to_lowercase();
             for name in PROVIDERS.iter().filter(|name| lower.contains(*name)) {
@@ -347,7 +385,7 @@ fn dependencies_are_central_and_explained() {
     let reasons = read("docs/decisions/0003-dependencies.md");
     let mut broken = Vec::new();
     for (name, _) in entries(&read("Cargo.toml"), |section| section == "workspace.dependencies") {
-        let ours = ["adapters", "media", "talkpath"].contains(&name.as_str());
+        let ours = ["adapters", "media", "talkpath", "talkpath-perf"].contains(&name.as_str());
         if !ours && !reasons.contains(&format!("| `{name}` |")) {
             broken.push(format!("{name}: no line in docs/decisions/0003-dependencies.md"));
         }

@@ -59,6 +59,9 @@ pub enum CallFact {
     Transfer {
         /// How far.
         state: TransferState,
+        /// Which.
+        #[serde(skip_serializing_if = "TransferOf::is_unknown")]
+        of: TransferOf,
     },
     /// A recording that the carrier made is there.
     Recorded(Recording),
@@ -69,6 +72,11 @@ pub enum CallFact {
 }
 
 impl CallFact {
+    /// That a transfer moved on of which the carrier does not say which it is.
+    pub const fn transfer(state: TransferState) -> Self {
+        Self::Transfer { state, of: TransferOf { id: None, leg: None } }
+    }
+
     /// True for what is said of the media stream. At some carriers it is a call of its own, with an
     /// id that nobody else knows: such a fact is about the call that the hook's address names.
     pub const fn is_of_stream(&self) -> bool {
@@ -104,6 +112,25 @@ pub enum TransferState {
     Done,
     /// It came to nothing; the caller is still with the agent.
     Failed,
+}
+
+/// Which transfer a fact is about, as far as the carrier repeats it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TransferOf {
+    /// Its [id](crate::op::Transfer::id).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The leg that the fact comes from, if that was called apart
+    /// ([`Attended`](crate::op::TransferKind::Attended)): to be ended if nothing comes of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg: Option<CarrierCallId>,
+}
+
+impl TransferOf {
+    /// True if nothing is known of it.
+    pub const fn is_unknown(&self) -> bool {
+        self.id.is_none() && self.leg.is_none()
+    }
 }
 
 /// What a carrier takes for a call.

@@ -19,7 +19,7 @@ use crate::secret::Pii;
 use crate::spec::{MediaTransport, WireFormat};
 
 /// What a flow begins with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FlowStart {
     /// The configuration.
     pub config: RawConfig,

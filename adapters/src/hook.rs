@@ -12,9 +12,12 @@ use crate::event::{InboundCall, Meaning};
 use crate::exchange::escape;
 use crate::explain::Explanation;
 use crate::op::Refusal;
+use crate::pairs::pairs;
 
 /// Most bytes of a hook's body.
 pub const HOOK_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Name in the query of a hook's address of the transfer that it is about.
+pub(crate) const TRANSFER: &str = "transfer";
 
 /// A place where a carrier's requests arrive:
 /// `/api/v1/telephony/{provider}/{hook}/{config_token}[/{call_id}]`.
@@ -59,7 +62,7 @@ pub struct Inbound {
 }
 
 /// How a call is taken.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Take {
     /// Where the carrier sends audio: `wss://…` with a token of one use.
     pub stream_url: String,
@@ -96,6 +99,12 @@ impl<'a> HookRequest<'a> {
     pub fn query(&self) -> Option<&'a str> {
         self.url.split_once('?').map(|(_, query)| query)
     }
+
+    /// The transfer that the address names: see [`HookUrls::of_transfer`].
+    pub fn transfer(&self) -> Option<String> {
+        let (_, id) = pairs(self.query()?).find(|(name, _)| name == TRANSFER)?;
+        (!id.is_empty()).then_some(id)
+    }
 }
 
 impl fmt::Debug for HookRequest<'_> {
@@ -118,7 +127,7 @@ pub struct Handled {
 }
 
 /// An answer to a carrier.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct HookReply {
     /// Status.
     pub status: StatusCode,
@@ -237,6 +246,11 @@ impl HookUrls {
         }
         url
     }
+
+    /// The same where what comes is about the transfer with that id. It has a query.
+    pub fn of_transfer(&self, hook: &str, id: &str) -> String {
+        format!("{}?{TRANSFER}={}", self.url(hook), escape(id))
+    }
 }
 
 #[cfg(test)]
@@ -259,6 +273,14 @@ mod tests {
             "https://t.example/pbx/api/v1/telephony/acme/answer/zb%2F9x/c%201"
         );
         assert!(!format!("{urls:?}").contains("9x"));
+        let url = urls.of_transfer("leg", "t&1");
+        assert!(url.ends_with("/acme/leg/zb%2F9x?transfer=t%261"), "{url}");
+        let (method, headers) = (&Method::POST, &HeaderMap::new());
+        let request = |url| HookRequest { method, url, headers, body: b"", unix_s: 0 };
+        assert_eq!(request(&*url).transfer().as_deref(), Some("t&1"));
+        for none in ["https://t.example/", "https://t.example/?transfer=", "/?x=transfer"] {
+            assert_eq!(request(none).transfer(), None);
+        }
     }
 
     /// A header that comes twice, or is no text, counts as absent.

@@ -174,7 +174,12 @@ impl MediaStreams {
             }
             "dtmf" => {
                 self.check_stream(sid.map(str::as_bytes))?;
-                let mut digit = text("digit").ok_or_else(|| missing("dtmf.digit"))?.chars();
+                let digit = match detail.and_then(|detail| detail.get("digit")) {
+                    Some(Value::Number(number)) => number.to_string(),
+                    Some(Value::String(text)) => text.clone(),
+                    _ => return Err(missing("dtmf.digit")),
+                };
+                let mut digit = digit.trim().chars();
                 let digit = (digit.next(), digit.next());
                 let (Some(digit @ ('0'..='9' | 'A'..='D' | 'a'..='d' | '*' | '#')), None) = digit
                 else {

@@ -7,7 +7,7 @@ use crate::address::Address;
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, HangupCause, Price};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::HookUrls;
+use crate::hook::{HookUrls, Take};
 
 /// What an operation wants next.
 #[derive(Debug)]
@@ -91,6 +91,8 @@ pub struct CallOps {
     /// The second half of a [`TransferKind::Attended`], once the destination answered: caller and
     /// destination meet.
     pub join: Option<OpOn<Transfer, ()>>,
+    /// Sends the audio of a call to us again that was handed over to nobody.
+    pub take_back: Option<OpOn<TakeBack, ()>>,
     /// Presses keys towards the far end.
     pub dtmf: Option<OpOn<SendDigits, ()>>,
     /// Begins or ends a recording at the carrier.
@@ -116,6 +118,7 @@ impl CallOps {
         hangup: None,
         transfer: None,
         join: None,
+        take_back: None,
         dtmf: None,
         record: None,
         status: None,
@@ -128,7 +131,7 @@ impl CallOps {
 }
 
 /// A call to be placed.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Originate {
     /// Whom to call.
     pub to: Address,
@@ -156,6 +159,10 @@ pub struct Originated {
 /// A call to be handed to somebody else.
 #[derive(Clone, Debug)]
 pub struct Transfer {
+    /// Names it, in letters, digits and hyphens. No other transfer is called so, be it of the same
+    /// call: what is made for it at the carrier has it in its name, and so have its hooks
+    /// ([`HookUrls::of_transfer`]).
+    pub id: String,
     /// How.
     pub kind: TransferKind,
     /// The call.
@@ -182,6 +189,15 @@ pub enum TransferKind {
     /// The destination is called while the caller stays with the agent, and
     /// [joined](CallOps::join) once it answered.
     Attended,
+}
+
+/// A call to be taken back.
+#[derive(Clone, Debug)]
+pub struct TakeBack {
+    /// The call.
+    pub call: CarrierCallId,
+    /// Where its audio goes, as if it were taken for the first time.
+    pub take: Take,
 }
 
 /// Keys to be pressed.
@@ -213,8 +229,11 @@ pub struct Number {
     pub id: String,
     /// What the owner calls it.
     pub label: Option<String>,
-    /// Where its calls go now, if the carrier tells.
+    /// Where its calls go now, if the carrier tells; empty if they go nowhere.
     pub bound_to: Option<String>,
+    /// True if that is what this configuration has at the carrier for its calls, such as an
+    /// application.
+    pub ours: bool,
 }
 
 /// A number to be pointed at our hooks.

@@ -10,10 +10,10 @@
 //! | `caller` | the caller, sent here | the room |
 
 use crate::address::Address;
-use crate::event::{CallFact, CarrierCallId, Meaning, TransferState};
+use crate::event::{CallFact, CarrierCallId, Meaning, TransferOf, TransferState};
 use crate::exchange::escape;
 use crate::form_hooks::{Fields, fact, in_address, maybe, text};
-use crate::hook::{Handled, HookError, HookReply, HookRequest, HookUrls};
+use crate::hook::{self, Handled, HookError, HookReply, HookRequest};
 use crate::op::Transfer;
 
 /// The hook that the steps come to.
@@ -45,15 +45,17 @@ pub(crate) struct Dial<'a> {
     pub(crate) events: &'a str,
 }
 
-fn url(hooks: &HookUrls, pairs: &[(&str, &str)]) -> String {
-    let pairs = pairs.iter().map(|(name, value)| format!("{name}={}", escape(value)));
-    format!("{}?{}", hooks.url(HOOK), pairs.collect::<Vec<_>>().join("&"))
+fn url(transfer: &Transfer, step: &str, pairs: &[(&str, &str)]) -> String {
+    let of_call = [("step", step), ("call", &*transfer.call.0)];
+    let pairs = of_call.iter().chain(pairs);
+    let pairs: String = pairs.map(|(name, value)| format!("&{name}={}", escape(value))).collect();
+    transfer.hooks.of_transfer(HOOK, &transfer.id) + &pairs
 }
 
 /// The room in which caller and destination of an attended transfer meet.
-fn room(call: &CarrierCallId) -> String {
+fn room(transfer: &Transfer) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
-    let id: String = call.0.chars().filter(plain).collect();
+    let id: String = transfer.id.chars().filter(plain).collect();
     format!("transfer-{id}")
 }
 
@@ -63,12 +65,10 @@ fn digits(address: &Address) -> &str {
 
 /// Where the caller of a blind transfer is sent.
 pub(crate) fn blind(transfer: &Transfer, ring_s: u32) -> String {
-    let Transfer { call, to, from, hooks, .. } = transfer;
     let ring_s = ring_s.to_string();
-    let mut pairs =
-        vec![("step", "dial"), ("call", &*call.0), ("to", to.expose()), ("ring", &ring_s)];
-    pairs.extend(from.as_ref().map(|from| ("from", digits(from))));
-    url(hooks, &pairs)
+    let mut pairs = vec![("to", transfer.to.expose()), ("ring", &*ring_s)];
+    pairs.extend(transfer.from.as_ref().map(|from| ("from", digits(from))));
+    url(transfer, "dial", &pairs)
 }
 
 /// What the destination of an attended transfer is called with.
@@ -85,21 +85,17 @@ pub(crate) struct Consultation {
 impl Consultation {
     /// That of a transfer.
     pub(crate) fn of(transfer: &Transfer) -> Self {
-        let Transfer { call, hooks, .. } = transfer;
-        let step = |name| [("step", name), ("call", &*call.0)];
-        let [first, second] = step("destination");
         Self {
-            answer: url(hooks, &[first, second, ("room", &*room(call))]),
-            rings: url(hooks, &step("rings")),
-            ended: url(hooks, &step("ended")),
+            answer: url(transfer, "destination", &[("room", &room(transfer))]),
+            rings: url(transfer, "rings", &[]),
+            ended: url(transfer, "ended", &[]),
         }
     }
 }
 
 /// Where the caller of an attended transfer is sent, once the destination answered.
 pub(crate) fn joined(transfer: &Transfer) -> String {
-    let Transfer { call, hooks, .. } = transfer;
-    url(hooks, &[("step", "caller"), ("call", &*call.0), ("room", &*room(call))])
+    url(transfer, "caller", &[("room", &room(transfer))])
 }
 
 /// Understands a step, of which `fields` came with the request.
@@ -111,9 +107,16 @@ pub(crate) fn handle(
     let ours = in_address(request);
     let caller = CarrierCallId(text(&ours, "call")?.to_owned());
     let step = text(&ours, "step")?;
-    let state = |state| {
+    let told = |state, leg| {
         let id = format!("transfer:{step}:{}", maybe(fields, "CallUUID"));
-        vec![fact(caller.clone(), &id, CallFact::Transfer { state })]
+        let of = TransferOf { id: request.transfer(), leg };
+        vec![fact(caller.clone(), &id, CallFact::Transfer { state, of })]
+    };
+    let state = |state| told(state, None);
+    // Of the leg that was called apart.
+    let apart = |state| {
+        let leg = text(fields, "CallUUID").ok().map(|leg| CarrierCallId(leg.to_owned()));
+        told(state, leg)
     };
     let room = || text(&ours, "room").map(documents.room);
     let (events, reply) = match step {
@@ -127,13 +130,12 @@ pub(crate) fn handle(
                 Meaning::Asked { call: caller.clone(), events: state(TransferState::Failed) };
             return Ok(Handled { meaning, reply: (documents.hangup)() });
         }
-        "rings" => (state(TransferState::Trying), HookReply::NO_CONTENT),
-        "destination" => (state(TransferState::Answered), room()?),
+        "rings" => (apart(TransferState::Trying), HookReply::NO_CONTENT),
+        "destination" => (apart(TransferState::Answered), room()?),
         "caller" => (state(TransferState::Done), room()?),
-        "ended" if maybe(fields, "CallStatus") == "completed" => {
-            (Vec::new(), HookReply::NO_CONTENT)
-        }
-        "ended" => (state(TransferState::Failed), HookReply::NO_CONTENT),
+        // However it ended: some carriers say "completed" of any end, and after the two were joined
+        // it is no news.
+        "ended" => (apart(TransferState::Failed), HookReply::NO_CONTENT),
         _ => return Err(HookError::Field("step")),
     };
     Ok(Handled { meaning: Meaning::Events(events), reply })
@@ -147,8 +149,13 @@ fn dial(
     let to = Address::parse(text(ours, "to")?, None).map_err(|_| HookError::Field("to"))?;
     let here = request.url.split('?').next().unwrap_or_default();
     // The carrier comes back to this hook, and tells how it goes at its sibling.
-    let action = format!("{here}?step=dialled&call={}", escape(text(ours, "call")?));
-    let events = here.replacen("/transfer/", "/status/", 1);
+    let transfer = request.transfer();
+    let named = transfer.map(|id| format!("{}={}", hook::TRANSFER, escape(&id)));
+    let named = named.unwrap_or_default();
+    let action = format!("{here}?step=dialled&call={}&{named}", escape(text(ours, "call")?));
+    let events = format!("{}?{named}", here.replacen("/transfer/", "/status/", 1));
+    let action = action.trim_end_matches('&').to_owned();
+    let events = events.trim_end_matches('?').to_owned();
     let (from, ring_s) = (text(ours, "from").ok(), text(ours, "ring")?);
     Ok((documents.dial)(&Dial { to: &to, from, ring_s, action: &action, events: &events }))
 }
@@ -158,6 +165,7 @@ mod tests {
     use http::{HeaderMap, Method};
 
     use super::*;
+    use crate::hook::HookUrls;
     use crate::op::TransferKind;
 
     static DOCUMENTS: Documents = Documents {
@@ -168,6 +176,7 @@ mod tests {
 
     fn transfer(kind: TransferKind) -> Transfer {
         Transfer {
+            id: "t-1".to_owned(),
             kind,
             call: CarrierCallId("c&1".to_owned()),
             to: Address::parse("sip:bob@example.com", None).unwrap(),
@@ -183,14 +192,20 @@ mod tests {
         handle(&request, &crate::form_hooks::fields(&request), &DOCUMENTS)
     }
 
-    fn state(handled: &Handled) -> Option<TransferState> {
+    fn told(handled: &Handled) -> Option<(TransferState, TransferOf)> {
         let (Meaning::Events(events) | Meaning::Asked { events, .. }) = &handled.meaning else {
             return None;
         };
-        events.iter().find_map(|event| match event.what {
-            CallFact::Transfer { state } if event.call.0 == "c&1" => Some(state),
+        events.iter().find_map(|event| match &event.what {
+            CallFact::Transfer { state, of } if event.call.0 == "c&1" => Some((*state, of.clone())),
             _ => None,
         })
+    }
+
+    fn state(handled: &Handled) -> Option<TransferState> {
+        let (state, of) = told(handled)?;
+        assert_eq!(of.id.as_deref(), Some("t-1"), "it says which transfer it is about");
+        Some(state)
     }
 
     /// Each address leads to its step, and says of the right call how far the transfer is, whatever
@@ -201,7 +216,7 @@ mod tests {
         assert_eq!(state(&sent), Some(TransferState::Trying));
         let said = String::from_utf8(sent.reply.body.to_vec()).unwrap();
         let (action, events) = said.split_once(' ').unwrap();
-        assert!(events.ends_with("/p/status/tok"), "{events}");
+        assert!(events.ends_with("/p/status/tok?transfer=t-1"), "{events}");
         let over = step(action, "CallUUID=c&DialStatus=completed").unwrap();
         assert_eq!(state(&over), Some(TransferState::Done));
         let back = step(action, "CallUUID=c&DialStatus=busy").unwrap();
@@ -210,14 +225,23 @@ mod tests {
 
         let attended = transfer(TransferKind::Attended);
         let Consultation { answer, rings, ended } = Consultation::of(&attended);
+        let attended_answer = answer.clone();
         let (answer, joined) = (step(&answer, "").unwrap(), step(&joined(&attended), "").unwrap());
         assert_eq!(answer.reply, joined.reply, "they meet in one room");
+        let next = Transfer { id: "t-2".to_owned(), ..attended.clone() };
+        let next = step(&super::joined(&next), "").unwrap();
+        assert_ne!(next.reply, joined.reply, "and those of the next transfer in another");
         assert_eq!(state(&answer), Some(TransferState::Answered));
         assert_eq!(state(&joined), Some(TransferState::Done));
         assert_eq!(state(&step(&rings, "").unwrap()), Some(TransferState::Trying));
-        assert_eq!(state(&step(&ended, "CallStatus=completed").unwrap()), None);
-        let failed = step(&ended, "CallStatus=busy").unwrap();
-        assert_eq!(state(&failed), Some(TransferState::Failed));
+        let of = |url: &str| told(&step(url, "CallUUID=leg").unwrap()).unwrap().1.leg;
+        let leg = Some(CarrierCallId("leg".to_owned()));
+        assert_eq!([of(&rings), of(&attended_answer)], [leg.clone(), leg], "whom it has called");
+        assert_eq!(of(&super::joined(&attended)), None, "the caller is not called");
+        for status in ["busy", "completed"] {
+            let failed = step(&ended, &format!("CallStatus={status}")).unwrap();
+            assert_eq!(state(&failed), Some(TransferState::Failed));
+        }
         for url in ["https://t.example/?step=dial&call=c", "https://t.example/?step=x&call=c", ""] {
             assert!(step(url, "").is_err(), "{url}");
         }

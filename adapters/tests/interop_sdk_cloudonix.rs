@@ -2,10 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test")]
 #![cfg(feature = "emulate")]
 
-use std::env;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+#[path = "support/judge.rs"]
+mod judge;
 
 use adapters::address::Address;
 use adapters::config::RawConfig;
@@ -14,43 +12,15 @@ use adapters::event::CarrierCallId;
 use adapters::hook::{HookUrls, Take};
 use adapters::op::{OpResult, Refusal, Step, Transfer, TransferKind};
 use adapters::spec::ProviderSpec;
+use judge::Judge;
 use serde_json::{Value, json};
 
 const STREAM_URL: &str = "wss://t.example/api/v1/telephony/ws/cloudonix/c1/token";
 const TEXT: &str = "Sorry, this number can't take <calls> & \"things\" right now.";
 
-/// The Python that has the builder, if there is one.
-fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let python = env::var_os("TALKPATH_TEST_PYTHON")
-        .map_or_else(|| root.join("target/peers/bin/python"), PathBuf::from);
-    let has = |python: &PathBuf| {
-        let found = Command::new(python).args(["-c", "import twilio"]).output();
-        found.is_ok_and(|output| output.status.success())
-    };
-    if python.is_file() && has(&python) {
-        return Some(python);
-    }
-    let why = "no Python with tests/interop/requirements.txt; ./test makes target/peers";
-    let required = env::var_os("TALKPATH_REQUIRE_PEERS").is_some_and(|value| value == "1");
-    assert!(!required, "TALKPATH_REQUIRE_PEERS=1, but {why}");
-    eprintln!("skipped: {why}");
-    None
-}
-
-/// What the builder makes of the tasks.
-fn judge(python: &Path, tasks: &[Value]) -> Vec<String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/judges/judge_cloudonix.py");
-    let mut child = Command::new(python)
-        .arg(script)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(json!(tasks).to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
+/// The judge, if there is one.
+fn builder() -> Option<Judge> {
+    Judge::new("judge_cloudonix.py", &["twilio"])
 }
 
 fn spec() -> &'static ProviderSpec {
@@ -73,6 +43,7 @@ fn hooks() -> HookUrls {
 
 fn transfer(kind: TransferKind, to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId("0123456789abcdef0123456789abcdef".to_owned()),
         to: Address::parse(to, None).unwrap(),
@@ -102,7 +73,7 @@ fn sorted(text: &str) -> Element {
 /// Our documents mean what the builder's mean.
 #[test]
 fn documents_are_those_of_the_builder() {
-    let Some(python) = python() else { return };
+    let Some(mut builder) = builder() else { return };
     let (inbound, calls) = (spec().inbound.unwrap(), spec().calls);
     let take = Take { stream_url: STREAM_URL.to_owned(), hooks: hooks() };
     let text = |reply: adapters::hook::HookReply| String::from_utf8(reply.body.to_vec()).unwrap();
@@ -114,13 +85,14 @@ fn documents_are_those_of_the_builder() {
     let caller = sent((calls.join.unwrap())(&config(None), &attended));
     let room = xml::read(&caller).unwrap().children[0].children[0].text.clone();
     let url = |hook| hooks().url(hook);
-    let dial = |to: &str| json!({"action": url("dial-ended"), "from": "+15551234567", "to": to});
+    let named = |hook| hooks().of_transfer(hook, "t-1");
+    let dial = |to: &str| json!({"action": named("dial-ended"), "from": "+15551234567", "to": to});
     let reject = |reason: &str| json!({"reason": reason});
-    let meet = |hook| json!({"room": room, "hook": url(hook)});
+    let meet = |hook| json!({"room": room, "hook": named(hook)});
     let documents = [
         (
             "connect",
-            json!({"url": STREAM_URL, "stream": url("stream")}),
+            json!({"url": STREAM_URL, "stream": url("stream"), "ended": url("stream-ended")}),
             text((inbound.answer)(&config(None), &take).unwrap()),
         ),
         ("reject", reject("busy"), refuse(Refusal::Busy, None)),
@@ -133,11 +105,9 @@ fn documents_are_those_of_the_builder() {
         ("conference", meet("conference"), destination),
         ("conference", meet("joined"), caller),
     ];
-    let tasks: Vec<_> =
-        documents.iter().map(|(name, said, _)| json!({"name": name, "said": said})).collect();
-    let written = judge(&python, &tasks);
-    assert_eq!(written.len(), documents.len());
-    for ((name, _, ours), theirs) in documents.iter().zip(written) {
-        assert_eq!(sorted(ours), sorted(&theirs), "{name}");
+    for (name, said, ours) in documents {
+        let task = json!({"do": "document", "name": name, "said": said});
+        let theirs = builder.ask(&task)["document"].as_str().unwrap().to_owned();
+        assert_eq!(sorted(&ours), sorted(&theirs), "{name}");
     }
 }

@@ -197,6 +197,7 @@ fn plivo_requests() {
     let calls = spec().calls;
     let call = CarrierCallId(CALL.to_owned());
     let transfer = |kind| Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: call.clone(),
         to: number("+14155550100"),

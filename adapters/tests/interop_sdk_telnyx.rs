@@ -151,6 +151,7 @@ fn operation_requests(config: &RawConfig) -> Vec<HttpRequest> {
     let calls = spec().calls;
     let call = CarrierCallId(CALL.to_owned());
     let transfer = |kind, to: &str| Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: call.clone(),
         to: number(to),

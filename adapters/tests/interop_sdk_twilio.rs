@@ -194,6 +194,7 @@ fn what_the_emulator_signs_is_accepted() {
 /// The document of the request that an operation sends.
 fn sent(kind: TransferKind, to: &str) -> String {
     let transfer = Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId("CA1".to_owned()),
         to: Address::parse(to, None).unwrap(),
@@ -229,9 +230,10 @@ fn documents_are_those_of_the_library() {
     let url = |hook| hooks().url(hook);
     let connect =
         json!({"url": STREAM_URL, "action": url("stream-ended"), "stream": url("stream")});
-    let dial = json!({"action": url("dial-ended"), "from": "+15551234567", "to": "+15558889999",
-        "leg": url("transfer-leg")});
-    let refer = json!({"action": url("refer-ended"), "to": "sip:alice@example.com"});
+    let named = |hook| hooks().of_transfer(hook, "t-1");
+    let dial = json!({"action": named("dial-ended"), "from": "+15551234567", "to": "+15558889999",
+        "leg": named("transfer-leg")});
+    let refer = json!({"action": named("refer-ended"), "to": "sip:alice@example.com"});
     let says = json!({"text": config().text("unavailable_text"), "language": "en-US"});
     let documents = [
         ("connect", connect, text((inbound.answer)(&config(), &take).unwrap())),
@@ -315,6 +317,7 @@ fn requests_are_those_of_the_library() {
         detect_machine: true,
     };
     let transfer = |kind, to: &str| Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: call.clone(),
         to: number(to),

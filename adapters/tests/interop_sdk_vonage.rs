@@ -137,6 +137,7 @@ fn evidence(world: &mut World, unix_s: u64) -> Value {
 /// The actions of transfers, and of a refusal in words.
 fn more_documents(config: &RawConfig) -> Vec<Value> {
     let transfer = |kind| Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId("aaaaaaaa-bbbb-cccc-dddd-0123456789ab".to_owned()),
         to: number("+14155550100"),

@@ -1,4 +1,9 @@
-//! Session descriptions, as offers and as answers.
+//! Session descriptions of strangers, answered, taken as answers, and offered anew.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| talkpath_fuzz::sip::core::fuzz_calls::sdp(data));
+use talkpath_fuzz::sip::core::{fuzz, fuzz_calls};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    fuzz_calls::sdp(data);
+    fuzz::sdp(data);
+});

@@ -17,6 +17,7 @@ pub mod dtmf;
 pub mod fuzz;
 pub mod jitter;
 pub mod leg;
+pub mod mix;
 mod pitch;
 pub mod playout;
 pub mod resample;

@@ -302,6 +302,23 @@ mod tests {
         }
     }
 
+    /// The scores that `docs/quality.md` gives for 1, 3 and 5 % of random loss.
+    #[test]
+    fn scores_are_as_documented() {
+        for (impairment, scores) in [
+            (Impairment::BARE, [3.83, 2.79, 2.17]),
+            (Impairment::CONCEALED, [4.33, 4.13, 3.92]),
+            (Impairment::BARE_G722, [3.77, 2.67, 2.06]),
+            (Impairment::CONCEALED_G722, [4.27, 3.92, 3.57]),
+            (Impairment::OPUS, [4.33, 4.13, 3.92]),
+        ] {
+            for (loss, score) in [0.01, 0.03, 0.05].into_iter().zip(scores) {
+                let mos = quality(loss, 0).mos(impairment);
+                assert!((mos - score).abs() < 0.006, "{impairment:?} at {loss}: {mos}");
+            }
+        }
+    }
+
     /// Without loss no codec costs anything on this scale; under loss concealment never harms,
     /// G.722 bears less than G.711, and Opus conceals itself.
     #[test]

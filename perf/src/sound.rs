@@ -14,25 +14,38 @@ pub(crate) enum Codec {
     Pcma,
     /// G.722 at 64 kbit/s.
     G722,
+    /// Opus, which the generator does not speak: only a party that sends back what it hears may.
+    #[value(skip)]
+    Opus,
 }
 
 impl Codec {
-    /// Payload type (RFC 3551 6).
+    /// Payload type (RFC 3551 6); of Opus, the one that is used if nothing else was offered.
     pub(crate) const fn payload_type(self) -> u8 {
         match self {
             Self::Pcmu => 0,
             Self::Pcma => 8,
             Self::G722 => 9,
+            Self::Opus => 111,
         }
     }
 
-    /// Name in `a=rtpmap`. The clock of each is 8000, of G.722 too (RFC 3551 4.5.2), and each has
-    /// a byte a tick.
+    /// Name in `a=rtpmap`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Pcmu => "PCMU",
             Self::Pcma => "PCMA",
             Self::G722 => "G722",
+            Self::Opus => "opus",
+        }
+    }
+
+    /// What follows the name there. The clock is 8000 with a byte a tick, of G.722 too (RFC 3551
+    /// 4.5.2), and only Opus has another (RFC 7587 7).
+    pub(crate) const fn clock(self) -> &'static str {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => "8000",
+            Self::Opus => "48000/2",
         }
     }
 }

@@ -1,12 +1,18 @@
 //! SRTP of the generator's calls (RFC 3711, RFC 7714), keys by SDES (RFC 4568), over a library
-//! that is not the server's.
+//! that is not the server's. Without the feature `srtp` a secured call is an error.
+
+#[cfg(not(feature = "srtp"))]
+mod absent;
+#[cfg(feature = "srtp")]
+mod session;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use webrtc_srtp::context::Context;
-use webrtc_srtp::protection_profile::ProtectionProfile;
 
-use crate::error::{PerfError, Result};
+#[cfg(not(feature = "srtp"))]
+pub(crate) use absent::Session;
+#[cfg(feature = "srtp")]
+pub(crate) use session::Session;
 
 /// Longest master key with its salt, in bytes.
 const KEYING_BYTES_MAX: usize = 44;
@@ -35,12 +41,12 @@ impl Suite {
         }
     }
 
-    const fn profile(self) -> ProtectionProfile {
+    /// Bytes of the master key and of its salt (RFC 4568 6.2, RFC 7714 14.2).
+    const fn lengths(self) -> (usize, usize) {
         match self {
-            Self::Cm80 => ProtectionProfile::Aes128CmHmacSha1_80,
-            Self::Cm32 => ProtectionProfile::Aes128CmHmacSha1_32,
-            Self::Gcm128 => ProtectionProfile::AeadAes128Gcm,
-            Self::Gcm256 => ProtectionProfile::AeadAes256Gcm,
+            Self::Cm80 | Self::Cm32 => (16, 14),
+            Self::Gcm128 => (16, 12),
+            Self::Gcm256 => (32, 12),
         }
     }
 }
@@ -67,9 +73,9 @@ impl Keying {
     }
 
     fn split(&self) -> (&[u8], &[u8]) {
-        let profile = self.suite.profile();
-        let (key, rest) = self.bytes.split_at(profile.key_len());
-        (key, rest.get(..profile.salt_len()).unwrap_or_default())
+        let (key, salt) = self.suite.lengths();
+        let (key, rest) = self.bytes.split_at(key);
+        (key, rest.get(..salt).unwrap_or_default())
     }
 
     /// The `a=crypto` line of an offer.
@@ -86,38 +92,9 @@ impl Keying {
         let key = rest.strip_prefix("inline:")?.split(['|', ' ']).next()?;
         let read = STANDARD.decode(key).ok()?;
         let mut keying = Self { suite, bytes: [0; KEYING_BYTES_MAX] };
-        let profile = suite.profile();
-        let right = name == suite.name() && read.len() == profile.key_len() + profile.salt_len();
+        let (key, salt) = suite.lengths();
+        let right = name == suite.name() && read.len() == key + salt;
         keying.bytes.get_mut(..read.len()).filter(|_| right)?.copy_from_slice(&read);
         Some(keying)
-    }
-
-    fn context(&self) -> Result<Context> {
-        let (key, salt) = self.split();
-        Context::new(key, salt, self.suite.profile(), None, None)
-            .map_err(|error| PerfError::Usage(format!("SRTP: {error}")))
-    }
-}
-
-/// Both directions of a call.
-pub(crate) struct Session {
-    out: Context,
-    from: Context,
-}
-
-impl Session {
-    /// Ours, and the peer's.
-    pub(crate) fn new(ours: &Keying, theirs: &Keying) -> Result<Self> {
-        Ok(Self { out: ours.context()?, from: theirs.context()? })
-    }
-
-    /// A packet as it goes on the wire.
-    pub(crate) fn protect(&mut self, packet: &[u8]) -> Result<impl AsRef<[u8]> + use<>> {
-        self.out.encrypt_rtp(packet).map_err(|error| PerfError::Usage(format!("SRTP: {error}")))
-    }
-
-    /// A packet as it was before it went on the wire; none if it is not the peer's.
-    pub(crate) fn unprotect(&mut self, packet: &[u8]) -> Option<impl AsRef<[u8]> + use<>> {
-        self.from.decrypt_rtp(packet).ok()
     }
 }

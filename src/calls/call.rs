@@ -152,6 +152,8 @@ pub enum Effect {
     State(CallState),
     /// Let the peer hear comfort noise until an agent is back.
     Comfort,
+    /// The agent is out of a call in which three talked: the two others go on.
+    Leave,
     /// Play the route's message to the peer.
     PlayMessage,
     /// Close media and agent: the call is over.
@@ -201,6 +203,8 @@ pub struct Call {
     early: bool,
     /// The caller knows that it rings.
     rung: bool,
+    /// Somebody else talks with the peer besides the agent.
+    company: bool,
     /// Why the agent cannot be had.
     refused: Option<Cause>,
     pause: Duration,
@@ -234,6 +238,7 @@ impl Call {
             was_ready: false,
             early: false,
             rung,
+            company: false,
             refused: None,
             pause: RETRY_PAUSE_MIN,
             retry_at: MonoTime::MAX,
@@ -309,6 +314,7 @@ impl Call {
                     self.end(cause, EndedBy::Agent, effects);
                 }
             }
+            Input::AgentHangup if self.company => self.leave(effects),
             Input::AgentHangup => self.end(Cause::Normal, EndedBy::Agent, effects),
             Input::MessagePlayed => {
                 if self.agent == Agent::Message {
@@ -350,22 +356,6 @@ impl Call {
         } else if self.inbound_pending() && self.plan.early_media && !self.early {
             effects.push(Effect::Progress);
             self.begin_early(effects);
-        }
-    }
-
-    /// The agent's telephone rings: the caller hears that, unless it hears more already.
-    fn agent_rings(&mut self, effects: &mut Vec<Effect>) {
-        let connecting = self.agent == Agent::Connecting;
-        if connecting && self.inbound_pending() && !self.early && !self.rung {
-            self.rung = true;
-            effects.push(Effect::Ring);
-        }
-    }
-
-    /// Media flow from here, though the call is not answered.
-    fn begin_early(&mut self, effects: &mut Vec<Effect>) {
-        if self.peer == Peer::Pending && !std::mem::replace(&mut self.early, true) {
-            effects.push(Effect::State(CallState::Early));
         }
     }
 
@@ -446,6 +436,9 @@ impl Call {
     fn fall_back(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
         self.agent_by = MonoTime::MAX;
         self.retry_at = MonoTime::MAX;
+        if self.company {
+            return self.leave(effects);
+        }
         match self.plan.fallback {
             Fallback::Agent if self.which == Which::Main => {
                 self.which = Which::Fallback;
@@ -494,6 +487,8 @@ impl Call {
     }
 }
 
+mod company;
+mod early;
 mod handover;
 #[cfg(test)]
 mod tests;

@@ -44,9 +44,10 @@ pub(super) struct CarrierLeg {
     pub(super) verdict: Option<Cause>,
     /// Keys that are pressed by requests.
     pub(super) keys: Keys,
-    /// Until when the failure of a transfer that was given up is expected, and is no news.
-    pub(super) stale_by: MonoTime,
-    /// Its stream is known to be gone, though its socket has not told yet.
+    /// The carrier may yet join its caller with nobody.
+    pub(super) astray: Option<Astray>,
+    /// Its stream is known to be gone, and another awaited: what the socket before tells is no
+    /// news.
     pub(super) expects_stop: bool,
     /// Other configurations to place it by.
     pub(super) others: VecDeque<Arc<Account>>,
@@ -79,7 +80,7 @@ impl CarrierLeg {
             ask_at: MonoTime::MAX,
             verdict: None,
             keys: Keys::default(),
-            stale_by: MonoTime::ZERO,
+            astray: None,
             expects_stop: false,
             others: VecDeque::new(),
             attempt: 0,
@@ -105,6 +106,15 @@ impl CarrierLeg {
             let _ = waiting.send(heard.clone());
         }
     }
+}
+
+/// A carrier was asked to join a caller with somebody, and the transfer has been given up since.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Astray {
+    /// The transfer.
+    pub(super) transfer: Uuid,
+    /// Until when the end of the caller's stream means that it was.
+    pub(super) until: MonoTime,
 }
 
 /// Keys that a carrier presses for us: a request at a time, so that none overtakes another; what

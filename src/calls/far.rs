@@ -32,11 +32,22 @@ pub(super) enum Seat {
     There,
     /// Called by a transfer; whoever has the agent's end stays there until that has succeeded.
     Coming,
+    /// It has joined the peer and whoever is at the agent's end.
+    Third,
+}
+
+/// How three came to talk in a call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Joined {
+    /// The transfer by which they did.
+    pub(super) transfer: uuid::Uuid,
+    /// The agent is not heard.
+    pub(super) listens: bool,
 }
 
 impl Seat {
-    /// Both.
-    pub(super) const ALL: [Self; 2] = [Self::There, Self::Coming];
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::There, Self::Coming, Self::Third];
 }
 
 /// What holds of a leg that a peer asked for by REFER.

@@ -13,7 +13,7 @@ use super::carrier::CarrierLeg;
 use super::cause::Cause;
 use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
-use super::far::{Far, Flows, Seat};
+use super::far::{Far, Flows, Joined, Seat};
 use super::hold::Hold;
 use super::line::Line;
 use super::log::State;
@@ -33,6 +33,7 @@ use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::CallKey;
+use crate::workers::gauges::Gauges;
 
 /// A call in this process.
 pub(super) struct LiveCall {
@@ -79,7 +80,6 @@ pub(super) struct LiveCall {
     /// Who of them is meant now.
     pub(super) which: Which,
     /// What it counts for as long as it lives.
-    #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
     pub(super) permit: Permit,
     /// Its place on the trunk that it is placed through: dropping it gives the place back.
     pub(super) line: Option<Permit>,
@@ -129,6 +129,8 @@ pub(super) struct LiveCall {
     pub(super) recording: Option<recording::State>,
     /// Those who listen in.
     pub(super) listeners: Vec<Uuid>,
+    /// How its media fare at this moment.
+    pub(super) gauges: Arc<Gauges>,
     /// Its packets and messages are captured.
     pub(super) captured: bool,
     /// How it ended, while the worker finishes.
@@ -147,6 +149,9 @@ pub(super) struct LiveCall {
     pub(super) far: Option<Box<Far>>,
     /// One that a transfer calls to come there.
     pub(super) coming: Option<Box<Far>>,
+    /// One that has joined peer and agent, and how.
+    pub(super) third: Option<Box<Far>>,
+    pub(super) joined: Option<Joined>,
     /// Why that leg refused or ended, as it says.
     pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
@@ -245,6 +250,7 @@ impl LiveCall {
         let takeover = self.takeover.as_ref().map_or(MonoTime::MAX, |takeover| takeover.answer_by);
         let far = self.far.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let coming = self.coming.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
+        let third = self.third.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         let pbx = self.pbx.as_ref().map_or(MonoTime::MAX, |line| line.deadline());
@@ -252,6 +258,7 @@ impl LiveCall {
             .deadline()
             .min(far)
             .min(coming)
+            .min(third)
             .min(carrier)
             .min(web)
             .min(pbx)
@@ -266,6 +273,7 @@ impl LiveCall {
         match seat {
             Seat::There => &self.far,
             Seat::Coming => &self.coming,
+            Seat::Third => &self.third,
         }
     }
 
@@ -274,6 +282,7 @@ impl LiveCall {
         match seat {
             Seat::There => &mut self.far,
             Seat::Coming => &mut self.coming,
+            Seat::Third => &mut self.third,
         }
     }
 

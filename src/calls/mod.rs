@@ -3,9 +3,11 @@
 pub mod call;
 mod carrier;
 pub mod cause;
+mod coding;
 pub mod control;
 pub mod digits;
 mod far;
+mod fetching;
 pub mod hold;
 pub mod identity;
 mod line;

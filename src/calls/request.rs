@@ -31,6 +31,7 @@ use crate::quota::destination::Undialled;
 use crate::recording;
 use crate::sip::endpoint::resolver::ResolveError;
 use crate::workers::command::CallKey;
+use crate::workers::gauges::Reading;
 
 /// Requests that may wait.
 pub const REQUESTS_MAX: usize = 4_096;
@@ -199,8 +200,6 @@ pub struct SocketProof {
 /// What somebody hears who listens in.
 #[derive(Debug)]
 pub struct Listening {
-    /// Who.
-    pub listener: Uuid,
     /// What the call's worker leaves; abandoned once the call is over.
     pub frames: Consumer,
     /// Samples a second.
@@ -214,9 +213,7 @@ pub struct Listening {
 pub struct HandedOver {
     /// The call.
     pub call: CallKey,
-    /// Its id.
-    pub id: Uuid,
-    /// The transfer.
+    /// The transfer; nil for what is of none.
     pub transfer: Uuid,
     /// The configuration.
     pub account: Arc<carrier::Account>,
@@ -231,6 +228,8 @@ pub enum HandingStep {
     Begin(Result<Option<CarrierCallId>, Failure>),
     /// To join caller and destination.
     Join(Result<(), Failure>),
+    /// To send a caller to us again who was joined with nobody.
+    Back(Result<(), Failure>),
 }
 
 /// Something asked of the call control.
@@ -282,6 +281,13 @@ pub enum Request {
         contact: String,
         /// Its servers.
         found: Result<Vec<Hop>, ResolveError>,
+    },
+    /// How the media of an organisation's living calls fare at this moment.
+    Gauges {
+        /// The organisation.
+        organisation: Uuid,
+        /// Takes them, by the calls' ids.
+        reply: oneshot::Sender<Vec<(Uuid, Reading)>>,
     },
     /// How those of these trunks stand that are in service.
     Trunks {
@@ -419,6 +425,13 @@ pub enum Request {
         /// What it says.
         result: Result<Vec<CallEvent>, Failure>,
     },
+    /// A carrier was asked how a call stands that goes on without us.
+    StandsElsewhere {
+        /// Our id of it.
+        call: Uuid,
+        /// What it says.
+        result: Result<Vec<CallEvent>, Failure>,
+    },
     /// A carrier was asked to hand a call over.
     HandedOver(Box<HandedOver>),
     /// Record a call, or change how it is recorded.
@@ -434,6 +447,8 @@ pub enum Request {
     Listen {
         /// The call.
         call: Uuid,
+        /// Who.
+        listener: Uuid,
         /// Takes what comes from the call's worker.
         reply: oneshot::Sender<Result<Listening, RequestError>>,
     },
@@ -473,6 +488,13 @@ pub enum Request {
 pub struct Handle(pub(super) mpsc::Sender<Request>);
 
 impl Handle {
+    /// A handle, and what is asked by it.
+    #[cfg(test)]
+    pub(crate) fn pair(depth: usize) -> (Self, mpsc::Receiver<Request>) {
+        let (sender, receiver) = mpsc::channel(depth);
+        (Self(sender), receiver)
+    }
+
     /// Sends a request; nothing happens if the control has ended.
     pub async fn send(&self, request: Request) {
         let _ = self.0.send(request).await;

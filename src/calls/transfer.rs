@@ -10,15 +10,17 @@ mod carried;
 mod kind;
 mod machine;
 mod state;
+mod stay;
 mod wish;
 
 pub use carried::{CARRIER_NEWS_LIMIT, CONNECT_LIMIT, JOIN_LIMIT};
-pub use kind::{CANCEL, Kind, NO_KIND};
+pub use kind::{CANCEL, Kind, LEAVE, NO_KIND};
 pub use machine::{
     Effect, Input, MESSAGE_MAX_MS, NEWS_LIMIT, Plan, RELEASE_LIMIT, Transfer, UNTOLD_LIMIT,
     WHISPER_LIMIT,
 };
 pub use state::State;
+pub use stay::Stay;
 pub use wish::{
     ACCEPT_LIMIT, Accept, Aim, BRIDGE_LIMIT, Destination, LegWish, OUTCOME_LIMIT,
     OUTCOME_LIMIT_MAX, TransferError, Whisper, Wish, whispered_url,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::call::Input;
 use super::far::Dial;
+use super::fetching::Fetching;
 use super::sounds::Wanted;
 use super::transfer::{Transfer, Whisper};
 use crate::directory::Agent;
@@ -34,13 +35,20 @@ pub(super) struct With {
     pub(super) whisper: Whisper,
     /// That, if it is a file that is fetched, once it has come.
     pub(super) message: Option<Arc<Clip>>,
+    /// While that is fetched.
+    pub(super) fetching: Option<Fetching>,
     /// Who is called once it has.
     pub(super) then: Option<Dial>,
+    /// Three talk afterwards, and the agent among them is not heard.
+    pub(super) listens: bool,
     /// The agent that the call is handed to, if it is one.
     pub(super) next: Option<Next>,
     /// The dialog of the telephone at the agent's end that asked for it by REFER, and is told how
     /// it goes.
     pub(super) referrer: Option<DialogId>,
+    /// The places of the leg that it makes, while nothing else holds them: the leg is yet to be
+    /// called, or a carrier calls it.
+    pub(super) place: Option<Permit>,
     /// What the carrier was asked for, if it is the carrier that carries it out.
     pub(super) at_carrier: Option<Box<AtCarrier>>,
 }
@@ -51,6 +59,8 @@ pub(super) struct AtCarrier {
     pub(super) wanted: adapters::op::Transfer,
     /// The leg that it calls apart, once it has told.
     pub(super) leg: Option<CarrierCallId>,
+    /// It has been asked to join the caller with that leg.
+    pub(super) joins: bool,
     /// What the agent did while the caller was away: it counts once the caller is back.
     pub(super) held_back: Option<Input>,
 }

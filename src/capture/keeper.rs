@@ -1,4 +1,5 @@
-//! Writes down the messages of captured calls that are over, so that they outlive the server.
+//! Writes down the messages of captured calls that are over, so that they outlive the server, and
+//! forgets captures that are old.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,11 +11,20 @@ use crate::workers::poller::now;
 /// How long after the end of a call its messages are written: the last of them, such as the answer
 /// to a BYE, are under way then.
 const AFTER: Duration = Duration::from_secs(2);
+/// How often it is looked for captures that are old, while no call ends.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
 
 /// Writes them for as long as there are captures.
 pub async fn keep(captures: Arc<Mutex<Registry>>, store: Store) {
     let Ok(mut ended) = captures.lock().map(|mut captures| captures.ended()) else { return };
-    while let Some((call, at)) = ended.recv().await {
+    loop {
+        let Ok(told) = tokio::time::timeout(LOOK_EVERY, ended.recv()).await else {
+            if let Ok(mut captures) = captures.lock() {
+                captures.forget_old(now());
+            }
+            continue;
+        };
+        let Some((call, at)) = told else { return };
         tokio::time::sleep((at + AFTER).since(now())).await;
         let shown = captures
             .lock()

@@ -10,26 +10,28 @@ mod keeper;
 mod pcap;
 mod redact;
 mod registry;
+mod room;
 
 pub use head::{Head, Kind, head};
 pub use keeper::keep;
 pub use registry::{CaptureError, Message, Registry, Shown};
 
-/// Calls whose captures are kept at once, those that are over included; the oldest of these go
-/// first.
-pub const CALLS_MAX: usize = 64;
 /// Packets of one call: the latest 30 seconds of both directions at 20 ms.
 pub const PACKETS_MAX: usize = 3_000;
 /// Bytes that are kept of one packet: 40 ms of G.711 and its header.
 pub const PACKET_BYTES_MAX: usize = 352;
 /// SIP messages of one call, the first of them.
 pub const MESSAGES_MAX: usize = 256;
+/// Bytes of all these.
+pub const MESSAGES_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that are kept of one message.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
 /// Dialogs whose messages wait for a call that is captured, while any route or trunk captures.
 pub const WAITING_MAX: usize = 1_024;
 /// Messages of one of these dialogs.
 pub const WAITING_MESSAGES_MAX: usize = 16;
+/// Bytes of all messages that wait: whoever sends them is not known yet.
+pub const WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

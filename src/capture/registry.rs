@@ -13,15 +13,18 @@ use uuid::Uuid;
 use super::head::{self, Packet};
 use super::pcap::Pcap;
 use super::redact::{call_id, redact};
+use super::room::Room;
 use super::{
-    CALLS_MAX, MESSAGE_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX, WAITING_MAX, WAITING_MESSAGES_MAX,
+    MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX, WAITING_BYTES_MAX,
+    WAITING_MAX, WAITING_MESSAGES_MAX,
 };
+use crate::config::CapturesConfig;
 
 /// Why a call is not captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CaptureError {
     /// So many calls are captured that there is no room.
-    #[error("{CALLS_MAX} calls are captured already")]
+    #[error("as many calls are captured as may be")]
     Full,
 }
 
@@ -75,6 +78,7 @@ const OUT: &str = "out";
 struct Capture {
     sip_id: String,
     messages: Vec<Message>,
+    messages_bytes: usize,
     /// What the worker leaves; none once it has let go.
     ring: Option<Consumer>,
     /// Our RTP and RTCP.
@@ -86,11 +90,11 @@ struct Capture {
 #[derive(Debug)]
 pub struct Registry {
     captures: HashMap<Uuid, Capture>,
-    /// In the order in which they began.
-    order: VecDeque<Uuid>,
+    room: Room,
     by_sip_id: HashMap<String, Uuid>,
     /// Messages of dialogs that may be captured yet, the oldest dialog first.
     waiting: VecDeque<(String, Vec<Message>)>,
+    waiting_bytes: usize,
     /// Some route, agent or trunk captures, so that messages wait.
     expects: bool,
     /// Takes the calls whose captures end, and when they did.
@@ -99,12 +103,13 @@ pub struct Registry {
 
 impl Registry {
     /// No capture yet; `expects` if calls may be captured from their beginning.
-    pub fn new(expects: bool) -> Self {
+    pub fn new(expects: bool, bounds: CapturesConfig) -> Self {
         Self {
             captures: HashMap::new(),
-            order: VecDeque::new(),
+            room: Room::new(bounds),
             by_sip_id: HashMap::new(),
             waiting: VecDeque::new(),
+            waiting_bytes: 0,
             expects,
             ended: None,
         }
@@ -112,7 +117,7 @@ impl Registry {
 
     /// Calls whose captures end from now on, and when they do, for one who asks.
     pub fn ended(&mut self) -> mpsc::Receiver<(Uuid, MonoTime)> {
-        let (sender, ended) = mpsc::channel(CALLS_MAX);
+        let (sender, ended) = mpsc::channel(self.room.calls_max());
         self.ended = Some(sender);
         ended
     }
@@ -129,8 +134,8 @@ impl Registry {
         redact(&mut message.bytes);
         if let Some(id) = self.by_sip_id.get(&sip_id) {
             let capture = self.captures.get_mut(id);
-            if let Some(capture) = capture.filter(|it| it.messages.len() < MESSAGES_MAX) {
-                capture.messages.push(message);
+            if let Some(capture) = capture {
+                capture.keep(message);
             }
         } else if self.expects {
             self.wait(sip_id, message);
@@ -139,48 +144,52 @@ impl Registry {
 
     fn wait(&mut self, sip_id: String, message: Message) {
         let newest_first = self.waiting.iter_mut().rev();
-        if let Some((_, messages)) = newest_first.into_iter().find(|(known, _)| *known == sip_id) {
-            if messages.len() < WAITING_MESSAGES_MAX {
-                messages.push(message);
+        let mut bytes = message.bytes.len();
+        match newest_first.into_iter().find(|(known, _)| *known == sip_id) {
+            Some((_, messages)) if messages.len() < WAITING_MESSAGES_MAX => messages.push(message),
+            Some(_) => return,
+            None => {
+                bytes += sip_id.len();
+                self.waiting.push_back((sip_id, vec![message]));
             }
-            return;
         }
-        if self.waiting.len() >= WAITING_MAX {
-            self.waiting.pop_front();
+        self.waiting_bytes += bytes;
+        while self.waiting.len() > WAITING_MAX || self.waiting_bytes > WAITING_BYTES_MAX {
+            let Some((sip_id, messages)) = self.waiting.pop_front() else { break };
+            self.waiting_bytes -= sip_id.len() + bytes_of(&messages);
         }
-        self.waiting.push_back((sip_id, vec![message]));
     }
 
-    /// Begins the capture of a call, with the messages that have waited for it.
+    /// Begins the capture of a call of an organisation, with the messages that have waited for it.
+    /// `ends` are our RTP and RTCP.
     ///
     /// # Errors
     ///
     /// When there is no room for another.
     pub fn begin(
         &mut self,
-        id: Uuid,
+        now: MonoTime,
+        (id, organisation): (Uuid, Uuid),
         sip_id: &str,
         ring: Consumer,
-        rtp: SocketAddr,
-        rtcp: SocketAddr,
+        ends: (SocketAddr, SocketAddr),
     ) -> Result<(), CaptureError> {
-        if self.captures.len() >= CALLS_MAX {
-            let over =
-                |id: &Uuid| self.captures.get(id).is_none_or(|capture| capture.ring.is_none());
-            let oldest = self.order.iter().position(over).ok_or(CaptureError::Full)?;
-            if let Some(oldest) = self.order.remove(oldest) {
-                self.forget(oldest);
-            }
+        self.forget_old(now);
+        if let Some(gone) = self.room.take(id, organisation)? {
+            self.forget(gone);
         }
         let waited = self.waiting.iter().position(|(known, _)| known == sip_id);
         let waited = waited.and_then(|at| self.waiting.remove(at));
+        let (waited_as, messages) = waited.unwrap_or_default();
+        let messages_bytes = bytes_of(&messages);
+        self.waiting_bytes -= waited_as.len() + messages_bytes;
         self.by_sip_id.insert(sip_id.to_owned(), id);
-        self.order.push_back(id);
         let capture = Capture {
             sip_id: sip_id.to_owned(),
-            messages: waited.map(|(_, messages)| messages).unwrap_or_default(),
+            messages,
+            messages_bytes,
             ring: Some(ring),
-            ends: (rtp, rtcp),
+            ends,
             packets: VecDeque::new(),
         };
         self.captures.insert(id, capture);
@@ -194,9 +203,17 @@ impl Registry {
         let Some(capture) = self.captures.get_mut(&id) else { return };
         capture.drain();
         capture.ring = None;
+        self.room.end(id, now);
         if let Some(ended) = &self.ended {
             // There is room for as many as there are captures.
             let _ = ended.try_send((id, now));
+        }
+    }
+
+    /// Forgets captures of calls that have been over for too long.
+    pub fn forget_old(&mut self, now: MonoTime) {
+        for id in self.room.take_old(now) {
+            self.forget(id);
         }
     }
 
@@ -260,7 +277,20 @@ impl Registry {
     }
 }
 
+fn bytes_of(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.bytes.len()).sum()
+}
+
 impl Capture {
+    /// Keeps a message, if it is one of the first.
+    fn keep(&mut self, message: Message) {
+        let bytes = self.messages_bytes + message.bytes.len();
+        if self.messages.len() < MESSAGES_MAX && bytes <= MESSAGES_BYTES_MAX {
+            self.messages_bytes = bytes;
+            self.messages.push(message);
+        }
+    }
+
     /// Takes what the worker has left so far.
     fn drain(&mut self) {
         let Some(ring) = &mut self.ring else { return };

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::config::CapturesConfig;
 
 const LOCAL: &str = "192.0.2.1:5060";
 const PEER: &str = "192.0.2.9:5062";
@@ -119,14 +120,14 @@ proptest! {
 /// with the right ends.
 #[test]
 fn a_file_has_messages_and_the_latest_packets() {
-    let mut registry = Registry::new(true);
+    let mut registry = Registry::new(true, CapturesConfig::default());
     registry.message(message(&sip("one")));
     registry.message(message(&sip("other")));
     let (id, (mut head, ring)) = (Uuid::now_v7(), head());
     let (rtp, rtcp) = (address("192.0.2.1:20000"), address("192.0.2.1:20001"));
-    registry.begin(id, "one", ring, rtp, rtcp).unwrap();
-    let peer = address("192.0.2.9:4000");
     let at = |n: u32| MonoTime::from_nanos(2_000_000_000) + Duration::from_millis(20) * n;
+    registry.begin(at(0), (id, Uuid::now_v7()), "one", ring, (rtp, rtcp)).unwrap();
+    let peer = address("192.0.2.9:4000");
     for n in 0..4_000_u32 {
         let kind = if n % 2 == 0 { Kind::RtpIn } else { Kind::RtpOut };
         head.take(at(n), kind, peer, &n.to_be_bytes().repeat(100));
@@ -156,18 +157,87 @@ fn a_file_has_messages_and_the_latest_packets() {
     assert!(registry.messages(at(0), Uuid::now_v7(), 0, ALL).is_none());
 }
 
+/// Begins a capture of a call of this organisation, whose messages are of dialog `number`.
+fn begin(
+    registry: &mut Registry,
+    now: MonoTime,
+    organisation: Uuid,
+    number: usize,
+) -> Result<Uuid, CaptureError> {
+    let id = Uuid::now_v7();
+    let ends = (address(LOCAL), address(LOCAL));
+    registry.begin(now, (id, organisation), &number.to_string(), head().1, ends).map(|()| id)
+}
+
+/// No organisation takes the room of the others: at its limit its own captures give way, and while
+/// all of them live it gets no more.
+#[test]
+fn an_organisation_has_its_share() {
+    let bounds = CapturesConfig { calls: 8, calls_per_organisation: 3, keep: None };
+    let mut registry = Registry::new(false, bounds);
+    let (greedy, other) = (Uuid::now_v7(), Uuid::now_v7());
+    let now = MonoTime::ZERO;
+    let theirs = begin(&mut registry, now, other, 100).unwrap();
+    registry.end(theirs, now);
+    let own: Vec<_> = (0..3).map(|n| begin(&mut registry, now, greedy, n).unwrap()).collect();
+    assert_eq!(begin(&mut registry, now, greedy, 3), Err(CaptureError::Full));
+    registry.end(own[1], now);
+    begin(&mut registry, now, greedy, 4).unwrap();
+    assert!(registry.messages(now, own[1], 0, ALL).is_none(), "it gave way");
+    assert!(registry.messages(now, theirs, 0, ALL).is_some(), "older, but of another");
+}
+
+/// What is over goes after its time, what lives stays however long it lasts.
+#[test]
+fn captures_grow_old() {
+    let keep = Some(Duration::from_secs(60));
+    let mut registry =
+        Registry::new(false, CapturesConfig { calls: 8, calls_per_organisation: 8, keep });
+    let at = |s: u64| MonoTime::ZERO + Duration::from_secs(s);
+    let own = Uuid::now_v7();
+    let [over, living] = [0, 1].map(|n| begin(&mut registry, at(0), own, n).unwrap());
+    registry.end(over, at(100));
+    registry.forget_old(at(159));
+    assert!(registry.pcap(at(159), over).is_some());
+    registry.forget_old(at(160));
+    assert!(registry.pcap(at(160), over).is_none());
+    registry.forget_old(at(100_000));
+    assert!(registry.pcap(at(100_000), living).is_some());
+}
+
+/// Long messages fill neither a call's share of the memory nor that of those that nobody has asked
+/// for yet: strangers send as many as they like.
+#[test]
+fn long_messages_are_bounded() {
+    let long = |id: usize| message(&format!("{}{}", sip(&id.to_string()), "x".repeat(60_000)));
+    let mut registry = Registry::new(true, CapturesConfig::default());
+    let own = Uuid::now_v7();
+    let id = begin(&mut registry, MonoTime::ZERO, own, 0).unwrap();
+    for _ in 0..MESSAGES_MAX {
+        registry.message(long(0));
+    }
+    let kept = registry.messages(MonoTime::ZERO, id, 0, ALL).unwrap().len();
+    assert_eq!(kept, MESSAGES_BYTES_MAX / MESSAGE_BYTES_MAX);
+    for n in 1..=WAITING_MAX {
+        registry.message(long(n));
+    }
+    let last = begin(&mut registry, MonoTime::ZERO, own, WAITING_MAX).unwrap();
+    assert_eq!(registry.messages(MonoTime::ZERO, last, 0, ALL).unwrap().len(), 1);
+    let room = WAITING_BYTES_MAX / MESSAGE_BYTES_MAX;
+    let gone = begin(&mut registry, MonoTime::ZERO, own, WAITING_MAX - room).unwrap();
+    assert!(registry.messages(MonoTime::ZERO, gone, 0, ALL).unwrap().is_empty());
+}
+
 /// Memory is bounded: calls that are over give way, living ones do not, messages have an end.
 #[test]
 fn captures_are_bounded() {
-    let mut registry = Registry::new(false);
+    let bounds = CapturesConfig { calls: 9, calls_per_organisation: 9, keep: None };
+    let mut registry = Registry::new(false, bounds);
     assert!(!registry.is_armed(), "nothing is kept for nobody");
     let begin = |registry: &mut Registry, number: usize| {
-        let id = Uuid::now_v7();
-        let (_, ring) = head();
-        let ends = (address(LOCAL), address(LOCAL));
-        registry.begin(id, &number.to_string(), ring, ends.0, ends.1).map(|()| id)
+        begin(registry, MonoTime::ZERO, Uuid::now_v7(), number)
     };
-    let ids: Vec<_> = (0..CALLS_MAX).map(|n| begin(&mut registry, n).unwrap()).collect();
+    let ids: Vec<_> = (0..9).map(|n| begin(&mut registry, n).unwrap()).collect();
     assert!(registry.is_armed());
     assert_eq!(begin(&mut registry, 1_000), Err(CaptureError::Full));
     let mut ended = registry.ended();
@@ -187,7 +257,7 @@ fn captures_are_bounded() {
     assert_eq!(page.iter().map(|it| it.sequence).collect::<Vec<_>>(), [251, 252, 253, 254]);
     assert_eq!(registry.messages(MonoTime::ZERO, newest, 254, 4).unwrap().len(), 2);
     assert!(registry.messages(MonoTime::ZERO, newest, usize::MAX, 4).unwrap().is_empty());
-    let mut registry = Registry::new(true);
+    let mut registry = Registry::new(true, bounds);
     for n in 0..WAITING_MAX * 2 {
         registry.message(message(&sip(&n.to_string())));
     }

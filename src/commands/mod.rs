@@ -33,6 +33,8 @@ pub fn run(cli: &Cli) -> ExitCode {
             seal::run(config, &args.command, out).await
         }),
         Command::Call(args) => call::run(args),
+        #[cfg(feature = "bench")]
+        Command::Bench(bench) => bench.run(),
         #[cfg(feature = "emulate")]
         Command::Emulate(args) => emulate::run(args),
         Command::Provider(args) => provider(args),

@@ -10,8 +10,8 @@ use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
-    Config, Sources, TrunkConfig, UserConfig, acme, audiosocket, database, declared, document,
-    environment, outward, peers, retention, server, sip, webhooks,
+    Config, Sources, TrunkConfig, UserConfig, acme, audiosocket, captures, database, declared,
+    document, environment, outward, peers, retention, server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -43,6 +43,7 @@ pub(super) fn read(
     let webhooks = webhooks::webhooks(root.section("webhooks"));
     let outward = outward::outward(root.section("outward"));
     let retention = retention::retention(root.section("retention"));
+    let captures = captures::captures(root.section("captures"));
     let seal = database::seal(root.section("seal"), &data_dir);
 
     let agents = named(reader, root.sections("agents"), "agents", |section| {
@@ -67,6 +68,7 @@ pub(super) fn read(
         webhooks,
         outward,
         retention,
+        captures,
         acme,
         http,
         sip,

@@ -1,5 +1,6 @@
 //! A configuration document as a tree of values that know where they were written.
 
+use std::fmt;
 use std::path::Path;
 
 use toml::Spanned;
@@ -14,8 +15,8 @@ pub(super) struct Item {
     pub(super) place: Place,
 }
 
-/// What a value is.
-#[derive(Clone, Debug)]
+/// What a value is. `Debug` shows its kind alone: it may be secret.
+#[derive(Clone)]
 pub(super) enum Value {
     Text(String),
     Integer(i64),
@@ -25,6 +26,20 @@ pub(super) enum Value {
     Table(Table),
     /// A date or an integer beyond 64 bits, as written: no key takes one.
     Other(String),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(_) => f.write_str("Text"),
+            Self::Integer(_) => f.write_str("Integer"),
+            Self::Float(_) => f.write_str("Float"),
+            Self::Flag(_) => f.write_str("Flag"),
+            Self::List(items) => f.debug_list().entries(items).finish(),
+            Self::Table(table) => table.fmt(f),
+            Self::Other(_) => f.write_str("Other"),
+        }
+    }
 }
 
 /// Entries in the order of their places.

@@ -14,6 +14,7 @@ mod agents;
 mod ambient;
 mod assemble;
 mod audiosocket;
+mod captures;
 mod database;
 mod declared;
 mod document;
@@ -45,6 +46,7 @@ pub use agents::{
 };
 pub use ambient::Ambient;
 pub use audiosocket::AudioSocketConfig;
+pub use captures::CapturesConfig;
 pub use database::DatabaseConfig;
 pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
@@ -57,7 +59,7 @@ pub use problem::{ConfigErrors, Place, Problem};
 pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
-pub use secret::{Masked, Secret};
+pub use secret::{Masked, Secret, SecretSettings};
 pub use server::{
     HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,
 };
@@ -91,6 +93,8 @@ pub struct Config {
     pub outward: Allowed,
     /// How long what is over is kept.
     pub retention: RetentionConfig,
+    /// How many calls are captured, and how long that is kept.
+    pub captures: CapturesConfig,
     /// Signalling.
     pub sip: SipConfig,
     /// Media from and to SIP peers.
@@ -224,7 +228,7 @@ impl Config {
     }
 
     /// True if some calls are captured from their beginning.
-    pub fn captures(&self) -> bool {
+    pub fn expects_captures(&self) -> bool {
         let keeps = self.agents.iter().map(|agent| &agent.keep);
         let mut keeps = keeps.chain(self.routes.iter().map(|route| &route.keep));
         keeps.any(|keep| keep.capture == Some(true)) || self.trunks.iter().any(|it| it.capture)

@@ -20,6 +20,8 @@ pub struct RetentionConfig {
     pub call_events: Option<Duration>,
     /// How their media fared.
     pub quality: Option<Duration>,
+    /// Their SIP messages, of those that were captured.
+    pub messages: Option<Duration>,
     /// Their recordings.
     pub recordings: Option<Duration>,
     /// Webhooks that were delivered.
@@ -45,6 +47,7 @@ pub(super) fn retention(section: Section<'_>) -> RetentionConfig {
         calls: period("calls_days"),
         call_events: period("call_events_days"),
         quality: period("quality_days"),
+        messages: period("messages_days"),
         recordings: period("recordings_days"),
         deliveries: usual("deliveries_days", DELIVERIES),
         dead_deliveries: usual("dead_deliveries_days", DEAD_DELIVERIES),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde_json::Value as Json;
 use subtle::ConstantTimeEq;
 
 /// A secret: shown nowhere but through [`Secret::expose`].
@@ -34,6 +35,29 @@ impl PartialEq for Secret {
 }
 
 impl Eq for Secret {}
+
+/// Settings with secrets in clear: an object whose `Debug` shows the names of its keys alone.
+#[derive(Clone, Default, PartialEq)]
+pub struct SecretSettings(Json);
+
+impl SecretSettings {
+    /// Wraps `settings`.
+    pub const fn new(settings: Json) -> Self {
+        Self(settings)
+    }
+
+    /// The settings themselves, to be read, sealed or masked.
+    pub const fn expose(&self) -> &Json {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let keys = self.0.as_object().into_iter().flat_map(serde_json::Map::keys);
+        f.debug_set().entries(keys).finish()
+    }
+}
 
 /// Shows a phone number or user name with its middle hidden: `+49*****67`.
 ///
@@ -96,6 +120,16 @@ mod tests {
         let secret = Some(Secret::new("hunter2".into()));
         assert_eq!(format!("{secret:?}"), "Some([secret])");
         assert!(!format!("{secret:#?}").contains("hunter2"));
+    }
+
+    /// Of settings the names alone are shown, however deep a secret lies.
+    #[test]
+    fn debug_hides_settings() {
+        let settings = serde_json::json!({"auth": {"password": "hunter2"}, "list": ["hunter2"]});
+        let settings = SecretSettings::new(settings);
+        assert_eq!(format!("{settings:?}"), r#"{"auth", "list"}"#);
+        let text = SecretSettings::new(Json::from("hunter2"));
+        assert_eq!(format!("{text:?}"), "{}");
     }
 
     /// Numbers keep their ends only, short ones even less; hosts and schemes stay readable.

@@ -55,6 +55,9 @@ pub struct SipConfig {
     pub digest: Vec<Algorithm>,
     /// Timers of RFC 3261 table 4.
     pub timers: SipTimers,
+    /// Longest INVITE that goes in a datagram where its server may take a stream instead, in bytes
+    /// (RFC 3261 18.1.1); none for any length.
+    pub udp_request_max: Option<usize>,
     /// Session timers (RFC 4028); none if they are off.
     pub session_timer: Option<TimerConfig>,
 }
@@ -89,6 +92,11 @@ impl SipConfig {
         Listen { transport, address, advertised }
     }
 }
+
+/// Default of `sip.udp_request_max_bytes`: RFC 3261 18.1.1, for a path of unknown width.
+const UDP_REQUEST_MAX_BYTES: u32 = 1_300;
+/// What a datagram can hold at all, in bytes.
+const DATAGRAM_MAX_BYTES: u32 = 65_507;
 
 /// Default of `sip.listen`.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 5060);
@@ -130,6 +138,7 @@ pub(super) fn sip(section: Section<'_>, acme: Option<&AcmeConfig>) -> SipConfig 
         realm: realm(&section),
         digest: section.words("digest", DIGESTS).unwrap_or_else(|| DIGESTS_OFFERED.to_vec()),
         timers: timers(&section),
+        udp_request_max: udp_request_max(&section),
         session_timer: session_timer(&section),
         listen,
         tls_listen,
@@ -226,6 +235,13 @@ fn user_agent(section: &Section<'_>) -> String {
         }
     });
     text.unwrap_or_else(|| concat!("Talkpath/", env!("CARGO_PKG_VERSION")).to_owned())
+}
+
+/// `udp_request_max_bytes`; 0 lets any length go in a datagram.
+fn udp_request_max(section: &Section<'_>) -> Option<usize> {
+    let most = section.number("udp_request_max_bytes", 0..=DATAGRAM_MAX_BYTES);
+    let most = most.unwrap_or(UDP_REQUEST_MAX_BYTES);
+    (most > 0).then_some(most as usize)
 }
 
 /// `session_expires_s` and `min_se_s`; 0 turns session timers off.

@@ -199,7 +199,7 @@ impl Assembly<'_> {
                 }
                 continue;
             }
-            let mut entry = entry(&fields.settings);
+            let mut entry = entry(fields.settings.expose());
             entry.insert("name".into(), fields.name.clone().into());
             if let Some(password) = &fields.password {
                 entry.insert("password".into(), password.expose().into());
@@ -406,7 +406,7 @@ fn within(configuration: &Configuration, row: &TrunkRow) -> Result<Option<Trunk>
     let spec = table::find(&configuration.fields.provider);
     let Some(read) = spec.and_then(|spec| spec.sip) else { return Ok(None) };
     let fields = &row.fields;
-    let settings = RawConfig::from_stored(fields.settings.clone()).unwrap_or_default();
+    let settings = RawConfig::from_stored(fields.settings.expose().clone()).unwrap_or_default();
     let profile = read(&settings).map_err(|error| error.to_string())?;
     let told = |error: Unsupported| error.to_string();
     let (config, limits) = profile::trunk(&fields.name, &profile).map_err(told)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::config::{Config, Secret, Sources};
+use crate::config::{Config, Secret, SecretSettings, Sources};
 use crate::quota::Kind;
 use crate::routing::Unrouted;
 use crate::store::configurations::{Configuration, ConfigurationFields};
@@ -270,7 +270,7 @@ impl Held {
             configuration: Some(self.configuration),
             name: name.to_owned(),
             enabled,
-            settings: Value::Object(settings.expose().clone()),
+            settings: SecretSettings::new(Value::Object(settings.expose().clone())),
             password: None,
             external_id: None,
             limits: CallLimits { max_calls: Some(3), ..CallLimits::default() },

@@ -10,9 +10,10 @@ use http::{Extensions, HeaderMap, Method, header};
 
 use super::client::Client;
 use super::problem::{Kind, Problem};
-use super::rate::{retry_after_s, source};
+use super::rate::retry_after_s;
 use super::session::{self, Session};
 use crate::keys::{KeyInfo, Scope};
+use crate::listen::sources::source;
 use crate::store::{Actor, OrganisationId};
 use crate::workers::poller::now;
 

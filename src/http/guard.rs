@@ -13,6 +13,7 @@ use tracing::Instrument;
 use super::client::{Client, Peer};
 use super::rate::Buckets;
 use crate::config::{Cidr, HttpConfig};
+use crate::telemetry::few::Few;
 use crate::telemetry::{CarrierMetrics, Metrics};
 use crate::workers::poller::now;
 
@@ -20,6 +21,8 @@ use crate::workers::poller::now;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Log lines a second about requests that prove nothing.
 const STRANGERS_PER_SECOND: u32 = 5;
+/// Log lines a second about requests that failed.
+const FAILURES_PER_SECOND: u32 = 50;
 /// Longest id of a request that a proxy gives.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
@@ -30,6 +33,8 @@ pub struct Guard {
     pub(super) keys: Buckets<String>,
     pub(super) addresses: Buckets<IpAddr>,
     strangers: Buckets<()>,
+    /// Lines about requests that failed: without a database, every stranger's does.
+    failures: Few,
     /// Nobody but programs on this machine reaches the API.
     pub(super) is_local: bool,
 }
@@ -42,6 +47,7 @@ impl Guard {
             keys: Buckets::new(config.key_requests_per_second),
             addresses: Buckets::new(config.address_requests_per_second),
             strangers: Buckets::new(STRANGERS_PER_SECOND),
+            failures: Few::new(FAILURES_PER_SECOND),
             is_local,
         }
     }
@@ -82,8 +88,10 @@ pub(super) async fn pass(
     metrics.http.responded(status.as_u16(), took);
     span.in_scope(|| {
         let client = client.map(|client| tracing::field::display(client.address));
-        if status.is_server_error() {
-            tracing::warn!(status = status.as_u16(), ?took, client, "a request failed");
+        let failed = status.is_server_error();
+        if let Some(unlogged) = failed.then(|| guard.failures.line(now())).flatten() {
+            let status = status.as_u16();
+            tracing::warn!(status, ?took, client, unlogged, "a request failed");
         } else {
             tracing::debug!(status = status.as_u16(), ?took, client, "answered");
         }

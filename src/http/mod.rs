@@ -15,11 +15,13 @@ pub mod page;
 mod path;
 pub mod problem;
 mod rate;
+mod seat;
 pub mod server;
 mod session;
 mod socket;
 mod standing;
 mod streams;
+mod told;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -30,6 +32,7 @@ use tokio::sync::watch;
 
 pub use guard::Guard;
 pub use streams::Streams;
+pub use told::Told;
 
 use crate::calls::log::LogHandle;
 use crate::calls::request::Handle;
@@ -83,6 +86,8 @@ pub struct State {
     pub base_url: Arc<str>,
     /// Asks carriers.
     pub exchanges: Exchanges,
+    /// What this server tells of itself.
+    pub told: Arc<Told>,
     /// The OpenAPI document, once somebody has asked for it.
     pub document: Arc<OnceLock<Bytes>>,
 }
@@ -91,6 +96,7 @@ pub struct State {
 pub fn router(state: State) -> Router {
     let pass = (Arc::clone(&state.guard), Arc::clone(&state.metrics));
     openapi::routes(&state, api::resources())
+        .merge(crate::ui::routes())
         .method_not_allowed_fallback(api::no_such_method)
         .fallback(api::no_such_path)
         .layer(from_fn_with_state(pass, guard::pass))

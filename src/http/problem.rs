@@ -1,16 +1,24 @@
 //! Errors over HTTP as RFC 9457 problem documents. `docs/problems.md` lists them for clients.
 
+use std::sync::LazyLock;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::store::StoreError;
+use crate::telemetry::few::Few;
+use crate::workers::poller::now;
 
 /// Media type of a problem document (RFC 9457 3).
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
 /// Seconds after which the database may answer again.
 const STORE_RETRY_AFTER_S: u32 = 2;
+
+/// Lines about a database that does not answer: who asks for something without a key causes them
+/// too.
+static UNANSWERED: LazyLock<Few> = LazyLock::new(Few::default);
 
 /// What can go wrong. Each has a stable `type` that clients can decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -301,7 +309,9 @@ impl From<StoreError> for Problem {
             StoreError::NoSuch { what } => Self::invalid(what, "there is none with this id"),
             StoreError::ReadOnly => Self::read_only(),
             StoreError::Unavailable { .. } => {
-                tracing::warn!(%error, "the database does not answer");
+                if let Some(unlogged) = UNANSWERED.line(now()) {
+                    tracing::warn!(%error, unlogged, "the database does not answer");
+                }
                 Self::unavailable("the database does not answer", STORE_RETRY_AFTER_S)
             }
             error => {

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -56,17 +55,6 @@ pub(super) fn retry_after_s(wait: Duration) -> u32 {
     u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX).max(1)
 }
 
-/// Who counts as one by address: whoever has an IPv6 network has 2^64 addresses.
-pub(super) fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
-        v4 => v4,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,15 +89,5 @@ mod tests {
         assert!(buckets.take(late, usize::MAX - 1).is_ok());
         assert!(buckets.take(late, usize::MAX).is_err(), "forgotten before the full ones");
         assert!(buckets.full_at.lock().unwrap().len() <= BUCKETS_MAX);
-    }
-
-    /// IPv6 addresses of one network count as one, and so does an IPv4 address in either form.
-    #[test]
-    fn sources_are_networks() {
-        let source = |text: &str| source(text.parse().unwrap());
-        assert_eq!(source("2001:db8:1:2:3:4:5:6"), source("2001:db8:1:2::1"));
-        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
-        assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
-        assert_ne!(source("192.0.2.2"), source("192.0.2.1"));
     }
 }

@@ -22,10 +22,12 @@ use crate::listen::alpn;
 use crate::listen::sources::Sources;
 use crate::listen::tls::ServerTls;
 use crate::telemetry::Metrics;
+use crate::telemetry::few::Few;
+use crate::workers::poller::now;
 
 /// Connections served at once; more wait in the kernel's backlog.
 pub const CONNECTIONS_MAX: usize = 4_096;
-/// Connections of one address, but for trusted proxies; more are closed.
+/// Connections of one source, but for trusted proxies; more are closed.
 pub const CONNECTIONS_PER_SOURCE_MAX: usize = 1_024;
 /// How long a TLS handshake may take, in milliseconds.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 5_000;
@@ -48,6 +50,7 @@ pub struct Server {
     metrics: Arc<Metrics>,
     slots: Arc<Semaphore>,
     sources: Sources,
+    refusals: Arc<Few>,
     trusted: Arc<[Cidr]>,
 }
 
@@ -66,6 +69,7 @@ impl Server {
             metrics,
             slots: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             sources: Sources::new(CONNECTIONS_PER_SOURCE_MAX),
+            refusals: Arc::default(),
             trusted: trusted.into(),
         }
     }
@@ -95,8 +99,13 @@ impl Server {
             let trusted = self.trusted.iter().any(|network| network.contains(peer.ip()));
             let place = self.sources.take(peer.ip());
             if place.is_none() && !trusted {
-                tracing::warn!(source = %peer.ip(), "HTTP connection refused: the source has \
-                    {CONNECTIONS_PER_SOURCE_MAX}");
+                if let Some(unlogged) = self.refusals.line(now()) {
+                    tracing::warn!(
+                        source = %peer.ip(),
+                        unlogged,
+                        "HTTP connection refused: the source has {CONNECTIONS_PER_SOURCE_MAX}"
+                    );
+                }
                 continue;
             }
             let (server, tls) = (self.clone(), tls.clone());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use media::time::MonoTime;
 
 use super::bucket::Bucket;
-use super::limits::{Bound, Limit, Refusal, Subject, Way};
+use super::limits::{Bound, Kind, Limit, Refusal, Subject, Way};
 
 /// How many calls everything has, and how many it took lately.
 #[derive(Debug, Default)]
@@ -30,13 +30,22 @@ struct Held {
 }
 
 /// A call's places with everything that it counts for. They are given back when it is dropped.
-#[derive(Debug)]
-pub struct Permit(Vec<Arc<()>>);
+#[derive(Debug, Default)]
+pub struct Permit(Vec<(Kind, Arc<()>)>);
 
 impl Permit {
     /// Counts for this as well.
     pub fn join(&mut self, other: Self) {
         self.0.extend(other.0);
+    }
+
+    /// Takes all places out of it but those with things of this kind.
+    #[must_use]
+    pub fn all_but(&mut self, kind: Kind) -> Self {
+        let all = std::mem::take(&mut self.0).into_iter();
+        let (stay, go) = all.partition(|(of, _)| *of == kind);
+        self.0 = stay;
+        Self(go)
     }
 }
 
@@ -109,8 +118,10 @@ impl Quota {
     pub fn take(&mut self, now: MonoTime, way: Way, bounds: &[Bound]) -> Result<Permit, Refusal> {
         self.check(now, way, bounds)?;
         self.sweep(now);
-        let place =
-            |bound: &Bound| self.held.entry(bound.subject).or_default().take(now, way, bound);
+        let place = |bound: &Bound| {
+            let held = self.held.entry(bound.subject).or_default();
+            (bound.subject.kind, held.take(now, way, bound))
+        };
         Ok(Permit(bounds.iter().map(place).collect()))
     }
 

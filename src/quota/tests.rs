@@ -17,6 +17,22 @@ fn bound(kind: Kind, id: u128, limits: Limits) -> Bound {
     Bound::new(kind, Uuid::from_u128(id), limits)
 }
 
+/// Places that are taken out of a permit are held apart from those that stay in it.
+#[test]
+fn a_permit_is_divided() {
+    let mut quota = Quota::default();
+    let bounds = [Kind::Organisation, Kind::Server, Kind::Number];
+    let bounds = bounds.map(|kind| bound(kind, 1, Limits::default()));
+    let mut permit = quota.take(now(0), Way::In, &bounds).unwrap();
+    let rest = permit.all_but(Kind::Server);
+    let held = |quota: &Quota| bounds.map(|bound| quota.calls(bound.subject).0);
+    assert_eq!(held(&quota), [1, 1, 1]);
+    drop(permit);
+    assert_eq!(held(&quota), [1, 0, 1]);
+    drop(rest);
+    assert_eq!(held(&quota), [0, 0, 0]);
+}
+
 /// All or nothing: a call that one subject refuses takes nothing of the others, no rate either.
 #[test]
 fn a_refused_call_takes_nothing() {

@@ -292,6 +292,19 @@ impl Tx {
         Ok(())
     }
 
+    /// Undoes everything that was done in it.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached: then it is undone, too.
+    pub async fn rollback(self) -> Result<(), StoreError> {
+        match self.inner {
+            Inner::Sqlite(tx) => tx.rollback().await?,
+            Inner::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
     /// Makes everything that was done in it last.
     ///
     /// # Errors

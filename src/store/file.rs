@@ -13,7 +13,7 @@ use super::routes::{ROUTE, Route, RouteFields};
 use super::sql::Query;
 use super::trunks::{TRUNK, Trunk, TrunkFields};
 use super::{Actor, Audit, Store, StoreError, Tx, routes};
-use crate::config::{AgentKind, Config};
+use crate::config::{AgentKind, Config, SecretSettings};
 use crate::directory::{Named, file_id};
 
 /// What was done about the file.
@@ -189,7 +189,7 @@ impl Objects {
                 configuration: None,
                 name: trunk.name.clone(),
                 enabled: true,
-                settings: settings.into(),
+                settings: SecretSettings::new(settings.into()),
                 password: trunk.password.clone(),
                 external_id: None,
                 limits: CallLimits {

@@ -1,5 +1,6 @@
 //! Requests that may come again, and what was answered: sealed, as an answer may hold a key.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::id::{OrganisationId, Timestamp};
@@ -17,7 +18,7 @@ pub const UNDER_WAY_MAX: Duration = Duration::from_secs(60);
 pub type RequestHash = [u8; 32];
 
 /// What a request with an idempotency key meets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Earlier {
     /// Nothing: it is to be carried out, and under way from now on.
     Nothing {
@@ -35,6 +36,22 @@ pub enum Earlier {
     },
     /// Another request.
     Another,
+}
+
+/// Shows no answer, as it may hold a key.
+impl fmt::Debug for Earlier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing { first_at } => {
+                f.debug_struct("Nothing").field("first_at", first_at).finish()
+            }
+            Self::UnderWay => f.write_str("UnderWay"),
+            Self::Answer { status, .. } => {
+                f.debug_struct("Answer").field("status", status).finish_non_exhaustive()
+            }
+            Self::Another => f.write_str("Another"),
+        }
+    }
 }
 
 /// Where an answer lies.

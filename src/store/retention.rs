@@ -19,6 +19,8 @@ pub enum Kept {
     CallEvents,
     /// How the media of calls fared.
     Quality,
+    /// SIP messages of calls that were captured.
+    Messages,
     /// Webhooks that were delivered.
     Deliveries,
     /// Webhooks that were given up.
@@ -29,10 +31,11 @@ pub enum Kept {
 
 impl Kept {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Calls,
         Self::CallEvents,
         Self::Quality,
+        Self::Messages,
         Self::Deliveries,
         Self::DeadDeliveries,
         Self::Audit,
@@ -44,6 +47,7 @@ impl Kept {
             Self::Calls => "calls",
             Self::CallEvents => "call_events",
             Self::Quality => "quality",
+            Self::Messages => "messages",
             Self::Deliveries => "deliveries",
             Self::DeadDeliveries => "dead_deliveries",
             Self::Audit => "audit",
@@ -89,6 +93,14 @@ impl Store {
                     "DELETE FROM quality_samples WHERE (call_id, leg, at) IN \
                      (SELECT call_id, leg, at FROM quality_samples WHERE call_id < $1 \
                      ORDER BY call_id, leg, at LIMIT $2)",
+                );
+                self.execute(query.bind(id).bind(BATCH)).await?
+            }
+            Kept::Messages => {
+                let query = Query::new(
+                    "DELETE FROM messages WHERE (call_id, sequence) IN \
+                     (SELECT call_id, sequence FROM messages WHERE call_id < $1 \
+                     ORDER BY call_id, sequence LIMIT $2)",
                 );
                 self.execute(query.bind(id).bind(BATCH)).await?
             }

@@ -4,14 +4,16 @@
 //! databases understand `$1`, bound by number.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite};
 use uuid::Uuid;
 
-/// A value as it is bound. Nothing has a type too, as PostgreSQL wants to know it.
-#[derive(Clone, Debug)]
+/// A value as it is bound. Nothing has a type too, as PostgreSQL wants to know it. `Debug` shows
+/// the type alone: texts hold phone numbers and addresses with tokens.
+#[derive(Clone)]
 pub enum Value {
     /// A whole number; times too.
     Int(Option<i64>),
@@ -21,6 +23,17 @@ pub enum Value {
     Text(Option<String>),
     /// Bytes; identifiers too.
     Bytes(Option<Vec<u8>>),
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Int(_) => "Int",
+            Self::Flag(_) => "Flag",
+            Self::Text(_) => "Text",
+            Self::Bytes(_) => "Bytes",
+        })
+    }
 }
 
 /// PostgreSQL has no texts with NUL, and refuses all that is written with one: whatever peers and

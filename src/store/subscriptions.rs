@@ -39,6 +39,15 @@ pub struct SubscriptionFields {
     pub enabled: bool,
 }
 
+/// What signs the webhooks of a subscription that is changed.
+#[derive(Clone, Copy, Debug)]
+pub enum SigningKey<'k> {
+    /// The secret that it has, if its webhooks still go there.
+    KeptAt(&'k str),
+    /// Another one.
+    New(&'k Secret),
+}
+
 /// What an event needs to know of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanting {
@@ -174,21 +183,37 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::NotFound`] if the organisation has none of this id.
+    /// [`StoreError::NotFound`] if the organisation has none of this id, or it is not where its
+    /// secret would be kept.
     pub async fn update_subscription(
         &self,
         organisation: OrganisationId,
         id: SubscriptionId,
         fields: &SubscriptionFields,
+        key: SigningKey<'_>,
         actor: &Actor,
     ) -> Result<Subscription, StoreError> {
         let query = Query::new(
             "UPDATE subscriptions SET url = $1, events = $2, description = $3, enabled = $4, \
-             updated_at = $5 WHERE id = $6 AND organisation_id = $7 AND deleted_at IS NULL \
-             RETURNING id, url, events, description, enabled, created_at, updated_at",
+             updated_at = $5",
         );
         let query = query.bind(&fields.url).bind(events(fields)?).bind(fields.description.clone());
-        let query = query.bind(fields.enabled).bind(Timestamp::now()).bind(id).bind(organisation);
+        let query = query.bind(fields.enabled).bind(Timestamp::now());
+        let query = match key {
+            SigningKey::KeptAt(_) => query,
+            SigningKey::New(secret) => {
+                let sealed = self.seal(&place(&id), secret.expose().as_bytes())?;
+                query.push(", secret = ").push_bind(sealed)
+            }
+        };
+        let query = query.push(" WHERE deleted_at IS NULL AND id = ").push_bind(id);
+        let query = query.push(" AND organisation_id = ").push_bind(organisation);
+        let query = match key {
+            SigningKey::KeptAt(url) => query.push(" AND url = ").push_bind(url),
+            SigningKey::New(_) => query,
+        };
+        let query =
+            query.push(" RETURNING id, url, events, description, enabled, created_at, updated_at");
         let mut tx = self.begin().await?;
         let changed = read(&tx.fetch_one(query).await?)?;
         tx.audit(&Audit::new(organisation, actor, "update", "subscription", id)).await?;

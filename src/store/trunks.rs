@@ -11,7 +11,7 @@ use super::object::{CallLimits, Kind, Origin, Stamp, kind};
 use super::row::Row;
 use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
-use crate::config::Secret;
+use crate::config::{Secret, SecretSettings};
 
 pub(super) const TRUNK: Kind = kind!("trunks", "trunk", 1_000);
 
@@ -26,7 +26,7 @@ pub struct TrunkFields {
     pub enabled: bool,
     /// An object: the keys of `[[trunks]]` but for the password; of one of a configuration what the
     /// provider's trunks have, secrets in clear.
-    pub settings: Json,
+    pub settings: SecretSettings,
     /// Password of the digest authentication, of one by itself.
     pub password: Option<Secret>,
     /// What the carrier calls it.
@@ -52,7 +52,7 @@ const SELECT: &str = "SELECT id, organisation_id, configuration_id, name, enable
 
 fn read(store: &Store, row: &Row) -> Result<Trunk, StoreError> {
     let configuration: Option<ConfigurationId> = row.get("configuration_id")?;
-    let (settings, password) = match configuration {
+    let (settings, password): (Json, _) = match configuration {
         // An earlier version kept them in clear, and had no use for them.
         Some(_) => match store.unseal_json(&TRUNK, row, "credentials")? {
             Some(settings) => (settings, None),
@@ -66,7 +66,7 @@ fn read(store: &Store, row: &Row) -> Result<Trunk, StoreError> {
             configuration,
             name: row.get("name")?,
             enabled: row.get("enabled")?,
-            settings,
+            settings: SecretSettings::new(settings),
             password,
             external_id: row.get("external_id")?,
             limits: CallLimits::read(row)?,
@@ -83,13 +83,14 @@ impl Store {
         fields: &TrunkFields,
     ) -> Result<(String, Option<Vec<u8>>), StoreError> {
         Ok(match fields.configuration {
-            Some(_) => {
-                ("{}".to_owned(), self.seal_json(&TRUNK, id.0, "credentials", &fields.settings)?)
-            }
+            Some(_) => (
+                "{}".to_owned(),
+                self.seal_json(&TRUNK, id.0, "credentials", fields.settings.expose())?,
+            ),
             None => {
                 let password = fields.password.as_ref();
                 let password = self.seal_text(&TRUNK, id.0, "credentials", password)?;
-                (fields.settings.to_string(), password)
+                (fields.settings.expose().to_string(), password)
             }
         })
     }
@@ -107,12 +108,37 @@ impl Store {
         actor: &Actor,
     ) -> Result<TrunkId, StoreError> {
         let mut tx = self.begin_change().await?;
+        let id = self.create_trunk_in(&mut tx, organisation, fields).await?;
+        tx.audit(&Audit::new(organisation, actor, "create", TRUNK.name, id)).await?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// Finds out whether such a trunk could be made, before a carrier is asked for it.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::create_trunk`] would refuse.
+    pub async fn try_create_trunk(
+        &self,
+        organisation: OrganisationId,
+        fields: &TrunkFields,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        self.create_trunk_in(&mut tx, organisation, fields).await?;
+        tx.rollback().await
+    }
+
+    async fn create_trunk_in(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        fields: &TrunkFields,
+    ) -> Result<TrunkId, StoreError> {
         tx.room(&TRUNK, organisation).await?;
         tx.owned(&CONFIGURATION, organisation, fields.configuration).await?;
         let id = TrunkId::new();
-        self.insert_trunk(&mut tx, organisation, id, fields, Origin::Api).await?;
-        tx.audit(&Audit::new(organisation, actor, "create", TRUNK.name, id)).await?;
-        tx.commit().await?;
+        self.insert_trunk(tx, organisation, id, fields, Origin::Api).await?;
         Ok(id)
     }
 
@@ -231,10 +257,36 @@ impl Store {
         actor: &Actor,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin_change().await?;
-        tx.writable(&TRUNK, organisation, id, Origin::Api).await?;
-        self.write_trunk(&mut tx, id, fields).await?;
+        self.update_trunk_in(&mut tx, organisation, id, fields).await?;
         tx.audit(&Audit::new(organisation, actor, "update", TRUNK.name, id)).await?;
         tx.commit().await
+    }
+
+    /// Finds out whether a trunk could be changed so, before its carrier is asked to.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::update_trunk`] would refuse.
+    pub async fn try_update_trunk(
+        &self,
+        organisation: OrganisationId,
+        id: TrunkId,
+        fields: &TrunkFields,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        self.update_trunk_in(&mut tx, organisation, id, fields).await?;
+        tx.rollback().await
+    }
+
+    async fn update_trunk_in(
+        &self,
+        tx: &mut Tx,
+        organisation: OrganisationId,
+        id: TrunkId,
+        fields: &TrunkFields,
+    ) -> Result<(), StoreError> {
+        tx.writable(&TRUNK, organisation, id, Origin::Api).await?;
+        self.write_trunk(tx, id, fields).await
     }
 
     pub(super) async fn write_trunk(
@@ -270,13 +322,36 @@ impl Store {
         actor: &Actor,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin_change().await?;
-        tx.writable(&TRUNK, organisation, id, Origin::Api).await?;
-        let used = "SELECT id FROM numbers WHERE trunk_id = $1 AND deleted_at IS NULL LIMIT 1";
-        tx.unused(Query::new(used).bind(id), "numbers are pinned to the trunk").await?;
-        let used = "SELECT id FROM routes WHERE trunk_id = $1 AND deleted_at IS NULL LIMIT 1";
-        tx.unused(Query::new(used).bind(id), "routes name the trunk").await?;
-        tx.execute(Query::new(TRUNK.delete).bind(id).bind(Timestamp::now())).await?;
+        delete_trunk_in(&mut tx, organisation, id).await?;
         tx.audit(&Audit::new(organisation, actor, "delete", TRUNK.name, id)).await?;
         tx.commit().await
     }
+
+    /// Finds out whether a trunk could be deleted, before its carrier is asked to.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::delete_trunk`] would refuse.
+    pub async fn try_delete_trunk(
+        &self,
+        organisation: OrganisationId,
+        id: TrunkId,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        delete_trunk_in(&mut tx, organisation, id).await?;
+        tx.rollback().await
+    }
+}
+
+async fn delete_trunk_in(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: TrunkId,
+) -> Result<(), StoreError> {
+    tx.writable(&TRUNK, organisation, id, Origin::Api).await?;
+    let used = "SELECT id FROM numbers WHERE trunk_id = $1 AND deleted_at IS NULL LIMIT 1";
+    tx.unused(Query::new(used).bind(id), "numbers are pinned to the trunk").await?;
+    let used = "SELECT id FROM routes WHERE trunk_id = $1 AND deleted_at IS NULL LIMIT 1";
+    tx.unused(Query::new(used).bind(id), "routes name the trunk").await?;
+    tx.execute(Query::new(TRUNK.delete).bind(id).bind(Timestamp::now())).await.map(drop)
 }

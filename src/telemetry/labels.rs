@@ -38,6 +38,8 @@ labels! {
         CallEvents = "call_events",
         /// How their media fared.
         Quality = "quality",
+        /// Their SIP messages, of those that were captured.
+        Messages = "messages",
         /// Webhooks that were delivered.
         Deliveries = "deliveries",
         /// Webhooks that were given up.

@@ -5,6 +5,7 @@
 
 mod carriers;
 mod exposition;
+pub mod few;
 pub mod histogram;
 pub mod labels;
 pub mod log;

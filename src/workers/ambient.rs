@@ -1,11 +1,11 @@
 //! The ambient bed under what a peer hears.
 
 use media::bed::Bed;
-use media::codec::g711::Law;
-use media::codec::{AudioFormat, Codec, l16};
+use media::codec::AudioFormat;
 
 use super::context::Context;
 use super::path::MediaPath;
+use super::samples;
 
 /// Samples of the longest frame: 60 ms at 48 kHz.
 const FRAME_SAMPLES: usize = 2_880;
@@ -13,26 +13,11 @@ const FRAME_SAMPLES: usize = 2_880;
 /// Mixes what comes next of `bed` under `frame`, which is coded as `format` and the agent's own
 /// sound if `agents`.
 pub(super) fn mix(bed: &mut Bed, format: AudioFormat, frame: &mut [u8], agents: bool) {
-    let mut samples = [0; FRAME_SAMPLES];
-    let law = match format.codec {
-        Codec::Pcmu => Some(Law::Mu),
-        Codec::Pcma => Some(Law::A),
-        _ => None,
-    };
-    let count = match (law, format.codec) {
-        (Some(law), _) => law.decode(frame, &mut samples),
-        (None, Codec::L16Le) => l16::from_le(frame, &mut samples),
-        (None, Codec::L16Be) => l16::from_be(frame, &mut samples),
-        // Sounds wait in none of these.
-        (None, _) => 0,
-    };
-    let samples = samples.get_mut(..count).unwrap_or_default();
-    bed.mix(samples, agents);
-    match (law, format.codec) {
-        (Some(law), _) => law.encode(samples, frame),
-        (None, Codec::L16Be) => l16::to_be(samples, frame),
-        (None, _) => l16::to_le(samples, frame),
-    };
+    let mut buffer = [0; FRAME_SAMPLES];
+    let count = samples::read(format, frame, &mut buffer);
+    let heard = buffer.get_mut(..count).unwrap_or_default();
+    bed.mix(heard, agents);
+    samples::write(format, heard, frame);
 }
 
 impl MediaPath {
@@ -44,7 +29,7 @@ impl MediaPath {
             bed.go_on_from(before);
         }
         // Frames of the peer's own codec must be opened for what is mixed under them.
-        if self.outlet.mix(self.bed.is_some()) {
+        if self.outlet.mix(self.is_mixed()) {
             self.follow_peer();
             self.reformat(ctx);
         }

@@ -102,10 +102,27 @@ impl BridgeLeg {
 
     /// Takes another format of the call's peer.
     pub(super) fn follow(&mut self, caller: AudioFormat) {
-        let own = self.peer.format().map_or(caller, |format| format.media.audio);
+        let own = self.audio(caller);
         self.to_leg.follow(caller, own);
         self.from_leg.follow(own, caller);
         self.outlet.follow(own);
+        self.tune();
+    }
+
+    /// What it speaks; `caller` before that is settled.
+    pub(super) fn audio(&self, caller: AudioFormat) -> AudioFormat {
+        self.peer.format().map_or(caller, |format| format.media.audio)
+    }
+
+    /// Whether a sound or digits of ours are sent to it.
+    pub(super) fn is_busy(&self) -> bool {
+        self.sound.is_some() || self.peer.says_digits()
+    }
+
+    /// Packets pass again, behind what was said on both legs meanwhile.
+    pub(super) fn pass_again(&mut self, caller: AudioFormat) {
+        let own = self.audio(caller);
+        (self.to_leg, self.from_leg) = (Way::new(caller, own), Way::new(own, caller));
         self.tune();
     }
 

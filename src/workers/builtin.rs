@@ -89,6 +89,11 @@ impl Builtin {
         self.hangs_up
     }
 
+    /// True if nothing is left to be said.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(&self.source, Source::Once(sound) if self.position >= sound.len())
+    }
+
     /// Where what it hears is kept, for whoever lets it listen.
     pub(super) const fn take_tape(&mut self) -> Option<TapeInput> {
         self.tape.take()

@@ -2,22 +2,22 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
 
 use adapters::agent::{CallState, DialectSpec, EndedBy, StreamInfo};
 use media::bed::Bed;
 use media::codec::AudioFormat;
 
-use media::jitter::JitterSnapshot;
 use media::leg::LegConfig;
-use media::silence::{Notice, Tally};
+use media::silence::Notice;
 use media::srtp::SrtpKeys;
-use media::stats::LegSnapshot;
 use uuid::Uuid;
 
 use super::builtin::Builtin;
+pub use super::conference::GuestFrom;
+use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
 use super::play::{PlayNotice, PlaySound};
+pub use super::report::MediaReport;
 use crate::agent::session::{Loss, Quality};
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
@@ -223,6 +223,30 @@ pub enum Command {
         /// The call.
         call: CallKey,
     },
+    /// A leg joins peer and agent: three talk with each other from now on.
+    Guest {
+        /// The call.
+        call: CallKey,
+        /// The leg.
+        from: GuestFrom,
+    },
+    /// Offer and answer settled something else with the leg that has joined.
+    GuestFormat {
+        /// The call.
+        call: CallKey,
+        /// What holds now.
+        format: LegFormat,
+    },
+    /// The leg that has joined leaves.
+    DropGuest {
+        /// The call.
+        call: CallKey,
+    },
+    /// Whoever is at the agent's end leaves peer and guest alone.
+    Withdraw {
+        /// The call.
+        call: CallKey,
+    },
     /// The agent is gone for now; the peer hears what is queued, then noise.
     Comfort {
         /// The call.
@@ -302,6 +326,13 @@ pub enum Command {
         listener: Uuid,
         /// Takes what is heard and said from now on; none if nobody listens any more.
         head: Option<Box<recording::Head>>,
+    },
+    /// Whoever looks at the call sees here how its media fare.
+    Gauge {
+        /// The call.
+        call: CallKey,
+        /// What to write to.
+        gauges: Arc<Gauges>,
     },
     /// The peer's packets are captured.
     Capture {
@@ -434,6 +465,8 @@ pub enum EventKind {
     AgentLost(Loss),
     /// No packet came from the leg at the agent's end for too long.
     LegSilent,
+    /// No packet came from the leg that has joined for too long.
+    GuestSilent,
     /// A sound that somebody else than the agent plays has moved on.
     Play(PlayNotice),
     /// A message or file that ends its call has been played.
@@ -450,30 +483,4 @@ pub enum EventKind {
     Quality(Quality),
     /// The call is closed; this is how it fared.
     Closed(Box<MediaReport>),
-}
-
-/// How the media of a call fared, for its record.
-#[derive(Clone, Debug, Default)]
-pub struct MediaReport {
-    /// The peer's leg.
-    pub leg: LegSnapshot,
-    /// Datagrams from elsewhere, ignored.
-    pub foreign: u64,
-    /// The other leg of a call that joined two: the last one, if there were several.
-    pub agent_leg: Option<LegSnapshot>,
-    /// Datagrams from elsewhere on other legs.
-    pub agent_foreign: u64,
-    /// How the jitter buffer of an agent that speaks RTP fared: of the last one, if there were
-    /// several.
-    pub agent_jitter: Option<JitterSnapshot>,
-    /// Frames the agent was too slow for.
-    pub agent_skipped: u64,
-    /// Times that the agent had nothing to play in mid-utterance.
-    pub underruns: u64,
-    /// From the answer to the first audio of the agent on the wire.
-    pub first_audio: Option<Duration>,
-    /// What the direction from the peer, and that to it, went without.
-    pub silences: [Tally; 2],
-    /// Frames that are missing in the recording for a disk that was behind.
-    pub recording_lost: u64,
 }

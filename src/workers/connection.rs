@@ -66,6 +66,17 @@ impl Connection {
         })
     }
 
+    /// While the socket takes nothing, so many bytes of audio may wait from now on.
+    pub(super) const fn set_backlog(&mut self, backlog_bytes: usize) {
+        self.out.set_limits(backlog_bytes, backlog_bytes + CONTROL_BACKLOG_BYTES);
+    }
+
+    /// Bytes that wait.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.out.len()
+    }
+
     /// Lets the kernel find out whether the peer's host is there: the peer is not to be asked.
     pub(super) fn probe(&self) {
         let socket = socket2::SockRef::from(self.io.stream());

@@ -86,7 +86,29 @@ impl Inflow {
         };
         let payload =
             audio.and_then(|HeardAudio { start, len, .. }| datagram.get(start..start + len));
-        let payload = payload.unwrap_or_default();
+        self.take(now, blocks, (content, arrival), payload.unwrap_or_default());
+    }
+
+    /// Takes audio of a stream that is none of RTP.
+    #[inline]
+    pub(super) fn put_audio(
+        &mut self,
+        now: MonoTime,
+        blocks: &mut BlockPool,
+        arrival: Arrival,
+        payload: &[u8],
+    ) {
+        self.take(now, blocks, (Content::Audio(0), arrival), payload);
+    }
+
+    #[inline]
+    fn take(
+        &mut self,
+        now: MonoTime,
+        blocks: &mut BlockPool,
+        (content, arrival): (Content, Arrival),
+        payload: &[u8],
+    ) {
         let units = match content {
             Content::Audio(_) => self.from.payload_ticks(payload),
             Content::Comfort | Content::Other => 0,

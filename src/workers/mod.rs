@@ -6,17 +6,20 @@
 
 mod ambient;
 pub mod audio;
+mod backlog;
 mod bridge;
 mod bridge_pace;
 pub mod builtin;
 mod clock;
 pub mod command;
+mod conference;
 mod connection;
 mod context;
 mod deadlines;
 mod digits;
 mod ear;
 mod gather;
+pub mod gauges;
 mod inflow;
 mod io;
 mod latch;
@@ -29,6 +32,7 @@ mod parked;
 pub mod path;
 mod path_aside;
 mod path_bridge;
+mod path_conference;
 mod path_ear;
 mod path_echo;
 mod path_line;
@@ -43,6 +47,7 @@ pub mod poller;
 mod record;
 mod report;
 mod rtp_agent;
+mod samples;
 mod security;
 mod silence;
 mod socket_agent;
@@ -84,7 +89,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// By how much it comes after media threads, as `nice(1)` counts.
+    /// By how much it comes after media threads, as `nice(1)` counts; these are like the first
+    /// thread of the process.
     const fn nice(self) -> i32 {
         match self {
             Self::Media => 0,
@@ -93,8 +99,8 @@ impl Purpose {
         }
     }
 
-    /// Gives the thread that calls this its place among the others, and those that it starts the
-    /// same.
+    /// Gives the thread that calls this its place among the others. Those that it starts are like
+    /// it until they take theirs.
     pub fn take_place(self) {
         if self.nice() > 0 {
             sys::yield_by(self.nice());

@@ -58,6 +58,9 @@ impl MediaPath {
 
     /// Packets that are due to the peer.
     pub(super) fn ticks(&mut self, ctx: &mut Context) {
+        if self.conference.is_some() {
+            return self.conference_ticks(ctx);
+        }
         if self.peer.is_line() {
             return self.line_ticks(ctx);
         }
@@ -119,7 +122,7 @@ impl MediaPath {
     }
 
     /// One packet to the peer; how long it lasts, in ticks.
-    fn packet(&mut self, ctx: &mut Context, format: &LegConfig) -> u32 {
+    pub(super) fn packet(&mut self, ctx: &mut Context, format: &LegConfig) -> u32 {
         let ptime_ticks = format.audio.ticks(format.ptime_ms);
         let bytes = format.audio.bytes(format.ptime_ms);
         let Some(out) = ctx.packet.get_mut(..HEADER_BYTES + bytes) else { return ptime_ticks };
@@ -132,6 +135,7 @@ impl MediaPath {
         let digits = self.say_digits(linear, payload);
         let said = match digits {
             Some(bytes) => Said { bytes, ..Said::default() },
+            None if self.conference.is_some() => self.say_mix(linear, payload),
             None => self.say(ctx.now, &mut ctx.blocks, linear, payload),
         };
         let PeerEnd::Rtp(peer) = &mut self.peer else { return ptime_ticks };
@@ -197,12 +201,13 @@ impl MediaPath {
             (None, agent) if plays => {
                 pass_over(agent, now, blocks, frame);
                 self.plays.say(&mut self.playout, frame, sounds);
-                self.silence.said(frame);
+                self.silence.said(frame, sounds);
                 said.played = true;
             }
             // What an echo on a line says waits like that of an agent elsewhere.
             (None, Agent::Builtin(builtin)) if !builtin.is_echo() => {
                 let more = builtin.next_frame(frame, silence);
+                self.silence.played(frame, sounds);
                 said.over = !more && builtin.hangs_up();
                 said.quiet = !more || builtin.is_silent();
             }
@@ -218,7 +223,7 @@ impl MediaPath {
                         said.played = played;
                         said.talkspurt = talkspurt;
                         if played {
-                            self.silence.said(frame);
+                            self.silence.said(frame, sounds);
                             first_heard(&mut self.first_audio, self.answered_at, now);
                         }
                     }
@@ -238,7 +243,8 @@ impl MediaPath {
                 if bytes == 0 {
                     said.quiet = background(&mut self.noise, frame, silence);
                 } else {
-                    self.silence.said(into.get(..bytes).unwrap_or_default());
+                    let audio = if untouched { self.queued } else { sounds };
+                    self.silence.said(into.get(..bytes).unwrap_or_default(), audio);
                     first_heard(&mut self.first_audio, self.answered_at, now);
                     said = Said { bytes, played: true, talkspurt, ..Said::default() };
                     if untouched && !self.muted {
@@ -285,7 +291,7 @@ impl MediaPath {
 
     /// Whether packets are passed on, or sent back, as they come: they need no clock of ours.
     fn passes(&self) -> bool {
-        if self.peer.is_line() {
+        if self.peer.is_line() || self.conference.is_some() {
             return false;
         }
         let passes = match &self.agent {
@@ -299,8 +305,10 @@ impl MediaPath {
 
     /// Starts or stops the pacer, as state and direction demand.
     pub(super) fn restart_ticks(&mut self, now: MonoTime) {
+        // Three have one clock, whether the peer hears anything or not.
+        let sends = self.peer.sends() || self.conference.is_some();
         let flows = self.state != CallState::Ringing || self.peer.is_steady();
-        let speaks = flows && self.peer.sends() && !self.passes();
+        let speaks = flows && sends && !self.passes();
         if !speaks {
             if self.next_tick < MonoTime::MAX {
                 let ts = self.peer.leg_ref().map_or(0, |leg| leg.sender().ts());
@@ -348,7 +356,12 @@ impl MediaPath {
 }
 
 /// Lets what an agent says be lost that speaks RTP: it has a clock of its own.
-fn pass_over(agent: &mut Agent, now: MonoTime, blocks: &mut BlockPool, frame: &mut [u8]) {
+pub(super) fn pass_over(
+    agent: &mut Agent,
+    now: MonoTime,
+    blocks: &mut BlockPool,
+    frame: &mut [u8],
+) {
     if let Agent::Rtp(agent) = agent {
         agent.pull(now, blocks, frame);
     }

@@ -56,7 +56,9 @@ impl MediaPath {
     /// Sends what may leave at once, and does not wait for the next round: the call is awake.
     #[inline]
     pub(super) fn line_at_once(&mut self, ctx: &mut Context) {
-        let Some(line) = self.peer.line_ref() else { return };
+        let Some(line) = self.peer.line_ref().filter(|_| self.conference.is_none()) else {
+            return;
+        };
         let waits = self.next_tick < MonoTime::MAX && self.queues() && !self.playout.drained();
         if self.next_tick <= ctx.now || (waits && line.ahead.room_at() <= ctx.now) {
             self.line_ticks(ctx);
@@ -89,11 +91,19 @@ impl MediaPath {
 
     /// The agent has said something: a line that was quiet is looked at at once.
     pub(super) fn wake_line(&mut self, now: MonoTime) {
-        if self.next_tick < MonoTime::MAX {
+        if self.conference.is_some() {
+            // The clock of all is awake.
+        } else if self.next_tick < MonoTime::MAX {
             self.next_tick = self.next_tick.min(self.line_due_at(now));
         } else {
             self.restart_ticks(now);
         }
+    }
+
+    /// The carrier's share of a ptime in which three talk, if there is anything to be heard.
+    pub(super) fn conference_to_line(&mut self, ctx: &mut Context) {
+        let format = self.peer.stream();
+        self.line_frame(ctx, format);
     }
 
     /// One frame for the carrier, if there is anything to be heard.
@@ -106,6 +116,7 @@ impl MediaPath {
         let digits = self.say_digits(linear, payload);
         let said = match digits {
             Some(bytes) => Said { bytes, ..Said::default() },
+            None if self.conference.is_some() => self.say_mix(linear, payload),
             None => self.say(ctx.now, &mut ctx.blocks, linear, payload),
         };
         let Some(line) = self.peer.line() else { return Turn::Quiet };

@@ -19,6 +19,7 @@ use media::time::MonoTime;
 use super::bridge::{self, BridgeLeg};
 use super::builtin::Builtin;
 use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
+use super::conference::Conference;
 use super::context::{Context, HEADROOM_BYTES};
 use super::deadlines::{Entries, rounded};
 use super::outlet::Outlet;
@@ -64,6 +65,8 @@ pub(super) struct MediaPath {
     pub(super) agent: Agent,
     /// Somebody who is told what the call is about before getting it.
     pub(super) aside: Option<Box<Aside>>,
+    /// Somebody who has joined both.
+    pub(super) conference: Option<Box<Conference>>,
     pub(super) taps: Taps,
     pub(super) playout: Playout,
     /// Sounds that others than the agent let the peer hear.
@@ -138,6 +141,7 @@ impl MediaPath {
             peer,
             agent: Agent::None,
             aside: None,
+            conference: None,
             taps: Taps::default(),
             playout: Playout::new(playout),
             plays: Plays::default(),
@@ -183,7 +187,8 @@ impl MediaPath {
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => MonoTime::MAX,
         };
         let aside = self.aside.as_ref().map_or(MonoTime::MAX, |aside| aside.deadline());
-        let line = self.peer.line_deadline();
+        let guest = self.conference.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
+        let line = self.peer.line_deadline().min(guest);
         self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside).min(line)
     }
 
@@ -208,6 +213,9 @@ impl MediaPath {
         if self.aside.is_some() {
             self.aside_timeout(ctx);
         }
+        if self.conference.is_some() {
+            self.guest_timeout(ctx);
+        }
         self.line_timeout(ctx);
         self.socket_timeout(ctx);
     }
@@ -226,6 +234,7 @@ impl MediaPath {
         if self.peer.stream() != old {
             self.follow_peer();
             self.reformat(ctx);
+            self.follow_conference(ctx);
         }
         self.tune_ear();
         self.tune_outlet();
@@ -281,6 +290,7 @@ impl MediaPath {
         }
         self.tune_ear();
         self.tune_outlet();
+        self.follow_conference(ctx);
         self.socket_attached(ctx);
     }
 
@@ -348,6 +358,7 @@ impl MediaPath {
         self.actions(ctx);
         self.stop_recording(ctx);
         self.drop_aside(ctx);
+        self.drop_guest(ctx);
         self.detach(ctx);
         self.playout.release(&mut ctx.blocks);
         match &mut self.peer {
@@ -400,9 +411,12 @@ impl MediaPath {
         let heard = leg.receive(ctx.now, datagram);
         self.silence.heard(ctx.now, datagram, &heard);
         let passing = match self.agent {
-            Agent::Leg(_) => bridge::passing(heard, datagram),
+            Agent::Leg(_) if self.conference.is_none() => bridge::passing(heard, datagram),
             _ => None,
         };
+        if let Some(conference) = &mut self.conference {
+            conference.hear_peer(ctx.now, &mut ctx.blocks, heard, datagram);
+        }
         match heard {
             Heard::Audio(heard) => {
                 self.audio_in(ctx, heard);

@@ -13,7 +13,7 @@ use super::path::{Agent, MediaPath};
 use super::path_rtcp::{give_report, take_report};
 use super::peer::Received;
 use super::report::drop_reason;
-use super::token::{Part, Token};
+use super::token::Part;
 use crate::telemetry::Kind;
 
 /// A leg aside of its call.
@@ -77,24 +77,23 @@ impl MediaPath {
 
     /// The leg aside takes the place of the agent, which is let go.
     pub(super) fn join_aside(&mut self, ctx: &mut Context) {
-        let Some(aside) = self.aside.take() else { return };
-        let mut leg = aside.leg;
+        let Some(mut leg) = self.take_aside(ctx) else { return };
         self.hand_over(ctx);
         self.detach(ctx);
-        leg.hold(ctx.now, None);
         leg.follow(self.peer.stream().audio);
-        ctx.poller.remove(leg.peer.rtp());
-        ctx.poller.remove(leg.peer.rtcp());
-        let watched =
-            ctx.poller.add(leg.peer.rtp(), Token::part(self.token, Part::Agent)).and_then(|()| {
-                ctx.poller.add(leg.peer.rtcp(), Token::part(self.token, Part::AgentRtcp))
-            });
-        if let Err(error) = watched {
+        if let Err(error) = self.watch_leg_as(ctx, &leg, (Part::Agent, Part::AgentRtcp)) {
             tracing::error!(%error, "the sockets of a leg cannot be watched");
             ctx.tell(self.key, EventKind::LegSilent);
         }
         self.hear_leg(ctx, &leg);
         self.attached(ctx, Agent::Leg(leg));
+    }
+
+    /// Takes the leg that was aside, which hears nothing of ours any more.
+    pub(super) fn take_aside(&mut self, ctx: &Context) -> Option<Box<BridgeLeg>> {
+        let mut leg = self.aside.take()?.leg;
+        leg.hold(ctx.now, None);
+        Some(leg)
     }
 
     /// Lets the leg aside go.

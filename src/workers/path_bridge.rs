@@ -155,7 +155,8 @@ impl MediaPath {
     /// Digits of the other leg that have ended. They have passed already, as events, unless the
     /// peer gets its digits otherwise.
     fn leg_digits(&mut self, ctx: &mut Context) {
-        let takes = self.peer.takes_events();
+        // Among three, nothing passes.
+        let takes = self.peer.takes_events() && self.conference.is_none();
         loop {
             let Agent::Leg(bridge) = &mut self.agent else { return };
             let Some(pressed) = bridge.peer.leg().and_then(|leg| leg.poll_digit(ctx.now)) else {
@@ -189,15 +190,20 @@ impl MediaPath {
         let datagram = ctx.packet.get(HEADROOM_BYTES..HEADROOM_BYTES + length);
         let datagram = datagram.unwrap_or_default();
         let heard = leg.receive(ctx.now, datagram);
-        let passing = bridge::passing(heard, datagram);
+        let mut passing = bridge::passing(heard, datagram);
         if let Heard::Nothing(arrival, _) = heard {
             bridge.from_leg.skip(arrival);
+        }
+        if let Some(conference) = &mut self.conference {
+            conference.hear_agent(ctx.now, &mut ctx.blocks, heard, datagram);
+            passing = None;
         }
         let digits = self.peer.says_digits();
         let plays = !self.plays.is_empty();
         let silenced = self.hushed || self.muted || self.held.is_some() || digits || plays;
         let takes_events = self.peer.takes_events();
         match (passing, &mut self.peer) {
+            (None, PeerEnd::Line(_)) if self.conference.is_some() => {}
             (_, PeerEnd::Line(line)) => line.put(ctx.now, &mut ctx.blocks, heard, datagram),
             (Some(passing), PeerEnd::Rtp(peer)) if silenced || self.state == CallState::Ringing => {
                 bridge.from_leg.rest(peer, passing.arrival);

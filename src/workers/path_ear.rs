@@ -22,7 +22,7 @@ impl MediaPath {
             }
             // Otherwise the event itself has passed.
             if let Agent::Leg(leg) = &mut self.agent
-                && !leg.peer.takes_events()
+                && (!leg.peer.takes_events() || self.conference.is_some())
                 && self.state == CallState::Answered
             {
                 let (digit, duration_ms) = (pressed.digit.as_char(), pressed.duration_ms);

@@ -227,8 +227,27 @@ impl MediaPath {
                 self.playout.flush();
                 self.heard_agent(ctx.now);
             }
+            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Leg(_) => self.line_to_leg(ctx, payload, place),
             _ => {}
+        }
+    }
+
+    /// Lets a frame wait for the clock of those who talk.
+    fn line_to_conference(&mut self, ctx: &mut Context, payload: &[u8], place: Place) {
+        let Some(line) = self.peer.line() else { return };
+        let stream = line.stream();
+        line.pieces += place.lost;
+        let mut ext_ts = place.ext_ts;
+        for piece in payload.chunks(stream.audio.bytes(stream.ptime_ms).max(1)) {
+            let Some(line) = self.peer.line() else { return };
+            line.pieces += 1;
+            let (ext_seq, continuity) = (line.pieces, Continuity::Same);
+            let arrival = Arrival { ext_seq, ext_ts, gap: 0, continuity };
+            if let Some(conference) = &mut self.conference {
+                conference.hear_line(ctx.now, &mut ctx.blocks, arrival, piece);
+            }
+            ext_ts += u64::from(stream.audio.payload_ticks(piece));
         }
     }
 

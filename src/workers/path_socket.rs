@@ -262,9 +262,9 @@ impl MediaPath {
         let Agent::Socket(socket) = &mut self.agent else { return };
         let event = match control {
             Control::Configured { to_agent, from_agent, .. } => {
-                let peer = self.peer.stream();
+                let given = self.given();
                 if let Agent::Socket(socket) = &mut self.agent {
-                    socket.reformat(peer, &self.outlet, to_agent, from_agent);
+                    socket.reformat(given, &self.outlet, to_agent, from_agent);
                 }
                 self.tune_ear();
                 self.tune_outlet();
@@ -313,15 +313,15 @@ impl MediaPath {
 
     /// Lets the agent's converters follow the peer's format; what the agent was told still holds.
     pub(super) fn follow_peer(&mut self) {
-        let peer = self.peer.stream();
+        let (peer, given) = (self.peer.stream(), self.given());
         self.outlet.follow(peer.audio);
         match &mut self.agent {
             Agent::Socket(socket) => {
                 let info = socket.session.info();
                 let (to, from) = (info.to_agent, info.from_agent);
-                socket.reformat(peer, &self.outlet, to, from);
+                socket.reformat(given, &self.outlet, to, from);
             }
-            Agent::Rtp(agent) => agent.reformat(peer, &self.outlet),
+            Agent::Rtp(agent) => agent.reformat(given, &self.outlet),
             Agent::Leg(leg) => leg.follow(peer.audio),
             Agent::Builtin(_) | Agent::None => {}
         }
@@ -331,12 +331,13 @@ impl MediaPath {
     /// Codes Opus for the peer as it wants it, and no wider than what there is to be said.
     pub(super) fn tune_outlet(&mut self) {
         let Some(mut settings) = self.peer.format().map(|format| format.media.opus) else { return };
+        let is_mixed = self.is_mixed();
         match &mut self.agent {
             Agent::Leg(leg) => leg.from_leg.tune(&settings),
-            Agent::Socket(socket) if self.bed.is_none() => {
+            Agent::Socket(socket) if !is_mixed => {
                 settings.max_rate_hz = settings.max_rate_hz.min(socket.audio().rate_hz);
             }
-            Agent::Rtp(agent) if self.bed.is_none() => {
+            Agent::Rtp(agent) if !is_mixed => {
                 settings.max_rate_hz = settings.max_rate_hz.min(agent.audio().rate_hz);
             }
             Agent::Socket(_) | Agent::Rtp(_) | Agent::Builtin(_) | Agent::None => {}

@@ -3,16 +3,44 @@
 use std::time::Duration;
 
 use adapters::agent::CallState;
+use media::jitter::JitterSnapshot;
 use media::leg::Ignored;
+use media::silence::Tally;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
-use super::command::{EventKind, MediaReport};
+use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, CARE_EVERY, MediaPath};
 use super::peer_end::PeerEnd;
 use crate::agent::session::Quality;
 use crate::telemetry::DropReason;
+
+/// How the media of a call fared, for its record.
+#[derive(Clone, Debug, Default)]
+pub struct MediaReport {
+    /// The peer's leg.
+    pub leg: LegSnapshot,
+    /// Datagrams from elsewhere, ignored.
+    pub foreign: u64,
+    /// The other leg of a call that joined two: the last one, if there were several.
+    pub agent_leg: Option<LegSnapshot>,
+    /// Datagrams from elsewhere on other legs.
+    pub agent_foreign: u64,
+    /// How the jitter buffer of an agent that speaks RTP fared: of the last one, if there were
+    /// several.
+    pub agent_jitter: Option<JitterSnapshot>,
+    /// Frames the agent was too slow for.
+    pub agent_skipped: u64,
+    /// Times that the agent had nothing to play in mid-utterance.
+    pub underruns: u64,
+    /// From the answer to the first audio of the agent on the wire.
+    pub first_audio: Option<Duration>,
+    /// What the direction from the peer, and that to it, went without.
+    pub silences: [Tally; 2],
+    /// Frames that are missing in the recording for a disk that was behind.
+    pub recording_lost: u64,
+}
 
 impl MediaPath {
     /// Silence of the peer, quality for the agent.
@@ -32,6 +60,7 @@ impl MediaPath {
             }
         }
         self.care_for_leg(ctx);
+        self.care_for_guest(ctx);
         let quality = self.quality();
         if self.state == CallState::Answered && self.sample_at <= ctx.now {
             self.sample_at = ctx.care.next_sample(ctx.now);

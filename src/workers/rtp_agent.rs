@@ -33,6 +33,8 @@ pub(super) struct RtpAgent {
     /// Media time expected next from the peer, in its clock.
     expected_ts: Option<u64>,
     peer: StreamFormat,
+    /// It hears several at once, in the place of the peer's own frames.
+    hears_mix: bool,
 }
 
 impl RtpAgent {
@@ -65,6 +67,7 @@ impl RtpAgent {
             to: StreamFormat { audio: link.audio, ptime_ms: link.ptime_ms },
             expected_ts: None,
             peer,
+            hears_mix: false,
         })
     }
 
@@ -76,9 +79,22 @@ impl RtpAgent {
         self.peer = peer;
     }
 
-    /// Sends one frame of the peer's audio; gaps stay visible in media time.
+    /// It hears several at once from now on, or the peer alone again.
+    pub(super) const fn hear_mix(&mut self, mixed: bool) {
+        self.hears_mix = mixed;
+    }
+
+    /// Sends one frame of the peer's audio, unless it hears several at once.
     #[inline]
     pub(super) fn send_audio(&mut self, sink: &mut FrameSink<'_>, frame: Frame<'_>) {
+        if !self.hears_mix {
+            self.send_mixed(sink, frame);
+        }
+    }
+
+    /// Sends one frame of what it hears; gaps stay visible in media time.
+    #[inline]
+    pub(super) fn send_mixed(&mut self, sink: &mut FrameSink<'_>, frame: Frame<'_>) {
         if self.to_agent.max_output(frame.payload.len()) + HEADER_BYTES > sink.convert.len() {
             return;
         }

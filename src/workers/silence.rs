@@ -1,5 +1,7 @@
 //! Silence explained: what the media path tells the watch, and what becomes of its words.
 
+use std::sync::Arc;
+
 use media::codec::AudioFormat;
 use media::leg::{Heard, Ignored};
 use media::silence::{AgentAt, Conditions, LOOK_EVERY, Soundless, Tally, Watch, Way};
@@ -7,6 +9,7 @@ use media::time::MonoTime;
 
 use super::command::{EventKind, LegFormat};
 use super::context::Context;
+use super::gauges::{Gauges, Meter, Side};
 use super::latch::is_private;
 use super::path::{Agent, MediaPath};
 use super::peer::Received;
@@ -16,10 +19,20 @@ use crate::telemetry::DropReason;
 /// that was used before it (RFC 3551 6).
 const COMFORT_PTS: [u8; 2] = [13, 19];
 
+/// Looks between two times that it is shown how the media fare; levels are shown at each.
+const LOOKS_PER_SHOW: u8 = 4;
+
 /// The watch of one call.
 #[derive(Debug)]
 pub(super) struct Silence {
     watch: Watch,
+    /// How what comes from the peer is coded.
+    audio: AudioFormat,
+    meter: Meter,
+    /// Looks until it is shown how the media fare.
+    looks: u8,
+    /// What is shown to whoever looks at the call.
+    gauges: Option<Arc<Gauges>>,
     /// When it is asked next; never before the answer.
     look_at: MonoTime,
 }
@@ -27,8 +40,13 @@ pub(super) struct Silence {
 impl Silence {
     /// For a call whose peer speaks `format`, or most likely `likely` while nothing is settled.
     pub(super) fn new(format: Option<&LegFormat>, likely: AudioFormat) -> Self {
+        let audio = format.map_or(likely, |format| format.media.audio);
         Self {
-            watch: Watch::new(format.map_or(likely, |format| format.media.audio)),
+            watch: Watch::new(audio),
+            audio,
+            meter: Meter::default(),
+            looks: 0,
+            gauges: None,
             look_at: MonoTime::MAX,
         }
     }
@@ -45,7 +63,13 @@ impl Silence {
             old.is_some_and(|old| old.media.audio == new.media.audio && old.remote == new.remote);
         if !same {
             self.watch.settled(now, new.media.audio);
+            self.audio = new.media.audio;
         }
+    }
+
+    /// Whoever looks at the call sees here how its media fare.
+    pub(super) fn gauge(&mut self, gauges: Arc<Gauges>) {
+        self.gauges = Some(gauges);
     }
 
     /// A datagram came from the peer, and `heard` is what became of it.
@@ -54,7 +78,9 @@ impl Silence {
         match heard {
             Heard::Audio(audio) => {
                 let payload = datagram.get(audio.start..audio.start + audio.len);
-                self.watch.heard(now, payload.unwrap_or_default(), audio.marker);
+                let payload = payload.unwrap_or_default();
+                self.watch.heard(now, payload, audio.marker);
+                self.meter.frame(Side::In, payload, self.audio);
             }
             Heard::Event(_) => self.watch.heard_event(now),
             Heard::Comfort(_) => self.watch.heard_nothing(now, Soundless::Comfort),
@@ -74,12 +100,14 @@ impl Silence {
     /// A line has started, and its audio is coded like this.
     pub(super) fn line_started(&mut self, now: MonoTime, audio: AudioFormat) {
         self.watch.settled(now, audio);
+        self.audio = audio;
     }
 
     /// A frame of a line's audio came.
     #[inline]
     pub(super) fn heard_frame(&mut self, now: MonoTime, payload: &[u8], marker: bool) {
         self.watch.heard(now, payload, marker);
+        self.meter.frame(Side::In, payload, self.audio);
     }
 
     /// A key was pressed at the other end of a line.
@@ -103,8 +131,15 @@ impl Silence {
 
     /// A frame of the agent's leaves.
     #[inline]
-    pub(super) fn said(&mut self, payload: &[u8]) {
+    pub(super) fn said(&mut self, payload: &[u8], audio: AudioFormat) {
         self.watch.said(payload);
+        self.meter.frame(Side::Out, payload, audio);
+    }
+
+    /// A frame of an agent of this process leaves, about which nobody has to be watched.
+    #[inline]
+    pub(super) fn played(&mut self, payload: &[u8], audio: AudioFormat) {
+        self.meter.frame(Side::Out, payload, audio);
     }
 
     /// What each direction went without, in the order of [`Way::ALL`].
@@ -132,11 +167,15 @@ impl MediaPath {
             return;
         }
         self.silence.look_at = ctx.now + LOOK_EVERY;
+        self.show();
         let conditions = self.conditions();
         let mut told = false;
         for notice in self.silence.watch.look(ctx.now, &conditions).into_iter().flatten() {
             if notice.silent {
                 ctx.metrics.silent(notice.way, notice.reason);
+            }
+            if let Some(gauges) = &self.silence.gauges {
+                gauges.silence(&notice);
             }
             ctx.tell(self.key, EventKind::Silence(notice));
             if let Agent::Socket(socket) = &mut self.agent {
@@ -147,6 +186,22 @@ impl MediaPath {
         if told {
             self.actions(ctx);
         }
+    }
+
+    /// Shows whoever looks at the call how its media fare.
+    fn show(&mut self) {
+        let Some(gauges) = &self.silence.gauges else { return };
+        if let Agent::Builtin(builtin) = &self.agent
+            && builtin.is_echo()
+        {
+            self.silence.meter.reflect();
+        }
+        self.silence.meter.show(gauges);
+        if self.silence.looks == 0 {
+            self.silence.looks = LOOKS_PER_SHOW;
+            gauges.fare(&self.quality());
+        }
+        self.silence.looks -= 1;
     }
 
     fn conditions(&self) -> Conditions {

@@ -9,6 +9,7 @@ use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use super::backlog::backlog_bytes;
 use super::command::SocketLink;
 use super::connection::{Connection, opcode};
 use super::context::{Context, FrameSink};
@@ -22,7 +23,7 @@ use crate::calls::cause::Cause;
 use crate::telemetry::{DropReason, Kind};
 
 /// Audio that may wait for an agent's socket, in milliseconds; beyond it the oldest is skipped.
-const BACKLOG_MS: u64 = 200;
+const BACKLOG_MS: u32 = 200;
 
 /// An agent on a WebSocket.
 pub(super) struct SocketAgent {
@@ -37,6 +38,14 @@ pub(super) struct SocketAgent {
     to_rate_hz: u64,
     /// Number of the peer's frame that came last.
     newest: Option<u64>,
+    /// It hears several at once, in the place of the peer's own frames.
+    hears_mix: bool,
+    /// What is added to number and media time, so that its stream goes on when it is given another.
+    shift: (u16, u32),
+    /// Number and media time of the frame that it was sent last.
+    last: Option<(u16, u32)>,
+    /// The next frame is the first of another stream.
+    splices: bool,
     pub(super) max_queue_ms: u32,
     /// See [`SocketLink::dtmf_inband`].
     pub(super) dtmf_inband: Option<bool>,
@@ -63,9 +72,7 @@ impl SocketAgent {
         let dialect = (dialect.open)(&info);
         let (to, from) = (info.to_agent.audio, info.from_agent.audio);
         let token = Token::part(call, Part::Agent);
-        let frame_bytes = to.bytes(info.to_agent.ptime_ms) * 2 + 256;
-        let frames = BACKLOG_MS / u64::from(info.to_agent.ptime_ms.max(1)) + 1;
-        let backlog = frame_bytes * usize::try_from(frames).unwrap_or(1);
+        let backlog = backlog_bytes(info.to_agent, BACKLOG_MS);
         let connection = Connection::take(&ctx.poller, socket, token, backlog)?;
         Ok(Self {
             connection,
@@ -76,6 +83,10 @@ impl SocketAgent {
             peer,
             to_rate_hz: u64::from(to.clock_hz()),
             newest: None,
+            hears_mix: false,
+            shift: (0, 0),
+            last: None,
+            splices: false,
             max_queue_ms,
             dtmf_inband,
         })
@@ -113,15 +124,30 @@ impl SocketAgent {
         from: StreamFormat,
     ) {
         self.peer = peer;
+        self.connection.set_backlog(backlog_bytes(to, BACKLOG_MS));
         self.to_agent = Converter::new(peer.audio, to.audio);
         self.from_agent = Converter::new(from.audio, outlet.queued(from.audio));
         self.to_rate_hz = u64::from(to.audio.clock_hz());
         self.newest = None;
     }
 
-    /// Sends one frame of the peer's audio.
+    /// It hears several at once from now on, or the peer alone again; its own stream goes on.
+    pub(super) const fn hear_mix(&mut self, mixed: bool) {
+        self.splices |= self.hears_mix != mixed || mixed;
+        self.hears_mix = mixed;
+    }
+
+    /// Sends one frame of the peer's audio, unless it hears several at once.
     #[inline]
     pub(super) fn send_audio(&mut self, sink: &mut FrameSink<'_>, frame: Frame<'_>) {
+        if !self.hears_mix {
+            self.send_mixed(sink, frame);
+        }
+    }
+
+    /// Sends one frame of what it hears.
+    #[inline]
+    pub(super) fn send_mixed(&mut self, sink: &mut FrameSink<'_>, frame: Frame<'_>) {
         if self.connection.closed || !self.session.is_open() {
             return;
         }
@@ -161,8 +187,8 @@ impl SocketAgent {
             return;
         }
         let ts = frame.ext_ts * self.to_rate_hz / u64::from(self.peer.audio.clock_hz());
-        let frame =
-            AgentFrame { seq: frame.ext_seq as u16, ts: ts as u32, marker: frame.marker, payload };
+        let (seq, ts) = self.place(frame.ext_seq as u16, ts as u32);
+        let frame = AgentFrame { seq, ts, marker: frame.marker, payload };
         sink.message.clear();
         sink.message.resize(MAX_HEADER_BYTES, 0);
         let opcode = opcode(self.dialect.audio(&frame, sink.message));
@@ -178,6 +204,21 @@ impl SocketAgent {
             sink.metrics.dropped_many(DropReason::SlowAgent, skipped as u64);
         }
         self.connection.watch(sink.poller);
+    }
+
+    /// Where a frame of this number and media time stands in the agent's own stream.
+    #[inline]
+    fn place(&mut self, seq: u16, ts: u32) -> (u16, u32) {
+        if std::mem::take(&mut self.splices)
+            && let Some((last_seq, last_ts)) = self.last
+        {
+            let ticks = self.to_agent.to().ticks(self.peer.ptime_ms);
+            self.shift.0 = last_seq.wrapping_add(1).wrapping_sub(seq);
+            self.shift.1 = last_ts.wrapping_add(ticks).wrapping_sub(ts);
+        }
+        let placed = (seq.wrapping_add(self.shift.0), ts.wrapping_add(self.shift.1));
+        self.last = Some(placed);
+        placed
     }
 
     /// Tells the agent something.

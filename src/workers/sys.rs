@@ -29,14 +29,15 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets other threads of the process come before this one by so much (`setpriority(2)`, which on
-/// Linux is about one thread). Threads that it starts are like it.
+/// Lets the process's first thread come before this one by so much (`setpriority(2)`, which on
+/// Linux is about one thread), whichever thread this one was started by and is like.
 pub(super) fn yield_by(nice: i32) {
-    // SAFETY: both calls take and give plain numbers; 0 is the thread that calls.
+    // SAFETY: both calls take and give plain numbers. The number of a process is that of its first
+    // thread; 0 is the thread that calls.
     unsafe {
-        let now = libc::getpriority(libc::PRIO_PROCESS, 0);
+        let first = libc::getpriority(libc::PRIO_PROCESS, std::process::id());
         // It may always be lowered, and nothing is lost if it is not.
-        libc::setpriority(libc::PRIO_PROCESS, 0, now.saturating_add(nice));
+        libc::setpriority(libc::PRIO_PROCESS, 0, first.saturating_add(nice));
     }
 }
 
@@ -81,6 +82,26 @@ pub(super) fn take_short_turns(turn: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A thread's place is counted from the first thread of the process, not from the one that
+    /// started it.
+    #[test]
+    fn places_do_not_add_up() {
+        fn nice(of: u32) -> i32 {
+            // SAFETY: the call takes and gives plain numbers.
+            unsafe { libc::getpriority(libc::PRIO_PROCESS, of) }
+        }
+        let wanted = nice(std::process::id()) + 3;
+        let found = std::thread::spawn(|| {
+            yield_by(3);
+            let inner = std::thread::spawn(|| {
+                yield_by(3);
+                nice(0)
+            });
+            (nice(0), inner.join().unwrap())
+        });
+        assert_eq!(found.join().unwrap(), (wanted, wanted));
+    }
 
     /// A socket whose port was asked for keeps it, at a wildcard too.
     #[test]

@@ -19,6 +19,10 @@ pub(super) enum Part {
     AsideRtcp = 6,
     /// The carrier's media socket.
     Line = 7,
+    /// The RTP of a leg that has joined the call.
+    Guest = 8,
+    /// The RTCP of a leg that has joined the call.
+    GuestRtcp = 9,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -26,7 +30,7 @@ pub(super) enum Part {
 /// hand.
 pub(super) struct Token;
 
-const PART_BITS: u32 = 3;
+const PART_BITS: u32 = 4;
 const PART_MASK: u64 = (1 << PART_BITS) - 1;
 const INDEX_BITS: u32 = 24;
 
@@ -54,6 +58,8 @@ impl Token {
             5 => Part::Aside,
             6 => Part::AsideRtcp,
             7 => Part::Line,
+            8 => Part::Guest,
+            9 => Part::GuestRtcp,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
@@ -80,6 +86,8 @@ mod tests {
                     Part::Aside,
                     Part::AsideRtcp,
                     Part::Line,
+                    Part::Guest,
+                    Part::GuestRtcp,
                 ] {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");

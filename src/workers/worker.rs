@@ -148,6 +148,8 @@ impl Worker {
             }
             Part::Aside => path.on_aside_rtp(&mut self.ctx),
             Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
+            Part::Guest => path.on_guest_rtp(&mut self.ctx),
+            Part::GuestRtcp => path.on_guest_rtcp(&mut self.ctx),
             Part::Linger => {}
         }
         schedule(&mut self.deadlines, path, index);
@@ -188,6 +190,10 @@ impl Worker {
             Command::AsideSay { sound, .. } => path.say_aside(ctx, sound),
             Command::JoinAside { .. } => path.join_aside(ctx),
             Command::DropAside { .. } => path.drop_aside(ctx),
+            Command::Guest { from, .. } => path.join_guest(ctx, from),
+            Command::GuestFormat { format, .. } => path.settle_guest(ctx, format),
+            Command::DropGuest { .. } => path.drop_guest(ctx),
+            Command::Withdraw { .. } => path.withdraw(ctx),
             Command::Comfort { noise, .. } => path.comfort(ctx, noise),
             Command::State { state, .. } => path.state(ctx, state),
             Command::Early { speaks, .. } => path.early(ctx, speaks),
@@ -199,6 +205,7 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
+            Command::Gauge { gauges, .. } => path.silence.gauge(gauges),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),
@@ -271,6 +278,10 @@ const fn call_of(command: &Command) -> Option<CallKey> {
         | Command::AsideSay { call, .. }
         | Command::JoinAside { call, .. }
         | Command::DropAside { call, .. }
+        | Command::Guest { call, .. }
+        | Command::GuestFormat { call, .. }
+        | Command::DropGuest { call, .. }
+        | Command::Withdraw { call, .. }
         | Command::Comfort { call, .. }
         | Command::State { call, .. }
         | Command::Early { call, .. }
@@ -282,6 +293,7 @@ const fn call_of(command: &Command) -> Option<CallKey> {
         | Command::Steer { call, .. }
         | Command::Record { call, .. }
         | Command::Listen { call, .. }
+        | Command::Gauge { call, .. }
         | Command::Capture { call, .. }
         | Command::DigitsBy { call, .. }
         | Command::Refused { call, .. }

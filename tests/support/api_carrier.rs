@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
@@ -50,6 +50,8 @@ pub struct Api {
     pub at: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     plan: Arc<Mutex<VecDeque<Option<(u16, Value)>>>>,
+    /// Answers are held back.
+    held: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl Api {
@@ -59,6 +61,7 @@ impl Api {
             at: listener.local_addr().unwrap(),
             asked: Arc::default(),
             plan: Arc::default(),
+            held: Arc::default(),
         };
         let served = api.clone();
         std::thread::spawn(move || {
@@ -77,6 +80,8 @@ impl Api {
             let call = json!({"sid": call_id(9), "status": "queued"});
             let planned = self.plan.lock().unwrap().pop_front();
             self.asked.lock().unwrap().push(asked);
+            let held = self.held.0.lock().unwrap();
+            drop(self.held.1.wait_while(held, |held| *held).unwrap());
             // Nothing planned: it is done. `None`: the connection breaks.
             let Some((status, body)) = planned.unwrap_or(Some((201, call))) else { return };
             let body = body.to_string();
@@ -94,6 +99,12 @@ impl Api {
     /// What the next request is answered; `None` breaks its connection.
     pub fn will(&self, answer: Option<(u16, Value)>) {
         self.plan.lock().unwrap().push_back(answer);
+    }
+
+    /// Holds answers back until they are let go: what is asked is heard, and nobody is told.
+    pub fn hold(&self, hold: bool) {
+        *self.held.0.lock().unwrap() = hold;
+        self.held.1.notify_all();
     }
 
     pub fn asked(&self) -> Vec<Asked> {

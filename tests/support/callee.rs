@@ -265,6 +265,14 @@ impl Callee {
         self.next = self.next.wrapping_add(1);
     }
 
+    /// A packet that it has heard by now.
+    pub fn try_hear(&self) -> Option<Rtp> {
+        self.rtp.set_nonblocking(true).unwrap();
+        let packet = self.hear();
+        self.rtp.set_nonblocking(false).unwrap();
+        packet
+    }
+
     /// The next packet that it hears, if one comes soon.
     pub fn hear(&self) -> Option<Rtp> {
         let mut buffer = [0; 2048];

@@ -48,16 +48,27 @@ pub struct Carrier {
     pub odd_bytes: usize,
     /// Its word for a machine that answers.
     pub machine: &'static str,
+    /// Why a call failed that a person declined, as far as the carrier tells it from being busy.
+    pub declined: &'static str,
 }
 
 /// Every carrier that has an emulator.
 pub const CARRIERS: &[Carrier] = &[
+    Carrier {
+        name: "cloudonix",
+        keys: Keys::Tones,
+        over: "answer",
+        odd_bytes: 80,
+        machine: "machine_start",
+        declined: "busy",
+    },
     Carrier {
         name: "plivo",
         keys: Keys::Stream,
         over: "Normal Hangup",
         odd_bytes: 80,
         machine: "true",
+        declined: "rejected",
     },
     Carrier {
         name: "telnyx",
@@ -65,6 +76,7 @@ pub const CARRIERS: &[Carrier] = &[
         over: "normal_clearing",
         odd_bytes: 80,
         machine: "machine",
+        declined: "rejected",
     },
     Carrier {
         name: "twilio",
@@ -72,6 +84,7 @@ pub const CARRIERS: &[Carrier] = &[
         over: "completed",
         odd_bytes: 80,
         machine: "machine_start",
+        declined: "rejected",
     },
     Carrier {
         name: "vobiz",
@@ -79,6 +92,7 @@ pub const CARRIERS: &[Carrier] = &[
         over: "Normal Hangup",
         odd_bytes: 80,
         machine: "true",
+        declined: "rejected",
     },
     Carrier {
         name: "vonage",
@@ -86,6 +100,7 @@ pub const CARRIERS: &[Carrier] = &[
         over: "completed",
         odd_bytes: 1_280,
         machine: "machine",
+        declined: "rejected",
     },
 ];
 

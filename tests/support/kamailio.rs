@@ -53,7 +53,7 @@ impl Kamailio {
             ("ALGORITHM", line.algorithm),
             ("GATEWAY", &format!("127.0.0.1:{gateway}")),
         ];
-        Self::run(modules, "kamailio.cfg", transport, port, &fields)
+        Self::run_in(folder(), modules, "kamailio.cfg", (transport, port), &fields)
     }
 
     /// Starts it on `port` as a proxy between the telephones of a network and `server`. Returns
@@ -61,18 +61,54 @@ impl Kamailio {
     #[track_caller]
     pub fn edge(modules: &Path, port: u16, server: SocketAddr) -> Self {
         let server = server.to_string();
-        Self::run(modules, "kamailio_edge.cfg", "udp", port, &[("SERVER", &server)])
+        let fields = [("SERVER", server.as_str())];
+        Self::run_in(folder(), modules, "kamailio_edge.cfg", ("udp", port), &fields)
+    }
+
+    /// Starts it on `port` as a PBX that registers with `server` as this user, with this password,
+    /// and whose telephone is at the port `gateway`. Returns once it listens.
+    #[track_caller]
+    pub fn pbx(
+        modules: &Path,
+        port: u16,
+        server: SocketAddr,
+        (user, password): (&str, &str),
+        gateway: u16,
+    ) -> Self {
+        let version = "id(int,auto) table_name(string) table_version(int)\n0:uacreg:5\n";
+        let columns = "id(int,auto) l_uuid(string) l_username(string) l_domain(string) \
+                       r_username(string) r_domain(string) realm(string,null) \
+                       auth_username(string) auth_password(string) auth_ha1(string,null) \
+                       auth_proxy(string) expires(int) flags(int) reg_delay(int) \
+                       contact_addr(string,null) socket(string,null)";
+        let (host, at) = (server.ip(), server.port());
+        let line = format!(
+            "1:line:desk:pbx.test:{user}:{host}::{user}:{password}::sip\\:{host}\\:{at}:60:0:0::"
+        );
+        let lines = format!("{columns}\n{line}\n");
+        let dir = folder();
+        for (table, text) in [("version", version), ("uacreg", lines.as_str())] {
+            fs::write(dir.join(table), text).unwrap();
+        }
+        let fields = [
+            ("USER", user),
+            ("PASSWORD", password),
+            ("GATEWAY", &format!("127.0.0.1:{gateway}")),
+            ("CONTACT", &format!("127.0.0.1:{port}")),
+            ("DIR", dir.to_str().unwrap()),
+            ("SERVER", &server.to_string()),
+        ];
+        Self::run_in(dir.clone(), modules, "kamailio_pbx.cfg", ("udp", port), &fields)
     }
 
     #[track_caller]
-    fn run(
+    fn run_in(
+        dir: PathBuf,
         modules: &Path,
         source: &str,
-        transport: &str,
-        port: u16,
+        (transport, port): (&str, u16),
         fields: &[(&str, &str)],
     ) -> Self {
-        let dir = folder();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(source);
         let mut text = fs::read_to_string(source)
             .unwrap()

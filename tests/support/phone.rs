@@ -135,6 +135,14 @@ impl Phone {
         phone
     }
 
+    /// Calls without an offer: that is the server's, and [`Phone::wait_offer`] answers it.
+    #[track_caller]
+    pub fn call_without_offer(server: SocketAddr, to: &str, headers: &str) -> Self {
+        let mut phone = Self::ready(server, to);
+        phone.request("INVITE", headers, "");
+        phone
+    }
+
     /// A phone that has called nobody yet.
     #[track_caller]
     fn ready(server: SocketAddr, to: &str) -> Self {
@@ -271,6 +279,17 @@ impl Phone {
         self.see_media(&answer);
         self.answer = answer;
         self.request("ACK", "", "");
+    }
+
+    /// Waits for the 200 with the server's offer, and answers that as it confirms.
+    #[track_caller]
+    pub fn wait_offer(&mut self) {
+        let answer = self.wait_status(200);
+        self.remote = header(&answer, "To").to_owned();
+        self.see_media(&answer);
+        self.answer = answer;
+        let body = offer("127.0.0.1", self.rtp.local_addr().unwrap().port(), "sendrecv");
+        self.request("ACK", "Content-Type: application/sdp\r\n", &body);
     }
 
     /// Takes the server's media from a description.

@@ -3,7 +3,7 @@
 use super::hooks;
 use crate::address::{Address, AddressKind};
 use crate::config::RawConfig;
-use crate::hook::{HookReply, HookUrls, Take};
+use crate::hook::{HookReply, Take};
 use crate::markup::Markup;
 use crate::op::{Refusal, Transfer};
 
@@ -17,8 +17,9 @@ pub(super) fn reply(document: String) -> HookReply {
     HookReply::document(XML, document)
 }
 
-/// The audio goes to us, both ways. What follows is done when the stream has ended: the call ends
-/// too. The stream has no name, as a second one of the same name would not be made.
+/// The audio goes to us, both ways. What follows is done when the stream has ended: we are asked
+/// whether the call is still wanted, and if there is nobody to ask, it ends. The stream has no
+/// name, as a second one of the same name would not be made.
 pub(super) fn connect(take: &Take) -> String {
     Markup::document("Response")
         .open("Connect")
@@ -27,6 +28,10 @@ pub(super) fn connect(take: &Take) -> String {
         .attribute("statusCallback", &take.hooks.url(hooks::STREAM))
         .attribute("statusCallbackMethod", "POST")
         .close()
+        .close()
+        .open("Redirect")
+        .attribute("method", "POST")
+        .text(&take.hooks.url(hooks::STREAM_ENDED))
         .close()
         .open("Hangup")
         .finish()
@@ -55,12 +60,12 @@ pub(super) fn hangup() -> String {
 
 /// The carrier calls the destination and joins it with the caller.
 pub(super) fn dial(transfer: &Transfer, ring_timeout_s: &str) -> String {
-    let Transfer { to, from, hooks, .. } = transfer;
+    let Transfer { id, to, from, hooks, .. } = transfer;
     Markup::document("Response")
         .open("Dial")
         .attribute("timeout", ring_timeout_s)
         .attribute_if("callerId", from.as_ref().map(Address::expose))
-        .attribute("action", &hooks.url(hooks::DIAL_ENDED))
+        .attribute("action", &hooks.of_transfer(hooks::DIAL_ENDED, id))
         // Subscribers of the domain have numbers too.
         .open(if to.kind() == AddressKind::SipUri { "Sip" } else { "Number" })
         .text(to.expose())
@@ -76,18 +81,18 @@ pub(super) fn conference(transfer: &Transfer, hook: &str) -> String {
         .attribute("beep", "false")
         .attribute("holdMusic", "false")
         .attribute("endConferenceOnExit", "true")
-        .attribute("statusCallback", &transfer.hooks.url(hook))
+        .attribute("statusCallback", &transfer.hooks.of_transfer(hook, &transfer.id))
         .attribute("statusCallbackEvent", "join")
-        .text(&room(&transfer.hooks, &transfer.call.0))
+        .text(&room(transfer))
         .close()
         .close()
         .open("Hangup")
         .finish()
 }
 
-/// The name of that conference: that of the call, which nobody else knows.
-fn room(hooks: &HookUrls, call: &str) -> String {
-    let name = format!("transfer-{}-{call}", hooks.call().unwrap_or_default());
+/// The name of that conference: that of the transfer, which nobody else knows, and no other has.
+fn room(transfer: &Transfer) -> String {
+    let name = format!("transfer-{}", transfer.id);
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     name.chars().filter(|c| fits(*c)).take(ROOM_CHARS_MAX).collect()
 }

@@ -3,23 +3,7 @@
 
 use serde_json::Value;
 
-use crate::exchange::{CarrierError, HttpResponse};
-
-/// Most characters of a text of the carrier's that are repeated.
-const WORDS_CHARS_MAX: usize = 120;
-/// Digits in a row that are no number of anybody.
-const DIGITS_SHOWN_MAX: usize = 4;
-
-/// A text of the carrier's without telephone numbers, cut short.
-pub(super) fn words(text: &str) -> String {
-    let mut words = String::new();
-    let mut digits = 0;
-    for character in text.chars().filter(|c| !c.is_control()).take(WORDS_CHARS_MAX) {
-        digits = if character.is_ascii_digit() { digits + 1 } else { 0 };
-        words.push(if digits > DIGITS_SHOWN_MAX { '*' } else { character });
-    }
-    words
-}
+use crate::exchange::{CarrierError, HttpResponse, without_numbers};
 
 /// `Ok` for a success.
 pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
@@ -28,7 +12,7 @@ pub(super) fn success(answer: &HttpResponse) -> Result<(), CarrierError> {
         return Err(CarrierError::Credentials);
     }
     let body = serde_json::from_slice::<Value>(&answer.body).ok();
-    let message = body.as_ref().and_then(|body| body.get("message")?.as_str()).map(words);
+    let message = body.as_ref().and_then(|body| body.get("message")?.as_str()).map(without_numbers);
     CarrierError::from_status(answer, message).map_or(Ok(()), Err)?;
     if answer.status.is_success() {
         Ok(())

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::errors::words;
 use super::request::{Fields, number, text};
 use crate::config::RawConfig;
 use crate::event::{
     AnsweredBy, CallEvent, CallFact, CarrierCallId, Ended, HangupCause, Price, Recording,
-    TransferState,
+    TransferOf, TransferState,
 };
+use crate::exchange::without_numbers;
 use crate::timestamp::rfc3339_ms;
 
 /// What a status says.
@@ -71,8 +71,14 @@ fn event(call: &str, id: &str, at_unix_ms: Option<u64>, what: CallFact) -> CallE
 pub(super) fn session(session: &Value) -> Option<Vec<CallEvent>> {
     let get = |name: &str| text(session.get(name));
     let at = |name: &str| number(session.get(name)).filter(|ms| *ms > 0);
+    // A time that is not there in one form may be in the other; one that is null has not come.
+    let either = |ms: &str, written: &str| match session.get(ms) {
+        Some(_) => at(ms),
+        None => get(written).and_then(rfc3339_ms),
+    };
     let (call, status) = (get("token")?, get("status")?);
-    let (answered, over) = (at("callAnswerTime"), at("callEndTime"));
+    let (answered, over) =
+        (either("callAnswerTime", "answerTime"), either("callEndTime", "endTime"));
     let Some(state) = State::read(status, over.is_some()) else { return Some(Vec::new()) };
     let told = get("modifiedAt").and_then(rfc3339_ms);
     let when = match state {
@@ -84,14 +90,14 @@ pub(super) fn session(session: &Value) -> Option<Vec<CallEvent>> {
     let reason = get("reason").or_else(|| get("lastError"));
     let raw = reason.map_or_else(|| status.to_owned(), |reason| format!("{status}: {reason}"));
     let duration_ms = over.zip(answered).map(|(over, answered)| over.saturating_sub(answered));
-    Some(vec![event(call, state.id(), when, state.fact(Some(words(&raw)), duration_ms))])
+    Some(vec![event(call, state.id(), when, state.fact(Some(without_numbers(&raw)), duration_ms))])
 }
 
 /// What a request of a document says about the state of its call; nothing if it does not.
 pub(super) fn of_document(fields: &Fields, call: &str) -> Vec<CallEvent> {
     let status = fields.text("CallStatus");
     let state = status.and_then(|word| State::read(word, false));
-    let raw = status.map(words);
+    let raw = status.map(without_numbers);
     state.map(|state| event(call, state.id(), None, state.fact(raw, None))).into_iter().collect()
 }
 
@@ -129,7 +135,7 @@ pub(super) fn record(fields: &Fields, config: &RawConfig) -> Option<Vec<CallEven
         events.push(event(&call, State::Answered.id(), Some(answered), CallFact::Answered));
     }
     let state = State::Over(cause);
-    let what = state.fact(word.map(words), duration_ms);
+    let what = state.fact(word.map(without_numbers), duration_ms);
     events.push(event(&call, state.id(), at("callEndTime"), what));
     if let Some(price) = price(fields, config) {
         events.push(event(&call, "priced", None, CallFact::Priced(price)));
@@ -171,7 +177,9 @@ pub(super) fn stream(fields: &Fields, call: &str) -> Option<Vec<CallEvent>> {
     let what = match word {
         "stream-started" => CallFact::StreamStarted,
         "stream-stopped" => CallFact::StreamStopped,
-        "stream-error" => CallFact::StreamFailed { code: fields.text("StreamError").map(words) },
+        "stream-error" => {
+            CallFact::StreamFailed { code: fields.text("StreamError").map(without_numbers) }
+        }
         _ => return Some(Vec::new()),
     };
     let id = format!("{}:{word}", stream.unwrap_or_default());
@@ -195,6 +203,6 @@ pub(super) fn recorded(fields: &Fields, call: &str) -> Option<Vec<CallEvent>> {
 
 /// That a transfer moved on; `leg` is the session of the destination, if it has one, and makes the
 /// fact unique: there may be another transfer later.
-pub(super) fn transfer(call: &str, leg: &str, state: TransferState) -> CallEvent {
-    event(call, &format!("transfer:{leg}:{state:?}"), None, CallFact::Transfer { state })
+pub(super) fn transfer(call: &str, leg: &str, state: TransferState, of: TransferOf) -> CallEvent {
+    event(call, &format!("transfer:{leg}:{state:?}"), None, CallFact::Transfer { state, of })
 }

@@ -54,6 +54,7 @@ pub(super) const SECTIONS: &[UiSection] = &[
 
 pub(super) const FIELDS: &[UiField] = &[
     UiField::new("domain", "Domain", FieldKind::Text(DOMAIN), "account")
+        .steers()
         .required()
         .placeholder("acme.cloudonix.net")
         .help("Name of the domain; without a dot, .cloudonix.net is added."),

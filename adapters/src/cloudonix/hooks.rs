@@ -7,6 +7,7 @@
 //! | `cdr` | the record of a call that is over |
 //! | `amd` | who answered |
 //! | `stream` | the media stream began, ended, failed |
+//! | `stream-ended` | the media stream is gone, and the call asks what it shall do |
 //! | `dial-ended` | a blind transfer is over |
 //! | `transfer-leg` | the session of an attended transfer's destination changed |
 //! | `conference`, `joined` | the destination, or the caller, is in the conference of a transfer |
@@ -19,7 +20,9 @@ use super::events::{self, State};
 use super::request::{Fields, header, text};
 use super::{answer, fields, verify};
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferState};
+use crate::event::{
+    CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferOf, TransferState,
+};
 use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
 use crate::secret::Pii;
 
@@ -34,6 +37,7 @@ pub(super) const STATUS: &str = "status";
 pub(super) const CDR: &str = "cdr";
 pub(super) const AMD: &str = "amd";
 pub(super) const STREAM: &str = "stream";
+pub(super) const STREAM_ENDED: &str = "stream-ended";
 pub(super) const DIAL_ENDED: &str = "dial-ended";
 pub(super) const TRANSFER_LEG: &str = "transfer-leg";
 pub(super) const CONFERENCE: &str = "conference";
@@ -60,13 +64,17 @@ pub(super) const HOOKS: &[Hook] = &[
     },
     hook(AMD, BOTH, |request, _| facts(request, events::answered_by)),
     hook(STREAM, BOTH, |request, _| facts(request, events::stream)),
+    hook(STREAM_ENDED, BOTH, stream_ended),
     hook(DIAL_ENDED, BOTH, dial_ended),
     hook(TRANSFER_LEG, POST, transfer_leg),
     hook(CONFERENCE, BOTH, |request, _| {
-        facts(request, |fields, leg| joined(fields, leg, TransferState::Answered))
+        facts(request, |fields, leg| {
+            joined(fields, leg, TransferState::Answered, consulted(request, leg))
+        })
     }),
     hook(JOINED, BOTH, |request, _| {
-        facts(request, |fields, leg| joined(fields, leg, TransferState::Done))
+        let of = TransferOf { id: request.transfer(), leg: None };
+        facts(request, |fields, caller| joined(fields, caller, TransferState::Done, of))
     }),
     hook(RECORDING, BOTH, |request, _| facts(request, events::recorded)),
 ];
@@ -206,6 +214,16 @@ fn record(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     Ok(told(events.ok_or(HookError::Field("session"))?))
 }
 
+/// Our stream is gone: the audio gets another one while the call is wanted.
+fn stream_ended(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookError> {
+    let fields = Fields::read(request)?;
+    let call = fields.session(request)?;
+    // That the call is up is no news.
+    let told = events::of_document(&fields, call).into_iter();
+    let over = told.filter(|event| matches!(event.what, CallFact::Ended(_)));
+    Ok(until_over(call, over.collect()))
+}
+
 /// A blind transfer is over: done, or the caller is back and asks for the agent.
 fn dial_ended(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookError> {
     const OUTCOME: &str = "DialCallStatus";
@@ -218,7 +236,8 @@ fn dial_ended(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookE
         _ => TransferState::Failed,
     };
     let leg = ["DialSession", "DialCallSid"].iter().find_map(|name| fields.text(name));
-    let mut events = vec![events::transfer(call, leg.unwrap_or_default(), state)];
+    let of = TransferOf { id: request.transfer(), leg: None };
+    let mut events = vec![events::transfer(call, leg.unwrap_or_default(), state, of)];
     let told = events::of_document(&fields, call);
     events.extend(told.into_iter().filter(|event| matches!(event.what, CallFact::Ended(_))));
     if state == TransferState::Done {
@@ -240,17 +259,28 @@ fn transfer_leg(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, Hoo
             CallFact::Ended(_) => TransferState::Failed,
             _ => return None,
         };
-        Some(CallEvent { at_unix_ms: event.at_unix_ms, ..moved(&event.call.0, state) })
+        let moved = moved(&event.call.0, state, consulted(request, &event.call.0));
+        Some(CallEvent { at_unix_ms: event.at_unix_ms, ..moved })
     });
     Ok(told(steps.collect()))
 }
 
 /// Somebody came into the conference of a transfer, or left it.
-fn joined(fields: &Fields, leg: &str, state: TransferState) -> Option<Vec<CallEvent>> {
+fn joined(
+    fields: &Fields,
+    leg: &str,
+    state: TransferState,
+    of: TransferOf,
+) -> Option<Vec<CallEvent>> {
     let what = fields.text("StatusCallbackEvent")?.to_ascii_lowercase();
-    Some(if what.contains("join") { vec![moved(leg, state)] } else { Vec::new() })
+    Some(if what.contains("join") { vec![moved(leg, state, of)] } else { Vec::new() })
 }
 
-fn moved(leg: &str, state: TransferState) -> CallEvent {
-    events::transfer(leg, leg, state)
+fn moved(leg: &str, state: TransferState, of: TransferOf) -> CallEvent {
+    events::transfer(leg, leg, state, of)
+}
+
+/// The transfer that has called this leg.
+fn consulted(request: &HookRequest<'_>, leg: &str) -> TransferOf {
+    TransferOf { id: request.transfer(), leg: Some(CarrierCallId(leg.to_owned())) }
 }

@@ -61,6 +61,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         hangup: Some(calls::hangup),
         transfer: Some(transfer::transfer),
         join: Some(transfer::join),
+        take_back: Some(transfer::take_back),
         // Keys are tones in the audio: there is no documented way to press them during a call.
         dtmf: None,
         // A recording begins with the call or not at all: a field of the configuration.

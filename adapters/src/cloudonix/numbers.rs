@@ -17,16 +17,20 @@ use crate::op::{Bind, Number, OpResult};
 
 /// A number, or `None` for what stands for many. What it was made from counts; what it matches is
 /// an expression.
-fn number(object: &Value, country: Option<&str>) -> Option<Number> {
+fn number(object: &Value, config: &RawConfig) -> Option<Number> {
     let set = |name: &str| object.get(name).and_then(Value::as_bool).unwrap_or(false);
+    let country = config.text("country");
     let address = fields::number(country, "unknown.invalid", text(object.get("source"))?)?;
     let single = !set("prefix") && !set("expression") && !set("asteriskCompatible");
     let id = id(object.get("id"))?;
+    let (application, ours) = (application(object), config.text("application_id"));
     (single && address.kind() != AddressKind::SipUri).then(|| Number {
         address,
         id,
         label: None,
-        bound_to: application(object).map(|id| format!("application {id}")),
+        ours: application.is_some() && application.as_deref() == ours,
+        // Without one it leads nowhere.
+        bound_to: Some(application.map(|id| format!("application {id}")).unwrap_or_default()),
     })
 }
 
@@ -47,10 +51,10 @@ fn dnids(config: &RawConfig) -> Result<HttpRequest, CarrierError> {
 }
 
 pub(super) fn numbers(config: &RawConfig) -> OpResult<Vec<Number>> {
-    let country = config.text("country").map(str::to_owned);
-    chain(dnids(config)?, move |answer| {
+    let config = config.clone();
+    chain(dnids(&config)?, move |answer| {
         let numbers = list(&answer)?;
-        let read = numbers.iter().filter_map(|object| number(object, country.as_deref()));
+        let read = numbers.iter().filter_map(|object| number(object, &config));
         Ok(Then::Done(read.collect()))
     })
 }
@@ -84,7 +88,7 @@ pub(super) fn bind(config: &RawConfig, bind: &Bind) -> OpResult<()> {
     chain(dnids(&config)?, move |answer| {
         let found = list(&answer)?;
         let same = |object: &&Value| {
-            let number = number(object, config.text("country"));
+            let number = number(object, &config);
             number.is_some_and(|number| number.address == bind.address)
         };
         let bound = found.iter().find(same).map(|object| application(object).unwrap_or_default());

@@ -5,7 +5,7 @@ use super::{answer, errors, hooks};
 use crate::config::RawConfig;
 use crate::event::CarrierCallId;
 use crate::exchange::CarrierError;
-use crate::op::{OpResult, Transfer, TransferKind};
+use crate::op::{OpResult, TakeBack, Transfer, TransferKind};
 
 /// Gives the call another document, which ends its stream with us; or, attended, calls the
 /// destination and lets it wait in a conference. (The carrier's *fork* is for calls that it bridges
@@ -24,7 +24,8 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
         }
         TransferKind::Attended => {
             let document = answer::conference(transfer, hooks::CONFERENCE);
-            let callback = (transfer.ring_timeout_s, transfer.hooks.url(hooks::TRANSFER_LEG));
+            let hook = transfer.hooks.of_transfer(hooks::TRANSFER_LEG, &transfer.id);
+            let callback = (transfer.ring_timeout_s, hook);
             let parties = (&transfer.to, transfer.from.as_ref());
             let body = placing(config, parties, &document, callback)?;
             one(place(config, &body)?, |answer| placed(answer).map(|leg| Some(leg.call)))
@@ -36,4 +37,9 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let document = answer::conference(transfer, hooks::JOINED);
     one(switch(config, &transfer.call, &document)?, errors::of_call)
+}
+
+/// Sends the caller to us again, from wherever it was sent.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    one(switch(config, &back.call, &answer::connect(&back.take))?, errors::of_call)
 }

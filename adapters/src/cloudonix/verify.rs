@@ -59,8 +59,7 @@ fn examine(
     trace: &mut Trace,
 ) -> Result<(), VerifyError> {
     trace.step("the configuration has a key and a domain");
-    let key = config.secret("request_key").filter(|key| !key.expose().is_empty());
-    let key = key.ok_or(VerifyError::NoKey)?;
+    let key = config.secret("request_key").ok_or(VerifyError::NoKey)?;
     if is_domain(config, "").is_none() {
         return Err(VerifyError::NoKey);
     }
@@ -92,7 +91,7 @@ fn examine(
             return Err(VerifyError::Account);
         }
     }
-    let pinned = config.secret("expected_app_key").filter(|key| !key.expose().is_empty());
+    let pinned = config.secret("expected_app_key");
     if let Some(pinned) = pinned.filter(|_| demand != Demand::Record) {
         trace.step("the key of the application is the expected one");
         let given = header(request, APP_KEY).ok_or(VerifyError::Missing("x-cx-apikey"))?;

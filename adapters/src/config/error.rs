@@ -29,6 +29,9 @@ pub enum Problem {
     /// A mask was written that is not that of the stored secret.
     #[error("this is a mask, not the value itself")]
     Mask,
+    /// A mask was written of a secret that would go elsewhere, as the field of that name says.
+    #[error("to be given again, as a change of {0} decides where it goes")]
+    Again(&'static str),
     /// A number is out of range.
     #[error("not from {min} to {max}")]
     Range {

@@ -2,6 +2,7 @@
 
 mod error;
 mod mask;
+mod moved;
 mod read;
 
 use std::collections::BTreeMap;
@@ -47,9 +48,9 @@ impl RawConfig {
         self.get(name).and_then(Value::as_str)
     }
 
-    /// The text of a field that must not be shown.
+    /// The text of a field that must not be shown. An empty one is none: it would prove anything.
     pub fn secret(&self, name: &str) -> Option<Secret> {
-        self.text(name).map(Secret::new)
+        self.text(name).filter(|text| !text.is_empty()).map(Secret::new)
     }
 
     /// The number of a field.
@@ -124,7 +125,8 @@ fn get<'m>(map: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
 impl ProviderSpec {
     /// Reads a configuration that a client wrote, over the one that is `stored` if there is one.
     ///
-    /// - A secret that equals its mask stays as it is stored, nested ones and those in maps too.
+    /// - A secret that equals its mask stays as it is stored, nested ones and those in maps too;
+    ///   unless a field that [`steers`](crate::ui::UiField::steers) sends it where it did not go.
     /// - What the server manages is ignored and carried over; what belongs to the account is
     ///   dropped when the account changed.
     /// - Fields whose condition does not hold are dropped; empty ones count as absent; absent ones

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::mask::{is_mask, mask};
+use super::mask::{is_mask, is_mask_of};
+use super::moved;
 use super::{ConfigErrors, Problem, RawConfig, get};
 use crate::ui::{Choice, Condition, FieldKind, TextRule, UiField, rules};
 
@@ -13,6 +14,9 @@ pub(super) fn read(
 ) -> Result<RawConfig, ConfigErrors> {
     let mut errors = ConfigErrors::default();
     let config = read_object(fields, given, stored, "", &mut errors);
+    if let Some(stored) = stored {
+        moved::demand(fields, given, &config, stored, &mut errors);
+    }
     errors.into_result()?;
     Ok(config)
 }
@@ -115,11 +119,6 @@ fn keep(field: &UiField, given: &Value, stored: &RawConfig) -> Option<Value> {
     if !field.secret {
         return None;
     }
-    let is_mask_of = |given: &Value, stored: &Value| match (given.as_str(), stored.as_str()) {
-        // Forms drop the line feed that a PEM text ends with.
-        (Some(given), Some(stored)) => given.trim_end() == mask(stored).trim_end(),
-        _ => false,
-    };
     match (given, stored.get(field.name)?) {
         (Value::Object(given), Value::Object(stored)) => {
             let merge = |(key, value): (&String, &Value)| {

@@ -26,12 +26,13 @@ const FIELDS: &[UiField] = &[
     UiField::new("extra", "Extra", FieldKind::Text(rules::LINE), "s")
         .visible_when("flag", Literal::Flag(true))
         .required(),
+    UiField::api_base("s"),
     UiField::new("app", "App", FieldKind::Text(rules::LINE), "s").managed(true, false),
     UiField::new("app_id", "App id", FieldKind::Text(rules::LINE), "s").managed(false, true),
 ];
 const MODES: &[Choice] = &[Choice { value: "a", label: "A" }, Choice { value: "b", label: "B" }];
 const ROW: &[UiField] = &[
-    UiField::new("host", "Host", FieldKind::Text(rules::HOST), "s").required(),
+    UiField::new("host", "Host", FieldKind::Text(rules::HOST), "s").steers().required(),
     UiField::new("weight", "Weight", FieldKind::Number { min: 0, max: 9, unit: "" }, "s")
         .default(Literal::Number(1)),
 ];
@@ -208,6 +209,48 @@ fn foreign_masks_are_refused() {
     }
     let moved = with(json!({"keys": {"k3": mask("first secret key")}}));
     assert_eq!(problems(&moved, Some(&stored)), ["keys.k3: this is a mask, not the value itself"]);
+}
+
+/// A secret does not follow to another host: of none that would go there a mask is enough. Those
+/// that are given go, and so do all if nothing new can be reached.
+#[test]
+fn masks_keep_nothing_that_moves() {
+    let stored = SPEC.read(&given(), None).unwrap();
+    let shown = SPEC.masked(&stored);
+    let moved = |patch: Value| {
+        let mut moved = shown.clone();
+        for (key, patch) in patch.as_object().unwrap() {
+            moved[key] = patch.clone();
+        }
+        moved
+    };
+    let again = |what: &str| {
+        ["password", "pbx.key", "keys.k1", "keys.k2"].map(|field| {
+            format!("{field}: to be given again, as a change of {what} decides where it goes")
+        })
+    };
+    let elsewhere = json!({"api_base": "https://elsewhere.example"});
+    assert_eq!(problems(&moved(elsewhere.clone()), Some(&stored)), again("api_base"));
+    let added = json!({"rows": [{"host": "a.example"}, {"host": "elsewhere.example"}]});
+    assert_eq!(problems(&moved(added), Some(&stored)), again("rows"));
+    // What never held a secret back: fewer hosts, and another share for one of them.
+    let fewer =
+        SPEC.read(&moved(json!({"rows": [{"host": "a.example", "weight": 7}]})), Some(&stored));
+    assert_eq!(fewer.unwrap().secret("password"), stored.secret("password"));
+
+    let mut known = moved(elsewhere);
+    known["password"] = json!("correct horse battery");
+    known["pbx"]["key"] = json!(KEY);
+    known["keys"] = json!({"k1": shown["keys"]["k1"], "k2": "second secret key"});
+    assert_eq!(problems(&known, Some(&stored)), [again("api_base")[2].clone()]);
+    known["keys"]["k1"] = json!("first secret key");
+    let there = SPEC.read(&known, Some(&stored)).unwrap();
+    assert_eq!(there.text("api_base"), Some("https://elsewhere.example"));
+    // Back to the carrier's own host, and no further.
+    let back = SPEC.masked(&there);
+    let Value::Object(mut back) = back else { panic!("{back}") };
+    back.remove("api_base");
+    assert_eq!(SPEC.read(&Value::Object(back), Some(&there)), Ok(stored));
 }
 
 /// A mask never shows more than a quarter, nor more than four characters.

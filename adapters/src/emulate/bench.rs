@@ -257,7 +257,7 @@ impl Bench {
 
     pub(crate) fn transfers(&self) -> Vec<TransferState> {
         let states = self.facts.iter().filter_map(|fact| match fact.what {
-            CallFact::Transfer { state } => Some(state),
+            CallFact::Transfer { state, .. } => Some(state),
             _ => None,
         });
         states.collect()

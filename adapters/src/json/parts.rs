@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::scan::Media;
 use crate::wire::WireError;
@@ -88,7 +89,7 @@ impl Format<'_> {
 #[derive(Deserialize)]
 pub(crate) struct Key<'m> {
     #[serde(borrow)]
-    digit: Option<Cow<'m, str>>,
+    digit: Option<Number<'m>>,
 }
 
 impl Key<'_> {
@@ -98,7 +99,12 @@ impl Key<'_> {
     ///
     /// [`WireError::BadField`] for anything else.
     pub(crate) fn digit(&self) -> Result<char, WireError> {
-        let mut keys = self.digit.as_deref().unwrap_or_default().trim().chars();
+        let written = match &self.digit {
+            Some(Number::Text(text)) => Cow::Borrowed(text.trim()),
+            Some(Number::Bare(number)) => Cow::Owned(number.to_string()),
+            Some(Number::Other(_)) | None => Cow::Borrowed(""),
+        };
+        let mut keys = written.chars();
         match (keys.next().map(|key| key.to_ascii_uppercase()), keys.next()) {
             (Some(key @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => Ok(key),
             _ => Err(bad("dtmf.digit", "is no digit")),
@@ -106,13 +112,15 @@ impl Key<'_> {
     }
 }
 
-/// A number, bare or as a string.
+/// A number, bare or as a string. What is something else is none, and no reason to lose what else
+/// the message says.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Number<'m> {
     Bare(u64),
     #[serde(borrow)]
     Text(Cow<'m, str>),
+    Other(IgnoredAny),
 }
 
 impl Number<'_> {
@@ -120,6 +128,7 @@ impl Number<'_> {
         match self {
             Self::Bare(number) => Some(*number),
             Self::Text(text) => text.parse().ok(),
+            Self::Other(_) => None,
         }
     }
 }
@@ -160,7 +169,15 @@ mod tests {
         assert_eq!(key(r#"{"digit":"5"}"#), Some('5'));
         assert_eq!(key(r#"{"digit":" #"}"#), Some('#'));
         assert_eq!(key(r#"{"digit":"b"}"#), Some('B'));
-        for none in [r#"{"digit":"12"}"#, r#"{"digit":"E"}"#, r#"{"digit":""}"#, "{}"] {
+        assert_eq!(key(r#"{"digit":0}"#), Some('0'));
+        for none in [
+            r#"{"digit":12}"#,
+            r#"{"digit":[5]}"#,
+            r#"{"digit":"12"}"#,
+            r#"{"digit":"E"}"#,
+            r#"{"digit":""}"#,
+            "{}",
+        ] {
             assert_eq!(key(none), None, "{none}");
         }
         let format = |text: &str| serde_json::from_str::<Format<'_>>(text).unwrap().own();
@@ -169,5 +186,9 @@ mod tests {
             assert_eq!(format(&text), ("L16".to_owned(), 16_000));
         }
         assert_eq!(format(r#"{"encoding":"PCMU"}"#), ("PCMU".to_owned(), 8000));
+        let odd: Audio<'_> =
+            serde_json::from_str(r#"{"chunk":-1,"timestamp":1.5,"payload":"AA=="}"#).unwrap();
+        let parts = odd.parts(None);
+        assert_eq!((parts.chunk, parts.timestamp_ms, parts.payload.is_some()), (None, None, true));
     }
 }

@@ -38,13 +38,24 @@ pub(super) fn take(config: &RawConfig, take: &Take) -> Result<HookReply, HookErr
     Ok(reply(document.open("Redirect").attribute("method", "POST").text(&again)))
 }
 
-/// Refuses a call before it is answered: the element must be the first.
-pub(super) fn refuse(refusal: Refusal) -> HookReply {
-    let reason = match refusal {
-        Refusal::Busy => "busy",
-        Refusal::NotFound | Refusal::Rejected | Refusal::Unavailable => "rejected",
+/// Refuses a call before it is answered, unless the caller is to be told something. The element
+/// that refuses must be the first.
+pub(super) fn refuse(config: &RawConfig, refusal: Refusal) -> HookReply {
+    let document = Markup::document("Response");
+    let reason = match (refusal, config.text("unavailable_text")) {
+        (Refusal::Unavailable, Some(text)) => {
+            let document = document
+                .open("Speak")
+                .attribute("voice", "WOMAN")
+                .attribute("language", "en-US")
+                .text(text)
+                .close();
+            return reply(document.open("Hangup"));
+        }
+        (Refusal::Busy, _) => "busy",
+        (Refusal::NotFound | Refusal::Rejected | Refusal::Unavailable, _) => "rejected",
     };
-    reply(Markup::document("Response").open("Hangup").attribute("reason", reason))
+    reply(document.open("Hangup").attribute("reason", reason))
 }
 
 /// Ends the call.

@@ -12,7 +12,9 @@ use crate::chain::{Then, chain, mapped};
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Price};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
-use crate::op::{OpResult, Originate, Originated, Record, SendDigits, Transfer, TransferKind};
+use crate::op::{
+    OpResult, Originate, Originated, Record, SendDigits, TakeBack, Transfer, TransferKind,
+};
 use crate::steps::{self, Consultation};
 use crate::timestamp::rfc3339_ms;
 
@@ -161,6 +163,11 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
 /// Sends the caller to where the destination waits.
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     one(redirect(config, &transfer.call, &steps::joined(transfer))?, live)
+}
+
+/// Sends the caller to where it asks what becomes of it.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    one(redirect(config, &back.call, &back.take.hooks.url("answer"))?, live)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {

@@ -17,6 +17,11 @@ pub(super) const SECTIONS: &[UiSection] = &[
         title: "Account",
         help: "From the console's overview, or of a subaccount.",
     },
+    UiSection {
+        name: "calls",
+        title: "Calls",
+        help: "What callers are told when they cannot be taken.",
+    },
     UiSection { name: "media", title: "Audio", help: "How audio travels to and from the carrier." },
     UiSection { name: "security", title: "Signatures", help: "What proves who calls." },
 ];
@@ -37,6 +42,7 @@ const LINEAR: Literal = Literal::Text("L16");
 
 pub(super) const FIELDS: &[UiField] = &[
     UiField::new("auth_id", "Auth ID", FieldKind::Text(ACCOUNT), "account")
+        .steers()
         .required()
         .help("20 characters; begins with MA, or with SA for a subaccount.")
         .placeholder("MAXXXXXXXXXXXXXXXXXX"),
@@ -50,6 +56,12 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::api_base("account"),
     UiField::new("application_id", "Application", FieldKind::Text(LINE), "account")
         .managed(true, true),
+    UiField::new("unavailable_text", "When nothing works", FieldKind::Text(LINE), "calls")
+        .placeholder("Sorry, this number cannot take calls right now.")
+        .help(
+            "Said to callers if a call cannot be taken at all; that answers it, at its price. \
+               Without it the call is refused.",
+        ),
     UiField::new("media_codec", "Codec", FieldKind::Select(CODECS), "media")
         .default(Literal::Text("PCMU"))
         .help("Of both directions."),

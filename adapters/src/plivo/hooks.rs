@@ -17,7 +17,8 @@ use super::verify::{self, SIGNATURE_MA_V3, SIGNATURE_V3};
 use crate::address::Address;
 use crate::config::RawConfig;
 use crate::event::{
-    AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferState,
+    AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferOf,
+    TransferState,
 };
 use crate::form_hooks::{Fields, fact, fields, maybe, text, told};
 use crate::hook::{Handled, Hook, HookError, HookRequest, Inbound};
@@ -54,13 +55,15 @@ pub(super) const INBOUND: Inbound = Inbound {
     },
     parse: |request| offered(&fields(request)),
     answer: answer::take,
-    refuse: |_, refusal| answer::refuse(refusal),
+    refuse: answer::refuse,
 };
 
 /// The carrier's id of the call. What was placed is known by the id of its request, which is the
-/// same in practice.
+/// same in practice; no document promises it.
 fn call(fields: &Fields) -> Result<CarrierCallId, HookError> {
-    let id = text(fields, "CallUUID").or_else(|_| text(fields, "RequestUUID"));
+    let (id, request) = (text(fields, "CallUUID"), text(fields, "RequestUUID"));
+    let is_ours = maybe(fields, "Direction") == "outbound";
+    let id = if is_ours { request.or(id) } else { id.or(request) };
     id.map(|id| CarrierCallId(id.to_owned())).map_err(|_| HookError::Field("CallUUID"))
 }
 
@@ -144,7 +147,10 @@ fn status(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     let fields = own(request, config)?;
     let call = call(&fields)?;
     let event = text(&fields, "Event")?;
-    let transfer = |state| CallFact::Transfer { state };
+    let transfer = |state| {
+        let of = TransferOf { id: request.transfer(), leg: None };
+        CallFact::Transfer { state, of }
+    };
     // Legs of a `Dial` are told with an action.
     let what = match (event, maybe(&fields, "DialAction")) {
         ("Ring", _) => Some(CallFact::Ringing),

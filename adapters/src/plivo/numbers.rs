@@ -37,7 +37,7 @@ fn more(
 ) -> Result<Then<Vec<Number>>, CarrierError> {
     let body = object(answer)?;
     let list = body["objects"].as_array().ok_or(CarrierError::Answer("no list of numbers"))?;
-    found.extend(list.iter().filter_map(number));
+    found.extend(list.iter().filter_map(|object| number(object, ours(&config))));
     if !body["meta"]["next"].is_string() || at + 1 >= PAGES_MAX {
         return Ok(Then::Done(found));
     }
@@ -45,14 +45,17 @@ fn more(
     Ok(Then::send(next, move |answer| more(config, at + 1, found, &answer)))
 }
 
-fn number(object: &Value) -> Option<Number> {
+fn number(object: &Value, ours: Option<&str>) -> Option<Number> {
     let digits = object["number"].as_str()?;
+    let application = application(object);
     let label = object["alias"].as_str().filter(|alias| !alias.is_empty());
     Some(Number {
         address: Address::international(digits).ok()?,
         id: digits.to_owned(),
         label: label.map(str::to_owned),
-        bound_to: application(object),
+        ours: application.is_some() && application.as_deref() == ours,
+        // Without one it leads nowhere.
+        bound_to: Some(application.unwrap_or_default()),
     })
 }
 

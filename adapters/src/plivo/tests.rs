@@ -1,26 +1,23 @@
 //! The carrier's own messages and those of its official libraries, against what is made of them
 //! here.
 
+mod signatures;
+mod streams;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use media::codec::AudioFormat;
-use media::time::MonoTime;
-use proptest::prelude::*;
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{SPEC, answer, hooks, verify};
+use super::{SPEC, answer, hooks};
 use crate::address::Address;
-use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::event::{CallFact, CarrierCallId, HangupCause, Price};
-use crate::exchange::{CarrierError, HttpRequest, HttpResponse, form};
-use crate::hook::{HookError, HookRequest, HookUrls, Take, VerifyError};
+use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
+use crate::hook::{HookError, HookRequest, HookUrls, Take};
 use crate::op::{Bind, Op, Originate, Record, Refusal, SendDigits, Step, Transfer, TransferKind};
-use crate::secret::{Pii, Secret};
-use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
-use crate::wire::WireError;
+use crate::secret::Pii;
 
 const CALL: &str = "11112222-3333-4444-8555-666677778888";
 
@@ -46,154 +43,11 @@ fn config() -> RawConfig {
     config_with(|_| {})
 }
 
-fn headers_of(vector: &Value) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in vector["headers"].as_object().unwrap() {
-        let name: HeaderName = name.to_lowercase().parse().unwrap();
-        headers.append(name, HeaderValue::from_str(value.as_str().unwrap()).unwrap());
-    }
-    headers
-}
-
 fn stored(values: &[(&str, &str)], accept_v2: bool) -> RawConfig {
     let mut map: Map<String, Value> =
         values.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
     map.insert("accept_v2".to_owned(), json!(accept_v2));
     RawConfig::from_stored(Value::Object(map)).unwrap()
-}
-
-fn pairs_of(params: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let pairs = params.as_array().into_iter().flatten();
-    pairs.map(|pair| (text(&pair[0]), text(&pair[1]))).collect()
-}
-
-fn written(pairs: &[(String, String)]) -> String {
-    let pairs: Vec<_> = pairs.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    form(&pairs)
-}
-
-/// Each signature is accepted or refused as the official libraries do, whichever token it is by.
-/// Those of the older kind count only where that is wanted.
-#[test]
-fn signatures() {
-    let (mut valid, mut invalid) = (0, 0);
-    for vector in vectors()["signatures"].as_array().unwrap() {
-        let id = vector["id"].as_str().unwrap();
-        let token = vector["auth_token"].as_str().unwrap();
-        let main = vector["verify_header"].as_str().unwrap().to_lowercase().contains("-ma-");
-        let config = if main {
-            [("auth_id", "SA"), ("auth_token", "another"), ("main_auth_token", token)].to_vec()
-        } else {
-            [("auth_id", "SA"), ("auth_token", token)].to_vec()
-        };
-        let method: Method = vector["method"].as_str().unwrap().parse().unwrap();
-        let params = pairs_of(&vector["params"]);
-        let mut url = vector["url"].as_str().unwrap().to_owned();
-        let mut body = written(&params);
-        // What is passed apart stands in the query of a GET.
-        if method == Method::GET && !body.is_empty() {
-            url = format!("{url}{}{body}", if url.contains('?') { '&' } else { '?' });
-            body.clear();
-        }
-        let headers = headers_of(vector);
-        let (body, url) = (body.as_bytes(), &*url);
-        let request = HookRequest { method: &method, url, headers: &headers, body, unix_s: 0 };
-        let got = verify::verify(&request, &stored(&config, true));
-        assert_eq!(got.is_ok(), vector["valid"] == true, "{id}: {got:?}");
-        let told = verify::explain(&request, &stored(&config, true));
-        assert_eq!(told.verdict, got, "{id}");
-        if got.is_ok() {
-            assert_eq!(told.signed_string.as_deref(), vector["string_to_sign"].as_str(), "{id}");
-        }
-        if id.starts_with("v2") {
-            let got = verify::verify(&request, &stored(&config, false));
-            assert_eq!(got, Err(VerifyError::Method), "{id}");
-        }
-        *if got.is_ok() { &mut valid } else { &mut invalid } += 1;
-    }
-    assert!(valid >= 20 && invalid >= 18, "{valid} {invalid}");
-}
-
-/// Where the official libraries differ, we sign as the one in Python does; but what is no ASCII is
-/// decoded, as the one for Node does and the one in Python cannot.
-#[test]
-fn divergences() {
-    for vector in vectors()["divergences"].as_array().unwrap() {
-        let id = vector["id"].as_str().unwrap();
-        let params = vector["params"].as_object().unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let params: Vec<_> = params.iter().map(|(k, v)| (k.clone(), text(v))).collect();
-        // Parameters beside the query of a GET and methods in small letters do not reach us.
-        if !vector["method"].as_str().unwrap().starts_with("POST") {
-            continue;
-        }
-        let body = written(&params);
-        let request = HookRequest {
-            method: &Method::POST,
-            url: vector["url"].as_str().unwrap(),
-            headers: &HeaderMap::new(),
-            body: body.as_bytes(),
-            unix_s: 0,
-        };
-        let signed = verify::signed_v3(&request, vector["nonce"].as_str().unwrap());
-        assert_eq!(signed, vector["string_to_sign"].as_str().unwrap(), "{id}");
-    }
-}
-
-/// The upgrade of the media socket counts as a GET of the address with `http`, where a signature is
-/// wanted; elsewhere nothing is looked at.
-#[test]
-fn sockets_are_verified() {
-    for vector in vectors()["socket_signatures"].as_array().unwrap() {
-        let token = vector["auth_token"].as_str().unwrap();
-        let config = |mode| stored(&[("auth_token", token), ("socket_signature", mode)], false);
-        let headers = headers_of(vector);
-        let request = HookRequest {
-            method: &Method::GET,
-            url: vector["upgrade_url"].as_str().unwrap(),
-            headers: &headers,
-            body: b"",
-            unix_s: 0,
-        };
-        let got = verify::verify_socket(&request, &config("require"));
-        assert_eq!(got.is_ok(), vector["valid"] == true, "{}: {got:?}", vector["id"]);
-        assert_eq!(verify::verify_socket(&request, &config("off")), Ok(()));
-        let bare = HookRequest { headers: &HeaderMap::new(), ..request };
-        assert!(verify::verify_socket(&bare, &config("require")).is_err());
-    }
-}
-
-proptest! {
-    /// The order of parameters does not matter; any other change of one does.
-    #[test]
-    fn any_order_has_the_same_signature(
-        mut params in proptest::collection::vec(("[a-zA-Z]{1,6}", "[ -~]{0,8}"), 1..8),
-        nonce in "[0-9]{20}",
-        at in any::<prop::sample::Index>(),
-    ) {
-        let key = Secret::new("token");
-        let sign = |params: &[(String, String)]| {
-            let body = written(params);
-            let request = HookRequest {
-                method: &Method::POST,
-                url: "https://t.example/a?b=c",
-                headers: &HeaderMap::new(),
-                body: body.as_bytes(),
-                unix_s: 0,
-            };
-            verify::sign(&key, &verify::signed_v3(&request, &nonce))
-        };
-        let expected = sign(&params);
-        params.reverse();
-        prop_assert_eq!(&sign(&params), &expected);
-        let by = at.index(params.len());
-        params.rotate_left(by);
-        prop_assert_eq!(&sign(&params), &expected);
-        let changed = at.index(params.len());
-        params[changed].1.push('~');
-        prop_assert_ne!(&sign(&params), &expected);
-    }
 }
 
 fn hook_of(name: &str, config: &RawConfig, body: &str) -> Result<crate::hook::Handled, HookError> {
@@ -245,10 +99,18 @@ fn document(reply: &crate::hook::HookReply) -> String {
 fn documents_are_those_of_the_official_library() {
     let xml = vectors()["xml"].clone();
     let text = |name: &str| xml[name].as_str().unwrap().to_owned();
-    assert_eq!(document(&answer::refuse(Refusal::Busy)), text("reject_busy"));
-    for refusal in [Refusal::NotFound, Refusal::Rejected, Refusal::Unavailable] {
-        assert_eq!(document(&answer::refuse(refusal)), text("reject"));
+    let says = config_with(|given| {
+        let text = "Sorry, we cannot take your call <now> & here.";
+        given.insert("unavailable_text".to_owned(), json!(text));
+    });
+    for config in [config(), says.clone()] {
+        assert_eq!(document(&answer::refuse(&config, Refusal::Busy)), text("reject_busy"));
+        for refusal in [Refusal::NotFound, Refusal::Rejected] {
+            assert_eq!(document(&answer::refuse(&config, refusal)), text("reject"));
+        }
     }
+    assert_eq!(document(&answer::refuse(&config(), Refusal::Unavailable)), text("reject"));
+    assert_eq!(document(&answer::refuse(&says, Refusal::Unavailable)), text("speak_error"));
     assert_eq!(document(&answer::hangup()), text("hangup"));
     let callback =
         " callbackUrl=\"https://agent.example.com/hooks/plivo/conf/1\" callbackMethod=\"POST\"";
@@ -358,6 +220,7 @@ fn originate() -> Originate {
 
 fn transfer(kind: TransferKind, call: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(call.to_owned()),
         to: Address::parse("+12025550177", None).unwrap(),
@@ -430,7 +293,10 @@ fn numbers_and_application() {
     assert!(second.url.ends_with("?limit=20&offset=20"));
     let Step::Done(numbers) = op.next(response("number_list")) else { panic!("more") };
     assert_eq!(numbers.len(), 2);
-    assert_eq!(numbers[0].bound_to.as_deref(), Some("12345678901234567"));
+    assert_eq!(
+        (numbers[0].bound_to.as_deref(), numbers[0].ours),
+        (Some("12345678901234567"), true)
+    );
 
     let bind = |hooks| Bind { address: Address::parse("+12025550100", None).unwrap(), hooks };
     let mut op = ops.bind.unwrap()(&config, &bind(Some(urls()))).unwrap();
@@ -481,164 +347,4 @@ fn attended_transfers_meet_in_a_room() {
     assert!(matches!(op.next(response("hangup_gone")), Step::Fail(CarrierError::CallOver)));
     let refer = ops.transfer.unwrap()(&config, &transfer(TransferKind::Refer, CALL));
     assert!(matches!(refer, Err(CarrierError::Config(_))));
-}
-
-fn open(config: RawConfig) -> Box<dyn Stream> {
-    (SPEC.stream.unwrap())(&StreamStart { config, call: None })
-}
-
-fn decode(stream: &mut dyn Stream, text: &str) -> Result<(String, Vec<u8>), WireError> {
-    let mut message = text.as_bytes().to_vec();
-    let mut room = [0; 4096];
-    let mut slot = FrameSlot::new(&mut room);
-    let event = stream.decode(MonoTime::ZERO, MessageKind::Text, &mut message, &mut slot)?;
-    Ok((format!("{event:?}"), slot.filled().to_vec()))
-}
-
-fn field<T>(result: &Result<T, WireError>) -> Option<&'static str> {
-    match result {
-        Err(WireError::BadField { field, .. }) => Some(field),
-        _ => None,
-    }
-}
-
-const START: &str = r#"{"event":"start","start":{"callId":"c","streamId":"s"}}"#;
-
-/// Each bad frame is refused by name of what is wrong.
-#[test]
-fn bad_frames() {
-    let vectors = vectors();
-    let mut seen = 0;
-    for vector in vectors["frames_bad"].as_array().unwrap() {
-        let name = vector["name"].as_str().unwrap();
-        let linear = name == "odd_length_l16";
-        let mut stream = open(config_with(|given| {
-            if linear {
-                given.insert("media_codec".to_owned(), json!("L16"));
-            }
-        }));
-        if !matches!(name, "media_before_start" | "start_without_streamId") {
-            let id = "b77e037d-4119-44b5-902d-25826b654539";
-            decode(stream.as_mut(), &START.replace("\"s\"", &format!("\"{id}\""))).unwrap();
-        }
-        let got = decode(stream.as_mut(), vector["text"].as_str().unwrap_or("\u{1}"));
-        let fits = match name {
-            "not_json" | "binary" => matches!(got, Err(WireError::BadJson(_))),
-            "media_before_start" | "odd_length_l16" => matches!(got, Err(WireError::BadFrame(_))),
-            "start_without_streamId" => field(&got) == Some("start.streamId"),
-            "bad_base64" => field(&got) == Some("media.payload"),
-            "second_start" => field(&got) == Some("event"),
-            other => panic!("{other} is new"),
-        };
-        assert!(fits, "{name}: {got:?}");
-        seen += 1;
-    }
-    assert_eq!(seen, 7);
-    let mut stream = open(config());
-    let (mut room, mut bytes) = ([0; 160], [0xff; 160]);
-    let mut slot = FrameSlot::new(&mut room);
-    let binary = stream.decode(MonoTime::ZERO, MessageKind::Binary, &mut bytes, &mut slot);
-    assert!(matches!(binary, Err(WireError::BadFrame(_))));
-    decode(stream.as_mut(), START).unwrap();
-    let other = r#"{"event":"media","streamId":"x","media":{"payload":"AA=="}}"#;
-    assert_eq!(field(&decode(stream.as_mut(), other)), Some("streamId"));
-    let outbound = r#"{"event":"media","media":{"track":"outbound","payload":"AA=="}}"#;
-    assert_eq!(decode(stream.as_mut(), outbound).unwrap().0, "Nothing");
-    let codec = r#"{"event":"start","start":{"callId":"c","streamId":"s",
-        "mediaFormat":{"encoding":"audio/opus","sampleRate":48000}}}"#;
-    let unknown = decode(open(config()).as_mut(), codec);
-    assert!(matches!(unknown, Err(WireError::UnknownCodec(_))));
-}
-
-/// What we say is what the carrier's own client says, in the format that the start told.
-#[test]
-fn what_is_said() {
-    let vectors = vectors();
-    let frame = |name: &str| {
-        let all = vectors["frames_out"].as_array().unwrap();
-        all.iter().find(|frame| frame["name"] == name).unwrap()["frame"].clone()
-    };
-    let mut stream = open(config());
-    let mut early = Vec::new();
-    assert_eq!(stream.command(StreamCommand::Clear, &mut early), None);
-    let id = "b77e037d-4119-44b5-902d-25826b654539";
-    decode(stream.as_mut(), &START.replace("\"s\"", &format!("\"{id}\""))).unwrap();
-    let mut said = |command| {
-        let mut out = Vec::new();
-        stream.command(command, &mut out).map(|_| serde_json::from_slice::<Value>(&out).unwrap())
-    };
-    assert_eq!(said(StreamCommand::Clear), Some(frame("clearAudio")));
-    assert_eq!(said(StreamCommand::Mark("utt-1")), Some(frame("checkpoint")));
-    let digit = json!({"event": "sendDTMF", "dtmf": "#"});
-    assert_eq!(said(StreamCommand::Dtmf('#')), Some(digit));
-    assert_eq!(said(StreamCommand::Hangup), None);
-    for (name, start) in [("playAudio_mulaw", None), ("playAudio_l16_16k", Some("start_l16"))] {
-        let mut stream = open(config());
-        let start = start.map_or(START.to_owned(), |start| vectors[start].to_string());
-        decode(stream.as_mut(), &start).unwrap();
-        let expected = frame(name);
-        let audio = STANDARD.decode(expected["media"]["payload"].as_str().unwrap()).unwrap();
-        let mut out = Vec::new();
-        stream.encode(&audio, &mut out);
-        assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), expected, "{name}");
-    }
-}
-
-/// Linear audio has the order of bytes that is configured, and the rate that the start tells.
-#[test]
-fn linear_audio() {
-    for (order, format) in [("little", AudioFormat::l16le(8000)), ("big", AudioFormat::l16be(8000))]
-    {
-        let config = config_with(|given| {
-            given.insert("media_codec".to_owned(), json!("L16"));
-            given.insert("l16_byte_order".to_owned(), json!(order));
-        });
-        let mut stream = open(config);
-        let mut start = vectors()["start_l16"].clone();
-        start["start"]["mediaFormat"]["sampleRate"] = json!(8000);
-        let mut message = start.to_string().into_bytes();
-        let mut slot = FrameSlot::new(&mut []);
-        let event =
-            stream.decode(MonoTime::ZERO, MessageKind::Text, &mut message, &mut slot).unwrap();
-        let StreamEvent::Started { from_carrier, to_carrier, .. } = event else { panic!() };
-        assert_eq!((from_carrier, to_carrier), (format, format));
-        let media = vectors()["media_l16"].to_string();
-        assert_eq!(decode(stream.as_mut(), &media).unwrap().1.len(), 320);
-    }
-}
-
-proptest! {
-    /// The quick way and the full parser read the same; a mark comes back as it was named; times
-    /// count from the first frame.
-    #[test]
-    fn both_ways_read_the_same(
-        chunk in 1_u64..1_000_000,
-        first in 0_u64..2_000_000_000_000,
-        later in 0_u64..100_000_000,
-        audio in proptest::collection::vec(any::<u8>(), 1..400),
-        bare in any::<bool>(),
-        name in ".{0,40}",
-    ) {
-        let number = |n: u64| if bare { json!(n) } else { json!(n.to_string()) };
-        let message = |ms: u64| json!({"event": "media", "sequenceNumber": 4, "streamId": "s",
-            "media": {"track": "inbound", "chunk": number(chunk), "timestamp": number(ms),
-            "payload": STANDARD.encode(&audio)}, "extra_headers": "{}"}).to_string();
-        let escaped = |text: &str| text.replacen("\"media\"", "\"\\u006dedia\"", 1);
-        let expected = format!("Audio {{ ts: Some({}), seq: Some({}) }}", later * 8, chunk - 1);
-        for quick in [true, false] {
-            let mut stream = open(config());
-            decode(stream.as_mut(), START).unwrap();
-            decode(stream.as_mut(), &message(first)).unwrap();
-            let text = message(first + later);
-            let text = if quick { text } else { escaped(&text) };
-            let (event, got) = decode(stream.as_mut(), &text).unwrap();
-            prop_assert_eq!(&event, &expected);
-            prop_assert_eq!(&got, &audio);
-        }
-        let mut stream = open(config());
-        decode(stream.as_mut(), START).unwrap();
-        let played = json!({"event": "playedStream", "streamId": "s", "name": name});
-        let (event, _) = decode(stream.as_mut(), &played.to_string()).unwrap();
-        prop_assert_eq!(event, format!("{:?}", StreamEvent::Mark(&name)));
-    }
 }

@@ -1,17 +1,14 @@
 //! Signatures of webhooks and of the media socket's upgrade: HMAC-SHA-256 over the address, the
 //! parameters and a number of one use.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
 use http::Method;
-use sha2::Sha256;
+use serde_json::Value;
 
 use crate::config::RawConfig;
 use crate::explain::{Explanation, Trace};
 use crate::hook::{HookRequest, VerifyError};
-use crate::pairs::pairs;
 use crate::secret::Secret;
+use crate::signed_form::{base, header, sign, signed_v3};
 
 /// Header with signatures by the token of the account that the call belongs to.
 pub(super) const SIGNATURE_V3: &str = "x-plivo-signature-v3";
@@ -34,19 +31,22 @@ pub(super) fn explain(request: &HookRequest<'_>, config: &RawConfig) -> Explanat
     crate::explain::explain(|trace| examine(request, config, trace))
 }
 
-/// Verifies the upgrade of a media socket, if the configuration wants that: it is signed as a GET
-/// of the stream's address with `http` for a scheme, which no document of the carrier says.
+/// Verifies the upgrade of a media socket, if the configuration wants that.
 pub(super) fn verify_socket(
     request: &HookRequest<'_>,
     config: &RawConfig,
 ) -> Result<(), VerifyError> {
-    if config.text("socket_signature") != Some("require") {
-        return Ok(());
+    match config.text("socket_signature") {
+        Some("require") => verify(request, config),
+        _ => Ok(()),
     }
-    let rest = request.url.split_once("://").map_or(request.url, |(_, rest)| rest);
-    let url = format!("http://{rest}");
-    let get = HookRequest { method: &Method::GET, url: &url, body: b"", ..*request };
-    verify(&get, config)
+}
+
+/// The address of a media socket as its upgrade is signed: with `http` for a scheme, which no
+/// document of the carrier says. `None` for an address of something else.
+fn socket_url(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("wss://").or_else(|| url.strip_prefix("ws://"))?;
+    Some(format!("http://{rest}"))
 }
 
 /// The tokens that may have signed: of the account, and of the main account.
@@ -56,10 +56,9 @@ struct Keys {
 }
 
 fn keys(config: &RawConfig) -> Option<Keys> {
-    let token = |name| config.secret(name).filter(|token| !token.expose().is_empty());
-    let own = token("auth_token")?;
+    let own = config.secret("auth_token")?;
     let is_main = config.text("auth_id").is_some_and(|id| id.starts_with("MA"));
-    let main = token("main_auth_token").or_else(|| is_main.then(|| own.clone()));
+    let main = config.secret("main_auth_token").or_else(|| is_main.then(|| own.clone()));
     Some(Keys { own, main })
 }
 
@@ -70,6 +69,14 @@ fn examine(
 ) -> Result<(), VerifyError> {
     trace.step("the configuration has a token");
     let keys = keys(config).ok_or(VerifyError::NoKey)?;
+    let plain = socket_url(request.url);
+    let upgrade = plain.as_deref().map(|url| HookRequest {
+        method: &Method::GET,
+        url,
+        body: b"",
+        ..*request
+    });
+    let request = upgrade.as_ref().unwrap_or(request);
     trace.step("a signature and its nonce are there, once");
     let has = |name| request.headers.contains_key(name);
     if has(SIGNATURE_V3) || has(SIGNATURE_MA_V3) {
@@ -81,17 +88,14 @@ fn examine(
         return Err(VerifyError::Missing(SIGNATURE_V3));
     }
     trace.step("signatures of the older kind are accepted");
-    if !config.flag("accept_v2") {
+    // One that says nothing is no configuration of the server's but credentials in a file, and asks
+    // what was signed.
+    if config.get("accept_v2") == Some(&Value::Bool(false)) {
         return Err(VerifyError::Method);
     }
     let nonce = header(request, NONCE_V2)?;
     let signed = format!("{}{nonce}", base(request.url));
     either(request, [SIGNATURE_V2, SIGNATURE_MA_V2], &keys, &signed, trace)
-}
-
-fn header<'a>(request: &HookRequest<'a>, name: &'static str) -> Result<&'a str, VerifyError> {
-    let value = request.header(name).map(str::trim).filter(|value| !value.is_empty());
-    value.ok_or(VerifyError::Missing(name))
 }
 
 /// Looks at the account's own signature, then at that of the main account.
@@ -127,56 +131,4 @@ fn either(
         result = Err(VerifyError::Signature);
     }
     result
-}
-
-/// The signature of a string: base64 of its keyed hash.
-pub(super) fn sign(key: &Secret, signed: &str) -> String {
-    let mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes());
-    // Keys of any length are keys (RFC 2104).
-    let Ok(mac) = mac else { return String::new() };
-    STANDARD.encode(mac.chain_update(signed).finalize().into_bytes())
-}
-
-/// Scheme, authority and path as they were given: without query, fragment and parameters of the
-/// last segment.
-fn base(url: &str) -> &str {
-    let url = url.split('#').next().unwrap_or_default();
-    let url = url.split('?').next().unwrap_or_default();
-    let last = url.rfind('/').unwrap_or(0);
-    let end = url.get(last..).and_then(|segment| segment.find(';')).map(|at| last + at);
-    end.and_then(|end| url.get(..end)).unwrap_or(url)
-}
-
-fn sorted(text: &str) -> Vec<(String, String)> {
-    let mut all: Vec<_> = pairs(text).collect();
-    all.sort();
-    all
-}
-
-pub(super) fn signed_v3(request: &HookRequest<'_>, nonce: &str) -> String {
-    let url = request.url.split('#').next().unwrap_or_default();
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    let query: Vec<_> =
-        sorted(query).iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let query = query.join("&");
-    let body = if request.method == Method::GET {
-        Vec::new()
-    } else {
-        sorted(&String::from_utf8_lossy(request.body))
-    };
-    let mut signed = base(url).to_owned();
-    if !query.is_empty() || !body.is_empty() {
-        signed.push('?');
-        signed.push_str(&query);
-    }
-    if !query.is_empty() && !body.is_empty() {
-        signed.push('.');
-    }
-    for (name, value) in &body {
-        signed.push_str(name);
-        signed.push_str(value);
-    }
-    signed.push('.');
-    signed.push_str(nonce);
-    signed
 }

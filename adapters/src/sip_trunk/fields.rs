@@ -31,10 +31,12 @@ pub(super) const SECTIONS: &[UiSection] = &[
 
 const TARGETS: &[UiField] = &[
     UiField::new("host", "Host", FieldKind::Text(HOST), "outbound")
+        .steers()
         .required()
         .help("Name or address of the peer.")
         .placeholder("sip.example.com"),
     UiField::new("port", "Port", number(1, 65_535, ""), "outbound")
+        .steers()
         .help("Found out from DNS, or the standard port, if empty.")
         .placeholder("5060"),
     UiField::new("priority", "Priority", number(0, 65_535, ""), "outbound")
@@ -85,6 +87,7 @@ pub(super) const FIELDS: &[UiField] = &[
     .required()
     .help("Where calls go. If one does not answer, the next is tried."),
     UiField::new("outbound.proxy", "Outbound proxy", FieldKind::Text(SIP_URI), "outbound")
+        .steers()
         .visible_when("outbound.enabled", YES)
         .help("Requests pass it first.")
         .placeholder("sip:proxy.example.com;lr"),
@@ -139,6 +142,7 @@ pub(super) const FIELDS: &[UiField] = &[
         .default(Literal::Flag(false))
         .help("For peers that send calls to where one registered."),
     UiField::new("registration.registrar", "Registrar", FieldKind::Text(HOST_PORT), "account")
+        .steers()
         .visible_when("registration.enabled", YES)
         .required()
         .placeholder("sip.example.com"),

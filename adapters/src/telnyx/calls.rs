@@ -14,7 +14,7 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
 use crate::op::{
-    OpResult, Originate, Originated, Record, Refusal, SendDigits, Transfer, TransferKind,
+    OpResult, Originate, Originated, Record, Refusal, SendDigits, TakeBack, Transfer, TransferKind,
 };
 use crate::timestamp::rfc3339_ms;
 
@@ -25,8 +25,10 @@ const RING_S: (u32, u32) = (5, 600);
 const LIMIT_S: (u32, u32) = (30, 14_400);
 /// When webhooks that everything hangs on are sent again, in milliseconds after each attempt.
 const RETRIES_MS: [u32; 4] = [1_000, 3_000, 10_000, 30_000];
-/// Begins the `client_state` of a leg that a transfer made; the id of the caller's leg follows.
-const TRANSFER_STATE: &str = "transfer:";
+/// Begins the `client_state` of a leg that a transfer made, in the place of our leg or apart. The
+/// id of the transfer and that of the caller's leg follow.
+const TRANSFER_STATE: &str = "transfer";
+const CONSULT_STATE: &str = "consult";
 
 /// `request` with the account's key.
 pub(super) fn signed(
@@ -222,15 +224,33 @@ pub(super) fn hangup(config: &RawConfig, call: &CarrierCallId) -> OpResult<()> {
     one(hangup_request(config, call)?, over_is_done)
 }
 
-/// The `client_state` of a leg that is called in a transfer of `call`.
-pub(super) fn transfer_state(call: &CarrierCallId) -> String {
-    STANDARD.encode(format!("{TRANSFER_STATE}{}", call.0))
+/// The `client_state` of a leg that a transfer calls.
+pub(super) fn transfer_state(transfer: &Transfer) -> String {
+    let kind = match transfer.kind {
+        TransferKind::Attended => CONSULT_STATE,
+        TransferKind::Blind | TransferKind::Refer => TRANSFER_STATE,
+    };
+    STANDARD.encode(format!("{kind}:{}:{}", transfer.id, transfer.call.0))
 }
 
-/// The call whose transfer made the leg with that `client_state`.
-pub(super) fn transferred_call(client_state: &str) -> Option<CarrierCallId> {
+/// The transfer that made the leg with some `client_state`.
+pub(super) struct Made {
+    /// Its id.
+    pub(super) transfer: String,
+    /// The caller's leg.
+    pub(super) caller: CarrierCallId,
+    /// The leg was called apart.
+    pub(super) apart: bool,
+}
+
+/// The transfer that made the leg with that `client_state`.
+pub(super) fn made_by(client_state: &str) -> Option<Made> {
     let state = String::from_utf8(STANDARD.decode(client_state).ok()?).ok()?;
-    state.strip_prefix(TRANSFER_STATE).map(|call| CarrierCallId(call.to_owned()))
+    let (kind, rest) = state.split_once(':')?;
+    let (transfer, caller) = rest.split_once(':')?;
+    let apart = kind == CONSULT_STATE;
+    let (transfer, caller) = (transfer.to_owned(), CarrierCallId(caller.to_owned()));
+    (apart || kind == TRANSFER_STATE).then_some(Made { transfer, caller, apart })
 }
 
 pub(super) fn transfer_request(
@@ -253,7 +273,7 @@ pub(super) fn transfer_request(
             "timeout_secs": ring_s,
             "webhook_url": events,
             "webhook_url_method": "POST",
-            "target_leg_client_state": transfer_state(&transfer.call),
+            "target_leg_client_state": transfer_state(transfer),
         }),
         TransferKind::Attended => json!({
             "connection_id": connection(config)?,
@@ -262,7 +282,7 @@ pub(super) fn transfer_request(
             "webhook_url": events,
             "webhook_url_method": "POST",
             "link_to": transfer.call.0,
-            "client_state": transfer_state(&transfer.call),
+            "client_state": transfer_state(transfer),
         }),
     };
     if let Some(from) = &transfer.from {
@@ -290,9 +310,9 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let path = format!("/connections/{}/active_calls?page%5Bsize%5D=250", connection(config)?);
     let (config, call) = (config.clone(), transfer.call.clone());
+    let state = transfer_state(transfer);
     chain(get(&config, &path)?, move |answer| {
         let legs = data(&answer)?;
-        let state = transfer_state(&call);
         let mut legs = legs.as_array().into_iter().flatten();
         let leg = legs.find(|leg| leg["client_state"].as_str() == Some(&state));
         let leg = leg.and_then(|leg| leg["call_control_id"].as_str());
@@ -301,6 +321,12 @@ pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
         let bridge = command(&config, &call, "bridge", Some(leg), body)?;
         Ok(Then::send(bridge, |answer| success(&answer).map(Then::Done)))
     })
+}
+
+/// Opens the stream of a call anew that was bridged with somebody else.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let body = stream(config, &back.take.stream_url, true);
+    one(command(config, &back.call, "streaming_start", None, body)?, success)
 }
 
 pub(super) fn dtmf_request(

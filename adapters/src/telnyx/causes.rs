@@ -27,7 +27,7 @@ fn cause(word: &str, sip_status: Option<u16>) -> HangupCause {
         ("user_busy", _) | ("call_rejected", Some(486 | 600)) => HangupCause::Busy,
         ("timeout" | "no_answer", _) => HangupCause::NoAnswer,
         ("originator_cancel", _) => HangupCause::Cancelled,
-        ("call_rejected", _) => HangupCause::Rejected,
+        ("call_rejected", Some(_)) => HangupCause::Rejected,
         ("not_found", _) => HangupCause::NotFound,
         // Whether it was answered other events say: one that was not has been given up.
         ("normal_clearing", None) => HangupCause::Unknown,
@@ -55,6 +55,7 @@ mod tests {
             ("call_rejected", "486", HangupCause::Busy),
             ("call_rejected", "603", HangupCause::Rejected),
             ("call_rejected", "403", HangupCause::Rejected),
+            ("call_rejected", "unspecified", HangupCause::Failed),
             ("not_found", "404", HangupCause::NotFound),
             ("time_limit", "200", HangupCause::Normal),
             ("unspecified", "503", HangupCause::Congestion),

@@ -160,7 +160,9 @@ impl Flow {
             }
             FlowCommand::Transfer { kind, to, from, ring_timeout_s } if self.state == State::Up => {
                 let (call, hooks) = (self.call.clone(), self.start.hooks.clone());
-                let transfer = Transfer { kind, call, to, from, hooks, ring_timeout_s };
+                // Unique within the call, whose addresses the hooks are.
+                let id = (self.requests + 1).to_string();
+                let transfer = Transfer { id, kind, call, to, from, hooks, ring_timeout_s };
                 self.send(now, Kind::Other, |flow, id| {
                     calls::transfer_request(&flow.start.config, &transfer, Some(id))
                 });

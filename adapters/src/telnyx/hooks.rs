@@ -5,14 +5,14 @@
 use http::Method;
 use serde_json::Value;
 
-use super::calls::transferred_call;
+use super::calls::made_by;
 use super::causes::ended;
 use super::verify::{self, SIGNATURE};
 use crate::address::Address;
 use crate::config::RawConfig;
 use crate::event::{
     AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Price, Recording,
-    TransferState,
+    TransferOf, TransferState,
 };
 use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
 use crate::secret::Pii;
@@ -118,9 +118,12 @@ fn event(data: &Value, kind: &str) -> Result<Option<CallEvent>, HookError> {
         return Ok(None);
     }
     let call = CarrierCallId(text(payload, "call_control_id")?.to_owned());
-    let caller = payload["client_state"].as_str().and_then(transferred_call);
-    let (call, what) = match caller {
-        Some(caller) => (caller, transfer_leg(kind, payload)),
+    let made = payload["client_state"].as_str().and_then(made_by);
+    let (call, what) = match made {
+        Some(made) => {
+            let of = TransferOf { id: Some(made.transfer), leg: made.apart.then_some(call) };
+            (made.caller, transfer_leg(kind, payload, of))
+        }
         None => (call, fact(kind, payload)?),
     };
     Ok(what.map(|what| CallEvent {
@@ -132,7 +135,7 @@ fn event(data: &Value, kind: &str) -> Result<Option<CallEvent>, HookError> {
 }
 
 fn fact(kind: &str, payload: &Value) -> Result<Option<CallFact>, HookError> {
-    let transfer = |state| Some(CallFact::Transfer { state });
+    let transfer = |state| Some(CallFact::transfer(state));
     Ok(match kind {
         "call.initiated" => Some(CallFact::Initiated),
         "call.answered" => Some(CallFact::Answered),
@@ -160,17 +163,20 @@ fn fact(kind: &str, payload: &Value) -> Result<Option<CallFact>, HookError> {
 }
 
 /// What an event of the leg that a transfer called means to the caller's.
-fn transfer_leg(kind: &str, payload: &Value) -> Option<CallFact> {
+fn transfer_leg(kind: &str, payload: &Value, of: TransferOf) -> Option<CallFact> {
     let state = match kind {
         "call.initiated" => TransferState::Trying,
         "call.answered" => TransferState::Answered,
         "call.bridged" => TransferState::Done,
-        // A leg that ends as calls end was connected; then the caller's own end tells the rest.
-        "call.hangup" if payload["hangup_cause"] == "normal_clearing" => return None,
+        // A leg in our place that ends as calls end was connected; then the caller's own end tells
+        // the rest. One that was called apart may have hung up before.
+        "call.hangup" if payload["hangup_cause"] == "normal_clearing" && of.leg.is_none() => {
+            return None;
+        }
         "call.hangup" => TransferState::Failed,
         _ => return None,
     };
-    Some(CallFact::Transfer { state })
+    Some(CallFact::Transfer { state, of })
 }
 
 fn who(result: &str) -> AnsweredBy {
@@ -187,9 +193,12 @@ fn recording(payload: &Value) -> Result<Recording, HookError> {
     let time = |name: &str| payload[name].as_str().and_then(rfc3339_ms);
     let lasted = time("recording_ended_at").zip(time("recording_started_at"));
     let urls = ["wav", "mp3"].map(|format| payload["recording_urls"][format].as_str());
+    let url = urls.into_iter().flatten().next();
+    // An id is not documented everywhere.
+    let id = text(payload, "recording_id").or_else(|error| url.ok_or(error))?;
     Ok(Recording {
-        id: text(payload, "recording_id")?.to_owned(),
-        url: urls.into_iter().flatten().next().map(str::to_owned),
+        id: id.to_owned(),
+        url: url.map(str::to_owned),
         duration_ms: lasted.and_then(|(end, start)| end.checked_sub(start)),
     })
 }

@@ -35,7 +35,7 @@ fn more(
     mut found: Vec<Number>,
     answer: &HttpResponse,
 ) -> Result<Then<Vec<Number>>, CarrierError> {
-    found.extend(read(answer)?);
+    found.extend(read(&config, answer)?);
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let pages = body["meta"]["total_pages"].as_u64().unwrap_or(1);
     if u64::from(at) >= pages || at >= PAGES_MAX {
@@ -45,7 +45,7 @@ fn more(
     Ok(Then::send(next, move |answer| more(config, at + 1, found, &answer)))
 }
 
-fn read(answer: &HttpResponse) -> Result<Vec<Number>, CarrierError> {
+fn read(config: &RawConfig, answer: &HttpResponse) -> Result<Vec<Number>, CarrierError> {
     let data = data(answer)?;
     let list = data.as_array().ok_or(CarrierError::Answer("no list of numbers"))?;
     let number = |number: &Value| {
@@ -57,7 +57,9 @@ fn read(answer: &HttpResponse) -> Result<Vec<Number>, CarrierError> {
             address: Address::parse(number["phone_number"].as_str()?, None).ok()?,
             id: number["id"].as_str()?.to_owned(),
             label: text("customer_reference").or_else(|| text("connection_name")),
-            bound_to: text("connection_id"),
+            // Without one it leads nowhere.
+            bound_to: Some(text("connection_id").unwrap_or_default()),
+            ours: text("connection_id").is_some_and(|id| config.text("connection_id") == Some(&id)),
         })
     };
     // What is no number, such as a short code, cannot be routed either.
@@ -73,7 +75,7 @@ pub(super) fn bind(config: &RawConfig, bind: &Bind) -> OpResult<()> {
     let path = format!("/phone_numbers?filter%5Bphone_number%5D={digits}&page%5Bsize%5D=100");
     let (config, bind) = (config.clone(), bind.clone());
     chain(get(&config, &path)?, move |answer| {
-        let numbers = read(&answer)?;
+        let numbers = read(&config, &answer)?;
         let number = numbers.into_iter().find(|number| number.address == bind.address);
         let number = number.ok_or(CarrierError::NotFound)?;
         let ours = config.text("connection_id").ok_or(CarrierError::Config("no application"))?;

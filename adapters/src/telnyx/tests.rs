@@ -1,26 +1,20 @@
 //! The carrier's own messages and those of its official library, against what is made of them here.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+mod flows;
+mod signatures;
+mod streams;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use media::codec::AudioFormat;
-use media::time::MonoTime;
-use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use super::{SPEC, calls, errors, verify};
+use super::{SPEC, calls, errors};
 use crate::address::Address;
-use crate::agent::{Direction, MessageKind};
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
+use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferOf, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::flow::{FlowCommand, FlowInput, FlowOutput, FlowStart};
-use crate::hook::{HookError, HookRequest, HookUrls, VerifyError};
+use crate::hook::{HookError, HookRequest, HookUrls};
 use crate::op::{Bind, Op, Originate, Refusal, Step, Transfer, TransferKind};
-use crate::secret::Pii;
-use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
-use crate::wire::WireError;
 
 const CALL: &str = "v3:TESTONLYcallcontrolid";
 const STREAM: &str = "wss://media.example.test/t/42";
@@ -46,88 +40,6 @@ fn config() -> RawConfig {
 fn linear() -> RawConfig {
     let given = fixture(include_str!("fixtures/config_linear.json"));
     SPEC.read(&given["config"], None).unwrap()
-}
-
-fn bytes_of(vector: &Value) -> Vec<u8> {
-    match (vector["body_utf8"].as_str(), vector["body_base64"].as_str()) {
-        (Some(text), _) => text.as_bytes().to_vec(),
-        (None, Some(text)) => STANDARD.decode(text).unwrap(),
-        (None, None) => panic!("no body"),
-    }
-}
-
-/// Each signature is accepted or refused as an adapter must, for the reason that was meant, and the
-/// explanation comes to the same end.
-#[test]
-fn signatures() {
-    let fixture = fixture(include_str!("fixtures/signatures.json"));
-    let mut seen = 0;
-    for vector in fixture["vectors"].as_array().unwrap() {
-        let mut headers = HeaderMap::new();
-        for header in vector["headers"].as_array().unwrap() {
-            let name: HeaderName = header[0].as_str().unwrap().parse().unwrap();
-            headers.append(name, HeaderValue::from_str(header[1].as_str().unwrap()).unwrap());
-        }
-        let mut stored = fixture["config"].as_object().unwrap().clone();
-        stored.extend(vector["config_overrides"].as_object().unwrap().clone());
-        let config = RawConfig::from_stored(Value::Object(stored)).unwrap();
-        let body = bytes_of(vector);
-        let request = HookRequest {
-            method: &Method::POST,
-            url: "https://t.example/",
-            headers: &headers,
-            body: &body,
-            unix_s: vector["now"].as_u64().unwrap(),
-        };
-        let got = verify::verify(&request, &config);
-        let id = vector["id"].as_str().unwrap();
-        let expected = match vector["expect"]["error"].as_str() {
-            None => Ok(()),
-            Some("no_public_key_configured" | "bad_public_key") => Err(VerifyError::NoKey),
-            Some("missing_signature") => Err(VerifyError::Missing(verify::SIGNATURE)),
-            Some("missing_timestamp") => Err(VerifyError::Missing(verify::TIMESTAMP)),
-            Some("bad_timestamp") => Err(VerifyError::Malformed(verify::TIMESTAMP)),
-            Some("stale" | "future") => Err(VerifyError::Stale),
-            Some("bad_signature_encoding") => Err(VerifyError::Malformed(verify::SIGNATURE)),
-            Some("bad_signature") => Err(VerifyError::Signature),
-            Some(other) => panic!("{other} is new"),
-        };
-        assert_eq!(got, expected, "{id}");
-        assert_eq!(verify::explain(&request, &config).verdict, expected, "{id}");
-        seen += 1;
-    }
-    assert!(seen > 30, "{seen}");
-}
-
-/// A key that everybody can sign with is none, whatever its sign and however it is written; nor is
-/// anything that is no 32 bytes in base64.
-#[test]
-fn weak_keys_are_refused() {
-    let encode = |key: &[u8]| STANDARD.encode(key);
-    let hex = "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05";
-    let order_8: Vec<u8> =
-        (0..32).map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap()).collect();
-    for sign in [0, 0x80] {
-        for (first, middle, last) in
-            [(0, 0, 0), (1, 0, 0), (0xec, 0xff, 0x7f), (0xed, 0xff, 0x7f), (0xee, 0xff, 0x7f)]
-        {
-            let mut key = [middle; 32];
-            (key[0], key[31]) = (first, last | sign);
-            assert_eq!(verify::public_key(&encode(&key)), None, "{first:x} {last:x}");
-        }
-        let mut key = order_8.clone();
-        key[31] |= sign;
-        assert_eq!(verify::public_key(&encode(&key)), None);
-    }
-    assert_eq!(verify::public_key(&encode(&[7; 31])), None);
-    assert_eq!(verify::public_key(&"A".repeat(43)), None);
-    assert!(verify::public_key(&encode(&[7; 32])).is_some());
-    let pem = "-----BEGIN PUBLIC KEY-----\nMCow\n-----END PUBLIC KEY-----";
-    for bad in ["", "***", pem, &encode(&[0; 32])] {
-        let mut given = fixture(include_str!("fixtures/config_full.json"))["config"].clone();
-        given["webhook_public_key"] = bad.into();
-        assert!(SPEC.read(&given, None).is_err(), "{bad}");
-    }
 }
 
 fn hook(body: &str) -> Result<Meaning, HookError> {
@@ -157,14 +69,15 @@ fn malformed_and_foreign_webhooks() {
 }
 
 /// Events of the leg that a transfer called are told as steps of the caller's transfer; an end that
-/// is no failure says nothing.
+/// is no failure says nothing, unless it was called apart.
 #[test]
 fn transfers_are_told_of_the_callers_leg() {
     let caller = CarrierCallId("v3:caller".to_owned());
-    let event = |kind: &str, cause: &str| {
+    let of = |kind| Transfer { call: caller.clone(), ..transfer(kind, "+14155550123") };
+    let event = |made: TransferKind, kind: &str, cause: &str| {
         let body = json!({"data": {"event_type": kind, "id": "e", "payload": {
             "call_control_id": "v3:other", "hangup_cause": cause, "direction": "outgoing",
-            "client_state": calls::transfer_state(&caller)}}});
+            "client_state": calls::transfer_state(&of(made))}}});
         match hook(&body.to_string()).unwrap() {
             Meaning::Events(mut events) => events.pop(),
             other => panic!("{other:?}"),
@@ -178,13 +91,20 @@ fn transfers_are_told_of_the_callers_leg() {
         ("call.hangup", "normal_clearing", None),
         ("streaming.started", "", None),
     ] {
-        let told = event(kind, cause);
-        assert!(told.iter().all(|event| event.call == caller));
-        let told = told.map(|event| event.what);
-        assert_eq!(told, state.map(|state| CallFact::Transfer { state }), "{kind} {cause}");
+        for made in [TransferKind::Blind, TransferKind::Attended] {
+            let told = event(made, kind, cause);
+            assert!(told.iter().all(|event| event.call == caller));
+            let apart = (made == TransferKind::Attended).then(|| CarrierCallId("v3:other".into()));
+            let of = TransferOf { id: Some("t-1".to_owned()), leg: apart };
+            let apart_ended = of.leg.is_some() && kind == "call.hangup";
+            let state = state.or(apart_ended.then_some(TransferState::Failed));
+            let expected = state.map(|state| CallFact::Transfer { state, of });
+            assert_eq!(told.map(|event| event.what), expected, "{kind} {cause}");
+        }
     }
-    assert_eq!(calls::transferred_call("cnVuLTQy"), None, "another's client_state");
-    assert_eq!(calls::transferred_call("***"), None);
+    for other in ["cnVuLTQy", "***", "dHJhbnNmZXI6dA=="] {
+        assert!(calls::made_by(other).is_none(), "another's client_state");
+    }
 }
 
 fn answer_of(vector: &Value) -> HttpResponse {
@@ -281,6 +201,7 @@ fn originate() -> Originate {
 
 fn transfer(kind: TransferKind, to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(CALL.to_owned()),
         to: Address::parse(to, None).unwrap(),
@@ -453,294 +374,4 @@ fn status_is_read() {
     let over = ended("status_200_ended");
     assert_eq!(over[0].at_unix_ms, Some(1_767_225_631_000));
     assert!(matches!(&over[0].what, CallFact::Ended(end) if end.cause == HangupCause::Unknown));
-}
-
-fn flow(config: RawConfig) -> Box<dyn crate::flow::CallFlow> {
-    (SPEC.flow.unwrap())(start_of(config))
-}
-
-fn start_of(config: RawConfig) -> FlowStart {
-    FlowStart {
-        config,
-        direction: Direction::Inbound,
-        call: Some(CarrierCallId(CALL.to_owned())),
-        to: Address::parse("+14155550199", None).unwrap(),
-        from: None,
-        stream_url: STREAM.to_owned(),
-        hooks: hooks(),
-    }
-}
-
-/// A call that we placed is ended by the id that its own events have, whatever the request for it
-/// was answered with; an offered one keeps its id.
-#[test]
-fn placed_calls_take_the_id_of_their_events() {
-    for direction in [Direction::Outbound, Direction::Inbound] {
-        let mut flow = (SPEC.flow.unwrap())(FlowStart { direction, ..start_of(config()) });
-        let event = CallEvent {
-            call: CarrierCallId("v3:live".to_owned()),
-            id: None,
-            at_unix_ms: None,
-            what: CallFact::Answered,
-        };
-        flow.handle(MonoTime::ZERO, FlowInput::Event(&event));
-        flow.handle(MonoTime::ZERO, FlowInput::Command(FlowCommand::Hangup));
-        let (_, hangup) = next(flow.as_mut());
-        assert_eq!(hangup.url.contains("v3:live"), direction == Direction::Outbound);
-    }
-}
-
-fn next(flow: &mut dyn crate::flow::CallFlow) -> (u32, HttpRequest) {
-    match flow.poll() {
-        Some(FlowOutput::Send { request, what }) => (request, what),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn ok(request: u32) -> FlowInput<'static> {
-    FlowInput::Answer { request, result: Ok(answer(200, &json!({"data": {"result": "ok"}}))) }
-}
-
-/// Linear audio needs the rate, which the answer does not take: the stream is opened apart once the
-/// call is answered, or after a while without that event.
-#[test]
-fn linear_streams_are_opened_apart() {
-    for event_comes in [true, false] {
-        let (mut flow, now) = (flow(linear()), MonoTime::ZERO);
-        flow.handle(now, FlowInput::Command(FlowCommand::Answer));
-        let (request, answer) = next(flow.as_mut());
-        assert!(answer.url.starts_with("https://telnyx.example.test/v2/calls/v3:"));
-        assert!(!String::from_utf8_lossy(&answer.body).contains("stream"));
-        flow.handle(now, ok(request));
-        assert_eq!(flow.poll(), None);
-        let later = flow.deadline().unwrap();
-        if event_comes {
-            let event = CallEvent {
-                call: CarrierCallId(CALL.to_owned()),
-                id: None,
-                at_unix_ms: None,
-                what: CallFact::Answered,
-            };
-            flow.handle(now, FlowInput::Event(&event));
-        } else {
-            flow.handle(later, FlowInput::Timeout);
-        }
-        let (request, open) = next(flow.as_mut());
-        assert!(open.url.ends_with("/actions/streaming_start"));
-        let body: Value = serde_json::from_slice(&open.body).unwrap();
-        assert_eq!(body["stream_bidirectional_sampling_rate"], 16_000);
-        assert_eq!(body["stream_url"], STREAM);
-        flow.handle(now, ok(request));
-        assert_eq!(flow.deadline(), None);
-    }
-}
-
-/// A refusal is told in the carrier's word before the answer; a lost stream is opened again where
-/// it is wanted; keys and transfers are commands with ids of their own.
-#[test]
-fn commands_of_a_call() {
-    for (refusal, word) in [
-        (Refusal::NotFound, "NOT_FOUND"),
-        (Refusal::Busy, "USER_BUSY"),
-        (Refusal::Rejected, "CALL_REJECTED"),
-        (Refusal::Unavailable, "TEMPORARILY_UNAVAILABLE"),
-    ] {
-        let mut flow = flow(config());
-        flow.handle(MonoTime::ZERO, FlowInput::Command(FlowCommand::Refuse(refusal)));
-        let (_, reject) = next(flow.as_mut());
-        assert!(reject.url.ends_with("/actions/reject"));
-        assert!(String::from_utf8_lossy(&reject.body).contains(word));
-    }
-    let (mut flow, now) = (flow(config()), MonoTime::ZERO);
-    flow.handle(now, FlowInput::Command(FlowCommand::Answer));
-    let (request, _) = next(flow.as_mut());
-    flow.handle(now, ok(request));
-    let again = "wss://media.example.test/t/43".to_owned();
-    flow.handle(now, FlowInput::Command(FlowCommand::Restream(again)));
-    let (request, open) = next(flow.as_mut());
-    assert!(String::from_utf8_lossy(&open.body).contains("/t/43"));
-    flow.handle(now, ok(request));
-    let mut bodies = Vec::new();
-    for _ in 0..2 {
-        flow.handle(now, FlowInput::Command(FlowCommand::Dtmf(Pii::new("1"))));
-        let (request, digits) = next(flow.as_mut());
-        bodies.push(digits.body);
-        flow.handle(now, ok(request));
-    }
-    assert_ne!(bodies[0], bodies[1], "the second 1 is another command");
-    assert_eq!(flow.deadline(), None);
-}
-
-fn open(config: RawConfig) -> Box<dyn Stream> {
-    (SPEC.stream.unwrap())(&StreamStart { config, call: None })
-}
-
-fn decode(stream: &mut dyn Stream, text: &str) -> Result<(String, Vec<u8>), WireError> {
-    let mut message = text.as_bytes().to_vec();
-    let mut room = [0; 4096];
-    let mut slot = FrameSlot::new(&mut room);
-    let event = stream.decode(MonoTime::ZERO, MessageKind::Text, &mut message, &mut slot)?;
-    Ok((format!("{event:?}"), slot.filled().to_vec()))
-}
-
-fn start(codec: &str, rate_hz: u32) -> String {
-    json!({"event": "start", "stream_id": "s", "start": {"call_control_id": "c",
-        "media_format": {"encoding": codec, "sample_rate": rate_hz}}})
-    .to_string()
-}
-
-/// Each message of the vectors that has to be refused is, by name of what is wrong.
-#[test]
-fn unusual_messages() {
-    let mut seen = 0;
-    for vector in vectors()["messages"].as_array().unwrap() {
-        if vector["direction"] == "app_to_carrier" {
-            continue;
-        }
-        let id = vector["id"].as_str().unwrap();
-        let mut stream = open(config());
-        if !id.starts_with("start") {
-            let id = "32de0dea-53cb-4b21-89a4-9e1819c043bc";
-            decode(stream.as_mut(), &start("PCMU", 8000).replace("\"s\"", &format!("\"{id}\"")))
-                .unwrap();
-        }
-        let text = vector["text"].as_str().map_or(vector["json"].to_string(), str::to_owned);
-        let got = decode(stream.as_mut(), &text);
-        let fits = match id {
-            "start_missing_ids" => field(&got) == Some("stream_id"),
-            "start_unknown_codec" => matches!(got, Err(WireError::UnknownCodec(_))),
-            "media_bad_base64" => field(&got) == Some("media.payload"),
-            "media_wrong_stream_id" => field(&got) == Some("stream_id"),
-            "not_json" => matches!(got, Err(WireError::BadJson(_))),
-            "binary_frame" => {
-                let (mut room, mut bytes) = ([0; 160], [0xff; 160]);
-                let mut slot = FrameSlot::new(&mut room);
-                let kind = MessageKind::Binary;
-                let event = stream.decode(MonoTime::ZERO, kind, &mut bytes, &mut slot);
-                matches!(event, Err(WireError::BadFrame(_)))
-            }
-            _ => got.is_ok(),
-        };
-        assert!(fits, "{id}: {got:?}");
-        seen += 1;
-    }
-    assert!(seen > 15, "{seen}");
-    let mut stream = open(config());
-    decode(stream.as_mut(), &start("PCMU", 8000)).unwrap();
-    assert_eq!(field(&decode(stream.as_mut(), &start("PCMU", 8000))), Some("event"));
-    let mut stream = open(config());
-    let early = r#"{"event":"media","media":{"payload":"AA=="}}"#;
-    assert!(matches!(decode(stream.as_mut(), early), Err(WireError::BadFrame(_))));
-}
-
-fn field<T>(result: &Result<T, WireError>) -> Option<&'static str> {
-    match result {
-        Err(WireError::BadField { field, .. }) => Some(field),
-        _ => None,
-    }
-}
-
-/// Each direction has its codec: what comes as the leg has it, what goes as it is configured.
-#[test]
-fn directions_have_their_own_codecs() {
-    for (codec, rate, format) in [
-        ("PCMU", 8000, AudioFormat::PCMU),
-        ("PCMA", 8000, AudioFormat::PCMA),
-        ("G722", 8000, AudioFormat::G722),
-        ("L16", 16_000, AudioFormat::l16be(16_000)),
-        ("L16", 24_000, AudioFormat::l16be(24_000)),
-    ] {
-        for (config, out) in [(config(), AudioFormat::PCMU), (linear(), AudioFormat::l16be(16_000))]
-        {
-            let mut stream = open(config);
-            let mut message = start(codec, rate).into_bytes();
-            let mut slot = FrameSlot::new(&mut []);
-            let event =
-                stream.decode(MonoTime::ZERO, MessageKind::Text, &mut message, &mut slot).unwrap();
-            let StreamEvent::Started { from_carrier, to_carrier, .. } = event else { panic!() };
-            assert_eq!((from_carrier, to_carrier), (format, out), "{codec}");
-        }
-    }
-}
-
-/// Linear audio comes and goes big-endian, whichever order the carrier turns out to have.
-#[test]
-fn linear_audio_is_big_endian_here() {
-    let l16 = vectors()["l16"].clone();
-    let big = STANDARD.decode(l16["l16_16k_big_endian"].as_str().unwrap()).unwrap();
-    for order in ["l16_16k_big_endian", "l16_16k_little_endian"] {
-        let payload = l16[order].as_str().unwrap();
-        let mut stream = open(linear());
-        decode(stream.as_mut(), &start("L16", 16_000)).unwrap();
-        let text = json!({"event": "media", "stream_id": "s",
-            "media": {"track": "inbound", "chunk": "1", "timestamp": "0", "payload": payload}});
-        let (_, audio) = decode(stream.as_mut(), &text.to_string()).unwrap();
-        assert!(audio == big, "{order}");
-        let mut out = Vec::new();
-        stream.encode(&big, &mut out);
-        let said: Value = serde_json::from_slice(&out).unwrap();
-        assert_eq!(said["media"]["payload"], payload, "{order}");
-    }
-    let mut stream = open(linear());
-    decode(stream.as_mut(), &start("L16", 16_000)).unwrap();
-    let odd = r#"{"event":"media","media":{"payload":"AAAA"}}"#;
-    assert_eq!(decode(stream.as_mut(), odd), Err(WireError::BadFrame("not whole samples")));
-}
-
-/// What we say is what the carrier's documents show.
-#[test]
-fn what_is_said() {
-    let vectors = vectors();
-    let find = |id: &str| {
-        let all = vectors["messages"].as_array().unwrap();
-        all.iter().find(|message| message["id"] == id).unwrap()["json"].clone()
-    };
-    let mut stream = open(config());
-    let mut said = |command| {
-        let mut out = Vec::new();
-        stream.command(command, &mut out).map(|_| serde_json::from_slice::<Value>(&out).unwrap())
-    };
-    assert_eq!(said(StreamCommand::Clear), Some(find("clear")));
-    assert_eq!(said(StreamCommand::Mark("utt-7")), Some(find("mark_out")));
-    assert_eq!((said(StreamCommand::Dtmf('1')), said(StreamCommand::Hangup)), (None, None));
-    let out = find("media_out");
-    let audio = STANDARD.decode(out["media"]["payload"].as_str().unwrap()).unwrap();
-    let mut text = Vec::new();
-    stream.encode(&audio, &mut text);
-    assert_eq!(serde_json::from_slice::<Value>(&text).unwrap(), out);
-}
-
-proptest! {
-    /// The quick way and the full parser read the same, whatever the blanks and the types of
-    /// numbers; a mark comes back as it was named.
-    #[test]
-    fn both_ways_read_the_same(
-        chunk in 1_u64..1_000_000,
-        ms in 0_u64..100_000_000,
-        audio in proptest::collection::vec(any::<u8>(), 1..400),
-        bare in any::<bool>(),
-        name in ".{0,40}",
-    ) {
-        let number = |n: u64| if bare { json!(n) } else { json!(n.to_string()) };
-        let message = json!({"event": "media", "sequence_number": "4", "stream_id": "s",
-            "media": {"track": "inbound", "chunk": number(chunk), "timestamp": number(ms),
-            "payload": STANDARD.encode(&audio)}});
-        let quick = message.to_string();
-        // An escape leaves the message to the full parser.
-        let full = quick.replacen("\"media\"", "\"\\u006dedia\"", 1);
-        let pretty = serde_json::to_string_pretty(&message).unwrap();
-        let expected = format!("Audio {{ ts: Some({}), seq: Some({}) }}", ms * 8, chunk - 1);
-        for text in [quick, full, pretty] {
-            let mut stream = open(config());
-            decode(stream.as_mut(), &start("PCMU", 8000)).unwrap();
-            let (event, got) = decode(stream.as_mut(), &text).unwrap();
-            prop_assert_eq!(&event, &expected);
-            prop_assert_eq!(&got, &audio);
-        }
-        let mut stream = open(config());
-        let mut out = Vec::new();
-        stream.command(StreamCommand::Mark(&name), &mut out);
-        let (event, _) = decode(stream.as_mut(), &String::from_utf8(out).unwrap()).unwrap();
-        prop_assert_eq!(event, format!("{:?}", StreamEvent::Mark(&name)));
-    }
 }

@@ -3,7 +3,7 @@
 use super::hooks;
 use crate::address::{Address, AddressKind};
 use crate::config::RawConfig;
-use crate::hook::{HookReply, HookUrls, Take};
+use crate::hook::{HookReply, Take};
 use crate::markup::Markup;
 use crate::op::{Refusal, Transfer};
 
@@ -63,10 +63,10 @@ pub(super) fn nothing() -> String {
 
 /// The carrier calls the destination and joins it with the caller.
 pub(super) fn dial(transfer: &Transfer, ring_timeout_s: &str) -> String {
-    let Transfer { to, from, hooks, .. } = transfer;
+    let Transfer { id, to, from, hooks, .. } = transfer;
     let document = Markup::document("Response")
         .open("Dial")
-        .attribute("action", &hooks.url(hooks::DIAL_ENDED))
+        .attribute("action", &hooks.of_transfer(hooks::DIAL_ENDED, id))
         .attribute("method", "POST")
         .attribute("answerOnBridge", "true")
         .attribute("timeout", ring_timeout_s)
@@ -82,7 +82,7 @@ pub(super) fn dial(transfer: &Transfer, ring_timeout_s: &str) -> String {
         if element == "Client" { name.strip_prefix("client:").unwrap_or(name) } else { name };
     document
         .open(element)
-        .attribute("statusCallback", &hooks.url(hooks::TRANSFER_LEG))
+        .attribute("statusCallback", &hooks.of_transfer(hooks::TRANSFER_LEG, id))
         .attribute("statusCallbackEvent", "initiated answered")
         .text(name)
         .finish()
@@ -92,7 +92,7 @@ pub(super) fn dial(transfer: &Transfer, ring_timeout_s: &str) -> String {
 pub(super) fn refer(transfer: &Transfer) -> String {
     Markup::document("Response")
         .open("Refer")
-        .attribute("action", &transfer.hooks.url(hooks::REFER_ENDED))
+        .attribute("action", &transfer.hooks.of_transfer(hooks::REFER_ENDED, &transfer.id))
         .attribute("method", "POST")
         .open("Sip")
         .text(transfer.to.expose())
@@ -108,13 +108,13 @@ pub(super) fn conference(transfer: &Transfer) -> String {
         .attribute("beep", "false")
         .attribute("startConferenceOnEnter", "true")
         .attribute("endConferenceOnExit", "true")
-        .text(&room(&transfer.hooks, &transfer.call.0))
+        .text(&room(transfer))
         .finish()
 }
 
-/// The name of that conference: that of the call, which nobody else knows.
-fn room(hooks: &HookUrls, call: &str) -> String {
-    let name = format!("transfer-{}-{call}", hooks.call().unwrap_or_default());
+/// The name of that conference: that of the transfer, which nobody else knows, and no other has.
+fn room(transfer: &Transfer) -> String {
+    let name = format!("transfer-{}", transfer.id);
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     name.chars().filter(|c| fits(*c)).take(ROOM_CHARS_MAX).collect()
 }

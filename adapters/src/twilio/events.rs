@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::event::{
-    AnsweredBy, CallEvent, CallFact, CarrierCallId, Ended, HangupCause, Recording, TransferState,
+    AnsweredBy, CallEvent, CallFact, CarrierCallId, Ended, HangupCause, Recording, TransferOf,
+    TransferState,
 };
 use crate::timestamp::rfc3339_ms;
 
@@ -120,11 +121,16 @@ pub(super) fn stream(fields: &Fields) -> Option<CallEvent> {
 }
 
 /// That a transfer moved on: of the call `call`, told by this webhook.
-pub(super) fn transfer(fields: &Fields, call: &str, state: TransferState) -> CallEvent {
+pub(super) fn transfer(
+    fields: &Fields,
+    call: &str,
+    state: TransferState,
+    of: TransferOf,
+) -> CallEvent {
     // The leg to the destination makes it unique: there may be another transfer later.
     let leg = ["DialCallSid", "ReferCallSid", "CallSid"].iter().find_map(|name| fields.get(name));
     let id = format!("transfer:{}:{state:?}", leg.unwrap_or_default());
-    fields.event(call, id, CallFact::Transfer { state })
+    fields.event(call, id, CallFact::Transfer { state, of })
 }
 
 /// How a call ended. `None` if it did not.

@@ -31,6 +31,7 @@ pub(super) const SECTIONS: &[UiSection] = &[
 
 pub(super) const FIELDS: &[UiField] = &[
     UiField::new("account_sid", "Account SID", FieldKind::Text(ID), "account")
+        .steers()
         .required()
         .placeholder("ACxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")
         .help("Identifies the account; every webhook names it."),

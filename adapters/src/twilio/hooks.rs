@@ -6,7 +6,9 @@ use super::events::{self, Fields};
 use super::{answer, verify};
 use crate::address::Address;
 use crate::config::RawConfig;
-use crate::event::{CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferState};
+use crate::event::{
+    CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, TransferOf, TransferState,
+};
 use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
 use crate::pairs::pairs;
 use crate::secret::Pii;
@@ -138,12 +140,17 @@ fn offered(fields: &Fields) -> Result<InboundCall, HookError> {
 const WITHHELD: &[&str] =
     &["+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "+464"];
 
+/// Digits of a number that comes without its `+`, as some networks behind leave it.
+const BARE_DIGITS: std::ops::RangeInclusive<usize> = 8..=15;
+
 fn caller(text: &str) -> Option<Address> {
+    let bare = BARE_DIGITS.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let text = if bare { format!("+{text}") } else { text.to_owned() };
     let dialable = text.starts_with('+') || text.to_ascii_lowercase().starts_with("sip");
-    if !dialable || WITHHELD.contains(&text) {
+    if !dialable || WITHHELD.contains(&&*text) {
         return None;
     }
-    let address = Address::parse(text, None).ok()?;
+    let address = Address::parse(&text, None).ok()?;
     let anonymous = address.expose().starts_with("sip:anonymous@");
     (!anonymous).then_some(address)
 }
@@ -208,7 +215,8 @@ fn handed_over(
     };
     let mut events = events::state(&fields).ok_or(HookError::Field("CallStatus"))?;
     let state = if done { TransferState::Done } else { TransferState::Failed };
-    events.insert(0, events::transfer(&fields, &call.0, state));
+    let of = TransferOf { id: request.transfer(), leg: None };
+    events.insert(0, events::transfer(&fields, &call.0, state, of));
     if done {
         let reply = answer::reply(answer::hangup());
         events.retain(|event| !matches!(event.what, CallFact::Answered | CallFact::Ringing));
@@ -235,7 +243,11 @@ fn transfer_leg(fields: &Fields, request: &HookRequest<'_>) -> Option<Vec<CallEv
         "completed" | "busy" | "no-answer" | "failed" | "canceled" => TransferState::Failed,
         _ => return None,
     };
-    Some(vec![events::transfer(fields, &call, state)])
+    // Whoever a `<Dial>` called is the caller's business.
+    let leg = fields.get("CallSid").filter(|_| !dialled);
+    let leg = leg.map(|leg| CarrierCallId(leg.to_owned()));
+    let of = TransferOf { id: request.transfer(), leg };
+    Some(vec![events::transfer(fields, &call, state, of)])
 }
 
 fn recording(fields: &Fields, _: &HookRequest<'_>) -> Option<Vec<CallEvent>> {
@@ -243,5 +255,32 @@ fn recording(fields: &Fields, _: &HookRequest<'_>) -> Option<Vec<CallEvent>> {
         "completed" => Some(vec![events::recorded(fields)?]),
         "in-progress" | "absent" | "failed" | "stopped" | "paused" => Some(Vec::new()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::caller;
+
+    /// Callers who can be called back have an address, with or without the `+` in front; words, and
+    /// what a keypad makes of them, are nobody's.
+    #[test]
+    fn callers() {
+        for (text, address) in [
+            ("+15557654321", Some("+15557654321")),
+            ("15557654321", Some("+15557654321")),
+            ("sip:alice@Example.com", Some("sip:alice@example.com")),
+            ("+266696687", None),
+            ("266696687", None),
+            ("anonymous", None),
+            ("sip:anonymous@anonymous.invalid", None),
+            ("client:bob", None),
+            ("911", None),
+            ("1234567890123456", None),
+            ("", None),
+        ] {
+            let found = caller(text).map(|address| address.expose().to_owned());
+            assert_eq!(found.as_deref(), address, "{text}");
+        }
     }
 }

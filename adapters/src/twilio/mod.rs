@@ -60,6 +60,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         hangup: Some(calls::hangup),
         transfer: Some(transfer::transfer),
         join: Some(transfer::join),
+        take_back: Some(transfer::take_back),
         // Keys are tones in the audio: the carrier's own way to press them would end the stream.
         dtmf: None,
         record: Some(calls::record),

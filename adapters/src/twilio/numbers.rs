@@ -28,7 +28,7 @@ fn page(answer: &HttpResponse) -> Result<(Vec<Value>, Option<String>), CarrierEr
     }
 }
 
-fn number(object: &Value) -> Option<Number> {
+fn number(object: &Value, application: Option<&str>) -> Option<Number> {
     // What overrides the address of the number is where its calls go.
     let overriding = [("trunk_sid", "trunk"), ("voice_application_sid", "application")];
     let overridden = overriding
@@ -38,7 +38,11 @@ fn number(object: &Value) -> Option<Number> {
         address: Address::parse(text(object, "phone_number")?, None).ok()?,
         id: text(object, "sid")?.to_owned(),
         label: text(object, "friendly_name").map(str::to_owned),
-        bound_to: overridden.or_else(|| text(object, "voice_url").map(str::to_owned)),
+        bound_to: overridden
+            .or_else(|| object.get("voice_url").and_then(Value::as_str).map(str::to_owned)),
+        ours: application.is_some()
+            && text(object, "voice_application_sid") == application
+            && text(object, "trunk_sid").is_none(),
     })
 }
 
@@ -54,7 +58,8 @@ impl List {
     fn take(&mut self, answer: &HttpResponse) -> Result<Option<HttpRequest>, CarrierError> {
         let (numbers, next) = page(answer)?;
         // Short codes and the like are no numbers that calls come to.
-        self.found.extend(numbers.iter().filter_map(number));
+        let application = self.config.text("application_sid");
+        self.found.extend(numbers.iter().filter_map(|object| number(object, application)));
         self.pages += 1;
         match next {
             Some(next) if self.pages < PAGES_MAX => {
@@ -170,7 +175,7 @@ fn set(
 ) -> Result<HttpRequest, CarrierError> {
     // The list is of numbers that contain what was asked for.
     let (found, _) = page(answer)?;
-    let mut found = found.iter().filter_map(number);
+    let mut found = found.iter().filter_map(|object| number(object, None));
     let id = found.find(|number| number.address == bind.address).ok_or(CarrierError::NotFound)?.id;
     let url = url(config, &format!("/IncomingPhoneNumbers/{}.json", escape(&id)))?;
     let application = config.text("application_sid").unwrap_or_default();

@@ -7,7 +7,7 @@ use crate::chain::mapped;
 use crate::config::RawConfig;
 use crate::event::CarrierCallId;
 use crate::exchange::{CarrierError, HttpRequest, escape};
-use crate::op::{OpResult, Transfer, TransferKind};
+use crate::op::{OpResult, TakeBack, Transfer, TransferKind};
 
 /// Gives the call another document, which ends its stream with us; or, attended, calls the
 /// destination and lets it wait in a conference.
@@ -28,8 +28,8 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
         TransferKind::Attended => {
             let from = transfer.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
             let document = answer::conference(transfer);
-            let leg = transfer.hooks.url(hooks::TRANSFER_LEG);
-            let leg = format!("{leg}?{}={}", hooks::TRANSFERRED, escape(&transfer.call.0));
+            let leg = transfer.hooks.of_transfer(hooks::TRANSFER_LEG, &transfer.id);
+            let leg = format!("{leg}&{}={}", hooks::TRANSFERRED, escape(&transfer.call.0));
             let leg = retried(config, leg);
             let fields = [
                 ("To", transfer.to.expose()),
@@ -57,4 +57,10 @@ fn sent(config: &RawConfig, request: HttpRequest) -> OpResult<Option<CarrierCall
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let document = answer::conference(transfer);
     one(config, update(config, &transfer.call, &[("Twiml", &document)])?, errors::of_call)
+}
+
+/// Sends the caller to us again, from wherever it was sent.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let document = answer::connect(&back.take);
+    one(config, update(config, &back.call, &[("Twiml", &document)])?, errors::of_call)
 }

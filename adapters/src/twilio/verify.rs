@@ -185,8 +185,9 @@ fn addresses(url: &str) -> Vec<Cow<'_, str>> {
     let Some((scheme, rest)) = url.split_once("://") else { return forms };
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
-    // The last colon, unless it is within the brackets of an IPv6 address.
-    match authority.rsplit_once(':').filter(|(_, port)| !port.contains(']')) {
+    // The last colon, unless it is one of an IPv6 address, or stands before a password.
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    match authority.rsplit_once(':').filter(|(_, port)| is_port(port)) {
         Some((host, _)) => forms.push(Cow::Owned(format!("{scheme}://{host}{path}"))),
         None => {
             let port = match scheme {

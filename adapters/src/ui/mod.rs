@@ -77,6 +77,9 @@ pub struct UiField {
     pub required: bool,
     /// True if the value is masked when it is read.
     pub secret: bool,
+    /// True if it decides where secrets go, such as a host or an account: whoever sends them
+    /// elsewhere must know them, so that none is kept by its mask.
+    pub steers: bool,
     /// Who sets it.
     pub owner: Owner,
     /// The field exists only while another has a certain value.
@@ -238,6 +241,7 @@ impl UiField {
             placeholder: "",
             required: false,
             secret: matches!(kind, FieldKind::Password { .. }),
+            steers: false,
             owner: Owner::Client,
             visible_when: None,
             default: None,
@@ -270,6 +274,12 @@ impl UiField {
         self
     }
 
+    /// Decides where secrets go.
+    pub const fn steers(mut self) -> Self {
+        self.steers = true;
+        self
+    }
+
     /// Set by this server.
     pub const fn managed(mut self, shown: bool, account_scoped: bool) -> Self {
         self.owner = Owner::Server { shown, account_scoped };
@@ -295,6 +305,7 @@ impl UiField {
         Self::new("api_base", "API address", FieldKind::Text(rules::API_BASE), section)
             .help("Only for a host that takes the place of the carrier's own, such as a test's.")
             .placeholder("https://api.example.com")
+            .steers()
             .advanced()
     }
 

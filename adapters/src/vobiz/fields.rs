@@ -47,6 +47,7 @@ const ORDERS: &[Choice] = &[choice("little", "Little-endian"), choice("big", "Bi
 
 pub(super) const FIELDS: &[UiField] = &[
     UiField::new("auth_id", "Auth ID", FieldKind::Text(ACCOUNT), "account")
+        .steers()
         .required()
         .help("Begins with MA_, or with SA_ for a subaccount; webhooks name it.")
         .placeholder("MA_XXXXXXXX"),

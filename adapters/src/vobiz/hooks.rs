@@ -18,7 +18,8 @@ use super::fields::number;
 use super::verify::{self, V2, V3};
 use crate::config::RawConfig;
 use crate::event::{
-    AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferState,
+    AnsweredBy, CallEvent, CallFact, CarrierCallId, InboundCall, Meaning, Recording, TransferOf,
+    TransferState,
 };
 use crate::form_hooks::{Fields, fact, fields, maybe, text, told};
 use crate::hook::{Handled, Hook, HookError, HookRequest, Inbound};
@@ -67,14 +68,15 @@ fn call(fields: &Fields) -> Result<CarrierCallId, HookError> {
     id.map(|id| CarrierCallId(id.to_owned())).map_err(|_| HookError::Field("CallUUID"))
 }
 
-/// Reads the fields of a request to this configuration's hooks: they name its account. Nothing of
-/// them is signed.
+/// Reads the fields of a request to this configuration's hooks: they name its account, if it says
+/// which that is. Nothing of them is signed.
 fn own(request: &HookRequest<'_>, config: &RawConfig) -> Result<Fields, HookError> {
     let fields = fields(request);
     let account = text(&fields, "ParentAuthID").or_else(|_| text(&fields, "auth_id"));
-    match account {
-        Ok(account) if config.text("auth_id") == Some(account) => Ok(fields),
-        _ => Err(HookError::Field("ParentAuthID")),
+    match (account, config.text("auth_id")) {
+        (Ok(told), Some(ours)) if told == ours => Ok(fields),
+        (_, Some(_)) => Err(HookError::Field("ParentAuthID")),
+        (_, None) => Ok(fields),
     }
 }
 
@@ -146,7 +148,10 @@ fn status(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     let fields = own(request, config)?;
     let call = call(&fields)?;
     let event = text(&fields, "Event")?;
-    let transfer = |state| CallFact::Transfer { state };
+    let transfer = |state| {
+        let of = TransferOf { id: request.transfer(), leg: None };
+        CallFact::Transfer { state, of }
+    };
     // Legs of a `Dial` are told with an action.
     let what = match (event, maybe(&fields, "DialAction")) {
         ("CallInitiated", _) => Some(CallFact::Initiated),

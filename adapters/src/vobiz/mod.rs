@@ -63,6 +63,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         hangup: Some(calls::hangup),
         transfer: Some(calls::transfer),
         join: Some(calls::join),
+        take_back: Some(calls::take_back),
         dtmf: Some(calls::dtmf),
         record: Some(calls::record),
         status: Some(calls::status),

@@ -28,10 +28,14 @@ pub(super) fn numbers(config: &RawConfig) -> OpResult<Vec<Number>> {
     chain(page(&config, 1)?, move |answer| more(config, 1, Vec::new(), &answer))
 }
 
-fn items(answer: &HttpResponse) -> Result<(Vec<Number>, Option<u64>), CarrierError> {
+fn items(
+    config: &RawConfig,
+    answer: &HttpResponse,
+) -> Result<(Vec<Number>, Option<u64>), CarrierError> {
     let body = object(answer)?;
     let list = body["items"].as_array().ok_or(CarrierError::Answer("no list of numbers"))?;
-    Ok((list.iter().filter_map(number).collect(), body["total"].as_u64()))
+    let numbers = list.iter().filter_map(|object| number(object, ours(config)));
+    Ok((numbers.collect(), body["total"].as_u64()))
 }
 
 fn more(
@@ -40,7 +44,7 @@ fn more(
     mut found: Vec<Number>,
     answer: &HttpResponse,
 ) -> Result<Then<Vec<Number>>, CarrierError> {
-    let (numbers, total) = items(answer)?;
+    let (numbers, total) = items(&config, answer)?;
     found.extend(numbers);
     if at * PAGE_NUMBERS >= total.unwrap_or(0) || at >= PAGES_MAX {
         return Ok(Then::Done(found));
@@ -49,13 +53,15 @@ fn more(
     Ok(Then::send(next, move |answer| more(config, at + 1, found, &answer)))
 }
 
-fn number(object: &Value) -> Option<Number> {
-    let application = object["application_id"].as_str().filter(|id| !id.is_empty());
+fn number(object: &Value, ours: Option<&str>) -> Option<Number> {
+    // Without one it leads nowhere.
+    let application = object["application_id"].as_str().unwrap_or_default();
     Some(Number {
         address: Address::parse(object["e164"].as_str()?, None).ok()?,
         id: object["id"].as_str()?.to_owned(),
         label: None,
-        bound_to: application.map(str::to_owned),
+        bound_to: Some(application.to_owned()),
+        ours: ours == Some(application),
     })
 }
 
@@ -90,11 +96,11 @@ pub(super) fn bind(config: &RawConfig, bind: &Bind) -> OpResult<()> {
     let find = format!("/numbers?page=1&per_page={PAGE_NUMBERS}&search=%2B{digits}");
     let (config, bind) = (config.clone(), bind.clone());
     chain(get(&config, &find)?, move |answer| {
-        let (numbers, _) = items(&answer)?;
+        let (numbers, _) = items(&config, &answer)?;
         let mut numbers = numbers.into_iter();
         let found = numbers.find(|number| number.address == bind.address);
         let found = found.ok_or(CarrierError::NotFound)?;
-        let is_ours = found.bound_to.as_ref() == Some(&ours);
+        let is_ours = found.ours;
         match bind.hooks {
             None if !is_ours => Ok(Then::Done(())),
             None => Ok(Then::send(delete(&config, &path)?, |answer| match success(&answer) {

@@ -6,17 +6,11 @@
 //! signs more in version 3, as Plivo does; documents and library disagree, and nobody has shown
 //! what the carrier really does, so that either is believed.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
-use http::Method;
-use sha2::Sha256;
-
 use crate::config::RawConfig;
 use crate::explain::{Explanation, Trace};
 use crate::hook::{HookRequest, VerifyError};
-use crate::pairs::pairs;
 use crate::secret::Secret;
+use crate::signed_form::{header, sign, signed_v3};
 
 /// Headers with signatures of version 3: by the token of the account that the call belongs to, and
 /// by that of the main account.
@@ -41,8 +35,7 @@ fn examine(
 ) -> Result<(), VerifyError> {
     trace.step("the configuration has a token");
     let tokens = ["auth_token", "other_auth_token"].map(|name| config.secret(name));
-    let tokens: Vec<_> =
-        tokens.into_iter().flatten().filter(|token| !token.expose().is_empty()).collect();
+    let tokens: Vec<_> = tokens.into_iter().flatten().collect();
     if tokens.is_empty() {
         return Err(VerifyError::NoKey);
     }
@@ -71,7 +64,7 @@ fn examine(
         let forms = if nonce_header == NONCE_V2 {
             vec![format!("{}{nonce}", base(request.url))]
         } else {
-            vec![library_form(request, nonce), format!("{}.{nonce}", base(request.url))]
+            vec![signed_v3(request, nonce), format!("{}.{nonce}", base(request.url))]
         };
         if forms.iter().any(|form| matches(signatures, &tokens, form, trace)) {
             return Ok(());
@@ -85,11 +78,6 @@ fn examine(
 fn present<'r>(request: &HookRequest<'r>, names: [&'static str; 2]) -> Vec<&'r str> {
     let values = names.iter().filter_map(|name| request.header(name));
     values.map(str::trim).filter(|value| !value.is_empty()).collect()
-}
-
-fn header<'r>(request: &HookRequest<'r>, name: &'static str) -> Result<&'r str, VerifyError> {
-    let value = request.header(name).map(str::trim).filter(|value| !value.is_empty());
-    value.ok_or(VerifyError::Missing(name))
 }
 
 /// True if one of the signatures is that of `form` by one of the tokens.
@@ -114,51 +102,8 @@ fn matches(signatures: &[&str], tokens: &[Secret], form: &str, trace: &mut Trace
     found
 }
 
-/// The signature of a string: base64 of its keyed hash.
-pub(super) fn sign(key: &Secret, signed: &str) -> String {
-    let mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes());
-    // Keys of any length are keys (RFC 2104).
-    let Ok(mac) = mac else { return String::new() };
-    STANDARD.encode(mac.chain_update(signed).finalize().into_bytes())
-}
-
 /// Scheme, authority and path as they were given.
 fn base(url: &str) -> &str {
     let url = url.split('#').next().unwrap_or_default();
     url.split('?').next().unwrap_or_default()
-}
-
-fn sorted(text: &str) -> Vec<(String, String)> {
-    let mut all: Vec<_> = pairs(text).collect();
-    all.sort();
-    all
-}
-
-/// What the carrier's library signs in version 3: the query and the parameters too.
-fn library_form(request: &HookRequest<'_>, nonce: &str) -> String {
-    let query: Vec<_> = sorted(request.query().unwrap_or_default())
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    let query = query.join("&");
-    let body = if request.method == Method::GET {
-        Vec::new()
-    } else {
-        sorted(&String::from_utf8_lossy(request.body))
-    };
-    let mut signed = base(request.url).to_owned();
-    if !query.is_empty() || !body.is_empty() {
-        signed.push('?');
-        signed.push_str(&query);
-    }
-    if !query.is_empty() && !body.is_empty() {
-        signed.push('.');
-    }
-    for (name, value) in &body {
-        signed.push_str(name);
-        signed.push_str(value);
-    }
-    signed.push('.');
-    signed.push_str(nonce);
-    signed
 }

@@ -102,14 +102,14 @@ pub(super) fn connect(
     Ok(json!([action]))
 }
 
-/// The actions that put a call into a room where another meets it. The room is gone when `ends` is
-/// true and this call leaves it.
-pub(super) fn room(name: &str, ends: bool) -> Value {
+/// The actions that put a call into a room where another meets it. Whoever leaves it takes it along:
+/// nobody stays there alone.
+pub(super) fn room(name: &str) -> Value {
     json!([{
         "action": "conversation",
         "name": name,
         "startOnEnter": true,
-        "endOnExit": ends,
+        "endOnExit": true,
     }])
 }
 
@@ -125,6 +125,11 @@ pub(super) fn party(address: &Address) -> Result<Value, CarrierError> {
         AddressKind::SipUri => Ok(json!({"type": "sip", "uri": address.expose()})),
         AddressKind::SipExtension => Err(CarrierError::Destination(None)),
     }
+}
+
+/// The calling side of a call that is placed.
+pub(super) fn caller(address: &Address) -> Result<Value, CarrierError> {
+    party(address).map_err(|_| CarrierError::CallerId(None))
 }
 
 /// An address as Vonage writes it: telephone numbers without `+`.

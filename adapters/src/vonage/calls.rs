@@ -73,7 +73,7 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
     let from = call.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
     let mut body = json!({
         "to": [answer::party(&call.to)?],
-        "from": {"type": "phone", "number": answer::wire(from)},
+        "from": answer::caller(from)?,
         "ncco": answer::stream(config, &call.stream_url, &call.hooks),
         "event_url": [call.hooks.url("events")],
         "event_method": "POST",

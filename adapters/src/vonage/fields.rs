@@ -52,6 +52,7 @@ const DETECTION: &[Choice] = &[
 
 pub(super) const FIELDS: &[UiField] = &[
     UiField::new("application_id", "Application ID", FieldKind::Text(UUID), "application")
+        .steers()
         .required()
         .help("Webhooks, numbers and calls hang on the application.")
         .placeholder("aaaaaaaa-bbbb-cccc-dddd-0123456789ab"),
@@ -67,6 +68,7 @@ pub(super) const FIELDS: &[UiField] = &[
         .managed(true, true)
         .help("The application whose webhooks were set."),
     UiField::new("api_key", "API key", FieldKind::Text(KEY), "account")
+        .steers()
         .required()
         .help("Identifies the account.")
         .placeholder("0a1b2c3d"),

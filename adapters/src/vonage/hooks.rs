@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{answer, events, verify};
 use crate::address::Address;
 use crate::config::RawConfig;
-use crate::event::{CallFact, CarrierCallId, InboundCall, Meaning, TransferState};
+use crate::event::{CallFact, CarrierCallId, InboundCall, Meaning, TransferOf, TransferState};
 use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound};
 use crate::pairs::pairs;
 use crate::secret::Pii;
@@ -130,7 +130,9 @@ enum TransferLeg {
 fn about_transfer(request: &HookRequest<'_>, leg: TransferLeg) -> Result<Handled, HookError> {
     let value = fields(request)?;
     let called = events::subject(&value)?;
-    let call = handed_over(request).unwrap_or(called);
+    let call = handed_over(request).unwrap_or_else(|| called.clone());
+    let apart = (leg == TransferLeg::Consulted).then_some(called);
+    let of = TransferOf { id: request.transfer(), leg: apart };
     let status = events::text(&value, "status").unwrap_or_default();
     let states: &[TransferState] = match status {
         "started" | "ringing" => &[TransferState::Trying],
@@ -138,10 +140,13 @@ fn about_transfer(request: &HookRequest<'_>, leg: TransferLeg) -> Result<Handled
             &[TransferState::Answered, TransferState::Done]
         }
         "answered" => &[TransferState::Answered],
+        // Before the two were joined it is a failure, and afterwards no news.
+        "completed" if leg == TransferLeg::Consulted => &[TransferState::Failed],
         _ if events::is_failure(status) => &[TransferState::Failed],
         _ => &[],
     };
-    let facts = states.iter().map(|state| CallFact::Transfer { state: *state }).collect();
+    let fact = |state: &TransferState| CallFact::Transfer { state: *state, of: of.clone() };
+    let facts = states.iter().map(fact).collect();
     let events = events::events(&call, &value, facts);
     if events::is_failure(status) && leg == TransferLeg::Connected {
         return Ok(Handled { meaning: Meaning::Asked { call, events }, reply: answer::end() });

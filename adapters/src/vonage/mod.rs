@@ -60,6 +60,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         hangup: Some(calls::hangup),
         transfer: Some(transfer::begin),
         join: Some(transfer::join),
+        take_back: Some(transfer::take_back),
         dtmf: Some(calls::dtmf),
         record: None,
         status: Some(calls::status),

@@ -45,7 +45,7 @@ fn read_page(
     answer: &HttpResponse,
 ) -> Result<Then<Vec<Number>>, CarrierError> {
     let (list, count) = entries(answer)?;
-    found.extend(list.iter().filter_map(number));
+    found.extend(list.iter().filter_map(|entry| number(entry, config.text("application_id"))));
     let more = !list.is_empty() && index * PAGE_NUMBERS < count && index < PAGES_MAX;
     if !more {
         return Ok(Then::Done(found));
@@ -55,16 +55,19 @@ fn read_page(
 }
 
 /// A number with a voice; others, such as those for text messages alone, are left out.
-fn number(entry: &Value) -> Option<Number> {
+fn number(entry: &Value, application: Option<&str>) -> Option<Number> {
     let msisdn = events::text(entry, "msisdn")?;
     let features = entry.get("features").and_then(Value::as_array);
     let speaks = features.is_none_or(|list| list.iter().any(|feature| feature == "VOICE"));
-    let bound_to = ["app_id", "voiceCallbackValue"].iter().find_map(|n| events::text(entry, n));
+    let told = |name: &&str| events::text(entry, name).filter(|value| !value.is_empty());
+    let bound_to = ["app_id", "voiceCallbackValue"].iter().find_map(told);
     Some(Number {
         address: Address::international(msisdn).ok().filter(|_| speaks)?,
         id: msisdn.to_owned(),
         label: None,
-        bound_to: bound_to.filter(|value| !value.is_empty()).map(str::to_owned),
+        // What leads nowhere has neither.
+        bound_to: Some(bound_to.unwrap_or_default().to_owned()),
+        ours: application.is_some() && events::text(entry, "app_id") == application,
     })
 }
 

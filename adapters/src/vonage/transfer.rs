@@ -13,7 +13,7 @@ use crate::chain::mapped;
 use crate::config::RawConfig;
 use crate::event::CarrierCallId;
 use crate::exchange::{CarrierError, escape};
-use crate::op::{OpResult, Originated, Transfer, TransferKind};
+use crate::op::{OpResult, Originated, TakeBack, Transfer, TransferKind};
 
 pub(super) fn begin(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<CarrierCallId>> {
     match transfer.kind {
@@ -25,8 +25,8 @@ pub(super) fn begin(config: &RawConfig, transfer: &Transfer) -> OpResult<Option<
 
 /// The address of a hook about somebody whom the call is handed to.
 fn event_url(transfer: &Transfer, hook: &str) -> String {
-    let (url, call) = (transfer.hooks.url(hook), escape(&transfer.call.0));
-    format!("{url}?{}={call}", hooks::CALL_PARAMETER)
+    let url = transfer.hooks.of_transfer(hook, &transfer.id);
+    format!("{url}&{}={}", hooks::CALL_PARAMETER, escape(&transfer.call.0))
 }
 
 fn connect(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
@@ -40,8 +40,8 @@ fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<Originated> {
     let from = transfer.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
     let body_of_call = json!({
         "to": [answer::party(&transfer.to)?],
-        "from": {"type": "phone", "number": answer::wire(from)},
-        "ncco": answer::room(&room_name(&transfer.call), false),
+        "from": answer::caller(from)?,
+        "ncco": answer::room(&room_name(transfer)),
         "event_url": [event_url(transfer, "consult")],
         "event_method": "POST",
         "ringing_timer": answer::ring_s(transfer.ring_timeout_s),
@@ -49,15 +49,21 @@ fn consult(config: &RawConfig, transfer: &Transfer) -> OpResult<Originated> {
     one(place(config, &body_of_call)?, originated)
 }
 
-/// The caller joins the destination, and takes the room along when leaving.
+/// The caller joins the destination.
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
-    let actions = answer::room(&room_name(&transfer.call), true);
+    let actions = answer::room(&room_name(transfer));
     moved(config, &transfer.call, &actions)
 }
 
-/// A name that only this call has.
-fn room_name(call: &CarrierCallId) -> String {
-    format!("transfer-{}", call.0)
+/// Sends the caller to us again, from wherever it was sent.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let actions = answer::stream(config, &back.take.stream_url, &back.take.hooks);
+    moved(config, &back.call, &actions)
+}
+
+/// A name that only this transfer has.
+fn room_name(transfer: &Transfer) -> String {
+    format!("transfer-{}", transfer.id)
 }
 
 /// Gives a call other actions than those it is in.

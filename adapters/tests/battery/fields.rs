@@ -105,6 +105,47 @@ fn fixtures_cover_the_fields() {
     }
 }
 
+/// No secret of a carrier is kept by its mask where it did not go: each field that steers is
+/// changed in turn, and all that is masked is asked for. Whatever is an address of the API does
+/// steer.
+#[test]
+fn no_secret_moves_by_its_mask() {
+    for entry in entries() {
+        let spec = entry.spec;
+        let steers = |field: &UiField| match field.kind {
+            FieldKind::Rows { fields, .. } => fields.iter().any(|field| field.steers),
+            _ => field.steers,
+        };
+        for (name, fixture) in entry.configs() {
+            let config = spec.read(&fixture.config, None).unwrap();
+            let secrets = spec.ui.fields.iter().filter(|field| field.secret);
+            let secrets: Vec<_> = secrets.filter(|it| config.get(it.name).is_some()).collect();
+            let steering = spec.ui.fields.iter().filter(|field| steers(field));
+            for field in steering.filter(|field| config.get(field.name).is_some()) {
+                // Before, it was sent nowhere.
+                let mut before = Value::Object(config.expose().clone());
+                let pointer = format!("/{}", field.name.replace('.', "/"));
+                *before.pointer_mut(&pointer).unwrap() = Value::Null;
+                let before = RawConfig::from_stored(before).unwrap();
+                let moved = spec.read(&spec.masked(&config), Some(&before));
+                if secrets.is_empty() {
+                    continue;
+                }
+                let errors = moved.expect_err(&name);
+                let asked = |secret: &UiField| {
+                    errors.iter().any(|error| {
+                        error.field.starts_with(secret.name)
+                            && error.problem == Problem::Again(field.name)
+                    })
+                };
+                assert!(secrets.iter().all(|secret| asked(secret)), "{name}: {}", field.name);
+            }
+        }
+        let base = spec.ui.fields.iter().find(|field| field.name == "api_base");
+        assert!(base.is_none_or(|field| field.steers), "{}", spec.name);
+    }
+}
+
 /// Each configuration is read; what was read reads as itself; what is shown hides every secret, and
 /// written back changes nothing.
 #[test]

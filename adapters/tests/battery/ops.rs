@@ -6,9 +6,9 @@ use adapters::address::Address;
 use adapters::config::RawConfig;
 use adapters::event::{CarrierCallId, HangupCause};
 use adapters::exchange::{CarrierError, HttpRequest, HttpResponse};
-use adapters::hook::HookUrls;
+use adapters::hook::{HookUrls, Take};
 use adapters::op::{
-    Bind, Moment, Op, OpResult, Originate, Record, Refusal, SendDigits, Step, Transfer,
+    Bind, Moment, Op, OpResult, Originate, Record, Refusal, SendDigits, Step, TakeBack, Transfer,
     TransferKind, TrunkState,
 };
 use adapters::secret::Pii;
@@ -91,6 +91,7 @@ fn call_operations(entry: &Entry) -> Vec<(&'static str, Run)> {
     let call = || CarrierCallId(HOSTILE.to_owned());
     let (hooks, placed) = (hooks(entry), originate(entry));
     let transfer = |kind| Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: call(),
         to: number("sip:bob@example.com"),
@@ -120,6 +121,11 @@ fn call_operations(entry: &Entry) -> Vec<(&'static str, Run)> {
     if let Some(op) = calls.join {
         let transfer = transfer(TransferKind::Attended);
         all.push(("join", run_of(move |config| op(config, &transfer))));
+    }
+    if let Some(op) = calls.take_back {
+        let take = Take { stream_url: STREAM_URL.to_owned(), hooks: hooks.clone() };
+        let back = TakeBack { call: call(), take };
+        all.push(("take_back", run_of(move |config| op(config, &back))));
     }
     if let Some(op) = calls.dtmf {
         all.push(("dtmf", run_of(move |config| op(config, &send))));

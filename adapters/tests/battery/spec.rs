@@ -48,6 +48,8 @@ fn parts_fit() {
             assert!(rate.count > 0 && rate.window_ms > 0, "{}: limits", spec.name);
         }
         assert!(spec.calls.join.is_none() || spec.calls.transfer.is_some());
+        let back = spec.calls.take_back.is_some();
+        assert_eq!(back, spec.calls.join.is_some(), "who joins takes back what came to nothing");
         let managed = spec.ui.fields.iter().any(|field| field.is_managed());
         assert_eq!(spec.calls.provision.is_some(), managed, "{}: provision", spec.name);
     }

@@ -1,13 +1,12 @@
-"""Writes documents with the builder of the dialect's maker: tasks as JSON in, documents out.
+"""Writes documents with the builder of the dialect's maker, asked in lines of JSON.
 
 The carrier has no such library in Python. Where its documents and the dialect's coincide, the
 elements and attributes are the same; its own attributes are passed through by name.
 """
 
-import json
-import sys
-
 from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
+
+from lines import serve
 
 
 def document(task):
@@ -21,6 +20,7 @@ def document(task):
                 status_callback_method="POST",
             )
             response.append(connect)
+            response.redirect(said["ended"], method="POST")
             response.hangup()
         case "reject":
             response.reject(reason=said["reason"])
@@ -46,8 +46,7 @@ def document(task):
             )
             response.append(dial)
             response.hangup()
-    return str(response)
+    return {"document": str(response)}
 
 
-if __name__ == "__main__":
-    json.dump([document(task) for task in json.load(sys.stdin)], sys.stdout)
+serve(document=document)

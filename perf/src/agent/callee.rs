@@ -52,7 +52,7 @@ fn answer(
     match request.method()? {
         "ACK" => None,
         "INVITE" => {
-            let body = text::offer(rtp, 20, codec, None);
+            let body = text::answer(request.body, rtp, 20, codec);
             let mut answer = String::from("SIP/2.0 200 OK\r\n");
             for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
                 for value in request.all(name) {

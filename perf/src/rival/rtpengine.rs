@@ -137,8 +137,9 @@ impl Rtpengine {
             ]);
             offer.insert("codec", codec);
         }
-        self.ask(&Value::Map(offer))?;
-        let answer = text::offer(far, 20, sides.far, None);
+        let offered = self.ask(&Value::Map(offer))?;
+        let offered = bencode::find(&offered, "sdp").unwrap_or_default();
+        let answer = text::answer(offered, far, 20, sides.far);
         let Value::Map(mut answer) = Value::map(common("answer", answer)) else {
             return Err(PerfError::Usage("no dictionary".into()));
         };

@@ -75,6 +75,16 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     Ok(report.clean())
 }
 
+/// An echo agent that is served while something else is measured.
+pub(crate) fn agent(address: SocketAddrV4, cpu: Option<usize>) -> Result<AgentThread> {
+    AgentThread::start(address, None, cpu)
+}
+
+/// Ends it.
+pub(crate) fn stop(agent: AgentThread) -> Result<crate::agent::echo::Seen> {
+    agent.stop()
+}
+
 /// Books of the signalling.
 pub(crate) struct Desk {
     setup: Setup,

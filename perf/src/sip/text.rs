@@ -197,15 +197,39 @@ pub(crate) fn offer(
     codec: Codec,
     keying: Option<&Keying>,
 ) -> String {
+    describe(rtp, ptime_ms, (codec, codec.payload_type()), keying)
+}
+
+/// An answer to `sdp`, which may have numbered the codec otherwise than we would.
+pub(crate) fn answer(sdp: &str, rtp: SocketAddrV4, ptime_ms: u32, codec: Codec) -> String {
+    let pt = dynamic_type(sdp, codec.name()).unwrap_or_else(|| codec.payload_type());
+    describe(rtp, ptime_ms, (codec, pt), None)
+}
+
+/// The payload type that a description gives to the codec of this name, if it says so.
+fn dynamic_type(sdp: &str, name: &str) -> Option<u8> {
+    sdp.lines().find_map(|line| {
+        let (pt, map) = line.strip_prefix("a=rtpmap:")?.split_once(' ')?;
+        let encoding = map.split('/').next()?;
+        encoding.eq_ignore_ascii_case(name).then(|| pt.parse().ok())?
+    })
+}
+
+fn describe(
+    rtp: SocketAddrV4,
+    ptime_ms: u32,
+    (codec, pt): (Codec, u8),
+    keying: Option<&Keying>,
+) -> String {
     let (address, port) = (rtp.ip(), rtp.port());
     let (profile, crypto) = match keying {
         Some(keying) => ("RTP/SAVP", keying.line()),
         None => ("RTP/AVP", String::new()),
     };
-    let (pt, name) = (codec.payload_type(), codec.name());
+    let (name, clock) = (codec.name(), codec.clock());
     format!(
         "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n\
-         m=audio {port} {profile} {pt} 101\r\na=rtpmap:{pt} {name}/8000\r\n\
+         m=audio {port} {profile} {pt} 101\r\na=rtpmap:{pt} {name}/{clock}\r\n\
          a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:{ptime_ms}\r\n\
          {crypto}a=sendrecv\r\n"
     )
@@ -274,6 +298,16 @@ mod tests {
         assert_eq!(audio("m=audio 0 RTP/AVP 0\r\n"), None);
         assert_eq!(audio("m=audio 4000 RTP/AVP 8\r\n"), None);
         assert_eq!(with(""), None);
+    }
+
+    /// An answer numbers a codec as the offer does, and as we would if that says nothing.
+    #[test]
+    fn answers_in_the_numbers_of_the_offer() {
+        let at = "127.0.0.1:4000".parse().expect("address");
+        let offer = "v=0\r\nm=audio 9 RTP/AVP 0 96\r\na=rtpmap:96 OPUS/48000/2\r\n";
+        assert!(answer(offer, at, 20, Codec::Opus).contains("a=rtpmap:96 opus/48000/2\r\n"));
+        assert!(answer("", at, 20, Codec::Opus).contains(" RTP/AVP 111 101\r\n"));
+        assert!(answer(offer, at, 20, Codec::Pcmu).contains("a=rtpmap:0 PCMU/8000\r\n"));
     }
 
     /// What we write is what we read, and its length on a stream is found at its last byte only.

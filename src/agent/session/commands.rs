@@ -13,7 +13,7 @@ use super::limits::{
     error_code, feature,
 };
 use crate::agent::wire::{CloseCode, codecs};
-use crate::calls::transfer::{CANCEL, Kind, NO_KIND};
+use crate::calls::transfer::{CANCEL, Kind, LEAVE, NO_KIND};
 use crate::sip::core::custom;
 
 /// Why a command is not carried out: code and message of an `error`.
@@ -232,11 +232,12 @@ fn transfer(
     options: Vec<(String, String)>,
     headers: Vec<(String, String)>,
 ) -> Result<Control, Refusal> {
-    if kind != CANCEL && Kind::from_word(&kind).is_none() {
+    let is_kind = matches!(kind.as_str(), CANCEL | LEAVE) || Kind::from_word(&kind).is_some();
+    if !is_kind {
         return Err(bad_field(format!("field {NO_KIND}")));
     }
     // An attended transfer joins two calls; the second is the destination.
-    if destination.is_empty() && !matches!(kind.as_str(), "attended" | CANCEL) {
+    if destination.is_empty() && !matches!(kind.as_str(), "attended" | CANCEL | LEAVE) {
         return Err(bad_field("field destination: is missing or empty".to_owned()));
     }
     check_word("destination", Some(&destination))?;

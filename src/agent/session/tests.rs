@@ -283,6 +283,7 @@ fn what_is_not_offered_is_unsupported() {
     assert_eq!(rig.command(transfer("blind", "x")), ["Transfer { kind: \"blind\", .. }"]);
     assert_eq!(rig.command(transfer("warm", "x")), ["Transfer { kind: \"warm\", .. }"]);
     assert_eq!(rig.command(transfer("cancel", "")), ["Transfer { kind: \"cancel\", .. }"]);
+    assert_eq!(rig.command(transfer("leave", "")), ["Transfer { kind: \"leave\", .. }"]);
     assert_eq!(rig.command(transfer("agent", "")), ["error bad_field"]);
     assert_eq!(rig.command(transfer("hot", "x")), ["error bad_field"]);
     assert_eq!(rig.command(transfer("blind", "")), ["error bad_field"]);

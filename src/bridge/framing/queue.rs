@@ -61,6 +61,11 @@ impl OutQueue {
         }
     }
 
+    /// Other limits from now on; what waits already stays.
+    pub const fn set_limits(&mut self, media_limit_bytes: usize, limit_bytes: usize) {
+        (self.media_limit_bytes, self.limit_bytes) = (media_limit_bytes, limit_bytes);
+    }
+
     /// True if nothing waits: new frames may go to the socket directly.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -309,3 +309,30 @@ fn a_telephone_rings_after_the_answer() {
     assert_eq!(run.tell(Input::AgentRinging), []);
     assert_eq!(run.tell(Input::AgentReady), []);
 }
+
+/// In company an agent that hangs up, or that is lost and does not come back, leaves the others
+/// talking, whatever the fallback is; alone with the peer again, its end is the call's.
+#[test]
+fn an_agent_leaves_company() {
+    for fallback in [Fallback::Hangup, Fallback::Message, Fallback::Agent] {
+        let mut run = Run::new(Plan { fallback, ..PLAN });
+        run.tell(Input::AgentReady);
+        run.call.accompany(true);
+        assert_eq!(run.tell(Input::AgentHangup), [Effect::Leave]);
+        assert!(!run.call.is_over());
+        let again = Effect::Connect { agent: Which::Main, resumed: true };
+        assert_eq!(run.tell(Input::AgentLost), [Effect::Comfort, again]);
+        assert_eq!(run.sleep(), [Effect::Leave], "it does not come back");
+        assert_eq!(run.tell(Input::AgentReady), []);
+        // Only the longest duration is left.
+        run.call.accompany(false);
+        assert_eq!(run.call.deadline(), MonoTime::ZERO + PLAN.max_duration);
+        let end = [Effect::Bye(Cause::Normal), finish(Cause::Normal, EndedBy::Agent)];
+        assert_eq!(run.tell(Input::AgentHangup), end);
+    }
+    let mut run = Run::new(PLAN);
+    run.tell(Input::AgentReady);
+    run.call.accompany(true);
+    let caller = [finish(Cause::Normal, EndedBy::Caller)];
+    assert_eq!(run.tell(Input::PeerEnded(Cause::Normal)), caller, "it is the peer's call");
+}

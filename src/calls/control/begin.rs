@@ -29,6 +29,7 @@ use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
+use crate::workers::gauges::Gauges;
 use crate::workers::line::{LinePlan, PeerLink};
 use crate::workers::poller::now;
 
@@ -175,6 +176,8 @@ impl Control {
         let id = beginning.id.unwrap_or_else(Uuid::now_v7);
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let (peer, media) = self.open(key, worker, peer, trunk.as_deref());
+        let gauges = Arc::<Gauges>::default();
+        self.command(worker, Command::Gauge { call: key, gauges: Arc::clone(&gauges) });
         let Settled { srtp, stream, flows } = peer.settled;
         let mut effects = std::mem::take(&mut self.effects);
         let (fallback, message) = second(beginning.fallback);
@@ -224,6 +227,7 @@ impl Control {
             keep: beginning.keep,
             recording: None,
             listeners: Vec::new(),
+            gauges,
             captured: false,
             began: now(),
             began_unix_ms: unix_ms(),
@@ -235,6 +239,8 @@ impl Control {
             offer: peer.offer,
             far: None,
             coming: None,
+            third: None,
+            joined: None,
             far_reason: PeerReason::default(),
             hold: Hold::default(),
             transfer: None,

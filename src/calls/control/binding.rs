@@ -15,5 +15,6 @@ pub(super) fn keepers(
     let to_control = handle.clone();
     let recorder = Recorder::start(move |event| to_control.tell(Request::Recorder(event)))?;
     let recordings = Store::new(config.recording_folders(), recorder.open());
-    Ok((recorder, recordings, Arc::new(Mutex::new(Registry::new(config.captures())))))
+    let captures = Registry::new(config.expects_captures(), config.captures);
+    Ok((recorder, recordings, Arc::new(Mutex::new(captures))))
 }

@@ -10,24 +10,36 @@ use crate::calls::far::{Dial, Purpose, Seat};
 use crate::calls::live::LiveCall;
 use crate::calls::transfer::{self, LegWish, TransferError};
 use crate::directory::Trunk;
-use crate::quota;
+use crate::quota::Permit;
 use crate::sip::core::uri::{Scheme, Uri};
 use crate::workers::command::{CallKey, Command};
 
 impl Control {
-    /// Whom to call for a transfer, if that may be.
-    pub(super) fn leg_for(&mut self, key: CallKey, leg: LegWish) -> Result<Dial, TransferError> {
-        let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
-        let trunk = self.trunk_for(&leg, call)?;
-        if self.draining || self.take_rate(quota::Way::Out).is_err() {
+    /// Whom to call for a transfer, if that may be, and the places of that leg.
+    pub(super) fn leg_for(
+        &mut self,
+        key: CallKey,
+        leg: LegWish,
+    ) -> Result<(Dial, Permit), TransferError> {
+        if self.draining {
             return Err(TransferError::Full);
         }
-        Ok(Dial { to: leg.to, trunk, from: leg.from, early_media: false, referral: None })
+        let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
+        let trunk = self.trunk_for(&leg, call)?;
+        let (organisation, snapshot) = (call.agent.organisation, self.directory.load());
+        let from = leg.from.as_deref().unwrap_or(&call.from);
+        let through = trunk.as_deref().and_then(|name| snapshot.trunk(organisation, name));
+        let bounds = self.leg_bounds(organisation, through.map(|trunk| &**trunk), Some(from));
+        let place = self.take_leg(bounds)?;
+        let LegWish { to, from, .. } = leg;
+        Ok((Dial { to, trunk, from, early_media: false, referral: None }, place))
     }
 
     /// Calls somebody for a transfer, which sees to how long that may take.
     pub(super) fn dial_for_transfer(&mut self, key: CallKey, dial: Dial) {
-        self.dial_far(key, Seat::Coming, dial);
+        let underway = self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut());
+        let place = underway.and_then(|underway| underway.with.place.take());
+        self.dial_far(key, Seat::Coming, dial, place);
     }
 
     /// The trunk that a destination is called through: the one that is named; none for a user of

@@ -48,8 +48,9 @@ impl Control {
         let rtp = SocketAddr::new(call.media.address, call.media.port);
         let rtcp = SocketAddr::new(call.media.address, call.media.port.saturating_add(1));
         let (head, ring) = capture::head();
+        let ids = (call.id, call.agent.organisation);
         let Ok(mut captures) = self.captures.lock() else { return Err(RequestError::Full) };
-        if let Err(error) = captures.begin(call.id, sip_id, ring, rtp, rtcp) {
+        if let Err(error) = captures.begin(now(), ids, sip_id, ring, (rtp, rtcp)) {
             tracing::warn!(parent: &call.span, %error, "the call is not captured");
             return Err(RequestError::Full);
         }

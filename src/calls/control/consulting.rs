@@ -8,7 +8,9 @@ use media::wav::Clip;
 use uuid::Uuid;
 
 use super::Control;
+use crate::calls::coding;
 use crate::calls::far::{Dial, Seat};
+use crate::calls::fetching::Fetching;
 use crate::calls::live::LiveCall;
 use crate::calls::request::{Message, Request};
 use crate::calls::sounds::{Sounds, Wanted};
@@ -72,21 +74,23 @@ impl Control {
         let (url, id) = (url.clone(), underway.id);
         underway.with.then = Some(dial);
         let (outward, handle) = (self.policy.of(organisation), self.handle.clone());
-        self.io.spawn(async move {
-            let message = Message::Fetched(fetch::sound(&outward, &url, MESSAGE_MAX_MS).await);
+        let fetching = self.io.spawn(async move {
+            let fetched = fetch::sound((organisation, &outward), &url, MESSAGE_MAX_MS).await;
+            let message = Message::Fetched(fetched);
             handle.send(Request::Message { call: key, transfer: id, message }).await;
         });
+        underway.with.fetching = Some(Fetching::new(fetching.abort_handle()));
     }
 
     /// Codes a message for the leg aside, on another thread; it comes back as a request.
     fn code_message(&self, key: CallKey, id: Uuid, clip: Arc<Clip>, format: AudioFormat) {
-        let handle = self.handle.clone();
-        let coding = self.io.spawn_blocking(move || {
-            let sound: Arc<[u8]> = audio::encode(&clip.samples, clip.rate_hz, format).into();
-            sound
-        });
+        let (handle, io) = (self.handle.clone(), self.io.clone());
         self.io.spawn(async move {
-            if let Ok(sound) = coding.await {
+            let coded = coding::in_turn(&io, move || {
+                let sound: Arc<[u8]> = audio::encode(&clip.samples, clip.rate_hz, format).into();
+                sound
+            });
+            if let Some(sound) = coded.await {
                 let message = Message::Coded(sound);
                 handle.send(Request::Message { call: key, transfer: id, message }).await;
             }
@@ -97,6 +101,7 @@ impl Control {
     pub(super) fn message_came(&mut self, key: CallKey, id: Uuid, message: Message) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(underway) = call.transfer.as_mut().filter(|it| it.id == id) else { return };
+        underway.with.fetching = None;
         match message {
             Message::Fetched(Ok(clip)) => {
                 underway.with.message = Some(Arc::new(clip));

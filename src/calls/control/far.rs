@@ -18,6 +18,7 @@ use crate::calls::request::RequestError;
 use crate::calls::transfer;
 use crate::config::SipAgent;
 use crate::directory::Trunk;
+use crate::quota::Permit;
 use crate::sip::core::endpoint::{DialogId, Event};
 use crate::sip::core::offer_answer;
 use crate::sip::endpoint::resolver::ResolveError;
@@ -36,12 +37,19 @@ impl Control {
             early_media: agent.early_media,
             referral: None,
         };
-        self.dial_far(key, Seat::There, dial);
+        self.dial_far(key, Seat::There, dial, None);
     }
 
     /// Calls somebody for a call; what is in the way is told as if the called party refused. How
-    /// long that may take, is looked after by the call, or by the transfer that wants it.
-    pub(super) fn dial_far(&mut self, key: CallKey, seat: Seat, dial: Dial) {
+    /// long that may take, is looked after by the call, or by the transfer that wants it. Places
+    /// are those that were taken `before`, or are taken here.
+    pub(super) fn dial_far(
+        &mut self,
+        key: CallKey,
+        seat: Seat,
+        dial: Dial,
+        before: Option<Permit>,
+    ) {
         // Whoever was called to be there before.
         self.drop_far(key, seat, Cause::AgentLost);
         if seat == Seat::There && self.far_of(key, Seat::Coming).is_some() {
@@ -54,7 +62,7 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let purpose = match seat {
             Seat::There => Purpose::Agent,
-            Seat::Coming => Purpose::Transfer,
+            Seat::Coming | Seat::Third => Purpose::Transfer,
         };
         *call.far_at_mut(seat) = Some(Box::new(Far::new(attempt, purpose, dial.clone())));
         // Softphones are of the file, as is its organisation.
@@ -64,9 +72,12 @@ impl Control {
             && own
             && let Some(rounds) = self.phone_rounds(&dial.to)
         {
-            return self.set_out_far(key, attempt, Ok(rounds));
+            return match self.place_far(key, seat, None, before) {
+                Ok(()) => self.set_out_far(key, attempt, Ok(rounds)),
+                Err(error) => self.far_unreachable(key, seat, &error),
+            };
         }
-        match self.admit_far(key, seat, &dial) {
+        match self.admit_far(key, seat, &dial, before) {
             Ok((trunk, ways)) => {
                 let errand = Errand { trunk, ways, mission: Mission::Far { key, attempt } };
                 match self.located(&errand.ways) {
@@ -94,6 +105,7 @@ impl Control {
         key: CallKey,
         seat: Seat,
         dial: &Dial,
+        before: Option<Permit>,
     ) -> Result<Located, RequestError> {
         let snapshot = self.directory.load();
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
@@ -102,12 +114,38 @@ impl Control {
         if dial.referral.is_none() {
             self.judge(&dial.to, trunk.as_deref())?;
         }
-        let permit = self.take_leg(trunk.as_deref())?;
+        self.place_far(key, seat, trunk.as_deref(), before)?;
         if let Some(far) = self.far_of_mut(key, seat) {
-            far.permit = Some(permit);
             far.trunk.clone_from(&trunk);
         }
         Ok((trunk, ways))
+    }
+
+    /// Lets a leg hold its places, which were taken `before` or are taken now.
+    fn place_far(
+        &mut self,
+        key: CallKey,
+        seat: Seat,
+        trunk: Option<&Trunk>,
+        before: Option<Permit>,
+    ) -> Result<(), RequestError> {
+        let permit = match before {
+            Some(permit) => permit,
+            None => {
+                let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
+                let far = call.far_at(seat).as_ref().ok_or(RequestError::NoSuchCall)?;
+                let from = far.dial.from.as_deref().unwrap_or(&call.from);
+                let bounds = self.leg_bounds(call.agent.organisation, trunk, Some(from));
+                match seat {
+                    Seat::There => self.take_agents_leg(&bounds)?,
+                    Seat::Coming | Seat::Third => self.take_leg(bounds)?,
+                }
+            }
+        };
+        if let Some(far) = self.far_of_mut(key, seat) {
+            far.permit = Some(permit);
+        }
+        Ok(())
     }
 
     /// The servers or telephones of a leg are known: its INVITE goes to those of the first round.
@@ -263,7 +301,7 @@ impl Control {
         tracing::warn!(parent: &call.span, %error, "no leg can be called");
         *call.far_at_mut(seat) = None;
         let cause = match error {
-            RequestError::Full => Cause::Congestion,
+            RequestError::Full | RequestError::Limit(_) => Cause::Congestion,
             _ => Cause::AgentUnreachable,
         };
         self.refuse_far(key, seat, cause);
@@ -276,6 +314,7 @@ impl Control {
             Seat::Coming => {
                 self.transfer_input(key, transfer::Input::Refused(cause.as_str()));
             }
+            Seat::Third => self.third_left(key, cause.as_str()),
         }
         self.reschedule(key);
     }

@@ -30,6 +30,8 @@ impl Control {
         let Some((digit, duration_ms)) = info_digit(request) else { return };
         match seat {
             Seat::Coming => self.digit_aside(key, digit),
+            // It is a person among others.
+            Seat::Third => {}
             Seat::There => {
                 self.command(worker, Command::AgentDigit { call: key, digit, duration_ms });
             }

@@ -56,7 +56,8 @@ impl Control {
             }
             Seat::There => self.tell(key, Input::AgentRinging),
             Seat::Coming if first => self.transfer_input(key, transfer::Input::Ringing),
-            Seat::Coming => {}
+            // Who has joined has answered.
+            Seat::Coming | Seat::Third => {}
         }
     }
 
@@ -100,6 +101,7 @@ impl Control {
                 self.tell(key, Input::AgentReady);
             }
             Seat::Coming => self.transfer_input(key, transfer::Input::Answered),
+            Seat::Third => {}
         }
         self.reschedule(key);
     }
@@ -170,6 +172,13 @@ impl Control {
                 self.command(worker, Command::DropAside { call: key });
             }
             return self.transfer_input(key, transfer::Input::Refused("hung_up"));
+        }
+        if seat == Seat::Third {
+            return self.third_left(key, "hung_up");
+        }
+        if call.third.is_some() {
+            // Two are left.
+            return drop(self.leave_conversation(key));
         }
         if matches!(end, End::Bye { .. }) && self.is_left(key) {
             return;

@@ -11,13 +11,13 @@ use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::far::Seat;
 use crate::calls::hold::Told;
-use crate::calls::live::describe;
+use crate::calls::live::{LiveCall, describe};
 use crate::calls::transfer;
 use crate::sip::core::endpoint::CommandError;
 use crate::sip::core::offer_answer::{self, NegotiationError};
 use crate::sip::core::sdp::{Direction, Sdp};
 use crate::workers::builtin::{Builtin, Source};
-use crate::workers::command::{AgentLink, CallKey, Command, LegLink};
+use crate::workers::command::{AgentLink, CallKey, Command, GuestFrom, LegLink};
 use crate::workers::poller::now;
 
 impl Control {
@@ -53,6 +53,12 @@ impl Control {
                 let link = LegLink { sockets, format: Some(format) };
                 Command::Attach { call: key, link: AgentLink::Leg(Box::new(link)) }
             }
+            (Some(sockets), Seat::Third) => {
+                let link = LegLink { sockets, format: Some(format) };
+                let from = GuestFrom::Called(Box::new(link));
+                Command::Guest { call: key, from }
+            }
+            (None, Seat::Third) => Command::GuestFormat { call: key, format },
             (None, Seat::Coming) => Command::AsideFormat { call: key, format },
             (None, Seat::There) => Command::AgentFormat { call: key, format },
         };
@@ -115,6 +121,7 @@ impl Control {
                         let refused = transfer::Input::Refused(cause.as_str());
                         self.transfer_input(key, refused);
                     }
+                    Seat::Third => self.third_left(key, cause.as_str()),
                     // The agent from before has no part in it any more.
                     Seat::There if handed_over => {
                         self.tell(key, Input::End(cause, EndedBy::Network));
@@ -218,9 +225,9 @@ impl Control {
     /// Lets each side of a call that joins two know that the other has put it on hold. Who holds
     /// and sends, with music perhaps, is heard; who sends nothing is replaced by a sound of ours.
     pub(super) fn mirror_hold(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get_mut(&key).filter(|call| call.ended.is_none()) else {
-            return;
-        };
+        // Among three, who holds is not heard, and the others talk on.
+        let lives = |call: &&mut Box<LiveCall>| call.ended.is_none() && call.third.is_none();
+        let Some(call) = self.calls.get_mut(&key).filter(lives) else { return };
         let (flows, worker, sounds) =
             (call.flows, call.worker, call.current_agent().hold_music.clone());
         let own_hold = call.hold.is_on();

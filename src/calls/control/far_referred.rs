@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use super::Control;
 use super::referred::{
-    FORBIDDEN, HOPS_MAX, Refusal, invite_headers, leads_to, may_refer, srtp_policy,
+    BUSY, FORBIDDEN, HOPS_MAX, Refusal, invite_headers, leads_to, may_refer, srtp_policy,
 };
 use super::sip::log_refused;
 use super::transferring::is_talking;
 use crate::calls::cause::Cause;
 use crate::calls::far::{Dial, Referral, Seat};
 use crate::calls::log::Asked;
-use crate::calls::transfer::{Accept, Kind, Plan, State};
+use crate::calls::transfer::{Accept, Kind, Plan, State, Stay};
 use crate::calls::underway::With;
 use crate::directory::{Caller, Snapshot, Trunk};
-use crate::quota::Way;
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::message::Message;
 use crate::workers::command::CallKey;
@@ -34,7 +34,7 @@ impl Control {
         let begun = match seat {
             Seat::There => self.try_far_refer(key, dialog, request),
             // Whoever does not have the call cannot give it away.
-            Seat::Coming => Err(FORBIDDEN),
+            Seat::Coming | Seat::Third => Err(FORBIDDEN),
         };
         if let Err(Refusal(status, reason)) = begun {
             tracing::info!(status, "transfer by the telephone refused");
@@ -49,7 +49,7 @@ impl Control {
         request: &Message,
     ) -> Result<(), Refusal> {
         let call = self.calls.get(&key).filter(|call| is_talking(call)).ok_or(FORBIDDEN)?;
-        if call.transfer.is_some() || call.takeover.is_some() {
+        if call.transfer.is_some() || call.takeover.is_some() || call.third.is_some() {
             return Err(Refusal(491, "Request Pending"));
         }
         let far = call.far.as_ref().ok_or(FORBIDDEN)?;
@@ -82,9 +82,11 @@ impl Control {
         if left == 0 {
             return Err(Refusal(483, "Too Many Hops"));
         }
-        if self.draining || self.take_rate(Way::Out).is_err() {
-            return Err(Refusal(503, "Service Unavailable"));
+        if self.draining {
+            return Err(BUSY);
         }
+        let bounds = self.leg_bounds(own, through, None);
+        let place = self.take_leg(bounds).map_err(|_| BUSY)?;
         let headers = invite_headers(&refer_to, request, &caller);
         let referral = Referral { headers, outward, srtp: srtp_policy(&caller) };
         let dial = Dial {
@@ -98,21 +100,23 @@ impl Control {
             call.max_forwards = Some(left);
         }
         log_refused(self.endpoint.accept_refer(now(), dialog).err());
-        self.begin_referred(key, dialog, dial);
+        self.begin_referred(key, dialog, dial, place);
         Ok(())
     }
 
-    fn begin_referred(&mut self, key: CallKey, referrer: DialogId, dial: Dial) {
+    fn begin_referred(&mut self, key: CallKey, referrer: DialogId, dial: Dial, place: Permit) {
         let limit = self.config.limits.ring;
         let (accept, holds, by_carrier) = (Accept::default(), false, false);
-        let plan = Plan { kind: Kind::Bridge, limit, accept, holds, by_carrier };
+        let stay = Stay::No;
+        let plan = Plan { kind: Kind::Bridge, limit, accept, holds, by_carrier, stay };
         let asked = Asked {
             kind: plan.kind.as_str().to_owned(),
             destination: dial.to.clone(),
             other_call: None,
             options: std::collections::BTreeMap::new(),
         };
-        let with = With { referrer: Some(referrer), ..With::default() };
+        let (referrer, place) = (Some(referrer), Some(place));
+        let with = With { referrer, place, ..With::default() };
         self.begin_transfer(key, plan, asked, with);
         self.dial_for_transfer(key, dial);
         self.reschedule(key);
@@ -149,7 +153,7 @@ impl Control {
         let (status, reason) = match state {
             State::Requested | State::Dialling | State::Answered | State::Accepted => return,
             State::Ringing => (180, "Ringing"),
-            State::Bridged => (200, "OK"),
+            State::Bridged | State::Left => (200, "OK"),
             State::Failed | State::Cancelled => {
                 let cause = cause.and_then(Cause::from_word).unwrap_or(Cause::Cancelled);
                 cause.sip_status()

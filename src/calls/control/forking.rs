@@ -48,8 +48,8 @@ impl Control {
             let Some(round) = next else { return Err(field("to", refused)) };
             let before = placing.branches.len();
             for hop in round {
-                match self.invite(placing, &hop) {
-                    Ok(dialog) => {
+                match self.invite_by_any(placing, hop) {
+                    Ok((dialog, hop)) => {
                         placing.branches.push(Branch { dialog, hop, settled: None });
                     }
                     Err(error) => refused = error,
@@ -113,7 +113,11 @@ impl Control {
         response: Option<&Message>,
         redirected: bool,
     ) -> Result<(), PeerReason> {
-        let failure = self.failed_at(placing, dialog, status, response);
+        let (failure, hop) = self.failed_at(placing, dialog, status, response);
+        if let Some((dialog, hop)) = self.fall_back(placing, hop.as_ref(), failure) {
+            placing.branches.push(Branch { dialog, hop, settled: None });
+            return Ok(());
+        }
         let reason = PeerReason::of_failure(status, response);
         let (reason, failure) = placing.best(status, reason, failure);
         if status >= 600 {
@@ -130,19 +134,20 @@ impl Control {
         Ok(())
     }
 
-    /// Ends a branch; how it failed is noted of its server.
+    /// Ends a branch; how it failed is noted of its server. How, and where it went.
     fn failed_at(
         &mut self,
         placing: &mut Placing,
         dialog: DialogId,
         status: u16,
         response: Option<&Message>,
-    ) -> Failure {
+    ) -> (Failure, Option<Hop>) {
         let failure = failure(status, response);
-        if let Some(to) = placing.end_branch(dialog).as_ref().and_then(Hop::target) {
+        let hop = placing.end_branch(dialog);
+        if let Some(to) = hop.as_ref().and_then(Hop::target) {
             self.avoided.failed(now(), to, failure);
         }
-        failure
+        (failure, hop)
     }
 
     /// Gives up all branches of a call but its own dialog, which its state machine ends: nobody

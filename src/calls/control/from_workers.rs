@@ -44,6 +44,12 @@ impl Control {
                 self.log_agent_lost(event.call);
                 Input::AgentLost
             }
+            EventKind::GuestSilent => {
+                let cause = Cause::MediaTimeout;
+                self.part(event.call, cause, cause.as_str());
+                return;
+            }
+            EventKind::LegSilent if self.leave_conversation(event.call).is_ok() => return,
             EventKind::LegSilent if self.is_handed_over(event.call) => {
                 Input::End(Cause::MediaTimeout, EndedBy::Network)
             }

@@ -15,6 +15,8 @@ use crate::sip::core::endpoint::{Endpoint, Flow, Gate};
 use crate::sip::core::message::Message;
 use crate::sip::core::uri::Uri;
 use crate::sip::endpoint::streams::Identities;
+use crate::telemetry::few::Few;
+use crate::workers::poller::now;
 
 /// Users of our contacts, and the trunks that we registered them with.
 pub(super) type Contacts = Arc<ArcSwap<Vec<(String, Uuid)>>>;
@@ -23,6 +25,8 @@ struct DirectoryGate {
     directory: Directory,
     identities: Identities,
     contacts: Contacts,
+    /// Lines about strangers who call.
+    strangers: Few,
 }
 
 impl DirectoryGate {
@@ -52,6 +56,24 @@ impl Gate for DirectoryGate {
         }
     }
 
+    fn knows(&self, flow: Flow, request: &Message) -> bool {
+        let snapshot = self.directory.load();
+        let address = flow.peer.ip();
+        let certified = snapshot.trunk_by_names(address, &self.identities.names(flow)).is_some();
+        let known = certified
+            || match self.by_contact(&snapshot, request) {
+                Some(trunk) => trunk.takes(address),
+                None => {
+                    let called = called(request).unwrap_or_default();
+                    snapshot.caller(address, &calling(request), None, &called).is_some()
+                }
+            };
+        if !known && let Some(unlogged) = self.strangers.line(now()) {
+            tracing::info!(status = 403, peer = %address, unlogged, "call refused");
+        }
+        known
+    }
+
     fn password(&self, user: &str) -> Option<Zeroizing<String>> {
         let snapshot = self.directory.load();
         snapshot.password(user).map(|password| password.expose().to_owned().into())
@@ -77,6 +99,7 @@ pub(super) fn guard(
         algorithms: config.sip.digest.clone(),
         key,
     };
-    endpoint.guard(settings, Box::new(DirectoryGate { directory, identities, contacts }));
+    let gate = DirectoryGate { directory, identities, contacts, strangers: Few::default() };
+    endpoint.guard(settings, Box::new(gate));
     Ok(())
 }

@@ -126,8 +126,12 @@ impl Control {
         call.call.handed_over(times(&agent).1);
         call.agent = std::sync::Arc::clone(&agent);
         let worker = call.worker;
+        let three = call.transfer.as_ref().is_some_and(|it| it.transfer.makes_three());
         self.command(worker, Command::Release { call: key });
-        if matches!(agent.kind, AgentKind::Sip(_)) {
+        if three {
+            self.keep_far(key);
+            drop(self.hold(key, false));
+        } else if matches!(agent.kind, AgentKind::Sip(_)) {
             self.seat_coming(key, Purpose::Agent);
         } else {
             // The telephone of an agent before, or one that the call was handed to.
@@ -149,6 +153,9 @@ impl Control {
                 }
                 self.attach_socket(key, socket);
             }
+        }
+        if three {
+            self.let_listen(key);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Calls that come in: who calls, which route takes it, what audio is understood.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +17,7 @@ use crate::calls::identity;
 use crate::config::{AgentKind, Config, Masked};
 use crate::directory::{self, Agent, Caller, Chance, Snapshot, Treatment, Trunk};
 use crate::outward::Outward;
-use crate::quota::{self, Permit, Way};
+use crate::quota::{self, Bound, Permit, Way};
 use crate::routing::Unrouted;
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
@@ -37,30 +38,34 @@ struct Refusal {
     status: u16,
     reason: &'static str,
     header: Option<(&'static str, &'static str)>,
+    /// For the log.
+    why: Option<String>,
 }
 
 impl Refusal {
     const fn new(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, header: None }
+        Self { status, reason, header: None, why: None }
     }
 
     /// An offer that nothing can be made of.
     fn of_offer(error: NegotiationError) -> Self {
-        tracing::info!(%error, "offer refused");
         let header = Some(("Warning", error.warning()));
-        Self { status: 488, reason: "Not Acceptable Here", header }
+        Self { header, ..Self::new(488, "Not Acceptable Here") }.because(error)
     }
 
     const fn busy() -> Self {
         let header = Some(("Retry-After", RETRY_AFTER_S));
-        Self { status: 503, reason: "Service Unavailable", header }
+        Self { status: 503, reason: "Service Unavailable", header, why: None }
+    }
+
+    fn because(self, why: impl fmt::Display) -> Self {
+        Self { why: Some(why.to_string()), ..self }
     }
 }
 
 impl From<quota::Refusal> for Refusal {
     fn from(refusal: quota::Refusal) -> Self {
-        tracing::info!(%refusal, "no room for a call");
-        Self::busy()
+        Self::busy().because(refusal)
     }
 }
 
@@ -95,9 +100,11 @@ impl Control {
     ) {
         match self.admit(request, flow, proven, offer) {
             Ok(admitted) => self.take(dialog, flow, admitted),
-            Err(Refusal { status, reason, header }) => {
+            Err(Refusal { status, reason, header, why }) => {
                 let peer = flow.peer.ip();
-                tracing::info!(status, %peer, "call refused");
+                if let Some(unlogged) = self.refusals.lines.of(status).line(now()) {
+                    tracing::info!(status, %peer, why, unlogged, "call refused");
+                }
                 let refused =
                     self.endpoint.reject(now(), dialog, status, reason, header.as_slice());
                 log_refused(refused.err());
@@ -153,7 +160,7 @@ impl Control {
         if self.draining {
             return Err(Refusal::busy());
         }
-        let mut permit = self.take_server(Way::In)?;
+        self.check_server(Way::In)?;
         let from = calling(request);
         let snapshot = self.directory.load();
         let registered = self.registered_trunk(request);
@@ -173,14 +180,14 @@ impl Control {
         };
         let reliability = trunk.map(|trunk| trunk.reliable_provisional).unwrap_or_default();
         if let Some((status, reason, name)) = reliability_refusal(request, reliability) {
-            return Err(Refusal { status, reason, header: Some((name, RELIABLE)) });
+            let header = Some((name, RELIABLE));
+            return Err(Refusal { header, ..Refusal::new(status, reason) });
         }
-        let srtp = self.local_srtp(srtp, flow.transport.is_secure()).map_err(|error| {
-            tracing::warn!(%error, "call refused");
-            Refusal::new(488, "Not Acceptable Here")
-        })?;
-        let (treatment, places) = self.routed(&snapshot, trunk, &to, request, &from)?;
-        permit.join(places);
+        let srtp = self
+            .local_srtp(srtp, flow.transport.is_secure())
+            .map_err(|error| Refusal::new(488, "Not Acceptable Here").because(error))?;
+        let (treatment, bounds) = routed(&snapshot, trunk, &to, request, &from)?;
+        // The agent first: a place there costs no rate.
         let slot = match self.take_agent(&treatment.agent, Way::In) {
             Ok(slot) => Some(slot),
             Err(refusal) if treatment.fallback == directory::Fallback::Hangup => {
@@ -189,6 +196,7 @@ impl Control {
             // The fallback is reached for when the agent would be.
             Err(_) => None,
         };
+        let permit = self.take_places(Way::In, &bounds)?;
         let headers = shown_headers(trunk.map(|trunk| &**trunk), request);
         let codecs = trunk.and_then(|trunk| trunk.codecs.clone());
         let organisation = treatment.agent.organisation;
@@ -214,32 +222,6 @@ impl Control {
         })
     }
 
-    /// Who takes the call, and its places with what it came by.
-    fn routed(
-        &mut self,
-        snapshot: &Snapshot,
-        trunk: Option<&Arc<Trunk>>,
-        to: &str,
-        request: &Message,
-        from: &str,
-    ) -> Result<(Arc<Treatment>, Permit), Refusal> {
-        let trunk = trunk.map(|trunk| &**trunk);
-        let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
-        let decision = snapshot.route(trunk, to, request.uri(), from, chance);
-        let decision = decision.map_err(|error| {
-            let trunk = trunk.map(|trunk| trunk.name.as_str());
-            tracing::info!(trunk, to = %Masked(to), %error, "no route");
-            match error {
-                Unrouted::Suspended => Refusal::new(403, "Forbidden"),
-                _ => Refusal::new(404, "Not Found"),
-            }
-        })?;
-        let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
-        let number = decision.number.map(|number| number.id);
-        let permit = self.take_places(&snapshot.bounds(organisation, trunk, number))?;
-        Ok((Arc::clone(decision.treatment), permit))
-    }
-
     /// Ports for the call, and our description: the answer to its offer, or an offer.
     fn described(
         &mut self,
@@ -251,8 +233,7 @@ impl Control {
     ) -> Result<(LocalMedia, RtpSockets, Option<LegFormat>, Vec<u8>), Refusal> {
         let peer = media_peer(offer, flow);
         let (media, sockets) = self.local_media(codecs, peer, srtp).map_err(|error| {
-            tracing::error!(%error, "no RTP port is free");
-            Refusal::busy()
+            Refusal::busy().because(format_args!("no RTP port is free: {error}"))
         })?;
         let Some(offer) = offer else {
             let sdp = offer_answer::build_offer(&media);
@@ -371,6 +352,30 @@ impl Control {
         let workers = self.workers.iter().enumerate();
         workers.min_by_key(|(_, worker)| worker.load()).map_or(0, |(index, _)| index)
     }
+}
+
+/// Who takes the call, and what it counts for beside the server.
+fn routed(
+    snapshot: &Snapshot,
+    trunk: Option<&Arc<Trunk>>,
+    to: &str,
+    request: &Message,
+    from: &str,
+) -> Result<(Arc<Treatment>, Vec<Bound>), Refusal> {
+    let trunk = trunk.map(|trunk| &**trunk);
+    let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
+    let decision = snapshot.route(trunk, to, request.uri(), from, chance);
+    let decision = decision.map_err(|error| {
+        let name = trunk.map_or("", |trunk| trunk.name.as_str());
+        let refusal = match error {
+            Unrouted::Suspended => Refusal::new(403, "Forbidden"),
+            _ => Refusal::new(404, "Not Found"),
+        };
+        refusal.because(format_args!("{name} to {}: {error}", Masked(to)))
+    })?;
+    let organisation = trunk.map_or(snapshot.organisation, |trunk| trunk.organisation);
+    let number = decision.number.map(|number| number.id);
+    Ok((Arc::clone(decision.treatment), snapshot.bounds(organisation, trunk, number)))
 }
 
 /// Where media of a caller come from, as far as it says: its family is what counts.

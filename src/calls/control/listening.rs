@@ -18,16 +18,15 @@ impl Control {
     pub(super) fn listen_for(
         &mut self,
         call: Uuid,
+        listener: Uuid,
         reply: oneshot::Sender<Result<Listening, RequestError>>,
     ) {
-        // Nobody is left who would say that nobody listens.
-        if let Err(Ok(unheard)) = reply.send(self.listen(call)) {
-            self.unlisten(call, unheard.listener);
-        }
+        // Whoever asked says, too, that nobody listens any more: also if the answer never arrives.
+        drop(reply.send(self.listen(call, listener)));
     }
 
     /// Somebody listens in from now on.
-    fn listen(&mut self, id: Uuid) -> Result<Listening, RequestError> {
+    fn listen(&mut self, id: Uuid, listener: Uuid) -> Result<Listening, RequestError> {
         let key = *self.by_id.get(&id).ok_or(RequestError::NoSuchCall)?;
         let call = self.calls.get_mut(&key).filter(|call| call.ended.is_none());
         let call = call.ok_or(RequestError::State("the call is over"))?;
@@ -37,20 +36,21 @@ impl Control {
         let peer = call.format.unwrap_or(DEFAULT_FORMAT).audio;
         let rate_hz = recording::rate_hz(peer);
         let (mut head, frames) = recording::head(rate_hz, peer);
-        let (began, listener, worker) = (now(), Uuid::now_v7(), call.worker);
+        let (began, worker) = (now(), call.worker);
         head.begin(began);
         call.listeners.push(listener);
         tracing::info!(parent: &call.span, %listener, "somebody listens in");
         let head = Some(Box::new(head));
         self.command(worker, Command::Listen { call: key, listener, head });
-        Ok(Listening { listener, frames, rate_hz, began })
+        Ok(Listening { frames, rate_hz, began })
     }
 
     /// Somebody listens no longer.
     pub(super) fn unlisten(&mut self, id: Uuid, listener: Uuid) {
         let Some(&key) = self.by_id.get(&id) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        call.listeners.retain(|other| *other != listener);
+        let Some(at) = call.listeners.iter().position(|other| *other == listener) else { return };
+        call.listeners.remove(at);
         tracing::info!(parent: &call.span, %listener, "somebody listens no longer");
         let worker = call.worker;
         self.command(worker, Command::Listen { call: key, listener, head: None });

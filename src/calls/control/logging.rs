@@ -1,6 +1,7 @@
 //! What the log of calls is told.
 
 use adapters::agent::{CallState, Direction, EndedBy};
+use media::silence::Tally;
 use uuid::Uuid;
 
 use super::Control;
@@ -171,6 +172,11 @@ fn blame(cause: Cause, by: EndedBy, sip_status: Option<u16>) -> EndedBy {
     }
 }
 
+/// The reason that held longest, of a direction that was silent.
+fn longest(tally: &Tally) -> Option<String> {
+    tally.longest.map(|(reason, _)| reason.as_str().to_owned())
+}
+
 fn summary(report: &MediaReport) -> QualitySummary {
     let leg = &report.leg;
     let [silence_in, silence_out] = &report.silences;
@@ -187,7 +193,9 @@ fn summary(report: &MediaReport) -> QualitySummary {
         first_audio_ms: report.first_audio.map(in_ms),
         underruns: report.underruns,
         agent_skipped: report.agent_skipped,
+        silence_in: longest(silence_in),
         silence_in_ms: millis(silence_in.total),
+        silence_out: longest(silence_out),
         silence_out_ms: millis(silence_out.total),
     }
 }

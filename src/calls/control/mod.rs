@@ -14,6 +14,7 @@ mod certificates;
 mod choosing;
 mod consulting;
 mod counting;
+mod datagrams;
 mod digits;
 mod directed;
 mod early;
@@ -30,6 +31,7 @@ mod handing;
 mod headers;
 mod holding;
 mod incoming;
+mod joining;
 mod lines;
 mod listening;
 mod logging;
@@ -134,12 +136,10 @@ pub struct Control {
     by_id: HashMap<Uuid, CallKey>,
     /// Calls at carriers, by configuration and the carrier's id.
     by_carrier: HashMap<(Uuid, CarrierCallId), CallKey>,
-    /// Those that are over.
-    recent: carrier::Recent<(Uuid, CarrierCallId)>,
-    /// Calls whose callers talk with somebody else, where their carriers have sent them.
-    left_to_carrier: carrier::Recent<Uuid>,
     /// What carriers tell by sockets of events.
     hearing: carrier::Hearing,
+    /// What is remembered of calls at carriers that are none of ours any more.
+    past: carrier::Past,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -205,6 +205,8 @@ pub struct Reach {
     pub live: watch::Receiver<usize>,
     /// Where SIP listens.
     pub sip: Vec<(Transport, std::net::SocketAddr)>,
+    /// The same, as peers are told.
+    pub told: Vec<(Transport, std::net::SocketAddr)>,
     /// Recordings.
     pub recordings: Store,
     /// Captures.
@@ -236,6 +238,7 @@ impl Control {
             handle: handle.clone(),
             live: watch,
             sip: sockets.bound().to_vec(),
+            told: sockets.locals().to_vec(),
             recordings,
             captures: Arc::clone(&captures),
             directory: directory.clone(),
@@ -265,9 +268,8 @@ impl Control {
             by_dialog: HashMap::new(),
             by_id: HashMap::new(),
             by_carrier: HashMap::new(),
-            recent: carrier::Recent::default(),
-            left_to_carrier: carrier::Recent::default(),
             hearing: carrier::Hearing::default(),
+            past: carrier::Past::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
@@ -338,6 +340,7 @@ impl Control {
             self.endpoint.handle_timeout(at);
         }
         self.watch_trunks(at);
+        self.ask_elsewhere(at);
         if self.registrar.deadline().is_some_and(|due| due <= at) {
             self.registrar.expire(at);
             self.count_bindings();
@@ -377,7 +380,8 @@ impl Control {
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
         let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
         let trunks = self.trunks.deadline().min(self.registrations_due());
-        calls.min(sip).min(phones).min(trunks).min(now() + Duration::from_secs(3_600))
+        let hour = now() + Duration::from_secs(3_600);
+        calls.min(sip).min(phones).min(trunks).min(self.past.elsewhere.deadline()).min(hour)
     }
 
     /// Takes what has arrived by UDP, a batch at a time.

@@ -15,7 +15,12 @@ impl From<TransferError> for RequestError {
             TransferError::NothingToCancel => {
                 Self::State("no transfer is under way that can be given up")
             }
+            TransferError::Three => Self::State("three talk in the call"),
+            TransferError::NothingToLeave => {
+                Self::State("nobody is there who would be left with the peer")
+            }
             TransferError::Full | TransferError::AgentFull => Self::Full,
+            TransferError::Limit(refusal) => Self::Limit(refusal),
             TransferError::Undialled(why) => Self::Destination(why),
             _ => Self::Invalid(error.to_string()),
         }

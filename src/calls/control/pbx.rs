@@ -88,7 +88,7 @@ impl Control {
         if self.draining {
             return Err(PbxRefusal::Draining);
         }
-        let permit = self.take_server(Way::In)?;
+        self.check_server(Way::In)?;
         let snapshot = self.directory.load();
         let to = match (&call.to, &self.config.audiosocket.to) {
             (Some(to), _) => to.clone(),
@@ -109,7 +109,7 @@ impl Control {
             Caller::User(user) => (None, user.name.clone()),
             Caller::Local => (None, from),
         };
-        self.route_pbx_call(&snapshot, trunk, (from, to), permit)
+        self.route_pbx_call(&snapshot, trunk, (from, to))
     }
 
     /// Who takes the call, and its places with what it came by.
@@ -118,7 +118,6 @@ impl Control {
         snapshot: &Snapshot,
         trunk: Option<Arc<Trunk>>,
         (from, to): (String, String),
-        mut permit: Permit,
     ) -> Result<Admitted, PbxRefusal> {
         let by = trunk.as_deref();
         let organisation = by.map_or(snapshot.organisation, |trunk| trunk.organisation);
@@ -138,19 +137,20 @@ impl Control {
             }
         };
         let number = decision.number.map(|number| number.id);
-        let places = self.take_places(&snapshot.bounds(organisation, by, number));
         let treatment = Arc::clone(decision.treatment);
-        let slot = places.and_then(|places| {
-            permit.join(places);
-            match self.take_agent(&treatment.agent, Way::In) {
-                Ok(slot) => Ok(Some(slot)),
-                Err(refusal) if treatment.fallback == Fallback::Hangup => Err(refusal),
-                // The fallback is reached for when the agent would be.
-                Err(_) => Ok(None),
-            }
+        // The agent first: a place there costs no rate.
+        let slot = match self.take_agent(&treatment.agent, Way::In) {
+            Ok(slot) => Ok(Some(slot)),
+            Err(refusal) if treatment.fallback == Fallback::Hangup => Err(refusal),
+            // The fallback is reached for when the agent would be.
+            Err(_) => Ok(None),
+        };
+        let places = slot.and_then(|slot| {
+            let bounds = snapshot.bounds(organisation, by, number);
+            Ok((slot, self.take_places(Way::In, &bounds)?))
         });
-        let slot = match slot {
-            Ok(slot) => slot,
+        let (slot, permit) = match places {
+            Ok(places) => places,
             Err(refusal) => {
                 tracing::info!(%refusal, "no room for a call");
                 self.log_pbx_refusal(organisation, by, (from, to), Cause::Congestion);

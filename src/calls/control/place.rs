@@ -172,9 +172,19 @@ impl Control {
             Some(rounds) => Bearing::Phones(rounds),
             None => self.bearing(snapshot, organisation, wanted)?,
         };
+        // What has no way anywhere takes nothing.
+        match &bearing {
+            Bearing::Trunks(trunks) => {
+                self.check_lines(snapshot, trunks, wanted.from.as_deref())?;
+            }
+            Bearing::Carriers(accounts) => {
+                self.check_carriers(snapshot, accounts, wanted.from.as_deref())?;
+            }
+            Bearing::Phones(_) | Bearing::Straight => {}
+        }
         // The agent first: a place there costs no rate.
         let slot = self.take_agent(agent, Way::Out)?;
-        let permit = self.take_outbound(&snapshot.bounds(organisation, None, None))?;
+        let permit = self.take_places(Way::Out, &snapshot.bounds(organisation, None, None))?;
         Ok((Arc::clone(agent), bearing, Room { permit, line: None, slot }))
     }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Control;
 use super::again::Spare;
+use super::datagrams::Unsent;
 use super::forking::{Branch, rank};
 use super::place::host_text;
 use super::registrations::account;
@@ -165,6 +166,8 @@ pub struct Placing {
     /// How many hops its INVITEs may take; as many as any if absent.
     pub(super) max_forwards: Option<u8>,
     first: Option<SocketAddr>,
+    /// Hops whose INVITE was too long for a datagram and went by a stream first.
+    pub(super) datagrams: Vec<Hop>,
     /// Trunks that are tried when no server of this one takes the call.
     pub(super) spare: Option<Box<Spare>>,
 }
@@ -301,16 +304,18 @@ impl Control {
             headers: Vec::new(),
             sdp: Vec::new(),
             max_forwards: None,
+            datagrams: Vec::new(),
             spare: None,
         }
     }
 
     /// Sends one INVITE.
-    pub(super) fn invite(&mut self, placing: &Placing, hop: &Hop) -> Result<DialogId, String> {
+    pub(super) fn invite(&mut self, placing: &Placing, hop: &Hop) -> Result<DialogId, Unsent> {
         let flow = match &hop.to {
             Where::Phone(flow) => *flow,
-            Where::Server(to) => self.path_to(to, &placing.reach)?,
+            Where::Server(to) => self.path_to(to, &placing.reach).map_err(Unsent::Refused)?,
         };
+        let stream = self.stream_instead(placing, hop);
         let domain = placing.trunk.as_ref().and_then(|trunk| trunk.outbound.from_domain.clone());
         let host = domain.unwrap_or_else(|| host_text(flow.local.ip()));
         // Without a route of its own, the call takes the one that the registrar wants.
@@ -334,17 +339,20 @@ impl Control {
             headers,
             reliability: placing.reliability,
         };
-        let more = placing.attempts.has_more();
+        let more = placing.attempts.has_more() || placing.datagram_of(hop).is_some();
         let literal = Uri::parse(&hop.way.uri).ok().and_then(|uri| uri.host?.address());
         let phone = hop.target().is_none();
         let how = endpoint::Placing {
             account: self.account_for(placing, hop),
-            ring_limit: (placing.attempts.hunts() && more).then_some(RING_EACH),
+            ring_limit: (placing.attempts.hunts() && placing.attempts.has_more())
+                .then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
             patience: (more || placing.spare.is_some()).then_some(FAILOVER_AFTER),
             max_forwards: placing.max_forwards,
+            datagram_max: stream.as_ref().and(self.config.sip.udp_request_max),
         };
-        self.endpoint.invite_with(now(), params, how).map_err(|error| error.to_string())
+        let placed = self.endpoint.invite_with(now(), params, how);
+        placed.map_err(|error| Unsent::of(error, stream))
     }
 
     /// Who we are if a hop asks: to the trunk that the call names, else to the provider whose

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use media::wav::Clip;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::Control;
 use super::transferring::is_talking;
+use crate::calls::coding;
 use crate::calls::log::What;
 use crate::calls::request::{Request, RequestError};
 use crate::workers::audio;
@@ -16,9 +17,6 @@ use crate::workers::play::{PLAYS_BYTES_MAX, PlayNotice, PlaySound};
 
 /// The word for a sound that waits to be heard.
 const QUEUED: &str = "queued";
-
-/// Sounds that are coded at once: each may take as much memory as a call's queue holds.
-static CODED_AT_ONCE: Semaphore = Semaphore::const_new(4);
 
 /// A sound that was coded for a call.
 #[derive(Debug)]
@@ -50,13 +48,11 @@ impl Control {
         }
         let (handle, io) = (self.handle.clone(), self.io.clone());
         self.io.spawn(async move {
-            // Never closed.
-            let Ok(_turn) = CODED_AT_ONCE.acquire().await else { return };
-            let coding = io.spawn_blocking(move || {
+            let coded = coding::in_turn(&io, move || {
                 let sound: Arc<[u8]> = audio::encode(&clip.samples, clip.rate_hz, format).into();
                 (PlaySound { id: Uuid::now_v7(), sound, format }, clip.length_ms())
             });
-            if let Ok((sound, length_ms)) = coding.await {
+            if let Some((sound, length_ms)) = coded.await {
                 let coded = Box::new(Coded { call, sound, length_ms, reply });
                 handle.send(Request::Coded(coded)).await;
             }

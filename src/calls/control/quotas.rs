@@ -1,5 +1,7 @@
 //! What calls count for, and where they may go.
 
+use std::sync::Arc;
+
 use adapters::agent::Direction;
 use uuid::Uuid;
 
@@ -19,28 +21,16 @@ impl Control {
         Bound::new(Kind::Server, Uuid::nil(), bounds.at_rate(limits.calls_per_second))
     }
 
-    /// Takes a call's place on the server.
-    pub(super) fn take_server(&mut self, way: Way) -> Result<Permit, Refusal> {
-        let bound = self.server();
-        self.quota.take(now(), way, &[bound])
+    /// Whether the server has room for another call: nothing is taken.
+    pub(super) fn check_server(&self, way: Way) -> Result<(), Refusal> {
+        self.quota.check(now(), way, &[self.server()])
     }
 
-    /// Takes a new leg's share of the server's rate; it belongs to a call that counts already.
-    pub(super) fn take_rate(&mut self, way: Way) -> Result<(), Refusal> {
-        let mut bound = self.server();
-        bound.limits.calls = Ways::default();
-        self.quota.take(now(), way, &[bound]).map(drop)
-    }
-
-    /// Takes the places of a call that comes in beside that on the server.
-    pub(super) fn take_places(&mut self, bounds: &[Bound]) -> Result<Permit, Refusal> {
-        self.quota.take(now(), Way::In, bounds)
-    }
-
-    /// Takes the places of a call that we place, that on the server among them.
-    pub(super) fn take_outbound(&mut self, bounds: &[Bound]) -> Result<Permit, Refusal> {
-        let bounds: Vec<_> = std::iter::once(self.server()).chain(bounds.iter().copied()).collect();
-        self.quota.take(now(), Way::Out, &bounds)
+    /// Takes the places of a call within these bounds and on the server: all of them at once, so
+    /// that whoever is beyond a limit of its own uses up nothing of the server's rate.
+    pub(super) fn take_places(&mut self, way: Way, bounds: &[Bound]) -> Result<Permit, Refusal> {
+        let bounds: Vec<_> = bounds.iter().copied().chain([self.server()]).collect();
+        self.quota.take(now(), way, &bounds)
     }
 
     /// Takes the place of a call that we place on the trunk that it goes through, and on the number
@@ -51,18 +41,60 @@ impl Control {
         trunk: &Trunk,
         from: Option<&str>,
     ) -> Result<Permit, Refusal> {
-        let from = from.or_else(|| snapshot.caller_id(trunk));
-        let from = from.map(|from| Called::new(from, None, trunk.country.as_deref()));
-        let number = from.and_then(|from| snapshot.table.number(trunk.line, &from));
-        let bounds = snapshot.line_bounds(trunk, number.map(|number| number.id));
-        self.quota.take(now(), Way::Out, &bounds)
+        self.quota.take(now(), Way::Out, &line_bounds(snapshot, trunk, from))
     }
 
-    /// Takes the place of another leg of a call on the trunk that it is placed through.
-    pub(super) fn take_leg(&mut self, trunk: Option<&Trunk>) -> Result<Permit, Refusal> {
+    /// Whether one of these trunks has room for a call that we place: nothing is taken.
+    pub(super) fn check_lines(
+        &self,
+        snapshot: &Snapshot,
+        trunks: &[Arc<Trunk>],
+        from: Option<&str>,
+    ) -> Result<(), Refusal> {
+        let bounds = trunks.iter().map(|trunk| line_bounds(snapshot, trunk, from));
+        self.check_any(bounds)
+    }
+
+    /// Whether a call that we place finds room within some of these bounds: nothing is taken. The
+    /// refusal is that of the last; no bounds at all refuse nothing.
+    pub(super) fn check_any(&self, all: impl Iterator<Item = Vec<Bound>>) -> Result<(), Refusal> {
+        let mut refused = None;
+        for bounds in all {
+            match self.quota.check(now(), Way::Out, &bounds) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// What a leg beside those of a call counts for: it costs its organisation what a call costs,
+    /// on the trunk that it is placed through and the number that it is placed from.
+    pub(super) fn leg_bounds(
+        &self,
+        organisation: Uuid,
+        trunk: Option<&Trunk>,
+        from: Option<&str>,
+    ) -> Vec<Bound> {
         let snapshot = self.directory.load();
-        let bounds = trunk.map(|trunk| snapshot.line_bounds(trunk, None)).unwrap_or_default();
-        self.quota.take(now(), Way::Out, &bounds)
+        let number = trunk.and_then(|trunk| number_of(&snapshot, trunk, from));
+        snapshot.bounds(organisation, trunk, number)
+    }
+
+    /// Takes the places of another leg of a call within these bounds, and its share of the server's
+    /// rate. The call itself has its place on the server.
+    pub(super) fn take_leg(&mut self, mut bounds: Vec<Bound>) -> Result<Permit, Refusal> {
+        let mut server = self.server();
+        server.limits.calls = Ways::default();
+        bounds.push(server);
+        let mut permit = self.quota.take(now(), Way::Out, &bounds)?;
+        Ok(permit.all_but(Kind::Server))
+    }
+
+    /// Takes the places of the leg that is a call's agent. It is no leg more than the call has, so
+    /// it takes nothing of the server's rate.
+    pub(super) fn take_agents_leg(&mut self, bounds: &[Bound]) -> Result<Permit, Refusal> {
+        self.quota.take(now(), Way::Out, bounds)
     }
 
     /// Takes a call's place at an agent.
@@ -85,6 +117,20 @@ impl Control {
         let country = trunk.and_then(|trunk| trunk.country.as_deref());
         Destinations { allowed }.judge(to, country)
     }
+}
+
+/// The number of a trunk that calls are placed from.
+fn number_of(snapshot: &Snapshot, trunk: &Trunk, from: Option<&str>) -> Option<Uuid> {
+    let from = from.map(|from| Called::new(from, None, trunk.country.as_deref()));
+    let number = from.and_then(|from| snapshot.table.number(trunk.line, &from));
+    number.map(|number| number.id)
+}
+
+/// What a call counts for because of the trunk that it goes through, and of the number of the trunk
+/// that it is placed from.
+fn line_bounds(snapshot: &Snapshot, trunk: &Trunk, from: Option<&str>) -> Vec<Bound> {
+    let from = from.or_else(|| snapshot.caller_id(trunk));
+    snapshot.line_bounds(trunk, number_of(snapshot, trunk, from))
 }
 
 /// Which way a call goes.

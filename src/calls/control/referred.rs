@@ -16,7 +16,7 @@ use crate::calls::takeover::Takeover;
 use crate::config::Cidr;
 use crate::directory::{Caller, Snapshot, Trunk};
 use crate::outward::Outward;
-use crate::quota::Way;
+use crate::quota::Permit;
 use crate::sip::core::endpoint::{self, DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -32,6 +32,9 @@ pub(super) struct Refusal(pub(super) u16, pub(super) &'static str);
 
 /// Hops that are left to a call of which nothing is said (RFC 3261 8.1.1.6).
 pub(super) const HOPS_MAX: u8 = 70;
+
+/// There is no room for another leg.
+pub(super) const BUSY: Refusal = Refusal(503, "Service Unavailable");
 
 /// The sender may not, or not there.
 pub(super) const FORBIDDEN: Refusal = Refusal(403, "Forbidden");
@@ -76,12 +79,15 @@ impl Control {
             return Err(FORBIDDEN);
         }
         self.judge(&refer_to.uri, through).map_err(|_| FORBIDDEN)?;
-        if self.draining || self.take_rate(Way::Out).is_err() {
-            return Err(Refusal(503, "Service Unavailable"));
+        if self.draining {
+            return Err(BUSY);
         }
+        let organisation = through.map_or(call.agent.organisation, |trunk| trunk.organisation);
+        let bounds = self.leg_bounds(organisation, through, None);
+        let place = self.take_leg(bounds).map_err(|_| BUSY)?;
         let headers = invite_headers(&refer_to, request, &caller);
         let policy = srtp_policy(&caller);
-        self.place_takeover(key, dialog, &refer_to.uri, headers, policy)
+        self.place_takeover(key, dialog, &refer_to.uri, (headers, policy), place)
     }
 
     /// How far a leg reaches that `caller` asks for. Users are of the file; what they reach was
@@ -121,16 +127,15 @@ impl Control {
         key: CallKey,
         referrer: DialogId,
         uri: &str,
-        headers: Vec<(String, String)>,
-        policy: Option<SrtpPolicy>,
+        (headers, policy): (Vec<(String, String)>, Option<SrtpPolicy>),
+        place: Permit,
     ) -> Result<(), Refusal> {
-        let busy = Refusal(503, "Service Unavailable");
         let flow = self.target(uri).ok_or(FORBIDDEN)?;
         let codecs = self.calls.get(&key).map(|call| call.media.codecs.clone());
         // Whom we are sent to is of the same network: what holds for the peer holds there.
         let secure = flow.transport.is_secure();
         let srtp = self.local_srtp(policy, secure).map_err(|_| FORBIDDEN)?;
-        let (media, sockets) = self.local_media(codecs, flow.peer.ip(), srtp).map_err(|_| busy)?;
+        let (media, sockets) = self.local_media(codecs, flow.peer.ip(), srtp).map_err(|_| BUSY)?;
         let local = self.endpoint.local_uri(referrer).ok_or(FORBIDDEN)?.to_owned();
         let sdp = offer_answer::build_offer(&media);
         // A transfer that leads back to us, by way of others, ends like any other loop.
@@ -167,6 +172,7 @@ impl Control {
             signalling: flow.peer.ip(),
             answer_by: now() + self.config.limits.ring,
             referrer: Some(referrer),
+            place: Some(place),
         };
         self.await_takeover(key, takeover);
         Ok(())

@@ -15,20 +15,24 @@ use crate::calls::request::{PlaceCall, RequestError};
 use crate::directory::Trunk;
 use crate::quota::Bucket;
 use crate::sip::core::auth::Throttle;
+use crate::telemetry::few::Few;
 use crate::workers::poller::now;
 
 /// Refused calls of one organisation that are written down, a second.
 const RECORDS_PER_SECOND: u32 = 5;
 /// Those of all together.
 const ALL_RECORDS_PER_SECOND: u32 = 50;
+/// Log lines a second about refused calls of those who are known.
+const LINES_PER_SECOND: u32 = 50;
 /// Organisations whose rate is remembered; those that are at rest are forgotten first.
 const ORGANISATIONS_MAX: usize = 1_024;
 
-/// How many refused calls are written down, and who has to wait.
+/// How many refused calls are written down, and have a line in the log, and who has to wait.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     all: Bucket,
     each: HashMap<Uuid, Bucket>,
+    pub(super) lines: RefusedLines,
     /// Who brings calls with wrong passwords.
     pub(super) guesses: Throttle,
 }
@@ -51,6 +55,27 @@ impl Refusals {
         self.all.has(now, ALL_RECORDS_PER_SECOND)
             && own.take(now, RECORDS_PER_SECOND)
             && self.all.take(now, ALL_RECORDS_PER_SECOND)
+    }
+}
+
+/// Log lines about calls that are refused: strangers have theirs, and take none from those whose
+/// calls could be taken.
+#[derive(Debug)]
+pub(super) struct RefusedLines {
+    strangers: Few,
+    others: Few,
+}
+
+impl Default for RefusedLines {
+    fn default() -> Self {
+        Self { strangers: Few::default(), others: Few::new(LINES_PER_SECOND) }
+    }
+}
+
+impl RefusedLines {
+    /// Those of calls that are refused by this status.
+    pub(super) const fn of(&self, status: u16) -> &Few {
+        if status == 403 { &self.strangers } else { &self.others }
     }
 }
 
@@ -169,6 +194,14 @@ mod tests {
         assert!(!refusals.has_room(START));
         let later = START + Duration::from_secs(2);
         assert!(refusals.has_room(later) && refusals.take(later, one));
+    }
+
+    /// A flood of strangers' calls has few lines, and leaves those of the others.
+    #[test]
+    fn strangers_have_few_lines() {
+        let lines = RefusedLines::default();
+        let of = |status| (0..1_000).filter(|_| lines.of(status).line(START).is_some()).count();
+        assert_eq!((of(403), of(404)), (5, LINES_PER_SECOND as usize));
     }
 
     /// However many organisations there are, what is remembered of them is bounded.

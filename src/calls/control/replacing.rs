@@ -38,7 +38,9 @@ impl Control {
         let replaced = self.try_replace(dialog, old, request, flow, proven, offer);
         if let Err(Refusal(status, reason)) = replaced {
             let peer = flow.peer.ip();
-            tracing::info!(status, %peer, "replacement of a call refused");
+            if let Some(unlogged) = self.refusals.lines.of(status).line(now()) {
+                tracing::info!(status, %peer, unlogged, "replacement of a call refused");
+            }
             log_refused(self.endpoint.reject(now(), dialog, status, reason, &[]).err());
         }
     }
@@ -104,8 +106,9 @@ impl Control {
             self.replace_far(key, &caller, request, taken);
             return Ok(());
         }
+        let (referrer, place) = (None, None);
         let takeover =
-            Takeover { dialog, media, sdp, sockets, signalling, answer_by, referrer: None };
+            Takeover { dialog, media, sdp, sockets, signalling, answer_by, referrer, place };
         self.await_takeover(key, takeover);
         if let Some(negotiated) = negotiated {
             self.hand_over(key, &negotiated);
@@ -134,7 +137,10 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let purpose = call.far.as_ref().map_or(Purpose::Transfer, |far| far.purpose);
         tracing::info!(parent: &call.span, "another telephone is at the agent's end");
-        let far = Far { trunk, leg: Some(taken.leg()), ..Far::new(attempt, purpose, dial) };
+        // It counts as the one before did.
+        let permit = call.far.as_mut().and_then(|far| far.permit.take());
+        let leg = Some(taken.leg());
+        let far = Far { trunk, leg, permit, ..Far::new(attempt, purpose, dial) };
         call.coming = Some(Box::new(far));
         self.by_dialog.insert(dialog, key);
         self.seat_coming(key, purpose);

@@ -32,6 +32,13 @@ impl Control {
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Registrar { contact, found } => self.registrar_located(&contact, found),
+            Request::Gauges { organisation, reply } => {
+                let ours = self
+                    .calls
+                    .values()
+                    .filter(|call| call.agent.organisation == organisation && call.ended.is_none());
+                let _ = reply.send(ours.map(|call| (call.id, call.gauges.read())).collect());
+            }
             Request::Trunks { trunks, reply } => {
                 let _ = reply.send(self.trunks_standing(&trunks));
             }
@@ -66,18 +73,16 @@ impl Control {
             }
             Request::Pressed { call, result } => self.keys_pressed(call, result),
             Request::Standing { call, result } => self.stands(call, result),
+            Request::StandsElsewhere { call, result } => self.stands_elsewhere(call, result),
             Request::HandedOver(handed) => self.handed_over(*handed),
             Request::Record { call, order, reply } => {
-                let key = self.by_id.get(&call).copied();
-                let state = key.ok_or(RequestError::NoSuchCall);
-                let _ = reply.send(state.and_then(|key| self.record(key, order)));
+                let _ = reply.send(self.living(call).and_then(|key| self.record(key, order)));
             }
-            Request::Listen { call, reply } => self.listen_for(call, reply),
+            Request::Listen { call, listener, reply } => self.listen_for(call, listener, reply),
             Request::Unlisten { call, listener } => self.unlisten(call, listener),
             Request::RecordAtCarrier { call, on, reply } => self.record_at_carrier(call, on, reply),
             Request::Capture { call, reply } => {
-                let key = self.by_id.get(&call).copied().ok_or(RequestError::NoSuchCall);
-                let _ = reply.send(key.and_then(|key| self.start_capture(key)));
+                let _ = reply.send(self.living(call).and_then(|key| self.start_capture(key)));
             }
             Request::Recorder(event) => self.recorder_event(event),
             Request::Drain => {
@@ -114,6 +119,11 @@ impl Control {
                 None => self.attach_socket(key, socket),
             }
         }
+    }
+
+    /// The living call with our id.
+    fn living(&self, id: Uuid) -> Result<CallKey, RequestError> {
+        self.by_id.get(&id).copied().ok_or(RequestError::NoSuchCall)
     }
 
     /// The living call of this id: ours, or one that a dialect derives from ours.

@@ -10,14 +10,16 @@ use super::Control;
 use super::carrier::ByCarrier;
 use crate::calls::call::Input as CallInput;
 use crate::calls::cause::Cause;
-use crate::calls::far::Seat;
+use crate::calls::far::{Dial, Seat};
 use crate::calls::live::LiveCall;
 use crate::calls::log::{Asked, What};
 use crate::calls::transfer::{
-    Accept, CANCEL, CARRIER_NEWS_LIMIT, Destination, Effect, Input, Kind, Plan, State, Transfer,
-    TransferError, Whisper, Wish,
+    Accept, CANCEL, CARRIER_NEWS_LIMIT, Destination, Effect, Input, Kind, LEAVE, Plan, State, Stay,
+    Transfer, TransferError, Whisper, Wish,
 };
 use crate::calls::underway::{AtCarrier, Next, Underway, With};
+use crate::config::AgentKind;
+use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
@@ -34,6 +36,9 @@ impl Control {
     ) -> Result<Option<Uuid>, TransferError> {
         if kind == CANCEL {
             return self.cancel_transfer(key).map(|()| None);
+        }
+        if kind == LEAVE {
+            return self.leave_conversation(key).map(|()| None);
         }
         let wish = Wish::read(kind, destination, options, headers)?;
         self.transfer(key, wish, message).map(Some)
@@ -59,12 +64,8 @@ impl Control {
         wish: Wish,
         message: Option<Arc<Clip>>,
     ) -> Result<Uuid, TransferError> {
-        let Wish { to, limit, headers, aim } = wish;
-        let call = self.calls.get(&key).filter(|call| is_talking(call));
-        let call = call.ok_or(TransferError::NotAnswered)?;
-        if call.transfer.is_some() || call.takeover.is_some() {
-            return Err(TransferError::Busy);
-        }
+        let Wish { to, limit, stay, headers, aim } = wish;
+        let call = self.may_transfer(key, to.kind(), stay)?;
         let kind = to.kind();
         let (accept, holds, whisper) = match &to {
             Destination::Warm { accept, holds, whisper, .. } => {
@@ -73,12 +74,16 @@ impl Control {
             }
             _ => (Accept::default(), false, Whisper::Tone),
         };
-        let by_carrier = self.by_carrier(key, (&to, &aim), limit, &headers)?;
+        let by_carrier = match stay.makes_three() {
+            // Whom a carrier joins talk there, without us.
+            true => None,
+            false => self.by_carrier(key, (&to, &aim), limit, &headers)?,
+        };
         let limit = by_carrier.as_ref().map_or(limit, |it| it.rings + CARRIER_NEWS_LIMIT);
-        let plan = Plan { kind, limit, accept, holds, by_carrier: by_carrier.is_some() };
+        let plan = Plan { kind, limit, accept, holds, by_carrier: by_carrier.is_some(), stay };
         let begin = match (by_carrier, to) {
             (Some(by_carrier), _) => Begin::ByCarrier(by_carrier),
-            (None, to) => self.begin_here(key, to, &whisper, &headers)?,
+            (None, to) => self.begin_here(key, to, (&whisper, stay), &headers)?,
         };
         let asked = Asked {
             kind: kind.as_str().to_owned(),
@@ -86,7 +91,8 @@ impl Control {
             other_call: aim.other_call,
             options: aim.options.into_iter().collect(),
         };
-        let with = With { whisper, message, ..With::default() };
+        let listens = stay == Stay::Listen;
+        let with = With { whisper, message, listens, ..With::default() };
         let id = match begin {
             Begin::Asked => self.begin_transfer(key, plan, asked, with),
             Begin::Agent(next) => {
@@ -95,21 +101,46 @@ impl Control {
                 self.reach_next(key);
                 id
             }
-            Begin::Leg(dial) => {
+            Begin::Leg(dial, place) => {
+                let with = With { place: Some(place), ..with };
                 let id = self.begin_transfer(key, plan, asked, with);
                 self.dial_with_message(key, dial);
                 id
             }
-            Begin::ByCarrier(ByCarrier { wanted, op, .. }) => {
-                let at_carrier = Box::new(AtCarrier { wanted, leg: None, held_back: None });
-                let with = With { at_carrier: Some(at_carrier), ..with };
-                let id = self.begin_transfer(key, plan, asked, with);
+            Begin::ByCarrier(ByCarrier { id, wanted, op, place, .. }) => {
+                let at_carrier =
+                    Box::new(AtCarrier { wanted, leg: None, joins: false, held_back: None });
+                let (at_carrier, place) = (Some(at_carrier), Some(place));
+                let with = With { at_carrier, place, ..with };
+                self.begin_named(key, id, plan, asked, with);
                 self.ask_to_hand_over(key, id, op);
                 id
             }
         };
         self.reschedule(key);
         Ok(id)
+    }
+
+    /// The call, if it can be transferred so now.
+    fn may_transfer(
+        &self,
+        key: CallKey,
+        kind: Kind,
+        stay: Stay,
+    ) -> Result<&LiveCall, TransferError> {
+        let call = self.calls.get(&key).filter(|call| is_talking(call));
+        let call = call.ok_or(TransferError::NotAnswered)?;
+        if call.transfer.is_some() || call.takeover.is_some() {
+            return Err(TransferError::Busy);
+        }
+        if call.third.is_some() {
+            return Err(TransferError::Three);
+        }
+        // An agent joins a telephone that has the call: two agents would talk with each other.
+        if stay.makes_three() && kind == Kind::Agent && !has_telephone(call) {
+            return Err(TransferError::Stay);
+        }
+        Ok(call)
     }
 
     /// A transfer begins: it is told, with what was asked for.
@@ -121,6 +152,12 @@ impl Control {
         with: With,
     ) -> Uuid {
         let id = Uuid::now_v7();
+        self.begin_named(key, id, plan, asked, with);
+        id
+    }
+
+    /// The same of one that has a name already.
+    fn begin_named(&mut self, key: CallKey, id: Uuid, plan: Plan, asked: Asked, with: With) {
         let mut effects = Vec::new();
         let transfer = Transfer::start(now(), plan, &mut effects);
         if let Some(call) = self.calls.get_mut(&key) {
@@ -130,7 +167,6 @@ impl Control {
         effects.retain(|effect| *effect != Effect::Tell(State::Requested, None));
         self.log_transfer(key, Some(id), State::Requested, None, Some(Box::new(asked)));
         self.transfer_effects(key, effects, Cause::Normal);
-        id
     }
 
     /// Begins what is needed for a transfer that is not the carrier's.
@@ -138,7 +174,7 @@ impl Control {
         &mut self,
         key: CallKey,
         to: Destination,
-        whisper: &Whisper,
+        (whisper, stay): (&Whisper, Stay),
         headers: &[(String, String)],
     ) -> Result<Begin, TransferError> {
         Ok(match to {
@@ -148,16 +184,25 @@ impl Control {
             }
             Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
                 self.check_whisper(key, whisper)?;
-                Begin::Leg(self.leg_for(key, leg)?)
+                let (dial, place) = self.leg_for(key, leg)?;
+                Begin::Leg(dial, place)
             }
             Destination::Agent { name, variables } => {
-                Begin::Agent(Box::new(self.next_agent(key, &name, variables)?))
+                let next = self.next_agent(key, &name, variables)?;
+                // A telephone that joins another is called by number or address.
+                if stay.makes_three() && matches!(next.agent.kind, AgentKind::Sip(_)) {
+                    return Err(TransferError::Stay);
+                }
+                Begin::Agent(Box::new(next))
             }
         })
     }
 
     /// Gives up a transfer that is under way, unless it is the peer that carries it out.
     fn cancel_transfer(&mut self, key: CallKey) -> Result<(), TransferError> {
+        if self.part(key, Cause::Normal, "unwanted") {
+            return Ok(());
+        }
         let transfer = self.calls.get(&key).and_then(|call| call.transfer.as_ref());
         let too_late = |underway: &Underway| {
             let transfer = &underway.transfer;
@@ -206,6 +251,7 @@ impl Control {
             let Some(underway) = call.transfer.as_ref() else { return };
             let (id, kind) = (underway.id, underway.transfer.kind());
             let by_carrier = underway.transfer.is_by_carrier();
+            let three = underway.transfer.makes_three();
             match effect {
                 Effect::Tell(state, cause) => {
                     self.tell_far_referrer(key, state, cause);
@@ -216,6 +262,7 @@ impl Control {
                 Effect::Whisper => self.whisper(key),
                 Effect::Join if by_carrier => self.join_at_carrier(key),
                 Effect::Join if kind == Kind::Agent => self.hand_to_next(key),
+                Effect::Join if three => self.join_conversation(key),
                 Effect::Join => self.take_agents_place(key),
                 Effect::Drop if by_carrier => self.drop_at_carrier(key),
                 Effect::Drop => self.drop_far(key, Seat::Coming, why),
@@ -242,7 +289,7 @@ impl Control {
     }
 
     /// Tells the agent and the log how far a transfer is.
-    fn tell_transfer(
+    pub(super) fn tell_transfer(
         &mut self,
         key: CallKey,
         id: Option<Uuid>,
@@ -273,12 +320,18 @@ impl Control {
 enum Begin {
     /// The peer has been asked.
     Asked,
-    /// A leg is to be called.
-    Leg(crate::calls::far::Dial),
+    /// A leg is to be called, whose places these are.
+    Leg(Dial, Permit),
     /// An agent is to be reached.
     Agent(Box<Next>),
     /// The carrier is to be asked.
     ByCarrier(ByCarrier),
+}
+
+/// Whether a telephone that has answered is at the agent's end.
+fn has_telephone(call: &LiveCall) -> bool {
+    let leg = call.far.as_ref().and_then(|far| far.leg.as_ref());
+    leg.is_some_and(|leg| leg.up && leg.sockets.is_none())
 }
 
 /// Whether a call is answered and not over.

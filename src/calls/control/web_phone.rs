@@ -123,15 +123,15 @@ impl Control {
                 return Err(RequestError::Invalid(why.to_owned()));
             }
         };
-        // It counts for no line: it takes none.
-        let mut permit = self.take_server(Way::In)?;
-        permit.join(self.take_places(&snapshot.bounds(organisation, None, None))?);
+        // The agent first: a place there costs no rate.
         let slot = match self.take_agent(&treatment.agent, Way::In) {
             Ok(slot) => Some(slot),
             Err(refusal) if treatment.fallback == Fallback::Hangup => return Err(refusal.into()),
             // The fallback is reached for when the agent would be.
             Err(_) => None,
         };
+        // It counts for no line: it takes none.
+        let permit = self.take_places(Way::In, &snapshot.bounds(organisation, None, None))?;
         Ok(Admitted { treatment, to, permit, slot })
     }
 

@@ -332,8 +332,14 @@ pub struct QualitySummary {
     pub underruns: u64,
     /// Frames that the agent was too slow for.
     pub agent_skipped: u64,
+    /// Why the peer was silent: the reason that held longest.
+    #[serde(default)]
+    pub silence_in: Option<String>,
     /// Milliseconds of silence from the peer.
     pub silence_in_ms: u64,
+    /// Why nothing was said to the peer: the reason that held longest.
+    #[serde(default)]
+    pub silence_out: Option<String>,
     /// Milliseconds of silence towards the peer.
     pub silence_out_ms: u64,
 }

@@ -291,7 +291,8 @@ fn prices_come_late() {
     };
     let end = node(1, 10, ended(Cause::Normal, EndedBy::Agent, Some(1)));
     let summary = folded(&[price("0.02", 300), end, price("0.01", 200)]);
-    assert_eq!(summary.cost.unwrap().amount, "0.02");
+    let cost = summary.cost.unwrap();
+    assert_eq!((cost.amount.as_str(), cost.currency.as_str()), ("0.02", "EUR"));
     assert_eq!(summary.billed_s, Some(1));
 }
 

@@ -64,7 +64,7 @@ impl Transfer {
     /// The carrier has said nothing for too long.
     pub(super) fn carried_too_long(&mut self, effects: &mut Vec<Effect>) {
         match self.state {
-            State::Bridged | State::Failed | State::Cancelled => self.end(effects),
+            state if state.is_over() => self.end(effects),
             _ if self.away || self.is_connected() => self.connect(effects),
             State::Answered => self.fail("no_outcome", effects),
             _ if self.plan.kind == Kind::Blind => self.fail("timeout", effects),

@@ -2,9 +2,11 @@
 
 /// The word that stands in the place of a kind to give up the transfer that is under way.
 pub const CANCEL: &str = "cancel";
+/// The word that stands in the place of a kind to leave two others talking.
+pub const LEAVE: &str = "leave";
 /// What is said to other words.
-pub const NO_KIND: &str =
-    "kind: is none of \"blind\", \"attended\", \"bridge\", \"warm\", \"agent\", \"cancel\"";
+pub const NO_KIND: &str = "kind: is none of \"blind\", \"attended\", \"bridge\", \"warm\", \
+    \"agent\", \"cancel\", \"leave\"";
 
 /// How a transfer is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

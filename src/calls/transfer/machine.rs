@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use media::time::MonoTime;
 
-use super::{Accept, Kind, State};
+use super::{Accept, Kind, State, Stay};
 use crate::calls::cause::Cause;
 
 /// How long a peer that took the REFER may keep silent about what comes of it.
@@ -31,6 +31,8 @@ pub struct Plan {
     pub holds: bool,
     /// It is the carrier of the call that calls somebody, and joins the two.
     pub by_carrier: bool,
+    /// What becomes of whoever is at the agent's end.
+    pub stay: Stay,
 }
 
 /// What happened.
@@ -90,7 +92,7 @@ pub enum Effect {
     Resume,
     /// Say the message to whoever answered.
     Whisper,
-    /// Put whoever answered in the agent's place.
+    /// Put whoever answered in the agent's place, or let it join those who are there.
     Join,
     /// Hang up on whoever is called or has answered.
     Drop,
@@ -148,6 +150,11 @@ impl Transfer {
     /// How it is carried out.
     pub const fn kind(&self) -> Kind {
         self.plan.kind
+    }
+
+    /// Whether three are to talk.
+    pub const fn makes_three(&self) -> bool {
+        self.plan.stay.makes_three()
     }
 
     /// Whether somebody has to press a key to get the call.
@@ -307,7 +314,7 @@ impl Transfer {
         let late = now >= self.outcome_by;
         let asked = self.plan.kind.is_asked();
         match self.state {
-            State::Failed | State::Cancelled => {}
+            State::Failed | State::Cancelled | State::Left => {}
             State::Bridged => self.release(effects),
             // Nothing will be told: whoever takes a REFER so has taken the call over.
             State::Dialling if asked && self.outcome_by == MonoTime::MAX => {

@@ -20,11 +20,14 @@ pub enum State {
     Failed,
     /// It was given up: whoever wanted it wants it no more, or the call is over.
     Cancelled,
+    /// Whoever had joined peer and agent is gone again. Told behind `Bridged`, which is what became
+    /// of the transfer.
+    Left,
 }
 
 impl State {
     /// All of them, in their order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Requested,
         Self::Dialling,
         Self::Ringing,
@@ -33,6 +36,7 @@ impl State {
         Self::Bridged,
         Self::Failed,
         Self::Cancelled,
+        Self::Left,
     ];
 
     /// Every word, in the order of the states.
@@ -57,6 +61,7 @@ impl State {
             Self::Bridged => "bridged",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Left => "left",
         }
     }
 
@@ -67,6 +72,6 @@ impl State {
 
     /// True if nothing follows.
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Bridged | Self::Failed | Self::Cancelled)
+        matches!(self, Self::Bridged | Self::Failed | Self::Cancelled | Self::Left)
     }
 }

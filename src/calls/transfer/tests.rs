@@ -16,11 +16,11 @@ const ACCEPT: Accept = Accept { digit: Some('1'), decline: Some('2'), limit: s(2
 
 const fn plan(kind: Kind) -> Plan {
     let accept = Accept { digit: None, decline: None, limit: ACCEPT_LIMIT };
-    Plan { kind, limit: s(100), accept, holds: false, by_carrier: false }
+    Plan { kind, limit: s(100), accept, holds: false, by_carrier: false, stay: Stay::No }
 }
 
 const fn warm(accept: Accept) -> Plan {
-    Plan { kind: Kind::Warm, limit: s(100), accept, holds: true, by_carrier: false }
+    Plan { kind: Kind::Warm, limit: s(100), accept, holds: true, by_carrier: false, stay: Stay::No }
 }
 
 struct Run {
@@ -371,7 +371,7 @@ proptest! {
     ) {
         let accept = if keys { ACCEPT } else { Accept::default() };
         let holds = kind == Kind::Warm;
-        let plan = Plan { kind, limit: s(100), accept, holds, by_carrier: false };
+        let plan = Plan { kind, limit: s(100), accept, holds, by_carrier: false, stay: Stay::No };
         let mut run = Run::new(plan);
         let mut told = vec![State::Requested];
         let (mut joined, mut dropped, mut resumed, mut forgotten, mut hung_up) = (0, 0, 0, 0, 0);
@@ -522,6 +522,15 @@ fn wishes() {
     assert_eq!(to("agent", "sales", &options), expected);
     for kind in Kind::ALL {
         assert_eq!(Kind::from_word(kind.as_str()), Some(kind));
+        // Whom the peer calls talks with the peer alone.
+        let stays = [("call_id", text.as_str()), ("stay", "listen")];
+        let expected = if kind.is_asked() { Stay::No } else { Stay::Listen };
+        assert_eq!(read(kind.as_str(), "a", &stays).unwrap().stay, expected, "{kind:?}");
+        assert_eq!(read(kind.as_str(), "a", &stays[..1]).unwrap().stay, Stay::No);
+    }
+    for stay in Stay::ALL {
+        assert_eq!(Stay::from_word(stay.as_str()), Some(stay));
+        assert_eq!(stay.makes_three(), stay != Stay::No);
     }
 }
 
@@ -544,6 +553,9 @@ fn wishes_that_are_wrong() {
         ("warm", "a", &[("whisper", "file:///a")], TransferError::Whisper),
         ("warm", "a", &[("hold", "maybe")], TransferError::Hold),
         ("agent", "", &[], TransferError::Agent),
+        ("bridge", "a", &[("stay", "yes")], TransferError::Stay),
+        ("agent", "a", &[("stay", "")], TransferError::Stay),
+        ("leave", "", &[], TransferError::Kind),
         ("agent", "a b", &[], TransferError::Agent),
         ("blind", "", &[], TransferError::Destination),
         ("blind", "a b", &[], TransferError::Destination),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::{Kind, NO_KIND};
+use super::{Kind, NO_KIND, Stay};
+use crate::quota::Refusal;
 use crate::quota::destination::Undialled;
 use crate::sip::core::custom::CustomError;
 
@@ -29,6 +30,8 @@ pub struct Wish {
     pub to: Destination,
     /// How long it may take.
     pub limit: Duration,
+    /// What becomes of whoever is at the agent's end.
+    pub stay: Stay,
     /// Header fields to add to the REFER.
     pub headers: Vec<(String, String)>,
     /// What of it is kept with the call.
@@ -212,6 +215,15 @@ pub enum TransferError {
     /// No agent is called so, or none that this call can be handed to.
     #[error("destination: is no agent that the call can be handed to")]
     Agent,
+    /// No such way to stay, or nobody is there who could.
+    #[error("options.stay: is none of \"no\", \"talk\", \"listen\", or nobody is there to stay")]
+    Stay,
+    /// Three talk in the call already.
+    #[error("three talk in the call")]
+    Three,
+    /// Nobody else talks with the peer.
+    #[error("nobody is there who would be left with the peer")]
+    NothingToLeave,
     /// The agent has as many calls as it takes.
     #[error("the agent has no room for another call")]
     AgentFull,
@@ -239,6 +251,9 @@ pub enum TransferError {
     /// There is no room for what is needed.
     #[error("no room for another request or call")]
     Full,
+    /// The leg that is needed would exceed a limit of calls.
+    #[error(transparent)]
+    Limit(#[from] Refusal),
 }
 
 impl TransferError {
@@ -254,14 +269,18 @@ impl TransferError {
             Self::Digit => "bad_digit",
             Self::Whisper => "bad_whisper",
             Self::Hold => "bad_hold",
+            Self::Stay => "bad_stay",
             Self::Agent => "bad_agent",
             Self::AgentFull => "agent_full",
             Self::From => "bad_from",
             Self::Way => "not_supported",
             Self::Headers(_) | Self::NoHeaders => "bad_headers",
-            Self::NotAnswered | Self::NothingToCancel => "bad_state",
+            Self::NotAnswered | Self::NothingToCancel | Self::Three | Self::NothingToLeave => {
+                "bad_state"
+            }
             Self::Busy => "busy_transferring",
             Self::Full => "congestion",
+            Self::Limit(_) => "limit_reached",
         }
     }
 }
@@ -310,6 +329,13 @@ impl<'o> Options<'o> {
             Some(url) if is_url(url) => Ok(Whisper::Url(url.to_owned())),
             Some(name) if is_name(name) => Ok(Whisper::Sound(name.to_owned())),
             Some(_) => Err(TransferError::Whisper),
+        }
+    }
+
+    fn stay(&self, kind: Kind) -> Result<Stay, TransferError> {
+        match self.get("stay").filter(|_| !kind.is_asked()) {
+            None => Ok(Stay::No),
+            Some(word) => Stay::from_word(word).ok_or(TransferError::Stay),
         }
     }
 
@@ -365,6 +391,7 @@ impl Wish {
         let given = Options(&options);
         let usual = if kind.is_asked() { OUTCOME_LIMIT } else { BRIDGE_LIMIT };
         let limit = given.seconds("timeout_s", usual)?;
+        let stay = given.stay(kind)?;
         let to = match kind {
             Kind::Blind => Destination::read(destination)?,
             Kind::Attended => {
@@ -397,7 +424,7 @@ impl Wish {
         let mut options = options;
         options.retain(|(name, _)| !(is_url && name == "whisper"));
         let aim = Aim { destination: destination.to_owned(), other_call, options };
-        Ok(Self { to, limit, headers, aim })
+        Ok(Self { to, limit, stay, headers, aim })
     }
 }
 

@@ -49,7 +49,10 @@ pub(super) fn resource() -> Resource {
                 .scope(Scope::Read)
                 .answers_json(200, "the agent", agent()),
             put("/api/v1/agents/{id}", "replace_agent", replace)
-                .summary("Replaces an agent; a secret that equals its mask stays.")
+                .summary(
+                    "Replaces an agent; a secret that equals its mask stays, unless `url` changes \
+                     where it goes.",
+                )
                 .json(schema::named("AgentFields"))
                 .answers_json(200, "the agent", agent())
                 .refuses(&[Kind::Conflict, Kind::Invalid, Kind::ReadOnly]),
@@ -145,7 +148,10 @@ fn read(
         given.take(own);
     }
     let limits = given.limits();
-    let secret = given.take("secret").map(|secret| kept(secret, stored));
+    let (secret, is_kept) = match given.take("secret") {
+        Some(secret) => kept(secret, stored),
+        None => (None, false),
+    };
     if secret.as_ref().and_then(Value::as_str).is_some_and(is_mask) {
         given.wrong("secret", "this is a mask, not the value itself");
     }
@@ -156,6 +162,11 @@ fn read(
         && *url == masked_url(stored)
     {
         *url = json!(stored);
+    }
+    let url = settings.get("url").and_then(Value::as_str);
+    let moves = |url| stored_url.is_none_or(|stored| !reach::is_same_place(url, stored));
+    if is_kept && url.is_some_and(moves) {
+        given.wrong("secret", "to be given again, as a change of url decides where it goes");
     }
     let mut whole = settings.clone();
     if let Some(secret) = &secret {
@@ -183,12 +194,12 @@ fn read(
     })
 }
 
-/// The stored secret if it was written as its mask, else what was written.
-fn kept(given: Value, stored: Option<&Agent>) -> Value {
+/// The stored secret if it was written as its mask, else what was written; and whether it was.
+fn kept(given: Value, stored: Option<&Agent>) -> (Option<Value>, bool) {
     let stored = stored.and_then(|agent| agent.fields.secret.as_ref());
     match stored {
-        Some(stored) if given == mask(stored.expose()) => json!(stored.expose()),
-        _ => given,
+        Some(stored) if given == mask(stored.expose()) => (Some(json!(stored.expose())), true),
+        _ => (Some(given), false),
     }
 }
 

@@ -193,6 +193,7 @@ async fn list(
     let listed = listed(&state, &account).await?;
     let numbers = listed.iter().map(|number| {
         let (binding, bound_to) = match number.bound_to.as_deref() {
+            _ if number.ours => ("here", None),
             None => ("unknown", None),
             Some("") => ("nowhere", None),
             // The address itself would tell the token.

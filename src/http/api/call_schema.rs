@@ -1,5 +1,6 @@
 //! What the OpenAPI document tells of calls.
 
+use media::silence::Reason;
 use serde_json::{Value, json};
 
 use crate::calls::cause::Cause;
@@ -80,6 +81,11 @@ pub(super) fn call_schema() -> Value {
 }
 
 fn quality_schema() -> Value {
+    let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+    let silent = || {
+        let why = schema::nullable(schema::word(&reasons));
+        schema::described(why, "the reason that held longest")
+    };
     let figure_or_none = || schema::nullable(figure());
     schema::object(
         &[
@@ -94,7 +100,9 @@ fn quality_schema() -> Value {
             ("first_audio_ms", figure_or_none()),
             ("underruns", schema::count()),
             ("agent_skipped", schema::count()),
+            ("silence_in", silent()),
             ("silence_in_ms", schema::count()),
+            ("silence_out", silent()),
             ("silence_out_ms", schema::count()),
         ],
         &[],

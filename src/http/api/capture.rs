@@ -126,6 +126,9 @@ fn captured<T>(
     call: Uuid,
     take: impl FnOnce(&mut Registry, Uuid) -> Option<T>,
 ) -> Result<T, Problem> {
-    let taken = state.captures.lock().ok().and_then(|mut captures| take(&mut captures, call));
+    let taken = state.captures.lock().ok().and_then(|mut captures| {
+        captures.forget_old(now());
+        take(&mut captures, call)
+    });
     taken.ok_or_else(|| Problem::not_found("the call was not captured"))
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
 use super::{providers, reach, trunks};
+use crate::carrier::Account;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -18,14 +19,18 @@ use crate::http::path::Path;
 use crate::http::problem::{FieldError, Kind, Problem};
 use crate::keys::Scope;
 use crate::outward::Outward;
+use crate::quota::Limits;
 use crate::store::configurations::{Configuration, ConfigurationFields};
 use crate::store::numbers::NumberCounts;
 use crate::store::{ConfigurationId, OrganisationId, Store};
 
+/// Longest reason why one is parked.
+const REASON_CHARS_MAX: usize = 200;
 /// Where they are.
 const PATH: &str = "/api/v1/organizations/telephony-configs";
 const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}";
 const PATH_DEFAULT: &str = "/api/v1/organizations/telephony-configs/{id}/set-default-outbound";
+const PATH_PARK: &str = "/api/v1/organizations/telephony-configs/{id}/park";
 const PATH_REACTIVATE: &str = "/api/v1/organizations/telephony-configs/{id}/reactivate";
 
 pub(super) fn resource() -> Resource {
@@ -76,6 +81,12 @@ pub(super) fn resource() -> Resource {
                 .summary("Makes it the one that calls are placed with if none is named.")
                 .retryable()
                 .answers_json(200, "the configuration", one()),
+            post(PATH_PARK, "park_configuration", park)
+                .summary("Takes a configuration out of service: no calls by it, in or out.")
+                .retryable()
+                .json(schema::object(&[("reason", schema::text(REASON_CHARS_MAX))], &[]))
+                .answers_json(200, "the configuration", one())
+                .refuses(&[Kind::Invalid]),
             post(PATH_REACTIVATE, "reactivate_configuration", reactivate)
                 .summary("Takes a parked configuration into service again.")
                 .retryable()
@@ -129,6 +140,13 @@ fn detail_fields() -> Vec<(&'static str, Value)> {
             ),
         ),
         ("supports_trunks", schema::flag()),
+        (
+            "inbound_url",
+            schema::described(
+                schema::nullable(text()),
+                "where its carrier asks about calls; for keys of scope admin",
+            ),
+        ),
         ("trunks", schema::list(schema::named("Trunk"))),
         (
             "status",
@@ -331,6 +349,12 @@ pub(super) async fn whole(
     let standings = trunks::standings(state, vec![id.0]).await;
     let status = standings.first().map(trunks::standing);
     shown.insert("status".to_owned(), json!(status));
+    // Whoever has the address can speak for the carrier.
+    let may = caller.require(Scope::Admin).is_ok();
+    let account = Account::of(&configuration, Limits::default()).filter(|_| may);
+    let inbound = account
+        .and_then(|account| Some(account.hooks(&state.base_url).url(account.spec.inbound?.hook)));
+    shown.insert("inbound_url".to_owned(), json!(inbound));
     Ok(axum::Json(Value::Object(shown)))
 }
 
@@ -440,6 +464,24 @@ async fn set_default(
     Path(id): Path<ConfigurationId>,
 ) -> Result<axum::Json<Value>, Problem> {
     state.store.set_default_outbound(caller.organisation, id, &caller.actor()).await?;
+    whole(&state, &caller, id).await
+}
+
+/// `POST /api/v1/organizations/telephony-configs/{id}/park`
+async fn park(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<ConfigurationId>,
+    Json(given): Json<Map<String, Value>>,
+) -> Result<axum::Json<Value>, Problem> {
+    let mut given = Fields::new(given);
+    let reason = given.text("reason", REASON_CHARS_MAX).filter(|reason| !reason.trim().is_empty());
+    if reason.is_none() {
+        given.wrong("reason", "missing");
+    }
+    given.finish()?;
+    let (organisation, reason) = (caller.organisation, reason.as_deref());
+    state.store.set_inactive(organisation, id, reason, &caller.actor()).await?;
     whole(&state, &caller, id).await
 }
 

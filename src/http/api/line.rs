@@ -111,7 +111,9 @@ async fn let_in(
     if let Some(proof) = proof
         && let Err(error) = prove(&state, &proof, &request)
     {
-        tracing::warn!(%error, "a media socket was refused");
+        if state.guard.logs_stranger(&state.metrics.carriers) {
+            tracing::warn!(%error, "a media socket was refused");
+        }
         state.calls.send(request::Request::LineOpen { call, socket: None }).await;
         return Err(Problem::new(Kind::Forbidden, "the request is not the carrier's"));
     }

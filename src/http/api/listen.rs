@@ -21,19 +21,18 @@ use crate::bridge::framing::{
     CLOSE_NORMAL, ControlFrame, Input, MAX_HEADER_BYTES, Message, Opcode, Reader, Role, seal,
 };
 use crate::bridge::handshake;
-use crate::calls::request;
 use crate::http::auth::Caller;
 use crate::http::openapi::{Query as Parameter, Resource, get, schema};
 use crate::http::page::Query;
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
+use crate::http::seat::Seat;
 use crate::http::session::Session;
 use crate::http::socket::Socket;
 use crate::http::standing::Standing;
-use crate::http::streams::Place;
 use crate::keys::Scope;
 use crate::recording::{Live, Sides};
-use crate::store::Audit;
+use crate::store::{Audit, Store};
 use crate::workers::poller::now;
 
 /// How often a listener is sent what there is to be heard, in milliseconds.
@@ -83,25 +82,6 @@ impl ListenQuery {
     }
 }
 
-/// A listener's place at a call, until it is dropped.
-struct Seat {
-    state: crate::http::State,
-    call: Uuid,
-    listener: Uuid,
-    _room: Place,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let (calls, call, listener) = (self.state.calls.clone(), self.call, self.listener);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                calls.send(request::Request::Unlisten { call, listener }).await;
-            });
-        }
-    }
-}
-
 /// `GET /api/v1/calls/{id}/listen`, upgraded to a WebSocket.
 async fn listen(
     State(state): State<crate::http::State>,
@@ -121,9 +101,7 @@ async fn listen(
     };
     let full = || Problem::unavailable("no room for another listener", RETRY_AFTER_S);
     let room = state.listeners.take(caller.organisation).ok_or_else(full)?;
-    let listening = state.calls.ask(|reply| request::Request::Listen { call, reply }).await;
-    let listening = listening.ok_or_else(gone)??;
-    let seat = Seat { state: state.clone(), call, listener: listening.listener, _room: room };
+    let (seat, listening) = Seat::take(&state.calls, call, room).await.ok_or_else(gone)??;
     // Nobody listens without a trace.
     let entry = Audit::new(caller.organisation, &caller.actor(), "listen", "call", call);
     state.store.audit(&entry).await?;
@@ -138,10 +116,10 @@ async fn listen(
             Err(error) => return tracing::debug!(%error, "a listener went away"),
         };
         let mut listener = Listener::new(seat, standing, live, socket);
-        if let Err(error) = listener.run(sides).await {
+        if let Err(error) = listener.run(&state.store, sides).await {
             tracing::debug!(%error, "a listener's connection broke");
         }
-        listener.seat.state.metrics.listening.lost.add(listener.live.lost());
+        state.metrics.listening.lost.add(listener.live.lost());
     });
     Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
 }
@@ -187,10 +165,10 @@ impl Listener {
 
     /// Sends what there is to be heard until the call is over, the listener goes away or its key
     /// holds no longer.
-    async fn run(&mut self, sides: Sides) -> io::Result<()> {
+    async fn run(&mut self, store: &Store, sides: Sides) -> io::Result<()> {
         let (rate_hz, channels) = (self.live.rate_hz(), sides.channels());
         self.tell(&json!({
-            "event": "start", "call_id": self.seat.call, "codec": "l16le", "rate_hz": rate_hz,
+            "event": "start", "call_id": self.seat.call(), "codec": "l16le", "rate_hz": rate_hz,
             "channels": channels,
         }))
         .await?;
@@ -224,7 +202,7 @@ impl Listener {
                 }
             }
             if held_at + key_look <= Instant::now() {
-                match self.standing.holds(&self.seat.state.store).await {
+                match self.standing.holds(store).await {
                     Ok(true) => held_at = Instant::now(),
                     Ok(false) => return self.close(CloseCode::Unauthorized.code()).await,
                     Err(error) => return Err(io::Error::other(error)),

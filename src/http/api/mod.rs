@@ -1,5 +1,6 @@
 //! The endpoints, a file for each resource.
 
+mod agent_test;
 mod agents;
 mod at_carrier;
 mod attach;
@@ -14,6 +15,7 @@ mod events;
 mod keys;
 mod line;
 mod listen;
+mod live;
 mod numbers;
 mod object;
 mod ops;
@@ -26,6 +28,7 @@ mod providers;
 mod reach;
 mod recording;
 mod routes;
+mod server;
 mod session;
 mod transfers;
 mod trunks;
@@ -47,6 +50,7 @@ pub(super) const RETRY_AFTER_S: u32 = 5;
 pub(super) fn resources() -> Vec<Resource> {
     vec![
         ops::resource(),
+        server::resource(),
         calls::resource(),
         call_log::resource(),
         orders::resource(),
@@ -55,6 +59,7 @@ pub(super) fn resources() -> Vec<Resource> {
         recording::resource(),
         capture::resource(),
         listen::resource(),
+        live::resource(),
         phone::resource(),
         attach::resource(),
         line::resource(),
@@ -71,6 +76,7 @@ pub(super) fn resources() -> Vec<Resource> {
         numbers::resource(),
         at_carrier::resource(),
         agents::resource(),
+        agent_test::resource(),
         routes::resource(),
         events::resource(),
         webhooks::resource(),
@@ -95,17 +101,44 @@ async fn written(state: &crate::http::State) -> Result<(), Problem> {
     tokio::time::timeout(WRITTEN_WAIT, state.log.flush()).await.map(drop).map_err(|_| late())
 }
 
+/// Whether a call lives.
+///
+/// # Errors
+///
+/// If it lives and is none of the organisation's.
+async fn lives(
+    state: &crate::http::State,
+    organisation: OrganisationId,
+    call: Uuid,
+) -> Result<bool, Problem> {
+    let calls = vec![call];
+    let living = state.calls.ask(|reply| Request::Show { calls, reply }).await;
+    match living.ok_or_else(gone)?.first() {
+        Some(living) if living.organisation == organisation.0 => Ok(true),
+        Some(_) => Err(RequestError::NoSuchCall.into()),
+        None => Ok(false),
+    }
+}
+
+/// Refuses calls that are none of the organisation's, and those that are over: nothing is fetched
+/// for them.
+async fn living(
+    state: &crate::http::State,
+    organisation: OrganisationId,
+    call: Uuid,
+) -> Result<(), Problem> {
+    let lives = lives(state, organisation, call).await?;
+    if lives { Ok(()) } else { Err(RequestError::NoSuchCall.into()) }
+}
+
 /// Refuses calls that are none of the organisation's, whether they live or are over.
 async fn owned(
     state: &crate::http::State,
     organisation: OrganisationId,
     call: Uuid,
 ) -> Result<(), Problem> {
-    let calls = vec![call];
-    let living = state.calls.ask(|reply| Request::Show { calls, reply }).await;
-    if let Some(living) = living.ok_or_else(gone)?.first() {
-        let ours = living.organisation == organisation.0;
-        return if ours { Ok(()) } else { Err(RequestError::NoSuchCall.into()) };
+    if lives(state, organisation, call).await? {
+        return Ok(());
     }
     // It may have ended a moment ago.
     written(state).await?;

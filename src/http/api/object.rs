@@ -44,11 +44,16 @@ pub(super) fn limits_shown(object: &mut Map<String, Value>, limits: &CallLimits)
 }
 
 /// The fields of a request, taken out one by one; what is wrong is collected, and so is what nobody
-/// took.
-#[derive(Debug)]
+/// took. `Debug` shows the names of the fields alone: their values may be secret.
 pub(super) struct Fields {
     rest: Map<String, Value>,
     errors: Vec<FieldError>,
+}
+
+impl std::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.rest.keys()).finish()
+    }
 }
 
 impl Fields {

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{gone, owned};
+use super::{gone, living, owned};
 use crate::agent::session::{self, Control};
 use crate::calls::request::{Order, Request};
-use crate::calls::transfer::{CANCEL, MESSAGE_MAX_MS, State, whispered_url};
+use crate::calls::transfer::{CANCEL, LEAVE, MESSAGE_MAX_MS, State, whispered_url};
 use crate::fetch;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -38,7 +38,7 @@ pub(super) fn resource() -> Resource {
                     202,
                     "the peer has been asked; the agent's events tell what comes of it",
                     schema::object(
-                        &[("state", schema::word(&["requested", "cancelled"]))],
+                        &[("state", schema::word(&["requested", "cancelled", "bridged"]))],
                         &[("id", schema::nullable(schema::format("uuid")))],
                     ),
                 ),
@@ -59,7 +59,7 @@ pub(super) fn resource() -> Resource {
 }
 
 /// Words for what a transfer can be.
-const KINDS: [&str; 6] = ["blind", "attended", "bridge", "warm", "agent", CANCEL];
+const KINDS: [&str; 7] = ["blind", "attended", "bridge", "warm", "agent", CANCEL, LEAVE];
 
 fn transfer_schema() -> serde_json::Value {
     let word = json!({"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 0}]});
@@ -140,16 +140,22 @@ async fn transfer(
     let message = match whispered_url(&kind, &options) {
         None => None,
         Some(url) => {
-            owned(&state, caller.organisation, id).await?;
+            living(&state, caller.organisation, id).await?;
             let outward = state.outward.of(caller.organisation.0);
-            let fetched = fetch::sound(&outward, url, MESSAGE_MAX_MS).await;
+            let fetched =
+                fetch::sound((caller.organisation.0, &outward), url, MESSAGE_MAX_MS).await;
             let wrong = |error| Problem::bad_request(format!("options.whisper: {error}"));
             Some(Arc::new(fetched.map_err(wrong)?))
         }
     };
+    let leaves = kind == LEAVE;
     let transfer = Order::Transfer { kind, destination, options, headers, message };
     let id = begin(&state, &caller, id, transfer).await?;
-    let state = if id.is_some() { State::Requested } else { State::Cancelled };
+    let state = match id {
+        Some(_) => State::Requested,
+        None if leaves => State::Bridged,
+        None => State::Cancelled,
+    };
     Ok((StatusCode::ACCEPTED, axum::Json(Begun { state: state.as_str(), id })))
 }
 

@@ -61,3 +61,32 @@ fn uri(text: &str, outward: &Outward) -> Result<(), OutwardError> {
     let host = Uri::parse(text).ok().and_then(|uri| uri.host.map(|host| host.to_string()));
     host.map_or(Ok(()), |host| outward.check(&host))
 }
+
+/// True if what is sent to one URL goes where the other leads, whatever their queries say: a secret
+/// that is kept unread must not go anywhere else.
+pub(super) fn is_same_place(one: &str, other: &str) -> bool {
+    let place = |url: &str| url.split(['?', '#']).next().unwrap_or_default().to_owned();
+    place(one) == place(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only the query may differ: another port, path or scheme may be somebody else's.
+    #[test]
+    fn places() {
+        let place = "wss://a.example:9000/call?token=1";
+        assert!(is_same_place(place, "wss://a.example:9000/call?token=2"));
+        assert!(is_same_place(place, "wss://a.example:9000/call"));
+        for other in [
+            "ws://a.example:9000/call?token=1",
+            "wss://b.example:9000/call?token=1",
+            "wss://a.example:9001/call",
+            "wss://a.example:9000/other",
+            "wss://a.example:9000/call@b.example",
+        ] {
+            assert!(!is_same_place(place, other), "{other}");
+        }
+    }
+}

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{gone, owned};
+use super::{RETRY_AFTER_S, gone, owned};
 use crate::calls::request;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -24,11 +24,18 @@ use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
 use crate::recording::{Found, Order};
+use crate::shares::{Share, Shares};
 
 /// Bytes of a recording that are read at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Chunks that wait for a client.
 const CHUNKS_MAX: usize = 2;
+/// Recordings that are fetched at once: each has a thread for as long as its client takes.
+const FETCHES_MAX: usize = 64;
+/// Those of one organisation.
+const FETCHES_PER_ORGANISATION_MAX: usize = 16;
+
+static FETCHES: Shares = Shares::new(FETCHES_MAX, FETCHES_PER_ORGANISATION_MAX);
 
 pub(super) fn resource() -> Resource {
     let body = schema::object(
@@ -66,7 +73,7 @@ pub(super) fn resource() -> Resource {
                     "audio/wav",
                     schema::format("binary"),
                 )
-                .refuses(&[Kind::Conflict]),
+                .refuses(&[Kind::Conflict, Kind::Unavailable]),
         ],
         schemas: Vec::new(),
     }
@@ -131,6 +138,8 @@ async fn fetch(
     Path(call): Path<Uuid>,
 ) -> Result<Response, Problem> {
     owned(&state, caller.organisation, call).await?;
+    let busy = || Problem::unavailable("as many recordings are fetched as may", RETRY_AFTER_S);
+    let share = FETCHES.take(caller.organisation.0).ok_or_else(busy)?;
     let store = state.recordings.clone();
     let found = tokio::task::spawn_blocking(move || store.find(call)).await;
     let path = match found.unwrap_or(Found::Nothing) {
@@ -145,16 +154,17 @@ async fn fetch(
         (header::CONTENT_TYPE, "audio/wav".to_owned()),
         (header::CONTENT_LENGTH, length.to_string()),
     ];
-    Ok((head, Body::new(FileBody::read(file))).into_response())
+    Ok((head, Body::new(FileBody::read(file, share))).into_response())
 }
 
 /// A file on its way to a client, read by a thread that may wait for the disk.
 struct FileBody(mpsc::Receiver<std::io::Result<Bytes>>);
 
 impl FileBody {
-    fn read(mut file: File) -> Self {
+    fn read(mut file: File, share: Share) -> Self {
         let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
         tokio::task::spawn_blocking(move || {
+            let _share = share;
             loop {
                 let mut chunk = vec![0; CHUNK_BYTES];
                 let read = match file.read(&mut chunk) {

@@ -14,6 +14,7 @@ use super::{at_carrier, configurations, reach};
 use crate::calls::request::Request;
 use crate::calls::standing::{Registered, TrunkStanding};
 use crate::carrier::Account;
+use crate::config::SecretSettings;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -172,6 +173,11 @@ pub(super) async fn standings(
     told.unwrap_or_default()
 }
 
+/// What is set of a trunk, as its provider reads it.
+fn raw(fields: &TrunkFields) -> RawConfig {
+    RawConfig::from_stored(fields.settings.expose().clone()).unwrap_or_default()
+}
+
 fn shown(
     spec: &ProviderSpec,
     trunk: &Trunk,
@@ -179,7 +185,7 @@ fn shown(
     standings: &[TrunkStanding],
 ) -> Value {
     let Trunk { id, fields, stamp } = trunk;
-    let settings = RawConfig::from_stored(fields.settings.clone()).unwrap_or_default();
+    let settings = raw(fields);
     let pinned = numbers.iter().find(|(of, _)| of == id).map_or(0, |(_, count)| *count);
     let status = standings.iter().find(|standing| standing.id == id.0).map(standing);
     let shown = json!({
@@ -271,7 +277,7 @@ fn read(
     given.change_limits(&mut fields.limits);
     if is_new || given.has("settings") {
         let settings = Value::Object(given.object("settings"));
-        let stored = RawConfig::from_stored(fields.settings.clone()).filter(|_| !is_new);
+        let stored = (!is_new).then(|| raw(&fields));
         match spec.read_trunk(&settings, stored.as_ref()) {
             None => given.wrong("settings", "the provider has no trunks"),
             Some(Ok(settings)) => {
@@ -279,7 +285,7 @@ fn read(
                 fault.into_iter().for_each(|(field, why)| {
                     given.wrong(&format!("settings.{field}"), why);
                 });
-                fields.settings = Value::Object(settings.expose().clone());
+                fields.settings = SecretSettings::new(Value::Object(settings.expose().clone()));
             }
             Some(Err(errors)) => wrong(&mut given, &errors),
         }
@@ -298,8 +304,8 @@ fn wrong(given: &mut Fields, errors: &ConfigErrors) {
     }
 }
 
-/// What only the carrier of a configuration knows of its trunks, done before anything is stored: a
-/// trunk that it refuses leaves nothing here.
+/// What only the carrier of a configuration knows of its trunks, done once the store has said that
+/// it would take it, and before it does: a trunk that either refuses leaves nothing at the other.
 struct AtCarrier<'s> {
     state: &'s crate::http::State,
     account: Account,
@@ -320,16 +326,11 @@ impl<'s> AtCarrier<'s> {
     }
 
     /// Makes or changes a trunk as `fields` say; what the carrier calls it.
-    async fn apply(&self, id: Option<TrunkId>, fields: &TrunkFields) -> Result<String, Problem> {
-        let organisation = crate::store::OrganisationId(self.account.organisation);
-        let others = self.state.store.trunks(organisation, fields.configuration).await?;
-        if others.iter().any(|it| it.fields.name == fields.name && Some(it.id) != id) {
-            return Err(Problem::conflict("another trunk of the configuration has this name"));
-        }
+    async fn apply(&self, fields: &TrunkFields) -> Result<String, Problem> {
         let wanted = TrunkState {
             name: fields.name.clone(),
             enabled: fields.enabled,
-            settings: RawConfig::from_stored(fields.settings.clone()).unwrap_or_default(),
+            settings: raw(fields),
             external_id: fields.external_id.clone(),
         };
         let op = (self.ops.apply)(&self.account.config, &wanted);
@@ -337,16 +338,21 @@ impl<'s> AtCarrier<'s> {
         made.map_err(|why| at_carrier::failed(&why))
     }
 
-    async fn remove(&self, id: TrunkId, fields: &TrunkFields) -> Result<(), Problem> {
-        let organisation = crate::store::OrganisationId(self.account.organisation);
-        let routes = self.state.store.routes(organisation).await?;
-        if routes.iter().any(|route| route.fields.trunk == Some(id)) {
-            return Err(Problem::conflict("routes name the trunk"));
-        }
+    /// Removes a trunk; nothing is done if the carrier knows of none.
+    async fn remove(&self, fields: &TrunkFields) -> Result<(), Problem> {
         let Some(external) = &fields.external_id else { return Ok(()) };
         let op = (self.ops.remove)(&self.account.config, external);
         let gone = at_carrier::run(self.state, &self.account, "trunk", op).await;
         gone.map_err(|why| at_carrier::failed(&why))
+    }
+}
+
+/// What is undone at the carrier as the store refuses after all: somebody changed something at the
+/// same moment, or the database was lost. If that fails too, the log tells what is left there.
+fn undone(trunk: &TrunkFields, what: &'static str, result: Result<(), Problem>) {
+    if let Err(problem) = result {
+        let (external, why) = (trunk.external_id.as_deref().unwrap_or_default(), problem.detail());
+        tracing::error!(what, external, why, "a trunk at a carrier is not as it is stored");
     }
 }
 
@@ -373,17 +379,27 @@ async fn create(
         configuration: Some(id),
         name: String::new(),
         enabled: true,
-        settings: json!({}),
+        settings: SecretSettings::default(),
         password: None,
         external_id: None,
         limits: Default::default(),
     };
     let outward = state.outward.of(caller.organisation.0);
     let mut fields = read(Fields::new(given), spec, new, true, &outward)?;
-    if let Some(carrier) = AtCarrier::of(&state, &of, spec)? {
-        fields.external_id = Some(carrier.apply(None, &fields).await?);
+    let carrier = AtCarrier::of(&state, &of, spec)?;
+    if let Some(carrier) = &carrier {
+        state.store.try_create_trunk(caller.organisation, &fields).await?;
+        fields.external_id = Some(carrier.apply(&fields).await?);
     }
-    let made = state.store.create_trunk(caller.organisation, &fields, &caller.actor()).await?;
+    let made = match state.store.create_trunk(caller.organisation, &fields, &caller.actor()).await {
+        Ok(made) => made,
+        Err(error) => {
+            if let Some(carrier) = &carrier {
+                undone(&fields, "make", carrier.remove(&fields).await);
+            }
+            return Err(error.into());
+        }
+    };
     let path = PATH.replace("{id}", &id.to_string());
     let location = [(header::LOCATION, format!("{path}/{made}"))];
     let shown = one(&state, &caller, spec, made).await?;
@@ -411,12 +427,22 @@ async fn change(
     let stored = find(&state, &caller, ids).await?;
     let (of, spec) = configuration(&state, &caller, ids.0).await?;
     let outward = state.outward.of(caller.organisation.0);
+    let before = stored.fields.clone();
     let mut fields = read(Fields::new(given), spec, stored.fields, false, &outward)?;
-    if let Some(carrier) = AtCarrier::of(&state, &of, spec)? {
-        fields.external_id = Some(carrier.apply(Some(ids.1), &fields).await?);
-    }
     let organisation = caller.organisation;
-    state.store.update_trunk(organisation, ids.1, &fields, &caller.actor()).await?;
+    let carrier = AtCarrier::of(&state, &of, spec)?;
+    if let Some(carrier) = &carrier {
+        state.store.try_update_trunk(organisation, ids.1, &fields).await?;
+        fields.external_id = Some(carrier.apply(&fields).await?);
+    }
+    let changed = state.store.update_trunk(organisation, ids.1, &fields, &caller.actor()).await;
+    if let Err(error) = changed {
+        if let Some(carrier) = &carrier {
+            let before = TrunkFields { external_id: fields.external_id.clone(), ..before };
+            undone(&fields, "change", carrier.apply(&before).await.map(drop));
+        }
+        return Err(error.into());
+    }
     one(&state, &caller, spec, ids.1).await
 }
 
@@ -433,9 +459,19 @@ async fn remove(
         let numbers = if *count == 1 { "number is" } else { "numbers are" };
         return Err(Problem::conflict(format!("{count} {numbers} pinned to the trunk")));
     }
-    if let Some(carrier) = AtCarrier::of(&state, &of, spec)? {
-        carrier.remove(ids.1, &stored.fields).await?;
+    let (organisation, actor) = (caller.organisation, caller.actor());
+    let Some(carrier) = AtCarrier::of(&state, &of, spec)? else {
+        state.store.delete_trunk(organisation, ids.1, &actor).await?;
+        return Ok(StatusCode::NO_CONTENT);
+    };
+    state.store.try_delete_trunk(organisation, ids.1).await?;
+    carrier.remove(&stored.fields).await?;
+    if let Err(error) = state.store.delete_trunk(organisation, ids.1, &actor).await {
+        // It is made again there as soon as it is changed.
+        let gone = TrunkFields { external_id: None, ..stored.fields };
+        let kept = state.store.update_trunk(organisation, ids.1, &gone, &actor).await;
+        undone(&gone, "remove", kept.map_err(Problem::from));
+        return Err(error.into());
     }
-    state.store.delete_trunk(caller.organisation, ids.1, &caller.actor()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::reach::is_same_place;
 use crate::config::Secret;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -16,7 +17,7 @@ use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::outbox::{PING, is_event_pattern, new_secret};
 use crate::store::deliveries::{Delivery, DeliveryState, New};
-use crate::store::subscriptions::{Subscription, SubscriptionFields};
+use crate::store::subscriptions::{SigningKey, Subscription, SubscriptionFields};
 use crate::store::{Actor, DeliveryId, SubscriptionId, Timestamp};
 
 /// Most patterns of a subscription.
@@ -54,10 +55,13 @@ pub(super) fn resource() -> Resource {
                 .answers_json(200, "the subscription", webhook())
                 .refuses(&[Kind::Unavailable]),
             put("/api/v1/webhooks/{id}", "update_webhook", update)
-                .summary("Replaces a subscription; its secret stays.")
-                .json(schema::named("WebhookFields"))
-                .answers_json(200, "the subscription", webhook())
-                .refuses(&[Kind::Unavailable]),
+                .summary(
+                    "Replaces a subscription. Its secret stays, but does not go to another `url`: \
+                     `new_secret` makes one, shown now and never again.",
+                )
+                .json(schema::named("ChangedWebhook"))
+                .answers_json(200, "the subscription", schema::named("Webhook"))
+                .refuses(&[Kind::Invalid, Kind::Unavailable]),
             delete("/api/v1/webhooks/{id}", "delete_webhook", remove)
                 .summary("Ends a subscription.")
                 .answers(204, "it is ended")
@@ -107,21 +111,20 @@ fn schemas() -> Vec<(&'static str, Value)> {
     ];
     let secret = ("secret", schema::described(text(), "the key of the signature"));
     let with_secret: Vec<_> = shown.iter().cloned().chain([secret.clone()]).collect();
+    let optional = [
+        ("events", events()),
+        ("description", schema::nullable(schema::text(DESCRIPTION_BYTES_MAX))),
+        ("enabled", schema::flag()),
+    ];
+    let renewed = schema::described(schema::flag(), "with another secret, which is shown");
+    let changed: Vec<_> = optional.iter().cloned().chain([("new_secret", renewed)]).collect();
+    let url = [("url", schema::text(2_048))];
     vec![
-        ("Webhook", schema::object(&shown, &[])),
+        ("Webhook", schema::object(&shown, std::slice::from_ref(&secret))),
         ("NewWebhook", schema::object(&with_secret, &[])),
         ("WebhookSecret", schema::object(&[secret], &[])),
-        (
-            "WebhookFields",
-            schema::object(
-                &[("url", schema::text(2_048))],
-                &[
-                    ("events", events()),
-                    ("description", schema::nullable(schema::text(DESCRIPTION_BYTES_MAX))),
-                    ("enabled", schema::flag()),
-                ],
-            ),
-        ),
+        ("WebhookFields", schema::object(&url, &optional)),
+        ("ChangedWebhook", schema::object(&url, &changed)),
         (
             "Delivery",
             schema::object(
@@ -154,6 +157,18 @@ struct Fields {
     enabled: Option<bool>,
 }
 
+/// What is wanted of a subscription that there is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    url: String,
+    events: Option<Vec<String>>,
+    description: Option<String>,
+    enabled: Option<bool>,
+    #[serde(default)]
+    new_secret: bool,
+}
+
 impl Fields {
     fn read(self, state: &crate::http::State) -> Result<SubscriptionFields, Problem> {
         let wrong = |what: &str, why: String| Problem::bad_request(format!("{what}: {why}"));
@@ -173,7 +188,8 @@ impl Fields {
     }
 }
 
-#[derive(Debug, Serialize)]
+/// Not `Debug`: it shows a secret once.
+#[derive(Serialize)]
 struct View {
     id: SubscriptionId,
     url: String,
@@ -281,15 +297,27 @@ async fn update(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Json(fields): Json<Fields>,
+    Json(change): Json<Change>,
 ) -> Result<axum::Json<View>, Problem> {
-    let fields = fields.read(&state)?;
-    let (organisation, id) = (caller.organisation, SubscriptionId(id));
-    let changed =
-        state.store.update_subscription(organisation, id, &fields, &actor(&caller)).await?;
+    let Change { url, events, description, enabled, new_secret } = change;
+    let fields = Fields { url, events, description, enabled }.read(&state)?;
+    let (organisation, id, actor) = (caller.organisation, SubscriptionId(id), actor(&caller));
+    let stored = state.store.subscription(organisation, id).await?;
+    let renewed = if new_secret { Some(secret()?) } else { None };
+    let key = match &renewed {
+        Some(secret) => SigningKey::New(secret),
+        None if is_same_place(&fields.url, &stored.url) => SigningKey::KeptAt(&stored.url),
+        // Whoever may not know the secret would have it signed for a host of his.
+        None => {
+            let why = "another secret is needed there: ask for it by new_secret";
+            return Err(Problem::invalid("url", why));
+        }
+    };
+    let changed = state.store.update_subscription(organisation, id, &fields, key, &actor).await?;
     // What waits for one that was disabled is due.
     state.webhooks.wake.notify_one();
-    Ok(axum::Json(changed.into()))
+    let secret = renewed.map(|secret| secret.expose().to_owned());
+    Ok(axum::Json(View { secret, ..changed.into() }))
 }
 
 /// `DELETE /api/v1/webhooks/{id}`

@@ -153,7 +153,10 @@ async fn late(
     if began != Some(account.id) {
         return Ok(());
     }
-    for event in events {
+    // Whoever can tell of one call is not believed of another.
+    let at_carrier = known.summary.carrier.as_ref().map(|carrier| carrier.call.as_str());
+    let own = |event: &&CallEvent| at_carrier.is_none_or(|call| call == event.call.0);
+    for event in events.iter().filter(own) {
         if let Some(fact) = from_carrier(call, event, Timestamp::now().0) {
             state.log.tell(fact);
         }

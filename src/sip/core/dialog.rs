@@ -240,5 +240,7 @@ fn without_headers(uri: Uri<'_>) -> &str {
     text.get(..headers_at).unwrap_or(text)
 }
 
+#[doc(hidden)]
+pub mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -8,12 +8,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::hurry::Hurry;
 use super::streams::StreamEvent;
 use super::websocket;
 use crate::sip::core::stream::{StreamDecoder, StreamItem};
 
-/// How long a connection may say nothing at all.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 /// How often a connection that we opened is kept alive (RFC 5626 4.4.1: well below the two minutes
 /// after which address translators forget).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(25);
@@ -76,7 +75,8 @@ impl Run {
         let (input, output) = tokio::io::split(io);
         let (answers, answer_queue) = mpsc::channel(1);
         let (pongs, pong_queue) = mpsc::channel(1);
-        let reader = read(input, self.connection, self.events, answers, pongs);
+        let hurry = Hurry::new(Instant::now(), self.opener == Opener::Peer);
+        let reader = read(input, hurry, self.connection, self.events, answers, pongs);
         let writer = write(output, self.writes, answer_queue, pong_queue, self.opener);
         tokio::select! {
             ended = reader => ended,
@@ -88,6 +88,7 @@ impl Run {
 /// Reads messages. A ping asks the writer for its answer; a pong is told to it.
 async fn read(
     mut input: ReadHalf<BoxedIo>,
+    mut hurry: Hurry,
     connection: u64,
     events: mpsc::Sender<StreamEvent>,
     answers: mpsc::Sender<()>,
@@ -96,12 +97,15 @@ async fn read(
     let mut decoder = StreamDecoder::new();
     let mut buffer = vec![0; READ_BUFFER_BYTES];
     loop {
-        let length = tokio::time::timeout(IDLE_TIMEOUT, input.read(&mut buffer)).await??;
+        let read = input.read(&mut buffer);
+        let length = tokio::time::timeout_at(hurry.deadline(), read).await??;
         if length == 0 {
             return Ok(());
         }
         decoder.push(buffer.get(..length).unwrap_or_default());
+        let mut whole = false;
         while let Some(item) = decoder.next().map_err(io::Error::other)? {
+            whole = true;
             match item {
                 StreamItem::Message(message) => {
                     if events.send(StreamEvent::Message { connection, message }).await.is_err() {
@@ -114,6 +118,7 @@ async fn read(
                 StreamItem::Malformed(error) => tracing::debug!(%error, "malformed SIP message"),
             }
         }
+        hurry.heard(Instant::now(), whole, decoder.buffered_bytes() > 0);
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod connection;
 pub mod dial;
+mod hurry;
 pub mod resolver;
 pub mod sockets;
 pub mod streams;

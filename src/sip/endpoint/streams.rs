@@ -9,16 +9,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
-use super::accept::{Accepted, CONNECTIONS_PER_SOURCE_MAX, Door, HANDSHAKES_MAX};
+use super::accept::{Accepted, CONNECTIONS_PER_SOURCE_MAX, Door, Handshakes};
 use super::connection::{Opener, Run};
 use super::dial::Dial;
 use crate::listen::sources::Sources;
 use crate::listen::tls::ServerTls;
 use crate::sip::core::endpoint::{Flow, Transport};
 use crate::sip::core::message::Message;
+use crate::telemetry::few::Few;
+use crate::workers::poller::now;
 
 /// Connections held at once; more are closed on arrival.
 pub const CONNECTIONS_MAX: usize = 4_096;
@@ -82,7 +84,9 @@ pub struct Streams {
     identities: Identities,
     events: mpsc::Sender<StreamEvent>,
     sources: Sources,
-    handshakes: Arc<Semaphore>,
+    handshakes: Handshakes,
+    /// Lines about connections that are refused.
+    refusals: Arc<Few>,
 }
 
 impl Streams {
@@ -96,7 +100,8 @@ impl Streams {
             identities: Identities::default(),
             events,
             sources: Sources::new(CONNECTIONS_PER_SOURCE_MAX),
-            handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)),
+            handshakes: Handshakes::new(),
+            refusals: Arc::default(),
         };
         (streams, receiver)
     }
@@ -123,7 +128,8 @@ impl Streams {
             tls,
             origins,
             sources: self.sources.clone(),
-            handshakes: Arc::clone(&self.handshakes),
+            handshakes: self.handshakes.clone(),
+            refusals: Arc::clone(&self.refusals),
             events: self.events.clone(),
         };
         tokio::spawn(door.run(listener));
@@ -134,7 +140,10 @@ impl Streams {
     pub fn accepted(&mut self, accepted: Accepted) {
         let Accepted { io, framing, unread, transport, local, peer, names, place } = accepted;
         if self.connections.len() >= CONNECTIONS_MAX {
-            return tracing::warn!("SIP connection refused: {CONNECTIONS_MAX} are open");
+            if let Some(unlogged) = self.refusals.line(now()) {
+                tracing::warn!(unlogged, "SIP connection refused: {CONNECTIONS_MAX} are open");
+            }
+            return;
         }
         let connection = self.number();
         let flow = Flow { transport, local, peer, connection };

@@ -27,6 +27,8 @@ use crate::sip::core::message::{MESSAGE_BYTES_MAX, Message, ParseError};
 
 /// The subprotocol (RFC 7118 4.1).
 pub const SUBPROTOCOL: &str = "sip";
+/// Longest request of a handshake, in bytes.
+const HANDSHAKE_BYTES_MAX: usize = 16 * 1024;
 /// How often a peer is pinged.
 pub const PING_EVERY: Duration = Duration::from_secs(25);
 /// How long a peer may say nothing, not even a pong.
@@ -56,6 +58,7 @@ pub(super) async fn accept(io: BoxedIo, origins: &Arc<[String]>) -> io::Result<(
         std::future::ready(Ok::<_, Infallible>(response))
     });
     hyper::server::conn::http1::Builder::new()
+        .max_buf_size(HANDSHAKE_BYTES_MAX)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
         .await

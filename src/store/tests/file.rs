@@ -73,7 +73,7 @@ fn the_file_is_listed() {
         assert_eq!(support.fields.limits.max_calls, Some(7));
         let trunks = store.trunks(home, None).await.unwrap();
         assert_eq!(trunks[0].fields.password.as_ref().unwrap().expose(), "planted-password");
-        assert!(!trunks[0].fields.settings.to_string().contains("planted"));
+        assert!(!trunks[0].fields.settings.expose().to_string().contains("planted"));
         let routes = store.routes(home).await.unwrap();
         let patterns: Vec<&str> = routes.iter().map(|it| it.fields.pattern.as_str()).collect();
         assert_eq!(patterns, ["+4930*", "*"], "in the order of the file");

@@ -9,13 +9,15 @@ use uuid::Uuid;
 
 use super::{Db, on_both};
 use crate::capture::{Message, Registry, head, keep};
+use crate::config::CapturesConfig;
 use crate::store::{Query, Store, Timestamp};
 
 /// A capture of a call with so many messages.
 fn capture(call: Uuid, count: usize) -> Registry {
     let address: SocketAddr = "192.0.2.1:5060".parse().unwrap();
-    let mut registry = Registry::new(false);
-    registry.begin(call, "one", head().1, address, address).unwrap();
+    let mut registry = Registry::new(false, CapturesConfig::default());
+    let ids = (call, Uuid::now_v7());
+    registry.begin(MonoTime::ZERO, ids, "one", head().1, (address, address)).unwrap();
     for n in 0..count {
         registry.message(Message {
             at: MonoTime::from_nanos(1_000),

@@ -5,7 +5,7 @@ use adapters::config::RawConfig;
 use serde_json::json;
 
 use super::{Db, on_both};
-use crate::config::Secret;
+use crate::config::{Secret, SecretSettings};
 use crate::store::agents::AgentFields;
 use crate::store::configurations::ConfigurationFields;
 use crate::store::numbers::{Address, AddressType, NumberFields, NumberFilter};
@@ -48,7 +48,7 @@ fn trunk(name: &str, configuration: Option<ConfigurationId>) -> TrunkFields {
         configuration,
         name: name.to_owned(),
         enabled: true,
-        settings: json!({ "targets": ["sip:gw.example"] }),
+        settings: SecretSettings::new(json!({ "targets": ["sip:gw.example"] })),
         password: configuration.is_none().then(|| Secret::new("planted-password".to_owned())),
         external_id: None,
         limits: CallLimits::default(),
@@ -352,6 +352,46 @@ fn what_is_used_stays() {
         assert!(matches!(store.number(ours, main).await, Err(StoreError::NotFound)));
         assert!(matches!(store.trunk(ours, line).await, Err(StoreError::NotFound)));
         store.delete_agent(ours, bot, by).await.unwrap();
+    });
+}
+
+/// What would be refused of a trunk is known before a carrier is asked: the number too many, a name
+/// that is taken, what is pinned to it though it rests. Asking changes nothing.
+#[test]
+fn trunks_are_tried_before() {
+    on_both(async |db: &Db| {
+        let (store, ours, theirs) = two(db).await;
+        let by = &actor();
+        let config = store.create_configuration(ours, &configuration("c", None), by).await.unwrap();
+        let within = |name: &str| trunk(name, Some(config));
+        let before = *store.changes().borrow();
+        store.try_create_trunk(ours, &within("t")).await.unwrap();
+        assert_eq!(*store.changes().borrow(), before);
+        assert!(store.trunks(ours, None).await.unwrap().is_empty());
+        let foreign = store.try_create_trunk(theirs, &within("t")).await;
+        assert!(matches!(foreign, Err(StoreError::NoSuch { .. })));
+        let line = store.create_trunk(ours, &within("t"), by).await.unwrap();
+        let taken = store.try_create_trunk(ours, &within("t")).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { .. })));
+        let other = store.create_trunk(ours, &within("u"), by).await.unwrap();
+        let taken = store.try_update_trunk(ours, other, &within("t")).await;
+        assert!(matches!(taken, Err(StoreError::Conflict { .. })));
+        store.try_update_trunk(ours, other, &within("v")).await.unwrap();
+        assert_eq!(store.trunk(ours, other).await.unwrap().fields.name, "u");
+
+        let resting = NumberFields { trunk: Some(line), is_active: false, ..number() };
+        store.create_number(ours, config, &address("+4930"), &resting, by).await.unwrap();
+        assert!(store.pinned_numbers(ours).await.unwrap().is_empty(), "none is active");
+        let pinned = store.try_delete_trunk(ours, line).await;
+        assert!(matches!(pinned, Err(StoreError::InUse { .. })), "{pinned:?}");
+        store.try_delete_trunk(ours, other).await.unwrap();
+        assert_eq!(store.trunks(ours, None).await.unwrap().len(), 2);
+
+        for n in 2..1_000 {
+            store.create_trunk(ours, &trunk(&format!("n{n}"), None), by).await.unwrap();
+        }
+        let full = store.try_create_trunk(ours, &within("w")).await;
+        assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
     });
 }
 

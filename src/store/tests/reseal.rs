@@ -5,7 +5,7 @@ use adapters::config::RawConfig;
 use serde_json::json;
 
 use super::{Db, on_both};
-use crate::config::Secret;
+use crate::config::{Secret, SecretSettings};
 use crate::seal::{SealKeys, key_id};
 use crate::store::agents::AgentFields;
 use crate::store::configurations::ConfigurationFields;
@@ -43,7 +43,7 @@ async fn plant(store: &Store) {
         configuration: None,
         name: "t".to_owned(),
         enabled: true,
-        settings: json!({}),
+        settings: SecretSettings::default(),
         password: secret(),
         external_id: None,
         limits: CallLimits::default(),

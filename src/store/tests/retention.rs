@@ -85,6 +85,14 @@ fn what_is_old_is_forgotten() {
         }
         let young = call(&store, ours, DAY, true).await;
         assert_eq!(count(&store, EVENTS).await, (old + 2) * 2);
+        for kept in [living, young] {
+            let query = Query::new(
+                "INSERT INTO messages (call_id, sequence, organisation_id, at, kind, is_sent, \
+                 peer, data) VALUES ($1, 1, $2, $3, 'sip', $4, '', $5)",
+            );
+            let query = query.bind(kept).bind(ours).bind(Timestamp::now()).bind(false);
+            store.execute(query.bind(&b"{}"[..])).await.unwrap();
+        }
 
         assert_eq!(sweep(&store, Kept::CallEvents).await, old as u64 * 2);
         assert_eq!(count(&store, EVENTS).await, 4);
@@ -95,6 +103,7 @@ fn what_is_old_is_forgotten() {
         }
         assert_eq!(sweep(&store, Kept::Quality).await, old as u64 + 1, "no call lasts so long");
         assert_eq!(count(&store, SAMPLES).await, 1);
+        assert_eq!(sweep(&store, Kept::Messages).await, 1, "of a call that is young they stay");
         assert_eq!(sweep(&store, Kept::Calls).await, old as u64);
         assert_eq!(count(&store, CALLS).await, 2);
         assert_eq!(count(&store, EVENTS).await, 4);

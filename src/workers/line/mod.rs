@@ -11,6 +11,8 @@ mod keys;
 mod link;
 mod marks;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod timeline;
 
 use std::time::Duration;
@@ -25,6 +27,7 @@ use media::leg::Heard;
 use media::stats::{Impairment, LegSnapshot, Quality};
 use media::time::MonoTime;
 
+use super::backlog::backlog_bytes;
 use super::connection::Connection;
 use super::context::Context;
 use super::inflow::Inflow;
@@ -45,8 +48,6 @@ const CLEARED_WAIT: Duration = Duration::from_secs(1);
 const BACKLOG_MS: u32 = 200;
 /// Pause between digits that another leg presses, in milliseconds.
 const DIGIT_GAP_MS: u32 = 50;
-/// Most bytes of a message around its audio.
-const ENVELOPE_BYTES: usize = 256;
 
 /// What came and went.
 #[derive(Clone, Copy, Debug, Default)]
@@ -160,11 +161,7 @@ impl LineLeg {
         token: u64,
     ) -> std::io::Result<()> {
         let LineLink { socket, stream, call } = link;
-        let StreamFormat { audio, ptime_ms } = self.stream;
-        let frames = (self.buffer_ms + BACKLOG_MS) / ptime_ms.max(1) + 1;
-        let frame_bytes = audio.bytes(ptime_ms) * 2 + ENVELOPE_BYTES;
-        let connection =
-            Connection::take(&ctx.poller, socket, token, frame_bytes * frames as usize)?;
+        let connection = Connection::take(&ctx.poller, socket, token, self.backlog_bytes())?;
         self.counts.restarts += u64::from(self.counts.frames_in > 0);
         (self.stopped, self.clearing) = (false, None);
         let link = Link::new(ctx.now, connection, stream, call);
@@ -232,12 +229,18 @@ impl LineLeg {
         self.stream.audio = to;
         self.decoder = (from != to).then(|| Box::new(Decoder::new(from, to)));
         self.timeline.restart(to.clock_hz());
+        let backlog_bytes = self.backlog_bytes();
         if let Some(link) = &mut self.link {
             link.started = true;
+            link.connection.set_backlog(backlog_bytes);
         }
         if let Some(inflow) = &mut self.inflow {
             inflow.listen_as(to);
         }
+    }
+
+    fn backlog_bytes(&self) -> usize {
+        backlog_bytes(self.stream, self.buffer_ms + BACKLOG_MS)
     }
 
     /// The audio of the call, both ways.

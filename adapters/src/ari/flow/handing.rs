@@ -8,7 +8,7 @@ use super::super::events::{Channel, What};
 use super::super::names::Role;
 use super::things::Thing;
 use super::{Flow, Kind};
-use crate::event::{CallFact, TransferState};
+use crate::event::{CallFact, TransferOf, TransferState};
 
 /// Who is to take the call over.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Target {
 
 impl Flow {
     fn tell_transfer(&mut self, state: TransferState) {
-        self.tell(None, CallFact::Transfer { state });
+        self.tell(None, CallFact::Transfer { state, of: TransferOf::default() });
     }
 
     /// Something happened to the leg of whoever is called.

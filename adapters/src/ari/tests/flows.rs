@@ -195,7 +195,7 @@ impl Call {
 
     fn transfers(&self) -> Vec<TransferState> {
         let states = self.facts.iter().filter_map(|fact| match fact {
-            CallFact::Transfer { state } => Some(*state),
+            CallFact::Transfer { state, .. } => Some(*state),
             _ => None,
         });
         states.collect()

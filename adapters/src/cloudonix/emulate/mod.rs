@@ -28,6 +28,9 @@ pub(super) static EMULATOR: EmulatorSpec = EmulatorSpec {
             "domain": "emulated.cloudonix.net",
             "api_token": "XIemulatedemulatedemulatedemulated",
             "request_key": "emulated-key-of-webhooks-0123456789",
+            // Its numbers belong to an application from the beginning, as they do at the carrier.
+            "application_name": APPLICATION,
+            "marks": "carrier",
             "api_base": api_base,
         })
     },
@@ -38,6 +41,8 @@ pub(super) static EMULATOR: EmulatorSpec = EmulatorSpec {
 /// Most sessions that are remembered.
 const SESSIONS_MAX: usize = 10_000;
 const UUID: &str = "11111111-2222-4333-8444-555555555555";
+/// The application that the domain has.
+const APPLICATION: &str = "voice-agent";
 
 /// An application: its numbers' calls are asked for at its address.
 struct Application {
@@ -90,7 +95,7 @@ impl Cloudonix {
             token: text("api_token"),
             key: text("request_key"),
             profile,
-            applications: vec![Application { id: 4500, name: "voice-agent".to_owned(), url }],
+            applications: vec![Application { id: 4500, name: APPLICATION.to_owned(), url }],
             dnids: dnids.map(|(source, id)| Dnid { id, source, application: 4500 }).collect(),
             quirks,
             sessions: BTreeMap::new(),

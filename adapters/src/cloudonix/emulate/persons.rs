@@ -157,7 +157,8 @@ impl Cloudonix {
             Command::Call { from, to } => self.offer(clock, &from, &to),
             Command::Answer(call) => self.pick_up(clock, &call),
             Command::Busy(call) => self.decline(clock, &call, "busy"),
-            Command::Decline(call) => self.decline(clock, &call, "cancel"),
+            // Whoever declines is busy: there is no other word for it.
+            Command::Decline(call) => self.decline(clock, &call, "busy"),
             Command::Hangup(call) => self.end(clock, &call, "cancel"),
             Command::Speak { call, audio } => {
                 if let Some(line) = self.line_of(&call) {

@@ -11,6 +11,7 @@ use crate::op::{Refusal, Transfer, TransferKind};
 
 pub(super) fn transfer(kind: TransferKind, to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(SESSION.to_owned()),
         to: Address::parse(to, None).unwrap(),
@@ -41,21 +42,24 @@ fn refusals() {
 }
 
 /// The document that takes a call is the known one, with the addresses of ours and without a
-/// parameter that nobody is sure to get; the call ends with its stream.
+/// parameter that nobody is sure to get; behind a stream that ended we are asked before it ends.
 #[test]
 fn the_stream_comes_here() {
     let stream_url = "wss://media.example.com/carrier/cloudonix/media/s_01".to_owned();
     let document = answer::connect(&Take { stream_url, hooks: urls() });
     let url = urls().url("stream");
+    let ask = urls().url("stream-ended");
+    let ask = format!("<Redirect method=\"POST\">{ask}</Redirect>");
     let status = format!(" statusCallback=\"{url}\" statusCallbackMethod=\"POST\"");
     let expected = known("connect_stream")
         .replace("<Parameter name=\"session\" value=\"s_01\"/></Stream>", "")
-        .replace("media/s_01\">", &format!("media/s_01\"{status}/>"));
+        .replace("media/s_01\">", &format!("media/s_01\"{status}/>"))
+        .replace("</Connect>", &format!("</Connect>{ask}"));
     assert_eq!(document, expected);
 }
 
 /// Whom a call is handed to decides the element; nothing that a destination holds breaks out of it.
-/// Both legs of an attended transfer meet in one place, which no two calls share.
+/// Both legs of an attended transfer meet in one place, which no two transfers share.
 #[test]
 fn transfers() {
     for (to, element) in [
@@ -66,19 +70,18 @@ fn transfers() {
     ] {
         let document = answer::dial(&transfer(TransferKind::Blind, to), "20");
         assert!(document.contains(element), "{document}");
-        assert!(document.contains("/dial-ended/tok/call-1\""), "{document}");
+        assert!(document.contains("/dial-ended/tok/call-1?transfer=t-1\""), "{document}");
         assert!(document.contains("<Dial timeout=\"20\" callerId=\"+15551234567\""), "{document}");
     }
     let mut one = transfer(TransferKind::Attended, "+15558889999");
-    let hook = "https://t.example/api/v1/telephony/cloudonix/conference/tok/call-1";
+    let hook = "https://t.example/api/v1/telephony/cloudonix/conference/tok/call-1?transfer=t-1";
     let expected = known("conference")
         .replace("https://media.example.com/carrier/cloudonix/conf/cap-03", hook)
-        .replace("xfer-01", &format!("transfer-call-1-{SESSION}"))
+        .replace("xfer-01", "transfer-t-1")
         .replace("</Dial></Response>", "</Dial><Hangup/></Response>");
     assert_eq!(answer::conference(&one, hooks::CONFERENCE), expected);
     let caller = answer::conference(&one, hooks::JOINED);
     assert_eq!(caller, expected.replace("/conference/", "/joined/"));
-    one.hooks = one.hooks.of_call("call-2");
-    assert_ne!(answer::conference(&one, hooks::JOINED), caller.replace("call-1", "call-3"));
-    assert!(answer::conference(&one, hooks::JOINED).contains("transfer-call-2-"));
+    one.id = "t-2".to_owned();
+    assert!(answer::conference(&one, hooks::JOINED).contains(">transfer-t-2<"));
 }

@@ -242,8 +242,8 @@ fn numbers_of_the_domain() {
     let list = list.unwrap();
     assert_eq!((list.len(), list[0].address.expose()), (1, "+15551234567"));
     assert_eq!(
-        (list[0].id.as_str(), list[0].bound_to.as_deref()),
-        ("90", Some("application 4500"))
+        (list[0].id.as_str(), list[0].bound_to.as_deref(), list[0].ours),
+        ("90", Some("application 4500"), true)
     );
     let none = run(numbers::numbers(&plain), &[of_vector("list-dnids-empty")]).1;
     assert_eq!(none, Ok(Vec::new()));
@@ -251,8 +251,8 @@ fn numbers_of_the_domain() {
         {"id": 3, "source": "15550001111", "applicationId": null}]);
     let list = run(numbers::numbers(&plain), &[answer(200, &odd)]).1.unwrap();
     assert_eq!(
-        (list.len(), list[0].address.expose(), &list[0].bound_to),
-        (1, "+15550001111", &None)
+        (list.len(), list[0].address.expose(), list[0].bound_to.as_deref()),
+        (1, "+15550001111", Some(""))
     );
 }
 

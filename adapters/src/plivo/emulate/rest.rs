@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{Application, Call, Plivo, State};
+use crate::emulate::asking::{Application, Call, Carrier, State};
 use crate::emulate::{Clock, Fault, Told, form};
 use crate::exchange::{HttpRequest, HttpResponse};
 
@@ -51,7 +51,7 @@ fn operation(method: &str, parts: &[&str]) -> &'static str {
 }
 
 pub(super) fn handle(
-    carrier: &mut Plivo,
+    carrier: &mut Carrier,
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
@@ -95,7 +95,7 @@ fn text(body: &Value, name: &str) -> String {
 }
 
 fn route(
-    carrier: &mut Plivo,
+    carrier: &mut Carrier,
     clock: Clock,
     method: &str,
     parts: &[&str],
@@ -156,7 +156,7 @@ fn route(
 }
 
 /// Makes an application, or changes one.
-fn application(carrier: &mut Plivo, rest: &[&str], body: &Value) -> HttpResponse {
+fn application(carrier: &mut Carrier, rest: &[&str], body: &Value) -> HttpResponse {
     if let [id] = rest {
         let found = carrier.applications.iter_mut().find(|application| application.id == *id);
         let Some(Application { answer_url, hangup_url, .. }) = found else { return gone() };
@@ -185,7 +185,7 @@ fn described(account: &str, (number, application): &(String, String)) -> Value {
     json!({"number": number, "application": application, "voice_enabled": true, "alias": ""})
 }
 
-fn dial(carrier: &mut Plivo, clock: Clock, body: &Value) -> HttpResponse {
+fn dial(carrier: &mut Carrier, clock: Clock, body: &Value) -> HttpResponse {
     let (from, to, answer) = (text(body, "from"), text(body, "to"), text(body, "answer_url"));
     for (name, value) in [("from", &from), ("to", &to), ("answer_url", &answer)] {
         if value.is_empty() {
@@ -210,7 +210,7 @@ fn dial(carrier: &mut Plivo, clock: Clock, body: &Value) -> HttpResponse {
 }
 
 fn call(
-    carrier: &mut Plivo,
+    carrier: &mut Carrier,
     clock: Clock,
     method: &str,
     id: &str,
@@ -242,7 +242,7 @@ fn call(
         }
         ("POST", _, _, Some(_)) => {
             let url = text(body, "aleg_url");
-            carrier.ask(clock, id, &url, "Redirect");
+            carrier.redirect(clock, id, &url);
             changed("call transferred")
         }
         _ => gone(),

@@ -355,7 +355,7 @@ fn transfers() {
             .facts
             .iter()
             .filter_map(|fact| match fact.what {
-                CallFact::Transfer { state } if fact.call.0 == call => Some(state),
+                CallFact::Transfer { state, .. } if fact.call.0 == call => Some(state),
                 _ => None,
             })
             .collect();
@@ -370,6 +370,7 @@ fn attended_transfers() {
     let (mut bench, call) = Bench::inbound(&["answer=100"]);
     bench.wish(FlowCommand::Answer);
     let transfer = Transfer {
+        id: "t-1".to_owned(),
         kind: TransferKind::Attended,
         call: CarrierCallId(call.clone()),
         to: Address::parse("+14155550177", None).unwrap(),

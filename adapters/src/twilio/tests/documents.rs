@@ -15,6 +15,7 @@ fn hooks() -> HookUrls {
 
 fn transfer(to: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind: TransferKind::Blind,
         call: CarrierCallId(CALL.to_owned()),
         to: Address::parse(to, None).unwrap(),
@@ -59,15 +60,15 @@ fn transfers() {
     ] {
         let document = answer::dial(&transfer(to), "20");
         assert!(document.contains(element), "{document}");
-        assert!(document.contains("/dial-ended/tok/0199-call\""), "{document}");
+        assert!(document.contains("/dial-ended/tok/0199-call?transfer=t-1\""), "{document}");
         assert!(document.contains("callerId=\"+15551234567\""), "{document}");
     }
     let refer = answer::refer(&transfer("sip:alice@example.com"));
     assert!(refer.contains("<Sip>sip:alice@example.com</Sip>"), "{refer}");
-    // Both legs of an attended transfer meet in the same place, which no two calls share.
+    // Both legs of an attended transfer meet in the same place, which no two transfers share.
     let mut other = transfer("+15558889999");
     assert_eq!(answer::conference(&other), answer::conference(&transfer("sip:a@b.example")));
-    other.hooks = other.hooks.of_call("0200-other");
+    other.id = "t-2".to_owned();
     assert_ne!(answer::conference(&other), answer::conference(&transfer("sip:a@b.example")));
 }
 

@@ -183,6 +183,7 @@ fn calls_that_are_over() {
         assert!(sent[0].repeatable);
     }
     let handed = Transfer {
+        id: "t-1".to_owned(),
         kind: TransferKind::Blind,
         call: id(),
         to: Address::parse("+15558889999", None).unwrap(),
@@ -213,7 +214,8 @@ fn calls_that_are_over() {
     assert!(matches!(done, Ok(Some(_))), "the leg that is ended if nothing comes of it");
     let leg = field(&sent[0], "StatusCallback").unwrap();
     // The carrier tries again what it could not tell.
-    let told = format!("/transfer-leg/tok/call-1?transferred={CALL}#rc=3&rp=5xx,ct,rt");
+    let told =
+        format!("/transfer-leg/tok/call-1?transfer=t-1&transferred={CALL}#rc=3&rp=5xx,ct,rt");
     assert!(leg.ends_with(&told), "{leg}");
 }
 
@@ -270,11 +272,25 @@ fn numbers_are_listed() {
     }
     let found =
         run(numbers::numbers(&config(json!({}))), &[of_vector("list-number-found")]).1.unwrap();
-    assert_eq!((found[0].label.as_deref(), &found[0].bound_to), (Some("(555) 123-4567"), &None));
+    let nowhere = Some("");
+    assert_eq!(
+        (found[0].label.as_deref(), found[0].bound_to.as_deref()),
+        (Some("(555) 123-4567"), nowhere)
+    );
     let trunk = json!({"incoming_phone_numbers": [{"sid": "PN1", "phone_number": "+15551234567",
         "voice_url": "https://t.example", "trunk_sid": "TK1"}]});
     let found = run(numbers::numbers(&config(json!({}))), &[answer(200, &trunk)]).1.unwrap();
     assert_eq!(found[0].bound_to.as_deref(), Some("trunk TK1"));
+    let mut ours = config(json!({}));
+    SPEC.set_managed(&mut ours, &[("application_sid", json!("AP1"))]).unwrap();
+    for (application, trunk, is_ours) in
+        [("AP1", "", true), ("AP2", "", false), ("AP1", "TK1", false)]
+    {
+        let page = json!({"incoming_phone_numbers": [{"sid": "PN1", "phone_number": "+15551234567",
+            "voice_application_sid": application, "trunk_sid": trunk}]});
+        let found = run(numbers::numbers(&ours), &[answer(200, &page)]).1.unwrap();
+        assert_eq!(found[0].ours, is_ours, "{application} {trunk}");
+    }
 }
 
 /// A number is bound by its own id, not by that of one that begins alike, to our addresses or to

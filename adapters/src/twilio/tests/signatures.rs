@@ -97,6 +97,84 @@ fn refusals_are_told_apart() {
     assert_eq!(find("published-sample").check(&config(secondary)), Ok(()));
 }
 
+/// What is signed of forms and addresses that are out of the ordinary: as the carrier's libraries
+/// make it.
+#[test]
+fn unusual_requests() {
+    let signed = |kind: &'static str, method: Method, url: &str, body: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static(kind));
+        let signature = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+        headers.insert("x-twilio-signature", signature);
+        let (headers, body, method) = (&headers, body.as_bytes(), &method);
+        let request = HookRequest { method, url, headers, body, unix_s: 0 };
+        let told = verify::explain(&request, &config(json!({})));
+        assert_eq!(told.verdict, Err(VerifyError::Signature), "{url}");
+        told.signed_string.unwrap()
+    };
+    let form = "application/x-www-form-urlencoded; charset=UTF-8";
+    for (url, body, expected) in [
+        ("https://a.b/c", "", "https://a.b/c"),
+        ("https://a.b/c", "b=2&a=1", "https://a.b/ca1b2"),
+        ("https://a.b/c", "T=b&T=a&T=b", "https://a.b/cTaTb"),
+        ("https://a.b/c", "T=&T=a&U", "https://a.b/cTTaU"),
+        ("https://a.b/c", "T%5B%5D=2&T%5B%5D=1", "https://a.b/cT[]1T[]2"),
+        ("https://a.b/c", "a=1&A=2&_=3&0=4", "https://a.b/c04A2_3a1"),
+        ("https://a.b/c", "n=J%C3%BCrgen+%26+%E2%98%83", "https://a.b/cnJ\u{fc}rgen & \u{2603}"),
+        ("https://a.b/c", "n=%2b1++2%20", "https://a.b/cn+1  2 "),
+        ("https://a.b/c/?q=a%20b&q=%2B#rc=2", "x=1", "https://a.b/c/?q=a%20b&q=%2Bx1"),
+        ("https://a.b?q=1", "x=1", "https://a.b?q=1x1"),
+        ("https://a.b:8443/c", "x=1", "https://a.b:8443/cx1"),
+        ("https://u:p@a.b/c", "x=1", "https://u:p@a.b/cx1"),
+        ("https://[::1]:443/c", "x=1", "https://[::1]:443/cx1"),
+    ] {
+        assert_eq!(signed(form, Method::POST, url, body), expected, "{url} {body}");
+    }
+    let get = "https://a.b/c?z=1&a=2&a=1";
+    assert_eq!(signed(form, Method::GET, get, ""), get, "in the order of the address");
+    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let url = format!("https://a.b/c?x=1&bodySHA256={hash}&y=2");
+    assert_eq!(signed("application/json", Method::POST, &url, "{}"), url);
+}
+
+/// The port of an address may be left out or added, and nothing else.
+#[test]
+fn ports_are_of_two_minds() {
+    let key = "0123456789abcdef0123456789abcdef";
+    let sign = |text: &str| {
+        use base64::Engine;
+        use hmac::{KeyInit, Mac};
+        let mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(key.as_bytes()).unwrap();
+        let mac = mac.chain_update(text).finalize().into_bytes();
+        base64::engine::general_purpose::STANDARD.encode(mac)
+    };
+    for (asked, signed, accepted) in [
+        ("https://a.b/c?q=1", "https://a.b:443/c?q=1", true),
+        ("https://a.b:443/c", "https://a.b/c", true),
+        ("https://a.b:8443/c", "https://a.b/c", true),
+        ("https://a.b/c", "https://a.b:8443/c", false),
+        ("http://a.b/c", "http://a.b:80/c", true),
+        ("wss://a.b/c", "wss://a.b:443/c", true),
+        ("https://a.b", "https://a.b:443", true),
+        ("https://a.b?q=1", "https://a.b:443?q=1", true),
+        ("https://[::1]/c", "https://[::1]:443/c", true),
+        ("https://[::1]:8443/c", "https://[::1]/c", true),
+        ("https://u:p@a.b/c", "https://u:p@a.b:443/c", true),
+        ("https://u:p@a.b/c", "https://u/c", false),
+        ("https://a.b/c", "http://a.b/c", false),
+        ("https://a.b/c", "https://a.b/c/", false),
+        ("https://a.b/c", "https://A.b/c", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::from_str(&sign(signed)).unwrap();
+        headers.insert("x-twilio-signature", value);
+        let (method, headers) = (&Method::GET, &headers);
+        let request = HookRequest { method, url: asked, headers, body: b"", unix_s: 0 };
+        let found = verify::verify(&request, &config(json!({})));
+        assert_eq!(found.is_ok(), accepted, "{asked} signed as {signed}");
+    }
+}
+
 /// The upgrade of a media socket is signed over its own address; the check can be switched off.
 #[test]
 fn sockets_are_proven() {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Application, Call, State, Vobiz};
+use crate::emulate::asking::{Application, Call, Carrier, State};
 use crate::emulate::{Clock, Fault, Told};
 use crate::exchange::{HttpRequest, HttpResponse};
 
@@ -51,7 +51,7 @@ fn operation(method: &str, parts: &[&str]) -> &'static str {
 }
 
 pub(super) fn handle(
-    carrier: &mut Vobiz,
+    carrier: &mut Carrier,
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
@@ -102,7 +102,7 @@ fn text(body: &Value, name: &str) -> String {
 }
 
 fn route(
-    carrier: &mut Vobiz,
+    carrier: &mut Carrier,
     clock: Clock,
     method: &str,
     parts: &[&str],
@@ -162,7 +162,7 @@ fn route(
 }
 
 /// Makes an application, or changes one.
-fn application(carrier: &mut Vobiz, id: Option<&str>, body: &Value) -> HttpResponse {
+fn application(carrier: &mut Carrier, id: Option<&str>, body: &Value) -> HttpResponse {
     if let Some(id) = id {
         return match carrier.applications.iter_mut().find(|application| application.id == id) {
             Some(application) => {
@@ -193,7 +193,7 @@ fn described((number, application): &(String, String)) -> Value {
 }
 
 /// The record of a call, which is there once it is over.
-fn record(carrier: &Vobiz, id: &str) -> HttpResponse {
+fn record(carrier: &Carrier, id: &str) -> HttpResponse {
     let over = carrier.calls.iter().find(|call| call.id == id && call.state == State::Over);
     let Some(call) = over else { return gone() };
     let answered = call.answered.map(|_| "2026-03-04T05:06:12Z");
@@ -204,7 +204,7 @@ fn record(carrier: &Vobiz, id: &str) -> HttpResponse {
     respond(200, json!({"success": true, "data": data}))
 }
 
-fn dial(carrier: &mut Vobiz, clock: Clock, body: &Value) -> HttpResponse {
+fn dial(carrier: &mut Carrier, clock: Clock, body: &Value) -> HttpResponse {
     let (from, to, answer) = (text(body, "from"), text(body, "to"), text(body, "answer_url"));
     let method = text(body, "answer_method");
     for (name, value) in
@@ -232,7 +232,7 @@ fn dial(carrier: &mut Vobiz, clock: Clock, body: &Value) -> HttpResponse {
 }
 
 fn call(
-    carrier: &mut Vobiz,
+    carrier: &mut Carrier,
     clock: Clock,
     method: &str,
     id: &str,
@@ -252,7 +252,7 @@ fn call(
         }
         ("POST", _, Some(_)) => {
             let url = text(body, "aleg_url");
-            carrier.ask(clock, id, &url, "Redirect");
+            carrier.redirect(clock, id, &url);
             changed("call transferred")
         }
         _ => gone(),

@@ -112,6 +112,7 @@ fn refused_calls() {
 
 fn transfer(kind: TransferKind, call: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(call.to_owned()),
         to: Address::parse("+919876500000", None).unwrap(),
@@ -195,7 +196,7 @@ fn numbers_are_bound() {
         let bind = Bind { address: address.clone(), hooks: bound };
         bench.run(SPEC.calls.bind.unwrap()(&config, &bind)).unwrap();
         let numbers = bench.run(SPEC.calls.numbers.unwrap()(&config)).unwrap();
-        let ours = numbers[0].bound_to.as_deref() == config.text("application_id");
+        let ours = numbers[0].ours;
         assert_eq!((numbers.len(), ours), (1, wanted));
     }
     assert_eq!(bench.run(SPEC.calls.test.unwrap()(&config)), Ok(()));

@@ -72,6 +72,7 @@ fn originate() -> Originate {
 
 fn transfer(kind: TransferKind, call: &str) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(call.to_owned()),
         to: number("+911234567899"),

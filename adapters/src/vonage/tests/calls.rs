@@ -145,6 +145,7 @@ fn calls_are_controlled() {
 #[test]
 fn calls_are_handed_over() {
     let transfer_to = |kind| Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: call(),
         to: number("+14155550123"),
@@ -165,7 +166,7 @@ fn calls_are_handed_over() {
     assert_eq!(action["endpoint"], json!([{"type": "phone", "number": "14155550123"}]));
     assert_eq!((&action["timeout"], &action["from"]), (&json!(20), &json!("14155550199")));
     let url = action["eventUrl"][0].as_str().unwrap();
-    assert!(url.ends_with(&format!("/transfer/tok/42?call={CALL}")), "{url}");
+    assert!(url.ends_with(&format!("/transfer/tok/42?transfer=t-1&call={CALL}")), "{url}");
     assert!(!sent[0].repeatable, "the destination would be called twice");
 
     let nobody = Transfer { from: None, ..transfer_to(TransferKind::Blind) };
@@ -176,10 +177,15 @@ fn calls_are_handed_over() {
     let consult = transfer::begin(&plain(), &transfer_to(TransferKind::Attended));
     let (sent, result) = run(consult, &[response("create_call_201")]);
     assert!(matches!(result, Ok(Some(_))), "the leg that is ended if nothing comes of it");
-    let room = json_of(&sent[0])["ncco"][0]["name"].clone();
+    let waits = json_of(&sent[0])["ncco"][0].clone();
+    let room = waits["name"].clone();
+    assert_eq!(waits["endOnExit"], json!(true), "the caller is not left there alone");
     let (sent, _) = run(transfer::join(&plain(), &transfer_to(TransferKind::Attended)), &done);
     let joined = json_of(&sent[0])["destination"]["ncco"][0].clone();
     assert_eq!((&joined["name"], &joined["endOnExit"]), (&room, &json!(true)));
+    let next = Transfer { id: "t-2".to_owned(), ..transfer_to(TransferKind::Attended) };
+    let (sent, _) = run(transfer::join(&plain(), &next), &done);
+    assert_ne!(json_of(&sent[0])["destination"]["ncco"][0]["name"], room, "each has its own");
     let gone = run(
         transfer::begin(&plain(), &transfer_to(TransferKind::Blind)),
         &[response("err_404_hangup")],

@@ -278,6 +278,7 @@ fn hooks() -> HookUrls {
 
 fn handing_over(call: &str, kind: TransferKind) -> Transfer {
     Transfer {
+        id: "t-1".to_owned(),
         kind,
         call: CarrierCallId(call.to_owned()),
         to: number("+14155550123"),
@@ -402,7 +403,7 @@ fn calls_go_out() {
 fn callers_are_handed_over() {
     let transfers = |world: &World| -> Vec<TransferState> {
         let states = world.facts.iter().filter_map(|fact| match fact {
-            CallFact::Transfer { state } => Some(*state),
+            CallFact::Transfer { state, .. } => Some(*state),
             _ => None,
         });
         states.collect()

@@ -6,7 +6,7 @@ use super::super::events::uuid;
 use super::super::hooks::INBOUND;
 use super::super::{SPEC, fields};
 use super::{Request, config, each, plain};
-use crate::event::{AnsweredBy, CallFact, HangupCause, Meaning};
+use crate::event::{AnsweredBy, CallFact, HangupCause, Meaning, TransferState};
 use crate::hook::{HookError, HookUrls, Take};
 use crate::op::Refusal;
 
@@ -226,6 +226,25 @@ fn take(config: &crate::config::RawConfig) -> Value {
     let hooks = HookUrls::new("https://app.example.test", "vonage", "tok").of_call("42");
     let take = Take { stream_url: "wss://media.example.test/v/abc".to_owned(), hooks };
     serde_json::from_slice(&(INBOUND.answer)(config, &take).unwrap().body).unwrap()
+}
+
+/// Whoever was called apart and hangs up has not been reached, whatever the word for that; in the
+/// place of the agent only a failure is one.
+#[test]
+fn ends_of_legs() {
+    let told = |hook: &str, status: &str| {
+        let body = json!({"uuid": "bbbbbbbb-bbbb-cccc-dddd-0123456789ab", "status": status});
+        let state = |fact: &CallFact| match fact {
+            CallFact::Transfer { state, of } => (*state, of.leg.is_some()),
+            other => panic!("{other:?}"),
+        };
+        facts(hook, &body).iter().map(state).collect::<Vec<_>>()
+    };
+    for status in ["completed", "busy", "unanswered"] {
+        assert_eq!(told("consult", status), [(TransferState::Failed, true)], "{status}");
+    }
+    assert_eq!(told("transfer", "completed"), []);
+    assert_eq!(told("transfer", "busy"), [(TransferState::Failed, false)]);
 }
 
 /// A document is a list of actions that Vonage knows, whose addresses are lists; a recording

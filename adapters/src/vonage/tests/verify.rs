@@ -1,13 +1,17 @@
 //! Signatures: the vectors of webhooks, of sockets, of keys and of tokens of ours.
 
+use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::super::verify::{Fault, examine, explain, verify, verify_socket};
 use super::super::{SPEC, calls};
 use super::{Request, config, each, plain, vectors};
+use crate::config::RawConfig;
 use crate::exchange::HttpRequest;
 use crate::explain::Trace;
 use crate::jwt;
@@ -46,6 +50,87 @@ fn vectors_of_webhooks() {
         let again = verify(&request.get(), &given).is_err_and(|error| error.status() == 503);
         assert_eq!(again, expected == Some("missing_authorization"), "{id}");
     }
+}
+
+/// The time of the tests.
+const NOW: u64 = 1_767_225_600;
+
+/// What is found of a request with this body and a token of these claims, beside those that each
+/// has, signed with the account's secret.
+fn found(config: &RawConfig, claims: &Value, body: &[u8]) -> Option<String> {
+    let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut all = json!({"iat": NOW, "jti": "j", "iss": "Vonage", "api_key": "0a1b2c3d",
+        "payload_hash": hash});
+    for (name, value) in claims.as_object().unwrap() {
+        match value {
+            Value::Null => drop(all.as_object_mut().unwrap().remove(name)),
+            value => all[name] = value.clone(),
+        }
+    }
+    let secret = config.secret("signature_secret").unwrap();
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let signed = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(&all));
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+    let token = URL_SAFE_NO_PAD.encode(hmac::sign(&key, signed.as_bytes()));
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_str(&format!("bearer {signed}.{token}")).unwrap();
+    headers.insert("authorization", value);
+    let request = Request {
+        method: if body.is_empty() { Method::GET } else { Method::POST },
+        url: "https://t.example/?from=1&to=2".to_owned(),
+        headers,
+        body: body.to_vec(),
+        unix_s: NOW,
+    };
+    examine(&request.get(), config, &mut Trace::off()).err().map(word)
+}
+
+/// Times count to the second, with a fraction or without; a hash may be left out where there is no
+/// body; an application counts where both name one.
+#[test]
+fn claims_are_exact() {
+    let body = "{\"from\":\"J\u{fc}rgen\"}".as_bytes();
+    for (claims, expected) in [
+        (json!({}), None),
+        (json!({"exp": NOW + 1}), None),
+        (json!({"exp": NOW}), Some("expired")),
+        (json!({"exp": NOW - 1}), Some("expired")),
+        (json!({"nbf": NOW}), None),
+        (json!({"nbf": NOW + 1}), Some("not_yet_valid")),
+        (json!({"iat": NOW - 300}), None),
+        (json!({"iat": NOW - 301}), Some("stale")),
+        (json!({"iat": NOW + 300}), None),
+        (json!({"iat": NOW + 301}), Some("future")),
+        (json!({"iat": 1_767_225_600.25, "exp": 1_767_225_660.5}), None),
+        (json!({"iat": "1767225600"}), Some("malformed_token")),
+        (json!({"iat": -1}), Some("malformed_token")),
+        (json!({"exp": []}), Some("malformed_token")),
+        (json!({"iss": "vonage"}), Some("bad_issuer")),
+        (json!({"api_key": 5}), Some("account_mismatch")),
+        (json!({"application_id": "11111111-2222-4333-8444-555555555555"}), None),
+        (json!({"application_id": "other"}), Some("application_mismatch")),
+        (json!({"payload_hash": null}), Some("missing_payload_hash")),
+        (json!({"payload_hash": 7}), Some("missing_payload_hash")),
+        (json!({"payload_hash": ""}), Some("payload_mismatch")),
+    ] {
+        assert_eq!(found(&plain(), &claims, body).as_deref(), expected, "{claims}");
+    }
+    assert_eq!(found(&plain(), &json!({}), b""), None, "the hash of nothing");
+    assert_eq!(found(&plain(), &json!({"payload_hash": null}), b""), None);
+    // Credentials in a file need not name an application, but must name the account.
+    let secret = plain().secret("signature_secret").unwrap();
+    let bare = json!({"signature_secret": secret.expose(), "api_key": "0a1b2c3d"});
+    let bare = RawConfig::from_stored(bare).unwrap();
+    assert_eq!(found(&bare, &json!({"application_id": "any"}), body), None);
+    let nobody = RawConfig::from_stored(json!({"signature_secret": secret.expose()})).unwrap();
+    assert_eq!(found(&nobody, &json!({}), body).as_deref(), Some("account_mismatch"));
+    assert_eq!(
+        found(&nobody, &json!({"api_key": null}), body).as_deref(),
+        Some("account_mismatch")
+    );
+    // An empty secret is none.
+    let empty = RawConfig::from_stored(json!({"signature_secret": "", "api_key": "0a1b2c3d"}));
+    assert!(empty.unwrap().secret("signature_secret").is_none());
 }
 
 /// A changed body is refused at its last step, which is what tells a person that something between

@@ -77,6 +77,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         hangup: Some(ops::hangup),
         transfer: Some(ops::transfer),
         join: Some(ops::join),
+        take_back: Some(ops::take_back),
         dtmf: Some(ops::dtmf),
         record: Some(ops::record),
         status: Some(ops::status),

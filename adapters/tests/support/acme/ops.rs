@@ -8,7 +8,7 @@ use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, esc
 use crate::hook::HookUrls;
 use crate::op::{
     Bind, Managed, Moment, Number, Op, OpResult, Originate, Originated, Record, SendDigits, Step,
-    Transfer, TrunkState,
+    TakeBack, Transfer, TrunkState,
 };
 use http::{Method, header};
 use serde_json::{Value, json};
@@ -122,6 +122,12 @@ pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     one(config, HttpRequest::post(url, JSON, "{}"), success)
 }
 
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let url = url(config, &format!("/calls/{}/stream", escape(&back.call.0)));
+    let body = json!({"stream": back.take.stream_url, "events": back.take.hooks.url("status")});
+    one(config, HttpRequest::post(url, JSON, body.to_string()), success)
+}
+
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {
     let url = url(config, &format!("/calls/{}/digits", escape(&send.call.0)));
     let body = json!({"digits": send.digits.expose()}).to_string();
@@ -159,6 +165,7 @@ fn read_numbers(answer: &HttpResponse) -> Result<Vec<Number>, CarrierError> {
             id: number["id"].as_str()?.to_owned(),
             label: number["label"].as_str().map(str::to_owned),
             bound_to: number["events"].as_str().map(str::to_owned),
+            ours: false,
         })
     };
     list.iter().map(|n| number(n).ok_or(CarrierError::Answer("not a number"))).collect()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapters::agent::EndedBy;
 use adapters::event::CallEvent;
+use adapters::exchange::CarrierError;
 use adapters::flow::FlowInput;
 use media::time::MonoTime;
 
@@ -79,12 +80,27 @@ impl Control {
                     }
                 }
             }
+            Err(failure) if failure.error == CarrierError::CallOver => self.is_gone(key),
             Err(failure) => {
                 let Some(call) = self.calls.get(&key) else { return };
                 tracing::info!(parent: &call.span, %failure, "the carrier does not say how it stands");
             }
         }
         self.judged(key);
+    }
+
+    /// The carrier of a call says that there is no such call any more. Audio that flows again
+    /// knows better.
+    fn is_gone(&mut self, key: CallKey) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let span = &call.span;
+        let Some(leg) = call.carrier.as_mut().filter(|leg| !leg.is_streaming) else { return };
+        tracing::info!(parent: span, "the carrier has no such call any more");
+        leg.is_over = true;
+        leg.verdict = None;
+        let answered = call.call.answered_at().is_some();
+        let cause = if answered { Cause::Normal } else { Cause::NetworkFailure };
+        self.tell(key, Input::PeerEnded(cause));
     }
 
     /// Ends a call that was to end unless its carrier knew better.

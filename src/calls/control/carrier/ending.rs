@@ -35,6 +35,7 @@ impl Control {
             Effect::Connect { .. }
             | Effect::State(_)
             | Effect::Comfort
+            | Effect::Leave
             | Effect::PlayMessage
             | Effect::Finish { .. } => return false,
         }
@@ -107,7 +108,7 @@ impl Control {
         if let Some(carrier_id) = leg.id.clone() {
             let known = (account.id, carrier_id);
             self.by_carrier.remove(&known);
-            self.recent.insert(known);
+            self.past.over.insert(known);
         }
         if let Some(flow) = flow.filter(|_| account.spec.events.is_some()) {
             self.hearing.linger((key, call), leg.id, account, flow);

@@ -1,5 +1,7 @@
 //! What a carrier tells of its calls.
 
+use std::sync::Arc;
+
 use adapters::agent::{Direction, EndedBy};
 use adapters::event::{CallEvent, CallFact};
 use adapters::flow::FlowInput;
@@ -22,12 +24,16 @@ impl Control {
     /// Takes facts. False if they are about no call that lives.
     pub(super) fn hear(
         &mut self,
-        account: &Account,
+        account: &Arc<Account>,
         ours: Option<Uuid>,
         events: &[CallEvent],
     ) -> bool {
         let mut living = true;
         for event in events {
+            self.heard_elsewhere(account, ours, event);
+            if let CallFact::Transfer { state, of } = &event.what {
+                self.stray_leg(account, *state, of);
+            }
             match self.carried(account, ours, Some(&event.call)) {
                 Some(key) => {
                     // A leg that a transfer has called speaks of itself, and so may a stream
@@ -88,7 +94,7 @@ impl Control {
                     self.command(worker, Command::Digit { call: key, digit, duration_ms });
                 }
             }
-            CallFact::Transfer { state } => self.carrier_hands_over(key, *state),
+            CallFact::Transfer { state, of } => self.carrier_hands_over(key, *state, of),
             CallFact::Ended(ended) => {
                 leg.is_over = true;
                 let cause = cause_of(ended.cause);

@@ -2,6 +2,7 @@
 //! requests, heard over its media socket.
 
 mod asking;
+mod elsewhere;
 mod ending;
 mod facts;
 mod flows;
@@ -11,6 +12,7 @@ mod placing;
 mod pressing;
 mod recent;
 mod recording;
+mod returning;
 mod sound;
 mod stream;
 mod transferring;
@@ -34,7 +36,7 @@ use crate::workers::poller::now;
 
 pub(super) use hearing::Hearing;
 pub(super) use placing::accounts;
-pub(in crate::calls) use recent::Recent;
+pub(in crate::calls) use recent::Past;
 pub(super) use transferring::ByCarrier;
 
 /// How long a carrier waits to hear whether its call is taken, in milliseconds: its patience is
@@ -110,7 +112,7 @@ impl Control {
         id: Option<&CarrierCallId>,
         came_back: bool,
     ) -> Heard {
-        if !came_back && ours.is_some_and(|ours| self.left_to_carrier.contains(&ours)) {
+        if !came_back && ours.is_some_and(|ours| self.past.left.contains(&ours)) {
             return Heard::Noted;
         }
         let Some(key) = self.carried(account, ours, id) else { return Heard::Late };
@@ -195,5 +197,5 @@ impl Control {
 
 /// Whether it says that a caller was not handed over.
 fn is_back(event: &CallEvent) -> bool {
-    matches!(event.what, CallFact::Transfer { state: TransferState::Failed })
+    matches!(event.what, CallFact::Transfer { state: TransferState::Failed, .. })
 }

@@ -46,7 +46,7 @@ impl Control {
         if let Some(key) = self.by_carrier.get(&known).copied() {
             return self.offered_again(key, reply);
         }
-        let admitted = if is_known || self.recent.contains(&known) {
+        let admitted = if is_known || self.past.over.contains(&known) {
             tracing::info!(configuration = %account.id, "a call that is over is offered again");
             Err(Refusal::Rejected)
         } else {
@@ -89,7 +89,7 @@ impl Control {
         if self.draining {
             return Err(Refusal::Busy);
         }
-        let mut permit = self.take_server(Way::In).map_err(full)?;
+        self.check_server(Way::In).map_err(full)?;
         let snapshot = self.directory.load();
         let (to, from) = (offered.to.expose(), calling(offered));
         let chance = Chance { at: jiff::Timestamp::now(), lot: fastrand::u64(..) };
@@ -100,8 +100,8 @@ impl Control {
         let number = decision.number.map(|number| number.id);
         let mut bounds = snapshot.bounds(account.organisation, None, None);
         bounds.extend(snapshot.carrier_bounds(account.id, account.limits, number));
-        permit.join(self.take_places(&bounds).map_err(full)?);
         let treatment = Arc::clone(decision.treatment);
+        // The agent first: a place there costs no rate.
         let slot = match self.take_agent(&treatment.agent, Way::In) {
             Ok(slot) => Some(slot),
             Err(refusal) if treatment.fallback == directory::Fallback::Hangup => {
@@ -110,6 +110,7 @@ impl Control {
             // The fallback is reached for when the agent would be.
             Err(_) => None,
         };
+        let permit = self.take_places(Way::In, &bounds).map_err(full)?;
         Ok(Admitted { treatment, permit, slot })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use adapters::address::Address;
 use adapters::agent::{Direction, EndedBy};
+use adapters::event::CarrierCallId;
 use adapters::op::{Originate, Originated};
 use media::time::MonoTime;
 use uuid::Uuid;
@@ -20,7 +21,7 @@ use crate::calls::log::What;
 use crate::calls::request::{PlaceCall, Request, RequestError};
 use crate::carrier::{Account, Failure, ORIGINATE, Patience};
 use crate::directory::{Agent, Fallback, Snapshot};
-use crate::quota::{Permit, Way};
+use crate::quota::{Bound, Permit, Refusal, Way};
 use crate::routing::Called;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -124,13 +125,32 @@ impl Control {
         account: &Account,
         from: Option<&str>,
     ) -> Result<Permit, RequestError> {
-        let snapshot = self.directory.load();
-        let from = from.or_else(|| snapshot.own_number(account.id));
-        let from = from.map(|from| Called::new(from, Some(from), None));
-        let number = from.and_then(|from| snapshot.table.number(account.id, &from));
-        let number = number.map(|number| number.id);
-        let bounds = snapshot.carrier_bounds(account.id, account.limits, number);
+        let bounds = line_bounds(&self.directory.load(), account, from);
         Ok(self.quota.take(now(), Way::Out, &bounds)?)
+    }
+
+    /// Whether one of these configurations has room for a call that we place: nothing is taken.
+    pub(in crate::calls::control) fn check_carriers(
+        &self,
+        snapshot: &Snapshot,
+        accounts: &[Arc<Account>],
+        from: Option<&str>,
+    ) -> Result<(), Refusal> {
+        self.check_any(accounts.iter().map(|account| line_bounds(snapshot, account, from)))
+    }
+
+    /// Takes the places of a leg that a carrier calls for a call of ours, `from` this number.
+    pub(super) fn take_carriers_leg(
+        &mut self,
+        account: &Account,
+        from: &str,
+    ) -> Result<Permit, Refusal> {
+        let snapshot = self.directory.load();
+        // Its limits may have changed since the call began.
+        let account = snapshot.carriers().get(account.id).map_or(account, |account| account);
+        let mut bounds = snapshot.bounds(account.organisation, None, None);
+        bounds.extend(line_bounds(&snapshot, account, Some(from)));
+        self.take_leg(bounds)
     }
 
     /// The number that a call is placed from.
@@ -185,11 +205,23 @@ impl Control {
                 self.learn(key, &call);
                 self.placed_at_carrier(key);
             }
+            // Its end has overtaken the answer to the request that placed it.
+            Ok(Originated { call }) if self.is_over_at(key, account, &call) => {
+                tracing::info!(configuration = %account.id, "a call is over that was just placed");
+            }
             // Nobody wants it any more.
             Ok(Originated { call }) => self.hang_up_at(account, call),
             Err(failure) if current => self.not_placed(key, failure),
             Err(_) => {}
         }
+    }
+
+    /// Whether a call that the carrier has placed for `key` is known to be over there, or has been
+    /// asked to end.
+    fn is_over_at(&self, key: CallKey, account: &Account, id: &CarrierCallId) -> bool {
+        let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        let here = leg.is_some_and(|leg| leg.is_over && leg.id.as_ref() == Some(id));
+        here || self.past.over.contains(&(account.id, id.clone()))
     }
 
     /// The carrier has taken a call of ours; where its control takes a conversation, that begins,
@@ -281,4 +313,13 @@ impl Control {
             return true;
         }
     }
+}
+
+/// What a call counts for because of a configuration, and of the number of it that the call is
+/// placed from.
+fn line_bounds(snapshot: &Snapshot, account: &Account, from: Option<&str>) -> Vec<Bound> {
+    let from = from.or_else(|| snapshot.own_number(account.id));
+    let from = from.map(|from| Called::new(from, Some(from), None));
+    let number = from.and_then(|from| snapshot.table.number(account.id, &from));
+    snapshot.carrier_bounds(account.id, account.limits, number.map(|number| number.id))
 }

@@ -3,12 +3,30 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
+use adapters::event::CarrierCallId;
+use uuid::Uuid;
+
+use super::elsewhere::Elsewhere;
+
 /// Calls that are remembered.
 const CALLS_MAX: usize = 16_384;
 
+/// What is remembered of calls at carriers that are none of ours any more.
+#[derive(Debug, Default)]
+pub(in crate::calls) struct Past {
+    /// Those that are over there, or have been asked to end, by configuration and the carrier's id.
+    pub(super) over: Recent<(Uuid, CarrierCallId)>,
+    /// Those whose callers talk with somebody else, where their carriers have sent them.
+    pub(super) left: Recent<Uuid>,
+    /// What these count for, as long as they last.
+    pub(in crate::calls) elsewhere: Elsewhere,
+    /// Transfers by carriers that came to nothing after they had called somebody.
+    pub(super) given_up: Recent<Uuid>,
+}
+
 /// Calls that are over, by whatever names them; the oldest are forgotten first.
 #[derive(Debug)]
-pub(in crate::calls) struct Recent<T> {
+pub(super) struct Recent<T> {
     known: HashSet<T>,
     order: VecDeque<T>,
 }
@@ -41,9 +59,6 @@ impl<T: Hash + Eq + Clone> Recent<T> {
 
 #[cfg(test)]
 mod tests {
-    use adapters::event::CarrierCallId;
-    use uuid::Uuid;
-
     use super::*;
 
     /// What was put in last is known, and there is an end to it.

@@ -111,6 +111,9 @@ impl Control {
         if self.is_taken(key) {
             return self.caller_left(key);
         }
+        if self.strays(key) {
+            return;
+        }
         // A stream may be over without its call.
         self.end_at_carrier(key);
         self.tell(key, Input::PeerEnded(cause.map_or(Cause::Normal, cause_of)));
@@ -129,6 +132,9 @@ impl Control {
         }
         if self.is_taken(key) {
             return self.caller_left(key);
+        }
+        if self.strays(key) {
+            return;
         }
         let Some(leg) = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut()) else {
             return;

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use adapters::address::{Address, AddressKind};
 use adapters::agent::Direction;
-use adapters::event::{CarrierCallId, TransferState};
+use adapters::event::{CarrierCallId, TransferOf, TransferState};
 use adapters::exchange::CarrierError;
 use adapters::op::{Op, Transfer, TransferKind};
 use uuid::Uuid;
 
-use super::{Control, SOCKET_MS};
+use super::Control;
+use super::elsewhere::Left;
+use super::returning::transfer_id;
 use crate::calls::call::Input as CallInput;
 use crate::calls::carrier::{CarrierLeg, transfer_cause};
 use crate::calls::cause::Cause;
@@ -22,12 +24,10 @@ use crate::calls::live::LiveCall;
 use crate::calls::request::{HandedOver, HandingStep, Request};
 use crate::calls::transfer::{Aim, BRIDGE_LIMIT, Destination, Input, TransferError};
 use crate::carrier::{Failure, Patience};
-use crate::quota::Way;
+use crate::quota::{Kind, Permit};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
-/// How long the failure of a transfer that was given up may take to be told, in milliseconds.
-const STALE_MS: u64 = 5_000;
 /// Why a transfer failed, where the carrier says that it did and no more.
 const UNREACHED: &str = "unreached";
 
@@ -36,12 +36,16 @@ pub(in crate::calls::control) type BeginOp = Box<dyn Op<Option<CarrierCallId>>>;
 
 /// How a carrier is asked to hand a call over.
 pub(in crate::calls::control) struct ByCarrier {
+    /// What the transfer is called.
+    pub(in crate::calls::control) id: Uuid,
     /// What is wanted of it.
     pub(in crate::calls::control) wanted: Transfer,
     /// How long it lets the destination ring.
     pub(in crate::calls::control) rings: Duration,
     /// The request.
     pub(in crate::calls::control) op: BeginOp,
+    /// The places of the leg that the carrier calls.
+    pub(in crate::calls::control) place: Permit,
 }
 
 impl Control {
@@ -73,18 +77,23 @@ impl Control {
             None => limit.min(BRIDGE_LIMIT),
         };
         let hooks = leg.account.hooks(&self.base_url).of_call(&call.id.to_string());
+        let number = from.as_ref().map_or_else(|| own_number(call), |from| from.expose());
+        let (account, number) = (Arc::clone(&leg.account), number.to_owned());
         let call = leg.id.clone().ok_or(TransferError::NotAnswered)?;
         let ring_timeout_s = u32::try_from(rings.as_secs()).unwrap_or(u32::MAX);
-        let wanted = Transfer { kind, call, to, from, hooks, ring_timeout_s };
+        let id = Uuid::now_v7();
+        let named = id.to_string();
+        let wanted = Transfer { id: named, kind, call, to, from, hooks, ring_timeout_s };
         let op = begin(&leg.account.config, &wanted).map_err(|error| match error {
             CarrierError::Destination(_) => TransferError::Destination,
             CarrierError::CallerId(_) => TransferError::From,
             _ => TransferError::Way,
         })?;
-        if self.draining || self.take_rate(Way::Out).is_err() {
+        if self.draining {
             return Err(TransferError::Full);
         }
-        Ok(Some(ByCarrier { wanted, rings, op }))
+        let place = self.take_carriers_leg(&account, &number)?;
+        Ok(Some(ByCarrier { id, wanted, rings, op, place }))
     }
 
     /// The way of a carrier that hands a call there; none if that is not the carrier's.
@@ -126,28 +135,29 @@ impl Control {
     ) {
         let Some(call) = self.calls.get(&key) else { return };
         let Some(leg) = call.carrier.as_ref() else { return };
-        let (id, account) = (call.id, Arc::clone(&leg.account));
+        let account = Arc::clone(&leg.account);
         let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
         self.io.spawn(async move {
             let result = exchanges.run(&account, "transfer", op, Patience::SHORT).await;
             let step = HandingStep::Begin(result);
-            let handed = HandedOver { call: key, id, transfer, account, step };
+            let handed = HandedOver { call: key, transfer, account, step };
             handle.send(Request::HandedOver(Box::new(handed))).await;
         });
     }
 
     /// Asks the carrier to join the caller with whoever answered.
     pub(in crate::calls::control) fn join_at_carrier(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get(&key) else { return };
-        let (Some(leg), Some(underway)) = (call.carrier.as_ref(), call.transfer.as_ref()) else {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let (Some(leg), Some(underway)) = (call.carrier.as_ref(), call.transfer.as_mut()) else {
             return;
         };
         let (Some(at_carrier), Some(join)) =
-            (&underway.with.at_carrier, leg.account.spec.calls.join)
+            (&mut underway.with.at_carrier, leg.account.spec.calls.join)
         else {
             return;
         };
-        let (id, transfer, account) = (call.id, underway.id, Arc::clone(&leg.account));
+        at_carrier.joins = true;
+        let (transfer, account) = (underway.id, Arc::clone(&leg.account));
         let (wanted, handle) = (at_carrier.wanted.clone(), self.handle.clone());
         let exchanges = self.exchanges.clone();
         self.io.spawn(async move {
@@ -156,37 +166,32 @@ impl Control {
                 Err(error) => Err(error.into()),
             };
             let step = HandingStep::Join(result);
-            let handed = HandedOver { call: key, id, transfer, account, step };
+            let handed = HandedOver { call: key, transfer, account, step };
             handle.send(Request::HandedOver(Box::new(handed))).await;
         });
     }
 
     /// The carrier was asked to hand a call over.
     pub(in crate::calls::control) fn handed_over(&mut self, handed: HandedOver) {
-        let HandedOver { call: key, id, transfer, account, step } = handed;
-        let call = self.calls.get_mut(&key);
-        let underway = call.and_then(|call| call.transfer.as_mut());
-        let underway = underway.filter(|underway| underway.id == transfer);
-        let Some(underway) = underway else {
-            // Nobody wants it any more, unless it went faster than its answer.
-            let left = self.left_to_carrier.contains(&id);
-            if let HandingStep::Begin(Ok(Some(leg))) = step
-                && !left
-            {
-                self.hang_up_at(&account, leg);
-            }
-            return;
+        let key = handed.call;
+        let underway = self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut());
+        let Some(underway) = underway.filter(|underway| underway.id == handed.transfer) else {
+            return match handed.step {
+                HandingStep::Back(result) => self.taken_back(key, result),
+                HandingStep::Begin(_) | HandingStep::Join(_) => self.handed_late(handed),
+            };
         };
-        match step {
+        match handed.step {
             HandingStep::Begin(Ok(leg)) => {
-                if let Some(at_carrier) = &mut underway.with.at_carrier {
-                    at_carrier.leg = leg;
+                if let (Some(at_carrier), Some(leg)) = (&mut underway.with.at_carrier, leg) {
+                    at_carrier.leg = Some(leg);
                 }
                 self.transfer_input(key, Input::Dialling);
             }
             HandingStep::Join(Ok(())) => self.transfer_input(key, Input::Connected),
             HandingStep::Begin(Err(failure)) => self.not_handed_over(key, &failure, false),
             HandingStep::Join(Err(failure)) => self.not_handed_over(key, &failure, true),
+            HandingStep::Back(_) => {}
         }
     }
 
@@ -202,6 +207,13 @@ impl Control {
             (true, true) if gone => return self.transfer_input(key, Input::Connected),
             _ => {}
         }
+        if !failure.perhaps_done
+            && let Some(at_carrier) =
+                call.transfer.as_mut().and_then(|it| it.with.at_carrier.as_mut())
+        {
+            // The caller stays where it is.
+            at_carrier.joins = false;
+        }
         let is_over = failure.error == CarrierError::CallOver;
         leg.is_over |= is_over;
         self.transfer_input(key, Input::Refused(transfer_cause(&failure.error)));
@@ -210,39 +222,25 @@ impl Control {
         }
     }
 
-    /// A transfer is given up: whoever the carrier has called apart is let go.
-    pub(in crate::calls::control) fn drop_at_carrier(&mut self, key: CallKey) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let at_carrier = call.transfer.as_mut().and_then(|it| it.with.at_carrier.as_mut());
-        let called = at_carrier.and_then(|at_carrier| at_carrier.leg.take());
-        let (Some(leg), Some(called)) = (call.carrier.as_mut(), called) else { return };
-        leg.stale_by = now() + Duration::from_millis(STALE_MS);
-        let account = Arc::clone(&leg.account);
-        self.hang_up_at(&account, called);
-    }
-
-    /// Caller and destination talk: ending that is none of our business.
+    /// Caller and destination talk: ending that is none of our business, but both count until it
+    /// is over.
     pub(in crate::calls::control) fn leave_to_carrier(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
+        let mut places = call.permit.all_but(Kind::Server);
+        let of_leg = call.transfer.as_mut().and_then(|underway| underway.with.place.take());
+        for more in [call.line.take(), of_leg].into_iter().flatten() {
+            places.join(more);
+        }
+        let transfer = call.transfer.as_ref().map(|underway| underway.id);
+        let longest = call.call.plan().max_duration;
         if let Some(leg) = call.carrier.as_mut() {
             leg.is_over = true;
+            let (at, account, id) = (now(), Arc::clone(&leg.account), leg.id.clone());
+            let left = Left { account, call: id, transfer, places, until: at + longest };
+            self.past.elsewhere.insert(at, call.id, left);
         }
-        self.left_to_carrier.insert(call.id);
+        self.past.left.insert(call.id);
         self.tell_later(key, CallInput::PeerEnded(Cause::Transferred));
-    }
-
-    /// The caller is about to come back: its audio comes by a socket that has yet to be opened.
-    pub(in crate::calls::control) fn caller_returns(&mut self, key: CallKey) {
-        let within = Duration::from_millis(SOCKET_MS);
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let (Some(leg), Some(line)) = (call.carrier.as_mut(), call.carried.as_mut()) else {
-            return;
-        };
-        if let Some(token) = Self::media_token(leg.account.spec.name, within) {
-            leg.stream_url = token.url(&self.public_url, call.id);
-            line.token = token;
-        }
-        self.await_socket(key);
     }
 
     /// Whether the carrier takes the caller of a call away from us now.
@@ -278,25 +276,36 @@ impl Control {
     }
 
     /// The carrier tells how a transfer goes.
-    pub(super) fn carrier_hands_over(&mut self, key: CallKey, state: TransferState) {
+    pub(super) fn carrier_hands_over(
+        &mut self,
+        key: CallKey,
+        state: TransferState,
+        of: &TransferOf,
+    ) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let underway = call.transfer.as_ref().filter(|it| it.transfer.is_by_carrier());
-        let is_underway = underway.is_some();
-        let Some(leg) = call.carrier.as_mut() else { return };
-        let input = match state {
-            TransferState::Trying => Input::Dialling,
-            TransferState::Answered => Input::Answered,
-            TransferState::Done => Input::Connected,
-            // That of one that was given up a moment ago.
-            TransferState::Failed if now() < leg.stale_by => return,
-            TransferState::Failed => Input::Refused(UNREACHED),
-        };
-        if is_underway {
-            return self.transfer_input(key, input);
+        let told = transfer_id(of);
+        let underway = call.transfer.as_mut().filter(|it| it.transfer.is_by_carrier());
+        let underway = underway.filter(|it| told.is_none_or(|told| told == it.id));
+        if let Some(underway) = underway {
+            // The answer to the request that began it may be late, or lost.
+            if let (Some(at_carrier), Some(leg)) = (&mut underway.with.at_carrier, &of.leg) {
+                at_carrier.leg.get_or_insert_with(|| leg.clone());
+            }
+            return self.transfer_input(
+                key,
+                match state {
+                    TransferState::Trying => Input::Dialling,
+                    TransferState::Answered => Input::Answered,
+                    TransferState::Done => Input::Connected,
+                    TransferState::Failed => Input::Refused(UNREACHED),
+                },
+            );
         }
         // What is told late of a transfer that is over changes nothing, but where the caller is.
-        if state == TransferState::Done {
-            self.leave_to_carrier(key);
+        match told {
+            _ if state != TransferState::Done => {}
+            Some(told) if self.past.given_up.contains(&told) => self.went_astray(key, told),
+            _ => self.leave_to_carrier(key),
         }
     }
 
@@ -306,16 +315,16 @@ impl Control {
         self.transfer_input(key, Input::Refused(UNREACHED));
         let leg = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut());
         if let Some(leg) = leg.filter(|leg| leg.is_streaming) {
-            (leg.is_streaming, leg.expects_stop) = (false, true);
-            self.caller_returns(key);
+            leg.is_streaming = false;
+            self.await_return(key);
         }
     }
 
     /// Whether the end of the stream that was told just now is that of one which the carrier has
     /// taken away, and so ends nothing.
-    pub(super) fn is_stale_stop(&mut self, key: CallKey) -> bool {
-        let leg = self.calls.get_mut(&key).and_then(|call| call.carrier.as_mut());
-        leg.is_some_and(|leg| std::mem::take(&mut leg.expects_stop))
+    pub(super) fn is_stale_stop(&self, key: CallKey) -> bool {
+        let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        leg.is_some_and(|leg| leg.expects_stop)
     }
 }
 

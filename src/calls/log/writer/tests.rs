@@ -18,7 +18,7 @@ use crate::config::Secret;
 use crate::node;
 use crate::store::calls::CallFilter;
 use crate::store::nodes::Node;
-use crate::store::subscriptions::SubscriptionFields;
+use crate::store::subscriptions::{SigningKey, SubscriptionFields};
 use crate::store::tests::on_both;
 use crate::store::{Actor, NodeId, OrganisationId, Query, Store, StoreError, Timestamp};
 use crate::telemetry::LogMetrics;
@@ -161,6 +161,34 @@ fn what_is_told_is_found() {
     });
 }
 
+/// A price that came late stays, with its currency, whatever is told afterwards: to the same
+/// server, or to the next one, which has to read the call again.
+#[test]
+fn late_prices_stay() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, call, node) = (store.default_organisation(), Uuid::now_v7(), NodeId::new());
+        let price = |amount: &str| Price { amount: amount.into(), currency: "EUR".into() };
+        let cost = async |log: &Log, id, after_ms, what| {
+            assert!(log.handle.tell(fact(call, Source::Carrier, id, after_ms, what)));
+            assert!(log.handle.flush().await);
+            store.call(ours, call).await.unwrap().summary.cost
+        };
+        let log = Log::start(&store, node);
+        told(call, ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
+        let first = What::Priced(price("0.01"));
+        assert_eq!(cost(&log, 0, 90_000, first).await, Some(price("0.01")));
+        log.kill().await;
+        let log = Log::start(&store, node);
+        let recorded = What::Recording { state: "at_carrier".into(), at_carrier: None };
+        assert_eq!(cost(&log, 1, 3_600_000, recorded).await, Some(price("0.01")));
+        let later = What::Priced(price("0.0125"));
+        assert_eq!(cost(&log, 2, 7_200_000, later).await, Some(price("0.0125")));
+        let under_way = What::Priced(price("0.5"));
+        assert_eq!(cost(&log, 3, 80_000, under_way).await, Some(price("0.0125")), "an older one");
+    });
+}
+
 /// What a carrier tells of the same call: each fact by its own number, the end twice in other
 /// words.
 fn carrier_told(call: Uuid) -> Vec<CallFact> {
@@ -278,7 +306,8 @@ fn subscriptions_get_what_they_asked_for() {
             description: None,
             enabled: false,
         };
-        store.update_subscription(ours, id, &fields, &Actor::Server).await.unwrap();
+        let key = SigningKey::KeptAt("https://example.com/");
+        store.update_subscription(ours, id, &fields, key, &Actor::Server).await.unwrap();
         told(Uuid::now_v7(), ours).into_iter().for_each(|fact| assert!(log.handle.tell(fact)));
         assert!(log.handle.flush().await);
         assert_eq!(store.deliveries(ours, id, None, None, 10).await.unwrap().len(), 1);

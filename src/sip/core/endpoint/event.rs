@@ -81,6 +81,9 @@ pub struct Placing {
     pub patience: Option<Duration>,
     /// How many hops it may take, if it follows from a call that took some: a loop over us ends.
     pub max_forwards: Option<u8>,
+    /// Most bytes that it may have in a datagram: a longer one is refused with
+    /// [`CommandError::Datagram`] (RFC 3261 18.1.1). Any length if none.
+    pub datagram_max: Option<usize>,
 }
 
 /// Why a command was refused. Nothing was sent.
@@ -101,6 +104,9 @@ pub enum CommandError {
     /// From, To or the Contact's user is no valid address.
     #[error("an address is malformed")]
     Address,
+    /// The message is longer than it may be in a datagram.
+    #[error("too long for a datagram")]
+    Datagram,
     /// Something that was handed in cannot stand in a message.
     #[error(transparent)]
     Build(#[from] BuildError),

@@ -21,6 +21,11 @@ pub trait Gate: Send {
     /// Whether a request that opens something needs credentials.
     fn demands(&self, flow: Flow, request: &Message) -> bool;
 
+    /// Whether a call that needs no credentials comes from anybody who is known. Strangers are
+    /// refused without anything being kept of them: whoever forges his address neither fills the
+    /// tables nor lets us say no to somebody else again and again.
+    fn knows(&self, flow: Flow, request: &Message) -> bool;
+
     /// The password of a user.
     fn password(&self, user: &str) -> Option<Zeroizing<String>>;
 }
@@ -54,7 +59,15 @@ impl Endpoint {
         request: &Message,
     ) -> Result<Option<Box<str>>, Refusal> {
         let demanded = self.guard.as_ref().is_some_and(|guard| guard.gate.demands(flow, request));
-        if demanded { self.judge_credentials(now, flow, request).map(Some) } else { Ok(None) }
+        if demanded {
+            return self.judge_credentials(now, flow, request).map(Some);
+        }
+        let calls = request.method() == Some(&Method::Invite);
+        let known = |guard: &Guard| guard.gate.knows(flow, request);
+        if calls && !self.guard.as_deref().is_none_or(known) {
+            return Err(Refusal::new(403, "Forbidden"));
+        }
+        Ok(None)
     }
 
     /// Judges a request within a call. Who knows the tags of a call that was opened with

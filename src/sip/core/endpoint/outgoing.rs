@@ -8,7 +8,7 @@ use super::body::APPLICATION_SDP;
 use super::call::{Call, SentAck, State};
 use super::event::{CommandError, DialogId, Header, InviteParams, Placing, ProbeId};
 use super::extensions::RELIABLE;
-use super::flow::Flow;
+use super::flow::{Flow, Transport};
 use super::ids::{branch_text, tag_text};
 use super::reliable::Reliability;
 use super::retry::CallAuth;
@@ -87,6 +87,10 @@ impl Endpoint {
             request = request.body(APPLICATION_SDP, sdp);
         }
         let request = self.signed(request).build()?;
+        let most = placing.datagram_max.filter(|_| params.flow.transport == Transport::Udp);
+        if most.is_some_and(|most| request.len() > most) {
+            return Err(CommandError::Datagram);
+        }
         let dialog = Dialog::calling(&call_id, &from, &params.to, &params.uri, FIRST_CSEQ);
         let mut call = Call::new(State::Calling, dialog, tag, params.flow);
         call.contact_user = contact_user;

@@ -120,12 +120,20 @@ pub struct Negotiated {
 }
 
 /// An answer and what it settled.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Answer {
     /// The description to send.
     pub sdp: Vec<u8>,
     /// What holds once it is sent.
     pub selected: Negotiated,
+}
+
+/// Shows nothing of the description, as it may hold keys (RFC 4568).
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Answer");
+        shown.field("sdp_bytes", &self.sdp.len()).field("selected", &self.selected).finish()
+    }
 }
 
 /// Why an offer or an answer cannot be used. All map to 488 Not Acceptable Here.

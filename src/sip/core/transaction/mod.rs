@@ -14,6 +14,8 @@
 
 pub mod client;
 pub mod client_invite;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod server;
 pub mod server_invite;
 pub mod timers;

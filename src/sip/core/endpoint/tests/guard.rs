@@ -15,6 +15,10 @@ impl Gate for Everybody {
         true
     }
 
+    fn knows(&self, _flow: Flow, _request: &Message) -> bool {
+        true
+    }
+
     fn password(&self, user: &str) -> Option<zeroize::Zeroizing<String>> {
         let password = match user {
             "alice" => "wonderland",
@@ -75,6 +79,41 @@ fn caller_is_challenged_and_proven() {
     assert_eq!(user.as_deref(), Some("alice"));
     let counters = *ua.endpoint.counters();
     assert_eq!((counters.challenged, counters.proven, counters.stray_acks), (101, 1, 0));
+}
+
+/// Nobody must prove anything, and nobody is known.
+struct Strangers;
+
+impl Gate for Strangers {
+    fn demands(&self, _flow: Flow, _request: &Message) -> bool {
+        false
+    }
+
+    fn knows(&self, _flow: Flow, _request: &Message) -> bool {
+        false
+    }
+
+    fn password(&self, _user: &str) -> Option<zeroize::Zeroizing<String>> {
+        None
+    }
+}
+
+/// However many calls come from strangers, nothing is kept of them: each is refused once, and not
+/// again unless it comes again. Whether we are there is answered all the same.
+#[test]
+fn strangers_leave_nothing() {
+    let mut ua = Ua::with(EndpointConfig::default(), Transport::Udp);
+    let config = ServerConfig { realm: "x".into(), algorithms: vec![Algorithm::Md5], key: [5; 32] };
+    ua.endpoint.guard(config, Box::new(Strangers));
+    for n in 0..100 {
+        ua.receive(&request("INVITE", "", 1, &format!("flood{n}"), &with_sdp("")));
+        let [refusal] = &ua.sent()[..] else { panic!("more than one answer") };
+        assert_eq!(refusal.status(), Some(403));
+    }
+    assert_eq!((ua.endpoint.calls(), ua.endpoint.transactions()), (0, (0, 0)));
+    assert_eq!(ua.endpoint.deadline(), None, "nothing is said again");
+    ua.receive(&request("OPTIONS", "", 1, "o", ""));
+    assert_eq!(ua.sent()[0].status(), Some(200));
 }
 
 /// A wrong password and an unknown user get the same answer; after some of them the address waits.

@@ -32,6 +32,30 @@ pub(super) fn established(ua: &mut Ua) -> (DialogId, Message) {
     (dialog, invite)
 }
 
+/// An INVITE that is longer than a datagram may be is not sent in one, and leaves nothing; on a
+/// stream, or to the byte as long as it may be, it goes (RFC 3261 18.1.1).
+#[test]
+fn datagrams_have_a_length() {
+    let mut ua = Ua::new();
+    let (_, invite) = calling(&mut ua, true);
+    let length = invite.bytes().len();
+    for (transport, most, sent) in [
+        (Transport::Udp, length, true),
+        (Transport::Udp, length - 1, false),
+        (Transport::Tcp, length - 1, true),
+    ] {
+        let mut ua = Ua::with(EndpointConfig::default(), transport);
+        let placing = Placing { datagram_max: Some(most), ..Placing::default() };
+        let placed = ua.endpoint.invite_with(ua.now, params(ua.flow, true), placing);
+        assert_eq!(placed.is_ok(), sent, "{transport:?} {most}");
+        assert_eq!(ua.sent().len(), usize::from(sent));
+        assert_eq!(ua.endpoint.calls(), usize::from(sent));
+        if !sent {
+            assert_eq!(placed, Err(CommandError::Datagram));
+        }
+    }
+}
+
 /// INVITE, 100, 180, 183 with early media, 200, ACK, BYE of the callee: headers and events.
 #[test]
 fn call_from_ring_to_hang_up() {

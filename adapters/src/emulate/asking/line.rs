@@ -29,7 +29,24 @@ enum Item {
     Checkpoint(String),
 }
 
+/// In what the carriers' media sockets differ.
+pub(crate) struct Dialect {
+    /// The carrier's own number of the account.
+    pub(crate) account: &'static str,
+    /// The number of the first message.
+    pub(crate) first: u64,
+    /// True if whatever does not name its stream is dropped.
+    pub(crate) names_stream: bool,
+    /// True if there is a message that presses keys.
+    pub(crate) presses_keys: bool,
+    /// True if a message tells that sound was refused.
+    pub(crate) tells_failures: bool,
+    /// True if the message that a checkpoint was reached names neither stream nor number.
+    pub(crate) bare_checkpoints: bool,
+}
+
 pub(super) struct Line {
+    dialect: &'static Dialect,
     pub(super) socket: u32,
     pub(super) stream: String,
     pub(super) url: String,
@@ -57,15 +74,21 @@ pub(super) enum Asked {
 }
 
 impl Line {
-    pub(super) fn new(socket: u32, stream: String, url: String, events: Option<String>) -> Self {
+    /// One whose id, address, and address of events are these.
+    pub(super) fn new(
+        dialect: &'static Dialect,
+        socket: u32,
+        (stream, url, events): (String, String, Option<String>),
+    ) -> Self {
         Self {
+            dialect,
             socket,
             stream,
             url,
             events,
             opened: None,
             began_unix_ms: 0,
-            sequence: 0,
+            sequence: dialect.first,
             chunk: 0,
             speech: VecDeque::new(),
             queue: VecDeque::new(),
@@ -75,8 +98,8 @@ impl Line {
     }
 
     fn bytes(&mut self, mut message: Value) -> Vec<u8> {
-        self.sequence += 1;
         message["sequenceNumber"] = self.sequence.into();
+        self.sequence += 1;
         message.to_string().into_bytes()
     }
 
@@ -97,7 +120,7 @@ impl Line {
         self.opened = Some((now, now + TICK));
         self.began_unix_ms = unix_ms;
         let format = json!({"encoding": "audio/x-mulaw", "sampleRate": 8000});
-        let start = json!({"callId": call, "streamId": self.stream, "accountId": "9624482",
+        let start = json!({"callId": call, "streamId": self.stream, "accountId": self.dialect.account,
             "tracks": ["inbound"], "mediaFormat": format});
         let message = json!({"event": "start", "start": start, "extra_headers": "{}"});
         let bytes = self.bytes(message);
@@ -123,7 +146,9 @@ impl Line {
         reason: &'static str,
         outputs: &mut VecDeque<Output>,
     ) -> Result<Asked, &'static str> {
-        self.say(json!({"event": "playFailed", "reason": reason}), outputs);
+        if self.dialect.tells_failures {
+            self.say(json!({"event": "playFailed", "reason": reason}), outputs);
+        }
         Err(reason)
     }
 
@@ -135,9 +160,12 @@ impl Line {
         outputs: &mut VecDeque<Output>,
     ) -> Result<Asked, &'static str> {
         let message: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        let media = &message["media"];
-        match (kind, message["event"].as_str()) {
-            (MessageKind::Text, Some("playAudio")) => {
+        let (media, named) = (&message["media"], message["streamId"] == *self.stream);
+        if kind != MessageKind::Text || (self.dialect.names_stream && !named) {
+            return Err("a message that does not name its stream is dropped");
+        }
+        match message["event"].as_str() {
+            Some("playAudio") => {
                 let mulaw = media["contentType"] == "audio/x-mulaw" && media["sampleRate"] == 8000;
                 if !mulaw {
                     return self.refuse("invalid_content_type", outputs);
@@ -154,18 +182,18 @@ impl Line {
                 self.queue.push_back(Item::Audio(audio.into()));
                 Ok(Asked::Nothing)
             }
-            (MessageKind::Text, Some("checkpoint")) if message["streamId"] == *self.stream => {
+            Some("checkpoint") if named => {
                 let name = message["name"].as_str().unwrap_or_default().to_owned();
                 self.queue.push_back(Item::Checkpoint(name));
                 Ok(Asked::Nothing)
             }
-            (MessageKind::Text, Some("clearAudio")) if message["streamId"] == *self.stream => {
+            Some("clearAudio") if named => {
                 // Checkpoints that wait are gone with the audio.
                 self.queue.clear();
                 self.say(json!({"event": "clearedAudio"}), outputs);
                 Ok(Asked::Nothing)
             }
-            (MessageKind::Text, Some("sendDTMF")) => match message["dtmf"].as_str() {
+            Some("sendDTMF") if self.dialect.presses_keys => match message["dtmf"].as_str() {
                 Some(digits) => Ok(Asked::Keys(digits.to_owned())),
                 None => Err("no digits"),
             },
@@ -195,8 +223,14 @@ impl Line {
         }
         self.opened = Some((opened, next));
         while self.late.front().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, name)) = self.late.pop_front() {
-                self.say(json!({"event": "playedStream", "name": name}), outputs);
+            let Some((_, name)) = self.late.pop_front() else { break };
+            let told = json!({"event": "playedStream", "name": name});
+            if self.dialect.bare_checkpoints {
+                let (socket, kind) = (self.socket, MessageKind::Text);
+                let bytes = told.to_string().into_bytes();
+                outputs.push_back(Output::Message { socket, kind, bytes });
+            } else {
+                self.say(told, outputs);
             }
         }
         false

@@ -1,0 +1,257 @@
+//! `bench density`: more and more calls until something gives.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::plot::{self, Panel, Shape};
+use super::target::Target;
+use crate::error::{PerfError, Result};
+use crate::report::{self, LoadReport};
+use crate::run::{LoadArgs, calls, prepare};
+use crate::sound::Codec;
+use crate::srtp::Suite;
+
+/// Between the last number that held and the first that did not, the search stops at this share.
+const CLOSE_ENOUGH: usize = 16;
+
+/// Our own lateness at the 99th percentile beyond which a step says nothing about the server, in
+/// microseconds.
+const OWN_LATENESS_US: f64 = 5_000.0;
+
+/// Arguments of `density`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Who is called and says back what it hears, packet by packet: sip:USER@HOST[:PORT].
+    #[arg(default_value = "sip:echo@127.0.0.1")]
+    target: Target,
+    /// Calls of the first step.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    from: u32,
+    /// Calls of the last step at most. RTP ports are the limit: two a call of 10,000 to 20,000.
+    #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    most: u32,
+    /// Each step has this many per cent more calls than the one before.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(5..=400))]
+    grow_pct: u32,
+    /// Seconds a step is measured.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    secs: u64,
+    /// Calls placed a second.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    rate: u64,
+    /// A step holds if packets leave at most so late against their own clock, at the 99th
+    /// percentile, in milliseconds.
+    #[arg(long, default_value_t = 20.0)]
+    late_ms: f64,
+    /// And if at most this share of the packets is lost, in per cent, both ways together.
+    #[arg(long, default_value_t = 0.1)]
+    loss_pct: f64,
+    /// And if the watched server takes at most this much of a core, in per cent.
+    #[arg(long, requires = "watch")]
+    cpu_pct: Option<f64>,
+    /// Codec of the calls; what comes back in another one than PCMU is counted, not compared.
+    #[arg(long, value_enum, default_value_t)]
+    codec: Codec,
+    /// Secures the calls by SRTP with this suite, keys by SDES.
+    #[arg(long, value_enum)]
+    srtp: Option<Suite>,
+    /// Milliseconds of audio a packet.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=60))]
+    ptime: u32,
+    /// Process of the server, whose CPU and memory are read.
+    #[arg(long)]
+    watch: Option<u32>,
+    /// CPU that the watched process is pinned to.
+    #[arg(long, requires = "watch")]
+    server_cpu: Option<usize>,
+    /// CPU that the generator is pinned to.
+    #[arg(long)]
+    cpu: Option<usize>,
+    /// Scheduling priority of this process and the server (negative: before others).
+    #[arg(long, allow_negative_numbers = true)]
+    nice: Option<i32>,
+    /// Writes plots to this file (.svg or .html).
+    #[arg(long)]
+    plot: Option<PathBuf>,
+    /// Our own address.
+    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+    local: Ipv4Addr,
+    /// Prints one JSON object instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One number of calls.
+#[derive(Clone, Debug, Serialize)]
+struct Step {
+    calls: usize,
+    /// What gave; nothing if it held.
+    broke: Vec<String>,
+    /// The generator was late itself: the step says nothing.
+    own_fault: bool,
+    loss_pct: f64,
+    report: LoadReport,
+}
+
+/// The result.
+#[derive(Clone, Debug, Serialize)]
+struct Ramp {
+    target: String,
+    steps: Vec<Step>,
+    /// The most calls that held.
+    held: usize,
+    /// The fewest calls at which something gave, and what.
+    gave: Option<(usize, Vec<String>)>,
+}
+
+/// Measures, prints and plots.
+pub(crate) fn run(args: &Args) -> Result<bool> {
+    prepare(args.cpu, args.nice)?;
+    let mut ramp = Ramp { target: args.target.to_string(), steps: Vec::new(), held: 0, gave: None };
+    let (mut low, mut high, mut next) = (0, None, args.from as usize);
+    loop {
+        let step = step(args, next)?;
+        if !args.json {
+            println!("{}", step.line());
+        }
+        let held = step.broke.is_empty() && !step.own_fault;
+        if held {
+            low = low.max(next);
+        } else {
+            high = Some(next);
+            if !step.own_fault {
+                ramp.gave = Some((next, step.broke.clone()));
+            }
+        }
+        ramp.steps.push(step);
+        next = match high {
+            None if low >= args.most as usize => break,
+            None => (low + (low * args.grow_pct as usize / 100).max(1)).min(args.most as usize),
+            Some(high) if high - low <= high / CLOSE_ENOUGH + 1 => break,
+            Some(high) => low.midpoint(high),
+        };
+    }
+    ramp.held = low;
+    let table = ramp.table();
+    report::print(args.json, &ramp, || table.clone())?;
+    if let Some(path) = &args.plot {
+        plot::write(path, &format!("Calls to {}", ramp.target), &ramp.panels(), &table)?;
+    }
+    Ok(low > 0)
+}
+
+fn step(args: &Args, count: usize) -> Result<Step> {
+    let Target::Sip { server, user, transport } = &args.target else {
+        return Err(PerfError::Usage("density is measured by SIP: sip:USER@HOST".into()));
+    };
+    let result = calls::once(&calls::Args {
+        sip: *server,
+        to: user.clone(),
+        rate: args.rate,
+        load: LoadArgs {
+            calls: count,
+            secs: args.secs,
+            warm: 1,
+            ptime: args.ptime,
+            tick_us: 100,
+            cpu: args.cpu,
+            nice: args.nice,
+            retries: 0,
+            json: args.json,
+        },
+        watch: args.watch,
+        server_cpu: args.server_cpu,
+        with_agent: None,
+        transport: *transport,
+        codec: args.codec,
+        srtp: args.srtp,
+        altered: false,
+        local: args.local,
+    })?;
+    Ok(Step::judge(args, count, result))
+}
+
+impl Step {
+    fn judge(args: &Args, calls: usize, report: LoadReport) -> Self {
+        let content = &report.content;
+        let share = |part: u64| 100.0 * part as f64 / (content.sent.max(1)) as f64;
+        let loss_pct = share(content.lost);
+        let mut broke = Vec::new();
+        if report.up < calls {
+            broke.push(format!("{} calls did not come up", calls - report.up));
+        }
+        if loss_pct > args.loss_pct {
+            broke.push(format!("loss {loss_pct:.2} %"));
+        }
+        let late_ms = report.egress_lateness_us.p99 / 1e3;
+        if late_ms > args.late_ms {
+            broke.push(format!("p99 of lateness {late_ms:.1} ms"));
+        }
+        if let Some(limit) = args.cpu_pct.filter(|limit| report.cost.server_cpu_pct > *limit) {
+            broke.push(format!("CPU {:.0} % above {limit} %", report.cost.server_cpu_pct));
+        }
+        if content.altered + content.foreign > 0 && args.codec == Codec::Pcmu {
+            broke.push(format!("{} packets altered or foreign", content.altered + content.foreign));
+        }
+        let own_fault = report.generator_late_us.p99 > OWN_LATENESS_US;
+        Self { calls, broke, own_fault, loss_pct, report }
+    }
+
+    fn line(&self) -> String {
+        let run = &self.report;
+        let verdict = match (self.own_fault, self.broke.is_empty()) {
+            (true, _) => "the generator is late itself".to_owned(),
+            (false, true) => "holds".to_owned(),
+            (false, false) => format!("gives: {}", self.broke.join(", ")),
+        };
+        format!(
+            "{:>6} calls  CPU {:>5.1} %  {:>6.1} KiB a call  echo p50 {:>6.0} p99 {:>7.0} µs  late p99 \
+             {:>7.0} µs  loss {:.3} %  {verdict}",
+            self.calls,
+            run.cost.server_cpu_pct,
+            run.cost.kib_per_call,
+            run.echo_us.p50,
+            run.echo_us.p99,
+            run.egress_lateness_us.p99,
+            self.loss_pct
+        )
+    }
+}
+
+impl Ramp {
+    fn table(&self) -> String {
+        let gave = match &self.gave {
+            Some((calls, why)) => format!("at {calls} calls: {}", why.join(", ")),
+            None if self.steps.iter().any(|step| step.own_fault) => {
+                "not found: the generator was late before the server".to_owned()
+            }
+            None => "nothing did: the ramp ended".to_owned(),
+        };
+        format!("{:<18} {} calls\n{:<18} {gave}\n", "held", self.held, "gave")
+    }
+
+    fn panels(&self) -> Vec<Panel> {
+        let mut steps: Vec<&Step> = self.steps.iter().collect();
+        steps.sort_by_key(|step| step.calls);
+        let panel = |title: &str, y_label, value: fn(&Step) -> f64| Panel {
+            title: title.to_owned(),
+            x_label: "calls",
+            y_label,
+            shape: Shape::Line(steps.iter().map(|s| (s.calls as f64, value(s))).collect()),
+            marks: vec![(self.held as f64, format!("{} held", self.held))],
+        };
+        let mut panels = vec![
+            panel("Lateness against the stream's own clock, p99", "ms", |step| {
+                step.report.egress_lateness_us.p99 / 1e3
+            }),
+            panel("Echo, p99", "ms", |step| step.report.echo_us.p99 / 1e3),
+            panel("Loss", "%", |step| step.loss_pct),
+        ];
+        if steps.iter().any(|step| step.report.cost.server_cpu_pct > 0.0) {
+            panels.push(panel("Server's CPU", "% of a core", |s| s.report.cost.server_cpu_pct));
+        }
+        panels
+    }
+}

@@ -1,0 +1,158 @@
+//! What a server says of its own hops: histograms of its metrics, as far as they grew in a run.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+use serde::Serialize;
+
+use crate::error::{PerfError, Result};
+use crate::line::http;
+
+use super::target::resolve;
+
+/// Port of HTTP.
+const HTTP_PORT: u16 = 80;
+
+/// Hops in the order of a frame's way: the histogram that tells of each, and what it is.
+const HOPS: [(&str, &str); 4] = [
+    ("talkpath_rtp_jitter_seconds", "jitter of what arrives"),
+    ("talkpath_frame_added_seconds", "from the kernel's receipt to sending on"),
+    ("talkpath_agent_round_trip_seconds", "to the agent and back (ping)"),
+    ("talkpath_frame_lateness_seconds", "pacer: sending after the due time"),
+];
+
+/// Where metrics are read.
+#[derive(Clone, Debug)]
+pub(crate) struct MetricsUrl {
+    server: SocketAddrV4,
+    path: String,
+}
+
+impl std::str::FromStr for MetricsUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let rest = text.strip_prefix("http://").ok_or("metrics are read over http://")?;
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let path = if path.len() <= 1 { "/metrics" } else { path };
+        let server = resolve(host, HTTP_PORT).map_err(|error| error.to_string())?;
+        Ok(Self { server, path: path.to_owned() })
+    }
+}
+
+/// Cumulative counts of one histogram by upper bound in nanoseconds; the last one has no bound.
+type Buckets = BTreeMap<u64, f64>;
+
+/// One reading.
+#[derive(Debug, Default)]
+pub(crate) struct Reading(BTreeMap<String, Buckets>);
+
+/// What a hop took in the run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Hop {
+    /// The histogram.
+    pub(crate) metric: &'static str,
+    /// What it tells.
+    pub(crate) what: &'static str,
+    /// Values.
+    pub(crate) count: u64,
+    /// Median, at most, in microseconds.
+    pub(crate) p50_us: Option<f64>,
+    /// 99 %, at most, in microseconds; none beyond the largest bound.
+    pub(crate) p99_us: Option<f64>,
+}
+
+impl MetricsUrl {
+    /// Reads the server's histograms.
+    pub(crate) fn read(&self) -> Result<Reading> {
+        let answer = http::request(self.server, "GET", &self.path, "", "")?;
+        if answer.status != 200 {
+            return Err(PerfError::Peer(format!("metrics were answered {}", answer.status)));
+        }
+        Ok(Reading::parse(&answer.body))
+    }
+}
+
+impl Reading {
+    /// Sums the buckets of each histogram over its labels.
+    fn parse(text: &str) -> Self {
+        let mut all: BTreeMap<String, Buckets> = BTreeMap::new();
+        for line in text.lines() {
+            let Some((name, rest)) = line.split_once("_bucket{") else { continue };
+            let Some((labels, value)) = rest.rsplit_once('}') else { continue };
+            let Some((_, bound)) = labels.split_once("le=\"") else { continue };
+            let Some((bound, _)) = bound.split_once('"') else { continue };
+            let Some(value) = value.split_whitespace().next().and_then(|v| v.parse::<f64>().ok())
+            else {
+                continue;
+            };
+            let bound_ns = match bound.parse::<f64>() {
+                Ok(seconds) if seconds.is_finite() => (seconds * 1e9).round() as u64,
+                _ => u64::MAX,
+            };
+            *all.entry(name.to_owned()).or_default().entry(bound_ns).or_default() += value;
+        }
+        Self(all)
+    }
+
+    /// What grew from `before` to this reading, by hop.
+    pub(crate) fn since(&self, before: &Self) -> Vec<Hop> {
+        HOPS.iter()
+            .filter_map(|(metric, what)| {
+                let (now, old) = (self.0.get(*metric)?, before.0.get(*metric));
+                let grown: Vec<(u64, f64)> = now
+                    .iter()
+                    .map(|(bound, count)| {
+                        let old = old.and_then(|old| old.get(bound)).copied().unwrap_or_default();
+                        (*bound, count - old)
+                    })
+                    .collect();
+                let total = grown.last()?.1;
+                let at = |share: f64| {
+                    let found = grown.iter().find(|(_, count)| *count >= total * share);
+                    found.filter(|(bound, _)| *bound < u64::MAX).map(|(ns, _)| *ns as f64 / 1e3)
+                };
+                (total >= 1.0).then(|| Hop {
+                    metric,
+                    what,
+                    count: total as u64,
+                    p50_us: at(0.5),
+                    p99_us: at(0.99),
+                })
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buckets are summed over their labels, and only what grew counts.
+    #[test]
+    fn what_grew_counts() {
+        let text = |low: u32, high: u32| {
+            format!(
+                "# TYPE talkpath_frame_added_seconds histogram\n\
+                 talkpath_frame_added_seconds_bucket{{worker=\"0\",le=\"0.00005\"}} {low}\n\
+                 talkpath_frame_added_seconds_bucket{{worker=\"1\",le=\"0.00005\"}} {low}\n\
+                 talkpath_frame_added_seconds_bucket{{worker=\"0\",le=\"0.001\"}} {high}\n\
+                 talkpath_frame_added_seconds_bucket{{worker=\"0\",le=\"+Inf\"}} {high}\n\
+                 talkpath_frame_added_seconds_sum 1\nnonsense{{ 4\n"
+            )
+        };
+        let (before, after) = (Reading::parse(&text(10, 100)), Reading::parse(&text(40, 200)));
+        let hops = after.since(&before);
+        let hop = hops.first().expect("a hop");
+        assert_eq!((hop.count, hop.p50_us, hop.p99_us), (100, Some(50.0), Some(1_000.0)));
+        assert_eq!((hops.len(), before.since(&before).len()), (1, 0));
+    }
+
+    /// Addresses.
+    #[test]
+    fn addresses() {
+        let url: MetricsUrl = "http://127.0.0.1:8080".parse().expect("URL");
+        assert_eq!((url.server.port(), url.path.as_str()), (8080, "/metrics"));
+        assert!("https://127.0.0.1/metrics".parse::<MetricsUrl>().is_err());
+    }
+}

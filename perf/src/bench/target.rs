@@ -1,0 +1,142 @@
+//! What is called: a SIP address, or the media socket of a program that speaks the most common
+//! carrier's dialect.
+
+use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs as _};
+use std::str::FromStr;
+
+use crate::sip::link::Transport;
+
+/// Port of SIP without TLS (RFC 3261 19.1.2).
+const SIP_PORT: u16 = 5060;
+
+/// Port of WebSockets without TLS (RFC 6455 3).
+const WS_PORT: u16 = 80;
+
+/// Why a target is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TargetError {
+    /// It is not of a kind that can be called.
+    #[error("a target is sip:USER@HOST[:PORT][;transport=tcp] or ws://HOST[:PORT]/PATH")]
+    Kind,
+    /// TLS.
+    #[error("calls over TLS are not measured: use the listener without it")]
+    Tls,
+    /// Something else than `udp` or `tcp` after `transport=`.
+    #[error("transport is udp or tcp")]
+    Transport,
+    /// The name has no address of IPv4.
+    #[error("{0} has no IPv4 address")]
+    Host(String),
+}
+
+/// Who is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// By SIP.
+    Sip {
+        /// The server.
+        server: SocketAddrV4,
+        /// User part of the Request-URI.
+        user: String,
+        /// How.
+        transport: Transport,
+    },
+    /// By a media WebSocket.
+    Media {
+        /// The server.
+        server: SocketAddrV4,
+        /// Path and query.
+        path: String,
+    },
+}
+
+/// The first IPv4 address of `host[:port]`.
+pub(crate) fn resolve(text: &str, port: u16) -> Result<SocketAddrV4, TargetError> {
+    let none = || TargetError::Host(text.to_owned());
+    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:{port}") };
+    let mut found = with_port.to_socket_addrs().map_err(|_| none())?;
+    found
+        .find_map(|address| match address {
+            SocketAddr::V4(address) => Some(address),
+            SocketAddr::V6(_) => None,
+        })
+        .ok_or_else(none)
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        if text.starts_with("sips:") || text.starts_with("wss:") {
+            return Err(TargetError::Tls);
+        }
+        if let Some(rest) = text.strip_prefix("ws://") {
+            let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let path = if path.is_empty() { "/" } else { path };
+            return Ok(Self::Media { server: resolve(host, WS_PORT)?, path: path.to_owned() });
+        }
+        let rest = text.strip_prefix("sip:").ok_or(TargetError::Kind)?;
+        let (address, parameters) = rest.split_once(';').unwrap_or((rest, ""));
+        let (user, host) = address.split_once('@').ok_or(TargetError::Kind)?;
+        if user.is_empty() || host.is_empty() {
+            return Err(TargetError::Kind);
+        }
+        let mut transport = Transport::Udp;
+        for parameter in parameters.split(';') {
+            match parameter.split_once('=') {
+                Some(("transport", "tcp")) => transport = Transport::Tcp,
+                Some(("transport", "udp")) | None => {}
+                Some(("transport", "tls" | "wss")) => return Err(TargetError::Tls),
+                Some(("transport", _)) => return Err(TargetError::Transport),
+                Some(_) => {}
+            }
+        }
+        Ok(Self::Sip { server: resolve(host, SIP_PORT)?, user: user.to_owned(), transport })
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sip { server, user, transport: Transport::Udp } => {
+                write!(f, "sip:{user}@{server}")
+            }
+            Self::Sip { server, user, transport: Transport::Tcp } => {
+                write!(f, "sip:{user}@{server};transport=tcp")
+            }
+            // The path may hold a token.
+            Self::Media { server, .. } => write!(f, "ws://{server}/…"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What can be called is understood with its defaults, and what cannot is told apart.
+    #[test]
+    fn targets() {
+        let shown = |text: &str| text.parse::<Target>().map(|target| target.to_string());
+        for (text, target) in [
+            ("sip:echo@127.0.0.1", "sip:echo@127.0.0.1:5060"),
+            ("sip:+49@127.0.0.1:5070;transport=tcp;lr", "sip:+49@127.0.0.1:5070;transport=tcp"),
+            ("ws://127.0.0.1:8765/a?token=b", "ws://127.0.0.1:8765/…"),
+            ("ws://127.0.0.1", "ws://127.0.0.1:80/…"),
+        ] {
+            assert_eq!(shown(text).as_deref(), Ok(target), "{text}");
+        }
+        for (text, error) in [
+            ("echo", TargetError::Kind),
+            ("sip:127.0.0.1", TargetError::Kind),
+            ("sip:@127.0.0.1", TargetError::Kind),
+            ("sips:echo@127.0.0.1", TargetError::Tls),
+            ("sip:echo@127.0.0.1;transport=tls", TargetError::Tls),
+            ("sip:echo@127.0.0.1;transport=x", TargetError::Transport),
+            ("wss://127.0.0.1/", TargetError::Tls),
+            ("sip:echo@::1", TargetError::Host("::1".into())),
+        ] {
+            assert_eq!(shown(text), Err(error), "{text}");
+        }
+    }
+}

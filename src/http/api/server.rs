@@ -1,0 +1,70 @@
+//! What this server is, for whoever connects something to it.
+
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use crate::http::openapi::{Resource, get, schema};
+use crate::keys::Scope;
+
+pub(super) fn resource() -> Resource {
+    Resource {
+        tag: "this server",
+        about: "Where it is reached, for whoever connects something to it.",
+        endpoints: vec![
+            get("/api/v1/server", "show_server", show)
+                .summary("Shows where this server takes signalling and audio.")
+                .scope(Scope::Read)
+                .answers_json(200, "the server", schema::named("Server")),
+        ],
+        schemas: vec![("Server", server_schema())],
+    }
+}
+
+fn server_schema() -> Value {
+    let text = || json!({"type": "string"});
+    let port = || schema::integer(1, 65_535);
+    let place = schema::object(
+        &[
+            ("transport", schema::word(&["udp", "tcp", "tls", "ws", "wss"])),
+            ("address", schema::described(text(), "as peers are told it, with the port")),
+        ],
+        &[],
+    );
+    let rtp = schema::object(
+        &[
+            ("addresses", schema::list(text())),
+            ("ports", schema::object(&[("first", port()), ("last", port())], &[])),
+        ],
+        &[],
+    );
+    schema::object(
+        &[
+            ("version", text()),
+            ("node", schema::format("uuid")),
+            ("base_url", schema::described(text(), "what carriers and agents reach it by")),
+            ("sip", schema::list(place)),
+            ("rtp", rtp),
+            ("codecs", schema::list(text())),
+        ],
+        &[],
+    )
+}
+
+/// `GET /api/v1/server`
+async fn show(State(state): State<crate::http::State>) -> axum::Json<Value> {
+    let told = &state.told;
+    let sip = told.sip.iter().map(|(transport, address)| {
+        json!({"transport": transport.as_str().to_ascii_lowercase(), "address": address})
+    });
+    axum::Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "node": told.node,
+        "base_url": &*state.base_url,
+        "sip": sip.collect::<Vec<_>>(),
+        "rtp": {
+            "addresses": told.rtp,
+            "ports": {"first": told.ports.first, "last": told.ports.last},
+        },
+        "codecs": told.codecs,
+    }))
+}

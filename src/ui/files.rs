@@ -1,0 +1,69 @@
+//! The files, each by its path.
+
+use super::File;
+
+macro_rules! files {
+    ($($path:literal)+) => {
+        /// All files of the pages.
+        pub(super) const FILES: &[File] = &[$(File {
+            path: $path,
+            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/", $path)),
+        }),+];
+    };
+}
+
+files! {
+    "app.js"
+    "icon.svg"
+    "index.html"
+    "lib/api.js"
+    "lib/audio.js"
+    "lib/dom.js"
+    "lib/events.js"
+    "lib/format.js"
+    "lib/icons.js"
+    "lib/metrics.js"
+    "lib/router.js"
+    "lib/theme.js"
+    "lib/wav.js"
+    "lib/words.js"
+    "pages/agents.js"
+    "pages/audit.js"
+    "pages/call.js"
+    "pages/calls.js"
+    "pages/connection.js"
+    "pages/connections.js"
+    "pages/health.js"
+    "pages/keys.js"
+    "pages/live.js"
+    "pages/routes.js"
+    "pages/sign_in.js"
+    "pages/start.js"
+    "pages/webhooks.js"
+    "parts/agent_form.js"
+    "parts/basic.js"
+    "parts/call_controls.js"
+    "parts/call_log.js"
+    "parts/call_recording.js"
+    "parts/call_story.js"
+    "parts/chart.js"
+    "parts/connection_form.js"
+    "parts/connectivity.js"
+    "parts/dialog.js"
+    "parts/fields.js"
+    "parts/form.js"
+    "parts/ladder.js"
+    "parts/meter.js"
+    "parts/numbers.js"
+    "parts/phone.js"
+    "parts/place_call.js"
+    "parts/shell.js"
+    "parts/table.js"
+    "parts/timeline.js"
+    "parts/toast.js"
+    "parts/trunks.js"
+    "parts/vlist.js"
+    "parts/waveform.js"
+    "style.css"
+    "worklet.js"
+}

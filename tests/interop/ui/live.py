@@ -1,0 +1,84 @@
+"""The live page while calls run, and the pages of calls that went wrong."""
+
+import re
+
+from browser import Browser, expect, given, say
+
+given = given()
+browser = Browser(given)
+page = browser.page()
+browser.sign_in(page)
+
+# A call of a foreign telephone appears by itself, is measured, and goes away.
+browser.go(page, "live")
+expect(page.get_by_text("No call at the moment")).to_be_visible()
+say("empty")
+row = page.locator("a.live-row")
+expect(row).to_have_count(1)
+expect(row).to_contain_text("Talking")
+expect(row).to_contain_text(re.compile(r"0:0[1-9]"))
+# Its sound is seen, both ways, and its quality.
+browser.until(page, "Number(document.querySelector('.live-row .mine').ariaValueNow) > 10")
+browser.until(page, "/^[34][.]/.test(document.querySelector('.live-row .num .badge').textContent)")
+browser.shot(page, "live-call-desktop")
+browser.judge(page, "live with a call")
+row.click()
+expect(page.get_by_role("button", name="Listen in")).to_be_visible()
+page.get_by_role("button", name="Listen in").click()
+browser.until(page, "Number(document.querySelector('.listening .mine').ariaValueNow) > 10")
+browser.shot(page, "call-living-desktop")
+browser.judge(page, "a living call")
+page.get_by_role("button", name="Hang up").click()
+page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
+expect(page.locator("h1")).to_contain_text("Completed")
+browser.go(page, "live")
+expect(page.get_by_text("No call at the moment")).to_be_visible()
+say("over")
+
+# Three packets in a hundred were lost.
+lossy = say("lossy")
+browser.go(page, f"calls/{lossy}")
+loss = page.locator(".verdict[data-finding=loss]")
+expect(loss).to_contain_text(re.compile(r"^[23][.]\d % of the caller's audio was lost"))
+expect(loss).to_contain_text("What to do")
+expect(page.locator(".verdict")).to_have_count(1)
+# It was recorded and captured: both voices, who spoke when, and what was said over the wire.
+expect(page.get_by_role("slider", name="Position in the recording")).to_be_visible()
+expect(page.get_by_text("Caller speaks").first).to_be_visible()
+expect(page.locator(".ladder summary").first).to_contain_text("INVITE")
+expect(page.locator(".ladder")).to_contain_text("200 OK")
+with page.expect_download() as download:
+    page.get_by_role("button", name="JSON").click()
+assert download.value.suggested_filename == f"{lossy}.json"
+with page.expect_download() as download:
+    page.get_by_role("button", name="pcap").click()
+assert open(download.value.path(), "rb").read(4) == b"\xd4\xc3\xb2\xa1"
+browser.judge(page, "a call with loss")
+browser.shot(page, "call-lossy-desktop")
+browser.view(page, "call-lossy-view")
+
+# The agent said nothing: told while the call lives, and afterwards.
+silent = say("silent")
+browser.go(page, "live")
+expect(page.locator("a.live-row.is-silent")).to_contain_text("The agent has said nothing")
+browser.judge(page, "live with silence")
+browser.go(page, f"calls/{silent}")
+verdict = page.locator(".verdict[data-reason=agent_silent]")
+expect(verdict).to_contain_text("The agent has said nothing")
+expect(verdict).to_contain_text("What to do")
+say("hang up")
+expect(page.locator("h1")).to_contain_text("Completed")
+expect(verdict).to_contain_text("to its end")
+expect(page.locator(".verdict[data-direction=in]")).to_have_count(0)
+browser.judge(page, "a call with a silent agent")
+browser.shot(page, "call-silent-desktop")
+small = browser.page("phone")
+browser.sign_in(small)
+browser.go(small, f"calls/{silent}")
+expect(small.locator(".verdict")).to_be_visible()
+browser.shot(small, "call-silent-phone")
+browser.go(small, f"calls/{lossy}")
+expect(small.get_by_role("slider", name="Position in the recording")).to_be_visible()
+browser.judge(small, "a call with loss on a phone")
+browser.shot(small, "call-lossy-phone")
+browser.end()

@@ -1,0 +1,129 @@
+// Begins: finds out who is signed in, and shows the page that the address names.
+
+import * as api from "./lib/api.js";
+import { h, mount } from "./lib/dom.js";
+import * as router from "./lib/router.js";
+import { apply } from "./lib/theme.js";
+import { empty, failed, linkButton, loading } from "./parts/basic.js";
+import { hangUpPhone } from "./parts/phone.js";
+import { shell } from "./parts/shell.js";
+import { complain } from "./parts/toast.js";
+import { signIn } from "./pages/sign_in.js";
+
+/** After how long a page that is not there yet says that it comes. */
+const PATIENCE_MS = 150;
+
+const app = document.getElementById("app");
+apply();
+
+for (const [pattern, file, name] of [
+  ["start", "start"],
+  ["live", "live"],
+  ["calls", "calls"],
+  ["calls/:id", "call"],
+  ["agents", "agents"],
+  ["agents/:id", "agents", "agent"],
+  ["connections", "connections"],
+  ["connections/new", "connections", "choose"],
+  ["connections/new/:provider", "connections", "create"],
+  ["connections/:id", "connection"],
+  ["routes", "routes"],
+  ["routes/:id", "routes", "edit"],
+  ["health", "health"],
+  ["keys", "keys"],
+  ["webhooks", "webhooks"],
+  ["webhooks/:id", "webhooks", "webhook"],
+  ["audit", "audit"],
+])
+  router.route(pattern, async () => (await import(`./pages/${file}.js`))[name ?? "page"]);
+
+let frame = null;
+
+async function show(load, context) {
+  if (!context.path) {
+    const place = await firstPlace();
+    // Whoever went on meanwhile knows where.
+    if (!context.signal.aborted) router.go(place, { replace: true });
+    return;
+  }
+  frame.mark(context.path);
+  delete frame.main.dataset.page;
+  const slow = setTimeout(() => mount(frame.main, loading()), PATIENCE_MS);
+  const { signal } = context;
+  const title = (text) => {
+    document.title = text ? `${text} · Talkpath` : "Talkpath";
+  };
+  try {
+    const page = load && (await load());
+    const content = page ? await page({ ...context, title }) : nowhere();
+    if (signal.aborted) return;
+    clearTimeout(slow);
+    mount(frame.main, h("div.page", content));
+    frame.main.dataset.page = context.path;
+    scrollTo(0, 0);
+    // Whoever hears the page is told where they are.
+    frame.main.querySelector("h1")?.focus({ preventScroll: true });
+  } catch (error) {
+    clearTimeout(slow);
+    if (signal.aborted || error.name === "AbortError" || !api.session) return;
+    mount(
+      frame.main,
+      h("div.page", h("h1", "This page could not be shown"), failed(error, router.again)),
+    );
+    if (!(error instanceof api.Problem)) throw error;
+  }
+}
+
+const nowhere = () =>
+  empty(
+    "search",
+    "There is no such page",
+    "The address may be old.",
+    linkButton("To the live calls", "#/live", { kind: "primary" }),
+  );
+
+/** Whoever has not had a call yet is shown how. */
+async function firstPlace() {
+  try {
+    const { items } = await api.get("calls?limit=1");
+    return items.length ? "live" : "start";
+  } catch {
+    return "live";
+  }
+}
+
+function enter() {
+  frame = shell(async () => {
+    hangUpPhone();
+    await api.signOut();
+    leave();
+  });
+  mount(app, frame.element);
+  router.start(show).catch(complain);
+}
+
+function leave(why) {
+  router.stop();
+  api.forget();
+  document.title = "Sign in · Talkpath";
+  for (const open of document.querySelectorAll("dialog")) open.close();
+  mount(app, signIn(enter, why));
+}
+
+api.whenSignedOut(() => {
+  hangUpPhone();
+  leave("Your session has ended. Sign in again to go on.");
+});
+
+try {
+  if (await api.resume()) enter();
+  else leave();
+} catch (error) {
+  mount(
+    app,
+    h(
+      "main.sign-in",
+      failed(error, () => location.reload()),
+    ),
+  );
+}

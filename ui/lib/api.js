@@ -1,0 +1,171 @@
+// The HTTP API: the session's cookie goes by itself, its token with what changes something.
+
+const BASE = "/api/v1";
+
+/** What the API refused (RFC 9457). */
+export class Problem extends Error {
+  constructor(status, body, retryAfter) {
+    super(body.detail || body.title || `The server answered ${status}.`);
+    this.status = status;
+    this.type = body.type || "";
+    this.title = body.title || "Something went wrong";
+    this.errors = body.errors || [];
+    this.retryAfter = retryAfter;
+  }
+
+  /** True for what is no fault of the network or the server. */
+  get isRefusal() {
+    return this.status >= 400 && this.status < 500;
+  }
+}
+
+/** Who is signed in; null if nobody is. */
+export let session = null;
+let csrf = null;
+let onSignedOut = () => {};
+
+/** What is done when the session has ended. */
+export function whenSignedOut(work) {
+  onSignedOut = work;
+}
+
+const RANKS = { read: 0, calls: 1, admin: 2, server: 3 };
+
+/** True if the session's key reaches a scope. */
+export function may(scope) {
+  return session !== null && RANKS[session.key.scope] >= RANKS[scope];
+}
+
+async function problem(response) {
+  let body = {};
+  try {
+    body = await response.json();
+  } catch {
+    // A proxy in between may answer with anything.
+  }
+  return new Problem(response.status, body, Number(response.headers.get("retry-after")) || 0);
+}
+
+async function ask(method, path, { body, signal, headers, kind } = {}) {
+  const head = { ...headers };
+  if (method !== "GET" && csrf) head["X-CSRF-Token"] = csrf;
+  if (body !== undefined) head["Content-Type"] = kind || "application/json";
+  let response;
+  try {
+    response = await fetch(path.startsWith("/") ? path : `${BASE}/${path}`, {
+      method,
+      signal,
+      headers: head,
+      credentials: "same-origin",
+      cache: "no-store",
+      body: body === undefined || kind ? body : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(
+      0,
+      {
+        title: "The server cannot be reached",
+        detail: "The server cannot be reached. It may be restarting, or the connection is gone.",
+      },
+      0,
+    );
+  }
+  if (response.status === 401 && session) {
+    session = null;
+    csrf = null;
+    onSignedOut();
+  }
+  if (!response.ok) throw await problem(response);
+  return response;
+}
+
+async function read(response) {
+  return response.status === 204 ||
+    (response.status === 202 && !response.headers.get("content-type"))
+    ? null
+    : response.json();
+}
+
+export const get = async (path, options) => read(await ask("GET", path, options));
+export const put = async (path, body, options) =>
+  read(await ask("PUT", path, { body, ...options }));
+export const remove = async (path, options) => read(await ask("DELETE", path, options));
+export const text = async (path, options) => (await ask("GET", path, options)).text();
+export const bytes = async (path, options) => (await ask("GET", path, options)).arrayBuffer();
+
+/** A POST; what is sent twice by mistake is carried out once. */
+export async function post(path, body, options = {}) {
+  const headers = { "Idempotency-Key": crypto.randomUUID?.() ?? fallbackId(), ...options.headers };
+  return read(await ask("POST", path, { body, ...options, headers }));
+}
+
+// Pages that are not secure have no `randomUUID`.
+function fallbackId() {
+  const parts = crypto.getRandomValues(new Uint32Array(4));
+  return Array.from(parts, (part) => part.toString(16).padStart(8, "0")).join("");
+}
+
+/** Asks who is signed in. */
+export async function resume() {
+  try {
+    session = await get("session");
+  } catch (error) {
+    if (error.status !== 401) throw error;
+    session = null;
+  }
+  csrf = session?.csrf_token ?? null;
+  return session;
+}
+
+/** Signs in by a key, which is not kept. */
+export async function signIn(key) {
+  session = await read(await ask("POST", "session", { body: { key } }));
+  csrf = session.csrf_token;
+  return session;
+}
+
+export async function signOut() {
+  await remove("session");
+  session = null;
+  csrf = null;
+}
+
+/** All items of a list, page by page, up to `max`. */
+export async function all(path, { max = 2_000, signal } = {}) {
+  const items = [];
+  let cursor = "";
+  do {
+    const joined = path.includes("?") ? "&" : "?";
+    const more = cursor && `&cursor=${encodeURIComponent(cursor)}`;
+    const page = await get(`${path}${joined}limit=200${more}`, { signal });
+    items.push(...page.items);
+    cursor = page.next_cursor;
+  } while (cursor && items.length < max);
+  return items;
+}
+
+/** The address of a WebSocket of this server. */
+export function socketUrl(path) {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  return `${scheme}//${location.host}${path.startsWith("/") ? path : `${BASE}/${path}`}`;
+}
+
+let known = {};
+
+/** What does not change while the page lives, such as the metadata of the providers. */
+export function once(path) {
+  known[path] ??= get(path).catch((error) => {
+    delete known[path];
+    throw error;
+  });
+  return known[path];
+}
+
+/** Another key may see other things. */
+export function forget() {
+  known = {};
+}
+
+export const providers = async () =>
+  (await once("organizations/telephony-providers/metadata")).providers;

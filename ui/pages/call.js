@@ -1,0 +1,288 @@
+// One call: what happened, how it sounded, and why nothing was heard if that is so.
+
+import * as api from "../lib/api.js";
+import { every, h, mount, perFrame, say } from "../lib/dom.js";
+import { listen } from "../lib/events.js";
+import { address, count, exactly, figure, length, percent, span } from "../lib/format.js";
+import {
+  cause,
+  causeAdvice,
+  endedBy,
+  mos,
+  mosTone,
+  status as statusText,
+  tone,
+} from "../lib/words.js";
+import { backTo, badge, card, facts, heading, notice } from "../parts/basic.js";
+import { charts } from "../parts/chart.js";
+import { controls } from "../parts/call_controls.js";
+import { eventList, exportButtons, messages, transfers } from "../parts/call_log.js";
+import { recording } from "../parts/call_recording.js";
+import { advices, lanes, silences, verdicts } from "../parts/call_story.js";
+import { later } from "../parts/table.js";
+import { timeline } from "../parts/timeline.js";
+
+const AGAIN_MS = 5_000;
+
+export async function page({ title, params, signal }) {
+  const { id } = params;
+  const load = async () => {
+    const [call, events, quality] = await Promise.all([
+      api.get(`calls/${id}`, { signal }),
+      api.all(`calls/${id}/events`, { signal }),
+      api.all(`calls/${id}/quality`, { signal }),
+    ]);
+    return { call, events, quality };
+  };
+  let data = await load();
+  title(`${address(data.call.from)} → ${address(data.call.to)}`);
+  const [head, story, media] = [h("div"), h("div"), h("div")];
+  const sound = h("div");
+  const log = h("div");
+  let speech = null;
+
+  const draw = () => {
+    mount(head, top(data), summary(data.call));
+    drawStory();
+    mount(media, figures(data), graphs(data));
+    mount(log, eventList(data.events));
+  };
+  const drawStory = () =>
+    mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
+  draw();
+  const steer =
+    api.may("calls") && data.call.state !== "ended" ? controls(data.call, signal) : null;
+  const drawSound = () =>
+    mount(
+      sound,
+      recording(data.call, data.events, signal, (found) => {
+        speech = found;
+        drawStory();
+      }),
+    );
+  drawSound();
+
+  const isOver = () => data.call.state === "ended";
+  if (!isOver()) {
+    const refresh = async () => {
+      const wasOver = isOver();
+      data = await load();
+      draw();
+      if (isOver() && !wasOver) {
+        steer?.remove();
+        drawSound();
+        ladderPlace.again();
+        transferPlace.again();
+      }
+    };
+    const soon = perFrame(() => refresh().catch(() => {}));
+    listen({ signal, call: id, on: soon });
+    every(AGAIN_MS, signal, async () => !isOver() && refresh()).catch(() => {});
+    every(1_000, signal, () => {
+      const clock = head.querySelector("[data-clock]");
+      if (clock && data.call.answered_at && !isOver())
+        say(clock, length(Date.now() - Date.parse(data.call.answered_at)));
+    });
+  }
+  const ladderPlace = later(
+    () => messages(data.call, () => data.events, signal),
+    "Loading the messages",
+  );
+  const transferPlace = later(() => transfers(id, signal), "Loading");
+  return [
+    backTo("#/calls", "Calls"),
+    head,
+    steer,
+    story,
+    sound,
+    media,
+    card("Messages", { about: "What was said over the wire, in order." }, ladderPlace),
+    transferPlace,
+    card(
+      "Events",
+      {
+        about: "All that was told of this call, as programs are told of it.",
+        actions: exportButtons(() => data),
+      },
+      log,
+    ),
+  ];
+}
+
+function top({ call }) {
+  return heading(
+    [
+      h("span.clip", address(call.from)),
+      h("span.muted", " → "),
+      h("span.clip", address(call.to)),
+      " ",
+      badge(statusText(call.status), tone(call.status)),
+    ],
+    [
+      call.direction === "inbound" ? "Came in" : "Went out",
+      call.trunk && ` by ${call.trunk}`,
+      `, agent ${call.agent || "none"}`,
+    ],
+  );
+}
+
+function summary(call) {
+  const ended =
+    call.cause && `${cause(call.cause)}${call.ended_by ? `, ${endedBy(call.ended_by)}` : ""}`;
+  const advice = causeAdvice(call.cause);
+  const clock = h("span", { "data-clock": true }, length(call.duration_ms));
+  const says = [
+    call.sip_status && `SIP ${call.sip_status}`,
+    call.q850 && `Q.850 ${call.q850}`,
+    call.reason,
+  ]
+    .filter(Boolean)
+    .join(" · ");
+  const rang =
+    call.answered_at && call.initiated_at
+      ? Date.parse(call.answered_at) - Date.parse(call.initiated_at)
+      : 0;
+  return [
+    advice && notice(call.status === "completed" ? "warn" : "bad", ended, advice),
+    call.is_incomplete &&
+      notice("warn", "Some facts are missing", "The database was away while this call went on."),
+    card(
+      null,
+      { kind: "summary" },
+      facts(
+        ["Length", clock],
+        ["Began", exactly(call.initiated_at ?? call.began_unix_ms)],
+        ["Rang for", rang > 0 && span(rang)],
+        ["Ended", ended],
+        ["Said about it", says || null],
+        ["Answered by", call.answered_by?.replaceAll("_", " ")],
+        ["Billed", call.billed_s !== null && call.ended_at && `${count(call.billed_s)} s`],
+        ["Cost", call.cost && `${call.cost.amount} ${call.cost.currency}`],
+        ["Carrier's id", call.carrier_call_id && h("code.clip", call.carrier_call_id)],
+        ["Id", h("code.clip", call.id)],
+      ),
+    ),
+  ];
+}
+
+function timelineCard({ call, events }, speech) {
+  const drawn = lanes(call, events, speech);
+  if (!drawn) return null;
+  return card(
+    "Time line",
+    { about: "From the first message to the last." },
+    timeline(drawn.lanes, { from: drawn.from, to: drawn.to, label: "What happened when" }),
+  );
+}
+
+function figures({ call }) {
+  const q = call.quality;
+  if (!q) return null;
+  const one = (name, value, note, kind = "") =>
+    h(
+      "div.tile",
+      { class: kind },
+      h("span.tile-name", name),
+      h("span.tile-value", value),
+      h("span.tile-note", note ?? ""),
+    );
+  return h(
+    "div.tiles",
+    one(
+      "MOS",
+      figure(q.mos, 2),
+      mos(q.mos),
+      q.mos && mosTone(q.mos) !== "good" ? mosTone(q.mos) : "",
+    ),
+    one(
+      "Loss",
+      percent(q.loss),
+      `${count(q.lost)} of ${count(q.packets_in + q.lost)} packets`,
+      q.loss > 0.05 ? "bad" : q.loss > 0.01 ? "warn" : "",
+    ),
+    one("Jitter", figure(q.jitter_ms, 1, "ms"), "as it came"),
+    one(
+      "Round trip",
+      figure(q.round_trip_ms, 0, "ms"),
+      q.round_trip_ms === null ? "the far end does not report" : "to the far end",
+    ),
+    one(
+      "First word",
+      q.first_audio_ms === null ? "–" : span(q.first_audio_ms),
+      "of the agent, after the answer",
+      q.first_audio_ms > 2_000 ? "warn" : "",
+    ),
+    one("Underruns", count(q.underruns), "the agent ran dry", q.underruns ? "warn" : ""),
+    one(
+      "Silence",
+      span(q.silence_in_ms + q.silence_out_ms),
+      `${span(q.silence_in_ms)} from, ${span(q.silence_out_ms)} to the caller`,
+      q.silence_in_ms + q.silence_out_ms > 3_000 ? "warn" : "",
+    ),
+  );
+}
+
+function graphs({ call, events, quality }) {
+  const points = (pick) => quality.map((sample) => [Date.parse(sample.at), pick(sample) ?? null]);
+  const from = Date.parse(call.answered_at ?? call.initiated_at);
+  const to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
+  if (quality.length < 2) {
+    return call.answered_at
+      ? card(
+          "Audio quality over time",
+          {},
+          h(
+            "p.muted",
+            call.state === "ended"
+              ? "This call was too short for a curve: how the audio fares is written down every ten seconds."
+              : "How the audio fares is written down every ten seconds: the curve begins soon.",
+          ),
+        )
+      : null;
+  }
+  const ms = (v) => `${v.toFixed(1)} ms`;
+  return card(
+    "Audio quality over time",
+    { about: "As it came from the far end, every ten seconds. Stretches of silence are shaded." },
+    charts(
+      [
+        {
+          title: "MOS",
+          hint: "1 to 4.4, higher is better",
+          points: points((x) => x.mos),
+          low: 1,
+          high: 4.5,
+          format: (v) => v.toFixed(2),
+          tone: mosTone,
+        },
+        {
+          title: "Loss",
+          points: points((x) => x.loss * 100),
+          high: 1,
+          format: (v) => `${v.toFixed(2)} %`,
+          tone: (v) => (v > 5 ? "bad" : v > 1 ? "warn" : "good"),
+        },
+        { title: "Jitter", points: points((x) => x.jitter_ms), high: 5, format: ms },
+        { title: "Round trip", points: points((x) => x.round_trip_ms), high: 20, format: ms },
+        {
+          title: "Queued for the caller",
+          hint: "audio of the agent that waits",
+          points: points((x) => x.buffer_ms),
+          high: 100,
+          format: ms,
+        },
+      ],
+      {
+        from,
+        to: Math.max(to, from + 1_000),
+        label: "Audio quality over the call",
+        marks: silences(events, to).map((one) => ({
+          from: one.from,
+          to: one.to,
+          tone: "warn",
+          label: one.title,
+        })),
+      },
+    ),
+  );
+}

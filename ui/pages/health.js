@@ -1,0 +1,248 @@
+// How the server does: load, time, refusals, who reaches it.
+
+import * as api from "../lib/api.js";
+import { every, h, mount, say } from "../lib/dom.js";
+import { bytes, count, figure, span } from "../lib/format.js";
+import { histogram, labelled, parse, quantile, since, sum } from "../lib/metrics.js";
+import { cause } from "../lib/words.js";
+import { badge, card, empty, facts, heading, notice, tile } from "../parts/basic.js";
+import { bars, sparkline } from "../parts/chart.js";
+
+const LOOK_MS = 2_000;
+/** A frame is late when it leaves a frame's length after it was due. */
+const FRAME_S = 0.02;
+
+const seconds = (s) =>
+  s === null ? "–" : s < 1e-3 ? `${Math.round(s * 1e6)} µs` : span(s * 1_000);
+
+export async function page({ title, signal }) {
+  title("Server");
+  const server = await api.once("server").catch(() => null);
+  const ready = h("div", { role: "status" });
+  const tiles = {
+    calls: tile("Calls now"),
+    rate: tile("New calls a second"),
+    cpu: tile("Processor"),
+    late: tile("Lateness, p99", { hint: "of frames, this page's lifetime" }),
+    added: tile("Time added, p99", { hint: "to frames on their way" }),
+    memory: tile("Memory"),
+    commit: tile("Database commit, p95"),
+    http: tile("HTTP answers a second"),
+  };
+  const line = sparkline("Calls over the last two minutes", { width: 160, height: 34 });
+  tiles.calls.element.append(line.element);
+  const workers = h("tbody");
+  const spread = h("div.bars-row");
+  const refused = h("div");
+  const reach = h("div");
+  let first = null;
+  let before = null;
+  const look = async () => {
+    const now = performance.now();
+    const samples = parse(await api.text("/metrics", { signal }));
+    const state = { now, samples };
+    first ??= state;
+    draw(state, before ?? state);
+    before = state;
+    line.push(sum(samples, "talkpath_calls_active") ?? 0);
+    const answer = await fetch("/readyz", { signal }).catch(() => null);
+    mount(
+      ready,
+      answer?.ok
+        ? null
+        : notice(
+            "bad",
+            "No calls are taken",
+            answer
+              ? "The server drains, is overloaded, or its database does not answer."
+              : "The server cannot be reached.",
+          ),
+    );
+  };
+  const rate = (state, last, name, wanted) => {
+    const took = (state.now - last.now) / 1_000;
+    return took > 0
+      ? Math.max(
+          0,
+          (sum(state.samples, name, wanted) ?? 0) - (sum(last.samples, name, wanted) ?? 0),
+        ) / took
+      : null;
+  };
+  const spreadOf = (state, name) =>
+    since(histogram(state.samples, name), state === first ? null : histogram(first.samples, name));
+  const p = (state, name, q) =>
+    quantile(spreadOf(state, name), q) ?? quantile(histogram(state.samples, name), q);
+  function draw(state, last) {
+    const { samples } = state;
+    say(tiles.calls.value, count(sum(samples, "talkpath_calls_active") ?? 0));
+    say(tiles.rate.value, figure(rate(state, last, "talkpath_calls_started_total"), 1));
+    const cpu = rate(state, last, "process_cpu_seconds_total");
+    say(tiles.cpu.value, cpu === null ? "–" : `${Math.round(cpu * 100)} %`);
+    say(tiles.cpu.note, "of one core");
+    say(tiles.late.value, seconds(p(state, "talkpath_frame_lateness_seconds", 0.99)));
+    say(tiles.added.value, seconds(p(state, "talkpath_frame_added_seconds", 0.99)));
+    say(tiles.memory.value, bytes(sum(samples, "process_resident_memory_bytes")));
+    say(
+      tiles.memory.note,
+      `${count(sum(samples, "process_open_fds"))} of ${count(sum(samples, "process_max_fds"))} descriptors`,
+    );
+    say(
+      tiles.commit.value,
+      seconds(quantile(histogram(samples, "talkpath_log_commit_seconds"), 0.95)),
+    );
+    say(tiles.http.value, figure(rate(state, last, "talkpath_http_responses_total"), 0));
+    mount(
+      workers,
+      labelled(samples, "talkpath_worker_calls", "worker").map((worker) =>
+        row(state, last, worker),
+      ),
+    );
+    mount(
+      spread,
+      bars("When frames leave", histogram(samples, "talkpath_frame_lateness_seconds"), {
+        format: seconds,
+        hint: "after they were due",
+        good: FRAME_S,
+      }),
+      bars("Time added to frames", histogram(samples, "talkpath_frame_added_seconds"), {
+        format: seconds,
+        hint: "from arrival to departure",
+        good: FRAME_S,
+      }),
+    );
+    mount(refused, ends(samples));
+    mount(reach, peers(samples));
+  }
+  const row = (state, last, worker) => {
+    const own = { worker };
+    const per = (name, wanted = {}) =>
+      count(Math.round(rate(state, last, name, { ...own, ...wanted }) ?? 0));
+    const late = histogram(state.samples, "talkpath_frame_lateness_seconds", own);
+    const total = (name) => count(sum(state.samples, name, own) ?? 0);
+    return h(
+      "tr",
+      h("td", { "data-label": "Worker" }, h("strong", worker)),
+      h("td.num", { "data-label": "Calls" }, total("talkpath_worker_calls")),
+      h("td.num", { "data-label": "In a second" }, per("talkpath_packets_in_total")),
+      h("td.num", { "data-label": "Out a second" }, per("talkpath_packets_out_total")),
+      h("td.num", { "data-label": "Wake-ups a second" }, per("talkpath_worker_wakeups_total")),
+      h(
+        "td.num",
+        { "data-label": "Lateness p50" },
+        late.length ? seconds(quantile(late, 0.5)) : "–",
+      ),
+      h("td.num", { "data-label": "p99" }, late.length ? seconds(quantile(late, 0.99)) : "–"),
+      h("td.num", { "data-label": "Late frames" }, total("talkpath_frames_late_total")),
+      h("td.num", { "data-label": "Underruns" }, total("talkpath_underruns_total")),
+      h("td.num", { "data-label": "Lost packets" }, total("talkpath_rtp_lost_total")),
+    );
+  };
+  const shown = h(
+    "div",
+    h(
+      "div.tiles",
+      Object.values(tiles).map((one) => one.element),
+    ),
+    card(
+      "Media workers",
+      { about: "One thread each; a call stays with one from its beginning to its end." },
+      h(
+        "div.table-frame",
+        { tabindex: "0", role: "region", "aria-label": "Media workers" },
+        h(
+          "table",
+          h(
+            "thead",
+            h(
+              "tr",
+              [
+                "Worker",
+                "Calls",
+                "In/s",
+                "Out/s",
+                "Wake-ups/s",
+                "Lateness p50",
+                "p99",
+                "Late frames",
+                "Underruns",
+                "Lost",
+              ].map((name, i) => h("th", { scope: "col", class: i ? "num" : "" }, name)),
+            ),
+          ),
+          workers,
+        ),
+      ),
+    ),
+    card(
+      "Time",
+      { about: "What callers hear: frames that leave on time, and how long they stay here." },
+      spread,
+    ),
+    h(
+      "div.two",
+      card("How calls end", { about: "Since the server started; hang-ups left out." }, refused),
+      card("Who reaches it", { about: "Trunks, registrations, connections." }, reach),
+    ),
+    server &&
+      card(
+        "This server",
+        {},
+        facts(
+          ["Version", server.version],
+          ["Node", h("code", server.node)],
+          ["Address for carriers and agents", h("code", server.base_url)],
+          ["SIP", server.sip.map(({ transport, address }) => `${transport} ${address}`).join(", ")],
+          ["RTP ports", `${server.rtp.ports.first}-${server.rtp.ports.last}`],
+          ["Up for", up(before)],
+        ),
+      ),
+  );
+  await every(LOOK_MS, signal, look);
+  return [heading("Server", "How this node does, every two seconds."), ready, shown];
+}
+
+function up(state) {
+  const started = state && sum(state.samples, "process_start_time_seconds");
+  return started ? span(Date.now() - started * 1_000) : null;
+}
+
+function ends(samples) {
+  const totals = labelled(samples, "talkpath_calls_ended_total", "cause")
+    .map((word) => [word, sum(samples, "talkpath_calls_ended_total", { cause: word })])
+    .filter(([word, n]) => n > 0 && word !== "normal")
+    .sort((a, b) => b[1] - a[1]);
+  if (!totals.length)
+    return empty("check", "Nothing out of the ordinary", "No call was refused or cut short.");
+  return h(
+    "ul.lines",
+    totals.map(([word, n]) =>
+      h(
+        "li.line-item",
+        h("span", cause(word)),
+        badge(count(n), word === "internal" ? "bad" : "quiet"),
+      ),
+    ),
+  );
+}
+
+function peers(samples) {
+  const trunks = (samples.get("talkpath_sip_trunk_up") ?? []).map(({ labels, value }) => [
+    labels.trunk,
+    badge(value ? "up" : "down", value ? "good" : "bad"),
+  ]);
+  const registered = (samples.get("talkpath_sip_registered") ?? []).map(({ labels, value }) => [
+    `Registered: ${labels.trunk}`,
+    badge(value ? "yes" : "no", value ? "good" : "bad"),
+  ]);
+  const figures = [
+    ["Phones registered here", "talkpath_sip_bindings"],
+    ["SIP connections", "talkpath_sip_connections"],
+    ["Agents connected", "talkpath_agent_connections"],
+    ["HTTP connections", "talkpath_http_connections"],
+  ];
+  return facts(
+    ...trunks,
+    ...registered,
+    ...figures.map(([name, metric]) => [name, count(sum(samples, metric) ?? 0)]),
+  );
+}

@@ -1,0 +1,30 @@
+// A word about what was done, for a moment.
+
+import { h } from "../lib/dom.js";
+import { icon } from "../lib/icons.js";
+
+const SHOWN_MS = 6_000;
+
+export function toast(text, tone = "good") {
+  const close = () => element.remove();
+  const element = h(
+    "div.toast",
+    { class: tone },
+    icon(tone === "good" ? "check" : "alert"),
+    h("span", text),
+    h(
+      "button.quiet.icon-only",
+      { type: "button", "aria-label": "Dismiss", onclick: close },
+      icon("close", 16),
+    ),
+  );
+  const room = document.getElementById("toasts");
+  // What went well before is old news; what went wrong stays until it is read.
+  room.querySelectorAll(".toast.good").forEach((before) => before.remove());
+  room.append(element);
+  if (tone === "good") setTimeout(close, SHOWN_MS);
+  return close;
+}
+
+/** What went wrong, from an error. */
+export const complain = (error) => toast(error.message || String(error), "bad");
