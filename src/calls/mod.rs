@@ -15,6 +15,7 @@ mod live;
 pub mod log;
 pub mod media_token;
 pub mod pbx;
+mod place_call;
 pub mod ports;
 pub mod presented;
 pub mod reason;

@@ -258,10 +258,6 @@ impl AriPbx {
             ("GET", ["channels"]) => {
                 (200, state.channels.keys().map(|id| state.channel(id)).collect())
             }
-            ("GET", ["bridges"]) => {
-                let all = state.bridges.iter();
-                (200, all.map(|(id, all)| json!({"id": id, "channels": all})).collect())
-            }
             ("POST", ["channels", "externalMedia"]) => external_media(&self.state, state, &query),
             ("POST", ["channels"]) => state.originate(&query),
             (_, ["channels", id, ..]) if !state.channels.contains_key(*id) => {
@@ -289,23 +285,7 @@ impl AriPbx {
                 "PJSIP_HEADER(read,X-Tenant)" => (200, json!({"value": "t-1"})),
                 _ => (404, json!({"message": "Provided variable was not found"})),
             },
-            ("POST", ["bridges"]) => {
-                let id = query["bridgeId"].clone();
-                if state.bridges.contains_key(&id) {
-                    return (409, json!({"message": "exists"}));
-                }
-                state.bridges.insert(id.clone(), BTreeSet::new());
-                (200, json!({"id": id, "channels": []}))
-            }
-            (_, ["bridges", id, ..]) if !state.bridges.contains_key(*id) => {
-                (404, json!({"message": "Bridge not found"}))
-            }
-            ("POST", ["bridges", id, "addChannel"]) => state.join(id, &query["channel"]),
-            ("DELETE", ["bridges", id]) => {
-                state.bridges.remove(*id);
-                state.tell(json!({"type": "BridgeDestroyed", "bridge": {"id": id}}));
-                nothing
-            }
+            (_, ["bridges", ..]) => state.at_bridges(method, &parts, &query),
             _ => (404, json!({"message": "Resource not found"})),
         }
     }
@@ -413,6 +393,39 @@ impl State {
             self.about("ChannelDestroyed", id, json!({"cause": cause, "tech_cause": tech_cause}));
         }
         self.channels.remove(id);
+    }
+
+    /// Requests about bridges.
+    fn at_bridges(
+        &mut self,
+        method: &str,
+        parts: &[&str],
+        query: &BTreeMap<String, String>,
+    ) -> (u16, Value) {
+        match (method, parts) {
+            ("GET", ["bridges"]) => {
+                let all = self.bridges.iter();
+                (200, all.map(|(id, all)| json!({"id": id, "channels": all})).collect())
+            }
+            ("POST", ["bridges"]) => {
+                let id = query["bridgeId"].clone();
+                if self.bridges.contains_key(&id) {
+                    return (409, json!({"message": "exists"}));
+                }
+                self.bridges.insert(id.clone(), BTreeSet::new());
+                (200, json!({"id": id, "channels": []}))
+            }
+            (_, ["bridges", id, ..]) if !self.bridges.contains_key(*id) => {
+                (404, json!({"message": "Bridge not found"}))
+            }
+            ("POST", ["bridges", id, "addChannel"]) => self.join(id, &query["channel"]),
+            ("DELETE", ["bridges", id]) => {
+                self.bridges.remove(*id);
+                self.tell(json!({"type": "BridgeDestroyed", "bridge": {"id": id}}));
+                (204, Value::Null)
+            }
+            _ => (404, json!({"message": "Resource not found"})),
+        }
     }
 
     fn join(&mut self, bridge: &str, channels: &str) -> (u16, Value) {

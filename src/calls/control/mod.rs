@@ -291,8 +291,7 @@ impl Control {
             live,
             counted: Counters::default(),
         };
-        control.update_trunks()?;
-        Ok((control, reach))
+        control.update_trunks().map(|()| (control, reach))
     }
 
     /// Runs until it was told to drain and the last call is over, or to stop.
