@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::errors::{gone_is_done, object, success};
 use super::events::Channel;
-use super::fields::NUMBER;
+use super::fields::{NUMBER, format};
 use super::names::{Names, Role};
 use super::request::{app, delete, get, one, post, request};
 use crate::address::{Address, AddressKind};
@@ -66,7 +66,12 @@ fn call_request(
         ("callerId", caller),
     ];
     let given = if caller.is_empty() { query.get(..4) } else { query.get(..) };
-    post(config, "channels", given.unwrap_or_default())
+    let mut query = given.unwrap_or_default().to_vec();
+    // A local channel has no codec of its own: without one it is linear, and converted twice.
+    if endpoint.starts_with("Local/") {
+        query.push(("formats", format(config)));
+    }
+    post(config, "channels", &query)
 }
 
 /// Lets Asterisk call somebody. What it says to that is not always about that: whether the channel
