@@ -239,7 +239,11 @@ fn the_application_is_taken() {
 fn what_a_killed_server_left() {
     let stage = stage();
     let (_, agent) = stage.talking();
-    drop(agent);
+    let path = format!("/api/v1/calls/{}/events", call_of(&agent));
+    until(SOON, "it is written down", || {
+        let events = expect(&stage.server, 200, "GET", &path, None);
+        events["items"].to_string().contains("answered").then_some(())
+    });
     let Stage { pbx, mut server, .. } = stage;
     assert_eq!(pbx.living().1, 1);
     let dir = server.dir.clone();
