@@ -15,7 +15,9 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse, escape};
 use crate::hook::HookUrls;
-use crate::op::{Managed, OpResult, Originate, Originated, SendDigits, Transfer, TransferKind};
+use crate::op::{
+    Managed, OpResult, Originate, Originated, SendDigits, TakeBack, Transfer, TransferKind,
+};
 
 /// Begins the name of an application; what makes it unique follows.
 const APP_PREFIX: &str = "talkpath_";
@@ -161,6 +163,12 @@ pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let names = Names::of(config, &transfer.hooks)?;
     let target = names.name(Role::Target);
     one(join_request(config, &names.name(Role::Bridge), &target)?, success)
+}
+
+/// The caller is put into the bridge of the call again, where our audio is.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let names = Names::of(config, &back.take.hooks)?;
+    one(join_request(config, &names.name(Role::Bridge), &back.call.0)?, success)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {

@@ -91,7 +91,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         transfer: Some(calls::transfer),
         join: Some(calls::join),
         // Whoever is left waits in the bridge, where the agent is still heard.
-        take_back: None,
+        take_back: Some(calls::take_back),
         dtmf: Some(calls::dtmf),
         record: Some(records::record),
         status: Some(calls::status),
