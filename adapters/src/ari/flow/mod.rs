@@ -37,6 +37,10 @@ const REQUEST_PATIENCE: Duration = Duration::from_secs(15);
 const SETUP_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the event that tells the end of a channel.
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the peer or our audio may be out of the bridge, unless it is at its end.
+const PARTED_PATIENCE: Duration = Duration::from_secs(1);
+/// Times in a row that they are put together again.
+const JOINS_MAX: u32 = 3;
 /// Most requests whose answers are outstanding.
 const PENDING_MAX: usize = 64;
 /// Media channels that a call may have, one after the other.
@@ -88,6 +92,10 @@ struct Flow {
     /// The request that joins them is under way, or done.
     joining: bool,
     joined: bool,
+    /// One of them has left the bridge, or could not be put into it.
+    parted: bool,
+    /// Times in a row that they could not.
+    refusals: u32,
     /// The stream was told to have begun.
     streaming: bool,
     wants_answer: bool,
@@ -136,6 +144,8 @@ pub(super) fn open(start: FlowStart) -> Box<dyn CallFlow> {
         bridge: Thing::default(),
         joining: false,
         joined: false,
+        parted: false,
+        refusals: 0,
         streaming: false,
         wants_answer: false,
         answering: false,
@@ -288,7 +298,7 @@ impl Flow {
         match (kind, result) {
             (Kind::Media, Ok(answer)) => self.media_made(now, &answer),
             (Kind::Bridge, Ok(_)) => self.bridge.made(),
-            (Kind::Join, Ok(_)) => self.joined = true,
+            (Kind::Join, Ok(_)) => (self.joined, self.refusals) = (true, 0),
             // To be told of the answer, the event may come later.
             (Kind::Answer, Ok(_)) => self.peer.answered = true,
             (Kind::JoinTarget, Ok(_)) => self.hand_over(),
@@ -306,7 +316,8 @@ impl Flow {
                 self.bridge.not_made(&error);
                 self.fail(now);
             }
-            (Kind::Join | Kind::Answer, Err(_)) => self.fail(now),
+            (Kind::Join | Kind::Answer, Err(CarrierError::Unavailable)) => self.fail(now),
+            (Kind::Join | Kind::Answer, Err(_)) => self.refused(now),
             (Kind::JoinTarget, Err(_)) => self.target_failed(now),
             (Kind::Subscribe | Kind::Other, _) => {}
         }
@@ -348,6 +359,10 @@ impl Flow {
                 self.begin(now);
             } else if self.direction == Direction::Inbound && !self.peer.entered {
                 self.look(now, Role::Peer);
+            } else if std::mem::take(&mut self.parted) {
+                (self.joining, self.joined) = (false, false);
+                self.answering = self.peer.answered;
+                self.due = Some(now + SETUP_PATIENCE);
             } else if !self.joined {
                 self.fail(now);
             }

@@ -376,6 +376,34 @@ fn media_are_made_anew() {
     assert_eq!(call.end(), HangupCause::Failed);
 }
 
+/// Who is taken out of the bridge is put into it again, and a call whose bridge is gone without a
+/// word ends; who leaves at the end is left alone.
+#[test]
+fn who_parts_is_joined_again() {
+    let parted = |call: &mut Call| {
+        let mut left = event("ChannelLeftBridge", CALLER, "Up");
+        left["bridge"] = json!({"id": BRIDGE});
+        call.tell(&left);
+        call.settle();
+    };
+    let mut call = Call::talking();
+    parted(&mut call);
+    assert_eq!(call.has_asked("addChannel"), 1);
+    call.pass();
+    assert_eq!((call.has_asked("addChannel"), call.done), (2, false));
+    call.broken.push(("addChannel", 404));
+    parted(&mut call);
+    call.pass();
+    assert_eq!((call.end(), call.done), (HangupCause::Failed, true));
+
+    let mut call = Call::talking();
+    parted(&mut call);
+    call.tell(&event("StasisEnd", CALLER, "Up"));
+    call.tell(&destroyed(CALLER, 16, None));
+    call.pass();
+    assert_eq!((call.has_asked("addChannel"), call.end()), (1, HangupCause::Normal));
+}
+
 /// Keys of the caller are told.
 #[test]
 fn digits_are_told() {
