@@ -54,14 +54,18 @@ const RATES_HZ: [u32; 9] = [8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_00
 pub struct Options {
     /// Digits are told; if not, they come another way.
     pub digits: bool,
+    /// Rate of the far end's audio, in Hz, where that is known before it comes; else 8,000 is
+    /// spoken until then.
+    pub rate_hz: Option<u32>,
 }
 
 /// Begins the stream of a call.
 pub fn open(options: Options) -> Box<dyn Stream> {
+    let known = options.rate_hz.filter(|rate_hz| RATES_HZ.contains(rate_hz));
     Box::new(AudioSocket {
         options,
         begun: false,
-        rate_hz: RATES_HZ[0],
+        rate_hz: known.unwrap_or(RATES_HZ[0]),
         sent: 0,
         stash: Stash::default(),
     })

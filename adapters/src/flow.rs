@@ -55,6 +55,18 @@ pub struct EventsSocket {
     pub tidy: OpOn<Alive, Vec<InboundCall>>,
     /// How audio travels by a configuration.
     pub media: fn(&RawConfig) -> MediaChoice,
+    /// What is to be written into the carrier's own files, where those are one's own; with our
+    /// public address (`https://host[/prefix]`). Without secrets.
+    pub pieces: fn(&RawConfig, &str) -> Vec<Piece>,
+}
+
+/// A piece of a configuration file of the carrier's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// Name of the file.
+    pub file: &'static str,
+    /// What is to be in it.
+    pub text: String,
 }
 
 /// Calls of a configuration that live here.
@@ -177,6 +189,8 @@ pub enum FlowOutput {
     Event(CallEvent),
     /// Where our audio goes, if the media plan is RTP.
     Media(SocketAddr),
+    /// Open the media socket of the call by this request (`ws://` or `wss://`).
+    Connect(HttpRequest),
     /// The flow is over: nothing is pending and nothing will come.
     Done,
 }

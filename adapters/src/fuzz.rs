@@ -51,7 +51,7 @@ pub fn pbx_media(data: &[u8]) {
     {
         assert!(out.len() <= 128 && std::str::from_utf8(&out).is_ok());
     }
-    let mut stream = audiosocket::open(audiosocket::Options { digits: true });
+    let mut stream = audiosocket::open(audiosocket::Options { digits: true, rate_hz: None });
     let (mut rest, mut kept) = (data, 0);
     while let Some((message, after)) =
         audiosocket::measure(rest).and_then(|length| rest.split_at_checked(length))

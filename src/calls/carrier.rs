@@ -28,6 +28,8 @@ pub(super) struct CarrierLeg {
     pub(super) id: Option<CarrierCallId>,
     /// Where the carrier sends its audio.
     pub(super) stream_url: String,
+    /// What the bare connection says that brings its audio, if one does.
+    pub(super) connection: Option<Uuid>,
     /// Hooks that wait to hear what becomes of the call.
     pub(super) waiting: Vec<oneshot::Sender<Heard>>,
     /// When they must hear.
@@ -70,6 +72,7 @@ impl CarrierLeg {
             account,
             id,
             stream_url: String::new(),
+            connection: None,
             waiting: Vec::new(),
             reply_by: MonoTime::MAX,
             socket_by: MonoTime::MAX,

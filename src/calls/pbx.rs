@@ -121,7 +121,9 @@ impl PbxLine {
     pub(super) fn link(&mut self, socket: AgentSocket) -> LineLink {
         self.until = MonoTime::MAX;
         let stream = match self.door {
-            Door::AudioSocket => audiosocket::open(audiosocket::Options { digits: true }),
+            Door::AudioSocket => {
+                audiosocket::open(audiosocket::Options { digits: true, rate_hz: None })
+            }
             Door::WebSocket => {
                 media_socket::open(media_socket::Options { digits: true, format: None })
             }

@@ -13,12 +13,13 @@ use adapters::flow::{EventsSocket, Routed};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::socket::{Socket, SocketError};
 use super::{Account, Exchanges, Patience};
-use crate::calls::request::{Handle, Request, Tidings, TidingsKind};
+use crate::calls::request::{Handle, Request};
+use crate::calls::tidings::{Tidings, TidingsKind};
 use crate::directory::Directory;
 use crate::store::nodes::Lease;
 use crate::store::{ConfigurationId, NodeId, Store, Timestamp};
@@ -37,8 +38,11 @@ const PARKED_MS: u64 = 600_000;
 const HELD_MS: u64 = 15_000;
 /// How often it is renewed, or tried for, in milliseconds.
 const RENEW_MS: u64 = 5_000;
-/// How often what was left behind is looked for, in milliseconds.
-const TIDY_MS: u64 = 60_000;
+/// How long after the first look what was left behind is looked for again, in milliseconds: the end
+/// of calls may not be written yet. Doubles.
+const TIDY_MS: u64 = 5_000;
+/// How often at last, in milliseconds.
+const TIDY_MS_MAX: u64 = 60_000;
 /// Messages that may wait for the call control; if more do, the socket is opened anew.
 const WAITING_MAX: usize = 8_192;
 /// Offered calls of a configuration that are completed at once.
@@ -319,25 +323,42 @@ impl EventSockets {
         {
             tracing::warn!(%configuration, %failure, "more events come than are wanted");
         }
-        let mut every = interval(Duration::from_millis(TIDY_MS));
+        let mut pause_ms = TIDY_MS;
         loop {
-            every.tick().await;
-            let alive = self.calls.ask(|reply| {
-                let (account, what) = (Arc::clone(&account), TidingsKind::Alive(reply));
-                Request::Tidings(Box::new(Tidings { account, what }))
-            });
-            let Some(alive) = alive.await else { return };
-            let Ok(op) = (events.tidy)(&account.config, &alive) else { return };
-            match self.exchanges.run(&account, "tidy", op, Patience::SHORT).await {
-                Ok(callers) => {
-                    for call in callers {
-                        let (account, turns) = (Arc::clone(&account), Arc::clone(&turns));
-                        self.clone().offer(account, events, call, turns).await;
-                    }
+            self.tidy_once(&account, events, &turns).await;
+            sleep(Duration::from_millis(pause_ms)).await;
+            pause_ms = (pause_ms * 2).min(TIDY_MS_MAX);
+        }
+    }
+
+    /// Ends what was left behind, and takes who was not heard.
+    async fn tidy_once(
+        &self,
+        account: &Arc<Account>,
+        events: EventsSocket,
+        turns: &Arc<Semaphore>,
+    ) {
+        let configuration = account.id;
+        let alive = self.calls.ask(|reply| {
+            let (account, what) = (Arc::clone(account), TidingsKind::Alive(reply));
+            Request::Tidings(Box::new(Tidings { account, what }))
+        });
+        let Some(mut alive) = alive.await else { return };
+        // Those of a server that had the socket before may go on talking there.
+        match self.store.calls_left_by(ConfigurationId(account.id)).await {
+            Ok(open) => alive.calls.extend(open.iter().map(Uuid::to_string)),
+            Err(error) => return tracing::warn!(%error, "which calls are left is not known"),
+        }
+        let Ok(op) = (events.tidy)(&account.config, &alive) else { return };
+        match self.exchanges.run(account, "tidy", op, Patience::SHORT).await {
+            Ok(callers) => {
+                for call in callers {
+                    let (account, turns) = (Arc::clone(account), Arc::clone(turns));
+                    self.clone().offer(account, events, call, turns).await;
                 }
-                Err(failure) => {
-                    tracing::info!(%configuration, %failure, "what was left is not found out");
-                }
+            }
+            Err(failure) => {
+                tracing::info!(%configuration, %failure, "what was left is not found out");
             }
         }
     }

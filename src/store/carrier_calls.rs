@@ -50,6 +50,21 @@ impl Store {
         row.map(|row| row.get("id")).transpose()
     }
 
+    /// Our ids of the calls of a configuration that are not over, whichever node has them.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn calls_left_by(
+        &self,
+        configuration: ConfigurationId,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let query =
+            Query::new("SELECT id FROM calls WHERE configuration_id = $1 AND ended_at IS NULL");
+        let rows = self.fetch_all(query.bind(configuration)).await?;
+        rows.iter().map(|row| row.get("id")).collect()
+    }
+
     /// How a carrier has a call of ours, if one does.
     ///
     /// # Errors

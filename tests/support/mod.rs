@@ -15,6 +15,7 @@
 pub mod acme;
 pub mod agent;
 pub mod api_carrier;
+pub mod ari_pbx;
 pub mod asterisk;
 pub mod baresip;
 pub mod callee;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::errors::{gone_is_done, object, success};
 use super::events::Channel;
-use super::fields::NUMBER;
+use super::fields::{NUMBER, format};
 use super::names::{Names, Role};
 use super::request::{app, delete, get, one, post, request};
 use crate::address::{Address, AddressKind};
@@ -15,7 +15,9 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse, escape};
 use crate::hook::HookUrls;
-use crate::op::{Managed, OpResult, Originate, Originated, SendDigits, Transfer, TransferKind};
+use crate::op::{
+    Managed, OpResult, Originate, Originated, SendDigits, TakeBack, Transfer, TransferKind,
+};
 
 /// Begins the name of an application; what makes it unique follows.
 const APP_PREFIX: &str = "talkpath_";
@@ -66,7 +68,12 @@ fn call_request(
         ("callerId", caller),
     ];
     let given = if caller.is_empty() { query.get(..4) } else { query.get(..) };
-    post(config, "channels", given.unwrap_or_default())
+    let mut query = given.unwrap_or_default().to_vec();
+    // A local channel has no codec of its own: without one it is linear, and converted twice.
+    if endpoint.starts_with("Local/") {
+        query.push(("formats", format(config)));
+    }
+    post(config, "channels", &query)
 }
 
 /// Lets Asterisk call somebody. What it says to that is not always about that: whether the channel
@@ -156,6 +163,12 @@ pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let names = Names::of(config, &transfer.hooks)?;
     let target = names.name(Role::Target);
     one(join_request(config, &names.name(Role::Bridge), &target)?, success)
+}
+
+/// The caller is put into the bridge of the call again, where our audio is.
+pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
+    let names = Names::of(config, &back.take.hooks)?;
+    one(join_request(config, &names.name(Role::Bridge), &back.call.0)?, success)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {

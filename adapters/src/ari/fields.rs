@@ -4,6 +4,7 @@ use media::codec::AudioFormat;
 
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::flow::MediaChoice;
+use crate::media_socket;
 use crate::network::HostPort;
 use crate::setup::{SetupState, SetupStep};
 use crate::spec::{MediaTransport, WireFormat};
@@ -19,12 +20,24 @@ const ARI_URL: TextRule = TextRule { format: "api-base", chars_max: 255, read: a
 const USER: TextRule = TextRule { format: "ari-user", chars_max: 64, read: user };
 const ENDPOINT: TextRule = TextRule { format: "dial-string", chars_max: 200, read: endpoint };
 const VARIABLE: TextRule = TextRule { format: "variable", chars_max: 80, read: variable };
+const SECTION: TextRule = TextRule { format: "section", chars_max: 64, read: app };
 const APP: TextRule = TextRule { format: "stasis-app", chars_max: 64, read: app };
 
 const FORMATS: &[Choice] = &[
     Choice { value: "ulaw", label: "G.711 µ-law, 8 kHz" },
     Choice { value: "alaw", label: "G.711 A-law, 8 kHz" },
     Choice { value: "g722", label: "G.722, 16 kHz" },
+    Choice { value: "slin", label: "Linear, 8 kHz" },
+    Choice { value: "slin16", label: "Linear, 16 kHz" },
+    Choice { value: "slin24", label: "Linear, 24 kHz" },
+    Choice { value: "slin48", label: "Linear, 48 kHz" },
+];
+
+const WAYS: &[Choice] = &[
+    Choice { value: "rtp", label: "RTP, within one network" },
+    Choice { value: "websocket_client", label: "WebSocket that Asterisk opens (22.8)" },
+    Choice { value: "websocket_server", label: "WebSocket that we open (22.8)" },
+    Choice { value: "audiosocket", label: "AudioSocket: TCP that Asterisk opens" },
 ];
 
 pub(super) const SECTIONS: &[UiSection] = &[
@@ -54,9 +67,15 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("app", "Stasis application", FieldKind::Text(APP), "pbx")
         .managed(true, false)
         .help("The name that the dialplan hands calls to."),
-    UiField::new("format", "Codec", FieldKind::Select(FORMATS), "media")
-        .default(Literal::Text("ulaw"))
-        .help("That of most telephones spares Asterisk the conversion."),
+    UiField::new("media", "Audio travels by", FieldKind::Select(WAYS), "media")
+        .default(Literal::Text("rtp"))
+        .help("RTP is the fastest; the others pass translators and firewalls."),
+    UiField::new("ws_client", "WebSocket client", FieldKind::Text(SECTION), "media")
+        .help("For the WebSocket that Asterisk opens: its section in websocket_client.conf, whose uri is ours.")
+        .placeholder("talkpath"),
+    UiField::new("format", "Codec", FieldKind::Select(FORMATS), "media").help(
+        "By RTP G.711 or G.722, by AudioSocket a linear one; G.711 and linear 8 kHz if empty.",
+    ),
     UiField::new("media_host", "Our address", FieldKind::Text(HOST), "media")
         .help(
             "Where Asterisk sends audio, if that is not the address that this server tells peers.",
@@ -143,6 +162,19 @@ fn app(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn check(config: &RawConfig) -> Result<(), ConfigErrors> {
+    let fits = match way(config) {
+        Way::Rtp => matches!(config.text("format"), None | Some("ulaw" | "alaw" | "g722")),
+        Way::AudioSocket => config.text("format").is_none_or(|format| format.starts_with("slin")),
+        Way::WebSocketClient | Way::WebSocketServer => true,
+    };
+    if way(config) == Way::WebSocketClient && config.text("ws_client").is_none() {
+        let why = "Asterisk opens the socket by a section of its websocket_client.conf";
+        return Err(ConfigErrors::one("ws_client", Problem::Rule(why)));
+    }
+    if !fits {
+        let why = "does not go with how audio travels";
+        return Err(ConfigErrors::one("format", Problem::Rule(why)));
+    }
     let read = config.texts("headers").len() + config.texts("variables").len();
     if read > READ_MAX {
         return Err(ConfigErrors::one(
@@ -166,25 +198,46 @@ pub(super) fn checklist(config: &RawConfig, state: &SetupState) -> Vec<SetupStep
     ]
 }
 
-/// The word for the format of external media.
-pub(super) fn format(config: &RawConfig) -> &'static str {
-    match config.text("format") {
-        Some("alaw") => "alaw",
-        Some("g722") => "g722",
-        _ => "ulaw",
+/// How audio travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// RTP, without SIP.
+    Rtp,
+    /// A WebSocket that Asterisk opens.
+    WebSocketClient,
+    /// A WebSocket that we open.
+    WebSocketServer,
+    /// A bare TCP connection that Asterisk opens.
+    AudioSocket,
+}
+
+/// How audio travels by a configuration.
+pub(super) fn way(config: &RawConfig) -> Way {
+    match config.text("media") {
+        Some("websocket_client") => Way::WebSocketClient,
+        Some("websocket_server") => Way::WebSocketServer,
+        Some("audiosocket") => Way::AudioSocket,
+        _ => Way::Rtp,
     }
 }
 
-/// How audio travels.
+/// The word for the format of external media.
+pub(super) fn format(config: &RawConfig) -> &'static str {
+    let given = config.text("format");
+    let known = FORMATS.iter().find(|choice| Some(choice.value) == given);
+    let usual = if way(config) == Way::AudioSocket { "slin" } else { "ulaw" };
+    known.map_or(usual, |choice| choice.value)
+}
+
+/// The same for the call control.
 pub(super) fn media(config: &RawConfig) -> MediaChoice {
-    let audio = match format(config) {
-        "alaw" => AudioFormat::PCMA,
-        "g722" => AudioFormat::G722,
-        _ => AudioFormat::PCMU,
+    let (transport, buffer_ms) = match way(config) {
+        Way::Rtp => (MediaTransport::Rtp, 0),
+        Way::AudioSocket => (MediaTransport::Tcp, 0),
+        Way::WebSocketClient | Way::WebSocketServer => {
+            (MediaTransport::WebSocket, media_socket::BUFFER_MS)
+        }
     };
-    MediaChoice {
-        transport: MediaTransport::Rtp,
-        format: WireFormat { audio, ptime_ms: PTIME_MS },
-        buffer_ms: 0,
-    }
+    let audio = media_socket::format(format(config)).unwrap_or(AudioFormat::PCMU);
+    MediaChoice { transport, format: WireFormat { audio, ptime_ms: PTIME_MS }, buffer_ms }
 }

@@ -10,12 +10,15 @@ mod calls;
 mod causes;
 mod errors;
 mod events;
+mod external;
 mod fields;
 mod flow;
 mod names;
+mod pieces;
 mod records;
 mod request;
 mod socket;
+mod stream;
 mod tidy;
 
 use media::codec::AudioFormat;
@@ -43,16 +46,41 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     },
     account_field: None,
     requires_caller_id: false,
-    media: &[MediaPlan {
-        // What we send is understood with a static payload type alone.
-        transport: MediaTransport::Rtp,
-        formats: &[
-            frames_of_20_ms(AudioFormat::PCMU),
-            frames_of_20_ms(AudioFormat::PCMA),
-            frames_of_20_ms(AudioFormat::G722),
-        ],
-        buffer_ms: 0,
-    }],
+    media: &[
+        MediaPlan {
+            // What we send is understood with a static payload type alone.
+            transport: MediaTransport::Rtp,
+            formats: &[
+                frames_of_20_ms(AudioFormat::PCMU),
+                frames_of_20_ms(AudioFormat::PCMA),
+                frames_of_20_ms(AudioFormat::G722),
+            ],
+            buffer_ms: 0,
+        },
+        MediaPlan {
+            transport: MediaTransport::WebSocket,
+            formats: &[
+                frames_of_20_ms(AudioFormat::PCMU),
+                frames_of_20_ms(AudioFormat::PCMA),
+                frames_of_20_ms(AudioFormat::G722),
+                frames_of_20_ms(AudioFormat::l16le(8_000)),
+                frames_of_20_ms(AudioFormat::l16le(16_000)),
+                frames_of_20_ms(AudioFormat::l16le(24_000)),
+                frames_of_20_ms(AudioFormat::l16le(48_000)),
+            ],
+            buffer_ms: crate::media_socket::BUFFER_MS,
+        },
+        MediaPlan {
+            transport: MediaTransport::Tcp,
+            formats: &[
+                frames_of_20_ms(AudioFormat::l16le(8_000)),
+                frames_of_20_ms(AudioFormat::l16le(16_000)),
+                frames_of_20_ms(AudioFormat::l16le(24_000)),
+                frames_of_20_ms(AudioFormat::l16le(48_000)),
+            ],
+            buffer_ms: 0,
+        },
+    ],
     check: fields::check,
     checklist: fields::checklist,
     hooks: &[],
@@ -63,7 +91,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         transfer: Some(calls::transfer),
         join: Some(calls::join),
         // Whoever is left waits in the bridge, where the agent is still heard.
-        take_back: None,
+        take_back: Some(calls::take_back),
         dtmf: Some(calls::dtmf),
         record: Some(records::record),
         status: Some(calls::status),
@@ -79,7 +107,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     trunks: None,
     flow: Some(flow::open),
     events: Some(socket::EVENTS),
-    stream: None,
+    stream: Some(stream::open),
     verify_socket: None,
     sip: None,
     #[cfg(feature = "emulate")]

@@ -10,7 +10,7 @@ use super::events::{Channel, Event, What, read};
 use super::names::{self, Role};
 use super::records::recorded;
 use super::request::{app, one, request};
-use super::{fields, tidy};
+use super::{fields, pieces, tidy};
 use crate::address::{Address, AddressKind};
 use crate::config::RawConfig;
 use crate::event::{CarrierCallId, InboundCall};
@@ -27,6 +27,7 @@ pub(super) const EVENTS: EventsSocket = EventsSocket {
     complete,
     tidy: tidy::tidy,
     media: fields::media,
+    pieces: pieces::pieces,
 };
 
 /// Events that tell nothing we need, and are many.

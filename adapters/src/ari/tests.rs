@@ -1,7 +1,7 @@
 //! What a real Asterisk said, and flows in every order in which things may become known.
 
 mod flows;
-mod rest;
+pub(super) mod rest;
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -21,7 +21,7 @@ fn decode(stream: &mut dyn Stream, message: &[u8]) -> (Result<String, WireError>
 }
 
 fn begun() -> Box<dyn Stream> {
-    let mut stream = open(Options { digits: true });
+    let mut stream = open(Options { digits: true, rate_hz: None });
     let (event, _) = decode(&mut *stream, &first_message([7; 16]));
     assert!(event.unwrap().starts_with("Started"));
     stream
@@ -37,7 +37,7 @@ fn captured_messages() {
         let (message, expect) = (bytes(vector["hex"].as_str().unwrap()), &vector["expect"]);
         assert_eq!(measure(&message), Some(message.len()), "{vector}");
         let mut stream = match expect["kind"].as_str().unwrap() {
-            "uuid" => open(Options { digits: true }),
+            "uuid" => open(Options { digits: true, rate_hz: None }),
             _ => begun(),
         };
         let (event, mut audio) = decode(&mut *stream, &message);
@@ -138,7 +138,7 @@ fn what_is_said() {
 /// not told.
 #[test]
 fn mistakes() {
-    let mut fresh = open(Options { digits: true });
+    let mut fresh = open(Options { digits: true, rate_hz: None });
     assert!(decode(&mut *fresh, &[0x10, 0, 2, 0, 0]).0.is_err(), "audio before the UUID");
     let mut stream = begun();
     for wrong in [
@@ -157,7 +157,7 @@ fn mistakes() {
     }
     assert_eq!(decode(&mut *stream, &[0xff, 0, 1, 2]).0.unwrap(), "Stopped(Some(Failed))");
     assert!(decode(&mut *stream, &[0x03, 0, 1, b'a']).0.unwrap().contains("'A'"));
-    let mut quiet = open(Options { digits: false });
+    let mut quiet = open(Options { digits: false, rate_hz: None });
     decode(&mut *quiet, &first_message([7; 16])).0.unwrap();
     assert_eq!(decode(&mut *quiet, &[0x03, 0, 1, b'5']).0.unwrap(), "Nothing");
     assert_eq!(uuid(&first_message([3; 16])), Some([3; 16]));

@@ -18,10 +18,8 @@ impl Control {
     /// Carries out a request.
     pub(super) fn request(&mut self, request: Request) {
         match request {
-            Request::List { reply } => {
-                // Whoever asked may have gone.
-                let _ = reply.send(self.views());
-            }
+            // Whoever asked may have gone.
+            Request::List { reply } => drop(reply.send(self.views())),
             Request::Show { calls, reply } => {
                 let _ = reply.send(self.shown(&calls));
             }
@@ -34,9 +32,7 @@ impl Control {
             Request::Gauges { organisation, reply } => {
                 let _ = reply.send(self.gauges(organisation));
             }
-            Request::Trunks { trunks, reply } => {
-                let _ = reply.send(self.trunks_standing(&trunks));
-            }
+            Request::Trunks { trunks, reply } => drop(reply.send(self.trunks_standing(&trunks))),
             Request::Loaded(loaded) => self.loaded(loaded),
             Request::HangUp { call, reply } => {
                 let _ = reply.send(self.hang_up_as_asked(&call));
@@ -49,9 +45,7 @@ impl Control {
             Request::Message { call, transfer, message } => {
                 self.message_came(call, transfer, message);
             }
-            Request::MayAttach { call, reply } => {
-                let _ = reply.send(self.may_attach(call));
-            }
+            Request::MayAttach { call, reply } => drop(reply.send(self.may_attach(call))),
             Request::Attach { call, socket } => self.attach_agent(call, socket),
             Request::LineComes { call, provider, token, reply } => {
                 let _ = reply.send(self.line_comes(call, &provider, token.expose()));

@@ -132,6 +132,13 @@ fn detail_fields() -> Vec<(&'static str, Value)> {
     fields.extend([
         ("credentials", schema::described(schema::any_object(), "secrets are masks")),
         ("setup_checklist", schema::list(step)),
+        (
+            "setup_files",
+            schema::described(
+                schema::list(schema::object(&[("file", text()), ("text", text())], &[])),
+                "what is to be written into files of one's own PBX",
+            ),
+        ),
         ("supports_trunks", schema::flag()),
         (
             "inbound_url",
@@ -232,7 +239,11 @@ fn item(configuration: &Configuration, counts: &Counts) -> Result<Map<String, Va
 }
 
 /// A configuration as it is shown by itself.
-fn detail(configuration: &Configuration, counts: &Counts) -> Result<Map<String, Value>, Problem> {
+fn detail(
+    configuration: &Configuration,
+    counts: &Counts,
+    base: &str,
+) -> Result<Map<String, Value>, Problem> {
     let mut shown = item(configuration, counts)?;
     let fields = &configuration.fields;
     let spec = spec_of(&fields.provider)?;
@@ -251,6 +262,8 @@ fn detail(configuration: &Configuration, counts: &Counts) -> Result<Map<String, 
         .collect();
     shown.insert("credentials".to_owned(), credentials);
     shown.insert("setup_checklist".to_owned(), json!(steps));
+    let pieces = spec.events.map(|events| (events.pieces)(&fields.config, base));
+    shown.insert("setup_files".to_owned(), json!(pieces.unwrap_or_default()));
     shown.insert("supports_trunks".to_owned(), json!(spec.trunk_fields().is_some()));
     Ok(shown)
 }
@@ -331,7 +344,7 @@ pub(super) async fn whole(
 ) -> Result<axum::Json<Value>, Problem> {
     let configuration = state.store.configuration(caller.organisation, id).await?;
     let counts = counts(&state.store, caller.organisation, id).await?;
-    let mut shown = detail(&configuration, &counts)?;
+    let mut shown = detail(&configuration, &counts, &state.base_url)?;
     shown.insert("trunks".to_owned(), json!(trunks::all(state, &configuration).await?));
     let standings = trunks::standings(state, vec![id.0]).await;
     let status = standings.first().map(trunks::standing);

@@ -128,7 +128,8 @@ impl Flow {
             (Role::Peer, Err(CarrierError::NotFound)) => {
                 // Whatever was told of its end was not heard.
                 self.peer.thing.gone();
-                let cause = HangupCause::Failed;
+                let gave_up = self.direction == Direction::Inbound && !self.peer.answered;
+                let cause = if gave_up { HangupCause::Cancelled } else { HangupCause::Failed };
                 let raw = Some("not there any more".to_owned());
                 let ended = Ended { cause, sip_status: None, duration_ms: None, raw };
                 self.tell_end_as(None, ended);

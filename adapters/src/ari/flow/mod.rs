@@ -11,17 +11,17 @@ mod things;
 mod told;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::time::MonoTime;
 
+use super::calls::join_request;
 use super::calls::{self, channel_path};
 use super::errors::success;
-use super::events::{By, Channel};
+use super::events::By;
+use super::external::{self, Where};
 use super::names::{Names, Role};
 use super::request::post;
-use super::{calls::join_request, fields};
 use crate::agent::Direction;
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId};
@@ -34,9 +34,13 @@ use things::Thing;
 /// Longest wait for the answer to a request.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(15);
 /// How long it may take until the peer's audio can come.
-const SETUP_PATIENCE: Duration = Duration::from_secs(6);
+const SETUP_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the event that tells the end of a channel.
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the peer or our audio may be out of the bridge, unless it is at its end.
+const PARTED_PATIENCE: Duration = Duration::from_secs(1);
+/// Times in a row that they are put together again.
+const JOINS_MAX: u32 = 3;
 /// Most requests whose answers are outstanding.
 const PENDING_MAX: usize = 64;
 /// Media channels that a call may have, one after the other.
@@ -88,6 +92,10 @@ struct Flow {
     /// The request that joins them is under way, or done.
     joining: bool,
     joined: bool,
+    /// One of them has left the bridge, or could not be put into it.
+    parted: bool,
+    /// Times in a row that they could not.
+    refusals: u32,
     /// The stream was told to have begun.
     streaming: bool,
     wants_answer: bool,
@@ -136,6 +144,8 @@ pub(super) fn open(start: FlowStart) -> Box<dyn CallFlow> {
         bridge: Thing::default(),
         joining: false,
         joined: false,
+        parted: false,
+        refusals: 0,
         streaming: false,
         wants_answer: false,
         answering: false,
@@ -201,15 +211,7 @@ impl Flow {
         let Some(names) = &self.names else { return };
         self.media_count += 1;
         let name = names.media(self.media_count);
-        let app = names.app().to_owned();
-        let host = external_host(&self.config, &self.stream_url);
-        let query = [
-            ("app", app.as_str()),
-            ("channelId", &name),
-            ("external_host", &host),
-            ("format", fields::format(&self.config)),
-        ];
-        let request = post(&self.config, "channels/externalMedia", &query);
+        let request = external::request(&self.config, names.app(), &name, &self.stream_url);
         self.media = Thing::asked(name);
         (self.media_entered, self.joining, self.joined) = (false, false, false);
         self.send(now, Kind::Media, request);
@@ -296,7 +298,7 @@ impl Flow {
         match (kind, result) {
             (Kind::Media, Ok(answer)) => self.media_made(now, &answer),
             (Kind::Bridge, Ok(_)) => self.bridge.made(),
-            (Kind::Join, Ok(_)) => self.joined = true,
+            (Kind::Join, Ok(_)) => (self.joined, self.refusals) = (true, 0),
             // To be told of the answer, the event may come later.
             (Kind::Answer, Ok(_)) => self.peer.answered = true,
             (Kind::JoinTarget, Ok(_)) => self.hand_over(),
@@ -314,7 +316,8 @@ impl Flow {
                 self.bridge.not_made(&error);
                 self.fail(now);
             }
-            (Kind::Join | Kind::Answer, Err(_)) => self.fail(now),
+            (Kind::Join | Kind::Answer, Err(CarrierError::Unavailable)) => self.fail(now),
+            (Kind::Join | Kind::Answer, Err(_)) => self.refused(now),
             (Kind::JoinTarget, Err(_)) => self.target_failed(now),
             (Kind::Subscribe | Kind::Other, _) => {}
         }
@@ -323,8 +326,10 @@ impl Flow {
     fn media_made(&mut self, now: MonoTime, answer: &HttpResponse) {
         self.media.made();
         let channel = calls::channel(answer).ok();
-        match channel.as_ref().and_then(media_address) {
-            Some(address) => self.outputs.push_back(FlowOutput::Media(address)),
+        match channel.and_then(|channel| external::made(&self.config, &channel)) {
+            Some(Where::Rtp(address)) => self.outputs.push_back(FlowOutput::Media(address)),
+            Some(Where::Connect(request)) => self.outputs.push_back(FlowOutput::Connect(request)),
+            Some(Where::Comes) => {}
             // Nobody would hear us.
             None => self.fail(now),
         }
@@ -354,6 +359,10 @@ impl Flow {
                 self.begin(now);
             } else if self.direction == Direction::Inbound && !self.peer.entered {
                 self.look(now, Role::Peer);
+            } else if std::mem::take(&mut self.parted) {
+                (self.joining, self.joined) = (false, false);
+                self.answering = self.peer.answered;
+                self.due = Some(now + SETUP_PATIENCE);
             } else if !self.joined {
                 self.fail(now);
             }
@@ -363,22 +372,6 @@ impl Flow {
             self.answered(now, kind, Err(CarrierError::Unavailable));
         }
     }
-}
-
-/// Where Asterisk sends our audio: to our address, by the name that the configuration has for it.
-fn external_host(config: &RawConfig, stream_url: &str) -> String {
-    match (config.text("media_host"), stream_url.rsplit_once(':')) {
-        (Some(host), Some((_, port))) if host.contains(':') => format!("[{host}]:{port}"),
-        (Some(host), Some((_, port))) => format!("{host}:{port}"),
-        _ => stream_url.to_owned(),
-    }
-}
-
-/// Where our audio goes.
-fn media_address(channel: &Channel) -> Option<SocketAddr> {
-    let address = channel.variable("UNICASTRTP_LOCAL_ADDRESS")?.parse().ok()?;
-    let port = channel.variable("UNICASTRTP_LOCAL_PORT")?.parse().ok()?;
-    Some(SocketAddr::new(address, port))
 }
 
 impl CallFlow for Flow {

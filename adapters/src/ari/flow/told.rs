@@ -8,7 +8,7 @@ use super::super::events::{By, Channel, What, read};
 use super::super::names::{self, Role};
 use super::super::records::recorded;
 use super::things::Thing;
-use super::{EVENT_PATIENCE, Flow, MEDIA_MAX, SETUP_PATIENCE};
+use super::{EVENT_PATIENCE, Flow, JOINS_MAX, MEDIA_MAX, PARTED_PATIENCE, SETUP_PATIENCE};
 use crate::agent::Direction;
 use crate::event::{CallFact, HangupCause};
 use crate::secret::Pii;
@@ -66,6 +66,7 @@ impl Flow {
             What::Digit(digit) => {
                 self.tell(at, CallFact::Dtmf { digit: Pii::new(digit.to_string()) });
             }
+            What::Parted => self.has_parted(now),
             What::Left if !self.ending => {
                 // Its end is about to be told, unless the dialplan goes on with it.
                 self.peer.entered = false;
@@ -108,8 +109,27 @@ impl Flow {
     fn of_media(&mut self, now: MonoTime, what: &What) {
         match what {
             What::Entered(_) => self.media_entered = true,
+            What::Parted => self.has_parted(now),
             What::Destroyed { .. } => self.media_lost(now),
             _ => {}
+        }
+    }
+
+    /// Somebody has left the bridge, as everybody does at the end. If it was not that, they are put
+    /// together again.
+    fn has_parted(&mut self, now: MonoTime) {
+        if self.joining && !self.ending && !self.handed_over {
+            (self.parted, self.due) = (true, Some(now + PARTED_PATIENCE));
+        }
+    }
+
+    /// Peer and audio cannot be put together, or the peer not be answered: whoever is gone cannot.
+    /// If that is not told soon, it is tried again.
+    pub(super) fn refused(&mut self, now: MonoTime) {
+        self.refusals += 1;
+        match self.refusals < JOINS_MAX {
+            true => self.has_parted(now),
+            false => self.fail(now),
         }
     }
 

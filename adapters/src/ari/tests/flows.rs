@@ -98,6 +98,7 @@ impl Call {
                     self.media += 1;
                 }
                 FlowOutput::Message(text) => panic!("{text}"),
+                FlowOutput::Connect(request) => panic!("{request:?}"),
                 FlowOutput::Done => self.done = true,
             }
         }
@@ -375,6 +376,34 @@ fn media_are_made_anew() {
     assert_eq!(call.end(), HangupCause::Failed);
 }
 
+/// Who is taken out of the bridge is put into it again, and a call whose bridge is gone without a
+/// word ends; who leaves at the end is left alone.
+#[test]
+fn who_parts_is_joined_again() {
+    let parted = |call: &mut Call| {
+        let mut left = event("ChannelLeftBridge", CALLER, "Up");
+        left["bridge"] = json!({"id": BRIDGE});
+        call.tell(&left);
+        call.settle();
+    };
+    let mut call = Call::talking();
+    parted(&mut call);
+    assert_eq!(call.has_asked("addChannel"), 1);
+    call.pass();
+    assert_eq!((call.has_asked("addChannel"), call.done), (2, false));
+    call.broken.push(("addChannel", 404));
+    parted(&mut call);
+    call.pass();
+    assert_eq!((call.end(), call.done), (HangupCause::Failed, true));
+
+    let mut call = Call::talking();
+    parted(&mut call);
+    call.tell(&event("StasisEnd", CALLER, "Up"));
+    call.tell(&destroyed(CALLER, 16, None));
+    call.pass();
+    assert_eq!((call.has_asked("addChannel"), call.end()), (1, HangupCause::Normal));
+}
+
 /// Keys of the caller are told.
 #[test]
 fn digits_are_told() {
@@ -398,7 +427,7 @@ fn what_was_not_heard_is_asked_for() {
     call.hand(FlowInput::Reconnected);
     call.settle();
     assert!(!call.done && call.has_asked("subscription") == 2);
-    // A Asterisk that is there again.
+    // An Asterisk that is there again.
     call.broken.clear();
     call.hand(FlowInput::Reconnected);
     call.settle();

@@ -16,7 +16,7 @@ use crate::flow::Alive;
 use crate::hook::HookUrls;
 use crate::op::{Op, Originate, Step};
 
-pub(super) fn config() -> RawConfig {
+pub(in super::super) fn config() -> RawConfig {
     let given = json!({
         "ari_url": "http://pbx.example.com:8088/",
         "username": "talkpath",

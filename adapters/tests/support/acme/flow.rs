@@ -46,6 +46,7 @@ pub(super) const EVENTS: EventsSocket = EventsSocket {
         format: WireFormat { audio: AudioFormat::PCMU, ptime_ms: 20 },
         buffer_ms: 80,
     },
+    pieces: |_, _| Vec::new(),
 };
 
 /// What is known without being asked for.

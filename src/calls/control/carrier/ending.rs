@@ -102,6 +102,9 @@ impl Control {
         mut leg: CarrierLeg,
     ) {
         let (account, flow) = (Arc::clone(&leg.account), leg.flow.take());
+        if let Some(connection) = leg.connection {
+            self.hearing.by_connection.remove(&connection);
+        }
         if let Some(carrier_id) = leg.id.clone() {
             let known = (account.id, carrier_id);
             self.by_carrier.remove(&known);

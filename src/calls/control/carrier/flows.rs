@@ -119,6 +119,7 @@ impl Control {
                     }
                 }
                 FlowOutput::Media(address) => self.send_media_to(key, address),
+                FlowOutput::Connect(request) => self.connect_line(key, &request),
                 // Requests and events are all that the carriers of the table need.
                 FlowOutput::Message(_) => {
                     tracing::error!("a flow wants what its carrier's calls have no way for");

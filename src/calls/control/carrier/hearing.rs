@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::Control;
 use crate::calls::control::incoming::unix_us;
 use crate::calls::log::from_carrier;
-use crate::calls::request::{Tidings, TidingsKind};
+use crate::calls::tidings::{Tidings, TidingsKind};
 use crate::carrier::Account;
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
@@ -32,6 +32,8 @@ pub(in crate::calls::control) struct Hearing {
     by_call: HashMap<Uuid, CallKey>,
     /// The same by configuration and the carrier's ids.
     by_leg: HashMap<(Uuid, CarrierCallId), CallKey>,
+    /// Our ids of calls whose audio comes by a bare connection, by what that says.
+    pub(super) by_connection: HashMap<Uuid, Uuid>,
 }
 
 /// A flow whose call is over here.
@@ -203,7 +205,7 @@ impl Control {
                         self.deadlines.remove(&(over.scheduled, key));
                     }
                 }
-                Some(FlowOutput::Media(_) | FlowOutput::Message(_)) => {}
+                Some(FlowOutput::Media(_) | FlowOutput::Message(_) | FlowOutput::Connect(_)) => {}
             }
         }
         let Some(lingering) = self.hearing.lingering.get_mut(&key) else { return };

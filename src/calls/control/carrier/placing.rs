@@ -11,7 +11,6 @@ use adapters::op::{Originate, Originated};
 use media::time::MonoTime;
 use uuid::Uuid;
 
-use super::sound::by_rtp;
 use super::{Control, SHOWN_MS};
 use crate::calls::CallView;
 use crate::calls::call::{Input, Plan};
@@ -280,9 +279,10 @@ impl Control {
             let Some(format) = call.format else { return false };
             let Some(leg) = call.carrier.as_mut() else { return false };
             let (Some(account), Some(to)) = (leg.others.pop_front(), to) else { return false };
-            // The worker expects a socket, or RTP, as by the configuration before.
-            let same = by_rtp(&account) == by_rtp(&leg.account);
-            if account.spec.calls.originate.is_none() || !same || by_rtp(&account) {
+            // The worker expects a socket as by the configuration before, and one that only its
+            // events tell of has more to be made ready.
+            let other = account.spec.events.is_some() || leg.account.spec.events.is_some();
+            if account.spec.calls.originate.is_none() || other {
                 continue;
             }
             // A number of another configuration is none of this one's.

@@ -4,29 +4,32 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use adapters::agent::{EndedBy, StreamFormat};
+use adapters::exchange::HttpRequest;
+use adapters::flow::MediaChoice;
+use adapters::media_socket;
 use adapters::spec::MediaTransport;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use media::codec::{AudioFormat, opus};
 use media::leg::LegConfig;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Control;
+use crate::agent::dial::{DialError, DialTarget};
 use crate::calls::call::Input;
 use crate::calls::carrier::CarrierLeg;
 use crate::calls::cause::Cause;
 use crate::calls::control::begin::CarrierMedia;
 use crate::calls::digits::DigitsBy;
-use crate::carrier::Account;
+use crate::calls::request::Request;
 use crate::workers::command::{CallKey, Command, LegFormat};
 
 /// A payload type that digits would have: a carrier that tells them otherwise sends none, and they
 /// are not to be sought in the audio.
 const DIGITS_PT: u8 = 101;
 
-/// Whether the audio of calls by this configuration comes by RTP that no SIP negotiates.
-pub(super) fn by_rtp(account: &Account) -> bool {
-    let choice = account.spec.events.map(|events| (events.media)(&account.config));
-    choice.is_some_and(|choice| choice.transport == MediaTransport::Rtp)
-}
+/// How long it may take to open a media socket at a carrier.
+const CONNECT: Duration = Duration::from_secs(5);
 
 /// The payload type that a format always has (RFC 3551 6).
 const fn static_pt(audio: AudioFormat) -> Option<u8> {
@@ -47,13 +50,17 @@ impl Control {
         call: Uuid,
         within: Duration,
     ) -> Option<CarrierMedia> {
-        if !by_rtp(&leg.account) {
-            return self
-                .line_of(leg, call, within)
-                .map(|(line, plan)| CarrierMedia::Line(line, plan));
-        }
-        let events = leg.account.spec.events?;
-        let format = (events.media)(&leg.account.config).format;
+        let choice = leg.account.spec.events.map(|events| (events.media)(&leg.account.config));
+        let format = match choice {
+            Some(MediaChoice { transport: MediaTransport::Rtp, format, .. }) => format,
+            choice => {
+                let (line, plan) = self.line_of(leg, call, within)?;
+                if choice.is_some_and(|choice| choice.transport == MediaTransport::Tcp) {
+                    self.await_connection(leg, call)?;
+                }
+                return Some(CarrierMedia::Line(line, plan));
+            }
+        };
         static_pt(format.audio)?;
         let address = self.config.rtp.addresses.first().copied()?;
         let sockets = self.ports.bind(address);
@@ -64,6 +71,56 @@ impl Control {
         leg.stream_url = SocketAddr::new(self.config.rtp.advertised_for(address), port).to_string();
         let stream = StreamFormat { audio: format.audio, ptime_ms: format.ptime_ms };
         Some(CarrierMedia::Rtp(sockets, stream))
+    }
+
+    /// The audio of a call comes by a bare connection that says this id: it is all that lets it
+    /// in. `None` if nothing listens for such.
+    fn await_connection(&mut self, leg: &mut CarrierLeg, call: Uuid) -> Option<()> {
+        let at = self.config.audiosocket.listen.first().copied().or_else(|| {
+            tracing::error!("a carrier's audio is to come to [audiosocket], which does not listen");
+            None
+        })?;
+        let address = self.config.rtp.address_for(at.ip());
+        let named = if at.ip().is_unspecified() { address } else { at.ip() };
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).ok()?;
+        let id = uuid::Builder::from_random_bytes(random).into_uuid();
+        let host = SocketAddr::new(self.config.rtp.advertised_for(named), at.port());
+        leg.stream_url = format!("{host}/{id}");
+        leg.connection = Some(id);
+        self.hearing.by_connection.insert(id, call);
+        Some(())
+    }
+
+    /// The call whose audio a bare connection brings that says this id.
+    pub(in crate::calls::control) fn awaits_connection(&self, id: Uuid) -> Option<Uuid> {
+        self.hearing.by_connection.get(&id).copied().filter(|call| self.by_id.contains_key(call))
+    }
+
+    /// Opens the media socket of a call at its carrier.
+    pub(super) fn connect_line(&self, key: CallKey, request: &HttpRequest) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.ended.is_none()) else { return };
+        let (Some(leg), Ok(url)) = (call.carrier.as_ref(), request.url.parse()) else { return };
+        let offered = request.headers.get(SEC_WEBSOCKET_PROTOCOL);
+        let target = DialTarget {
+            url,
+            subprotocol: offered.map(|_| media_socket::SUBPROTOCOL),
+            agent: String::new(),
+            call_id: call.id.to_string(),
+            secret: None,
+            outward: self.policy.of(leg.account.organisation),
+        };
+        let (dialler, handle, call) = (self.dialler.clone(), self.handle.clone(), call.id);
+        self.io.spawn(async move {
+            let dialled = timeout(CONNECT, dialler.dial(&target)).await;
+            let socket = dialled.unwrap_or(Err(DialError::Timeout));
+            let socket = socket
+                .inspect_err(
+                    |error| tracing::warn!(%call, %error, "no media socket at its carrier"),
+                )
+                .ok();
+            handle.send(Request::LineOpen { call, socket }).await;
+        });
     }
 
     /// The carrier has said where the audio of a call goes.

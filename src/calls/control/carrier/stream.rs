@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use adapters::agent::EndedBy;
+use adapters::agent::{EndedBy, StreamFormat};
 use adapters::event::{CarrierCallId, HangupCause};
 use adapters::flow::{FlowCommand, FlowInput};
+use adapters::spec::WireFormat;
 use adapters::stream::{StreamCommand, StreamStart};
 use media::time::MonoTime;
 use uuid::Uuid;
@@ -38,6 +39,16 @@ fn digits_by(account: &Account) -> DigitsBy {
     }
 }
 
+/// What is known of the lines of a configuration.
+fn line_plan(account: &Account) -> Option<LinePlan> {
+    let digits = digits_by(account);
+    let Some(events) = account.spec.events else { return LinePlan::of(account.spec, digits) };
+    let choice = (events.media)(&account.config);
+    let WireFormat { audio, ptime_ms } = choice.format;
+    let format = StreamFormat { audio, ptime_ms };
+    Some(LinePlan { format, buffer_ms: choice.buffer_ms, digits, dtmf_inband: false })
+}
+
 impl Control {
     /// The line of a carrier's call, and what the worker is told of it; the leg learns where the
     /// carrier is told to open its socket, until when it may. `None` if it brings its audio by no
@@ -49,7 +60,7 @@ impl Control {
         within: Duration,
     ) -> Option<(Box<Line>, LinePlan)> {
         let spec = leg.account.spec;
-        let plan = LinePlan::of(spec, digits_by(&leg.account))?;
+        let plan = line_plan(&leg.account)?;
         let token = Self::media_token(spec.name, within)?;
         leg.stream_url = token.url(&self.public_url, call);
         let (config, carrier_call) = (leg.account.config.clone(), leg.id.clone());
@@ -82,7 +93,8 @@ impl Control {
         leg.is_streaming = true;
         (leg.lost, leg.expects_stop) = (false, false);
         (leg.socket_by, leg.ask_at) = (MonoTime::MAX, MonoTime::MAX);
-        if call.call.answered_at().is_none() {
+        // Where events tell of the answer, audio may be there before.
+        if call.call.answered_at().is_none() && leg.account.spec.events.is_none() {
             // No carrier opens it before there is somebody to talk with; its word may be late.
             self.tell(key, Input::PeerAnswered);
         }

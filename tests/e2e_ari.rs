@@ -1,0 +1,256 @@
+//! Calls of an Asterisk in miniature, controlled over its REST interface: taken, placed, cut off
+//! and lost; whatever happens, each ends with its cause and nothing is left there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::agent::{Agent, Agents};
+use support::api_carrier::{SOON, expect};
+use support::ari_pbx::AriPbx;
+use support::server::Server;
+use support::talk::{self, say};
+use support::{ear, until, wav};
+
+const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
+
+struct Stage {
+    pbx: AriPbx,
+    server: Server,
+    agents: Agents,
+    configuration: String,
+}
+
+#[track_caller]
+fn stage() -> Stage {
+    let pbx = AriPbx::start();
+    let echo = "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n";
+    let (server, agents) = talk::server(&format!("routes = []\n{echo}"));
+    let config = json!({"name": "pbx", "config": {
+        "provider": "ari", "ari_url": format!("http://{}", pbx.at), "username": "pbx",
+        "password": "secret", "endpoint": "PJSIP/{number}@trunk", "headers": ["X-Tenant"],
+    }});
+    let made = expect(&server, 201, "POST", CONFIGS, Some(config));
+    let configuration = made["id"].as_str().unwrap().to_owned();
+    let path = format!("{CONFIGS}/{configuration}");
+    let named = expect(&server, 200, "POST", &format!("{path}/provision"), None);
+    let app = named["credentials"]["app"].as_str().unwrap();
+    let files = named["setup_files"].to_string();
+    assert!(files.contains(&format!("Stasis({app},")) && !files.contains("secret"), "{files}");
+    let all = expect(&server, 200, "GET", "/api/v1/agents", None);
+    let bot = all["items"].as_array().unwrap().iter().find(|it| it["name"] == "bot").unwrap();
+    let wanted = json!({"address": "700", "inbound_agent_id": bot["id"]});
+    expect(&server, 201, "POST", &format!("{path}/phone-numbers"), Some(wanted));
+    let stage = Stage { pbx, server, agents, configuration };
+    stage.wait_listening(1);
+    stage
+}
+
+impl Stage {
+    /// The socket of events was opened so many times, and what it says was limited.
+    #[track_caller]
+    fn wait_listening(&self, times: usize) {
+        until(SOON, "the socket of events", || {
+            (self.pbx.asked("eventFilter") >= times && self.pbx.sockets() > 0).then_some(())
+        });
+    }
+
+    /// A caller whom the agent talks with.
+    #[track_caller]
+    fn talking(&self) -> (String, Agent) {
+        let caller = self.pbx.calls("700", "+15550100002");
+        (caller, talk::answered(&self.agents))
+    }
+
+    #[track_caller]
+    fn place(&self, agent: &str, to: &str) -> String {
+        let wanted = json!({
+            "to": to, "agent": agent, "telephony_configuration_id": self.configuration,
+        });
+        let call = expect(&self.server, 201, "POST", "/api/v1/calls", Some(wanted));
+        call["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The record of a call, once it is over.
+    #[track_caller]
+    fn ended(&self, call: &str) -> Value {
+        let path = format!("/api/v1/calls/{call}");
+        until(SOON, "the end of the call", || {
+            let call = expect(&self.server, 200, "GET", &path, None);
+            (call["state"] == "ended").then_some(call)
+        })
+    }
+
+    /// Nothing is left, on either side.
+    #[track_caller]
+    fn finish(self) {
+        self.server.wait_idle();
+        until(SOON, "nothing is left", || (self.pbx.living() == (0, 0)).then_some(()));
+        self.server.stop();
+    }
+}
+
+fn call_of(agent: &Agent) -> String {
+    agent.start["call_id"].as_str().unwrap().to_owned()
+}
+
+/// The agent says its tone to the echo, and hears it.
+#[track_caller]
+fn hears_itself(agent: &mut Agent) {
+    say(agent, 30);
+    until(SOON, "the agent hears itself", || {
+        agent.look();
+        wav::has_tone(&ear::samples(&agent.frames), 8_000, talk::AGENT_HZ).then_some(())
+    });
+}
+
+/// A caller is answered once its audio is there, is heard both ways, presses keys that are told
+/// once, and is gone without a trace when it hangs up.
+#[test]
+fn a_caller() {
+    let stage = stage();
+    let (caller, mut agent) = stage.talking();
+    let start = &agent.start;
+    assert_eq!((&start["to"], &start["from"]), (&json!("700"), &json!("+15550100002")));
+    assert_eq!(start["headers"]["X-Tenant"], "t-1", "{start}");
+    until(SOON, "it is answered", || (stage.pbx.state_of(&caller) == Some("Up")).then_some(()));
+    hears_itself(&mut agent);
+    stage.pbx.presses(&caller, '7');
+    assert_eq!(agent.event("dtmf")["digit"], "7");
+    agent.say(&json!({"event": "dtmf", "digits": "12"}));
+    until(SOON, "keys are pressed there", || (stage.pbx.asked("/dtmf") > 0).then_some(()));
+    stage.pbx.hangs_up(&caller);
+    assert_eq!(agent.event("stop")["by"], "caller");
+    let ended = stage.ended(&call_of(&agent));
+    assert_eq!((&ended["cause"], &ended["status"]), (&json!("normal"), &json!("completed")));
+    stage.finish();
+}
+
+/// The agent hangs up; who calls a number of nobody is refused.
+#[test]
+fn callers_are_let_go() {
+    let stage = stage();
+    let (_, mut agent) = stage.talking();
+    agent.order("hangup");
+    assert_eq!(stage.ended(&call_of(&agent))["ended_by"], "agent");
+    let stranger = stage.pbx.calls("799", "+15550100003");
+    until(SOON, "it is refused", || stage.pbx.state_of(&stranger).is_none().then_some(()));
+    stage.finish();
+}
+
+/// A call whose audio cannot be had is refused, not answered.
+#[test]
+fn without_audio() {
+    let stage = stage();
+    stage.pbx.break_requests("externalMedia", 500);
+    let caller = stage.pbx.calls("700", "+15550100002");
+    until(SOON, "it is refused", || stage.pbx.state_of(&caller).is_none().then_some(()));
+    assert_eq!(stage.pbx.asked("/answer"), 0);
+    stage.finish();
+}
+
+/// Calls that we place: one is answered and talks, others come to nothing with their causes.
+#[test]
+fn calls_are_placed() {
+    let stage = stage();
+    let call = stage.place("bot", "600");
+    let leg = until(SOON, "it rings", || {
+        stage.pbx.find(".o.").filter(|leg| stage.pbx.state_of(leg) == Some("Ringing"))
+    });
+    stage.pbx.answers(&leg);
+    let mut agent = talk::answered(&stage.agents);
+    hears_itself(&mut agent);
+    stage.pbx.hangs_up(&leg);
+    let ended = stage.ended(&call);
+    assert_eq!((&ended["cause"], &ended["ended_by"]), (&json!("normal"), &json!("caller")));
+    for (to, cause) in [("620", "busy"), ("404", "not_found"), ("777", "not_found")] {
+        assert_eq!(stage.ended(&stage.place("echo", to))["cause"], cause, "{to}");
+    }
+    let call = stage.place("echo", "601");
+    until(SOON, "it rings", || stage.pbx.find(".o."));
+    let path = format!("/api/v1/calls/{call}/hangup");
+    expect(&stage.server, 204, "POST", &path, None);
+    assert_eq!(stage.ended(&call)["status"], "canceled");
+    stage.finish();
+}
+
+/// The socket of events is lost: who talks goes on talking, who has gone meanwhile is over, who
+/// came meanwhile is taken, and what nobody knows is ended.
+#[test]
+fn the_socket_is_lost() {
+    let stage = stage();
+    let (kept, mut one) = stage.talking();
+    let (gone, other) = stage.talking();
+    until(SOON, "both are answered", || {
+        let up = |caller: &String| stage.pbx.state_of(caller) == Some("Up");
+        (up(&kept) && up(&gone)).then_some(())
+    });
+    stage.pbx.lock_out(true);
+    stage.pbx.drop_sockets();
+    hears_itself(&mut one);
+    stage.pbx.hangs_up(&gone);
+    let unheard = stage.pbx.calls("700", "+15550100004");
+    stage.pbx.lock_out(false);
+    assert_eq!(stage.ended(&call_of(&other))["cause"], "network_failure");
+    let mut third = talk::answered(&stage.agents);
+    assert_eq!(third.start["from"], "+15550100004");
+    for caller in [kept, unheard] {
+        stage.pbx.hangs_up(&caller);
+    }
+    one.event("stop");
+    third.event("stop");
+    stage.finish();
+}
+
+/// An Asterisk that forgets everything: its calls are over, and new ones are taken.
+#[test]
+fn everything_is_forgotten() {
+    let stage = stage();
+    let (_, mut agent) = stage.talking();
+    hears_itself(&mut agent);
+    stage.pbx.forget();
+    stage.pbx.drop_sockets();
+    assert_eq!(stage.ended(&call_of(&agent))["cause"], "network_failure");
+    let (caller, mut agent) = stage.talking();
+    hears_itself(&mut agent);
+    stage.pbx.hangs_up(&caller);
+    agent.event("stop");
+    stage.finish();
+}
+
+/// A socket that another program has taken is given up, and calls are not placed without it.
+#[test]
+fn the_application_is_taken() {
+    let stage = stage();
+    stage.pbx.say("ApplicationReplaced");
+    let wanted = json!({
+        "to": "600", "agent": "bot", "telephony_configuration_id": stage.configuration,
+    });
+    until(SOON, "no call is placed", || {
+        let (status, said) = stage.server.http("POST", "/api/v1/calls", Some(&wanted));
+        (status != 201 && said.contains("socket of events")).then_some(())
+    });
+    assert_eq!(stage.pbx.asked("eventFilter"), 1);
+    stage.server.stop();
+}
+
+/// A server that is killed leaves a call behind; the next one ends it there.
+#[test]
+fn what_a_killed_server_left() {
+    let stage = stage();
+    let (_, agent) = stage.talking();
+    let path = format!("/api/v1/calls/{}/events", call_of(&agent));
+    until(SOON, "it is written down", || {
+        let events = expect(&stage.server, 200, "GET", &path, None);
+        events["items"].to_string().contains("answered").then_some(())
+    });
+    let Stage { pbx, mut server, .. } = stage;
+    assert_eq!(pbx.living().1, 1);
+    let dir = server.dir.clone();
+    server.kill();
+    server.leave_files();
+    drop(server);
+    let server = Server::start_in(dir, "");
+    until(SOON, "nothing is left", || (pbx.living() == (0, 0)).then_some(()));
+    server.stop();
+}
