@@ -6,13 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use media::ring::Consumer;
 use media::time::MonoTime;
-use serde::Serialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::head::{self, Packet};
 use super::pcap::Pcap;
 use super::redact::{call_id, redact};
+use super::shown::Shown;
+use super::web::Web;
 use super::{
     CALLS_MAX, MESSAGE_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX, WAITING_MAX, WAITING_MESSAGES_MAX,
 };
@@ -42,39 +43,43 @@ pub struct Message {
     pub bytes: Vec<u8>,
 }
 
-/// A message as the API shows it.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    /// Its number among the messages of the call, from 1.
-    pub sequence: u32,
-    /// When it came or left.
-    pub at_unix_ms: u64,
-    direction: &'static str,
-    transport: &'static str,
-    /// Where it came from.
-    pub from: SocketAddr,
-    /// Where it went.
-    pub to: SocketAddr,
-    /// Its first line.
-    summary: String,
-    text: String,
+/// A message that is kept.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    /// Of SIP.
+    Sip(Message),
+    /// Of HTTP.
+    Web(Web),
 }
 
-impl Shown {
-    /// True if it is one of ours.
-    pub fn is_sent(&self) -> bool {
-        self.direction == OUT
+impl Kept {
+    const fn at(&self) -> MonoTime {
+        match self {
+            Self::Sip(message) => message.at,
+            Self::Web(web) => web.at,
+        }
     }
 }
 
-/// The word for what we have sent.
-const OUT: &str = "out";
+/// The call that a message over HTTP is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// Ours of this id.
+    Call(Uuid),
+    /// That which a configuration's carrier calls so.
+    AtCarrier(Uuid, &'a str),
+}
 
 /// One capture.
 #[derive(Debug)]
 struct Capture {
-    sip_id: String,
-    messages: Vec<Message>,
+    /// Of a call whose peer is reached by SIP.
+    sip_id: Option<String>,
+    /// What its carrier calls it, by the carrier's configuration.
+    at_carrier: Option<(Uuid, String)>,
+    messages: Vec<Kept>,
+    /// The call is over.
+    over: bool,
     /// What the worker leaves; none once it has let go.
     ring: Option<Consumer>,
     /// Our RTP and RTCP.
@@ -89,6 +94,7 @@ pub struct Registry {
     /// In the order in which they began.
     order: VecDeque<Uuid>,
     by_sip_id: HashMap<String, Uuid>,
+    by_carrier: HashMap<(Uuid, String), Uuid>,
     /// Messages of dialogs that may be captured yet, the oldest dialog first.
     waiting: VecDeque<(String, Vec<Message>)>,
     /// Some route, agent or trunk captures, so that messages wait.
@@ -104,6 +110,7 @@ impl Registry {
             captures: HashMap::new(),
             order: VecDeque::new(),
             by_sip_id: HashMap::new(),
+            by_carrier: HashMap::new(),
             waiting: VecDeque::new(),
             expects,
             ended: None,
@@ -130,7 +137,7 @@ impl Registry {
         if let Some(id) = self.by_sip_id.get(&sip_id) {
             let capture = self.captures.get_mut(id);
             if let Some(capture) = capture.filter(|it| it.messages.len() < MESSAGES_MAX) {
-                capture.messages.push(message);
+                capture.messages.push(Kept::Sip(message));
             }
         } else if self.expects {
             self.wait(sip_id, message);
@@ -164,26 +171,88 @@ impl Registry {
         rtp: SocketAddr,
         rtcp: SocketAddr,
     ) -> Result<(), CaptureError> {
-        if self.captures.len() >= CALLS_MAX {
-            let over =
-                |id: &Uuid| self.captures.get(id).is_none_or(|capture| capture.ring.is_none());
-            let oldest = self.order.iter().position(over).ok_or(CaptureError::Full)?;
-            if let Some(oldest) = self.order.remove(oldest) {
-                self.forget(oldest);
-            }
-        }
+        self.make_room()?;
         let waited = self.waiting.iter().position(|(known, _)| known == sip_id);
         let waited = waited.and_then(|at| self.waiting.remove(at));
         self.by_sip_id.insert(sip_id.to_owned(), id);
         self.order.push_back(id);
         let capture = Capture {
-            sip_id: sip_id.to_owned(),
-            messages: waited.map(|(_, messages)| messages).unwrap_or_default(),
+            sip_id: Some(sip_id.to_owned()),
+            at_carrier: None,
+            messages: waited
+                .map(|(_, messages)| messages.into_iter().map(Kept::Sip).collect())
+                .unwrap_or_default(),
+            over: false,
             ring: Some(ring),
             ends: (rtp, rtcp),
             packets: VecDeque::new(),
         };
         self.captures.insert(id, capture);
+        Ok(())
+    }
+
+    /// Begins the capture of a call that a carrier controls over HTTP: messages are all there is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for another.
+    pub fn begin_at_carrier(&mut self, id: Uuid) -> Result<(), CaptureError> {
+        self.make_room()?;
+        self.order.push_back(id);
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        let capture = Capture {
+            sip_id: None,
+            at_carrier: None,
+            messages: Vec::new(),
+            over: false,
+            ring: None,
+            ends: (none, none),
+            packets: VecDeque::new(),
+        };
+        self.captures.insert(id, capture);
+        Ok(())
+    }
+
+    /// The carrier of a configuration has told what it calls a call.
+    pub fn known_as(&mut self, id: Uuid, configuration: Uuid, at_carrier: &str) {
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        let known = (configuration, at_carrier.to_owned());
+        if let Some(before) = capture.at_carrier.replace(known.clone()) {
+            self.by_carrier.remove(&before);
+        }
+        self.by_carrier.insert(known, id);
+    }
+
+    /// The captured call that a message over HTTP is about, if there is room for it.
+    pub fn takes_web(&self, about: About<'_>) -> Option<Uuid> {
+        let id = match about {
+            About::Call(id) => id,
+            About::AtCarrier(configuration, call) => {
+                *self.by_carrier.get(&(configuration, call.to_owned()))?
+            }
+        };
+        let capture = self.captures.get(&id)?;
+        (capture.messages.len() < MESSAGES_MAX).then_some(id)
+    }
+
+    /// Takes a message over HTTP.
+    pub fn web(&mut self, id: Uuid, web: Web) {
+        let capture = self.captures.get_mut(&id);
+        if let Some(capture) = capture.filter(|it| it.messages.len() < MESSAGES_MAX) {
+            capture.messages.push(Kept::Web(web));
+        }
+    }
+
+    /// Lets the oldest capture go that is over, if there are too many.
+    fn make_room(&mut self) -> Result<(), CaptureError> {
+        if self.captures.len() < CALLS_MAX {
+            return Ok(());
+        }
+        let over = |id: &Uuid| self.captures.get(id).is_none_or(|capture| capture.over);
+        let oldest = self.order.iter().position(over).ok_or(CaptureError::Full)?;
+        if let Some(oldest) = self.order.remove(oldest) {
+            self.forget(oldest);
+        }
         Ok(())
     }
 
@@ -193,7 +262,7 @@ impl Registry {
     pub fn end(&mut self, id: Uuid, now: MonoTime) {
         let Some(capture) = self.captures.get_mut(&id) else { return };
         capture.drain();
-        capture.ring = None;
+        (capture.ring, capture.over) = (None, true);
         if let Some(ended) = &self.ended {
             // There is room for as many as there are captures.
             let _ = ended.try_send((id, now));
@@ -202,7 +271,8 @@ impl Registry {
 
     fn forget(&mut self, id: Uuid) {
         if let Some(capture) = self.captures.remove(&id) {
-            self.by_sip_id.remove(&capture.sip_id);
+            capture.sip_id.map(|sip_id| self.by_sip_id.remove(&sip_id));
+            capture.at_carrier.map(|known| self.by_carrier.remove(&known));
         }
     }
 
@@ -221,7 +291,9 @@ impl Registry {
                 pcap.datagram(wall.unix_ns(packet.at), from, to, &packet.bytes, packet.length);
             }
         };
-        for message in &capture.messages {
+        for kept in &capture.messages {
+            // What goes over HTTP is no datagram.
+            let Kept::Sip(message) = kept else { continue };
             media(&mut pcap, message.at);
             let (from, to) = ends(message.incoming, message.local, message.peer);
             let length = message.bytes.len();
@@ -231,7 +303,7 @@ impl Registry {
         Some(pcap.into_bytes())
     }
 
-    /// Up to `limit` SIP messages of a call, behind the first `after`.
+    /// Up to `limit` messages of a call, behind the first `after`.
     pub fn messages(
         &self,
         now: MonoTime,
@@ -241,19 +313,9 @@ impl Registry {
     ) -> Option<Vec<Shown>> {
         let wall = Wall::at(now);
         let capture = self.captures.get(&id)?;
-        let shown = |(at, message): (usize, &Message)| {
-            let (from, to) = ends(message.incoming, message.local, message.peer);
-            let text = String::from_utf8_lossy(&message.bytes).into_owned();
-            Shown {
-                sequence: u32::try_from(at + 1).unwrap_or(u32::MAX),
-                at_unix_ms: wall.unix_ns(message.at) / 1_000_000,
-                direction: if message.incoming { "in" } else { OUT },
-                transport: message.transport,
-                from,
-                to,
-                summary: text.lines().next().unwrap_or_default().to_owned(),
-                text,
-            }
+        let shown = |(at, kept): (usize, &Kept)| {
+            let sequence = u32::try_from(at + 1).unwrap_or(u32::MAX);
+            Shown::new(sequence, wall.unix_ns(kept.at()) / 1_000_000, kept)
         };
         let messages = capture.messages.iter().enumerate().skip(after).take(limit);
         Some(messages.map(shown).collect())
@@ -274,7 +336,11 @@ impl Capture {
 }
 
 /// From and to, of what went between us and a peer.
-const fn ends(incoming: bool, local: SocketAddr, peer: SocketAddr) -> (SocketAddr, SocketAddr) {
+pub(super) const fn ends(
+    incoming: bool,
+    local: SocketAddr,
+    peer: SocketAddr,
+) -> (SocketAddr, SocketAddr) {
     if incoming { (peer, local) } else { (local, peer) }
 }
 

@@ -9,6 +9,7 @@ mod leftovers;
 mod pace;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use account::Account;
 pub use connect::Reachable;

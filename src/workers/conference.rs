@@ -1,5 +1,5 @@
-//! Three who talk with each other: the peer of a call, whoever is at the agent's end, and a leg that
-//! has joined them, the *guest*.
+//! Three who talk with each other: the peer of a call, whoever is at the agent's end, and a leg
+//! that has joined them, the *guest*.
 //!
 //! One clock for all, that of the peer's pacer. Every ptime it takes from each what is due: of the
 //! agent what its queue holds, of everybody else what has come over a network and waits in a jitter

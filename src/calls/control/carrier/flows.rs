@@ -127,7 +127,7 @@ impl Control {
     fn send_for_flow(&self, key: CallKey, request: u32, what: HttpRequest) {
         let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
         let Some(account) = leg.map(|leg| Arc::clone(&leg.account)) else { return };
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         self.io.spawn(async move {
             let patience = Patience::SHORT;
             let until = Instant::now() + patience.within;

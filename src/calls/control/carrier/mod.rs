@@ -93,6 +93,7 @@ impl Control {
             line.carrier_call = Some(id.clone());
         }
         self.by_carrier.insert((leg.account.id, id.clone()), key);
+        self.capture_known(key);
         self.await_news(key);
         self.log_at_carrier(key);
     }

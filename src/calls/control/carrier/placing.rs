@@ -154,7 +154,7 @@ impl Control {
             max_duration_s: seconds(plan.max_duration),
             detect_machine: leg.detect_machine,
         };
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         let Some(originate) = account.spec.calls.originate else { return };
         self.io.spawn(async move {
             let result = match originate(&account.config, &wanted) {
