@@ -138,6 +138,8 @@ pub struct Control {
     recent: carrier::Recent<(Uuid, CarrierCallId)>,
     /// Calls whose callers talk with somebody else, where their carriers have sent them.
     left_to_carrier: carrier::Recent<Uuid>,
+    /// Configurations that calls could not be placed by a moment ago.
+    shunned: carrier::Shunned,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -220,7 +222,6 @@ impl Control {
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
         let Parts { io, metrics, log, exchanges, public_url, .. } = parts;
-        let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
             certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
@@ -243,6 +244,7 @@ impl Control {
         let mut control = Self {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),
+            policy: OutwardPolicy::new(&config, directory.load().organisation),
             config,
             directory_changes: directory.watch(),
             directory,
@@ -265,6 +267,7 @@ impl Control {
             by_carrier: HashMap::new(),
             recent: carrier::Recent::default(),
             left_to_carrier: carrier::Recent::default(),
+            shunned: carrier::Shunned::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
@@ -275,7 +278,6 @@ impl Control {
             recorder,
             captures,
             dialler: Dialler::new(),
-            policy,
             refusals: refusals::Refusals::default(),
             io,
             metrics,

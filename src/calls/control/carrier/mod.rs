@@ -10,6 +10,7 @@ mod placing;
 mod pressing;
 mod recent;
 mod recording;
+mod shunned;
 mod stream;
 mod transferring;
 
@@ -32,6 +33,7 @@ use crate::workers::poller::now;
 
 pub(super) use placing::accounts;
 pub(in crate::calls) use recent::Recent;
+pub(super) use shunned::Shunned;
 pub(super) use transferring::ByCarrier;
 
 /// How long a carrier waits to hear whether its call is taken, in milliseconds: its patience is

@@ -1,6 +1,5 @@
 //! Calls that a carrier places for us.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use super::{Control, SHOWN_MS};
 use crate::calls::CallView;
 use crate::calls::call::{Input, Plan};
-use crate::calls::carrier::{CarrierLeg, cause_of_error, may_succeed_elsewhere};
+use crate::calls::carrier::{CarrierLeg, cause_of_error, is_out_of_order, may_succeed_elsewhere};
 use crate::calls::control::begin::{Beginning, Peer};
 use crate::calls::control::place::{Room, field};
 use crate::calls::log::What;
@@ -64,7 +63,7 @@ impl Control {
     ) -> Result<CallView, RequestError> {
         let to =
             Address::parse(&wanted.to, None).map_err(|error| field("to", error.to_string()))?;
-        let mut others: VecDeque<_> = accounts.into();
+        let mut others = self.shunned.order(now(), accounts);
         let mut refused = RequestError::Full;
         let (account, place) = loop {
             let account = others.pop_front().ok_or(refused)?;
@@ -178,6 +177,7 @@ impl Control {
         let current = leg.is_some_and(|leg| leg.attempt == attempt);
         match result {
             Ok(Originated { call }) if current => {
+                self.shunned.worked(account.id);
                 self.learn(key, &call);
                 self.placed_at_carrier(key);
             }
@@ -217,6 +217,9 @@ impl Control {
         if leg.id.is_some() {
             // It has shown itself meanwhile.
             return;
+        }
+        if is_out_of_order(&failure.error) {
+            self.shunned.failed(now(), leg.account.id);
         }
         if failure.perhaps_done {
             leg.shown_by = now() + Duration::from_millis(SHOWN_MS);
