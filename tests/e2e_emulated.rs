@@ -6,14 +6,20 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapters::emulate::Command;
-use serde_json::json;
+use media::codec::AudioFormat;
+use media::convert::Converter;
+use serde_json::{Value, json};
+use support::agent::Agents;
+use support::api_carrier::expect;
+use support::callee::Callee;
 use support::emulated::{
-    Keys, NUMBER, PERSON, called, dialled, each, find, noise, only_record, record, says, start,
-    talk,
+    CARRIERS, Carrier, Emulated, Keys, NUMBER, PERSON, called, dialled, each, find, noise,
+    only_record, record, says, set_up, start, talk,
 };
+use support::server::Server;
 use support::{until, wav};
 
 /// A person calls: the agent is told who, both hear every byte of each other, keys reach the
@@ -259,4 +265,169 @@ fn a_machine_answers() {
         emulated.assert_content();
         server.stop();
     });
+}
+
+/// What a captured call and its carrier asked each other is among the call's messages, both ways,
+/// with what was answered, and no secret of the configuration is in it; nor are tokens that open
+/// hooks or media sockets.
+#[test]
+fn what_is_asked_is_captured() {
+    each(|carrier| {
+        let (server, agents, mut emulated) = start_captured(carrier);
+        let (call, agent) = called(&agents, &mut emulated);
+        let id = agent.start["call_id"].as_str().unwrap().to_owned();
+        server.hang_up(&id);
+        emulated.ends(&call);
+        record(&server, &id);
+        let inbound = messages(&server, &id);
+        assert_ladder(&emulated, &inbound, "in");
+        let id = emulated.place(&server, "bot", 30);
+        let _agent = agents.accept();
+        let call = emulated.rings();
+        emulated.does(Command::Answer(call.clone()));
+        emulated.streams(&call);
+        emulated.does(Command::Hangup(call.clone()));
+        emulated.ends(&call);
+        record(&server, &id);
+        let outbound = messages(&server, &id);
+        assert_ladder(&emulated, &outbound, "out");
+        server.stop();
+    });
+}
+
+/// A server whose agent's calls are captured, and a carrier.
+fn start_captured(carrier: &Carrier) -> (Server, Agents, Emulated) {
+    let agents = Agents::listen();
+    let url = agents.url();
+    let config = format!(
+        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\ncapture = true\n"
+    );
+    let (server, emulated) = set_up(&config, "bot", carrier.name, &[]);
+    (server, agents, emulated)
+}
+
+/// The messages of a call that is over, once all that was asked has been answered.
+#[track_caller]
+fn messages(server: &Server, id: &str) -> Vec<Value> {
+    let path = format!("/api/v1/calls/{id}/messages?limit=200");
+    until(Duration::from_secs(10), "all answers", || {
+        let page = expect(server, 200, "GET", &path, None);
+        let messages = page["items"].as_array().unwrap().clone();
+        let asked = messages.iter().filter(|it| it.get("status").is_none()).count();
+        (asked * 2 == messages.len()).then_some(messages)
+    })
+}
+
+/// The first message went this way; webhooks and requests are there, each with its answer.
+#[track_caller]
+fn assert_ladder(emulated: &Emulated, messages: &[Value], first: &str) {
+    let name = emulated.spec.name;
+    let mut ladder = messages.to_vec();
+    ladder.sort_by_key(|it| (it["at_unix_ms"].as_u64(), it["direction"] != first));
+    assert_eq!(ladder[0]["direction"], first, "{name}: {ladder:#?}");
+    let count = |direction: &str, answer: bool| {
+        let fits =
+            |it: &&Value| it["direction"] == direction && it.get("status").is_some() == answer;
+        messages.iter().filter(fits).count()
+    };
+    assert!(count("in", false) > 0, "{name}: a webhook");
+    assert_eq!(count("in", false), count("out", true), "{name}: each was answered");
+    assert!(count("out", false) > 0, "{name}: a request");
+    assert_eq!(count("out", false), count("in", true), "{name}: each was answered");
+    for message in messages {
+        assert_eq!(message["protocol"], "http", "{message}");
+        assert!(message["path"].as_str().unwrap().starts_with('/'), "{message}");
+    }
+    let all = serde_json::to_string(messages).unwrap();
+    for secret in emulated.spec.secrets(&emulated.config) {
+        assert!(!all.contains(secret), "{name}: a secret is shown");
+    }
+    // Between provider and the end of the address stand the tokens.
+    for part in all.split(&format!("/telephony/{name}/")).skip(1) {
+        let token = part.split('/').nth(1).unwrap_or_default();
+        assert!(token.starts_with("xxxx"), "{name}: {token}");
+    }
+    for part in all.split("/telephony/ws/").skip(1) {
+        let token = part.split('/').nth(2).unwrap_or_default();
+        assert!(token.starts_with("xxxx"), "{name}: {token}");
+    }
+}
+
+/// A telephone joins a carrier's caller and the agent: each of the three hears the two others and
+/// not itself, whatever the carrier's audio is.
+#[test]
+fn a_telephone_joins() {
+    const TONES: [f64; 3] = [600.0, 1000.0, 1500.0];
+    for carrier in CARRIERS.iter().filter(|it| matches!(it.name, "twilio" | "vonage")) {
+        let (server, agents, mut emulated) = start(carrier, &[]);
+        let (call, mut agent) = called(&agents, &mut emulated);
+        let mut callee = Callee::ulaw();
+        agent.say(&json!({
+            "event": "transfer", "kind": "bridge", "destination": callee.uri(),
+            "options": { "stay": "talk" },
+        }));
+        callee.wait_call();
+        callee.answer();
+        while agent.event("transfer")["state"] != "bridged" {}
+        let before = (emulated.heard(&call).len(), agent.frames.len());
+        emulated.speaks(&call, &tone(emulated.format, TONES[0]));
+        says(&mut agent, &tone(emulated.format, TONES[1]));
+        let mut heard = Vec::new();
+        let began = Instant::now();
+        for (n, packet) in (0_u32..).zip(tone(AudioFormat::PCMU, TONES[2]).chunks(160)) {
+            let due = began + Duration::from_millis(20) * n;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            callee.say(packet);
+            agent.look();
+            if n > 10 {
+                heard.extend(callee.hear().map(|packet| packet.payload).unwrap_or_default());
+            }
+        }
+        let person = emulated.heard(&call)[before.0..].to_vec();
+        let frames: Vec<u8> =
+            agent.frames[before.1..].iter().flat_map(|it| it.payload.clone()).collect();
+        for (own, format, heard) in [
+            (0, emulated.format, person),
+            (1, emulated.format, frames),
+            (2, AudioFormat::PCMU, heard),
+        ] {
+            let samples = narrow(format, &heard);
+            let (mut both, mut self_heard) = (0, 0);
+            for stretch in samples.chunks_exact(800) {
+                let is = |at: usize| wav::amplitude(stretch, TONES[at]);
+                both += usize::from((0..3).filter(|at| *at != own).all(|at| is(at) > 4_000.0));
+                self_heard += usize::from(is(own) > 1_500.0);
+            }
+            assert!(both >= 10, "{}: {own} hears both in {both} stretches", carrier.name);
+            assert_eq!(self_heard, 0, "{}: {own} hears itself", carrier.name);
+        }
+        // The person leaves, and so the call is over for all.
+        emulated.does(Command::Hangup(call.clone()));
+        callee.wait_request("BYE");
+        emulated.ends(&call);
+        server.wait_idle();
+        emulated.assert_content();
+        server.stop();
+    }
+}
+
+/// Three seconds of a tone.
+fn tone(format: AudioFormat, hz: f64) -> Vec<u8> {
+    let samples = wav::sine_at(hz, format.rate_hz, 3.0);
+    let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    convert(AudioFormat::l16le(format.rate_hz), format, &bytes)
+}
+
+/// Samples at 8 kHz.
+fn narrow(format: AudioFormat, audio: &[u8]) -> Vec<i16> {
+    let bytes = convert(format, AudioFormat::l16le(wav::RATE_HZ), audio);
+    bytes.as_chunks::<2>().0.iter().map(|pair| i16::from_le_bytes(*pair)).collect()
+}
+
+fn convert(from: AudioFormat, to: AudioFormat, audio: &[u8]) -> Vec<u8> {
+    let mut converter = Converter::new(from, to);
+    let mut out = vec![0; converter.max_output(audio.len())];
+    let length = converter.convert(audio, &mut out);
+    out.truncate(length);
+    out
 }

@@ -182,6 +182,12 @@ pub(super) const fn may_succeed_elsewhere(error: &CarrierError) -> bool {
     !matches!(error, CarrierError::Destination(_) | CarrierError::CallOver)
 }
 
+/// Whether the next call would fare no better by the same configuration for a while.
+pub(super) const fn is_out_of_order(error: &CarrierError) -> bool {
+    use CarrierError as Error;
+    matches!(error, Error::Credentials | Error::TooMany { .. } | Error::Unavailable)
+}
+
 /// How a carrier is told that its call is not taken.
 pub(super) const fn refusal_of(cause: Cause) -> Refusal {
     match cause {

@@ -17,7 +17,8 @@ pub struct Identity {
 
 /// Reads P-Asserted-Identity (RFC 3325), else Remote-Party-ID, with Privacy (RFC 3323): a caller
 /// that wants its identity withheld is [`ANONYMOUS`], whatever the fields beside say. Diversion
-/// (RFC 5806), else History-Info (RFC 7044), tells who was called first.
+/// (RFC 5806), else History-Info (RFC 7044), tells who was called first. Whether the network found
+/// the calling number to be true (RFC 8224) is what `verstat` says (3GPP TS 24.229 7.2A.20).
 pub fn of(invite: &Message) -> Identity {
     let Identity { mut from, mut variables } = Identity::default();
     let mut tell = |name: &str, value: Option<String>| {
@@ -37,9 +38,11 @@ pub fn of(invite: &Message) -> Identity {
         from = Some(ANONYMOUS.to_owned());
     } else if let Some(caller) = asserted.or(remote) {
         tell("caller_name", name_of(&caller));
+        tell("verstat", verdict_on(&caller).or_else(|| verdict_on(&invite.from().ok()?)));
         from = user_of(&caller);
     } else if let Ok(caller) = invite.from() {
         tell("caller_name", name_of(&caller));
+        tell("verstat", verdict_on(&caller));
     }
     match addresses(invite, HeaderName::Diversion).next() {
         Some(diverted) => {
@@ -67,10 +70,22 @@ fn name_of(address: &NameAddr<'_>) -> Option<String> {
     address.display.map(|name| name.replace('\\', ""))
 }
 
-/// The number or user of an address.
+/// The number or user of an address. Of a number what follows it is no part (RFC 3966 3).
 fn user_of(address: &NameAddr<'_>) -> Option<String> {
     let user = address.uri.user_decoded()?;
-    (!user.is_empty()).then(|| user.into_owned())
+    let is_number = user.starts_with(|first: char| first == '+' || first.is_ascii_digit());
+    let user = if is_number { user.split(';').next()? } else { user.as_ref() };
+    (!user.is_empty()).then(|| user.to_owned())
+}
+
+/// What the network says of the calling number: with the number, its URI or the field.
+fn verdict_on(address: &NameAddr<'_>) -> Option<String> {
+    let user = address.uri.user.unwrap_or_default();
+    let with_number = user.split(';').filter_map(|part| part.split_once('='));
+    let with_number = with_number.filter(|(name, _)| name.eq_ignore_ascii_case("verstat"));
+    let with_number = with_number.map(|(_, verdict)| verdict).next();
+    let beside = || address.uri.params.get("verstat").or_else(|| address.params.get("verstat"));
+    with_number.or_else(beside).map(str::to_owned)
 }
 
 /// Whether the caller wants its identity withheld (RFC 3323 4.2, RFC 3325 9.3).
@@ -113,6 +128,21 @@ mod tests {
             ("Remote-Party-ID: <sip:3@c>;privacy=full\r\n", anonymous, "privacy=id"),
             ("Remote-Party-ID: <sip:3@c>;privacy=off\r\n", Some("3"), ""),
             ("P-Asserted-Identity: <sip:2@c>\r\nPrivacy: id\r\n", anonymous, "privacy=id"),
+            (
+                "P-Asserted-Identity: <sip:+4930;verstat=TN-Validation-Passed@c;user=phone>\r\n",
+                Some("+4930"),
+                "verstat=TN-Validation-Passed",
+            ),
+            (
+                "P-Asserted-Identity: <tel:+4930;verstat=No-TN-Validation>\r\n",
+                Some("+4930"),
+                "verstat=No-TN-Validation",
+            ),
+            (
+                "Remote-Party-ID: <sip:a;b@c;verstat=TN-Validation-Failed>\r\n",
+                Some("a;b"),
+                "verstat=TN-Validation-Failed",
+            ),
             ("Privacy: session;User\r\n", anonymous, "privacy=id"),
             ("Privacy: none\r\n", None, "caller_name=Ann"),
             ("P-Asserted-Identity: <<>>\r\n", None, "caller_name=Ann"),

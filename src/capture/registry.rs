@@ -6,7 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use media::ring::Consumer;
 use media::time::MonoTime;
-use serde::Serialize;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -14,6 +13,8 @@ use super::head::{self, Packet};
 use super::pcap::Pcap;
 use super::redact::{call_id, redact};
 use super::room::Room;
+use super::shown::Shown;
+use super::web::Web;
 use super::{
     MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX, WAITING_BYTES_MAX,
     WAITING_MAX, WAITING_MESSAGES_MAX,
@@ -45,39 +46,48 @@ pub struct Message {
     pub bytes: Vec<u8>,
 }
 
-/// A message as the API shows it.
-#[derive(Debug, Serialize)]
-pub struct Shown {
-    /// Its number among the messages of the call, from 1.
-    pub sequence: u32,
-    /// When it came or left.
-    pub at_unix_ms: u64,
-    direction: &'static str,
-    transport: &'static str,
-    /// Where it came from.
-    pub from: SocketAddr,
-    /// Where it went.
-    pub to: SocketAddr,
-    /// Its first line.
-    summary: String,
-    text: String,
+/// A message that is kept.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    /// Of SIP.
+    Sip(Message),
+    /// Of HTTP.
+    Web(Web),
 }
 
-impl Shown {
-    /// True if it is one of ours.
-    pub fn is_sent(&self) -> bool {
-        self.direction == OUT
+impl Kept {
+    const fn at(&self) -> MonoTime {
+        match self {
+            Self::Sip(message) => message.at,
+            Self::Web(web) => web.at,
+        }
+    }
+
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Sip(message) => message.bytes.len(),
+            Self::Web(web) => web.text.len(),
+        }
     }
 }
 
-/// The word for what we have sent.
-const OUT: &str = "out";
+/// The call that a message over HTTP is about.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// Ours of this id.
+    Call(Uuid),
+    /// That which a configuration's carrier calls so.
+    AtCarrier(Uuid, &'a str),
+}
 
 /// One capture.
 #[derive(Debug)]
 struct Capture {
-    sip_id: String,
-    messages: Vec<Message>,
+    /// Of a call whose peer is reached by SIP.
+    sip_id: Option<String>,
+    /// What its carrier calls it, by the carrier's configuration.
+    at_carrier: Option<(Uuid, String)>,
+    messages: Vec<Kept>,
     messages_bytes: usize,
     /// What the worker leaves; none once it has let go.
     ring: Option<Consumer>,
@@ -92,6 +102,7 @@ pub struct Registry {
     captures: HashMap<Uuid, Capture>,
     room: Room,
     by_sip_id: HashMap<String, Uuid>,
+    by_carrier: HashMap<(Uuid, String), Uuid>,
     /// Messages of dialogs that may be captured yet, the oldest dialog first.
     waiting: VecDeque<(String, Vec<Message>)>,
     waiting_bytes: usize,
@@ -108,6 +119,7 @@ impl Registry {
             captures: HashMap::new(),
             room: Room::new(bounds),
             by_sip_id: HashMap::new(),
+            by_carrier: HashMap::new(),
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             expects,
@@ -133,9 +145,8 @@ impl Registry {
         message.bytes.truncate(MESSAGE_BYTES_MAX);
         redact(&mut message.bytes);
         if let Some(id) = self.by_sip_id.get(&sip_id) {
-            let capture = self.captures.get_mut(id);
-            if let Some(capture) = capture {
-                capture.keep(message);
+            if let Some(capture) = self.captures.get_mut(id) {
+                capture.keep(Kept::Sip(message));
             }
         } else if self.expects {
             self.wait(sip_id, message);
@@ -174,10 +185,7 @@ impl Registry {
         ring: Consumer,
         ends: (SocketAddr, SocketAddr),
     ) -> Result<(), CaptureError> {
-        self.forget_old(now);
-        if let Some(gone) = self.room.take(id, organisation)? {
-            self.forget(gone);
-        }
+        self.make_room(now, id, organisation)?;
         let waited = self.waiting.iter().position(|(known, _)| known == sip_id);
         let waited = waited.and_then(|at| self.waiting.remove(at));
         let (waited_as, messages) = waited.unwrap_or_default();
@@ -185,14 +193,83 @@ impl Registry {
         self.waiting_bytes -= waited_as.len() + messages_bytes;
         self.by_sip_id.insert(sip_id.to_owned(), id);
         let capture = Capture {
-            sip_id: sip_id.to_owned(),
-            messages,
+            sip_id: Some(sip_id.to_owned()),
+            at_carrier: None,
+            messages: messages.into_iter().map(Kept::Sip).collect(),
             messages_bytes,
             ring: Some(ring),
             ends,
             packets: VecDeque::new(),
         };
         self.captures.insert(id, capture);
+        Ok(())
+    }
+
+    /// Begins the capture of a call of an organisation that a carrier controls over HTTP: messages
+    /// are all there is.
+    ///
+    /// # Errors
+    ///
+    /// When there is no room for another.
+    pub fn begin_at_carrier(
+        &mut self,
+        now: MonoTime,
+        (id, organisation): (Uuid, Uuid),
+    ) -> Result<(), CaptureError> {
+        self.make_room(now, id, organisation)?;
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        let capture = Capture {
+            sip_id: None,
+            at_carrier: None,
+            messages: Vec::new(),
+            messages_bytes: 0,
+            ring: None,
+            ends: (none, none),
+            packets: VecDeque::new(),
+        };
+        self.captures.insert(id, capture);
+        Ok(())
+    }
+
+    /// The carrier of a configuration has told what it calls a call.
+    pub fn known_as(&mut self, id: Uuid, configuration: Uuid, at_carrier: &str) {
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        let known = (configuration, at_carrier.to_owned());
+        if let Some(before) = capture.at_carrier.replace(known.clone()) {
+            self.by_carrier.remove(&before);
+        }
+        self.by_carrier.insert(known, id);
+    }
+
+    /// The captured call that a message over HTTP is about, if there is room for it.
+    pub fn takes_web(&self, about: About<'_>) -> Option<Uuid> {
+        let id = match about {
+            About::Call(id) => id,
+            About::AtCarrier(configuration, call) => {
+                *self.by_carrier.get(&(configuration, call.to_owned()))?
+            }
+        };
+        self.captures.get(&id)?.has_room(0).then_some(id)
+    }
+
+    /// Takes a message over HTTP.
+    pub fn web(&mut self, id: Uuid, web: Web) {
+        if let Some(capture) = self.captures.get_mut(&id) {
+            capture.keep(Kept::Web(web));
+        }
+    }
+
+    /// Takes room for another, and lets the oldest capture of a call that is over go for it.
+    fn make_room(
+        &mut self,
+        now: MonoTime,
+        id: Uuid,
+        organisation: Uuid,
+    ) -> Result<(), CaptureError> {
+        self.forget_old(now);
+        if let Some(gone) = self.room.take(id, organisation)? {
+            self.forget(gone);
+        }
         Ok(())
     }
 
@@ -219,7 +296,8 @@ impl Registry {
 
     fn forget(&mut self, id: Uuid) {
         if let Some(capture) = self.captures.remove(&id) {
-            self.by_sip_id.remove(&capture.sip_id);
+            capture.sip_id.map(|sip_id| self.by_sip_id.remove(&sip_id));
+            capture.at_carrier.map(|known| self.by_carrier.remove(&known));
         }
     }
 
@@ -238,7 +316,9 @@ impl Registry {
                 pcap.datagram(wall.unix_ns(packet.at), from, to, &packet.bytes, packet.length);
             }
         };
-        for message in &capture.messages {
+        for kept in &capture.messages {
+            // What goes over HTTP is no datagram.
+            let Kept::Sip(message) = kept else { continue };
             media(&mut pcap, message.at);
             let (from, to) = ends(message.incoming, message.local, message.peer);
             let length = message.bytes.len();
@@ -248,7 +328,7 @@ impl Registry {
         Some(pcap.into_bytes())
     }
 
-    /// Up to `limit` SIP messages of a call, behind the first `after`.
+    /// Up to `limit` messages of a call, behind the first `after`.
     pub fn messages(
         &self,
         now: MonoTime,
@@ -258,19 +338,9 @@ impl Registry {
     ) -> Option<Vec<Shown>> {
         let wall = Wall::at(now);
         let capture = self.captures.get(&id)?;
-        let shown = |(at, message): (usize, &Message)| {
-            let (from, to) = ends(message.incoming, message.local, message.peer);
-            let text = String::from_utf8_lossy(&message.bytes).into_owned();
-            Shown {
-                sequence: u32::try_from(at + 1).unwrap_or(u32::MAX),
-                at_unix_ms: wall.unix_ns(message.at) / 1_000_000,
-                direction: if message.incoming { "in" } else { OUT },
-                transport: message.transport,
-                from,
-                to,
-                summary: text.lines().next().unwrap_or_default().to_owned(),
-                text,
-            }
+        let shown = |(at, kept): (usize, &Kept)| {
+            let sequence = u32::try_from(at + 1).unwrap_or(u32::MAX);
+            Shown::new(sequence, wall.unix_ns(kept.at()) / 1_000_000, kept)
         };
         let messages = capture.messages.iter().enumerate().skip(after).take(limit);
         Some(messages.map(shown).collect())
@@ -282,11 +352,16 @@ fn bytes_of(messages: &[Message]) -> usize {
 }
 
 impl Capture {
+    /// True if a message of so many bytes is one of the first, which are kept.
+    const fn has_room(&self, bytes: usize) -> bool {
+        self.messages.len() < MESSAGES_MAX && self.messages_bytes + bytes <= MESSAGES_BYTES_MAX
+    }
+
     /// Keeps a message, if it is one of the first.
-    fn keep(&mut self, message: Message) {
-        let bytes = self.messages_bytes + message.bytes.len();
-        if self.messages.len() < MESSAGES_MAX && bytes <= MESSAGES_BYTES_MAX {
-            self.messages_bytes = bytes;
+    fn keep(&mut self, message: Kept) {
+        let bytes = message.bytes();
+        if self.has_room(bytes) {
+            self.messages_bytes += bytes;
             self.messages.push(message);
         }
     }
@@ -304,7 +379,11 @@ impl Capture {
 }
 
 /// From and to, of what went between us and a peer.
-const fn ends(incoming: bool, local: SocketAddr, peer: SocketAddr) -> (SocketAddr, SocketAddr) {
+pub(super) const fn ends(
+    incoming: bool,
+    local: SocketAddr,
+    peer: SocketAddr,
+) -> (SocketAddr, SocketAddr) {
     if incoming { (peer, local) } else { (local, peer) }
 }
 

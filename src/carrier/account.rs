@@ -6,6 +6,7 @@ use adapters::spec::ProviderSpec;
 use adapters::table;
 use uuid::Uuid;
 
+use crate::capture::Secrets;
 use crate::config::Secret;
 use crate::quota::Limits;
 use crate::store::configurations::Configuration;
@@ -47,6 +48,12 @@ impl Account {
             limits,
             is_default: fields.is_default_outbound,
         })
+    }
+
+    /// What of it must not be shown.
+    pub fn secrets(&self) -> Secrets {
+        let fields = self.spec.secrets(&self.config);
+        Secrets::new(fields.into_iter().chain([self.token.expose()]))
     }
 
     /// The addresses of its hooks below our public address `base`.

@@ -10,10 +10,13 @@ use http::{Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use uuid::Uuid;
 
 use super::Account;
 use super::connect::{Connector, Reachable};
 use super::pace::{Pace, REQUESTS, Turns};
+use super::watch::Watch;
+use crate::capture::Registry;
 use crate::telemetry::{CarrierMetrics, ExchangeOutcome};
 use crate::workers::poller::now;
 
@@ -88,6 +91,8 @@ pub struct Exchanges {
     connector: Connector,
     pace: Arc<Mutex<Pace>>,
     metrics: Arc<CarrierMetrics>,
+    /// The captured call that is asked for.
+    watch: Option<Watch>,
 }
 
 impl std::fmt::Debug for Exchanges {
@@ -105,7 +110,14 @@ impl Exchanges {
             .pool_idle_timeout(Duration::from_millis(IDLE_MS))
             .pool_max_idle_per_host(IDLE_MAX)
             .build(connector.clone());
-        Self { client, connector, pace: Arc::default(), metrics }
+        Self { client, connector, pace: Arc::default(), metrics, watch: None }
+    }
+
+    /// The same, on behalf of a captured call: what is asked is put among its messages.
+    #[must_use]
+    pub fn of_call(&self, call: Uuid, captures: &Arc<Mutex<Registry>>) -> Self {
+        let watch = Some(Watch { call, captures: Arc::clone(captures) });
+        Self { watch, ..self.clone() }
     }
 
     /// What makes its connections.
@@ -237,6 +249,7 @@ impl Exchanges {
         if let Some(authorize) = account.spec.authorize {
             authorize(&account.config, &moment()?, &mut wanted)?;
         }
+        let asked = self.watch.as_ref().and_then(|watch| watch.asks(account, &wanted));
         let Some(request) = written(wanted) else { return Ok(Attempt::NotSent) };
         let exchange = async {
             let response = match self.client.request(request).await {
@@ -255,7 +268,13 @@ impl Exchanges {
                 Err(_) => Attempt::NoAnswer,
             }
         };
-        Ok(tokio::time::timeout(limit, exchange).await.unwrap_or(Attempt::NoAnswer))
+        let outcome = tokio::time::timeout(limit, exchange).await.unwrap_or(Attempt::NoAnswer);
+        if let (Some(watch), Some(asked), Attempt::Answered(answer)) =
+            (&self.watch, &asked, &outcome)
+        {
+            watch.hears(asked, answer);
+        }
+        Ok(outcome)
     }
 
     fn note(&self, account: &Account, what: &'static str, outcome: &Attempt, took: Duration) {

@@ -11,6 +11,7 @@ mod pace;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use account::Account;
 pub use connect::Reachable;

@@ -1,4 +1,4 @@
-//! SIP messages of captured calls that are over.
+//! Messages of captured calls that are over.
 
 use serde_json::Value;
 use uuid::Uuid;
@@ -7,9 +7,6 @@ use super::id::{OrganisationId, Timestamp};
 use super::sql::Query;
 use super::{Row, Store, StoreError};
 use crate::capture::Shown;
-
-/// What kind of message it is.
-const KIND: &str = "sip";
 
 impl Store {
     /// Keeps the messages of a call; those that are kept already stay as they are. False if the
@@ -27,14 +24,14 @@ impl Store {
             let data = serde_json::to_vec(message);
             let data = data.map_err(|_| StoreError::Corrupt { what: "data" })?;
             let at_us = i64::try_from(message.at_unix_ms.saturating_mul(1_000));
-            let peer = if message.is_sent() { message.to } else { message.from };
+            let peer = if message.is_sent() { &message.to } else { &message.from };
             let query = Query::new(
                 "INSERT INTO messages (call_id, sequence, organisation_id, at, kind, is_sent, \
                  peer, data) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
             );
             let query = query.bind(call).bind(message.sequence).bind(organisation);
-            let query = query.bind(Timestamp(at_us.unwrap_or(i64::MAX))).bind(KIND);
-            let query = query.bind(message.is_sent()).bind(peer.to_string()).bind(data);
+            let query = query.bind(Timestamp(at_us.unwrap_or(i64::MAX))).bind(message.protocol());
+            let query = query.bind(message.is_sent()).bind(peer.as_str()).bind(data);
             tx.execute(query).await?;
         }
         tx.commit().await?;

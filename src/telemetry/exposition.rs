@@ -328,7 +328,7 @@ fn traffic(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Erro
 
 fn timing(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error> {
     type Read = fn(&WorkerMetrics) -> Snapshot;
-    let histograms: [(&str, &str, Read); 5] = [
+    let histograms: [(&str, &str, Read); 6] = [
         ("talkpath_frame_lateness_seconds", "When frames left, after they were due", |worker| {
             worker.lateness.snapshot()
         }),
@@ -343,6 +343,9 @@ fn timing(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error
         }),
         ("talkpath_rtp_jitter_seconds", "Interarrival jitter of peers, once a report", |worker| {
             worker.jitter.snapshot()
+        }),
+        ("talkpath_turn_seconds", "From the end of a caller's words to the answer", |worker| {
+            worker.turns.snapshot()
         }),
     ];
     let names = Names::new(workers.len());

@@ -104,6 +104,8 @@ pub struct WorkerMetrics {
     pub peer_round_trip: Histogram,
     /// Interarrival jitter, once per report (RFC 3550 6.4.1).
     pub jitter: Histogram,
+    /// From the end of what a caller said to the agent's answer, of agents that are told of speech.
+    pub turns: Histogram,
 }
 
 impl Default for WorkerMetrics {
@@ -125,6 +127,7 @@ impl Default for WorkerMetrics {
             agent_round_trip: Histogram::new(NETWORK_TIMES),
             peer_round_trip: Histogram::new(NETWORK_TIMES),
             jitter: Histogram::new(NETWORK_TIMES),
+            turns: Histogram::new(NETWORK_TIMES),
         }
     }
 }

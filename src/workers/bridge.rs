@@ -114,6 +114,14 @@ impl BridgeLeg {
         self.peer.format().map_or(caller, |format| format.media.audio)
     }
 
+    /// Media time goes on by so many ptimes in which nothing could be sent.
+    pub(super) fn hold_media(&mut self, ptime_ms: u32, ptimes: u32) {
+        if let Some(leg) = self.peer.leg() {
+            let ticks = leg.config().audio.ticks(ptime_ms);
+            leg.hold(ticks.saturating_mul(ptimes));
+        }
+    }
+
     /// Whether a sound or digits of ours are sent to it.
     pub(super) fn is_busy(&self) -> bool {
         self.sound.is_some() || self.peer.says_digits()

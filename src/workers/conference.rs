@@ -1,5 +1,5 @@
-//! Three who talk with each other: the peer of a call, whoever is at the agent's end, and a leg that
-//! has joined them, the *guest*.
+//! Three who talk with each other: the peer of a call, whoever is at the agent's end, and a leg
+//! that has joined them, the *guest*.
 //!
 //! One clock for all, that of the peer's pacer. Every ptime it takes from each what is due: of the
 //! agent what its queue holds, of everybody else what has come over a network and waits in a jitter
@@ -7,6 +7,7 @@
 //! sounds, coded as that leg settled. See decision 47.
 
 use media::blocks::BlockPool;
+use media::codec::opus::Settings;
 use media::codec::{AudioFormat, l16};
 use media::convert::Converter;
 use media::leg::Heard;
@@ -393,15 +394,21 @@ impl Conference {
         Frame { ext_seq, ext_ts, marker: false, payload }
     }
 
-    /// Media time goes on by `ticks_of` each leg's clock while nothing could be sent.
+    /// Media time of guest and agent goes on by so many ptimes in which nothing could be sent.
     pub(super) fn skip(&mut self, ptime_ms: u32, ptimes: u32) {
-        let ms = ptime_ms.saturating_mul(ptimes);
-        if let Some(leg) = self.guest.peer.leg() {
-            let ticks = leg.config().audio.ticks(ms);
-            leg.hold(ticks);
-        }
-        let samples = self.format.samples(ms) as u64;
+        self.guest.hold_media(ptime_ms, ptimes);
+        let samples = self.format.samples(ptime_ms) as u64 * u64::from(ptimes);
         self.next = (self.next.0 + u64::from(ptimes), self.next.1 + samples);
+    }
+
+    /// Codes Opus for each leg as that wants it.
+    pub(super) fn tune(&mut self, agent: Option<&Settings>) {
+        if let Some(format) = self.guest.peer.format() {
+            self.guest_sound.cut.converter.tune(&format.media.opus);
+        }
+        if let (Some(sound), Some(settings)) = (&mut self.agent_sound, agent) {
+            sound.cut.converter.tune(settings);
+        }
     }
 
     fn mix_for(&mut self, place: usize) {

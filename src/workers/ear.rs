@@ -13,6 +13,8 @@ use media::rtp::Frame;
 use media::time::MonoTime;
 use media::vad::{SpeechChange, Vad};
 
+use super::turns::Turns;
+
 /// What is listened to.
 const FORMAT: AudioFormat = AudioFormat::l16le(RATE_HZ);
 /// Milliseconds that are converted at a time.
@@ -38,6 +40,8 @@ pub(super) struct Ear {
     pressed: Option<Pressed>,
     /// What changed, and how long ago, in milliseconds.
     changed: Option<(SpeechChange, u64)>,
+    /// How long the peer waits for answers.
+    pub(super) turns: Turns,
 }
 
 impl Ear {
@@ -52,6 +56,7 @@ impl Ear {
             speech: None,
             pressed: None,
             changed: None,
+            turns: Turns::default(),
         }
     }
 

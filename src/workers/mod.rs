@@ -56,6 +56,7 @@ mod sys;
 pub mod tape;
 pub mod taps;
 mod token;
+mod turns;
 mod wildcard;
 mod worker;
 

@@ -272,6 +272,9 @@ impl MediaPath {
 
     /// Keeps account of pauses in mid-utterance.
     pub(super) fn note_underrun(&mut self, ctx: &mut Context, played: bool) {
+        if played {
+            self.note_turn(ctx);
+        }
         match (played, self.starved_at) {
             (false, None) if self.playout.in_utterance() => {
                 self.starved_at = Some(ctx.now);

@@ -68,6 +68,7 @@ impl MediaPath {
         let formats = (self.peer.stream().audio, self.outlet.sounds());
         let agent = self.agent_leg_audio();
         self.conference = Some(Box::new(Conference::new(guest, formats, agent)));
+        self.tune_conference();
         // What came before the leg was heard is of the past.
         if let Some(line) = self.peer.line() {
             line.flow_out(&mut ctx.blocks);
@@ -175,7 +176,19 @@ impl MediaPath {
         let agent = self.agent_leg_audio();
         let Some(conference) = &mut self.conference else { return };
         conference.follow(&mut ctx.blocks, formats, agent);
+        self.tune_conference();
         self.agent_listens();
+    }
+
+    /// Codes Opus for each leg as that wants it.
+    fn tune_conference(&mut self) {
+        let settings = match &self.agent {
+            Agent::Leg(leg) => leg.peer.format().map(|format| format.media.opus),
+            _ => None,
+        };
+        if let Some(conference) = &mut self.conference {
+            conference.tune(settings.as_ref());
+        }
     }
 
     /// Takes what offer and answer settled with the leg that has joined.
@@ -209,6 +222,9 @@ impl MediaPath {
             }
             if let Some(conference) = &mut self.conference {
                 conference.skip(ptime_ms, behind);
+            }
+            if let Agent::Leg(leg) = &mut self.agent {
+                leg.hold_media(ptime_ms, behind);
             }
             ctx.metrics.late.add(u64::from(behind));
         }

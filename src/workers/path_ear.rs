@@ -66,6 +66,14 @@ impl MediaPath {
         }
     }
 
+    /// Sound of the agent's leaves: it may be an answer.
+    pub(super) fn note_turn(&mut self, ctx: &Context) {
+        let waited = self.taps.ear.as_mut().and_then(|ear| ear.turns.agent_spoke(ctx.now));
+        if let Some(waited) = waited {
+            ctx.metrics.turns.record(waited);
+        }
+    }
+
     /// Tells the agent what the ear has made out.
     #[inline]
     pub(super) fn made_out(&mut self, ctx: &mut Context) {
@@ -78,6 +86,12 @@ impl MediaPath {
         let Some(ear) = &mut self.taps.ear else { return };
         ear.idle(ctx.now);
         let (digit, speech) = (ear.poll_digit(), ear.poll_speech());
+        if let Some((change, ago_ms)) = speech {
+            let at = ctx.now - Duration::from_millis(ago_ms);
+            if let Some(waited) = ear.turns.caller_spoke(ctx.now, at, change.started) {
+                ctx.metrics.turns.record(waited);
+            }
+        }
         let Agent::Socket(socket) = &mut self.agent else { return };
         if let Some(pressed) = digit {
             let digit = pressed.digit.as_char();

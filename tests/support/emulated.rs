@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use adapters::config::RawConfig;
 use adapters::emulate::{Command, EmulatorStart, Quirks, Told};
 use adapters::spec::ProviderSpec;
 use adapters::table;
@@ -221,6 +222,8 @@ pub fn talk(carrier: &mut Emulated, call: &str, agent: &mut Agent, seed: u32) {
 pub struct Emulated {
     pub spec: &'static ProviderSpec,
     pub format: AudioFormat,
+    /// The configuration, as both have it.
+    pub config: RawConfig,
     /// The configuration's id at the server.
     pub id: String,
     /// The id of its number.
@@ -259,8 +262,9 @@ impl Emulated {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = format!("http://{}", listener.local_addr().unwrap());
         let mut fields = (emulator.config)(&api);
+        let config = spec.read(&fields, None).unwrap();
         let start = EmulatorStart {
-            config: spec.read(&fields, None).unwrap(),
+            config: config.clone(),
             numbers: vec![NUMBER.to_owned()],
             voice_url: None,
             seed: 1,
@@ -283,6 +287,7 @@ impl Emulated {
         Self {
             spec,
             format: emulator.audio,
+            config,
             id,
             number: number["id"].as_str().unwrap().to_owned(),
             runtime,

@@ -46,6 +46,24 @@ pub(super) fn masked(fields: &[UiField], config: &RawConfig) -> Value {
     Value::Object(shown.0)
 }
 
+/// Every text in the secret fields of `config`.
+pub(super) fn secrets<'c>(fields: &[UiField], config: &'c RawConfig) -> Vec<&'c str> {
+    let mut found = Vec::new();
+    for field in fields.iter().filter(|field| field.secret) {
+        collect(config.get(field.name), &mut found);
+    }
+    found
+}
+
+fn collect<'c>(value: Option<&'c Value>, found: &mut Vec<&'c str>) {
+    match value {
+        Some(Value::String(text)) => found.push(text),
+        Some(Value::Object(map)) => map.values().for_each(|value| collect(Some(value), found)),
+        Some(Value::Array(all)) => all.iter().for_each(|value| collect(Some(value), found)),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => {}
+    }
+}
+
 fn hide(value: &Value) -> Value {
     match value {
         Value::String(text) => Value::String(mask(text)),

@@ -176,6 +176,11 @@ impl ProviderSpec {
         mask::masked(self.ui.fields, config)
     }
 
+    /// Every text that the configuration keeps secret.
+    pub fn secrets<'c>(&self, config: &'c RawConfig) -> Vec<&'c str> {
+        mask::secrets(self.ui.fields, config)
+    }
+
     /// Sets fields that the server manages, as `provision` of the provider found them.
     ///
     /// # Errors

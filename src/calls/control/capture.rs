@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::Control;
 use crate::calls::request::RequestError;
 use crate::capture::{self, Message};
+use crate::carrier::Exchanges;
 use crate::sip::core::endpoint::Flow;
 use crate::workers::command::{CallKey, Command};
 use crate::workers::poller::now;
@@ -42,6 +43,9 @@ impl Control {
         if call.captured {
             return Ok(());
         }
+        if call.carrier.is_some() {
+            return self.capture_at_carrier(key);
+        }
         let sip_id = call.dialog.and_then(|dialog| self.endpoint.call_id(dialog));
         let none = RequestError::State("the call has no SIP or RTP with its peer");
         let sip_id = sip_id.ok_or(none)?;
@@ -62,6 +66,39 @@ impl Control {
         }
         self.command(worker, Command::Capture { call: key, head: Box::new(head) });
         Ok(())
+    }
+
+    /// Begins the capture of a call that a carrier controls over HTTP.
+    fn capture_at_carrier(&mut self, key: CallKey) -> Result<(), RequestError> {
+        let Some(call) = self.calls.get_mut(&key) else { return Err(RequestError::NoSuchCall) };
+        let Ok(mut captures) = self.captures.lock() else { return Err(RequestError::Full) };
+        let ids = (call.id, call.agent.organisation);
+        if let Err(error) = captures.begin_at_carrier(now(), ids) {
+            tracing::warn!(parent: &call.span, %error, "the call is not captured");
+            return Err(RequestError::Full);
+        }
+        drop(captures);
+        tracing::info!(parent: &call.span, "capture");
+        call.captured = true;
+        self.capture_known(key);
+        Ok(())
+    }
+
+    /// The carrier has told what it calls a call: its requests may name it so.
+    pub(super) fn capture_known(&self, key: CallKey) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.captured) else { return };
+        let Some(leg) = call.carrier.as_ref() else { return };
+        if let (Some(id), Ok(mut captures)) = (&leg.id, self.captures.lock()) {
+            captures.known_as(call.id, leg.account.id, &id.0);
+        }
+    }
+
+    /// Asks carriers on a call's behalf: what is asked is among its messages if it is captured.
+    pub(super) fn exchanges_of(&self, key: CallKey) -> Exchanges {
+        match self.calls.get(&key).filter(|call| call.captured) {
+            Some(call) => self.exchanges.of_call(call.id, &self.captures),
+            None => self.exchanges.clone(),
+        }
     }
 
     /// The call is over; its capture is kept until others need the room.

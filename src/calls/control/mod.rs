@@ -140,6 +140,8 @@ pub struct Control {
     hearing: carrier::Hearing,
     /// What is remembered of calls at carriers that are none of ours any more.
     past: carrier::Past,
+    /// Configurations that calls could not be placed by a moment ago.
+    shunned: carrier::Shunned,
     /// Asks carriers.
     exchanges: Exchanges,
     /// Our address as carriers see it.
@@ -224,7 +226,6 @@ impl Control {
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
         let Parts { io, metrics, log, exchanges, public_url, .. } = parts;
-        let policy = OutwardPolicy::new(&config, directory.load().organisation);
         let (server_tls, trunk_tls) =
             certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
@@ -248,6 +249,7 @@ impl Control {
         let mut control = Self {
             ports: Ports::new(config.rtp.ports),
             sounds: holding::sounds(&config),
+            policy: OutwardPolicy::new(&config, directory.load().organisation),
             config,
             directory_changes: directory.watch(),
             directory,
@@ -270,6 +272,7 @@ impl Control {
             by_carrier: HashMap::new(),
             hearing: carrier::Hearing::default(),
             past: carrier::Past::default(),
+            shunned: carrier::Shunned::default(),
             exchanges,
             base_url: public_url.to_string().into(),
             public_url,
@@ -280,7 +283,6 @@ impl Control {
             recorder,
             captures,
             dialler: Dialler::new(),
-            policy,
             refusals: refusals::Refusals::default(),
             io,
             metrics,

@@ -38,12 +38,12 @@ pub(super) fn resource() -> Resource {
                     schema::format("binary"),
                 ),
             get("/api/v1/calls/{id}/messages", "list_messages", messages)
-                .summary("Lists the SIP messages that were captured, secrets left out.")
+                .summary("Lists the messages that were captured, secrets left out.")
                 .scope(Scope::Calls)
                 .query(page::parameters())
-                .answers_json(200, "the messages", page::schema_of(schema::named("SipMessage"))),
+                .answers_json(200, "the messages", page::schema_of(schema::named("CallMessage"))),
         ],
-        schemas: vec![("SipMessage", message_schema())],
+        schemas: vec![("CallMessage", message_schema())],
     }
 }
 
@@ -54,13 +54,18 @@ fn message_schema() -> Value {
             ("sequence", schema::integer(1, i64::from(u32::MAX))),
             ("at_unix_ms", schema::count()),
             ("direction", schema::word(&["in", "out"])),
-            ("transport", schema::described(text(), "such as `UDP`")),
-            ("from", schema::described(text(), "address and port")),
-            ("to", schema::described(text(), "address and port")),
+            ("protocol", schema::word(&["sip", "http"])),
+            ("transport", schema::described(text(), "such as `UDP` or `https`")),
+            ("from", schema::described(text(), "address and port, or `talkpath` over HTTP")),
+            ("to", schema::described(text(), "the same")),
             ("summary", schema::described(text(), "its first line")),
             ("text", schema::described(text(), "the message, credentials and keys blanked")),
         ],
-        &[],
+        &[
+            ("method", schema::described(text(), "of a request over HTTP and its answer")),
+            ("path", schema::described(text(), "the same, secrets blanked")),
+            ("status", schema::described(schema::count(), "of an answer over HTTP")),
+        ],
     )
 }
 

@@ -5,12 +5,10 @@ use std::sync::Arc;
 use adapters::event::{CallEvent, CarrierCallId, Meaning};
 use adapters::hook::{Handled, HookReply, Take};
 use adapters::op::Refusal;
-use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use tokio::time::{Duration, timeout};
 use uuid::Uuid;
 
-use super::written;
 use crate::calls::log::from_carrier;
 use crate::calls::request::{Heard, Hooked, Request};
 use crate::carrier::Account;
@@ -30,12 +28,39 @@ enum About {
     Asked,
 }
 
+/// What became of a request.
+pub(super) struct Acted {
+    /// The answer.
+    pub(super) reply: HookReply,
+    /// Our id of the call that it was about, if that is known.
+    pub(super) call: Option<Uuid>,
+    /// The carrier's id of it.
+    pub(super) at_carrier: Option<CarrierCallId>,
+}
+
 pub(super) async fn act(
     state: &State,
     account: &Arc<Account>,
     call: Option<Uuid>,
     handled: Handled,
-) -> Response {
+) -> Acted {
+    let at_carrier = match &handled.meaning {
+        Meaning::Events(events) => events.first().map(|event| event.call.clone()),
+        Meaning::Offered(offered) => Some(offered.call.clone()),
+        Meaning::Asked { call, .. } => Some(call.clone()),
+    };
+    let mut taken = None;
+    let reply = reply_to(state, account, call, (handled, &mut taken)).await;
+    Acted { reply, call: call.or(taken), at_carrier }
+}
+
+/// The answer to a request; `taken` becomes the call that it sends the audio of.
+async fn reply_to(
+    state: &State,
+    account: &Arc<Account>,
+    call: Option<Uuid>,
+    (handled, taken): (Handled, &mut Option<Uuid>),
+) -> HookReply {
     let Handled { meaning, reply } = handled;
     let about = match &meaning {
         Meaning::Events(events) if events.is_empty() => {
@@ -52,6 +77,9 @@ pub(super) async fn act(
     let hook = Box::new(Hooked { account: Arc::clone(account), call, meaning, is_known });
     let heard = state.calls.ask(|reply| Request::Hook { hook, reply });
     let heard = timeout(HEARD_WITHIN, heard).await.ok().flatten();
+    if let Some(Heard::Take { call, .. }) = &heard {
+        *taken = Some(*call);
+    }
     match (about, heard) {
         (About::Events(events), Some(heard)) => {
             let mut outcome = HookOutcome::Taken;
@@ -97,7 +125,7 @@ async fn known(state: &State, account: &Account, call: &CarrierCallId) -> bool {
 }
 
 /// What an offered call's carrier hears.
-fn offered(state: &State, account: &Account, heard: Option<Heard>, reply: HookReply) -> Response {
+fn offered(state: &State, account: &Account, heard: Option<Heard>, reply: HookReply) -> HookReply {
     let refusal = match heard {
         Some(Heard::Take { call, stream_url }) => match answer(state, account, call, stream_url) {
             Some(document) => return counted(state, account, HookOutcome::Taken, document),
@@ -164,13 +192,13 @@ async fn late(
     Ok(())
 }
 
-fn counted(state: &State, account: &Account, outcome: HookOutcome, reply: HookReply) -> Response {
+fn counted(state: &State, account: &Account, outcome: HookOutcome, reply: HookReply) -> HookReply {
     state.metrics.carriers.hooked(account.spec.name, outcome);
-    written(reply)
+    reply
 }
 
 /// The carrier may try again.
-fn failed(state: &State, account: &Account) -> Response {
+fn failed(state: &State, account: &Account) -> HookReply {
     state.metrics.carriers.hooked(account.spec.name, HookOutcome::Failed);
-    StatusCode::SERVICE_UNAVAILABLE.into_response()
+    HookReply { status: StatusCode::SERVICE_UNAVAILABLE, ..HookReply::NO_CONTENT }
 }

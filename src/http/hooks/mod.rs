@@ -26,8 +26,12 @@ use super::client::Client;
 use super::openapi::{Access, Endpoint, Resource, get, post, put};
 use super::path::Path;
 use super::problem::{Kind, Problem};
+use crate::capture::{About, Raw, Registry, Web};
 use crate::carrier::Account;
 use crate::telemetry::HookOutcome;
+use crate::workers::poller::now;
+use act::Acted;
+use media::time::MonoTime;
 
 const PATH: &str = "/api/v1/telephony/{provider}/{hook}/{config_token}";
 const PATH_CALL: &str = "/api/v1/telephony/{provider}/{hook}/{config_token}/{call_id}";
@@ -92,6 +96,12 @@ impl Received {
         let urls = public::urls(&state.base_url, &parts, client.is_some_and(|it| it.proxied));
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(Self { parts, body, urls, unix_s: since.as_secs() })
+    }
+
+    /// Who sent it, as far as can be told.
+    fn peer(&self) -> String {
+        let client = self.parts.extensions.get::<Client>();
+        client.map(|client| client.address.to_string()).unwrap_or_default()
     }
 
     /// The request, as if the carrier had written this address.
@@ -177,13 +187,52 @@ async fn proven(
         return status.into_response();
     };
     match (hook.handle)(&request, &account.config) {
-        Ok(handled) => act::act(state, account, call, handled).await,
+        Ok(handled) => {
+            let (came, acted) = (now(), act::act(state, account, call, handled).await);
+            capture(state, account, (received, came), &acted);
+            written(acted.reply)
+        }
         Err(error) => {
             let (configuration, hook) = (account.id, hook.name);
             tracing::warn!(provider, %configuration, hook, %error, "not understood");
             metrics.hooked(provider, HookOutcome::Malformed);
             StatusCode::BAD_REQUEST.into_response()
         }
+    }
+}
+
+/// Puts a request and its answer among the messages of the call that they are about, if it is
+/// captured.
+fn capture(
+    state: &super::State,
+    account: &Account,
+    (received, came): (&Received, MonoTime),
+    acted: &Acted,
+) {
+    let about = match (acted.call, &acted.at_carrier) {
+        (Some(call), _) => About::Call(call),
+        (None, Some(call)) => About::AtCarrier(account.id, &call.0),
+        (None, None) => return,
+    };
+    let takes = |captures: &Registry| captures.takes_web(about);
+    let Some(call) = state.captures.lock().ok().and_then(|captures| takes(&captures)) else {
+        return;
+    };
+    let (secrets, peer) = (account.secrets(), received.peer());
+    let asked = Raw {
+        method: received.parts.method.as_str(),
+        url: received.urls.first().map(String::as_str).unwrap_or_default(),
+        status: None,
+        headers: Some(&received.parts.headers),
+        body: &received.body,
+    };
+    let reply = &acted.reply;
+    let said = Raw { status: Some(reply.status), headers: None, body: &reply.body, ..asked };
+    let asked = Web::new(came, true, peer.clone(), &asked, &secrets);
+    let said = Web::new(now(), false, peer, &said, &secrets);
+    if let Ok(mut captures) = state.captures.lock() {
+        captures.web(call, asked);
+        captures.web(call, said);
     }
 }
 

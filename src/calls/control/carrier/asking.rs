@@ -42,7 +42,7 @@ impl Control {
             return false;
         };
         let account = Arc::clone(&leg.account);
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         self.io.spawn(async move {
             let result = match status(&account.config, &id) {
                 Ok(op) => exchanges.run(&account, "status", op, Patience::BRIEF).await,

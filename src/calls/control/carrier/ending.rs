@@ -81,7 +81,9 @@ impl Control {
     /// Ends a carrier's call, whether we have one for it or not.
     pub(super) fn hang_up_at(&self, account: &Arc<Account>, id: CarrierCallId) {
         let Some(hangup) = account.spec.calls.hangup else { return };
-        let (exchanges, account) = (self.exchanges.clone(), Arc::clone(account));
+        let known = self.by_carrier.get(&(account.id, id.clone())).copied();
+        let exchanges = known.map_or_else(|| self.exchanges.clone(), |key| self.exchanges_of(key));
+        let account = Arc::clone(account);
         self.io.spawn(async move {
             let op = hangup(&account.config, &id);
             let ended = match op {

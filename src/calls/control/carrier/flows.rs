@@ -143,7 +143,7 @@ impl Control {
         request: u32,
         what: HttpRequest,
     ) {
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         self.io.spawn(async move {
             let patience = Patience::SHORT;
             let until = Instant::now() + patience.within;

@@ -13,6 +13,7 @@ mod pressing;
 mod recent;
 mod recording;
 mod returning;
+mod shunned;
 mod sound;
 mod stream;
 mod transferring;
@@ -37,6 +38,7 @@ use crate::workers::poller::now;
 pub(super) use hearing::Hearing;
 pub(super) use placing::accounts;
 pub(in crate::calls) use recent::Past;
+pub(super) use shunned::Shunned;
 pub(super) use transferring::ByCarrier;
 
 /// How long a carrier waits to hear whether its call is taken, in milliseconds: its patience is
@@ -98,6 +100,7 @@ impl Control {
             line.carrier_call = Some(id.clone());
         }
         self.by_carrier.insert((leg.account.id, id.clone()), key);
+        self.capture_known(key);
         self.await_news(key);
         self.log_at_carrier(key);
     }

@@ -133,9 +133,9 @@ impl Control {
             let _ = reply.send(Heard::Refuse(Refusal::Unavailable));
             return;
         };
+        let mut noted = None;
         if self.open_flow(&mut leg, id, Direction::Inbound, &offered.to, offered.from.as_ref()) {
-            // What becomes of the call is told by requests.
-            let _ = reply.send(Heard::Noted);
+            noted = Some(reply);
         } else {
             leg.reply_by = now() + Duration::from_millis(REPLY_MS);
             leg.waiting.push(reply);
@@ -164,6 +164,9 @@ impl Control {
             slot,
         });
         self.by_carrier.insert(known, key);
+        self.capture_known(key);
+        // What becomes of the call is told by requests. By now it can be found for its messages.
+        let _ = noted.map(|reply| reply.send(Heard::Noted));
         self.log_at_carrier(key);
         self.reschedule(key);
     }

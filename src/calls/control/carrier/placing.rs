@@ -1,6 +1,5 @@
 //! Calls that a carrier places for us.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use uuid::Uuid;
 use super::{Control, SHOWN_MS};
 use crate::calls::CallView;
 use crate::calls::call::{Input, Plan};
-use crate::calls::carrier::{CarrierLeg, cause_of_error, may_succeed_elsewhere};
+use crate::calls::carrier::{CarrierLeg, cause_of_error, is_out_of_order, may_succeed_elsewhere};
 use crate::calls::control::begin::{Beginning, Peer};
 use crate::calls::control::place::{Room, field};
 use crate::calls::log::What;
@@ -65,7 +64,7 @@ impl Control {
     ) -> Result<CallView, RequestError> {
         let to =
             Address::parse(&wanted.to, None).map_err(|error| field("to", error.to_string()))?;
-        let mut others: VecDeque<_> = accounts.into();
+        let mut others = self.shunned.order(now(), accounts);
         let mut refused = RequestError::Full;
         let (account, place) = loop {
             let account = others.pop_front().ok_or(refused)?;
@@ -178,7 +177,7 @@ impl Control {
             max_duration_s: seconds(plan.max_duration),
             detect_machine: leg.detect_machine,
         };
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         let Some(originate) = account.spec.calls.originate else { return };
         self.io.spawn(async move {
             let result = match originate(&account.config, &wanted) {
@@ -202,6 +201,7 @@ impl Control {
         let current = leg.is_some_and(|leg| leg.attempt == attempt);
         match result {
             Ok(Originated { call }) if current => {
+                self.shunned.worked(account.id);
                 self.learn(key, &call);
                 self.placed_at_carrier(key);
             }
@@ -253,6 +253,9 @@ impl Control {
         if leg.id.is_some() {
             // It has shown itself meanwhile.
             return;
+        }
+        if is_out_of_order(&failure.error) {
+            self.shunned.failed(now(), leg.account.id);
         }
         if failure.perhaps_done {
             leg.shown_by = now() + Duration::from_millis(SHOWN_MS);

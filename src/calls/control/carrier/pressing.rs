@@ -38,7 +38,7 @@ impl Control {
         };
         let Some(digits) = leg.keys.next() else { return };
         let account = Arc::clone(&leg.account);
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         self.io.spawn(async move {
             let result = match dtmf(&account.config, &SendDigits { call, digits }) {
                 Ok(op) => exchanges.run(&account, "dtmf", op, Patience::SHORT).await,

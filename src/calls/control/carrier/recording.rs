@@ -25,7 +25,8 @@ impl Control {
             Ok(found) => found,
             Err(error) => return drop(reply.send(Err(error))),
         };
-        let exchanges = self.exchanges.clone();
+        let key = self.by_id.get(&call).copied();
+        let exchanges = key.map_or_else(|| self.exchanges.clone(), |key| self.exchanges_of(key));
         self.io.spawn(async move {
             let result =
                 match account.spec.calls.record.map(|begin| begin(&account.config, &record)) {

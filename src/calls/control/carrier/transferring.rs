@@ -136,7 +136,7 @@ impl Control {
         let Some(call) = self.calls.get(&key) else { return };
         let Some(leg) = call.carrier.as_ref() else { return };
         let account = Arc::clone(&leg.account);
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         self.io.spawn(async move {
             let result = exchanges.run(&account, "transfer", op, Patience::SHORT).await;
             let step = HandingStep::Begin(result);
@@ -159,7 +159,7 @@ impl Control {
         at_carrier.joins = true;
         let (transfer, account) = (underway.id, Arc::clone(&leg.account));
         let (wanted, handle) = (at_carrier.wanted.clone(), self.handle.clone());
-        let exchanges = self.exchanges.clone();
+        let exchanges = self.exchanges_of(key);
         self.io.spawn(async move {
             let result = match join(&account.config, &wanted) {
                 Ok(op) => exchanges.run(&account, "join", op, Patience::SHORT).await,
