@@ -66,7 +66,8 @@ mod tests {
         let room = rooms.take(OrganisationId(Uuid::now_v7())).unwrap();
         {
             let mut taking = pin!(Seat::take(&calls, call, room));
-            poll_fn(|cx| Poll::Ready(assert!(taking.as_mut().poll(cx).is_pending()))).await;
+            let waits = poll_fn(|cx| Poll::Ready(taking.as_mut().poll(cx).is_pending())).await;
+            assert!(waits);
             let Some(Request::Listen { call: of, reply, .. }) = requests.recv().await else {
                 panic!("nobody asks for a seat")
             };
