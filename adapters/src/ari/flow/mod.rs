@@ -264,7 +264,8 @@ impl Flow {
             let request = post(&self.config, &path, &[]).map(HttpRequest::repeatable);
             self.send(now, Kind::Answer, request);
         }
-        if self.joined && self.peer.answered && !self.streaming {
+        let heard = self.joined && !self.parted && self.peer.answered;
+        if heard && !self.streaming {
             (self.streaming, self.due) = (true, None);
             self.tell(None, CallFact::StreamStarted);
         }

@@ -396,6 +396,15 @@ fn who_parts_is_joined_again() {
     call.pass();
     assert_eq!((call.end(), call.done), (HangupCause::Failed, true));
 
+    // Some versions tell nothing else of a bridge that is deleted as soon as it is used.
+    let mut call = Call::new(Direction::Inbound, Vec::new());
+    call.settle();
+    call.broken.push(("addChannel", 404));
+    parted(&mut call);
+    call.command(FlowCommand::Answer);
+    call.pass();
+    assert_eq!((call.end(), call.done), (HangupCause::Failed, true));
+
     let mut call = Call::talking();
     parted(&mut call);
     call.tell(&event("StasisEnd", CALLER, "Up"));
