@@ -455,6 +455,7 @@ fn strangers_find_nothing() {
         ("replace_agent", self::agent("theirs")),
         ("change_configuration", json!({"name": "theirs"})),
         ("change_number", json!({"label": "theirs"})),
+        ("park_configuration", json!({"reason": "theirs"})),
         ("replace_route", json!({"to": "*", "agent_id": agent["id"]})),
         ("create_number", json!({"address": "+4930999999"})),
         ("change_trunk", json!({"name": "theirs"})),

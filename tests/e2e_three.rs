@@ -83,7 +83,7 @@ fn talk(caller: &mut Phone, callee: &mut Callee, mut agent: Option<&mut Agent>) 
         agent.play(0, &tone(AGENT_HZ));
     }
     let before = (caller.packets().len(), agent.as_ref().map_or(0, |agent| agent.frames.len()));
-    while callee.hear().is_some() {}
+    while callee.try_hear().is_some() {}
     let (mine, yours) = (tone(CALLER_HZ), tone(CALLEE_HZ));
     let (began, mut heard): (_, Vec<Rtp>) = (Instant::now(), Vec::new());
     for (n, (mine, yours)) in (0_u32..).zip(mine.chunks(160).zip(yours.chunks(160))) {
@@ -95,10 +95,10 @@ fn talk(caller: &mut Phone, callee: &mut Callee, mut agent: Option<&mut Agent>) 
             agent.look();
         }
         if n > 10 {
-            heard.extend(callee.hear());
+            heard.extend(callee.try_hear());
         }
     }
-    while let Some(packet) = callee.hear() {
+    while let Some(packet) = callee.try_hear() {
         heard.push(packet);
     }
     let mut all = Heard { callee: ear::samples(&heard), ..Heard::default() };
@@ -400,12 +400,12 @@ fn three_telephones() {
         desk.say(&theirs[at..at + 160]);
         callee.say(&yours[at..at + 160]);
         if n > 10 {
-            at_desk.extend(desk.hear());
-            at_callee.extend(callee.hear());
+            at_desk.extend(desk.try_hear());
+            at_callee.extend(callee.try_hear());
         }
     }
-    at_desk.extend(std::iter::from_fn(|| desk.hear()));
-    at_callee.extend(std::iter::from_fn(|| callee.hear()));
+    at_desk.extend(std::iter::from_fn(|| desk.try_hear()));
+    at_callee.extend(std::iter::from_fn(|| callee.try_hear()));
     let heard = ear::samples(&caller.packets()[before..]);
     assert_hears("the caller", &heard, &[AGENT_HZ, CALLEE_HZ], &[CALLER_HZ]);
     assert_hears("the desk", &ear::samples(&at_desk), &[CALLER_HZ, CALLEE_HZ], &[AGENT_HZ]);

@@ -261,6 +261,10 @@ impl Transfer {
         // it goes has taken the request, whatever becomes of the answer to it.
         self.state_by = MonoTime::MAX;
         self.taken = true;
+        if self.outcome_by == MonoTime::MAX {
+            // It said that it would tell nothing, and does.
+            self.outcome_by = now + self.plan.limit;
+        }
         match status {
             Some(200..300) => {
                 self.reach(State::Answered, effects);

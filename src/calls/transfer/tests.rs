@@ -336,6 +336,27 @@ fn a_carrier_joins() {
     assert_eq!(run.tell(Input::Refused("busy")), alone);
 }
 
+/// Who said that nothing would be told, and tells something that is no outcome, is waited for as
+/// long as anybody else.
+#[test]
+fn news_without_a_subscription() {
+    let plan = Plan {
+        kind: Kind::Blind,
+        limit: s(100),
+        accept: Accept::default(),
+        holds: false,
+        by_carrier: false,
+        stay: Stay::No,
+    };
+    let mut run = Run::new(plan);
+    run.tell(Input::Taken { status: 200, subscribed: false });
+    run.tell(Input::Progress { status: None, last: false });
+    run.now = run.transfer.deadline();
+    assert!(run.now < MonoTime::MAX);
+    run.tell(Input::Timeout);
+    assert!(run.transfer.state().is_over());
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let status = prop::sample::select(vec![100, 180, 183, 200, 202, 302, 404, 486, 503, 603]);
     prop_oneof![
