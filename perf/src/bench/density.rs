@@ -19,7 +19,7 @@ const CLOSE_ENOUGH: usize = 16;
 /// Arguments of `density`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Who is called and says back what it hears, packet by packet: sip:USER@HOST[:PORT].
+    /// Who is called and says back what it hears, packet by packet: `sip:USER@HOST:PORT`.
     #[arg(default_value = "sip:echo@127.0.0.1")]
     target: Target,
     /// Calls of the first step.

@@ -28,8 +28,8 @@ const COLUMNS: usize = 48;
 /// Arguments of `latency`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Who is called and says back what it hears: sip:USER@HOST[:PORT][;transport=tcp], or
-    /// ws://HOST[:PORT]/PATH of a media stream in the most common carrier's dialect.
+    /// Who is called and says back what it hears: `sip:USER@HOST:PORT;transport=tcp`, or
+    /// `ws://HOST:PORT/PATH` of a media stream in the most common carrier's dialect.
     #[arg(default_value = "sip:echo@127.0.0.1")]
     target: Target,
     /// Calls at a time.
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// the way to it and the way back apart, packet by packet.
     #[arg(long)]
     with_agent: Option<SocketAddrV4>,
-    /// Reads what the server says of its own hops, for example from http://127.0.0.1:8080/metrics.
+    /// Reads what the server says of its own hops, for example from `http://127.0.0.1:8080/metrics`.
     #[arg(long)]
     metrics: Option<MetricsUrl>,
     /// Process of the server, whose CPU and memory are read.
