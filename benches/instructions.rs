@@ -282,7 +282,7 @@ fn main() -> ExitCode {
         let _ = writeln!(written, "{name:<32} {now:.0}");
         let before = known.get(name.as_str()).copied();
         let change = before.map(|before| 100.0 * (now / before - 1.0));
-        let bad = change.is_none_or(|change| change > ALLOWED_PCT);
+        let bad = change.is_some_and(|change| change > ALLOWED_PCT);
         worse += u32::from(bad);
         println!(
             "{name:<32} {:>9} {now:>9.0} {:>8} {}",

@@ -25,7 +25,7 @@ pub mod calls {
     pub mod transfer {
         #[path = "../../src/calls/transfer/kind.rs"]
         pub mod kind;
-        pub use kind::{CANCEL, Kind, NO_KIND};
+        pub use kind::{CANCEL, Kind, LEAVE, NO_KIND};
     }
 }
 
