@@ -456,6 +456,7 @@ impl MediaPath {
         }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
+            && self.conference.is_none()
         {
             return self.reflect(ctx, heard);
         }

@@ -219,6 +219,7 @@ impl MediaPath {
         let frame = Frame { ext_seq, ext_ts, marker, payload };
         ctx.frame_sink().give(&mut self.agent, &mut self.taps, frame);
         match &self.agent {
+            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Builtin(builtin) if builtin.is_echo() => {
                 let pushed = self.playout.push(ctx.now, &mut ctx.blocks, payload);
                 if pushed.full {
@@ -227,7 +228,6 @@ impl MediaPath {
                 self.playout.flush();
                 self.heard_agent(ctx.now);
             }
-            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Leg(_) => self.line_to_leg(ctx, payload, place),
             _ => {}
         }
