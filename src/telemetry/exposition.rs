@@ -15,6 +15,7 @@ use super::labels::{
 };
 use super::metrics::{LogMetrics, Metrics, RetentionMetrics};
 use super::process::Process;
+use super::stages;
 use super::worker::{Counter, WorkerMetrics};
 
 /// The metrics, read when a scrape asks.
@@ -32,7 +33,8 @@ impl Collector for Exposition {
         connections(&mut out, &self.0)?;
         self.0.carriers.encode(&mut out)?;
         traffic(&mut out, &self.0.workers)?;
-        timing(&mut out, &self.0.workers)
+        timing(&mut out, &self.0.workers)?;
+        stages::encode(&mut out, &self.0.workers)
     }
 }
 
@@ -358,10 +360,10 @@ fn timing(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error
 }
 
 /// Numbers of workers as text.
-struct Names(Vec<String>);
+pub(super) struct Names(pub(super) Vec<String>);
 
 impl Names {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self((0..count).map(|number| number.to_string()).collect())
     }
 }
@@ -390,7 +392,7 @@ impl Out<'_> {
         family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    fn gauges<L: EncodeLabelSet>(
+    pub(super) fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,

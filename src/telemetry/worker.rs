@@ -6,6 +6,7 @@ use media::silence::{Reason, Way};
 
 use super::histogram::{FRAME_TIMES, Histogram, NETWORK_TIMES};
 use super::labels::{DropReason, Kind};
+use super::stages::StageMetrics;
 
 /// A counter that any number of threads may write.
 #[derive(Debug, Default)]
@@ -98,6 +99,8 @@ pub struct WorkerMetrics {
     /// Time that frames spent here: egress less the later of ingress and due time; where packets
     /// gather, the most that it can have been.
     pub added: Histogram,
+    /// How long the steps of frames that are stamped took.
+    pub stages: StageMetrics,
     /// From an agent's ping to its pong.
     pub agent_round_trip: Histogram,
     /// From a report to its echo in the peer's report (RFC 3550 6.4.1).
@@ -124,6 +127,7 @@ impl Default for WorkerMetrics {
             calls: Gauge::default(),
             lateness: Histogram::new(FRAME_TIMES),
             added: Histogram::new(FRAME_TIMES),
+            stages: StageMetrics::default(),
             agent_round_trip: Histogram::new(NETWORK_TIMES),
             peer_round_trip: Histogram::new(NETWORK_TIMES),
             jitter: Histogram::new(NETWORK_TIMES),

@@ -6,6 +6,7 @@ use media::blocks::BlockPool;
 use media::leg::LegConfig;
 use media::playout::Popped;
 use media::rtp::HEADER_BYTES;
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use adapters::agent::CallState;
@@ -71,6 +72,7 @@ impl MediaPath {
         let ptime = Duration::from_millis(u64::from(format.ptime_ms));
         self.phase_free = false;
         ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
+        self.stamp_due(ctx);
         for _ in 0..CATCH_UP_TICKS_MAX {
             self.tick(ctx, &format);
             self.next_tick += ptime;
@@ -88,6 +90,7 @@ impl MediaPath {
             }
             ctx.metrics.late.add(u64::from(behind));
         }
+        self.stamped(ctx);
         self.made_out(ctx);
         self.tell_plays(ctx);
         self.after_playout(ctx);
@@ -158,6 +161,7 @@ impl MediaPath {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
+        ctx.lap(Stage::KernelSend);
         if said.over {
             ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }

@@ -205,7 +205,7 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
-            Command::Gauge { gauges, .. } => path.silence.gauge(gauges),
+            Command::Gauge { gauges, .. } => path.gauge(gauges),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),
