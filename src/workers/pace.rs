@@ -6,6 +6,7 @@ use media::blocks::BlockPool;
 use media::leg::LegConfig;
 use media::playout::Popped;
 use media::rtp::HEADER_BYTES;
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use adapters::agent::CallState;
@@ -94,6 +95,7 @@ impl MediaPath {
         self.phase_free = false;
         // What waited for the agent is not late by us.
         ctx.metrics.lateness.record(ctx.now.since(waited.unwrap_or(self.next_tick)));
+        self.stamp_due(ctx);
         for _ in 0..CATCH_UP_TICKS_MAX {
             self.tick(ctx, &format);
             self.next_tick += ptime;
@@ -111,6 +113,7 @@ impl MediaPath {
             }
             ctx.metrics.late.add(u64::from(behind));
         }
+        self.stamped(ctx);
         self.made_out(ctx);
         self.tell_plays(ctx);
         self.after_playout(ctx);
@@ -181,6 +184,7 @@ impl MediaPath {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
+        ctx.lap(Stage::KernelSend);
         if said.over {
             ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }

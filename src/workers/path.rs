@@ -13,6 +13,7 @@ use media::jitter::JitterSnapshot;
 use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::Frame;
+use media::stages::Stage;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
@@ -30,11 +31,13 @@ use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::Received;
 use super::peer_end::PeerEnd;
 use super::play::Plays;
+use super::poller;
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
 use super::taps::Taps;
+use super::timeline::Timeline;
 use crate::calls::cause::Cause;
 use crate::telemetry::Kind;
 
@@ -98,6 +101,7 @@ pub(super) struct MediaPath {
     /// When the packet was due before which the pacer was stopped.
     pub(super) stopped_at: Option<(MonoTime, u32)>,
     pub(super) silence: Silence,
+    pub(super) timeline: Timeline,
     /// When the media are looked after next.
     pub(super) care_at: MonoTime,
     /// When the log of calls is told next how they fare.
@@ -159,6 +163,7 @@ impl MediaPath {
             phase_free: true,
             owed_ticks: 0,
             stopped_at: None,
+            timeline: Timeline::default(),
             care_at: now + CARE_EVERY,
             sample_at: MonoTime::MAX,
             entries: Entries::NONE,
@@ -379,8 +384,13 @@ impl MediaPath {
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let PeerEnd::Rtp(peer) = &mut self.peer else { return };
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
+        let turned = self.timeline.from_peer.next().then(poller::now);
         let received = peer.receive(ctx.now, buffer);
+        if let Some(turned) = turned {
+            ctx.stamp_received(peer.rtp(), turned);
+        }
         self.take(ctx, received);
+        self.stamped(ctx);
     }
 
     /// What came before the peer was known, now that it is and media flow.
@@ -419,6 +429,7 @@ impl MediaPath {
         }
         match heard {
             Heard::Audio(heard) => {
+                ctx.lap(Stage::Decode);
                 self.audio_in(ctx, heard);
                 self.made_out(ctx);
             }
@@ -437,15 +448,8 @@ impl MediaPath {
         }
         if let Some(passing) = passing {
             self.pass_to_leg(ctx, passing);
+            ctx.lap(Stage::KernelSend);
         }
-    }
-
-    /// A packet without audio takes its place in the order, so that nobody waits for it.
-    fn pass_over(&mut self, ctx: &mut Context, ext_seq: u64) {
-        let Self { agent, peer, taps, .. } = self;
-        let Some(leg) = peer.leg() else { return };
-        let mut sink = ctx.frame_sink();
-        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, taps, frame));
     }
 
     /// Audio from the peer, where it lies in the packet buffer.
@@ -476,18 +480,13 @@ impl MediaPath {
         let mut sink = ctx.frame_sink();
         if leg.passes(arrival.ext_seq) {
             sink.give(agent, taps, frame);
+            if matches!(agent, Agent::Socket(_) | Agent::Rtp(_)) {
+                ctx.lap(Stage::AgentOut);
+            }
         } else {
-            leg.reorder(sink.now, frame, |frame| sink.give(agent, taps, frame));
+            self.out_of_order(ctx, frame);
         }
         ctx.packet = packet;
-    }
-
-    /// Frames whose predecessors have not come in time.
-    fn late_frames(&mut self, ctx: &mut Context) {
-        let Self { agent, peer, taps, .. } = self;
-        let Some(leg) = peer.leg() else { return };
-        let mut sink = ctx.frame_sink();
-        leg.poll_reorder(sink.now, |frame| sink.give(agent, taps, frame));
     }
 
     /// The peer's time to say something begins.

@@ -154,6 +154,12 @@ fn is_hidden(format: &LegFormat) -> bool {
 }
 
 impl MediaPath {
+    /// Whoever looks at the call sees here how its media fare.
+    pub(super) fn gauge(&mut self, gauges: Arc<Gauges>) {
+        self.timeline.gauge(Arc::clone(&gauges));
+        self.silence.gauge(gauges);
+    }
+
     /// When [`MediaPath::look`] is due, if nothing else wakes the call before.
     pub(super) fn look_deadline(&self) -> MonoTime {
         // The pacer comes by often enough.

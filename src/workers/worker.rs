@@ -83,6 +83,7 @@ impl Worker {
             }
             let until = self.gather.until(looked).unwrap_or(self.ctx.now).min(deadline);
             self.gathered = until.since(self.ctx.now);
+            self.ctx.metrics.busy_ns.add(nanos(poller::now().since(looked)));
             if !self.gathered.is_zero() {
                 poller::sleep(until);
             }
@@ -223,7 +224,7 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
-            Command::Gauge { gauges, .. } => path.silence.gauge(gauges),
+            Command::Gauge { gauges, .. } => path.gauge(gauges),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),
@@ -277,6 +278,10 @@ impl Worker {
         self.load.fetch_sub(1, Ordering::Relaxed);
         self.ctx.tell(call, EventKind::Closed(Box::new(report)));
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The call that a command is about; none if it is about the worker.
