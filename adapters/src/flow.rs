@@ -167,6 +167,9 @@ pub enum FlowCommand {
         /// Longest ringing, in seconds.
         ring_timeout_s: u32,
     },
+    /// The transfer of that [id](crate::op::Transfer::id) is given up: whoever is called for it is
+    /// let go as soon as they show themselves, and the caller stays with the agent.
+    Keep(String),
     /// Press these keys towards the far end.
     Dtmf(Pii),
     /// The carrier's media stream is lost: open it again, at this address.

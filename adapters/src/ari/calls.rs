@@ -15,9 +15,7 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CallFact, CarrierCallId};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse, escape};
 use crate::hook::HookUrls;
-use crate::op::{
-    Managed, OpResult, Originate, Originated, SendDigits, TakeBack, Transfer, TransferKind,
-};
+use crate::op::{Managed, OpResult, Originate, Originated, SendDigits, Transfer, TransferKind};
 
 /// Begins the name of an application; what makes it unique follows.
 const APP_PREFIX: &str = "talkpath_";
@@ -134,7 +132,8 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
         TransferKind::Attended => Role::Target,
     };
     let (to, from) = (&transfer.to, transfer.from.as_ref());
-    mapped(call_out(config, names.name(role), to, from, transfer.ring_timeout_s), Some)
+    let name = names.target(role, &transfer.id);
+    mapped(call_out(config, name, to, from, transfer.ring_timeout_s), Some)
 }
 
 /// The telephone is told to call the destination itself (RFC 3515): only chan_pjsip can.
@@ -161,14 +160,8 @@ pub(super) fn join_request(
 
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let names = Names::of(config, &transfer.hooks)?;
-    let target = names.name(Role::Target);
+    let target = names.target(Role::Target, &transfer.id);
     one(join_request(config, &names.name(Role::Bridge), &target)?, success)
-}
-
-/// The caller is put into the bridge of the call again, where our audio is.
-pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
-    let names = Names::of(config, &back.take.hooks)?;
-    one(join_request(config, &names.name(Role::Bridge), &back.call.0)?, success)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {
