@@ -246,6 +246,10 @@ impl AriPbx {
         let nothing = (204, Value::Null);
         match (method, parts.as_slice()) {
             ("GET", ["asterisk", "info"]) => (200, json!({"system": {"version": "22.10.1"}})),
+            ("GET", ["asterisk", "modules"]) => {
+                let running = |name: &&str| json!({"name": name, "status": "Running"});
+                (200, ["chan_rtp.so", "chan_audiosocket.so"].iter().map(running).collect())
+            }
             ("PUT", ["applications", _, "eventFilter"]) => (200, json!({"name": state.app})),
             ("POST", ["applications", _, "subscription"]) => {
                 let source = query["eventSource"].trim_start_matches("channel:").to_owned();
