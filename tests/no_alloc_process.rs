@@ -182,7 +182,7 @@ impl Drop for Players {
 /// The server of the test, in this process.
 fn server(agent: &str, ports: &Ports, folder: &Path) -> App {
     let text = format!(
-        "[limits]\ncalls_per_second = 1000\n[media]\nquality_every_s = 0\n\
+        "[limits]\ncalls_per_second = 1000\nmax_lateness_ms = 0\n[media]\nquality_every_s = 0\n\
          [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"ws://{agent}/\"\n"
     );
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());

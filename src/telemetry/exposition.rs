@@ -76,6 +76,11 @@ fn calls(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         by_direction(&|direction| calls.answered_total(direction)),
     )?;
     out.counters(
+        "talkpath_calls_shed",
+        "Calls that were refused as the media threads bear no more",
+        by_direction(&|direction| calls.shed_total(direction)),
+    )?;
+    out.counters(
         "talkpath_calls_ended",
         "Calls that ended, by cause",
         calls.ended_totals().map(|(direction, cause, count)| {
@@ -320,12 +325,7 @@ fn traffic(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Erro
         let rows = workers.iter().zip(&names.0);
         out.counters(name, help, rows.map(|(w, n)| ([("worker", n.as_str())], read(w))))?;
     }
-    let calls = workers.iter().zip(&names.0);
-    out.gauges(
-        "talkpath_worker_calls",
-        "Calls that a worker holds",
-        calls.map(|(worker, number)| ([("worker", number.as_str())], worker.calls.get() as f64)),
-    )
+    stages::encode_load(out, workers)
 }
 
 fn timing(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error> {

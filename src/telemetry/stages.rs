@@ -90,6 +90,26 @@ fn sum<'h>(histograms: impl Iterator<Item = &'h Histogram>) -> Snapshot {
     sum
 }
 
+/// Puts into text how the workers bear their calls.
+pub(super) fn encode_load(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error> {
+    type Read = fn(&WorkerMetrics) -> f64;
+    let names = Names::new(workers.len());
+    let gauges: [(&str, &str, Read); 3] = [
+        ("talkpath_worker_calls", "Calls that a worker holds", |w| w.calls.get() as f64),
+        ("talkpath_worker_busy_ratio", "Share of its time that a worker is at work", |w| {
+            w.busy_pct.get() as f64 / 100.0
+        }),
+        ("talkpath_worker_overloaded", "Whether a worker takes no calls for its load", |w| {
+            w.refuses.get() as f64
+        }),
+    ];
+    for (name, help, read) in gauges {
+        let rows = workers.iter().zip(&names.0);
+        out.gauges(name, help, rows.map(|(w, n)| ([("worker", n.as_str())], read(w))))?;
+    }
+    Ok(())
+}
+
 /// Puts them into text, by worker and by carrier.
 pub(super) fn encode(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error> {
     let names = Names::new(workers.len());

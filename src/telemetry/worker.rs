@@ -92,8 +92,14 @@ pub struct WorkerMetrics {
     pub late: Tally,
     /// Times the worker woke up.
     pub wakeups: Tally,
+    /// Nanoseconds that it was at work, between waking up and going to sleep.
+    pub busy_ns: Tally,
     /// Calls it holds.
     pub calls: Gauge,
+    /// The share of its time that it is at work, in percent, as the control plane sees it.
+    pub busy_pct: Gauge,
+    /// 1 while it takes no calls for its load.
+    pub refuses: Gauge,
     /// When frames left, after they were due.
     pub lateness: Histogram,
     /// Time that frames spent here: egress less the later of ingress and due time; where packets
@@ -124,7 +130,10 @@ impl Default for WorkerMetrics {
             underruns: Tally::default(),
             late: Tally::default(),
             wakeups: Tally::default(),
+            busy_ns: Tally::default(),
             calls: Gauge::default(),
+            busy_pct: Gauge::default(),
+            refuses: Gauge::default(),
             lateness: Histogram::new(FRAME_TIMES),
             added: Histogram::new(FRAME_TIMES),
             stages: StageMetrics::default(),

@@ -75,6 +75,7 @@ impl Worker {
             }
             let until = self.gather.until(looked).unwrap_or(self.ctx.now).min(deadline);
             self.gathered = until.since(self.ctx.now);
+            self.ctx.metrics.busy_ns.add(nanos(poller::now().since(looked)));
             if !self.gathered.is_zero() {
                 poller::sleep(until);
             }
@@ -259,6 +260,10 @@ impl Worker {
         self.load.fetch_sub(1, Ordering::Relaxed);
         self.ctx.tell(call, EventKind::Closed(Box::new(report)));
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The call that a command is about; none if it is about the worker.

@@ -265,15 +265,23 @@ impl Server {
         self.send(libc::SIGHUP);
     }
 
+    /// Holds it up for a while, as a host does that has no time for it. What is given back does so,
+    /// from any thread, while the server lives.
+    pub fn staller(&self) -> impl Fn(Duration) + Send + use<> {
+        let pid = self.child.id();
+        move |time| {
+            signal(pid, libc::SIGSTOP);
+            std::thread::sleep(time);
+            signal(pid, libc::SIGCONT);
+        }
+    }
+
     fn signal(&self) {
         self.send(libc::SIGTERM);
     }
 
     fn send(&self, signal: i32) {
-        let pid = self.child.id().try_into().unwrap();
-        // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
-        // reaches nobody else.
-        unsafe { libc::kill(pid, signal) };
+        self::signal(self.child.id(), signal);
     }
 
     fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
@@ -286,6 +294,12 @@ impl Server {
             }
         }
     }
+}
+
+fn signal(pid: u32, signal: i32) {
+    // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
+    // reaches nobody else.
+    unsafe { libc::kill(pid.try_into().unwrap(), signal) };
 }
 
 impl Drop for Server {
