@@ -30,6 +30,8 @@ const OWN_LATE_MAX_MS: f64 = 5.0;
 const RECOVERY_MAX_MS: f64 = 2_000.0;
 /// How long is waited for that, in nanoseconds.
 const RECOVERY_WAIT_NS: u64 = 10 * SECOND_NS;
+/// What has a Talkpath refuse calls that it would be late with, as it does by default.
+const REFUSES: (&str, &str) = ("TALKPATH_LIMITS_MAX_LATENESS_MS", "10");
 /// Of the calls that were taken one in so many ends, to make room.
 const ENDS_ONE_IN: usize = 3;
 
@@ -211,7 +213,7 @@ impl Run<'_> {
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
     prepare(args.cpu, args.nice)?;
-    let server = Server::start(&args.server, args.sip, args.server_cpu)?;
+    let server = Server::start_with(&args.server, args.sip, args.server_cpu, &[REFUSES])?;
     prepare_server(Some(server.pid()), args.server_cpu, args.nice)?;
     let callee = Callee {
         server: args.sip,
