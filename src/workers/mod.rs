@@ -20,6 +20,7 @@ mod digits;
 mod ear;
 mod gather;
 pub mod gauges;
+mod hole;
 mod inflow;
 mod io;
 mod latch;

@@ -23,6 +23,7 @@ use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::conference::Conference;
 use super::context::{Context, HEADROOM_BYTES};
 use super::deadlines::{Entries, rounded};
+use super::hole::Hole;
 use super::outlet::Outlet;
 use super::pace::TOGETHER;
 use super::path_aside::Aside;
@@ -92,6 +93,7 @@ pub(super) struct MediaPath {
     pub(super) noise: Option<Builtin>,
     /// When the next packet to the peer is due.
     pub(super) next_tick: MonoTime,
+    pub(super) hole: Hole,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     pub(super) phase_free: bool,
     /// Media time by which packets of their own lengths are behind the clock, in ticks.
@@ -108,8 +110,6 @@ pub(super) struct MediaPath {
     pub(super) entries: Entries,
     /// Where the echo's media time stands.
     pub(super) echo_ts: Option<u64>,
-    /// Since when the agent has had nothing to say in mid-utterance.
-    pub(super) starved_at: Option<MonoTime>,
     pub(super) underruns: u64,
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
@@ -159,6 +159,7 @@ impl MediaPath {
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
+            hole: Hole::NONE,
             phase_free: true,
             owed_ticks: 0,
             stopped_at: None,
@@ -167,7 +168,6 @@ impl MediaPath {
             sample_at: MonoTime::MAX,
             entries: Entries::NONE,
             echo_ts: None,
-            starved_at: None,
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
@@ -194,12 +194,12 @@ impl MediaPath {
         let aside = self.aside.as_ref().map_or(MonoTime::MAX, |aside| aside.deadline());
         let guest = self.conference.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
         let line = self.peer.line_deadline().min(guest);
-        self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside).min(line)
+        self.tick_at().min(rounded(care)).min(leg).min(agent).min(aside).min(line)
     }
 
     /// Does all that is due.
     pub(super) fn handle_timeout(&mut self, ctx: &mut Context) {
-        if self.next_tick <= ctx.now + TOGETHER {
+        if self.tick_at() <= ctx.now + TOGETHER {
             self.ticks(ctx);
         }
         if self.peer.leg_ref().and_then(|leg| leg.deadline()).is_some_and(|at| at <= ctx.now) {
@@ -285,7 +285,7 @@ impl MediaPath {
     pub(super) fn attached(&mut self, ctx: &mut Context, agent: Agent) {
         self.agent = agent;
         self.noise = None;
-        self.starved_at = None;
+        self.hole.starved_at = None;
         self.told_over = false;
         self.told_leg_silent = false;
         self.restart_playout(ctx);
@@ -333,7 +333,7 @@ impl MediaPath {
         }
         self.take_parked(ctx);
         // A greeting that waits leaves now, not with the next round.
-        if self.next_tick <= ctx.now {
+        if self.tick_at() <= ctx.now {
             self.ticks(ctx);
         }
         self.actions(ctx);
@@ -460,6 +460,7 @@ impl MediaPath {
         }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
+            && self.conference.is_none()
         {
             return self.reflect(ctx, heard);
         }

@@ -228,6 +228,7 @@ impl MediaPath {
         }
         self.stamped(ctx);
         match &self.agent {
+            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Builtin(builtin) if builtin.is_echo() => {
                 let pushed = self.playout.push(ctx.now, &mut ctx.blocks, payload);
                 if pushed.full {
@@ -236,7 +237,6 @@ impl MediaPath {
                 self.playout.flush();
                 self.heard_agent(ctx.now);
             }
-            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Leg(_) => self.line_to_leg(ctx, payload, place),
             _ => {}
         }

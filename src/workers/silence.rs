@@ -224,7 +224,7 @@ impl MediaPath {
     }
 
     fn agent_at(&self) -> AgentAt {
-        let dry_since = self.starved_at.filter(|_| self.playout.in_utterance());
+        let dry_since = self.hole.starved_at.filter(|_| self.playout.in_utterance());
         match &self.agent {
             // Another leg is a telephone, and may be quiet as one.
             Agent::Builtin(_) | Agent::Leg(_) => AgentAt::Inside,

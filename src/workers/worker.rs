@@ -27,6 +27,10 @@ const CALLS_WARM: usize = 1_024;
 /// Commands carried out before the sockets have their say again.
 const COMMANDS_PER_ROUND: usize = 64;
 
+/// Calls whose time has come that are looked after before the sockets have their say again: what
+/// arrives meanwhile waits no longer than these take, however many are due together.
+const DUE_PER_ROUND: usize = 4;
+
 /// A media thread.
 pub(super) struct Worker {
     ctx: Context,
@@ -65,13 +69,17 @@ impl Worker {
         while !self.stopping {
             let looked = self.ctx.now;
             self.ctx.now = poller::now();
-            self.due();
+            let all = self.due();
+            self.settle();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
             deadline = deadline.min(self.ctx.unhurried_due());
             if self.ctx.has_events() {
                 self.ctx.flush_events();
                 // The control plane is behind; it is looked after soon, not in a busy loop.
                 deadline = deadline.min(self.ctx.now + Duration::from_millis(1));
+            }
+            if !all {
+                deadline = self.ctx.now;
             }
             let until = self.gather.until(looked).unwrap_or(self.ctx.now).min(deadline);
             self.gathered = until.since(self.ctx.now);
@@ -94,8 +102,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Calls whose deadlines have come.
-    fn due(&mut self) {
+    /// Calls whose deadlines have come, [`DUE_PER_ROUND`] of them; whether these were all.
+    fn due(&mut self) -> bool {
+        let mut left = DUE_PER_ROUND;
         while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now + TOGETHER) {
             let number = index;
             let index = index as usize;
@@ -111,7 +120,16 @@ impl Worker {
             path.entries.take_first();
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
+            left -= 1;
+            if left == 0 {
+                return false;
+            }
         }
+        true
+    }
+
+    /// What is told without hurry, and sockets that have lingered long enough.
+    fn settle(&mut self) {
         self.ctx.tell_unhurried();
         if self.ctx.lingering.deadline() <= self.ctx.now {
             self.ctx.lingering.expire(self.ctx.now, &self.ctx.poller);
