@@ -94,8 +94,9 @@ impl MediaPath {
         }
         self.phase_free = false;
         // What waited for the agent is not late by us.
-        ctx.metrics.lateness.record(ctx.now.since(waited.unwrap_or(self.next_tick)));
-        self.stamp_due(ctx);
+        let due = waited.unwrap_or(self.next_tick);
+        ctx.metrics.lateness.record(ctx.now.since(due));
+        self.stamp_due(ctx, due);
         for _ in 0..CATCH_UP_TICKS_MAX {
             self.tick(ctx, &format);
             self.next_tick += ptime;

@@ -31,7 +31,7 @@ impl MediaPath {
     pub(super) fn line_ticks(&mut self, ctx: &mut Context) {
         let format = self.peer.stream();
         ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
-        self.stamp_due(ctx);
+        self.stamp_due(ctx, self.next_tick);
         self.next_tick = ctx.now;
         for _ in 0..FRAMES_PER_TURN_MAX {
             let Some(line) = self.peer.line_ref() else { return };
