@@ -54,7 +54,13 @@ fn latency_by_sip() {
         assert_eq!(found["parts"][0]["p50_ms"], 20.0);
         let hops = found["hops"].as_array().unwrap();
         assert!(hops.iter().any(|hop| hop["metric"] == "talkpath_frame_added_seconds"), "{found}");
+        let shares = found["budget"]["shares"].as_array().unwrap();
+        let steps: Vec<_> = shares.iter().map(|share| share["what"].as_str().unwrap()).collect();
+        for step in ["kernel receive", "decode", "kernel send"] {
+            assert!(steps.contains(&step), "{found}");
+        }
         let page = fs::read_to_string(&plot).unwrap();
+        assert!(page.contains("kernel send"), "the steps are drawn");
         assert!(page.contains("<svg") && page.contains("p50") && page.contains("mouth to ear"));
         fs::remove_file(&plot).unwrap();
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::agent::Agents;
+use support::api_carrier::{Api, NUMBER, about, call_id, configure, hook, hook_url};
 use support::phone::{Phone, header};
 use support::server::Server;
 use support::until;
@@ -87,15 +88,19 @@ fn frames_have_a_time_line() {
     server.stop();
 }
 
-/// While frames are late nobody new is taken: callers by SIP are asked to come again, the API and
-/// the probe for readiness answer 503, and all of it is told. Calls that live go on. Once all is
+/// While frames are late nobody new is taken: callers by SIP are asked to come again, a carrier is
+/// told that we are busy, the API and the probe for readiness answer 503, and all of it is told. Calls that live go on. Once all is
 /// well, calls are taken again.
 #[test]
 fn nobody_is_taken_while_frames_are_late() {
     let server = Server::start(
         "[media]\nworkers = 1\n[limits]\nmax_lateness_ms = 10\n[[agents]]\nname = \"quiet\"\n\
-         kind = \"builtin\"\nbuiltin = \"silence\"\n",
+         kind = \"builtin\"\nbuiltin = \"silence\"\n[[agents]]\nname = \"echo\"\n\
+         kind = \"builtin\"\nbuiltin = \"echo\"\n",
     );
+    let api = Api::start();
+    let id = configure(&server, &api, "main", NUMBER);
+    let voice = hook_url(&server, &api, &id, "voice");
     let mut phones: Vec<Phone> = Vec::new();
     until(SOON, "many calls", || {
         let mut phone = Phone::call(&server, "quiet");
@@ -103,11 +108,11 @@ fn nobody_is_taken_while_frames_are_late() {
         phones.push(phone);
         (phones.len() >= MANY).then_some(())
     });
-    let over = AtomicBool::new(false);
+    let (over, stall) = (&AtomicBool::new(false), server.staller());
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        scope.spawn(move || {
             while !over.load(SeqCst) {
-                server.stall(STANDS);
+                stall(STANDS);
                 std::thread::sleep(RUNS);
             }
         });
@@ -118,6 +123,8 @@ fn nobody_is_taken_while_frames_are_late() {
         let mut late = Phone::call(&server, "quiet");
         let refusal = late.wait_refusal(503);
         assert_eq!(header(&refusal, "Retry-After"), "5");
+        let offered = hook(&server, &voice, &about(&call_id(1), "ringing", "inbound"), false);
+        assert!(offered.1.contains("<Reject reason=\"busy\""), "{offered:?}");
         let wanted = json!({ "to": "sip:nobody@127.0.0.1:9", "agent": "quiet" });
         let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
         assert!(status == 503 && body.contains("of the server is reached"), "{body}");

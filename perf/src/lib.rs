@@ -49,6 +49,8 @@ enum Command {
     Compare(run::compare::Args),
     /// What codecs and SRTP cost, beside plain calls in one run.
     Media(run::media::Args),
+    /// Twice the calls that the server can carry: whom it takes, and how those fare.
+    Overload(run::overload::Args),
     /// RTP between two parties, beside rtpengine.
     Relay(run::relay::Args),
     /// A carrier's calls on WebSockets, beside a bare relay in one run.
@@ -81,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Barge(args) => run::barge::run(&args),
         Command::Compare(args) => run::compare::run(&args),
         Command::Media(args) => run::media::run(&args),
+        Command::Overload(args) => run::overload::run(&args),
         Command::Relay(args) => run::relay::run(&args),
         Command::Line(args) => run::line::run(&args),
         Command::FloorServe { kind, cpu, agent } => {

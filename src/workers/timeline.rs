@@ -84,7 +84,8 @@ impl Context {
 }
 
 impl MediaPath {
-    /// A packet to the peer is due: the worker turns to it, and it may be one that is stamped.
+    /// The worker turns to a packet to the peer that was due at `due`, and may be one that is
+    /// stamped.
     #[inline]
     pub(super) fn stamp_due(&mut self, ctx: &mut Context, due: MonoTime) {
         if self.timeline.to_peer.next() {

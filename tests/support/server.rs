@@ -69,6 +69,8 @@ impl Server {
         let file = dir.join("talkpath.toml");
         fs::write(&file, config.replace("{dir}", dir.to_str().unwrap())).unwrap();
         let sip = ports.pair();
+        // Tests share their machine: only those about lateness may be refused for it.
+        let lateness = if config.contains("max_lateness_ms") { "" } else { "0" };
         let mut command = Command::new(env!("CARGO_BIN_EXE_talkpath"));
         let mut child = command
             .args(["serve", "--config"])
@@ -77,6 +79,7 @@ impl Server {
             .env("TALKPATH_HTTP_LISTEN", "127.0.0.1:0")
             .env("TALKPATH_SIP_LISTEN", format!("127.0.0.1:{sip}"))
             .env("TALKPATH_RTP_PORTS", ports.rtp())
+            .env("TALKPATH_LIMITS_MAX_LATENESS_MS", lateness)
             .envs(environment.iter().copied())
             .env_remove("TALKPATH_REQUIRE_PEERS")
             .env_remove("TALKPATH_TEST_PYTHON")
@@ -265,11 +268,15 @@ impl Server {
         self.send(libc::SIGHUP);
     }
 
-    /// Holds it up, as a host does that has no time for it.
-    pub fn stall(&self, time: Duration) {
-        self.send(libc::SIGSTOP);
-        std::thread::sleep(time);
-        self.send(libc::SIGCONT);
+    /// Holds it up for a while, as a host does that has no time for it. What is given back does so,
+    /// from any thread, while the server lives.
+    pub fn staller(&self) -> impl Fn(Duration) + Send + use<> {
+        let pid = self.child.id();
+        move |time| {
+            signal(pid, libc::SIGSTOP);
+            std::thread::sleep(time);
+            signal(pid, libc::SIGCONT);
+        }
     }
 
     fn signal(&self) {
@@ -277,10 +284,7 @@ impl Server {
     }
 
     fn send(&self, signal: i32) {
-        let pid = self.child.id().try_into().unwrap();
-        // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
-        // reaches nobody else.
-        unsafe { libc::kill(pid, signal) };
+        self::signal(self.child.id(), signal);
     }
 
     fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
@@ -293,6 +297,12 @@ impl Server {
             }
         }
     }
+}
+
+fn signal(pid: u32, signal: i32) {
+    // SAFETY: kill(2) touches no memory. A child that was not waited for keeps its id, so this
+    // reaches nobody else.
+    unsafe { libc::kill(pid.try_into().unwrap(), signal) };
 }
 
 impl Drop for Server {

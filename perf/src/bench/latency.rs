@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::budget::{Budget, TRANSPARENT_MS};
 use super::chirp::Chirps;
 use super::law::Law;
 use super::metrics::{Hop, MetricsUrl};
@@ -20,7 +21,7 @@ use crate::run::{LoadArgs, prepare};
 
 /// One-way delays (ITU-T G.114): most conversations do not suffer below the first, none is planned
 /// beyond the second. In milliseconds.
-const G114_MS: (f64, f64) = (150.0, 400.0);
+const G114_MS: (f64, f64) = (TRANSPARENT_MS, 400.0);
 
 /// Columns of the plot.
 const COLUMNS: usize = 48;
@@ -96,6 +97,8 @@ struct Report {
     parts: Vec<Part>,
     /// The server's own account.
     hops: Vec<Hop>,
+    /// Hop by hop, with what G.114 allows, if the server tells of its steps.
+    budget: Option<Budget>,
     /// How the whole counts in a conversation (ITU-T G.114).
     verdict: &'static str,
     setup: Option<Setup>,
@@ -131,12 +134,15 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     };
     let (mut report, heard) = account(args, spoken, &chirps, cost)?;
     report.parts = parts(&report, packets.as_ref());
+    report.budget = Budget::new(&report.mouth_to_ear_us, f64::from(args.ptime), &hops);
     (report.hops, report.packets) = (hops, packets);
     let table = report.table();
     report::print(args.json, &report, || table.clone())?;
     if let Some(path) = &args.plot {
         let title = format!("From mouth to ear through {}", report.target);
-        plot::write(path, &title, &[panel(&report, &heard)], &table)?;
+        let mut panels = vec![panel(&report, &heard)];
+        panels.extend(report.budget.as_ref().map(Budget::panel));
+        plot::write(path, &title, &panels, &table)?;
     }
     Ok(report.clean())
 }
@@ -189,6 +195,7 @@ fn account(args: &Args, spoken: Spoken, chirps: &Chirps, cost: Cost) -> Result<(
         mouth_to_ear_us: Quantiles::default(),
         parts: Vec::new(),
         hops: Vec::new(),
+        budget: None,
         verdict: "",
         setup: spoken.setup,
         cost,
@@ -281,12 +288,15 @@ impl Report {
             let value = format!("{}: p50 {:.2}, p99 {:.2} ms", part.what, part.p50_ms, part.p99_ms);
             table.row("  of it", &value);
         }
-        for hop in &self.hops {
+        for hop in self.hops.iter().filter(|hop| hop.stage.is_none()) {
             let at = |us: Option<f64>| us.map_or("beyond".into(), |us| format!("≤ {us:.0} µs"));
             table.row(
                 "  the server says",
                 &format!("{}: p50 {}, p99 {}", hop.what, at(hop.p50_us), at(hop.p99_us)),
             );
+        }
+        if let Some(budget) = &self.budget {
+            budget.rows(&mut table);
         }
         table.row("G.114", self.verdict);
         if let Some(setup) = &self.setup {

@@ -16,9 +16,21 @@ const HTTP_PORT: u16 = 80;
 /// Hops in the order of a frame's way: the histogram that tells of each, and what it is.
 const HOPS: [(&str, &str); 4] = [
     ("talkpath_rtp_jitter_seconds", "jitter of what arrives"),
-    ("talkpath_frame_added_seconds", "from the kernel's receipt to sending on"),
+    ("talkpath_frame_added_seconds", "from waking up to sending on"),
     ("talkpath_agent_round_trip_seconds", "to the agent and back (ping)"),
-    ("talkpath_frame_lateness_seconds", "pacer: sending after the due time"),
+    ("talkpath_frame_lateness_seconds", "sending after the due time"),
+];
+
+/// The histogram of the steps of frames, and these in the order of a frame's way.
+const STEPS: &str = "talkpath_frame_stage_seconds";
+const STAGES: [(&str, &str); 7] = [
+    ("kernel_receive", "kernel receive"),
+    ("decode", "decode"),
+    ("ring", "ring"),
+    ("agent_out", "agent out"),
+    ("agent_in", "agent in"),
+    ("pacer", "pacer"),
+    ("kernel_send", "kernel send"),
 ];
 
 /// Where metrics are read.
@@ -52,6 +64,8 @@ pub(crate) struct Reading(BTreeMap<String, Buckets>);
 pub(crate) struct Hop {
     /// The histogram.
     pub(crate) metric: &'static str,
+    /// The step of frames that it is about, if it is one.
+    pub(crate) stage: Option<&'static str>,
     /// What it tells.
     pub(crate) what: &'static str,
     /// Values.
@@ -74,7 +88,7 @@ impl MetricsUrl {
 }
 
 impl Reading {
-    /// Sums the buckets of each histogram over its labels.
+    /// Sums the buckets of each histogram over its labels, steps of frames apart.
     fn parse(text: &str) -> Self {
         let mut all: BTreeMap<String, Buckets> = BTreeMap::new();
         for line in text.lines() {
@@ -90,16 +104,24 @@ impl Reading {
                 Ok(seconds) if seconds.is_finite() => (seconds * 1e9).round() as u64,
                 _ => u64::MAX,
             };
-            *all.entry(name.to_owned()).or_default().entry(bound_ns).or_default() += value;
+            let stage = labels.split_once("stage=\"").and_then(|(_, rest)| rest.split_once('"'));
+            let name = match stage.filter(|_| name == STEPS) {
+                Some((stage, _)) => stage_key(stage),
+                None => name.to_owned(),
+            };
+            *all.entry(name).or_default().entry(bound_ns).or_default() += value;
         }
         Self(all)
     }
 
     /// What grew from `before` to this reading, by hop.
     pub(crate) fn since(&self, before: &Self) -> Vec<Hop> {
-        HOPS.iter()
-            .filter_map(|(metric, what)| {
-                let (now, old) = (self.0.get(*metric)?, before.0.get(*metric));
+        let hops = HOPS.iter().map(|(metric, what)| ((*metric).to_owned(), *metric, None, *what));
+        let steps =
+            STAGES.iter().map(|(stage, what)| (stage_key(stage), STEPS, Some(*stage), *what));
+        hops.chain(steps)
+            .filter_map(|(key, metric, stage, what)| {
+                let (now, old) = (self.0.get(&key)?, before.0.get(&key));
                 let grown: Vec<(u64, f64)> = now
                     .iter()
                     .map(|(bound, count)| {
@@ -114,6 +136,7 @@ impl Reading {
                 };
                 (total >= 1.0).then(|| Hop {
                     metric,
+                    stage,
                     what,
                     count: total as u64,
                     p50_us: at(0.5),
@@ -122,6 +145,11 @@ impl Reading {
             })
             .collect()
     }
+}
+
+/// What the steps of one kind are kept as.
+fn stage_key(stage: &str) -> String {
+    format!("{STEPS} {stage}")
 }
 
 #[cfg(test)]
@@ -146,6 +174,22 @@ mod tests {
         let hop = hops.first().expect("a hop");
         assert_eq!((hop.count, hop.p50_us, hop.p99_us), (100, Some(50.0), Some(1_000.0)));
         assert_eq!((hops.len(), before.since(&before).len()), (1, 0));
+    }
+
+    /// Steps of frames are told apart, and come in the order of their way.
+    #[test]
+    fn steps_are_told_apart() {
+        let text = |decode: u32, pacer: u32| {
+            format!(
+                "talkpath_frame_stage_seconds_bucket{{le=\"0.001\",worker=\"0\",stage=\"pacer\"}} \
+                 {pacer}\ntalkpath_frame_stage_seconds_bucket{{le=\"+Inf\",worker=\"0\",\
+                 stage=\"pacer\"}} {pacer}\ntalkpath_frame_stage_seconds_bucket{{le=\"0.000002\",\
+                 worker=\"0\",stage=\"decode\"}} {decode}\n"
+            )
+        };
+        let hops = Reading::parse(&text(7, 40)).since(&Reading::parse(&text(2, 10)));
+        let told: Vec<_> = hops.iter().map(|hop| (hop.stage, hop.count, hop.p99_us)).collect();
+        assert_eq!(told, [(Some("decode"), 5, Some(2.0)), (Some("pacer"), 30, Some(1_000.0))]);
     }
 
     /// Addresses.

@@ -1,6 +1,7 @@
 //! `bench`: what anybody may ask of a server, this one or another: how late it is, how much it
 //! carries, how fast calls come up.
 
+mod budget;
 mod chirp;
 mod density;
 mod ear;

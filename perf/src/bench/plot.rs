@@ -42,6 +42,8 @@ pub(crate) enum Shape {
     Columns(Vec<(f64, f64, f64)>),
     /// A line through points.
     Line(Vec<(f64, f64)>),
+    /// Columns side by side, each with its name below it.
+    Named(Vec<(String, f64)>),
 }
 
 /// Text inside an element or an attribute.
@@ -102,6 +104,10 @@ impl Scale {
                     ys.push(*y);
                 }
             }
+            Shape::Named(columns) => {
+                xs.extend([0.0, columns.len() as f64]);
+                ys.extend(columns.iter().map(|(_, height)| *height));
+            }
         }
         let least = |list: &[f64]| list.iter().copied().fold(f64::INFINITY, f64::min);
         let most = |list: &[f64]| list.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -161,6 +167,9 @@ fn axes(out: &mut String, panel: &Panel, scale: &Scale) {
             number(value)
         );
     }
+    if matches!(panel.shape, Shape::Named(_)) {
+        return;
+    }
     let grid = step(scale.x.1 - scale.x.0);
     let mut value = (scale.x.0 / grid).ceil() * grid;
     while value <= scale.x.1 + grid * 1e-6 {
@@ -188,6 +197,27 @@ fn draw(out: &mut String, panel: &Panel, down: f64) {
                      height=\"{:.1}\"/>",
                     (scale.x(*to) - x - 1.0).max(1.0),
                     scale.y(0.0) - y
+                );
+            }
+        }
+        Shape::Named(columns) => {
+            for (place, (name, height)) in columns.iter().enumerate() {
+                let (x, y) = (scale.x(place as f64), scale.y(*height));
+                let (width, bottom) = (scale.x(place as f64 + 1.0) - x, scale.y(0.0));
+                let _ = write!(
+                    out,
+                    "<rect class=\"b\" x=\"{:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>\
+                     <text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\
+                     <text class=\"m\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                    x + width * 0.15,
+                    width * 0.7,
+                    bottom - y,
+                    x + width / 2.0,
+                    y - 4.0,
+                    number(*height),
+                    x + width / 2.0,
+                    bottom + 16.0,
+                    escape(name)
                 );
             }
         }

@@ -116,6 +116,7 @@ impl Engine {
             forward: times()?,
             back: times()?,
             lateness: times()?,
+            worst_late_ns: 0,
             generator_late: times()?,
             starved: 0,
         };
@@ -444,9 +445,13 @@ impl Engine {
             self.heard.starved += usize::from(tally.sent > 0 && tally.returned == 0);
             self.heard.tally.add(&tally);
             self.heard.faults.add(faults);
-            for late in stream.account.lateness() {
-                self.heard.lateness.saturating_record(late);
+            let mut own: Vec<u64> = stream.account.lateness().collect();
+            for late in &own {
+                self.heard.lateness.saturating_record(*late);
             }
+            own.sort_unstable();
+            let p99 = own.get(own.len() * 99 / 100).copied().unwrap_or(0);
+            self.heard.worst_late_ns = self.heard.worst_late_ns.max(p99);
         }
         Ok(self.heard.clone())
     }

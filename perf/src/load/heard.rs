@@ -22,6 +22,8 @@ pub(crate) struct Heard {
     pub(crate) back: Times,
     /// Arrivals against each stream's own media clock.
     pub(crate) lateness: Times,
+    /// The same of the stream that fared worst, 99 %, in nanoseconds.
+    pub(crate) worst_late_ns: u64,
     /// Our sending against its schedule.
     pub(crate) generator_late: Times,
     /// Streams of which nothing came back in the window.

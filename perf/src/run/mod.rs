@@ -7,6 +7,7 @@ pub(crate) mod compare;
 pub(crate) mod floor;
 pub(crate) mod line;
 pub(crate) mod media;
+pub(crate) mod overload;
 pub(crate) mod relay;
 pub(crate) mod rows;
 pub(crate) mod server;

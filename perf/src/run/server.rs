@@ -30,7 +30,18 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it, on its CPU if it has one, and waits until it answers at `sip`.
     pub(crate) fn start(command: &str, sip: SocketAddrV4, cpu: Option<usize>) -> Result<Self> {
+        Self::start_with(command, sip, cpu, &[])
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_with(
+        command: &str,
+        sip: SocketAddrV4,
+        cpu: Option<usize>,
+        variables: &[(&str, &str)],
+    ) -> Result<Self> {
         let mut command = words(command, cpu)?;
+        command.envs(variables.iter().copied());
         command.stdout(Stdio::null());
         let child = command.spawn().map_err(PerfError::io("starting the server"))?;
         let mut server = Self { child };

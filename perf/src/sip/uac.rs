@@ -112,6 +112,8 @@ pub(crate) struct Counters {
     pub(crate) retransmitted: u64,
     /// Final responses that came again.
     pub(crate) repeated_answers: u64,
+    /// Calls that were refused with 503 and not told when to come again.
+    pub(crate) without_retry_after: u64,
     /// Messages that belonged to nothing or were no SIP.
     pub(crate) strange: u64,
 }
@@ -404,6 +406,8 @@ impl Uac {
         self.out.push_back(call.ack.clone());
         let setup_ns = stamp_ns.saturating_sub(call.sent_real_ns);
         if !accepted {
+            let bare = status == 503 && message.header("Retry-After").is_none();
+            self.counters.without_retry_after += u64::from(bare);
             let why = Failure::Status(status);
             self.finish(id, now_ns, Event::Failed { call: id, why });
             return;

@@ -228,7 +228,6 @@ impl Control {
     /// When an address cannot be bound; the message names it.
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
-        let Parts { io, metrics, log, exchanges, public_url, .. } = parts;
         let (server_tls, trunk_tls) =
             certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
@@ -277,9 +276,9 @@ impl Control {
             hearing: carrier::Hearing::default(),
             past: carrier::Past::default(),
             shunned: carrier::Shunned::default(),
-            exchanges,
-            base_url: public_url.to_string().into(),
-            public_url,
+            exchanges: parts.exchanges,
+            base_url: parts.public_url.to_string().into(),
+            public_url: parts.public_url,
             deadlines: std::collections::BTreeSet::new(),
             next_key: 1,
             next_attempt: 1,
@@ -288,9 +287,9 @@ impl Control {
             captures,
             dialler: Dialler::new(),
             refusals: refusals::Refusals::default(),
-            io,
-            metrics,
-            log,
+            io: parts.io,
+            metrics: parts.metrics,
+            log: parts.log,
             effects: Vec::new(),
             later: VecDeque::new(),
             draining: false,
