@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
+use support::callee::Callee;
 use support::pbx::{Bare, Came, Media, Said, bytes, samples};
 use support::ports::Ports;
 use support::server::{Server, folder};
@@ -146,6 +147,32 @@ fn audiosocket_keeps_time() {
     agent.order("hangup");
     caller.wait_hung_up();
     assert_eq!(agent.event("stop")["by"], "agent");
+    server.wait_idle();
+    server.stop();
+}
+
+/// Three who say nothing are no reason to send nothing: the frames of an AudioSocket have no pause.
+#[test]
+fn audiosocket_keeps_time_among_three() {
+    let (server, agents, door) = server(8_000, "");
+    let mut callee = Callee::ulaw();
+    let mut caller = Bare::connect(door, NUMBERS);
+    let mut agent = answered(&agents);
+    agent.say(&json!({
+        "event": "transfer", "kind": "bridge", "destination": callee.uri(),
+        "options": { "stay": "talk" },
+    }));
+    callee.wait_call();
+    callee.answer();
+    while agent.event("transfer")["state"] != "bridged" {}
+    caller.look();
+    let before = caller.came.len();
+    let first = caller.wait("a frame", |came| came.get(before).cloned()).at;
+    caller.wait("frames", |came| (came.len() > before + 100).then_some(()));
+    let took = caller.came[before + 100].at - first;
+    assert!((-0.12..0.5).contains(&(took.as_secs_f64() - 2.0)), "100 frames took {took:?}");
+    caller.close();
+    callee.wait_request("BYE");
     server.wait_idle();
     server.stop();
 }
