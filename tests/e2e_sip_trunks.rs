@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use support::dns::{Dns, Record};
 use support::gateway::{Gateway, Manner, responses};
 use support::line::header;
+use support::phone::Phone;
 use support::server::{self, Server};
 use support::tls::Authority;
 use support::until;
@@ -440,6 +441,34 @@ fn long_invites_go_by_a_stream() {
     assert!(invites(&gateway)[1].len() > 1_300);
     assert!(listener.accept().is_err(), "nobody asked for a stream");
     finish(insisting);
+}
+
+/// So does one that follows from a REFER of the peer, and in a datagram where nobody takes that;
+/// whoever was reached by the stream is not called twice.
+#[test]
+fn long_invites_of_transfers_go_by_a_stream() {
+    let uri = |gateway: &Gateway, more: &str| format!("sip:next@{}{more}", gateway.address);
+    // Another network than that of the caller would be forbidden.
+    let server = Server::start("[sip]\nudp_request_max_bytes = 400\n");
+    let (gateway, listener) = gateway_with_stream();
+    let mut phone = Phone::up(&server, "echo");
+    phone.refer(&uri(&gateway, ""));
+    let mut stream = accept(&listener);
+    let busy = Manner::Refuses("486 Busy Here");
+    assert!(serve_one(&mut stream, busy, gateway.address).starts_with("INVITE sip:next@"));
+    while !phone.wait_request("NOTIFY ").contains("SIP/2.0 486") {}
+    assert_eq!(invites(&gateway), Vec::<String>::new());
+    phone.refer(&uri(&gateway, ";transport=udp"));
+    phone.wait_bye();
+    assert_eq!(invites(&gateway).len(), 1);
+
+    let gateway = Gateway::start(Manner::Answers);
+    let mut phone = Phone::up(&server, "echo");
+    // Nobody listens for connections.
+    phone.refer(&uri(&gateway, ""));
+    phone.wait_bye();
+    assert_eq!(invites(&gateway).len(), 1);
+    finish(server);
 }
 
 /// Where nobody takes a long INVITE from a stream, it comes in a datagram all the same, and the

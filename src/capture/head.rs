@@ -1,6 +1,7 @@
 //! The worker's end of a capture.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
 use media::time::MonoTime;
@@ -45,8 +46,8 @@ pub(super) struct Packet {
     pub(super) at: MonoTime,
     pub(super) kind: Kind,
     pub(super) peer: SocketAddr,
-    /// As much of it as is kept.
-    pub(super) bytes: Vec<u8>,
+    /// As much of it as is kept; shared with files that are written.
+    pub(super) bytes: Arc<[u8]>,
     /// How long it was.
     pub(super) length: usize,
 }
@@ -93,7 +94,7 @@ pub(super) fn next(ring: &mut Consumer) -> Option<Packet> {
         let (port, bytes) = rest.split_first_chunk::<2>()?;
         let ip = IpAddr::from(*ip).to_canonical();
         let peer = SocketAddr::new(ip, u16::from_be_bytes(*port));
-        Some(Packet { at: meta.at, kind, peer, bytes: bytes.to_vec(), length: meta.ts as usize })
+        Some(Packet { at: meta.at, kind, peer, bytes: bytes.into(), length: meta.ts as usize })
     });
     frame.consume();
     packet

@@ -6,6 +6,7 @@
 //! over are written down besides. Nothing is kept, and nothing is paid, for calls that are not
 //! captured.
 
+mod draft;
 mod head;
 mod keeper;
 mod pcap;
@@ -15,6 +16,7 @@ mod room;
 mod shown;
 mod web;
 
+pub use draft::Draft;
 pub use head::{Head, Kind, head};
 pub use keeper::keep;
 pub use registry::{About, CaptureError, Message, Registry};

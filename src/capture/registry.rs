@@ -9,8 +9,8 @@ use media::time::MonoTime;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
+use super::draft::Draft;
 use super::head::{self, Packet};
-use super::pcap::Pcap;
 use super::redact::{call_id, redact};
 use super::room::Room;
 use super::shown::Shown;
@@ -295,37 +295,33 @@ impl Registry {
     }
 
     fn forget(&mut self, id: Uuid) {
-        if let Some(capture) = self.captures.remove(&id) {
-            capture.sip_id.map(|sip_id| self.by_sip_id.remove(&sip_id));
-            capture.at_carrier.map(|known| self.by_carrier.remove(&known));
+        let Some(capture) = self.captures.remove(&id) else { return };
+        // A call that comes back to us by way of others is two here, of one name: it may be the
+        // other's by now.
+        if let Some(sip_id) = capture.sip_id.filter(|known| self.by_sip_id.get(known) == Some(&id))
+        {
+            self.by_sip_id.remove(&sip_id);
+        }
+        if let Some(known) = capture.at_carrier.filter(|it| self.by_carrier.get(it) == Some(&id)) {
+            self.by_carrier.remove(&known);
         }
     }
 
-    /// The capture of a call as a file.
-    pub fn pcap(&mut self, now: MonoTime, id: Uuid) -> Option<Vec<u8>> {
+    /// What a file of a call's capture is made of.
+    pub fn draft(&mut self, now: MonoTime, id: Uuid) -> Option<Draft> {
         let capture = self.captures.get_mut(&id)?;
         capture.drain();
-        let wall = Wall::at(now);
-        let mut pcap = Pcap::new();
-        let mut packets = capture.packets.iter().peekable();
-        let mut media = |pcap: &mut Pcap, until: MonoTime| {
-            while let Some(packet) = packets.next_if(|packet| packet.at <= until) {
-                let (rtp, rtcp) = capture.ends;
-                let local = if packet.kind.is_rtcp() { rtcp } else { rtp };
-                let (from, to) = ends(packet.kind.is_incoming(), local, packet.peer);
-                pcap.datagram(wall.unix_ns(packet.at), from, to, &packet.bytes, packet.length);
-            }
+        // What goes over HTTP is no datagram.
+        let datagram = |kept: &Kept| match kept {
+            Kept::Sip(message) => Some(message.clone()),
+            Kept::Web(_) => None,
         };
-        for kept in &capture.messages {
-            // What goes over HTTP is no datagram.
-            let Kept::Sip(message) = kept else { continue };
-            media(&mut pcap, message.at);
-            let (from, to) = ends(message.incoming, message.local, message.peer);
-            let length = message.bytes.len();
-            pcap.datagram(wall.unix_ns(message.at), from, to, &message.bytes, length);
-        }
-        media(&mut pcap, MonoTime::MAX);
-        Some(pcap.into_bytes())
+        Some(Draft {
+            wall: Wall::at(now),
+            ends: capture.ends,
+            messages: capture.messages.iter().filter_map(datagram).collect(),
+            packets: capture.packets.clone(),
+        })
     }
 
     /// Up to `limit` messages of a call, behind the first `after`.
@@ -389,7 +385,7 @@ pub(super) const fn ends(
 
 /// Wall-clock time of what happened on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
-struct Wall {
+pub(super) struct Wall {
     now: MonoTime,
     unix_ns: u64,
 }
@@ -400,7 +396,7 @@ impl Wall {
         Self { now, unix_ns: u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX) }
     }
 
-    fn unix_ns(self, at: MonoTime) -> u64 {
+    pub(super) fn unix_ns(self, at: MonoTime) -> u64 {
         let passed = self.now.since(at).as_nanos();
         self.unix_ns.saturating_sub(u64::try_from(passed).unwrap_or(u64::MAX))
     }

@@ -134,7 +134,7 @@ fn a_file_has_messages_and_the_latest_packets() {
     }
     head.take(at(4_000), Kind::RtcpIn, address("192.0.2.9:4001"), b"report");
     registry.end(id, at(4_000));
-    let file = registry.pcap(at(5_000), id).unwrap();
+    let file = registry.draft(at(5_000), id).unwrap().pcap();
     let found = datagrams(&file);
     assert_eq!(found.len(), 1 + PACKETS_MAX);
     assert_eq!(found[0].2, sip("one").as_bytes());
@@ -169,6 +169,24 @@ fn begin(
     registry.begin(now, (id, organisation), &number.to_string(), head().1, ends).map(|()| id)
 }
 
+/// A call that comes back to us by way of others is two here, whose messages have one name: the end
+/// of one leaves the other what it has. And a file that is not written yet holds what was there.
+#[test]
+fn one_name_for_two_calls() {
+    let bounds = CapturesConfig { calls: 2, calls_per_organisation: 2, keep: None };
+    let mut registry = Registry::new(false, bounds);
+    let (now, own) = (MonoTime::ZERO, Uuid::now_v7());
+    let [first, second] = [1, 1].map(|name| begin(&mut registry, now, own, name).unwrap());
+    registry.message(message(&sip("1")));
+    let draft = registry.draft(now, second).unwrap();
+    registry.end(first, now);
+    begin(&mut registry, now, own, 2).unwrap();
+    assert!(registry.messages(now, first, 0, ALL).is_none(), "it gave way");
+    registry.message(message(&sip("1")));
+    assert_eq!(registry.messages(now, second, 0, ALL).unwrap().len(), 2);
+    assert_eq!(datagrams(&draft.pcap()).len(), 1);
+}
+
 /// No organisation takes the room of the others: at its limit its own captures give way, and while
 /// all of them live it gets no more.
 #[test]
@@ -198,11 +216,11 @@ fn captures_grow_old() {
     let [over, living] = [0, 1].map(|n| begin(&mut registry, at(0), own, n).unwrap());
     registry.end(over, at(100));
     registry.forget_old(at(159));
-    assert!(registry.pcap(at(159), over).is_some());
+    assert!(registry.draft(at(159), over).is_some());
     registry.forget_old(at(160));
-    assert!(registry.pcap(at(160), over).is_none());
+    assert!(registry.draft(at(160), over).is_none());
     registry.forget_old(at(100_000));
-    assert!(registry.pcap(at(100_000), living).is_some());
+    assert!(registry.draft(at(100_000), living).is_some());
 }
 
 /// Long messages fill neither a call's share of the memory nor that of those that nobody has asked

@@ -179,7 +179,7 @@ fn calls_at_carriers() {
         assert_eq!(second[field], value, "{field}");
     }
     assert!(serde_json::to_value(&shown[0]).unwrap().get("status").is_none());
-    assert_eq!(registry.pcap(now, id).unwrap().len(), 24, "no packets");
+    assert_eq!(registry.draft(now, id).unwrap().pcap().len(), 24, "no packets");
     registry.end(id, now);
     for n in 1..CALLS {
         let other = Uuid::from_u128(100 + n as u128);

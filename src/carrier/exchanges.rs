@@ -153,11 +153,20 @@ impl Exchanges {
                 Step::Fail(error) => return Err(Failure { error, perhaps_done }),
                 Step::Send(request) => {
                     let changes = !request.repeatable;
-                    let response = self.exchange(account, what, request, patience, until).await?;
+                    let response = self.exchange(account, what, request, patience, until).await;
+                    // What was changed before stays so, whatever becomes of this request.
+                    let response = response.map_err(|failure| Failure {
+                        perhaps_done: failure.perhaps_done || perhaps_done,
+                        ..failure
+                    })?;
                     // A server that failed may have done so after the deed; one that says yes in
-                    // words that make no sense has done something.
+                    // words that make no sense has done something. Who then looks, and is told how
+                    // it stands, knows.
                     let status = response.status;
-                    perhaps_done = changes && (status.is_server_error() || status.is_success());
+                    perhaps_done = match changes {
+                        true => perhaps_done || status.is_server_error() || status.is_success(),
+                        false => perhaps_done && status.is_server_error(),
+                    };
                     answer = Some(response);
                 }
             }
@@ -194,7 +203,11 @@ impl Exchanges {
             self.note(account, what, &outcome, began.elapsed());
             let last = attempt >= patience.attempts;
             let wait = match &outcome {
-                Attempt::TooLong => return Err(CarrierError::Answer("too long").into()),
+                Attempt::TooLong => {
+                    let (error, perhaps_done) =
+                        (CarrierError::Answer("too long"), !request.repeatable);
+                    return Err(Failure { error, perhaps_done });
+                }
                 Attempt::Answered(answer) => match wanted_pause(answer, request.repeatable) {
                     Some(wait) if !last => wait.unwrap_or(pause),
                     _ => return answered(outcome),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use adapters::chain::{Then, chain};
 use adapters::config::RawConfig;
 use adapters::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse};
 use adapters::op::Op;
@@ -171,6 +172,32 @@ async fn failures_are_repeated_where_that_does_no_harm() {
     assert_eq!(repeated, (failed(CarrierError::Unavailable, false), 3));
 }
 
+/// Changes something, and then looks whether that was done.
+async fn changes_and_looks(plan: &'static [Does]) -> Result<usize, Failure> {
+    let server = Server::start(plan).await;
+    let change = HttpRequest::post(server.url(), "text/plain", "");
+    let look = HttpRequest::get(server.url());
+    let op = chain(change, move |_| Ok(Then::send(look, |answer| read(&answer).map(Then::Done))));
+    let patience = Patience { attempts: 1, ..QUICK };
+    local().run(&account(), "test", op.unwrap(), patience).await
+}
+
+/// Something was perhaps done, and whoever looks is told that it was not, or cannot be told: only
+/// the former may be done again.
+#[tokio::test]
+async fn what_was_perhaps_done_stays_so() {
+    const NONE: Does = Does::Answer("HTTP/1.1 404 None\r\ncontent-length: 0\r\n\r\n");
+    for change in [FAIL, OK] {
+        let plan: &'static [Does] = Box::leak(Box::new([change, NONE]));
+        assert_eq!(changes_and_looks(plan).await, failed(CarrierError::NotFound, false));
+        for look in [FAIL, Does::Close, Does::BreakOff] {
+            let plan: &'static [Does] = Box::leak(Box::new([change, look]));
+            assert_eq!(changes_and_looks(plan).await, failed(CarrierError::Unavailable, true));
+        }
+    }
+    assert_eq!(changes_and_looks(&[FAIL, OK]).await, Ok(2));
+}
+
 /// Who is told to come later comes then: nothing was done, so anything may be asked again. A wait
 /// that is too long is told instead.
 #[tokio::test]
@@ -210,8 +237,9 @@ async fn what_leads_astray() {
     );
     let [redirected, _] = both(&[ELSEWHERE]).await;
     assert_eq!(redirected, (failed(CarrierError::Refused { status: 302, code: None }, false), 1));
-    let [flooded, _] = both(&[Does::Flood]).await;
+    let [flooded, once] = both(&[Does::Flood]).await;
     assert_eq!(flooded, (failed(CarrierError::Answer("too long"), false), 1));
+    assert_eq!(once, (failed(CarrierError::Answer("too long"), true), 1));
     let server = Server::start(&[Does::Dawdle]).await;
     let patience = Patience { attempts: 1, within: Duration::from_millis(300) };
     let post = op(HttpRequest::post(server.url(), "text/plain", ""));

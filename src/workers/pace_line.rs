@@ -103,10 +103,13 @@ impl MediaPath {
         }
     }
 
-    /// The carrier's share of a ptime in which three talk, if there is anything to be heard.
+    /// The carrier's share of a ptime in which three talk, if there is anything to be heard, or it
+    /// has to be sent something.
     pub(super) fn conference_to_line(&mut self, ctx: &mut Context) {
         let format = self.peer.stream();
-        self.line_frame(ctx, format);
+        if self.line_frame(ctx, format) == Turn::Quiet && self.peer.is_steady() {
+            self.line_silence(ctx, format);
+        }
     }
 
     /// One frame for the carrier, if there is anything to be heard.

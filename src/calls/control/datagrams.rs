@@ -4,11 +4,15 @@
 use std::sync::Arc;
 
 use super::Control;
-use super::placing::{Hop, Placing};
-use crate::sip::core::endpoint::{CommandError, DialogId, Transport};
+use super::forking::failure;
+use super::placing::{Hop, Placing, Reach};
+use crate::calls::takeover::Datagram;
+use crate::sip::core::endpoint::{self, CommandError, DialogId, InviteParams, Transport};
 use crate::sip::core::locate::Target;
-use crate::sip::core::targets::Failure;
+use crate::sip::core::message::Message;
+use crate::sip::core::targets::{FAILOVER_AFTER, Failure};
 use crate::sip::core::uri::Uri;
+use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// Why an INVITE was not sent.
@@ -42,14 +46,75 @@ impl Control {
     /// The stream to a server that may take what is too long for a datagram: unless its URI says
     /// UDP, there is no TCP, or it was in vain before.
     pub(super) fn stream_instead(&self, placing: &Placing, hop: &Hop) -> Option<Hop> {
-        let to = hop.target().filter(|to| to.transport == Transport::Udp)?;
-        let open = Uri::parse(&hop.way.next).is_ok_and(|uri| Transport::of_uri(&uri) == Ok(None));
+        let stream = self.stream_to(hop.target()?, &hop.way.next)?;
+        let tried = placing.datagrams.contains(hop);
+        (!tried).then(|| Hop::server(stream, &hop.way))
+    }
+
+    /// The same of the server `to` that `uri` has led to.
+    fn stream_to(&self, to: &Target, uri: &str) -> Option<Target> {
+        let open = Uri::parse(uri).is_ok_and(|uri| Transport::of_uri(&uri) == Ok(None));
         let v4 = to.peer.is_ipv4();
         let mut locals = self.sockets.locals().iter();
         let able = locals.any(|(how, own)| *how == Transport::Tcp && own.is_ipv4() == v4);
         let stream = Target { transport: Transport::Tcp, ..to.clone() };
-        let tried = placing.datagrams.contains(hop) || self.avoided.is_avoided(now(), &stream);
-        (open && able && !tried).then(|| Hop::server(stream, &hop.way))
+        let may = to.transport == Transport::Udp && open && able;
+        (may && !self.avoided.is_avoided(now(), &stream)).then_some(stream)
+    }
+
+    /// Sends the INVITE of a leg that is to take over to the server `to`, by a stream if it is too
+    /// long for a datagram; then also how it goes in one.
+    pub(super) fn invite_takeover(
+        &mut self,
+        to: &Target,
+        params: InviteParams,
+        how: endpoint::Placing,
+    ) -> Result<(DialogId, Option<Box<Datagram>>), CommandError> {
+        let stream = self.stream_to(to, &params.uri);
+        let datagram_max = stream.as_ref().and(self.config.sip.udp_request_max);
+        let once = endpoint::Placing { datagram_max, ..how.clone() };
+        match (self.endpoint.invite_with(now(), params.clone(), once), stream) {
+            (Err(CommandError::Datagram), Some(stream)) => {
+                if let Ok(flow) = self.path_to(&stream, &Reach::default()) {
+                    let patience = Some(FAILOVER_AFTER);
+                    let (by_stream, once) = (
+                        InviteParams { flow, ..params.clone() },
+                        endpoint::Placing { patience, ..how.clone() },
+                    );
+                    if let Ok(dialog) = self.endpoint.invite_with(now(), by_stream, once) {
+                        return Ok((dialog, Some(Box::new(Datagram { stream, params, how }))));
+                    }
+                }
+                self.endpoint.invite_with(now(), params, how).map(|dialog| (dialog, None))
+            }
+            (placed, _) => placed.map(|dialog| (dialog, None)),
+        }
+    }
+
+    /// Sends in a datagram what nobody took from a stream; false if that is not why a leg that was to
+    /// take over has failed, or there is no way.
+    pub(super) fn takeover_falls_back(
+        &mut self,
+        key: CallKey,
+        status: u16,
+        response: Option<&Message>,
+    ) -> bool {
+        let takeover = self.calls.get_mut(&key).and_then(|call| call.takeover.as_mut());
+        let datagram = takeover.and_then(|takeover| takeover.datagram.take());
+        let failure = failure(status, response);
+        let Some(datagram) = datagram.filter(|_| failure == Failure::Unreachable) else {
+            return false;
+        };
+        let Datagram { stream, params, how } = *datagram;
+        self.avoided.failed(now(), &stream, failure);
+        let Ok(dialog) = self.endpoint.invite_with(now(), params, how) else { return false };
+        let takeover = self.calls.get_mut(&key).and_then(|call| call.takeover.as_mut());
+        if let Some(takeover) = takeover {
+            let before = std::mem::replace(&mut takeover.dialog, dialog);
+            self.by_dialog.remove(&before);
+            self.by_dialog.insert(dialog, key);
+        }
+        true
     }
 
     /// Sends an INVITE, by a stream if it is too long for a datagram: where it went.

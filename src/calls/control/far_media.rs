@@ -122,6 +122,8 @@ impl Control {
                         self.transfer_input(key, refused);
                     }
                     Seat::Third => self.third_left(key, cause.as_str()),
+                    // Two are left of three.
+                    Seat::There if self.leave_conversation(key).is_ok() => {}
                     // The agent from before has no part in it any more.
                     Seat::There if handed_over => {
                         self.tell(key, Input::End(cause, EndedBy::Network));

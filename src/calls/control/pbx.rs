@@ -85,25 +85,25 @@ impl Control {
     }
 
     fn admit_pbx_call(&mut self, call: &PbxCall) -> Result<Admitted, PbxRefusal> {
+        let snapshot = self.directory.load();
+        let usual = self.config.audiosocket.to.as_ref().filter(|_| call.id.is_some());
+        let to = call.to.as_ref().or(usual).cloned();
+        let from = call.from.clone().unwrap_or_else(|| WITHHELD.to_owned());
+        // First, for strangers are told nothing else, and have no lines in the log.
+        let caller = self.pbx_caller(&snapshot, call, &from, to.as_deref().unwrap_or_default());
+        let caller = caller.ok_or(PbxRefusal::Stranger)?;
         if self.draining {
             return Err(PbxRefusal::Draining);
         }
         self.check_server(Way::In)?;
-        let snapshot = self.directory.load();
-        let to = match (&call.to, &self.config.audiosocket.to) {
-            (Some(to), _) => to.clone(),
-            (None, Some(to)) if call.id.is_some() => to.clone(),
-            (None, _) => return Err(PbxRefusal::Invalid("nothing says who is called")),
-        };
-        let from = call.from.clone().unwrap_or_else(|| WITHHELD.to_owned());
+        let to = to.ok_or(PbxRefusal::Invalid("nothing says who is called"))?;
         for text in [&to, &from] {
             let fits = (1..=ADDRESS_BYTES_MAX).contains(&text.len());
             if !fits || text.chars().any(char::is_control) {
                 return Err(PbxRefusal::Invalid("who calls or is called has no fit address"));
             }
         }
-        let caller = self.pbx_caller(&snapshot, call, &from, &to);
-        let (trunk, from) = match caller.ok_or(PbxRefusal::Stranger)? {
+        let (trunk, from) = match caller {
             Caller::Trunk(trunk) => (Some(Arc::clone(trunk)), from),
             // Whatever it says, this is who it is.
             Caller::User(user) => (None, user.name.clone()),

@@ -372,12 +372,6 @@ impl Control {
         locator.question().is_none().then(|| locator.into_targets().into_iter().next())?
     }
 
-    /// A path to the address that a URI names; none if it has to be looked up, or there is no way.
-    pub(super) fn target(&mut self, uri: &str) -> Option<Flow> {
-        let target = self.literal(uri)?;
-        self.path_to(&target, &Reach::default()).ok()
-    }
-
     /// How servers of a trunk are connected to.
     pub(super) fn reach(&self, trunk: &Trunk) -> Reach {
         let tls = self.trunk_tls.get(&trunk.id).cloned();

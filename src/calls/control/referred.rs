@@ -10,6 +10,7 @@ use std::sync::Arc;
 use adapters::agent::Direction;
 
 use super::Control;
+use super::placing::Reach;
 use super::sip::log_refused;
 use crate::calls::live::LiveCall;
 use crate::calls::takeover::Takeover;
@@ -130,7 +131,8 @@ impl Control {
         (headers, policy): (Vec<(String, String)>, Option<SrtpPolicy>),
         place: Permit,
     ) -> Result<(), Refusal> {
-        let flow = self.target(uri).ok_or(FORBIDDEN)?;
+        let target = self.literal(uri).ok_or(FORBIDDEN)?;
+        let flow = self.path_to(&target, &Reach::default()).map_err(|_| FORBIDDEN)?;
         let codecs = self.calls.get(&key).map(|call| call.media.codecs.clone());
         // Whom we are sent to is of the same network: what holds for the peer holds there.
         let secure = flow.transport.is_secure();
@@ -155,8 +157,8 @@ impl Control {
             headers,
         };
         let placing = endpoint::Placing { max_forwards: Some(left), ..Default::default() };
-        let placed = self.endpoint.invite_with(now(), params, placing);
-        let dialog = placed.map_err(|_| Refusal(400, "Unusable Refer-To"))?;
+        let placed = self.invite_takeover(&target, params, placing);
+        let (dialog, datagram) = placed.map_err(|_| Refusal(400, "Unusable Refer-To"))?;
         if let Some(call) = self.calls.get_mut(&key) {
             call.max_forwards = Some(left);
         }
@@ -173,6 +175,7 @@ impl Control {
             answer_by: now() + self.config.limits.ring,
             referrer: Some(referrer),
             place: Some(place),
+            datagram,
         };
         self.await_takeover(key, takeover);
         Ok(())

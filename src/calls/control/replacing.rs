@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use adapters::agent::Direction;
 use media::codec::AudioFormat;
+use media::time::MonoTime;
 
 use super::Control;
 use super::incoming::media_peer;
@@ -101,14 +102,12 @@ impl Control {
             return Err(Refusal(500, "Server Internal Error"));
         }
         let answer_by = now() + self.config.limits.ring;
+        let taken = Taken { dialog, media, sdp, sockets, signalling, settled: negotiated };
         if is_far {
-            let taken = Taken { dialog, media, sdp, sockets, signalling, settled: negotiated };
             self.replace_far(key, &caller, request, taken);
             return Ok(());
         }
-        let (referrer, place) = (None, None);
-        let takeover =
-            Takeover { dialog, media, sdp, sockets, signalling, answer_by, referrer, place };
+        let (takeover, negotiated) = taken.takeover(answer_by);
         self.await_takeover(key, takeover);
         if let Some(negotiated) = negotiated {
             self.hand_over(key, &negotiated);
@@ -181,6 +180,23 @@ struct Taken {
 }
 
 impl Taken {
+    /// In the place of a call's peer, and what was settled.
+    fn takeover(self, answer_by: MonoTime) -> (Takeover, Option<Negotiated>) {
+        let Self { dialog, media, sdp, sockets, signalling, settled } = self;
+        let takeover = Takeover {
+            dialog,
+            media,
+            sdp,
+            sockets,
+            signalling,
+            answer_by,
+            referrer: None,
+            place: None,
+            datagram: None,
+        };
+        (takeover, settled)
+    }
+
     fn leg(self) -> FarLeg {
         let Self { dialog, media, sdp, sockets, signalling, settled } = self;
         let delayed_offer = settled.is_none();

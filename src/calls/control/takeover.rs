@@ -30,10 +30,18 @@ impl Control {
         };
         let Some(key) = self.taking_over(dialog) else { return Some(event) };
         match event {
-            Event::Ringing { status, .. } => self.tell_referrer(key, status, "Ringing", false),
+            Event::Ringing { status, .. } => {
+                let takeover = self.calls.get_mut(&key).and_then(|call| call.takeover.as_mut());
+                if let Some(takeover) = takeover {
+                    takeover.datagram = None;
+                }
+                self.tell_referrer(key, status, "Ringing", false);
+            }
             Event::Answered { sdp, .. } | Event::Acked { answer: sdp, .. } => {
                 self.take_over(key, sdp.as_ref());
             }
+            Event::Failed { status, response, .. }
+                if self.takeover_falls_back(key, status, response.as_ref()) => {}
             Event::Failed { status, reason, .. } => self.takeover_failed(key, status, &reason),
             _ => self.takeover_failed(key, 487, "Request Terminated"),
         }

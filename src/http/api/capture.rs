@@ -88,7 +88,8 @@ async fn fetch(
     Path(call): Path<Uuid>,
 ) -> Result<Response, Problem> {
     owned(&state, caller.organisation, call).await?;
-    let file = captured(&state, call, |captures, id| captures.pcap(now(), id))?;
+    // Written once those who have messages to be kept need not wait for it.
+    let file = captured(&state, call, |captures, id| captures.draft(now(), id))?.pcap();
     let name = format!("attachment; filename=\"{call}.pcap\"");
     let head = [
         (header::CONTENT_TYPE, "application/vnd.tcpdump.pcap".to_owned()),

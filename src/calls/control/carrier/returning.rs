@@ -141,7 +141,7 @@ impl Control {
         let Some(leg) = call.carrier.as_ref() else { return };
         let hooks = account.hooks(&self.base_url).of_call(&call.id.to_string());
         let back = TakeBack { call: id, take: Take { stream_url: leg.stream_url.clone(), hooks } };
-        let (exchanges, handle) = (self.exchanges.clone(), self.handle.clone());
+        let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         self.io.spawn(async move {
             let result = match take_back(&account.config, &back) {
                 Ok(op) => exchanges.run(&account, "take_back", op, Patience::SHORT).await,
