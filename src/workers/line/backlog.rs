@@ -1,6 +1,7 @@
-//! Audio that a carrier's queue holds beyond what we keep in it. Such a queue plays a frame at a time
-//! and never catches up: what its clock was late by, and what came too early, stays as delay for the
-//! rest of the call. So it is asked now and then, and sending waits until the surplus was played.
+//! Audio that a carrier's queue holds beyond what we keep in it. Such a queue plays a frame at a
+//! time and never catches up: what its clock was late by, and what came too early, stays as delay
+//! for the rest of the call. So it is asked now and then, and sending waits until the surplus was
+//! played.
 
 use std::time::Duration;
 
