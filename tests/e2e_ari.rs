@@ -285,8 +285,8 @@ fn what_a_killed_server_left() {
     server.stop();
 }
 
-/// Transfers that come to nothing say why, and each has a leg of its own; one that is given up while
-/// it rings is let go; one that is answered takes the caller.
+/// Transfers that come to nothing say why, and each has a leg of its own; one that is given up
+/// while it rings is let go; one that is answered takes the caller.
 #[test]
 fn callers_are_handed_over() {
     let stage = stage();

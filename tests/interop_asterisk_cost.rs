@@ -1,4 +1,5 @@
-//! What a call costs by each way that the audio of an Asterisk travels, beside plain SIP, in one run.
+//! What a call costs by each way that the audio of an Asterisk travels, beside plain SIP, in one
+//! run.
 //!
 //! `cargo test --release --test interop_asterisk_cost -- --ignored --nocapture` prints a table.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
@@ -125,7 +126,8 @@ fn ways() -> Option<(Server, Asterisk, Vec<Way>)> {
     Some((server, asterisk, ways))
 }
 
-/// One way, once: calls with an echo behind them and a tone towards it, so there is sound both ways.
+/// One way, once: calls with an echo behind them and a tone towards it, so that there is sound both
+/// ways.
 #[track_caller]
 fn measure(server: &Server, asterisk: &Asterisk, way: &mut Way, load: &Load) {
     for _ in 0..load.calls {

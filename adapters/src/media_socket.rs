@@ -90,6 +90,7 @@ struct Said<'m> {
     digit: Option<Cow<'m, str>>,
     #[serde(borrow)]
     correlation_id: Option<Cow<'m, str>>,
+    queue_length: Option<u32>,
 }
 
 /// What is to be lent of a text.
@@ -99,6 +100,7 @@ enum Meaning {
     Digit(char),
     Mark(String),
     Flow(bool),
+    Queued(u32),
 }
 
 impl MediaSocket {
@@ -115,6 +117,7 @@ impl MediaSocket {
             Meaning::Nothing => StreamEvent::Nothing,
             Meaning::Digit(digit) => StreamEvent::Dtmf { digit, duration_ms: None },
             Meaning::Flow(wanted) => StreamEvent::Flow(wanted),
+            Meaning::Queued(ms) => StreamEvent::Queued(ms),
             Meaning::Mark(name) => {
                 lent(message, &name).map_or(StreamEvent::Nothing, StreamEvent::Mark)
             }
@@ -153,7 +156,12 @@ impl MediaSocket {
                 None | Some("") => Meaning::Nothing,
                 Some(name) => Meaning::Mark(name.to_owned()),
             },
-            // Buffering completed, queue drained, status and errors: nothing that we asked for.
+            // Its frames are as long as ours.
+            "STATUS" => match said.queue_length {
+                Some(frames) => Meaning::Queued(frames.saturating_mul(PTIME_MS)),
+                None => Meaning::Nothing,
+            },
+            // Buffering completed, queue drained and errors: nothing that we asked for.
             _ => Meaning::Nothing,
         })
     }
@@ -236,6 +244,10 @@ impl Stream for MediaSocket {
 
     fn answer(&mut self, out: &mut Vec<u8>) -> Option<MessageKind> {
         self.tell("ANSWER", None, out)
+    }
+
+    fn ask_queue(&mut self, out: &mut Vec<u8>) -> Option<MessageKind> {
+        self.tell("GET_STATUS", None, out)
     }
 
     fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {

@@ -105,6 +105,8 @@ pub enum StreamEvent<'m> {
     Cleared,
     /// The carrier wants no audio for a while (`false`), or again (`true`).
     Flow(bool),
+    /// The carrier's queue holds audio that lasts so long, in milliseconds.
+    Queued(u32),
     /// The stream is over; the call may go on.
     Stopped(Option<HangupCause>),
 }
@@ -174,6 +176,12 @@ pub trait Stream: Send {
     /// Appends the message that answers the call to `out` and tells its kind; `None` if the far end
     /// is not waiting for that word.
     fn answer(&mut self, _out: &mut Vec<u8>) -> Option<MessageKind> {
+        None
+    }
+
+    /// Appends the message that asks how much the carrier's queue holds, which
+    /// [`StreamEvent::Queued`] answers; `None` if the dialect has no word for it.
+    fn ask_queue(&mut self, _out: &mut Vec<u8>) -> Option<MessageKind> {
         None
     }
 

@@ -323,8 +323,8 @@ impl EventSockets {
         }
     }
 
-    /// Finds out what the carrier runs, before the first call. What is not found out stays as it was
-    /// stored.
+    /// Finds out what the carrier runs, before the first call. What is not found out stays as it
+    /// was stored.
     async fn probe(&self, account: &Account, events: EventsSocket) -> Managed {
         let Ok(op) = (events.probe)(&account.config) else { return Managed::new() };
         match self.exchanges.run(account, "probe", op, Patience::BRIEF).await {

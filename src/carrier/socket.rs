@@ -1,5 +1,5 @@
-//! A WebSocket that we open to a carrier, or a carrier to us, for text alone: handshake, frames, and
-//! signs of life.
+//! A WebSocket that we open to a carrier, or a carrier to us, for text alone: handshake, frames,
+//! and signs of life.
 
 use std::io;
 use std::time::Duration;
@@ -30,6 +30,8 @@ const PONG_MS: u64 = 5_000;
 const WRITE_MS: u64 = 5_000;
 /// Longest message, in bytes: those about bridges name all that is in them.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// The same where answers come over the socket: lists of all channels are among them.
+const ANSWER_BYTES_MAX: usize = 8 * MESSAGE_BYTES_MAX;
 /// What is read at a time, in bytes.
 const READ_BYTES: usize = 64 * 1024;
 
@@ -125,7 +127,7 @@ impl Socket {
         Self {
             io: TokioIo::new(upgraded),
             masks: None,
-            reader: Reader::with_limit(Role::Server, MESSAGE_BYTES_MAX),
+            reader: Reader::with_limit(Role::Server, ANSWER_BYTES_MAX),
             buffer: vec![0; READ_BYTES],
             heard_at: Instant::now(),
             pinged_at: None,

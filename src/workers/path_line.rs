@@ -37,6 +37,7 @@ enum Told {
     Mark(Option<u64>),
     Cleared,
     Flow(bool),
+    Queued(u32),
     Stopped(Option<HangupCause>),
 }
 
@@ -54,6 +55,7 @@ impl Told {
             }
             StreamEvent::Mark(name) => Self::Mark(Marks::number(name)),
             StreamEvent::Flow(wanted) => Self::Flow(*wanted),
+            StreamEvent::Queued(ms) => Self::Queued(*ms),
             StreamEvent::Stopped(cause) => Self::Stopped(*cause),
             StreamEvent::Cleared => Self::Cleared,
             StreamEvent::Nothing | StreamEvent::Audio { .. } => Self::Nothing,
@@ -299,6 +301,11 @@ impl MediaPath {
             }
             Told::Mark(None) => {}
             Told::Cleared => self.line_cleared(ctx.now),
+            Told::Queued(ms) => {
+                if let Some(line) = self.peer.line() {
+                    line.queued(ctx.now, ms);
+                }
+            }
             Told::Flow(wanted) => {
                 if let Some(line) = self.peer.line() {
                     line.stopped = !wanted;

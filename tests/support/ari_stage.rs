@@ -1,5 +1,5 @@
-//! A real Asterisk, a server that controls its calls over the REST interface, and the agent that takes
-//! them.
+//! A real Asterisk, a server that controls its calls over the REST interface, and the agent that
+//! takes them.
 
 use std::fs;
 use std::net::SocketAddr;

@@ -52,12 +52,6 @@ const WAYS: &[Choice] = &[
     Choice { value: "audiosocket", label: "AudioSocket: TCP that Asterisk opens" },
 ];
 
-/// The same without the first.
-const WAYS_FOUND: &[Choice] = match WAYS {
-    [_, found @ ..] => found,
-    [] => &[],
-};
-
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection {
         name: "pbx",
@@ -91,7 +85,7 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("media", "Audio travels by", FieldKind::Select(WAYS), "media")
         .default(Literal::Text("auto"))
         .help("RTP is the fastest; the others pass translators and firewalls."),
-    UiField::new(FOUND, "Way that was found", FieldKind::Select(WAYS_FOUND), "media")
+    UiField::new(FOUND, "Way that was found", FieldKind::Text(SECTION), "media")
         .managed(true, false)
         .help("What this Asterisk offered last; it is asked again whenever it is reached anew."),
     UiField::new("ws_client", "WebSocket client", FieldKind::Text(SECTION), "media")

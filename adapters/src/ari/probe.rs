@@ -2,8 +2,8 @@
 //! the configuration leaves the way open, it is the first of those.
 //!
 //! Within one network that order is RTP, which delays nothing; WebSocket; AudioSocket, for those
-//! that block UDP. An Asterisk that is reached by `https` is in another network: there the WebSocket
-//! comes first, as it is encrypted and passes translators.
+//! that block UDP. An Asterisk that is reached by `https` is in another network: there the
+//! WebSocket comes first, as it is encrypted and passes translators.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -77,7 +77,10 @@ impl Found {
                     && dials
                     && config.text("ws_client").is_some()
             }
-            Way::WebSocketServer => self.has_sockets() && self.tells_sockets,
+            // One that dials us is not reached for its audio either.
+            Way::WebSocketServer => {
+                self.has_sockets() && self.tells_sockets && !super::reverse::wanted(config)
+            }
             Way::AudioSocket => {
                 let narrow = matches!(format, None | Some("slin"));
                 let rate = narrow || has(version(&self.version), WIDE_AUDIOSOCKET);
@@ -207,8 +210,8 @@ mod tests {
     const ALL: [&str; 4] =
         ["chan_audiosocket.so", "chan_rtp.so", "chan_websocket.so", "res_websocket_client.so"];
 
-    /// The best way that an Asterisk has is taken; what cannot carry the format, or is not there, is
-    /// passed over; across networks what is encrypted comes first.
+    /// The best way that an Asterisk has is taken; what cannot carry the format, or is not there,
+    /// is passed over; across networks what is encrypted comes first.
     #[test]
     fn the_best_way_is_taken() {
         let far = ("ari_url", "https://pbx.example.com:8089");
@@ -227,6 +230,7 @@ mod tests {
             (vec![("format", "slin16")], "22.6.0", &ALL, "", None),
             (vec![("format", "slin")], "18.2", &ALL, "", Some("audiosocket")),
             (vec![far], new, &ALL, "transport_data", Some("websocket_server")),
+            (vec![far, ("events", "outbound")], new, &ALL, "transport_data", Some("rtp")),
             (vec![far], "18.20.0", &ALL, "", Some("rtp")),
             (vec![], new, &ALL[..1], "", Some("audiosocket")),
             (vec![], new, &[], "", None),

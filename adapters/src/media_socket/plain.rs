@@ -31,6 +31,7 @@ pub(super) fn read(text: &[u8]) -> Result<Said<'_>, WireError> {
             "channel_id" => said.channel_id = Some(value),
             "format" => said.format = Some(value),
             "optimal_frame_size" => said.optimal_frame_size = value.parse().ok(),
+            "queue_length" => said.queue_length = value.parse().ok(),
             "digit" => said.digit = Some(value),
             _ => {}
         }

@@ -57,7 +57,8 @@ fn meant(expect: &Value) -> String {
         "mark" => format!("Mark({:?})", word("id")),
         "dtmf" => format!("Dtmf {{ digit: '{}'", word("digit")),
         "ignored" if expect["count_as"] == "malformed" => "BadJson".to_owned(),
-        "queue_status" | "bulk_done" | "drained" | "error" | "ignored" => "Nothing".to_owned(),
+        "queue_status" => "Queued(".to_owned(),
+        "bulk_done" | "drained" | "error" | "ignored" => "Nothing".to_owned(),
         other => panic!("{other}"),
     }
 }
@@ -200,5 +201,30 @@ proptest! {
         let kind = if binary { MessageKind::Binary } else { MessageKind::Text };
         let (_, audio) = decode(&mut *stream, kind, &message);
         prop_assert!(audio.len() <= message.len());
+    }
+}
+
+/// How much waits there is asked for in the form that the far end speaks, and told in milliseconds.
+#[test]
+fn the_queue_is_asked_for() {
+    for (start, asks, says) in [
+        (
+            r#"{"event":"MEDIA_START","connection_id":"m","channel_id":"c","format":"ulaw"}"#,
+            r#"{"command":"GET_STATUS"}"#,
+            r#"{"event":"STATUS","channel_id":"c","queue_length":101,"queue_full":false}"#,
+        ),
+        (
+            "MEDIA_START connection_id:m channel_id:c format:ulaw optimal_frame_size:160",
+            "GET_STATUS",
+            "STATUS channel_id:c queue_length:101 xon_level:800",
+        ),
+    ] {
+        let mut stream = fresh();
+        text(&mut *stream, start).unwrap();
+        let mut out = Vec::new();
+        assert_eq!(stream.ask_queue(&mut out), Some(MessageKind::Text));
+        assert_eq!(out, asks.as_bytes());
+        assert_eq!(text(&mut *stream, says).unwrap(), "Queued(2020)");
+        assert_eq!(text(&mut *stream, "STATUS channel_id:c").unwrap(), "Nothing");
     }
 }

@@ -19,8 +19,8 @@ const PATH: &str = "/api/v1/telephony/{provider}/events/{config_token}";
 
 pub(super) fn resource() -> Resource {
     Resource {
-        tag: "carriers",
-        about: "What carriers ask for.",
+        tag: "events of carriers",
+        about: "Sockets that carriers open to tell what happens.",
         endpoints: vec![
             get(PATH, "carrier_events", open)
                 .summary("A WebSocket that a carrier opens to tell what happens to its calls.")

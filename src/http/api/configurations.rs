@@ -28,8 +28,6 @@ use crate::store::{ConfigurationId, OrganisationId, Store};
 /// Longest reason why one is parked.
 const REASON_CHARS_MAX: usize = 200;
 /// Where they are.
-/// Stands in addresses for a token that is not shown.
-const TOKEN: &str = "TOKEN";
 const PATH: &str = "/api/v1/organizations/telephony-configs";
 const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}";
 const PATH_DEFAULT: &str = "/api/v1/organizations/telephony-configs/{id}/set-default-outbound";
@@ -245,7 +243,7 @@ fn item(configuration: &Configuration, counts: &Counts) -> Result<Map<String, Va
 fn detail(
     configuration: &Configuration,
     counts: &Counts,
-    base: &str,
+    (base, may): (&str, bool),
 ) -> Result<Map<String, Value>, Problem> {
     let mut shown = item(configuration, counts)?;
     let fields = &configuration.fields;
@@ -266,7 +264,8 @@ fn detail(
     shown.insert("credentials".to_owned(), credentials);
     shown.insert("setup_checklist".to_owned(), json!(steps));
     // Whoever has the address with the token can speak for the carrier.
-    let hooks = HookUrls::new(base, spec.name, TOKEN);
+    let token = if may { configuration.token.expose() } else { "TOKEN" };
+    let hooks = HookUrls::new(base, spec.name, token);
     let pieces = spec.events.map(|events| (events.pieces)(&fields.config, &hooks));
     shown.insert("setup_files".to_owned(), json!(pieces.unwrap_or_default()));
     shown.insert("supports_trunks".to_owned(), json!(spec.trunk_fields().is_some()));
@@ -349,18 +348,14 @@ pub(super) async fn whole(
 ) -> Result<axum::Json<Value>, Problem> {
     let configuration = state.store.configuration(caller.organisation, id).await?;
     let counts = counts(&state.store, caller.organisation, id).await?;
-    let mut shown = detail(&configuration, &counts, &state.base_url)?;
+    // Whoever has the address can speak for the carrier.
+    let may = caller.require(Scope::Admin).is_ok();
+    let mut shown = detail(&configuration, &counts, (&state.base_url, may))?;
     shown.insert("trunks".to_owned(), json!(trunks::all(state, &configuration).await?));
     let standings = trunks::standings(state, vec![id.0]).await;
     let status = standings.first().map(trunks::standing);
     shown.insert("status".to_owned(), json!(status));
-    // Whoever has the address can speak for the carrier.
-    let may = caller.require(Scope::Admin).is_ok();
     let account = Account::of(&configuration, Limits::default()).filter(|_| may);
-    if let Some((account, events)) = account.as_ref().and_then(|it| Some((it, it.spec.events?))) {
-        let pieces = (events.pieces)(&account.config, &account.hooks(&state.base_url));
-        shown.insert("setup_files".to_owned(), json!(pieces));
-    }
     let inbound = account
         .and_then(|account| Some(account.hooks(&state.base_url).url(account.spec.inbound?.hook)));
     shown.insert("inbound_url".to_owned(), json!(inbound));

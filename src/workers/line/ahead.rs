@@ -110,6 +110,15 @@ impl Ahead {
         self.run.1.since(self.run.0.max(now))
     }
 
+    /// What was given is heard that much later than was thought: nothing leaves meanwhile.
+    pub(in crate::workers) fn hold(&mut self, surplus: Duration) {
+        let goes_on = self.run.1 == self.empty_at;
+        self.empty_at += surplus;
+        if goes_on && self.run.0 < self.run.1 {
+            self.run.1 = self.empty_at;
+        }
+    }
+
     /// The carrier drops what it has.
     pub(in crate::workers) fn clear(&mut self, now: MonoTime) {
         self.empty_at = self.empty_at.min(now);

@@ -7,6 +7,7 @@
 //! leaves at its time, whatever there is to be heard.
 
 mod ahead;
+mod backlog;
 mod keys;
 mod link;
 mod marks;
@@ -36,6 +37,7 @@ use crate::calls::digits::DigitsBy;
 use crate::telemetry::{DropReason, Kind};
 
 pub(super) use ahead::Ahead;
+use backlog::Backlog;
 pub(super) use keys::Keys;
 pub use link::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
 pub(super) use marks::Marks;
@@ -76,6 +78,7 @@ pub(super) struct LineLeg {
     /// The carrier is clearing, and would drop what comes before it is done; until then at most.
     pub(super) clearing: Option<MonoTime>,
     pub(super) ahead: Ahead,
+    backlog: Backlog,
     pub(super) marks: Marks,
     pub(super) timeline: Timeline,
     /// Pieces passed on to a leg at the agent's end.
@@ -140,6 +143,7 @@ impl LineLeg {
             stopped: false,
             clearing: None,
             ahead: Ahead::new(buffer_ms, format.ptime_ms),
+            backlog: Backlog::default(),
             marks: Marks::default(),
             timeline: Timeline::new(format.audio.clock_hz()),
             pieces: 0,
@@ -185,6 +189,7 @@ impl LineLeg {
         ctx.lingering.add(ctx.now, &ctx.poller, stream);
         // What it had is gone, and it will not tell what it played of it.
         self.ahead.clear(ctx.now);
+        self.backlog.clear();
         self.marks.give_up(ctx.now);
     }
 
@@ -292,6 +297,18 @@ impl LineLeg {
     pub(super) fn send_audio(&mut self, ctx: &mut Context, length: usize) {
         self.farewell = false;
         self.send(ctx, length);
+        if self.backlog.asks(ctx.now) && !self.ahead.is_steady() {
+            self.tell(ctx, |dialect, message| dialect.ask_queue(message));
+        }
+    }
+
+    /// The carrier has told how much its queue holds.
+    pub(super) fn queued(&mut self, now: MonoTime, ms: u32) {
+        let (queued, expected) =
+            (Duration::from_millis(ms.into()), self.ahead.empty_at().since(now));
+        if let Some(surplus) = self.backlog.judge(now, queued, expected) {
+            self.ahead.hold(surplus);
+        }
     }
 
     /// Sends the frame in the first `length` bytes of the packet buffer.
@@ -400,6 +417,7 @@ impl LineLeg {
         self.clearing = late.then(|| ctx.now + CLEARED_WAIT);
         let unheard = self.ahead.unheard(ctx.now);
         self.ahead.clear(ctx.now);
+        self.backlog.clear();
         Some(unheard)
     }
 
