@@ -238,6 +238,7 @@ impl Control {
             flows,
             offer: peer.offer,
             far: None,
+            external: None,
             coming: None,
             third: None,
             joined: None,
@@ -251,6 +252,7 @@ impl Control {
         });
         self.log_beginning(key);
         self.capture_from_start(key);
+        self.belongs_to_pbx(key);
         self.perform(key, &mut effects);
         self.effects = effects;
         key

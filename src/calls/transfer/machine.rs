@@ -219,6 +219,7 @@ impl Transfer {
                 self.answered_refer(now, status, subscribed, effects);
             }
             Input::Progress { status, last } => self.progress(now, status, last, effects),
+            Input::Refused(cause) => self.fail(cause, effects),
             _ => {}
         }
     }
