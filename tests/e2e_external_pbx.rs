@@ -1,5 +1,5 @@
-//! Calls that a dialler in front owns: who the customer is, is told by headers; the dialler hangs up
-//! on the customer, hands it to an in-group and keeps what was learned, or does nothing of it, and
+//! Calls that a dialler in front owns: who the customer is, is told by headers; the dialler hangs
+//! up on the customer, hands it to an in-group and keeps what was learned, or does nothing of it, and
 //! the call goes on all the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
@@ -84,8 +84,8 @@ impl Stage {
         self.talking_with(&Vicidial::headers())
     }
 
-    /// A caller with these headers whom the agent talks with. What was just stored is routed by in a
-    /// moment: until then nobody has the number.
+    /// A caller with these headers whom the agent talks with. What was just stored is routed by in
+    /// a moment: until then nobody has the number.
     #[track_caller]
     fn talking_with(&self, headers: &str) -> (Phone, Agent) {
         let (mut phone, mut agent) = until(SOON, "the agent is dialled", || {
@@ -253,8 +253,8 @@ fn a_customer_is_handed_on() {
     stage.finish();
 }
 
-/// An agent that orders a transfer and leaves in the same breath: our leg waits for the dialler, and
-/// the customer is not hung up on.
+/// An agent that orders a transfer and leaves in the same breath: our leg waits for the dialler,
+/// and the customer is not hung up on.
 #[test]
 fn an_agent_leaves_while_it_is_handed_on() {
     let stage = stage();

@@ -68,7 +68,7 @@ fn outcome(op: OpResult<()>, status: u16, body: &str) -> Result<(), CarrierError
 }
 
 fn parameters(text: &str) -> Vec<(String, String)> {
-    pairs(text).map(|(name, value)| (name.clone(), value.clone())).collect()
+    pairs(text).collect()
 }
 
 fn of(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -218,7 +218,7 @@ async fn hold(
     order(&state, &caller, id, Order::Hold(on)).await
 }
 
-/// `POST /api/v1/calls/{id}/update`: fields of the customer's record, at the PBX that owns the call.
+/// `POST /api/v1/calls/{id}/update`: fields of the customer's record, where the PBX keeps it.
 async fn update(
     extract::State(state): extract::State<crate::http::State>,
     caller: Caller,
