@@ -77,6 +77,11 @@ pub enum AgentCommand {
     Resume,
     /// Record the call, or change how it is recorded.
     Record(RecordOrder),
+    /// Change fields of the customer's record at the PBX that owns the call.
+    Update {
+        /// Values by name.
+        fields: Vec<(String, String)>,
+    },
 }
 
 /// What is asked of a call's recording.

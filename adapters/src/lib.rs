@@ -11,6 +11,7 @@ pub mod emulate;
 pub mod event;
 pub mod exchange;
 pub mod explain;
+pub mod external_pbx;
 pub mod flow;
 pub(crate) mod form_hooks;
 #[doc(hidden)]

@@ -13,6 +13,7 @@ use super::carrier::CarrierLeg;
 use super::cause::Cause;
 use super::control::Placing;
 use super::digits::{DigitsBy, InfoDigits};
+use super::external::External;
 use super::far::{Far, Flows, Joined, Seat};
 use super::hold::Hold;
 use super::line::Line;
@@ -147,6 +148,8 @@ pub(super) struct LiveCall {
     pub(super) offer: Option<Box<Sdp>>,
     /// The leg of a telephone at the agent's end, or one that is called to be the agent.
     pub(super) far: Option<Box<Far>>,
+    /// The PBX in front of it that owns it.
+    pub(super) external: Option<Box<External>>,
     /// One that a transfer calls to come there.
     pub(super) coming: Option<Box<Far>>,
     /// One that has joined peer and agent, and how.
@@ -253,6 +256,7 @@ impl LiveCall {
         let third = self.third.as_ref().map_or(MonoTime::MAX, |far| far.deadline());
         let carrier = self.carrier.as_ref().map_or(MonoTime::MAX, |leg| leg.deadline());
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
+        let external = self.external.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
         let pbx = self.pbx.as_ref().map_or(MonoTime::MAX, |line| line.deadline());
         self.call
             .deadline()
@@ -262,10 +266,16 @@ impl LiveCall {
             .min(carrier)
             .min(web)
             .min(pbx)
+            .min(external)
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())
             .min(self.info_digits.deadline())
+    }
+
+    /// Whether it is about to end, and waits for its PBX alone.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.external.as_ref().is_some_and(|external| external.held.is_some())
     }
 
     /// The leg in this place.

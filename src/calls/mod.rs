@@ -6,6 +6,7 @@ pub mod cause;
 mod coding;
 pub mod control;
 pub mod digits;
+pub mod external;
 mod far;
 mod fetching;
 pub mod hold;

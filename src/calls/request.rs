@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::control::{Coded, Errand, Hop};
+use super::external::Obeyed;
 use super::media_token::TokenError;
 use super::pbx::{PbxCall, PbxRefusal};
 pub use super::place_call::PlaceCall;
@@ -116,6 +117,8 @@ pub enum Order {
     Clear,
     /// Whether the peer is on hold.
     Hold(bool),
+    /// Let the PBX that owns the call change these fields of its customer's record.
+    Update(Vec<(String, String)>),
 }
 
 /// What proves, beside its token, that it is the carrier that opens a media socket.
@@ -340,6 +343,8 @@ pub enum Request {
     },
     /// A carrier was asked to hand a call over.
     HandedOver(Box<HandedOver>),
+    /// The PBX that owns a call was asked for something.
+    Obeyed(Box<Obeyed>),
     /// Record a call, or change how it is recorded.
     Record {
         /// The call.

@@ -51,6 +51,9 @@ const WAITING_MAX: usize = 8_192;
 const COMPLETED_MAX: usize = 8;
 /// How long that may take, in milliseconds: the caller waits.
 const COMPLETE_MS: u64 = 300;
+/// The same of a call that a PBX may own, in milliseconds: without what it says of the call nothing
+/// can be asked of it afterwards.
+const COMPLETE_OWNED_MS: u64 = 2_000;
 
 /// What keeps sockets of events.
 #[derive(Clone, Debug)]
@@ -349,7 +352,8 @@ impl EventSockets {
         call: InboundCall,
         turns: Arc<Semaphore>,
     ) {
-        let within = Duration::from_millis(COMPLETE_MS);
+        let owned = adapters::external_pbx::find(&account.config).is_some();
+        let within = Duration::from_millis(if owned { COMPLETE_OWNED_MS } else { COMPLETE_MS });
         let completing = async {
             let _turn = turns.acquire().await;
             let op = (events.complete)(&account.config, &call).ok()?;

@@ -69,7 +69,7 @@ fn of_trunk(config: &TrunkConfig, organisation: Uuid, ids: &FileIds) -> Trunk {
     let (id, label) = (id_of(ids, Named::Trunk, &config.name), config.name.clone());
     let limits = trunk_limits(config);
     let config = config.clone();
-    Trunk { id, line: id, organisation, label, limits, config, is_of_file: true }
+    Trunk { id, line: id, organisation, label, limits, config, is_of_file: true, owned_by: None }
 }
 
 /// The limits that a trunk itself names: of calls that are placed through it.

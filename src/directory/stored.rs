@@ -15,7 +15,7 @@ use super::file::{FileIds, FileObjects, objects};
 use super::ids::Named;
 use super::profile::{self, Unsupported};
 use super::snapshot::{Account, CallerId, Fallback, Snapshot, Treatment};
-use super::trunk::Trunk;
+use super::trunk::{Owned, Trunk};
 use crate::carrier;
 use crate::config::{self, Config};
 use crate::quota::{Bound, Kind, Limits, Ways};
@@ -213,6 +213,7 @@ impl Assembly<'_> {
                     limits: narrower(super::file::trunk_limits(&config), bounds(&fields.limits)),
                     config,
                     is_of_file: false,
+                    owned_by: None,
                 })),
                 Err(wrong) => self.fault(row.id.0, "trunk", problems(&wrong)),
             }
@@ -397,6 +398,7 @@ fn of_configuration(row: &Configuration) -> Result<Option<Trunk>, String> {
         limits: narrower(limits, bounds(&row.fields.limits)),
         config,
         is_of_file: false,
+        owned_by: Owned::of(&row.fields.provider, &row.fields.config),
     }))
 }
 
@@ -418,5 +420,6 @@ fn within(configuration: &Configuration, row: &TrunkRow) -> Result<Option<Trunk>
         limits: narrower(limits, bounds(&fields.limits)),
         config,
         is_of_file: false,
+        owned_by: Owned::of(&configuration.fields.provider, &settings),
     }))
 }

@@ -2,9 +2,12 @@
 
 use std::ops::Deref;
 
+use adapters::config::RawConfig;
+use adapters::{external_pbx, table};
 use uuid::Uuid;
 
-use crate::config::TrunkConfig;
+use crate::carrier::Account;
+use crate::config::{Secret, TrunkConfig};
 use crate::quota::Limits;
 
 /// A trunk, from the file or from a stored configuration. A call keeps the one that it began with,
@@ -26,9 +29,43 @@ pub struct Trunk {
     pub is_of_file: bool,
     /// What it is.
     pub config: TrunkConfig,
+    /// The fields of the stored configuration, if a PBX owns the calls that come by it.
+    pub owned_by: Option<Owned>,
+}
+
+/// The fields of a SIP peer's configuration. `Debug` shows their names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Owned {
+    /// The provider, as the table calls it.
+    pub provider: String,
+    /// The fields.
+    pub config: RawConfig,
+}
+
+impl Owned {
+    /// Those of a configuration whose calls a PBX owns.
+    pub fn of(provider: &str, config: &RawConfig) -> Option<Self> {
+        external_pbx::find(config)?;
+        Some(Self { provider: provider.to_owned(), config: config.clone() })
+    }
 }
 
 impl Trunk {
+    /// How the PBX is reached that owns the calls which come by it.
+    pub fn pbx_account(&self) -> Option<Account> {
+        let Owned { provider, config } = self.owned_by.clone()?;
+        Some(Account {
+            id: self.line,
+            organisation: self.organisation,
+            name: self.name.clone(),
+            spec: table::find(&provider)?,
+            config,
+            token: Secret::new(String::new()),
+            limits: self.limits,
+            is_default: false,
+        })
+    }
+
     /// Whether it is one of several that a configuration may have, beside that itself.
     pub fn is_within(&self) -> bool {
         self.line != self.id

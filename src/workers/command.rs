@@ -477,6 +477,8 @@ pub enum EventKind {
     MediaTimeout,
     /// The agent wants the call recorded, or otherwise than it is.
     AgentRecord(recording::Order),
+    /// The agent wants fields of the customer's record changed at the PBX that owns the call.
+    AgentUpdate(Vec<(String, String)>),
     /// A direction carries no sound any more, or does again.
     Silence(Notice),
     /// How the media fare, once in a while.

@@ -314,6 +314,7 @@ impl MediaPath {
             }
             Control::Hold(on) => EventKind::AgentHold(on),
             Control::Record(order) => EventKind::AgentRecord(order),
+            Control::Update(fields) => EventKind::AgentUpdate(fields),
             Control::Answer { headers } => EventKind::AgentAnswer { headers },
             Control::Reject { cause } => EventKind::AgentReject { cause },
             Control::Hangup { cause } => EventKind::AgentHungUp { cause },

@@ -44,6 +44,8 @@ struct State {
     broken: Vec<(String, u16)>,
     /// Nobody gets in.
     locked: bool,
+    /// Headers that callers have besides.
+    headers: Vec<(String, String)>,
 }
 
 /// The miniature.
@@ -91,6 +93,13 @@ impl AriPbx {
     /// Requests whose line holds `part` fail from now on.
     pub fn break_requests(&self, part: &str, status: u16) {
         self.lock().broken.push((part.to_owned(), status));
+    }
+
+    /// Callers have these headers from now on.
+    pub fn gives_headers(&self, lines: &str) {
+        let pairs = lines.lines().filter_map(|line| line.split_once(": "));
+        self.lock().headers =
+            pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     }
 
     /// Whether nobody gets in.
@@ -336,6 +345,9 @@ impl AriPbx {
             ("POST", ["channels", _, "dtmf"]) => nothing,
             ("GET", ["channels", _, "variable"]) => match query["variable"].as_str() {
                 "PJSIP_HEADER(read,X-Tenant)" => (200, json!({"value": "t-1"})),
+                wanted if state.header(wanted).is_some() => {
+                    (200, json!({"value": state.header(wanted)}))
+                }
                 _ => (404, json!({"message": "Provided variable was not found"})),
             },
             (_, ["bridges", ..]) => state.at_bridges(method, &parts, &query),
@@ -396,6 +408,19 @@ fn external_media(
 }
 
 impl State {
+    /// What is asked for by a function of headers.
+    fn header(&self, function: &str) -> Option<String> {
+        if let Some(prefix) = function.strip_prefix("PJSIP_HEADERS(") {
+            let prefix = prefix.trim_end_matches(')').to_ascii_lowercase();
+            let names = self.headers.iter().map(|(name, _)| name.as_str());
+            let names = names.filter(|name| name.to_ascii_lowercase().starts_with(&prefix));
+            return Some(names.collect::<Vec<_>>().join(","));
+        }
+        let name = function.strip_prefix("PJSIP_HEADER(read,")?.trim_end_matches(')');
+        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.clone())
+    }
+
     fn tell(&mut self, mut event: Value) {
         event["application"] = json!(self.app);
         event["timestamp"] = json!("2026-11-29T02:00:00.000+0000");

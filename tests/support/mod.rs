@@ -44,6 +44,7 @@ pub mod store;
 pub mod talk;
 pub mod tls;
 pub mod tshark;
+pub mod vicidial;
 pub mod wav;
 pub mod web;
 

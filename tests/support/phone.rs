@@ -397,6 +397,13 @@ impl Phone {
         })
     }
 
+    /// The status by which the server has refused the call, if it has by now.
+    pub fn refused(&mut self) -> Option<u16> {
+        let text = self.receive()?;
+        let status = text.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()?;
+        (status >= 300).then_some(status)
+    }
+
     /// True if the server has hung up by now.
     pub fn is_over(&mut self) -> bool {
         self.receive();

@@ -49,6 +49,7 @@ const TYPES = [
   "placed_elsewhere",
   "line_changed",
   "at_carrier",
+  "external_pbx",
   "recording",
   "silence",
   "priced",

@@ -186,6 +186,8 @@ const EVENTS = {
   placed_elsewhere: (d) => `Tried at another server after ${d.sip_status}`,
   line_changed: (d) => `Goes on by ${d.trunk ?? "another way"}`,
   at_carrier: () => "The carrier has it",
+  external_pbx: (d) =>
+    `PBX in front: ${{ hangup: "hang-up", transfer: "hand-over", update: "update" }[d.action] ?? d.action} ${d.state}${d.reason ? `: ${d.reason}` : ""}`,
   recording: (d) =>
     `Recording: ${{ recording: "on", at_carrier: "kept by the carrier" }[d.state] ?? d.state}`,
   silence: (d) =>

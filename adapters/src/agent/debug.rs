@@ -32,6 +32,9 @@ impl fmt::Debug for AgentCommand {
             Self::Hold => f.write_str("Hold"),
             Self::Resume => f.write_str("Resume"),
             Self::Record(order) => f.debug_tuple("Record").field(order).finish(),
+            Self::Update { fields } => {
+                f.debug_struct("Update").field("fields", &fields.len()).finish()
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use media::codec::AudioFormat;
 
 use super::reverse::OUTBOUND;
 use crate::config::{ConfigErrors, Problem, RawConfig};
+use crate::external_pbx;
 use crate::flow::MediaChoice;
 use crate::media_socket;
 use crate::network::HostPort;
@@ -64,9 +65,12 @@ pub(super) const SECTIONS: &[UiSection] = &[
         title: "Calls",
         help: "How calls are placed, and what agents are told of those that come in.",
     },
+    external_pbx::SECTION,
 ];
 
-pub(super) const FIELDS: &[UiField] = &[
+pub(super) const FIELDS: &[UiField] = &external_pbx::with::<{ external_pbx::count(OWN) }>(OWN);
+
+const OWN: &[UiField] = &[
     UiField::new("ari_url", "Address", FieldKind::Text(ARI_URL), "pbx")
         .required()
         .help("Of http.conf; with https over other networks than your own.")

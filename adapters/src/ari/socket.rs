@@ -15,6 +15,7 @@ use crate::address::{Address, AddressKind};
 use crate::config::RawConfig;
 use crate::event::{CarrierCallId, InboundCall};
 use crate::exchange::{CarrierError, HttpResponse, escape, form};
+use crate::external_pbx;
 use crate::flow::{EventsSocket, Routed};
 use crate::hook::HookError;
 use crate::op::{Op, OpResult, Step};
@@ -124,6 +125,9 @@ fn in_country(config: &RawConfig, address: &Address) -> Option<Address> {
     (is_short && read.kind() == AddressKind::Pstn).then_some(read)
 }
 
+/// Stands for the names of a PBX's headers where the name of a header would.
+const PBX_HEADERS: &str = "";
+
 /// Reads, one after the other, what agents are to be told of a call. What is not there is left out.
 struct Complete {
     config: RawConfig,
@@ -142,6 +146,11 @@ fn complete(config: &RawConfig, call: &InboundCall) -> OpResult<InboundCall> {
     let mut wanted: Vec<_> =
         headers.chain(variables.map(|name| (name.to_owned(), name.to_owned()))).collect();
     wanted.reverse();
+    // Which headers of a PBX there are is one request, each of them another.
+    if let Some(pbx) = external_pbx::find(config).filter(|_| is_sip) {
+        let all = format!("PJSIP_HEADERS({})", (pbx.header_prefix)(config));
+        wanted.push((PBX_HEADERS.to_owned(), all));
+    }
     let mut call = call.clone();
     call.to = in_country(config, &call.to).unwrap_or(call.to);
     call.from = call.from.map(|from| in_country(config, &from).unwrap_or(from));
@@ -153,8 +162,26 @@ impl Complete {
     fn take(&mut self, name: String, answer: &HttpResponse) {
         let value = answer.object().ok().filter(|_| answer.status.is_success());
         let value = value.as_ref().and_then(|body| body["value"].as_str());
+        if name == PBX_HEADERS {
+            return self.there_are(value.unwrap_or_default());
+        }
         if let (Some(call), Some(value)) = (&mut self.call, value.filter(|it| !it.is_empty())) {
             call.extra.push((name, Pii::new(value)));
+        }
+    }
+}
+
+impl Complete {
+    /// A call has these headers of a PBX, by a list with commas: those that count are read.
+    fn there_are(&mut self, names: &str) {
+        let there =
+            |wanted: &String| names.split(',').any(|name| name.trim().eq_ignore_ascii_case(wanted));
+        for name in external_pbx::headers(&self.config).into_iter().filter(there) {
+            let known = |(other, _): &(String, String)| other.eq_ignore_ascii_case(&name);
+            if !self.wanted.iter().any(known) {
+                let variable = format!("PJSIP_HEADER(read,{name})");
+                self.wanted.push((name, variable));
+            }
         }
     }
 }

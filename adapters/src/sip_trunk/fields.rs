@@ -1,5 +1,6 @@
 //! What a SIP trunk wants to be told.
 
+use crate::external_pbx;
 use crate::ui::rules::{
     COUNTRY, E164, HEADER, HEADER_VALUE, HOST, HOST_PORT, LINE, NETWORK, PEM, SIP_URI, SIP_USER,
 };
@@ -27,6 +28,7 @@ pub(super) const SECTIONS: &[UiSection] = &[
     UiSection { name: "security", title: "Transport", help: "How signalling and audio travel." },
     UiSection { name: "media", title: "Audio", help: "Codecs and digits." },
     UiSection { name: "limits", title: "Limits", help: "Bounds of the traffic, and health." },
+    external_pbx::SECTION,
 ];
 
 const TARGETS: &[UiField] = &[
@@ -51,7 +53,9 @@ const fn number(min: i64, max: i64, unit: &'static str) -> FieldKind {
     FieldKind::Number { min, max, unit }
 }
 
-pub(super) const FIELDS: &[UiField] = &[
+pub(super) const FIELDS: &[UiField] = &external_pbx::with::<{ external_pbx::count(OWN) }>(OWN);
+
+const OWN: &[UiField] = &[
     UiField::new("inbound.enabled", "Take calls", FieldKind::Boolean, "inbound").default(YES),
     UiField::new(
         "inbound.networks",

@@ -7,6 +7,7 @@ use media::codec::AudioFormat;
 
 use crate::address::Address;
 use crate::config::{ConfigErrors, Problem, RawConfig};
+use crate::external_pbx;
 use crate::network::HostPort;
 use crate::secret::Pii;
 use crate::setup::{SetupState, SetupStep};
@@ -84,10 +85,19 @@ fn inbound(config: &RawConfig) -> Result<SipInbound, ConfigErrors> {
         return Err(ConfigErrors::one("inbound.networks", Problem::Missing));
     }
     let networks = networks.into_iter().map(|text| parsed("inbound.networks", text));
-    Ok(SipInbound {
-        networks: networks.collect::<Result<_, _>>()?,
-        headers: config.texts("inbound.headers").into_iter().map(str::to_owned).collect(),
-    })
+    Ok(SipInbound { networks: networks.collect::<Result<_, _>>()?, headers: headers(config) })
+}
+
+/// The headers that agents are shown, and those by which a PBX tells of its calls.
+fn headers(config: &RawConfig) -> Vec<String> {
+    let mut headers: Vec<String> =
+        config.texts("inbound.headers").into_iter().map(str::to_owned).collect();
+    for more in external_pbx::headers(config) {
+        if !headers.iter().any(|known| known.eq_ignore_ascii_case(&more)) {
+            headers.push(more);
+        }
+    }
+    headers
 }
 
 fn outbound(config: &RawConfig) -> Result<SipOutbound, ConfigErrors> {

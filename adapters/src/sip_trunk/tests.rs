@@ -33,7 +33,8 @@ fn everything_arrives() {
     let profile = profile(&fixture["config"]).unwrap();
     let inbound = profile.inbound.as_ref().unwrap();
     assert_eq!(inbound.networks.len(), 2);
-    assert_eq!(inbound.headers, ["X-Tenant", "X-Campaign"]);
+    assert_eq!(inbound.headers[..3], ["X-Tenant", "X-Campaign", "X-Dialer-callerid"]);
+    assert_eq!(inbound.headers.len(), 2 + 6);
     assert_eq!(profile.admits("203.0.113.7".parse().unwrap()), Some(32), "the most specific");
     let outbound = profile.outbound.as_ref().unwrap();
     let hosts: Vec<_> = outbound.targets.iter().map(|target| target.host.to_string()).collect();

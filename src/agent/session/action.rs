@@ -91,6 +91,8 @@ pub enum Control {
     Hold(bool),
     /// Record the call, or change how it is recorded.
     Record(RecordOrder),
+    /// Change these fields of the customer's record at the PBX that owns the call.
+    Update(Vec<(String, String)>),
     /// End the call.
     Hangup {
         /// Why, as the agent says.
@@ -307,6 +309,7 @@ impl fmt::Debug for Control {
             Self::Mute(on) => f.debug_tuple("Mute").field(on).finish(),
             Self::Hold(on) => f.debug_tuple("Hold").field(on).finish(),
             Self::Record(order) => f.debug_tuple("Record").field(order).finish(),
+            Self::Update(fields) => f.debug_tuple("Update").field(&fields.len()).finish(),
             Self::Hangup { cause } => f.debug_struct("Hangup").field("cause", cause).finish(),
             Self::Lost(loss) => f.debug_tuple("Lost").field(loss).finish(),
         }

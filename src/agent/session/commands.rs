@@ -1,6 +1,7 @@
 //! What an agent asks for, and whether it may.
 
 use adapters::agent::{AgentCommand, CallState, Configure, FormatWish, StreamFormat, StreamInfo};
+use adapters::external_pbx::{FIELDS_MAX, VALUE_CHARS_MAX};
 use adapters::wire::WireError;
 use media::playout::NAME_MAX_BYTES;
 use media::time::MonoTime;
@@ -88,6 +89,11 @@ impl AgentSession {
             AgentCommand::Unmute => self.switch(feature::MUTE, Control::Mute(false))?,
             AgentCommand::Hold => self.switch(feature::HOLD, Control::Hold(true))?,
             AgentCommand::Resume => self.switch(feature::HOLD, Control::Hold(false))?,
+            AgentCommand::Update { fields } => {
+                self.offered(feature::UPDATE)?;
+                check_fields(&fields)?;
+                Control::Update(fields)
+            }
             AgentCommand::Record(order) => self.switch(feature::RECORD, Control::Record(order))?,
         }))
     }
@@ -184,6 +190,22 @@ fn check_word(field: &str, word: Option<&str>) -> Result<(), Refusal> {
     if word.is_some_and(|word| word.len() > WORD_MAX_BYTES || word.contains(char::is_control)) {
         return Err(bad_field(format!(
             "field {field}: is not of at most {WORD_MAX_BYTES} bytes without control characters"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks how much is to be updated; what of it can be is not known here.
+fn check_fields(fields: &[(String, String)]) -> Result<(), Refusal> {
+    if fields.is_empty() || fields.len() > FIELDS_MAX {
+        return Err(bad_field(format!("field fields: has none, or more than {FIELDS_MAX}")));
+    }
+    let fits = |(name, value): &(String, String)| {
+        name.len() <= WORD_MAX_BYTES && value.chars().count() <= VALUE_CHARS_MAX
+    };
+    if !fields.iter().all(fits) {
+        return Err(bad_field(format!(
+            "field fields: a value is longer than {VALUE_CHARS_MAX} characters"
         )));
     }
     Ok(())

@@ -63,6 +63,8 @@ pub mod feature {
     pub const HOLD: &str = "hold";
     /// `record`.
     pub const RECORD: &str = "record";
+    /// `update`: a PBX owns the call that keeps records of customers.
+    pub const UPDATE: &str = "update";
     /// The events `speech`, if wanted.
     pub const SPEECH: &str = "speech";
     /// The events `quality`, if wanted.

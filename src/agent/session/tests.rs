@@ -269,6 +269,7 @@ fn what_is_not_offered_is_unsupported() {
         AgentCommand::Record(RecordOrder::Start),
         dtmf("1", None, None),
         transfer("blind", "x"),
+        update(&[("status", "SALE")]),
     ] {
         assert_eq!(rig.command(command), ["error unsupported"]);
     }
@@ -288,6 +289,23 @@ fn what_is_not_offered_is_unsupported() {
     assert_eq!(rig.command(transfer("hot", "x")), ["error bad_field"]);
     assert_eq!(rig.command(transfer("blind", "")), ["error bad_field"]);
     assert_eq!(rig.command(transfer("blind", "a\r\nb")), ["error bad_field"]);
+}
+
+fn update(fields: &[(&str, &str)]) -> AgentCommand {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    AgentCommand::Update { fields: fields.iter().map(owned).collect() }
+}
+
+/// An update has some fields, and none that is too long; what it may change is judged elsewhere.
+#[test]
+fn updates_are_bounded() {
+    let mut rig = Rig::with(StreamInfo { features: vec![feature::UPDATE], ..info() });
+    assert_eq!(rig.command(update(&[("status", "SALE"), ("a", "")])), ["Update(2)"]);
+    assert_eq!(rig.command(update(&[("a", &"ü".repeat(512))])), ["Update(1)"]);
+    assert_eq!(rig.command(update(&[("a", &"x".repeat(513))])), ["error bad_field"]);
+    assert_eq!(rig.command(update(&[(&"a".repeat(257), "x")])), ["error bad_field"]);
+    assert_eq!(rig.command(update(&[])), ["error bad_field"]);
+    assert_eq!(rig.command(update(&[("a", "b"); 33])), ["error bad_field"]);
 }
 
 /// Digits are the sixteen of the keypad, within lengths that every receiver hears.

@@ -36,6 +36,7 @@ struct Message<'a> {
     destination: Scalar<'a>,
     options: Nested<Pairs>,
     headers: Nested<Pairs>,
+    fields: Nested<Pairs>,
     #[serde(borrow)]
     after: Scalar<'a>,
     #[serde(borrow)]
@@ -101,6 +102,12 @@ fn meaning(event: &str, message: Message<'_>) -> Result<Option<AgentCommand>, Wi
         "unmute" => AgentCommand::Unmute,
         "hold" => AgentCommand::Hold,
         "resume" => AgentCommand::Resume,
+        "update" => {
+            let fields =
+                message.fields.take("fields", "is not an object of strings and numbers")?;
+            let fields = fields.ok_or_else(|| bad("fields", "is missing"))?.0;
+            AgentCommand::Update { fields }
+        }
         "record" => {
             let state = message.state.text("state")?;
             let order = RecordOrder::from_word(state.as_deref().unwrap_or("start"));

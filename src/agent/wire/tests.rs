@@ -355,6 +355,15 @@ fn agent_messages() -> Vec<(&'static str, AgentCommand)> {
             r#"{"event":"record","stream":7,"state":"pause"}"#,
             AgentCommand::Record(RecordOrder::Pause),
         ),
+        (
+            r#"{"event":"update","stream":7,"fields":{"rank":3,"status":"SALE"}}"#,
+            AgentCommand::Update {
+                fields: vec![
+                    ("rank".to_owned(), "3".to_owned()),
+                    ("status".to_owned(), "SALE".to_owned()),
+                ],
+            },
+        ),
     ]
 }
 

@@ -289,6 +289,9 @@ fn stream_info(call: &LiveCall, spec: &'static DialectSpec) -> StreamInfo {
     if call.agent_answers {
         features.push(feature::ANSWER);
     }
+    if call.external.is_some() {
+        features.push(feature::UPDATE);
+    }
     let mut info = StreamInfo {
         call_id: call.id.to_string(),
         stream: (call.id.as_u128() as u32) | 1,

@@ -240,6 +240,7 @@ impl Control {
             flows,
             offer: peer.offer,
             far: None,
+            external: None,
             coming: None,
             third: None,
             joined: None,
@@ -253,6 +254,7 @@ impl Control {
         });
         self.log_beginning(key);
         self.capture_from_start(key);
+        self.belongs_to_pbx(key);
         self.perform(key, &mut effects);
         self.effects = effects;
         key

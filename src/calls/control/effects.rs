@@ -19,6 +19,7 @@ use crate::workers::poller::now;
 impl Control {
     /// Carries out `effects` in order and empties them.
     pub(super) fn perform(&mut self, key: CallKey, effects: &mut Vec<Effect>) {
+        self.pbx_before_end(key, effects);
         for effect in effects.drain(..) {
             self.effect(key, effect);
         }

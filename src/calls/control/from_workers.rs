@@ -84,6 +84,7 @@ impl Control {
                 return self.transfer_input(event.call, transfer::Input::Whispered);
             }
             EventKind::MediaTimeout => Input::End(Cause::MediaTimeout, EndedBy::Network),
+            EventKind::AgentUpdate(fields) => return self.agent_updates(event.call, fields),
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Quality(quality) => return self.log_sample(event.call, quality),

@@ -19,6 +19,7 @@ mod digits;
 mod directed;
 mod early;
 mod effects;
+mod external;
 mod far;
 mod far_digits;
 mod far_forking;
@@ -429,6 +430,7 @@ impl Control {
         self.takeover_due(key);
         self.far_due(key);
         self.carrier_due(key);
+        self.external_due(key);
         self.web_due(key);
         self.pbx_due(key);
         self.tell_hold(key);

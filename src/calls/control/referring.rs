@@ -51,9 +51,10 @@ impl Control {
                 let port = target.port.map(|port| format!(":{port}")).unwrap_or_default();
                 Ok(format!("<sip:{user}@{host}{port}>"))
             }
-            Destination::Bridge(_) | Destination::Warm { .. } | Destination::Agent { .. } => {
-                Err(TransferError::Destination)
-            }
+            Destination::Group(_)
+            | Destination::Bridge(_)
+            | Destination::Warm { .. }
+            | Destination::Agent { .. } => Err(TransferError::Destination),
             Destination::Call(id) => {
                 let ours = self.calls.get(&key).map(|call| call.agent.organisation);
                 let other = self.by_id.get(id).filter(|other| **other != key);

@@ -64,6 +64,7 @@ impl Control {
             Request::Standing { call, result } => self.stands(call, result),
             Request::StandsElsewhere { call, result } => self.stands_elsewhere(call, result),
             Request::HandedOver(handed) => self.handed_over(*handed),
+            Request::Obeyed(obeyed) => self.obeyed(*obeyed),
             Request::Record { call, order, reply } => {
                 let _ = reply.send(self.living(call).and_then(|key| self.record(key, order)));
             }

@@ -182,6 +182,11 @@ impl Control {
                 self.refer(key, &to, headers)?;
                 Begin::Asked
             }
+            Destination::Group(_) if !headers.is_empty() => return Err(TransferError::NoHeaders),
+            Destination::Group(name) => {
+                self.hand_to_group(key, &name)?;
+                Begin::Asked
+            }
             Destination::Bridge(leg) | Destination::Warm { leg, .. } => {
                 self.check_whisper(key, whisper)?;
                 let (dial, place) = self.leg_for(key, leg)?;
@@ -336,5 +341,5 @@ fn has_telephone(call: &LiveCall) -> bool {
 
 /// Whether a call is answered and not over.
 pub(super) fn is_talking(call: &LiveCall) -> bool {
-    call.ended.is_none() && call.call.answered_at().is_some()
+    call.ended.is_none() && call.call.answered_at().is_some() && !call.is_leaving()
 }

@@ -164,6 +164,22 @@ pub enum What {
         /// How long it lasts, in milliseconds.
         since_ms: u64,
     },
+    /// The PBX that owns it was asked for something.
+    ExternalPbx {
+        /// What: "hangup", "transfer" or "update".
+        action: String,
+        /// "done", "failed", or "unknown": nobody knows whether it was.
+        state: String,
+        /// Why it was not, in a word.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        cause: Option<String>,
+        /// The same in a sentence.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        reason: Option<String>,
+        /// Names of the fields that an update changes.
+        #[serde(skip_serializing_if = "Vec::is_empty", default)]
+        fields: Vec<String>,
+    },
     /// The carrier told its price.
     Priced(Price),
     /// How its media fared.
@@ -216,6 +232,7 @@ impl What {
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",
+            Self::ExternalPbx { .. } => "external_pbx",
             Self::Priced(_) => "priced",
             Self::Quality(_) => "quality",
             Self::Ended(_) => "ended",

@@ -219,6 +219,8 @@ impl Transfer {
                 self.answered_refer(now, status, subscribed, effects);
             }
             Input::Progress { status, last } => self.progress(now, status, last, effects),
+            // Of a PBX that is asked in the peer's place.
+            Input::Refused(cause) if self.state < State::Bridged => self.fail(cause, effects),
             _ => {}
         }
     }

@@ -131,6 +131,11 @@ fn a_transfer_by_the_peer_fails() {
         assert_eq!(run.tell(news(status)), failed(cause));
     }
     let mut run = Run::asked();
+    assert_eq!(run.tell(Input::Refused("no_response")), failed("no_response"));
+    let mut run = Run::asked();
+    run.tell(news(200));
+    assert_eq!(run.tell(Input::Refused("no_response")), [], "it has come to pass");
+    let mut run = Run::asked();
     run.tell(TAKEN);
     assert_eq!(run.tell(Input::Progress { status: Some(180), last: true }), failed("no_outcome"));
     let mut run = Run::asked();
@@ -510,6 +515,7 @@ fn wishes() {
     assert_eq!(to("blind", "tel:+4930123", &[("x", "y")]), uri("tel:+4930123"));
     assert_eq!(to("blind", "+4930123", &[]), Destination::User("+4930123".into()));
     assert_eq!(to("blind", "#9", &[]), Destination::User("%239".into()));
+    assert_eq!(to("blind", "group:A+B_1", &[]), Destination::Group("A+B_1".into()));
     let id = Uuid::from_u128(7);
     let text = id.to_string();
     let attended = read("attended", "", &[("call_id", &text), ("timeout_s", "30")]).unwrap();
@@ -581,6 +587,9 @@ fn wishes_that_are_wrong() {
         ("blind", "", &[], TransferError::Destination),
         ("blind", "a b", &[], TransferError::Destination),
         ("blind", "http://a", &[], TransferError::Destination),
+        ("blind", "group:", &[], TransferError::Destination),
+        ("blind", "group:a b", &[], TransferError::Destination),
+        ("bridge", "group:a", &[], TransferError::Destination),
         ("blind", "sip:", &[], TransferError::Destination),
         ("blind", "sip:a@b?Replaces=1", &[], TransferError::Destination),
         ("blind", "sip:a@b>\r\nX: y", &[], TransferError::Destination),

@@ -20,6 +20,8 @@ pub const OUTCOME_LIMIT_MAX: Duration = Duration::from_secs(600);
 pub const ACCEPT_LIMIT: Duration = Duration::from_secs(30);
 /// Longest name of an agent, or of a sound of one, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// What stands in front of the name of a group.
+const GROUP: &str = "group:";
 /// What the names of variables for another agent begin with, among the options.
 const VARIABLE: &str = "variable.";
 
@@ -128,6 +130,8 @@ pub enum Destination {
     Uri(String),
     /// A number or user at the peer.
     User(String),
+    /// A group of the PBX that owns the call.
+    Group(String),
     /// The peer of another of our calls, in our place.
     Call(Uuid),
     /// Somebody whom we call.
@@ -156,7 +160,7 @@ impl Destination {
     /// How a transfer there is carried out.
     pub const fn kind(&self) -> Kind {
         match self {
-            Self::Uri(_) | Self::User(_) => Kind::Blind,
+            Self::Uri(_) | Self::User(_) | Self::Group(_) => Kind::Blind,
             Self::Call(_) => Kind::Attended,
             Self::Bridge(_) => Kind::Bridge,
             Self::Warm { .. } => Kind::Warm,
@@ -171,6 +175,7 @@ impl std::fmt::Debug for Destination {
         f.write_str(match self {
             Self::Uri(_) => "Uri",
             Self::User(_) => "User",
+            Self::Group(_) => "Group",
             Self::Call(_) => "Call",
             Self::Bridge(_) => "Bridge",
             Self::Warm { .. } => "Warm",
@@ -393,7 +398,11 @@ impl Wish {
         let limit = given.seconds("timeout_s", usual)?;
         let stay = given.stay(kind)?;
         let to = match kind {
-            Kind::Blind => Destination::read(destination)?,
+            Kind::Blind => match destination.strip_prefix(GROUP) {
+                Some(name) if is_name(name) => Destination::Group(name.to_owned()),
+                Some(_) => return Err(TransferError::Destination),
+                None => Destination::read(destination)?,
+            },
             Kind::Attended => {
                 let id = given.get("call_id").and_then(|id| id.parse().ok());
                 Destination::Call(id.ok_or(TransferError::CallId)?)

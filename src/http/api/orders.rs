@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use adapters::external_pbx::{FIELDS_MAX, VALUE_CHARS_MAX};
 use axum::extract;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub(super) fn resource() -> Resource {
             done(post("/api/v1/calls/{id}/hold", "hold_call", hold))
                 .summary("Puts the peer on hold, or takes it back.")
                 .json(switch()),
+            done(post("/api/v1/calls/{id}/update", "update_call", update))
+                .summary("Changes the customer's record at the PBX that owns the call.")
+                .json(update_schema()),
             done(post("/api/v1/calls/{id}/clear", "clear_call", clear))
                 .summary("Drops what the agent has queued."),
         ],
@@ -79,6 +83,22 @@ fn dtmf_schema() -> serde_json::Value {
         &[("digits", json!({"type": "string"}))],
         &[("duration_ms", millis()), ("gap_ms", millis())],
     )
+}
+
+fn update_schema() -> serde_json::Value {
+    let fields = json!({
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": VALUE_CHARS_MAX},
+        "minProperties": 1,
+        "maxProperties": FIELDS_MAX,
+    });
+    schema::object(&[("fields", fields)], &[])
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UpdateBody {
+    fields: std::collections::BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -196,6 +216,16 @@ async fn hold(
 ) -> Result<StatusCode, Problem> {
     let Switch { on } = body;
     order(&state, &caller, id, Order::Hold(on)).await
+}
+
+/// `POST /api/v1/calls/{id}/update`: fields of the customer's record, where the PBX keeps it.
+async fn update(
+    extract::State(state): extract::State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    Json(body): Json<UpdateBody>,
+) -> Result<StatusCode, Problem> {
+    order(&state, &caller, id, Order::Update(body.fields.into_iter().collect())).await
 }
 
 /// `POST /api/v1/calls/{id}/clear`: what the agent has queued is dropped.

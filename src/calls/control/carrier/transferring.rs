@@ -122,7 +122,9 @@ impl Control {
                 let carriers = able && number && !ours && wish.trunk.is_none();
                 Ok(carriers.then_some(TransferKind::Attended))
             }
-            Destination::Warm { .. } | Destination::Agent { .. } => Ok(None),
+            Destination::Group(_) | Destination::Warm { .. } | Destination::Agent { .. } => {
+                Ok(None)
+            }
         }
     }
 
