@@ -176,6 +176,10 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
     if call.detect_machine {
         let mode = config.text("machine_detection").unwrap_or("premium");
         body["answering_machine_detection"] = mode.into();
+        let tuning = fields::amd_tuning(config);
+        if !tuning.is_empty() {
+            body["answering_machine_detection_config"] = tuning.into();
+        }
     }
     mapped(one(post(config, "/calls", &body)?, placed), |call| Originated { call })
 }
