@@ -17,7 +17,7 @@ use support::api_carrier::expect;
 use support::emulated::{SOON, called, each, record, set_up, start};
 use support::ports::Ports;
 use support::server::{Server, folder};
-use support::until;
+use support::{until, until_told};
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 
@@ -44,7 +44,7 @@ fn recordings_at_the_carrier() {
         };
         if can {
             assert_eq!((order("start"), order("stop")), (200, 200), "{}", carrier.name);
-            until(SOON, "the recording", || (told().len() == 1).then_some(()));
+            until_told(SOON, "the recording", || (told().len() == 1).then_some(()));
             assert_eq!(order("start"), 200);
         } else {
             let refused = order("start");
@@ -54,7 +54,7 @@ fn recordings_at_the_carrier() {
         assert_eq!(emulated.ends(&call), carrier.over);
         record(&server, &id);
         if can {
-            until(SOON, "the other recording", || (told().len() == 2).then_some(()));
+            until_told(SOON, "the other recording", || (told().len() == 2).then_some(()));
             assert_ne!(
                 told()[0]["data"]["at_carrier"]["id"],
                 told()[1]["data"]["at_carrier"]["id"]
@@ -93,7 +93,7 @@ fn prices_are_in_the_record() {
             server.key = key;
         }
         let path = format!("/api/v1/calls/{id}");
-        let cost = until(SOON, "the price", || {
+        let cost = until_told(SOON, "the price", || {
             let cost = expect(&server, 200, "GET", &path, None)["cost"].clone();
             cost.is_object().then_some(cost)
         });
@@ -102,6 +102,34 @@ fn prices_are_in_the_record() {
         assert!(amount > 0.0, "{cost}");
         server.stop();
     });
+}
+
+/// Who cannot be taken at all is told so by a carrier that is controlled by requests, one after the
+/// other: the call is answered, spoken to and hung up on; its record says that it was never taken.
+#[test]
+fn a_caller_is_told_that_nobody_is_there() {
+    let nobody = "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"ws://127.0.0.1:9/\"\n";
+    let (server, mut emulated) = set_up(nobody, "bot", "telnyx", &[]);
+    let path = format!("{CONFIGS}/{}", emulated.id);
+    let mut config = expect(&server, 200, "GET", &path, None)["credentials"].clone();
+    config["unavailable_text"] = json!("Sorry, nobody is there.");
+    expect(&server, 200, "PUT", &path, Some(json!({"config": config})));
+    // What was made over HTTP is in use a moment later.
+    until(SOON, "a caller who is told", || {
+        let call = emulated.call();
+        emulated.ends(&call);
+        (emulated.asked_for("/actions/speak") == 1).then_some(())
+    });
+    assert!(emulated.asked_for("/actions/answer") == 1, "{:?}", emulated.asked);
+    assert_eq!(emulated.asked_for("/actions/hangup"), 1, "{:?}", emulated.asked);
+    server.wait_idle();
+    let calls = expect(&server, 200, "GET", "/api/v1/calls", None);
+    for call in calls["items"].as_array().unwrap() {
+        assert_eq!(call.get("answered_at"), Some(&Value::Null), "{call}");
+        assert_eq!(call["status"], "failed", "{call}");
+    }
+    emulated.assert_content();
+    server.stop();
 }
 
 /// Every call of a server that does not run was an hour earlier.

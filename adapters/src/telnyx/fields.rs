@@ -53,6 +53,8 @@ const ORDERS: &[Choice] = &[
     choice("big", "Big-endian (network order)"),
     choice("little", "Little-endian"),
 ];
+/// The voice of texts, if no other is named.
+pub(super) const VOICE: &str = "AWS.Polly.Joanna";
 const DETECTIONS: &[Choice] = &[
     choice("premium", "Premium"),
     choice("detect", "Standard"),
@@ -106,6 +108,16 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("machine_detection", "Machine detection", FieldKind::Select(DETECTIONS), "calls")
         .default(Literal::Text("premium"))
         .help("Which detection is used for calls that ask for one."),
+    UiField::new("unavailable_text", "When nothing works", FieldKind::Text(LINE), "calls")
+        .placeholder("Sorry, this number cannot take calls right now.")
+        .help(
+            "Said to callers if a call cannot be taken at all; that answers it, at its price. \
+               Without it the call is refused.",
+        ),
+    UiField::new("unavailable_voice", "Its voice", FieldKind::Text(LINE), "calls")
+        .default(Literal::Text(VOICE))
+        .advanced()
+        .help("As the carrier names it: AWS.Polly.Joanna, Azure.de-DE-KatjaNeural, Telnyx.KokoroTTS.af."),
     tuning("amd_total_ms", "Longest detection", MILLISECONDS)
         .help("How long is listened until it is unknown who answered."),
     tuning("amd_greeting_ms", "Greeting of a machine", MILLISECONDS)
