@@ -146,8 +146,8 @@ pub enum ProviderCommand {
     Verify {
         /// Name of the provider as `list` prints it.
         name: String,
-        /// JSON {method, url, headers, body or body_base64}, or such objects line by line; - reads
-        /// from standard input.
+        /// JSON {method, url, headers, body or body_base64, from}, or such objects line by line; -
+        /// reads from standard input.
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
         /// JSON of the provider's fields, as `show` prints them.
@@ -174,8 +174,8 @@ pub enum ProviderCommand {
         /// The hook that they came to.
         #[arg(long, value_name = "HOOK")]
         hook: String,
-        /// JSON {method, url, headers, body or body_base64}, or such objects line by line; - reads
-        /// from standard input.
+        /// JSON {method, url, headers, body or body_base64, from}, or such objects line by line; -
+        /// reads from standard input.
         #[arg(long, value_name = "FILE")]
         request: PathBuf,
         /// JSON of the provider's fields, as `show` prints them.

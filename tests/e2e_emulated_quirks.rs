@@ -16,7 +16,7 @@ use support::emulated::{
 };
 use support::ports::Ports;
 use support::server::{Server, folder};
-use support::{until, wav};
+use support::{until, until_told, wav};
 
 /// Webhooks about the state of a call that come twice, in the wrong order or never change nothing
 /// of calls in or out.
@@ -218,7 +218,7 @@ fn a_call_is_in_doubt() {
         }
         let (server, mut emulated) = faulty(carrier.name, &format!("fail=originate:{fault}"));
         let id = emulated.place(&server, "echo", 90);
-        until(Duration::from_secs(60), "the call to be given up", || {
+        until_told(Duration::from_secs(60), "the call to be given up", || {
             server.calls().is_empty().then_some(())
         });
         let record = record(&server, &id);

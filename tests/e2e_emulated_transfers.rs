@@ -13,7 +13,7 @@ use support::agent::{Agent, Agents};
 use support::api_carrier::expect;
 use support::emulated::{Carrier, Emulated, SOON, called, each, record, start, talk};
 use support::server::Server;
-use support::until;
+use support::until_told;
 
 /// Who gets a call.
 const DESK: &str = "+15550100003";
@@ -88,7 +88,7 @@ impl Talk {
     #[track_caller]
     fn until_transfer(&self, state: &str) -> Value {
         let path = format!("/api/v1/calls/{}/transfers", self.id);
-        until(SOON, state, || {
+        until_told(SOON, state, || {
             let all = expect(&self.server, 200, "GET", &path, None);
             let last = all["items"].as_array()?.last()?.clone();
             (last["state"] == state).then_some(last)

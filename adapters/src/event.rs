@@ -63,6 +63,8 @@ pub enum CallFact {
         #[serde(skip_serializing_if = "TransferOf::is_unknown")]
         of: TransferOf,
     },
+    /// The carrier has spoken a text that it was asked to speak, to its end or not.
+    Spoken,
     /// A recording that the carrier made is there.
     Recorded(Recording),
     /// The carrier told its price.

@@ -72,6 +72,7 @@ mod tests {
             headers: &headers,
             body: b"a=3&b=&a=4",
             unix_s: 0,
+            from: None,
         };
         let (post, get) = (fields(&request(&Method::POST)), fields(&request(&Method::GET)));
         assert_eq!((text(&post, "a"), text(&get, "a")), (Ok("3"), Ok("1")));

@@ -109,7 +109,7 @@ pub fn provider_hooks(data: &[u8]) {
     for spec in PROVIDERS {
         for method in [Method::POST, Method::GET] {
             let (url, headers, unix_s) = (url.as_str(), &headers, 1_767_225_600);
-            let request = HookRequest { method: &method, url, headers, body, unix_s };
+            let request = HookRequest { method: &method, url, headers, body, unix_s, from: None };
             for hook in spec.hooks {
                 assert!((hook.verify)(&request, &config).is_err(), "{}: no key", spec.name);
                 assert!((hook.explain)(&request, &config).verdict.is_err());

@@ -2,6 +2,7 @@
 //! of the raw request.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -37,6 +38,24 @@ pub struct Hook {
 
 /// Proves that a carrier sent a request.
 pub type Verify = fn(&HookRequest<'_>, &RawConfig) -> Result<(), VerifyError>;
+
+/// Proves that a carrier opens the socket of its media stream.
+pub type VerifySocket = fn(&HookRequest<'_>, &RawConfig) -> Result<Certainty, VerifyError>;
+
+/// How sure it is that the carrier opens a media socket that is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It is proven, as far as the configuration wants it to be.
+    Proven,
+    /// It is not, and the configuration lets it in all the same, by its token of one use: people
+    /// are to be told.
+    Doubtful {
+        /// Why it is not proven.
+        error: VerifyError,
+        /// What would have been right, if that is known: a hint for people.
+        hint: Option<&'static str>,
+    },
+}
 
 /// What a provider does with calls that the carrier offers.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +103,9 @@ pub struct HookRequest<'a> {
     pub body: &'a [u8],
     /// The time of arrival in seconds since 1970, for signatures that age.
     pub unix_s: u64,
+    /// Who sent it: the far end of the connection, or whom a trusted proxy names. `None` if that is
+    /// not known.
+    pub from: Option<IpAddr>,
 }
 
 impl<'a> HookRequest<'a> {
@@ -170,6 +192,9 @@ pub enum VerifyError {
     /// The credential is not the one that was agreed.
     #[error("the credential is not the one that was agreed")]
     Credential,
+    /// It is not signed, and comes from an address that this is not accepted from.
+    #[error("it is not signed, and not from an address that such are accepted from")]
+    Sender,
     /// The request is of another account, or of none that it names.
     #[error("the request is not of this account")]
     Account,
@@ -240,6 +265,14 @@ impl HookUrls {
         &self.base
     }
 
+    /// The host of our public address, without port.
+    pub fn host(&self) -> &str {
+        let rest = self.base.split_once("://").map_or(&*self.base, |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, ""));
+        if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
+    }
+
     /// The address of the hook with that name.
     pub fn url(&self, hook: &str) -> String {
         let Self { base, provider, token, call } = self;
@@ -278,10 +311,18 @@ mod tests {
             "https://t.example/pbx/api/v1/telephony/acme/answer/zb%2F9x/c%201"
         );
         assert!(!format!("{urls:?}").contains("9x"));
+        for (base, host) in [
+            ("https://t.example/pbx/", "t.example"),
+            ("http://a_b.example:8080", "a_b.example"),
+            ("http://[::1]:8080/x", "[::1]"),
+            ("http://[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(HookUrls::new(base, "acme", "x").host(), host);
+        }
         let url = urls.of_transfer("leg", "t&1");
         assert!(url.ends_with("/acme/leg/zb%2F9x?transfer=t%261"), "{url}");
         let (method, headers) = (&Method::POST, &HeaderMap::new());
-        let request = |url| HookRequest { method, url, headers, body: b"", unix_s: 0 };
+        let request = |url| HookRequest { method, url, headers, body: b"", unix_s: 0, from: None };
         assert_eq!(request(&*url).transfer().as_deref(), Some("t&1"));
         for none in ["https://t.example/", "https://t.example/?transfer=", "/?x=transfer"] {
             assert_eq!(request(none).transfer(), None);
@@ -300,6 +341,7 @@ mod tests {
             headers,
             body: b"secret",
             unix_s: 0,
+            from: None,
         };
         assert_eq!(request(&headers).header("X-Signature"), Some("a"));
         assert_eq!(request(&headers).query(), Some("b=c"));

@@ -119,7 +119,7 @@ mod tests {
 
     fn signed(method: &Method, url: &str, body: &str) -> String {
         let (headers, body) = (&HeaderMap::new(), body.as_bytes());
-        signed_v3(&HookRequest { method, url, headers, body, unix_s: 0 }, "n")
+        signed_v3(&HookRequest { method, url, headers, body, unix_s: 0, from: None }, "n")
     }
 
     /// What goes into the string, as the library for Python makes it: order, repetition, blanks,

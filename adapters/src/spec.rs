@@ -5,7 +5,7 @@ use media::codec::AudioFormat;
 
 use crate::config::{ConfigErrors, RawConfig};
 use crate::flow::{CallFlow, EventsSocket, FlowStart};
-use crate::hook::{Hook, Inbound, Verify};
+use crate::hook::{Hook, Inbound, VerifySocket};
 use crate::op::{ApiLimits, Authorize, CallOps, TrunkOps};
 use crate::setup::Checklist;
 use crate::sip::SipProfile;
@@ -50,7 +50,7 @@ pub struct ProviderSpec {
     /// Proves, beside our token of one use, that it is the carrier that opens the socket of its
     /// media stream: over the upgrade request, with the address that the carrier was given. `None`
     /// if the carrier has nothing to prove it with.
-    pub verify_socket: Option<Verify>,
+    pub verify_socket: Option<VerifySocket>,
     /// The SIP peer that a configuration describes.
     pub sip: Option<ReadSip>,
     /// The carrier in miniature, for tests, measurements and newcomers.

@@ -206,7 +206,8 @@ mod tests {
 
     fn step(url: &str, body: &str) -> Result<Handled, HookError> {
         let (method, headers) = (&Method::POST, &HeaderMap::new());
-        let request = HookRequest { method, url, headers, body: body.as_bytes(), unix_s: 0 };
+        let request =
+            HookRequest { method, url, headers, body: body.as_bytes(), unix_s: 0, from: None };
         handle(&request, &crate::form_hooks::fields(&request), &DOCUMENTS)
     }
 

@@ -73,6 +73,7 @@ fn plivo_signatures() {
             headers: &headers,
             body: body.as_bytes(),
             unix_s: 0,
+            from: None,
         };
         let verify = spec().hooks[0].verify;
         assert_eq!(verify(&request, &config), Ok(()), "{method} {url} {params:?}");
@@ -137,6 +138,7 @@ fn transfer_document(query: &str) -> String {
         headers: &HeaderMap::new(),
         body: b"CallUUID=c-1&Event=Redirect&Direction=inbound",
         unix_s: 0,
+        from: None,
     };
     let handle = spec().hook("transfer").unwrap().handle;
     let Handled { meaning, reply } = handle(&request, &RawConfig::default()).unwrap();

@@ -92,6 +92,7 @@ fn telnyx_signatures() {
             headers: &headers,
             body: body.as_bytes(),
             unix_s: NOW_S,
+            from: None,
         };
         let config = RawConfig::from_stored(json!({"webhook_public_key": signed["key"]})).unwrap();
         let verify = spec().hooks[0].verify;
@@ -191,6 +192,10 @@ fn telnyx_requests() {
     let Some(mut judge) = library() else { return };
     let (_, config) = emulated(spec(), NUMBER);
     let mut ours = operation_requests(&config);
+    let mut tuned = config.expose().clone();
+    tuned.insert("amd_total_ms".to_owned(), json!(5_000));
+    tuned.insert("amd_words".to_owned(), json!(5));
+    ours.extend(operation_requests(&RawConfig::from_stored(Value::Object(tuned)).unwrap()));
     let answered = vec![FlowCommand::Answer, FlowCommand::Hangup];
     ours.extend(flow_requests(&config, Direction::Inbound, answered));
     for refusal in Refusal::ALL {

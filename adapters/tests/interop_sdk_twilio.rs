@@ -73,7 +73,7 @@ fn check(
         headers.insert(*name, value.parse().unwrap());
     }
     let (method, body) = (&Method::POST, body.as_bytes());
-    let request = HookRequest { method, url, headers: &headers, body, unix_s: 0 };
+    let request = HookRequest { method, url, headers: &headers, body, unix_s: 0, from: None };
     (spec().hook("voice").unwrap().verify)(&request, config)
 }
 
@@ -303,6 +303,14 @@ fn requests_are_those_of_the_library() {
     let Some(mut judge) = library() else { return };
     let mut config = config().expose().clone();
     config.remove("api_base");
+    for (field, value) in [
+        ("amd_timeout_s", 20),
+        ("amd_speech_ms", 3_000),
+        ("amd_speech_end_ms", 900),
+        ("amd_silence_ms", 4_000),
+    ] {
+        config.insert(field.to_owned(), json!(value));
+    }
     let config = RawConfig::from_stored(Value::Object(config)).unwrap();
     let calls = spec().calls;
     let call = CarrierCallId(format!("CA{}", "b".repeat(32)));

@@ -154,11 +154,22 @@ fn more_documents(config: &RawConfig) -> Vec<Value> {
     let joined = read(&first(calls.join.unwrap()(config, &transfer(TransferKind::Attended))));
     let mut words = config.expose().clone();
     words.insert("refusal_text".to_owned(), json!("Sorry, not now."));
+    words.insert("refusal_language".to_owned(), json!("de-DE"));
+    words.insert("refusal_style".to_owned(), json!(2));
+    words.insert("refusal_premium".to_owned(), json!(true));
+    words.insert("socket_authorization".to_owned(), json!("Bearer of a gateway in front"));
     let words = RawConfig::from_stored(Value::Object(words)).unwrap();
+    let stream_url = "wss://media.example.test/v/abc".to_owned();
+    let take = Take { stream_url, hooks: hooks().of_call("c-1") };
+    let guarded = (spec().inbound.unwrap().answer)(&words, &take).unwrap();
+    let guarded: Value = serde_json::from_slice(&guarded.body).unwrap();
+    // A recording comes first, and is judged apart.
+    let guarded = json!([guarded[1]]);
+    assert_eq!(guarded[0]["endpoint"][0]["authorization"]["type"], "custom");
     let refused = (spec().inbound.unwrap().refuse)(&words, Refusal::Unavailable);
     let refused: Value = serde_json::from_slice(&refused.body).unwrap();
     let moved = |body: &Value| body["destination"]["ncco"].clone();
-    let all = [moved(&connected), consulted["ncco"].clone(), moved(&joined), refused];
+    let all = [moved(&connected), consulted["ncco"].clone(), moved(&joined), refused, guarded];
     all.iter().flat_map(|document| document.as_array().unwrap().clone()).collect()
 }
 
@@ -226,6 +237,7 @@ fn what_is_signed_is_believed() {
             headers: &headers,
             body: sent.as_bytes(),
             unix_s: NOW_S,
+            from: None,
         };
         (spec().hooks[0].verify)(&request, &config)
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use adapters::config::RawConfig;
 use adapters::event::CallEvent;
 use adapters::exchange::{CarrierError, HttpResponse};
-use adapters::hook::Verify;
+use adapters::hook::VerifySocket;
 use adapters::op::Originated;
 use media::ring::Consumer;
 use media::time::MonoTime;
@@ -125,7 +125,7 @@ pub enum Order {
 #[derive(Clone, Debug)]
 pub struct SocketProof {
     /// Examines the request.
-    pub verify: Verify,
+    pub verify: VerifySocket,
     /// The configuration whose secrets it is proven by.
     pub config: RawConfig,
 }

@@ -19,7 +19,7 @@ use super::agent::{Agent, Agents};
 use super::api_carrier::expect;
 use super::ports::Ports;
 use super::server::{self, Server};
-use super::until;
+use super::{until, until_told};
 
 /// Number of the account, and of the person.
 pub const NUMBER: &str = "+15550100001";
@@ -517,7 +517,7 @@ pub fn noise(count: usize, seed: u32) -> Vec<u8> {
 /// The record of a call once it is over, and nothing of it is left.
 #[track_caller]
 pub fn record(server: &Server, id: &str) -> Value {
-    let record = until(SOON, "the end in the record", || {
+    let record = until_told(SOON, "the end in the record", || {
         let record = expect(server, 200, "GET", &format!("/api/v1/calls/{id}"), None);
         (record["state"] == "ended").then_some(record)
     });
@@ -528,7 +528,7 @@ pub fn record(server: &Server, id: &str) -> Value {
 /// The only call that there ever was, once it is over.
 #[track_caller]
 pub fn only_record(server: &Server) -> Value {
-    let id = until(SOON, "a call", || {
+    let id = until_told(SOON, "a call", || {
         let calls = expect(server, 200, "GET", "/api/v1/calls", None);
         let calls = calls["items"].as_array().unwrap().clone();
         assert!(calls.len() < 2, "{calls:?}");

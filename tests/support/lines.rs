@@ -80,10 +80,10 @@ impl Offers {
         let url = format!("http://{}/api/v1/telephony/inbound/run", self.http);
         let call = call_id(code.into());
         let offer = about(&call, "ringing", "inbound");
-        // What is made over HTTP is in use a moment later.
+        // What is made over HTTP is in use a moment later, the number after the configuration.
         let document = until(SOON, "the configuration in use", || {
             let (status, document) = hook_at(self.http, &url, &offer, false);
-            (status == 200).then_some(document)
+            (status == 200 && document.contains("<Stream")).then_some(document)
         });
         let url = attribute(&document, "Stream", "url");
         let stream = TcpStream::connect(self.http).unwrap();

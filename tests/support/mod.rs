@@ -53,6 +53,8 @@ use std::time::{Duration, Instant};
 
 /// How often [`until`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often at most [`until_told`] asks in the end.
+const ASK_EVERY: Duration = Duration::from_millis(60);
 
 /// Looks until `look` finds something; fails after `within`, saying what was waited for.
 #[track_caller]
@@ -64,6 +66,21 @@ pub fn until<T>(within: Duration, what: &str, mut look: impl FnMut() -> Option<T
         }
         assert!(Instant::now() < end, "waited {within:?} in vain for: {what}");
         std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// The same for what a server is asked for over HTTP, at first as often and then ever more seldom:
+/// servers that many tests wait for would do little else than answer them.
+#[track_caller]
+pub fn until_told<T>(within: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let (end, mut pause) = (Instant::now() + within, LOOK_EVERY);
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited {within:?} in vain for: {what}");
+        std::thread::sleep(pause);
+        pause = (pause * 5 / 4).min(ASK_EVERY);
     }
 }
 

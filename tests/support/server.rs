@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::ports::Ports;
-use super::until;
+use super::until_told;
 
 /// How long the server may take to listen: the machine that tests run on may be busy.
 const START: Duration = Duration::from_secs(20);
@@ -205,7 +205,7 @@ impl Server {
     pub fn wait_recorded(&self, file: &Path) {
         let id = file.file_stem().unwrap().to_str().unwrap();
         let path = format!("/api/v1/calls/{id}/recording");
-        until(Duration::from_secs(10), "the recording is complete", || {
+        until_told(Duration::from_secs(10), "the recording is complete", || {
             (self.http_bytes("GET", &path).0 == 200).then_some(())
         });
     }
@@ -238,7 +238,9 @@ impl Server {
     /// Waits until no call lives.
     #[track_caller]
     pub fn wait_idle(&self) {
-        until(Duration::from_secs(10), "no call lives", || self.calls().is_empty().then_some(()));
+        until_told(Duration::from_secs(10), "no call lives", || {
+            self.calls().is_empty().then_some(())
+        });
     }
 
     /// Ends the server as an operator does, and checks that it went well: nothing panicked, and it

@@ -25,6 +25,7 @@ mod provision;
 mod request;
 mod stream;
 mod transfer;
+mod trunks;
 mod verify;
 
 use media::codec::AudioFormat;
@@ -80,7 +81,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         originate: Some(Rate { count: 8, window_ms: 8_000 }),
         requests: Some(Rate { count: 10, window_ms: 3_000 }),
     },
-    trunks: None,
+    trunks: Some(trunks::OPS),
     flow: None,
     events: None,
     stream: Some(stream::open),

@@ -12,7 +12,7 @@ use crate::config::RawConfig;
 use crate::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, SocketInput, Told};
 use crate::event::{CallEvent, CallFact, HangupCause, Meaning, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::{HookReply, HookRequest, HookUrls, Take};
+use crate::hook::{Certainty, HookReply, HookRequest, HookUrls, Take};
 use crate::op::{Op, OpResult, Originate, Refusal, Step};
 use crate::spec::ProviderSpec;
 use crate::stream::{FrameSlot, Stream, StreamEvent, StreamStart};
@@ -95,6 +95,7 @@ impl Bench {
             headers: &request.headers,
             body: &request.body,
             unix_s: self.clock().unix_ms / 1000,
+            from: None,
         };
         assert_eq!((hook.verify)(&request, &self.config), Ok(()), "{}", request.url);
         let handled = (hook.handle)(&request, &self.config).unwrap();
@@ -125,8 +126,9 @@ impl Bench {
             headers: &request.headers,
             body: b"",
             unix_s: self.clock().unix_ms / 1000,
+            from: None,
         };
-        assert_eq!(verify(&upgrade, &self.config), Ok(()));
+        assert_eq!(verify(&upgrade, &self.config), Ok(Certainty::Proven));
         let none = http::HeaderMap::new();
         let unsigned = HookRequest { headers: &none, ..upgrade };
         assert!(verify(&unsigned, &self.config).is_err());

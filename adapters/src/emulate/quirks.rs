@@ -41,7 +41,7 @@ pub struct Quirks {
     pub machine: Option<String>,
     /// Faults of the API, each used once, at the next request whose operation has that word:
     /// `originate`, `hangup`, `transfer`, `status`, `numbers`, `bind`, `provision`, `record`,
-    /// `test`.
+    /// `test`, `trunk`.
     pub faults: Vec<(String, Fault)>,
 }
 

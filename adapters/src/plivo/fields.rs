@@ -34,8 +34,9 @@ const RATES: &[Choice] =
     &[choice("8000", "8 kHz"), choice("16000", "16 kHz"), choice("24000", "24 kHz")];
 const ORDERS: &[Choice] = &[choice("little", "Little-endian"), choice("big", "Big-endian")];
 const SOCKET: &[Choice] = &[
-    choice("off", "The token in the address decides alone"),
+    choice("log", "The token in the address decides, a wrong signature is logged"),
     choice("require", "A signature is required too"),
+    choice("off", "The token in the address decides alone"),
 ];
 
 const LINEAR: Literal = Literal::Text("L16");
@@ -87,7 +88,7 @@ pub(super) const FIELDS: &[UiField] = &[
     .default(Literal::Number(85))
     .advanced(),
     UiField::new("socket_signature", "Media socket", FieldKind::Select(SOCKET), "security")
-        .default(Literal::Text("off"))
+        .default(Literal::Text("log"))
         .advanced()
         .help("The carrier signs the opening of sockets too, in a way that it does not document."),
     UiField::new("accept_v2", "Accept older signatures", FieldKind::Boolean, "security")

@@ -57,6 +57,7 @@ fn hook_of(name: &str, config: &RawConfig, body: &str) -> Result<crate::hook::Ha
         headers: &HeaderMap::new(),
         body: body.as_bytes(),
         unix_s: 0,
+        from: None,
     };
     (SPEC.hook(name).unwrap().handle)(&request, config)
 }
@@ -80,6 +81,7 @@ fn accounts_are_told_apart() {
         headers: &HeaderMap::new(),
         body: b"",
         unix_s: 0,
+        from: None,
     };
     let offered = (hooks::INBOUND.parse)(&get).unwrap();
     assert_eq!(offered.call.0, "c");
@@ -147,6 +149,7 @@ fn blind_transfers_dial() {
             headers: &HeaderMap::new(),
             body: b"CallUUID=u1",
             unix_s: 0,
+            from: None,
         };
         (SPEC.hook("transfer").unwrap().handle)(&request, &config())
     };

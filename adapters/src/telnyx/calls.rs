@@ -176,6 +176,10 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
     if call.detect_machine {
         let mode = config.text("machine_detection").unwrap_or("premium");
         body["answering_machine_detection"] = mode.into();
+        let tuning = fields::amd_tuning(config);
+        if !tuning.is_empty() {
+            body["answering_machine_detection_config"] = tuning.into();
+        }
     }
     mapped(one(post(config, "/calls", &body)?, placed), |call| Originated { call })
 }
@@ -211,6 +215,27 @@ pub(super) fn refuse_request(
         Refusal::Unavailable => "TEMPORARILY_UNAVAILABLE",
     };
     command(config, call, "reject", Some("reject"), json!({"cause": cause}))
+}
+
+/// Answers a call only to be heard on it: no stream is opened.
+pub(super) fn greet_request(
+    config: &RawConfig,
+    call: &CarrierCallId,
+    events: &str,
+) -> Result<HttpRequest, CarrierError> {
+    let hooks = json!({"webhook_url": events, "webhook_url_method": "POST"});
+    command(config, call, "answer", Some("greet"), hooks)
+}
+
+/// Speaks a text.
+pub(super) fn speak_request(
+    config: &RawConfig,
+    call: &CarrierCallId,
+    text: &str,
+) -> Result<HttpRequest, CarrierError> {
+    let voice = config.text("unavailable_voice").unwrap_or(fields::VOICE);
+    let body = json!({"payload": text, "payload_type": "text", "voice": voice});
+    command(config, call, "speak", Some("speak"), body)
 }
 
 pub(super) fn hangup_request(

@@ -1,6 +1,7 @@
 //! What the carrier wants to be told, and what a configuration says.
 
 use media::codec::AudioFormat;
+use serde_json::{Map, Value};
 
 use super::verify::public_key;
 use crate::config::{ConfigErrors, Problem, RawConfig};
@@ -52,6 +53,8 @@ const ORDERS: &[Choice] = &[
     choice("big", "Big-endian (network order)"),
     choice("little", "Little-endian"),
 ];
+/// The voice of texts, if no other is named.
+pub(super) const VOICE: &str = "AWS.Polly.Joanna";
 const DETECTIONS: &[Choice] = &[
     choice("premium", "Premium"),
     choice("detect", "Standard"),
@@ -105,7 +108,61 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("machine_detection", "Machine detection", FieldKind::Select(DETECTIONS), "calls")
         .default(Literal::Text("premium"))
         .help("Which detection is used for calls that ask for one."),
+    UiField::new("unavailable_text", "When nothing works", FieldKind::Text(LINE), "calls")
+        .placeholder("Sorry, this number cannot take calls right now.")
+        .help(
+            "Said to callers if a call cannot be taken at all; that answers it, at its price. \
+               Without it the call is refused.",
+        ),
+    UiField::new("unavailable_voice", "Its voice", FieldKind::Text(LINE), "calls")
+        .default(Literal::Text(VOICE))
+        .advanced()
+        .help("As the carrier names it: AWS.Polly.Joanna, Azure.de-DE-KatjaNeural, Telnyx.KokoroTTS.af."),
+    tuning("amd_total_ms", "Longest detection", MILLISECONDS)
+        .help("How long is listened until it is unknown who answered."),
+    tuning("amd_greeting_ms", "Greeting of a machine", MILLISECONDS)
+        .help("Who greets longer than that is a machine."),
+    tuning("amd_after_greeting_ms", "Silence after a greeting", MILLISECONDS)
+        .help("Who is silent that long after a greeting is a person. Standard detection alone."),
+    tuning("amd_between_words_ms", "Silence between words", MILLISECONDS)
+        .help("A silence as long as that ends a word. Standard detection alone."),
+    tuning("amd_first_silence_ms", "Silence at first", MILLISECONDS)
+        .help("Who is silent that long at first is a machine. Standard detection alone."),
+    tuning("amd_words", "Words of a machine", FieldKind::Number { min: 1, max: 100, unit: "" })
+        .help("Who says more words than that is a machine. Standard detection alone."),
+    tuning("amd_word_ms", "Longest word", MILLISECONDS)
+        .help("What lasts longer is more than a word. Standard detection alone."),
+    tuning("amd_silence_level", "Level of silence", FieldKind::Number { min: 1, max: 32_767, unit: "" })
+        .help("What is quieter counts as silence; 256 if nothing is said. Standard detection alone."),
 ];
+
+/// A value that is left to the carrier unless it is given.
+const fn tuning(name: &'static str, label: &'static str, kind: FieldKind) -> UiField {
+    UiField::new(name, label, kind, "calls").advanced()
+}
+
+const MILLISECONDS: FieldKind = FieldKind::Number { min: 10, max: 60_000, unit: "ms" };
+
+/// Fields that tune the detection of machines, and what the API calls them.
+const AMD_TUNING: [(&str, &str); 8] = [
+    ("amd_total_ms", "total_analysis_time_millis"),
+    ("amd_greeting_ms", "greeting_duration_millis"),
+    ("amd_after_greeting_ms", "after_greeting_silence_millis"),
+    ("amd_between_words_ms", "between_words_silence_millis"),
+    ("amd_first_silence_ms", "initial_silence_millis"),
+    ("amd_words", "maximum_number_of_words"),
+    ("amd_word_ms", "maximum_word_length_millis"),
+    ("amd_silence_level", "silence_threshold"),
+];
+
+/// How the detection of machines is tuned, in the carrier's words; empty if it is not.
+pub(super) fn amd_tuning(config: &RawConfig) -> Map<String, Value> {
+    let tuned = AMD_TUNING.iter().filter_map(|(field, name)| {
+        let value: i64 = config.number(field)?;
+        Some(((*name).to_owned(), value.into()))
+    });
+    tuned.collect()
+}
 
 fn decimal_id(text: &str) -> Result<String, &'static str> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -12,12 +12,14 @@ use crate::agent::Direction;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::flow::{CallFlow, FlowCommand, FlowInput, FlowOutput, FlowStart};
-use crate::op::Transfer;
+use crate::op::{Refusal, Transfer};
 
 /// Longest wait for the answer to a request.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(10);
 /// Longest wait for the event that follows an accepted command; then things go on without it.
 const EVENT_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for the end of a text.
+const TEXT_PATIENCE: Duration = Duration::from_secs(60);
 /// Most requests whose answers are outstanding.
 const PENDING_MAX: usize = 32;
 
@@ -33,6 +35,10 @@ enum State {
     Opening,
     /// Nothing is waited for: the call is up, or rings at the called party.
     Up,
+    /// It is answered only to tell the caller that it cannot be taken.
+    Greeting,
+    /// The caller is being told.
+    Telling,
     /// It is being ended.
     Ending,
     /// It is over.
@@ -43,6 +49,8 @@ enum State {
 enum Kind {
     Answer,
     Open,
+    Greet,
+    Speak,
     End,
     Other,
 }
@@ -112,6 +120,27 @@ impl Flow {
         });
     }
 
+    /// What callers are told that cannot be taken at all.
+    fn text(&self) -> Option<&str> {
+        self.start.config.text("unavailable_text")
+    }
+
+    fn speak(&mut self, now: MonoTime) {
+        self.state = State::Telling;
+        self.send(now, Kind::Speak, |flow, _| {
+            let text = flow.text().unwrap_or_default();
+            calls::speak_request(&flow.start.config, &flow.call, text)
+        });
+    }
+
+    /// Refuses a call that could not be answered for a word.
+    fn refuse(&mut self, now: MonoTime) {
+        self.state = State::Ending;
+        self.send(now, Kind::End, |flow, _| {
+            calls::refuse_request(&flow.start.config, &flow.call, Refusal::Unavailable)
+        });
+    }
+
     fn hang_up(&mut self, now: MonoTime, cause: HangupCause) {
         if !matches!(self.state, State::Ending | State::Over) {
             (self.state, self.cause) = (State::Ending, cause);
@@ -147,6 +176,15 @@ impl Flow {
                     let Self { start, call, stream_url, .. } = flow;
                     let events = start.hooks.url("events");
                     calls::answer_request(&start.config, call, &events, stream_url, id)
+                });
+            }
+            FlowCommand::Refuse(Refusal::Unavailable)
+                if self.state == State::Offered && self.text().is_some() =>
+            {
+                (self.state, self.cause) = (State::Greeting, Refusal::Unavailable.cause());
+                self.send(now, Kind::Greet, |flow, _| {
+                    let events = flow.start.hooks.url("events");
+                    calls::greet_request(&flow.start.config, &flow.call, &events)
                 });
             }
             FlowCommand::Refuse(refusal) if self.state == State::Offered => {
@@ -190,6 +228,7 @@ impl Flow {
         let gone = matches!(result, Err(CarrierError::CallOver | CarrierError::NotFound));
         match kind {
             Kind::Answer | Kind::Open if gone => self.end(HangupCause::Cancelled),
+            Kind::Greet | Kind::Speak if gone => self.end(self.cause),
             Kind::Answer if self.state == State::Answering => match result {
                 Ok(()) if calls::streams_apart(&self.start.config) => {
                     self.state = State::Waiting;
@@ -202,10 +241,19 @@ impl Flow {
                 Ok(()) => (self.state, self.deadline) = (State::Up, None),
                 Err(_) => self.hang_up(now, HangupCause::Failed),
             },
+            // The text is spoken once the call is answered.
+            Kind::Greet if self.state == State::Greeting && result.is_ok() => {
+                self.deadline = Some(now + EVENT_PATIENCE);
+            }
+            Kind::Speak if self.state == State::Telling && result.is_ok() => {
+                self.deadline = Some(now + TEXT_PATIENCE);
+            }
+            Kind::Greet if self.state == State::Greeting => self.refuse(now),
+            Kind::Speak if self.state == State::Telling => self.hang_up(now, self.cause),
             // The event that tells the end, and why, is about to come.
             Kind::End if result.is_ok() => self.deadline = Some(now + EVENT_PATIENCE),
             Kind::End => self.end(self.cause),
-            Kind::Answer | Kind::Open | Kind::Other => {}
+            Kind::Answer | Kind::Open | Kind::Greet | Kind::Speak | Kind::Other => {}
         }
     }
 
@@ -221,6 +269,8 @@ impl Flow {
         match event.what {
             CallFact::Ended(_) => self.tell_end(event.clone()),
             CallFact::Answered if self.state == State::Waiting => self.open_stream(now),
+            CallFact::Answered if self.state == State::Greeting => self.speak(now),
+            CallFact::Spoken if self.state == State::Telling => self.hang_up(now, self.cause),
             _ => {}
         }
     }
@@ -245,6 +295,8 @@ impl CallFlow for Flow {
                 match self.state {
                     // The event may be late; the stream can be opened all the same.
                     State::Waiting => self.open_stream(now),
+                    State::Greeting => self.speak(now),
+                    State::Telling => self.hang_up(now, self.cause),
                     State::Ending => self.end(self.cause),
                     _ => self.hang_up(now, HangupCause::Failed),
                 }

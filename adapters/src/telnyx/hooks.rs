@@ -144,6 +144,7 @@ fn fact(kind: &str, payload: &Value) -> Result<Option<CallFact>, HookError> {
         "call.initiated" => Some(CallFact::Initiated),
         "call.answered" => Some(CallFact::Answered),
         "call.hangup" => Some(CallFact::Ended(ended(payload))),
+        "call.speak.ended" => Some(CallFact::Spoken),
         "streaming.started" => Some(CallFact::StreamStarted),
         "streaming.stopped" => Some(CallFact::StreamStopped),
         "streaming.failed" => {

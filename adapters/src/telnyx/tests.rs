@@ -34,6 +34,9 @@ fn config() -> RawConfig {
     {
         given.as_object_mut().unwrap().remove(optional);
     }
+    let of_tests_of_their_own =
+        |name: &str| ["amd_", "unavailable_"].iter().any(|it| name.starts_with(it));
+    given.as_object_mut().unwrap().retain(|name, _| !of_tests_of_their_own(name));
     SPEC.read(&given, None).unwrap()
 }
 
@@ -45,7 +48,14 @@ fn linear() -> RawConfig {
 fn hook(body: &str) -> Result<Meaning, HookError> {
     let headers = HeaderMap::new();
     let (method, url) = (&Method::POST, "https://t.example/");
-    let request = HookRequest { method, url, headers: &headers, body: body.as_bytes(), unix_s: 0 };
+    let request = HookRequest {
+        method,
+        url,
+        headers: &headers,
+        body: body.as_bytes(),
+        unix_s: 0,
+        from: None,
+    };
     (SPEC.hooks[0].handle)(&request, &config()).map(|handled| handled.meaning)
 }
 
@@ -271,6 +281,43 @@ fn requests_are_those_of_the_official_library() {
     assert!(String::from_utf8_lossy(&request.body).contains(&hooks.url("events")));
     let done = op.next(Some(answer(200, &json!({"data": {}}))));
     assert!(matches!(done, Step::Done(values) if values == [("application_name", json!("gw"))]));
+}
+
+/// Detection of machines is tuned where that is wanted, and left to the carrier where not.
+#[test]
+fn detection_is_tuned() {
+    let call = Originate { detect_machine: true, ..originate() };
+    let asked = |config: &RawConfig, call: &Originate| -> Value {
+        let mut op = SPEC.calls.originate.unwrap()(config, call).unwrap();
+        serde_json::from_slice(&sent(op.as_mut(), None).body).unwrap()
+    };
+    let plain = asked(&config(), &call);
+    assert_eq!(plain["answering_machine_detection"], "detect_beep");
+    assert!(plain.get("answering_machine_detection_config").is_none(), "{plain}");
+    let mut values = Value::Object(config().expose().clone());
+    values["machine_detection"] = json!("detect");
+    let wanted = [
+        ("amd_total_ms", "total_analysis_time_millis", 5_000),
+        ("amd_greeting_ms", "greeting_duration_millis", 1_500),
+        ("amd_after_greeting_ms", "after_greeting_silence_millis", 800),
+        ("amd_between_words_ms", "between_words_silence_millis", 50),
+        ("amd_first_silence_ms", "initial_silence_millis", 3_500),
+        ("amd_words", "maximum_number_of_words", 5),
+        ("amd_word_ms", "maximum_word_length_millis", 3_000),
+        ("amd_silence_level", "silence_threshold", 300),
+    ];
+    for (field, _, value) in wanted {
+        values[field] = json!(value);
+    }
+    let tuned = SPEC.read(&values, None).unwrap();
+    let body = asked(&tuned, &call);
+    let told = body["answering_machine_detection_config"].as_object().unwrap();
+    assert_eq!(told.len(), wanted.len());
+    for (_, name, value) in wanted {
+        assert_eq!(told[name], value, "{name}");
+    }
+    let body = asked(&tuned, &Originate { detect_machine: false, ..originate() });
+    assert!(body.get("answering_machine_detection_config").is_none(), "{body}");
 }
 
 /// The same command has the same id, so that it can be repeated; another has another, and what may

@@ -3,12 +3,12 @@
 use http::{HeaderValue, header};
 
 use super::errors::{self, object, text};
-use super::{answer, events, hooks};
+use super::{answer, events, fields, hooks};
 use crate::address::AddressKind;
 use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, Price};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape, form};
-use crate::hook::Take;
+use crate::hook::{HookUrls, Take};
 use crate::op::{OpResult, Originate, Originated, Record};
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -93,15 +93,49 @@ pub(super) fn one<T: 'static>(
     Ok(Box::new(HttpExchange::new(signed(config, request)?, read)))
 }
 
+/// What a request says about machines: whether one answers is told to the hook `told`.
+fn detection<'c>(
+    config: &RawConfig,
+    told: &'c str,
+    tuning: &'c [(&'static str, Option<String>)],
+) -> Vec<(&'static str, &'c str)> {
+    let mode = config.text("amd_mode").unwrap_or("async");
+    if mode == "off" {
+        return Vec::new();
+    }
+    let wait = config.flag("amd_wait_for_beep");
+    let mut fields = vec![("MachineDetection", if wait { "DetectMessageEnd" } else { "Enable" })];
+    fields.extend(tuning.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
+    if mode == "async" {
+        fields.extend([
+            ("AsyncAmd", "true"),
+            ("AsyncAmdStatusCallback", told),
+            ("AsyncAmdStatusCallbackMethod", "POST"),
+        ]);
+    }
+    fields
+}
+
+/// Webhooks to hosts with `_` in their names are never sent, and nobody is told.
+pub(super) fn reachable(config: &RawConfig, hooks: &HookUrls) -> Result<(), CarrierError> {
+    match hooks.host().contains('_') && !config.flag("compatible") {
+        true => Err(CarrierError::Config("the host of the public address has an underscore")),
+        false => Ok(()),
+    }
+}
+
 pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Originated> {
     let from = call.from.as_ref().ok_or(CarrierError::Config("no caller id"))?;
     if call.to.kind() == AddressKind::Pstn && from.kind() != AddressKind::Pstn {
         return Err(CarrierError::CallerId(None));
     }
+    reachable(config, &call.hooks)?;
     let take = Take { stream_url: call.stream_url.clone(), hooks: call.hooks.clone() };
     let document = answer::connect(&take);
     let status = retried(config, call.hooks.url(hooks::STATUS));
     let amd = retried(config, call.hooks.url(hooks::AMD));
+    let tuning = fields::AMD_TUNING
+        .map(|(field, name)| (name, config.number(field).map(|value: i64| value.to_string())));
     let ring = call.ring_timeout_s.clamp(1, RING_S_MAX).to_string();
     let longest = call.max_duration_s.to_string();
     let mut fields = vec![
@@ -119,15 +153,8 @@ pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Origin
     if call.max_duration_s > 0 {
         fields.push(("TimeLimit", &longest));
     }
-    let mode = config.text("amd_mode").unwrap_or("async");
-    if call.detect_machine && mode != "off" {
-        let wait = config.flag("amd_wait_for_beep");
-        fields.push(("MachineDetection", if wait { "DetectMessageEnd" } else { "Enable" }));
-        if mode == "async" {
-            fields.push(("AsyncAmd", "true"));
-            fields.push(("AsyncAmdStatusCallback", &amd));
-            fields.push(("AsyncAmdStatusCallbackMethod", "POST"));
-        }
+    if call.detect_machine {
+        fields.extend(detection(config, &amd, &tuning));
     }
     let user = config.text("sip_username");
     let password = config.secret("sip_password");

@@ -76,6 +76,18 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("amd_wait_for_beep", "Wait for the beep", FieldKind::Boolean, "calls")
         .default(Literal::Flag(false))
         .help("A machine is reported when its greeting is over, not when it begins."),
+    UiField::new("amd_timeout_s", "Longest detection", seconds(3, 59), "calls")
+        .advanced()
+        .help("How long is listened until it is unknown who answered; 30 s if nothing is said."),
+    UiField::new("amd_speech_ms", "Speech of a machine", milliseconds(1_000, 6_000), "calls")
+        .advanced()
+        .help("Who speaks longer than that at a stretch is a machine; 2400 ms if nothing is said."),
+    UiField::new("amd_speech_end_ms", "Pause after speech", milliseconds(500, 5_000), "calls")
+        .advanced()
+        .help("A silence as long as that ends what was said; 1200 ms if nothing is said."),
+    UiField::new("amd_silence_ms", "Silence at first", milliseconds(2_000, 10_000), "calls")
+        .advanced()
+        .help("After a silence as long as that it is unknown who answered; 5000 ms if nothing is said."),
     UiField::new(
         "unavailable_text",
         "When nothing works",
@@ -134,6 +146,22 @@ pub(super) const FIELDS: &[UiField] = &[
 ];
 
 const LANGUAGE: TextRule = TextRule { format: "language", chars_max: 16, read: language };
+
+/// Fields that tune the detection of machines, and what the API calls them.
+pub(super) const AMD_TUNING: [(&str, &str); 4] = [
+    ("amd_timeout_s", "MachineDetectionTimeout"),
+    ("amd_speech_ms", "MachineDetectionSpeechThreshold"),
+    ("amd_speech_end_ms", "MachineDetectionSpeechEndThreshold"),
+    ("amd_silence_ms", "MachineDetectionSilenceTimeout"),
+];
+
+const fn seconds(min: i64, max: i64) -> FieldKind {
+    FieldKind::Number { min, max, unit: "s" }
+}
+
+const fn milliseconds(min: i64, max: i64) -> FieldKind {
+    FieldKind::Number { min, max, unit: "ms" }
+}
 
 const AMD_MODES: &[Choice] = &[
     Choice { value: "async", label: "While the agent already speaks" },

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::calls::{base, by_token, post, signed, url};
+use super::calls::{base, by_token, post, reachable, signed, url};
 use super::errors::{self, object, text};
 use super::hooks;
 use crate::address::Address;
@@ -199,6 +199,9 @@ fn set(
 }
 
 pub(super) fn bind(config: &RawConfig, bind: &Bind) -> OpResult<()> {
+    if let Some(hooks) = &bind.hooks {
+        reachable(config, hooks)?;
+    }
     let by_application = config.text("bind_by") == Some("application") && bind.hooks.is_some();
     if by_application && config.text("application_sid").is_none() {
         return Err(CarrierError::Config("there is no TwiML application yet"));
@@ -263,6 +266,7 @@ pub(super) fn test(config: &RawConfig) -> OpResult<()> {
 
 /// Makes the application that numbers may share, or brings it up to date.
 pub(super) fn provision(config: &RawConfig, hooks: &HookUrls) -> OpResult<Managed> {
+    reachable(config, hooks)?;
     let urls = Urls::of(hooks);
     let mut fields = vec![("FriendlyName", APPLICATION)];
     fields.extend(urls.fields());

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::RawConfig;
 use crate::explain::{Explanation, Trace};
-use crate::hook::{HookRequest, VerifyError};
+use crate::hook::{Certainty, HookRequest, VerifyError};
 use crate::pairs::pairs;
 use crate::secret::Secret;
 
@@ -37,10 +37,13 @@ pub(super) fn explain(request: &HookRequest<'_>, config: &RawConfig) -> Explanat
 }
 
 /// Proves the upgrade request of a media socket.
-pub(super) fn socket(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyError> {
+pub(super) fn socket(
+    request: &HookRequest<'_>,
+    config: &RawConfig,
+) -> Result<Certainty, VerifyError> {
     match config.text("stream_signature") {
-        Some("off") => Ok(()),
-        _ => verify(request, config),
+        Some("off") => Ok(Certainty::Proven),
+        _ => verify(request, config).map(|()| Certainty::Proven),
     }
 }
 

@@ -5,7 +5,7 @@ use media::codec::AudioFormat;
 use crate::address::{Address, AddressError};
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::setup::{SetupState, SetupStep};
-use crate::ui::rules::LINE;
+use crate::ui::rules::{LINE, NETWORK};
 use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
 
 /// Digits from which on a number without `+` begins with a calling code: those of a national number
@@ -25,12 +25,16 @@ pub(super) const SECTIONS: &[UiSection] = &[
         title: "Calls",
         help: "How numbers are read, and what callers are told when they cannot be taken.",
     },
+    UiSection { name: "security", title: "Signatures", help: "What proves who calls." },
     UiSection { name: "media", title: "Audio", help: "How audio travels to and from the carrier." },
 ];
 
 const ACCOUNT: TextRule = TextRule { format: "account-id", chars_max: 32, read: account };
 const COUNTRY: TextRule = TextRule { format: "country", chars_max: 2, read: country };
 const TOKEN: FieldKind = FieldKind::Password { chars_max: TOKEN_CHARS_MAX };
+
+/// The addresses that webhooks come from, as documented.
+pub(super) const SENDERS: &[&str] = &["15.206.6.156/32", "35.154.59.246/32", "15.207.8.226/32"];
 
 const IN_FORMATS: &[Choice] = &[
     choice("PCMU", "µ-law, 8 kHz"),
@@ -70,6 +74,23 @@ pub(super) const FIELDS: &[UiField] = &[
             "Said to callers if a call cannot be taken at all; that answers it, at its price. \
                Without it the call is refused.",
         ),
+    UiField::new("allow_unsigned", "Accept unsigned webhooks", FieldKind::Boolean, "security")
+        .default(Literal::Flag(false))
+        .advanced()
+        .help(
+            "For accounts whose webhooks the carrier does not sign: the token in the address must \
+             be right then, and the sender one of these. A wrong signature is never accepted.",
+        ),
+    UiField::new(
+        "unsigned_from",
+        "From these addresses",
+        FieldKind::List { rule: NETWORK, entries_max: 32 },
+        "security",
+    )
+    .visible_when("allow_unsigned", Literal::Flag(true))
+    .default(Literal::Texts(SENDERS))
+    .advanced()
+    .help("Those that the carrier's webhooks come from. Behind a proxy, that must be trusted."),
     UiField::new("media_in", "Audio of callers", FieldKind::Select(IN_FORMATS), "media")
         .default(Literal::Text("PCMU")),
     UiField::new("media_out", "Audio to callers", FieldKind::Select(OUT_FORMATS), "media")

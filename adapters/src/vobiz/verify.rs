@@ -5,10 +5,15 @@
 //! the token in the path of its address, and that it is about this account. The carrier's library
 //! signs more in version 3, as Plivo does; documents and library disagree, and nobody has shown
 //! what the carrier really does, so that either is believed.
+//!
+//! They disagree too whether all webhooks are signed. A configuration may accept those that are
+//! not: then the token in the path is what proves them, and the address that they come from.
 
+use super::fields::SENDERS;
 use crate::config::RawConfig;
 use crate::explain::{Explanation, Trace};
 use crate::hook::{HookRequest, VerifyError};
+use crate::network::Network;
 use crate::secret::Secret;
 use crate::signed_form::{header, sign, signed_v3};
 
@@ -19,6 +24,10 @@ const NONCE_V3: &str = "x-vobiz-signature-v3-nonce";
 /// The same of version 2.
 pub(super) const V2: [&str; 2] = ["x-vobiz-signature-v2", "x-vobiz-signature-ma-v2"];
 const NONCE_V2: &str = "x-vobiz-signature-v2-nonce";
+/// The header of a kind that is not accepted.
+const OLDEST: &str = "x-vobiz-signature";
+/// What addresses of hooks that hold a token have in them.
+const OWN_HOOKS: &str = "/api/v1/telephony/vobiz/";
 
 pub(super) fn verify(request: &HookRequest<'_>, config: &RawConfig) -> Result<(), VerifyError> {
     examine(request, config, &mut Trace::off())
@@ -41,6 +50,9 @@ fn examine(
     }
     trace.step("a signature is there, once");
     let (v3, v2) = (present(request, V3), present(request, V2));
+    if v3.is_empty() && v2.is_empty() && config.flag("allow_unsigned") {
+        return unsigned(request, config, trace);
+    }
     if v3.is_empty() && v2.is_empty() {
         return Err(VerifyError::Missing(V3[0]));
     }
@@ -72,6 +84,35 @@ fn examine(
         result = Err(VerifyError::Signature);
     }
     result
+}
+
+/// Believes a request that is not signed if it came to an address that holds the configuration's
+/// token, from an address of the carrier's.
+fn unsigned(
+    request: &HookRequest<'_>,
+    config: &RawConfig,
+    trace: &mut Trace,
+) -> Result<(), VerifyError> {
+    trace
+        .step("there is no signature at all, not even one that is malformed or of the oldest kind");
+    let names = V3.iter().chain(&V2).chain(&[NONCE_V3, NONCE_V2, OLDEST]);
+    if { names }.any(|name| request.headers.contains_key(*name)) {
+        return Err(VerifyError::Missing(V3[0]));
+    }
+    trace.step("its address holds the token of a configuration");
+    // The shared entry has none.
+    if !base(request.url).contains(OWN_HOOKS) {
+        return Err(VerifyError::Missing(V3[0]));
+    }
+    trace.step("it comes from one of the carrier's addresses");
+    let mut networks = config.texts("unsigned_from");
+    if networks.is_empty() {
+        networks = SENDERS.to_vec();
+    }
+    let holds = |from| {
+        networks.iter().filter_map(|it| it.parse().ok()).any(|it: Network| it.contains(from))
+    };
+    if request.from.is_some_and(holds) { Ok(()) } else { Err(VerifyError::Sender) }
 }
 
 /// The signatures that came in these headers.

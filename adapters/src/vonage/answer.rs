@@ -39,8 +39,12 @@ pub(super) fn stream(config: &RawConfig, stream_url: &str, hooks: &HookUrls) -> 
         "content-type": format!("audio/l16;rate={rate}"),
         "headers": {},
     });
-    if let (true, Some(endpoint)) = (verify::signs_socket(config), endpoint.as_object_mut()) {
-        endpoint.insert("authorization".to_owned(), json!({"type": "vonage"}));
+    let authorization = match verify::own_authorization(config) {
+        Some(own) => Some(json!({"type": "custom", "value": own.expose()})),
+        None => verify::signs_socket(config).then(|| json!({"type": "vonage"})),
+    };
+    if let (Some(authorization), Some(endpoint)) = (authorization, endpoint.as_object_mut()) {
+        endpoint.insert("authorization".to_owned(), authorization);
     }
     let connect = json!({
         "action": "connect",
@@ -72,7 +76,18 @@ pub(super) fn take(config: &RawConfig, take: &Take) -> Result<HookReply, HookErr
 pub(super) fn refuse(config: &RawConfig, _: Refusal) -> HookReply {
     let Some(text) = config.text("refusal_text") else { return end() };
     let text: String = text.chars().take(TALK_CHARS_MAX).collect();
-    document(&json!([{"action": "talk", "text": text}]))
+    let mut talk = json!({"action": "talk", "text": text});
+    // What is not said is left to Vonage: it has a language, and a voice for each.
+    if let Some(language) = config.text("refusal_language") {
+        talk["language"] = language.into();
+    }
+    if let Some(style) = config.number::<u32>("refusal_style") {
+        talk["style"] = style.into();
+    }
+    if config.flag("refusal_premium") {
+        talk["premium"] = true.into();
+    }
+    document(&json!([talk]))
 }
 
 /// The actions that connect a call to somebody else.

@@ -8,6 +8,11 @@ use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
 
 /// Most characters of a secret.
 const SECRET_CHARS_MAX: usize = 256;
+/// Most characters that Vonage sends as `Authorization`, and the fewest that cannot be guessed.
+const AUTHORIZATION_CHARS_MAX: usize = 8_191;
+const AUTHORIZATION_CHARS_MIN: usize = 16;
+/// The highest number of a voice.
+const VOICES_MAX: i64 = 99;
 
 const fn choice(value: &'static str, label: &'static str) -> Choice {
     Choice { value, label }
@@ -15,6 +20,7 @@ const fn choice(value: &'static str, label: &'static str) -> Choice {
 
 const SECRET: FieldKind = FieldKind::Password { chars_max: SECRET_CHARS_MAX };
 const UUID: TextRule = TextRule { format: "uuid", chars_max: 36, read: uuid };
+const LANGUAGE: TextRule = TextRule { format: "language", chars_max: 16, read: language };
 const KEY: TextRule = TextRule { format: "vonage-api-key", chars_max: 64, read: api_key };
 
 pub(super) const SECTIONS: &[UiSection] = &[
@@ -80,6 +86,17 @@ pub(super) const FIELDS: &[UiField] = &[
         .default(Literal::Flag(true))
         .advanced()
         .help("Vonage signs the opening of its media socket too, if there is a signature secret."),
+    UiField::new(
+        "socket_authorization",
+        "Authorization of the media socket",
+        FieldKind::Password { chars_max: AUTHORIZATION_CHARS_MAX },
+        "account",
+    )
+    .advanced()
+    .help(
+        "Vonage sends it as Authorization when it opens its media socket, in the place of its own \
+         token: for a gateway in front of this server that wants one of its own.",
+    ),
     UiField::api_base("account"),
     UiField::new("media_rate", "Sampling rate", FieldKind::Select(RATES), "calls")
         .default(Literal::Text("16000"))
@@ -93,6 +110,22 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("refusal_text", "Text for refused callers", FieldKind::Text(LINE), "calls")
         .help("Spoken to callers who cannot be put through, which answers the call; without it the call just ends.")
         .placeholder("Sorry, this call cannot be taken."),
+    UiField::new("refusal_language", "Its language", FieldKind::Text(LANGUAGE), "calls")
+        .advanced()
+        .placeholder("en-US")
+        .help("In which the text is spoken, such as en-US or de-DE."),
+    UiField::new(
+        "refusal_style",
+        "Its voice",
+        FieldKind::Number { min: 0, max: VOICES_MAX, unit: "" },
+        "calls",
+    )
+    .advanced()
+    .help("Number of the voice among those that Vonage has for the language."),
+    UiField::new("refusal_premium", "Its better voices", FieldKind::Boolean, "calls")
+        .default(Literal::Flag(false))
+        .advanced()
+        .help("Whether the text is spoken by a premium voice, at its price."),
 ];
 
 fn uuid(text: &str) -> Result<String, &'static str> {
@@ -107,13 +140,28 @@ fn api_key(text: &str) -> Result<String, &'static str> {
     }
 }
 
+fn language(text: &str) -> Result<String, &'static str> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if text.bytes().all(fits) { Ok(text.to_owned()) } else { Err("not a language, such as en-US") }
+}
+
 /// A key that cannot sign is refused when it is pasted, not at the first call.
 pub(super) fn check(config: &RawConfig) -> Result<(), ConfigErrors> {
+    let mut errors = ConfigErrors::default();
     let key = config.secret("private_key");
-    match key.map(|key| rsa_key(key.expose()).map(drop)) {
-        Some(Err(why)) => Err(ConfigErrors::one("private_key", Problem::Rule(why))),
-        Some(Ok(())) | None => Ok(()),
+    if let Some(Err(why)) = key.map(|key| rsa_key(key.expose()).map(drop)) {
+        errors.push("private_key", Problem::Rule(why));
     }
+    if let Some(own) = config.secret("socket_authorization") {
+        let own = own.expose();
+        if own.len() < AUTHORIZATION_CHARS_MIN {
+            errors.push("socket_authorization", Problem::Rule("16 characters or more"));
+        } else if !own.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || own.trim() != own {
+            let rule = "letters, digits and signs of ASCII, without blanks around them";
+            errors.push("socket_authorization", Problem::Rule(rule));
+        }
+    }
+    errors.into_result()
 }
 
 pub(super) fn checklist(config: &RawConfig, state: &SetupState) -> Vec<SetupStep> {

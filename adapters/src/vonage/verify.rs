@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use crate::config::RawConfig;
 use crate::explain::{Explanation, Trace};
-use crate::hook::{HookRequest, VerifyError};
+use crate::hook::{Certainty, HookRequest, VerifyError};
 use crate::jwt;
 use crate::secret::Secret;
 
@@ -51,6 +51,7 @@ pub(super) enum Fault {
     Future,
     MissingPayloadHash,
     PayloadMismatch,
+    WrongCredential,
 }
 
 impl Fault {
@@ -69,6 +70,7 @@ impl Fault {
             }
             Self::Expired | Self::NotYetValid | Self::Stale | Self::Future => VerifyError::Stale,
             Self::MissingPayloadHash | Self::PayloadMismatch => VerifyError::Body,
+            Self::WrongCredential => VerifyError::Credential,
         }
     }
 }
@@ -121,14 +123,21 @@ pub(super) fn examine(
 
 /// Proves that Vonage opens the socket: its token signs neither address nor body, and no document
 /// says which other claims it has, so that only what is there is examined.
+///
+/// A value of one's own takes the place of the token, where the configuration has one.
 pub(super) fn verify_socket(
     request: &HookRequest<'_>,
     config: &RawConfig,
-) -> Result<(), VerifyError> {
-    if !signs_socket(config) {
-        return Ok(());
+) -> Result<Certainty, VerifyError> {
+    if own_authorization(config).is_some() || signs_socket(config) {
+        examine_socket(request, config, &mut Trace::off()).map_err(Fault::verdict)?;
     }
-    examine_socket(request, config, &mut Trace::off()).map_err(Fault::verdict)
+    Ok(Certainty::Proven)
+}
+
+/// What Vonage is to send when it opens its socket, as it stands, in the place of its token.
+pub(super) fn own_authorization(config: &RawConfig) -> Option<Secret> {
+    config.secret("socket_authorization")
 }
 
 fn examine_socket(
@@ -136,6 +145,13 @@ fn examine_socket(
     config: &RawConfig,
     trace: &mut Trace,
 ) -> Result<(), Fault> {
+    if let Some(own) = own_authorization(config) {
+        trace.step("the header Authorization holds what was asked for");
+        let got = request.header(HEADER).ok_or(Fault::MissingAuthorization)?;
+        trace.got(got);
+        trace.expected(own.expose());
+        return if equal(own.expose(), got) { Ok(()) } else { Err(Fault::WrongCredential) };
+    }
     trace.step("the header Authorization holds a bearer token");
     let token = bearer(request)?;
     trace.step("the configuration has a signature secret");

@@ -32,7 +32,7 @@ impl Parts {
 
     fn request(&self) -> HookRequest<'_> {
         let Self { method, url, headers, body, unix_s } = self;
-        HookRequest { method, url, headers, body, unix_s: *unix_s }
+        HookRequest { method, url, headers, body, unix_s: *unix_s, from: None }
     }
 }
 
@@ -208,6 +208,7 @@ fn offered_calls_are_taken_and_refused() {
         headers: &HeaderMap::new(),
         body: b"",
         unix_s: 0,
+        from: None,
     };
     for entry in entries() {
         let Some(inbound) = entry.spec.inbound else { continue };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::directory::Snapshot;
+use crate::directory::{Directory, Snapshot};
 use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError, Watched};
 
 /// Reads the files of TLS again when they change.
@@ -26,7 +26,11 @@ pub(super) fn watch_files(server: Option<Arc<ServerTls>>, trunks: &HashMap<Uuid,
 pub(super) type Security = (Option<Arc<ServerTls>>, HashMap<Uuid, Arc<ClientTls>>);
 
 /// Reads the files of TLS.
-pub(super) fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> {
+pub(super) fn of(config: &Config, directory: &Directory) -> std::io::Result<Security> {
+    security(config, &directory.load()).map_err(std::io::Error::other)
+}
+
+fn security(config: &Config, snapshot: &Snapshot) -> Result<Security, TlsError> {
     let names = config.trunks.iter().flat_map(|trunk| trunk.tls_names.iter().cloned()).collect();
     let server = config.sip.tls.clone().map(|files| ServerTls::new(files, names));
     let server = server.transpose()?.map(Arc::new);

@@ -229,8 +229,7 @@ impl Control {
     /// When an address cannot be bound; the message names it.
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
-        let (server_tls, trunk_tls) =
-            certificates::security(&config, &directory.load()).map_err(std::io::Error::other)?;
+        let (server_tls, trunk_tls) = certificates::of(&config, &directory)?;
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());

@@ -29,6 +29,7 @@ pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<Call
         | Said::StreamStopped
         | Said::StreamFailed { .. }
         | Said::Transfer { .. }
+        | Said::Spoken
         | Said::Dtmf { .. } => return None,
     };
     let told = event.at_unix_ms.and_then(|ms| i64::try_from(ms).ok()?.checked_mul(1_000));

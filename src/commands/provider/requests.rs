@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,6 +28,8 @@ struct Written {
     headers: Headers,
     body: Option<String>,
     body_base64: Option<String>,
+    /// The address that it came from.
+    from: Option<IpAddr>,
 }
 
 /// Headers by name, or name by name in the order in which they came.
@@ -72,6 +75,7 @@ pub(super) struct Given {
     pub(super) url: String,
     headers: HeaderMap,
     body: Vec<u8>,
+    from: Option<IpAddr>,
 }
 
 /// What is judged, and by what.
@@ -90,6 +94,7 @@ impl Case {
             headers: &given.headers,
             body: &given.body,
             unix_s: self.unix_s,
+            from: given.from,
         }
     }
 }
@@ -164,5 +169,5 @@ fn given(written: Written, public_url: Option<&str>) -> Result<Given, ProviderEr
         }
     };
     let method = written.method.to_ascii_uppercase().parse().map_err(|_| usage("method"))?;
-    Ok(Given { method, url, headers, body })
+    Ok(Given { method, url, headers, body, from: written.from })
 }

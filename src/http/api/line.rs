@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::hook::{HookRequest, VerifyError};
+use adapters::hook::{Certainty, HookRequest, VerifyError};
 use adapters::media_socket;
 use adapters::secret::Secret;
 use axum::extract::{Request, State};
@@ -15,6 +15,7 @@ use super::{attach, gone};
 use crate::bridge::handshake;
 use crate::calls::media_token::MEDIA_PATH;
 use crate::calls::request;
+use crate::http::client::Client;
 use crate::http::openapi::{Access, Query as Parameter, Resource, get, schema};
 use crate::http::page::Query;
 use crate::http::path::Path;
@@ -108,14 +109,13 @@ async fn let_in(
         }
         Problem::not_found("no such stream")
     })?;
-    if let Some(proof) = proof
-        && let Err(error) = prove(&state, &proof, &request)
-    {
-        if state.guard.logs_stranger(&state.metrics.carriers) {
-            tracing::warn!(%error, "a media socket was refused");
+    match proof.map(|proof| prove(&state, &proof, &request)) {
+        None | Some(Ok(Certainty::Proven)) => {}
+        // Its token is that of a call, so that nobody else can fill the log with this.
+        Some(Ok(Certainty::Doubtful { error, hint })) => {
+            tracing::warn!(%call, %error, hint, "a media socket is let in that is not proven");
         }
-        state.calls.send(request::Request::LineOpen { call, socket: None }).await;
-        return Err(Problem::new(Kind::Forbidden, "the request is not the carrier's"));
+        Some(Err(error)) => return Err(not_proven(&state, call, error).await),
     }
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -131,12 +131,21 @@ async fn let_in(
     Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
 }
 
+/// Refuses a socket that brings the token of its call, and not what its carrier proves itself with.
+async fn not_proven(state: &crate::http::State, call: Uuid, error: VerifyError) -> Problem {
+    if state.guard.logs_stranger(&state.metrics.carriers) {
+        tracing::warn!(%error, "a media socket was refused");
+    }
+    state.calls.send(request::Request::LineOpen { call, socket: None }).await;
+    Problem::new(Kind::Forbidden, "the request is not the carrier's")
+}
+
 /// Proves that it is the carrier that opens the socket, over the address that it was given.
 fn prove(
     state: &crate::http::State,
     proof: &request::SocketProof,
     request: &Request,
-) -> Result<(), VerifyError> {
+) -> Result<Certainty, VerifyError> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     // `ws` for `http`, and so `wss` for `https`.
     let url = format!("{}{path}", state.base_url.replacen("http", "ws", 1));
@@ -147,6 +156,7 @@ fn prove(
         headers: request.headers(),
         body: b"",
         unix_s: unix.as_secs(),
+        from: request.extensions().get::<Client>().map(|client| client.address),
     };
     (proof.verify)(&hook, &proof.config)
 }

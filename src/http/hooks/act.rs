@@ -162,6 +162,10 @@ async fn late(
     call: Option<Uuid>,
     events: &[CallEvent],
 ) -> Result<(), StoreError> {
+    // A short call may be over here, and its carrier tell the rest, before any of it is written.
+    if !matches!(timeout(WRITTEN_WITHIN, state.log.flush()).await, Ok(true)) {
+        return Err(StoreError::Unavailable { reason: "the log is not written".into() });
+    }
     let call = match (call, events.first()) {
         (Some(call), _) => Some(call),
         // A carrier with one address for all calls names them by its own id.

@@ -112,6 +112,7 @@ impl Received {
             headers: &self.parts.headers,
             body: &self.body,
             unix_s: self.unix_s,
+            from: self.parts.extensions.get::<Client>().map(|client| client.address),
         }
     }
 }

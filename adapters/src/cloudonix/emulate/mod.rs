@@ -65,6 +65,8 @@ struct Cloudonix {
     profile: Map<String, Value>,
     applications: Vec<Application>,
     dnids: Vec<Dnid>,
+    /// What trunks there are, as the API has them.
+    trunks: Vec<Value>,
     quirks: Quirks,
     sessions: BTreeMap<String, Session>,
     lines: BTreeMap<u32, Line>,
@@ -97,6 +99,7 @@ impl Cloudonix {
             profile,
             applications: vec![Application { id: 4500, name: APPLICATION.to_owned(), url }],
             dnids: dnids.map(|(source, id)| Dnid { id, source, application: 4500 }).collect(),
+            trunks: Vec::new(),
             quirks,
             sessions: BTreeMap::new(),
             lines: BTreeMap::new(),

@@ -37,6 +37,7 @@ fn operation(method: &str, parts: &[&str]) -> &'static str {
         ("GET", ["customers", _, "domains", _, "sessions", _]) => "status",
         ("GET", ["customers", _, "domains", _, "dnids"]) => "numbers",
         ("POST", ["customers", _, "domains", _, "dnids"]) => "bind",
+        (_, ["customers", _, "domains", _, "trunks", ..]) => "trunk",
         ("GET", ["customers", _, "domains", _]) => "test",
         _ => "provision",
     }
@@ -126,7 +127,41 @@ fn route(
         },
         (Some(&"customers"), "PUT", ["applications", name]) => point(carrier, name, body),
         (Some(&"customers"), "POST", ["applications"]) => make(carrier, body),
+        (Some(&"customers"), "GET", ["trunks"]) if carrier.trunks.is_empty() => error(404),
+        (Some(&"customers"), "GET", ["trunks"]) => respond(200, &json!(carrier.trunks)),
+        (Some(&"customers"), "POST", ["trunks"]) => trunk(carrier, None, body),
+        (Some(&"customers"), "PUT", ["trunks", id]) => trunk(carrier, Some(id), body),
         _ => error(404),
+    }
+}
+
+/// Makes a trunk, or says anew what one is.
+fn trunk(carrier: &mut Cloudonix, id: Option<&str>, body: &Value) -> HttpResponse {
+    let is_one_of = |name: &str, words: &[&str]| words.contains(&text(body, name));
+    let port = text(body, "port").parse::<u16>().is_ok();
+    let name = text(body, "name");
+    let named = !name.is_empty() && !name.contains(' ') && !text(body, "ip").is_empty();
+    let directions = ["inbound", "outbound", "public-inbound", "public-outbound"];
+    let known =
+        is_one_of("transport", &["udp", "tcp", "tls"]) && is_one_of("direction", &directions);
+    if !(port && named && known && body["active"].is_boolean()) {
+        return error(400);
+    }
+    let mut whole = body.clone();
+    let Some(id) = id else {
+        let number = carrier.next();
+        whole["id"] = number.into();
+        whole["uuid"] = format!("33333333-4444-4555-8666-{number:012}").into();
+        carrier.trunks.push(whole.clone());
+        return respond(200, &whole);
+    };
+    match carrier.trunks.iter_mut().find(|trunk| trunk["uuid"] == id) {
+        Some(trunk) => {
+            (whole["id"], whole["uuid"]) = (trunk["id"].clone(), trunk["uuid"].clone());
+            *trunk = whole;
+            respond(200, trunk)
+        }
+        None => error(404),
     }
 }
 

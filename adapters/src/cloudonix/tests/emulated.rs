@@ -124,6 +124,7 @@ impl World {
             headers: &request.headers,
             body: &request.body,
             unix_s: 0,
+            from: None,
         };
         let inbound = SPEC.inbound.unwrap();
         assert!((inbound.recognise)(&seen));

@@ -4,14 +4,14 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::{calls, numbers, provision, transfer as transfers};
+use super::super::{SPEC, calls, numbers, provision, transfer as transfers};
 use super::documents::transfer;
 use super::{PLACED, SESSION, config, urls, vectors};
 use crate::address::Address;
 use crate::config::RawConfig;
 use crate::event::{CallFact, CarrierCallId, HangupCause};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::op::{Bind, OpResult, Originate, Step, TransferKind};
+use crate::op::{Bind, OpResult, Originate, Step, TransferKind, TrunkState};
 
 const API: &str = "https://api.cloudonix.io";
 
@@ -323,6 +323,73 @@ fn a_domain_is_set_up() {
     let told = config(json!({"session_updates": true}));
     let (sent, _) = run(provision::provision(&told, &urls()), &[of_vector("get-domain")]);
     assert_eq!(body(&sent[1])["profile"]["session-update-endpoint"], urls().url("status"));
+}
+
+fn trunk(name: &str, external: Option<&str>) -> TrunkState {
+    let fields = json!({"ip": "sip.example.com", "port": 5061, "transport": "tls", "prefix": "9"});
+    TrunkState {
+        name: name.to_owned(),
+        enabled: true,
+        settings: SPEC.read_trunk(&fields, None).unwrap().unwrap(),
+        external_id: external.map(str::to_owned),
+    }
+}
+
+/// A trunk is made if the domain has none of its name, and changed by its id; two of a name are one
+/// too many, as calls name them.
+#[test]
+fn trunks_are_made() {
+    let (ops, plain) = (SPEC.trunks.unwrap(), config(json!({})));
+    let made = answer(200, &json!({"id": 7, "uuid": "u-7", "name": "main"}));
+    for none in [answer(404, &json!("")), answer(200, &json!([{"name": "other", "uuid": "u-1"}]))] {
+        let (sent, done) = run((ops.apply)(&plain, &trunk("main", None)), &[none, made.clone()]);
+        assert_eq!(done.as_deref(), Ok("u-7"));
+        assert!(sent[0].url.ends_with("/customers/self/domains/acme.cloudonix.net/trunks"));
+        assert!(sent[1].method == "POST" && !sent[1].repeatable);
+        let wanted = json!({"name": "main", "ip": "sip.example.com", "port": "5061",
+            "transport": "tls", "direction": "outbound", "prefix": "9", "active": true});
+        assert_eq!(body(&sent[1]), wanted);
+    }
+    let taken = answer(200, &json!([{"name": "main", "uuid": "u-1"}]));
+    let (sent, refused) = run((ops.apply)(&plain, &trunk("main", None)), &[taken]);
+    assert!(sent.len() == 1 && matches!(refused, Err(CarrierError::NotPermitted(Some(_)))));
+    let off = TrunkState { enabled: false, ..trunk("main", Some("u/7")) };
+    let (sent, done) = run((ops.apply)(&plain, &off), &[answer(200, &json!({"uuid": "u/7"}))]);
+    assert_eq!((sent.len(), done.as_deref()), (1, Ok("u/7")));
+    assert!(
+        sent[0].method == "PUT" && sent[0].repeatable && sent[0].url.ends_with("/trunks/u%2F7")
+    );
+    assert_eq!(body(&sent[0])["active"], false);
+    let gone = run((ops.apply)(&plain, &off), &[answer(404, &json!(""))]).1;
+    assert_eq!(gone, Err(CarrierError::NotFound));
+    for bad in ["", "two words", "ümlaut", "a_b"] {
+        assert!(matches!((ops.apply)(&plain, &trunk(bad, None)), Err(CarrierError::Config(_))));
+    }
+    let number = answer(200, &json!({"id": 9}));
+    let answers = [answer(404, &json!("")), number];
+    assert_eq!(run((ops.apply)(&plain, &trunk("main", None)), &answers).1.as_deref(), Ok("9"));
+}
+
+/// A trunk that is not wanted is taken out of service, all else as it was; one that is gone is as
+/// good.
+#[test]
+fn trunks_are_removed() {
+    let (ops, plain) = (SPEC.trunks.unwrap(), config(json!({})));
+    let known = json!({"id": 7, "uuid": "u-7", "name": "main", "ip": "192.0.2.1", "port": 5060,
+        "transport": "udp", "direction": "inbound", "profile": {"a": "b"}, "active": true});
+    let list = answer(200, &json!([{"uuid": "u-1"}, known]));
+    let put = answer(200, &json!({}));
+    let (sent, done) = run((ops.remove)(&plain, "u-7"), &[list.clone(), put]);
+    assert!(done.is_ok() && sent[1].method == "PUT" && sent[1].url.ends_with("/trunks/u-7"));
+    let wanted = json!({"name": "main", "ip": "192.0.2.1", "port": 5060, "transport": "udp",
+        "direction": "inbound", "profile": {"a": "b"}, "active": false});
+    assert_eq!(body(&sent[1]), wanted);
+    let gone = answer(404, &json!(""));
+    for answers in [vec![gone.clone()], vec![answer(200, &json!([]))], vec![list.clone(), gone]] {
+        assert_eq!(run((ops.remove)(&plain, "u-7"), &answers).1, Ok(()));
+    }
+    let refused = run((ops.remove)(&plain, "u-7"), &[list, answer(400, &json!({}))]).1;
+    assert!(refused.is_err());
 }
 
 /// The domain is asked for: a key that is not known, a domain that is not there or not in use.

@@ -26,7 +26,8 @@ fn verify(
     body: &str,
 ) -> Result<(), VerifyError> {
     let body = body.as_bytes();
-    let request = HookRequest { method: &Method::POST, url: URL, headers, body, unix_s: 0 };
+    let request =
+        HookRequest { method: &Method::POST, url: URL, headers, body, unix_s: 0, from: None };
     let hook = SPEC.hook(hook).unwrap();
     let verdict = (hook.verify)(&request, config);
     assert_eq!((hook.explain)(&request, config).verdict, verdict);
@@ -130,6 +131,7 @@ fn what_else_is_not_believed() {
         headers: &with(&[("authorization", "Bearer rk^made-up!_guess")]),
         body: body.as_bytes(),
         unix_s: 0,
+        from: None,
     };
     let told = (SPEC.hook("voice").unwrap().explain)(&request, &plain);
     let shown = serde_json::to_string(&told).unwrap();

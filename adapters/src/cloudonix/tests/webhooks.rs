@@ -13,7 +13,14 @@ const URL: &str = "https://t.example/api/v1/telephony/cloudonix/x/tok";
 
 fn handle(hook: &str, method: &Method, url: &str, body: &str) -> Result<Handled, HookError> {
     let headers = HeaderMap::new();
-    let request = HookRequest { method, url, headers: &headers, body: body.as_bytes(), unix_s: 0 };
+    let request = HookRequest {
+        method,
+        url,
+        headers: &headers,
+        body: body.as_bytes(),
+        unix_s: 0,
+        from: None,
+    };
     (SPEC.hook(hook).unwrap().handle)(&request, &config(json!({"currency": "usd"})))
 }
 
@@ -108,7 +115,8 @@ fn requests_are_recognised() {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_static(value));
         let (method, body) = (&Method::POST, body.as_bytes());
-        let request = HookRequest { method, url: URL, headers: &headers, body, unix_s: 0 };
+        let request =
+            HookRequest { method, url: URL, headers: &headers, body, unix_s: 0, from: None };
         let found = crate::table::recognise(&request);
         assert_eq!(
             (hooks::INBOUND.recognise)(&request),

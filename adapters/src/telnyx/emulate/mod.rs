@@ -35,6 +35,8 @@ pub(super) static EMULATOR: EmulatorSpec = EmulatorSpec {
 
 /// Most calls that are remembered.
 const CALLS_MAX: usize = 10_000;
+/// How long any text takes.
+const SPEAKING: Duration = Duration::from_millis(600);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -76,6 +78,8 @@ struct Call {
     /// The leg that waits to be connected with this one once it is answered.
     linked: Option<String>,
     recording: bool,
+    /// When a text has been spoken.
+    spoken: Option<MonoTime>,
 }
 
 /// The application.
@@ -163,6 +167,7 @@ impl Telnyx {
             line: None,
             linked: None,
             recording: false,
+            spoken: None,
         });
         id
     }
@@ -214,6 +219,14 @@ impl Telnyx {
         self.open(id);
         if let Some(other) = linked {
             self.connect(clock, id, &other);
+        }
+    }
+
+    /// A text is spoken, for a while.
+    fn speak(&mut self, clock: Clock, id: &str) {
+        if let Some(call) = self.live(id) {
+            call.spoken = Some(clock.now + SPEAKING);
+            self.tell(clock, id, "call.speak.started", &json!({}));
         }
     }
 
@@ -389,6 +402,10 @@ impl Emulator for Telnyx {
             } else if due(call.gives_up) {
                 self.end(clock, &id, "timeout", "unknown", "487");
             }
+            if let Some(call) = self.live(&id).filter(|call| due(call.spoken)) {
+                call.spoken = None;
+                self.tell(clock, &id, "call.speak.ended", &json!({"status": "completed"}));
+            }
             let Some(call) = self.calls.iter_mut().find(|call| call.id == id) else { continue };
             let Some(line) = &mut call.line else { continue };
             let cut = line.tick(clock.now, &id, &self.quirks, &mut self.outputs);
@@ -407,7 +424,7 @@ impl Emulator for Telnyx {
         let live = self.calls.iter().filter(|call| call.state != State::Over);
         let of_calls = live.flat_map(|call| {
             let line = call.line.as_ref().and_then(Line::deadline);
-            [call.answers, call.gives_up, line]
+            [call.answers, call.gives_up, call.spoken, line]
         });
         of_calls.chain([self.webhooks.deadline()]).flatten().min()
     }

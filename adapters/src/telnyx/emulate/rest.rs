@@ -275,6 +275,13 @@ fn act(carrier: &mut Telnyx, clock: Clock, id: &str, name: &str, body: &Value) -
             let digits = text("digits").unwrap_or_default();
             carrier.told(Told::Keys { call: id.to_owned(), digits });
         }
+        "speak" if state == State::Answered => {
+            let wanted = [text("payload"), text("voice")];
+            if wanted.iter().any(|it| it.as_deref().is_none_or(str::is_empty)) {
+                return error(422, "10004", "Missing required parameter", "/payload");
+            }
+            carrier.speak(clock, id);
+        }
         "record_start" if state == State::Answered => call.recording = true,
         "record_stop" => {
             if std::mem::take(&mut call.recording) {

@@ -83,6 +83,7 @@ impl Bench {
                         headers: &request.headers,
                         body: &request.body,
                         unix_s: clock.unix_ms / 1000,
+                        from: None,
                     };
                     let hook_of = SPEC.hooks[0];
                     assert_eq!((hook_of.verify)(&request, &self.config), Ok(()));

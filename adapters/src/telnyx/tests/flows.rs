@@ -94,6 +94,76 @@ fn linear_streams_are_opened_apart() {
     }
 }
 
+/// Who cannot be taken at all is told so, if there is a text: answered without a stream, spoken to,
+/// hung up on when the text is over, or after a while without that word; whatever fails on the way
+/// ends the call. Other refusals answer nothing.
+#[test]
+fn refusals_in_words() {
+    let with_text = || {
+        let mut values = config().expose().clone();
+        values.insert("unavailable_text".to_owned(), json!("Sorry."));
+        values.insert("unavailable_voice".to_owned(), json!("Telnyx.KokoroTTS.af"));
+        flow(RawConfig::from_stored(Value::Object(values)).unwrap())
+    };
+    let event =
+        |what| CallEvent { call: CarrierCallId(CALL.to_owned()), id: None, at_unix_ms: None, what };
+    let refused = |request| FlowInput::Answer {
+        request,
+        result: Err(crate::exchange::CarrierError::Unavailable),
+    };
+    let now = MonoTime::ZERO;
+    for told in [true, false] {
+        let mut flow = with_text();
+        flow.handle(now, FlowInput::Command(FlowCommand::Refuse(Refusal::Unavailable)));
+        let (request, answer) = next(flow.as_mut());
+        assert!(answer.url.ends_with("/actions/answer") && answer.repeatable);
+        assert!(!String::from_utf8_lossy(&answer.body).contains("stream"));
+        flow.handle(now, ok(request));
+        assert_eq!(flow.poll(), None, "it is not answered yet");
+        let later = flow.deadline().unwrap();
+        match told {
+            true => flow.handle(now, FlowInput::Event(&event(CallFact::Answered))),
+            false => flow.handle(later, FlowInput::Timeout),
+        }
+        let (request, speak) = next(flow.as_mut());
+        assert!(speak.url.ends_with("/actions/speak"));
+        let body: Value = serde_json::from_slice(&speak.body).unwrap();
+        assert_eq!((&body["payload"], &body["payload_type"]), (&json!("Sorry."), &json!("text")));
+        assert_eq!(body["voice"], "Telnyx.KokoroTTS.af");
+        flow.handle(later, ok(request));
+        assert_eq!(flow.poll(), None, "it is being spoken");
+        let later = flow.deadline().unwrap();
+        match told {
+            true => flow.handle(now, FlowInput::Event(&event(CallFact::Spoken))),
+            false => flow.handle(later, FlowInput::Timeout),
+        }
+        let (request, hangup) = next(flow.as_mut());
+        assert!(hangup.url.ends_with("/actions/hangup"));
+        flow.handle(later, ok(request));
+        flow.handle(flow.deadline().unwrap(), FlowInput::Timeout);
+        assert!(matches!(flow.poll(), Some(FlowOutput::Event(_))));
+        assert_eq!((flow.poll(), flow.deadline()), (Some(FlowOutput::Done), None));
+    }
+    let mut flow = with_text();
+    flow.handle(now, FlowInput::Command(FlowCommand::Refuse(Refusal::Unavailable)));
+    let (request, _) = next(flow.as_mut());
+    flow.handle(now, refused(request));
+    assert!(next(flow.as_mut()).1.url.ends_with("/actions/reject"));
+    let mut flow = with_text();
+    flow.handle(now, FlowInput::Command(FlowCommand::Refuse(Refusal::Unavailable)));
+    let (request, _) = next(flow.as_mut());
+    flow.handle(now, ok(request));
+    flow.handle(now, FlowInput::Event(&event(CallFact::Answered)));
+    let (request, _) = next(flow.as_mut());
+    flow.handle(now, refused(request));
+    assert!(next(flow.as_mut()).1.url.ends_with("/actions/hangup"));
+    for refusal in [Refusal::Busy, Refusal::NotFound, Refusal::Rejected] {
+        let mut flow = with_text();
+        flow.handle(now, FlowInput::Command(FlowCommand::Refuse(refusal)));
+        assert!(next(flow.as_mut()).1.url.ends_with("/actions/reject"), "{refusal:?}");
+    }
+}
+
 /// A refusal is told in the carrier's word before the answer; a lost stream is opened again where
 /// it is wanted; keys and transfers are commands with ids of their own.
 #[test]

@@ -40,6 +40,7 @@ fn signatures() {
             headers: &headers,
             body: &body,
             unix_s: vector["now"].as_u64().unwrap(),
+            from: None,
         };
         let got = verify::verify(&request, &config);
         let id = vector["id"].as_str().unwrap();

@@ -14,7 +14,7 @@ use crate::config::RawConfig;
 use crate::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, SocketInput, Told};
 use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::{HookRequest, HookUrls, Take};
+use crate::hook::{Certainty, HookRequest, HookUrls, Take};
 use crate::op::{OpResult, Originate, Refusal, Step, Transfer, TransferKind};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 
@@ -114,6 +114,7 @@ impl World {
             headers: &request.headers,
             body: &request.body,
             unix_s: 0,
+            from: None,
         };
         let inbound = SPEC.inbound.unwrap();
         assert!((inbound.recognise)(&seen));
@@ -150,9 +151,10 @@ impl World {
             headers: &request.headers,
             body: b"",
             unix_s: 0,
+            from: None,
         };
         assert_eq!(request.url, STREAM_URL);
-        assert_eq!((SPEC.verify_socket.unwrap())(&seen, &self.config), Ok(()));
+        assert_eq!((SPEC.verify_socket.unwrap())(&seen, &self.config), Ok(Certainty::Proven));
         let start = StreamStart { config: self.config.clone(), call: None };
         self.socket = Some((socket, (SPEC.stream.unwrap())(&start)));
         self.sockets += 1;

@@ -125,6 +125,18 @@ fn calls_follow_the_configuration() {
     let sync = sent(json!({"amd_mode": "sync", "amd_wait_for_beep": true}), &originate());
     assert_eq!(field(&sync, "MachineDetection").as_deref(), Some("DetectMessageEnd"));
     assert_eq!(field(&sync, "AsyncAmd"), None);
+    let tuned = json!({"amd_timeout_s": 20, "amd_speech_ms": 3_000, "amd_speech_end_ms": 900,
+        "amd_silence_ms": 4_000});
+    let tuned = sent(tuned, &originate());
+    for (name, value) in [
+        ("MachineDetectionTimeout", "20"),
+        ("MachineDetectionSpeechThreshold", "3000"),
+        ("MachineDetectionSpeechEndThreshold", "900"),
+        ("MachineDetectionSilenceTimeout", "4000"),
+    ] {
+        assert_eq!(field(&tuned, name).as_deref(), Some(value));
+        assert_eq!(field(&sync, name), None, "the carrier's own default");
+    }
     let sip = json!({"sip_username": "u", "sip_password": "p"});
     assert_eq!(field(&sent(sip.clone(), &originate()), "SipAuthPassword"), None);
     let to_sip = Originate { to: Address::parse("sip:a@b.example", None).unwrap(), ..originate() };
@@ -136,6 +148,24 @@ fn calls_follow_the_configuration() {
     let odd = Originate { from: Address::parse("sip:a@b.example", None).ok(), ..originate() };
     let odd = calls::originate(&config(json!({})), &odd);
     assert!(matches!(odd, Err(CarrierError::CallerId(None))));
+}
+
+/// A public address that the carrier sends no webhooks to is refused before anything is asked for.
+#[test]
+fn hosts_with_underscores() {
+    let hooks = HookUrls::new("https://my_host.example:8443/x", "twilio", "tok");
+    let call = Originate { hooks: hooks.clone(), ..originate() };
+    let number = Address::parse("+15551234567", None).unwrap();
+    let bind = Bind { address: number.clone(), hooks: Some(hooks.clone()) };
+    let ours = config(json!({}));
+    let refused = |error: CarrierError| assert!(matches!(error, CarrierError::Config(_)));
+    refused(calls::originate(&ours, &call).err().unwrap());
+    refused(numbers::bind(&ours, &bind).err().unwrap());
+    refused(numbers::provision(&ours, &hooks).err().unwrap());
+    // To point a number away names no address, and what other carriers do is unknown.
+    assert!(numbers::bind(&ours, &Bind { address: number, hooks: None }).is_ok());
+    let other = json!({"compatible": true, "api_base": "https://other.example"});
+    assert!(calls::originate(&config(other), &call).is_ok());
 }
 
 /// Hosts follow region and edge, or the address of another carrier; a key takes the place of the

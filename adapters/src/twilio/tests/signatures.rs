@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::verify;
 use super::{config, vectors};
 use crate::config::RawConfig;
-use crate::hook::{HookRequest, VerifyError};
+use crate::hook::{Certainty, HookRequest, VerifyError};
 use crate::pairs::pairs;
 
 struct Vector<'v>(&'v Value);
@@ -38,6 +38,7 @@ impl Vector<'_> {
             headers: &headers,
             body: body.as_bytes(),
             unix_s: 0,
+            from: None,
         };
         let verdict = verify::verify(&request, config);
         let told = verify::explain(&request, config);
@@ -107,7 +108,7 @@ fn unusual_requests() {
         let signature = HeaderValue::from_static("AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
         headers.insert("x-twilio-signature", signature);
         let (headers, body, method) = (&headers, body.as_bytes(), &method);
-        let request = HookRequest { method, url, headers, body, unix_s: 0 };
+        let request = HookRequest { method, url, headers, body, unix_s: 0, from: None };
         let told = verify::explain(&request, &config(json!({})));
         assert_eq!(told.verdict, Err(VerifyError::Signature), "{url}");
         told.signed_string.unwrap()
@@ -169,7 +170,7 @@ fn ports_are_of_two_minds() {
         let value = HeaderValue::from_str(&sign(signed)).unwrap();
         headers.insert("x-twilio-signature", value);
         let (method, headers) = (&Method::GET, &headers);
-        let request = HookRequest { method, url: asked, headers, body: b"", unix_s: 0 };
+        let request = HookRequest { method, url: asked, headers, body: b"", unix_s: 0, from: None };
         let found = verify::verify(&request, &config(json!({})));
         assert_eq!(found.is_ok(), accepted, "{asked} signed as {signed}");
     }
@@ -182,16 +183,26 @@ fn sockets_are_proven() {
     let all = vectors["signatures"].as_array().unwrap();
     let vector = Vector(all.iter().find(|vector| vector["id"] == "websocket-handshake").unwrap());
     let headers = vector.headers();
-    let request =
-        |url| HookRequest { method: &Method::GET, url, headers: &headers, body: b"", unix_s: 0 };
+    let request = |url| HookRequest {
+        method: &Method::GET,
+        url,
+        headers: &headers,
+        body: b"",
+        unix_s: 0,
+        from: None,
+    };
     let url = vector.text("url");
-    assert_eq!(verify::socket(&request(url), &config(json!({}))), Ok(()));
+    assert_eq!(verify::socket(&request(url), &config(json!({}))), Ok(Certainty::Proven));
     let other = format!("{url}x");
     assert!(verify::socket(&request(&other), &config(json!({}))).is_err());
     let off = config(json!({"stream_signature": "off"}));
-    assert_eq!(verify::socket(&request(&other), &off), Ok(()));
+    assert_eq!(verify::socket(&request(&other), &off), Ok(Certainty::Proven));
     let port = url.replace(".com/", ".com:443/");
-    assert_eq!(verify::socket(&request(&port), &config(json!({}))), Ok(()), "{port}");
+    assert_eq!(
+        verify::socket(&request(&port), &config(json!({}))),
+        Ok(Certainty::Proven),
+        "{port}"
+    );
 }
 
 proptest! {
@@ -216,6 +227,7 @@ proptest! {
                 headers: &headers,
                 body: body.as_bytes(),
                 unix_s: 0,
+                from: None,
             };
             verify::explain(&request, &config(json!({}))).signed_string.unwrap()
         };

@@ -51,6 +51,7 @@ fn hook_of(name: &str, config: &RawConfig, body: &str) -> Result<Handled, HookEr
         headers: &HeaderMap::new(),
         body: body.as_bytes(),
         unix_s: 0,
+        from: None,
     };
     (SPEC.hook(name).unwrap().handle)(&request, config)
 }
@@ -104,6 +105,7 @@ fn requests_are_recognised() {
             headers: &headers,
             body: b"CallUUID=c",
             unix_s: 0,
+            from: None,
         };
         (hooks::INBOUND.recognise)(&request)
     };
@@ -158,6 +160,7 @@ fn blind_transfers_dial() {
             headers: &HeaderMap::new(),
             body: b"CallUUID=u1&ParentAuthID=MA_EXAMPLE1",
             unix_s: 0,
+            from: None,
         };
         (SPEC.hook("transfer").unwrap().handle)(&request, &config(json!({})))
     };

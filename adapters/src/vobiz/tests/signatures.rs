@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::verify;
 use super::{config, headers_of, vectors};
+use crate::config::RawConfig;
 use crate::exchange::form;
 use crate::hook::{HookRequest, VerifyError};
 
@@ -17,8 +18,14 @@ fn check(vector: &Value) -> (Result<(), VerifyError>, Option<String>) {
         params.iter().map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap())).collect();
     let (headers, body) = (headers_of(vector), form(&params));
     let url = vector["url"].as_str().unwrap();
-    let request =
-        HookRequest { method: &method, url, headers: &headers, body: body.as_bytes(), unix_s: 0 };
+    let request = HookRequest {
+        method: &method,
+        url,
+        headers: &headers,
+        body: body.as_bytes(),
+        unix_s: 0,
+        from: None,
+    };
     let verdict = verify::verify(&request, &config);
     let told = verify::explain(&request, &config);
     assert_eq!(told.verdict, verdict, "{}", vector["id"]);
@@ -64,10 +71,10 @@ fn refusals_are_told_apart() {
     assert_eq!(check(&find("v3-bad-sha1")).0, Err(VerifyError::Signature));
 
     let good = find("v2-simple");
-    let config = |more| config(more);
     let examine = |headers: &HeaderMap, more: Value| {
         let url = good["url"].as_str().unwrap();
-        let request = HookRequest { method: &Method::POST, url, headers, body: b"", unix_s: 0 };
+        let request =
+            HookRequest { method: &Method::POST, url, headers, body: b"", unix_s: 0, from: None };
         verify::verify(&request, &config(more))
     };
     let mut both = headers_of(&good);
@@ -84,4 +91,53 @@ fn refusals_are_told_apart() {
     let mut old = HeaderMap::new();
     old.insert("x-vobiz-signature", HeaderValue::from_static("AAAA"));
     assert_eq!(examine(&old, json!({})), missing, "the oldest kind is not looked at");
+}
+
+/// Unsigned webhooks are believed where the configuration says so, from the carrier's addresses, at
+/// an address that holds the token; a signature that is there, however malformed, must be right.
+#[test]
+fn unsigned_webhooks() {
+    const OWN: &str = "https://t.example/api/v1/telephony/vobiz/answer/tok";
+    let (none, all) = (HeaderMap::new(), vectors()["signature_vectors"].clone());
+    let allowed = config(json!({"allow_unsigned": true}));
+    let named = config(json!({"allow_unsigned": true, "unsigned_from": ["192.0.2.0/24"]}));
+    let check = |config: &RawConfig, url: &str, headers: &HeaderMap, from: &str| {
+        let from = Some(from.parse().unwrap());
+        let request =
+            HookRequest { method: &Method::POST, url, headers, body: b"", unix_s: 0, from };
+        let verdict = verify::verify(&request, config);
+        let told = verify::explain(&request, config);
+        assert_eq!(told.verdict, verdict);
+        let unknown = verify::verify(&HookRequest { from: None, ..request }, config);
+        assert!(unknown.is_err(), "who sent it must be known");
+        verdict
+    };
+    let missing = Err(VerifyError::Missing("x-vobiz-signature-v3"));
+    for from in ["15.206.6.156", "35.154.59.246", "::ffff:15.207.8.226"] {
+        assert_eq!(check(&allowed, OWN, &none, from), Ok(()), "{from}");
+        assert_eq!(check(&config(json!({})), OWN, &none, from), missing, "{from}");
+        assert_eq!(check(&named, OWN, &none, from), Err(VerifyError::Sender), "{from}");
+        let shared = "https://t.example/api/v1/telephony/inbound/run?/api/v1/telephony/vobiz/";
+        assert_eq!(check(&allowed, shared, &none, from), missing, "{from}");
+    }
+    assert_eq!(check(&named, OWN, &none, "192.0.2.255"), Ok(()));
+    for from in ["15.206.6.157", "127.0.0.1", "2001:db8::1"] {
+        assert_eq!(check(&allowed, OWN, &none, from), Err(VerifyError::Sender), "{from}");
+    }
+    let mut refused = 0;
+    for vector in all.as_array().unwrap().iter().filter(|vector| vector["valid"] != true) {
+        let mut given = vector.clone();
+        given["url"] = json!(OWN);
+        let headers = headers_of(&given);
+        if !headers.is_empty() {
+            assert!(check(&allowed, OWN, &headers, "15.206.6.156").is_err(), "{}", vector["id"]);
+            refused += 1;
+        }
+    }
+    assert!(refused >= 10, "{refused}");
+    for name in ["x-vobiz-signature", "x-vobiz-signature-v3", "x-vobiz-signature-v2-nonce"] {
+        let mut headers = HeaderMap::new();
+        headers.append(name, HeaderValue::from_static(""));
+        assert!(check(&allowed, OWN, &headers, "15.206.6.156").is_err(), "{name}");
+    }
 }

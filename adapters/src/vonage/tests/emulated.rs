@@ -15,7 +15,7 @@ use crate::emulate::{
 };
 use crate::event::{AnsweredBy, CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::{HookReply, HookRequest, HookUrls, Take};
+use crate::hook::{Certainty, HookReply, HookRequest, HookUrls, Take};
 use crate::op::{
     Bind, Moment, OpResult, Originate, Refusal, SendDigits, Step, Transfer, TransferKind,
 };
@@ -144,6 +144,7 @@ impl World {
             headers: &request.headers,
             body: &request.body,
             unix_s: self.clock.unix_ms / 1000,
+            from: None,
         }
     }
 
@@ -178,7 +179,7 @@ impl World {
 
     fn open(&mut self, socket: u32, request: &HttpRequest) {
         let proven = SPEC.verify_socket.unwrap()(&self.request(request), &self.config);
-        assert_eq!(proven, Ok(()));
+        assert_eq!(proven, Ok(Certainty::Proven));
         assert!(request.url.starts_with("wss://t.example/ws/"), "{}", request.url);
         let start = StreamStart { config: self.config.clone(), call: None };
         self.stream = Some((socket, SPEC.stream.unwrap()(&start)));

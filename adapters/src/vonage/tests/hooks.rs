@@ -293,4 +293,11 @@ fn refusals_end_calls() {
         let expected = json!([{"action": "talk", "text": "Sorry, \"this\" call cannot be taken."}]);
         assert_eq!(said, expected);
     }
+    let voice = json!({"refusal_text": "Nein.", "refusal_language": "de-DE", "refusal_style": 0,
+        "refusal_premium": true});
+    let said = (INBOUND.refuse)(&config(&voice), Refusal::Busy).body;
+    let said: Value = serde_json::from_slice(&said).unwrap();
+    let expected = json!([{"action": "talk", "text": "Nein.", "language": "de-DE", "style": 0,
+        "premium": true}]);
+    assert_eq!(said, expected);
 }

@@ -82,9 +82,16 @@ impl Request {
         }
     }
 
+    /// One that opens a socket with this `Authorization`.
+    fn authorized(value: &str) -> Self {
+        let mut request = Self::json(&Value::Null);
+        request.headers.insert("authorization", HeaderValue::from_str(value).unwrap());
+        Self { method: Method::GET, url: "wss://t.example/".to_owned(), ..request }
+    }
+
     fn get(&self) -> HookRequest<'_> {
         let Self { method, url, headers, body, unix_s } = self;
-        HookRequest { method, url, headers, body, unix_s: *unix_s }
+        HookRequest { method, url, headers, body, unix_s: *unix_s, from: None }
     }
 }
 

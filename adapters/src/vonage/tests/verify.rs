@@ -14,6 +14,7 @@ use super::{Request, config, each, plain, vectors};
 use crate::config::RawConfig;
 use crate::exchange::HttpRequest;
 use crate::explain::Trace;
+use crate::hook::{Certainty, VerifyError};
 use crate::jwt;
 use crate::op::Moment;
 use crate::secret::Secret;
@@ -151,17 +152,52 @@ fn a_rewritten_body_is_explained() {
 fn sockets_are_proven() {
     let vector = &each("ws_upgrade_auth")[0];
     let good = Request::of(vector);
-    assert_eq!(verify_socket(&good.get(), &plain()), Ok(()));
+    assert_eq!(verify_socket(&good.get(), &plain()), Ok(Certainty::Proven));
     let late = Request { unix_s: good.unix_s + 3600, ..Request::of(vector) };
     assert!(verify_socket(&late.get(), &plain()).is_err());
     let bare = Request::json(&Value::Null);
     assert!(verify_socket(&bare.get(), &plain()).is_err());
-    assert_eq!(verify_socket(&bare.get(), &config(&json!({"sign_socket": false}))), Ok(()));
-    assert_eq!(verify_socket(&bare.get(), &config(&json!({"signature_secret": null}))), Ok(()));
+    assert_eq!(
+        verify_socket(&bare.get(), &config(&json!({"sign_socket": false}))),
+        Ok(Certainty::Proven)
+    );
+    assert_eq!(
+        verify_socket(&bare.get(), &config(&json!({"signature_secret": null}))),
+        Ok(Certainty::Proven)
+    );
     let stranger = config(&json!({"api_key": "deadbeef"}));
     assert!(verify_socket(&good.get(), &stranger).is_err());
     let forger = config(&json!({"signature_secret": "another"}));
     assert!(verify_socket(&good.get(), &forger).is_err());
+}
+
+/// A value of one's own takes the place of the token: it alone counts, every character of it; what
+/// is too short to be a secret, or no value of a header, is refused when it is entered.
+#[test]
+fn sockets_have_a_credential_of_their_own() {
+    const OWN: &str = "Basic dGFsa3BhdGg6c2VjcmV0";
+    let with = |value: &str| Request::authorized(value);
+    let own = config(&json!({"socket_authorization": OWN}));
+    assert_eq!(verify_socket(&with(OWN).get(), &own), Ok(Certainty::Proven));
+    let signed = Request::of(&each("ws_upgrade_auth")[0]);
+    assert_eq!(verify_socket(&signed.get(), &own), Err(VerifyError::Credential));
+    for (at, _) in OWN.char_indices() {
+        let mut other = OWN.to_owned();
+        other.replace_range(at..=at, "~");
+        assert_eq!(verify_socket(&with(&other).get(), &own), Err(VerifyError::Credential));
+        let short = verify_socket(&with(OWN.get(..at).unwrap()).get(), &own);
+        assert!(short.is_err(), "{at}");
+    }
+    let bare = Request::json(&Value::Null);
+    assert!(verify_socket(&bare.get(), &own).is_err());
+    // It needs no signature secret.
+    let alone = config(&json!({"socket_authorization": OWN, "signature_secret": null}));
+    assert!(verify_socket(&bare.get(), &alone).is_err());
+    let mut values = Value::Object(plain().expose().clone());
+    for bad in ["short", "sixteen or more \u{e9}", " blank before it", "two\nlines of text"] {
+        values["socket_authorization"] = json!(bad);
+        assert!(SPEC.read(&values, None).is_err(), "{bad:?}");
+    }
 }
 
 /// Tokens are byte for byte those that Vonage's libraries make.

@@ -7,7 +7,9 @@ use crate::event::{
     Price, TransferState,
 };
 use crate::explain::{Explanation, Trace};
-use crate::hook::{Handled, Hook, HookError, HookReply, HookRequest, Inbound, Take, VerifyError};
+use crate::hook::{
+    Certainty, Handled, Hook, HookError, HookReply, HookRequest, Inbound, Take, VerifyError,
+};
 use crate::op::Refusal;
 use crate::secret::{Pii, Secret};
 use hmac::{Hmac, KeyInit, Mac};
@@ -46,6 +48,14 @@ pub(super) const INBOUND: Inbound = Inbound {
         HookReply::document("application/json", json!({"refuse": word}).to_string())
     },
 };
+
+/// Its media sockets are proven as its requests are.
+pub(super) fn verify_socket(
+    request: &HookRequest<'_>,
+    config: &RawConfig,
+) -> Result<Certainty, VerifyError> {
+    verify(request, config).map(|()| Certainty::Proven)
+}
 
 /// The signature of a request, as the carrier makes it.
 fn sign(key: &Secret, unix_s: &str, url: &str, body: &[u8]) -> String {

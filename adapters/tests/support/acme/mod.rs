@@ -100,7 +100,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     flow: Some(flow::open),
     events: Some(flow::EVENTS),
     stream: Some(stream::open),
-    verify_socket: Some(hooks::verify),
+    verify_socket: Some(hooks::verify_socket),
     sip: None,
     #[cfg(feature = "emulate")]
     emulator: None,

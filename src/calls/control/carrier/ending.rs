@@ -1,7 +1,7 @@
 //! What a carrier is asked for when its call is answered, refused or over.
 
 use adapters::event::CarrierCallId;
-use adapters::flow::{FlowCommand, FlowInput};
+use adapters::flow::{CallFlow, FlowCommand, FlowInput};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -112,8 +112,10 @@ impl Control {
             self.by_carrier.remove(&known);
             self.past.over.insert(known);
         }
-        if let Some(flow) = flow.filter(|_| account.spec.events.is_some()) {
-            self.hearing.linger((key, call), leg.id, account, flow);
+        let lingers =
+            |flow: &Box<dyn CallFlow>| account.spec.events.is_some() || flow.deadline().is_some();
+        if let Some(flow) = flow.filter(lingers) {
+            self.hearing.linger((key, Some(call)), leg.id, account, flow);
             self.lingers_on(key);
         }
     }

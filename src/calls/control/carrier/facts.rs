@@ -53,7 +53,8 @@ impl Control {
                         self.await_news(key);
                     }
                 }
-                None => living = false,
+                // Who was refused with a word has a flow yet, and no record.
+                None => living &= self.heard_of_the_refused(account, event),
             }
         }
         living
@@ -109,6 +110,7 @@ impl Control {
             | CallFact::AnsweredBy { .. }
             | CallFact::StreamStarted
             | CallFact::StreamStopped
+            | CallFact::Spoken
             | CallFact::Recorded(_)
             | CallFact::Priced(_) => {}
         }

@@ -45,7 +45,7 @@ impl Control {
     /// Refuses an offered call that nothing was begun for, where the answer to the offer says
     /// nothing to the carrier. What comes of it is not waited for.
     pub(super) fn refuse_by_flow(
-        &self,
+        &mut self,
         account: &Arc<Account>,
         offered: &InboundCall,
         refusal: Refusal,
@@ -61,6 +61,12 @@ impl Control {
             hooks: account.hooks(&self.base_url),
         });
         flow.handle(now(), FlowInput::Command(FlowCommand::Refuse(refusal)));
+        if account.spec.events.is_none() {
+            // It may take more than one request, and what hooks tell.
+            let (key, leg) = (self.next_key(), Some(offered.call.clone()));
+            self.hearing.linger((key, None), leg, Arc::clone(account), flow);
+            return self.lingers_on(key);
+        }
         while let Some(output) = flow.poll() {
             let FlowOutput::Send { what, .. } = output else { continue };
             let (exchanges, account) = (self.exchanges.clone(), Arc::clone(account));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use adapters::agent::Direction;
-use adapters::event::{CarrierCallId, InboundCall};
+use adapters::event::{CallEvent, CallFact, CarrierCallId, InboundCall};
 use adapters::flow::{Alive, CallFlow, FlowInput, FlowMessage, FlowOutput, Routed};
 use adapters::op::Managed;
 use media::time::MonoTime;
@@ -39,7 +39,8 @@ pub(in crate::calls::control) struct Hearing {
 
 /// A flow whose call is over here.
 struct Lingering {
-    call: Uuid,
+    /// Our id of the call; none of one that was refused before it began.
+    call: Option<Uuid>,
     leg: Option<CarrierCallId>,
     account: Arc<Account>,
     flow: Box<dyn CallFlow>,
@@ -51,13 +52,13 @@ impl Hearing {
     /// Keeps a flow whose call is over.
     pub(super) fn linger(
         &mut self,
-        (key, call): (CallKey, Uuid),
+        (key, call): (CallKey, Option<Uuid>),
         leg: Option<CarrierCallId>,
         account: Arc<Account>,
         flow: Box<dyn CallFlow>,
     ) {
         if self.lingering.len() < LINGERING_MAX {
-            self.by_call.insert(call, key);
+            self.by_call.extend(call.map(|call| (call, key)));
             self.by_leg.extend(leg.clone().map(|leg| ((account.id, leg), key)));
             let scheduled = MonoTime::MAX;
             self.lingering.insert(key, Lingering { call, leg, account, flow, scheduled });
@@ -66,7 +67,7 @@ impl Hearing {
 
     fn remove(&mut self, key: CallKey) -> Option<Lingering> {
         let over = self.lingering.remove(&key)?;
-        self.by_call.remove(&over.call);
+        over.call.map(|call| self.by_call.remove(&call));
         if let Some(leg) = &over.leg {
             self.by_leg.remove(&(over.account.id, leg.clone()));
         }
@@ -187,8 +188,18 @@ impl Control {
         }
         let lingering = self.hearing.lingering.values();
         let lingering = lingering.filter(|lingering| lingering.account.id == account);
-        alive.calls.extend(lingering.map(|lingering| lingering.call.to_string()));
+        alive.calls.extend(lingering.filter_map(|lingering| Some(lingering.call?.to_string())));
         alive
+    }
+
+    /// Tells a flow whose call is over what its carrier tells by a hook. False if that belongs to
+    /// the call's record all the same, or if there is no such flow.
+    pub(super) fn heard_of_the_refused(&mut self, account: &Account, event: &CallEvent) -> bool {
+        let leg = (account.id, event.call.clone());
+        let Some(key) = self.hearing.by_leg.get(&leg).copied() else { return false };
+        self.lingering_input(key, FlowInput::Event(event));
+        // That the call was answered for the sake of a word is no answer.
+        matches!(event.what, CallFact::Initiated | CallFact::Answered | CallFact::Spoken)
     }
 
     /// Tells a flow something whose call is over, and does what it wants.
@@ -209,9 +220,8 @@ impl Control {
                     self.ask_for_flow(key, account, request, what);
                 }
                 Some(FlowOutput::Event(event)) => {
-                    if let Some(fact) = from_carrier(call, &event, unix_us()) {
-                        self.log.tell(fact);
-                    }
+                    let fact = call.and_then(|call| from_carrier(call, &event, unix_us()));
+                    fact.map(|fact| self.log.tell(fact));
                 }
                 Some(FlowOutput::Done) => {
                     if let Some(over) = self.hearing.remove(key) {
