@@ -33,6 +33,7 @@ use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
+use super::speech::Speech;
 use super::taps::Taps;
 use crate::calls::cause::Cause;
 use crate::telemetry::Kind;
@@ -125,6 +126,10 @@ pub(super) struct MediaPath {
     pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
     pub(super) told_over: bool,
+    /// Who says something.
+    pub(super) speech: Speech,
+    /// The agent's name of what is dropped now.
+    pub(super) utterance: Option<Box<str>>,
 }
 
 impl MediaPath {
@@ -174,6 +179,8 @@ impl MediaPath {
             told_timeout: false,
             told_leg_silent: false,
             told_over: false,
+            speech: Speech::default(),
+            utterance: None,
         }
     }
 
@@ -283,6 +290,7 @@ impl MediaPath {
         self.starved_at = None;
         self.told_over = false;
         self.told_leg_silent = false;
+        self.restart_speech(ctx);
         self.restart_playout(ctx);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -348,9 +356,11 @@ impl MediaPath {
     /// Ends the media; what is left is the report.
     pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
         self.clear_plays(ctx);
+        self.end_speech(ctx);
         if !self.is_heard(ctx.now) {
             self.clear(ctx);
         }
+        self.restart_speech(ctx);
         let answered = self.answered_at.map(|at| ctx.now.since(at)).unwrap_or_default();
         if let Agent::Socket(socket) = &mut self.agent {
             socket.stop(cause, by, answered);

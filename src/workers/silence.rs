@@ -167,6 +167,7 @@ impl MediaPath {
             return;
         }
         self.silence.look_at = ctx.now + LOOK_EVERY;
+        self.speech_over(ctx);
         self.show();
         let conditions = self.conditions();
         let mut told = false;
