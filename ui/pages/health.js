@@ -7,6 +7,7 @@ import { histogram, labelled, parse, quantile, since, sum } from "../lib/metrics
 import { cause } from "../lib/words.js";
 import { badge, card, empty, facts, heading, notice, tile } from "../parts/basic.js";
 import { bars, sparkline } from "../parts/chart.js";
+import { PATH } from "../parts/connection_form.js";
 
 const LOOK_MS = 2_000;
 /** A frame is late when it leaves a frame's length after it was due. */
@@ -17,7 +18,10 @@ const seconds = (s) =>
 
 export async function page({ title, signal }) {
   title("Server");
-  const server = await api.once("server").catch(() => null);
+  const [server, names] = await Promise.all([
+    api.once("server").catch(() => null),
+    trunkNames(signal),
+  ]);
   const ready = h("div", { role: "status" });
   const tiles = {
     calls: tile("Calls now"),
@@ -111,7 +115,7 @@ export async function page({ title, signal }) {
       }),
     );
     mount(refused, ends(samples));
-    mount(reach, peers(samples));
+    mount(reach, peers(samples, names));
   }
   const row = (state, last, worker) => {
     const own = { worker };
@@ -225,13 +229,38 @@ function ends(samples) {
   );
 }
 
-function peers(samples) {
-  const trunks = (samples.get("talkpath_sip_trunk_up") ?? []).map(({ labels, value }) => [
-    labels.trunk,
+/** Connections whose trunks are looked up: the page shows names, not a list of everything. */
+const NAMED_MAX = 50;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Names of the organisation's trunks, by their ids. */
+async function trunkNames(signal) {
+  const { configurations } = await api
+    .get(PATH, { signal })
+    .catch(() => ({ configurations: [] }));
+  const found = await Promise.all(
+    configurations.slice(0, NAMED_MAX).map(async ({ id, name }) => {
+      const { trunks } = await api
+        .get(`${PATH}/${id}/trunks`, { signal })
+        .catch(() => ({ trunks: [] }));
+      return [[id, name], ...trunks.map((one) => [one.id, `${name}, ${one.name}`])];
+    }),
+  );
+  return new Map(found.flat());
+}
+
+function peers(samples, names) {
+  // Those of the configuration file are called by their names; other organisations' are not shown.
+  const own = (metric) =>
+    (samples.get(metric) ?? [])
+      .filter(({ labels }) => names.has(labels.trunk) || !UUID.test(labels.trunk))
+      .map(({ labels, value }) => [names.get(labels.trunk) ?? labels.trunk, value]);
+  const trunks = own("talkpath_sip_trunk_up").map(([name, value]) => [
+    name,
     badge(value ? "up" : "down", value ? "good" : "bad"),
   ]);
-  const registered = (samples.get("talkpath_sip_registered") ?? []).map(({ labels, value }) => [
-    `Registered: ${labels.trunk}`,
+  const registered = own("talkpath_sip_registered").map(([name, value]) => [
+    `Registered: ${name}`,
     badge(value ? "yes" : "no", value ? "good" : "bad"),
   ]);
   const figures = [

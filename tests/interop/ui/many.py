@@ -1,8 +1,7 @@
-"""A thousand living calls on the live page: few rows, short frames. And what the pages weigh."""
+"""A thousand living calls on the live page: few rows, short frames. And what the pages weigh, and how
+soon the first of them can be used."""
 
-import gzip
 import json
-import pathlib
 import time
 
 from browser import Browser, expect, given
@@ -11,18 +10,70 @@ CALLS = 1_000
 # In all, as a browser would be sent them packed.
 WEIGHT_BYTES_MAX = 150_000
 FRAME_MS_MAX = 16
+# From the request to a page that can be used. Others work on this machine: the best of some tries
+# is what the pages need.
+USABLE_MS_MAX = 200
+TRIES = 7
+# How soon, how many requests that took, and their bytes as they were sent.
+LOADED = """() => {
+    const all = [...performance.getEntriesByType("navigation"),
+        ...performance.getEntriesByType("resource")];
+    return {
+        ms: performance.getEntriesByName("usable")[0].startTime,
+        requests: all.filter((one) => one.transferSize > 0).length,
+        bytes: all.reduce((sum, one) => sum + one.transferSize, 0),
+    };
+}"""
 
 given = given()
 browser = Browser(given)
-files = pathlib.Path(given["pages"]).rglob("*.*")
-weight = sum(len(gzip.compress(file.read_bytes())) for file in files)
-assert 30_000 < weight < WEIGHT_BYTES_MAX, weight
+
+
+def loaded(page, best=None):
+    """What the load of a page took; the better of two."""
+    browser.until(page, "performance.getEntriesByName('usable').length > 0")
+    found = page.evaluate(LOADED)
+    return found if best is None or found["ms"] < best["ms"] else best
+
+
+# A browser that has never been here, then one that has; then with somebody signed in.
+first = again = signed_in = None
+for turn in range(TRIES):
+    fresh = browser.page()
+    fresh.goto(f"{browser.base}/")
+    first = loaded(fresh, first)
+    fresh.goto(f"{browser.base}/")
+    again = loaded(fresh, again)
+    if turn == 0:
+        browser.sign_in(fresh)
+        browser.go(fresh, "live")
+        for _ in range(TRIES):
+            fresh.reload()
+            signed_in = loaded(fresh, signed_in)
+    fresh.context.close()
+assert first["ms"] < USABLE_MS_MAX, first
+assert signed_in["ms"] < USABLE_MS_MAX, signed_in
+# What has not changed is not asked for again: the page itself, and who is signed in.
+assert again["requests"] <= 2, again
 
 page = browser.page()
-page.goto(f"{browser.base}/")
-page.locator("#key").wait_for()
-first_ms = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
 browser.sign_in(page)
+# All pages together, as a browser is sent them.
+weight = page.evaluate("""async () => {
+    const links = Array.from(document.querySelectorAll("link, script"), (one) => one.href || one.src);
+    const folder = new URL(".", links.find((href) => href?.endsWith("/app.js"))).href;
+    const asked = new Map();
+    const pages = ["start", "live", "calls", "call", "agents", "connections", "connection", "routes",
+        "health", "keys", "webhooks", "audit"];
+    await Promise.all(pages.map((name) => import(`${folder}pages/${name}.js`)));
+    await fetch(`${folder}worklet.js`);
+    for (const one of performance.getEntriesByType("resource"))
+        if (one.name.startsWith(folder)) asked.set(one.name, one.encodedBodySize);
+    const names = [...asked.keys()].map((name) => name.slice(folder.length));
+    return {bytes: [...asked.values()].reduce((sum, bytes) => sum + bytes, 0), names};
+}""")
+assert len(weight["names"]) > 50, weight
+assert 30_000 < weight["bytes"] < WEIGHT_BYTES_MAX, weight
 
 began = int(time.time() * 1_000) - 60_000
 
@@ -35,6 +86,7 @@ def call(at):
 
 
 turn = 0
+NODE = "00000000-0000-7000-8000-0000000000aa"
 
 
 def live(route):
@@ -44,7 +96,7 @@ def live(route):
     items = [{"id": call(at)["id"], "level_in_dbov": -20 - (at + turn) % 40, "level_out_dbov": -25,
               "loss": (at % 7) / 1_000, "jitter_ms": (at + turn) % 9, "mos": 4.2,
               "round_trip_ms": 40 + turn % 10, "buffer_ms": 0} for at in range(CALLS)]
-    route.fulfill(json={"items": items})
+    route.fulfill(json={"node": NODE, "items": items})
 
 
 def listed(route):
@@ -92,5 +144,6 @@ page.get_by_label("Find among the living calls").fill("000777")
 expect(page.locator("a.live-row:not([hidden])")).to_have_count(1)
 assert per_frame_ms < FRAME_MS_MAX, f"{per_frame_ms:.1f} ms a frame"
 browser.end()
-print("== " + json.dumps({"packed_bytes": weight, "loaded_ms": round(first_ms), "frames": frames,
+print("== " + json.dumps({"packed_bytes": weight["bytes"], "first_load": first, "next_load": again,
+                          "signed_in_load": signed_in, "frames": frames,
                           "per_frame_ms": round(per_frame_ms, 2)}), flush=True)
