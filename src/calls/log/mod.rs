@@ -9,6 +9,7 @@ mod fact;
 mod fold;
 mod handle;
 mod spoken;
+mod stages;
 mod state;
 mod summary;
 pub mod watchdog;
@@ -25,5 +26,6 @@ pub use fact::{
 pub use fold::Fold;
 pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};
 pub use spoken::{Ending, Sample, Speaker, Spoken};
+pub use stages::StageFigures;
 pub use state::State;
 pub use summary::{AtCarrier, Stamps, Summary};
