@@ -73,7 +73,7 @@ fn agents_are_tested_as_documented() {
          [[agents]]\nname = \"there\"\nkind = \"websocket\"\nurl = \"ws://{there}\"\n\
          [[agents]]\nname = \"tls\"\nkind = \"websocket\"\nurl = \"wss://{there}\"\n\
          [[agents]]\nname = \"nobody\"\nkind = \"websocket\"\nurl = \"ws://127.0.0.1:9\"\n\
-         [[agents]]\nname = \"comes\"\nkind = \"websocket\"\n",
+         [[agents]]\nname = \"comes\"\nkind = \"websocket\"\nattach = true\n",
     ));
     let (status, body) = server.http("GET", "/api/v1/agents", None);
     assert_eq!(status, 200, "{body}");

@@ -61,6 +61,7 @@ files! {
     "parts/phone.js"
     "parts/place_call.js"
     "parts/shell.js"
+    "parts/stages.js"
     "parts/table.js"
     "parts/timeline.js"
     "parts/toast.js"

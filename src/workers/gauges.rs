@@ -163,6 +163,14 @@ impl Meter {
         }
     }
 
+    /// What was measured of a side once somebody else had decoded it, where it cannot be measured
+    /// otherwise.
+    pub(super) const fn decoded(&mut self, side: Side, level: u8) {
+        if self.levels[side as usize] == UNKNOWN_DB {
+            self.levels[side as usize] = level;
+        }
+    }
+
     /// What comes from the peer goes back to it.
     pub(super) const fn reflect(&mut self) {
         self.levels[Side::Out as usize] = self.levels[Side::In as usize];
@@ -179,7 +187,7 @@ impl Meter {
 
 /// The level of a frame, in dB below overload.
 #[cold]
-fn level_db(payload: &[u8], codec: Codec) -> u8 {
+pub(super) fn level_db(payload: &[u8], codec: Codec) -> u8 {
     let mut samples = [0; SAMPLES_MAX];
     let samples = match codec {
         Codec::Pcmu | Codec::Pcma => {
@@ -302,6 +310,14 @@ mod tests {
         assert_eq!((seen.mos, seen.round_trip_ms), (None, None));
         meter.show(&gauges);
         assert_eq!(gauges.read().level_in_dbov, Some(-127));
+        // What cannot be measured is known from whoever decodes it, and nothing else is.
+        meter.frame(Side::In, &[0; 60], AudioFormat::OPUS);
+        meter.frame(Side::Out, &loud, audio);
+        meter.decoded(Side::In, 30);
+        meter.decoded(Side::Out, 30);
+        meter.show(&gauges);
+        let seen = gauges.read();
+        assert_eq!((seen.level_in_dbov, seen.level_out_dbov), (Some(-30), Some(-3)));
         gauges.fare(&Quality {
             loss: 0.03,
             jitter_ms: 1.5,

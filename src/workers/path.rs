@@ -132,8 +132,6 @@ pub(super) struct MediaPath {
     pub(super) told_over: bool,
     /// Who says something.
     pub(super) speech: Speech,
-    /// The agent's name of what is dropped now.
-    pub(super) utterance: Option<Box<str>>,
 }
 
 impl MediaPath {
@@ -185,7 +183,6 @@ impl MediaPath {
             told_leg_silent: false,
             told_over: false,
             speech: Speech::default(),
-            utterance: None,
         }
     }
 
@@ -497,12 +494,5 @@ impl MediaPath {
             self.out_of_order(ctx, frame);
         }
         ctx.packet = packet;
-    }
-
-    /// The peer's time to say something begins.
-    fn watch_for_silence(&mut self, ctx: &Context) {
-        if let Some(timeout) = ctx.care.media_timeout {
-            self.care_at = self.care_at.min(ctx.now + timeout);
-        }
     }
 }

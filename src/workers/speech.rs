@@ -51,6 +51,8 @@ pub(super) struct Speech {
     caller: Option<MonoTime>,
     /// The call ends: what is dropped now is nobody's wish.
     ends: bool,
+    /// The agent's name of what is dropped now.
+    utterance: Option<Box<str>>,
 }
 
 impl Speech {
@@ -121,7 +123,7 @@ impl MediaPath {
     /// What waits is about to be dropped, and its name with it.
     pub(super) fn name_speech(&mut self) {
         let names = self.speech.agent.is_some() || !self.playout.drained();
-        self.utterance = self.playout.spoken().filter(|_| names).map(Box::from);
+        self.speech.utterance = self.playout.spoken().filter(|_| names).map(Box::from);
     }
 
     /// What waited was dropped.
@@ -138,7 +140,7 @@ impl MediaPath {
         if let Some((stretch, samples)) = told {
             self.tell_speech(ctx, stretch, samples, dropped_ms, ending);
         }
-        self.utterance = None;
+        self.speech.utterance = None;
     }
 
     fn tell_speech(
@@ -156,7 +158,11 @@ impl MediaPath {
             dropped_ms,
             ending,
             waited: stretch.waited,
-            utterance: self.utterance.take().or_else(|| self.playout.spoken().map(Box::from)),
+            utterance: self
+                .speech
+                .utterance
+                .take()
+                .or_else(|| self.playout.spoken().map(Box::from)),
         };
         ctx.tell_later(self.key, EventKind::Spoke(spoke));
     }

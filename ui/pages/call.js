@@ -20,6 +20,7 @@ import { eventList, exportButtons, keepOpen, messages, transfers } from "../part
 import { recording } from "../parts/call_recording.js";
 import { ledger } from "../parts/call_speech.js";
 import { advices, lanes, silences, verdicts } from "../parts/call_story.js";
+import { stages } from "../parts/stages.js";
 import { later } from "../parts/table.js";
 import { timeline } from "../parts/timeline.js";
 
@@ -57,8 +58,8 @@ export async function page({ title, params, signal }) {
     const { duration_ms: _, ...lasting } = call;
     if (changed("head", lasting)) mount(head, top(data), summary(call));
     drawStory();
-    if (changed("media", call.quality, call.ended_at, quality, events.length))
-      mount(media, figures(data), graphs(data));
+    if (changed("media", call.quality, call.ended_at, quality, events.length, call.stages))
+      mount(media, figures(data), graphs(data), steps(call));
     if (changed("spoken", spoken, call.ended_at)) mount(said, ledger(data));
     if (changed("log", events.length)) mount(log, keepOpen(log, eventList(events)));
   };
@@ -74,7 +75,7 @@ export async function page({ title, params, signal }) {
         `Server ${data.call.node} has it: it is steered and listened to from that one's pages.`,
       )
     : api.may("calls") && data.call.state !== "ended"
-      ? controls(data.call, signal)
+      ? controls(data.call, signal, { held: isHeld(data.events) })
       : null;
   const drawSound = () =>
     mount(
@@ -133,6 +134,9 @@ export async function page({ title, params, signal }) {
     ),
   ];
 }
+
+const isHeld = (events) =>
+  events.filter(({ type }) => type === "call.hold").at(-1)?.data.on === true;
 
 function top({ call }) {
   return heading(
@@ -244,6 +248,15 @@ function figures({ call }) {
       `${span(q.silence_in_ms)} from, ${span(q.silence_out_ms)} to the caller`,
       q.silence_in_ms + q.silence_out_ms > 3_000 ? "warn" : "",
     ),
+  );
+}
+
+/** How long frames took here. */
+function steps({ stages: list }) {
+  const shown = stages(list);
+  return (
+    shown &&
+    card("Time in this server", { about: "What it adds to the call, step by step." }, shown)
   );
 }
 

@@ -43,8 +43,12 @@ export async function page({ title, signal }) {
   let before = null;
   const look = async () => {
     const now = performance.now();
-    const samples = parse(await api.text("/metrics", { signal }));
-    const state = { now, samples };
+    const [text, load] = await Promise.all([
+      api.text("/metrics", { signal }),
+      api.get("server", { signal }),
+    ]);
+    const samples = parse(text);
+    const state = { now, samples, workers: load.workers };
     first ??= state;
     draw(state, before ?? state);
     before = state;
@@ -53,7 +57,12 @@ export async function page({ title, signal }) {
     mount(
       ready,
       answer?.ok
-        ? null
+        ? !load.takes_calls &&
+            notice(
+              "warn",
+              "No new calls are taken for the moment",
+              "The server has as many as it can serve in time. It takes calls again by itself once there is room.",
+            )
         : notice(
             "bad",
             "No calls are taken",
@@ -123,10 +132,12 @@ export async function page({ title, signal }) {
       count(Math.round(rate(state, last, name, { ...own, ...wanted }) ?? 0));
     const late = histogram(state.samples, "talkpath_frame_lateness_seconds", own);
     const total = (name) => count(sum(state.samples, name, own) ?? 0);
+    const busy = state.workers[Number(worker)]?.busy_pct;
     return h(
       "tr",
       h("td", { "data-label": "Worker" }, h("strong", worker)),
       h("td.num", { "data-label": "Calls" }, total("talkpath_worker_calls")),
+      h("td.num", { "data-label": "Busy" }, busy === undefined ? "–" : `${busy} %`),
       h("td.num", { "data-label": "In a second" }, per("talkpath_packets_in_total")),
       h("td.num", { "data-label": "Out a second" }, per("talkpath_packets_out_total")),
       h("td.num", { "data-label": "Wake-ups a second" }, per("talkpath_worker_wakeups_total")),
@@ -162,6 +173,7 @@ export async function page({ title, signal }) {
               [
                 "Worker",
                 "Calls",
+                "Busy",
                 "In/s",
                 "Out/s",
                 "Wake-ups/s",

@@ -12,6 +12,7 @@ import { sparkline } from "../parts/chart.js";
 import { meter } from "../parts/meter.js";
 import { openPhone } from "../parts/phone.js";
 import { placeCall } from "../parts/place_call.js";
+import { micros } from "../parts/stages.js";
 import { virtualList } from "../parts/vlist.js";
 
 const FIGURES_MS = 1_000;
@@ -51,9 +52,18 @@ export async function page({ title, signal }) {
   const head = h(
     "div.live-head",
     { "aria-hidden": "true" },
-    ["Call", "State", "Agent", "Length", "Caller / agent", "Jitter", "Loss", "MOS", "Delay"].map(
-      (name) => h("span", name),
-    ),
+    [
+      ["Call"],
+      ["State"],
+      ["Agent"],
+      ["Length"],
+      ["Caller / agent"],
+      ["Jitter"],
+      ["Loss"],
+      ["MOS"],
+      ["Delay", "To the far end and back"],
+      ["Added", "What this server adds, both ways: as half of the frames take it"],
+    ].map(([name, title]) => h("span", { title }, name)),
   );
   const narrow = matchMedia(NARROW);
   const rows = virtualList("Living calls", { make: row, height: () => (narrow.matches ? 92 : 52) });
@@ -224,6 +234,12 @@ function take(calls, { type, call_id: id, at, data }) {
 const score = (media) =>
   ["nothing_arrived", "private_address"].includes(media?.silence_in) ? null : (media?.mos ?? null);
 
+/** What the steps of a frame add up to, in microseconds; null before one was timed. */
+function spent(stages) {
+  const timed = (stages ?? []).filter(({ p50_us: us }) => us !== null);
+  return timed.length ? timed.reduce((all, { p50_us: us }) => all + us, 0) : null;
+}
+
 /** A level on a scale of 60 dB, 0 to 1. */
 const loud = (dbov) => (dbov === null || dbov === undefined ? 0 : Math.max(0, 1 + dbov / 60));
 
@@ -237,6 +253,7 @@ function row() {
   const time = h("span.mono.num");
   const [mine, theirs] = [meter("Caller", { kind: "mine" }), meter("Agent", { kind: "theirs" })];
   const [jitter, loss, mos, delay] = [h("span.num"), h("span.num"), h("span.badge"), h("span.num")];
+  const added = h("span.num");
   const why = h("span.live-why");
   const element = h(
     "a.live-row",
@@ -253,6 +270,7 @@ function row() {
     loss,
     h("span.num", mos),
     delay,
+    added,
   );
   [...element.children].forEach((cell) => cell.setAttribute("role", "cell"));
   let shown = null;
@@ -283,6 +301,7 @@ function row() {
       say(loss, percent(media?.loss));
       say(mos, figure(score(media), 2));
       mos.className = `badge ${score(media) ? mosTone(score(media)) : ""}`;
+      say(added, micros(spent(call.stages)));
       say(delay, media?.round_trip_ms ? `${Math.round(media.round_trip_ms)} ms` : "–");
     },
   };
