@@ -157,6 +157,7 @@ impl App {
             webhooks: logging.targets,
             streams: http::Streams::default(),
             listeners: http::Streams::default(),
+            agent_tests: http::Streams::of_tests(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
             guard: Arc::new(http::Guard::new(&config.http, config.is_local())),

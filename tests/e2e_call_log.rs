@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use support::phone::Phone;
 use support::server::Server;
+use support::talk;
 use support::until;
 
 const CONFIG: &str = "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
@@ -79,6 +80,71 @@ fn calls_are_found_again() {
     server.stop();
 }
 
+/// What an agent said is found again, by its name: what was heard whole, what was cut off and how
+/// much of it was heard, to the millisecond that the agent was told, and what a hang-up cut short.
+/// What the caller said is there for an agent that asked to be told of speech.
+#[test]
+fn what_was_said_is_found_again() {
+    let (server, agents) = talk::server("");
+    let mut phone = Phone::call(&server, "bot");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    agent.say(&json!({"event": "configure", "wants": ["speech"]}));
+    agent.event("configured");
+    let say = |agent: &mut support::agent::Agent, name: &str, tenths: usize| {
+        agent.say(&json!({"event": "utterance", "id": name}));
+        talk::say(agent, tenths);
+        agent.say(&json!({"event": "mark", "name": name}));
+    };
+    say(&mut agent, "greeting", 5);
+    assert_eq!(agent.event("mark")["status"], "played");
+    let spoken = |wanted: usize| {
+        until(Duration::from_secs(10), "it is written", || {
+            let list = get(&server, &format!("/api/v1/calls/{id}/speech"));
+            let all = list["items"].as_array().unwrap().clone();
+            (all.len() >= wanted).then_some(all)
+        })
+    };
+    assert_eq!(spoken(1)[0]["utterance"], "greeting");
+    say(&mut agent, "story", 30);
+    phone.speak(&include_bytes!("../media/tests/vectors/speech_english.ulaw")[..16_000]);
+    agent.order("clear");
+    let cleared = agent.event("cleared");
+    assert_eq!(agent_words(&spoken(2)), [("greeting", "played"), ("story", "cleared")]);
+    say(&mut agent, "farewell", 30);
+    phone.speak(&[0xff; 4_000]);
+    phone.hang_up();
+    server.wait_idle();
+    let all = spoken(4);
+    assert_eq!(
+        agent_words(&all),
+        [("greeting", "played"), ("story", "cleared"), ("farewell", "ended")]
+    );
+    let ms = |name: &str, field: &str| {
+        let one = all.iter().find(|one| one["utterance"] == name).unwrap();
+        one[field].as_u64().unwrap()
+    };
+    assert_eq!((ms("greeting", "played_ms"), ms("greeting", "dropped_ms")), (500, 0));
+    let heard = cleared["utterances"][1]["samples"].as_u64().unwrap() / 8;
+    assert_eq!(ms("story", "played_ms"), heard);
+    assert_eq!(ms("story", "dropped_ms"), cleared["dropped_ms"].as_u64().unwrap());
+    assert_eq!(ms("farewell", "played_ms") + ms("farewell", "dropped_ms"), 3_000);
+    let caller: Vec<_> = all.iter().filter(|one| one["who"] == "caller").collect();
+    assert!(!caller.is_empty() && caller.iter().all(|one| one["dropped_ms"] == 0), "{all:?}");
+    let said: u64 = caller.iter().filter_map(|one| one["played_ms"].as_u64()).sum();
+    assert!((500..2_500).contains(&said), "{said} ms of {all:?}");
+    server.stop();
+}
+
+/// What the agent said, by name, and how it ended.
+fn agent_words(all: &[Value]) -> Vec<(&str, &str)> {
+    let agent = all.iter().filter(|one| one["who"] == "agent");
+    agent
+        .map(|one| (one["utterance"].as_str().unwrap(), one["outcome"].as_str().unwrap()))
+        .collect()
+}
+
 /// Lists filter and page; what is none of ours is not there.
 #[test]
 fn lists_filter_and_page() {
@@ -119,7 +185,7 @@ fn lists_filter_and_page() {
         assert_eq!(server.http("GET", &format!("/api/v1/calls?{wrong}"), None).0, 400, "{wrong}");
     }
     let nobody = "/api/v1/calls/01890a5d-ac96-774b-bcce-b302099a8057";
-    for path in ["", "/events", "/quality"] {
+    for path in ["", "/events", "/quality", "/speech"] {
         assert_eq!(server.http("GET", &format!("{nobody}{path}"), None).0, 404, "{path}");
     }
     assert_eq!(server.http("GET", "/api/v1/calls/1/events", None).0, 404);

@@ -18,6 +18,7 @@ use support::peers;
 use support::phone::Phone;
 use support::server::Server;
 use support::sipp::{self, Run};
+use support::talk;
 use support::until;
 use talkpath::config::Config;
 use talkpath::store::{Store, StoreSettings};
@@ -208,7 +209,8 @@ fn living(server: &Server) -> String {
 
 /// A call of SIPp appears on the live page with its level and quality, is heard and hung up there;
 /// the page of a call with three packets in a hundred lost says so, with its recording and ladder;
-/// a silent agent is told of while the call lives and afterwards.
+/// a silent agent is told of while the call lives and afterwards; what an agent said and was cut off
+/// is told with how much of it was heard.
 #[test]
 fn calls_as_they_happen() {
     let Some(()) = sipp::installed_with_audio() else { return };
@@ -219,8 +221,12 @@ fn calls_as_they_happen() {
          [[agents]]\nname = \"mute\"\nkind = \"websocket\"\nurl = \"{}\"\n\
          [[routes]]\nto = \"+1*\"\nagent = \"echo\"\nrecord = true\ncapture = true\n\
          [[routes]]\nto = \"+2*\"\nagent = \"mute\"\n\
+         [[agents]]\nname = \"talks\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         format = {{ codec = \"PCMU\" }}\n\
+         [[routes]]\nto = \"+3*\"\nagent = \"talks\"\n\
          [[routes]]\nto = \"*\"\nagent = \"echo\"\n",
-        agents.url()
+        agents.url(),
+        agents.url(),
     ));
     let Some(mut browser) = Browser::start(&server, "live", json!({})) else { return };
     browser.until("empty");
@@ -273,17 +279,31 @@ fn calls_as_they_happen() {
     listen.join().unwrap();
     server.wait_idle();
     browser.answer("");
+
+    browser.until("cut");
+    let mut phone = Phone::call(&server, "+3555");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    let id = living(&server);
+    agent.say(&json!({"event": "utterance", "id": "story"}));
+    talk::say(&mut agent, 30);
+    phone.speak(&SPEECH[..8_000]);
+    agent.order("clear");
+    agent.event("cleared");
+    phone.hang_up();
+    server.wait_idle();
+    browser.answer(&id);
     browser.succeed();
     server.stop();
 }
 
-/// A thousand calls on the live page are drawn within the time of a frame; all pages together weigh
-/// less than 150 kB.
+/// A thousand calls on the live page are drawn within the time of a frame; the first page can be
+/// used within 200 ms, and what a browser has it does not ask for again; all pages together weigh
+/// less than 150 kB as they are sent.
 #[test]
 fn a_thousand_calls() {
     let server = Server::start(HTTP);
-    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui");
-    let Some(browser) = Browser::start(&server, "many", json!({ "pages": pages })) else { return };
+    let Some(browser) = Browser::start(&server, "many", json!({})) else { return };
     println!("{}", browser.succeed());
     server.stop();
 }

@@ -60,17 +60,25 @@ async function show(load, context) {
     clearTimeout(slow);
     mount(frame.main, h("div.page", content));
     frame.main.dataset.page = context.path;
+    performance.mark("usable");
     scrollTo(0, 0);
     // Whoever hears the page is told where they are.
     frame.main.querySelector("h1")?.focus({ preventScroll: true });
   } catch (error) {
     clearTimeout(slow);
     if (signal.aborted || error.name === "AbortError" || !api.session) return;
+    const refused = error instanceof api.Problem;
+    // A module that is not to be had is one of another version of the server.
+    const again = refused ? router.again : () => location.reload();
     mount(
       frame.main,
-      h("div.page", h("h1", "This page could not be shown"), failed(error, router.again)),
+      h(
+        "div.page",
+        h("h1", { tabindex: "-1" }, "This page could not be shown"),
+        failed(error, again),
+      ),
     );
-    if (!(error instanceof api.Problem)) throw error;
+    if (!refused) throw error;
   }
 }
 
@@ -108,6 +116,7 @@ function leave(why) {
   document.title = "Sign in · Talkpath";
   for (const open of document.querySelectorAll("dialog")) open.close();
   mount(app, signIn(enter, why));
+  performance.mark("usable");
 }
 
 api.whenSignedOut(() => {

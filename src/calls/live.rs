@@ -184,6 +184,8 @@ pub(super) struct Logged {
     pub(super) ringing: bool,
     /// That it is heard before its answer.
     pub(super) early: bool,
+    /// Things that were said.
+    pub(super) spoken: u32,
 }
 
 /// What is assumed of a peer with which nothing is settled yet.

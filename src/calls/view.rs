@@ -82,6 +82,8 @@ pub struct Record {
     pub quality: Option<QualitySummary>,
     /// Facts about it were lost.
     pub is_incomplete: bool,
+    /// The server that has it, or had it.
+    pub node: Option<Uuid>,
 }
 
 impl Record {
@@ -107,6 +109,7 @@ impl Record {
             answered_by: None,
             quality: None,
             is_incomplete: false,
+            node: None,
         }
     }
 }
@@ -169,6 +172,7 @@ impl CallView {
                 answered_by: summary.answered_by,
                 quality: summary.quality,
                 is_incomplete: call.is_incomplete,
+                node: call.node.map(|node| node.0),
             },
         }
     }

@@ -70,6 +70,8 @@ pub struct State {
     pub streams: Streams,
     /// Room for people who listen in.
     pub listeners: Streams,
+    /// Room for tests of agents.
+    pub agent_tests: Streams,
     /// Recordings.
     pub recordings: Recordings,
     /// Captures.

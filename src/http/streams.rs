@@ -10,9 +10,24 @@ pub(super) const STREAMS_MAX: usize = 256;
 /// Streams of one organisation at once: no organisation keeps the others from listening.
 pub(super) const STREAMS_PER_ORGANISATION_MAX: usize = 64;
 
+/// Agents that are tested at once, each for seconds at most.
+const TESTS_MAX: usize = 16;
+/// Those of one organisation.
+const TESTS_PER_ORGANISATION_MAX: usize = 4;
+
 /// Room for streams. Clones are the same room.
-#[derive(Clone, Debug, Default)]
-pub struct Streams(Arc<Mutex<HashMap<OrganisationId, usize>>>);
+#[derive(Clone, Debug)]
+pub struct Streams {
+    held: Arc<Mutex<HashMap<OrganisationId, usize>>>,
+    max: usize,
+    own_max: usize,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self::with_room(STREAMS_MAX, STREAMS_PER_ORGANISATION_MAX)
+    }
+}
 
 /// The place of one stream, until it is dropped.
 #[derive(Debug)]
@@ -22,11 +37,20 @@ pub struct Place {
 }
 
 impl Streams {
+    /// Room for tests of agents: whoever asks for one keeps a connection open elsewhere.
+    pub fn of_tests() -> Self {
+        Self::with_room(TESTS_MAX, TESTS_PER_ORGANISATION_MAX)
+    }
+
+    fn with_room(max: usize, own_max: usize) -> Self {
+        Self { held: Arc::default(), max, own_max }
+    }
+
     /// A place for a stream of an organisation, if there is room.
     pub fn take(&self, organisation: OrganisationId) -> Option<Place> {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.get(&organisation).copied().unwrap_or(0);
-        if own >= STREAMS_PER_ORGANISATION_MAX || held.values().sum::<usize>() >= STREAMS_MAX {
+        if own >= self.own_max || held.values().sum::<usize>() >= self.max {
             return None;
         }
         held.insert(organisation, own + 1);
@@ -36,7 +60,7 @@ impl Streams {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut held = self.streams.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.streams.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = held.get_mut(&self.organisation) {
             *own -= 1;
             if *own == 0 {
@@ -59,7 +83,7 @@ mod tests {
         assert_eq!(held.len(), STREAMS_PER_ORGANISATION_MAX);
         assert!(streams.take(other).is_some());
         drop(held);
-        assert!(streams.0.lock().unwrap().is_empty());
+        assert!(streams.held.lock().unwrap().is_empty());
         let all: Vec<_> = (0..STREAMS_MAX).map(|_| streams.take(OrganisationId::new())).collect();
         assert!(all.iter().all(Option::is_some) && streams.take(other).is_none());
     }

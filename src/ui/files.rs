@@ -1,14 +1,16 @@
 //! The files, each by its path.
 
-use super::File;
+use super::pages::File;
 
 macro_rules! files {
     ($($path:literal)+) => {
+        /// How many there are.
+        const COUNT: usize = [$($path),+].len();
         /// All files of the pages.
-        pub(super) const FILES: &[File] = &[$(File {
-            path: $path,
-            bytes: include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/", $path)),
-        }),+];
+        pub(super) static FILES: [File; COUNT] = [$(File::new(
+            $path,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/ui/", $path)),
+        )),+];
     };
 }
 
@@ -45,6 +47,7 @@ files! {
     "parts/call_controls.js"
     "parts/call_log.js"
     "parts/call_recording.js"
+    "parts/call_speech.js"
     "parts/call_story.js"
     "parts/chart.js"
     "parts/connection_form.js"
@@ -58,6 +61,7 @@ files! {
     "parts/phone.js"
     "parts/place_call.js"
     "parts/shell.js"
+    "parts/stages.js"
     "parts/table.js"
     "parts/timeline.js"
     "parts/toast.js"

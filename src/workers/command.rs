@@ -18,6 +18,7 @@ use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
 use super::play::{PlayNotice, PlaySound};
 pub use super::report::MediaReport;
+use super::speech::Spoke;
 use crate::agent::session::{Loss, Quality};
 use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
@@ -483,6 +484,8 @@ pub enum EventKind {
     Silence(Notice),
     /// How the media fare, once in a while.
     Quality(Quality),
+    /// Somebody has said something.
+    Spoke(Spoke),
     /// The call is closed; this is how it fared.
     Closed(Box<MediaReport>),
 }

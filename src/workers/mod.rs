@@ -53,6 +53,7 @@ mod samples;
 mod security;
 mod silence;
 mod socket_agent;
+pub mod speech;
 mod steer;
 mod sys;
 pub mod tape;

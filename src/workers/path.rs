@@ -36,6 +36,7 @@ use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
+use super::speech::Speech;
 use super::taps::Taps;
 use super::timeline::Timeline;
 use crate::calls::cause::Cause;
@@ -129,6 +130,8 @@ pub(super) struct MediaPath {
     pub(super) told_leg_silent: bool,
     /// It was told that the agent's sound is over.
     pub(super) told_over: bool,
+    /// Who says something.
+    pub(super) speech: Speech,
 }
 
 impl MediaPath {
@@ -179,6 +182,7 @@ impl MediaPath {
             told_timeout: false,
             told_leg_silent: false,
             told_over: false,
+            speech: Speech::default(),
         }
     }
 
@@ -288,6 +292,7 @@ impl MediaPath {
         self.hole.starved_at = None;
         self.told_over = false;
         self.told_leg_silent = false;
+        self.restart_speech(ctx);
         self.restart_playout(ctx);
         self.restart_ticks(ctx.now);
         if let Agent::Socket(socket) = &mut self.agent {
@@ -353,9 +358,11 @@ impl MediaPath {
     /// Ends the media; what is left is the report.
     pub(super) fn close(&mut self, ctx: &mut Context, cause: Cause, by: EndedBy) -> MediaReport {
         self.clear_plays(ctx);
+        self.end_speech(ctx);
         if !self.is_heard(ctx.now) {
             self.clear(ctx);
         }
+        self.restart_speech(ctx);
         let answered = self.answered_at.map(|at| ctx.now.since(at)).unwrap_or_default();
         if let Agent::Socket(socket) = &mut self.agent {
             socket.stop(cause, by, answered);
@@ -487,12 +494,5 @@ impl MediaPath {
             self.out_of_order(ctx, frame);
         }
         ctx.packet = packet;
-    }
-
-    /// The peer's time to say something begins.
-    fn watch_for_silence(&mut self, ctx: &Context) {
-        if let Some(timeout) = ctx.care.media_timeout {
-            self.care_at = self.care_at.min(ctx.now + timeout);
-        }
     }
 }

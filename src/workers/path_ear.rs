@@ -67,11 +67,12 @@ impl MediaPath {
     }
 
     /// Sound of the agent's leaves: it may be an answer.
-    pub(super) fn note_turn(&mut self, ctx: &Context) {
+    pub(super) fn note_turn(&mut self, ctx: &mut Context) {
         let waited = self.taps.ear.as_mut().and_then(|ear| ear.turns.agent_spoke(ctx.now));
         if let Some(waited) = waited {
             ctx.metrics.turns.record(waited);
         }
+        self.note_speech(ctx, waited);
     }
 
     /// Tells the agent what the ear has made out.
@@ -91,6 +92,7 @@ impl MediaPath {
             if let Some(waited) = ear.turns.caller_spoke(ctx.now, at, change.started) {
                 ctx.metrics.turns.record(waited);
             }
+            self.caller_spoke(ctx, at, change.started);
         }
         let Agent::Socket(socket) = &mut self.agent else { return };
         if let Some(pressed) = digit {

@@ -385,10 +385,13 @@ impl MediaPath {
 
     /// Drops what is queued, here and at the carrier, and tells the agent what was heard.
     pub(super) fn clear_line(&mut self, ctx: &mut Context) {
+        self.name_speech();
         let PeerEnd::Line(line) = &mut self.peer else { return };
         let unheard = line.clear(ctx);
         let playout = &mut self.playout;
         let cleared = playout.clear_behind(ctx.now, &mut ctx.blocks, unheard.unwrap_or_default());
+        self.cut_speech(ctx, &cleared);
+        let PeerEnd::Line(line) = &mut self.peer else { return };
         let Agent::Socket(socket) = &mut self.agent else {
             line.marks.clear().for_each(drop);
             return self.restart_ticks(ctx.now);

@@ -402,7 +402,9 @@ impl MediaPath {
         if self.peer.is_line() {
             return self.clear_line(ctx);
         }
+        self.name_speech();
         let cleared = self.playout.clear(ctx.now, &mut ctx.blocks);
+        self.cut_speech(ctx, &cleared);
         self.report_marks(ctx);
         if let Agent::Socket(socket) = &mut self.agent {
             // The agent's encoder goes on, so its decoder must.

@@ -173,6 +173,7 @@ impl MediaPath {
             return;
         }
         self.silence.look_at = ctx.now + LOOK_EVERY;
+        self.speech_over(ctx);
         self.show();
         let conditions = self.conditions();
         let mut told = false;
@@ -202,12 +203,24 @@ impl MediaPath {
         {
             self.silence.meter.reflect();
         }
+        if let Agent::Socket(socket) = &mut self.agent
+            && let Some(level) = socket.heard_level_db.take()
+        {
+            self.silence.meter.decoded(Side::In, level);
+        }
         self.silence.meter.show(gauges);
         if self.silence.looks == 0 {
             self.silence.looks = LOOKS_PER_SHOW;
             gauges.fare(&self.quality());
         }
         self.silence.looks -= 1;
+    }
+
+    /// The peer's time to say something begins.
+    pub(super) fn watch_for_silence(&mut self, ctx: &Context) {
+        if let Some(timeout) = ctx.care.media_timeout {
+            self.care_at = self.care_at.min(ctx.now + timeout);
+        }
     }
 
     fn conditions(&self) -> Conditions {

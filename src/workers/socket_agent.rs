@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use adapters::agent::{AgentFrame, CallState, Dialect, EndedBy, MessageKind, Outbox, StreamFormat};
-use media::codec::AudioFormat;
+use media::codec::{AudioFormat, Codec};
 use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
@@ -13,6 +13,7 @@ use super::backlog::backlog_bytes;
 use super::command::SocketLink;
 use super::connection::{Connection, opcode};
 use super::context::{Context, FrameSink};
+use super::gauges::level_db;
 use super::outlet::Outlet;
 use super::token::{Part, Token};
 use crate::agent::session::{AgentSession, Outgoing};
@@ -47,6 +48,8 @@ pub(super) struct SocketAgent {
     /// The next frame is the first of another stream.
     splices: bool,
     pub(super) max_queue_ms: u32,
+    /// How loud a frame was that could be measured only here, since this was looked at last.
+    pub(super) heard_level_db: Option<u8>,
     /// See [`SocketLink::dtmf_inband`].
     pub(super) dtmf_inband: Option<bool>,
 }
@@ -88,6 +91,7 @@ impl SocketAgent {
             last: None,
             splices: false,
             max_queue_ms,
+            heard_level_db: None,
             dtmf_inband,
         })
     }
@@ -172,6 +176,10 @@ impl SocketAgent {
         }
         let held = u64::from(self.to_agent.held_ticks());
         let length = self.to_agent.convert(frame.payload, convert);
+        if self.heard_level_db.is_none() && self.peer.audio.codec == Codec::Opus {
+            let decoded = convert.get(..length).unwrap_or_default();
+            self.heard_level_db = Some(level_db(decoded, self.to_agent.to().codec));
+        }
         let ext_ts = frame
             .ext_ts
             .saturating_sub(held * u64::from(self.peer.audio.clock_hz()) / self.to_rate_hz);

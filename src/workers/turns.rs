@@ -6,7 +6,7 @@ use std::time::Duration;
 use media::time::MonoTime;
 
 /// Sound of the agent's behind a longer pause than this is something new that it says.
-const PAUSE: Duration = Duration::from_millis(300);
+pub(super) const PAUSE: Duration = Duration::from_millis(300);
 
 /// The turns of one conversation.
 #[derive(Debug, Default)]

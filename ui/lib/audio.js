@@ -16,7 +16,7 @@ export function level(samples, from = 0, step = 1) {
 }
 
 async function node(context, options) {
-  await context.audioWorklet.addModule("/ui/worklet.js");
+  await context.audioWorklet.addModule(new URL("../worklet.js", import.meta.url));
   return new AudioWorkletNode(context, "phone", {
     outputChannelCount: [options.channels],
     processorOptions: options,
@@ -79,6 +79,7 @@ export class Phone {
   #audio = null;
   #node = null;
   #muted = false;
+  #ended = false;
   call = null;
   began = 0;
 
@@ -92,13 +93,21 @@ export class Phone {
   async start(request, { microphone = true } = {}) {
     this.on.state("opening");
     this.#audio = await open(microphone);
+    // Whoever is asked for the microphone may hang up before answering.
+    if (this.#ended) return this.#release();
     const { context, source } = this.#audio;
     await context.resume();
     this.#node = await node(context, { channels: 1, captures: true });
+    if (this.#ended) return this.#release();
     source.connect(this.#node).connect(context.destination);
     const line = await api.post("phone", { ...request, rate_hz: context.sampleRate });
     this.call = line.call;
-    await this.#connect(line);
+    if (this.#ended) {
+      this.#release();
+      await api.post(`calls/${line.call.id}/hangup`);
+      return undefined;
+    }
+    return this.#connect(line);
   }
 
   #connect(line) {
@@ -159,19 +168,28 @@ export class Phone {
   }
 
   hangUp() {
+    this.#ended = true;
     if (this.#socket?.readyState === WebSocket.OPEN) {
       this.#socket.send(JSON.stringify({ event: "hangup" }));
     }
     this.#socket?.close();
     this.#release();
+    // Without a socket nobody else says so.
+    if (!this.#socket) this.on.state("over", 1000);
   }
 
   #release() {
+    if (this.#node) this.#node.port.onmessage = null;
     this.#audio?.stream?.getTracks().forEach((track) => track.stop());
     if (this.#audio?.context.state !== "closed") this.#audio?.context.close();
     this.#audio = null;
   }
 }
+
+/** Pieces of 20 ms that wait until the browser plays. */
+const WAITING_MAX = 100;
+const NOT_HEARD =
+  "The call cannot be heard: it is over, lives at another server, or as many listen as may.";
 
 /** Hears a call that lives; `on` has `state(word)` and `levels(peer, agent)`. */
 export async function listenIn(call, on) {
@@ -179,11 +197,14 @@ export async function listenIn(call, on) {
   socket.binaryType = "arraybuffer";
   let context = null;
   let player = null;
+  let closed = false;
   const waiting = [];
   const begin = async (rate) => {
     context = new AudioContext({ sampleRate: rate });
     await context.resume();
-    player = await node(context, { channels: 2, captures: false });
+    const made = await node(context, { channels: 2, captures: false });
+    if (closed) return;
+    player = made;
     player.connect(context.destination);
     waiting.splice(0).forEach((samples) => player.port.postMessage(samples));
     on.state("listening");
@@ -192,17 +213,27 @@ export async function listenIn(call, on) {
     if (typeof data === "string") {
       const message = JSON.parse(data);
       if (message.event === "start")
-        begin(message.rate_hz).catch((error) => on.state("failed", error));
+        begin(message.rate_hz).catch((error) => closed || on.state("failed", error));
       return;
     }
     const samples = new Int16Array(data);
     on.levels(level(samples, 0, 2), level(samples, 1, 2));
     if (player) player.port.postMessage(samples);
-    else waiting.push(samples);
+    else if (waiting.length < WAITING_MAX) waiting.push(samples);
   };
   socket.onclose = ({ code }) => {
-    context?.close();
+    closed = true;
+    // Browsers do not tell why a server refused them.
+    if (!context) on.state("failed", new Error(NOT_HEARD));
+    if (context && context.state !== "closed") context.close();
     on.state("over", code);
   };
-  return () => socket.close();
+  return () => {
+    // What is closed on purpose has not failed.
+    closed = true;
+    socket.onclose = null;
+    socket.close();
+    if (context && context.state !== "closed") context.close();
+    on.state("over", 1000);
+  };
 }

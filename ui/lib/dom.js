@@ -102,6 +102,8 @@ export function perFrame(work) {
 
 /** Runs `work` every `ms` while the page is looked at, until the signal. */
 export function every(ms, signal, work) {
+  // Whoever has left meanwhile would never stop it.
+  if (signal.aborted) return Promise.resolve();
   let busy = false;
   const turn = async () => {
     if (busy || document.hidden || signal.aborted) return;

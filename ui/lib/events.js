@@ -2,6 +2,7 @@
 
 /** Calls `on(event)` for each event that `types` names, until the signal. */
 export function listen({ types = "call.*", call, signal, on, onState = () => {} }) {
+  if (signal.aborted) return;
   const query = new URLSearchParams({ types });
   if (call) query.set("call_id", call);
   let source = null;

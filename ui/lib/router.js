@@ -53,12 +53,19 @@ function turn() {
   for (const { test, names, load } of routes) {
     const match = test.exec(path);
     if (!match) continue;
-    const params = Object.fromEntries(
-      names.map((name, i) => [name, decodeURIComponent(match[i + 1])]),
-    );
+    const params = Object.fromEntries(names.map((name, i) => [name, plain(match[i + 1])]));
     return outlet(load, { path, params, query, signal: current.signal });
   }
   return outlet(null, { path, params: {}, query, signal: current.signal });
+}
+
+/** A part of an address as it was meant; one that is none leads to what is not there. */
+function plain(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** Draws the page that is shown again. */

@@ -238,7 +238,19 @@ export const TRANSFER_KINDS = [
   ["agent", "To an agent", "Another agent takes the call over."],
 ];
 
-/** What a server says to have heard from an address: a good reason to look at it. */
+/** The steps of a frame's way through the server. */
+const STAGES = {
+  kernel_receive: ["Noticed", "from its arrival until a worker turns to it"],
+  decode: ["Read", "taken from the system, its protection off, its place known"],
+  ring: ["Put in order", "waits for those before it"],
+  agent_out: ["To the agent", "converted and handed over"],
+  agent_in: ["From the agent", "until it waits for its turn"],
+  pacer: ["Late", "after it was due to the caller"],
+  kernel_send: ["Sent", "coded, protected and handed to the system"],
+};
+export const stage = (word) => STAGES[word] ?? [word.replaceAll("_", " "), ""];
+
+/** What keys may do. */
 export const SCOPES = [
   ["read", "Read", "See calls, agents and connections."],
   ["calls", "Calls", "See, place and steer calls; listen in."],

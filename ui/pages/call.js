@@ -16,9 +16,11 @@ import {
 import { backTo, badge, card, facts, heading, notice } from "../parts/basic.js";
 import { charts } from "../parts/chart.js";
 import { controls } from "../parts/call_controls.js";
-import { eventList, exportButtons, messages, transfers } from "../parts/call_log.js";
+import { eventList, exportButtons, keepOpen, messages, transfers } from "../parts/call_log.js";
 import { recording } from "../parts/call_recording.js";
+import { ledger } from "../parts/call_speech.js";
 import { advices, lanes, silences, verdicts } from "../parts/call_story.js";
+import { stages } from "../parts/stages.js";
 import { later } from "../parts/table.js";
 import { timeline } from "../parts/timeline.js";
 
@@ -27,31 +29,54 @@ const AGAIN_MS = 5_000;
 export async function page({ title, params, signal }) {
   const { id } = params;
   const load = async () => {
-    const [call, events, quality] = await Promise.all([
+    const [call, events, quality, spoken] = await Promise.all([
       api.get(`calls/${id}`, { signal }),
       api.all(`calls/${id}/events`, { signal }),
       api.all(`calls/${id}/quality`, { signal }),
+      api.all(`calls/${id}/speech`, { signal }),
     ]);
-    return { call, events, quality };
+    return { call, events, quality, spoken };
   };
   let data = await load();
   title(`${address(data.call.from)} → ${address(data.call.to)}`);
   const [head, story, media] = [h("div"), h("div"), h("div")];
   const sound = h("div");
+  const said = h("div");
   const log = h("div");
   let speech = null;
 
+  const drawn = {};
+  // What is read or pointed at stays as it is unless there is something new.
+  const changed = (part, ...of) => {
+    const text = JSON.stringify(of);
+    if (drawn[part] === text) return false;
+    drawn[part] = text;
+    return true;
+  };
   const draw = () => {
-    mount(head, top(data), summary(data.call));
+    const { call, events, quality, spoken } = data;
+    const { duration_ms: _, ...lasting } = call;
+    if (changed("head", lasting)) mount(head, top(data), summary(call));
     drawStory();
-    mount(media, figures(data), graphs(data));
-    mount(log, eventList(data.events));
+    if (changed("media", call.quality, call.ended_at, quality, events.length, call.stages))
+      mount(media, figures(data), graphs(data), steps(call));
+    if (changed("spoken", spoken, call.ended_at)) mount(said, ledger(data));
+    if (changed("log", events.length)) mount(log, keepOpen(log, eventList(events)));
   };
   const drawStory = () =>
     mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
   draw();
-  const steer =
-    api.may("calls") && data.call.state !== "ended" ? controls(data.call, signal) : null;
+  const here = data.call.state === "ended" ? null : await api.once("server").catch(() => null);
+  const isAway = Boolean(here && data.call.node && data.call.node !== here.node);
+  const steer = isAway
+    ? notice(
+        "info",
+        "This call is at another server",
+        `Server ${data.call.node} has it: it is steered and listened to from that one's pages.`,
+      )
+    : api.may("calls") && data.call.state !== "ended"
+      ? controls(data.call, signal, { held: isHeld(data.events) })
+      : null;
   const drawSound = () =>
     mount(
       sound,
@@ -95,6 +120,7 @@ export async function page({ title, params, signal }) {
     steer,
     story,
     sound,
+    said,
     media,
     card("Messages", { about: "What was said over the wire, in order." }, ladderPlace),
     transferPlace,
@@ -108,6 +134,9 @@ export async function page({ title, params, signal }) {
     ),
   ];
 }
+
+const isHeld = (events) =>
+  events.filter(({ type }) => type === "call.hold").at(-1)?.data.on === true;
 
 function top({ call }) {
   return heading(
@@ -154,7 +183,7 @@ function summary(call) {
         ["Began", exactly(call.initiated_at ?? call.began_unix_ms)],
         ["Rang for", rang > 0 && span(rang)],
         ["Ended", ended],
-        ["Said about it", says || null],
+        ["Signalled", says || null],
         ["Answered by", call.answered_by?.replaceAll("_", " ")],
         ["Billed", call.billed_s !== null && call.ended_at && `${count(call.billed_s)} s`],
         ["Cost", call.cost && `${call.cost.amount} ${call.cost.currency}`],
@@ -165,8 +194,8 @@ function summary(call) {
   ];
 }
 
-function timelineCard({ call, events }, speech) {
-  const drawn = lanes(call, events, speech);
+function timelineCard({ call, events, spoken }, speech) {
+  const drawn = lanes(call, events, speech, spoken);
   if (!drawn) return null;
   return card(
     "Time line",
@@ -219,6 +248,15 @@ function figures({ call }) {
       `${span(q.silence_in_ms)} from, ${span(q.silence_out_ms)} to the caller`,
       q.silence_in_ms + q.silence_out_ms > 3_000 ? "warn" : "",
     ),
+  );
+}
+
+/** How long frames took here. */
+function steps({ stages: list }) {
+  const shown = stages(list);
+  return (
+    shown &&
+    card("Time in this server", { about: "What it adds to the call, step by step." }, shown)
   );
 }
 

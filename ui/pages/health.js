@@ -7,6 +7,7 @@ import { histogram, labelled, parse, quantile, since, sum } from "../lib/metrics
 import { cause } from "../lib/words.js";
 import { badge, card, empty, facts, heading, notice, tile } from "../parts/basic.js";
 import { bars, sparkline } from "../parts/chart.js";
+import { PATH } from "../parts/connection_form.js";
 
 const LOOK_MS = 2_000;
 /** A frame is late when it leaves a frame's length after it was due. */
@@ -17,7 +18,10 @@ const seconds = (s) =>
 
 export async function page({ title, signal }) {
   title("Server");
-  const server = await api.once("server").catch(() => null);
+  const [server, names] = await Promise.all([
+    api.once("server").catch(() => null),
+    trunkNames(signal),
+  ]);
   const ready = h("div", { role: "status" });
   const tiles = {
     calls: tile("Calls now"),
@@ -39,8 +43,12 @@ export async function page({ title, signal }) {
   let before = null;
   const look = async () => {
     const now = performance.now();
-    const samples = parse(await api.text("/metrics", { signal }));
-    const state = { now, samples };
+    const [text, load] = await Promise.all([
+      api.text("/metrics", { signal }),
+      api.get("server", { signal }),
+    ]);
+    const samples = parse(text);
+    const state = { now, samples, workers: load.workers };
     first ??= state;
     draw(state, before ?? state);
     before = state;
@@ -49,7 +57,12 @@ export async function page({ title, signal }) {
     mount(
       ready,
       answer?.ok
-        ? null
+        ? !load.takes_calls &&
+            notice(
+              "warn",
+              "No new calls are taken for the moment",
+              "The server has as many as it can serve in time. It takes calls again by itself once there is room.",
+            )
         : notice(
             "bad",
             "No calls are taken",
@@ -111,7 +124,7 @@ export async function page({ title, signal }) {
       }),
     );
     mount(refused, ends(samples));
-    mount(reach, peers(samples));
+    mount(reach, peers(samples, names));
   }
   const row = (state, last, worker) => {
     const own = { worker };
@@ -119,10 +132,12 @@ export async function page({ title, signal }) {
       count(Math.round(rate(state, last, name, { ...own, ...wanted }) ?? 0));
     const late = histogram(state.samples, "talkpath_frame_lateness_seconds", own);
     const total = (name) => count(sum(state.samples, name, own) ?? 0);
+    const busy = state.workers[Number(worker)]?.busy_pct;
     return h(
       "tr",
       h("td", { "data-label": "Worker" }, h("strong", worker)),
       h("td.num", { "data-label": "Calls" }, total("talkpath_worker_calls")),
+      h("td.num", { "data-label": "Busy" }, busy === undefined ? "–" : `${busy} %`),
       h("td.num", { "data-label": "In a second" }, per("talkpath_packets_in_total")),
       h("td.num", { "data-label": "Out a second" }, per("talkpath_packets_out_total")),
       h("td.num", { "data-label": "Wake-ups a second" }, per("talkpath_worker_wakeups_total")),
@@ -158,6 +173,7 @@ export async function page({ title, signal }) {
               [
                 "Worker",
                 "Calls",
+                "Busy",
                 "In/s",
                 "Out/s",
                 "Wake-ups/s",
@@ -225,13 +241,38 @@ function ends(samples) {
   );
 }
 
-function peers(samples) {
-  const trunks = (samples.get("talkpath_sip_trunk_up") ?? []).map(({ labels, value }) => [
-    labels.trunk,
+/** Connections whose trunks are looked up: the page shows names, not a list of everything. */
+const NAMED_MAX = 50;
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Names of the organisation's trunks, by their ids. */
+async function trunkNames(signal) {
+  const { configurations } = await api
+    .get(PATH, { signal })
+    .catch(() => ({ configurations: [] }));
+  const found = await Promise.all(
+    configurations.slice(0, NAMED_MAX).map(async ({ id, name }) => {
+      const { trunks } = await api
+        .get(`${PATH}/${id}/trunks`, { signal })
+        .catch(() => ({ trunks: [] }));
+      return [[id, name], ...trunks.map((one) => [one.id, `${name}, ${one.name}`])];
+    }),
+  );
+  return new Map(found.flat());
+}
+
+function peers(samples, names) {
+  // Those of the configuration file are called by their names; other organisations' are not shown.
+  const own = (metric) =>
+    (samples.get(metric) ?? [])
+      .filter(({ labels }) => names.has(labels.trunk) || !UUID.test(labels.trunk))
+      .map(({ labels, value }) => [names.get(labels.trunk) ?? labels.trunk, value]);
+  const trunks = own("talkpath_sip_trunk_up").map(([name, value]) => [
+    name,
     badge(value ? "up" : "down", value ? "good" : "bad"),
   ]);
-  const registered = (samples.get("talkpath_sip_registered") ?? []).map(({ labels, value }) => [
-    `Registered: ${labels.trunk}`,
+  const registered = own("talkpath_sip_registered").map(([name, value]) => [
+    `Registered: ${name}`,
     badge(value ? "yes" : "no", value ? "good" : "bad"),
   ]);
   const figures = [

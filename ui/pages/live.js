@@ -3,7 +3,7 @@
 import * as api from "../lib/api.js";
 import { every, h, mount, say, perFrame } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
-import { address, count, figure, length, percent } from "../lib/format.js";
+import { address, count, figure, length, percent, plural } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { histogram, parse, quantile, sum } from "../lib/metrics.js";
 import { mosTone, silence, status as statusText, tone } from "../lib/words.js";
@@ -12,12 +12,15 @@ import { sparkline } from "../parts/chart.js";
 import { meter } from "../parts/meter.js";
 import { openPhone } from "../parts/phone.js";
 import { placeCall } from "../parts/place_call.js";
+import { micros } from "../parts/stages.js";
 import { virtualList } from "../parts/vlist.js";
 
 const FIGURES_MS = 1_000;
 const SERVER_MS = 3_000;
 /** How often the list is read anew, for what a stream has missed. */
 const LIST_MS = 20_000;
+/** Most calls that are listed. */
+const LISTED_MAX = 2_000;
 /** Below this a call is two lines. */
 const NARROW = "(max-width: 760px)";
 
@@ -27,10 +30,12 @@ export async function page({ title, signal }) {
   const list = async () => {
     // A call that begins meanwhile is told of by the stream alone.
     const asked = Date.now() - 2_000;
-    const living = await api.all("calls?living=true", { signal });
+    const living = await api.all("calls?living=true", { signal, max: LISTED_MAX });
     const ids = new Set(living.map(({ id }) => id));
+    // Of more calls than are listed nobody knows which are over.
+    const isWhole = living.length < LISTED_MAX;
     for (const { id, began_unix_ms: began } of calls.values()) {
-      if (!ids.has(id) && began < asked) calls.delete(id);
+      if (isWhole && !ids.has(id) && began < asked) calls.delete(id);
     }
     for (const call of living) calls.set(call.id, { ...calls.get(call.id), ...known(call) });
   };
@@ -42,12 +47,23 @@ export async function page({ title, signal }) {
     "aria-label": "Find among the living calls",
   });
   const none = h("div");
+  const elsewhere = h("p.muted.live-elsewhere", { role: "status", hidden: true });
+  let node = null;
   const head = h(
     "div.live-head",
     { "aria-hidden": "true" },
-    ["Call", "State", "Agent", "Length", "Caller / agent", "Jitter", "Loss", "MOS", "Delay"].map(
-      (name) => h("span", name),
-    ),
+    [
+      ["Call"],
+      ["State"],
+      ["Agent"],
+      ["Length"],
+      ["Caller / agent"],
+      ["Jitter"],
+      ["Loss"],
+      ["MOS"],
+      ["Delay", "To the far end and back"],
+      ["Added", "What this server adds, both ways: as half of the frames take it"],
+    ].map(([name, title]) => h("span", { title }, name)),
   );
   const narrow = matchMedia(NARROW);
   const rows = virtualList("Living calls", { make: row, height: () => (narrow.matches ? 92 : 52) });
@@ -91,6 +107,14 @@ export async function page({ title, signal }) {
     rows.element.hidden = shown.length === 0;
     head.hidden = rows.element.hidden;
     say(tiles.now.value, count(all.length));
+    const away = node ? all.filter((call) => isAway(call, node)).length : 0;
+    elsewhere.hidden = away === 0;
+    say(
+      elsewhere,
+      away > 0
+        ? `${plural(away, "call")} of these ${away === 1 ? "is" : "are"} at another server: level and quality are measured there, and shown by its own pages. This is ${node}.`
+        : "",
+    );
     const silent = all.filter((call) => call.silent).length;
     say(tiles.silent.value, count(silent));
     tiles.silent.element.classList.toggle("bad", silent > 0);
@@ -117,7 +141,8 @@ export async function page({ title, signal }) {
   narrow.addEventListener("change", draw, { signal });
 
   const figures = every(FIGURES_MS, signal, async () => {
-    const { items } = await api.get("live", { signal });
+    const { items, node: here } = await api.get("live", { signal });
+    node = here;
     for (const { id, ...media } of items) {
       const call = calls.get(id);
       if (!call) continue;
@@ -148,7 +173,8 @@ export async function page({ title, signal }) {
     const refused = sum(samples, "talkpath_calls_ended_total", { cause: "congestion" }) ?? 0;
     say(tiles.late.note, refused ? `${count(refused)} refused for want of room` : "");
   }).catch(() => {});
-  setTimeout(() => every(LIST_MS, signal, list).catch(() => {}), LIST_MS);
+  const later = setTimeout(() => every(LIST_MS, signal, list).catch(() => {}), LIST_MS);
+  signal.addEventListener("abort", () => clearTimeout(later), { once: true });
   await figures.catch(() => {});
   draw();
   return [
@@ -161,9 +187,12 @@ export async function page({ title, signal }) {
       "div.tiles",
       Object.values(tiles).map((one) => one.element),
     ),
-    h("div.live", h("div.live-tools", search), head, rows.element, none),
+    h("div.live", h("div.live-tools", search, elsewhere), head, rows.element, none),
   ];
 }
+
+/** True for a call that another server has. */
+const isAway = (call, node) => Boolean(call.node) && call.node !== node;
 
 /** A call as this page keeps it. */
 const known = (call) => ({
@@ -205,6 +234,12 @@ function take(calls, { type, call_id: id, at, data }) {
 const score = (media) =>
   ["nothing_arrived", "private_address"].includes(media?.silence_in) ? null : (media?.mos ?? null);
 
+/** What the steps of a frame add up to, in microseconds; null before one was timed. */
+function spent(stages) {
+  const timed = (stages ?? []).filter(({ p50_us: us }) => us !== null);
+  return timed.length ? timed.reduce((all, { p50_us: us }) => all + us, 0) : null;
+}
+
 /** A level on a scale of 60 dB, 0 to 1. */
 const loud = (dbov) => (dbov === null || dbov === undefined ? 0 : Math.max(0, 1 + dbov / 60));
 
@@ -218,6 +253,7 @@ function row() {
   const time = h("span.mono.num");
   const [mine, theirs] = [meter("Caller", { kind: "mine" }), meter("Agent", { kind: "theirs" })];
   const [jitter, loss, mos, delay] = [h("span.num"), h("span.num"), h("span.badge"), h("span.num")];
+  const added = h("span.num");
   const why = h("span.live-why");
   const element = h(
     "a.live-row",
@@ -234,6 +270,7 @@ function row() {
     loss,
     h("span.num", mos),
     delay,
+    added,
   );
   [...element.children].forEach((cell) => cell.setAttribute("role", "cell"));
   let shown = null;
@@ -264,6 +301,7 @@ function row() {
       say(loss, percent(media?.loss));
       say(mos, figure(score(media), 2));
       mos.className = `badge ${score(media) ? mosTone(score(media)) : ""}`;
+      say(added, micros(spent(call.stages)));
       say(delay, media?.round_trip_ms ? `${Math.round(media.round_trip_ms)} ms` : "–");
     },
   };

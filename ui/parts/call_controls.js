@@ -13,11 +13,12 @@ import { complain, toast } from "./toast.js";
 
 const KEYS = "123456789*0#";
 
-export function controls(call, signal) {
+/** `held` says that the call is on hold already. */
+export function controls(call, signal, { held = false } = {}) {
   const path = `calls/${call.id}`;
-  const toggle = (on, off, name, what) => {
-    let is = false;
-    const element = button(on, {
+  const toggle = (on, off, name, what, before = false) => {
+    let is = before;
+    const element = button(is ? off : on, {
       icon: name,
       work: async () => {
         await api.post(`${path}/${what}`, { on: !is });
@@ -26,6 +27,7 @@ export function controls(call, signal) {
         element.setAttribute("aria-pressed", String(is));
       },
     });
+    element.setAttribute("aria-pressed", String(is));
     return element;
   };
   const keys = h(
@@ -50,7 +52,7 @@ export function controls(call, signal) {
       "div.actions",
       ear.button,
       toggle("Mute the agent", "Unmute", "mute", "mute"),
-      toggle("Hold", "Resume", "hold", "hold"),
+      toggle("Hold", "Resume", "hold", "hold", held),
       pad,
       button("Transfer", { icon: "transfer", work: () => transfer(path) }),
       button("Record", {

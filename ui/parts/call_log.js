@@ -106,6 +106,7 @@ export function eventList(events) {
         "li",
         h(
           "details",
+          { "data-id": event.id },
           h(
             "summary",
             h("span.mono.muted", { title: exactly(event.at) }, fine(event.at)),
@@ -118,6 +119,15 @@ export function eventList(events) {
       ),
     ),
   );
+}
+
+/** What replaces a list of events has open what is open in it. */
+export function keepOpen(before, after) {
+  for (const { dataset } of before.querySelectorAll("details[open]")) {
+    const same = after.querySelector(`details[data-id="${CSS.escape(dataset.id)}"]`);
+    if (same) same.open = true;
+  }
+  return after;
 }
 
 function save(name, type, content) {

@@ -129,8 +129,11 @@ export const advices = (call) =>
     ),
   );
 
-/** Lanes of the time line, and its ends; `speech` is what a recording tells of who spoke. */
-export function lanes(call, events, speech) {
+/**
+ * Lanes of the time line, and its ends; `speech` is what a recording tells of who spoke, `told`
+ * what the server knows of it without one.
+ */
+export function lanes(call, events, speech, told = []) {
   if (!events.length) return null;
   const from = Math.min(
     ...events.map(at),
@@ -157,7 +160,18 @@ export function lanes(call, events, speech) {
           tone: "warn",
         })),
     },
-    speech && { name: "Agent speaks", blocks: spoken(speech, "agent") },
+    !speech && { name: "Caller speaks", blocks: heard(told, "caller") },
+    {
+      name: "Agent speaks",
+      blocks: speech ? spoken(speech, "agent") : heard(told, "agent"),
+      points: told
+        .filter((one) => one.dropped_ms > 0)
+        .map((one) => ({
+          at: Date.parse(one.at) + one.played_ms,
+          label: `Cut off: ${span(one.dropped_ms)} were not heard`,
+          tone: "warn",
+        })),
+    },
     { name: "Silent: caller", blocks: quiet("in") },
     { name: "Silent: agent", blocks: quiet("out") },
     { name: "Also", points: extras(events) },
@@ -234,6 +248,20 @@ const spoken = (speech, who) =>
       from: speech.from + turn.from,
       to: speech.from + turn.to,
       label: who === "caller" ? "The caller speaks" : "The agent speaks",
+      text: "",
+      tone: who === "caller" ? "mine" : "theirs",
+    }));
+
+/** The same from what the server itself knows of who spoke. */
+const heard = (told, who) =>
+  told
+    .filter((one) => one.who === who && one.played_ms > 0)
+    .map((one) => ({
+      from: Date.parse(one.at),
+      to: Date.parse(one.at) + one.played_ms,
+      label: one.utterance
+        ? `The agent speaks: ${one.utterance}`
+        : `The ${who === "caller" ? "caller" : "agent"} speaks`,
       text: "",
       tone: who === "caller" ? "mine" : "theirs",
     }));

@@ -179,6 +179,9 @@ class Panel {
     try {
       await phone.start(request, { microphone });
     } catch (error) {
+      // Whoever has hung up is told nothing more.
+      if (!this.isTalking) return;
+      this.#stopped();
       phone.hangUp();
       this.#refused(error, request, microphone);
     }
@@ -218,7 +221,6 @@ class Panel {
   }
 
   #refused(error, request, microphone) {
-    this.#stopped();
     if (error instanceof api.Problem || !microphone) {
       mount(
         this.body,

@@ -136,7 +136,7 @@ export function shell(onSignOut) {
 }
 
 export function mark() {
-  return h("img", { src: "/ui/icon.svg", width: 26, height: 26, alt: "" });
+  return h("img", { src: new URL("../icon.svg", import.meta.url).href, width: 26, height: 26, alt: "" });
 }
 
 function foot(onSignOut) {

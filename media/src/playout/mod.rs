@@ -280,6 +280,11 @@ impl Playout {
         self.utterances.begun() && self.boundary < self.pushed
     }
 
+    /// The agent's name of what was played last, or if nothing was, of what is played first.
+    pub fn spoken(&self) -> Option<&str> {
+        self.utterances.at(self.head)
+    }
+
     /// What became of all samples so far.
     pub fn counters(&self) -> PlayoutCounters {
         PlayoutCounters {

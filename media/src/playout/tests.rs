@@ -229,6 +229,23 @@ fn a_clear_tells_what_was_heard() {
     assert_eq!(rig.clear(), Cleared { samples: 1440, played_ms: 60, ..Cleared::default() });
 }
 
+/// What is played has the name of its utterance, also before its first sound and after its last.
+#[test]
+fn what_is_spoken_has_a_name() {
+    let mut rig = Rig::new(8_000);
+    assert_eq!(rig.playout.spoken(), None);
+    for name in ["one", "two"] {
+        rig.playout.utterance(name.to_owned()).unwrap();
+        rig.push(160);
+    }
+    let mut names = vec![rig.playout.spoken().unwrap().to_owned()];
+    for _ in 0..2 {
+        rig.tick();
+        names.push(rig.playout.spoken().unwrap().to_owned());
+    }
+    assert_eq!(names, ["one", "one", "two"]);
+}
+
 /// An utterance of which some was refused is not complete, even if the rest was played.
 #[test]
 fn a_refused_utterance_is_not_complete() {

@@ -64,6 +64,12 @@ impl Utterances {
         !self.0.is_empty()
     }
 
+    /// The one that was played last before `head`, or if none was, the first.
+    pub(super) fn at(&self, head: u64) -> Option<&str> {
+        let last = self.0.iter().rev().find(|utterance| utterance.start < head);
+        last.or_else(|| self.0.front()).map(|utterance| utterance.id.as_str())
+    }
+
     /// Reports all and forgets them; what lies from `head` to `pushed` is about to be dropped.
     pub(super) fn take(
         &mut self,

@@ -88,6 +88,7 @@ impl Control {
             EventKind::AgentRecord(order) => return self.agent_records(event.call, order),
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Quality(quality) => return self.log_sample(event.call, quality),
+            EventKind::Spoke(spoke) => return self.log_speech(event.call, spoke),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         if let Some(input) = self.unless_taken(event.call, input) {

@@ -10,11 +10,17 @@ use super::incoming::unix_us;
 use crate::agent::session::Quality;
 use crate::calls::cause::Cause;
 use crate::calls::live::LiveCall;
-use crate::calls::log::{Began, CallFact, Ended, QualitySample, QualitySummary, Source, What};
+use crate::calls::log::{
+    Began, CallFact, Ended, QualitySample, QualitySummary, Sample, Source, Spoken, What,
+};
 use crate::workers::command::{CallKey, MediaReport};
+use crate::workers::poller::now;
+use crate::workers::speech::Spoke;
 
 /// Facts that one call tells, its end aside: an agent may put a peer on hold as often as it likes.
 const FACTS_MAX: u32 = 1_000;
+/// Things that are said on one call and written down: hours of a lively conversation.
+const SPOKEN_MAX: u32 = 4_000;
 
 impl Control {
     /// A call begins.
@@ -122,7 +128,27 @@ impl Control {
             mos: quality.mos,
             round_trip_ms: quality.round_trip_ms,
         };
-        self.log.sample(call.id, sample);
+        self.log.sample(call.id, Sample::Quality(sample));
+    }
+
+    /// Something was said on a call.
+    pub(super) fn log_speech(&mut self, key: CallKey, spoke: Spoke) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.logged.spoken >= SPOKEN_MAX {
+            return;
+        }
+        call.logged.spoken += 1;
+        let ago_us = i64::try_from(now().since(spoke.began).as_micros()).unwrap_or(i64::MAX);
+        let spoken = Spoken {
+            at_us: unix_us().saturating_sub(ago_us),
+            who: spoke.who,
+            played_ms: spoke.played_ms,
+            dropped_ms: spoke.dropped_ms,
+            outcome: spoke.ending,
+            waited_ms: spoke.waited.map(millis),
+            utterance: spoke.utterance,
+        };
+        self.log.sample(call.id, Sample::Spoken(spoken));
     }
 
     /// How the media of a call fared.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{CallFact, QualitySample};
+use super::{CallFact, Sample};
 use crate::telemetry::LogMetrics;
 
 /// Facts and samples that may wait for the store: minutes of a busy server. It takes memory only
@@ -44,7 +44,7 @@ pub struct LogHandle {
 
 /// How the media of calls fare, until somebody writes it. They are in no hurry, so that nobody is
 /// woken for each.
-type Samples = Arc<Mutex<Vec<(Uuid, QualitySample)>>>;
+type Samples = Arc<Mutex<Vec<(Uuid, Sample)>>>;
 
 /// The other end of a [`LogHandle`].
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl LogHandle {
     }
 
     /// Tells how the media of a call fare. A sample is no fact: without it the log is complete.
-    pub fn sample(&self, call: Uuid, sample: QualitySample) {
+    pub fn sample(&self, call: Uuid, sample: Sample) {
         let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() >= SAMPLES_MAX {
             return self.metrics.lost.inc();
@@ -135,7 +135,7 @@ impl LogHandle {
 
 impl LogQueue {
     /// The samples since the last time.
-    pub(super) fn take_samples(&self) -> Vec<(Uuid, QualitySample)> {
+    pub(super) fn take_samples(&self) -> Vec<(Uuid, Sample)> {
         std::mem::take(&mut *self.samples.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use super::handle::{Entry, LogQueue};
-use super::{CallFact, Ended, Fold, QualitySample, Source, What};
+use super::{CallFact, Ended, Fold, Sample, Source, What};
 use crate::calls::cause::Cause;
 use crate::outbox;
 use crate::store::call_events::{self, CallEvent};
@@ -52,7 +52,7 @@ pub struct Writer {
 #[derive(Debug, Default)]
 struct Group {
     facts: Vec<CallFact>,
-    samples: Vec<(Uuid, QualitySample)>,
+    samples: Vec<(Uuid, Sample)>,
     lost: Vec<Uuid>,
     waiting: Vec<oneshot::Sender<()>>,
     incomplete: HashSet<Uuid>,
@@ -76,7 +76,7 @@ impl Group {
             parts.entry(fact.call).or_default().facts.push(fact.clone());
         }
         for (call, sample) in &self.samples {
-            parts.entry(*call).or_default().samples.push((*call, *sample));
+            parts.entry(*call).or_default().samples.push((*call, sample.clone()));
         }
         for call in &self.lost {
             parts.entry(*call).or_default().lost.push(*call);
@@ -220,7 +220,7 @@ impl Writer {
         let mut samples = Vec::with_capacity(group.samples.len());
         for (call, sample) in &group.samples {
             if let Some(organisation) = self.know(&mut tx, *call).await?.organisation {
-                samples.push((organisation, *call, *sample));
+                samples.push((organisation, *call, sample));
             }
         }
         quality::append(&mut tx, &samples).await?;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::RETRY_AFTER_S;
 use crate::agent::dial::{DialError, DialTarget, Dialler};
 use crate::agent::wire;
 use crate::config::{AgentKind, WebSocketAgent, agent_from_json};
@@ -49,7 +50,7 @@ pub(super) fn resource() -> Resource {
             post("/api/v1/agents/{id}/test", "test_agent", test)
                 .summary("Connects to an agent as for a call, and lets it go: nothing is said.")
                 .answers_json(200, "how far that came", outcome)
-                .refuses(&[Kind::Internal]),
+                .refuses(&[Kind::Conflict, Kind::Internal, Kind::Unavailable]),
         ],
         schemas: Vec::new(),
     }
@@ -96,6 +97,8 @@ async fn test(
         Origin::Api => state.outward.of(caller.organisation.0),
     };
     let name = agent.fields.name.clone();
+    let full = || Problem::unavailable("as many agents are tested as may at once", RETRY_AFTER_S);
+    let _room = state.agent_tests.take(caller.organisation).ok_or_else(full)?;
     Ok(axum::Json(match kind_of(&agent)? {
         AgentKind::Builtin(_) => Outcome::told("It is part of this server, and always there."),
         AgentKind::Rtp(agent) => Outcome::told(&format!(

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::call_schema::{event_schema, sample_schema};
+use super::call_schema::{event_schema, sample_schema, spoken_schema};
 use super::{owned, written};
 use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get, schema};
@@ -33,8 +33,21 @@ pub(super) fn resource() -> Resource {
                 .query(page::parameters())
                 .answers_json(200, "the samples", page::schema_of(schema::named("QualitySample")))
                 .refuses(&[Kind::Unavailable]),
+            get("/api/v1/calls/{id}/speech", "list_call_speech", speech)
+                .summary(
+                    "Lists what the agent said on a call as it left for the caller, and what of it \
+                     was dropped; what the caller said, if the agent asked to be told of speech.",
+                )
+                .scope(Scope::Read)
+                .query(page::parameters())
+                .answers_json(200, "what was said", page::schema_of(schema::named("Spoken")))
+                .refuses(&[Kind::Unavailable]),
         ],
-        schemas: vec![("CallEvent", event_schema()), ("QualitySample", sample_schema())],
+        schemas: vec![
+            ("CallEvent", event_schema()),
+            ("QualitySample", sample_schema()),
+            ("Spoken", spoken_schema()),
+        ],
     }
 }
 
@@ -90,4 +103,28 @@ async fn quality(
         leg: sample.leg,
         data: sample.data,
     })))
+}
+
+/// Something that was said on a call.
+#[derive(Debug, Serialize)]
+struct SpokenView {
+    at: Timestamp,
+    #[serde(flatten)]
+    data: Value,
+}
+
+/// `GET /api/v1/calls/{id}/speech`
+async fn speech(
+    State(state): State<crate::http::State>,
+    caller: Caller,
+    Path(id): Path<Uuid>,
+    wanted: Wanted,
+) -> Result<axum::Json<Page<SpokenView>>, Problem> {
+    // What was told before this request is in the answer.
+    written(&state).await?;
+    owned(&state, caller.organisation, id).await?;
+    let (after, limit) = (Timestamp(number(&wanted)), wanted.limit.saturating_add(1));
+    let found = state.store.spoken(caller.organisation, id, after, limit).await?;
+    let page = Page::cut(found, wanted.limit, |(at, _)| place(at.0));
+    Ok(axum::Json(page.map(|(at, data)| SpokenView { at, data })))
 }

@@ -5,7 +5,7 @@ use media::stages::Stage;
 use serde_json::{Value, json};
 
 use crate::calls::cause::Cause;
-use crate::calls::log::State;
+use crate::calls::log::{Ending, Speaker, State};
 use crate::http::openapi::{Query, schema};
 use crate::http::page;
 
@@ -83,6 +83,13 @@ pub(super) fn call_schema() -> Value {
                 ),
             ),
             ("is_incomplete", schema::described(schema::flag(), "facts about it were lost")),
+            (
+                "node",
+                schema::described(
+                    schema::nullable(schema::format("uuid")),
+                    "the server that has it, or had it",
+                ),
+            ),
         ],
         &[],
     )
@@ -143,6 +150,39 @@ pub(super) fn sample_schema() -> Value {
             ("mos", figure()),
         ],
         &[("round_trip_ms", figure())],
+    )
+}
+
+/// Something that was said on a call.
+pub(super) fn spoken_schema() -> Value {
+    let who = Speaker::ALL.map(Speaker::as_str);
+    schema::object(
+        &[
+            ("at", schema::described(schema::format("date-time"), "when it began")),
+            ("who", schema::word(&who)),
+            ("played_ms", schema::described(schema::count(), "how much of it was heard")),
+            ("dropped_ms", schema::described(schema::count(), "how much of it was not")),
+            (
+                "outcome",
+                schema::described(
+                    schema::word(&Ending::WORDS),
+                    "played: all was heard; cleared: the rest was dropped, as the agent or the \
+                     API wished; ended: the call ended, or another agent took it",
+                ),
+            ),
+            (
+                "waited_ms",
+                schema::described(
+                    schema::nullable(schema::count()),
+                    "from the end of what the other side had said, if the agent is told of speech",
+                ),
+            ),
+            (
+                "utterance",
+                schema::described(schema::nullable(text()), "the agent's id of the last of it"),
+            ),
+        ],
+        &[],
     )
 }
 

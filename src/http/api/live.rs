@@ -15,7 +15,9 @@ use crate::keys::Scope;
 use crate::workers::gauges::Reading;
 
 pub(super) fn resource() -> Resource {
-    let items = schema::object(&[("items", schema::list(schema::named("LiveCall")))], &[]);
+    let node = schema::described(schema::format("uuid"), "this server, which has all of them");
+    let items = schema::list(schema::named("LiveCall"));
+    let items = schema::object(&[("node", node), ("items", items)], &[]);
     Resource {
         tag: "live",
         about: "How the living calls fare at this moment, for whoever watches them.",
@@ -70,5 +72,5 @@ async fn list(
     let read = state.calls.ask(|reply| Request::Gauges { organisation, reply }).await;
     let read = read.ok_or_else(gone)?.into_iter();
     let items: Vec<LiveCall> = read.map(|(id, reading)| LiveCall { id, reading }).collect();
-    Ok(axum::Json(json!({ "items": items })))
+    Ok(axum::Json(json!({ "node": state.told.node, "items": items })))
 }

@@ -1,8 +1,9 @@
-"""A thousand living calls on the live page: few rows, short frames. And what the pages weigh."""
+"""A thousand living calls on the live page: few rows, short frames. And what the pages weigh, and how
+soon the first of them can be used."""
 
-import gzip
+import functools
 import json
-import pathlib
+import os
 import time
 
 from browser import PATIENCE_S, Browser, expect, given
@@ -14,18 +15,87 @@ FRAME_MS_MAX = 16
 # Frames that are scrolled in a round, and rounds.
 FRAMES = 60
 ROUNDS = 5
+# From the request to a page that can be used: the best of some tries, and if others work on this
+# machine, the time of the page's own thread alone.
+USABLE_MS_MAX = 200
+TRIES = 7
+# How soon, how many requests that took, and their bytes as they were sent.
+LOADED = """() => {
+    const all = [...performance.getEntriesByType("navigation"),
+        ...performance.getEntriesByType("resource")];
+    return {
+        ms: performance.getEntriesByName("usable")[0].startTime,
+        requests: all.filter((one) => one.transferSize > 0).length,
+        bytes: all.reduce((sum, one) => sum + one.transferSize, 0),
+    };
+}"""
 
 given = given()
 browser = Browser(given)
-files = pathlib.Path(given["pages"]).rglob("*.*")
-weight = sum(len(gzip.compress(file.read_bytes())) for file in files)
-assert 30_000 < weight < WEIGHT_BYTES_MAX, weight
+
+
+def spent(devtools):
+    """Seconds that the page's own thread has worked: that others do is not its fault."""
+    found = devtools.send("Performance.getMetrics")["metrics"]
+    return {one["name"]: one["value"] for one in found}["TaskDuration"]
+
+
+def watched(page):
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
+    return devtools
+
+
+def loaded(page, devtools, load, best=None):
+    """What the load of a page took; the better of two."""
+    before = spent(devtools)
+    load()
+    browser.until(page, "performance.getEntriesByName('usable').length > 0")
+    found = page.evaluate(LOADED)
+    # Another process may have taken over: that has worked for this load alone.
+    after = spent(devtools)
+    found["own_ms"] = (after - before if after > before else after) * 1_000
+    return found if best is None or found["ms"] < best["ms"] else best
+
+
+# A browser that has never been here, then one that has; then with somebody signed in.
+first = again = signed_in = None
+for turn in range(TRIES):
+    fresh = browser.page()
+    devtools = watched(fresh)
+    visit = functools.partial(fresh.goto, f"{browser.base}/")
+    first = loaded(fresh, devtools, visit, first)
+    again = loaded(fresh, devtools, visit, again)
+    if turn == 0:
+        browser.sign_in(fresh)
+        browser.go(fresh, "live")
+        for _ in range(TRIES):
+            signed_in = loaded(fresh, devtools, fresh.reload, signed_in)
+    fresh.context.close()
+is_quiet = os.getloadavg()[0] < os.cpu_count()
+for one in (first, signed_in):
+    assert one["ms" if is_quiet else "own_ms"] < USABLE_MS_MAX, one
+# What has not changed is not asked for again: the page itself, and who is signed in.
+assert again["requests"] <= 2, again
 
 page = browser.page()
-page.goto(f"{browser.base}/")
-page.locator("#key").wait_for()
-first_ms = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
 browser.sign_in(page)
+# All pages together, as a browser is sent them.
+weight = page.evaluate("""async () => {
+    const links = Array.from(document.querySelectorAll("link, script"), (one) => one.href || one.src);
+    const folder = new URL(".", links.find((href) => href?.endsWith("/app.js"))).href;
+    const asked = new Map();
+    const pages = ["start", "live", "calls", "call", "agents", "connections", "connection", "routes",
+        "health", "keys", "webhooks", "audit"];
+    await Promise.all(pages.map((name) => import(`${folder}pages/${name}.js`)));
+    await fetch(`${folder}worklet.js`);
+    for (const one of performance.getEntriesByType("resource"))
+        if (one.name.startsWith(folder)) asked.set(one.name, one.encodedBodySize);
+    const names = [...asked.keys()].map((name) => name.slice(folder.length));
+    return {bytes: [...asked.values()].reduce((sum, bytes) => sum + bytes, 0), names};
+}""")
+assert len(weight["names"]) > 50, weight
+assert 30_000 < weight["bytes"] < WEIGHT_BYTES_MAX, weight
 
 began = int(time.time() * 1_000) - 60_000
 
@@ -40,6 +110,7 @@ def call(at):
 turn = 0
 # Figures are held back, and the requests for them that wait.
 still, held = False, []
+NODE = "00000000-0000-7000-8000-0000000000aa"
 
 
 def live(route):
@@ -49,7 +120,7 @@ def live(route):
     items = [{"id": call(at)["id"], "level_in_dbov": -20 - (at + turn) % 40, "level_out_dbov": -25,
               "loss": (at % 7) / 1_000, "jitter_ms": (at + turn) % 9, "mos": 4.2,
               "round_trip_ms": 40 + turn % 10, "buffer_ms": 0} for at in range(CALLS)]
-    route.fulfill(json={"items": items})
+    route.fulfill(json={"node": NODE, "items": items})
 
 
 def asked(route):
@@ -70,15 +141,7 @@ browser.go(page, "live")
 expect(page.locator(".tile-value").first).to_have_text("1,000")
 rows = page.locator("a.live-row")
 assert 8 < rows.count() < 60, rows.count()
-devtools = page.context.new_cdp_session(page)
-# Time of the page's own thread: that others work on this machine is not its fault.
-devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-
-
-def spent():
-    found = devtools.send("Performance.getMetrics")["metrics"]
-    return {one["name"]: one["value"] for one in found}["TaskDuration"]
-
+devtools = watched(page)
 
 def settled():
     """Waits until no figures are on their way, so that none is drawn meanwhile."""
@@ -96,7 +159,7 @@ settled()
 
 
 def scrolled():
-    before = spent()
+    before = spent(devtools)
     page.evaluate("""async (frames) => {
         const list = document.querySelector(".vlist");
         for (let frame = 0; frame < frames; frame += 1) {
@@ -104,15 +167,15 @@ def scrolled():
             list.scrollTop = (list.scrollTop + 97) % list.scrollHeight;
         }
     }""", FRAMES)
-    return (spent() - before) * 1_000 / FRAMES
+    return (spent(devtools) - before) * 1_000 / FRAMES
 
 
 def figured():
     """What it costs that all figures are others, until the page asks for the next."""
-    before = spent()
+    before = spent(devtools)
     live(held.pop())
     settled()
-    return (spent() - before) * 1_000
+    return (spent(devtools) - before) * 1_000
 
 
 per_frame_ms = min(scrolled() for _ in range(ROUNDS))

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use super::Writer;
 use crate::calls::cause::Cause;
 use crate::calls::log::{
-    Asked, Began, CallFact, Ended, LogHandle, QualitySample, Source, State, What, from_carrier,
-    watchdog,
+    Asked, Began, CallFact, Ended, Ending, LogHandle, QualitySample, Sample, Source, Speaker,
+    Spoken, State, What, from_carrier, watchdog,
 };
 use crate::calls::transfer::{Kind, State as TransferState};
 use crate::config::Secret;
@@ -109,11 +109,12 @@ fn what_is_told_is_found() {
             mos: 4.0,
             round_trip_ms: None,
         };
-        log.handle.sample(call, sample);
+        log.handle.sample(call, Sample::Quality(sample));
         assert!(log.handle.flush().await);
         // Some twice; more than go in one statement.
         for at_s in (20..60).chain(30..50) {
-            log.handle.sample(call, QualitySample { at_us: BEGAN_US + at_s * 1_000_000, ..sample });
+            let sample = QualitySample { at_us: BEGAN_US + at_s * 1_000_000, ..sample };
+            log.handle.sample(call, Sample::Quality(sample));
         }
         assert!(log.handle.flush().await);
         let lives = store.call(ours, call).await.unwrap();
@@ -149,6 +150,29 @@ fn what_is_told_is_found() {
             "priced",
         ];
         assert_eq!(kinds, expected);
+        let spoken = |who, at_s: i64| Spoken {
+            at_us: BEGAN_US + at_s * 1_000_000,
+            who,
+            played_ms: 900,
+            dropped_ms: 100,
+            outcome: Ending::Cleared,
+            waited_ms: None,
+            utterance: Some("one".into()),
+        };
+        for (who, at_s) in [(Speaker::Caller, 30), (Speaker::Agent, 30), (Speaker::Agent, 20)] {
+            log.handle.sample(call, Sample::Spoken(spoken(who, at_s)));
+        }
+        assert!(log.handle.flush().await);
+        // What was said is found in its order, and is no sample of how media fare.
+        let said = store.spoken(ours, call, Timestamp(0), 100).await.unwrap();
+        let who: Vec<_> = said.iter().filter_map(|(_, data)| data["who"].as_str()).collect();
+        assert_eq!(who, ["agent", "agent", "caller"]);
+        assert_eq!(said[0].0, Timestamp(BEGAN_US + 20_000_000));
+        assert_eq!(said[0].1["utterance"], "one");
+        assert!(
+            store.spoken(OrganisationId::new(), call, Timestamp(0), 10).await.unwrap().is_empty()
+        );
+
         let samples = store.quality(ours, call, Timestamp(0), 100).await.unwrap();
         assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (41, Some(0.5)));
 
