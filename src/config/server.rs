@@ -146,8 +146,8 @@ const MAX_DURATION: Duration = Duration::from_secs(4 * 3600);
 const QUALITY_EVERY: Duration = Duration::from_secs(10);
 /// Default of `limits.media_timeout_s`.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest of `max_duration_s`: a day.
-pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
+/// Longest of `max_duration_s`: a year.
+pub const MAX_DURATION_S_MAX: u64 = 31_536_000;
 
 /// Realm of digest authentication.
 pub(super) const REALM: &str = "talkpath";

@@ -1,5 +1,7 @@
 //! Organisations: whose everything is.
 
+use std::time::Duration;
+
 use super::id::{OrganisationId, Timestamp};
 use super::row::Row;
 use super::sql::Query;
@@ -31,11 +33,18 @@ pub struct Organisation {
 
 /// The setting that says that an organisation has no new calls.
 const SUSPENDED: &str = "suspended";
+/// The setting that says how long its calls last, in seconds.
+const MAX_DURATION: &str = "max_duration_s";
 
 impl Organisation {
     /// Whether it has no new calls.
     pub fn is_suspended(&self) -> bool {
         self.settings.get(SUSPENDED).and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
+    /// How long its calls last at most, if it has a limit of its own.
+    pub fn max_duration(&self) -> Option<Duration> {
+        self.settings.get(MAX_DURATION)?.as_u64().map(Duration::from_secs)
     }
 }
 
@@ -57,6 +66,13 @@ impl OrganisationFields {
     pub fn suspend(&mut self, suspended: bool) {
         if let Some(settings) = self.settings.as_object_mut() {
             settings.insert(SUSPENDED.to_owned(), suspended.into());
+        }
+    }
+
+    /// How long its calls last at most from now on, in seconds.
+    pub fn set_max_duration(&mut self, seconds: Option<i64>) {
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(MAX_DURATION.to_owned(), seconds.into());
         }
     }
 }

@@ -446,6 +446,7 @@ pub(super) fn plan(config: &Config, direction: Direction, treatment: &Treatment)
         second,
         ring_timeout: config.limits.ring,
         max_duration: treatment.max_duration,
+        warning: treatment.agent.length.warning,
     }
 }
 

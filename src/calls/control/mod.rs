@@ -19,6 +19,7 @@ mod digits;
 mod directed;
 mod early;
 mod effects;
+mod expiring;
 mod far;
 mod far_digits;
 mod far_forking;
