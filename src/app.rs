@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
 use crate::acme;
@@ -25,6 +25,7 @@ use crate::listen::alpn::Challenges;
 use crate::listen::audiosocket::Doors;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
+use crate::orders;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
@@ -144,6 +145,7 @@ impl App {
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
         follow_calls(&io, &store, &reach, (node, &log));
+        let orders = follow_orders(&io, &store, &reach, (node, &log), &drains);
         let router = http::router(http::State {
             calls: reach.handle.clone(),
             directory: reach.directory.clone(),
@@ -155,6 +157,7 @@ impl App {
             log: log.clone(),
             commits: logging.commits,
             webhooks: logging.targets,
+            orders,
             streams: http::Streams::default(),
             listeners: http::Streams::default(),
             metrics: Arc::clone(&metrics),
@@ -306,6 +309,27 @@ fn follow_calls(
     io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
     io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
     io.spawn(store.clone().follow());
+}
+
+/// Places calls that are ordered; told when there are new ones.
+fn follow_orders(
+    io: &tokio::runtime::Runtime,
+    store: &Store,
+    reach: &Reach,
+    (node, log): (NodeId, &LogHandle),
+    drains: &watch::Receiver<bool>,
+) -> Arc<Notify> {
+    let wake = Arc::<Notify>::default();
+    let runner = orders::Runner {
+        store: store.clone(),
+        node,
+        calls: reach.handle.clone(),
+        log: log.clone(),
+        drain: drains.clone(),
+        wake: Arc::clone(&wake),
+    };
+    io.spawn(runner.run());
+    wake
 }
 
 /// Forgets what is over for as long as the configuration says.

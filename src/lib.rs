@@ -19,6 +19,7 @@ pub mod http;
 pub mod keys;
 pub mod listen;
 pub mod node;
+pub mod orders;
 pub mod outbox;
 pub mod outward;
 pub mod quota;

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use guard::Guard;
 pub use streams::Streams;
@@ -66,6 +66,8 @@ pub struct State {
     pub outward: OutwardPolicy,
     /// Where webhooks may go.
     pub webhooks: Targets,
+    /// Told when calls are ordered.
+    pub orders: Arc<Notify>,
     /// Room for streams of events.
     pub streams: Streams,
     /// Room for people who listen in.

@@ -1,5 +1,6 @@
 //! Runs the body of a test on both databases.
 
+mod call_orders;
 mod carrier_calls;
 mod feed;
 mod file;
