@@ -10,6 +10,7 @@ mod client;
 mod guard;
 mod hooks;
 pub mod idempotency;
+mod known;
 pub mod openapi;
 pub mod page;
 mod path;
