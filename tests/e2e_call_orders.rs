@@ -118,7 +118,7 @@ fn orders_survive_a_killed_server() {
     assert_eq!(status, 201, "{made}");
     let never =
         order(&first, &json!({"call": {"agent": "echo"}, "to": spared.uri(), "at": in_seconds(4)}));
-    expect(&first, 204, "DELETE", &format!("{ORDERS}/{never}"), None);
+    expect(&first, 204, "POST", &format!("{ORDERS}/{never}/cancel"), None);
     first.kill();
     first.leave_files();
     let secret = first.key.clone();
@@ -177,7 +177,7 @@ fn limits_fail_nobody() {
     let id = order(&server, &json!({"call": {"agent": "echo"}, "to": alone.uri()}));
     alone.wait_call();
     alone.ring();
-    expect(&server, 204, "DELETE", &format!("{ORDERS}/{id}?hang_up=true"), None);
+    expect(&server, 204, "POST", &format!("{ORDERS}/{id}/cancel?hang_up=true"), None);
     alone.wait_cancel();
     assert_eq!(over(&server, &id)["recipients"]["cancelled"], 1);
     let wrong = json!({"call": {"agent": "nobody"}, "to": "x"});

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::call_order_reading::{NewOrderBody, RecipientsBody};
@@ -16,7 +17,7 @@ use crate::calls::request::Request;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::idempotency::Made;
-use crate::http::openapi::{Query as Parameter, Resource, delete, get, post, schema};
+use crate::http::openapi::{Endpoint, Query as Parameter, Resource, get, post, schema};
 use crate::http::page::{self, Page, Query, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
@@ -34,71 +35,11 @@ const PATH_RECIPIENTS: &str = "/api/v1/call-orders/{id}/recipients";
 const PATH_CALLS: &str = "/api/v1/call-orders/{id}/calls";
 
 pub(super) fn resource() -> Resource {
-    let order = || schema::named("CallOrder");
-    let parameter = |name, schema, description| Parameter { name, schema, description };
-    let with = |more| page::parameters().into_iter().chain([more]).collect::<Vec<_>>();
-    let words = RecipientState::ALL.map(RecipientState::as_str);
-    let hang_up = parameter("hang_up", schema::flag(), "also ends the calls that are under way");
     Resource {
         tag: "call-orders",
         about: "Orders of calls: to one recipient or many, now or later, within hours, and again \
                 by policy if nobody was reached.",
-        endpoints: vec![
-            get(PATH, "list_call_orders", list)
-                .summary("Lists orders, the latest first.")
-                .scope(Scope::Read)
-                .query(with(parameter("over", schema::flag(), "only those that are, or are not")))
-                .answers_json(200, "the orders", page::schema_of(order())),
-            post(PATH, "create_call_order", create)
-                .summary("Orders calls.")
-                .scope(Scope::Calls)
-                .retryable()
-                .json(schema::named("NewCallOrder"))
-                .answers_json(201, "the order", order())
-                .refuses(&[Kind::Conflict, Kind::Invalid]),
-            get(PATH_ONE, "show_call_order", show)
-                .summary("Shows an order, and how far it is.")
-                .scope(Scope::Read)
-                .answers_json(200, "the order", order()),
-            delete(PATH_ONE, "cancel_call_order", cancel)
-                .summary("Gives an order up: nobody else is called.")
-                .scope(Scope::Calls)
-                .query(vec![hang_up])
-                .answers(204, "it is given up, or was over"),
-            post("/api/v1/call-orders/{id}/pause", "pause_call_order", pause)
-                .summary("Lets an order wait: its calls go on, others are not placed.")
-                .scope(Scope::Calls)
-                .retryable()
-                .answers(204, "it waits")
-                .refuses(&[Kind::Conflict]),
-            post("/api/v1/call-orders/{id}/resume", "resume_call_order", resume)
-                .summary("Lets an order go on.")
-                .scope(Scope::Calls)
-                .retryable()
-                .answers(204, "it goes on")
-                .refuses(&[Kind::Conflict]),
-            get(PATH_RECIPIENTS, "list_call_order_recipients", recipients)
-                .summary("Lists whom an order calls, in the order in which they were added.")
-                .scope(Scope::Read)
-                .query(with(parameter("state", schema::word(&words), "only those that stand so")))
-                .answers_json(
-                    200,
-                    "the recipients",
-                    page::schema_of(schema::named("CallRecipient")),
-                ),
-            post(PATH_RECIPIENTS, "add_call_order_recipients", add)
-                .summary("Adds recipients to an order that is not over.")
-                .scope(Scope::Calls)
-                .retryable()
-                .json(schema::object(&[("recipients", shapes::new_recipients())], &[]))
-                .answers(204, "they are called, too")
-                .refuses(&[Kind::Conflict, Kind::Invalid]),
-            get(PATH_CALLS, "list_call_order_calls", calls)
-                .summary("Lists the calls of an order, in the order in which they were placed.")
-                .scope(Scope::Read)
-                .query(page::parameters())
-                .answers_json(200, "the calls", page::schema_of(schema::named("OrderedCall"))),
-        ],
+        endpoints: [of_orders(), of_recipients()].into_iter().flatten().collect(),
         schemas: vec![
             ("CallOrder", shapes::order()),
             ("NewCallOrder", shapes::new_order()),
@@ -109,6 +50,83 @@ pub(super) fn resource() -> Resource {
             ("OrderedCall", shapes::ordered_call()),
         ],
     }
+}
+
+fn parameter(name: &'static str, schema: Value, description: &'static str) -> Parameter {
+    Parameter { name, schema, description }
+}
+
+/// The parameters of a list, and one more.
+fn pages_with(more: Parameter) -> Vec<Parameter> {
+    page::parameters().into_iter().chain([more]).collect()
+}
+
+/// The endpoints of orders.
+fn of_orders() -> Vec<Endpoint> {
+    let order = || schema::named("CallOrder");
+    let over = parameter("over", schema::flag(), "only those that are, or are not");
+    let hang_up = parameter("hang_up", schema::flag(), "also ends the calls that are under way");
+    vec![
+        get(PATH, "list_call_orders", list)
+            .summary("Lists orders, the latest first.")
+            .scope(Scope::Read)
+            .query(pages_with(over))
+            .answers_json(200, "the orders", page::schema_of(order())),
+        post(PATH, "create_call_order", create)
+            .summary("Orders calls.")
+            .scope(Scope::Calls)
+            .retryable()
+            .json(schema::named("NewCallOrder"))
+            .answers_json(201, "the order", order())
+            .refuses(&[Kind::Conflict, Kind::Invalid]),
+        get(PATH_ONE, "show_call_order", show)
+            .summary("Shows an order, and how far it is.")
+            .scope(Scope::Read)
+            .answers_json(200, "the order", order()),
+        post("/api/v1/call-orders/{id}/cancel", "cancel_call_order", cancel)
+            .summary("Gives an order up: nobody else is called.")
+            .scope(Scope::Calls)
+            .retryable()
+            .query(vec![hang_up])
+            .answers(204, "it is given up, or was over"),
+        post("/api/v1/call-orders/{id}/pause", "pause_call_order", pause)
+            .summary("Lets an order wait: its calls go on, others are not placed.")
+            .scope(Scope::Calls)
+            .retryable()
+            .answers(204, "it waits")
+            .refuses(&[Kind::Conflict]),
+        post("/api/v1/call-orders/{id}/resume", "resume_call_order", resume)
+            .summary("Lets an order go on.")
+            .scope(Scope::Calls)
+            .retryable()
+            .answers(204, "it goes on")
+            .refuses(&[Kind::Conflict]),
+    ]
+}
+
+/// The endpoints of whom they call.
+fn of_recipients() -> Vec<Endpoint> {
+    let words = RecipientState::ALL.map(RecipientState::as_str);
+    let only = parameter("state", schema::word(&words), "only those that stand so");
+    vec![
+        get(PATH_RECIPIENTS, "list_call_order_recipients", recipients)
+            .summary("Lists whom an order calls, in the order in which they were added.")
+            .scope(Scope::Read)
+            .query(pages_with(only))
+            .answers_json(200, "the recipients", page::schema_of(schema::named("CallRecipient"))),
+        post(PATH_RECIPIENTS, "add_call_order_recipients", add)
+            .summary("Adds recipients to an order that is not over.")
+            .scope(Scope::Calls)
+            .retryable()
+            .json(schema::object(&[("recipients", shapes::new_recipients())], &[]))
+            .answers(204, "they are called, too")
+            .refuses(&[Kind::Conflict, Kind::Invalid]),
+        get(PATH_CALLS, "list_call_order_calls", calls)
+            .summary("Lists the calls of an order, in the order in which they were placed.")
+            .scope(Scope::Read)
+            .query(page::parameters())
+            .answers_json(200, "the calls", page::schema_of(schema::named("OrderedCall"))),
+    ]
 }
 
 /// An order as it is shown.
@@ -291,7 +309,7 @@ struct CancelQuery {
     hang_up: bool,
 }
 
-/// `DELETE /api/v1/call-orders/{id}`
+/// `POST /api/v1/call-orders/{id}/cancel`
 async fn cancel(
     State(state): State<crate::http::State>,
     caller: Caller,
@@ -300,6 +318,7 @@ async fn cancel(
 ) -> Result<StatusCode, Problem> {
     let actor = caller.actor();
     let living = state.store.cancel_order(caller.organisation, id, &actor).await?;
+    state.webhooks.wake.notify_one();
     if query.hang_up {
         for call in living {
             let call = call.to_string();
@@ -328,6 +347,7 @@ async fn resume(
 ) -> Result<StatusCode, Problem> {
     state.store.pause_order(caller.organisation, id, false, &caller.actor()).await?;
     state.orders.notify_one();
+    state.webhooks.wake.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }
 
