@@ -25,13 +25,14 @@ use crate::listen::alpn::Challenges;
 use crate::listen::audiosocket::Doors;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
-use crate::orders;
+use crate::orders::Runner;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
+use crate::spending;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
@@ -144,8 +145,6 @@ impl App {
         Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
-        follow_calls(&io, &store, &reach, (node, &log));
-        let orders = follow_orders(&io, &store, &reach, (node, &log), &drains);
         let router = http::router(http::State {
             calls: reach.handle.clone(),
             directory: reach.directory.clone(),
@@ -155,9 +154,9 @@ impl App {
             outward: OutwardPolicy::new(&config, store.default_organisation().0),
             store: store.clone(),
             log: log.clone(),
+            orders: follow_calls(&io, &store, &reach, &logging, &drains),
             commits: logging.commits,
             webhooks: logging.targets,
-            orders,
             streams: http::Streams::default(),
             listeners: http::Streams::default(),
             metrics: Arc::clone(&metrics),
@@ -299,35 +298,23 @@ impl Logging {
 }
 
 /// Does what goes on behind the calls: closes those that went silent, keeps what was captured of
-/// them, and takes in what other servers have written.
+/// them, looks after what is spent, takes in what other servers have written, and places those that
+/// are ordered; what is told when there are new orders.
 fn follow_calls(
     io: &tokio::runtime::Runtime,
     store: &Store,
     reach: &Reach,
-    (node, log): (NodeId, &LogHandle),
-) {
-    io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
-    io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
-    io.spawn(store.clone().follow());
-}
-
-/// Places calls that are ordered; told when there are new ones.
-fn follow_orders(
-    io: &tokio::runtime::Runtime,
-    store: &Store,
-    reach: &Reach,
-    (node, log): (NodeId, &LogHandle),
+    logging: &Logging,
     drains: &watch::Receiver<bool>,
 ) -> Arc<Notify> {
-    let wake = Arc::<Notify>::default();
-    let runner = orders::Runner {
-        store: store.clone(),
-        node,
-        calls: reach.handle.clone(),
-        log: log.clone(),
-        drain: drains.clone(),
-        wake: Arc::clone(&wake),
-    };
+    let (node, log, calls) = (logging.node, logging.log.clone(), reach.handle.clone());
+    io.spawn(watchdog::watch(store.clone(), node, log.clone(), calls.clone()));
+    io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
+    io.spawn(store.clone().follow());
+    io.spawn(spending::watch(store.clone(), calls.clone()));
+    let (wake, told) = (Arc::<Notify>::default(), Arc::clone(&logging.targets.wake));
+    let (store, drain) = (store.clone(), drains.clone());
+    let runner = Runner { store, node, calls, log, drain, wake: Arc::clone(&wake), told };
     io.spawn(runner.run());
     wake
 }

@@ -29,6 +29,7 @@ pub mod routing;
 pub mod seal;
 pub mod shares;
 pub mod sip;
+pub mod spending;
 pub mod store;
 pub mod telemetry;
 mod ui;

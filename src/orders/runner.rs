@@ -35,7 +35,7 @@ const TURN_MAX: u32 = 10;
 const PLACING_MAX: usize = 64;
 /// How long an organisation waits that has no room for another call.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
-/// How long a suspended organisation waits.
+/// How long an organisation waits that is suspended, or has spent what it may.
 const SUSPENDED_PAUSE: Duration = Duration::from_secs(60);
 /// How often is looked for calls that a server took and that none has placed.
 const SEEK_EVERY: Duration = Duration::from_secs(30);
@@ -58,6 +58,8 @@ pub struct Runner {
     pub drain: watch::Receiver<bool>,
     /// Somebody has ordered something.
     pub wake: Arc<Notify>,
+    /// Told when webhooks are to be sent that follow from no fact about a call.
+    pub told: Arc<Notify>,
 }
 
 /// A call that is to be placed.
@@ -117,7 +119,9 @@ impl Runner {
         if !self.holds(&mut memory.lease, now).await? {
             return Ok(false);
         }
-        self.store.expire_orders(now, ORDERS_MAX).await?;
+        if self.store.expire_orders(now, ORDERS_MAX).await? > 0 {
+            self.told.notify_one();
+        }
         if memory.sought.is_none_or(|sought| sought.after(SEEK_EVERY) <= now) {
             memory.sought = Some(now);
             self.seek(now).await?;
@@ -221,11 +225,16 @@ impl Runner {
         let organisation = order.organisation;
         let call = order.template.call(organisation.0, id, &recipient.to, &recipient.variables);
         let (store, calls) = (self.store.clone(), self.calls.clone());
+        let told = Arc::clone(&self.told);
         memory.placing.spawn(async move {
             let asked = calls.ask(|reply| Request::Place { call, reply }).await;
             // Without an answer the server goes down, and nobody knows whether it was placed.
             let pause = match asked {
-                Some(Err(error)) => refused(&store, id, &error).await,
+                Some(Err(error)) => {
+                    let pause = refused(&store, id, &error).await;
+                    told.notify_one();
+                    pause
+                }
                 Some(Ok(_)) | None => None,
             };
             Placed { organisation, pause }
@@ -243,6 +252,7 @@ impl Runner {
         for call in self.store.lost_tries(now.before(LOST_AFTER), LOST_MAX).await? {
             tracing::warn!(%call, "nobody knows whether a call of an order was placed");
             self.store.lose_try(call).await?;
+            self.told.notify_one();
         }
         Ok(())
     }
@@ -252,6 +262,7 @@ impl Runner {
 /// organisation waits.
 async fn refused(store: &Store, call: Uuid, error: &RequestError) -> Option<Duration> {
     let pause = match error {
+        RequestError::Limit(limit) if limit.is_budget() => Some(SUSPENDED_PAUSE),
         RequestError::Limit(_) | RequestError::Full => Some(FULL_PAUSE),
         RequestError::Suspended => Some(SUSPENDED_PAUSE),
         RequestError::Draining => Some(Duration::ZERO),
@@ -273,11 +284,23 @@ async fn refused(store: &Store, call: Uuid, error: &RequestError) -> Option<Dura
 }
 
 /// One of each organisation, then another of each, and so on.
-fn in_turn(mut all: Vec<VecDeque<Due>>) -> impl Iterator<Item = Due> {
-    let most = all.iter().map(VecDeque::len).sum::<usize>();
-    let mut order = Vec::with_capacity(most);
+fn in_turn<T>(mut all: Vec<VecDeque<T>>) -> impl Iterator<Item = T> {
+    let mut turns = Vec::with_capacity(all.iter().map(VecDeque::len).sum());
     while all.iter().any(|own| !own.is_empty()) {
-        order.extend(all.iter_mut().filter_map(VecDeque::pop_front));
+        turns.extend(all.iter_mut().filter_map(VecDeque::pop_front));
     }
-    order.into_iter()
+    turns.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever has many calls keeps nobody else waiting, and each has its own in their order.
+    #[test]
+    fn organisations_take_turns() {
+        let all = [&["a1", "a2", "a3"][..], &[], &["b1"], &["c1", "c2"]];
+        let all = all.map(|own| own.iter().copied().collect()).to_vec();
+        assert_eq!(in_turn(all).collect::<Vec<_>>(), ["a1", "b1", "c1", "a2", "c2", "a3"]);
+    }
 }

@@ -104,6 +104,8 @@ pub enum Limit {
     InboundCalls,
     /// New calls a second.
     Rate,
+    /// Minutes that are talked in a day or a month.
+    Minutes,
 }
 
 /// A call is not taken: which limit it met, of what.
@@ -116,6 +118,13 @@ pub struct Refusal {
     pub limit: Limit,
     /// The limit.
     pub bound: u32,
+}
+
+impl Refusal {
+    /// True if its organisation has spent what it may, so that waiting for a moment is of no use.
+    pub fn is_budget(&self) -> bool {
+        self.limit == Limit::Minutes
+    }
 }
 
 impl fmt::Display for Kind {
@@ -138,6 +147,7 @@ impl fmt::Display for Limit {
             Self::OutboundCalls => "outbound calls",
             Self::InboundCalls => "inbound calls",
             Self::Rate => "calls a second",
+            Self::Minutes => "minutes",
         })
     }
 }

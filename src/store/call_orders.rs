@@ -403,25 +403,26 @@ impl Store {
         self.fetch_all(query).await?.iter().map(read).collect()
     }
 
-    /// Ends what waits in orders whose time is over.
+    /// Ends what waits in orders whose time is over. How many orders there were.
     ///
     /// # Errors
     ///
     /// If the database cannot be reached.
-    pub async fn expire_orders(&self, now: Timestamp, limit: u32) -> Result<(), StoreError> {
+    pub async fn expire_orders(&self, now: Timestamp, limit: u32) -> Result<usize, StoreError> {
         let query = Query::new(
             "SELECT id FROM call_orders WHERE ended_at IS NULL AND expires_at <= $1 AND EXISTS \
              (SELECT 1 FROM call_recipients WHERE order_id = call_orders.id \
              AND state = 'waiting') ORDER BY id LIMIT $2",
         );
-        for row in self.fetch_all(query.bind(now).bind(limit)).await? {
+        let rows = self.fetch_all(query.bind(now).bind(limit)).await?;
+        for row in &rows {
             let mut tx = self.begin().await?;
             let order = lock(&mut tx, row.get("id")?, now).await?;
             call_recipients::end_waiting(&mut tx, order.id, "expired", now).await?;
             settle(&mut tx, &order, now).await?;
             tx.commit().await?;
         }
-        Ok(())
+        Ok(rows.len())
     }
 
     /// Forgets up to `limit` orders that were over before `before`, with everything of them.

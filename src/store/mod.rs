@@ -39,6 +39,7 @@ pub mod retention;
 pub mod routes;
 pub mod row;
 pub mod sessions;
+pub mod spending;
 pub mod sql;
 pub mod subscriptions;
 #[cfg(test)]

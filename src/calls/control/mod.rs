@@ -61,6 +61,7 @@ mod sounding;
 mod takeover;
 mod transferring;
 mod trunks;
+mod turned_away;
 mod web_phone;
 
 pub use place::{Errand, Mission};

@@ -137,6 +137,7 @@ impl Control {
             RequestError::Destination(_) => Cause::Rejected,
             // It is tried again, as often as it takes.
             RequestError::Limit(_) | RequestError::Full if call.ordered => return,
+            RequestError::Limit(refusal) if refusal.is_budget() => Cause::BudgetSpent,
             RequestError::Limit(_) | RequestError::Full => Cause::Congestion,
             _ => return,
         };

@@ -245,6 +245,17 @@ fn orders_are_paused_and_given_up() {
         assert_eq!(store.forget_orders(now, 9).await.unwrap(), 0);
         assert_eq!(store.forget_orders(later(60), 9).await.unwrap(), 1);
         assert!(store.recipients(id, None, None, 9).await.unwrap().is_empty());
+    });
+}
+
+/// An organisation has so many orders that are not over, and keeps no other from its own.
+#[test]
+fn orders_are_bounded() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let theirs = db.organisation(&store, "theirs").await;
+        let now = Timestamp::now();
         let held = i64::from(OPEN_MAX);
         let many = Query::new(
             "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n \

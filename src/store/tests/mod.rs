@@ -13,6 +13,7 @@ mod reseal;
 mod retention;
 mod schema;
 mod sessions;
+mod spending;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
