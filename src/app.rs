@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
 use crate::acme;
@@ -25,12 +25,14 @@ use crate::listen::alpn::Challenges;
 use crate::listen::audiosocket::Doors;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
+use crate::orders::Runner;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
 use crate::sip::core::Method;
 use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
 use crate::sip::core::transaction::timers::Timers;
+use crate::spending;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
@@ -143,7 +145,6 @@ impl App {
         Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
-        follow_calls(&io, &store, &reach, (node, &log));
         let router = http::router(http::State {
             calls: reach.handle.clone(),
             directory: reach.directory.clone(),
@@ -153,6 +154,7 @@ impl App {
             outward: OutwardPolicy::new(&config, store.default_organisation().0),
             store: store.clone(),
             log: log.clone(),
+            orders: follow_calls(&io, &store, &reach, &logging, &drains),
             commits: logging.commits,
             webhooks: logging.targets,
             streams: http::Streams::default(),
@@ -297,16 +299,25 @@ impl Logging {
 }
 
 /// Does what goes on behind the calls: closes those that went silent, keeps what was captured of
-/// them, and takes in what other servers have written.
+/// them, looks after what is spent, takes in what other servers have written, and places those that
+/// are ordered; what is told when there are new orders.
 fn follow_calls(
     io: &tokio::runtime::Runtime,
     store: &Store,
     reach: &Reach,
-    (node, log): (NodeId, &LogHandle),
-) {
-    io.spawn(watchdog::watch(store.clone(), node, log.clone(), reach.handle.clone()));
+    logging: &Logging,
+    drains: &watch::Receiver<bool>,
+) -> Arc<Notify> {
+    let (node, log, calls) = (logging.node, logging.log.clone(), reach.handle.clone());
+    io.spawn(watchdog::watch(store.clone(), node, log.clone(), calls.clone()));
     io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
     io.spawn(store.clone().follow());
+    io.spawn(spending::watch(store.clone(), calls.clone()));
+    let (wake, told) = (Arc::<Notify>::default(), Arc::clone(&logging.targets.wake));
+    let (store, drain) = (store.clone(), drains.clone());
+    let runner = Runner { store, node, calls, log, drain, wake: Arc::clone(&wake), told };
+    io.spawn(runner.run());
+    wake
 }
 
 /// Forgets what is over for as long as the configuration says.

@@ -16,6 +16,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Pause after each batch: whoever else writes comes first.
 const PAUSE: Duration = Duration::from_millis(25);
 
+/// Orders of calls that are forgotten at once.
+const ORDERS_AT_ONCE: u32 = 10;
+
 /// What is forgotten when, and how much was.
 pub struct Retention {
     /// The periods.
@@ -74,6 +77,12 @@ impl Retention {
             self.metrics.retention.failed.inc();
             tracing::warn!(%error, "old answers and sessions are not forgotten");
         }
+        if let Some(period) = self.config.calls
+            && let Err(error) = self.forget_orders(now.before(period)).await
+        {
+            self.metrics.retention.failed.inc();
+            tracing::warn!(%error, "old orders of calls are not forgotten");
+        }
         // Without its call a recording cannot be fetched.
         let period = [self.config.recordings, self.config.calls].into_iter().flatten().min();
         let Some(period) = period else { return };
@@ -90,6 +99,13 @@ impl Retention {
             let batch = self.store.forget_batch(what, before, at).await?;
             self.count(label(what), batch.removed);
             from = batch.next;
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    async fn forget_orders(&self, before: Timestamp) -> Result<(), StoreError> {
+        while self.store.forget_orders(before, ORDERS_AT_ONCE).await? > 0 {
             sleep(PAUSE).await;
         }
         Ok(())

@@ -108,6 +108,11 @@ impl World {
         });
         let call = expect(server, 201, "POST", "/api/v1/calls", Some(&call));
         world.ids.insert(id(&call));
+        let order = json!({"call": {"agent": "echo"}, "to": "sip:bob@192.0.2.1", "paused": true});
+        let order = world.add(server, "/api/v1/call-orders", &order);
+        let recipients = format!("/api/v1/call-orders/{order}/recipients");
+        let recipients = expect(server, 200, "GET", &recipients, None);
+        world.ids.insert(id(&recipients["items"][0]));
         let own = expect(server, 200, "GET", "/api/v1/organization", None);
         world.ids.insert(id(&own));
         world

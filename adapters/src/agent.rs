@@ -364,6 +364,11 @@ pub enum AgentEvent<'a> {
         /// For how long.
         ms: u64,
     },
+    /// The call ends soon, as it reaches a limit.
+    Expiring {
+        /// How soon, in milliseconds.
+        left_ms: u64,
+    },
     /// A direction carries no sound any more, or does again.
     Silence(Notice),
     /// How the media fares.

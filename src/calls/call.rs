@@ -63,6 +63,8 @@ pub struct Plan {
     pub ring_timeout: Duration,
     /// How long the call may last, from its answer.
     pub max_duration: Duration,
+    /// How long before that is over it is said; not at all if nothing.
+    pub warning: Duration,
 }
 
 /// How a route's second agent is treated.
@@ -152,6 +154,11 @@ pub enum Effect {
     State(CallState),
     /// Let the peer hear comfort noise until an agent is back.
     Comfort,
+    /// The call ends soon, as it reaches a limit.
+    Expiring {
+        /// How soon.
+        left: Duration,
+    },
     /// The agent is out of a call in which three talked: the two others go on.
     Leave,
     /// Play the route's message to the peer.
@@ -211,7 +218,10 @@ pub struct Call {
     retry_at: MonoTime,
     agent_by: MonoTime,
     ring_by: MonoTime,
+    warn_at: MonoTime,
     end_by: MonoTime,
+    /// What the end by a limit is called.
+    limit: Cause,
     answered_at: Option<MonoTime>,
 }
 
@@ -244,7 +254,9 @@ impl Call {
             retry_at: MonoTime::MAX,
             agent_by: if idle { MonoTime::MAX } else { now + plan.connect_timeout },
             ring_by: now + plan.ring_timeout,
+            warn_at: MonoTime::MAX,
             end_by: MonoTime::MAX,
+            limit: Cause::MaxDuration,
             answered_at: None,
         }
     }
@@ -259,7 +271,7 @@ impl Call {
         if self.peer == Peer::Gone {
             return MonoTime::MAX;
         }
-        self.retry_at.min(self.agent_by).min(self.ring_by).min(self.end_by)
+        self.retry_at.min(self.agent_by).min(self.ring_by).min(self.end_by).min(self.warn_at)
     }
 
     /// When the call was answered.
@@ -397,8 +409,9 @@ impl Call {
 
     fn timeout(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
         if now >= self.end_by {
-            return self.end(Cause::MaxDuration, EndedBy::Server, effects);
+            return self.end(self.limit, EndedBy::Server, effects);
         }
+        self.warn(now, effects);
         if now >= self.ring_by && self.peer == Peer::Pending {
             return self.end(Cause::NoAnswer, EndedBy::Server, effects);
         }
@@ -423,7 +436,7 @@ impl Call {
         self.peer = Peer::Up;
         self.answered_at = Some(now);
         self.ring_by = MonoTime::MAX;
-        self.end_by = now + self.plan.max_duration;
+        self.last(now, self.plan.max_duration);
         effects.push(Effect::State(CallState::Answered));
         if self.agent == Agent::Idle {
             self.agent = Agent::Connecting;
@@ -431,45 +444,6 @@ impl Call {
             effects.push(Effect::Comfort);
             effects.push(Effect::Connect { agent: self.which, resumed: false });
         }
-    }
-
-    fn fall_back(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
-        self.agent_by = MonoTime::MAX;
-        self.retry_at = MonoTime::MAX;
-        if self.company {
-            return self.leave(effects);
-        }
-        match self.plan.fallback {
-            Fallback::Agent if self.which == Which::Main => {
-                self.which = Which::Fallback;
-                self.agent = Agent::Connecting;
-                self.was_ready = false;
-                self.refused = None;
-                self.pause = RETRY_PAUSE_MIN;
-                let Second { connect_timeout, grace, rings } = self.plan.second;
-                self.plan.connect_timeout = connect_timeout;
-                (self.plan.grace, self.plan.agent_rings) = (grace, rings);
-                self.agent_by = now + connect_timeout;
-                effects.push(Effect::Connect { agent: Which::Fallback, resumed: false });
-            }
-            Fallback::Message => {
-                self.agent = Agent::Message;
-                if self.inbound_pending() {
-                    effects.push(Effect::Answer);
-                    self.up(now, effects);
-                }
-                effects.push(Effect::PlayMessage);
-            }
-            Fallback::Agent | Fallback::Hangup => self.end(self.fault(), EndedBy::Server, effects),
-        }
-    }
-
-    /// What to call the lack of an agent.
-    const fn fault(&self) -> Cause {
-        if let Some(cause) = self.refused {
-            return cause;
-        }
-        if self.was_ready { Cause::AgentLost } else { Cause::AgentUnreachable }
     }
 
     fn end(&mut self, cause: Cause, by: EndedBy, effects: &mut Vec<Effect>) {
@@ -489,6 +463,8 @@ impl Call {
 
 mod company;
 mod early;
+mod fallback;
 mod handover;
+mod length;
 #[cfg(test)]
 mod tests;

@@ -24,6 +24,8 @@ pub enum Cause {
     AgentLost,
     /// The call reached its longest duration.
     MaxDuration,
+    /// The organisation has spent what it may.
+    BudgetSpent,
     /// No audio came from the peer for too long.
     MediaTimeout,
     /// The peer no longer answered signalling.
@@ -44,7 +46,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Normal,
         Self::Cancelled,
         Self::Busy,
@@ -54,6 +56,7 @@ impl Cause {
         Self::AgentUnreachable,
         Self::AgentLost,
         Self::MaxDuration,
+        Self::BudgetSpent,
         Self::MediaTimeout,
         Self::NetworkFailure,
         Self::SessionExpired,
@@ -92,6 +95,7 @@ impl Cause {
             Self::AgentUnreachable => "agent_unreachable",
             Self::AgentLost => "agent_lost",
             Self::MaxDuration => "max_duration",
+            Self::BudgetSpent => "budget_spent",
             Self::MediaTimeout => "media_timeout",
             Self::NetworkFailure => "network_failure",
             Self::SessionExpired => "session_expired",
@@ -110,7 +114,7 @@ impl Cause {
             Self::Rejected => (603, "Decline"),
             Self::NotFound => (404, "Not Found"),
             Self::Cancelled => (487, "Request Terminated"),
-            Self::Congestion | Self::Draining => (503, "Service Unavailable"),
+            Self::Congestion | Self::Draining | Self::BudgetSpent => (503, "Service Unavailable"),
             Self::Internal => (500, "Server Internal Error"),
             Self::Normal
             | Self::Transferred
@@ -136,7 +140,7 @@ impl Cause {
             Self::AgentUnreachable | Self::Draining | Self::Internal | Self::NodeLost => 41,
             Self::AgentLost | Self::MediaTimeout | Self::NetworkFailure => 38,
             Self::SessionExpired => 102,
-            Self::Congestion => 42,
+            Self::Congestion | Self::BudgetSpent => 42,
         }
     }
 

@@ -38,6 +38,10 @@ pub struct PlaceCall {
     /// The id that it gets; any if absent. Never of the request's body.
     #[serde(skip)]
     pub id: Option<Uuid>,
+    /// It is of an order, which is told itself if there is no room for it. Never of the request's
+    /// body.
+    #[serde(skip)]
+    pub ordered: bool,
     /// Variables for the agent.
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,

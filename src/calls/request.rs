@@ -388,6 +388,13 @@ pub enum Request {
     },
     /// The recorder has something to tell.
     Recorder(recording::RecorderEvent),
+    /// How the budgets of organisations stand.
+    Spent {
+        /// Those that have spent all, and how many minutes that is.
+        spent: std::collections::HashMap<Uuid, u32>,
+        /// Those whose calls have to end, and when.
+        short: Vec<(Uuid, std::time::Duration)>,
+    },
     /// Take no new calls; end when the last is over.
     Drain,
     /// End all calls now.

@@ -9,6 +9,7 @@ use media::codec::{AudioFormat, Codec, opus};
 
 use super::ambient::{Ambient, ambient};
 use super::keep::{Keep, keep};
+use super::length::{CallLength, length};
 use super::secret::Secret;
 use super::section::Section;
 use super::values::AgentUrl;
@@ -24,6 +25,8 @@ pub struct AgentConfig {
     pub answers: bool,
     /// Calls at once.
     pub max_calls: Option<u32>,
+    /// How long its calls last, and who is told before that is over.
+    pub length: CallLength,
     /// WAV file that its callers hear while they are on hold; comfort noise if absent.
     pub hold_music: Option<PathBuf>,
     /// Folder of WAV files that may be said to those whom its calls are handed to, by name.
@@ -145,6 +148,7 @@ pub(super) fn default_agent() -> AgentConfig {
         kind: AgentKind::Builtin(Builtin::Echo),
         answers: false,
         max_calls: None,
+        length: CallLength::default(),
         hold_music: None,
         sounds: None,
         ambient: None,
@@ -189,6 +193,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
     }
     let answers = section.flag("answers").unwrap_or(false);
     let max_calls = section.number("max_calls", 1..=100_000);
+    let length = length(&section);
     let hold_music = section.file("hold_music");
     let sounds = section.path("sounds");
     let ambient = ambient(&section);
@@ -206,6 +211,7 @@ pub(super) fn agent(section: Section<'_>, dialects: &[&str]) -> Option<AgentConf
         kind: kind?,
         answers,
         max_calls,
+        length,
         hold_music,
         sounds,
         ambient,

@@ -21,6 +21,7 @@ mod document;
 mod entry;
 mod environment;
 mod keep;
+mod length;
 mod outbound;
 mod outward;
 mod peers;
@@ -51,6 +52,7 @@ pub use database::DatabaseConfig;
 pub use declared::Declared;
 pub use entry::{RouteEntry, agent_from_json, route_from_json, trunk_from_json};
 pub use keep::{Keep, Record};
+pub use length::{CallLength, EXPIRING_S_MAX};
 pub use outbound::Outbound;
 pub use outward::Allowed;
 pub(crate) use peers::specificity;
@@ -61,7 +63,8 @@ pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
 pub use secret::{Masked, Secret, SecretSettings};
 pub use server::{
-    HttpConfig, LimitsConfig, LogConfig, LogFormat, MediaConfig, RtpConfig, SipTimers,
+    HttpConfig, LimitsConfig, LogConfig, LogFormat, MAX_DURATION_S_MAX, MediaConfig, RtpConfig,
+    SipTimers,
 };
 pub use sip::SipConfig;
 pub use srtp::SrtpConfig;

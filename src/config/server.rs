@@ -153,8 +153,8 @@ const MAX_LATENESS_MS: u64 = 10;
 const MAX_LATENESS_MS_ALLOWED: [u64; 6] = [0, 1, 2, 5, 10, 20];
 /// Default of `limits.media_timeout_s`.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
-/// Longest of `max_duration_s`: a day.
-pub(super) const MAX_DURATION_S_MAX: u64 = 86_400;
+/// Longest of `max_duration_s`: a year.
+pub const MAX_DURATION_S_MAX: u64 = 31_536_000;
 
 /// Realm of digest authentication.
 pub(super) const REALM: &str = "talkpath";

@@ -62,6 +62,8 @@ pub struct Snapshot {
     accounts: HashMap<Uuid, Account>,
     /// Organisations that have no new calls.
     suspended: HashSet<Uuid>,
+    /// Longest calls of organisations that have a limit of their own.
+    longest: HashMap<Uuid, Duration>,
     carriers: Carriers,
 }
 
@@ -112,6 +114,7 @@ impl Snapshot {
             limits,
             accounts,
             suspended,
+            longest: HashMap::new(),
             carriers,
         }
     }
@@ -138,6 +141,17 @@ impl Snapshot {
     pub(super) fn without(mut self, suspended: HashSet<Uuid>) -> Self {
         self.suspended = suspended;
         self
+    }
+
+    /// With no longer calls of these organisations than these.
+    pub(super) fn lasting(mut self, longest: HashMap<Uuid, Duration>) -> Self {
+        self.longest = longest;
+        self
+    }
+
+    /// The longest call of an organisation, if it has a limit of its own.
+    pub fn longest(&self, organisation: Uuid) -> Option<Duration> {
+        self.longest.get(&organisation).copied()
     }
 
     /// Whether an organisation has no new calls.

@@ -104,7 +104,9 @@ impl Snapshot {
         let snapshot = Self::new(organisation, agents, trunks, config.users.clone(), table.build());
         let suspended = stored.organisations.iter().filter(|one| one.is_suspended());
         let suspended = suspended.map(|one| one.id.0).collect();
-        let snapshot = snapshot.with(limits, accounts).without(suspended);
+        let longest = stored.organisations.iter();
+        let longest = longest.filter_map(|one| Some((one.id.0, one.max_duration()?))).collect();
+        let snapshot = snapshot.with(limits, accounts).without(suspended).lasting(longest);
         (snapshot.with_carriers(carriers), faults)
     }
 }

@@ -138,8 +138,8 @@ pub(super) fn stranger(state: &super::State, client: Client) -> Problem {
     }
 }
 
-/// Finds the key. Who shows none that holds has few attempts; who shows a good one is never kept
-/// out by others at the same address.
+/// Finds the key. Who shows none that holds has few attempts; who has shown a good one before is
+/// never kept out by others at the same address.
 ///
 /// # Errors
 ///
@@ -149,10 +149,16 @@ pub(super) async fn verify_key(
     extensions: &Extensions,
     key: Option<&str>,
 ) -> Result<KeyInfo, Problem> {
-    let info = match key {
-        Some(key) => state.keys.verify(key).await?,
-        None => None,
-    };
+    let Some(key) = key else { return Err(unknown(state, extensions)) };
+    let guard = &state.guard;
+    // Nobody but who has held a good key before has the database asked beyond the rate.
+    let may_ask = extensions.get::<Client>().is_none_or(|client| {
+        guard.addresses.has(now(), &source(client.address)) || guard.known.has(key)
+    });
+    let info = if may_ask { state.keys.verify(key).await? } else { None };
+    if may_ask {
+        guard.known.note(key, info.is_some());
+    }
     let Some(info) = info else { return Err(unknown(state, extensions)) };
     within_rate(state, &info)?;
     Ok(info)

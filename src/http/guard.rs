@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tracing::Instrument;
 
 use super::client::{Client, Peer};
+use super::known::Known;
 use super::rate::Buckets;
 use crate::config::{Cidr, HttpConfig};
 use crate::telemetry::few::Few;
@@ -32,6 +33,8 @@ pub struct Guard {
     trusted: Vec<Cidr>,
     pub(super) keys: Buckets<String>,
     pub(super) addresses: Buckets<IpAddr>,
+    /// Keys that held when they were last shown.
+    pub(super) known: Known,
     strangers: Buckets<()>,
     /// Lines about requests that failed: without a database, every stranger's does.
     failures: Few,
@@ -46,6 +49,7 @@ impl Guard {
             trusted: config.trusted_proxies.clone(),
             keys: Buckets::new(config.key_requests_per_second),
             addresses: Buckets::new(config.address_requests_per_second),
+            known: Known::default(),
             strangers: Buckets::new(STRANGERS_PER_SECOND),
             failures: Few::new(FAILURES_PER_SECOND),
             is_local,

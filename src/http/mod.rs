@@ -10,6 +10,7 @@ mod client;
 mod guard;
 mod hooks;
 pub mod idempotency;
+mod known;
 pub mod openapi;
 pub mod page;
 mod path;
@@ -28,7 +29,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 pub use guard::Guard;
 pub use streams::Streams;
@@ -66,6 +67,8 @@ pub struct State {
     pub outward: OutwardPolicy,
     /// Where webhooks may go.
     pub webhooks: Targets,
+    /// Told when calls are ordered.
+    pub orders: Arc<Notify>,
     /// Room for streams of events.
     pub streams: Streams,
     /// Room for people who listen in.

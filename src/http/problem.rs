@@ -33,6 +33,8 @@ pub enum Kind {
     Destination,
     /// The organisation has no new calls.
     Suspended,
+    /// The organisation has spent what it may.
+    Budget,
     /// A request by cookie may come from elsewhere than our own pages.
     Csrf,
     /// There is no such thing, or none of the caller's.
@@ -75,6 +77,7 @@ impl Kind {
         Self::Forbidden,
         Self::Destination,
         Self::Suspended,
+        Self::Budget,
         Self::Csrf,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -121,6 +124,9 @@ impl Kind {
             }
             Self::Suspended => {
                 (S::FORBIDDEN, "/problems/suspended", "The organisation is suspended")
+            }
+            Self::Budget => {
+                (S::FORBIDDEN, "/problems/budget", "The organisation has spent what it may")
             }
             Self::Csrf => (S::FORBIDDEN, "/problems/csrf", "The token of the session is missing"),
             Self::NotFound => (S::NOT_FOUND, "/problems/not-found", "There is no such thing"),

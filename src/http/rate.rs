@@ -26,6 +26,13 @@ impl<K: Hash + Eq> Buckets<K> {
         Self { cost: BURST / per_second.max(1), full_at: Mutex::default() }
     }
 
+    /// Whether [`Buckets::take`] would take a request now.
+    pub(super) fn has(&self, now: MonoTime, key: &K) -> bool {
+        let table = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at = table.get(key).copied().unwrap_or(now).max(now) + self.cost;
+        full_at.since(now) <= BURST
+    }
+
     /// Takes a request out of a bucket.
     ///
     /// # Errors
@@ -67,9 +74,11 @@ mod tests {
     fn a_burst_passes_then_the_rate_holds() {
         let buckets = Buckets::new(10);
         assert_eq!((0..100).filter(|_| buckets.take(SECOND, 1).is_ok()).count(), 10);
+        assert!(!buckets.has(SECOND, &1) && buckets.has(SECOND, &2));
         let wait = buckets.take(SECOND, 1).unwrap_err();
         assert_eq!(wait, Duration::from_millis(100));
         assert!(buckets.take(SECOND + wait - Duration::from_nanos(1), 1).is_err());
+        assert!(buckets.has(SECOND + wait, &1) && !buckets.has(SECOND, &1));
         assert!(buckets.take(SECOND + wait, 1).is_ok());
         assert!(buckets.take(SECOND, 2).is_ok());
         assert_eq!(retry_after_s(wait), 1);

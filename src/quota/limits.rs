@@ -108,6 +108,8 @@ pub enum Limit {
     Busy,
     /// How late frames may be, in milliseconds.
     Lateness,
+    /// Minutes that are talked in a day or a month.
+    Minutes,
 }
 
 /// A call is not taken: which limit it met, of what.
@@ -120,6 +122,13 @@ pub struct Refusal {
     pub limit: Limit,
     /// The limit.
     pub bound: u32,
+}
+
+impl Refusal {
+    /// True if its organisation has spent what it may, so that waiting for a moment is of no use.
+    pub fn is_budget(&self) -> bool {
+        self.limit == Limit::Minutes
+    }
 }
 
 impl fmt::Display for Kind {
@@ -144,6 +153,7 @@ impl fmt::Display for Limit {
             Self::Rate => "calls a second",
             Self::Busy => "percent of busy time",
             Self::Lateness => "milliseconds of lateness",
+            Self::Minutes => "minutes",
         })
     }
 }

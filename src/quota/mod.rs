@@ -9,6 +9,7 @@
 //! wherever a list of allowed destinations does not lead.
 
 mod bucket;
+pub mod budget;
 pub mod destination;
 mod limits;
 pub mod load;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use media::time::MonoTime;
+use uuid::Uuid;
 
 use super::bucket::Bucket;
 use super::limits::{Bound, Kind, Limit, Refusal, Subject, Way};
@@ -12,6 +13,8 @@ use super::limits::{Bound, Kind, Limit, Refusal, Subject, Way};
 #[derive(Debug, Default)]
 pub struct Quota {
     held: HashMap<Subject, Held>,
+    /// Organisations that have spent what they may, and how many minutes that is.
+    spent: HashMap<Uuid, u32>,
     /// Entries after which those are sought that say nothing any more.
     sweep_at: usize,
 }
@@ -133,12 +136,23 @@ impl Quota {
     pub fn check(&self, now: MonoTime, way: Way, bounds: &[Bound]) -> Result<(), Refusal> {
         let nobody = Held::default();
         for bound in bounds {
+            let Subject { kind, id } = bound.subject;
+            let minutes = self.spent.get(&id).filter(|_| kind == Kind::Organisation);
+            if let Some(minutes) = minutes {
+                return Err(Refusal { kind, limit: Limit::Minutes, bound: *minutes });
+            }
             let held = self.held.get(&bound.subject).unwrap_or(&nobody);
             if let Some(refusal) = held.refusal(now, way, bound) {
                 return Err(refusal);
             }
         }
         Ok(())
+    }
+
+    /// These organisations have spent what they may, so many minutes, and have no new calls; no
+    /// others have.
+    pub fn spend(&mut self, spent: HashMap<Uuid, u32>) {
+        self.spent = spent;
     }
 
     /// Calls of a subject: those that came in, and those that were placed.

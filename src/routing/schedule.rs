@@ -55,6 +55,10 @@ pub enum ScheduleError {
 /// Most windows, and most days, of a schedule.
 const ENTRIES_MAX: usize = 128;
 
+/// How far is looked ahead for what is open, in days: leap days come round within eight years, but
+/// nobody waits so long.
+const AHEAD_DAYS: u32 = 370;
+
 const MINUTES_OF_DAY: u16 = 24 * 60;
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const EVERY_DAY: u8 = 0b111_1111;
@@ -93,8 +97,36 @@ impl Schedule {
         let local = self.zone.to_datetime(at);
         self.windows.iter().any(|window| {
             let began = window.began(local);
-            began.is_some_and(|day| !self.closed.iter().any(|closed| closed.is(day)))
+            began.is_some_and(|day| !self.is_closed(day))
         })
+    }
+
+    fn is_closed(&self, day: Date) -> bool {
+        self.closed.iter().any(|closed| closed.is(day))
+    }
+
+    /// When it is open, at `at` or later; `None` if it is not within [`AHEAD_DAYS`].
+    pub fn next_open(&self, at: Timestamp) -> Option<Timestamp> {
+        if self.is_open(at) {
+            return Some(at);
+        }
+        let mut day = self.zone.to_datetime(at).date();
+        for _ in 0..=AHEAD_DAYS {
+            let open = !self.is_closed(day);
+            let windows = self.windows.iter().filter(|it| open && it.is_on(day.weekday()));
+            // Where the clocks skip a beginning, it is as much later.
+            let begins = windows.filter_map(|window| {
+                let begin =
+                    day.at(0, 0, 0, 0).checked_add(i64::from(window.from).minutes()).ok()?;
+                begin.to_zoned(self.zone.clone()).ok().map(|begin| begin.timestamp())
+            });
+            let later = begins.filter(|begin| *begin > at && self.is_open(*begin));
+            match later.min() {
+                Some(begin) => return Some(begin),
+                None => day = day.checked_add(1.day()).ok()?,
+            }
+        }
+        None
     }
 }
 
@@ -240,6 +272,54 @@ mod tests {
         ] {
             assert_eq!(is_open(windows, closed, zone, at), expected, "{windows:?} {zone} {at}");
         }
+    }
+
+    /// The next opening is now if it is open, else the first moment at which it is: on another day,
+    /// behind closed days, where the clocks change, and never if there is none.
+    #[test]
+    fn openings_table() {
+        let next = |windows: &[&str], closed: &[&str], zone: &str, at: &str| {
+            let windows = windows.iter().copied();
+            let schedule = Schedule::parse(zone, windows, closed.iter().copied()).unwrap();
+            schedule.next_open(at.parse().unwrap()).map(|open| open.to_string())
+        };
+        let week = &["mon-fri 09:00-17:30", "sat 10:00-12:00"][..];
+        for (windows, closed, zone, at, expected) in [
+            (week, &[][..], "UTC", "2026-06-01T09:00:00Z", "2026-06-01T09:00:00Z"),
+            (week, &[], "UTC", "2026-06-01T08:59:59Z", "2026-06-01T09:00:00Z"),
+            (week, &[], "UTC", "2026-06-01T17:30:00Z", "2026-06-02T09:00:00Z"),
+            (week, &[], "UTC", "2026-06-05T18:00:00Z", "2026-06-06T10:00:00Z"),
+            (week, &[], "UTC", "2026-06-06T12:00:00Z", "2026-06-08T09:00:00Z"),
+            (week, &["06-02", "2026-06-03"], "UTC", "2026-06-01T18:00:00Z", "2026-06-04T09:00:00Z"),
+            (week, &[], "Asia/Tokyo", "2026-06-01T12:00:00Z", "2026-06-02T00:00:00Z"),
+            // The hour from two to three does not exist.
+            (
+                &["02:30-05:00"],
+                &[],
+                "Europe/Berlin",
+                "2026-03-29T00:59:00Z",
+                "2026-03-29T01:30:00Z",
+            ),
+            (&["fri 22:00-06:00"], &[], "UTC", "2026-06-06T06:00:00Z", "2026-06-12T22:00:00Z"),
+        ] {
+            let found = next(windows, closed, zone, at);
+            assert_eq!(found.as_deref(), Some(expected), "{windows:?} {zone} {at}");
+        }
+        // A Monday a year that is always closed, and one that is not.
+        let always = ["06-01", "2026-06-08"];
+        assert_eq!(
+            next(&["mon 09:00-10:00"], &always, "UTC", "2026-05-30T11:00:00Z").as_deref(),
+            Some("2026-06-15T09:00:00Z"),
+        );
+        // Every day there is.
+        let days = (1..=12).flat_map(|month| (1..=31).map(move |day| (month, day)));
+        let days: Vec<String> = days.map(|(month, day)| format!("{month:02}-{day:02}")).collect();
+        let days: Vec<&str> =
+            days.iter().map(String::as_str).filter(|it| day(it).is_ok()).collect();
+        assert_eq!(days.len(), 366);
+        let mut never = Schedule::parse("UTC", ["09:00-10:00"], []).unwrap();
+        never.closed = days.into_iter().map(|it| day(it).unwrap()).collect();
+        assert_eq!(never.next_open("2026-06-01T11:00:00Z".parse().unwrap()), None);
     }
 
     /// What is no schedule is refused, with the text that is wrong.

@@ -87,6 +87,10 @@ ids! {
     DeliveryId;
     /// Names an entry of the audit log.
     AuditId;
+    /// Names an order of calls.
+    CallOrderId;
+    /// Names a recipient of an order.
+    RecipientId;
 }
 
 /// Wall-clock time in microseconds since 1970.

@@ -25,6 +25,7 @@ pub(super) const STEPS: &[Step] = steps! {
     1 => "0001_init",
     2 => "0002_sessions",
     3 => "0003_carrier_calls",
+    4 => "0004_call_orders",
 };
 
 /// The number of the last step.

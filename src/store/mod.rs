@@ -11,6 +11,9 @@
 pub mod agents;
 pub mod audit;
 pub mod call_events;
+pub mod call_orders;
+pub mod call_recipients;
+pub mod call_tries;
 pub mod calls;
 pub mod carrier_calls;
 pub mod configurations;
@@ -36,6 +39,7 @@ pub mod retention;
 pub mod routes;
 pub mod row;
 pub mod sessions;
+pub mod spending;
 pub mod sql;
 pub mod subscriptions;
 #[cfg(test)]
@@ -54,8 +58,8 @@ pub use audit::{Actor, Audit};
 pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
-    AgentId, AuditId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId, RouteId,
-    SubscriptionId, Timestamp, TrunkId,
+    AgentId, AuditId, CallOrderId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId,
+    RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId,
 };
 pub use reseal::Resealed;
 pub use row::Row;

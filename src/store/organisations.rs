@@ -1,9 +1,12 @@
 //! Organisations: whose everything is.
 
+use std::time::Duration;
+
 use super::id::{OrganisationId, Timestamp};
 use super::row::Row;
 use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
+use crate::quota::budget::Budget;
 
 /// Name of the organisation that is there from the start.
 pub const FIRST: &str = "default";
@@ -31,11 +34,29 @@ pub struct Organisation {
 
 /// The setting that says that an organisation has no new calls.
 const SUSPENDED: &str = "suspended";
+/// The setting that says how long its calls last, in seconds.
+const MAX_DURATION: &str = "max_duration_s";
+/// The settings that say how many minutes its calls talk.
+pub const MINUTES: [&str; 2] = ["minutes_per_day", "minutes_per_month"];
 
 impl Organisation {
     /// Whether it has no new calls.
     pub fn is_suspended(&self) -> bool {
         self.settings.get(SUSPENDED).and_then(serde_json::Value::as_bool).unwrap_or(false)
+    }
+
+    /// How long its calls last at most, if it has a limit of its own.
+    pub fn max_duration(&self) -> Option<Duration> {
+        self.settings.get(MAX_DURATION)?.as_u64().map(Duration::from_secs)
+    }
+
+    /// What its calls may spend.
+    pub fn budget(&self) -> Budget {
+        let [a_day, a_month] = MINUTES.map(|name| {
+            let minutes = self.settings.get(name)?.as_u64()?;
+            Some(u32::try_from(minutes).unwrap_or(u32::MAX))
+        });
+        Budget { a_day, a_month }
     }
 }
 
@@ -57,6 +78,20 @@ impl OrganisationFields {
     pub fn suspend(&mut self, suspended: bool) {
         if let Some(settings) = self.settings.as_object_mut() {
             settings.insert(SUSPENDED.to_owned(), suspended.into());
+        }
+    }
+
+    /// How long its calls last at most from now on, in seconds.
+    pub fn set_max_duration(&mut self, seconds: Option<i64>) {
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(MAX_DURATION.to_owned(), seconds.into());
+        }
+    }
+
+    /// What its calls may spend from now on, of what [`Organisation::budget`] is made of.
+    pub fn set_minutes(&mut self, name: &str, minutes: Option<i64>) {
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(name.to_owned(), minutes.into());
         }
     }
 }

@@ -303,6 +303,13 @@ pub enum Command {
         /// Why it failed.
         cause: Option<&'static str>,
     },
+    /// The call ends soon, as it reaches a limit.
+    Expiring {
+        /// The call.
+        call: CallKey,
+        /// How soon, in milliseconds.
+        left_ms: u64,
+    },
     /// Somebody else than the agent steers the call's media.
     Steer {
         /// The call.

@@ -79,4 +79,12 @@ impl MediaPath {
         }
         self.actions(ctx);
     }
+
+    /// The call ends soon: whoever talks is told.
+    pub(super) fn expiring(&mut self, ctx: &mut Context, left_ms: u64) {
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.session.expiring(left_ms);
+        }
+        self.actions(ctx);
+    }
 }

@@ -221,6 +221,7 @@ impl Worker {
             Command::Hold { sound, .. } => path.hold(ctx, sound),
             Command::Ambient { bed, .. } => path.ambient(ctx, bed),
             Command::Transfer { state, cause, .. } => path.transfer(ctx, state, cause),
+            Command::Expiring { left_ms, .. } => path.expiring(ctx, left_ms),
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
@@ -313,6 +314,7 @@ const fn call_of(command: &Command) -> Option<CallKey> {
         | Command::Hold { call, .. }
         | Command::Ambient { call, .. }
         | Command::Transfer { call, .. }
+        | Command::Expiring { call, .. }
         | Command::Steer { call, .. }
         | Command::Record { call, .. }
         | Command::Listen { call, .. }

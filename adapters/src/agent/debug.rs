@@ -87,6 +87,9 @@ impl fmt::Debug for AgentEvent<'_> {
                 f.debug_struct("Speech").field("started", started).field("at_ms", at_ms).finish()
             }
             Self::Underrun { ms } => f.debug_struct("Underrun").field("ms", ms).finish(),
+            Self::Expiring { left_ms } => {
+                f.debug_struct("Expiring").field("left_ms", left_ms).finish()
+            }
             Self::Silence(notice) => f.debug_tuple("Silence").field(notice).finish(),
             Self::Quality { loss, mos, .. } => f
                 .debug_struct("Quality")

@@ -180,6 +180,11 @@ pub enum Outgoing {
         /// For how long.
         ms: u64,
     },
+    /// See [`AgentEvent::Expiring`].
+    Expiring {
+        /// How soon the call ends, in milliseconds.
+        left_ms: u64,
+    },
     /// See [`AgentEvent::Silence`].
     Silence(Notice),
     /// See [`AgentEvent::Quality`].
@@ -250,6 +255,7 @@ impl Outgoing {
                 AgentEvent::Speech { started: *started, at_ms: *at_ms }
             }
             Self::Underrun { ms } => AgentEvent::Underrun { ms: *ms },
+            Self::Expiring { left_ms } => AgentEvent::Expiring { left_ms: *left_ms },
             Self::Silence(notice) => AgentEvent::Silence(*notice),
             Self::Quality(quality) => quality.event(),
             Self::Error { code, message, fatal } => {

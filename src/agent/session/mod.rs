@@ -280,6 +280,11 @@ impl AgentSession {
         }
     }
 
+    /// The call ends soon, as it reaches a limit.
+    pub fn expiring(&mut self, left_ms: u64) {
+        self.send(Outgoing::Expiring { left_ms });
+    }
+
     /// A direction carries no sound any more, or does again; told if wanted.
     pub fn silence(&mut self, notice: Notice) {
         if self.wants(feature::SILENCE) {

@@ -128,6 +128,10 @@ fn server_events<'a>(
             AgentEvent::Record { state: "paused" },
             r#"{"event":"record","stream":7,"state":"paused"}"#,
         ),
+        (
+            AgentEvent::Expiring { left_ms: 30_000 },
+            r#"{"event":"expiring","stream":7,"left_ms":30000}"#,
+        ),
         (AgentEvent::Underrun { ms: 40 }, r#"{"event":"underrun","stream":7,"ms":40}"#),
         (
             AgentEvent::Silence(Notice {

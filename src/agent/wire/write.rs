@@ -49,6 +49,7 @@ const fn name(event: &AgentEvent<'_>) -> &'static str {
         AgentEvent::Record { .. } => "record",
         AgentEvent::Speech { .. } => "speech",
         AgentEvent::Underrun { .. } => "underrun",
+        AgentEvent::Expiring { .. } => "expiring",
         AgentEvent::Silence(_) => "silence",
         AgentEvent::Quality { .. } => "quality",
         AgentEvent::Error { .. } => "error",
@@ -92,6 +93,7 @@ fn fields<M: SerializeMap>(event: &AgentEvent<'_>, map: &mut M) -> Result<(), M:
             map.serialize_entry("at_ms", at_ms)
         }
         AgentEvent::Underrun { ms } => map.serialize_entry("ms", ms),
+        AgentEvent::Expiring { left_ms } => map.serialize_entry("left_ms", left_ms),
         AgentEvent::Silence(notice) => {
             map.serialize_entry("state", if notice.silent { "started" } else { "stopped" })?;
             map.serialize_entry("direction", notice.way.as_str())?;

@@ -18,6 +18,7 @@ const PLAN: Plan = Plan {
     },
     ring_timeout: Duration::from_secs(30),
     max_duration: Duration::from_secs(3600),
+    warning: Duration::ZERO,
 };
 
 struct Run {
@@ -335,4 +336,40 @@ fn an_agent_leaves_company() {
     run.call.accompany(true);
     let caller = [finish(Cause::Normal, EndedBy::Caller)];
     assert_eq!(run.tell(Input::PeerEnded(Cause::Normal)), caller, "it is the peer's call");
+}
+
+/// A call says in time that it ends, once, and then does; one that is shorter than that says
+/// nothing.
+#[test]
+fn a_call_says_that_it_ends_soon() {
+    let warning = Duration::from_secs(60);
+    let mut run = Run::new(Plan { warning, ..PLAN });
+    run.tell(Input::AgentReady);
+    assert_eq!(run.sleep(), [Effect::Expiring { left: warning }]);
+    assert_eq!(run.now, MonoTime::ZERO + PLAN.max_duration - warning);
+    let end = [Effect::Bye(Cause::MaxDuration), finish(Cause::MaxDuration, EndedBy::Server)];
+    assert_eq!(run.sleep(), end);
+    assert_eq!(run.now, MonoTime::ZERO + PLAN.max_duration);
+    let mut short = Run::new(Plan { warning, max_duration: warning, ..PLAN });
+    short.tell(Input::AgentReady);
+    assert_eq!(short.sleep(), end);
+}
+
+/// A call that is cut short says so at once and ends for that cause; it never gets longer, and one
+/// that is not answered is left alone.
+#[test]
+fn a_call_is_cut_short() {
+    let left = Duration::from_secs(30);
+    let mut run = Run::new(PLAN);
+    let mut effects = Vec::new();
+    run.call.shorten(run.now, left, Cause::BudgetSpent, &mut effects);
+    assert_eq!(effects, []);
+    run.tell(Input::AgentReady);
+    run.call.shorten(run.now, left, Cause::BudgetSpent, &mut effects);
+    assert_eq!(effects, [Effect::Expiring { left }]);
+    run.call.shorten(run.now, left * 2, Cause::MaxDuration, &mut effects);
+    assert_eq!(effects.len(), 1);
+    let end = [Effect::Bye(Cause::BudgetSpent), finish(Cause::BudgetSpent, EndedBy::Server)];
+    assert_eq!(run.sleep(), end);
+    assert_eq!(run.now, MonoTime::ZERO + left);
 }

@@ -174,6 +174,7 @@ impl Control {
     #[expect(clippy::too_many_lines, reason = "most of it names the fields of a call")]
     pub(super) fn begin(&mut self, beginning: Beginning) -> CallKey {
         let Beginning { peer, plan, from, to, trunk, agent, .. } = beginning;
+        let plan = self.within_limits(plan, &agent);
         let (key, worker) = (self.next_key(), self.least_loaded());
         let id = beginning.id.unwrap_or_else(Uuid::now_v7);
         let span = announced(id, plan.direction, &from, &to, &agent.name);

@@ -84,6 +84,7 @@ impl Control {
             }
             Effect::State(state) => self.state(key, state),
             Effect::Comfort => self.comfort(key),
+            Effect::Expiring { left } => self.expiring(key, left),
             Effect::Leave => drop(self.leave_conversation(key)),
             Effect::PlayMessage => self.play_instead(key),
             Effect::Finish { cause, by } => self.finish(key, cause, by),

@@ -1,6 +1,5 @@
 //! Calls that come in: who calls, which route takes it, what audio is understood.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,62 +11,26 @@ use super::begin::{Beginning, Peer, SipPeer};
 use super::early::{RELIABLE, reliability_refusal};
 use super::refusals::{Refused, cause_of};
 use super::sip::{leg_format, log_refused};
+use super::turned_away::Refusal;
 use crate::calls::call::{AnswerBy, Fallback, Plan, Second};
+use crate::calls::cause::Cause;
 use crate::calls::identity;
 use crate::config::{AgentKind, Config, Masked};
 use crate::directory::{self, Agent, Caller, Chance, Snapshot, Treatment, Trunk};
 use crate::outward::Outward;
-use crate::quota::{self, Bound, Permit, Way};
+use crate::quota::{Bound, Permit, Way};
 use crate::routing::Unrouted;
 use crate::sip::core::endpoint::{DialogId, Flow, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp, NegotiationError};
+use crate::sip::core::offer_answer::{self, LocalMedia, LocalSrtp};
 use crate::sip::core::sdp::{Direction as MediaDirection, Sdp};
 use crate::workers::command::{CallKey, LegFormat, RtpSockets};
 use crate::workers::poller::now;
 
-/// Seconds after which a caller that was refused for want of room may try again.
-const RETRY_AFTER_S: &str = "5";
 /// How long an agent in this process may take: it takes no time, but the state machine wants a
 /// figure.
 const LOCAL_CONNECT: Duration = Duration::from_secs(5);
-
-/// Why a call is not taken.
-struct Refusal {
-    status: u16,
-    reason: &'static str,
-    header: Option<(&'static str, &'static str)>,
-    /// For the log.
-    why: Option<String>,
-}
-
-impl Refusal {
-    const fn new(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, header: None, why: None }
-    }
-
-    /// An offer that nothing can be made of.
-    fn of_offer(error: NegotiationError) -> Self {
-        let header = Some(("Warning", error.warning()));
-        Self { header, ..Self::new(488, "Not Acceptable Here") }.because(error)
-    }
-
-    const fn busy() -> Self {
-        let header = Some(("Retry-After", RETRY_AFTER_S));
-        Self { status: 503, reason: "Service Unavailable", header, why: None }
-    }
-
-    fn because(self, why: impl fmt::Display) -> Self {
-        Self { why: Some(why.to_string()), ..self }
-    }
-}
-
-impl From<quota::Refusal> for Refusal {
-    fn from(refusal: quota::Refusal) -> Self {
-        Self::busy().because(refusal)
-    }
-}
 
 /// What is known of a call that is taken.
 struct Admitted {
@@ -100,7 +63,7 @@ impl Control {
     ) {
         match self.admit(request, flow, proven, offer) {
             Ok(admitted) => self.take(dialog, flow, admitted),
-            Err(Refusal { status, reason, header, why }) => {
+            Err(Refusal { status, reason, header, why, cause }) => {
                 let peer = flow.peer.ip();
                 if let Some(unlogged) = self.refusals.lines.of(status).line(now()) {
                     tracing::info!(status, %peer, why, unlogged, "call refused");
@@ -109,7 +72,8 @@ impl Control {
                     self.endpoint.reject(now(), dialog, status, reason, header.as_slice());
                 log_refused(refused.err());
                 if self.may_log_refusal() {
-                    self.log_refused_caller(request, flow, proven, status);
+                    let cause = cause.unwrap_or_else(|| cause_of(status, self.draining));
+                    self.log_refused_caller(request, flow, proven, (status, cause));
                 }
             }
         }
@@ -122,7 +86,7 @@ impl Control {
         request: &Message,
         flow: Flow,
         proven: Option<&str>,
-        status: u16,
+        (status, cause): (u16, Cause),
     ) {
         let snapshot = self.directory.load();
         let registered = self.registered_trunk(request);
@@ -144,7 +108,7 @@ impl Control {
             to: to.unwrap_or_default(),
             trunk,
             agent: String::new(),
-            cause: cause_of(status, self.draining),
+            cause,
             sip_status: Some(status),
             reason: None,
         });
@@ -440,6 +404,7 @@ pub(super) fn plan(config: &Config, direction: Direction, treatment: &Treatment)
         second,
         ring_timeout: config.limits.ring,
         max_duration: treatment.max_duration,
+        warning: treatment.agent.length.warning,
     }
 }
 

@@ -20,6 +20,7 @@ mod directed;
 mod early;
 mod effects;
 mod external;
+mod expiring;
 mod far;
 mod far_digits;
 mod far_forking;
@@ -62,6 +63,7 @@ mod sounding;
 mod takeover;
 mod transferring;
 mod trunks;
+mod turned_away;
 mod web_phone;
 
 pub use place::{Errand, Mission};

@@ -135,6 +135,9 @@ impl Control {
     pub(super) fn log_unplaced(&mut self, call: &PlaceCall, error: &RequestError) {
         let cause = match error {
             RequestError::Destination(_) => Cause::Rejected,
+            // It is tried again, as often as it takes.
+            RequestError::Limit(_) | RequestError::Full if call.ordered => return,
+            RequestError::Limit(refusal) if refusal.is_budget() => Cause::BudgetSpent,
             RequestError::Limit(_) | RequestError::Full => Cause::Congestion,
             _ => return,
         };

@@ -75,6 +75,7 @@ impl Control {
                 let _ = reply.send(self.living(call).and_then(|key| self.start_capture(key)));
             }
             Request::Recorder(event) => self.recorder_event(event),
+            Request::Spent { spent, short } => self.spent(spent, &short),
             Request::Drain => {
                 self.draining = true;
                 self.leave_registrars();

@@ -109,6 +109,11 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         asked: Option<Box<Asked>>,
     },
+    /// It ends soon, as it reaches a limit.
+    Expiring {
+        /// How soon, in milliseconds.
+        left_ms: u64,
+    },
     /// A sound that the API lets the peer hear moved on.
     Play {
         /// Which.
@@ -224,6 +229,7 @@ impl What {
             Self::AgentLost { .. } => "agent_lost",
             Self::Hold { .. } => "hold",
             Self::Transfer { .. } => "transfer",
+            Self::Expiring { .. } => "expiring",
             Self::Play { .. } => "play",
             Self::Replaced => "replaced",
             Self::WebPhone { .. } => "web_phone",

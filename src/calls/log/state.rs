@@ -90,6 +90,7 @@ impl State {
             | Cause::AgentUnreachable
             | Cause::AgentLost
             | Cause::MaxDuration
+            | Cause::BudgetSpent
             | Cause::MediaTimeout
             | Cause::NetworkFailure
             | Cause::SessionExpired

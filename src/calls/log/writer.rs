@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use adapters::agent::EndedBy;
+use adapters::agent::{Direction, EndedBy};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
@@ -14,7 +14,9 @@ use crate::calls::cause::Cause;
 use crate::outbox;
 use crate::store::call_events::{self, CallEvent};
 use crate::store::calls::{self, CallRecord};
-use crate::store::{NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, quality, transfers};
+use crate::store::{
+    NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, call_tries, quality, transfers,
+};
 
 /// Entries of one transaction.
 const GROUP_MAX: usize = 512;
@@ -217,6 +219,10 @@ impl Writer {
                 records.insert(call, record);
             }
         }
+        for (organisation, event) in &news {
+            let call = records.get(&event.call);
+            follow_orders(&mut tx, *organisation, event, call).await?;
+        }
         let mut samples = Vec::with_capacity(group.samples.len());
         for (call, sample) in &group.samples {
             if let Some(organisation) = self.know(&mut tx, *call).await?.organisation {
@@ -318,6 +324,25 @@ impl Writer {
         };
         calls::write(tx, &record).await?;
         Ok(Some(record))
+    }
+}
+
+/// Takes note of calls that are of orders.
+async fn follow_orders(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    event: &CallEvent,
+    call: Option<&CallRecord>,
+) -> Result<(), StoreError> {
+    let Some(call) = call else { return Ok(()) };
+    let began = call.summary.began.as_ref();
+    if began.is_none_or(|began| began.direction == Direction::Inbound) {
+        return Ok(());
+    }
+    match event.kind.as_str() {
+        "initiated" => call_tries::begun(tx, organisation, event.call, event.at).await,
+        "ended" if call.summary.state.is_terminal() => call_tries::ended(tx, call).await,
+        _ => Ok(()),
     }
 }
 

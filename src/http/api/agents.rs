@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
 use super::reach;
-use crate::config::{NATIVE_DIALECT, Secret, agent_from_json};
+use crate::config::{EXPIRING_S_MAX, NATIVE_DIALECT, Secret, agent_from_json};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -23,6 +23,8 @@ use crate::store::agents::{Agent, AgentFields};
 
 /// What an agent may be.
 const KINDS: &[&str] = &["builtin", "websocket", "rtp", "sip"];
+/// Earliest warning before the end of a call, in seconds.
+const EXPIRING_MAX: i64 = EXPIRING_S_MAX.cast_signed();
 /// Keys of an agent that are the server's.
 const OWN: &[&str] = &["id", "origin", "created_at", "updated_at"];
 
@@ -107,6 +109,9 @@ fn fields_schema() -> Value {
         ("from", schema::described(text(64), "our user part; the caller's if absent")),
         ("ring_timeout_s", whole(1, 600)),
         ("early_media", schema::described(flag(), "heard before its answer")),
+        ("max_duration_s", schema::described(whole(1, object::DURATION_S_MAX), "longest call")),
+        ("expiring_s", schema::described(whole(0, EXPIRING_MAX), "told so long before the end")),
+        ("expiring_tone", schema::described(flag(), "the peer then hears two short tones")),
         ("answers", schema::described(flag(), "it decides when its calls are answered")),
         ("record", schema::described(flag(), "its calls are recorded")),
         ("capture", schema::described(flag(), "packets of its calls are captured")),

@@ -36,6 +36,9 @@ impl From<RequestError> for Problem {
             }
             RequestError::Destination(_) => Self::destination(error.to_string()),
             RequestError::Suspended => Self::new(Kind::Suspended, "ask whoever runs the server"),
+            RequestError::Limit(refusal) if refusal.is_budget() => {
+                Self::new(Kind::Budget, error.to_string())
+            }
             RequestError::Full | RequestError::Limit(_) | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
@@ -63,7 +66,7 @@ pub(super) fn resource() -> Resource {
                 .retryable()
                 .json(schema::named("PlaceCall"))
                 .answers_json(201, "the call, which rings or will", call())
-                .refuses(&[Kind::Destination, Kind::Suspended, Kind::Unavailable]),
+                .refuses(&[Kind::Budget, Kind::Destination, Kind::Suspended, Kind::Unavailable]),
             get("/api/v1/calls/{id}", "show_call", show)
                 .summary("Shows a call.")
                 .scope(Scope::Read)

@@ -86,8 +86,8 @@ async fn open_by_query(
 /// Lets a socket in that brings the token of its call.
 async fn let_in(
     state: crate::http::State,
-    (provider, call, token): (String, Uuid, String),
-    mut request: Request,
+    named: (String, Uuid, String),
+    request: Request,
     spoken: &[&'static str],
 ) -> Result<Response, Problem> {
     let checked =
@@ -96,6 +96,18 @@ async fn let_in(
         Ok(upgrade) => upgrade,
         Err(error) => return Ok(attach::refused(error)),
     };
+    // Whoever knocks may go away: a token that it has spent by then is given back.
+    let knocked = tokio::spawn(knock(state, named, request));
+    knocked.await.map_err(|_| Problem::internal())??;
+    Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
+}
+
+/// Spends the token of a call, and lets its socket follow.
+async fn knock(
+    state: crate::http::State,
+    (provider, call, token): (String, Uuid, String),
+    mut request: Request,
+) -> Result<(), Problem> {
     let token = Secret::new(token);
     let may = state
         .calls
@@ -128,7 +140,7 @@ async fn let_in(
         };
         state.calls.send(request::Request::LineOpen { call, socket }).await;
     });
-    Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
+    Ok(())
 }
 
 /// Refuses a socket that brings the token of its call, and not what its carrier proves itself with.

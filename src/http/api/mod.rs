@@ -6,6 +6,9 @@ mod at_carrier;
 mod attach;
 mod audit;
 mod call_log;
+mod call_order_reading;
+mod call_order_schema;
+mod call_orders;
 mod call_schema;
 mod calls;
 mod capture;
@@ -55,6 +58,7 @@ pub(super) fn resources() -> Vec<Resource> {
         calls::resource(),
         call_log::resource(),
         orders::resource(),
+        call_orders::resource(),
         play::resource(),
         transfers::resource(),
         recording::resource(),

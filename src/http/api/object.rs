@@ -2,12 +2,15 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::config::MAX_DURATION_S_MAX;
 use crate::http::openapi::schema;
 use crate::http::problem::{FieldError, Problem};
 use crate::store::object::{CallLimits, Stamp};
 
 /// Most calls at once, and new ones a second, of a limit.
 pub(super) const LIMIT_MAX: i64 = 100_000;
+/// Longest of what lasts, in seconds.
+pub(super) const DURATION_S_MAX: i64 = MAX_DURATION_S_MAX.cast_signed();
 /// Longest name.
 const NAME_CHARS_MAX: usize = 64;
 

@@ -34,6 +34,7 @@ pub(super) fn resource() -> Resource {
         endpoints: vec![
             order(post("/api/v1/calls/{id}/transfer", "transfer_call", transfer))
                 .summary("Hands the peer to somebody else.")
+                .refuses(&[Kind::Budget])
                 .json(transfer_schema())
                 .answers_json(
                     202,

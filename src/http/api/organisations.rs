@@ -15,8 +15,9 @@ use crate::http::page::{self, Page, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
+use crate::quota::budget::MINUTES_MAX;
 use crate::store::OrganisationId;
-use crate::store::organisations::{NAME_BYTES_MAX, Organisation, OrganisationFields};
+use crate::store::organisations::{MINUTES, NAME_BYTES_MAX, Organisation, OrganisationFields};
 
 /// Where they are.
 const PATH: &str = "/api/v1/organizations";
@@ -50,7 +51,7 @@ pub(super) fn resource() -> Resource {
                 .summary("Makes an organisation and its first key, of scope admin.")
                 .scope(Scope::Server)
                 .retryable()
-                .json(schema::object(&[("name", name_schema())], &object::limits_schema()))
+                .json(schema::object(&[("name", name_schema())], &limits_schema()))
                 .answers_json(201, "the organisation", schema::object(&made, &[]))
                 .refuses(&[Kind::Conflict, Kind::Invalid]),
             get(PATH_ONE, "show_organization", show)
@@ -91,8 +92,26 @@ fn shown_fields() -> Vec<(&'static str, Value)> {
         ("created_at", time()),
         ("updated_at", time()),
     ];
-    fields.extend(object::limits_schema());
+    fields.extend(limits_schema());
     fields
+}
+
+/// The schema of what its calls are limited by.
+fn limits_schema() -> Vec<(&'static str, Value)> {
+    let longest = schema::nullable(schema::integer(1, object::DURATION_S_MAX));
+    let longest = schema::described(longest, "longest call, from its answer");
+    let limits = object::limits_schema().into_iter();
+    let minutes = |name, about| {
+        let minutes = schema::nullable(schema::integer(0, MINUTES_MAX));
+        (name, schema::described(minutes, about))
+    };
+    let [a_day, a_month] = MINUTES;
+    let more = [
+        ("max_duration_s", longest),
+        minutes(a_day, "minutes that its calls talk in a day, in UTC"),
+        minutes(a_month, "minutes that its calls talk in a month, in UTC"),
+    ];
+    limits.chain(more).collect()
 }
 
 fn change_schema() -> Vec<(&'static str, Value)> {
@@ -100,7 +119,7 @@ fn change_schema() -> Vec<(&'static str, Value)> {
         ("name", schema::nullable(name_schema())),
         ("suspended", schema::nullable(schema::flag())),
     ];
-    fields.extend(object::limits_schema());
+    fields.extend(limits_schema());
     fields
 }
 
@@ -111,6 +130,9 @@ fn shown(organisation: &Organisation) -> Map<String, Value> {
         "suspended": organisation.is_suspended(),
         "max_calls": organisation.max_calls,
         "calls_per_second": organisation.calls_per_second,
+        "max_duration_s": organisation.max_duration().map(|longest| longest.as_secs()),
+        "minutes_per_day": organisation.budget().a_day,
+        "minutes_per_month": organisation.budget().a_month,
         "created_at": organisation.created_at,
         "updated_at": organisation.updated_at,
     });
@@ -160,13 +182,19 @@ async fn create(
 ) -> Result<Response, Problem> {
     let mut given = Fields::new(given);
     let (name, limits) = (name(&mut given), given.limits());
+    let longest = given.integer("max_duration_s", 1, object::DURATION_S_MAX);
+    let minutes = MINUTES.map(|name| (name, given.integer(name, 0, MINUTES_MAX)));
     given.finish()?;
-    let fields = OrganisationFields {
+    let mut fields = OrganisationFields {
         name,
         max_calls: limits.max_calls,
         calls_per_second: limits.calls_per_second,
         settings: json!({}),
     };
+    fields.set_max_duration(longest);
+    for (name, minutes) in minutes {
+        fields.set_minutes(name, minutes);
+    }
     let id = state.store.create_organisation(&fields, &caller.actor()).await?;
     let key = state.keys.create(id, FIRST_KEY, Scope::Admin, &caller.actor()).await?;
     let mut shown = shown(&state.store.organisation(id).await?);
@@ -208,6 +236,14 @@ async fn change(
     {
         if given.has(field) {
             *limit = given.integer(field, 1, object::LIMIT_MAX);
+        }
+    }
+    if given.has("max_duration_s") {
+        fields.set_max_duration(given.integer("max_duration_s", 1, object::DURATION_S_MAX));
+    }
+    for name in MINUTES {
+        if given.has(name) {
+            fields.set_minutes(name, given.integer(name, 0, MINUTES_MAX));
         }
     }
     if let Some(wanted) = given.flag("suspended") {

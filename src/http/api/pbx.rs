@@ -154,6 +154,9 @@ fn problem(state: &crate::http::State, client: Client, refusal: &PbxRefusal) -> 
         PbxRefusal::Invalid(why) => Problem::bad_request(*why),
         PbxRefusal::NoRoute => Problem::not_found(refusal.to_string()),
         PbxRefusal::Suspended => Problem::new(Kind::Forbidden, refusal.to_string()),
+        PbxRefusal::Limit(limit) if limit.is_budget() => {
+            Problem::new(Kind::Forbidden, refusal.to_string())
+        }
         PbxRefusal::Limit(_) | PbxRefusal::Draining => {
             Problem::unavailable(refusal.to_string(), RETRY_AFTER_S)
         }

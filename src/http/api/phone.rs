@@ -28,7 +28,7 @@ pub(super) fn resource() -> Resource {
                 .scope(Scope::Calls)
                 .json(schema::named("PhoneCall"))
                 .answers_json(201, "the call waits for its page's socket", line_schema())
-                .refuses(&[Kind::Suspended, Kind::Unavailable]),
+                .refuses(&[Kind::Budget, Kind::Suspended, Kind::Unavailable]),
         ],
         schemas: vec![("PhoneCall", call_schema())],
     }

@@ -105,7 +105,7 @@ fn fields_schema() -> Value {
             ("fallback_agent", schema::described(schema::nullable(schema::text(64)), "its name")),
             ("agent_answers", flag()),
             ("early_media", flag()),
-            ("max_duration_s", schema::nullable(schema::integer(1, 86_400))),
+            ("max_duration_s", schema::nullable(schema::integer(1, object::DURATION_S_MAX))),
             ("record", flag()),
             ("capture", flag()),
         ],

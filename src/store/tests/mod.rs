@@ -1,5 +1,6 @@
 //! Runs the body of a test on both databases.
 
+mod call_orders;
 mod carrier_calls;
 mod feed;
 mod file;
@@ -12,6 +13,7 @@ mod reseal;
 mod retention;
 mod schema;
 mod sessions;
+mod spending;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -124,6 +124,7 @@ impl Dialect for Stream {
             | AgentEvent::Transfer { .. }
             | AgentEvent::Speech { .. }
             | AgentEvent::Underrun { .. }
+            | AgentEvent::Expiring { .. }
             | AgentEvent::Record { .. }
             | AgentEvent::Silence(_)
             | AgentEvent::Quality { .. }

@@ -35,6 +35,7 @@ impl Control {
             Effect::Connect { .. }
             | Effect::State(_)
             | Effect::Comfort
+            | Effect::Expiring { .. }
             | Effect::Leave
             | Effect::PlayMessage
             | Effect::Finish { .. } => return false,

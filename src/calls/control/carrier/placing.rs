@@ -57,6 +57,9 @@ pub(in crate::calls::control) fn accounts(
     }
 }
 
+/// Longest call that carriers take.
+const CARRIER_LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
 impl Control {
     /// Places a call by the first of these configurations that has room for it.
     pub(in crate::calls::control) fn place_at_carrier(
@@ -179,7 +182,7 @@ impl Control {
             stream_url: leg.stream_url.clone(),
             hooks: account.hooks(&base).of_call(&id.to_string()),
             ring_timeout_s: seconds(plan.ring_timeout),
-            max_duration_s: seconds(plan.max_duration),
+            max_duration_s: seconds(plan.max_duration.min(CARRIER_LONGEST)),
             detect_machine: leg.detect_machine,
             extra: leg.extra.clone(),
         };
