@@ -189,6 +189,7 @@ expect(page.locator("a.live-row:not([hidden])")).to_have_count(1)
 assert per_frame_ms < FRAME_MS_MAX, f"{per_frame_ms:.1f} ms a frame"
 assert per_turn_ms < FRAME_MS_MAX, f"{per_turn_ms:.1f} ms for new figures"
 browser.end()
-print("== " + json.dumps({"packed_bytes": weight, "loaded_ms": round(first_ms),
+print("== " + json.dumps({"packed_bytes": weight["bytes"], "first_load": first, "next_load": again,
+                          "signed_in_load": signed_in, "quiet": is_quiet,
                           "per_frame_ms": round(per_frame_ms, 2),
                           "per_turn_ms": round(per_turn_ms, 2)}), flush=True)
