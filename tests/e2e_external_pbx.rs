@@ -1,6 +1,6 @@
 //! Calls that a dialler in front owns: who the customer is, is told by headers; the dialler hangs
-//! up on the customer, hands it to an in-group and keeps what was learned, or does nothing of it, and
-//! the call goes on all the same.
+//! up on the customer, hands it to an in-group and keeps what was learned, or does nothing of it,
+//! and the call goes on all the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
