@@ -1,6 +1,6 @@
 //! Calls that a dialler in front owns: who the customer is, is told by headers; the dialler hangs
-//! up on the customer, hands it to an in-group and keeps what was learned, or does nothing of it, and
-//! the call goes on all the same.
+//! up on the customer, hands it to an in-group and keeps what was learned, or does nothing of it,
+//! and the call goes on all the same.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
 mod support;
@@ -413,23 +413,19 @@ fn by_an_asterisk() {
     });
     pbx.gives_headers(&Vicidial::headers());
     // As above: until what was stored is routed by, callers are refused.
-    let (caller, mut agent, callers) = {
-        let mut callers = 0;
-        until(SOON, "the agent is dialled", || {
-            callers += 1;
-            let caller = pbx.calls("700", "+15550100002");
-            until(SOON, "an outcome", || match stage.agents.try_accept() {
-                Some(agent) => Some(Some(agent)),
-                None => pbx.state_of(&caller).is_none().then_some(None),
-            })
-            .map(|agent| (caller, agent, callers))
+    let (caller, mut agent) = until(SOON, "the agent is dialled", || {
+        let caller = pbx.calls("700", "+15550100002");
+        until(SOON, "an outcome", || match stage.agents.try_accept() {
+            Some(agent) => Some(Some(agent)),
+            None => pbx.state_of(&caller).is_none().then_some(None),
         })
-    };
+        .map(|agent| (caller, agent))
+    });
     let variables = &agent.start["variables"];
     assert_eq!(variables["vicidial_callerid"], "V1129", "{}", agent.start);
     assert_eq!(variables["vicidial_first_name"], "Ada");
-    // The list of names, and what of them is wanted.
-    assert_eq!(pbx.asked("/variable"), callers * (1 + 6));
+    // The list of names, and each of those that are wanted; again if the socket was just opened.
+    assert!(pbx.asked("/variable") > 6);
     until(SOON, "it is answered", || (pbx.state_of(&caller) == Some("Up")).then_some(()));
     agent.say(&json!({"event": "transfer", "kind": "blind", "destination": "group:sales"}));
     until(SOON, "the channel is gone", || pbx.state_of(&caller).is_none().then_some(()));

@@ -82,7 +82,7 @@ const FIELDS: &[UiField] = &[
     new(GROUPS, "In-groups", map(GROUP_NAME, GROUP_ID))
         .help("Names that agents call them by, and their ids; without any, ids are names. source is the call's own."),
     new(LEAD_FIELDS, "Written at the end", map(LEAD_FIELD, TEMPLATE))
-        .help("Lead field, and what is written: {cause}, {duration_s}, {call_id}, {agent}, variables of the call."),
+        .help("Lead field, and what is written: {cause}, {duration_s}, {call_id}, {agent}, and what headers said, such as {lead_id}."),
     new(HANGUP_STATUS, "Status of a hang-up", FieldKind::Text(STATUS))
         .help("Unless the agent gives one.")
         .placeholder("AIHUP"),

@@ -135,7 +135,7 @@ impl Control {
         let external = self.calls.get_mut(&key).and_then(|call| call.external.as_mut());
         let Some(external) = external else { return };
         // It may have done so, and must not hang up on who talks with somebody else.
-        external.handed = result.as_ref().err().is_none_or(|failure| failure.perhaps_done);
+        external.handed |= result.as_ref().err().is_none_or(|failure| failure.perhaps_done);
         let again = match &mut external.held {
             Some(_) if !external.handed => hang_up(external),
             _ => None,
