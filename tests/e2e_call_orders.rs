@@ -109,7 +109,7 @@ fn recipients_are_called_again_by_policy() {
 fn orders_survive_a_killed_server() {
     let dir = server::folder();
     let mut first = Server::start_in(dir.clone(), CONFIG);
-    let (mut called, mut spared) = (Callee::ulaw(), Callee::ulaw());
+    let (mut called, spared) = (Callee::ulaw(), Callee::ulaw());
     let at = in_seconds(4);
     let body = json!({"call": {"agent": "echo"}, "to": called.uri(), "at": at});
     let key = [("Idempotency-Key", "once")];
