@@ -176,7 +176,9 @@ impl SocketAgent {
         }
         let held = u64::from(self.to_agent.held_ticks());
         let length = self.to_agent.convert(frame.payload, convert);
-        if self.heard_level_db.is_none() && self.peer.audio.codec == Codec::Opus {
+        if self.heard_level_db.is_none()
+            && matches!(self.peer.audio.codec, Codec::G722 | Codec::Opus)
+        {
             let decoded = convert.get(..length).unwrap_or_default();
             self.heard_level_db = Some(level_db(decoded, self.to_agent.to().codec));
         }

@@ -1,7 +1,7 @@
 // What the server knows of who spoke: what the agent said, what of it was heard, what was cut off.
 
 import { h } from "../lib/dom.js";
-import { fine, length, span } from "../lib/format.js";
+import { fine, length, plural, span } from "../lib/format.js";
 import { badge, card, details } from "./basic.js";
 
 const middle = (list) => list.slice().sort((a, b) => a - b)[Math.floor(list.length / 2)];
@@ -53,7 +53,7 @@ export function ledger({ call, spoken }) {
     { about: "What the agent said, as it left for the caller, and what of it was dropped." },
     h(
       "div.tiles",
-      one("Agent speaks", span(total(agent, (x) => x.played_ms)), `in ${agent.length} stretches`),
+      one("Agent speaks", span(total(agent, (x) => x.played_ms)), `in ${plural(agent.length, "stretch", "stretches")}`),
       one(
         "Cut off",
         String(cut.length),
