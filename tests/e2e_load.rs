@@ -50,7 +50,8 @@ fn steps(told: &Value) -> Vec<String> {
 fn frames_have_a_time_line() {
     let agents = Agents::listen();
     let server = Server::start(&format!(
-        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n",
+        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         [[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n",
         agents.url()
     ));
     let mut caller = Phone::call(&server, "bot");
@@ -89,8 +90,8 @@ fn frames_have_a_time_line() {
 }
 
 /// While frames are late nobody new is taken: callers by SIP are asked to come again, a carrier is
-/// told that we are busy, the API and the probe for readiness answer 503, and all of it is told. Calls that live go on. Once all is
-/// well, calls are taken again.
+/// told that we are busy, the API and the probe for readiness answer 503, and all of it is told.
+/// Calls that live go on. Once all is well, calls are taken again.
 #[test]
 fn nobody_is_taken_while_frames_are_late() {
     let server = Server::start(

@@ -130,6 +130,12 @@ impl Stamps {
         *self = Self { on: true, at, took_ns: [NOT_TAKEN_NS; Stage::COUNT] };
     }
 
+    /// A frame comes into sight that is not stamped, whatever became of the one before.
+    #[inline]
+    pub const fn stop(&mut self) {
+        self.on = false;
+    }
+
     /// Whether the frame under way is stamped.
     #[inline]
     pub const fn is_on(&self) -> bool {
@@ -254,6 +260,9 @@ mod tests {
         assert_eq!(taken, expected.map(|(stage, us)| (stage, micros(us))));
         assert!(!stamps.is_on());
         assert_eq!(stamps.take().count(), 0);
+        stamps.begin(at(200));
+        stamps.stop();
+        stamps.lap(Stage::Pacer, || unreachable!("the frame that was stamped led to nothing"));
     }
 
     /// A frame that leaves before it is due is not late; one that is stuck for a minute is counted.

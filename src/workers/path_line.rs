@@ -129,6 +129,8 @@ impl MediaPath {
                 }
             };
             ctx.input = input;
+            // What brought no audio has no time line.
+            self.stamped(ctx);
             if !again {
                 return;
             }

@@ -81,6 +81,8 @@ impl MediaPath {
                 }
             };
             ctx.input = input;
+            // What brought no audio has no time line.
+            self.stamped(ctx);
             if !again {
                 return;
             }

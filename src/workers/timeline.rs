@@ -91,6 +91,8 @@ impl MediaPath {
         if self.timeline.to_peer.next() {
             ctx.stamps.begin(due);
             ctx.lap(Stage::Pacer);
+        } else {
+            ctx.stamps.stop();
         }
     }
 
