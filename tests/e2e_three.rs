@@ -370,24 +370,10 @@ fn an_agent_joins_a_bridge() {
     server.stop();
 }
 
-/// Three telephones: a third joins two by the API, and the others talk on when the one at the
-/// agent's end hangs up.
-#[test]
-fn three_telephones() {
-    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
-    let uri = desk.uri();
-    let server =
-        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
-    let mut caller = Phone::call(&server, "desk");
-    desk.wait_call();
-    desk.answer();
-    caller.wait_answer();
-    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
-    let options = json!({ "stay": "talk" });
-    let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
-    assert_eq!(order(&server, &id, &join).0, 202);
-    callee.wait_call();
-    callee.answer();
+/// Three telephones say their tones for a while, that of the agent at the desk; what they hear
+/// meanwhile.
+#[track_caller]
+fn talk_three(caller: &mut Phone, desk: &mut Callee, callee: &mut Callee) -> Heard {
     let tone = |hz| wav::to_ulaw(&wav::sine(hz, 0.1)).repeat((TALK_S * 10.0) as usize);
     let (mine, theirs, yours) = (tone(CALLER_HZ), tone(AGENT_HZ), tone(CALLEE_HZ));
     let before = caller.packets().len();
@@ -406,10 +392,32 @@ fn three_telephones() {
     }
     at_desk.extend(std::iter::from_fn(|| desk.try_hear()));
     at_callee.extend(std::iter::from_fn(|| callee.try_hear()));
-    let heard = ear::samples(&caller.packets()[before..]);
-    assert_hears("the caller", &heard, &[AGENT_HZ, CALLEE_HZ], &[CALLER_HZ]);
-    assert_hears("the desk", &ear::samples(&at_desk), &[CALLER_HZ, CALLEE_HZ], &[AGENT_HZ]);
-    assert_hears("the callee", &ear::samples(&at_callee), &[CALLER_HZ, AGENT_HZ], &[CALLEE_HZ]);
+    Heard {
+        caller: ear::samples(&caller.packets()[before..]),
+        callee: ear::samples(&at_callee),
+        agent: ear::samples(&at_desk),
+    }
+}
+
+/// Three telephones: a third joins two by the API, and the others talk on when the one at the
+/// agent's end hangs up.
+#[test]
+fn three_telephones() {
+    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
+    let uri = desk.uri();
+    let server =
+        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let mut caller = Phone::call(&server, "desk");
+    desk.wait_call();
+    desk.answer();
+    caller.wait_answer();
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let options = json!({ "stay": "talk" });
+    let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
+    assert_eq!(order(&server, &id, &join).0, 202);
+    callee.wait_call();
+    callee.answer();
+    assert_three(&talk_three(&mut caller, &mut desk, &mut callee));
     desk.hang_up("");
     let heard = talk(&mut caller, &mut callee, None);
     assert_hears("the caller", &heard.caller, &[CALLEE_HZ], &[AGENT_HZ]);
@@ -444,6 +452,40 @@ fn whoever_was_to_stay_has_left() {
     assert_hears("the callee", &heard.callee, &[CALLER_HZ], &[CALLEE_HZ]);
     callee.hang_up("");
     caller.wait_bye();
+    server.wait_idle();
+    server.stop();
+}
+
+/// Who waits for a caller on hold waits no longer once somebody has joined: the two talk, and the
+/// caller with them when it is back.
+#[test]
+fn nobody_waits_among_three() {
+    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
+    let uri = desk.uri();
+    let server =
+        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let mut caller = Phone::call(&server, "desk");
+    desk.wait_call();
+    desk.answer();
+    caller.wait_answer();
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let hold = format!("/api/v1/calls/{id}/hold");
+    assert_eq!(server.http("POST", &hold, Some(&json!({ "on": true }))).0, 204);
+    caller.until("its hold", |caller| caller.changes.pop()?.contains("a=sendonly").then_some(()));
+    assert!(desk.wait_request("INVITE").contains("a=sendonly"), "it waits for the caller");
+    let options = json!({ "stay": "talk" });
+    let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
+    assert_eq!(order(&server, &id, &join).0, 202);
+    callee.wait_call();
+    callee.answer();
+    let back = desk.wait_request("INVITE");
+    assert!(back.contains("a=sendrecv"), "{back}");
+    assert_eq!(server.http("POST", &hold, Some(&json!({ "on": false }))).0, 204);
+    caller.until("its return", |caller| caller.changes.pop()?.contains("a=sendrecv").then_some(()));
+    assert_three(&talk_three(&mut caller, &mut desk, &mut callee));
+    caller.hang_up();
+    desk.wait_request("BYE");
+    callee.wait_request("BYE");
     server.wait_idle();
     server.stop();
 }

@@ -73,26 +73,23 @@ impl Control {
         let stream = self.stream_to(to, &params.uri);
         let datagram_max = stream.as_ref().and(self.config.sip.udp_request_max);
         let once = endpoint::Placing { datagram_max, ..how.clone() };
-        match (self.endpoint.invite_with(now(), params.clone(), once), stream) {
-            (Err(CommandError::Datagram), Some(stream)) => {
-                if let Ok(flow) = self.path_to(&stream, &Reach::default()) {
-                    let patience = Some(FAILOVER_AFTER);
-                    let (by_stream, once) = (
-                        InviteParams { flow, ..params.clone() },
-                        endpoint::Placing { patience, ..how.clone() },
-                    );
-                    if let Ok(dialog) = self.endpoint.invite_with(now(), by_stream, once) {
-                        return Ok((dialog, Some(Box::new(Datagram { stream, params, how }))));
-                    }
-                }
-                self.endpoint.invite_with(now(), params, how).map(|dialog| (dialog, None))
-            }
-            (placed, _) => placed.map(|dialog| (dialog, None)),
+        let placed = self.endpoint.invite_with(now(), params.clone(), once);
+        let (Err(CommandError::Datagram), Some(stream)) = (&placed, stream) else {
+            return placed.map(|dialog| (dialog, None));
+        };
+        let patience = Some(FAILOVER_AFTER);
+        let once = endpoint::Placing { patience, ..how.clone() };
+        let flow = self.path_to(&stream, &Reach::default()).ok();
+        let by_stream = flow.map(|flow| InviteParams { flow, ..params.clone() });
+        let by_stream = by_stream.map(|params| self.endpoint.invite_with(now(), params, once));
+        match by_stream {
+            Some(Ok(dialog)) => Ok((dialog, Some(Box::new(Datagram { stream, params, how })))),
+            _ => self.endpoint.invite_with(now(), params, how).map(|dialog| (dialog, None)),
         }
     }
 
-    /// Sends in a datagram what nobody took from a stream; false if that is not why a leg that was to
-    /// take over has failed, or there is no way.
+    /// Sends in a datagram what nobody took from a stream; false if that is not why a leg that was
+    /// to take over has failed, or there is no way.
     pub(super) fn takeover_falls_back(
         &mut self,
         key: CallKey,

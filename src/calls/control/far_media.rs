@@ -11,7 +11,7 @@ use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::far::Seat;
 use crate::calls::hold::Told;
-use crate::calls::live::{LiveCall, describe};
+use crate::calls::live::describe;
 use crate::calls::transfer;
 use crate::sip::core::endpoint::CommandError;
 use crate::sip::core::offer_answer::{self, NegotiationError};
@@ -227,9 +227,12 @@ impl Control {
     /// Lets each side of a call that joins two know that the other has put it on hold. Who holds
     /// and sends, with music perhaps, is heard; who sends nothing is replaced by a sound of ours.
     pub(super) fn mirror_hold(&mut self, key: CallKey) {
-        // Among three, who holds is not heard, and the others talk on.
-        let lives = |call: &&mut Box<LiveCall>| call.ended.is_none() && call.third.is_none();
-        let Some(call) = self.calls.get_mut(&key).filter(lives) else { return };
+        let Some(call) = self.calls.get_mut(&key).filter(|call| call.ended.is_none()) else {
+            return;
+        };
+        if call.third.is_some() {
+            return self.let_three_talk(key);
+        }
         let (flows, worker, sounds) =
             (call.flows, call.worker, call.current_agent().hold_music.clone());
         let own_hold = call.hold.is_on();
@@ -265,6 +268,32 @@ impl Control {
         }
         if changes {
             drop(self.hold(key, far_holds));
+        }
+    }
+
+    /// Among three, who holds is not heard, and the others talk on: no leg waits for anybody, nor
+    /// the peer for a leg.
+    fn let_three_talk(&mut self, key: CallKey) {
+        for seat in [Seat::There, Seat::Third] {
+            let Some(call) = self.calls.get_mut(&key) else { return };
+            let worker = call.worker;
+            let Some(far) = call.far_at_mut(seat).as_mut() else { continue };
+            let held_peer = std::mem::take(&mut far.holds_peer);
+            let Some(leg) = far.leg.as_mut().filter(|leg| leg.up && leg.sockets.is_none()) else {
+                continue;
+            };
+            let (_, sounding) = std::mem::take(&mut leg.mirrored);
+            let told = leg.hold.want(false);
+            // Whoever moves to another seat leaves its sound behind.
+            if sounding && seat == Seat::There {
+                self.command(worker, Command::AgentHold { call: key, sound: None });
+            }
+            if told {
+                self.tell_far_hold(key, seat);
+            }
+            if held_peer {
+                drop(self.hold(key, false));
+            }
         }
     }
 

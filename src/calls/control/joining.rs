@@ -44,6 +44,7 @@ impl Control {
         let listens = call.transfer.as_ref().is_some_and(|it| it.with.listens);
         call.joined = call.transfer.as_ref().map(|it| Joined { transfer: it.id, listens });
         call.call.accompany(true);
+        self.mirror_hold(key);
         self.reschedule(key);
     }
 
