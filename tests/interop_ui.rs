@@ -209,8 +209,8 @@ fn living(server: &Server) -> String {
 
 /// A call of SIPp appears on the live page with its level and quality, is heard and hung up there;
 /// the page of a call with three packets in a hundred lost says so, with its recording and ladder;
-/// a silent agent is told of while the call lives and afterwards; what an agent said and was cut off
-/// is told with how much of it was heard.
+/// a silent agent is told of while the call lives and afterwards; what an agent said and was cut
+/// off is told with how much of it was heard.
 #[test]
 fn calls_as_they_happen() {
     let Some(()) = sipp::installed_with_audio() else { return };

@@ -16,7 +16,8 @@ const COLUMNS_MAX: usize = 100;
 const REASON_LINES: usize = 6;
 
 /// Names that only `adapters`, tests and documents may hold.
-const PROVIDERS: &[&str] = &["twilio", "plivo", "vonage", "telnyx", "cloudonix", "vobiz", "vicidial"];
+const PROVIDERS: &[&str] =
+    &["twilio", "plivo", "vonage", "telnyx", "cloudonix", "vobiz", "vicidial"];
 
 /// Files and folders that take bytes and time and do no I/O.
 const CORES: &[&str] = &[
