@@ -10,7 +10,6 @@ use super::effects::millis;
 use super::transferring::is_talking;
 use crate::calls::call::Plan;
 use crate::calls::cause::Cause;
-use crate::calls::live::LiveCall;
 use crate::calls::log::What;
 use crate::calls::sounds::Sounds;
 use crate::directory::Agent;
@@ -33,8 +32,8 @@ impl Control {
     pub(super) fn spent(&mut self, spent: HashMap<Uuid, u32>, short: &[(Uuid, Duration)]) {
         self.quota.spend(spent);
         for (organisation, left) in short {
-            let own = |call: &&Box<LiveCall>| call.agent.organisation == *organisation;
-            let keys: Vec<CallKey> = self.calls.values().filter(own).map(|call| call.key).collect();
+            let own = self.calls.values().filter(|it| it.agent.organisation == *organisation);
+            let keys: Vec<CallKey> = own.map(|call| call.key).collect();
             for key in keys {
                 self.shorten(key, *left);
             }

@@ -55,7 +55,7 @@ pub(super) struct ReadOrder {
 
 impl ReadOrder {
     /// The order, with this id.
-    pub(super) fn new(&self, id: CallOrderId) -> NewOrder<'_> {
+    pub(super) fn with_id(&self, id: CallOrderId) -> NewOrder<'_> {
         NewOrder {
             id,
             name: self.name.as_deref(),

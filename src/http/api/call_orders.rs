@@ -288,7 +288,7 @@ async fn create(
     if state.directory.load().agent(caller.organisation.0, agent).is_none() {
         return Err(Problem::invalid("call.agent", format!("no agent is called \"{agent}\"")));
     }
-    state.store.create_call_order(caller.organisation, &read.new(id), &caller.actor()).await?;
+    state.store.create_call_order(caller.organisation, &read.with_id(id), &caller.actor()).await?;
     state.orders.notify_one();
     Ok(created(view(&state, &caller, id).await?))
 }
