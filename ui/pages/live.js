@@ -3,7 +3,7 @@
 import * as api from "../lib/api.js";
 import { every, h, mount, say, perFrame } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
-import { address, count, figure, length, percent, plural } from "../lib/format.js";
+import { address, count, figure, length, percent } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { histogram, parse, quantile, sum } from "../lib/metrics.js";
 import { mosTone, silence, status as statusText, tone } from "../lib/words.js";
@@ -57,7 +57,7 @@ export async function page({ title, signal }) {
       ["State"],
       ["Agent"],
       ["Length"],
-      ["Caller / agent"],
+      ["Levels", "The caller above, the agent below"],
       ["Jitter"],
       ["Loss"],
       ["MOS"],
@@ -112,7 +112,7 @@ export async function page({ title, signal }) {
     say(
       elsewhere,
       away > 0
-        ? `${plural(away, "call")} of these ${away === 1 ? "is" : "are"} at another server: level and quality are measured there, and shown by its own pages. This is ${node}.`
+        ? `${count(away)} of these calls ${away === 1 ? "is" : "are"} at another server: level and quality are measured there, and shown by its own pages. This is ${node}.`
         : "",
     );
     const silent = all.filter((call) => call.silent).length;
