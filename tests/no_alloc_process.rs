@@ -188,7 +188,7 @@ fn server(agents: &[(&str, String)], ports: &Ports, folder: &Path) -> App {
         format!("[[agents]]\nname = \"{name}\"\nkind = \"websocket\"\nurl = \"ws://{at}/\"\n")
     });
     let text = format!(
-        "[limits]\ncalls_per_second = 1000\n[media]\nquality_every_s = 0\n{}",
+        "[limits]\ncalls_per_second = 1000\nmax_lateness_ms = 0\n[media]\nquality_every_s = 0\n{}",
         agents.collect::<String>()
     );
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -268,6 +268,11 @@ impl HookUrls {
         if port.bytes().all(|byte| byte.is_ascii_digit()) { host } else { authority }
     }
 
+    /// Our public address (`https://host[/prefix]`).
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The address of the hook with that name.
     pub fn url(&self, hook: &str) -> String {
         let Self { base, provider, token, call } = self;

@@ -11,6 +11,7 @@ pub mod labels;
 pub mod log;
 mod metrics;
 mod process;
+mod stages;
 mod worker;
 
 pub use carriers::CarrierMetrics;
@@ -22,4 +23,5 @@ pub use labels::{
 pub use metrics::{
     AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, LogMetrics, Metrics, SipMetrics,
 };
+pub use stages::{CarrierLabel, StageMetrics};
 pub use worker::{Counter, Gauge, Tally, WorkerMetrics};

@@ -5,6 +5,7 @@ use std::io;
 use adapters::agent::{Basis, CallState, MessageKind};
 use media::convert::Converter;
 use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use super::builtin::Builtin;
@@ -12,7 +13,7 @@ use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
 use super::peer_end::PeerEnd;
-use super::poller::Ready;
+use super::poller::{self, Ready};
 use crate::agent::session::{Action, Control};
 use crate::agent::wire;
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
@@ -24,7 +25,12 @@ impl MediaPath {
     pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
         match &mut self.agent {
             Agent::Rtp(agent) => {
+                if self.timeline.from_agent.next() {
+                    ctx.stamps.begin(poller::now());
+                }
                 agent.on_packet(ctx);
+                ctx.lap(Stage::AgentIn);
+                self.stamped(ctx);
                 self.heard_agent(ctx.now);
             }
             Agent::Socket(socket) => {
@@ -41,7 +47,7 @@ impl MediaPath {
             Agent::Leg(_) => {
                 self.on_leg_rtp(ctx);
                 // From the wake-up to the last byte written: what this server adds.
-                ctx.metrics.added.record(super::poller::now().since(ctx.now));
+                ctx.metrics.added.record(poller::now().since(ctx.now));
             }
             Agent::None | Agent::Builtin(_) => {}
         }
@@ -55,6 +61,9 @@ impl MediaPath {
                 return;
             }
             let mut input = std::mem::take(&mut ctx.input);
+            if self.timeline.from_agent.next() {
+                ctx.stamps.begin(poller::now());
+            }
             let again = match socket.connection.io.read(&mut input) {
                 Ok(0) => {
                     self.socket_ended(ctx, None);
@@ -109,6 +118,8 @@ impl MediaPath {
                                 ctx.metrics.dropped(DropReason::QueueFull);
                                 socket.session.refused(ctx.now, refused);
                             }
+                            ctx.lap(Stage::AgentIn);
+                            self.stamped(ctx);
                             self.heard_agent(ctx.now);
                             continue;
                         }

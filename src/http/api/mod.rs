@@ -9,6 +9,7 @@ mod call_log;
 mod call_schema;
 mod calls;
 mod capture;
+mod carrier_events;
 mod configurations;
 mod dialect;
 mod events;
@@ -62,6 +63,7 @@ pub(super) fn resources() -> Vec<Resource> {
         live::resource(),
         phone::resource(),
         attach::resource(),
+        carrier_events::resource(),
         line::resource(),
         pbx::resource(),
         dialect::resource(),
