@@ -110,9 +110,8 @@ impl App {
         let config = Arc::new(config);
         let io = runtime()?;
         let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
-        let workers = config.media.workers.unwrap_or_else(|| {
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-        });
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let workers = config.media.workers.unwrap_or_else(cores);
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let (drain, drains) = watch::channel(false);
@@ -169,8 +168,8 @@ impl App {
             told: Arc::new(http::Told::new(node.0, &config, &reach.told)),
             document: Arc::default(),
         });
-        let trusted = &config.http.trusted_proxies;
-        let server = http::server::Server::new(router, trusted, Arc::clone(&metrics), drains);
+        let (trusted, counted) = (&config.http.trusted_proxies, Arc::clone(&metrics));
+        let server = http::server::Server::new(router, trusted, counted, drains);
         io.spawn(server.clone().run(listener, None));
         if let Some((listener, tls)) = secure {
             io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));

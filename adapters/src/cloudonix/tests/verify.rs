@@ -125,14 +125,9 @@ fn what_else_is_not_believed() {
         assert_eq!(verify("status", &plain, &with(&[("authorization", OK)]), body), expected);
     }
     // The value of a key is not told, nor its beginning.
-    let request = HookRequest {
-        method: &Method::POST,
-        url: URL,
-        headers: &with(&[("authorization", "Bearer rk^made-up!_guess")]),
-        body: body.as_bytes(),
-        unix_s: 0,
-        from: None,
-    };
+    let headers = &with(&[("authorization", "Bearer rk^made-up!_guess")]);
+    let (method, body) = (&Method::POST, body.as_bytes());
+    let request = HookRequest { method, url: URL, headers, body, unix_s: 0, from: None };
     let told = (SPEC.hook("voice").unwrap().explain)(&request, &plain);
     let shown = serde_json::to_string(&told).unwrap();
     assert!(!shown.contains("rk^made"), "{shown}");

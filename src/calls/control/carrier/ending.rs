@@ -1,7 +1,7 @@
 //! What a carrier is asked for when its call is answered, refused or over.
 
 use adapters::event::CarrierCallId;
-use adapters::flow::{CallFlow, FlowCommand, FlowInput};
+use adapters::flow::{FlowCommand, FlowInput};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -113,9 +113,8 @@ impl Control {
             self.by_carrier.remove(&known);
             self.past.over.insert(known);
         }
-        let lingers =
-            |flow: &Box<dyn CallFlow>| account.spec.events.is_some() || flow.deadline().is_some();
-        if let Some(flow) = flow.filter(lingers) {
+        let is_due = flow.as_ref().is_some_and(|flow| flow.deadline().is_some());
+        if let Some(flow) = flow.filter(|_| account.spec.events.is_some() || is_due) {
             self.hearing.linger((key, Some(call)), leg.id, account, flow);
             self.lingers_on(key);
         }

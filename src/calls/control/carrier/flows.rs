@@ -51,6 +51,10 @@ impl Control {
         refusal: Refusal,
     ) {
         let Some(open) = account.spec.flow else { return };
+        // It is offered again while it is being refused.
+        if self.hearing.lingers(account.id, &offered.call) {
+            return;
+        }
         let mut flow = open(FlowStart {
             config: account.config.of_call(offered),
             direction: Direction::Inbound,

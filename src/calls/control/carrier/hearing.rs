@@ -74,6 +74,11 @@ impl Hearing {
         Some(over)
     }
 
+    /// Whether the flow of a call that the carrier calls so is kept.
+    pub(super) fn lingers(&self, account: Uuid, leg: &CarrierCallId) -> bool {
+        self.by_leg.contains_key(&(account, leg.clone()))
+    }
+
     /// When something is due of a flow whose call is over.
     pub(super) fn deadline(&self, key: CallKey) -> Option<MonoTime> {
         self.lingering.get(&key)?.flow.deadline()
