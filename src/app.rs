@@ -129,6 +129,7 @@ impl App {
         let parts = Parts {
             exchanges: exchanges.clone(),
             public_url: Arc::clone(&public_url),
+            node: logging.node.0,
             directory: follow(&io, &store, &config)?,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),

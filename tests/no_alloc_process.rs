@@ -49,7 +49,7 @@ const WATCHED: Duration = Duration::from_secs(12);
 const HOUSEKEEPING_MAX: u64 = 400;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
-/// Makes this program play phones and agents: `plain`, `srtp`, `line` or `three`.
+/// Makes this program play phones and agents: `plain`, `mux`, `srtp`, `line` or `three`.
 const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
 /// Allocations whose origin is told.
 const TOLD_MAX: usize = 6;
@@ -180,10 +180,11 @@ impl Drop for Players {
 }
 
 /// The server of the test, in this process.
-fn server(agent: &str, ports: &Ports, folder: &Path) -> App {
+fn server(agent: &str, is_mux: bool, ports: &Ports, folder: &Path) -> App {
     let text = format!(
         "[limits]\ncalls_per_second = 1000\n[media]\nquality_every_s = 0\n\
-         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"ws://{agent}/\"\n"
+         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"ws://{agent}/\"\n\
+         mux = {is_mux}\n"
     );
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let environment = [
@@ -212,6 +213,12 @@ fn flowing_calls_allocate_nothing() {
     watch("plain", CALLS);
 }
 
+/// The same where all of them share one socket.
+#[test]
+fn calls_on_a_link_allocate_nothing() {
+    watch("mux", CALLS);
+}
+
 /// The same of calls that are encrypted.
 #[test]
 fn encrypted_calls_allocate_nothing() {
@@ -236,7 +243,7 @@ fn watch(kind: &str, calls: u8) {
     let agent = players.hear("agents:");
     let folder = support::server::folder();
     let ports = Ports::claim();
-    let app = server(&agent, &ports, &folder);
+    let app = server(&agent, kind == "mux", &ports, &folder);
     players.tell(&match kind {
         "line" => format!("{} {}", app.http, app.first_key.as_ref().unwrap().key.expose()),
         _ => app.reach.sip[0].1.to_string(),

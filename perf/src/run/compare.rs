@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// measured.
     #[arg(long)]
     agent: Option<String>,
+    /// User whose route leads to the same agent by a socket that all calls share; without it that
+    /// is not measured.
+    #[arg(long)]
+    mux: Option<String>,
     /// Where the agent listens for the server's dial.
     #[arg(long, default_value = "127.0.0.1:9100")]
     with_agent: SocketAddrV4,
@@ -62,6 +66,14 @@ struct Comparison {
     relay: Vec<LoadReport>,
     echo: Vec<LoadReport>,
     agent: Vec<LoadReport>,
+    mux: Vec<LoadReport>,
+}
+
+impl Comparison {
+    fn runs(&self) -> impl Iterator<Item = &LoadReport> {
+        let all = [&self.udp, &self.echo, &self.ws, &self.relay, &self.agent, &self.mux];
+        all.into_iter().flatten()
+    }
 }
 
 /// Measures and prints.
@@ -73,6 +85,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         all.udp.push(floor_run(args, Kind::Udp)?);
         eprintln!("round {round}: server, built-in echo");
         all.echo.push(server_run(args, &args.echo, None)?);
+        if let Some(mux) = &args.mux {
+            eprintln!("round {round}: server, agent over mux");
+            all.mux.push(server_run(args, mux, Some(args.with_agent))?);
+        }
         let Some(agent) = &args.agent else { continue };
         eprintln!("round {round}: WebSocket floor");
         all.ws.push(floor_run(args, Kind::Ws)?);
@@ -81,9 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         eprintln!("round {round}: server, WebSocket agent");
         all.agent.push(server_run(args, agent, Some(args.with_agent))?);
     }
-    let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
-    all.noisy_runs = runs().filter(|run| !run.cost.quiet).count();
-    all.unclean_runs = runs().filter(|run| !run.clean()).count();
+    all.noisy_runs = all.runs().filter(|run| !run.cost.quiet).count();
+    all.unclean_runs = all.runs().filter(|run| !run.clean()).count();
     all.rows = rows(&all);
     report::print(args.load.json, &all, || table(&all))?;
     Ok(all.unclean_runs == 0 && all.rows.iter().all(|row| row.holds != Some(false)))
@@ -153,6 +168,27 @@ fn rows(all: &Comparison) -> Vec<Row> {
             Bar::Most(16.0),
         ),
         row(
+            "SIP/RTP ↔ agent over mux: CPU",
+            "%/1000",
+            median(udp, cpu),
+            median(&all.mux, cpu),
+            Bar::Times(2.0),
+        ),
+        row(
+            "mux: to the agent p50",
+            "µs",
+            None,
+            median(&all.mux, |run| run.forward_us.unwrap_or_default().p50),
+            Bar::None,
+        ),
+        row(
+            "mux: to the agent p99",
+            "µs",
+            None,
+            median(&all.mux, |run| run.forward_us.unwrap_or_default().p99),
+            Bar::None,
+        ),
+        row(
             "agent: CPU, sum of floors",
             "%/1000",
             floors,
@@ -190,6 +226,5 @@ fn rows(all: &Comparison) -> Vec<Row> {
 }
 
 fn table(all: &Comparison) -> String {
-    let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
-    rows::table(&all.rows, &runs().collect::<Vec<_>>())
+    rows::table(&all.rows, &all.runs().collect::<Vec<_>>())
 }

@@ -14,6 +14,7 @@ mod dialect;
 mod events;
 mod keys;
 mod line;
+mod link;
 mod listen;
 mod live;
 mod numbers;
@@ -62,6 +63,7 @@ pub(super) fn resources() -> Vec<Resource> {
         live::resource(),
         phone::resource(),
         attach::resource(),
+        link::resource(),
         line::resource(),
         pbx::resource(),
         dialect::resource(),
