@@ -7,7 +7,7 @@ mod support;
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::api_carrier::{SOON, expect};
-use support::ari_pbx::AriPbx;
+use support::ari_pbx::{AriPbx, BASIC};
 use support::server::Server;
 use support::talk::{self, say};
 use support::{ear, until, wav};
@@ -23,13 +23,24 @@ struct Stage {
 
 #[track_caller]
 fn stage() -> Stage {
+    stage_with(&json!({}), |_, _, _| {})
+}
+
+/// The same with other fields, and with something done once the application has its name, which
+/// gets what the configuration shows.
+#[track_caller]
+fn stage_with(more: &Value, then: impl FnOnce(&AriPbx, &Value, &str)) -> Stage {
     let pbx = AriPbx::start();
     let echo = "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n";
     let (server, agents) = talk::server(&format!("routes = []\n{echo}"));
-    let config = json!({"name": "pbx", "config": {
+    let mut fields = json!({
         "provider": "ari", "ari_url": format!("http://{}", pbx.at), "username": "pbx",
         "password": "secret", "endpoint": "PJSIP/{number}@trunk", "headers": ["X-Tenant"],
-    }});
+    });
+    for (name, value) in more.as_object().unwrap() {
+        fields[name] = value.clone();
+    }
+    let config = json!({"name": "pbx", "config": fields});
     let made = expect(&server, 201, "POST", CONFIGS, Some(config));
     let configuration = made["id"].as_str().unwrap().to_owned();
     let path = format!("{CONFIGS}/{configuration}");
@@ -37,12 +48,14 @@ fn stage() -> Stage {
     let app = named["credentials"]["app"].as_str().unwrap();
     let files = named["setup_files"].to_string();
     assert!(files.contains(&format!("Stasis({app},")) && !files.contains("secret"), "{files}");
+    then(&pbx, &named, app);
     let all = expect(&server, 200, "GET", "/api/v1/agents", None);
     let bot = all["items"].as_array().unwrap().iter().find(|it| it["name"] == "bot").unwrap();
     let wanted = json!({"address": "700", "inbound_agent_id": bot["id"]});
     expect(&server, 201, "POST", &format!("{path}/phone-numbers"), Some(wanted));
     let stage = Stage { pbx, server, agents, configuration };
     stage.wait_listening(1);
+    stage.wait_routed();
     stage
 }
 
@@ -53,6 +66,22 @@ impl Stage {
         until(SOON, "the socket of events", || {
             (self.pbx.asked("eventFilter") >= times && self.pbx.sockets() > 0).then_some(())
         });
+    }
+
+    /// Calls of the number lead somewhere: what was configured is known a little later.
+    #[track_caller]
+    fn wait_routed(&self) {
+        let mut agent = until(SOON, "the number is known", || {
+            let caller = self.pbx.calls("700", "+15550100001");
+            until(SOON, "something becomes of the call", || {
+                let agent = self.agents.try_accept();
+                (agent.is_some() || self.pbx.state_of(&caller).is_none()).then_some(agent)
+            })
+        });
+        agent.order("hangup");
+        agent.event("stop");
+        self.server.wait_idle();
+        until(SOON, "nothing is left", || (self.pbx.living() == (0, 0)).then_some(()));
     }
 
     /// A caller whom the agent talks with.
@@ -142,10 +171,11 @@ fn callers_are_let_go() {
 #[test]
 fn without_audio() {
     let stage = stage();
+    let before = stage.pbx.asked("/answer");
     stage.pbx.break_requests("externalMedia", 500);
     let caller = stage.pbx.calls("700", "+15550100002");
     until(SOON, "it is refused", || stage.pbx.state_of(&caller).is_none().then_some(()));
-    assert_eq!(stage.pbx.asked("/answer"), 0);
+    assert_eq!(stage.pbx.asked("/answer"), before);
     stage.finish();
 }
 
@@ -253,4 +283,78 @@ fn what_a_killed_server_left() {
     let server = Server::start_in(dir, "");
     until(SOON, "nothing is left", || (pbx.living() == (0, 0)).then_some(()));
     server.stop();
+}
+
+/// Transfers that come to nothing say why, and each has a leg of its own; one that is given up while
+/// it rings is let go; one that is answered takes the caller.
+#[test]
+fn callers_are_handed_over() {
+    let stage = stage();
+    let (caller, mut agent) = stage.talking();
+    let path = format!("/api/v1/calls/{}/transfer", call_of(&agent));
+    let transfer = |wanted: Value| {
+        let (status, said) = stage.server.http("POST", &path, Some(&wanted));
+        assert!((200..300).contains(&status), "{status} {said}");
+    };
+    let state = |agent: &mut Agent, wanted: &str| {
+        until(SOON, wanted, || {
+            let event = agent.event("transfer");
+            (event["state"] == wanted).then_some(event)
+        })
+    };
+    for (to, cause) in [("620", "busy"), ("404", "not_found"), ("620", "busy")] {
+        transfer(json!({"kind": "blind", "destination": to}));
+        assert_eq!(state(&mut agent, "failed")["cause"], cause, "{to}");
+    }
+    for _ in 0..2 {
+        transfer(json!({"kind": "bridge", "destination": "+15550000601"}));
+        until(SOON, "it rings", || stage.pbx.find(".t."));
+        transfer(json!({"kind": "cancel"}));
+        state(&mut agent, "cancelled");
+        until(SOON, "it is let go", || stage.pbx.find(".t.").is_none().then_some(()));
+    }
+    hears_itself(&mut agent);
+    transfer(json!({"kind": "blind", "destination": "602"}));
+    let leg = until(SOON, "it rings", || stage.pbx.find(".x."));
+    stage.pbx.answers(&leg);
+    state(&mut agent, "bridged");
+    agent.event("stop");
+    stage.server.wait_idle();
+    assert_eq!(stage.pbx.living(), (2, 1), "the two are together");
+    stage.pbx.hangs_up(&caller);
+    stage.finish();
+}
+
+/// Asterisk opens the socket, by the address and the password that the configuration has; it is
+/// asked over it, and nothing else reaches it. One that is lost is opened again.
+#[test]
+fn the_pbx_opens_the_socket() {
+    let fields = json!({"events": "outbound", "ari_url": "http://127.0.0.1:9", "media": "rtp"});
+    let mut opened = None;
+    let stage = stage_with(&fields, |pbx, named, app| {
+        let files = named["setup_files"].to_string();
+        let url = files.split("uri = ").nth(1).unwrap().split("\\n").next().unwrap();
+        // Nobody learns whether there is such an address, nor gets in by it alone.
+        let elsewhere = format!("{url}x");
+        assert_eq!(pbx.dials(&elsewhere, BASIC, app), Err(404));
+        until(SOON, "who has no password is refused", || {
+            (pbx.dials(url, "Basic cGJ4OnNlY3JldHM=", app) == Err(401)).then_some(())
+        });
+        opened = Some((url.to_owned(), app.to_owned()));
+        until(SOON, "it is awaited", || pbx.dials(url, BASIC, app).ok());
+    });
+    let (caller, mut agent) = stage.talking();
+    assert_eq!(agent.start["headers"]["X-Tenant"], "t-1", "{}", agent.start);
+    hears_itself(&mut agent);
+    // It is lost, and opened again; the call goes on.
+    let (url, app) = opened.unwrap();
+    stage.pbx.drop_sockets();
+    stage.pbx.dials(&url, BASIC, &app).unwrap();
+    stage.wait_listening(2);
+    hears_itself(&mut agent);
+    stage.pbx.hangs_up(&caller);
+    assert_eq!(agent.event("stop")["by"], "caller");
+    let call = stage.place("echo", "620");
+    assert_eq!(stage.ended(&call)["cause"], "busy");
+    stage.finish();
 }

@@ -14,7 +14,8 @@ use support::emulated::{
     Emulated, NUMBER, PERSON, agent_hears, at_once, called, dialled, each, noise, only_record,
     record, says, set_up, start, talk,
 };
-use support::server::Server;
+use support::ports::Ports;
+use support::server::{Server, folder};
 use support::{until, wav};
 
 /// Webhooks about the state of a call that come twice, in the wrong order or never change nothing
@@ -210,42 +211,40 @@ fn a_call_is_placed_a_little_later() {
 /// again, is waited for, and fails if it does not show itself.
 #[test]
 fn a_call_is_in_doubt() {
-    for fault in ["503", "malformed", "lost"] {
-        at_once(|carrier| {
-            // One of them places the call all the same: see below.
-            if (carrier.name, fault) == ("vonage", "malformed") {
-                return;
-            }
-            let (server, mut emulated) = faulty(carrier.name, &format!("fail=originate:{fault}"));
-            let id = emulated.place(&server, "echo", 90);
-            until(Duration::from_secs(60), "the call to be given up", || {
-                server.calls().is_empty().then_some(())
-            });
-            let record = record(&server, &id);
-            assert_eq!(
-                (&record["status"], &record["cause"], &record["ended_by"]),
-                (&json!("failed"), &json!("network_failure"), &json!("carrier")),
-                "{} {fault}",
-                carrier.name
-            );
-            emulated.look();
-            let placed = emulated.asked.iter().filter(|(line, _)| line.starts_with("POST"));
-            let placed = placed.filter(|(line, _)| {
-                let line = line.trim_end_matches('/').trim_end_matches(".json");
-                let line = line.to_ascii_lowercase();
-                let document = line.contains("/calls/") && line.ends_with("/application");
-                document || line.ends_with("/call") || line.ends_with("alls")
-            });
-            assert_eq!(placed.count(), 1, "{:?}", emulated.asked);
-            server.stop();
+    at_once(&["503", "malformed", "lost"], |carrier, fault| {
+        // One of them places the call all the same: see below.
+        if (carrier.name, fault) == ("vonage", "malformed") {
+            return;
+        }
+        let (server, mut emulated) = faulty(carrier.name, &format!("fail=originate:{fault}"));
+        let id = emulated.place(&server, "echo", 90);
+        until(Duration::from_secs(60), "the call to be given up", || {
+            server.calls().is_empty().then_some(())
         });
-    }
+        let record = record(&server, &id);
+        assert_eq!(
+            (&record["status"], &record["cause"], &record["ended_by"]),
+            (&json!("failed"), &json!("network_failure"), &json!("carrier")),
+            "{} {fault}",
+            carrier.name
+        );
+        emulated.look();
+        let placed = emulated.asked.iter().filter(|(line, _)| line.starts_with("POST"));
+        let placed = placed.filter(|(line, _)| {
+            let line = line.trim_end_matches('/').trim_end_matches(".json");
+            let line = line.to_ascii_lowercase();
+            let document = line.contains("/calls/") && line.ends_with("/application");
+            document || line.ends_with("/call") || line.ends_with("alls")
+        });
+        assert_eq!(placed.count(), 1, "{:?}", emulated.asked);
+        server.stop();
+    });
 }
 
 /// A call whose request was carried out, though nobody heard so, is taken when it shows itself.
 #[test]
 fn a_call_shows_itself() {
-    at_once(|carrier| {
+    at_once(&["not heard"], |carrier, _| {
         let fault = if carrier.name == "vonage" { "malformed" } else { "silent" };
         let (server, mut emulated) = faulty(carrier.name, &format!("fail=originate:{fault}"));
         let id = emulated.place(&server, "echo", 30);
@@ -274,19 +273,17 @@ fn a_call_shows_itself() {
 /// there too.
 #[test]
 fn a_hang_up_fails() {
-    for fault in ["503", "429", "lost"] {
-        at_once(|carrier| {
-            let quirks = [&*format!("fail=hangup:{fault}")];
-            let (server, agents, mut emulated) = start(carrier, &quirks);
-            let (call, mut agent) = called(&agents, &mut emulated);
-            // Without its socket the call would end by itself at some carriers.
-            agent.order("hangup");
-            let why = emulated.ends(&call);
-            assert_eq!(why, carrier.over, "{fault}");
-            only_record(&server);
-            server.stop();
-        });
-    }
+    at_once(&["503", "429", "lost"], |carrier, fault| {
+        let quirks = [&*format!("fail=hangup:{fault}")];
+        let (server, agents, mut emulated) = start(carrier, &quirks);
+        let (call, mut agent) = called(&agents, &mut emulated);
+        // Without its socket the call would end by itself at some carriers.
+        agent.order("hangup");
+        let why = emulated.ends(&call);
+        assert_eq!(why, carrier.over, "{fault}");
+        only_record(&server);
+        server.stop();
+    });
 }
 
 /// Accounts that cannot be set up, numbers that cannot be bound or listed, credentials that cannot
@@ -294,7 +291,7 @@ fn a_hang_up_fails() {
 #[test]
 fn an_account_cannot_be_set_up() {
     each(|carrier| {
-        let server = Server::start("");
+        let server = Server::start_on(Ports::claim_part(), folder(), "");
         let faults = ["bind:503", "bind:401", "numbers:malformed", "test:401", "provision:403"];
         let faults: Vec<_> = faults.iter().map(|fault| format!("fail={fault}")).collect();
         let faults: Vec<_> = faults.iter().map(String::as_str).collect();

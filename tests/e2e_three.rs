@@ -419,3 +419,31 @@ fn three_telephones() {
     server.wait_idle();
     server.stop();
 }
+
+/// The telephone that was to stay hangs up before the other answers: caller and callee are two, and
+/// when the callee hangs up nobody is left for the caller.
+#[test]
+fn whoever_was_to_stay_has_left() {
+    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
+    let uri = desk.uri();
+    let server =
+        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let mut caller = Phone::call(&server, "desk");
+    desk.wait_call();
+    desk.answer();
+    caller.wait_answer();
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let options = json!({ "stay": "talk" });
+    let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
+    assert_eq!(order(&server, &id, &join).0, 202);
+    callee.wait_call();
+    desk.hang_up("");
+    callee.answer();
+    let heard = talk(&mut caller, &mut callee, None);
+    assert_hears("the caller", &heard.caller, &[CALLEE_HZ], &[CALLER_HZ]);
+    assert_hears("the callee", &heard.callee, &[CALLER_HZ], &[CALLEE_HZ]);
+    callee.hang_up("");
+    caller.wait_bye();
+    server.wait_idle();
+    server.stop();
+}

@@ -139,6 +139,15 @@ struct Three {
 
 impl Three {
     fn new(caller: (AudioFormat, u8, u32), guest: (AudioFormat, u8, u32)) -> Self {
+        let sound = audio::tone(AGENT_HZ, caller.0.waiting());
+        Self::with_agent(caller, guest, Builtin::speaker(Source::Loop(sound), false))
+    }
+
+    fn with_agent(
+        caller: (AudioFormat, u8, u32),
+        guest: (AudioFormat, u8, u32),
+        agent: Builtin,
+    ) -> Self {
         let (events, receiver) = mpsc::channel(EVENTS_MAX);
         let metrics = Arc::new(WorkerMetrics::default());
         let worker = WorkerHandle::start(0, metrics, events, Care::default()).unwrap();
@@ -148,8 +157,6 @@ impl Three {
             call: CALL,
             peer: PeerLink::Rtp { sockets, format: Some(caller.format.clone()) },
         });
-        let sound = audio::tone(AGENT_HZ, caller.format.media.audio.waiting());
-        let agent = Builtin::speaker(Source::Loop(sound), false);
         worker.send(Command::Attach { call: CALL, link: AgentLink::Builtin(agent) });
         worker.send(Command::State { call: CALL, state: CallState::Answered });
         let link = LegLink { sockets: leg, format: Some(guest.format.clone()) };
@@ -208,9 +215,16 @@ fn stretches(samples: &[i16], tones: [f64; 2], other: f64) -> (usize, usize) {
 #[track_caller]
 fn assert_three(three: &Three, heard: &[Vec<Rtp>; 2], what: &str) {
     let agent_hz = f64::from(AGENT_HZ);
+    assert_hear(three, heard, [[agent_hz, GUEST_HZ], [agent_hz, CALLER_HZ]], what);
+}
+
+/// Fails unless caller and guest hear these tones, in one stream of packets as they want them, and
+/// never themselves.
+#[track_caller]
+fn assert_hear(three: &Three, heard: &[Vec<Rtp>; 2], tones: [[f64; 2]; 2], what: &str) {
     for (party, heard, tones, own) in [
-        (&three.caller, &heard[0], [agent_hz, GUEST_HZ], CALLER_HZ),
-        (&three.guest, &heard[1], [agent_hz, CALLER_HZ], GUEST_HZ),
+        (&three.caller, &heard[0], tones[0], CALLER_HZ),
+        (&three.guest, &heard[1], tones[1], GUEST_HZ),
     ] {
         let samples = party.samples(heard);
         let (both, leaks) = stretches(&samples, tones, own);
@@ -282,4 +296,21 @@ fn loss_is_concealed() {
     let mean = loud.iter().sum::<f64>() / loud.len() as f64;
     assert!(mean > 9_000.0, "{loud:?}");
     three.close();
+}
+
+/// An echo among three would let all hear themselves: caller and guest hear each other alone, each
+/// in one stream.
+#[test]
+fn an_echo_keeps_silent() {
+    let mut running = Vec::new();
+    for format in [(AudioFormat::PCMU, 0, 20), (AudioFormat::G722, 9, 20)] {
+        let mut three = Three::with_agent(format, format, Builtin::echo());
+        running.push(std::thread::spawn(move || {
+            let heard = three.talk(0);
+            let tones = [[GUEST_HZ, GUEST_HZ], [CALLER_HZ, CALLER_HZ]];
+            assert_hear(&three, &heard, tones, &format!("{format:?}"));
+            three.close();
+        }));
+    }
+    running.into_iter().for_each(|it| it.join().unwrap());
 }

@@ -49,7 +49,8 @@ const WATCHED: Duration = Duration::from_secs(12);
 const HOUSEKEEPING_MAX: u64 = 400;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
-/// Makes this program play phones and agents: `plain`, `mux`, `srtp`, `line` or `three`.
+/// Makes this program play phones and an agent, which has that name: `plain`, `mux`, `srtp`,
+/// `line` or `three`.
 const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
 /// Allocations whose origin is told.
 const TOLD_MAX: usize = 6;
@@ -179,12 +180,19 @@ impl Drop for Players {
     }
 }
 
-/// The server of the test, in this process.
-fn server(agent: &str, is_mux: bool, ports: &Ports, folder: &Path) -> App {
+/// The server of the test, in this process, with an agent for each of `agents`: its name and where
+/// it is.
+fn server(agents: &[(&str, String)], ports: &Ports, folder: &Path) -> App {
+    let agents = agents.iter().map(|(name, at)| {
+        let mux = *name == "mux";
+        format!(
+            "[[agents]]\nname = \"{name}\"\nkind = \"websocket\"\nurl = \"ws://{at}/\"\n\
+             mux = {mux}\n"
+        )
+    });
     let text = format!(
-        "[limits]\ncalls_per_second = 1000\n[media]\nquality_every_s = 0\n\
-         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"ws://{agent}/\"\n\
-         mux = {is_mux}\n"
+        "[limits]\ncalls_per_second = 1000\nmax_lateness_ms = 0\n[media]\nquality_every_s = 0\n{}",
+        agents.collect::<String>()
     );
     let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let environment = [
@@ -204,51 +212,43 @@ fn server(agent: &str, is_mux: bool, ports: &Ports, folder: &Path) -> App {
     App::start(config).unwrap()
 }
 
-/// A hundred calls whose audio goes to an agent on a WebSocket and comes back: once they flow,
-/// no media thread allocates for twelve seconds, in which pings, reports and everything else that
-/// recurs happens. The other process sees to it that the audio really flows, each call's its
-/// own.
+/// Calls of two telephones: a hundred plain ones and others that are encrypted. Their audio goes to
+/// agents on WebSockets and comes back: once they flow, no media thread allocates for twelve
+/// seconds, in which pings, reports and everything else that recurs happens. The other processes
+/// see to it that the audio really flows, each call's its own.
 #[test]
-fn flowing_calls_allocate_nothing() {
-    watch("plain", CALLS);
+fn calls_by_sip_allocate_nothing() {
+    watch(&["plain", "srtp"]);
 }
 
-/// The same where all of them share one socket.
+/// The same of a hundred calls that share one socket.
 #[test]
 fn calls_on_a_link_allocate_nothing() {
-    watch("mux", CALLS);
+    watch(&["mux"]);
 }
 
-/// The same of calls that are encrypted.
+/// The same of a hundred calls on a carrier's media sockets, and of calls in which three talk: two
+/// telephones and an agent.
 #[test]
-fn encrypted_calls_allocate_nothing() {
-    watch("srtp", SECURE_CALLS);
-}
-
-/// The same of calls on a carrier's media sockets.
-#[test]
-fn calls_on_lines_allocate_nothing() {
-    watch("line", CALLS);
-}
-
-/// The same of calls in which three talk: two telephones and an agent.
-#[test]
-fn three_who_talk_allocate_nothing() {
-    watch("three", THREES);
+fn calls_on_lines_and_of_three_allocate_nothing() {
+    watch(&["line", "three"]);
 }
 
 #[track_caller]
-fn watch(kind: &str, calls: u8) {
-    let mut players = Players::start(kind);
-    let agent = players.hear("agents:");
+fn watch(kinds: &[&str]) {
+    let mut players: Vec<_> = kinds.iter().map(|kind| Players::start(kind)).collect();
+    let agents = kinds.iter().zip(&mut players);
+    let agents: Vec<_> = agents.map(|(kind, it)| (*kind, it.hear("agents:"))).collect();
     let folder = support::server::folder();
-    let ports = Ports::claim();
-    let app = server(&agent, kind == "mux", &ports, &folder);
-    players.tell(&match kind {
-        "line" => format!("{} {}", app.http, app.first_key.as_ref().unwrap().key.expose()),
-        _ => app.reach.sip[0].1.to_string(),
-    });
-    players.hear("calls:");
+    let ports = Ports::claim_blocks(2);
+    let app = server(&agents, &ports, &folder);
+    for (kind, players) in kinds.iter().zip(&mut players) {
+        players.tell(&match *kind {
+            "line" => format!("{} {}", app.http, app.first_key.as_ref().unwrap().key.expose()),
+            _ => app.reach.sip[0].1.to_string(),
+        });
+        players.hear("calls:");
+    }
     let one = counted(|| {
         let media = std::thread::Builder::new().name("media-test".into());
         media.spawn(|| drop(std::hint::black_box(Box::new(1_u64)))).unwrap().join().unwrap();
@@ -257,21 +257,21 @@ fn watch(kind: &str, calls: u8) {
     ORIGINS.lock().unwrap().clear();
     std::thread::sleep(WARM_UP);
     let allocations = counted(|| std::thread::sleep(WATCHED));
-    players.tell("report");
-    let report = players.hear("report:");
+    players.iter_mut().for_each(|players| players.tell("report"));
+    let reports: Vec<_> = players.iter_mut().map(|players| players.hear("report:")).collect();
     let origins = ORIGINS.lock().unwrap().join("\n\n");
     assert_eq!(
         allocations, 0,
-        "allocations of {calls} calls in {WATCHED:?}, the first:\n{origins}"
+        "allocations of {kinds:?} calls in {WATCHED:?}, the first:\n{origins}"
     );
     let elsewhere = ELSEWHERE.load(SeqCst);
     assert!(
         elsewhere <= HOUSEKEEPING_MAX,
-        "{elsewhere} allocations outside the media threads for {calls} calls in {WATCHED:?}"
+        "{elsewhere} allocations outside the media threads for {kinds:?} in {WATCHED:?}"
     );
     println!(
-        "allocations of {calls} calls in {WATCHED:?}: {allocations}, and {elsewhere} of the \
-         server's housekeeping; {report}"
+        "allocations of {kinds:?} calls in {WATCHED:?}: {allocations}, and {elsewhere} of the \
+         server's housekeeping; {reports:?}"
     );
     drop(players);
     app.stop();
@@ -306,7 +306,7 @@ fn play_phones_and_agents() {
     }
     let mut phones = Vec::new();
     for _ in 0..CALLS {
-        let mut phone = Phone::call_at(sip, "bot", "");
+        let mut phone = Phone::call_at(sip, kind.to_str().unwrap(), "");
         phone.wait_answer();
         phones.push(phone);
     }
@@ -354,7 +354,7 @@ fn told_to_end() -> Arc<AtomicBool> {
 /// Callers of a carrier, each of which hears its own audio.
 fn play_lines(http: SocketAddr, key: &str) -> ! {
     let api = Api::start();
-    let carrier = Offers::set_up(http, key, "bot", &api);
+    let carrier = Offers::set_up(http, key, "line", &api);
     let mut lines: Vec<_> = (0..CALLS).map(|n| carrier.call(code(n), code(CALLS))).collect();
     println!("\ncalls:{}", lines.len());
     let ended = told_to_end();
@@ -386,7 +386,7 @@ fn play_encrypted(sip: SocketAddr) -> ! {
     let mut callers = Vec::new();
     for number in 0..SECURE_CALLS {
         let ours = key(suite, number);
-        let mut caller = Caller::new_at(sip, "bot");
+        let mut caller = Caller::new_at(sip, "srtp");
         let lines = format!("{}a=rtcp-mux\r\n", line(1, &ours));
         assert_eq!(caller.invite("RTP/SAVP", &lines), 200);
         let Srtp { out, mut inn } = Srtp::new(&ours, &caller);
@@ -443,7 +443,7 @@ fn play_threes(sip: SocketAddr) -> ! {
     for number in 0..THREES {
         let mut callee = Callee::ulaw();
         *JOINS.lock().unwrap() = Some(callee.uri());
-        let mut phone = Phone::call_at(sip, "bot", "");
+        let mut phone = Phone::call_at(sip, "three", "");
         phone.wait_answer();
         callee.wait_call();
         callee.answer();

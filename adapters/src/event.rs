@@ -74,7 +74,7 @@ pub enum CallFact {
 impl CallFact {
     /// That a transfer moved on of which the carrier does not say which it is.
     pub const fn transfer(state: TransferState) -> Self {
-        Self::Transfer { state, of: TransferOf { id: None, leg: None } }
+        Self::Transfer { state, of: TransferOf { id: None, leg: None, cause: None } }
     }
 
     /// True for what is said of the media stream. At some carriers it is a call of its own, with an
@@ -124,12 +124,15 @@ pub struct TransferOf {
     /// ([`Attended`](crate::op::TransferKind::Attended)): to be ended if nothing comes of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leg: Option<CarrierCallId>,
+    /// Why it came to nothing, if it did and the carrier tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<HangupCause>,
 }
 
 impl TransferOf {
     /// True if nothing is known of it.
     pub const fn is_unknown(&self) -> bool {
-        self.id.is_none() && self.leg.is_none()
+        self.id.is_none() && self.leg.is_none() && self.cause.is_none()
     }
 }
 

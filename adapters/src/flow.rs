@@ -14,7 +14,8 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, InboundCall};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::{HookError, HookUrls};
-use crate::op::{OpOn, OpOnAccount, Refusal, TransferKind};
+use crate::op::{Managed, OpOn, OpOnAccount, Refusal, TransferKind};
+use crate::reverse::Reverse;
 use crate::secret::Pii;
 use crate::spec::{MediaTransport, WireFormat};
 
@@ -43,8 +44,14 @@ pub struct FlowStart {
 pub struct EventsSocket {
     /// The request that opens it: a `ws://` or `wss://` address, and credentials.
     pub connect: fn(&RawConfig) -> Result<HttpRequest, CarrierError>,
+    /// How the carrier opens the socket to us, where a configuration wants it so; then it is asked
+    /// over it as well.
+    pub reverse: Option<Reverse>,
     /// Finds out which call a message is about.
     pub route: fn(&[u8]) -> Result<Routed, HookError>,
+    /// Finds out what the carrier runs, and which way it takes where the configuration leaves that
+    /// open.
+    pub probe: OpOnAccount<Probed>,
     /// What the carrier is asked for each time that the socket was opened.
     pub opened: OpOnAccount<()>,
     /// Completes an offered call by what its message does not tell. Whatever becomes of it, the
@@ -56,8 +63,17 @@ pub struct EventsSocket {
     /// How audio travels by a configuration.
     pub media: fn(&RawConfig) -> MediaChoice,
     /// What is to be written into the carrier's own files, where those are one's own; with our
-    /// public address (`https://host[/prefix]`). Without secrets.
-    pub pieces: fn(&RawConfig, &str) -> Vec<Piece>,
+    /// addresses. Without secrets, but for the address that the carrier opens a socket at.
+    pub pieces: fn(&RawConfig, &HookUrls) -> Vec<Piece>,
+}
+
+/// What a carrier was found to run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Probed {
+    /// What people are told of it: names and texts.
+    pub told: Vec<(&'static str, String)>,
+    /// Values of server-managed fields that follow from it.
+    pub values: Managed,
 }
 
 /// A piece of a configuration file of the carrier's.
@@ -167,6 +183,9 @@ pub enum FlowCommand {
         /// Longest ringing, in seconds.
         ring_timeout_s: u32,
     },
+    /// The transfer of that [id](crate::op::Transfer::id) is given up: whoever is called for it is
+    /// let go as soon as they show themselves, and the caller stays with the agent.
+    Keep(String),
     /// Press these keys towards the far end.
     Dtmf(Pii),
     /// The carrier's media stream is lost: open it again, at this address.

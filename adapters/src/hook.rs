@@ -235,6 +235,11 @@ impl HookUrls {
         self.call.as_deref()
     }
 
+    /// Our public address (`https://host[/prefix]`).
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
     /// The address of the hook with that name.
     pub fn url(&self, hook: &str) -> String {
         let Self { base, provider, token, call } = self;

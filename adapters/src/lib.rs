@@ -26,6 +26,7 @@ pub mod op;
 pub mod pairs;
 pub mod phone;
 pub(crate) mod play_audio;
+pub mod reverse;
 pub mod secret;
 pub mod setup;
 pub(crate) mod signed_form;

@@ -8,6 +8,7 @@ use crate::config::RawConfig;
 use crate::event::{CallEvent, CarrierCallId, HangupCause, Price};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::{HookUrls, Take};
+use crate::secret::Pii;
 
 /// What an operation wants next.
 #[derive(Debug)]
@@ -147,6 +148,9 @@ pub struct Originate {
     pub max_duration_s: u32,
     /// True if the carrier shall tell whether a machine answered.
     pub detect_machine: bool,
+    /// What the caller wants the call to carry, such as SIP headers, by name. What of it goes to
+    /// the far end is for the configuration to say.
+    pub extra: Vec<(String, Pii)>,
 }
 
 /// A call that the carrier took.
@@ -206,7 +210,7 @@ pub struct SendDigits {
     /// The call.
     pub call: CarrierCallId,
     /// `0-9`, `A-D`, `*`, `#`.
-    pub digits: crate::secret::Pii,
+    pub digits: Pii,
 }
 
 /// A recording at the carrier to be begun or ended.

@@ -10,7 +10,7 @@
 //! | `caller` | the caller, sent here | the room |
 
 use crate::address::Address;
-use crate::event::{CallFact, CarrierCallId, Meaning, TransferOf, TransferState};
+use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferOf, TransferState};
 use crate::exchange::escape;
 use crate::form_hooks::{Fields, fact, in_address, maybe, text};
 use crate::hook::{self, Handled, HookError, HookReply, HookRequest};
@@ -28,6 +28,8 @@ pub(crate) struct Documents {
     pub(crate) room: fn(&str) -> HookReply,
     /// Ends a leg.
     pub(crate) hangup: fn() -> HookReply,
+    /// Why a leg ended, as the carrier tells its end.
+    pub(crate) cause: fn(&Fields) -> HangupCause,
 }
 
 /// Somebody to be called in the place of the agent.
@@ -107,17 +109,15 @@ pub(crate) fn handle(
     let ours = in_address(request);
     let caller = CarrierCallId(text(&ours, "call")?.to_owned());
     let step = text(&ours, "step")?;
-    let told = |state, leg| {
+    let told = |state, leg, cause| {
         let id = format!("transfer:{step}:{}", maybe(fields, "CallUUID"));
-        let of = TransferOf { id: request.transfer(), leg };
+        let of = TransferOf { id: request.transfer(), leg, cause };
         vec![fact(caller.clone(), &id, CallFact::Transfer { state, of })]
     };
-    let state = |state| told(state, None);
+    let state = |state| told(state, None, None);
     // Of the leg that was called apart.
-    let apart = |state| {
-        let leg = text(fields, "CallUUID").ok().map(|leg| CarrierCallId(leg.to_owned()));
-        told(state, leg)
-    };
+    let leg = || text(fields, "CallUUID").ok().map(|leg| CarrierCallId(leg.to_owned()));
+    let apart = |state| told(state, leg(), None);
     let room = || text(&ours, "room").map(documents.room);
     let (events, reply) = match step {
         "dial" => (state(TransferState::Trying), dial(request, &ours, documents)?),
@@ -126,8 +126,9 @@ pub(crate) fn handle(
         }
         // Nobody was reached: the caller comes back.
         "dialled" => {
-            let meaning =
-                Meaning::Asked { call: caller.clone(), events: state(TransferState::Failed) };
+            let cause = dial_cause(maybe(fields, "DialStatus"));
+            let events = told(TransferState::Failed, None, cause);
+            let meaning = Meaning::Asked { call: caller.clone(), events };
             return Ok(Handled { meaning, reply: (documents.hangup)() });
         }
         "rings" => (apart(TransferState::Trying), HookReply::NO_CONTENT),
@@ -135,10 +136,23 @@ pub(crate) fn handle(
         "caller" => (state(TransferState::Done), room()?),
         // However it ended: some carriers say "completed" of any end, and after the two were joined
         // it is no news.
-        "ended" => (apart(TransferState::Failed), HookReply::NO_CONTENT),
+        "ended" => {
+            let cause = Some((documents.cause)(fields));
+            (told(TransferState::Failed, leg(), cause), HookReply::NO_CONTENT)
+        }
         _ => return Err(HookError::Field("step")),
     };
     Ok(Handled { meaning: Meaning::Events(events), reply })
+}
+
+/// Why nobody was reached, in the carrier's word for the outcome of a dial.
+fn dial_cause(status: &str) -> Option<HangupCause> {
+    match status {
+        "busy" => Some(HangupCause::Busy),
+        "no-answer" | "timeout" => Some(HangupCause::NoAnswer),
+        "failed" => Some(HangupCause::Failed),
+        _ => None,
+    }
 }
 
 fn dial(
@@ -172,6 +186,10 @@ mod tests {
         dial: |dial| HookReply::document("text/plain", format!("{} {}", dial.action, dial.events)),
         room: |name| HookReply::document("text/plain", name.to_owned()),
         hangup: || HookReply::NO_CONTENT,
+        cause: |fields| match maybe(fields, "CallStatus") {
+            "busy" => HangupCause::Busy,
+            _ => HangupCause::Normal,
+        },
     };
 
     fn transfer(kind: TransferKind) -> Transfer {
@@ -222,6 +240,7 @@ mod tests {
         let back = step(action, "CallUUID=c&DialStatus=busy").unwrap();
         assert!(matches!(back.meaning, Meaning::Asked { .. }));
         assert_eq!(state(&back), Some(TransferState::Failed));
+        assert_eq!(told(&back).unwrap().1.cause, Some(HangupCause::Busy));
 
         let attended = transfer(TransferKind::Attended);
         let Consultation { answer, rings, ended } = Consultation::of(&attended);
@@ -238,9 +257,10 @@ mod tests {
         let leg = Some(CarrierCallId("leg".to_owned()));
         assert_eq!([of(&rings), of(&attended_answer)], [leg.clone(), leg], "whom it has called");
         assert_eq!(of(&super::joined(&attended)), None, "the caller is not called");
-        for status in ["busy", "completed"] {
+        for (status, cause) in [("busy", HangupCause::Busy), ("completed", HangupCause::Normal)] {
             let failed = step(&ended, &format!("CallStatus={status}")).unwrap();
             assert_eq!(state(&failed), Some(TransferState::Failed));
+            assert_eq!(told(&failed).unwrap().1.cause, Some(cause), "why the leg ended");
         }
         for url in ["https://t.example/?step=dial&call=c", "https://t.example/?step=x&call=c", ""] {
             assert!(step(url, "").is_err(), "{url}");

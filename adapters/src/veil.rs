@@ -63,6 +63,7 @@ mod tests {
             ring_timeout_s: 30,
             max_duration_s: 60,
             detect_machine: false,
+            extra: Vec::new(),
         };
         let take = Take { stream_url: URL.to_owned(), hooks: hooks.clone() };
         let start = FlowStart {

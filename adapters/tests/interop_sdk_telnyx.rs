@@ -168,6 +168,7 @@ fn operation_requests(config: &RawConfig) -> Vec<HttpRequest> {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: true,
+        extra: Vec::new(),
     };
     let begin = calls.transfer.unwrap();
     let digits = SendDigits { call: call.clone(), digits: Pii::new("12#") };

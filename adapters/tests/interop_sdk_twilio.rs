@@ -315,6 +315,7 @@ fn requests_are_those_of_the_library() {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: true,
+        extra: Vec::new(),
     };
     let transfer = |kind, to: &str| Transfer {
         id: "t-1".to_owned(),

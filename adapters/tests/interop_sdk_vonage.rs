@@ -111,6 +111,7 @@ fn evidence(world: &mut World, unix_s: u64) -> Value {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: true,
+        extra: Vec::new(),
     };
     let op = spec().calls.originate.unwrap()(&world.config, &originate).unwrap();
     let sent = world.perform(unix_s, op);

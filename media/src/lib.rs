@@ -26,6 +26,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod silence;
 pub mod srtp;
+pub mod stages;
 pub mod stats;
 pub mod time;
 pub mod vad;

@@ -55,6 +55,8 @@ pub(super) struct CarrierLeg {
     pub(super) attempt: u32,
     /// The carrier shall tell whether a machine answered.
     pub(super) detect_machine: bool,
+    /// What is to be carried to the far end, by name.
+    pub(super) extra: Vec<(String, Pii)>,
     /// Its control, where that takes a conversation.
     pub(super) flow: Option<Box<dyn CallFlow>>,
     /// Audio flows.
@@ -85,6 +87,7 @@ impl CarrierLeg {
             others: VecDeque::new(),
             attempt: 0,
             detect_machine: false,
+            extra: Vec::new(),
             flow: None,
             is_streaming: false,
             lost: false,

@@ -16,7 +16,7 @@ use super::digits::{DigitsBy, InfoDigits};
 use super::far::{Far, Flows, Joined, Seat};
 use super::hold::Hold;
 use super::line::Line;
-use super::log::State;
+use super::log::{StageFigures, State};
 use super::pbx::PbxLine;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
@@ -337,6 +337,11 @@ impl LiveCall {
         self.trunk.as_ref().map(|trunk| trunk.name.clone()).or_else(carrier)
     }
 
+    /// How long the steps of its frames took so far.
+    pub(super) fn stages(&self) -> Vec<StageFigures> {
+        self.gauges.stages.read().into_iter().map(StageFigures::from).collect()
+    }
+
     /// What the API tells of it.
     pub(super) fn view(&self, now: MonoTime) -> CallView {
         let state = match (self.ended, self.call.answered_at()) {
@@ -355,6 +360,7 @@ impl LiveCall {
             agent: self.current_agent().name.clone(),
             began_unix_ms: self.began_unix_ms,
             duration_ms: self.duration_ms(now),
+            stages: self.stages(),
             record: Record::living(match self.call.answered_at() {
                 Some(_) => State::InProgress,
                 None => State::Ringing,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use adapters::event::{CarrierCallId, InboundCall, Meaning};
 use adapters::flow::{Alive, Routed};
+use adapters::op::Managed;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -37,9 +38,13 @@ pub struct Tidings {
 /// What a socket of events may tell.
 #[derive(Debug)]
 pub enum TidingsKind {
-    /// It is up: calls can be placed. True if it was lost before: something may not have been
-    /// heard.
-    Up(bool),
+    /// It is up: calls can be placed.
+    Up {
+        /// It was lost before: something may not have been heard.
+        again: bool,
+        /// Values of managed fields that were found out.
+        found: Managed,
+    },
     /// It is down.
     Down,
     /// A call is offered; whether the log knows it.

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::cause::Cause;
-use super::log::{QualitySummary, State, direction_word};
+use super::log::{QualitySummary, StageFigures, State, direction_word};
 use crate::store::Timestamp;
 use crate::store::calls::CallRecord;
 
@@ -34,6 +34,8 @@ pub struct CallView {
     pub began_unix_ms: u64,
     /// From answer to end or now, in milliseconds.
     pub duration_ms: u64,
+    /// How long the steps of its frames take, or took.
+    pub stages: Vec<StageFigures>,
     /// What the log adds.
     #[serde(flatten)]
     pub record: Record,
@@ -112,7 +114,8 @@ impl Record {
 impl CallView {
     /// What the store knows of a call; `now` is the end of one that lasts.
     pub fn stored(call: CallRecord, now: Timestamp) -> Self {
-        let summary = call.summary;
+        let mut summary = call.summary;
+        let stages = summary.quality.as_mut().map(|it| std::mem::take(&mut it.stages));
         let stamps = summary.stamps;
         let at = |us: Option<i64>| us.map(Timestamp);
         let so_far = stamps.answered_us.map(|answered| now.0.saturating_sub(answered) / 1_000);
@@ -145,6 +148,7 @@ impl CallView {
                 true => summary.duration_ms.unwrap_or(0),
                 false => so_far,
             },
+            stages: stages.unwrap_or_default(),
             record: Record {
                 status: summary.state,
                 configuration_id,

@@ -9,13 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapters::event::InboundCall;
-use adapters::flow::{EventsSocket, Routed};
+use adapters::flow::{EventsSocket, Probed, Routed};
+use adapters::op::Managed;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
+use super::reverse::Line;
 use super::socket::{Socket, SocketError};
 use super::{Account, Exchanges, Patience};
 use crate::calls::request::{Handle, Request};
@@ -73,13 +75,17 @@ struct Kept {
 }
 
 /// Waits until nobody wants the socket any more.
-async fn unwanted(mut wanted: watch::Receiver<()>) {
+pub(super) async fn unwanted(mut wanted: watch::Receiver<()>) {
     while wanted.changed().await.is_ok() {}
 }
 
+/// Another server holds a configuration, or may.
+#[derive(Debug)]
+pub(super) struct LeaseTaken;
+
 /// How a session ended.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     /// The socket failed.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -128,7 +134,7 @@ impl EventSockets {
         }
     }
 
-    async fn tell(&self, account: &Arc<Account>, what: TidingsKind) {
+    pub(super) async fn tell(&self, account: &Arc<Account>, what: TidingsKind) {
         let account = Arc::clone(account);
         self.calls.send(Request::Tidings(Box::new(Tidings { account, what }))).await;
     }
@@ -144,6 +150,9 @@ impl EventSockets {
         if let Some(before) = before {
             // One that panicked has said so already.
             drop(before.await);
+        }
+        if let Some(reverse) = events.reverse.filter(|it| (it.wanted)(&account.config)) {
+            return self.keep_reverse(account, (events, reverse), wanted).await;
         }
         let (mut pause_ms, mut refusals, mut again) = (PAUSE_MS, 0, false);
         let configuration = account.id;
@@ -197,18 +206,27 @@ impl EventSockets {
 
     /// Waits until the configuration is this server's; none if no other can have it.
     async fn lease(&self, account: &Account) -> Option<Lease> {
-        if !self.store.is_shared() {
-            return None;
-        }
-        let name = format!("events:{}", account.id);
         loop {
-            let held = Duration::from_millis(HELD_MS);
-            match self.store.acquire(&name, self.node, Timestamp::now(), held).await {
-                Ok(Some(lease)) => return Some(lease),
-                Ok(None) => {}
-                Err(error) => tracing::warn!(%error, "no lease of a socket of events"),
+            if let Ok(lease) = self.try_lease(account).await {
+                return lease;
             }
             sleep(Duration::from_millis(RENEW_MS)).await;
+        }
+    }
+
+    /// The same at once, or not: another has it.
+    pub(super) async fn try_lease(&self, account: &Account) -> Result<Option<Lease>, LeaseTaken> {
+        if !self.store.is_shared() {
+            return Ok(None);
+        }
+        let (name, held) = (format!("events:{}", account.id), Duration::from_millis(HELD_MS));
+        match self.store.acquire(&name, self.node, Timestamp::now(), held).await {
+            Ok(Some(lease)) => Ok(Some(lease)),
+            Ok(None) => Err(LeaseTaken),
+            Err(error) => {
+                tracing::warn!(%error, "no lease of a socket of events");
+                Err(LeaseTaken)
+            }
         }
     }
 
@@ -217,17 +235,28 @@ impl EventSockets {
         &self,
         account: &Arc<Account>,
         events: EventsSocket,
-        (lease, wanted): (Option<&mut Lease>, watch::Receiver<()>),
+        held: (Option<&mut Lease>, watch::Receiver<()>),
         again: &mut bool,
     ) -> End {
         let request = match (events.connect)(&account.config) {
             Ok(request) => request,
             Err(error) => return End::Unusable(error),
         };
-        let mut socket = match Socket::open(self.exchanges.connector(), &request).await {
-            Ok(socket) => socket,
-            Err(error) => return error.into(),
-        };
+        match Socket::open(self.exchanges.connector(), &request).await {
+            Ok(socket) => self.serve((socket, None), account, events, held, again).await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// One socket that is open, to its end; over some the carrier is asked as well.
+    pub(super) async fn serve(
+        &self,
+        (mut socket, mut line): (Socket, Option<Line>),
+        account: &Arc<Account>,
+        events: EventsSocket,
+        (lease, wanted): (Option<&mut Lease>, watch::Receiver<()>),
+        again: &mut bool,
+    ) -> End {
         tracing::info!(configuration = %account.id, "the socket of events is up");
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let passing = self.clone().pass(Arc::clone(account), events, waiting, *again);
@@ -243,7 +272,7 @@ impl EventSockets {
             tokio::pin!(lost);
             loop {
                 tokio::select! {
-                    read = read(&mut socket, events, &queue) => if let Err(end) = read {
+                    read = read(&mut socket, events, &queue, &mut line) => if let Err(end) = read {
                         break end;
                     },
                     end = &mut lost => break end,
@@ -277,7 +306,8 @@ impl EventSockets {
         mut waiting: mpsc::Receiver<(Routed, Bytes)>,
         again: bool,
     ) {
-        self.tell(&account, TidingsKind::Up(again)).await;
+        let found = self.probe(&account, events).await;
+        self.tell(&account, TidingsKind::Up { again, found }).await;
         let completing = Arc::new(Semaphore::new(COMPLETED_MAX));
         let tidying = self.clone().tidy(Arc::clone(&account), events, Arc::clone(&completing));
         let _tidying = Dropped(tokio::spawn(tidying));
@@ -289,6 +319,24 @@ impl EventSockets {
                     tokio::spawn(sockets.offer(account, events, call, turns));
                 }
                 routed => self.tell(&account, TidingsKind::Message(routed, message)).await,
+            }
+        }
+    }
+
+    /// Finds out what the carrier runs, before the first call. What is not found out stays as it was
+    /// stored.
+    async fn probe(&self, account: &Account, events: EventsSocket) -> Managed {
+        let Ok(op) = (events.probe)(&account.config) else { return Managed::new() };
+        match self.exchanges.run(account, "probe", op, Patience::BRIEF).await {
+            Ok(Probed { told, values }) => {
+                let told: Vec<_> =
+                    told.iter().map(|(name, text)| format!("{name} {text}")).collect();
+                tracing::info!(configuration = %account.id, found = told.join("; "), "looked at");
+                values
+            }
+            Err(failure) => {
+                tracing::info!(configuration = %account.id, %failure, "what it runs is not known");
+                Managed::new()
             }
         }
     }
@@ -364,24 +412,35 @@ impl EventSockets {
     }
 }
 
-/// Reads what has come, and queues what is about calls.
+/// Reads what has come, and queues what is about calls; what answers requests goes to who asked.
+/// Sends what is to be sent.
 async fn read(
     socket: &mut Socket,
     events: EventsSocket,
     queue: &mpsc::Sender<(Routed, Bytes)>,
+    line: &mut Option<Line>,
 ) -> Result<(), End> {
-    let mut ended = None;
-    let read = socket.read(|text| match (events.route)(text) {
-        Ok(Routed::Nothing) => {}
-        Ok(Routed::Replaced) => ended = Some(End::Replaced),
-        Ok(routed) => {
-            if queue.try_send((routed, Bytes::copy_from_slice(text))).is_err() {
-                ended = Some(End::Behind);
-            }
+    let (mut ended, mut answers) = (None, Vec::new());
+    let answer = line.as_ref().map(Line::reads);
+    let read = socket.read(Line::next(line), |text| {
+        if let Some(answer) = answer.and_then(|answer| answer(text)) {
+            return answers.push(answer);
         }
-        Err(error) => tracing::info!(%error, "an event is not understood"),
+        match (events.route)(text) {
+            Ok(Routed::Nothing) => {}
+            Ok(Routed::Replaced) => ended = Some(End::Replaced),
+            Ok(routed) => {
+                if queue.try_send((routed, Bytes::copy_from_slice(text))).is_err() {
+                    ended = Some(End::Behind);
+                }
+            }
+            Err(error) => tracing::info!(%error, "an event is not understood"),
+        }
     });
     let read = read.await;
+    for (number, answer) in answers {
+        line.iter_mut().for_each(|line| line.answered(number, answer.clone()));
+    }
     match ended {
         Some(ended) => Err(ended),
         None => Ok(read?),

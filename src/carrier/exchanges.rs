@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::Account;
 use super::connect::{Connector, Reachable};
 use super::pace::{Pace, REQUESTS, Turns};
+use super::reverse::Tunnels;
 use super::watch::Watch;
 use crate::capture::Registry;
 use crate::telemetry::{CarrierMetrics, ExchangeOutcome};
@@ -91,6 +92,7 @@ pub struct Exchanges {
     connector: Connector,
     pace: Arc<Mutex<Pace>>,
     metrics: Arc<CarrierMetrics>,
+    tunnels: Tunnels,
     /// The captured call that is asked for.
     watch: Option<Watch>,
 }
@@ -110,7 +112,8 @@ impl Exchanges {
             .pool_idle_timeout(Duration::from_millis(IDLE_MS))
             .pool_max_idle_per_host(IDLE_MAX)
             .build(connector.clone());
-        Self { client, connector, pace: Arc::default(), metrics, watch: None }
+        let (pace, tunnels) = (Arc::default(), Tunnels::default());
+        Self { client, connector, pace, metrics, tunnels, watch: None }
     }
 
     /// The same, on behalf of a captured call: what is asked is put among its messages.
@@ -118,6 +121,11 @@ impl Exchanges {
     pub fn of_call(&self, call: Uuid, captures: &Arc<Mutex<Registry>>) -> Self {
         let watch = Some(Watch { call, captures: Arc::clone(captures) });
         Self { watch, ..self.clone() }
+    }
+
+    /// The sockets that carriers open, over which some are asked.
+    pub fn tunnels(&self) -> Tunnels {
+        self.tunnels.clone()
     }
 
     /// What makes its connections.
@@ -250,8 +258,13 @@ impl Exchanges {
             authorize(&account.config, &moment()?, &mut wanted)?;
         }
         let asked = self.watch.as_ref().and_then(|watch| watch.asks(account, &wanted));
-        let Some(request) = written(wanted) else { return Ok(Attempt::NotSent) };
+        let reverse = account.spec.events.and_then(|events| events.reverse);
+        let over_socket = reverse.is_some_and(|reverse| (reverse.wanted)(&account.config));
         let exchange = async {
+            if over_socket {
+                return self.over_socket(account.id, wanted).await;
+            }
+            let Some(request) = written(wanted) else { return Attempt::NotSent };
             let response = match self.client.request(request).await {
                 Ok(response) => response,
                 Err(error) if error.is_connect() => return Attempt::NotSent,
@@ -275,6 +288,14 @@ impl Exchanges {
             watch.hears(asked, answer);
         }
         Ok(outcome)
+    }
+
+    /// The same over the socket that the carrier has opened.
+    async fn over_socket(&self, configuration: Uuid, wanted: HttpRequest) -> Attempt {
+        let Some(answer) = self.tunnels.ask(configuration, wanted) else {
+            return Attempt::NotSent;
+        };
+        answer.await.map_or(Attempt::NoAnswer, Attempt::Answered)
     }
 
     fn note(&self, account: &Account, what: &'static str, outcome: &Attempt, took: Duration) {

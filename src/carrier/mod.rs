@@ -8,6 +8,7 @@ mod events;
 mod exchanges;
 mod leftovers;
 mod pace;
+mod reverse;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -19,3 +20,4 @@ pub use cost::Pricing;
 pub use events::EventSockets;
 pub use exchanges::{Exchanges, Failure, ORIGINATE, Patience};
 pub use leftovers::Leftovers;
+pub use reverse::Tunnels;

@@ -1,4 +1,5 @@
-//! A WebSocket that we open to a carrier, for text alone: handshake, frames, and signs of life.
+//! A WebSocket that we open to a carrier, or a carrier to us, for text alone: handshake, frames, and
+//! signs of life.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connect::Connector;
 use crate::bridge::framing::{
-    CLOSE_NORMAL, ControlFrame, FrameError, Input, Message, Reader, Role,
+    CLOSE_NORMAL, ControlFrame, FrameError, Input, Message, Opcode, Reader, Role, append_frame,
 };
 use crate::bridge::handshake::{ClientKey, HandshakeError};
 use crate::bridge::mask::MaskKeys;
@@ -78,7 +79,8 @@ impl SocketError {
 /// An open socket.
 pub(super) struct Socket {
     io: TokioIo<Upgraded>,
-    masks: MaskKeys,
+    /// Ours, where we are the client.
+    masks: Option<MaskKeys>,
     reader: Reader,
     buffer: Vec<u8>,
     heard_at: Instant,
@@ -109,7 +111,7 @@ impl Socket {
             let response = sender.send_request(request).await?;
             key.check_response(response.status(), response.headers(), &[])?;
             let io = TokioIo::new(hyper::upgrade::on(response).await?);
-            let masks = MaskKeys::new(seed);
+            let masks = Some(MaskKeys::new(seed));
             let reader = Reader::with_limit(Role::Client, MESSAGE_BYTES_MAX);
             let (buffer, heard_at) = (vec![0; READ_BYTES], Instant::now());
             Ok(Self { io, masks, reader, buffer, heard_at, pinged_at: None })
@@ -118,18 +120,50 @@ impl Socket {
         timeout(limit, opening).await.unwrap_or(Err(SocketError::Timeout))
     }
 
-    /// Waits for what comes next, and hands each text to `take`. May be dropped while it waits.
-    pub(super) async fn read(&mut self, mut take: impl FnMut(&[u8])) -> Result<(), SocketError> {
+    /// One that the carrier has opened.
+    pub(super) fn accepted(upgraded: Upgraded) -> Self {
+        Self {
+            io: TokioIo::new(upgraded),
+            masks: None,
+            reader: Reader::with_limit(Role::Server, MESSAGE_BYTES_MAX),
+            buffer: vec![0; READ_BYTES],
+            heard_at: Instant::now(),
+            pinged_at: None,
+        }
+    }
+
+    fn mask(&mut self) -> Option<[u8; 4]> {
+        self.masks.as_mut().map(MaskKeys::next_key)
+    }
+
+    /// Sends a text.
+    async fn say(&mut self, text: &str) -> Result<(), SocketError> {
+        let (mut frame, mask) = (Vec::with_capacity(text.len() + 16), self.mask());
+        append_frame(&mut frame, Opcode::Text, text.as_bytes(), mask);
+        self.write(&frame).await
+    }
+
+    /// Waits for what comes next, and hands each text to `take`; sends what `next` yields if that
+    /// is earlier. May be dropped while it waits.
+    pub(super) async fn read(
+        &mut self,
+        next: impl Future<Output = String>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), SocketError> {
         let due = match self.pinged_at {
             Some(at) => at + Duration::from_millis(PONG_MS),
             None => self.heard_at + Duration::from_millis(PING_AFTER_MS),
         };
-        let Ok(read) = timeout_at(due, self.io.read(&mut self.buffer)).await else {
+        let read = tokio::select! {
+            read = timeout_at(due, self.io.read(&mut self.buffer)) => read,
+            text = next => return self.say(&text).await,
+        };
+        let Ok(read) = read else {
             if self.pinged_at.is_some() {
                 return Err(SocketError::Timeout);
             }
             self.pinged_at = Some(Instant::now());
-            let ping = ControlFrame::ping(b"", Some(self.masks.next_key()));
+            let ping = ControlFrame::ping(b"", self.mask());
             return self.write(ping.as_bytes()).await;
         };
         let length = read?;
@@ -144,7 +178,8 @@ impl Socket {
             match message {
                 Message::Data(MessageKind::Text, text) => take(text),
                 Message::Ping(payload) => {
-                    let pong = ControlFrame::pong(payload, Some(self.masks.next_key()));
+                    let mask = self.masks.as_mut().map(MaskKeys::next_key);
+                    let pong = ControlFrame::pong(payload, mask);
                     pongs.extend_from_slice(pong.as_bytes());
                 }
                 Message::Close { .. } => is_closed = true,
@@ -164,7 +199,7 @@ impl Socket {
 
     /// Closes it in order, as far as the carrier listens.
     pub(super) async fn close(mut self) {
-        let close = ControlFrame::close(CLOSE_NORMAL, "", Some(self.masks.next_key()));
+        let close = ControlFrame::close(CLOSE_NORMAL, "", self.mask());
         // Whether it hears that or not, we are gone.
         drop(self.write(close.as_bytes()).await);
     }

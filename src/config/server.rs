@@ -116,6 +116,9 @@ pub struct LimitsConfig {
     pub ring: Duration,
     /// Longest call; a route may set less.
     pub max_duration: Duration,
+    /// How late frames may be before no calls are taken: that, and media threads with no time for
+    /// more calls; the load is of no account if absent.
+    pub max_lateness: Option<Duration>,
     /// Longest time without a packet from the peer before the call ends; never if absent.
     pub media_timeout: Option<Duration>,
 }
@@ -144,6 +147,10 @@ const RING: Duration = Duration::from_secs(60);
 const MAX_DURATION: Duration = Duration::from_secs(4 * 3600);
 /// Default of `media.quality_every_s`.
 const QUALITY_EVERY: Duration = Duration::from_secs(10);
+/// Default of `limits.max_lateness_ms`: half of what a call may bear.
+const MAX_LATENESS_MS: u64 = 10;
+/// Values of it: bounds of the buckets in which lateness is counted.
+const MAX_LATENESS_MS_ALLOWED: [u64; 6] = [0, 1, 2, 5, 10, 20];
 /// Default of `limits.media_timeout_s`.
 const MEDIA_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest of `max_duration_s`: a day.
@@ -351,9 +358,20 @@ pub(super) fn limits(section: Section<'_>, rtp: &RtpConfig) -> LimitsConfig {
         max_duration: section
             .seconds("max_duration_s", 1..=MAX_DURATION_S_MAX)
             .unwrap_or(MAX_DURATION),
+        max_lateness: max_lateness(&section),
         media_timeout: Some(section.seconds("media_timeout_s", 0..=3_600).unwrap_or(MEDIA_TIMEOUT))
             .filter(|timeout| !timeout.is_zero()),
     };
     section.finish();
     limits
+}
+
+/// `limits.max_lateness_ms`; the load is of no account if it is zero.
+fn max_lateness(section: &Section<'_>) -> Option<Duration> {
+    let key = "max_lateness_ms";
+    let late_ms = section.number(key, 0..=20).map_or(MAX_LATENESS_MS, u64::from);
+    if !MAX_LATENESS_MS_ALLOWED.contains(&late_ms) {
+        section.conflict(key, format!("{late_ms} is not counted; allowed: 0, 1, 2, 5, 10, 20"));
+    }
+    Some(Duration::from_millis(late_ms)).filter(|late| !late.is_zero())
 }

@@ -104,6 +104,10 @@ pub enum Limit {
     InboundCalls,
     /// New calls a second.
     Rate,
+    /// The share of their time that media threads spend on calls, in percent.
+    Busy,
+    /// How late frames may be, in milliseconds.
+    Lateness,
 }
 
 /// A call is not taken: which limit it met, of what.
@@ -138,6 +142,8 @@ impl fmt::Display for Limit {
             Self::OutboundCalls => "outbound calls",
             Self::InboundCalls => "inbound calls",
             Self::Rate => "calls a second",
+            Self::Busy => "percent of busy time",
+            Self::Lateness => "milliseconds of lateness",
         })
     }
 }

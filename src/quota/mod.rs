@@ -11,6 +11,9 @@
 mod bucket;
 pub mod destination;
 mod limits;
+pub mod load;
+#[cfg(test)]
+mod load_tests;
 mod table;
 #[cfg(test)]
 mod tests;

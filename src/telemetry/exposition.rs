@@ -15,6 +15,7 @@ use super::labels::{
 };
 use super::metrics::{LogMetrics, Metrics, RetentionMetrics};
 use super::process::Process;
+use super::stages;
 use super::worker::{Counter, WorkerMetrics};
 
 /// The metrics, read when a scrape asks.
@@ -32,7 +33,8 @@ impl Collector for Exposition {
         connections(&mut out, &self.0)?;
         self.0.carriers.encode(&mut out)?;
         traffic(&mut out, &self.0.workers)?;
-        timing(&mut out, &self.0.workers)
+        timing(&mut out, &self.0.workers)?;
+        stages::encode(&mut out, &self.0.workers)
     }
 }
 
@@ -72,6 +74,11 @@ fn calls(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "talkpath_calls_answered",
         "Calls that were answered",
         by_direction(&|direction| calls.answered_total(direction)),
+    )?;
+    out.counters(
+        "talkpath_calls_shed",
+        "Calls that were refused as the media threads bear no more",
+        by_direction(&|direction| calls.shed_total(direction)),
     )?;
     out.counters(
         "talkpath_calls_ended",
@@ -319,12 +326,7 @@ fn traffic(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Erro
         let rows = workers.iter().zip(&names.0);
         out.counters(name, help, rows.map(|(w, n)| ([("worker", n.as_str())], read(w))))?;
     }
-    let calls = workers.iter().zip(&names.0);
-    out.gauges(
-        "talkpath_worker_calls",
-        "Calls that a worker holds",
-        calls.map(|(worker, number)| ([("worker", number.as_str())], worker.calls.get() as f64)),
-    )
+    stages::encode_load(out, workers)
 }
 
 fn timing(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error> {
@@ -359,10 +361,10 @@ fn timing(out: &mut Out<'_>, workers: &[Arc<WorkerMetrics>]) -> Result<(), Error
 }
 
 /// Numbers of workers as text.
-struct Names(Vec<String>);
+pub(super) struct Names(pub(super) Vec<String>);
 
 impl Names {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self((0..count).map(|number| number.to_string()).collect())
     }
 }
@@ -391,7 +393,7 @@ impl Out<'_> {
         family.encode_counter::<NoLabelSet, _, u64>(&value, None)
     }
 
-    fn gauges<L: EncodeLabelSet>(
+    pub(super) fn gauges<L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,

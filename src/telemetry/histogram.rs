@@ -33,6 +33,9 @@ pub const FRAME_TIMES: Bounds = Bounds::new(&[
     1_000 * MILLIS,
 ]);
 
+/// For the steps of a frame: 500 ns to 500 ms.
+pub const STAGE_TIMES: Bounds = Bounds::new(&media::stages::BOUNDS_NS);
+
 /// For what happens between machines: 100 µs to 60 s.
 pub const NETWORK_TIMES: Bounds = Bounds::new(&[
     100 * MICROS,
@@ -112,6 +115,20 @@ impl Histogram {
         self.sum_ns.fetch_add(nanos, Relaxed);
     }
 
+    /// How many were longer than `bound`, as far as the buckets tell, and how many there were;
+    /// without an allocation.
+    pub fn beyond(&self, bound: Duration) -> (u64, u64) {
+        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
+        let first = self.bounds.0.partition_point(|bound| *bound < nanos) + 1;
+        let (mut all, mut beyond) = (0, 0);
+        for (index, bucket) in self.buckets.iter().enumerate() {
+            let count = bucket.load(Relaxed);
+            all += count;
+            beyond += if index >= first { count } else { 0 };
+        }
+        (beyond, all)
+    }
+
     /// What has been counted.
     pub fn snapshot(&self) -> Snapshot {
         let bounds = self.bounds.0.iter().map(|bound| *bound as f64 / 1e9);
@@ -138,6 +155,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Adds what another histogram of the same bounds has counted.
+    pub fn add(&mut self, other: &Self) {
+        for ((_, count), (_, more)) in self.buckets.iter_mut().zip(&other.buckets) {
+            *count += more;
+        }
+        self.count += other.count;
+        self.sum_s += other.sum_s;
+    }
+
     /// Upper bound in seconds of the bucket that holds the quantile `q` (0 to 1); zero if nothing
     /// was counted.
     pub fn quantile_s(&self, q: f64) -> f64 {
@@ -188,6 +214,21 @@ mod tests {
         assert_eq!(snapshot.quantile_s(0.99), 0.000_1);
         assert_eq!(snapshot.quantile_s(0.0), 0.000_01);
         assert!((snapshot.sum_s - 0.005_05).abs() < 1e-12);
+    }
+
+    /// What is longer than a bound is counted by whole buckets, and histograms add up.
+    #[test]
+    fn what_is_beyond_a_bound() {
+        let histogram = Histogram::new(FRAME_TIMES);
+        for millis in [1, 9, 10, 11, 30, 2_000] {
+            histogram.record(Duration::from_millis(millis));
+        }
+        assert_eq!(histogram.beyond(Duration::from_millis(10)), (3, 6));
+        assert_eq!(histogram.beyond(Duration::ZERO), (6, 6));
+        assert_eq!(histogram.beyond(Duration::MAX), (0, 6));
+        let mut sum = histogram.snapshot();
+        sum.add(&histogram.snapshot());
+        assert_eq!((sum.count, sum.quantile_s(0.5)), (12, 0.01));
     }
 
     /// Nothing is lost when several threads write at once.

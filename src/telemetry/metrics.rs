@@ -52,6 +52,8 @@ pub struct Metrics {
 pub struct CallMetrics {
     started: [Counter; CallDirection::COUNT],
     answered: [Counter; CallDirection::COUNT],
+    /// Calls that were refused for the load.
+    shed: [Counter; CallDirection::COUNT],
     /// Words for why calls end, as the server's causes are listed once elsewhere.
     causes: &'static [&'static str],
     ended: Vec<[Counter; CallDirection::COUNT]>,
@@ -70,6 +72,7 @@ impl CallMetrics {
         Self {
             started: Default::default(),
             answered: Default::default(),
+            shed: Default::default(),
             causes,
             ended: causes.iter().map(|_| Default::default()).collect(),
             active: Default::default(),
@@ -89,6 +92,16 @@ impl CallMetrics {
     pub fn answered(&self, direction: CallDirection, after: std::time::Duration) {
         self.answered[direction.index()].inc();
         self.setup[direction.index()].record(after);
+    }
+
+    /// A call was refused, as the media threads bear no more.
+    pub fn shed(&self, direction: CallDirection) {
+        self.shed[direction.index()].inc();
+    }
+
+    /// Calls that were refused so.
+    pub fn shed_total(&self, direction: CallDirection) -> u64 {
+        self.shed[direction.index()].get()
     }
 
     /// A call that had started ended for `cause`, one of the words given to [`Metrics::new`];
@@ -354,6 +367,11 @@ impl Metrics {
             http: HttpMetrics::new(),
             started_unix_s: started.as_secs_f64(),
         })
+    }
+
+    /// True while no media thread takes a call.
+    pub fn is_overloaded(&self) -> bool {
+        !self.workers.is_empty() && self.workers.iter().all(|worker| worker.refuses.get() > 0)
     }
 
     /// All metrics as text, of the type [`CONTENT_TYPE`].

@@ -12,6 +12,7 @@ mod links;
 pub mod log;
 mod metrics;
 mod process;
+mod stages;
 mod worker;
 
 pub use carriers::CarrierMetrics;
@@ -23,4 +24,5 @@ pub use labels::{
 pub use metrics::{
     AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, LogMetrics, Metrics, SipMetrics,
 };
+pub use stages::{CarrierLabel, StageMetrics};
 pub use worker::{Counter, Gauge, Tally, WorkerMetrics};

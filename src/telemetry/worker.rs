@@ -6,6 +6,7 @@ use media::silence::{Reason, Way};
 
 use super::histogram::{FRAME_TIMES, Histogram, NETWORK_TIMES};
 use super::labels::{DropReason, Kind};
+use super::stages::StageMetrics;
 
 /// A counter that any number of threads may write.
 #[derive(Debug, Default)]
@@ -91,13 +92,21 @@ pub struct WorkerMetrics {
     pub late: Tally,
     /// Times the worker woke up.
     pub wakeups: Tally,
+    /// Nanoseconds that it was at work, between waking up and going to sleep.
+    pub busy_ns: Tally,
     /// Calls it holds.
     pub calls: Gauge,
+    /// The share of its time that it is at work, in percent, as the control plane sees it.
+    pub busy_pct: Gauge,
+    /// 1 while it takes no calls for its load.
+    pub refuses: Gauge,
     /// When frames left, after they were due.
     pub lateness: Histogram,
     /// Time that frames spent here: egress less the later of ingress and due time; where packets
     /// gather, the most that it can have been.
     pub added: Histogram,
+    /// How long the steps of frames that are stamped took.
+    pub stages: StageMetrics,
     /// From an agent's ping to its pong.
     pub agent_round_trip: Histogram,
     /// From a report to its echo in the peer's report (RFC 3550 6.4.1).
@@ -121,9 +130,13 @@ impl Default for WorkerMetrics {
             underruns: Tally::default(),
             late: Tally::default(),
             wakeups: Tally::default(),
+            busy_ns: Tally::default(),
             calls: Gauge::default(),
+            busy_pct: Gauge::default(),
+            refuses: Gauge::default(),
             lateness: Histogram::new(FRAME_TIMES),
             added: Histogram::new(FRAME_TIMES),
+            stages: StageMetrics::default(),
             agent_round_trip: Histogram::new(NETWORK_TIMES),
             peer_round_trip: Histogram::new(NETWORK_TIMES),
             jitter: Histogram::new(NETWORK_TIMES),

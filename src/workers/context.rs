@@ -9,6 +9,7 @@ use media::blocks::BlockPool;
 use media::leg::StreamStart;
 use media::rtp::{Frame, HEADER_BYTES, PACKET_BYTES_MAX};
 use media::srtp::OVERHEAD_BYTES_MAX;
+use media::stages::Stamps;
 use media::time::MonoTime;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -71,6 +72,8 @@ pub(super) struct Context {
     pub(super) lingering: Lingering,
     /// What its calls reach links by.
     pub(super) ports: Ports,
+    /// Those of the frame that is under way.
+    pub(super) stamps: Stamps,
     /// How calls are looked after.
     pub(super) care: Care,
     random: ChaCha8Rng,
@@ -106,6 +109,7 @@ impl Context {
             masks: MaskKeys::new(seed()?),
             metrics,
             lingering: Lingering::default(),
+            stamps: Stamps::default(),
             care,
             random: ChaCha8Rng::from_seed(seed()?),
             events,

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use media::codec::g711::Law;
 use media::codec::{AudioFormat, Codec};
 use media::silence::{Notice, Reason};
+use media::stages::StageCounts;
 
 use crate::agent::session::Quality;
+use crate::telemetry::CarrierLabel;
 
 /// Samples of a frame that are measured.
 const SAMPLES_MAX: usize = 480;
@@ -30,6 +32,10 @@ pub struct Gauges {
     /// Zero if it is not known.
     round_trip_us: AtomicU32,
     buffer_ms: AtomicU64,
+    /// How long the steps of its frames take.
+    pub stages: StageCounts,
+    /// The carrier of the call.
+    pub(super) carrier: CarrierLabel,
 }
 
 impl Default for Gauges {
@@ -42,6 +48,8 @@ impl Default for Gauges {
             mos_milli: AtomicU32::new(0),
             round_trip_us: AtomicU32::new(0),
             buffer_ms: AtomicU64::new(0),
+            stages: StageCounts::default(),
+            carrier: CarrierLabel::default(),
         }
     }
 }
@@ -76,6 +84,11 @@ fn whole(value: f32, scale: f32) -> u32 {
 }
 
 impl Gauges {
+    /// Those of a call of this carrier's.
+    pub fn new(carrier: CarrierLabel) -> Self {
+        Self { carrier, ..Self::default() }
+    }
+
     /// Shows how the media fare.
     pub(super) fn fare(&self, quality: &Quality) {
         self.loss_ppm.store(whole(quality.loss, 1e6), Relaxed);

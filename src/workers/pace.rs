@@ -6,6 +6,7 @@ use media::blocks::BlockPool;
 use media::leg::LegConfig;
 use media::playout::Popped;
 use media::rtp::HEADER_BYTES;
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use adapters::agent::CallState;
@@ -53,11 +54,29 @@ pub(super) struct Said {
 impl MediaPath {
     /// True if a packet to the peer is due at `at`.
     pub(super) fn ticks_at(&self, at: MonoTime) -> bool {
-        self.next_tick == at
+        self.tick_at() == at
+    }
+
+    /// When the next packet to the peer leaves.
+    pub(super) fn tick_at(&self) -> MonoTime {
+        self.hole.leaves_at(self.next_tick)
+    }
+
+    /// Whether the packet that is due lacks audio that may come yet.
+    fn lacks_audio(&self) -> bool {
+        matches!(self.agent, Agent::Socket(_))
+            && self.playout.drained()
+            && self.playout.in_utterance()
+            && self.hole.starved_at.is_none()
+            && self.held.is_none()
+            && !self.hushed
+            && self.plays.is_empty()
+            && !self.peer.says_digits()
     }
 
     /// Packets that are due to the peer.
     pub(super) fn ticks(&mut self, ctx: &mut Context) {
+        let waited = self.hole.close();
         if self.conference.is_some() {
             return self.conference_ticks(ctx);
         }
@@ -69,8 +88,14 @@ impl MediaPath {
             return;
         };
         let ptime = Duration::from_millis(u64::from(format.ptime_ms));
+        if waited.is_none() && self.lacks_audio() && self.hole.opens(self.next_tick, ptime, ctx.now)
+        {
+            return;
+        }
         self.phase_free = false;
-        ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
+        // What waited for the agent is not late by us.
+        ctx.metrics.lateness.record(ctx.now.since(waited.unwrap_or(self.next_tick)));
+        self.stamp_due(ctx);
         for _ in 0..CATCH_UP_TICKS_MAX {
             self.tick(ctx, &format);
             self.next_tick += ptime;
@@ -88,6 +113,7 @@ impl MediaPath {
             }
             ctx.metrics.late.add(u64::from(behind));
         }
+        self.stamped(ctx);
         self.made_out(ctx);
         self.tell_plays(ctx);
         self.after_playout(ctx);
@@ -158,6 +184,7 @@ impl MediaPath {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
+        ctx.lap(Stage::KernelSend);
         if said.over {
             ctx.tell_once(self.key, EventKind::Played, &mut self.told_over);
         }
@@ -275,14 +302,14 @@ impl MediaPath {
         if played {
             self.note_turn(ctx);
         }
-        match (played, self.starved_at) {
+        match (played, self.hole.starved_at) {
             (false, None) if self.playout.in_utterance() => {
-                self.starved_at = Some(ctx.now);
+                self.hole.starved_at = Some(ctx.now);
                 self.underruns += 1;
                 ctx.metrics.underruns.inc();
             }
             (true, Some(since)) => {
-                self.starved_at = None;
+                self.hole.starved_at = None;
                 let ms = u64::try_from(ctx.now.since(since).as_millis()).unwrap_or(u64::MAX);
                 if let Agent::Socket(socket) = &mut self.agent {
                     socket.session.underrun(ms);
@@ -350,6 +377,9 @@ impl MediaPath {
         };
         if speaks && self.peer.is_line() {
             return self.wake_line(now);
+        }
+        if speaks {
+            self.hole.heard(now);
         }
         if self.phase_free && self.next_tick < MonoTime::MAX && speaks {
             self.phase_free = false;

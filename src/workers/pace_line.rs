@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use adapters::agent::{CallState, StreamFormat};
 use media::codec::AudioFormat;
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use super::command::EventKind;
@@ -30,6 +31,7 @@ impl MediaPath {
     pub(super) fn line_ticks(&mut self, ctx: &mut Context) {
         let format = self.peer.stream();
         ctx.metrics.lateness.record(ctx.now.since(self.next_tick));
+        self.stamp_due(ctx);
         self.next_tick = ctx.now;
         for _ in 0..FRAMES_PER_TURN_MAX {
             let Some(line) = self.peer.line_ref() else { return };
@@ -48,6 +50,7 @@ impl MediaPath {
                 break;
             }
         }
+        self.stamped(ctx);
         self.made_out(ctx);
         self.tell_plays(ctx);
         self.after_playout(ctx);
@@ -164,6 +167,7 @@ impl MediaPath {
         let ts = (ts / 1_000_000_000) as u32;
         self.taps.said(taps::Said { due, ts, payload });
         line.send_audio(ctx, length);
+        ctx.lap(Stage::KernelSend);
     }
 
     /// Ends a call whose built-in agent has said all, once that has been heard.

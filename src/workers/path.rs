@@ -13,6 +13,7 @@ use media::jitter::JitterSnapshot;
 use media::leg::{Heard, HeardAudio};
 use media::playout::{Playout, PlayoutConfig};
 use media::rtp::Frame;
+use media::stages::Stage;
 use media::stats::LegSnapshot;
 use media::time::MonoTime;
 
@@ -22,6 +23,7 @@ use super::command::{AgentLink, CallKey, EventKind, LegFormat, MediaReport};
 use super::conference::Conference;
 use super::context::{Context, HEADROOM_BYTES};
 use super::deadlines::{Entries, rounded};
+use super::hole::Hole;
 use super::outlet::Outlet;
 use super::pace::TOGETHER;
 use super::path_aside::Aside;
@@ -29,11 +31,13 @@ use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::Received;
 use super::peer_end::PeerEnd;
 use super::play::Plays;
+use super::poller;
 use super::report::drop_reason;
 use super::rtp_agent::RtpAgent;
 use super::silence::Silence;
 use super::socket_agent::SocketAgent;
 use super::taps::Taps;
+use super::timeline::Timeline;
 use crate::calls::cause::Cause;
 use crate::telemetry::Kind;
 
@@ -89,6 +93,7 @@ pub(super) struct MediaPath {
     pub(super) noise: Option<Builtin>,
     /// When the next packet to the peer is due.
     pub(super) next_tick: MonoTime,
+    pub(super) hole: Hole,
     /// No packet has gone out yet, and the agent's first audio may say when one does.
     pub(super) phase_free: bool,
     /// Media time by which packets of their own lengths are behind the clock, in ticks.
@@ -96,6 +101,7 @@ pub(super) struct MediaPath {
     /// When the packet was due before which the pacer was stopped.
     pub(super) stopped_at: Option<(MonoTime, u32)>,
     pub(super) silence: Silence,
+    pub(super) timeline: Timeline,
     /// When the media are looked after next.
     pub(super) care_at: MonoTime,
     /// When the log of calls is told next how they fare.
@@ -104,8 +110,6 @@ pub(super) struct MediaPath {
     pub(super) entries: Entries,
     /// Where the echo's media time stands.
     pub(super) echo_ts: Option<u64>,
-    /// Since when the agent has had nothing to say in mid-utterance.
-    pub(super) starved_at: Option<MonoTime>,
     pub(super) underruns: u64,
     /// From the answer to the agent's first audio on the wire.
     pub(super) first_audio: Option<Duration>,
@@ -155,14 +159,15 @@ impl MediaPath {
             answered_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
+            hole: Hole::NONE,
             phase_free: true,
             owed_ticks: 0,
             stopped_at: None,
+            timeline: Timeline::default(),
             care_at: now + CARE_EVERY,
             sample_at: MonoTime::MAX,
             entries: Entries::NONE,
             echo_ts: None,
-            starved_at: None,
             underruns: 0,
             first_audio: None,
             agent_skipped: 0,
@@ -189,12 +194,12 @@ impl MediaPath {
         let aside = self.aside.as_ref().map_or(MonoTime::MAX, |aside| aside.deadline());
         let guest = self.conference.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
         let line = self.peer.line_deadline().min(guest);
-        self.next_tick.min(rounded(care)).min(leg).min(agent).min(aside).min(line)
+        self.tick_at().min(rounded(care)).min(leg).min(agent).min(aside).min(line)
     }
 
     /// Does all that is due.
     pub(super) fn handle_timeout(&mut self, ctx: &mut Context) {
-        if self.next_tick <= ctx.now + TOGETHER {
+        if self.tick_at() <= ctx.now + TOGETHER {
             self.ticks(ctx);
         }
         if self.peer.leg_ref().and_then(|leg| leg.deadline()).is_some_and(|at| at <= ctx.now) {
@@ -280,7 +285,7 @@ impl MediaPath {
     pub(super) fn attached(&mut self, ctx: &mut Context, agent: Agent) {
         self.agent = agent;
         self.noise = None;
-        self.starved_at = None;
+        self.hole.starved_at = None;
         self.told_over = false;
         self.told_leg_silent = false;
         self.restart_playout(ctx);
@@ -328,7 +333,7 @@ impl MediaPath {
         }
         self.take_parked(ctx);
         // A greeting that waits leaves now, not with the next round.
-        if self.next_tick <= ctx.now {
+        if self.tick_at() <= ctx.now {
             self.ticks(ctx);
         }
         self.actions(ctx);
@@ -379,8 +384,13 @@ impl MediaPath {
     pub(super) fn on_rtp(&mut self, ctx: &mut Context) {
         let PeerEnd::Rtp(peer) = &mut self.peer else { return };
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
+        let turned = self.timeline.from_peer.next().then(poller::now);
         let received = peer.receive(ctx.now, buffer);
+        if let Some(turned) = turned {
+            ctx.stamp_received(peer.rtp(), turned);
+        }
         self.take(ctx, received);
+        self.stamped(ctx);
     }
 
     /// What came before the peer was known, now that it is and media flow.
@@ -419,6 +429,7 @@ impl MediaPath {
         }
         match heard {
             Heard::Audio(heard) => {
+                ctx.lap(Stage::Decode);
                 self.audio_in(ctx, heard);
                 self.made_out(ctx);
             }
@@ -437,15 +448,8 @@ impl MediaPath {
         }
         if let Some(passing) = passing {
             self.pass_to_leg(ctx, passing);
+            ctx.lap(Stage::KernelSend);
         }
-    }
-
-    /// A packet without audio takes its place in the order, so that nobody waits for it.
-    fn pass_over(&mut self, ctx: &mut Context, ext_seq: u64) {
-        let Self { agent, peer, taps, .. } = self;
-        let Some(leg) = peer.leg() else { return };
-        let mut sink = ctx.frame_sink();
-        leg.pass_over(sink.now, ext_seq, |frame| sink.give(agent, taps, frame));
     }
 
     /// Audio from the peer, where it lies in the packet buffer.
@@ -456,6 +460,7 @@ impl MediaPath {
         }
         if let Agent::Builtin(builtin) = &self.agent
             && builtin.is_echo()
+            && self.conference.is_none()
         {
             return self.reflect(ctx, heard);
         }
@@ -475,18 +480,13 @@ impl MediaPath {
         let mut sink = ctx.frame_sink();
         if leg.passes(arrival.ext_seq) {
             sink.give(agent, taps, frame);
+            if matches!(agent, Agent::Socket(_) | Agent::Rtp(_)) {
+                ctx.lap(Stage::AgentOut);
+            }
         } else {
-            leg.reorder(sink.now, frame, |frame| sink.give(agent, taps, frame));
+            self.out_of_order(ctx, frame);
         }
         ctx.packet = packet;
-    }
-
-    /// Frames whose predecessors have not come in time.
-    fn late_frames(&mut self, ctx: &mut Context) {
-        let Self { agent, peer, taps, .. } = self;
-        let Some(leg) = peer.leg() else { return };
-        let mut sink = ctx.frame_sink();
-        leg.poll_reorder(sink.now, |frame| sink.give(agent, taps, frame));
     }
 
     /// The peer's time to say something begins.

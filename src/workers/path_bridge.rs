@@ -10,12 +10,14 @@ use super::path::{Agent, MediaPath};
 use super::path_rtcp::{give_report, say_goodbye, take_report};
 use super::peer::{PeerLeg, Received};
 use super::peer_end::PeerEnd;
+use super::poller;
 use super::report::drop_reason;
 use super::token::{Part, Token};
 use crate::calls::cause::Cause;
 use crate::telemetry::Kind;
 use media::leg::Heard;
 use media::rtp::Arrival;
+use media::stages::Stage;
 
 /// Packets that a leg may have sent before it is heard: half a minute.
 const STALE_PACKETS_MAX: usize = 1_500;
@@ -173,8 +175,13 @@ impl MediaPath {
     pub(super) fn on_leg_rtp(&mut self, ctx: &mut Context) {
         let Agent::Leg(bridge) = &mut self.agent else { return };
         let Some(buffer) = ctx.packet.get_mut(HEADROOM_BYTES..) else { return };
+        let turned = self.timeline.from_leg.next().then(poller::now);
         let received = bridge.peer.receive(ctx.now, buffer);
+        if let Some(turned) = turned {
+            ctx.stamp_received(bridge.peer.rtp(), turned);
+        }
         self.take_of_leg(ctx, received);
+        self.stamped(ctx);
     }
 
     /// What lies in the packet buffer.
@@ -198,6 +205,7 @@ impl MediaPath {
             conference.hear_agent(ctx.now, &mut ctx.blocks, heard, datagram);
             passing = None;
         }
+        ctx.stamps.lap(Stage::Decode, poller::now);
         let digits = self.peer.says_digits();
         let plays = !self.plays.is_empty();
         let silenced = self.hushed || self.muted || self.held.is_some() || digits || plays;
@@ -213,6 +221,7 @@ impl MediaPath {
             }
             (Some(passing), PeerEnd::Rtp(peer)) => {
                 bridge.from_leg.pass(ctx, peer, Some(&mut self.taps), passing);
+                ctx.lap(Stage::KernelSend);
             }
             (None, PeerEnd::Rtp(_)) => {}
         }

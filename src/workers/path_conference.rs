@@ -69,6 +69,8 @@ impl MediaPath {
         let agent = self.agent_leg_audio();
         self.conference = Some(Box::new(Conference::new(guest, formats, agent)));
         self.tune_conference();
+        // An echo keeps silent among three; when it is heard again, media time has gone on.
+        self.echo_ts = None;
         // What came before the leg was heard is of the past.
         if let Some(line) = self.peer.line() {
             line.flow_out(&mut ctx.blocks);

@@ -3,6 +3,7 @@
 use adapters::agent::CallState;
 use media::leg::HeardAudio;
 use media::rtp::{Frame, HEADER_BYTES};
+use media::stages::Stage;
 
 use super::context::{Context, HEADROOM_BYTES};
 use super::path::MediaPath;
@@ -58,5 +59,6 @@ impl MediaPath {
             Ok(sent) => ctx.metrics.sent(Kind::Rtp, sent),
             Err(_) => ctx.metrics.dropped(DropReason::SocketFull),
         }
+        ctx.lap(Stage::KernelSend);
     }
 }

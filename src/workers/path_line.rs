@@ -9,6 +9,7 @@ use media::codec::AudioFormat;
 use media::leg::PassedKind;
 use media::playout::PlayoutEvent;
 use media::rtp::{Arrival, Continuity, Frame, HEADER_BYTES};
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use super::bridge::Passing;
@@ -18,7 +19,7 @@ use super::inflow::Inflow;
 use super::line::{Beat, LineEvent, LineLink, LineLoss, Marks, Place, next_message};
 use super::path::{Agent, MediaPath};
 use super::peer_end::PeerEnd;
-use super::poller::Ready;
+use super::poller::{self, Ready};
 use super::token::{Part, Token};
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
 use crate::telemetry::{DropReason, Kind};
@@ -102,6 +103,9 @@ impl MediaPath {
         loop {
             let Some(link) = self.peer.line().and_then(|line| line.link.as_mut()) else { return };
             let mut input = std::mem::take(&mut ctx.input);
+            if self.timeline.from_peer.next() {
+                ctx.stamps.begin(poller::now());
+            }
             let again = match link.connection.io.read(&mut input) {
                 Ok(0) => {
                     let loss = link.closed();
@@ -203,6 +207,7 @@ impl MediaPath {
         }
         let place = line.place(seq, ts, payload);
         self.silence.heard_frame(ctx.now, payload, place.marker);
+        ctx.lap(Stage::Decode);
         if self.held.is_none() {
             self.line_frame_in(ctx, payload, place);
             self.made_out(ctx);
@@ -218,7 +223,12 @@ impl MediaPath {
         let Place { ext_seq, ext_ts, marker, .. } = place;
         let frame = Frame { ext_seq, ext_ts, marker, payload };
         ctx.frame_sink().give(&mut self.agent, &mut self.taps, frame);
+        if matches!(self.agent, Agent::Socket(_) | Agent::Rtp(_)) {
+            ctx.lap(Stage::AgentOut);
+        }
+        self.stamped(ctx);
         match &self.agent {
+            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Builtin(builtin) if builtin.is_echo() => {
                 let pushed = self.playout.push(ctx.now, &mut ctx.blocks, payload);
                 if pushed.full {
@@ -227,7 +237,6 @@ impl MediaPath {
                 self.playout.flush();
                 self.heard_agent(ctx.now);
             }
-            _ if self.conference.is_some() => self.line_to_conference(ctx, payload, place),
             Agent::Leg(_) => self.line_to_leg(ctx, payload, place),
             _ => {}
         }

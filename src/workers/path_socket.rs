@@ -5,6 +5,7 @@ use std::io;
 use adapters::agent::{Basis, CallState};
 use media::convert::Converter;
 use media::playout::{PlayoutConfig, PlayoutEvent};
+use media::stages::Stage;
 use media::time::MonoTime;
 
 use super::builtin::Builtin;
@@ -12,7 +13,7 @@ use super::command::EventKind;
 use super::context::Context;
 use super::path::{Agent, MediaPath};
 use super::peer_end::PeerEnd;
-use super::poller::Ready;
+use super::poller::{self, Ready};
 use super::socket_agent::SocketAgent;
 use super::take_message::take_message;
 use crate::agent::session::{Action, Control};
@@ -25,7 +26,12 @@ impl MediaPath {
     pub(super) fn on_agent(&mut self, ctx: &mut Context, ready: Ready) {
         match &mut self.agent {
             Agent::Rtp(agent) => {
+                if self.timeline.from_agent.next() {
+                    ctx.stamps.begin(poller::now());
+                }
                 agent.on_packet(ctx);
+                ctx.lap(Stage::AgentIn);
+                self.stamped(ctx);
                 self.heard_agent(ctx.now);
             }
             Agent::Socket(socket) => {
@@ -44,7 +50,7 @@ impl MediaPath {
             Agent::Leg(_) => {
                 self.on_leg_rtp(ctx);
                 // From the wake-up to the last byte written: what this server adds.
-                ctx.metrics.added.record(super::poller::now().since(ctx.now));
+                ctx.metrics.added.record(poller::now().since(ctx.now));
             }
             Agent::None | Agent::Builtin(_) => {}
         }
@@ -56,6 +62,9 @@ impl MediaPath {
             let Agent::Socket(socket) = &mut self.agent else { return };
             let Some(connection) = socket.wire.own().filter(|it| !it.closed) else { return };
             let mut input = std::mem::take(&mut ctx.input);
+            if self.timeline.from_agent.next() {
+                ctx.stamps.begin(poller::now());
+            }
             let again = match connection.io.read(&mut input) {
                 Ok(0) => {
                     self.socket_ended(ctx, None);
@@ -95,6 +104,8 @@ impl MediaPath {
                 Message::Data(kind, message) => {
                     let parts = (&mut **dialect, session, from_agent);
                     if take_message(ctx, &mut self.playout, parts, (kind, message)) {
+                        ctx.lap(Stage::AgentIn);
+                        self.stamped(ctx);
                         self.heard_agent(ctx.now);
                         continue;
                     }

@@ -154,6 +154,12 @@ fn is_hidden(format: &LegFormat) -> bool {
 }
 
 impl MediaPath {
+    /// Whoever looks at the call sees here how its media fare.
+    pub(super) fn gauge(&mut self, gauges: Arc<Gauges>) {
+        self.timeline.gauge(Arc::clone(&gauges));
+        self.silence.gauge(gauges);
+    }
+
     /// When [`MediaPath::look`] is due, if nothing else wakes the call before.
     pub(super) fn look_deadline(&self) -> MonoTime {
         // The pacer comes by often enough.
@@ -218,7 +224,7 @@ impl MediaPath {
     }
 
     fn agent_at(&self) -> AgentAt {
-        let dry_since = self.starved_at.filter(|_| self.playout.in_utterance());
+        let dry_since = self.hole.starved_at.filter(|_| self.playout.in_utterance());
         match &self.agent {
             // Another leg is a telephone, and may be quiet as one.
             Agent::Builtin(_) | Agent::Leg(_) => AgentAt::Inside,

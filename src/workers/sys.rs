@@ -29,6 +29,22 @@ pub(super) fn disconnect(socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// How long ago the kernel received the datagram that was taken from `socket` last
+/// (`SIOCGSTAMPNS`). From the first call on it stamps what comes to the socket.
+pub(super) fn since_receipt(socket: &UdpSocket) -> Option<Duration> {
+    /// `SIOCGSTAMPNS` of the kernel, as it has been wherever a `timespec` has 64-bit fields.
+    const STAMP_NS: libc::c_ulong = 0x8907;
+    let mut at = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed, and the kernel writes a
+    // `timespec` into one that outlives the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), STAMP_NS as _, &raw mut at) };
+    if done != 0 {
+        return None;
+    }
+    let (seconds, nanos) = (u64::try_from(at.tv_sec).ok()?, u32::try_from(at.tv_nsec).ok()?);
+    super::clock::unix().checked_sub(Duration::new(seconds, nanos))
+}
+
 /// Lets the process's first thread come before this one by so much (`setpriority(2)`, which on
 /// Linux is about one thread), whichever thread this one was started by and is like.
 pub(super) fn yield_by(nice: i32) {

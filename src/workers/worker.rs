@@ -28,6 +28,10 @@ const CALLS_WARM: usize = 1_024;
 /// Commands carried out before the sockets have their say again.
 const COMMANDS_PER_ROUND: usize = 64;
 
+/// Calls whose time has come that are looked after before the sockets have their say again: what
+/// arrives meanwhile waits no longer than these take, however many are due together.
+const DUE_PER_ROUND: usize = 4;
+
 /// A media thread.
 pub(super) struct Worker {
     pub(super) ctx: Context,
@@ -72,8 +76,9 @@ impl Worker {
         while !self.stopping {
             let looked = self.ctx.now;
             self.ctx.now = poller::now();
-            self.due();
+            let all = self.due();
             let links_due = self.links_round();
+            self.settle();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
             deadline = deadline.min(self.ctx.unhurried_due()).min(links_due);
             if self.ctx.has_events() {
@@ -81,8 +86,12 @@ impl Worker {
                 // The control plane is behind; it is looked after soon, not in a busy loop.
                 deadline = deadline.min(self.ctx.now + Duration::from_millis(1));
             }
+            if !all {
+                deadline = self.ctx.now;
+            }
             let until = self.gather.until(looked).unwrap_or(self.ctx.now).min(deadline);
             self.gathered = until.since(self.ctx.now);
+            self.ctx.metrics.busy_ns.add(nanos(poller::now().since(looked)));
             if !self.gathered.is_zero() {
                 poller::sleep(until);
             }
@@ -101,8 +110,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Calls whose deadlines have come.
-    fn due(&mut self) {
+    /// Calls whose deadlines have come, [`DUE_PER_ROUND`] of them; whether these were all.
+    fn due(&mut self) -> bool {
+        let mut left = DUE_PER_ROUND;
         while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now + TOGETHER) {
             let number = index;
             let index = index as usize;
@@ -118,7 +128,16 @@ impl Worker {
             path.entries.take_first();
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
+            left -= 1;
+            if left == 0 {
+                return false;
+            }
         }
+        true
+    }
+
+    /// What is told without hurry, and sockets that have lingered long enough.
+    fn settle(&mut self) {
         self.ctx.tell_unhurried();
         if self.ctx.lingering.deadline() <= self.ctx.now {
             self.ctx.lingering.expire(self.ctx.now, &self.ctx.poller);
@@ -220,7 +239,7 @@ impl Worker {
             Command::Steer { steer, .. } => path.steer(ctx, steer),
             Command::Record { change, state, .. } => path.record(ctx, change, state),
             Command::Listen { listener, head, .. } => path.listen(listener, head),
-            Command::Gauge { gauges, .. } => path.silence.gauge(gauges),
+            Command::Gauge { gauges, .. } => path.gauge(gauges),
             Command::Capture { head, .. } => path.peer.capture(head),
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),
@@ -274,6 +293,10 @@ impl Worker {
         self.load.fetch_sub(1, Ordering::Relaxed);
         self.ctx.tell(call, EventKind::Closed(Box::new(report)));
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The call that a command is about; none if it is about the worker.

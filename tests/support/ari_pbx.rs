@@ -2,18 +2,21 @@
 //! RTP. Written from what Asterisk documents and a real one does, not from the adapter.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
-use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, accept_hdr};
+use tokio_tungstenite::tungstenite::{
+    Error, HandshakeError, Message, WebSocket, accept_hdr, client,
+};
 
 /// User and password, as HTTP Basic writes them (`pbx:secret`).
-const BASIC: &str = "Basic cGJ4OnNlY3JldA==";
+pub const BASIC: &str = "Basic cGJ4OnNlY3JldA==";
 /// How long one look at a socket takes.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -203,6 +206,12 @@ impl AriPbx {
             Ok(answer)
         };
         let Ok(mut socket) = accept_hdr(stream, shake) else { return };
+        socket.get_ref().set_read_timeout(Some(LOOK)).unwrap();
+        self.speak(&mut socket, app);
+    }
+
+    /// Tells events on a socket, and answers what is asked over it.
+    fn speak<S: Read + Write>(&self, socket: &mut WebSocket<S>, app: String) {
         let (sender, receiver) = channel();
         {
             let mut state = self.lock();
@@ -211,7 +220,6 @@ impl AriPbx {
             state.tell(json!({"type": "ApplicationReplaced"}));
             state.sockets = vec![sender];
         }
-        socket.get_ref().set_read_timeout(Some(LOOK)).unwrap();
         loop {
             match receiver.recv_timeout(LOOK) {
                 Ok(Some(text)) => {
@@ -222,10 +230,51 @@ impl AriPbx {
                 Ok(None) => return,
                 Err(_) => {}
             }
-            if !listens(&mut socket) {
+            let asked = match socket.read() {
+                Ok(Message::Text(text)) => text,
+                Ok(_) => continue,
+                Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => continue,
+                Err(_) => return,
+            };
+            let asked: Value = serde_json::from_str(&asked).unwrap();
+            assert_eq!(asked["type"], "RESTRequest");
+            let (method, uri) = (&asked["method"], &asked["uri"]);
+            let line = format!("{} /ari/{}", method.as_str().unwrap(), uri.as_str().unwrap());
+            let (status, body) = self.answer(&line);
+            let mut answer = json!({
+                "type": "RESTResponse", "transaction_id": asked["transaction_id"],
+                "request_id": asked["request_id"], "status_code": status,
+                "reason_phrase": "X", "uri": uri,
+            });
+            if !body.is_null() {
+                answer["message_body"] = json!(body.to_string());
+            }
+            if socket.send(Message::text(answer.to_string())).is_err() {
                 return;
             }
         }
+    }
+
+    /// Opens a socket of events to an address, with this in `Authorization`; the status if it is
+    /// refused.
+    pub fn dials(&self, url: &str, basic: &str, app: &str) -> Result<(), u16> {
+        let mut request = url.into_client_request().unwrap();
+        let headers = request.headers_mut();
+        headers.insert("authorization", basic.parse().unwrap());
+        headers.insert("sec-websocket-protocol", "ari".parse().unwrap());
+        let at = request.uri().authority().unwrap().to_string();
+        let stream = TcpStream::connect(at).unwrap();
+        let mut socket = match client(request, stream) {
+            Ok((socket, _)) => socket,
+            Err(HandshakeError::Failure(Error::Http(answer))) => {
+                return Err(answer.status().as_u16());
+            }
+            Err(error) => panic!("{error}"),
+        };
+        socket.get_ref().set_read_timeout(Some(LOOK)).unwrap();
+        let (pbx, app) = (self.clone(), app.to_owned());
+        std::thread::spawn(move || pbx.speak(&mut socket, app));
+        Ok(())
     }
 
     fn answer(&self, line: &str) -> (u16, Value) {
@@ -246,6 +295,10 @@ impl AriPbx {
         let nothing = (204, Value::Null);
         match (method, parts.as_slice()) {
             ("GET", ["asterisk", "info"]) => (200, json!({"system": {"version": "22.10.1"}})),
+            ("GET", ["asterisk", "modules"]) => {
+                let running = |name: &&str| json!({"name": name, "status": "Running"});
+                (200, ["chan_rtp.so", "chan_audiosocket.so"].iter().map(running).collect())
+            }
             ("PUT", ["applications", _, "eventFilter"]) => (200, json!({"name": state.app})),
             ("POST", ["applications", _, "subscription"]) => {
                 let source = query["eventSource"].trim_start_matches("channel:").to_owned();
@@ -418,6 +471,7 @@ impl State {
             (_, ["bridges", id, ..]) if !self.bridges.contains_key(*id) => {
                 (404, json!({"message": "Bridge not found"}))
             }
+            ("GET", ["bridges", id]) => (200, json!({"id": id, "channels": self.bridges[*id]})),
             ("POST", ["bridges", id, "addChannel"]) => self.join(id, &query["channel"]),
             ("DELETE", ["bridges", id]) => {
                 self.bridges.remove(*id);
@@ -464,15 +518,6 @@ impl State {
             _ => self.change(&id, "Ringing"),
         }
         (200, body)
-    }
-}
-
-/// Reads what comes on a socket of events; false once it is closed.
-fn listens(socket: &mut WebSocket<TcpStream>) -> bool {
-    match socket.read() {
-        Ok(_) => true,
-        Err(Error::Io(error)) => error.kind() == std::io::ErrorKind::WouldBlock,
-        Err(_) => false,
     }
 }
 

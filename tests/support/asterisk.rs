@@ -244,6 +244,11 @@ impl Asterisk {
         folder
     }
 
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// What a command of its console says.
     pub fn cli(&self, command: &str) -> String {
         let output = self.command().args(["-rx", command]).output().unwrap();

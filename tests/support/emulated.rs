@@ -17,7 +17,8 @@ use tokio::runtime::Runtime;
 
 use super::agent::{Agent, Agents};
 use super::api_carrier::expect;
-use super::server::Server;
+use super::ports::Ports;
+use super::server::{self, Server};
 use super::until;
 
 /// Number of the account, and of the person.
@@ -105,22 +106,41 @@ pub const CARRIERS: &[Carrier] = &[
     },
 ];
 
-/// Runs a test with every carrier.
-pub fn each(test: impl Fn(&Carrier)) {
-    for carrier in CARRIERS {
-        eprintln!("{}", carrier.name);
-        test(carrier);
-    }
+/// Carriers that a test of live calls runs with at the same time.
+const LANES: usize = 3;
+
+/// Runs a test with every carrier, a few at a time.
+pub fn each(test: impl Fn(&Carrier) + Sync) {
+    let left = Mutex::new(CARRIERS.iter());
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    side_by_side(&["lane"; LANES], |_| {
+        while let Some(carrier) = next() {
+            eprintln!("{} begins", carrier.name);
+            test(carrier);
+            eprintln!("{} ends", carrier.name);
+        }
+    });
 }
 
-/// Runs a test that mostly waits with every carrier at once.
-pub fn at_once(test: impl Fn(&Carrier) + Sync) {
+/// Runs a test that mostly waits with every carrier and each of `cases` at once.
+pub fn at_once(cases: &[&str], test: impl Fn(&Carrier, &str) + Sync) {
+    let all = CARRIERS.iter().flat_map(|carrier| cases.iter().map(move |case| (carrier, *case)));
+    let names: Vec<_> = all.clone().map(|(it, case)| format!("{} {case}", it.name)).collect();
+    let all: Vec<_> = all.collect();
+    side_by_side(&names, |index| {
+        let (carrier, case) = all[index];
+        test(carrier, case);
+    });
+}
+
+/// Runs `body` on a thread for each name, which is told the place of its name.
+fn side_by_side(names: &[impl AsRef<str>], body: impl Fn(usize) + Sync) {
     std::thread::scope(|scope| {
-        for carrier in CARRIERS {
-            let test = &test;
+        for (index, name) in names.iter().enumerate() {
+            let body = &body;
             std::thread::Builder::new()
-                .name(carrier.name.to_owned())
-                .spawn_scoped(scope, move || test(carrier))
+                .name(name.as_ref().to_owned())
+                .spawn_scoped(scope, move || body(index))
                 .unwrap();
         }
     });
@@ -133,7 +153,7 @@ static STARTING: Mutex<()> = Mutex::new(());
 #[track_caller]
 pub fn set_up(agents: &str, agent: &str, carrier: &str, quirks: &[&str]) -> (Server, Emulated) {
     let _turn = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = Server::start(agents);
+    let server = Server::start_on(Ports::claim_part(), server::folder(), agents);
     let emulated = Emulated::start(&server, carrier, agent, quirks);
     (server, emulated)
 }

@@ -65,12 +65,14 @@ impl Gateway {
                 let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };
                 let request = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 let manner = *manner.lock().unwrap();
-                if !request.starts_with("SIP/2.0 ") {
-                    for response in responses(&request, manner, address) {
-                        let _ = socket.send_to(response.as_bytes(), peer);
-                    }
+                let answered = !request.starts_with("SIP/2.0 ");
+                let answers = answered.then(|| responses(&request, manner, address));
+                // Whoever sees what follows from an answer sees the request, and the other way.
+                let mut heard = heard.lock().unwrap();
+                heard.push(request);
+                for response in answers.into_iter().flatten() {
+                    let _ = socket.send_to(response.as_bytes(), peer);
                 }
-                heard.lock().unwrap().push(request);
             }
         });
         gateway.thread = Some(thread);

@@ -16,6 +16,7 @@ pub mod acme;
 pub mod agent;
 pub mod api_carrier;
 pub mod ari_pbx;
+pub mod ari_stage;
 pub mod asterisk;
 pub mod baresip;
 pub mod callee;

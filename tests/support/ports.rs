@@ -1,7 +1,8 @@
 //! Ports on loopback that belong to one test alone, across all test processes.
 
-use std::cell::Cell;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Ports that are dealt out: below those that the kernel gives to sockets without a wish, and above
 /// those that measurements of this project take first.
@@ -12,17 +13,21 @@ const BLOCK: u16 = 400;
 const BLOCKS: u16 = 24;
 /// Ports for everything but the server's RTP.
 const PEERS: u16 = 60;
+/// Ports of a part of a block, and those of them for everything but the server's RTP.
+const PART: u16 = 48;
+const PART_PEERS: u16 = 16;
 
 /// A block of ports. It is claimed by a socket on its last port: the kernel sees to it that no
 /// other test process has the same.
 #[derive(Debug)]
 pub struct Ports {
-    _claims: Vec<UdpSocket>,
+    /// Shared by the parts of a block.
+    claims: Arc<Vec<UdpSocket>>,
     first: u16,
     /// The first that is not one of the server's RTP ports.
     after_rtp: u16,
     last: u16,
-    next: Cell<u16>,
+    next: AtomicU16,
 }
 
 impl Ports {
@@ -49,10 +54,31 @@ impl Ports {
             // What is no test may sit there all the same.
             let claimed = |port: u16| (port - first) % BLOCK == BLOCK - 1;
             if (first..last).all(|port| claimed(port) || is_free(port)) {
-                return Self { _claims: claims, first, after_rtp, last, next: after_rtp.into() };
+                let claims = Arc::new(claims);
+                return Self { claims, first, after_rtp, last, next: after_rtp.into() };
             }
         }
         panic!("all {BLOCKS} blocks of ports are taken");
+    }
+
+    /// Claims a part of a block: enough for a server with a few calls. Servers of one test that are
+    /// there at the same time share a block, as there are not many.
+    pub fn claim_part() -> Self {
+        /// The block that is being cut up, and where its next part begins.
+        static CUT: Mutex<(Weak<Vec<UdpSocket>>, u16, u16)> = Mutex::new((Weak::new(), 0, 0));
+        let mut cut = CUT.lock().unwrap_or_else(PoisonError::into_inner);
+        let (claims, first) = match cut.0.upgrade() {
+            // The last port of a block is the claim itself.
+            Some(claims) if cut.1 + PART <= cut.2 => (claims, cut.1),
+            _ => {
+                let block = Self::claim();
+                (cut.0, cut.2) = (Arc::downgrade(&block.claims), block.last);
+                (block.claims, block.first)
+            }
+        };
+        cut.1 = first + PART;
+        let (last, after_rtp) = (first + PART - 1, first + PART - PART_PEERS);
+        Self { claims, first, after_rtp, last, next: after_rtp.into() }
     }
 
     /// The server's RTP ports, as its configuration names them.
@@ -79,9 +105,8 @@ impl Ports {
     /// The first, even, of `count` ports in a row that nobody else uses.
     pub fn run(&self, count: u16) -> u16 {
         loop {
-            let port = self.next.get();
+            let port = self.next.fetch_add(count, Relaxed);
             assert!(port + count <= self.last, "a test uses too many ports");
-            self.next.set(port + count);
             if (port..port + count).all(is_free) {
                 return port;
             }

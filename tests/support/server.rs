@@ -265,6 +265,13 @@ impl Server {
         self.send(libc::SIGHUP);
     }
 
+    /// Holds it up, as a host does that has no time for it.
+    pub fn stall(&self, time: Duration) {
+        self.send(libc::SIGSTOP);
+        std::thread::sleep(time);
+        self.send(libc::SIGCONT);
+    }
+
     fn signal(&self) {
         self.send(libc::SIGTERM);
     }

@@ -69,7 +69,8 @@ function tryIt(one) {
     icon: "key",
     work: async () => {
       const tried = await api.post(`${PATH}/${one.id}/test`);
-      if (tried.ok) toast("The carrier accepts these credentials.");
+      const found = Object.entries(tried.found ?? {}).map(([name, text]) => ` ${name}: ${text}.`);
+      if (tried.ok) toast(`The carrier accepts these credentials.${found.join("")}`);
       else toast(`The carrier refuses: ${tried.message}`, "bad");
     },
   });

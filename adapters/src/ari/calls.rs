@@ -1,6 +1,7 @@
 //! Requests about calls.
 
-use http::Method;
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -8,7 +9,8 @@ use super::errors::{gone_is_done, object, success};
 use super::events::Channel;
 use super::fields::{NUMBER, format};
 use super::names::{Names, Role};
-use super::request::{app, delete, get, one, post, request};
+use super::probe::probing;
+use super::request::{app, delete, get, one, post};
 use crate::address::{Address, AddressKind};
 use crate::chain::{Then, chain, mapped};
 use crate::config::RawConfig;
@@ -16,13 +18,16 @@ use crate::event::{CallEvent, CallFact, CarrierCallId};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse, escape};
 use crate::hook::HookUrls;
 use crate::op::{
-    Managed, OpResult, Originate, Originated, SendDigits, TakeBack, Transfer, TransferKind,
+    Managed, Op, OpResult, Originate, Originated, SendDigits, Step, Transfer, TransferKind,
 };
+use crate::secret::Pii;
 
 /// Begins the name of an application; what makes it unique follows.
 const APP_PREFIX: &str = "talkpath_";
 /// Digits behind it.
 const APP_DIGITS: usize = 12;
+/// Longest value of a header or variable, in bytes.
+const VALUE_BYTES_MAX: usize = 512;
 
 /// The path of a channel.
 pub(super) fn channel_path(id: &str) -> String {
@@ -76,6 +81,37 @@ fn call_request(
     post(config, "channels", &query)
 }
 
+/// Puts what the caller wants the channel to carry into the request, as far as the configuration
+/// lets it out.
+fn carry(
+    config: &RawConfig,
+    request: &mut HttpRequest,
+    extra: &[(String, Pii)],
+) -> Result<(), CarrierError> {
+    let (headers, names) = (config.texts("headers_out"), config.texts("variables_out"));
+    let sip = config.text("endpoint").is_some_and(|endpoint| endpoint.starts_with("PJSIP/"));
+    let mut set = serde_json::Map::new();
+    for (name, value) in extra {
+        let value = value.expose();
+        let header = headers.iter().find(|header| header.eq_ignore_ascii_case(name));
+        let variable = match header {
+            Some(header) if sip => format!("PJSIP_HEADER(add,{header})"),
+            Some(_) => return Err(CarrierError::Config("headers go out by PJSIP alone")),
+            None if names.contains(&name.as_str()) => name.clone(),
+            None => continue,
+        };
+        if value.len() > VALUE_BYTES_MAX || value.contains(char::is_control) {
+            return Err(CarrierError::Config("a value is too long, or no text of one line"));
+        }
+        set.insert(variable, value.into());
+    }
+    if !set.is_empty() {
+        request.body = json!({ "variables": set }).to_string().into();
+        request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(())
+}
+
 /// Lets Asterisk call somebody. What it says to that is not always about that: whether the channel
 /// is there is asked for if it says no.
 fn call_out(
@@ -84,8 +120,10 @@ fn call_out(
     to: &Address,
     from: Option<&Address>,
     ring_s: u32,
+    extra: &[(String, Pii)],
 ) -> OpResult<CarrierCallId> {
-    let request = call_request(config, &name, to, from, ring_s)?;
+    let mut request = call_request(config, &name, to, from, ring_s)?;
+    carry(config, &mut request, extra)?;
     let look = get(config, &channel_path(&name))?;
     chain(request, move |answer| match success(&answer) {
         Ok(()) => {
@@ -109,7 +147,8 @@ fn call_out(
 
 pub(super) fn originate(config: &RawConfig, call: &Originate) -> OpResult<Originated> {
     let name = Names::of(config, &call.hooks)?.name(Role::Peer);
-    let placed = call_out(config, name, &call.to, call.from.as_ref(), call.ring_timeout_s);
+    let (from, ring_s) = (call.from.as_ref(), call.ring_timeout_s);
+    let placed = call_out(config, name, &call.to, from, ring_s, &call.extra);
     mapped(placed, |call| Originated { call })
 }
 
@@ -134,7 +173,8 @@ pub(super) fn transfer(config: &RawConfig, transfer: &Transfer) -> OpResult<Opti
         TransferKind::Attended => Role::Target,
     };
     let (to, from) = (&transfer.to, transfer.from.as_ref());
-    mapped(call_out(config, names.name(role), to, from, transfer.ring_timeout_s), Some)
+    let name = names.target(role, &transfer.id);
+    mapped(call_out(config, name, to, from, transfer.ring_timeout_s, &[]), Some)
 }
 
 /// The telephone is told to call the destination itself (RFC 3515): only chan_pjsip can.
@@ -161,14 +201,8 @@ pub(super) fn join_request(
 
 pub(super) fn join(config: &RawConfig, transfer: &Transfer) -> OpResult<()> {
     let names = Names::of(config, &transfer.hooks)?;
-    let target = names.name(Role::Target);
+    let target = names.target(Role::Target, &transfer.id);
     one(join_request(config, &names.name(Role::Bridge), &target)?, success)
-}
-
-/// The caller is put into the bridge of the call again, where our audio is.
-pub(super) fn take_back(config: &RawConfig, back: &TakeBack) -> OpResult<()> {
-    let names = Names::of(config, &back.take.hooks)?;
-    one(join_request(config, &names.name(Role::Bridge), &back.call.0)?, success)
 }
 
 pub(super) fn dtmf(config: &RawConfig, send: &SendDigits) -> OpResult<()> {
@@ -201,18 +235,33 @@ pub(super) fn status(config: &RawConfig, call: &CarrierCallId) -> OpResult<Vec<C
     })
 }
 
-/// What tells that it is an Asterisk that answers.
-fn info(answer: &HttpResponse) -> Result<(), CarrierError> {
+/// What tells that it is an Asterisk that answers: its version, as it writes it.
+pub(super) fn info(answer: &HttpResponse) -> Result<String, CarrierError> {
     let info = object(answer)?;
     let known = info["system"].is_object() || info["status"].is_object();
-    if known { Ok(()) } else { Err(CarrierError::Answer("not that of an Asterisk")) }
+    let version = info["system"]["version"].as_str().unwrap_or_default();
+    if known {
+        Ok(version.to_owned())
+    } else {
+        Err(CarrierError::Answer("not that of an Asterisk"))
+    }
 }
 
 pub(super) fn test(config: &RawConfig) -> OpResult<()> {
-    one(get(config, "asterisk/info")?, info)
+    one(get(config, "asterisk/info")?, |answer| info(answer).map(drop))
 }
 
-/// The application gets a name that no other configuration has, once.
+/// What is known without asking.
+struct Told<T>(Option<T>);
+
+impl<T: Send> Op<T> for Told<T> {
+    fn next(&mut self, _: Option<HttpResponse>) -> Step<T> {
+        self.0.take().map_or(Step::Fail(CarrierError::Unavailable), Step::Done)
+    }
+}
+
+/// The application gets a name that no other configuration has, once; the way that audio travels is
+/// found out.
 pub(super) fn provision(config: &RawConfig, hooks: &HookUrls) -> OpResult<Managed> {
     let name = match config.text("app") {
         Some(app) => app.to_owned(),
@@ -223,6 +272,13 @@ pub(super) fn provision(config: &RawConfig, hooks: &HookUrls) -> OpResult<Manage
             format!("{APP_PREFIX}{}", digits.get(..APP_DIGITS).unwrap_or_default())
         }
     };
-    let request = request(config, Method::GET, "asterisk/info", &[])?;
-    chain(request, move |answer| info(&answer).map(|()| Then::Done(vec![("app", json!(name))])))
+    if super::reverse::wanted(config) {
+        // It can be asked once it knows the name.
+        return Ok(Box::new(Told(Some(vec![("app", json!(name))]))));
+    }
+    probing(config, move |probed| {
+        let mut values = vec![("app", json!(name))];
+        values.extend(probed.values);
+        values
+    })
 }

@@ -2,6 +2,7 @@
 
 use media::codec::AudioFormat;
 
+use super::reverse::OUTBOUND;
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::flow::MediaChoice;
 use crate::media_socket;
@@ -13,6 +14,8 @@ use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
 
 /// Most headers and variables that are read of an incoming call: each is a request.
 pub(super) const READ_MAX: usize = 8;
+/// Most names of headers, and of variables, that may be set on a call that is placed.
+const WRITTEN_MAX: usize = 16;
 /// Milliseconds of audio a packet.
 const PTIME_MS: u32 = 20;
 
@@ -33,12 +36,27 @@ const FORMATS: &[Choice] = &[
     Choice { value: "slin48", label: "Linear, 48 kHz" },
 ];
 
+const EVENTS: &[Choice] = &[
+    Choice { value: "inbound", label: "A socket that we open" },
+    Choice { value: OUTBOUND, label: "A socket that Asterisk opens (22.5)" },
+];
+
+/// The field of the way that was found.
+pub(super) const FOUND: &str = "media_found";
+
 const WAYS: &[Choice] = &[
+    Choice { value: "auto", label: "The best way that it offers" },
     Choice { value: "rtp", label: "RTP, within one network" },
     Choice { value: "websocket_client", label: "WebSocket that Asterisk opens (22.8)" },
     Choice { value: "websocket_server", label: "WebSocket that we open (22.8)" },
     Choice { value: "audiosocket", label: "AudioSocket: TCP that Asterisk opens" },
 ];
+
+/// The same without the first.
+const WAYS_FOUND: &[Choice] = match WAYS {
+    [_, found @ ..] => found,
+    [] => &[],
+};
 
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection {
@@ -67,9 +85,15 @@ pub(super) const FIELDS: &[UiField] = &[
     UiField::new("app", "Stasis application", FieldKind::Text(APP), "pbx")
         .managed(true, false)
         .help("The name that the dialplan hands calls to."),
+    UiField::new("events", "Events come by", FieldKind::Select(EVENTS), "pbx")
+        .default(Literal::Text("inbound"))
+        .help("Asterisk can open the socket itself, from behind a translator; see the files below."),
     UiField::new("media", "Audio travels by", FieldKind::Select(WAYS), "media")
-        .default(Literal::Text("rtp"))
+        .default(Literal::Text("auto"))
         .help("RTP is the fastest; the others pass translators and firewalls."),
+    UiField::new(FOUND, "Way that was found", FieldKind::Select(WAYS_FOUND), "media")
+        .managed(true, false)
+        .help("What this Asterisk offered last; it is asked again whenever it is reached anew."),
     UiField::new("ws_client", "WebSocket client", FieldKind::Text(SECTION), "media")
         .help("For the WebSocket that Asterisk opens: its section in websocket_client.conf, whose uri is ours.")
         .placeholder("talkpath"),
@@ -102,6 +126,22 @@ pub(super) const FIELDS: &[UiField] = &[
         "calls",
     )
     .help("Read of calls that come in; functions such as CALLERID(rdnis) too.")
+    .placeholder("CAMPAIGN"),
+    UiField::new(
+        "headers_out",
+        "SIP headers of calls that are placed",
+        FieldKind::List { rule: HEADER, entries_max: WRITTEN_MAX },
+        "calls",
+    )
+    .help("Which of the headers that a call is placed with go out, by chan_pjsip.")
+    .placeholder("User-to-User"),
+    UiField::new(
+        "variables_out",
+        "Channel variables of calls that are placed",
+        FieldKind::List { rule: VARIABLE, entries_max: WRITTEN_MAX },
+        "calls",
+    )
+    .help("Which of the variables that a call is placed with are set on its channel.")
     .placeholder("CAMPAIGN"),
 ];
 
@@ -162,12 +202,9 @@ fn app(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn check(config: &RawConfig) -> Result<(), ConfigErrors> {
-    let fits = match way(config) {
-        Way::Rtp => matches!(config.text("format"), None | Some("ulaw" | "alaw" | "g722")),
-        Way::AudioSocket => config.text("format").is_none_or(|format| format.starts_with("slin")),
-        Way::WebSocketClient | Way::WebSocketServer => true,
-    };
-    if way(config) == Way::WebSocketClient && config.text("ws_client").is_none() {
+    let chosen = chosen(config);
+    let fits = chosen.is_none_or(|way| way.carries(config.text("format")));
+    if chosen == Some(Way::WebSocketClient) && config.text("ws_client").is_none() {
         let why = "Asterisk opens the socket by a section of its websocket_client.conf";
         return Err(ConfigErrors::one("ws_client", Problem::Rule(why)));
     }
@@ -211,14 +248,45 @@ pub(super) enum Way {
     AudioSocket,
 }
 
-/// How audio travels by a configuration.
-pub(super) fn way(config: &RawConfig) -> Way {
-    match config.text("media") {
-        Some("websocket_client") => Way::WebSocketClient,
-        Some("websocket_server") => Way::WebSocketServer,
-        Some("audiosocket") => Way::AudioSocket,
-        _ => Way::Rtp,
+impl Way {
+    const ALL: [Self; 4] =
+        [Self::Rtp, Self::WebSocketClient, Self::WebSocketServer, Self::AudioSocket];
+
+    /// The word for it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rtp => "rtp",
+            Self::WebSocketClient => "websocket_client",
+            Self::WebSocketServer => "websocket_server",
+            Self::AudioSocket => "audiosocket",
+        }
     }
+
+    fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|way| way.as_str() == word)
+    }
+
+    /// Whether it carries a format, or the usual one.
+    pub(super) fn carries(self, format: Option<&str>) -> bool {
+        match self {
+            // What we send is understood with a static payload type alone.
+            Self::Rtp => matches!(format, None | Some("ulaw" | "alaw" | "g722")),
+            Self::AudioSocket => format.is_none_or(|format| format.starts_with("slin")),
+            Self::WebSocketClient | Self::WebSocketServer => true,
+        }
+    }
+}
+
+/// How audio travels by the word of a client; `None` if that is left open.
+pub(super) fn chosen(config: &RawConfig) -> Option<Way> {
+    config.text("media").and_then(Way::named)
+}
+
+/// How audio travels by a configuration. Every version has RTP, so it is that as long as nobody has
+/// looked.
+pub(super) fn way(config: &RawConfig) -> Way {
+    let found = || config.text(FOUND).and_then(Way::named);
+    chosen(config).or_else(found).unwrap_or(Way::Rtp)
 }
 
 /// The word for the format of external media.

@@ -15,8 +15,10 @@ mod fields;
 mod flow;
 mod names;
 mod pieces;
+mod probe;
 mod records;
 mod request;
+mod reverse;
 mod socket;
 mod stream;
 mod tidy;
@@ -90,8 +92,8 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
         hangup: Some(calls::hangup),
         transfer: Some(calls::transfer),
         join: Some(calls::join),
-        // Whoever is left waits in the bridge, where the agent is still heard.
-        take_back: Some(calls::take_back),
+        // A transfer that is given up leaves the caller in the bridge, where the agent is.
+        take_back: None,
         dtmf: Some(calls::dtmf),
         record: Some(records::record),
         status: Some(calls::status),

@@ -1,7 +1,7 @@
 //! Names of what we make at Asterisk: they tell whose it is and what for.
 //!
-//! `<application>.<role>.<our id of the call>[.<number>]`. A name is never used twice: a channel
-//! whose name is in use brings some versions down.
+//! `<application>.<role>.<our id of the call>[.<number, or our id of the transfer>]`. A name is
+//! never used twice: a channel whose name is in use brings some versions down.
 
 use super::request::app;
 use crate::config::RawConfig;
@@ -61,6 +61,11 @@ impl Names {
         format!("{}.{number}", self.name(Role::Media))
     }
 
+    /// Of the leg that a transfer of that id calls.
+    pub(super) fn target(&self, role: Role, transfer: &str) -> String {
+        format!("{}.{transfer}", self.name(role))
+    }
+
     /// The application.
     pub(super) fn app(&self) -> &str {
         &self.app
@@ -82,6 +87,14 @@ pub(super) fn read<'n>(app: &str, name: &'n str) -> Option<(Role, &'n str)> {
     (!call.is_empty() && !rest.contains(';')).then_some((role, call))
 }
 
+/// Our id of the transfer that a channel of that name was called for.
+pub(super) fn transfer_of<'n>(app: &str, name: &'n str) -> Option<&'n str> {
+    let (role, _) = read(app, name)?;
+    let is_target = matches!(role, Role::Target | Role::BlindTarget);
+    // The application's name has no dots.
+    name.split('.').nth(3).filter(|_| is_target)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +107,10 @@ mod tests {
             assert_eq!(read("talkpath_1", &names.name(role)), Some((role, "01-ab")));
         }
         assert_eq!(read("talkpath_1", &names.media(3)), Some((Role::Media, "01-ab")));
+        let target = names.target(Role::BlindTarget, "t-1");
+        assert_eq!(read("talkpath_1", &target), Some((Role::BlindTarget, "01-ab")));
+        assert_eq!(transfer_of("talkpath_1", &target), Some("t-1"));
+        assert_eq!(transfer_of("talkpath_1", &names.media(3)), None);
         for other in [
             "",
             "pbx1-1795328688.89",

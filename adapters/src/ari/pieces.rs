@@ -1,23 +1,36 @@
 //! What is to be written into the files of an Asterisk, for the configuration at hand. No secret is
 //! in it.
 
-use super::fields::{Way, way};
+use super::fields::{Way, chosen, way};
+use super::reverse::wanted;
 use crate::config::RawConfig;
 use crate::flow::Piece;
+use crate::hook::HookUrls;
 
+/// The section of the socket of events that Asterisk opens.
+const EVENTS: &str = "talkpath-events";
 /// Stands where the name will be once the configuration has one.
 const UNNAMED: &str = "NAME-OF-THE-APPLICATION";
 
-pub(super) fn pieces(config: &RawConfig, base: &str) -> Vec<Piece> {
+pub(super) fn pieces(config: &RawConfig, hooks: &HookUrls) -> Vec<Piece> {
+    let base = hooks.base();
     let user = config.text("username").unwrap_or("talkpath");
     let app = config.text("app").unwrap_or(UNNAMED);
+    let dials = wanted(config);
+    let out = match dials {
+        true => format!(
+            "\n[{user}-events]\ntype = outbound_websocket\nwebsocket_client_id = {EVENTS}\n\
+             apps = {app}\nlocal_ari_user = {user}\n"
+        ),
+        false => String::new(),
+    };
     let mut pieces = vec![
         piece("http.conf", &format!("[general]\nenabled = yes\nbindaddr = {}\n", bound(config))),
         piece(
             "ari.conf",
             &format!(
                 "[general]\nenabled = yes\n\n[{user}]\ntype = user\nread_only = no\n\
-                 password = THE-PASSWORD-ENTERED-HERE\n"
+                 password = THE-PASSWORD-ENTERED-HERE\n{out}"
             ),
         ),
         piece(
@@ -32,17 +45,40 @@ pub(super) fn pieces(config: &RawConfig, base: &str) -> Vec<Piece> {
         ),
         piece("pjsip.conf", &telephones(config)),
     ];
-    if way(config) == Way::WebSocketClient {
+    let mut clients = Vec::new();
+    if dials {
+        let (uri, tls) = (socket(&hooks.url("events")), tls(base));
+        clients.push(format!(
+            "[{EVENTS}]\ntype = websocket_client\nconnection_type = persistent\nuri = {uri}\n\
+             protocols = ari\nusername = {user}\npassword = THE-PASSWORD-ENTERED-HERE\n{tls}"
+        ));
+    }
+    // Where the way is left open, the section is what makes this one possible.
+    let opens = chosen(config).is_none().then(|| config.text("ws_client")).flatten();
+    if way(config) == Way::WebSocketClient || opens.is_some() {
         let section = config.text("ws_client").unwrap_or("talkpath");
-        let uri = format!("{}/api/v1/telephony/ws/ari", base.replacen("http", "ws", 1));
-        let tls = if uri.starts_with("wss") { "tls_enabled = yes\n" } else { "" };
+        let uri = socket(&format!("{base}/api/v1/telephony/ws/ari"));
+        let tls = tls(base);
         let text = format!(
             "[{section}]\ntype = websocket_client\nconnection_type = per_call_config\nuri = {uri}\n\
              protocols = media\n{tls}"
         );
-        pieces.push(piece("websocket_client.conf", &text));
+        clients.push(text);
+    }
+    if !clients.is_empty() {
+        pieces.push(piece("websocket_client.conf", &clients.join("\n")));
     }
     pieces
+}
+
+/// The address of a socket at an address of ours.
+fn socket(url: &str) -> String {
+    url.replacen("http", "ws", 1)
+}
+
+/// What a section needs beside an address that is encrypted.
+fn tls(base: &str) -> &'static str {
+    if base.starts_with("https:") { "tls_enabled = yes\n" } else { "" }
 }
 
 fn piece(file: &'static str, text: &str) -> Piece {
@@ -80,7 +116,8 @@ mod tests {
     #[test]
     fn pieces_fit_the_configuration() {
         let text = |config: &RawConfig| -> String {
-            let pieces = pieces(config, "https://t.example/pbx");
+            let hooks = HookUrls::new("https://t.example/pbx", "ari", "tok");
+            let pieces = pieces(config, &hooks);
             pieces.iter().map(|piece| format!("{}\n{}", piece.file, piece.text)).collect()
         };
         let shown = text(&config());
@@ -89,8 +126,14 @@ mod tests {
         let mut stored = config().expose().clone();
         stored.insert("media".to_owned(), "websocket_client".into());
         stored.insert("ws_client".to_owned(), "media_out".into());
-        let shown = text(&RawConfig::from_stored(stored.into()).unwrap());
+        let shown = text(&RawConfig::from_stored(stored.clone().into()).unwrap());
         assert!(shown.contains("uri = wss://t.example/pbx/api/v1/telephony/ws/ari\n"));
         assert!(shown.contains("[media_out]\n") && shown.contains("tls_enabled = yes"));
+        assert!(!shown.contains("tok\n") && !shown.contains("outbound_websocket"));
+        stored.insert("events".to_owned(), "outbound".into());
+        let shown = text(&RawConfig::from_stored(stored.into()).unwrap());
+        assert!(shown.contains("uri = wss://t.example/pbx/api/v1/telephony/ari/events/tok\n"));
+        assert!(shown.contains("websocket_client_id = talkpath-events\napps = voiceapp\n"));
+        assert!(shown.contains("[media_out]\n") && !shown.contains("pw\n"));
     }
 }

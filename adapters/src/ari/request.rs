@@ -25,10 +25,15 @@ pub(super) fn signed(
     config: &RawConfig,
     request: HttpRequest,
 ) -> Result<HttpRequest, CarrierError> {
+    request.credentials(AUTHORIZATION, &credentials(config)?)
+}
+
+/// User and password, as HTTP Basic writes them (RFC 7617).
+pub(super) fn credentials(config: &RawConfig) -> Result<String, CarrierError> {
     let user = config.text("username").ok_or(CarrierError::Config("no user"))?;
     let password = config.secret("password").ok_or(CarrierError::Config("no password"))?;
     let both = STANDARD.encode(format!("{user}:{}", password.expose()));
-    request.credentials(AUTHORIZATION, &format!("Basic {both}"))
+    Ok(format!("Basic {both}"))
 }
 
 /// A request for `path` below `/ari`, whose query holds these.

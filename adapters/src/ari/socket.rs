@@ -22,7 +22,9 @@ use crate::secret::Pii;
 
 pub(super) const EVENTS: EventsSocket = EventsSocket {
     connect: super::request::events,
+    reverse: Some(super::reverse::REVERSE),
     route,
+    probe: super::probe::probe,
     opened,
     complete,
     tidy: tidy::tidy,

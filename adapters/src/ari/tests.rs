@@ -2,6 +2,7 @@
 
 mod flows;
 pub(super) mod rest;
+mod transfers;
 
 use serde::Deserialize;
 use serde_json::Value;

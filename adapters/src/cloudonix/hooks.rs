@@ -73,7 +73,7 @@ pub(super) const HOOKS: &[Hook] = &[
         })
     }),
     hook(JOINED, BOTH, |request, _| {
-        let of = TransferOf { id: request.transfer(), leg: None };
+        let of = TransferOf { id: request.transfer(), ..TransferOf::default() };
         facts(request, |fields, caller| joined(fields, caller, TransferState::Done, of))
     }),
     hook(RECORDING, BOTH, |request, _| facts(request, events::recorded)),
@@ -236,7 +236,7 @@ fn dial_ended(request: &HookRequest<'_>, _: &RawConfig) -> Result<Handled, HookE
         _ => TransferState::Failed,
     };
     let leg = ["DialSession", "DialCallSid"].iter().find_map(|name| fields.text(name));
-    let of = TransferOf { id: request.transfer(), leg: None };
+    let of = TransferOf { id: request.transfer(), ..TransferOf::default() };
     let mut events = vec![events::transfer(call, leg.unwrap_or_default(), state, of)];
     let told = events::of_document(&fields, call);
     events.extend(told.into_iter().filter(|event| matches!(event.what, CallFact::Ended(_))));
@@ -282,5 +282,6 @@ fn moved(leg: &str, state: TransferState, of: TransferOf) -> CallEvent {
 
 /// The transfer that has called this leg.
 fn consulted(request: &HookRequest<'_>, leg: &str) -> TransferOf {
-    TransferOf { id: request.transfer(), leg: Some(CarrierCallId(leg.to_owned())) }
+    let leg = Some(CarrierCallId(leg.to_owned()));
+    TransferOf { id: request.transfer(), leg, cause: None }
 }

@@ -129,14 +129,18 @@ fn answered(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Ho
     Ok(Handled { meaning, reply: answer::hangup() })
 }
 
-fn ended(fields: &Fields, call: CarrierCallId) -> Vec<CallEvent> {
-    let end = End {
+fn end(fields: &Fields) -> End<'_> {
+    End {
         status: maybe(fields, "CallStatus"),
         code: maybe(fields, "HangupCauseCode").parse().ok(),
         name: maybe(fields, "HangupCauseName"),
         source: maybe(fields, "HangupSource"),
         duration_s: maybe(fields, "Duration").parse().ok(),
-    };
+    }
+}
+
+fn ended(fields: &Fields, call: CarrierCallId) -> Vec<CallEvent> {
+    let end = end(fields);
     let cost = text(fields, "TotalCost").ok().map(price).map(CallFact::Priced);
     let mut events = vec![fact(call.clone(), "Hangup", CallFact::Ended(end.ended()))];
     events.extend(cost.map(|cost| fact(call, "TotalCost", cost)));
@@ -148,7 +152,7 @@ fn status(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     let call = call(&fields)?;
     let event = text(&fields, "Event")?;
     let transfer = |state| {
-        let of = TransferOf { id: request.transfer(), leg: None };
+        let of = TransferOf { id: request.transfer(), ..TransferOf::default() };
         CallFact::Transfer { state, of }
     };
     // Legs of a `Dial` are told with an action.
@@ -181,8 +185,12 @@ fn stream(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     Ok(told(what.into_iter().map(|what| fact(call.clone(), &id, what)).collect()))
 }
 
-static DOCUMENTS: Documents =
-    Documents { dial: answer::dial, room: answer::conference, hangup: answer::hangup };
+static DOCUMENTS: Documents = Documents {
+    dial: answer::dial,
+    room: answer::conference,
+    hangup: answer::hangup,
+    cause: |fields| end(fields).ended().cause,
+};
 
 fn transfer(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, HookError> {
     let fields = own(request, config)?;

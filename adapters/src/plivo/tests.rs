@@ -215,6 +215,7 @@ fn originate() -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 3600,
         detect_machine: false,
+        extra: Vec::new(),
     }
 }
 

@@ -179,6 +179,8 @@ impl Flow {
                     self.open_stream(now);
                 }
             }
+            // Whoever was called for a transfer is let go by a request.
+            FlowCommand::Keep(_) => {}
             FlowCommand::Answer | FlowCommand::Transfer { .. } | FlowCommand::Dtmf(_) => {}
         }
     }

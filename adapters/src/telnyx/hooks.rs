@@ -121,7 +121,11 @@ fn event(data: &Value, kind: &str) -> Result<Option<CallEvent>, HookError> {
     let made = payload["client_state"].as_str().and_then(made_by);
     let (call, what) = match made {
         Some(made) => {
-            let of = TransferOf { id: Some(made.transfer), leg: made.apart.then_some(call) };
+            let of = TransferOf {
+                id: Some(made.transfer),
+                leg: made.apart.then_some(call),
+                cause: None,
+            };
             (made.caller, transfer_leg(kind, payload, of))
         }
         None => (call, fact(kind, payload)?),

@@ -95,7 +95,7 @@ fn transfers_are_told_of_the_callers_leg() {
             let told = event(made, kind, cause);
             assert!(told.iter().all(|event| event.call == caller));
             let apart = (made == TransferKind::Attended).then(|| CarrierCallId("v3:other".into()));
-            let of = TransferOf { id: Some("t-1".to_owned()), leg: apart };
+            let of = TransferOf { id: Some("t-1".to_owned()), leg: apart, cause: None };
             let apart_ended = of.leg.is_some() && kind == "call.hangup";
             let state = state.or(apart_ended.then_some(TransferState::Failed));
             let expected = state.map(|state| CallFact::Transfer { state, of });
@@ -196,6 +196,7 @@ fn originate() -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: true,
+        extra: Vec::new(),
     }
 }
 

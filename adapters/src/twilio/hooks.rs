@@ -215,7 +215,7 @@ fn handed_over(
     };
     let mut events = events::state(&fields).ok_or(HookError::Field("CallStatus"))?;
     let state = if done { TransferState::Done } else { TransferState::Failed };
-    let of = TransferOf { id: request.transfer(), leg: None };
+    let of = TransferOf { id: request.transfer(), ..TransferOf::default() };
     events.insert(0, events::transfer(&fields, &call.0, state, of));
     if done {
         let reply = answer::reply(answer::hangup());
@@ -246,7 +246,7 @@ fn transfer_leg(fields: &Fields, request: &HookRequest<'_>) -> Option<Vec<CallEv
     // Whoever a `<Dial>` called is the caller's business.
     let leg = fields.get("CallSid").filter(|_| !dialled);
     let leg = leg.map(|leg| CarrierCallId(leg.to_owned()));
-    let of = TransferOf { id: request.transfer(), leg };
+    let of = TransferOf { id: request.transfer(), leg, cause: None };
     Some(vec![events::transfer(fields, &call, state, of)])
 }
 

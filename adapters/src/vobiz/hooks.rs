@@ -129,9 +129,9 @@ fn answered(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Ho
     Ok(Handled { meaning, reply: answer::hangup() })
 }
 
-fn ended(fields: &Fields, call: CarrierCallId) -> Vec<CallEvent> {
+fn end(fields: &Fields) -> End<'_> {
     let duration_s = maybe(fields, "Duration").parse().ok();
-    let end = End {
+    End {
         status: maybe(fields, "CallStatus"),
         answered: !maybe(fields, "AnswerTime").is_empty() || duration_s.is_some_and(|s| s > 0),
         word: maybe(fields, "HangupCause"),
@@ -139,9 +139,12 @@ fn ended(fields: &Fields, call: CarrierCallId) -> Vec<CallEvent> {
         name: maybe(fields, "HangupCauseName"),
         source: maybe(fields, "HangupSource"),
         duration_s,
-    };
+    }
+}
+
+fn ended(fields: &Fields, call: CarrierCallId) -> Vec<CallEvent> {
     // The cost that it tells is always zero.
-    vec![fact(call, "Hangup", CallFact::Ended(end.ended()))]
+    vec![fact(call, "Hangup", CallFact::Ended(end(fields).ended()))]
 }
 
 fn status(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, HookError> {
@@ -149,7 +152,7 @@ fn status(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     let call = call(&fields)?;
     let event = text(&fields, "Event")?;
     let transfer = |state| {
-        let of = TransferOf { id: request.transfer(), leg: None };
+        let of = TransferOf { id: request.transfer(), ..TransferOf::default() };
         CallFact::Transfer { state, of }
     };
     // Legs of a `Dial` are told with an action.
@@ -186,8 +189,12 @@ fn stream(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, Hook
     Ok(told(what.into_iter().map(|what| fact(call.clone(), &id, what)).collect()))
 }
 
-static DOCUMENTS: Documents =
-    Documents { dial: answer::dial, room: answer::conference, hangup: answer::hangup };
+static DOCUMENTS: Documents = Documents {
+    dial: answer::dial,
+    room: answer::conference,
+    hangup: answer::hangup,
+    cause: |fields| end(fields).ended().cause,
+};
 
 fn transfer(request: &HookRequest<'_>, config: &RawConfig) -> Result<Handled, HookError> {
     let fields = own(request, config)?;

@@ -132,7 +132,7 @@ fn about_transfer(request: &HookRequest<'_>, leg: TransferLeg) -> Result<Handled
     let called = events::subject(&value)?;
     let call = handed_over(request).unwrap_or_else(|| called.clone());
     let apart = (leg == TransferLeg::Consulted).then_some(called);
-    let of = TransferOf { id: request.transfer(), leg: apart };
+    let of = TransferOf { id: request.transfer(), leg: apart, cause: None };
     let status = events::text(&value, "status").unwrap_or_default();
     let states: &[TransferState] = match status {
         "started" | "ringing" => &[TransferState::Trying],

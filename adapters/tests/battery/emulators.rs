@@ -85,6 +85,7 @@ fn accounts_work() {
             ring_timeout_s: 30,
             max_duration_s: 600,
             detect_machine: false,
+            extra: Vec::new(),
         };
         let placed = account.perform(calls.originate.unwrap()(&config, &originate));
         let call = placed.unwrap_or_else(|error| panic!("{name}: {error}")).call;

@@ -167,6 +167,7 @@ fn stray_inputs_are_taken() {
                     from: None,
                     ring_timeout_s: 20,
                 }),
+                FlowInput::Command(FlowCommand::Keep("t-1".to_owned())),
                 FlowInput::Command(FlowCommand::Dtmf(Pii::new("12#"))),
                 FlowInput::Command(FlowCommand::Restream("wss://t.example/again".to_owned())),
                 FlowInput::Command(FlowCommand::Refuse(Refusal::Busy)),

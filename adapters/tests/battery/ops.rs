@@ -42,6 +42,7 @@ fn originate(entry: &Entry) -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: true,
+        extra: Vec::new(),
     }
 }
 

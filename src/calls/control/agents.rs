@@ -257,13 +257,16 @@ impl Control {
     }
 }
 
+/// What stands for SIP where carriers are named.
+pub(super) const SIP: &str = "sip_trunk";
+
 /// What the peer's audio comes by, as agents are told.
 fn provider(call: &LiveCall) -> &'static str {
     match (&call.web, &call.pbx, &call.carrier) {
         (Some(_), ..) => web_phone::NAME,
         (None, Some(line), _) => line.door.name(),
         (None, None, Some(leg)) => leg.account.spec.name,
-        (None, None, None) => "sip_trunk",
+        (None, None, None) => SIP,
     }
 }
 

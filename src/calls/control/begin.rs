@@ -9,6 +9,7 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
+use super::agents::SIP;
 use super::effects::label;
 use super::incoming::unix_ms;
 use crate::calls::call::{AnswerBy, Call, Plan, Which};
@@ -28,6 +29,7 @@ use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::sip::core::sdp::Sdp;
+use crate::telemetry::CarrierLabel;
 use crate::workers::command::{CallKey, Command, LegFormat, RtpSockets};
 use crate::workers::gauges::Gauges;
 use crate::workers::line::{LinePlan, PeerLink};
@@ -176,7 +178,7 @@ impl Control {
         let id = beginning.id.unwrap_or_else(Uuid::now_v7);
         let span = announced(id, plan.direction, &from, &to, &agent.name);
         let (peer, media) = self.open(key, worker, peer, trunk.as_deref());
-        let gauges = Arc::<Gauges>::default();
+        let gauges = Arc::new(Gauges::new(carrier_of(&peer, trunk.as_deref())));
         self.command(worker, Command::Gauge { call: key, gauges: Arc::clone(&gauges) });
         let Settled { srtp, stream, flows } = peer.settled;
         let mut effects = std::mem::take(&mut self.effects);
@@ -274,6 +276,12 @@ fn second(fallback: Fallback) -> (Option<Arc<Agent>>, Option<std::path::PathBuf>
         Fallback::Message(path) => (None, Some(path)),
         Fallback::Hangup => (None, None),
     }
+}
+
+/// The carrier of a call, for metrics.
+fn carrier_of(peer: &Held, trunk: Option<&Trunk>) -> CarrierLabel {
+    let own = peer.carrier.as_ref().map(|leg| leg.account.spec.name);
+    CarrierLabel::named(own.or_else(|| trunk.map(|_| SIP)))
 }
 
 /// Where the signalling of a call comes from that has none of SIP.

@@ -346,12 +346,6 @@ impl Control {
         self.next_key += 1;
         key
     }
-
-    /// The worker with the fewest calls.
-    pub(super) fn least_loaded(&self) -> usize {
-        let workers = self.workers.iter().enumerate();
-        workers.min_by_key(|(_, worker)| worker.load()).map_or(0, |(index, _)| index)
-    }
 }
 
 /// Who takes the call, and what it counts for beside the server.

@@ -138,7 +138,11 @@ impl Control {
             };
             self.log_sample(key, quality);
         }
-        self.log_fact(key, What::Quality(Box::new(summary(report))));
+        let mut summary = summary(report);
+        if let Some(call) = self.calls.get(&key) {
+            summary.stages = call.stages();
+        }
+        self.log_fact(key, What::Quality(Box::new(summary)));
     }
 }
 
@@ -197,6 +201,7 @@ fn summary(report: &MediaReport) -> QualitySummary {
         silence_in_ms: millis(silence_in.total),
         silence_out: longest(silence_out),
         silence_out_ms: millis(silence_out.total),
+        stages: Vec::new(),
     }
 }
 

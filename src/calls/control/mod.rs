@@ -35,6 +35,7 @@ mod joining;
 mod lines;
 mod links;
 mod listening;
+mod load;
 mod logging;
 mod observe;
 mod orders;
@@ -156,6 +157,8 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     quota: Quota,
+    /// How the media threads bear their calls.
+    loads: load::Loads,
     recorder: Recorder,
     captures: Arc<Mutex<Registry>>,
     dialler: Dialler,
@@ -269,6 +272,7 @@ impl Control {
             trunks: Trunks::default(),
             avoided: Avoided::default(),
             resolver: None,
+            loads: load::Loads::new(workers.len()),
             workers,
             worker_events,
             requests,
@@ -354,6 +358,7 @@ impl Control {
         if self.endpoint.deadline().is_some_and(|due| due <= at) {
             self.endpoint.handle_timeout(at);
         }
+        self.look_at_load(at);
         self.watch_trunks(at);
         self.ask_elsewhere(at);
         if self.registrar.deadline().is_some_and(|due| due <= at) {
@@ -396,7 +401,7 @@ impl Control {
         let sip = self.endpoint.deadline().unwrap_or(MonoTime::MAX);
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
         let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
-        let trunks = self.trunks.deadline().min(self.registrations_due());
+        let trunks = self.trunks.deadline().min(self.registrations_due()).min(self.loads.due());
         let hour = now() + Duration::from_secs(3_600);
         calls.min(sip).min(phones).min(trunks).min(self.past.elsewhere.deadline()).min(hour)
     }

@@ -21,12 +21,14 @@ impl Control {
 
     /// Whether the server has room for another call: nothing is taken.
     pub(super) fn check_server(&self, way: Way) -> Result<(), Refusal> {
+        self.check_load(way)?;
         self.quota.check(now(), way, &[self.server()])
     }
 
     /// Takes the places of a call within these bounds and on the server: all of them at once, so
     /// that whoever is beyond a limit of its own uses up nothing of the server's rate.
     pub(super) fn take_places(&mut self, way: Way, bounds: &[Bound]) -> Result<Permit, Refusal> {
+        self.check_load(way)?;
         let bounds: Vec<_> = bounds.iter().copied().chain([self.server()]).collect();
         self.quota.take(now(), way, &bounds)
     }

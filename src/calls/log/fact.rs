@@ -8,7 +8,7 @@ use adapters::event::{AnsweredBy, Price, Recording};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::State;
+use super::{StageFigures, State};
 use crate::calls::cause::Cause;
 use crate::config::Masked;
 
@@ -342,6 +342,9 @@ pub struct QualitySummary {
     pub silence_out: Option<String>,
     /// Milliseconds of silence towards the peer.
     pub silence_out_ms: u64,
+    /// How long the steps of its frames took, in the order of their way.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub stages: Vec<StageFigures>,
 }
 
 /// How the media of a call fare at one moment.

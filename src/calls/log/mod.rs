@@ -8,6 +8,7 @@ mod carrier;
 mod fact;
 mod fold;
 mod handle;
+mod stages;
 mod state;
 mod summary;
 pub mod watchdog;
@@ -23,5 +24,6 @@ pub use fact::{
 };
 pub use fold::Fold;
 pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};
+pub use stages::StageFigures;
 pub use state::State;
 pub use summary::{AtCarrier, Stamps, Summary};

@@ -152,9 +152,9 @@ impl Transfer {
         self.plan.kind
     }
 
-    /// Whether three are to talk.
+    /// Whether three are to talk: not if whoever was to stay has left.
     pub const fn makes_three(&self) -> bool {
-        self.plan.stay.makes_three()
+        self.plan.stay.makes_three() && !self.left
     }
 
     /// Whether somebody has to press a key to get the call.

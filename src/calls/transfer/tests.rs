@@ -594,3 +594,15 @@ fn wishes_that_are_wrong() {
     }
     assert_eq!(format!("{:?}", Destination::User("+49".into())), "User");
 }
+
+/// Whoever was to stay has hung up meanwhile: whoever comes has the caller alone.
+#[test]
+fn nobody_is_left_who_was_to_stay() {
+    let mut run = Run::new(Plan { stay: Stay::Talk, ..plan(Kind::Bridge) });
+    assert_eq!(run.tell(Input::Ringing), [tell(State::Ringing)]);
+    assert!(run.transfer.makes_three());
+    assert_eq!(run.tell(Input::Left), []);
+    assert!(!run.transfer.makes_three());
+    let came = [tell(State::Answered), tell(State::Bridged), Effect::Join, Effect::Forget];
+    assert_eq!(run.tell(Input::Answered), came);
+}

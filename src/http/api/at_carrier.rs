@@ -35,8 +35,11 @@ const IMPORTS_MAX: usize = 1_000;
 
 pub(super) fn resource() -> Resource {
     let text = || schema::nullable(json!({"type": "string"}));
-    let tried =
-        schema::object(&[("ok", schema::flag()), ("code", text()), ("message", text())], &[]);
+    let found = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let tried = schema::object(
+        &[("ok", schema::flag()), ("code", text()), ("message", text()), ("found", found)],
+        &[],
+    );
     let listed = schema::object(
         &[
             ("address", schema::text(255)),
@@ -63,7 +66,11 @@ pub(super) fn resource() -> Resource {
         endpoints: vec![
             post(PATH_TEST, "test_configuration", test)
                 .summary("Tries the credentials; changes nothing at the carrier.")
-                .answers_json(200, "what the carrier says of them", tried)
+                .answers_json(
+                    200,
+                    "what the carrier says of them, and what it was found to run",
+                    tried,
+                )
                 .refuses(&[Kind::NotSupported]),
             post(PATH_PROVISION, "provision_configuration", provision)
                 .summary("Makes what the account lacks, and keeps what it is called there.")
@@ -131,10 +138,19 @@ async fn test(
     let account = account(&state, &caller, id).await?;
     let CallOps { test: Some(test), .. } = account.spec.calls else { return Err(cannot()) };
     let tried = run(&state, &account, "test", test(&account.config)).await;
+    let probe = account.spec.events.map(|events| (events.probe)(&account.config));
+    let found: Map<String, Value> = match probe.filter(|_| tried.is_ok()) {
+        Some(probe) => {
+            let probed = run(&state, &account, "probe", probe).await.unwrap_or_default();
+            probed.told.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect()
+        }
+        None => Map::new(),
+    };
     Ok(axum::Json(match tried {
-        Ok(()) => json!({"ok": true, "code": null, "message": null}),
+        Ok(()) => json!({"ok": true, "code": null, "message": null, "found": found}),
         Err(Failure { error, .. }) => {
-            json!({"ok": false, "code": error.as_str(), "message": error.to_string()})
+            let (code, message) = (error.as_str(), error.to_string());
+            json!({"ok": false, "code": code, "message": message, "found": found})
         }
     }))
 }

@@ -1,6 +1,7 @@
 //! What the OpenAPI document tells of calls.
 
 use media::silence::Reason;
+use media::stages::Stage;
 use serde_json::{Value, json};
 
 use crate::calls::cause::Cause;
@@ -74,7 +75,28 @@ pub(super) fn call_schema() -> Value {
             ("cost", schema::nullable(cost)),
             ("answered_by", schema::nullable(schema::word(&who))),
             ("quality", schema::nullable(quality_schema())),
+            (
+                "stages",
+                schema::described(
+                    schema::list(stage_schema()),
+                    "the steps of its frames, in the order of their way",
+                ),
+            ),
             ("is_incomplete", schema::described(schema::flag(), "facts about it were lost")),
+        ],
+        &[],
+    )
+}
+
+/// How long a step of frames took.
+pub(super) fn stage_schema() -> Value {
+    let bound = |about| schema::described(schema::nullable(figure()), about);
+    schema::object(
+        &[
+            ("stage", schema::word(&Stage::ALL.map(Stage::as_str))),
+            ("count", schema::described(schema::count(), "frames that were stamped: one in eight")),
+            ("p50_us", bound("at most so long took half of them; null beyond all bounds")),
+            ("p99_us", bound("at most so long took 99 % of them")),
         ],
         &[],
     )

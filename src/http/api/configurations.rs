@@ -1,6 +1,7 @@
 //! Configurations of providers over HTTP.
 
 use adapters::config::{ConfigErrors, RawConfig};
+use adapters::hook::HookUrls;
 use adapters::setup::{SetupState, SetupStep};
 use adapters::spec::ProviderSpec;
 use adapters::{table, ui};
@@ -27,6 +28,8 @@ use crate::store::{ConfigurationId, OrganisationId, Store};
 /// Longest reason why one is parked.
 const REASON_CHARS_MAX: usize = 200;
 /// Where they are.
+/// Stands in addresses for a token that is not shown.
+const TOKEN: &str = "TOKEN";
 const PATH: &str = "/api/v1/organizations/telephony-configs";
 const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}";
 const PATH_DEFAULT: &str = "/api/v1/organizations/telephony-configs/{id}/set-default-outbound";
@@ -262,7 +265,9 @@ fn detail(
         .collect();
     shown.insert("credentials".to_owned(), credentials);
     shown.insert("setup_checklist".to_owned(), json!(steps));
-    let pieces = spec.events.map(|events| (events.pieces)(&fields.config, base));
+    // Whoever has the address with the token can speak for the carrier.
+    let hooks = HookUrls::new(base, spec.name, TOKEN);
+    let pieces = spec.events.map(|events| (events.pieces)(&fields.config, &hooks));
     shown.insert("setup_files".to_owned(), json!(pieces.unwrap_or_default()));
     shown.insert("supports_trunks".to_owned(), json!(spec.trunk_fields().is_some()));
     Ok(shown)
@@ -352,6 +357,10 @@ pub(super) async fn whole(
     // Whoever has the address can speak for the carrier.
     let may = caller.require(Scope::Admin).is_ok();
     let account = Account::of(&configuration, Limits::default()).filter(|_| may);
+    if let Some((account, events)) = account.as_ref().and_then(|it| Some((it, it.spec.events?))) {
+        let pieces = (events.pieces)(&account.config, &account.hooks(&state.base_url));
+        shown.insert("setup_files".to_owned(), json!(pieces));
+    }
     let inbound = account
         .and_then(|account| Some(account.hooks(&state.base_url).url(account.spec.inbound?.hook)));
     shown.insert("inbound_url".to_owned(), json!(inbound));

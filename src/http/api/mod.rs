@@ -9,6 +9,7 @@ mod call_log;
 mod call_schema;
 mod calls;
 mod capture;
+mod carrier_events;
 mod configurations;
 mod dialect;
 mod events;
@@ -64,6 +65,7 @@ pub(super) fn resources() -> Vec<Resource> {
         phone::resource(),
         attach::resource(),
         link::resource(),
+        carrier_events::resource(),
         line::resource(),
         pbx::resource(),
         dialect::resource(),

@@ -54,6 +54,10 @@ async fn readyz(State(state): State<crate::http::State>) -> Response {
     if *state.drain.borrow() {
         return Problem::unavailable("the server drains", RETRY_AFTER_S).into_response();
     }
+    if state.metrics.is_overloaded() {
+        return Problem::unavailable("the media threads bear no more calls", RETRY_AFTER_S)
+            .into_response();
+    }
     let answer = tokio::time::timeout(DATABASE_TIMEOUT, state.store.ping()).await;
     if !matches!(answer, Ok(Ok(()))) {
         return Problem::unavailable("the database does not answer", RETRY_AFTER_S).into_response();

@@ -3,6 +3,8 @@
 use axum::extract::State;
 use serde_json::{Value, json};
 
+use super::call_schema::stage_schema;
+use crate::calls::log::StageFigures;
 use crate::http::openapi::{Resource, get, schema};
 use crate::keys::Scope;
 
@@ -37,6 +39,15 @@ fn server_schema() -> Value {
         ],
         &[],
     );
+    let worker = schema::object(
+        &[
+            ("calls", schema::count()),
+            ("busy_pct", schema::described(schema::count(), "share of its time at work")),
+            ("takes_calls", schema::described(schema::flag(), "false while it bears no more")),
+            ("stages", schema::list(stage_schema())),
+        ],
+        &[],
+    );
     schema::object(
         &[
             ("version", text()),
@@ -45,6 +56,8 @@ fn server_schema() -> Value {
             ("sip", schema::list(place)),
             ("rtp", rtp),
             ("codecs", schema::list(text())),
+            ("takes_calls", schema::described(schema::flag(), "false while it is overloaded")),
+            ("workers", schema::list(worker)),
         ],
         &[],
     )
@@ -56,6 +69,14 @@ async fn show(State(state): State<crate::http::State>) -> axum::Json<Value> {
     let sip = told.sip.iter().map(|(transport, address)| {
         json!({"transport": transport.as_str().to_ascii_lowercase(), "address": address})
     });
+    let workers = state.metrics.workers.iter().map(|worker| {
+        json!({
+            "calls": worker.calls.get().max(0),
+            "busy_pct": worker.busy_pct.get().max(0),
+            "takes_calls": worker.refuses.get() == 0,
+            "stages": worker.stages.times().into_iter().map(StageFigures::from).collect::<Vec<_>>(),
+        })
+    });
     axum::Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "node": told.node,
@@ -66,5 +87,7 @@ async fn show(State(state): State<crate::http::State>) -> axum::Json<Value> {
             "ports": {"first": told.ports.first, "last": told.ports.last},
         },
         "codecs": told.codecs,
+        "takes_calls": !state.metrics.is_overloaded(),
+        "workers": workers.collect::<Vec<_>>(),
     }))
 }

@@ -3,6 +3,8 @@
 use media::time::MonoTime;
 
 use super::super::calls::{bridge_path, channel, channel_path, hangup_request};
+use super::super::errors::object;
+use super::super::events::Bridge;
 use super::super::names::Role;
 use super::super::request::{delete, get};
 use super::{EVENT_PATIENCE, Flow, Kind};
@@ -101,18 +103,19 @@ impl Flow {
         self.tell(at_unix_ms, CallFact::Ended(ended));
     }
 
-    /// Asks how a channel of the call stands.
+    /// Asks how a channel of the call stands, or its bridge.
     pub(super) fn look(&mut self, now: MonoTime, role: Role) {
-        let name = match role {
-            Role::Media if self.media.is_there() => &self.media.name,
+        let path = match role {
+            Role::Media if self.media.is_there() => channel_path(&self.media.name),
+            Role::Bridge if self.bridge.is_there() => bridge_path(&self.bridge.name),
             Role::Target | Role::BlindTarget => match &self.target {
-                Some(target) => &target.thing.name,
+                Some(target) => channel_path(&target.thing.name),
                 None => return,
             },
-            Role::Peer if !self.peer.thing.is_gone() => &self.call.0,
+            Role::Peer if !self.peer.thing.is_gone() => channel_path(&self.call.0),
             _ => return,
         };
-        let request = get(&self.config, &channel_path(name));
+        let request = get(&self.config, &path);
         self.send(now, Kind::Look(role), request);
     }
 
@@ -123,6 +126,9 @@ impl Flow {
         role: Role,
         result: Result<HttpResponse, CarrierError>,
     ) {
+        if role == Role::Bridge {
+            return self.looked_at_bridge(now, result);
+        }
         let found = result.and_then(|answer| channel(&answer));
         match (role, found) {
             (Role::Peer, Err(CarrierError::NotFound)) => {
@@ -148,9 +154,28 @@ impl Flow {
             (Role::Media, Err(CarrierError::NotFound)) => self.media_lost(now),
             (Role::Media, Ok(channel)) => self.media_entered |= channel.state == "Up",
             (Role::Target | Role::BlindTarget, Err(CarrierError::NotFound)) => {
-                self.target_gone(now);
+                self.target_gone(now, None);
             }
             _ => {}
+        }
+    }
+
+    /// Without the bridge nobody is heard; who was taken out of it is put into it again.
+    fn looked_at_bridge(&mut self, now: MonoTime, result: Result<HttpResponse, CarrierError>) {
+        match result.and_then(|answer| object(&answer)) {
+            Err(CarrierError::NotFound) => {
+                self.bridge.gone();
+                self.joined = false;
+                self.fail(now);
+            }
+            Ok(found) => {
+                let Ok(bridge) = serde_json::from_value::<Bridge>(found) else { return };
+                let has = |name: &String| bridge.channels.contains(name);
+                if self.joined && !(has(&self.call.0) && has(&self.media.name)) {
+                    self.has_parted(now);
+                }
+            }
+            Err(_) => {}
         }
     }
 }

@@ -101,6 +101,10 @@ struct Flow {
     wants_answer: bool,
     answering: bool,
     target: Option<Target>,
+    /// Transfers that were given up.
+    given_up: Vec<String>,
+    /// Legs of transfers that have been let go.
+    strays: Vec<String>,
     /// The peer talks with somebody else: it is not ours to be ended.
     handed_over: bool,
     /// Everything is to go.
@@ -150,6 +154,8 @@ pub(super) fn open(start: FlowStart) -> Box<dyn CallFlow> {
         wants_answer: false,
         answering: false,
         target: None,
+        given_up: Vec::new(),
+        strays: Vec::new(),
         handed_over: false,
         ending: false,
         failed: false,
@@ -280,6 +286,7 @@ impl Flow {
             }
             FlowCommand::Refuse(refusal) => self.end_with(now, super::causes::reason(refusal)),
             FlowCommand::Hangup => self.end_with(now, "normal"),
+            FlowCommand::Keep(transfer) => self.keep(now, transfer),
             FlowCommand::Dtmf(digits) => self.press(now, &digits),
             // The call control asks for these by operations; a stream by RTP has no address.
             FlowCommand::Transfer { .. } | FlowCommand::Restream(_) => {}
@@ -302,7 +309,7 @@ impl Flow {
             (Kind::Join, Ok(_)) => (self.joined, self.refusals) = (true, 0),
             // To be told of the answer, the event may come later.
             (Kind::Answer, Ok(_)) => self.peer.answered = true,
-            (Kind::JoinTarget, Ok(_)) => self.hand_over(),
+            (Kind::JoinTarget, Ok(_)) if self.joins_target() => self.hand_over(),
             (Kind::Look(role), result) => self.looked(now, role, result),
             (Kind::Delete(role), result) => self.deleted(now, role, result.err().as_ref()),
             (Kind::Subscribe, Err(CarrierError::NotFound | CarrierError::Refused { .. })) => {
@@ -319,7 +326,8 @@ impl Flow {
             }
             (Kind::Join | Kind::Answer, Err(CarrierError::Unavailable)) => self.fail(now),
             (Kind::Join | Kind::Answer, Err(_)) => self.refused(now),
-            (Kind::JoinTarget, Err(_)) => self.target_failed(now),
+            (Kind::JoinTarget, Err(_)) if self.joins_target() => self.target_failed(now),
+            (Kind::JoinTarget, _) => {}
             (Kind::Subscribe | Kind::Other, _) => {}
         }
     }
@@ -346,6 +354,7 @@ impl Flow {
         }
         self.look(now, Role::Peer);
         self.look(now, Role::Media);
+        self.look(now, Role::Bridge);
         if self.target.is_some() {
             self.look(now, Role::Target);
         }

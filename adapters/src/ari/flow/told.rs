@@ -117,7 +117,7 @@ impl Flow {
 
     /// Somebody has left the bridge, as everybody does at the end. If it was not that, they are put
     /// together again.
-    fn has_parted(&mut self, now: MonoTime) {
+    pub(super) fn has_parted(&mut self, now: MonoTime) {
         if self.joining && !self.ending && !self.handed_over {
             (self.parted, self.due) = (true, Some(now + PARTED_PATIENCE));
         }

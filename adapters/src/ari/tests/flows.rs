@@ -10,31 +10,31 @@ use super::super::flow::open;
 use super::rest::{answer, config};
 use crate::address::Address;
 use crate::agent::Direction;
-use crate::event::{CallFact, CarrierCallId, HangupCause, TransferState};
+use crate::event::{CallFact, CarrierCallId, HangupCause};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::flow::{CallFlow, FlowCommand, FlowInput, FlowMessage, FlowOutput, FlowStart};
 use crate::hook::HookUrls;
 use crate::op::Refusal;
 
-const CALLER: &str = "pbx1-1.1";
+pub(super) const CALLER: &str = "pbx1-1.1";
 const PLACED: &str = "voiceapp.o.0190";
-const MEDIA: &str = "voiceapp.m.0190.1";
-const BRIDGE: &str = "voiceapp.b.0190";
+pub(super) const MEDIA: &str = "voiceapp.m.0190.1";
+pub(super) const BRIDGE: &str = "voiceapp.b.0190";
 
 /// A call at the miniature.
-struct Call {
+pub(super) struct Call {
     flow: Box<dyn CallFlow>,
     peer: &'static str,
     now: MonoTime,
     /// Answers and events on their way; which of them is next is decided by `order`.
     coming: VecDeque<Coming>,
     order: Vec<usize>,
-    asked: Vec<String>,
-    facts: Vec<CallFact>,
+    pub(super) asked: Vec<String>,
+    pub(super) facts: Vec<CallFact>,
     media: usize,
-    done: bool,
+    pub(super) done: bool,
     /// Paths whose requests fail, with this status.
-    broken: Vec<(&'static str, u16)>,
+    pub(super) broken: Vec<(&'static str, u16)>,
 }
 
 enum Coming {
@@ -48,11 +48,11 @@ fn channel(id: &str, state: &str) -> Value {
     json!({"id": id, "name": technology, "state": state, "dialplan": dialplan})
 }
 
-fn event(kind: &str, id: &str, state: &str) -> Value {
+pub(super) fn event(kind: &str, id: &str, state: &str) -> Value {
     json!({"type": kind, "application": "voiceapp", "args": [], "channel": channel(id, state)})
 }
 
-fn destroyed(id: &str, cause: u16, tech_cause: Option<u16>) -> Value {
+pub(super) fn destroyed(id: &str, cause: u16, tech_cause: Option<u16>) -> Value {
     let mut event = event("ChannelDestroyed", id, "Up");
     (event["cause"], event["tech_cause"]) = (cause.into(), tech_cause.into());
     event
@@ -86,7 +86,7 @@ impl Call {
         call
     }
 
-    fn hand(&mut self, input: FlowInput<'_>) {
+    pub(super) fn hand(&mut self, input: FlowInput<'_>) {
         self.flow.handle(self.now, input);
         while let Some(output) = self.flow.poll() {
             assert!(!self.done, "nothing comes after the end");
@@ -104,7 +104,7 @@ impl Call {
         }
     }
 
-    fn command(&mut self, command: FlowCommand) {
+    pub(super) fn command(&mut self, command: FlowCommand) {
         self.hand(FlowInput::Command(command));
     }
 
@@ -149,13 +149,13 @@ impl Call {
         self.coming.extend(events.into_iter().map(Coming::Event));
     }
 
-    fn tell(&mut self, event: &Value) {
+    pub(super) fn tell(&mut self, event: &Value) {
         let text = event.to_string();
         self.hand(FlowInput::Message(FlowMessage(text.as_bytes())));
     }
 
     /// Lets all that is on its way arrive.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         let mut steps = 0;
         while !self.coming.is_empty() {
             let at = self.order.pop().unwrap_or(0) % self.coming.len();
@@ -169,7 +169,7 @@ impl Call {
     }
 
     /// Lets time pass until the flow is over.
-    fn pass(&mut self) {
+    pub(super) fn pass(&mut self) {
         for _ in 0..20 {
             self.settle();
             let Some(deadline) = self.flow.deadline() else { return };
@@ -179,11 +179,11 @@ impl Call {
         panic!("no end: {:?}", self.asked);
     }
 
-    fn has_asked(&self, part: &str) -> usize {
+    pub(super) fn has_asked(&self, part: &str) -> usize {
         self.asked.iter().filter(|line| line.contains(part)).count()
     }
 
-    fn end(&self) -> HangupCause {
+    pub(super) fn end(&self) -> HangupCause {
         let ends = self.facts.iter().filter_map(|fact| match fact {
             CallFact::Ended(ended) => Some(ended.cause),
             _ => None,
@@ -193,16 +193,8 @@ impl Call {
         ends[0]
     }
 
-    fn transfers(&self) -> Vec<TransferState> {
-        let states = self.facts.iter().filter_map(|fact| match fact {
-            CallFact::Transfer { state, .. } => Some(*state),
-            _ => None,
-        });
-        states.collect()
-    }
-
     /// A call that came in and talks.
-    fn talking() -> Self {
+    pub(super) fn talking() -> Self {
         let mut call = Self::new(Direction::Inbound, Vec::new());
         call.command(FlowCommand::Answer);
         call.settle();
@@ -440,49 +432,11 @@ fn what_was_not_heard_is_asked_for() {
     call.broken.clear();
     call.hand(FlowInput::Reconnected);
     call.settle();
-    assert_eq!(call.has_asked("GET channels/"), 4);
-}
-
-/// A call is handed over: whoever answered takes our place, and once one of the two is gone the
-/// other goes too; until then the caller stays with the agent.
-#[test]
-fn calls_are_handed_over() {
-    let target = "voiceapp.x.0190";
-    for caller_first in [true, false] {
-        let mut call = Call::talking();
-        call.tell(&event("ChannelStateChange", target, "Ringing"));
-        call.settle();
-        assert_eq!(call.transfers(), [TransferState::Trying]);
-        call.tell(&event("StasisStart", target, "Up"));
-        call.settle();
-        let told = [TransferState::Trying, TransferState::Answered, TransferState::Done];
-        assert_eq!(call.transfers(), told);
-        assert_eq!(call.has_asked(&format!("DELETE channels/{MEDIA}")), 1);
-        assert!(!call.done && call.has_asked("DELETE channels/pbx1-1.1") == 0);
-        call.tell(&destroyed(if caller_first { CALLER } else { target }, 16, None));
-        call.settle();
-        assert!(call.done, "{:?}", call.asked);
-        let other = if caller_first { target } else { CALLER };
-        assert_eq!(call.has_asked(&format!("DELETE channels/{other}")), 1);
-        assert_eq!(call.has_asked(&format!("DELETE bridges/{BRIDGE}")), 1);
-    }
-    let mut call = Call::talking();
-    call.tell(&event("ChannelStateChange", target, "Ringing"));
-    call.tell(&destroyed(target, 17, Some(486)));
+    assert_eq!((call.has_asked("GET channels/"), call.has_asked("GET bridges/")), (4, 2));
+    // Its bridge is gone, and nobody would hear anybody.
+    call.broken.push(("GET bridges/", 404));
+    call.hand(FlowInput::Reconnected);
     call.settle();
-    assert_eq!(call.transfers(), [TransferState::Trying, TransferState::Failed]);
-    assert!(!call.done);
-    // When it is asked for, the answer is told, and nothing is joined before.
-    let target = "voiceapp.t.0190";
-    let mut call = Call::talking();
-    call.tell(&event("StasisStart", target, "Up"));
-    call.settle();
-    assert_eq!(call.transfers(), [TransferState::Trying, TransferState::Answered]);
-    assert_eq!(call.has_asked("addChannel"), 1);
-    let mut joined = event("ChannelEnteredBridge", target, "Up");
-    joined["bridge"] = json!({"id": BRIDGE});
-    call.tell(&joined);
-    call.settle();
-    assert_eq!(call.transfers().last(), Some(&TransferState::Done));
-    assert_eq!(call.has_asked(&format!("DELETE channels/{MEDIA}")), 1);
+    assert_eq!((call.end(), call.done), (HangupCause::Failed, true));
+    assert_eq!(call.has_asked("DELETE channels/pbx1-1.1"), 1);
 }

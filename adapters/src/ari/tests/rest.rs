@@ -31,7 +31,7 @@ pub(in super::super) fn config() -> RawConfig {
     config
 }
 
-pub(super) fn answer(status: u16, body: &Value) -> HttpResponse {
+pub(in super::super) fn answer(status: u16, body: &Value) -> HttpResponse {
     let (status, headers) = (StatusCode::from_u16(status).unwrap(), HeaderMap::new());
     HttpResponse { status, headers, body: Bytes::from(body.to_string()) }
 }
@@ -82,6 +82,7 @@ fn originate(to: &str) -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: false,
+        extra: Vec::new(),
     }
 }
 
@@ -113,6 +114,45 @@ fn calls_are_placed_once() {
         let wanted = Originate { to, ..originate("601") };
         assert!(calls::originate(&config(), &wanted).is_err(), "{bad}");
     }
+}
+
+/// Headers and variables that a call is placed with go out as far as the configuration names them,
+/// and nothing that would end a line does.
+#[test]
+fn what_calls_carry() {
+    let mut stored = config().expose().clone();
+    stored.insert("headers_out".to_owned(), json!(["User-to-User", "X-Tenant"]));
+    stored.insert("variables_out".to_owned(), json!(["CAMPAIGN"]));
+    let config = RawConfig::from_stored(stored.into()).unwrap();
+    let extra = |name: &str, value: &str| (name.to_owned(), crate::secret::Pii::new(value));
+    let mut wanted = originate("601");
+    wanted.extra = vec![
+        extra("user-to-user", "00a1;encoding=hex"),
+        extra("CAMPAIGN", "spring, \"2\""),
+        extra("campaign", "another"),
+        extra("X-Other", "kept here"),
+        extra("CALLERID(num)", "+49301"),
+    ];
+    let mut op = calls::originate(&config, &wanted).unwrap();
+    let request = next(op.as_mut(), None);
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    let expected = json!({
+        "PJSIP_HEADER(add,User-to-User)": "00a1;encoding=hex", "CAMPAIGN": "spring, \"2\"",
+    });
+    assert_eq!(body, json!({ "variables": expected }));
+    assert_eq!(request.headers["content-type"], "application/json");
+    for bad in ["a\r\nVia: x", "\0", &"x".repeat(600)] {
+        wanted.extra = vec![extra("X-Tenant", bad)];
+        assert!(calls::originate(&config, &wanted).is_err());
+    }
+    let mut stored = config.expose().clone();
+    stored.insert("endpoint".to_owned(), json!("Local/{number}@out"));
+    let local = RawConfig::from_stored(stored.into()).unwrap();
+    wanted.extra = vec![extra("X-Tenant", "t")];
+    assert!(calls::originate(&local, &wanted).is_err(), "there is no SIP message to put it into");
+    wanted.extra = Vec::new();
+    let mut op = calls::originate(&config, &wanted).unwrap();
+    assert!(next(op.as_mut(), None).body.is_empty());
 }
 
 /// An offered call is completed by what the configuration wants to know; what is not there is left

@@ -228,6 +228,7 @@ impl World {
             ring_timeout_s: 20,
             max_duration_s: 600,
             detect_machine: true,
+            extra: Vec::new(),
         };
         let op = (SPEC.calls.originate.unwrap())(&self.config, &call);
         self.run(op).map(|placed| placed.call)

@@ -90,6 +90,7 @@ fn originate() -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 0,
         detect_machine: false,
+        extra: Vec::new(),
     }
 }
 

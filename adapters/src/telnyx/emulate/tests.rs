@@ -212,6 +212,7 @@ impl Bench {
             ring_timeout_s: 20,
             max_duration_s: 600,
             detect_machine: true,
+            extra: Vec::new(),
         };
         let config = self.config.clone();
         let placed = self.run(SPEC.calls.originate.unwrap()(&config, &originate))?;

@@ -79,6 +79,7 @@ fn originate() -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 600,
         detect_machine: true,
+        extra: Vec::new(),
     }
 }
 

@@ -79,6 +79,7 @@ fn originate(detect_machine: bool) -> Originate {
         ring_timeout_s: 30,
         max_duration_s: 3600,
         detect_machine,
+        extra: Vec::new(),
     }
 }
 

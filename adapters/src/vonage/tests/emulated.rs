@@ -251,6 +251,7 @@ impl World {
             ring_timeout_s: 30,
             max_duration_s: 600,
             detect_machine,
+            extra: Vec::new(),
         };
         let op = calls::originate(&self.config, &call);
         self.perform(op).map(|placed| placed.call.0)

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::event::{CallEvent, CallFact, CarrierCallId, Ended, HangupCause};
 use crate::exchange::{CarrierError, HttpExchange, HttpRequest, HttpResponse, escape};
 use crate::flow::{
-    CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, MediaChoice, Routed,
+    CallFlow, EventsSocket, FlowCommand, FlowInput, FlowOutput, FlowStart, MediaChoice, Probed,
+    Routed,
 };
 use crate::hook::HookError;
 use crate::op::{Op, Step};
@@ -27,6 +28,7 @@ pub(super) const EVENTS: EventsSocket = EventsSocket {
         HttpRequest::get("wss://eu.acme.example/v1/events".to_owned())
             .credentials(header::AUTHORIZATION, &format!("Bearer {}", key.expose()))
     },
+    reverse: None,
     route: |message| {
         let value: Value = serde_json::from_slice(message).map_err(|_| HookError::Body("JSON"))?;
         match (value["offer"].as_object(), value["call"].as_str()) {
@@ -34,6 +36,10 @@ pub(super) const EVENTS: EventsSocket = EventsSocket {
             (None, Some(call)) => Ok(Routed::Of(CarrierCallId(call.to_owned()))),
             (None, None) => Ok(Routed::Nothing),
         }
+    },
+    probe: |_| {
+        let get = HttpRequest::get("https://eu.acme.example/v1/about".to_owned());
+        Ok(Box::new(HttpExchange::new(get, |_| Ok(Probed::default()))))
     },
     opened: |_| {
         let get = HttpRequest::get("https://eu.acme.example/v1/events/filter".to_owned());

@@ -255,7 +255,7 @@ mod tests {
         assert!(left.calls.is_empty() && left.by_carrier.is_empty() && left.due.is_empty());
 
         let mut rig = Rig::new(now, true);
-        let of = |id: Uuid| TransferOf { id: Some(id.to_string()), leg: None };
+        let of = |id: Uuid| TransferOf { id: Some(id.to_string()), ..TransferOf::default() };
         let failed = |of| event("c", CallFact::Transfer { state: TransferState::Failed, of });
         assert_eq!(rig.hears(account, Some(id), &failed(of(other))), 2, "of one before");
         let own = of(rig.transfer);

@@ -1,12 +1,13 @@
 //! What carriers tell by sockets of events, and flows that outlive their calls: what is left at the
 //! carrier is let go by them, and callers that were handed over are looked after.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use adapters::agent::Direction;
 use adapters::event::{CarrierCallId, InboundCall};
 use adapters::flow::{Alive, CallFlow, FlowInput, FlowMessage, FlowOutput, Routed};
+use adapters::op::Managed;
 use media::time::MonoTime;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -25,8 +26,8 @@ const LINGERING_MAX: usize = 16_384;
 /// What is heard of carriers by sockets of events.
 #[derive(Default)]
 pub(in crate::calls::control) struct Hearing {
-    /// Configurations whose socket is up here.
-    up: HashSet<Uuid>,
+    /// Configurations whose socket is up here, and what was found out about each.
+    up: HashMap<Uuid, Managed>,
     lingering: HashMap<CallKey, Lingering>,
     /// The same by our ids of the calls.
     by_call: HashMap<Uuid, CallKey>,
@@ -81,15 +82,27 @@ impl Hearing {
 impl Control {
     /// Whether the carrier's word about calls by this configuration is heard here.
     pub(super) fn hears(&self, account: &Account) -> bool {
-        account.spec.events.is_none() || self.hearing.up.contains(&account.id)
+        account.spec.events.is_none() || self.hearing.up.contains_key(&account.id)
+    }
+
+    /// A configuration together with what was found out about its carrier.
+    pub(super) fn as_found(&self, account: &Arc<Account>) -> Arc<Account> {
+        let found = self.hearing.up.get(&account.id).filter(|found| !found.is_empty());
+        let Some(found) = found else { return Arc::clone(account) };
+        let mut config = account.config.clone();
+        if let Err(errors) = account.spec.set_managed(&mut config, found) {
+            tracing::error!(provider = account.spec.name, %errors, "what was found is refused");
+            return Arc::clone(account);
+        }
+        Arc::new(Account { config, ..Account::clone(account) })
     }
 
     /// A carrier's socket of events has something to tell.
     pub(in crate::calls::control) fn tidings(&mut self, tidings: Tidings) {
         let Tidings { account, what } = tidings;
         match what {
-            TidingsKind::Up(again) => {
-                self.hearing.up.insert(account.id);
+            TidingsKind::Up { again, found } => {
+                self.hearing.up.insert(account.id, found);
                 if again {
                     self.heard_again(account.id);
                 }

@@ -124,8 +124,9 @@ impl Control {
         let Admitted { treatment, permit, slot } = admitted;
         let id = Uuid::now_v7();
         // A carrier may keep the call elsewhere than the configuration says.
-        let config = account.config.of_call(&offered);
-        let here = Arc::new(Account { config, ..Account::clone(account) });
+        let found = self.as_found(account);
+        let config = found.config.of_call(&offered);
+        let here = Arc::new(Account { config, ..Account::clone(&found) });
         let mut leg = CarrierLeg::new(here, Some(offered.call.clone()));
         let within = Duration::from_millis(REPLY_MS + SOCKET_MS);
         let Some(media) = self.media_of(&mut leg, id, within) else {

@@ -7,6 +7,7 @@ use adapters::address::Address;
 use adapters::agent::{Direction, EndedBy};
 use adapters::event::CarrierCallId;
 use adapters::op::{Originate, Originated};
+use adapters::secret::Pii;
 use media::time::MonoTime;
 use uuid::Uuid;
 
@@ -22,9 +23,12 @@ use crate::carrier::{Account, Failure, ORIGINATE, Patience};
 use crate::directory::{Agent, Fallback, Snapshot};
 use crate::quota::{Bound, Permit, Refusal, Way};
 use crate::routing::Called;
+use crate::sip::core::custom::{self, CustomError};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
+/// The field of a configuration that names the headers which its calls may carry.
+const HEADERS_OUT: &str = "headers_out";
 /// How much longer than the ringing a media socket may take to come.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -88,7 +92,8 @@ impl Control {
             let why = "the configuration has no active number to call from".to_owned();
             return Err(field("from", why));
         }
-        let mut leg = CarrierLeg::new(account, None);
+        let mut leg = CarrierLeg::new(self.as_found(&account), None);
+        leg.extra = extra_of(&account, wanted)?;
         leg.others = others;
         leg.detect_machine = wanted.amd;
         let none = || field("telephony_configuration_id", "it has no media socket".to_owned());
@@ -176,6 +181,7 @@ impl Control {
             ring_timeout_s: seconds(plan.ring_timeout),
             max_duration_s: seconds(plan.max_duration),
             detect_machine: leg.detect_machine,
+            extra: leg.extra.clone(),
         };
         let (exchanges, handle) = (self.exchanges_of(key), self.handle.clone());
         let Some(originate) = account.spec.calls.originate else { return };
@@ -303,6 +309,7 @@ impl Control {
             let Some(before) = call.carrier.as_mut() else { return false };
             next.attempt = before.attempt;
             next.detect_machine = before.detect_machine;
+            next.extra = std::mem::take(&mut before.extra);
             next.others = std::mem::take(&mut before.others);
             next.socket_by = MonoTime::MAX;
             call.carrier = Some(Box::new(next));
@@ -316,6 +323,21 @@ impl Control {
             return true;
         }
     }
+}
+
+/// What a call is to carry to the far end: its headers, each of which the configuration must let
+/// out, and its variables.
+fn extra_of(account: &Account, wanted: &PlaceCall) -> Result<Vec<(String, Pii)>, RequestError> {
+    let fields = wanted.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let allowed = account.config.texts(HEADERS_OUT).into_iter().map(str::to_owned);
+    custom::check(fields, Some(&allowed.collect::<Vec<_>>())).map_err(|error| match error {
+        CustomError::NotAllowed(name) => {
+            field("headers", format!("{name} is not among the {HEADERS_OUT} of the configuration"))
+        }
+        error => field("headers", error.to_string()),
+    })?;
+    let all = wanted.headers.iter().chain(&wanted.variables);
+    Ok(all.map(|(name, value)| (name.clone(), Pii::new(value.as_str()))).collect())
 }
 
 /// What a call counts for because of a configuration, and of the number of it that the call is

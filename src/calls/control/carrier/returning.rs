@@ -10,6 +10,7 @@ use std::time::Duration;
 use adapters::agent::EndedBy;
 use adapters::event::{CarrierCallId, TransferOf, TransferState};
 use adapters::exchange::CarrierError;
+use adapters::flow::{FlowCommand, FlowInput};
 use adapters::hook::Take;
 use adapters::op::TakeBack;
 use uuid::Uuid;
@@ -29,7 +30,8 @@ const ASTRAY_MS: u64 = 30_000;
 
 impl Control {
     /// A transfer is given up: whoever the carrier has called apart is let go. If the carrier has
-    /// been asked to join the two, the caller may yet be sent to where nobody is.
+    /// been asked to join the two, the caller may yet be sent to where nobody is; not so where its
+    /// flow joins them, which keeps the caller.
     pub(in crate::calls::control) fn drop_at_carrier(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(underway) = call.transfer.as_mut() else { return };
@@ -39,12 +41,17 @@ impl Control {
             return;
         };
         let (transfer, called) = (underway.id, at_carrier.leg.take());
-        if at_carrier.joins {
+        let keeps = leg.account.spec.events.is_some() && leg.flow.is_some();
+        if at_carrier.joins && !keeps {
             let until = now() + Duration::from_millis(ASTRAY_MS);
             leg.astray = Some(Astray { transfer, until });
         }
         let account = Arc::clone(&leg.account);
         self.past.given_up.insert(transfer);
+        if keeps {
+            let keep = FlowCommand::Keep(transfer.to_string());
+            self.flow_input(key, FlowInput::Command(keep));
+        }
         if let Some(called) = called {
             self.let_go(&account, called);
         }
@@ -172,9 +179,12 @@ impl Control {
     /// The caller is about to come back from a transfer that failed.
     pub(in crate::calls::control) fn caller_returns(&mut self, key: CallKey) {
         let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
+        let joins = leg.is_some_and(|leg| leg.account.spec.events.is_some());
         match leg.and_then(|leg| leg.astray) {
             // Nobody but we sends it back.
             Some(_) => self.bring_back(key),
+            // It has never left the bridge; its audio comes the way that its flow knows.
+            None if joins => self.await_socket(key),
             None => self.await_return(key),
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use adapters::address::{Address, AddressKind};
 use adapters::agent::Direction;
-use adapters::event::{CarrierCallId, TransferOf, TransferState};
+use adapters::event::{CarrierCallId, HangupCause, TransferOf, TransferState};
 use adapters::exchange::CarrierError;
 use adapters::op::{Op, Transfer, TransferKind};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::Control;
 use super::elsewhere::Left;
 use super::returning::transfer_id;
 use crate::calls::call::Input as CallInput;
-use crate::calls::carrier::{CarrierLeg, transfer_cause};
+use crate::calls::carrier::{CarrierLeg, cause_of, transfer_cause};
 use crate::calls::cause::Cause;
 use crate::calls::live::LiveCall;
 use crate::calls::request::{HandedOver, HandingStep, Request};
@@ -297,7 +297,7 @@ impl Control {
                     TransferState::Trying => Input::Dialling,
                     TransferState::Answered => Input::Answered,
                     TransferState::Done => Input::Connected,
-                    TransferState::Failed => Input::Refused(UNREACHED),
+                    TransferState::Failed => Input::Refused(unreached(of.cause)),
                 },
             );
         }
@@ -325,6 +325,14 @@ impl Control {
     pub(super) fn is_stale_stop(&self, key: CallKey) -> bool {
         let leg = self.calls.get(&key).and_then(|call| call.carrier.as_ref());
         leg.is_some_and(|leg| leg.expects_stop)
+    }
+}
+
+/// The word for why nobody was reached. That a leg ended which had answered says nothing.
+fn unreached(cause: Option<HangupCause>) -> &'static str {
+    match cause {
+        None | Some(HangupCause::Normal | HangupCause::Unknown) => UNREACHED,
+        Some(cause) => cause_of(cause).as_str(),
     }
 }
 

@@ -1,0 +1,310 @@
+//! The time line of a frame: when it reached which step on its way through the server.
+//!
+//! One frame at a time passes through a worker, so its stamps are a value that goes along with it:
+//! [`Stamps::begin`] as it comes into sight, [`Stamps::lap`] behind each step, [`Stamps::take`] at
+//! its end. Frames that are not stamped cost one comparison a step. What is taken is counted in
+//! buckets whose bounds are the same everywhere ([`BOUNDS_NS`]).
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+use crate::time::MonoTime;
+
+/// One frame in so many is stamped, each way: reading the clock at every step of every frame would
+/// cost more than some of the steps.
+pub const STAMPED_EVERY: u8 = 8;
+const _: () = assert!(STAMPED_EVERY.is_power_of_two());
+
+/// A step of a frame on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Stage {
+    /// From the kernel's receipt of a packet until its worker turns to it.
+    KernelReceive,
+    /// Until it is taken from the kernel, its protection is off and its place is known.
+    Decode,
+    /// Out of order, until those before it have come or are given up.
+    Ring,
+    /// Converted, framed, and written to the agent.
+    AgentOut,
+    /// From turning to an agent's message until its audio is in the queue.
+    AgentIn,
+    /// From the time at which a packet to the peer is due until its worker turns to it.
+    Pacer,
+    /// Coded, protected and handed to the kernel.
+    KernelSend,
+}
+
+impl Stage {
+    /// All, in the order of a frame's way to the agent and back.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::KernelReceive,
+        Self::Decode,
+        Self::Ring,
+        Self::AgentOut,
+        Self::AgentIn,
+        Self::Pacer,
+        Self::KernelSend,
+    ];
+    /// How many there are.
+    pub const COUNT: usize = 7;
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::KernelReceive => "kernel_receive",
+            Self::Decode => "decode",
+            Self::Ring => "ring",
+            Self::AgentOut => "agent_out",
+            Self::AgentIn => "agent_in",
+            Self::Pacer => "pacer",
+            Self::KernelSend => "kernel_send",
+        }
+    }
+}
+
+const MICROS: u64 = 1_000;
+const MILLIS: u64 = 1_000_000;
+
+/// Upper bounds of the buckets in which steps are counted, in nanoseconds: 500 ns to 500 ms.
+pub const BOUNDS_NS: [u64; 19] = [
+    500,
+    MICROS,
+    2 * MICROS,
+    5 * MICROS,
+    10 * MICROS,
+    20 * MICROS,
+    50 * MICROS,
+    100 * MICROS,
+    200 * MICROS,
+    500 * MICROS,
+    MILLIS,
+    2 * MILLIS,
+    5 * MILLIS,
+    10 * MILLIS,
+    20 * MILLIS,
+    50 * MILLIS,
+    100 * MILLIS,
+    200 * MILLIS,
+    500 * MILLIS,
+];
+
+/// Buckets, the one without bound included.
+const BUCKETS: usize = BOUNDS_NS.len() + 1;
+
+/// Decides which frames of one way are stamped.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sampler(u8);
+
+impl Sampler {
+    /// A frame comes; whether it is stamped.
+    #[inline]
+    pub const fn next(&mut self) -> bool {
+        self.0 = (self.0 + 1) % STAMPED_EVERY;
+        self.0 == 0
+    }
+}
+
+/// The stamps of the frame that is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamps {
+    /// The frame is stamped.
+    on: bool,
+    /// When it was stamped last.
+    at: MonoTime,
+    /// What each step took, in nanoseconds; none of those that it did not take.
+    took_ns: [u32; Stage::COUNT],
+}
+
+/// The value that stands for a step that was not taken.
+const NOT_TAKEN_NS: u32 = u32::MAX;
+
+impl Default for Stamps {
+    fn default() -> Self {
+        Self { on: false, at: MonoTime::ZERO, took_ns: [NOT_TAKEN_NS; Stage::COUNT] }
+    }
+}
+
+impl Stamps {
+    /// A frame that is stamped comes into sight, or was due, at `at`.
+    pub const fn begin(&mut self, at: MonoTime) {
+        *self = Self { on: true, at, took_ns: [NOT_TAKEN_NS; Stage::COUNT] };
+    }
+
+    /// Whether the frame under way is stamped.
+    #[inline]
+    pub const fn is_on(&self) -> bool {
+        self.on
+    }
+
+    /// A step has taken so long, as something else tells.
+    pub fn note(&mut self, stage: Stage, took: Duration) {
+        let nanos = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX).min(NOT_TAKEN_NS - 1);
+        if let Some(kept) = self.took_ns.get_mut(stage as usize) {
+            *kept = nanos;
+        }
+    }
+
+    /// A step ends at the time that `clock` tells, if the frame is stamped.
+    #[inline]
+    pub fn lap(&mut self, stage: Stage, clock: impl FnOnce() -> MonoTime) {
+        if self.on {
+            self.stamp(stage, clock());
+        }
+    }
+
+    #[cold]
+    fn stamp(&mut self, stage: Stage, now: MonoTime) {
+        self.note(stage, now.since(self.at));
+        self.at = now;
+    }
+
+    /// The frame is on its way: what each step took. What follows is not stamped.
+    pub fn take(&mut self) -> impl Iterator<Item = (Stage, Duration)> + use<> {
+        let took_ns = std::mem::take(self).took_ns;
+        let steps = Stage::ALL.into_iter().zip(took_ns);
+        let taken = steps.filter(|(_, nanos)| *nanos != NOT_TAKEN_NS);
+        taken.map(|(stage, nanos)| (stage, Duration::from_nanos(u64::from(nanos))))
+    }
+}
+
+/// What the steps of one call's frames took. One thread counts, any number read.
+#[derive(Debug)]
+pub struct StageCounts([[AtomicU32; BUCKETS]; Stage::COUNT]);
+
+impl Default for StageCounts {
+    fn default() -> Self {
+        Self([const { [const { AtomicU32::new(0) }; BUCKETS] }; Stage::COUNT])
+    }
+}
+
+/// How long a step took, as far as was counted: bounds that half of the frames, and 99 % of them,
+/// kept to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageTimes {
+    /// Which.
+    pub stage: Stage,
+    /// Frames that were stamped.
+    pub count: u64,
+    /// At most so long took half of them; absent beyond the last bound.
+    pub p50: Option<Duration>,
+    /// At most so long took 99 % of them.
+    pub p99: Option<Duration>,
+}
+
+impl StageCounts {
+    /// Counts one step.
+    #[inline]
+    pub fn record(&self, stage: Stage, took: Duration) {
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_NS.partition_point(|bound| *bound < nanos);
+        let counts = self.0.get(stage as usize);
+        if let Some(count) = counts.and_then(|counts| counts.get(bucket)) {
+            // With one writer, without the locked instruction.
+            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        }
+    }
+
+    /// What was counted, of steps that were taken.
+    pub fn read(&self) -> Vec<StageTimes> {
+        let steps = Stage::ALL.into_iter().zip(&self.0);
+        let read = steps.map(|(stage, counts)| times(stage, counts));
+        read.filter(|times| times.count > 0).collect()
+    }
+}
+
+fn times(stage: Stage, counts: &[AtomicU32; BUCKETS]) -> StageTimes {
+    let counts = counts.each_ref().map(|count| u64::from(count.load(Relaxed)));
+    let count: u64 = counts.iter().sum();
+    let at = |hundredths: u64| {
+        let rank = (count * hundredths).div_ceil(100).max(1);
+        let mut seen = 0;
+        let bucket = counts.iter().position(|count| {
+            seen += count;
+            seen >= rank
+        });
+        bucket.and_then(|bucket| BOUNDS_NS.get(bucket)).map(|nanos| Duration::from_nanos(*nanos))
+    };
+    StageTimes { stage, count, p50: at(50), p99: at(99) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: u64) -> MonoTime {
+        MonoTime::from_nanos(7_000_000_000 + micros * 1_000)
+    }
+
+    const fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
+    }
+
+    /// Steps follow each other without a gap, and those that were not taken are not told.
+    #[test]
+    fn steps_follow_each_other() {
+        let mut stamps = Stamps::default();
+        stamps.lap(Stage::Decode, || unreachable!("a frame that is not stamped reads no clock"));
+        assert_eq!(stamps.take().count(), 0);
+        stamps.begin(at(100));
+        stamps.note(Stage::KernelReceive, micros(40));
+        stamps.lap(Stage::Decode, || at(103));
+        stamps.lap(Stage::AgentOut, || at(111));
+        let taken: Vec<_> = stamps.take().collect();
+        let expected = [(Stage::KernelReceive, 40), (Stage::Decode, 3), (Stage::AgentOut, 8)];
+        assert_eq!(taken, expected.map(|(stage, us)| (stage, micros(us))));
+        assert!(!stamps.is_on());
+        assert_eq!(stamps.take().count(), 0);
+    }
+
+    /// A frame that leaves before it is due is not late; one that is stuck for a minute is counted.
+    #[test]
+    fn the_ends_of_time() {
+        let mut stamps = Stamps::default();
+        stamps.begin(at(500));
+        stamps.lap(Stage::Pacer, || at(300));
+        stamps.lap(Stage::KernelSend, || at(60_000_000));
+        let taken: Vec<_> = stamps.take().collect();
+        assert_eq!(taken[0], (Stage::Pacer, Duration::ZERO));
+        assert!(taken[1].1 > Duration::from_secs(4));
+    }
+
+    /// One frame in eight.
+    #[test]
+    fn few_are_stamped() {
+        let mut sampler = Sampler::default();
+        let stamped = (0..800).filter(|_| sampler.next()).count();
+        assert_eq!(stamped, 100);
+    }
+
+    /// Quantiles are bounds, inclusive, and none beyond the last; what was not taken is not there.
+    #[test]
+    fn quantiles_are_bounds() {
+        let counts = StageCounts::default();
+        assert_eq!(counts.read(), []);
+        for nanos in [500, 501, 1_000, 90_000] {
+            counts.record(Stage::Pacer, Duration::from_nanos(nanos));
+        }
+        counts.record(Stage::Ring, Duration::from_secs(2));
+        let read = counts.read();
+        assert_eq!((read[0].stage, read[0].count, read[0].p50), (Stage::Ring, 1, None));
+        let pacer = StageTimes {
+            stage: Stage::Pacer,
+            count: 4,
+            p50: Some(micros(1)),
+            p99: Some(micros(100)),
+        };
+        assert_eq!(read[1..], [pacer]);
+    }
+
+    /// Bounds ascend, and words are different.
+    #[test]
+    fn the_sets_are_sets() {
+        assert!(BOUNDS_NS.is_sorted_by(|one, next| one < next));
+        let mut words = Stage::ALL.map(Stage::as_str);
+        words.sort_unstable();
+        assert!(words.is_sorted_by(|one, next| one < next));
+        for (index, stage) in Stage::ALL.into_iter().enumerate() {
+            assert_eq!(stage as usize, index);
+        }
+    }
+}
