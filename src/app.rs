@@ -105,8 +105,7 @@ impl App {
     /// When the store cannot be opened, an address cannot be bound or a thread cannot be started;
     /// the message says which.
     pub fn start(config: Config) -> io::Result<Self> {
-        let config = Arc::new(config);
-        let io = runtime()?;
+        let (config, io) = (Arc::new(config), runtime()?);
         let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
         let workers = config.media.workers.unwrap_or_else(|| {
             std::thread::available_parallelism().map_or(1, std::num::NonZero::get)

@@ -148,8 +148,9 @@ fn clear_one_among_many() {
         let mark = linked.event(*stream, "mark");
         assert_eq!((&mark["status"], &mark["samples"]), (&json!("played"), &json!(24_000)));
         let code = 0x20 + number as u8;
-        let own = phones[number].audio().iter().filter(|heard| **heard == code).count();
-        assert_eq!(own, 24_000, "phone {number}");
+        phones[number].wait_audio("all of it", |heard| {
+            (heard.iter().filter(|heard| **heard == code).count() == 24_000).then_some(())
+        });
     }
     // The mark may be told before the last packet has arrived.
     let heard = until(SOON, "what was played", || {

@@ -310,8 +310,8 @@ pub enum Request {
     },
     /// Whether an agent may attach with a link.
     MayLink {
-        /// Whose it is.
-        organisation: Uuid,
+        /// The organisation whose it is.
+        of: Uuid,
         /// Its name.
         agent: String,
         /// Takes the subprotocol that it speaks then.
@@ -319,8 +319,8 @@ pub enum Request {
     },
     /// An agent that may has attached with a link.
     Link {
-        /// Whose it is.
-        organisation: Uuid,
+        /// The organisation whose it is.
+        of: Uuid,
         /// Its name.
         agent: String,
         /// Its socket.

@@ -168,27 +168,6 @@ fn rows(all: &Comparison) -> Vec<Row> {
             Bar::Most(16.0),
         ),
         row(
-            "SIP/RTP ↔ agent over mux: CPU",
-            "%/1000",
-            median(udp, cpu),
-            median(&all.mux, cpu),
-            Bar::Times(2.0),
-        ),
-        row(
-            "mux: to the agent p50",
-            "µs",
-            None,
-            median(&all.mux, |run| run.forward_us.unwrap_or_default().p50),
-            Bar::None,
-        ),
-        row(
-            "mux: to the agent p99",
-            "µs",
-            None,
-            median(&all.mux, |run| run.forward_us.unwrap_or_default().p99),
-            Bar::None,
-        ),
-        row(
             "agent: CPU, sum of floors",
             "%/1000",
             floors,
@@ -197,6 +176,7 @@ fn rows(all: &Comparison) -> Vec<Row> {
         ),
         row("agent: CPU, relay", "%/1000", median(relay, cpu), median(&all.agent, cpu), Bar::None),
     ];
+    list.extend(mux_rows(all));
     let parts: [(&str, Part); 4] = [
         ("agent: to the agent", |run| run.forward_us.unwrap_or_default()),
         ("agent: from the agent", |run| run.return_us.unwrap_or_default()),
@@ -223,6 +203,20 @@ fn rows(all: &Comparison) -> Vec<Row> {
         Bar::Most(40.0),
     ));
     list.into_iter().flatten().collect()
+}
+
+/// The rows of the agent whose calls share a socket.
+fn mux_rows(all: &Comparison) -> [Option<Row>; 3] {
+    let cpu = |run: &LoadReport| run.cost.server_cpu_pct_per_1000;
+    let to_agent = |run: &LoadReport| run.forward_us.unwrap_or_default();
+    let (p50, p99) =
+        (median(&all.mux, |run| to_agent(run).p50), median(&all.mux, |run| to_agent(run).p99));
+    let (floor, server) = (median(&all.udp, cpu), median(&all.mux, cpu));
+    [
+        row("SIP/RTP ↔ agent over mux: CPU", "%/1000", floor, server, Bar::Times(2.0)),
+        row("mux: to the agent p50", "µs", None, p50, Bar::None),
+        row("mux: to the agent p99", "µs", None, p99, Bar::None),
+    ]
 }
 
 fn table(all: &Comparison) -> String {

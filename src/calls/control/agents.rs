@@ -7,6 +7,7 @@ use super::Control;
 use super::quotas::way;
 use crate::agent::dial::{DialError, DialTarget};
 use crate::agent::session::feature;
+use crate::agent::socket::AgentSocket;
 use crate::agent::wire;
 use crate::calls::call::Input;
 use crate::calls::digits::DigitsBy;
@@ -198,6 +199,16 @@ impl Control {
             handle.send(Request::Dialled { call: key, attempt, result }).await;
         });
         true
+    }
+
+    /// An agent was dialled that has a socket for each call.
+    pub(super) fn own_dialled(
+        &mut self,
+        key: CallKey,
+        attempt: u64,
+        result: Result<AgentSocket, DialError>,
+    ) {
+        self.dialled(key, attempt, result.map(AgentLine::Own));
     }
 
     /// An agent was dialled.

@@ -275,6 +275,9 @@ impl Control {
                 }
             }
         }
+        for known in self.links.agents.values_mut() {
+            known.waiting.retain(|(call, _)| *call != key);
+        }
         empty.into_iter().for_each(|link| self.close_link(link, CloseCode::Draining));
     }
 

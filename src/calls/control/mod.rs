@@ -235,6 +235,7 @@ impl Control {
     /// # Errors
     ///
     /// When an address cannot be bound; the message names it.
+    #[expect(clippy::too_many_lines, reason = "most of it names the fields of the control")]
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
         let Parts { io, metrics, log, exchanges, public_url, node, .. } = parts;

@@ -51,18 +51,12 @@ impl Control {
                 let _ = reply.send(self.line_comes(call, &provider, token.expose()));
             }
             Request::LineOpen { call, socket } => self.line_open(call, socket),
-            Request::Dialled { call, attempt, result } => {
-                self.dialled(call, attempt, result.map(AgentLine::Own));
-            }
+            Request::Dialled { call, attempt, result } => self.own_dialled(call, attempt, result),
             Request::LinkDialled { agent, attempt, result } => {
                 self.link_dialled(agent, attempt, result);
             }
-            Request::MayLink { organisation, agent, reply } => {
-                let _ = reply.send(self.may_link(organisation, &agent));
-            }
-            Request::Link { organisation, agent, socket } => {
-                self.link_attached(organisation, &agent, socket);
-            }
+            Request::MayLink { of, agent, reply } => drop(reply.send(self.may_link(of, &agent))),
+            Request::Link { of, agent, socket } => self.link_attached(of, &agent, socket),
             Request::Hook { hook, reply } => self.hook(*hook, reply),
             Request::Tidings(tidings) => self.tidings(*tidings),
             Request::Originated { call, attempt, account, result } => {

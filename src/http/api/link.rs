@@ -58,7 +58,7 @@ async fn attach(
     let named = agent.clone();
     let may = state.calls.ask(|reply| {
         let agent = named;
-        request::Request::MayLink { organisation, agent, reply }
+        request::Request::MayLink { of: organisation, agent, reply }
     });
     let spoken = [may.await.ok_or_else(gone)??];
     let checked =
@@ -71,7 +71,7 @@ async fn attach(
     tokio::spawn(async move {
         match upgraded.await.map(socket) {
             Ok(Some(socket)) => {
-                state.calls.send(request::Request::Link { organisation, agent, socket }).await;
+                state.calls.send(request::Request::Link { of: organisation, agent, socket }).await;
             }
             Ok(None) => tracing::error!("an attached agent's socket was lost"),
             Err(error) => tracing::debug!(%error, "an agent went away while it attached"),
