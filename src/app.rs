@@ -107,8 +107,7 @@ impl App {
     /// When the store cannot be opened, an address cannot be bound or a thread cannot be started;
     /// the message says which.
     pub fn start(config: Config) -> io::Result<Self> {
-        let config = Arc::new(config);
-        let io = runtime()?;
+        let (config, io) = (Arc::new(config), runtime()?);
         let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = config.media.workers.unwrap_or_else(cores);
@@ -130,6 +129,7 @@ impl App {
         let parts = Parts {
             exchanges: exchanges.clone(),
             public_url: Arc::clone(&public_url),
+            node: logging.node.0,
             directory: follow(&io, &store, &config)?,
             endpoint: endpoint(&config),
             config: Arc::clone(&config),

@@ -50,8 +50,8 @@ const WATCHED: Duration = Duration::from_secs(12);
 const HOUSEKEEPING_MAX: u64 = 1_200;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
-/// Makes this program play phones and an agent, which has that name: `plain`, `srtp`, `line` or
-/// `three`.
+/// Makes this program play phones and an agent, which has that name: `plain`, `mux`, `srtp`,
+/// `line` or `three`.
 const PLAY: &str = "TALKPATH_TEST_PLAY_PHONES";
 /// Allocations whose origin is told.
 const TOLD_MAX: usize = 6;
@@ -185,7 +185,11 @@ impl Drop for Players {
 /// it is.
 fn server(agents: &[(&str, String)], ports: &Ports, folder: &Path) -> App {
     let agents = agents.iter().map(|(name, at)| {
-        format!("[[agents]]\nname = \"{name}\"\nkind = \"websocket\"\nurl = \"ws://{at}/\"\n")
+        let mux = *name == "mux";
+        format!(
+            "[[agents]]\nname = \"{name}\"\nkind = \"websocket\"\nurl = \"ws://{at}/\"\n\
+             mux = {mux}\n"
+        )
     });
     let text = format!(
         "[limits]\ncalls_per_second = 1000\nmax_lateness_ms = 0\n[media]\nquality_every_s = 0\n{}",
@@ -217,6 +221,12 @@ fn server(agents: &[(&str, String)], ports: &Ports, folder: &Path) -> App {
 #[test]
 fn calls_by_sip_allocate_nothing() {
     watch(&["plain", "srtp"]);
+}
+
+/// The same of a hundred calls that share one socket.
+#[test]
+fn calls_on_a_link_allocate_nothing() {
+    watch(&["mux"]);
 }
 
 /// The same of a hundred calls on a carrier's media sockets, and of calls in which three talk: two
@@ -301,7 +311,7 @@ fn play_phones_and_agents() {
     }
     let mut phones = Vec::new();
     for _ in 0..CALLS {
-        let mut phone = Phone::call_at(sip, "plain", "");
+        let mut phone = Phone::call_at(sip, kind.to_str().unwrap(), "");
         phone.wait_answer();
         phones.push(phone);
     }

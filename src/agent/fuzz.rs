@@ -8,8 +8,9 @@ use adapters::agent::{
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 
+use super::session::link::{Delivery, LinkSession};
 use super::session::{Action, AgentSession, feature};
-use super::wire::{MESSAGE_MAX_BYTES, NativeDialect};
+use super::wire::{MESSAGE_MAX_BYTES, NativeDialect, mux};
 
 /// Sends `data` as one text message, twice.
 ///
@@ -28,6 +29,37 @@ pub fn agent_text(data: &[u8]) {
 pub fn agent_binary(data: &[u8]) {
     for framing in [Framing::Rtp, Framing::Raw] {
         converse(&[(MessageKind::Binary, data)], framing);
+    }
+}
+
+/// Sends `data` as one message of each kind on a link whose stream 1 is open.
+///
+/// # Panics
+///
+/// If anything of another stream is delivered, frames are not what was in the message, or something
+/// is delivered of a message that is refused.
+pub fn agent_link(data: &[u8]) {
+    for kind in [MessageKind::Binary, MessageKind::Text] {
+        let mut link = LinkSession::new(MonoTime::ZERO);
+        link.open(1, ());
+        let mut message = data.to_vec();
+        let (mut deliveries, mut bytes, mut closed) = (0, 0, false);
+        let received = link.receive(MonoTime::ZERO, kind, &mut message, |(), stream, what| {
+            assert_eq!(stream, 1);
+            deliveries += 1;
+            match what {
+                Delivery::Frame(frame) => bytes += frame.len() + mux::LENGTH_BYTES,
+                Delivery::Text(text) => assert_eq!(text, data),
+                Delivery::Close(_) => closed = true,
+            }
+        });
+        assert!(bytes <= data.len());
+        assert_eq!(link.is_empty(), closed);
+        match received {
+            Ok(frames) if kind == MessageKind::Binary => assert!(deliveries <= frames),
+            Ok(_) => assert!(deliveries <= 1),
+            Err(_) => assert_eq!(deliveries, 0),
+        }
     }
 }
 

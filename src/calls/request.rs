@@ -77,6 +77,17 @@ pub enum RequestError {
     Invalid(String),
 }
 
+/// Why an agent does not attach with a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkRefusal {
+    /// There is none of this name.
+    #[error("no such agent")]
+    NoSuchAgent,
+    /// It is dialled, or has a socket for each call.
+    #[error("the agent does not attach with a link: it has no `attach` and `mux`")]
+    NotLinking,
+}
+
 /// What is said to whoever answers a transfer.
 #[derive(Debug)]
 pub enum Message {
@@ -290,6 +301,33 @@ pub enum Request {
         attempt: u64,
         /// Its socket.
         result: Result<AgentSocket, DialError>,
+    },
+    /// An agent's link was dialled.
+    LinkDialled {
+        /// The agent's id.
+        agent: Uuid,
+        /// Which attempt.
+        attempt: u64,
+        /// Its socket.
+        result: Result<AgentSocket, DialError>,
+    },
+    /// Whether an agent may attach with a link.
+    MayLink {
+        /// The organisation whose it is.
+        of: Uuid,
+        /// Its name.
+        agent: String,
+        /// Takes the subprotocol that it speaks then.
+        reply: oneshot::Sender<Result<&'static str, LinkRefusal>>,
+    },
+    /// An agent that may has attached with a link.
+    Link {
+        /// The organisation whose it is.
+        of: Uuid,
+        /// Its name.
+        agent: String,
+        /// Its socket.
+        socket: AgentSocket,
     },
     /// A carrier's request.
     Hook {

@@ -15,6 +15,7 @@ use super::transfer::{Transfer, Whisper};
 use crate::directory::Agent;
 use crate::quota::Permit;
 use crate::sip::core::endpoint::DialogId;
+use crate::workers::command::AgentLine;
 
 /// A transfer that a call has under way.
 pub(super) struct Underway {
@@ -77,6 +78,6 @@ pub(super) struct Next {
     pub(super) attempt: u64,
     /// The dialect in which it is awaited.
     pub(super) awaits: Option<&'static DialectSpec>,
-    /// Its socket, once it is there.
-    pub(super) socket: Option<crate::agent::socket::AgentSocket>,
+    /// What it speaks on, once that is there.
+    pub(super) line: Option<AgentLine>,
 }

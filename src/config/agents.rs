@@ -91,6 +91,8 @@ pub struct WebSocketAgent {
     pub connect_timeout: Duration,
     /// How long a broken socket may be redialled before the route's fallback.
     pub grace: Duration,
+    /// Its calls share one socket.
+    pub mux: bool,
 }
 
 /// An agent that takes and sends RTP.
@@ -280,7 +282,11 @@ fn web_socket(section: &Section<'_>, dialects: &[&str]) -> Option<WebSocketAgent
     let connect_timeout =
         section.millis("connect_timeout_ms", 100..=60_000).unwrap_or(CONNECT_TIMEOUT);
     let grace = section.millis("grace_ms", 0..=300_000).unwrap_or(GRACE);
-    Some(WebSocketAgent { url, dialect, format, secret, connect_timeout, grace })
+    let mux = section.flag("mux").unwrap_or(false);
+    if mux && dialect != NATIVE_DIALECT {
+        section.conflict("mux", format!("true; the dialect {dialect} has a socket for each call"));
+    }
+    Some(WebSocketAgent { url, dialect, format, secret, connect_timeout, grace, mux })
 }
 
 fn rtp(section: &Section<'_>) -> Option<RtpAgent> {

@@ -221,6 +221,16 @@ impl Snapshot {
         self.agents.get(&organisation)?.get(name)
     }
 
+    /// The agent of an organisation that is called `name`, or has it as its id.
+    pub fn agent_or_id(&self, organisation: Uuid, name: &str) -> Option<&Arc<Agent>> {
+        let agents = self.agents.get(&organisation)?;
+        let by_id = || {
+            let id = Uuid::try_parse(name).ok()?;
+            agents.values().find(|agent| agent.id == id)
+        };
+        agents.get(name).or_else(by_id)
+    }
+
     /// The trunk of an organisation that is called `name`, or has it as its id. Trunks within
     /// configurations may have the same name: then neither is meant.
     pub fn trunk(&self, organisation: Uuid, name: &str) -> Option<&Arc<Trunk>> {

@@ -248,6 +248,7 @@ fn connections(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         "From the first packet of a dial to the end of its handshake",
         [(NONE, agents.connect.snapshot())],
     )?;
+    super::links::links(out, &metrics.links)?;
     let (recordings, listening) = (&metrics.recordings, &metrics.listening);
     for (name, help, counter) in [
         ("talkpath_recordings_started", "Recordings that began", &recordings.started),

@@ -13,6 +13,7 @@ use super::labels::{
     CallDirection, DialOutcome, Forgotten, SipAuth, SipDrop, SipMethod, StatusClass,
 };
 use super::worker::{Counter, Gauge, WorkerMetrics};
+use crate::workers::mux::LinkMetrics;
 
 /// Media type of what [`Metrics::render`] returns.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +29,8 @@ pub struct Metrics {
     pub sip: SipMetrics,
     /// Connections to agents.
     pub agents: AgentMetrics,
+    /// Sockets that calls share.
+    pub links: Arc<LinkMetrics>,
     /// Recordings.
     pub recordings: RecordingMetrics,
     /// People who listen in.
@@ -355,6 +358,7 @@ impl Metrics {
                 ..SipMetrics::default()
             },
             agents: AgentMetrics::new(),
+            links: Arc::default(),
             recordings: RecordingMetrics::default(),
             listening: ListeningMetrics::default(),
             log: Arc::default(),

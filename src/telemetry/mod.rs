@@ -8,6 +8,7 @@ mod exposition;
 pub mod few;
 pub mod histogram;
 pub mod labels;
+mod links;
 pub mod log;
 mod metrics;
 mod process;

@@ -12,15 +12,16 @@ use media::silence::Notice;
 use media::srtp::SrtpKeys;
 use uuid::Uuid;
 
+pub use super::agent_line::AgentLine;
 use super::builtin::Builtin;
 pub use super::conference::GuestFrom;
 use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
+use super::mux::{self, LinkId};
 use super::play::{PlayNotice, PlaySound};
 pub use super::report::MediaReport;
 use super::speech::Spoke;
 use crate::agent::session::{Loss, Quality};
-use crate::agent::socket::AgentSocket;
 use crate::calls::cause::Cause;
 use crate::calls::digits::DigitsBy;
 use crate::capture;
@@ -34,6 +35,11 @@ pub const EVENTS_MAX: usize = 65_536;
 /// Number of a call in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallKey(pub u64);
+
+impl CallKey {
+    /// No call: what is told concerns a link.
+    pub const NONE: Self = Self(0);
+}
 
 /// The sockets of one RTP leg.
 #[derive(Debug)]
@@ -84,8 +90,8 @@ pub enum AgentLink {
 
 /// An agent's WebSocket and how to speak on it.
 pub struct SocketLink {
-    /// The connection, its handshake done.
-    pub socket: AgentSocket,
+    /// What it speaks on.
+    pub line: AgentLine,
     /// The dialect.
     pub dialect: &'static DialectSpec,
     /// What `start` tells.
@@ -372,6 +378,8 @@ pub enum Command {
         /// By whom.
         by: EndedBy,
     },
+    /// Something about a link.
+    Link(mux::Order),
     /// Finish what there is and end the thread.
     Stop,
 }
@@ -471,6 +479,8 @@ pub enum EventKind {
     AsideTold,
     /// The agent is gone.
     AgentLost(Loss),
+    /// A link is over; told of no call.
+    LinkOver(LinkId),
     /// No packet came from the leg at the agent's end for too long.
     LegSilent,
     /// No packet came from the leg that has joined for too long.

@@ -9,6 +9,7 @@ use super::io::SocketIo;
 use super::poller::Poller;
 use crate::agent::socket::{AgentSocket, Role};
 use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
+use crate::agent::wire::mux::{self, Segment};
 use crate::bridge::framing::{self, Class, ControlFrame, Opcode, OutQueue, Reader};
 use crate::bridge::mask::MaskKeys;
 
@@ -17,6 +18,12 @@ const CONTROL_BACKLOG_BYTES: usize = 256 * 1024;
 /// What the kernel may hold of audio not yet sent, in bytes, so that old audio waits where it can
 /// still be skipped.
 const SEND_BUFFER_BYTES: usize = 32 * 1024;
+
+/// The same of a socket that many calls share: what waits for it to be acknowledged over a long
+/// way is as much as they all say meanwhile.
+const SHARED_SEND_BUFFER_BYTES: usize = 1024 * 1024;
+/// Bytes that may wait for such a socket besides audio.
+const SHARED_CONTROL_BACKLOG_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long a peer that cannot be pinged may be silent before the kernel asks whether its host is
 /// there, how often it asks then, and how long what was sent may stay without its receipt.
@@ -36,6 +43,8 @@ pub(super) struct Connection {
     /// We have sent a close frame.
     close_sent: bool,
     watches_output: bool,
+    /// The poller watches for input.
+    reads: bool,
     pub(super) skipped: u64,
 }
 
@@ -62,8 +71,30 @@ impl Connection {
             closed: false,
             close_sent: false,
             watches_output: false,
+            reads: true,
             skipped: 0,
         })
+    }
+
+    /// The same for a socket that many calls share: the reader keeps its buffers, and the kernel
+    /// may hold as much as the line takes.
+    pub(super) fn take_shared(
+        poller: &Poller,
+        socket: AgentSocket,
+        token: u64,
+    ) -> io::Result<Self> {
+        let mut connection = Self::take(poller, socket, token, 0)?;
+        let socket = socket2::SockRef::from(connection.io.stream());
+        let _ = socket.set_send_buffer_size(SHARED_SEND_BUFFER_BYTES);
+        let role = if connection.masked { framing::Role::Client } else { framing::Role::Server };
+        connection.reader = Reader::with_limit(role, mux::MESSAGE_MAX_BYTES).keeping_buffers();
+        connection.out.set_limits(0, SHARED_CONTROL_BACKLOG_BYTES);
+        Ok(connection)
+    }
+
+    /// While a socket that many calls share takes nothing, so many bytes of audio may wait.
+    pub(super) const fn set_shared_backlog(&mut self, backlog_bytes: usize) {
+        self.out.set_limits(backlog_bytes, backlog_bytes + SHARED_CONTROL_BACKLOG_BYTES);
     }
 
     /// While the socket takes nothing, so many bytes of audio may wait from now on.
@@ -134,6 +165,39 @@ impl Connection {
         skipped
     }
 
+    /// Sends messages that lie one behind the other in `bytes`, or keeps what the socket does not
+    /// take. Returns how many messages of audio were skipped for it.
+    pub(super) fn write_all(&mut self, bytes: &[u8], segments: &[Segment]) -> usize {
+        let mut written = 0;
+        while self.out.is_empty() && !self.closed && written < bytes.len() {
+            match self.io.write(bytes.get(written..).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => self.closed = true,
+            }
+        }
+        let (mut at, mut skipped) = (0, 0);
+        for segment in segments {
+            let message = bytes.get(at..at + segment.len).unwrap_or_default();
+            let of_it = written.saturating_sub(at);
+            at += segment.len;
+            if self.closed || of_it >= segment.len {
+                continue;
+            }
+            if segment.class == Class::Media && of_it == 0 {
+                skipped += self.out.skip_media(segment.len);
+            }
+            match (self.out.keep(segment.class, message, of_it), segment.class) {
+                (Ok(()), _) => {}
+                (Err(_), Class::Media) => skipped += 1,
+                (Err(_), Class::Control) => self.closed = true,
+            }
+        }
+        self.skipped += skipped as u64;
+        skipped
+    }
+
     /// Drops the audio that waits.
     pub(super) fn skip_media(&mut self) {
         let skipped = if self.out.is_empty() { 0 } else { self.out.skip_media(usize::MAX / 2) };
@@ -163,9 +227,17 @@ impl Connection {
     pub(super) fn watch(&mut self, poller: &Poller) {
         let wanted = !self.closed && (!self.out.is_empty() || self.io.wants_write());
         if wanted != self.watches_output
-            && poller.watch_output(self.io.stream(), self.token, wanted).is_ok()
+            && poller.watch(self.io.stream(), self.token, (self.reads, wanted)).is_ok()
         {
             self.watches_output = wanted;
+        }
+    }
+
+    /// Lets the poller watch for input, or not until it is told again.
+    pub(super) fn read_on(&mut self, poller: &Poller, reads: bool) {
+        let both = (reads, self.watches_output);
+        if reads != self.reads && poller.watch(self.io.stream(), self.token, both).is_ok() {
+            self.reads = reads;
         }
     }
 }

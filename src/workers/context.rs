@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use super::Care;
 use super::command::{CallKey, Event, EventKind};
 use super::linger::Lingering;
+use super::mux::{Mailbox, Ports};
 use super::path::Agent;
 use super::poller::Poller;
 use super::taps::Taps;
@@ -69,6 +70,8 @@ pub(super) struct Context {
     pub(super) masks: MaskKeys,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) lingering: Lingering,
+    /// What its calls reach links by.
+    pub(super) ports: Ports,
     /// Those of the frame that is under way.
     pub(super) stamps: Stamps,
     /// How calls are looked after.
@@ -90,9 +93,12 @@ impl Context {
     ) -> io::Result<Self> {
         let mut blocks = BlockPool::new(BLOCKS_MAX);
         let _ = blocks.reserve(BLOCKS_WARM);
+        let poller = Poller::new()?;
+        let ports = Ports::new(Arc::new(Mailbox::new(poller.waker())));
         Ok(Self {
             now: super::poller::now(),
-            poller: Poller::new()?,
+            poller,
+            ports,
             packet: vec![0; PACKET_BYTES].into(),
             convert: vec![0; CONVERT_BYTES].into(),
             linear: vec![0; LINEAR_BYTES].into(),
@@ -191,6 +197,7 @@ impl Context {
             message: &mut self.message,
             convert: &mut self.convert,
             masks: &mut self.masks,
+            ports: &mut self.ports,
             metrics: &self.metrics,
             poller: &self.poller,
         }
@@ -203,6 +210,7 @@ pub(super) struct FrameSink<'a> {
     pub(super) message: &'a mut Vec<u8>,
     pub(super) convert: &'a mut [u8],
     pub(super) masks: &'a mut MaskKeys,
+    pub(super) ports: &'a mut Ports,
     pub(super) metrics: &'a WorkerMetrics,
     pub(super) poller: &'a Poller,
 }

@@ -4,6 +4,8 @@
 //! between wire and wire. Commands come in through a bounded channel, events go out through
 //! another.
 
+mod agent_line;
+mod agent_wire;
 mod ambient;
 pub mod audio;
 mod backlog;
@@ -26,6 +28,7 @@ mod io;
 mod latch;
 pub mod line;
 mod linger;
+pub mod mux;
 mod outlet;
 mod pace;
 mod pace_line;
@@ -37,6 +40,7 @@ mod path_conference;
 mod path_ear;
 mod path_echo;
 mod path_line;
+mod path_link;
 mod path_order;
 mod path_rtcp;
 mod path_socket;
@@ -56,6 +60,7 @@ mod socket_agent;
 pub mod speech;
 mod steer;
 mod sys;
+mod take_message;
 pub mod tape;
 pub mod taps;
 mod timeline;
@@ -76,6 +81,7 @@ use tokio::sync::mpsc;
 use crate::telemetry::WorkerMetrics;
 use command::{COMMANDS_MAX, Command, Event};
 use context::Context;
+use mux::Mailbox;
 use poller::Waker;
 use worker::Worker;
 
@@ -137,6 +143,7 @@ impl Care {
 pub struct WorkerHandle {
     commands: SyncSender<Command>,
     waker: Waker,
+    mail: Arc<Mailbox>,
     load: Arc<AtomicUsize>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -157,6 +164,7 @@ impl WorkerHandle {
         let load = Arc::new(AtomicUsize::new(0));
         let ctx = Context::new(metrics, events, care)?;
         let waker = ctx.poller.waker();
+        let mail = Arc::clone(ctx.ports.mail());
         let worker = Worker::new(ctx, receiver, Arc::clone(&load));
         let thread =
             std::thread::Builder::new().name(format!("media-{number}")).spawn(move || {
@@ -164,12 +172,17 @@ impl WorkerHandle {
                     tracing::error!(%error, "a media worker ended");
                 }
             })?;
-        Ok(Self { commands, waker, load, thread: Some(thread) })
+        Ok(Self { commands, waker, mail, load, thread: Some(thread) })
     }
 
     /// Calls it holds or is about to hold.
     pub fn load(&self) -> usize {
         self.load.load(Ordering::Relaxed)
+    }
+
+    /// Where links mark that they have something for it.
+    pub const fn mail(&self) -> &Arc<Mailbox> {
+        &self.mail
     }
 
     /// Sends a command and wakes the worker. A full channel is waited for: the worker empties it

@@ -2,9 +2,9 @@
 
 use std::io;
 
-use adapters::agent::{Basis, CallState, MessageKind};
+use adapters::agent::{Basis, CallState};
 use media::convert::Converter;
-use media::playout::{Playout, PlayoutConfig, PlayoutEvent};
+use media::playout::{PlayoutConfig, PlayoutEvent};
 use media::stages::Stage;
 use media::time::MonoTime;
 
@@ -14,10 +14,11 @@ use super::context::Context;
 use super::path::{Agent, MediaPath};
 use super::peer_end::PeerEnd;
 use super::poller::{self, Ready};
+use super::socket_agent::SocketAgent;
+use super::take_message::take_message;
 use crate::agent::session::{Action, Control};
-use crate::agent::wire;
 use crate::bridge::framing::{Class, ControlFrame, FrameError, Input, Message};
-use crate::telemetry::{DropReason, Kind};
+use crate::telemetry::DropReason;
 
 impl MediaPath {
     /// The agent's socket has something to do.
@@ -34,9 +35,11 @@ impl MediaPath {
                 self.heard_agent(ctx.now);
             }
             Agent::Socket(socket) => {
-                if ready.writable {
-                    socket.connection.flush();
-                    socket.connection.watch(&ctx.poller);
+                if ready.writable
+                    && let Some(connection) = socket.wire.own()
+                {
+                    connection.flush();
+                    connection.watch(&ctx.poller);
                 }
                 if ready.readable {
                     self.read_socket(ctx);
@@ -57,20 +60,18 @@ impl MediaPath {
     fn read_socket(&mut self, ctx: &mut Context) {
         loop {
             let Agent::Socket(socket) = &mut self.agent else { return };
-            if socket.connection.closed {
-                return;
-            }
+            let Some(connection) = socket.wire.own().filter(|it| !it.closed) else { return };
             let mut input = std::mem::take(&mut ctx.input);
             if self.timeline.from_agent.next() {
                 ctx.stamps.begin(poller::now());
             }
-            let again = match socket.connection.io.read(&mut input) {
+            let again = match connection.io.read(&mut input) {
                 Ok(0) => {
                     self.socket_ended(ctx, None);
                     false
                 }
                 Ok(length) => {
-                    let again = socket.connection.io.is_tls();
+                    let again = connection.io.is_tls();
                     self.messages(ctx, input.get_mut(..length).unwrap_or_default());
                     again
                 }
@@ -94,48 +95,32 @@ impl MediaPath {
         let mut input = Input::new(bytes);
         loop {
             let Agent::Socket(socket) = &mut self.agent else { return };
-            let message = match socket.connection.reader.next(&mut input) {
+            let SocketAgent { wire, dialect, session, from_agent, .. } = &mut **socket;
+            let Some(connection) = wire.own() else { return };
+            let message = match connection.reader.next(&mut input) {
                 Ok(None) => return,
                 Ok(Some(message)) => message,
                 Err(error) => return self.bad_frame(ctx, error),
             };
             match message {
                 Message::Data(kind, message) => {
-                    ctx.metrics.received(
-                        match kind {
-                            MessageKind::Binary => Kind::AgentAudio,
-                            MessageKind::Text => Kind::AgentControl,
-                        },
-                        message.len(),
-                    );
-                    let framing = socket.session.info().framing;
-                    if wire::too_big(kind, framing, message.len()) {
-                        socket.session.too_big();
-                    } else {
-                        let read = socket.dialect.read(kind, message);
-                        if let Some(audio) = socket.session.receive(ctx.now, read) {
-                            let refused =
-                                queue(ctx, &mut self.playout, &mut socket.from_agent, audio);
-                            if refused > 0 {
-                                ctx.metrics.dropped(DropReason::QueueFull);
-                                socket.session.refused(ctx.now, refused);
-                            }
-                            ctx.lap(Stage::AgentIn);
-                            self.stamped(ctx);
-                            self.heard_agent(ctx.now);
-                            continue;
-                        }
+                    let parts = (&mut **dialect, session, from_agent);
+                    if take_message(ctx, &mut self.playout, parts, (kind, message)) {
+                        ctx.lap(Stage::AgentIn);
+                        self.stamped(ctx);
+                        self.heard_agent(ctx.now);
+                        continue;
                     }
                 }
                 Message::Ping(payload) => {
-                    let mask = socket.connection.masked.then(|| ctx.masks.next_key());
+                    let mask = connection.masked.then(|| ctx.masks.next_key());
                     let pong = ControlFrame::pong(payload, mask);
-                    socket.connection.write(Class::Control, pong.as_bytes());
-                    socket.connection.watch(&ctx.poller);
+                    connection.write(Class::Control, pong.as_bytes());
+                    connection.watch(&ctx.poller);
                 }
                 Message::Pong(payload) => {
-                    socket.session.pong(ctx.now, payload);
-                    if let Some(round_trip) = socket.session.round_trip() {
+                    session.pong(ctx.now, payload);
+                    if let Some(round_trip) = session.round_trip() {
                         ctx.metrics.agent_round_trip.record(round_trip);
                     }
                 }
@@ -158,9 +143,8 @@ impl MediaPath {
         }
         let Agent::Socket(socket) = &mut self.agent else { return };
         socket.close(ctx, error.close_code(), "");
-        socket.connection.closed = true;
+        socket.wire.drop_it(ctx);
         socket.session.socket_closed(ctx.now, None);
-        ctx.poller.remove(socket.connection.io.stream());
     }
 
     /// The agent closed the socket with `code`, or it broke.
@@ -171,8 +155,7 @@ impl MediaPath {
             socket.close(ctx, code, "");
         }
         socket.session.socket_closed(ctx.now, code);
-        socket.connection.closed = true;
-        ctx.poller.remove(socket.connection.io.stream());
+        socket.wire.drop_it(ctx);
         self.drain(ctx);
     }
 
@@ -180,11 +163,12 @@ impl MediaPath {
     pub(super) fn socket_attached(&mut self, ctx: &mut Context) {
         self.actions(ctx);
         let Agent::Socket(socket) = &mut self.agent else { return };
-        let mut unread = std::mem::take(&mut socket.connection.io.unread);
+        let Some(connection) = socket.wire.own() else { return };
+        let (mut unread, tls) = (std::mem::take(&mut connection.io.unread), connection.io.is_tls());
         if !unread.is_empty() {
             self.messages(ctx, &mut unread);
         }
-        if matches!(&self.agent, Agent::Socket(socket) if socket.connection.io.is_tls()) {
+        if tls {
             self.read_socket(ctx);
         }
         self.actions(ctx);
@@ -215,7 +199,7 @@ impl MediaPath {
     }
 
     /// Tells an agent that hangs up once all has been heard that it has.
-    fn drain(&mut self, ctx: &mut Context) {
+    pub(super) fn drain(&mut self, ctx: &mut Context) {
         let Agent::Socket(socket) = &mut self.agent else { return };
         if !socket.session.awaits_drain() || !self.playout.drained() {
             return;
@@ -252,19 +236,16 @@ impl MediaPath {
             let Some(action) = socket.session.poll_action() else { break };
             match action {
                 Action::Send(outgoing) => socket.tell(ctx, &outgoing),
-                Action::Ping(payload) => socket.ping(ctx, &payload),
+                Action::Ping(payload) => socket.wire.ping(ctx, &payload),
                 Action::Close(code) => socket.close(ctx, code.code(), code.reason()),
-                Action::Abort => {
-                    socket.connection.closed = true;
-                    ctx.poller.remove(socket.connection.io.stream());
-                }
+                Action::Abort => socket.wire.drop_it(ctx),
                 Action::Call(control) => self.control(ctx, control),
             }
         }
         // Noticed while writing: the connection is gone.
         let Agent::Socket(socket) = &mut self.agent else { return };
-        if socket.connection.closed && socket.session.is_open() {
-            ctx.poller.remove(socket.connection.io.stream());
+        if socket.wire.is_closed() && socket.session.is_open() {
+            socket.wire.drop_it(ctx);
             socket.session.socket_closed(ctx.now, None);
             self.actions(ctx);
         }
@@ -428,10 +409,7 @@ impl MediaPath {
                         }
                     }
                 }
-                self.agent_skipped += socket.connection.skipped;
-                ctx.poller.remove(socket.connection.io.stream());
-                let stream = socket.connection.io.finish();
-                ctx.lingering.add(ctx.now, &ctx.poller, stream);
+                self.agent_skipped += socket.wire.release(ctx);
             }
             Agent::Rtp(mut agent) => {
                 ctx.poller.remove(&agent.socket);
@@ -449,42 +427,6 @@ impl MediaPath {
         None
     }
 }
-
-/// Converts an agent's audio and queues it; returns how many bytes of the agent's found no room.
-fn queue(
-    ctx: &mut Context,
-    playout: &mut Playout,
-    converter: &mut Converter,
-    audio: &[u8],
-) -> usize {
-    if converter.is_identity() {
-        let pushed = playout.push(ctx.now, &mut ctx.blocks, audio);
-        return if pushed.full { audio.len() - pushed.accepted_bytes } else { 0 };
-    }
-    let mut refused = 0;
-    // In pieces whose conversion finds room, however much more it is.
-    let piece_bytes = match converter.from().codec.is_packets() {
-        true => audio.len(),
-        false => CONVERTED_BYTES,
-    };
-    for audio in audio.chunks(piece_bytes.max(1)) {
-        if converter.max_output(audio.len()) > ctx.convert.len() {
-            refused += audio.len();
-            continue;
-        }
-        let length = converter.convert(audio, &mut ctx.convert);
-        let converted = ctx.convert.get(..length).unwrap_or_default();
-        let pushed = playout.push(ctx.now, &mut ctx.blocks, converted);
-        if pushed.full && length > 0 {
-            refused += audio.len() * (length - pushed.accepted_bytes) / length;
-        }
-    }
-    refused
-}
-
-/// Bytes of an agent's audio that are converted at a time: whole samples. What becomes of them, at
-/// most twelve times as many (G.711 to linear audio at 48 kHz), finds room.
-const CONVERTED_BYTES: usize = 8 * 1024;
 
 /// Sound that an echo on a line may hold, in milliseconds.
 const ECHO_QUEUE_MS: u32 = 200;

@@ -124,13 +124,19 @@ impl Poller {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
-    /// Watches `fd` for output as well, or no more.
+    /// Watches `fd` for `input`, `output`, both or neither.
     ///
     /// # Errors
     ///
     /// As `epoll_ctl(2)`.
-    pub fn watch_output(&self, fd: impl AsFd, token: u64, output: bool) -> io::Result<()> {
-        let mut flags = EpollFlags::EPOLLIN;
+    pub fn watch(
+        &self,
+        fd: impl AsFd,
+        token: u64,
+        (input, output): (bool, bool),
+    ) -> io::Result<()> {
+        let mut flags = EpollFlags::empty();
+        flags.set(EpollFlags::EPOLLIN, input);
         flags.set(EpollFlags::EPOLLOUT, output);
         Ok(self.epoll.modify(fd, &mut EpollEvent::new(flags, token))?)
     }

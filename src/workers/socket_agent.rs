@@ -9,26 +9,27 @@ use media::convert::Converter;
 use media::rtp::Frame;
 use media::time::MonoTime;
 
+use super::agent_wire::Wire;
 use super::backlog::backlog_bytes;
-use super::command::SocketLink;
+use super::command::{AgentLine, SocketLink};
 use super::connection::{Connection, opcode};
 use super::context::{Context, FrameSink};
 use super::gauges::level_db;
+use super::mux::{Ports, StreamEnd};
 use super::outlet::Outlet;
 use super::token::{Part, Token};
 use crate::agent::session::{AgentSession, Outgoing};
 use crate::agent::wire::CloseCode;
-use crate::bridge::framing::{Class, ControlFrame, MAX_HEADER_BYTES, append_frame, seal};
+use crate::bridge::framing::{Class, MAX_HEADER_BYTES, append_frame};
 use crate::bridge::mask::MaskKeys;
 use crate::calls::cause::Cause;
-use crate::telemetry::{DropReason, Kind};
 
 /// Audio that may wait for an agent's socket, in milliseconds; beyond it the oldest is skipped.
 const BACKLOG_MS: u32 = 200;
 
 /// An agent on a WebSocket.
 pub(super) struct SocketAgent {
-    pub(super) connection: Connection,
+    pub(super) wire: Wire,
     pub(super) dialect: Box<dyn Dialect>,
     pub(super) session: AgentSession,
     /// From the peer's format to the agent's.
@@ -57,7 +58,7 @@ pub(super) struct SocketAgent {
 impl std::fmt::Debug for SocketAgent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SocketAgent")
-            .field("closed", &self.connection.closed)
+            .field("closed", &self.wire.is_closed())
             .finish_non_exhaustive()
     }
 }
@@ -65,22 +66,33 @@ impl std::fmt::Debug for SocketAgent {
 impl SocketAgent {
     /// Takes over a socket whose handshake is done.
     pub(super) fn new(
-        ctx: &Context,
+        ctx: &mut Context,
         call: u64,
         link: SocketLink,
         peer: StreamFormat,
         outlet: &Outlet,
     ) -> io::Result<Self> {
-        let SocketLink { socket, dialect, info, max_queue_ms, dtmf_inband } = link;
+        let SocketLink { line, dialect, info, max_queue_ms, dtmf_inband } = link;
         let dialect = (dialect.open)(&info);
         let (to, from) = (info.to_agent.audio, info.from_agent.audio);
-        let token = Token::part(call, Part::Agent);
         let backlog = backlog_bytes(info.to_agent, BACKLOG_MS);
-        let connection = Connection::take(&ctx.poller, socket, token, backlog)?;
+        let stream = info.stream;
+        let session = AgentSession::new(ctx.now, info, max_queue_ms);
+        let (wire, session) = match line {
+            AgentLine::Own(socket) => {
+                let token = Token::part(call, Part::Agent);
+                let connection = Connection::take(&ctx.poller, socket, token, backlog)?;
+                (Wire::Own(Box::new(connection)), session)
+            }
+            AgentLine::Shared(link) => {
+                let end = StreamEnd::open(&mut ctx.ports, (link, stream), call, backlog);
+                (Wire::Link(end.map_err(io::Error::other)?), session.shared())
+            }
+        };
         Ok(Self {
-            connection,
+            wire,
             dialect,
-            session: AgentSession::new(ctx.now, info, max_queue_ms),
+            session,
             to_agent: Converter::new(peer.audio, to),
             from_agent: Converter::new(from, outlet.queued(from)),
             peer,
@@ -128,7 +140,7 @@ impl SocketAgent {
         from: StreamFormat,
     ) {
         self.peer = peer;
-        self.connection.set_backlog(backlog_bytes(to, BACKLOG_MS));
+        self.wire.set_backlog(backlog_bytes(to, BACKLOG_MS));
         self.to_agent = Converter::new(peer.audio, to.audio);
         self.from_agent = Converter::new(from.audio, outlet.queued(from.audio));
         self.to_rate_hz = u64::from(to.audio.clock_hz());
@@ -152,7 +164,7 @@ impl SocketAgent {
     /// Sends one frame of what it hears.
     #[inline]
     pub(super) fn send_mixed(&mut self, sink: &mut FrameSink<'_>, frame: Frame<'_>) {
-        if self.connection.closed || !self.session.is_open() {
+        if self.wire.is_closed() || !self.session.is_open() {
             return;
         }
         let newest = self.newest.replace(frame.ext_seq);
@@ -201,19 +213,12 @@ impl SocketAgent {
         let frame = AgentFrame { seq, ts, marker: frame.marker, payload };
         sink.message.clear();
         sink.message.resize(MAX_HEADER_BYTES, 0);
-        let opcode = opcode(self.dialect.audio(&frame, sink.message));
+        let kind = self.dialect.audio(&frame, sink.message);
         if sink.message.len() == MAX_HEADER_BYTES {
             // The dialect has no audio before the answer.
             return;
         }
-        let mask = self.connection.masked.then(|| sink.masks.next_key());
-        let sealed = seal(sink.message, opcode, mask);
-        sink.metrics.sent(Kind::AgentAudio, sealed.len());
-        let skipped = self.connection.write(Class::Media, sealed);
-        if skipped > 0 {
-            sink.metrics.dropped_many(DropReason::SlowAgent, skipped as u64);
-        }
-        self.connection.watch(sink.poller);
+        self.wire.send_audio(sink, kind);
     }
 
     /// Where a frame of this number and media time stands in the agent's own stream.
@@ -233,26 +238,24 @@ impl SocketAgent {
 
     /// Tells the agent something.
     pub(super) fn tell(&mut self, ctx: &mut Context, outgoing: &Outgoing) {
-        let mut outbox = MessageOutbox {
-            connection: &mut self.connection,
-            masks: &mut ctx.masks,
-            message: &mut ctx.message,
-        };
-        self.dialect.event(&outgoing.event(), &mut outbox);
-        self.connection.watch(&ctx.poller);
+        let event = outgoing.event();
+        match &mut self.wire {
+            Wire::Own(connection) => {
+                let Context { masks, message, poller, .. } = ctx;
+                self.dialect.event(&event, &mut MessageOutbox { connection, masks, message });
+                connection.watch(poller);
+            }
+            Wire::Link(stream) => {
+                let last = matches!(outgoing, Outgoing::Stop { .. });
+                let mut outbox = StreamOutbox { stream, ports: &mut ctx.ports, last };
+                self.dialect.event(&event, &mut outbox);
+            }
+        }
     }
 
-    /// Sends a ping.
-    pub(super) fn ping(&mut self, ctx: &mut Context, payload: &[u8]) {
-        let mask = self.connection.mask(&mut ctx.masks);
-        self.connection.write(Class::Control, ControlFrame::ping(payload, mask).as_bytes());
-        self.connection.watch(&ctx.poller);
-    }
-
-    /// Closes the socket with `code`, after what was sent before.
+    /// Closes the socket, or the stream, with `code`, after what was sent before.
     pub(super) fn close(&mut self, ctx: &mut Context, code: u16, reason: &str) {
-        self.connection.send_close(&mut ctx.masks, code, reason);
-        self.connection.watch(&ctx.poller);
+        self.wire.close(ctx, code, reason);
     }
 }
 
@@ -269,5 +272,18 @@ impl Outbox for MessageOutbox<'_> {
         self.message.clear();
         append_frame(self.message, opcode(kind), bytes, mask);
         self.connection.write(Class::Control, self.message);
+    }
+}
+
+/// The same of a stream on a link, where all of them are text.
+struct StreamOutbox<'a> {
+    stream: &'a mut StreamEnd,
+    ports: &'a mut Ports,
+    last: bool,
+}
+
+impl Outbox for StreamOutbox<'_> {
+    fn message(&mut self, _: MessageKind, bytes: &[u8]) {
+        self.stream.text(self.ports, bytes, self.last);
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Part {
     Guest = 8,
     /// The RTCP of a leg that has joined the call.
     GuestRtcp = 9,
+    /// A socket that many calls share.
+    Link = 10,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -60,6 +62,7 @@ impl Token {
             7 => Part::Line,
             8 => Part::Guest,
             9 => Part::GuestRtcp,
+            10 => Part::Link,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
@@ -88,6 +91,7 @@ mod tests {
                     Part::Line,
                     Part::Guest,
                     Part::GuestRtcp,
+                    Part::Link,
                 ] {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::deadlines::Deadlines;
 use super::gather::Gather;
 use super::line::{LineLeg, PeerLink};
+use super::mux::Link;
 use super::pace::TOGETHER;
 use super::path::MediaPath;
 use super::peer::PeerLeg;
@@ -33,11 +34,15 @@ const DUE_PER_ROUND: usize = 4;
 
 /// A media thread.
 pub(super) struct Worker {
-    ctx: Context,
+    pub(super) ctx: Context,
     commands: Receiver<Command>,
-    calls: Slab<MediaPath>,
+    pub(super) calls: Slab<MediaPath>,
     keys: HashMap<CallKey, usize>,
-    deadlines: Deadlines,
+    pub(super) deadlines: Deadlines,
+    /// Those that it has.
+    pub(super) links: Vec<Link>,
+    /// A record on its way from a link to a call.
+    pub(super) record: Vec<u8>,
     gather: Gather,
     /// How long packets gathered before this round.
     gathered: Duration,
@@ -56,6 +61,8 @@ impl Worker {
             calls: Slab::with_capacity(CALLS_WARM),
             keys: HashMap::with_capacity(CALLS_WARM),
             deadlines: Deadlines::with_capacity(CALLS_WARM * 2),
+            links: Vec::new(),
+            record: Vec::new(),
             generation: 0,
             load,
             stopping: false,
@@ -70,9 +77,10 @@ impl Worker {
             let looked = self.ctx.now;
             self.ctx.now = poller::now();
             let all = self.due();
+            let links_due = self.links_round();
             self.settle();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
-            deadline = deadline.min(self.ctx.unhurried_due());
+            deadline = deadline.min(self.ctx.unhurried_due()).min(links_due);
             if self.ctx.has_events() {
                 self.ctx.flush_events();
                 // The control plane is behind; it is looked after soon, not in a busy loop.
@@ -144,6 +152,9 @@ impl Worker {
             let Context { lingering, poller, input, .. } = &mut self.ctx;
             return lingering.on_ready(poller, ready.token, input);
         }
+        if part == Part::Link {
+            return self.link_ready(ready);
+        }
         let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
             return;
         };
@@ -169,7 +180,7 @@ impl Worker {
             Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
             Part::Guest => path.on_guest_rtp(&mut self.ctx),
             Part::GuestRtcp => path.on_guest_rtcp(&mut self.ctx),
-            Part::Linger => {}
+            Part::Linger | Part::Link => {}
         }
         schedule(&mut self.deadlines, path, index);
     }
@@ -186,6 +197,10 @@ impl Worker {
     }
 
     fn command(&mut self, command: Command) {
+        let command = match command {
+            Command::Link(order) => return self.link_order(order),
+            command => command,
+        };
         let Some(call) = call_of(&command) else {
             self.stopping = true;
             return;
@@ -230,7 +245,7 @@ impl Worker {
             Command::DigitsBy { by, .. } => path.peer.digits_by(by),
             Command::Refused { why, .. } => path.refused(ctx, why),
             Command::Close { cause, by, .. } => return self.close(call, index, cause, by),
-            Command::Open { .. } | Command::Stop => return,
+            Command::Open { .. } | Command::Link(_) | Command::Stop => return,
         }
         schedule(&mut self.deadlines, path, index);
     }
@@ -288,7 +303,7 @@ fn nanos(time: Duration) -> u64 {
 /// The call that a command is about; none if it is about the worker.
 const fn call_of(command: &Command) -> Option<CallKey> {
     match command {
-        Command::Stop => None,
+        Command::Link(_) | Command::Stop => None,
         Command::Open { call, .. }
         | Command::Line { call, .. }
         | Command::Format { call, .. }
@@ -328,7 +343,7 @@ const fn call_of(command: &Command) -> Option<CallKey> {
 
 /// Puts the call's next deadline into the heap, unless an earlier entry is there.
 #[inline]
-fn schedule(deadlines: &mut Deadlines, path: &mut MediaPath, index: usize) {
+pub(super) fn schedule(deadlines: &mut Deadlines, path: &mut MediaPath, index: usize) {
     let deadline = path.deadline();
     if path.entries.want(deadline) {
         deadlines.push(deadline, u32::try_from(index).unwrap_or(u32::MAX));

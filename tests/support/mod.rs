@@ -29,6 +29,7 @@ pub mod gateway;
 pub mod kamailio;
 pub mod line;
 pub mod lines;
+pub mod linked;
 pub mod linphone;
 pub mod lossy;
 pub mod pbx;

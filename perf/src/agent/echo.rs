@@ -1,5 +1,6 @@
 //! An agent that sends every frame back at once, and looks at what it gets.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -32,6 +33,8 @@ pub(crate) struct Seen {
 /// The agent.
 pub(crate) struct Echo {
     judges: Vec<Judge>,
+    /// Those of streams on sockets of many calls.
+    streams: HashMap<u32, Judge>,
     stamps: Option<Arc<Stamps>>,
     raw: bool,
     /// Send text messages back as well.
@@ -46,6 +49,7 @@ impl Echo {
     pub(crate) fn new(stamps: Option<Arc<Stamps>>, raw: bool) -> Self {
         Self {
             judges: Vec::new(),
+            streams: HashMap::new(),
             stamps,
             raw,
             texts: false,
@@ -57,17 +61,23 @@ impl Echo {
     /// What it saw, header faults of all connections together.
     pub(crate) fn seen(&self) -> Seen {
         let mut seen = self.seen.clone();
-        for judge in &self.judges {
+        for judge in self.judges.iter().chain(self.streams.values()) {
             seen.headers.add(&judge.faults);
         }
         seen
     }
 
-    fn look(&mut self, id: usize, payload: &[u8], stamp_ns: u64) {
-        if self.judges.len() <= id {
-            self.judges.resize(id + 1, Judge::default());
-        }
-        let Some(judge) = self.judges.get_mut(id) else { return };
+    fn look(&mut self, id: Of, payload: &[u8], stamp_ns: u64) {
+        let judge = match id {
+            Of::Connection(id) => {
+                if self.judges.len() <= id {
+                    self.judges.resize(id + 1, Judge::default());
+                }
+                let Some(judge) = self.judges.get_mut(id) else { return };
+                judge
+            }
+            Of::Stream(stream) => self.streams.entry(stream).or_default(),
+        };
         let audio = if self.raw {
             payload
         } else if let Some(packet) = rtp::parse(payload) {
@@ -92,6 +102,21 @@ impl Echo {
     }
 }
 
+/// Whose a frame is.
+#[derive(Clone, Copy)]
+enum Of {
+    /// The call of this connection.
+    Connection(usize),
+    /// The call of this stream on a connection of many.
+    Stream(u32),
+}
+
+/// Whether a message is of a socket of many calls: its first byte is that of a length, which is
+/// short, and not the first of an RTP header (RFC 3550 5.1).
+fn is_mux(payload: &[u8]) -> bool {
+    payload.first().is_some_and(|first| first & 0xC0 != 0x80)
+}
+
 impl Handler for Echo {
     fn text(&mut self, id: usize, text: &str, out: &mut Vec<u8>) {
         self.seen.texts += 1;
@@ -107,6 +132,11 @@ impl Handler for Echo {
         };
         match message.get("event").and_then(|event| event.as_str()) {
             Some("start") => {
+                let stream = message.get("stream").and_then(serde_json::Value::as_u64);
+                let stream = stream.and_then(|stream| u32::try_from(stream).ok());
+                if let Some(judge) = stream.and_then(|stream| self.streams.get_mut(&stream)) {
+                    *judge = judge.fresh();
+                }
                 if let Some(judge) = self.judges.get_mut(id) {
                     // A slot that an earlier call had: its stream is over, its faults stay.
                     *judge = judge.fresh();
@@ -125,9 +155,22 @@ impl Handler for Echo {
     }
 
     fn binary(&mut self, id: usize, payload: &[u8], stamp_ns: u64, out: &mut Vec<u8>) {
-        self.seen.frames += 1;
         self.seen.bytes += payload.len() as u64;
-        self.look(id, payload, stamp_ns);
+        if !self.raw && is_mux(payload) {
+            let mut rest = payload;
+            while let Some((length, behind)) = rest.split_first_chunk::<2>() {
+                let length = usize::from(u16::from_be_bytes(*length)).min(behind.len());
+                let (one, behind) = behind.split_at(length);
+                rest = behind;
+                self.seen.frames += 1;
+                let stream = one.get(8..12).and_then(<[u8]>::first_chunk).copied();
+                let stream = u32::from_be_bytes(stream.unwrap_or_default());
+                self.look(Of::Stream(stream), one, stamp_ns);
+            }
+        } else {
+            self.seen.frames += 1;
+            self.look(Of::Connection(id), payload, stamp_ns);
+        }
         frame::write(out, frame::BINARY, payload, None);
     }
 
@@ -135,5 +178,38 @@ impl Handler for Echo {
         if let Some(judge) = self.judges.get_mut(id) {
             *judge = judge.fresh();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of a socket of many calls is taken apart, each frame judged as one of its stream,
+    /// and sent back as it came; a frame of one call is one frame.
+    #[test]
+    fn takes_mux_apart() {
+        let packet = |stream: u8, seq: u8| {
+            let mut frame = vec![0x80, 0, 0, seq, 0, 0, 0, seq.wrapping_mul(160)];
+            frame.extend([0, 0, 0, stream]);
+            frame.extend([0xFF; 160]);
+            frame
+        };
+        let mut echo = Echo::new(None, false);
+        for seq in 0..2 {
+            let mut message = Vec::new();
+            for stream in [5, 6] {
+                message.extend([0, 172]);
+                message.extend(packet(stream, seq));
+            }
+            let mut out = Vec::new();
+            echo.binary(0, &message, 0, &mut out);
+            let mut expected = Vec::new();
+            frame::write(&mut expected, frame::BINARY, &message, None);
+            assert_eq!(out, expected);
+        }
+        echo.binary(1, &packet(9, 1), 0, &mut Vec::new());
+        let seen = echo.seen();
+        assert_eq!((seen.frames, seen.headers.total(), echo.streams.len()), (5, 0, 2));
     }
 }

@@ -26,6 +26,10 @@ pub(crate) struct Args {
     /// measured.
     #[arg(long)]
     agent: Option<String>,
+    /// User whose route leads to the same agent by a socket that all calls share; without it that
+    /// is not measured.
+    #[arg(long)]
+    mux: Option<String>,
     /// Where the agent listens for the server's dial.
     #[arg(long, default_value = "127.0.0.1:9100")]
     with_agent: SocketAddrV4,
@@ -62,6 +66,14 @@ struct Comparison {
     relay: Vec<LoadReport>,
     echo: Vec<LoadReport>,
     agent: Vec<LoadReport>,
+    mux: Vec<LoadReport>,
+}
+
+impl Comparison {
+    fn runs(&self) -> impl Iterator<Item = &LoadReport> {
+        let all = [&self.udp, &self.echo, &self.ws, &self.relay, &self.agent, &self.mux];
+        all.into_iter().flatten()
+    }
 }
 
 /// Measures and prints.
@@ -73,6 +85,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         all.udp.push(floor_run(args, Kind::Udp)?);
         eprintln!("round {round}: server, built-in echo");
         all.echo.push(server_run(args, &args.echo, None)?);
+        if let Some(mux) = &args.mux {
+            eprintln!("round {round}: server, agent over mux");
+            all.mux.push(server_run(args, mux, Some(args.with_agent))?);
+        }
         let Some(agent) = &args.agent else { continue };
         eprintln!("round {round}: WebSocket floor");
         all.ws.push(floor_run(args, Kind::Ws)?);
@@ -81,9 +97,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         eprintln!("round {round}: server, WebSocket agent");
         all.agent.push(server_run(args, agent, Some(args.with_agent))?);
     }
-    let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
-    all.noisy_runs = runs().filter(|run| !run.cost.quiet).count();
-    all.unclean_runs = runs().filter(|run| !run.clean()).count();
+    all.noisy_runs = all.runs().filter(|run| !run.cost.quiet).count();
+    all.unclean_runs = all.runs().filter(|run| !run.clean()).count();
     all.rows = rows(&all);
     report::print(args.load.json, &all, || table(&all))?;
     Ok(all.unclean_runs == 0 && all.rows.iter().all(|row| row.holds != Some(false)))
@@ -161,6 +176,7 @@ fn rows(all: &Comparison) -> Vec<Row> {
         ),
         row("agent: CPU, relay", "%/1000", median(relay, cpu), median(&all.agent, cpu), Bar::None),
     ];
+    list.extend(mux_rows(all));
     let parts: [(&str, Part); 4] = [
         ("agent: to the agent", |run| run.forward_us.unwrap_or_default()),
         ("agent: from the agent", |run| run.return_us.unwrap_or_default()),
@@ -189,7 +205,20 @@ fn rows(all: &Comparison) -> Vec<Row> {
     list.into_iter().flatten().collect()
 }
 
+/// The rows of the agent whose calls share a socket.
+fn mux_rows(all: &Comparison) -> [Option<Row>; 3] {
+    let cpu = |run: &LoadReport| run.cost.server_cpu_pct_per_1000;
+    let to_agent = |run: &LoadReport| run.forward_us.unwrap_or_default();
+    let (p50, p99) =
+        (median(&all.mux, |run| to_agent(run).p50), median(&all.mux, |run| to_agent(run).p99));
+    let (floor, server) = (median(&all.udp, cpu), median(&all.mux, cpu));
+    [
+        row("SIP/RTP ↔ agent over mux: CPU", "%/1000", floor, server, Bar::Times(2.0)),
+        row("mux: to the agent p50", "µs", None, p50, Bar::None),
+        row("mux: to the agent p99", "µs", None, p99, Bar::None),
+    ]
+}
+
 fn table(all: &Comparison) -> String {
-    let runs = || [&all.udp, &all.echo, &all.ws, &all.relay, &all.agent].into_iter().flatten();
-    rows::table(&all.rows, &runs().collect::<Vec<_>>())
+    rows::table(&all.rows, &all.runs().collect::<Vec<_>>())
 }

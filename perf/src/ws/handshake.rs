@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 
-use super::SUBPROTOCOL;
+use super::{MUX_SUBPROTOCOL, SUBPROTOCOL};
 
 /// Longest head taken, in bytes.
 pub(crate) const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -70,8 +70,10 @@ pub(crate) fn respond(head: &[u8]) -> (Vec<u8>, bool) {
         let refusal = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return (refusal.as_bytes().to_vec(), false);
     };
-    let offered = has_token(header(&text, "Sec-WebSocket-Protocol"), SUBPROTOCOL);
-    let protocol = if offered { agent_stream() } else { String::new() };
+    let offered = |token: &&str| has_token(header(&text, "Sec-WebSocket-Protocol"), token);
+    let taken = [SUBPROTOCOL, MUX_SUBPROTOCOL].into_iter().find(offered);
+    let protocol =
+        taken.map_or(String::new(), |name| format!("Sec-WebSocket-Protocol: {name}\r\n"));
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n{protocol}\r\n",
@@ -101,6 +103,9 @@ mod tests {
         assert!(String::from_utf8_lossy(&answer).contains("Sec-WebSocket-Protocol: talkpath.v1"));
         let (answer, open) = respond(&request("h", "/", key, "X: y\r\n"));
         assert!(open && !String::from_utf8_lossy(&answer).contains("WebSocket-Protocol"));
+        let mux = format!("Sec-WebSocket-Protocol: {MUX_SUBPROTOCOL}\r\n");
+        let (answer, open) = respond(&request("h", "/", key, &mux));
+        assert!(open && String::from_utf8_lossy(&answer).contains(&mux));
         let plain = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         assert!(!respond(plain).1);
     }

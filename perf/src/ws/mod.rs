@@ -5,3 +5,6 @@ pub(crate) mod handshake;
 
 /// Subprotocol of the agent stream.
 pub(crate) const SUBPROTOCOL: &str = "talkpath.v1";
+
+/// The same of many calls on one socket.
+pub(crate) const MUX_SUBPROTOCOL: &str = "talkpath.v1.mux";

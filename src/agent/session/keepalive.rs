@@ -8,9 +8,12 @@ use super::limits::{PING_EVERY, PONG_WITHIN};
 
 /// What the clock asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Beat {
+pub enum Beat {
+    /// To wait.
     Nothing,
+    /// To send a ping with this payload.
     Ping([u8; 8]),
+    /// To give up: nobody answers.
     Dead,
 }
 
@@ -25,6 +28,10 @@ pub(super) struct KeepAlive {
 }
 
 impl KeepAlive {
+    /// Asks nobody.
+    pub(super) const NEVER: Self =
+        Self { next_ping: MonoTime::MAX, number: 0, waiting: None, round_trip: None };
+
     pub(super) fn new(now: MonoTime) -> Self {
         Self { next_ping: now + PING_EVERY, number: 0, waiting: None, round_trip: None }
     }

@@ -20,10 +20,12 @@ mod commands;
 mod faults;
 mod keepalive;
 mod limits;
+pub mod link;
 
 pub(crate) use commands::dtmf;
 
 pub use action::{Action, Control, Loss, Outgoing, Quality};
+pub use keepalive::Beat;
 pub use limits::*;
 
 use std::collections::VecDeque;
@@ -39,7 +41,7 @@ use media::time::MonoTime;
 
 use super::wire::CloseCode;
 use faults::{Faults, Refusals};
-use keepalive::{Beat, KeepAlive};
+use keepalive::KeepAlive;
 
 /// One agent stream, from the open socket to its end.
 #[derive(Debug)]
@@ -86,6 +88,14 @@ impl AgentSession {
             hangup: None,
             actions: VecDeque::from([start]),
         }
+    }
+
+    /// The same on a socket that other streams share: whether anybody is there is asked of all of
+    /// them together.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.keepalive = KeepAlive::NEVER;
+        self
     }
 
     /// The next thing to do.

@@ -7,6 +7,7 @@ pub mod close;
 pub mod codecs;
 mod fields;
 mod frame;
+pub mod mux;
 mod read;
 mod write;
 

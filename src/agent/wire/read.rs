@@ -179,7 +179,7 @@ fn wish(fields: FormatFields<'_>, paths: &Paths) -> Result<FormatWish, WireError
 }
 
 /// The fields accept any value, so what is left is syntax, and a field that occurs twice.
-fn json_error(error: &serde_json::Error) -> WireError {
+pub(super) fn json_error(error: &serde_json::Error) -> WireError {
     match error.classify() {
         Category::Data => bad("message", "has a field twice"),
         _ => WireError::BadJson(format!("at line {} column {}", error.line(), error.column())),

@@ -77,6 +77,8 @@ pub enum Message<'m> {
 pub struct Reader {
     role: Role,
     limit_bytes: usize,
+    /// Most bytes of a buffer that is kept empty.
+    keep_bytes: usize,
     /// The beginning of a frame whose end has not arrived.
     partial: Vec<u8>,
     /// Payloads, unmasked, of the fragments so far.
@@ -117,6 +119,7 @@ impl Reader {
         Self {
             role,
             limit_bytes,
+            keep_bytes: KEEP_BYTES,
             partial: Vec::new(),
             message: Vec::new(),
             utf8_bytes: 0,
@@ -124,6 +127,13 @@ impl Reader {
             delivered: Delivered::Nothing,
             ended: false,
         }
+    }
+
+    /// The same for a connection whose messages are many and long: it keeps its buffers.
+    #[must_use]
+    pub const fn keeping_buffers(mut self) -> Self {
+        self.keep_bytes = usize::MAX;
+        self
     }
 
     /// The next message in `input`. `None` if the input is used up; what remained of it is kept for
@@ -261,7 +271,7 @@ impl Reader {
             mask_in_place(payload, key, 0);
         }
         if matches!(place, Place::Partial) {
-            release(&mut self.partial);
+            release_beyond(&mut self.partial, self.keep_bytes);
         }
         if self.fragmented == Some(MessageKind::Text) {
             let unchecked = self.message.get(self.utf8_bytes..).unwrap_or(&[]);
@@ -286,8 +296,8 @@ impl Reader {
     fn tidy(&mut self) {
         match std::mem::replace(&mut self.delivered, Delivered::Nothing) {
             Delivered::Nothing => {}
-            Delivered::Partial => release(&mut self.partial),
-            Delivered::Message => release(&mut self.message),
+            Delivered::Partial => release_beyond(&mut self.partial, self.keep_bytes),
+            Delivered::Message => release_beyond(&mut self.message, self.keep_bytes),
         }
     }
 
@@ -300,8 +310,13 @@ impl Reader {
 
 /// Empties a buffer; a big one is given back.
 pub(super) fn release(buffer: &mut Vec<u8>) {
+    release_beyond(buffer, KEEP_BYTES);
+}
+
+/// Empties a buffer; one of more than `keep_bytes` is given back.
+fn release_beyond(buffer: &mut Vec<u8>, keep_bytes: usize) {
     buffer.clear();
-    if buffer.capacity() > KEEP_BYTES {
+    if buffer.capacity() > keep_bytes {
         *buffer = Vec::new();
     }
 }

@@ -21,14 +21,14 @@ use crate::directory::Agent;
 use crate::outward::{Outward, OutwardError};
 use crate::telemetry::DialOutcome;
 use crate::workers::builtin::{Builtin, Source};
-use crate::workers::command::{AgentLink, CallKey, Command, RtpLink, SocketLink};
+use crate::workers::command::{AgentLine, AgentLink, CallKey, Command, RtpLink, SocketLink};
 
-/// The dialect called `name`.
-pub(super) fn dialect(name: &str) -> Option<&'static DialectSpec> {
-    if name == wire::SPEC.name {
-        return Some(&wire::SPEC);
+/// The dialect that an agent speaks.
+pub(super) fn dialect(agent: &WebSocketAgent) -> Option<&'static DialectSpec> {
+    if agent.dialect == wire::SPEC.name {
+        return Some(if agent.mux { &wire::mux::SPEC } else { &wire::SPEC });
     }
-    adapters::dialect::find(name)
+    adapters::dialect::find(&agent.dialect)
 }
 
 impl Control {
@@ -153,7 +153,7 @@ impl Control {
     /// waited for: it attaches.
     fn dial(&mut self, key: CallKey, attempt: u64, who: &Agent, agent: &WebSocketAgent) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(spec) = dialect(&agent.dialect) else {
+        let Some(spec) = dialect(agent) else {
             tracing::error!(parent: &call.span, dialect = agent.dialect, "no such dialect");
             return self.tell_later(key, Input::AgentFailed);
         };
@@ -166,13 +166,16 @@ impl Control {
 
     /// Dials an agent's socket, unless it has no URL; false if that is of no use.
     pub(super) fn dial_socket(
-        &self,
+        &mut self,
         key: CallKey,
         attempt: u64,
         id: uuid::Uuid,
-        spec: &DialectSpec,
+        spec: &'static DialectSpec,
         (who, agent): (&Agent, &WebSocketAgent),
     ) -> bool {
+        if agent.mux {
+            return self.reach_link((key, attempt), spec, (who, agent));
+        }
         let Some(url) = &agent.url else { return true };
         let Ok(url) = url.expose().parse() else { return false };
         let target = DialTarget {
@@ -198,26 +201,36 @@ impl Control {
         true
     }
 
+    /// An agent was dialled that has a socket for each call.
+    pub(super) fn own_dialled(
+        &mut self,
+        key: CallKey,
+        attempt: u64,
+        result: Result<AgentSocket, DialError>,
+    ) {
+        self.dialled(key, attempt, result.map(AgentLine::Own));
+    }
+
     /// An agent was dialled.
     pub(super) fn dialled(
         &mut self,
         key: CallKey,
         attempt: u64,
-        result: Result<AgentSocket, DialError>,
+        result: Result<AgentLine, DialError>,
     ) {
         let Some(result) = self.next_dialled(key, Some(attempt), result) else { return };
         let Some(call) = self.calls.get(&key).filter(|call| call.attempt == attempt) else {
             return;
         };
         match result {
-            Ok(socket) => {
+            Ok(line) => {
                 let again = call.resumed;
                 self.metrics.agents.dialled(if again {
                     DialOutcome::Resumed
                 } else {
                     DialOutcome::Connected
                 });
-                self.attach_socket(key, socket);
+                self.attach_line(key, line);
             }
             Err(error) => {
                 tracing::warn!(parent: &call.span, %error, "agent not reached");
@@ -227,14 +240,17 @@ impl Control {
         }
     }
 
-    /// Gives a call the socket of its agent.
-    pub(super) fn attach_socket(&mut self, key: CallKey, socket: AgentSocket) {
+    /// Gives a call what its agent speaks on.
+    pub(super) fn attach_line(&mut self, key: CallKey, line: AgentLine) {
         let max_queue_ms = self.config.media.max_queue_ms;
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(spec) = call.awaits.take() else { return };
-        let info = stream_info(call, spec);
+        let mut info = stream_info(call, spec);
+        if let AgentLine::Shared(link) = &line {
+            info.stream = self.links.number(*link, key, info.stream);
+        }
         let dtmf_inband = call.trunk.as_ref().and_then(|trunk| trunk.dtmf_inband);
-        let link = SocketLink { socket, dialect: spec, info, max_queue_ms, dtmf_inband };
+        let link = SocketLink { line, dialect: spec, info, max_queue_ms, dtmf_inband };
         self.attach(key, AgentLink::Socket(Box::new(link)));
     }
 

@@ -15,6 +15,7 @@ impl Control {
         if let Err(error) = self.update_trunks() {
             tracing::error!(%error, "trunks do not register as they should");
         }
+        self.review_links();
     }
 
     /// Lets TLS towards trunks be as they say. What is made of files is read anew by whoever

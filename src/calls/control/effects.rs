@@ -190,6 +190,7 @@ impl Control {
     pub(super) fn closed(&mut self, key: CallKey, report: &MediaReport) {
         self.log_report(key, report);
         let Some(mut call) = self.calls.remove(&key) else { return };
+        self.leave_links(key);
         if let Some(leg) = call.carrier.take() {
             self.carrier_closed((key, call.id), *leg);
         }

@@ -44,6 +44,7 @@ impl Control {
                 self.log_agent_lost(event.call);
                 Input::AgentLost
             }
+            EventKind::LinkOver(link) => return self.link_over(link),
             EventKind::GuestSilent => {
                 let cause = Cause::MediaTimeout;
                 self.part(event.call, cause, cause.as_str());

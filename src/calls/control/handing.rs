@@ -7,7 +7,6 @@ use super::Control;
 use super::incoming::times;
 use super::quotas::way;
 use crate::agent::dial::DialError;
-use crate::agent::socket::AgentSocket;
 use crate::calls::call::{Input as CallInput, Which};
 use crate::calls::cause::Cause;
 use crate::calls::far::{Dial, Purpose, Seat};
@@ -15,7 +14,7 @@ use crate::calls::live::Under;
 use crate::calls::transfer::{Input, TransferError};
 use crate::calls::underway::Next;
 use crate::config::AgentKind;
-use crate::workers::command::{CallKey, Command};
+use crate::workers::command::{AgentLine, CallKey, Command};
 
 /// The variable that names the agent which had the call before.
 const BY: &str = "transferred_by";
@@ -35,7 +34,7 @@ impl Control {
         let slot = self.take_agent(&agent, way).map_err(|_| TransferError::AgentFull)?;
         let attempt = self.next_attempt;
         self.next_attempt += 1;
-        Ok(Next { agent, variables, slot, attempt, awaits: None, socket: None })
+        Ok(Next { agent, variables, slot, attempt, awaits: None, line: None })
     }
 
     /// Reaches for the agent that a call is handed to.
@@ -57,7 +56,7 @@ impl Control {
                 self.dial_for_transfer(key, dial);
             }
             AgentKind::WebSocket(socket) => {
-                let Some(spec) = super::agents::dialect(&socket.dialect) else {
+                let Some(spec) = super::agents::dialect(socket) else {
                     return self.transfer_input(key, Input::Refused("agent_unreachable"));
                 };
                 if let Some(next) = self.next_of(key) {
@@ -77,7 +76,10 @@ impl Control {
     /// The subprotocol of an agent that may attach to take a call over.
     pub(super) fn awaits_next(&self, key: CallKey) -> Option<&'static DialectSpec> {
         let next = self.calls.get(&key)?.transfer.as_ref()?.with.next.as_ref()?;
-        let attaches = matches!(&next.agent.kind, AgentKind::WebSocket(it) if it.url.is_none());
+        let attaches = matches!(
+            &next.agent.kind,
+            AgentKind::WebSocket(it) if it.url.is_none() && !it.mux
+        );
         next.awaits.filter(|_| attaches)
     }
 
@@ -87,15 +89,19 @@ impl Control {
         &mut self,
         key: CallKey,
         attempt: Option<u64>,
-        result: Result<AgentSocket, DialError>,
-    ) -> Option<Result<AgentSocket, DialError>> {
+        result: Result<AgentLine, DialError>,
+    ) -> Option<Result<AgentLine, DialError>> {
         let Some(next) = self.next_of(key) else { return Some(result) };
         if attempt.is_some_and(|attempt| attempt != next.attempt) {
             return Some(result);
         }
+        if next.line.is_some() {
+            // It took long enough for its time to be over, and came all the same.
+            return None;
+        }
         match result {
-            Ok(socket) => {
-                next.socket = Some(socket);
+            Ok(line) => {
+                next.line = Some(line);
                 self.transfer_input(key, Input::Answered);
             }
             Err(error) => {
@@ -112,7 +118,7 @@ impl Control {
     pub(super) fn hand_to_next(&mut self, key: CallKey) {
         let next =
             self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut()?.with.next.take());
-        let Some(Next { agent, variables, slot, awaits, socket, .. }) = next else { return };
+        let Some(Next { agent, variables, slot, awaits, line, .. }) = next else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
         tracing::info!(parent: &call.span, agent = %agent.name, "another agent has the call");
         let before = call.current_agent().name.clone();
@@ -147,11 +153,11 @@ impl Control {
                 self.tell_later(key, CallInput::AgentReady);
             }
             AgentKind::WebSocket(_) => {
-                let Some(socket) = socket else { return };
+                let Some(line) = line else { return };
                 if let Some(call) = self.calls.get_mut(&key) {
                     call.awaits = awaits;
                 }
-                self.attach_socket(key, socket);
+                self.attach_line(key, line);
             }
         }
         if three {

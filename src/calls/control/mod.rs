@@ -35,6 +35,7 @@ mod holding;
 mod incoming;
 mod joining;
 mod lines;
+mod links;
 mod listening;
 mod load;
 mod logging;
@@ -89,7 +90,7 @@ use super::sounds::Sounds;
 use binding::keepers;
 use trunks::Trunks;
 
-use crate::agent::dial::Dialler;
+use crate::agent::dial::{DialError, Dialler};
 use crate::capture::Registry;
 use crate::carrier::Exchanges;
 use crate::config::{Config, PublicUrl};
@@ -106,7 +107,7 @@ use crate::sip::endpoint::sockets::{Ready, Sockets};
 use crate::sip::endpoint::udp::BATCH_MAX;
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
-use crate::workers::command::{CallKey, Event};
+use crate::workers::command::{AgentLine, CallKey, Event};
 use crate::workers::poller::now;
 
 /// Drives all calls of the process.
@@ -174,6 +175,12 @@ pub struct Control {
     effects: Vec<Effect>,
     /// Facts that calls are told next.
     later: VecDeque<(CallKey, Input)>,
+    /// What calls' agents speak on that was there already, told next.
+    later_dialled: VecDeque<(CallKey, u64, Result<AgentLine, DialError>)>,
+    /// Sockets that calls share.
+    links: links::Links,
+    /// This node, as agents are told.
+    node: Uuid,
     draining: bool,
     live: watch::Sender<usize>,
     /// What of the SIP core's counts is in the metrics already.
@@ -202,6 +209,8 @@ pub struct Parts {
     pub exchanges: Exchanges,
     /// Our address as carriers see it.
     pub public_url: Arc<PublicUrl>,
+    /// Which node this is.
+    pub node: Uuid,
 }
 
 /// Reaches a control that was built.
@@ -229,9 +238,11 @@ impl Control {
     /// # Errors
     ///
     /// When an address cannot be bound; the message names it.
+    #[expect(clippy::too_many_lines, reason = "most of it names the fields of the control")]
     pub fn bind(parts: Parts) -> std::io::Result<(Self, Reach)> {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
         let (server_tls, trunk_tls) = certificates::of(&config, &directory)?;
+        let links = links::Links::new(Arc::clone(&parts.metrics.links));
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
@@ -294,6 +305,9 @@ impl Control {
             log: parts.log,
             effects: Vec::new(),
             later: VecDeque::new(),
+            later_dialled: VecDeque::new(),
+            links,
+            node: parts.node,
             draining: false,
             live,
             counted: Counters::default(),
@@ -337,6 +351,7 @@ impl Control {
                 () = tokio::time::sleep(deadline) => {}
             }
         }
+        self.close_links();
     }
 
     /// Does what is due and what follows from what happened, until nothing does.
@@ -367,6 +382,8 @@ impl Control {
         loop {
             if let Some((key, input)) = self.later.pop_front() {
                 self.tell(key, input);
+            } else if let Some((key, attempt, line)) = self.later_dialled.pop_front() {
+                self.dialled(key, attempt, line);
             } else if let Some(event) = self.endpoint.poll_event() {
                 self.sip_event(event);
             } else if let Some(transmit) = self.endpoint.poll_transmit() {

@@ -10,7 +10,7 @@ use crate::calls::cause::Cause;
 use crate::calls::request::{Request, RequestError};
 use crate::calls::view::CallView;
 use crate::config::AgentKind;
-use crate::workers::command::CallKey;
+use crate::workers::command::{AgentLine, CallKey};
 use crate::workers::gauges::Reading;
 use crate::workers::poller::now;
 
@@ -51,7 +51,12 @@ impl Control {
                 let _ = reply.send(self.line_comes(call, &provider, token.expose()));
             }
             Request::LineOpen { call, socket } => self.line_open(call, socket),
-            Request::Dialled { call, attempt, result } => self.dialled(call, attempt, result),
+            Request::Dialled { call, attempt, result } => self.own_dialled(call, attempt, result),
+            Request::LinkDialled { agent, attempt, result } => {
+                self.link_dialled(agent, attempt, result);
+            }
+            Request::MayLink { of, agent, reply } => drop(reply.send(self.may_link(of, &agent))),
+            Request::Link { of, agent, socket } => self.link_attached(of, &agent, socket),
             Request::Hook { hook, reply } => self.hook(*hook, reply),
             Request::Tidings(tidings) => self.tidings(*tidings),
             Request::Originated { call, attempt, account, result } => {
@@ -120,8 +125,8 @@ impl Control {
         {
             self.metrics.agents.attached.inc();
             match self.awaits_next(key) {
-                Some(_) => drop(self.next_dialled(key, None, Ok(socket))),
-                None => self.attach_socket(key, socket),
+                Some(_) => drop(self.next_dialled(key, None, Ok(AgentLine::Own(socket)))),
+                None => self.attach_line(key, AgentLine::Own(socket)),
             }
         }
     }
@@ -147,7 +152,10 @@ impl Control {
             return Ok(spec.subprotocol);
         }
         let agent = call.current_agent();
-        let attaches = matches!(&agent.kind, AgentKind::WebSocket(agent) if agent.url.is_none());
+        let attaches = matches!(
+            &agent.kind,
+            AgentKind::WebSocket(agent) if agent.url.is_none() && !agent.mux
+        );
         let spec = call.awaits.filter(|_| attaches).ok_or(RequestError::NotWaiting)?;
         Ok(spec.subprotocol)
     }

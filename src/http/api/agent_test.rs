@@ -134,8 +134,8 @@ async fn dial(name: &str, agent: &WebSocketAgent, outward: Outward) -> Outcome {
     };
     let mut outcome = Outcome { ok: false, message: String::new(), steps: Vec::new() };
     outcome.step("Address", format!("{}:{}", url.host, url.port));
-    let spec =
-        if agent.dialect == wire::SPEC.name { Some(&wire::SPEC) } else { find(&agent.dialect) };
+    let native = if agent.mux { &wire::mux::SPEC } else { &wire::SPEC };
+    let spec = if agent.dialect == native.name { Some(native) } else { find(&agent.dialect) };
     let (Ok(address), Some(spec)) = (url.expose().parse(), spec) else {
         outcome.message = "Its address or dialect is not known to this version.".to_owned();
         return outcome;

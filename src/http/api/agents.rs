@@ -96,6 +96,7 @@ fn fields_schema() -> Value {
     let mut optional = vec![
         ("url", schema::described(text(2_048), "ws, wss or rtp")),
         ("attach", schema::described(flag(), "it attaches by itself instead of being dialled")),
+        ("mux", schema::described(flag(), "its calls share one socket")),
         ("dialect", schema::nullable(schema::word(&dialects))),
         ("format", schema::nullable(format)),
         ("secret", schema::described(text(1_024), "signs the tokens that tell it who dials")),

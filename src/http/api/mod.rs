@@ -18,6 +18,7 @@ mod dialect;
 mod events;
 mod keys;
 mod line;
+mod link;
 mod listen;
 mod live;
 mod numbers;
@@ -67,6 +68,7 @@ pub(super) fn resources() -> Vec<Resource> {
         live::resource(),
         phone::resource(),
         attach::resource(),
+        link::resource(),
         carrier_events::resource(),
         line::resource(),
         pbx::resource(),

@@ -89,6 +89,29 @@ async fn subscribe(store: &Store, organisation: OrganisationId, events: &str) {
     store.create_subscription(organisation, &fields, &secret, &Actor::Server).await.unwrap();
 }
 
+/// What was said is found in its order, and is no sample of how media fare.
+async fn spoken_is_found(store: &Store, log: &Log, ours: OrganisationId, call: Uuid) {
+    let spoken = |who, at_s: i64| Spoken {
+        at_us: BEGAN_US + at_s * 1_000_000,
+        who,
+        played_ms: 900,
+        dropped_ms: 100,
+        outcome: Ending::Cleared,
+        waited_ms: None,
+        utterance: Some("one".into()),
+    };
+    for (who, at_s) in [(Speaker::Caller, 30), (Speaker::Agent, 30), (Speaker::Agent, 20)] {
+        log.handle.sample(call, Sample::Spoken(spoken(who, at_s)));
+    }
+    assert!(log.handle.flush().await);
+    let said = store.spoken(ours, call, Timestamp(0), 100).await.unwrap();
+    let who: Vec<_> = said.iter().filter_map(|(_, data)| data["who"].as_str()).collect();
+    assert_eq!(who, ["agent", "agent", "caller"]);
+    assert_eq!(said[0].0, Timestamp(BEGAN_US + 20_000_000));
+    assert_eq!(said[0].1["utterance"], "one");
+    assert!(store.spoken(OrganisationId::new(), call, Timestamp(0), 10).await.unwrap().is_empty());
+}
+
 /// What is told is there once it is flushed, as record, events and samples; a late price too; and
 /// nobody else's key finds any of it.
 #[test]
@@ -150,28 +173,7 @@ fn what_is_told_is_found() {
             "priced",
         ];
         assert_eq!(kinds, expected);
-        let spoken = |who, at_s: i64| Spoken {
-            at_us: BEGAN_US + at_s * 1_000_000,
-            who,
-            played_ms: 900,
-            dropped_ms: 100,
-            outcome: Ending::Cleared,
-            waited_ms: None,
-            utterance: Some("one".into()),
-        };
-        for (who, at_s) in [(Speaker::Caller, 30), (Speaker::Agent, 30), (Speaker::Agent, 20)] {
-            log.handle.sample(call, Sample::Spoken(spoken(who, at_s)));
-        }
-        assert!(log.handle.flush().await);
-        // What was said is found in its order, and is no sample of how media fare.
-        let said = store.spoken(ours, call, Timestamp(0), 100).await.unwrap();
-        let who: Vec<_> = said.iter().filter_map(|(_, data)| data["who"].as_str()).collect();
-        assert_eq!(who, ["agent", "agent", "caller"]);
-        assert_eq!(said[0].0, Timestamp(BEGAN_US + 20_000_000));
-        assert_eq!(said[0].1["utterance"], "one");
-        assert!(
-            store.spoken(OrganisationId::new(), call, Timestamp(0), 10).await.unwrap().is_empty()
-        );
+        spoken_is_found(&store, &log, ours, call).await;
 
         let samples = store.quality(ours, call, Timestamp(0), 100).await.unwrap();
         assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (41, Some(0.5)));
