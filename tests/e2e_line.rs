@@ -37,7 +37,7 @@ use talkpath::calls::digits::DigitsBy;
 use talkpath::telemetry::WorkerMetrics;
 use talkpath::workers::builtin::{Builtin, Source};
 use talkpath::workers::command::{
-    AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, MediaReport, SocketLink,
+    AgentLine, AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, MediaReport, SocketLink,
 };
 use talkpath::workers::line::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
 use talkpath::workers::{Care, WorkerHandle};
@@ -96,7 +96,7 @@ impl Line {
                 let socket =
                     AgentSocket { stream, tls: None, unread: Vec::new(), role: Role::Client };
                 let link = SocketLink {
-                    socket,
+                    line: AgentLine::Own(socket),
                     dialect: &talkpath::agent::wire::SPEC,
                     info: info(),
                     max_queue_ms: 30_000,

@@ -281,10 +281,18 @@ fn calls_as_they_happen() {
     browser.answer("");
 
     browser.until("cut");
-    let mut phone = Phone::call(&server, "+3555");
+    let cut = cut_off(&server, &agents);
+    browser.answer(&cut);
+    browser.succeed();
+    server.stop();
+}
+
+/// A call whose agent is cut off in the middle of what it says; its id.
+fn cut_off(server: &Server, agents: &Agents) -> String {
+    let mut phone = Phone::call(server, "+3555");
     let mut agent = agents.accept();
     phone.wait_answer();
-    let id = living(&server);
+    let id = living(server);
     agent.say(&json!({"event": "utterance", "id": "story"}));
     talk::say(&mut agent, 30);
     phone.speak(&SPEECH[..8_000]);
@@ -292,9 +300,7 @@ fn calls_as_they_happen() {
     agent.event("cleared");
     phone.hang_up();
     server.wait_idle();
-    browser.answer(&id);
-    browser.succeed();
-    server.stop();
+    id
 }
 
 /// A thousand calls on the live page are drawn within the time of a frame; the first page can be

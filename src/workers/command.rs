@@ -18,9 +18,10 @@ pub use super::conference::GuestFrom;
 use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
 use super::mux::{self, LinkId};
-use super::play::{PlayNotice, PlaySound};
+use super::play::PlayNotice;
 pub use super::report::MediaReport;
 use super::speech::Spoke;
+pub use super::steer::Steer;
 use crate::agent::session::{Loss, Quality};
 use crate::calls::cause::Cause;
 use crate::calls::digits::DigitsBy;
@@ -382,26 +383,6 @@ pub enum Command {
     Link(mux::Order),
     /// Finish what there is and end the thread.
     Stop,
-}
-
-/// What may be done to a call's media besides by its agent.
-#[derive(Debug)]
-pub enum Steer {
-    /// Send digits to the peer.
-    Dtmf {
-        /// `0-9`, `A-D`, `*`, `#`.
-        digits: String,
-        /// Length of each in milliseconds.
-        duration_ms: u32,
-        /// Pause between them in milliseconds.
-        gap_ms: u32,
-    },
-    /// Whether the peer hears the agent.
-    Mute(bool),
-    /// Drop what is queued.
-    Clear,
-    /// Let the peer hear a sound.
-    Play(PlaySound),
 }
 
 /// What is to be done about a recording.

@@ -1,12 +1,33 @@
 //! What others than the agent do to a media path.
 
 use super::builtin::Builtin;
-use super::command::{EventKind, LegFormat, RtpSockets, Steer};
+use super::command::{EventKind, LegFormat, RtpSockets};
 use super::context::Context;
 use super::path::{Agent, MediaPath};
 use super::peer::PeerLeg;
 use super::peer_end::PeerEnd;
+use super::play::PlaySound;
 use super::token::{Part, Token};
+
+/// What may be done to a call's media besides by its agent.
+#[derive(Debug)]
+pub enum Steer {
+    /// Send digits to the peer.
+    Dtmf {
+        /// `0-9`, `A-D`, `*`, `#`.
+        digits: String,
+        /// Length of each in milliseconds.
+        duration_ms: u32,
+        /// Pause between them in milliseconds.
+        gap_ms: u32,
+    },
+    /// Whether the peer hears the agent.
+    Mute(bool),
+    /// Drop what is queued.
+    Clear,
+    /// Let the peer hear a sound.
+    Play(PlaySound),
+}
 
 impl MediaPath {
     /// Does what the API asks for.
