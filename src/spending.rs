@@ -16,6 +16,8 @@ use crate::store::{Store, StoreError, Timestamp};
 
 /// How often is asked what was spent.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How often while no organisation has a budget, unless one gets it.
+const UNSET_LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The database does nothing else for this share of the time at most: one of so many.
 const SHARE: u32 = 20;
 /// A call that has to end is told so long before, however little is left.
@@ -23,13 +25,24 @@ const LEFT_MIN: Duration = Duration::from_secs(15);
 
 /// Tells the call control how budgets stand, for as long as the server runs.
 pub async fn watch(store: Store, calls: Handle) {
+    let mut changes = store.changes();
     loop {
+        changes.mark_unchanged();
         let began = Instant::now();
+        let mut is_set = true;
         match look(&store, Timestamp::now()).await {
-            Ok((spent, short)) => calls.send(Request::Spent { spent, short }).await,
+            Ok(Some((spent, short))) => calls.send(Request::Spent { spent, short }).await,
+            Ok(None) => {
+                is_set = false;
+                calls.send(Request::Spent { spent: Gone::new(), short: Short::new() }).await;
+            }
             Err(error) => tracing::warn!(%error, "what was spent is not known"),
         }
         tokio::time::sleep(LOOK_EVERY.max(began.elapsed() * SHARE)).await;
+        if !is_set {
+            // An error is of a store that is being closed.
+            let _ = tokio::time::timeout(UNSET_LOOK_EVERY, changes.changed()).await;
+        }
     }
 }
 
@@ -38,13 +51,15 @@ type Gone = HashMap<Uuid, u32>;
 /// Organisations whose calls have to end, and when.
 type Short = Vec<(Uuid, Duration)>;
 
-async fn look(store: &Store, now: Timestamp) -> Result<(Gone, Short), StoreError> {
-    let (mut gone, mut short) = (Gone::new(), Short::new());
+/// How budgets stand; nothing if there are none.
+async fn look(store: &Store, now: Timestamp) -> Result<Option<(Gone, Short)>, StoreError> {
+    let (mut gone, mut short, mut is_set) = (Gone::new(), Short::new(), false);
     for organisation in store.organisations().await? {
         let budget = organisation.budget();
         if !budget.is_set() {
             continue;
         }
+        is_set = true;
         let spent = store.spent(organisation.id, beginnings(now), now).await?;
         match budget.standing(&spent) {
             Standing::Enough => {}
@@ -55,7 +70,7 @@ async fn look(store: &Store, now: Timestamp) -> Result<(Gone, Short), StoreError
             }
         }
     }
-    Ok((gone, short))
+    Ok(is_set.then_some((gone, short)))
 }
 
 /// When the day and the month of this time began, in UTC.

@@ -17,6 +17,8 @@ use crate::pairs::pairs;
 
 /// Most bytes of a hook's body.
 pub const HOOK_BODY_BYTES_MAX: usize = 64 * 1024;
+/// Segment in the place of a hook's name, at which carriers open sockets of events; no hook has it.
+pub const EVENT_SOCKET: &str = "event-socket";
 /// Name in the query of a hook's address of the transfer that it is about.
 pub(crate) const TRANSFER: &str = "transfer";
 

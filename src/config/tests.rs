@@ -327,8 +327,8 @@ const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
         "5: agents[0].attach: the agent has a url",
     ),
     (
-        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\ndialect = \"t\"\nmux = true",
-        "6: agents[0].mux: true; the dialect t has a socket for each call",
+        "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\ndialect = \"other\"\nmux = true",
+        "6: agents[0].mux: true; the dialect other has a socket for each call",
     ),
     (
         "[[agents]]\nname = \"a\"\nkind = \"websocket\"\nurl = \"ws://a\"\ndialect = \"othr\"",

@@ -25,8 +25,10 @@ const HELD: Duration = Duration::from_secs(15);
 const RENEW: Duration = Duration::from_secs(10);
 /// Pause between looks while something is to be called.
 const LOOK: Duration = Duration::from_millis(200);
-/// Pause between looks while nothing is.
+/// Pause between looks while nothing is, but will be.
 const IDLE: Duration = Duration::from_secs(1);
+/// Pause between looks while there are no orders, unless somebody makes one here.
+const QUIET: Duration = SEEK_EVERY;
 /// Orders that are looked at in one turn.
 const ORDERS_MAX: u32 = 200;
 /// Calls of one order that are placed in one turn: then come the others.
@@ -75,6 +77,16 @@ struct Placed {
     pause: Option<Duration>,
 }
 
+/// What a turn found.
+enum Found {
+    /// There is more to be done soon.
+    Due,
+    /// Something may become due.
+    Later,
+    /// There are no orders.
+    Nothing,
+}
+
 /// What is remembered from turn to turn.
 #[derive(Default)]
 struct Memory {
@@ -91,8 +103,9 @@ impl Runner {
         let mut memory = Memory::default();
         loop {
             let pause = match self.look(&mut memory).await {
-                Ok(true) => LOOK,
-                Ok(false) => IDLE,
+                Ok(Found::Due) => LOOK,
+                Ok(Found::Later) => IDLE,
+                Ok(Found::Nothing) => QUIET,
                 Err(error) => {
                     tracing::warn!(%error, "orders of calls cannot be looked at");
                     IDLE
@@ -108,8 +121,8 @@ impl Runner {
         while memory.placing.join_next().await.is_some() {}
     }
 
-    /// One turn, if it is this node's. True if there is more to be done soon.
-    async fn look(&self, memory: &mut Memory) -> Result<bool, StoreError> {
+    /// One turn, if it is this node's.
+    async fn look(&self, memory: &mut Memory) -> Result<Found, StoreError> {
         while let Some(placed) = memory.placing.try_join_next() {
             if let Ok(Placed { organisation, pause: Some(pause) }) = placed {
                 memory.waiting.insert(organisation, Timestamp::now().after(pause));
@@ -117,7 +130,7 @@ impl Runner {
         }
         let now = Timestamp::now();
         if !self.holds(&mut memory.lease, now).await? {
-            return Ok(false);
+            return Ok(Found::Later);
         }
         if self.store.expire_orders(now, ORDERS_MAX).await? > 0 {
             self.told.notify_one();
@@ -135,7 +148,12 @@ impl Runner {
             }
             self.place(due, memory, now).await?;
         }
-        Ok(any || !memory.placing.is_empty())
+        if any || !memory.placing.is_empty() {
+            return Ok(Found::Due);
+        }
+        // Orders that another node takes are told to nobody here.
+        let may_come = self.store.is_shared() || self.store.has_open_orders().await?;
+        Ok(if may_come { Found::Later } else { Found::Nothing })
     }
 
     /// Whether this node places calls.

@@ -105,7 +105,7 @@ impl Schedule {
         self.closed.iter().any(|closed| closed.is(day))
     }
 
-    /// When it is open, at `at` or later; `None` if it is not within [`AHEAD_DAYS`].
+    /// When it is open, at `at` or later; `None` if it is not within `AHEAD_DAYS`.
     pub fn next_open(&self, at: Timestamp) -> Option<Timestamp> {
         if self.is_open(at) {
             return Some(at);

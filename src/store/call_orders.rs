@@ -403,6 +403,16 @@ impl Store {
         self.fetch_all(query).await?.iter().map(read).collect()
     }
 
+    /// Whether there is an order that is not over.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn has_open_orders(&self) -> Result<bool, StoreError> {
+        let query = "SELECT id FROM call_orders WHERE ended_at IS NULL LIMIT 1";
+        Ok(!self.fetch_all(Query::new(query)).await?.is_empty())
+    }
+
     /// Ends what waits in orders whose time is over. How many orders there were.
     ///
     /// # Errors

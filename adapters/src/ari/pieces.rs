@@ -5,7 +5,7 @@ use super::fields::{Way, chosen, way};
 use super::reverse::wanted;
 use crate::config::RawConfig;
 use crate::flow::Piece;
-use crate::hook::HookUrls;
+use crate::hook::{EVENT_SOCKET, HookUrls};
 
 /// The section of the socket of events that Asterisk opens.
 const EVENTS: &str = "talkpath-events";
@@ -47,7 +47,7 @@ pub(super) fn pieces(config: &RawConfig, hooks: &HookUrls) -> Vec<Piece> {
     ];
     let mut clients = Vec::new();
     if dials {
-        let (uri, tls) = (socket(&hooks.url("events")), tls(base));
+        let (uri, tls) = (socket(&hooks.url(EVENT_SOCKET)), tls(base));
         clients.push(format!(
             "[{EVENTS}]\ntype = websocket_client\nconnection_type = persistent\nuri = {uri}\n\
              protocols = ari\nusername = {user}\npassword = THE-PASSWORD-ENTERED-HERE\n{tls}"
@@ -132,7 +132,9 @@ mod tests {
         assert!(!shown.contains("tok\n") && !shown.contains("outbound_websocket"));
         stored.insert("events".to_owned(), "outbound".into());
         let shown = text(&RawConfig::from_stored(stored.into()).unwrap());
-        assert!(shown.contains("uri = wss://t.example/pbx/api/v1/telephony/ari/events/tok\n"));
+        assert!(
+            shown.contains("uri = wss://t.example/pbx/api/v1/telephony/ari/event-socket/tok\n")
+        );
         assert!(shown.contains("websocket_client_id = talkpath-events\napps = voiceapp\n"));
         assert!(shown.contains("[media_out]\n") && !shown.contains("pw\n"));
     }

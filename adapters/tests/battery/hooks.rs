@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use adapters::event::Meaning;
-use adapters::hook::{HookReply, HookRequest, HookUrls, Take, VerifyError};
+use adapters::hook::{EVENT_SOCKET, HookReply, HookRequest, HookUrls, Take, VerifyError};
 use adapters::op::Refusal;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -46,6 +46,15 @@ fn each(mut run: impl FnMut(&Entry, &str, &HookFixture)) {
 
 fn verify(entry: &Entry, fixture: &HookFixture, parts: &Parts) -> Result<(), VerifyError> {
     (entry.spec.hook(&fixture.hook).unwrap().verify)(&parts.request(), &entry.config())
+}
+
+/// No hook stands where the server has something else.
+#[test]
+fn hooks_have_places_of_their_own() {
+    for entry in entries() {
+        let taken = |name: &str| entry.spec.hooks.iter().any(|hook| hook.name == name);
+        assert!(!taken(EVENT_SOCKET), "{}", entry.spec.name);
+    }
 }
 
 /// Each hook has a fixture; each fixture is verified and means what it says.

@@ -15,7 +15,7 @@ use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::telemetry::HookOutcome;
 
-const PATH: &str = "/api/v1/telephony/{provider}/events/{config_token}";
+const PATH: &str = "/api/v1/telephony/{provider}/event-socket/{config_token}";
 
 pub(super) fn resource() -> Resource {
     Resource {
@@ -49,7 +49,7 @@ fn awaited(
     (reverse.wanted)(&account.config).then_some((account, reverse))
 }
 
-/// `GET /api/v1/telephony/{provider}/events/{config_token}`, upgraded to a WebSocket.
+/// `GET /api/v1/telephony/{provider}/event-socket/{config_token}`, upgraded to a WebSocket.
 async fn open(
     State(state): State<crate::http::State>,
     Path((provider, token)): Path<(String, String)>,

@@ -229,7 +229,7 @@ mod tests {
             "/api/v1/telephony/{provider}/{hook}/{config_token}/{call_id}",
             "/api/v1/telephony/ws/{provider}/{call_id}/{token}",
             "/api/v1/telephony/ws/{provider}",
-            "/api/v1/telephony/{provider}/events/{config_token}",
+            "/api/v1/telephony/{provider}/event-socket/{config_token}",
             "/api/v1/media",
         ];
         assert_eq!(open, known.into_iter().collect());
