@@ -47,7 +47,7 @@ const WATCHED: Duration = Duration::from_secs(12);
 /// Most allocations outside the media threads meanwhile: none, but for what is looked for in the
 /// database once or twice a minute, all of which may fall into it. One for each second of a call is
 /// more.
-const HOUSEKEEPING_MAX: u64 = 400;
+const HOUSEKEEPING_MAX: u64 = 800;
 /// What the names of media threads begin with.
 const MEDIA: &[u8] = b"media-";
 /// Makes this program play phones and an agent, which has that name: `plain`, `mux`, `srtp`,

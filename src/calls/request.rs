@@ -160,6 +160,13 @@ pub enum Request {
         /// Takes them.
         reply: oneshot::Sender<Vec<CallView>>,
     },
+    /// Which of these calls live.
+    Living {
+        /// Their ids.
+        calls: Vec<Uuid>,
+        /// Takes those that live.
+        reply: oneshot::Sender<Vec<Uuid>>,
+    },
     /// Those of these calls that live.
     Show {
         /// Their ids.

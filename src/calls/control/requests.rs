@@ -20,9 +20,8 @@ impl Control {
         match request {
             // Whoever asked may have gone.
             Request::List { reply } => drop(reply.send(self.views())),
-            Request::Show { calls, reply } => {
-                let _ = reply.send(self.shown(&calls));
-            }
+            Request::Living { calls, reply } => drop(reply.send(self.living_of(calls))),
+            Request::Show { calls, reply } => drop(reply.send(self.shown(&calls))),
             Request::Place { call, reply } => self.place(call, reply),
             Request::WebCall { call, reply } => drop(reply.send(self.web_call(call))),
             Request::PbxCall { call, reply } => self.pbx_comes(*call, reply),
@@ -88,6 +87,12 @@ impl Control {
             }
             Request::Stop => self.end_all(),
         }
+    }
+
+    /// Which of these calls live.
+    fn living_of(&self, mut calls: Vec<Uuid>) -> Vec<Uuid> {
+        calls.retain(|id| self.by_id.contains_key(id));
+        calls
     }
 
     /// Those of these calls that live.

@@ -72,10 +72,10 @@ async fn look(
     }
     let ids = open.clone();
     // Without an answer the server goes down, and it says of each call that it ends.
-    let Some(living) = calls.ask(|reply| Request::Show { calls: ids, reply }).await else {
+    let Some(living) = calls.ask(|reply| Request::Living { calls: ids, reply }).await else {
         return Ok(0);
     };
-    let living: HashSet<Uuid> = living.iter().map(|call| call.id).collect();
+    let living: HashSet<Uuid> = living.into_iter().collect();
     let silent: Vec<Uuid> = open.into_iter().filter(|call| !living.contains(call)).collect();
     // What the control told before it answered comes first: of a call that has just ended, that
     // is its end, and nothing is lost.
