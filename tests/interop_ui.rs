@@ -270,14 +270,17 @@ fn calls_as_they_happen() {
             while !stop.load(Ordering::Relaxed) {
                 agent.look();
             }
+            agent
         }
     });
     browser.answer(&living(&server));
     browser.until("hang up");
     stop.store(true, Ordering::Relaxed);
+    // The caller hangs up, not its agent, which would be dialled again.
+    let listened = listen.join().unwrap();
     talk.join().unwrap().hang_up();
-    listen.join().unwrap();
     server.wait_idle();
+    drop(listened);
     browser.answer("");
 
     browser.until("cut");
