@@ -24,8 +24,6 @@ const AGENT_HZ: f64 = 1000.0;
 /// to begin, and a busy machine disturbs a stretch here and there.
 const TALK_S: f64 = 4.0;
 const HEARD_S: f64 = 2.0;
-/// Amplitude above which a tone is there.
-const LOUD: f64 = 4_000.0;
 
 /// A server whose agent `bot` takes every call; `more` of its configuration.
 #[track_caller]
@@ -112,24 +110,10 @@ fn talk(caller: &mut Phone, callee: &mut Callee, mut agent: Option<&mut Agent>) 
     all
 }
 
-/// Stretches of 100 ms in which all of `tones` are there, and in which any of `others` is.
-fn stretches(samples: &[i16], tones: &[f64], others: &[f64]) -> (usize, usize) {
-    let mut found = (0, 0);
-    for stretch in samples.chunks_exact(800) {
-        let power = stretch.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
-        let rms = (power / stretch.len() as f64).sqrt();
-        let is = |hz: &f64| wav::amplitude(stretch, *hz) > LOUD;
-        let leaks = |hz: &f64| rms > 1_000.0 && wav::amplitude(stretch, *hz) > rms / 4.0;
-        found.0 += usize::from(tones.iter().all(is));
-        found.1 += usize::from(others.iter().any(leaks));
-    }
-    found
-}
-
 /// Fails unless all of `tones` are heard together for long enough, and none of `others` ever.
 #[track_caller]
 fn assert_hears(who: &str, samples: &[i16], tones: &[f64], others: &[f64]) {
-    let (together, others) = stretches(samples, tones, others);
+    let (together, others) = wav::stretches(samples, tones, others);
     assert!(together as f64 >= HEARD_S * 10.0, "{who} hears all of {tones:?} in {together}");
     assert_eq!(others, 0, "{who} hears what it should not");
 }
@@ -211,10 +195,10 @@ fn somebody_joins() {
 
     let (left, right) = recording(&server);
     let seconds = |found: (usize, usize)| found.0 as f64 / 10.0;
-    assert!(seconds(stretches(&left, &[CALLER_HZ], &[])) >= 4.0 * HEARD_S);
-    assert_eq!(stretches(&left, &[CALLER_HZ], &[AGENT_HZ, CALLEE_HZ]).1, 0);
-    assert!(seconds(stretches(&right, &[CALLEE_HZ, AGENT_HZ], &[])) >= 2.0 * HEARD_S);
-    assert_eq!(stretches(&right, &[AGENT_HZ], &[CALLER_HZ]).1, 0);
+    assert!(seconds(wav::stretches(&left, &[CALLER_HZ], &[])) >= 4.0 * HEARD_S);
+    assert_eq!(wav::stretches(&left, &[CALLER_HZ], &[AGENT_HZ, CALLEE_HZ]).1, 0);
+    assert!(seconds(wav::stretches(&right, &[CALLEE_HZ, AGENT_HZ], &[])) >= 2.0 * HEARD_S);
+    assert_eq!(wav::stretches(&right, &[AGENT_HZ], &[CALLER_HZ]).1, 0);
     let path = format!("/api/v1/calls/{id}/events?limit=200");
     let (_, body) = server.http("GET", &path, None);
     let page: Value = serde_json::from_str(&body).unwrap();
@@ -309,7 +293,7 @@ fn a_consultation() {
     assert_hears("the callee", &heard.callee, &[AGENT_HZ], &[CALLER_HZ, CALLEE_HZ]);
     assert_hears("the agent", &heard.agent, &[CALLEE_HZ], &[CALLER_HZ, AGENT_HZ]);
     let others = &[AGENT_HZ, CALLEE_HZ];
-    assert_eq!(stretches(&heard.caller, &[], others).1, 0, "the caller is on hold");
+    assert_eq!(wav::stretches(&heard.caller, &[], others).1, 0, "the caller is on hold");
     agent.order("resume");
     caller.until("its return", |caller| caller.changes.pop()?.contains("a=sendrecv").then_some(()));
     assert_three(&talk(&mut caller, &mut callee, Some(&mut agent)));
@@ -399,11 +383,10 @@ fn talk_three(caller: &mut Phone, desk: &mut Callee, callee: &mut Callee) -> Hea
     }
 }
 
-/// Three telephones: a third joins two by the API, and the others talk on when the one at the
-/// agent's end hangs up.
-#[test]
-fn three_telephones() {
-    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
+/// A caller that talks with the telephone at a desk, and the id of the call.
+#[track_caller]
+fn at_desk() -> (Server, Phone, Callee, String) {
+    let mut desk = Callee::ulaw();
     let uri = desk.uri();
     let server =
         Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
@@ -412,10 +395,26 @@ fn three_telephones() {
     desk.answer();
     caller.wait_answer();
     let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    (server, caller, desk, id)
+}
+
+/// The API has another called to whom both are to talk: it has been reached.
+#[track_caller]
+fn called_too(server: &Server, id: &str) -> Callee {
+    let mut callee = Callee::ulaw();
     let options = json!({ "stay": "talk" });
     let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
-    assert_eq!(order(&server, &id, &join).0, 202);
+    assert_eq!(order(server, id, &join).0, 202);
     callee.wait_call();
+    callee
+}
+
+/// Three telephones: a third joins two by the API, and the others talk on when the one at the
+/// agent's end hangs up.
+#[test]
+fn three_telephones() {
+    let (server, mut caller, mut desk, id) = at_desk();
+    let mut callee = called_too(&server, &id);
     callee.answer();
     assert_three(&talk_three(&mut caller, &mut desk, &mut callee));
     desk.hang_up("");
@@ -432,19 +431,8 @@ fn three_telephones() {
 /// when the callee hangs up nobody is left for the caller.
 #[test]
 fn whoever_was_to_stay_has_left() {
-    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
-    let uri = desk.uri();
-    let server =
-        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
-    let mut caller = Phone::call(&server, "desk");
-    desk.wait_call();
-    desk.answer();
-    caller.wait_answer();
-    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
-    let options = json!({ "stay": "talk" });
-    let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
-    assert_eq!(order(&server, &id, &join).0, 202);
-    callee.wait_call();
+    let (server, mut caller, mut desk, id) = at_desk();
+    let mut callee = called_too(&server, &id);
     desk.hang_up("");
     callee.answer();
     let heard = talk(&mut caller, &mut callee, None);
@@ -460,23 +448,12 @@ fn whoever_was_to_stay_has_left() {
 /// caller with them when it is back.
 #[test]
 fn nobody_waits_among_three() {
-    let (mut desk, mut callee) = (Callee::ulaw(), Callee::ulaw());
-    let uri = desk.uri();
-    let server =
-        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
-    let mut caller = Phone::call(&server, "desk");
-    desk.wait_call();
-    desk.answer();
-    caller.wait_answer();
-    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let (server, mut caller, mut desk, id) = at_desk();
     let hold = format!("/api/v1/calls/{id}/hold");
     assert_eq!(server.http("POST", &hold, Some(&json!({ "on": true }))).0, 204);
     caller.until("its hold", |caller| caller.changes.pop()?.contains("a=sendonly").then_some(()));
     assert!(desk.wait_request("INVITE").contains("a=sendonly"), "it waits for the caller");
-    let options = json!({ "stay": "talk" });
-    let join = json!({ "kind": "bridge", "destination": callee.uri(), "options": options });
-    assert_eq!(order(&server, &id, &join).0, 202);
-    callee.wait_call();
+    let mut callee = called_too(&server, &id);
     callee.answer();
     let back = desk.wait_request("INVITE");
     assert!(back.contains("a=sendrecv"), "{back}");
