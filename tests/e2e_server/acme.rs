@@ -17,7 +17,7 @@ use support::line::{client, connect};
 use support::ports::Ports;
 use support::server::{self, Server};
 use support::tls::Authority;
-use support::until;
+use support::{until, until_told};
 
 /// Files are looked at every ten seconds.
 const SOON: Duration = Duration::from_secs(60);
@@ -55,12 +55,12 @@ fn certificates_are_obtained_and_renewed() {
     let https = server.https.unwrap();
     assert_eq!(shown(https, "voice.test", &ca), None, "what stands in is trusted by nobody");
     acme.looks_at(https);
-    let first = until(SOON, "the certificate", || shown(https, "voice.test", &ca));
-    let renewed = until(SOON, "its renewal", || {
+    let first = until_told(SOON, "the certificate", || shown(https, "voice.test", &ca));
+    let renewed = until_told(SOON, "its renewal", || {
         shown(https, "voice.test", &ca).filter(|certificate| *certificate != first)
     });
     for (to, name) in [(https, "sip.voice.test"), (sip, "sip.voice.test")] {
-        until(SOON, "the same for SIP and the other name", || {
+        until_told(SOON, "the same for SIP and the other name", || {
             shown(to, name, &ca).filter(|certificate| *certificate == renewed)
         });
     }
