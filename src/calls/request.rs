@@ -160,6 +160,11 @@ pub enum Request {
         /// Takes them.
         reply: oneshot::Sender<Vec<CallView>>,
     },
+    /// How many calls live.
+    Count {
+        /// Takes it.
+        reply: oneshot::Sender<usize>,
+    },
     /// Which of these calls live.
     Living {
         /// Their ids.

@@ -100,9 +100,13 @@ impl Worker {
             self.ctx.now = poller::now();
             // First, since a peer that was told something may have answered with media already.
             self.commands();
-            for index in 0..ready {
-                if let Some(ready) = self.ctx.poller.ready(index) {
-                    self.ready(ready);
+            // What telephones say goes on at once; what agents say waits for its time anyway.
+            for from_peers in [true, false] {
+                for index in 0..ready {
+                    match self.ctx.poller.ready(index) {
+                        Some(ready) if from_peers == is_from_peer(ready) => self.ready(ready),
+                        Some(_) | None => {}
+                    }
                 }
             }
             self.gather.note(self.ctx.now);
@@ -294,6 +298,12 @@ impl Worker {
         self.load.fetch_sub(1, Ordering::Relaxed);
         self.ctx.tell(call, EventKind::Closed(Box::new(report)));
     }
+}
+
+/// Whether it is a telephone, or its carrier, that has sent something.
+#[inline]
+const fn is_from_peer(ready: Ready) -> bool {
+    matches!(Token::split(ready.token).2, Part::Rtp | Part::Line | Part::Aside | Part::Guest)
 }
 
 fn nanos(time: Duration) -> u64 {
