@@ -7,5 +7,4 @@ mod bridge_media;
 mod carrier_transfers;
 mod handed_on;
 mod three;
-mod three_media;
 mod transfer;
