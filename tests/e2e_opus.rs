@@ -1,5 +1,5 @@
 //! Calls in Opus, end to end. The phone's coder is libopus too; what is proved here is everything
-//! around it, and `interop_opus` calls with a phone that is not ours.
+//! around it, and `interop_wideband` calls with a phone that is not ours.
 #![cfg(feature = "opus")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::buckets::{bucket_of, quantile};
 use crate::time::MonoTime;
 
 /// One frame in so many is stamped, each way: reading the clock at every step of every frame would
@@ -204,10 +205,8 @@ impl StageCounts {
     /// Counts one step.
     #[inline]
     pub fn record(&self, stage: Stage, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_NS.partition_point(|bound| *bound < nanos);
         let Some(counts) = self.0.get(stage as usize) else { return };
-        let Some(count) = counts.get(bucket) else { return };
+        let Some(count) = counts.get(bucket_of(&BOUNDS_NS, took)) else { return };
         if count.load(Relaxed) == u16::MAX {
             counts.iter().for_each(|count| count.store(count.load(Relaxed) / 2, Relaxed));
         }
@@ -225,17 +224,11 @@ impl StageCounts {
 
 fn times(stage: Stage, counts: &[AtomicU16; BUCKETS]) -> StageTimes {
     let counts = counts.each_ref().map(|count| u64::from(count.load(Relaxed)));
-    let count: u64 = counts.iter().sum();
-    let at = |hundredths: u64| {
-        let rank = (count * hundredths).div_ceil(100).max(1);
-        let mut seen = 0;
-        let bucket = counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        });
-        bucket.and_then(|bucket| BOUNDS_NS.get(bucket)).map(|nanos| Duration::from_nanos(*nanos))
+    let at = |q| {
+        let bound = quantile(counts.iter().copied(), q).and_then(|at| BOUNDS_NS.get(at));
+        bound.map(|nanos| Duration::from_nanos(*nanos))
     };
-    StageTimes { stage, count, p50: at(50), p99: at(99) }
+    StageTimes { stage, count: counts.iter().sum(), p50: at(0.5), p99: at(0.99) }
 }
 
 #[cfg(test)]

@@ -44,28 +44,38 @@ async fn attach(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(call): Path<Uuid>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Problem> {
     owned(&state, caller.organisation, call).await?;
     let may = state.calls.ask(|reply| request::Request::MayAttach { call, reply }).await;
     let spoken: Vec<&'static str> = may.ok_or_else(gone)??.into_iter().collect();
+    let taken = move |socket| request::Request::Attach { call, socket };
+    Ok(upgrade(state, request, &spoken, taken))
+}
+
+/// Shakes hands with an agent over one of the protocols `spoken`. Its socket goes to the calls, as
+/// `taken` says.
+pub(super) fn upgrade(
+    state: crate::http::State,
+    mut request: Request,
+    spoken: &[&'static str],
+    taken: impl FnOnce(AgentSocket) -> request::Request + Send + 'static,
+) -> Response {
     let checked =
-        handshake::check_request(request.method(), request.version(), request.headers(), &spoken);
+        handshake::check_request(request.method(), request.version(), request.headers(), spoken);
     let upgrade = match checked {
         Ok(upgrade) => upgrade,
-        Err(error) => return Ok(refused(error)),
+        Err(error) => return refused(error),
     };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await.map(socket) {
-            Ok(Some(socket)) => {
-                state.calls.send(request::Request::Attach { call, socket }).await;
-            }
+            Ok(Some(socket)) => state.calls.send(taken(socket)).await,
             Ok(None) => tracing::error!("an attached agent's socket was lost"),
             Err(error) => tracing::debug!(%error, "an agent went away while it attached"),
         }
     });
-    Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
+    (StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response()
 }
 
 /// The answer to a handshake that is none.
