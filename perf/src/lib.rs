@@ -55,7 +55,7 @@ enum Command {
     Relay(run::relay::Args),
     /// A carrier's calls on WebSockets, beside a bare relay in one run.
     Line(run::line::Args),
-    /// What anybody may ask of a server: latency, density, set-up.
+    /// What anybody may ask of a server: latency, density, endurance, set-up.
     Bench(bench::Bench),
     /// A floor server; started by the others.
     #[command(hide = true)]

@@ -261,6 +261,13 @@ impl Table {
             ),
         );
         self.row(
+            "context switches",
+            &format!(
+                "{:.0} a second to wait, {:.0} taken from it",
+                cost.yields_hz, cost.preemptions_hz
+            ),
+        );
+        self.row(
             "server memory",
             &format!(
                 "{} KiB idle, {} KiB loaded, {:.1} KiB a call",

@@ -62,6 +62,10 @@ pub(crate) struct Cost {
     pub(crate) server_us_per_packet: f64,
     /// The server's busiest threads.
     pub(crate) server_threads: Vec<ThreadCpu>,
+    /// Times a second that the server's threads gave a CPU up, to wait.
+    pub(crate) yields_hz: f64,
+    /// Times a second that a CPU was taken from them.
+    pub(crate) preemptions_hz: f64,
     /// Server's resident memory before the first call, in KiB.
     pub(crate) rss_idle_kib: u64,
     /// The same at the end of the window.
@@ -84,7 +88,8 @@ impl Meter {
     /// Takes the readings before the first call.
     pub(crate) fn new(pid: Option<u32>) -> Self {
         let idle_rss_kib = pid.map(proc::process).unwrap_or_default().rss_kib;
-        Self { pid, idle_rss_kib, drops: proc::drops(), open: None, close: None }
+        let drops = proc::drops();
+        Self { pid, idle_rss_kib, drops, open: None, close: None }
     }
 
     /// The window opens.
@@ -123,6 +128,7 @@ impl Meter {
         let own_pct = pct(close.own_cpu_ns.saturating_sub(open.own_cpu_ns) as f64);
         let busy_pct: f64 = host.busy_pct.iter().sum();
         let others_pct = (busy_pct - own_pct - pct(cpu_ns)).max(0.0);
+        let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
         let steal_pct = host.worst_steal_pct();
         Cost {
             seconds,
@@ -130,6 +136,8 @@ impl Meter {
             server_cpu_pct_per_1000: pct(cpu_ns) * 1000.0 / calls,
             server_us_per_packet: cpu_ns / 1000.0 / packets.max(1) as f64,
             server_threads,
+            yields_hz: rate(open.process.yields, close.process.yields),
+            preemptions_hz: rate(open.process.preemptions, close.process.preemptions),
             rss_idle_kib: self.idle_rss_kib,
             rss_kib,
             kib_per_call: rss_kib.saturating_sub(self.idle_rss_kib) as f64 / calls,

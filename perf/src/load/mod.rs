@@ -6,3 +6,4 @@ pub(crate) mod heard;
 pub(crate) mod line;
 pub(crate) mod meter;
 pub(crate) mod stamps;
+mod stream;

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::load::engine::{Engine, Pace};
 use crate::load::meter::Meter;
 use crate::report::LoadReport;
+use crate::rtp::SAMPLES_MS;
 use crate::sound::Codec;
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::sched;
@@ -61,7 +62,13 @@ pub(crate) struct LoadArgs {
 impl LoadArgs {
     /// The generator's settings.
     pub(crate) fn pace(&self) -> Pace {
-        Pace { ptime_ms: self.ptime, tick_us: self.tick_us, codec: Codec::Pcmu, exact: true }
+        Pace {
+            ptime_ms: self.ptime,
+            bytes_ms: SAMPLES_MS,
+            tick_us: self.tick_us,
+            codec: Codec::Pcmu,
+            exact: true,
+        }
     }
 }
 
@@ -102,6 +109,18 @@ pub(crate) fn repeat(
         }
     }
     Ok(best)
+}
+
+/// Calls that are up.
+pub(crate) struct Up<'u> {
+    /// What speaks and hears on them.
+    pub(crate) engine: &'u mut Engine,
+    /// Its first reading was taken before the first of them.
+    pub(crate) meter: Meter,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// To be called with the engine every step.
+    pub(crate) meanwhile: &'u mut dyn FnMut(&mut Engine) -> Result<()>,
 }
 
 /// Warm-up, window, drain. `meanwhile` is called every step.
