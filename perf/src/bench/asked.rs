@@ -148,6 +148,8 @@ impl Asked {
             tick_us: TICK_US,
             cpu: self.cpu,
             nice: self.nice,
+            neighbour: None,
+            flame: None,
             retries: 0,
             json: self.json,
         }
