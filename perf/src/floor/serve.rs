@@ -31,7 +31,7 @@ pub(super) const MASK: [u8; 4] = [0xA5, 0x3C, 0x96, 0x0F];
 pub(crate) enum Kind {
     /// UDP echo, a connected socket a call.
     Udp,
-    /// WebSocket echo of binary messages.
+    /// WebSocket echo of messages, binary or text.
     Ws,
     /// UDP to WebSocket and back.
     Relay,
@@ -182,7 +182,7 @@ fn ws() -> Result<()> {
             reader.push(buffer.get(..count).unwrap_or_default());
             out.clear();
             while let Ok(Some(frame)) = reader.next() {
-                frame::write(&mut out, frame::BINARY, reader.payload(&frame), None);
+                frame::write(&mut out, frame.opcode, reader.payload(&frame), None);
             }
             if count > 0 {
                 let _ = stream.write_all(&out);
