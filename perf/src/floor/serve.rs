@@ -31,6 +31,9 @@ pub(super) const MASK: [u8; 4] = [0xA5, 0x3C, 0x96, 0x0F];
 pub(crate) enum Kind {
     /// UDP echo, a connected socket a call.
     Udp,
+    /// The same on io_uring.
+    #[cfg(feature = "uring")]
+    Uring,
     /// WebSocket echo of messages, binary or text.
     Ws,
     /// UDP to WebSocket and back.
@@ -44,6 +47,8 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
+            #[cfg(feature = "uring")]
+            Self::Uring => "uring",
             Self::Ws => "ws",
             Self::Relay => "relay",
             Self::Line => "line",
@@ -59,6 +64,11 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
     }
     match kind {
         Kind::Udp => udp(&sockets()?),
+        #[cfg(feature = "uring")]
+        Kind::Uring => {
+            let calls = sockets()?;
+            super::ring::run(&calls, || announce_udp(&calls))
+        }
         Kind::Ws => ws(),
         Kind::Relay => {
             let agent = agent.ok_or_else(|| PerfError::Usage("relay needs --agent".into()))?;

@@ -64,8 +64,7 @@ struct Comparison {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     prepare(args.load.cpu, args.load.nice)?;
     let mut all = Comparison::default();
-    let (kind, server_cpu) = (Kind::Line, args.server_cpu);
-    let bare = floor::Args { kind, load: args.load.clone(), server_cpu };
+    let bare = floor::Args::of(Kind::Line, &args.load, args.server_cpu);
     for round in 1..=args.rounds.max(1) {
         eprintln!("round {round}: relay");
         all.relay.push(super::repeat(&args.load, || floor::once(&bare))?);
