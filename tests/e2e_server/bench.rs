@@ -10,6 +10,7 @@ use std::process::{Command, Output};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::Value;
+use support::ports::Ports;
 use support::server::{Server, folder};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -166,5 +167,114 @@ fn faults_are_named() {
     closer.join().unwrap();
     assert_eq!(closed.status.code(), Some(1), "{closed:?}");
     let name = bench(&["density", "ws://127.0.0.1:1/"]);
-    assert!(String::from_utf8_lossy(&name.stderr).contains("measured by SIP"));
+    assert!(String::from_utf8_lossy(&name.stderr).contains("no call came up"));
+}
+
+/// What a carrier is played to a server with, and how far.
+fn of_carrier<'a>(carrier: &'a str, url: &'a str, key: &'a str) -> Vec<&'a str> {
+    let late = ["--late-ms", "5000", "--own-late-ms", "5000", "--loss-pct", "50"];
+    let whom = ["density", "--carrier", carrier, "--server", url, "--key", key, "--secs", "1"];
+    [&whom[..], &late].concat()
+}
+
+/// Every carrier's calls ramp up: webhooks, documents or requests, media sockets in the carrier's
+/// dialect; each packet that comes back is what was sent, and nothing is left at the server.
+#[test]
+fn density_of_carriers() {
+    let server = Server::start("");
+    let (url, pid) = (format!("http://{}", server.http), server.pid().to_string());
+    for carrier in ["cloudonix", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
+        let ramp = ["--from", "2", "--most", "4", "--grow-pct", "100", "--watch", &pid];
+        let found = figures(&[&of_carrier(carrier, &url, &server.key)[..], &ramp].concat());
+        assert_eq!((found["held"].as_u64(), &found["gave"]), (Some(4), &Value::Null), "{found}");
+        let last = &found["steps"][1];
+        let content = &last["report"]["content"];
+        assert!(content["returned"].as_u64().unwrap() > 100, "{carrier}: {found}");
+        assert_eq!((&content["altered"], &content["foreign"]), (&Value::from(0), &Value::from(0)));
+        assert!(last["packets_hz"][0].as_f64().unwrap() > 25.0, "{found}");
+        assert!(last["report"]["cost"]["yields_hz"].as_f64().unwrap() > 0.0, "{found}");
+        server.wait_idle();
+    }
+    let configs = server.http("GET", "/api/v1/organizations/telephony-configs", None).1;
+    let configs: Value = serde_json::from_str(&configs).unwrap();
+    assert_eq!(configs["configurations"].as_array().map(Vec::len), Some(0), "{configs}");
+    server.stop();
+}
+
+/// A carrier's calls find the server's limit, and a name that is no carrier's is told.
+#[test]
+fn density_of_a_carrier_finds_the_limit() {
+    let server = Server::start("[limits]\nmax_calls = 6\n");
+    let url = format!("http://{}", server.http);
+    let most = ["--from", "4", "--most", "20"];
+    let found = figures(&[&of_carrier("twilio", &url, &server.key)[..], &most].concat());
+    assert_eq!(found["held"], 6, "{found}");
+    assert!(found["gave"][1].to_string().contains("did not come up"), "{found}");
+    server.wait_idle();
+    let unknown = bench(&of_carrier("acme", &url, &server.key));
+    let said = String::from_utf8_lossy(&unknown.stderr);
+    assert!(said.contains("acme") && said.contains("vonage"), "{said}");
+    let wrong = bench(&of_carrier("twilio", &url, "tp_wrong_key"));
+    let said = String::from_utf8_lossy(&wrong.stderr);
+    assert!(said.contains("401") && !said.contains("tp_wrong_key"), "{said}");
+    server.stop();
+}
+
+/// Calls that a PBX brings by bare media connections, and those of a program that takes a
+/// carrier's, are ramped up too.
+#[test]
+fn density_of_media_connections() {
+    let ports = Ports::claim();
+    let door = format!("127.0.0.1:{}", ports.pair());
+    let config = format!("[audiosocket]\nlisten = \"{door}\"\nto = \"echo\"\n");
+    let server = Server::start_on(ports, folder(), &config);
+    let targets = [
+        (format!("audiosocket://{door}/40325ec2-5efd-4bd3-805f-53576e581d13"), "streams"),
+        (format!("ws://{}/api/v1/media?to=echo", server.http), "pbx"),
+        (format!("ws://{}/media", echo(0)), "streams"),
+    ];
+    for (target, speaks) in targets {
+        let late = ["--late-ms", "5000", "--own-late-ms", "5000", "--loss-pct", "50"];
+        let ramp = ["--secs", "1", "--from", "2", "--most", "3", "--speaks", speaks];
+        let found = figures(&[&["density", &target][..], &ramp, &late].concat());
+        assert_eq!((found["held"].as_u64(), &found["gave"]), (Some(3), &Value::Null), "{found}");
+        let content = &found["steps"][1]["report"]["content"];
+        assert!(content["returned"].as_u64().unwrap() > 75, "{target}: {found}");
+        assert_eq!((&content["altered"], &content["foreign"]), (&Value::from(0), &Value::from(0)));
+        server.wait_idle();
+    }
+    server.stop();
+}
+
+/// Calls that last: a line for each interval, and a verdict that can be good and bad.
+#[test]
+fn soak_says_what_stays() {
+    let server = Server::start("");
+    let (sip, pid) = (server.uri("echo"), server.pid().to_string());
+    let url = format!("http://{}", server.http);
+    let common = ["--calls", "3", "--secs", "3", "--every", "1", "--warm", "1", "--watch", &pid];
+    let late = ["--latency-us", "5000000", "--loss-pct", "50", "--memory-kib", "100000"];
+    let lasting = ["soak", &sip];
+    let carrier = ["soak", "--carrier", "plivo", "--server", &url, "--key", &server.key];
+    for whom in [&lasting[..], &carrier] {
+        let found = figures(&[whom, &common, &late].concat());
+        assert_eq!((&found["up"], found["broke"].to_string().as_str()), (&3.into(), "[]"));
+        let intervals = found["intervals"].as_array().unwrap();
+        assert_eq!(intervals.len(), 3, "{found}");
+        for interval in intervals {
+            assert!(interval["rss_kib"].as_u64().unwrap() > 0, "{found}");
+            let heard = interval["echo_us"]["count"].as_u64().unwrap();
+            assert!((75..=225).contains(&heard), "about 150 in a second: {found}");
+        }
+        assert_eq!(found["flat"][0]["what"], "memory");
+        assert!(found["flat"].as_array().unwrap().iter().all(|flat| flat["holds"] == true));
+        server.wait_idle();
+    }
+    let strict = ["--latency-us=-1000000", "--latency-pct=-100"];
+    let output = bench(&[&lasting[..], &common, &strict].concat());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("GROWS") && said.contains("DOES NOT HOLD"), "{said}");
+    server.wait_idle();
+    server.stop();
 }
