@@ -134,11 +134,15 @@ pub struct Manners {
     pub steady: bool,
     /// The far end bears to be pinged.
     pub pings: bool,
+    /// The shortest message of audio that the far end plays well, in bytes of its format: frames
+    /// are collected until there are so many, and what is left when nothing follows is filled up
+    /// with silence. 0 if each frame may come by itself, as it has to where they are `steady`.
+    pub least_bytes: usize,
 }
 
 impl Manners {
     /// Those of a WebSocket.
-    pub const WEBSOCKET: Self = Self { measure: None, steady: false, pings: true };
+    pub const WEBSOCKET: Self = Self { measure: None, steady: false, pings: true, least_bytes: 0 };
 }
 
 /// One carrier's stream of one call.

@@ -48,7 +48,7 @@ pub struct Carrier {
     pub over: &'static str,
     /// Bytes of a frame that it does not usually send.
     pub odd_bytes: usize,
-    /// Its word for a machine that answers.
+    /// Its word for a machine that answers; none if it does not tell.
     pub machine: &'static str,
     /// Why a call failed that a person declined, as far as the carrier tells it from being busy.
     pub declined: &'static str,
@@ -62,6 +62,14 @@ pub const CARRIERS: &[Carrier] = &[
         over: "answer",
         odd_bytes: 80,
         machine: "machine_start",
+        declined: "busy",
+    },
+    Carrier {
+        name: "exotel",
+        keys: Keys::Tones,
+        over: "completed",
+        odd_bytes: 1_000,
+        machine: "",
         declined: "busy",
     },
     Carrier {
@@ -262,6 +270,18 @@ pub struct Emulated {
     hook: Option<String>,
 }
 
+impl Carrier {
+    fn spec(&self) -> &'static ProviderSpec {
+        table::find(self.name).unwrap()
+    }
+
+    /// False if calls end at the carrier because their media sockets are closed, or lost: there is
+    /// no request for that, and no other socket is opened.
+    pub fn hangs_up(&self) -> bool {
+        self.spec().calls.hangup.is_some()
+    }
+}
+
 impl Emulated {
     /// Runs `provider`'s emulator, and gives the server a configuration of its account with a
     /// number whose calls `agent` takes.
@@ -285,10 +305,19 @@ impl Emulated {
         let api = format!("http://{}", listener.local_addr().unwrap());
         let mut fields = (emulator.config)(&api);
         let config = spec.read(&fields, None).unwrap();
+        fields["provider"] = json!(provider);
+        let wanted = json!({"name": provider, "config": fields});
+        let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
+        let id = made["id"].as_str().unwrap().to_owned();
+        // An account that is not set up by requests is told the address by people.
+        let hook = spec.calls.provision.is_none().then(|| {
+            let whole = expect(server, 200, "GET", &format!("{CONFIGS}/{id}"), None);
+            whole["inbound_url"].as_str().unwrap().to_owned()
+        });
         let start = EmulatorStart {
             config: config.clone(),
             numbers: vec![NUMBER.to_owned()],
-            voice_url: None,
+            voice_url: hook.clone(),
             seed: 1,
             quirks: set,
         };
@@ -296,10 +325,6 @@ impl Emulated {
             let _inside = runtime.enter();
             emulate::start((emulator.open)(start), listener)
         };
-        fields["provider"] = json!(provider);
-        let wanted = json!({"name": provider, "config": fields});
-        let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
-        let id = made["id"].as_str().unwrap().to_owned();
         let agents = expect(server, 200, "GET", "/api/v1/agents", None);
         let mut agents = agents["items"].as_array().unwrap().iter();
         let agent = agents.find(|it| it["name"] == agent).unwrap();
@@ -319,7 +344,7 @@ impl Emulated {
             asked: Vec::new(),
             hooked: Vec::new(),
             complaints: Vec::new(),
-            hook: None,
+            hook,
         }
     }
 
