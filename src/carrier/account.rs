@@ -33,6 +33,11 @@ pub struct Account {
 }
 
 impl Account {
+    /// True if its calls are offered by their media sockets, of which nothing tells before.
+    pub fn offers_by_socket(&self) -> bool {
+        self.spec.offers_by_socket(&self.config)
+    }
+
     /// That of a stored configuration; none if its carrier's calls are not controlled over HTTP.
     pub fn of(stored: &Configuration, limits: Limits) -> Option<Self> {
         let fields = &stored.fields;
