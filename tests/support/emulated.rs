@@ -268,13 +268,28 @@ impl Emulated {
     #[track_caller]
     pub fn start(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
         let mut carrier = Self::unbound(server, provider, agent, quirks);
-        carrier.bind(server);
+        match &carrier.hook {
+            // It was told where calls are offered, as by hand.
+            Some(hook) => in_use(server, hook),
+            None => carrier.bind(server),
+        }
         carrier
     }
 
     /// The same without anything that is asked of the carrier yet.
     #[track_caller]
     pub fn unbound(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
+        Self::knowing(server, provider, (agent, quirks), &json!({}))
+    }
+
+    /// The same where the carrier knows other values of some fields than the server does.
+    #[track_caller]
+    pub fn knowing(
+        server: &Server,
+        provider: &str,
+        (agent, quirks): (&str, &[&str]),
+        otherwise: &Value,
+    ) -> Self {
         let spec = table::find(provider).unwrap();
         let emulator = spec.emulator.unwrap();
         let mut set = Quirks::default();
@@ -284,11 +299,24 @@ impl Emulated {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = format!("http://{}", listener.local_addr().unwrap());
         let mut fields = (emulator.config)(&api);
-        let config = spec.read(&fields, None).unwrap();
+        let mut known = fields.clone();
+        for (name, value) in otherwise.as_object().unwrap() {
+            known[name] = value.clone();
+        }
+        let config = spec.read(&known, None).unwrap();
+        fields["provider"] = json!(provider);
+        let wanted = json!({"name": provider, "config": fields});
+        let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
+        let id = made["id"].as_str().unwrap().to_owned();
+        // Where no request can tell the carrier where calls are offered, people do.
+        let hook = spec.calls.bind.is_none().then(|| {
+            let made = expect(server, 200, "GET", &format!("{CONFIGS}/{id}"), None);
+            made["inbound_url"].as_str().unwrap().to_owned()
+        });
         let start = EmulatorStart {
             config: config.clone(),
             numbers: vec![NUMBER.to_owned()],
-            voice_url: None,
+            voice_url: hook.clone(),
             seed: 1,
             quirks: set,
         };
@@ -296,10 +324,6 @@ impl Emulated {
             let _inside = runtime.enter();
             emulate::start((emulator.open)(start), listener)
         };
-        fields["provider"] = json!(provider);
-        let wanted = json!({"name": provider, "config": fields});
-        let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
-        let id = made["id"].as_str().unwrap().to_owned();
         let agents = expect(server, 200, "GET", "/api/v1/agents", None);
         let mut agents = agents["items"].as_array().unwrap().iter();
         let agent = agents.find(|it| it["name"] == agent).unwrap();
@@ -319,7 +343,7 @@ impl Emulated {
             asked: Vec::new(),
             hooked: Vec::new(),
             complaints: Vec::new(),
-            hook: None,
+            hook,
         }
     }
 
@@ -330,12 +354,7 @@ impl Emulated {
         assert!(matches!(provisioned.0, 200 | 501), "{}", provisioned.1);
         assert_eq!(bound.0, 204, "{}", bound.1);
         self.look();
-        let hook = self.hook.clone().expect("the carrier was told no address");
-        let base = format!("http://{}", server.http);
-        let path = hook.strip_prefix(&base).unwrap();
-        until(SOON, "the configuration in use", || {
-            (server.http("POST", path, None).0 != 404).then_some(())
-        });
+        in_use(server, &self.hook.clone().expect("the carrier was told no address"));
     }
 
     #[track_caller]
@@ -497,6 +516,16 @@ impl Emulated {
         self.look();
         self.asked.iter().filter(|(line, _)| line.contains(part)).count()
     }
+}
+
+/// Waits until the server takes requests at this address of a hook.
+#[track_caller]
+pub fn in_use(server: &Server, hook: &str) {
+    let (_, rest) = hook.split_once("://").unwrap();
+    let path = rest.strip_prefix(&server.http.to_string()).unwrap();
+    until(SOON, "the configuration in use", || {
+        (server.http("POST", path, None).0 != 404).then_some(())
+    });
 }
 
 /// Where `needle` begins in `hay`.
