@@ -140,12 +140,22 @@ pub struct Manners {
     pub offers: bool,
     /// The far end closes the connection, once both sides have said that they are done.
     pub closed_by_peer: bool,
+    /// The shortest message of audio that the far end plays well, in bytes of its format: frames
+    /// are collected until there are so many, and what is left when nothing follows is filled up
+    /// with silence. 0 if each frame may come by itself, as it has to where they are `steady`.
+    pub least_bytes: usize,
 }
 
 impl Manners {
     /// Those of a WebSocket.
-    pub const WEBSOCKET: Self =
-        Self { measure: None, steady: false, pings: true, offers: false, closed_by_peer: false };
+    pub const WEBSOCKET: Self = Self {
+        measure: None,
+        steady: false,
+        pings: true,
+        offers: false,
+        closed_by_peer: false,
+        least_bytes: 0,
+    };
 }
 
 /// One carrier's stream of one call.

@@ -439,6 +439,9 @@ impl MediaPath {
             Beat::Ping => line.ping(ctx),
             Beat::Dead(loss) => self.lose_line(ctx, loss),
         }
+        if let Some(line) = self.peer.line() {
+            line.send_due(ctx);
+        }
         self.press_keys(ctx);
         self.tell_heard(ctx, None);
         self.after_playout(ctx);

@@ -15,6 +15,10 @@ use crate::wire::WireError;
 /// The session of who never named one.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
+/// How much audio a message of ours has at least, in milliseconds: five messages a second are
+/// borne.
+const MESSAGE_MS: u32 = 200;
+
 /// What a flow is told whose call nobody takes.
 const NOT_TAKEN: &str = "the call is not taken";
 
@@ -124,7 +128,8 @@ impl Stream for Genesys {
     }
 
     fn manners(&self) -> Manners {
-        Manners { offers: true, closed_by_peer: true, ..Manners::WEBSOCKET }
+        let least_bytes = self.sound.audio.bytes(MESSAGE_MS);
+        Manners { offers: true, closed_by_peer: true, least_bytes, ..Manners::WEBSOCKET }
     }
 
     fn reply(&mut self, out: &mut Vec<u8>) -> Option<MessageKind> {
