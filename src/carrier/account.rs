@@ -38,6 +38,13 @@ impl Account {
         self.spec.offers_by_socket(&self.config)
     }
 
+    /// Where calls are offered, below our public address `base`.
+    pub fn inbound_url(&self, base: &str) -> Option<String> {
+        let url = self.hooks(base).url(self.spec.inbound?.hook);
+        // `ws` for `http`, and so `wss` for `https`.
+        Some(if self.offers_by_socket() { url.replacen("http", "ws", 1) } else { url })
+    }
+
     /// That of a stored configuration; none if its carrier's calls are not controlled over HTTP.
     pub fn of(stored: &Configuration, limits: Limits) -> Option<Self> {
         let fields = &stored.fields;

@@ -286,9 +286,11 @@ proptest! {
         for (what, seq, serverseq, bytes) in steps {
             match (kinds.get(what), what) {
                 (Some(kind), _) => {
-                    let numbers = ((rig.seq + seq).saturating_sub(1), rig.serverseq + serverseq / 2);
-                    let parameters = if *kind == "open" { open(&mono()) } else {
-                        json!({"reason": "end", "digit": "1", "discarded": "PT1S"})
+                    let seq = (rig.seq + seq).saturating_sub(1);
+                    let numbers = (seq, rig.serverseq + serverseq / 2);
+                    let parameters = match *kind {
+                        "open" => open(&mono()),
+                        _ => json!({"reason": "end", "digit": "1", "discarded": "PT1S"}),
                     };
                     let taken = rig.takes(&message(kind, numbers, &parameters));
                     rig.seq += u64::from(taken.0.is_ok());
