@@ -80,6 +80,7 @@ impl Worker {
             let links_due = self.links_round();
             self.settle();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
+            deadline = deadline.min(self.ctx.parting.deadline());
             deadline = deadline.min(self.ctx.unhurried_due()).min(links_due);
             if self.ctx.has_events() {
                 self.ctx.flush_events();
@@ -146,6 +147,7 @@ impl Worker {
         if self.ctx.lingering.deadline() <= self.ctx.now {
             self.ctx.lingering.expire(self.ctx.now, &self.ctx.poller);
         }
+        self.ctx.expire_parting();
     }
 
     /// A socket that has something to do.
@@ -158,6 +160,9 @@ impl Worker {
         }
         if part == Part::Link {
             return self.link_ready(ready);
+        }
+        if part == Part::Parting {
+            return self.ctx.on_parting(ready);
         }
         let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
             return;
@@ -184,7 +189,7 @@ impl Worker {
             Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
             Part::Guest => path.on_guest_rtp(&mut self.ctx),
             Part::GuestRtcp => path.on_guest_rtcp(&mut self.ctx),
-            Part::Linger | Part::Link => {}
+            Part::Linger | Part::Link | Part::Parting => {}
         }
         schedule(&mut self.deadlines, path, index);
     }

@@ -288,13 +288,28 @@ impl Emulated {
     #[track_caller]
     pub fn start(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
         let mut carrier = Self::unbound(server, provider, agent, quirks);
-        carrier.bind(server);
+        match &carrier.hook {
+            // Nothing is asked of it: it was told where calls are offered, as by hand.
+            Some(hook) if carrier.spec.calls.bind.is_none() => in_use(server, hook),
+            _ => carrier.bind(server),
+        }
         carrier
     }
 
     /// The same without anything that is asked of the carrier yet.
     #[track_caller]
     pub fn unbound(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
+        Self::knowing(server, provider, (agent, quirks), &json!({}))
+    }
+
+    /// The same where the carrier knows other values of some fields than the server does.
+    #[track_caller]
+    pub fn knowing(
+        server: &Server,
+        provider: &str,
+        (agent, quirks): (&str, &[&str]),
+        otherwise: &Value,
+    ) -> Self {
         let spec = table::find(provider).unwrap();
         let emulator = spec.emulator.unwrap();
         let mut set = Quirks::default();
@@ -304,7 +319,11 @@ impl Emulated {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = format!("http://{}", listener.local_addr().unwrap());
         let mut fields = (emulator.config)(&api);
-        let config = spec.read(&fields, None).unwrap();
+        let mut known = fields.clone();
+        for (name, value) in otherwise.as_object().unwrap() {
+            known[name] = value.clone();
+        }
+        let config = spec.read(&known, None).unwrap();
         fields["provider"] = json!(provider);
         let wanted = json!({"name": provider, "config": fields});
         let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
@@ -355,12 +374,7 @@ impl Emulated {
         assert!(matches!(provisioned.0, 200 | 501), "{}", provisioned.1);
         assert_eq!(bound.0, 204, "{}", bound.1);
         self.look();
-        let hook = self.hook.clone().expect("the carrier was told no address");
-        let base = format!("http://{}", server.http);
-        let path = hook.strip_prefix(&base).unwrap();
-        until(SOON, "the configuration in use", || {
-            (server.http("POST", path, None).0 != 404).then_some(())
-        });
+        in_use(server, &self.hook.clone().expect("the carrier was told no address"));
     }
 
     #[track_caller]
@@ -522,6 +536,16 @@ impl Emulated {
         self.look();
         self.asked.iter().filter(|(line, _)| line.contains(part)).count()
     }
+}
+
+/// Waits until the server takes requests at this address of a hook.
+#[track_caller]
+pub fn in_use(server: &Server, hook: &str) {
+    let (_, rest) = hook.split_once("://").unwrap();
+    let path = rest.strip_prefix(&server.http.to_string()).unwrap();
+    until(SOON, "the configuration in use", || {
+        (server.http("POST", path, None).0 != 404).then_some(())
+    });
 }
 
 /// Where `needle` begins in `hay`.

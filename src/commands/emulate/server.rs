@@ -112,7 +112,12 @@ impl Server {
             return Err(refused(Method::POST, &path, status, &answer));
         }
         let path = format!("{CONFIGS}/{}/phone-numbers/{}/bind", made.id, made.number);
-        self.done(Method::POST, &path, None).await.map(drop)
+        let (status, answer) = self.ask(Method::POST, &path, None).await?;
+        // Some let nothing be pointed anywhere by a request.
+        if !status.is_success() && status != StatusCode::NOT_IMPLEMENTED {
+            return Err(refused(Method::POST, &path, status, &answer));
+        }
+        Ok(())
     }
 
     /// True once the server takes webhooks at this address.

@@ -79,7 +79,7 @@ pub(super) fn upgrade(
 }
 
 /// The answer to a handshake that is none.
-pub(super) fn refused(error: HandshakeError) -> Response {
+pub(in crate::http) fn refused(error: HandshakeError) -> Response {
     let kind = match error.status() {
         StatusCode::UPGRADE_REQUIRED => Kind::NotUpgrade,
         _ => Kind::BadRequest,
@@ -90,7 +90,7 @@ pub(super) fn refused(error: HandshakeError) -> Response {
 }
 
 /// The bare socket beneath an upgraded connection, with the state of its TLS.
-pub(super) fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
+pub(in crate::http) fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
     let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
     let (stream, tls) = parts.io.into_inner().into_line().into_parts().ok()?;
     Some(AgentSocket { stream, tls, unread: parts.read_buf.to_vec(), role: Role::Server })

@@ -12,6 +12,7 @@ mod chunk;
 mod keys;
 mod link;
 mod marks;
+mod parting;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,7 @@ use chunk::Chunk;
 pub(super) use keys::Keys;
 pub use link::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
 pub(super) use marks::Marks;
+pub(super) use parting::Parting;
 pub(super) use socket::{Beat, Link, next_message};
 pub(super) use timeline::{Place, Timeline};
 
@@ -184,15 +186,8 @@ impl LineLeg {
 
     /// Lets the socket go, if there is one; closed with `code` if anybody still listens.
     pub(super) fn disconnect(&mut self, ctx: &mut Context, code: Option<u16>) {
-        let Some(mut link) = self.link.take() else { return };
-        if let Some(code) = code
-            && !link.is_bare()
-        {
-            link.connection.send_close(&mut ctx.masks, code, "");
-        }
-        ctx.poller.remove(link.connection.io.stream());
-        let stream = link.connection.io.finish();
-        ctx.lingering.add(ctx.now, &ctx.poller, stream);
+        let Some(link) = self.link.take() else { return };
+        link.finish(ctx, code);
         // What it had is gone, and it will not tell what it played of it.
         self.ahead.clear(ctx.now);
         self.chunk.clear();
@@ -204,7 +199,11 @@ impl LineLeg {
     pub(super) fn end(&mut self, ctx: &mut Context) {
         self.say(ctx, StreamCommand::Hangup);
         self.flow_out(&mut ctx.blocks);
-        self.disconnect(ctx, Some(CLOSE_NORMAL));
+        let waits = |link: &mut Box<Link>| link.manners.closed_by_peer && !link.connection.closed;
+        match self.link.take_if(waits) {
+            Some(link) => ctx.part(link),
+            None => self.disconnect(ctx, Some(CLOSE_NORMAL)),
+        }
     }
 
     /// Asks whether anybody is there.
@@ -241,11 +240,12 @@ impl LineLeg {
         self.stream.audio = to;
         self.decoder = (from != to).then(|| Box::new(Decoder::new(from, to)));
         self.timeline.restart(to.clock_hz());
-        self.chunk.clear();
         let backlog_bytes = self.backlog_bytes();
         if let Some(link) = &mut self.link {
             link.started = true;
             link.connection.set_backlog(backlog_bytes);
+            // How long messages have to be may follow from the format.
+            self.chunk.begin(link.dialect.manners().least_bytes);
         }
         if let Some(inflow) = &mut self.inflow {
             inflow.listen_as(to);
@@ -363,15 +363,7 @@ impl LineLeg {
         ctx: &mut Context,
         write: impl FnOnce(&mut dyn Stream, &mut Vec<u8>) -> Option<MessageKind>,
     ) -> bool {
-        let Some(link) = &mut self.link else { return false };
-        ctx.message.clear();
-        ctx.message.resize(MAX_HEADER_BYTES, 0);
-        let Some(kind) = write(&mut *link.dialect, &mut ctx.message) else { return false };
-        let sealed = link.seal(&mut ctx.message, &mut ctx.masks, kind);
-        ctx.metrics.sent(Kind::LineControl, sealed.len());
-        link.connection.write(Class::Control, sealed);
-        link.connection.watch(&ctx.poller);
-        true
+        self.link.as_mut().is_some_and(|link| link.tell(ctx, write))
     }
 
     /// Presses a key for the far end. False if it is to be told by a request of the control's.
