@@ -48,7 +48,7 @@ pub struct Carrier {
     pub over: &'static str,
     /// Bytes of a frame that it does not usually send.
     pub odd_bytes: usize,
-    /// Its word for a machine that answers.
+    /// Its word for a machine that answers; none if it does not tell.
     pub machine: &'static str,
     /// Why a call failed that a person declined, as far as the carrier tells it from being busy.
     pub declined: &'static str,
@@ -62,6 +62,14 @@ pub const CARRIERS: &[Carrier] = &[
         over: "answer",
         odd_bytes: 80,
         machine: "machine_start",
+        declined: "busy",
+    },
+    Carrier {
+        name: "exotel",
+        keys: Keys::Tones,
+        over: "completed",
+        odd_bytes: 1_000,
+        machine: "",
         declined: "busy",
     },
     Carrier {
@@ -262,6 +270,18 @@ pub struct Emulated {
     hook: Option<String>,
 }
 
+impl Carrier {
+    fn spec(&self) -> &'static ProviderSpec {
+        table::find(self.name).unwrap()
+    }
+
+    /// False if calls end at the carrier because their media sockets are closed, or lost: there is
+    /// no request for that, and no other socket is opened.
+    pub fn hangs_up(&self) -> bool {
+        self.spec().calls.hangup.is_some()
+    }
+}
+
 impl Emulated {
     /// Runs `provider`'s emulator, and gives the server a configuration of its account with a
     /// number whose calls `agent` takes.
@@ -269,9 +289,9 @@ impl Emulated {
     pub fn start(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
         let mut carrier = Self::unbound(server, provider, agent, quirks);
         match &carrier.hook {
-            // It was told where calls are offered, as by hand.
-            Some(hook) => in_use(server, hook),
-            None => carrier.bind(server),
+            // Nothing is asked of it: it was told where calls are offered, as by hand.
+            Some(hook) if carrier.spec.calls.bind.is_none() => in_use(server, hook),
+            _ => carrier.bind(server),
         }
         carrier
     }
@@ -308,10 +328,10 @@ impl Emulated {
         let wanted = json!({"name": provider, "config": fields});
         let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
         let id = made["id"].as_str().unwrap().to_owned();
-        // Where no request can tell the carrier where calls are offered, people do.
-        let hook = spec.calls.bind.is_none().then(|| {
-            let made = expect(server, 200, "GET", &format!("{CONFIGS}/{id}"), None);
-            made["inbound_url"].as_str().unwrap().to_owned()
+        // An account that is not set up by requests is told the address by people.
+        let hook = spec.calls.provision.is_none().then(|| {
+            let whole = expect(server, 200, "GET", &format!("{CONFIGS}/{id}"), None);
+            whole["inbound_url"].as_str().unwrap().to_owned()
         });
         let start = EmulatorStart {
             config: config.clone(),

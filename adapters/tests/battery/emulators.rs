@@ -94,9 +94,9 @@ fn accounts_work() {
         account.passed_s = 5;
         let facts = account.perform(calls.status.unwrap()(&config, &call)).unwrap();
         assert!(facts.iter().all(|fact| fact.call == call) && !facts.is_empty(), "{name}");
-        for _ in 0..2 {
-            let ended = account.perform(calls.hangup.unwrap()(&config, &call));
-            assert_eq!(ended, Ok(()), "{name}");
+        // Where there is no request for it, the media socket is closed.
+        for hangup in [calls.hangup; 2].into_iter().flatten() {
+            assert_eq!(account.perform(hangup(&config, &call)), Ok(()), "{name}");
         }
         seen += 1;
     }

@@ -133,13 +133,7 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     let listener = TcpListener::bind(args.listen).await?;
     let api = format!("http://{}", listener.local_addr()?);
     let mut fields = (emulator.config)(&api);
-    let start = EmulatorStart {
-        config: spec.read(&fields, None)?,
-        numbers: vec![args.number.clone()],
-        voice_url: None,
-        seed: SEED,
-        quirks,
-    };
+    let config = spec.read(&fields, None)?;
     let way = match (args.wait, args.outbound) {
         (true, _) => Way::Wait,
         (_, true) => Way::Out,
@@ -147,13 +141,26 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     };
     let mut drive = Drive::new(args, emulator.audio, way)?;
     drive.say(&format!("{} in miniature, its API on {api}", spec.ui.display_name));
-    let running = emulate::start((emulator.open)(start), listener);
     let server = Server::new(&args.server, &args.key);
     fields["provider"] = spec.name.into();
     let name = format!("emulated {}", spec.name);
     let number = (args.number.as_str(), args.agent.as_str());
     let made = server.configure(&name, &fields, number).await?;
-    let done = on_server(&server, &made, spec, args, &mut drive, running).await;
+    // An account that is not set up by requests is told the address by people.
+    let typed = match spec.calls.provision {
+        None => server.inbound_url(&made).await,
+        Some(_) => Ok(None),
+    };
+    let done = match typed {
+        Ok(voice_url) => {
+            let hook = voice_url.clone();
+            let numbers = vec![args.number.clone()];
+            let start = EmulatorStart { config, numbers, voice_url, seed: SEED, quirks };
+            let running = emulate::start((emulator.open)(start), listener);
+            on_server((&server, &made), spec, args, &mut drive, (running, hook)).await
+        }
+        Err(error) => Err(error),
+    };
     if !removed(&server, &made).await {
         eprintln!("talkpath: the configuration {name:?} could not be removed from the server");
     }
@@ -164,15 +171,13 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
 
 /// What happens while the server has the configuration.
 async fn on_server(
-    server: &Server,
-    made: &Configuration,
+    (server, made): (&Server, &Configuration),
     spec: &'static ProviderSpec,
     args: &EmulateArgs,
     drive: &mut Drive<'_>,
-    mut running: Running,
+    (mut running, mut hook): (Running, Option<String>),
 ) -> Result<bool, EmulateError> {
     server.bind(made).await?;
-    let mut hook = None;
     while let Ok(event) = running.events.try_recv() {
         if let Event::Asked { request, .. } = &event {
             hook = hook.or_else(|| emulate::hook_in(request, spec.name));

@@ -94,6 +94,15 @@ impl Server {
         Ok(Configuration { id, number })
     }
 
+    /// Where the server takes offered calls of a configuration.
+    pub(super) async fn inbound_url(
+        &self,
+        made: &Configuration,
+    ) -> Result<Option<String>, EmulateError> {
+        let whole = self.done(Method::GET, &format!("{CONFIGS}/{}", made.id), None).await?;
+        Ok(whole["inbound_url"].as_str().map(str::to_owned))
+    }
+
     /// Lets the server set the account up, and point its number at itself.
     pub(super) async fn bind(&self, made: &Configuration) -> Result<(), EmulateError> {
         let path = format!("{CONFIGS}/{}/provision", made.id);

@@ -36,7 +36,6 @@ use super::context::Context;
 use super::inflow::Inflow;
 use crate::bridge::framing::{CLOSE_NORMAL, Class, ControlFrame, MAX_HEADER_BYTES};
 use crate::calls::digits::DigitsBy;
-use crate::telemetry::Kind;
 
 pub(super) use ahead::Ahead;
 use backlog::Backlog;
