@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::api_carrier::expect;
 use support::emulated::{
-    Emulated, NUMBER, PERSON, SOON, called, dialled, find, in_use, noise, record, says, talk,
+    Emulated, NUMBER, PERSON, SOON, dialled, find, in_use, noise, record, says, talk,
 };
 use support::ports::Ports;
 use support::server::{Server, folder};
@@ -44,6 +44,23 @@ fn start(quirks: &[&str]) -> (Server, Agents, Emulated) {
     let (server, agents) = server();
     let emulated = Emulated::start(&server, NAME, "bot", quirks);
     (server, agents, emulated)
+}
+
+/// The agent of a call, once that is answered: it is so before the agent is there, or soon.
+#[track_caller]
+fn answered(mut agent: Agent) -> Agent {
+    if agent.start["state"] != "answered" {
+        agent.event("answered");
+    }
+    agent
+}
+
+/// The person calls, and talks with the agent.
+#[track_caller]
+fn called(agents: &Agents, carrier: &mut Emulated) -> (String, Agent) {
+    let (call, agent) = dialled(agents, carrier);
+    carrier.streams(&call);
+    (call, answered(agent))
 }
 
 fn calls(server: &Server) -> Vec<Value> {
@@ -209,7 +226,7 @@ fn no_call_is_placed() {
     let (server, _agents, emulated) = start(&[]);
     let wanted = json!({"to": PERSON, "agent": "bot", "telephony_configuration_id": emulated.id});
     let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
-    assert_eq!(status, 422, "{body}");
+    assert_eq!(status, 400, "{body}");
     assert!(body.contains("places no calls"), "{body}");
     server.stop();
 }
@@ -370,10 +387,7 @@ fn a_mistake_ends_a_call() {
     let mut caller = Client::open(&url, KEY, SESSION).unwrap();
     caller.offers(conversation, NUMBER);
     caller.hears("opened");
-    let mut agent = agents.accept();
-    if agent.start["state"] != "answered" {
-        agent.event("answered");
-    }
+    let mut agent = answered(agents.accept());
     caller.seq += 1;
     caller.says("ping", &json!({}));
     let said = caller.hears("disconnect");

@@ -35,7 +35,7 @@ impl Parts {
     /// one that has none.
     fn saying(fixture: &HookFixture, what: &[u8]) -> Self {
         let parts = Self::of(fixture);
-        if parts.method != Method::GET {
+        if !is_in_query(fixture) {
             return Self { body: what.to_vec(), ..parts };
         }
         let (base, _) = fixture.url.split_once('?').unwrap_or((&fixture.url, ""));
@@ -44,7 +44,7 @@ impl Parts {
 
     /// What it says.
     fn said(fixture: &HookFixture) -> &str {
-        if fixture.parsed_method() != Method::GET {
+        if !is_in_query(fixture) {
             return &fixture.body;
         }
         fixture.url.split_once('?').map_or("", |(_, query)| query)
@@ -54,6 +54,12 @@ impl Parts {
         let Self { method, url, headers, body, unix_s } = self;
         HookRequest { method, url, headers, body, unix_s: *unix_s, from: None }
     }
+}
+
+/// True for a request that says in its query what it is about. The first message on a socket that
+/// offers a call is the body of its request.
+fn is_in_query(fixture: &HookFixture) -> bool {
+    fixture.parsed_method() == Method::GET && fixture.body.is_empty()
 }
 
 fn each(mut run: impl FnMut(&Entry, &str, &HookFixture)) {

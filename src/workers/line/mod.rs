@@ -36,7 +36,6 @@ use super::context::Context;
 use super::inflow::Inflow;
 use crate::bridge::framing::{CLOSE_NORMAL, Class, ControlFrame, MAX_HEADER_BYTES};
 use crate::calls::digits::DigitsBy;
-use crate::telemetry::Kind;
 
 pub(super) use ahead::Ahead;
 use backlog::Backlog;
@@ -52,6 +51,9 @@ pub(super) use timeline::{Place, Timeline};
 const CLEARED_WAIT: Duration = Duration::from_secs(1);
 /// Audio that may wait for the socket, in milliseconds; beyond it the oldest is skipped.
 const BACKLOG_MS: u32 = 200;
+/// How much later than was thought a carrier may have heard the last of it: the way there, and its
+/// own clock.
+const TAIL: Duration = Duration::from_millis(100);
 /// Pause between digits that another leg presses, in milliseconds.
 const DIGIT_GAP_MS: u32 = 50;
 
@@ -273,7 +275,15 @@ impl LineLeg {
 
     /// True once all that was given to the carrier has been heard, as far as can be told.
     pub(super) fn is_heard(&self, now: MonoTime) -> bool {
-        self.ahead.is_empty(now) && self.chunk.is_empty() && self.marks.is_empty()
+        self.heard_at() <= now && self.chunk.is_empty() && self.marks.is_empty()
+    }
+
+    /// When all that was given to the carrier will have been heard, if nothing tells.
+    fn heard_at(&self) -> MonoTime {
+        // A carrier that is told that the call is over plays nothing any more.
+        let told = self.link.as_ref().is_some_and(|link| link.manners.closed_by_peer);
+        let empty_at = self.ahead.empty_at();
+        if told && empty_at > MonoTime::ZERO { empty_at + TAIL } else { empty_at }
     }
 
     /// When something is due of it.
@@ -281,7 +291,7 @@ impl LineLeg {
         let link = self.link.as_ref().map_or(MonoTime::MAX, |link| link.deadline());
         // Waiting for all to be heard, without a mark that would tell.
         let waits = self.awaits_end && self.marks.is_empty() && self.chunk.is_empty();
-        let heard = if waits { self.ahead.empty_at() } else { MonoTime::MAX };
+        let heard = if waits { self.heard_at() } else { MonoTime::MAX };
         let cleared = self.clearing.unwrap_or(MonoTime::MAX);
         let due = link.min(self.marks.deadline()).min(self.keys.deadline());
         due.min(heard).min(cleared).min(self.chunk.deadline())
