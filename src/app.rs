@@ -207,6 +207,7 @@ impl App {
                 self.log.flush().await;
                 self.store.stop_node(self.node, Timestamp::now()).await
             };
+                capture::keep_last(&self.reach.captures, &self.store).await;
             let _ = io.block_on(async { tokio::time::timeout(LAST_FACTS, last).await });
             io.block_on(self.store.close());
             io.shutdown_timeout(Duration::from_secs(1));

@@ -91,7 +91,9 @@ impl Control {
         self.hear_branch(key, dialog);
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = Some(dialog);
-        let Some(placing) = call.placing.take() else { return };
+        let placing = call.placing.take();
+        self.capture_goes_on(key);
+        let Some(placing) = placing else { return };
         self.reached(&placing, dialog);
         self.cancel_branches(&placing, Some(dialog), ELSEWHERE);
     }
@@ -212,6 +214,7 @@ impl Control {
         if let (Some(call), Some(first)) = (self.calls.get_mut(&key), placing.branches.first()) {
             let (others, peer) = (placing.branches.len(), first.hop.peer());
             tracing::info!(parent: &call.span, status, others, %peer, "the call is placed elsewhere");
+        self.capture_goes_on(key);
             call.dialog = Some(first.dialog);
             call.signalling = peer.ip();
             call.placing = Some(placing);

@@ -109,6 +109,7 @@ impl Control {
         let before = call.dialog.replace(dialog);
         let worker = call.worker;
         tracing::info!(parent: &call.span, "another peer takes over");
+        self.capture_goes_on(key);
         let events = format.media.dtmf_pt.is_some();
         format.digits = self.digits_by(None, Some(dialog), events);
         if let Some(call) = self.calls.get_mut(&key) {

@@ -62,6 +62,7 @@ pub use reliable::Reliability;
 pub use request::RequestParams;
 
 use call::Call;
+use crate::sip::core::message::Message;
 use ids::Ids;
 use table::{Handle, Schedule, Table};
 use transactions::{ClientKey, ClientTxn, ServerTxn};
@@ -167,6 +168,16 @@ impl Endpoint {
     }
 
     /// Says where each transport listens, as peers are told: for requests that change to another
+    /// What the messages of a call are known by: our tag; and its INVITE and where that came from,
+    /// if the peer calls and has no answer yet.
+    pub fn opening_of(&self, dialog: DialogId) -> Option<(String, Option<(&Message, SocketAddr)>)> {
+        let call = self.calls.get(dialog.0)?;
+        let server = call.server.filter(|_| call.state == call::State::Incoming);
+        let server = server.and_then(|server| self.servers.get(server));
+        let invite = server.and_then(|txn| Some((txn.request.as_ref()?, txn.reply.source)));
+        Some((ids::tag_text(call.tag), invite))
+    }
+
     /// transport within a call. The first of a transport and address family counts.
     pub fn set_locals(&mut self, locals: Vec<(Transport, SocketAddr)>) {
         self.locals = locals;
