@@ -160,7 +160,7 @@ impl App {
             agent_tests: http::Streams::of_tests(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
-            guard: Arc::new(http::Guard::new(&config.http, config.is_local())),
+            guard: guard(&io, &config, &store)?,
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
             exchanges,
@@ -396,6 +396,18 @@ fn listeners(
     let doors = config.audiosocket.listen.iter().map(|at| bind("AudioSocket", *at));
     Ok((http, doors.collect::<io::Result<_>>()?))
 }
+/// What requests over HTTP are judged by: it knows whose keys hold before the first of them comes.
+fn guard(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+) -> io::Result<Arc<http::Guard>> {
+    let guard = Arc::new(http::Guard::new(&config.http, config.is_local()));
+    io.block_on(guard.known.read(store)).map_err(io::Error::other)?;
+    io.spawn(http::follow_keys(Arc::clone(&guard), store.clone()));
+    Ok(guard)
+}
+
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.
 fn secure_listener(
