@@ -32,6 +32,7 @@ use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
 use crate::spending;
+use crate::store::carrier_calls::HandedOver;
 use crate::store::{NodeId, Store, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
@@ -137,6 +138,7 @@ impl App {
             io: io.handle().clone(),
             metrics: Arc::clone(&metrics),
             log: logging.log.clone(),
+            handed_over: handed_over(&io, &config, &store, logging.node)?,
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
@@ -205,9 +207,9 @@ impl App {
             // What the calls told at their end; a store that is away is not waited for.
             let last = async {
                 self.log.flush().await;
+                capture::keep_last(&self.reach.captures, &self.store).await;
                 self.store.stop_node(self.node, Timestamp::now()).await
             };
-                capture::keep_last(&self.reach.captures, &self.store).await;
             let _ = io.block_on(async { tokio::time::timeout(LAST_FACTS, last).await });
             io.block_on(self.store.close());
             io.shutdown_timeout(Duration::from_secs(1));
@@ -348,6 +350,18 @@ fn follow(
     Ok(directory)
 }
 
+/// The calls that this node's server of before has left to their carriers, and that may go on.
+fn handed_over(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+    node: NodeId,
+) -> io::Result<Vec<HandedOver>> {
+    let node = store.is_shared().then_some(node);
+    let longest = config.limits.max_duration;
+    io.block_on(store.handed_over(node, Timestamp::now(), longest)).map_err(io::Error::other)
+}
+
 /// Asks carriers for what they tell late, hears what they tell by themselves, and ends at them what
 /// a server that was killed left.
 fn follow_carriers(
@@ -382,6 +396,18 @@ fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<C
     Ok(Some(challenges))
 }
 
+/// What requests over HTTP are judged by: it knows whose keys hold before the first of them comes.
+fn guard(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+) -> io::Result<Arc<http::Guard>> {
+    let guard = Arc::new(http::Guard::new(&config.http, config.is_local()));
+    io.block_on(guard.known.read(store)).map_err(io::Error::other)?;
+    io.spawn(http::follow_keys(Arc::clone(&guard), store.clone()));
+    Ok(guard)
+}
+
 /// Binds the address of HTTP, and those of AudioSocket.
 fn listeners(
     io: &tokio::runtime::Runtime,
@@ -396,18 +422,6 @@ fn listeners(
     let doors = config.audiosocket.listen.iter().map(|at| bind("AudioSocket", *at));
     Ok((http, doors.collect::<io::Result<_>>()?))
 }
-/// What requests over HTTP are judged by: it knows whose keys hold before the first of them comes.
-fn guard(
-    io: &tokio::runtime::Runtime,
-    config: &Config,
-    store: &Store,
-) -> io::Result<Arc<http::Guard>> {
-    let guard = Arc::new(http::Guard::new(&config.http, config.is_local()));
-    io.block_on(guard.known.read(store)).map_err(io::Error::other)?;
-    io.spawn(http::follow_keys(Arc::clone(&guard), store.clone()));
-    Ok(guard)
-}
-
 
 /// Binds the address of HTTP over TLS and reads its files, if there is one.
 fn secure_listener(
