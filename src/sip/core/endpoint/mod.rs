@@ -42,6 +42,7 @@ mod retry;
 mod table;
 mod timeout;
 mod transactions;
+mod twin;
 mod uas;
 mod update;
 mod within;
@@ -61,8 +62,8 @@ pub use guard::Gate;
 pub use reliable::Reliability;
 pub use request::RequestParams;
 
-use call::Call;
 use crate::sip::core::message::Message;
+use call::Call;
 use ids::Ids;
 use table::{Handle, Schedule, Table};
 use transactions::{ClientKey, ClientTxn, ServerTxn};
@@ -167,7 +168,6 @@ impl Endpoint {
         self.calls.get(dialog.0).map(|call| call.dialog.call_id())
     }
 
-    /// Says where each transport listens, as peers are told: for requests that change to another
     /// What the messages of a call are known by: our tag; and its INVITE and where that came from,
     /// if the peer calls and has no answer yet.
     pub fn opening_of(&self, dialog: DialogId) -> Option<(String, Option<(&Message, SocketAddr)>)> {
@@ -178,6 +178,7 @@ impl Endpoint {
         Some((ids::tag_text(call.tag), invite))
     }
 
+    /// Says where each transport listens, as peers are told: for requests that change to another
     /// transport within a call. The first of a transport and address family counts.
     pub fn set_locals(&mut self, locals: Vec<(Transport, SocketAddr)>) {
         self.locals = locals;
