@@ -73,7 +73,8 @@ fn refused_calls() {
     server.stop();
 }
 
-/// The shared entry finds the configuration by account and number, and believes nobody unsigned.
+/// The shared entry finds the configuration by account and number, and believes nobody unsigned;
+/// another account's requests are not let in by its secret.
 #[test]
 fn the_shared_entry() {
     let (server, api) = (Server::start(""), Api::start());
@@ -98,6 +99,14 @@ fn the_shared_entry() {
     let (status, document) = hook(&server, &fallback, &about(&other, "ringing", "inbound"), false);
     assert_eq!(status, 200);
     assert!(document.contains("<Reject"), "{document}");
+    // Signed with the secret of ours, and of an account that is nobody's.
+    let mut foreign = about(&other, "ringing", "inbound");
+    foreign.retain(|(name, _)| *name != "AccountSid");
+    foreign.push(("AccountSid", "AC00000000000000000000000000000000"));
+    for url in [&url, &fallback] {
+        assert_eq!(hook(&server, url, &foreign, false).0, 403, "{url}");
+    }
+    server.wait_idle();
     server.stop();
 }
 

@@ -497,6 +497,20 @@ fn long_invites_fall_back_on_datagrams() {
 
     let (gateway, listener) = gateway_with_stream();
     let server = server_to(&gateway, "");
+    let id = place_long(&server);
+    let first = serve_one(&mut accept(&listener), Manner::Silent, gateway.address);
+    wait_answered(&server, &id);
+    let second = invites(&gateway).remove(0);
+    for name in ["Call-ID", "From", "CSeq"] {
+        assert_eq!(header(&first, name), header(&second, name), "whoever has both rings once");
+    }
+    let via = header(&first, "Via").replace("/TCP", "/UDP");
+    assert_eq!(header(&second, "Via"), via);
+    assert!(!header(&second, "Contact").contains("transport"), "{second}");
+    finish(server);
+
+    let (gateway, listener) = gateway_with_stream();
+    let server = server_to(&gateway, "");
     place_long(&server);
     let mut stream = accept(&listener);
     let busy = Manner::Refuses("486 Busy Here");

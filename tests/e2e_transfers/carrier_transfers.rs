@@ -11,6 +11,7 @@ use support::api_carrier::{
 };
 use support::callee::Callee;
 use support::phone::Phone;
+use support::ports::Ports;
 use support::server::Server;
 use support::until;
 
@@ -133,7 +134,7 @@ fn offered(server: &Server, voice: &str, call: &str) -> Option<String> {
 
 /// A leg that the carrier calls counts as a call of the configuration as long as it lives: while
 /// it is called, and after caller and destination were joined, though the call is over for us then.
-/// Both places are free again when the carrier tells the end.
+/// Both places are free again when the carrier tells the end, be it another server that hears so.
 #[test]
 fn a_leg_holds_its_place() {
     let mut talk = Talk::begin("", Some(2));
@@ -162,16 +163,35 @@ fn a_leg_holds_its_place() {
     talk.server.wait_idle();
     assert_eq!(talk.stands()["state"], "bridged");
     assert!(talk.offer(4).is_none(), "both are up at the carrier");
-    let mut over = about(&talk.call, "completed", "inbound");
+    let Talk { server, api, config, call, .. } = talk;
+    let server = started_again(server);
+    let voice = hook_url(&server, &api, &config, "voice");
+    assert!(offered(&server, &voice, &call_id(6)).is_none(), "they are up all the same");
+    let mut over = about(&call, "completed", "inbound");
     over.push(("CallDuration", "7"));
-    let status = talk.voice.replace("/voice/", "/status/");
-    assert!(matches!(hook(&talk.server, &status, &over, false).0, 200 | 204));
-    let stream = talk.offer(5).expect("both are over");
+    let status = voice.replace("/voice/", "/status/");
+    assert!(matches!(hook(&server, &status, &over, false).0, 200 | 204));
+    let stream = offered(&server, &voice, &call_id(5)).expect("both are over");
     let mut last = Media::open(&stream, &call_id(5)).unwrap();
     last.hears_echo(0x2a);
     last.stop(&call_id(5));
-    talk.server.wait_idle();
-    talk.server.stop();
+    server.wait_idle();
+    let server = started_again(server);
+    let voice = hook_url(&server, &api, &config, "voice");
+    let [one, two] = [7, 9].map(|call| offered(&server, &voice, &call_id(call)));
+    assert!(one.is_some() && two.is_some(), "what is over holds nothing");
+    server.stop();
+}
+
+/// The server, stopped and started again with what it has kept.
+#[track_caller]
+fn started_again(mut server: Server) -> Server {
+    let (key, dir) = (server.key.clone(), server.dir.clone());
+    server.leave_files();
+    server.stop();
+    let mut server = Server::start_on(Ports::claim(), dir, "");
+    server.key = key;
+    server
 }
 
 /// A leg beyond a limit is not asked for, and whoever asked is told why: the API, the agent, and
