@@ -60,6 +60,10 @@ pub(crate) struct Args {
     /// And if at most this share of the packets is lost over all, in per cent.
     #[arg(long, default_value_t = 0.01)]
     loss_pct: f64,
+    /// An interval in which the generator itself was later than this, at the 99th percentile, is
+    /// counted apart: what it says of lateness is not the server's alone; in milliseconds.
+    #[arg(long, default_value_t = 5.0)]
+    own_late_ms: f64,
     /// Writes plots to this file (.svg or .html).
     #[arg(long)]
     plot: Option<PathBuf>,
@@ -105,6 +109,8 @@ struct Soak {
     flat: Vec<Flat>,
     content: Tally,
     loss_pct: f64,
+    /// Intervals in which the generator was late itself.
+    own_late: usize,
     /// What was wrong, besides what did not stay flat.
     broke: Vec<String>,
     setup: Setup,
@@ -128,6 +134,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         calls: args.calls as usize,
         up,
         flat: flat(args, &intervals),
+        own_late: intervals.iter().filter(|one| one.own_late(args)).count(),
         intervals,
         loss_pct: 100.0 * heard.tally.lost as f64 / heard.tally.sent.max(1) as f64,
         content: heard.tally,
@@ -193,6 +200,10 @@ impl Interval {
             missing: heard.tally.lost,
             quiet: cost.quiet,
         }
+    }
+
+    fn own_late(&self, args: &Args) -> bool {
+        self.generator_late_us.p99 > args.own_late_ms * 1e3
     }
 
     fn line(&self) -> String {
@@ -274,6 +285,10 @@ impl Soak {
             let Flat { first, last, most, unit, .. } = flat;
             let told = format!("{first:.0} to {last:.0} {unit} (at most {most:.0}): {verdict}");
             table.row(flat.what, &told);
+        }
+        if self.own_late > 0 {
+            let told = format!("in {} of {} intervals", self.own_late, self.intervals.len());
+            table.row("generator late", &told);
         }
         for what in &self.broke {
             table.row("wrong", what);

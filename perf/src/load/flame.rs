@@ -36,7 +36,7 @@ pub(crate) struct Recorder {
 struct Frame {
     samples: u64,
     kernel: bool,
-    callees: BTreeMap<String, Frame>,
+    callees: BTreeMap<String, Self>,
 }
 
 impl Recorder {
