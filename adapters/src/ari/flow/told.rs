@@ -140,6 +140,9 @@ impl Flow {
         if self.ending || self.handed_over {
             return;
         }
+        if std::mem::take(&mut self.streaming) {
+            self.tell(None, CallFact::StreamStopped);
+        }
         if self.media_count < MEDIA_MAX {
             self.media = Thing::default();
         } else {
