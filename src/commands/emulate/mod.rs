@@ -133,10 +133,15 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     let listener = TcpListener::bind(args.listen).await?;
     let api = format!("http://{}", listener.local_addr()?);
     let mut fields = (emulator.config)(&api);
+    for (name, value) in &args.fields {
+        fields[name.as_str()] = value.as_str().into();
+    }
+    // A PBX has no hooks: its files name the server.
+    let server_url = spec.events.map(|_| args.server.clone());
     let start = EmulatorStart {
         config: spec.read(&fields, None)?,
         numbers: vec![args.number.clone()],
-        voice_url: None,
+        voice_url: server_url,
         seed: SEED,
         quirks,
     };
@@ -190,7 +195,14 @@ async fn on_server(
         }
     }
     if args.outbound {
-        server.place(made, &args.person, &args.agent).await?;
+        // Where events are awaited by a socket, calls are placed once that is up.
+        let until = Instant::now() + IN_USE_WAIT;
+        while let Err(error) = server.place(made, &args.person, &args.agent).await {
+            if spec.events.is_none() || Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
     Ok(drive.run(&mut running).await?)
 }

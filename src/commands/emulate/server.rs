@@ -103,7 +103,12 @@ impl Server {
             return Err(refused(Method::POST, &path, status, &answer));
         }
         let path = format!("{CONFIGS}/{}/phone-numbers/{}/bind", made.id, made.number);
-        self.done(Method::POST, &path, None).await.map(drop)
+        let (status, answer) = self.ask(Method::POST, &path, None).await?;
+        // Others have numbers that nobody but their owner can point anywhere.
+        if !status.is_success() && status != StatusCode::NOT_IMPLEMENTED {
+            return Err(refused(Method::POST, &path, status, &answer));
+        }
+        Ok(())
     }
 
     /// True once the server takes webhooks at this address.
