@@ -99,16 +99,16 @@ impl LineLeg {
         ptime * u32::try_from(frames - 1).unwrap_or(u32::MAX)
     }
 
-    /// How far ahead of being heard a frame may leave, as far as others have to wait for it.
+    /// How long before it is heard a frame of a source leaves that is taken by the clock.
     pub(in crate::workers) fn lead(&self) -> Duration {
-        self.ahead.lead() + self.collecting()
+        if self.chunk.collects() { self.collecting() } else { self.ahead.lead() }
     }
 
     /// When the next frame may leave, of a source that is `live`: taken by the clock. Of any other
     /// a message that was begun is completed at once.
     pub(in crate::workers) fn room_at(&self, live: bool) -> MonoTime {
-        match (live, self.chunk.is_empty()) {
-            (true, _) => self.ahead.room_at() - self.collecting(),
+        match (live && self.chunk.collects(), self.chunk.is_empty()) {
+            (true, _) => self.ahead.empty_at() - self.collecting(),
             (false, false) => MonoTime::ZERO,
             (false, true) => self.ahead.room_at(),
         }

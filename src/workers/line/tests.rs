@@ -174,7 +174,7 @@ fn frames_leave_together() {
     let whole = |first: u8| (first..first + 10).flat_map(|byte| [byte; FRAME]).collect::<Vec<_>>();
     assert_eq!(rig.came(), [whole(1), whole(11)]);
     let mut rig = Chunked::new();
-    assert_eq!(rig.line.lead(), rig.line.ahead.lead() + ms(180));
+    assert_eq!(rig.line.lead(), ms(180));
     for round in 0..20 {
         for frame in 0..10 {
             rig.at(round * 200 + frame * 20);
