@@ -99,6 +99,11 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// Cores of this machine that may be used.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 impl App {
     /// Starts everything; nothing stays half started.
     ///
@@ -109,7 +114,6 @@ impl App {
     pub fn start(config: Config) -> io::Result<Self> {
         let (config, io) = (Arc::new(config), runtime()?);
         let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let workers = config.media.workers.unwrap_or_else(cores);
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);

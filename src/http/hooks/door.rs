@@ -64,7 +64,7 @@ pub(super) fn open(
     (received, upgraded): (Received, OnUpgrade),
 ) -> Result<Response, Problem> {
     if let Err(refused) = verified(state, account, hook, &received) {
-        return Ok(refused);
+        return Ok(refused.into_response());
     }
     let parts = &received.parts;
     let checked = handshake::check_request(&parts.method, parts.version, &parts.headers, &[]);

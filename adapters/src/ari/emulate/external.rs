@@ -22,7 +22,7 @@ fn uuid(text: &str) -> Option<[u8; 16]> {
 }
 
 /// What stands in brackets behind a letter of the options of a dial string: `f(json)v(a=b)n`.
-fn option<'o>(options: &'o str, letter: char) -> Option<&'o str> {
+fn option(options: &str, letter: char) -> Option<&str> {
     let at = options.find(&format!("{letter}("))?;
     options.get(at + 2..)?.split(')').next()
 }

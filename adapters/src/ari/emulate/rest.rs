@@ -371,7 +371,7 @@ impl Pbx {
     /// A recording is stopped, and there.
     fn recorded(&mut self, clock: Clock, name: &str) -> HttpResponse {
         let is_it = |it: &&mut Bridge| it.recording.as_ref().is_some_and(|it| it.0 == name);
-        let found = self.bridges.iter_mut().find(|(_, bridge)| is_it(&bridge));
+        let found = self.bridges.iter_mut().find(|(_, bridge)| is_it(bridge));
         let Some((id, bridge)) = found else { return refused(404, "Recording not found") };
         let Some((name, format, since_ms)) = bridge.recording.take() else { return done() };
         let member = bridge.members.first().and_then(|it| self.channels.get(it));

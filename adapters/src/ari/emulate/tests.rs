@@ -206,7 +206,7 @@ fn audio_by_rtp() {
     assert_eq!((world.heard(), world.complaints()), (160, 1));
     world.person(Command::Press { call: caller.clone(), digit: '5' });
     assert_eq!(world.events.last().unwrap()["digit"], "5");
-    world.person(Command::Hangup(caller.clone()));
+    world.person(Command::Hangup(caller));
     let kinds = world.kinds();
     assert!(
         kinds.ends_with(&["ChannelHangupRequest", "ChannelLeftBridge", "StasisEnd"]),
