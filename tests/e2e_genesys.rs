@@ -5,18 +5,24 @@
 
 mod support;
 
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use adapters::emulate::Command;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::api_carrier::expect;
 use support::emulated::{
-    Emulated, NUMBER, PERSON, SOON, dialled, find, in_use, noise, record, says, talk,
+    Emulated, NUMBER, PERSON, SOON, agent_hears, dialled, find, in_use, noise, record, says, talk,
 };
 use support::ports::Ports;
 use support::server::{Server, folder};
+use support::tls::Authority;
 use support::until;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::WebSocket;
@@ -232,8 +238,8 @@ fn no_call_is_placed() {
 }
 
 /// A client of a configuration without a client secret, which says what it is told to.
-struct Client {
-    socket: WebSocket<TcpStream>,
+struct Client<S = TcpStream> {
+    socket: WebSocket<S>,
     seq: u64,
     heard: u64,
 }
@@ -241,6 +247,16 @@ struct Client {
 impl Client {
     /// Opens a socket as `session`; the status if it is refused.
     fn open(url: &str, key: &str, session: &str) -> Result<Self, u16> {
+        let (_, rest) = url.split_once("://").unwrap();
+        let stream = TcpStream::connect(rest.split('/').next().unwrap()).unwrap();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        Self::open_on(stream, url, key, session)
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    /// The same on a connection that is there.
+    fn open_on(stream: S, url: &str, key: &str, session: &str) -> Result<Self, u16> {
         let mut request = url.into_client_request().unwrap();
         for (name, value) in [
             ("audiohook-organization-id", ORGANISATION),
@@ -250,9 +266,6 @@ impl Client {
         ] {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
-        let address = request.uri().authority().unwrap().to_string();
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(SOON)).unwrap();
         match client(request, stream) {
             Ok((socket, _)) => Ok(Self { socket, seq: 0, heard: 0 }),
             Err(error) => match error {
@@ -325,7 +338,7 @@ fn unsigned(server: &Server) -> String {
     expect(server, 201, "POST", &format!("{path}/phone-numbers"), Some(number));
     let shown = expect(server, 200, "GET", &path, None);
     let url = shown["inbound_url"].as_str().unwrap().to_owned();
-    assert!(url.starts_with("ws://"), "{url}");
+    assert!(url.starts_with("ws"), "{url}");
     in_use(server, &url);
     url
 }
@@ -374,6 +387,46 @@ fn mistakes_end_the_session() {
     assert_eq!(said["parameters"]["reason"], "error", "{said}");
     again.leaves("disconnect");
     assert_eq!(calls(&server).len(), 1, "a session is one call");
+    server.stop();
+}
+
+/// Over TLS, as Genesys connects: the call gets the connection as it was, and what comes in many
+/// records at once is heard, every byte.
+#[test]
+fn over_tls() {
+    let (authority, agents, dir) = (Authority::new(), Agents::listen(), folder());
+    authority.write_identity(&dir, "own", "localhost");
+    let config = format!(
+        "[limits]\nmax_lateness_ms = 0\n[http]\ntls_listen = \"127.0.0.1:0\"\n\
+         tls_certificate = \"own.pem\"\ntls_key = \"own.key\"\n[[agents]]\nname = \"bot\"\n\
+         kind = \"websocket\"\nurl = \"{}\"\n",
+        agents.url()
+    );
+    let server = Server::start_in(dir, &config);
+    let url = unsigned(&server);
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(authority.write(&server.dir)).unwrap() {
+        roots.add(certificate.unwrap()).unwrap();
+    }
+    let secured = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let name = ServerName::try_from("localhost").unwrap();
+    let tcp = TcpStream::connect(server.https.expect("HTTPS is announced")).unwrap();
+    tcp.set_read_timeout(Some(SOON)).unwrap();
+    let connection = ClientConnection::new(Arc::new(secured), name).unwrap();
+    let stream = StreamOwned::new(connection, tcp);
+    let mut caller = Client::open_on(stream, &url, KEY, SESSION).unwrap();
+    caller.offers("090eaa2f-72fa-480a-83e0-8667ff89c0ec", NUMBER);
+    caller.hears("opened");
+    let mut agent = answered(agents.accept());
+    let said = noise(16_000, 17);
+    for part in said.chunks(160) {
+        caller.socket.write(Message::binary(part.to_vec())).unwrap();
+    }
+    caller.socket.flush().unwrap();
+    agent_hears(&mut agent, &said);
+    caller.leaves("end");
+    let record = record(&server, call_id(&agent));
+    assert_eq!(record["cause"], "normal", "{record}");
     server.stop();
 }
 

@@ -542,7 +542,7 @@ impl Emulated {
 #[track_caller]
 pub fn in_use(server: &Server, hook: &str) {
     let (_, rest) = hook.split_once("://").unwrap();
-    let path = rest.strip_prefix(&server.http.to_string()).unwrap();
+    let path = &rest[rest.find('/').unwrap()..];
     until(SOON, "the configuration in use", || {
         (server.http("POST", path, None).0 != 404).then_some(())
     });
