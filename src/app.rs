@@ -68,6 +68,12 @@ pub struct App {
     io: Option<tokio::runtime::Runtime>,
 }
 
+/// How many media threads there are: as configured, or one for each core.
+fn media_threads(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    config.media.workers.unwrap_or_else(cores)
+}
+
 /// How the workers look after calls.
 fn care(config: &Config) -> Care {
     Care { media_timeout: config.limits.media_timeout, quality_every: config.media.quality_every }
@@ -99,11 +105,6 @@ fn runtime() -> io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
-/// Cores of this machine that may be used.
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
 impl App {
     /// Starts everything; nothing stays half started.
     ///
@@ -114,7 +115,7 @@ impl App {
     pub fn start(config: Config) -> io::Result<Self> {
         let (config, io) = (Arc::new(config), runtime()?);
         let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
-        let workers = config.media.workers.unwrap_or_else(cores);
+        let workers = media_threads(&config);
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let (drain, drains) = watch::channel(false);
