@@ -6,8 +6,8 @@ use std::io::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// What stands before the payload of a media message.
-const PAYLOAD: &[u8] = br#""payload":""#;
+/// What names the payload of a media message.
+const PAYLOAD: &[u8] = br#""payload""#;
 
 /// What streams are called in the messages of the carriers.
 const STREAMS: [&str; 3] = ["streamSid", "stream_id", "streamId"];
@@ -193,9 +193,12 @@ fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 /// base64.
 pub(crate) fn heard(message: &[u8], audio: &mut Vec<u8>) -> bool {
     audio.clear();
-    let find = |text: &[u8], wanted: &[u8]| text.windows(wanted.len()).position(|at| at == wanted);
-    let payload = find(message, PAYLOAD).and_then(|at| message.get(at + PAYLOAD.len()..));
-    let payload = payload.and_then(|rest| rest.split(|byte| *byte == b'"').next());
+    let named = message.windows(PAYLOAD.len()).position(|at| at == PAYLOAD);
+    let rest = named.and_then(|at| message.get(at + PAYLOAD.len()..)).unwrap_or_default();
+    // Some writers of JSON leave room behind the colon.
+    let value = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+    let text = value.and_then(|value| value.strip_prefix(b"\""));
+    let payload = text.and_then(|text| text.split(|byte| *byte == b'"').next());
     payload.is_some_and(|text| STANDARD.decode_vec(text, audio).is_ok())
 }
 
@@ -223,6 +226,7 @@ mod tests {
         assert!(talk.stop().contains("\"5\""));
         assert!(!heard(br#"{"event":"clear"}"#, &mut audio) && audio.is_empty());
         assert!(!heard(br#"{"media":{"payload":"%"}}"#, &mut audio));
+        assert!(heard(br#"{"media": {"payload" : "AQI="}}"#, &mut audio) && audio == [1, 2]);
     }
 
     /// Whoever opened a stream has named and numbered it: what is said goes on from there, in its

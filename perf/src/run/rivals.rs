@@ -25,7 +25,8 @@ use crate::rival::listener::Program;
 const CARRIER: &str = "twilio";
 
 /// The rival that everybody has.
-const PIPECAT: &str = "pipecat=target/peers/bin/python examples/pipecat_echo.py {port}";
+const PIPECAT: &str = "pipecat=env LOGURU_LEVEL=WARNING target/peers/bin/python -W ignore \
+                       examples/pipecat_echo.py {port}";
 
 /// Arguments of `rivals`.
 #[derive(Clone, Debug, clap::Args)]
