@@ -96,7 +96,9 @@ fn echo(late: usize) -> SocketAddr {
                                 "event": "media", "streamSid": said["streamSid"],
                                 "media": {"payload": said["media"]["payload"]},
                             });
-                            socket.send(Message::text(back.to_string())).await.unwrap();
+                            // With room between its parts, as other writers of JSON leave it.
+                            let text = serde_json::to_string_pretty(&back).unwrap();
+                            socket.send(Message::text(text)).await.unwrap();
                         }
                     }
                 });

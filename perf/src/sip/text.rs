@@ -160,7 +160,7 @@ impl Caller {
             let _ = write!(
                 text,
                 "Contact: <sip:{user}@{local}{parameter}>\r\n\
-                 Allow: INVITE, ACK, BYE, CANCEL, OPTIONS\r\nUser-Agent: talkpath-perf\r\n"
+                 Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE\r\nUser-Agent: talkpath-perf\r\n"
             );
         }
         if !body.is_empty() {
@@ -237,13 +237,24 @@ fn describe(
 
 /// A response to a request of the server's.
 pub(crate) fn response(request: &Message<'_>, status: u16, reason: &str) -> Vec<u8> {
+    respond(request, status, reason, "")
+}
+
+/// The 200 to an UPDATE that says no more than that the call lives (RFC 4028 7.4): who is called
+/// stays `contact` (RFC 3311 5.2).
+pub(crate) fn refreshed(request: &Message<'_>, contact: &str) -> Vec<u8> {
+    respond(request, 200, "OK", &format!("Contact: <{contact}>\r\n"))
+}
+
+/// A response with these header lines besides its own.
+fn respond(request: &Message<'_>, status: u16, reason: &str, more: &str) -> Vec<u8> {
     let mut text = format!("SIP/2.0 {status} {reason}\r\n");
     for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
         for value in request.all(name) {
             let _ = write!(text, "{name}: {value}\r\n");
         }
     }
-    text.push_str("Content-Length: 0\r\n\r\n");
+    let _ = write!(text, "{more}Content-Length: 0\r\n\r\n");
     text.into_bytes()
 }
 

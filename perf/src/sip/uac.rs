@@ -336,6 +336,11 @@ impl Uac {
         let known = self.calls.get(&id).is_some_and(|call| call.state != State::Gone);
         let (status, reason) = match method {
             "ACK" => return,
+            // It asks whether the call lives.
+            "UPDATE" if known && message.body.is_empty() => {
+                let contact = format!("sip:perf{id}@{}", self.settings.local);
+                return self.out.push_back(text::refreshed(message, &contact));
+            }
             "BYE" | "OPTIONS" | "INFO" if known => (200, "OK"),
             "INVITE" | "UPDATE" if known => (488, "Not Acceptable Here"),
             _ if known => (405, "Method Not Allowed"),

@@ -142,6 +142,23 @@ fn ends_from_both_sides() {
     assert!(sent(&mut uac).remove(0).starts_with("SIP/2.0 481 "));
 }
 
+/// A call that is asked whether it lives does; one that is to be changed stays what it is.
+#[test]
+fn a_session_is_refreshed() {
+    let mut uac = uac(false);
+    let request = invite(&mut uac);
+    assert!(request.contains("UPDATE\r\n"), "{request}");
+    uac.receive(&accept(&request), 1, 1);
+    sent(&mut uac);
+    let update = "UPDATE sip:perf3@h SIP/2.0\r\nVia: x\r\nCall-ID: 3-abc\r\nCSeq: 1 UPDATE\r\n\r\n";
+    uac.receive(update.as_bytes(), 2, 2);
+    let refreshed = sent(&mut uac).remove(0);
+    assert!(refreshed.starts_with("SIP/2.0 200 ") && refreshed.contains("Contact: <sip:perf3@"));
+    uac.receive(format!("{update}v=0\r\n").as_bytes(), 3, 3);
+    assert!(sent(&mut uac).remove(0).starts_with("SIP/2.0 488 "));
+    assert!(uac.events.iter().all(|event| !matches!(event, Event::HungUp { .. })));
+}
+
 /// Messages of other runs and things that are no SIP are counted and answered by nothing.
 #[test]
 fn strangers_are_counted() {
