@@ -18,6 +18,7 @@ pub(crate) struct Answer {
     /// Its status.
     pub(crate) status: u16,
     /// Its headers.
+    #[cfg_attr(not(feature = "carriers"), allow(dead_code, reason = "read by carriers alone"))]
     pub(crate) headers: Vec<(String, String)>,
     /// Its body.
     pub(crate) body: String,

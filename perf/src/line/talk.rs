@@ -10,9 +10,11 @@ use base64::engine::general_purpose::STANDARD;
 const PAYLOAD: &[u8] = br#""payload""#;
 
 /// What streams are called in the messages of the carriers.
+#[cfg(feature = "carriers")]
 const STREAMS: [&str; 3] = ["streamSid", "stream_id", "streamId"];
 
 /// What messages are numbered by.
+#[cfg(feature = "carriers")]
 const NUMBERS: [&str; 2] = ["sequenceNumber", "sequence_number"];
 
 /// Milliseconds of audio in a message.
@@ -25,6 +27,7 @@ const WIDE_BYTES: usize = 640;
 
 /// How audio is put into messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "carriers"), expect(dead_code, reason = "some are carriers' alone"))]
 pub(crate) enum Dialect {
     /// `media` both ways, fields in camel case.
     Streams,
@@ -42,6 +45,7 @@ pub(crate) enum Dialect {
 
 impl Dialect {
     /// That of a carrier with an emulator.
+    #[cfg(feature = "carriers")]
     pub(crate) fn of_carrier(name: &str) -> Option<Self> {
         match name {
             "twilio" | "cloudonix" => Some(Self::Streams),
@@ -99,6 +103,7 @@ impl Talk {
     }
 
     /// A stream that has been opened with this message, which names and numbers it.
+    #[cfg(feature = "carriers")]
     pub(crate) fn opened(dialect: Dialect, opening: &str) -> Self {
         let mut talk = Self::plain(dialect, "", "");
         let found = |names: &[&str]| names.iter().find_map(|name| value(opening, name));
@@ -180,6 +185,7 @@ impl Talk {
 }
 
 /// What the first field of that name has in a JSON text: a string without escapes, or a number.
+#[cfg(feature = "carriers")]
 fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
     let (_, rest) = text.split_once(&format!("\"{name}\":"))?;
     let rest = rest.trim_start();
@@ -232,6 +238,7 @@ mod tests {
     /// Whoever opened a stream has named and numbered it: what is said goes on from there, in its
     /// own words.
     #[test]
+    #[cfg(feature = "carriers")]
     fn goes_on_from_an_opening() {
         let cases = [
             (Dialect::Streams, r#"{"sequenceNumber":"1","streamSid":"MZ9"}"#, "streamSid", 2),
@@ -261,6 +268,7 @@ mod tests {
 
     /// Each carrier that is known has a dialect, whose frames last 20 ms.
     #[test]
+    #[cfg(feature = "carriers")]
     fn carriers_have_dialects() {
         for name in ["cloudonix", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
             let dialect = Dialect::of_carrier(name).expect(name);
