@@ -12,7 +12,6 @@ use crate::op::Refusal;
 const JSON: &str = "application/json";
 
 /// Sends the audio to us.
-#[expect(clippy::unnecessary_wraps, reason = "the form of all carriers' answers")]
 pub(super) fn take(config: &RawConfig, take: &Take) -> Result<HookReply, HookError> {
     let url = fields::stream_url(config, &take.stream_url);
     Ok(HookReply::document(JSON, json!({ "url": url }).to_string()))
