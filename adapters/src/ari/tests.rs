@@ -53,14 +53,14 @@ fn word(what: &What) -> &'static str {
         What::Parted => "bridge_left",
         What::BridgeGone => "bridge_gone",
         What::Recorded(_) => "recorded",
+        What::TransferAsked => "transfer_requested",
         What::Replaced => "app_replaced",
         What::Other => "ignored",
     }
 }
 
 /// What is of no use to us yet.
-const UNUSED: [&str; 5] =
-    ["transfer_requested", "transfer_progress", "move_failed", "playback", "talking"];
+const UNUSED: [&str; 4] = ["transfer_progress", "move_failed", "playback", "talking"];
 
 /// Every event of every sequence means what it should, whatever the order of its members; cut off
 /// anywhere it is an error.
