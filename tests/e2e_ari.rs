@@ -140,7 +140,8 @@ impl Stage {
         let path = format!("/api/v1/calls/{call}");
         until(SOON, "the end of the call", || {
             let call = expect(&self.server, 200, "GET", &path, None);
-            (call["state"] == "ended").then_some(call)
+            // Its carrier may have told the end before the server has.
+            (call["state"] == "ended" && !call["ended_by"].is_null()).then_some(call)
         })
     }
 
@@ -283,9 +284,8 @@ fn everything_is_forgotten() {
 }
 
 /// The id that an AudioSocket says lets one connection in: whoever else knows it hears and says
-/// nothing, while it waits for the answer and while it talks. A connection that is lost is opened
-/// again by the same id, and so is the one of a media channel that Asterisk has lost; a call that
-/// is over has no audio.
+/// nothing, while it waits for the answer and while it talks. Where Asterisk has lost the media
+/// channel, the next one's connection is let in by the same id.
 #[test]
 fn an_audiosocket_is_let_in_once() {
     let ports = Ports::claim();
@@ -316,9 +316,6 @@ fn an_audiosocket_is_let_in_once() {
     line.look();
     assert!(!line.closed, "nobody has taken its place");
     hears(&mut line, &mut agent, 900.0);
-    line.break_off();
-    let mut again = until(SOON, "it is let in again", || opens(to, &id));
-    hears(&mut again, &mut agent, 1_200.0);
     // The channel is lost while its connection seems to be there.
     let asked = stage.pbx.asked("externalMedia");
     stage.pbx.loses(&stage.pbx.find(".m.").unwrap());

@@ -14,8 +14,8 @@ use support::{until, wav};
 /// The tone behind extension 601, in hertz.
 const MILLIWATT_HZ: f64 = 1_004.0;
 /// Transfers of this extension are left to the application.
-const LEFT_TO_US: &str = "exten => 799,1,Set(PJSIP_TRANSFER_HANDLING()=ari-only)\n\
-                          exten => 799,2,Stasis(talkpath-test,700)\n";
+const LEFT_TO_US: &str = "exten => 797,1,Set(PJSIP_TRANSFER_HANDLING()=ari-only)\n\
+                          exten => 797,2,Stasis(talkpath-test,700)\n";
 
 /// A telephone that talks with the agent.
 #[track_caller]
@@ -141,7 +141,7 @@ fn an_attended_transfer() {
 fn a_transfer_that_is_left_to_us() {
     let wish = Wish { extensions_more: LEFT_TO_US.to_owned(), ..Wish::default() };
     let Some(stage) = begin(&wish) else { return };
-    let (mut phone, mut agent) = talks(&stage, "799");
+    let (mut phone, mut agent) = talks(&stage, "797");
     phone.refer(&format!("sip:601@{}", stage.asterisk.sip));
     let told = phone.until("what becomes of it", |phone| {
         let told = phone.wait_request("NOTIFY");

@@ -232,11 +232,13 @@ impl Raw {
 pub(super) fn read(message: &[u8]) -> Result<Event, HookError> {
     let raw: Raw = serde_json::from_slice(message).map_err(|_| HookError::Body("an event"))?;
     let what = raw.what();
+    // Transfers tell of it as well, of the channel that it is in the place of.
+    let replaces = raw.replace_channel.filter(|_| matches!(what, What::Entered(_)));
     Ok(Event {
         app: raw.application,
         at_unix_ms: rfc3339_ms(&raw.timestamp),
         channel: raw.channel.or(raw.peer).or(raw.referred_by.and_then(|by| by.source_channel)),
-        replaces: raw.replace_channel.map(|channel| channel.id),
+        replaces: replaces.map(|channel| channel.id),
         bridge: raw.bridge,
         what,
     })

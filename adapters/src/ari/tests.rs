@@ -53,6 +53,7 @@ fn word(what: &What) -> &'static str {
         What::Parted => "bridge_left",
         What::BridgeGone => "bridge_gone",
         What::Recorded(_) => "recorded",
+        What::TransferAsked => "transfer_requested",
         What::Replaced => "app_replaced",
         What::TransferAsked => "transfer_requested",
         What::Other => "ignored",

@@ -61,6 +61,11 @@ fn the_far_end_transfers_itself() {
     let mut left = event("ChannelLeftBridge", CALLER, "Up");
     left["bridge"] = json!({"id": BRIDGE});
     call.tell(&left);
+    // It is told again, of the one that was there before.
+    let mut transfer = event("BridgeBlindTransfer", CALLER, "Up");
+    (transfer["bridge"], transfer["replace_channel"]) =
+        (json!({"id": BRIDGE}), json!({"id": OTHER}));
+    call.tell(&transfer);
     call.settle();
     assert_eq!(call.replaced, [OTHER]);
     assert_eq!(call.has_asked(&format!("DELETE channels/{CALLER}")), 1);

@@ -55,6 +55,10 @@ impl Control {
         match admitted {
             Ok(admitted) => self.take_offered(account, offered, admitted, reply),
             Err(refusal) => {
+                if account.spec.events.is_some() {
+                    // Whoever looks for callers that were not heard may see it until it is gone.
+                    self.past.over.insert(known);
+                }
                 self.refuse_by_flow(account, &offered, refusal);
                 // The carrier may have given up.
                 let _ = reply.send(Heard::Refuse(refusal));
