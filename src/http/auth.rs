@@ -93,7 +93,9 @@ async fn identify(
         return Ok((verify_key(state, extensions, key).await?, None));
     };
     let found = state.store.session(&session::hash(token.expose())).await?;
-    let Some(found) = found else { return Err(unknown(state, extensions)) };
+    let Some(found) = found else {
+        return Err(unknown(state, extensions, Problem::does_not_hold));
+    };
     let session = Session::new(token, found.expires_at);
     let own = state.public_url.as_ref().map(|url| url.authority.as_str());
     session.check(method, headers, own.as_slice())?;
@@ -149,7 +151,9 @@ pub(super) async fn verify_key(
     extensions: &Extensions,
     key: Option<&str>,
 ) -> Result<KeyInfo, Problem> {
-    let Some(key) = key else { return Err(unknown(state, extensions)) };
+    let Some(key) = key else {
+        return Err(unknown(state, extensions, Problem::unauthorized));
+    };
     let guard = &state.guard;
     // Nobody but who has held a good key before has the database asked beyond the rate.
     let may_ask = extensions.get::<Client>().is_none_or(|client| {
@@ -159,18 +163,20 @@ pub(super) async fn verify_key(
     if may_ask {
         guard.known.note(key, info.is_some());
     }
-    let Some(info) = info else { return Err(unknown(state, extensions)) };
+    let Some(info) = info else {
+        return Err(unknown(state, extensions, Problem::does_not_hold));
+    };
     within_rate(state, &info)?;
     Ok(info)
 }
 
-/// What is answered to whoever shows nothing that holds.
-fn unknown(state: &super::State, extensions: &Extensions) -> Problem {
+/// What is answered to whoever shows nothing that holds: `why`, as long as it is not too often.
+fn unknown(state: &super::State, extensions: &Extensions, why: fn() -> Problem) -> Problem {
     let limited = extensions
         .get::<Client>()
         .map_or(Ok(()), |client| state.guard.addresses.take(now(), source(client.address)));
     match limited {
-        Ok(()) => Problem::unauthorized(),
+        Ok(()) => why(),
         Err(wait) => Problem::rate_limited(retry_after_s(wait)),
     }
 }
