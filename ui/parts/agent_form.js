@@ -95,6 +95,14 @@ async function fields(stored, isNew) {
       description: "It connects to the call's stream in place of being dialled.",
     }),
     of("websocket", {
+      name: "mux",
+      label: "All its calls share one socket",
+      type: "boolean",
+      section: "what",
+      advanced: true,
+      description: "It speaks talkpath.v1.mux: for agents with many calls at once.",
+    }),
+    of("websocket", {
       name: "connect_timeout_ms",
       label: "Time to connect",
       type: "number",
@@ -224,6 +232,8 @@ async function fields(stored, isNew) {
       max: 48_000,
       unit: "Hz",
       section: "format",
+      placeholder: "16000",
+      description: "Of linear samples: 8000, 16000, 24000 or 48000.",
     },
     {
       name: "format.ptime_ms",
@@ -233,6 +243,7 @@ async function fields(stored, isNew) {
       max: 60,
       unit: "ms",
       section: "format",
+      placeholder: "20",
     },
     {
       name: "max_calls",
@@ -259,6 +270,34 @@ async function fields(stored, isNew) {
       advanced: true,
       description:
         "For the ladder of messages and for Wireshark. Costs memory: at most 64 calls at once.",
+    },
+    {
+      name: "max_duration_s",
+      label: "Longest call",
+      type: "number",
+      min: 1,
+      max: 31_536_000,
+      unit: "s",
+      section: "calls",
+      advanced: true,
+    },
+    {
+      name: "expiring_s",
+      label: "Told of its end before",
+      type: "number",
+      min: 0,
+      max: 3_600,
+      unit: "s",
+      section: "calls",
+      advanced: true,
+      description: "How long before a call reaches its longest duration the agent is told.",
+    },
+    {
+      name: "expiring_tone",
+      label: "The caller then hears two short tones",
+      type: "boolean",
+      section: "calls",
+      advanced: true,
     },
     {
       name: "answers",
