@@ -5,8 +5,11 @@ import { AGENT_KINDS } from "../lib/words.js";
 import * as kinds from "./fields.js";
 import { metadataForm, submit } from "./form.js";
 
-/** Only for agents of this kind. */
+/** Only for agents of this kind, or of these. */
 const of = (kind, spec) => ({ ...spec, visible_when: { field: "kind", equals: kind } });
+
+/** Kinds whose audio has a form of its own. */
+const STREAMED = ["websocket", "rtp"];
 
 const SECTIONS = [
   { name: "what", title: "What it is" },
@@ -210,7 +213,7 @@ async function fields(stored, isNew) {
       section: "what",
       advanced: true,
     }),
-    {
+    of(STREAMED, {
       name: "format.codec",
       label: "Codec",
       type: "select",
@@ -223,8 +226,8 @@ async function fields(stored, isNew) {
         L16: "Linear samples, network order",
       }),
       description: "Speech models mostly like linear samples at 16 or 24 kHz.",
-    },
-    {
+    }),
+    of(STREAMED, {
       name: "format.rate_hz",
       label: "Rate",
       type: "number",
@@ -234,8 +237,8 @@ async function fields(stored, isNew) {
       section: "format",
       placeholder: "16000",
       description: "Of linear samples: 8000, 16000, 24000 or 48000.",
-    },
-    {
+    }),
+    of(STREAMED, {
       name: "format.ptime_ms",
       label: "Length of a frame",
       type: "number",
@@ -244,7 +247,7 @@ async function fields(stored, isNew) {
       unit: "ms",
       section: "format",
       placeholder: "20",
-    },
+    }),
     {
       name: "max_calls",
       label: "Most calls at a time",
