@@ -1,10 +1,12 @@
 //! Fills a store with calls and measures how fast they are listed, filtered and shown.
 //!
-//! `cargo run --release --example store_calls -- [CALLS]` makes a SQLite database in a temporary
-//! folder with that many calls, a million if nothing is said, and prints the percentiles of each
-//! question, asked many times for calls and times all over the range.
+//! `cargo run --release --example store_calls -- [CALLS [FOLDER]]` makes a SQLite database with that
+//! many calls, a million if nothing is said, and prints the percentiles of each question, asked many
+//! times for calls and times all over the range. In a folder that is named it stays, as the data of
+//! a server; otherwise it is in a temporary one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement")]
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use adapters::agent::Direction;
@@ -62,7 +64,9 @@ impl Random {
 #[tokio::main]
 async fn main() {
     let calls = std::env::args().nth(1).map_or(CALLS, |text| text.parse().unwrap());
-    let folder = std::env::temp_dir().join(format!("talkpath-calls-{}", std::process::id()));
+    let kept = std::env::args_os().nth(2).map(PathBuf::from);
+    let temporary = || std::env::temp_dir().join(format!("talkpath-calls-{}", std::process::id()));
+    let folder = kept.clone().unwrap_or_else(temporary);
     std::fs::create_dir_all(&folder).unwrap();
     let settings = StoreSettings {
         url: DatabaseUrl::Sqlite(folder.join("talkpath.db")),
@@ -78,7 +82,9 @@ async fn main() {
     println!("{calls} calls written in {:.1} s, {size} MiB", began.elapsed().as_secs_f64());
     let met = measure(&store, ours, calls).await;
     store.close().await;
-    std::fs::remove_dir_all(&folder).unwrap();
+    if kept.is_none() {
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
     assert!(met, "a 95th percentile is over {BAR:?}");
 }
 

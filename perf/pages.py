@@ -6,8 +6,9 @@ with so many live pages open, in turns, and compares.
     TALKPATH_KEY=tp_... perf/pages.py --talkpath target/release/talkpath --pages 20 --calls 500
 
 A page is what the live page of a browser asks for: a stream of events, levels and quality each
-second, the figures of the server every three seconds, the list every twenty. Exits with 2 if the
-p99 with pages is more than a tenth, and more than 100 µs, above the p99 without.
+second, the figures of the server every three seconds, the list every twenty; and each `--ask PATH`
+once a second, such as /api/v1/calls?state=busy of a store with a million calls (examples/store_calls).
+Exits with 2 if the p99 with pages is more than a tenth, and more than 100 µs, above the p99 without.
 """
 
 import argparse
@@ -55,11 +56,12 @@ class Page(threading.Thread):
     def run(self):
         threading.Thread(target=self.stream, daemon=True).start()
         connection = http.client.HTTPConnection(self.args.http, timeout=20)
-        due = dict.fromkeys(EVERY_S, time.monotonic())
+        every_s = EVERY_S | dict.fromkeys(self.args.ask, 1)
+        due = dict.fromkeys(every_s, time.monotonic())
         try:
             while not self.over.wait(max(0, min(due.values()) - time.monotonic())):
                 path = min(due, key=due.get)
-                due[path] += EVERY_S[path]
+                due[path] += every_s[path]
                 self.read_bytes += len(self.ask(connection, path).read())
                 self.asked += 1
         except (OSError, RuntimeError, http.client.HTTPException) as error:
@@ -89,6 +91,8 @@ def main():
     parser.add_argument("--target", default="sip:echo@127.0.0.1")
     parser.add_argument("--key", default=os.environ.get("TALKPATH_KEY", ""))
     parser.add_argument("--pages", type=int, default=20, help="open at once (default 20)")
+    parser.add_argument("--ask", action="append", default=[], metavar="PATH",
+                        help="asked by each page once a second besides")
     parser.add_argument("--calls", type=int, default=500)
     parser.add_argument("--secs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,5 +1,7 @@
 //! Puts the parts of the server together and takes them apart again.
 
+mod signalling;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,10 +32,8 @@ use crate::orders::Runner;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
-use crate::sip::core::Method;
-use crate::sip::core::endpoint::{Endpoint, EndpointConfig, Limits};
-use crate::sip::core::transaction::timers::Timers;
 use crate::spending;
+use crate::store::carrier_calls::HandedOver;
 use crate::store::{NodeId, Store, StoreError, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
@@ -132,13 +132,14 @@ impl App {
             public_url: Arc::clone(&public_url),
             node: logging.node.0,
             directory: follow(&io, &store, &config)?,
-            endpoint: endpoint(&config),
+            endpoint: signalling::endpoint(&config),
             config: Arc::clone(&config),
             workers,
             worker_events,
             io: io.handle().clone(),
             metrics: Arc::clone(&metrics),
             log: logging.log.clone(),
+            handed_over: handed_over(&io, &config, &store, logging.node)?,
         };
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, &store, &reach, &metrics);
@@ -162,7 +163,7 @@ impl App {
             agent_tests: http::Streams::of_tests(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
-            guard: Arc::new(http::Guard::new(&config.http, config.is_local())),
+            guard: guard(&io, &config, &store)?,
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
             exchanges,
@@ -207,6 +208,7 @@ impl App {
             // What the calls told at their end; a store that is away is not waited for.
             let last = async {
                 self.log.flush().await;
+                capture::keep_last(&self.reach.captures, &self.store).await;
                 self.store.stop_node(self.node, Timestamp::now()).await
             };
             let _ = io.block_on(async { tokio::time::timeout(LAST_FACTS, last).await });
@@ -358,6 +360,18 @@ fn follow(
     Ok(directory)
 }
 
+/// The calls that this node's server of before has left to their carriers, and that may go on.
+fn handed_over(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+    node: NodeId,
+) -> io::Result<Vec<HandedOver>> {
+    let node = store.is_shared().then_some(node);
+    let longest = config.limits.max_duration;
+    io.block_on(store.handed_over(node, Timestamp::now(), longest)).map_err(io::Error::other)
+}
+
 /// Asks carriers for what they tell late, hears what they tell by themselves, and ends at them what
 /// a server that was killed left.
 fn follow_carriers(
@@ -390,6 +404,18 @@ fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<C
     let challenges = Challenges::default();
     io.spawn(acme::keep(wanted.clone(), challenges.clone()));
     Ok(Some(challenges))
+}
+
+/// What requests over HTTP are judged by: it knows whose keys hold before the first of them comes.
+fn guard(
+    io: &tokio::runtime::Runtime,
+    config: &Config,
+    store: &Store,
+) -> io::Result<Arc<http::Guard>> {
+    let guard = Arc::new(http::Guard::new(&config.http, config.is_local()));
+    io.block_on(guard.known.read(store)).map_err(io::Error::other)?;
+    io.spawn(http::follow_keys(Arc::clone(&guard), store.clone()));
+    Ok(guard)
 }
 
 /// Binds the address of HTTP, and those of AudioSocket.
@@ -457,37 +483,4 @@ fn run_control(parts: Parts) -> io::Result<(Reach, std::thread::JoinHandle<()>)>
     })?;
     let reach = wait.recv().map_err(|_| io::Error::other("the call control did not start"))??;
     Ok((reach, thread))
-}
-
-/// Methods that peers may use: REGISTER only if there is somebody who may register.
-fn allowed(config: &Config) -> Vec<Method> {
-    let mut methods = EndpointConfig::default().allow;
-    if config.users.iter().any(|user| user.password.is_some()) {
-        methods.push(Method::Register);
-    }
-    methods
-}
-
-fn endpoint(config: &Config) -> Endpoint {
-    let sip = &config.sip;
-    let max_calls = usize::try_from(config.limits.max_calls).unwrap_or(usize::MAX);
-    let settings = EndpointConfig {
-        user_agent: sip.user_agent.clone(),
-        timers: Timers { t1: sip.timers.t1, t2: sip.timers.t2, t4: sip.timers.t4 },
-        session_timer: sip.session_timer,
-        limits: Limits {
-            // Calls that are being taken apart still have a place.
-            calls_max: max_calls.saturating_mul(2),
-            ..Limits::default()
-        },
-        allow: allowed(config),
-        ..EndpointConfig::default()
-    };
-    let mut seed = [0; 8];
-    // Without randomness tags could be guessed; the clock is the best that is left then.
-    let seed = match getrandom::fill(&mut seed) {
-        Ok(()) => u64::from_ne_bytes(seed),
-        Err(_) => crate::workers::poller::now().as_nanos(),
-    };
-    Endpoint::new(settings, seed)
 }

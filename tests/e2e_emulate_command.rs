@@ -8,7 +8,8 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use support::emulated::each;
-use support::server::Server;
+use support::ports::Ports;
+use support::server::{Server, folder};
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 
@@ -45,6 +46,37 @@ fn a_call_with_each_carrier() {
             assert!(left.all(|it| it["provider"] != carrier.name), "{configs}");
         }
     });
+    server.wait_idle();
+    server.stop();
+}
+
+/// A call in either direction with an Asterisk, by each way that its audio may travel, at 8 and at
+/// 16 kHz, without one being there.
+#[test]
+fn a_call_with_an_asterisk() {
+    let ports = Ports::claim();
+    let door = format!("127.0.0.1:{}", ports.pair());
+    let config = format!("[audiosocket]\nlisten = \"{door}\"\n");
+    let server = Server::start_on(ports, folder(), &config);
+    for (media, format) in [
+        ("rtp", "ulaw"),
+        ("rtp", "g722"),
+        ("websocket_server", "slin16"),
+        ("websocket_client", "ulaw"),
+        ("audiosocket", "slin"),
+        ("audiosocket", "slin16"),
+    ] {
+        let (media, format) = (format!("media={media}"), format!("format={format}"));
+        let fields = ["ari", "--seconds", "2", "--json", "--field", &media, "--field", &format];
+        for way in [&[][..], &["--outbound", "--quirk", "answer=200"]] {
+            let output = emulate(&server, &[&fields[..], way].concat());
+            let told = String::from_utf8(output.stdout).unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert!(output.status.success(), "{media} {format} {way:?}: {told} {errors}");
+            let figures: Value = serde_json::from_str(&told).unwrap();
+            assert!(figures["chirps_found"].as_u64().unwrap() >= 1, "{media} {format}: {figures}");
+        }
+    }
     server.wait_idle();
     server.stop();
 }

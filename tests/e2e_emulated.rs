@@ -108,9 +108,10 @@ fn an_agent_presses_keys() {
         match carrier.keys {
             Keys::Stream => emulated.hears_keys("1"),
             Keys::Tones | Keys::Requests => {
+                let format = emulated.format;
                 until(Duration::from_secs(10), "the tones of the key", || {
                     let heard = emulated.heard(&call);
-                    let samples: Vec<i16> = heard.iter().map(|code| wav::ulaw(*code)).collect();
+                    let samples = narrow(format, heard);
                     let strong = |hz| wav::amplitude(&samples, hz) > 500.0;
                     let key = strong(697.0) && strong(1209.0) && !strong(770.0) && !strong(1336.0);
                     (samples.len() >= 1_600 && key).then_some(())
@@ -192,6 +193,10 @@ fn a_person_is_not_reached() {
         let id = emulated.place(&server, "echo", 30);
         let call = emulated.rings();
         server.hang_up(&id);
+        if !carrier.hangs_up() {
+            // It rings on, and whoever answers is let go.
+            emulated.does(Command::Answer(call.clone()));
+        }
         emulated.ends(&call);
         let given_up = record(&server, &id);
         assert_eq!(given_up["status"], json!("canceled"), "{given_up}");
@@ -252,6 +257,9 @@ fn the_api_hangs_up() {
 #[test]
 fn a_machine_answers() {
     each(|carrier| {
+        if carrier.machine.is_empty() {
+            return;
+        }
         let quirk = format!("machine={}", carrier.machine);
         let (server, agents, mut emulated) = start(carrier, &[&quirk, "answer=100"]);
         let id = emulated.place_as(&server, &json!({"agent": "bot", "amd": true}));
@@ -279,8 +287,8 @@ fn what_is_asked_is_captured() {
         server.hang_up(&id);
         emulated.ends(&call);
         record(&server, &id);
-        let inbound = messages(&server, &id);
-        assert_ladder(&emulated, &inbound, "in");
+        let inbound = messages(&server, &id, carrier.hangs_up());
+        assert_ladder(&emulated, &inbound, ("in", carrier.hangs_up()));
         let id = emulated.place(&server, "bot", 30);
         let _agent = agents.accept();
         let call = emulated.rings();
@@ -289,8 +297,8 @@ fn what_is_asked_is_captured() {
         emulated.does(Command::Hangup(call.clone()));
         emulated.ends(&call);
         record(&server, &id);
-        let outbound = messages(&server, &id);
-        assert_ladder(&emulated, &outbound, "out");
+        let outbound = messages(&server, &id, true);
+        assert_ladder(&emulated, &outbound, ("out", true));
         server.stop();
     });
 }
@@ -306,23 +314,24 @@ fn start_captured(carrier: &Carrier) -> (Server, Agents, Emulated) {
     (server, agents, emulated)
 }
 
-/// The messages of a call that is over, once all that was asked has been answered.
+/// The messages of a call that is over, once all that was asked has been answered; `asks` if
+/// something is asked of the carrier.
 #[track_caller]
-fn messages(server: &Server, id: &str) -> Vec<Value> {
+fn messages(server: &Server, id: &str, asks: bool) -> Vec<Value> {
     let path = format!("/api/v1/calls/{id}/messages?limit=200");
     until(Duration::from_secs(10), "all answers", || {
         let page = expect(server, 200, "GET", &path, None);
         let messages = page["items"].as_array().unwrap().clone();
         let requests = || messages.iter().filter(|it| it.get("status").is_none());
         // What we asked last is there once it was answered, which the call's end need not wait for.
-        let ours = requests().any(|it| it["direction"] == "out");
+        let ours = !asks || requests().any(|it| it["direction"] == "out");
         (ours && requests().count() * 2 == messages.len()).then_some(messages)
     })
 }
 
 /// The first message went this way; webhooks and requests are there, each with its answer.
 #[track_caller]
-fn assert_ladder(emulated: &Emulated, messages: &[Value], first: &str) {
+fn assert_ladder(emulated: &Emulated, messages: &[Value], (first, asks): (&str, bool)) {
     let name = emulated.spec.name;
     let mut ladder = messages.to_vec();
     ladder.sort_by_key(|it| (it["at_unix_ms"].as_u64(), it["direction"] != first));
@@ -334,7 +343,7 @@ fn assert_ladder(emulated: &Emulated, messages: &[Value], first: &str) {
     };
     assert!(count("in", false) > 0, "{name}: a webhook");
     assert_eq!(count("in", false), count("out", true), "{name}: each was answered");
-    assert!(count("out", false) > 0, "{name}: a request");
+    assert!(!asks || count("out", false) > 0, "{name}: a request");
     assert_eq!(count("out", false), count("in", true), "{name}: each was answered");
     for message in messages {
         assert_eq!(message["protocol"], "http", "{message}");
@@ -360,7 +369,7 @@ fn assert_ladder(emulated: &Emulated, messages: &[Value], first: &str) {
 #[test]
 fn a_telephone_joins() {
     const TONES: [f64; 3] = [600.0, 1000.0, 1500.0];
-    for carrier in CARRIERS.iter().filter(|it| matches!(it.name, "twilio" | "vonage")) {
+    for carrier in CARRIERS.iter().filter(|it| matches!(it.name, "exotel" | "twilio" | "vonage")) {
         let (server, agents, mut emulated) = start(carrier, &[]);
         let (call, mut agent) = called(&agents, &mut emulated);
         let mut callee = Callee::ulaw();

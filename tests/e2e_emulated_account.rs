@@ -72,7 +72,7 @@ fn recordings_at_the_carrier() {
 fn prices_are_in_the_record() {
     each(|carrier| {
         let currency = match carrier.name {
-            "vobiz" => "INR",
+            "exotel" | "vobiz" => "INR",
             "vonage" => "EUR",
             // Its domain rates no calls.
             "cloudonix" => return,
@@ -84,7 +84,7 @@ fn prices_are_in_the_record() {
         emulated.does(Command::Hangup(call.clone()));
         emulated.ends(&call);
         record(&server, &id);
-        if matches!(carrier.name, "twilio" | "vobiz") {
+        if matches!(carrier.name, "exotel" | "twilio" | "vobiz") {
             let (key, dir) = (server.key.clone(), server.dir.clone());
             server.leave_files();
             server.stop();

@@ -1,5 +1,5 @@
 //! Calls in Opus, end to end. The phone's coder is libopus too; what is proved here is everything
-//! around it, and `interop_opus` calls with a phone that is not ours.
+//! around it, and `interop_wideband` calls with a phone that is not ours.
 #![cfg(feature = "opus")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
@@ -8,8 +8,11 @@ mod support;
 use std::f64::consts::TAU;
 use std::time::{Duration, Instant};
 
+use media::codec::AudioFormat;
 use media::codec::opus::{Decoder, Encoder, Settings};
 use serde_json::json;
+use talkpath::sip::core::offer_answer::{LocalMedia, accept_answer, answer, build_offer};
+use talkpath::sip::core::sdp::{Direction, Sdp};
 
 use support::agent::{Agent, Agents};
 use support::ear::Rtp;
@@ -20,6 +23,57 @@ use support::wav;
 const OPUS_PT: u8 = 97;
 const L16_PT: u8 = 96;
 const PTIME: Duration = Duration::from_millis(20);
+
+fn sdp(lines: &str) -> Sdp {
+    let text = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nt=0 0\r\n{lines}");
+    Sdp::parse(text.replace('|', "\r\n").as_bytes()).unwrap()
+}
+
+/// Opus in offers and answers (RFC 7587 7): two channels in the map whatever is inside, a dynamic
+/// payload type, what each side wants of the other's encoder, events at its clock, and no packets
+/// of a length that it has no frames for.
+#[test]
+fn opus_is_offered_and_answered() {
+    let local = LocalMedia {
+        address: "198.51.100.7".parse().unwrap(),
+        port: 20_000,
+        codecs: vec![AudioFormat::OPUS, AudioFormat::PCMU],
+        telephone_event: true,
+        ptime_ms: 30,
+        direction: Direction::SendRecv,
+        rtcp_mux: true,
+        ..LocalMedia::none()
+    };
+    let offer = sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 111 0 110|a=rtpmap:111 opus/48000/2|\
+         a=fmtp:111 maxplaybackrate=16000;useinbandfec=1;usedtx=1;maxaveragebitrate=24000|\
+         a=rtpmap:110 telephone-event/48000|");
+    let got = answer(&offer, &local).unwrap();
+    let selected = &got.selected;
+    assert_eq!(
+        (selected.codec, selected.pt, selected.dtmf_pt),
+        (AudioFormat::OPUS, 111, Some(110))
+    );
+    assert_eq!(selected.ptime_ms, 20, "there are no frames of 30 ms");
+    let wants = selected.opus;
+    assert_eq!((wants.max_rate_hz, wants.max_bitrate_bps), (16_000, Some(24_000)));
+    assert!(wants.redundancy && wants.pauses && !wants.constant);
+    let text = String::from_utf8(got.sdp).unwrap();
+    assert!(text.contains("m=audio 20000 RTP/AVP 111 110\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:111 opus/48000/2\r\na=fmtp:111 useinbandfec=1\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:110 telephone-event/48000\r\n"), "{text}");
+
+    let text = String::from_utf8(build_offer(&local)).unwrap();
+    assert!(text.contains("m=audio 20000 RTP/AVP 102 0 103 101\r\n"), "{text}");
+    assert!(text.contains("a=rtpmap:102 opus/48000/2\r\na=fmtp:102 useinbandfec=1\r\n"), "{text}");
+    let theirs =
+        sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 96|a=rtpmap:96 OPUS/48000/2|a=fmtp:96 cbr=1|");
+    let settled = accept_answer(&local, &theirs).unwrap();
+    assert_eq!((settled.codec, settled.pt, settled.receive_pt), (AudioFormat::OPUS, 96, 102));
+    assert!(settled.opus.constant && !settled.opus.redundancy);
+    // The offerer's order decides.
+    let offer = sdp("c=IN IP4 192.0.2.1|m=audio 4000 RTP/AVP 0 111|a=rtpmap:111 opus/48000/2|");
+    assert_eq!(answer(&offer, &local).unwrap().selected.codec, AudioFormat::PCMU);
+}
 
 /// Packets of `ms` each.
 fn coded(samples: &[i16], ms: usize, redundancy: bool) -> Vec<Vec<u8>> {

@@ -36,7 +36,6 @@ const GUEST_HZ: f64 = 1500.0;
 /// How long is talked, in seconds, and how much of it must be heard.
 const TALK_S: f64 = 3.0;
 const HEARD_S: f64 = 1.0;
-const LOUD: f64 = 4_000.0;
 
 /// A telephone.
 struct Party {
@@ -198,20 +197,6 @@ impl Three {
     }
 }
 
-/// Stretches of 100 ms in which both tones are there, and in which the other is.
-fn stretches(samples: &[i16], tones: [f64; 2], other: f64) -> (usize, usize) {
-    let mut found = (0, 0);
-    for stretch in samples.chunks_exact(800) {
-        let power = stretch.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
-        let rms = (power / stretch.len() as f64).sqrt();
-        let both = tones.iter().all(|hz| wav::amplitude(stretch, *hz) > LOUD);
-        let leaks = rms > 1_000.0 && wav::amplitude(stretch, other) > rms / 4.0;
-        found.0 += usize::from(both);
-        found.1 += usize::from(leaks);
-    }
-    found
-}
-
 #[track_caller]
 fn assert_three(three: &Three, heard: &[Vec<Rtp>; 2], what: &str) {
     let agent_hz = f64::from(AGENT_HZ);
@@ -227,7 +212,7 @@ fn assert_hear(three: &Three, heard: &[Vec<Rtp>; 2], tones: [[f64; 2]; 2], what:
         (&three.guest, &heard[1], tones[1], GUEST_HZ),
     ] {
         let samples = party.samples(heard);
-        let (both, leaks) = stretches(&samples, tones, own);
+        let (both, leaks) = wav::stretches(&samples, &tones, &[own]);
         assert!(both as f64 >= HEARD_S * 10.0, "{what}: {own} hears both in {both} stretches");
         assert_eq!(leaks, 0, "{what}: {own} hears itself");
         let LegConfig { audio, ptime_ms, pt, .. } = party.format.media;

@@ -200,5 +200,5 @@ fn no_way_costs_much_more() {
 #[test]
 #[ignore = "measures for minutes; of use in a release build"]
 fn what_calls_cost() {
-    table(&Load { calls: 50, seconds: 8, rounds: 3 });
+    table(&Load { calls: 50, seconds: 5, rounds: 3 });
 }

@@ -173,6 +173,31 @@ fn vobiz_signatures() {
     verify("vobiz", &["verify"], &cases, (14, 14));
 }
 
+/// Nothing is signed: name and password that were agreed, or the carrier's addresses.
+#[test]
+fn exotel_credentials() {
+    let file = read(&fixtures("exotel").join("vectors.json"));
+    let case = |vector: &Value| Case {
+        id: text(vector, "id").to_owned(),
+        config: file["config"].clone(),
+        now: NOW,
+        request: json!({"method": vector["method"], "url": vector["url"],
+            "headers": vector["headers"], "body": vector["body"]}),
+        valid: vector["valid"] == true,
+    };
+    let cases: Vec<_> = file["requests"].as_array().unwrap().iter().map(case).collect();
+    verify("exotel", &["verify"], &cases, (3, 8));
+    let from = |from: &str, valid: bool| Case {
+        id: from.to_owned(),
+        config: json!({"allow_from": ["192.0.2.0/24"]}),
+        now: NOW,
+        request: json!({"method": "GET", "url": file["requests"][0]["url"], "headers": {},
+            "from": from}),
+        valid,
+    };
+    verify("exotel", &["verify"], &[from("192.0.2.1", true), from("198.51.100.1", false)], (1, 1));
+}
+
 /// A request whose body may be no text.
 fn of_bytes(vector: &Value, url: &str) -> Value {
     let method = vector["method"].as_str().unwrap_or("POST");

@@ -366,7 +366,6 @@ proptest! {
     /// The credentials with which we answer a challenge are those that rsip expects of the account,
     /// and it reads them as we wrote them.
     #[test]
-    #[test]
     fn digests_agree(
         user in "[a-z0-9.+_-]{1,16}",
         password in "[!-~]{1,20}",

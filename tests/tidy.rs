@@ -17,7 +17,7 @@ const REASON_LINES: usize = 6;
 
 /// Names that only `adapters`, tests and documents may hold.
 const PROVIDERS: &[&str] =
-    &["twilio", "plivo", "vonage", "telnyx", "cloudonix", "vobiz", "vicidial"];
+    &["twilio", "plivo", "vonage", "telnyx", "cloudonix", "vobiz", "exotel", "genesys", "vicidial"];
 
 /// Files and folders that take bytes and time and do no I/O.
 const CORES: &[&str] = &[

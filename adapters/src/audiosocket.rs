@@ -213,7 +213,7 @@ impl Stream for AudioSocket {
     }
 
     fn manners(&self) -> Manners {
-        Manners { measure: Some(measure), steady: true, pings: false }
+        Manners { measure: Some(measure), steady: true, pings: false, ..Manners::WEBSOCKET }
     }
 
     fn command(&mut self, command: StreamCommand<'_>, out: &mut Vec<u8>) -> Option<MessageKind> {

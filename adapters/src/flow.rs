@@ -206,6 +206,8 @@ pub enum FlowOutput {
     Message(String),
     /// A fact about the call.
     Event(CallEvent),
+    /// Somebody else is at the carrier's end of the call, which the carrier calls so from now on.
+    Replaced(CarrierCallId),
     /// Where our audio goes, if the media plan is RTP.
     Media(SocketAddr),
     /// Open the media socket of the call by this request (`ws://` or `wss://`).

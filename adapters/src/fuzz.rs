@@ -18,7 +18,7 @@ const ROOM_BYTES: usize = 4096;
 ///
 /// # Panics
 ///
-/// If audio comes out of what holds none, or a name that was told is not what was heard.
+/// If audio comes out of what holds none, or what is answered is no message.
 #[doc(hidden)]
 pub fn provider_streams(data: &[u8]) {
     let start = StreamStart { config: RawConfig::default(), call: None };
@@ -81,6 +81,10 @@ fn read_lines(stream: &mut dyn Stream, data: &[u8]) -> usize {
         let mut slot = FrameSlot::new(&mut room);
         let event = stream.decode(MonoTime::ZERO, kind, &mut message, &mut slot);
         let is_audio = matches!(event, Ok(StreamEvent::Audio { .. }));
+        let mut answer = Vec::new();
+        if stream.reply(&mut answer) == Some(MessageKind::Text) {
+            assert!(serde_json::from_slice::<serde_json::Value>(&answer).is_ok(), "no JSON");
+        }
         assert!(is_audio || slot.filled().is_empty(), "audio of {len} bytes that hold none");
         // Audio of before the start comes with what is next.
         assert!(slot.filled().len() <= read, "more audio than there was");

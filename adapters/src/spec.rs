@@ -119,6 +119,14 @@ impl ProviderSpec {
         self.hooks.iter().find(|hook| hook.name == name)
     }
 
+    /// True if calls of a configuration are offered by their media sockets, of which nothing tells
+    /// before: see [`Manners::offers`](crate::stream::Manners::offers).
+    pub fn offers_by_socket(&self, config: &RawConfig) -> bool {
+        let start = || StreamStart { config: config.clone(), call: None };
+        let by_stream = self.stream.is_some_and(|open| open(&start()).manners().offers);
+        by_stream && self.inbound.is_some()
+    }
+
     /// The fields of a trunk within a configuration: those of the carrier's trunks, or, as a SIP
     /// peer is described alike wherever it stands, those of the configuration. `None` if it has
     /// none.

@@ -134,11 +134,28 @@ pub struct Manners {
     pub steady: bool,
     /// The far end bears to be pinged.
     pub pings: bool,
+    /// Nothing tells of a call before its socket: that is opened where calls are offered, and its
+    /// first message is the body of the request that offers the call
+    /// ([`Inbound::hook`](crate::hook::Inbound::hook)).
+    pub offers: bool,
+    /// The far end closes the connection, once both sides have said that they are done.
+    pub closed_by_peer: bool,
+    /// The shortest message of audio that the far end plays well, in bytes of its format: frames
+    /// are collected until there are so many, and what is left when nothing follows is filled up
+    /// with silence. 0 if each frame may come by itself, as it has to where they are `steady`.
+    pub least_bytes: usize,
 }
 
 impl Manners {
     /// Those of a WebSocket.
-    pub const WEBSOCKET: Self = Self { measure: None, steady: false, pings: true };
+    pub const WEBSOCKET: Self = Self {
+        measure: None,
+        steady: false,
+        pings: true,
+        offers: false,
+        closed_by_peer: false,
+        least_bytes: 0,
+    };
 }
 
 /// One carrier's stream of one call.
@@ -171,6 +188,12 @@ pub trait Stream: Send {
     /// What it asks of its connection.
     fn manners(&self) -> Manners {
         Manners::WEBSOCKET
+    }
+
+    /// Appends the message that answers the one that was decoded last, and tells its kind; `None`
+    /// if nothing is said to that. What answers an error is the last word of the stream.
+    fn reply(&mut self, _out: &mut Vec<u8>) -> Option<MessageKind> {
+        None
     }
 
     /// Appends the message that answers the call to `out` and tells its kind; `None` if the far end

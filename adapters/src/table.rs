@@ -29,7 +29,7 @@ macro_rules! providers {
     };
 }
 
-providers! { ari, cloudonix, plivo, sip_trunk, telnyx, twilio, vobiz, vonage }
+providers! { ari, cloudonix, exotel, genesys, plivo, sip_trunk, telnyx, twilio, vobiz, vonage }
 
 /// The provider with that name.
 pub fn find(name: &str) -> Option<&'static ProviderSpec> {

@@ -8,6 +8,7 @@
 
 pub mod bed;
 pub mod blocks;
+pub mod buckets;
 pub mod codec;
 pub mod comfort;
 pub mod conceal;

@@ -5,9 +5,10 @@
 //! its end. Frames that are not stamped cost one comparison a step. What is taken is counted in
 //! buckets whose bounds are the same everywhere ([`BOUNDS_NS`]).
 
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::buckets::{bucket_of, quantile};
 use crate::time::MonoTime;
 
 /// One frame in so many is stamped, each way: reading the clock at every step of every frame would
@@ -174,12 +175,15 @@ impl Stamps {
 }
 
 /// What the steps of one call's frames took. One thread counts, any number read.
+///
+/// Each call has its own, so counts are small: those of a step are halved when one of them is full,
+/// after hours, which leaves their shares as they are.
 #[derive(Debug)]
-pub struct StageCounts([[AtomicU32; BUCKETS]; Stage::COUNT]);
+pub struct StageCounts([[AtomicU16; BUCKETS]; Stage::COUNT]);
 
 impl Default for StageCounts {
     fn default() -> Self {
-        Self([const { [const { AtomicU32::new(0) }; BUCKETS] }; Stage::COUNT])
+        Self([const { [const { AtomicU16::new(0) }; BUCKETS] }; Stage::COUNT])
     }
 }
 
@@ -189,7 +193,7 @@ impl Default for StageCounts {
 pub struct StageTimes {
     /// Which.
     pub stage: Stage,
-    /// Frames that were stamped.
+    /// Frames that were stamped, in hours: see [`StageCounts`].
     pub count: u64,
     /// At most so long took half of them; absent beyond the last bound.
     pub p50: Option<Duration>,
@@ -201,13 +205,13 @@ impl StageCounts {
     /// Counts one step.
     #[inline]
     pub fn record(&self, stage: Stage, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_NS.partition_point(|bound| *bound < nanos);
-        let counts = self.0.get(stage as usize);
-        if let Some(count) = counts.and_then(|counts| counts.get(bucket)) {
-            // With one writer, without the locked instruction.
-            count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+        let Some(counts) = self.0.get(stage as usize) else { return };
+        let Some(count) = counts.get(bucket_of(&BOUNDS_NS, took)) else { return };
+        if count.load(Relaxed) == u16::MAX {
+            counts.iter().for_each(|count| count.store(count.load(Relaxed) / 2, Relaxed));
         }
+        // With one writer, without the locked instruction.
+        count.store(count.load(Relaxed).saturating_add(1), Relaxed);
     }
 
     /// What was counted, of steps that were taken.
@@ -218,19 +222,13 @@ impl StageCounts {
     }
 }
 
-fn times(stage: Stage, counts: &[AtomicU32; BUCKETS]) -> StageTimes {
+fn times(stage: Stage, counts: &[AtomicU16; BUCKETS]) -> StageTimes {
     let counts = counts.each_ref().map(|count| u64::from(count.load(Relaxed)));
-    let count: u64 = counts.iter().sum();
-    let at = |hundredths: u64| {
-        let rank = (count * hundredths).div_ceil(100).max(1);
-        let mut seen = 0;
-        let bucket = counts.iter().position(|count| {
-            seen += count;
-            seen >= rank
-        });
-        bucket.and_then(|bucket| BOUNDS_NS.get(bucket)).map(|nanos| Duration::from_nanos(*nanos))
+    let at = |q| {
+        let bound = quantile(counts.iter().copied(), q).and_then(|at| BOUNDS_NS.get(at));
+        bound.map(|nanos| Duration::from_nanos(*nanos))
     };
-    StageTimes { stage, count, p50: at(50), p99: at(99) }
+    StageTimes { stage, count: counts.iter().sum(), p50: at(0.5), p99: at(0.99) }
 }
 
 #[cfg(test)]
@@ -303,6 +301,24 @@ mod tests {
             p99: Some(micros(100)),
         };
         assert_eq!(read[1..], [pacer]);
+    }
+
+    /// A call may last for days: shares stay what they were.
+    #[test]
+    fn full_counts_are_halved() {
+        let counts = StageCounts::default();
+        for _ in 0..40_000 {
+            counts.record(Stage::Decode, micros(1));
+        }
+        for _ in 0..70_000 {
+            counts.record(Stage::Decode, micros(90));
+            counts.record(Stage::Pacer, micros(1));
+        }
+        let read = counts.read();
+        assert_eq!((read[0].stage, read[0].p50), (Stage::Decode, Some(micros(100))));
+        // 65,535 of either fit; of 40,000 are left 20,000, and of 65,535 are left 32,767.
+        assert_eq!(read[0].count, 20_000 + 32_767 + 70_000 - 65_535);
+        assert_eq!(read[1].count, 32_767 + 70_000 - 65_535);
     }
 
     /// Bounds ascend, and words are different.

@@ -55,7 +55,9 @@ enum Command {
     Relay(run::relay::Args),
     /// A carrier's calls on WebSockets, beside a bare relay in one run.
     Line(run::line::Args),
-    /// What anybody may ask of a server: latency, density, set-up.
+    /// Programs that take a carrier's media sockets, beside a bare echo and the server in one run.
+    Rivals(run::rivals::Args),
+    /// What anybody may ask of a server: latency, density, endurance, set-up.
     Bench(bench::Bench),
     /// A floor server; started by the others.
     #[command(hide = true)]
@@ -86,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Overload(args) => run::overload::run(&args),
         Command::Relay(args) => run::relay::run(&args),
         Command::Line(args) => run::line::run(&args),
+        Command::Rivals(args) => run::rivals::run(&args),
         Command::FloorServe { kind, cpu, agent } => {
             floor::serve::run(kind, cpu, agent).map(|()| true)
         }

@@ -261,6 +261,13 @@ impl Table {
             ),
         );
         self.row(
+            "context switches",
+            &format!(
+                "{:.0} a second to wait, {:.0} taken from it",
+                cost.yields_hz, cost.preemptions_hz
+            ),
+        );
+        self.row(
             "server memory",
             &format!(
                 "{} KiB idle, {} KiB loaded, {:.1} KiB a call",
@@ -288,9 +295,13 @@ impl Table {
         self.row(
             "host",
             &format!(
-                "steal {:?} %, busy {:?} %, others {:.0} % over {:.1} s: {verdict}, attempt \
-                 {attempts}",
-                cost.host.steal_pct, cost.host.busy_pct, cost.others_pct, cost.seconds
+                "steal {:?} %, busy {:?} %, others {:.0} %, wanted neighbour {:.0} % over {:.1} s: \
+                 {verdict}, attempt {attempts}",
+                cost.host.steal_pct,
+                cost.host.busy_pct,
+                cost.others_pct,
+                cost.neighbour_pct,
+                cost.seconds
             ),
         );
     }

@@ -163,6 +163,11 @@ pub fn check_request<'s>(
     Ok(Upgrade { accept: accept_value(key.as_bytes()), subprotocol })
 }
 
+/// True if the headers ask for an upgrade to a WebSocket (RFC 6455 4.2.1).
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
+    check_upgrade(headers).is_ok()
+}
+
 /// A client's key, kept until the answer arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientKey(HeaderValue);

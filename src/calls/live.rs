@@ -298,6 +298,13 @@ impl LiveCall {
         }
     }
 
+    /// All of its legs that are on their way to somebody.
+    pub(super) fn placings(&mut self) -> impl Iterator<Item = &mut Placing> {
+        let legs = [&mut self.far, &mut self.coming, &mut self.third].into_iter().flatten();
+        let legs = legs.filter_map(|far| far.leg.as_mut()?.placing.as_deref_mut());
+        self.placing.as_deref_mut().into_iter().chain(legs)
+    }
+
     /// The trunk that says how digits are sent, and the dialog that may carry them: no trunk of a
     /// peer that took over, no dialog of one that has refused them.
     pub(super) fn digits_way(&self) -> (Option<&Trunk>, Option<DialogId>) {

@@ -78,8 +78,20 @@ impl MediaToken {
     pub fn spend(&mut self, now: MonoTime, provider: &str, text: &str) -> Result<(), TokenError> {
         // Compared in constant time.
         let same = self.text == Secret::new(text);
+        if !same || provider != self.provider {
+            return Err(TokenError::Wrong);
+        }
+        self.take(now)
+    }
+
+    /// A connection comes that has shown something else which is known to its call alone: spends
+    /// the token.
+    ///
+    /// # Errors
+    ///
+    /// A [`TokenError`]; the token is as before.
+    pub fn take(&mut self, now: MonoTime) -> Result<(), TokenError> {
         match self.state {
-            _ if !same || provider != self.provider => Err(TokenError::Wrong),
             State::Spent => Err(TokenError::Spent),
             State::Awaits(until) if until < now => Err(TokenError::Expired),
             State::Awaits(_) => {
@@ -155,6 +167,20 @@ mod tests {
         assert_eq!(token.spend(at(611), "acme", &text), Err(TokenError::Expired));
         token.closed(at(700));
         assert_eq!(token.spend(at(701), "acme", &text), Err(TokenError::Expired), "not revived");
+    }
+
+    /// What stands for the token spends the same one: a connection that knows it takes nobody's
+    /// place, and may come again once that is gone.
+    #[test]
+    fn taken_as_it_is_spent() {
+        let (mut token, text) = token();
+        assert_eq!(token.take(at(101)), Ok(()));
+        assert_eq!(token.take(at(102)), Err(TokenError::Spent));
+        assert_eq!(token.spend(at(102), "acme", &text), Err(TokenError::Spent));
+        token.closed(at(200));
+        assert_eq!(token.take(at(209)), Ok(()));
+        token.closed(at(300));
+        assert_eq!(token.take(at(311)), Err(TokenError::Expired));
     }
 
     /// Nothing but the very token of the call and provider is let in, nothing of it shows, and no

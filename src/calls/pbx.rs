@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::agent::socket::AgentSocket;
 use crate::calls::digits::DigitsBy;
+use crate::calls::media_token::TokenError;
 use crate::config::Secret;
 use crate::quota::Refusal;
 use crate::workers::line::{LineLink, LinePlan};
@@ -92,6 +93,9 @@ pub enum PbxRefusal {
     /// A limit of calls is reached.
     #[error(transparent)]
     Limit(#[from] Refusal),
+    /// It says the id of a call whose audio is there, or is not to come any more.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The server shuts down.
     #[error("the server drains")]
     Draining,

@@ -160,6 +160,11 @@ pub enum Request {
         /// Takes them.
         reply: oneshot::Sender<Vec<CallView>>,
     },
+    /// How many calls live.
+    Count {
+        /// Takes it.
+        reply: oneshot::Sender<usize>,
+    },
     /// Which of these calls live.
     Living {
         /// Their ids.
@@ -471,8 +476,17 @@ impl Handle {
     /// Sends a request made of a reply channel and waits for the reply; `None` if the control has
     /// ended.
     pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        self.post(request).await?.await.ok()
+    }
+
+    /// The same without waiting for the reply: what one task posts is met in its order, whoever
+    /// awaits the replies.
+    pub async fn post<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Option<oneshot::Receiver<T>> {
         let (reply, answer) = oneshot::channel();
         self.0.send(request(reply)).await.ok()?;
-        answer.await.ok()
+        Some(answer)
     }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use media::time::MonoTime;
 
 use crate::quota::Permit;
-use crate::sip::core::endpoint::{DialogId, InviteParams, Placing};
+use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::locate::Target;
 use crate::sip::core::offer_answer::LocalMedia;
 use crate::workers::command::RtpSockets;
@@ -32,18 +32,8 @@ pub(super) struct Takeover {
     /// peer did.
     #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
     pub(super) place: Option<Permit>,
-    /// What is sent if nobody takes its INVITE, which went by a stream; none once somebody has.
-    pub(super) datagram: Option<Box<Datagram>>,
-}
-
-/// An INVITE that was too long for a datagram, and goes in one all the same.
-pub(super) struct Datagram {
-    /// The server, as it was asked before.
-    pub(super) stream: Target,
-    /// What it says.
-    pub(super) params: InviteParams,
-    /// How it is placed.
-    pub(super) how: Placing,
+    /// The server of its INVITE that went by a stream; none once it has gone in a datagram.
+    pub(super) stream: Option<Box<Target>>,
 }
 
 /// Shows nothing of our description, as it may hold keys.

@@ -4,6 +4,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::{MESSAGES_MAX, Registry};
 use crate::store::Store;
 use crate::workers::poller::now;
@@ -26,14 +28,28 @@ pub async fn keep(captures: Arc<Mutex<Registry>>, store: Store) {
         };
         let Some((call, at)) = told else { return };
         tokio::time::sleep((at + AFTER).since(now())).await;
-        let shown = captures
-            .lock()
-            .ok()
-            .and_then(|captures| captures.messages(now(), call, 0, MESSAGES_MAX));
-        match store.keep_messages(call, &shown.unwrap_or_default()).await {
-            Ok(true) => {}
-            Ok(false) => tracing::warn!(%call, "messages of a call without a record are not kept"),
-            Err(error) => tracing::warn!(%call, %error, "the messages of a call are not kept"),
-        }
+        write(&captures, &store, call).await;
+    }
+}
+
+/// Writes those that are not written yet: the server ends, and all calls with it.
+pub async fn keep_last(captures: &Mutex<Registry>, store: &Store) {
+    let left = captures.lock().map(|captures| captures.unwritten()).unwrap_or_default();
+    for call in left {
+        write(captures, store, call).await;
+    }
+}
+
+async fn write(captures: &Mutex<Registry>, store: &Store, call: Uuid) {
+    let shown =
+        captures.lock().ok().and_then(|captures| captures.messages(now(), call, 0, MESSAGES_MAX));
+    let kept = store.keep_messages(call, &shown.unwrap_or_default()).await;
+    if let Ok(mut captures) = captures.lock() {
+        captures.written(call);
+    }
+    match kept {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(%call, "messages of a call without a record are not kept"),
+        Err(error) => tracing::warn!(%call, %error, "the messages of a call are not kept"),
     }
 }

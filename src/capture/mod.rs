@@ -9,16 +9,19 @@
 mod draft;
 mod head;
 mod keeper;
+mod name;
 mod pcap;
 mod redact;
 mod registry;
 mod room;
 mod shown;
+mod waiting;
 mod web;
 
 pub use draft::Draft;
 pub use head::{Head, Kind, head};
-pub use keeper::keep;
+pub use keeper::{keep, keep_last};
+pub use name::Dialog;
 pub use registry::{About, CaptureError, Message, Registry};
 pub use shown::Shown;
 pub use web::{Raw, Secrets, Web};
@@ -33,6 +36,8 @@ pub const MESSAGES_MAX: usize = 256;
 pub const MESSAGES_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes that are kept of one message.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+/// Dialogs of one call: its peer may be sought at several servers, and another may take its place.
+pub const DIALOGS_MAX: usize = 32;
 /// Dialogs whose messages wait for a call that is captured, while any route or trunk captures.
 pub const WAITING_MAX: usize = 1_024;
 /// Messages of one of these dialogs.

@@ -66,19 +66,3 @@ fn blank(bytes: &mut [u8]) {
         *byte = BLANK;
     }
 }
-
-/// The Call-ID of a message.
-pub(super) fn call_id(message: &[u8]) -> Option<&str> {
-    for line in message.split(|byte| *byte == b'\n') {
-        let line = line.trim_ascii();
-        if line.is_empty() {
-            return None;
-        }
-        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let name = line.get(..colon)?.trim_ascii();
-        if name.eq_ignore_ascii_case(b"call-id") || name.eq_ignore_ascii_case(b"i") {
-            return std::str::from_utf8(line.get(colon + 1..)?.trim_ascii()).ok();
-        }
-    }
-    None
-}

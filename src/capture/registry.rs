@@ -11,14 +11,13 @@ use uuid::Uuid;
 
 use super::draft::Draft;
 use super::head::{self, Packet};
-use super::redact::{call_id, redact};
+use super::name::{Dialog, Name, Namer};
+use super::redact::redact;
 use super::room::Room;
 use super::shown::Shown;
+use super::waiting::{Waiting, bytes_of};
 use super::web::Web;
-use super::{
-    MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX, WAITING_BYTES_MAX,
-    WAITING_MAX, WAITING_MESSAGES_MAX,
-};
+use super::{DIALOGS_MAX, MESSAGE_BYTES_MAX, MESSAGES_BYTES_MAX, MESSAGES_MAX, PACKETS_MAX};
 use crate::config::CapturesConfig;
 
 /// Why a call is not captured.
@@ -83,8 +82,10 @@ pub enum About<'a> {
 /// One capture.
 #[derive(Debug)]
 struct Capture {
-    /// Of a call whose peer is reached by SIP.
-    sip_id: Option<String>,
+    /// What its SIP messages are known by, of a call whose peer is reached by SIP.
+    name: Name,
+    /// Our tags of its other dialogs.
+    more_tags: Vec<u128>,
     /// What its carrier calls it, by the carrier's configuration.
     at_carrier: Option<(Uuid, String)>,
     messages: Vec<Kept>,
@@ -94,6 +95,12 @@ struct Capture {
     /// Our RTP and RTCP.
     ends: (SocketAddr, SocketAddr),
     packets: VecDeque<Packet>,
+    /// Its messages are to be written yet.
+    is_unwritten: bool,
+    /// They are written.
+    is_written: bool,
+    /// Its room is another's: it goes once its messages are written.
+    is_parting: bool,
 }
 
 /// All captures.
@@ -101,11 +108,15 @@ struct Capture {
 pub struct Registry {
     captures: HashMap<Uuid, Capture>,
     room: Room,
-    by_sip_id: HashMap<String, Uuid>,
+    namer: Namer,
+    by_tag: HashMap<u128, Uuid>,
+    /// Those whose INVITE was not answered when they began.
+    by_transaction: HashMap<u128, Uuid>,
     by_carrier: HashMap<(Uuid, String), Uuid>,
-    /// Messages of dialogs that may be captured yet, the oldest dialog first.
-    waiting: VecDeque<(String, Vec<Message>)>,
-    waiting_bytes: usize,
+    /// Messages of dialogs that may be captured yet.
+    waiting: Waiting,
+    /// Captures that have no room any more, and whose messages are to be written yet.
+    parting: usize,
     /// Some route, agent or trunk captures, so that messages wait.
     expects: bool,
     /// Takes the calls whose captures end, and when they did.
@@ -118,56 +129,47 @@ impl Registry {
         Self {
             captures: HashMap::new(),
             room: Room::new(bounds),
-            by_sip_id: HashMap::new(),
+            namer: Namer::default(),
+            by_tag: HashMap::new(),
+            by_transaction: HashMap::new(),
             by_carrier: HashMap::new(),
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            waiting: Waiting::default(),
+            parting: 0,
             expects,
             ended: None,
         }
     }
 
-    /// Calls whose captures end from now on, and when they do, for one who asks.
+    /// Calls whose captures end from now on, and when they do, for one who asks. Their messages are
+    /// there until [`Registry::written`] is told.
     pub fn ended(&mut self) -> mpsc::Receiver<(Uuid, MonoTime)> {
-        let (sender, ended) = mpsc::channel(self.room.calls_max());
+        // As many as have room, and as many whose room is another's.
+        let (sender, ended) = mpsc::channel(self.room.calls_max().saturating_mul(2));
         self.ended = Some(sender);
         ended
     }
 
     /// True if messages are of any use.
     pub fn is_armed(&self) -> bool {
-        self.expects || !self.by_sip_id.is_empty()
+        self.expects || !self.by_tag.is_empty()
     }
 
     /// Takes a SIP message.
     pub fn message(&mut self, mut message: Message) {
-        let Some(sip_id) = call_id(&message.bytes).map(str::to_owned) else { return };
+        let name = self.namer.name(message.incoming, &message.bytes, message.peer);
+        if !name.is_some() {
+            return;
+        }
         message.bytes.truncate(MESSAGE_BYTES_MAX);
         redact(&mut message.bytes);
-        if let Some(id) = self.by_sip_id.get(&sip_id) {
+        let by_tag = name.tag.and_then(|tag| self.by_tag.get(&tag));
+        let of = |transaction| self.by_transaction.get(&transaction);
+        if let Some(id) = by_tag.or_else(|| name.transaction.and_then(of)) {
             if let Some(capture) = self.captures.get_mut(id) {
                 capture.keep(Kept::Sip(message));
             }
         } else if self.expects {
-            self.wait(sip_id, message);
-        }
-    }
-
-    fn wait(&mut self, sip_id: String, message: Message) {
-        let newest_first = self.waiting.iter_mut().rev();
-        let mut bytes = message.bytes.len();
-        match newest_first.into_iter().find(|(known, _)| *known == sip_id) {
-            Some((_, messages)) if messages.len() < WAITING_MESSAGES_MAX => messages.push(message),
-            Some(_) => return,
-            None => {
-                bytes += sip_id.len();
-                self.waiting.push_back((sip_id, vec![message]));
-            }
-        }
-        self.waiting_bytes += bytes;
-        while self.waiting.len() > WAITING_MAX || self.waiting_bytes > WAITING_BYTES_MAX {
-            let Some((sip_id, messages)) = self.waiting.pop_front() else { break };
-            self.waiting_bytes -= sip_id.len() + bytes_of(&messages);
+            self.waiting.push(name, message);
         }
     }
 
@@ -181,28 +183,43 @@ impl Registry {
         &mut self,
         now: MonoTime,
         (id, organisation): (Uuid, Uuid),
-        sip_id: &str,
+        dialog: Dialog<'_>,
         ring: Consumer,
         ends: (SocketAddr, SocketAddr),
     ) -> Result<(), CaptureError> {
         self.make_room(now, id, organisation)?;
-        let waited = self.waiting.iter().position(|(known, _)| known == sip_id);
-        let waited = waited.and_then(|at| self.waiting.remove(at));
-        let (waited_as, messages) = waited.unwrap_or_default();
-        let messages_bytes = bytes_of(&messages);
-        self.waiting_bytes -= waited_as.len() + messages_bytes;
-        self.by_sip_id.insert(sip_id.to_owned(), id);
+        let invite = |(bytes, peer)| self.namer.name(true, bytes, peer);
+        let invite = dialog.invite.map(invite).unwrap_or_default();
+        let name = Name { tag: Some(self.namer.tag(dialog.tag)), ..invite };
+        let messages = self.waiting.take(&name);
+        self.by_tag.extend(name.tag.map(|tag| (tag, id)));
+        self.by_transaction.extend(name.transaction.map(|transaction| (transaction, id)));
         let capture = Capture {
-            sip_id: Some(sip_id.to_owned()),
-            at_carrier: None,
+            name,
+            messages_bytes: bytes_of(&messages),
             messages: messages.into_iter().map(Kept::Sip).collect(),
-            messages_bytes,
             ring: Some(ring),
             ends,
-            packets: VecDeque::new(),
+            ..Capture::new()
         };
         self.captures.insert(id, capture);
         Ok(())
+    }
+
+    /// A call whose peer is reached by SIP has another dialog with this tag of ours: another server
+    /// is asked, or another peer takes over.
+    pub fn goes_on(&mut self, id: Uuid, tag: &str) {
+        let tag = self.namer.tag(tag);
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        let known = capture.name.tag == Some(tag) || capture.more_tags.contains(&tag);
+        if known || capture.more_tags.len() >= DIALOGS_MAX {
+            return;
+        }
+        capture.more_tags.push(tag);
+        self.by_tag.insert(tag, id);
+        for message in self.waiting.take(&Name { tag: Some(tag), ..Name::default() }) {
+            capture.keep(Kept::Sip(message));
+        }
     }
 
     /// Begins the capture of a call of an organisation that a carrier controls over HTTP: messages
@@ -217,17 +234,7 @@ impl Registry {
         (id, organisation): (Uuid, Uuid),
     ) -> Result<(), CaptureError> {
         self.make_room(now, id, organisation)?;
-        let none = SocketAddr::from(([0, 0, 0, 0], 0));
-        let capture = Capture {
-            sip_id: None,
-            at_carrier: None,
-            messages: Vec::new(),
-            messages_bytes: 0,
-            ring: None,
-            ends: (none, none),
-            packets: VecDeque::new(),
-        };
-        self.captures.insert(id, capture);
+        self.captures.insert(id, Capture::new());
         Ok(())
     }
 
@@ -283,7 +290,7 @@ impl Registry {
         self.room.end(id, now);
         if let Some(ended) = &self.ended {
             // There is room for as many as there are captures.
-            let _ = ended.try_send((id, now));
+            capture.is_unwritten |= ended.try_send((id, now)).is_ok();
         }
     }
 
@@ -294,13 +301,44 @@ impl Registry {
         }
     }
 
+    /// The room of a capture is another's. Its messages stay until they are written, and take in
+    /// those that are under way yet.
     fn forget(&mut self, id: Uuid) {
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        // Whoever writes is too far behind if there are more of them than captures may be.
+        if capture.is_unwritten && self.parting < self.room.calls_max() {
+            capture.packets = VecDeque::new();
+            capture.is_parting = true;
+            self.parting += 1;
+            return;
+        }
+        self.remove(id);
+    }
+
+    /// The messages of a call that is over are written.
+    pub fn written(&mut self, id: Uuid) {
+        let Some(capture) = self.captures.get_mut(&id) else { return };
+        (capture.is_unwritten, capture.is_written) = (false, true);
+        if capture.is_parting {
+            self.parting -= 1;
+            self.remove(id);
+        }
+    }
+
+    /// Calls whose messages are not written yet, be they over or not.
+    pub(super) fn unwritten(&self) -> Vec<Uuid> {
+        let all = self.captures.iter().filter(|(_, capture)| !capture.is_written);
+        all.map(|(id, _)| *id).collect()
+    }
+
+    fn remove(&mut self, id: Uuid) {
         let Some(capture) = self.captures.remove(&id) else { return };
-        // A call that comes back to us by way of others is two here, of one name: it may be the
-        // other's by now.
-        if let Some(sip_id) = capture.sip_id.filter(|known| self.by_sip_id.get(known) == Some(&id))
-        {
-            self.by_sip_id.remove(&sip_id);
+        let Name { tag, transaction, .. } = capture.name;
+        for tag in tag.into_iter().chain(capture.more_tags) {
+            self.by_tag.remove(&tag);
+        }
+        if let Some(transaction) = transaction {
+            self.by_transaction.remove(&transaction);
         }
         if let Some(known) = capture.at_carrier.filter(|it| self.by_carrier.get(it) == Some(&id)) {
             self.by_carrier.remove(&known);
@@ -309,7 +347,7 @@ impl Registry {
 
     /// What a file of a call's capture is made of.
     pub fn draft(&mut self, now: MonoTime, id: Uuid) -> Option<Draft> {
-        let capture = self.captures.get_mut(&id)?;
+        let capture = self.captures.get_mut(&id).filter(|capture| !capture.is_parting)?;
         capture.drain();
         // What goes over HTTP is no datagram.
         let datagram = |kept: &Kept| match kept {
@@ -343,11 +381,25 @@ impl Registry {
     }
 }
 
-fn bytes_of(messages: &[Message]) -> usize {
-    messages.iter().map(|message| message.bytes.len()).sum()
-}
-
 impl Capture {
+    /// One without anything.
+    fn new() -> Self {
+        let none = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self {
+            name: Name::default(),
+            more_tags: Vec::new(),
+            at_carrier: None,
+            messages: Vec::new(),
+            messages_bytes: 0,
+            ring: None,
+            ends: (none, none),
+            packets: VecDeque::new(),
+            is_unwritten: false,
+            is_written: false,
+            is_parting: false,
+        }
+    }
+
     /// True if a message of so many bytes is one of the first, which are kept.
     const fn has_room(&self, bytes: usize) -> bool {
         self.messages.len() < MESSAGES_MAX && self.messages_bytes + bytes <= MESSAGES_BYTES_MAX

@@ -218,40 +218,89 @@ fn media_tokens(text: &str, mark: &mut impl FnMut(usize, usize)) {
     }
 }
 
-/// Marks the values of fields whose names say that they are secret, in forms and queries
-/// (`name=value`), JSON (`"name":"value"`) and markup (`name="value"`).
-fn named(text: &str, mark: &mut impl FnMut(usize, usize)) {
-    let lower = text.to_ascii_lowercase();
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(byte);
-    for name in NAMES {
-        for (at, _) in lower.match_indices(name) {
-            let rest = text.as_bytes().get(at..).unwrap_or_default();
-            let named = rest.iter().position(|byte| !is_name(byte)).unwrap_or(rest.len());
-            let behind = rest.get(named..).unwrap_or_default();
-            let (skipped, ends): (usize, fn(u8) -> bool) = match behind {
-                [b'=', quote @ (b'"' | b'\''), ..] => {
-                    (2, if *quote == b'"' { |it| it == b'"' } else { |it| it == b'\'' })
-                }
-                [b'=', ..] => (1, |it| b"&; \t\r\n\"'<>".contains(&it)),
-                [b'"', rest @ ..] => match value_of(rest) {
-                    Some((before, true)) => (1 + before, |it| it == b'"'),
-                    Some((before, false)) => (1 + before, |it| b",}] \r\n".contains(&it)),
-                    None => continue,
-                },
-                _ => continue,
-            };
-            let value = behind.get(skipped..).unwrap_or_default();
-            // An escaped quote ends no string; what follows it is blanked too.
-            let mut escaped = false;
-            let length = value.iter().position(|byte| {
-                let over = !escaped && ends(*byte);
-                escaped = !escaped && *byte == b'\\';
-                over
-            });
-            let from = at + named + skipped;
-            mark(from, from + length.unwrap_or(value.len()));
+/// How the value of a field ends.
+#[derive(Clone, Copy)]
+enum Ends {
+    /// With this quote.
+    Quote(u8),
+    /// With the field, in forms, queries and markup.
+    Form,
+    /// With the field, in JSON.
+    Json,
+}
+
+impl Ends {
+    fn at(self, byte: u8) -> bool {
+        match self {
+            Self::Quote(quote) => byte == quote,
+            Self::Form => b"&; \t\r\n\"'<>".contains(&byte),
+            Self::Json => b",}] \r\n".contains(&byte),
         }
     }
+
+    /// Its place among all of them.
+    const fn index(self) -> usize {
+        match self {
+            Self::Quote(b'"') => 0,
+            Self::Quote(_) => 1,
+            Self::Form => 2,
+            Self::Json => 3,
+        }
+    }
+}
+
+/// Marks the values of fields whose names say that they are secret, in forms and queries
+/// (`name=value`), JSON (`"name":"value"`) and markup (`name="value"`). Whatever the text is, it is
+/// gone through a fixed number of times.
+fn named(text: &str, mark: &mut impl FnMut(usize, usize)) {
+    let lower = text.to_ascii_lowercase();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte);
+    // Where values of each kind are marked up to: a value within one ends where that does.
+    let mut marked = [0; 4];
+    let mut at = 0;
+    while let Some(rest) = lower.as_bytes().get(at..).filter(|rest| !rest.is_empty()) {
+        let length = rest.iter().position(|byte| !is_name(*byte)).unwrap_or(rest.len());
+        let behind = at + length;
+        let name = lower.get(at..behind).unwrap_or_default();
+        at = behind + 1;
+        if !NAMES.iter().any(|secret| name.contains(secret)) {
+            continue;
+        }
+        let bytes = text.as_bytes().get(behind..).unwrap_or_default();
+        let Some((skipped, ends)) = value_behind(bytes) else { continue };
+        let from = behind + skipped;
+        let Some(until) = marked.get_mut(ends.index()) else { continue };
+        if from < *until {
+            continue;
+        }
+        let value = text.as_bytes().get(from..).unwrap_or_default();
+        *until = from + length_of(value, ends);
+        mark(from, *until);
+    }
+}
+
+/// Where the value of a field begins behind its name, and how it ends.
+fn value_behind(behind: &[u8]) -> Option<(usize, Ends)> {
+    match behind {
+        [b'=', quote @ (b'"' | b'\''), ..] => Some((2, Ends::Quote(*quote))),
+        [b'=', ..] => Some((1, Ends::Form)),
+        [b'"', rest @ ..] => match value_of(rest)? {
+            (before, true) => Some((1 + before, Ends::Quote(b'"'))),
+            (before, false) => Some((1 + before, Ends::Json)),
+        },
+        _ => None,
+    }
+}
+
+/// How long a value is. An escaped quote ends no string; what follows it is blanked too.
+fn length_of(value: &[u8], ends: Ends) -> usize {
+    let mut escaped = false;
+    let length = value.iter().position(|byte| {
+        let over = !escaped && ends.at(*byte);
+        escaped = !escaped && *byte == b'\\';
+        over
+    });
+    length.unwrap_or(value.len())
 }
 
 /// How far a JSON value is behind the quote that ends its name, and whether it is a string.
@@ -269,5 +318,62 @@ fn value_of(rest: &[u8]) -> Option<(usize, bool)> {
         b'"' => Some((value + 1, true)),
         b'{' | b'[' => None,
         _ => Some((value, false)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A text of one field after the other is gone through once: what is marked is no more than the
+    /// text, and all of it.
+    #[test]
+    fn fields_within_fields_are_marked_once() {
+        for (field, kept) in
+            [("token=", 6), ("\"token\":x", 8), ("token='", 7), ("passwordtoken", usize::MAX)]
+        {
+            let text = field.repeat(20_000);
+            let (mut total, mut first) = (0, usize::MAX);
+            named(&text, &mut |from, to| {
+                total += to - from;
+                first = first.min(from);
+            });
+            assert!(total <= text.len(), "{field}: {total} of {}", text.len());
+            assert_eq!(first, kept, "{field}");
+        }
+    }
+
+    proptest::proptest! {
+        /// The same is marked as by looking behind every name, one by one.
+        #[test]
+        fn every_value_is_marked(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "token", "Api_Key", "x", "=", "\"", "'", ":", "\\", "&", " ", ",", "}", "ü", "%",
+                ]),
+                0..24,
+            ),
+        ) {
+            let text = pieces.concat();
+            let marks = |found: &mut dyn FnMut(&mut dyn FnMut(usize, usize))| {
+                let mut marked = vec![false; text.len()];
+                found(&mut |from, to| marked[from..to].fill(true));
+                marked
+            };
+            let once = marks(&mut |mark| named(&text, &mut |from, to| mark(from, to)));
+            let each = marks(&mut |mark| {
+                let lower = text.to_ascii_lowercase();
+                let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]%".contains(&byte);
+                for (at, _) in NAMES.iter().flat_map(|name| lower.match_indices(name)) {
+                    let rest = &text.as_bytes()[at..];
+                    let name = rest.iter().position(|it| !is_name(*it)).unwrap_or(rest.len());
+                    if let Some((skipped, ends)) = value_behind(&rest[name..]) {
+                        let from = at + name + skipped;
+                        mark(from, from + length_of(&text.as_bytes()[from..], ends));
+                    }
+                }
+            });
+            proptest::prop_assert_eq!(once, each, "{}", text);
+        }
     }
 }

@@ -33,6 +33,18 @@ pub struct Account {
 }
 
 impl Account {
+    /// True if its calls are offered by their media sockets, of which nothing tells before.
+    pub fn offers_by_socket(&self) -> bool {
+        self.spec.offers_by_socket(&self.config)
+    }
+
+    /// Where calls are offered, below our public address `base`.
+    pub fn inbound_url(&self, base: &str) -> Option<String> {
+        let url = self.hooks(base).url(self.spec.inbound?.hook);
+        // `ws` for `http`, and so `wss` for `https`.
+        Some(if self.offers_by_socket() { url.replacen("http", "ws", 1) } else { url })
+    }
+
     /// That of a stored configuration; none if its carrier's calls are not controlled over HTTP.
     pub fn of(stored: &Configuration, limits: Limits) -> Option<Self> {
         let fields = &stored.fields;

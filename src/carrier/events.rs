@@ -13,18 +13,18 @@ use adapters::flow::{EventsSocket, Probed, Routed};
 use adapters::op::Managed;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
+use super::lease::Held;
 use super::reverse::Line;
 use super::socket::{Socket, SocketError};
 use super::{Account, Exchanges, Patience};
 use crate::calls::request::{Handle, Request};
 use crate::calls::tidings::{Tidings, TidingsKind};
 use crate::directory::Directory;
-use crate::store::nodes::Lease;
-use crate::store::{ConfigurationId, NodeId, Store, Timestamp};
+use crate::store::{ConfigurationId, NodeId, Store};
 
 /// First pause before a socket is opened again, in milliseconds; doubles.
 const PAUSE_MS: u64 = 500;
@@ -36,10 +36,6 @@ const STEADY_MS: u64 = 30_000;
 const REFUSALS_MAX: u32 = 5;
 /// Pause before it is tried again after these, in milliseconds.
 const PARKED_MS: u64 = 600_000;
-/// How long a lease is held, in milliseconds.
-const HELD_MS: u64 = 15_000;
-/// How often it is renewed, or tried for, in milliseconds.
-const RENEW_MS: u64 = 5_000;
 /// How long after the first look what was left behind is looked for again, in milliseconds: the end
 /// of calls may not be written yet. Doubles.
 const TIDY_MS: u64 = 5_000;
@@ -81,10 +77,6 @@ struct Kept {
 pub(super) async fn unwanted(mut wanted: watch::Receiver<()>) {
     while wanted.changed().await.is_ok() {}
 }
-
-/// Another server holds a configuration, or may.
-#[derive(Debug)]
-pub(super) struct LeaseTaken;
 
 /// How a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -160,17 +152,16 @@ impl EventSockets {
         let (mut pause_ms, mut refusals, mut again) = (PAUSE_MS, 0, false);
         let configuration = account.id;
         loop {
-            let mut lease = tokio::select! {
-                lease = self.lease(&account) => lease,
+            let mut held = tokio::select! {
+                held = self.lease(&account) => held,
                 () = unwanted(wanted.clone()) => return,
             };
-            let (began, held) = (Instant::now(), (lease.as_mut(), wanted.clone()));
-            let end = self.session(&account, events, held, &mut again).await;
-            if let Some(lease) = &lease {
-                // Whoever takes it waits until it expires otherwise.
-                drop(self.store.release(lease, Timestamp::now()).await);
-            }
+            let began = Instant::now();
+            let lost = self.lost(&mut held, wanted.clone());
+            let end = self.session(&account, events, lost, &mut again).await;
+            // Nothing is placed here any more when another server begins.
             self.tell(&account, TidingsKind::Down).await;
+            self.give_back(&held).await;
             if began.elapsed() >= Duration::from_millis(STEADY_MS) {
                 (pause_ms, refusals) = (PAUSE_MS, 0);
             }
@@ -207,47 +198,35 @@ impl EventSockets {
         }
     }
 
-    /// Waits until the configuration is this server's; none if no other can have it.
-    async fn lease(&self, account: &Account) -> Option<Lease> {
-        loop {
-            if let Ok(lease) = self.try_lease(account).await {
-                return lease;
-            }
-            sleep(Duration::from_millis(RENEW_MS)).await;
-        }
-    }
-
-    /// The same at once, or not: another has it.
-    pub(super) async fn try_lease(&self, account: &Account) -> Result<Option<Lease>, LeaseTaken> {
-        if !self.store.is_shared() {
-            return Ok(None);
-        }
-        let (name, held) = (format!("events:{}", account.id), Duration::from_millis(HELD_MS));
-        match self.store.acquire(&name, self.node, Timestamp::now(), held).await {
-            Ok(Some(lease)) => Ok(Some(lease)),
-            Ok(None) => Err(LeaseTaken),
-            Err(error) => {
-                tracing::warn!(%error, "no lease of a socket of events");
-                Err(LeaseTaken)
-            }
-        }
-    }
-
     /// One socket from its opening to its end.
     async fn session(
         &self,
         account: &Arc<Account>,
         events: EventsSocket,
-        held: (Option<&mut Lease>, watch::Receiver<()>),
+        lost: impl Future<Output = End>,
         again: &mut bool,
     ) -> End {
         let request = match (events.connect)(&account.config) {
             Ok(request) => request,
             Err(error) => return End::Unusable(error),
         };
-        match Socket::open(self.exchanges.connector(), &request).await {
-            Ok(socket) => self.serve((socket, None), account, events, held, again).await,
+        tokio::pin!(lost);
+        // It takes its time to be opened, in which it may be another's.
+        let opened = tokio::select! {
+            opened = Socket::open(self.exchanges.connector(), &request) => opened,
+            end = &mut lost => return end,
+        };
+        match opened {
+            Ok(socket) => self.serve((socket, None), account, events, lost, again).await,
             Err(error) => error.into(),
+        }
+    }
+
+    /// Waits until a socket is not to be kept any more.
+    pub(super) async fn lost(&self, held: &mut Held, wanted: watch::Receiver<()>) -> End {
+        tokio::select! {
+            () = self.hold(held) => End::LeaseLost,
+            () = unwanted(wanted) => End::Unwanted,
         }
     }
 
@@ -257,7 +236,7 @@ impl EventSockets {
         (mut socket, mut line): (Socket, Option<Line>),
         account: &Arc<Account>,
         events: EventsSocket,
-        (lease, wanted): (Option<&mut Lease>, watch::Receiver<()>),
+        lost: impl Future<Output = End>,
         again: &mut bool,
     ) -> End {
         tracing::info!(configuration = %account.id, "the socket of events is up");
@@ -265,40 +244,19 @@ impl EventSockets {
         let passing = self.clone().pass(Arc::clone(account), events, waiting, *again);
         let passing = Dropped(tokio::spawn(passing));
         *again = true;
-        let end = {
-            let lost = async {
-                tokio::select! {
-                    () = self.hold(lease) => End::LeaseLost,
-                    () = unwanted(wanted) => End::Unwanted,
-                }
-            };
-            tokio::pin!(lost);
-            loop {
-                tokio::select! {
-                    read = read(&mut socket, events, &queue, &mut line) => if let Err(end) = read {
-                        break end;
-                    },
-                    end = &mut lost => break end,
-                }
+        tokio::pin!(lost);
+        let end = loop {
+            tokio::select! {
+                read = read(&mut socket, events, &queue, &mut line) => if let Err(end) = read {
+                    break end;
+                },
+                end = &mut lost => break end,
             }
         };
-        drop(passing);
+        // Nothing is asked, nor told, by a socket that is another's from now on.
+        drop((passing, line));
         socket.close().await;
         end
-    }
-
-    /// Holds a lease until it is lost; without one there is nobody to lose it to.
-    async fn hold(&self, lease: Option<&mut Lease>) {
-        let Some(lease) = lease else { return std::future::pending().await };
-        loop {
-            sleep(Duration::from_millis(RENEW_MS)).await;
-            let now = Timestamp::now();
-            let renewed = self.store.renew(lease, now, Duration::from_millis(HELD_MS)).await;
-            // A store that is away tells nothing, until it has expired.
-            if !renewed.unwrap_or(lease.expires_at > now) {
-                return;
-            }
-        }
     }
 
     /// Passes on what a socket tells, in order, and puts things in order when it was opened.
@@ -314,12 +272,15 @@ impl EventSockets {
         let completing = Arc::new(Semaphore::new(COMPLETED_MAX));
         let tidying = self.clone().tidy(Arc::clone(&account), events, Arc::clone(&completing));
         let _tidying = Dropped(tokio::spawn(tidying));
+        // Who is not offered by the end of the socket is found by whoever tidies up.
+        let mut offers = JoinSet::new();
         while let Some((routed, message)) = waiting.recv().await {
+            while offers.try_join_next().is_some() {}
             match routed {
                 Routed::Offered(call) => {
                     let (sockets, account) = (self.clone(), Arc::clone(&account));
                     let turns = Arc::clone(&completing);
-                    tokio::spawn(sockets.offer(account, events, call, turns));
+                    offers.spawn(sockets.offer(account, events, call, turns));
                 }
                 routed => self.tell(&account, TidingsKind::Message(routed, message)).await,
             }

@@ -6,6 +6,7 @@ mod connect;
 mod cost;
 mod events;
 mod exchanges;
+mod lease;
 mod leftovers;
 mod pace;
 mod reverse;

@@ -17,7 +17,6 @@ use super::Account;
 use super::events::{End, EventSockets, unwanted};
 use super::socket::{Socket, SocketError};
 use crate::calls::tidings::TidingsKind;
-use crate::store::Timestamp;
 
 /// Requests that may wait to be sent over one socket.
 const ASKED_MAX: usize = 1_024;
@@ -183,26 +182,24 @@ impl EventSockets {
                 },
             };
             let socket = Socket::accepted(upgraded);
-            let Ok(mut lease) = self.try_lease(&account).await else {
+            let Ok(mut held) = self.try_lease(&account).await else {
                 tracing::info!(%configuration, "another server has the socket of events");
                 sleep(Duration::from_millis(TURNED_AWAY_MS)).await;
                 socket.close().await;
                 continue;
             };
             let line = Line::new(reverse, tunnels.clone(), configuration);
-            let held = (lease.as_mut(), wanted.clone());
+            let lost = self.lost(&mut held, wanted.clone());
             let end = tokio::select! {
-                end = self.serve((socket, Some(line)), &account, events, held, &mut again) => end,
+                end = self.serve((socket, Some(line)), &account, events, lost, &mut again) => end,
                 upgraded = door.next() => {
                     next = Some(upgraded);
                     SocketError::Closed.into()
                 }
             };
-            if let Some(lease) = &lease {
-                // Whoever takes it waits until it expires otherwise.
-                drop(self.store.release(lease, Timestamp::now()).await);
-            }
+            // Nothing is placed here any more when another server begins.
             self.tell(&account, TidingsKind::Down).await;
+            self.give_back(&held).await;
             match end {
                 End::Unwanted => return,
                 end => tracing::warn!(%configuration, why = %end, "no socket of events"),

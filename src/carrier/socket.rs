@@ -28,6 +28,9 @@ const PING_AFTER_MS: u64 = 12_000;
 const PONG_MS: u64 = 5_000;
 /// How long a frame of ours may take to be sent, in milliseconds.
 const WRITE_MS: u64 = 5_000;
+/// How long the carrier may take to hear that we close, in milliseconds: by then another server may
+/// have the socket.
+const CLOSE_MS: u64 = 1_000;
 /// Longest message, in bytes: those about bridges name all that is in them.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// The same where answers come over the socket: lists of all channels are among them.
@@ -202,8 +205,9 @@ impl Socket {
     /// Closes it in order, as far as the carrier listens.
     pub(super) async fn close(mut self) {
         let close = ControlFrame::close(CLOSE_NORMAL, "", self.mask());
+        let said = timeout(Duration::from_millis(CLOSE_MS), self.write(close.as_bytes())).await;
         // Whether it hears that or not, we are gone.
-        drop(self.write(close.as_bytes()).await);
+        drop(said);
     }
 }
 

@@ -34,6 +34,10 @@ pub struct EmulateArgs {
     /// Number of the person at the other end.
     #[arg(long, value_name = "NUMBER", default_value = "+15550100002")]
     pub person: String,
+    /// A field of the configuration that is made at the server, such as media=audiosocket; may be
+    /// given again and again.
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = field)]
+    pub fields: Vec<(String, String)>,
     /// Where the carrier's API listens; on a port that is free if that is 0.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     pub listen: SocketAddr,
@@ -79,6 +83,12 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }
 
+/// A field and its value.
+fn field(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("a field is NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 /// Keys of a telephone.
 fn keys(text: &str) -> Result<String, String> {
     match text.chars().find(|key| !"0123456789ABCD*#".contains(*key)) {
@@ -98,16 +108,18 @@ mod tests {
     fn lines_are_understood() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' '));
         let line = "talkpath emulate acme --key tp_x --outbound --quirk burst=5 --quirk alaw \
-                    --press 12# --seconds 3 --json";
+                    --press 12# --seconds 3 --field a=b=c --json";
         let Command::Emulate(args) = parse(line).unwrap().command else { panic!("not emulate") };
         assert_eq!((args.name.as_str(), args.quirks.len()), ("acme", 2));
         assert_eq!((args.press.as_str(), args.seconds, args.outbound), ("12#", Some(3), true));
+        assert_eq!(args.fields, [("a".to_owned(), "b=c".to_owned())]);
         assert_eq!(args.server, "http://127.0.0.1:8080");
         assert!(!format!("{args:?}").contains("tp_x"));
         for line in [
             "talkpath emulate --key k",
             "talkpath emulate acme --key k --wait --outbound",
             "talkpath emulate acme --key k --wait --record a.wav",
+            "talkpath emulate acme --key k --field media",
             "talkpath emulate acme --key k --press 1x",
             "talkpath emulate acme --key k --seconds 0",
             "talkpath emulate acme --key k --json --verbose",

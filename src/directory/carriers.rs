@@ -14,6 +14,8 @@ pub struct Carriers {
     by_id: HashMap<Uuid, Arc<Account>>,
     /// By the hash of the token: how long a look-up takes tells nothing of the tokens.
     by_token: HashMap<[u8; 32], Uuid>,
+    /// One of each carrier.
+    any: HashMap<&'static str, Uuid>,
 }
 
 fn hash(token: &str) -> [u8; 32] {
@@ -26,6 +28,7 @@ impl Carriers {
         let hashed = |account: &Account| (hash(account.token.expose()), account.id);
         Self {
             by_token: accounts.iter().map(hashed).collect(),
+            any: accounts.iter().map(|account| (account.spec.name, account.id)).collect(),
             by_id: accounts.into_iter().map(|one| (one.id, Arc::new(one))).collect(),
         }
     }
@@ -33,6 +36,11 @@ impl Carriers {
     /// The one with this id.
     pub fn get(&self, id: Uuid) -> Option<&Arc<Account>> {
         self.by_id.get(&id)
+    }
+
+    /// One of a carrier, whichever, if there is any.
+    pub fn any_of(&self, provider: &str) -> Option<&Arc<Account>> {
+        self.get(*self.any.get(provider)?)
     }
 
     /// All that tell what happens by a socket of events.

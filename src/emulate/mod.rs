@@ -3,18 +3,23 @@
 //! The [emulator](adapters::emulate) is a value without I/O; one task owns it and hands in what
 //! happens. Every connection is a task of its own that tells it what came.
 
+mod bare;
 mod client;
 mod hook;
 mod rest;
 mod socket;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use adapters::emulate::{Clock, Command, Emulator, Output, SocketInput, Told};
+use adapters::emulate::{
+    Clock, Command, Emulator, Output, SocketInput, Told, Upgraded, WireOutput,
+};
 use adapters::exchange::{HttpRequest, HttpResponse};
 use http::StatusCode;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::workers::poller::now;
@@ -34,10 +39,22 @@ const WAIT_MAX: Duration = Duration::from_secs(3_600);
 enum Input {
     /// A request to the API; without an answer the connection is left waiting.
     Rest { request: HttpRequest, reply: oneshot::Sender<HttpResponse> },
+    /// The server wants to open a WebSocket.
+    Upgrade { request: HttpRequest, reply: oneshot::Sender<Accepted> },
+    /// A datagram came.
+    Datagram { from: SocketAddr, data: Vec<u8> },
     /// A webhook was answered, or was not.
     Answered { hook: u32, request: HttpRequest, answer: Option<HttpResponse> },
     /// Something came on a media socket.
     Socket { socket: u32, came: Came },
+}
+
+/// What becomes of a WebSocket that the server wants to open.
+enum Accepted {
+    /// It is open, and gets its orders from here.
+    Open { socket: u32, subprotocol: Option<&'static str>, orders: mpsc::Receiver<Order> },
+    /// It is answered so.
+    Refused(HttpResponse),
 }
 
 /// What happens at a carrier that runs.
@@ -71,15 +88,27 @@ pub struct Running {
 }
 
 /// Runs `emulator`, whose API is served on `listener`, on the current runtime.
-pub fn start(emulator: Box<dyn Emulator>, listener: TcpListener) -> Running {
+pub fn start(mut emulator: Box<dyn Emulator>, listener: TcpListener) -> Running {
     let (commands, receiver) = mpsc::channel(INPUTS_MAX);
     let (tell, events) = mpsc::unbounded_channel();
     let (inputs, came) = mpsc::channel(INPUTS_MAX);
-    let serving = tokio::spawn(rest::serve(listener, inputs.clone()));
-    let core = Core { emulator, inputs, tell, sockets: HashMap::new() };
+    let datagrams = emulator.wires().and_then(|_| {
+        let bound = listener.local_addr().and_then(bare::bind);
+        let failed = |error| {
+            let what = format!("no port of UDP with the number of the API's: {error}");
+            // Nobody has the other end yet but whoever gets it from here.
+            let _ = tell.send(Event::Told(Told::Complaint { call: None, what }));
+        };
+        bound.map_err(failed).ok().map(Arc::new)
+    });
+    let mut serving = vec![tokio::spawn(rest::serve(listener, inputs.clone()))];
+    if let Some(socket) = &datagrams {
+        serving.push(tokio::spawn(bare::receive(Arc::clone(socket), inputs.clone())));
+    }
+    let core = Core { emulator, inputs, tell, sockets: HashMap::new(), datagrams };
     tokio::spawn(async move {
         core.run(receiver, came).await;
-        serving.abort();
+        serving.iter().for_each(tokio::task::JoinHandle::abort);
     });
     Running { commands, events }
 }
@@ -91,6 +120,8 @@ struct Core {
     tell: mpsc::UnboundedSender<Event>,
     /// Media sockets by the emulator's numbers.
     sockets: HashMap<u32, mpsc::Sender<Order>>,
+    /// Where datagrams come and go, if the carrier has such.
+    datagrams: Option<Arc<UdpSocket>>,
 }
 
 impl Core {
@@ -120,6 +151,24 @@ impl Core {
                     let _ = reply.send(answer);
                 }
             }
+            Input::Upgrade { request, reply } => {
+                let accepted = self.upgrade(&request);
+                let status = match &accepted {
+                    Some(Accepted::Open { .. }) => Some(StatusCode::SWITCHING_PROTOCOLS),
+                    Some(Accepted::Refused(answer)) => Some(answer.status),
+                    None => None,
+                };
+                self.tell(Event::Asked { request, status });
+                if let Some(accepted) = accepted {
+                    // The server may have given up.
+                    let _ = reply.send(accepted);
+                }
+            }
+            Input::Datagram { from, data } => {
+                if let Some(wires) = self.emulator.wires() {
+                    wires.datagram(clock(), from, &data);
+                }
+            }
             Input::Answered { hook, request, answer } => {
                 let status = answer.as_ref().map(|answer| answer.status);
                 self.tell(Event::Hooked { request, status });
@@ -140,7 +189,42 @@ impl Core {
         }
     }
 
+    /// The server wants to open a WebSocket; none if that is never answered.
+    fn upgrade(&mut self, request: &HttpRequest) -> Option<Accepted> {
+        let Some(wires) = self.emulator.wires() else {
+            return self.emulator.rest(clock(), request).map(Accepted::Refused);
+        };
+        Some(match wires.upgrade(clock(), request) {
+            Upgraded::Open { socket, subprotocol } => {
+                let (sender, orders) = mpsc::channel(MESSAGES_MAX);
+                self.sockets.insert(socket, sender);
+                Accepted::Open { socket, subprotocol, orders }
+            }
+            Upgraded::Refused(answer) => Accepted::Refused(answer),
+        })
+    }
+
+    /// What is to be done on the wires of a carrier that has such.
+    fn wires(&mut self) {
+        while let Some(output) = self.emulator.wires().and_then(|wires| wires.poll()) {
+            match output {
+                WireOutput::Datagram { to, data } => {
+                    if let Some(socket) = &self.datagrams {
+                        // What does not go out now would come too late.
+                        let _ = socket.try_send_to(&data, to);
+                    }
+                }
+                WireOutput::Connect { socket, to } => {
+                    let (orders, receiver) = mpsc::channel(MESSAGES_MAX);
+                    self.sockets.insert(socket, orders);
+                    tokio::spawn(bare::run(socket, to, receiver, self.inputs.clone()));
+                }
+            }
+        }
+    }
+
     fn outputs(&mut self) {
+        self.wires();
         while let Some(output) = self.emulator.poll() {
             match output {
                 Output::Hook { hook, request } => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use adapters::agent::MessageKind;
 use adapters::exchange::HttpRequest;
 use http::Uri;
+use http::header::SEC_WEBSOCKET_PROTOCOL;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,16 +57,26 @@ pub(super) async fn run(
     inputs: mpsc::Sender<Input>,
 ) {
     let opened = timeout(OPEN_WAIT, open(request)).await.unwrap_or(Err(None));
-    let came = match opened {
-        Ok(io) => {
-            let opened = Input::Socket { socket, came: Came::Opened };
-            if inputs.send(opened).await.is_err() {
-                return;
-            }
-            Came::Closed(talk(socket, io, orders, &inputs).await.unwrap_or(None))
+    match opened {
+        Ok(io) => keep(socket, (io, Role::Client), orders, inputs).await,
+        Err(status) => {
+            let _ = inputs.send(Input::Socket { socket, came: Came::Refused(status) }).await;
         }
-        Err(status) => Came::Refused(status),
-    };
+    }
+}
+
+/// Runs a socket that is open to its end.
+pub(super) async fn keep(
+    socket: u32,
+    (io, role): (TokioIo<Upgraded>, Role),
+    orders: mpsc::Receiver<Order>,
+    inputs: mpsc::Sender<Input>,
+) {
+    let opened = Input::Socket { socket, came: Came::Opened };
+    if inputs.send(opened).await.is_err() {
+        return;
+    }
+    let came = Came::Closed(talk(socket, (io, role), orders, &inputs).await.unwrap_or(None));
     let _ = inputs.send(Input::Socket { socket, came }).await;
 }
 
@@ -73,6 +84,9 @@ pub(super) async fn run(
 async fn open(what: HttpRequest) -> Result<TokioIo<Upgraded>, Option<u16>> {
     let uri: Uri = what.url.parse().map_err(|_| None)?;
     let io = client::connect(&uri).await.map_err(|_| None)?;
+    let offered = what.headers.get(SEC_WEBSOCKET_PROTOCOL).and_then(|name| name.to_str().ok());
+    let offered: Vec<String> = offered.into_iter().map(str::to_owned).collect();
+    let offered: Vec<&str> = offered.iter().map(String::as_str).collect();
     let mut request = client::request(&uri, what).map_err(|_| None)?;
     let mut nonce = [0; KEY_BYTES];
     getrandom::fill(&mut nonce).map_err(|_| None)?;
@@ -83,19 +97,19 @@ async fn open(what: HttpRequest) -> Result<TokioIo<Upgraded>, Option<u16>> {
     tokio::spawn(connection.with_upgrades());
     let response = sender.send_request(request).await.map_err(|_| None)?;
     let status = response.status();
-    key.check_response(status, response.headers(), &[]).map_err(|_| Some(status.as_u16()))?;
+    key.check_response(status, response.headers(), &offered).map_err(|_| Some(status.as_u16()))?;
     hyper::upgrade::on(response).await.map(TokioIo::new).map_err(|_| None)
 }
 
 /// Sends what is ordered and tells what comes; the code of the end, if it was one in order.
 async fn talk(
     socket: u32,
-    io: TokioIo<Upgraded>,
+    (io, role): (TokioIo<Upgraded>, Role),
     mut orders: mpsc::Receiver<Order>,
     inputs: &mpsc::Sender<Input>,
 ) -> io::Result<Option<u16>> {
     let (mut read, mut write) = tokio::io::split(io);
-    let mut reader = Reader::new(Role::Client);
+    let mut reader = Reader::new(role);
     let (mut bytes, mut out) = (vec![0; READ_BYTES], Vec::new());
     // The code that we have closed with, and how long the answer may take.
     let mut closing: Option<(u16, Instant)> = None;
@@ -109,11 +123,11 @@ async fn talk(
                         MessageKind::Text => Opcode::Text,
                         MessageKind::Binary => Opcode::Binary,
                     };
-                    append_frame(&mut out, opcode, &message, Some(mask()?));
+                    append_frame(&mut out, opcode, &message, mask(role)?);
                 }
                 Some(Order::Close(code)) => {
                     closing = Some((code, Instant::now() + CLOSE_WAIT));
-                    out.extend_from_slice(ControlFrame::close(code, "", Some(mask()?)).as_bytes());
+                    out.extend_from_slice(ControlFrame::close(code, "", mask(role)?).as_bytes());
                 }
                 None => return Ok(None),
             },
@@ -133,13 +147,13 @@ async fn talk(
                             }
                         }
                         Message::Ping(payload) => {
-                            let pong = ControlFrame::pong(payload, Some(mask()?));
+                            let pong = ControlFrame::pong(payload, mask(role)?);
                             out.extend_from_slice(pong.as_bytes());
                         }
                         Message::Pong(_) => {}
                         Message::Close { code, .. } => {
                             let close = ControlFrame::close(
-                                code.unwrap_or(framing::CLOSE_NORMAL), "", Some(mask()?),
+                                code.unwrap_or(framing::CLOSE_NORMAL), "", mask(role)?,
                             );
                             if closing.is_none() {
                                 write.write_all(close.as_bytes()).await?;
@@ -156,9 +170,12 @@ async fn talk(
     }
 }
 
-/// A key for the next frame (RFC 6455 5.3).
-fn mask() -> io::Result<[u8; 4]> {
+/// A key for the next frame: those of a client have one (RFC 6455 5.3).
+fn mask(role: Role) -> io::Result<Option<[u8; 4]>> {
+    if role == Role::Server {
+        return Ok(None);
+    }
     let mut key = [0; 4];
     getrandom::fill(&mut key).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(key)
+    Ok(Some(key))
 }

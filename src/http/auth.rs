@@ -92,7 +92,14 @@ async fn identify(
     let Some(token) = session::presented(headers).filter(|_| key.is_none()) else {
         return Ok((verify_key(state, extensions, key).await?, None));
     };
-    let found = state.store.session(&session::hash(token.expose())).await?;
+    let known = &state.guard.known;
+    let found = if may_ask(state, extensions, token.expose()) {
+        let found = state.store.session(&session::hash(token.expose())).await?;
+        known.note(token.expose(), found.is_some());
+        found
+    } else {
+        None
+    };
     let Some(found) = found else {
         return Err(unknown(state, extensions, Problem::does_not_hold));
     };
@@ -140,8 +147,8 @@ pub(super) fn stranger(state: &super::State, client: Client) -> Problem {
     }
 }
 
-/// Finds the key. Who shows none that holds has few attempts; who has shown a good one before is
-/// never kept out by others at the same address.
+/// Finds the key. Who shows none that holds has few attempts; who shows a good one is never kept
+/// out by others at the same address.
 ///
 /// # Errors
 ///
@@ -154,20 +161,27 @@ pub(super) async fn verify_key(
     let Some(key) = key else {
         return Err(unknown(state, extensions, Problem::unauthorized));
     };
-    let guard = &state.guard;
-    // Nobody but who has held a good key before has the database asked beyond the rate.
-    let may_ask = extensions.get::<Client>().is_none_or(|client| {
-        guard.addresses.has(now(), &source(client.address)) || guard.known.has(key)
-    });
-    let info = if may_ask { state.keys.verify(key).await? } else { None };
-    if may_ask {
-        guard.known.note(key, info.is_some());
-    }
+    let info = if may_ask(state, extensions, key) {
+        let info = state.keys.verify(key).await?;
+        state.guard.known.note(key, info.is_some());
+        info
+    } else {
+        None
+    };
     let Some(info) = info else {
         return Err(unknown(state, extensions, Problem::does_not_hold));
     };
     within_rate(state, &info)?;
     Ok(info)
+}
+
+/// Whether the database is asked for a key or session: beyond the rate of an address, only for
+/// those that have held.
+fn may_ask(state: &super::State, extensions: &Extensions, secret: &str) -> bool {
+    let guard = &state.guard;
+    extensions.get::<Client>().is_none_or(|client| {
+        guard.addresses.has(now(), &source(client.address)) || guard.known.has(secret)
+    })
 }
 
 /// What is answered to whoever shows nothing that holds: `why`, as long as it is not too often.

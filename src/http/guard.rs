@@ -33,8 +33,8 @@ pub struct Guard {
     trusted: Vec<Cidr>,
     pub(super) keys: Buckets<String>,
     pub(super) addresses: Buckets<IpAddr>,
-    /// Keys that held when they were last shown.
-    pub(super) known: Known,
+    /// Keys and sessions that hold.
+    pub known: Known,
     strangers: Buckets<()>,
     /// Lines about requests that failed: without a database, every stranger's does.
     failures: Few,

@@ -32,6 +32,7 @@ use bytes::Bytes;
 use tokio::sync::{Notify, watch};
 
 pub use guard::Guard;
+pub use known::{Known, follow as follow_keys};
 pub use streams::Streams;
 pub use told::Told;
 

@@ -79,6 +79,11 @@ impl Wanted {
             .transpose()?;
         Ok(Self { limit, after })
     }
+
+    /// How many items to ask for: one that does not fit tells that there is another page.
+    pub const fn with_next(self) -> u32 {
+        self.limit.saturating_add(1)
+    }
 }
 
 impl FromRequestParts<super::State> for Wanted {
@@ -100,8 +105,8 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page of at most `limit` items out of `items`, of which one more was asked for than fits if
-    /// there are so many.
+    /// A page of at most `limit` items out of `items`, of which one more was asked for than fits
+    /// ([`Wanted::with_next`]).
     pub fn cut(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> Uuid) -> Self {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let more = items.len() > limit;
@@ -171,7 +176,8 @@ mod tests {
                 let from = wanted
                     .after
                     .map_or(0, |id| all.iter().position(|known| *known == id).unwrap() + 1);
-                let found = all[from..].iter().copied().take(limit as usize + 1).collect();
+                let most = wanted.with_next() as usize;
+                let found = all[from..].iter().copied().take(most).collect();
                 let page = Page::cut(found, limit, |id| *id);
                 assert!(!page.items.is_empty());
                 seen.extend(page.items);

@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName, Method, header};
 use sha2::{Digest, Sha256};
 
+use super::known::Known;
 use super::problem::{Kind, Problem};
 use crate::config::Secret;
 use crate::store::Timestamp;
@@ -55,6 +56,11 @@ impl Session {
             .map_err(|_| Problem::new(Kind::Internal, "there is no randomness"))?;
         let token = Secret::new(URL_SAFE_NO_PAD.encode(bytes));
         Ok(Self { token, expires_at: Timestamp::now().after(SESSION) })
+    }
+
+    /// Lets it be known as one that holds.
+    pub(super) fn note(&self, known: &Known) {
+        known.note(self.token.expose(), true);
     }
 
     /// What it is found by.

@@ -101,10 +101,14 @@ impl Doors {
             Some(Ok(call)) => call,
             Some(Err(refusal)) => {
                 // Strangers would fill the log.
-                if refusal == PbxRefusal::Stranger {
-                    tracing::debug!(%peer, %refusal, "an AudioSocket call is not taken");
-                } else {
-                    tracing::info!(%peer, %refusal, "an AudioSocket call is not taken");
+                match refusal {
+                    PbxRefusal::Stranger => {
+                        tracing::debug!(%peer, %refusal, "an AudioSocket call is not taken");
+                    }
+                    PbxRefusal::Token(_) => {
+                        tracing::warn!(%peer, %refusal, "a call's AudioSocket is not let in");
+                    }
+                    _ => tracing::info!(%peer, %refusal, "an AudioSocket call is not taken"),
                 }
                 return refuse(&mut stream).await;
             }

@@ -242,12 +242,16 @@ impl Runner {
         }
         let organisation = order.organisation;
         let call = order.template.call(organisation.0, id, &recipient.to, &recipient.variables);
-        let (store, calls) = (self.store.clone(), self.calls.clone());
-        let told = Arc::clone(&self.told);
+        let (store, told) = (self.store.clone(), Arc::clone(&self.told));
+        // Asked for here and not by the task, so that whoever comes first has the room there is.
+        let asked = self.calls.post(|reply| Request::Place { call, reply }).await;
         memory.placing.spawn(async move {
-            let asked = calls.ask(|reply| Request::Place { call, reply }).await;
+            let answer = match asked {
+                Some(reply) => reply.await.ok(),
+                None => None,
+            };
             // Without an answer the server goes down, and nobody knows whether it was placed.
-            let pause = match asked {
+            let pause = match answer {
                 Some(Err(error)) => {
                     let pause = refused(&store, id, &error).await;
                     told.notify_one();
@@ -313,6 +317,60 @@ fn in_turn<T>(mut all: Vec<VecDeque<T>>) -> impl Iterator<Item = T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orders::{Policy, Rules, Template};
+    use crate::store::call_orders::NewOrder;
+    use crate::store::call_recipients::NewRecipient;
+    use crate::store::tests::on_both;
+    use crate::store::{Actor, CallOrderId};
+
+    /// An order whose calls may all be placed at once.
+    async fn order(store: &Store, recipients: &[NewRecipient]) {
+        let template: Template = serde_json::from_str(r#"{"agent": "bot"}"#).unwrap();
+        let rules =
+            Rules { hours: None, retry: Policy::default(), max_calls: 100, calls_per_minute: None };
+        let new = NewOrder {
+            id: CallOrderId::new(),
+            name: None,
+            paused: false,
+            template: &template,
+            rules: &rules,
+            begins_at: Timestamp::now(),
+            expires_at: None,
+            recipients,
+        };
+        let organisation = store.default_organisation();
+        store.create_call_order(organisation, &new, &Actor::Server).await.unwrap();
+    }
+
+    /// Whoever was added first is asked for first, and all of a turn before it ends: if there is
+    /// not room for all, the first have it.
+    #[test]
+    fn calls_are_asked_for_in_their_order() {
+        on_both(async |db| {
+            let store = db.store().await;
+            let to: Vec<String> = (0..TURN_MAX).map(|n| format!("+4930123456{n:02}")).collect();
+            let one = |to: &String| NewRecipient {
+                to: to.clone(),
+                time_zone: None,
+                variables: [].into(),
+            };
+            order(&store, &to.iter().map(one).collect::<Vec<_>>()).await;
+            let (calls, mut requests) = Handle::pair(to.len());
+            // Nobody writes a log.
+            let (log, _) = LogHandle::new(Arc::default());
+            let (_draining, drain) = watch::channel(false);
+            let (wake, told) = (Arc::default(), Arc::default());
+            let node = NodeId::new();
+            let runner = Runner { store, node, calls, log, drain, wake, told };
+            let mut memory = Memory::default();
+            runner.look(&mut memory).await.unwrap();
+            let mut asked = Vec::new();
+            while let Ok(Request::Place { call, .. }) = requests.try_recv() {
+                asked.push(call.to);
+            }
+            assert_eq!(asked, to);
+        });
+    }
 
     /// Whoever has many calls keeps nobody else waiting, and each has its own in their order.
     #[test]

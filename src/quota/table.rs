@@ -128,6 +128,20 @@ impl Quota {
         Ok(Permit(bounds.iter().map(place).collect()))
     }
 
+    /// Lets a call that is there already have its places, whatever the limits are, and nothing of
+    /// the rates.
+    pub fn restore(&mut self, way: Way, bounds: &[Bound]) -> Permit {
+        let place = |bound: &Bound| {
+            let held = self.held.entry(bound.subject).or_default();
+            let held = match way {
+                Way::In => &held.inbound,
+                Way::Out => &held.outbound,
+            };
+            (bound.subject.kind, Arc::clone(held))
+        };
+        Permit(bounds.iter().map(place).collect())
+    }
+
     /// Whether [`Quota::take`] would take the call now.
     ///
     /// # Errors

@@ -184,3 +184,15 @@ proptest! {
         prop_assert_eq!(quota.calls(subject), (0, 0));
     }
 }
+
+/// A call that is there already has its places whatever the limits are, and nothing of the rates.
+#[test]
+fn places_are_restored() {
+    let mut quota = Quota::default();
+    let organisation = bound(Kind::Organisation, 1, Limits::calls(1, 0).at_rate(1));
+    let held = [Way::In, Way::Out].map(|way| quota.restore(way, &[organisation]));
+    assert_eq!(quota.calls(organisation.subject), (1, 1));
+    assert!(quota.take(now(0), Way::In, &[organisation]).is_err());
+    drop(held);
+    quota.take(now(0), Way::In, &[organisation]).unwrap();
+}

@@ -151,11 +151,8 @@ impl Store {
         after: Option<AgentId>,
         limit: u32,
     ) -> Result<Vec<Agent>, StoreError> {
-        let mut query = Query::new(SELECT).push(" AND organisation_id = ").push_bind(organisation);
-        if let Some(after) = after {
-            query = query.push(" AND id > ").push_bind(after);
-        }
-        let rows = self.fetch_all(query.push(" ORDER BY id LIMIT ").push_bind(limit)).await?;
+        let query = Query::new(SELECT).push(" AND organisation_id = ").push_bind(organisation);
+        let rows = self.fetch_all(query.page(after, limit)).await?;
         rows.iter().map(|row| read(self, row)).collect()
     }
 

@@ -142,15 +142,12 @@ impl Store {
         before: Option<AuditId>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
-        let mut query = Query::new(
+        let query = Query::new(
             "SELECT id, at, actor, action, object_type, object_id, details FROM audit_log \
              WHERE organisation_id = $1",
-        )
-        .bind(organisation);
-        if let Some(before) = before {
-            query = query.push(" AND id < ").push_bind(before);
-        }
-        let rows = self.fetch_all(query.push(" ORDER BY id DESC LIMIT ").push_bind(limit)).await?;
+        );
+        let query = query.bind(organisation).page_back(before, limit);
+        let rows = self.fetch_all(query).await?;
         rows.iter().map(read).collect()
     }
 }

@@ -275,12 +275,7 @@ impl Store {
             Some(true) => query.push(" AND ended_at IS NOT NULL"),
             Some(false) => query.push(" AND ended_at IS NULL"),
         };
-        let query = match after {
-            Some(after) => query.push(" AND id < ").push_bind(after),
-            None => query,
-        };
-        let query = query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        self.fetch_all(query).await?.iter().map(read).collect()
+        self.fetch_all(query.page_back(after, limit)).await?.iter().map(read).collect()
     }
 
     /// How many recipients of an order stand how.

@@ -194,11 +194,7 @@ impl Store {
         if let Some(state) = state {
             query = query.push(" AND state = ").push_bind(state.as_str());
         }
-        if let Some(after) = after {
-            query = query.push(" AND id > ").push_bind(after);
-        }
-        let query = query.push(" ORDER BY id LIMIT ").push_bind(limit);
-        self.fetch_all(query).await?.iter().map(read).collect()
+        self.fetch_all(query.page(after, limit)).await?.iter().map(read).collect()
     }
 
     /// Up to `limit` recipients of an order that are to be called now.

@@ -291,6 +291,24 @@ impl Store {
         rows.iter().map(|row| row.get("id")).collect()
     }
 
+    /// How many calls of a node that began before `before` are not over.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn count_open_calls(
+        &self,
+        node: NodeId,
+        before: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let query = Query::new(
+            "SELECT count(*) AS found FROM calls WHERE ended_at IS NULL AND node_id = $1 \
+             AND created_at < $2",
+        );
+        let row = self.fetch_one(query.bind(node).bind(before)).await?;
+        Ok(row.get::<i64>("found")?.unsigned_abs())
+    }
+
     /// Up to `limit` calls of a node that began before `before` and are not over; of all nodes if
     /// none is named.
     ///

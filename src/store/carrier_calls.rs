@@ -1,11 +1,21 @@
 //! Calls as carriers have them.
 
-use uuid::Uuid;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use adapters::agent::Direction;
+use uuid::{Builder, Uuid};
 
 use super::id::{ConfigurationId, NodeId, OrganisationId, Timestamp};
 use super::row::Row;
 use super::sql::Query;
 use super::{Store, StoreError};
+use crate::calls::cause::Cause;
+use crate::calls::log::{Source, direction_from_word};
+
+/// Calls handed over that are looked for: the control keeps no more.
+const HANDED_OVER_MAX: u32 = 16_384;
 
 /// A call that a carrier has, or had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +28,58 @@ pub struct CarrierCall {
     pub configuration: ConfigurationId,
     /// The carrier's id of it.
     pub call: String,
+}
+
+/// A call that its carrier has connected with somebody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HandedOver {
+    /// Our id of it.
+    pub id: Uuid,
+    /// The configuration that it came or went by.
+    pub configuration: ConfigurationId,
+    /// The carrier's id of it.
+    pub call: String,
+    /// Who called whom.
+    pub direction: Direction,
+    /// Our number on it.
+    pub number: String,
+    /// When it was over for us.
+    pub ended_at: Timestamp,
+    /// The transfer that has connected it.
+    pub transfer: Option<Uuid>,
+    /// The number that the other was called from, if it was named.
+    pub leg_from: Option<String>,
+}
+
+/// Without the numbers: they are somebody's.
+impl fmt::Debug for HandedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandedOver")
+            .field("id", &self.id)
+            .field("configuration", &self.configuration)
+            .field("transfer", &self.transfer)
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_handed_over(row: &Row) -> Result<HandedOver, StoreError> {
+    let direction = row.parse("direction", direction_from_word)?;
+    let number = match direction {
+        Direction::Inbound => "to_number",
+        Direction::Outbound => "from_number",
+    };
+    let options: Option<String> = row.get("options")?;
+    let options = options.and_then(|text| serde_json::from_str::<BTreeMap<_, _>>(&text).ok());
+    Ok(HandedOver {
+        id: row.get("id")?,
+        configuration: row.get("configuration_id")?,
+        call: row.get("carrier_call_id")?,
+        direction,
+        number: row.get(number)?,
+        ended_at: row.get("ended_at")?,
+        transfer: row.get("transfer_id")?,
+        leg_from: options.and_then(|mut options: BTreeMap<String, String>| options.remove("from")),
+    })
 }
 
 fn read(row: &Row) -> Result<CarrierCall, StoreError> {
@@ -73,6 +135,44 @@ impl Store {
     pub async fn carrier_call(&self, call: Uuid) -> Result<Option<CarrierCall>, StoreError> {
         let query = Query::new(SELECT).push(" AND id = ").push_bind(call);
         self.fetch_optional(query).await?.as_ref().map(read).transpose()
+    }
+
+    /// The calls of a node, or of all, that carriers have connected with somebody else and whose
+    /// end they have not told. It must have come `longest` after that: of older ones nothing is
+    /// said.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn handed_over(
+        &self,
+        node: Option<NodeId>,
+        now: Timestamp,
+        longest: Duration,
+    ) -> Result<Vec<HandedOver>, StoreError> {
+        let after = now.before(longest);
+        // Ids grow with the time: a call that ended since then began no longer before.
+        let first_ms = after.before(longest).unix_s().saturating_mul(1_000);
+        let first = Builder::from_unix_timestamp_millis(first_ms, &[0; 10]).into_uuid();
+        let query = Query::new(
+            "SELECT c.id AS id, c.configuration_id AS configuration_id, \
+             c.carrier_call_id AS carrier_call_id, c.direction AS direction, \
+             c.from_number AS from_number, c.to_number AS to_number, c.ended_at AS ended_at, \
+             t.id AS transfer_id, t.options AS options FROM calls c LEFT JOIN transfers t \
+             ON t.id = (SELECT l.id FROM transfers l WHERE l.call_id = c.id \
+             ORDER BY l.id DESC LIMIT 1) WHERE c.id >= $1 AND c.ended_at > $2 \
+             AND c.cause = $3 AND c.carrier_call_id IS NOT NULL \
+             AND c.configuration_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM call_events e \
+             WHERE e.call_id = c.id AND e.source = $4 AND e.kind = $5)",
+        );
+        let query = query.bind(first).bind(after);
+        let query = query.bind(Cause::Transferred.as_str()).bind(Source::Carrier.as_str());
+        let mut query = query.bind("ended");
+        if let Some(node) = node {
+            query = query.push(" AND c.node_id = ").push_bind(node);
+        }
+        let query = query.push(" ORDER BY c.ended_at DESC LIMIT ").push_bind(HANDED_OVER_MAX);
+        self.fetch_all(query).await?.iter().map(read_handed_over).collect()
     }
 
     /// Up to `limit` answered calls of a node that carriers had, that ended after `after` and no

@@ -292,11 +292,7 @@ impl Store {
         if let Some(state) = state {
             query = query.push(" AND state = ").push_bind(state.as_str());
         }
-        if let Some(before) = before {
-            query = query.push(" AND id < ").push_bind(before);
-        }
-        let query = query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        self.fetch_all(query).await?.iter().map(read).collect()
+        self.fetch_all(query.page_back(before, limit)).await?.iter().map(read).collect()
     }
 
     /// Delivers again, with the same event id: one delivery, or all that were given up.

@@ -45,7 +45,8 @@ impl Store {
         max: u32,
         actor: &Actor,
     ) -> Result<bool, StoreError> {
-        let mut tx = self.begin().await?;
+        // Every node is to know that there is one more.
+        let mut tx = self.begin_change().await?;
         let count = Query::new(
             "SELECT COUNT(*) AS held FROM api_keys WHERE organisation_id = $1 \
              AND revoked_at IS NULL",
@@ -126,6 +127,33 @@ impl Store {
     pub async fn key_by_hash(&self, hash: &KeyHash) -> Result<Option<KeyInfo>, StoreError> {
         let query = Query::new(SELECT).push(" AND sha256 = ").push_bind(hash.as_slice());
         self.fetch_optional(query).await?.as_ref().map(read).transpose()
+    }
+
+    /// Hashes of the keys and sessions that hold at a time, up to `limit` of each: the newest.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn hashes_that_hold(
+        &self,
+        at: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<KeyHash>, StoreError> {
+        let keys = Query::new(
+            "SELECT sha256 FROM api_keys WHERE revoked_at IS NULL \
+             ORDER BY created_at DESC, id LIMIT $1",
+        );
+        let mut rows = self.fetch_all(keys.bind(limit)).await?;
+        let sessions = Query::new(
+            "SELECT sha256 FROM sessions WHERE expires_at > $1 \
+             ORDER BY created_at DESC, sha256 LIMIT $2",
+        );
+        rows.extend(self.fetch_all(sessions.bind(at).bind(limit)).await?);
+        let read = |row: &Row| {
+            let hash: Vec<u8> = row.get("sha256")?;
+            KeyHash::try_from(hash).map_err(|_| StoreError::Corrupt { what: "sha256" })
+        };
+        rows.iter().map(read).collect()
     }
 
     /// Makes the key with this id invalid.

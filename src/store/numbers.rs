@@ -216,10 +216,7 @@ impl Store {
         if let Some(configuration) = filter.configuration {
             query = query.push(" AND configuration_id = ").push_bind(configuration);
         }
-        if let Some(after) = filter.after {
-            query = query.push(" AND id > ").push_bind(after);
-        }
-        let rows = self.fetch_all(query.push(" ORDER BY id LIMIT ").push_bind(limit)).await?;
+        let rows = self.fetch_all(query.page(filter.after, limit)).await?;
         rows.iter().map(read).collect()
     }
 

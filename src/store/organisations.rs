@@ -197,11 +197,7 @@ impl Store {
         after: Option<OrganisationId>,
         limit: u32,
     ) -> Result<Vec<Organisation>, StoreError> {
-        let mut query = Query::new(SELECT);
-        if let Some(after) = after {
-            query = query.push(" AND id > ").push_bind(after);
-        }
-        let rows = self.fetch_all(query.push(" ORDER BY id LIMIT ").push_bind(limit)).await?;
+        let rows = self.fetch_all(Query::new(SELECT).page(after, limit)).await?;
         rows.iter().map(read).collect()
     }
 

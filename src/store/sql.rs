@@ -107,6 +107,27 @@ impl Query {
         self
     }
 
+    /// Goes on behind a row, in the order of the ids, for at most `limit` rows. The statement has
+    /// conditions already.
+    #[must_use]
+    pub fn page(self, after: Option<impl Into<Value>>, limit: u32) -> Self {
+        let query = match after {
+            Some(after) => self.push(" AND id > ").push_bind(after),
+            None => self,
+        };
+        query.push(" ORDER BY id LIMIT ").push_bind(limit)
+    }
+
+    /// The same from the latest back: goes on before a row.
+    #[must_use]
+    pub fn page_back(self, before: Option<impl Into<Value>>, limit: u32) -> Self {
+        let query = match before {
+            Some(before) => self.push(" AND id < ").push_bind(before),
+            None => self,
+        };
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit)
+    }
+
     pub(super) fn sqlite(self) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
         let mut query = sqlx::query(AssertSqlSafe(self.text));
         for value in self.values {
@@ -153,5 +174,21 @@ mod tests {
         let query = query.push(" AND c = ").push_bind("x").push(" AND d > ").push_bind(2_i64);
         assert_eq!(query.text, "SELECT a FROM t WHERE b = $1 AND c = $2 AND d > $3");
         assert_eq!(query.values.len(), 3);
+    }
+
+    /// A page goes on behind a row in either direction, and begins at the end without one.
+    #[test]
+    fn pages_go_on() {
+        let query = || Query::new("SELECT a FROM t WHERE b = $1").bind(1_i64);
+        let text = |query: Query| (query.text, query.values.len());
+        for (query, more, places) in [
+            (query().page(Some(7_i64), 5), " AND id > $2 ORDER BY id LIMIT $3", 3),
+            (query().page(None::<i64>, 5), " ORDER BY id LIMIT $2", 2),
+            (query().page_back(Some(7_i64), 5), " AND id < $2 ORDER BY id DESC LIMIT $3", 3),
+            (query().page_back(None::<i64>, 5), " ORDER BY id DESC LIMIT $2", 2),
+        ] {
+            let expected = format!("SELECT a FROM t WHERE b = $1{more}");
+            assert_eq!(text(query), (expected.into(), places));
+        }
     }
 }

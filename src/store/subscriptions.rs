@@ -138,12 +138,8 @@ impl Store {
         after: Option<SubscriptionId>,
         limit: u32,
     ) -> Result<Vec<Subscription>, StoreError> {
-        let mut query = Query::new(SELECT).push(" AND organisation_id = ").push_bind(organisation);
-        if let Some(after) = after {
-            query = query.push(" AND id > ").push_bind(after);
-        }
-        let query = query.push(" ORDER BY id LIMIT ").push_bind(limit);
-        self.fetch_all(query).await?.iter().map(read).collect()
+        let query = Query::new(SELECT).push(" AND organisation_id = ").push_bind(organisation);
+        self.fetch_all(query.page(after, limit)).await?.iter().map(read).collect()
     }
 
     /// One subscription.

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use media::buckets::{bucket_of, quantile};
+
 /// Buckets a histogram can have, the one without bound included.
 const BUCKETS_MAX: usize = 24;
 
@@ -108,8 +110,7 @@ impl Histogram {
     /// Counts one duration. Wait-free, no allocation.
     pub fn record(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = self.bounds.0.partition_point(|bound| *bound < nanos);
-        if let Some(bucket) = self.buckets.get(bucket) {
+        if let Some(bucket) = self.buckets.get(bucket_of(self.bounds.0, duration)) {
             bucket.fetch_add(1, Relaxed);
         }
         self.sum_ns.fetch_add(nanos, Relaxed);
@@ -118,8 +119,7 @@ impl Histogram {
     /// How many were longer than `bound`, as far as the buckets tell, and how many there were;
     /// without an allocation.
     pub fn beyond(&self, bound: Duration) -> (u64, u64) {
-        let nanos = u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-        let first = self.bounds.0.partition_point(|bound| *bound < nanos) + 1;
+        let first = bucket_of(self.bounds.0, bound) + 1;
         let (mut all, mut beyond) = (0, 0);
         for (index, bucket) in self.buckets.iter().enumerate() {
             let count = bucket.load(Relaxed);
@@ -167,15 +167,8 @@ impl Snapshot {
     /// Upper bound in seconds of the bucket that holds the quantile `q` (0 to 1); zero if nothing
     /// was counted.
     pub fn quantile_s(&self, q: f64) -> f64 {
-        let rank = (self.count as f64 * q).ceil();
-        let mut seen = 0;
-        for (bound, count) in &self.buckets {
-            seen += count;
-            if *count > 0 && seen as f64 >= rank {
-                return *bound;
-            }
-        }
-        0.0
+        let bucket = quantile(self.buckets.iter().map(|(_, count)| *count), q);
+        bucket.and_then(|at| self.buckets.get(at)).map_or(0.0, |(bound, _)| *bound)
     }
 }
 

@@ -233,6 +233,12 @@ impl Connection {
         }
     }
 
+    /// Is watched as `token` from now on.
+    pub(super) fn watch_as(&mut self, poller: &Poller, token: u64) -> io::Result<()> {
+        self.token = token;
+        poller.watch(self.io.stream(), token, (self.reads, self.watches_output))
+    }
+
     /// Lets the poller watch for input, or not until it is told again.
     pub(super) fn read_on(&mut self, poller: &Poller, reads: bool) {
         let both = (reads, self.watches_output);

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 
 use super::Care;
 use super::command::{CallKey, Event, EventKind};
+use super::line::Parting;
 use super::linger::Lingering;
 use super::mux::{Mailbox, Ports};
 use super::path::Agent;
@@ -70,6 +71,7 @@ pub(super) struct Context {
     pub(super) masks: MaskKeys,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) lingering: Lingering,
+    pub(super) parting: Parting,
     /// What its calls reach links by.
     pub(super) ports: Ports,
     /// Those of the frame that is under way.
@@ -109,6 +111,7 @@ impl Context {
             masks: MaskKeys::new(seed()?),
             metrics,
             lingering: Lingering::default(),
+            parting: Parting::default(),
             stamps: Stamps::default(),
             care,
             random: ChaCha8Rng::from_seed(seed()?),

@@ -407,7 +407,7 @@ fn first_heard(first: &mut Option<Duration>, answered_at: Option<MonoTime>, now:
 }
 
 /// What is heard while nobody says anything; true if that is nothing.
-fn background(noise: &mut Option<Builtin>, frame: &mut [u8], silence: u8) -> bool {
+fn background(noise: &mut Option<Box<Builtin>>, frame: &mut [u8], silence: u8) -> bool {
     match noise {
         Some(noise) => {
             noise.next_frame(frame, silence);

@@ -35,7 +35,7 @@ impl MediaPath {
         self.next_tick = ctx.now;
         for _ in 0..FRAMES_PER_TURN_MAX {
             let Some(line) = self.peer.line_ref() else { return };
-            if line.ahead.room_at() > ctx.now + TOGETHER {
+            if line.room_at(self.is_live()) > ctx.now + TOGETHER {
                 self.next_tick = self.line_due_at(ctx.now);
                 break;
             }
@@ -63,7 +63,8 @@ impl MediaPath {
             return;
         };
         let waits = self.next_tick < MonoTime::MAX && self.queues() && !self.playout.drained();
-        if self.next_tick <= ctx.now || (waits && line.ahead.room_at() <= ctx.now) {
+        let room_at = line.room_at(self.is_live());
+        if self.next_tick <= ctx.now || (waits && room_at <= ctx.now) {
             self.line_ticks(ctx);
         }
     }
@@ -73,18 +74,22 @@ impl MediaPath {
         matches!(self.agent, Agent::Socket(_))
     }
 
+    /// True if what the agent says comes over a network, and is taken by the clock.
+    const fn is_live(&self) -> bool {
+        matches!(self.agent, Agent::Rtp(_) | Agent::Leg(_))
+    }
+
     /// When the next frame leaves at the latest.
     fn line_due_at(&self, now: MonoTime) -> MonoTime {
         let Some(line) = self.peer.line_ref() else { return MonoTime::MAX };
-        let room_at = line.ahead.room_at();
+        let room_at = line.room_at(self.is_live());
         if room_at > now && self.queues() { line.ahead.due_at() } else { room_at.max(now) }
     }
 
     /// When a line on which there is nothing to be heard is looked at next.
     fn quiet_until(&self, now: MonoTime, ptime_ms: u32) -> MonoTime {
         let Some(line) = self.peer.line_ref() else { return MonoTime::MAX };
-        let live = matches!(self.agent, Agent::Rtp(_) | Agent::Leg(_));
-        if live || !self.playout.drained() || !self.plays.is_empty() {
+        if self.is_live() || !self.playout.drained() || !self.plays.is_empty() {
             return now + Duration::from_millis(u64::from(ptime_ms));
         }
         // Whether the caller will hear a pause is known when the carrier has none left.
@@ -136,7 +141,7 @@ impl MediaPath {
             }
             return Turn::Quiet;
         }
-        let lead = line.ahead.lead();
+        let lead = line.lead();
         if said.live && said.talkspurt && !lead.is_zero() && line.ahead.is_empty(ctx.now) {
             // Nothing of it is ready ahead of time: what makes up for a network's tremble is a
             // pause before it.
@@ -169,7 +174,7 @@ impl MediaPath {
         let ts = u128::from(due.as_nanos()) * u128::from(audio.clock_hz()) + 500_000_000;
         let ts = (ts / 1_000_000_000) as u32;
         self.taps.said(taps::Said { due, ts, payload });
-        line.send_audio(ctx, length);
+        line.send_audio(ctx, length, due);
         ctx.lap(Stage::KernelSend);
     }
 

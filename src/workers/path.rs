@@ -83,7 +83,7 @@ pub(super) struct MediaPath {
     pub(super) state: CallState,
     pub(super) muted: bool,
     /// What the peer hears while it is on hold.
-    pub(super) held: Option<Builtin>,
+    pub(super) held: Option<Box<Builtin>>,
     /// What it hears under the agent.
     pub(super) bed: Option<Box<Bed>>,
     /// What the agent says waits for the answer, though media flow already.
@@ -91,7 +91,7 @@ pub(super) struct MediaPath {
     /// When the call was answered.
     pub(super) answered_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
-    pub(super) noise: Option<Builtin>,
+    pub(super) noise: Option<Box<Builtin>>,
     /// When the next packet to the peer is due.
     pub(super) next_tick: MonoTime,
     pub(super) hole: Hole,
@@ -118,10 +118,10 @@ pub(super) struct MediaPath {
     /// Frames that a disk was too slow for.
     pub(super) recording_lost: u64,
     /// How the last leg at the agent's end fared, and datagrams from elsewhere on all of them.
-    pub(super) agent_leg: Option<LegSnapshot>,
+    pub(super) agent_leg: Option<Box<LegSnapshot>>,
     pub(super) agent_foreign: u64,
     /// How the sound of the last agent fared that speaks RTP.
-    pub(super) agent_jitter: Option<JitterSnapshot>,
+    pub(super) agent_jitter: Option<Box<JitterSnapshot>>,
     /// Digits have come as events or by signalling.
     pub(super) digits_otherwise: bool,
     /// The control plane was told that the peer is silent.
@@ -307,7 +307,7 @@ impl MediaPath {
     /// The agent is gone; the peer hears what is queued, then `noise`.
     pub(super) fn comfort(&mut self, ctx: &mut Context, noise: Builtin) {
         self.detach(ctx);
-        self.noise = Some(noise);
+        self.noise = Some(Box::new(noise));
         self.restart_ticks(ctx.now);
     }
 

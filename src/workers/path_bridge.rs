@@ -270,7 +270,7 @@ impl MediaPath {
         say_goodbye(&mut bridge.peer, ctx);
         ctx.poller.remove(bridge.peer.rtp());
         ctx.poller.remove(bridge.peer.rtcp());
-        self.agent_leg = Some(bridge.snapshot());
+        self.agent_leg = Some(Box::new(bridge.snapshot()));
         self.agent_foreign += bridge.peer.foreign();
     }
 }

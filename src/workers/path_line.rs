@@ -182,11 +182,14 @@ impl MediaPath {
                     let told = Told::of(&event);
                     link.understood();
                     ctx.metrics.received(Kind::LineControl, bytes);
+                    link.tell(ctx, |dialect, message| dialect.reply(message));
                     self.line_told(ctx, told);
                 }
                 Err(_) => {
                     ctx.metrics.dropped(DropReason::Malformed);
-                    if link.fault() {
+                    if link.tell(ctx, |dialect, message| dialect.reply(message)) {
+                        self.line_told(ctx, Told::Stopped(Some(HangupCause::Failed)));
+                    } else if link.fault() {
                         self.lose_line(ctx, LineLoss::Malformed);
                     }
                 }
@@ -435,6 +438,9 @@ impl MediaPath {
             Beat::Nothing => {}
             Beat::Ping => line.ping(ctx),
             Beat::Dead(loss) => self.lose_line(ctx, loss),
+        }
+        if let Some(line) = self.peer.line() {
+            line.send_due(ctx);
         }
         self.press_keys(ctx);
         self.tell_heard(ctx, None);

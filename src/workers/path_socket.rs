@@ -413,7 +413,8 @@ impl MediaPath {
             }
             Agent::Rtp(mut agent) => {
                 ctx.poller.remove(&agent.socket);
-                self.agent_jitter = Some(agent.release(ctx.now, &mut ctx.blocks));
+                let sound = agent.release(ctx.now, &mut ctx.blocks);
+                self.agent_jitter = Some(Box::new(sound));
             }
             Agent::Leg(mut leg) => {
                 self.detach_leg(ctx, &mut leg);

@@ -95,9 +95,9 @@ impl MediaPath {
         MediaReport {
             leg: self.snapshot(),
             foreign: self.peer.foreign(),
-            agent_leg: self.agent_leg,
+            agent_leg: self.agent_leg.as_deref().copied(),
             agent_foreign: self.agent_foreign,
-            agent_jitter: self.agent_jitter,
+            agent_jitter: self.agent_jitter.as_deref().copied(),
             agent_skipped: self.agent_skipped,
             underruns: self.underruns,
             first_audio: self.first_audio,

@@ -83,7 +83,7 @@ impl MediaPath {
     /// The peer is on hold and hears `sound`, or it is back. The agent hears nothing meanwhile, and
     /// what it says waits.
     pub(super) fn hold(&mut self, ctx: &mut Context, sound: Option<Builtin>) {
-        self.held = sound;
+        self.held = sound.map(Box::new);
         self.echo_ts = None;
         self.restart_ticks(ctx.now);
     }

@@ -25,6 +25,8 @@ pub(super) enum Part {
     GuestRtcp = 9,
     /// A socket that many calls share.
     Link = 10,
+    /// A carrier's media socket whose call is over.
+    Parting = 11,
 }
 
 /// Tokens of the poller: generation and index of the call, and the socket's part in it. The
@@ -63,6 +65,7 @@ impl Token {
             8 => Part::Guest,
             9 => Part::GuestRtcp,
             10 => Part::Link,
+            11 => Part::Parting,
             _ => Part::Linger,
         };
         let index = (token >> PART_BITS) as usize & (CALLS_PER_WORKER_MAX - 1);
@@ -92,6 +95,7 @@ mod tests {
                     Part::Guest,
                     Part::GuestRtcp,
                     Part::Link,
+                    Part::Parting,
                 ] {
                     let token = Token::part(call, part);
                     assert!(token < u64::MAX - 1, "reserved by the poller");

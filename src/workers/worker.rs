@@ -80,6 +80,7 @@ impl Worker {
             let links_due = self.links_round();
             self.settle();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
+            deadline = deadline.min(self.ctx.parting.deadline());
             deadline = deadline.min(self.ctx.unhurried_due()).min(links_due);
             if self.ctx.has_events() {
                 self.ctx.flush_events();
@@ -100,9 +101,13 @@ impl Worker {
             self.ctx.now = poller::now();
             // First, since a peer that was told something may have answered with media already.
             self.commands();
-            for index in 0..ready {
-                if let Some(ready) = self.ctx.poller.ready(index) {
-                    self.ready(ready);
+            // What telephones say goes on at once; what agents say waits for its time anyway.
+            for from_peers in [true, false] {
+                for index in 0..ready {
+                    match self.ctx.poller.ready(index) {
+                        Some(ready) if from_peers == is_from_peer(ready) => self.ready(ready),
+                        Some(_) | None => {}
+                    }
                 }
             }
             self.gather.note(self.ctx.now);
@@ -142,6 +147,7 @@ impl Worker {
         if self.ctx.lingering.deadline() <= self.ctx.now {
             self.ctx.lingering.expire(self.ctx.now, &self.ctx.poller);
         }
+        self.ctx.expire_parting();
     }
 
     /// A socket that has something to do.
@@ -154,6 +160,9 @@ impl Worker {
         }
         if part == Part::Link {
             return self.link_ready(ready);
+        }
+        if part == Part::Parting {
+            return self.ctx.on_parting(ready);
         }
         let Some(path) = self.calls.get_mut(index).filter(|path| path.token == token) else {
             return;
@@ -180,7 +189,7 @@ impl Worker {
             Part::AsideRtcp => path.on_aside_rtcp(&mut self.ctx),
             Part::Guest => path.on_guest_rtp(&mut self.ctx),
             Part::GuestRtcp => path.on_guest_rtcp(&mut self.ctx),
-            Part::Linger | Part::Link => {}
+            Part::Linger | Part::Link | Part::Parting => {}
         }
         schedule(&mut self.deadlines, path, index);
     }
@@ -294,6 +303,12 @@ impl Worker {
         self.load.fetch_sub(1, Ordering::Relaxed);
         self.ctx.tell(call, EventKind::Closed(Box::new(report)));
     }
+}
+
+/// Whether it is a telephone, or its carrier, that has sent something.
+#[inline]
+const fn is_from_peer(ready: Ready) -> bool {
+    matches!(Token::split(ready.token).2, Part::Rtp | Part::Line | Part::Aside | Part::Guest)
 }
 
 fn nanos(time: Duration) -> u64 {

@@ -46,6 +46,8 @@ struct State {
     locked: bool,
     /// Headers that callers have besides.
     headers: Vec<(String, String)>,
+    /// Where AudioSockets were asked for, and what they are to say.
+    audiosockets: Vec<(SocketAddr, String)>,
 }
 
 /// The miniature.
@@ -100,6 +102,16 @@ impl AriPbx {
         let pairs = lines.lines().filter_map(|line| line.split_once(": "));
         self.lock().headers =
             pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    }
+
+    /// Where an AudioSocket was last asked for, and the UUID that it is to say; the test opens it.
+    pub fn audiosocket(&self) -> Option<(SocketAddr, String)> {
+        self.lock().audiosockets.last().cloned()
+    }
+
+    /// A channel is gone without anybody's wish.
+    pub fn loses(&self, id: &str) {
+        self.lock().end(id, 0, None);
     }
 
     /// Whether nobody gets in.
@@ -367,6 +379,9 @@ fn external_media(
     if state.channels.contains_key(&id) {
         return (500, json!({"message": "An internal error prevented this request"}));
     }
+    if query.get("transport").is_some_and(|it| it == "tcp") {
+        return state.audiosocket(&id, query);
+    }
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let port = socket.local_addr().unwrap().port();
@@ -419,6 +434,20 @@ impl State {
         let name = function.strip_prefix("PJSIP_HEADER(read,")?.trim_end_matches(')');
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone())
+    }
+
+    /// A channel of external media whose connection the test opens.
+    fn audiosocket(&mut self, id: &str, query: &BTreeMap<String, String>) -> (u16, Value) {
+        let to: SocketAddr = query["external_host"].parse().unwrap();
+        self.audiosockets.push((to, query["data"].clone()));
+        let name = "AudioSocket/127.0.0.1-0x1";
+        let (exten, caller) = (String::new(), String::new());
+        let channel = Channel { name, state: "Up", entered: true, exten, caller };
+        self.channels.insert(id.to_owned(), channel);
+        let mut body = self.channel(id);
+        body["channelvars"] = json!({"AUDIOSOCKET_UUID": query["data"]});
+        self.enter(id);
+        (200, body)
     }
 
     fn tell(&mut self, mut event: Value) {

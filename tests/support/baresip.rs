@@ -142,6 +142,7 @@ impl Baresip {
             command.arg("-e").arg(format!("/dial {uri}"));
         }
         let child = command
+            .env("TMPDIR", &dir)
             .current_dir(&dir)
             .stdin(Stdio::null())
             .stdout(File::create(dir.join("stdout")).unwrap())

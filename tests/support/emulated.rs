@@ -48,7 +48,7 @@ pub struct Carrier {
     pub over: &'static str,
     /// Bytes of a frame that it does not usually send.
     pub odd_bytes: usize,
-    /// Its word for a machine that answers.
+    /// Its word for a machine that answers; none if it does not tell.
     pub machine: &'static str,
     /// Why a call failed that a person declined, as far as the carrier tells it from being busy.
     pub declined: &'static str,
@@ -62,6 +62,14 @@ pub const CARRIERS: &[Carrier] = &[
         over: "answer",
         odd_bytes: 80,
         machine: "machine_start",
+        declined: "busy",
+    },
+    Carrier {
+        name: "exotel",
+        keys: Keys::Tones,
+        over: "completed",
+        odd_bytes: 1_000,
+        machine: "",
         declined: "busy",
     },
     Carrier {
@@ -262,19 +270,46 @@ pub struct Emulated {
     hook: Option<String>,
 }
 
+impl Carrier {
+    fn spec(&self) -> &'static ProviderSpec {
+        table::find(self.name).unwrap()
+    }
+
+    /// False if calls end at the carrier because their media sockets are closed, or lost: there is
+    /// no request for that, and no other socket is opened.
+    pub fn hangs_up(&self) -> bool {
+        self.spec().calls.hangup.is_some()
+    }
+}
+
 impl Emulated {
     /// Runs `provider`'s emulator, and gives the server a configuration of its account with a
     /// number whose calls `agent` takes.
     #[track_caller]
     pub fn start(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
         let mut carrier = Self::unbound(server, provider, agent, quirks);
-        carrier.bind(server);
+        match &carrier.hook {
+            // Nothing is asked of it: it was told where calls are offered, as by hand.
+            Some(hook) if carrier.spec.calls.bind.is_none() => in_use(server, hook),
+            _ => carrier.bind(server),
+        }
         carrier
     }
 
     /// The same without anything that is asked of the carrier yet.
     #[track_caller]
     pub fn unbound(server: &Server, provider: &str, agent: &str, quirks: &[&str]) -> Self {
+        Self::knowing(server, provider, (agent, quirks), &json!({}))
+    }
+
+    /// The same where the carrier knows other values of some fields than the server does.
+    #[track_caller]
+    pub fn knowing(
+        server: &Server,
+        provider: &str,
+        (agent, quirks): (&str, &[&str]),
+        otherwise: &Value,
+    ) -> Self {
         let spec = table::find(provider).unwrap();
         let emulator = spec.emulator.unwrap();
         let mut set = Quirks::default();
@@ -284,11 +319,24 @@ impl Emulated {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let api = format!("http://{}", listener.local_addr().unwrap());
         let mut fields = (emulator.config)(&api);
-        let config = spec.read(&fields, None).unwrap();
+        let mut known = fields.clone();
+        for (name, value) in otherwise.as_object().unwrap() {
+            known[name] = value.clone();
+        }
+        let config = spec.read(&known, None).unwrap();
+        fields["provider"] = json!(provider);
+        let wanted = json!({"name": provider, "config": fields});
+        let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
+        let id = made["id"].as_str().unwrap().to_owned();
+        // An account that is not set up by requests is told the address by people.
+        let hook = spec.calls.provision.is_none().then(|| {
+            let whole = expect(server, 200, "GET", &format!("{CONFIGS}/{id}"), None);
+            whole["inbound_url"].as_str().unwrap().to_owned()
+        });
         let start = EmulatorStart {
             config: config.clone(),
             numbers: vec![NUMBER.to_owned()],
-            voice_url: None,
+            voice_url: hook.clone(),
             seed: 1,
             quirks: set,
         };
@@ -296,10 +344,6 @@ impl Emulated {
             let _inside = runtime.enter();
             emulate::start((emulator.open)(start), listener)
         };
-        fields["provider"] = json!(provider);
-        let wanted = json!({"name": provider, "config": fields});
-        let made = expect(server, 201, "POST", CONFIGS, Some(wanted));
-        let id = made["id"].as_str().unwrap().to_owned();
         let agents = expect(server, 200, "GET", "/api/v1/agents", None);
         let mut agents = agents["items"].as_array().unwrap().iter();
         let agent = agents.find(|it| it["name"] == agent).unwrap();
@@ -319,7 +363,7 @@ impl Emulated {
             asked: Vec::new(),
             hooked: Vec::new(),
             complaints: Vec::new(),
-            hook: None,
+            hook,
         }
     }
 
@@ -330,12 +374,7 @@ impl Emulated {
         assert!(matches!(provisioned.0, 200 | 501), "{}", provisioned.1);
         assert_eq!(bound.0, 204, "{}", bound.1);
         self.look();
-        let hook = self.hook.clone().expect("the carrier was told no address");
-        let base = format!("http://{}", server.http);
-        let path = hook.strip_prefix(&base).unwrap();
-        until(SOON, "the configuration in use", || {
-            (server.http("POST", path, None).0 != 404).then_some(())
-        });
+        in_use(server, &self.hook.clone().expect("the carrier was told no address"));
     }
 
     #[track_caller]
@@ -497,6 +536,16 @@ impl Emulated {
         self.look();
         self.asked.iter().filter(|(line, _)| line.contains(part)).count()
     }
+}
+
+/// Waits until the server takes requests at this address of a hook.
+#[track_caller]
+pub fn in_use(server: &Server, hook: &str) {
+    let (_, rest) = hook.split_once("://").unwrap();
+    let path = rest.strip_prefix(&server.http.to_string()).unwrap();
+    until(SOON, "the configuration in use", || {
+        (server.http("POST", path, None).0 != 404).then_some(())
+    });
 }
 
 /// Where `needle` begins in `hay`.

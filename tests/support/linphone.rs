@@ -78,6 +78,7 @@ impl Linphone {
             .arg("-c")
             .arg(dir.join("rc"))
             .env("HOME", &dir)
+            .env("TMPDIR", &dir)
             .current_dir(&dir)
             .stdin(Stdio::piped())
             .stdout(File::create(dir.join("stdout")).unwrap())

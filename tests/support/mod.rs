@@ -54,8 +54,10 @@ use std::time::{Duration, Instant};
 
 /// How often [`until`] looks.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often at most [`until_told`] asks in the end.
-const ASK_EVERY: Duration = Duration::from_millis(60);
+/// The pause between two questions of [`until_told`] in the end, and the part of the time that it
+/// has waited that it pauses before.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+const ASK_PART: u32 = 32;
 
 /// Looks until `look` finds something; fails after `within`, saying what was waited for.
 #[track_caller]
@@ -74,14 +76,14 @@ pub fn until<T>(within: Duration, what: &str, mut look: impl FnMut() -> Option<T
 /// servers that many tests wait for would do little else than answer them.
 #[track_caller]
 pub fn until_told<T>(within: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let (end, mut pause) = (Instant::now() + within, LOOK_EVERY);
+    let began = Instant::now();
     loop {
         if let Some(found) = ask() {
             return found;
         }
-        assert!(Instant::now() < end, "waited {within:?} in vain for: {what}");
-        std::thread::sleep(pause);
-        pause = (pause * 5 / 4).min(ASK_EVERY);
+        let waited = began.elapsed();
+        assert!(waited < within, "waited {within:?} in vain for: {what}");
+        std::thread::sleep((waited / ASK_PART).clamp(LOOK_EVERY, ASK_EVERY));
     }
 }
 

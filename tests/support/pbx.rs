@@ -123,6 +123,14 @@ impl Bare {
         audio.flat_map(|came| samples(&came.payload)).collect()
     }
 
+    /// Breaks off: what came and was not read is lost, which the far end is told by a reset.
+    #[track_caller]
+    pub fn break_off(self) {
+        until(SOON, "something that is not read", || {
+            self.stream.peek(&mut [0]).is_ok_and(|length| length > 0).then_some(())
+        });
+    }
+
     /// Says that nothing more comes.
     pub fn close(&mut self) {
         self.stream.shutdown(Shutdown::Both).unwrap();

@@ -84,6 +84,8 @@ pub struct Phone {
     ts: u32,
     /// The BYE of the server, if it has come.
     bye: Option<String>,
+    /// The last status by which the server has refused something.
+    refusal: Option<u16>,
     /// What it speaks and offers.
     codec: Codec,
     /// The re-INVITEs of the server.
@@ -171,6 +173,7 @@ impl Phone {
             seq: 65_530,
             ts: u32::MAX - 1_000,
             bye: None,
+            refusal: None,
             codec: PCMU,
             changes: Vec::new(),
             hops: 70,
@@ -231,7 +234,10 @@ impl Phone {
         let mut buffer = [0; 65_536];
         let length = self.sip.recv(&mut buffer).ok()?;
         let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
-        if !text.starts_with("SIP/2.0 ") {
+        if let Some(line) = text.strip_prefix("SIP/2.0 ") {
+            let status = line.get(..3).and_then(|status| status.parse().ok());
+            self.refusal = status.filter(|status| *status >= 300).or(self.refusal);
+        } else {
             let kept = ["Via:", "From:", "To:", "Call-ID:", "CSeq:"];
             let lines = text.lines().filter(|line| kept.iter().any(|name| line.starts_with(name)));
             let lines: Vec<&str> = lines.collect();
@@ -397,11 +403,9 @@ impl Phone {
         })
     }
 
-    /// The status by which the server has refused the call, if it has by now.
-    pub fn refused(&mut self) -> Option<u16> {
-        let text = self.receive()?;
-        let status = text.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()?;
-        (status >= 300).then_some(status)
+    /// The status by which the server has refused the call, if that has been received.
+    pub const fn refused(&self) -> Option<u16> {
+        self.refusal
     }
 
     /// True if the server has hung up by now.

@@ -32,6 +32,37 @@ impl Schema {
     }
 }
 
+/// Rows of a table that nobody else can change until this is dropped.
+#[derive(Debug)]
+pub struct Locked {
+    runtime: tokio::runtime::Runtime,
+    connection: Option<PgConnection>,
+}
+
+impl Schema {
+    /// Locks the rows of a table for which `condition` holds, as a transaction does that hangs.
+    pub fn lock(&self, table: &str, condition: &str) -> Locked {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let connection = runtime.block_on(async {
+            let mut connection = PgConnection::connect(&self.url).await.unwrap();
+            connection.execute("BEGIN").await.unwrap();
+            let rows = format!("SELECT 1 FROM {table} WHERE {condition} FOR UPDATE");
+            let locked = connection.execute(AssertSqlSafe(rows)).await.unwrap();
+            assert!(locked.rows_affected() > 0, "no row of {table}");
+            connection
+        });
+        Locked { runtime, connection: Some(connection) }
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.runtime.block_on(connection.close()).unwrap();
+        }
+    }
+}
+
 impl Drop for Schema {
     fn drop(&mut self) {
         if let Ok(base) = std::env::var(POSTGRES) {

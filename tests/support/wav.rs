@@ -57,20 +57,36 @@ pub fn read_at(path: &Path) -> (u32, Vec<i16>) {
     (spec.sample_rate, samples.into_iter().step_by(spec.channels.into()).collect())
 }
 
+/// Parts in which [`has_tone`] looks at half a second: it may begin with any of them.
+const PARTS: usize = 10;
+
 /// True if somewhere half a second of `samples` is a sine of `hz` with about the amplitude of those
-/// of the tests, and nothing else.
+/// of the tests, and nothing else. Each sample is looked at once: tests ask at every packet.
 pub fn has_tone(samples: &[i16], rate_hz: u32, hz: f64) -> bool {
-    let length = rate_hz as usize / 2;
-    let pure = |start: usize| {
-        let part = &samples[start..start + length];
-        // The analysis thinks in 8,000 Hz.
-        let amplitude = amplitude(part, hz * f64::from(RATE_HZ) / f64::from(rate_hz));
-        let power = part.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
-        let rms = (power / length as f64).sqrt();
+    let (part, turn) = (rate_hz as usize / 2 / PARTS, TAU * hz / f64::from(rate_hz));
+    let wave: Vec<(f64, f64)> = (0..part).map(|at| (at as f64 * turn).sin_cos()).collect();
+    // Correlation with sine and cosine, and energy.
+    let measured = |(number, part): (usize, &[i16])| {
+        let (mut sine, mut cosine, mut energy) = (0.0, 0.0, 0.0);
+        for (sample, (sin, cos)) in part.iter().zip(&wave) {
+            let sample = f64::from(*sample);
+            (sine, cosine) = (sine + sample * sin, cosine + sample * cos);
+            energy += sample * sample;
+        }
+        // As if the wave had begun with the first of the samples.
+        let (sin, cos) = ((number * part.len()) as f64 * turn).sin_cos();
+        [sine * cos + cosine * sin, cosine * cos - sine * sin, energy]
+    };
+    let parts: Vec<[f64; 3]> = samples.chunks_exact(part).enumerate().map(measured).collect();
+    let pure = |parts: &[[f64; 3]]| {
+        let sum = |of: usize| parts.iter().map(|part| part[of]).sum::<f64>();
+        let length = (PARTS * part) as f64;
+        let amplitude = 2.0 * sum(0).hypot(sum(1)) / length;
+        let rms = (sum(2) / length).sqrt();
         let rest = (rms.powi(2) - amplitude.powi(2) / 2.0).max(0.0).sqrt();
         (7_000.0..12_500.0).contains(&amplitude) && rest < rms / 3.0
     };
-    (0..samples.len().saturating_sub(length)).step_by(length / 10).any(pure)
+    parts.windows(PARTS).any(pure)
 }
 
 /// A sine of `hz` with amplitude 10,000, at another rate.
@@ -129,6 +145,23 @@ pub fn assert_heard(samples: &[i16], own: f64, other: f64, seconds: f64) {
     // Where a sound begins or ends, and at a packet lost on a busy machine, a stretch is no sine.
     assert!(heard.own * 10 >= heard.stretches * 9, "{own} Hz is disturbed: {heard:?}");
     assert_eq!(heard.other, 0, "{other} Hz is there: {heard:?}");
+}
+
+/// Amplitude above which a tone is there beside others.
+const LOUD: f64 = 4_000.0;
+
+/// Stretches of 100 ms in which all of `tones` are there, and in which any of `others` is.
+pub fn stretches(samples: &[i16], tones: &[f64], others: &[f64]) -> (usize, usize) {
+    let mut found = (0, 0);
+    for stretch in samples.chunks_exact(STRETCH) {
+        let power = stretch.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
+        let rms = (power / STRETCH as f64).sqrt();
+        let is = |hz: &f64| amplitude(stretch, *hz) > LOUD;
+        let leaks = |hz: &f64| rms > 1_000.0 && amplitude(stretch, *hz) > rms / 4.0;
+        found.0 += usize::from(tones.iter().all(is));
+        found.1 += usize::from(others.iter().any(leaks));
+    }
+    found
 }
 
 /// A sample of µ-law (ITU-T G.711 table 2), at 16 bits.

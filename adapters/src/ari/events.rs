@@ -121,6 +121,8 @@ pub(super) enum What {
     BridgeGone,
     /// A recording is there.
     Recorded(Recorded),
+    /// The far end wants to be transferred, which is left to us.
+    TransferAsked,
     /// Another socket has taken the application.
     Replaced,
     /// Nothing that matters.
@@ -136,6 +138,8 @@ pub(super) struct Event {
     pub(super) at_unix_ms: Option<u64>,
     /// The channel that it is about.
     pub(super) channel: Option<Channel>,
+    /// The channel whose place it has taken.
+    pub(super) replaces: Option<String>,
     /// The bridge that it is about.
     pub(super) bridge: Option<Bridge>,
     /// What happened.
@@ -152,7 +156,12 @@ struct Raw {
     channel: Option<Channel>,
     /// In the place of the channel, of `Dial`.
     peer: Option<Channel>,
+    /// In the place of the channel, of `ChannelTransfer`.
+    referred_by: Option<Referrer>,
+    replace_channel: Option<Channel>,
     bridge: Option<Bridge>,
+    /// How far a transfer is of which it is told again.
+    state: Option<serde_json::Value>,
     #[serde(default)]
     args: Vec<String>,
     cause: Option<i64>,
@@ -164,6 +173,12 @@ struct Raw {
     #[serde(default)]
     digit: String,
     recording: Option<Recorded>,
+}
+
+/// Who wants to be transferred.
+#[derive(Deserialize)]
+struct Referrer {
+    source_channel: Option<Channel>,
 }
 
 /// The cause of a hang-up that a request of ours asks for.
@@ -206,6 +221,7 @@ impl Raw {
             "ChannelLeftBridge" => What::Parted,
             "BridgeDestroyed" => What::BridgeGone,
             "RecordingFinished" => self.recording.clone().map_or(What::Other, What::Recorded),
+            "ChannelTransfer" if self.state.is_none() => What::TransferAsked,
             "ApplicationReplaced" => What::Replaced,
             _ => What::Other,
         }
@@ -219,7 +235,8 @@ pub(super) fn read(message: &[u8]) -> Result<Event, HookError> {
     Ok(Event {
         app: raw.application,
         at_unix_ms: rfc3339_ms(&raw.timestamp),
-        channel: raw.channel.or(raw.peer),
+        channel: raw.channel.or(raw.peer).or(raw.referred_by.and_then(|by| by.source_channel)),
+        replaces: raw.replace_channel.map(|channel| channel.id),
         bridge: raw.bridge,
         what,
     })

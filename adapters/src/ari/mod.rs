@@ -8,6 +8,8 @@
 
 mod calls;
 mod causes;
+#[cfg(feature = "emulate")]
+mod emulate;
 mod errors;
 mod events;
 mod external;
@@ -113,7 +115,7 @@ pub(crate) static SPEC: ProviderSpec = ProviderSpec {
     verify_socket: None,
     sip: None,
     #[cfg(feature = "emulate")]
-    emulator: None,
+    emulator: Some(&emulate::EMULATOR),
 };
 
 #[cfg(test)]

@@ -67,6 +67,13 @@ fn about(event: &Event) -> Routed {
         return Routed::Ours { call: call.to_owned(), leg: None };
     }
     let Some(channel) = &event.channel else { return Routed::Nothing };
+    if let Some(replaced) = &event.replaces {
+        // It is about the call of the channel whose place it takes.
+        return match names::read(&event.app, replaced) {
+            Some((_, call)) => Routed::Ours { call: call.to_owned(), leg: None },
+            None => Routed::Of(CarrierCallId(replaced.clone())),
+        };
+    }
     match names::read(&event.app, &channel.id) {
         Some((role, call)) => {
             let leg = (role == Role::Peer).then(|| CarrierCallId(channel.id.clone()));

@@ -62,7 +62,7 @@ impl Bench {
         let carrier = (emulator.open)(EmulatorStart {
             config: config.clone(),
             numbers: vec![setup.number.to_owned()],
-            voice_url: Some(setup.hooks().url("answer")),
+            voice_url: setup.spec.inbound.map(|inbound| setup.hooks().url(inbound.hook)),
             seed: 7,
             quirks: set,
         });
@@ -90,7 +90,7 @@ impl Bench {
         let spec = self.setup.spec;
         let hook = spec.hook(&name).unwrap();
         let request = HookRequest {
-            method: &Method::POST,
+            method: &request.method,
             url: &request.url,
             headers: &request.headers,
             body: &request.body,

@@ -12,6 +12,7 @@ pub(crate) mod asking;
 pub(crate) mod bench;
 pub mod form;
 mod quirks;
+mod wires;
 pub mod xml;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use media::time::MonoTime;
 use serde_json::Value;
 
 pub use quirks::{Fault, Quirks};
+pub use wires::{Upgraded, WireOutput, Wires};
 
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
@@ -50,7 +52,7 @@ pub struct EmulatorStart {
     /// Telephone numbers of the account, as E.164 writes them.
     pub numbers: Vec<String>,
     /// Where calls to these numbers are offered until a request binds them elsewhere: address of
-    /// the hook.
+    /// the hook. Of a PBX, which has no hooks: the address of the server, as its files have it.
     pub voice_url: Option<String>,
     /// What is otherwise random follows from it.
     pub seed: u64,
@@ -92,6 +94,11 @@ pub trait Emulator: Send {
 
     /// When to call [`timeout`](Self::timeout); `None` to wait without end.
     fn deadline(&self) -> Option<MonoTime>;
+
+    /// The same carrier, if it has more than requests, webhooks and sockets that it opens.
+    fn wires(&mut self) -> Option<&mut dyn Wires> {
+        None
+    }
 }
 
 /// What happened to a media socket.

@@ -90,9 +90,17 @@ impl Format<'_> {
 pub(crate) struct Key<'m> {
     #[serde(borrow)]
     digit: Option<Number<'m>>,
+    #[serde(borrow)]
+    duration: Option<Number<'m>>,
 }
 
 impl Key<'_> {
+    /// How long it was pressed, in milliseconds, if that is told.
+    pub(crate) fn duration_ms(&self) -> Option<u32> {
+        let ms = self.duration.as_ref().and_then(Number::value)?;
+        u32::try_from(ms).ok().filter(|ms| *ms > 0)
+    }
+
     /// The key: `0-9`, `A-D`, `*`, `#`. Blanks around it are none.
     ///
     /// # Errors

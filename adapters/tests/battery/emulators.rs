@@ -31,7 +31,8 @@ struct Account {
 
 fn accounts() -> Vec<Account> {
     let open = |spec: &'static ProviderSpec| {
-        let emulator = spec.emulator?;
+        // Where nothing can be asked for there is nothing to be asked.
+        let emulator = spec.emulator.filter(|_| spec.calls.originate.is_some())?;
         let given = (emulator.config)("http://127.0.0.1:9/carrier");
         let config = spec.read(&given, None).unwrap_or_else(|e| panic!("{}: {e}", spec.name));
         let carrier = (emulator.open)(EmulatorStart {
@@ -74,6 +75,11 @@ fn accounts_work() {
     for mut account in accounts() {
         let (name, calls, config) = (account.spec.name, account.spec.calls, account.config.clone());
         assert_eq!(account.perform(calls.test.unwrap()(&config)), Ok(()), "{name}");
+        seen += 1;
+        if account.spec.events.is_some() {
+            // Its calls live by what it tells on a socket, which is played on real ones alone.
+            continue;
+        }
         let numbers = account.perform(calls.numbers.unwrap()(&config)).unwrap();
         let number = Address::parse(NUMBER, None).unwrap();
         assert!(numbers.iter().any(|listed| listed.address == number), "{name}: {numbers:?}");
@@ -93,11 +99,10 @@ fn accounts_work() {
         account.passed_s = 5;
         let facts = account.perform(calls.status.unwrap()(&config, &call)).unwrap();
         assert!(facts.iter().all(|fact| fact.call == call) && !facts.is_empty(), "{name}");
-        for _ in 0..2 {
-            let ended = account.perform(calls.hangup.unwrap()(&config, &call));
-            assert_eq!(ended, Ok(()), "{name}");
+        // Where there is no request for it, the media socket is closed.
+        for hangup in [calls.hangup; 2].into_iter().flatten() {
+            assert_eq!(account.perform(hangup(&config, &call)), Ok(()), "{name}");
         }
-        seen += 1;
     }
     assert!(seen > 0);
 }

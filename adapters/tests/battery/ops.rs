@@ -16,6 +16,7 @@ use adapters::ui::{FieldKind, UiField};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
+use super::without_credentials;
 use crate::support::acme;
 use crate::support::entry::{Entry, entries};
 
@@ -188,7 +189,7 @@ fn text(request: &HttpRequest) -> String {
         text.push(byte.unwrap_or(raw[at]));
         at += if byte.is_some() { 3 } else { 1 };
     }
-    String::from_utf8_lossy(&text).into_owned()
+    without_credentials(&String::from_utf8_lossy(&text), "wss://")
 }
 
 /// Placing a call names the number, the address of the audio and a hook of the configuration.

@@ -33,7 +33,7 @@ const SEGMENT_UNITS_MAX: u32 = 0xffff;
 pub struct Sender {
     clock_hz: u32,
     ptime_units: u32,
-    waiting: ArrayVec<Queued, DIGITS_MAX>,
+    waiting: ArrayVec<Waiting, DIGITS_MAX>,
     state: State,
 }
 
@@ -66,8 +66,17 @@ impl fmt::Debug for EventPacket {
     }
 }
 
+/// A digit that waits for its turn: small, as each call has room for [`DIGITS_MAX`].
 #[derive(Clone, Copy, Debug)]
-struct Queued {
+pub(super) struct Waiting {
+    pub(super) digit: Digit,
+    pub(super) digit_ms: u16,
+    pub(super) gap_ms: u16,
+}
+
+/// A digit whose turn has come.
+#[derive(Clone, Copy, Debug)]
+struct Key {
     digit: Digit,
     units: u32,
     gap_units: u32,
@@ -78,7 +87,7 @@ enum State {
     Idle,
     /// A key is down.
     Down {
-        key: Queued,
+        key: Key,
         /// Timestamp of the segment.
         ts: u32,
         /// Units since the start of the segment.
@@ -116,15 +125,7 @@ impl Sender {
         digit_ms: Option<u32>,
         gap_ms: Option<u32>,
     ) -> Result<(), DtmfError> {
-        let (digits, digit_ms, gap_ms) = checked(digits, digit_ms, gap_ms)?;
-        let units = self.units(digit_ms);
-        let gap_units = self.units(gap_ms);
-        if self.waiting.len() + digits.len() > DIGITS_MAX {
-            return Err(DtmfError::TooMany);
-        }
-        let queued = |digit| Queued { digit, units, gap_units };
-        self.waiting.extend(digits.into_iter().map(queued));
-        Ok(())
+        wait(&mut self.waiting, digits, digit_ms, gap_ms)
     }
 
     /// Drops the digits that wait. One that is being sent ends as it was meant to.
@@ -151,7 +152,10 @@ impl Sender {
         match self.state {
             State::Idle => match self.waiting.pop_at(0) {
                 None => Tick::Idle,
-                Some(key) => self.down(true, key, now_ts, self.ptime_units, 0, (0, 0)),
+                Some(waiting) => {
+                    let key = self.key(waiting);
+                    self.down(true, key, now_ts, self.ptime_units, 0, (0, 0))
+                }
             },
             State::Down { key, ts, elapsed, before, repeat, repeat_ts } => {
                 let elapsed = elapsed + self.ptime_units;
@@ -165,7 +169,7 @@ impl Sender {
     fn down(
         &mut self,
         marker: bool,
-        key: Queued,
+        key: Key,
         ts: u32,
         elapsed: u32,
         before: u32,
@@ -212,17 +216,22 @@ impl Sender {
         if copies > 0 { Tick::Event(end) } else { Tick::Gap }
     }
 
-    const fn units(&self, ms: u32) -> u32 {
-        self.clock_hz / 1000 * ms
+    const fn key(&self, waiting: Waiting) -> Key {
+        let Waiting { digit, digit_ms, gap_ms } = waiting;
+        let units_per_ms = self.clock_hz / 1000;
+        let (units, gap_units) = (units_per_ms * digit_ms as u32, units_per_ms * gap_ms as u32);
+        Key { digit, units, gap_units }
     }
 }
 
-/// Digits with their length and gap in milliseconds, all within their limits.
-pub(super) fn checked(
+/// Adds digits behind those that wait, if all of them are within their limits.
+pub(super) fn wait(
+    waiting: &mut ArrayVec<Waiting, DIGITS_MAX>,
     digits: &str,
     digit_ms: Option<u32>,
     gap_ms: Option<u32>,
-) -> Result<(ArrayVec<Digit, DIGITS_MAX>, u32, u32), DtmfError> {
+) -> Result<(), DtmfError> {
+    const { assert!(DIGIT_MS_MAX <= u16::MAX as u32 && GAP_MS_MAX <= u16::MAX as u32) };
     let digit_ms = digit_ms.unwrap_or(DIGIT_MS_DEFAULT);
     let gap_ms = gap_ms.unwrap_or(GAP_MS_DEFAULT);
     if !(DIGIT_MS_MIN..=DIGIT_MS_MAX).contains(&digit_ms) {
@@ -234,12 +243,13 @@ pub(super) fn checked(
     if digits.is_empty() {
         return Err(DtmfError::Empty);
     }
-    let mut checked = ArrayVec::new();
+    let mut more = ArrayVec::<_, DIGITS_MAX>::new();
     for (index, key) in digits.chars().enumerate() {
         let digit = Digit::from_char(key).ok_or(DtmfError::NotADigit { index })?;
-        checked.try_push(digit).map_err(|_| DtmfError::TooMany)?;
+        let digit = Waiting { digit, digit_ms: digit_ms as u16, gap_ms: gap_ms as u16 };
+        more.try_push(digit).map_err(|_| DtmfError::TooMany)?;
     }
-    Ok((checked, digit_ms, gap_ms))
+    waiting.try_extend_from_slice(&more).map_err(|_| DtmfError::TooMany)
 }
 
 const fn packet(digit: Digit, marker: bool, ts: u32, duration: u32, end: bool) -> EventPacket {

@@ -11,7 +11,7 @@ mod tests;
 use arrayvec::ArrayVec;
 
 use super::inband::{KEYS, TONES_HZ};
-use super::sender::{self, DIGITS_MAX};
+use super::sender::{self, DIGITS_MAX, Waiting};
 use super::{Digit, DtmfError};
 use crate::codec::g711::Law;
 use crate::codec::{AudioFormat, Codec};
@@ -30,13 +30,6 @@ const TURN: f32 = 4_294_967_296.0;
 pub struct Tones {
     waiting: ArrayVec<Waiting, DIGITS_MAX>,
     playing: Option<Playing>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    digit: Digit,
-    digit_ms: u32,
-    gap_ms: u32,
 }
 
 /// A digit that is heard, or the gap behind it.
@@ -71,12 +64,12 @@ impl Playing {
         self.rate_hz / 1000 * ms
     }
 
-    const fn is_over(&self) -> bool {
-        self.at >= self.samples(self.key.digit_ms + self.key.gap_ms)
+    fn is_over(&self) -> bool {
+        self.at >= self.samples(u32::from(self.key.digit_ms) + u32::from(self.key.gap_ms))
     }
 
     fn next(&mut self) -> i16 {
-        let tone = self.samples(self.key.digit_ms);
+        let tone = self.samples(self.key.digit_ms.into());
         let at = self.at;
         self.at += 1;
         if at >= tone {
@@ -114,12 +107,7 @@ impl Tones {
         digit_ms: Option<u32>,
         gap_ms: Option<u32>,
     ) -> Result<(), DtmfError> {
-        let (digits, digit_ms, gap_ms) = sender::checked(digits, digit_ms, gap_ms)?;
-        if self.waiting.len() + digits.len() > DIGITS_MAX {
-            return Err(DtmfError::TooMany);
-        }
-        self.waiting.extend(digits.into_iter().map(|digit| Waiting { digit, digit_ms, gap_ms }));
-        Ok(())
+        sender::wait(&mut self.waiting, digits, digit_ms, gap_ms)
     }
 
     /// True while there is something to say or a gap to keep.

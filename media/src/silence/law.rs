@@ -28,7 +28,7 @@ const FOR_RATIO: f32 = 0.5;
 /// Windows that make a verdict of either kind; for the settled law, with none against it between.
 const WINDOWS: u32 = 6;
 /// Windows without a verdict after which only every eighth is looked at.
-const PATIENCE_WINDOWS: u32 = 250;
+const PATIENCE_WINDOWS: u32 = 100;
 
 /// Judges the audio of one stream.
 #[derive(Debug)]

@@ -1,17 +1,14 @@
 //! `bench density`: more and more calls until something gives.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::asked::{Asked, Source};
 use super::plot::{self, Panel, Shape};
-use super::target::Target;
-use crate::error::{PerfError, Result};
+use crate::error::Result;
 use crate::report::{self, LoadReport};
-use crate::run::{LoadArgs, calls, prepare};
-use crate::sound::Codec;
-use crate::srtp::Suite;
+use crate::run::{measure, prepare};
 
 /// Between the last number that held and the first that did not, the search stops at this share.
 const CLOSE_ENOUGH: usize = 16;
@@ -19,9 +16,8 @@ const CLOSE_ENOUGH: usize = 16;
 /// Arguments of `density`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Who is called and says back what it hears, packet by packet: `sip:USER@HOST:PORT`.
-    #[arg(default_value = "sip:echo@127.0.0.1")]
-    target: Target,
+    #[command(flatten)]
+    asked: Asked,
     /// Calls of the first step.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     from: u32,
@@ -34,9 +30,6 @@ pub(crate) struct Args {
     /// Seconds a step is measured.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     secs: u64,
-    /// Calls placed a second.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    rate: u64,
     /// A step holds if packets leave at most so late against their own clock, at the 99th
     /// percentile, in milliseconds.
     #[arg(long, default_value_t = 20.0)]
@@ -51,36 +44,9 @@ pub(crate) struct Args {
     /// about the server; in milliseconds.
     #[arg(long, default_value_t = 5.0)]
     own_late_ms: f64,
-    /// Codec of the calls; what comes back in another one than PCMU is counted, not compared.
-    #[arg(long, value_enum, default_value_t)]
-    codec: Codec,
-    /// Secures the calls by SRTP with this suite, keys by SDES.
-    #[arg(long, value_enum)]
-    srtp: Option<Suite>,
-    /// Milliseconds of audio a packet.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=60))]
-    ptime: u32,
-    /// Process of the server, whose CPU and memory are read.
-    #[arg(long)]
-    watch: Option<u32>,
-    /// CPU that the watched process is pinned to.
-    #[arg(long, requires = "watch")]
-    server_cpu: Option<usize>,
-    /// CPU that the generator is pinned to.
-    #[arg(long)]
-    cpu: Option<usize>,
-    /// Scheduling priority of this process and the server (negative: before others).
-    #[arg(long, allow_negative_numbers = true)]
-    nice: Option<i32>,
     /// Writes plots to this file (.svg or .html).
     #[arg(long)]
     plot: Option<PathBuf>,
-    /// Our own address.
-    #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
-    local: Ipv4Addr,
-    /// Prints one JSON object instead of tables.
-    #[arg(long)]
-    json: bool,
 }
 
 /// One number of calls.
@@ -92,6 +58,8 @@ struct Step {
     /// The generator was late itself: the step says nothing.
     own_fault: bool,
     loss_pct: f64,
+    /// Packets a second that each call sent, and that it got back.
+    packets_hz: (f64, f64),
     report: LoadReport,
 }
 
@@ -108,12 +76,14 @@ struct Ramp {
 
 /// Measures, prints and plots.
 pub(crate) fn run(args: &Args) -> Result<bool> {
-    prepare(args.cpu, args.nice)?;
-    let mut ramp = Ramp { target: args.target.to_string(), steps: Vec::new(), held: 0, gave: None };
+    let asked = &args.asked;
+    prepare(asked.cpu, asked.nice)?;
+    let source = asked.open()?;
+    let mut ramp = Ramp { target: asked.to_string(), steps: Vec::new(), held: 0, gave: None };
     let (mut low, mut high, mut next) = (0, None, args.from as usize);
     loop {
-        let step = step(args, next)?;
-        if !args.json {
+        let step = step(args, &source, next)?;
+        if !asked.json {
             println!("{}", step.line());
         }
         let held = step.broke.is_empty() && !step.own_fault;
@@ -135,42 +105,21 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     }
     ramp.held = low;
     let table = ramp.table();
-    report::print(args.json, &ramp, || table.clone())?;
+    report::print(asked.json, &ramp, || table.clone())?;
     if let Some(path) = &args.plot {
         plot::write(path, &format!("Calls to {}", ramp.target), &ramp.panels(), &table)?;
     }
     Ok(low > 0)
 }
 
-fn step(args: &Args, count: usize) -> Result<Step> {
-    let Target::Sip { server, user, transport } = &args.target else {
-        return Err(PerfError::Usage("density is measured by SIP: sip:USER@HOST".into()));
-    };
-    let result = calls::once(&calls::Args {
-        sip: *server,
-        to: user.clone(),
-        rate: args.rate,
-        load: LoadArgs {
-            calls: count,
-            secs: args.secs,
-            warm: 1,
-            ptime: args.ptime,
-            tick_us: 100,
-            cpu: args.cpu,
-            nice: args.nice,
-            retries: 0,
-            json: args.json,
-        },
-        watch: args.watch,
-        server_cpu: args.server_cpu,
-        with_agent: None,
-        transport: *transport,
-        codec: args.codec,
-        srtp: args.srtp,
-        altered: false,
-        local: args.local,
+fn step(args: &Args, source: &Source, count: usize) -> Result<Step> {
+    let asked = &args.asked;
+    let load = asked.load(source, count, args.secs);
+    let (mut report, setup) = asked.during(source, &load, |up| {
+        measure(asked.to_string(), &load, up.count, up.engine, up.meter, up.meanwhile)
     })?;
-    Ok(Step::judge(args, count, result))
+    report.setup = Some(setup);
+    Ok(Step::judge(args, count, report))
 }
 
 impl Step {
@@ -185,6 +134,10 @@ impl Step {
         if loss_pct > args.loss_pct {
             broke.push(format!("loss {loss_pct:.2} %"));
         }
+        let ended = report.setup.as_ref().map_or(0, |setup| setup.hung_up_by_server);
+        if ended > 0 {
+            broke.push(format!("{ended} calls were ended"));
+        }
         let late_ms = report.egress_lateness_us.p99 / 1e3;
         if late_ms > args.late_ms {
             broke.push(format!("p99 of lateness {late_ms:.1} ms"));
@@ -192,11 +145,13 @@ impl Step {
         if let Some(limit) = args.cpu_pct.filter(|limit| report.cost.server_cpu_pct > *limit) {
             broke.push(format!("CPU {:.0} % above {limit} %", report.cost.server_cpu_pct));
         }
-        if content.altered + content.foreign > 0 && args.codec == Codec::Pcmu {
+        if content.altered + content.foreign > 0 && args.asked.exact() {
             broke.push(format!("{} packets altered or foreign", content.altered + content.foreign));
         }
         let own_fault = report.generator_late_us.p99 > args.own_late_ms * 1e3;
-        Self { calls, broke, own_fault, loss_pct, report }
+        let each = |packets: u64| packets as f64 / report.up.max(1) as f64 / report.cost.seconds;
+        let packets_hz = (each(content.sent), each(content.returned));
+        Self { calls, broke, own_fault, loss_pct, packets_hz, report }
     }
 
     fn line(&self) -> String {
@@ -207,11 +162,16 @@ impl Step {
             (false, false) => format!("gives: {}", self.broke.join(", ")),
         };
         format!(
-            "{:>6} calls  CPU {:>5.1} %  {:>6.1} KiB a call  echo p50 {:>6.0} p99 {:>7.0} µs  late p99 \
-             {:>7.0} µs  loss {:.3} %  {verdict}",
+            "{:>6} calls  CPU {:>5.1} %  {:>6.1} KiB a call  switches {:>6.0}+{:<5.0}/s  packets a \
+             call {:.1}/{:.1} Hz  echo p50 {:>6.0} p99 {:>7.0} µs  late p99 {:>7.0} µs  loss {:.3} \
+             %  {verdict}",
             self.calls,
             run.cost.server_cpu_pct,
             run.cost.kib_per_call,
+            run.cost.yields_hz,
+            run.cost.preemptions_hz,
+            self.packets_hz.0,
+            self.packets_hz.1,
             run.echo_us.p50,
             run.echo_us.p99,
             run.egress_lateness_us.p99,

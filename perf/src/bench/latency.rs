@@ -164,6 +164,8 @@ fn by_packets(args: &Args, agent: SocketAddrV4) -> Result<LoadReport> {
             tick_us: 100,
             cpu: args.cpu,
             nice: None,
+            neighbour: None,
+            flame: None,
             retries: 0,
             json: args.json,
         },

@@ -1,5 +1,5 @@
-//! What is called: a SIP address, or the media socket of a program that speaks the most common
-//! carrier's dialect.
+//! What is called: a SIP address, the media socket of a program that speaks a carrier's dialect, or
+//! an AudioSocket.
 
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs as _};
 use std::str::FromStr;
@@ -12,15 +12,24 @@ const SIP_PORT: u16 = 5060;
 /// Port of WebSockets without TLS (RFC 6455 3).
 const WS_PORT: u16 = 80;
 
+/// Port of AudioSocket, as its examples have it.
+const AUDIOSOCKET_PORT: u16 = 9092;
+
 /// Why a target is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TargetError {
     /// It is not of a kind that can be called.
-    #[error("a target is sip:USER@HOST[:PORT][;transport=tcp] or ws://HOST[:PORT]/PATH")]
+    #[error(
+        "a target is sip:USER@HOST[:PORT][;transport=tcp], ws://HOST[:PORT]/PATH or \
+         audiosocket://HOST:PORT[/UUID]"
+    )]
     Kind,
     /// TLS.
     #[error("calls over TLS are not measured: use the listener without it")]
     Tls,
+    /// What should be a UUID.
+    #[error("a UUID is 32 hexadecimal digits, with or without dashes")]
+    Uuid,
     /// Something else than `udp` or `tcp` after `transport=`.
     #[error("transport is udp or tcp")]
     Transport,
@@ -48,6 +57,13 @@ pub(crate) enum Target {
         /// Path and query.
         path: String,
     },
+    /// By an AudioSocket.
+    AudioSocket {
+        /// The server.
+        server: SocketAddrV4,
+        /// What each connection says of itself; of its own accord another one each.
+        uuid: Option<u128>,
+    },
 }
 
 /// The first IPv4 address of `host[:port]`.
@@ -74,6 +90,16 @@ impl FromStr for Target {
             let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
             let path = if path.is_empty() { "/" } else { path };
             return Ok(Self::Media { server: resolve(host, WS_PORT)?, path: path.to_owned() });
+        }
+        if let Some(rest) = text.strip_prefix("audiosocket://") {
+            let (host, uuid) = rest.split_once('/').unwrap_or((rest, ""));
+            let digits = uuid.replace('-', "");
+            let uuid = match digits.len() {
+                0 => None,
+                32 => Some(u128::from_str_radix(&digits, 16).map_err(|_| TargetError::Uuid)?),
+                _ => return Err(TargetError::Uuid),
+            };
+            return Ok(Self::AudioSocket { server: resolve(host, AUDIOSOCKET_PORT)?, uuid });
         }
         let rest = text.strip_prefix("sip:").ok_or(TargetError::Kind)?;
         let (address, parameters) = rest.split_once(';').unwrap_or((rest, ""));
@@ -106,6 +132,7 @@ impl std::fmt::Display for Target {
             }
             // The path may hold a token.
             Self::Media { server, .. } => write!(f, "ws://{server}/…"),
+            Self::AudioSocket { server, .. } => write!(f, "audiosocket://{server}"),
         }
     }
 }
@@ -123,6 +150,11 @@ mod tests {
             ("sip:+49@127.0.0.1:5070;transport=tcp;lr", "sip:+49@127.0.0.1:5070;transport=tcp"),
             ("ws://127.0.0.1:8765/a?token=b", "ws://127.0.0.1:8765/…"),
             ("ws://127.0.0.1", "ws://127.0.0.1:80/…"),
+            ("audiosocket://127.0.0.1", "audiosocket://127.0.0.1:9092"),
+            (
+                "audiosocket://127.0.0.1:1/ffffffff-4930-1234-ffff-fffffffff800",
+                "audiosocket://127.0.0.1:1",
+            ),
         ] {
             assert_eq!(shown(text).as_deref(), Ok(target), "{text}");
         }
@@ -134,6 +166,7 @@ mod tests {
             ("sip:echo@127.0.0.1;transport=tls", TargetError::Tls),
             ("sip:echo@127.0.0.1;transport=x", TargetError::Transport),
             ("wss://127.0.0.1/", TargetError::Tls),
+            ("audiosocket://127.0.0.1:1/12", TargetError::Uuid),
             ("sip:echo@::1", TargetError::Host("::1".into())),
         ] {
             assert_eq!(shown(text), Err(error), "{text}");

@@ -129,6 +129,9 @@ pub(crate) fn speak(script: &Script, chirps: &Chirps) -> Result<Spoken> {
             talk.converse(|_| Ok(()))?;
             Ok(talk.end(script.calls as usize, None))
         }
+        Target::AudioSocket { .. } => {
+            Err(PerfError::Usage("latency is measured by sip: and ws:, not audiosocket:".into()))
+        }
     }
 }
 
@@ -183,7 +186,7 @@ impl<'a> Conversation<'a> {
             return Err(PerfError::Peer("a fresh socket took less than two messages".into()));
         }
         socket.set_nonblocking(true)?;
-        self.add(socket, None, Way::Line(Box::new(LineEnd::new(talk, &rest))))
+        self.add(socket, None, Way::Line(Box::new(LineEnd::new(talk, &rest).uncut())))
     }
 
     /// Places the SIP calls at the rate.

@@ -3,4 +3,6 @@
 
 pub(crate) mod child;
 mod pair;
+#[cfg(feature = "uring")]
+mod ring;
 pub(crate) mod serve;

@@ -31,7 +31,10 @@ pub(super) const MASK: [u8; 4] = [0xA5, 0x3C, 0x96, 0x0F];
 pub(crate) enum Kind {
     /// UDP echo, a connected socket a call.
     Udp,
-    /// WebSocket echo of binary messages.
+    /// The same on io_uring.
+    #[cfg(feature = "uring")]
+    Uring,
+    /// WebSocket echo of messages, binary or text.
     Ws,
     /// UDP to WebSocket and back.
     Relay,
@@ -44,6 +47,8 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
+            #[cfg(feature = "uring")]
+            Self::Uring => "uring",
             Self::Ws => "ws",
             Self::Relay => "relay",
             Self::Line => "line",
@@ -59,6 +64,11 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
     }
     match kind {
         Kind::Udp => udp(&sockets()?),
+        #[cfg(feature = "uring")]
+        Kind::Uring => {
+            let calls = sockets()?;
+            super::ring::run(&calls, || announce_udp(&calls))
+        }
         Kind::Ws => ws(),
         Kind::Relay => {
             let agent = agent.ok_or_else(|| PerfError::Usage("relay needs --agent".into()))?;
@@ -182,7 +192,7 @@ fn ws() -> Result<()> {
             reader.push(buffer.get(..count).unwrap_or_default());
             out.clear();
             while let Ok(Some(frame)) = reader.next() {
-                frame::write(&mut out, frame::BINARY, reader.payload(&frame), None);
+                frame::write(&mut out, frame.opcode, reader.payload(&frame), None);
             }
             if count > 0 {
                 let _ = stream.write_all(&out);

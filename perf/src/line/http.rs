@@ -4,7 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpStream};
 use std::time::Duration;
 
+use crate::bench::target;
 use crate::error::{PerfError, Result};
+
+/// Port of HTTP without TLS (RFC 9110 4.2.1).
+const HTTP_PORT: u16 = 80;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -13,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Answer {
     /// Its status.
     pub(crate) status: u16,
+    /// Its headers.
+    pub(crate) headers: Vec<(String, String)>,
     /// Its body.
     pub(crate) body: String,
 }
@@ -36,11 +42,28 @@ pub(crate) fn request(
     stream.write_all(text.as_bytes()).map_err(failed)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(failed)?;
-    let parsed = answer.split_once("\r\n\r\n").and_then(|(head, body)| {
-        let status = head.split(' ').nth(1)?.parse().ok()?;
-        Some(Answer { status, body: body.to_owned() })
-    });
-    parsed.ok_or_else(|| PerfError::Peer(format!("no HTTP from {to} for {method} {path}")))
+    parse(&answer).ok_or_else(|| PerfError::Peer(format!("no HTTP from {to} for {method} {path}")))
+}
+
+/// An answer whose body ends where the connection does.
+fn parse(answer: &str) -> Option<Answer> {
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let named = lines.filter_map(|line| line.split_once(':'));
+    let headers = named.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+    Some(Answer { status, headers, body: body.to_owned() })
+}
+
+/// The address and the path of `http://` or `ws://` without TLS.
+pub(crate) fn place(url: &str) -> Result<(SocketAddrV4, String)> {
+    let wrong = || PerfError::Usage(format!("no address without TLS: {url}"));
+    let rest = ["http://", "ws://"].iter().find_map(|scheme| url.strip_prefix(scheme));
+    let rest = rest.ok_or_else(wrong)?;
+    let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let at =
+        target::resolve(host, HTTP_PORT).map_err(|error| PerfError::Usage(error.to_string()))?;
+    Ok((at, if path.is_empty() { "/".to_owned() } else { path.to_owned() }))
 }
 
 /// A value in a form or an address (RFC 3986 2.1).
@@ -63,6 +86,21 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Addresses are taken apart, and an answer too.
+    #[test]
+    fn addresses_and_answers_are_taken_apart() {
+        let place = |url: &str| place(url).map(|(at, path)| (at.to_string(), path)).ok();
+        let found = |at: &str, path: &str| Some((at.to_owned(), path.to_owned()));
+        assert_eq!(place("http://127.0.0.1:8080/a?b=c"), found("127.0.0.1:8080", "/a?b=c"));
+        assert_eq!(place("ws://127.0.0.1"), found("127.0.0.1:80", "/"));
+        assert_eq!(place("https://127.0.0.1/"), None);
+        let answer = parse("HTTP/1.1 201 Created\r\nContent-Type: a/b\r\nX: y: z\r\n\r\nbody");
+        let answer = answer.expect("an answer");
+        assert_eq!((answer.status, answer.body.as_str()), (201, "body"));
+        assert_eq!(answer.headers[1], ("X".to_owned(), "y: z".to_owned()));
+        assert!(parse("HTTP/1.1 x\r\n\r\n").is_none());
+    }
 
     /// What is not plain is escaped, names and values alike.
     #[test]

@@ -1,4 +1,5 @@
-//! Messages of the carrier's media stream: JSON in text messages, µ-law in base64.
+//! What is said on a media socket, in the words of the carrier: JSON with audio in base64, or audio
+//! as it is.
 
 use std::io::Write as _;
 
@@ -8,12 +9,76 @@ use base64::engine::general_purpose::STANDARD;
 /// What stands before the payload of a media message.
 const PAYLOAD: &[u8] = br#""payload":""#;
 
+/// What streams are called in the messages of the carriers.
+const STREAMS: [&str; 3] = ["streamSid", "stream_id", "streamId"];
+
+/// What messages are numbered by.
+const NUMBERS: [&str; 2] = ["sequenceNumber", "sequence_number"];
+
+/// Milliseconds of audio in a message.
+const FRAME_MS: u64 = 20;
+
+/// Bytes of µ-law in a message, and of linear audio at 8 and at 16 kHz.
+const ULAW_BYTES: usize = 160;
+const LINEAR_BYTES: usize = 320;
+const WIDE_BYTES: usize = 640;
+
+/// How audio is put into messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// `media` both ways, fields in camel case.
+    Streams,
+    /// `media` both ways, fields in snake case.
+    Snake,
+    /// `media` to the server, `playAudio` from there.
+    PlayAudio,
+    /// Binary messages of linear audio at 16 kHz.
+    Wide,
+    /// Binary messages of µ-law, text for everything else: the media WebSocket of a PBX.
+    Media,
+    /// No WebSocket but messages with a kind and a length: AudioSocket, linear at 8 kHz.
+    AudioSocket,
+}
+
+impl Dialect {
+    /// That of a carrier with an emulator.
+    pub(crate) fn of_carrier(name: &str) -> Option<Self> {
+        match name {
+            "twilio" | "cloudonix" => Some(Self::Streams),
+            "telnyx" => Some(Self::Snake),
+            "plivo" | "vobiz" => Some(Self::PlayAudio),
+            "vonage" => Some(Self::Wide),
+            _ => None,
+        }
+    }
+
+    /// Bytes of audio in a message.
+    pub(crate) const fn frame_bytes(self) -> usize {
+        match self {
+            Self::Streams | Self::Snake | Self::PlayAudio | Self::Media => ULAW_BYTES,
+            Self::AudioSocket => LINEAR_BYTES,
+            Self::Wide => WIDE_BYTES,
+        }
+    }
+
+    /// True if audio is linear, whose silence is zero.
+    pub(crate) const fn is_linear(self) -> bool {
+        matches!(self, Self::Wide | Self::AudioSocket)
+    }
+
+    /// True if audio travels as it is, not as text.
+    pub(crate) const fn is_binary(self) -> bool {
+        matches!(self, Self::Wide | Self::Media | Self::AudioSocket)
+    }
+}
+
 /// One stream, as the carrier speaks it.
 pub(crate) struct Talk {
+    dialect: Dialect,
     account: String,
     call: String,
     stream: String,
-    /// Messages said so far.
+    /// Messages said so far, or the number of the last of them.
     said: u32,
     /// Frames said so far.
     chunks: u32,
@@ -21,11 +86,30 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    /// The stream of a call.
+    /// The stream of a call of the most common carrier.
     pub(crate) fn new(account: &str, call: &str) -> Self {
+        Self::plain(Dialect::Streams, account, call)
+    }
+
+    /// A stream whose opening nobody else says.
+    pub(crate) fn plain(dialect: Dialect, account: &str, call: &str) -> Self {
         let stream = format!("MZ{}", call.get(2..).unwrap_or_default());
         let (account, call) = (account.to_owned(), call.to_owned());
-        Self { account, call, stream, said: 0, chunks: 0, base64: String::new() }
+        Self { dialect, account, call, stream, said: 0, chunks: 0, base64: String::new() }
+    }
+
+    /// A stream that has been opened with this message, which names and numbers it.
+    pub(crate) fn opened(dialect: Dialect, opening: &str) -> Self {
+        let mut talk = Self::plain(dialect, "", "");
+        let found = |names: &[&str]| names.iter().find_map(|name| value(opening, name));
+        talk.stream = found(&STREAMS).unwrap_or_default().to_owned();
+        talk.said = found(&NUMBERS).and_then(|number| number.parse().ok()).unwrap_or(0);
+        talk
+    }
+
+    /// How it is spoken.
+    pub(crate) const fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The first two messages: nothing is heard before them.
@@ -46,20 +130,41 @@ impl Talk {
 
     /// Writes the next 20 ms of audio over `out`.
     pub(crate) fn media(&mut self, audio: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        if self.dialect.is_binary() {
+            out.extend_from_slice(audio);
+            return;
+        }
         self.said += 1;
         self.chunks += 1;
         self.base64.clear();
         STANDARD.encode_string(audio, &mut self.base64);
-        let Self { said, chunks, stream, base64, .. } = self;
-        let at_ms = *chunks * 20;
-        out.clear();
-        // A vector takes whatever is written.
-        let _ = write!(
-            out,
-            r#"{{"event":"media","sequenceNumber":"{said}","media":{{"track":"inbound","#
-        );
-        let _ = write!(out, r#""chunk":"{chunks}","timestamp":"{at_ms}","payload":"{base64}""#);
-        let _ = write!(out, r#"}},"streamSid":"{stream}"}}"#);
+        let Self { dialect, said, chunks, stream, base64, .. } = self;
+        let at_ms = u64::from(*chunks) * FRAME_MS;
+        let mut put = |text: std::fmt::Arguments<'_>| {
+            // A vector takes whatever is written.
+            let _ = out.write_fmt(text);
+        };
+        match dialect {
+            Dialect::Snake => {
+                put(format_args!(r#"{{"event":"media","media":{{"chunk":"{chunks}","#));
+                put(format_args!(r#""payload":"{base64}","timestamp":"{at_ms}","#));
+                put(format_args!(r#""track":"inbound"}},"sequence_number":"{said}","#));
+                put(format_args!(r#""stream_id":"{stream}"}}"#));
+            }
+            Dialect::PlayAudio => {
+                put(format_args!(r#"{{"sequenceNumber":{said},"streamId":"{stream}","#));
+                put(format_args!(r#""event":"media","media":{{"track":"inbound","#));
+                put(format_args!(r#""timestamp":"{at_ms}","chunk":{chunks},"#));
+                put(format_args!(r#""payload":"{base64}"}},"extra_headers":"{{}}"}}"#));
+            }
+            _ => {
+                put(format_args!(r#"{{"event":"media","sequenceNumber":"{said}","#));
+                put(format_args!(r#""media":{{"track":"inbound","chunk":"{chunks}","#));
+                put(format_args!(r#""timestamp":"{at_ms}","payload":"{base64}"}},"#));
+                put(format_args!(r#""streamSid":"{stream}"}}"#));
+            }
+        }
     }
 
     /// The last message.
@@ -71,6 +176,16 @@ impl Talk {
             "stop": {"accountSid": account, "callSid": call},
         })
         .to_string()
+    }
+}
+
+/// What the first field of that name has in a JSON text: a string without escapes, or a number.
+fn value<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("\"{name}\":"))?;
+    let rest = rest.trim_start();
+    match rest.strip_prefix('"') {
+        Some(string) => string.split_once('"').map(|(value, _)| value),
+        None => rest.split([',', '}']).next().map(str::trim),
     }
 }
 
@@ -108,5 +223,46 @@ mod tests {
         assert!(talk.stop().contains("\"5\""));
         assert!(!heard(br#"{"event":"clear"}"#, &mut audio) && audio.is_empty());
         assert!(!heard(br#"{"media":{"payload":"%"}}"#, &mut audio));
+    }
+
+    /// Whoever opened a stream has named and numbered it: what is said goes on from there, in its
+    /// own words.
+    #[test]
+    fn goes_on_from_an_opening() {
+        let cases = [
+            (Dialect::Streams, r#"{"sequenceNumber":"1","streamSid":"MZ9"}"#, "streamSid", 2),
+            (Dialect::Snake, r#"{"sequence_number": "1", "stream_id": "MZ9"}"#, "stream_id", 2),
+            (
+                Dialect::PlayAudio,
+                r#"{"start":{"streamId":"MZ9"},"sequenceNumber":0}"#,
+                "streamId",
+                1,
+            ),
+        ];
+        for (dialect, opening, name, next) in cases {
+            let mut talk = Talk::opened(dialect, opening);
+            let (mut out, mut audio) = (Vec::new(), Vec::new());
+            talk.media(&[7; 160], &mut out);
+            let message: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+            assert_eq!((&message[name], &message["event"]), (&"MZ9".into(), &"media".into()));
+            let said = NUMBERS.iter().find_map(|number| message.get(number)).expect("a number");
+            assert_eq!(said.to_string().trim_matches('"'), next.to_string());
+            assert!(heard(&out, &mut audio) && audio == [7; 160]);
+        }
+        let mut wide = Talk::opened(Dialect::Wide, r#"{"event":"websocket:connected"}"#);
+        let mut out = vec![1];
+        wide.media(&[2; 640], &mut out);
+        assert_eq!(out, [2; 640]);
+    }
+
+    /// Each carrier that is known has a dialect, whose frames last 20 ms.
+    #[test]
+    fn carriers_have_dialects() {
+        for name in ["cloudonix", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
+            let dialect = Dialect::of_carrier(name).expect(name);
+            assert_eq!(dialect.is_linear(), name == "vonage");
+            assert_eq!(dialect.frame_bytes() % 160, 0);
+        }
+        assert_eq!(Dialect::of_carrier("acme"), None);
     }
 }

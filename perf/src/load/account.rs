@@ -68,6 +68,8 @@ pub(crate) struct Account {
     call: u32,
     /// Packets are compared with what was sent, not just counted.
     exact: bool,
+    /// Audio is linear: silence is zero.
+    linear: bool,
     ring: Box<[Sent]>,
     next: u32,
     judge: Judge,
@@ -76,6 +78,8 @@ pub(crate) struct Account {
     /// first.
     grid: Vec<i64>,
     origin: Option<(u64, u32)>,
+    /// The least of those that were taken out of the grid.
+    earliest: Option<i64>,
 }
 
 impl Account {
@@ -85,13 +89,21 @@ impl Account {
         Self {
             call,
             exact,
+            linear: false,
             ring: vec![Sent::default(); DEPTH as usize].into_boxed_slice(),
             next: 0,
             judge: Judge::of(codec.payload_type()),
             tally: Tally::default(),
             grid: Vec::new(),
             origin: None,
+            earliest: None,
         }
+    }
+
+    /// The same of a call whose audio is linear, if it is.
+    pub(crate) fn of_linear(mut self, linear: bool) -> Self {
+        self.linear = linear;
+        self
     }
 
     /// The number of the next packet.
@@ -146,6 +158,10 @@ impl Account {
                 self.tally.fill += u64::from(window_open);
                 return None;
             }
+            Content::Altered if self.linear && packet.payload.iter().all(|byte| *byte == 0) => {
+                self.tally.fill += u64::from(window_open);
+                return None;
+            }
             Content::Altered => {
                 self.tally.altered += 1;
                 return None;
@@ -177,6 +193,16 @@ impl Account {
     pub(crate) fn lateness(&self) -> impl Iterator<Item = u64> {
         let earliest = self.grid.iter().copied().min().unwrap_or(0);
         self.grid.iter().map(move |offset| offset.abs_diff(earliest))
+    }
+
+    /// Takes the lateness of each packet out, against the earliest that there ever was: books that
+    /// are kept for hours must not grow.
+    pub(crate) fn take_lateness(&mut self, mut each: impl FnMut(u64)) {
+        self.earliest = self.grid.iter().copied().chain(self.earliest).min();
+        let earliest = self.earliest.unwrap_or(0);
+        for offset in self.grid.drain(..) {
+            each(offset.abs_diff(earliest));
+        }
     }
 
     /// The result; what has not come back by now is lost.
@@ -249,6 +275,29 @@ mod tests {
         let (tally, faults) = account.result();
         let want = Tally { sent: 2, returned: 2, fill: 1, ..Tally::default() };
         assert_eq!((tally, faults.total()), (want, 0));
+    }
+
+    /// Silence of linear audio is fill, and of no other.
+    #[test]
+    fn silence_of_linear_audio() {
+        for (linear, fill, altered) in [(true, 1, 0), (false, 0, 1)] {
+            let mut account = Account::new(7, Codec::Pcmu, true).of_linear(linear);
+            account.received(&packet(&[0; 320], 0), 500, true);
+            let (tally, _) = account.result();
+            assert_eq!((tally.fill, tally.altered), (fill, altered));
+        }
+    }
+
+    /// What was taken out is forgotten, but not what was the earliest.
+    #[test]
+    fn lateness_is_taken_out() {
+        let mut account = Account::new(0, Codec::Pcmu, true);
+        let mut seen = Vec::new();
+        for (sequence, stamp) in [(0u16, 1_000_000u64), (1, 21_000_300), (2, 41_000_700)] {
+            account.received(&packet(&[0xFF; 160], sequence), stamp, true);
+            account.take_lateness(|late| seen.push(late));
+        }
+        assert_eq!((seen, account.lateness().count()), (vec![0, 300, 700], 0));
     }
 
     /// Lateness is measured against the packets' own media time, from the earliest.

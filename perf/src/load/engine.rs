@@ -12,6 +12,8 @@ use super::account::{Account, Tally};
 use super::heard::{Heard, book, book_packet};
 use super::line::LineEnd;
 use super::stamps::Stamps;
+pub(crate) use super::stream::Pace;
+use super::stream::{Carrier, Stream};
 use crate::error::{PerfError, Result};
 use crate::pattern;
 use crate::rtp::{self, Faults, SAMPLES_MS};
@@ -46,41 +48,6 @@ pub(crate) fn times() -> Result<Times> {
         .map_err(|error| PerfError::Usage(format!("histogram: {error}")))
 }
 
-/// What carries a stream's packets.
-enum Carrier {
-    /// Datagrams to the peer, once it is known.
-    Udp(Option<SocketAddrV4>),
-    /// Binary messages over a WebSocket of which we are the client.
-    Ws(Box<Reader>),
-    /// A carrier's media messages over such a socket.
-    Line(Box<LineEnd>),
-}
-
-struct Stream {
-    socket: Socket,
-    /// Its RTCP socket, for datagrams.
-    rtcp: Option<Socket>,
-    carrier: Carrier,
-    secure: Option<Box<Session>>,
-    account: Account,
-    sequence: u16,
-    timestamp: u32,
-    active: bool,
-}
-
-/// Settings of a run.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pace {
-    /// Milliseconds of audio a packet.
-    pub(crate) ptime_ms: u32,
-    /// What is due within one tick is sent together, in microseconds.
-    pub(crate) tick_us: u64,
-    /// What is sent.
-    pub(crate) codec: Codec,
-    /// What comes back is what was sent, bit by bit.
-    pub(crate) exact: bool,
-}
-
 /// The generator.
 pub(crate) struct Engine {
     streams: Vec<Stream>,
@@ -95,6 +62,8 @@ pub(crate) struct Engine {
     slot: u64,
     /// Streams that there will be, among which the packet interval is divided.
     places: usize,
+    /// Streams whose sockets the server has closed since that was last asked.
+    closed: Vec<u32>,
     next_drain_ns: u64,
     window_open: bool,
     sending: bool,
@@ -121,7 +90,8 @@ impl Engine {
             starved: 0,
         };
         let samples = pace.ptime_ms * SAMPLES_MS;
-        if (samples as usize) < pattern::MIN_BYTES {
+        let payload = (pace.ptime_ms * pace.bytes_ms) as usize;
+        if payload < pattern::MIN_BYTES {
             return Err(PerfError::Usage(format!("ptime of {} ms is too short", pace.ptime_ms)));
         }
         Ok(Self {
@@ -136,11 +106,12 @@ impl Engine {
             epoch_ns: clock::mono_ns(),
             slot: 0,
             places: 0,
+            closed: Vec::new(),
             next_drain_ns: 0,
             window_open: false,
             sending: true,
             stamps,
-            packet: vec![0; rtp::HEADER_BYTES + samples as usize],
+            packet: vec![0; rtp::HEADER_BYTES + payload],
             message: Vec::new(),
             scratch: vec![0; READ_BYTES],
             heard,
@@ -159,7 +130,8 @@ impl Engine {
         if let Some(rtcp) = &rtcp {
             self.poll.add(rtcp.as_raw_fd(), id as u64 | RTCP)?;
         }
-        let account = Account::new(id as u32, self.codec, self.exact);
+        let linear = matches!(&carrier, Carrier::Line(line) if line.dialect().is_linear());
+        let account = Account::new(id as u32, self.codec, self.exact).of_linear(linear);
         let sequence = (id as u16).wrapping_mul(977);
         let timestamp = (id as u32).wrapping_mul(0x0100_0193);
         let secure = None;
@@ -208,6 +180,31 @@ impl Engine {
             // Whoever is gone meanwhile needs no farewell.
             let _ = send_all(&stream.socket, &self.message);
         }
+    }
+
+    /// The stream of call `id` is over, and its socket ends from our side.
+    pub(crate) fn close_line(&mut self, id: u32) {
+        self.end_line(id);
+        if let Some(stream) = self.streams.get(id as usize) {
+            // One that the server has closed meanwhile is closed.
+            let _ = stream.socket.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
+    /// The carrier says this on the socket of stream `id`.
+    pub(crate) fn say_on_line(&mut self, id: u32, opcode: u8, bytes: &[u8]) {
+        let Some(stream) = self.streams.get_mut(id as usize) else { return };
+        if let Carrier::Line(line) = &mut stream.carrier {
+            self.message.clear();
+            line.say(opcode, bytes, &mut self.message);
+            // Whoever is gone meanwhile is seen when the socket is read.
+            let _ = send_all(&stream.socket, &self.message);
+        }
+    }
+
+    /// The next stream whose socket the server has closed.
+    pub(crate) fn closed_line(&mut self) -> Option<u32> {
+        self.closed.pop()
     }
 
     /// Stream `id` begins to send to its peer.
@@ -335,6 +332,9 @@ impl Engine {
         };
         let late = clock::mono_ns().saturating_sub(due_ns);
         self.heard.generator_late.saturating_record(late);
+        if result.is_err() && matches!(stream.carrier, Carrier::Line(_)) {
+            return hung_up(&self.poll, stream, id, &mut self.closed);
+        }
         // A peer that is gone answers with an ICMP error: its packets count as lost.
         match result {
             Err(error) if error.kind() != std::io::ErrorKind::ConnectionRefused => {
@@ -382,7 +382,7 @@ impl Engine {
             Err(error) if net::would_block(&error) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(()),
             Err(_) if matches!(stream.carrier, Carrier::Line(_)) => {
-                return hung_up(&self.poll, stream);
+                return hung_up(&self.poll, stream, id, &mut self.closed);
             }
             Err(error) => return Err(PerfError::io(format!("receiving on stream {id}"))(error)),
         };
@@ -406,7 +406,7 @@ impl Engine {
             }
             Carrier::Line(line) => {
                 if bytes.is_empty() {
-                    return hung_up(&self.poll, stream);
+                    return hung_up(&self.poll, stream, id, &mut self.closed);
                 }
                 let account = &mut stream.account;
                 self.message.clear();
@@ -415,7 +415,7 @@ impl Engine {
                 })
                 .map_err(|error| PerfError::Peer(format!("WebSocket {id}: {error}")))?;
                 if send_all(&stream.socket, &self.message).is_err() {
-                    return hung_up(&self.poll, stream);
+                    return hung_up(&self.poll, stream, id, &mut self.closed);
                 }
             }
             Carrier::Ws(reader) => {
@@ -435,6 +435,22 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// What was heard since this was last asked; the books of packets go on, and are told as they
+    /// stand.
+    pub(crate) fn interval(&mut self) -> Result<Heard> {
+        self.drain()?;
+        let mut told = self.heard.clone();
+        for stream in &mut self.streams {
+            let (tally, _) = stream.account.result();
+            told.tally.add(&tally);
+            stream.account.take_lateness(|late| told.lateness.saturating_record(late));
+        }
+        for times in [&mut self.heard.echo, &mut self.heard.generator_late] {
+            times.reset();
+        }
+        Ok(told)
     }
 
     /// Closes the books of the window; the sockets stay open.
@@ -458,8 +474,9 @@ impl Engine {
 }
 
 /// The server has closed a line: what it would have brought counts as lost.
-fn hung_up(poll: &Poll, stream: &mut Stream) -> Result<()> {
+fn hung_up(poll: &Poll, stream: &mut Stream, id: usize, closed: &mut Vec<u32>) -> Result<()> {
     stream.active = false;
+    closed.push(id as u32);
     Ok(poll.remove(stream.socket.as_raw_fd())?)
 }
 

@@ -1,20 +1,35 @@
 //! A stream on a carrier's media socket: audio in messages, of which we are the client.
 
-use crate::line::talk::{self, Talk};
+use crate::line::talk::{self, Dialect, Talk};
 use crate::rtp::{PCMU, Packet};
 use crate::ws::frame::{self, FrameError, Reader};
 
 /// Mask of the messages; any will do.
 const MASK: [u8; 4] = [0x4B, 0x90, 0xE7, 0x26];
 
+/// Kinds of an AudioSocket's messages: the end, and linear audio at 8 kHz.
+const KIND_END: u8 = 0x00;
+const KIND_AUDIO: u8 = 0x10;
+/// Bytes before the payload of such a message: its kind, and its length.
+const KIND_BYTES: usize = 3;
+
+/// Ticks of the clock that lateness is told by, in a frame of 20 ms.
+const FRAME_TICKS: u32 = 160;
+
 /// The carrier's end of the socket.
 pub(crate) struct LineEnd {
     reader: Reader,
+    /// Bytes of an AudioSocket whose message has not come whole.
+    unread: Vec<u8>,
     talk: Talk,
     /// Frames that came: they bear no numbers, a socket keeps their order.
     frames: u32,
     text: Vec<u8>,
     audio: Vec<u8>,
+    /// Audio that came, as far as it makes no frame yet.
+    kept: Vec<u8>,
+    /// It is heard frame by frame, not message by message.
+    cuts: bool,
 }
 
 impl LineEnd {
@@ -22,18 +37,47 @@ impl LineEnd {
     pub(crate) fn new(talk: Talk, rest: &[u8]) -> Self {
         let mut reader = Reader::default();
         reader.push(rest);
-        Self { reader, talk, frames: 0, text: Vec::new(), audio: Vec::new() }
+        let (unread, text, audio, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { reader, unread, talk, frames: 0, text, audio, kept, cuts: true }
+    }
+
+    /// The same, for whoever wants to hear what stood in a message as it stood there.
+    pub(crate) fn uncut(mut self) -> Self {
+        self.cuts = false;
+        self
+    }
+
+    /// How it is spoken.
+    pub(crate) const fn dialect(&self) -> Dialect {
+        self.talk.dialect()
     }
 
     /// Appends the next frame of audio to `out`.
     pub(crate) fn media(&mut self, audio: &[u8], out: &mut Vec<u8>) {
-        self.talk.media(audio, &mut self.text);
-        frame::write(out, frame::TEXT, &self.text, Some(MASK));
+        match self.dialect() {
+            Dialect::AudioSocket => message(out, KIND_AUDIO, audio),
+            Dialect::Wide | Dialect::Media => frame::write(out, frame::BINARY, audio, Some(MASK)),
+            _ => {
+                self.talk.media(audio, &mut self.text);
+                frame::write(out, frame::TEXT, &self.text, Some(MASK));
+            }
+        }
+    }
+
+    /// Appends what somebody else has to say to `out`.
+    pub(crate) fn say(&self, opcode: u8, bytes: &[u8], out: &mut Vec<u8>) {
+        frame::write(out, opcode, bytes, Some(MASK));
     }
 
     /// Appends the last message to `out`.
     pub(crate) fn stop(&mut self, out: &mut Vec<u8>) {
-        frame::write(out, frame::TEXT, self.talk.stop().as_bytes(), Some(MASK));
+        match self.dialect() {
+            Dialect::AudioSocket => message(out, KIND_END, &[]),
+            Dialect::Streams => {
+                frame::write(out, frame::TEXT, self.talk.stop().as_bytes(), Some(MASK));
+            }
+            _ => frame::write(out, frame::CLOSE, &frame::NORMAL.to_be_bytes(), Some(MASK)),
+        }
     }
 
     /// Takes what arrived, calls `heard` with each frame of audio, and appends what has to be
@@ -44,25 +88,65 @@ impl LineEnd {
         out: &mut Vec<u8>,
         mut heard: impl FnMut(&Packet<'_>),
     ) -> Result<(), FrameError> {
+        if self.dialect() == Dialect::AudioSocket {
+            self.unread.extend_from_slice(bytes);
+            while let Some((kind, length)) = whole(&self.unread) {
+                if kind == KIND_AUDIO {
+                    let payload = self.unread.get(KIND_BYTES..length).unwrap_or_default();
+                    self.kept.extend_from_slice(payload);
+                }
+                self.unread.drain(..length);
+                self.cut(&mut heard);
+            }
+            return Ok(());
+        }
         self.reader.push(bytes);
+        let binary = self.dialect().is_binary();
         while let Some(frame) = self.reader.next()? {
             let payload = self.reader.payload(&frame);
             match frame.opcode {
-                frame::TEXT if talk::heard(payload, &mut self.audio) => {
-                    let sequence = self.frames as u16;
-                    let timestamp = self.frames.wrapping_mul(160);
-                    self.frames = self.frames.wrapping_add(1);
-                    let (marker, payload_type, ssrc) = (false, PCMU, 1);
-                    let payload = self.audio.as_slice();
-                    heard(&Packet { marker, payload_type, sequence, timestamp, ssrc, payload });
+                frame::TEXT if !binary && talk::heard(payload, &mut self.audio) => {
+                    self.kept.extend_from_slice(&self.audio);
                 }
+                frame::BINARY if binary => self.kept.extend_from_slice(payload),
                 frame::PING => frame::write(out, frame::PONG, payload, Some(MASK)),
                 frame::CLOSE => frame::write(out, frame::CLOSE, payload, Some(MASK)),
                 _ => {}
             }
+            self.cut(&mut heard);
         }
         Ok(())
     }
+
+    /// Cuts what came into frames: some servers put several into one message.
+    fn cut(&mut self, heard: &mut impl FnMut(&Packet<'_>)) {
+        let frame = self.dialect().frame_bytes();
+        let length = if self.cuts { frame } else { self.kept.len().max(1) };
+        let mut done = 0;
+        while let Some(payload) = self.kept.get(done..done + length) {
+            let sequence = self.frames as u16;
+            let timestamp = self.frames.wrapping_mul(FRAME_TICKS);
+            self.frames = self.frames.wrapping_add(1);
+            let (marker, payload_type, ssrc) = (false, PCMU, 1);
+            heard(&Packet { marker, payload_type, sequence, timestamp, ssrc, payload });
+            done += length;
+        }
+        self.kept.drain(..done);
+    }
+}
+
+/// Appends an AudioSocket's message to `out`.
+pub(crate) fn message(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    out.push(kind);
+    out.extend_from_slice(&(payload.len() as u16).to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// The kind and the length, with its head, of a message that has come whole.
+fn whole(bytes: &[u8]) -> Option<(u8, usize)> {
+    let [kind, high, low] = *bytes.first_chunk()?;
+    let length = KIND_BYTES + usize::from(u16::from_be_bytes([high, low]));
+    (bytes.len() >= length).then_some((kind, length))
 }
 
 #[cfg(test)]
@@ -93,6 +177,34 @@ mod tests {
         reader.push(&out);
         while let Ok(Some(frame)) = reader.next() {
             assert_eq!((frame.opcode, reader.payload(&frame)), (frame::PONG, &b"p"[..]));
+        }
+    }
+
+    /// Frames that came together, or in halves, are heard apart, in every dialect.
+    #[test]
+    fn cuts_what_came_into_frames() {
+        for dialect in [
+            Dialect::Streams,
+            Dialect::Snake,
+            Dialect::PlayAudio,
+            Dialect::Wide,
+            Dialect::Media,
+            Dialect::AudioSocket,
+        ] {
+            let length = dialect.frame_bytes();
+            let three: Vec<u8> = [1u8, 2, 3].iter().flat_map(|byte| vec![*byte; length]).collect();
+            let mut far = LineEnd::new(Talk::plain(dialect, "AC1", "CA1"), b"");
+            let mut bytes = Vec::new();
+            for part in [&three[..length + 5], &three[length + 5..]] {
+                far.media(part, &mut bytes);
+            }
+            let mut line = LineEnd::new(Talk::plain(dialect, "AC1", "CA1"), b"");
+            let (mut out, mut seen) = (Vec::new(), Vec::new());
+            for part in bytes.chunks(11) {
+                line.receive(part, &mut out, |packet| seen.push(packet.payload.to_vec())).unwrap();
+            }
+            assert_eq!(seen, [1u8, 2, 3].map(|byte| vec![byte; length]), "{dialect:?}");
+            assert!(out.is_empty());
         }
     }
 }

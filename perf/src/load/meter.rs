@@ -17,15 +17,17 @@ struct Reading {
     at_ns: u64,
     process: Process,
     own_cpu_ns: u64,
+    neighbour_ns: u64,
     cpus: Cpus,
 }
 
 impl Reading {
-    fn take(pid: Option<u32>) -> Self {
+    fn take(pid: Option<u32>, neighbour: Option<u32>) -> Self {
         Self {
             at_ns: clock::mono_ns(),
             process: pid.map(proc::process).unwrap_or_default(),
             own_cpu_ns: clock::process_cpu_ns(),
+            neighbour_ns: neighbour.map(proc::process).unwrap_or_default().cpu_ns,
             cpus: proc::cpus(),
         }
     }
@@ -34,6 +36,7 @@ impl Reading {
 /// Watches a process over a run.
 pub(crate) struct Meter {
     pid: Option<u32>,
+    neighbour: Option<u32>,
     idle_rss_kib: u64,
     drops: Drops,
     open: Option<Reading>,
@@ -62,6 +65,12 @@ pub(crate) struct Cost {
     pub(crate) server_us_per_packet: f64,
     /// The server's busiest threads.
     pub(crate) server_threads: Vec<ThreadCpu>,
+    /// Times a second that the server's threads gave a CPU up, to wait.
+    pub(crate) yields_hz: f64,
+    /// Times a second that a CPU was taken from them.
+    pub(crate) preemptions_hz: f64,
+    /// Per cent of a core that the wanted neighbour took.
+    pub(crate) neighbour_pct: f64,
     /// Server's resident memory before the first call, in KiB.
     pub(crate) rss_idle_kib: u64,
     /// The same at the end of the window.
@@ -84,17 +93,28 @@ impl Meter {
     /// Takes the readings before the first call.
     pub(crate) fn new(pid: Option<u32>) -> Self {
         let idle_rss_kib = pid.map(proc::process).unwrap_or_default().rss_kib;
-        Self { pid, idle_rss_kib, drops: proc::drops(), open: None, close: None }
+        let drops = proc::drops();
+        Self { pid, neighbour: None, idle_rss_kib, drops, open: None, close: None }
+    }
+
+    /// The process that is watched.
+    pub(crate) const fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
+    /// A process that burns a CPU meanwhile because it is wanted: it is no noise.
+    pub(crate) fn beside(&mut self, neighbour: u32) {
+        self.neighbour = Some(neighbour);
     }
 
     /// The window opens.
     pub(crate) fn open(&mut self) {
-        self.open = Some(Reading::take(self.pid));
+        self.open = Some(Reading::take(self.pid, self.neighbour));
     }
 
     /// The window closes.
     pub(crate) fn close(&mut self) {
-        self.close = Some(Reading::take(self.pid));
+        self.close = Some(Reading::take(self.pid, self.neighbour));
     }
 
     /// The cost, for `calls` calls that sent `packets` packets in the window. To be called while
@@ -122,7 +142,9 @@ impl Meter {
         let rss_kib = close.process.rss_kib;
         let own_pct = pct(close.own_cpu_ns.saturating_sub(open.own_cpu_ns) as f64);
         let busy_pct: f64 = host.busy_pct.iter().sum();
-        let others_pct = (busy_pct - own_pct - pct(cpu_ns)).max(0.0);
+        let neighbour_pct = pct(close.neighbour_ns.saturating_sub(open.neighbour_ns) as f64);
+        let others_pct = (busy_pct - own_pct - neighbour_pct - pct(cpu_ns)).max(0.0);
+        let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
         let steal_pct = host.worst_steal_pct();
         Cost {
             seconds,
@@ -130,6 +152,9 @@ impl Meter {
             server_cpu_pct_per_1000: pct(cpu_ns) * 1000.0 / calls,
             server_us_per_packet: cpu_ns / 1000.0 / packets.max(1) as f64,
             server_threads,
+            yields_hz: rate(open.process.yields, close.process.yields),
+            preemptions_hz: rate(open.process.preemptions, close.process.preemptions),
+            neighbour_pct,
             rss_idle_kib: self.idle_rss_kib,
             rss_kib,
             kib_per_call: rss_kib.saturating_sub(self.idle_rss_kib) as f64 / calls,

@@ -2,7 +2,10 @@
 
 pub(crate) mod account;
 pub(crate) mod engine;
+pub(crate) mod flame;
 pub(crate) mod heard;
 pub(crate) mod line;
 pub(crate) mod meter;
+pub(crate) mod neighbour;
 pub(crate) mod stamps;
+mod stream;

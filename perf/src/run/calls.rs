@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use super::agent::AgentThread;
-use super::{LoadArgs, measure, prepare_server, repeat};
+use super::{LoadArgs, Up, measure, prepare_server, repeat};
 use crate::error::{PerfError, Result};
 use crate::load::engine::{Engine, Pace, Times, times};
 use crate::load::meter::Meter;
@@ -184,17 +184,38 @@ fn callee(args: &Args) -> Callee {
     }
 }
 
+/// Whom these calls are to.
+fn what(args: &Args) -> String {
+    format!("sip:{}@{}", args.to, args.sip)
+}
+
 /// One run.
 pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let load = &args.load;
-    prepare_server(args.watch, args.server_cpu, load.nice)?;
-    let meter = Meter::new(args.watch);
     let exact = args.codec == Codec::Pcmu && !args.altered;
     let stamps = args.with_agent.filter(|_| exact).map(|_| Arc::new(Stamps::new(load.calls)));
     let agent = match args.with_agent {
         Some(address) => Some(AgentThread::start(address, stamps.clone(), load.cpu)?),
         None => None,
     };
+    let (mut report, setup) = during(args, stamps, |up| {
+        measure(what(args), load, up.count, up.engine, up.meter, up.meanwhile)
+    })?;
+    report.setup = Some(setup);
+    report.agent = agent.map(AgentThread::stop).transpose()?;
+    Ok(report)
+}
+
+/// Places the calls, lets `talk` have them while they are up, and hangs up.
+pub(crate) fn during<R>(
+    args: &Args,
+    stamps: Option<Arc<Stamps>>,
+    talk: impl FnOnce(Up<'_>) -> Result<R>,
+) -> Result<(R, Setup)> {
+    let load = &args.load;
+    prepare_server(args.watch, args.server_cpu, load.nice)?;
+    let meter = Meter::new(args.watch);
+    let exact = args.codec == Codec::Pcmu && !args.altered;
     let mut engine = Engine::new(Pace { codec: args.codec, exact, ..load.pace() }, stamps)?;
     let mut ports = RtpPorts::new(args.local);
     for _ in 0..load.calls {
@@ -203,20 +224,18 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     let mut signalling = Signalling::open(&callee(args))?;
     let mut desk = Desk::new()?;
     place(args, &mut engine, &mut signalling, &mut desk)?;
-    let up = desk.up;
-    let what = format!("sip:{}@{}", args.to, args.sip);
-    if up == 0 {
+    let count = desk.up;
+    if count == 0 {
         let failed = desk.result(&signalling).failed;
-        return Err(PerfError::Peer(format!("no call to {what} came up: {failed:?}")));
+        return Err(PerfError::Peer(format!("no call to {} came up: {failed:?}", what(args))));
     }
     let mut next = 0;
-    let mut report = measure(what, load, up, &mut engine, meter, |engine| {
-        pump_at(&mut next, engine, &mut signalling, &mut desk)
-    })?;
+    let mut meanwhile =
+        |engine: &mut Engine| pump_at(&mut next, engine, &mut signalling, &mut desk);
+    let up = Up { engine: &mut engine, meter, count, meanwhile: &mut meanwhile };
+    let result = talk(up)?;
     hang_up(args, &mut engine, &mut signalling, &mut desk)?;
-    report.setup = Some(desk.result(&signalling));
-    report.agent = agent.map(AgentThread::stop).transpose()?;
-    Ok(report)
+    Ok((result, desk.result(&signalling)))
 }
 
 /// Looks at the signalling if it is time to.

@@ -105,7 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 }
 
 fn floor_run(args: &Args, kind: Kind) -> Result<LoadReport> {
-    let run = floor::Args { kind, load: args.load.clone(), server_cpu: args.server_cpu };
+    let run = floor::Args::of(kind, &args.load, args.server_cpu);
     super::repeat(&args.load, || floor::once(&run))
 }
 

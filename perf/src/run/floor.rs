@@ -3,7 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::agent::AgentThread;
+use super::rows::{self, Bar, Row, median, row};
 use super::{LoadArgs, measure, repeat};
 use crate::agent::echo::Echo;
 use crate::agent::server::{dial, dial_with};
@@ -28,10 +31,34 @@ pub(crate) struct Args {
     /// CPU that the floor server is pinned to.
     #[arg(long)]
     pub(crate) server_cpu: Option<usize>,
+    /// Another floor that it is measured beside, in turns.
+    #[arg(long)]
+    pub(crate) against: Option<Kind>,
+    /// Rounds of these turns; the medians count.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: usize,
+}
+
+impl Args {
+    /// Those of one floor, measured by itself.
+    pub(crate) fn of(kind: Kind, load: &LoadArgs, server_cpu: Option<usize>) -> Self {
+        Self { kind, load: load.clone(), server_cpu, against: None, rounds: 1 }
+    }
+}
+
+/// A floor beside another, and every run that says so.
+#[derive(Serialize)]
+struct Against {
+    rows: Vec<Row>,
+    other: Vec<LoadReport>,
+    this: Vec<LoadReport>,
 }
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
+    if let Some(other) = args.against {
+        return against(args, other);
+    }
     let report = repeat(&args.load, || once(args))?;
     report::print(args.load.json, &report, || report.table())?;
     Ok(report.clean())
@@ -82,6 +109,34 @@ pub(crate) fn once(args: &Args) -> Result<LoadReport> {
     drop(floor);
     report.agent = agent.map(AgentThread::stop).transpose()?;
     Ok(report)
+}
+
+/// One floor beside another.
+fn against(args: &Args, other: Kind) -> Result<bool> {
+    let mut all = Against { rows: Vec::new(), other: Vec::new(), this: Vec::new() };
+    for _ in 0..args.rounds.max(1) {
+        let beside = Args { kind: other, ..args.clone() };
+        all.other.push(repeat(&args.load, || once(&beside))?);
+        all.this.push(repeat(&args.load, || once(args))?);
+    }
+    let line = |what, unit, value: fn(&LoadReport) -> f64| {
+        let (other, this) = (median(&all.other, value), median(&all.this, value));
+        row(what, unit, other, this, Bar::None)
+    };
+    let list = [
+        line("CPU", "%/1000", |run| run.cost.server_cpu_pct_per_1000),
+        line("CPU a packet in and out", "µs", |run| run.cost.server_us_per_packet),
+        line("echo p50", "µs", |run| run.echo_us.p50),
+        line("echo p99", "µs", |run| run.echo_us.p99),
+        line("memory", "KiB/call", |run| run.cost.kib_per_call),
+    ];
+    all.rows = list.into_iter().flatten().collect();
+    let runs: Vec<_> = all.other.iter().chain(&all.this).collect();
+    report::print(args.load.json, &all, || {
+        let (this, other) = (args.kind.name(), other.name());
+        format!("{this} as \"server\", {other} as \"floor\"\n{}", rows::table(&all.rows, &runs))
+    })?;
+    Ok(runs.iter().all(|run| run.clean()))
 }
 
 /// One run of the relay between a carrier's sockets and an agent's; the agent sends the carrier's

@@ -1,15 +1,13 @@
 //! `line`: a carrier's calls on WebSockets to an agent on a WebSocket, beside a relay that does
 //! nothing but move messages between two such sockets, in one run.
 
-use std::fs;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::Serialize;
 
 use super::agent::AgentThread;
+use super::folder::Folder;
 use super::rows::{self, Bar, Row, median, row};
 use super::server::Server;
 use super::{LoadArgs, floor, measure, prepare, prepare_server};
@@ -66,8 +64,7 @@ struct Comparison {
 pub(crate) fn run(args: &Args) -> Result<bool> {
     prepare(args.load.cpu, args.load.nice)?;
     let mut all = Comparison::default();
-    let (kind, server_cpu) = (Kind::Line, args.server_cpu);
-    let bare = floor::Args { kind, load: args.load.clone(), server_cpu };
+    let bare = floor::Args::of(Kind::Line, &args.load, args.server_cpu);
     for round in 1..=args.rounds.max(1) {
         eprintln!("round {round}: relay");
         all.relay.push(super::repeat(&args.load, || floor::once(&bare))?);
@@ -103,35 +100,13 @@ fn rows(all: &Comparison) -> Vec<Row> {
     list.into_iter().flatten().collect()
 }
 
-/// A folder for one server's data; removed when this is dropped.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make() -> Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("talkpath-perf-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("removing {}: {error}", self.0.display());
-        }
-    }
-}
-
 /// One run with the server: its calls are offered by signed webhooks, each answer says where the
 /// audio goes.
 fn once(args: &Args) -> Result<LoadReport> {
     let load = &args.load;
     // Dropped last, once the server has ended.
     let folder = Folder::make()?;
-    let (server, told) = Server::start_in(&folder.0, &args.server, args.server_cpu)?;
+    let (server, told) = Server::start_in(folder.path(), &args.server, args.server_cpu)?;
     prepare_server(Some(server.pid()), args.server_cpu, load.nice)?;
     let rest = Rest::start()?;
     let carrier = Carrier::set_up(&told, &args.agent, rest.at)?;

@@ -5,18 +5,25 @@ pub(crate) mod barge;
 pub(crate) mod calls;
 pub(crate) mod compare;
 pub(crate) mod floor;
+pub(crate) mod folder;
 pub(crate) mod line;
 pub(crate) mod media;
 pub(crate) mod overload;
 pub(crate) mod relay;
+pub(crate) mod rivals;
 pub(crate) mod rows;
 pub(crate) mod server;
 pub(crate) mod setup;
 
+use std::path::PathBuf;
+
 use crate::error::Result;
 use crate::load::engine::{Engine, Pace};
+use crate::load::flame::Recorder;
 use crate::load::meter::Meter;
+use crate::load::neighbour::Neighbour;
 use crate::report::LoadReport;
+use crate::rtp::SAMPLES_MS;
 use crate::sound::Codec;
 use crate::sys::clock::{self, SECOND_NS};
 use crate::sys::sched;
@@ -49,6 +56,13 @@ pub(crate) struct LoadArgs {
     /// that other processes disturb less.
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) nice: Option<i32>,
+    /// A process that does nothing but burn this CPU is there meanwhile.
+    #[arg(long, value_name = "CPU")]
+    pub(crate) neighbour: Option<usize>,
+    /// Samples the server's stacks in the window by `perf record`, which costs time of its own, and
+    /// draws them to this file (.svg).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) flame: Option<PathBuf>,
     /// Runs that are made again because the host stole more than 3 % of a CPU, or other
     /// processes took theirs.
     #[arg(long, default_value_t = 2)]
@@ -61,7 +75,13 @@ pub(crate) struct LoadArgs {
 impl LoadArgs {
     /// The generator's settings.
     pub(crate) fn pace(&self) -> Pace {
-        Pace { ptime_ms: self.ptime, tick_us: self.tick_us, codec: Codec::Pcmu, exact: true }
+        Pace {
+            ptime_ms: self.ptime,
+            bytes_ms: SAMPLES_MS,
+            tick_us: self.tick_us,
+            codec: Codec::Pcmu,
+            exact: true,
+        }
     }
 }
 
@@ -104,6 +124,18 @@ pub(crate) fn repeat(
     Ok(best)
 }
 
+/// Calls that are up.
+pub(crate) struct Up<'u> {
+    /// What speaks and hears on them.
+    pub(crate) engine: &'u mut Engine,
+    /// Its first reading was taken before the first of them.
+    pub(crate) meter: Meter,
+    /// How many there are.
+    pub(crate) count: usize,
+    /// To be called with the engine every step.
+    pub(crate) meanwhile: &'u mut dyn FnMut(&mut Engine) -> Result<()>,
+}
+
 /// Warm-up, window, drain. `meanwhile` is called every step.
 pub(crate) fn measure(
     what: String,
@@ -113,6 +145,10 @@ pub(crate) fn measure(
     mut meter: Meter,
     mut meanwhile: impl FnMut(&mut Engine) -> Result<()>,
 ) -> Result<LoadReport> {
+    let neighbour = load.neighbour.map(Neighbour::start).transpose()?;
+    if let Some(neighbour) = &neighbour {
+        meter.beside(neighbour.pid());
+    }
     let mut run = |engine: &mut Engine, for_ns: u64| -> Result<()> {
         let end = clock::mono_ns() + for_ns;
         while clock::mono_ns() < end {
@@ -122,6 +158,8 @@ pub(crate) fn measure(
         Ok(())
     };
     run(engine, load.warm * SECOND_NS)?;
+    let watched = load.flame.as_ref().and(meter.pid());
+    let recorder = watched.map(|pid| Recorder::start(pid, load.secs)).transpose()?;
     meter.open();
     engine.set_window(true);
     run(engine, load.secs * SECOND_NS)?;
@@ -131,6 +169,9 @@ pub(crate) fn measure(
     run(engine, DRAIN_NS)?;
     let packets = up as u64 * load.secs * 1000 / u64::from(load.ptime.max(1));
     let cost = meter.cost(up, packets);
+    if let (Some(recorder), Some(path)) = (recorder, &load.flame) {
+        recorder.draw(&format!("{what}, {up} calls"), path)?;
+    }
     let heard = engine.finish()?;
     let mut report = LoadReport::new(what, load.calls, load.ptime, heard, cost);
     report.up = up;

@@ -11,6 +11,7 @@ use crate::error::{PerfError, Result};
 use crate::load::engine::{Engine, Pace};
 use crate::load::meter::{Cost, Meter};
 use crate::report::{self, Quantiles, Table};
+use crate::rtp::SAMPLES_MS;
 use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::{Event, Failure};
@@ -224,7 +225,8 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         codec: args.codec,
         srtp: None,
     };
-    let pace = Pace { ptime_ms: 20, tick_us: 100, codec: args.codec, exact: false };
+    let pace =
+        Pace { ptime_ms: 20, bytes_ms: SAMPLES_MS, tick_us: 100, codec: args.codec, exact: false };
     let mut engine = Engine::new(pace, None)?;
     let mut ports = RtpPorts::new(Ipv4Addr::LOCALHOST);
     for _ in 0..args.most {

@@ -22,6 +22,10 @@ pub(crate) struct Process {
     pub(crate) threads: Vec<(u32, String, u64)>,
     /// Resident memory in KiB.
     pub(crate) rss_kib: u64,
+    /// Times that its threads gave a CPU up, to wait for something.
+    pub(crate) yields: u64,
+    /// Times that a CPU was taken from them.
+    pub(crate) preemptions: u64,
 }
 
 /// Reads a process; zeros for one that is gone.
@@ -40,10 +44,20 @@ pub(crate) fn process(pid: u32) -> Process {
         let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let cpu_ns: u64 = number(stat.split_whitespace().next());
         reading.cpu_ns += cpu_ns;
+        let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let (yields, preemptions) = parse_switches(&status);
+        reading.yields += yields;
+        reading.preemptions += preemptions;
         let id = number(task.file_name().to_str());
         reading.threads.push((id, name.trim().to_owned(), cpu_ns));
     }
     reading
+}
+
+/// A thread's context switches: those that it wanted, and the others (proc(5)).
+fn parse_switches(status: &str) -> (u64, u64) {
+    let find = |name| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    (number(find("voluntary_ctxt_switches:")), number(find("nonvoluntary_ctxt_switches:")))
 }
 
 /// Busy and stolen ticks of every CPU since boot.
@@ -200,6 +214,17 @@ mod tests {
         let host = Host::between(&before, &after, 1.0);
         assert_eq!(host.busy_pct, [50.0]);
         assert_eq!(host.steal_pct, [20.0]);
+    }
+
+    /// Switches are told apart, though one name ends like the other.
+    #[test]
+    fn counts_context_switches() {
+        let status = "Name:\tmedia-0\nThreads:\t4\nvoluntary_ctxt_switches:\t150\n\
+                      nonvoluntary_ctxt_switches:\t7\n";
+        assert_eq!(parse_switches(status), (150, 7));
+        assert_eq!(parse_switches(""), (0, 0));
+        let own = process(std::process::id());
+        assert!(own.yields + own.preemptions > 0);
     }
 
     /// Counters are found by their names, and a socket opened in between starts at zero.

@@ -15,6 +15,9 @@ pub(crate) const PING: u8 = 9;
 /// Answer to a ping.
 pub(crate) const PONG: u8 = 10;
 
+/// The code of a connection that ends in order (RFC 6455 7.4.1).
+pub(crate) const NORMAL: u16 = 1000;
+
 /// Largest frame taken, in bytes.
 pub(crate) const MAX_FRAME_BYTES: usize = 1 << 20;
 

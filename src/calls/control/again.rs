@@ -164,6 +164,7 @@ impl Control {
         tracing::info!(parent: &call.span, trunk = name, %peer, "the call goes through another trunk");
         (call.media, call.sdp, call.from, call.trunk) = (media, sdp, user, trunk);
         (call.dialog, call.signalling) = (Some(dialog), peer.ip());
+        self.capture_goes_on(key);
         self.log_line(key);
         Ok(Box::new(placing))
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Control;
 use crate::calls::request::RequestError;
-use crate::capture::{self, Message};
+use crate::capture::{self, Dialog, Message};
 use crate::carrier::Exchanges;
 use crate::sip::core::endpoint::Flow;
 use crate::workers::command::{CallKey, Command};
@@ -46,15 +46,17 @@ impl Control {
         if call.carrier.is_some() {
             return self.capture_at_carrier(key);
         }
-        let sip_id = call.dialog.and_then(|dialog| self.endpoint.call_id(dialog));
+        let named = call.dialog.and_then(|dialog| self.endpoint.opening_of(dialog));
         let none = RequestError::State("the call has no SIP or RTP with its peer");
-        let sip_id = sip_id.ok_or(none)?;
+        let (tag, invite) = named.ok_or(none)?;
+        let invite = invite.map(|(invite, peer)| (invite.bytes().as_ref(), peer));
+        let dialog = Dialog { tag: &tag, invite };
         let rtp = SocketAddr::new(call.media.address, call.media.port);
         let rtcp = SocketAddr::new(call.media.address, call.media.port.saturating_add(1));
         let (head, ring) = capture::head();
         let ids = (call.id, call.agent.organisation);
         let Ok(mut captures) = self.captures.lock() else { return Err(RequestError::Full) };
-        if let Err(error) = captures.begin(now(), ids, sip_id, ring, (rtp, rtcp)) {
+        if let Err(error) = captures.begin(now(), ids, dialog, ring, (rtp, rtcp)) {
             tracing::warn!(parent: &call.span, %error, "the call is not captured");
             return Err(RequestError::Full);
         }
@@ -66,6 +68,16 @@ impl Control {
         }
         self.command(worker, Command::Capture { call: key, head: Box::new(head) });
         Ok(())
+    }
+
+    /// The peer of a call is in another dialog now, or sought in one: its messages belong to the
+    /// call.
+    pub(super) fn capture_goes_on(&self, key: CallKey) {
+        let Some(call) = self.calls.get(&key).filter(|call| call.captured) else { return };
+        let named = call.dialog.and_then(|dialog| self.endpoint.opening_of(dialog));
+        if let (Some((tag, _)), Ok(mut captures)) = (named, self.captures.lock()) {
+            captures.goes_on(call.id, &tag);
+        }
     }
 
     /// Begins the capture of a call that a carrier controls over HTTP.

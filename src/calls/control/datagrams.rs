@@ -4,15 +4,11 @@
 use std::sync::Arc;
 
 use super::Control;
-use super::forking::failure;
 use super::placing::{Hop, Placing, Reach};
-use crate::calls::takeover::Datagram;
 use crate::sip::core::endpoint::{self, CommandError, DialogId, InviteParams, Transport};
 use crate::sip::core::locate::Target;
-use crate::sip::core::message::Message;
-use crate::sip::core::targets::{FAILOVER_AFTER, Failure};
+use crate::sip::core::targets::Failure;
 use crate::sip::core::uri::Uri;
-use crate::workers::command::CallKey;
 use crate::workers::poller::now;
 
 /// Why an INVITE was not sent.
@@ -40,6 +36,13 @@ impl Placing {
         let same = |own: &&Hop| own.peer() == to.peer && Arc::ptr_eq(&own.way, &hop.way);
         self.datagrams.iter().find(same)
     }
+
+    /// A branch goes in a datagram from now on; the server that has not taken it from a stream.
+    fn leave_stream(&mut self, dialog: DialogId) -> Option<Target> {
+        let datagram = self.datagram_of(&self.branch(dialog)?.hop)?.clone();
+        let stream = std::mem::replace(&mut self.branch_mut(dialog)?.hop, datagram);
+        stream.target().cloned()
+    }
 }
 
 impl Control {
@@ -63,13 +66,13 @@ impl Control {
     }
 
     /// Sends the INVITE of a leg that is to take over to the server `to`, by a stream if it is too
-    /// long for a datagram; then also how it goes in one.
+    /// long for a datagram; then also the server of that.
     pub(super) fn invite_takeover(
         &mut self,
         to: &Target,
         params: InviteParams,
         how: endpoint::Placing,
-    ) -> Result<(DialogId, Option<Box<Datagram>>), CommandError> {
+    ) -> Result<(DialogId, Option<Box<Target>>), CommandError> {
         let stream = self.stream_to(to, &params.uri);
         let datagram_max = stream.as_ref().and(self.config.sip.udp_request_max);
         let once = endpoint::Placing { datagram_max, ..how.clone() };
@@ -77,41 +80,30 @@ impl Control {
         let (Err(CommandError::Datagram), Some(stream)) = (&placed, stream) else {
             return placed.map(|dialog| (dialog, None));
         };
-        let patience = Some(FAILOVER_AFTER);
-        let once = endpoint::Placing { patience, ..how.clone() };
+        let once = endpoint::Placing { datagram: Some(params.flow), ..how.clone() };
         let flow = self.path_to(&stream, &Reach::default()).ok();
         let by_stream = flow.map(|flow| InviteParams { flow, ..params.clone() });
         let by_stream = by_stream.map(|params| self.endpoint.invite_with(now(), params, once));
         match by_stream {
-            Some(Ok(dialog)) => Ok((dialog, Some(Box::new(Datagram { stream, params, how })))),
+            Some(Ok(dialog)) => Ok((dialog, Some(Box::new(stream)))),
             _ => self.endpoint.invite_with(now(), params, how).map(|dialog| (dialog, None)),
         }
     }
 
-    /// Sends in a datagram what nobody took from a stream; false if that is not why a leg that was
-    /// to take over has failed, or there is no way.
-    pub(super) fn takeover_falls_back(
-        &mut self,
-        key: CallKey,
-        status: u16,
-        response: Option<&Message>,
-    ) -> bool {
-        let takeover = self.calls.get_mut(&key).and_then(|call| call.takeover.as_mut());
-        let datagram = takeover.and_then(|takeover| takeover.datagram.take());
-        let failure = failure(status, response);
-        let Some(datagram) = datagram.filter(|_| failure == Failure::Unreachable) else {
-            return false;
+    /// An INVITE that nobody has taken from its stream goes in a datagram: the stream is not tried
+    /// again for a while.
+    pub(super) fn by_datagram(&mut self, dialog: DialogId) {
+        let key = self.by_dialog.get(&dialog).copied();
+        let Some(call) = key.and_then(|key| self.calls.get_mut(&key)) else { return };
+        let takeover = call.takeover.as_mut().filter(|takeover| takeover.dialog == dialog);
+        let stream = match takeover {
+            Some(takeover) => takeover.stream.take().map(|stream| *stream),
+            None => call.placings().find_map(|placing| placing.leave_stream(dialog)),
         };
-        let Datagram { stream, params, how } = *datagram;
-        self.avoided.failed(now(), &stream, failure);
-        let Ok(dialog) = self.endpoint.invite_with(now(), params, how) else { return false };
-        let takeover = self.calls.get_mut(&key).and_then(|call| call.takeover.as_mut());
-        if let Some(takeover) = takeover {
-            let before = std::mem::replace(&mut takeover.dialog, dialog);
-            self.by_dialog.remove(&before);
-            self.by_dialog.insert(dialog, key);
+        if let Some(stream) = stream {
+            tracing::info!(parent: &call.span, peer = %stream.peer, "nobody takes it from a stream");
+            self.avoided.failed(now(), &stream, Failure::Unreachable);
         }
-        true
     }
 
     /// Sends an INVITE, by a stream if it is too long for a datagram: where it went.
@@ -135,18 +127,5 @@ impl Control {
                 }
             }
         }
-    }
-
-    /// Sends in a datagram what `hop` did not take from a stream; `None` if that is not why the
-    /// branch failed, or there is no way.
-    pub(super) fn fall_back(
-        &mut self,
-        placing: &mut Placing,
-        hop: Option<&Hop>,
-        failure: Failure,
-    ) -> Option<(DialogId, Hop)> {
-        let unreached = failure == Failure::Unreachable && !placing.attempts.is_settled();
-        let datagram = placing.datagram_of(hop.filter(|_| unreached)?)?.clone();
-        self.invite_by_any(placing, datagram).ok()
     }
 }

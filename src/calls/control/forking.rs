@@ -91,7 +91,9 @@ impl Control {
         self.hear_branch(key, dialog);
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dialog = Some(dialog);
-        let Some(placing) = call.placing.take() else { return };
+        let placing = call.placing.take();
+        self.capture_goes_on(key);
+        let Some(placing) = placing else { return };
         self.reached(&placing, dialog);
         self.cancel_branches(&placing, Some(dialog), ELSEWHERE);
     }
@@ -113,11 +115,7 @@ impl Control {
         response: Option<&Message>,
         redirected: bool,
     ) -> Result<(), PeerReason> {
-        let (failure, hop) = self.failed_at(placing, dialog, status, response);
-        if let Some((dialog, hop)) = self.fall_back(placing, hop.as_ref(), failure) {
-            placing.branches.push(Branch { dialog, hop, settled: None });
-            return Ok(());
-        }
+        let failure = self.failed_at(placing, dialog, status, response);
         let reason = PeerReason::of_failure(status, response);
         let (reason, failure) = placing.best(status, reason, failure);
         if status >= 600 {
@@ -134,20 +132,20 @@ impl Control {
         Ok(())
     }
 
-    /// Ends a branch; how it failed is noted of its server. How, and where it went.
+    /// Ends a branch; how it failed is noted of its server.
     fn failed_at(
         &mut self,
         placing: &mut Placing,
         dialog: DialogId,
         status: u16,
         response: Option<&Message>,
-    ) -> (Failure, Option<Hop>) {
+    ) -> Failure {
         let failure = failure(status, response);
         let hop = placing.end_branch(dialog);
         if let Some(to) = hop.as_ref().and_then(Hop::target) {
             self.avoided.failed(now(), to, failure);
         }
-        (failure, hop)
+        failure
     }
 
     /// Gives up all branches of a call but its own dialog, which its state machine ends: nobody
@@ -216,6 +214,7 @@ impl Control {
             call.signalling = peer.ip();
             call.placing = Some(placing);
         }
+        self.capture_goes_on(key);
         self.log_fact(key, What::PlacedElsewhere { sip_status: status });
         None
     }

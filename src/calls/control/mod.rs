@@ -105,6 +105,7 @@ use crate::sip::core::targets::Avoided;
 use crate::sip::endpoint::resolver::Resolver;
 use crate::sip::endpoint::sockets::{Ready, Sockets};
 use crate::sip::endpoint::udp::BATCH_MAX;
+use crate::store::carrier_calls::HandedOver;
 use crate::telemetry::Metrics;
 use crate::workers::WorkerHandle;
 use crate::workers::command::{AgentLine, CallKey, Event};
@@ -211,6 +212,8 @@ pub struct Parts {
     pub public_url: Arc<PublicUrl>,
     /// Which node this is.
     pub node: Uuid,
+    /// Calls that carriers have of the server before.
+    pub handed_over: Vec<HandedOver>,
 }
 
 /// Reaches a control that was built.
@@ -312,6 +315,7 @@ impl Control {
             live,
             counted: Counters::default(),
         };
+        control.restore_elsewhere(parts.handed_over);
         control.update_trunks().map(|()| (control, reach))
     }
 

@@ -55,8 +55,8 @@ impl Control {
     /// A PBX brings a call: its id, if it is taken; its connection is to follow.
     fn pbx_call(&mut self, call: PbxCall) -> Result<Uuid, PbxRefusal> {
         // A carrier's call waits for its audio: what it says is all that lets it in.
-        if let Some(waiting) = call.id.and_then(|id| self.awaits_connection(id)) {
-            return Ok(waiting);
+        if let Some(waiting) = call.id.and_then(|id| self.connection_comes(id)) {
+            return Ok(waiting?);
         }
         let admitted = self.admit_pbx_call(&call)?;
         let Admitted { treatment, trunk, from, to, permit, slot } = admitted;

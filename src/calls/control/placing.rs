@@ -339,7 +339,9 @@ impl Control {
             headers,
             reliability: placing.reliability,
         };
-        let more = placing.attempts.has_more() || placing.datagram_of(hop).is_some();
+        let datagram = placing.datagram_of(hop).and_then(Hop::target).cloned();
+        let datagram = datagram.and_then(|to| self.path_to(&to, &placing.reach).ok());
+        let more = placing.attempts.has_more();
         let literal = Uri::parse(&hop.way.uri).ok().and_then(|uri| uri.host?.address());
         let phone = hop.target().is_none();
         let how = endpoint::Placing {
@@ -348,6 +350,7 @@ impl Control {
                 .then_some(RING_EACH),
             indirect: phone && literal.is_some_and(|address| address != flow.peer.ip()),
             patience: (more || placing.spare.is_some()).then_some(FAILOVER_AFTER),
+            datagram,
             max_forwards: placing.max_forwards,
             datagram_max: stream.as_ref().and(self.config.sip.udp_request_max),
         };

@@ -158,7 +158,7 @@ impl Control {
         };
         let placing = endpoint::Placing { max_forwards: Some(left), ..Default::default() };
         let placed = self.invite_takeover(&target, params, placing);
-        let (dialog, datagram) = placed.map_err(|_| Refusal(400, "Unusable Refer-To"))?;
+        let (dialog, stream) = placed.map_err(|_| Refusal(400, "Unusable Refer-To"))?;
         if let Some(call) = self.calls.get_mut(&key) {
             call.max_forwards = Some(left);
         }
@@ -175,7 +175,7 @@ impl Control {
             answer_by: now() + self.config.limits.ring,
             referrer: Some(referrer),
             place: Some(place),
-            datagram,
+            stream,
         };
         self.await_takeover(key, takeover);
         Ok(())

@@ -192,7 +192,7 @@ impl Taken {
             answer_by,
             referrer: None,
             place: None,
-            datagram: None,
+            stream: None,
         };
         (takeover, settled)
     }

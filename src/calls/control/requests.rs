@@ -20,6 +20,7 @@ impl Control {
         match request {
             // Whoever asked may have gone.
             Request::List { reply } => drop(reply.send(self.views())),
+            Request::Count { reply } => drop(reply.send(self.by_id.len())),
             Request::Living { calls, reply } => drop(reply.send(self.living_of(calls))),
             Request::Show { calls, reply } => drop(reply.send(self.shown(&calls))),
             Request::Place { call, reply } => self.place(call, reply),

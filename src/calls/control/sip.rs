@@ -135,6 +135,7 @@ impl Control {
             }
             Event::Refer { dialog, request } => self.referred(dialog, &request),
             Event::ReinviteFailed { dialog, status, .. } => self.change_refused(dialog, status),
+            Event::ByDatagram { dialog } => self.by_datagram(dialog),
             Event::Pracked { .. } | Event::ReinviteCancelled { .. } => {}
         }
     }

@@ -31,17 +31,11 @@ impl Control {
         let Some(key) = self.taking_over(dialog) else { return Some(event) };
         match event {
             Event::Ringing { status, .. } => {
-                let takeover = self.calls.get_mut(&key).and_then(|call| call.takeover.as_mut());
-                if let Some(takeover) = takeover {
-                    takeover.datagram = None;
-                }
                 self.tell_referrer(key, status, "Ringing", false);
             }
             Event::Answered { sdp, .. } | Event::Acked { answer: sdp, .. } => {
                 self.take_over(key, sdp.as_ref());
             }
-            Event::Failed { status, response, .. }
-                if self.takeover_falls_back(key, status, response.as_ref()) => {}
             Event::Failed { status, reason, .. } => self.takeover_failed(key, status, &reason),
             _ => self.takeover_failed(key, 487, "Request Terminated"),
         }
@@ -115,6 +109,7 @@ impl Control {
             (call.digits, call.info_digits) = (Some(format.digits), InfoDigits::default());
         }
         self.command(worker, Command::Replace { call: key, sockets, format });
+        self.capture_goes_on(key);
         self.log_fact(key, What::Replaced);
         self.hold_sound(key);
         self.recode(key);

@@ -11,6 +11,9 @@ use crate::store::{NodeId, Store, StoreError, Timestamp};
 
 /// How often calls are looked for that have gone silent.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Every so many looks it is each call that is looked for, not whether there are too many: a call
+/// that has gone silent may hide behind another that has just begun.
+const EACH_LOOK: u32 = 10;
 /// Calls that are looked at in one go.
 const LOOK_MAX: u32 = 10_000;
 /// Calls that are younger are not looked for: a call that begins is told in two places, one after
@@ -49,13 +52,34 @@ pub async fn close_orphans(
 /// Looks for calls in the log that are not over, and that the call control does not know: their end
 /// was never told.
 pub async fn watch(store: Store, node: NodeId, log: LogHandle, calls: Handle) {
-    loop {
+    for count in 1_u32.. {
         tokio::time::sleep(LOOK_EVERY).await;
-        match look(&store, node, &log, &calls).await {
+        let closed = if count.is_multiple_of(EACH_LOOK) {
+            look(&store, node, &log, &calls).await
+        } else {
+            look_if_too_many(&store, node, &log, &calls).await
+        };
+        match closed {
             Ok(0) => {}
             Ok(closed) => tracing::warn!(closed, "calls whose end was not told are closed"),
             Err(error) => tracing::warn!(%error, "the log cannot be looked at"),
         }
+    }
+}
+
+/// Looks only if the log has more calls open than live. As long as nothing was lost it has not, and
+/// nobody reads thousands of them.
+pub(super) async fn look_if_too_many(
+    store: &Store,
+    node: NodeId,
+    log: &LogHandle,
+    calls: &Handle,
+) -> Result<usize, StoreError> {
+    let open = store.count_open_calls(node, Timestamp::now().before(YOUNG)).await?;
+    let living = calls.ask(|reply| Request::Count { reply }).await;
+    match living {
+        Some(living) if open > living as u64 => look(store, node, log, calls).await,
+        Some(_) | None => Ok(0),
     }
 }
 

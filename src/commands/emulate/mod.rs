@@ -133,13 +133,10 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     let listener = TcpListener::bind(args.listen).await?;
     let api = format!("http://{}", listener.local_addr()?);
     let mut fields = (emulator.config)(&api);
-    let start = EmulatorStart {
-        config: spec.read(&fields, None)?,
-        numbers: vec![args.number.clone()],
-        voice_url: None,
-        seed: SEED,
-        quirks,
-    };
+    for (name, value) in &args.fields {
+        fields[name.as_str()] = value.as_str().into();
+    }
+    let config = spec.read(&fields, None)?;
     let way = match (args.wait, args.outbound) {
         (true, _) => Way::Wait,
         (_, true) => Way::Out,
@@ -147,13 +144,28 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
     };
     let mut drive = Drive::new(args, emulator.audio, way)?;
     drive.say(&format!("{} in miniature, its API on {api}", spec.ui.display_name));
-    let running = emulate::start((emulator.open)(start), listener);
     let server = Server::new(&args.server, &args.key);
     fields["provider"] = spec.name.into();
     let name = format!("emulated {}", spec.name);
     let number = (args.number.as_str(), args.agent.as_str());
     let made = server.configure(&name, &fields, number).await?;
-    let done = on_server(&server, &made, spec, args, &mut drive, running).await;
+    // An account that is not set up by requests is told the address by people. A PBX has no hooks:
+    // its files name the server.
+    let typed = match (spec.events, spec.calls.provision) {
+        (Some(_), _) => Ok(Some(args.server.clone())),
+        (None, None) => server.inbound_url(&made).await,
+        (None, Some(_)) => Ok(None),
+    };
+    let done = match typed {
+        Ok(voice_url) => {
+            let hook = voice_url.clone().filter(|_| spec.events.is_none());
+            let numbers = vec![args.number.clone()];
+            let start = EmulatorStart { config, numbers, voice_url, seed: SEED, quirks };
+            let running = emulate::start((emulator.open)(start), listener);
+            on_server((&server, &made), spec, args, &mut drive, (running, hook)).await
+        }
+        Err(error) => Err(error),
+    };
     if !removed(&server, &made).await {
         eprintln!("talkpath: the configuration {name:?} could not be removed from the server");
     }
@@ -164,15 +176,13 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
 
 /// What happens while the server has the configuration.
 async fn on_server(
-    server: &Server,
-    made: &Configuration,
+    (server, made): (&Server, &Configuration),
     spec: &'static ProviderSpec,
     args: &EmulateArgs,
     drive: &mut Drive<'_>,
-    mut running: Running,
+    (mut running, mut hook): (Running, Option<String>),
 ) -> Result<bool, EmulateError> {
     server.bind(made).await?;
-    let mut hook = None;
     while let Ok(event) = running.events.try_recv() {
         if let Event::Asked { request, .. } = &event {
             hook = hook.or_else(|| emulate::hook_in(request, spec.name));
@@ -190,7 +200,14 @@ async fn on_server(
         }
     }
     if args.outbound {
-        server.place(made, &args.person, &args.agent).await?;
+        // Where events are awaited by a socket, calls are placed once that is up.
+        let until = Instant::now() + IN_USE_WAIT;
+        while let Err(error) = server.place(made, &args.person, &args.agent).await {
+            if spec.events.is_none() || Instant::now() >= until {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
     Ok(drive.run(&mut running).await?)
 }

@@ -94,6 +94,15 @@ impl Server {
         Ok(Configuration { id, number })
     }
 
+    /// Where the server takes offered calls of a configuration.
+    pub(super) async fn inbound_url(
+        &self,
+        made: &Configuration,
+    ) -> Result<Option<String>, EmulateError> {
+        let whole = self.done(Method::GET, &format!("{CONFIGS}/{}", made.id), None).await?;
+        Ok(whole["inbound_url"].as_str().map(str::to_owned))
+    }
+
     /// Lets the server set the account up, and point its number at itself.
     pub(super) async fn bind(&self, made: &Configuration) -> Result<(), EmulateError> {
         let path = format!("{CONFIGS}/{}/provision", made.id);
@@ -103,7 +112,12 @@ impl Server {
             return Err(refused(Method::POST, &path, status, &answer));
         }
         let path = format!("{CONFIGS}/{}/phone-numbers/{}/bind", made.id, made.number);
-        self.done(Method::POST, &path, None).await.map(drop)
+        let (status, answer) = self.ask(Method::POST, &path, None).await?;
+        // Some let nothing be pointed anywhere by a request.
+        if !status.is_success() && status != StatusCode::NOT_IMPLEMENTED {
+            return Err(refused(Method::POST, &path, status, &answer));
+        }
+        Ok(())
     }
 
     /// True once the server takes webhooks at this address.

@@ -72,16 +72,14 @@ fn addressed(spec: &'static ProviderSpec, given: &Given) -> Result<&'static Hook
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use adapters::table::PROVIDERS;
 
     use super::super::{ProviderError, run};
     use crate::cli::ProviderCommand;
 
-    fn file(name: &str, text: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("talkpath-judge-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+    fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
         let path = folder.join(name);
         std::fs::write(&path, text).unwrap();
         path
@@ -94,7 +92,10 @@ mod tests {
         let two = "{\"method\":\"POST\",\"url\":\"https://t.example/x\",\"headers\":{\"a\":[\"1\"]},\
                    \"body\":\"a=b\"}\n{\"method\":\"get\",\"url\":\"https://t.example/\",\
                    \"headers\":[[\"a\",\"1\"],[\"A\",\"2\"]],\"body_base64\":\"YT1i\"}\n";
-        let (request, broken) = (file("two.jsonl", two), file("broken.json", "{\"method\":1}"));
+        let folder = std::env::temp_dir().join(format!("talkpath-judge-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let request = file(&folder, "two.jsonl", two);
+        let broken = file(&folder, "broken.json", "{\"method\":1}");
         for spec in PROVIDERS.iter().filter(|spec| !spec.hooks.is_empty()) {
             let verify = |request: &PathBuf| ProviderCommand::Verify {
                 name: spec.name.to_owned(),
@@ -127,5 +128,6 @@ mod tests {
             let wrong = run(&parse("no such hook"), &mut Vec::new());
             assert!(matches!(wrong, Err(ProviderError::Usage(_))));
         }
+        std::fs::remove_dir_all(folder).unwrap();
     }
 }

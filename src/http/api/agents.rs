@@ -230,7 +230,7 @@ async fn list(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<Value>>, Problem> {
     let after = wanted.after.map(AgentId);
-    let found = state.store.agents(caller.organisation, after, wanted.limit + 1).await?;
+    let found = state.store.agents(caller.organisation, after, wanted.with_next()).await?;
     let page = Page::cut(found, wanted.limit, |agent| agent.id.0);
     Ok(axum::Json(page.map(|agent| shown(&agent))))
 }

@@ -44,32 +44,42 @@ async fn attach(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(call): Path<Uuid>,
-    mut request: Request,
+    request: Request,
 ) -> Result<Response, Problem> {
     owned(&state, caller.organisation, call).await?;
     let may = state.calls.ask(|reply| request::Request::MayAttach { call, reply }).await;
     let spoken: Vec<&'static str> = may.ok_or_else(gone)??.into_iter().collect();
+    let taken = move |socket| request::Request::Attach { call, socket };
+    Ok(upgrade(state, request, &spoken, taken))
+}
+
+/// Shakes hands with an agent over one of the protocols `spoken`. Its socket goes to the calls, as
+/// `taken` says.
+pub(super) fn upgrade(
+    state: crate::http::State,
+    mut request: Request,
+    spoken: &[&'static str],
+    taken: impl FnOnce(AgentSocket) -> request::Request + Send + 'static,
+) -> Response {
     let checked =
-        handshake::check_request(request.method(), request.version(), request.headers(), &spoken);
+        handshake::check_request(request.method(), request.version(), request.headers(), spoken);
     let upgrade = match checked {
         Ok(upgrade) => upgrade,
-        Err(error) => return Ok(refused(error)),
+        Err(error) => return refused(error),
     };
     let upgraded = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         match upgraded.await.map(socket) {
-            Ok(Some(socket)) => {
-                state.calls.send(request::Request::Attach { call, socket }).await;
-            }
+            Ok(Some(socket)) => state.calls.send(taken(socket)).await,
             Ok(None) => tracing::error!("an attached agent's socket was lost"),
             Err(error) => tracing::debug!(%error, "an agent went away while it attached"),
         }
     });
-    Ok((StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response())
+    (StatusCode::SWITCHING_PROTOCOLS, upgrade.response_headers()).into_response()
 }
 
 /// The answer to a handshake that is none.
-pub(super) fn refused(error: HandshakeError) -> Response {
+pub(in crate::http) fn refused(error: HandshakeError) -> Response {
     let kind = match error.status() {
         StatusCode::UPGRADE_REQUIRED => Kind::NotUpgrade,
         _ => Kind::BadRequest,
@@ -80,7 +90,7 @@ pub(super) fn refused(error: HandshakeError) -> Response {
 }
 
 /// The bare socket beneath an upgraded connection, with the state of its TLS.
-pub(super) fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
+pub(in crate::http) fn socket(upgraded: Upgraded) -> Option<AgentSocket> {
     let parts = upgraded.downcast::<TokioIo<Socket>>().ok()?;
     let (stream, tls) = parts.io.into_inner().into_line().into_parts().ok()?;
     Some(AgentSocket { stream, tls, unread: parts.read_buf.to_vec(), role: Role::Server })

@@ -56,7 +56,7 @@ async fn list(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<Entry>>, Problem> {
     let before = wanted.after.map(AuditId);
-    let found = state.store.audit_entries(caller.organisation, before, wanted.limit + 1).await?;
+    let found = state.store.audit_entries(caller.organisation, before, wanted.with_next()).await?;
     let page = Page::cut(found, wanted.limit, |entry| entry.id.0);
     Ok(axum::Json(page.map(|entry| Entry {
         id: entry.id.0,

@@ -70,7 +70,7 @@ async fn events(
     // What was told before this request is in the answer.
     written(&state).await?;
     owned(&state, caller.organisation, id).await?;
-    let (after, limit) = (number(&wanted), wanted.limit.saturating_add(1));
+    let (after, limit) = (number(&wanted), wanted.with_next());
     let found = state.store.call_events(caller.organisation, id, after, limit).await?;
     let page = Page::cut(found, wanted.limit, |event| place(event.id));
     Ok(axum::Json(page.map(|event| EventView::of(&event))))
@@ -95,7 +95,7 @@ async fn quality(
     // What was told before this request is in the answer.
     written(&state).await?;
     owned(&state, caller.organisation, id).await?;
-    let (after, limit) = (Timestamp(number(&wanted)), wanted.limit.saturating_add(1));
+    let (after, limit) = (Timestamp(number(&wanted)), wanted.with_next());
     let found = state.store.quality(caller.organisation, id, after, limit).await?;
     let page = Page::cut(found, wanted.limit, |sample| place(sample.at.0));
     Ok(axum::Json(page.map(|sample| SampleView {
@@ -123,7 +123,7 @@ async fn speech(
     // What was told before this request is in the answer.
     written(&state).await?;
     owned(&state, caller.organisation, id).await?;
-    let (after, limit) = (Timestamp(number(&wanted)), wanted.limit.saturating_add(1));
+    let (after, limit) = (Timestamp(number(&wanted)), wanted.with_next());
     let found = state.store.spoken(caller.organisation, id, after, limit).await?;
     let page = Page::cut(found, wanted.limit, |(at, _)| place(at.0));
     Ok(axum::Json(page.map(|(at, data)| SpokenView { at, data })))

@@ -242,7 +242,7 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<axum::Json<Page<OrderView>>, Problem> {
     let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
-    let (after, limit) = (wanted.after.map(CallOrderId), wanted.limit.saturating_add(1));
+    let (after, limit) = (wanted.after.map(CallOrderId), wanted.with_next());
     let found = state.store.call_orders(caller.organisation, query.over, after, limit).await?;
     let page = Page::cut(found, wanted.limit, |order| order.id.0);
     Ok(axum::Json(page.map(|order| OrderView::new(order, None))))
@@ -373,7 +373,7 @@ async fn recipients(
     let only = only.map(|word| RecipientState::from_word(word).ok_or_else(unknown));
     let only = only.transpose()?;
     state.store.call_order(caller.organisation, id).await?;
-    let (after, limit) = (wanted.after.map(RecipientId), wanted.limit.saturating_add(1));
+    let (after, limit) = (wanted.after.map(RecipientId), wanted.with_next());
     let found = state.store.recipients(id, only, after, limit).await?;
     let page = Page::cut(found, wanted.limit, |recipient| recipient.id.0);
     Ok(axum::Json(page.map(RecipientView::from)))
@@ -400,7 +400,7 @@ async fn calls(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<OrderedCallView>>, Problem> {
     state.store.call_order(caller.organisation, id).await?;
-    let found = state.store.tries(id, wanted.after, wanted.limit.saturating_add(1)).await?;
+    let found = state.store.tries(id, wanted.after, wanted.with_next()).await?;
     let page = Page::cut(found, wanted.limit, |call| call.call);
     Ok(axum::Json(page.map(OrderedCallView::from)))
 }

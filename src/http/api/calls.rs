@@ -142,7 +142,7 @@ async fn list(
     let filter = query.filter(wanted.after)?;
     // What was told before this request is in the answer.
     written(&state).await?;
-    let limit = wanted.limit.saturating_add(1);
+    let limit = wanted.with_next();
     let found = state.store.calls(caller.organisation, &filter, limit).await?;
     let page = Page::cut(found, wanted.limit, |call| call.id);
     let living = page.items.iter().filter(|call| !call.summary.state.is_terminal());

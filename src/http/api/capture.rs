@@ -107,7 +107,7 @@ async fn messages(
 ) -> Result<axum::Json<Page<Value>>, Problem> {
     owned(&state, caller.organisation, call).await?;
     let after = wanted.after.map_or(0, |id| u32::try_from(id.as_u128()).unwrap_or(u32::MAX));
-    let limit = wanted.limit.saturating_add(1);
+    let limit = wanted.with_next();
     let at_hand = captured(&state, call, |captures, id| {
         captures.messages(now(), id, after as usize, limit as usize)
     });

@@ -356,8 +356,7 @@ pub(super) async fn whole(
     let status = standings.first().map(trunks::standing);
     shown.insert("status".to_owned(), json!(status));
     let account = Account::of(&configuration, Limits::default()).filter(|_| may);
-    let inbound = account
-        .and_then(|account| Some(account.hooks(&state.base_url).url(account.spec.inbound?.hook)));
+    let inbound = account.and_then(|account| account.inbound_url(&state.base_url));
     shown.insert("inbound_url".to_owned(), json!(inbound));
     Ok(axum::Json(Value::Object(shown)))
 }

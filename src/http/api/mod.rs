@@ -3,7 +3,7 @@
 mod agent_test;
 mod agents;
 mod at_carrier;
-mod attach;
+pub(super) mod attach;
 mod audit;
 mod call_log;
 mod call_order_reading;

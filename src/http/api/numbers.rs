@@ -247,7 +247,7 @@ async fn list(
     // A configuration that is not there has no list, not an empty one.
     state.store.configuration(organisation, id).await?;
     let filter = NumberFilter { configuration: Some(id), after: wanted.after.map(NumberId) };
-    let found = state.store.numbers(organisation, &filter, wanted.limit + 1).await?;
+    let found = state.store.numbers(organisation, &filter, wanted.with_next()).await?;
     let page = Page::cut(found, wanted.limit, |number| number.id.0);
     Ok(axum::Json(page.map(|number| shown(&number))))
 }

@@ -169,7 +169,7 @@ async fn list(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<Value>>, Problem> {
     let after = wanted.after.map(OrganisationId);
-    let found = state.store.organisations_after(after, wanted.limit.saturating_add(1)).await?;
+    let found = state.store.organisations_after(after, wanted.with_next()).await?;
     let page = Page::cut(found, wanted.limit, |one| one.id.0);
     Ok(axum::Json(page.map(|one| Value::Object(shown(&one)))))
 }

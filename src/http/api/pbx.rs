@@ -153,7 +153,9 @@ fn problem(state: &crate::http::State, client: Client, refusal: &PbxRefusal) -> 
         }
         PbxRefusal::Invalid(why) => Problem::bad_request(*why),
         PbxRefusal::NoRoute => Problem::not_found(refusal.to_string()),
-        PbxRefusal::Suspended => Problem::new(Kind::Forbidden, refusal.to_string()),
+        PbxRefusal::Suspended | PbxRefusal::Token(_) => {
+            Problem::new(Kind::Forbidden, refusal.to_string())
+        }
         PbxRefusal::Limit(limit) if limit.is_budget() => {
             Problem::new(Kind::Forbidden, refusal.to_string())
         }

@@ -116,6 +116,7 @@ async fn sign_in(
     let key = auth::verify_key(&state, &extensions, Some(&key)).await?;
     let session = Session::begin()?;
     state.store.begin_session(&key, &session.hash(), session.expires_at).await?;
+    session.note(&state.guard.known);
     let cookie = cookie(&session.cookie(is_secure(extensions.get::<Client>())))?;
     let shown = shown(&state, &key, Some(&session)).await?;
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], shown).into_response())

@@ -97,7 +97,7 @@ async fn list(
     // What was told before this request is in the answer.
     written(&state).await?;
     owned(&state, caller.organisation, id).await?;
-    let limit = wanted.limit.saturating_add(1);
+    let limit = wanted.with_next();
     let found = state.store.transfers(caller.organisation, id, wanted.after, limit).await?;
     let page = Page::cut(found, wanted.limit, |transfer| transfer.id);
     Ok(axum::Json(page.map(TransferView::from)))

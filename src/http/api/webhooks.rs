@@ -261,7 +261,7 @@ async fn list(
     wanted: Wanted,
 ) -> Result<axum::Json<Page<View>>, Problem> {
     let after = wanted.after.map(SubscriptionId);
-    let limit = wanted.limit.saturating_add(1);
+    let limit = wanted.with_next();
     let found = state.store.subscriptions(caller.organisation, after, limit).await?;
     Ok(axum::Json(Page::cut(found, wanted.limit, |one| one.id.0).map(View::from)))
 }
@@ -388,7 +388,7 @@ async fn deliveries(
     let (organisation, subscription) = (caller.organisation, SubscriptionId(id));
     state.store.subscription(organisation, subscription).await?;
     let before = wanted.after.map(DeliveryId);
-    let limit = wanted.limit.saturating_add(1);
+    let limit = wanted.with_next();
     let found = state.store.deliveries(organisation, subscription, only, before, limit).await?;
     Ok(axum::Json(Page::cut(found, wanted.limit, |one| one.id.0).map(DeliveryView::from)))
 }

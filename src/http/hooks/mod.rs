@@ -5,13 +5,14 @@
 //! the carrier's.
 
 mod act;
+mod door;
 mod public;
 mod shared;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use adapters::hook::{HOOK_BODY_BYTES_MAX, HookReply, HookRequest, VerifyError};
+use adapters::hook::{HOOK_BODY_BYTES_MAX, Hook, HookReply, HookRequest, VerifyError};
 use adapters::table;
 use axum::body::to_bytes;
 use axum::extract::{Request, State};
@@ -26,6 +27,7 @@ use super::client::Client;
 use super::openapi::{Access, Endpoint, Resource, get, post, put};
 use super::path::Path;
 use super::problem::{Kind, Problem};
+use crate::bridge::handshake;
 use crate::capture::{About, Raw, Registry, Web};
 use crate::carrier::Account;
 use crate::telemetry::HookOutcome;
@@ -140,7 +142,7 @@ async fn named(
     provider: &str,
     hook: &str,
     (token, call): (&str, Option<Uuid>),
-    request: Request,
+    mut request: Request,
 ) -> Result<Response, Problem> {
     let none = || Problem::not_found("no such hook");
     let spec = table::find(provider).ok_or_else(none)?;
@@ -153,39 +155,55 @@ async fn named(
     if !hook.methods.contains(request.method()) {
         return Err(Problem::new(Kind::MethodNotAllowed, "the carrier uses another method"));
     }
+    let offers = spec.inbound.is_some_and(|inbound| inbound.hook == hook.name)
+        && handshake::is_upgrade(request.headers())
+        && account.offers_by_socket();
+    let upgraded = offers.then(|| hyper::upgrade::on(&mut request));
     let received = Received::read(state, request).await?;
-    Ok(proven(state, &account, hook, call, &received).await)
+    match upgraded {
+        Some(upgraded) => door::open(state, &account, hook, (received, upgraded)),
+        None => Ok(proven(state, &account, hook, call, &received).await),
+    }
+}
+
+/// The request as the carrier wrote it, if it is proven to be the carrier's; else the answer to it.
+fn verified<'r>(
+    state: &super::State,
+    account: &Account,
+    hook: &'static Hook,
+    received: &'r Received,
+) -> Result<HookRequest<'r>, Response> {
+    let (provider, metrics) = (account.spec.name, &state.metrics.carriers);
+    let mut refused = None;
+    for url in &received.urls {
+        let request = received.as_written(url);
+        match (hook.verify)(&request, &account.config) {
+            Ok(()) => return Ok(request),
+            Err(error) => drop(refused.get_or_insert(error)),
+        }
+    }
+    let (configuration, hook) = (account.id, hook.name);
+    let why = refused.map(|error| error.to_string());
+    if state.guard.logs_stranger(metrics) {
+        tracing::warn!(provider, %configuration, hook, why, "a carrier's request is not proven");
+    }
+    metrics.hooked(provider, HookOutcome::Forged);
+    let status = refused.map_or(StatusCode::FORBIDDEN, VerifyError::status);
+    Err(status.into_response())
 }
 
 /// Verifies a request and does what it is for.
 async fn proven(
     state: &super::State,
     account: &Arc<Account>,
-    hook: &'static adapters::hook::Hook,
+    hook: &'static Hook,
     call: Option<Uuid>,
     received: &Received,
 ) -> Response {
     let (provider, metrics) = (account.spec.name, &state.metrics.carriers);
-    let mut refused = None;
-    let verified = received.urls.iter().find_map(|url| {
-        let request = received.as_written(url);
-        match (hook.verify)(&request, &account.config) {
-            Ok(()) => Some(request),
-            Err(error) => {
-                refused.get_or_insert(error);
-                None
-            }
-        }
-    });
-    let Some(request) = verified else {
-        let (configuration, hook) = (account.id, hook.name);
-        let why = refused.map(|error| error.to_string());
-        if state.guard.logs_stranger(metrics) {
-            tracing::warn!(provider, %configuration, hook, why, "a carrier's request is not proven");
-        }
-        metrics.hooked(provider, HookOutcome::Forged);
-        let status = refused.map_or(StatusCode::FORBIDDEN, VerifyError::status);
-        return status.into_response();
+    let request = match verified(state, account, hook, received) {
+        Ok(request) => request,
+        Err(refused) => return refused,
     };
     match (hook.handle)(&request, &account.config) {
         Ok(handled) => {

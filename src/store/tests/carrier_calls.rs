@@ -10,7 +10,8 @@ use super::{Db, on_both};
 use crate::calls::cause::Cause;
 use crate::calls::log::{Began, CallFact, Ended, Fold, Source, What};
 use crate::store::calls::{self, CallRecord};
-use crate::store::{ConfigurationId, NodeId, OrganisationId, Store, Timestamp};
+use crate::store::carrier_calls::HandedOver;
+use crate::store::{ConfigurationId, NodeId, OrganisationId, Query, Store, Timestamp};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -102,5 +103,62 @@ fn calls_of_carriers() {
         assert_eq!(unpriced(node, now.before(SECOND * 60), now).await, [call], "not twice");
         assert_eq!(unpriced(elsewhere.node, now.before(SECOND), now).await, [other]);
         assert!(unpriced(node, now, now.after(SECOND)).await.is_empty());
+    });
+}
+
+/// Calls that their carriers have connected with somebody else are found again by a server that
+/// starts, with the transfer that has: those of its node alone, that cannot be over yet, and whose
+/// end nobody has told.
+#[test]
+fn calls_that_were_handed_over() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let ours = Uuid::from_u128(1);
+        let (node, organisation) = (NodeId::new(), store.default_organisation());
+        let kept = Kept { organisation, node, configuration: Some(ours) };
+        let other = Kept { node: NodeId::new(), ..kept };
+        let now = Timestamp::now();
+        let ended = now.before(3 * SECOND);
+        let call = kept.write(&store, "c1", ended, (true, false)).await;
+        let told = kept.write(&store, "c2", ended, (true, false)).await;
+        let old = kept.write(&store, "c3", now.before(30 * SECOND), (true, false)).await;
+        let theirs = other.write(&store, "c4", ended, (true, false)).await;
+        kept.write(&store, "normal", ended, (true, false)).await;
+        for call in [call, told, old, theirs] {
+            let query = Query::new("UPDATE calls SET cause = $1 WHERE id = $2");
+            let query = query.bind(Cause::Transferred.as_str()).bind(call);
+            store.execute(query).await.unwrap();
+        }
+        let [before, last] = [(), ()].map(|()| Uuid::now_v7());
+        for (transfer, call) in [(before, call), (last, call), (Uuid::now_v7(), told)] {
+            let query = Query::new(
+                "INSERT INTO transfers (id, organisation_id, call_id, node_id, kind, state, \
+                 destination, options, version, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, 'bridge', 'bridged', '', $5, 1, $6, $6)",
+            );
+            let query = query.bind(transfer).bind(organisation).bind(call).bind(node);
+            let query = query.bind("{\"from\":\"+1555\"}").bind(now);
+            store.execute(query).await.unwrap();
+        }
+        let query = Query::new(
+            "INSERT INTO call_events (organisation_id, call_id, source, source_id, kind, at, \
+             recorded_at, data) VALUES ($1, $2, 'carrier', 'x', 'ended', $3, $3, '{}')",
+        );
+        store.execute(query.bind(organisation).bind(told).bind(now)).await.unwrap();
+        let found = async |node| store.handed_over(node, now, 10 * SECOND).await.unwrap();
+        let expected = HandedOver {
+            id: call,
+            configuration: ConfigurationId(ours),
+            call: "c1".into(),
+            direction: Direction::Inbound,
+            number: "+15550002".into(),
+            ended_at: ended,
+            transfer: Some(last),
+            leg_from: Some("+1555".into()),
+        };
+        assert_eq!(found(Some(node)).await, [expected]);
+        let mut all: Vec<_> = found(None).await.into_iter().map(|call| call.call).collect();
+        all.sort();
+        assert_eq!(all, ["c1", "c4"]);
     });
 }

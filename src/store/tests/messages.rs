@@ -8,7 +8,7 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::{Db, on_both};
-use crate::capture::{Message, Registry, head, keep};
+use crate::capture::{Dialog, Message, Registry, head, keep, keep_last};
 use crate::config::CapturesConfig;
 use crate::store::{Query, Store, Timestamp};
 
@@ -17,15 +17,16 @@ fn capture(call: Uuid, count: usize) -> Registry {
     let address: SocketAddr = "192.0.2.1:5060".parse().unwrap();
     let mut registry = Registry::new(false, CapturesConfig::default());
     let ids = (call, Uuid::now_v7());
-    registry.begin(MonoTime::ZERO, ids, "one", head().1, (address, address)).unwrap();
+    let dialog = Dialog { tag: "one", invite: None };
+    registry.begin(MonoTime::ZERO, ids, dialog, head().1, (address, address)).unwrap();
     for n in 0..count {
         registry.message(Message {
             at: MonoTime::from_nanos(1_000),
-            incoming: n % 2 == 0,
+            incoming: true,
             transport: "UDP",
             local: address,
             peer: address,
-            bytes: format!("BYE sip:{n}\0@x SIP/2.0\r\nCall-ID: one\r\n\r\n").into_bytes(),
+            bytes: format!("BYE sip:{n}\0@x SIP/2.0\r\nTo: x;tag=one\r\n\r\n").into_bytes(),
         });
     }
     registry
@@ -84,5 +85,19 @@ fn the_end_of_a_capture_is_written() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         keeper.abort();
+    });
+}
+
+/// A server that ends writes what it has, of calls too that it has ended with.
+#[test]
+fn nothing_is_lost_at_the_end() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let call = Uuid::now_v7();
+        record(&store, call).await;
+        let captures = Mutex::new(capture(call, 3));
+        keep_last(&captures, &store).await;
+        let kept = store.messages(store.default_organisation(), call, 0, 9).await.unwrap();
+        assert_eq!(kept.len(), 3);
     });
 }

@@ -43,10 +43,12 @@ pub(in crate::workers) struct Marks {
 impl Marks {
     /// The name of the next mark.
     pub(in crate::workers) fn name(&self) -> MarkName {
-        let mut name = MarkName::new();
-        // A number of 64 bits has at most 20 digits.
-        let _ = write!(name, "{PREFIX}{}", self.next);
-        name
+        named(self.next)
+    }
+
+    /// The name of the newest mark.
+    pub(in crate::workers) fn newest(&self) -> MarkName {
+        named(self.next.saturating_sub(1))
     }
 
     /// The number that a name of ours stands for.
@@ -110,6 +112,13 @@ impl Marks {
     }
 }
 
+fn named(number: u64) -> MarkName {
+    let mut name = MarkName::new();
+    // A number of 64 bits has at most 20 digits.
+    let _ = write!(name, "{PREFIX}{number}");
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,12 +145,13 @@ mod tests {
     fn what_comes_back() {
         let mut marks = Marks::default();
         assert_eq!(marks.name().as_str(), "tp-0");
+        assert_eq!(marks.newest().as_str(), "tp-0");
         for name in ["a", "b", "c"] {
             assert_eq!(marks.keep(Some(report(name)), at(100), true), None);
         }
         assert_eq!(marks.keep(None, at(100), true), None);
         let carrier = |name: &str| (name.to_owned(), Basis::Carrier);
-        assert_eq!(Marks::number("tp-1"), Some(1));
+        assert_eq!((Marks::number("tp-1"), marks.newest().as_str()), (Some(1), "tp-3"));
         assert_eq!(due(&mut marks, at(50), Some(1)), [carrier("a"), carrier("b")]);
         assert_eq!(due(&mut marks, at(50), Some(0)), []);
         let cleared: Vec<_> = marks.clear().map(|report| report.name).collect();

@@ -8,9 +8,11 @@
 
 mod ahead;
 mod backlog;
+mod chunk;
 mod keys;
 mod link;
 mod marks;
+mod parting;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -34,13 +36,14 @@ use super::context::Context;
 use super::inflow::Inflow;
 use crate::bridge::framing::{CLOSE_NORMAL, Class, ControlFrame, MAX_HEADER_BYTES};
 use crate::calls::digits::DigitsBy;
-use crate::telemetry::{DropReason, Kind};
 
 pub(super) use ahead::Ahead;
 use backlog::Backlog;
+use chunk::Chunk;
 pub(super) use keys::Keys;
 pub use link::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
 pub(super) use marks::Marks;
+pub(super) use parting::Parting;
 pub(super) use socket::{Beat, Link, next_message};
 pub(super) use timeline::{Place, Timeline};
 
@@ -48,6 +51,9 @@ pub(super) use timeline::{Place, Timeline};
 const CLEARED_WAIT: Duration = Duration::from_secs(1);
 /// Audio that may wait for the socket, in milliseconds; beyond it the oldest is skipped.
 const BACKLOG_MS: u32 = 200;
+/// How much later than was thought a carrier may have heard the last of it: the way there, and its
+/// own clock.
+const TAIL: Duration = Duration::from_millis(100);
 /// Pause between digits that another leg presses, in milliseconds.
 const DIGIT_GAP_MS: u32 = 50;
 
@@ -78,6 +84,8 @@ pub(super) struct LineLeg {
     /// The carrier is clearing, and would drop what comes before it is done; until then at most.
     pub(super) clearing: Option<MonoTime>,
     pub(super) ahead: Ahead,
+    /// Frames that wait for others to leave with.
+    chunk: Chunk,
     backlog: Backlog,
     pub(super) marks: Marks,
     pub(super) timeline: Timeline,
@@ -143,6 +151,7 @@ impl LineLeg {
             stopped: false,
             clearing: None,
             ahead: Ahead::new(buffer_ms, format.ptime_ms),
+            chunk: Chunk::default(),
             backlog: Backlog::default(),
             marks: Marks::default(),
             timeline: Timeline::new(format.audio.clock_hz()),
@@ -172,23 +181,18 @@ impl LineLeg {
         if link.manners.steady && !self.ahead.is_steady() {
             self.ahead = Ahead::steady();
         }
+        self.chunk.begin(link.manners.least_bytes);
         self.link = Some(Box::new(link));
         Ok(())
     }
 
     /// Lets the socket go, if there is one; closed with `code` if anybody still listens.
     pub(super) fn disconnect(&mut self, ctx: &mut Context, code: Option<u16>) {
-        let Some(mut link) = self.link.take() else { return };
-        if let Some(code) = code
-            && !link.is_bare()
-        {
-            link.connection.send_close(&mut ctx.masks, code, "");
-        }
-        ctx.poller.remove(link.connection.io.stream());
-        let stream = link.connection.io.finish();
-        ctx.lingering.add(ctx.now, &ctx.poller, stream);
+        let Some(link) = self.link.take() else { return };
+        link.finish(ctx, code);
         // What it had is gone, and it will not tell what it played of it.
         self.ahead.clear(ctx.now);
+        self.chunk.clear();
         self.backlog.clear();
         self.marks.give_up(ctx.now);
     }
@@ -197,7 +201,11 @@ impl LineLeg {
     pub(super) fn end(&mut self, ctx: &mut Context) {
         self.say(ctx, StreamCommand::Hangup);
         self.flow_out(&mut ctx.blocks);
-        self.disconnect(ctx, Some(CLOSE_NORMAL));
+        let waits = |link: &mut Box<Link>| link.manners.closed_by_peer && !link.connection.closed;
+        match self.link.take_if(waits) {
+            Some(link) => ctx.part(link),
+            None => self.disconnect(ctx, Some(CLOSE_NORMAL)),
+        }
     }
 
     /// Asks whether anybody is there.
@@ -238,6 +246,8 @@ impl LineLeg {
         if let Some(link) = &mut self.link {
             link.started = true;
             link.connection.set_backlog(backlog_bytes);
+            // How long messages have to be may follow from the format.
+            self.chunk.begin(link.dialect.manners().least_bytes);
         }
         if let Some(inflow) = &mut self.inflow {
             inflow.listen_as(to);
@@ -265,17 +275,26 @@ impl LineLeg {
 
     /// True once all that was given to the carrier has been heard, as far as can be told.
     pub(super) fn is_heard(&self, now: MonoTime) -> bool {
-        self.ahead.is_empty(now) && self.marks.is_empty()
+        self.heard_at() <= now && self.chunk.is_empty() && self.marks.is_empty()
+    }
+
+    /// When all that was given to the carrier will have been heard, if nothing tells.
+    fn heard_at(&self) -> MonoTime {
+        // A carrier that is told that the call is over plays nothing any more.
+        let told = self.link.as_ref().is_some_and(|link| link.manners.closed_by_peer);
+        let empty_at = self.ahead.empty_at();
+        if told && empty_at > MonoTime::ZERO { empty_at + TAIL } else { empty_at }
     }
 
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
         let link = self.link.as_ref().map_or(MonoTime::MAX, |link| link.deadline());
         // Waiting for all to be heard, without a mark that would tell.
-        let waits = self.awaits_end && self.marks.is_empty();
-        let heard = if waits { self.ahead.empty_at() } else { MonoTime::MAX };
+        let waits = self.awaits_end && self.marks.is_empty() && self.chunk.is_empty();
+        let heard = if waits { self.heard_at() } else { MonoTime::MAX };
         let cleared = self.clearing.unwrap_or(MonoTime::MAX);
-        link.min(self.marks.deadline()).min(self.keys.deadline()).min(heard).min(cleared)
+        let due = link.min(self.marks.deadline()).min(self.keys.deadline());
+        due.min(heard).min(cleared).min(self.chunk.deadline())
     }
 
     /// Places a frame of the carrier's.
@@ -292,11 +311,16 @@ impl LineLeg {
         self.ahead.is_steady()
     }
 
-    /// Sends the frame in the first `length` bytes of the packet buffer: something to be heard.
+    /// Sends the frame in the first `length` bytes of the packet buffer: something to be heard, at
+    /// `heard_at`.
     #[inline]
-    pub(super) fn send_audio(&mut self, ctx: &mut Context, length: usize) {
+    pub(super) fn send_audio(&mut self, ctx: &mut Context, length: usize, heard_at: MonoTime) {
         self.farewell = false;
-        self.send(ctx, length);
+        if self.chunk.collects() {
+            self.collect(ctx, length, heard_at);
+        } else {
+            self.send(ctx, length);
+        }
         if self.backlog.asks(ctx.now) && !self.ahead.is_steady() {
             self.tell(ctx, |dialect, message| dialect.ask_queue(message));
         }
@@ -319,19 +343,15 @@ impl LineLeg {
         ctx.message.clear();
         ctx.message.resize(MAX_HEADER_BYTES, 0);
         let kind = link.dialect.encode(payload, &mut ctx.message);
-        if ctx.message.len() == MAX_HEADER_BYTES {
-            return;
+        if link.send_audio(ctx, kind) {
+            self.count_out(length);
         }
-        let sealed = link.seal(&mut ctx.message, &mut ctx.masks, kind);
-        ctx.metrics.sent(Kind::LineAudio, sealed.len());
-        let skipped = link.connection.write(Class::Media, sealed);
-        if skipped > 0 {
-            ctx.metrics.dropped_many(DropReason::SlowLine, skipped as u64);
-        }
-        link.connection.watch(&ctx.poller);
-        self.counts.frames_out = self.counts.frames_out.wrapping_add(1);
-        self.counts.bytes_out =
-            self.counts.bytes_out.wrapping_add(u32::try_from(length).unwrap_or(0));
+    }
+
+    fn count_out(&mut self, bytes: usize) {
+        let Counts { frames_out, bytes_out, .. } = &mut self.counts;
+        *frames_out = frames_out.wrapping_add(1);
+        *bytes_out = bytes_out.wrapping_add(u32::try_from(bytes).unwrap_or(0));
     }
 
     /// Says something besides audio; false if the dialect has no word for it, or nobody listens.
@@ -353,15 +373,7 @@ impl LineLeg {
         ctx: &mut Context,
         write: impl FnOnce(&mut dyn Stream, &mut Vec<u8>) -> Option<MessageKind>,
     ) -> bool {
-        let Some(link) = &mut self.link else { return false };
-        ctx.message.clear();
-        ctx.message.resize(MAX_HEADER_BYTES, 0);
-        let Some(kind) = write(&mut *link.dialect, &mut ctx.message) else { return false };
-        let sealed = link.seal(&mut ctx.message, &mut ctx.masks, kind);
-        ctx.metrics.sent(Kind::LineControl, sealed.len());
-        link.connection.write(Class::Control, sealed);
-        link.connection.watch(&ctx.poller);
-        true
+        self.link.as_mut().is_some_and(|link| link.tell(ctx, write))
     }
 
     /// Presses a key for the far end. False if it is to be told by a request of the control's.
@@ -386,7 +398,7 @@ impl LineLeg {
         report: Option<media::playout::MarkReport>,
     ) -> Option<media::playout::MarkReport> {
         let name = self.marks.name();
-        let asked = self.receives() && self.say(ctx, StreamCommand::Mark(&name));
+        let asked = self.receives() && self.ask(ctx, StreamCommand::Mark(&name));
         self.marks.keep(report, self.ahead.empty_at().max(ctx.now), asked)
     }
 
@@ -396,6 +408,7 @@ impl LineLeg {
             return;
         }
         self.awaits_end = true;
+        self.send_chunk(ctx);
         if !self.ahead.is_empty(ctx.now) {
             self.mark(ctx, None);
         }
@@ -407,6 +420,8 @@ impl LineLeg {
         if let Some(link) = &mut self.link {
             link.connection.skip_media();
         }
+        self.settle(ctx.now);
+        self.chunk.clear();
         if self.ahead.is_empty(ctx.now) {
             return Some(Duration::ZERO);
         }

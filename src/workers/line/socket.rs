@@ -9,10 +9,12 @@ use media::time::MonoTime;
 use super::LineLoss;
 use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
 use crate::bridge::framing::{
-    CLOSE_NORMAL, Cutter, FrameError, Input, MAX_HEADER_BYTES, Message, Reader, seal,
+    CLOSE_NORMAL, Class, Cutter, FrameError, Input, MAX_HEADER_BYTES, Message, Reader, seal,
 };
 use crate::bridge::mask::MaskKeys;
+use crate::telemetry::{DropReason, Kind};
 use crate::workers::connection::{Connection, opcode};
+use crate::workers::context::Context;
 
 /// How long the stream of a new socket may take to start.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -119,6 +121,23 @@ impl Link {
             return buffer.get(MAX_HEADER_BYTES..).unwrap_or_default();
         }
         seal(buffer, opcode(kind), self.connection.mask(masks))
+    }
+
+    /// Sends the message with audio that the context holds behind room for a header; false if there
+    /// is none.
+    #[inline]
+    pub(super) fn send_audio(&mut self, ctx: &mut Context, kind: MessageKind) -> bool {
+        if ctx.message.len() == MAX_HEADER_BYTES {
+            return false;
+        }
+        let sealed = self.seal(&mut ctx.message, &mut ctx.masks, kind);
+        ctx.metrics.sent(Kind::LineAudio, sealed.len());
+        let skipped = self.connection.write(Class::Media, sealed);
+        if skipped > 0 {
+            ctx.metrics.dropped_many(DropReason::SlowLine, skipped as u64);
+        }
+        self.connection.watch(&ctx.poller);
+        true
     }
 
     /// What is to be done about its silence.

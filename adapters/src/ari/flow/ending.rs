@@ -143,7 +143,7 @@ impl Flow {
             (Role::Peer, Ok(channel)) => {
                 let app = self.names.as_ref().map(|names| names.app()).unwrap_or_default();
                 let entered = channel.is_in(app);
-                if self.direction == Direction::Inbound && !entered {
+                if self.direction == Direction::Inbound && !entered && !self.peer.stands_in {
                     // The dialplan goes on with it: it is none of ours any more.
                     self.peer.thing.gone();
                     return self.tell_end(Some("left the application"));

@@ -26,6 +26,8 @@ pub(super) struct Target {
     joining: bool,
     /// The last word of `Dial`.
     dialled: String,
+    /// It is a channel by which Asterisk has called somebody else, for the one before.
+    pub(super) stands_in: bool,
 }
 
 impl Target {
@@ -91,14 +93,14 @@ impl Flow {
             return false;
         }
         let thing = Thing::there(channel.id.clone());
-        let (entered, joining, dialled) = (false, false, String::new());
-        self.target = Some(Target { thing, role, transfer, entered, joining, dialled });
+        let (entered, joining, dialled, stands_in) = (false, false, String::new(), false);
+        self.target = Some(Target { thing, role, transfer, entered, joining, dialled, stands_in });
         self.tell_transfer(TransferState::Trying);
         true
     }
 
     /// Ends a leg that nobody waits for, once.
-    fn let_stray(&mut self, now: MonoTime, leg: &str) {
+    pub(super) fn let_stray(&mut self, now: MonoTime, leg: &str) {
         if self.strays.len() >= STRAYS_MAX {
             self.strays.remove(0);
         }

@@ -7,6 +7,7 @@
 
 mod ending;
 mod handing;
+mod replaced;
 mod things;
 mod told;
 
@@ -73,6 +74,8 @@ struct Peer {
     dialled: String,
     /// Who wanted its end first.
     ended_by: Option<By>,
+    /// It is a channel by which Asterisk has called somebody else, for the one before.
+    stands_in: bool,
 }
 
 struct Flow {
@@ -139,6 +142,7 @@ pub(super) fn open(start: FlowStart) -> Box<dyn CallFlow> {
             answered: false,
             dialled: String::new(),
             ended_by: None,
+            stands_in: false,
         },
         call,
         began: false,
@@ -205,12 +209,8 @@ impl Flow {
     }
 
     fn subscribe(&mut self, now: MonoTime) {
-        let Some(names) = &self.names else { return };
-        let path = format!("applications/{}/subscription", names.app());
-        let source = format!("channel:{}", self.call.0);
-        let request = post(&self.config, &path, &[("eventSource", &source)]);
-        // To be told twice to tell changes nothing.
-        self.send(now, Kind::Subscribe, request.map(HttpRequest::repeatable));
+        let channel = self.call.0.clone();
+        self.subscribe_to(now, &channel);
     }
 
     fn make_media(&mut self, now: MonoTime) {
@@ -349,7 +349,7 @@ impl Flow {
         if self.done || !self.began {
             return;
         }
-        if self.direction == Direction::Inbound {
+        if self.direction == Direction::Inbound || self.peer.stands_in {
             self.subscribe(now);
         }
         self.look(now, Role::Peer);

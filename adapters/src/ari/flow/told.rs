@@ -33,8 +33,18 @@ impl Flow {
         }
         let Some(channel) = event.channel else { return };
         let at = event.at_unix_ms;
+        if let Some(replaced) = &event.replaces
+            && self.stands_in(now, replaced, &channel)
+        {
+            return;
+        }
         if channel.id == self.call.0 {
             return self.of_peer(now, at, &channel, &event.what);
+        }
+        let is_stand_in =
+            self.target.as_ref().is_some_and(|it| it.stands_in && it.thing.name == channel.id);
+        if is_stand_in {
+            return self.of_stand_in(now, &event.what);
         }
         match names::read(&event.app, &channel.id) {
             Some((Role::Media, _)) if channel.id == self.media.name => {
@@ -67,6 +77,7 @@ impl Flow {
                 self.tell(at, CallFact::Dtmf { digit: Pii::new(digit.to_string()) });
             }
             What::Parted => self.has_parted(now),
+            What::TransferAsked => self.decline_transfer(now, &channel.id),
             What::Left if !self.ending => {
                 // Its end is about to be told, unless the dialplan goes on with it.
                 self.peer.entered = false;
@@ -139,6 +150,9 @@ impl Flow {
         (self.media_entered, self.joining, self.joined) = (false, false, false);
         if self.ending || self.handed_over {
             return;
+        }
+        if std::mem::take(&mut self.streaming) {
+            self.tell(None, CallFact::StreamStopped);
         }
         if self.media_count < MEDIA_MAX {
             self.media = Thing::default();

@@ -33,6 +33,8 @@ pub(super) struct Call {
     pub(super) facts: Vec<CallFact>,
     media: usize,
     pub(super) done: bool,
+    /// The ids that its peer has had since.
+    pub(super) replaced: Vec<String>,
     /// Paths whose requests fail, with this status.
     pub(super) broken: Vec<(&'static str, u16)>,
 }
@@ -80,6 +82,7 @@ impl Call {
             facts: Vec::new(),
             media: 0,
             done: false,
+            replaced: Vec::new(),
             broken: Vec::new(),
         };
         call.hand(FlowInput::Timeout);
@@ -99,6 +102,7 @@ impl Call {
                 }
                 FlowOutput::Message(text) => panic!("{text}"),
                 FlowOutput::Connect(request) => panic!("{request:?}"),
+                FlowOutput::Replaced(id) => self.replaced.push(id.0),
                 FlowOutput::Done => self.done = true,
             }
         }

@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::super::SPEC;
 use super::flows::{BRIDGE, CALLER, Call, MEDIA, destroyed, event};
 use super::rest::{answer, config};
 use crate::address::Address;
 use crate::event::{CallFact, CarrierCallId, HangupCause, TransferOf, TransferState};
-use crate::flow::FlowCommand;
+use crate::flow::{FlowCommand, Routed};
 use crate::hook::HookUrls;
 use crate::op::{Step, Transfer, TransferKind};
 
@@ -30,6 +31,87 @@ fn joined(leg: &str) -> Value {
     let mut joined = event("ChannelEnteredBridge", leg, "Up");
     joined["bridge"] = json!({"id": BRIDGE});
     joined
+}
+
+/// A channel that Asterisk puts into the place of another, as a real one told it.
+fn stands_in(channel: &str, replaced: &str) -> Value {
+    let mut start = event("StasisStart", channel, "Down");
+    start["channel"]["name"] = json!("Local/601@test-00000000;1");
+    start["replace_channel"] = json!({"id": replaced, "name": "PJSIP/a", "state": "Up"});
+    start
+}
+
+/// Of events in the application, whose they are.
+fn routed(event: &Value) -> Routed {
+    (SPEC.events.unwrap().route)(event.to_string().as_bytes()).unwrap()
+}
+
+/// The far end transfers itself: the call goes on with the channel that is in its place, which is
+/// told of to its end, and whoever has asked for that is hung up. So does who has taken a call
+/// over.
+#[test]
+fn the_far_end_transfers_itself() {
+    const OTHER: &str = "pbx1-9.1";
+    let start = stands_in(OTHER, CALLER);
+    assert_eq!(routed(&start), Routed::Of(CarrierCallId(CALLER.to_owned())));
+    let of_placed = stands_in(OTHER, "voiceapp.o.0190");
+    assert_eq!(routed(&of_placed), Routed::Ours { call: "0190".to_owned(), leg: None });
+    let mut call = Call::talking();
+    call.tell(&start);
+    let mut left = event("ChannelLeftBridge", CALLER, "Up");
+    left["bridge"] = json!({"id": BRIDGE});
+    call.tell(&left);
+    call.settle();
+    assert_eq!(call.replaced, [OTHER]);
+    assert_eq!(call.has_asked(&format!("DELETE channels/{CALLER}")), 1);
+    assert_eq!((call.has_asked("subscription"), call.has_asked("addChannel")), (2, 1));
+    assert!(!call.done && call.facts.last() == Some(&CallFact::StreamStarted), "{:?}", call.facts);
+    // It is transferred again, and then hangs up.
+    call.tell(&stands_in("pbx1-9.2", OTHER));
+    call.tell(&event("ChannelStateChange", "pbx1-9.2", "Up"));
+    call.tell(&destroyed(OTHER, 16, None));
+    assert!(!call.done);
+    call.tell(&destroyed("pbx1-9.2", 16, None));
+    call.settle();
+    assert_eq!((call.end(), call.done), (HangupCause::Normal, true));
+    // One that comes when the call is over has nobody to talk with.
+    let mut call = Call::talking();
+    call.command(FlowCommand::Hangup);
+    call.tell(&stands_in(OTHER, CALLER));
+    call.settle();
+    assert_eq!(call.has_asked(&format!("DELETE channels/{OTHER}")), 1);
+    // Two who were left together are looked after, whoever they are.
+    let mut call = Call::talking();
+    call.tell(&event("StasisStart", BLIND, "Up"));
+    call.settle();
+    call.tell(&stands_in(OTHER, BLIND));
+    call.settle();
+    assert!(!call.done && call.has_asked(&format!("DELETE channels/{BLIND}")) == 1);
+    let mut left = event("ChannelLeftBridge", OTHER, "Up");
+    left["bridge"] = json!({"id": BRIDGE});
+    call.tell(&left);
+    call.settle();
+    assert!(call.done, "{:?}", call.asked);
+    assert_eq!(call.has_asked(&format!("DELETE channels/{OTHER}")), 1);
+}
+
+/// A transfer that is left to the application is declined, at once and for good.
+#[test]
+fn transfers_that_are_left_to_us() {
+    let asked = json!({
+        "type": "ChannelTransfer", "application": "voiceapp",
+        "refer_to": {"requested_destination": {"destination": "601"}},
+        "referred_by": {"source_channel": {"id": CALLER, "name": "PJSIP/a", "state": "Up"}},
+    });
+    assert_eq!(routed(&asked), Routed::Of(CarrierCallId(CALLER.to_owned())));
+    let mut call = Call::talking();
+    call.tell(&asked);
+    let mut told = asked;
+    told["state"] = json!("channel_declined");
+    call.tell(&told);
+    call.settle();
+    assert_eq!(call.has_asked("POST channels/pbx1-1.1/transfer_progress"), 1);
+    assert!(!call.done);
 }
 
 /// A call is handed over: whoever answered takes our place, and once one of the two is gone the

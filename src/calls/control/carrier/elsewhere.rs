@@ -4,7 +4,7 @@
 //!
 //! That word may be lost, or may not come at all, as the account's webhooks are its owner's. So the
 //! carrier is asked now and then, and after the longest time that the call could have lasted here
-//! the places are given back whatever it says.
+//! the places are given back whatever it says. A server that starts takes such calls from the log.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,9 +16,14 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::Control;
+use super::placing::line_bounds;
+use crate::calls::control::quotas::way;
 use crate::calls::request::Request;
 use crate::carrier::{Account, Failure, Patience};
-use crate::quota::Permit;
+use crate::quota::{Permit, Way};
+use crate::store::Timestamp;
+use crate::store::carrier_calls::HandedOver;
+use crate::workers::poller::now;
 
 /// How often a carrier is asked about such a call, in milliseconds.
 const ASKED_EVERY_MS: u64 = 120_000;
@@ -51,7 +56,12 @@ pub(in crate::calls) struct Elsewhere {
 
 impl Elsewhere {
     /// Takes a call. One that is here already holds what it did as well.
-    pub(in crate::calls) fn insert(&mut self, now: MonoTime, id: Uuid, mut left: Left) {
+    pub(in crate::calls) fn insert(&mut self, now: MonoTime, id: Uuid, left: Left) {
+        self.insert_at(now + Duration::from_millis(ASKED_EVERY_MS), id, left);
+    }
+
+    /// The same; its carrier is asked at `ask_at` first.
+    fn insert_at(&mut self, ask_at: MonoTime, id: Uuid, mut left: Left) {
         if let Some(before) = self.remove(id) {
             left.places.join(before.places);
         }
@@ -63,7 +73,7 @@ impl Elsewhere {
         if let Some(call) = &left.call {
             self.by_carrier.insert((left.account.id, call.clone()), id);
         }
-        let at = left.until.min(now + Duration::from_millis(ASKED_EVERY_MS));
+        let at = left.until.min(ask_at);
         self.due.insert((at, id));
         self.calls.insert(id, (at, left));
     }
@@ -136,6 +146,39 @@ impl Control {
         event: &CallEvent,
     ) {
         self.past.elsewhere.hear(account.id, ours, event);
+    }
+
+    /// Gives calls that went on without the server of before the places that they held. Those whose
+    /// end was not told meanwhile are known by their carriers, which are asked soon, one after the
+    /// other.
+    pub(in crate::calls::control) fn restore_elsewhere(&mut self, handed_over: Vec<HandedOver>) {
+        let (at, snapshot, wall) = (now(), self.directory.load(), Timestamp::now());
+        let count = u64::try_from(handed_over.len()).unwrap_or(u64::MAX);
+        for (number, call) in (1..).zip(handed_over) {
+            let Some(account) = snapshot.carriers().get(call.configuration.0) else { continue };
+            let passed_us = wall.0.saturating_sub(call.ended_at.0);
+            let passed = Duration::from_micros(u64::try_from(passed_us).unwrap_or(0));
+            let until = at + self.config.limits.max_duration.saturating_sub(passed);
+            let leg_from = call.leg_from.as_deref().unwrap_or(&call.number);
+            let bounds = |number| {
+                let mut bounds = snapshot.bounds(account.organisation, None, None);
+                bounds.extend(line_bounds(&snapshot, account, Some(number)));
+                bounds
+            };
+            let mut places = self.quota.restore(way(call.direction), &bounds(&call.number));
+            if call.transfer.is_some() {
+                places.join(self.quota.restore(Way::Out, &bounds(leg_from)));
+            }
+            let ask_at = at + Duration::from_millis(ASKED_EVERY_MS / count.max(1) * number);
+            let (account, transfer) = (Arc::clone(account), call.transfer);
+            let id = Some(CarrierCallId(call.call));
+            let left = Left { account, call: id, transfer, places, until };
+            self.past.elsewhere.insert_at(ask_at, call.id, left);
+            self.past.left.insert(call.id);
+        }
+        if count > 0 {
+            tracing::info!(count, "calls that go on at their carriers hold their places again");
+        }
     }
 
     /// Asks about the calls that go on without us, as far as that is due.

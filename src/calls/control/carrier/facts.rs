@@ -16,6 +16,7 @@ use crate::calls::control::incoming::unix_us;
 use crate::calls::log::from_carrier;
 use crate::carrier::Account;
 use crate::workers::command::{CallKey, Command};
+use crate::workers::poller::now;
 
 /// How long a key that a carrier tells of was pressed, as far as anybody knows, in milliseconds.
 const DIGIT_MS: u32 = 100;
@@ -80,6 +81,10 @@ impl Control {
             CallFact::StreamStarted if call.carried.is_none() => {
                 leg.is_streaming = true;
                 (leg.socket_by, leg.ask_at) = (MonoTime::MAX, MonoTime::MAX);
+            }
+            // Its connection is gone, even if that has not been noticed here.
+            CallFact::StreamStopped if leg.account.spec.events.is_some() => {
+                call.carried.iter_mut().for_each(|line| line.token.closed(now()));
             }
             CallFact::StreamFailed { code } => {
                 tracing::warn!(parent: span, code, "the carrier has no stream");

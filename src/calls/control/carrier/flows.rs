@@ -128,6 +128,7 @@ impl Control {
                         leg.flow = None;
                     }
                 }
+                FlowOutput::Replaced(id) => self.peer_replaced(key, &id),
                 FlowOutput::Media(address) => self.send_media_to(key, address),
                 FlowOutput::Connect(request) => self.connect_line(key, &request),
                 // Requests and events are all that the carriers of the table need.

@@ -74,6 +74,16 @@ impl Hearing {
         Some(over)
     }
 
+    /// The carrier calls a call by another id from now on.
+    fn replaced(&mut self, key: CallKey, id: CarrierCallId) {
+        let Some(lingering) = self.lingering.get_mut(&key) else { return };
+        let account = lingering.account.id;
+        if let Some(before) = lingering.leg.replace(id.clone()) {
+            self.by_leg.remove(&(account, before));
+        }
+        self.by_leg.insert((account, id), key);
+    }
+
     /// Whether the flow of a call that the carrier calls so is kept.
     pub(super) fn lingers(&self, account: Uuid, leg: &CarrierCallId) -> bool {
         self.by_leg.contains_key(&(account, leg.clone()))
@@ -228,6 +238,7 @@ impl Control {
                     let fact = call.and_then(|call| from_carrier(call, &event, unix_us()));
                     fact.map(|fact| self.log.tell(fact));
                 }
+                Some(FlowOutput::Replaced(id)) => self.hearing.replaced(key, id),
                 Some(FlowOutput::Done) => {
                     if let Some(over) = self.hearing.remove(key) {
                         self.deadlines.remove(&(over.scheduled, key));

@@ -30,6 +30,7 @@ use super::Control;
 use crate::calls::call::Input;
 use crate::calls::carrier::CarrierLeg;
 use crate::calls::cause::Cause;
+use crate::calls::log::What;
 use crate::calls::request::{Heard, Hooked};
 use crate::carrier::Account;
 use crate::workers::command::CallKey;
@@ -103,6 +104,28 @@ impl Control {
         self.capture_known(key);
         self.await_news(key);
         self.log_at_carrier(key);
+    }
+
+    /// Somebody else is at the carrier's end of a call: what is said of the one before is no news
+    /// any more, and what is asked of the carrier is about this one.
+    fn peer_replaced(&mut self, key: CallKey, id: &CarrierCallId) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let span = &call.span;
+        let Some(leg) = call.carrier.as_mut() else { return };
+        tracing::info!(parent: span, "another peer takes over");
+        let account = leg.account.id;
+        if let Some(before) = leg.id.replace(id.clone()) {
+            let before = (account, before);
+            self.by_carrier.remove(&before);
+            self.past.over.insert(before);
+        }
+        if let Some(line) = call.carried.as_mut() {
+            line.carrier_call = Some(id.clone());
+        }
+        self.by_carrier.insert((account, id.clone()), key);
+        self.capture_known(key);
+        self.log_at_carrier(key);
+        self.log_fact(key, What::Replaced);
     }
 
     /// A carrier asks where the audio of a call goes. Without its id it is about the one that the

@@ -67,6 +67,11 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let answered = call.call.answered_at().is_some();
         let Some(leg) = call.carrier.as_mut() else { return };
+        if leg.account.offers_by_socket() {
+            // A socket is a call, and the call has its socket.
+            drop(reply.send(Heard::Refuse(Refusal::Rejected)));
+            return;
+        }
         let heard = match (call.ended, answered) {
             (Some(_), _) => Heard::Refuse(Refusal::Rejected),
             (None, true) if leg.is_streaming => Heard::Noted,
@@ -135,6 +140,7 @@ impl Control {
             return;
         };
         let mut noted = None;
+        let by_socket = account.offers_by_socket();
         if self.open_flow(&mut leg, id, Direction::Inbound, &offered.to, offered.from.as_ref()) {
             noted = Some(reply);
         } else {
@@ -169,6 +175,10 @@ impl Control {
         // What becomes of the call is told by requests. By now it can be found for its messages.
         let _ = noted.map(|reply| reply.send(Heard::Noted));
         self.log_at_carrier(key);
+        if by_socket {
+            // The caller is on the line, and the agent is waited for behind the answer.
+            self.take_call(key);
+        }
         self.reschedule(key);
     }
 

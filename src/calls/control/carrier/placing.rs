@@ -345,7 +345,11 @@ fn extra_of(account: &Account, wanted: &PlaceCall) -> Result<Vec<(String, Pii)>,
 
 /// What a call counts for because of a configuration, and of the number of it that the call is
 /// placed from.
-fn line_bounds(snapshot: &Snapshot, account: &Account, from: Option<&str>) -> Vec<Bound> {
+pub(super) fn line_bounds(
+    snapshot: &Snapshot,
+    account: &Account,
+    from: Option<&str>,
+) -> Vec<Bound> {
     let from = from.or_else(|| snapshot.own_number(account.id));
     let from = from.map(|from| Called::new(from, Some(from), None));
     let number = from.and_then(|from| snapshot.table.number(account.id, &from));

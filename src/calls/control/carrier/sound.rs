@@ -21,8 +21,10 @@ use crate::calls::carrier::CarrierLeg;
 use crate::calls::cause::Cause;
 use crate::calls::control::begin::CarrierMedia;
 use crate::calls::digits::DigitsBy;
+use crate::calls::media_token::TokenError;
 use crate::calls::request::Request;
 use crate::workers::command::{CallKey, Command, LegFormat};
+use crate::workers::poller::now;
 
 /// A payload type that digits would have: a carrier that tells them otherwise sends none, and they
 /// are not to be sought in the audio.
@@ -92,9 +94,18 @@ impl Control {
         Some(())
     }
 
-    /// The call whose audio a bare connection brings that says this id.
-    pub(in crate::calls::control) fn awaits_connection(&self, id: Uuid) -> Option<Uuid> {
-        self.hearing.by_connection.get(&id).copied().filter(|call| self.by_id.contains_key(call))
+    /// A bare connection says this id: the call whose audio it brings, or why it must not, for
+    /// whoever has heard of an id shall not take the place of who was let in by it. `None` if it is
+    /// no id of ours.
+    pub(in crate::calls::control) fn connection_comes(
+        &mut self,
+        id: Uuid,
+    ) -> Option<Result<Uuid, TokenError>> {
+        let id = *self.hearing.by_connection.get(&id)?;
+        let call = self.by_id.get(&id).and_then(|key| self.calls.get_mut(key));
+        let line = call.filter(|call| call.ended.is_none()).and_then(|call| call.carried.as_mut());
+        let taken = line.ok_or(TokenError::Wrong).and_then(|line| line.token.take(now()));
+        Some(taken.map(|()| id))
     }
 
     /// Opens the media socket of a call at its carrier.

@@ -145,6 +145,10 @@ impl Control {
             LineLoss::Malformed | LineLoss::TooBig => {
                 self.tell(key, Input::End(Cause::NetworkFailure, EndedBy::Carrier));
             }
+            // Nobody opens it again.
+            _ if leg.account.offers_by_socket() => {
+                self.tell(key, Input::PeerEnded(Cause::NetworkFailure));
+            }
             _ => {
                 let by = now() + Duration::from_millis(REOPEN_MS);
                 leg.socket_by = leg.socket_by.min(by);

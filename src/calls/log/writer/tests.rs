@@ -13,6 +13,7 @@ use crate::calls::log::{
     Asked, Began, CallFact, Ended, Ending, LogHandle, QualitySample, Sample, Source, Speaker,
     Spoken, State, What, from_carrier, watchdog,
 };
+use crate::calls::request::{Handle, Request};
 use crate::calls::transfer::{Kind, State as TransferState};
 use crate::config::Secret;
 use crate::node;
@@ -368,6 +369,48 @@ fn orphans_are_closed() {
         let rang = store.call(ours, rings).await.unwrap().summary;
         assert_eq!((rang.state, rang.cause), (State::Failed, Some(Cause::NodeLost)));
         assert_eq!(store.call(ours, over).await.unwrap().summary, ended.summary);
+    });
+}
+
+/// A call of which the control knows nothing is found once more are open than live, and closed;
+/// those that live are not asked for until then, and stay.
+#[test]
+fn calls_gone_silent_are_closed() {
+    on_both(async |db| {
+        let store = db.store().await;
+        let (ours, node) = (store.default_organisation(), NodeId::new());
+        let log = Log::start(&store, node);
+        let (living, silent) = (Uuid::now_v7(), Uuid::now_v7());
+        for call in [living, silent] {
+            told(call, ours).into_iter().take(5).for_each(|fact| assert!(log.handle.tell(fact)));
+        }
+        assert!(log.handle.flush().await);
+        for (count, closed, asked) in [(2, 0, 0), (1, 1, 1), (1, 0, 0)] {
+            let (calls, mut requests) = Handle::pair(1);
+            let control = tokio::spawn(async move {
+                let mut asked = 0;
+                while let Some(request) = requests.recv().await {
+                    match request {
+                        Request::Count { reply } => reply.send(count).unwrap(),
+                        Request::Living { calls, reply } => {
+                            asked += 1;
+                            assert_eq!(calls, [living, silent]);
+                            reply.send(vec![living]).unwrap();
+                        }
+                        request => panic!("{request:?}"),
+                    }
+                }
+                asked
+            });
+            let found = watchdog::look_if_too_many(&store, node, &log.handle, &calls).await;
+            assert_eq!(found.unwrap(), closed);
+            drop(calls);
+            assert_eq!(control.await.unwrap(), asked);
+            assert!(log.handle.flush().await);
+        }
+        assert_eq!(store.call(ours, living).await.unwrap().summary.state, State::InProgress);
+        let closed = store.call(ours, silent).await.unwrap().summary;
+        assert_eq!((closed.state, closed.cause), (State::Completed, Some(Cause::NodeLost)));
     });
 }
 

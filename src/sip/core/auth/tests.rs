@@ -436,7 +436,6 @@ proptest! {
     /// Whatever account and challenge: what the client writes proves the account to a server that
     /// knows its password, and to no other.
     #[test]
-    #[test]
     fn any_account_is_proven(
         user in "[!#-\\[\\]-~]{1,20}",
         password in "[ -~é]{0,20}",

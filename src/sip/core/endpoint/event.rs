@@ -79,6 +79,10 @@ pub struct Placing {
     pub indirect: bool,
     /// How long the first response may take, if there is somebody else to ask; timer B if none.
     pub patience: Option<Duration>,
+    /// How it goes if nobody takes it within
+    /// [`FAILOVER_AFTER`](crate::sip::core::targets::FAILOVER_AFTER), or if it cannot be sent: the
+    /// same INVITE in a datagram (RFC 3261 18.1.1). Told by [`Event::ByDatagram`].
+    pub datagram: Option<Flow>,
     /// How many hops it may take, if it follows from a call that took some: a loop over us ends.
     pub max_forwards: Option<u8>,
     /// Most bytes that it may have in a datagram: a longer one is refused with
@@ -200,6 +204,12 @@ pub enum Event {
         /// Early media's answer (or offer, if we made none: answer it with `prack_with`). Branches
         /// of a fork may each have one; the latest holds until the answer.
         sdp: Option<Sdp>,
+    },
+    /// Nobody has taken the INVITE of a call that we place from its stream: it goes in a datagram,
+    /// as [`Placing::datagram`] says.
+    ByDatagram {
+        /// The call.
+        dialog: DialogId,
     },
     /// A call that we placed was answered. It has been acknowledged unless we made no offer.
     Answered {

@@ -42,6 +42,7 @@ mod retry;
 mod table;
 mod timeout;
 mod transactions;
+mod twin;
 mod uas;
 mod update;
 mod within;
@@ -61,6 +62,7 @@ pub use guard::Gate;
 pub use reliable::Reliability;
 pub use request::RequestParams;
 
+use crate::sip::core::message::Message;
 use call::Call;
 use ids::Ids;
 use table::{Handle, Schedule, Table};
@@ -164,6 +166,16 @@ impl Endpoint {
     /// Call-ID of a call.
     pub fn call_id(&self, dialog: DialogId) -> Option<&str> {
         self.calls.get(dialog.0).map(|call| call.dialog.call_id())
+    }
+
+    /// What the messages of a call are known by: our tag; and its INVITE and where that came from,
+    /// if the peer calls and has no answer yet.
+    pub fn opening_of(&self, dialog: DialogId) -> Option<(String, Option<(&Message, SocketAddr)>)> {
+        let call = self.calls.get(dialog.0)?;
+        let server = call.server.filter(|_| call.state == call::State::Incoming);
+        let server = server.and_then(|server| self.servers.get(server));
+        let invite = server.and_then(|txn| Some((txn.request.as_ref()?, txn.reply.source)));
+        Some((ids::tag_text(call.tag), invite))
     }
 
     /// Says where each transport listens, as peers are told: for requests that change to another

@@ -14,11 +14,13 @@ use super::reliable::Reliability;
 use super::retry::CallAuth;
 use super::table::Handle;
 use super::transactions::{ClientFsm, ClientTxn, Purpose};
+use super::twin::Twin;
 use crate::sip::core::dialog::{Dialog, MAX_FORWARDS};
 use crate::sip::core::headers::{HeaderName, NameAddr};
 use crate::sip::core::message::Message;
 use crate::sip::core::method::Method;
 use crate::sip::core::session_timer::SessionTimer;
+use crate::sip::core::targets::FAILOVER_AFTER;
 use crate::sip::core::transaction::client::Client;
 use crate::sip::core::transaction::client_invite::ClientInvite;
 use crate::sip::core::uri::{Scheme, Uri, is_user};
@@ -103,7 +105,10 @@ impl Endpoint {
         call.auth = placing.account.map(CallAuth::new);
         let handle = self.insert_call(call).ok_or(CommandError::LimitReached)?;
         let mut txn = self.invite_txn(now, params.flow, branch, request, FIRST_CSEQ, handle);
-        if let (ClientFsm::Invite(fsm), Some(patience)) = (&mut txn.fsm, placing.patience) {
+        let hurries = placing.patience.is_some();
+        txn.twin = placing.datagram.map(|flow| Box::new(Twin::Spare { flow, hurries }));
+        let patience = placing.patience.or(placing.datagram.map(|_| FAILOVER_AFTER));
+        if let (ClientFsm::Invite(fsm), Some(patience)) = (&mut txn.fsm, patience) {
             fsm.expect_within(now, patience);
         }
         let client = self.insert_client(now, txn);
@@ -134,6 +139,7 @@ impl Endpoint {
             flow,
             call: Some(call),
             forks: Some(Box::default()),
+            twin: None,
             auth: None,
         }
     }
@@ -218,6 +224,7 @@ impl Endpoint {
             flow,
             call: None,
             forks: None,
+            twin: None,
             auth: None,
         }
     }
@@ -319,15 +326,11 @@ impl Endpoint {
         Ok(())
     }
 
-    /// Sends the ACK of a failure: where the INVITE went, in its transaction (RFC 3261 17.1.1.3).
+    /// Acknowledges the failure of an INVITE.
     pub(super) fn ack_failure(&mut self, client: Handle, response: &Message) {
         let Some(txn) = self.clients.get(client) else { return };
-        let flow = txn.flow;
-        let Ok(invite) = Message::parse(txn.request.clone()) else { return };
-        let Some(to) = response.header(HeaderName::To) else { return };
-        if let Ok(bytes) = self.beside(Method::Ack, &invite, to, &[]) {
-            self.send(flow, bytes);
-        }
+        let (flow, invite) = (txn.flow, txn.request.clone());
+        self.acknowledge(flow, &invite, response);
     }
 
     /// Sends the CANCEL of an INVITE; its headers are those that wait with the call.
@@ -348,7 +351,7 @@ impl Endpoint {
     }
 
     /// A request in the shape of an INVITE of ours: its CANCEL, or the ACK of its failure.
-    fn beside(
+    pub(super) fn beside(
         &self,
         method: Method,
         invite: &Message,

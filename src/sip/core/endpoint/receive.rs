@@ -55,7 +55,10 @@ impl Endpoint {
     /// report that flow with [`Endpoint::handle_unreachable`] too.
     pub fn handle_closed(&mut self, now: MonoTime, connection: u64) {
         for handle in self.connections.remove(&connection).unwrap_or_default() {
-            self.transport_failed(now, handle);
+            // What went another way since is waited for there.
+            if self.clients.get(handle).is_some_and(|txn| txn.flow.connection == connection) {
+                self.transport_failed(now, handle);
+            }
         }
     }
 
@@ -242,10 +245,14 @@ impl Endpoint {
             return;
         };
         let found = self.client_keys.get(&key).copied();
-        let Some((handle, txn)) = found.and_then(|h| Some((h, self.clients.get_mut(h)?))) else {
+        let Some(handle) = found.filter(|handle| self.clients.get(*handle).is_some()) else {
             self.counters.stray_responses += 1;
             return;
         };
+        if self.heard_twin(now, handle, flow, response) {
+            return self.settle_client(now, handle);
+        }
+        let Some(txn) = self.clients.get_mut(handle) else { return };
         if flow.connection != 0 && txn.flow.connection == 0 {
             // The shell opened a connection for the request; now we know which.
             txn.flow.connection = flow.connection;

@@ -96,6 +96,7 @@ impl Endpoint {
             Fault::Transport => (503, "Service Unavailable", End::Transport),
         };
         match purpose {
+            Purpose::Invite if self.send_twin(now, client) => {}
             Purpose::Invite => self.invite_failed(now, call, status, reason, None),
             Purpose::Reinvite | Purpose::Info => self.lost(now, call, cause),
             Purpose::Update | Purpose::Refresh => self.unanswered_update(now, call, status, cause),

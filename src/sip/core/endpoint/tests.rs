@@ -11,3 +11,4 @@ mod refusals;
 mod reliable;
 mod support;
 mod timers;
+mod twin;

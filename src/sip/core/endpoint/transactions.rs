@@ -9,6 +9,7 @@ use super::Endpoint;
 use super::event::{ProbeId, RequestId};
 use super::flow::{Flow, Transmit};
 use super::table::{Handle, Timed};
+use super::twin::Twin;
 use crate::sip::core::auth::DigestClient;
 use crate::sip::core::headers::{HeaderName, Via};
 use crate::sip::core::message::Message;
@@ -209,6 +210,8 @@ pub(super) struct ClientTxn {
     pub(super) flow: Flow,
     pub(super) call: Option<Handle>,
     pub(super) forks: Option<Box<Forks>>,
+    /// The other way of an INVITE that is too long for a datagram.
+    pub(super) twin: Option<Box<Twin>>,
     /// Answers challenges of a request that belongs to no call.
     pub(super) auth: Option<Box<DigestClient>>,
 }

@@ -420,6 +420,7 @@ impl Network {
             Event::Registering { .. } => panic!("nobody registers"),
             Event::Responded { .. } => panic!("nobody asked"),
             Event::Probed { .. } => panic!("nobody probed"),
+            Event::ByDatagram { .. } => panic!("there is another way"),
         }
     }
 

@@ -67,6 +67,9 @@ fn call_from_ring_to_hang_up() {
     assert_eq!(invite.header_named("X-Call"), Some("7"));
     assert!(invite.via().unwrap().rport().is_some() && invite.via().unwrap().has_unique_branch());
     assert_eq!(ua.endpoint.call_id(dialog), Some(invite.call_id().unwrap()));
+    let (tag, opening) = ua.endpoint.opening_of(dialog).unwrap();
+    assert_eq!(Some(tag.as_str()), invite.from().unwrap().tag());
+    assert!(opening.is_none(), "the peer has called nobody");
     ua.receive(&response(&invite, 100, "", ""));
     assert!(ua.events().is_empty());
     ua.receive(&response(&invite, 180, "callee", ""));

@@ -1,0 +1,186 @@
+//! Recordings end to end: a phone, the real server, and the file that is left.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+use crate::support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+
+use support::agent::Agents;
+use support::phone::Phone;
+use support::server::Server;
+use support::{until, wav};
+
+/// What the phone says, what it hears, and samples of a second.
+const SAID_HZ: f64 = 700.0;
+const HEARD_HZ: f64 = 440.0;
+const SECOND: usize = 8_000;
+const SOON: Duration = Duration::from_secs(10);
+
+const TONE: &str = "[[agents]]\nname = \"tone\"\nkind = \"builtin\"\nbuiltin = \"tone\"\n\
+                    frequency_hz = 440\n";
+
+/// Both channels of a file.
+fn channels(path: &Path) -> (Vec<i16>, Vec<i16>) {
+    let mut reader = hound::WavReader::open(path).unwrap();
+    let spec = reader.spec();
+    assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (2, 8_000, 16));
+    let samples: Vec<i16> = reader.samples().map(Result::unwrap).collect();
+    samples.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip()
+}
+
+/// The only file in a folder.
+fn only_file(folder: &Path) -> Option<PathBuf> {
+    let mut files = std::fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
+    let first = files.next()?;
+    assert_eq!(files.next(), None);
+    Some(first)
+}
+
+fn id(path: &Path) -> String {
+    path.file_stem().unwrap().to_str().unwrap().to_owned()
+}
+
+fn is_silent(samples: &[i16]) -> bool {
+    samples.iter().all(|sample| *sample == 0)
+}
+
+/// A route that records: left is the phone's tone, right the agent's, nothing of one in the other;
+/// the file is the operator's alone, is as long as the call, and the API serves it once the call
+/// is over.
+#[test]
+fn each_side_has_its_channel() {
+    let server = Server::start(&format!(
+        "{TONE}[[routes]]\nto = \"*\"\nagent = \"tone\"\nrecord = {{ folder = \"{{dir}}/tapes\" }}\n"
+    ));
+    let mut phone = Phone::up(&server, "+15550005678");
+    let folder = server.dir.join("tapes");
+    let path = until(SOON, "a file", || only_file(&folder));
+    let address = format!("/api/v1/calls/{}/recording", id(&path));
+    assert_eq!(server.http("GET", &address, None).0, 409, "it is not complete");
+    phone.speak(&wav::to_ulaw(&wav::sine(SAID_HZ, 3.0)));
+    phone.hang_up();
+    server.wait_idle();
+    let status = || server.http_bytes("GET", &address);
+    let body = until(SOON, "the recording", || {
+        let (status, body) = status();
+        (status == 200).then_some(body)
+    });
+    assert_eq!(body, std::fs::read(&path).unwrap());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let (left, right) = channels(&path);
+    assert!((3 * SECOND..5 * SECOND).contains(&left.len()), "{}", left.len());
+    wav::assert_heard(&left, SAID_HZ, HEARD_HZ, 2.5);
+    wav::assert_heard(&right, HEARD_HZ, SAID_HZ, 2.5);
+    let silent = right.iter().position(|sample| *sample != 0).unwrap();
+    assert!(silent < 400, "the agent's first sample is at {silent}");
+    assert_eq!(server.http("GET", "/api/v1/calls/7/recording", None).0, 404);
+    assert_eq!(server.metric("talkpath_recordings_started_total"), 1.0);
+    assert_eq!(server.metric("talkpath_recording_frames_lost_total"), 0.0);
+    server.stop();
+}
+
+/// The API starts, pauses, resumes and stops a recording; what was paused is silence of the same
+/// length, and a recording that is complete does not start again.
+#[test]
+fn the_api_steers_a_recording() {
+    let server = Server::start(TONE);
+    let mut phone = Phone::up(&server, "+15550005678");
+    let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
+    let order = |state: &str| {
+        server.http("POST", &format!("/api/v1/calls/{id}/record"), Some(&json!({ "state": state })))
+    };
+    assert_eq!(order("pause").0, 409, "it is not recorded");
+    assert_eq!(order("erase").0, 400);
+    assert_eq!(order("start"), (200, r#"{"state":"recording"}"#.to_owned()));
+    let tone = wav::to_ulaw(&wav::sine(SAID_HZ, 1.0));
+    phone.speak(&tone);
+    assert_eq!(order("pause"), (200, r#"{"state":"paused"}"#.to_owned()));
+    phone.speak(&tone);
+    assert_eq!(order("resume"), (200, r#"{"state":"recording"}"#.to_owned()));
+    phone.speak(&tone);
+    assert_eq!(order("stop"), (200, r#"{"state":"stopped"}"#.to_owned()));
+    assert_eq!(order("start").0, 409, "it is complete");
+    let path = server.dir.join("data/recordings").join(format!("{id}.wav"));
+    let address = format!("/api/v1/calls/{id}/recording");
+    until(SOON, "the file is complete", || {
+        (server.http_bytes("GET", &address).0 == 200).then_some(())
+    });
+    let (left, right) = channels(&path);
+    // A busy machine makes seconds longer, never shorter.
+    assert!((3 * SECOND - 400..5 * SECOND).contains(&left.len()), "{}", left.len());
+    for channel in [&left, &right] {
+        let longest = channel.chunk_by(|a, b| (*a == 0) == (*b == 0));
+        let longest = longest.filter(|run| is_silent(run)).map(<[i16]>::len).max().unwrap();
+        assert!((SECOND - 400..2 * SECOND).contains(&longest), "{longest}");
+    }
+    phone.hang_up();
+    server.wait_idle();
+    server.stop();
+}
+
+/// An agent that may record is told so, steers the recording and hears how it stands; packets that
+/// are lost are silence in their place.
+#[test]
+fn an_agent_steers_a_recording() {
+    let agents = Agents::listen();
+    let server = Server::start(&format!(
+        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n",
+        agents.url()
+    ));
+    let mut phone = Phone::call(&server, "+15550005678");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    let id = agent.start["call_id"].as_str().unwrap().to_owned();
+    agent.say(&json!({ "event": "record", "state": "resume" }));
+    assert_eq!(agent.event("error")["code"], "failed");
+    agent.order("record");
+    assert_eq!(agent.event("record")["state"], "recording");
+    let tone = wav::to_ulaw(&wav::sine(SAID_HZ, 1.0));
+    agent.play(0, &wav::to_ulaw(&wav::sine(HEARD_HZ, 1.0)));
+    phone.speak(&tone);
+    for _ in 0..5 {
+        phone.skip(160);
+    }
+    phone.speak(&tone);
+    agent.say(&json!({ "event": "record", "state": "pause" }));
+    assert_eq!(agent.event("record")["state"], "paused");
+    phone.hang_up();
+    agent.event("stop");
+    server.wait_idle();
+    let path = server.dir.join("data/recordings").join(format!("{id}.wav"));
+    let address = format!("/api/v1/calls/{id}/recording");
+    until(SOON, "the file is complete", || {
+        (server.http_bytes("GET", &address).0 == 200).then_some(())
+    });
+    let (left, right) = channels(&path);
+    wav::assert_heard(&left, SAID_HZ, HEARD_HZ, 1.7);
+    wav::assert_heard(&right, HEARD_HZ, SAID_HZ, 0.8);
+    // From the phone's first sample on: a second, a gap of a tenth, a second.
+    let start = left.iter().position(|sample| *sample != 0).unwrap() + SECOND;
+    assert!(is_silent(&left[start + 10..start + 790]));
+    assert!(!is_silent(&left[start + 810..start + 970]));
+    server.stop();
+}
+
+/// A server that is killed leaves a file that can be read, up to the last two seconds.
+#[test]
+fn a_killed_server_leaves_a_whole_file() {
+    let mut server =
+        Server::start(&format!("{TONE}[[routes]]\nto = \"*\"\nagent = \"tone\"\nrecord = true\n"));
+    let mut phone = Phone::up(&server, "+15550005678");
+    let folder = server.dir.join("data/recordings");
+    let path = until(SOON, "a file", || only_file(&folder));
+    phone.speak(&wav::to_ulaw(&wav::sine(SAID_HZ, 4.0)));
+    let copy = server.dir.join("killed.wav");
+    server.kill();
+    std::fs::copy(&path, &copy).unwrap();
+    let (left, right) = channels(&copy);
+    assert!(left.len() >= SECOND, "{}", left.len());
+    wav::assert_heard(&left, SAID_HZ, HEARD_HZ, 0.8);
+    wav::assert_heard(&right, HEARD_HZ, SAID_HZ, 0.8);
+}

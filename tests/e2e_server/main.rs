@@ -1,0 +1,16 @@
+//! The server and what is asked of it beside calls, end to end.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod acme;
+mod api;
+mod bench;
+mod directory;
+mod documents;
+mod isolation;
+mod kill;
+mod store;
+mod tenancy;
+mod trunks;
+mod wildcard;
