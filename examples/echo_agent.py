@@ -10,19 +10,22 @@ Talkpath dials it when a call comes in; see examples/echo_agent.toml and docs/pr
 import asyncio
 import json
 import sys
+from contextlib import suppress
 
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 
 async def call(socket):
     frames = 0
-    async for message in socket:
-        if isinstance(message, bytes):  # one frame: a 12-byte RTP header and its audio
-            frames += 1
-            await socket.send(message)
-        else:  # everything else is JSON with an "event"
-            event = json.loads(message)
-            print(event["event"], {k: v for k, v in event.items() if k in ("from", "to", "cause")})
+    with suppress(ConnectionClosed):  # a caller who hangs up does not wait for our last frame
+        async for message in socket:
+            if isinstance(message, bytes):  # one frame: a 12-byte RTP header and its audio
+                frames += 1
+                await socket.send(message)
+            else:  # everything else is JSON with an "event"
+                told = json.loads(message)
+                print(told["event"], {k: told[k] for k in ("from", "to", "cause") if k in told})
     print("frames echoed:", frames)
 
 

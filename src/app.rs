@@ -25,6 +25,7 @@ use crate::http;
 use crate::keys::{Keys, NewKey};
 use crate::listen::alpn::Challenges;
 use crate::listen::audiosocket::Doors;
+use crate::listen::bound;
 use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::orders::Runner;
@@ -33,7 +34,7 @@ use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
 use crate::spending;
 use crate::store::carrier_calls::HandedOver;
-use crate::store::{NodeId, Store, StoreSettings, Timestamp};
+use crate::store::{NodeId, Store, StoreError, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
 use crate::workers::{Care, Purpose, WorkerHandle};
@@ -249,7 +250,7 @@ fn reachable(config: &Config) -> Reachable {
 
 /// Opens the store, takes over the keys of an earlier version, and makes the first key of all.
 async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)> {
-    let store = Store::open(&StoreSettings::new(config)).await.map_err(io::Error::other)?;
+    let store = Store::open(&StoreSettings::new(config)).await.map_err(named)?;
     let keys = Keys::new(store.clone());
     keys.import(&config.keys_file()).await.map_err(io::Error::other)?;
     let first = keys.create_first().await.map_err(io::Error::other)?;
@@ -258,6 +259,15 @@ async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)
         tracing::warn!(name, "not listed: something made over HTTP has this name of the file's");
     }
     Ok((store, keys, first))
+}
+
+/// Why the store does not open, with the keys that say where it is.
+fn named(error: StoreError) -> io::Error {
+    let keys = match error {
+        StoreError::Sealed(_) => "seal.keys, seal.keys_file, data_dir",
+        _ => "database.url",
+    };
+    io::Error::other(format!("{keys}: {error}"))
 }
 
 /// The log of calls at work.
@@ -418,13 +428,13 @@ fn listeners(
     io: &tokio::runtime::Runtime,
     config: &Config,
 ) -> io::Result<(TcpListener, Vec<TcpListener>)> {
-    let bind = |what: &str, at: SocketAddr| {
-        let named =
-            |error: io::Error| io::Error::new(error.kind(), format!("{what} on {at}: {error}"));
+    let bind = |key: &str, what: &str, at: SocketAddr| {
+        let named = |error: io::Error| bound::named(key, what, at, &error);
         io.block_on(TcpListener::bind(at)).map_err(named)
     };
-    let http = bind("HTTP", config.http.listen)?;
-    let doors = config.audiosocket.listen.iter().map(|at| bind("AudioSocket", *at));
+    let http = bind("http.listen", "HTTP", config.http.listen)?;
+    let door = |at: &SocketAddr| bind("audiosocket.listen", "AudioSocket", *at);
+    let doors = config.audiosocket.listen.iter().map(door);
     Ok((http, doors.collect::<io::Result<_>>()?))
 }
 
@@ -436,12 +446,12 @@ fn secure_listener(
     let challenges = certify(io, config)?;
     let HttpConfig { tls_listen, tls, .. } = &config.http;
     let (Some(at), Some(files)) = (*tls_listen, tls) else { return Ok(None) };
-    let named = |why: &dyn std::fmt::Display| format!("HTTPS on {at}: {why}");
     let tls = ServerTls::http(files.clone(), challenges);
-    let tls = tls.map_err(|error| io::Error::other(named(&error)))?;
+    let unusable = |why| io::Error::other(format!("http.tls_certificate, http.tls_key: {why}"));
+    let tls = tls.map_err(unusable)?;
     let listener = io
         .block_on(TcpListener::bind(at))
-        .map_err(|error| io::Error::new(error.kind(), named(&error)))?;
+        .map_err(|error| bound::named("http.tls_listen", "HTTPS", at, &error))?;
     Ok(Some((listener, Arc::new(tls))))
 }
 

@@ -64,10 +64,10 @@ pub enum Command {
 #[derive(Args, Clone, Debug, Default)]
 pub struct ConfigArgs {
     /// Configuration file; every key of it can also be set as TALKPATH_SECTION_KEY.
-    #[arg(long, value_name = "FILE", env = "TALKPATH_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "TALKPATH_CONFIG", global = true)]
     pub config: Option<PathBuf>,
     /// Folder for what the server keeps; wins over data_dir in the file and TALKPATH_DATA_DIR.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", global = true)]
     pub data_dir: Option<PathBuf>,
 }
 
@@ -92,7 +92,7 @@ pub struct CallArgs {
     /// WAV file to write what is heard to.
     #[arg(long, value_name = "WAV")]
     pub record: Option<PathBuf>,
-    /// Length of the call; that of the file to say, or 10 seconds, if absent.
+    /// Length of the call; that of the file to say, or 5 seconds, if absent.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub seconds: Option<u32>,
     /// PEM file of authorities to trust over TLS, instead of those of the system.
@@ -402,6 +402,7 @@ mod tests {
             })
         ));
         assert!(parse("talkpath key list --json").is_ok());
+        assert!(parse("talkpath key list --config a.toml --data-dir d").is_ok());
         assert!(parse("talkpath migrate --json").is_ok());
         assert!(parse("talkpath organization create acme --max-calls 20 --json").is_ok());
         assert!(parse("talkpath organization list").is_ok());

@@ -37,6 +37,8 @@ for (const [pattern, file, name] of [
 ])
   router.route(pattern, async () => (await import(`./pages/${file}.js`))[name ?? "page"]);
 
+// While we ask who is signed in.
+router.ahead();
 let frame = null;
 
 async function show(load, context) {
@@ -68,6 +70,14 @@ async function show(load, context) {
     clearTimeout(slow);
     if (signal.aborted || error.name === "AbortError" || !api.session) return;
     const refused = error instanceof api.Problem;
+    if (error.status === 404) {
+      mount(
+        frame.main,
+        h("div.page", h("h1.offscreen", { tabindex: "-1" }, "Not found"), gone(context.path)),
+      );
+      frame.main.querySelector("h1").focus({ preventScroll: true });
+      return;
+    }
     // A module that is not to be had is one of another version of the server.
     const again = refused ? router.again : () => location.reload();
     mount(
@@ -90,8 +100,18 @@ const nowhere = () =>
     linkButton("To the live calls", "#/live", { kind: "primary" }),
   );
 
+/** What was there once, perhaps; the way back to its kind. */
+const gone = (path) =>
+  empty(
+    "search",
+    "This is not here",
+    "It was removed or forgotten, belongs to another organisation, or the address is not complete.",
+    linkButton("Back", `#/${path.split("/")[0]}`, { kind: "primary" }),
+  );
+
 /** Whoever has not had a call yet is shown how. */
 async function firstPlace() {
+  router.ahead("live");
   try {
     const { items } = await api.get("calls?limit=1");
     return items.length ? "live" : "start";

@@ -6,8 +6,9 @@ use crate::config::Config;
 use crate::store::inspect::{Inspection, inspect};
 use crate::store::{DatabaseUrl, StoreError, StoreSettings};
 
-/// Looks at the data folder and at the database.
-pub(super) fn database(report: &mut Report, config: &Config) {
+/// Looks at the data folder and at the database; how many of its configurations have carriers that
+/// send webhooks.
+pub(super) fn database(report: &mut Report, config: &Config) -> usize {
     let folder = &config.data_dir;
     if folder.exists() {
         match system::writable_by_others(folder) {
@@ -22,7 +23,10 @@ pub(super) fn database(report: &mut Report, config: &Config) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let found = match runtime {
         Ok(runtime) => runtime.block_on(inspect(&settings)),
-        Err(error) => return report.fail("database", error.to_string(), "free some memory"),
+        Err(error) => {
+            report.fail("database", error.to_string(), "free some memory");
+            return 0;
+        }
     };
     let url = &config.database.url;
     match found {
@@ -39,7 +43,10 @@ pub(super) fn database(report: &mut Report, config: &Config) {
                 format!("{url}, at step {step} of {latest}; `talkpath serve` does the rest");
             report.ok("database", found);
         }
-        Ok(Inspection::Ready { keys }) => report.ok("database", format!("{url}, {keys} API keys")),
+        Ok(Inspection::Ready { keys, hooked }) => {
+            report.ok("database", format!("{url}, {keys} API keys"));
+            return hooked;
+        }
         Err(error @ StoreError::Sealed(_)) => report.fail(
             "database",
             error.to_string(),
@@ -48,6 +55,7 @@ pub(super) fn database(report: &mut Report, config: &Config) {
         ),
         Err(error) => report.fail("database", error.to_string(), advice(url)),
     }
+    0
 }
 
 const fn advice(url: &DatabaseUrl) -> &'static str {

@@ -47,7 +47,8 @@ pub fn run(config: Result<&Config, &ConfigErrors>, machine: &Machine<'_>) -> Rep
     system::clock(&mut report, machine);
     if let Ok(config) = config {
         system::workers(&mut report, config);
-        database::database(&mut report, config);
+        let hooked = database::database(&mut report, config);
+        public_url(&mut report, config, hooked);
         peers::trunks(&mut report, config);
         network::agents(&mut report, config);
     }
@@ -68,15 +69,6 @@ fn configuration(report: &mut Report, config: &Config) {
     for warning in &config.warnings {
         report.warn("configuration", warning.clone(), "see docs/configuration.md");
     }
-    match &config.public_url {
-        None => report.ok("public_url", "not set; nothing needs it yet".to_owned()),
-        Some(url) if !url.tls => report.warn(
-            "public_url",
-            format!("{url} is not encrypted"),
-            "use https, by a proxy that ends TLS in front of http.listen",
-        ),
-        Some(url) => report.ok("public_url", url.to_string()),
-    }
     for agent in &config.agents {
         if let AgentKind::WebSocket(socket) = &agent.kind
             && let Some(url) = &socket.url
@@ -89,6 +81,32 @@ fn configuration(report: &mut Report, config: &Config) {
                 "use wss",
             );
         }
+    }
+}
+
+/// Is there an address that carriers reach, if any send webhooks?
+fn public_url(report: &mut Report, config: &Config, hooked: usize) {
+    let needed = format!("{hooked} connections at carriers send webhooks");
+    match &config.public_url {
+        None if hooked == 0 => {
+            report.ok("public_url", "not set; nothing needs it yet".to_owned());
+        }
+        None => report.warn(
+            "public_url",
+            format!("not set, but {needed}"),
+            "set public_url (TALKPATH_PUBLIC_URL) to the https address that leads here",
+        ),
+        Some(url) if url.is_loopback() && hooked > 0 => report.warn(
+            "public_url",
+            format!("{url} is this machine, but {needed}"),
+            "carriers elsewhere need an https address that leads here",
+        ),
+        Some(url) if !url.tls => report.warn(
+            "public_url",
+            format!("{url} is not encrypted"),
+            "use https, by a proxy that ends TLS in front of http.listen",
+        ),
+        Some(url) => report.ok("public_url", url.to_string()),
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::report::{Report, Status};
 use crate::config::{AgentConfig, AgentKind, Config, WebSocketAgent};
+use crate::listen::bound;
 use crate::sip::core::endpoint::Transport;
-use crate::sip::endpoint::sockets::Listen;
+use crate::sip::endpoint::sockets::{Listen, listen_key};
 
 /// Longest wait for one agent, whatever its own timeout.
 const AGENT_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -17,27 +18,24 @@ const AGENTS_AT_ONCE: usize = 32;
 /// Binds what the server would bind, and lets go.
 pub(super) fn ports(report: &mut Report, config: &Config) {
     let http = config.http.listen;
-    bound(report, "http.listen", "TCP", http, TcpListener::bind(http).map(drop));
+    tried(report, "http.listen", "TCP", http, TcpListener::bind(http).map(drop));
     if let Some(https) = config.http.tls_listen {
-        bound(report, "http.tls_listen", "TCP", https, TcpListener::bind(https).map(drop));
+        tried(report, "http.tls_listen", "TCP", https, TcpListener::bind(https).map(drop));
     }
     for Listen { transport, address, .. } in config.sip.places() {
-        let key = match transport {
-            Transport::Udp | Transport::Tcp => "sip.listen",
-            Transport::Tls => "sip.tls_listen",
-            Transport::Ws => "sip.ws_listen",
-            Transport::Wss => "sip.wss_listen",
-        };
         let outcome = match transport {
             Transport::Udp => UdpSocket::bind(address).map(drop),
             _ => TcpListener::bind(address).map(drop),
         };
-        bound(report, key, transport.as_str(), address, outcome);
+        tried(report, listen_key(transport), transport.as_str(), address, outcome);
+    }
+    for at in &config.audiosocket.listen {
+        tried(report, "audiosocket.listen", "TCP", *at, TcpListener::bind(at).map(drop));
     }
     media_ports(report, config);
 }
 
-fn bound(
+fn tried(
     report: &mut Report,
     key: &'static str,
     protocol: &str,
@@ -49,25 +47,10 @@ fn bound(
             report.ok(key, format!("{protocol} {address} is free"));
             return;
         }
-        Err(error) => bind_remedy(error.kind()),
+        Err(error) => bound::remedy(error.kind()),
     };
     let Err(error) = outcome else { return };
     report.fail(key, format!("{protocol} {address}: {error}"), remedy);
-}
-
-const fn bind_remedy(kind: io::ErrorKind) -> &'static str {
-    match kind {
-        io::ErrorKind::AddrInUse => {
-            "another program has the port (this server, perhaps): stop it or choose another port"
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            "this machine does not have the address: choose one that `ip addr` shows"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need the capability CAP_NET_BIND_SERVICE"
-        }
-        _ => "choose another address",
-    }
 }
 
 fn media_ports(report: &mut Report, config: &Config) {
@@ -85,7 +68,7 @@ fn media_ports_of(report: &mut Report, config: &Config, address: IpAddr) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => busy.push(port),
             Err(error) => {
                 let found = format!("UDP {}: {error}", SocketAddr::new(address, port));
-                report.fail("rtp.ports", found, bind_remedy(error.kind()));
+                report.fail("rtp.ports", found, bound::remedy(error.kind()));
                 return;
             }
         }

@@ -236,6 +236,24 @@ fn the_data_folder_is_examined() {
     assert_eq!(found(&report, "database", "not a database").status, Status::Fail);
 }
 
+/// Carriers that send webhooks need an address that they reach; who has none of them needs none.
+#[test]
+fn carriers_need_an_address() {
+    let place = Place::new("public");
+    let told = |text: &str, hooked| {
+        let mut report = Report::default();
+        public_url(&mut report, &config(&place, text), hooked);
+        report.findings.remove(0)
+    };
+    let set = |url: &str| format!("public_url = \"{url}\"");
+    assert_eq!(told("", 0).status, Status::Ok);
+    assert_eq!(told("", 2).status, Status::Warn);
+    assert!(told("", 2).found.contains("2 connections at carriers"));
+    assert_eq!(told(&set("http://localhost:8080"), 1).status, Status::Warn);
+    assert_eq!(told(&set("http://a.example"), 0).status, Status::Warn);
+    assert_eq!(told(&set("https://a.example"), 1).status, Status::Ok);
+}
+
 /// The JSON form says the same as the table.
 #[test]
 fn json_tells_the_same() {

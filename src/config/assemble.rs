@@ -46,17 +46,17 @@ pub(super) fn read(
     let captures = captures::captures(root.section("captures"));
     let seal = database::seal(root.section("seal"), &data_dir);
 
-    let agents = named(reader, root.sections("agents"), "agents", |section| {
+    let (agents, places) = named(reader, root.sections("agents"), "agents", |section| {
         agents::agent(section, sources.dialects).map(|agent| (agent.name.clone(), agent))
     });
     let mut claims = Vec::new();
-    let trunks = named(reader, root.sections("trunks"), "trunks", |section| {
+    let (trunks, _) = named(reader, root.sections("trunks"), "trunks", |section| {
         peers::trunk(section, &mut claims).map(|trunk| (trunk.name.clone(), trunk))
     });
-    let users = named(reader, root.sections("users"), "users", |section| {
+    let (users, of_users) = named(reader, root.sections("users"), "users", |section| {
         peers::user(section).map(|user| (user.name.clone(), user))
     });
-    check_names(reader, &agents, &trunks, &users);
+    check_names(reader, (&agents, &places), &trunks, (&users, &of_users));
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
     root.finish();
 
@@ -98,36 +98,40 @@ pub(super) fn read(
 /// Refuses users that could be taken for trunks, and agents that cannot be called.
 fn check_names(
     reader: &Reader<'_>,
-    agents: &[AgentConfig],
+    (agents, places): (&[AgentConfig], &[Place]),
     trunks: &[TrunkConfig],
-    users: &[UserConfig],
+    (users, of_users): (&[UserConfig], &[Place]),
 ) {
-    for (user, trunk) in users.iter().flat_map(|user| trunks.iter().map(move |trunk| (user, trunk)))
-    {
-        if trunk.digest && trunk.username.as_ref() == Some(&user.name) {
-            let message = format!("\"{}\" is the username of trunk \"{}\"", user.name, trunk.name);
-            reader.report(&Place::Nowhere, "users.name".to_owned(), message);
+    for (user, place) in users.iter().zip(of_users) {
+        let is_taken =
+            |trunk: &&TrunkConfig| trunk.digest && trunk.username.as_ref() == Some(&user.name);
+        for trunk in trunks.iter().filter(is_taken) {
+            let message = format!(
+                "\"{}\" is the username of trunk \"{}\"; allowed: another name",
+                user.name, trunk.name
+            );
+            reader.report(place, "users.name".to_owned(), message);
         }
     }
-    for agent in agents {
+    for (agent, place) in agents.iter().zip(places) {
         if let AgentKind::Sip(sip) = &agent.kind
             && let Err(message) = callable(sip, trunks, users)
         {
             let message = format!("agent \"{}\": {message}", agent.name);
-            reader.report(&Place::Nowhere, "agents.uri".to_owned(), message);
+            reader.report(place, "agents.uri".to_owned(), message);
         }
     }
 }
 
-/// Reads the entries of a list and refuses names that occur twice.
+/// Reads the entries of a list, each with its place, and refuses names that occur twice.
 fn named<'r, T>(
     reader: &Reader<'_>,
     sections: Vec<Section<'r>>,
     list: &str,
     mut read: impl FnMut(Section<'r>) -> Option<(String, T)>,
-) -> Vec<T> {
+) -> (Vec<T>, Vec<Place>) {
     let mut seen = HashMap::new();
-    let mut entries = Vec::new();
+    let (mut entries, mut places) = (Vec::new(), Vec::new());
     for section in sections {
         let place = section.place.clone();
         let Some((name, entry)) = read(section) else { continue };
@@ -138,8 +142,9 @@ fn named<'r, T>(
             continue;
         }
         entries.push(entry);
+        places.push(place);
     }
-    entries
+    (entries, places)
 }
 
 /// Whether an agent that is called by SIP can be: by its trunk, as our user, or by its URI.

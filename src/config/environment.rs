@@ -21,11 +21,14 @@ const KEYS: &[&str] = &["data_dir", "public_url"];
 pub(super) const SECTIONS: &[&str] = &[
     "acme",
     "audiosocket",
+    "captures",
     "database",
     "http",
     "limits",
     "log",
     "media",
+    "outward",
+    "retention",
     "rtp",
     "seal",
     "sip",
@@ -34,7 +37,7 @@ pub(super) const SECTIONS: &[&str] = &[
 /// Sections written as `[[name]]`.
 pub(super) const LISTS: &[&str] = &["agents", "routes", "trunks", "users"];
 /// Tables within entries of lists: list, key.
-const NESTED: &[(&str, &str)] = &[("agents", "format")];
+const NESTED: &[(&str, &str)] = &[("agents", "format"), ("agents", "record"), ("routes", "record")];
 /// Variables of ours that are no configuration: the file's path, and those of the tests.
 const RESERVED: &[&str] =
     &["config", "require_peers", "test_asterisk", "test_kills", "test_postgres_url", "test_python"];
@@ -91,6 +94,11 @@ fn put(root: &mut Table, rest: &str, item: Item, place: &Place) -> Result<(), St
             .find_map(|(_, nested)| Some((*nested, key.strip_prefix(nested)?.strip_prefix('_')?)));
         match nested {
             Some((nested, key)) => {
+                // In the place of a word that stands for a table, such as `record = true`.
+                if !matches!(table.get(nested).map(|item| &item.value), Some(Value::Table(_))) {
+                    let value = Value::Table(Table::default());
+                    table.set(nested, Item { value, place: place.clone() });
+                }
                 if let Some(table) = table.table_mut(nested, place) {
                     table.set(key, item);
                 }

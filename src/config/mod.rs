@@ -155,7 +155,7 @@ impl Config {
                 Ok(text) => Some((path, text)),
                 Err(error) => {
                     return Err(ConfigErrors(vec![Problem {
-                        place: Place::Argument("--config"),
+                        place: Place::Argument("--config, or TALKPATH_CONFIG"),
                         key: String::new(),
                         message: format!("{}: {error}", path.display()),
                     }]));

@@ -123,17 +123,18 @@ fn conditions(section: &Section<'_>) -> Conditions {
 }
 
 fn schedule(section: &Section<'_>) -> Option<Schedule> {
-    let checked = |error: ScheduleError| error.to_string();
-    let windows = section
-        .list("open", WINDOW, |text| Window::parse(text).map(|_| text.to_owned()).map_err(checked));
+    let none = |what: &'static str| move |_: ScheduleError| what.to_owned();
+    let windows = section.list("open", WINDOW, |text| {
+        Window::parse(text).map(|_| text.to_owned()).map_err(none("no window"))
+    });
     let days = |text: &str| {
         let schedule = Schedule::parse("UTC", ["00:00-24:00"], [text]);
-        schedule.map(|_| text.to_owned()).map_err(checked)
+        schedule.map(|_| text.to_owned()).map_err(none("no day"))
     };
     let closed = section.list("closed", "days, such as \"2026-12-24\" or \"12-25\"", days);
     let zone = section.text("time_zone", "a name such as \"Europe/Berlin\"", |text| {
         let schedule = Schedule::parse(text, ["00:00-24:00"], []);
-        schedule.map(|_| text.to_owned()).map_err(checked)
+        schedule.map(|_| text.to_owned()).map_err(none("no time zone has this name"))
     });
     let Some(windows) = windows else {
         for key in ["closed", "time_zone"] {
@@ -143,6 +144,10 @@ fn schedule(section: &Section<'_>) -> Option<Schedule> {
         }
         return None;
     };
+    // What is wrong with each window has been told.
+    if windows.is_empty() {
+        return None;
+    }
     let closed = closed.unwrap_or_default();
     let zone = zone.as_deref().unwrap_or("UTC");
     match Schedule::parse(zone, texts(&windows), texts(&closed)) {

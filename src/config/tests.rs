@@ -228,6 +228,10 @@ fn environment_overrides() {
             ("TALKPATH_AGENTS_SUPPORT_SECRET", "0123456789abcdef"),
             ("TALKPATH_AGENTS_SUPPORT_FORMAT_RATE_HZ", "24000"),
             ("TALKPATH_AGENTS_1_ANSWERS", "true"),
+            ("TALKPATH_AGENTS_1_RECORD_FOLDER", "kept"),
+            ("TALKPATH_RETENTION_CALLS_DAYS", "30"),
+            ("TALKPATH_ROUTES_0_RECORD", "true"),
+            ("TALKPATH_ROUTES_0_RECORD_FOLDER", "kept"),
             ("TALKPATH_TRUNKS_CARRIER_PEERS", "198.51.100.0/24,10.0.0.1"),
             ("TALKPATH_CONFIG", "ignored"),
             ("TALKPATH_SERVICE_HOST", "10.0.0.1"),
@@ -247,6 +251,9 @@ fn environment_overrides() {
     assert_eq!(support.secret.as_ref().unwrap().expose(), "0123456789abcdef");
     assert_eq!(support.format.unwrap().audio.rate_hz, 24_000);
     assert!(config.agents[1].answers);
+    let kept = Some(Record::On { folder: Some("kept".into()) });
+    assert_eq!((&config.agents[1].keep.record, &config.routes[0].keep.record), (&kept, &kept));
+    assert!(config.retention.calls.is_some());
     assert_eq!(config.trunks[0].peers.len(), 2);
 }
 
@@ -431,6 +438,18 @@ fn every_key_is_documented() {
     }
 }
 
+/// Variables reach each section that the documentation has, and no other.
+#[test]
+fn every_section_is_reached_by_variables() {
+    let heads = DOCUMENT.lines().filter_map(|line| line.strip_prefix("### `[")?.strip_suffix("]`"));
+    let (lists, sections): (Vec<&str>, Vec<&str>) = heads.partition(|name| name.starts_with('['));
+    let mut bare: Vec<&str> = lists.iter().map(|name| name.trim_matches(['[', ']'])).collect();
+    bare.sort_unstable();
+    let mut sorted = sections;
+    sorted.sort_unstable();
+    assert_eq!((sorted.as_slice(), bare.as_slice()), (environment::SECTIONS, environment::LISTS));
+}
+
 /// Agents that are called by SIP: as our user, by a URI, and as a number through a trunk; what
 /// could never be called is refused.
 #[test]
@@ -464,7 +483,7 @@ fn telephones_as_agents() {
         ("uri = \"bob\"\nring_timeout_s = 0", "1 to 600"),
     ] {
         let error = agent(keys).unwrap_err().to_string();
-        assert!(error.contains(part), "{keys}: {error}");
+        assert!(error.contains(part) && error.contains("talkpath.toml:"), "{keys}: {error}");
     }
 }
 

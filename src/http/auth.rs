@@ -100,7 +100,9 @@ async fn identify(
     } else {
         None
     };
-    let Some(found) = found else { return Err(unknown(state, extensions)) };
+    let Some(found) = found else {
+        return Err(unknown(state, extensions, Problem::does_not_hold));
+    };
     let session = Session::new(token, found.expires_at);
     let own = state.public_url.as_ref().map(|url| url.authority.as_str());
     session.check(method, headers, own.as_slice())?;
@@ -156,7 +158,9 @@ pub(super) async fn verify_key(
     extensions: &Extensions,
     key: Option<&str>,
 ) -> Result<KeyInfo, Problem> {
-    let Some(key) = key else { return Err(unknown(state, extensions)) };
+    let Some(key) = key else {
+        return Err(unknown(state, extensions, Problem::unauthorized));
+    };
     let info = if may_ask(state, extensions, key) {
         let info = state.keys.verify(key).await?;
         state.guard.known.note(key, info.is_some());
@@ -164,7 +168,9 @@ pub(super) async fn verify_key(
     } else {
         None
     };
-    let Some(info) = info else { return Err(unknown(state, extensions)) };
+    let Some(info) = info else {
+        return Err(unknown(state, extensions, Problem::does_not_hold));
+    };
     within_rate(state, &info)?;
     Ok(info)
 }
@@ -178,13 +184,13 @@ fn may_ask(state: &super::State, extensions: &Extensions, secret: &str) -> bool 
     })
 }
 
-/// What is answered to whoever shows nothing that holds.
-fn unknown(state: &super::State, extensions: &Extensions) -> Problem {
+/// What is answered to whoever shows nothing that holds: `why`, as long as it is not too often.
+fn unknown(state: &super::State, extensions: &Extensions, why: fn() -> Problem) -> Problem {
     let limited = extensions
         .get::<Client>()
         .map_or(Ok(()), |client| state.guard.addresses.take(now(), source(client.address)));
     match limited {
-        Ok(()) => Problem::unauthorized(),
+        Ok(()) => why(),
         Err(wait) => Problem::rate_limited(retry_after_s(wait)),
     }
 }

@@ -71,8 +71,8 @@ pub(super) async fn once(
     let Some(key) = request.headers().get(KEY) else { return next.run(request).await };
     let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
     let Some(key) = key.map(str::to_owned) else {
-        let why = format!("Idempotency-Key: not 1 to {KEY_BYTES_MAX} printable characters");
-        return Problem::bad_request(why).into_response();
+        let why = format!("not 1 to {KEY_BYTES_MAX} printable characters");
+        return Problem::bad_field("Idempotency-Key", why).into_response();
     };
     let (parts, body) = request.into_parts();
     let body = match body::whole(body).await {

@@ -16,6 +16,8 @@ use super::problem::Problem;
 pub const LIMIT: u32 = 50;
 /// Most items of a page.
 pub const LIMIT_MAX: u32 = 200;
+/// What stands before the name of a parameter that cannot be read.
+const QUERY_REFUSED: &str = "Failed to deserialize query string: ";
 /// What a cursor begins with; another form would have another.
 const CURSOR_VERSION: u8 = 1;
 
@@ -28,7 +30,17 @@ impl<T: DeserializeOwned + Send> FromRequestParts<super::State> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &super::State) -> Result<Self, Problem> {
         let query = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        query.map(|query| Self(query.0)).map_err(|error| Problem::bad_request(error.body_text()))
+        query.map(|query| Self(query.0)).map_err(|error| wrong(&error.body_text()))
+    }
+}
+
+/// What a query is refused by. What is told of one names the parameter first.
+fn wrong(text: &str) -> Problem {
+    let told = text.strip_prefix(QUERY_REFUSED).unwrap_or(text);
+    let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    match told.split_once(": ").filter(|(name, _)| is_name(name)) {
+        Some((name, why)) => Problem::bad_field(name, why),
+        None => Problem::bad_request(format!("the query: {told}")),
     }
 }
 
@@ -57,10 +69,13 @@ impl Wanted {
     pub fn read(limit: Option<u32>, cursor: Option<&str>) -> Result<Self, Problem> {
         let limit = limit.unwrap_or(LIMIT);
         if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Problem::bad_request(format!("limit: not from 1 to {LIMIT_MAX}")));
+            return Err(Problem::bad_field("limit", format!("not from 1 to {LIMIT_MAX}")));
         }
         let after = cursor
-            .map(|text| open(text).ok_or_else(|| Problem::bad_request("cursor: none of ours")))
+            .map(|text| {
+                open(text)
+                    .ok_or_else(|| Problem::bad_field("cursor", "not a `next_cursor` of this list"))
+            })
             .transpose()?;
         Ok(Self { limit, after })
     }

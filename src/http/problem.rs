@@ -225,9 +225,27 @@ impl Problem {
         Self::new(Kind::BadRequest, detail)
     }
 
-    /// 401: no valid API key.
+    /// 400: a field of the body, or a parameter, is not what is taken there.
+    pub fn bad_field(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        let errors = vec![FieldError { field: field.into(), problem: problem.into() }];
+        let detail = told(&errors);
+        Self { errors, ..Self::new(Kind::BadRequest, detail) }
+    }
+
+    /// 400: a field or parameter has to be one of these words.
+    pub fn none_of<'w>(field: &str, words: impl Iterator<Item = &'w str>) -> Self {
+        Self::bad_field(field, format!("none of {}", words.collect::<Vec<_>>().join(", ")))
+    }
+
+    /// 401: no API key.
     pub fn unauthorized() -> Self {
         let detail = "send `Authorization: Bearer tp_...` or `X-API-Key: tp_...`";
+        Self::new(Kind::Unauthorized, detail)
+    }
+
+    /// 401: an API key or a session that does not hold.
+    pub fn does_not_hold() -> Self {
+        let detail = "what was shown does not hold: it was revoked, has expired, or is mistyped";
         Self::new(Kind::Unauthorized, detail)
     }
 
@@ -263,9 +281,8 @@ impl Problem {
 
     /// 422: some values are wrong.
     pub fn invalid_all(errors: Vec<FieldError>) -> Self {
-        let texts: Vec<String> =
-            errors.iter().map(|error| format!("{}: {}", error.field, error.problem)).collect();
-        Self { errors, ..Self::new(Kind::Invalid, texts.join("; ")) }
+        let detail = told(&errors);
+        Self { errors, ..Self::new(Kind::Invalid, detail) }
     }
 
     /// 429: more requests than allowed; the client may come again after `retry_after_s` seconds.
@@ -290,6 +307,19 @@ impl Problem {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(Kind::InFlight, detail) }
     }
 
+    /// The same, with the request's own names of the fields that `names` has other names for.
+    pub fn renamed(mut self, names: &[(&str, &str)]) -> Self {
+        for error in &mut self.errors {
+            if let Some((_, own)) = names.iter().find(|(other, _)| *other == error.field) {
+                error.field = (*own).to_owned();
+            }
+        }
+        if !self.errors.is_empty() {
+            self.detail = told(&self.errors);
+        }
+        self
+    }
+
     /// What kind of problem it is.
     pub fn is(&self, kind: Kind) -> bool {
         self.kind == kind.uri()
@@ -299,6 +329,12 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.detail
     }
+}
+
+/// All that is wrong in one line.
+fn told(errors: &[FieldError]) -> String {
+    let texts = errors.iter().map(|error| format!("{}: {}", error.field, error.problem));
+    texts.collect::<Vec<_>>().join("; ")
 }
 
 impl From<StoreError> for Problem {

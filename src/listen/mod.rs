@@ -2,5 +2,6 @@
 
 pub mod alpn;
 pub mod audiosocket;
+pub mod bound;
 pub mod sources;
 pub mod tls;

@@ -57,9 +57,17 @@ impl Db {
                 let pool = PgPoolOptions::new()
                     .max_connections(POSTGRES_CONNECTIONS)
                     .acquire_timeout(ACQUIRE)
-                    .connect_with(options)
+                    .connect_with(options.clone())
                     .await;
-                pool.map(Self::Postgres).map_err(|error| opening(url, error))
+                match pool {
+                    // It has tried again and again without a word: one connection tells why.
+                    Err(late @ sqlx::Error::PoolTimedOut) => {
+                        let one = tokio::time::timeout(ACQUIRE, options.connect()).await;
+                        let why = one.ok().and_then(Result::err).unwrap_or(late);
+                        Err(opening(url, why))
+                    }
+                    other => other.map(Self::Postgres).map_err(|error| opening(url, error)),
+                }
             }
         }
     }

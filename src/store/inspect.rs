@@ -23,6 +23,8 @@ pub enum Inspection {
     Ready {
         /// API keys that hold.
         keys: i64,
+        /// Configurations in service whose carriers send webhooks.
+        hooked: usize,
     },
 }
 
@@ -59,5 +61,12 @@ async fn look(db: &Db, settings: &StoreSettings) -> Result<Inspection, StoreErro
     }
     let keys = Query::new("SELECT COUNT(*) AS held FROM api_keys WHERE revoked_at IS NULL");
     let keys = db.fetch_optional(keys).await?.ok_or(StoreError::NotFound)?.get("held")?;
-    Ok(Inspection::Ready { keys })
+    let providers = "SELECT provider FROM configurations \
+                     WHERE deleted_at IS NULL AND inactive_since IS NULL";
+    let mut hooked = 0;
+    for row in db.fetch_all(Query::new(providers)).await? {
+        let provider = adapters::table::find(&row.get::<String>("provider")?);
+        hooked += usize::from(provider.is_some_and(|spec| spec.inbound.is_some()));
+    }
+    Ok(Inspection::Ready { keys, hooked })
 }

@@ -59,6 +59,7 @@ files! {
     "parts/meter.js"
     "parts/numbers.js"
     "parts/phone.js"
+    "parts/phone_panel.js"
     "parts/place_call.js"
     "parts/shell.js"
     "parts/stages.js"

@@ -4,9 +4,14 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 use http::StatusCode;
+use media::silence::Reason;
+use media::stages::Stage;
 
 use super::files::FILES;
 use super::*;
+use crate::calls::cause::Cause;
+use crate::calls::log::State as CallState;
+use crate::calls::transfer::State as TransferState;
 
 /// Of all files together, packed, as a browser is sent them.
 const PACKED_BYTES_MAX: usize = 150_000;
@@ -64,11 +69,13 @@ fn the_index_names_what_is_needed() {
     let text = std::str::from_utf8(&PAGES.index).unwrap();
     let folder = format!("\"/ui/{}/", PAGES.version);
     assert_eq!(text.matches("\"/ui/").count(), text.matches(&folder).count(), "{text}");
-    for module in ["lib/dom.js", "lib/audio.js", "parts/shell.js", "pages/sign_in.js"] {
+    for module in ["lib/dom.js", "lib/icons.js", "parts/shell.js", "pages/sign_in.js"] {
         let link = format!("<link rel=\"modulepreload\" href={folder}{module}\">");
         assert_eq!(text.matches(&link).count(), 1, "{text}");
     }
-    assert!(!text.contains("pages/call.js"), "what is shown later is fetched later");
+    for later in ["pages/call.js", "lib/audio.js"] {
+        assert!(!text.contains(later), "what is shown later is fetched later: {later}");
+    }
 }
 
 /// Files come with their type and the policy. Under the name of their content they last; under
@@ -121,4 +128,40 @@ async fn files_are_packed() {
         weight += body.len();
     }
     assert!((30_000..PACKED_BYTES_MAX).contains(&weight), "{weight} bytes");
+}
+
+/// A file as text.
+fn text(path: &str) -> &'static str {
+    let file = FILES.iter().find(|file| file.path == path).unwrap();
+    std::str::from_utf8(file.bytes).unwrap()
+}
+
+/// Whatever the API says of a call has words for people: states, causes, silences, steps of frames
+/// and of transfers, and each event, which a stream is listened to for, too.
+#[test]
+fn every_word_of_the_api_is_explained() {
+    let words = text("lib/words.js");
+    let part = |name: &str| {
+        let start = words.split(&format!("const {name} = ")).nth(1).unwrap();
+        start.split("\n};").next().unwrap().lines().map(str::trim).collect::<Vec<_>>()
+    };
+    let explained = |name: &str, word: &str| {
+        let keys = [format!("{word}:"), format!("\"{word}\":")];
+        let is_there = part(name).iter().any(|line| keys.iter().any(|key| line.starts_with(key)));
+        assert!(is_there, "{name} has no {word}");
+    };
+    Cause::WORDS.iter().for_each(|word| explained("CAUSES", word));
+    CallState::ALL.iter().for_each(|state| explained("STATUS", state.as_str()));
+    Reason::ALL.iter().for_each(|reason| explained("SILENCE", reason.as_str()));
+    Stage::ALL.iter().for_each(|stage| explained("STAGES", stage.as_str()));
+    TransferState::ALL.iter().for_each(|state| explained("TRANSFERS", state.as_str()));
+    let events =
+        include_str!("../../docs/events.md").lines().filter(|line| line.starts_with("| `"));
+    let named = events.flat_map(|line| line.split('|').nth(1).unwrap().split('`'));
+    let named: Vec<&str> = named.filter_map(|word| word.strip_prefix("call.")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for word in named {
+        explained("EVENTS", word);
+        assert!(text("lib/events.js").contains(&format!("\"{word}\"")), "{word} is not heard");
+    }
 }

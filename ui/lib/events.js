@@ -44,6 +44,7 @@ const TYPES = [
   "agent_lost",
   "hold",
   "transfer",
+  "expiring",
   "play",
   "replaced",
   "web_phone",

@@ -33,6 +33,12 @@ export function go(path, { replace = false } = {}) {
   return undefined;
 }
 
+/** Fetches a page, that of the address if none is named, before it is shown. */
+export function ahead(path = here().path) {
+  // What fails is told when the page is shown.
+  routes.find(({ test }) => test.test(path))?.load().catch(() => {});
+}
+
 /** Calls `show(found, context)` for each page that is gone to. */
 export function start(show) {
   outlet = show;

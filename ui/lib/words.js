@@ -11,6 +11,7 @@ const CAUSES = {
   agent_unreachable: "The agent could not be reached",
   agent_lost: "The agent was lost",
   max_duration: "Reached its longest duration",
+  budget_spent: "The minutes are spent",
   media_timeout: "No audio came for too long",
   network_failure: "The connection failed",
   session_expired: "The session expired",
@@ -37,6 +38,12 @@ const CAUSE_ADVICE = {
   rejected: "The far end refused, or the destination is not allowed to be called.",
   max_duration:
     "Raise the longest duration of the route or of the request if calls should last longer.",
+  budget_spent:
+    "The organisation has talked what it may. Whoever runs the server raises its minutes a day or a month; both begin anew by UTC.",
+  session_expired:
+    "The far end did not renew the session. Check whether it is up, and whether a firewall on the way closes quiet connections.",
+  draining: "Calls end when the server is stopped. Several servers behind one address take turns.",
+  node_lost: "The server ended in mid-call. Its log, and that of its machine, say why.",
   internal: "The server's log says more, at this time.",
 };
 
@@ -67,6 +74,10 @@ const STATUS = {
 };
 export const status = (word) => STATUS[word]?.[0] ?? word;
 export const tone = (word) => STATUS[word]?.[1] ?? "quiet";
+
+/** That of a call: one that talked and did not end as people end calls is no good one. */
+export const callTone = ({ status: word, cause: why }) =>
+  word === "completed" && why && !["normal", "transferred"].includes(why) ? "warn" : tone(word);
 
 /**
  * Why a direction carries no sound: a headline, what it means, what to do. `in` comes from the
@@ -180,6 +191,7 @@ const EVENTS = {
   hold: (d) => (d.on ? "On hold" : "Back from hold"),
   transfer: (d) =>
     `Transfer ${d.state}${d.asked ? ` (${d.asked.kind} to ${d.asked.destination})` : ""}${d.cause ? `: ${d.cause.replaceAll("_", " ")}` : ""}`,
+  expiring: (d) => `Ends in ${Math.round(d.left_ms / 1_000)} s, as it reaches a limit`,
   play: (d) => `Sound ${d.state}`,
   replaced: () => "Somebody else took the caller's place",
   web_phone: () => "The caller talks from a web page",
@@ -226,6 +238,7 @@ const TRANSFERS = {
   answered: "wait",
   accepted: "wait",
   bridged: "good",
+  left: "good",
   failed: "bad",
   cancelled: "quiet",
 };

@@ -10,10 +10,8 @@ import {
   endedBy,
   mos,
   mosTone,
-  status as statusText,
-  tone,
 } from "../lib/words.js";
-import { backTo, badge, card, facts, heading, notice } from "../parts/basic.js";
+import { backTo, card, facts, heading, notice, status } from "../parts/basic.js";
 import { charts } from "../parts/chart.js";
 import { controls } from "../parts/call_controls.js";
 import { eventList, exportButtons, keepOpen, messages, transfers } from "../parts/call_log.js";
@@ -145,7 +143,7 @@ function top({ call }) {
       h("span.muted", " → "),
       h("span.clip", address(call.to)),
       " ",
-      badge(statusText(call.status), tone(call.status)),
+      status(call),
     ],
     [
       call.direction === "inbound" ? "Came in" : "Went out",

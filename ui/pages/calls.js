@@ -168,7 +168,7 @@ const COLUMNS = [
         h("span.clip", address(call.to)),
       ),
   },
-  { label: "State", cell: (call) => status(call.status) },
+  { label: "State", cell: (call) => status(call) },
   {
     label: "Why it ended",
     kind: "grow",

@@ -144,13 +144,32 @@ function fix(step, provision) {
   });
 }
 
+/** Addresses that lead nowhere from a carrier: this machine and private networks. */
+const INWARD = [
+  /^(localhost|0\.|127\.|10\.|192\.168\.|169\.254\.|172\.(1[6-9]|2\d|3[01])\.)/,
+  /^\[(::1?|f[cd][0-9a-f]{2}:.*|fe80:.*)\]$/,
+];
+
 function webhook(one) {
+  const { hostname, protocol } = new URL(one.inbound_url);
   return card(
     "Webhook",
     {
       about:
         "The carrier asks here what to do with a call. Numbers that are pointed at this server from here have it already.",
     },
+    INWARD.some((inward) => inward.test(hostname))
+      ? notice(
+          "warn",
+          "Carriers cannot reach this address",
+          "It leads to this machine or a private network. Set public_url (or TALKPATH_PUBLIC_URL) to an https address that leads to this server, start it again, and set the carrier up from here.",
+        )
+      : protocol === "http:" &&
+          notice(
+            "warn",
+            "This address is not encrypted",
+            "Whoever is on the way reads the token and what is said. Use https in public_url.",
+          ),
     copyable(one.inbound_url, "Copy the webhook"),
     h("p.help", icon("lock", 14), "The address holds a token: treat it as a password."),
   );

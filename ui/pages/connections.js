@@ -112,8 +112,8 @@ export async function choose({ title, query }) {
         ],
         [
           "api",
-          "By an account at a carrier",
-          "The carrier sends audio over a WebSocket and tells what happens by webhooks.",
+          "By the interface of a carrier or PBX",
+          "An account at a carrier, or a PBX of yours, that is asked over HTTP, tells what happens, and sends its audio here.",
         ],
       ].map(
         ([kind, name, about]) =>

@@ -72,8 +72,8 @@ export async function page({ title, signal }) {
     rate: tile("Answered a minute"),
     silent: tile("Silent now"),
     mos: tile("MOS, mean"),
-    late: tile("Lateness, p99"),
-    added: tile("Time added, p99"),
+    late: tile("Lateness, p99", { hint: "of frames that an agent sends ahead" }),
+    added: tile("Time added, p99", { hint: "to frames, in this server" }),
   };
   const line = sparkline("Calls over the last minutes", { width: 110, height: 30, room: 120 });
   tiles.now.element.append(line.element);
@@ -171,7 +171,7 @@ export async function page({ title, signal }) {
     say(tiles.late.value, p99("talkpath_frame_lateness_seconds"));
     say(tiles.added.value, p99("talkpath_frame_added_seconds"));
     const refused = sum(samples, "talkpath_calls_ended_total", { cause: "congestion" }) ?? 0;
-    say(tiles.late.note, refused ? `${count(refused)} refused for want of room` : "");
+    say(tiles.now.note, refused ? `${count(refused)} refused for want of room` : "");
   }).catch(() => {});
   const later = setTimeout(() => every(LIST_MS, signal, list).catch(() => {}), LIST_MS);
   signal.addEventListener("abort", () => clearTimeout(later), { once: true });

@@ -5,8 +5,11 @@ import { AGENT_KINDS } from "../lib/words.js";
 import * as kinds from "./fields.js";
 import { metadataForm, submit } from "./form.js";
 
-/** Only for agents of this kind. */
+/** Only for agents of this kind, or of these. */
 const of = (kind, spec) => ({ ...spec, visible_when: { field: "kind", equals: kind } });
+
+/** Kinds whose audio has a form of its own. */
+const STREAMED = ["websocket", "rtp"];
 
 const SECTIONS = [
   { name: "what", title: "What it is" },
@@ -93,6 +96,14 @@ async function fields(stored, isNew) {
       section: "what",
       advanced: true,
       description: "It connects to the call's stream in place of being dialled.",
+    }),
+    of("websocket", {
+      name: "mux",
+      label: "All its calls share one socket",
+      type: "boolean",
+      section: "what",
+      advanced: true,
+      description: "It speaks talkpath.v1.mux: for agents with many calls at once.",
     }),
     of("websocket", {
       name: "connect_timeout_ms",
@@ -202,7 +213,7 @@ async function fields(stored, isNew) {
       section: "what",
       advanced: true,
     }),
-    {
+    of(STREAMED, {
       name: "format.codec",
       label: "Codec",
       type: "select",
@@ -215,8 +226,8 @@ async function fields(stored, isNew) {
         L16: "Linear samples, network order",
       }),
       description: "Speech models mostly like linear samples at 16 or 24 kHz.",
-    },
-    {
+    }),
+    of(STREAMED, {
       name: "format.rate_hz",
       label: "Rate",
       type: "number",
@@ -224,8 +235,10 @@ async function fields(stored, isNew) {
       max: 48_000,
       unit: "Hz",
       section: "format",
-    },
-    {
+      placeholder: "16000",
+      description: "Of linear samples: 8000, 16000, 24000 or 48000.",
+    }),
+    of(STREAMED, {
       name: "format.ptime_ms",
       label: "Length of a frame",
       type: "number",
@@ -233,7 +246,8 @@ async function fields(stored, isNew) {
       max: 60,
       unit: "ms",
       section: "format",
-    },
+      placeholder: "20",
+    }),
     {
       name: "max_calls",
       label: "Most calls at a time",
@@ -259,6 +273,34 @@ async function fields(stored, isNew) {
       advanced: true,
       description:
         "For the ladder of messages and for Wireshark. Costs memory: at most 64 calls at once.",
+    },
+    {
+      name: "max_duration_s",
+      label: "Longest call",
+      type: "number",
+      min: 1,
+      max: 31_536_000,
+      unit: "s",
+      section: "calls",
+      advanced: true,
+    },
+    {
+      name: "expiring_s",
+      label: "Told of its end before",
+      type: "number",
+      min: 0,
+      max: 3_600,
+      unit: "s",
+      section: "calls",
+      advanced: true,
+      description: "How long before a call reaches its longest duration the agent is told.",
+    },
+    {
+      name: "expiring_tone",
+      label: "The caller then hears two short tones",
+      type: "boolean",
+      section: "calls",
+      advanced: true,
     },
     {
       name: "answers",

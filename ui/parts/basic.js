@@ -2,7 +2,7 @@
 
 import { h } from "../lib/dom.js";
 import { icon } from "../lib/icons.js";
-import { status as statusText, tone } from "../lib/words.js";
+import { callTone, status as statusText } from "../lib/words.js";
 import { complain, toast } from "./toast.js";
 
 /** A button; `work` keeps it busy until it is done, and what goes wrong is told. */
@@ -32,6 +32,7 @@ export function button(
 /** Shows that an element works for as long as `work` does. */
 export async function busy(element, work) {
   if (element.getAttribute("aria-busy") === "true") return undefined;
+  const held = document.activeElement === element;
   element.setAttribute("aria-busy", "true");
   element.disabled = true;
   try {
@@ -39,6 +40,8 @@ export async function busy(element, work) {
   } finally {
     element.removeAttribute("aria-busy");
     element.disabled = false;
+    // What is disabled loses the keyboard; it gets it back unless somebody else has it now.
+    if (held && document.activeElement === document.body) element.focus({ preventScroll: true });
   }
 }
 
@@ -49,7 +52,7 @@ export const linkButton = (label, href, { icon: name, kind = "" } = {}) =>
 export const badge = (text, kind = "quiet") => h("span.badge", { class: kind }, text);
 
 /** The state of a call. */
-export const status = (word) => badge(statusText(word), tone(word));
+export const status = (call) => badge(statusText(call.status), callTone(call));
 
 /** A heading with what can be done beside it. */
 export const heading = (title, about, ...actions) =>
@@ -83,6 +86,14 @@ export const empty = (name, title, text, ...actions) =>
     h("h2", title),
     h("p.muted", text),
     actions.length > 0 && h("div.actions", actions),
+  );
+
+/** The same within a card, in two lines. */
+export const nothing = (title, text, ...actions) =>
+  h(
+    "div.nothing",
+    h("p", h("strong", title), " ", h("span.muted", text)),
+    actions.some(Boolean) && h("div.actions", actions),
   );
 
 export const loading = (label = "Loading") =>

@@ -45,9 +45,20 @@ export function controls(call, signal, { held = false } = {}) {
     },
   });
   const ear = listening(call, signal);
+  const end = button("Hang up", {
+    icon: "hangup",
+    kind: "danger",
+    work: async () => {
+      await confirm("Hang up?", {
+        text: "The call ends for both sides.",
+        action: "Hang up",
+        work: () => api.post(`${path}/hangup`),
+      });
+    },
+  });
   return card(
     "Steer this call",
-    { kind: "controls" },
+    { kind: "controls", actions: end },
     h(
       "div.actions",
       ear.button,
@@ -68,17 +79,6 @@ export function controls(call, signal, { held = false } = {}) {
         work: async () => {
           await api.post(`${path}/clear`);
           toast("What was queued is dropped.");
-        },
-      }),
-      button("Hang up", {
-        icon: "hangup",
-        kind: "danger push",
-        work: async () => {
-          await confirm("Hang up?", {
-            text: "The call ends for both sides.",
-            action: "Hang up",
-            work: () => api.post(`${path}/hangup`),
-          });
         },
       }),
     ),

@@ -4,7 +4,7 @@ import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
 import { exactly, fine } from "../lib/format.js";
 import { event as eventText, transferTone } from "../lib/words.js";
-import { badge, button, card, empty } from "./basic.js";
+import { badge, button, card, empty, nothing } from "./basic.js";
 import { ladder, sipTone } from "./ladder.js";
 import { table } from "./table.js";
 import { toast } from "./toast.js";
@@ -51,10 +51,9 @@ export async function messages(call, events, signal) {
         toast("Messages and packets are captured.");
       },
     });
-  return empty(
-    "log",
-    "No messages were captured",
-    "Captured are calls whose trunk, route or agent says so (capture), or those that are captured while they live. The next call can be.",
+  return nothing(
+    "No messages were captured.",
+    "For the next call, switch on “Capture messages and packets” at its route or “Capture the packets of its calls” at its agent.",
     capture,
   );
 }

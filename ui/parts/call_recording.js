@@ -4,7 +4,7 @@ import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
 import { length, span } from "../lib/format.js";
 import { decode, speech, turns } from "../lib/wav.js";
-import { badge, button, card, details, empty, failed, loading } from "./basic.js";
+import { badge, button, card, details, empty, failed, loading, nothing } from "./basic.js";
 import { waveform } from "./waveform.js";
 
 /** Recordings up to this length are opened by themselves; longer ones when asked. */
@@ -25,10 +25,9 @@ export function recording(call, events, signal, tell) {
       ? card(
           "Recording",
           {},
-          empty(
-            "record",
-            "This call was not recorded",
-            "With a recording this page shows both voices, who spoke when, how long the caller waited for each answer, and interruptions. Set record on the agent or the route.",
+          nothing(
+            "This call was not recorded.",
+            "With a recording this page shows both voices, who spoke when, how long the caller waited for each answer, and interruptions. For the next call, switch on “Record” at its route or “Record its calls” at its agent.",
           ),
         )
       : null;

@@ -180,12 +180,13 @@ export function metadataForm({ sections = [], fields, stored, prefix = "" }) {
     }),
   );
 
-  /** What is asked for only while another field has a value. */
+  /** What is asked for only while another field has a value, or one of some. */
   const visible = (field) => {
     const condition = field.spec.visible_when;
     if (!condition) return true;
     const other = all.find((one) => one.spec.name === condition.field);
-    return !other || (visible(other) && other.value() === condition.equals);
+    const fits = (one) => [condition.equals].flat().includes(one.value());
+    return !other || (visible(other) && fits(other));
   };
   const follow = () => {
     for (const field of all) field.element.hidden = !visible(field);

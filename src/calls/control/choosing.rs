@@ -10,6 +10,10 @@ use crate::calls::request::{PlaceCall, RequestError};
 use crate::directory::{self, Snapshot, Trunk};
 use crate::sip::core::uri::{Scheme, Uri};
 
+/// What is told of something that is no SIP URI where nothing places calls to numbers.
+const NO_WAY: &str = "numbers are called by a connection that places calls, and there is none; \
+                      without one, SIP URIs such as sip:bob@example.com are";
+
 /// The trunks that a call may go through, in the order to try them; none if it goes straight to
 /// where its URI leads. Which one is named is not tried elsewhere.
 pub(super) fn trunks(
@@ -36,8 +40,9 @@ pub(super) fn trunks(
     match Uri::parse(&call.to) {
         Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(Vec::new()),
         Ok(_) => Err(field("to", "only sip: and sips: URIs and numbers are called".to_owned())),
-        Err(error) => match snapshot.outbound(organisation, call.from.as_deref()) {
-            trunks if trunks.is_empty() => Err(field("to", error.to_string())),
+        Err(_) => match snapshot.outbound(organisation, call.from.as_deref()) {
+            // A number, most likely: what is wrong with it as a URI is of no use.
+            trunks if trunks.is_empty() => Err(field("to", NO_WAY.to_owned())),
             trunks => Ok(trunks),
         },
     }

@@ -221,7 +221,7 @@ impl Control {
             to = %Masked(&call.to),
             agent = %call.current_agent().name,
             cause = cause.as_str(),
-            ?by,
+            by = by.as_str(),
             sip = call.peer_reason.sip,
             q850 = call.peer_reason.q850,
             reason = call.peer_reason.text.as_deref(),
@@ -229,14 +229,14 @@ impl Control {
             packets_in = report.leg.packets_received,
             packets_out = report.leg.packets_sent,
             lost = report.leg.lost,
-            jitter_ms = report.leg.jitter.as_secs_f32() * 1000.0,
-            mos = report.leg.mos,
-            remote_mos = report.leg.remote_mos,
+            jitter_ms = hundredths(report.leg.jitter.as_secs_f32() * 1000.0),
+            mos = hundredths(report.leg.mos),
+            remote_mos = report.leg.remote_mos.map(hundredths),
             foreign = report.foreign,
             underruns = report.underruns,
             agent_skipped = report.agent_skipped,
             agent_lost = report.agent_leg.map(|leg| leg.lost),
-            agent_mos = report.agent_leg.map(|leg| leg.mos),
+            agent_mos = report.agent_leg.map(|leg| hundredths(leg.mos)),
             agent_late = report.agent_jitter.map(|jitter| jitter.counters.late),
             agent_concealed_ms = report.agent_jitter.map(|jitter| jitter.concealed_ms),
             recording = call.recording.map(crate::recording::State::as_str),
@@ -248,6 +248,11 @@ impl Control {
             "call ended"
         );
     }
+}
+
+/// A figure as a log line has it.
+fn hundredths(figure: f32) -> f64 {
+    (f64::from(figure) * 100.0).round() / 100.0
 }
 
 /// A length of time in milliseconds.

@@ -40,6 +40,8 @@ const TAIL: Duration = Duration::from_millis(500);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// After how long it is told that nothing has come from the peer.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// RTP ports tried: any even one above the well-known range.
 const RTP_PORTS: std::ops::Range<u16> = 16_384..32_768;
 const KEY: CallKey = CallKey(1);
@@ -85,6 +87,8 @@ struct Drive {
     sound: Sound,
     heard: Option<Heard>,
     invited: MonoTime,
+    /// Whom nothing has come from yet.
+    awaited: Option<SocketAddr>,
     answered: Option<MonoTime>,
     end_at: MonoTime,
     over: bool,
@@ -140,7 +144,7 @@ pub(super) async fn call(
     let mut endpoint = Endpoint::new(config, fastrand::u64(..));
     endpoint.set_locals(sip.locals().to_vec());
     endpoint.handle_connected(flow.connection);
-    let invited = now();
+    let (invited, awaited) = (now(), Some(target.peer));
     let params = InviteParams {
         from: format!("<sip:talkpath@{}>", super::host_text(target.local)),
         to: format!("<{}>", target.uri),
@@ -164,6 +168,7 @@ pub(super) async fn call(
         sound,
         heard: None,
         invited,
+        awaited,
         answered: None,
         end_at: MonoTime::MAX,
         over: false,
@@ -215,6 +220,12 @@ impl Drive {
         if self.end_at <= at {
             self.hang_up();
         }
+        if at.since(self.invited) >= PATIENCE
+            && let Some(peer) = self.awaited.take()
+        {
+            let waited = PATIENCE.as_secs();
+            eprintln!("nothing came from {peer} in {waited} s: is a server there? It is asked on.");
+        }
         if self.endpoint.deadline().is_some_and(|due| due <= at) {
             self.endpoint.handle_timeout(at);
         }
@@ -241,6 +252,7 @@ impl Drive {
         match ready {
             Ready::Datagrams(socket) => {
                 while let Some((flow, data)) = self.sockets.datagram(socket) {
+                    self.awaited = None;
                     self.endpoint.handle_datagram(now(), flow, data);
                 }
             }
@@ -254,6 +266,7 @@ impl Drive {
             StreamEvent::Accepted(accepted) => streams.accepted(accepted),
             StreamEvent::Message { connection, message } => {
                 let Some(flow) = streams.flow(connection) else { return };
+                self.awaited = None;
                 self.endpoint.handle_connected(connection);
                 self.endpoint.handle_message(now(), flow, message);
             }

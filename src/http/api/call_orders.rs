@@ -367,9 +367,10 @@ async fn recipients(
     Query(query): Query<RecipientsQuery>,
 ) -> Result<axum::Json<Page<RecipientView>>, Problem> {
     let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
-    let unknown = |word: &str| Problem::bad_request(format!("state: {word}?"));
+    let states = || RecipientState::ALL.iter().map(|state| state.as_str());
+    let unknown = || Problem::none_of("state", states());
     let only = query.state.as_deref();
-    let only = only.map(|word| RecipientState::from_word(word).ok_or_else(|| unknown(word)));
+    let only = only.map(|word| RecipientState::from_word(word).ok_or_else(unknown));
     let only = only.transpose()?;
     state.store.call_order(caller.organisation, id).await?;
     let (after, limit) = (wanted.after.map(RecipientId), wanted.with_next());

@@ -231,6 +231,7 @@ pub(super) fn place_schema() -> Value {
                     "SIP headers to add to the INVITE, as far as the trunk lets them out",
                 ),
             ),
+            ("amd", schema::described(schema::flag(), "a carrier tells who answered, if it can")),
             ("ring_timeout_s", schema::described(seconds(), "how long it may ring")),
             ("max_duration_s", schema::described(seconds(), "how long it may last")),
             ("variables", schema::texts()),

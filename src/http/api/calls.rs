@@ -31,9 +31,8 @@ pub(super) const HOLDS_WAIT: Duration = Duration::from_secs(1);
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
         match error {
-            RequestError::Field { .. } | RequestError::Invalid(_) => {
-                Self::bad_request(error.to_string())
-            }
+            RequestError::Field { field, problem } => Self::bad_field(field, problem),
+            RequestError::Invalid(_) => Self::bad_request(error.to_string()),
             RequestError::Destination(_) => Self::destination(error.to_string()),
             RequestError::Suspended => Self::new(Kind::Suspended, "ask whoever runs the server"),
             RequestError::Limit(refusal) if refusal.is_budget() => {
@@ -103,18 +102,20 @@ struct ListQuery {
 
 impl ListQuery {
     fn filter(self, after: Option<Uuid>) -> Result<CallFilter, Problem> {
-        let unknown = |name: &str, value: &str| Problem::bad_request(format!("{name}: {value}?"));
         let time = |name: &'static str, text: Option<String>| {
             let text = text.as_deref();
-            let read = |text| Timestamp::parse(text).ok_or_else(|| unknown(name, text));
+            let unknown = || Problem::bad_field(name, "not a time such as 2026-12-01T09:00:00Z");
+            let read = |text| Timestamp::parse(text).ok_or_else(unknown);
             text.map(read).transpose()
         };
         let words = self.status.as_deref().unwrap_or_default().split(',').map(str::trim);
         let words = words.filter(|word| !word.is_empty());
-        let state = |word| CallState::from_word(word).ok_or_else(|| unknown("status", word));
+        let states = || CallState::ALL.iter().map(|state| state.as_str());
+        let state =
+            |word| CallState::from_word(word).ok_or_else(|| Problem::none_of("status", states()));
         let direction = self.direction.as_deref();
-        let direction = direction
-            .map(|word| direction_from_word(word).ok_or_else(|| unknown("direction", word)));
+        let ways = || Problem::none_of("direction", ["inbound", "outbound"].into_iter());
+        let direction = direction.map(|word| direction_from_word(word).ok_or_else(ways));
         Ok(CallFilter {
             states: words.map(state).collect::<Result<_, _>>()?,
             is_over: self.living.map(|living| !living),
@@ -199,6 +200,13 @@ async fn place(
     made: Option<Extension<Made>>,
     Json(call): Json<PlaceCall>,
 ) -> Result<Response, Problem> {
+    for (name, seconds) in
+        [("ring_timeout_s", call.ring_timeout_s), ("max_duration_s", call.max_duration_s)]
+    {
+        if seconds == Some(0) {
+            return Err(Problem::bad_field(name, "0: at least 1, or leave it out"));
+        }
+    }
     if let Some(made) = made.as_deref().filter(|made| made.again) {
         written(&state).await?;
         match view(&state, &caller, made.id).await {

@@ -84,13 +84,16 @@ async fn stream(
     let types = query.types.as_deref().unwrap_or("*").split(',').map(str::trim);
     let types: Vec<String> = types.map(str::to_owned).collect();
     if let Some(wrong) = types.iter().find(|kind| !is_event_pattern(kind)) {
-        return Err(Problem::bad_request(format!("types: {wrong}?")));
+        return Err(Problem::bad_field(
+            "types",
+            format!("{wrong:?} is no type such as call.ended or call.*"),
+        ));
     }
     let last = match headers.get("last-event-id") {
         None => None,
         Some(id) => {
             let id = id.to_str().ok().and_then(|id| id.parse::<i64>().ok());
-            Some(id.ok_or_else(|| Problem::bad_request("Last-Event-ID: none of ours"))?)
+            Some(id.ok_or_else(|| Problem::bad_field("Last-Event-ID", "none of ours"))?)
         }
     };
     let full = || Problem::unavailable("no room for another stream", RETRY_AFTER_S);

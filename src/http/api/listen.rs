@@ -77,7 +77,7 @@ impl ListenQuery {
         match self.channels {
             None | Some(2) => Ok(Sides::Apart),
             Some(1) => Ok(Sides::Mixed),
-            Some(_) => Err(Problem::bad_request("channels: is neither 1 nor 2")),
+            Some(_) => Err(Problem::bad_field("channels", "neither 1 nor 2")),
         }
     }
 }

@@ -158,8 +158,12 @@ async fn owned(
 }
 
 /// Everything else.
-pub(super) async fn no_such_path() -> Problem {
-    Problem::not_found("no such path")
+pub(super) async fn no_such_path(uri: http::Uri) -> Problem {
+    let ends_in_slash = uri.path().len() > 1 && uri.path().ends_with('/');
+    Problem::not_found(match ends_in_slash {
+        true => "no such path: none ends in a slash",
+        false => "no such path: /api/v1/openapi.json has those that there are",
+    })
 }
 
 /// A path that knows other methods.

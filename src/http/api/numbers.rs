@@ -21,6 +21,9 @@ const PATH: &str = "/api/v1/organizations/telephony-configs/{id}/phone-numbers";
 const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}/phone-numbers/{number}";
 const PATH_DEFAULT: &str =
     "/api/v1/organizations/telephony-configs/{id}/phone-numbers/{number}/set-default-caller";
+/// What the store names otherwise than requests do.
+const OWN_NAMES: &[(&str, &str)] =
+    &[("agent", "inbound_agent_id"), ("trunk", "telephony_trunk_id")];
 /// Longest text of what the user keeps with a number, as JSON.
 const METADATA_BYTES_MAX: usize = 8 * 1024;
 
@@ -173,8 +176,10 @@ fn read_address(given: &mut Fields, country: Option<&str>) -> Option<Address> {
             typed: typed.trim().to_owned(),
         }),
         Err(error) => {
-            let country = matches!(error, AddressError::Country);
-            given.wrong(if country { "country_code" } else { "address" }, error.to_string());
+            // Of a country that is none its own field has been told.
+            if !matches!(error, AddressError::Country) {
+                given.wrong("address", error.to_string());
+            }
             None
         }
     }
@@ -264,7 +269,7 @@ async fn create(
     let actor = caller.actor();
     let made =
         state.store.create_number(organisation, configuration, &address, &fields, &actor).await;
-    let id = made?;
+    let id = made.map_err(|error| Problem::from(error).renamed(OWN_NAMES))?;
     let number = state.store.number(organisation, id).await?;
     let path = PATH.replace("{id}", &configuration.to_string());
     let location = [(header::LOCATION, format!("{path}/{id}"))];
@@ -292,7 +297,8 @@ async fn change(
     let fields = read(&mut given, stored.fields);
     given.finish()?;
     let (organisation, actor) = (caller.organisation, caller.actor());
-    state.store.update_number(organisation, ids.1, &fields, &actor).await?;
+    let changed = state.store.update_number(organisation, ids.1, &fields, &actor).await;
+    changed.map_err(|error| Problem::from(error).renamed(OWN_NAMES))?;
     Ok(axum::Json(shown(&state.store.number(organisation, ids.1).await?)))
 }
 

@@ -13,7 +13,7 @@ use super::{gone, living, owned};
 use crate::agent::session::{self, Control};
 use crate::calls::request::{Order, Request};
 use crate::calls::transfer::{CANCEL, LEAVE, MESSAGE_MAX_MS, State, whispered_url};
-use crate::fetch;
+use crate::fetch::{self, FetchError};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Endpoint, Resource, post, schema};
@@ -165,7 +165,7 @@ async fn transfer(
             let outward = state.outward.of(caller.organisation.0);
             let fetched =
                 fetch::sound((caller.organisation.0, &outward), url, MESSAGE_MAX_MS).await;
-            let wrong = |error| Problem::bad_request(format!("options.whisper: {error}"));
+            let wrong = |why: FetchError| Problem::bad_field("options.whisper", why.to_string());
             Some(Arc::new(fetched.map_err(wrong)?))
         }
     };
@@ -192,8 +192,14 @@ async fn dtmf(
         Ok(Control::Dtmf { digits, duration_ms, gap_ms }) => {
             order(&state, &caller, id, Order::Dtmf { digits, duration_ms, gap_ms }).await
         }
-        Ok(_) => Err(Problem::bad_request("no digits")),
-        Err((_, message)) => Err(Problem::bad_request(message)),
+        Ok(_) => Err(Problem::bad_field("digits", "missing")),
+        // As agents are told: `field digits: only …`.
+        Err((_, message)) => {
+            match message.strip_prefix("field ").and_then(|m| m.split_once(": ")) {
+                Some((field, why)) => Err(Problem::bad_field(field, why)),
+                None => Err(Problem::bad_request(message)),
+            }
+        }
     }
 }
 

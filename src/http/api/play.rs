@@ -99,11 +99,10 @@ async fn play(
         let clip = read.map_err(|_| gone())?;
         clip.map_err(|error| Problem::bad_request(format!("the file {error}")))?
     } else if kind.eq_ignore_ascii_case("application/json") {
-        let named = serde_json::from_slice(&body::whole(body).await?);
-        let Named { url } = named.map_err(|error| Problem::bad_request(error.to_string()))?;
+        let Named { url } = body::read(&body::whole(body).await?)?;
         let outward = state.outward.of(caller.organisation.0);
         let fetched = fetch::sound((caller.organisation.0, &outward), &url, FILE_MAX_MS).await;
-        fetched.map_err(|error| Problem::bad_request(format!("url: {error}")))?
+        fetched.map_err(|error| Problem::bad_field("url", error.to_string()))?
     } else {
         let why = "the body is a WAV file, of the type audio/wav, or JSON with its url";
         return Err(Problem::bad_request(why));

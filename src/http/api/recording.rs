@@ -111,7 +111,7 @@ async fn record(
     Json(wanted): Json<Wanted>,
 ) -> Result<axum::Json<Recording>, Problem> {
     let order = Order::from_word(&wanted.state).ok_or_else(|| {
-        Problem::bad_request("state: is none of \"start\", \"stop\", \"pause\", \"resume\"")
+        Problem::none_of("state", ["start", "stop", "pause", "resume"].into_iter())
     })?;
     owned(&state, caller.organisation, call).await?;
     if wanted.at == At::Carrier {
@@ -119,7 +119,7 @@ async fn record(
             Order::Start => true,
             Order::Stop => false,
             Order::Pause | Order::Resume => {
-                return Err(Problem::bad_request("state: a carrier starts and stops, no more"));
+                return Err(Problem::bad_field("state", "a carrier starts and stops, no more"));
             }
         };
         let asked = |reply| request::Request::RecordAtCarrier { call, on, reply };

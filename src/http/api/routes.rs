@@ -215,6 +215,13 @@ async fn check_fallback(
     }
 }
 
+/// What the store names otherwise than requests do.
+const OWN_NAMES: &[(&str, &str)] = &[
+    ("agent", "agent_id"),
+    ("configuration", "telephony_configuration_id"),
+    ("trunk", "telephony_trunk_id"),
+];
+
 /// `GET /api/v1/routes`
 async fn list(
     State(state): State<crate::http::State>,
@@ -233,7 +240,8 @@ async fn create(
 ) -> Result<Response, Problem> {
     let fields = read(given)?;
     check_fallback(&state, &caller, &fields).await?;
-    let id = state.store.create_route(caller.organisation, &fields, &caller.actor()).await?;
+    let made = state.store.create_route(caller.organisation, &fields, &caller.actor()).await;
+    let id = made.map_err(|error| Problem::from(error).renamed(OWN_NAMES))?;
     let route = state.store.route(caller.organisation, id).await?;
     let location = [(header::LOCATION, format!("/api/v1/routes/{id}"))];
     Ok((StatusCode::CREATED, location, axum::Json(shown(&route))).into_response())
@@ -259,7 +267,8 @@ async fn replace(
     state.store.route(caller.organisation, id).await?;
     let fields = read(given)?;
     check_fallback(&state, &caller, &fields).await?;
-    state.store.update_route(caller.organisation, id, &fields, &caller.actor()).await?;
+    let changed = state.store.update_route(caller.organisation, id, &fields, &caller.actor()).await;
+    changed.map_err(|error| Problem::from(error).renamed(OWN_NAMES))?;
     Ok(axum::Json(shown(&state.store.route(caller.organisation, id).await?)))
 }
 

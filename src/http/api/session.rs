@@ -107,12 +107,12 @@ async fn sign_in(
     // A form of another site could not say this of what it sends.
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     if !kind.is_some_and(|kind| kind.trim_start().starts_with("application/json")) {
-        return Err(Problem::bad_request("Content-Type: application/json is needed here"));
+        return Err(Problem::bad_field("Content-Type", "application/json is needed here"));
     }
     let Json(value): Json<Value> = request.extract_with_state(&state).await?;
     // What is read as a value first is not repeated by an error.
     let read = serde_json::from_value::<SignIn>(value);
-    let SignIn { key } = read.map_err(|_| Problem::bad_request("key: an API key is needed"))?;
+    let SignIn { key } = read.map_err(|_| Problem::bad_field("key", "an API key is needed"))?;
     let key = auth::verify_key(&state, &extensions, Some(&key)).await?;
     let session = Session::begin()?;
     state.store.begin_session(&key, &session.hash(), session.expires_at).await?;

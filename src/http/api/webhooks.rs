@@ -171,14 +171,17 @@ struct Change {
 
 impl Fields {
     fn read(self, state: &crate::http::State) -> Result<SubscriptionFields, Problem> {
-        let wrong = |what: &str, why: String| Problem::bad_request(format!("{what}: {why}"));
+        let wrong = |what: &str, why: String| Problem::bad_field(what, why);
         state.webhooks.guard.check(&self.url).map_err(|why| wrong("url", why.to_string()))?;
         let events = self.events.unwrap_or_else(|| vec!["*".to_owned()]);
         if events.is_empty() || events.len() > EVENTS_MAX {
             return Err(wrong("events", format!("not from 1 to {EVENTS_MAX}")));
         }
         if let Some(event) = events.iter().find(|event| !is_event_pattern(event)) {
-            return Err(wrong("events", format!("{event}?")));
+            return Err(wrong(
+                "events",
+                format!("{event:?} is no type such as call.ended or call.*"),
+            ));
         }
         if self.description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
             return Err(wrong("description", format!("over {DESCRIPTION_BYTES_MAX} bytes")));
@@ -378,10 +381,9 @@ async fn deliveries(
 ) -> Result<axum::Json<Page<DeliveryView>>, Problem> {
     let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
     let word = query.state.as_deref();
-    let only = word.map(|word| {
-        DeliveryState::from_word(word)
-            .ok_or_else(|| Problem::bad_request(format!("state: {word}?")))
-    });
+    let states = || DeliveryState::ALL.iter().map(|state| state.as_str());
+    let unknown = || Problem::none_of("state", states());
+    let only = word.map(|word| DeliveryState::from_word(word).ok_or_else(unknown));
     let only = only.transpose()?;
     let (organisation, subscription) = (caller.organisation, SubscriptionId(id));
     state.store.subscription(organisation, subscription).await?;

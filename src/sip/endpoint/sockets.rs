@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::dial::{Dial, Verify};
 use super::streams::{Identities, StreamEvent, Streams};
 use super::udp::UdpTransport;
+use crate::listen::bound;
 use crate::listen::tls::{ClientFiles, ClientTls, ServerTls, TlsError};
 use crate::sip::core::endpoint::{Flow, Transmit, Transport};
 
@@ -36,6 +37,16 @@ impl Listen {
             told.set_port(bound.port());
         }
         told
+    }
+}
+
+/// The key of the configuration that says where a transport listens.
+pub const fn listen_key(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp | Transport::Tcp => "sip.listen",
+        Transport::Tls => "sip.tls_listen",
+        Transport::Ws => "sip.ws_listen",
+        Transport::Wss => "sip.wss_listen",
     }
 }
 
@@ -68,7 +79,7 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// As `bind(2)`; the message names transport and address.
+    /// As `bind(2)`; the message names key, transport and address, and what to do.
     pub fn bind(
         listen: &[Listen],
         tls: Option<&Arc<ServerTls>>,
@@ -88,8 +99,8 @@ impl Sockets {
         let origins: Arc<[String]> = origins.into();
         for place in listen {
             let named = |error: io::Error| {
-                let (transport, at) = (place.transport.as_str(), place.address);
-                io::Error::new(error.kind(), format!("SIP {transport} on {at}: {error}"))
+                let what = format!("SIP {}", place.transport.as_str());
+                bound::named(listen_key(place.transport), &what, place.address, &error)
             };
             let bound = sockets.bind_one(place, tls, &origins).map_err(named)?;
             sockets.bound.push((place.transport, bound));

@@ -146,6 +146,7 @@ def sign_out(page):
 
 browser = Browser(given())
 page = sign_in(browser)
+browser.go(page, "start")
 browser.shot(page, "first-run-desktop")
 csrf(browser, page)
 agent(browser, page)
