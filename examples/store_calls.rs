@@ -1,9 +1,9 @@
 //! Fills a store with calls and measures how fast they are listed, filtered and shown.
 //!
-//! `cargo run --release --example store_calls -- [CALLS [FOLDER]]` makes a SQLite database with that
-//! many calls, a million if nothing is said, and prints the percentiles of each question, asked many
-//! times for calls and times all over the range. In a folder that is named it stays, as the data of
-//! a server; otherwise it is in a temporary one.
+//! `cargo run --release --example store_calls -- [CALLS [FOLDER]]` makes a SQLite database with
+//! that many calls, a million if nothing is said, and prints the percentiles of each question,
+//! asked many times for calls and times all over the range. In a folder that is named it stays, as
+//! the data of a server; otherwise it is in a temporary one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a measurement")]
 
 use std::path::PathBuf;

@@ -55,7 +55,6 @@ fn word(what: &What) -> &'static str {
         What::Recorded(_) => "recorded",
         What::TransferAsked => "transfer_requested",
         What::Replaced => "app_replaced",
-        What::TransferAsked => "transfer_requested",
         What::Other => "ignored",
     }
 }

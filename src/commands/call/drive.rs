@@ -1,6 +1,6 @@
 //! One call, from INVITE to BYE, on the parts that the server is made of.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,6 +103,24 @@ struct Sound {
     seconds: Option<Duration>,
 }
 
+/// What this end has to offer.
+fn offered(address: IpAddr, port: u16) -> LocalMedia {
+    LocalMedia {
+        address,
+        port,
+        codecs: vec![AudioFormat::PCMU, AudioFormat::PCMA],
+        telephone_event: true,
+        comfort_noise: false,
+        ptime_ms: 20,
+        direction: Direction::SendRecv,
+        rtcp_mux: true,
+        xr: false,
+        srtp: LocalSrtp::default(),
+        session_id: now().as_nanos() >> 10,
+        session_version: 1,
+    }
+}
+
 /// Places the call and sees it through.
 pub(super) async fn call(
     target: Target,
@@ -114,20 +132,7 @@ pub(super) async fn call(
     let metrics = Arc::new(WorkerMetrics::default());
     let worker = WorkerHandle::start(0, metrics, events, CARE)?;
     let sockets = rtp_sockets(target.local)?;
-    let media = LocalMedia {
-        address: target.local,
-        port: sockets.rtp.local_addr()?.port(),
-        codecs: vec![AudioFormat::PCMU, AudioFormat::PCMA],
-        telephone_event: true,
-        comfort_noise: false,
-        ptime_ms: 20,
-        direction: Direction::SendRecv,
-        rtcp_mux: true,
-        xr: false,
-        srtp: LocalSrtp::default(),
-        session_id: now().as_nanos() >> 10,
-        session_version: 1,
-    };
+    let media = offered(target.local, sockets.rtp.local_addr()?.port());
     let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen {
         transport,
         address: SocketAddr::new(target.local, 0),
@@ -432,7 +437,7 @@ impl Heard {
 }
 
 /// A free pair of ports.
-fn rtp_sockets(local: std::net::IpAddr) -> Result<RtpSockets, CallError> {
+fn rtp_sockets(local: IpAddr) -> Result<RtpSockets, CallError> {
     let mut last = std::io::Error::from(std::io::ErrorKind::AddrInUse);
     for _ in 0..64 {
         let port = fastrand::u16(RTP_PORTS) & !1;
