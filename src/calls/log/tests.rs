@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use adapters::agent::{Direction, EndedBy};
 use adapters::event::{
     CallEvent, CallFact as Said, CarrierCallId, Ended as Over, HangupCause, Price,
@@ -53,6 +55,26 @@ fn carrier(id: Option<&str>, at_ms: i64, what: Said) -> CallFact {
 
 fn over(cause: HangupCause, duration_ms: Option<u64>) -> Said {
     Said::Ended(Over { cause, sip_status: None, duration_ms, raw: None })
+}
+
+/// The first sample wakes whoever writes, and those behind it do not until they were taken together.
+#[test]
+fn samples_wake_the_writer_once() {
+    let (log, mut queue) = LogHandle::new(Arc::default());
+    let sample = QualitySample {
+        at_us: BEGAN_US,
+        loss: 0.0,
+        jitter_ms: 0.0,
+        buffer_ms: 0,
+        mos: 4.0,
+        round_trip_ms: None,
+    };
+    for _ in 0..2 {
+        (0..3).for_each(|_| log.sample(CALL, Sample::Quality(sample)));
+        assert!(matches!(queue.entries.try_recv(), Ok(Entry::Samples)));
+        assert!(queue.entries.try_recv().is_err(), "it is woken once");
+        assert_eq!(queue.take_samples().len(), 3);
+    }
 }
 
 fn folded(facts: &[CallFact]) -> Summary {

@@ -402,3 +402,18 @@ fn commands_are_checked() {
     assert_eq!(ua.lines(), ["480"]);
     ua.assert_empty();
 }
+
+/// Our requests say who we are, if that is configured, as our answers do.
+#[test]
+fn requests_say_who_we_are() {
+    for name in ["", "Talkpath"] {
+        let config = EndpointConfig { user_agent: name.into(), ..EndpointConfig::default() };
+        let mut ua = Ua::with(config, Transport::Udp);
+        let (dialog, _) = established(&mut ua);
+        ua.endpoint.bye(ua.now, dialog, &[]).unwrap();
+        let sent = ua.sent();
+        assert_eq!(line(&sent[0]), "BYE");
+        let said = sent[0].header(HeaderName::UserAgent);
+        assert_eq!(said, (!name.is_empty()).then_some(name));
+    }
+}
