@@ -63,8 +63,8 @@ pub(super) fn open(
     hook: &'static Hook,
     (received, upgraded): (Received, OnUpgrade),
 ) -> Result<Response, Problem> {
-    if let Err(refused) = verified(state, account, hook, &received) {
-        return Ok(refused);
+    if let Err(status) = verified(state, account, hook, &received) {
+        return Ok(status.into_response());
     }
     let parts = &received.parts;
     let checked = handshake::check_request(&parts.method, parts.version, &parts.headers, &[]);

@@ -166,13 +166,13 @@ async fn named(
     }
 }
 
-/// The request as the carrier wrote it, if it is proven to be the carrier's; else the answer to it.
+/// The request as the carrier wrote it, if it is proven to be the carrier's; else the status of the answer.
 fn verified<'r>(
     state: &super::State,
     account: &Account,
     hook: &'static Hook,
     received: &'r Received,
-) -> Result<HookRequest<'r>, Response> {
+) -> Result<HookRequest<'r>, StatusCode> {
     let (provider, metrics) = (account.spec.name, &state.metrics.carriers);
     let mut refused = None;
     for url in &received.urls {
@@ -188,8 +188,7 @@ fn verified<'r>(
         tracing::warn!(provider, %configuration, hook, why, "a carrier's request is not proven");
     }
     metrics.hooked(provider, HookOutcome::Forged);
-    let status = refused.map_or(StatusCode::FORBIDDEN, VerifyError::status);
-    Err(status.into_response())
+    Err(refused.map_or(StatusCode::FORBIDDEN, VerifyError::status))
 }
 
 /// Verifies a request and does what it is for.
@@ -203,7 +202,7 @@ async fn proven(
     let (provider, metrics) = (account.spec.name, &state.metrics.carriers);
     let request = match verified(state, account, hook, received) {
         Ok(request) => request,
-        Err(refused) => return refused,
+        Err(status) => return status.into_response(),
     };
     match (hook.handle)(&request, &account.config) {
         Ok(handled) => {
