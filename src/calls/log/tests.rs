@@ -57,7 +57,7 @@ fn over(cause: HangupCause, duration_ms: Option<u64>) -> Said {
     Said::Ended(Over { cause, sip_status: None, duration_ms, raw: None })
 }
 
-/// The first sample wakes whoever writes, and those behind it do not until they were taken together.
+/// The first sample wakes whoever writes, and those behind it do not until all were taken together.
 #[test]
 fn samples_wake_the_writer_once() {
     let (log, mut queue) = LogHandle::new(Arc::default());
