@@ -8,7 +8,7 @@ use support::agent::Agent;
 use support::api_carrier::expect;
 use support::ari_stage::{SOON, Stage, Wish, begin, call_of};
 use support::pbx::samples;
-use support::phone::{Phone, header};
+use support::phone::Phone;
 use support::{until, wav};
 
 /// The tone behind extension 601, in hertz.
@@ -102,44 +102,6 @@ fn a_blind_transfer() {
     goes_on(&stage, &mut phone, &call);
     let stop = agent.event("stop");
     assert_eq!((&stop["by"], &stop["cause"]), (&"caller".into(), &"normal".into()), "{stop}");
-    stage.finish();
-}
-
-/// A destination that does not answer is no reason for anything to stay: the telephone has left.
-#[test]
-fn a_blind_transfer_to_nobody() {
-    let Some(stage) = begin(&Wish::default()) else { return };
-    for extension in ["620", "501"] {
-        let (mut phone, mut agent) = talks(&stage, "700");
-        phone.refer(&format!("sip:{extension}@{}", stage.asterisk.sip));
-        leaves(&mut phone);
-        assert_eq!(agent.event("stop")["by"], "caller", "{extension}");
-        let ended = stage.ended(&call_of(&agent));
-        assert_eq!(ended["status"], "completed", "{ended}");
-        stage.server.wait_idle();
-        stage.asterisk.wait_idle();
-    }
-    stage.finish();
-}
-
-/// A telephone that has asked somebody first joins them with the agent (REFER with Replaces).
-#[test]
-fn an_attended_transfer() {
-    let Some(stage) = begin(&Wish::default()) else { return };
-    let (mut phone, mut agent) = talks(&stage, "700");
-    let call = call_of(&agent);
-    let mut consult = Phone::call_at(stage.asterisk.sip, "601", "");
-    consult.wait_answer();
-    let tag = |name| header(&consult.answer, name).split("tag=").nth(1).unwrap().trim().to_owned();
-    let (ours, theirs) = (tag("From"), tag("To"));
-    let id = header(&consult.answer, "Call-ID").trim().replace('@', "%40");
-    let replaces = format!("{id}%3Bto-tag%3D{theirs}%3Bfrom-tag%3D{ours}");
-    phone.refer(&format!("sip:601@{}?Replaces={replaces}", stage.asterisk.sip));
-    goes_on(&stage, &mut phone, &call);
-    consult.wait_bye();
-    agent_hears(&mut agent, MILLIWATT_HZ);
-    agent.order("hangup");
-    agent.event("stop");
     stage.finish();
 }
 
