@@ -30,7 +30,6 @@ from pipecat.pipeline.runner import PipelineRunner
 from pipecat.pipeline.task import PipelineParams, PipelineTask
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.utils import parse_telephony_websocket
-from pipecat.serializers.exotel import ExotelFrameSerializer
 from pipecat.serializers.plivo import PlivoFrameSerializer
 from pipecat.serializers.telnyx import TelnyxFrameSerializer
 from pipecat.serializers.twilio import TwilioFrameSerializer
@@ -129,8 +128,6 @@ def serializer(kind, data):
     match kind:
         case "twilio":
             return TwilioFrameSerializer(data.stream_id, data.call_id, account["user"], account["secret"])
-        case "exotel":
-            return ExotelFrameSerializer(data.stream_id, data.call_id)
         case "plivo":
             return PlivoFrameSerializer(data.stream_id, data.call_id, account["user"], account["secret"])
         case "telnyx":
