@@ -166,7 +166,8 @@ async fn named(
     }
 }
 
-/// The request as the carrier wrote it, if it is proven to be the carrier's; else the status of the answer.
+/// The request as the carrier wrote it, if it is proven to be the carrier's; else the status of the
+/// answer.
 fn verified<'r>(
     state: &super::State,
     account: &Account,
