@@ -145,7 +145,7 @@ impl Door {
             Ok(handled) => handled,
             Err(error) => {
                 let configuration = account.id;
-                tracing::warn!(provider, %configuration, hook = hook.name, %error, "not understood");
+                tracing::warn!(provider, %configuration, %error, "not understood");
                 metrics.hooked(provider, HookOutcome::Malformed);
                 return Offer::Refused(None);
             }
