@@ -8,15 +8,21 @@
 mod support;
 
 use adapters::emulate::{Command, Told};
+use adapters::spec::CallOps;
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::api_carrier::expect;
-use support::emulated::{Carrier, Emulated, SOON, called, each, record, start, talk};
+use support::emulated::{Carrier, Emulated, SOON, called, each_that, record, start, talk};
 use support::server::Server;
 use support::until_told;
 
 /// Who gets a call.
 const DESK: &str = "+15550100003";
+
+/// Carriers that hand calls over.
+const fn transfers(calls: &CallOps) -> bool {
+    calls.transfer.is_some()
+}
 
 /// Who wants a call to be handed over.
 #[derive(Clone, Copy, PartialEq)]
@@ -164,7 +170,7 @@ impl Talk {
 /// is over, for them it is not, until one of them hangs up.
 #[test]
 fn a_caller_is_connected() {
-    each(|carrier| {
+    each_that(transfers, |carrier| {
         let mut talk = Talk::begin(carrier);
         let leg = talk.transfer("blind", By::Agent);
         talk.emulated.does(Command::Answer(leg.clone()));
@@ -184,7 +190,7 @@ fn a_caller_is_connected() {
 /// Nobody is reached: the caller is back with its agent, and both hear each other again.
 #[test]
 fn a_caller_comes_back() {
-    each(|carrier| {
+    each_that(transfers, |carrier| {
         let mut talk = Talk::begin(carrier);
         let leg = talk.transfer("blind", By::Api);
         talk.emulated.does(Command::Busy(leg));
@@ -201,7 +207,7 @@ fn a_caller_comes_back() {
 /// answered.
 #[test]
 fn two_are_joined() {
-    each(|carrier| {
+    each_that(transfers, |carrier| {
         let mut talk = Talk::begin(carrier);
         let leg = talk.transfer("bridge", By::Api);
         talk.talks(73);
@@ -215,7 +221,7 @@ fn two_are_joined() {
 /// where it is, and nobody's telephone rings on; one after the other within a call.
 #[test]
 fn two_are_not_joined() {
-    each(|carrier| {
+    each_that(transfers, |carrier| {
         let mut talk = Talk::begin(carrier);
         let acts: [(fn(String) -> Command, By); 2] =
             [(Command::Busy, By::Agent), (Command::Decline, By::Api)];
@@ -237,7 +243,7 @@ fn two_are_not_joined() {
 /// A caller who hangs up while somebody is called for it takes the other along.
 #[test]
 fn a_caller_leaves_meanwhile() {
-    each(|carrier| {
+    each_that(transfers, |carrier| {
         let mut talk = Talk::begin(carrier);
         let leg = talk.transfer("bridge", By::Agent);
         talk.until_transfer("dialling");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use adapters::config::RawConfig;
 use adapters::emulate::{Command, EmulatorStart, Quirks, Told};
-use adapters::spec::ProviderSpec;
+use adapters::spec::{CallOps, ProviderSpec};
 use adapters::table;
 use media::codec::AudioFormat;
 use serde_json::{Value, json};
@@ -119,7 +119,13 @@ const LANES: usize = 3;
 
 /// Runs a test with every carrier, a few at a time.
 pub fn each(test: impl Fn(&Carrier) + Sync) {
-    let left = Mutex::new(CARRIERS.iter());
+    each_that(|_| true, test);
+}
+
+/// Runs a test with every carrier that can do something.
+pub fn each_that(can: impl Fn(&CallOps) -> bool, test: impl Fn(&Carrier) + Sync) {
+    let able = |carrier: &&Carrier| table::find(carrier.name).is_some_and(|spec| can(&spec.calls));
+    let left = Mutex::new(CARRIERS.iter().filter(able));
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
     side_by_side(&["lane"; LANES], |_| {
         while let Some(carrier) = next() {
