@@ -33,18 +33,22 @@ pub async fn close_orphans(
 ) -> Result<usize, StoreError> {
     // A database that is not shared has no calls of others.
     let node = store.is_shared().then_some(node);
-    let mut closed = 0;
+    let mut tried = HashSet::new();
     loop {
         let open = store.open_calls(node, Timestamp::now(), LOOK_MAX).await?;
-        if open.is_empty() {
-            return Ok(closed);
+        let left = open.len();
+        let fresh: Vec<Uuid> = open.into_iter().filter(|call| tried.insert(*call)).collect();
+        if fresh.is_empty() {
+            if left > 0 {
+                tracing::warn!(left, "calls of which the log knows no more stay open");
+            }
+            return Ok(tried.len() - left);
         }
-        closed += open.len();
-        for call in open {
+        for call in fresh {
             log.lost(call).await;
         }
         if !log.flush().await {
-            return Ok(closed);
+            return Ok(tried.len());
         }
     }
 }

@@ -369,6 +369,15 @@ fn orphans_are_closed() {
         let rang = store.call(ours, rings).await.unwrap().summary;
         assert_eq!((rang.state, rang.cause), (State::Failed, Some(Cause::NodeLost)));
         assert_eq!(store.call(ours, over).await.unwrap().summary, ended.summary);
+
+        // One of which nothing is known any more cannot be closed, and keeps nobody waiting.
+        for sql in [
+            "DELETE FROM call_events WHERE call_id = $1",
+            "UPDATE calls SET ended_at = NULL WHERE id = $1",
+        ] {
+            store.execute(Query::new(sql).bind(rings)).await.unwrap();
+        }
+        assert_eq!(watchdog::close_orphans(&store, node, &log.handle).await.unwrap(), 0);
     });
 }
 
