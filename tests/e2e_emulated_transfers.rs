@@ -8,7 +8,7 @@
 mod support;
 
 use adapters::emulate::{Command, Told};
-use adapters::spec::CallOps;
+use adapters::spec::ProviderSpec;
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::api_carrier::expect;
@@ -20,8 +20,8 @@ use support::until_told;
 const DESK: &str = "+15550100003";
 
 /// Carriers that hand calls over.
-const fn transfers(calls: &CallOps) -> bool {
-    calls.transfer.is_some()
+const fn transfers(spec: &ProviderSpec) -> bool {
+    spec.calls.transfer.is_some()
 }
 
 /// Who wants a call to be handed over.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use adapters::config::RawConfig;
 use adapters::emulate::{Command, EmulatorStart, Quirks, Told};
-use adapters::spec::{CallOps, ProviderSpec};
+use adapters::spec::ProviderSpec;
 use adapters::table;
 use media::codec::AudioFormat;
 use serde_json::{Value, json};
@@ -123,8 +123,8 @@ pub fn each(test: impl Fn(&Carrier) + Sync) {
 }
 
 /// Runs a test with every carrier that can do something.
-pub fn each_that(can: impl Fn(&CallOps) -> bool, test: impl Fn(&Carrier) + Sync) {
-    let able = |carrier: &&Carrier| table::find(carrier.name).is_some_and(|spec| can(&spec.calls));
+pub fn each_that(can: fn(&ProviderSpec) -> bool, test: impl Fn(&Carrier) + Sync) {
+    let able = |carrier: &&Carrier| table::find(carrier.name).is_some_and(can);
     let left = Mutex::new(CARRIERS.iter().filter(able));
     let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
     side_by_side(&["lane"; LANES], |_| {
