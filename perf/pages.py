@@ -7,7 +7,7 @@ with so many live pages open, in turns, and compares.
 
 A page is what the live page of a browser asks for: a stream of events, levels and quality each
 second, the figures of the server every three seconds, the list every twenty; and each `--ask PATH`
-once a second, such as /api/v1/calls?state=busy of a store with a million calls (examples/store_calls).
+once a second, such as /api/v1/calls?agent=agent-7 of a store with a million calls (examples/store_calls).
 Exits with 2 if the p99 with pages is more than a tenth, and more than 100 µs, above the p99 without.
 """
 
