@@ -16,6 +16,9 @@ use super::cause::Cause;
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to reach an agent.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_millis(1_600);
+/// An agent that stays so long after it came back is back. One that is lost again sooner, as what it
+/// says is refused each time, is dialled with pauses, and its grace period goes on.
+pub const STEADY: Duration = Duration::from_secs(10);
 
 /// Who decides when an inbound call is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +220,10 @@ pub struct Call {
     pause: Duration,
     retry_at: MonoTime,
     agent_by: MonoTime,
+    /// When the agent was connected last.
+    ready_at: MonoTime,
+    /// When the grace period ends of an agent that is not back, or not for long.
+    back_by: MonoTime,
     ring_by: MonoTime,
     warn_at: MonoTime,
     end_by: MonoTime,
@@ -253,6 +260,8 @@ impl Call {
             pause: RETRY_PAUSE_MIN,
             retry_at: MonoTime::MAX,
             agent_by: if idle { MonoTime::MAX } else { now + plan.connect_timeout },
+            ready_at: now,
+            back_by: MonoTime::MAX,
             ring_by: now + plan.ring_timeout,
             warn_at: MonoTime::MAX,
             end_by: MonoTime::MAX,
@@ -359,7 +368,7 @@ impl Call {
         }
         self.agent = Agent::Ready;
         self.was_ready = true;
-        self.pause = RETRY_PAUSE_MIN;
+        self.ready_at = now;
         self.retry_at = MonoTime::MAX;
         self.agent_by = MonoTime::MAX;
         if self.inbound_pending() && self.plan.answer_by == AnswerBy::Connected {
@@ -375,6 +384,11 @@ impl Call {
         if self.agent != Agent::Connecting {
             return;
         }
+        self.retry(now, effects);
+    }
+
+    /// Another attempt after a pause, if the time for it is not over.
+    fn retry(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
         let next = now + self.pause;
         if next >= self.agent_by {
             return self.fall_back(now, effects);
@@ -388,14 +402,19 @@ impl Call {
         if self.agent != Agent::Ready {
             return;
         }
-        self.agent = Agent::Connecting;
-        self.agent_by = now + self.plan.grace;
         if self.peer == Peer::Up {
             effects.push(Effect::Comfort);
         }
         if self.plan.grace.is_zero() {
             return self.fall_back(now, effects);
         }
+        if self.back_by != MonoTime::MAX && now < self.ready_at + STEADY {
+            self.agent_by = self.back_by;
+            return self.retry(now, effects);
+        }
+        self.back_by = now + self.plan.grace;
+        (self.agent_by, self.pause) = (self.back_by, RETRY_PAUSE_MIN);
+        self.agent = Agent::Connecting;
         effects.push(Effect::Connect { agent: self.which, resumed: true });
     }
 

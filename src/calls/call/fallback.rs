@@ -19,7 +19,7 @@ impl Call {
                 self.agent = Agent::Connecting;
                 self.was_ready = false;
                 self.refused = None;
-                self.pause = RETRY_PAUSE_MIN;
+                (self.pause, self.back_by) = (RETRY_PAUSE_MIN, MonoTime::MAX);
                 let Second { connect_timeout, grace, rings } = self.plan.second;
                 self.plan.connect_timeout = connect_timeout;
                 (self.plan.grace, self.plan.agent_rings) = (grace, rings);

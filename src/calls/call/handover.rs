@@ -14,5 +14,6 @@ impl Call {
         (self.which, self.agent) = (Which::Main, Agent::Connecting);
         (self.refused, self.pause) = (None, RETRY_PAUSE_MIN);
         (self.retry_at, self.agent_by) = (MonoTime::MAX, MonoTime::MAX);
+        self.back_by = MonoTime::MAX;
     }
 }

@@ -160,10 +160,38 @@ fn a_lost_agent_is_redialled() {
     assert_eq!(run.tell(Input::AgentFailed), []);
     assert_eq!(run.sleep(), [again]);
     assert_eq!(run.tell(Input::AgentReady), [], "answered already");
+    run.now += STEADY;
     assert_eq!(run.tell(Input::AgentLost), [Effect::Comfort, again]);
     run.now += PLAN.grace;
     let cause = Cause::AgentLost;
     assert_eq!(run.tell(Input::Timeout), [Effect::Bye(cause), finish(cause, EndedBy::Server)]);
+}
+
+/// An agent that is lost as soon as it is back is dialled with pauses that grow, and only for as long
+/// as one that does not come back at all.
+#[test]
+fn an_agent_that_does_not_stay() {
+    let mut run = Run::new(PLAN);
+    run.tell(Input::AgentReady);
+    let begin = run.now;
+    let again = Effect::Connect { agent: Which::Main, resumed: true };
+    assert_eq!(run.tell(Input::AgentLost), [Effect::Comfort, again]);
+    let mut dialled = 1;
+    let last = loop {
+        assert_eq!(run.tell(Input::AgentReady), []);
+        match run.tell(Input::AgentLost).as_slice() {
+            [Effect::Comfort] => {}
+            over => break over.to_vec(),
+        }
+        let before = run.now;
+        assert_eq!(run.sleep(), [again]);
+        assert!(run.now >= before + RETRY_PAUSE_MIN);
+        dialled += 1;
+    };
+    let cause = Cause::AgentLost;
+    let over = [Effect::Comfort, Effect::Bye(cause), finish(cause, EndedBy::Server)];
+    assert_eq!(last, over);
+    assert!(run.now < begin + PLAN.grace && (4..=12).contains(&dialled), "{dialled} times");
 }
 
 /// Ringing and talking both end in time.
