@@ -23,6 +23,7 @@ use super::mux::{Mailbox, Ports};
 use super::path::Agent;
 use super::poller::Poller;
 use super::taps::Taps;
+use super::together::Together;
 use crate::agent::wire::WEBSOCKET_MESSAGE_MAX_BYTES;
 use crate::bridge::mask::MaskKeys;
 use crate::telemetry::WorkerMetrics;
@@ -54,6 +55,8 @@ const UNHURRIED_MAX: usize = 64;
 pub(super) struct Context {
     /// The time of this round.
     pub(super) now: MonoTime,
+    /// How early packets may leave.
+    pub(super) together: Together,
     pub(super) poller: Poller,
     /// One packet, received or to be sent.
     pub(super) packet: Box<[u8]>,
@@ -99,6 +102,7 @@ impl Context {
         let ports = Ports::new(Arc::new(Mailbox::new(poller.waker())));
         Ok(Self {
             now: super::poller::now(),
+            together: Together::new(super::poller::now()),
             poller,
             ports,
             packet: vec![0; PACKET_BYTES].into(),

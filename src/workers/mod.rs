@@ -64,6 +64,7 @@ mod take_message;
 pub mod tape;
 pub mod taps;
 mod timeline;
+mod together;
 mod token;
 mod turns;
 mod wildcard;

@@ -24,9 +24,6 @@ use crate::telemetry::{DropReason, Kind};
 /// Ticks that are made up for after the worker was held up; with more, time is skipped instead, so
 /// that the peer's buffer is not flooded.
 pub(super) const CATCH_UP_TICKS_MAX: u32 = 5;
-/// Packets that are due within this time leave in the same wake-up: a wake-up costs more than a
-/// packet, and no ear or buffer notices that one was this much early. Deadlines do not move by it.
-pub(super) const TOGETHER: Duration = Duration::from_micros(250);
 /// How long the first packet to the peer waits for an agent that has said nothing yet. Its first
 /// audio then sets the pacer's phase, instead of waiting for a phase that the answer set by chance.
 pub(super) const FIRST_AUDIO_WAIT: Duration = Duration::from_millis(40);

@@ -10,7 +10,7 @@ use media::time::MonoTime;
 
 use super::command::EventKind;
 use super::context::Context;
-use super::pace::{Said, TOGETHER};
+use super::pace::Said;
 use super::path::{Agent, MediaPath};
 use super::taps;
 
@@ -35,7 +35,7 @@ impl MediaPath {
         self.next_tick = ctx.now;
         for _ in 0..FRAMES_PER_TURN_MAX {
             let Some(line) = self.peer.line_ref() else { return };
-            if line.room_at(self.is_live()) > ctx.now + TOGETHER {
+            if line.room_at(self.is_live()) > ctx.together.until(ctx.now) {
                 self.next_tick = self.line_due_at(ctx.now);
                 break;
             }

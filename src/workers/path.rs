@@ -25,7 +25,6 @@ use super::context::{Context, HEADROOM_BYTES};
 use super::deadlines::{Entries, rounded};
 use super::hole::Hole;
 use super::outlet::Outlet;
-use super::pace::TOGETHER;
 use super::path_aside::Aside;
 use super::path_rtcp::{say_goodbye, take_report};
 use super::peer::Received;
@@ -203,7 +202,7 @@ impl MediaPath {
 
     /// Does all that is due.
     pub(super) fn handle_timeout(&mut self, ctx: &mut Context) {
-        if self.tick_at() <= ctx.now + TOGETHER {
+        if self.tick_at() <= ctx.together.until(ctx.now) {
             self.ticks(ctx);
         }
         if self.peer.leg_ref().and_then(|leg| leg.deadline()).is_some_and(|at| at <= ctx.now) {

@@ -16,7 +16,6 @@ use super::deadlines::Deadlines;
 use super::gather::Gather;
 use super::line::{LineLeg, PeerLink};
 use super::mux::Link;
-use super::pace::TOGETHER;
 use super::path::MediaPath;
 use super::peer::PeerLeg;
 use super::peer_end::PeerEnd;
@@ -77,6 +76,7 @@ impl Worker {
             let looked = self.ctx.now;
             self.ctx.now = poller::now();
             let all = self.due();
+            self.ctx.together.note(self.ctx.now);
             let links_due = self.links_round();
             self.settle();
             let mut deadline = self.deadlines.next().min(self.ctx.lingering.deadline());
@@ -118,7 +118,8 @@ impl Worker {
     /// Calls whose deadlines have come, [`DUE_PER_ROUND`] of them; whether these were all.
     fn due(&mut self) -> bool {
         let mut left = DUE_PER_ROUND;
-        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.now + TOGETHER) {
+        while let Some((at, index)) = self.deadlines.pop_due(self.ctx.together.until(self.ctx.now))
+        {
             let number = index;
             let index = index as usize;
             let Some(path) = self.calls.get_mut(index) else { continue };
@@ -131,6 +132,9 @@ impl Worker {
                 break;
             }
             path.entries.take_first();
+            if path.ticks_at(at) {
+                self.ctx.together.count();
+            }
             path.handle_timeout(&mut self.ctx);
             schedule(&mut self.deadlines, path, index);
             left -= 1;
