@@ -43,6 +43,10 @@ enum Command {
     Calls(run::calls::Args),
     /// Call set-up times at a rate, and the highest rate that holds.
     Setup(run::setup::Args),
+    /// How soon after the answer an agent that is ready is heard.
+    First(run::first::Args),
+    /// Packets that leave by the server's own clock, beside those of a bare timer.
+    Clock(run::playout::Args),
     /// Barge-in: from `clear` to the last stale packet, and the ledger against the wire.
     Barge(run::barge::Args),
     /// Floors and server in one run, interleaved, and their ratios.
@@ -82,6 +86,8 @@ pub fn run() -> ExitCode {
         Command::Agent(args) => run::agent::run(&args),
         Command::Calls(args) => run::calls::run(&args),
         Command::Setup(args) => run::setup::run(&args),
+        Command::First(args) => run::first::run(&args),
+        Command::Clock(args) => run::playout::run(&args),
         Command::Barge(args) => run::barge::run(&args),
         Command::Compare(args) => run::compare::run(&args),
         Command::Media(args) => run::media::run(&args),

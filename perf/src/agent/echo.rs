@@ -12,6 +12,16 @@ use crate::rtp::{self, Faults, Judge, PCMU};
 use crate::sys::clock;
 use crate::ws::frame;
 
+/// Bytes of 20 ms of PCMU.
+const FRAME_BYTES: usize = 160;
+
+/// What each frame of a greeting sounds like: a crack that is none of silence.
+const GREETING: [u8; FRAME_BYTES] = {
+    let mut frame = [0xFF; FRAME_BYTES];
+    frame[0] = 0x20;
+    frame
+};
+
 /// What an echo agent saw.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Seen {
@@ -41,6 +51,8 @@ pub(crate) struct Echo {
     pub(crate) texts: bool,
     /// Print text messages.
     pub(crate) verbose: bool,
+    /// Says so many frames of 20 ms as soon as a call is told of, and never anything else.
+    pub(crate) greeting: usize,
     seen: Seen,
 }
 
@@ -54,6 +66,7 @@ impl Echo {
             raw,
             texts: false,
             verbose: false,
+            greeting: 0,
             seen: Seen::default(),
         }
     }
@@ -65,6 +78,20 @@ impl Echo {
             seen.headers.add(&judge.faults);
         }
         seen
+    }
+
+    /// What it says of itself on a stream, a message a frame.
+    fn greet(&self, ssrc: u32, out: &mut Vec<u8>) {
+        let mut packet = vec![0; rtp::HEADER_BYTES];
+        packet.extend(GREETING);
+        for index in 0..self.greeting {
+            let timestamp = (index * FRAME_BYTES) as u32;
+            let head = rtp::header(PCMU, index == 0, index as u16, timestamp, ssrc);
+            if let Some((header, _)) = packet.split_first_chunk_mut() {
+                *header = head;
+            }
+            frame::write(out, frame::BINARY, &packet, None);
+        }
     }
 
     fn look(&mut self, id: Of, payload: &[u8], stamp_ns: u64) {
@@ -148,6 +175,7 @@ impl Handler for Echo {
                     });
                     frame::write(out, frame::TEXT, configure.to_string().as_bytes(), None);
                 }
+                self.greet(stream.unwrap_or_default(), out);
             }
             Some("error") => self.seen.errors += 1,
             _ => {}
@@ -171,7 +199,9 @@ impl Handler for Echo {
             self.seen.frames += 1;
             self.look(Of::Connection(id), payload, stamp_ns);
         }
-        frame::write(out, frame::BINARY, payload, None);
+        if self.greeting == 0 {
+            frame::write(out, frame::BINARY, payload, None);
+        }
     }
 
     fn closed(&mut self, id: usize) {
@@ -211,5 +241,28 @@ mod tests {
         echo.binary(1, &packet(9, 1), 0, &mut Vec::new());
         let seen = echo.seen();
         assert_eq!((seen.frames, seen.headers.total(), echo.streams.len()), (5, 0, 2));
+    }
+
+    /// One that greets does so when it is told of a call, in frames with headers that are right,
+    /// and says nothing else.
+    #[test]
+    fn greets_and_is_silent() {
+        let mut echo = Echo { greeting: 3, ..Echo::new(None, false) };
+        let mut out = Vec::new();
+        echo.text(0, r#"{"event":"start","stream":7}"#, &mut out);
+        let mut reader = frame::Reader::default();
+        reader.push(&out);
+        let mut judge = Judge::default();
+        let mut heard = 0;
+        while let Ok(Some(frame)) = reader.next() {
+            let packet = rtp::parse(reader.payload(&frame)).expect("RTP");
+            assert_eq!((packet.payload, packet.ssrc), (GREETING.as_slice(), 7));
+            judge.see(&packet);
+            heard += 1;
+        }
+        assert_eq!((heard, judge.faults.total()), (3, 0));
+        out.clear();
+        echo.binary(0, &[0x80; 172], 0, &mut out);
+        assert!(out.is_empty());
     }
 }

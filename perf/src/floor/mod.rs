@@ -2,6 +2,7 @@
 //! its own, as the server does, and is loaded by the same generator.
 
 pub(crate) mod child;
+mod clock;
 mod pair;
 #[cfg(feature = "uring")]
 mod ring;

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Relay,
     /// WebSocket to WebSocket and back.
     Line,
+    /// UDP that leaves at its time, which a timer tells.
+    Clock,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::Ws => "ws",
             Self::Relay => "relay",
             Self::Line => "line",
+            Self::Clock => "clock",
         }
     }
 }
@@ -69,6 +72,7 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
             let calls = sockets()?;
             super::ring::run(&calls, || announce_udp(&calls))
         }
+        Kind::Clock => super::clock::run(&sockets()?),
         Kind::Ws => ws(),
         Kind::Relay => {
             let agent = agent.ok_or_else(|| PerfError::Usage("relay needs --agent".into()))?;
@@ -107,7 +111,7 @@ pub(super) fn announce(ports: impl Iterator<Item = u16>) -> Result<()> {
     Ok(())
 }
 
-fn announce_udp(sockets: &[UdpSocket]) -> Result<()> {
+pub(super) fn announce_udp(sockets: &[UdpSocket]) -> Result<()> {
     let addresses: io::Result<Vec<_>> = sockets.iter().map(UdpSocket::local_addr).collect();
     announce(addresses?.into_iter().map(|address| address.port()))
 }

@@ -13,7 +13,7 @@ use super::heard::{Heard, book, book_packet};
 use super::line::LineEnd;
 use super::stamps::Stamps;
 pub(crate) use super::stream::Pace;
-use super::stream::{Carrier, Stream};
+use super::stream::{Carrier, Stream, hung_up, send_all};
 use crate::error::{PerfError, Result};
 use crate::pattern;
 use crate::rtp::{self, Faults, SAMPLES_MS};
@@ -144,6 +144,8 @@ impl Engine {
             sequence,
             timestamp,
             active,
+            answered_ns: None,
+            first_ns: None,
         });
         Ok(())
     }
@@ -213,6 +215,24 @@ impl Engine {
             stream.carrier = Carrier::Udp(Some(peer));
             stream.active = true;
         }
+    }
+
+    /// Call `id` was answered, by the stamp of the 200.
+    pub(crate) fn answered(&mut self, id: u32, at_ns: u64) {
+        if let Some(stream) = self.streams.get_mut(id as usize) {
+            stream.answered_ns = Some(at_ns);
+        }
+    }
+
+    /// From each call's answer to the first audio that came.
+    pub(crate) fn first_audio(&self) -> Result<Times> {
+        let mut all = times()?;
+        for stream in &self.streams {
+            if let (Some(answered), Some(first)) = (stream.answered_ns, stream.first_ns) {
+                all.saturating_record(first.saturating_sub(answered));
+            }
+        }
+        Ok(all)
     }
 
     /// Stream `id` is secured from now on.
@@ -392,6 +412,9 @@ impl Engine {
         let stamps = self.stamps.as_deref();
         match &mut stream.carrier {
             Carrier::Udp(peer) => {
+                if !rtp::is_rtcp(bytes) {
+                    stream.first_ns.get_or_insert(stamp);
+                }
                 if *peer == Some(arrival.from) {
                     let opened = match &mut stream.secure {
                         // What cannot be opened is booked as it is: no RTP, or altered.
@@ -471,21 +494,4 @@ impl Engine {
         }
         Ok(self.heard.clone())
     }
-}
-
-/// The server has closed a line: what it would have brought counts as lost.
-fn hung_up(poll: &Poll, stream: &mut Stream, id: usize, closed: &mut Vec<u32>) -> Result<()> {
-    stream.active = false;
-    closed.push(id as u32);
-    Ok(poll.remove(stream.socket.as_raw_fd())?)
-}
-
-/// Writes a message to a socket that has room for it at the rates of speech.
-fn send_all(socket: &Socket, mut bytes: &[u8]) -> std::io::Result<usize> {
-    let total = bytes.len();
-    while !bytes.is_empty() {
-        let sent = socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)?;
-        bytes = bytes.get(sent..).unwrap_or_default();
-    }
-    Ok(total)
 }

@@ -1,13 +1,16 @@
 //! One call's audio: the socket it travels on, and its books.
 
 use std::net::SocketAddrV4;
+use std::os::fd::AsRawFd;
 
 use socket2::Socket;
 
 use super::account::Account;
 use super::line::LineEnd;
+use crate::error::Result;
 use crate::sound::Codec;
 use crate::srtp::Session;
+use crate::sys::poll::Poll;
 use crate::ws::frame::Reader;
 
 /// What carries a stream's packets.
@@ -30,6 +33,10 @@ pub(super) struct Stream {
     pub(super) sequence: u16,
     pub(super) timestamp: u32,
     pub(super) active: bool,
+    /// The stamp of the 200 that answered its call.
+    pub(super) answered_ns: Option<u64>,
+    /// The stamp of the first audio that came.
+    pub(super) first_ns: Option<u64>,
 }
 
 /// Settings of a run.
@@ -45,4 +52,26 @@ pub(crate) struct Pace {
     pub(crate) codec: Codec,
     /// What comes back is what was sent, bit by bit.
     pub(crate) exact: bool,
+}
+
+/// The server has closed a line: what it would have brought counts as lost.
+pub(super) fn hung_up(
+    poll: &Poll,
+    stream: &mut Stream,
+    id: usize,
+    closed: &mut Vec<u32>,
+) -> Result<()> {
+    stream.active = false;
+    closed.push(id as u32);
+    Ok(poll.remove(stream.socket.as_raw_fd())?)
+}
+
+/// Writes a message to a socket that has room for it at the rates of speech.
+pub(super) fn send_all(socket: &Socket, mut bytes: &[u8]) -> std::io::Result<usize> {
+    let total = bytes.len();
+    while !bytes.is_empty() {
+        let sent = socket.send_with_flags(bytes, libc::MSG_NOSIGNAL)?;
+        bytes = bytes.get(sent..).unwrap_or_default();
+    }
+    Ok(total)
 }

@@ -254,7 +254,8 @@ fn pump_at(
     signalling.pump(|event| {
         desk.book(event);
         match event {
-            Event::Answered { call, rtp, keying, .. } => {
+            Event::Answered { call, rtp, keying, at_ns, .. } => {
+                engine.answered(call, at_ns);
                 engine.start_udp(call, rtp);
                 if let Some(Err(error)) = keying.map(|keying| engine.secure(call, keying)) {
                     fault = Some(error);

@@ -83,6 +83,8 @@ pub(crate) enum Event {
         keying: Option<(Keying, Keying)>,
         /// From the INVITE's sending to the 200's arrival.
         setup_ns: u64,
+        /// The stamp of that arrival.
+        at_ns: u64,
     },
     /// It did not come up.
     Failed {
@@ -425,7 +427,8 @@ impl Uac {
         match (message.audio(self.settings.codec.payload_type()), keying) {
             (Some(rtp), None | Some(Some(_))) => {
                 let keying = keying.flatten();
-                self.events.push_back(Event::Answered { call: id, rtp, keying, setup_ns });
+                let at_ns = stamp_ns;
+                self.events.push_back(Event::Answered { call: id, rtp, keying, setup_ns, at_ns });
             }
             _ => {
                 let why = Failure::NoAudio;

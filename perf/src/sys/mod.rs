@@ -7,3 +7,4 @@ pub(crate) mod net;
 pub(crate) mod poll;
 pub(crate) mod proc;
 pub(crate) mod sched;
+pub(crate) mod timer;

@@ -58,7 +58,7 @@ fn a_call_from_invite_to_bye() {
     let rtp = "127.0.0.1:9000".parse().expect("address");
     assert_eq!(
         uac.events.pop_front(),
-        Some(Event::Answered { call: 3, rtp, keying: None, setup_ns: 4_000 })
+        Some(Event::Answered { call: 3, rtp, keying: None, setup_ns: 4_000, at_ns: 5_000 })
     );
     let ack = sent(&mut uac).remove(0);
     assert!(ack.starts_with("ACK sip:srv@127.0.0.1:5061 SIP/2.0\r\n"));
