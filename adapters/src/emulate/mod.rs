@@ -11,7 +11,10 @@ pub(crate) mod asking;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod form;
+pub(crate) mod playback;
 mod quirks;
+pub(crate) mod reports;
+pub(crate) mod speech;
 mod wires;
 pub mod xml;
 
