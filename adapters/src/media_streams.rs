@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
+use crate::json::decode::{self, Decode};
 use crate::json::quick::Quick;
-use crate::json::{append_string, base64, lend, scan};
+use crate::json::{append_event, append_string, base64, lend, scan};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -78,20 +79,7 @@ impl Stream for MediaStreams {
         message: &'m mut [u8],
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
-        if kind == MessageKind::Binary {
-            return Err(WireError::BadFrame("this dialect speaks text only"));
-        }
-        // What is wrong with a message is for the full parser to say.
-        if let Some(found) = self.quick.media(message)
-            && let Ok(event) = self.audio(message, &found, slot)
-        {
-            if !matches!(event, StreamEvent::Audio { .. }) {
-                self.quick.forget();
-            }
-            return Ok(event);
-        }
-        self.quick.forget();
-        self.parsed(message, slot)
+        decode::message(self, kind, message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -112,28 +100,23 @@ impl Stream for MediaStreams {
             // There is no word for either.
             StreamCommand::Mark(_) | StreamCommand::Dtmf(_) | StreamCommand::Hangup => return None,
         };
-        out.extend_from_slice(br#"{"event":""#);
-        out.extend_from_slice(event.as_bytes());
-        out.extend_from_slice(br#"","streamSid":"#);
-        append_string(out, &self.sid);
-        if let Some(name) = mark {
-            out.extend_from_slice(br#","mark":{"name":"#);
-            append_string(out, name);
-            out.push(b'}');
-        }
-        out.push(b'}');
+        append_event(out, event, (STREAM, &self.sid), mark);
         Some(MessageKind::Text)
     }
 }
 
-impl MediaStreams {
-    /// Audio, found by the quick look: a plain message and nothing else.
-    fn audio<'m>(
-        &self,
+impl Decode for MediaStreams {
+    fn quick(&mut self) -> &mut Quick {
+        &mut self.quick
+    }
+
+    #[inline]
+    fn media(
+        &mut self,
         message: &[u8],
         found: &scan::Media,
         slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
+    ) -> Result<StreamEvent<'static>, WireError> {
         let text = |range: &Option<Range<usize>>| message.get(range.clone()?);
         if !found.again {
             self.check_stream(text(&found.stream))?;
@@ -142,10 +125,9 @@ impl MediaStreams {
             }
         }
         let payload = text(&found.payload).ok_or_else(|| missing(PAYLOAD))?;
-        decode(payload, slot, found.chunk, found.timestamp)
+        audio(payload, slot, found.chunk, found.timestamp)
     }
 
-    /// Whatever else is said, by a full parser.
     fn parsed<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -170,7 +152,7 @@ impl MediaStreams {
                     Value::String(text) => text.parse().ok(),
                     other => other.as_u64(),
                 };
-                decode(payload.as_bytes(), slot, number("chunk"), number("timestamp"))
+                audio(payload.as_bytes(), slot, number("chunk"), number("timestamp"))
             }
             "dtmf" => {
                 self.check_stream(sid.map(str::as_bytes))?;
@@ -202,7 +184,9 @@ impl MediaStreams {
             _ => Ok(StreamEvent::Nothing),
         }
     }
+}
 
+impl MediaStreams {
     fn start<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -267,12 +251,13 @@ impl MediaStreams {
     }
 }
 
-fn decode<'m>(
+/// The audio of a message.
+fn audio(
     payload: &[u8],
     slot: &mut FrameSlot<'_>,
     chunk: Option<u64>,
     timestamp_ms: Option<u64>,
-) -> Result<StreamEvent<'m>, WireError> {
+) -> Result<StreamEvent<'static>, WireError> {
     let length = base64::decode_into(payload, slot.room()).map_err(|what| bad(PAYLOAD, what))?;
     slot.set_len(length)?;
     if length == 0 {
