@@ -254,6 +254,13 @@ impl Server {
         assert!(!log.contains("panicked"), "{log}");
     }
 
+    /// The end of a test: no call is left, and the server ends well.
+    #[track_caller]
+    pub fn finish(self) {
+        self.wait_idle();
+        self.stop();
+    }
+
     /// Ends it at once, as a power failure does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
