@@ -16,6 +16,8 @@ mod quirks;
 pub(crate) mod reports;
 pub(crate) mod speech;
 mod wires;
+#[cfg(test)]
+pub(crate) mod world;
 pub mod xml;
 
 use std::fmt;
