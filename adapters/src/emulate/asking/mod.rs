@@ -5,6 +5,8 @@
 //! Two carriers have this in common, as one has copied the other. It shares no code with their
 //! adapters.
 
+#[cfg(test)]
+pub(crate) mod cases;
 mod document;
 mod line;
 
