@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::agent::{Agent, Agents};
 use super::callee::Callee;
-use super::phone::Phone;
+use super::phone::{Codec, Phone};
 use super::server::Server;
 use super::until;
 
@@ -41,6 +41,35 @@ pub fn begin(server: &Server, agents: &Agents) -> (Phone, Agent, String) {
     caller.wait_answer();
     let id = agent.start["call_id"].as_str().unwrap().to_owned();
     (caller, agent, id)
+}
+
+/// A call of a phone that speaks `codec` with the agent `bot`, which knows that it is answered: the
+/// server has these `codecs`, the agent's entry has `more`, and `rest` follows it.
+#[track_caller]
+pub fn connected(
+    codecs: &[&str],
+    codec: Codec,
+    (more, rest): (&str, &str),
+) -> (Server, Phone, Agent) {
+    let agents = Agents::listen();
+    let url = agents.url();
+    let server = Server::start(&format!(
+        "[sip]\ncodecs = {codecs:?}\n\
+         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n{more}\n{rest}\n"
+    ));
+    let mut phone = Phone::call_in(server.sip, "bot", "", codec);
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    (server, phone, agent)
+}
+
+/// The phone hangs up, which its agent is told; the server ends well.
+#[track_caller]
+pub fn part(server: Server, mut phone: Phone, mut agent: Agent) {
+    phone.hang_up();
+    assert_eq!(agent.event("stop")["by"], "caller");
+    server.finish();
 }
 
 /// 20 ms that nobody else says.
