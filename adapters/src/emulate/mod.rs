@@ -7,6 +7,7 @@
 //! shares no code with the adapter that reads or writes messages, so that a misreading does not
 //! cancel out.
 
+pub(crate) mod api;
 pub(crate) mod asking;
 #[cfg(test)]
 pub(crate) mod bench;
