@@ -1,8 +1,6 @@
 //! Media Streams: text messages of JSON, audio in base64, always µ-law at 8 kHz. Made by one
 //! carrier, spoken by others with small differences, which are [`Rules`].
 
-use std::ops::Range;
-
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde_json::{Map, Value};
@@ -10,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::json::decode::{self, Decode};
+use crate::json::parts::Parts;
 use crate::json::quick::Quick;
 use crate::json::{append_event, append_string, base64, lend, scan};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
@@ -110,22 +109,28 @@ impl Decode for MediaStreams {
         &mut self.quick
     }
 
+    fn audio(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'static>, WireError> {
+        self.check_stream(parts.stream)?;
+        if !self.is_heard(parts.track)? {
+            return Ok(StreamEvent::Nothing);
+        }
+        audio(parts, slot)
+    }
+
     #[inline]
-    fn media(
+    fn found(
         &mut self,
         message: &[u8],
         found: &scan::Media,
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'static>, WireError> {
-        let text = |range: &Option<Range<usize>>| message.get(range.clone()?);
-        if !found.again {
-            self.check_stream(text(&found.stream))?;
-            if !self.is_heard(text(&found.track))? {
-                return Ok(StreamEvent::Nothing);
-            }
-        }
-        let payload = text(&found.payload).ok_or_else(|| missing(PAYLOAD))?;
-        audio(payload, slot, found.chunk, found.timestamp)
+        let parts = Parts::found(message, found);
+        // What is told once has been looked at.
+        if found.again { audio(&parts, slot) } else { self.audio(&parts, slot) }
     }
 
     fn parsed<'m>(
@@ -143,16 +148,19 @@ impl Decode for MediaStreams {
         match event {
             "start" => self.start(message, &fields),
             "media" => {
-                self.check_stream(sid.map(str::as_bytes))?;
-                if !self.is_heard(text("track").map(str::as_bytes))? {
-                    return Ok(StreamEvent::Nothing);
-                }
-                let payload = text("payload").ok_or_else(|| missing(PAYLOAD))?;
+                let bytes = |name: &str| text(name).map(str::as_bytes);
                 let number = |name: &str| match detail.and_then(|detail| detail.get(name))? {
                     Value::String(text) => text.parse().ok(),
                     other => other.as_u64(),
                 };
-                audio(payload.as_bytes(), slot, number("chunk"), number("timestamp"))
+                let parts = Parts {
+                    stream: sid.map(str::as_bytes),
+                    track: bytes("track"),
+                    chunk: number("chunk"),
+                    timestamp_ms: number("timestamp"),
+                    payload: bytes("payload"),
+                };
+                self.audio(&parts, slot)
             }
             "dtmf" => {
                 self.check_stream(sid.map(str::as_bytes))?;
@@ -251,22 +259,18 @@ impl MediaStreams {
     }
 }
 
-/// The audio of a message.
-fn audio(
-    payload: &[u8],
-    slot: &mut FrameSlot<'_>,
-    chunk: Option<u64>,
-    timestamp_ms: Option<u64>,
-) -> Result<StreamEvent<'static>, WireError> {
+/// The audio of a message that is of this stream and the caller's.
+fn audio(parts: &Parts<'_>, slot: &mut FrameSlot<'_>) -> Result<StreamEvent<'static>, WireError> {
+    let payload = parts.payload.ok_or_else(|| missing(PAYLOAD))?;
     let length = base64::decode_into(payload, slot.room()).map_err(|what| bad(PAYLOAD, what))?;
     slot.set_len(length)?;
     if length == 0 {
         return Ok(StreamEvent::Nothing);
     }
     Ok(StreamEvent::Audio {
-        ts: timestamp_ms.and_then(|ms| ms.checked_mul(SAMPLES_MS)),
+        ts: parts.timestamp_ms.and_then(|ms| ms.checked_mul(SAMPLES_MS)),
         // The carrier counts from 1.
-        seq: chunk.and_then(|chunk| chunk.checked_sub(1)),
+        seq: parts.chunk.and_then(|chunk| chunk.checked_sub(1)),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::config::RawConfig;
 use crate::json::decode::{self, Decode, Times};
 use crate::json::parts::{Audio, Format, Key, Parts, bad};
 use crate::json::quick::Quick;
-use crate::json::{append_string, base64, lend, scan};
+use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -68,24 +68,6 @@ pub(crate) fn open(start: &StreamStart, variant: &'static Variant) -> Box<dyn St
 }
 
 impl PlayAudio {
-    fn audio(
-        &mut self,
-        parts: &Parts<'_>,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'static>, WireError> {
-        let Some(started) = &mut self.started else {
-            return Err(WireError::BadFrame("audio before the start of the stream"));
-        };
-        parts.check_stream(STREAM, &started.id)?;
-        if parts.track.is_some_and(|track| track != b"inbound") {
-            return Ok(StreamEvent::Nothing);
-        }
-        if decode::payload(parts, started.heard, slot)? == 0 {
-            return Ok(StreamEvent::Nothing);
-        }
-        Ok(started.times.event(parts))
-    }
-
     fn start<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -139,13 +121,22 @@ impl Decode for PlayAudio {
     }
 
     #[inline]
-    fn media(
+    fn audio(
         &mut self,
-        message: &[u8],
-        found: &scan::Media,
+        parts: &Parts<'_>,
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'static>, WireError> {
-        self.audio(&Parts::found(message, found), slot)
+        let Some(started) = &mut self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        parts.check_stream(STREAM, &started.id)?;
+        if parts.track.is_some_and(|track| track != b"inbound") {
+            return Ok(StreamEvent::Nothing);
+        }
+        if decode::payload(parts, started.heard, slot)? == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        Ok(started.times.event(parts))
     }
 
     fn parsed<'m>(

@@ -15,7 +15,7 @@ use crate::event::HangupCause;
 use crate::json::decode::{self, Decode, Times};
 use crate::json::parts::{Audio, Key, Mark, Parts, bad};
 use crate::json::quick::Quick;
-use crate::json::{append_event, append_string, base64, lend, scan};
+use crate::json::{append_event, append_string, base64, lend};
 use crate::stream::{FrameSlot, Manners, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -55,22 +55,6 @@ struct Started {
 }
 
 impl AgentStream {
-    fn audio(
-        &mut self,
-        parts: &Parts<'_>,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'static>, WireError> {
-        let Some(started) = &mut self.started else {
-            return Err(WireError::BadFrame("audio before the start of the stream"));
-        };
-        parts.check_stream(STREAM, &started.id)?;
-        // What comes behind the end is not heard.
-        if started.stopped || decode::payload(parts, started.audio, slot)? == 0 {
-            return Ok(StreamEvent::Nothing);
-        }
-        Ok(started.times.event(parts))
-    }
-
     fn start<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -134,13 +118,20 @@ impl Decode for AgentStream {
     }
 
     #[inline]
-    fn media(
+    fn audio(
         &mut self,
-        message: &[u8],
-        found: &scan::Media,
+        parts: &Parts<'_>,
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'static>, WireError> {
-        self.audio(&Parts::found(message, found), slot)
+        let Some(started) = &mut self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        parts.check_stream(STREAM, &started.id)?;
+        // What comes behind the end is not heard.
+        if started.stopped || decode::payload(parts, started.audio, slot)? == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        Ok(started.times.event(parts))
     }
 
     fn parsed<'m>(

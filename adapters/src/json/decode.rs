@@ -16,13 +16,23 @@ pub(crate) trait Decode {
     /// What finds media messages in a hurry.
     fn quick(&mut self) -> &mut Quick;
 
+    /// Audio, from the parts of a message.
+    fn audio(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'static>, WireError>;
+
     /// Audio, found in `message` by the quick look.
-    fn media(
+    #[inline]
+    fn found(
         &mut self,
         message: &[u8],
         found: &scan::Media,
         slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'static>, WireError>;
+    ) -> Result<StreamEvent<'static>, WireError> {
+        self.audio(&Parts::found(message, found), slot)
+    }
 
     /// Any message, by a full parser.
     fn parsed<'m>(
@@ -45,7 +55,7 @@ pub(crate) fn message<'m>(
     }
     // What is wrong with a message is for the full parser to say.
     if let Some(found) = stream.quick().media(message)
-        && let Ok(event) = stream.media(message, &found, slot)
+        && let Ok(event) = stream.found(message, &found, slot)
     {
         if !matches!(event, StreamEvent::Audio { .. }) {
             stream.quick().forget();

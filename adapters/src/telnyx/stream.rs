@@ -14,7 +14,7 @@ use crate::config::RawConfig;
 use crate::json::decode::{self, Decode};
 use crate::json::parts::{Audio, Format, Key, Mark, Parts, bad};
 use crate::json::quick::Quick;
-use crate::json::{append_string, base64, lend, scan};
+use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -42,34 +42,6 @@ impl Telnyx {
         let to_carrier = fields::format(codec, rate_hz, order_wanted).unwrap_or(AudioFormat::PCMU);
         let order = Order::new(order_wanted, false);
         Self { order_wanted, to_carrier, order, quick: Quick::new(STREAM), started: None }
-    }
-
-    /// Audio of the caller; what the carrier plays to him is of no interest.
-    fn audio(
-        &mut self,
-        parts: &Parts<'_>,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'static>, WireError> {
-        let Some((stream, format)) = &self.started else {
-            return Err(WireError::BadFrame("audio before the start of the stream"));
-        };
-        parts.check_stream(STREAM, stream)?;
-        if parts.track.is_some_and(|track| !track.starts_with(b"inbound")) {
-            return Ok(StreamEvent::Nothing);
-        }
-        let count = decode::payload(parts, *format, slot)?;
-        if count == 0 {
-            return Ok(StreamEvent::Nothing);
-        }
-        self.order.observe(slot.filled());
-        if self.order.exchanged() && is_linear(*format) {
-            exchange(slot.room().get_mut(..count).unwrap_or_default());
-        }
-        let ticks_ms = u64::from(format.clock_hz() / 1000);
-        Ok(StreamEvent::Audio {
-            ts: parts.timestamp_ms.map(|ms| ms.saturating_mul(ticks_ms)),
-            seq: parts.number(),
-        })
     }
 
     fn start<'m>(
@@ -106,14 +78,33 @@ impl Decode for Telnyx {
         &mut self.quick
     }
 
+    /// Audio of the caller; what the carrier plays to him is of no interest.
     #[inline]
-    fn media(
+    fn audio(
         &mut self,
-        message: &[u8],
-        found: &scan::Media,
+        parts: &Parts<'_>,
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'static>, WireError> {
-        self.audio(&Parts::found(message, found), slot)
+        let Some((stream, format)) = &self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        parts.check_stream(STREAM, stream)?;
+        if parts.track.is_some_and(|track| !track.starts_with(b"inbound")) {
+            return Ok(StreamEvent::Nothing);
+        }
+        let count = decode::payload(parts, *format, slot)?;
+        if count == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        self.order.observe(slot.filled());
+        if self.order.exchanged() && is_linear(*format) {
+            exchange(slot.room().get_mut(..count).unwrap_or_default());
+        }
+        let ticks_ms = u64::from(format.clock_hz() / 1000);
+        Ok(StreamEvent::Audio {
+            ts: parts.timestamp_ms.map(|ms| ms.saturating_mul(ticks_ms)),
+            seq: parts.number(),
+        })
     }
 
     fn parsed<'m>(
