@@ -1,7 +1,8 @@
 //! Something that there is a little of, shared by organisations.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
@@ -13,10 +14,10 @@ pub struct Shares {
     held: Mutex<BTreeMap<Uuid, usize>>,
 }
 
-/// Some of them, given back when dropped.
+/// Some of them, given back when dropped, to where `S` leads.
 #[derive(Debug)]
-pub struct Share {
-    shares: &'static Shares,
+pub struct Share<S: Deref<Target = Shares> = &'static Shares> {
+    shares: S,
     organisation: Uuid,
     amount: usize,
 }
@@ -34,19 +35,30 @@ impl Shares {
 
     /// So many for an organisation, if as many are left for it.
     pub fn take_many(&'static self, organisation: Uuid, amount: usize) -> Option<Share> {
+        self.hold(organisation, amount).then(|| Share { shares: self, organisation, amount })
+    }
+
+    /// One for an organisation, of what lasts as long as it is held.
+    pub fn take_one(self: &Arc<Self>, organisation: Uuid) -> Option<Share<Arc<Self>>> {
+        let share = || Share { shares: Arc::clone(self), organisation, amount: 1 };
+        self.hold(organisation, 1).then(share)
+    }
+
+    /// True if as many were left.
+    fn hold(&self, organisation: Uuid, amount: usize) -> bool {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let own = held.get(&organisation).copied().unwrap_or(0);
         let all = held.values().sum::<usize>();
         let fits = |held: usize, max: usize| held.saturating_add(amount) <= max;
-        if !fits(own, self.each_max) || !fits(all, self.all_max) {
-            return None;
+        let room = fits(own, self.each_max) && fits(all, self.all_max);
+        if room {
+            held.insert(organisation, own + amount);
         }
-        held.insert(organisation, own + amount);
-        Some(Share { shares: self, organisation, amount })
+        room
     }
 }
 
-impl Drop for Share {
+impl<S: Deref<Target = Shares>> Drop for Share<S> {
     fn drop(&mut self) {
         let mut held = self.shares.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = held.get_mut(&self.organisation) {

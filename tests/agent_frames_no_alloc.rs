@@ -1,9 +1,10 @@
 //! An agent's WebSocket in full flow does not touch the heap: frames read, the dialect's messages
 //! decoded, answered, framed and masked; nor do carriers' media messages.
-#![allow(unsafe_code, clippy::unwrap_used, clippy::panic, missing_docs, reason = "test")]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../media/tests/support/counting.rs"]
+mod counting;
+
 use std::path::Path;
 
 use adapters::agent::{
@@ -14,6 +15,7 @@ use adapters::config::RawConfig;
 use adapters::spec::ProviderSpec;
 use adapters::stream::{FrameSlot, Stream, StreamEvent, StreamStart};
 use adapters::table::PROVIDERS;
+use counting::allocations;
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde_json::Value;
@@ -22,29 +24,6 @@ use talkpath::bridge::framing::{
     append_frame, seal,
 };
 use talkpath::bridge::mask::MaskKeys;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: `block` came from `System` with this layout.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 struct Last(Vec<u8>);
 
@@ -132,11 +111,11 @@ fn an_echo_allocates_nothing() {
             }
         };
         run(1);
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         run(500);
-        assert_eq!(ALLOCATIONS.get() - before, 0, "{role:?}");
+        assert_eq!(allocations() - before, 0, "{role:?}");
         drop(std::hint::black_box(vec![0u8; 10]));
-        assert_eq!(ALLOCATIONS.get() - before, 1);
+        assert_eq!(allocations() - before, 1);
         assert_eq!(echoed, 1503);
         assert_eq!((reader.buffered_bytes(), queue.len()), (0, 0));
     }
@@ -187,9 +166,9 @@ fn carriers_frames_allocate_nothing() {
             }
         };
         run(1);
-        let before = ALLOCATIONS.get();
+        let before = allocations();
         run(2_000);
-        assert_eq!(ALLOCATIONS.get() - before, 0, "{}", spec.name);
+        assert_eq!(allocations() - before, 0, "{}", spec.name);
         seen += 1;
     }
     assert!(seen >= 5, "{seen}");

@@ -285,6 +285,11 @@ impl<S: Read + Write> Client<S> {
     }
 
     fn offers(&mut self, conversation: &str, to: &str) {
+        self.offers_with(conversation, to, "");
+    }
+
+    /// The same with something that nobody asks for.
+    fn offers_with(&mut self, conversation: &str, to: &str, more: &str) {
         self.says(
             "open",
             &json!({
@@ -294,6 +299,7 @@ impl<S: Read + Write> Client<S> {
                 "media": [
                     {"type": "audio", "format": "PCMU", "channels": ["external"], "rate": 8000}
                 ],
+                "more": more,
             }),
         );
     }
@@ -427,6 +433,32 @@ fn over_tls() {
     caller.leaves("end");
     let record = record(&server, call_id(&agent));
     assert_eq!(record["cause"], "normal", "{record}");
+    server.stop();
+}
+
+/// An offer may be as long as a message at most, and come in many pieces: the call has it whole,
+/// and what follows too. One that is longer is none.
+#[test]
+fn a_long_offer() {
+    let (server, agents) = server();
+    let url = unsigned(&server);
+    let conversation = "090eaa2f-72fa-480a-83e0-8667ff89c0ec";
+    let mut caller = Client::open(&url, KEY, SESSION).unwrap();
+    caller.offers_with(conversation, NUMBER, &"x".repeat(64_000));
+    caller.hears("opened");
+    let mut agent = answered(agents.accept());
+    let said = noise(1_600, 18);
+    for part in said.chunks(160) {
+        caller.socket.send(Message::binary(part.to_vec())).unwrap();
+    }
+    agent_hears(&mut agent, &said);
+    caller.leaves("end");
+    assert_eq!(record(&server, call_id(&agent))["cause"], "normal");
+    let mut longer = Client::open(&url, KEY, SESSION).unwrap();
+    // The server may have closed before all of it was written.
+    let text = Message::text("x".repeat(70_000));
+    assert!(longer.socket.send(text).is_err() || longer.socket.read().is_err());
+    assert_eq!(calls(&server).len(), 1);
     server.stop();
 }
 

@@ -14,8 +14,9 @@ use serde_json::json;
 use talkpath::sip::core::offer_answer::{LocalMedia, accept_answer, answer, build_offer};
 use talkpath::sip::core::sdp::{Direction, Sdp};
 
-use support::agent::{Agent, Agents};
+use support::agent::Agent;
 use support::ear::Rtp;
+use support::joined::{self, part};
 use support::phone::{self, Codec, OPUS, Phone};
 use support::server::Server;
 use support::wav;
@@ -130,25 +131,9 @@ fn wait_tone(phone: &Phone, hz: f64) {
 }
 
 /// A call of a phone that speaks `codec`, with an agent whose entry has `more`.
+#[track_caller]
 fn connected(codec: Codec, more: &str) -> (Server, Phone, Agent) {
-    let agents = Agents::listen();
-    let url = agents.url();
-    let server = Server::start(&format!(
-        "[sip]\ncodecs = [\"opus\", \"PCMU\"]\n\
-         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n{more}\n"
-    ));
-    let mut phone = Phone::call_in(server.sip, "bot", "", codec);
-    let mut agent = agents.accept();
-    phone.wait_answer();
-    agent.event("answered");
-    (server, phone, agent)
-}
-
-fn finish(server: Server, mut phone: Phone, mut agent: Agent) {
-    phone.hang_up();
-    assert_eq!(agent.event("stop")["by"], "caller");
-    server.wait_idle();
-    server.stop();
+    joined::connected(&["opus", "PCMU"], codec, (more, ""))
 }
 
 /// Time and numbers go on packet by packet, each as long as the one before lasts.
@@ -192,7 +177,7 @@ fn opus_wide_band_both_ways() {
     assert_one_stream(&phone.packets());
     phone.press(5);
     assert_eq!(agent.event("dtmf")["digit"], "5");
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// If both sides speak Opus, every packet passes untouched, whatever it lasts, and media time keeps
@@ -242,7 +227,7 @@ fn opus_passes_untouched() {
     assert_eq!(samples / 48 - 2_700 + dropped, 5_000, "{cleared}");
     agent.play(OPUS_PT, &[1, 2]);
     assert_eq!(agent.event("error")["code"], "bad_frame");
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// An agent that hears linear audio loses nothing of a phone whose packets are lost one by one and
@@ -275,7 +260,7 @@ fn opus_losses_are_made_up_for() {
         assert_eq!(pair[1].ts.wrapping_sub(pair[0].ts), 320 * u32::from(steps));
     }
     assert_eq!(agent.frames.len(), expected);
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// An agent of µ-law and a phone of Opus, and the other way round; and the queue follows a phone
@@ -295,7 +280,7 @@ fn opus_beside_other_codecs() {
         let samples: Vec<i16> = bytes.iter().map(|code| wav::ulaw(*code)).collect();
         wav::has_tone(&samples, 8_000, 700.0).then_some(())
     });
-    finish(server, phone, agent);
+    part(server, phone, agent);
 
     let (server, mut phone, mut agent) = connected(phone::PCMU, "format = { codec = \"opus\" }");
     phone.speak(&wav::to_ulaw(&wav::sine_at(1_000.0, 8_000, 1.2)));
@@ -310,7 +295,7 @@ fn opus_beside_other_codecs() {
         let samples: Vec<i16> = bytes.iter().map(|code| wav::ulaw(*code)).collect();
         wav::has_tone(&samples, 8_000, 700.0).then_some(())
     });
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// Agents of the server itself: the tone goes on through changes of codec, the echo sends packets

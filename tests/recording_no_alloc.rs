@@ -1,38 +1,17 @@
 //! A call that is recorded does not touch the heap for it: placed, converted, and into the ring.
-#![allow(unsafe_code, clippy::unwrap_used, missing_docs, reason = "test")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../media/tests/support/counting.rs"]
+mod counting;
+
 use std::time::Duration;
 
+use counting::allocations;
 use media::codec::AudioFormat;
 use media::rtp::Frame;
 use media::time::MonoTime;
 use talkpath::recording::{head, rate_hz};
 use talkpath::workers::taps::Said;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: `block` came from `System` with this layout.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Ten seconds of both directions, in several formats, with a disk that reads and one that does
 /// not.
@@ -43,7 +22,7 @@ fn recording_a_frame_allocates_nothing() {
             let (mut head, mut frames) = head(rate_hz(format), format);
             head.begin(MonoTime::ZERO);
             let payload = vec![0x55; format.bytes(20)];
-            let before = ALLOCATIONS.get();
+            let before = allocations();
             for n in 0..500_u32 {
                 let now = MonoTime::ZERO + Duration::from_millis(20) * n;
                 let ts = n * format.samples(20) as u32;
@@ -55,7 +34,7 @@ fn recording_a_frame_allocates_nothing() {
                     frame.consume();
                 }
             }
-            assert_eq!(ALLOCATIONS.get(), before, "{format:?}, read: {reads}");
+            assert_eq!(allocations(), before, "{format:?}, read: {reads}");
         }
     }
 }

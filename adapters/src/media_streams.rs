@@ -1,16 +1,16 @@
 //! Media Streams: text messages of JSON, audio in base64, always µ-law at 8 kHz. Made by one
 //! carrier, spoken by others with small differences, which are [`Rules`].
 
-use std::ops::Range;
-
 use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde_json::{Map, Value};
 
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
+use crate::json::decode::{self, Decode};
+use crate::json::parts::Parts;
 use crate::json::quick::Quick;
-use crate::json::{append_string, base64, lend, scan};
+use crate::json::{append_event, append_string, base64, lend, scan};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
@@ -78,20 +78,7 @@ impl Stream for MediaStreams {
         message: &'m mut [u8],
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
-        if kind == MessageKind::Binary {
-            return Err(WireError::BadFrame("this dialect speaks text only"));
-        }
-        // What is wrong with a message is for the full parser to say.
-        if let Some(found) = self.quick.media(message)
-            && let Ok(event) = self.audio(message, &found, slot)
-        {
-            if !matches!(event, StreamEvent::Audio { .. }) {
-                self.quick.forget();
-            }
-            return Ok(event);
-        }
-        self.quick.forget();
-        self.parsed(message, slot)
+        decode::message(self, kind, message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -112,40 +99,40 @@ impl Stream for MediaStreams {
             // There is no word for either.
             StreamCommand::Mark(_) | StreamCommand::Dtmf(_) | StreamCommand::Hangup => return None,
         };
-        out.extend_from_slice(br#"{"event":""#);
-        out.extend_from_slice(event.as_bytes());
-        out.extend_from_slice(br#"","streamSid":"#);
-        append_string(out, &self.sid);
-        if let Some(name) = mark {
-            out.extend_from_slice(br#","mark":{"name":"#);
-            append_string(out, name);
-            out.push(b'}');
-        }
-        out.push(b'}');
+        append_event(out, event, (STREAM, &self.sid), mark);
         Some(MessageKind::Text)
     }
 }
 
-impl MediaStreams {
-    /// Audio, found by the quick look: a plain message and nothing else.
-    fn audio<'m>(
-        &self,
+impl Decode for MediaStreams {
+    fn quick(&mut self) -> &mut Quick {
+        &mut self.quick
+    }
+
+    fn audio(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'static>, WireError> {
+        self.check_stream(parts.stream)?;
+        if !self.is_heard(parts.track)? {
+            return Ok(StreamEvent::Nothing);
+        }
+        audio(parts, slot)
+    }
+
+    #[inline]
+    fn found(
+        &mut self,
         message: &[u8],
         found: &scan::Media,
         slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let text = |range: &Option<Range<usize>>| message.get(range.clone()?);
-        if !found.again {
-            self.check_stream(text(&found.stream))?;
-            if !self.is_heard(text(&found.track))? {
-                return Ok(StreamEvent::Nothing);
-            }
-        }
-        let payload = text(&found.payload).ok_or_else(|| missing(PAYLOAD))?;
-        decode(payload, slot, found.chunk, found.timestamp)
+    ) -> Result<StreamEvent<'static>, WireError> {
+        let parts = Parts::found(message, found);
+        // What is told once has been looked at.
+        if found.again { audio(&parts, slot) } else { self.audio(&parts, slot) }
     }
 
-    /// Whatever else is said, by a full parser.
     fn parsed<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -161,16 +148,19 @@ impl MediaStreams {
         match event {
             "start" => self.start(message, &fields),
             "media" => {
-                self.check_stream(sid.map(str::as_bytes))?;
-                if !self.is_heard(text("track").map(str::as_bytes))? {
-                    return Ok(StreamEvent::Nothing);
-                }
-                let payload = text("payload").ok_or_else(|| missing(PAYLOAD))?;
+                let bytes = |name: &str| text(name).map(str::as_bytes);
                 let number = |name: &str| match detail.and_then(|detail| detail.get(name))? {
                     Value::String(text) => text.parse().ok(),
                     other => other.as_u64(),
                 };
-                decode(payload.as_bytes(), slot, number("chunk"), number("timestamp"))
+                let parts = Parts {
+                    stream: sid.map(str::as_bytes),
+                    track: bytes("track"),
+                    chunk: number("chunk"),
+                    timestamp_ms: number("timestamp"),
+                    payload: bytes("payload"),
+                };
+                self.audio(&parts, slot)
             }
             "dtmf" => {
                 self.check_stream(sid.map(str::as_bytes))?;
@@ -202,7 +192,9 @@ impl MediaStreams {
             _ => Ok(StreamEvent::Nothing),
         }
     }
+}
 
+impl MediaStreams {
     fn start<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -267,21 +259,18 @@ impl MediaStreams {
     }
 }
 
-fn decode<'m>(
-    payload: &[u8],
-    slot: &mut FrameSlot<'_>,
-    chunk: Option<u64>,
-    timestamp_ms: Option<u64>,
-) -> Result<StreamEvent<'m>, WireError> {
+/// The audio of a message that is of this stream and the caller's.
+fn audio(parts: &Parts<'_>, slot: &mut FrameSlot<'_>) -> Result<StreamEvent<'static>, WireError> {
+    let payload = parts.payload.ok_or_else(|| missing(PAYLOAD))?;
     let length = base64::decode_into(payload, slot.room()).map_err(|what| bad(PAYLOAD, what))?;
     slot.set_len(length)?;
     if length == 0 {
         return Ok(StreamEvent::Nothing);
     }
     Ok(StreamEvent::Audio {
-        ts: timestamp_ms.and_then(|ms| ms.checked_mul(SAMPLES_MS)),
+        ts: parts.timestamp_ms.and_then(|ms| ms.checked_mul(SAMPLES_MS)),
         // The carrier counts from 1.
-        seq: chunk.and_then(|chunk| chunk.checked_sub(1)),
+        seq: parts.chunk.and_then(|chunk| chunk.checked_sub(1)),
     })
 }
 

@@ -50,11 +50,6 @@ impl Network {
         }
     }
 
-    /// The address that others share bits with.
-    pub const fn address(&self) -> IpAddr {
-        self.address
-    }
-
     /// Bits that an address must share with the network: the more, the more specific.
     pub const fn prefix_bits(&self) -> u8 {
         self.prefix_bits

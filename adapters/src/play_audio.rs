@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
+use crate::json::decode::{self, Decode, Times};
 use crate::json::parts::{Audio, Format, Key, Parts, bad};
 use crate::json::quick::Quick;
 use crate::json::{append_string, base64, lend};
@@ -18,7 +19,6 @@ use crate::wire::WireError;
 
 /// The field that names the stream.
 const STREAM: &str = "streamId";
-const PAYLOAD: &str = "media.payload";
 
 /// In what the carriers that speak it differ.
 #[derive(Debug)]
@@ -52,10 +52,7 @@ struct Started {
     id: String,
     /// The format of callers' audio.
     heard: AudioFormat,
-    /// Ticks of that audio's clock in a millisecond.
-    ticks_ms: u64,
-    /// The carrier's time of the first frame.
-    first_ms: Option<u64>,
+    times: Times,
     /// What stands before the payload of a message of ours.
     head: Vec<u8>,
 }
@@ -71,70 +68,6 @@ pub(crate) fn open(start: &StreamStart, variant: &'static Variant) -> Box<dyn St
 }
 
 impl PlayAudio {
-    fn audio<'m>(
-        &mut self,
-        parts: &Parts<'_>,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let Some(started) = &mut self.started else {
-            return Err(WireError::BadFrame("audio before the start of the stream"));
-        };
-        if parts.stream.is_some_and(|named| named != started.id.as_bytes()) {
-            return Err(bad(STREAM, "is not of this stream"));
-        }
-        if parts.track.is_some_and(|track| track != b"inbound") {
-            return Ok(StreamEvent::Nothing);
-        }
-        let text = parts.payload.ok_or_else(|| bad(PAYLOAD, "is missing"))?;
-        let count = base64::decode_into(text, slot.room()).map_err(|why| bad(PAYLOAD, why))?;
-        if count == 0 {
-            return Ok(StreamEvent::Nothing);
-        }
-        if !count.is_multiple_of(started.heard.codec.sample_bytes()) {
-            return Err(WireError::BadFrame("not whole samples"));
-        }
-        slot.set_len(count)?;
-        // The time is that of the wall or of the stream: only differences mean something.
-        let ts = parts.timestamp_ms.map(|ms| {
-            let first = *started.first_ms.get_or_insert(ms);
-            ms.saturating_sub(first).saturating_mul(started.ticks_ms)
-        });
-        Ok(StreamEvent::Audio { ts, seq: parts.chunk.map(|chunk| chunk.saturating_sub(1)) })
-    }
-
-    fn other<'m>(
-        &mut self,
-        message: &'m mut [u8],
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let parsed: Message<'_> = serde_json::from_slice(message)
-            .map_err(|error| WireError::BadJson(error.to_string()))?;
-        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-        match &*parsed.event {
-            "start" => {
-                let start = parsed.start.ok_or_else(|| bad("start", "is missing"))?;
-                let (stream, call) = (own(start.stream_id), own(start.call_id));
-                self.start(message, stream, call, start.media_format.map(Format::own))
-            }
-            "media" => {
-                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
-                self.audio(&media.parts(parsed.stream_id.as_deref()), slot)
-            }
-            "dtmf" => {
-                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
-                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: None })
-            }
-            "playedStream" => {
-                let name = own(parsed.name).ok_or_else(|| bad("name", "is missing"))?;
-                let [name] = lend(message, [&name]).ok_or_else(|| bad("name", "is too long"))?;
-                Ok(StreamEvent::Mark(name))
-            }
-            "clearedAudio" => Ok(StreamEvent::Cleared),
-            "stop" if self.variant.says_stop => Ok(StreamEvent::Stopped(None)),
-            _ => Ok(StreamEvent::Nothing),
-        }
-    }
-
     fn start<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -156,8 +89,7 @@ impl PlayAudio {
         let head = self.head(&id, said);
         let [stream, call] =
             lend(message, [&id, &call]).ok_or_else(|| bad("start.streamId", "is too long"))?;
-        let ticks_ms = u64::from(heard.clock_hz() / 1000);
-        self.started = Some(Started { id, heard, ticks_ms, first_ms: None, head });
+        self.started = Some(Started { id, heard, times: Times::new(heard), head });
         Ok(StreamEvent::Started {
             stream: Some(stream),
             call: Some(call),
@@ -183,6 +115,63 @@ impl PlayAudio {
     }
 }
 
+impl Decode for PlayAudio {
+    fn quick(&mut self) -> &mut Quick {
+        &mut self.quick
+    }
+
+    #[inline]
+    fn audio(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'static>, WireError> {
+        let Some(started) = &mut self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        parts.check_stream(STREAM, &started.id)?;
+        if parts.track.is_some_and(|track| track != b"inbound") {
+            return Ok(StreamEvent::Nothing);
+        }
+        if decode::payload(parts, started.heard, slot)? == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        Ok(started.times.event(parts))
+    }
+
+    fn parsed<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        let parsed: Message<'_> = serde_json::from_slice(message)
+            .map_err(|error| WireError::BadJson(error.to_string()))?;
+        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        match &*parsed.event {
+            "start" => {
+                let start = parsed.start.ok_or_else(|| bad("start", "is missing"))?;
+                let (stream, call) = (own(start.stream_id), own(start.call_id));
+                self.start(message, stream, call, start.media_format.map(Format::own))
+            }
+            "media" => {
+                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
+                self.audio(&media.parts(parsed.stream_id.as_deref()), slot)
+            }
+            "dtmf" => {
+                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
+                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: None })
+            }
+            "playedStream" => {
+                let name = own(parsed.name);
+                decode::mark(message, "name", name)
+            }
+            "clearedAudio" => Ok(StreamEvent::Cleared),
+            "stop" if self.variant.says_stop => Ok(StreamEvent::Stopped(None)),
+            _ => Ok(StreamEvent::Nothing),
+        }
+    }
+}
+
 impl Stream for PlayAudio {
     fn decode<'m>(
         &mut self,
@@ -191,20 +180,7 @@ impl Stream for PlayAudio {
         message: &'m mut [u8],
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
-        if kind == MessageKind::Binary {
-            return Err(WireError::BadFrame("only text is spoken"));
-        }
-        // What is wrong with a message is for the full parser to say.
-        if let Some(media) = self.quick.media(message)
-            && let Ok(event) = self.audio(&Parts::found(message, &media), slot)
-        {
-            if !matches!(event, StreamEvent::Audio { .. }) {
-                self.quick.forget();
-            }
-            return Ok(event);
-        }
-        self.quick.forget();
-        self.other(message, slot)
+        decode::message(self, kind, message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {

@@ -22,9 +22,33 @@ pub fn quantile(counts: impl Iterator<Item = u64> + Clone, q: f64) -> Option<usi
     })
 }
 
+/// Bounds that go up by 1, 2, 5 and 10, from `first`, which is one of these times a power of ten.
+pub const fn one_two_five<const N: usize>(first: u64) -> [u64; N] {
+    let mut bounds = [first; N];
+    let mut at = 1;
+    while at < N {
+        let before = bounds[at - 1];
+        let mut digit = before;
+        while digit >= 10 && digit.is_multiple_of(10) {
+            digit /= 10;
+        }
+        bounds[at] = if digit == 2 { before / 2 * 5 } else { before * 2 };
+        at += 1;
+    }
+    bounds
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Each bound is the next round number.
+    #[test]
+    fn bounds_are_round() {
+        assert_eq!(one_two_five(500), [500, 1_000, 2_000, 5_000, 10_000]);
+        assert_eq!(one_two_five(2), [2, 5, 10]);
+        assert_eq!(one_two_five(1), [1]);
+    }
 
     /// Bounds are inclusive, and whatever is beyond the last has a bucket too.
     #[test]

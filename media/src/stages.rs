@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::buckets::{bucket_of, quantile};
+use crate::buckets::{bucket_of, one_two_five, quantile};
 use crate::time::MonoTime;
 
 /// One frame in so many is stamped, each way: reading the clock at every step of every frame would
@@ -63,31 +63,8 @@ impl Stage {
     }
 }
 
-const MICROS: u64 = 1_000;
-const MILLIS: u64 = 1_000_000;
-
 /// Upper bounds of the buckets in which steps are counted, in nanoseconds: 500 ns to 500 ms.
-pub const BOUNDS_NS: [u64; 19] = [
-    500,
-    MICROS,
-    2 * MICROS,
-    5 * MICROS,
-    10 * MICROS,
-    20 * MICROS,
-    50 * MICROS,
-    100 * MICROS,
-    200 * MICROS,
-    500 * MICROS,
-    MILLIS,
-    2 * MILLIS,
-    5 * MILLIS,
-    10 * MILLIS,
-    20 * MILLIS,
-    50 * MILLIS,
-    100 * MILLIS,
-    200 * MILLIS,
-    500 * MILLIS,
-];
+pub const BOUNDS_NS: [u64; 19] = one_two_five(500);
 
 /// Buckets, the one without bound included.
 const BUCKETS: usize = BOUNDS_NS.len() + 1;
@@ -321,10 +298,11 @@ mod tests {
         assert_eq!(read[1].count, 32_767 + 70_000 - 65_535);
     }
 
-    /// Bounds ascend, and words are different.
+    /// Bounds ascend to half a second, and words are different.
     #[test]
     fn the_sets_are_sets() {
         assert!(BOUNDS_NS.is_sorted_by(|one, next| one < next));
+        assert_eq!(BOUNDS_NS.last(), Some(&500_000_000));
         let mut words = Stage::ALL.map(Stage::as_str);
         words.sort_unstable();
         assert!(words.is_sorted_by(|one, next| one < next));

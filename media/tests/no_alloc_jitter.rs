@@ -3,10 +3,12 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::time::Duration;
 
+use counting::allocations;
 use media::blocks::BlockPool;
 use media::codec::AudioFormat;
 use media::codec::g711::Law;
@@ -14,31 +16,6 @@ use media::jitter::{Content, Incoming, JitterBuffer, JitterConfig, Put};
 use media::leg::{Heard, Leg, LegConfig, Passed, PassedKind, StreamStart};
 use media::rtp::{HEADER_BYTES, Relay, Sender};
 use media::time::MonoTime;
-
-thread_local! {
-    /// Calls for memory on this thread.
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: hands every call to the system's allocator; the count has no destructor and needs no
-// memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.with(|calls| calls.set(calls.get() + 1));
-        // SAFETY: the caller's promises are those the system asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const PTIME: Duration = Duration::from_millis(20);
 
@@ -48,16 +25,16 @@ const PTIME: Duration = Duration::from_millis(20);
 fn a_jitter_buffer_asks_for_no_memory() {
     let mut blocks = BlockPool::new(64);
     blocks.reserve(64).unwrap();
-    let before = CALLS.get();
+    let before = allocations();
     let mut buffer = JitterBuffer::new(JitterConfig::new(8_000, 8_000));
-    assert!(CALLS.get() > before, "the count counts");
+    assert!(allocations() > before, "the count counts");
     let tone: Vec<u8> =
         (0..160).map(|n: i32| Law::Mu.code(((n * 11 % 200 - 100) * 80) as i16)).collect();
     let mut out = [0; 160];
     // The sender's clock is fast by a thousandth.
     let packets = Duration::from_micros(19_980);
     let start = MonoTime::from_nanos(1);
-    let before = CALLS.get();
+    let before = allocations();
     let (mut number, mut pulls) = (0_u32, 0_u32);
     while pulls < 30_000 {
         let now = start + PTIME * pulls;
@@ -92,7 +69,7 @@ fn a_jitter_buffer_asks_for_no_memory() {
         }
         pulls += 1;
     }
-    assert_eq!(CALLS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     // The loop did what it says.
     let counters = *buffer.counters();
     assert!(counters.missing > 1_000 && counters.duplicate > 500, "{counters:?}");
@@ -120,7 +97,7 @@ fn passing_on_asks_for_no_memory() {
     let mut sender = Sender::new(9, 65_000, u32::MAX - 1_000);
     let mut packet = [0xff; HEADER_BYTES + 160];
     let mut passed = 0;
-    let before = CALLS.get();
+    let before = allocations();
     for n in 0..30_000_u32 {
         let now = MonoTime::ZERO + PTIME * n;
         sender.write(now, packet.first_chunk_mut().unwrap(), 0, 160, 160);
@@ -135,6 +112,6 @@ fn passing_on_asks_for_no_memory() {
         let header = packet.first_chunk_mut().unwrap();
         passed += u32::from(to.write_relayed(now, header, &mut relay, audio));
     }
-    assert_eq!(CALLS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!((passed, to.sender().packets()), (30_000, 30_000));
 }

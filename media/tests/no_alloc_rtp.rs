@@ -3,41 +3,18 @@
 #![cfg(not(loom))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::time::Duration;
 
+use counting::allocations;
 use media::dtmf::{self, Tick};
 use media::ring::{Consumer, FrameMeta, Producer, frame_ring};
 use media::rtcp::{COMPOUND_BYTES_MAX, Ntp, Session, SessionInput};
 use media::rtp::{Arrival, Frame, HEADER_BYTES, Packet, Received, Receiver, Reorder, Sender};
 use media::srtp::{Inbound, InboundStart, MasterKey, OVERHEAD_BYTES_MAX, Outbound, Suite};
 use media::time::MonoTime;
-
-thread_local! {
-    /// Calls for memory on this thread.
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: hands every call to the system's allocator; the count has no destructor and needs no
-// memory.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.with(|calls| calls.set(calls.get() + 1));
-        // SAFETY: the caller's promises are those the system asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 const PTIME: Duration = Duration::from_millis(20);
 
@@ -137,13 +114,13 @@ impl Bed {
 /// digits now and then, ask the heap for nothing; and the count counts.
 #[test]
 fn ten_minutes_ask_for_no_memory() {
-    let before = CALLS.get();
+    let before = allocations();
     let mut bed = Bed::new();
-    assert!(CALLS.get() > before);
+    assert!(allocations() > before);
 
     let mut now = MonoTime::ZERO;
     let mut packets = [[0; HEADER_BYTES + 160]; 2];
-    let before = CALLS.get();
+    let before = allocations();
     for n in 0..30_000_usize {
         now += PTIME;
         if n.is_multiple_of(1000) {
@@ -160,7 +137,7 @@ fn ten_minutes_ask_for_no_memory() {
         }
         bed.drain(now);
     }
-    assert_eq!(CALLS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     // The loop did what it says.
     let Bed { frames, pressed, reports, .. } = bed;
     assert!(frames > 25_000 && pressed == 90 && reports > 100, "{frames} {pressed} {reports}");
@@ -176,7 +153,7 @@ fn protection_asks_for_no_memory() {
         let mut inn = Inbound::new(&key, InboundStart::default()).unwrap();
         let mut sender = Sender::new(1, u16::MAX - 10, 0);
         let mut buffer = [0; HEADER_BYTES + 160 + OVERHEAD_BYTES_MAX];
-        let before = CALLS.get();
+        let before = allocations();
         for _ in 0..1000 {
             let bytes = HEADER_BYTES + 160;
             sender.write(MonoTime::ZERO, buffer.first_chunk_mut().unwrap(), 0, 160, 160);
@@ -190,6 +167,6 @@ fn protection_asks_for_no_memory() {
             assert_eq!(inn.unprotect_rtcp(&mut buffer[..length]), Ok(32));
             assert!(inn.unprotect_rtcp(&mut replayed[..length]).is_err());
         }
-        assert_eq!(CALLS.get() - before, 0, "{}", suite.name());
+        assert_eq!(allocations() - before, 0, "{}", suite.name());
     }
 }

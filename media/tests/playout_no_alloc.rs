@@ -1,38 +1,17 @@
 //! The playout queue of a call in full flow does not touch the heap.
 
-#![allow(unsafe_code, clippy::unwrap_used, missing_docs, reason = "test")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "test")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/counting.rs"]
+mod counting;
+
 use std::time::Duration;
 
+use counting::allocations;
 use media::blocks::BlockPool;
 use media::codec::AudioFormat;
 use media::playout::{Playout, PlayoutConfig, Popped};
 use media::time::MonoTime;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: `block` came from `System` with this layout.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// A hundred calls that queue bursts of speech, play them and are interrupted allocate nothing once
 /// their pool has been reserved; the counter itself is shown to count.
@@ -45,7 +24,7 @@ fn push_pop_and_clear_allocate_nothing() {
     let burst = [0x55; 3300];
     let mut frame = [0; 160];
     let mut frames = 0u64;
-    let before = ALLOCATIONS.get();
+    let before = allocations();
     for tick in 0..500u64 {
         let now = MonoTime::ZERO + Duration::from_millis(20 * tick);
         for (call, phase) in calls.iter_mut().zip(0..) {
@@ -59,9 +38,9 @@ fn push_pop_and_clear_allocate_nothing() {
             frames += u64::from(call.pop(now, &mut pool, &mut frame) != Popped::Empty);
         }
     }
-    assert_eq!(ALLOCATIONS.get() - before, 0);
+    assert_eq!(allocations() - before, 0);
     assert_eq!(pool.late_chunks(), 0);
     assert!(frames > 45_000, "{frames}");
     drop(std::hint::black_box(vec![0u8; 10]));
-    assert_eq!(ALLOCATIONS.get() - before, 1);
+    assert_eq!(allocations() - before, 1);
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use adapters::network::Network;
+use adapters::network::{Network, NetworkError};
 
 use http::Uri;
 use http::uri::Scheme;
@@ -52,14 +52,11 @@ impl fmt::Display for PortRange {
 
 /// A network of addresses: `192.0.2.0/24`, `2001:db8::/32`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr {
-    address: IpAddr,
-    prefix_bits: u8,
-}
+pub struct Cidr(Network);
 
 impl From<&Network> for Cidr {
     fn from(network: &Network) -> Self {
-        Self { address: network.address(), prefix_bits: network.prefix_bits() }
+        Self(*network)
     }
 }
 
@@ -69,22 +66,12 @@ impl Cidr {
     /// True if `address` lies in the network. An IPv4 address written as IPv6 (`::ffff:…`) counts
     /// as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix_bits)).unwrap_or(0);
-                network.to_bits() == address.to_bits() & mask
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix_bits)).unwrap_or(0);
-                network.to_bits() == address.to_bits() & mask
-            }
-            _ => false,
-        }
+        self.0.contains(address)
     }
 
     /// Bits that an address must share with the network: the more, the more specific.
     pub const fn prefix_bits(&self) -> u8 {
-        self.prefix_bits
+        self.0.prefix_bits()
     }
 
     /// Reads a network, or an address as a network of one.
@@ -93,32 +80,17 @@ impl Cidr {
     ///
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| "not an address")?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix_bits = match prefix {
-            None => bits,
-            Some(prefix) => prefix
-                .parse()
-                .ok()
-                .filter(|prefix| *prefix <= bits)
-                .ok_or_else(|| format!("the prefix is not a number of bits from 0 to {bits}"))?,
-        };
-        let network = Self { address, prefix_bits };
-        if network.contains(address) {
-            Ok(network)
-        } else {
-            Err("bits beyond the prefix are set".into())
-        }
+        text.parse().map(Self).map_err(|error| match error {
+            // What there may be is said beside it.
+            NetworkError::Address => "not an address".to_owned(),
+            other => other.to_string(),
+        })
     }
 }
 
 impl fmt::Display for Cidr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix_bits)
+        fmt::Display::fmt(&self.0, f)
     }
 }
 
@@ -325,7 +297,9 @@ mod tests {
         for (network, address) in outside {
             assert!(!Cidr::parse(network).unwrap().contains(address.parse().unwrap()), "{network}");
         }
-        for bad in ["", "host", "1.2.3", "1.2.3.4/33", "::/129", "1.2.3.4/", "192.0.2.1/24"] {
+        for bad in
+            ["", "host", "1.2.3", "1.2.3.4/33", "::/129", "1.2.3.4/", "1.2.3.4/+8", "192.0.2.1/24"]
+        {
             assert!(Cidr::parse(bad).is_err(), "{bad}");
         }
     }

@@ -95,6 +95,35 @@ impl FromRequestParts<super::State> for Wanted {
     }
 }
 
+/// The parameters of a list of which some state may be wanted alone.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByState {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    state: Option<String>,
+}
+
+impl ByState {
+    /// Reads them: the part of the list, and the one of the states `all` that is wanted, by its
+    /// `word`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Wanted::read`], and the problem to answer if there is no such state.
+    pub fn read<T: Copy>(
+        &self,
+        all: &[T],
+        word: fn(T) -> &'static str,
+    ) -> Result<(Wanted, Option<T>), Problem> {
+        let wanted = Wanted::read(self.limit, self.cursor.as_deref())?;
+        let Some(told) = self.state.as_deref() else { return Ok((wanted, None)) };
+        let found = all.iter().copied().find(|state| word(*state) == told);
+        let unknown = || Problem::none_of("state", all.iter().map(|state| word(*state)));
+        Ok((wanted, Some(found.ok_or_else(unknown)?)))
+    }
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize)]
 pub struct Page<T> {
@@ -189,6 +218,20 @@ mod tests {
             assert_eq!(seen, all);
         }
         assert!(Page::cut(Vec::<Uuid>::new(), 5, |id| *id).next_cursor.is_none());
+    }
+
+    /// A state is read by its word, and one that there is not is refused.
+    #[test]
+    fn states_are_words() {
+        let word = |state: bool| if state { "on" } else { "off" };
+        let read = |state: Option<&str>| {
+            let state = state.map(str::to_owned);
+            let query = ByState { limit: Some(7), cursor: None, state };
+            query.read(&[true, false], word).map(|(wanted, state)| (wanted.limit, state)).ok()
+        };
+        assert_eq!(read(None), Some((7, None)));
+        assert_eq!(read(Some("off")), Some((7, Some(false))));
+        assert_eq!(read(Some("Off")), None);
     }
 
     /// Cursors that are none of ours, and limits out of range, are refused.

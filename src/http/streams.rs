@@ -1,8 +1,8 @@
 //! How many streams of events there are at once, and of whom.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use crate::shares::{Share, Shares};
 use crate::store::OrganisationId;
 
 /// Streams at once.
@@ -17,11 +17,7 @@ const TESTS_PER_ORGANISATION_MAX: usize = 4;
 
 /// Room for streams. Clones are the same room.
 #[derive(Clone, Debug)]
-pub struct Streams {
-    held: Arc<Mutex<HashMap<OrganisationId, usize>>>,
-    max: usize,
-    own_max: usize,
-}
+pub struct Streams(Arc<Shares>);
 
 impl Default for Streams {
     fn default() -> Self {
@@ -30,11 +26,7 @@ impl Default for Streams {
 }
 
 /// The place of one stream, until it is dropped.
-#[derive(Debug)]
-pub struct Place {
-    streams: Streams,
-    organisation: OrganisationId,
-}
+pub type Place = Share<Arc<Shares>>;
 
 impl Streams {
     /// Room for tests of agents: whoever asks for one keeps a connection open elsewhere.
@@ -43,30 +35,12 @@ impl Streams {
     }
 
     fn with_room(max: usize, own_max: usize) -> Self {
-        Self { held: Arc::default(), max, own_max }
+        Self(Arc::new(Shares::new(max, own_max)))
     }
 
     /// A place for a stream of an organisation, if there is room.
     pub fn take(&self, organisation: OrganisationId) -> Option<Place> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = held.get(&organisation).copied().unwrap_or(0);
-        if own >= self.own_max || held.values().sum::<usize>() >= self.max {
-            return None;
-        }
-        held.insert(organisation, own + 1);
-        Some(Place { streams: self.clone(), organisation })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut held = self.streams.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = held.get_mut(&self.organisation) {
-            *own -= 1;
-            if *own == 0 {
-                held.remove(&self.organisation);
-            }
-        }
+        self.0.take_one(organisation.0)
     }
 }
 
@@ -83,7 +57,6 @@ mod tests {
         assert_eq!(held.len(), STREAMS_PER_ORGANISATION_MAX);
         assert!(streams.take(other).is_some());
         drop(held);
-        assert!(streams.held.lock().unwrap().is_empty());
         let all: Vec<_> = (0..STREAMS_MAX).map(|_| streams.take(OrganisationId::new())).collect();
         assert!(all.iter().all(Option::is_some) && streams.take(other).is_none());
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use media::buckets::{bucket_of, quantile};
+use media::buckets::{bucket_of, one_two_five, quantile};
 
 /// Buckets a histogram can have, the one without bound included.
 const BUCKETS_MAX: usize = 24;
@@ -16,49 +16,20 @@ const MICROS: u64 = 1_000;
 const MILLIS: u64 = 1_000_000;
 
 /// For what happens within a frame: 10 µs to 1 s.
-pub const FRAME_TIMES: Bounds = Bounds::new(&[
-    10 * MICROS,
-    20 * MICROS,
-    50 * MICROS,
-    100 * MICROS,
-    200 * MICROS,
-    500 * MICROS,
-    MILLIS,
-    2 * MILLIS,
-    5 * MILLIS,
-    10 * MILLIS,
-    20 * MILLIS,
-    50 * MILLIS,
-    100 * MILLIS,
-    200 * MILLIS,
-    500 * MILLIS,
-    1_000 * MILLIS,
-]);
+pub const FRAME_TIMES: Bounds = Bounds::new(&FRAME_NS);
+const FRAME_NS: [u64; 16] = one_two_five(10 * MICROS);
 
 /// For the steps of a frame: 500 ns to 500 ms.
 pub const STAGE_TIMES: Bounds = Bounds::new(&media::stages::BOUNDS_NS);
 
-/// For what happens between machines: 100 µs to 60 s.
-pub const NETWORK_TIMES: Bounds = Bounds::new(&[
-    100 * MICROS,
-    200 * MICROS,
-    500 * MICROS,
-    MILLIS,
-    2 * MILLIS,
-    5 * MILLIS,
-    10 * MILLIS,
-    20 * MILLIS,
-    50 * MILLIS,
-    100 * MILLIS,
-    200 * MILLIS,
-    500 * MILLIS,
-    1_000 * MILLIS,
-    2_000 * MILLIS,
-    5_000 * MILLIS,
-    10_000 * MILLIS,
-    30_000 * MILLIS,
-    60_000 * MILLIS,
-]);
+/// For what happens between machines: 100 µs to 10 s by 1, 2 and 5, then half a minute and one.
+pub const NETWORK_TIMES: Bounds = Bounds::new(&NETWORK_NS);
+const NETWORK_NS: [u64; 18] = {
+    let mut bounds = one_two_five(100 * MICROS);
+    bounds[16] = 30_000 * MILLIS;
+    bounds[17] = 60_000 * MILLIS;
+    bounds
+};
 
 /// For the length of calls: 1 s to 4 h.
 pub const CALL_TIMES: Bounds = Bounds::new(&[
@@ -192,6 +163,13 @@ mod tests {
         assert_eq!(snapshot.buckets[15], (1.0, 1));
         assert_eq!(snapshot.buckets[16], (f64::INFINITY, 2));
         assert_eq!(snapshot.buckets.len(), 17);
+    }
+
+    /// Bounds end where they are said to.
+    #[test]
+    fn bounds_end() {
+        assert_eq!(FRAME_NS.last(), Some(&(1_000 * MILLIS)));
+        assert_eq!(NETWORK_NS[13..], [2, 5, 10, 30, 60].map(|seconds| seconds * 1_000 * MILLIS));
     }
 
     /// Quantiles are the bounds of the bucket they fall into.

@@ -9,7 +9,8 @@ use media::codec::AudioFormat;
 use media::convert::Converter;
 use serde_json::{Value, json};
 
-use support::agent::{Agent, Agents};
+use support::agent::Agent;
+use support::joined::{self, part};
 use support::phone::{self, Codec, Phone};
 use support::server::Server;
 
@@ -18,26 +19,10 @@ const PLAIN_PCMU: Codec = Codec { event_hz: 0, ..phone::PCMU };
 const PLAIN_G722: Codec = Codec { event_hz: 0, ..phone::G722 };
 
 /// A call of a phone that speaks `codec`, from a trunk whose entry has `more`.
+#[track_caller]
 fn connected(codec: Codec, more: &str) -> (Server, Phone, Agent) {
-    let agents = Agents::listen();
-    let url = agents.url();
-    let server = Server::start(&format!(
-        "[sip]\ncodecs = [\"G722\", \"PCMU\"]\n\
-         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n\
-         [[trunks]]\nname = \"office\"\npeers = [\"127.0.0.1/32\"]\n{more}\n"
-    ));
-    let mut phone = Phone::call_in(server.sip, "bot", "", codec);
-    let mut agent = agents.accept();
-    phone.wait_answer();
-    agent.event("answered");
-    (server, phone, agent)
-}
-
-fn finish(server: Server, mut phone: Phone, mut agent: Agent) {
-    phone.hang_up();
-    agent.event("stop");
-    server.wait_idle();
-    server.stop();
+    let trunk = format!("[[trunks]]\nname = \"office\"\npeers = [\"127.0.0.1/32\"]\n{more}\n");
+    joined::connected(&["G722", "PCMU"], codec, ("", &trunk))
 }
 
 /// Parts of so many milliseconds of two tones, or of silence where both are zero, one after the
@@ -84,7 +69,7 @@ fn digits_as_tones() {
             let ms = event["duration_ms"].as_u64().unwrap();
             assert!((74..=86).contains(&ms), "{event}");
         }
-        finish(server, phone, agent);
+        part(server, phone, agent);
     }
 }
 
@@ -96,7 +81,7 @@ fn no_digits_as_tones_beside_telephone_events() {
     phone.press(7);
     assert_eq!(agent.event("dtmf")["digit"], "7");
     assert_eq!(digits(&agent), [(json!("7"), json!("rtp"))]);
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// A trunk may say that digits come as tones although events were settled; from the first event on
@@ -115,7 +100,7 @@ fn trunk_asks_for_tones_and_no_digit_is_doubled() {
     let (inband, rtp) = (json!("inband"), json!("rtp"));
     let told = [("5", &inband), ("#", &inband), ("7", &rtp), ("8", &rtp)];
     assert_eq!(digits(&agent), told.map(|(digit, source)| (json!(digit), source.clone())));
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// An agent that wants it is told when the caller begins and stops to speak, as of when that was.
@@ -133,7 +118,7 @@ fn speech_begins_and_ends() {
     let lasted = at(&end) - at(&begin);
     // The phone is a thread on a busy machine.
     assert!((400..900).contains(&lasted), "{begin} {end}");
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// Who stops to send in mid-word stops to speak.
@@ -145,5 +130,5 @@ fn speech_ends_with_the_stream() {
     phone.speak(&sounds(PLAIN_PCMU, &[(200, 0.0, 0.0), (400, 300.0, 0.0)]));
     assert_eq!(agent.event("speech")["state"], "started");
     assert_eq!(agent.event("speech")["state"], "stopped");
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use support::agent::{Agent, Agents};
 use support::phone::Phone;
-use support::server::Server;
+use support::server::{Server, expect, id};
 use support::web::Page;
 use support::{ear, until, wav};
 
@@ -34,18 +34,6 @@ fn server() -> (Server, Agents) {
         agents.url()
     );
     (Server::start(&config), agents)
-}
-
-/// One request that must be answered with `status`.
-#[track_caller]
-fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let (found, text) = server.http(method, path, body);
-    assert_eq!(found, status, "{method} {path}: {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
-}
-
-fn id(object: &Value) -> String {
-    object["id"].as_str().unwrap().to_owned()
 }
 
 /// Waits until the call is answered.

@@ -9,19 +9,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use support::callee::Callee;
-use support::server::{self, Server};
+use support::server::{self, Server, expect};
 use support::until;
 
 const CONFIG: &str = "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n";
 const ORDERS: &str = "/api/v1/call-orders";
 const SOON: Duration = Duration::from_secs(20);
-
-#[track_caller]
-fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let (found, text) = server.http(method, path, body);
-    assert_eq!(found, status, "{method} {path}: {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
-}
 
 #[track_caller]
 fn order(server: &Server, body: &Value) -> String {

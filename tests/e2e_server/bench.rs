@@ -185,7 +185,7 @@ fn of_carrier<'a>(carrier: &'a str, url: &'a str, key: &'a str) -> Vec<&'a str> 
 fn density_of_carriers() {
     let server = Server::start("");
     let (url, pid) = (format!("http://{}", server.http), server.pid().to_string());
-    for carrier in ["cloudonix", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
+    for carrier in ["cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
         let ramp = ["--from", "2", "--most", "4", "--grow-pct", "100", "--watch", &pid];
         let found = figures(&[&of_carrier(carrier, &url, &server.key)[..], &ramp].concat());
         assert_eq!((found["held"].as_u64(), &found["gave"]), (Some(4), &Value::Null), "{found}");

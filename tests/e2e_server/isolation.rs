@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use support::server::Server;
+use support::server::{Server, expect, id};
 use support::until;
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
@@ -33,18 +33,6 @@ const PLANTED: [&str; 6] = [
 fn end(server: Server) {
     assert!(!server.log().contains("panicked"), "{}", server.log());
     drop(server);
-}
-
-/// One request that must be answered with `status`.
-#[track_caller]
-fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let (found, text) = server.http(method, path, body);
-    assert_eq!(found, status, "{method} {path}: {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
-}
-
-fn id(object: &Value) -> String {
-    object["id"].as_str().unwrap().to_owned()
 }
 
 /// An organisation that has one of everything, and all ids of it.

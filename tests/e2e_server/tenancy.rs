@@ -8,7 +8,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use support::server::Server;
+use support::server::{Server, expect};
 use support::until;
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
@@ -19,14 +19,6 @@ const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 fn end(server: Server) {
     assert!(!server.log().contains("panicked"), "{}", server.log());
     drop(server);
-}
-
-/// One request that must be answered with `status`.
-#[track_caller]
-fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let (found, text) = server.http(method, path, body);
-    assert_eq!(found, status, "{method} {path}: {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
 }
 
 fn websocket(name: &str, url: &str) -> Value {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use support::gateway::{Gateway, Manner};
 use support::line::header;
 use support::phone::Phone;
-use support::server::Server;
+use support::server::{Server, expect, id};
 use support::until;
 
 const SOON: Duration = Duration::from_secs(15);
@@ -19,19 +19,6 @@ const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 const CONFIG: &str = "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
     [[routes]]\nto = \"filed\"\nagent = \"echo\"\n";
 const PASSWORD: &str = "open sesame, planted";
-
-/// One request that must be answered with `status`.
-#[track_caller]
-fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
-    let (found, text) = server.http(method, path, body);
-    assert_eq!(found, status, "{method} {path}: {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
-}
-
-#[track_caller]
-fn id(object: &Value) -> String {
-    object["id"].as_str().unwrap().to_owned()
-}
 
 /// A configuration that leaves its calls to the trunks within it.
 #[track_caller]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use support::agent::Agents;
 use support::callee::Callee;
+use support::joined::{sound, talk};
 use support::phone::{self, Phone, header};
 use support::server::Server;
 use support::{until, wav};
@@ -20,32 +21,6 @@ fn server(callee: &Callee, more: &str, rest: &str) -> Server {
     Server::start(&format!(
         "[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n{more}\n{rest}\n"
     ))
-}
-
-/// The end of a test: no call is left, and the server ends well.
-#[track_caller]
-fn finish(server: Server) {
-    server.wait_idle();
-    server.stop();
-}
-
-/// 20 ms that nobody else says.
-fn sound(n: u8) -> [u8; 160] {
-    std::array::from_fn(|at| (at as u8).wrapping_mul(7) ^ n)
-}
-
-/// Both say numbered packets until both have heard some of the other's, byte for byte.
-#[track_caller]
-fn talk(caller: &mut Phone, callee: &mut Callee, n: u8) {
-    let (mine, yours) = (sound(n), sound(n ^ 0x80));
-    let mut heard = false;
-    until(SOON, "both ways", || {
-        caller.send(&mine, false);
-        callee.say(&yours);
-        heard |= callee.hear().is_some_and(|packet| packet.payload == mine);
-        let all = caller.packets();
-        (heard && all.iter().any(|packet| packet.payload == yours)).then_some(())
-    });
 }
 
 /// The caller hears that it rings, then what is heard before the answer; the answer is the
@@ -87,7 +62,7 @@ fn two_legs_are_joined() {
     callee.hang_up("Reason: Q.850;cause=31;text=\"away\"\r\n");
     let bye = caller.wait_bye();
     assert_eq!(header(&bye, "Reason"), "Q.850;cause=31;text=\"away\"");
-    finish(server);
+    server.finish();
 }
 
 /// What the telephone refuses with is what the caller is refused with, and why.
@@ -112,7 +87,7 @@ fn refusals_are_passed_on() {
         assert_eq!(header(&refusal, "Reason"), reason);
         server.wait_idle();
     }
-    finish(server);
+    server.finish();
 }
 
 /// A caller that gives up has the telephone stop ringing, and its reason is passed on.
@@ -127,7 +102,7 @@ fn giving_up_cancels_the_other_leg() {
     caller.cancel("Reason: SIP;cause=200;text=\"Call completed elsewhere\"\r\n");
     let cancel = callee.wait_cancel();
     assert_eq!(header(&cancel, "Reason"), "SIP;cause=200;text=\"Call completed elsewhere\"");
-    finish(server);
+    server.finish();
 }
 
 /// Nobody answers, or nobody wants to: the caller gets the route's second agent.
@@ -155,7 +130,7 @@ fn a_second_agent_steps_in() {
         caller.hang_up();
         server.wait_idle();
     }
-    finish(server);
+    server.finish();
 }
 
 /// Without a second agent a telephone that nobody answers is a call without an answer.
@@ -169,7 +144,7 @@ fn nobody_answers() {
     callee.wait_cancel();
     let refusal = caller.wait_refusal(480);
     assert!(header(&refusal, "Reason").starts_with("Q.850;cause=19"), "{refusal}");
-    finish(server);
+    server.finish();
 }
 
 /// The telephone is offered what the caller offers first; what it takes is what the caller is
@@ -203,7 +178,7 @@ fn one_codec_for_both() {
         callee.wait_request("BYE");
         server.wait_idle();
     }
-    finish(server);
+    server.finish();
 }
 
 /// A hold on one side is told to the other. Who holds and says nothing is replaced by a sound of
@@ -251,7 +226,7 @@ fn holds_are_heard_as_holds() {
     talk(&mut caller, &mut callee, 6);
     caller.hang_up();
     callee.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// Keys pass however each side tells of them: event to event, INFO to event, event to INFO, INFO
@@ -298,7 +273,7 @@ fn keys_pass() {
         talk(&mut caller, &mut callee, 9);
         caller.hang_up();
         callee.wait_request("BYE");
-        finish(server);
+        server.finish();
     }
 }
 
@@ -330,7 +305,7 @@ fn keys_by_info_wait_for_their_answers() {
     assert_eq!(said, ['1', '2', '3']);
     caller.hang_up();
     callee.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// True if the key 7 is heard in these packets of µ-law.
@@ -389,7 +364,7 @@ fn keys_get_to_each_side_as_it_takes_them() {
         caller.assert_one_stream();
         caller.hang_up();
         callee.wait_request("BYE");
-        finish(server);
+        server.finish();
     }
 }
 
@@ -422,7 +397,7 @@ fn a_holder_without_music_is_replaced() {
     talk(&mut caller, &mut callee, 17);
     caller.hang_up();
     callee.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// We call somebody for a telephone: it rings once the called party has answered, and both are
@@ -448,7 +423,7 @@ fn a_call_of_ours_is_joined() {
     });
     desk.hang_up("");
     called.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// An agent on a WebSocket hands its call to somebody whom we call: until the answer it goes on
@@ -510,7 +485,7 @@ fn an_agent_hands_its_call_over() {
     caller.assert_one_stream();
     callee.hang_up("");
     caller.wait_bye();
-    finish(server);
+    server.finish();
 }
 
 /// An agent is lost while somebody rings who is to take its place: the route's second agent, a
@@ -544,7 +519,7 @@ fn a_second_agent_steps_in_while_another_rings() {
     talk(&mut caller, &mut desk, 50);
     caller.hang_up();
     desk.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// The API hands a call over too; a caller that leaves while the other rings has that end.
@@ -563,5 +538,5 @@ fn a_caller_leaves_while_another_rings() {
     caller.hang_up();
     let cancel = callee.wait_cancel();
     assert!(header(&cancel, "Reason").starts_with("Q.850;cause=16"), "{cancel}");
-    finish(server);
+    server.finish();
 }

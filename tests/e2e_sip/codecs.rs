@@ -9,7 +9,8 @@ use audio_codec::g722::{Bitrate, G722Decoder, G722Encoder};
 use audio_codec::{Decoder as _, Encoder as _};
 use serde_json::{Value, json};
 
-use support::agent::{Agent, Agents};
+use support::agent::Agent;
+use support::joined::{self, part};
 use support::phone::{self, Codec, Phone};
 use support::server::Server;
 use support::wav;
@@ -76,25 +77,9 @@ fn wait_tone(phone: &Phone, codec: Codec, hz: f64) {
 }
 
 /// A call of a phone that speaks `codec`, with an agent whose entry has `more`.
+#[track_caller]
 fn connected(codec: Codec, more: &str) -> (Server, Phone, Agent) {
-    let agents = Agents::listen();
-    let url = agents.url();
-    let server = Server::start(&format!(
-        "[sip]\ncodecs = [\"G722\", \"PCMU\", \"PCMA\"]\n\
-         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n{more}\n"
-    ));
-    let mut phone = Phone::call_in(server.sip, "bot", "", codec);
-    let mut agent = agents.accept();
-    phone.wait_answer();
-    agent.event("answered");
-    (server, phone, agent)
-}
-
-fn finish(server: Server, mut phone: Phone, mut agent: Agent) {
-    phone.hang_up();
-    assert_eq!(agent.event("stop")["by"], "caller");
-    server.wait_idle();
-    server.stop();
+    joined::connected(&["G722", "PCMU", "PCMA"], codec, (more, ""))
 }
 
 fn payloads(agent: &Agent) -> Vec<u8> {
@@ -124,7 +109,7 @@ fn wide_band_both_ways() {
     assert_eq!((&mark["status"], &mark["samples"]), (&json!("played"), &json!(16_000)), "{mark}");
     wait_tone(&phone, phone::G722, 5_500.0);
     phone.assert_one_stream();
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// If both sides speak G.722, every byte passes untouched; the clock stays at 8,000.
@@ -148,7 +133,7 @@ fn g722_passes_untouched() {
         heard.windows(said.len()).any(|window| window == said).then_some(())
     });
     phone.assert_one_stream();
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// An agent that speaks `agent_codec` and a phone that speaks `codec` hear each other at 1 kHz.
@@ -168,7 +153,7 @@ fn narrow_band_both_ways(codec: Codec, agent_codec: &str) {
     agent.play(spoken.pt, &code(agent_codec, 700.0));
     wait_tone(&phone, codec, 700.0);
     phone.assert_one_stream();
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// An agent may ask for µ-law though the phone speaks G.722.
@@ -205,7 +190,7 @@ fn clear_leaves_no_click_in_g722() {
     // sine of 700 Hz changes by 2,700 at most, and an end in mid-word by its amplitude.
     let steps = samples[320..].windows(2).map(|pair| pair[0].abs_diff(pair[1]));
     assert!(steps.max().unwrap() < 12_000);
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// Agents of the server itself in every codec, and on through changes of codec in mid-call: the
@@ -289,7 +274,7 @@ fn digits_beside_g722() {
     let digit = agent.event("dtmf");
     let expected = (&Value::from("5"), &Value::from(100), &Value::from("rtp"));
     assert_eq!((&digit["digit"], &digit["duration_ms"], &digit["source"]), expected, "{digit}");
-    finish(server, phone, agent);
+    part(server, phone, agent);
 }
 
 /// An offer that nothing can be made of is refused with the reason (RFC 3261 20.43): another family

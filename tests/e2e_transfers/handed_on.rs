@@ -4,12 +4,13 @@
 
 use crate::support;
 
-use std::io::{Read as _, Write as _};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::agent::{Agent, Agents};
+use support::agent::Agents;
 use support::callee::Callee;
+use support::files;
+use support::joined::{at_desk, begin, by_bot, sound, talk, wait_message};
 use support::phone::{self, Phone, header};
 use support::server::Server;
 use support::{until, wav};
@@ -18,26 +19,8 @@ const SOON: Duration = Duration::from_secs(15);
 /// The tone of a message that is fetched.
 const MESSAGE_HZ: f64 = 1336.0;
 
-/// 20 ms that nobody else says.
-fn sound(n: u8) -> [u8; 160] {
-    std::array::from_fn(|at| (at as u8).wrapping_mul(11) ^ n)
-}
-
-/// Both say numbered packets until both have heard some of the other's, byte for byte.
-#[track_caller]
-fn talk(caller: &mut Phone, callee: &mut Callee, n: u8) {
-    let (mine, yours) = (sound(n), sound(n ^ 0x80));
-    let mut heard = false;
-    until(SOON, "both ways", || {
-        caller.send(&mine, false);
-        callee.say(&yours);
-        heard |= callee.hear().is_some_and(|packet| packet.payload == mine);
-        let all = caller.packets();
-        (heard && all.iter().any(|packet| packet.payload == yours)).then_some(())
-    });
-}
-
-/// The same of two that were called.
+/// Two that were called say numbered packets until each has heard some of the other's, byte for
+/// byte.
 #[track_caller]
 fn talk_across(one: &mut Callee, other: &mut Callee, n: u8) {
     let (mine, yours) = (sound(n), sound(n ^ 0x80));
@@ -54,10 +37,7 @@ fn talk_across(one: &mut Callee, other: &mut Callee, n: u8) {
 /// A server whose agent `desk` is the telephone `callee`, and a caller that talks with it.
 #[track_caller]
 fn joined(callee: &mut Callee, more: &str) -> (Server, Phone, String) {
-    let uri = callee.uri();
-    let server = Server::start(&format!(
-        "{more}\n[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"
-    ));
+    let server = at_desk(callee, more);
     let mut caller = Phone::call(&server, "desk");
     callee.wait_call();
     callee.answer();
@@ -128,19 +108,6 @@ fn assert_one_stream(caller: &Phone) {
     }
 }
 
-#[track_caller]
-fn press(callee: &mut Callee, key: char) {
-    let body = format!("Signal={key}\r\nDuration=160\r\n");
-    let kind = "Content-Type: application/dtmf-relay\r\n";
-    assert!(callee.request("INFO", kind, &body).starts_with("SIP/2.0 200 "));
-}
-
-#[track_caller]
-fn finish(server: Server) {
-    server.wait_idle();
-    server.stop();
-}
-
 /// A call that was bridged is bridged again, and once more: until the next answers the one before
 /// goes on; one that refuses, and one that is wanted no more, change nothing; who has been replaced
 /// is hung up. The caller hears one stream.
@@ -182,7 +149,7 @@ fn a_bridged_call_is_bridged_again() {
     assert_one_stream(&caller);
     third.hang_up("");
     caller.wait_bye();
-    finish(server);
+    server.finish();
 }
 
 /// Both telephones wait while the next is told what it is about; one that takes the call has it,
@@ -201,12 +168,7 @@ fn a_bridged_call_is_handed_on_warmly() {
         let held = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendonly").then_some(());
         caller.until("its hold", held);
         second.answer();
-        let mut heard = 0;
-        until(SOON, "the message", || {
-            let packet = second.hear()?;
-            heard += usize::from(packet.payload.iter().any(|code| *code != 0xff));
-            (heard > 12).then_some(())
-        });
+        wait_message(&second);
         // Nothing of the call gets there, and the other waits.
         let mine = sound(20);
         for _ in 0..5 {
@@ -214,7 +176,7 @@ fn a_bridged_call_is_handed_on_warmly() {
             first.say(&mine);
             assert!(second.hear().is_none_or(|packet| packet.payload != mine));
         }
-        press(&mut second, if accepts { '1' } else { '2' });
+        second.press(if accepts { '1' } else { '2' });
         let back = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendrecv").then_some(());
         if accepts {
             first.wait_request("BYE");
@@ -233,7 +195,7 @@ fn a_bridged_call_is_handed_on_warmly() {
     wait_transfer(&server, &id, told("warm", "bridged", ""));
     caller.hang_up();
     second.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// A call passes from one telephone that is its agent to another, and back: the caller stays, the
@@ -271,7 +233,7 @@ fn one_telephone_agent_hands_over_to_another() {
     assert_one_stream(&caller);
     caller.hang_up();
     desk.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// The telephone at the agent's end asks for somebody in its place: it is told how that goes, and
@@ -320,7 +282,7 @@ fn the_telephone_hands_its_caller_on() {
     talk(&mut caller, &mut first, 43);
     first.hang_up("");
     caller.wait_bye();
-    finish(server);
+    server.finish();
 }
 
 /// A telephone that hangs up as soon as its REFER was taken loses nothing: the caller waits, with
@@ -347,7 +309,7 @@ fn a_telephone_leaves_before_the_next_has_come() {
             second.refuse("480 Temporarily Unavailable");
             caller.wait_bye();
         }
-        finish(server);
+        server.finish();
     }
 }
 
@@ -357,9 +319,7 @@ fn a_telephone_leaves_before_the_next_has_come() {
 #[test]
 fn another_telephone_takes_the_place_of_the_agents() {
     let (mut first, mut second) = (Callee::ulaw(), Callee::ulaw());
-    let uri = first.uri();
-    let server =
-        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let server = at_desk(&first, "");
     let mut caller = Phone::call(&server, "desk");
     let invite = first.wait_call();
     first.answer();
@@ -396,7 +356,7 @@ fn another_telephone_takes_the_place_of_the_agents() {
     Phone::call_at(server.sip, "desk", &replaces("callee")).wait_refusal(481);
     third.hang_up();
     caller.wait_bye();
-    finish(server);
+    server.finish();
 }
 
 /// The caller of a call that two telephones have hands its end on: the new one talks with the
@@ -419,7 +379,7 @@ fn the_caller_hands_its_end_on() {
     talk_across(&mut next, &mut third, 61);
     next.hang_up("");
     third.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// A caller that leaves while the next is called or told what it is about has both ends hung up.
@@ -434,7 +394,7 @@ fn a_caller_leaves_meanwhile() {
     second.wait_cancel();
     wait_notify(&mut first, 487);
     first.wait_request("BYE");
-    finish(server);
+    server.finish();
 }
 
 /// Replaces (RFC 3891) for the dialog that this INVITE of the server opened: the first tag is that
@@ -465,10 +425,7 @@ fn talk_between(one: &mut Phone, other: &mut Phone, n: u8) {
 fn a_telephone_takes_the_place_of_the_agents() {
     for offers in [true, false] {
         let mut desk = Callee::ulaw();
-        let uri = desk.uri();
-        let server = Server::start(&format!(
-            "[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"
-        ));
+        let server = at_desk(&desk, "");
         let mut caller = Phone::call(&server, "desk");
         let invite = desk.wait_call();
         desk.answer();
@@ -508,7 +465,7 @@ fn a_telephone_takes_the_place_of_the_agents() {
             next.hang_up();
             caller.wait_bye();
         }
-        finish(server);
+        server.finish();
     }
 }
 
@@ -518,9 +475,7 @@ fn a_telephone_takes_the_place_of_the_agents() {
 #[test]
 fn the_telephone_of_an_agent_is_not_replaced_by_anybody() {
     let (mut desk, mut second) = (Callee::ulaw(), Callee::ulaw());
-    let uri = desk.uri();
-    let server =
-        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let server = at_desk(&desk, "");
     let mut caller = Phone::call(&server, "desk");
     let invite = desk.wait_call();
     desk.ring();
@@ -550,42 +505,7 @@ fn the_telephone_of_an_agent_is_not_replaced_by_anybody() {
     assert_eq!(server.calls().len(), 1);
     caller.hang_up();
     desk.wait_request("BYE");
-    finish(server);
-}
-
-/// Serves `answers`, one connection each; the port.
-fn serve(answers: Vec<Vec<u8>>) -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(SOON)).unwrap();
-            let mut asked: Vec<u8> = Vec::new();
-            let mut buffer = [0; 1024];
-            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-                let length = stream.read(&mut buffer).unwrap();
-                assert!(length > 0, "closed before it asked");
-                asked.extend(&buffer[..length]);
-            }
-            // Who has heard enough of a long answer may have gone.
-            let _ = stream.write_all(&answer);
-        }
-    });
-    port
-}
-
-/// An answer with this head and body.
-fn answer(head: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat()
-}
-
-/// A WAV file of a tone.
-fn file(server: &Server, seconds: f64) -> Vec<u8> {
-    let path = server.dir.join("message.wav");
-    wav::write_at(&path, 16_000, &wav::sine_at(MESSAGE_HZ, 16_000, seconds));
-    std::fs::read(path).unwrap()
+    server.finish();
 }
 
 /// Waits until a telephone hears the tone of the message.
@@ -600,41 +520,21 @@ fn hears_message(callee: &mut Callee) {
     });
 }
 
-/// The states that the agent is told, up to and with `last`; the cause of that.
-#[track_caller]
-fn states(agent: &mut Agent, last: &str) -> (Vec<String>, Value) {
-    let mut states = Vec::new();
-    loop {
-        let event = agent.event("transfer");
-        states.push(event["state"].as_str().unwrap().to_owned());
-        if event["state"] == last {
-            return (states, event["cause"].clone());
-        }
-    }
-}
-
 /// What is said to who answers may be a file that is named by a URL: it is fetched before anybody
 /// is called, and said over and over until the key is pressed. Where there is none, nobody is
 /// called, and whoever asked is told so; a redirection is not followed, and text is not spoken.
 #[test]
 fn a_message_is_fetched() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let url = agents.url();
-    let server = Server::start(&format!(
-        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n\
-         [[routes]]\nto = \"*\"\nagent = \"bot\"\n"
-    ));
-    let mut caller = Phone::call(&server, "bot");
-    let mut agent = agents.accept();
-    caller.wait_answer();
-    let id = agent.start["call_id"].as_str().unwrap().to_owned();
-    let short = file(&server, 0.4);
-    let port = serve(vec![
-        answer("302 Found\r\nLocation: http://127.0.0.1:1/", b""),
-        answer("200 OK", b"no sound"),
-        answer("200 OK", &file(&server, 130.0)),
-        answer("200 OK", &short),
-        answer("200 OK", &short),
+    let server = by_bot(&agents, "", "");
+    let (mut caller, mut agent, id) = begin(&server, &agents);
+    let short = files::tone(&server, MESSAGE_HZ, 0.4);
+    let port = files::serve(vec![
+        files::answer("302 Found\r\nLocation: http://127.0.0.1:1/", b""),
+        files::answer("200 OK", b"no sound"),
+        files::answer("200 OK", &files::tone(&server, MESSAGE_HZ, 130.0)),
+        files::answer("200 OK", &short),
+        files::answer("200 OK", &short),
     ]);
     let url = format!("http://127.0.0.1:{port}/a.wav?key=secret");
     let to = callee.uri();
@@ -658,7 +558,7 @@ fn a_message_is_fetched() {
     let mut asks = wanted("http://127.0.0.1:1/gone.wav");
     asks["event"] = json!("transfer");
     agent.say(&asks);
-    let (told, cause) = states(&mut agent, "failed");
+    let (told, cause) = agent.transfer_states("failed");
     assert_eq!(told, ["requested", "failed"], "nobody is called");
     assert_eq!(cause, "bad_whisper");
 
@@ -669,14 +569,14 @@ fn a_message_is_fetched() {
     callee.answer();
     hears_message(&mut callee);
     callee.hang_up("");
-    assert_eq!(states(&mut agent, "failed").1, "hung_up");
+    assert_eq!(agent.transfer_states("failed").1, "hung_up");
 
     let (status, body) = transfer(&server, &id, &wanted(&url));
     assert_eq!(status, 202, "{body}");
     callee.wait_call();
     callee.answer();
     hears_message(&mut callee);
-    press(&mut callee, '1');
+    callee.press('1');
     assert_eq!(agent.event("stop")["cause"], "transferred");
     talk(&mut caller, &mut callee, 70);
     let (_, body) = server.http("GET", &format!("/api/v1/calls/{id}/events?limit=200"), None);
@@ -684,5 +584,5 @@ fn a_message_is_fetched() {
     assert!(!server.log().contains("secret"));
     caller.hang_up();
     callee.wait_request("BYE");
-    finish(server);
+    server.finish();
 }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::callee::Callee;
 use support::ear::{self, Rtp};
+use support::joined::{begin, by_bot};
 use support::phone::Phone;
 use support::server::Server;
 use support::{until, wav};
@@ -24,26 +25,8 @@ const AGENT_HZ: f64 = 1000.0;
 /// to begin, and a busy machine disturbs a stretch here and there.
 const TALK_S: f64 = 4.0;
 const HEARD_S: f64 = 2.0;
-
-/// A server whose agent `bot` takes every call; `more` of its configuration.
-#[track_caller]
-fn server(agents: &Agents, more: &str) -> Server {
-    let url = agents.url();
-    Server::start(&format!(
-        "{more}\n[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n\
-         [[routes]]\nto = \"*\"\nagent = \"bot\"\nrecord = {{ folder = \"{{dir}}/tapes\" }}\n"
-    ))
-}
-
-/// A caller that talks with the agent.
-#[track_caller]
-fn begin(server: &Server, agents: &Agents) -> (Phone, Agent, String) {
-    let mut caller = Phone::call(server, "bot");
-    let agent = agents.accept();
-    caller.wait_answer();
-    let id = agent.start["call_id"].as_str().unwrap().to_owned();
-    (caller, agent, id)
-}
+/// Calls of the agent are recorded.
+const TAPED: &str = "record = { folder = \"{dir}/tapes\" }";
 
 /// The states that the agent is told, up to and with `last`.
 #[track_caller]
@@ -154,7 +137,7 @@ fn recording(server: &Server) -> (Vec<i16>, Vec<i16>) {
 #[test]
 fn somebody_joins() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", TAPED);
     let (mut caller, mut agent, id) = begin(&server, &agents);
     let join = json!({
         "event": "transfer", "kind": "bridge", "destination": callee.uri(),
@@ -239,7 +222,7 @@ fn talk_two(caller: &mut Phone, agent: &mut Agent) -> Heard {
 #[test]
 fn an_agent_listens() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", TAPED);
     let (mut caller, mut agent, id) = begin(&server, &agents);
     agent.say(&json!({
         "event": "transfer", "kind": "warm", "destination": callee.uri(),
@@ -278,7 +261,7 @@ fn an_agent_listens() {
 #[test]
 fn a_consultation() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", TAPED);
     let (mut caller, mut agent, id) = begin(&server, &agents);
     agent.order("hold");
     caller.until("its hold", |caller| caller.changes.pop()?.contains("a=sendonly").then_some(()));
@@ -316,7 +299,7 @@ fn an_agent_joins_a_bridge() {
     let (agents, others, mut callee) = (Agents::listen(), Agents::listen(), Callee::ulaw());
     let url = others.url();
     let more = format!("[[agents]]\nname = \"aide\"\nkind = \"websocket\"\nurl = \"{url}\"\n");
-    let server = server(&agents, &more);
+    let server = by_bot(&agents, &more, TAPED);
     let (mut caller, mut agent, id) = begin(&server, &agents);
     let join = json!({ "kind": "agent", "destination": "aide", "options": { "stay": "talk" } });
     let (status, answer) = order(&server, &id, &join);

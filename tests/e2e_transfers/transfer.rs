@@ -11,6 +11,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::agent::{Agent, Agents};
 use support::callee::Callee;
+use support::files;
+use support::joined::{at_desk, begin, by_bot, sound, talk, wait_message};
 use support::phone::Phone;
 use support::server::Server;
 use support::{until, wav};
@@ -20,25 +22,6 @@ const SOON: Duration = Duration::from_secs(15);
 const AGENT_HZ: f64 = 1000.0;
 const PLAY_HZ: f64 = 1336.0;
 
-/// 20 ms that nobody else says.
-fn sound(n: u8) -> [u8; 160] {
-    std::array::from_fn(|at| (at as u8).wrapping_mul(7) ^ n)
-}
-
-/// Both say numbered packets until both have heard some of the other's, byte for byte.
-#[track_caller]
-fn talk(caller: &mut Phone, callee: &mut Callee, n: u8) {
-    let (mine, yours) = (sound(n), sound(n ^ 0x80));
-    let mut heard = false;
-    until(SOON, "both ways", || {
-        caller.send(&mine, false);
-        callee.say(&yours);
-        heard |= callee.hear().is_some_and(|packet| packet.payload == mine);
-        let all = caller.packets();
-        (heard && all.iter().any(|packet| packet.payload == yours)).then_some(())
-    });
-}
-
 /// The caller hears what the agent says, byte for byte.
 #[track_caller]
 fn hears(caller: &Phone, agent: &mut Agent, n: u8) {
@@ -47,39 +30,6 @@ fn hears(caller: &Phone, agent: &mut Agent, n: u8) {
         agent.play(0, &mine);
         caller.audio().windows(160).any(|window| window == mine).then_some(())
     });
-}
-
-/// The states that the agent is told, up to and with `last`; the cause of that.
-#[track_caller]
-fn states(agent: &mut Agent, last: &str) -> (Vec<String>, Value) {
-    let mut states = Vec::new();
-    loop {
-        let event = agent.event("transfer");
-        states.push(event["state"].as_str().unwrap().to_owned());
-        if event["state"] == last {
-            return (states, event["cause"].clone());
-        }
-    }
-}
-
-/// A server whose agent `bot` takes every call; `more` of its configuration.
-#[track_caller]
-fn server(agents: &Agents, more: &str) -> Server {
-    let url = agents.url();
-    Server::start(&format!(
-        "{more}\n[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n\
-         [[routes]]\nto = \"*\"\nagent = \"bot\"\n"
-    ))
-}
-
-/// A caller that talks with the agent.
-#[track_caller]
-fn begin(server: &Server, agents: &Agents) -> (Phone, Agent, String) {
-    let mut caller = Phone::call(server, "bot");
-    let agent = agents.accept();
-    caller.wait_answer();
-    let id = agent.start["call_id"].as_str().unwrap().to_owned();
-    (caller, agent, id)
 }
 
 #[track_caller]
@@ -107,19 +57,7 @@ fn answered_warm(caller: &mut Phone, agent: &mut Agent, callee: &mut Callee, opt
     callee.ring();
     callee.answer();
     // Over and over: more than twice the tones and the pauses within them.
-    let mut heard = 0;
-    until(SOON, "the message", || {
-        let packet = callee.hear()?;
-        heard += usize::from(packet.payload.iter().any(|code| *code != 0xff));
-        (heard > 12).then_some(())
-    });
-}
-
-#[track_caller]
-fn press(callee: &mut Callee, key: char) {
-    let body = format!("Signal={key}\r\nDuration=160\r\n");
-    let kind = "Content-Type: application/dtmf-relay\r\n";
-    assert!(callee.request("INFO", kind, &body).starts_with("SIP/2.0 200 "));
+    wait_message(callee);
 }
 
 /// Who answers is told what it is about while the caller is on hold, presses the key, and talks
@@ -127,14 +65,14 @@ fn press(callee: &mut Callee, key: char) {
 #[test]
 fn a_warm_transfer_is_accepted() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", "");
     let (mut caller, mut agent, id) = begin(&server, &agents);
     let options = json!({ "accept_digit": "1", "decline_digit": "2" });
     answered_warm(&mut caller, &mut agent, &mut callee, &options);
-    press(&mut callee, '7');
+    callee.press('7');
     assert_eq!(transfer(&server, &id)["state"], "answered");
-    press(&mut callee, '1');
-    let (told, cause) = states(&mut agent, "bridged");
+    callee.press('1');
+    let (told, cause) = agent.transfer_states("bridged");
     let expected = ["requested", "dialling", "ringing", "answered", "accepted", "bridged"];
     assert_eq!((told, cause), (expected.map(str::to_owned).to_vec(), Value::Null));
     assert_eq!(agent.event("stop")["cause"], "transferred");
@@ -151,15 +89,14 @@ fn a_warm_transfer_is_accepted() {
     assert!(moved.iter().all(|event| event["data"]["id"] == kept["id"]), "{moved:?}");
     callee.hang_up("");
     caller.wait_bye();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// Declined, hung up, too late: the agent is told why and has its caller back.
 #[test]
 fn a_warm_transfer_that_nobody_takes() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", "");
     let (mut caller, mut agent, id) = begin(&server, &agents);
     for (n, expected) in ["declined", "hung_up", "not_accepted"].into_iter().enumerate() {
         let options = json!({
@@ -168,14 +105,14 @@ fn a_warm_transfer_that_nobody_takes() {
         });
         answered_warm(&mut caller, &mut agent, &mut callee, &options);
         match expected {
-            "declined" => press(&mut callee, '2'),
+            "declined" => callee.press('2'),
             "hung_up" => callee.hang_up(""),
             _ => {}
         }
         if expected != "hung_up" {
             callee.wait_request("BYE");
         }
-        let (_, cause) = states(&mut agent, "failed");
+        let (_, cause) = agent.transfer_states("failed");
         assert_eq!(cause, expected);
         let back = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendrecv").then_some(());
         caller.until("its return", back);
@@ -184,8 +121,7 @@ fn a_warm_transfer_that_nobody_takes() {
         assert_eq!((&kept["state"], &kept["cause"]), (&json!("failed"), &json!(expected)));
     }
     caller.hang_up();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// Without a key whoever answers has the call once it has been told. A caller that leaves while
@@ -193,10 +129,10 @@ fn a_warm_transfer_that_nobody_takes() {
 #[test]
 fn a_warm_transfer_without_a_key_and_given_up() {
     let (agents, mut callee) = (Agents::listen(), Callee::ulaw());
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", "");
     let (mut caller, mut agent, _) = begin(&server, &agents);
     answered_warm(&mut caller, &mut agent, &mut callee, &json!({}));
-    let (told, _) = states(&mut agent, "bridged");
+    let (told, _) = agent.transfer_states("bridged");
     assert!(!told.contains(&"accepted".to_owned()), "{told:?}");
     talk(&mut caller, &mut callee, 2);
     caller.hang_up();
@@ -208,7 +144,7 @@ fn a_warm_transfer_without_a_key_and_given_up() {
     answered_warm(&mut caller, &mut agent, &mut callee, &keys);
     agent.say(&json!({ "event": "transfer", "kind": "cancel" }));
     callee.wait_request("BYE");
-    assert_eq!(states(&mut agent, "cancelled").1, "unwanted");
+    assert_eq!(agent.transfer_states("cancelled").1, "unwanted");
     let back = |caller: &mut Phone| caller.changes.pop()?.contains("a=sendrecv").then_some(());
     caller.until("its return", back);
     answered_warm(&mut caller, &mut agent, &mut callee, &keys);
@@ -238,21 +174,21 @@ fn another_agent_takes_over() {
          [[agents]]\nname = \"gone\"\nkind = \"websocket\"\nurl = \"{gone}\"\n\
          [[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n"
     );
-    let server = server(&agents, &more);
+    let server = by_bot(&agents, &more, "");
     let (mut caller, mut agent, id) = begin(&server, &agents);
     hears(&caller, &mut agent, 10);
     agent.say(&json!({ "event": "transfer", "kind": "agent", "destination": "gone" }));
-    let (_, cause) = states(&mut agent, "failed");
+    let (_, cause) = agent.transfer_states("failed");
     assert_eq!(cause, "agent_unreachable");
     agent.say(&json!({ "event": "transfer", "kind": "agent", "destination": "nobody" }));
-    assert_eq!(states(&mut agent, "failed").1, "bad_agent");
+    assert_eq!(agent.transfer_states("failed").1, "bad_agent");
     hears(&caller, &mut agent, 11);
     agent.say(&json!({
         "event": "transfer", "kind": "agent", "destination": "sales",
         "options": { "variable.ticket": "4711" },
     }));
     let mut next = others.accept();
-    let (told, _) = states(&mut agent, "bridged");
+    let (told, _) = agent.transfer_states("bridged");
     assert_eq!(told, ["requested", "dialling", "answered", "bridged"]);
     assert_eq!(agent.event("stop")["cause"], "transferred");
     assert_eq!(agent.wait_close(), 1000);
@@ -284,8 +220,7 @@ fn another_agent_takes_over() {
         caller.packets().iter().any(|packet| packet.payload == mine).then_some(())
     });
     caller.hang_up();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// Hands a WAV file in; status and answer.
@@ -312,13 +247,6 @@ fn post(server: &Server, path: &str, who: &str, kind: &str, body: &[u8]) -> (u16
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
 }
 
-/// A WAV file of a tone.
-fn file(server: &Server, hz: f64, seconds: f64) -> Vec<u8> {
-    let path = server.dir.join("play.wav");
-    wav::write_at(&path, 16_000, &wav::sine_at(hz, 16_000, seconds));
-    std::fs::read(path).unwrap()
-}
-
 /// Whether a stretch of µ-law is about this tone.
 fn is_tone(codes: &[u8], hz: f64) -> bool {
     let samples: Vec<i16> = codes.iter().map(|code| wav::ulaw(*code)).collect();
@@ -330,12 +258,12 @@ fn is_tone(codes: &[u8], hz: f64) -> bool {
 #[test]
 fn a_sound_is_played_in_its_turn() {
     let agents = Agents::listen();
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", "");
     let (mut caller, mut agent, id) = begin(&server, &agents);
     let said = |seconds: f64| wav::to_ulaw(&wav::sine(AGENT_HZ, seconds));
     agent.play(0, &said(1.0));
     agent.say(&json!({ "event": "mark", "name": "said" }));
-    let sound = file(&server, PLAY_HZ, 1.0);
+    let sound = files::tone(&server, PLAY_HZ, 1.0);
     // What the agent sent before has been read when this is answered.
     agent.order("answer");
     assert_eq!(agent.event("error")["code"], "not_allowed");
@@ -344,7 +272,7 @@ fn a_sound_is_played_in_its_turn() {
     assert_eq!(queued["length_ms"], 1000);
     // It has got there when this is answered.
     agent.say(&json!({ "event": "transfer", "kind": "cancel" }));
-    assert_eq!(states(&mut agent, "failed").1, "bad_state");
+    assert_eq!(agent.transfer_states("failed").1, "bad_state");
     agent.play(0, &said(0.5));
     agent.say(&json!({ "event": "mark", "name": "end" }));
     assert_eq!(agent.event("mark")["name"], "said");
@@ -365,7 +293,7 @@ fn a_sound_is_played_in_its_turn() {
     assert_eq!(order, ['a', 'p', 'a'], "{tones:?}");
     caller.assert_one_stream();
 
-    let (_, long) = play(&server, &id, "audio/x-wav", &file(&server, PLAY_HZ, 30.0));
+    let (_, long) = play(&server, &id, "audio/x-wav", &files::tone(&server, PLAY_HZ, 30.0));
     until(SOON, "it begins", || {
         let heard = caller.audio();
         is_tone(heard.rchunks_exact(800).next()?, PLAY_HZ).then_some(())
@@ -402,16 +330,14 @@ fn a_sound_is_played_in_its_turn() {
 #[test]
 fn joined_telephones() {
     let mut callee = Callee::ulaw();
-    let uri = callee.uri();
-    let server =
-        Server::start(&format!("[[agents]]\nname = \"desk\"\nkind = \"sip\"\nuri = \"{uri}\"\n"));
+    let server = at_desk(&callee, "");
     let mut caller = Phone::call(&server, "desk");
     callee.wait_call();
     callee.answer();
     caller.wait_answer();
     talk(&mut caller, &mut callee, 30);
     let id = server.calls()[0]["id"].as_str().unwrap().to_owned();
-    assert_eq!(play(&server, &id, "audio/wav", &file(&server, PLAY_HZ, 0.5)).0, 202);
+    assert_eq!(play(&server, &id, "audio/wav", &files::tone(&server, PLAY_HZ, 0.5)).0, 202);
     caller.wait_audio("the sound", |heard| {
         heard.rchunks_exact(800).take(8).any(|chunk| is_tone(chunk, PLAY_HZ)).then_some(())
     });
@@ -436,8 +362,7 @@ fn joined_telephones() {
     talk(&mut caller, &mut callee, 32);
     caller.hang_up();
     callee.wait_request("BYE");
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// An agent that was written for another carrier ends its call in that carrier's form, whatever
@@ -446,7 +371,7 @@ fn joined_telephones() {
 fn a_call_is_ended_in_the_form_of_a_dialect() {
     use base64::Engine as _;
     let agents = Agents::listen();
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", "");
     let (mut caller, mut agent, id) = begin(&server, &agents);
     let digits = id.replace('-', "");
     let basic = |key: &str| {
@@ -464,30 +389,7 @@ fn a_call_is_ended_in_the_form_of_a_dialect() {
     assert_eq!((status, &answer["status"]), (200, &json!("completed")), "{answer}");
     caller.wait_bye();
     assert_eq!(agent.event("stop")["by"], "agent");
-    server.wait_idle();
-    server.stop();
-}
-
-/// Serves `answers`, one connection each; the port.
-fn serve(answers: Vec<Vec<u8>>) -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for answer in answers {
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.set_read_timeout(Some(SOON)).unwrap();
-            let mut asked: Vec<u8> = Vec::new();
-            let mut buffer = [0; 1024];
-            while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-                let length = stream.read(&mut buffer).unwrap();
-                assert!(length > 0, "closed before it asked");
-                asked.extend(&buffer[..length]);
-            }
-            // Who has heard enough of a long answer may have gone.
-            let _ = stream.write_all(&answer);
-        }
-    });
-    port
+    server.finish();
 }
 
 /// A file that is named by a URL is fetched and heard; a redirection is not followed, and what
@@ -495,16 +397,12 @@ fn serve(answers: Vec<Vec<u8>>) -> u16 {
 #[test]
 fn a_sound_is_fetched() {
     let agents = Agents::listen();
-    let server = server(&agents, "");
+    let server = by_bot(&agents, "", "");
     let (mut caller, _agent, id) = begin(&server, &agents);
-    let with = |head: &str, body: &[u8]| {
-        let head = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\n\r\n", body.len());
-        [head.as_bytes(), body].concat()
-    };
-    let port = serve(vec![
-        with("200 OK", &file(&server, PLAY_HZ, 1.0)),
-        with("302 Found\r\nLocation: http://127.0.0.1:1/", b""),
-        with("200 OK", b"no sound"),
+    let port = files::serve(vec![
+        files::answer("200 OK", &files::tone(&server, PLAY_HZ, 1.0)),
+        files::answer("302 Found\r\nLocation: http://127.0.0.1:1/", b""),
+        files::answer("200 OK", b"no sound"),
         b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n".to_vec(),
     ]);
     let path = format!("/api/v1/calls/{id}/play");
@@ -528,6 +426,5 @@ fn a_sound_is_fetched() {
         assert!(body.contains(why), "{url}: {body}");
     }
     caller.hang_up();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }

@@ -28,6 +28,37 @@ fn all() -> Option<(Server, Agents, Linphone, Pjsua)> {
     Some((server, agents, linphone, pjsua))
 }
 
+/// linphone calls, and talks with the agent.
+#[track_caller]
+fn linphone_talks(server: &Server, agents: &Agents, linphone: &mut Linphone) -> Agent {
+    linphone.command(&format!("call {}", server.uri("bot")));
+    let mut agent = talk::answered(agents);
+    talk::talk(&mut agent, linphone::HZ);
+    agent
+}
+
+/// PJSIP calls, talks with the agent, puts it on hold, and talks with linphone.
+#[track_caller]
+fn pjsip_has_both(server: &Server, agents: &Agents, linphone: &Linphone, pjsua: &Pjsua) -> Agent {
+    pjsua.command(&format!("call {}", server.uri("bot")));
+    let mut agent = talk::answered(agents);
+    talk::talk(&mut agent, pjsua::HZ);
+    pjsua.command("hold 0");
+    pjsua.wait_for("held 0");
+    pjsua.command(&format!("call sip:linphone@127.0.0.1:{}", linphone.port));
+    pjsua.wait_for("media 1");
+    agent
+}
+
+/// Those who were joined by PJSIP talk, and nothing is left of anything.
+#[track_caller]
+fn end_without_pjsip((server, mut agent): (Server, Agent), linphone: Linphone, pjsua: Pjsua) {
+    talk_and_end(&server, &mut agent, linphone::HZ);
+    pjsua.end(0);
+    linphone.end();
+    server.stop();
+}
+
 /// The agent talks with `hz` now, says goodbye, and nothing is left.
 #[track_caller]
 fn talk_and_end(server: &Server, agent: &mut Agent, hz: f64) {
@@ -43,9 +74,7 @@ fn talk_and_end(server: &Server, agent: &mut Agent, hz: f64) {
 #[test]
 fn linphone_joins_us_with_pjsip() {
     let Some((server, agents, mut linphone, pjsua)) = all() else { return };
-    linphone.command(&format!("call {}", server.uri("bot")));
-    let mut agent = talk::answered(&agents);
-    talk::talk(&mut agent, linphone::HZ);
+    let mut agent = linphone_talks(&server, &agents, &mut linphone);
     linphone.command("pause");
     linphone.wait_for("paused.");
     linphone.command(&format!("call {}", pjsua.uri));
@@ -63,20 +92,11 @@ fn linphone_joins_us_with_pjsip() {
 #[test]
 fn pjsip_joins_us_with_linphone() {
     let Some((server, agents, linphone, pjsua)) = all() else { return };
-    pjsua.command(&format!("call {}", server.uri("bot")));
-    let mut agent = talk::answered(&agents);
-    talk::talk(&mut agent, pjsua::HZ);
-    pjsua.command("hold 0");
-    pjsua.wait_for("held 0");
-    pjsua.command(&format!("call sip:linphone@127.0.0.1:{}", linphone.port));
-    pjsua.wait_for("media 1");
+    let agent = pjsip_has_both(&server, &agents, &linphone, &pjsua);
     pjsua.command("join 0 1");
     pjsua.wait_for("transfer 0 200");
     pjsua.wait_for("call 0 disconnected 200");
-    talk_and_end(&server, &mut agent, linphone::HZ);
-    pjsua.end(0);
-    linphone.end();
-    server.stop();
+    end_without_pjsip((server, agent), linphone, pjsua);
 }
 
 /// PJSIP talks with the agent and with linphone, and asks linphone to take its place: linphone
@@ -84,19 +104,10 @@ fn pjsip_joins_us_with_linphone() {
 #[test]
 fn linphone_takes_the_place_of_pjsip() {
     let Some((server, agents, linphone, pjsua)) = all() else { return };
-    pjsua.command(&format!("call {}", server.uri("bot")));
-    let mut agent = talk::answered(&agents);
-    talk::talk(&mut agent, pjsua::HZ);
-    pjsua.command("hold 0");
-    pjsua.wait_for("held 0");
-    pjsua.command(&format!("call sip:linphone@127.0.0.1:{}", linphone.port));
-    pjsua.wait_for("media 1");
+    let agent = pjsip_has_both(&server, &agents, &linphone, &pjsua);
     pjsua.command("join 1 0");
     pjsua.wait_for("call 0 disconnected 200");
-    talk_and_end(&server, &mut agent, linphone::HZ);
-    pjsua.end(0);
-    linphone.end();
-    server.stop();
+    end_without_pjsip((server, agent), linphone, pjsua);
 }
 
 /// Both telephones talk with an agent each; one agent joins its caller with the other's: PJSIP is
@@ -104,9 +115,7 @@ fn linphone_takes_the_place_of_pjsip() {
 #[test]
 fn an_agent_joins_two_telephones() {
     let Some((server, agents, mut linphone, pjsua)) = all() else { return };
-    linphone.command(&format!("call {}", server.uri("bot")));
-    let mut other = talk::answered(&agents);
-    talk::talk(&mut other, linphone::HZ);
+    let mut other = linphone_talks(&server, &agents, &mut linphone);
     pjsua.command(&format!("call {}", server.uri("bot")));
     let mut agent = talk::answered(&agents);
     let options = json!({ "call_id": other.start["call_id"] });

@@ -44,11 +44,46 @@ const RINGS: &str = r#"
 
 /// How long something may take on a busy machine.
 const SOON: Duration = Duration::from_secs(10);
+/// Packets after which a second of sound has been heard whole.
+const A_SECOND: usize = 60;
 
 /// Those of `sent`, in their order, that are found in `heard`, in the same order.
 fn returned(sent: &[Vec<u8>], heard: &[Rtp]) -> usize {
     let mut heard = heard.iter();
     sent.iter().filter(|sent| heard.any(|packet| packet.payload == **sent)).count()
+}
+
+/// A server, an ear for what it sends, and the port of that.
+#[track_caller]
+fn with_ear(config: &str) -> (Server, Ear, u16) {
+    let server = Server::start(config);
+    let port = server.ports.pair();
+    let ear = Ear::listen(port);
+    (server, ear, port)
+}
+
+/// Calls the tone by `scenario`; what is heard.
+#[track_caller]
+fn call_tone(scenario: &str, fields: &[(&str, &str)]) -> Vec<Rtp> {
+    let (server, ear, port) = with_ear(AGENTS);
+    Run { scenario, fields, ear: Some(port), user: "tone", ..Run::default() }
+        .call(&server)
+        .succeed();
+    let heard = ear.packets();
+    server.stop();
+    heard
+}
+
+/// Fails unless so much of the tone was heard, in one continuous stream.
+#[track_caller]
+fn assert_tone(heard: &[Rtp], pt: u8, seconds: f64) {
+    ear::assert_continuous(heard, &[pt]);
+    wav::assert_heard(&ear::samples(heard), TONE_HZ, OTHER_HZ, seconds);
+}
+
+/// What a caller offers who says nothing and hangs up after a while.
+const fn quiet<'a>(codec: (&'a str, &'a str), hold_ms: &'a str) -> [(&'a str, &'a str); 4] {
+    [("FORMATS", codec.0), ("MAPS", codec.1), ("PLAY", ""), ("HOLD_MS", hold_ms)]
 }
 
 /// Plays `capture` through the echo from `scenario`; every payload must come back as it was, in one
@@ -70,8 +105,7 @@ fn echo_returns(capture: &Path, codec: (&str, &str), pt: u8, scenario: &str, arg
     assert!(count >= 80, "{count} packets came back");
     assert_eq!(returned(&sent[..count.min(sent.len())], &heard), count.min(sent.len()));
     ear::assert_continuous(&heard, &[pt]);
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A caller's A-law comes back from the echo, every packet, byte for byte.
@@ -115,22 +149,8 @@ fn delayed_offer() {
 #[test]
 fn delayed_offer_with_tone() {
     let Some(()) = sipp::installed() else { return };
-    let server = Server::start(AGENTS);
-    let port = server.ports.pair();
-    let ear = Ear::listen(port);
-    let fields = [("PLAY", ""), ("HOLD_MS", "1500")];
-    let run = Run {
-        scenario: "delayed_offer.xml",
-        fields: &fields,
-        ear: Some(port),
-        user: "tone",
-        ..Run::default()
-    };
-    run.call(&server).succeed();
-    let heard = ear.packets();
-    ear::assert_continuous(&heard, &[8]);
-    wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
-    server.stop();
+    let heard = call_tone("delayed_offer.xml", &[("PLAY", ""), ("HOLD_MS", "1500")]);
+    assert_tone(&heard, 8, 1.0);
 }
 
 /// SIPp's own scenario of a call with audio and a digit, as everybody runs it.
@@ -149,8 +169,7 @@ fn built_in_scenario_with_audio() {
     let count = audio.len().min(sent.len());
     assert!(count >= 200, "{count} packets came back");
     assert_eq!(returned(&sent[..count], &audio), count);
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A caller that holds gets no audio, while held in either way; audio goes on after it, in the same
@@ -159,19 +178,7 @@ fn built_in_scenario_with_audio() {
 #[test]
 fn hold_resume_and_change_of_codec() {
     let Some(()) = sipp::installed() else { return };
-    let server = Server::start(AGENTS);
-    let port = server.ports.pair();
-    let ear = Ear::listen(port);
-    let fields = [("STEP_MS", "1000")];
-    let run = Run {
-        scenario: "reinvite.xml",
-        fields: &fields,
-        ear: Some(port),
-        user: "tone",
-        ..Run::default()
-    };
-    run.call(&server).succeed();
-    let heard = ear.packets();
+    let heard = call_tone("reinvite.xml", &[("STEP_MS", "1000")]);
     assert!(heard.iter().all(|packet| packet.ssrc == heard[0].ssrc), "one source all along");
     // The pause is where packets are furthest apart.
     let apart = |at: &usize| heard[at + 1].at - heard[*at].at;
@@ -182,14 +189,12 @@ fn hold_resume_and_change_of_codec() {
     let change = rest.iter().position(|packet| packet.pt == 8).expect("A-law is taken up");
     let (resumed, changed) = rest.split_at(change);
     for (phase, pt, seconds) in [(talk, 0, 0.7), (resumed, 0, 0.7), (changed, 8, 1.5)] {
-        ear::assert_continuous(phase, &[pt]);
-        wav::assert_heard(&ear::samples(phase), TONE_HZ, OTHER_HZ, seconds);
+        assert_tone(phase, pt, seconds);
     }
     // RFC 3550 5.1: sequence numbers count packets, time stamps count time.
     assert_eq!(rest[0].seq, talk[pause].seq.wrapping_add(1));
     let stamped = f64::from(rest[0].ts.wrapping_sub(talk[pause].ts)) / f64::from(wav::RATE_HZ);
     assert!((stamped - paused.as_secs_f64()).abs() < 0.1, "{stamped} s for {paused:?}");
-    server.stop();
 }
 
 /// What a caller says before and after a change of codec is recorded as it was said.
@@ -224,26 +229,13 @@ fn recording_follows_the_codec() {
 #[test]
 fn reinvite_without_offer() {
     let Some(()) = sipp::installed() else { return };
-    let server = Server::start(AGENTS);
-    let port = server.ports.pair();
-    let ear = Ear::listen(port);
-    let fields = [("STEP_MS", "1000")];
-    let run = Run {
-        scenario: "reinvite_delayed.xml",
-        fields: &fields,
-        ear: Some(port),
-        user: "tone",
-        ..Run::default()
-    };
-    run.call(&server).succeed();
-    let heard = ear.packets();
+    let heard = call_tone("reinvite_delayed.xml", &[("STEP_MS", "1000")]);
     ear::assert_continuous(&heard, &[0, 8]);
     let phases: Vec<&[Rtp]> = heard.chunk_by(|before, after| before.pt == after.pt).collect();
     assert_eq!(phases.iter().map(|phase| phase[0].pt).collect::<Vec<_>>(), [0, 8, 0]);
     for phase in phases {
         wav::assert_heard(&ear::samples(phase), TONE_HZ, OTHER_HZ, 0.7);
     }
-    server.stop();
 }
 
 /// A 200 whose ACK is lost comes again, until an ACK arrives; the call goes on.
@@ -252,8 +244,7 @@ fn lost_ack() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(&format!("[sip]\nt1_ms = 100\n{AGENTS}"));
     Run { scenario: "lost_ack.xml", args: &["-nr"], ..Run::default() }.call(&server).succeed();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A caller that never acknowledges the 200 is hung up on after 64 T1, and not before.
@@ -264,8 +255,7 @@ fn missing_ack() {
     let began = Instant::now();
     Run { scenario: "no_ack.xml", args: &["-nr"], ..Run::default() }.call(&server).succeed();
     assert!(began.elapsed() >= Duration::from_millis(64 * 50), "{:?}", began.elapsed());
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A caller that gives up while it rings gets 487; the repetition of its INVITE gets the 180 again,
@@ -276,8 +266,7 @@ fn cancel_before_answer() {
     let server = Server::start(RINGS);
     let run = Run { scenario: "cancel.xml", user: "rings", args: &["-nr"], ..Run::default() };
     run.call(&server).succeed();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// What a refusal must be.
@@ -306,9 +295,16 @@ impl Default for Refusal<'_> {
 }
 
 impl Refusal<'_> {
-    /// Calls, and fails unless it is refused so, twice over.
+    /// Calls, and fails unless it is refused so, twice over, and nothing is left.
     #[track_caller]
     fn expect(&self, server: &Server) {
+        self.call(server);
+        server.wait_idle();
+    }
+
+    /// Calls, and fails unless it is refused so, twice over.
+    #[track_caller]
+    fn call(&self, server: &Server) {
         let fields = [
             ("STATUS", self.status),
             ("HEADER", self.header.0),
@@ -326,7 +322,6 @@ impl Refusal<'_> {
             ..Run::default()
         };
         run.call(server).succeed();
-        server.wait_idle();
     }
 }
 
@@ -371,8 +366,7 @@ fn strangers_are_refused() {
     server.stop();
     let server =
         Server::start(&format!("{AGENTS}\n{}", trunk.replace("192.0.2.0/24", "127.0.0.1")));
-    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "100")];
-    Run { fields: &fields, ..Run::default() }.call(&server).succeed();
+    Run { fields: &quiet(sipp::PCMU, "100"), ..Run::default() }.call(&server).succeed();
     server.stop();
 }
 
@@ -381,30 +375,15 @@ fn strangers_are_refused() {
 fn full_server() {
     let Some(()) = sipp::installed() else { return };
     let server = Server::start(&format!("[limits]\nmax_calls = 1\n{AGENTS}"));
-    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "3000")];
-    let first = Run { fields: &fields, ..Run::default() }.call(&server);
+    let first = Run { fields: &quiet(sipp::PCMU, "3000"), ..Run::default() }.call(&server);
     until(SOON, "the first call is answered", || {
         server.calls().iter().any(|call| call["state"] == "answered").then_some(())
     });
-    let run = Run {
-        scenario: "refused.xml",
-        fields: &[
-            ("STATUS", "503"),
-            ("HEADER", "Retry-After"),
-            ("VALUE", "[0-9]+"),
-            ("FORMATS", "0"),
-            ("MAPS", sipp::PCMU.1),
-            ("EXTRA", "X-Nothing: 0"),
-            ("HOPS", "70"),
-        ],
-        args: &["-nr"],
-        ..Run::default()
-    };
-    run.call(&server).succeed();
+    let header = ("Retry-After", "[0-9]+");
+    Refusal { status: "503", header, ..Refusal::default() }.call(&server);
     first.succeed();
     server.wait_idle();
-    let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", ""), ("HOLD_MS", "100")];
-    Run { fields: &fields, ..Run::default() }.call(&server).succeed();
+    Run { fields: &quiet(sipp::PCMU, "100"), ..Run::default() }.call(&server).succeed();
     server.stop();
 }
 
@@ -453,28 +432,41 @@ fn unreachable_agent_with_message() {
         .call(&server)
         .succeed();
     let heard = ear.packets();
-    ear::assert_continuous(&heard, &[0]);
-    wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 0.8);
+    assert_tone(&heard, 0, 0.8);
     assert!((48..=60).contains(&heard.len()), "{} packets of one second", heard.len());
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A call whose agent cannot be reached is taken over by the route's second agent.
 #[test]
 fn unreachable_agent_with_second() {
     let Some(()) = sipp::installed() else { return };
-    let server = Server::start(&(unreachable() + "fallback_agent = \"tone\"\n"));
-    let port = server.ports.pair();
-    let ear = Ear::listen(port);
-    let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", ""), ("HOLD_MS", "1500")];
+    let (server, ear, port) = with_ear(&(unreachable() + "fallback_agent = \"tone\"\n"));
+    let fields = quiet(sipp::PCMA, "1500");
     Run { fields: &fields, user: "gone", ear: Some(port), ..Run::default() }
         .call(&server)
         .succeed();
-    let heard = ear.packets();
-    ear::assert_continuous(&heard, &[8]);
-    wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
+    assert_tone(&ear.packets(), 8, 1.0);
     server.stop();
+}
+
+/// Places a call to SIPp, which follows `run`, and ends it once more than `count` packets were
+/// heard; all that were.
+#[track_caller]
+fn place(
+    server: &Server,
+    (run, parameters): (&Run<'_>, &str),
+    agent: &str,
+    (ear, count): (&Ear, usize),
+) -> Vec<Rtp> {
+    let called = run.wait_for_call(server);
+    let to = format!("sip:x@127.0.0.1:{}{parameters}", called.port);
+    let call = server.place(&to, agent);
+    assert_eq!(call["direction"], "outbound", "{call}");
+    until(SOON, "enough of it", || (ear.packets().len() > count).then_some(()));
+    server.hang_up(call["id"].as_str().unwrap());
+    called.succeed();
+    ear.packets()
 }
 
 /// A call that the API places rings, is answered in the codec that the called chose, carries the
@@ -482,43 +474,24 @@ fn unreachable_agent_with_second() {
 #[test]
 fn placed_call_with_tone() {
     let Some(()) = sipp::installed() else { return };
-    let server = Server::start(AGENTS);
-    let port = server.ports.pair();
-    let ear = Ear::listen(port);
+    let (server, ear, port) = with_ear(AGENTS);
     let fields = [("FORMATS", "8"), ("MAPS", sipp::PCMA.1), ("PLAY", "")];
     let run = Run { scenario: "called.xml", fields: &fields, ear: Some(port), ..Run::default() };
-    let called = run.wait_for_call(&server);
-    let call = server.place(&format!("sip:x@127.0.0.1:{}", called.port), "tone");
-    assert_eq!(call["direction"], "outbound", "{call}");
-    until(SOON, "a second of tone", || (ear.packets().len() > 60).then_some(()));
-    server.hang_up(call["id"].as_str().unwrap());
-    called.succeed();
-    let heard = ear.packets();
-    ear::assert_continuous(&heard, &[8]);
-    wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
-    server.wait_idle();
-    server.stop();
+    assert_tone(&place(&server, (&run, ""), "tone", (&ear, A_SECOND)), 8, 1.0);
+    server.finish();
 }
 
 /// A call that the API places over TCP: the connection to the called is ours, and the tone comes.
 #[test]
 fn placed_call_over_tcp() {
     let Some(()) = sipp::installed() else { return };
-    let server = Server::start(AGENTS);
-    let port = server.ports.pair();
-    let ear = Ear::listen(port);
+    let (server, ear, port) = with_ear(AGENTS);
     let fields = [("FORMATS", "0"), ("MAPS", sipp::PCMU.1), ("PLAY", "")];
     let (scenario, args) = ("called.xml", &["-t", "t1"]);
     let run = Run { scenario, fields: &fields, ear: Some(port), args, ..Run::default() };
-    let called = run.wait_for_call(&server);
-    let to = format!("sip:x@127.0.0.1:{};transport=tcp", called.port);
-    let call = server.place(&to, "tone");
-    until(SOON, "a second of tone", || (ear.packets().len() > 60).then_some(()));
-    server.hang_up(call["id"].as_str().unwrap());
-    called.succeed();
-    wav::assert_heard(&ear::samples(&ear.packets()), TONE_HZ, OTHER_HZ, 1.0);
-    server.wait_idle();
-    server.stop();
+    let heard = place(&server, (&run, ";transport=tcp"), "tone", (&ear, A_SECOND));
+    wav::assert_heard(&ear::samples(&heard), TONE_HZ, OTHER_HZ, 1.0);
+    server.finish();
 }
 
 /// What the called says comes back to it, when a placed call has the echo for an agent.
@@ -536,12 +509,7 @@ fn placed_call_with_echo() {
         media_port: Some(media_port),
         ..Run::default()
     };
-    let called = run.wait_for_call(&server);
-    let call = server.place(&format!("sip:x@127.0.0.1:{}", called.port), "echo");
-    until(SOON, "two seconds of echo", || (ear.packets().len() > 100).then_some(()));
-    server.hang_up(call["id"].as_str().unwrap());
-    called.succeed();
-    let heard = ear.packets();
+    let heard = place(&server, (&run, ""), "echo", (&ear, 2 * A_SECOND));
     let sent = ear::captured_payloads(Path::new(sipp::SPEECH_PCMA), 8);
     assert_eq!(returned(&sent[..heard.len()], &heard), heard.len());
     server.stop();
@@ -574,8 +542,7 @@ fn placed_call_is_given_up() {
     let (status, body) = server.http("POST", "/api/v1/calls", Some(&wanted));
     assert_eq!(status, 201, "{body}");
     called.succeed();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// Runs `talkpath call` to `uri`; what it prints as JSON.
@@ -611,6 +578,5 @@ fn call_command_over_tcp() {
     let uri = format!("{};transport=tcp", server.uri("echo"));
     let result = talkpath_call(&uri, &["--seconds", "3"]);
     assert!(result["chirps_found"].as_u64().unwrap() >= 2, "{result}");
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }

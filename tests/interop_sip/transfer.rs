@@ -56,6 +56,15 @@ fn states(agent: &mut Agent, last: &str) -> Vec<Value> {
     }
 }
 
+/// The agent ends its call, with whomever SIPp plays; no call is left.
+#[track_caller]
+fn end(server: Server, mut agent: Agent, sipp: Sipp) {
+    agent.say(&json!({ "event": "hangup", "after": "now" }));
+    assert_eq!(agent.event("stop")["cause"], "normal");
+    sipp.succeed();
+    server.finish();
+}
+
 fn words(states: &[Value]) -> Vec<&str> {
     states.iter().map(|state| state["state"].as_str().unwrap()).collect()
 }
@@ -85,8 +94,7 @@ fn blind_transfer_succeeds() {
     assert_eq!((&stop["cause"], &stop["by"]), (&json!("transferred"), &json!("agent")));
     assert_eq!(agent.wait_close(), 1000);
     sipp.succeed();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A peer that takes the REFER, tells nothing and hangs up was transferred.
@@ -145,11 +153,7 @@ fn transfers_that_fail_leave_the_call() {
         agent.say(&json!({ "event": "mark", "name": "still here" }));
         assert_eq!(agent.event("mark")["name"], "still here");
         assert!(agent.frames.len() >= heard);
-        agent.say(&json!({ "event": "hangup", "after": "now" }));
-        assert_eq!(agent.event("stop")["cause"], "normal");
-        sipp.succeed();
-        server.wait_idle();
-        server.stop();
+        end(server, agent, sipp);
     }
 }
 
@@ -191,8 +195,7 @@ fn wishes_that_are_refused() {
     let none = "/api/v1/calls/0199e3a2-5d1c-7a44-9c6f-2f8b64d1e0aa/clear";
     assert_eq!(server.http("POST", none, None).0, 404);
     sipp.succeed();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// The tones of two callers and of the agent.
@@ -286,11 +289,7 @@ fn the_peer_transfers_blind() {
     assert_taken_over(&agent, A_HZ, B_HZ);
     wav::assert_heard(&ear::samples(&ear.packets()), AGENT_HZ, B_HZ, HEARD_S);
     assert!(!b.messages().contains("X-Secret"), "a header that nobody allowed");
-    agent.say(&json!({ "event": "hangup", "after": "now" }));
-    agent.event("stop");
-    b.succeed();
-    server.wait_idle();
-    server.stop();
+    end(server, agent, b);
 }
 
 /// The peer joins us with somebody it talks with (RFC 5589 7): the new call carries the Replaces
@@ -308,11 +307,7 @@ fn the_peer_transfers_attended() {
     let mut agent = agents.accept();
     agent.event("answered");
     a.succeed();
-    agent.say(&json!({ "event": "hangup", "after": "now" }));
-    agent.event("stop");
-    b.succeed();
-    server.wait_idle();
-    server.stop();
+    end(server, agent, b);
 }
 
 /// The new party is busy, or is nowhere that the peer may have us call: it is told, and everything
@@ -353,11 +348,7 @@ fn the_peers_transfer_fails() {
         }
         agent.say(&json!({ "event": "mark", "name": "still here" }));
         assert_eq!(agent.event("mark")["name"], "still here");
-        agent.say(&json!({ "event": "hangup", "after": "now" }));
-        assert_eq!(agent.event("stop")["cause"], "normal");
-        a.succeed();
-        server.wait_idle();
-        server.stop();
+        end(server, agent, a);
     }
 }
 
@@ -396,8 +387,7 @@ fn a_call_replaces_another() {
     phone.wait_refusal(481);
     let mut phone = Phone::call_at(server.sip, "bot", "Replaces: x;to-tag=1\r\n");
     phone.wait_refusal(400);
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// On hold the caller is told so and hears the agent's music, the agent hears nothing and what it
@@ -451,11 +441,7 @@ fn hold_and_resume() {
     until(SOON, "the agent", || (ear.packets().len() >= packets + 90).then_some(()));
     let back: Vec<_> = ear.packets().split_off(packets + 35);
     wav::assert_heard(&ear::samples(&back), AGENT_HZ, MUSIC_HZ, HEARD_S);
-    agent.say(&json!({ "event": "hangup", "after": "now" }));
-    agent.event("stop");
-    a.succeed();
-    server.wait_idle();
-    server.stop();
+    end(server, agent, a);
 }
 
 /// A call that is sent elsewhere follows the addresses by preference, past one that is busy, but to
@@ -484,8 +470,7 @@ fn a_placed_call_is_redirected() {
     agent.event("stop");
     answers.succeed();
     assert!(server.log().contains("redirection to elsewhere not followed"));
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// A softphone transfers: it asks by its own REFER, is told by NOTIFY and let go, and the agent
@@ -516,8 +501,7 @@ fn a_softphone_transfers() {
     agent.event("stop");
     b.succeed();
     phone.end();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }
 
 /// An agent joins its caller with the peer of another call: Refer-To names that peer and, escaped,
@@ -545,6 +529,5 @@ fn attended_transfer_succeeds() {
     assert_eq!(agent.event("stop")["cause"], "transferred");
     sipp.succeed();
     other.hang_up();
-    server.wait_idle();
-    server.stop();
+    server.finish();
 }

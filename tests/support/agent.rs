@@ -184,6 +184,19 @@ impl Agent {
         })
     }
 
+    /// The states of a transfer that it is told, up to and with `last`; the cause of that.
+    #[track_caller]
+    pub fn transfer_states(&mut self, last: &str) -> (Vec<String>, Value) {
+        let mut states = Vec::new();
+        loop {
+            let event = self.event("transfer");
+            states.push(event["state"].as_str().unwrap().to_owned());
+            if event["state"] == last {
+                return (states, event["cause"].clone());
+            }
+        }
+    }
+
     /// Waits until `count` frames have come.
     #[track_caller]
     pub fn wait_frames(&mut self, count: usize) {

@@ -15,7 +15,7 @@ use sha1::Sha1;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket};
 
-use super::server::Server;
+use super::server::{self, Server};
 use super::until;
 
 /// The account, its token, and a number of it.
@@ -217,9 +217,7 @@ pub fn expect(
     path: &str,
     body: Option<Value>,
 ) -> Value {
-    let (found, text) = server.http(method, path, body.as_ref());
-    assert_eq!(found, status, "{method} {path}: {text}");
-    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
+    server::expect(server, status, method, path, body.as_ref())
 }
 
 /// The signature of a webhook: the address, then each field with its value, sorted.

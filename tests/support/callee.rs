@@ -257,6 +257,14 @@ impl Callee {
         assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
     }
 
+    /// Presses a key by SIP INFO.
+    #[track_caller]
+    pub fn press(&mut self, key: char) {
+        let body = format!("Signal={key}\r\nDuration=160\r\n");
+        let kind = "Content-Type: application/dtmf-relay\r\n";
+        assert!(self.request("INFO", kind, &body).starts_with("SIP/2.0 200 "));
+    }
+
     /// One packet at once.
     pub fn say(&mut self, payload: &[u8]) {
         let ts = u32::from(self.next).wrapping_mul(160);

@@ -25,7 +25,9 @@ pub mod dns;
 pub mod ear;
 #[cfg(feature = "emulate")]
 pub mod emulated;
+pub mod files;
 pub mod gateway;
+pub mod joined;
 pub mod kamailio;
 pub mod line;
 pub mod lines;

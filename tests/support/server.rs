@@ -254,6 +254,13 @@ impl Server {
         assert!(!log.contains("panicked"), "{log}");
     }
 
+    /// The end of a test: no call is left, and the server ends well.
+    #[track_caller]
+    pub fn finish(self) {
+        self.wait_idle();
+        self.stop();
+    }
+
     /// Ends it at once, as a power failure does.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -350,4 +357,24 @@ fn listen(child: &mut Child) -> mpsc::Receiver<String> {
         }
     });
     receiver
+}
+
+/// One request that must be answered with `status`; the answer, or nothing if there is no body.
+#[track_caller]
+pub fn expect(
+    server: &Server,
+    status: u16,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Value {
+    let (found, text) = server.http(method, path, body);
+    assert_eq!(found, status, "{method} {path}: {text}");
+    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
+}
+
+/// The id of an object that the server has answered with.
+#[track_caller]
+pub fn id(object: &Value) -> String {
+    object["id"].as_str().unwrap().to_owned()
 }

@@ -4,7 +4,7 @@ use crate::address::Address;
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::setup::{SetupState, SetupStep};
 use crate::ui::rules::{COUNTRY, LINE};
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection, choice};
 
 /// Most characters of a key.
 const KEY_CHARS_MAX: usize = 255;
@@ -19,10 +19,6 @@ const DOMAIN: TextRule = TextRule { format: "domain", chars_max: 253, read: doma
 const NAME: TextRule = TextRule { format: "name", chars_max: 64, read: name };
 const CURRENCY: TextRule = TextRule { format: "currency", chars_max: 3, read: currency };
 const KEY: FieldKind = FieldKind::Password { chars_max: KEY_CHARS_MAX };
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 const AMD_MODES: &[Choice] = &[
     choice("async", "While the agent already speaks"),

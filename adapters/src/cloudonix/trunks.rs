@@ -14,7 +14,7 @@ use crate::config::RawConfig;
 use crate::exchange::{CarrierError, HttpResponse, escape};
 use crate::op::{OpResult, TrunkOps, TrunkState};
 use crate::ui::rules::HOST;
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField};
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, choice};
 
 /// Most digits in front of a number.
 const PREFIX_CHARS_MAX: usize = 16;
@@ -22,10 +22,6 @@ const PREFIX_CHARS_MAX: usize = 16;
 pub(super) const OPS: TrunkOps = TrunkOps { fields: FIELDS, apply, remove };
 
 const PREFIX: TextRule = TextRule { format: "digits", chars_max: PREFIX_CHARS_MAX, read: prefix };
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 const TRANSPORTS: &[Choice] = &[choice("udp", "UDP"), choice("tcp", "TCP"), choice("tls", "TLS")];
 const DIRECTIONS: &[Choice] = &[

@@ -7,12 +7,18 @@
 //! shares no code with the adapter that reads or writes messages, so that a misreading does not
 //! cancel out.
 
+pub(crate) mod api;
 pub(crate) mod asking;
 #[cfg(test)]
 pub(crate) mod bench;
 pub mod form;
+pub(crate) mod playback;
 mod quirks;
+pub(crate) mod reports;
+pub(crate) mod speech;
 mod wires;
+#[cfg(test)]
+pub(crate) mod world;
 pub mod xml;
 
 use std::fmt;

@@ -6,7 +6,7 @@ use crate::address::{Address, AddressError};
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::setup::{SetupState, SetupStep};
 use crate::ui::rules::{COUNTRY, NETWORK};
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection, choice};
 
 /// Most characters of a key or token of the API.
 const KEY_CHARS_MAX: usize = 128;
@@ -19,10 +19,6 @@ const NETWORKS_MAX: usize = 32;
 /// Digits from which on a number without `+` begins with a calling code: those of a national number
 /// are ten, eleven with the zero that leads out of an area.
 const INTERNATIONAL_DIGITS_MIN: usize = 11;
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection { name: "account", title: "Account", help: "From the dashboard, API settings." },

@@ -12,15 +12,15 @@ use super::fields;
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
 use crate::event::HangupCause;
-use crate::json::parts::{Audio, Key, Parts, bad};
+use crate::json::decode::{self, Decode, Times};
+use crate::json::parts::{Audio, Key, Mark, Parts, bad};
 use crate::json::quick::Quick;
-use crate::json::{append_string, base64, lend};
+use crate::json::{append_event, append_string, base64, lend};
 use crate::stream::{FrameSlot, Manners, Stream, StreamCommand, StreamEvent, StreamStart};
 use crate::wire::WireError;
 
 /// The field that names the stream.
 const STREAM: &str = "stream_sid";
-const PAYLOAD: &str = "media.payload";
 /// The shortest message that the carrier plays without gaps. Longer ones are multiples of 320
 /// bytes, as frames of 20 ms are at each of its rates.
 const LEAST_BYTES: usize = 3_200;
@@ -47,8 +47,7 @@ struct AgentStream {
 struct Started {
     id: String,
     audio: AudioFormat,
-    /// The carrier's time of the first message with audio.
-    first_ms: Option<u64>,
+    times: Times,
     /// What stands before the payload of a message of ours.
     head: Vec<u8>,
     /// The carrier has said that it is over.
@@ -56,78 +55,6 @@ struct Started {
 }
 
 impl AgentStream {
-    fn audio<'m>(
-        &mut self,
-        parts: &Parts<'_>,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let Some(started) = &mut self.started else {
-            return Err(WireError::BadFrame("audio before the start of the stream"));
-        };
-        if parts.stream.is_some_and(|named| named != started.id.as_bytes()) {
-            return Err(bad(STREAM, "is not of this stream"));
-        }
-        let text = parts.payload.ok_or_else(|| bad(PAYLOAD, "is missing"))?;
-        let count = base64::decode_into(text, slot.room()).map_err(|why| bad(PAYLOAD, why))?;
-        if count == 0 || started.stopped {
-            return Ok(StreamEvent::Nothing);
-        }
-        if !count.is_multiple_of(started.audio.codec.sample_bytes()) {
-            return Err(WireError::BadFrame("not whole samples"));
-        }
-        slot.set_len(count)?;
-        let ticks_ms = u64::from(started.audio.clock_hz() / 1_000);
-        let ts = parts.timestamp_ms.map(|ms| {
-            let first = *started.first_ms.get_or_insert(ms);
-            ms.saturating_sub(first).saturating_mul(ticks_ms)
-        });
-        Ok(StreamEvent::Audio { ts, seq: parts.chunk.map(|chunk| chunk.saturating_sub(1)) })
-    }
-
-    fn other<'m>(
-        &mut self,
-        message: &'m mut [u8],
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let parsed: Message<'_> = serde_json::from_slice(message)
-            .map_err(|error| WireError::BadJson(error.to_string()))?;
-        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-        match &*parsed.event {
-            "start" => {
-                let told = parsed.start.ok_or_else(|| bad("start", "is missing"))?;
-                let stream = own(parsed.stream_sid).or_else(|| own(told.stream_sid));
-                let (call, account) = (own(told.call_sid), own(told.account_sid));
-                let format = told.media_format;
-                self.start(message, (stream, call, account), format.as_ref())
-            }
-            "media" => {
-                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
-                self.audio(&media.parts(parsed.stream_sid.as_deref()), slot)
-            }
-            "dtmf" => {
-                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
-                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: key.duration_ms() })
-            }
-            "mark" => {
-                let name = own(parsed.mark.and_then(|mark| mark.name));
-                let name = name.ok_or_else(|| bad("mark.name", "is missing"))?;
-                let [name] =
-                    lend(message, [&name]).ok_or_else(|| bad("mark.name", "is too long"))?;
-                Ok(StreamEvent::Mark(name))
-            }
-            "stop" => {
-                if let Some(started) = &mut self.started {
-                    started.stopped = true;
-                }
-                let reason = parsed.stop.and_then(|stop| stop.reason);
-                // Otherwise the flow goes on, and the call with it.
-                let over = reason.is_some_and(|reason| &*reason == "callended");
-                Ok(StreamEvent::Stopped(over.then_some(HangupCause::Normal)))
-            }
-            _ => Ok(StreamEvent::Nothing),
-        }
-    }
-
     fn start<'m>(
         &mut self,
         message: &'m mut [u8],
@@ -156,7 +83,7 @@ impl AgentStream {
         head.extend_from_slice(br#","media":{"payload":""#);
         let [stream, call] =
             lend(message, [&id, &call]).ok_or_else(|| bad(STREAM, "is too long"))?;
-        self.started = Some(Started { id, audio, first_ms: None, head, stopped: false });
+        self.started = Some(Started { id, audio, times: Times::new(audio), head, stopped: false });
         let (stream, call) = (Some(stream), Some(call));
         Ok(StreamEvent::Started { stream, call, from_carrier: audio, to_carrier: audio })
     }
@@ -185,6 +112,70 @@ fn told_format(
     }
 }
 
+impl Decode for AgentStream {
+    fn quick(&mut self) -> &mut Quick {
+        &mut self.quick
+    }
+
+    #[inline]
+    fn audio(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'static>, WireError> {
+        let Some(started) = &mut self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        parts.check_stream(STREAM, &started.id)?;
+        // What comes behind the end is not heard.
+        if started.stopped || decode::payload(parts, started.audio, slot)? == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        Ok(started.times.event(parts))
+    }
+
+    fn parsed<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        let parsed: Message<'_> = serde_json::from_slice(message)
+            .map_err(|error| WireError::BadJson(error.to_string()))?;
+        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        match &*parsed.event {
+            "start" => {
+                let told = parsed.start.ok_or_else(|| bad("start", "is missing"))?;
+                let stream = own(parsed.stream_sid).or_else(|| own(told.stream_sid));
+                let (call, account) = (own(told.call_sid), own(told.account_sid));
+                let format = told.media_format;
+                self.start(message, (stream, call, account), format.as_ref())
+            }
+            "media" => {
+                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
+                self.audio(&media.parts(parsed.stream_sid.as_deref()), slot)
+            }
+            "dtmf" => {
+                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
+                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: key.duration_ms() })
+            }
+            "mark" => {
+                let name = parsed.mark.and_then(Mark::own);
+                decode::mark(message, "mark.name", name)
+            }
+            "stop" => {
+                if let Some(started) = &mut self.started {
+                    started.stopped = true;
+                }
+                let reason = parsed.stop.and_then(|stop| stop.reason);
+                // Otherwise the flow goes on, and the call with it.
+                let over = reason.is_some_and(|reason| &*reason == "callended");
+                Ok(StreamEvent::Stopped(over.then_some(HangupCause::Normal)))
+            }
+            _ => Ok(StreamEvent::Nothing),
+        }
+    }
+}
+
 impl Stream for AgentStream {
     fn decode<'m>(
         &mut self,
@@ -193,20 +184,7 @@ impl Stream for AgentStream {
         message: &'m mut [u8],
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
-        if kind == MessageKind::Binary {
-            return Err(WireError::BadFrame("only text is spoken"));
-        }
-        // What is wrong with a message is for the full parser to say.
-        if let Some(media) = self.quick.media(message)
-            && let Ok(event) = self.audio(&Parts::found(message, &media), slot)
-        {
-            if !matches!(event, StreamEvent::Audio { .. }) {
-                self.quick.forget();
-            }
-            return Ok(event);
-        }
-        self.quick.forget();
-        self.other(message, slot)
+        decode::message(self, kind, message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -231,16 +209,7 @@ impl Stream for AgentStream {
             // There is no word for either: keys are tones, and the socket is closed.
             StreamCommand::Dtmf(_) | StreamCommand::Hangup => return None,
         };
-        out.extend_from_slice(br#"{"event":""#);
-        out.extend_from_slice(event.as_bytes());
-        out.extend_from_slice(br#"","stream_sid":"#);
-        append_string(out, &started.id);
-        if let Some(name) = mark {
-            out.extend_from_slice(br#","mark":{"name":"#);
-            append_string(out, name);
-            out.push(b'}');
-        }
-        out.push(b'}');
+        append_event(out, event, (STREAM, &started.id), mark);
         Some(MessageKind::Text)
     }
 }
@@ -272,12 +241,6 @@ struct Start<'m> {
     #[serde(borrow)]
     account_sid: Option<Cow<'m, str>>,
     media_format: Option<Map<String, Value>>,
-}
-
-#[derive(Deserialize)]
-struct Mark<'m> {
-    #[serde(borrow)]
-    name: Option<Cow<'m, str>>,
 }
 
 #[derive(Deserialize)]

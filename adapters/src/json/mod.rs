@@ -1,6 +1,7 @@
 //! JSON messages that carry audio in base64: read where they lie, without a tree of values.
 
 pub(crate) mod base64;
+pub(crate) mod decode;
 pub(crate) mod parts;
 pub(crate) mod quick;
 pub(crate) mod scan;
@@ -32,6 +33,28 @@ pub(crate) fn append_string(out: &mut Vec<u8>, text: &str) {
     // Strings always serialise, and a vector takes whatever is written.
     let written = serde_json::to_writer(&mut *out, text);
     debug_assert!(written.is_ok());
+}
+
+/// Appends the message `event` about the stream `id`, which stands in the field `stream`; a mark
+/// has a name.
+pub(crate) fn append_event(
+    out: &mut Vec<u8>,
+    event: &str,
+    (stream, id): (&str, &str),
+    mark: Option<&str>,
+) {
+    out.extend_from_slice(br#"{"event":""#);
+    out.extend_from_slice(event.as_bytes());
+    out.extend_from_slice(br#"",""#);
+    out.extend_from_slice(stream.as_bytes());
+    out.extend_from_slice(br#"":"#);
+    append_string(out, id);
+    if let Some(name) = mark {
+        out.extend_from_slice(br#","mark":{"name":"#);
+        append_string(out, name);
+        out.push(b'}');
+    }
+    out.push(b'}');
 }
 
 #[cfg(test)]

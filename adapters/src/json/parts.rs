@@ -39,6 +39,20 @@ impl<'m> Parts<'m> {
             payload: text(&media.payload),
         }
     }
+
+    /// Refuses what is of another stream than `id`; `field` is where messages name theirs.
+    #[inline]
+    pub(crate) fn check_stream(&self, field: &'static str, id: &str) -> Result<(), WireError> {
+        match self.stream {
+            Some(named) if named != id.as_bytes() => Err(bad(field, "is not of this stream")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of the frame, counted from 0: carriers count from 1.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.chunk.map(|chunk| chunk.saturating_sub(1))
+    }
 }
 
 /// The object `media`.
@@ -117,6 +131,20 @@ impl Key<'_> {
             (Some(key @ ('0'..='9' | 'A'..='D' | '*' | '#')), None) => Ok(key),
             _ => Err(bad("dtmf.digit", "is no digit")),
         }
+    }
+}
+
+/// A mark that was reached.
+#[derive(Deserialize)]
+pub(crate) struct Mark<'m> {
+    #[serde(borrow)]
+    name: Option<Cow<'m, str>>,
+}
+
+impl Mark<'_> {
+    /// Its name.
+    pub(crate) fn own(self) -> Option<String> {
+        self.name.map(Cow::into_owned)
     }
 }
 

@@ -5,11 +5,7 @@ use media::codec::AudioFormat;
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::setup::{SetupState, SetupStep};
 use crate::ui::rules::LINE;
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection, choice};
 
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection {

@@ -4,14 +4,10 @@ use crate::external_pbx;
 use crate::ui::rules::{
     COUNTRY, E164, HEADER, HEADER_VALUE, HOST, HOST_PORT, LINE, NETWORK, PEM, SIP_URI, SIP_USER,
 };
-use crate::ui::{Choice, FieldKind, Literal, UiField, UiSection};
+use crate::ui::{FieldKind, Literal, UiField, UiSection, choice};
 
 const YES: Literal = Literal::Flag(true);
 const TLS: Literal = Literal::Text("tls");
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection { name: "inbound", title: "Calls in", help: "Who may call, and what agents see." },

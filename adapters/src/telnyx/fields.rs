@@ -7,11 +7,7 @@ use super::verify::public_key;
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::setup::{SetupState, SetupStep};
 use crate::ui::rules::LINE;
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection, choice};
 
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection {

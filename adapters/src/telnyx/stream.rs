@@ -11,7 +11,8 @@ use super::fields::{self, ByteOrder};
 use super::order::{Order, exchange};
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
-use crate::json::parts::{Audio, Format, Key, Parts, bad};
+use crate::json::decode::{self, Decode};
+use crate::json::parts::{Audio, Format, Key, Mark, Parts, bad};
 use crate::json::quick::Quick;
 use crate::json::{append_string, base64, lend};
 use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
@@ -19,7 +20,6 @@ use crate::wire::WireError;
 
 /// The field that names the stream.
 const STREAM: &str = "stream_id";
-const PAYLOAD: &str = "media.payload";
 
 /// One stream.
 struct Telnyx {
@@ -42,76 +42,6 @@ impl Telnyx {
         let to_carrier = fields::format(codec, rate_hz, order_wanted).unwrap_or(AudioFormat::PCMU);
         let order = Order::new(order_wanted, false);
         Self { order_wanted, to_carrier, order, quick: Quick::new(STREAM), started: None }
-    }
-
-    /// Audio of the caller; what the carrier plays to him is of no interest.
-    fn audio<'m>(
-        &mut self,
-        parts: &Parts<'_>,
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let Some((stream, format)) = &self.started else {
-            return Err(WireError::BadFrame("audio before the start of the stream"));
-        };
-        if parts.stream.is_some_and(|named| named != stream.as_bytes()) {
-            return Err(bad(STREAM, "is not of this stream"));
-        }
-        if parts.track.is_some_and(|track| !track.starts_with(b"inbound")) {
-            return Ok(StreamEvent::Nothing);
-        }
-        let text = parts.payload.ok_or_else(|| bad(PAYLOAD, "is missing"))?;
-        let count = base64::decode_into(text, slot.room()).map_err(|why| bad(PAYLOAD, why))?;
-        if count == 0 {
-            return Ok(StreamEvent::Nothing);
-        }
-        if !count.is_multiple_of(format.codec.sample_bytes()) {
-            return Err(WireError::BadFrame("not whole samples"));
-        }
-        slot.set_len(count)?;
-        self.order.observe(slot.filled());
-        if self.order.exchanged() && is_linear(*format) {
-            exchange(slot.room().get_mut(..count).unwrap_or_default());
-        }
-        let ticks_ms = u64::from(format.clock_hz() / 1000);
-        Ok(StreamEvent::Audio {
-            ts: parts.timestamp_ms.map(|ms| ms.saturating_mul(ticks_ms)),
-            seq: parts.chunk.map(|chunk| chunk.saturating_sub(1)),
-        })
-    }
-
-    fn other<'m>(
-        &mut self,
-        message: &'m mut [u8],
-        slot: &mut FrameSlot<'_>,
-    ) -> Result<StreamEvent<'m>, WireError> {
-        let parsed: Message<'_> = serde_json::from_slice(message)
-            .map_err(|error| WireError::BadJson(error.to_string()))?;
-        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
-        match &*parsed.event {
-            "start" => {
-                let (stream, start) = (own(parsed.stream_id), parsed.start);
-                let start = start.ok_or_else(|| bad("start", "is missing"))?;
-                let (call, format) = (own(start.call_control_id), start.media_format);
-                self.start(message, stream, call, format.map(Format::own))
-            }
-            "media" => {
-                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
-                self.audio(&media.parts(parsed.stream_id.as_deref()), slot)
-            }
-            "dtmf" => {
-                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
-                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: None })
-            }
-            "mark" => {
-                let name = parsed.mark.and_then(|mark| own(mark.name));
-                let name = name.ok_or_else(|| bad("mark.name", "is missing"))?;
-                let [name] =
-                    lend(message, [&name]).ok_or_else(|| bad("mark.name", "is too long"))?;
-                Ok(StreamEvent::Mark(name))
-            }
-            "stop" => Ok(StreamEvent::Stopped(None)),
-            _ => Ok(StreamEvent::Nothing),
-        }
     }
 
     fn start<'m>(
@@ -143,6 +73,73 @@ impl Telnyx {
     }
 }
 
+impl Decode for Telnyx {
+    fn quick(&mut self) -> &mut Quick {
+        &mut self.quick
+    }
+
+    /// Audio of the caller; what the carrier plays to him is of no interest.
+    #[inline]
+    fn audio(
+        &mut self,
+        parts: &Parts<'_>,
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'static>, WireError> {
+        let Some((stream, format)) = &self.started else {
+            return Err(WireError::BadFrame("audio before the start of the stream"));
+        };
+        parts.check_stream(STREAM, stream)?;
+        if parts.track.is_some_and(|track| !track.starts_with(b"inbound")) {
+            return Ok(StreamEvent::Nothing);
+        }
+        let count = decode::payload(parts, *format, slot)?;
+        if count == 0 {
+            return Ok(StreamEvent::Nothing);
+        }
+        self.order.observe(slot.filled());
+        if self.order.exchanged() && is_linear(*format) {
+            exchange(slot.room().get_mut(..count).unwrap_or_default());
+        }
+        let ticks_ms = u64::from(format.clock_hz() / 1000);
+        Ok(StreamEvent::Audio {
+            ts: parts.timestamp_ms.map(|ms| ms.saturating_mul(ticks_ms)),
+            seq: parts.number(),
+        })
+    }
+
+    fn parsed<'m>(
+        &mut self,
+        message: &'m mut [u8],
+        slot: &mut FrameSlot<'_>,
+    ) -> Result<StreamEvent<'m>, WireError> {
+        let parsed: Message<'_> = serde_json::from_slice(message)
+            .map_err(|error| WireError::BadJson(error.to_string()))?;
+        let own = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+        match &*parsed.event {
+            "start" => {
+                let (stream, start) = (own(parsed.stream_id), parsed.start);
+                let start = start.ok_or_else(|| bad("start", "is missing"))?;
+                let (call, format) = (own(start.call_control_id), start.media_format);
+                self.start(message, stream, call, format.map(Format::own))
+            }
+            "media" => {
+                let media = parsed.media.ok_or_else(|| bad("media", "is missing"))?;
+                self.audio(&media.parts(parsed.stream_id.as_deref()), slot)
+            }
+            "dtmf" => {
+                let key = parsed.dtmf.ok_or_else(|| bad("dtmf", "is missing"))?;
+                Ok(StreamEvent::Dtmf { digit: key.digit()?, duration_ms: None })
+            }
+            "mark" => {
+                let name = parsed.mark.and_then(Mark::own);
+                decode::mark(message, "mark.name", name)
+            }
+            "stop" => Ok(StreamEvent::Stopped(None)),
+            _ => Ok(StreamEvent::Nothing),
+        }
+    }
+}
+
 impl Stream for Telnyx {
     fn decode<'m>(
         &mut self,
@@ -151,20 +148,7 @@ impl Stream for Telnyx {
         message: &'m mut [u8],
         slot: &mut FrameSlot<'_>,
     ) -> Result<StreamEvent<'m>, WireError> {
-        if kind == MessageKind::Binary {
-            return Err(WireError::BadFrame("only text is spoken"));
-        }
-        // What is wrong with a message is for the full parser to say.
-        if let Some(media) = self.quick.media(message)
-            && let Ok(event) = self.audio(&Parts::found(message, &media), slot)
-        {
-            if !matches!(event, StreamEvent::Audio { .. }) {
-                self.quick.forget();
-            }
-            return Ok(event);
-        }
-        self.quick.forget();
-        self.other(message, slot)
+        decode::message(self, kind, message, slot)
     }
 
     fn encode(&mut self, audio: &[u8], out: &mut Vec<u8>) -> MessageKind {
@@ -234,10 +218,4 @@ struct Start<'m> {
     call_control_id: Option<Cow<'m, str>>,
     #[serde(borrow)]
     media_format: Option<Format<'m>>,
-}
-
-#[derive(Deserialize)]
-struct Mark<'m> {
-    #[serde(borrow)]
-    name: Option<Cow<'m, str>>,
 }

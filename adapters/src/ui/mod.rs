@@ -194,6 +194,11 @@ pub struct Choice {
     pub label: &'static str,
 }
 
+/// One of several values, and its name for people.
+pub(crate) const fn choice(value: &'static str, label: &'static str) -> Choice {
+    Choice { value, label }
+}
+
 /// What a text must be.
 #[derive(Clone, Copy, Debug)]
 pub struct TextRule {

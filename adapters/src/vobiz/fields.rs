@@ -6,17 +6,13 @@ use crate::address::{Address, AddressError};
 use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::setup::{SetupState, SetupStep};
 use crate::ui::rules::{LINE, NETWORK};
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection, choice};
 
 /// Digits from which on a number without `+` begins with a calling code: those of a national number
 /// are ten, eleven with the zero that leads out of an area.
 const INTERNATIONAL_DIGITS_MIN: usize = 11;
 /// Most characters of a token.
 const TOKEN_CHARS_MAX: usize = 100;
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 pub(super) const SECTIONS: &[UiSection] = &[
     UiSection { name: "account", title: "Account", help: "From the console, below API keys." },

@@ -4,7 +4,7 @@ use crate::config::{ConfigErrors, Problem, RawConfig};
 use crate::jwt::rsa_key;
 use crate::setup::{SetupState, SetupStep};
 use crate::ui::rules::{LINE, PEM};
-use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection};
+use crate::ui::{Choice, FieldKind, Literal, TextRule, UiField, UiSection, choice};
 
 /// Most characters of a secret.
 const SECRET_CHARS_MAX: usize = 256;
@@ -13,10 +13,6 @@ const AUTHORIZATION_CHARS_MAX: usize = 8_191;
 const AUTHORIZATION_CHARS_MIN: usize = 16;
 /// The highest number of a voice.
 const VOICES_MAX: i64 = 99;
-
-const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 const SECRET: FieldKind = FieldKind::Password { chars_max: SECRET_CHARS_MAX };
 const UUID: TextRule = TextRule { format: "uuid", chars_max: 36, read: uuid };

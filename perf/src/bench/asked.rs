@@ -16,7 +16,7 @@ use crate::run::{LoadArgs, Up, calls, prepare_server};
 use crate::sound::Codec;
 use crate::srtp::Suite;
 
-/// Milliseconds of audio in a message of a media socket.
+/// Milliseconds of a frame on a media socket.
 const LINE_PTIME_MS: u32 = 20;
 
 /// What is due within one tick is sent together, in microseconds.

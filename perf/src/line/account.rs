@@ -68,6 +68,12 @@ impl Account {
         self.done("POST", &path, None).map(drop)
     }
 
+    /// Where the server takes the carrier's calls, for an account that people tell that.
+    pub(crate) fn inbound_url(&self) -> Result<Option<String>> {
+        let whole = self.done("GET", &format!("{CONFIGURATIONS}/{}", self.id), None)?;
+        Ok(whole["inbound_url"].as_str().map(str::to_owned))
+    }
+
     /// True if the server has no call any more.
     pub(crate) fn is_idle(&self) -> Result<bool> {
         let living = self.done("GET", LIVING, None)?;

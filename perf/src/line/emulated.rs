@@ -115,10 +115,15 @@ impl Carrier {
         let (listener, at) = api::listen()?;
         let mut fields = (emulator.config)(&format!("http://{at}"));
         let config = spec.read(&fields, None);
+        let config = config.map_err(|error| PerfError::Usage(error.to_string()))?;
+        fields["provider"] = name.into();
+        let account = Account::make(server, key, &fields, (NUMBER, agent))?;
+        // An account that is not set up by requests is told the address by people.
+        let by_hand = spec.calls.provision.is_none();
         let start = EmulatorStart {
-            config: config.map_err(|error| PerfError::Usage(error.to_string()))?,
+            config,
             numbers: vec![NUMBER.to_owned()],
-            voice_url: None,
+            voice_url: if by_hand { account.inbound_url()? } else { None },
             // Calls of another run are others.
             seed: clock::real_ns(),
             quirks: Quirks::default(),
@@ -135,8 +140,6 @@ impl Carrier {
         let answers = Arc::clone(&shared);
         api::serve(listener, Arc::new(move |request: &HttpRequest| answers.rest(request)))?;
         hands(&shared, todo)?;
-        fields["provider"] = name.into();
-        let account = Account::make(server, key, &fields, (NUMBER, agent))?;
         account.bind()?;
         let carrier = Self { shared, came, dialect, account };
         carrier.prove()?;

@@ -11,16 +11,19 @@ const PAYLOAD: &[u8] = br#""payload""#;
 
 /// What streams are called in the messages of the carriers.
 #[cfg(feature = "carriers")]
-const STREAMS: [&str; 3] = ["streamSid", "stream_id", "streamId"];
+const STREAMS: [&str; 4] = ["streamSid", "stream_id", "streamId", "stream_sid"];
 
 /// What messages are numbered by.
 #[cfg(feature = "carriers")]
 const NUMBERS: [&str; 2] = ["sequenceNumber", "sequence_number"];
 
-/// Milliseconds of audio in a message.
+/// Milliseconds of a frame.
 const FRAME_MS: u64 = 20;
 
-/// Bytes of µ-law in a message, and of linear audio at 8 and at 16 kHz.
+/// Frames in a message of a carrier whose messages are long.
+const LONG_FRAMES: usize = 5;
+
+/// Bytes of µ-law in a frame, and of linear audio at 8 and at 16 kHz.
 const ULAW_BYTES: usize = 160;
 const LINEAR_BYTES: usize = 320;
 const WIDE_BYTES: usize = 640;
@@ -33,6 +36,8 @@ pub(crate) enum Dialect {
     Streams,
     /// `media` both ways, fields in snake case.
     Snake,
+    /// `media` both ways, fields in snake case, linear audio at 8 kHz, several frames a message.
+    Long,
     /// `media` to the server, `playAudio` from there.
     PlayAudio,
     /// Binary messages of linear audio at 16 kHz.
@@ -50,24 +55,33 @@ impl Dialect {
         match name {
             "twilio" | "cloudonix" => Some(Self::Streams),
             "telnyx" => Some(Self::Snake),
+            "exotel" => Some(Self::Long),
             "plivo" | "vobiz" => Some(Self::PlayAudio),
             "vonage" => Some(Self::Wide),
             _ => None,
         }
     }
 
-    /// Bytes of audio in a message.
+    /// Bytes of audio in a frame.
     pub(crate) const fn frame_bytes(self) -> usize {
         match self {
             Self::Streams | Self::Snake | Self::PlayAudio | Self::Media => ULAW_BYTES,
-            Self::AudioSocket => LINEAR_BYTES,
+            Self::AudioSocket | Self::Long => LINEAR_BYTES,
             Self::Wide => WIDE_BYTES,
+        }
+    }
+
+    /// Frames that travel together in a message of the carrier's.
+    pub(crate) const fn together(self) -> usize {
+        match self {
+            Self::Long => LONG_FRAMES,
+            _ => 1,
         }
     }
 
     /// True if audio is linear, whose silence is zero.
     pub(crate) const fn is_linear(self) -> bool {
-        matches!(self, Self::Wide | Self::AudioSocket)
+        matches!(self, Self::Wide | Self::AudioSocket | Self::Long)
     }
 
     /// True if audio travels as it is, not as text.
@@ -84,7 +98,7 @@ pub(crate) struct Talk {
     stream: String,
     /// Messages said so far, or the number of the last of them.
     said: u32,
-    /// Frames said so far.
+    /// Messages with audio said so far.
     chunks: u32,
     base64: String,
 }
@@ -133,7 +147,7 @@ impl Talk {
         [connected.to_owned(), start.to_string()]
     }
 
-    /// Writes the next 20 ms of audio over `out`.
+    /// Writes the next message with audio over `out`.
     pub(crate) fn media(&mut self, audio: &[u8], out: &mut Vec<u8>) {
         out.clear();
         if self.dialect.is_binary() {
@@ -145,7 +159,7 @@ impl Talk {
         self.base64.clear();
         STANDARD.encode_string(audio, &mut self.base64);
         let Self { dialect, said, chunks, stream, base64, .. } = self;
-        let at_ms = u64::from(*chunks) * FRAME_MS;
+        let at_ms = u64::from(*chunks) * FRAME_MS * dialect.together() as u64;
         let mut put = |text: std::fmt::Arguments<'_>| {
             // A vector takes whatever is written.
             let _ = out.write_fmt(text);
@@ -156,6 +170,11 @@ impl Talk {
                 put(format_args!(r#""payload":"{base64}","timestamp":"{at_ms}","#));
                 put(format_args!(r#""track":"inbound"}},"sequence_number":"{said}","#));
                 put(format_args!(r#""stream_id":"{stream}"}}"#));
+            }
+            Dialect::Long => {
+                put(format_args!(r#"{{"event":"media","media":{{"chunk":"{chunks}","#));
+                put(format_args!(r#""payload":"{base64}","timestamp":"{at_ms}"}},"#));
+                put(format_args!(r#""sequence_number":"{said}","stream_sid":"{stream}"}}"#));
             }
             Dialect::PlayAudio => {
                 put(format_args!(r#"{{"sequenceNumber":{said},"streamId":"{stream}","#));
@@ -243,6 +262,7 @@ mod tests {
         let cases = [
             (Dialect::Streams, r#"{"sequenceNumber":"1","streamSid":"MZ9"}"#, "streamSid", 2),
             (Dialect::Snake, r#"{"sequence_number": "1", "stream_id": "MZ9"}"#, "stream_id", 2),
+            (Dialect::Long, r#"{"sequence_number":1,"stream_sid":"MZ9"}"#, "stream_sid", 2),
             (
                 Dialect::PlayAudio,
                 r#"{"start":{"streamId":"MZ9"},"sequenceNumber":0}"#,
@@ -270,9 +290,9 @@ mod tests {
     #[test]
     #[cfg(feature = "carriers")]
     fn carriers_have_dialects() {
-        for name in ["cloudonix", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
+        for name in ["cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
             let dialect = Dialect::of_carrier(name).expect(name);
-            assert_eq!(dialect.is_linear(), name == "vonage");
+            assert_eq!(dialect.is_linear(), matches!(name, "exotel" | "vonage"));
             assert_eq!(dialect.frame_bytes() % 160, 0);
         }
         assert_eq!(Dialect::of_carrier("acme"), None);

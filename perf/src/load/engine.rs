@@ -265,9 +265,18 @@ impl Engine {
         }
     }
 
-    /// Nothing is sent any more; what is under way is still received.
+    /// Nothing is sent any more but what waits for frames that do not come; what is under way is
+    /// still received.
     pub(crate) fn stop_sending(&mut self) {
         self.sending = false;
+        for stream in self.streams.iter_mut().filter(|stream| stream.active) {
+            if let Carrier::Line(line) = &mut stream.carrier {
+                self.message.clear();
+                line.flush(&mut self.message);
+                // Whoever is gone meanwhile is seen when it is read.
+                let _ = send_all(&stream.socket, &self.message);
+            }
+        }
     }
 
     /// Sleeps until the next tick, sends what is due, and reads what has come.

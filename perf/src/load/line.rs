@@ -22,6 +22,8 @@ pub(crate) struct LineEnd {
     /// Bytes of an AudioSocket whose message has not come whole.
     unread: Vec<u8>,
     talk: Talk,
+    /// Frames that wait for others to make a message.
+    gathered: Vec<u8>,
     /// Frames that came: they bear no numbers, a socket keeps their order.
     frames: u32,
     text: Vec<u8>,
@@ -37,8 +39,9 @@ impl LineEnd {
     pub(crate) fn new(talk: Talk, rest: &[u8]) -> Self {
         let mut reader = Reader::default();
         reader.push(rest);
-        let (unread, text, audio, kept) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { reader, unread, talk, frames: 0, text, audio, kept, cuts: true }
+        let (unread, gathered) = (Vec::new(), Vec::new());
+        let (text, audio, kept) = (Vec::new(), Vec::new(), Vec::new());
+        Self { reader, unread, talk, gathered, frames: 0, text, audio, kept, cuts: true }
     }
 
     /// The same, for whoever wants to hear what stood in a message as it stood there.
@@ -52,15 +55,30 @@ impl LineEnd {
         self.talk.dialect()
     }
 
-    /// Appends the next frame of audio to `out`.
+    /// Appends the next frame of audio to `out`, or the message that it completes.
     pub(crate) fn media(&mut self, audio: &[u8], out: &mut Vec<u8>) {
         match self.dialect() {
             Dialect::AudioSocket => message(out, KIND_AUDIO, audio),
             Dialect::Wide | Dialect::Media => frame::write(out, frame::BINARY, audio, Some(MASK)),
+            Dialect::Long => {
+                self.gathered.extend_from_slice(audio);
+                if self.gathered.len() >= self.dialect().together() * self.dialect().frame_bytes() {
+                    self.flush(out);
+                }
+            }
             _ => {
                 self.talk.media(audio, &mut self.text);
                 frame::write(out, frame::TEXT, &self.text, Some(MASK));
             }
+        }
+    }
+
+    /// Appends what waits for other frames to `out`: nothing follows it.
+    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) {
+        if !self.gathered.is_empty() {
+            self.talk.media(&self.gathered, &mut self.text);
+            frame::write(out, frame::TEXT, &self.text, Some(MASK));
+            self.gathered.clear();
         }
     }
 
@@ -118,16 +136,21 @@ impl LineEnd {
         Ok(())
     }
 
-    /// Cuts what came into frames: some servers put several into one message.
+    /// Cuts what came into frames: some servers put several into one message. Where that is the
+    /// way of the carrier, a message is in time if its last frame is, and none before it is early.
     fn cut(&mut self, heard: &mut impl FnMut(&Packet<'_>)) {
         let frame = self.dialect().frame_bytes();
         let length = if self.cuts { frame } else { self.kept.len().max(1) };
+        let marker = self.dialect().together() > 1;
+        let last = self.frames.wrapping_add((self.kept.len() / length) as u32).wrapping_sub(1);
         let mut done = 0;
         while let Some(payload) = self.kept.get(done..done + length) {
             let sequence = self.frames as u16;
-            let timestamp = self.frames.wrapping_mul(FRAME_TICKS);
+            // The marker says that time does not go on by the frame.
+            let at = if marker { last } else { self.frames };
+            let timestamp = at.wrapping_mul(FRAME_TICKS);
             self.frames = self.frames.wrapping_add(1);
-            let (marker, payload_type, ssrc) = (false, PCMU, 1);
+            let (payload_type, ssrc) = (PCMU, 1);
             heard(&Packet { marker, payload_type, sequence, timestamp, ssrc, payload });
             done += length;
         }
@@ -186,6 +209,7 @@ mod tests {
         for dialect in [
             Dialect::Streams,
             Dialect::Snake,
+            Dialect::Long,
             Dialect::PlayAudio,
             Dialect::Wide,
             Dialect::Media,
@@ -198,6 +222,7 @@ mod tests {
             for part in [&three[..length + 5], &three[length + 5..]] {
                 far.media(part, &mut bytes);
             }
+            far.flush(&mut bytes);
             let mut line = LineEnd::new(Talk::plain(dialect, "AC1", "CA1"), b"");
             let (mut out, mut seen) = (Vec::new(), Vec::new());
             for part in bytes.chunks(11) {
@@ -206,5 +231,32 @@ mod tests {
             assert_eq!(seen, [1u8, 2, 3].map(|byte| vec![byte; length]), "{dialect:?}");
             assert!(out.is_empty());
         }
+    }
+
+    /// Of a carrier with long messages frames leave together, and a message that comes is as late
+    /// as its last frame.
+    #[test]
+    fn long_messages() {
+        let mut far = LineEnd::new(Talk::plain(Dialect::Long, "AC1", "CA1"), b"");
+        let mut line = LineEnd::new(Talk::plain(Dialect::Long, "AC1", "CA1"), b"");
+        let (mut sent, mut out, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        for frame in 1..=10u8 {
+            sent.clear();
+            far.media(&[frame; 320], &mut sent);
+            assert_eq!(sent.is_empty(), frame % 5 != 0, "{frame}");
+            line.receive(&sent, &mut out, |packet| {
+                seen.push((packet.sequence, packet.timestamp, packet.payload[0]));
+            })
+            .unwrap();
+        }
+        let expected = |at: u16| (at, if at < 5 { 4 * 160 } else { 9 * 160 }, at as u8 + 1);
+        assert_eq!(seen, (0..10).map(expected).collect::<Vec<_>>());
+        far.media(&[11; 320], &mut sent);
+        sent.clear();
+        far.flush(&mut sent);
+        assert!(!sent.is_empty(), "the rest leaves");
+        sent.clear();
+        far.flush(&mut sent);
+        assert!(sent.is_empty(), "once");
     }
 }

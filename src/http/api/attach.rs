@@ -12,7 +12,7 @@ use crate::agent::socket::{AgentSocket, Role};
 use crate::bridge::handshake::{self, HandshakeError};
 use crate::calls::request;
 use crate::http::auth::Caller;
-use crate::http::openapi::{Resource, get};
+use crate::http::openapi::{Endpoint, Resource, get};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::http::socket::Socket;
@@ -22,21 +22,24 @@ pub(super) fn resource() -> Resource {
     Resource {
         tag: "agents that attach",
         about: "The stream of a call for an agent that is not dialled.",
-        endpoints: vec![
+        endpoints: vec![of_agents(
             get("/api/v1/calls/{id}/stream", "attach_agent", attach)
                 .summary("Attaches to a call as its agent, over a WebSocket.")
-                .scope(Scope::Calls)
-                .answers(101, "the stream of the call follows")
-                .refuses(&[
-                    Kind::BadRequest,
-                    Kind::Csrf,
-                    Kind::Conflict,
-                    Kind::NotUpgrade,
-                    Kind::Unavailable,
-                ]),
-        ],
+                .answers(101, "the stream of the call follows"),
+        )],
         schemas: Vec::new(),
     }
+}
+
+/// Who may open a socket of an agent, and what that is refused for.
+pub(super) fn of_agents(endpoint: Endpoint) -> Endpoint {
+    endpoint.scope(Scope::Calls).refuses(&[
+        Kind::BadRequest,
+        Kind::Csrf,
+        Kind::Conflict,
+        Kind::NotUpgrade,
+        Kind::Unavailable,
+    ])
 }
 
 /// `GET /api/v1/calls/{id}/stream`, upgraded to a WebSocket.

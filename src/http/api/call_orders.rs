@@ -18,7 +18,7 @@ use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::idempotency::Made;
 use crate::http::openapi::{Endpoint, Query as Parameter, Resource, get, post, schema};
-use crate::http::page::{self, Page, Query, Wanted};
+use crate::http::page::{self, ByState, Page, Query, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
@@ -351,27 +351,14 @@ async fn resume(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RecipientsQuery {
-    limit: Option<u32>,
-    cursor: Option<String>,
-    state: Option<String>,
-}
-
 /// `GET /api/v1/call-orders/{id}/recipients`
 async fn recipients(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(id): Path<CallOrderId>,
-    Query(query): Query<RecipientsQuery>,
+    Query(query): Query<ByState>,
 ) -> Result<axum::Json<Page<RecipientView>>, Problem> {
-    let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
-    let states = || RecipientState::ALL.iter().map(|state| state.as_str());
-    let unknown = || Problem::none_of("state", states());
-    let only = query.state.as_deref();
-    let only = only.map(|word| RecipientState::from_word(word).ok_or_else(unknown));
-    let only = only.transpose()?;
+    let (wanted, only) = query.read(&RecipientState::ALL, RecipientState::as_str)?;
     state.store.call_order(caller.organisation, id).await?;
     let (after, limit) = (wanted.after.map(RecipientId), wanted.with_next());
     let found = state.store.recipients(id, only, after, limit).await?;

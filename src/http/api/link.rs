@@ -8,29 +8,20 @@ use crate::calls::request::{self, LinkRefusal};
 use crate::http::auth::Caller;
 use crate::http::openapi::{Resource, get};
 use crate::http::path::Path;
-use crate::http::problem::{Kind, Problem};
-use crate::keys::Scope;
+use crate::http::problem::Problem;
 
 pub(super) fn resource() -> Resource {
     Resource {
         tag: "agents that attach",
         about: "The streams of all calls of an agent that is not dialled.",
-        endpoints: vec![
+        endpoints: vec![attach::of_agents(
             get("/api/v1/agents/{id}/link", "attach_link", link)
                 .summary(
                     "Attaches as an agent, by its id or name, with a WebSocket that all its calls \
                      on this node share.",
                 )
-                .scope(Scope::Calls)
-                .answers(101, "the streams of its calls follow")
-                .refuses(&[
-                    Kind::BadRequest,
-                    Kind::Csrf,
-                    Kind::Conflict,
-                    Kind::NotUpgrade,
-                    Kind::Unavailable,
-                ]),
-        ],
+                .answers(101, "the streams of its calls follow"),
+        )],
         schemas: Vec::new(),
     }
 }

@@ -12,7 +12,7 @@ use crate::config::Secret;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Query as Parameter, Resource, delete, get, post, put, schema};
-use crate::http::page::{self, Page, Query, Wanted};
+use crate::http::page::{self, ByState, Page, Query, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::outbox::{PING, is_event_pattern, new_secret};
@@ -364,27 +364,14 @@ async fn test(
     Ok(StatusCode::ACCEPTED)
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeliveriesQuery {
-    limit: Option<u32>,
-    cursor: Option<String>,
-    state: Option<String>,
-}
-
 /// `GET /api/v1/webhooks/{id}/deliveries`
 async fn deliveries(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(id): Path<Uuid>,
-    Query(query): Query<DeliveriesQuery>,
+    Query(query): Query<ByState>,
 ) -> Result<axum::Json<Page<DeliveryView>>, Problem> {
-    let wanted = Wanted::read(query.limit, query.cursor.as_deref())?;
-    let word = query.state.as_deref();
-    let states = || DeliveryState::ALL.iter().map(|state| state.as_str());
-    let unknown = || Problem::none_of("state", states());
-    let only = word.map(|word| DeliveryState::from_word(word).ok_or_else(unknown));
-    let only = only.transpose()?;
+    let (wanted, only) = query.read(&DeliveryState::ALL, DeliveryState::as_str)?;
     let (organisation, subscription) = (caller.organisation, SubscriptionId(id));
     state.store.subscription(organisation, subscription).await?;
     let before = wanted.after.map(DeliveryId);

@@ -178,9 +178,16 @@ const fn reader() -> Reader {
 
 /// The first message, if there is one; all that came with it stays in `bytes`, as it came.
 async fn first(io: &mut Io, bytes: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    loop {
-        let mut copy = bytes.clone();
-        let (mut reader, mut input) = (reader(), framing::Input::new(&mut copy));
+    let (mut reader, mut room) = (reader(), [0; READ_BYTES]);
+    while bytes.len() < FRAME_BYTES_MAX {
+        let length = io.read(&mut room).await?;
+        let came = room.get_mut(..length).unwrap_or_default();
+        if came.is_empty() {
+            return Ok(None);
+        }
+        // Whoever gets the socket reads it from the beginning, and reading takes the mask off.
+        bytes.extend_from_slice(came);
+        let mut input = framing::Input::new(came);
         while let Some(message) = reader.next(&mut input).map_err(io::Error::other)? {
             match message {
                 Message::Data(MessageKind::Text, text) => return Ok(Some(text.to_vec())),
@@ -189,10 +196,8 @@ async fn first(io: &mut Io, bytes: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> 
                 Message::Ping(_) | Message::Pong(_) => {}
             }
         }
-        if bytes.len() >= FRAME_BYTES_MAX || more(io, bytes).await? == 0 {
-            return Ok(None);
-        }
     }
+    Ok(None)
 }
 
 /// Reads more; 0 at the end.

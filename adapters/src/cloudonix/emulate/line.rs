@@ -6,24 +6,19 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use media::codec::g711::Law;
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
 use crate::agent::MessageKind;
-use crate::emulate::{Output, Quirks, Told};
+use crate::emulate::playback::Playback;
+use crate::emulate::speech::Speech;
+use crate::emulate::{Output, Quirks};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Bytes of µ-law in a tick.
 const TICK_BYTES: usize = 160;
 /// Most that waits to be played: a minute.
 const QUEUE_BYTES_MAX: usize = 480_000;
-const SILENCE: u8 = 0xff;
-
-enum Item {
-    Audio(VecDeque<u8>),
-    Mark(String),
-}
 
 pub(super) struct Line {
     pub(super) socket: u32,
@@ -37,9 +32,8 @@ pub(super) struct Line {
     chunk: u64,
     sent_bytes: u64,
     owed_bytes: usize,
-    speech: VecDeque<u8>,
-    queue: VecDeque<Item>,
-    late: VecDeque<(MonoTime, String)>,
+    speech: Speech,
+    playback: Playback,
     held: Vec<String>,
 }
 
@@ -61,9 +55,8 @@ impl Line {
             chunk: 0,
             sent_bytes: 0,
             owed_bytes: 0,
-            speech: VecDeque::new(),
-            queue: VecDeque::new(),
-            late: VecDeque::new(),
+            speech: Speech::mu(QUEUE_BYTES_MAX),
+            playback: Playback::default(),
             held: Vec::new(),
         }
     }
@@ -134,8 +127,7 @@ impl Line {
     }
 
     pub(super) fn speak(&mut self, audio: &[u8]) {
-        let room = QUEUE_BYTES_MAX.saturating_sub(self.speech.len());
-        self.speech.extend(audio.iter().take(room));
+        self.speech.speak(audio);
     }
 
     pub(super) fn press(&mut self, digit: char, outputs: &mut VecDeque<Output>) {
@@ -167,32 +159,23 @@ impl Line {
                 if audio.len() > TICK_BYTES {
                     return Err("more than 20 ms at once");
                 }
-                let waits: usize = self.queue.iter().map(Item::len).sum();
-                if waits + audio.len() > QUEUE_BYTES_MAX {
+                if self.playback.waiting_bytes() + audio.len() > QUEUE_BYTES_MAX {
                     return Err("more than can wait");
                 }
-                self.queue.push_back(Item::Audio(audio.into()));
+                self.playback.push(audio);
             }
             Some("mark") => {
                 let name = message["mark"]["name"].as_str().ok_or("a mark without a name")?;
-                self.queue.push_back(Item::Mark(name.to_owned()));
+                self.playback.mark(name.to_owned());
             }
             Some("clear") => {
-                for item in std::mem::take(&mut self.queue) {
-                    if let Item::Mark(name) = item {
-                        self.echo(now, name, quirks);
-                    }
+                for name in self.playback.clear() {
+                    self.playback.reach(now, name, quirks);
                 }
             }
             _ => return Err("not a message that the carrier knows"),
         }
         Ok(())
-    }
-
-    fn echo(&mut self, at: MonoTime, name: String, quirks: &Quirks) {
-        if !quirks.marks_lost {
-            self.late.push_back((at + Duration::from_millis(quirks.mark_delay_ms.into()), name));
-        }
     }
 
     /// Does what is due; true if the connection was cut off.
@@ -211,12 +194,11 @@ impl Line {
         }
         while next <= now {
             self.hear(quirks, outputs);
-            self.play(next, quirks, outputs);
+            self.playback.play(next, TICK_BYTES, &self.session, quirks, outputs);
             next += TICK;
         }
         self.opened = Some((opened, next));
-        while self.late.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, name)) = self.late.pop_front() else { break };
+        while let Some(name) = self.playback.told(now) {
             let text = self.text("mark", json!({"name": name}));
             self.send(text, outputs);
         }
@@ -229,10 +211,7 @@ impl Line {
         self.owed_bytes += TICK_BYTES;
         while self.owed_bytes >= frame {
             self.owed_bytes -= frame;
-            let audio: Vec<u8> = (0..frame)
-                .map(|_| self.speech.pop_front().unwrap_or(SILENCE))
-                .map(|byte| if quirks.alaw { Law::A.code(Law::Mu.sample(byte)) } else { byte })
-                .collect();
+            let audio = self.speech.take_coded(frame, quirks);
             self.chunk += 1;
             self.sent_bytes += frame as u64;
             let mut media = json!({"payload": STANDARD.encode(audio)});
@@ -251,42 +230,7 @@ impl Line {
         }
     }
 
-    /// Lets the person hear what is next.
-    fn play(&mut self, at: MonoTime, quirks: &Quirks, outputs: &mut VecDeque<Output>) {
-        let mut heard = Vec::with_capacity(TICK_BYTES);
-        loop {
-            match self.queue.front_mut() {
-                Some(Item::Audio(audio)) if heard.len() < TICK_BYTES => {
-                    let count = audio.len().min(TICK_BYTES - heard.len());
-                    heard.extend(audio.drain(..count));
-                    if audio.is_empty() {
-                        self.queue.pop_front();
-                    }
-                }
-                Some(Item::Mark(name)) => {
-                    let name = std::mem::take(name);
-                    self.queue.pop_front();
-                    self.echo(at, name, quirks);
-                }
-                _ => break,
-            }
-        }
-        if !heard.is_empty() {
-            let call = self.session.clone();
-            outputs.push_back(Output::Told(Told::Heard { call, audio: heard }));
-        }
-    }
-
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         self.opened.map(|(_, next)| next)
-    }
-}
-
-impl Item {
-    fn len(&self) -> usize {
-        match self {
-            Self::Audio(audio) => audio.len(),
-            Self::Mark(_) => 0,
-        }
     }
 }

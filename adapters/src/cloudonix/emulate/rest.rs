@@ -6,14 +6,9 @@ use serde_json::{Value, json};
 
 use super::document::read;
 use super::{Application, Cloudonix, Dnid, UUID};
+use crate::emulate::api::{self, respond};
 use crate::emulate::{Clock, Fault};
 use crate::exchange::{HttpRequest, HttpResponse};
-
-fn respond(status: u16, body: &Value) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    HttpResponse { status, headers: HeaderMap::new(), body }
-}
 
 /// There are no codes: mostly the body is empty.
 fn error(status: u16) -> HttpResponse {
@@ -48,11 +43,7 @@ pub(super) fn handle(
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
-    let path = match request.url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => request.url.trim_start_matches('/'),
-    };
-    let path = path.split('?').next().unwrap_or_default();
+    let (path, _) = api::place(request);
     let whole: Vec<&str> = path.split('/').collect();
     // Whatever stands before is where this carrier is played.
     let begins = whole.iter().position(|part| matches!(*part, "calls" | "customers"));

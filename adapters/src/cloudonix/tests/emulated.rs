@@ -3,298 +3,39 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use media::time::MonoTime;
 use serde_json::json;
 
 use super::super::SPEC;
 use crate::address::Address;
 use crate::agent::MessageKind;
-use crate::config::RawConfig;
-use crate::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, SocketInput, Told};
-use crate::event::{AnsweredBy, CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
-use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::{HookRequest, HookUrls, Take};
-use crate::op::{Bind, OpResult, Originate, Refusal, Step, Transfer, TransferKind};
-use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
+use crate::emulate::bench::Setup;
+use crate::emulate::world::{World, hooks, tone};
+use crate::emulate::{Command, SocketInput, Told};
+use crate::event::{AnsweredBy, CallFact, HangupCause, TransferState};
+use crate::exchange::CarrierError;
+use crate::op::{Bind, Refusal, TransferKind};
+use crate::stream::StreamCommand;
 
-const NUMBER: &str = "+15551234567";
-const PERSON: &str = "+15557654321";
-const STREAM_URL: &str = "wss://t.example/api/v1/telephony/ws/cloudonix/c1/token";
+static SETUP: Setup = Setup { spec: &SPEC, number: "+15551234567", person: "+15557654321" };
+/// The carrier tells when marks are reached.
+const MARKS: &[(&str, &str)] = &[("marks", "carrier")];
 
-/// A server that does what it must and no more.
-struct World {
-    carrier: Box<dyn Emulator>,
-    config: RawConfig,
-    now: MonoTime,
-    refuses: Option<Refusal>,
-    /// False once nobody wants the call any more.
-    wants: bool,
-    socket: Option<(u32, Box<dyn Stream>)>,
-    facts: Vec<CallFact>,
-    told: Vec<Told>,
-    heard: Vec<u8>,
-    marks: Vec<String>,
-    keys: String,
-    sockets: u32,
+fn domain(quirks: &[&str]) -> World {
+    World::with(&SETUP, quirks, MARKS, Some(hooks(&SETUP).url("voice")))
 }
 
-fn hooks() -> HookUrls {
-    HookUrls::new("https://t.example", "cloudonix", "tok").of_call("call-1")
-}
-
-fn tone(frames: usize) -> Vec<u8> {
-    (0..frames * 160).map(|index| (index * 7 % 251) as u8).collect()
-}
-
-impl World {
-    fn new(quirks: &[&str]) -> Self {
-        Self::with(quirks, Some(hooks().url("voice")))
-    }
-
-    fn with(quirks: &[&str], voice_url: Option<String>) -> Self {
-        let spec = SPEC.emulator.unwrap();
-        let mut given = (spec.config)("http://127.0.0.1:9");
-        given["marks"] = json!("carrier");
-        let config = SPEC.read(&given, None).unwrap();
-        let mut set = Quirks::default();
-        quirks.iter().for_each(|quirk| set.set(quirk).unwrap());
-        let (config, numbers) = (config, vec![NUMBER.to_owned()]);
-        let start =
-            EmulatorStart { config: config.clone(), numbers, voice_url, seed: 7, quirks: set };
-        Self {
-            carrier: (spec.open)(start),
-            config,
-            now: MonoTime::ZERO,
-            refuses: None,
-            wants: true,
-            socket: None,
-            facts: Vec::new(),
-            told: Vec::new(),
-            heard: Vec::new(),
-            marks: Vec::new(),
-            keys: String::new(),
-            sockets: 0,
-        }
-    }
-
-    fn clock(&self) -> Clock {
-        let ms = self.now.as_nanos() / 1_000_000;
-        Clock { now: self.now, unix_ms: 1_767_693_600_000 + ms }
-    }
-
-    fn command(&mut self, command: Command) {
-        self.carrier.command(self.clock(), command);
-        self.settle();
-    }
-
-    /// Does what the carrier wants until it wants nothing.
-    fn settle(&mut self) {
-        while let Some(output) = self.carrier.poll() {
-            match output {
-                Output::Hook { hook, request } => {
-                    let answer = self.hook(&request);
-                    self.carrier.answered(self.clock(), hook, Some(answer));
-                }
-                Output::Open { socket, request } => self.open(socket, &request),
-                Output::Message { socket, kind, bytes } => self.message(socket, kind, bytes),
-                Output::Close { .. } | Output::Cut { .. } => self.socket = None,
-                Output::Told(told) => self.told.push(told),
-            }
-        }
-    }
-
-    fn wait(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(next) = self.carrier.deadline().filter(|next| *next <= until) {
-            self.now = next;
-            self.carrier.timeout(self.clock());
-            self.settle();
-        }
-        self.now = until;
-    }
-
-    /// A webhook is verified, understood, answered.
-    fn hook(&mut self, request: &HttpRequest) -> HttpResponse {
-        let name = request.url.split('/').nth(7).unwrap();
-        let hook = SPEC.hook(name).unwrap_or_else(|| panic!("{}", request.url));
-        let seen = HookRequest {
-            method: &request.method,
-            url: &request.url,
-            headers: &request.headers,
-            body: &request.body,
-            unix_s: 0,
-            from: None,
-        };
-        let inbound = SPEC.inbound.unwrap();
-        assert!((inbound.recognise)(&seen));
-        assert_eq!((hook.verify)(&seen, &self.config), Ok(()), "{name}");
-        let handled = (hook.handle)(&seen, &self.config).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let take = Take { stream_url: STREAM_URL.to_owned(), hooks: hooks() };
-        let reply = match handled.meaning {
-            Meaning::Offered(_) => match self.refuses {
-                Some(refusal) => (inbound.refuse)(&self.config, refusal),
-                None => (inbound.answer)(&self.config, &take).unwrap(),
-            },
-            Meaning::Asked { events, .. } => {
-                self.facts.extend(events.into_iter().map(|event| event.what));
-                if self.wants {
-                    (inbound.answer)(&self.config, &take).unwrap()
-                } else {
-                    handled.reply
-                }
-            }
-            Meaning::Events(events) => {
-                self.facts.extend(events.into_iter().map(|event| event.what));
-                handled.reply
-            }
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static(reply.content_type));
-        HttpResponse { status: reply.status, headers, body: reply.body }
-    }
-
-    fn open(&mut self, socket: u32, request: &HttpRequest) {
-        assert_eq!(request.url, STREAM_URL);
-        let start = StreamStart { config: self.config.clone(), call: None };
-        self.socket = Some((socket, (SPEC.stream.unwrap())(&start)));
-        self.sockets += 1;
-        self.carrier.socket(self.clock(), socket, SocketInput::Opened);
-    }
-
-    fn message(&mut self, socket: u32, kind: MessageKind, mut bytes: Vec<u8>) {
-        let Some((ours, stream)) = &mut self.socket else { return };
-        assert_eq!(*ours, socket);
-        let mut room = [0; 4096];
-        let mut slot = FrameSlot::new(&mut room);
-        match stream.decode(self.now, kind, &mut bytes, &mut slot).unwrap() {
-            StreamEvent::Audio { .. } => {
-                let audio = slot.filled().to_vec();
-                self.heard.extend(audio);
-            }
-            StreamEvent::Mark(name) => self.marks.push(name.to_owned()),
-            StreamEvent::Dtmf { digit, .. } => self.keys.push(digit),
-            _ => {}
-        }
-    }
-
-    fn say(&mut self, write: impl FnOnce(&mut dyn Stream, &mut Vec<u8>)) {
-        let (socket, stream) = self.socket.as_mut().unwrap();
-        let (socket, mut out) = (*socket, Vec::new());
-        write(stream.as_mut(), &mut out);
-        let input = SocketInput::Message(MessageKind::Text, &out);
-        self.carrier.socket(self.clock(), socket, input);
-        self.settle();
-    }
-
-    fn speak(&mut self, audio: &[u8]) {
-        for frame in audio.chunks(160) {
-            self.say(|stream, out| {
-                stream.encode(frame, out);
-            });
-        }
-    }
-
-    fn mark(&mut self, name: &str) {
-        self.say(|stream, out| {
-            stream.command(StreamCommand::Mark(name), out);
-        });
-    }
-
-    fn run<T>(&mut self, op: OpResult<T>) -> Result<T, CarrierError> {
-        let (mut op, mut last) = (op?, None);
-        loop {
-            match op.next(last.take()) {
-                Step::Send(request) => {
-                    last = self.carrier.rest(self.clock(), &request);
-                    self.settle();
-                }
-                Step::Done(done) => return Ok(done),
-                Step::Fail(error) => return Err(error),
-            }
-        }
-    }
-
-    fn inbound(&mut self) -> String {
-        self.command(Command::Call { from: PERSON.to_owned(), to: NUMBER.to_owned() });
-        self.id()
-    }
-
-    fn originate(&mut self) -> Result<CarrierCallId, CarrierError> {
-        let call = Originate {
-            to: Address::parse(PERSON, None).unwrap(),
-            from: Address::parse(NUMBER, None).ok(),
-            stream_url: STREAM_URL.to_owned(),
-            hooks: hooks(),
-            ring_timeout_s: 20,
-            max_duration_s: 600,
-            detect_machine: true,
-            extra: Vec::new(),
-        };
-        let op = (SPEC.calls.originate.unwrap())(&self.config, &call);
-        self.run(op).map(|placed| placed.call)
-    }
-
-    fn transfer(&mut self, kind: TransferKind, call: &str) -> Transfer {
-        let transfer = Transfer {
-            id: "t-1".to_owned(),
-            kind,
-            call: CarrierCallId(call.to_owned()),
-            to: Address::parse("+15558889999", None).unwrap(),
-            from: Address::parse(NUMBER, None).ok(),
-            hooks: hooks(),
-            ring_timeout_s: 20,
-        };
-        let op = (SPEC.calls.transfer.unwrap())(&self.config, &transfer);
-        self.run(op).unwrap();
-        transfer
-    }
-
-    /// The call that was last offered or rings.
-    fn id(&self) -> String {
-        let of = |told: &Told| match told {
-            Told::Offered { call } | Told::Rings { call, .. } => Some(call.clone()),
-            _ => None,
-        };
-        self.told.iter().rev().find_map(of).unwrap()
-    }
-
-    fn person_heard(&self) -> Vec<u8> {
-        let heard = self.told.iter().filter_map(|told| match told {
-            Told::Heard { audio, .. } => Some(audio.clone()),
-            _ => None,
-        });
-        heard.flatten().collect()
-    }
-
-    fn assert_no_complaint(&self) {
-        let complaint = self.told.iter().find(|told| matches!(told, Told::Complaint { .. }));
-        assert_eq!(complaint, None);
-    }
-
-    fn has(&self, state: TransferState) -> bool {
-        let is =
-            |fact: &CallFact| matches!(fact, CallFact::Transfer { state: it, .. } if *it == state);
-        self.facts.iter().any(is)
-    }
-
-    /// Why it ended; whatever tells it says the same.
-    fn cause(&self) -> Option<HangupCause> {
-        let ends = self.facts.iter().filter_map(|fact| match fact {
-            CallFact::Ended(ended) => Some(ended.cause),
-            _ => None,
-        });
-        let causes: Vec<_> = ends.collect();
-        assert!(causes.windows(2).all(|two| two[0] == two[1]), "{causes:?}");
-        causes.first().copied()
-    }
+/// Why the call ended; whatever tells it says the same.
+fn cause(world: &World) -> Option<HangupCause> {
+    let causes = world.causes();
+    assert!(causes.windows(2).all(|two| two[0] == two[1]), "{causes:?}");
+    causes.first().copied()
 }
 
 /// A person calls: every byte arrives both ways, keys too; marks come back when they are reached,
 /// and with a clear, which also silences; hanging up ends it, by the record at the latest.
 #[test]
 fn a_person_calls() {
-    let mut world = World::new(&[]);
+    let mut world = domain(&[]);
     let call = world.inbound();
     assert!(world.told.contains(&Told::Streaming { call: call.clone() }), "{:?}", world.told);
     let spoken = tone(10);
@@ -319,7 +60,7 @@ fn a_person_calls() {
     world.command(Command::Press { call: call.clone(), digit: '#' });
     assert_eq!(world.keys, "#");
     world.command(Command::Hangup(call));
-    assert_eq!(world.cause(), Some(HangupCause::Normal));
+    assert_eq!(cause(&world), Some(HangupCause::Normal));
     assert!(world.socket.is_none());
     world.assert_no_complaint();
 }
@@ -334,14 +75,14 @@ fn calls_are_refused() {
         (Refusal::NotFound, "cancel"),
         (Refusal::Rejected, "busy"),
     ] {
-        let mut world = World::new(&[]);
+        let mut world = domain(&[]);
         world.refuses = Some(refusal);
         let call = world.inbound();
         assert!(world.told.contains(&Told::Ended { call: call.clone(), why: why.into() }));
         assert!(!world.told.contains(&Told::Answered { call }));
         world.assert_no_complaint();
     }
-    let mut world = World::new(&[]);
+    let mut world = domain(&[]);
     let mut given = (SPEC.emulator.unwrap().config)("http://127.0.0.1:9");
     given["unavailable_text"] = json!("Not now");
     world.config = SPEC.read(&given, None).unwrap();
@@ -356,7 +97,7 @@ fn calls_are_refused() {
 /// by our hand; one that nobody takes ends as it should.
 #[test]
 fn calls_are_placed() {
-    let mut world = World::new(&["machine=machine_start"]);
+    let mut world = domain(&["machine=machine_start"]);
     let id = world.originate().unwrap();
     assert!(world.facts.contains(&CallFact::Ringing) && world.socket.is_none());
     world.command(Command::Answer(id.0.clone()));
@@ -369,7 +110,7 @@ fn calls_are_placed() {
         let hangup = (SPEC.calls.hangup.unwrap())(&world.config, &id);
         world.run(hangup).unwrap();
     }
-    assert_eq!(world.cause(), Some(HangupCause::Normal));
+    assert_eq!(cause(&world), Some(HangupCause::Normal));
     world.assert_no_complaint();
     type Person = fn(String) -> Command;
     let ends: [(Option<Person>, _); 3] = [
@@ -377,14 +118,14 @@ fn calls_are_placed() {
         (Some(Command::Decline), HangupCause::Busy),
         (None, HangupCause::NoAnswer),
     ];
-    for (person, cause) in ends {
-        let mut world = World::new(&[]);
+    for (person, why) in ends {
+        let mut world = domain(&[]);
         let id = world.originate().unwrap();
         match person {
             Some(does) => world.command(does(id.0)),
             None => world.wait(Duration::from_secs(21)),
         }
-        assert_eq!((world.cause(), world.sockets), (Some(cause), 0));
+        assert_eq!((cause(&world), world.sockets), (Some(why), 0));
     }
 }
 
@@ -393,7 +134,7 @@ fn calls_are_placed() {
 #[test]
 fn a_call_is_handed_over_blind() {
     for answers in [true, false] {
-        let mut world = World::new(&[]);
+        let mut world = domain(&[]);
         let call = world.inbound();
         world.transfer(TransferKind::Blind, &call);
         let leg = world.id();
@@ -415,7 +156,7 @@ fn a_call_is_handed_over_blind() {
 /// A destination that is busy leaves the caller where it is.
 #[test]
 fn a_call_is_handed_over_attended() {
-    let mut world = World::new(&[]);
+    let mut world = domain(&[]);
     let call = world.inbound();
     let transfer = world.transfer(TransferKind::Attended, &call);
     assert!(world.socket.is_some() && world.has(TransferState::Trying));
@@ -436,7 +177,7 @@ fn a_call_is_handed_over_attended() {
     assert!(world.told.contains(&Told::Ended { call, why: "answer".into() }), "{:?}", world.told);
     world.assert_no_complaint();
 
-    let mut world = World::new(&[]);
+    let mut world = domain(&[]);
     let call = world.inbound();
     world.transfer(TransferKind::Attended, &call);
     world.command(Command::Busy(world.id()));
@@ -447,21 +188,21 @@ fn a_call_is_handed_over_attended() {
 /// because it is not, ends the call.
 #[test]
 fn streams_are_lost() {
-    let mut world = World::new(&["cut=500"]);
+    let mut world = domain(&["cut=500"]);
     world.inbound();
     world.wait(Duration::from_millis(600));
-    assert_eq!((world.cause(), world.sockets), (None, 2));
+    assert_eq!((cause(&world), world.sockets), (None, 2));
     assert!(world.facts.iter().any(|fact| matches!(fact, CallFact::StreamFailed { .. })));
     world.speak(&tone(5));
     world.wait(Duration::from_millis(200));
     assert_eq!(world.person_heard(), tone(5));
-    let mut world = World::new(&[]);
+    let mut world = domain(&[]);
     world.inbound();
-    world.wants = false;
+    world.wanted = false;
     let (socket, _) = world.socket.take().unwrap();
     world.carrier.socket(world.clock(), socket, SocketInput::Closed(Some(1000)));
     world.settle();
-    assert_eq!((world.cause(), world.sockets), (Some(HangupCause::Normal), 1));
+    assert_eq!((cause(&world), world.sockets), (Some(HangupCause::Normal), 1));
 }
 
 /// Quirks of the stream and of webhooks: bursts, odd frames, late and lost marks, A-law, doubled,
@@ -469,17 +210,17 @@ fn streams_are_lost() {
 #[test]
 fn quirks() {
     for quirk in ["burst=5", "frame=80", "frame=400", "hooks-twice", "hooks-swapped"] {
-        let mut world = World::new(&[quirk]);
+        let mut world = domain(&[quirk]);
         let call = world.inbound();
         world.command(Command::Speak { call: call.clone(), audio: tone(10) });
         world.wait(Duration::from_secs(1));
         assert!(world.heard.windows(1600).any(|part| part == tone(10)), "{quirk}");
         world.command(Command::Hangup(call));
-        assert_eq!(world.cause(), Some(HangupCause::Normal), "{quirk}");
+        assert_eq!(cause(&world), Some(HangupCause::Normal), "{quirk}");
         world.assert_no_complaint();
     }
     for (quirk, first, later) in [("mark-delay=300", 0, 1), ("marks-lost", 0, 0)] {
-        let mut world = World::new(&[quirk]);
+        let mut world = domain(&[quirk]);
         world.inbound();
         world.mark("m");
         world.wait(Duration::from_millis(200));
@@ -487,10 +228,10 @@ fn quirks() {
         world.wait(Duration::from_millis(200));
         assert_eq!(world.marks.len(), later, "{quirk}");
     }
-    let mut world = World::new(&["hooks-lost"]);
+    let mut world = domain(&["hooks-lost"]);
     let call = world.inbound();
     world.command(Command::Hangup(call));
-    assert!(world.cause().is_none() && world.socket.is_none(), "only the socket tells");
+    assert!(cause(&world).is_none() && world.socket.is_none(), "only the socket tells");
 }
 
 /// Faults of the API are told apart; what the server says wrong is complained about.
@@ -504,14 +245,14 @@ fn faults_and_complaints() {
         ("fail=originate:lost", CarrierError::Unavailable),
         ("fail=originate:malformed", CarrierError::Answer("no token of the session")),
     ] {
-        let mut world = World::new(&[fault]);
+        let mut world = domain(&[fault]);
         assert_eq!(world.originate(), Err(error), "{fault}");
         // What was carried out all the same is told by its webhooks.
         assert_eq!(world.facts.contains(&CallFact::Ringing), fault.ends_with("silent"));
         assert!(world.originate().is_ok(), "once");
     }
     for said in ["x", "{}", r#"{"event":"media","streamSid":"x","media":{"payload":"/w=="}}"#] {
-        let mut world = World::new(&[]);
+        let mut world = domain(&[]);
         world.inbound();
         let socket = world.socket.as_ref().unwrap().0;
         let text = Bytes::from_static(said.as_bytes());
@@ -525,7 +266,7 @@ fn faults_and_complaints() {
 /// A domain that knows nothing of us is set up, its number bound, and calls arrive.
 #[test]
 fn a_new_domain_is_set_up() {
-    let mut world = World::with(&[], None);
+    let mut world = World::with(&SETUP, &[], MARKS, None);
     let mut given = (SPEC.emulator.unwrap().config)("http://127.0.0.1:9");
     given["application_name"] = json!("agents");
     given["session_updates"] = json!(true);
@@ -533,11 +274,11 @@ fn a_new_domain_is_set_up() {
     let test = (SPEC.calls.test.unwrap())(&world.config);
     world.run(test).unwrap();
     let number = Address::parse("+15550002222", None).unwrap();
-    let bind = Bind { address: number, hooks: Some(hooks()) };
+    let bind = Bind { address: number, hooks: Some(hooks(&SETUP)) };
     let early = (SPEC.calls.bind.unwrap())(&world.config, &bind);
     assert!(matches!(world.run(early), Err(CarrierError::Config(_))));
     for _ in 0..2 {
-        let provision = (SPEC.calls.provision.unwrap())(&world.config, &hooks());
+        let provision = (SPEC.calls.provision.unwrap())(&world.config, &hooks(&SETUP));
         let managed = world.run(provision).unwrap();
         let mut config = world.config.clone();
         SPEC.set_managed(&mut config, &managed).unwrap();
@@ -556,6 +297,6 @@ fn a_new_domain_is_set_up() {
     world.command(Command::Call { from: "1004".to_owned(), to: "+15550002222".to_owned() });
     assert!(world.socket.is_some());
     world.command(Command::Hangup(world.id()));
-    assert_eq!(world.cause(), Some(HangupCause::Normal));
+    assert_eq!(cause(&world), Some(HangupCause::Normal));
     world.assert_no_complaint();
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use media::codec::g711::Law;
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
 use crate::agent::MessageKind;
-use crate::emulate::{Output, Quirks, Told};
+use crate::emulate::playback::Playback;
+use crate::emulate::speech::Speech;
+use crate::emulate::{Output, Quirks};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Bytes of µ-law in a tick.
@@ -22,12 +23,6 @@ const QUEUE_BYTES_MAX: usize = 320_000;
 const PAYLOAD_CHARS_MAX: usize = 16 * 1024;
 /// Most of what a person has still to say: a minute.
 const SPEECH_BYTES_MAX: usize = 480_000;
-const SILENCE: u8 = 0xff;
-
-enum Item {
-    Audio(VecDeque<u8>),
-    Checkpoint(String),
-}
 
 /// In what the carriers' media sockets differ.
 pub(crate) struct Dialect {
@@ -55,9 +50,8 @@ pub(super) struct Line {
     began_unix_ms: u64,
     sequence: u64,
     chunk: u64,
-    speech: VecDeque<u8>,
-    queue: VecDeque<Item>,
-    late: VecDeque<(MonoTime, String)>,
+    speech: Speech,
+    playback: Playback,
     held: Vec<Vec<u8>>,
 }
 
@@ -90,9 +84,8 @@ impl Line {
             began_unix_ms: 0,
             sequence: dialect.first,
             chunk: 0,
-            speech: VecDeque::new(),
-            queue: VecDeque::new(),
-            late: VecDeque::new(),
+            speech: Speech::mu(SPEECH_BYTES_MAX),
+            playback: Playback::default(),
             held: Vec::new(),
         }
     }
@@ -129,8 +122,7 @@ impl Line {
     }
 
     pub(super) fn speak(&mut self, audio: &[u8]) {
-        let room = SPEECH_BYTES_MAX.saturating_sub(self.speech.len());
-        self.speech.extend(audio.iter().take(room));
+        self.speech.speak(audio);
     }
 
     pub(super) fn press(&mut self, digit: char, unix_ms: u64, outputs: &mut VecDeque<Output>) {
@@ -175,21 +167,20 @@ impl Line {
                 if audio.is_empty() || payload.len() > PAYLOAD_CHARS_MAX {
                     return self.refuse("invalid_payload", outputs);
                 }
-                let waits: usize = self.queue.iter().map(Item::len).sum();
-                if waits + audio.len() > QUEUE_BYTES_MAX {
+                if self.playback.waiting_bytes() + audio.len() > QUEUE_BYTES_MAX {
                     return self.refuse("buffer_overflow", outputs);
                 }
-                self.queue.push_back(Item::Audio(audio.into()));
+                self.playback.push(audio);
                 Ok(Asked::Nothing)
             }
             Some("checkpoint") if named => {
                 let name = message["name"].as_str().unwrap_or_default().to_owned();
-                self.queue.push_back(Item::Checkpoint(name));
+                self.playback.mark(name);
                 Ok(Asked::Nothing)
             }
             Some("clearAudio") if named => {
                 // Checkpoints that wait are gone with the audio.
-                self.queue.clear();
+                self.playback.clear();
                 self.say(json!({"event": "clearedAudio"}), outputs);
                 Ok(Asked::Nothing)
             }
@@ -218,12 +209,11 @@ impl Line {
         while next <= now {
             let since = u64::try_from(next.since(opened).as_millis()).unwrap_or(u64::MAX);
             self.hear(self.began_unix_ms.saturating_add(since), quirks, outputs);
-            self.play(next, call, quirks, outputs);
+            self.playback.play(next, TICK_BYTES, call, quirks, outputs);
             next += TICK;
         }
         self.opened = Some((opened, next));
-        while self.late.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, name)) = self.late.pop_front() else { break };
+        while let Some(name) = self.playback.told(now) {
             let told = json!({"event": "playedStream", "name": name});
             if self.dialect.bare_checkpoints {
                 let (socket, kind) = (self.socket, MessageKind::Text);
@@ -242,13 +232,7 @@ impl Line {
         while left > 0 {
             let count = want.min(left);
             left -= count;
-            let mut audio: Vec<u8> =
-                (0..count).map(|_| self.speech.pop_front().unwrap_or(SILENCE)).collect();
-            if quirks.alaw {
-                for byte in &mut audio {
-                    *byte = Law::A.code(Law::Mu.sample(*byte));
-                }
-            }
+            let audio = self.speech.take_coded(count, quirks);
             self.chunk += 1;
             let media = json!({"track": "inbound", "timestamp": unix_ms.to_string(),
                 "chunk": self.chunk, "payload": STANDARD.encode(&audio)});
@@ -266,43 +250,7 @@ impl Line {
         }
     }
 
-    fn play(&mut self, at: MonoTime, call: &str, quirks: &Quirks, outputs: &mut VecDeque<Output>) {
-        let mut heard = Vec::with_capacity(TICK_BYTES);
-        loop {
-            match self.queue.front_mut() {
-                Some(Item::Audio(audio)) if heard.len() < TICK_BYTES => {
-                    let count = audio.len().min(TICK_BYTES - heard.len());
-                    heard.extend(audio.drain(..count));
-                    if audio.is_empty() {
-                        self.queue.pop_front();
-                    }
-                }
-                Some(Item::Checkpoint(_)) if quirks.marks_lost => drop(self.queue.pop_front()),
-                Some(Item::Checkpoint(name)) => {
-                    let name = std::mem::take(name);
-                    let late = Duration::from_millis(quirks.mark_delay_ms.into());
-                    self.queue.pop_front();
-                    self.late.push_back((at + late, name));
-                }
-                _ => break,
-            }
-        }
-        if !heard.is_empty() {
-            let call = call.to_owned();
-            outputs.push_back(Output::Told(Told::Heard { call, audio: heard }));
-        }
-    }
-
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         self.opened.map(|(_, next)| next)
-    }
-}
-
-impl Item {
-    fn len(&self) -> usize {
-        match self {
-            Self::Audio(audio) => audio.len(),
-            Self::Checkpoint(_) => 0,
-        }
     }
 }

@@ -5,14 +5,16 @@
 //! Two carriers have this in common, as one has copied the other. It shares no code with their
 //! adapters.
 
+#[cfg(test)]
+pub(crate) mod cases;
 mod document;
 mod line;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use media::time::MonoTime;
 
+use crate::emulate::reports::Reports;
 use crate::emulate::xml::Element;
 use crate::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, SocketInput, Told};
 use crate::exchange::{HttpRequest, HttpResponse};
@@ -100,8 +102,7 @@ pub(crate) struct Carrier {
     outputs: VecDeque<Output>,
     /// The webhook that wants a document, and the call that it is for.
     asking: Vec<(u32, String)>,
-    held: Option<(MonoTime, HttpRequest)>,
-    hooks: u32,
+    reports: Reports,
     sockets: u32,
     serial: u64,
     seed: u64,
@@ -124,8 +125,7 @@ impl Carrier {
             calls: Vec::new(),
             outputs: VecDeque::new(),
             asking: Vec::new(),
-            held: None,
-            hooks: 0,
+            reports: Reports::default(),
             sockets: 0,
             serial: 0,
             seed: start.seed,
@@ -222,31 +222,11 @@ impl Carrier {
         self.serial += 1;
         let request = (self.variant.post)(&self.token, self.serial, url, &fields);
         if asks {
-            self.put(request, Some(id));
-            return;
+            let hook = self.reports.send(request, &mut self.outputs);
+            self.asking.push((hook, id.to_owned()));
+        } else {
+            self.reports.report(clock, &self.quirks, request, &mut self.outputs);
         }
-        if self.quirks.hooks_lost {
-            return;
-        }
-        if self.quirks.hooks_swapped && self.held.is_none() {
-            self.held = Some((clock.now + Duration::from_millis(200), request));
-            return;
-        }
-        if self.quirks.hooks_twice {
-            self.put(request.clone(), None);
-        }
-        self.put(request, None);
-        if let Some((_, request)) = self.held.take() {
-            self.put(request, None);
-        }
-    }
-
-    fn put(&mut self, request: HttpRequest, asks: Option<&str>) {
-        self.hooks += 1;
-        if let Some(call) = asks {
-            self.asking.push((self.hooks, call.to_owned()));
-        }
-        self.outputs.push_back(Output::Hook { hook: self.hooks, request });
     }
 
     /// Asks what becomes of a call.
@@ -474,9 +454,7 @@ impl Emulator for Carrier {
                 self.lost(clock, &id, "DroppedStream");
             }
         }
-        if let Some((_, request)) = self.held.take_if(|(until, _)| *until <= clock.now) {
-            self.put(request, None);
-        }
+        self.reports.timeout(clock.now, &mut self.outputs);
     }
 
     fn poll(&mut self) -> Option<Output> {
@@ -489,7 +467,6 @@ impl Emulator for Carrier {
             let line = call.line.as_ref().and_then(Line::deadline);
             [call.answers, call.gives_up, line]
         });
-        let held = self.held.as_ref().map(|(until, _)| *until);
-        of_calls.chain([held]).flatten().min()
+        of_calls.chain([self.reports.deadline()]).flatten().min()
     }
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::SESSION_MAX;
 use crate::agent::MessageKind;
-use crate::emulate::{Output, Quirks, Told};
+use crate::emulate::playback::Playback;
+use crate::emulate::speech::Speech;
+use crate::emulate::{Output, Quirks};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Ticks whose audio is sent together.
@@ -26,11 +28,6 @@ const QUEUE_BYTES_MAX: usize = 640_000;
 /// Most of what a person has still to say: a minute at 8 kHz.
 const SPEECH_BYTES_MAX: usize = 960_000;
 
-enum Item {
-    Audio(VecDeque<u8>),
-    Mark(String),
-}
-
 pub(super) struct Line {
     pub(super) socket: u32,
     stream: String,
@@ -39,11 +36,10 @@ pub(super) struct Line {
     sequence: u64,
     chunk: u64,
     ticks: u32,
-    speech: VecDeque<u8>,
+    speech: Speech,
     /// What the person has said since the last message.
     gathered: Vec<u8>,
-    queue: VecDeque<Item>,
-    late: VecDeque<(MonoTime, String)>,
+    playback: Playback,
     held: Vec<Vec<u8>>,
 }
 
@@ -60,10 +56,9 @@ impl Line {
             sequence: 0,
             chunk: 0,
             ticks: 0,
-            speech: VecDeque::new(),
+            speech: Speech::linear(SPEECH_BYTES_MAX),
             gathered: Vec::new(),
-            queue: VecDeque::new(),
-            late: VecDeque::new(),
+            playback: Playback::default(),
             held: Vec::new(),
         }
     }
@@ -119,8 +114,7 @@ impl Line {
     }
 
     pub(super) fn speak(&mut self, audio: &[u8]) {
-        let room = SPEECH_BYTES_MAX.saturating_sub(self.speech.len());
-        self.speech.extend(audio.iter().take(room));
+        self.speech.speak(audio);
     }
 
     pub(super) fn press(&mut self, digit: char, outputs: &mut VecDeque<Output>) {
@@ -141,11 +135,10 @@ impl Line {
                 let payload = message["media"]["payload"].as_str().unwrap_or_default();
                 let audio = STANDARD.decode(payload).unwrap_or_default();
                 let length = audio.len();
-                let waits: usize = self.queue.iter().map(Item::len).sum();
-                if waits + length > QUEUE_BYTES_MAX {
+                if self.playback.waiting_bytes() + length > QUEUE_BYTES_MAX {
                     return Err("more than is kept");
                 }
-                self.queue.push_back(Item::Audio(audio.into()));
+                self.playback.push(audio);
                 match length {
                     0..SHORTEST_BYTES => Err("a message so short is heard with gaps"),
                     LONGEST_BYTES.. => Err("a message so long comes too late"),
@@ -157,17 +150,15 @@ impl Line {
             }
             Some("mark") => {
                 let name = message["mark"]["name"].as_str().unwrap_or_default().to_owned();
-                self.queue.push_back(Item::Mark(name));
+                self.playback.mark(name);
                 Ok(())
             }
             Some("clear") => {
                 // Marks that wait come back at once: what they follow will not be played.
-                let marks = self.queue.drain(..).filter_map(|item| match item {
-                    Item::Mark(name) => Some(name),
-                    Item::Audio(_) => None,
-                });
                 let at = self.opened.map_or(MonoTime::ZERO, |(_, next)| next);
-                self.late.extend(marks.map(|name| (at, name)));
+                for name in self.playback.clear() {
+                    self.playback.tell(at, name);
+                }
                 Ok(())
             }
             _ => Err("not a message that the carrier knows"),
@@ -190,12 +181,11 @@ impl Line {
         }
         while next <= now {
             self.hear(quirks, outputs);
-            self.play(next, call, quirks, outputs);
+            self.playback.play(next, self.tick_bytes(), call, quirks, outputs);
             next += TICK;
         }
         self.opened = Some((opened, next));
-        while self.late.front().is_some_and(|(at, _)| *at <= now) {
-            let Some((_, name)) = self.late.pop_front() else { break };
+        while let Some(name) = self.playback.told(now) {
             self.say(json!({"event": "mark", "mark": {"name": name}}), outputs);
         }
         false
@@ -203,7 +193,7 @@ impl Line {
 
     fn hear(&mut self, quirks: &Quirks, outputs: &mut VecDeque<Output>) {
         let bytes = self.tick_bytes();
-        self.gathered.extend((0..bytes).map(|_| self.speech.pop_front().unwrap_or(0)));
+        self.gathered.append(&mut self.speech.take(bytes));
         self.ticks += 1;
         let usual = bytes * TICKS_TOGETHER as usize;
         let want = quirks.frame_bytes.map_or(usual, |bytes| bytes as usize).max(2) & !1;
@@ -242,44 +232,7 @@ impl Line {
         }
     }
 
-    fn play(&mut self, at: MonoTime, call: &str, quirks: &Quirks, outputs: &mut VecDeque<Output>) {
-        let bytes = self.tick_bytes();
-        let mut heard = Vec::with_capacity(bytes);
-        loop {
-            match self.queue.front_mut() {
-                Some(Item::Audio(audio)) if heard.len() < bytes => {
-                    let count = audio.len().min(bytes - heard.len());
-                    heard.extend(audio.drain(..count));
-                    if audio.is_empty() {
-                        self.queue.pop_front();
-                    }
-                }
-                Some(Item::Mark(_)) if quirks.marks_lost => drop(self.queue.pop_front()),
-                Some(Item::Mark(name)) => {
-                    let name = std::mem::take(name);
-                    let late = Duration::from_millis(quirks.mark_delay_ms.into());
-                    self.queue.pop_front();
-                    self.late.push_back((at + late, name));
-                }
-                _ => break,
-            }
-        }
-        if !heard.is_empty() {
-            let call = call.to_owned();
-            outputs.push_back(Output::Told(Told::Heard { call, audio: heard }));
-        }
-    }
-
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         self.opened.map(|(_, next)| next)
-    }
-}
-
-impl Item {
-    fn len(&self) -> usize {
-        match self {
-            Self::Audio(audio) => audio.len(),
-            Self::Mark(_) => 0,
-        }
     }
 }

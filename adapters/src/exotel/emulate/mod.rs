@@ -13,6 +13,7 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
+use crate::emulate::reports::Reports;
 use crate::emulate::{
     Clock, Command, Emulator, EmulatorSpec, EmulatorStart, Output, Quirks, SocketInput, Told,
 };
@@ -95,8 +96,7 @@ struct Carrier {
     outputs: VecDeque<Output>,
     /// Questions of the applet, and the calls that they are about.
     asking: Vec<(u32, String)>,
-    held: Option<(MonoTime, HttpRequest)>,
-    hooks: u32,
+    reports: Reports,
     sockets: u32,
     serial: u64,
     seed: u64,
@@ -129,8 +129,7 @@ impl Carrier {
             calls: Vec::new(),
             outputs: VecDeque::new(),
             asking: Vec::new(),
-            held: None,
-            hooks: 0,
+            reports: Reports::default(),
             sockets: 0,
             serial: 0,
             seed: start.seed,
@@ -187,25 +186,7 @@ impl Carrier {
         let wanted = call.events.iter().any(|wanted| wanted == event);
         let Some(url) = call.status_url.as_deref().filter(|_| wanted) else { return };
         let request = webhooks::status(call, url, event, status);
-        if self.quirks.hooks_lost {
-            return;
-        }
-        if self.quirks.hooks_swapped && self.held.is_none() {
-            self.held = Some((clock.now + Duration::from_millis(200), request));
-            return;
-        }
-        if self.quirks.hooks_twice {
-            self.put(request.clone());
-        }
-        self.put(request);
-        if let Some((_, request)) = self.held.take() {
-            self.put(request);
-        }
-    }
-
-    fn put(&mut self, request: HttpRequest) {
-        self.hooks += 1;
-        self.outputs.push_back(Output::Hook { hook: self.hooks, request });
+        self.reports.report(clock, &self.quirks, request, &mut self.outputs);
     }
 
     /// Somebody answered the telephone of a call that was placed.
@@ -330,8 +311,8 @@ impl Emulator for Carrier {
                 let Some(call) = self.live(&id) else { return };
                 (call.state, call.answered) = (State::Answered, Some(clock.now));
                 let request = webhooks::question(call, &applet);
-                self.put(request);
-                self.asking.push((self.hooks, id));
+                let hook = self.reports.send(request, &mut self.outputs);
+                self.asking.push((hook, id));
             }
             Command::Answer(call) => self.answer(clock, &call),
             // Who declines is told as busy.
@@ -377,9 +358,7 @@ impl Emulator for Carrier {
                 self.goes_on(clock, &id);
             }
         }
-        if let Some((_, request)) = self.held.take_if(|(until, _)| *until <= clock.now) {
-            self.put(request);
-        }
+        self.reports.timeout(clock.now, &mut self.outputs);
     }
 
     fn poll(&mut self) -> Option<Output> {
@@ -392,8 +371,7 @@ impl Emulator for Carrier {
             let line = call.line.as_ref().and_then(Line::deadline);
             [call.answers, call.gives_up, line]
         });
-        let held = self.held.as_ref().map(|(until, _)| *until);
-        of_calls.chain([held]).flatten().min()
+        of_calls.chain([self.reports.deadline()]).flatten().min()
     }
 }
 

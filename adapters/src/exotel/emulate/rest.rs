@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Call, Carrier, Number, State};
+use crate::emulate::api::{self, respond};
 use crate::emulate::form;
 use crate::emulate::{Clock, Fault, Told};
 use crate::exchange::{HttpRequest, HttpResponse};
@@ -20,11 +19,6 @@ const CUSTOM_CHARS_MAX: usize = 128;
 const LIMIT_S_MAX: u64 = 14_400;
 /// How long a telephone rings if nobody says.
 const RING_S: u64 = 60;
-
-fn respond(status: u16, body: &Value) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) }
-}
 
 fn error(status: u16, text: &str) -> HttpResponse {
     respond(status, &json!({"RestException": {"Status": status, "Message": text}}))
@@ -46,11 +40,7 @@ pub(super) fn handle(
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
-    let path = match request.url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => request.url.trim_start_matches('/'),
-    };
-    let path = path.split('?').next().unwrap_or_default();
+    let (path, _) = api::place(request);
     let whole: Vec<&str> = path.split('/').collect();
     let at = whole.iter().position(|part| matches!(*part, "v1" | "v2_beta"));
     // Large and small letters are one in names of places, and count in ids.

@@ -9,16 +9,14 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::emulate::asking::{Application, Call, Carrier, State};
-use crate::emulate::{Clock, Fault, Told, form};
+use crate::emulate::{Clock, Fault, Told, api, form};
 use crate::exchange::{HttpRequest, HttpResponse};
 
 fn respond(status: u16, mut body: Value) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if body.is_object() {
         body["api_id"] = "9d0a3b2c-0001-11f0-8000-0242ac110004".into();
     }
-    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    HttpResponse { status, headers: HeaderMap::new(), body }
+    api::respond(status, &body)
 }
 
 fn error(status: u16, text: &str) -> HttpResponse {
@@ -55,11 +53,7 @@ pub(super) fn handle(
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
-    let path = match request.url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => request.url.trim_start_matches('/'),
-    };
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (path, query) = api::place(request);
     let mut parts = path.trim_end_matches('/').split('/').skip_while(|part| *part != "Account");
     let account = parts.nth(1).unwrap_or_default().to_owned();
     let parts: Vec<&str> = parts.collect();

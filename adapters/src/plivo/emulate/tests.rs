@@ -2,12 +2,11 @@
 //! code.
 
 use super::super::SPEC;
-use crate::address::Address;
-use crate::emulate::bench::{Bench, Setup};
-use crate::emulate::{Command, Output, Told};
-use crate::event::{CallEvent, CallFact, CarrierCallId, HangupCause, TransferState};
-use crate::exchange::HttpResponse;
-use crate::op::{Bind, Refusal, SendDigits, Transfer, TransferKind};
+use crate::emulate::asking::cases;
+use crate::emulate::bench::Setup;
+use crate::emulate::{Command, Told};
+use crate::event::{CallFact, CarrierCallId, HangupCause};
+use crate::op::SendDigits;
 use crate::secret::Pii;
 use crate::stream::StreamCommand;
 
@@ -17,39 +16,7 @@ static SETUP: Setup = Setup { spec: &SPEC, number: "+12025550100", person: "+120
 /// clear that drops them with the rest, keys both ways, the end with its price.
 #[test]
 fn an_inbound_call() {
-    let (mut bench, call) = Bench::inbound(&SETUP, &[]);
-    assert!(bench.events[0].starts_with("Started"), "{:?}", bench.told);
-    let speech: Vec<u8> = (0..1600_u32).map(|i| (i % 251) as u8).collect();
-    bench.person(Command::Speak { call: call.clone(), audio: speech.clone() });
-    bench.pass(200);
-    assert!(bench.audio.starts_with(&speech));
-    let words: Vec<u8> = (0..320_u32).map(|i| (i % 239) as u8).collect();
-    bench.send(|stream, out| {
-        stream.encode(&words, out);
-    });
-    bench.send(|stream, out| {
-        stream.command(StreamCommand::Mark("m1"), out);
-    });
-    bench.pass(100);
-    assert_eq!(bench.heard(), words);
-    assert_eq!(bench.events.last().map(String::as_str), Some("Mark(\"m1\")"));
-    bench.send(|stream, out| {
-        stream.encode(&[1; 8000], out);
-    });
-    bench.send(|stream, out| {
-        stream.command(StreamCommand::Mark("m2"), out);
-    });
-    bench.pass(60);
-    let before = bench.heard().len();
-    bench.send(|stream, out| {
-        stream.command(StreamCommand::Clear, out);
-    });
-    assert_eq!(bench.events.last().map(String::as_str), Some("Cleared"));
-    bench.pass(200);
-    assert_eq!(bench.heard().len(), before, "nothing stale is played");
-    assert!(!bench.events.iter().any(|event| event.contains("m2")));
-    bench.person(Command::Press { call: call.clone(), digit: '5' });
-    assert!(bench.events.last().unwrap().contains("'5'"));
+    let (mut bench, call) = cases::inbound_call(&SETUP);
     bench.send(|stream, out| {
         stream.command(StreamCommand::Dtmf('#'), out);
     });
@@ -68,173 +35,42 @@ fn an_inbound_call() {
 /// Outbound calls end by every cause with the right one, by either side; a machine is told.
 #[test]
 fn outbound_calls() {
-    let mut bench = Bench::new(&SETUP, &["answer=300", "machine=machine"]);
-    let call = bench.dial().unwrap();
-    bench.pass(400);
-    assert!(bench.events[0].starts_with("Started"), "{:?}", bench.told);
-    let who = |fact: &CallEvent| matches!(fact.what, CallFact::AnsweredBy { .. });
-    assert!(bench.facts.iter().any(who));
-    let config = bench.config.clone();
-    bench.run(SPEC.calls.hangup.unwrap()(&config, &CarrierCallId(call.clone()))).unwrap();
-    assert_eq!(bench.ended(), [HangupCause::Normal]);
-    bench.run(SPEC.calls.hangup.unwrap()(&config, &CarrierCallId(call))).unwrap();
-    assert_eq!(bench.ended().len(), 1, "what is over needs no ending");
-    for (command, cause) in [
-        (Command::Busy as fn(String) -> Command, HangupCause::Busy),
-        (Command::Decline, HangupCause::Rejected),
-    ] {
-        let mut bench = Bench::new(&SETUP, &[]);
-        let call = bench.dial().unwrap();
-        bench.person(command(call));
-        assert_eq!(bench.ended(), [cause]);
-    }
-    let mut bench = Bench::new(&SETUP, &[]);
-    bench.dial().unwrap();
-    bench.pass(21_000);
-    assert_eq!(bench.ended(), [HangupCause::NoAnswer]);
+    cases::outbound_calls(&SETUP);
 }
 
 /// A refused call is not answered, and ends with what it was refused for.
 #[test]
 fn refused_calls() {
-    for (refusal, why) in [(Refusal::Busy, "Busy Line"), (Refusal::Rejected, "Rejected")] {
-        let mut bench = Bench::new(&SETUP, &[]);
-        bench.refusal = Some(refusal);
-        bench.ring_in();
-        assert!(
-            bench.told.iter().any(|told| matches!(told, Told::Ended { why: w, .. } if w == why))
-        );
-        assert!(!bench.told.iter().any(|told| matches!(told, Told::Answered { .. })));
-    }
-}
-
-fn transfer(kind: TransferKind, call: &str) -> Transfer {
-    Transfer {
-        id: "t-1".to_owned(),
-        kind,
-        call: CarrierCallId(call.to_owned()),
-        to: Address::parse("+12025550177", None).unwrap(),
-        from: Address::parse("+12025550100", None).ok(),
-        hooks: SETUP.hooks().of_call("c1"),
-        ring_timeout_s: 20,
-    }
+    cases::refused_calls(&SETUP);
 }
 
 /// A blind transfer is told step by step; its failure brings the caller back to the agent.
 #[test]
 fn blind_transfers() {
-    for answers in [true, false] {
-        let (mut bench, call) = Bench::inbound(&SETUP, &[]);
-        let config = bench.config.clone();
-        let blind = transfer(TransferKind::Blind, &call);
-        bench.run(SPEC.calls.transfer.unwrap()(&config, &blind)).unwrap();
-        assert!(bench.stream.is_none(), "the document's stream is over");
-        let rings = bench.told.iter().find_map(|told| match told {
-            Told::Rings { call, to, .. } => Some((call.clone(), to.clone())),
-            _ => None,
-        });
-        let (leg, to) = rings.unwrap();
-        assert_eq!(to, "12025550177");
-        if answers {
-            bench.person(Command::Answer(leg));
-            let states = [TransferState::Trying, TransferState::Answered, TransferState::Done];
-            assert_eq!(bench.transfers(), states);
-        } else {
-            bench.person(Command::Busy(leg));
-            assert_eq!(bench.transfers(), [TransferState::Trying, TransferState::Failed]);
-            assert!(bench.stream.is_some(), "the caller is back");
-        }
-        assert_eq!(bench.ended(), []);
-    }
+    cases::blind_transfers(&SETUP);
 }
 
 /// An attended transfer puts both into one room once the destination answered.
 #[test]
 fn attended_transfers() {
-    let (mut bench, call) = Bench::inbound(&SETUP, &["answer=100"]);
-    let config = bench.config.clone();
-    let attended = transfer(TransferKind::Attended, &call);
-    bench.run(SPEC.calls.transfer.unwrap()(&config, &attended)).unwrap();
-    bench.pass(200);
-    assert!(bench.stream.is_some(), "the caller stays with the agent");
-    bench.run(SPEC.calls.join.unwrap()(&config, &attended)).unwrap();
-    let states = [TransferState::Trying, TransferState::Answered, TransferState::Done];
-    assert_eq!(bench.transfers(), states);
-    let rooms: Vec<_> = bench
-        .told
-        .iter()
-        .filter_map(|told| match told {
-            Told::HandedOver { to, .. } => Some(to.clone()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(rooms.len(), 2);
-    assert_eq!(rooms[0], rooms[1]);
+    cases::attended_transfers(&SETUP);
 }
 
 /// A socket that is lost is told, and the carrier asks again.
 #[test]
 fn lost_sockets_are_asked_for_again() {
-    let (mut bench, call) = Bench::inbound(&SETUP, &[]);
-    bench.person(Command::Drop(call));
-    let failed = |fact: &CallEvent| matches!(fact.what, CallFact::StreamFailed { .. });
-    assert!(bench.facts.iter().any(failed));
-    assert_eq!(bench.events.iter().filter(|event| event.starts_with("Started")).count(), 2);
+    cases::lost_sockets_are_asked_for_again(&SETUP);
 }
 
 /// Numbers are listed, an application is made, a number is given to it and taken away.
 #[test]
 fn numbers_are_bound() {
-    let mut bench = Bench::new(&SETUP, &[]);
-    let mut config = bench.config.clone();
-    let made = bench.run(SPEC.calls.provision.unwrap()(&config, &SETUP.hooks())).unwrap();
-    SPEC.set_managed(&mut config, &made).unwrap();
-    let address = Address::parse("+12025550100", None).unwrap();
-    for (bound, wanted) in [(Some(SETUP.hooks()), true), (None, false)] {
-        let bind = Bind { address: address.clone(), hooks: bound };
-        bench.run(SPEC.calls.bind.unwrap()(&config, &bind)).unwrap();
-        let numbers = bench.run(SPEC.calls.numbers.unwrap()(&config)).unwrap();
-        assert_eq!((numbers.len(), numbers[0].ours), (1, wanted));
-    }
-    assert_eq!(bench.run(SPEC.calls.test.unwrap()(&config)), Ok(()));
+    cases::numbers_are_bound(&SETUP);
 }
 
 /// Each fault of the API is met by an error of its kind; a server that cannot be reached or speaks
 /// nonsense ends the call; webhooks twice and swapped, bursts and odd frames are understood.
 #[test]
 fn faults_and_quirks() {
-    for (fault, word) in [
-        ("fail=originate:503", "unavailable"),
-        ("fail=originate:401", "credentials"),
-        ("fail=originate:429", "too_many"),
-        ("fail=originate:403", "not_permitted"),
-        ("fail=originate:malformed", "answer"),
-        ("fail=originate:lost", "unavailable"),
-    ] {
-        let mut bench = Bench::new(&SETUP, &[fault]);
-        assert_eq!(bench.dial().unwrap_err().as_str(), word, "{fault}");
-    }
-    let (mut bench, call) = Bench::inbound(
-        &SETUP,
-        &["hooks-twice", "hooks-swapped", "burst=3", "frame=80", "marks-lost"],
-    );
-    bench.pass(300);
-    assert!(bench.audio.len() >= 1600 && bench.audio.iter().all(|byte| *byte == 0xff));
-    bench.person(Command::Hangup(call));
-    bench.pass(1000);
-    assert!(!bench.ended().is_empty());
-    for answer in [None, Some("hello"), Some("<Response><Say>x</Say></Response>")] {
-        let mut bench = Bench::new(&SETUP, &[]);
-        let (from, to) = ("+12025550143".to_owned(), "+12025550100".to_owned());
-        bench.carrier.command(bench.clock(), Command::Call { from, to });
-        let Some(Output::Hook { hook, .. }) = bench.carrier.poll() else { panic!("no webhook") };
-        let answer = answer.map(|text| HttpResponse {
-            status: http::StatusCode::OK,
-            headers: http::HeaderMap::new(),
-            body: text.into(),
-        });
-        bench.carrier.answered(bench.clock(), hook, answer);
-        bench.settle();
-        assert_eq!(bench.ended(), [HangupCause::Failed]);
-    }
+    cases::faults_and_quirks(&SETUP);
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use media::codec::g711::Law;
 use media::time::MonoTime;
 use serde_json::{Value, json};
 
 use super::Wish;
 use crate::agent::MessageKind;
-use crate::emulate::{Output, Quirks, Told};
+use crate::emulate::playback::Playback;
+use crate::emulate::speech::Speech;
+use crate::emulate::{Output, Quirks};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Bytes of PCMU in a tick.
@@ -21,14 +22,8 @@ const TICK_BYTES: usize = 160;
 const MESSAGE_BYTES_MAX: usize = 240_000;
 /// Most of what a person has still to say: a minute.
 const SPEECH_BYTES_MAX: usize = 480_000;
-const SILENCE: u8 = 0xff;
 /// Messages a second beyond which the carrier complains.
 const MESSAGES_MAX: u32 = 200;
-
-enum Item {
-    Audio(VecDeque<u8>),
-    Mark(String),
-}
 
 pub(super) struct Line {
     pub(super) socket: u32,
@@ -40,9 +35,8 @@ pub(super) struct Line {
     opened: Option<(MonoTime, MonoTime)>,
     sequence: u64,
     chunk: u64,
-    speech: VecDeque<u8>,
-    queue: VecDeque<Item>,
-    late_marks: VecDeque<(MonoTime, String)>,
+    speech: Speech,
+    playback: Playback,
     held: Vec<Vec<u8>>,
     /// Second and messages in it.
     messages: (u64, u32),
@@ -65,9 +59,8 @@ impl Line {
             opened: None,
             sequence: 0,
             chunk: 0,
-            speech: VecDeque::new(),
-            queue: VecDeque::new(),
-            late_marks: VecDeque::new(),
+            speech: Speech::mu(SPEECH_BYTES_MAX),
+            playback: Playback::default(),
             held: Vec::new(),
             messages: (0, 0),
         }
@@ -111,8 +104,7 @@ impl Line {
     }
 
     pub(super) fn speak(&mut self, audio: &[u8]) {
-        let room = SPEECH_BYTES_MAX.saturating_sub(self.speech.len());
-        self.speech.extend(audio.iter().take(room));
+        self.speech.speak(audio);
     }
 
     pub(super) fn press(&mut self, digit: &str, time: &str, outputs: &mut VecDeque<Output>) {
@@ -157,20 +149,18 @@ impl Line {
                 if !self.plays {
                     return Err("audio on a stream that was not asked to be played");
                 }
-                self.queue.push_back(Item::Audio(audio.into()));
+                self.playback.push(audio);
             }
             (MessageKind::Text, Some("mark")) => match text(&message["mark"]["name"]) {
-                Some(name) => self.queue.push_back(Item::Mark(name)),
+                Some(name) => self.playback.mark(name),
                 None => {
                     self.error(100_003, "malformed_frame", outputs);
                     return Err("100003: a mark without name");
                 }
             },
             (MessageKind::Text, Some("clear")) => {
-                for item in std::mem::take(&mut self.queue) {
-                    if let Item::Mark(name) = item {
-                        self.say(json!({"event": "mark", "mark": {"name": name}}), outputs);
-                    }
+                for name in self.playback.clear() {
+                    self.say(json!({"event": "mark", "mark": {"name": name}}), outputs);
                 }
             }
             _ => {
@@ -198,14 +188,12 @@ impl Line {
         while next <= now {
             let ms = next.since(opened).as_millis();
             self.hear(ms, quirks, outputs);
-            self.play(next, call, quirks, outputs);
+            self.playback.play(next, TICK_BYTES, call, quirks, outputs);
             next += TICK;
         }
         self.opened = Some((opened, next));
-        while self.late_marks.front().is_some_and(|(at, _)| *at <= now) {
-            if let Some((_, name)) = self.late_marks.pop_front() {
-                self.say(json!({"event": "mark", "mark": {"name": name}}), outputs);
-            }
+        while let Some(name) = self.playback.told(now) {
+            self.say(json!({"event": "mark", "mark": {"name": name}}), outputs);
         }
         false
     }
@@ -217,13 +205,7 @@ impl Line {
         while left > 0 {
             let count = want.min(left);
             left -= count;
-            let mut audio: Vec<u8> =
-                (0..count).map(|_| self.speech.pop_front().unwrap_or(SILENCE)).collect();
-            if quirks.alaw {
-                for byte in &mut audio {
-                    *byte = Law::A.code(Law::Mu.sample(*byte));
-                }
-            }
+            let audio = self.speech.take_coded(count, quirks);
             self.chunk += 1;
             let media = json!({"track": "inbound", "chunk": self.chunk.to_string(),
                 "timestamp": ms.to_string(), "payload": STANDARD.encode(&audio)});
@@ -235,35 +217,6 @@ impl Line {
             for bytes in self.held.drain(..) {
                 outputs.push_back(Output::Message { socket, kind, bytes });
             }
-        }
-    }
-
-    /// One tick of what the person hears.
-    fn play(&mut self, at: MonoTime, call: &str, quirks: &Quirks, outputs: &mut VecDeque<Output>) {
-        let mut heard = Vec::with_capacity(TICK_BYTES);
-        loop {
-            match self.queue.front_mut() {
-                Some(Item::Audio(audio)) if heard.len() < TICK_BYTES => {
-                    let count = audio.len().min(TICK_BYTES - heard.len());
-                    heard.extend(audio.drain(..count));
-                    if audio.is_empty() {
-                        self.queue.pop_front();
-                    }
-                }
-                // Behind what is played in this tick.
-                Some(Item::Mark(_)) if quirks.marks_lost => drop(self.queue.pop_front()),
-                Some(Item::Mark(name)) => {
-                    let name = std::mem::take(name);
-                    let late = Duration::from_millis(quirks.mark_delay_ms.into());
-                    self.queue.pop_front();
-                    self.late_marks.push_back((at + late, name));
-                }
-                _ => break,
-            }
-        }
-        if !heard.is_empty() {
-            let call = call.to_owned();
-            outputs.push_back(Output::Told(Told::Heard { call, audio: heard }));
         }
     }
 

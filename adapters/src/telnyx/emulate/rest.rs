@@ -1,18 +1,13 @@
 //! The carrier's API.
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::header;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::{Call, State, Telnyx, Wish, seconds};
+use crate::emulate::api::{self, respond};
 use crate::emulate::{Clock, Fault, Told};
 use crate::exchange::{HttpRequest, HttpResponse};
-
-fn respond(status: u16, body: &Value) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    HttpResponse { status, headers: HeaderMap::new(), body: Bytes::from(body.to_string()) }
-}
 
 fn ok(data: &Value) -> HttpResponse {
     respond(200, &json!({"data": data}))
@@ -63,11 +58,7 @@ pub(super) fn handle(
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
-    let path = match request.url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => request.url.trim_start_matches('/'),
-    };
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (path, query) = api::place(request);
     let parts: Vec<&str> = path.split('/').skip_while(|part| *part != "v2").skip(1).collect();
     let fault = carrier.quirks.fault(operation(request.method.as_str(), &parts));
     match fault {

@@ -3,301 +3,25 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-use media::time::MonoTime;
 use serde_json::json;
 
 use super::super::SPEC;
-use crate::address::Address;
 use crate::agent::MessageKind;
-use crate::config::RawConfig;
-use crate::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, SocketInput, Told};
-use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
-use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
-use crate::hook::{Certainty, HookRequest, HookUrls, Take};
-use crate::op::{OpResult, Originate, Refusal, Step, Transfer, TransferKind};
-use crate::stream::{FrameSlot, Stream, StreamCommand, StreamEvent, StreamStart};
+use crate::emulate::bench::Setup;
+use crate::emulate::world::{World, tone};
+use crate::emulate::{Command, SocketInput, Told};
+use crate::event::{CallFact, HangupCause, TransferState};
+use crate::exchange::CarrierError;
+use crate::op::{Refusal, TransferKind};
+use crate::stream::StreamCommand;
 
-const NUMBER: &str = "+15551234567";
-const PERSON: &str = "+15557654321";
-const STREAM_URL: &str = "wss://t.example/api/v1/telephony/ws/twilio/c1/token";
-
-/// A server that does what it must and no more.
-struct World {
-    carrier: Box<dyn Emulator>,
-    config: RawConfig,
-    now: MonoTime,
-    refuses: Option<Refusal>,
-    wanted: bool,
-    socket: Option<(u32, Box<dyn Stream>)>,
-    facts: Vec<CallFact>,
-    told: Vec<Told>,
-    /// What the server hears, and what comes back of marks and keys.
-    heard: Vec<u8>,
-    marks: Vec<String>,
-    keys: String,
-    sockets: u32,
-}
-
-impl World {
-    fn new(quirks: &[&str]) -> Self {
-        let spec = SPEC.emulator.unwrap();
-        let config = SPEC.read(&(spec.config)("http://127.0.0.1:9"), None).unwrap();
-        let mut set = Quirks::default();
-        quirks.iter().for_each(|quirk| set.set(quirk).unwrap());
-        let start = EmulatorStart {
-            config: config.clone(),
-            numbers: vec![NUMBER.to_owned()],
-            voice_url: Some(hooks().url("voice")),
-            seed: 7,
-            quirks: set,
-        };
-        Self {
-            carrier: (spec.open)(start),
-            config,
-            now: MonoTime::ZERO,
-            refuses: None,
-            wanted: true,
-            socket: None,
-            facts: Vec::new(),
-            told: Vec::new(),
-            heard: Vec::new(),
-            marks: Vec::new(),
-            keys: String::new(),
-            sockets: 0,
-        }
-    }
-
-    fn clock(&self) -> Clock {
-        let ms = self.now.as_nanos() / 1_000_000;
-        Clock { now: self.now, unix_ms: 1_767_693_600_000 + ms }
-    }
-
-    fn command(&mut self, command: Command) {
-        self.carrier.command(self.clock(), command);
-        self.settle();
-    }
-
-    /// Does what the carrier wants until it wants nothing.
-    fn settle(&mut self) {
-        while let Some(output) = self.carrier.poll() {
-            match output {
-                Output::Hook { hook, request } => {
-                    let answer = self.hook(&request);
-                    self.carrier.answered(self.clock(), hook, answer);
-                }
-                Output::Open { socket, request } => self.open(socket, &request),
-                Output::Message { socket, kind, bytes } => self.message(socket, kind, bytes),
-                Output::Close { .. } | Output::Cut { .. } => self.socket = None,
-                Output::Told(told) => self.told.push(told),
-            }
-        }
-    }
-
-    fn wait(&mut self, time: Duration) {
-        let until = self.now + time;
-        while let Some(next) = self.carrier.deadline().filter(|next| *next <= until) {
-            self.now = next;
-            self.carrier.timeout(self.clock());
-            self.settle();
-        }
-        self.now = until;
-    }
-
-    /// A webhook is verified, understood, answered.
-    fn hook(&mut self, request: &HttpRequest) -> Option<HttpResponse> {
-        let name = request.url.split('/').nth(7).unwrap();
-        let hook = SPEC.hook(name).unwrap_or_else(|| panic!("{}", request.url));
-        let seen = HookRequest {
-            method: &request.method,
-            url: &request.url,
-            headers: &request.headers,
-            body: &request.body,
-            unix_s: 0,
-            from: None,
-        };
-        let inbound = SPEC.inbound.unwrap();
-        assert!((inbound.recognise)(&seen));
-        assert_eq!((hook.verify)(&seen, &self.config), Ok(()), "{name}");
-        let handled = (hook.handle)(&seen, &self.config).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let take = Take { stream_url: STREAM_URL.to_owned(), hooks: hooks() };
-        let reply = match handled.meaning {
-            Meaning::Offered(_) => match self.refuses {
-                Some(refusal) => (inbound.refuse)(&self.config, refusal),
-                None => (inbound.answer)(&self.config, &take).unwrap(),
-            },
-            Meaning::Asked { events, .. } => {
-                self.facts.extend(events.into_iter().map(|event| event.what));
-                if self.wanted {
-                    (inbound.answer)(&self.config, &take).unwrap()
-                } else {
-                    handled.reply
-                }
-            }
-            Meaning::Events(events) => {
-                self.facts.extend(events.into_iter().map(|event| event.what));
-                handled.reply
-            }
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert("content-type", HeaderValue::from_static(reply.content_type));
-        Some(HttpResponse { status: reply.status, headers, body: reply.body })
-    }
-
-    fn open(&mut self, socket: u32, request: &HttpRequest) {
-        let seen = HookRequest {
-            method: &request.method,
-            url: &request.url,
-            headers: &request.headers,
-            body: b"",
-            unix_s: 0,
-            from: None,
-        };
-        assert_eq!(request.url, STREAM_URL);
-        assert_eq!((SPEC.verify_socket.unwrap())(&seen, &self.config), Ok(Certainty::Proven));
-        let start = StreamStart { config: self.config.clone(), call: None };
-        self.socket = Some((socket, (SPEC.stream.unwrap())(&start)));
-        self.sockets += 1;
-        self.carrier.socket(self.clock(), socket, SocketInput::Opened);
-    }
-
-    fn message(&mut self, socket: u32, kind: MessageKind, mut bytes: Vec<u8>) {
-        let Some((ours, stream)) = &mut self.socket else { return };
-        assert_eq!(*ours, socket);
-        let mut room = [0; 4096];
-        let mut slot = FrameSlot::new(&mut room);
-        match stream.decode(self.now, kind, &mut bytes, &mut slot).unwrap() {
-            StreamEvent::Audio { .. } => {
-                let audio = slot.filled().to_vec();
-                self.heard.extend(audio);
-            }
-            StreamEvent::Mark(name) => self.marks.push(name.to_owned()),
-            StreamEvent::Dtmf { digit, .. } => self.keys.push(digit),
-            _ => {}
-        }
-    }
-
-    fn say(&mut self, write: impl FnOnce(&mut dyn Stream, &mut Vec<u8>)) {
-        let (socket, stream) = self.socket.as_mut().unwrap();
-        let (socket, mut out) = (*socket, Vec::new());
-        write(stream.as_mut(), &mut out);
-        let input = SocketInput::Message(MessageKind::Text, &out);
-        self.carrier.socket(self.clock(), socket, input);
-        self.settle();
-    }
-
-    fn speak(&mut self, audio: &[u8]) {
-        for frame in audio.chunks(160) {
-            self.say(|stream, out| {
-                stream.encode(frame, out);
-            });
-        }
-    }
-
-    fn mark(&mut self, name: &str) {
-        self.say(|stream, out| {
-            stream.command(StreamCommand::Mark(name), out);
-        });
-    }
-
-    fn run<T>(&mut self, op: OpResult<T>) -> Result<T, CarrierError> {
-        let (mut op, mut last) = (op?, None);
-        loop {
-            match op.next(last.take()) {
-                Step::Send(request) => {
-                    last = self.carrier.rest(self.clock(), &request);
-                    self.settle();
-                }
-                Step::Done(done) => return Ok(done),
-                Step::Fail(error) => return Err(error),
-            }
-        }
-    }
-
-    fn inbound(&mut self) -> String {
-        self.command(Command::Call { from: PERSON.to_owned(), to: NUMBER.to_owned() });
-        self.id()
-    }
-
-    fn originate(&mut self) -> Result<CarrierCallId, CarrierError> {
-        let call = Originate {
-            to: Address::parse(PERSON, None).unwrap(),
-            from: Address::parse(NUMBER, None).ok(),
-            stream_url: STREAM_URL.to_owned(),
-            hooks: hooks(),
-            ring_timeout_s: 20,
-            max_duration_s: 600,
-            detect_machine: true,
-            extra: Vec::new(),
-        };
-        let op = (SPEC.calls.originate.unwrap())(&self.config, &call);
-        self.run(op).map(|placed| placed.call)
-    }
-
-    fn has(&self, state: TransferState) -> bool {
-        let is =
-            |fact: &CallFact| matches!(fact, CallFact::Transfer { state: it, .. } if *it == state);
-        self.facts.iter().any(is)
-    }
-
-    fn transfer(&mut self, kind: TransferKind, call: &str) -> Transfer {
-        let transfer = Transfer {
-            id: "t-1".to_owned(),
-            kind,
-            call: CarrierCallId(call.to_owned()),
-            to: Address::parse("+15558889999", None).unwrap(),
-            from: Address::parse(NUMBER, None).ok(),
-            hooks: hooks(),
-            ring_timeout_s: 20,
-        };
-        let op = (SPEC.calls.transfer.unwrap())(&self.config, &transfer);
-        self.run(op).unwrap();
-        transfer
-    }
-
-    /// The call that was last offered or rings.
-    fn id(&self) -> String {
-        let of = |told: &Told| match told {
-            Told::Offered { call } | Told::Rings { call, .. } => Some(call.clone()),
-            _ => None,
-        };
-        self.told.iter().rev().find_map(of).unwrap()
-    }
-
-    fn person_heard(&self) -> Vec<u8> {
-        let heard = self.told.iter().filter_map(|told| match told {
-            Told::Heard { audio, .. } => Some(audio.clone()),
-            _ => None,
-        });
-        heard.flatten().collect()
-    }
-
-    fn assert_no_complaint(&self) {
-        let complaint = self.told.iter().find(|told| matches!(told, Told::Complaint { .. }));
-        assert_eq!(complaint, None);
-    }
-
-    fn cause(&self) -> Option<HangupCause> {
-        self.facts.iter().find_map(|fact| match fact {
-            CallFact::Ended(ended) => Some(ended.cause),
-            _ => None,
-        })
-    }
-}
-
-fn hooks() -> HookUrls {
-    HookUrls::new("https://t.example", "twilio", "tok").of_call("call-1")
-}
-
-fn tone(frames: usize) -> Vec<u8> {
-    (0..frames * 160).map(|index| (index * 7 % 251) as u8).collect()
-}
+static SETUP: Setup = Setup { spec: &SPEC, number: "+15551234567", person: "+15557654321" };
 
 /// A person calls: every byte arrives both ways, keys too; marks come back when they are reached,
 /// and with a clear, which also silences; hanging up ends it.
 #[test]
 fn a_person_calls() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(&SETUP, &[]);
     let call = world.inbound();
     assert!(world.told.contains(&Told::Streaming { call: call.clone() }), "{:?}", world.told);
     let spoken = tone(10);
@@ -333,7 +57,7 @@ fn a_person_calls() {
 #[test]
 fn calls_are_refused() {
     for refusal in Refusal::ALL {
-        let mut world = World::new(&[]);
+        let mut world = World::new(&SETUP, &[]);
         world.refuses = Some(refusal);
         let call = world.inbound();
         let why = if refusal == Refusal::Busy || refusal == Refusal::Unavailable {
@@ -351,7 +75,7 @@ fn calls_are_refused() {
 /// the API, once and again.
 #[test]
 fn the_server_calls() {
-    let mut world = World::new(&["machine=machine_start"]);
+    let mut world = World::new(&SETUP, &["machine=machine_start"]);
     let call = world.originate().unwrap();
     assert_eq!(world.id(), call.0);
     world.command(Command::Answer(call.0.clone()));
@@ -380,7 +104,7 @@ fn nobody_answers() {
         (Some(Command::Busy as fn(String) -> Command), HangupCause::Busy),
         (Some(Command::Decline), HangupCause::Rejected),
     ] {
-        let mut world = World::new(&[]);
+        let mut world = World::new(&SETUP, &[]);
         let call = world.originate().unwrap();
         match command {
             Some(command) => world.command(command(call.0)),
@@ -388,7 +112,7 @@ fn nobody_answers() {
         }
         assert_eq!((world.cause(), world.sockets), (Some(cause), 0));
     }
-    let mut world = World::new(&[]);
+    let mut world = World::new(&SETUP, &[]);
     let call = world.originate().unwrap();
     let op = (SPEC.calls.hangup.unwrap())(&world.config, &call);
     assert_eq!(world.run(op), Ok(()));
@@ -400,7 +124,7 @@ fn nobody_answers() {
 #[test]
 fn a_call_is_handed_over() {
     for answers in [false, true] {
-        let mut world = World::new(&[]);
+        let mut world = World::new(&SETUP, &[]);
         let call = world.inbound();
         world.transfer(TransferKind::Blind, &call);
         let leg = world.id();
@@ -423,7 +147,7 @@ fn a_call_is_handed_over() {
 /// Attended: the destination answers while the caller still talks to the agent; then the two meet.
 #[test]
 fn a_call_is_handed_over_attended() {
-    let mut world = World::new(&[]);
+    let mut world = World::new(&SETUP, &[]);
     let call = world.inbound();
     let transfer = world.transfer(TransferKind::Attended, &call);
     assert!(world.socket.is_some());
@@ -453,7 +177,7 @@ fn a_call_is_handed_over_attended() {
 #[test]
 fn streams_are_lost() {
     for wanted in [true, false] {
-        let mut world = World::new(&["cut=500"]);
+        let mut world = World::new(&SETUP, &["cut=500"]);
         world.inbound();
         world.wanted = wanted;
         world.wait(Duration::from_millis(600));
@@ -462,7 +186,7 @@ fn streams_are_lost() {
         let lost = CallFact::StreamFailed { code: Some("31924".to_owned()) };
         assert!(world.facts.contains(&lost));
     }
-    let mut world = World::new(&[]);
+    let mut world = World::new(&SETUP, &[]);
     world.inbound();
     world.wanted = false;
     let (socket, _) = world.socket.take().unwrap();
@@ -476,7 +200,7 @@ fn streams_are_lost() {
 #[test]
 fn quirks() {
     for quirk in ["burst=5", "frame=80", "frame=400", "hooks-twice", "hooks-swapped"] {
-        let mut world = World::new(&[quirk]);
+        let mut world = World::new(&SETUP, &[quirk]);
         let call = world.inbound();
         world.command(Command::Speak { call: call.clone(), audio: tone(10) });
         world.wait(Duration::from_secs(1));
@@ -486,7 +210,7 @@ fn quirks() {
         world.assert_no_complaint();
     }
     for (quirk, first, later) in [("mark-delay=300", 0, 1), ("marks-lost", 0, 0)] {
-        let mut world = World::new(&[quirk]);
+        let mut world = World::new(&SETUP, &[quirk]);
         world.inbound();
         world.mark("m");
         world.wait(Duration::from_millis(200));
@@ -494,7 +218,7 @@ fn quirks() {
         world.wait(Duration::from_millis(200));
         assert_eq!(world.marks.len(), later, "{quirk}");
     }
-    let mut world = World::new(&["hooks-lost"]);
+    let mut world = World::new(&SETUP, &["hooks-lost"]);
     let call = world.inbound();
     world.command(Command::Hangup(call));
     assert_eq!(world.cause(), None, "only the socket tells");
@@ -511,7 +235,7 @@ fn faults_and_complaints() {
         ("fail=originate:lost", CarrierError::Unavailable),
         ("fail=originate:malformed", CarrierError::Answer("not JSON")),
     ] {
-        let mut world = World::new(&[fault]);
+        let mut world = World::new(&SETUP, &[fault]);
         assert_eq!(world.originate(), Err(error), "{fault}");
         // What was carried out all the same is told by its webhooks.
         let rings = world.told.iter().any(|told| matches!(told, Told::Rings { .. }));
@@ -519,12 +243,12 @@ fn faults_and_complaints() {
         assert_eq!(world.facts.contains(&CallFact::Ringing), rings);
         assert!(world.originate().is_ok(), "once");
     }
-    let mut world = World::new(&[]);
+    let mut world = World::new(&SETUP, &[]);
     world.config =
         SPEC.read(&json!({"account_sid": super::ACCOUNT, "auth_token": "wrong"}), None).unwrap();
     assert!(world.originate().is_err());
     for said in ["x", "{}", r#"{"event":"media","streamSid":"MZ0","media":{"payload":""}}"#] {
-        let mut world = World::new(&[]);
+        let mut world = World::new(&SETUP, &[]);
         world.inbound();
         let socket = world.socket.as_ref().unwrap().0;
         let text = Bytes::from_static(said.as_bytes());

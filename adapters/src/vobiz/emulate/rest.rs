@@ -6,14 +6,13 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
+use crate::emulate::api;
 use crate::emulate::asking::{Application, Call, Carrier, State};
 use crate::emulate::{Clock, Fault, Told};
 use crate::exchange::{HttpRequest, HttpResponse};
 
 fn respond(status: u16, body: Value) -> HttpResponse {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-    HttpResponse { status, headers: HeaderMap::new(), body }
+    api::respond(status, &body)
 }
 
 fn error(status: u16, text: &str) -> HttpResponse {
@@ -55,11 +54,7 @@ pub(super) fn handle(
     clock: Clock,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
-    let path = match request.url.split_once("://") {
-        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
-        None => request.url.trim_start_matches('/'),
-    };
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let (path, query) = api::place(request);
     let whole: Vec<&str> = path.trim_end_matches('/').split('/').collect();
     let versioned = |at: usize| whole.get(at..).unwrap_or_default();
     let api = whole.windows(2).position(|two| two == ["api", "v1"]).map(|at| versioned(at + 2));
