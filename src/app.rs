@@ -32,12 +32,12 @@ use crate::orders::Runner;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
-use crate::spending;
 use crate::store::carrier_calls::HandedOver;
 use crate::store::{NodeId, Store, StoreError, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
 use crate::workers::command::EVENTS_MAX;
 use crate::workers::{Care, Purpose, WorkerHandle};
+use crate::{callers, spending};
 
 /// How long calls may go on after the first signal to end.
 pub const DRAIN: Duration = Duration::from_secs(30);
@@ -329,9 +329,11 @@ fn follow_calls(
     io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
     io.spawn(store.clone().follow());
     io.spawn(spending::watch(store.clone(), calls.clone()));
+    io.spawn(callers::watch(store.clone(), reach.directory.clone(), calls.clone()));
     let (wake, told) = (Arc::<Notify>::default(), Arc::clone(&logging.targets.wake));
     let (store, drain) = (store.clone(), drains.clone());
-    let runner = Runner { store, node, calls, log, drain, wake: Arc::clone(&wake), told };
+    let (directory, wakes) = (reach.directory.clone(), Arc::clone(&wake));
+    let runner = Runner { store, node, calls, directory, log, drain, wake: wakes, told };
     io.spawn(runner.run());
     wake
 }

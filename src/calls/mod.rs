@@ -1,6 +1,7 @@
 //! The life of a call: its state machine, its record, and the thread that drives them all.
 
 pub mod call;
+pub mod caller_ids;
 mod carrier;
 pub mod cause;
 mod coding;

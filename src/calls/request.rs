@@ -445,6 +445,8 @@ pub enum Request {
         /// Those whose calls have to end, and when.
         short: Vec<(Uuid, std::time::Duration)>,
     },
+    /// What calls were placed from the numbers of a line on a day, by whatever server.
+    Called(crate::callers::Called),
     /// Take no new calls; end when the last is over.
     Drain,
     /// End all calls now.

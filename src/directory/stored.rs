@@ -351,6 +351,7 @@ impl Assembly<'_> {
             };
             caller_ids.entry(number.configuration).or_default().push(caller_id);
         }
+        caller_ids.values_mut().for_each(|own| own.sort_by_key(|it| !it.is_default));
         let account = |row: &Configuration| {
             let spec = table::find(&row.fields.provider)?;
             let own = spec.account_field.and_then(|field| row.fields.config.text(field));
@@ -363,6 +364,7 @@ impl Assembly<'_> {
                 organisation: row.stamp.organisation.0,
                 is_default: row.fields.is_default_outbound,
                 caller_ids: caller_ids.get(&row.id).cloned().unwrap_or_default(),
+                rotation: row.fields.rotation(),
             })
         };
         active(self.stored).filter_map(account).collect()

@@ -110,6 +110,8 @@ pub enum Limit {
     Lateness,
     /// Minutes that are talked in a day or a month.
     Minutes,
+    /// Calls of a day that are placed from a number.
+    CallsADay,
 }
 
 /// A call is not taken: which limit it met, of what.
@@ -128,6 +130,11 @@ impl Refusal {
     /// True if its organisation has spent what it may, so that waiting for a moment is of no use.
     pub fn is_budget(&self) -> bool {
         self.limit == Limit::Minutes
+    }
+
+    /// True if the day has to be over before there is room.
+    pub fn is_lasting(&self) -> bool {
+        self.is_budget() || self.limit == Limit::CallsADay
     }
 }
 
@@ -154,6 +161,7 @@ impl fmt::Display for Limit {
             Self::Busy => "percent of busy time",
             Self::Lateness => "milliseconds of lateness",
             Self::Minutes => "minutes",
+            Self::CallsADay => "calls a day",
         })
     }
 }

@@ -169,6 +169,7 @@ const WRITE: &str = "INSERT INTO calls (id, organisation_id, node_id, direction,
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
     $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) \
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, agent = excluded.agent, \
+    from_number = excluded.from_number, \
     trunk = excluded.trunk, configuration_id = excluded.configuration_id, \
     cause = excluded.cause, ended_by = excluded.ended_by, sip_code = excluded.sip_code, \
     q850 = excluded.q850, reason = excluded.reason, created_at = excluded.created_at, \

@@ -14,6 +14,7 @@ pub mod call_events;
 pub mod call_orders;
 pub mod call_recipients;
 pub mod call_tries;
+pub mod callers;
 pub mod calls;
 pub mod carrier_calls;
 pub mod configurations;

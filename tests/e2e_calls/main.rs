@@ -7,6 +7,7 @@ mod budget;
 mod call_length;
 mod call_log;
 mod call_orders;
+mod caller_ids;
 mod carrier_calls;
 mod carrier_orders;
 mod external_pbx;

@@ -50,6 +50,7 @@ const TYPES = [
   "web_phone",
   "placed_elsewhere",
   "line_changed",
+  "caller_id_picked",
   "at_carrier",
   "external_pbx",
   "recording",

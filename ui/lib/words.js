@@ -197,6 +197,7 @@ const EVENTS = {
   web_phone: () => "The caller talks from a web page",
   placed_elsewhere: (d) => `Tried at another server after ${d.sip_status}`,
   line_changed: (d) => `Goes on by ${d.trunk ?? "another way"}`,
+  caller_id_picked: (d) => `Placed from ${d.number} (${String(d.policy).replaceAll("_", " ")})`,
   at_carrier: () => "The carrier has it",
   external_pbx: (d) =>
     `PBX in front: ${{ hangup: "hang-up", transfer: "hand-over", update: "update" }[d.action] ?? d.action} ${d.state}${d.reason ? `: ${d.reason}` : ""}`,

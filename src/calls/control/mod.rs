@@ -3,11 +3,13 @@
 //! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
 //! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
+mod admitting;
 mod again;
 mod agents;
 mod begin;
 mod binding;
 mod bridging;
+mod calling;
 mod capture;
 mod carrier;
 mod certificates;
@@ -82,6 +84,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::call::{Effect, Input};
+use super::caller_ids::Uses;
 use super::live::LiveCall;
 use super::log::LogHandle;
 use super::ports::Ports;
@@ -161,6 +164,8 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     quota: Quota,
+    /// How numbers were used that calls are placed from.
+    uses: Uses,
     /// How the media threads bear their calls.
     loads: load::Loads,
     recorder: Recorder,
@@ -299,6 +304,7 @@ impl Control {
             next_key: 1,
             next_attempt: 1,
             quota: Quota::default(),
+            uses: Uses::default(),
             recorder,
             captures,
             dialler: Dialler::new(),

@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::Control;
 use crate::agent::socket::AgentSocket;
+use crate::callers::Called;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::request::{Request, RequestError};
@@ -81,6 +82,9 @@ impl Control {
             }
             Request::Recorder(event) => self.recorder_event(event),
             Request::Spent { spent, short } => self.spent(spent, &short),
+            Request::Called(Called { day, line, counts }) => {
+                self.learn_calling(day, line, &counts);
+            }
             Request::Drain => {
                 self.draining = true;
                 self.leave_registrars();

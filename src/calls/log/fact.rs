@@ -8,7 +8,7 @@ use adapters::event::{AnsweredBy, Price, Recording};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{StageFigures, State};
+use super::{PickedCallerId, StageFigures, State};
 use crate::calls::cause::Cause;
 use crate::config::Masked;
 
@@ -143,6 +143,8 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         configuration: Option<Uuid>,
     },
+    /// The number that it is placed from was picked.
+    CallerIdPicked(Box<PickedCallerId>),
     /// A carrier has it, and calls it so.
     AtCarrier {
         /// The carrier.
@@ -235,6 +237,7 @@ impl What {
             Self::WebPhone { .. } => "web_phone",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
             Self::LineChanged { .. } => "line_changed",
+            Self::CallerIdPicked(_) => "caller_id_picked",
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",

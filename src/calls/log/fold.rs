@@ -74,6 +74,7 @@ impl<T> Last<T> {
 pub struct Fold {
     began: First<Began>,
     line: Last<(Option<String>, Option<uuid::Uuid>)>,
+    from: Last<String>,
     initiated: First<i64>,
     queued: First<i64>,
     ringing: First<i64>,
@@ -110,6 +111,7 @@ impl Fold {
             What::LineChanged { trunk, configuration } => {
                 self.line.offer(fact, || (trunk.clone(), *configuration));
             }
+            What::CallerIdPicked(picked) => self.from.offer(fact, || picked.number.clone()),
             What::AnsweredBy { who } => self.answered_by.offer(fact, || *who),
             What::AgentConnected { agent, .. } => self.agent.offer(fact, || agent.clone()),
             What::Priced(price) => self.price.offer(fact, || price.clone()),
@@ -180,6 +182,11 @@ impl Fold {
             Some((trunk, configuration)) => {
                 Began { trunk: trunk.clone(), configuration: *configuration, ..began }
             }
+            None => began,
+        });
+        // The number that was picked last is the one that the called party saw.
+        let began = began.map(|began| match self.from.get() {
+            Some(from) => Began { from: from.clone(), ..began },
             None => began,
         });
         Summary {

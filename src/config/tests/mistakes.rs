@@ -83,6 +83,41 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[media]\nworkers = 99999999999999999999", "2: media.workers: 99999999999999999999; allowed"),
 ];
 
+/// A trunk to somewhere, and what is wrong with its numbers.
+const MISTAKES_IN_CALLER_IDS: &[(&str, &str)] = &[
+    ("caller_ids = [\"+4930\"]", "4: trunks[0].caller_ids: means nothing without caller_id_policy"),
+    (
+        "caller_id_policy = \"local\"",
+        "4: trunks[0].caller_id_policy: means nothing without caller_ids",
+    ),
+    (
+        "caller_id_daily_cap = 5",
+        "4: trunks[0].caller_id_daily_cap: means nothing without caller_ids",
+    ),
+    (
+        "caller_ids = [\"+4930\"]\ncaller_id_policy = \"roundrobin\"",
+        "5: trunks[0].caller_id_policy: \"roundrobin\": unknown (did you mean \"round_robin\"?)",
+    ),
+    (
+        "caller_ids = [\"+4930\"]\ncaller_id_daily_cap = 0",
+        "5: trunks[0].caller_id_daily_cap: 0; allowed: a whole number from 1 to 1000000",
+    ),
+    ("caller_ids = [\"a b\"]", "4: trunks[0].caller_ids: \"a b\": not a number or user; allowed"),
+];
+
+/// Each mistake in the numbers of a trunk is told; the default is the first of them.
+#[test]
+fn caller_ids_are_explained() {
+    let head = "[[trunks]]\nname = \"out\"\ntargets = \"sip:192.0.2.1\"\n";
+    for (text, expected) in MISTAKES_IN_CALLER_IDS {
+        let messages = refused(&format!("{head}{text}"));
+        assert!(messages[0].starts_with(expected), "{text}\n{}\n{expected}", messages[0]);
+    }
+    let numbers = "caller_id = \"b\"\ncaller_ids = [\"a\", \"b\"]\ncaller_id_policy = \"sticky\"";
+    let config = parse(&format!("{head}{numbers}")).unwrap();
+    assert_eq!(config.trunks[0].outbound.caller_ids, ["b", "a"]);
+}
+
 /// Each mistake names line, key, value, and what is allowed.
 #[test]
 fn mistakes_are_explained() {

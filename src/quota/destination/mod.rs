@@ -78,6 +78,16 @@ impl Destinations {
     }
 }
 
+/// The digits of a destination with its calling code, without `+`, if a number is called: by
+/// itself, or as the user of a URI. `country` (ISO 3166-1 alpha-2) tells what numbers without `+`
+/// mean.
+pub fn international(to: &str, country: Option<&str>) -> Option<String> {
+    let Forms { international, dialled } = Forms::of(to, country);
+    let digits = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = || Some(dialled).filter(|text| !text.starts_with('0') && text.len() >= 7);
+    international.or_else(bare).filter(digits)
+}
+
 /// A destination in the forms in which it may be known.
 struct Forms {
     /// As it is dialled, without what people put between digits.
