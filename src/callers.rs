@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use adapters::address::Address;
-use uuid::Uuid;
 
+use crate::calls::caller_ids::Called;
 use crate::calls::request::{Handle, PlaceCall, Request};
 use crate::directory::{CappedLine, Directory};
 use crate::store::callers::Line;
@@ -19,25 +19,6 @@ const UNSET_LOOK_EVERY: Duration = Duration::from_secs(60);
 const SHARE: u32 = 20;
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
-
-/// What calls were placed from the numbers of a line on a day.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Called {
-    /// The day, in UTC, counted from 1970-01-01.
-    pub day: i64,
-    /// The configuration, or the trunk that belongs to none.
-    pub line: Uuid,
-    /// Numbers as they were written, and how many calls were placed from each.
-    pub counts: Vec<(String, u32)>,
-}
-
-/// Without the numbers.
-impl std::fmt::Debug for Called {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut shown = f.debug_struct("Called");
-        shown.field("day", &self.day).field("line", &self.line).finish_non_exhaustive()
-    }
-}
 
 /// Looks up the number that the called party was called from last, if the call may be placed from
 /// it. What the log does not tell at the moment is not waited for: the call goes out all the same.

@@ -13,6 +13,7 @@ mod fetching;
 pub mod hold;
 pub mod identity;
 mod line;
+mod listening;
 mod live;
 pub mod log;
 pub mod media_token;

@@ -13,6 +13,8 @@ use super::trunk::Trunk;
 use crate::calls::caller_ids::Rotation;
 use crate::carrier;
 use crate::config::{Ambient, Keep, UserConfig};
+use crate::quota::credit::Cap;
+use crate::quota::rates::Rates;
 use crate::quota::{Bound, Kind, Limits, Subject};
 use crate::routing::{Called, Decision, Inquiry, Table, Unrouted};
 
@@ -65,6 +67,10 @@ pub struct Snapshot {
     suspended: HashSet<Uuid>,
     /// Longest calls of organisations that have a limit of their own.
     longest: HashMap<Uuid, Duration>,
+    /// What calls cost.
+    rates: Rates,
+    /// What those of organisations may cost that have them priced.
+    caps: HashMap<Uuid, Cap>,
     carriers: Carriers,
 }
 
@@ -118,6 +124,8 @@ impl Snapshot {
             accounts,
             suspended,
             longest: HashMap::new(),
+            rates: Rates::default(),
+            caps: HashMap::new(),
             carriers,
         }
     }
@@ -150,6 +158,22 @@ impl Snapshot {
     pub(super) fn lasting(mut self, longest: HashMap<Uuid, Duration>) -> Self {
         self.longest = longest;
         self
+    }
+
+    /// With calls that cost this, and that may cost organisations so much.
+    pub(super) fn priced(mut self, rates: Rates, caps: HashMap<Uuid, Cap>) -> Self {
+        (self.rates, self.caps) = (rates, caps);
+        self
+    }
+
+    /// What calls cost.
+    pub const fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// What the calls of an organisation may cost; none if they are not priced.
+    pub fn cap(&self, organisation: Uuid) -> Option<&Cap> {
+        self.caps.get(&organisation)
     }
 
     /// The longest call of an organisation, if it has a limit of its own.

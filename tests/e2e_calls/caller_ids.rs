@@ -55,7 +55,8 @@ fn call(server: &Server, gateway: &Gateway, to: &str, more: &Value) -> (String, 
 fn the_same_number_for_the_same_callee() {
     let gateway = Gateway::start(Manner::Answers);
     let config = format!(
-        "[[trunks]]\nname = \"out\"\ntargets = [\"sip:{}\"]\ncaller_ids = [\"+493011\", \"+493022\"]\n\
+        "[[trunks]]\nname = \"out\"\ntargets = [\"sip:{}\"]\n\
+         caller_ids = [\"+493011\", \"+493022\"]\n\
          caller_id_policy = \"sticky\"\ncaller_id_daily_cap = 3\n",
         gateway.address
     );

@@ -13,3 +13,4 @@ mod carrier_orders;
 mod external_pbx;
 mod limits;
 mod load;
+mod money;

@@ -55,6 +55,7 @@ const TYPES = [
   "external_pbx",
   "recording",
   "silence",
+  "rated",
   "priced",
   "quality",
   "ended",

@@ -8,6 +8,7 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -87,6 +88,25 @@ pub struct Callee<'c> {
 pub struct UsedUp {
     /// Calls of a day that each may have.
     pub daily_cap: u32,
+}
+
+/// What calls were placed from the numbers of a line on a day.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Called {
+    /// The day, in UTC, counted from 1970-01-01.
+    pub day: i64,
+    /// The configuration, or the trunk that belongs to none.
+    pub line: Uuid,
+    /// Numbers as they were written, and how many calls were placed from each.
+    pub counts: Vec<(String, u32)>,
+}
+
+/// Without the numbers.
+impl fmt::Debug for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Called");
+        shown.field("day", &self.day).field("line", &self.line).finish_non_exhaustive()
+    }
 }
 
 /// How the numbers of lines were used lately.

@@ -68,7 +68,9 @@ impl Control {
         }
         // The agent first: a place there costs no rate.
         let slot = self.take_agent(agent, Way::Out)?;
-        let permit = self.take_places(Way::Out, &snapshot.bounds(organisation, None, None))?;
+        let credit = self.take_credit(snapshot, organisation, wanted, &bearing)?;
+        let mut permit = self.take_places(Way::Out, &snapshot.bounds(organisation, None, None))?;
+        permit.prepay(credit);
         Ok((Arc::clone(agent), bearing, Room { permit, line: None, slot }))
     }
 

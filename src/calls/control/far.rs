@@ -114,6 +114,9 @@ impl Control {
         if dial.referral.is_none() {
             self.judge(&dial.to, trunk.as_deref())?;
         }
+        if let Some(trunk) = trunk.as_deref() {
+            self.check_credit(&snapshot, organisation, &dial.to, trunk)?;
+        }
         self.place_far(key, seat, trunk.as_deref(), before)?;
         if let Some(far) = self.far_of_mut(key, seat) {
             far.trunk.clone_from(&trunk);

@@ -16,6 +16,7 @@ mod certificates;
 mod choosing;
 mod consulting;
 mod counting;
+mod crediting;
 mod datagrams;
 mod digits;
 mod directed;
@@ -101,6 +102,7 @@ use crate::directory::Directory;
 use crate::listen::tls::ClientTls;
 use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
+use crate::quota::credit::Credits;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
@@ -164,6 +166,8 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     quota: Quota,
+    /// What calls hold of the money that organisations may spend.
+    credits: Credits,
     /// How numbers were used that calls are placed from.
     uses: Uses,
     /// How the media threads bear their calls.
@@ -304,6 +308,7 @@ impl Control {
             next_key: 1,
             next_attempt: 1,
             quota: Quota::default(),
+            credits: Credits::default(),
             uses: Uses::default(),
             recorder,
             captures,
@@ -462,6 +467,7 @@ impl Control {
         self.web_due(key);
         self.pbx_due(key);
         self.tell_hold(key);
+        self.credit_due(key);
         self.next_digit(key);
     }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{PickedCallerId, StageFigures, State};
 use crate::calls::cause::Cause;
 use crate::config::Masked;
+use crate::quota::rates::Rate;
 
 /// Who says what happened to a call. Of two that tell different stories of its end, the one that
 /// stands first here is believed.
@@ -187,6 +188,8 @@ pub enum What {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         fields: Vec<String>,
     },
+    /// What it costs by the table of rates.
+    Rated(Box<Rate>),
     /// The carrier told its price.
     Priced(Price),
     /// How its media fared.
@@ -242,6 +245,7 @@ impl What {
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",
             Self::ExternalPbx { .. } => "external_pbx",
+            Self::Rated(_) => "rated",
             Self::Priced(_) => "priced",
             Self::Quality(_) => "quality",
             Self::Ended(_) => "ended",

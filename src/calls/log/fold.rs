@@ -3,10 +3,13 @@
 //! A fold is a set of registers. Each keeps, of all that was offered to it, what has the smallest
 //! key (or the largest), so that order and repetition make no difference.
 
+use std::time::Duration;
+
 use adapters::event::{AnsweredBy, Price};
 
-use super::summary::{AtCarrier, Stamps, Summary};
+use super::summary::{AtCarrier, Estimate, Stamps, Summary};
 use super::{Began, CallFact, Ended, QualitySummary, Source, State, What};
+use crate::quota::rates::Rate;
 
 /// What orders the facts of a call: whom we believe more, what happened first, then the id, so that
 /// no two are alike.
@@ -86,6 +89,7 @@ pub struct Fold {
     carrier_ms: First<u64>,
     answered_by: Last<AnsweredBy>,
     agent: Last<String>,
+    rate: Last<Rate>,
     price: Last<Price>,
     quality: Last<QualitySummary>,
     carrier: Last<AtCarrier>,
@@ -114,6 +118,7 @@ impl Fold {
             What::CallerIdPicked(picked) => self.from.offer(fact, || picked.number.clone()),
             What::AnsweredBy { who } => self.answered_by.offer(fact, || *who),
             What::AgentConnected { agent, .. } => self.agent.offer(fact, || agent.clone()),
+            What::Rated(rate) => self.rate.offer(fact, || **rate),
             What::Priced(price) => self.price.offer(fact, || price.clone()),
             What::Quality(quality) => self.quality.offer(fact, || (**quality).clone()),
             What::AtCarrier { provider, call } => self
@@ -205,10 +210,19 @@ impl Fold {
             duration_ms,
             billed_s: billed_ms.map(|ms| ms.div_ceil(1_000)),
             cost: self.price.get().cloned(),
+            estimate: self.estimate(duration_ms),
+            rate: self.rate.get().copied(),
             answered_by: self.answered_by.get().copied(),
             quality: self.quality.get().cloned(),
             carrier: self.carrier.get().cloned(),
         }
+    }
+
+    /// What a call costs that is over, by the table of rates; nothing if it was not answered.
+    fn estimate(&self, duration_ms: Option<u64>) -> Option<Estimate> {
+        let rate = self.rate.get()?;
+        let amount = rate.charge(Duration::from_millis(duration_ms?));
+        Some(Estimate { amount, currency: rate.currency })
     }
 
     /// How far a call is that is not over.

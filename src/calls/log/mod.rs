@@ -30,4 +30,4 @@ pub use picked::PickedCallerId;
 pub use spoken::{Ending, Sample, Speaker, Spoken};
 pub use stages::StageFigures;
 pub use state::State;
-pub use summary::{AtCarrier, Stamps, Summary};
+pub use summary::{AtCarrier, Estimate, Stamps, Summary};

@@ -23,6 +23,7 @@ mod line;
 mod link;
 mod listen;
 mod live;
+mod money;
 mod numbers;
 mod object;
 mod ops;
@@ -32,6 +33,7 @@ mod pbx;
 mod phone;
 mod play;
 mod providers;
+mod rates;
 mod reach;
 mod recording;
 mod routes;
@@ -78,6 +80,8 @@ pub(super) fn resources() -> Vec<Resource> {
         session::resource(),
         keys::resource(),
         organisations::resource(),
+        money::resource(),
+        rates::resource(),
         audit::resource(),
         providers::resource(),
         super::hooks::resource(),

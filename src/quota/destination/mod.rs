@@ -31,6 +31,9 @@ pub enum Undialled {
     /// A list of allowed destinations does not hold it.
     #[error("not an allowed destination")]
     Unlisted,
+    /// No rate tells what calls there cost, and money is counted.
+    #[error("no rate tells what calls there cost")]
+    Unpriced,
 }
 
 impl Undialled {
@@ -40,6 +43,7 @@ impl Undialled {
             Self::Emergency => "emergency",
             Self::Premium => "premium",
             Self::Unlisted => "not_allowed",
+            Self::Unpriced => "no_rate",
         }
     }
 }
