@@ -11,18 +11,21 @@ use super::limits::Kind;
 pub struct Permit {
     places: Vec<(Kind, Arc<()>)>,
     credit: Option<Hold>,
+    /// What legs of the call have cost that are over.
+    legs: Vec<Hold>,
 }
 
 impl Permit {
     /// These places.
     pub(super) const fn of(places: Vec<(Kind, Arc<()>)>) -> Self {
-        Self { places, credit: None }
+        Self { places, credit: None, legs: Vec::new() }
     }
 
     /// Counts for this as well.
     pub fn join(&mut self, other: Self) {
         self.places.extend(other.places);
         self.credit = self.credit.take().or(other.credit);
+        self.legs.extend(other.legs);
     }
 
     /// Takes all places out of it but those with things of this kind. What it holds of money stays.
@@ -52,5 +55,15 @@ impl Permit {
     /// Takes that out of it.
     pub const fn take_credit(&mut self) -> Option<Hold> {
         self.credit.take()
+    }
+
+    /// Holds what a leg of the call has cost until that is over.
+    pub fn keep(&mut self, leg: Hold) {
+        self.legs.push(leg);
+    }
+
+    /// Takes what legs have cost out of it.
+    pub fn take_legs(&mut self) -> Vec<Hold> {
+        std::mem::take(&mut self.legs)
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use support::agent::Agents;
 use support::gateway::{Gateway, Manner};
+use support::phone::Phone;
 use support::server::Server;
 use support::until;
 
@@ -55,7 +56,9 @@ fn place_when_known(server: &Server, to: &str, agent: &str) -> Value {
 
 fn server(gateway: &Gateway, agents: &Agents) -> Server {
     Server::start(&format!(
-        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         [[trunks]]\nname = \"in\"\npeers = \"127.0.0.1\"\n\
          [[trunks]]\nname = \"out\"\ntargets = [\"sip:{}\"]\n\
          [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
          increment_s = 1\nconnection = \"0.05\"\n",
@@ -129,10 +132,44 @@ fn what_is_held_is_spent() {
 #[track_caller]
 fn place_when_known_after(server: &Server) {
     let call = until(SOON, "calls are placed again", || {
-        let (status, call) = place(server, "+4930123456", "bot");
+        let (status, call) = place(server, "+4930123456", "echo");
         (status == 201).then_some(call)
     });
     server.hang_up(call["id"].as_str().unwrap());
+}
+
+/// A leg that a call which came in is handed to costs as a call does: the call ends when there is no
+/// more for it, and has what it cost in its record.
+#[test]
+fn legs_cost_too() {
+    let (gateway, agents) = (Gateway::start(Manner::Refuses("486 Busy Here")), Agents::listen());
+    let server = server(&gateway, &agents);
+    allow(&server, &json!({"currency": "EUR", "spend_per_day": "0.08"}));
+    place_when_known(&server, "+4930123456", "echo");
+    server.wait_idle();
+    gateway.set(Manner::Answers);
+    let mut phone = Phone::call(&server, "bot");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    agent.say(&json!({
+        "event": "transfer", "kind": "bridge", "destination": "+4930123456",
+        "options": {"trunk": "out"},
+    }));
+    until(SOON, "the end", || {
+        agent.look();
+        phone.is_over().then_some(())
+    });
+    let over = until(SOON, "the record", || {
+        let calls = expect(&server, 200, "GET", "/api/v1/calls?direction=inbound", None);
+        let call = calls["items"][0].clone();
+        (call["state"] == "ended").then_some(call)
+    });
+    assert_eq!(over["cause"], "budget_spent", "{over}");
+    let amount = over["cost_estimate"]["amount"].as_str().unwrap();
+    assert!(["0.08", "0.09"].contains(&amount), "{over}");
+    let spent = spending(&server);
+    assert_eq!((&spent["held"], &spent["day"]["spent"]), (&json!("0.00"), &json!(amount)));
 }
 
 /// Calls that are not answered cost nothing and give back what they held; those that no rate prices
@@ -142,7 +179,7 @@ fn what_is_not_priced_is_not_placed() {
     let (gateway, agents) = (Gateway::start(Manner::Refuses("486 Busy Here")), Agents::listen());
     let server = server(&gateway, &agents);
     // Without a limit calls go wherever they do.
-    let (status, _) = place(&server, "+33123456789", "bot");
+    let (status, _) = place(&server, "+33123456789", "echo");
     assert_eq!(status, 201);
     server.wait_idle();
     let own = expect(&server, 200, "GET", "/api/v1/organization", None);
@@ -154,10 +191,10 @@ fn what_is_not_priced_is_not_placed() {
     assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "{problem}");
     allow(&server, &json!({"currency": "EUR", "spend_per_day": "1.00"}));
     // The limit holds at once, though nobody knows yet what was spent.
-    let (status, problem) = place(&server, "+33123456789", "bot");
+    let (status, problem) = place(&server, "+33123456789", "echo");
     assert_eq!((status, &problem["type"]), (403, &json!("/problems/destination")), "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("no rate"), "{problem}");
-    place_when_known(&server, "+4930123456", "bot");
+    place_when_known(&server, "+4930123456", "echo");
     server.wait_idle();
     let spent = spending(&server);
     assert_eq!((&spent["held"], &spent["day"]["spent"]), (&json!("0.00"), &json!("0.00")));
@@ -186,12 +223,12 @@ fn rates_are_kept() {
     let changed = expect(&server, 200, "PUT", &one(&made), Some(&dear));
     assert_eq!(expect(&server, 200, "GET", &one(&made), None), changed);
     allow(&server, &json!({"currency": "EUR", "spend_per_month": "0.06"}));
-    place_when_known(&server, "+4930123456", "bot");
+    place_when_known(&server, "+4930123456", "echo");
     // A second of it costs more than there is.
-    let (status, problem) = place(&server, "+33123456789", "bot");
+    let (status, problem) = place(&server, "+33123456789", "echo");
     assert_eq!((status, &problem["type"]), (403, &json!("/problems/budget")), "{problem}");
     server.wait_idle();
-    let (status, _) = place(&server, "+4930123456", "bot");
+    let (status, _) = place(&server, "+4930123456", "echo");
     assert_eq!(status, 201);
     expect(&server, 204, "DELETE", &one(&made), None);
     expect(&server, 404, "GET", &one(&made), None);

@@ -56,6 +56,7 @@ const TYPES = [
   "recording",
   "silence",
   "rated",
+  "leg_charged",
   "priced",
   "quality",
   "ended",

@@ -208,6 +208,7 @@ const EVENTS = {
       ? `${silence(d.reason, d.direction).title}`
       : `Sound is back (${d.direction === "in" ? "from the caller" : "to the caller"})`,
   rated: (d) => `Costs ${d.per_minute} ${d.currency} a minute`,
+  leg_charged: (d) => `A further leg cost ${d.amount} ${d.currency}`,
   priced: (d) => `The carrier takes ${d.amount} ${d.currency}`,
   quality: () => "Summary of the audio",
   ended: (d) => `Ended: ${cause(d.cause)}${d.by ? `, ${endedBy(d.by)}` : ""}`,

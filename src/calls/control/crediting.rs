@@ -1,4 +1,5 @@
-//! What calls cost, and what they hold of the money that their organisation may spend.
+//! What calls and their legs cost, and what they hold of the money that their organisation may
+//! spend.
 
 use std::time::Duration;
 
@@ -7,15 +8,22 @@ use uuid::Uuid;
 
 use super::Control;
 use super::admitting::Bearing;
+use crate::calls::far::{Far, Seat};
 use crate::calls::live::LiveCall;
-use crate::calls::log::What;
+use crate::calls::log::{Estimate, What};
 use crate::calls::request::{PlaceCall, RequestError};
-use crate::directory::{Snapshot, Trunk};
-use crate::quota::credit::{Hold, Lasts, NoCredit};
+use crate::calls::transfer::TransferError;
+use crate::directory::Snapshot;
+use crate::quota::amount::Amount;
+use crate::quota::credit::{Cap, Hold, Lasts, NoCredit};
 use crate::quota::destination::{Undialled, international};
-use crate::quota::{Kind, Limit, Refusal};
+use crate::quota::rates::Rate;
+use crate::quota::{Kind, Limit, Permit, Refusal};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
+
+/// A call whose leg has no more money, and that is not answered yet, is looked at again so soon.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Control {
     /// What a call that is placed holds until it is answered: its first increment. Nothing if the
@@ -36,38 +44,37 @@ impl Control {
         self.hold_first(snapshot, organisation, &wanted.to, country)
     }
 
-    /// Whether a leg beside those of a call may be called through a trunk: its first increment has
-    /// to be there. It is not held, as no estimate is made of what legs cost.
-    pub(super) fn check_credit(
-        &mut self,
-        snapshot: &Snapshot,
-        organisation: Uuid,
-        to: &str,
-        trunk: &Trunk,
-    ) -> Result<(), RequestError> {
-        self.hold_first(snapshot, organisation, to, trunk.country.as_deref()).map(drop)
-    }
-
-    fn hold_first(
+    /// The same of whatever is called through a trunk of this country.
+    pub(super) fn hold_first(
         &mut self,
         snapshot: &Snapshot,
         organisation: Uuid,
         to: &str,
         country: Option<&str>,
     ) -> Result<Option<Hold>, RequestError> {
-        let Some(cap) = snapshot.cap(organisation) else { return Ok(None) };
-        let digits = international(to, country);
-        let Some(rate) = snapshot.rates().find(cap.currency, digits.as_deref()) else {
-            // What nobody knows the price of would get around the limit.
-            return if cap.is_set() { Err(Undialled::Unpriced.into()) } else { Ok(None) };
+        let Some((cap, rate)) = price(snapshot, organisation, to, country)? else {
+            return Ok(None);
         };
-        self.credits.take(organisation, cap, rate).map(Some).map_err(|none| match none {
+        self.credits.take(organisation, &cap, rate).map(Some).map_err(|none| match none {
             NoCredit::Unknown => RequestError::Full,
-            NoCredit::Spent(cap) => {
-                Refusal { kind: Kind::Organisation, limit: Limit::Money, bound: cap.hundredths() }
-                    .into()
-            }
+            NoCredit::Spent(cap) => spent(cap).into(),
         })
+    }
+
+    /// Whether there is enough for the first increment of a leg that a carrier calls. It is not
+    /// held: carriers do not tell for how long such a leg talks.
+    pub(super) fn check_credit(
+        &mut self,
+        organisation: Uuid,
+        to: &str,
+    ) -> Result<(), TransferError> {
+        let snapshot = self.directory.load();
+        let Some((cap, rate)) = price(&snapshot, organisation, to, None)? else { return Ok(()) };
+        match self.credits.take(organisation, &cap, rate) {
+            Ok(_) => Ok(()),
+            Err(NoCredit::Unknown) => Err(TransferError::Full),
+            Err(NoCredit::Spent(cap)) => Err(spent(cap).into()),
+        }
     }
 
     /// Tells the log of a call what it costs.
@@ -83,39 +90,102 @@ impl Control {
     pub(super) fn begin_charging(&mut self, key: CallKey) {
         let hold = self.calls.get_mut(&key).and_then(|call| call.permit.credit_mut());
         if let Some(hold) = hold {
-            hold.due = now();
+            hold.begin(now());
             self.credit_due(key);
         }
     }
 
-    /// What a call holds is to be renewed; if there is no more, it ends when that is used up.
+    /// A leg beside those of a call was answered: so does it. What it holds is due once it has its
+    /// place in the call.
+    pub(super) fn begin_charging_leg(&mut self, key: CallKey, seat: Seat) {
+        let permit = self.far_of_mut(key, seat).and_then(|far| far.permit.as_mut());
+        if let Some(hold) = permit.and_then(Permit::credit_mut) {
+            hold.begin(now());
+        }
+    }
+
+    /// What a call and its legs hold is to be renewed; if there is no more, the call ends when that
+    /// is used up.
     pub(super) fn credit_due(&mut self, key: CallKey) {
         let at = now();
         let Some(call) = self.calls.get_mut(&key).filter(|call| call.ended.is_none()) else {
             return;
         };
-        let (organisation, answered) = (call.agent.organisation, call.call.answered_at());
-        let hold = call.permit.credit_mut().filter(|hold| hold.due <= at);
-        let (Some(hold), Some(answered)) = (hold, answered) else { return };
-        hold.due = MonoTime::MAX;
-        match self.credits.renew(organisation, hold, at.since(answered)) {
-            Lasts::Always => {}
-            Lasts::Until(talked) => hold.due = answered + talked,
-            Lasts::End(talked) => {
-                let left = (answered + talked).since(at);
-                return self.shorten(key, left);
+        let call = &mut **call;
+        let (organisation, is_up) = (call.agent.organisation, call.call.answered_at().is_some());
+        let legs = [&mut call.far, &mut call.coming, &mut call.third];
+        let legs = legs.into_iter().flatten().filter_map(|far| far.permit.as_mut());
+        let holds = std::iter::once(&mut call.permit).chain(legs);
+        let (mut any, mut left) = (false, None::<Duration>);
+        for hold in holds.filter_map(Permit::credit_mut).filter(|hold| hold.due <= at) {
+            let Some(since) = hold.since() else { continue };
+            (any, hold.due) = (true, MonoTime::MAX);
+            match self.credits.renew(organisation, hold, at.since(since)) {
+                Lasts::Always => {}
+                Lasts::Until(talked) => hold.due = since + talked,
+                // What is not up cannot be ended so.
+                Lasts::End(_) if !is_up => hold.due = at + AGAIN,
+                Lasts::End(talked) => {
+                    let end = (since + talked).since(at);
+                    left = Some(left.map_or(end, |left| left.min(end)));
+                }
             }
         }
-        self.reschedule(key);
+        match left {
+            Some(left) => self.shorten(key, left),
+            None if any => self.reschedule(key),
+            None => {}
+        }
     }
 
-    /// A call is over: what it held goes back, but for what it cost.
+    /// A leg beside those of a call is over. What it cost is held until the call is over, as the
+    /// log adds it to the call's.
+    pub(super) fn settle_leg(&mut self, key: CallKey, far: &mut Far) {
+        let hold = far.permit.as_mut().and_then(Permit::take_credit);
+        let Some(mut hold) = hold else { return };
+        let Some(amount) = hold.end(now()) else { return };
+        let currency = hold.rate().currency;
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.permit.keep(hold);
+        }
+        self.log_fact(key, What::LegCharged(Box::new(Estimate { amount, currency })));
+    }
+
+    /// A call is over: what it and its legs held goes back, but for what they cost.
     pub(super) fn settle_credit(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let Some(hold) = call.permit.take_credit() else { return };
         let (organisation, talked) = (call.agent.organisation, talked(call));
-        self.credits.settle(organisation, &hold, talked);
+        let (hold, legs) = (call.permit.take_credit(), call.permit.take_legs());
+        if let Some((hold, talked)) = hold.zip(talked) {
+            self.credits.settle(organisation, &hold, hold.rate().charge(talked));
+        }
+        for leg in &legs {
+            self.credits.settle(organisation, leg, leg.amount());
+        }
     }
+}
+
+/// What calls of an organisation to somebody cost, and what they may; nothing if they are not
+/// priced.
+fn price(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    to: &str,
+    country: Option<&str>,
+) -> Result<Option<(Cap, Rate)>, Undialled> {
+    let Some(cap) = snapshot.cap(organisation).copied() else { return Ok(None) };
+    let digits = international(to, country);
+    match snapshot.rates().find(cap.currency, digits.as_deref()) {
+        Some(rate) => Ok(Some((cap, rate))),
+        // What nobody knows the price of would get around the limit.
+        None if cap.is_set() => Err(Undialled::Unpriced),
+        None => Ok(None),
+    }
+}
+
+/// An organisation has spent what it may.
+fn spent(cap: Amount) -> Refusal {
+    Refusal { kind: Kind::Organisation, limit: Limit::Money, bound: cap.hundredths() }
 }
 
 /// How long a call has talked that is over, as its log tells it.

@@ -8,7 +8,7 @@ use adapters::event::{AnsweredBy, Price, Recording};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{PickedCallerId, StageFigures, State};
+use super::{Estimate, PickedCallerId, StageFigures, State};
 use crate::calls::cause::Cause;
 use crate::config::Masked;
 use crate::quota::rates::Rate;
@@ -190,6 +190,8 @@ pub enum What {
     },
     /// What it costs by the table of rates.
     Rated(Box<Rate>),
+    /// A leg beside those of the call is over, and has cost this by the table of rates.
+    LegCharged(Box<Estimate>),
     /// The carrier told its price.
     Priced(Price),
     /// How its media fared.
@@ -246,6 +248,7 @@ impl What {
             Self::Silence { .. } => "silence",
             Self::ExternalPbx { .. } => "external_pbx",
             Self::Rated(_) => "rated",
+            Self::LegCharged(_) => "leg_charged",
             Self::Priced(_) => "priced",
             Self::Quality(_) => "quality",
             Self::Ended(_) => "ended",

@@ -3,6 +3,7 @@
 //! A fold is a set of registers. Each keeps, of all that was offered to it, what has the smallest
 //! key (or the largest), so that order and repetition make no difference.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use adapters::event::{AnsweredBy, Price};
@@ -90,6 +91,8 @@ pub struct Fold {
     answered_by: Last<AnsweredBy>,
     agent: Last<String>,
     rate: Last<Rate>,
+    /// What legs have cost, by what makes the fact unique.
+    legs: BTreeMap<(Source, String), Estimate>,
     price: Last<Price>,
     quality: Last<QualitySummary>,
     carrier: Last<AtCarrier>,
@@ -119,6 +122,9 @@ impl Fold {
             What::AnsweredBy { who } => self.answered_by.offer(fact, || *who),
             What::AgentConnected { agent, .. } => self.agent.offer(fact, || agent.clone()),
             What::Rated(rate) => self.rate.offer(fact, || **rate),
+            What::LegCharged(cost) => {
+                self.legs.insert((fact.source, fact.id.clone()), **cost);
+            }
             What::Priced(price) => self.price.offer(fact, || price.clone()),
             What::Quality(quality) => self.quality.offer(fact, || (**quality).clone()),
             What::AtCarrier { provider, call } => self
@@ -218,11 +224,18 @@ impl Fold {
         }
     }
 
-    /// What a call costs that is over, by the table of rates; nothing if it was not answered.
+    /// What a call and its legs cost that is over, by the table of rates. One that was not answered
+    /// costs nothing.
     fn estimate(&self, duration_ms: Option<u64>) -> Option<Estimate> {
-        let rate = self.rate.get()?;
-        let amount = rate.charge(Duration::from_millis(duration_ms?));
-        Some(Estimate { amount, currency: rate.currency })
+        let own = self.rate.get().zip(duration_ms).map(|(rate, ms)| Estimate {
+            amount: rate.charge(Duration::from_millis(ms)),
+            currency: rate.currency,
+        });
+        let legs = self.legs.values().copied().filter(|_| self.is_over());
+        let mut all = own.into_iter().chain(legs);
+        let first = all.next()?;
+        let same = all.filter(|cost| cost.currency == first.currency);
+        Some(same.fold(first, |sum, one| Estimate { amount: sum.amount.plus(one.amount), ..sum }))
     }
 
     /// How far a call is that is not over.

@@ -2,7 +2,7 @@
 
 use adapters::agent::EndedBy;
 use adapters::event::{AnsweredBy, Price};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Began, QualitySummary, State};
 use crate::calls::cause::Cause;
@@ -51,7 +51,7 @@ pub struct Summary {
     pub billed_s: Option<u64>,
     /// What the carrier takes for it.
     pub cost: Option<Price>,
-    /// What it costs by the table of rates, once it is over.
+    /// What it costs by the table of rates, its legs included, once it is over.
     pub estimate: Option<Estimate>,
     /// What it costs while it lives.
     pub rate: Option<Rate>,
@@ -64,7 +64,7 @@ pub struct Summary {
 }
 
 /// What a call costs by the table of rates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Estimate {
     /// How much.
     pub amount: Amount,

@@ -378,6 +378,11 @@ fn estimates_and_picked_numbers() {
         assert_eq!(summary.began.unwrap().from, "+4930222");
     });
     assert_eq!((folded(&facts[..4]).estimate, folded(&facts[..4]).rate), (None, Some(rate)));
+    // A leg costs besides, once.
+    let leg = Estimate { amount: amount("0.40"), currency: rate.currency };
+    let mut with = facts.to_vec();
+    with.extend([3_000, 3_000].map(|at_ms| node(9, at_ms, What::LegCharged(Box::new(leg)))));
+    assert_eq!(folded(&with).estimate.unwrap().amount, amount("0.65"));
     facts[4] = node(4, 90_000, What::Ended(Box::new(ended(false))));
     assert_eq!(folded(&facts).estimate, None);
 }

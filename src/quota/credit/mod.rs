@@ -118,19 +118,45 @@ pub struct Hold {
     amount: Amount,
     /// Of whose purse; none if nothing limits what is spent.
     purse: Option<Arc<AtomicU64>>,
-    /// When it is to be renewed, of a call that talks.
+    /// Since when it is spent.
+    since: Option<MonoTime>,
+    /// When it is to be renewed, while it is spent.
     pub due: MonoTime,
 }
 
 impl Hold {
     /// Of a call that costs this, and whose organisation has no limit.
     pub const fn unlimited(rate: Rate) -> Self {
-        Self { rate, amount: Amount::ZERO, purse: None, due: MonoTime::MAX }
+        Self { rate, amount: Amount::ZERO, purse: None, since: None, due: MonoTime::MAX }
     }
 
     /// What the call costs.
     pub const fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// What is held; nothing where nothing limits what is spent.
+    pub const fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// It is spent from now on, and is to be renewed at once.
+    pub const fn begin(&mut self, now: MonoTime) {
+        (self.since, self.due) = (Some(now), now);
+    }
+
+    /// Since when it is spent.
+    pub const fn since(&self) -> Option<MonoTime> {
+        self.since
+    }
+
+    /// It is spent no longer: what it was spent for has cost this, and that is still held. `None`
+    /// if it was not spent at all.
+    pub fn end(&mut self, now: MonoTime) -> Option<Amount> {
+        let cost = self.rate.charge(now.since(self.since?));
+        self.due = MonoTime::MAX;
+        self.set(cost);
+        Some(cost)
     }
 
     /// Holds so much from now on.
@@ -205,12 +231,13 @@ impl Credits {
         }
     }
 
-    /// A call is over that has talked so long, or was not answered: what it held goes back, and
-    /// what it cost counts until the log has it.
-    pub fn settle(&mut self, organisation: Uuid, hold: &Hold, talked: Option<Duration>) {
-        let Some(talked) = talked.filter(|_| hold.purse.is_some()) else { return };
-        let purse = self.purses.entry(organisation).or_default();
-        purse.settled.push((self.mark, hold.rate.charge(talked)));
+    /// A call is over that has cost so much: what it held may go back, and what it cost counts
+    /// until the log has it.
+    pub fn settle(&mut self, organisation: Uuid, hold: &Hold, cost: Amount) {
+        if hold.purse.is_some() {
+            let purse = self.purses.entry(organisation).or_default();
+            purse.settled.push((self.mark, cost));
+        }
     }
 
     /// Whatever is settled from now on may be missing in a balance that is asked for now: a mark

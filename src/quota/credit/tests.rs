@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const OURS: Uuid = Uuid::from_u128(1);
+const START: MonoTime = MonoTime::from_nanos(1_000_000_000);
 
 fn amount(text: &str) -> Amount {
     Amount::parse(text).unwrap()
@@ -71,7 +72,8 @@ fn calls_hold_what_they_will_cost() {
     let lasts = credits.renew(OURS, &mut first, seconds(60));
     assert_eq!(lasts, Lasts::End(seconds(120) - END_EARLY));
     drop(second);
-    credits.settle(OURS, &first, Some(seconds(61)));
+    assert_eq!(first.end(START), None);
+    credits.settle(OURS, &first, by_minute.charge(seconds(61)));
     drop(first);
     assert_eq!(credits.held(OURS), Amount::ZERO);
     // 0.60 are spent, whether the log knows it or not.
@@ -84,13 +86,28 @@ fn calls_hold_what_they_will_cost() {
     assert!(credits.take(OURS, &cap("1"), rate("0.40", 60)).is_ok());
 }
 
+/// What a leg has cost that is over is held until its call is, and no more.
+#[test]
+fn legs_hold_what_they_have_cost() {
+    let mut credits = credits("1.00");
+    let mut leg = credits.take(OURS, &cap("1"), rate("0.10", 60)).unwrap();
+    leg.begin(START);
+    assert_eq!((leg.since(), leg.due), (Some(START), START));
+    credits.renew(OURS, &mut leg, seconds(0));
+    assert_eq!(credits.held(OURS), amount("0.20"));
+    assert_eq!(leg.end(START + seconds(59)), Some(amount("0.10")));
+    assert_eq!((credits.held(OURS), leg.due), (amount("0.10"), MonoTime::MAX));
+    drop(leg);
+    assert_eq!(credits.held(OURS), Amount::ZERO);
+}
+
 /// A balance that was asked for before a call was over does not have it yet.
 #[test]
 fn balances_may_be_late() {
     let mut credits = credits("1.00");
     let hold = credits.take(OURS, &cap("1"), rate("0.50", 60)).unwrap();
     let mark = credits.mark();
-    credits.settle(OURS, &hold, Some(seconds(1)));
+    credits.settle(OURS, &hold, hold.rate().charge(seconds(1)));
     drop(hold);
     let before = Balance { cap: amount("1"), left: amount("1") };
     credits.learn(mark, &HashMap::from([(OURS, before)]));
@@ -163,8 +180,9 @@ proptest! {
             } else if what == 1 {
                 let mut call = living.swap_remove(which.index(living.len()));
                 call.talked = call.end.map_or(call.talked, |end| call.talked.min(end));
-                credits.settle(OURS, &call.hold, Some(call.talked));
-                spent = spent.plus(call.hold.rate().charge(call.talked));
+                let cost = call.hold.rate().charge(call.talked);
+                credits.settle(OURS, &call.hold, cost);
+                spent = spent.plus(cost);
             } else {
                 // All clocks go on; whoever is due is renewed, or ends.
                 for call in &mut living {
