@@ -120,7 +120,7 @@ fn what_is_held_is_spent() {
     let (status, problem) = place(&server, "+4930123456", "bot");
     assert_eq!((status, &problem["type"]), (403, &json!("/problems/budget")), "{problem}");
     until(SOON, "no call is taken", || {
-        let placed = json!({"to": "sip:bob@127.0.0.1:9", "agent": "bot"});
+        let placed = json!({"to": "sip:bob@127.0.0.1:9", "agent": "echo"});
         let (status, _) = server.http("POST", "/api/v1/calls", Some(&placed));
         (status == 403).then_some(())
     });
