@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
 use crate::acme;
+use crate::callers;
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
 use crate::calls::log::writer::Writer;
@@ -32,7 +33,7 @@ use crate::orders::Runner;
 use crate::outbox::{Deliverer, Guard, Targets};
 use crate::outward::OutwardPolicy;
 use crate::retention::Retention;
-use crate::spending;
+use crate::spending::Spending;
 use crate::store::carrier_calls::HandedOver;
 use crate::store::{NodeId, Store, StoreError, StoreSettings, Timestamp};
 use crate::telemetry::Metrics;
@@ -328,10 +329,13 @@ fn follow_calls(
     io.spawn(watchdog::watch(store.clone(), node, log.clone(), calls.clone()));
     io.spawn(capture::keep(Arc::clone(&reach.captures), store.clone()));
     io.spawn(store.clone().follow());
-    io.spawn(spending::watch(store.clone(), calls.clone()));
+    let (seen, told) = (store.clone(), calls.clone());
+    io.spawn(Spending { store: seen, node, log: log.clone(), calls: told }.watch());
+    io.spawn(callers::watch(store.clone(), reach.directory.clone(), calls.clone()));
     let (wake, told) = (Arc::<Notify>::default(), Arc::clone(&logging.targets.wake));
     let (store, drain) = (store.clone(), drains.clone());
-    let runner = Runner { store, node, calls, log, drain, wake: Arc::clone(&wake), told };
+    let (directory, wakes) = (reach.directory.clone(), Arc::clone(&wake));
+    let runner = Runner { store, node, calls, directory, log, drain, wake: wakes, told };
     io.spawn(runner.run());
     wake
 }

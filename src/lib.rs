@@ -4,6 +4,7 @@ pub mod acme;
 pub mod agent;
 pub mod app;
 pub mod bridge;
+pub mod callers;
 pub mod calls;
 pub mod capture;
 pub mod carrier;

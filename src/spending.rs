@@ -1,18 +1,20 @@
-//! Looks after what organisations may spend: minutes of a day and of a month.
+//! Looks after what organisations may spend: minutes and money of a day and of a month.
 //!
 //! The log of calls says what was spent, whatever server had the calls; so nothing is forgotten
-//! when one ends. It is asked again and again, and the call control is told who has spent all, and
-//! whose calls have to end soon.
+//! when one ends. It is asked again and again, and the call control is told who has spent all, whose
+//! calls have to end soon, and how much money is left.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use uuid::Uuid;
 
+use crate::calls::log::LogHandle;
 use crate::calls::request::{Handle, Request};
-use crate::quota::budget::Standing;
-use crate::store::{Store, StoreError, Timestamp};
+use crate::quota::budget::{Budgets, Standing};
+use crate::quota::credit::{Cap, Expense};
+use crate::quota::{Gone, Limit};
+use crate::store::organisations::Organisation;
+use crate::store::{NodeId, Store, StoreError, Timestamp};
 
 /// How often is asked what was spent.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -23,54 +25,115 @@ const SHARE: u32 = 20;
 /// A call that has to end is told so long before, however little is left.
 const LEFT_MIN: Duration = Duration::from_secs(15);
 
-/// Tells the call control how budgets stand, for as long as the server runs.
-pub async fn watch(store: Store, calls: Handle) {
-    let mut changes = store.changes();
-    loop {
-        changes.mark_unchanged();
-        let began = Instant::now();
-        let mut is_set = true;
-        match look(&store, Timestamp::now()).await {
-            Ok(Some((spent, short))) => calls.send(Request::Spent { spent, short }).await,
-            Ok(None) => {
-                is_set = false;
-                calls.send(Request::Spent { spent: Gone::new(), short: Short::new() }).await;
+/// What is looked at.
+#[derive(Clone, Debug)]
+pub struct Spending {
+    /// Organisations, and the log of calls.
+    pub store: Store,
+    /// Which node this is.
+    pub node: NodeId,
+    /// What calls tell.
+    pub log: LogHandle,
+    /// The call control.
+    pub calls: Handle,
+}
+
+impl Spending {
+    /// Tells the call control how budgets stand, for as long as the server runs.
+    pub async fn watch(self) {
+        let mut changes = self.store.changes();
+        loop {
+            changes.mark_unchanged();
+            let began = Instant::now();
+            let looked = self.look(Timestamp::now()).await;
+            let is_set = !matches!(looked, Ok(None));
+            match looked {
+                Ok(budgets) => {
+                    let budgets = Box::new(budgets.unwrap_or_default());
+                    self.calls.send(Request::Budgets(budgets)).await;
+                }
+                Err(error) => tracing::warn!(%error, "what was spent is not known"),
             }
-            Err(error) => tracing::warn!(%error, "what was spent is not known"),
-        }
-        tokio::time::sleep(LOOK_EVERY.max(began.elapsed() * SHARE)).await;
-        if !is_set {
+            tokio::time::sleep(began.elapsed() * SHARE).await;
+            let pause = if is_set { LOOK_EVERY } else { UNSET_LOOK_EVERY };
             // An error is of a store that is being closed.
-            let _ = tokio::time::timeout(UNSET_LOOK_EVERY, changes.changed()).await;
+            let _ = tokio::time::timeout(pause, changes.changed()).await;
         }
+    }
+
+    /// How budgets stand; nothing if there are none.
+    async fn look(&self, now: Timestamp) -> Result<Option<Budgets>, StoreError> {
+        let organisations = self.store.organisations().await?;
+        let is_set = |one: &Organisation| one.budget().is_set() || cap(one).is_some();
+        let with: Vec<Organisation> = organisations.into_iter().filter(is_set).collect();
+        if with.is_empty() {
+            return Ok(None);
+        }
+        let mut budgets = Budgets { mark: self.mark(&with).await, ..Budgets::default() };
+        for organisation in with {
+            self.talked(&organisation, now, &mut budgets).await?;
+            if let Some(cap) = cap(&organisation) {
+                let expense = expense(&self.store, self.node, &organisation, &cap, now).await?;
+                budgets.owe(organisation.id.0, cap.balance(&expense));
+            }
+        }
+        Ok(Some(budgets))
+    }
+
+    /// A mark, such that what was settled before it is in the log; none is needed where nobody may
+    /// spend so much money.
+    async fn mark(&self, organisations: &[Organisation]) -> u64 {
+        if organisations.iter().all(|one| cap(one).is_none()) {
+            return 0;
+        }
+        let mark = self.calls.ask(|reply| Request::Mark { reply }).await;
+        // What is not written yet is still known by the control, so that the mark does not count.
+        if self.log.flush().await { mark.unwrap_or_default() } else { 0 }
+    }
+
+    /// Minutes.
+    async fn talked(
+        &self,
+        organisation: &Organisation,
+        now: Timestamp,
+        budgets: &mut Budgets,
+    ) -> Result<(), StoreError> {
+        let (id, budget) = (organisation.id, organisation.budget());
+        if !budget.is_set() {
+            return Ok(());
+        }
+        let spent = self.store.spent(id, beginnings(now), now).await?;
+        match budget.standing(&spent) {
+            Standing::Enough => {}
+            Standing::Short(left) => budgets.short.push((id.0, left.max(LEFT_MIN))),
+            Standing::Gone(minutes) => {
+                let gone = Gone { limit: Limit::Minutes, bound: minutes };
+                budgets.gone.insert(id.0, gone);
+                budgets.short.push((id.0, LEFT_MIN));
+            }
+        }
+        Ok(())
     }
 }
 
-/// Organisations that have spent all, and how many minutes that is.
-type Gone = HashMap<Uuid, u32>;
-/// Organisations whose calls have to end, and when.
-type Short = Vec<(Uuid, Duration)>;
+/// How much money an organisation may spend, if that is limited.
+fn cap(organisation: &Organisation) -> Option<Cap> {
+    organisation.cap().filter(Cap::is_set)
+}
 
-/// How budgets stand; nothing if there are none.
-async fn look(store: &Store, now: Timestamp) -> Result<Option<(Gone, Short)>, StoreError> {
-    let (mut gone, mut short, mut is_set) = (Gone::new(), Short::new(), false);
-    for organisation in store.organisations().await? {
-        let budget = organisation.budget();
-        if !budget.is_set() {
-            continue;
-        }
-        is_set = true;
-        let spent = store.spent(organisation.id, beginnings(now), now).await?;
-        match budget.standing(&spent) {
-            Standing::Enough => {}
-            Standing::Short(left) => short.push((organisation.id.0, left.max(LEFT_MIN))),
-            Standing::Gone(minutes) => {
-                gone.insert(organisation.id.0, minutes);
-                short.push((organisation.id.0, LEFT_MIN));
-            }
-        }
-    }
-    Ok(is_set.then_some((gone, short)))
+/// What the calls of an organisation have cost in this day and month, in the currency of its cap.
+///
+/// # Errors
+///
+/// If the database cannot be reached.
+pub async fn expense(
+    store: &Store,
+    node: NodeId,
+    organisation: &Organisation,
+    cap: &Cap,
+    now: Timestamp,
+) -> Result<Expense, StoreError> {
+    store.expense((organisation.id, cap.currency), beginnings(now), now, node).await
 }
 
 /// When the day and the month of this time began, in UTC.

@@ -31,12 +31,14 @@ const CORES: &[&str] = &[
     "src/bridge/mask",
     "src/calls/call.rs",
     "src/calls/call/",
+    "src/calls/caller_ids/",
     "src/calls/cause.rs",
     "src/calls/log/carrier.rs",
     "src/calls/log/fact.rs",
     "src/calls/log/fold.rs",
     "src/calls/log/state.rs",
     "src/calls/log/summary.rs",
+    "src/quota/",
 ];
 
 /// What a core must not touch: the runtime, the clock, threads, sockets, files, the environment.

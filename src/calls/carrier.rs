@@ -57,6 +57,8 @@ pub(super) struct CarrierLeg {
     pub(super) detect_machine: bool,
     /// What is to be carried to the far end, by name.
     pub(super) extra: Vec<(String, Pii)>,
+    /// The number that the called party was called from last, if that counts.
+    pub(super) called_from: Option<String>,
     /// Its control, where that takes a conversation.
     pub(super) flow: Option<Box<dyn CallFlow>>,
     /// Audio flows.
@@ -88,6 +90,7 @@ impl CarrierLeg {
             attempt: 0,
             detect_machine: false,
             extra: Vec::new(),
+            called_from: None,
             flow: None,
             is_streaming: false,
             lost: false,

@@ -190,6 +190,8 @@ impl Far {
     /// When something is due of it.
     pub(super) fn deadline(&self) -> MonoTime {
         let due = |leg: &FarLeg| leg.hold.deadline().min(leg.info_digits.deadline());
-        self.leg.as_ref().map_or(MonoTime::MAX, due)
+        let credit = self.permit.as_ref().and_then(Permit::credit);
+        let renewed = credit.map_or(MonoTime::MAX, |credit| credit.due);
+        self.leg.as_ref().map_or(MonoTime::MAX, due).min(renewed)
     }
 }

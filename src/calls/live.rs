@@ -272,6 +272,7 @@ impl LiveCall {
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())
+            .min(self.permit.credit().map_or(MonoTime::MAX, |credit| credit.due))
             .min(self.info_digits.deadline())
     }
 

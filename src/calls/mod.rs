@@ -1,6 +1,7 @@
 //! The life of a call: its state machine, its record, and the thread that drives them all.
 
 pub mod call;
+pub mod caller_ids;
 mod carrier;
 pub mod cause;
 mod coding;
@@ -12,6 +13,7 @@ mod fetching;
 pub mod hold;
 pub mod identity;
 mod line;
+mod listening;
 mod live;
 pub mod log;
 pub mod media_token;

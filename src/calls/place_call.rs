@@ -42,6 +42,10 @@ pub struct PlaceCall {
     /// body.
     #[serde(skip)]
     pub ordered: bool,
+    /// The number that the called party was called from last, if that counts. Never of the
+    /// request's body.
+    #[serde(skip)]
+    pub called_from: Option<String>,
     /// Variables for the agent.
     #[serde(default)]
     pub variables: std::collections::BTreeMap<String, String>,

@@ -7,14 +7,14 @@ use adapters::event::CallEvent;
 use adapters::exchange::{CarrierError, HttpResponse};
 use adapters::hook::VerifySocket;
 use adapters::op::Originated;
-use media::ring::Consumer;
-use media::time::MonoTime;
 use media::wav::Clip;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+use super::caller_ids::Called;
 use super::control::{Coded, Errand, Hop};
 use super::external::Obeyed;
+pub use super::listening::Listening;
 use super::media_token::TokenError;
 use super::pbx::{PbxCall, PbxRefusal};
 pub use super::place_call::PlaceCall;
@@ -28,6 +28,8 @@ use crate::agent::socket::AgentSocket;
 use crate::carrier::{self, Failure};
 use crate::fetch::FetchError;
 use crate::quota::Refusal;
+use crate::quota::amount::Amount;
+use crate::quota::budget::Budgets;
 use crate::quota::destination::Undialled;
 use crate::recording;
 use crate::sip::endpoint::resolver::ResolveError;
@@ -139,17 +141,6 @@ pub struct SocketProof {
     pub verify: VerifySocket,
     /// The configuration whose secrets it is proven by.
     pub config: RawConfig,
-}
-
-/// What somebody hears who listens in.
-#[derive(Debug)]
-pub struct Listening {
-    /// What the call's worker leaves; abandoned once the call is over.
-    pub frames: Consumer,
-    /// Samples a second.
-    pub rate_hz: u32,
-    /// When it began: frames are numbered from here.
-    pub began: MonoTime,
 }
 
 /// Something asked of the call control.
@@ -439,12 +430,21 @@ pub enum Request {
     /// The recorder has something to tell.
     Recorder(recording::RecorderEvent),
     /// How the budgets of organisations stand.
-    Spent {
-        /// Those that have spent all, and how many minutes that is.
-        spent: std::collections::HashMap<Uuid, u32>,
-        /// Those whose calls have to end, and when.
-        short: Vec<(Uuid, std::time::Duration)>,
+    Budgets(Box<Budgets>),
+    /// Whatever calls cost that end from now on may be missing in what the log tells now.
+    Mark {
+        /// Takes a mark, to be told with that.
+        reply: oneshot::Sender<u64>,
     },
+    /// What the calls of an organisation hold here of its money.
+    Held {
+        /// The organisation.
+        organisation: Uuid,
+        /// Takes it.
+        reply: oneshot::Sender<Amount>,
+    },
+    /// What calls were placed from the numbers of a line on a day, by whatever server.
+    Called(Called),
     /// Take no new calls; end when the last is over.
     Drain,
     /// End all calls now.

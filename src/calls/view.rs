@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::cause::Cause;
-use super::log::{QualitySummary, StageFigures, State, direction_word};
+use super::log::{Estimate, QualitySummary, StageFigures, State, direction_word};
 use crate::store::Timestamp;
 use crate::store::calls::CallRecord;
 
@@ -76,6 +76,8 @@ pub struct Record {
     pub billed_s: Option<u64>,
     /// What the carrier takes.
     pub cost: Option<Price>,
+    /// What it costs by the table of rates.
+    pub cost_estimate: Option<Estimate>,
     /// Who answered, as the carrier's detection says.
     pub answered_by: Option<AnsweredBy>,
     /// How its media fared.
@@ -106,6 +108,7 @@ impl Record {
             reason: None,
             billed_s: None,
             cost: None,
+            cost_estimate: None,
             answered_by: None,
             quality: None,
             is_incomplete: false,
@@ -169,6 +172,7 @@ impl CallView {
                 reason: summary.reason,
                 billed_s: summary.billed_s,
                 cost: summary.cost,
+                cost_estimate: summary.estimate,
                 answered_by: summary.answered_by,
                 quality: summary.quality,
                 is_incomplete: call.is_incomplete,

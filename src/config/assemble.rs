@@ -11,7 +11,7 @@ use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
     Config, Sources, TrunkConfig, UserConfig, acme, audiosocket, captures, database, declared,
-    document, environment, outward, peers, retention, server, sip, webhooks,
+    document, environment, outward, peers, rates, retention, server, sip, webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -57,6 +57,7 @@ pub(super) fn read(
         peers::user(section).map(|user| (user.name.clone(), user))
     });
     check_names(reader, (&agents, &places), &trunks, (&users, &of_users));
+    let rates = rates::rates(root.sections("rates"));
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
     root.finish();
 
@@ -81,6 +82,7 @@ pub(super) fn read(
         trunks,
         users,
         routes: Vec::new(),
+        rates,
         declared: declared::declared(document),
         warnings: Vec::new(),
     };

@@ -6,7 +6,7 @@
 //!
 //! - `document` reads TOML into a tree that knows its lines, `environment` lays variables over it;
 //! - `section` reads typed values out of the tree;
-//! - `server`, `database`, `srtp`, `agents`, `peers`, `routes` say what the sections hold;
+//! - `server`, `database`, `srtp`, `agents`, `peers`, `routes`, `rates` say what the sections hold;
 //! - `values` and `secret` are the types of single values.
 
 mod acme;
@@ -26,6 +26,7 @@ mod outbound;
 mod outward;
 mod peers;
 pub mod problem;
+mod rates;
 mod registration;
 mod retention;
 mod routes;
@@ -58,6 +59,7 @@ pub use outward::Allowed;
 pub(crate) use peers::specificity;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use rates::RateConfig;
 pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
 pub use routes::{Fallback, RouteConfig};
@@ -118,6 +120,8 @@ pub struct Config {
     pub users: Vec<UserConfig>,
     /// Which agent takes a call; at least one.
     pub routes: Vec<RouteConfig>,
+    /// What calls cost; no two have the same currency and prefix.
+    pub rates: Vec<RateConfig>,
     /// Agents, trunks and routes as they are written in the file.
     pub declared: Declared,
     /// What is allowed but most likely not meant, for the log and for `talkpath check`.

@@ -7,6 +7,7 @@ use adapters::secret::Pii;
 use adapters::sip::{CallerIdHeader, NumberFormat, in_order};
 
 use super::section::Section;
+use crate::calls::caller_ids::{DAILY_CAP_MAX, NUMBERS_MAX, Policy, Rotation};
 use crate::calls::presented::{Privacy, is_identity_uri};
 use crate::sip::core::custom;
 use crate::sip::core::headers::NameAddr;
@@ -35,6 +36,11 @@ pub struct Outbound {
     pub shares: Vec<(u16, u16)>,
     /// The calling number or user when a call names none.
     pub caller_id: Option<String>,
+    /// Numbers or users that such calls are placed from, `caller_id` first; empty unless one is
+    /// picked for each call.
+    pub caller_ids: Vec<String>,
+    /// How it is picked.
+    pub rotation: Rotation,
     /// Where the calling number stands.
     pub caller_id_header: CallerIdHeader,
     /// How numbers are written.
@@ -79,7 +85,7 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         None => Err("not a host".to_owned()),
     };
     let weights = section.numbers("weights", 0..=u16::MAX).unwrap_or_default();
-    let outbound = Outbound {
+    let mut outbound = Outbound {
         from_domain: section.text("from_domain", "a host, such as \"example.com\"", host),
         tls_name: section.text("tls_server_name", super::peers::TLS_NAME, |text| {
             super::peers::tls_name(text).map(Into::into)
@@ -90,6 +96,11 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
         calls_per_second: section.number("calls_per_second", 1..=100_000),
         route: proxy.into_iter().chain(route).collect(),
         caller_id: section.text("caller_id", "a number or user", caller_id),
+        caller_ids: section.list("caller_ids", CALLER_IDS, caller_id).unwrap_or_default(),
+        rotation: Rotation {
+            policy: section.word("caller_id_policy", &POLICIES).unwrap_or_default(),
+            daily_cap: section.number("caller_id_daily_cap", 1..=DAILY_CAP_MAX),
+        },
         caller_id_header: section.word("caller_id_header", CALLER_ID_HEADERS).unwrap_or_default(),
         number_format: section.word("number_format", NUMBER_FORMATS).unwrap_or_default(),
         shares: weights.iter().map(|weight| (0, *weight)).collect(),
@@ -102,6 +113,7 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
     if outbound.asserted_identity.is_some() && outbound.caller_id_header == CallerIdHeader::From {
         section.conflict("asserted_identity", "means nothing without caller_id_header".to_owned());
     }
+    check_caller_ids(section, &mut outbound);
     for (key, uris) in [("targets", &outbound.targets), ("route", &outbound.route)] {
         if uris.len() > URIS_MAX {
             section.conflict(key, format!("{} URIs; allowed: up to {URIS_MAX}", uris.len()));
@@ -119,6 +131,7 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
             "max_calls",
             "calls_per_second",
             "caller_id",
+            "caller_ids",
             "caller_id_header",
             "number_format",
             "weights",
@@ -130,6 +143,43 @@ pub(super) fn outbound(section: &Section<'_>) -> Outbound {
     outbound
 }
 
+/// Refuses numbers that nothing picks from, and what picks from none.
+fn check_caller_ids(section: &Section<'_>, outbound: &mut Outbound) {
+    let count = outbound.caller_ids.len();
+    if count > NUMBERS_MAX {
+        let message = format!("{count} numbers; allowed: up to {NUMBERS_MAX}");
+        section.conflict("caller_ids", message);
+    }
+    let keys = ["caller_id_policy", "caller_id_daily_cap"];
+    let picks = keys.into_iter().find(|key| section.has(key));
+    match picks {
+        None if count > 0 => {
+            let message = "means nothing without caller_id_policy or caller_id_daily_cap";
+            section.conflict("caller_ids", message.to_owned());
+        }
+        Some(key) if count == 0 => {
+            section.conflict(key, "means nothing without caller_ids".to_owned());
+        }
+        _ => {}
+    }
+    // The default is one of them, and the first.
+    if let Some(own) = outbound.caller_id.clone().filter(|_| count > 0) {
+        outbound.caller_ids.retain(|number| *number != own);
+        outbound.caller_ids.insert(0, own);
+    }
+}
+
+/// Words for `caller_id_policy`.
+const POLICIES: [(&str, Policy); Policy::ALL.len()] = {
+    let mut words = [("", Policy::Default); Policy::ALL.len()];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = (Policy::ALL[at].as_str(), Policy::ALL[at]);
+        at += 1;
+    }
+    words
+};
+const CALLER_IDS: &str = "numbers or users, such as \"+493012345\"";
 /// Words for `privacy`.
 const PRIVACIES: &[(&str, Privacy)] = &[("none", Privacy::None), ("id", Privacy::Id)];
 const IDENTITY: &str = "a number, such as \"+493012345\", or a sip:, sips: or tel: URI";

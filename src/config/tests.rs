@@ -407,6 +407,7 @@ fn every_key_is_documented() {
         ("### `[[trunks]]`", format!("[[trunks]]{unknown}")),
         ("### `[[users]]`", format!("[[users]]{unknown}")),
         ("### `[[routes]]`", format!("[[routes]]{unknown}")),
+        ("### `[[rates]]`", format!("[[rates]]{unknown}")),
     ];
     let sections = [
         "acme",
@@ -419,6 +420,7 @@ fn every_key_is_documented() {
         "log",
         "media",
         "outward",
+        "rates",
         "retention",
         "routes",
         "rtp",

@@ -12,6 +12,8 @@ pub enum Named {
     Trunk,
     /// One of `[[routes]]`.
     Route,
+    /// One of `[[rates]]`.
+    Rate,
 }
 
 /// The id of what the file calls `name`: the same at every start, so that what refers to it stays
@@ -21,6 +23,7 @@ pub fn file_id(named: Named, name: &str) -> Uuid {
         Named::Agent => b"agent",
         Named::Trunk => b"trunk",
         Named::Route => b"route",
+        Named::Rate => b"rate",
     };
     let digest = Sha256::new().chain_update(kind).chain_update([0]).chain_update(name).finalize();
     let mut bytes = [0; 16];

@@ -11,6 +11,7 @@ mod feed;
 mod file;
 mod ids;
 mod profile;
+mod rotation;
 mod snapshot;
 mod stored;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use carriers::Carriers;
 pub use feed::{follow, read};
 pub use ids::{Named, file_id};
 pub use profile::{Unsupported, trunk as trunk_of_profile, written};
+pub use rotation::{CappedLine, Choice};
 pub use snapshot::{Account, CallerId, Chance, Fallback, Snapshot, Treatment};
 pub use stored::{Fault, Stored};
 pub use trunk::Trunk;

@@ -6,6 +6,7 @@ use adapters::address::Address;
 use adapters::network::HostPort;
 use adapters::sip::{DtmfMethod, SipOutbound, SipProfile, SipTransport};
 
+use crate::calls::caller_ids::Rotation;
 use crate::calls::digits::DtmfMode;
 use crate::calls::presented::Privacy;
 use crate::config::{Cidr, Outbound, RegistrationConfig, Secret, TrunkConfig};
@@ -92,6 +93,8 @@ fn outbound(profile: &SipProfile, outbound: &SipOutbound) -> Outbound {
         route: outbound.proxy.iter().map(|proxy| proxy.expose().to_owned()).collect(),
         options_interval: profile.options_interval_s.map(|s| Duration::from_secs(s.into())),
         caller_id: outbound.caller_id.as_ref().map(|number| number.expose().to_owned()),
+        caller_ids: Vec::new(),
+        rotation: Rotation::default(),
         caller_id_header: outbound.caller_id_header,
         number_format: outbound.number_format,
         headers: outbound.headers.clone(),

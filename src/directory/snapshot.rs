@@ -10,8 +10,11 @@ use uuid::Uuid;
 use super::agent::Agent;
 use super::carriers::Carriers;
 use super::trunk::Trunk;
+use crate::calls::caller_ids::Rotation;
 use crate::carrier;
 use crate::config::{Ambient, Keep, UserConfig};
+use crate::quota::credit::Cap;
+use crate::quota::rates::Rates;
 use crate::quota::{Bound, Kind, Limits, Subject};
 use crate::routing::{Called, Decision, Inquiry, Table, Unrouted};
 
@@ -59,11 +62,15 @@ pub struct Snapshot {
     agents: HashMap<Uuid, HashMap<String, Arc<Agent>>>,
     /// Limits of organisations, configurations and numbers.
     limits: HashMap<Subject, Limits>,
-    accounts: HashMap<Uuid, Account>,
+    pub(super) accounts: HashMap<Uuid, Account>,
     /// Organisations that have no new calls.
     suspended: HashSet<Uuid>,
     /// Longest calls of organisations that have a limit of their own.
     longest: HashMap<Uuid, Duration>,
+    /// What calls cost.
+    rates: Rates,
+    /// What those of organisations may cost that have them priced.
+    caps: HashMap<Uuid, Cap>,
     carriers: Carriers,
 }
 
@@ -76,8 +83,10 @@ pub struct Account {
     pub organisation: Uuid,
     /// It is the one that calls of its organisation are placed by if they name none.
     pub is_default: bool,
-    /// Its numbers.
+    /// Its numbers, the default first.
     pub caller_ids: Vec<CallerId>,
+    /// How one of them is picked for a call that names none.
+    pub rotation: Rotation,
 }
 
 /// A number that calls may be placed from.
@@ -115,6 +124,8 @@ impl Snapshot {
             accounts,
             suspended,
             longest: HashMap::new(),
+            rates: Rates::default(),
+            caps: HashMap::new(),
             carriers,
         }
     }
@@ -149,6 +160,22 @@ impl Snapshot {
         self
     }
 
+    /// With calls that cost this, and that may cost organisations so much.
+    pub(super) fn priced(mut self, rates: Rates, caps: HashMap<Uuid, Cap>) -> Self {
+        (self.rates, self.caps) = (rates, caps);
+        self
+    }
+
+    /// What calls cost.
+    pub const fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// What the calls of an organisation may cost; none if they are not priced.
+    pub fn cap(&self, organisation: Uuid) -> Option<&Cap> {
+        self.caps.get(&organisation)
+    }
+
     /// The longest call of an organisation, if it has a limit of its own.
     pub fn longest(&self, organisation: Uuid) -> Option<Duration> {
         self.longest.get(&organisation).copied()
@@ -161,12 +188,18 @@ impl Snapshot {
 
     /// The trunks that a call of an organisation to a number is placed through if it names none, in
     /// the order to try them: those of its default configuration, then those of the others. Trunks
-    /// of the file have to be named. `from` is the number that is called from, if one is named.
-    pub fn outbound(&self, organisation: Uuid, from: Option<&str>) -> Vec<Arc<Trunk>> {
+    /// of the file have to be named. `from` tells the number that is called from by a
+    /// configuration, if that is another than its default.
+    pub fn outbound(
+        &self,
+        organisation: Uuid,
+        from: impl Fn(Uuid) -> Option<String>,
+    ) -> Vec<Arc<Trunk>> {
         let own = self.accounts.values().filter(|account| account.organisation == organisation);
         let mut own: Vec<&Account> = own.collect();
         own.sort_by_key(|account| (!account.is_default, account.id));
-        own.into_iter().flat_map(|account| self.trunks_of(account.id, from)).collect()
+        let trunks = |account: &Account| self.trunks_of(account.id, from(account.id).as_deref());
+        own.into_iter().flat_map(trunks).collect()
     }
 
     /// The trunks that a call by a configuration is placed through, in the order to try them: the

@@ -18,6 +18,7 @@ use super::snapshot::{Account, CallerId, Fallback, Snapshot, Treatment};
 use super::trunk::{Owned, Trunk};
 use crate::carrier;
 use crate::config::{self, Config};
+use crate::quota::rates::Rates;
 use crate::quota::{Bound, Kind, Limits, Ways};
 use crate::routing::{Builder, Number, Pattern, Route, Scope};
 use crate::store::agents::Agent as AgentRow;
@@ -25,6 +26,7 @@ use crate::store::configurations::Configuration;
 use crate::store::numbers::Number as NumberRow;
 use crate::store::object::{CallLimits, Origin};
 use crate::store::organisations::Organisation;
+use crate::store::rates::RateRow;
 use crate::store::routes::Route as RouteRow;
 use crate::store::trunks::Trunk as TrunkRow;
 use crate::store::{Store, StoreError};
@@ -44,6 +46,8 @@ pub struct Stored {
     pub numbers: Vec<NumberRow>,
     /// Routes.
     pub routes: Vec<RouteRow>,
+    /// What calls cost.
+    pub rates: Vec<RateRow>,
 }
 
 impl Stored {
@@ -60,6 +64,7 @@ impl Stored {
             agents: store.all_agents().await?,
             numbers: store.all_numbers().await?,
             routes: store.all_routes().await?,
+            rates: store.rates(store.default_organisation(), None, u32::MAX).await?,
         })
     }
 }
@@ -107,8 +112,16 @@ impl Snapshot {
         let longest = stored.organisations.iter();
         let longest = longest.filter_map(|one| Some((one.id.0, one.max_duration()?))).collect();
         let snapshot = snapshot.with(limits, accounts).without(suspended).lasting(longest);
+        let caps = stored.organisations.iter().filter_map(|one| Some((one.id.0, one.cap()?)));
+        let snapshot = snapshot.priced(rates(stored), caps.collect());
         (snapshot.with_carriers(carriers), faults)
     }
+}
+
+/// What calls cost.
+fn rates(stored: &Stored) -> Rates {
+    let rates = stored.rates.iter();
+    Rates::new(rates.map(|row| (row.fields.prefix.clone(), row.fields.rate)))
 }
 
 /// The ids that the store has given to what the file names.
@@ -351,6 +364,7 @@ impl Assembly<'_> {
             };
             caller_ids.entry(number.configuration).or_default().push(caller_id);
         }
+        caller_ids.values_mut().for_each(|own| own.sort_by_key(|it| !it.is_default));
         let account = |row: &Configuration| {
             let spec = table::find(&row.fields.provider)?;
             let own = spec.account_field.and_then(|field| row.fields.config.text(field));
@@ -363,6 +377,7 @@ impl Assembly<'_> {
                 organisation: row.stamp.organisation.0,
                 is_default: row.fields.is_default_outbound,
                 caller_ids: caller_ids.get(&row.id).cloned().unwrap_or_default(),
+                rotation: row.fields.rotation(),
             })
         };
         active(self.stored).filter_map(account).collect()

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
+use crate::calls::caller_ids::{Policy, Rotation};
 use crate::config::{Config, Secret, SecretSettings, Sources};
 use crate::quota::Kind;
 use crate::routing::Unrouted;
@@ -346,7 +347,7 @@ fn trunks_within_a_configuration() {
     assert_eq!(names(Some("4930222")), ["west"]);
     assert_eq!(names(Some("+4930333")), Vec::<String>::new(), "out of service");
     assert_eq!(names(Some("+4940")), ["east", "west"]);
-    assert_eq!(snapshot.outbound(Uuid::nil(), Some("+4930222")).len(), 1);
+    assert_eq!(snapshot.outbound(Uuid::nil(), |_| Some("+4930222".to_owned())).len(), 1);
     let trunk = |id: TrunkId| snapshot.trunk_by_id(id.0).unwrap();
     assert_eq!(snapshot.caller_id(trunk(west)), Some("+4930222"));
     assert_eq!(snapshot.caller_id(trunk(east)), Some("+4930111"), "none of another trunk");
@@ -390,4 +391,38 @@ fn names_of_trunks() {
     for id in [first, second] {
         assert_eq!(named(&held, &id.0.to_string()), Some(id.0));
     }
+}
+
+/// A number is picked of those that are active and in service, the default first; through a trunk
+/// never of those that are pinned to another; and of a parked configuration there is none.
+#[test]
+fn numbers_that_may_be_picked() {
+    let mut held = Held::new("carrier", true);
+    let (east, west) = (held.trunk("east", true), held.trunk("west", true));
+    let off = held.trunk("off", false);
+    held.number("+4930111", None, false);
+    held.number("+4930222", Some(west), true);
+    held.number("+4930333", Some(off), false);
+    held.number("+4930444", None, false);
+    held.stored.numbers[3].fields.is_active = false;
+    let line = held.configuration.0;
+    assert_eq!(held.snapshot().caller_ids_of(line), None, "the default is called from");
+    let rotation = Rotation { policy: Policy::Sticky, daily_cap: Some(2) };
+    held.stored.configurations[0].fields.set_rotation(rotation);
+    let snapshot = held.snapshot();
+    let of = |choice: Option<Choice<'_>>| {
+        let (found, numbers) = choice.unwrap();
+        assert_eq!(found, rotation);
+        numbers.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of(snapshot.caller_ids_of(line)), ["+4930222", "+4930111"]);
+    let through =
+        |id: TrunkId| of(snapshot.caller_ids_through(snapshot.trunk_by_id(id.0).unwrap()));
+    assert_eq!((through(west).len(), through(east)), (2, vec!["+4930111".to_owned()]));
+    assert!(snapshot.remembers_callees(Uuid::nil()) && !snapshot.remembers_callees(line));
+    let capped = CappedLine { organisation: Uuid::nil(), line, trunk: None };
+    assert_eq!(snapshot.capped_lines(), [capped]);
+    held.stored.configurations[0].inactive = Some((Timestamp::now(), "test".to_owned()));
+    let parked = held.snapshot();
+    assert_eq!((parked.caller_ids_of(line), parked.capped_lines()), (None, Vec::new()));
 }

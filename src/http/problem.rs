@@ -35,6 +35,8 @@ pub enum Kind {
     Suspended,
     /// The organisation has spent what it may.
     Budget,
+    /// The numbers have had their calls of the day.
+    CallerIds,
     /// A request by cookie may come from elsewhere than our own pages.
     Csrf,
     /// There is no such thing, or none of the caller's.
@@ -78,6 +80,7 @@ impl Kind {
         Self::Destination,
         Self::Suspended,
         Self::Budget,
+        Self::CallerIds,
         Self::Csrf,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -128,6 +131,11 @@ impl Kind {
             Self::Budget => {
                 (S::FORBIDDEN, "/problems/budget", "The organisation has spent what it may")
             }
+            Self::CallerIds => (
+                S::FORBIDDEN,
+                "/problems/caller-ids",
+                "The numbers have had their calls of the day",
+            ),
             Self::Csrf => (S::FORBIDDEN, "/problems/csrf", "The token of the session is missing"),
             Self::NotFound => (S::NOT_FOUND, "/problems/not-found", "There is no such thing"),
             Self::MethodNotAllowed => (

@@ -83,6 +83,7 @@ impl Template {
             organisation: Some(organisation),
             id: Some(id),
             ordered: true,
+            called_from: None,
             variables,
         }
     }

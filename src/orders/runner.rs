@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::hours::open_at;
 use super::policy::Outcome;
+use crate::callers;
 use crate::calls::log::LogHandle;
 use crate::calls::request::{Handle, Request, RequestError};
+use crate::directory::Directory;
 use crate::store::call_orders::CallOrder;
 use crate::store::call_recipients::Recipient;
 use crate::store::nodes::Lease;
@@ -37,7 +39,7 @@ const TURN_MAX: u32 = 10;
 const PLACING_MAX: usize = 64;
 /// How long an organisation waits that has no room for another call.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
-/// How long an organisation waits that is suspended, or has spent what it may.
+/// How long an organisation waits that is suspended, or has used up what it may of a day.
 const SUSPENDED_PAUSE: Duration = Duration::from_secs(60);
 /// How often is looked for calls that a server took and that none has placed.
 const SEEK_EVERY: Duration = Duration::from_secs(30);
@@ -54,6 +56,8 @@ pub struct Runner {
     pub node: NodeId,
     /// Places calls.
     pub calls: Handle,
+    /// What calls are placed by.
+    pub directory: Directory,
     /// What calls tell.
     pub log: LogHandle,
     /// True once the server drains.
@@ -241,7 +245,8 @@ impl Runner {
             return Ok(());
         }
         let organisation = order.organisation;
-        let call = order.template.call(organisation.0, id, &recipient.to, &recipient.variables);
+        let mut call = order.template.call(organisation.0, id, &recipient.to, &recipient.variables);
+        callers::recall(&self.store, &self.directory, &mut call).await;
         let (store, told) = (self.store.clone(), Arc::clone(&self.told));
         // Asked for here and not by the task, so that whoever comes first has the room there is.
         let asked = self.calls.post(|reply| Request::Place { call, reply }).await;
@@ -284,7 +289,7 @@ impl Runner {
 /// organisation waits.
 async fn refused(store: &Store, call: Uuid, error: &RequestError) -> Option<Duration> {
     let pause = match error {
-        RequestError::Limit(limit) if limit.is_budget() => Some(SUSPENDED_PAUSE),
+        RequestError::Limit(limit) if limit.is_lasting() => Some(SUSPENDED_PAUSE),
         RequestError::Limit(_) | RequestError::Full => Some(FULL_PAUSE),
         RequestError::Suspended => Some(SUSPENDED_PAUSE),
         RequestError::Draining => Some(Duration::ZERO),
@@ -317,6 +322,7 @@ fn in_turn<T>(mut all: Vec<VecDeque<T>>) -> impl Iterator<Item = T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Sources};
     use crate::orders::{Policy, Rules, Template};
     use crate::store::call_orders::NewOrder;
     use crate::store::call_recipients::NewRecipient;
@@ -361,7 +367,17 @@ mod tests {
             let (_draining, drain) = watch::channel(false);
             let (wake, told) = (Arc::default(), Arc::default());
             let node = NodeId::new();
-            let runner = Runner { store, node, calls, log, drain, wake, told };
+            let sources = Sources {
+                file: None,
+                environment: &[],
+                data_dir: None,
+                dialects: &[],
+                readable: &|_| Ok(()),
+            };
+            let config = Config::parse(&sources).unwrap();
+            let snapshot = crate::directory::read(&store, &config).await.unwrap();
+            let directory = Directory::new(snapshot);
+            let runner = Runner { store, node, calls, directory, log, drain, wake, told };
             let mut memory = Memory::default();
             runner.look(&mut memory).await.unwrap();
             let mut asked = Vec::new();

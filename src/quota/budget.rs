@@ -1,6 +1,12 @@
-//! Minutes that an organisation may talk in a day and in a month.
+//! Minutes that an organisation may talk in a day and in a month, and how budgets stand.
 
+use std::collections::HashMap;
 use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::credit::Balance;
+use super::{Gone, Limit};
 
 /// Most minutes of a budget.
 pub const MINUTES_MAX: i64 = 1_000_000_000;
@@ -34,6 +40,30 @@ pub enum Standing {
     Short(Duration),
     /// It is used up: so many minutes.
     Gone(u32),
+}
+
+/// How the budgets of organisations stand, minutes and money.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Budgets {
+    /// Those that have spent all of one.
+    pub gone: HashMap<Uuid, Gone>,
+    /// Those whose calls have to end, and when.
+    pub short: Vec<(Uuid, Duration)>,
+    /// What those have left that may spend so much money.
+    pub balances: HashMap<Uuid, Balance>,
+    /// What calls cost that were settled before this mark is in the balances.
+    pub mark: u64,
+}
+
+impl Budgets {
+    /// An organisation has so much money left.
+    pub fn owe(&mut self, organisation: Uuid, balance: Balance) {
+        self.balances.insert(organisation, balance);
+        if balance.left.micros() == 0 {
+            let gone = Gone { limit: Limit::Money, bound: balance.cap.hundredths() };
+            self.gone.entry(organisation).or_insert(gone);
+        }
+    }
 }
 
 /// Calls are told of their end so long before.

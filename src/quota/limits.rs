@@ -110,11 +110,15 @@ pub enum Limit {
     Lateness,
     /// Minutes that are talked in a day or a month.
     Minutes,
+    /// Money that is spent in a day or a month; bounds are in hundredths.
+    Money,
+    /// Calls of a day that are placed from a number.
+    CallsADay,
 }
 
 /// A call is not taken: which limit it met, of what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the limit of {limit} of the {kind} is reached ({bound})")]
+#[error("the limit of {limit} of the {kind} is reached ({})", .limit.shown(*.bound))]
 pub struct Refusal {
     /// Whose limit.
     pub kind: Kind,
@@ -124,10 +128,25 @@ pub struct Refusal {
     pub bound: u32,
 }
 
+impl Limit {
+    /// A bound as people read it.
+    fn shown(self, bound: u32) -> String {
+        match self {
+            Self::Money => format!("{}.{:02}", bound / 100, bound % 100),
+            _ => bound.to_string(),
+        }
+    }
+}
+
 impl Refusal {
     /// True if its organisation has spent what it may, so that waiting for a moment is of no use.
     pub fn is_budget(&self) -> bool {
-        self.limit == Limit::Minutes
+        matches!(self.limit, Limit::Minutes | Limit::Money)
+    }
+
+    /// True if the day has to be over before there is room.
+    pub fn is_lasting(&self) -> bool {
+        self.is_budget() || self.limit == Limit::CallsADay
     }
 }
 
@@ -154,6 +173,8 @@ impl fmt::Display for Limit {
             Self::Busy => "percent of busy time",
             Self::Lateness => "milliseconds of lateness",
             Self::Minutes => "minutes",
+            Self::Money => "money",
+            Self::CallsADay => "calls a day",
         })
     }
 }

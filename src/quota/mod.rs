@@ -5,20 +5,27 @@
 //! back, so that nothing can leak whatever way a call ends. [`Quota::take`] takes all or nothing; a
 //! [`Refusal`] names the limit.
 //!
+//! [`credit`] is the money that organisations may spend, [`rates`] what calls cost.
+//!
 //! [`destination`] tells where calls are not placed: to emergency services, to premium numbers, and
 //! wherever a list of allowed destinations does not lead.
 
+pub mod amount;
 mod bucket;
 pub mod budget;
+pub mod credit;
 pub mod destination;
 mod limits;
 pub mod load;
 #[cfg(test)]
 mod load_tests;
+mod permit;
+pub mod rates;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use bucket::Bucket;
 pub use limits::{Bound, Kind, Limit, Limits, Refusal, Subject, Way, Ways};
-pub use table::{Permit, Quota};
+pub use permit::Permit;
+pub use table::{Gone, Quota};

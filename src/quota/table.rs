@@ -8,15 +8,25 @@ use uuid::Uuid;
 
 use super::bucket::Bucket;
 use super::limits::{Bound, Kind, Limit, Refusal, Subject, Way};
+use super::permit::Permit;
 
 /// How many calls everything has, and how many it took lately.
 #[derive(Debug, Default)]
 pub struct Quota {
     held: HashMap<Subject, Held>,
-    /// Organisations that have spent what they may, and how many minutes that is.
-    spent: HashMap<Uuid, u32>,
+    /// Organisations that have spent what they may, and how much that is.
+    spent: HashMap<Uuid, Gone>,
     /// Entries after which those are sought that say nothing any more.
     sweep_at: usize,
+}
+
+/// A budget that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// What it is counted in.
+    pub limit: Limit,
+    /// How much it was, as a [`Refusal`] tells it.
+    pub bound: u32,
 }
 
 /// Entries that are never swept.
@@ -30,26 +40,6 @@ struct Held {
     both_rate: Bucket,
     inbound_rate: Bucket,
     outbound_rate: Bucket,
-}
-
-/// A call's places with everything that it counts for. They are given back when it is dropped.
-#[derive(Debug, Default)]
-pub struct Permit(Vec<(Kind, Arc<()>)>);
-
-impl Permit {
-    /// Counts for this as well.
-    pub fn join(&mut self, other: Self) {
-        self.0.extend(other.0);
-    }
-
-    /// Takes all places out of it but those with things of this kind.
-    #[must_use]
-    pub fn all_but(&mut self, kind: Kind) -> Self {
-        let all = std::mem::take(&mut self.0).into_iter();
-        let (stay, go) = all.partition(|(of, _)| *of == kind);
-        self.0 = stay;
-        Self(go)
-    }
 }
 
 fn count(held: &Arc<()>) -> u32 {
@@ -125,7 +115,7 @@ impl Quota {
             let held = self.held.entry(bound.subject).or_default();
             (bound.subject.kind, held.take(now, way, bound))
         };
-        Ok(Permit(bounds.iter().map(place).collect()))
+        Ok(Permit::of(bounds.iter().map(place).collect()))
     }
 
     /// Lets a call that is there already have its places, whatever the limits are, and nothing of
@@ -139,7 +129,7 @@ impl Quota {
             };
             (bound.subject.kind, Arc::clone(held))
         };
-        Permit(bounds.iter().map(place).collect())
+        Permit::of(bounds.iter().map(place).collect())
     }
 
     /// Whether [`Quota::take`] would take the call now.
@@ -151,9 +141,9 @@ impl Quota {
         let nobody = Held::default();
         for bound in bounds {
             let Subject { kind, id } = bound.subject;
-            let minutes = self.spent.get(&id).filter(|_| kind == Kind::Organisation);
-            if let Some(minutes) = minutes {
-                return Err(Refusal { kind, limit: Limit::Minutes, bound: *minutes });
+            let gone = self.spent.get(&id).filter(|_| kind == Kind::Organisation);
+            if let Some(Gone { limit, bound }) = gone.copied() {
+                return Err(Refusal { kind, limit, bound });
             }
             let held = self.held.get(&bound.subject).unwrap_or(&nobody);
             if let Some(refusal) = held.refusal(now, way, bound) {
@@ -163,9 +153,8 @@ impl Quota {
         Ok(())
     }
 
-    /// These organisations have spent what they may, so many minutes, and have no new calls; no
-    /// others have.
-    pub fn spend(&mut self, spent: HashMap<Uuid, u32>) {
+    /// These organisations have spent what they may, and have no new calls; no others have.
+    pub fn spend(&mut self, spent: HashMap<Uuid, Gone>) {
         self.spent = spent;
     }
 

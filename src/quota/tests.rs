@@ -196,3 +196,27 @@ fn places_are_restored() {
     drop(held);
     quota.take(now(0), Way::In, &[organisation]).unwrap();
 }
+
+/// An organisation that has spent what it may has no calls, and is told what it was that it spent;
+/// others have theirs; and once there is more, so has it.
+#[test]
+fn who_has_spent_all_has_no_calls() {
+    let mut quota = Quota::default();
+    let [ours, theirs] = [1, 2].map(|id| [bound(Kind::Organisation, id, Limits::default())]);
+    for (limit, told) in [
+        (Limit::Money, "the limit of money of the organisation is reached (12.05)"),
+        (Limit::Minutes, "the limit of minutes of the organisation is reached (1205)"),
+    ] {
+        let gone = Gone { limit, bound: 1_205 };
+        quota.spend(HashMap::from([(Uuid::from_u128(1), gone)]));
+        let refusal = quota.take(now(0), Way::In, &ours).unwrap_err();
+        assert_eq!(refusal.to_string(), told);
+        assert_eq!((refusal.is_budget(), refusal.is_lasting()), (true, true));
+        assert!(quota.take(now(0), Way::Out, &theirs).is_ok());
+    }
+    quota.spend(HashMap::new());
+    assert!(quota.take(now(0), Way::Out, &ours).is_ok());
+    let daily = Refusal { kind: Kind::Number, limit: Limit::CallsADay, bound: 5 };
+    assert_eq!((daily.is_budget(), daily.is_lasting()), (false, true));
+    assert_eq!(daily.to_string(), "the limit of calls a day of the number is reached (5)");
+}

@@ -11,8 +11,10 @@ use super::sql::Query;
 use super::{Store, StoreError, Tx};
 use crate::calls::cause::Cause;
 use crate::calls::log::{
-    AtCarrier, QualitySummary, State, Summary, direction_from_word, direction_word,
+    AtCarrier, Estimate, QualitySummary, State, Summary, direction_from_word, direction_word,
 };
+use crate::quota::amount::{Amount, Currency};
+use crate::quota::rates::Rate;
 
 /// A call, living or over.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +68,15 @@ struct Extra {
     amount: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     answered_by: Option<AnsweredBy>,
+    /// What it costs by the table of rates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate: Option<Rate>,
+}
+
+/// What a living call costs, by what is stored with it in `summary`.
+pub(super) fn rate_of(row: &Row) -> Result<Option<Rate>, StoreError> {
+    let extra = word(row, "summary", |text| serde_json::from_str::<Extra>(text).ok())?;
+    Ok(extra.and_then(|extra| extra.rate))
 }
 
 /// Millionths of a decimal number; `None` if it is none, or too large.
@@ -83,7 +94,8 @@ fn micros(amount: &str) -> Option<i64> {
 const SELECT: &str = "SELECT id, organisation_id, node_id, direction, state, from_number, \
                       to_number, agent, trunk, configuration_id, provider, carrier_call_id, \
                       cause, ended_by, sip_code, q850, reason, created_at, queued_at, ringing_at, answered_at, ended_at, \
-                      updated_at, duration_ms, billed_s, currency, quality, summary, \
+                      updated_at, duration_ms, billed_s, currency, estimate_micros, \
+                      estimate_currency, quality, summary, \
                       is_incomplete FROM calls";
 
 fn unsigned<T: TryFrom<i64>>(row: &Row, name: &'static str) -> Result<Option<T>, StoreError> {
@@ -142,6 +154,8 @@ fn read(row: &Row) -> Result<CallRecord, StoreError> {
         duration_ms: unsigned(row, "duration_ms")?,
         billed_s: unsigned(row, "billed_s")?,
         cost: cost.map(|(amount, currency)| Price { amount, currency }),
+        estimate: estimate(row)?,
+        rate: extra.rate,
         answered_by: extra.answered_by,
         quality: word(row, "quality", |text| serde_json::from_str::<QualitySummary>(text).ok())?,
         carrier: carrier.map(|(provider, call)| AtCarrier { provider, call }),
@@ -156,6 +170,14 @@ fn read(row: &Row) -> Result<CallRecord, StoreError> {
     })
 }
 
+/// What a call costs by the table of rates.
+fn estimate(row: &Row) -> Result<Option<Estimate>, StoreError> {
+    let amount: Option<i64> = row.get("estimate_micros")?;
+    let currency = word(row, "estimate_currency", |text| Currency::parse(text).ok())?;
+    let estimate = amount.map(Amount::of_stored).zip(currency);
+    Ok(estimate.map(|(amount, currency)| Estimate { amount, currency }))
+}
+
 /// Text of a value as JSON; nothing if there is none.
 fn json<T: Serialize>(value: Option<&T>) -> Option<String> {
     value.and_then(|value| serde_json::to_string(value).ok())
@@ -165,10 +187,11 @@ const WRITE: &str = "INSERT INTO calls (id, organisation_id, node_id, direction,
     from_number, to_number, agent, trunk, configuration_id, cause, ended_by, sip_code, q850, \
     reason, created_at, queued_at, ringing_at, answered_at, ended_at, updated_at, duration_ms, \
     billed_s, cost_micros, currency, quality, summary, provider, carrier_call_id, \
-    is_incomplete) \
+    is_incomplete, estimate_micros, estimate_currency) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, \
-    $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30) \
+    $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32) \
     ON CONFLICT (id) DO UPDATE SET state = excluded.state, agent = excluded.agent, \
+    from_number = excluded.from_number, \
     trunk = excluded.trunk, configuration_id = excluded.configuration_id, \
     cause = excluded.cause, ended_by = excluded.ended_by, sip_code = excluded.sip_code, \
     q850 = excluded.q850, reason = excluded.reason, created_at = excluded.created_at, \
@@ -176,6 +199,8 @@ const WRITE: &str = "INSERT INTO calls (id, organisation_id, node_id, direction,
     answered_at = excluded.answered_at, ended_at = excluded.ended_at, \
     updated_at = excluded.updated_at, duration_ms = excluded.duration_ms, \
     billed_s = excluded.billed_s, cost_micros = excluded.cost_micros, \
+    estimate_micros = excluded.estimate_micros, \
+    estimate_currency = excluded.estimate_currency, \
     currency = excluded.currency, quality = excluded.quality, summary = excluded.summary, \
     provider = excluded.provider, carrier_call_id = excluded.carrier_call_id, \
     is_incomplete = calls.is_incomplete OR excluded.is_incomplete";
@@ -194,6 +219,7 @@ pub async fn write(tx: &mut Tx, call: &CallRecord) -> Result<(), StoreError> {
     let extra = Extra {
         amount: summary.cost.as_ref().map(|cost| cost.amount.clone()),
         answered_by: summary.answered_by,
+        rate: summary.rate,
     };
     let query = Query::new(WRITE).bind(call.id).bind(call.organisation).bind(call.node);
     let query = query.bind(direction_word(began.direction)).bind(summary.state.as_str());
@@ -213,7 +239,10 @@ pub async fn write(tx: &mut Tx, call: &CallRecord) -> Result<(), StoreError> {
     let carrier = summary.carrier.as_ref();
     let query = query.bind(carrier.map(|carrier| carrier.provider.clone()));
     let query = query.bind(carrier.map(|carrier| carrier.call.clone()));
-    tx.execute(query.bind(call.is_incomplete)).await?;
+    let query = query.bind(call.is_incomplete);
+    let query = query.bind(summary.estimate.map(|it| it.amount.stored()));
+    let currency = summary.estimate.map(|it| it.currency.to_string());
+    tx.execute(query.bind(currency)).await?;
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use super::object::{CallLimits, Kind, Origin, Stamp, kind};
 use super::row::Row;
 use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
+use crate::calls::caller_ids::Rotation;
 use crate::config::Secret;
 use crate::seal::SealError;
 
@@ -42,6 +43,24 @@ pub struct ConfigurationFields {
     pub is_default_outbound: bool,
     /// Limits of its calls.
     pub limits: CallLimits,
+}
+
+/// The setting that says how the number is picked that a call is placed from.
+const CALLER_ID: &str = "caller_id";
+
+impl ConfigurationFields {
+    /// How the number is picked that a call is placed from which names none.
+    pub fn rotation(&self) -> Rotation {
+        let setting = self.settings.get(CALLER_ID).cloned();
+        setting.and_then(|it| serde_json::from_value(it).ok()).unwrap_or_default()
+    }
+
+    /// Picks it so from now on.
+    pub fn set_rotation(&mut self, rotation: Rotation) {
+        if let Some(settings) = self.settings.as_object_mut() {
+            settings.insert(CALLER_ID.to_owned(), serde_json::json!(rotation));
+        }
+    }
 }
 
 /// A configuration.

@@ -86,6 +86,7 @@ pub(super) const UNIQUE: &[(&str, &str, &str)] = &[
     ("trunks_name", "trunks.configuration_id, trunks.name", "name"),
     ("trunks_name_alone", "trunks.organisation_id, trunks.name", "name"),
     ("agents_name", "agents.organisation_id, agents.name", "name"),
+    ("rates_prefix", "rates.organisation_id, rates.currency, rates.prefix", "prefix"),
     (
         "numbers_routing_key",
         "numbers.provider, numbers.account_sha256, numbers.address_normalised",

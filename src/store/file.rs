@@ -7,13 +7,14 @@ use serde_json::{Map, Value as Json, json};
 use uuid::Uuid;
 
 use super::agents::{AGENT, Agent, AgentFields};
-use super::id::{AgentId, RouteId, Timestamp, TrunkId};
+use super::id::{AgentId, OrganisationId, RateId, RouteId, Timestamp, TrunkId};
 use super::object::{CallLimits, Kind, Origin};
+use super::rates::{RATE, RateFields, RateRow};
 use super::routes::{ROUTE, Route, RouteFields};
 use super::sql::Query;
 use super::trunks::{TRUNK, Trunk, TrunkFields};
-use super::{Actor, Audit, Store, StoreError, Tx, routes};
-use crate::config::{AgentKind, Config, SecretSettings};
+use super::{Actor, Audit, Store, StoreError, Tx, rates, routes};
+use crate::config::{AgentKind, Config, RateConfig, SecretSettings};
 use crate::directory::{Named, file_id};
 
 /// What was done about the file.
@@ -30,6 +31,7 @@ struct Objects {
     agents: BTreeMap<Uuid, AgentFields>,
     trunks: BTreeMap<Uuid, TrunkFields>,
     routes: BTreeMap<Uuid, RouteFields>,
+    rates: BTreeMap<Uuid, RateFields>,
 }
 
 impl Store {
@@ -73,7 +75,8 @@ impl Store {
                 routes.insert(id.0, fields);
             }
         }
-        if agents == objects.agents && trunks == objects.trunks && routes == objects.routes {
+        let rates = self.rates_beside(home, &mut objects, &mut imported).await?;
+        if objects.are((&agents, &trunks), (&routes, &rates)) {
             return Ok(imported);
         }
         let mut tx = self.begin_change().await?;
@@ -99,8 +102,10 @@ impl Store {
             }
             imported.changed += self.note(&mut tx, &ROUTE, "import", *id).await?;
         }
+        imported.changed += self.write_rates(&mut tx, &rates, &objects.rates).await?;
         let gone = lost(&AGENT, &agents, &objects.agents);
         let gone = gone.chain(lost(&TRUNK, &trunks, &objects.trunks));
+        let gone = gone.chain(lost(&RATE, &rates, &objects.rates));
         let gone: Vec<_> = gone.chain(lost(&ROUTE, &routes, &objects.routes)).collect();
         for (kind, id) in gone {
             tx.execute(Query::new(kind.delete).bind(id).bind(Timestamp::now())).await?;
@@ -108,6 +113,51 @@ impl Store {
         }
         tx.commit().await?;
         Ok(imported)
+    }
+
+    /// The rates of the file that there are; what the API has made is taken out of what the file
+    /// declares.
+    async fn rates_beside(
+        &self,
+        home: OrganisationId,
+        objects: &mut Objects,
+        imported: &mut Imported,
+    ) -> Result<BTreeMap<Uuid, RateFields>, StoreError> {
+        let mut rates = BTreeMap::new();
+        for RateRow { id, fields, stamp } in self.rates(home, None, u32::MAX).await? {
+            match stamp.origin {
+                Origin::File => drop(rates.insert(id.0, fields)),
+                Origin::Api => {
+                    let key = |fields: &RateFields| (fields.rate.currency, fields.prefix.clone());
+                    let before = objects.rates.len();
+                    objects.rates.retain(|_, declared| key(declared) != key(&fields));
+                    if objects.rates.len() < before {
+                        imported.taken.push(format!("{} +{}", fields.rate.currency, fields.prefix));
+                    }
+                }
+            }
+        }
+        Ok(rates)
+    }
+
+    /// Writes the rates that are declared and are not yet so; how many.
+    async fn write_rates(
+        &self,
+        tx: &mut Tx,
+        before: &BTreeMap<Uuid, RateFields>,
+        declared: &BTreeMap<Uuid, RateFields>,
+    ) -> Result<usize, StoreError> {
+        let mut written = 0;
+        for (id, fields) in changed(before, declared) {
+            if revive(tx, &RATE, *id).await? {
+                rates::write(tx, RateId(*id), fields).await?;
+            } else {
+                let home = self.default_organisation();
+                rates::insert(tx, home, RateId(*id), fields, Origin::File).await?;
+            }
+            written += self.note(tx, &RATE, "import", *id).await?;
+        }
+        Ok(written)
     }
 
     async fn note(
@@ -160,6 +210,16 @@ async fn revive(tx: &mut Tx, kind: &Kind, id: Uuid) -> Result<bool, StoreError> 
 }
 
 impl Objects {
+    /// Whether these are what is declared.
+    fn are(
+        &self,
+        (agents, trunks): (&BTreeMap<Uuid, AgentFields>, &BTreeMap<Uuid, TrunkFields>),
+        (routes, rates): (&BTreeMap<Uuid, RouteFields>, &BTreeMap<Uuid, RateFields>),
+    ) -> bool {
+        (agents, trunks) == (&self.agents, &self.trunks)
+            && (routes, rates) == (&self.routes, &self.rates)
+    }
+
     fn new(config: &Config) -> Self {
         let declared = &config.declared;
         let agents = config.agents.iter().map(|agent| {
@@ -222,7 +282,16 @@ impl Objects {
             };
             (id, fields)
         });
-        Self { agents: agents.collect(), trunks: trunks.collect(), routes: routes.collect() }
+        let rates = config.rates.iter().map(|RateConfig { prefix, rate }| {
+            let id = file_id(Named::Rate, &format!("{} +{prefix}", rate.currency));
+            (id, RateFields { prefix: prefix.clone(), rate: *rate })
+        });
+        Self {
+            agents: agents.collect(),
+            trunks: trunks.collect(),
+            routes: routes.collect(),
+            rates: rates.collect(),
+        }
     }
 }
 

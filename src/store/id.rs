@@ -69,6 +69,8 @@ macro_rules! ids {
 ids! {
     /// Names an organisation.
     OrganisationId;
+    /// Names a rate.
+    RateId;
     /// Names a configuration.
     ConfigurationId;
     /// Names a trunk.

@@ -14,6 +14,7 @@ pub mod call_events;
 pub mod call_orders;
 pub mod call_recipients;
 pub mod call_tries;
+pub mod callers;
 pub mod calls;
 pub mod carrier_calls;
 pub mod configurations;
@@ -34,6 +35,7 @@ pub mod object;
 pub mod organisations;
 mod parse_time;
 pub mod quality;
+pub mod rates;
 mod reseal;
 pub mod retention;
 pub mod routes;
@@ -59,7 +61,7 @@ pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
     AgentId, AuditId, CallOrderId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId,
-    RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId,
+    RateId, RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId,
 };
 pub use reseal::Resealed;
 pub use row::Row;

@@ -6,7 +6,9 @@ use super::id::{OrganisationId, Timestamp};
 use super::row::Row;
 use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
+use crate::quota::amount::{Amount, Currency};
 use crate::quota::budget::Budget;
+use crate::quota::credit::Cap;
 
 /// Name of the organisation that is there from the start.
 pub const FIRST: &str = "default";
@@ -39,7 +41,20 @@ const MAX_DURATION: &str = "max_duration_s";
 /// The settings that say how many minutes its calls talk.
 pub const MINUTES: [&str; 2] = ["minutes_per_day", "minutes_per_month"];
 
+/// The settings that say how much money its calls may cost.
+pub const MONEY: [&str; 2] = ["spend_per_day", "spend_per_month"];
+/// The setting that says which currency that is in.
+pub const CURRENCY: &str = "currency";
+
 impl Organisation {
+    /// What its calls may cost; none if they are not priced.
+    pub fn cap(&self) -> Option<Cap> {
+        let text = |name| self.settings.get(name)?.as_str();
+        let currency = Currency::parse(text(CURRENCY)?).ok()?;
+        let [a_day, a_month] = MONEY.map(|name| Amount::parse(text(name)?).ok());
+        Some(Cap { currency, a_day, a_month })
+    }
+
     /// Whether it has no new calls.
     pub fn is_suspended(&self) -> bool {
         self.settings.get(SUSPENDED).and_then(serde_json::Value::as_bool).unwrap_or(false)
@@ -86,6 +101,16 @@ impl OrganisationFields {
         if let Some(settings) = self.settings.as_object_mut() {
             settings.insert(MAX_DURATION.to_owned(), seconds.into());
         }
+    }
+
+    /// What its calls may cost from now on, of what [`Organisation::cap`] is made of.
+    pub fn set_money(&mut self, cap: Option<Cap>) {
+        let Some(settings) = self.settings.as_object_mut() else { return };
+        let [a_day, a_month] = MONEY;
+        let text = |amount: Option<Amount>| serde_json::json!(amount);
+        settings.insert(CURRENCY.to_owned(), serde_json::json!(cap.map(|cap| cap.currency)));
+        settings.insert(a_day.to_owned(), text(cap.and_then(|cap| cap.a_day)));
+        settings.insert(a_month.to_owned(), text(cap.and_then(|cap| cap.a_month)));
     }
 
     /// What its calls may spend from now on, of what [`Organisation::budget`] is made of.

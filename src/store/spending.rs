@@ -1,11 +1,19 @@
-//! How long the calls of an organisation have talked.
+//! How long the calls of an organisation have talked, and what they cost.
 
 use std::time::Duration;
 
-use super::id::{OrganisationId, Timestamp};
+use super::calls::rate_of;
+use super::id::{NodeId, OrganisationId, Timestamp};
 use super::sql::Query;
 use super::{Store, StoreError};
+use crate::quota::amount::{Amount, Currency};
 use crate::quota::budget::Spent;
+use crate::quota::credit::Expense;
+use crate::quota::rates::Rate;
+
+/// What calls of other servers may cost is counted until so much later, as they go on until it is
+/// asked for again.
+const AHEAD: Duration = Duration::from_secs(10);
 
 impl Store {
     /// How long the calls of an organisation have talked since these beginnings of a day and of a
@@ -42,6 +50,49 @@ impl Store {
             a_month: micros(month_ms.saturating_mul(1_000)) + living,
             talking: u32::try_from(rows.len()).unwrap_or(u32::MAX),
         })
+    }
+}
+
+impl Store {
+    /// What the calls of an organisation that are over have cost in a currency since these
+    /// beginnings of a day and of a month: what their carriers say, or else what they cost by the
+    /// table of rates; and what those may cost that live at other servers than `node`. A call
+    /// counts where it began, and what is told in another currency not at all.
+    ///
+    /// # Errors
+    ///
+    /// If the database cannot be reached.
+    pub async fn expense(
+        &self,
+        (organisation, currency): (OrganisationId, Currency),
+        (day, month): (Timestamp, Timestamp),
+        now: Timestamp,
+        node: NodeId,
+    ) -> Result<Expense, StoreError> {
+        let over = "SELECT CAST(COALESCE(SUM(CASE \
+                    WHEN currency = $3 AND cost_micros IS NOT NULL THEN cost_micros \
+                    WHEN estimate_currency = $3 THEN estimate_micros ELSE 0 END), 0) AS BIGINT) \
+                    AS cost FROM calls WHERE organisation_id = $1 AND created_at >= $2 \
+                    AND ended_at IS NOT NULL";
+        let cost = async |since: Timestamp| {
+            let query = Query::new(over).bind(organisation).bind(since).bind(currency.as_str());
+            self.fetch_one(query).await?.get("cost").map(Amount::of_stored)
+        };
+        let (a_day, a_month) = (cost(day).await?, cost(month).await?);
+        let query = Query::new(
+            "SELECT answered_at, summary FROM calls WHERE organisation_id = $1 \
+             AND ended_at IS NULL AND created_at >= $2 AND (node_id IS NULL OR node_id <> $3)",
+        );
+        let rows = self.fetch_all(query.bind(organisation).bind(month).bind(node)).await?;
+        let mut elsewhere = Amount::ZERO;
+        for row in &rows {
+            let rate = rate_of(row)?.filter(|rate: &Rate| rate.currency == currency);
+            let answered: Option<Timestamp> = row.get("answered_at")?;
+            let talked = answered.map(|at| micros(now.after(AHEAD).0.saturating_sub(at.0)));
+            let cost = rate.map(|rate| rate.charge(talked.unwrap_or_default()));
+            elsewhere = elsewhere.plus(cost.unwrap_or_default());
+        }
+        Ok(Expense { a_day, a_month, elsewhere })
     }
 }
 

@@ -62,6 +62,7 @@ files! {
     "parts/phone_panel.js"
     "parts/place_call.js"
     "parts/shell.js"
+    "parts/spending.js"
     "parts/stages.js"
     "parts/table.js"
     "parts/timeline.js"

@@ -197,6 +197,7 @@ const EVENTS = {
   web_phone: () => "The caller talks from a web page",
   placed_elsewhere: (d) => `Tried at another server after ${d.sip_status}`,
   line_changed: (d) => `Goes on by ${d.trunk ?? "another way"}`,
+  caller_id_picked: (d) => `Placed from ${d.number} (${String(d.policy).replaceAll("_", " ")})`,
   at_carrier: () => "The carrier has it",
   external_pbx: (d) =>
     `PBX in front: ${{ hangup: "hang-up", transfer: "hand-over", update: "update" }[d.action] ?? d.action} ${d.state}${d.reason ? `: ${d.reason}` : ""}`,
@@ -206,6 +207,8 @@ const EVENTS = {
     d.silent
       ? `${silence(d.reason, d.direction).title}`
       : `Sound is back (${d.direction === "in" ? "from the caller" : "to the caller"})`,
+  rated: (d) => `Costs ${d.per_minute} ${d.currency} a minute`,
+  leg_charged: (d) => `A further leg cost ${d.amount} ${d.currency}`,
   priced: (d) => `The carrier takes ${d.amount} ${d.currency}`,
   quality: () => "Summary of the audio",
   ended: (d) => `Ended: ${cause(d.cause)}${d.by ? `, ${endedBy(d.by)}` : ""}`,

@@ -185,6 +185,12 @@ function summary(call) {
         ["Answered by", call.answered_by?.replaceAll("_", " ")],
         ["Billed", call.billed_s !== null && call.ended_at && `${count(call.billed_s)} s`],
         ["Cost", call.cost && `${call.cost.amount} ${call.cost.currency}`],
+        [
+          "Cost, estimated",
+          call.cost_estimate &&
+            !call.cost &&
+            `${call.cost_estimate.amount} ${call.cost_estimate.currency}`,
+        ],
         ["Carrier's id", call.carrier_call_id && h("code.clip", call.carrier_call_id)],
         ["Id", h("code.clip", call.id)],
       ),

@@ -6,7 +6,7 @@ import { count, plural } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { again, go } from "../lib/router.js";
 import { backTo, badge, button, card, copyable, facts, heading, notice } from "../parts/basic.js";
-import { connectionForm, PATH } from "../parts/connection_form.js";
+import { connectionForm, PATH, POLICIES } from "../parts/connection_form.js";
 import { connectivity, snippets } from "../parts/connectivity.js";
 import { confirm, formDialog } from "../parts/dialog.js";
 import { line } from "../parts/fields.js";
@@ -187,6 +187,11 @@ function settings({ one, provider }) {
     { id: "settings" },
     facts(
       ...shown.map((field) => [field.label, value(field, at(one.credentials, field.name))]),
+      ["Calls are placed from", POLICIES[one.caller_id?.policy ?? "default"]],
+      [
+        "Most calls a day from each number",
+        one.caller_id?.daily_cap && count(one.caller_id.daily_cap),
+      ],
       ["Most calls at a time", one.max_calls && count(one.max_calls)],
       ["Most new calls a second", one.calls_per_second && count(one.calls_per_second)],
     ),

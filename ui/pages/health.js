@@ -8,6 +8,7 @@ import { cause } from "../lib/words.js";
 import { badge, card, empty, facts, heading, notice, tile } from "../parts/basic.js";
 import { bars, sparkline } from "../parts/chart.js";
 import { PATH } from "../parts/connection_form.js";
+import { spending } from "../parts/spending.js";
 
 const LOOK_MS = 2_000;
 /** A frame is late when it leaves a frame's length after it was due. */
@@ -18,9 +19,10 @@ const seconds = (s) =>
 
 export async function page({ title, signal }) {
   title("Server");
-  const [server, names] = await Promise.all([
+  const [server, names, money] = await Promise.all([
     api.once("server").catch(() => null),
     trunkNames(signal),
+    api.get("organization/spending", { signal }).catch(() => null),
   ]);
   const ready = h("div", { role: "status" });
   const tiles = {
@@ -214,7 +216,7 @@ export async function page({ title, signal }) {
       ),
   );
   await every(LOOK_MS, signal, look);
-  return [heading("Server", "How this node does, every two seconds."), ready, shown];
+  return [heading("Server", "How this node does, every two seconds."), ready, spending(money), shown];
 }
 
 function up(state) {

@@ -271,6 +271,7 @@ const EXTRAS = {
   play: "Sound",
   recording: "Recording",
   line_changed: "Another way",
+  caller_id_picked: "Calling number",
   placed_elsewhere: "Another server",
   replaced: "Replaced",
   answered_by: "Answered by",

@@ -6,6 +6,14 @@ import { metadataForm, submit } from "./form.js";
 
 export const PATH = "organizations/telephony-configs";
 
+/** How the number is picked that a call is placed from. */
+export const POLICIES = {
+  default: "the default number",
+  round_robin: "each number in its turn",
+  sticky: "the number that the called party knows",
+  local: "the number nearest to the called one",
+};
+
 /** The form of a connection of `provider`, new or stored. */
 export function connectionForm(provider, stored, { isFirst = false } = {}) {
   const name = kinds.line(
@@ -34,9 +42,35 @@ export function connectionForm(provider, stored, { isFirst = false } = {}) {
     },
     stored?.is_default_outbound ?? isFirst,
   );
+  const policy = kinds.select(
+    {
+      name: "caller_id_policy",
+      label: "Call from",
+      section: "callers",
+      options: Object.entries(POLICIES).map(([value, label]) => ({ value, label })),
+    },
+    stored?.caller_id?.policy ?? "default",
+  );
+  const dailyCap = kinds.number(
+    {
+      name: "caller_id_daily_cap",
+      label: "Most calls a day from each number",
+      section: "callers",
+      description: "Days of UTC. A number that has had them is not called from until the next.",
+      min: 1,
+      max: 1_000_000,
+      advanced: true,
+    },
+    stored?.caller_id?.daily_cap,
+  );
   const sections = [
     { name: "connection" },
     ...provider.sections,
+    {
+      name: "callers",
+      title: "Calling number",
+      help: "Which of its numbers calls are placed from that name none.",
+    },
     { name: "own-limits", title: "Limits of this connection", help: "None if empty." },
   ];
   const form = metadataForm({
@@ -46,6 +80,8 @@ export function connectionForm(provider, stored, { isFirst = false } = {}) {
     fields: [
       { field: name },
       ...provider.fields,
+      { field: policy },
+      { field: dailyCap },
       limit("max_calls", "Most calls at a time"),
       limit("calls_per_second", "Most new calls a second"),
       { field: isDefault },
@@ -58,6 +94,8 @@ export function connectionForm(provider, stored, { isFirst = false } = {}) {
         is_default_outbound: byDefault,
         max_calls: calls = null,
         calls_per_second: rate = null,
+        caller_id_policy: by,
+        caller_id_daily_cap: cap = null,
         ...config
       } = values;
       const body = {
@@ -65,6 +103,7 @@ export function connectionForm(provider, stored, { isFirst = false } = {}) {
         is_default_outbound: byDefault,
         max_calls: calls,
         calls_per_second: rate,
+        caller_id: { policy: by, daily_cap: cap },
         config: { ...config, provider: provider.provider },
       };
       return stored ? api.put(`${PATH}/${stored.id}`, body) : api.post(PATH, body);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Control;
+use super::calling::{Calling, number_from};
 use super::choosing::through;
 use super::forking::failure;
 use super::place::{Errand, Mission, field, one_by_one};
@@ -27,6 +28,8 @@ use crate::workers::command::CallKey;
 pub struct Spare {
     /// What is wanted.
     call: PlaceCall,
+    /// The number that was picked for it.
+    calling: Option<Calling>,
     /// Trunks, in the order to try them.
     trunks: VecDeque<Arc<Trunk>>,
     /// Why the last one did not put it through.
@@ -38,11 +41,15 @@ type Line = (Option<Arc<Trunk>>, Permit);
 
 impl Spare {
     /// What is left of a call; none if that is nothing.
-    pub(super) fn new(call: &PlaceCall, trunks: VecDeque<Arc<Trunk>>) -> Option<Box<Self>> {
+    pub(super) fn new(
+        call: &PlaceCall,
+        calling: Option<Calling>,
+        trunks: VecDeque<Arc<Trunk>>,
+    ) -> Option<Box<Self>> {
         if trunks.is_empty() {
             return None;
         }
-        Some(Box::new(Self { call: call.clone(), trunks, reason: PeerReason::default() }))
+        Some(Box::new(Self { call: call.clone(), calling, trunks, reason: PeerReason::default() }))
     }
 }
 
@@ -72,10 +79,9 @@ impl Control {
 
     /// Takes a call that goes on through the next trunk that has room for it, or ends it.
     fn next_line(&mut self, key: CallKey, mut spare: Box<Spare>) {
-        let snapshot = self.directory.load();
         while let Some(trunk) = spare.trunks.pop_front() {
             let Ok(ways) = through(&trunk, &spare.call.to) else { continue };
-            let line = self.take_line(&snapshot, &trunk, spare.call.from.as_deref());
+            let line = self.take_number(&trunk, &spare.call, &mut spare.calling);
             let Ok(line) = line else { continue };
             let mission = Mission::Again { key, line, spare };
             let errand = Errand { mission, trunk: Some(trunk), ways };
@@ -136,7 +142,8 @@ impl Control {
             return Err(RequestError::Draining);
         }
         let (wanted, through) = (&spare.call, trunk.as_deref());
-        let user = self.calling_user(wanted.from.as_deref(), through);
+        let from = number_from(wanted.from.as_deref(), spare.calling.as_ref());
+        let user = self.calling_user(from, through);
         let secure = hops.iter().all(Hop::is_secure);
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         let mut media = call.media.clone();
@@ -156,7 +163,7 @@ impl Control {
         media.srtp = srtp.map_err(|error| field("to", error.to_string()))?;
         let sdp = offer_answer::build_offer(&media);
         placing.sdp.clone_from(&sdp);
-        placing.spare = Spare::new(wanted, spare.trunks.clone());
+        placing.spare = Spare::new(wanted, spare.calling.clone(), spare.trunks.clone());
         let (dialog, peer) = self.invite_next(&mut placing, None)?;
         self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
@@ -166,6 +173,7 @@ impl Control {
         (call.dialog, call.signalling) = (Some(dialog), peer.ip());
         self.capture_goes_on(key);
         self.log_line(key);
+        self.log_calling(key, spare.calling.as_ref());
         Ok(Box::new(placing))
     }
 }

@@ -254,6 +254,7 @@ impl Control {
             span,
         });
         self.log_beginning(key);
+        self.log_rate(key);
         self.capture_from_start(key);
         self.belongs_to_pbx(key);
         self.perform(key, &mut effects);

@@ -65,7 +65,7 @@ impl Control {
         // By id: trunks within configurations may have the same name.
         let id = |trunk: &Arc<Trunk>| trunk.id.to_string();
         let own = call.trunk.as_ref().map(id);
-        let usual = || snapshot.outbound(organisation, None).first().map(id);
+        let usual = || snapshot.outbound(organisation, |_| None).first().map(id);
         own.filter(|name| places(name)).or_else(usual).map(Some).ok_or(TransferError::Trunk)
     }
 

@@ -15,11 +15,13 @@ const NO_WAY: &str = "numbers are called by a connection that places calls, and 
                       without one, SIP URIs such as sip:bob@example.com are";
 
 /// The trunks that a call may go through, in the order to try them; none if it goes straight to
-/// where its URI leads. Which one is named is not tried elsewhere.
+/// where its URI leads. Which one is named is not tried elsewhere. `from` tells the number that it
+/// is placed from by a configuration, if that is another than its default.
 pub(super) fn trunks(
     snapshot: &Snapshot,
     organisation: Uuid,
     call: &PlaceCall,
+    from: impl Fn(Uuid) -> Option<String>,
 ) -> Result<Vec<Arc<Trunk>>, RequestError> {
     if let Some(name) = &call.trunk {
         let trunk = match call.telephony_configuration_id {
@@ -34,13 +36,13 @@ pub(super) fn trunks(
         return Ok(vec![Arc::clone(trunk)]);
     }
     if let Some(id) = call.telephony_configuration_id {
-        return by_configuration(snapshot, organisation, id, call.from.as_deref())
+        return by_configuration(snapshot, organisation, id, from(id).as_deref())
             .map_err(|why| field("telephony_configuration_id", why.to_owned()));
     }
     match Uri::parse(&call.to) {
         Ok(uri) if matches!(uri.scheme, Scheme::Sip | Scheme::Sips) => Ok(Vec::new()),
         Ok(_) => Err(field("to", "only sip: and sips: URIs and numbers are called".to_owned())),
-        Err(_) => match snapshot.outbound(organisation, call.from.as_deref()) {
+        Err(_) => match snapshot.outbound(organisation, from) {
             // A number, most likely: what is wrong with it as a URI is of no use.
             trunks if trunks.is_empty() => Err(field("to", NO_WAY.to_owned())),
             trunks => Ok(trunks),

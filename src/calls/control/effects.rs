@@ -102,6 +102,7 @@ impl Control {
         (call.attempt, call.awaits, call.slot) = (0, None, None);
         let worker = call.worker;
         self.log_end(key, cause, by);
+        self.settle_credit(key);
         self.command(worker, Command::Close { call: key, cause, by });
     }
 
@@ -146,6 +147,9 @@ impl Control {
             return self.command(call.worker, Command::Early { call: key, speaks });
         }
         self.command(call.worker, Command::State { call: key, state });
+        if state == CallState::Answered {
+            self.begin_charging(key);
+        }
     }
 
     /// Lets the caller hear noise until an agent is there, or music if whoever was there has left

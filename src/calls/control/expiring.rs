@@ -1,9 +1,6 @@
 //! Calls that end soon, as they reach a limit.
 
-use std::collections::HashMap;
 use std::time::Duration;
-
-use uuid::Uuid;
 
 use super::Control;
 use super::effects::millis;
@@ -13,6 +10,7 @@ use crate::calls::cause::Cause;
 use crate::calls::log::What;
 use crate::calls::sounds::Sounds;
 use crate::directory::Agent;
+use crate::quota::budget::Budgets;
 use crate::workers::command::{CallKey, Command, Steer};
 use crate::workers::play::PlaySound;
 use crate::workers::poller::now;
@@ -29,9 +27,11 @@ impl Control {
 
     /// These organisations have spent what they may, and have no new calls; the calls of those that
     /// soon will have end then.
-    pub(super) fn spent(&mut self, spent: HashMap<Uuid, u32>, short: &[(Uuid, Duration)]) {
-        self.quota.spend(spent);
-        for (organisation, left) in short {
+    pub(super) fn budgets(&mut self, budgets: Budgets) {
+        let Budgets { gone, short, balances, mark } = budgets;
+        self.quota.spend(gone);
+        self.credits.learn(mark, &balances);
+        for (organisation, left) in &short {
             let own = self.calls.values().filter(|it| it.agent.organisation == *organisation);
             let keys: Vec<CallKey> = own.map(|call| call.key).collect();
             for key in keys {
@@ -41,7 +41,7 @@ impl Control {
     }
 
     /// A call that talks ends so soon, unless it does sooner anyway.
-    fn shorten(&mut self, key: CallKey, left: Duration) {
+    pub(super) fn shorten(&mut self, key: CallKey, left: Duration) {
         let Some(call) = self.calls.get_mut(&key).filter(|call| call.ended.is_none()) else {
             return;
         };

@@ -114,9 +114,18 @@ impl Control {
         if dial.referral.is_none() {
             self.judge(&dial.to, trunk.as_deref())?;
         }
+        let credit = match trunk.as_deref() {
+            Some(trunk) => {
+                self.hold_first(&snapshot, organisation, &dial.to, trunk.country.as_deref())?
+            }
+            None => None,
+        };
         self.place_far(key, seat, trunk.as_deref(), before)?;
         if let Some(far) = self.far_of_mut(key, seat) {
             far.trunk.clone_from(&trunk);
+            if let Some(permit) = &mut far.permit {
+                permit.prepay(credit);
+            }
         }
         Ok((trunk, ways))
     }

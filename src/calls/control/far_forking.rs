@@ -93,6 +93,7 @@ impl Control {
             self.drop_far(key, seat, Cause::NetworkFailure);
             return self.refuse_far(key, seat, Cause::NetworkFailure);
         }
+        self.begin_charging_leg(key, seat);
         match seat {
             Seat::There => {
                 self.match_peer(key);
@@ -103,6 +104,7 @@ impl Control {
             Seat::Coming => self.transfer_input(key, transfer::Input::Answered),
             Seat::Third => {}
         }
+        self.credit_due(key);
         self.reschedule(key);
     }
 
@@ -164,7 +166,9 @@ impl Control {
             // One of several that ring.
             return self.far_failed(key, seat, dialog, 408, None);
         }
-        let Some(far) = call.far_at_mut(seat).take() else { return };
+        let Some(mut far) = call.far_at_mut(seat).take() else { return };
+        self.settle_leg(key, &mut far);
+        let Some(call) = self.calls.get_mut(&key) else { return };
         self.by_dialog.remove(&dialog);
         if seat == Seat::Coming {
             let worker = call.worker;
@@ -203,7 +207,9 @@ impl Control {
     /// Hangs up on the leg in this place, if there is one, and on all that may become it.
     pub(super) fn drop_far(&mut self, key: CallKey, seat: Seat, cause: Cause) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let (worker, Some(far)) = (call.worker, call.far_at_mut(seat).take()) else { return };
+        let (worker, Some(mut far)) = (call.worker, call.far_at_mut(seat).take()) else { return };
+        self.settle_leg(key, &mut far);
+        let Some(call) = self.calls.get_mut(&key) else { return };
         let (aside, Some(leg)) = (far.aside, far.leg) else { return };
         // Who hears that the call was completed elsewhere shows no missed call.
         let why = call.peer_reason.header().unwrap_or_else(|| cause.reason_header());

@@ -3,17 +3,20 @@
 //! One thread and one queue of facts, so that nothing of a call is ever seen half done. What may
 //! take time (dialling agents, HTTP) happens elsewhere and comes back as a request.
 
+mod admitting;
 mod again;
 mod agents;
 mod begin;
 mod binding;
 mod bridging;
+mod calling;
 mod capture;
 mod carrier;
 mod certificates;
 mod choosing;
 mod consulting;
 mod counting;
+mod crediting;
 mod datagrams;
 mod digits;
 mod directed;
@@ -82,6 +85,7 @@ use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use super::call::{Effect, Input};
+use super::caller_ids::Uses;
 use super::live::LiveCall;
 use super::log::LogHandle;
 use super::ports::Ports;
@@ -98,6 +102,7 @@ use crate::directory::Directory;
 use crate::listen::tls::ClientTls;
 use crate::outward::OutwardPolicy;
 use crate::quota::Quota;
+use crate::quota::credit::Credits;
 use crate::recording::{Recorder, Store};
 use crate::sip::core::endpoint::{Counters, DialogId, Endpoint, Transport};
 use crate::sip::core::registrar::Registrar;
@@ -161,6 +166,10 @@ pub struct Control {
     ports: Ports,
     sounds: Sounds,
     quota: Quota,
+    /// What calls hold of the money that organisations may spend.
+    credits: Credits,
+    /// How numbers were used that calls are placed from.
+    uses: Uses,
     /// How the media threads bear their calls.
     loads: load::Loads,
     recorder: Recorder,
@@ -299,6 +308,8 @@ impl Control {
             next_key: 1,
             next_attempt: 1,
             quota: Quota::default(),
+            credits: Credits::default(),
+            uses: Uses::default(),
             recorder,
             captures,
             dialler: Dialler::new(),
@@ -456,6 +467,7 @@ impl Control {
         self.web_due(key);
         self.pbx_due(key);
         self.tell_hold(key);
+        self.credit_due(key);
         self.next_digit(key);
     }
 }

@@ -6,31 +6,27 @@ use std::time::Duration;
 
 use adapters::agent::Direction;
 use tokio::sync::oneshot;
-use uuid::Uuid;
 
 use super::Control;
+use super::admitting::Bearing;
 use super::again::Spare;
 use super::begin::{Beginning, Peer, SipPeer};
-use super::carrier;
-use super::choosing::{through, trunks};
+use super::calling::{Calling, number_from};
+use super::choosing::through;
 use super::incoming::plan;
 use super::placing::{self, Hop};
 use super::presenting::{added, presented};
 use crate::calls::CallView;
 use crate::calls::call::Plan;
 use crate::calls::request::{PlaceCall, Request, RequestError};
-use crate::carrier::Account;
-use crate::directory::{self, Agent, Fallback, Snapshot, Treatment, Trunk};
-use crate::quota::{Permit, Way};
+use crate::directory::{Agent, Fallback, Treatment, Trunk};
+use crate::quota::Permit;
 use crate::sip::core::locate::{LocateError, Locator};
 use crate::sip::core::offer_answer;
 use crate::sip::core::uri::{Host, Uri};
 use crate::sip::endpoint::resolver::{ResolveError, Resolver};
 use crate::workers::command::CallKey;
 use crate::workers::poller::now;
-
-/// User of our From where the request names none.
-const USER: &str = "talkpath";
 
 /// A call to be placed, and who waits to hear of it.
 #[derive(Debug)]
@@ -75,6 +71,8 @@ pub struct Wanted {
     agent: Arc<Agent>,
     /// Trunks that are tried after the one that it goes through now.
     others: VecDeque<Arc<Trunk>>,
+    /// The number that was picked for it, of its trunk.
+    calling: Option<Calling>,
     /// Its places with everything that has a limit, until it has begun.
     room: Option<Room>,
     /// Takes the outcome.
@@ -85,20 +83,8 @@ pub struct Wanted {
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) permit: Permit,
-    line: Option<Permit>,
+    pub(super) line: Option<Permit>,
     pub(super) slot: Permit,
-}
-
-/// Where a call goes.
-enum Bearing {
-    /// To telephones that registered with us: those of a round at the same time.
-    Phones(Vec<Vec<Hop>>),
-    /// To where its URI leads.
-    Straight,
-    /// Through the first of these trunks that takes it.
-    Trunks(Vec<Arc<Trunk>>),
-    /// By the first of these configurations of carriers that takes it.
-    Carriers(Vec<Arc<Account>>),
 }
 
 impl Control {
@@ -118,7 +104,8 @@ impl Control {
             Ok(admitted) => admitted,
         };
         let (room, others) = (Some(room), VecDeque::new());
-        let mut wanted = Box::new(Wanted { call, agent, others, room, reply });
+        let calling = None;
+        let mut wanted = Box::new(Wanted { call, agent, others, calling, room, reply });
         match bearing {
             Bearing::Phones(rounds) => {
                 let view = self.set_out_to(&mut wanted, None, rounds);
@@ -142,116 +129,6 @@ impl Control {
         }
     }
 
-    /// Who talks on a call, where it goes, and its places with everything that has a limit: nothing
-    /// of a call that is refused is dialled or looked up.
-    fn admit_errand(
-        &mut self,
-        snapshot: &Snapshot,
-        wanted: &PlaceCall,
-    ) -> Result<(Arc<Agent>, Bearing, Room), RequestError> {
-        if self.draining {
-            return Err(RequestError::Draining);
-        }
-        let organisation = wanted.organisation.unwrap_or(snapshot.organisation);
-        if wanted.id.is_some_and(|id| self.by_id.contains_key(&id)) {
-            return Err(RequestError::State("the call has been placed"));
-        }
-        if snapshot.is_suspended(organisation) {
-            return Err(RequestError::Suspended);
-        }
-        let agent = snapshot
-            .agent(organisation, &wanted.agent)
-            .ok_or_else(|| field("agent", format!("no agent is called \"{}\"", wanted.agent)))?;
-        // Softphones are of the file, as is its organisation.
-        let named = wanted.trunk.is_some() || wanted.telephony_configuration_id.is_some();
-        let phones = match !named && organisation == snapshot.organisation {
-            true => self.phone_rounds(&wanted.to),
-            false => None,
-        };
-        let bearing = match phones {
-            Some(rounds) => Bearing::Phones(rounds),
-            None => self.bearing(snapshot, organisation, wanted)?,
-        };
-        // What has no way anywhere takes nothing.
-        match &bearing {
-            Bearing::Trunks(trunks) => self.check_trunks(snapshot, trunks, wanted)?,
-            Bearing::Carriers(accounts) => {
-                self.check_carriers(snapshot, accounts, wanted.from.as_deref())?;
-            }
-            Bearing::Phones(_) | Bearing::Straight => {}
-        }
-        // The agent first: a place there costs no rate.
-        let slot = self.take_agent(agent, Way::Out)?;
-        let permit = self.take_places(Way::Out, &snapshot.bounds(organisation, None, None))?;
-        Ok((Arc::clone(agent), bearing, Room { permit, line: None, slot }))
-    }
-
-    /// Where a call goes that is not for a telephone of ours.
-    fn bearing(
-        &self,
-        snapshot: &Snapshot,
-        organisation: Uuid,
-        wanted: &PlaceCall,
-    ) -> Result<Bearing, RequestError> {
-        let accounts = carrier::accounts(snapshot, organisation, wanted);
-        if !accounts.is_empty() {
-            self.judge(&wanted.to, None)?;
-            return Ok(Bearing::Carriers(accounts));
-        }
-        let trunks = trunks(snapshot, organisation, wanted)?;
-        if trunks.is_empty() {
-            self.judge(&wanted.to, None)?;
-            return Ok(Bearing::Straight);
-        }
-        let mut refused = None;
-        let mut allowed = Vec::new();
-        for trunk in trunks {
-            match self.judge(&wanted.to, Some(&trunk)) {
-                Ok(()) => allowed.push(trunk),
-                Err(why) => refused = Some(why),
-            }
-        }
-        match refused {
-            Some(why) if allowed.is_empty() => Err(why.into()),
-            // What no trunk can express is wrong, whatever there is room for.
-            _ => {
-                let mut unsaid = None;
-                for trunk in &allowed {
-                    match through(trunk, &wanted.to) {
-                        Ok(_) => return Ok(Bearing::Trunks(allowed)),
-                        Err(error) => unsaid = Some(error),
-                    }
-                }
-                unsaid.map_or(Ok(Bearing::Trunks(allowed)), Err)
-            }
-        }
-    }
-
-    /// Whether one of these trunks can take a call and has room for it: nothing is taken. The error
-    /// is that of the last.
-    fn check_trunks(
-        &self,
-        snapshot: &Snapshot,
-        trunks: &[Arc<Trunk>],
-        wanted: &PlaceCall,
-    ) -> Result<(), RequestError> {
-        let mut refused = None;
-        for trunk in trunks {
-            let taken = match through(trunk, &wanted.to) {
-                Ok(_) => self.check_line(snapshot, trunk, wanted.from.as_deref()),
-                Err(error) => {
-                    refused = Some(error);
-                    continue;
-                }
-            };
-            match taken {
-                Ok(()) => return Ok(()),
-                Err(refusal) => refused = Some(refusal.into()),
-            }
-        }
-        refused.map_or(Ok(()), Err)
-    }
-
     /// Takes a call through the next trunk that has room for it; without any, `error` is told.
     fn next_trunk(&mut self, mut wanted: Box<Wanted>, mut error: RequestError) {
         while let Some(trunk) = wanted.others.pop_front() {
@@ -270,8 +147,7 @@ impl Control {
         trunk: &Trunk,
     ) -> Result<Vec<Arc<placing::Way>>, RequestError> {
         let ways = through(trunk, &wanted.call.to)?;
-        let snapshot = self.directory.load();
-        let line = self.take_line(&snapshot, trunk, wanted.call.from.as_deref())?;
+        let line = self.take_number(trunk, &wanted.call, &mut wanted.calling)?;
         if let Some(room) = &mut wanted.room {
             room.line = Some(line);
         }
@@ -369,7 +245,8 @@ impl Control {
             return Err(RequestError::Draining);
         }
         let (wanted, through) = (&errand.call, trunk.as_deref());
-        let user = self.calling_user(wanted.from.as_deref(), through);
+        let from = number_from(wanted.from.as_deref(), errand.calling.as_ref());
+        let user = self.calling_user(from, through);
         let secure = rounds.iter().flatten().all(Hop::is_secure);
         let organisation = errand.agent.organisation;
         let outward = self.outward_of_leg(organisation, through);
@@ -390,7 +267,7 @@ impl Control {
         })?;
         let sdp = offer_answer::build_offer(&media);
         placing.sdp.clone_from(&sdp);
-        placing.spare = Spare::new(wanted, errand.others.clone());
+        placing.spare = Spare::new(wanted, errand.calling.clone(), errand.others.clone());
         let (dialog, peer) = self.invite_next(&mut placing, None)?;
         let room = errand.room.take().ok_or(RequestError::Full)?;
         let (wanted, agent) = (&errand.call, &errand.agent);
@@ -420,19 +297,11 @@ impl Control {
             line: room.line,
             slot: Some(room.slot),
         });
+        self.log_calling(key, errand.calling.as_ref());
         self.watch_branches(key, &placing);
         let call = self.calls.get_mut(&key).ok_or(RequestError::NoSuchCall)?;
         call.placing = Some(Box::new(placing));
         Ok(call.view(now()))
-    }
-
-    /// The user part of From: what the call names, or what its trunk or configuration does, written
-    /// as the trunk wants it.
-    pub(super) fn calling_user(&self, from: Option<&str>, trunk: Option<&Trunk>) -> String {
-        let Some(trunk) = trunk else { return from.unwrap_or(USER).to_owned() };
-        let snapshot = self.directory.load();
-        let user = from.or_else(|| snapshot.caller_id(trunk)).unwrap_or(USER);
-        directory::written(trunk, user)
     }
 
     pub(super) fn outbound_plan(&self, agent: &Arc<Agent>, wanted: &PlaceCall) -> Plan {

@@ -54,19 +54,6 @@ impl Control {
         self.quota.check(now(), Way::Out, &line_bounds(snapshot, trunk, from))
     }
 
-    /// Whether a call that we place finds room within some of these bounds: nothing is taken. The
-    /// refusal is that of the last; no bounds at all refuse nothing.
-    pub(super) fn check_any(&self, all: impl Iterator<Item = Vec<Bound>>) -> Result<(), Refusal> {
-        let mut refused = None;
-        for bounds in all {
-            match self.quota.check(now(), Way::Out, &bounds) {
-                Ok(()) => return Ok(()),
-                Err(refusal) => refused = Some(refusal),
-            }
-        }
-        refused.map_or(Ok(()), Err)
-    }
-
     /// What a leg beside those of a call counts for: it costs its organisation what a call costs,
     /// on the trunk that it is placed through and the number that it is placed from.
     pub(super) fn leg_bounds(

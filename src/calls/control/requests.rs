@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::Control;
 use crate::agent::socket::AgentSocket;
 use crate::calls::call::Input;
+use crate::calls::caller_ids::Called;
 use crate::calls::cause::Cause;
 use crate::calls::request::{Request, RequestError};
 use crate::calls::view::CallView;
@@ -80,7 +81,14 @@ impl Control {
                 let _ = reply.send(self.living(call).and_then(|key| self.start_capture(key)));
             }
             Request::Recorder(event) => self.recorder_event(event),
-            Request::Spent { spent, short } => self.spent(spent, &short),
+            Request::Budgets(budgets) => self.budgets(*budgets),
+            Request::Mark { reply } => drop(reply.send(self.credits.mark())),
+            Request::Held { organisation, reply } => {
+                let _ = reply.send(self.credits.held(organisation));
+            }
+            Request::Called(Called { day, line, counts }) => {
+                self.learn_calling(day, line, &counts);
+            }
             Request::Drain => {
                 self.draining = true;
                 self.leave_registrars();

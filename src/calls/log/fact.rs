@@ -8,9 +8,10 @@ use adapters::event::{AnsweredBy, Price, Recording};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{StageFigures, State};
+use super::{Estimate, PickedCallerId, StageFigures, State};
 use crate::calls::cause::Cause;
 use crate::config::Masked;
+use crate::quota::rates::Rate;
 
 /// Who says what happened to a call. Of two that tell different stories of its end, the one that
 /// stands first here is believed.
@@ -143,6 +144,8 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         configuration: Option<Uuid>,
     },
+    /// The number that it is placed from was picked.
+    CallerIdPicked(Box<PickedCallerId>),
     /// A carrier has it, and calls it so.
     AtCarrier {
         /// The carrier.
@@ -185,6 +188,10 @@ pub enum What {
         #[serde(skip_serializing_if = "Vec::is_empty", default)]
         fields: Vec<String>,
     },
+    /// What it costs by the table of rates.
+    Rated(Box<Rate>),
+    /// A leg beside those of the call is over, and has cost this by the table of rates.
+    LegCharged(Box<Estimate>),
     /// The carrier told its price.
     Priced(Price),
     /// How its media fared.
@@ -235,10 +242,13 @@ impl What {
             Self::WebPhone { .. } => "web_phone",
             Self::PlacedElsewhere { .. } => "placed_elsewhere",
             Self::LineChanged { .. } => "line_changed",
+            Self::CallerIdPicked(_) => "caller_id_picked",
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",
             Self::ExternalPbx { .. } => "external_pbx",
+            Self::Rated(_) => "rated",
+            Self::LegCharged(_) => "leg_charged",
             Self::Priced(_) => "priced",
             Self::Quality(_) => "quality",
             Self::Ended(_) => "ended",

@@ -3,10 +3,14 @@
 //! A fold is a set of registers. Each keeps, of all that was offered to it, what has the smallest
 //! key (or the largest), so that order and repetition make no difference.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use adapters::event::{AnsweredBy, Price};
 
-use super::summary::{AtCarrier, Stamps, Summary};
+use super::summary::{AtCarrier, Estimate, Stamps, Summary};
 use super::{Began, CallFact, Ended, QualitySummary, Source, State, What};
+use crate::quota::rates::Rate;
 
 /// What orders the facts of a call: whom we believe more, what happened first, then the id, so that
 /// no two are alike.
@@ -74,6 +78,7 @@ impl<T> Last<T> {
 pub struct Fold {
     began: First<Began>,
     line: Last<(Option<String>, Option<uuid::Uuid>)>,
+    from: Last<String>,
     initiated: First<i64>,
     queued: First<i64>,
     ringing: First<i64>,
@@ -85,6 +90,9 @@ pub struct Fold {
     carrier_ms: First<u64>,
     answered_by: Last<AnsweredBy>,
     agent: Last<String>,
+    rate: Last<Rate>,
+    /// What legs have cost, by what makes the fact unique.
+    legs: BTreeMap<(Source, String), Estimate>,
     price: Last<Price>,
     quality: Last<QualitySummary>,
     carrier: Last<AtCarrier>,
@@ -110,8 +118,13 @@ impl Fold {
             What::LineChanged { trunk, configuration } => {
                 self.line.offer(fact, || (trunk.clone(), *configuration));
             }
+            What::CallerIdPicked(picked) => self.from.offer(fact, || picked.number.clone()),
             What::AnsweredBy { who } => self.answered_by.offer(fact, || *who),
             What::AgentConnected { agent, .. } => self.agent.offer(fact, || agent.clone()),
+            What::Rated(rate) => self.rate.offer(fact, || **rate),
+            What::LegCharged(cost) => {
+                self.legs.insert((fact.source, fact.id.clone()), **cost);
+            }
             What::Priced(price) => self.price.offer(fact, || price.clone()),
             What::Quality(quality) => self.quality.offer(fact, || (**quality).clone()),
             What::AtCarrier { provider, call } => self
@@ -182,6 +195,11 @@ impl Fold {
             }
             None => began,
         });
+        // The number that was picked last is the one that the called party saw.
+        let began = began.map(|began| match self.from.get() {
+            Some(from) => Began { from: from.clone(), ..began },
+            None => began,
+        });
         Summary {
             began,
             agent: agent.cloned(),
@@ -198,10 +216,26 @@ impl Fold {
             duration_ms,
             billed_s: billed_ms.map(|ms| ms.div_ceil(1_000)),
             cost: self.price.get().cloned(),
+            estimate: self.estimate(duration_ms),
+            rate: self.rate.get().copied(),
             answered_by: self.answered_by.get().copied(),
             quality: self.quality.get().cloned(),
             carrier: self.carrier.get().cloned(),
         }
+    }
+
+    /// What a call and its legs cost that is over, by the table of rates. One that was not answered
+    /// costs nothing.
+    fn estimate(&self, duration_ms: Option<u64>) -> Option<Estimate> {
+        let own = self.rate.get().zip(duration_ms).map(|(rate, ms)| Estimate {
+            amount: rate.charge(Duration::from_millis(ms)),
+            currency: rate.currency,
+        });
+        let legs = self.legs.values().copied().filter(|_| self.is_over());
+        let mut all = own.into_iter().chain(legs);
+        let first = all.next()?;
+        let same = all.filter(|cost| cost.currency == first.currency);
+        Some(same.fold(first, |sum, one| Estimate { amount: sum.amount.plus(one.amount), ..sum }))
     }
 
     /// How far a call is that is not over.

@@ -8,6 +8,7 @@ mod carrier;
 mod fact;
 mod fold;
 mod handle;
+mod picked;
 mod spoken;
 mod stages;
 mod state;
@@ -25,7 +26,8 @@ pub use fact::{
 };
 pub use fold::Fold;
 pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};
+pub use picked::PickedCallerId;
 pub use spoken::{Ending, Sample, Speaker, Spoken};
 pub use stages::StageFigures;
 pub use state::State;
-pub use summary::{AtCarrier, Stamps, Summary};
+pub use summary::{AtCarrier, Estimate, Stamps, Summary};

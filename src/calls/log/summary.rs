@@ -2,9 +2,12 @@
 
 use adapters::agent::EndedBy;
 use adapters::event::{AnsweredBy, Price};
+use serde::{Deserialize, Serialize};
 
 use super::{Began, QualitySummary, State};
 use crate::calls::cause::Cause;
+use crate::quota::amount::{Amount, Currency};
+use crate::quota::rates::Rate;
 
 /// When a call reached which state, in microseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +51,25 @@ pub struct Summary {
     pub billed_s: Option<u64>,
     /// What the carrier takes for it.
     pub cost: Option<Price>,
+    /// What it costs by the table of rates, its legs included, once it is over.
+    pub estimate: Option<Estimate>,
+    /// What it costs while it lives.
+    pub rate: Option<Rate>,
     /// Who answered, as the carrier's detection says.
     pub answered_by: Option<AnsweredBy>,
     /// How its media fared.
     pub quality: Option<QualitySummary>,
     /// Where it is beside us, if a carrier has it.
     pub carrier: Option<AtCarrier>,
+}
+
+/// What a call costs by the table of rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// How much.
+    pub amount: Amount,
+    /// Of what.
+    pub currency: Currency,
 }
 
 /// A call as a carrier has it.

@@ -8,7 +8,10 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::calls::caller_ids::Policy;
 use crate::calls::cause::Cause;
+use crate::quota::amount::{Amount, Currency};
+use crate::quota::rates::Rate;
 
 const CALL: Uuid = Uuid::from_u128(7);
 const BEGAN_US: i64 = 1_700_000_000_000_000;
@@ -340,6 +343,48 @@ fn the_last_line_is_the_records() {
     });
     let began = folded(&facts[..1]).began.unwrap();
     assert_eq!((began.trunk.as_deref(), began.configuration), (Some("main"), None));
+}
+
+/// A call that was answered has an estimate once it is over, whatever its carrier says later; one
+/// that was not costs nothing; and the number that was picked last is the one that it came from.
+#[test]
+fn estimates_and_picked_numbers() {
+    let amount = |text| Amount::parse(text).unwrap();
+    let rate = Rate {
+        currency: Currency::parse("EUR").unwrap(),
+        per_minute: amount("0.10"),
+        increment_s: 60,
+        connection: amount("0.05"),
+    };
+    let picked = |number: &str| {
+        let (number, policy) = (number.to_owned(), Policy::Local);
+        What::CallerIdPicked(Box::new(PickedCallerId { number, policy }))
+    };
+    let ended = |answered: bool| {
+        let duration_ms = answered.then_some(60_001);
+        Ended { answered: Some(answered), duration_ms, ..Ended::new(Cause::Normal) }
+    };
+    let mut facts = [
+        node(0, 0, began()),
+        node(1, 1, What::Rated(Box::new(rate))),
+        node(2, 2, picked("+4930111")),
+        node(3, 500, picked("+4930222")),
+        node(4, 90_000, What::Ended(Box::new(ended(true)))),
+    ];
+    permute(&mut facts.to_vec(), 0, &mut |order| {
+        let summary = folded(order);
+        let estimate = summary.estimate.unwrap();
+        assert_eq!((estimate.amount, estimate.currency), (amount("0.25"), rate.currency));
+        assert_eq!(summary.began.unwrap().from, "+4930222");
+    });
+    assert_eq!((folded(&facts[..4]).estimate, folded(&facts[..4]).rate), (None, Some(rate)));
+    // A leg costs besides, once.
+    let leg = Estimate { amount: amount("0.40"), currency: rate.currency };
+    let mut with = facts.to_vec();
+    with.extend([3_000, 3_000].map(|at_ms| node(9, at_ms, What::LegCharged(Box::new(leg)))));
+    assert_eq!(folded(&with).estimate.unwrap().amount, amount("0.65"));
+    facts[4] = node(4, 90_000, What::Ended(Box::new(ended(false))));
+    assert_eq!(folded(&facts).estimate, None);
 }
 
 /// Every cause leads to a terminal state; an answered call is completed whatever cut it short.

@@ -83,6 +83,82 @@ const MISTAKES: &[(&str, &str)] = &[
     ("[media]\nworkers = 99999999999999999999", "2: media.workers: 99999999999999999999; allowed"),
 ];
 
+/// A rate, and what is wrong with it.
+const MISTAKES_IN_RATES: &[(&str, &str)] = &[
+    ("currency = \"EUR\"\nper_minute = \"1\"", "1: rates[0].prefix: missing: the start of numbers"),
+    (
+        "prefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = 0.01",
+        "4: rates[0].per_minute: 0.01 is not text; allowed: an amount with a point",
+    ),
+    (
+        "prefix = \"+49\"\ncurrency = \"euro\"\nper_minute = \"1\"",
+        "3: rates[0].currency: \"euro\": not a currency; allowed: three capital letters",
+    ),
+    (
+        "prefix = \"0049\"\ncurrency = \"EUR\"\nper_minute = \"1\"",
+        "2: rates[0].prefix: \"0049\": it begins with +; allowed: the start of numbers",
+    ),
+    (
+        "prefix = \"+\"\ncurrency = \"EUR\"\nper_minute = \"1\"\nincrement_s = 0",
+        "5: rates[0].increment_s: 0; allowed: a whole number from 1 to 3600",
+    ),
+    (
+        "prefix = \"+1\"\ncurrency = \"EUR\"\nper_minute = \"1\"\n[[rates]]\nprefix = \"+1\"\n\
+         currency = \"EUR\"\nper_minute = \"2\"",
+        "6: rates[1].prefix: another rate in EUR has this prefix",
+    ),
+];
+
+/// Each mistake in a rate is told with what to do; what is right is read.
+#[test]
+fn rates_are_explained() {
+    for (text, expected) in MISTAKES_IN_RATES {
+        let messages = refused(&format!("[[rates]]\n{text}"));
+        assert_eq!(messages.len(), 1, "{text}: {messages:#?}");
+        assert!(messages[0].starts_with(expected), "{text}\n{}\n{expected}", messages[0]);
+    }
+    let right = "[[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.0125\"\n\
+                 increment_s = 1\nconnection = \"0.05\"";
+    let rates = parse(right).unwrap().rates;
+    assert_eq!((rates.len(), rates[0].prefix.as_str(), rates[0].rate.increment_s), (1, "49", 1));
+    assert_eq!(rates[0].rate.connection.to_string(), "0.05");
+}
+
+/// A trunk to somewhere, and what is wrong with its numbers.
+const MISTAKES_IN_CALLER_IDS: &[(&str, &str)] = &[
+    ("caller_ids = [\"+4930\"]", "4: trunks[0].caller_ids: means nothing without caller_id_policy"),
+    (
+        "caller_id_policy = \"local\"",
+        "4: trunks[0].caller_id_policy: means nothing without caller_ids",
+    ),
+    (
+        "caller_id_daily_cap = 5",
+        "4: trunks[0].caller_id_daily_cap: means nothing without caller_ids",
+    ),
+    (
+        "caller_ids = [\"+4930\"]\ncaller_id_policy = \"roundrobin\"",
+        "5: trunks[0].caller_id_policy: \"roundrobin\": unknown (did you mean \"round_robin\"?)",
+    ),
+    (
+        "caller_ids = [\"+4930\"]\ncaller_id_daily_cap = 0",
+        "5: trunks[0].caller_id_daily_cap: 0; allowed: a whole number from 1 to 1000000",
+    ),
+    ("caller_ids = [\"a b\"]", "4: trunks[0].caller_ids: \"a b\": not a number or user; allowed"),
+];
+
+/// Each mistake in the numbers of a trunk is told; the default is the first of them.
+#[test]
+fn caller_ids_are_explained() {
+    let head = "[[trunks]]\nname = \"out\"\ntargets = \"sip:192.0.2.1\"\n";
+    for (text, expected) in MISTAKES_IN_CALLER_IDS {
+        let messages = refused(&format!("{head}{text}"));
+        assert!(messages[0].starts_with(expected), "{text}\n{}\n{expected}", messages[0]);
+    }
+    let numbers = "caller_id = \"b\"\ncaller_ids = [\"a\", \"b\"]\ncaller_id_policy = \"sticky\"";
+    let config = parse(&format!("{head}{numbers}")).unwrap();
+    assert_eq!(config.trunks[0].outbound.caller_ids, ["b", "a"]);
+}
+
 /// Each mistake names line, key, value, and what is allowed.
 #[test]
 fn mistakes_are_explained() {

@@ -42,7 +42,7 @@ pub(super) fn call_schema() -> Value {
     let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
     let by = ["caller", "agent", "network", "carrier", "server"];
     let who = ["human", "machine_start", "machine_end", "fax", "unknown"];
-    let cost = schema::object(&[("amount", text()), ("currency", text())], &[]);
+    let cost = || schema::object(&[("amount", text()), ("currency", text())], &[]);
     schema::object(
         &[
             ("id", schema::format("uuid")),
@@ -72,7 +72,14 @@ pub(super) fn call_schema() -> Value {
             ("q850", schema::nullable(schema::count())),
             ("reason", schema::nullable(text())),
             ("billed_s", schema::nullable(schema::count())),
-            ("cost", schema::nullable(cost)),
+            ("cost", schema::described(schema::nullable(cost()), "what its carrier takes")),
+            (
+                "cost_estimate",
+                schema::described(
+                    schema::nullable(cost()),
+                    "what it costs by the table of rates, once it is over",
+                ),
+            ),
             ("answered_by", schema::nullable(schema::word(&who))),
             ("quality", schema::nullable(quality_schema())),
             (

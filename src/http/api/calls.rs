@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::call_schema::{call_schema, filters, place_schema};
 use super::{RETRY_AFTER_S, gone, owned, written};
+use crate::callers;
 use crate::calls::CallView;
 use crate::calls::log::{State as CallState, direction_from_word};
 use crate::calls::request::{self, PlaceCall, RequestError};
@@ -38,6 +39,9 @@ impl From<RequestError> for Problem {
             RequestError::Limit(refusal) if refusal.is_budget() => {
                 Self::new(Kind::Budget, error.to_string())
             }
+            RequestError::Limit(refusal) if refusal.is_lasting() => {
+                Self::new(Kind::CallerIds, error.to_string())
+            }
             RequestError::Full | RequestError::Limit(_) | RequestError::Draining => {
                 Self::unavailable(error.to_string(), RETRY_AFTER_S)
             }
@@ -46,6 +50,10 @@ impl From<RequestError> for Problem {
         }
     }
 }
+
+/// Why no call is placed.
+const PLACE_REFUSALS: &[Kind] =
+    &[Kind::Budget, Kind::CallerIds, Kind::Destination, Kind::Suspended, Kind::Unavailable];
 
 pub(super) fn resource() -> Resource {
     let call = || schema::named("Call");
@@ -65,7 +73,7 @@ pub(super) fn resource() -> Resource {
                 .retryable()
                 .json(schema::named("PlaceCall"))
                 .answers_json(201, "the call, which rings or will", call())
-                .refuses(&[Kind::Budget, Kind::Destination, Kind::Suspended, Kind::Unavailable]),
+                .refuses(PLACE_REFUSALS),
             get("/api/v1/calls/{id}", "show_call", show)
                 .summary("Shows a call.")
                 .scope(Scope::Read)
@@ -219,7 +227,8 @@ async fn place(
     let revision = *state.store.changes().borrow();
     state.directory.wait(revision, HOLDS_WAIT).await;
     let id = made.map(|made| made.id);
-    let call = PlaceCall { id, organisation: Some(caller.organisation.0), ..call };
+    let mut call = PlaceCall { id, organisation: Some(caller.organisation.0), ..call };
+    callers::recall(&state.store, &state.directory, &mut call).await;
     let placed = state.calls.ask(|reply| request::Request::Place { call, reply }).await;
     let view = placed.ok_or_else(gone)??;
     // Who is told that there is a call finds it again, whatever becomes of this server.

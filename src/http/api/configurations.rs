@@ -4,14 +4,15 @@ use adapters::config::{ConfigErrors, RawConfig};
 use adapters::hook::HookUrls;
 use adapters::setup::{SetupState, SetupStep};
 use adapters::spec::ProviderSpec;
-use adapters::{table, ui};
+use adapters::table;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::configuration_schema::{config_schema, detail_fields, item_fields, write_schema};
 use super::object::{self, Fields};
-use super::{providers, reach, trunks};
+use super::{caller_id, providers, reach, trunks};
 use crate::carrier::Account;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -68,7 +69,7 @@ pub(super) fn resource() -> Resource {
                 .answers_json(200, "the configuration", one()),
             put(PATH_ONE, "change_configuration", change)
                 .summary(
-                    "Changes name, default, limits, or the whole `config`, in which a secret that \
+                    "Changes name, default, limits, `caller_id`, or the whole `config`, in which a secret that \
                      equals its mask stays.",
                 )
                 .json(schema::named("ChangedConfiguration"))
@@ -95,99 +96,6 @@ pub(super) fn resource() -> Resource {
         ],
         schemas,
     }
-}
-
-fn item_fields() -> Vec<(&'static str, Value)> {
-    let time = || schema::format("date-time");
-    let mut fields = vec![
-        ("id", schema::format("uuid")),
-        ("name", schema::text(64)),
-        ("provider", schema::word(&providers::names())),
-        ("connectivity", schema::word(&["api", "sip"])),
-        ("is_default_outbound", schema::flag()),
-        ("inactive", schema::flag()),
-        ("inactive_since", schema::nullable(time())),
-        ("inactive_reason", schema::nullable(json!({"type": "string"}))),
-        ("phone_number_count", schema::described(schema::count(), "active ones")),
-        ("is_ready_for_outbound", schema::flag()),
-        ("outbound_blocked_reason", schema::nullable(json!({"type": "string"}))),
-    ];
-    fields.extend(object::limits_schema());
-    fields.extend(object::stamp_schema());
-    fields
-}
-
-fn detail_fields() -> Vec<(&'static str, Value)> {
-    let text = || json!({"type": "string"});
-    let step = schema::object(
-        &[
-            ("key", text()),
-            ("title", text()),
-            ("description", text()),
-            ("complete", schema::flag()),
-            ("blocks_outbound", schema::flag()),
-        ],
-        &[],
-    );
-    let mut fields = item_fields();
-    fields.extend([
-        ("credentials", schema::described(schema::any_object(), "secrets are masks")),
-        ("setup_checklist", schema::list(step)),
-        (
-            "setup_files",
-            schema::described(
-                schema::list(schema::object(&[("file", text()), ("text", text())], &[])),
-                "what is to be written into files of one's own PBX",
-            ),
-        ),
-        ("supports_trunks", schema::flag()),
-        (
-            "inbound_url",
-            schema::described(
-                schema::nullable(text()),
-                "where its carrier asks about calls; for keys of scope admin",
-            ),
-        ),
-        ("trunks", schema::list(schema::named("Trunk"))),
-        (
-            "status",
-            schema::described(
-                schema::nullable(schema::named("TrunkStatus")),
-                "how the SIP peer that it describes itself stands; null if it is none in service",
-            ),
-        ),
-    ]);
-    fields
-}
-
-/// What is written: all of it at first, later what changes.
-fn write_schema(new: bool) -> Value {
-    let config = json!({
-        "oneOf": providers::names().iter().map(|name| schema::named(name)).collect::<Vec<_>>(),
-        "discriminator": {"propertyName": "provider"},
-    });
-    let fields = [("name", schema::text(64)), ("config", config)];
-    let mut optional = vec![("is_default_outbound", schema::nullable(schema::flag()))];
-    optional.extend(object::limits_schema());
-    if new {
-        return schema::object(&fields, &optional);
-    }
-    optional.extend(fields);
-    schema::object(&[], &optional)
-}
-
-/// What a provider wants to be told, with its name.
-fn config_schema(spec: &ProviderSpec) -> Value {
-    let mut config = ui::schema(spec.ui.fields);
-    let provider = json!({"const": spec.name});
-    if let Some(properties) = config.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("provider".to_owned(), provider);
-    }
-    let required = config.as_object_mut().map(|config| config.entry("required"));
-    if let Some(required) = required.and_then(|r| r.or_insert_with(|| json!([])).as_array_mut()) {
-        required.push(json!("provider"));
-    }
-    config
 }
 
 /// The provider of a configuration; it was in the table when it was stored.
@@ -234,6 +142,7 @@ fn item(configuration: &Configuration, counts: &Counts) -> Result<Map<String, Va
         "outbound_blocked_reason": blocked.map(|step| step.help),
     });
     let Value::Object(mut shown) = shown else { return Ok(Map::new()) };
+    shown.insert(caller_id::FIELD.to_owned(), json!(fields.rotation()));
     object::limits_shown(&mut shown, &fields.limits);
     object::stamped(&mut shown, stamp);
     Ok(shown)
@@ -392,11 +301,12 @@ async fn create(
     let name = given.name();
     let is_default_outbound = given.flag("is_default_outbound").unwrap_or(false);
     let limits = given.limits();
+    let rotation = caller_id::read(&mut given);
     let outward = state.outward.of(caller.organisation.0);
     let read = read_config(&mut given, None, &outward);
     given.finish()?;
     let Some((spec, config)) = read else { return Err(Problem::invalid("config", "missing")) };
-    let fields = ConfigurationFields {
+    let mut fields = ConfigurationFields {
         name,
         provider: spec.name.to_owned(),
         account: account(spec, &config),
@@ -405,6 +315,7 @@ async fn create(
         is_default_outbound,
         limits,
     };
+    fields.set_rotation(rotation);
     let organisation = caller.organisation;
     let id = state.store.create_configuration(organisation, &fields, &caller.actor()).await?;
     let location = [(header::LOCATION, format!("{PATH}/{id}"))];
@@ -436,6 +347,9 @@ async fn change(
         fields.name = given.name();
     }
     given.change_limits(&mut fields.limits);
+    if given.has(caller_id::FIELD) {
+        fields.set_rotation(caller_id::read(&mut given));
+    }
     if let Some(is_default) = given.flag("is_default_outbound") {
         fields.is_default_outbound = is_default;
     }

@@ -10,9 +10,11 @@ mod call_order_reading;
 mod call_order_schema;
 mod call_orders;
 mod call_schema;
+mod caller_id;
 mod calls;
 mod capture;
 mod carrier_events;
+mod configuration_schema;
 mod configurations;
 mod dialect;
 mod events;
@@ -21,6 +23,7 @@ mod line;
 mod link;
 mod listen;
 mod live;
+mod money;
 mod numbers;
 mod object;
 mod ops;
@@ -30,6 +33,7 @@ mod pbx;
 mod phone;
 mod play;
 mod providers;
+mod rates;
 mod reach;
 mod recording;
 mod routes;
@@ -76,6 +80,8 @@ pub(super) fn resources() -> Vec<Resource> {
         session::resource(),
         keys::resource(),
         organisations::resource(),
+        money::resource(),
+        rates::resource(),
         audit::resource(),
         providers::resource(),
         super::hooks::resource(),

@@ -13,6 +13,8 @@ pub(super) const LIMIT_MAX: i64 = 100_000;
 pub(super) const DURATION_S_MAX: i64 = MAX_DURATION_S_MAX.cast_signed();
 /// Longest name.
 const NAME_CHARS_MAX: usize = 64;
+/// Unknown fields that are told of.
+const UNKNOWN_MAX: usize = 20;
 
 /// What every object tells of itself besides its fields.
 pub(super) fn stamped(object: &mut Map<String, Value>, stamp: &Stamp) {
@@ -178,6 +180,16 @@ impl Fields {
         }
     }
 
+    /// What is wrong with the fields of an object within `field`, and what nobody took of them.
+    pub(super) fn wrong_within(&mut self, field: &str, own: Self) {
+        for error in own.errors {
+            self.wrong(&format!("{field}.{}", error.field), error.problem);
+        }
+        for key in own.rest.keys().take(UNKNOWN_MAX) {
+            self.wrong(&format!("{field}.{}", named(key)), "no such field");
+        }
+    }
+
     /// What nobody took yet.
     pub(super) fn take_rest(&mut self) -> Map<String, Value> {
         std::mem::take(&mut self.rest)
@@ -187,13 +199,17 @@ impl Fields {
     ///
     /// The problem that tells all that is wrong.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
-        let unknown: Vec<String> = self.rest.keys().take(20).cloned().collect();
+        let unknown: Vec<String> = self.rest.keys().take(UNKNOWN_MAX).cloned().collect();
         for field in unknown {
-            let field: String = field.chars().filter(|c| !control(*c)).take(64).collect();
-            self.wrong(&field, "no such field");
+            self.wrong(&named(&field), "no such field");
         }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::invalid_all(self.errors)) }
     }
+}
+
+/// A field's name as it is told.
+fn named(field: &str) -> String {
+    field.chars().filter(|c| !control(*c)).take(NAME_CHARS_MAX).collect()
 }
 
 fn control(character: char) -> bool {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::keys::{Key, SCOPES};
+use super::money;
 use super::object::{self, Fields};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -111,7 +112,7 @@ fn limits_schema() -> Vec<(&'static str, Value)> {
         minutes(a_day, "minutes that its calls talk in a day, in UTC"),
         minutes(a_month, "minutes that its calls talk in a month, in UTC"),
     ];
-    limits.chain(more).collect()
+    limits.chain(more).chain(money::cap_schema()).collect()
 }
 
 fn change_schema() -> Vec<(&'static str, Value)> {
@@ -136,10 +137,9 @@ fn shown(organisation: &Organisation) -> Map<String, Value> {
         "created_at": organisation.created_at,
         "updated_at": organisation.updated_at,
     });
-    match shown {
-        Value::Object(shown) => shown,
-        _ => Map::new(),
-    }
+    let Value::Object(mut shown) = shown else { return Map::new() };
+    money::cap_shown(&mut shown, organisation.cap());
+    shown
 }
 
 /// A name, of at most as many bytes as are stored.
@@ -184,6 +184,7 @@ async fn create(
     let (name, limits) = (name(&mut given), given.limits());
     let longest = given.integer("max_duration_s", 1, object::DURATION_S_MAX);
     let minutes = MINUTES.map(|name| (name, given.integer(name, 0, MINUTES_MAX)));
+    let cap = money::read_cap(&mut given, None);
     given.finish()?;
     let mut fields = OrganisationFields {
         name,
@@ -192,6 +193,7 @@ async fn create(
         settings: json!({}),
     };
     fields.set_max_duration(longest);
+    fields.set_money(cap);
     for (name, minutes) in minutes {
         fields.set_minutes(name, minutes);
     }
@@ -221,7 +223,7 @@ async fn change(
 ) -> Result<axum::Json<Value>, Problem> {
     let stored = state.store.organisation(id).await?;
     let mut given = Fields::new(given);
-    let mut suspended = stored.is_suspended();
+    let (mut suspended, cap) = (stored.is_suspended(), stored.cap());
     let mut fields = OrganisationFields {
         name: stored.name,
         max_calls: stored.max_calls,
@@ -246,6 +248,7 @@ async fn change(
             fields.set_minutes(name, given.integer(name, 0, MINUTES_MAX));
         }
     }
+    fields.set_money(money::read_cap(&mut given, cap));
     if let Some(wanted) = given.flag("suspended") {
         suspended = wanted;
     }

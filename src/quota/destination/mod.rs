@@ -31,6 +31,9 @@ pub enum Undialled {
     /// A list of allowed destinations does not hold it.
     #[error("not an allowed destination")]
     Unlisted,
+    /// No rate tells what calls there cost, and money is counted.
+    #[error("no rate tells what calls there cost")]
+    Unpriced,
 }
 
 impl Undialled {
@@ -40,6 +43,7 @@ impl Undialled {
             Self::Emergency => "emergency",
             Self::Premium => "premium",
             Self::Unlisted => "not_allowed",
+            Self::Unpriced => "no_rate",
         }
     }
 }
@@ -76,6 +80,16 @@ impl Destinations {
             _ => false,
         })
     }
+}
+
+/// The digits of a destination with its calling code, without `+`, if a number is called: by
+/// itself, or as the user of a URI. `country` (ISO 3166-1 alpha-2) tells what numbers without `+`
+/// mean.
+pub fn international(to: &str, country: Option<&str>) -> Option<String> {
+    let Forms { international, dialled } = Forms::of(to, country);
+    let digits = |text: &String| text.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = || Some(dialled).filter(|text| !text.starts_with('0') && text.len() >= 7);
+    international.or_else(bare).filter(digits)
 }
 
 /// A destination in the forms in which it may be known.

@@ -1,6 +1,7 @@
 //! Runs the body of a test on both databases.
 
 mod call_orders;
+mod callers;
 mod carrier_calls;
 mod feed;
 mod file;

@@ -176,6 +176,11 @@ fn of_text() -> Schema {
                 }
             }
             schema.columns.insert(table.to_owned(), columns);
+        } else if let Some(rest) = statement.strip_prefix("ALTER TABLE ") {
+            let (table, column) = rest.split_once(" ADD COLUMN ").unwrap();
+            let (name, kind) = column.split_once(' ').unwrap();
+            let columns = schema.columns.get_mut(table).unwrap();
+            columns.insert(format!("{name} {kind} false"));
         } else if statement.contains(" INDEX ") {
             let name = statement.split(" INDEX ").nth(1).unwrap().split(' ').next().unwrap();
             let columns = statement.split(" (").nth(1).unwrap().split(')').next().unwrap();

@@ -16,6 +16,7 @@ use crate::calls::CallView;
 use crate::calls::call::{Input, Plan};
 use crate::calls::carrier::{CarrierLeg, cause_of_error, is_out_of_order, may_succeed_elsewhere};
 use crate::calls::control::begin::{Beginning, Peer};
+use crate::calls::control::calling::{Calling, Wish, number_from};
 use crate::calls::control::place::{Room, field};
 use crate::calls::log::What;
 use crate::calls::request::{PlaceCall, Request, RequestError};
@@ -50,7 +51,7 @@ pub(in crate::calls::control) fn accounts(
     }
     let all = carriers.outbound(organisation);
     let first_is_default = all.first().is_some_and(|account| account.is_default);
-    if first_is_default || snapshot.outbound(organisation, None).is_empty() {
+    if first_is_default || snapshot.outbound(organisation, |_| None).is_empty() {
         all
     } else {
         Vec::new()
@@ -73,7 +74,7 @@ impl Control {
             Address::parse(&wanted.to, None).map_err(|error| field("to", error.to_string()))?;
         let mut others = self.shunned.order(now(), accounts);
         let mut refused = RequestError::Full;
-        let (account, place) = loop {
+        let (account, place, calling) = loop {
             let account = others.pop_front().ok_or(refused)?;
             if account.spec.calls.originate.is_none() {
                 let why = "its carrier places no calls over HTTP".to_owned();
@@ -84,13 +85,14 @@ impl Control {
                 refused = RequestError::State("the carrier's socket of events is not up here");
                 continue;
             }
-            match self.take_carrier_line(&account, wanted.from.as_deref()) {
-                Ok(place) => break (account, place),
-                Err(error) => refused = error,
+            match self.take_carrier_line(&account, wanted.into()) {
+                Ok((place, calling)) => break (account, place, calling),
+                Err(refusal) => refused = refusal.into(),
             }
         };
         let id = wanted.id.unwrap_or_else(Uuid::now_v7);
-        let from = self.calling_number(&account, wanted.from.as_deref());
+        let from = number_from(wanted.from.as_deref(), calling.as_ref());
+        let from = self.calling_number(&account, from);
         if from.is_none() && account.spec.requires_caller_id {
             let why = "the configuration has no active number to call from".to_owned();
             return Err(field("from", why));
@@ -99,6 +101,7 @@ impl Control {
         leg.extra = extra_of(&account, wanted)?;
         leg.others = others;
         leg.detect_machine = wanted.amd;
+        leg.called_from.clone_from(&wanted.called_from);
         let none = || field("telephony_configuration_id", "it has no media socket".to_owned());
         let plan = Plan { agent_rings: false, ..self.outbound_plan(agent, wanted) };
         let within = plan.ring_timeout + TAKEN_WITHIN;
@@ -121,19 +124,25 @@ impl Control {
             permit: room.permit,
             slot: Some(room.slot),
         });
+        self.log_calling(key, calling.as_ref());
         self.originate(key, &to, from);
         let call = self.calls.get(&key).ok_or(RequestError::NoSuchCall)?;
         Ok(call.view(now()))
     }
 
-    /// A call's place on a configuration, and on the number that it is placed from.
+    /// A call's place on a configuration, and on the number that it is placed from; that number if
+    /// it was picked.
     fn take_carrier_line(
         &mut self,
         account: &Account,
-        from: Option<&str>,
-    ) -> Result<Permit, RequestError> {
-        let bounds = line_bounds(&self.directory.load(), account, from);
-        Ok(self.quota.take(now(), Way::Out, &bounds)?)
+        wish: Wish<'_>,
+    ) -> Result<(Permit, Option<Calling>), Refusal> {
+        let snapshot = self.directory.load();
+        let calling = self.calling_by(&snapshot, account.id, wish)?;
+        let from = number_from(wish.from, calling.as_ref());
+        let place = self.quota.take(now(), Way::Out, &line_bounds(&snapshot, account, from))?;
+        self.count_calling(calling.as_ref());
+        Ok((place, calling))
     }
 
     /// Whether one of these configurations has room for a call that we place: nothing is taken.
@@ -141,9 +150,20 @@ impl Control {
         &self,
         snapshot: &Snapshot,
         accounts: &[Arc<Account>],
-        from: Option<&str>,
+        wish: Wish<'_>,
     ) -> Result<(), Refusal> {
-        self.check_any(accounts.iter().map(|account| line_bounds(snapshot, account, from)))
+        let mut refused = None;
+        for account in accounts {
+            let checked = self.calling_by(snapshot, account.id, wish).and_then(|calling| {
+                let from = number_from(wish.from, calling.as_ref());
+                self.quota.check(now(), Way::Out, &line_bounds(snapshot, account, from))
+            });
+            match checked {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refused = Some(refusal),
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Takes the places of a leg that a carrier calls for a call of ours, `from` this number.
@@ -287,6 +307,7 @@ impl Control {
         loop {
             let Some(call) = self.calls.get_mut(&key) else { return false };
             let (to, wanted_from) = (Address::parse(&call.to, None).ok(), call.from.clone());
+            let called = call.to.clone();
             let (id, within) = (call.id, call.call.plan().ring_timeout + TAKEN_WITHIN);
             let Some(format) = call.format else { return false };
             let Some(leg) = call.carrier.as_mut() else { return false };
@@ -297,10 +318,17 @@ impl Control {
             if account.spec.calls.originate.is_none() || other {
                 continue;
             }
-            // A number of another configuration is none of this one's.
+            let last = leg.called_from.clone();
             let snapshot = self.directory.load();
-            let own = snapshot.own_number(account.id).unwrap_or(&wanted_from).to_owned();
-            let Ok(place) = self.take_carrier_line(&account, Some(&own)) else { continue };
+            if snapshot.carriers().get(account.id).is_none() {
+                // It was parked or deleted meanwhile.
+                continue;
+            }
+            // A number of another configuration is none of this one's.
+            let wish = Wish { from: None, to: &called, last: last.as_deref() };
+            let Ok((place, calling)) = self.take_carrier_line(&account, wish) else { continue };
+            let own = snapshot.own_number(account.id).unwrap_or(&wanted_from);
+            let own = number_from(None, calling.as_ref()).unwrap_or(own).to_owned();
             let from = self.calling_number(&account, Some(&own));
             let mut next = CarrierLeg::new(account, None);
             let Some((line_of_it, plan)) = self.line_of(&mut next, id, within) else { continue };
@@ -313,6 +341,7 @@ impl Control {
             next.attempt = before.attempt;
             next.detect_machine = before.detect_machine;
             next.extra = std::mem::take(&mut before.extra);
+            next.called_from = last;
             next.others = std::mem::take(&mut before.others);
             next.socket_by = MonoTime::MAX;
             call.carrier = Some(Box::new(next));
@@ -322,6 +351,7 @@ impl Control {
             let (sip_status, _) = cause_of_error(&failure.error).sip_status();
             self.log_fact(key, What::PlacedElsewhere { sip_status });
             self.log_line(key);
+            self.log_calling(key, calling.as_ref());
             self.originate(key, &to, from);
             return true;
         }

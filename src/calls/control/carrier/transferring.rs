@@ -79,6 +79,7 @@ impl Control {
         let hooks = leg.account.hooks(&self.base_url).of_call(&call.id.to_string());
         let number = from.as_ref().map_or_else(|| own_number(call), |from| from.expose());
         let (account, number) = (Arc::clone(&leg.account), number.to_owned());
+        let organisation = call.agent.organisation;
         let call = leg.id.clone().ok_or(TransferError::NotAnswered)?;
         let ring_timeout_s = u32::try_from(rings.as_secs()).unwrap_or(u32::MAX);
         let id = Uuid::now_v7();
@@ -92,6 +93,7 @@ impl Control {
         if self.draining {
             return Err(TransferError::Full);
         }
+        self.check_credit(organisation, &aim.destination)?;
         let place = self.take_carriers_leg(&account, &number)?;
         Ok(Some(ByCarrier { id, wanted, rings, op, place }))
     }

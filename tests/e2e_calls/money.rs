@@ -1,0 +1,241 @@
+//! What calls may cost: held while they live, refused beyond it, ended when it is used up; and
+//! rates, made over HTTP and by the file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "test")]
+
+use crate::support;
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use support::agent::Agents;
+use support::gateway::{Gateway, Manner};
+use support::phone::Phone;
+use support::server::Server;
+use support::until;
+
+const SOON: Duration = Duration::from_secs(30);
+const RATES: &str = "/api/v1/rates";
+
+/// One request that must be answered with `status`.
+#[track_caller]
+fn expect(server: &Server, status: u16, method: &str, path: &str, body: Option<&Value>) -> Value {
+    let (found, text) = server.http(method, path, body);
+    assert_eq!(found, status, "{method} {path}: {text}");
+    if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() }
+}
+
+/// Sets what the calls of the server's own organisation may cost.
+#[track_caller]
+fn allow(server: &Server, change: &Value) -> Value {
+    let own = expect(server, 200, "GET", "/api/v1/organization", None);
+    let path = format!("/api/v1/organizations/{}", own["id"].as_str().unwrap());
+    expect(server, 200, "PUT", &path, Some(change))
+}
+
+#[track_caller]
+fn spending(server: &Server) -> Value {
+    expect(server, 200, "GET", "/api/v1/organization/spending", None)
+}
+
+fn place(server: &Server, to: &str, agent: &str) -> (u16, Value) {
+    let wanted = json!({"to": to, "agent": agent, "trunk": "out"});
+    let (status, text) = server.http("POST", "/api/v1/calls", Some(&wanted));
+    (status, serde_json::from_str(&text).unwrap())
+}
+
+/// Places a call once what may be spent is known.
+#[track_caller]
+fn place_when_known(server: &Server, to: &str, agent: &str) -> Value {
+    until(SOON, "what may be spent is known", || {
+        let (status, call) = place(server, to, agent);
+        assert!([201, 503].contains(&status), "{status} {call}");
+        (status == 201).then_some(call)
+    })
+}
+
+fn server(gateway: &Gateway, agents: &Agents) -> Server {
+    Server::start(&format!(
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         [[trunks]]\nname = \"in\"\npeers = \"127.0.0.1\"\n\
+         [[trunks]]\nname = \"out\"\ntargets = [\"sip:{}\"]\n\
+         [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
+         increment_s = 1\nconnection = \"0.05\"\n",
+        agents.url(),
+        gateway.address
+    ))
+}
+
+/// A call holds what it will cost; what it holds is not there for another; it is told that it ends
+/// when there is no more, and does, for that cause; and costs what the rates say.
+#[test]
+fn what_is_held_is_spent() {
+    let (gateway, agents) = (Gateway::start(Manner::Rings), Agents::listen());
+    let server = server(&gateway, &agents);
+    let none = json!({"currency": null, "day": null, "month": null, "held": null});
+    assert_eq!(spending(&server), none);
+    let shown = allow(&server, &json!({"currency": "EUR", "spend_per_day": "0.08"}));
+    assert_eq!(
+        (&shown["spend_per_day"], &shown["spend_per_month"]),
+        (&json!("0.08"), &json!(null))
+    );
+    let call = place_when_known(&server, "+4930123456", "bot");
+    // Who is there before the answer hears all that follows from it.
+    let mut agent = agents.accept();
+    let first = spending(&server);
+    assert_eq!((&first["held"], &first["day"]["left"]), (&json!("0.06"), &json!("0.02")));
+    until(SOON, "an INVITE", || gateway.heard("INVITE ").pop());
+    gateway.answer_invite();
+    agent.event("answered");
+    let expiring = agent.event("expiring");
+    assert!((1..=2_500).contains(&expiring["left_ms"].as_u64().unwrap()), "{expiring}");
+    let held = spending(&server);
+    assert_eq!(
+        (&held["held"], &held["day"]["left"], &held["day"]["spent"]),
+        (&json!("0.08"), &json!("0.00"), &json!("0.00"))
+    );
+    let (status, problem) = place(&server, "+4930123456", "bot");
+    assert_eq!((status, &problem["type"]), (403, &json!("/problems/budget")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("money"), "{problem}");
+    until(SOON, "the end", || {
+        agent.look();
+        server.calls().is_empty().then_some(())
+    });
+    assert_eq!(agent.event("stop")["cause"], "budget_spent");
+    let path = format!("/api/v1/calls/{}", call["id"].as_str().unwrap());
+    let over = until(SOON, "the estimate", || {
+        let shown = expect(&server, 200, "GET", &path, None);
+        (!shown["cost_estimate"].is_null()).then_some(shown)
+    });
+    assert_eq!((&over["cause"], &over["cost"]), (&json!("budget_spent"), &Value::Null));
+    // A late end costs an increment more at most.
+    let estimate = &over["cost_estimate"];
+    assert_eq!(estimate["currency"], "EUR");
+    let amount = estimate["amount"].as_str().unwrap();
+    assert!(["0.08", "0.09"].contains(&amount), "{over}");
+    let spent = spending(&server);
+    assert_eq!((&spent["held"], &spent["day"]["spent"]), (&json!("0.00"), &json!(amount)));
+    // Now all calls are refused, those that come in among them.
+    let (status, problem) = place(&server, "+4930123456", "bot");
+    assert_eq!((status, &problem["type"]), (403, &json!("/problems/budget")), "{problem}");
+    until(SOON, "no call is taken", || {
+        let placed = json!({"to": "sip:bob@127.0.0.1:9", "agent": "echo"});
+        let (status, _) = server.http("POST", "/api/v1/calls", Some(&placed));
+        (status == 403).then_some(())
+    });
+    allow(&server, &json!({"spend_per_day": null, "spend_per_month": "50"}));
+    place_when_known_after(&server);
+}
+
+/// Calls are placed again once there is more to be spent.
+#[track_caller]
+fn place_when_known_after(server: &Server) {
+    let call = until(SOON, "calls are placed again", || {
+        let (status, call) = place(server, "+4930123456", "echo");
+        (status == 201).then_some(call)
+    });
+    server.hang_up(call["id"].as_str().unwrap());
+}
+
+/// A leg that a call which came in is handed to costs as a call does: the call ends when there is no
+/// more for it, and has what it cost in its record.
+#[test]
+fn legs_cost_too() {
+    let (gateway, agents) = (Gateway::start(Manner::Refuses("486 Busy Here")), Agents::listen());
+    let server = server(&gateway, &agents);
+    allow(&server, &json!({"currency": "EUR", "spend_per_day": "0.08"}));
+    place_when_known(&server, "+4930123456", "echo");
+    server.wait_idle();
+    gateway.set(Manner::Answers);
+    let mut phone = Phone::call(&server, "bot");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    agent.say(&json!({
+        "event": "transfer", "kind": "bridge", "destination": "+4930123456",
+        "options": {"trunk": "out"},
+    }));
+    until(SOON, "the end", || {
+        agent.look();
+        phone.is_over().then_some(())
+    });
+    let over = until(SOON, "the record", || {
+        let calls = expect(&server, 200, "GET", "/api/v1/calls?direction=inbound", None);
+        let call = calls["items"][0].clone();
+        (call["state"] == "ended").then_some(call)
+    });
+    assert_eq!(over["cause"], "budget_spent", "{over}");
+    let amount = over["cost_estimate"]["amount"].as_str().unwrap();
+    assert!(["0.08", "0.09"].contains(&amount), "{over}");
+    let spent = spending(&server);
+    assert_eq!((&spent["held"], &spent["day"]["spent"]), (&json!("0.00"), &json!(amount)));
+}
+
+/// Calls that are not answered cost nothing and give back what they held; those that no rate prices
+/// are not placed where money is counted; and a limit wants a currency.
+#[test]
+fn what_is_not_priced_is_not_placed() {
+    let (gateway, agents) = (Gateway::start(Manner::Refuses("486 Busy Here")), Agents::listen());
+    let server = server(&gateway, &agents);
+    // Without a limit calls go wherever they do.
+    let (status, _) = place(&server, "+33123456789", "echo");
+    assert_eq!(status, 201);
+    server.wait_idle();
+    let own = expect(&server, 200, "GET", "/api/v1/organization", None);
+    let path = format!("/api/v1/organizations/{}", own["id"].as_str().unwrap());
+    let problem = expect(&server, 422, "PUT", &path, Some(&json!({"spend_per_day": "1"})));
+    assert_eq!(problem["errors"][0]["field"], "currency", "{problem}");
+    let wrong = json!({"currency": "EUR", "spend_per_day": 1, "spend_per_month": "1,5"});
+    let problem = expect(&server, 422, "PUT", &path, Some(&wrong));
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 2, "{problem}");
+    allow(&server, &json!({"currency": "EUR", "spend_per_day": "1.00"}));
+    // The limit holds at once, though nobody knows yet what was spent.
+    let (status, problem) = place(&server, "+33123456789", "echo");
+    assert_eq!((status, &problem["type"]), (403, &json!("/problems/destination")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("no rate"), "{problem}");
+    place_when_known(&server, "+4930123456", "echo");
+    server.wait_idle();
+    let spent = spending(&server);
+    assert_eq!((&spent["held"], &spent["day"]["spent"]), (&json!("0.00"), &json!("0.00")));
+}
+
+/// Rates are made, changed and deleted over HTTP, by whoever runs the server; those of the file are
+/// listed and stay; the longest prefix holds.
+#[test]
+fn rates_are_kept() {
+    let (gateway, agents) = (Gateway::start(Manner::Refuses("486 Busy Here")), Agents::listen());
+    let mut server = server(&gateway, &agents);
+    let wanted = json!({"prefix": "+33", "currency": "EUR", "per_minute": "0.02"});
+    let made = expect(&server, 201, "POST", RATES, Some(&wanted));
+    assert_eq!((&made["increment_s"], &made["connection"]), (&json!(60), &json!("0.00")));
+    expect(&server, 409, "POST", RATES, Some(&wanted));
+    let listed = expect(&server, 200, "GET", RATES, None);
+    let all: Vec<_> = listed["items"].as_array().unwrap().iter().collect();
+    let of = |origin: &str| all.iter().find(|rate| rate["origin"] == origin).unwrap();
+    assert_eq!((all.len(), &of("file")["prefix"]), (2, &json!("+49")));
+    let one = |rate: &Value| format!("{RATES}/{}", rate["id"].as_str().unwrap());
+    expect(&server, 409, "DELETE", &one(of("file")), None);
+    let wrong = json!({"prefix": "33", "currency": "euro", "per_minute": 1, "increment_s": 0});
+    let problem = expect(&server, 422, "PUT", &one(&made), Some(&wrong));
+    assert_eq!(problem["errors"].as_array().unwrap().len(), 4, "{problem}");
+    let dear = json!({"prefix": "+331", "currency": "EUR", "per_minute": "5", "increment_s": 1});
+    let changed = expect(&server, 200, "PUT", &one(&made), Some(&dear));
+    assert_eq!(expect(&server, 200, "GET", &one(&made), None), changed);
+    allow(&server, &json!({"currency": "EUR", "spend_per_month": "0.06"}));
+    place_when_known(&server, "+4930123456", "echo");
+    // A second of it costs more than there is.
+    let (status, problem) = place(&server, "+33123456789", "echo");
+    assert_eq!((status, &problem["type"]), (403, &json!("/problems/budget")), "{problem}");
+    server.wait_idle();
+    let (status, _) = place(&server, "+4930123456", "echo");
+    assert_eq!(status, 201);
+    expect(&server, 204, "DELETE", &one(&made), None);
+    expect(&server, 404, "GET", &one(&made), None);
+    let key = json!({"name": "tenant"});
+    let tenant = expect(&server, 201, "POST", "/api/v1/organizations", Some(&key));
+    server.key = tenant["first_key"]["key"].as_str().unwrap().to_owned();
+    expect(&server, 403, "GET", RATES, None);
+    expect(&server, 403, "POST", RATES, Some(&wanted));
+    assert_eq!(spending(&server)["currency"], Value::Null);
+}
