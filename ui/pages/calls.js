@@ -7,8 +7,7 @@ import { icon } from "../lib/icons.js";
 import { go } from "../lib/router.js";
 import { cause, mosTone } from "../lib/words.js";
 import { badge, button, details, empty, heading, status } from "../parts/basic.js";
-import { placeCall } from "../parts/place_call.js";
-import { openPhone } from "../parts/phone.js";
+import { openPhone, placeCall } from "../parts/phone.js";
 import { paged } from "../parts/table.js";
 
 const FILTERS = ["status", "direction", "from", "to", "agent", "began_from", "began_until"];

@@ -2,7 +2,7 @@
 
 import { h, uid } from "../lib/dom.js";
 import { button } from "./basic.js";
-import { complain } from "./toast.js";
+import { complain, keepToasts, toastRoom } from "./toast.js";
 
 /** Opens a dialog; `build(close)` makes its content. Resolves with what it was closed with. */
 export function dialog(title, build, { kind = "" } = {}) {
@@ -26,9 +26,11 @@ export function dialog(title, build, { kind = "" } = {}) {
         }),
       ),
     );
-    element.append(...[build(close, element)].flat());
+    const room = toastRoom();
+    element.append(...[build(close, element)].flat(), room);
     element.addEventListener("close", () => {
       element.remove();
+      keepToasts(room);
       resolve(result);
     });
     element.addEventListener("click", (event) => {

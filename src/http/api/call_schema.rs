@@ -149,7 +149,16 @@ pub(super) fn sample_schema() -> Value {
             ("buffer_ms", schema::count()),
             ("mos", figure()),
         ],
-        &[("round_trip_ms", figure())],
+        &[
+            ("round_trip_ms", figure()),
+            (
+                "underruns",
+                schema::described(
+                    schema::count(),
+                    "times so far that the agent had nothing to play in mid-utterance",
+                ),
+            ),
+        ],
     )
 }
 
