@@ -68,7 +68,10 @@ export async function page({ title, params, signal }) {
         `Server ${data.call.node} has it: it is steered and listened to from that one's pages.`,
       )
     : api.may("calls") && data.call.state !== "ended"
-      ? controls(data.call, signal, { held: isHeld(data.events) })
+      ? controls(data.call, signal, {
+            held: isHeld(data.events),
+            recording: recordingOf(data.events),
+          })
       : null;
   const drawSound = () =>
     mount(
@@ -84,8 +87,10 @@ export async function page({ title, params, signal }) {
   if (!isOver()) {
     const refresh = async () => {
       const wasOver = isOver();
+      const before = told(data.events, "transfer");
       data = await load();
       draw();
+      if (told(data.events, "transfer") !== before) transferPlace.again({ quiet: true });
       if (isOver() && !wasOver) {
         steer?.remove();
         mount(lost);
@@ -114,7 +119,7 @@ export async function page({ title, params, signal }) {
     () => messages(data.call, () => data.events, signal),
     "Loading the messages",
   );
-  const transferPlace = later(() => transfers(id, signal), "Loading");
+  const transferPlace = later(() => transfers(data.call, signal), "Loading");
   return [
     backTo("#/calls", "Calls"),
     head,
@@ -144,8 +149,17 @@ const outOfTouch = () =>
     `What you see is of ${when(Date.now())}. This page tries again by itself.`,
   );
 
+/** How often something was told of. */
+const told = (events, word) => events.filter(({ type }) => type === `call.${word}`).length;
+
 const isHeld = (events) =>
   events.filter(({ type }) => type === "call.hold").at(-1)?.data.on === true;
+
+/** How this server's recording of a call stands; empty where there is none. */
+const recordingOf = (events) =>
+  events
+    .filter(({ type, data }) => type === "call.recording" && data.state !== "at_carrier")
+    .at(-1)?.data.state ?? "";
 
 function top({ call }) {
   return heading(

@@ -13,8 +13,8 @@ import { complain, toast } from "./toast.js";
 
 const KEYS = "123456789*0#";
 
-/** `held` says that the call is on hold already. */
-export function controls(call, signal, { held = false } = {}) {
+/** `held` says that the call is on hold already, `recording` how its recording stands. */
+export function controls(call, signal, { held = false, recording = "" } = {}) {
   const path = `calls/${call.id}`;
   const toggle = (on, off, name, what, before = false) => {
     let is = before;
@@ -23,11 +23,10 @@ export function controls(call, signal, { held = false } = {}) {
       work: async () => {
         await api.post(`${path}/${what}`, { on: !is });
         is = !is;
-        element.querySelector("span").textContent = is ? off : on;
-        element.setAttribute("aria-pressed", String(is));
+        turn(element, is, is ? off : on);
       },
     });
-    element.setAttribute("aria-pressed", String(is));
+    turn(element, is, is ? off : on);
     return element;
   };
   const keys = h(
@@ -66,13 +65,7 @@ export function controls(call, signal, { held = false } = {}) {
       toggle("Hold", "Resume", "hold", "hold", held),
       pad,
       button("Transfer", { icon: "transfer", work: () => transfer(path) }),
-      button("Record", {
-        icon: "record",
-        work: async () => {
-          const { state } = await api.post(`${path}/record`, { state: "start" });
-          toast(`Recording: ${state}.`);
-        },
-      }),
+      record(path, recording),
       button("Drop what is queued", {
         kind: "quiet",
         title: "What the agent has queued is not heard",
@@ -85,6 +78,35 @@ export function controls(call, signal, { held = false } = {}) {
     keys,
     ear.element,
   );
+}
+
+/** Shows whether what a button does is done, by a word for what it does next. */
+function turn(element, is, label) {
+  element.querySelector("span").textContent = label;
+  element.classList.toggle("is-on", is);
+}
+
+/** What comes next of a recording that stands so: the button's word, the order, what is told. */
+const RECORDS = {
+  recording: ["Pause recording", "pause", "The recording pauses: nothing is kept."],
+  paused: ["Resume recording", "resume", "The recording goes on."],
+};
+const RECORD = ["Record", "start", "The call is recorded."];
+
+function record(path, before) {
+  let state = before;
+  const next = () => RECORDS[state] ?? RECORD;
+  const element = button(next()[0], {
+    icon: "record",
+    work: async () => {
+      const [, order, done] = next();
+      ({ state } = await api.post(`${path}/record`, { state: order }));
+      toast(done);
+      turn(element, state === "recording", next()[0]);
+    },
+  });
+  turn(element, state === "recording", next()[0]);
+  return element;
 }
 
 /** Hearing the call, with a meter for each side. */
@@ -109,8 +131,7 @@ function listening(call, signal) {
   const end = () => {
     stop = null;
     element.hidden = true;
-    toggle.querySelector("span").textContent = "Listen in";
-    toggle.setAttribute("aria-pressed", "false");
+    turn(toggle, false, "Listen in");
   };
   const toggle = button("Listen in", {
     icon: "ear",
@@ -133,8 +154,7 @@ function listening(call, signal) {
           if (word === "over") end();
         },
       });
-      toggle.querySelector("span").textContent = "Stop listening";
-      toggle.setAttribute("aria-pressed", "true");
+      turn(toggle, true, "Stop listening");
     },
   });
   signal.addEventListener("abort", () => stop?.(), { once: true });

@@ -34,7 +34,8 @@ export function dialog(title, build, { kind = "" } = {}) {
       resolve(result);
     });
     element.addEventListener("click", (event) => {
-      if (event.target === element) close();
+      // What leads elsewhere leaves the dialog behind.
+      if (event.target === element || event.target.closest("a[href^='#']")) close();
     });
     document.body.append(element);
     element.showModal();
