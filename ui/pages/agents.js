@@ -195,8 +195,17 @@ function use(stored) {
 }
 
 async function remove(stored) {
+  const { routes } = await api.get("routes");
+  const leading = routes.filter((route) => route.agent_id === stored.id);
   const gone = await confirm(`Delete ${stored.name}?`, {
-    text: "Calls that live with it go on. Nothing may lead to it: no number, no route.",
+    consequences: [
+      ...leading.map((route) => [
+        "A route leads to it, and must lead elsewhere first: ",
+        h("a", { href: `#/routes/${route.id}` }, route.to),
+      ]),
+      "Numbers that lead to it must be given another agent first.",
+      "Calls that live with it go on. Records of calls stay.",
+    ],
     action: "Delete agent",
     work: () => api.remove(`agents/${stored.id}`),
   });

@@ -178,6 +178,7 @@ function fields(route, agents, connections) {
       type: "text",
       section: "when",
       placeholder: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      description: "Of the hours and days; UTC if empty.",
     },
     {
       name: "conditions.callers",

@@ -56,13 +56,21 @@ class Browser:
         context = self.chromium.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        context.grant_permissions(["microphone"], origin=self.base)
+        context.grant_permissions(["microphone", "clipboard-read", "clipboard-write"],
+                                  origin=self.base)
         context.add_init_script(WATCH)
         page = context.new_page()
         page.set_default_timeout(PATIENCE_S * 1_000)
         page.on("pageerror", lambda error: self.faults.append(f"{error}\n{error.stack}"))
         page.on("console", self.console)
+        page.on("request", self.request)
         return page
+
+    def request(self, request):
+        """Pages load nothing from elsewhere: they work where there is no internet."""
+        own = (f"{self.base}/", "data:", f"blob:{self.base}/")
+        if not request.url.startswith(own):
+            self.faults.append(f"asked elsewhere: {request.url}")
 
     def console(self, message):
         # A refusal of the API is an answer like others, and browsers list it.
@@ -87,6 +95,13 @@ class Browser:
         while not page.evaluate(script):
             assert time.monotonic() < end, f"waited in vain for {script}"
             page.wait_for_timeout(50)
+
+    def focus(self, page):
+        """What has the keyboard: its name, for a failure too."""
+        return page.evaluate("""() => {
+            const at = document.activeElement;
+            return at.getAttribute("aria-label") || at.textContent.trim() || at.name || at.localName;
+        }""")
 
     def shot(self, page, name):
         page.screenshot(path=str(self.shots / f"{name}.png"), full_page=True)

@@ -27,6 +27,67 @@ def sign_in(browser):
     return page
 
 
+def cookie(page):
+    """The session's cookie is out of reach for scripts and for other sites."""
+    assert page.evaluate("document.cookie") == ""
+    cookies = page.context.cookies()
+    assert cookies and all(one["httpOnly"] and one["sameSite"] == "Strict" for one in cookies), cookies
+
+
+def keyboard(browser):
+    """Signs in, goes about, opens a dialog and leaves it, without a mouse."""
+    page = browser.page()
+    page.goto(f"{browser.base}/")
+    expect(page.get_by_label("API key")).to_be_focused()
+    page.keyboard.insert_text(browser.key)
+    page.keyboard.press("Enter")
+    page.locator("#places").wait_for(state="attached")
+    browser.go(page, "keys")
+    # Whoever hears the page is told where they are; the way past the menu is the first of all.
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    opener = page.get_by_role("button", name="Make a key")
+    expect(opener).to_be_focused()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Make a key")
+    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
+    browser.shot(page, "dialog-desktop")
+    browser.judge(page, "dialog")
+    # What cannot be sent says why, where the keyboard is then.
+    page.keyboard.press("Enter")
+    expect(dialog.locator("[data-field=name] .wrong")).to_contain_text("This is needed")
+    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(opener).to_be_focused()
+    # What is said while a dialog is open is said within it.
+    page.keyboard.press("Enter")
+    page.keyboard.insert_text("By keyboard")
+    page.keyboard.press("Enter")
+    made = page.get_by_role("dialog", name="Keep this key")
+    made.get_by_role("button", name="Copy the key").focus()
+    page.keyboard.press("Enter")
+    expect(made.get_by_role("status")).to_contain_text("Copied")
+    made.get_by_role("button", name="I have kept it").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="By keyboard")).to_be_visible()
+    # A filter that is changed keeps the keyboard, though the page is drawn again.
+    browser.go(page, "calls")
+    state = page.get_by_role("combobox", name="State")
+    state.focus()
+    page.evaluate("document.querySelector('form.filters').dataset.old = true")
+    state.select_option("completed")
+    browser.until(page, "document.querySelector('form.filters:not([data-old])') !== null")
+    expect(page).to_have_url(re.compile("status=completed"))
+    expect(page.get_by_role("combobox", name="State")).to_be_focused()
+    page.context.close()
+
+
 def csrf(browser, page):
     """A request of the session without its token is refused, and changes nothing."""
     status = page.evaluate("""async () => (await fetch("/api/v1/agents", {method: "POST",
@@ -96,6 +157,40 @@ def number(browser, page):
     expect(dialog).to_have_count(0)
 
 
+def route(browser, page):
+    """A rule that leads calls to an agent; an agent that it leads to is not deleted unawares."""
+    browser.go(page, "routes/new")
+    page.get_by_label("Calls to").fill("+4989*")
+    page.get_by_role("combobox", name="Agent", exact=True).select_option(label="parrot")
+    page.get_by_label("Open", exact=True).fill("mon-fri 25:00-26:00")
+    page.get_by_role("button", name="Add route").click()
+    expect(page.locator("[data-field='conditions.open'] .wrong")).to_be_visible()
+    page.get_by_label("Open", exact=True).fill("mon-fri 09:00-17:30")
+    page.get_by_role("button", name="Add route").click()
+    row = page.get_by_role("row").filter(has_text="+4989*")
+    expect(row).to_contain_text("mon-fri 09:00-17:30")
+    expect(row).to_contain_text("parrot")
+    browser.go(page, "agents")
+    page.get_by_role("link", name="parrot").click()
+    page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("must lead elsewhere first: +4989*")
+    dialog.get_by_role("button", name="Cancel").click()
+
+
+def webhook(browser, page):
+    """A program of the user's that is told of events: its secret is shown once."""
+    browser.go(page, "webhooks")
+    page.get_by_role("button", name="Subscribe").first.click()
+    dialog = page.get_by_role("dialog", name="Subscribe to events")
+    dialog.get_by_label("Address").fill("https://example.com/calls")
+    dialog.get_by_role("switch", name="On").uncheck()
+    dialog.get_by_role("button", name="Subscribe").click()
+    page.get_by_role("dialog", name="Keep the secret").get_by_role("button", name="I have").click()
+    expect(page.get_by_text("It is off")).to_be_visible()
+    expect(page.get_by_text("Nothing was sent yet")).to_be_visible()
+
+
 def call(browser, page):
     browser.go(page, "start")
     page.get_by_role("combobox", name="Agent to call").select_option("echo")
@@ -125,6 +220,8 @@ def each(browser):
             const found = async (path, name) => (await ask(path))[name][0].id;
             return [`agents/${await found("agents", "items")}`,
                 `connections/${await found("organizations/telephony-configs", "configurations")}`,
+                `routes/${await found("routes", "routes")}`,
+                `webhooks/${await found("webhooks", "items")}`,
                 `calls/${await found("calls", "items")}`];
         }""")
         for place in [*PAGES, *ids, "connections/new/sip_trunk"]:
@@ -148,12 +245,16 @@ browser = Browser(given())
 page = sign_in(browser)
 browser.go(page, "start")
 browser.shot(page, "first-run-desktop")
+cookie(page)
 csrf(browser, page)
 agent(browser, page)
 connection(browser, page)
 park(browser, page)
 number(browser, page)
+route(browser, page)
 call(browser, page)
+webhook(browser, page)
+keyboard(browser)
 each(browser)
 browser.go(page, "live")
 sign_out(page)
