@@ -53,6 +53,7 @@ function rows(spec, initial) {
     entries.splice(entries.indexOf(entry), 1);
     entry.element.remove();
     number();
+    more.focus();
   };
   const number = () =>
     entries.forEach((entry, i) => {

@@ -144,6 +144,26 @@ def park(browser, page):
     expect(page.get_by_text("This connection is parked")).to_have_count(0)
 
 
+def trunk(browser, page):
+    """A further peer within a connection, and its end."""
+    browser.go(page, "connections")
+    page.locator(".connection a").first.click()
+    trunks = page.get_by_role("region", name="Trunks")
+    trunks.get_by_role("button", name="Add trunk").click()
+    dialog = page.get_by_role("dialog", name="Add a trunk")
+    dialog.get_by_label("Name", exact=True).first.fill("Second peer")
+    dialog.locator("[data-field='inbound.networks']").get_by_role("textbox").fill("198.51.100.9")
+    browser.judge(page, "a trunk")
+    browser.shot(page, "trunk-desktop")
+    dialog.get_by_role("button", name="Add trunk").click()
+    expect(trunks).to_contain_text("Second peer")
+    trunks.get_by_role("button", name="Delete Second peer").click()
+    dialog = page.get_by_role("dialog", name="Delete Second peer?")
+    expect(dialog).to_contain_text("Calls that live go on")
+    dialog.get_by_role("button", name="Delete trunk").click()
+    expect(trunks).to_contain_text("No trunks")
+
+
 def number(browser, page):
     browser.go(page, "start")
     page.get_by_role("button", name="Add a number").click()
@@ -250,6 +270,7 @@ csrf(browser, page)
 agent(browser, page)
 connection(browser, page)
 park(browser, page)
+trunk(browser, page)
 number(browser, page)
 route(browser, page)
 call(browser, page)
