@@ -33,7 +33,8 @@ export async function page({ title, signal }) {
     "aria-label": "Find among the living calls",
   });
   const none = h("div");
-  const note = h("p.muted.live-note", { hidden: true });
+  // Beside the search, where it moves nothing when it comes.
+  const note = h("p.muted.live-held");
   const elsewhere = h("p.muted.live-note", { role: "status", hidden: true });
   const narrow = matchMedia(NARROW);
   const rows = virtualList("Living calls", {
@@ -59,7 +60,6 @@ export async function page({ title, signal }) {
       !text ||
       `${call.from} ${call.to} ${call.agent} ${call.trunk}`.toLowerCase().includes(text);
     const isHeld = shown.length > 0 && text === searched && rows.isHeld();
-    note.hidden = !isHeld;
     say(note, isHeld ? "The order stands still while you are in the list." : "");
     if (!isStale && text === searched) return;
     const all = [...calls.values()].filter(fits);

@@ -111,6 +111,29 @@ def agent(browser, page):
     browser.shot(page, "agent-desktop")
 
 
+def own_agent(browser, page):
+    """An agent of the user's: what it speaks, in which form, how many calls; nobody is there yet."""
+    browser.go(page, "agents/new")
+    page.get_by_label("Name", exact=True).fill("own")
+    page.get_by_label("URL").fill("ws://127.0.0.1:9/call")
+    dialect = page.get_by_role("combobox", name="Dialect")
+    assert dialect.locator("option").count() > 1
+    page.get_by_role("combobox", name=re.compile("^Codec")).select_option("l16le")
+    page.get_by_label(re.compile("^Rate")).fill("16000")
+    page.get_by_label(re.compile("^Most calls")).fill("7")
+    page.get_by_role("button", name="Add agent").click()
+    expect(page.locator("h1")).to_contain_text("own")
+    stored = page.evaluate("""async () => (await fetch(
+        `/api/v1/agents/${location.hash.split("/").pop()}`)).json()""")
+    assert stored["max_calls"] == 7, stored
+    assert (stored["format"]["codec"], stored["format"]["rate_hz"]) == ("l16le", 16_000), stored
+    page.get_by_role("button", name="Test the agent").click()
+    expect(page.get_by_text("The agent does not answer")).to_be_visible()
+    expect(page.locator(".handshake .bad")).to_have_count(1)
+    browser.judge(page, "an agent that does not answer")
+    browser.shot(page, "agent-away-desktop")
+
+
 def connection(browser, page):
     browser.go(page, "connections/new/sip_trunk?from=start")
     networks = page.locator("[data-field='inbound.networks']")
@@ -162,6 +185,13 @@ def trunk(browser, page):
     expect(dialog).to_contain_text("Calls that live go on")
     dialog.get_by_role("button", name="Delete trunk").click()
     expect(trunks).to_contain_text("No trunks")
+    # What the other side is to be told stands there ready.
+    expect(page.get_by_role("region", name="SIP connectivity")).to_contain_text("Audio (RTP)")
+    ready = page.get_by_role("region", name="Ready to paste")
+    expect(ready).to_contain_text("type=endpoint")
+    ready.get_by_role("button", name=re.compile("^Copy PJSIP")).click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.search(r"contact=sip:[^ ]+:\d+$", copied, re.MULTILINE), copied
 
 
 def number(browser, page):
@@ -268,6 +298,7 @@ browser.shot(page, "first-run-desktop")
 cookie(page)
 csrf(browser, page)
 agent(browser, page)
+own_agent(browser, page)
 connection(browser, page)
 park(browser, page)
 trunk(browser, page)
