@@ -33,6 +33,9 @@ export async function page({ title, params, signal }) {
   title(`${address(data.call.from)} → ${address(data.call.to)}`);
   const [head, story, media] = [h("div"), h("div"), h("div")];
   const lost = h("div", { role: "status" });
+  // A silence that begins is told to whoever hears the page; what is drawn changes all the time.
+  const aloud = h("p.offscreen", { role: "status" });
+  const isOver = () => data.call.state === "ended";
   const sound = h("div");
   const said = h("div");
   const log = h("div");
@@ -51,13 +54,17 @@ export async function page({ title, params, signal }) {
     const { duration_ms: _, ...lasting } = call;
     if (changed("head", lasting)) mount(head, top(data), summary(call));
     drawStory();
-    if (changed("media", call.quality, call.ended_at, quality, events.length, call.stages))
+    const isRead = !isOver() && media.matches(":hover, :focus-within");
+    if (!isRead && changed("media", call.quality, call.ended_at, quality, events.length, call.stages))
       mount(media, figures(data), graphs(data), steps(call));
     if (changed("spoken", spoken, call.ended_at)) mount(said, ledger(data));
     if (changed("log", events.length)) mount(log, keepOpen(log, eventList(events)));
   };
-  const drawStory = () =>
+  const drawStory = () => {
     mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
+    const now = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
+    say(aloud, now.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
+  };
   draw();
   const here = data.call.state === "ended" ? null : await api.once("server").catch(() => null);
   const isAway = Boolean(here && data.call.node && data.call.node !== here.node);
@@ -83,7 +90,6 @@ export async function page({ title, params, signal }) {
     );
   drawSound();
 
-  const isOver = () => data.call.state === "ended";
   if (!isOver()) {
     const refresh = async () => {
       const wasOver = isOver();
@@ -125,6 +131,7 @@ export async function page({ title, params, signal }) {
     head,
     lost,
     steer,
+    aloud,
     story,
     sound,
     said,

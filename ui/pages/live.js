@@ -45,6 +45,7 @@ export async function page({ title, signal }) {
   const tiles = figures();
   const line = sparkline("Calls over the last minutes", { width: 110, height: 30, room: 120 });
   tiles.now.element.append(line.element);
+  tiles.silent.element.setAttribute("role", "status");
   const answered = [];
   let node = null;
   let isWhole = true;

@@ -45,7 +45,7 @@ export function recording(call, events, signal, tell) {
       const sound = decode(buffer);
       const [peer, agent] = sound.channels.map((samples) => speech(samples, sound.rate));
       const spoken = turns(peer, agent ?? []);
-      const player = waveform(buffer, sound);
+      const player = waveform(buffer, sound, `${call.id}.wav`);
       signal.addEventListener("abort", player.release, { once: true });
       mount(body, player.element, ledger(spoken, player));
       const start = Date.parse(call.answered_at);

@@ -33,9 +33,14 @@ export function dialog(title, build, { kind = "" } = {}) {
       keepToasts(room);
       resolve(result);
     });
-    element.addEventListener("click", (event) => {
+    // Only what begins and ends beside it; what was typed is not lost by a click.
+    let isBeside = false;
+    element.addEventListener("pointerdown", ({ target }) => {
+      isBeside = target === element && !element.querySelector("form");
+    });
+    element.addEventListener("click", ({ target }) => {
       // What leads elsewhere leaves the dialog behind.
-      if (event.target === element || event.target.closest("a[href^='#']")) close();
+      if ((isBeside && target === element) || target.closest("a[href^='#']")) close();
     });
     document.body.append(element);
     element.showModal();

@@ -178,6 +178,9 @@ def trunk(browser, page):
     dialog.locator("[data-field='inbound.networks']").get_by_role("textbox").fill("198.51.100.9")
     browser.judge(page, "a trunk")
     browser.shot(page, "trunk-desktop")
+    # What was typed is not lost by a click beside it.
+    page.mouse.click(4, 4)
+    expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="Add trunk").click()
     expect(trunks).to_contain_text("Second peer")
     trunks.get_by_role("button", name="Delete Second peer").click()
@@ -284,6 +287,34 @@ def each(browser):
             assert wide <= 0, f"{name} at {size} is {wide} px too wide: {page.evaluate(WIDE)}"
 
 
+def small(browser):
+    """What opens over a page in a hand: the menu, a form, the test phone."""
+    page = browser.page("phone")
+    browser.sign_in(page)
+    browser.go(page, "keys")
+    menu = page.get_by_role("button", name="All pages")
+    menu.click()
+    expect(page.get_by_role("navigation", name="Pages", exact=True)).to_be_visible()
+    browser.judge(page, "the menu")
+    browser.view(page, "menu-phone")
+    # The keyboard stays in the menu, and comes back from it.
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        assert page.evaluate("!document.activeElement.closest('main, .top, .thumbs')")
+    page.get_by_role("link", name="Get started").focus()
+    page.keyboard.press("Escape")
+    expect(menu).to_be_focused()
+    page.get_by_role("button", name="Make a key").click()
+    browser.judge(page, "a dialog on a phone")
+    browser.view(page, "dialog-phone")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Test call").click()
+    expect(page.get_by_label("Test phone").get_by_role("combobox")).to_be_visible()
+    browser.judge(page, "the test phone on a phone")
+    browser.view(page, "test-phone-phone")
+    page.context.close()
+
+
 def sign_out(page):
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("API key")).to_be_visible()
@@ -308,6 +339,7 @@ call(browser, page)
 webhook(browser, page)
 keyboard(browser)
 each(browser)
+small(browser)
 browser.go(page, "live")
 sign_out(page)
 browser.end()
