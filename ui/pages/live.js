@@ -47,6 +47,8 @@ export async function page({ title, signal }) {
   tiles.now.element.append(line.element);
   tiles.silent.element.setAttribute("role", "status");
   const answered = [];
+  /** Calls that the stream has told the end of since the list was asked for. */
+  const ended = new Set();
   let node = null;
   let isWhole = true;
   let isStale = true;
@@ -110,8 +112,9 @@ export async function page({ title, signal }) {
   });
 
   const list = async () => {
-    // A call that begins meanwhile is told of by the stream alone.
+    // A call that begins or ends meanwhile is told of by the stream alone.
     const asked = Date.now() - 2_000;
+    ended.clear();
     const living = await api.all("calls?living=true", { signal, max: LISTED_MAX });
     const ids = new Set(living.map(({ id }) => id));
     // Of more calls than are listed nobody knows which are over.
@@ -119,9 +122,9 @@ export async function page({ title, signal }) {
     for (const call of calls.values()) {
       if (isWhole && !ids.has(call.id) && call.began_unix_ms < asked) over(calls, call);
     }
-    for (const call of living) {
+    for (const call of living.filter(({ id }) => !ended.has(id))) {
       const before = calls.get(call.id);
-      if (before) Object.assign(before, known(call));
+      if (before) renew(before, known(call));
       else calls.set(call.id, known(call));
     }
     isStale = true;
@@ -154,9 +157,11 @@ export async function page({ title, signal }) {
     onState: (open) => {
       link.className = `link-state ${open ? "good" : "bad"}`;
       say(link, open ? "live" : "connecting again");
+      rows.element.classList.toggle("is-stale", !open);
     },
     on: (event) => {
       isStale = take(calls, event) || isStale;
+      if (event.type === "call.ended") ended.add(event.call_id);
       if (event.type === "call.answered") answered.push(Date.now());
       draw();
     },
@@ -253,6 +258,13 @@ const known = (call) => ({
   ...call,
   answered_ms: call.answered_at ? Date.parse(call.answered_at) : null,
 });
+
+/** Takes over what a list says of a call; the stream may have told of its answer already. */
+function renew(call, listed) {
+  const { status, answered_ms: answered } = call;
+  Object.assign(call, listed);
+  if (answered && !call.answered_ms) Object.assign(call, { status, answered_ms: answered });
+}
 
 /** A call that lives no more: it is marked where it is still seen. */
 function over(calls, call) {

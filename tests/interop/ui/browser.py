@@ -96,13 +96,6 @@ class Browser:
             assert time.monotonic() < end, f"waited in vain for {script}"
             page.wait_for_timeout(50)
 
-    def focus(self, page):
-        """What has the keyboard: its name, for a failure too."""
-        return page.evaluate("""() => {
-            const at = document.activeElement;
-            return at.getAttribute("aria-label") || at.textContent.trim() || at.name || at.localName;
-        }""")
-
     def shot(self, page, name):
         page.screenshot(path=str(self.shots / f"{name}.png"), full_page=True)
 
