@@ -95,6 +95,16 @@ expect(verdict).to_contain_text("What to do")
 say("hang up")
 expect(page.locator("h1")).to_contain_text("Completed")
 expect(verdict).to_contain_text("to its end")
+# Programs are told the same, in the same words.
+told = page.evaluate("""async (id) => {
+    const ask = async (path) => (await fetch(`/api/v1/calls/${id}${path}`)).json();
+    const {items} = await ask("/events");
+    return [(await ask("")).silences[0], items.find(({type}) => type === "call.silence").data];
+}""", silent)
+for one in told:
+    assert one["reason"] == "agent_silent" and one["direction"] == "out", one
+    expect(verdict).to_contain_text(one["meaning"])
+    expect(verdict).to_contain_text(one["advice"])
 expect(page.locator(".verdict[data-direction=in]")).to_have_count(0)
 browser.judge(page, "a call with a silent agent")
 # Whoever looks for it among all calls finds it.
