@@ -263,21 +263,49 @@ def call(browser, page):
     phone.get_by_role("button", name="Close the phone").click()
 
 
+def ones(page):
+    """A page of each kind of thing."""
+    return page.evaluate("""async () => {
+        const ask = async (path) => (await fetch(`/api/v1/${path}`)).json();
+        const found = async (path, name) => (await ask(path))[name][0].id;
+        return [`agents/${await found("agents", "items")}`,
+            `connections/${await found("organizations/telephony-configs", "configurations")}`,
+            `routes/${await found("routes", "routes")}`,
+            `webhooks/${await found("webhooks", "items")}`,
+            `calls/${await found("calls", "items")}`];
+    }""")
+
+
+def reader(browser, page):
+    """A key that only reads is shown what it may see, and is offered nothing that it may not do."""
+    key = page.evaluate("""async () => {
+        const {csrf_token: token} = await (await fetch("/api/v1/session")).json();
+        const made = await fetch("/api/v1/keys", {method: "POST",
+            headers: {"Content-Type": "application/json", "X-CSRF-Token": token},
+            body: JSON.stringify({name: "Reader", scope: "read"})});
+        return (await made.json()).key;
+    }""")
+    places = [place for place in [*PAGES, *ones(page)]
+              if not re.match("keys|webhooks|audit|.*/new", place)]
+    reads = browser.page()
+    browser.sign_in(reads, key)
+    expect(reads.get_by_role("link", name="API keys")).to_have_count(0)
+    does = re.compile("^(Add|Delete|Edit|Save|Place|Test|Call|Remove|Import|Point|Take out|Hang)")
+    for place in places:
+        browser.go(reads, place)
+        expect(reads.get_by_role("alert")).to_have_count(0)
+        offered = reads.get_by_role("button", name=does, disabled=False)
+        assert offered.count() == 0, (place, offered.all_inner_texts())
+        browser.judge(reads, f"{place} for a reader")
+    reads.context.close()
+
+
 def each(browser):
     """Each page at both sizes, light and dark."""
     for size, dark in [("desktop", False), ("phone", False), ("desktop", True)]:
         page = browser.page(size, dark)
         browser.sign_in(page)
-        ids = page.evaluate("""async () => {
-            const ask = async (path) => (await fetch(`/api/v1/${path}`)).json();
-            const found = async (path, name) => (await ask(path))[name][0].id;
-            return [`agents/${await found("agents", "items")}`,
-                `connections/${await found("organizations/telephony-configs", "configurations")}`,
-                `routes/${await found("routes", "routes")}`,
-                `webhooks/${await found("webhooks", "items")}`,
-                `calls/${await found("calls", "items")}`];
-        }""")
-        for place in [*PAGES, *ids, "connections/new/sip_trunk"]:
+        for place in [*PAGES, *ones(page), "connections/new/sip_trunk"]:
             browser.go(page, place)
             name = re.sub(r"[0-9a-f-]{36}", "one", place).replace("/", "-")
             browser.judge(page, f"{name} {size}")
@@ -290,6 +318,9 @@ def each(browser):
 def small(browser):
     """What opens over a page in a hand: the menu, a form, the test phone."""
     page = browser.page("phone")
+    page.goto(f"{browser.base}/")
+    expect(page.get_by_label("API key")).to_be_visible()
+    browser.view(page, "sign-in-phone")
     browser.sign_in(page)
     browser.go(page, "keys")
     menu = page.get_by_role("button", name="All pages")
@@ -338,6 +369,7 @@ route(browser, page)
 call(browser, page)
 webhook(browser, page)
 keyboard(browser)
+reader(browser, page)
 each(browser)
 small(browser)
 browser.go(page, "live")
