@@ -120,6 +120,16 @@ fn from_nothing_to_a_call() {
     server.stop();
 }
 
+/// Everything by keyboard: signing in, a dialog, a filter; a key that only reads is offered nothing
+/// else; the menu, a dialog and the test phone on a small screen.
+#[test]
+fn people_of_all_kinds() {
+    let server = Server::start(HTTP);
+    let Some(browser) = Browser::start(&server, "people", json!({})) else { return };
+    browser.succeed();
+    server.stop();
+}
+
 /// Each page while there is nothing, while it waits, and when the server refuses; the figures of a
 /// server that has gone are told to be old; nothing ends where an agent is missing.
 #[test]

@@ -24,6 +24,10 @@ addEventListener("securitypolicyviolation", (event) =>
 # A policy for everybody's own pages, and colours that people tell apart: both are findings.
 SERIOUS = ("serious", "critical")
 
+# All pages, but those of one thing.
+PAGES = ["start", "live", "calls", "agents", "agents/new", "connections", "connections/new", "routes",
+         "routes/new", "health", "keys", "webhooks", "audit"]
+
 # Browsers are slow where others work too.
 PATIENCE_S = 30
 expect.set_options(timeout=PATIENCE_S * 1_000)
@@ -121,6 +125,19 @@ class Browser:
         self.chromium.close()
         self.playwright.stop()
         assert not self.faults, "\n".join(self.faults)
+
+
+def ones(page):
+    """A page of each kind of thing."""
+    return page.evaluate("""async () => {
+        const ask = async (path) => (await fetch(`/api/v1/${path}`)).json();
+        const found = async (path, name) => (await ask(path))[name][0].id;
+        return [`agents/${await found("agents", "items")}`,
+            `connections/${await found("organizations/telephony-configs", "configurations")}`,
+            `routes/${await found("routes", "routes")}`,
+            `webhooks/${await found("webhooks", "items")}`,
+            `calls/${await found("calls", "items")}`];
+    }""")
 
 
 def given():

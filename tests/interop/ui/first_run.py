@@ -2,10 +2,7 @@
 
 import re
 
-from browser import Browser, expect, given
-
-PAGES = ["start", "live", "calls", "agents", "agents/new", "connections", "connections/new", "routes",
-         "routes/new", "health", "keys", "webhooks", "audit"]
+from browser import PAGES, Browser, expect, given, ones
 
 # What reaches beyond the window.
 WIDE = """() => Array.from(document.querySelectorAll("main *"))
@@ -32,60 +29,6 @@ def cookie(page):
     assert page.evaluate("document.cookie") == ""
     cookies = page.context.cookies()
     assert cookies and all(one["httpOnly"] and one["sameSite"] == "Strict" for one in cookies), cookies
-
-
-def keyboard(browser):
-    """Signs in, goes about, opens a dialog and leaves it, without a mouse."""
-    page = browser.page()
-    page.goto(f"{browser.base}/")
-    expect(page.get_by_label("API key")).to_be_focused()
-    page.keyboard.insert_text(browser.key)
-    page.keyboard.press("Enter")
-    page.locator("#places").wait_for(state="attached")
-    browser.go(page, "keys")
-    # Whoever hears the page is told where they are; the way past the menu is the first of all.
-    expect(page.get_by_role("heading", level=1)).to_be_focused()
-    first = page.evaluate("document.querySelector('a, button, input').textContent")
-    assert first == "Skip to the page", first
-    page.get_by_role("link", name="Skip to the page").focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("main")).to_be_focused()
-    page.keyboard.press("Tab")
-    opener = page.get_by_role("button", name="Make a key")
-    expect(opener).to_be_focused()
-    page.keyboard.press("Enter")
-    dialog = page.get_by_role("dialog", name="Make a key")
-    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
-    browser.shot(page, "dialog-desktop")
-    browser.judge(page, "dialog")
-    # What cannot be sent says why, where the keyboard is then.
-    page.keyboard.press("Enter")
-    expect(dialog.locator("[data-field=name] .wrong")).to_contain_text("This is needed")
-    expect(dialog.get_by_label("Name", exact=True)).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(dialog).to_have_count(0)
-    expect(opener).to_be_focused()
-    # What is said while a dialog is open is said within it.
-    page.keyboard.press("Enter")
-    page.keyboard.insert_text("By keyboard")
-    page.keyboard.press("Enter")
-    made = page.get_by_role("dialog", name="Keep this key")
-    made.get_by_role("button", name="Copy the key").focus()
-    page.keyboard.press("Enter")
-    expect(made.get_by_role("status")).to_contain_text("Copied")
-    made.get_by_role("button", name="I have kept it").focus()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("cell", name="By keyboard")).to_be_visible()
-    # A filter that is changed keeps the keyboard, though the page is drawn again.
-    browser.go(page, "calls")
-    state = page.get_by_role("combobox", name="State")
-    state.focus()
-    page.evaluate("document.querySelector('form.filters').dataset.old = true")
-    state.select_option("completed")
-    browser.until(page, "document.querySelector('form.filters:not([data-old])') !== null")
-    expect(page).to_have_url(re.compile("status=completed"))
-    expect(page.get_by_role("combobox", name="State")).to_be_focused()
-    page.context.close()
 
 
 def csrf(browser, page):
@@ -263,43 +206,6 @@ def call(browser, page):
     phone.get_by_role("button", name="Close the phone").click()
 
 
-def ones(page):
-    """A page of each kind of thing."""
-    return page.evaluate("""async () => {
-        const ask = async (path) => (await fetch(`/api/v1/${path}`)).json();
-        const found = async (path, name) => (await ask(path))[name][0].id;
-        return [`agents/${await found("agents", "items")}`,
-            `connections/${await found("organizations/telephony-configs", "configurations")}`,
-            `routes/${await found("routes", "routes")}`,
-            `webhooks/${await found("webhooks", "items")}`,
-            `calls/${await found("calls", "items")}`];
-    }""")
-
-
-def reader(browser, page):
-    """A key that only reads is shown what it may see, and is offered nothing that it may not do."""
-    key = page.evaluate("""async () => {
-        const {csrf_token: token} = await (await fetch("/api/v1/session")).json();
-        const made = await fetch("/api/v1/keys", {method: "POST",
-            headers: {"Content-Type": "application/json", "X-CSRF-Token": token},
-            body: JSON.stringify({name: "Reader", scope: "read"})});
-        return (await made.json()).key;
-    }""")
-    places = [place for place in [*PAGES, *ones(page)]
-              if not re.match("keys|webhooks|audit|.*/new", place)]
-    reads = browser.page()
-    browser.sign_in(reads, key)
-    expect(reads.get_by_role("link", name="API keys")).to_have_count(0)
-    does = re.compile("^(Add|Delete|Edit|Save|Place|Test|Call|Remove|Import|Point|Take out|Hang)")
-    for place in places:
-        browser.go(reads, place)
-        expect(reads.get_by_role("alert")).to_have_count(0)
-        offered = reads.get_by_role("button", name=does, disabled=False)
-        assert offered.count() == 0, (place, offered.all_inner_texts())
-        browser.judge(reads, f"{place} for a reader")
-    reads.context.close()
-
-
 def each(browser):
     """Each page at both sizes, light and dark."""
     for size, dark in [("desktop", False), ("phone", False), ("desktop", True)]:
@@ -313,37 +219,6 @@ def each(browser):
                 browser.shot(page, f"{name}-{size}{'-dark' if dark else ''}")
             wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert wide <= 0, f"{name} at {size} is {wide} px too wide: {page.evaluate(WIDE)}"
-
-
-def small(browser):
-    """What opens over a page in a hand: the menu, a form, the test phone."""
-    page = browser.page("phone")
-    page.goto(f"{browser.base}/")
-    expect(page.get_by_label("API key")).to_be_visible()
-    browser.view(page, "sign-in-phone")
-    browser.sign_in(page)
-    browser.go(page, "keys")
-    menu = page.get_by_role("button", name="All pages")
-    menu.click()
-    expect(page.get_by_role("navigation", name="Pages", exact=True)).to_be_visible()
-    browser.judge(page, "the menu")
-    browser.view(page, "menu-phone")
-    # The keyboard stays in the menu, and comes back from it.
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        assert page.evaluate("!document.activeElement.closest('main, .top, .thumbs')")
-    page.get_by_role("link", name="Get started").focus()
-    page.keyboard.press("Escape")
-    expect(menu).to_be_focused()
-    page.get_by_role("button", name="Make a key").click()
-    browser.judge(page, "a dialog on a phone")
-    browser.view(page, "dialog-phone")
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Test call").click()
-    expect(page.get_by_label("Test phone").get_by_role("combobox")).to_be_visible()
-    browser.judge(page, "the test phone on a phone")
-    browser.view(page, "test-phone-phone")
-    page.context.close()
 
 
 def sign_out(page):
@@ -368,10 +243,7 @@ number(browser, page)
 route(browser, page)
 call(browser, page)
 webhook(browser, page)
-keyboard(browser)
-reader(browser, page)
 each(browser)
-small(browser)
 browser.go(page, "live")
 sign_out(page)
 browser.end()
