@@ -148,7 +148,9 @@ export async function create({ title, params, query }) {
   const provider = providers.find((one) => one.provider === params.provider);
   if (!provider) return notice("bad", "There is no such kind of connection", "");
   title(`New: ${provider.display_name}`);
-  const form = connectionForm(provider, null, { isFirst: configurations.length === 0 });
+  const form = connectionForm(provider, null, {
+    isFirst: !configurations.some((one) => one.is_default_outbound),
+  });
   const save = button("Add connection", { kind: "primary", type: "submit" });
   return [
     backTo("#/connections/new", "Other kinds"),

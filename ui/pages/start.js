@@ -214,15 +214,22 @@ function numberStep(connections, numbered, agents) {
           button(connections.length > 1 ? `Add to ${one.name}` : "Add a number", {
             icon: "plus",
             work: async () => {
-              const whole = await api.get(`${PATH}/${one.id}`);
-              if (
-                await formDialog(`Add a number to ${one.name}`, numberForm(whole, agents), {
-                  action: "Add number",
-                })
-              ) {
-                toast("The number is there.");
-                again();
-              }
+              const [whole, providers] = await Promise.all([
+                api.get(`${PATH}/${one.id}`),
+                api.providers(),
+              ]);
+              const provider = providers.find((known) => known.provider === one.provider);
+              const made = await formDialog(
+                `Add a number to ${one.name}`,
+                numberForm(whole, agents, null, {
+                  canBind: provider.capabilities.includes("bind"),
+                }),
+                { action: "Add number" },
+              );
+              if (!made) return;
+              if (made.warning) toast(`The number is there. ${made.warning}`, "bad");
+              else toast("The number is there.");
+              again();
             },
           }),
         ),

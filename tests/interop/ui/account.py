@@ -36,10 +36,26 @@ dialog.get_by_role("button", name="Remove number").click()
 expect(numbers).to_contain_text("No numbers yet")
 expect(left).to_contain_text("blocks calls out")
 numbers.get_by_role("button", name="Import from the carrier").click()
-expect(dialog.get_by_role("checkbox")).to_be_checked()
+expect(dialog.get_by_role("checkbox").first).to_be_checked()
 browser.judge(page, "numbers to import")
 browser.shot(page, "import-desktop")
+dialog.get_by_label(re.compile("^Let the carrier send their calls here")).check()
 dialog.get_by_role("button", name="Import", exact=True).click()
+expect(numbers).to_contain_text(NUMBER)
+expect(page.locator(".toast.bad")).to_have_count(0)
+# By hand it is pointed here at once, or it is said why not.
+numbers.get_by_role("button", name=f"Remove {NUMBER}").click()
+dialog.get_by_role("button", name="Remove number").click()
+numbers.get_by_role("button", name="Add number").click()
+dialog.get_by_label("Number", exact=True).fill(NUMBER)
+pointed = dialog.get_by_role("switch", name="Let the carrier send its calls here")
+expect(pointed).to_be_checked()
+browser.judge(page, "a number to add")
+browser.shot(page, "number-desktop")
+with page.expect_response("**/bind") as bound:
+    dialog.get_by_role("button", name="Add number").click()
+assert bound.value.status == 204, bound.value.status
+expect(page.get_by_text("The number is there.", exact=True)).to_be_visible()
 expect(numbers).to_contain_text(NUMBER)
 
 # It gets an agent, is what calls are placed from, and the carrier sends its calls here.
