@@ -4,6 +4,7 @@ import * as api from "./lib/api.js";
 import { h, mount } from "./lib/dom.js";
 import * as router from "./lib/router.js";
 import { apply } from "./lib/theme.js";
+import { watch } from "./lib/unsaved.js";
 import { empty, failed, linkButton, loading } from "./parts/basic.js";
 import { hangUpPhone } from "./parts/phone.js";
 import { shell } from "./parts/shell.js";
@@ -173,6 +174,15 @@ function leave(why) {
   mount(app, signIn(enter, why));
   performance.mark("usable");
 }
+
+// The dialog is fetched when somebody is asked.
+watch(async () => {
+  const { confirm } = await import("./parts/dialog.js");
+  return confirm("Leave without saving?", {
+    text: "What you typed on this page is lost.",
+    action: "Leave",
+  });
+});
 
 api.whenSignedOut(() => {
   hangUpPhone();

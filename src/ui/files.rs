@@ -27,6 +27,7 @@ files! {
     "lib/metrics.js"
     "lib/router.js"
     "lib/theme.js"
+    "lib/unsaved.js"
     "lib/wav.js"
     "lib/words.js"
     "pages/agents.js"

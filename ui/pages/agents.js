@@ -4,6 +4,7 @@ import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
 import { span } from "../lib/format.js";
 import { go } from "../lib/router.js";
+import { guard } from "../lib/unsaved.js";
 import { agentKind } from "../lib/words.js";
 import { agentForm } from "../parts/agent_form.js";
 import {
@@ -130,7 +131,7 @@ export async function agent({ title, params }) {
         "It is changed there, in [[agents]].",
       ),
     !isNew && api.may("admin") && test(stored),
-    element,
+    guard(element),
     !isNew && use(stored),
   ];
 }

@@ -3,6 +3,7 @@
 import * as api from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { go } from "../lib/router.js";
+import { guard } from "../lib/unsaved.js";
 import { backTo, badge, busy, button, empty, heading, linkButton, notice } from "../parts/basic.js";
 import { PATH } from "../parts/connection_form.js";
 import { confirm } from "../parts/dialog.js";
@@ -330,7 +331,7 @@ export async function edit({ title, params, signal }) {
         "A route leads calls to one.",
         api.may("admin") && linkButton("Add an agent", "#/agents/new", { icon: "plus" }),
       ),
-    element,
+    guard(element),
   ];
 }
 

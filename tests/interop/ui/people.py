@@ -81,6 +81,32 @@ def keyboard(browser):
     page.context.close()
 
 
+def slip(browser):
+    """What was typed is not lost by a link beside it; who wants to leave leaves."""
+    page = browser.page()
+    browser.sign_in(page)
+    browser.go(page, "agents/new")
+    page.get_by_label("Name", exact=True).fill("half")
+    live = page.get_by_role("navigation", name="Pages", exact=True).get_by_role("link", name="Live")
+    live.click()
+    dialog = page.get_by_role("dialog", name="Leave without saving?")
+    browser.judge(page, "a form that is left")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("half")
+    live.click()
+    dialog.get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    # Nothing is asked where nothing was typed, or where the form is given up.
+    browser.go(page, "agents/new")
+    page.get_by_label("Name", exact=True).fill("half")
+    page.get_by_role("link", name="Cancel").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Agents")
+    page.get_by_role("link", name="Add agent").click()
+    live.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    page.context.close()
+
+
 def reader(browser, page):
     """A key that only reads is shown what it may see, and is offered nothing that it may not do."""
     key = post(page, "keys", {"name": "Reader", "scope": "read"})["key"]
@@ -135,6 +161,7 @@ page = browser.page()
 browser.sign_in(page)
 something(page)
 keyboard(browser)
+slip(browser)
 reader(browser, page)
 small(browser)
 browser.end()
