@@ -67,6 +67,7 @@ files! {
     "parts/table.js"
     "parts/timeline.js"
     "parts/toast.js"
+    "parts/transfer_form.js"
     "parts/trunks.js"
     "parts/vlist.js"
     "parts/waveform.js"

@@ -3,13 +3,11 @@
 import * as api from "../lib/api.js";
 import { listenIn } from "../lib/audio.js";
 import { h, perFrame, say } from "../lib/dom.js";
-import { TRANSFER_KINDS } from "../lib/words.js";
 import { button, card } from "./basic.js";
-import { confirm, formDialog } from "./dialog.js";
-import * as kinds from "./fields.js";
-import { metadataForm, submit } from "./form.js";
+import { confirm } from "./dialog.js";
 import { meter } from "./meter.js";
 import { complain, toast } from "./toast.js";
+import { transfer } from "./transfer_form.js";
 
 const KEYS = "123456789*0#";
 
@@ -64,7 +62,7 @@ export function controls(call, signal, { held = false, recording = "" } = {}) {
       toggle("Mute the agent", "Unmute", "mute", "mute"),
       toggle("Hold", "Resume", "hold", "hold", held),
       pad,
-      button("Transfer", { icon: "transfer", work: () => transfer(path) }),
+      button("Transfer", { icon: "transfer", work: () => transfer(call) }),
       record(path, recording),
       button("Drop what is queued", {
         kind: "quiet",
@@ -159,36 +157,4 @@ function listening(call, signal) {
   });
   signal.addEventListener("abort", () => stop?.(), { once: true });
   return { button: toggle, element };
-}
-
-async function transfer(path) {
-  const form = metadataForm({
-    fields: [
-      {
-        field: kinds.cards(
-          {
-            name: "kind",
-            label: "How",
-            options: TRANSFER_KINDS.map(([value, label, description]) => ({
-              value,
-              label,
-              description,
-            })),
-          },
-          "blind",
-        ),
-      },
-      {
-        field: kinds.line({
-          name: "destination",
-          label: "To",
-          required: true,
-          placeholder: "+4930123456, sip:desk@example.com, or an agent's name",
-        }),
-      },
-    ],
-  });
-  form.submit = () => submit(form, (values) => api.post(`${path}/transfer`, values));
-  if (await formDialog("Transfer the caller", form, { action: "Transfer" }))
-    toast("It is under way; the time line shows what comes of it.");
 }

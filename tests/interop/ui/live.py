@@ -1,6 +1,7 @@
 """The live page while calls run, and the pages of calls that went wrong."""
 
 import re
+import socket
 
 from browser import Browser, expect, given, say
 
@@ -45,6 +46,25 @@ page.get_by_role("button", name="Record", exact=True).click()
 page.get_by_role("button", name="Pause recording").click()
 page.get_by_role("button", name="Resume recording").click()
 expect(page.get_by_role("button", name="Pause recording")).to_be_visible()
+# It is to be handed to somebody who never answers, and is taken back.
+nobody = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+nobody.bind(("127.0.0.1", 0))
+page.get_by_role("button", name="Transfer").click()
+dialog = page.get_by_role("dialog", name="Transfer the caller")
+other = dialog.locator("[data-field='options.call_id']")
+expect(other).to_be_hidden()
+dialog.get_by_role("radio", name=re.compile("^Attended")).check()
+expect(other).to_contain_text("No other call is answered")
+dialog.get_by_role("radio", name=re.compile("^Bridge")).check()
+dialog.get_by_label("To", exact=True).fill(f"sip:nobody@127.0.0.1:{nobody.getsockname()[1]}")
+browser.judge(page, "a transfer")
+browser.shot(page, "transfer-desktop")
+dialog.get_by_role("button", name="Transfer", exact=True).click()
+handed = page.get_by_role("region", name="Transfers").first
+handed.get_by_role("button", name="Give up").click()
+expect(handed).to_contain_text("cancelled")
+expect(handed.get_by_role("button", name="Give up")).to_have_count(0)
+nobody.close()
 page.get_by_role("button", name="Hang up").click()
 page.get_by_role("dialog").get_by_role("button", name="Hang up").click()
 expect(page.locator("h1")).to_contain_text("Completed")
