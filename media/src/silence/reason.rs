@@ -24,8 +24,8 @@ impl Way {
     }
 }
 
-/// Declares the reasons once: the word of each, and for people what it is, what that means, and what
-/// to do about it.
+/// Declares the reasons once: the word of each, and for people what it is, what that means, and
+/// what to do about it.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident = $word:literal {
         $title:literal, $meaning:literal, $advice:literal,
