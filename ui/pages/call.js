@@ -113,7 +113,7 @@ export async function page({ title, params, signal }) {
       mount(lost, !is && !isOver() && outOfTouch());
       if (is) soon();
     };
-    listen({ signal, call: id, on: soon, onState: heard });
+    listen({ signal, call: id, on: soon, onState: heard, onAgain: soon });
     every(AGAIN_MS, signal, async () => !isOver() && refresh()).catch(() => {});
     every(1_000, signal, () => {
       const clock = head.querySelector("[data-clock]");

@@ -159,6 +159,10 @@ export async function page({ title, signal }) {
       say(link, open ? "live" : "connecting again");
       rows.element.classList.toggle("is-stale", !open);
     },
+    onAgain: () =>
+      list().then(draw, () => {
+        // The list is read again in a while.
+      }),
     on: (event) => {
       isStale = take(calls, event) || isStale;
       if (event.type === "call.ended") ended.add(event.call_id);

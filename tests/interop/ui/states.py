@@ -101,6 +101,22 @@ def gone(browser, page):
     expect(button).to_have_attribute("data-same", "true")
 
 
+def unseen(browser, page):
+    """A page that nobody looks at gives up its stream, of which there are few, and takes it again."""
+    browser.go(page, "live")
+    expect(page.locator(".link-state")).to_have_text("live")
+    streams = "**/api/v1/events*"
+    seen = """(hidden) => {
+        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with page.expect_event("requestfailed", lambda one: "/api/v1/events" in one.url):
+        page.evaluate(seen, True)
+    with page.expect_request(streams), page.expect_request("**/api/v1/calls?living=true*"):
+        page.evaluate(seen, False)
+    expect(page.locator(".link-state")).to_have_text("live")
+
+
 def nobody(browser, page):
     """Where there is no agent, whatever needs one leads to where one is made."""
     none = lambda route: route.fulfill(json={"items": [], "next_cursor": None})
@@ -130,6 +146,7 @@ page = browser.page()
 browser.sign_in(page)
 empty(browser, page)
 gone(browser, page)
+unseen(browser, page)
 nobody(browser, page)
 for place in EMPTY:
     waits(page, browser.base, place)
