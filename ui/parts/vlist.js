@@ -7,8 +7,8 @@ import { h, perFrame } from "../lib/dom.js";
 const MARGIN = 6;
 /** How tall a list is taken for before it is shown, in pixels. */
 const TALL_PX = 600;
-/** For how long after a move of the pointer the list counts as pointed at, in milliseconds. */
-const POINTED_MS = 3_000;
+/** For how long a pointer that rests in the list counts as pointing at it, in milliseconds. */
+const POINTED_MS = 10_000;
 
 /**
  * A list below its `head`, a row of names. `make()` makes a row `{element, link, show(item)}`, of
@@ -96,6 +96,9 @@ export function virtualList(label, { head, make, height }) {
   });
   list.addEventListener("pointermove", () => {
     pointed = performance.now();
+  });
+  list.addEventListener("pointerleave", () => {
+    pointed = -Infinity;
   });
   list.addEventListener("scroll", soon, { passive: true });
 
