@@ -120,6 +120,40 @@ fn from_nothing_to_a_call() {
     server.stop();
 }
 
+/// Everything by keyboard: signing in, a dialog, a filter; a key that only reads is offered nothing
+/// else; the menu, a dialog and the test phone on a small screen.
+#[test]
+fn people_of_all_kinds() {
+    let server = Server::start(HTTP);
+    let Some(browser) = Browser::start(&server, "people", json!({})) else { return };
+    browser.succeed();
+    server.stop();
+}
+
+/// Each page while there is nothing, while it waits, and when the server refuses; the figures of a
+/// server that has gone are told to be old; nothing ends where an agent is missing.
+#[test]
+fn what_pages_say_of_nothing() {
+    let server = Server::start(HTTP);
+    let Some(browser) = Browser::start(&server, "states", json!({})) else { return };
+    browser.succeed();
+    server.stop();
+}
+
+/// An account at a carrier is tried and set up, its numbers are taken over and pointed here, calls
+/// are placed from them; a number and the connection go, with what that means told before.
+#[cfg(feature = "emulate")]
+#[test]
+fn an_account_at_a_carrier() {
+    use support::emulated::{Emulated, NUMBER};
+    let server = Server::start(HTTP);
+    let carrier = Emulated::unbound(&server, "plivo", "echo", &[]);
+    let given = json!({ "id": carrier.id, "number": NUMBER });
+    let Some(browser) = Browser::start(&server, "account", given) else { return };
+    browser.succeed();
+    server.stop();
+}
+
 /// What each provider is told in this test.
 fn configurations() -> Value {
     let mut all = json!({

@@ -4,6 +4,7 @@ import * as api from "./lib/api.js";
 import { h, mount } from "./lib/dom.js";
 import * as router from "./lib/router.js";
 import { apply } from "./lib/theme.js";
+import { watch } from "./lib/unsaved.js";
 import { empty, failed, linkButton, loading } from "./parts/basic.js";
 import { hangUpPhone } from "./parts/phone.js";
 import { shell } from "./parts/shell.js";
@@ -40,6 +41,8 @@ for (const [pattern, file, name] of [
 // While we ask who is signed in.
 router.ahead();
 let frame = null;
+/** The page that is seen. */
+let seen = null;
 
 async function show(load, context) {
   if (!context.path) {
@@ -49,9 +52,18 @@ async function show(load, context) {
     return;
   }
   frame.mark(context.path);
-  delete frame.main.dataset.page;
-  const slow = setTimeout(() => mount(frame.main, loading()), PATIENCE_MS);
+  const { main } = frame;
+  delete main.dataset.page;
+  // A page that is drawn again is seen until it is there, and stays where it was scrolled to.
+  const isAgain = seen === context.path;
+  main.classList.remove("is-waiting");
   const { signal } = context;
+  const slow = setTimeout(() => {
+    if (isAgain) main.classList.add("is-waiting");
+    else mount(main, loading());
+  }, PATIENCE_MS);
+  // Whoever has gone elsewhere waits for something else.
+  signal.addEventListener("abort", () => clearTimeout(slow), { once: true });
   const title = (text) => {
     document.title = text ? `${text} · Talkpath` : "Talkpath";
   };
@@ -59,29 +71,33 @@ async function show(load, context) {
     const page = load && (await load());
     const content = page ? await page({ ...context, title }) : nowhere();
     if (signal.aborted) return;
-    clearTimeout(slow);
-    mount(frame.main, h("div.page", content));
-    frame.main.dataset.page = context.path;
+    over(slow);
+    const held = isAgain && document.activeElement !== document.body && document.activeElement;
+    mount(main, h("div.page", content));
+    seen = context.path;
+    main.dataset.page = context.path;
     performance.mark("usable");
-    scrollTo(0, 0);
+    if (!isAgain) scrollTo(0, 0);
+    if (held && (held.isConnected || hold(held))) return;
     // Whoever hears the page is told where they are.
-    frame.main.querySelector("h1")?.focus({ preventScroll: true });
+    main.querySelector("h1")?.focus({ preventScroll: true });
   } catch (error) {
-    clearTimeout(slow);
+    over(slow);
     if (signal.aborted || error.name === "AbortError" || !api.session) return;
+    seen = null;
     const refused = error instanceof api.Problem;
     if (error.status === 404) {
       mount(
-        frame.main,
+        main,
         h("div.page", h("h1.offscreen", { tabindex: "-1" }, "Not found"), gone(context.path)),
       );
-      frame.main.querySelector("h1").focus({ preventScroll: true });
+      main.querySelector("h1").focus({ preventScroll: true });
       return;
     }
     // A module that is not to be had is one of another version of the server.
     const again = refused ? router.again : () => location.reload();
     mount(
-      frame.main,
+      main,
       h(
         "div.page",
         h("h1", { tabindex: "-1" }, "This page could not be shown"),
@@ -90,6 +106,25 @@ async function show(load, context) {
     );
     if (!refused) throw error;
   }
+}
+
+/** The wait for a page is over. */
+function over(slow) {
+  clearTimeout(slow);
+  frame.main.classList.remove("is-waiting");
+}
+
+/** What tells a control from others of its kind. */
+const nameOf = (element) =>
+  element.name || element.getAttribute("aria-label") || element.textContent;
+
+/** Gives the keyboard to the control that has the place of one that was drawn anew. */
+function hold(before) {
+  const name = nameOf(before);
+  const all = [...frame.main.querySelectorAll(before.localName)];
+  const after = name && all.find((element) => nameOf(element) === name);
+  after?.focus({ preventScroll: true });
+  return Boolean(after);
 }
 
 const nowhere = () =>
@@ -132,12 +167,22 @@ function enter() {
 
 function leave(why) {
   router.stop();
+  seen = null;
   api.forget();
   document.title = "Sign in · Talkpath";
   for (const open of document.querySelectorAll("dialog")) open.close();
   mount(app, signIn(enter, why));
   performance.mark("usable");
 }
+
+// The dialog is fetched when somebody is asked.
+watch(async () => {
+  const { confirm } = await import("./parts/dialog.js");
+  return confirm("Leave without saving?", {
+    text: "What you typed on this page is lost.",
+    action: "Leave",
+  });
+});
 
 api.whenSignedOut(() => {
   hangUpPhone();

@@ -2,6 +2,7 @@
 
 use adapters::agent::EndedBy;
 use adapters::event::{AnsweredBy, Price};
+use media::silence::{Reason, Way};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -80,12 +81,51 @@ pub struct Record {
     pub cost_estimate: Option<Estimate>,
     /// Who answered, as the carrier's detection says.
     pub answered_by: Option<AnsweredBy>,
+    /// Why its directions were silent, if they were, once it is over.
+    pub silences: Vec<SilenceView>,
     /// How its media fared.
     pub quality: Option<QualitySummary>,
     /// Facts about it were lost.
     pub is_incomplete: bool,
     /// The server that has it, or had it.
     pub node: Option<Uuid>,
+}
+
+/// What a direction of a call went without, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SilenceView {
+    /// "in" from the peer, "out" to it.
+    pub direction: &'static str,
+    /// The reason that held longest.
+    pub reason: String,
+    /// Milliseconds without sound, for whatever reason.
+    pub silent_ms: u64,
+    /// What the reason means; absent for one that this version does not know.
+    pub meaning: Option<&'static str>,
+    /// What to do about it.
+    pub advice: Option<&'static str>,
+}
+
+impl SilenceView {
+    /// Those of a call.
+    fn all(quality: &QualitySummary) -> Vec<Self> {
+        let both = [
+            (Way::In, quality.silence_in.as_deref(), quality.silence_in_ms),
+            (Way::Out, quality.silence_out.as_deref(), quality.silence_out_ms),
+        ];
+        let silence = |(way, word, silent_ms): (Way, Option<&str>, u64)| {
+            let word = word?;
+            let reason = Reason::from_word(word);
+            Some(Self {
+                direction: way.as_str(),
+                reason: word.to_owned(),
+                silent_ms,
+                meaning: reason.map(Reason::meaning),
+                advice: reason.map(Reason::advice),
+            })
+        };
+        both.into_iter().filter_map(silence).collect()
+    }
 }
 
 impl Record {
@@ -110,6 +150,7 @@ impl Record {
             cost: None,
             cost_estimate: None,
             answered_by: None,
+            silences: Vec::new(),
             quality: None,
             is_incomplete: false,
             node: None,
@@ -174,6 +215,7 @@ impl CallView {
                 cost: summary.cost,
                 cost_estimate: summary.estimate,
                 answered_by: summary.answered_by,
+                silences: summary.quality.as_ref().map(SilenceView::all).unwrap_or_default(),
                 quality: summary.quality,
                 is_incomplete: call.is_incomplete,
                 node: call.node.map(|node| node.0),
@@ -188,5 +230,29 @@ impl CallView {
             Some(stored) => Self { record: stored.record, ..self },
             None => self,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A direction that was silent is explained, one that was not is left out; a reason that is not
+    /// known is told without words.
+    #[test]
+    fn silences_are_explained() {
+        let mut quality = QualitySummary {
+            silence_out: Some("agent_silent".to_owned()),
+            silence_out_ms: 4_200,
+            ..QualitySummary::default()
+        };
+        let told = SilenceView::all(&quality);
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].direction, told[0].silent_ms), ("out", 4_200));
+        assert_eq!(told[0].meaning, Some(Reason::AgentSilent.meaning()));
+        assert_eq!(told[0].advice, Some(Reason::AgentSilent.advice()));
+        quality.silence_in = Some("of_tomorrow".to_owned());
+        let told = SilenceView::all(&quality);
+        assert_eq!((told.len(), told[0].direction, told[0].meaning), (2, "in", None));
     }
 }

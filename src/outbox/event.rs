@@ -1,7 +1,8 @@
 //! An event as those who listen are told of it, by webhook or stream.
 
+use media::silence::Reason;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::calls::CallView;
@@ -43,7 +44,7 @@ impl EventView {
             at: event.at,
             call_id: event.call,
             source: event.source.as_str(),
-            data: told(&event.data),
+            data: told(&event.kind, &event.data),
         }
     }
 
@@ -64,14 +65,29 @@ impl EventView {
     }
 }
 
+/// The fact that a direction carries no sound any more, or does again.
+const SILENCE: &str = "silence";
+
 /// What is told of a fact's data: its tag is the type, and whose it is they know.
-fn told(data: &Value) -> Value {
+fn told(kind: &str, data: &Value) -> Value {
     let mut data = data.clone();
     if let Some(fields) = data.as_object_mut() {
         fields.remove("event");
         fields.remove("organisation");
+        if kind == SILENCE {
+            explain(fields);
+        }
     }
     data
+}
+
+/// Adds to a silence that begins what it means and what to do about it, in words.
+fn explain(fields: &mut Map<String, Value>) {
+    let begins = fields.get("silent").and_then(Value::as_bool) == Some(true);
+    let word = fields.get("reason").and_then(Value::as_str).filter(|_| begins);
+    let Some(reason) = word.and_then(Reason::from_word) else { return };
+    fields.insert("meaning".to_owned(), reason.meaning().into());
+    fields.insert("advice".to_owned(), reason.advice().into());
 }
 
 /// True if a subscription can ask for this: a type, or all types that begin alike, as `call.*`; `*`
@@ -137,5 +153,21 @@ mod tests {
         assert_eq!(body["data"], serde_json::json!({ "on": true }));
         assert_eq!(body["at"], "2023-11-14T22:13:20.000Z");
         assert_eq!(body["call"], Value::Null);
+    }
+
+    /// A silence that begins is told with what it means and what to do; one that is over, or has a
+    /// reason that this version does not know, as it is.
+    #[test]
+    fn silences_are_explained() {
+        let silence = |reason: &str, silent: bool| {
+            let data = serde_json::json!({ "direction": "in", "reason": reason, "silent": silent });
+            told(SILENCE, &data)
+        };
+        let begun = silence("law_mixup", true);
+        assert_eq!(begun["meaning"], Reason::LawMixup.meaning());
+        assert_eq!(begun["advice"], Reason::LawMixup.advice());
+        for other in [silence("law_mixup", false), silence("of_tomorrow", true)] {
+            assert!(other.get("meaning").is_none() && other["direction"] == "in", "{other}");
+        }
     }
 }

@@ -152,7 +152,14 @@ fn every_word_of_the_api_is_explained() {
     };
     Cause::WORDS.iter().for_each(|word| explained("CAUSES", word));
     CallState::ALL.iter().for_each(|state| explained("STATUS", state.as_str()));
-    Reason::ALL.iter().for_each(|reason| explained("SILENCE", reason.as_str()));
+    for reason in Reason::ALL {
+        explained("SILENCE", reason.as_str());
+        // The pages say what log and API say.
+        for said in [reason.title(), reason.meaning(), reason.advice()] {
+            let line = format!("\"{said}\",");
+            assert!(part("SILENCE").contains(&line.as_str()), "not in the pages: {said}");
+        }
+    }
     Stage::ALL.iter().for_each(|stage| explained("STAGES", stage.as_str()));
     TransferState::ALL.iter().for_each(|state| explained("TRANSFERS", state.as_str()));
     let events =

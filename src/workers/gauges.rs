@@ -298,6 +298,7 @@ mod tests {
             buffer_ms: 40,
             mos: 4.2,
             round_trip_ms: Some(12.0),
+            underruns: 1,
         });
         let seen = gauges.read();
         assert_eq!((seen.loss, seen.jitter_ms, seen.mos), (0.03, 1.5, Some(4.2)));

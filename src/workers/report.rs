@@ -82,6 +82,7 @@ impl MediaPath {
             buffer_ms: self.playout.queued_ms(),
             mos: stats.mos,
             round_trip_ms: stats.round_trip.map(|time| time.as_secs_f32() * 1000.0),
+            underruns: self.underruns,
         }
     }
 

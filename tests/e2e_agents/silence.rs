@@ -112,7 +112,11 @@ fn told(log: &str, id: &str) -> Vec<(String, String, bool, u64)> {
         .map(|line| {
             let began = word(&line, "message") == "silence";
             let since_ms = line["since_ms"].as_u64().unwrap();
-            (word(&line, "direction"), word(&line, "reason"), began, since_ms)
+            let reason = word(&line, "reason");
+            // What is not meant comes with what to do about it.
+            let is_meant = ["hold", "muted", "one_way"].contains(&reason.as_str());
+            assert_eq!(line["advice"].is_string(), began && !is_meant, "{line}");
+            (word(&line, "direction"), reason, began, since_ms)
         })
         .collect()
 }

@@ -92,7 +92,22 @@ export const put = async (path, body, options) =>
   read(await ask("PUT", path, { body, ...options }));
 export const remove = async (path, options) => read(await ask("DELETE", path, options));
 export const text = async (path, options) => (await ask("GET", path, options)).text();
-export const bytes = async (path, options) => (await ask("GET", path, options)).arrayBuffer();
+
+/** What a file holds; `onProgress(got, total)` hears how much of it is there, in bytes. */
+export async function bytes(path, { onProgress, ...options } = {}) {
+  const response = await ask("GET", path, options);
+  const total = Number(response.headers.get("content-length"));
+  if (!onProgress || !total || !response.body) return response.arrayBuffer();
+  const parts = [];
+  let got = 0;
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    parts.push(part.value);
+    got += part.value.length;
+    onProgress(got, total);
+  }
+  return new Blob(parts).arrayBuffer();
+}
 
 /** A POST; what is sent twice by mistake is carried out once. */
 export async function post(path, body, options = {}) {

@@ -247,10 +247,10 @@ const TRANSFERS = {
 };
 export const transferTone = (word) => TRANSFERS[word] ?? "quiet";
 export const TRANSFER_KINDS = [
-  ["blind", "Blind", "The caller is sent to the destination at once."],
-  ["attended", "Attended", "Two calls that exist are joined."],
-  ["bridge", "Bridge", "This server calls the destination and stays in between."],
-  ["warm", "Warm", "The destination hears what it is about first, then both are joined."],
+  ["blind", "Blind", "The caller is sent there at once, and this call is over."],
+  ["attended", "Attended", "The caller joins another call that lives here."],
+  ["bridge", "Bridge", "This server calls them and stays in between: recording and figures go on."],
+  ["warm", "Warm", "The same, but they hear first that a call comes, and may refuse it."],
   ["agent", "To an agent", "Another agent takes the call over."],
 ];
 

@@ -4,6 +4,7 @@ import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
 import { span } from "../lib/format.js";
 import { go } from "../lib/router.js";
+import { guard } from "../lib/unsaved.js";
 import { agentKind } from "../lib/words.js";
 import { agentForm } from "../parts/agent_form.js";
 import {
@@ -130,7 +131,7 @@ export async function agent({ title, params }) {
         "It is changed there, in [[agents]].",
       ),
     !isNew && api.may("admin") && test(stored),
-    element,
+    guard(element),
     !isNew && use(stored),
   ];
 }
@@ -195,8 +196,17 @@ function use(stored) {
 }
 
 async function remove(stored) {
+  const { routes } = await api.get("routes");
+  const leading = routes.filter((route) => route.agent_id === stored.id);
   const gone = await confirm(`Delete ${stored.name}?`, {
-    text: "Calls that live with it go on. Nothing may lead to it: no number, no route.",
+    consequences: [
+      ...leading.map((route) => [
+        "A route leads to it, and must lead elsewhere first: ",
+        h("a", { href: `#/routes/${route.id}` }, route.to),
+      ]),
+      "Numbers that lead to it must be given another agent first.",
+      "Calls that live with it go on. Records of calls stay.",
+    ],
     action: "Delete agent",
     work: () => api.remove(`agents/${stored.id}`),
   });

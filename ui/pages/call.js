@@ -3,14 +3,8 @@
 import * as api from "../lib/api.js";
 import { every, h, mount, perFrame, say } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
-import { address, count, exactly, figure, length, percent, span } from "../lib/format.js";
-import {
-  cause,
-  causeAdvice,
-  endedBy,
-  mos,
-  mosTone,
-} from "../lib/words.js";
+import { address, count, exactly, figure, length, percent, span, when } from "../lib/format.js";
+import { cause, causeAdvice, endedBy, mos, mosTone } from "../lib/words.js";
 import { backTo, card, facts, heading, notice, status } from "../parts/basic.js";
 import { charts } from "../parts/chart.js";
 import { controls } from "../parts/call_controls.js";
@@ -38,6 +32,10 @@ export async function page({ title, params, signal }) {
   let data = await load();
   title(`${address(data.call.from)} → ${address(data.call.to)}`);
   const [head, story, media] = [h("div"), h("div"), h("div")];
+  const lost = h("div", { role: "status" });
+  // A silence that begins is told to whoever hears the page; what is drawn changes all the time.
+  const aloud = h("p.offscreen", { role: "status" });
+  const isOver = () => data.call.state === "ended";
   const sound = h("div");
   const said = h("div");
   const log = h("div");
@@ -56,13 +54,17 @@ export async function page({ title, params, signal }) {
     const { duration_ms: _, ...lasting } = call;
     if (changed("head", lasting)) mount(head, top(data), summary(call));
     drawStory();
-    if (changed("media", call.quality, call.ended_at, quality, events.length, call.stages))
+    const isRead = !isOver() && media.matches(":hover, :focus-within");
+    if (!isRead && changed("media", call.quality, call.ended_at, quality, events.length, call.stages))
       mount(media, figures(data), graphs(data), steps(call));
     if (changed("spoken", spoken, call.ended_at)) mount(said, ledger(data));
     if (changed("log", events.length)) mount(log, keepOpen(log, eventList(events)));
   };
-  const drawStory = () =>
+  const drawStory = () => {
     mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
+    const now = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
+    say(aloud, now.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
+  };
   draw();
   const here = data.call.state === "ended" ? null : await api.once("server").catch(() => null);
   const isAway = Boolean(here && data.call.node && data.call.node !== here.node);
@@ -73,7 +75,10 @@ export async function page({ title, params, signal }) {
         `Server ${data.call.node} has it: it is steered and listened to from that one's pages.`,
       )
     : api.may("calls") && data.call.state !== "ended"
-      ? controls(data.call, signal, { held: isHeld(data.events) })
+      ? controls(data.call, signal, {
+            held: isHeld(data.events),
+            recording: recordingOf(data.events),
+          })
       : null;
   const drawSound = () =>
     mount(
@@ -85,21 +90,30 @@ export async function page({ title, params, signal }) {
     );
   drawSound();
 
-  const isOver = () => data.call.state === "ended";
   if (!isOver()) {
     const refresh = async () => {
       const wasOver = isOver();
+      const before = told(data.events, "transfer");
       data = await load();
       draw();
+      if (told(data.events, "transfer") !== before) transferPlace.again({ quiet: true });
       if (isOver() && !wasOver) {
         steer?.remove();
+        mount(lost);
         drawSound();
         ladderPlace.again();
         transferPlace.again();
       }
     };
     const soon = perFrame(() => refresh().catch(() => {}));
-    listen({ signal, call: id, on: soon });
+    let isHeard = true;
+    const heard = (is) => {
+      if (is === isHeard) return;
+      isHeard = is;
+      mount(lost, !is && !isOver() && outOfTouch());
+      if (is) soon();
+    };
+    listen({ signal, call: id, on: soon, onState: heard, onAgain: soon });
     every(AGAIN_MS, signal, async () => !isOver() && refresh()).catch(() => {});
     every(1_000, signal, () => {
       const clock = head.querySelector("[data-clock]");
@@ -111,11 +125,13 @@ export async function page({ title, params, signal }) {
     () => messages(data.call, () => data.events, signal),
     "Loading the messages",
   );
-  const transferPlace = later(() => transfers(id, signal), "Loading");
+  const transferPlace = later(() => transfers(data.call, signal), "Loading");
   return [
     backTo("#/calls", "Calls"),
     head,
+    lost,
     steer,
+    aloud,
     story,
     sound,
     said,
@@ -133,8 +149,24 @@ export async function page({ title, params, signal }) {
   ];
 }
 
+const outOfTouch = () =>
+  notice(
+    "warn",
+    "The connection to the server is gone",
+    `What you see is of ${when(Date.now())}. This page tries again by itself.`,
+  );
+
+/** How often something was told of. */
+const told = (events, word) => events.filter(({ type }) => type === `call.${word}`).length;
+
 const isHeld = (events) =>
   events.filter(({ type }) => type === "call.hold").at(-1)?.data.on === true;
+
+/** How this server's recording of a call stands; empty where there is none. */
+const recordingOf = (events) =>
+  events
+    .filter(({ type, data }) => type === "call.recording" && data.state !== "at_carrier")
+    .at(-1)?.data.state ?? "";
 
 function top({ call }) {
   return heading(
@@ -203,7 +235,7 @@ function timelineCard({ call, events, spoken }, speech) {
   if (!drawn) return null;
   return card(
     "Time line",
-    { about: "From the first message to the last." },
+    { about: "Time since the first message." },
     timeline(drawn.lanes, { from: drawn.from, to: drawn.to, label: "What happened when" }),
   );
 }
@@ -224,7 +256,7 @@ function figures({ call }) {
     one(
       "MOS",
       figure(q.mos, 2),
-      mos(q.mos),
+      q.mos ? `the caller sounds ${mos(q.mos)}; 4.4 is best` : "how the caller sounds",
       q.mos && mosTone(q.mos) !== "good" ? mosTone(q.mos) : "",
     ),
     one(
@@ -233,7 +265,7 @@ function figures({ call }) {
       `${count(q.lost)} of ${count(q.packets_in + q.lost)} packets`,
       q.loss > 0.05 ? "bad" : q.loss > 0.01 ? "warn" : "",
     ),
-    one("Jitter", figure(q.jitter_ms, 1, "ms"), "as it came"),
+    one("Jitter", figure(q.jitter_ms, 1, "ms"), "how unevenly packets came"),
     one(
       "Round trip",
       figure(q.round_trip_ms, 0, "ms"),
@@ -245,7 +277,12 @@ function figures({ call }) {
       "of the agent, after the answer",
       q.first_audio_ms > 2_000 ? "warn" : "",
     ),
-    one("Underruns", count(q.underruns), "the agent ran dry", q.underruns ? "warn" : ""),
+    one(
+      "Underruns",
+      count(q.underruns),
+      "times the agent ran dry in mid-sentence",
+      q.underruns ? "warn" : "",
+    ),
     one(
       "Silence",
       span(q.silence_in_ms + q.silence_out_ms),
@@ -264,8 +301,12 @@ function steps({ stages: list }) {
   );
 }
 
+/** A point whose value may not have been kept. */
+const known = ([at, value]) => [at, Number.isFinite(value) ? value : null];
+
 function graphs({ call, events, quality }) {
-  const points = (pick) => quality.map((sample) => [Date.parse(sample.at), pick(sample) ?? null]);
+  const points = (pick) =>
+    quality.map((sample, i) => [Date.parse(sample.at), pick(sample, quality[i - 1]) ?? null]);
   const from = Date.parse(call.answered_at ?? call.initiated_at);
   const to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
   if (quality.length < 2) {
@@ -313,9 +354,18 @@ function graphs({ call, events, quality }) {
           high: 100,
           format: ms,
         },
+        {
+          title: "Underruns",
+          hint: "times the agent ran dry since the value before",
+          points: points((x, before) => x.underruns - (before?.underruns ?? 0)).map(known),
+          high: 2,
+          format: (v) => String(v),
+          tone: (v) => (v > 0 ? "warn" : "good"),
+        },
       ],
       {
         from,
+        note: "Time since the answer. Point at a curve, or go along it with the arrow keys.",
         to: Math.max(to, from + 1_000),
         label: "Audio quality over the call",
         marks: silences(events, to).map((one) => ({

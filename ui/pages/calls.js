@@ -2,13 +2,12 @@
 
 import * as api from "../lib/api.js";
 import { h } from "../lib/dom.js";
-import { address, exactly, figure, length, percent, when } from "../lib/format.js";
+import { address, exactly, figure, length, percent, span, when } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { go } from "../lib/router.js";
-import { cause, mosTone } from "../lib/words.js";
+import { cause, mosTone, silence } from "../lib/words.js";
 import { badge, button, details, empty, heading, status } from "../parts/basic.js";
-import { placeCall } from "../parts/place_call.js";
-import { openPhone } from "../parts/phone.js";
+import { openPhone, placeCall } from "../parts/phone.js";
 import { paged } from "../parts/table.js";
 
 const FILTERS = ["status", "direction", "from", "to", "agent", "began_from", "began_until"];
@@ -156,6 +155,23 @@ export const direction = (call) =>
     h("span.offscreen", call.direction === "inbound" ? "in" : "out"),
   );
 
+/** Silences that are meant. */
+const MEANT = new Set(["muted", "hold", "one_way"]);
+/** Shorter silences are not listed, in milliseconds. */
+const QUIET_MIN_MS = 2_000;
+
+/** What of a call was silent, so that it is found again; its page says why. */
+function quiet({ quality: q }) {
+  const found = [
+    ["in", q?.silence_in, q?.silence_in_ms],
+    ["out", q?.silence_out, q?.silence_out_ms],
+  ].filter(([, reason, ms]) => reason && ms >= QUIET_MIN_MS && !MEANT.has(reason));
+  const [direction, reason, ms] = found.sort((a, b) => b[2] - a[2])[0] ?? [];
+  if (!reason) return null;
+  const { title } = silence(reason, direction);
+  return h("span.after", { title }, badge(`silent ${span(ms)}`, "bad"), h("span.offscreen", title));
+}
+
 const COLUMNS = [
   {
     label: "Call",
@@ -172,10 +188,12 @@ const COLUMNS = [
   {
     label: "Why it ended",
     kind: "grow",
-    cell: (call) =>
+    cell: (call) => [
       call.cause && call.cause !== "normal"
         ? cause(call.cause)
         : h("span.muted", call.cause ? cause(call.cause) : ""),
+      quiet(call),
+    ],
   },
   { label: "Agent", cell: (call) => call.agent },
   { label: "Length", kind: "num", cell: (call) => length(call.duration_ms) },

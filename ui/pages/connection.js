@@ -28,14 +28,16 @@ export async function page({ title, params, signal }) {
   const can = (word) => provider.capabilities.includes(word);
   const canEdit = api.may("admin") && one.origin !== "file";
   const context = { one, provider, agents, can, canEdit, server };
+  const outcome = h("div", { role: "status" });
   return [
     backTo("#/connections", "Connections"),
     heading(
       [one.name, " ", standing(one)],
       provider.display_name,
-      can("test") && api.may("admin") && tryIt(one),
+      can("test") && api.may("admin") && tryIt(one, outcome),
       canEdit && button("Edit", { icon: "edit", work: () => edit(context) }),
     ),
+    outcome,
     one.inactive &&
       notice(
         "bad",
@@ -64,18 +66,26 @@ export async function page({ title, params, signal }) {
   ];
 }
 
-function tryIt(one) {
-  const run = button("Test credentials", {
+/** Tries the credentials; what comes of it stays to be read. */
+const tryIt = (one, outcome) =>
+  button("Test credentials", {
     icon: "key",
     work: async () => {
-      const tried = await api.post(`${PATH}/${one.id}/test`);
-      const found = Object.entries(tried.found ?? {}).map(([name, text]) => ` ${name}: ${text}.`);
-      if (tried.ok) toast(`The carrier accepts these credentials.${found.join("")}`);
-      else toast(`The carrier refuses: ${tried.message}`, "bad");
+      mount(outcome, notice("info", "Asking the other side", "Nothing is changed there."));
+      try {
+        const tried = await api.post(`${PATH}/${one.id}/test`);
+        const found = Object.entries(tried.found ?? {}).map(([name, text]) => `${name}: ${text}.`);
+        mount(
+          outcome,
+          tried.ok
+            ? notice("good", "The credentials hold", found.join(" ") || "It let us in.")
+            : notice("bad", "The credentials did not do", tried.message),
+        );
+      } catch (error) {
+        mount(outcome, notice("bad", error.title ?? "That did not work", error.message));
+      }
     },
   });
-  return run;
-}
 
 async function edit({ one, provider }) {
   const done = await formDialog(`Edit ${one.name}`, connectionForm(provider, one), {

@@ -5,6 +5,7 @@ import { h } from "../lib/dom.js";
 import { plural } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
 import { again, go } from "../lib/router.js";
+import { guard } from "../lib/unsaved.js";
 import { backTo, badge, button, busy, empty, heading, linkButton, notice } from "../parts/basic.js";
 import { connectionForm, PATH } from "../parts/connection_form.js";
 import { complain, toast } from "../parts/toast.js";
@@ -148,8 +149,28 @@ export async function create({ title, params, query }) {
   const provider = providers.find((one) => one.provider === params.provider);
   if (!provider) return notice("bad", "There is no such kind of connection", "");
   title(`New: ${provider.display_name}`);
-  const form = connectionForm(provider, null, { isFirst: configurations.length === 0 });
+  const form = connectionForm(provider, null, {
+    isFirst: !configurations.some((one) => one.is_default_outbound),
+  });
   const save = button("Add connection", { kind: "primary", type: "submit" });
+  const element = h(
+    "form",
+    {
+      noValidate: true,
+      onsubmit: async (event) => {
+        event.preventDefault();
+        try {
+          const saved = await busy(save, form.submit);
+          toast("The connection is there. What is left to do is listed on its page.");
+          go(query.get("from") === "start" ? "start" : `connections/${saved.id}`);
+        } catch (error) {
+          if (error.name !== "Wrong") form.show(error) ?? complain(error);
+        }
+      },
+    },
+    form.element,
+    h("div.form-foot", save, linkButton("Cancel", "#/connections")),
+  );
   return [
     backTo("#/connections/new", "Other kinds"),
     heading(
@@ -162,23 +183,6 @@ export async function create({ title, params, query }) {
           "Its documentation",
         ),
     ),
-    h(
-      "form",
-      {
-        noValidate: true,
-        onsubmit: async (event) => {
-          event.preventDefault();
-          try {
-            const saved = await busy(save, form.submit);
-            toast("The connection is there. What is left to do is listed on its page.");
-            go(query.get("from") === "start" ? "start" : `connections/${saved.id}`);
-          } catch (error) {
-            if (error.name !== "Wrong") form.show(error) ?? complain(error);
-          }
-        },
-      },
-      form.element,
-      h("div.form-foot", save, linkButton("Cancel", "#/connections")),
-    ),
+    guard(element),
   ];
 }

@@ -2,17 +2,23 @@
 
 import * as api from "../lib/api.js";
 import { every, h, mount, say } from "../lib/dom.js";
-import { bytes, count, figure, span } from "../lib/format.js";
+import { bytes, count, figure, span, when } from "../lib/format.js";
 import { histogram, labelled, parse, quantile, since, sum } from "../lib/metrics.js";
 import { cause } from "../lib/words.js";
 import { badge, card, empty, facts, heading, notice, tile } from "../parts/basic.js";
-import { bars, sparkline } from "../parts/chart.js";
+import { bars, charts } from "../parts/chart.js";
 import { PATH } from "../parts/connection_form.js";
 import { spending } from "../parts/spending.js";
 
 const LOOK_MS = 2_000;
+/** How far back the curves of this page go, and how much of it is shown from the beginning. */
+const HISTORY_MS = 600_000;
+const HISTORY_MIN_MS = 60_000;
 /** A frame is late when it leaves a frame's length after it was due. */
 const FRAME_S = 0.02;
+
+const LATENESS = "talkpath_frame_lateness_seconds";
+const ENDED = "talkpath_calls_ended_total";
 
 const seconds = (s) =>
   s === null ? "–" : s < 1e-3 ? `${Math.round(s * 1e6)} µs` : span(s * 1_000);
@@ -29,14 +35,14 @@ export async function page({ title, signal }) {
     calls: tile("Calls now"),
     rate: tile("New calls a second"),
     cpu: tile("Processor"),
-    late: tile("Lateness, p99", { hint: "of frames, this page's lifetime" }),
-    added: tile("Time added, p99", { hint: "to frames on their way" }),
+    late: tile("Lateness", { hint: "99 of 100 frames leave within this of their time" }),
+    added: tile("Time added", { hint: "99 of 100 frames stay here no longer" }),
     memory: tile("Memory"),
-    commit: tile("Database commit, p95"),
+    commit: tile("Database commit", { hint: "19 of 20 take no longer" }),
     http: tile("HTTP answers a second"),
   };
-  const line = sparkline("Calls over the last two minutes", { width: 160, height: 34 });
-  tiles.calls.element.append(line.element);
+  const history = [];
+  const curves = h("div");
   const workers = h("tbody");
   const spread = h("div.bars-row");
   const refused = h("div");
@@ -53,26 +59,50 @@ export async function page({ title, signal }) {
     const state = { now, samples, workers: load.workers };
     first ??= state;
     draw(state, before ?? state);
+    remember(state, before);
     before = state;
-    line.push(sum(samples, "talkpath_calls_active") ?? 0);
+    looked = Date.now();
     const answer = await fetch("/readyz", { signal }).catch(() => null);
-    mount(
-      ready,
-      answer?.ok
-        ? !load.takes_calls &&
-            notice(
-              "warn",
-              "No new calls are taken for the moment",
-              "The server has as many as it can serve in time. It takes calls again by itself once there is room.",
-            )
-        : notice(
-            "bad",
-            "No calls are taken",
-            answer
-              ? "The server drains, is overloaded, or its database does not answer."
-              : "The server cannot be reached.",
-          ),
+    tell(answer?.ok ? (load.takes_calls ? "" : "full") : answer ? "unready" : "gone");
+  };
+  let looked = 0;
+  let told = "";
+  /** Says how the server stands, when that changes. */
+  const tell = (word) => {
+    shown.classList.toggle("is-stale", word === "gone");
+    if (word === told) return;
+    told = word;
+    mount(ready, STANDING[word]?.(when(looked)));
+  };
+  const turn = async () => {
+    try {
+      await look();
+    } catch (error) {
+      // Without any figures there is no page; with some they are told to be old.
+      if (!before || error.name === "AbortError" || error.status === 401) throw error;
+      tell("gone");
+    }
+  };
+  /** What the curves show of this moment. */
+  const remember = (state, last) => {
+    if (!last) return;
+    const late = quantile(
+      since(histogram(state.samples, LATENESS), histogram(last.samples, LATENESS)),
+      0.99,
     );
+    const [at, took_s] = [Date.now(), (state.now - last.now) / 1_000];
+    const refused = (of) => sum(of.samples, ENDED, { cause: "congestion" }) ?? 0;
+    history.push({
+      at,
+      calls: sum(state.samples, "talkpath_calls_active") ?? 0,
+      busy: Math.max(0, ...state.workers.map(({ busy_pct: busy }) => busy)),
+      late_ms: Number.isFinite(late ?? Infinity) ? late * 1_000 : null,
+      refused: (Math.max(0, refused(state) - refused(last)) * 60) / took_s,
+    });
+    while (history[0].at < at - HISTORY_MS) history.shift();
+    // What is pointed at or read stays as it is.
+    if (history.length > 1 && !curves.matches(":hover, :focus-within"))
+      mount(curves, overTime(history));
   };
   const rate = (state, last, name, wanted) => {
     const took = (state.now - last.now) / 1_000;
@@ -94,7 +124,7 @@ export async function page({ title, signal }) {
     const cpu = rate(state, last, "process_cpu_seconds_total");
     say(tiles.cpu.value, cpu === null ? "–" : `${Math.round(cpu * 100)} %`);
     say(tiles.cpu.note, "of one core");
-    say(tiles.late.value, seconds(p(state, "talkpath_frame_lateness_seconds", 0.99)));
+    say(tiles.late.value, seconds(p(state, LATENESS, 0.99)));
     say(tiles.added.value, seconds(p(state, "talkpath_frame_added_seconds", 0.99)));
     say(tiles.memory.value, bytes(sum(samples, "process_resident_memory_bytes")));
     say(
@@ -114,7 +144,7 @@ export async function page({ title, signal }) {
     );
     mount(
       spread,
-      bars("When frames leave", histogram(samples, "talkpath_frame_lateness_seconds"), {
+      bars("When frames leave", histogram(samples, LATENESS), {
         format: seconds,
         hint: "after they were due",
         good: FRAME_S,
@@ -132,7 +162,7 @@ export async function page({ title, signal }) {
     const own = { worker };
     const per = (name, wanted = {}) =>
       count(Math.round(rate(state, last, name, { ...own, ...wanted }) ?? 0));
-    const late = histogram(state.samples, "talkpath_frame_lateness_seconds", own);
+    const late = histogram(state.samples, LATENESS, own);
     const total = (name) => count(sum(state.samples, name, own) ?? 0);
     const busy = state.workers[Number(worker)]?.busy_pct;
     return h(
@@ -159,6 +189,11 @@ export async function page({ title, signal }) {
     h(
       "div.tiles",
       Object.values(tiles).map((one) => one.element),
+    ),
+    card(
+      "The last minutes",
+      { about: "As seen from this page, since it was opened; ten minutes at most." },
+      curves,
     ),
     card(
       "Media workers",
@@ -215,8 +250,72 @@ export async function page({ title, signal }) {
         ),
       ),
   );
-  await every(LOOK_MS, signal, look);
+  mount(curves, h("p.muted", "The curves begin in a moment."));
+  await every(LOOK_MS, signal, turn);
   return [heading("Server", "How this node does, every two seconds."), ready, spending(money), shown];
+}
+
+/** What is said of a server that does not take calls, by how it stands. */
+const STANDING = {
+  full: () =>
+    notice(
+      "warn",
+      "No new calls are taken for the moment",
+      "The server has as many as it can serve in time. It takes calls again by itself once there is room.",
+    ),
+  unready: () =>
+    notice(
+      "bad",
+      "No calls are taken",
+      "The server drains, is overloaded, or its database does not answer.",
+    ),
+  gone: (time) =>
+    notice(
+      "bad",
+      "The server cannot be reached",
+      `It may be restarting, or the connection is gone. These figures are of ${time}; it is asked again every two seconds.`,
+    ),
+};
+
+/** Curves of what the server did, over the time of day. */
+function overTime(history) {
+  const points = (pick) => history.map((one) => [one.at, pick(one)]);
+  const to = history.at(-1).at;
+  return charts(
+    [
+      { title: "Calls", points: points((one) => one.calls), high: 4, format: (v) => count(v) },
+      {
+        title: "Load",
+        hint: "of the busiest worker",
+        points: points((one) => one.busy),
+        high: 100,
+        format: (v) => `${Math.round(v)} %`,
+        tone: (v) => (v > 80 ? "bad" : v > 60 ? "warn" : ""),
+      },
+      {
+        title: "Lateness",
+        hint: "99 of 100 frames leave within this of their time",
+        points: points((one) => one.late_ms),
+        high: 5,
+        format: (v) => seconds(v / 1_000),
+        tone: (v) => (v > FRAME_S * 1_000 ? "warn" : ""),
+      },
+      {
+        title: "Refused",
+        hint: "calls a minute, for want of room",
+        points: points((one) => one.refused),
+        high: 1,
+        format: (v) => v.toFixed(0),
+        tone: (v) => (v > 0 ? "warn" : ""),
+      },
+    ],
+    {
+      from: Math.min(history[0].at, to - HISTORY_MIN_MS),
+      to,
+      byClock: true,
+      label: "The last minutes",
+    },
+  );
 }
 
 function up(state) {
@@ -225,8 +324,8 @@ function up(state) {
 }
 
 function ends(samples) {
-  const totals = labelled(samples, "talkpath_calls_ended_total", "cause")
-    .map((word) => [word, sum(samples, "talkpath_calls_ended_total", { cause: word })])
+  const totals = labelled(samples, ENDED, "cause")
+    .map((word) => [word, sum(samples, ENDED, { cause: word })])
     .filter(([word, n]) => n > 0 && word !== "normal")
     .sort((a, b) => b[1] - a[1]);
   if (!totals.length)

@@ -37,7 +37,7 @@ export async function page({ title }) {
                 key.id === own && badge("this session", "good"),
               ],
             },
-            { label: "May", cell: (key) => badge(key.scope, TONES[key.scope]) },
+            { label: "May do", cell: (key) => badge(key.scope, TONES[key.scope]) },
             { label: "Id", kind: "grow", cell: (key) => h("span.mono", key.id) },
             {
               label: "Made",

@@ -3,6 +3,7 @@
 import * as api from "../lib/api.js";
 import { h } from "../lib/dom.js";
 import { go } from "../lib/router.js";
+import { guard } from "../lib/unsaved.js";
 import { backTo, badge, busy, button, empty, heading, linkButton, notice } from "../parts/basic.js";
 import { PATH } from "../parts/connection_form.js";
 import { confirm } from "../parts/dialog.js";
@@ -162,6 +163,7 @@ function fields(route, agents, connections) {
       type: "list",
       section: "when",
       placeholder: "mon-fri 09:00-17:30",
+      description: "Hours in which it takes calls.",
     },
     {
       name: "conditions.closed",
@@ -169,6 +171,7 @@ function fields(route, agents, connections) {
       type: "list",
       section: "when",
       placeholder: "2026-12-24 or 12-25",
+      description: "Days on which it takes none.",
     },
     {
       name: "conditions.time_zone",
@@ -176,6 +179,7 @@ function fields(route, agents, connections) {
       type: "text",
       section: "when",
       placeholder: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      description: "Of the hours and days; UTC if empty.",
     },
     {
       name: "conditions.callers",
@@ -204,16 +208,23 @@ function fields(route, agents, connections) {
       label: "Longest duration",
       type: "number",
       min: 1,
-      max: 86_400,
+      max: 31_536_000,
       unit: "s",
       section: "how",
     },
-    { name: "settings.record", label: "Record", type: "boolean", section: "how" },
+    {
+      name: "settings.record",
+      label: "Record",
+      type: "boolean",
+      section: "how",
+      description: "Both sides, to be heard on the page of each call. Many laws want callers told.",
+    },
     {
       name: "settings.capture",
       label: "Capture messages and packets",
       type: "boolean",
       section: "how",
+      description: "For the ladder of messages on the page of a call, and for Wireshark.",
     },
     {
       name: "settings.early_media",
@@ -256,10 +267,18 @@ export async function edit({ title, params, signal }) {
       for (const [name, value] of Object.entries(settings)) {
         if (value === false && route?.settings?.[name] === undefined) delete settings[name];
       }
+      // What this form does not know stays as it is.
+      const kept = (part) =>
+        Object.entries(route?.[part] ?? {}).filter(([name]) => !form.field(`${part}.${name}`));
       const own = Object.fromEntries(
         ["telephony_trunk_id", "phone_number_id"].map((name) => [name, route?.[name] ?? null]),
       );
-      const body = { ...own, ...rest, conditions, settings };
+      const body = {
+        ...own,
+        ...rest,
+        conditions: { ...Object.fromEntries(kept("conditions")), ...conditions },
+        settings: { ...Object.fromEntries(kept("settings")), ...settings },
+      };
       return isNew ? api.post("routes", body) : api.put(`routes/${route.id}`, body);
     });
   const save = button(isNew ? "Add route" : "Save", { kind: "primary", type: "submit" });
@@ -305,7 +324,14 @@ export async function edit({ title, params, signal }) {
         "This route comes from the configuration file",
         "It is changed there, in [[routes]].",
       ),
-    element,
+    !agents.length &&
+      notice(
+        "warn",
+        "There is no agent yet",
+        "A route leads calls to one.",
+        api.may("admin") && linkButton("Add an agent", "#/agents/new", { icon: "plus" }),
+      ),
+    guard(element),
   ];
 }
 

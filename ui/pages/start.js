@@ -7,18 +7,20 @@ import { icon } from "../lib/icons.js";
 import { again } from "../lib/router.js";
 import { agentKind } from "../lib/words.js";
 import { agentForm } from "../parts/agent_form.js";
-import { badge, button, copyable, heading, linkButton } from "../parts/basic.js";
+import { badge, button, copyable, details, heading, linkButton } from "../parts/basic.js";
 import { numberForm, PATH } from "../parts/connection_form.js";
+import { sipPlace } from "../parts/connectivity.js";
 import { formDialog } from "../parts/dialog.js";
 import { openPhone } from "../parts/phone.js";
 import { toast } from "../parts/toast.js";
 
 export async function page({ title, signal }) {
   title("Get started");
-  const [agents, { configurations }, done] = await Promise.all([
+  const [agents, { configurations }, done, server] = await Promise.all([
     api.all("agents", { signal }),
     api.get(PATH, { signal }),
     api.get("calls?status=completed&limit=1", { signal }),
+    api.once("server").catch(() => null),
   ]);
   const connections = configurations;
   const numbered = connections.filter((one) => one.phone_number_count > 0);
@@ -101,7 +103,7 @@ export async function page({ title, signal }) {
           title: "Make a test call",
           text: "From this browser to an agent: your microphone, no carrier, no cost.",
         },
-        callStep(agents, has.call),
+        callStep(agents, has.call, server && sipPlace(server)),
       ),
     ),
     h(
@@ -212,15 +214,22 @@ function numberStep(connections, numbered, agents) {
           button(connections.length > 1 ? `Add to ${one.name}` : "Add a number", {
             icon: "plus",
             work: async () => {
-              const whole = await api.get(`${PATH}/${one.id}`);
-              if (
-                await formDialog(`Add a number to ${one.name}`, numberForm(whole, agents), {
-                  action: "Add number",
-                })
-              ) {
-                toast("The number is there.");
-                again();
-              }
+              const [whole, providers] = await Promise.all([
+                api.get(`${PATH}/${one.id}`),
+                api.providers(),
+              ]);
+              const provider = providers.find((known) => known.provider === one.provider);
+              const made = await formDialog(
+                `Add a number to ${one.name}`,
+                numberForm(whole, agents, null, {
+                  canBind: provider.capabilities.includes("bind"),
+                }),
+                { action: "Add number" },
+              );
+              if (!made) return;
+              if (made.warning) toast(`The number is there. ${made.warning}`, "bad");
+              else toast("The number is there.");
+              again();
             },
           }),
         ),
@@ -228,7 +237,7 @@ function numberStep(connections, numbered, agents) {
   ];
 }
 
-function callStep(agents, has) {
+function callStep(agents, has, sip) {
   if (!api.may("calls"))
     return h(
       "p.hint",
@@ -273,14 +282,16 @@ function callStep(agents, has) {
       h("p.help", "echo says back what you say: you hear yourself a moment later."),
     place,
     has &&
-      h(
-        "details.more",
-        h("summary", icon("next", 16), h("span", "From a SIP phone")),
+      sip &&
+      details(
+        "From a SIP phone",
         h(
-          "div.more-body",
-          h("p.muted", "Point a softphone at this server and dial any number that a route covers:"),
-          copyable(`sip:echo@${location.hostname}`),
+          "p.muted",
+          "A phone that registers nowhere calls this address. A ",
+          h("a", { href: "#/routes" }, "route"),
+          " must cover what stands before the @, and a SIP trunk must let the phone in.",
         ),
+        copyable(`sip:${best.name}@${sip}`),
       ),
   ];
 }

@@ -104,6 +104,20 @@ export const loading = (label = "Loading") =>
     h("span", label),
   );
 
+/** The same of work whose length is known: `to(part, text)` says how much is done, 0 to 1. */
+export function progress(label) {
+  const bar = h("progress", { max: 1, value: 0, "aria-label": label });
+  const text = h("span.muted.mono");
+  const element = h("div.loading", h("span", label), bar, text);
+  return {
+    element,
+    to(part, said) {
+      bar.value = part;
+      text.textContent = said;
+    },
+  };
+}
+
 /** What went wrong, and the way to try again. */
 export const failed = (error, again) =>
   h(

@@ -3,18 +3,16 @@
 import * as api from "../lib/api.js";
 import { listenIn } from "../lib/audio.js";
 import { h, perFrame, say } from "../lib/dom.js";
-import { TRANSFER_KINDS } from "../lib/words.js";
 import { button, card } from "./basic.js";
-import { confirm, formDialog } from "./dialog.js";
-import * as kinds from "./fields.js";
-import { metadataForm, submit } from "./form.js";
+import { confirm } from "./dialog.js";
 import { meter } from "./meter.js";
 import { complain, toast } from "./toast.js";
+import { transfer } from "./transfer_form.js";
 
 const KEYS = "123456789*0#";
 
-/** `held` says that the call is on hold already. */
-export function controls(call, signal, { held = false } = {}) {
+/** `held` says that the call is on hold already, `recording` how its recording stands. */
+export function controls(call, signal, { held = false, recording = "" } = {}) {
   const path = `calls/${call.id}`;
   const toggle = (on, off, name, what, before = false) => {
     let is = before;
@@ -23,11 +21,10 @@ export function controls(call, signal, { held = false } = {}) {
       work: async () => {
         await api.post(`${path}/${what}`, { on: !is });
         is = !is;
-        element.querySelector("span").textContent = is ? off : on;
-        element.setAttribute("aria-pressed", String(is));
+        turn(element, is, is ? off : on);
       },
     });
-    element.setAttribute("aria-pressed", String(is));
+    turn(element, is, is ? off : on);
     return element;
   };
   const keys = h(
@@ -65,14 +62,8 @@ export function controls(call, signal, { held = false } = {}) {
       toggle("Mute the agent", "Unmute", "mute", "mute"),
       toggle("Hold", "Resume", "hold", "hold", held),
       pad,
-      button("Transfer", { icon: "transfer", work: () => transfer(path) }),
-      button("Record", {
-        icon: "record",
-        work: async () => {
-          const { state } = await api.post(`${path}/record`, { state: "start" });
-          toast(`Recording: ${state}.`);
-        },
-      }),
+      button("Transfer", { icon: "transfer", work: () => transfer(call) }),
+      record(path, recording),
       button("Drop what is queued", {
         kind: "quiet",
         title: "What the agent has queued is not heard",
@@ -85,6 +76,35 @@ export function controls(call, signal, { held = false } = {}) {
     keys,
     ear.element,
   );
+}
+
+/** Shows whether what a button does is done, by a word for what it does next. */
+function turn(element, is, label) {
+  element.querySelector("span").textContent = label;
+  element.classList.toggle("is-on", is);
+}
+
+/** What comes next of a recording that stands so: the button's word, the order, what is told. */
+const RECORDS = {
+  recording: ["Pause recording", "pause", "The recording pauses: nothing is kept."],
+  paused: ["Resume recording", "resume", "The recording goes on."],
+};
+const RECORD = ["Record", "start", "The call is recorded."];
+
+function record(path, before) {
+  let state = before;
+  const next = () => RECORDS[state] ?? RECORD;
+  const element = button(next()[0], {
+    icon: "record",
+    work: async () => {
+      const [, order, done] = next();
+      ({ state } = await api.post(`${path}/record`, { state: order }));
+      toast(done);
+      turn(element, state === "recording", next()[0]);
+    },
+  });
+  turn(element, state === "recording", next()[0]);
+  return element;
 }
 
 /** Hearing the call, with a meter for each side. */
@@ -109,8 +129,7 @@ function listening(call, signal) {
   const end = () => {
     stop = null;
     element.hidden = true;
-    toggle.querySelector("span").textContent = "Listen in";
-    toggle.setAttribute("aria-pressed", "false");
+    turn(toggle, false, "Listen in");
   };
   const toggle = button("Listen in", {
     icon: "ear",
@@ -133,42 +152,9 @@ function listening(call, signal) {
           if (word === "over") end();
         },
       });
-      toggle.querySelector("span").textContent = "Stop listening";
-      toggle.setAttribute("aria-pressed", "true");
+      turn(toggle, true, "Stop listening");
     },
   });
   signal.addEventListener("abort", () => stop?.(), { once: true });
   return { button: toggle, element };
-}
-
-async function transfer(path) {
-  const form = metadataForm({
-    fields: [
-      {
-        field: kinds.cards(
-          {
-            name: "kind",
-            label: "How",
-            options: TRANSFER_KINDS.map(([value, label, description]) => ({
-              value,
-              label,
-              description,
-            })),
-          },
-          "blind",
-        ),
-      },
-      {
-        field: kinds.line({
-          name: "destination",
-          label: "To",
-          required: true,
-          placeholder: "+4930123456, sip:desk@example.com, or an agent's name",
-        }),
-      },
-    ],
-  });
-  form.submit = () => submit(form, (values) => api.post(`${path}/transfer`, values));
-  if (await formDialog("Transfer the caller", form, { action: "Transfer" }))
-    toast("It is under way; the time line shows what comes of it.");
 }

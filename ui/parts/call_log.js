@@ -61,9 +61,11 @@ export async function messages(call, events, signal) {
 /** The first line of a SIP message without what every line has. */
 const short = (line) => line.replace(/ ?SIP\/2\.0 ?/, "").replace(/^([A-Z]+) \S+$/, "$1");
 
-export async function transfers(id, signal) {
-  const items = await api.all(`calls/${id}/transfers`, { signal });
+/** A call's transfers; one that is under way can be given up. */
+export async function transfers(call, signal) {
+  const items = await api.all(`calls/${call.id}/transfers`, { signal });
   if (!items.length) return null;
+  const canCancel = api.may("calls") && call.state !== "ended";
   return card(
     "Transfers",
     {},
@@ -89,7 +91,22 @@ export async function transfers(id, signal) {
           cell: (one) => h("span", { title: exactly(one.requested_at) }, fine(one.requested_at)),
         },
         { label: "Ended", cell: (one) => (one.ended_at ? fine(one.ended_at) : "goes on") },
-      ],
+        canCancel && {
+          label: "Actions",
+          hidden: true,
+          kind: "end",
+          cell: (one) =>
+            !one.ended_at &&
+            button("Give up", {
+              kind: "small quiet",
+              title: "Hangs up on whoever is being called",
+              work: async () => {
+                await api.post(`calls/${call.id}/transfer`, { kind: "cancel" });
+                toast("The transfer is given up.");
+              },
+            }),
+        },
+      ].filter(Boolean),
       items,
     ).element,
   );

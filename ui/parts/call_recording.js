@@ -2,9 +2,9 @@
 
 import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
-import { length, span } from "../lib/format.js";
+import { bytes, length, span } from "../lib/format.js";
 import { decode, speech, turns } from "../lib/wav.js";
-import { badge, button, card, details, empty, failed, loading, nothing } from "./basic.js";
+import { badge, button, card, details, empty, failed, nothing, progress } from "./basic.js";
 import { waveform } from "./waveform.js";
 
 /** Recordings up to this length are opened by themselves; longer ones when asked. */
@@ -35,13 +35,17 @@ export function recording(call, events, signal, tell) {
   if (call.state !== "ended")
     return card("Recording", { about: "It is being made: it can be heard once the call is over." });
   const open = async (tries = TRIES_MAX) => {
-    mount(body, loading("Loading the recording"));
+    const bar = progress("Loading the recording");
+    mount(body, bar.element);
     try {
-      const buffer = await api.bytes(`calls/${call.id}/recording`, { signal });
+      const buffer = await api.bytes(`calls/${call.id}/recording`, {
+        signal,
+        onProgress: (got, all) => bar.to(got / all, `${bytes(got)} of ${bytes(all)}`),
+      });
       const sound = decode(buffer);
       const [peer, agent] = sound.channels.map((samples) => speech(samples, sound.rate));
       const spoken = turns(peer, agent ?? []);
-      const player = waveform(buffer, sound);
+      const player = waveform(buffer, sound, `${call.id}.wav`);
       signal.addEventListener("abort", player.release, { once: true });
       mount(body, player.element, ledger(spoken, player));
       const start = Date.parse(call.answered_at);

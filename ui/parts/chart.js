@@ -1,7 +1,7 @@
 // Charts over time, one below the other on one axis, with one reading line for all.
 
 import { h, s, mount, say } from "../lib/dom.js";
-import { DASH } from "../lib/format.js";
+import { DASH, when } from "../lib/format.js";
 
 const HEIGHT = 88;
 const LEFT = 44;
@@ -21,15 +21,16 @@ function ticks(low, high) {
   return all;
 }
 
-/** Whole steps of time for the axis. */
-function times(from, to, room) {
+/** Whole steps of time for the axis: whole by the clock, or since the beginning. */
+function times(from, to, room, byClock) {
   const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400].map(
     (n) => n * 1_000,
   );
   const wanted = Math.max(2, Math.floor(room / 90));
   const step = steps.find((one) => (to - from) / one <= wanted) ?? 28_800_000;
   const all = [];
-  for (let at = 0; from + at <= to; at += step) all.push(at);
+  const begin = byClock ? Math.ceil(from / step) * step - from : 0;
+  for (let at = begin; from + at <= to; at += step) all.push(at);
   return all;
 }
 
@@ -41,14 +42,16 @@ const offset = (ms) => {
 
 /**
  * Charts. Each of `series` is `{title, hint, points: [[time, value]], format(value), low, high,
- * tone(value)}`; `marks` are stretches of time `{from, to, tone, label}`.
+ * tone(value)}`; `marks` are stretches of time `{from, to, tone, label}`. The axis tells the time
+ * since `from`, or that of the day if it goes `byClock`; `note` says which.
  */
-export function charts(series, { from, to, marks = [], label = "Charts" }) {
+export function charts(series, { from, to, marks = [], label = "Charts", byClock, note }) {
   const all = series.filter(({ points }) => points.some(([, value]) => value !== null));
   const element = h("div.charts", { role: "group", "aria-label": label });
   const axis = h("div.chart-axis", { "aria-hidden": "true" });
-  const drawn = all.map((one) => chart(one, from, to, marks));
-  element.append(...drawn.map((one) => one.element), axis);
+  const time = (at) => (byClock ? when(at) : `${offset(at - from)}, ${when(at)}`);
+  const drawn = all.map((one) => chart(one, { from, to, marks, time }));
+  element.append(...drawn.map((one) => one.element), axis, note ? h("p.chart-note", note) : "");
   const read = (time) => drawn.forEach((one) => one.read(time));
   const timeAt = (event) => {
     const box = drawn[0].plot.getBoundingClientRect();
@@ -62,8 +65,8 @@ export function charts(series, { from, to, marks = [], label = "Charts" }) {
     drawn.forEach((one) => one.draw(width));
     mount(
       axis,
-      times(from, to, width - LEFT - RIGHT).map((at) => {
-        const mark = h("span", offset(at));
+      times(from, to, width - LEFT - RIGHT, byClock).map((at) => {
+        const mark = h("span", byClock ? when(from + at) : offset(at));
         mark.style.left = `${LEFT + (at / (to - from || 1)) * (width - LEFT - RIGHT)}px`;
         return mark;
       }),
@@ -73,7 +76,7 @@ export function charts(series, { from, to, marks = [], label = "Charts" }) {
   return element;
 }
 
-function chart({ title, hint, points, format, low = 0, high, tone }, from, to, marks) {
+function chart({ title, hint, points, format, low = 0, high, tone }, { from, to, marks, time }) {
   const known = points.filter(([, value]) => value !== null && value !== undefined);
   const values = known.map(([, value]) => value);
   const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -90,34 +93,35 @@ function chart({ title, hint, points, format, low = 0, high, tone }, from, to, m
   });
   const line = s("line.chart-line", { y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
   const dot = s("circle.chart-dot", { r: 3.5, visibility: "hidden" });
+  const reading = h("span.chart-reading", value, at);
   const element = h(
     "figure.chart",
-    h("figcaption", h("strong", title), hint && h("span.muted", hint), value, at),
+    h("figcaption", h("strong", title), hint && h("span.muted", hint), reading),
     plot,
   );
+  // Whoever goes through it by keyboard hears what a pointer reads without a word.
+  plot.addEventListener("focus", () => reading.setAttribute("aria-live", "polite"));
+  plot.addEventListener("blur", () => reading.removeAttribute("aria-live"));
   let width = 0;
   const x = (time) => LEFT + ((time - from) / (to - from || 1)) * (width - LEFT - RIGHT);
   const y = (v) => TOP + (1 - (v - bottom) / (top - bottom)) * (HEIGHT - TOP - BOTTOM);
   let focused = -1;
   plot.addEventListener("keydown", (event) => {
-    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const by = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
     if (!by || !known.length) return;
     event.preventDefault();
     focused = Math.max(0, Math.min(known.length - 1, focused + by));
     read(known[focused][0]);
   });
-  function read(time) {
+  function read(moment) {
+    const far = (point) => Math.abs(point[0] - moment);
     const near =
-      time === null
+      moment === null
         ? null
-        : known.reduce(
-            (best, point) =>
-              !best || Math.abs(point[0] - time) < Math.abs(best[0] - time) ? point : best,
-            null,
-          );
+        : known.reduce((best, point) => (!best || far(point) < far(best) ? point : best), null);
     for (const part of [line, dot]) part.setAttribute("visibility", near ? "visible" : "hidden");
     say(value, near ? format(near[1]) : format(last));
-    say(at, near ? `at ${offset(near[0] - from)}` : "");
+    say(at, near ? `at ${time(near[0])}` : "");
     value.className = `chart-value ${tone?.(near ? near[1] : last) ?? ""}`;
     if (!near) return;
     for (const name of ["x1", "x2"]) line.setAttribute(name, x(near[0]));

@@ -154,8 +154,11 @@ const COUNTRIES = (
   "MA MX MY NG NL NO NZ PE PH PK PL PT RO SA SE SG SI SK TH TR TW UA US VN ZA"
 ).split(" ");
 
-/** The form of a number. */
-export function numberForm(connection, agents, stored) {
+/**
+ * The form of a number. A new one can be pointed at this server by its carrier if that can be asked
+ * (`canBind`); what the carrier then says against it is in the `warning` of what the form gives.
+ */
+export function numberForm(connection, agents, stored, { canBind = false } = {}) {
   const country = stored?.country_code;
   const codes = country && !COUNTRIES.includes(country) ? [country, ...COUNTRIES] : COUNTRIES;
   const optional = (values) => values.map(({ id, name }) => ({ value: id, label: name }));
@@ -232,6 +235,17 @@ export function numberForm(connection, agents, stored) {
         ),
       },
       { field: kinds.flag({ name: "is_active", label: "Active" }, stored?.is_active ?? true) },
+      canBind &&
+        !stored && {
+          field: kinds.flag(
+            {
+              name: "point_here",
+              label: "Let the carrier send its calls here",
+              description: "Wherever they go now. It can be done later, too.",
+            },
+            true,
+          ),
+        },
       {
         field: kinds.number(
           {
@@ -248,7 +262,7 @@ export function numberForm(connection, agents, stored) {
   });
   const path = `${PATH}/${connection.id}/phone-numbers`;
   form.submit = () =>
-    submit(form, (values) => {
+    submit(form, async ({ point_here: here, ...values }) => {
       const body = {
         country_code: null,
         inbound_agent_id: null,
@@ -257,7 +271,19 @@ export function numberForm(connection, agents, stored) {
         ...values,
       };
       if (trunks.length) body.telephony_trunk_id ??= null;
-      return stored ? api.put(`${path}/${stored.id}`, body) : api.post(path, body);
+      if (stored) return api.put(`${path}/${stored.id}`, body);
+      const made = await api.post(path, body);
+      return here ? { ...made, warning: await pointHere(path, made) } : made;
     });
   return form;
+}
+
+/** Has the carrier send a number's calls here; what it says against that, if it does. */
+export async function pointHere(path, { id, address_normalized: address }) {
+  try {
+    await api.post(`${path}/${id}/bind`);
+    return null;
+  } catch (error) {
+    return `The carrier does not send calls to ${address} here: ${error.message}`;
+  }
 }

@@ -13,6 +13,12 @@ const isAny = (address) => /^(0\.0\.0\.0|::)$/.test(address);
 /** What a peer is told of an address that is every one of the machine. */
 const told = (address) => (isAny(address) ? location.hostname : address);
 
+/** Where this server is called over SIP, as `host:port`; UDP if it listens there. */
+export function sipPlace(server) {
+  const best = server.sip.find(({ transport }) => transport === "udp") ?? server.sip[0];
+  return best ? `${told(host(best.address))}:${port(best.address)}` : "";
+}
+
 export function connectivity({ one, server }) {
   if (!server) return null;
   const local = server.sip.every(({ address }) => isLocal(address));
@@ -66,7 +72,7 @@ function peers(one, server) {
   const best = server.sip.find(({ transport }) => transport === "udp") ?? server.sip[0];
   const [name, at0] = [
     one.name.toLowerCase().replace(/[^a-z0-9]+/g, "-") || "talkpath",
-    `${told(host(best.address))}:${port(best.address)}`,
+    sipPlace(server),
   ];
   const codecs = (at(one.credentials, "codecs") ?? ["PCMU", "PCMA"]).map(
     (codec) => ({ PCMU: "ulaw", PCMA: "alaw", G722: "g722" })[codec] ?? codec.toLowerCase(),

@@ -2,7 +2,7 @@
 
 import { h, uid } from "../lib/dom.js";
 import { button } from "./basic.js";
-import { complain } from "./toast.js";
+import { complain, keepToasts, toastRoom } from "./toast.js";
 
 /** Opens a dialog; `build(close)` makes its content. Resolves with what it was closed with. */
 export function dialog(title, build, { kind = "" } = {}) {
@@ -26,13 +26,21 @@ export function dialog(title, build, { kind = "" } = {}) {
         }),
       ),
     );
-    element.append(...[build(close, element)].flat());
+    const room = toastRoom();
+    element.append(...[build(close, element)].flat(), room);
     element.addEventListener("close", () => {
       element.remove();
+      keepToasts(room);
       resolve(result);
     });
-    element.addEventListener("click", (event) => {
-      if (event.target === element) close();
+    // Only what begins and ends beside it; what was typed is not lost by a click.
+    let isBeside = false;
+    element.addEventListener("pointerdown", ({ target }) => {
+      isBeside = target === element && !element.querySelector("form");
+    });
+    element.addEventListener("click", ({ target }) => {
+      // What leads elsewhere leaves the dialog behind.
+      if ((isBeside && target === element) || target.closest("a[href^='#']")) close();
     });
     document.body.append(element);
     element.showModal();

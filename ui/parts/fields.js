@@ -15,6 +15,7 @@ export function framed(spec, control, { group = false, value, fault, focus, extr
   const target = input ?? (group ? null : control.querySelector("input, select, textarea"));
   target?.setAttribute("id", id);
   (target ?? control).setAttribute("aria-describedby", described);
+  if (spec.required && target) target.setAttribute("aria-required", "true");
   const marks = [
     !spec.required &&
       spec.optional !== false &&
@@ -69,7 +70,6 @@ export function line(spec, initial, { type = "text", list, mono } = {}) {
     list,
     inputmode: spec.inputmode,
     class: mono || HARD.has(spec.format) ? "mono" : "",
-    "aria-required": spec.required ? "true" : undefined,
   });
   return framed(spec, input, {
     value: () => (type === "password" ? input.value || undefined : blank(input.value)?.trim()),
@@ -87,7 +87,6 @@ export function area(spec, initial) {
     maxlength: spec.chars_max,
     spellcheck: "false",
     class: "mono",
-    "aria-required": spec.required ? "true" : undefined,
   });
   return framed(spec, input, {
     value: () => blank(input.value),
@@ -154,6 +153,9 @@ export function secret(spec, mask, { lines = false } = {}) {
   );
   const id = field.element.querySelector("label")?.getAttribute("for");
   if (id) input.id = id;
+  // What is said of the field is said of what is typed into.
+  input.setAttribute("aria-describedby", control.getAttribute("aria-describedby"));
+  if (spec.required) input.setAttribute("aria-required", "true");
   show();
   return field;
 }
@@ -191,9 +193,9 @@ export function flag(spec, initial) {
     id,
     checked: Boolean(initial),
     role: "switch",
-    "aria-describedby": spec.description ? `${id}h` : undefined,
+    "aria-describedby": [spec.description && `${id}h`, `${id}e`].filter(Boolean).join(" "),
   });
-  const wrong = h("p.wrong", { hidden: true });
+  const wrong = h("p.wrong", { id: `${id}e`, hidden: true });
   const element = h(
     "div.field.flag",
     { "data-field": spec.name },
@@ -314,8 +316,8 @@ export function choices(spec, initial) {
   draw();
   return framed(spec, list, {
     group: true,
-    value: () => order.filter((value) => on.has(value)),
-    fault: () => (on.size ? null : "Choose at least one."),
+    value: () => (on.size ? order.filter((value) => on.has(value)) : undefined),
+    fault: () => (on.size || !spec.required ? null : "Choose at least one."),
   });
 }
 
@@ -344,6 +346,7 @@ export function list(spec, initial) {
         onclick: () => {
           row.remove();
           if (!rows.children.length) add();
+          more.focus();
         },
       }),
     );
@@ -393,7 +396,10 @@ export function map(spec, initial) {
         icon: "close",
         kind: "quiet icon-only",
         title: "Remove",
-        onclick: () => row.remove(),
+        onclick: () => {
+          row.remove();
+          more.focus();
+        },
       }),
     );
     rows.append(row);

@@ -53,6 +53,7 @@ function rows(spec, initial) {
     entries.splice(entries.indexOf(entry), 1);
     entry.element.remove();
     number();
+    more.focus();
   };
   const number = () =>
     entries.forEach((entry, i) => {
@@ -243,7 +244,8 @@ export function metadataForm({ sections = [], fields, stored, prefix = "" }) {
     },
   };
   const find = (name) => {
-    const exact = all.find((field) => field.spec.name === name);
+    const called = all.filter((field) => field.spec.name === name);
+    const exact = called.find(visible) ?? called[0];
     if (exact) return exact;
     const outer = all.find(
       (field) =>

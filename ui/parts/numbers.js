@@ -4,8 +4,8 @@ import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
 import { plural } from "../lib/format.js";
 import { again } from "../lib/router.js";
-import { badge, button, card, empty, failed, loading } from "./basic.js";
-import { numberForm, PATH } from "./connection_form.js";
+import { badge, button, card, empty, failed, loading, progress } from "./basic.js";
+import { numberForm, PATH, pointHere } from "./connection_form.js";
 import { confirm, dialog, formDialog } from "./dialog.js";
 import { paged } from "./table.js";
 import { complain, toast } from "./toast.js";
@@ -171,11 +171,13 @@ function actions(context, path, number) {
   );
 }
 
-async function addNumber({ one, agents }) {
-  if (await formDialog("Add a number", numberForm(one, agents), { action: "Add number" })) {
-    toast("The number is there.");
-    again();
-  }
+async function addNumber({ one, agents, can }) {
+  const form = numberForm(one, agents, null, { canBind: can("bind") });
+  const made = await formDialog("Add a number", form, { action: "Add number" });
+  if (!made) return;
+  if (made.warning) toast(`The number is there. ${made.warning}`, "bad");
+  else toast("The number is there.");
+  again();
 }
 
 const BINDINGS = {
@@ -185,9 +187,22 @@ const BINDINGS = {
   unknown: ["", "quiet"],
 };
 
+/** Has the carrier send the calls of numbers here, one after the other; what it says against it. */
+async function pointAll(path, numbers, place) {
+  const bar = progress("Telling the carrier");
+  mount(place, bar.element);
+  const warnings = [];
+  for (const [i, number] of numbers.entries()) {
+    bar.to(i / numbers.length, `${i} of ${numbers.length}`);
+    warnings.push(await pointHere(path, number));
+  }
+  return warnings.filter(Boolean);
+}
+
 /** Numbers of the account at the carrier, to be taken over. */
-async function importNumbers({ one }) {
+async function importNumbers({ one, can }) {
   const path = `${PATH}/${one.id}`;
+  const here = h("input", { type: "checkbox", id: "import-here" });
   const done = await dialog("Import numbers", (close) => {
     const body = h("div.dialog-body", loading("Asking the carrier"));
     const take = button("Import", {
@@ -195,10 +210,14 @@ async function importNumbers({ one }) {
       disabled: true,
       work: async () => {
         const addresses = Array.from(
-          body.querySelectorAll("input:checked"),
+          body.querySelectorAll(".pick-list input:checked"),
           (input) => input.value,
         );
-        close(await api.post(`${path}/phone-numbers/import`, { addresses }));
+        const made = await api.post(`${path}/phone-numbers/import`, { addresses });
+        const warnings = here.checked
+          ? await pointAll(`${path}/phone-numbers`, made.imported, body)
+          : [];
+        close({ ...made, warnings });
       },
     });
     const load = async () => {
@@ -241,6 +260,13 @@ async function importNumbers({ one }) {
                 "The account has no numbers",
                 "Buy one at the carrier, then come back.",
               ),
+          fresh.length > 0 &&
+            can("bind") &&
+            h(
+              "label.pick-more",
+              here,
+              h("span", "Let the carrier send their calls here, wherever they go now"),
+            ),
         );
       } catch (error) {
         mount(body, failed(error, load));
@@ -249,10 +275,10 @@ async function importNumbers({ one }) {
     load();
     return [body, h("footer.actions", button("Cancel", { onclick: () => close() }), take)];
   });
-  if (done) {
-    toast(
-      `${plural(done.imported.length, "number")} imported${done.skipped.length ? `, ${done.skipped.length} left out` : ""}.`,
-    );
-    again();
-  }
+  if (!done) return;
+  toast(
+    `${plural(done.imported.length, "number")} imported${done.skipped.length ? `, ${done.skipped.length} left out` : ""}.`,
+  );
+  if (done.warnings.length) toast(done.warnings.join(" "), "bad");
+  again();
 }

@@ -1,4 +1,5 @@
-// The door to the test phone, which is fetched when somebody opens it.
+// The doors to the test phone, and to the form that places a call: both are fetched when somebody
+// opens them.
 
 import { complain } from "./toast.js";
 
@@ -17,3 +18,6 @@ export async function openPhone(wish) {
 export function hangUpPhone() {
   panel?.hangUpPhone();
 }
+
+/** Asks whom to call over a connection, and calls. */
+export const placeCall = async () => (await import("./place_call.js")).placeCall();

@@ -5,7 +5,7 @@ import { Phone, microphoneFault } from "../lib/audio.js";
 import { h, mount, perFrame, say } from "../lib/dom.js";
 import { length } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
-import { button, failed, loading, notice } from "./basic.js";
+import { button, empty, failed, linkButton, loading, notice } from "./basic.js";
 import { meter } from "./meter.js";
 
 const KEYS = "123456789*0#";
@@ -20,6 +20,7 @@ export function openPhone({ agent, starts = false, onover } = {}) {
   panel?.close();
   panel = new Panel(onover);
   document.body.append(panel.element);
+  panel.title.focus({ preventScroll: true });
   if (starts) panel.call({ agent });
   else panel.choose(agent);
 }
@@ -28,6 +29,14 @@ export function hangUpPhone() {
   panel?.close();
 }
 
+const nobody = () =>
+  empty(
+    "agent",
+    "Nobody talks yet",
+    "Add an agent first: your program, or one that is built in.",
+    linkButton("Add an agent", "#/agents/new", { icon: "plus" }),
+  );
+
 class Panel {
   isTalking = false;
   #phone = null;
@@ -35,8 +44,10 @@ class Panel {
 
   constructor(onover) {
     this.onover = onover;
+    // Whoever closes it goes on where they were.
+    this.opener = document.activeElement;
     this.body = h("div.phone-body");
-    this.title = h("h2", "Test call");
+    this.title = h("h2", { tabindex: "-1" }, "Test call");
     this.element = h(
       "section.phone",
       { "aria-label": "Test phone" },
@@ -52,12 +63,18 @@ class Panel {
       ),
       this.body,
     );
+    this.element.addEventListener("keydown", (event) => {
+      // A call is not ended by accident.
+      if (event.key === "Escape" && !this.isTalking) this.close();
+    });
   }
 
   close() {
     clearInterval(this.#timer);
     this.#phone?.hangUp();
+    const held = this.element.contains(document.activeElement);
     this.element.remove();
+    if (held && this.opener?.isConnected) this.opener.focus({ preventScroll: true });
     if (panel === this) panel = null;
   }
 
@@ -66,6 +83,10 @@ class Panel {
     mount(this.body, loading("Looking for agents"));
     try {
       const agents = await api.all("agents");
+      if (!agents.length) {
+        mount(this.body, nobody());
+        return;
+      }
       const select = h(
         "select",
         { id: "phone-agent" },

@@ -35,6 +35,9 @@ const PLACES = [
   },
 ];
 
+/** From here on the menu is always there. */
+const WIDE = "(min-width: 901px)";
+
 /** Those that a thumb reaches first. */
 const THUMB = ["live", "calls", "agents", "connections"];
 
@@ -84,8 +87,11 @@ export function shell(onSignOut) {
   const open = (is) => {
     frame.classList.toggle("menu-open", is);
     menu.setAttribute("aria-expanded", String(is));
+    // What lies below the menu is out of reach for the keyboard, too.
+    for (const below of [top, main, thumbs]) below.inert = is;
     if (is) side.querySelector("a")?.focus();
   };
+  matchMedia(WIDE).addEventListener("change", () => open(false));
   side.addEventListener("click", (event) => event.target.closest("a") && open(false));
   side.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;

@@ -88,15 +88,18 @@ export async function paged(label, path, columns, { none, signal, ...options }) 
   return { element: h("div", shown.element, foot), items, table: shown };
 }
 
-/** A place that is filled when its content is there; what goes wrong is told, with a way out. */
+/**
+ * A place that is filled when its content is there; what goes wrong is told, with a way out. Its
+ * `again` fills it anew, `quiet` if what is there stays until then.
+ */
 export function later(load, label) {
   const place = h("div.later");
-  const run = async () => {
-    mount(place, loading(label));
+  const run = async ({ quiet = false } = {}) => {
+    if (!quiet) mount(place, loading(label));
     try {
       mount(place, await load());
     } catch (error) {
-      if (error.name !== "AbortError") mount(place, failed(error, run));
+      if (error.name !== "AbortError") mount(place, failed(error, () => run()));
     }
   };
   place.again = run;

@@ -39,7 +39,8 @@ export function timeline(lanes, { from, to, label = "Timeline", onseek }) {
         const element = h(
           "span.block",
           { role: "listitem", class: block.tone ?? "", title: text },
-          h("span.block-text", block.text ?? block.label),
+          h("span.block-text", { "aria-hidden": "true" }, block.text ?? block.label),
+          h("span.offscreen", text),
         );
         element.style.left = place(block.from);
         element.style.width = `max(2px, calc(${place(end)} - ${place(block.from)}))`;
@@ -51,7 +52,8 @@ export function timeline(lanes, { from, to, label = "Timeline", onseek }) {
           { role: "listitem", class: point.tone ?? "", title: point.label },
           h("span.offscreen", point.label),
         );
-        element.style.left = place(point.at);
+        // Whole also where it lies at an end.
+        element.style.left = `clamp(5px, ${place(point.at)}, 100% - 5px)`;
         room.append(element);
       }
       if (onseek) {

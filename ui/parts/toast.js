@@ -5,6 +5,17 @@ import { icon } from "../lib/icons.js";
 
 const SHOWN_MS = 6_000;
 
+/** Where it is seen and heard: what lies below an open dialog is neither. */
+const place = () =>
+  [...document.querySelectorAll("dialog[open] > .toasts")].at(-1) ??
+  document.getElementById("toasts");
+
+/** A place within a dialog. */
+export const toastRoom = () => h("div.toasts", { role: "status", "aria-live": "polite" });
+
+/** Keeps what a dialog that is closed still says. */
+export const keepToasts = (room) => place().append(...room.children);
+
 export function toast(text, tone = "good") {
   const close = () => element.remove();
   const element = h(
@@ -18,7 +29,7 @@ export function toast(text, tone = "good") {
       icon("close", 16),
     ),
   );
-  const room = document.getElementById("toasts");
+  const room = place();
   // What went well before is old news; what went wrong stays until it is read.
   room.querySelectorAll(".toast.good").forEach((before) => before.remove());
   room.append(element);

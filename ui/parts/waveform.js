@@ -7,8 +7,11 @@ import { icon } from "../lib/icons.js";
 
 const HEIGHT = 56;
 
-/** A player of what was decoded; `buffer` is the file. */
-export function waveform(buffer, { rate, channels }, { names = ["Caller", "Agent"] } = {}) {
+/** The sides of a call, as they lie on channels. */
+const SIDES = ["Caller", "Agent"];
+
+/** A player of what was decoded; `buffer` is the file, which is saved as `file`. */
+export function waveform(buffer, { rate, channels }, file) {
   const total = channels[0].length / rate;
   const url = URL.createObjectURL(new Blob([buffer], { type: "audio/wav" }));
   const audio = h("audio", { src: url, preload: "auto" });
@@ -38,7 +41,7 @@ export function waveform(buffer, { rate, channels }, { names = ["Caller", "Agent
       "aria-valuenow": 0,
     },
     channels.map((_, i) =>
-      h("div.wave", h("span.wave-name", names[i] ?? `Channel ${i + 1}`), canvases[i]),
+      h("div.wave", h("span.wave-name", SIDES[i] ?? `Channel ${i + 1}`), canvases[i]),
     ),
     cursor,
   );
@@ -98,7 +101,7 @@ export function waveform(buffer, { rate, channels }, { names = ["Caller", "Agent
         time,
         h(
           "a.button.small",
-          { href: url, download: "recording.wav" },
+          { href: url, download: file },
           icon("download", 16),
           h("span", "WAV"),
         ),

@@ -222,6 +222,8 @@ pub struct Quality {
     pub mos: f32,
     /// Round trip to the caller in milliseconds, if known.
     pub round_trip_ms: Option<f32>,
+    /// Times so far that the agent had nothing to play in mid-utterance.
+    pub underruns: u64,
 }
 
 impl Outgoing {

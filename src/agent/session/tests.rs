@@ -113,8 +113,14 @@ fn bad_frame() -> WireError {
     WireError::BadFrame("x")
 }
 
-const QUALITY: Quality =
-    Quality { loss: 0.0, jitter_ms: 0.0, buffer_ms: 0, mos: 4.4, round_trip_ms: None };
+const QUALITY: Quality = Quality {
+    loss: 0.0,
+    jitter_ms: 0.0,
+    buffer_ms: 0,
+    mos: 4.4,
+    round_trip_ms: None,
+    underruns: 0,
+};
 
 /// `configure` changes what it names and nothing else, and is answered with what holds; event
 /// groups that are not offered, or not known, are not wanted.

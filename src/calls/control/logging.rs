@@ -127,6 +127,7 @@ impl Control {
             buffer_ms: quality.buffer_ms,
             mos: quality.mos,
             round_trip_ms: quality.round_trip_ms,
+            underruns: Some(quality.underruns),
         };
         self.log.sample(call.id, Sample::Quality(sample));
     }
@@ -161,6 +162,7 @@ impl Control {
                 buffer_ms: 0,
                 mos: leg.mos,
                 round_trip_ms: leg.round_trip.map(|time| time.as_secs_f32() * 1000.0),
+                underruns: report.underruns,
             };
             self.log_sample(key, quality);
         }

@@ -18,7 +18,10 @@ impl Control {
                 tracing::info!(parent: &call.span, direction, reason, since_ms, "silence");
             }
             (true, _) => {
-                tracing::warn!(parent: &call.span, direction, reason, since_ms, "silence");
+                let (meaning, advice) = (notice.reason.meaning(), notice.reason.advice());
+                tracing::warn!(
+                    parent: &call.span, direction, reason, since_ms, meaning, advice, "silence"
+                );
             }
             (false, _) => {
                 tracing::info!(parent: &call.span, direction, reason, since_ms, "silence over");

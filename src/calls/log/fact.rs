@@ -397,6 +397,10 @@ pub struct QualitySample {
     /// Round trip to the caller in milliseconds, if known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub round_trip_ms: Option<f32>,
+    /// Times so far that the agent had nothing to play in mid-utterance; absent from samples of
+    /// versions that did not keep it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub underruns: Option<u64>,
 }
 
 /// The word for a direction.

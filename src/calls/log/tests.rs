@@ -71,6 +71,7 @@ fn samples_wake_the_writer_once() {
         buffer_ms: 0,
         mos: 4.0,
         round_trip_ms: None,
+        underruns: None,
     };
     for _ in 0..2 {
         (0..3).for_each(|_| log.sample(CALL, Sample::Quality(sample)));

@@ -81,6 +81,13 @@ pub(super) fn call_schema() -> Value {
                 ),
             ),
             ("answered_by", schema::nullable(schema::word(&who))),
+            (
+                "silences",
+                schema::described(
+                    schema::list(silence_schema()),
+                    "why its directions were silent, if they were, once it is over",
+                ),
+            ),
             ("quality", schema::nullable(quality_schema())),
             (
                 "stages",
@@ -111,6 +118,21 @@ pub(super) fn stage_schema() -> Value {
             ("count", schema::described(schema::count(), "frames that were stamped: one in eight")),
             ("p50_us", bound("at most so long took half of them; null beyond all bounds")),
             ("p99_us", bound("at most so long took 99 % of them")),
+        ],
+        &[],
+    )
+}
+
+/// What a direction of a call went without.
+fn silence_schema() -> Value {
+    let words = |about| schema::described(schema::nullable(text()), about);
+    schema::object(
+        &[
+            ("direction", schema::word(&["in", "out"])),
+            ("reason", schema::described(text(), "the one that held longest")),
+            ("silent_ms", schema::count()),
+            ("meaning", words("what the reason means; null for one that is not known here")),
+            ("advice", words("what to do about it")),
         ],
         &[],
     )
@@ -156,7 +178,16 @@ pub(super) fn sample_schema() -> Value {
             ("buffer_ms", schema::count()),
             ("mos", figure()),
         ],
-        &[("round_trip_ms", figure())],
+        &[
+            ("round_trip_ms", figure()),
+            (
+                "underruns",
+                schema::described(
+                    schema::count(),
+                    "times so far that the agent had nothing to play in mid-utterance",
+                ),
+            ),
+        ],
     )
 }
 

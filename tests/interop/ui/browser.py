@@ -24,6 +24,10 @@ addEventListener("securitypolicyviolation", (event) =>
 # A policy for everybody's own pages, and colours that people tell apart: both are findings.
 SERIOUS = ("serious", "critical")
 
+# All pages, but those of one thing.
+PAGES = ["start", "live", "calls", "agents", "agents/new", "connections", "connections/new", "routes",
+         "routes/new", "health", "keys", "webhooks", "audit"]
+
 # Browsers are slow where others work too.
 PATIENCE_S = 30
 expect.set_options(timeout=PATIENCE_S * 1_000)
@@ -56,13 +60,21 @@ class Browser:
         context = self.chromium.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if dark else "light", reduced_motion="reduce")
-        context.grant_permissions(["microphone"], origin=self.base)
+        context.grant_permissions(["microphone", "clipboard-read", "clipboard-write"],
+                                  origin=self.base)
         context.add_init_script(WATCH)
         page = context.new_page()
         page.set_default_timeout(PATIENCE_S * 1_000)
         page.on("pageerror", lambda error: self.faults.append(f"{error}\n{error.stack}"))
         page.on("console", self.console)
+        page.on("request", self.request)
         return page
+
+    def request(self, request):
+        """Pages load nothing from elsewhere: they work where there is no internet."""
+        own = (f"{self.base}/", "data:", f"blob:{self.base}/")
+        if not request.url.startswith(own):
+            self.faults.append(f"asked elsewhere: {request.url}")
 
     def console(self, message):
         # A refusal of the API is an answer like others, and browsers list it.
@@ -113,6 +125,19 @@ class Browser:
         self.chromium.close()
         self.playwright.stop()
         assert not self.faults, "\n".join(self.faults)
+
+
+def ones(page):
+    """A page of each kind of thing."""
+    return page.evaluate("""async () => {
+        const ask = async (path) => (await fetch(`/api/v1/${path}`)).json();
+        const found = async (path, name) => (await ask(path))[name][0].id;
+        return [`agents/${await found("agents", "items")}`,
+            `connections/${await found("organizations/telephony-configs", "configurations")}`,
+            `routes/${await found("routes", "routes")}`,
+            `webhooks/${await found("webhooks", "items")}`,
+            `calls/${await found("calls", "items")}`];
+    }""")
 
 
 def given():

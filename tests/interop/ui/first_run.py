@@ -2,10 +2,7 @@
 
 import re
 
-from browser import Browser, expect, given
-
-PAGES = ["start", "live", "calls", "agents", "agents/new", "connections", "connections/new", "routes",
-         "routes/new", "health", "keys", "webhooks", "audit"]
+from browser import PAGES, Browser, expect, given, ones
 
 # What reaches beyond the window.
 WIDE = """() => Array.from(document.querySelectorAll("main *"))
@@ -25,6 +22,13 @@ def sign_in(browser):
     # Who has had no call yet is shown how.
     expect(page).to_have_url(re.compile("#/start$"))
     return page
+
+
+def cookie(page):
+    """The session's cookie is out of reach for scripts and for other sites."""
+    assert page.evaluate("document.cookie") == ""
+    cookies = page.context.cookies()
+    assert cookies and all(one["httpOnly"] and one["sameSite"] == "Strict" for one in cookies), cookies
 
 
 def csrf(browser, page):
@@ -48,6 +52,29 @@ def agent(browser, page):
     page.get_by_role("button", name="Test the agent").click()
     expect(page.get_by_text("The agent answers")).to_be_visible()
     browser.shot(page, "agent-desktop")
+
+
+def own_agent(browser, page):
+    """An agent of the user's: what it speaks, in which form, how many calls; nobody is there yet."""
+    browser.go(page, "agents/new")
+    page.get_by_label("Name", exact=True).fill("own")
+    page.get_by_label("URL").fill("ws://127.0.0.1:9/call")
+    dialect = page.get_by_role("combobox", name="Dialect")
+    assert dialect.locator("option").count() > 1
+    page.get_by_role("combobox", name=re.compile("^Codec")).select_option("l16le")
+    page.get_by_label(re.compile("^Rate")).fill("16000")
+    page.get_by_label(re.compile("^Most calls")).fill("7")
+    page.get_by_role("button", name="Add agent").click()
+    expect(page.locator("h1")).to_contain_text("own")
+    stored = page.evaluate("""async () => (await fetch(
+        `/api/v1/agents/${location.hash.split("/").pop()}`)).json()""")
+    assert stored["max_calls"] == 7, stored
+    assert (stored["format"]["codec"], stored["format"]["rate_hz"]) == ("l16le", 16_000), stored
+    page.get_by_role("button", name="Test the agent").click()
+    expect(page.get_by_text("The agent does not answer")).to_be_visible()
+    expect(page.locator(".handshake .bad")).to_have_count(1)
+    browser.judge(page, "an agent that does not answer")
+    browser.shot(page, "agent-away-desktop")
 
 
 def connection(browser, page):
@@ -83,6 +110,36 @@ def park(browser, page):
     expect(page.get_by_text("This connection is parked")).to_have_count(0)
 
 
+def trunk(browser, page):
+    """A further peer within a connection, and its end."""
+    browser.go(page, "connections")
+    page.locator(".connection a").first.click()
+    trunks = page.get_by_role("region", name="Trunks")
+    trunks.get_by_role("button", name="Add trunk").click()
+    dialog = page.get_by_role("dialog", name="Add a trunk")
+    dialog.get_by_label("Name", exact=True).first.fill("Second peer")
+    dialog.locator("[data-field='inbound.networks']").get_by_role("textbox").fill("198.51.100.9")
+    browser.judge(page, "a trunk")
+    browser.shot(page, "trunk-desktop")
+    # What was typed is not lost by a click beside it.
+    page.mouse.click(4, 4)
+    expect(dialog).to_be_visible()
+    dialog.get_by_role("button", name="Add trunk").click()
+    expect(trunks).to_contain_text("Second peer")
+    trunks.get_by_role("button", name="Delete Second peer").click()
+    dialog = page.get_by_role("dialog", name="Delete Second peer?")
+    expect(dialog).to_contain_text("Calls that live go on")
+    dialog.get_by_role("button", name="Delete trunk").click()
+    expect(trunks).to_contain_text("No trunks")
+    # What the other side is to be told stands there ready.
+    expect(page.get_by_role("region", name="SIP connectivity")).to_contain_text("Audio (RTP)")
+    ready = page.get_by_role("region", name="Ready to paste")
+    expect(ready).to_contain_text("type=endpoint")
+    ready.get_by_role("button", name=re.compile("^Copy PJSIP")).click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert re.search(r"contact=sip:[^ ]+:\d+$", copied, re.MULTILINE), copied
+
+
 def number(browser, page):
     browser.go(page, "start")
     page.get_by_role("button", name="Add a number").click()
@@ -94,6 +151,40 @@ def number(browser, page):
     dialog.get_by_role("combobox", name="Agent").select_option(label="parrot")
     dialog.get_by_role("button", name="Add number").click()
     expect(dialog).to_have_count(0)
+
+
+def route(browser, page):
+    """A rule that leads calls to an agent; an agent that it leads to is not deleted unawares."""
+    browser.go(page, "routes/new")
+    page.get_by_label("Calls to").fill("+4989*")
+    page.get_by_role("combobox", name="Agent", exact=True).select_option(label="parrot")
+    page.get_by_label("Open", exact=True).fill("mon-fri 25:00-26:00")
+    page.get_by_role("button", name="Add route").click()
+    expect(page.locator("[data-field='conditions.open'] .wrong")).to_be_visible()
+    page.get_by_label("Open", exact=True).fill("mon-fri 09:00-17:30")
+    page.get_by_role("button", name="Add route").click()
+    row = page.get_by_role("row").filter(has_text="+4989*")
+    expect(row).to_contain_text("mon-fri 09:00-17:30")
+    expect(row).to_contain_text("parrot")
+    browser.go(page, "agents")
+    page.get_by_role("link", name="parrot").click()
+    page.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("must lead elsewhere first: +4989*")
+    dialog.get_by_role("button", name="Cancel").click()
+
+
+def webhook(browser, page):
+    """A program of the user's that is told of events: its secret is shown once."""
+    browser.go(page, "webhooks")
+    page.get_by_role("button", name="Subscribe").first.click()
+    dialog = page.get_by_role("dialog", name="Subscribe to events")
+    dialog.get_by_label("Address").fill("https://example.com/calls")
+    dialog.get_by_role("switch", name="On").uncheck()
+    dialog.get_by_role("button", name="Subscribe").click()
+    page.get_by_role("dialog", name="Keep the secret").get_by_role("button", name="I have").click()
+    expect(page.get_by_text("It is off")).to_be_visible()
+    expect(page.get_by_text("Nothing was sent yet")).to_be_visible()
 
 
 def call(browser, page):
@@ -120,14 +211,7 @@ def each(browser):
     for size, dark in [("desktop", False), ("phone", False), ("desktop", True)]:
         page = browser.page(size, dark)
         browser.sign_in(page)
-        ids = page.evaluate("""async () => {
-            const ask = async (path) => (await fetch(`/api/v1/${path}`)).json();
-            const found = async (path, name) => (await ask(path))[name][0].id;
-            return [`agents/${await found("agents", "items")}`,
-                `connections/${await found("organizations/telephony-configs", "configurations")}`,
-                `calls/${await found("calls", "items")}`];
-        }""")
-        for place in [*PAGES, *ids, "connections/new/sip_trunk"]:
+        for place in [*PAGES, *ones(page), "connections/new/sip_trunk"]:
             browser.go(page, place)
             name = re.sub(r"[0-9a-f-]{36}", "one", place).replace("/", "-")
             browser.judge(page, f"{name} {size}")
@@ -148,12 +232,17 @@ browser = Browser(given())
 page = sign_in(browser)
 browser.go(page, "start")
 browser.shot(page, "first-run-desktop")
+cookie(page)
 csrf(browser, page)
 agent(browser, page)
+own_agent(browser, page)
 connection(browser, page)
 park(browser, page)
+trunk(browser, page)
 number(browser, page)
+route(browser, page)
 call(browser, page)
+webhook(browser, page)
 each(browser)
 browser.go(page, "live")
 sign_out(page)

@@ -86,8 +86,10 @@ weight = page.evaluate("""async () => {
     const folder = new URL(".", links.find((href) => href?.endsWith("/app.js"))).href;
     const asked = new Map();
     const pages = ["start", "live", "calls", "call", "agents", "connections", "connection", "routes",
-        "health", "keys", "webhooks", "audit"];
-    await Promise.all(pages.map((name) => import(`${folder}pages/${name}.js`)));
+        "health", "keys", "webhooks", "audit"].map((name) => `pages/${name}`);
+    // What is fetched when somebody opens it.
+    const later = ["parts/phone_panel", "parts/place_call"];
+    await Promise.all([...pages, ...later].map((name) => import(`${folder}${name}.js`)));
     await fetch(`${folder}worklet.js`);
     for (const one of performance.getEntriesByType("resource"))
         if (one.name.startsWith(folder)) asked.set(one.name, one.encodedBodySize);
@@ -108,6 +110,8 @@ def call(at):
 
 
 turn = 0
+# A call that falls silent.
+silent = None
 # Figures are held back, and the requests for them that wait.
 still, held = False, []
 NODE = "00000000-0000-7000-8000-0000000000aa"
@@ -120,6 +124,8 @@ def live(route):
     items = [{"id": call(at)["id"], "level_in_dbov": -20 - (at + turn) % 40, "level_out_dbov": -25,
               "loss": (at % 7) / 1_000, "jitter_ms": (at + turn) % 9, "mos": 4.2,
               "round_trip_ms": 40 + turn % 10, "buffer_ms": 0} for at in range(CALLS)]
+    if silent is not None:
+        items[silent]["silence_out"] = "agent_silent"
     route.fulfill(json={"node": NODE, "items": items})
 
 
@@ -139,7 +145,7 @@ page.route("**/api/v1/calls?living=true*", listed)
 page.route("**/api/v1/live", asked)
 browser.go(page, "live")
 expect(page.locator(".tile-value").first).to_have_text("1,000")
-rows = page.locator("a.live-row")
+rows = page.locator(".live-row")
 assert 8 < rows.count() < 60, rows.count()
 devtools = watched(page)
 
@@ -185,7 +191,35 @@ live(held.pop())
 browser.view(page, "live-thousand-view")
 # Those that are looked for are found.
 page.get_by_label("Find among the living calls").fill("000777")
-expect(page.locator("a.live-row:not([hidden])")).to_have_count(1)
+expect(page.locator(".live-row:not([hidden])")).to_have_count(1)
+page.get_by_label("Find among the living calls").fill("")
+expect(rows.nth(1)).to_be_visible()
+
+
+def held_by():
+    """The call that has the keyboard."""
+    return page.evaluate("document.activeElement.getAttribute('href')?.slice('#/calls/'.length)")
+
+
+# By keyboard it is one stop, then from row to row: down, to the last of a thousand, and back.
+page.keyboard.press("Tab")
+for key, at in [(None, CALLS - 1), ("ArrowDown", CALLS - 2), ("End", 0), ("ArrowUp", 1),
+                ("Home", CALLS - 1), ("ArrowDown", CALLS - 2)]:
+    if key:
+        page.keyboard.press(key)
+    assert held_by() == call(at)["id"], (key, held_by())
+browser.judge(page, "a thousand calls")
+# What somebody is about to open does not move away: a call that falls silent comes first later.
+silent = 500
+expect(page.locator(".live-row.is-silent")).to_have_count(0)
+with page.expect_response("**/api/v1/live"):
+    pass
+expect(page.get_by_text("The order stands still")).to_be_visible()
+expect(page.locator("#main .tile").filter(has_text="Silent now")).to_contain_text("1")
+assert held_by() == call(CALLS - 2)["id"], held_by()
+page.get_by_label("Find among the living calls").focus()
+expect(rows.first).to_contain_text("The agent has said nothing")
+expect(page.get_by_text("The order stands still")).to_be_hidden()
 assert per_frame_ms < FRAME_MS_MAX, f"{per_frame_ms:.1f} ms a frame"
 assert per_turn_ms < FRAME_MS_MAX, f"{per_turn_ms:.1f} ms for new figures"
 browser.end()

@@ -49,6 +49,7 @@ fn what_is_told_is_found() {
             buffer_ms: 20,
             mos: 4.0,
             round_trip_ms: None,
+            underruns: Some(2),
         };
         log.handle.sample(call, Sample::Quality(sample));
         assert!(log.handle.flush().await);
@@ -95,6 +96,7 @@ fn what_is_told_is_found() {
 
         let samples = store.quality(ours, call, Timestamp(0), 100).await.unwrap();
         assert_eq!((samples.len(), samples[0].data["loss"].as_f64()), (41, Some(0.5)));
+        assert_eq!(samples[0].data["underruns"].as_u64(), Some(2));
 
         let theirs = db.organisation(&store, "other").await;
         assert!(matches!(store.call(theirs, call).await, Err(StoreError::NotFound)));

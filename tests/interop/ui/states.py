@@ -1,0 +1,154 @@
+"""What pages say while there is nothing, while they wait, and when something fails."""
+
+from browser import Browser, expect, given
+
+# Each page, and what it says where nothing is there yet; none where something always is.
+EMPTY = {
+    "start": "Connect a carrier or trunk first",
+    "live": "No call at the moment",
+    "calls": "No calls yet",
+    "agents": None,
+    "agents/new": None,
+    "connections": "No connections yet",
+    "connections/new": None,
+    "routes": None,
+    "routes/new": None,
+    "health": None,
+    "keys": None,
+    "webhooks": "Nobody is told yet",
+    "audit": None,
+}
+
+
+def is_asked(url):
+    """What a page asks for, but who is signed in."""
+    return "/api/v1/" in url and "/session" not in url
+
+
+def fails(route):
+    route.fulfill(status=503, content_type="application/problem+json", json={
+        "type": "about:blank", "title": "The database is away", "status": 503,
+        "detail": "Try again in a moment."})
+
+
+def empty(browser, page):
+    for place, words in EMPTY.items():
+        browser.go(page, place)
+        if words:
+            expect(page.get_by_role("main")).to_contain_text(words)
+
+
+def waits(page, base, place):
+    """Nothing is answered: the page says that it comes, and comes when it is."""
+    held = []
+    page.route(is_asked, lambda route: held.append(route))
+    page.goto(f"{base}/#/{place}")
+    page.reload()
+    expect(page.locator("main .loading")).to_be_visible()
+    page.unroute(is_asked)
+    for route in held:
+        route.continue_()
+    expect(page.locator("main .loading")).to_have_count(0)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+
+
+def refuses(browser, page, place):
+    """The server refuses: the page says what, and is there once it does not."""
+    page.route(is_asked, fails)
+    page.goto(f"{browser.base}/#/{place}")
+    page.reload()
+    alert = page.get_by_role("main").get_by_role("alert")
+    expect(alert).to_contain_text("The database is away")
+    browser.judge(page, f"{place} that fails")
+    if place == "live":
+        browser.shot(page, "failed-desktop")
+    page.unroute(is_asked)
+    alert.get_by_role("button", name="Try again").click()
+    expect(alert).to_have_count(0)
+    browser.until(page, "document.getElementById('main').dataset.page !== undefined")
+
+
+def gone(browser, page):
+    """A server that goes away is told of where it was watched, and so is that it is back."""
+    browser.go(page, "health")
+    for title in ("Calls", "Load", "Refused"):
+        expect(page.locator("figure.chart").filter(has_text=title).first).to_be_visible()
+    # By the clock, from left to right.
+    times = page.locator(".chart-axis span").all_inner_texts()
+    assert len(times) > 1 and times == sorted(times) and all(":" in one for one in times), times
+    chart = page.locator("figure.chart svg").first
+    chart.focus()
+    page.keyboard.press("End")
+    expect(page.locator(".chart-at").first).to_contain_text("at ")
+    browser.judge(page, "health with curves")
+    browser.shot(page, "health-curves-desktop")
+    page.route("**/metrics", lambda route: route.abort())
+    expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+    expect(page.get_by_text("These figures are of")).to_be_visible()
+    browser.judge(page, "health of a server that is gone")
+    browser.shot(page, "health-gone-desktop")
+    page.unroute("**/metrics")
+    expect(page.get_by_text("The server cannot be reached")).to_have_count(0)
+    # The keyboard stays where it is while nothing happens.
+    browser.go(page, "live")
+    button = page.get_by_role("main").get_by_role("button", name="Test call")
+    button.evaluate("(one) => { one.dataset.same = true; one.focus(); }")
+    with page.expect_response("**/api/v1/live"):
+        pass
+    with page.expect_response("**/api/v1/live"):
+        pass
+    expect(button).to_be_focused()
+    expect(button).to_have_attribute("data-same", "true")
+
+
+def unseen(browser, page):
+    """A page that nobody looks at gives up its stream, of which there are few, and takes it again."""
+    browser.go(page, "live")
+    expect(page.locator(".link-state")).to_have_text("live")
+    streams = "**/api/v1/events*"
+    seen = """(hidden) => {
+        Object.defineProperty(document, "hidden", {configurable: true, get: () => hidden});
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    with page.expect_event("requestfailed", lambda one: "/api/v1/events" in one.url):
+        page.evaluate(seen, True)
+    with page.expect_request(streams), page.expect_request("**/api/v1/calls?living=true*"):
+        page.evaluate(seen, False)
+    expect(page.locator(".link-state")).to_have_text("live")
+
+
+def nobody(browser, page):
+    """Where there is no agent, whatever needs one leads to where one is made."""
+    none = lambda route: route.fulfill(json={"items": [], "next_cursor": None})
+    page.route("**/api/v1/agents?*", none)
+    browser.go(page, "calls")
+    page.get_by_role("button", name="Place a call").click()
+    dialog = page.get_by_role("dialog", name="Place a call")
+    expect(dialog).to_contain_text("Nobody talks yet")
+    browser.judge(page, "a call without an agent")
+    dialog.get_by_role("link", name="Add an agent").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("New agent")
+    expect(dialog).to_have_count(0)
+    page.locator("#side").get_by_role("button", name="Test call").click()
+    phone = page.get_by_label("Test phone")
+    expect(phone).to_contain_text("Nobody talks yet")
+    phone.get_by_role("button", name="Close the phone").focus()
+    page.keyboard.press("Escape")
+    expect(phone).to_have_count(0)
+    expect(page.locator("#side").get_by_role("button", name="Test call")).to_be_focused()
+    browser.go(page, "routes/new")
+    expect(page.get_by_text("There is no agent yet")).to_be_visible()
+    page.unroute("**/api/v1/agents?*")
+
+
+browser = Browser(given())
+page = browser.page()
+browser.sign_in(page)
+empty(browser, page)
+gone(browser, page)
+unseen(browser, page)
+nobody(browser, page)
+for place in EMPTY:
+    waits(page, browser.base, place)
+    refuses(browser, page, place)
+browser.end()
