@@ -26,8 +26,11 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
-/// Memory of a connection that reads from SQLite for pages of the file, in KiB.
+/// Memory of a connection that reads from SQLite for pages of the file, in KiB, while it is used.
 const READ_CACHE_KIB: u32 = 8_192;
+/// Gives that memory back: else a log that grows fills it with what nobody asks for again, and a
+/// server that only takes calls seems to leak. The system has the file's pages all the same.
+const SHRINK: &str = "PRAGMA shrink_memory";
 /// That of the one that writes: it comes back to the ends of tables, hardly to the rest.
 const WRITE_CACHE_KIB: u32 = 512;
 /// Size that the write-ahead log is cut back to.
@@ -159,7 +162,13 @@ async fn sqlite(path: &Path) -> Result<Db, StoreError> {
     let writer = pool(1).connect_with(options.clone()).await;
     let writer = writer.map_err(|error| opening(&url, error))?;
     let options = options.read_only(true).pragma("cache_size", format!("-{READ_CACHE_KIB}"));
-    let readers = pool(SQLITE_READERS).connect_lazy_with(options);
+    let readers = pool(SQLITE_READERS).after_release(|connection, _| {
+        Box::pin(async move {
+            sqlx::query(SHRINK).execute(connection).await?;
+            Ok(true)
+        })
+    });
+    let readers = readers.connect_lazy_with(options);
     Ok(Db::Sqlite { path: path.to_owned(), writer, readers })
 }
 
