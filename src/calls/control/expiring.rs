@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::Control;
 use super::effects::millis;
 use super::transferring::is_talking;
