@@ -131,8 +131,8 @@ export async function page({ title, signal }) {
   };
   const measure = ({ items, node: here }) => {
     node = here;
-    for (const { id, ...media } of items) {
-      const call = calls.get(id);
+    for (const media of items) {
+      const call = calls.get(media.id);
       if (!call) continue;
       call.media = media;
       const [direction, reason] = media.silence_out
@@ -185,7 +185,7 @@ export async function page({ title, signal }) {
       api.may("calls") && button("Place a call", { icon: "outbound", work: placeCall }),
     ),
     h(
-      "div.tiles",
+      "div.tiles.live-tiles",
       Object.values(tiles).map((one) => one.element),
     ),
     h("div.live", h("div.live-tools", search, note, elsewhere), rows.element, none),
@@ -219,11 +219,11 @@ const head = () =>
 
 const figures = () => ({
   now: tile("Calls now"),
-  rate: tile("Answered", { hint: "within the last minute" }),
+  rate: tile("Answered", { hint: "in the last minute" }),
   silent: tile("Silent now", { hint: "nothing is heard one way" }),
-  mos: tile("MOS, mean", { hint: "how they sound: 1 bad, 4.4 best" }),
-  late: tile("Lateness", { hint: "99 of 100 frames leave within this of their time" }),
-  added: tile("Time added", { hint: "99 of 100 frames stay here no longer" }),
+  mos: tile("MOS, mean", { hint: "1 is bad, 4.4 best" }),
+  late: tile("Lateness", { hint: "of 99 % of frames, at most" }),
+  added: tile("Time added", { hint: "to 99 % of frames, at most" }),
   load: tile("Load", { hint: h("a", { href: "#/health" }, "of the busiest worker") }),
 });
 

@@ -106,6 +106,7 @@ def call(at):
     return {"id": f"00000000-0000-7000-8000-{at:012d}", "direction": "inbound", "state": "answered",
             "status": "in-progress", "from": f"+4930{at:06d}", "to": "+4989123456", "trunk": "west",
             "agent": "support", "began_unix_ms": began + at, "duration_ms": 60_000,
+            "stages": [{"stage": "decode", "count": 9, "p50_us": 38, "p99_us": 90}],
             "answered_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began / 1_000))}
 
 
@@ -188,7 +189,6 @@ per_frame_ms = min(scrolled() for _ in range(ROUNDS))
 per_turn_ms = min(figured() for _ in range(ROUNDS))
 still = False
 live(held.pop())
-browser.view(page, "live-thousand-view")
 # Those that are looked for are found.
 page.get_by_label("Find among the living calls").fill("000777")
 expect(page.locator(".live-row:not([hidden])")).to_have_count(1)
@@ -220,6 +220,7 @@ assert held_by() == call(CALLS - 2)["id"], held_by()
 page.get_by_label("Find among the living calls").focus()
 expect(rows.first).to_contain_text("The agent has said nothing")
 expect(page.get_by_text("The order stands still")).to_be_hidden()
+browser.view(page, "live-thousand-view")
 assert per_frame_ms < FRAME_MS_MAX, f"{per_frame_ms:.1f} ms a frame"
 assert per_turn_ms < FRAME_MS_MAX, f"{per_turn_ms:.1f} ms for new figures"
 browser.end()

@@ -40,14 +40,15 @@ def empty(browser, page):
 
 def waits(page, base, place):
     """Nothing is answered: the page says that it comes, and comes when it is."""
-    held = []
-    page.route(is_asked, lambda route: held.append(route))
+    held, holds = [], True
     page.goto(f"{base}/#/{place}")
+    page.route(is_asked, lambda route: held.append(route) if holds else route.continue_())
     page.reload()
     expect(page.locator("main .loading")).to_be_visible()
-    page.unroute(is_asked)
+    holds = False
     for route in held:
         route.continue_()
+    page.unroute(is_asked)
     expect(page.locator("main .loading")).to_have_count(0)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
