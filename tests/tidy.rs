@@ -37,6 +37,7 @@ const CORES: &[&str] = &[
     "src/calls/log/fold.rs",
     "src/calls/log/state.rs",
     "src/calls/log/summary.rs",
+    "src/calls/queue/",
 ];
 
 /// What a core must not touch: the runtime, the clock, threads, sockets, files, the environment.

@@ -12,3 +12,5 @@ mod carrier_orders;
 mod external_pbx;
 mod limits;
 mod load;
+mod parking;
+mod queues;
