@@ -66,6 +66,14 @@ export function controls(call, signal, { held = false } = {}) {
       toggle("Hold", "Resume", "hold", "hold", held),
       pad,
       button("Transfer", { icon: "transfer", work: () => transfer(path) }),
+      button("Put aside", {
+        kind: "quiet",
+        title: "The agent is let go, and the caller waits for somebody to take the call up",
+        work: async () => {
+          const { slot } = await api.post(`${path}/park`, {});
+          toast(`It waits in slot ${slot}; see Queues.`);
+        },
+      }),
       button("Record", {
         icon: "record",
         work: async () => {
