@@ -39,6 +39,7 @@ const CORES: &[&str] = &[
     "src/calls/log/state.rs",
     "src/calls/log/summary.rs",
     "src/quota/",
+    "src/calls/queue/",
 ];
 
 /// What a core must not touch: the runtime, the clock, threads, sockets, files, the environment.

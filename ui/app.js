@@ -22,6 +22,7 @@ for (const [pattern, file, name] of [
   ["live", "live"],
   ["calls", "calls"],
   ["calls/:id", "call"],
+  ["queues", "queues"],
   ["agents", "agents"],
   ["agents/:id", "agents", "agent"],
   ["connections", "connections"],

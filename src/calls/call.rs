@@ -96,6 +96,8 @@ pub enum Input {
     AgentEarly,
     /// The agent cannot be had, for this cause: it is not asked again.
     AgentRefused(Cause),
+    /// The agent is there and can do no more for the call, for this cause.
+    AgentGivesUp(Cause),
     /// The agent's connection broke.
     AgentLost,
     /// The agent answers.
@@ -328,6 +330,7 @@ impl Call {
                     self.fall_back(now, effects);
                 }
             }
+            Input::AgentGivesUp(cause) => self.gives_up(now, cause, effects),
             Input::AgentLost => self.agent_lost(now, effects),
             Input::AgentAnswer => self.agent_answer(now, effects),
             Input::AgentReject(cause) => {

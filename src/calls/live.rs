@@ -18,7 +18,9 @@ use super::far::{Far, Flows, Joined, Seat};
 use super::hold::Hold;
 use super::line::Line;
 use super::log::{StageFigures, State};
+use super::parked::Parked;
 use super::pbx::PbxLine;
+use super::queued::Queued;
 use super::reason::PeerReason;
 use super::redirect::Redirects;
 use super::sounds::Wanted;
@@ -159,6 +161,10 @@ pub(super) struct LiveCall {
     pub(super) far_reason: PeerReason,
     /// Whether its peer is on hold.
     pub(super) hold: Hold,
+    /// Its part in a queue.
+    pub(super) queued: Option<Queued>,
+    /// It is put aside.
+    pub(super) parked: Option<Box<Parked>>,
     /// The transfer that is under way.
     pub(super) transfer: Option<Box<Underway>>,
     /// Its peer is no longer the one that it began with.
@@ -260,6 +266,9 @@ impl LiveCall {
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         let external = self.external.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
         let pbx = self.pbx.as_ref().map_or(MonoTime::MAX, |line| line.deadline());
+        // Somebody who is being called for it may yet answer.
+        let parked = self.parked.as_ref().filter(|_| self.transfer.is_none());
+        let parked = parked.map_or(MonoTime::MAX, |parked| parked.deadline());
         self.call
             .deadline()
             .min(far)
@@ -269,6 +278,7 @@ impl LiveCall {
             .min(web)
             .min(pbx)
             .min(external)
+            .min(parked)
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())

@@ -16,8 +16,11 @@ use super::control::{Coded, Errand, Hop};
 use super::external::Obeyed;
 pub use super::listening::Listening;
 use super::media_token::TokenError;
+pub use super::order::{Order, Unpark};
+use super::parked::{ParkWish, ParkedView};
 use super::pbx::{PbxCall, PbxRefusal};
 pub use super::place_call::PlaceCall;
+use super::queued::QueueView;
 use super::sounds::Loaded;
 use super::standing::TrunkStanding;
 pub use super::tidings::{HandedOver, HandingStep, Heard, Hooked, Tidings, TidingsKind};
@@ -97,41 +100,6 @@ pub enum Message {
     Fetched(Result<Clip, FetchError>),
     /// It was coded for the leg.
     Coded(Arc<[u8]>),
-}
-
-/// What a living call is to do.
-#[derive(Clone, Debug)]
-pub enum Order {
-    /// Hand the peer to somebody else.
-    Transfer {
-        /// The word for a kind of transfer, or "cancel".
-        kind: String,
-        /// Number, SIP URI or name of an agent; not needed if attended.
-        destination: String,
-        /// Further wishes by name.
-        options: std::collections::BTreeMap<String, String>,
-        /// Header fields to add to the request that asks for it.
-        headers: std::collections::BTreeMap<String, String>,
-        /// What is said to whoever answers, if it has been fetched.
-        message: Option<Arc<Clip>>,
-    },
-    /// Send digits to the peer; they have been checked.
-    Dtmf {
-        /// `0-9`, `A-D`, `*`, `#`.
-        digits: String,
-        /// Length of each in milliseconds.
-        duration_ms: u32,
-        /// Pause between them in milliseconds.
-        gap_ms: u32,
-    },
-    /// Whether the peer hears the agent.
-    Mute(bool),
-    /// Drop what the agent has queued.
-    Clear,
-    /// Whether the peer is on hold.
-    Hold(bool),
-    /// Let the PBX that owns the call change these fields of its customer's record.
-    Update(Vec<(String, String)>),
 }
 
 /// What proves, beside its token, that it is the carrier that opens a media socket.
@@ -248,6 +216,29 @@ pub enum Request {
     },
     /// A sound was coded for the peer of a call.
     Coded(Box<Coded>),
+    /// Put a call aside.
+    Park {
+        /// The call.
+        call: Uuid,
+        /// How.
+        wish: ParkWish,
+        /// Takes where it is.
+        reply: oneshot::Sender<Result<ParkedView, RequestError>>,
+    },
+    /// Calls that are put aside.
+    Parked {
+        /// The organisation whose they are.
+        of: Uuid,
+        /// Takes them.
+        reply: oneshot::Sender<Vec<ParkedView>>,
+    },
+    /// How the queues stand.
+    Queues {
+        /// The organisation whose they are.
+        of: Uuid,
+        /// Takes them, in the order of the file.
+        reply: oneshot::Sender<Vec<QueueView>>,
+    },
     /// What is said to whoever answers a transfer has come, or is ready to be said.
     Message {
         /// The call.

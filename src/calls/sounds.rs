@@ -100,8 +100,12 @@ impl Sounds {
 
     /// Music on hold that was loaded ahead, or noise.
     pub(super) fn music(&mut self, path: &Path, format: AudioFormat) -> Arc<[u8]> {
-        let music = self.music.get(&(path.to_owned(), format)).map(Arc::clone);
-        music.unwrap_or_else(|| self.noise(format))
+        self.music_ahead(path, format).unwrap_or_else(|| self.noise(format))
+    }
+
+    /// Music on hold, if it was loaded ahead in this format.
+    pub(super) fn music_ahead(&self, path: &Path, format: AudioFormat) -> Option<Arc<[u8]>> {
+        self.music.get(&(path.to_owned(), format)).map(Arc::clone)
     }
 
     /// A file that is at hand.

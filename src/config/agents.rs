@@ -74,6 +74,12 @@ pub enum Builtin {
     },
     /// Sends silence.
     Silence,
+    /// Lets the caller hear what is heard on hold, while nobody talks with it. No key says so: a
+    /// queue has it, and a call that is put aside.
+    Wait {
+        /// The queue that the call waits in.
+        queue: Option<String>,
+    },
 }
 
 /// An agent on a WebSocket.
@@ -145,16 +151,33 @@ const PTIME_MS: u32 = 20;
 
 /// The agent of a server that is told nothing.
 pub(super) fn default_agent() -> AgentConfig {
-    AgentConfig {
-        name: "echo".to_owned(),
-        kind: AgentKind::Builtin(Builtin::Echo),
-        answers: false,
-        max_calls: None,
-        length: CallLength::default(),
-        hold_music: None,
-        sounds: None,
-        ambient: None,
-        keep: Keep::default(),
+    AgentConfig::plain("echo".to_owned(), AgentKind::Builtin(Builtin::Echo))
+}
+
+impl AgentConfig {
+    /// An agent of which nothing else is said.
+    pub(super) fn plain(name: String, kind: AgentKind) -> Self {
+        Self {
+            name,
+            kind,
+            answers: false,
+            max_calls: None,
+            length: CallLength::default(),
+            hold_music: None,
+            sounds: None,
+            ambient: None,
+            keep: Keep::default(),
+        }
+    }
+
+    /// What stands for an agent while a call waits, in a queue or put aside, and hears this.
+    pub(crate) fn waiting(
+        name: String,
+        queue: Option<String>,
+        hold_music: Option<PathBuf>,
+    ) -> Self {
+        let kind = AgentKind::Builtin(Builtin::Wait { queue });
+        Self { hold_music, ..Self::plain(name, kind) }
     }
 }
 
@@ -312,19 +335,24 @@ fn rtp(section: &Section<'_>) -> Option<RtpAgent> {
     Some(RtpAgent { address: address?, format, payload_type: payload_type.unwrap_or(PAYLOAD_TYPE) })
 }
 
-fn sip(section: &Section<'_>) -> Option<SipAgent> {
-    if !section.has("uri") {
-        section.missing("uri", "whom to call, such as \"sip:desk@192.0.2.9\"");
-    }
+/// Reads whom to call.
+pub(super) fn called(section: &Section<'_>, key: &'static str) -> Option<String> {
     let allowed = "a SIP URI, the name of a user, or with a trunk a number";
     let fits = |byte: u8| byte.is_ascii_graphic() && !b"<>\"\\".contains(&byte);
-    let uri = section.text("uri", allowed, |text| match text {
+    section.text(key, allowed, |text| match text {
         "" => Err("empty".to_owned()),
         text if text.len() > URI_BYTES_MAX || !text.bytes().all(fits) => {
             Err("nobody is called so".to_owned())
         }
         text => Ok(text.to_owned()),
-    });
+    })
+}
+
+fn sip(section: &Section<'_>) -> Option<SipAgent> {
+    if !section.has("uri") {
+        section.missing("uri", "whom to call, such as \"sip:desk@192.0.2.9\"");
+    }
+    let uri = called(section, "uri");
     let trunk = section.text("trunk", "the name of a trunk", |text| Ok(text.to_owned()));
     let from = section.text("from", "a number or user", |text| {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+*".contains(&byte);

@@ -10,8 +10,9 @@ use super::routes::{self, Fallback, RouteConfig, RouteDraft};
 use super::section::{Reader, Section};
 use super::values::PublicUrl;
 use super::{
-    Config, Sources, TrunkConfig, UserConfig, acme, audiosocket, captures, database, declared,
-    document, environment, outward, peers, rates, retention, server, sip, webhooks,
+    Config, QueueConfig, Sources, TrunkConfig, UserConfig, acme, audiosocket, captures, database,
+    declared, document, environment, outward, park, peers, queues, rates, retention, server, sip,
+    webhooks,
 };
 use crate::routing::{Conditions, PRIORITY, Pattern};
 use crate::sip::core::uri::{Scheme, Uri};
@@ -44,6 +45,7 @@ pub(super) fn read(
     let outward = outward::outward(root.section("outward"));
     let retention = retention::retention(root.section("retention"));
     let captures = captures::captures(root.section("captures"));
+    let park = park::park(root.section("park"));
     let seal = database::seal(root.section("seal"), &data_dir);
 
     let (agents, places) = named(reader, root.sections("agents"), "agents", |section| {
@@ -58,6 +60,7 @@ pub(super) fn read(
     });
     check_names(reader, (&agents, &places), &trunks, (&users, &of_users));
     let rates = rates::rates(root.sections("rates"));
+    let waits = root.sections("queues");
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
     root.finish();
 
@@ -78,7 +81,9 @@ pub(super) fn read(
         media,
         log,
         limits,
+        park,
         agents,
+        queues: Vec::new(),
         trunks,
         users,
         routes: Vec::new(),
@@ -89,6 +94,7 @@ pub(super) fn read(
     if !document.entries.iter().any(|(key, _)| key == "agents") {
         config.agents.push(agents::default_agent());
     }
+    config.queues = link_queues(reader, waits, &config);
     config.routes = link_routes(drafts, &config);
     if !document.entries.iter().any(|(key, _)| key == "routes") {
         config.routes = default_routes(&config);
@@ -150,7 +156,11 @@ fn named<'r, T>(
 }
 
 /// Whether an agent that is called by SIP can be: by its trunk, as our user, or by its URI.
-fn callable(sip: &SipAgent, trunks: &[TrunkConfig], users: &[UserConfig]) -> Result<(), String> {
+pub(super) fn callable(
+    sip: &SipAgent,
+    trunks: &[TrunkConfig],
+    users: &[UserConfig],
+) -> Result<(), String> {
     let uri = Uri::parse(&sip.uri).ok();
     let calls = uri.is_some_and(|uri| matches!(uri.scheme, Scheme::Sip | Scheme::Sips));
     let Some(name) = &sip.trunk else {
@@ -173,9 +183,21 @@ fn callable(sip: &SipAgent, trunks: &[TrunkConfig], users: &[UserConfig]) -> Res
     }
 }
 
+/// Reads queues, and looks up the names in them.
+fn link_queues(
+    reader: &Reader<'_>,
+    sections: Vec<Section<'_>>,
+    config: &Config,
+) -> Vec<QueueConfig> {
+    let (queues, _) = named(reader, sections, "queues", |section| {
+        queues::queue(section, config).map(|queue| (queue.name.clone(), queue))
+    });
+    queues
+}
+
 /// Looks up the names in routes.
 fn link_routes(drafts: Vec<RouteDraft<'_>>, config: &Config) -> Vec<RouteConfig> {
-    let agents: Vec<&str> = config.agents.iter().map(|agent| agent.name.as_str()).collect();
+    let agents: Vec<&str> = config.all_agents().map(|agent| agent.name.as_str()).collect();
     let trunks: Vec<&str> = config.trunks.iter().map(|trunk| trunk.name.as_str()).collect();
     let mut routes: Vec<RouteConfig> = Vec::new();
     for draft in drafts {

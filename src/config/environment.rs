@@ -28,6 +28,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "log",
     "media",
     "outward",
+    "park",
     "retention",
     "rtp",
     "seal",
@@ -35,7 +36,7 @@ pub(super) const SECTIONS: &[&str] = &[
     "webhooks",
 ];
 /// Sections written as `[[name]]`.
-pub(super) const LISTS: &[&str] = &["agents", "rates", "routes", "trunks", "users"];
+pub(super) const LISTS: &[&str] = &["agents", "queues", "rates", "routes", "trunks", "users"];
 /// Tables within entries of lists: list, key.
 const NESTED: &[(&str, &str)] = &[("agents", "format"), ("agents", "record"), ("routes", "record")];
 /// Variables of ours that are no configuration: the file's path, and those of the tests.

@@ -24,8 +24,10 @@ mod keep;
 mod length;
 mod outbound;
 mod outward;
+mod park;
 mod peers;
 pub mod problem;
+mod queues;
 mod rates;
 mod registration;
 mod retention;
@@ -56,9 +58,11 @@ pub use keep::{Keep, Record};
 pub use length::{CallLength, EXPIRING_S_MAX};
 pub use outbound::Outbound;
 pub use outward::Allowed;
+pub use park::{PARK_TIMEOUT_S_MAX, ParkConfig};
 pub(crate) use peers::specificity;
 pub use peers::{TrunkConfig, UserConfig};
 pub use problem::{ConfigErrors, Place, Problem};
+pub use queues::{MemberConfig, QUEUE, QueueConfig, QueueTarget, Strategy};
 pub use rates::RateConfig;
 pub use registration::RegistrationConfig;
 pub use retention::RetentionConfig;
@@ -112,8 +116,12 @@ pub struct Config {
     pub log: LogConfig,
     /// What the server accepts.
     pub limits: LimitsConfig,
+    /// Calls that are put aside.
+    pub park: ParkConfig,
     /// The agents; at least one, names are unique.
     pub agents: Vec<AgentConfig>,
+    /// Where calls wait for agents; names are unique.
+    pub queues: Vec<QueueConfig>,
     /// SIP peers that call in; names are unique, no network is in two of them.
     pub trunks: Vec<TrunkConfig>,
     /// Softphones that call in; names are unique.
@@ -214,9 +222,14 @@ impl Config {
         Err(ConfigErrors(problems))
     }
 
-    /// The agent called `name`.
+    /// The agent called `name`, or what stands for a queue.
     pub fn agent(&self, name: &str) -> Option<&AgentConfig> {
-        self.agents.iter().find(|agent| agent.name == name)
+        self.all_agents().find(|agent| agent.name == name)
+    }
+
+    /// The agents, and what stands for each queue.
+    pub fn all_agents(&self) -> impl Iterator<Item = &AgentConfig> {
+        self.agents.iter().chain(self.queues.iter().map(|queue| &queue.agent))
     }
 
     /// True if nobody but programs on this machine reaches the API: it listens on loopback alone,

@@ -10,6 +10,7 @@ use super::*;
 use crate::store::DatabaseUrl;
 
 mod mistakes;
+mod queues;
 
 /// A file that tests pretend to have; every other is missing.
 const WAV: &str = "/etc/talkpath/sorry.wav";
@@ -398,6 +399,9 @@ fn every_key_is_documented() {
         ("### `[outward]`", format!("[outward]{unknown}")),
         ("### `[retention]`", format!("[retention]{unknown}")),
         ("### `[captures]`", format!("[captures]{unknown}")),
+        ("### `[park]`", format!("[park]{unknown}")),
+        ("### `[[queues]]`", format!("[[queues]]{unknown}")),
+        ("### `[[queues]]`", format!("[[queues]]\n[[queues.members]]{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"tone\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"record\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"play\"{unknown}")),
@@ -420,6 +424,8 @@ fn every_key_is_documented() {
         "log",
         "media",
         "outward",
+        "park",
+        "queues",
         "rates",
         "retention",
         "routes",

@@ -31,7 +31,7 @@ fn id_of(ids: &FileIds, named: Named, name: &str) -> Uuid {
 /// The objects of the file.
 pub(super) fn objects(config: &Config, organisation: Uuid, ids: &FileIds) -> FileObjects {
     let agents: Vec<_> =
-        config.agents.iter().map(|agent| Arc::new(of_agent(agent, organisation, ids))).collect();
+        config.all_agents().map(|agent| Arc::new(of_agent(agent, organisation, ids))).collect();
     let trunks = config.trunks.iter().map(|trunk| Arc::new(of_trunk(trunk, organisation, ids)));
     let named = |name: &str| agents.iter().find(|agent| agent.name == name);
     let routes = config.routes.iter().filter_map(|route| {

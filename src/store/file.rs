@@ -222,7 +222,7 @@ impl Objects {
 
     fn new(config: &Config) -> Self {
         let declared = &config.declared;
-        let agents = config.agents.iter().map(|agent| {
+        let agents = config.all_agents().map(|agent| {
             // The agent of a server that is told nothing stands nowhere.
             let mut settings = entry(&declared.agents, &agent.name);
             let (kind, secret) = match &agent.kind {

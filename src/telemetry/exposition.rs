@@ -32,6 +32,7 @@ impl Collector for Exposition {
         signalling(&mut out, &self.0)?;
         connections(&mut out, &self.0)?;
         self.0.carriers.encode(&mut out)?;
+        self.0.queues.encode(&mut out)?;
         traffic(&mut out, &self.0.workers)?;
         timing(&mut out, &self.0.workers)?;
         stages::encode(&mut out, &self.0.workers)

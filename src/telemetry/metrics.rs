@@ -12,6 +12,7 @@ use super::histogram::{CALL_TIMES, Histogram, NETWORK_TIMES};
 use super::labels::{
     CallDirection, DialOutcome, Forgotten, SipAuth, SipDrop, SipMethod, StatusClass,
 };
+use super::queues::QueueMetrics;
 use super::worker::{Counter, Gauge, WorkerMetrics};
 use crate::workers::mux::LinkMetrics;
 
@@ -31,6 +32,8 @@ pub struct Metrics {
     pub agents: AgentMetrics,
     /// Sockets that calls share.
     pub links: Arc<LinkMetrics>,
+    /// Where calls wait.
+    pub queues: QueueMetrics,
     /// Recordings.
     pub recordings: RecordingMetrics,
     /// People who listen in.
@@ -359,6 +362,7 @@ impl Metrics {
             },
             agents: AgentMetrics::new(),
             links: Arc::default(),
+            queues: QueueMetrics::default(),
             recordings: RecordingMetrics::default(),
             listening: ListeningMetrics::default(),
             log: Arc::default(),

@@ -12,6 +12,7 @@ mod links;
 pub mod log;
 mod metrics;
 mod process;
+mod queues;
 mod stages;
 mod worker;
 
@@ -24,5 +25,6 @@ pub use labels::{
 pub use metrics::{
     AgentMetrics, CONTENT_TYPE, CallMetrics, HttpMetrics, LogMetrics, Metrics, SipMetrics,
 };
+pub use queues::{QueueFigures, QueueMetrics};
 pub use stages::{CarrierLabel, StageMetrics};
 pub use worker::{Counter, Gauge, Tally, WorkerMetrics};

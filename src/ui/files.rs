@@ -39,6 +39,7 @@ files! {
     "pages/health.js"
     "pages/keys.js"
     "pages/live.js"
+    "pages/queues.js"
     "pages/routes.js"
     "pages/sign_in.js"
     "pages/start.js"

@@ -14,3 +14,5 @@ mod external_pbx;
 mod limits;
 mod load;
 mod money;
+mod parking;
+mod queues;

@@ -192,6 +192,18 @@ const EVENTS = {
   transfer: (d) =>
     `Transfer ${d.state}${d.asked ? ` (${d.asked.kind} to ${d.asked.destination})` : ""}${d.cause ? `: ${d.cause.replaceAll("_", " ")}` : ""}`,
   expiring: (d) => `Ends in ${Math.round(d.left_ms / 1_000)} s, as it reaches a limit`,
+  queue: (d) =>
+    ({
+      joined: `Waits in ${d.queue}, place ${d.position}`,
+      answered: `${d.member ?? "A member"} of ${d.queue} takes it after ${Math.round(d.waited_ms / 1_000)} s`,
+      full: `No place in ${d.queue}`,
+      overflowed: `Waited too long in ${d.queue}`,
+      abandoned: `Hung up while waiting in ${d.queue}`,
+      left: `Waits in ${d.queue} no longer`,
+    })[d.state] ?? `Queue ${d.queue}: ${d.state}`,
+  parked: (d) => `Put aside in slot ${d.slot}${d.keep_agent ? ", its agent stays" : ""}`,
+  unparked: (d) => `Taken up from slot ${d.slot} after ${Math.round(d.waited_ms / 1_000)} s`,
+  park_timed_out: (d) => `Nobody took it up from slot ${d.slot}`,
   play: (d) => `Sound ${d.state}`,
   replaced: () => "Somebody else took the caller's place",
   web_phone: () => "The caller talks from a web page",

@@ -63,6 +63,14 @@ export function controls(call, signal, { held = false, recording = "" } = {}) {
       toggle("Hold", "Resume", "hold", "hold", held),
       pad,
       button("Transfer", { icon: "transfer", work: () => transfer(call) }),
+      button("Put aside", {
+        kind: "quiet",
+        title: "The agent is let go, and the caller waits for somebody to take the call up",
+        work: async () => {
+          const { slot } = await api.post(`${path}/park`, {});
+          toast(`It waits in slot ${slot}; see Queues.`);
+        },
+      }),
       record(path, recording),
       button("Drop what is queued", {
         kind: "quiet",

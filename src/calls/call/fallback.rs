@@ -38,6 +38,15 @@ impl Call {
         }
     }
 
+    /// The agent can do no more for the call: what the route says follows, as if it could not be
+    /// had.
+    pub(super) fn gives_up(&mut self, now: MonoTime, cause: Cause, effects: &mut Vec<Effect>) {
+        if matches!(self.agent, Agent::Connecting | Agent::Ready) {
+            self.refused = Some(cause);
+            self.fall_back(now, effects);
+        }
+    }
+
     /// What to call the lack of an agent.
     pub(super) const fn fault(&self) -> Cause {
         if let Some(cause) = self.refused {

@@ -101,6 +101,36 @@ fn an_agent_may_answer_or_refuse_itself() {
     assert_eq!(run.tell(Input::AgentReject(Cause::Busy)), [], "the route does not let it");
 }
 
+/// An agent that is there and can do no more leaves the call to what the route says, and names why.
+#[test]
+fn an_agent_that_gives_up_leaves_the_call_to_the_fallback() {
+    let mut run = Run::new(PLAN);
+    run.tell(Input::AgentReady);
+    assert_eq!(
+        run.tell(Input::AgentGivesUp(Cause::Busy)),
+        [Effect::Bye(Cause::Busy), finish(Cause::Busy, EndedBy::Server)]
+    );
+
+    let mut run = Run::new(Plan { fallback: Fallback::Agent, ..PLAN });
+    run.tell(Input::AgentReady);
+    let second = Effect::Connect { agent: Which::Fallback, resumed: false };
+    assert_eq!(run.tell(Input::AgentGivesUp(Cause::NoAnswer)), [second]);
+    run.tell(Input::AgentReady);
+    assert_eq!(
+        run.tell(Input::AgentGivesUp(Cause::Busy)),
+        [Effect::Bye(Cause::Busy), finish(Cause::Busy, EndedBy::Server)]
+    );
+
+    let mut run = Run::new(Plan { fallback: Fallback::Message, ..PLAN });
+    run.tell(Input::AgentReady);
+    assert_eq!(run.tell(Input::AgentGivesUp(Cause::NoAnswer)), [Effect::PlayMessage]);
+    assert_eq!(run.tell(Input::AgentGivesUp(Cause::NoAnswer)), [], "it has left already");
+    assert_eq!(
+        run.tell(Input::MessagePlayed),
+        [Effect::Bye(Cause::NoAnswer), finish(Cause::NoAnswer, EndedBy::Server)]
+    );
+}
+
 /// An agent out of reach is tried again with growing pauses, within its time; then 480.
 #[test]
 fn an_agent_out_of_reach_is_retried_then_refused() {

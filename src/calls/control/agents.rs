@@ -10,6 +10,7 @@ use crate::agent::session::feature;
 use crate::agent::socket::AgentSocket;
 use crate::agent::wire;
 use crate::calls::call::Input;
+use crate::calls::cause::Cause;
 use crate::calls::digits::DigitsBy;
 use crate::calls::live::{DEFAULT_FORMAT, LiveCall, Sound, Sounding};
 use crate::calls::ports;
@@ -89,7 +90,9 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let format = call.sounds_in();
         let follows = match builtin {
-            config::Builtin::Tone { .. } | config::Builtin::Play { .. } => true,
+            config::Builtin::Tone { .. }
+            | config::Builtin::Play { .. }
+            | config::Builtin::Wait { .. } => true,
             // The tape of a recording is in no peer's codec.
             config::Builtin::Echo | config::Builtin::Silence | config::Builtin::Record { .. } => {
                 false
@@ -111,9 +114,17 @@ impl Control {
                 let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
                 Builtin::speaker(source, !repeat)
             }
+            config::Builtin::Wait { queue } => {
+                let queue = queue.as_ref().filter(|_| !goes_on);
+                if queue.is_some_and(|queue| !self.comes_to_queue(key, queue)) {
+                    return self.tell_later(key, Input::AgentRefused(Cause::Busy));
+                }
+                Builtin::speaker(Source::Loop(self.waiting_sound(key, format)), false)
+            }
         };
         let built = if goes_on { built.going_on() } else { built };
         self.attach(key, AgentLink::Builtin(built));
+        self.joins_queue(key);
     }
 
     pub(super) fn connect_rtp(&mut self, key: CallKey, agent: &RtpAgent, outward: &Outward) {

@@ -247,6 +247,8 @@ impl Control {
             joined: None,
             far_reason: PeerReason::default(),
             hold: Hold::default(),
+            queued: None,
+            parked: None,
             transfer: None,
             takeover: None,
             scheduled: MonoTime::MAX,

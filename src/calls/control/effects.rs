@@ -4,10 +4,11 @@ use adapters::agent::{CallState, Direction, EndedBy};
 
 use super::Control;
 use super::sip::log_refused;
-use crate::calls::call::{Effect, Input};
+use crate::calls::call::{Effect, Input, Which};
 use crate::calls::cause::Cause;
 use crate::calls::far::Seat;
 use crate::calls::live::{Sound, Sounding, direction};
+use crate::calls::queue::Leaving;
 use crate::calls::reason::PeerReason;
 use crate::calls::sounds::Wanted;
 use crate::config::Masked;
@@ -79,6 +80,9 @@ impl Control {
             }
             Effect::Connect { agent, resumed } => {
                 call.which = agent;
+                if agent == Which::Fallback && !resumed {
+                    self.leaves_queue(key, Leaving::Elsewhere);
+                }
                 self.leave_agent(key);
                 self.connect(key, resumed);
             }
@@ -93,6 +97,9 @@ impl Control {
 
     /// Lets go of all that a call has but its media, whose report is still to come.
     fn finish(&mut self, key: CallKey, cause: Cause, by: EndedBy) {
+        // First of all: who is being rung for it has not failed to answer.
+        self.leaves_queue(key, Leaving::Over);
+        self.forget_parking(key);
         self.transfer_over(key, cause);
         self.abandon_takeover(key, 487, "Request Terminated");
         Seat::ALL.into_iter().for_each(|seat| self.drop_far(key, seat, cause));
@@ -120,6 +127,7 @@ impl Control {
 
     /// Plays the route's message in the agent's place.
     fn play_instead(&mut self, key: CallKey) {
+        self.leaves_queue(key, Leaving::Elsewhere);
         self.leave_agent(key);
         self.play_message(key, false);
     }
@@ -135,6 +143,7 @@ impl Control {
         self.log_state(key, state);
         if state == CallState::Answered {
             self.record_from_answer(key);
+            self.joins_queue(key);
         }
         let Some(call) = self.calls.get(&key) else { return };
         if state == CallState::Answered {

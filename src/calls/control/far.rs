@@ -341,7 +341,7 @@ impl Control {
 
 /// The codecs that a leg is offered: those of the caller first, in its order, so that nothing has
 /// to be transcoded.
-fn codecs_for(call: &LiveCall, allowed: &[AudioFormat]) -> Vec<AudioFormat> {
+pub(super) fn codecs_for(call: &LiveCall, allowed: &[AudioFormat]) -> Vec<AudioFormat> {
     let offered = call.offer.as_ref().map(|offer| offer_answer::offered_codecs(offer, &call.media));
     let now = call.format.map(|format| format.audio);
     let mut codecs: Vec<AudioFormat> = Vec::with_capacity(allowed.len());

@@ -1,7 +1,12 @@
 //! Another agent takes the place of a call's agent: it is reached for while the old one talks, and
 //! has the call once it is ready. The caller's leg stays as it is.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
 use adapters::agent::DialectSpec;
+use uuid::Uuid;
 
 use super::Control;
 use super::incoming::times;
@@ -11,9 +16,11 @@ use crate::calls::call::{Input as CallInput, Which};
 use crate::calls::cause::Cause;
 use crate::calls::far::{Dial, Purpose, Seat};
 use crate::calls::live::Under;
-use crate::calls::transfer::{Input, TransferError};
-use crate::calls::underway::Next;
+use crate::calls::log::Asked;
+use crate::calls::transfer::{Accept, Input, Kind, Plan, Stay, TransferError};
+use crate::calls::underway::{Next, With};
 use crate::config::AgentKind;
+use crate::directory::Agent;
 use crate::workers::command::{AgentLine, CallKey, Command};
 
 /// The variable that names the agent which had the call before.
@@ -30,11 +37,53 @@ impl Control {
         let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
         let snapshot = self.directory.load();
         let agent = snapshot.agent(call.agent.organisation, name).ok_or(TransferError::Agent)?;
-        let (agent, way) = (std::sync::Arc::clone(agent), way(call.direction));
+        let agent = Arc::clone(agent);
+        if self.has_no_place(&agent) {
+            return Err(TransferError::AgentFull);
+        }
+        self.place_at(key, agent, variables)
+    }
+
+    /// An agent with a place for the call.
+    pub(super) fn place_at(
+        &mut self,
+        key: CallKey,
+        agent: Arc<Agent>,
+        variables: Vec<(String, String)>,
+    ) -> Result<Next, TransferError> {
+        let call = self.calls.get(&key).ok_or(TransferError::NotAnswered)?;
+        let way = way(call.direction);
         let slot = self.take_agent(&agent, way).map_err(|_| TransferError::AgentFull)?;
         let attempt = self.next_attempt;
         self.next_attempt += 1;
         Ok(Next { agent, variables, slot, attempt, awaits: None, line: None })
+    }
+
+    /// Hands a call that nobody talks with to an agent, which may take so long to be there; the id
+    /// of that transfer.
+    pub(super) fn hand_to(
+        &mut self,
+        key: CallKey,
+        agent: &Arc<Agent>,
+        variables: Vec<(String, String)>,
+        limit: Duration,
+    ) -> Result<Uuid, TransferError> {
+        self.may_transfer(key, Kind::Agent, Stay::No)?;
+        let next = self.place_at(key, Arc::clone(agent), variables)?;
+        let accept = Accept::default();
+        let (kind, stay) = (Kind::Agent, Stay::No);
+        let plan = Plan { kind, limit, accept, holds: false, by_carrier: false, stay };
+        let asked = Asked {
+            kind: kind.as_str().to_owned(),
+            destination: agent.name.clone(),
+            other_call: None,
+            options: BTreeMap::new(),
+        };
+        let with = With { next: Some(next), ..With::default() };
+        let id = self.begin_transfer(key, plan, asked, with);
+        self.reach_next(key);
+        self.reschedule(key);
+        Ok(id)
     }
 
     /// Reaches for the agent that a call is handed to.
@@ -44,7 +93,7 @@ impl Control {
         let Some(next) = call.transfer.as_mut().and_then(|it| it.with.next.as_mut()) else {
             return;
         };
-        let (agent, attempt) = (std::sync::Arc::clone(&next.agent), next.attempt);
+        let (agent, attempt) = (Arc::clone(&next.agent), next.attempt);
         self.transfer_input(key, Input::Dialling);
         match &agent.kind {
             AgentKind::Builtin(_) | AgentKind::Rtp(_) => {
@@ -116,9 +165,20 @@ impl Control {
 
     /// The agent that a call is handed to is ready: the one before is told and let go.
     pub(super) fn hand_to_next(&mut self, key: CallKey) {
-        let next =
-            self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut()?.with.next.take());
-        let Some(Next { agent, variables, slot, awaits, line, .. }) = next else { return };
+        let Some(underway) = self.calls.get_mut(&key).and_then(|call| call.transfer.as_mut())
+        else {
+            return;
+        };
+        let three = underway.transfer.makes_three();
+        if let Some(next) = underway.with.next.take() {
+            self.give_to(key, next, three);
+        }
+    }
+
+    /// Another agent has a call from now on, and is ready: the one before is told and let go. With
+    /// `three` a telephone that was there stays.
+    pub(super) fn give_to(&mut self, key: CallKey, next: Next, three: bool) {
+        let Next { agent, variables, slot, awaits, line, .. } = next;
         let Some(call) = self.calls.get_mut(&key) else { return };
         tracing::info!(parent: &call.span, agent = %agent.name, "another agent has the call");
         let before = call.current_agent().name.clone();
@@ -130,9 +190,8 @@ impl Control {
         (call.awaits, call.attempt, call.awaits_sound) = (None, 0, None);
         (call.which, call.resumed, call.playing_message) = (Which::Main, false, false);
         call.call.handed_over(times(&agent).1);
-        call.agent = std::sync::Arc::clone(&agent);
+        call.agent = Arc::clone(&agent);
         let worker = call.worker;
-        let three = call.transfer.as_ref().is_some_and(|it| it.transfer.makes_three());
         self.command(worker, Command::Release { call: key });
         if three {
             self.keep_far(key);

@@ -20,7 +20,8 @@ pub(super) fn sounds(config: &Config) -> Sounds {
     let codecs = std::iter::once(&config.sip.codecs).chain(trunks).flatten();
     let formats: Vec<_> = codecs.map(|codec| codec.waiting()).collect();
     let mut sounds = Sounds::default();
-    for music in config.agents.iter().filter_map(|agent| agent.hold_music.as_ref()) {
+    let music = config.all_agents().filter_map(|agent| agent.hold_music.as_ref());
+    for music in music.chain(&config.park.hold_music) {
         sounds.load_music(music, &formats);
     }
     sounds
@@ -34,6 +35,10 @@ impl Control {
             .get_mut(&key)
             .filter(|call| call.ended.is_none() && call.call.answered_at().is_some());
         let call = call.ok_or(RequestError::State("the call is not answered"))?;
+        if !on && call.parked.as_ref().is_some_and(|parked| parked.keeps_agent) {
+            self.is_back(key);
+        }
+        let Some(call) = self.calls.get_mut(&key) else { return Ok(()) };
         if call.hold.want(on) {
             tracing::info!(parent: &call.span, on, "hold");
             self.log_fact(key, What::Hold { on });

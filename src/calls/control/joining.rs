@@ -5,6 +5,7 @@ use super::Control;
 use crate::calls::call::Input;
 use crate::calls::cause::Cause;
 use crate::calls::far::{Joined, Purpose, Seat};
+use crate::calls::queue::Leaving;
 use crate::calls::transfer::{State, TransferError};
 use crate::workers::command::{CallKey, Command, GuestFrom, Steer};
 
@@ -63,6 +64,7 @@ impl Control {
         if call.is_none_or(|call| call.third.is_none()) {
             return Err(TransferError::NothingToLeave);
         }
+        self.leaves_queue(key, Leaving::Elsewhere);
         self.drop_far(key, Seat::There, Cause::Transferred);
         let Some(call) = self.calls.get_mut(&key) else { return Ok(()) };
         tracing::info!(parent: &call.span, "two are left of three");

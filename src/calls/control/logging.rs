@@ -13,6 +13,7 @@ use crate::calls::live::LiveCall;
 use crate::calls::log::{
     Began, CallFact, Ended, QualitySample, QualitySummary, Sample, Source, Spoken, What,
 };
+use crate::config::{AgentKind, Builtin};
 use crate::workers::command::{CallKey, MediaReport};
 use crate::workers::poller::now;
 use crate::workers::speech::Spoke;
@@ -106,7 +107,12 @@ impl Control {
     /// The agent of a call is connected.
     pub(super) fn log_agent(&mut self, key: CallKey) {
         let Some(call) = self.calls.get(&key) else { return };
-        let (agent, resumed) = (call.current_agent().name.clone(), call.resumed);
+        let current = call.current_agent();
+        if matches!(current.kind, AgentKind::Builtin(Builtin::Wait { .. })) {
+            // Nobody is there: the record keeps whoever was.
+            return;
+        }
+        let (agent, resumed) = (current.name.clone(), call.resumed);
         self.log_fact(key, What::AgentConnected { agent, resumed });
     }
 

@@ -44,12 +44,14 @@ mod load;
 mod logging;
 mod observe;
 mod orders;
+mod parking;
 mod pbx;
 mod phones;
 mod place;
 mod placing;
 mod playing;
 mod presenting;
+mod queueing;
 mod quotas;
 mod reaching;
 mod record;
@@ -170,6 +172,8 @@ pub struct Control {
     credits: Credits,
     /// How numbers were used that calls are placed from.
     uses: Uses,
+    /// Where calls wait, and for whom.
+    queueing: queueing::Queueing,
     /// How the media threads bear their calls.
     loads: load::Loads,
     recorder: Recorder,
@@ -255,6 +259,7 @@ impl Control {
         let Parts { config, directory, mut endpoint, workers, worker_events, .. } = parts;
         let (server_tls, trunk_tls) = certificates::of(&config, &directory)?;
         let links = links::Links::new(Arc::clone(&parts.metrics.links));
+        let queueing = queueing::Queueing::new(&config, directory.load().organisation);
         let (places, origins) = (config.sip.places(), &config.sip.ws_origins);
         let sockets = Sockets::bind(&places, server_tls.as_ref(), origins)?;
         endpoint.set_locals(sockets.locals().to_vec());
@@ -310,6 +315,7 @@ impl Control {
             quota: Quota::default(),
             credits: Credits::default(),
             uses: Uses::default(),
+            queueing,
             recorder,
             captures,
             dialler: Dialler::new(),
@@ -394,11 +400,16 @@ impl Control {
             self.deadlines.pop_first();
             self.due(key);
         }
+        if self.queueing.machine.deadline() <= at {
+            self.queueing.machine.handle_timeout(at);
+        }
         loop {
             if let Some((key, input)) = self.later.pop_front() {
                 self.tell(key, input);
             } else if let Some((key, attempt, line)) = self.later_dialled.pop_front() {
                 self.dialled(key, attempt, line);
+            } else if let Some(effect) = self.queueing.machine.poll() {
+                self.queue_effect(effect);
             } else if let Some(event) = self.endpoint.poll_event() {
                 self.sip_event(event);
             } else if let Some(transmit) = self.endpoint.poll_transmit() {
@@ -409,6 +420,7 @@ impl Control {
             }
         }
         self.count_drops();
+        self.count_queues();
         self.live
             .send_if_modified(|live| std::mem::replace(live, self.calls.len()) != self.calls.len());
     }
@@ -419,6 +431,7 @@ impl Control {
         // An hour: the runtime's timer has an end, and waking up once an hour costs nothing.
         let phones = self.registrar.deadline().unwrap_or(MonoTime::MAX);
         let trunks = self.trunks.deadline().min(self.registrations_due()).min(self.loads.due());
+        let trunks = trunks.min(self.queueing.machine.deadline());
         let hour = now() + Duration::from_secs(3_600);
         calls.min(sip).min(phones).min(trunks).min(self.past.elsewhere.deadline()).min(hour)
     }
@@ -466,6 +479,7 @@ impl Control {
         self.external_due(key);
         self.web_due(key);
         self.pbx_due(key);
+        self.parking_due(key);
         self.tell_hold(key);
         self.credit_due(key);
         self.next_digit(key);

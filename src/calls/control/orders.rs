@@ -47,6 +47,7 @@ impl Control {
             Order::Mute(on) => Steer::Mute(on),
             Order::Clear => Steer::Clear,
             Order::Hold(on) => return self.hold(key, on).map(|()| None),
+            Order::Unpark(to) => return self.unpark(key, to),
             Order::Update(fields) => return self.update_at_pbx(key, fields).map(|()| None),
         };
         self.command(worker, Command::Steer { call: key, steer });

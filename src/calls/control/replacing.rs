@@ -1,4 +1,5 @@
-//! Calls that come in to take the place of another (INVITE with Replaces, RFC 3891).
+//! Calls that come in to take the place of another (INVITE with Replaces, RFC 3891), or to pick one
+//! up that is put aside.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,16 +9,20 @@ use media::codec::AudioFormat;
 use media::time::MonoTime;
 
 use super::Control;
-use super::incoming::media_peer;
+use super::far::codecs_for;
+use super::incoming::{called, media_peer};
 use super::referred::srtp_policy;
 use super::sip::log_refused;
 use crate::calls::far::{Dial, Far, FarLeg, Purpose, Referral};
 use crate::calls::live::LiveCall;
+use crate::calls::parked::picked_up;
 use crate::calls::takeover::Takeover;
+use crate::calls::transfer::{Kind, Stay};
 use crate::directory::{Caller, Trunk};
+use crate::quota::Permit;
 use crate::sip::core::endpoint::{DialogId, Flow};
 use crate::sip::core::message::Message;
-use crate::sip::core::offer_answer::{self, LocalMedia, Negotiated};
+use crate::sip::core::offer_answer::{self, LocalMedia, Negotiated, SrtpPolicy};
 use crate::sip::core::sdp::Sdp;
 use crate::workers::command::{CallKey, RtpSockets};
 use crate::workers::poller::now;
@@ -82,27 +87,8 @@ impl Control {
         if call.takeover.is_some() || busy || (pending && call.direction == Direction::Inbound) {
             return Err(Refusal(486, "Busy Here"));
         }
-        let srtp = self
-            .local_srtp(srtp_policy(&caller), flow.transport.is_secure())
-            .map_err(|_| Refusal(488, "Not Acceptable Here"))?;
-        let (media, sockets) = self
-            .local_media(Some(codecs), media_peer(offer, flow), srtp)
-            .map_err(|_| Refusal(503, "Service Unavailable"))?;
-        let signalling = flow.peer.ip();
-        let (sdp, negotiated) = match offer {
-            None => (offer_answer::build_offer(&media), None),
-            Some(offer) => {
-                let answer = offer_answer::answer(offer, &media)
-                    .map_err(|_| Refusal(488, "Not Acceptable Here"))?;
-                (answer.sdp, Some(answer.selected))
-            }
-        };
-        if let Err(error) = self.endpoint.answer(now(), dialog, Some(&sdp), &[]) {
-            log_refused(Some(error));
-            return Err(Refusal(500, "Server Internal Error"));
-        }
+        let taken = self.take_leg_in(dialog, flow, srtp_policy(&caller), codecs, offer)?;
         let answer_by = now() + self.config.limits.ring;
-        let taken = Taken { dialog, media, sdp, sockets, signalling, settled: negotiated };
         if is_far {
             self.replace_far(key, &caller, request, taken);
             return Ok(());
@@ -115,8 +101,109 @@ impl Control {
         Ok(())
     }
 
+    /// Answers a leg that has come in by itself.
+    fn take_leg_in(
+        &mut self,
+        dialog: DialogId,
+        flow: Flow,
+        policy: Option<SrtpPolicy>,
+        codecs: Vec<AudioFormat>,
+        offer: Option<&Sdp>,
+    ) -> Result<Taken, Refusal> {
+        let srtp = self
+            .local_srtp(policy, flow.transport.is_secure())
+            .map_err(|_| Refusal(488, "Not Acceptable Here"))?;
+        let (media, sockets) = self
+            .local_media(Some(codecs), media_peer(offer, flow), srtp)
+            .map_err(|_| Refusal(503, "Service Unavailable"))?;
+        let (sdp, settled) = match offer {
+            None => (offer_answer::build_offer(&media), None),
+            Some(offer) => {
+                let answer = offer_answer::answer(offer, &media)
+                    .map_err(|_| Refusal(488, "Not Acceptable Here"))?;
+                (answer.sdp, Some(answer.selected))
+            }
+        };
+        if let Err(error) = self.endpoint.answer(now(), dialog, Some(&sdp), &[]) {
+            log_refused(Some(error));
+            return Err(Refusal(500, "Server Internal Error"));
+        }
+        Ok(Taken { dialog, media, sdp, sockets, signalling: flow.peer.ip(), settled })
+    }
+
+    /// A telephone of ours calls to pick a call up that is put aside. False if it calls for nothing
+    /// of the kind.
+    pub(super) fn picks_up(
+        &mut self,
+        dialog: DialogId,
+        request: &Message,
+        flow: Flow,
+        proven: Option<&str>,
+        offer: Option<&Sdp>,
+    ) -> bool {
+        let Some(called) = called(request) else { return false };
+        let snapshot = self.directory.load();
+        // Softphones are of the file, as is its organisation.
+        let parked = picked_up(&called).and_then(|slot| self.in_slot(snapshot.organisation, slot));
+        let Some(key) = parked else { return false };
+        let caller = self.caller(&snapshot, None, flow, request, proven);
+        let Some(caller @ (Caller::User(_) | Caller::Local)) = caller else { return false };
+        if let Err(Refusal(status, reason)) =
+            self.pick_up(key, dialog, (&caller, request), flow, offer)
+        {
+            tracing::info!(status, peer = %flow.peer.ip(), "a call is not picked up");
+            log_refused(self.endpoint.reject(now(), dialog, status, reason, &[]).err());
+        }
+        true
+    }
+
+    /// Puts a telephone that called for it at the agent's end of a call that is put aside.
+    fn pick_up(
+        &mut self,
+        key: CallKey,
+        dialog: DialogId,
+        (caller, request): (&Caller<'_>, &Message),
+        flow: Flow,
+        offer: Option<&Sdp>,
+    ) -> Result<(), Refusal> {
+        let room = Refusal(503, "Service Unavailable");
+        if self.draining {
+            return Err(room);
+        }
+        if self.may_transfer(key, Kind::Bridge, Stay::No).is_err() {
+            return Err(Refusal(486, "Busy Here"));
+        }
+        let gone = Refusal(481, "Call/Transaction Does Not Exist");
+        let Some(call) = self.calls.get(&key) else { return Err(gone) };
+        let codecs = codecs_for(call, &self.config.sip.codecs);
+        let bounds = self.leg_bounds(call.agent.organisation, None, None);
+        let permit = self.take_leg(bounds).map_err(|_| room)?;
+        let taken = self.take_leg_in(dialog, flow, srtp_policy(caller), codecs, offer)?;
+        self.bring_in(key, caller, request, taken, (Purpose::Transfer, Some(permit)));
+        self.is_back(key);
+        self.take_agents_place(key);
+        Ok(())
+    }
+
     /// Puts a telephone that called for it in the place of the one at the agent's end.
     fn replace_far(&mut self, key: CallKey, by: &Caller<'_>, request: &Message, taken: Taken) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let purpose = call.far.as_ref().map_or(Purpose::Transfer, |far| far.purpose);
+        // It counts as the one before did.
+        let permit = call.far.as_mut().and_then(|far| far.permit.take());
+        self.bring_in(key, by, request, taken, (purpose, permit));
+        self.seat_coming(key, purpose);
+    }
+
+    /// Lets a telephone that has called come to the agent's end of a call.
+    fn bring_in(
+        &mut self,
+        key: CallKey,
+        by: &Caller<'_>,
+        request: &Message,
+        taken: Taken,
+        (purpose, permit): (Purpose, Option<Permit>),
+    ) {
         let outward = self.outward_of_referred(by);
         let trunk = match by {
             Caller::Trunk(trunk) => Some(Arc::clone(trunk)),
@@ -134,15 +221,11 @@ impl Control {
         self.next_attempt += 1;
         let dialog = taken.dialog;
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let purpose = call.far.as_ref().map_or(Purpose::Transfer, |far| far.purpose);
         tracing::info!(parent: &call.span, "another telephone is at the agent's end");
-        // It counts as the one before did.
-        let permit = call.far.as_mut().and_then(|far| far.permit.take());
         let leg = Some(taken.leg());
         let far = Far { trunk, leg, permit, ..Far::new(attempt, purpose, dial) };
         call.coming = Some(Box::new(far));
         self.by_dialog.insert(dialog, key);
-        self.seat_coming(key, purpose);
     }
 }
 

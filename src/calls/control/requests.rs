@@ -30,18 +30,15 @@ impl Control {
             Request::Located { errand, found } => self.set_out(errand, found),
             Request::Watch { trunk, found } => self.probe_trunk(trunk, found),
             Request::Registrar { contact, found } => self.registrar_located(&contact, found),
-            Request::Gauges { organisation, reply } => {
-                let _ = reply.send(self.gauges(organisation));
-            }
+            Request::Gauges { organisation, reply } => drop(reply.send(self.gauges(organisation))),
             Request::Trunks { trunks, reply } => drop(reply.send(self.trunks_standing(&trunks))),
             Request::Loaded(loaded) => self.loaded(loaded),
-            Request::HangUp { call, reply } => {
-                let _ = reply.send(self.hang_up_as_asked(&call));
-            }
-            Request::Order { call, order, reply } => {
-                let _ = reply.send(self.order(&call, order));
-            }
+            Request::HangUp { call, reply } => drop(reply.send(self.hang_up_as_asked(&call))),
+            Request::Order { call, order, reply } => drop(reply.send(self.order(&call, order))),
             Request::Play { call, clip, reply } => self.play_clip(call, clip, reply),
+            Request::Park { call, wish, reply } => drop(reply.send(self.park(call, wish))),
+            Request::Parked { of, reply } => drop(reply.send(self.parked_of(of))),
+            Request::Queues { of, reply } => drop(reply.send(self.queues_of(of))),
             Request::Coded(coded) => self.play_coded(*coded),
             Request::Message { call, transfer, message } => {
                 self.message_came(call, transfer, message);
@@ -146,7 +143,7 @@ impl Control {
     }
 
     /// The living call with our id.
-    fn living(&self, id: Uuid) -> Result<CallKey, RequestError> {
+    pub(super) fn living(&self, id: Uuid) -> Result<CallKey, RequestError> {
         self.by_id.get(&id).copied().ok_or(RequestError::NoSuchCall)
     }
 

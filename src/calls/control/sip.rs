@@ -82,6 +82,7 @@ impl Control {
                 let (user, offer) = (user.as_deref(), offer.as_ref());
                 match self.endpoint.replaces(dialog) {
                     Some(old) => self.replacing(dialog, old, &request, flow, user, offer),
+                    None if self.picks_up(dialog, &request, flow, user, offer) => {}
                     None => self.incoming(dialog, &request, flow, user, offer),
                 }
             }

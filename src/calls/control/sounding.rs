@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use media::bed::Bed;
+use media::codec::AudioFormat;
 
 use super::Control;
 use crate::calls::call::Input;
 use crate::calls::live::{Awaited, LiveCall, Sound};
 use crate::calls::request::Request;
 use crate::calls::sounds::{Loaded, Wanted};
-use crate::config::AgentKind;
+use crate::config::{AgentKind, Builtin};
 use crate::workers::command::{CallKey, Command};
 
 impl Control {
@@ -70,6 +71,9 @@ impl Control {
                 }
             }
             self.whisper_loaded(key, &wanted, sound.as_ref().ok());
+            if sound.is_ok() {
+                self.waiting_goes_on(key, &wanted);
+            }
             match &sound {
                 Ok(_) => self.ambient(key),
                 Err(error) if call_wants(self.calls.get(&key).map(Box::as_ref), &wanted) => {
@@ -77,6 +81,30 @@ impl Control {
                 }
                 Err(_) => {}
             }
+        }
+    }
+
+    /// What a call hears that waits for somebody: its music once that is at hand, noise until then.
+    pub(super) fn waiting_sound(&mut self, key: CallKey, format: AudioFormat) -> Arc<[u8]> {
+        let call = self.calls.get(&key);
+        let Some(file) = call.and_then(|call| call.current_agent().hold_music.clone()) else {
+            return self.sounds.noise(format);
+        };
+        let ahead = self.sounds.music_ahead(&file, format);
+        let music = ahead.or_else(|| self.sound(&Wanted::file(&file, format)));
+        music.unwrap_or_else(|| self.sounds.noise(format))
+    }
+
+    /// A sound is at hand: a call that waits and was to hear it does so.
+    fn waiting_goes_on(&mut self, key: CallKey, wanted: &Wanted) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let agent = call.current_agent();
+        let AgentKind::Builtin(waits @ Builtin::Wait { .. }) = &agent.kind else { return };
+        let music = agent.hold_music.as_ref();
+        let music = music.map(|file| Wanted::file(file, call.sounds_in()));
+        let hears = call.sounding.is_some_and(|it| matches!(it.what, Sound::Agent));
+        if hears && music.as_ref() == Some(wanted) {
+            self.connect_builtin(key, waits, true);
         }
     }
 

@@ -122,7 +122,7 @@ impl Control {
     }
 
     /// The call, if it can be transferred so now.
-    fn may_transfer(
+    pub(super) fn may_transfer(
         &self,
         key: CallKey,
         kind: Kind,
@@ -261,6 +261,8 @@ impl Control {
                 Effect::Tell(state, cause) => {
                     self.tell_far_referrer(key, state, cause);
                     self.tell_transfer(key, Some(id), state, cause);
+                    self.queue_moves(key, state, three);
+                    self.parking_moves(key, state, three);
                 }
                 Effect::Hold => drop(self.hold(key, true)),
                 Effect::Resume => drop(self.hold(key, false)),

@@ -153,6 +153,45 @@ pub enum What {
         /// Its id of the call.
         call: String,
     },
+    /// It waits in a queue, or does so no longer.
+    Queue {
+        /// The queue.
+        queue: String,
+        /// "joined"; "answered" by a member; "full" or "overflowed", as there was no place or it
+        /// waited for too long; "abandoned" by its caller; "left" for somebody else.
+        state: String,
+        /// Its place in the order as it joined: the first is 1.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        position: Option<usize>,
+        /// The member that has it.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        member: Option<String>,
+        /// How long it has waited, in milliseconds.
+        waited_ms: u64,
+    },
+    /// It is put aside.
+    Parked {
+        /// Where.
+        slot: String,
+        /// Its agent stays.
+        keep_agent: bool,
+        /// How long it may be there, in milliseconds.
+        timeout_ms: u64,
+    },
+    /// Somebody has taken it up again.
+    Unparked {
+        /// Where it was.
+        slot: String,
+        /// How long, in milliseconds.
+        waited_ms: u64,
+    },
+    /// Nobody has taken it up in time: it goes back to its agent.
+    ParkTimedOut {
+        /// Where it was.
+        slot: String,
+        /// How long, in milliseconds.
+        waited_ms: u64,
+    },
     /// Its recording changed.
     Recording {
         /// How it stands.
@@ -244,6 +283,10 @@ impl What {
             Self::LineChanged { .. } => "line_changed",
             Self::CallerIdPicked(_) => "caller_id_picked",
             Self::AtCarrier { .. } => "at_carrier",
+            Self::Queue { .. } => "queue",
+            Self::Parked { .. } => "parked",
+            Self::Unparked { .. } => "unparked",
+            Self::ParkTimedOut { .. } => "park_timed_out",
             Self::Recording { .. } => "recording",
             Self::Silence { .. } => "silence",
             Self::ExternalPbx { .. } => "external_pbx",

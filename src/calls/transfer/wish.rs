@@ -5,6 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::{Kind, NO_KIND, Stay};
+use crate::config::QUEUE;
 use crate::quota::Refusal;
 use crate::quota::destination::Undialled;
 use crate::sip::core::custom::CustomError;
@@ -418,7 +419,7 @@ impl Wish {
                     Some(_) => return Err(TransferError::Hold),
                 },
             },
-            Kind::Agent if is_name(destination) => {
+            Kind::Agent if is_name(destination.strip_prefix(QUEUE).unwrap_or(destination)) => {
                 let name = destination.to_owned();
                 Destination::Agent { name, variables: given.variables() }
             }

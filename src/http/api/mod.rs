@@ -29,10 +29,12 @@ mod object;
 mod ops;
 mod orders;
 mod organisations;
+mod parking;
 mod pbx;
 mod phone;
 mod play;
 mod providers;
+mod queues;
 mod rates;
 mod reach;
 mod recording;
@@ -63,6 +65,8 @@ pub(super) fn resources() -> Vec<Resource> {
         calls::resource(),
         call_log::resource(),
         orders::resource(),
+        parking::resource(),
+        queues::resource(),
         call_orders::resource(),
         play::resource(),
         transfers::resource(),

@@ -52,6 +52,10 @@ fn wishes() {
     let variables = vec![("ticket".to_owned(), "7".to_owned())];
     let expected = Destination::Agent { name: "sales".into(), variables };
     assert_eq!(to("agent", "sales", &options), expected);
+    let expected = Destination::Agent { name: "queue:sales".into(), variables: Vec::new() };
+    assert_eq!(to("agent", "queue:sales", &[]), expected);
+    assert_eq!(read("agent", "queue:", &[]), Err(TransferError::Agent));
+    assert_eq!(read("agent", "queue:a/1", &[]), Err(TransferError::Agent));
     for kind in Kind::ALL {
         assert_eq!(Kind::from_word(kind.as_str()), Some(kind));
         // Whom the peer calls talks with the peer alone.
