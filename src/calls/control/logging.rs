@@ -179,6 +179,7 @@ fn ended(call: &LiveCall, cause: Cause, by: EndedBy) -> Ended {
     // What we refused a caller with is as much its final status as what a peer refuses us with.
     let ours = || (call.direction == Direction::Inbound).then(|| cause.sip_status().0);
     let sip_status = call.peer_reason.sip.or_else(|| ours().filter(|_| !answered));
+    let goes_on = cause == Cause::Transferred && call.carrier.is_some();
     Ended {
         cause,
         by: Some(blame(cause, by, sip_status)),
@@ -188,6 +189,7 @@ fn ended(call: &LiveCall, cause: Cause, by: EndedBy) -> Ended {
         q850: call.peer_reason.q850.or_else(|| Some(cause.q850())),
         reason: call.peer_reason.text.clone(),
     }
+        held_ms: goes_on.then(|| millis(call.call.plan().max_duration)),
 }
 
 /// Who ended a call, where more is known than which side it was: a carrier that has no way or no

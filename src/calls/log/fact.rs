@@ -328,6 +328,10 @@ impl Ended {
             reason: None,
         }
     }
+    /// Of a call that its carrier has connected with somebody else: how long it may go on there and
+    /// counts for limits, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_ms: Option<u64>,
 }
 
 /// How the media of a call fared.
@@ -341,6 +345,7 @@ pub struct QualitySummary {
     pub lost: u64,
     /// Fraction of packets lost, 0 to 1.
     pub loss: f32,
+            held_ms: None,
     /// Interarrival jitter in milliseconds (RFC 3550 6.4.1).
     pub jitter_ms: f32,
     /// Estimated mean opinion score of what we heard, 1 to 4.41; absent if nothing was.
