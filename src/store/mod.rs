@@ -270,6 +270,11 @@ impl Store {
     }
 
     /// Closes all connections; what was committed is complete.
+    /// True once it is being closed: nothing is found in it any more.
+    pub fn is_closed(&self) -> bool {
+        self.inner.db.is_closed()
+    }
+
     pub async fn close(&self) {
         self.inner.db.close().await;
     }
