@@ -13,6 +13,7 @@ use super::length::{CallLength, length};
 use super::secret::Secret;
 use super::section::Section;
 use super::values::AgentUrl;
+use super::voicemail::{Voicemail, voicemail};
 
 /// An agent that calls are routed to.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,6 +75,8 @@ pub enum Builtin {
     },
     /// Sends silence.
     Silence,
+    /// Takes a message.
+    Voicemail(Voicemail),
 }
 
 /// An agent on a WebSocket.
@@ -229,6 +232,7 @@ fn builtin(section: &Section<'_>) -> Option<Builtin> {
         Play,
         Record,
         Silence,
+        Voicemail,
     }
     let words = [
         ("echo", Which::Echo),
@@ -236,9 +240,10 @@ fn builtin(section: &Section<'_>) -> Option<Builtin> {
         ("play", Which::Play),
         ("record", Which::Record),
         ("silence", Which::Silence),
+        ("voicemail", Which::Voicemail),
     ];
     if !section.has("builtin") {
-        section.missing("builtin", "allowed: echo, play, record, silence, tone");
+        section.missing("builtin", "allowed: echo, play, record, silence, tone, voicemail");
     }
     Some(match section.word("builtin", &words)? {
         Which::Echo => Builtin::Echo,
@@ -259,6 +264,7 @@ fn builtin(section: &Section<'_>) -> Option<Builtin> {
             Builtin::Record { folder: section.path("folder")? }
         }
         Which::Silence => Builtin::Silence,
+        Which::Voicemail => Builtin::Voicemail(voicemail(section)),
     })
 }
 

@@ -26,6 +26,7 @@ pub(super) const STEPS: &[Step] = steps! {
     2 => "0002_sessions",
     3 => "0003_carrier_calls",
     4 => "0004_call_orders",
+    5 => "0005_voicemails",
 };
 
 /// The number of the last step.

@@ -47,6 +47,7 @@ pub(crate) mod tests;
 pub mod transfers;
 pub mod trunks;
 pub mod url;
+pub mod voicemails;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
     AgentId, AuditId, CallOrderId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId,
-    RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId,
+    RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId, VoicemailId,
 };
 pub use reseal::Resealed;
 pub use row::Row;
@@ -269,12 +270,12 @@ impl Store {
         self.inner.db.execute(query).await
     }
 
-    /// Closes all connections; what was committed is complete.
     /// True once it is being closed: nothing is found in it any more.
     pub fn is_closed(&self) -> bool {
         self.inner.db.is_closed()
     }
 
+    /// Closes all connections; what was committed is complete.
     pub async fn close(&self) {
         self.inner.db.close().await;
     }

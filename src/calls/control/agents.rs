@@ -89,7 +89,9 @@ impl Control {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let format = call.sounds_in();
         let follows = match builtin {
-            config::Builtin::Tone { .. } | config::Builtin::Play { .. } => true,
+            config::Builtin::Tone { .. }
+            | config::Builtin::Play { .. }
+            | config::Builtin::Voicemail(_) => true,
             // The tape of a recording is in no peer's codec.
             config::Builtin::Echo | config::Builtin::Silence | config::Builtin::Record { .. } => {
                 false
@@ -110,6 +112,10 @@ impl Control {
                 let Some(sound) = found else { return };
                 let source = if *repeat { Source::Loop(sound) } else { Source::Once(sound) };
                 Builtin::speaker(source, !repeat)
+            }
+            config::Builtin::Voicemail(wanted) => {
+                let Some(built) = self.take_message(key, wanted, goes_on) else { return };
+                built
             }
         };
         let built = if goes_on { built.going_on() } else { built };

@@ -158,6 +158,15 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         at_carrier: Option<Box<Recording>>,
     },
+    /// Its caller has left a message.
+    Voicemail {
+        /// Names it.
+        id: Uuid,
+        /// Name of the agent that took it.
+        agent: String,
+        /// How long it is, in milliseconds.
+        duration_ms: u64,
+    },
     /// A direction carries no sound any more, or does again.
     Silence {
         /// "in" or "out".
@@ -237,12 +246,18 @@ impl What {
             Self::LineChanged { .. } => "line_changed",
             Self::AtCarrier { .. } => "at_carrier",
             Self::Recording { .. } => "recording",
+            Self::Voicemail { .. } => "voicemail",
             Self::Silence { .. } => "silence",
             Self::ExternalPbx { .. } => "external_pbx",
             Self::Priced(_) => "priced",
             Self::Quality(_) => "quality",
             Self::Ended(_) => "ended",
         }
+    }
+
+    /// True for what is told of a call however much else was.
+    pub const fn is_told_always(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Quality(_) | Self::Voicemail { .. })
     }
 
     /// The state that it proves the call to have reached, ends aside.
@@ -313,6 +328,10 @@ pub struct Ended {
     /// Why, in the words of peer or carrier.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Of a call that its carrier has connected with somebody else: how long it may go on there and
+    /// counts for limits, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_ms: Option<u64>,
 }
 
 impl Ended {
@@ -326,12 +345,9 @@ impl Ended {
             sip_status: None,
             q850: None,
             reason: None,
+            held_ms: None,
         }
     }
-    /// Of a call that its carrier has connected with somebody else: how long it may go on there and
-    /// counts for limits, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub held_ms: Option<u64>,
 }
 
 /// How the media of a call fared.
@@ -345,7 +361,6 @@ pub struct QualitySummary {
     pub lost: u64,
     /// Fraction of packets lost, 0 to 1.
     pub loss: f32,
-            held_ms: None,
     /// Interarrival jitter in milliseconds (RFC 3550 6.4.1).
     pub jitter_ms: f32,
     /// Estimated mean opinion score of what we heard, 1 to 4.41; absent if nothing was.

@@ -35,8 +35,10 @@ mod recording;
 mod routes;
 mod server;
 mod session;
+mod sound_file;
 mod transfers;
 mod trunks;
+mod voicemails;
 mod webhooks;
 
 use std::time::Duration;
@@ -63,6 +65,7 @@ pub(super) fn resources() -> Vec<Resource> {
         play::resource(),
         transfers::resource(),
         recording::resource(),
+        voicemails::resource(),
         capture::resource(),
         listen::resource(),
         live::resource(),
