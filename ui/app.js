@@ -21,6 +21,7 @@ for (const [pattern, file, name] of [
   ["live", "live"],
   ["calls", "calls"],
   ["calls/:id", "call"],
+  ["voicemails", "voicemails"],
   ["agents", "agents"],
   ["agents/:id", "agents", "agent"],
   ["connections", "connections"],

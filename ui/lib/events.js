@@ -53,6 +53,7 @@ const TYPES = [
   "at_carrier",
   "external_pbx",
   "recording",
+  "voicemail",
   "silence",
   "priced",
   "quality",

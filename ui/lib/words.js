@@ -205,6 +205,7 @@ const EVENTS = {
     `PBX in front: ${{ hangup: "hang-up", transfer: "hand-over", update: "update" }[d.action] ?? d.action} ${d.state}${d.reason ? `: ${d.reason}` : ""}`,
   recording: (d) =>
     `Recording: ${{ recording: "on", at_carrier: "kept by the carrier" }[d.state] ?? d.state}`,
+  voicemail: (d) => `Message left with ${d.agent}: ${Math.round(d.duration_ms / 1_000)} s`,
   silence: (d) =>
     d.silent
       ? `${silence(d.reason, d.direction).title}`
@@ -217,7 +218,7 @@ const EVENTS = {
 /** What a kind of agent is. */
 export const AGENT_KINDS = [
   ["websocket", "WebSocket", "Your program, dialled for each call: audio frames both ways."],
-  ["builtin", "Built in", "Part of this server: echo, a tone, or silence. Good for tests."],
+  ["builtin", "Built in", "Part of this server: voicemail; for tests echo, a tone, or silence."],
   ["rtp", "RTP", "A program that speaks plain RTP at a fixed address."],
   ["sip", "SIP phone", "A telephone or another server, called over SIP."],
 ];

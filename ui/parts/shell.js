@@ -14,6 +14,7 @@ const PLACES = [
       ["start", "Get started", "start", "read"],
       ["live", "Live", "live", "read"],
       ["calls", "Calls", "calls", "read"],
+      ["voicemails", "Voicemail", "voicemail", "read"],
     ],
   },
   {

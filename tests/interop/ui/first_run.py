@@ -4,8 +4,8 @@ import re
 
 from browser import Browser, expect, given
 
-PAGES = ["start", "live", "calls", "agents", "agents/new", "connections", "connections/new", "routes",
-         "routes/new", "health", "keys", "webhooks", "audit"]
+PAGES = ["start", "live", "calls", "voicemails", "agents", "agents/new", "connections", "connections/new",
+         "routes", "routes/new", "health", "keys", "webhooks", "audit"]
 
 # What reaches beyond the window.
 WIDE = """() => Array.from(document.querySelectorAll("main *"))

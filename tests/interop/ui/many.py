@@ -85,8 +85,8 @@ weight = page.evaluate("""async () => {
     const links = Array.from(document.querySelectorAll("link, script"), (one) => one.href || one.src);
     const folder = new URL(".", links.find((href) => href?.endsWith("/app.js"))).href;
     const asked = new Map();
-    const pages = ["start", "live", "calls", "call", "agents", "connections", "connection", "routes",
-        "health", "keys", "webhooks", "audit"];
+    const pages = ["start", "live", "calls", "call", "voicemails", "agents", "connections", "connection",
+        "routes", "health", "keys", "webhooks", "audit"];
     await Promise.all(pages.map((name) => import(`${folder}pages/${name}.js`)));
     await fetch(`${folder}worklet.js`);
     for (const one of performance.getEntriesByType("resource"))
