@@ -117,10 +117,9 @@ impl App {
     pub fn start(config: Config) -> io::Result<Self> {
         let (config, io) = (Arc::new(config), runtime()?);
         let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
-        let workers = media_threads(&config);
+        let (workers, (drain, drains)) = (media_threads(&config), watch::channel(false));
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
-        let (drain, drains) = watch::channel(false);
         let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
         let (listener, doors) = listeners(&io, &config)?;
         let http = listener.local_addr()?;
@@ -156,6 +155,7 @@ impl App {
             calls: reach.handle.clone(),
             directory: reach.directory.clone(),
             recordings: reach.recordings.clone(),
+            voicemails: reach.voicemails.clone(),
             captures: Arc::clone(&reach.captures),
             keys,
             outward: OutwardPolicy::new(&config, store.default_organisation().0),
@@ -352,6 +352,7 @@ fn forget(
         config: config.retention,
         store: store.clone(),
         recordings: reach.recordings.clone(),
+        voicemails: reach.voicemails.clone(),
         metrics: Arc::clone(metrics),
     };
     io.spawn(retention.run());

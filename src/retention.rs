@@ -27,6 +27,8 @@ pub struct Retention {
     pub store: Store,
     /// Recordings of this server.
     pub recordings: recording::Store,
+    /// Messages that this server has taken of callers.
+    pub voicemails: recording::Store,
     /// Counters.
     pub metrics: Arc<Metrics>,
 }
@@ -37,10 +39,19 @@ const fn label(what: Kept) -> Forgotten {
         Kept::CallEvents => Forgotten::CallEvents,
         Kept::Quality => Forgotten::Quality,
         Kept::Messages => Forgotten::Messages,
+        Kept::Voicemails => Forgotten::Voicemails,
         Kept::Deliveries => Forgotten::Deliveries,
         Kept::DeadDeliveries => Forgotten::DeadDeliveries,
         Kept::Audit => Forgotten::Audit,
     }
+}
+
+/// Removes files that were last written before; how many.
+async fn forget_files(files: &recording::Store, before: Timestamp) -> u64 {
+    let micros = u64::try_from(before.0).unwrap_or(0);
+    let before = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+    let files = files.clone();
+    tokio::task::spawn_blocking(move || files.forget(before)).await.unwrap_or(0)
 }
 
 impl Retention {
@@ -50,6 +61,7 @@ impl Retention {
             Kept::CallEvents => self.config.call_events,
             Kept::Quality => self.config.quality,
             Kept::Messages => self.config.messages,
+            Kept::Voicemails => self.config.voicemails,
             Kept::Deliveries => self.config.deliveries,
             Kept::DeadDeliveries => self.config.dead_deliveries,
             Kept::Audit => self.config.audit,
@@ -85,12 +97,14 @@ impl Retention {
         }
         // Without its call a recording cannot be fetched.
         let period = [self.config.recordings, self.config.calls].into_iter().flatten().min();
-        let Some(period) = period else { return };
-        let micros = u64::try_from(now.before(period).0).unwrap_or(0);
-        let before = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
-        let recordings = self.recordings.clone();
-        let removed = tokio::task::spawn_blocking(move || recordings.forget(before)).await;
-        self.count(Forgotten::Recordings, removed.unwrap_or(0));
+        if let Some(period) = period {
+            let removed = forget_files(&self.recordings, now.before(period)).await;
+            self.count(Forgotten::Recordings, removed);
+        }
+        if let Some(period) = self.config.voicemails {
+            // They were counted with what is known of them.
+            forget_files(&self.voicemails, now.before(period)).await;
+        }
     }
 
     async fn forget(&self, what: Kept, before: Timestamp) -> Result<(), StoreError> {

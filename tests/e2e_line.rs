@@ -34,12 +34,14 @@ use support::{ear, until, wav};
 use talkpath::agent::socket::{AgentSocket, Role};
 use talkpath::calls::cause::Cause;
 use talkpath::calls::digits::DigitsBy;
+use talkpath::recording;
 use talkpath::telemetry::WorkerMetrics;
 use talkpath::workers::builtin::{Builtin, Source};
 use talkpath::workers::command::{
     AgentLine, AgentLink, CallKey, Command, EVENTS_MAX, Event, EventKind, MediaReport, SocketLink,
 };
 use talkpath::workers::line::{LineEvent, LineLink, LineLoss, LinePlan, PeerLink};
+use talkpath::workers::mailbox::Mailbox;
 use talkpath::workers::{Care, WorkerHandle};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite;
@@ -419,6 +421,47 @@ fn sounds_of_ours() {
     carrier.wait_frames(41);
     assert!(carrier.frames[21..].iter().all(|frame| frame.payload == [0x22; 160]));
     line.close();
+}
+
+/// A message is taken on a line, where nothing is sent once the greeting has been heard: from then
+/// on the caller is recorded, and a while without sound of it ends the message.
+#[test]
+fn a_message_is_taken() {
+    let mut line = Line::new();
+    let (id, greeting) = (uuid::Uuid::now_v7(), noise(1_600));
+    let (head, mut frames) = recording::head(8_000, AudioFormat::PCMU);
+    let mailbox = Mailbox::new(id, Box::new(head), 4 * SOON, Duration::from_secs(1));
+    let speaker = Builtin::speaker(Source::Once(greeting.clone().into()), false);
+    let link = AgentLink::Builtin(speaker.with_mailbox(mailbox));
+    line.worker.send(Command::Attach { call: CALL, link });
+    let mut carrier = line.carrier();
+    line.worker.send(Command::State { call: CALL, state: CallState::Answered });
+    let (said, silence) = (wav::to_ulaw(&wav::sine(700.0, 0.02)), [0xff; 160]);
+    // Words and pauses by turns: a sound that does not vary is no speech.
+    let mut spoken = 0;
+    until(SOON, "the caller is recorded", || {
+        spoken += 1;
+        carrier.speak(if spoken / 10 % 2 == 0 { &said } else { &silence });
+        frames.peek().is_some().then_some(())
+    });
+    carrier.look();
+    assert!(carrier.heard() == greeting, "it was heard before");
+    for _ in 0..25 {
+        carrier.speak(&said);
+    }
+    until(SOON, "the end of the message", || {
+        carrier.look();
+        let event = line.events.try_recv().ok()?;
+        matches!(event.kind, EventKind::Played).then_some(())
+    });
+    let (cause, by) = (Cause::Normal, EndedBy::Agent);
+    line.worker.send(Command::Close { call: CALL, cause, by });
+    let taken = until(SOON, "the message", || match line.events.try_recv().ok()?.kind {
+        EventKind::Message(taken) => Some(taken),
+        _ => None,
+    });
+    assert_eq!(taken.id, id);
+    assert!(taken.length.unwrap() >= Duration::from_secs(1), "{taken:?}");
 }
 
 /// A carrier that wants no audio for a while gets none, and then all of it.

@@ -340,6 +340,25 @@ fn cut_off(server: &Server, agents: &Agents) -> String {
     id
 }
 
+/// A message comes to the page of messages by itself, is heard once it was played to its end, is
+/// listed as new again, and deleted.
+#[test]
+fn messages_of_callers() {
+    let server = Server::start(&format!(
+        "{HTTP}[[agents]]\nname = \"box\"\nkind = \"builtin\"\nbuiltin = \"voicemail\"\n\
+         silence_s = 60\n"
+    ));
+    let Some(mut browser) = Browser::start(&server, "voicemail", json!({})) else { return };
+    browser.until("empty");
+    let mut phone = Phone::up(&server, "+1555");
+    phone.wait_audio("the end of the beep", |audio| (audio.len() > 8_000).then_some(()));
+    phone.speak(&SPEECH[..16_000]);
+    phone.hang_up();
+    browser.answer("");
+    browser.succeed();
+    server.stop();
+}
+
 /// A thousand calls on the live page are drawn within the time of a frame; the first page can be
 /// used within 200 ms, and what a browser has it does not ask for again; all pages together weigh
 /// less than 150 kB as they are sent.

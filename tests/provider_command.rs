@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use adapters::exchange::form;
 use adapters::table::{self, PROVIDERS};
@@ -345,5 +345,24 @@ fn fixtures_are_believed_and_understood() {
                 assert_eq!(told, json!({"valid": true, "meaning": meaning}), "{}", case.id);
             }
         }
+    }
+}
+
+/// Whoever reads the answer may have enough of it, as `head` has: that is no fault, and nothing is
+/// complained of.
+#[test]
+fn a_reader_may_go() {
+    for asked in [&["list"][..], &["list", "--json"], &["show", "twilio"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_talkpath"))
+            .arg("provider")
+            .args(asked)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{asked:?}: {} {said}", output.status);
     }
 }

@@ -23,6 +23,7 @@ for (const [pattern, file, name] of [
   ["calls", "calls"],
   ["calls/:id", "call"],
   ["queues", "queues"],
+  ["voicemails", "voicemails"],
   ["agents", "agents"],
   ["agents/:id", "agents", "agent"],
   ["connections", "connections"],

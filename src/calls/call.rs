@@ -108,6 +108,8 @@ pub enum Input {
     AgentHangup,
     /// The fallback message has been played.
     MessagePlayed,
+    /// The peer that was awaited is there.
+    PeerCame,
     /// The peer's phone rings (outbound).
     PeerRinging,
     /// The peer's side is heard before its answer (outbound).
@@ -215,6 +217,9 @@ pub struct Call {
     early: bool,
     /// The caller knows that it rings.
     rung: bool,
+    /// The peer has yet to come, and whether it is to be answered then.
+    absent: bool,
+    answer_due: bool,
     /// Somebody else talks with the peer besides the agent.
     company: bool,
     /// Why the agent cannot be had.
@@ -257,6 +262,8 @@ impl Call {
             was_ready: false,
             early: false,
             rung,
+            absent: false,
+            answer_due: false,
             company: false,
             refused: None,
             pause: RETRY_PAUSE_MIN,
@@ -345,6 +352,7 @@ impl Call {
                     self.end(self.fault(), EndedBy::Server, effects);
                 }
             }
+            Input::PeerCame => self.peer_came(now, effects),
             Input::PeerRinging if self.early => {}
             Input::PeerRinging => effects.push(Effect::State(CallState::Ringing)),
             Input::PeerEarly => self.begin_early(effects),
@@ -375,8 +383,7 @@ impl Call {
         self.retry_at = MonoTime::MAX;
         self.agent_by = MonoTime::MAX;
         if self.inbound_pending() && self.plan.answer_by == AnswerBy::Connected {
-            effects.push(Effect::Answer);
-            self.up(now, effects);
+            self.answer(now, effects);
         } else if self.inbound_pending() && self.plan.early_media && !self.early {
             effects.push(Effect::Progress);
             self.begin_early(effects);
@@ -405,6 +412,7 @@ impl Call {
         if self.agent != Agent::Ready {
             return;
         }
+        self.answer_due = false;
         if self.peer == Peer::Up {
             effects.push(Effect::Comfort);
         }
@@ -424,8 +432,7 @@ impl Call {
     fn agent_answer(&mut self, now: MonoTime, effects: &mut Vec<Effect>) {
         let asked = self.plan.answer_by == AnswerBy::Agent && self.agent == Agent::Ready;
         if self.inbound_pending() && asked {
-            effects.push(Effect::Answer);
-            self.up(now, effects);
+            self.answer(now, effects);
         }
     }
 
@@ -488,5 +495,6 @@ mod early;
 mod fallback;
 mod handover;
 mod length;
+mod presence;
 #[cfg(test)]
 mod tests;

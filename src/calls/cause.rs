@@ -26,6 +26,8 @@ pub enum Cause {
     MaxDuration,
     /// The organisation has spent what it may.
     BudgetSpent,
+    /// The peer was awaited in vain: a web page never opened its socket.
+    PeerAbsent,
     /// No audio came from the peer for too long.
     MediaTimeout,
     /// The peer no longer answered signalling.
@@ -46,7 +48,7 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Normal,
         Self::Cancelled,
         Self::Busy,
@@ -57,6 +59,7 @@ impl Cause {
         Self::AgentLost,
         Self::MaxDuration,
         Self::BudgetSpent,
+        Self::PeerAbsent,
         Self::MediaTimeout,
         Self::NetworkFailure,
         Self::SessionExpired,
@@ -96,6 +99,7 @@ impl Cause {
             Self::AgentLost => "agent_lost",
             Self::MaxDuration => "max_duration",
             Self::BudgetSpent => "budget_spent",
+            Self::PeerAbsent => "peer_absent",
             Self::MediaTimeout => "media_timeout",
             Self::NetworkFailure => "network_failure",
             Self::SessionExpired => "session_expired",
@@ -122,6 +126,7 @@ impl Cause {
             | Self::AgentUnreachable
             | Self::AgentLost
             | Self::MaxDuration
+            | Self::PeerAbsent
             | Self::MediaTimeout
             | Self::NetworkFailure
             | Self::NodeLost
@@ -139,7 +144,7 @@ impl Cause {
             Self::NotFound => 1,
             Self::AgentUnreachable | Self::Draining | Self::Internal | Self::NodeLost => 41,
             Self::AgentLost | Self::MediaTimeout | Self::NetworkFailure => 38,
-            Self::SessionExpired => 102,
+            Self::SessionExpired | Self::PeerAbsent => 102,
             Self::Congestion | Self::BudgetSpent => 42,
         }
     }

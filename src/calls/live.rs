@@ -130,6 +130,8 @@ pub(super) struct LiveCall {
     pub(super) keep: Keep,
     /// How its recording stands, if there is one.
     pub(super) recording: Option<recording::State>,
+    /// Messages that its peer leaves; one, unless it has just begun another.
+    pub(super) messages: Vec<Leaving>,
     /// Those who listen in.
     pub(super) listeners: Vec<Uuid>,
     /// How its media fare at this moment.
@@ -177,6 +179,17 @@ pub(super) struct LiveCall {
     pub(super) logged: Logged,
     /// Its span in the log.
     pub(super) span: tracing::Span,
+}
+
+/// A message that a peer leaves.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    /// Names it.
+    pub(super) id: Uuid,
+    /// Name of the agent that takes it.
+    pub(super) agent: String,
+    /// It cannot be written.
+    pub(super) failed: bool,
 }
 
 /// What of a call was told to the log.

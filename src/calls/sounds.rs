@@ -25,6 +25,9 @@ enum Key {
     Loop(PathBuf),
     Tone(u32),
     Noise,
+    /// A file, and a beep behind it.
+    Greeting(PathBuf),
+    Beep,
 }
 
 /// A file in a format.
@@ -40,6 +43,11 @@ impl Wanted {
     /// The file as a loop without a seam, in linear samples of `rate_hz`.
     pub(super) fn seamless(path: &Path, rate_hz: u32) -> Self {
         Self(Key::Loop(path.to_owned()), AudioFormat::l16le(rate_hz))
+    }
+
+    /// The file, and behind it the beep that asks for a message.
+    pub(super) fn greeting(path: &Path, format: AudioFormat) -> Self {
+        Self(Key::Greeting(path.to_owned()), format)
     }
 
     /// Samples a second.
@@ -58,6 +66,8 @@ impl Wanted {
             Key::Loop(path) => audio::load_loop(path, self.1.rate_hz),
             Key::Tone(hz) => Ok(audio::tone(*hz, self.1)),
             Key::Noise => Ok(noise(self.1)),
+            Key::Greeting(path) => Ok(greeting(path, self.1)),
+            Key::Beep => Ok(audio::beep(self.1).into()),
         }
     }
 }
@@ -131,6 +141,11 @@ impl Sounds {
         self.made(Wanted(Key::Tone(frequency_hz), format), || audio::tone(frequency_hz, format))
     }
 
+    /// What asks for a message, if there is no more to be said.
+    pub(super) fn beep(&mut self, format: AudioFormat) -> Arc<[u8]> {
+        self.made(Wanted(Key::Beep, format), || audio::beep(format).into())
+    }
+
     /// What tells whoever answered that a call is a transfer: two short tones.
     pub(super) fn notice(format: AudioFormat) -> Arc<[u8]> {
         audio::notice(format).into()
@@ -155,6 +170,23 @@ impl Sounds {
             self.coded.clear();
         }
         self.coded.insert(key, Arc::clone(sound));
+    }
+}
+
+/// A file, and the beep that asks for a message behind it. That is heard alone if the file cannot
+/// be played: callers can leave a message all the same.
+fn greeting(path: &Path, format: AudioFormat) -> Arc<[u8]> {
+    let beep = audio::beep(format);
+    match audio::load(path, format) {
+        Ok(greeting) => {
+            let mut sound = greeting.to_vec();
+            sound.extend(beep);
+            sound.into()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a greeting cannot be played: callers hear the beep alone");
+            beep.into()
+        }
     }
 }
 
@@ -194,6 +226,29 @@ mod tests {
         without.load_music(&path, &formats);
         let noise = without.noise(AudioFormat::PCMU);
         assert!(Arc::ptr_eq(&without.music(&path, AudioFormat::PCMU), &noise));
+    }
+
+    /// A greeting has the beep behind it; of one that cannot be played there is the beep.
+    #[test]
+    fn a_greeting_ends_with_the_beep() {
+        let beep = Wanted(Key::Beep, AudioFormat::PCMU).load().unwrap();
+        assert_eq!(beep.len(), 4_000);
+        let nowhere = Path::new("/nowhere/at/all.wav");
+        assert_eq!(Wanted::greeting(nowhere, AudioFormat::PCMU).load().unwrap(), beep);
+        let path = std::env::temp_dir().join(format!("talkpath-greet-{}.wav", std::process::id()));
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 8_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut file = hound::WavWriter::create(&path, spec).unwrap();
+        (0..800_i16).for_each(|n| file.write_sample(n * 20).unwrap());
+        file.finalize().unwrap();
+        let greeting = Wanted::greeting(&path, AudioFormat::PCMU).load().unwrap();
+        let alone = Wanted::file(&path, AudioFormat::PCMU).load().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(greeting[..], [&alone[..], &beep[..]].concat());
     }
 
     /// A file is loaded once, however many calls want it, and is at hand from then on; one that

@@ -6,11 +6,14 @@ mod chirp;
 mod emulate;
 mod migrate;
 mod organization;
+mod output;
 mod provider;
 mod seal;
 mod serve;
 
 use std::process::ExitCode;
+
+use output::{Output, say};
 
 use crate::cli::{Cli, Command, ConfigArgs};
 use crate::config::{Config, ConfigErrors};
@@ -56,10 +59,9 @@ fn fail(error: impl std::fmt::Display) -> ExitCode {
 fn check(args: &crate::cli::CheckArgs) -> ExitCode {
     let config = load(&args.config);
     let report = crate::check::run(config.as_ref(), &crate::check::Machine::default());
-    if args.json {
-        println!("{}", report.to_json());
-    } else {
-        print!("{}", report.to_text());
+    match args.json {
+        true => say(&format!("{}\n", report.to_json())),
+        false => say(&report.to_text()),
     }
     if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -85,7 +87,7 @@ fn with_config<E: std::fmt::Display>(
 
 fn provider(args: &crate::cli::ProviderArgs) -> ExitCode {
     use crate::cli::ProviderCommand as Does;
-    match provider::run(&args.command, &mut std::io::stdout()) {
+    match provider::run(&args.command, &mut Output::stdout()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         // That a request is wrong and that it could not be judged are told apart.

@@ -13,6 +13,7 @@ use super::length::{CallLength, length};
 use super::secret::Secret;
 use super::section::Section;
 use super::values::AgentUrl;
+use super::voicemail::{Voicemail, voicemail};
 
 /// An agent that calls are routed to.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +81,8 @@ pub enum Builtin {
         /// The queue that the call waits in.
         queue: Option<String>,
     },
+    /// Takes a message.
+    Voicemail(Voicemail),
 }
 
 /// An agent on a WebSocket.
@@ -252,6 +255,7 @@ fn builtin(section: &Section<'_>) -> Option<Builtin> {
         Play,
         Record,
         Silence,
+        Voicemail,
     }
     let words = [
         ("echo", Which::Echo),
@@ -259,9 +263,10 @@ fn builtin(section: &Section<'_>) -> Option<Builtin> {
         ("play", Which::Play),
         ("record", Which::Record),
         ("silence", Which::Silence),
+        ("voicemail", Which::Voicemail),
     ];
     if !section.has("builtin") {
-        section.missing("builtin", "allowed: echo, play, record, silence, tone");
+        section.missing("builtin", "allowed: echo, play, record, silence, tone, voicemail");
     }
     Some(match section.word("builtin", &words)? {
         Which::Echo => Builtin::Echo,
@@ -282,6 +287,7 @@ fn builtin(section: &Section<'_>) -> Option<Builtin> {
             Builtin::Record { folder: section.path("folder")? }
         }
         Which::Silence => Builtin::Silence,
+        Which::Voicemail => Builtin::Voicemail(voicemail(section)),
     })
 }
 

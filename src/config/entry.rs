@@ -16,7 +16,7 @@ use crate::routing::Conditions;
 
 /// Keys that name files or folders of the server: whoever may use the API need not be whoever may
 /// read and write there.
-const FILE_KEYS: &[&str] = &["file", "folder", "hold_music", "ambient", "sounds"];
+const FILE_KEYS: &[&str] = &["file", "folder", "hold_music", "ambient", "sounds", "greeting"];
 /// Built-in agents that need one.
 const FILE_AGENTS: &[&str] = &["play", "record"];
 
@@ -231,6 +231,7 @@ mod tests {
             ("builtin", json!("Record")),
             ("file", json!("/etc/passwd")),
             ("folder", json!("/tmp")),
+            ("greeting", json!("/etc/passwd")),
             ("record", json!({"folder": "/tmp"})),
         ] {
             let mut entry = base.clone();

@@ -40,6 +40,7 @@ mod srtp;
 #[cfg(test)]
 mod tests;
 mod values;
+mod voicemail;
 mod webhooks;
 
 use std::path::{Path, PathBuf};
@@ -75,6 +76,7 @@ pub use server::{
 pub use sip::SipConfig;
 pub use srtp::SrtpConfig;
 pub use values::{AgentUrl, Cidr, PortRange, PublicAddress, PublicUrl};
+pub use voicemail::{MESSAGE_S_MAX, SILENCE_S_MAX, Voicemail};
 pub use webhooks::WebhooksConfig;
 
 use section::Reader;
@@ -245,6 +247,11 @@ impl Config {
     /// Folder of recordings that no folder was named for.
     pub fn recordings_folder(&self) -> PathBuf {
         self.data_dir.join("recordings")
+    }
+
+    /// Folder of the messages that callers leave.
+    pub fn voicemail_folder(&self) -> PathBuf {
+        self.data_dir.join("voicemail")
     }
 
     /// True if some calls are captured from their beginning.

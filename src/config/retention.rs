@@ -24,6 +24,8 @@ pub struct RetentionConfig {
     pub messages: Option<Duration>,
     /// Their recordings.
     pub recordings: Option<Duration>,
+    /// Messages that callers have left.
+    pub voicemails: Option<Duration>,
     /// Webhooks that were delivered.
     pub deliveries: Option<Duration>,
     /// Webhooks that were given up.
@@ -49,6 +51,7 @@ pub(super) fn retention(section: Section<'_>) -> RetentionConfig {
         quality: period("quality_days"),
         messages: period("messages_days"),
         recordings: period("recordings_days"),
+        voicemails: period("voicemails_days"),
         deliveries: usual("deliveries_days", DELIVERIES),
         dead_deliveries: usual("dead_deliveries_days", DEAD_DELIVERIES),
         audit: period("audit_days"),

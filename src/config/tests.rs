@@ -146,6 +146,13 @@ kind = "builtin"
 builtin = "record"
 folder = "tapes"
 
+[[agents]]
+name = "mailbox"
+kind = "builtin"
+builtin = "voicemail"
+greeting = "sorry.wav"
+silence_s = 3
+
 [[trunks]]
 name = "carrier"
 peers = ["192.0.2.0/24", "2001:db8::1"]
@@ -196,6 +203,13 @@ fn whole_configuration() {
     let AgentKind::Rtp(legacy) = config.agent("legacy").unwrap().kind else { panic!("not rtp") };
     assert_eq!(legacy.payload_type, 98);
     assert_eq!(legacy.format.unwrap().audio, AudioFormat::l16be(8_000));
+    let mailbox = Voicemail {
+        greeting: Some(WAV.into()),
+        longest: Duration::from_secs(180),
+        silence: Duration::from_secs(3),
+    };
+    let builtin = AgentKind::Builtin(Builtin::Voicemail(mailbox));
+    assert_eq!(config.agent("mailbox").unwrap().kind, builtin);
     assert_eq!(config.trunks[0].headers, ["X-Tenant"]);
     assert_eq!(config.routes[0].fallback, Fallback::Agent("tone".into()));
     assert_eq!(config.routes[0].max_duration, Duration::from_secs(600));
@@ -405,6 +419,7 @@ fn every_key_is_documented() {
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"tone\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"record\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"play\"{unknown}")),
+        ("### `[[agents]]`", format!("{agent}\"builtin\"\nbuiltin = \"voicemail\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"websocket\"{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"websocket\"\n[agents.format]{unknown}")),
         ("### `[[agents]]`", format!("{agent}\"rtp\"{unknown}")),

@@ -30,7 +30,7 @@ pub async fn read(store: &Store, config: &Config) -> Result<Snapshot, StoreError
     Ok(snapshot)
 }
 
-/// Replaces the snapshot whenever the store has changed, for ever.
+/// Replaces the snapshot whenever the store has changed, until the store is closed.
 pub async fn follow(store: Store, config: Arc<Config>, directory: Directory) {
     let mut changes = store.changes();
     // What has changed since the directory was made is read at once.
@@ -42,6 +42,10 @@ pub async fn follow(store: Store, config: Arc<Config>, directory: Directory) {
             Ok(snapshot) => {
                 directory.replace(snapshot);
                 directory.applied(revision);
+            }
+            Err(error) if store.is_closed() => {
+                tracing::debug!(%error, "the server stops; its directory follows the store no more");
+                return;
             }
             Err(error) => {
                 tracing::error!(%error, "the store cannot be read; calls are routed as before");

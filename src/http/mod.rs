@@ -78,6 +78,8 @@ pub struct State {
     pub agent_tests: Streams,
     /// Recordings.
     pub recordings: Recordings,
+    /// Messages that callers have left.
+    pub voicemails: Recordings,
     /// Captures.
     pub captures: Arc<Mutex<Registry>>,
     /// Counters.

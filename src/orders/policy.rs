@@ -89,7 +89,9 @@ impl Outcome {
             Cause::Busy => Self::Busy,
             Cause::NoAnswer => Self::NoAnswer,
             Cause::Rejected | Cause::NotFound => Self::Refused,
-            Cause::Normal | Cause::Cancelled | Cause::Transferred => Self::Cancelled,
+            Cause::Normal | Cause::Cancelled | Cause::PeerAbsent | Cause::Transferred => {
+                Self::Cancelled
+            }
             // A server said so: nobody has it any more.
             Cause::NetworkFailure if call.sip_status.is_some() => Self::Failed,
             Cause::Congestion

@@ -20,7 +20,7 @@ pub(super) enum Slot {
     Left = 0,
     /// What it hears.
     Right = 1,
-    /// Nothing: the recording ends at this place.
+    /// Nothing: the recording ends at this place; with a marker nothing of it is kept.
     End = 2,
 }
 
@@ -101,9 +101,18 @@ impl Head {
     }
 
     /// Ends the recording; tells how many frames were lost for a disk that was behind.
-    pub fn end(mut self, now: MonoTime) -> u64 {
+    pub fn end(self, now: MonoTime) -> u64 {
+        self.finish(now, false)
+    }
+
+    /// Ends the recording, of which nothing is kept.
+    pub fn discard(self, now: MonoTime) {
+        self.finish(now, true);
+    }
+
+    fn finish(mut self, now: MonoTime, discard: bool) -> u64 {
         let end = self.began.map_or(0, |began| samples(now, began, self.rate_hz));
-        let meta = FrameMeta { seq: Slot::End as u64, ts: end, at: now, marker: false };
+        let meta = FrameMeta { seq: Slot::End as u64, ts: end, at: now, marker: discard };
         self.ring.push(meta, &[]);
         self.lost()
     }

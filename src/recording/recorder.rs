@@ -30,7 +30,7 @@ const HOLD_BACK_MS: u64 = 1_000;
 pub struct Job {
     /// The call.
     pub call: CallKey,
-    /// Its id.
+    /// What is recorded: the id of the call, or of the message that its caller leaves.
     pub id: Uuid,
     /// The file.
     pub path: PathBuf,
@@ -47,6 +47,8 @@ pub struct Job {
 pub struct RecorderEvent {
     /// The call.
     pub call: CallKey,
+    /// What is recorded.
+    pub id: Uuid,
     /// What happened.
     pub kind: RecorderEventKind,
 }
@@ -94,7 +96,7 @@ impl Recorder {
         }
     }
 
-    /// The calls whose files are not complete yet.
+    /// What is recorded and not complete yet, by its id.
     pub fn open(&self) -> Arc<Mutex<HashSet<Uuid>>> {
         Arc::clone(&self.open)
     }
@@ -133,7 +135,7 @@ fn run(inbox: &Receiver<Job>, open: &Mutex<HashSet<Uuid>>, tell: impl Fn(Recorde
                 Ok(recording) => recordings.push(recording),
                 Err(error) => {
                     close(id);
-                    tell(RecorderEvent { call, kind: RecorderEventKind::Failed(error) });
+                    tell(RecorderEvent { call, id, kind: RecorderEventKind::Failed(error) });
                 }
             }
         };
@@ -150,7 +152,7 @@ fn run(inbox: &Receiver<Job>, open: &Mutex<HashSet<Uuid>>, tell: impl Fn(Recorde
             Err(error) => {
                 close(recording.id);
                 let kind = RecorderEventKind::Failed(error);
-                tell(RecorderEvent { call: recording.call, kind });
+                tell(RecorderEvent { call: recording.call, id: recording.id, kind });
                 false
             }
         });
@@ -175,6 +177,7 @@ pub(super) enum Turn {
 pub(super) struct Recording {
     call: CallKey,
     id: Uuid,
+    path: PathBuf,
     frames: Consumer,
     mix: Mix,
     file: Option<WavFile>,
@@ -188,18 +191,21 @@ impl Recording {
         let hold_back = u64::from(rate_hz) * HOLD_BACK_MS / 1_000;
         // What is held back, and what comes between two looks on a busy machine.
         let mix = Mix::with_capacity(hold_back as usize * 2);
-        Ok(Self { call, id, frames, mix, file, hold_back })
+        Ok(Self { call, id, path, frames, mix, file, hold_back })
     }
 
     /// Writes what is there.
     pub(super) fn turn(&mut self, update: bool) -> io::Result<Turn> {
         // Asked before the frames are taken: what was pushed before it went is there then.
         let abandoned = self.frames.is_abandoned();
-        let mut end = None;
+        let (mut end, mut kept) = (None, true);
         while let Some(frame) = self.frames.peek() {
             let meta = frame.meta();
             match Slot::of(&meta) {
-                Slot::End => end = Some(meta.ts),
+                Slot::End => {
+                    end = Some(meta.ts);
+                    kept = !meta.marker;
+                }
                 slot => {
                     if meta.ts > self.mix.end() + self.hold_back {
                         // Long silence of both sides is a hole in the file, not memory.
@@ -212,6 +218,11 @@ impl Recording {
                 }
             }
             frame.consume();
+        }
+        if !kept {
+            self.file = None;
+            std::fs::remove_file(&self.path)?;
+            return Ok(Turn::Over);
         }
         let over = abandoned || end.is_some();
         let until = match over {

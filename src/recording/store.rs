@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-/// The recordings of this server, of calls that live and of those that are long over.
+/// What this server has recorded, of calls that live and of those that are long over.
 #[derive(Clone, Debug)]
 pub struct Store {
     folders: Arc<[PathBuf]>,
@@ -52,6 +52,22 @@ impl Store {
             }
         }
         removed
+    }
+
+    /// Removes what there is under the id `id`, complete or not. Asks the disk.
+    ///
+    /// # Errors
+    ///
+    /// If something is there and cannot be removed.
+    pub fn remove(&self, id: Uuid) -> std::io::Result<()> {
+        let name = file_name(id);
+        for folder in self.folders.iter() {
+            match std::fs::remove_file(folder.join(&name)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     fn is_open(&self, id: Uuid) -> bool {
@@ -108,6 +124,9 @@ mod tests {
         assert!(matches!(store.find(young), Found::File(_)));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 6);
         assert_eq!(store.forget(now - day * 2), 0);
+        store.remove(young).unwrap();
+        assert_eq!(store.find(young), Found::Nothing);
+        store.remove(young).unwrap();
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -228,6 +228,22 @@ fn a_killed_process_leaves_a_whole_file() {
     std::fs::remove_file(&rig.path).unwrap();
 }
 
+/// What is discarded leaves no file, however much of it was written.
+#[test]
+fn what_is_discarded_leaves_no_file() {
+    for frames in [0, 100] {
+        let mut rig = Rig::new(Channels::Peer, AudioFormat::PCMU);
+        for n in 0..frames {
+            rig.heard(at(n * 20), n * 160, &[0x80; 160]);
+        }
+        rig.turn();
+        assert!(rig.path.is_file());
+        rig.head.take().unwrap().discard(at(2_000));
+        assert_eq!(rig.recording.turn(false).unwrap(), Turn::Over);
+        assert!(!rig.path.exists());
+    }
+}
+
 /// A file that cannot be written is told and ends the recording, not the call.
 #[test]
 fn a_file_that_cannot_be_written_is_told() {
@@ -239,7 +255,7 @@ fn a_file_that_cannot_be_written_is_told() {
     let job = Job { call: CallKey(9), id, path, channels: Channels::Both, rate_hz: 8_000, frames };
     recorder.record(job);
     let event = tells.recv_timeout(Duration::from_secs(10)).unwrap();
-    assert_eq!(event.call, CallKey(9));
+    assert_eq!((event.call, event.id), (CallKey(9), id));
     assert!(!recorder.open().lock().unwrap().contains(&id));
     // The worker's end does not notice.
     assert_eq!(head.end(ANSWER), 0);

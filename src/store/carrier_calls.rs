@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use adapters::agent::Direction;
+use serde::Deserialize;
 use uuid::{Builder, Uuid};
 
 use super::id::{ConfigurationId, NodeId, OrganisationId, Timestamp};
@@ -49,6 +50,8 @@ pub struct HandedOver {
     pub transfer: Option<Uuid>,
     /// The number that the other was called from, if it was named.
     pub leg_from: Option<String>,
+    /// How long after its end for us it may go on, if that was written down.
+    pub held: Option<Duration>,
 }
 
 /// Without the numbers: they are somebody's.
@@ -62,12 +65,20 @@ impl fmt::Debug for HandedOver {
     }
 }
 
+/// What is read of the fact that a call is over.
+#[derive(Deserialize)]
+struct EndedFact {
+    held_ms: Option<u64>,
+}
+
 fn read_handed_over(row: &Row) -> Result<HandedOver, StoreError> {
     let direction = row.parse("direction", direction_from_word)?;
     let number = match direction {
         Direction::Inbound => "to_number",
         Direction::Outbound => "from_number",
     };
+    let ended: Option<String> = row.get("ended")?;
+    let ended = ended.and_then(|text| serde_json::from_str::<EndedFact>(&text).ok());
     let options: Option<String> = row.get("options")?;
     let options = options.and_then(|text| serde_json::from_str::<BTreeMap<_, _>>(&text).ok());
     Ok(HandedOver {
@@ -79,6 +90,7 @@ fn read_handed_over(row: &Row) -> Result<HandedOver, StoreError> {
         ended_at: row.get("ended_at")?,
         transfer: row.get("transfer_id")?,
         leg_from: options.and_then(|mut options: BTreeMap<String, String>| options.remove("from")),
+        held: ended.and_then(|ended| ended.held_ms).map(Duration::from_millis),
     })
 }
 
@@ -138,8 +150,8 @@ impl Store {
     }
 
     /// The calls of a node, or of all, that carriers have connected with somebody else and whose
-    /// end they have not told. It must have come `longest` after that: of older ones nothing is
-    /// said.
+    /// end they have not told. It must have come `longest` after that at the latest: of older ones
+    /// nothing is said.
     ///
     /// # Errors
     ///
@@ -158,7 +170,9 @@ impl Store {
             "SELECT c.id AS id, c.configuration_id AS configuration_id, \
              c.carrier_call_id AS carrier_call_id, c.direction AS direction, \
              c.from_number AS from_number, c.to_number AS to_number, c.ended_at AS ended_at, \
-             t.id AS transfer_id, t.options AS options FROM calls c LEFT JOIN transfers t \
+             t.id AS transfer_id, t.options AS options, (SELECT n.data FROM call_events n \
+             WHERE n.call_id = c.id AND n.source = $6 AND n.kind = $5 ORDER BY n.id LIMIT 1) \
+             AS ended FROM calls c LEFT JOIN transfers t \
              ON t.id = (SELECT l.id FROM transfers l WHERE l.call_id = c.id \
              ORDER BY l.id DESC LIMIT 1) WHERE c.id >= $1 AND c.ended_at > $2 \
              AND c.cause = $3 AND c.carrier_call_id IS NOT NULL \
@@ -167,7 +181,7 @@ impl Store {
         );
         let query = query.bind(first).bind(after);
         let query = query.bind(Cause::Transferred.as_str()).bind(Source::Carrier.as_str());
-        let mut query = query.bind("ended");
+        let mut query = query.bind("ended").bind(Source::Node.as_str());
         if let Some(node) = node {
             query = query.push(" AND c.node_id = ").push_bind(node);
         }

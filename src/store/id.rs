@@ -93,6 +93,8 @@ ids! {
     CallOrderId;
     /// Names a recipient of an order.
     RecipientId;
+    /// Names a message that a caller has left.
+    VoicemailId;
 }
 
 /// Wall-clock time in microseconds since 1970.

@@ -27,6 +27,7 @@ pub(super) const STEPS: &[Step] = steps! {
     3 => "0003_carrier_calls",
     4 => "0004_call_orders",
     5 => "0005_rates",
+    6 => "0006_voicemails",
 };
 
 /// The number of the last step.

@@ -49,6 +49,7 @@ pub(crate) mod tests;
 pub mod transfers;
 pub mod trunks;
 pub mod url;
+pub mod voicemails;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,7 +62,7 @@ pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
     AgentId, AuditId, CallOrderId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId,
-    RateId, RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId,
+    RateId, RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId, VoicemailId,
 };
 pub use reseal::Resealed;
 pub use row::Row;
@@ -269,6 +270,11 @@ impl Store {
     /// If the database cannot be reached, or refuses.
     pub async fn execute(&self, query: Query) -> Result<u64, StoreError> {
         self.inner.db.execute(query).await
+    }
+
+    /// True once it is being closed: nothing is found in it any more.
+    pub fn is_closed(&self) -> bool {
+        self.inner.db.is_closed()
     }
 
     /// Closes all connections; what was committed is complete.

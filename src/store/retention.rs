@@ -21,6 +21,8 @@ pub enum Kept {
     Quality,
     /// SIP messages of calls that were captured.
     Messages,
+    /// Messages that callers have left.
+    Voicemails,
     /// Webhooks that were delivered.
     Deliveries,
     /// Webhooks that were given up.
@@ -31,11 +33,12 @@ pub enum Kept {
 
 impl Kept {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Calls,
         Self::CallEvents,
         Self::Quality,
         Self::Messages,
+        Self::Voicemails,
         Self::Deliveries,
         Self::DeadDeliveries,
         Self::Audit,
@@ -48,6 +51,7 @@ impl Kept {
             Self::CallEvents => "call_events",
             Self::Quality => "quality",
             Self::Messages => "messages",
+            Self::Voicemails => "voicemails",
             Self::Deliveries => "deliveries",
             Self::DeadDeliveries => "dead_deliveries",
             Self::Audit => "audit",
@@ -101,6 +105,13 @@ impl Store {
                     "DELETE FROM messages WHERE (call_id, sequence) IN \
                      (SELECT call_id, sequence FROM messages WHERE call_id < $1 \
                      ORDER BY call_id, sequence LIMIT $2)",
+                );
+                self.execute(query.bind(id).bind(BATCH)).await?
+            }
+            Kept::Voicemails => {
+                let query = Query::new(
+                    "DELETE FROM voicemails WHERE id IN (SELECT id FROM voicemails WHERE id < $1 \
+                     ORDER BY id LIMIT $2)",
                 );
                 self.execute(query.bind(id).bind(BATCH)).await?
             }

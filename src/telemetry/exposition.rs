@@ -255,6 +255,8 @@ fn connections(out: &mut Out<'_>, metrics: &Metrics) -> Result<(), Error> {
         ("talkpath_recordings_started", "Recordings that began", &recordings.started),
         ("talkpath_recordings_failed", "Recordings that were not written", &recordings.failed),
         ("talkpath_recording_frames_lost", "Frames a disk was too slow for", &recordings.lost),
+        ("talkpath_voicemails_left", "Messages callers have left", &recordings.messages),
+        ("talkpath_voicemails_empty", "Callers who left none", &recordings.messages_empty),
         ("talkpath_listeners_started", "People who listened in on a call", &listening.started),
         ("talkpath_listener_frames_lost", "Frames a listener was too slow for", &listening.lost),
     ] {

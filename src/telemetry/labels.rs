@@ -40,6 +40,8 @@ labels! {
         Quality = "quality",
         /// Their SIP messages, of those that were captured.
         Messages = "messages",
+        /// Messages that callers have left.
+        Voicemails = "voicemails",
         /// Webhooks that were delivered.
         Deliveries = "deliveries",
         /// Webhooks that were given up.

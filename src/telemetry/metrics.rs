@@ -268,6 +268,10 @@ pub struct RecordingMetrics {
     pub failed: Counter,
     /// Frames that are missing for a disk that was behind.
     pub lost: Counter,
+    /// Messages that callers have left.
+    pub messages: Counter,
+    /// Those of callers who said nothing: they are not kept.
+    pub messages_empty: Counter,
 }
 
 /// People who listen in on calls.

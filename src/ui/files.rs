@@ -43,6 +43,7 @@ files! {
     "pages/routes.js"
     "pages/sign_in.js"
     "pages/start.js"
+    "pages/voicemails.js"
     "pages/webhooks.js"
     "parts/agent_form.js"
     "parts/basic.js"

@@ -102,6 +102,17 @@ pub fn notice(format: AudioFormat) -> Vec<u8> {
     notice
 }
 
+/// Frequency of the beep behind which a message is recorded, in hertz.
+const BEEP_HZ: u32 = 1_000;
+/// Its length, in milliseconds: whole periods, so that it ends without a click.
+const BEEP_MS: u32 = 500;
+
+/// The beep behind which a message is recorded, coded as `format`.
+pub fn beep(format: AudioFormat) -> Vec<u8> {
+    let tone = tone(BEEP_HZ, format);
+    tone.get(..format.bytes(BEEP_MS)).unwrap_or_default().to_vec()
+}
+
 /// Codes linear samples as `format`.
 pub fn encode(samples: &[i16], rate_hz: u32, format: AudioFormat) -> Vec<u8> {
     let mut converter = Converter::new(AudioFormat { codec: Codec::L16Le, rate_hz }, format);

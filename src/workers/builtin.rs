@@ -1,7 +1,8 @@
-//! Agents that live in a worker: echo, tone, play, record, silence.
+//! Agents that live in a worker: echo, tone, play, record, silence, voicemail.
 
 use std::sync::Arc;
 
+use super::mailbox::Mailbox;
 use super::tape::TapeInput;
 
 /// What a built-in agent says.
@@ -29,6 +30,8 @@ pub struct Builtin {
     goes_on: bool,
     /// Where what it hears is kept.
     tape: Option<TapeInput>,
+    /// Takes a message when its sound has been heard.
+    mailbox: Option<Box<Mailbox>>,
 }
 
 impl Builtin {
@@ -41,18 +44,33 @@ impl Builtin {
             hangs_up: false,
             goes_on: false,
             tape: None,
+            mailbox: None,
         }
     }
 
     /// Says `source`; with `hangs_up` the call ends when that has been said once.
     pub const fn speaker(source: Source, hangs_up: bool) -> Self {
-        Self { source, position: 0, echo: false, hangs_up, goes_on: false, tape: None }
+        Self {
+            source,
+            position: 0,
+            echo: false,
+            hangs_up,
+            goes_on: false,
+            tape: None,
+            mailbox: None,
+        }
     }
 
     /// Keeps what it hears.
     #[must_use]
     pub fn with_tape(self, tape: TapeInput) -> Self {
         Self { tape: Some(tape), ..self }
+    }
+
+    /// Takes a message when its sound has been heard.
+    #[must_use]
+    pub fn with_mailbox(self, mailbox: Mailbox) -> Self {
+        Self { mailbox: Some(Box::new(mailbox)), ..self }
     }
 
     /// Will go on where the one before was, which says the same in another format.
@@ -72,6 +90,11 @@ impl Builtin {
             // Even, so that a sample of two bytes is not torn apart.
             self.position = (before.position.min(before_bytes) * bytes / before_bytes) & !1;
         }
+    }
+
+    /// True if it says the same as the one before.
+    pub(super) const fn goes_on(&self) -> bool {
+        self.goes_on
     }
 
     /// True if packets are to be sent back as they come.
@@ -97,6 +120,11 @@ impl Builtin {
     /// Where what it hears is kept, for whoever lets it listen.
     pub(super) const fn take_tape(&mut self) -> Option<TapeInput> {
         self.tape.take()
+    }
+
+    /// What takes a message, for whoever lets it listen.
+    pub(super) const fn take_mailbox(&mut self) -> Option<Box<Mailbox>> {
+        self.mailbox.take()
     }
 
     /// Writes the next frame to `out`, padded with `silence`; false if nothing is left to be said.

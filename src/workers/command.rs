@@ -17,6 +17,7 @@ use super::builtin::Builtin;
 pub use super::conference::GuestFrom;
 use super::gauges::Gauges;
 use super::line::{LineEvent, LineLink, PeerLink};
+use super::mailbox::Taken;
 use super::mux::{self, LinkId};
 use super::play::PlayNotice;
 pub use super::report::MediaReport;
@@ -468,7 +469,7 @@ pub enum EventKind {
     GuestSilent,
     /// A sound that somebody else than the agent plays has moved on.
     Play(PlayNotice),
-    /// A message or file that ends its call has been played.
+    /// A message or file that ends its call has been played, or a caller has left its message.
     Played,
     /// Something happened on the line that the peer is on.
     Line(LineEvent),
@@ -484,6 +485,8 @@ pub enum EventKind {
     Quality(Quality),
     /// Somebody has said something.
     Spoke(Spoke),
+    /// The peer leaves no more of a message.
+    Message(Taken),
     /// The call is closed; this is how it fared.
     Closed(Box<MediaReport>),
 }

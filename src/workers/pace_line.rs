@@ -89,7 +89,8 @@ impl MediaPath {
     /// When a line on which there is nothing to be heard is looked at next.
     fn quiet_until(&self, now: MonoTime, ptime_ms: u32) -> MonoTime {
         let Some(line) = self.peer.line_ref() else { return MonoTime::MAX };
-        if self.is_live() || !self.playout.drained() || !self.plays.is_empty() {
+        let waits = !self.playout.drained() || !self.plays.is_empty();
+        if self.is_live() || waits || self.taps.mailbox.is_some() {
             return now + Duration::from_millis(u64::from(ptime_ms));
         }
         // Whether the caller will hear a pause is known when the carrier has none left.

@@ -217,6 +217,7 @@ impl MediaPath {
         if self.care_at <= ctx.now {
             self.care(ctx);
         }
+        self.look_at_mailbox(ctx);
         self.leg_timeout(ctx);
         if self.aside.is_some() {
             self.aside_timeout(ctx);
@@ -256,17 +257,12 @@ impl MediaPath {
         if matches!(link, AgentLink::Leg(_)) {
             self.hand_over(ctx);
         }
+        let mailbox = self.mailbox_that_stays(&link);
         let before = self.detach(ctx);
         let format = self.peer.stream();
         let attached = match link {
-            AgentLink::Builtin(mut builtin) => {
-                if let Some(before) = &before {
-                    builtin.go_on_from(before);
-                }
-                if let Some(tape) = builtin.take_tape() {
-                    self.taps.add(Box::new(tape), format.audio);
-                }
-                Ok(Agent::Builtin(builtin))
+            AgentLink::Builtin(builtin) => {
+                Ok(self.attach_builtin(builtin, before.as_ref(), mailbox))
             }
             AgentLink::Rtp(link) => RtpAgent::new(ctx, self.token, link, format, &self.outlet)
                 .map(|agent| Agent::Rtp(Box::new(agent))),
@@ -349,7 +345,8 @@ impl MediaPath {
         match &mut self.agent {
             Agent::Socket(socket) => socket.session.dtmf(digit, duration_ms, DtmfSource::Info),
             Agent::Leg(_) => self.digit_to_leg(ctx, digit, duration_ms),
-            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => {}
+            Agent::Builtin(_) => self.key_to_mailbox(digit),
+            Agent::None | Agent::Rtp(_) => {}
         }
         self.actions(ctx);
     }

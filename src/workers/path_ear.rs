@@ -20,6 +20,9 @@ impl MediaPath {
                 socket.session.dtmf(digit, pressed.duration_ms, DtmfSource::Rtp);
                 told = true;
             }
+            if let Some(mailbox) = &mut self.taps.mailbox {
+                mailbox.key(pressed.digit.as_char());
+            }
             // Otherwise the event itself has passed.
             if let Agent::Leg(leg) = &mut self.agent
                 && (!leg.peer.takes_events() || self.conference.is_some())
@@ -49,6 +52,10 @@ impl MediaPath {
                 !self.digits_otherwise && socket.dtmf_inband.unwrap_or(!events),
                 socket.session.wants(feature::SPEECH),
             ),
+            // Whoever leaves a message is waited for until all is said.
+            Agent::Builtin(_) if self.taps.mailbox.is_some() => {
+                (!self.digits_otherwise && !events, true)
+            }
             Agent::None | Agent::Builtin(_) | Agent::Rtp(_) | Agent::Leg(_) => (false, false),
         };
         if digits || speech {
@@ -93,6 +100,9 @@ impl MediaPath {
                 ctx.metrics.turns.record(waited);
             }
             self.caller_spoke(ctx, at, change.started);
+        }
+        if let Some(mailbox) = &mut self.taps.mailbox {
+            mailbox.note(ctx.now, digit, speech);
         }
         let Agent::Socket(socket) = &mut self.agent else { return };
         if let Some(pressed) = digit {

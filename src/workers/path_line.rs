@@ -372,7 +372,8 @@ impl MediaPath {
         match &mut self.agent {
             Agent::Socket(socket) => socket.session.dtmf(digit, duration_ms, DtmfSource::Carrier),
             Agent::Leg(_) => self.digit_to_leg(ctx, digit, duration_ms),
-            Agent::None | Agent::Builtin(_) | Agent::Rtp(_) => {}
+            Agent::Builtin(_) => self.key_to_mailbox(digit),
+            Agent::None | Agent::Rtp(_) => {}
         }
         self.actions(ctx);
     }

@@ -398,6 +398,7 @@ impl MediaPath {
 
     /// Lets the agent go: its socket is closed if it is still open. A built-in one is given back.
     pub(super) fn detach(&mut self, ctx: &mut Context) -> Option<Builtin> {
+        self.close_mailbox(ctx);
         let agent = std::mem::replace(&mut self.agent, Agent::None);
         match agent {
             Agent::Socket(mut socket) => {

@@ -9,6 +9,7 @@ use media::time::MonoTime;
 use uuid::Uuid;
 
 use super::ear::Ear;
+use super::mailbox::Mailbox;
 use crate::recording::Head;
 
 /// A frame as it leaves for the peer.
@@ -41,6 +42,8 @@ pub(super) struct Taps {
     listeners: Vec<(Uuid, Box<Head>)>,
     /// The one by which the agent is told of digits and speech.
     pub(super) ear: Option<Box<Ear>>,
+    /// Takes a message of the peer.
+    pub(super) mailbox: Option<Box<Mailbox>>,
 }
 
 impl Taps {
@@ -54,6 +57,14 @@ impl Taps {
     pub(super) fn record(&mut self, mut head: Box<Head>, peer: AudioFormat) {
         head.follow(peer);
         self.recording = Some(head);
+    }
+
+    /// Takes a message from now on, or none any more.
+    pub(super) fn take_message(&mut self, mailbox: Option<Box<Mailbox>>, peer: AudioFormat) {
+        self.mailbox = mailbox;
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.follow(peer);
+        }
     }
 
     /// The recording, if there is one.
@@ -91,6 +102,9 @@ impl Taps {
         if let Some(ear) = &mut self.ear {
             ear.follow(peer);
         }
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.follow(peer);
+        }
     }
 
     /// See [`Tap::heard`].
@@ -107,6 +121,9 @@ impl Taps {
         }
         if let Some(ear) = &mut self.ear {
             ear.heard(now, frame);
+        }
+        if let Some(mailbox) = &mut self.mailbox {
+            mailbox.heard(now, frame);
         }
     }
 

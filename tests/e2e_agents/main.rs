@@ -11,4 +11,5 @@ mod listening;
 mod recording;
 mod rtp_agent;
 mod silence;
+mod voicemail;
 mod web_phone;

@@ -361,7 +361,7 @@ fn one_token_one_socket() {
     server.stop();
 }
 
-/// A page that never opens its socket has no call for long.
+/// A page that never opens its socket has no call for long, and none that was answered.
 #[test]
 fn a_page_that_does_not_come() {
     let (server, _) = server();
@@ -369,7 +369,13 @@ fn a_page_that_does_not_come() {
     let within = Duration::from_secs(line["open_within_s"].as_u64().unwrap()) + SOON;
     until(within, "the end of the call", || server.calls().is_empty().then_some(()));
     let view = over(&server, &id(&line["call"]));
-    assert_eq!(view["cause"], "media_timeout", "{view}");
+    assert_eq!(
+        (&view["cause"], &view["status"]),
+        (&json!("peer_absent"), &json!("canceled")),
+        "{view}"
+    );
+    assert_eq!((&view["answered_at"], &view["billed_s"]), (&Value::Null, &Value::Null), "{view}");
+    assert_eq!(server.metric("talkpath_calls_answered_total"), 0.0);
     let path = line["path"].as_str().unwrap();
     assert_eq!(Page::open(&server, path, &[]).unwrap_err(), 404);
     server.stop();

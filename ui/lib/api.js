@@ -90,6 +90,8 @@ async function read(response) {
 export const get = async (path, options) => read(await ask("GET", path, options));
 export const put = async (path, body, options) =>
   read(await ask("PUT", path, { body, ...options }));
+export const patch = async (path, body, options) =>
+  read(await ask("PATCH", path, { body, ...options }));
 export const remove = async (path, options) => read(await ask("DELETE", path, options));
 export const text = async (path, options) => (await ask("GET", path, options)).text();
 

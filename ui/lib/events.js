@@ -91,6 +91,7 @@ const TYPES = [
   "at_carrier",
   "external_pbx",
   "recording",
+  "voicemail",
   "silence",
   "rated",
   "leg_charged",

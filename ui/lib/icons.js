@@ -57,6 +57,10 @@ const PATHS = {
   log: ["M6 3h9l4 4v14H6zM9 12h7M9 16h7M9 8h3"],
   lock: ["M7 11V8a5 5 0 0 1 10 0v3M5.5 11h13v9h-13z"],
   silence: ["M5 9v6h3l5 4V5L8 9zM17 9l4 6M21 9l-4 6"],
+  voicemail: [
+    "M6 8.500a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7z",
+    "M18 8.500a3.5 3.5 0 1 1 0 7 3.5 3.5 0 0 1 0-7zM6 15.500h12",
+  ],
   server: ["M4 4h16v6H4zM4 14h16v6H4zM8 7h.01M8 17h.01"],
 };
 

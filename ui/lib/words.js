@@ -12,6 +12,7 @@ const CAUSES = {
   agent_lost: "The agent was lost",
   max_duration: "Reached its longest duration",
   budget_spent: "The minutes are spent",
+  peer_absent: "The page never connected",
   media_timeout: "No audio came for too long",
   network_failure: "The connection failed",
   session_expired: "The session expired",
@@ -29,6 +30,8 @@ const CAUSE_ADVICE = {
   agent_unreachable: "Test the agent: it must accept a WebSocket at its URL within its time limit.",
   agent_lost:
     "Look into the agent's log at this time. Its grace period and the route's fallback decide what callers hear.",
+  peer_absent:
+    "The page that began the call has fifteen seconds to open its socket. Look into its console, and whether a proxy on the way lets WebSockets through.",
   media_timeout:
     "Audio stopped arriving. See the explanation of the silence, and check firewalls for the RTP ports.",
   network_failure:
@@ -215,6 +218,7 @@ const EVENTS = {
     `PBX in front: ${{ hangup: "hang-up", transfer: "hand-over", update: "update" }[d.action] ?? d.action} ${d.state}${d.reason ? `: ${d.reason}` : ""}`,
   recording: (d) =>
     `Recording: ${{ recording: "on", at_carrier: "kept by the carrier" }[d.state] ?? d.state}`,
+  voicemail: (d) => `Message left with ${d.agent}: ${Math.round(d.duration_ms / 1_000)} s`,
   silence: (d) =>
     d.silent
       ? `${silence(d.reason, d.direction).title}`
@@ -229,7 +233,7 @@ const EVENTS = {
 /** What a kind of agent is. */
 export const AGENT_KINDS = [
   ["websocket", "WebSocket", "Your program, dialled for each call: audio frames both ways."],
-  ["builtin", "Built in", "Part of this server: echo, a tone, or silence. Good for tests."],
+  ["builtin", "Built in", "Part of this server: voicemail; for tests echo, a tone, or silence."],
   ["rtp", "RTP", "A program that speaks plain RTP at a fixed address."],
   ["sip", "SIP phone", "A telephone or another server, called over SIP."],
 ];

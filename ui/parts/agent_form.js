@@ -133,10 +133,11 @@ async function fields(stored, isNew) {
       section: "what",
       required: true,
       default: "echo",
-      options: options(["echo", "tone", "silence"], {
+      options: options(["echo", "tone", "silence", "voicemail"], {
         echo: "Echo: says back what it hears",
         tone: "Tone: a steady tone",
         silence: "Silence",
+        voicemail: "Voicemail: takes a message behind a beep",
       }),
     }),
     of("builtin", {
@@ -149,6 +150,28 @@ async function fields(stored, isNew) {
       section: "what",
       advanced: true,
     }),
+    {
+      name: "max_s",
+      label: "Longest message",
+      type: "number",
+      min: 1,
+      max: 3_600,
+      unit: "s",
+      section: "what",
+      placeholder: "180",
+      visible_when: { field: "builtin", equals: "voicemail" },
+    },
+    {
+      name: "silence_s",
+      label: "Silence that ends a message",
+      type: "number",
+      min: 1,
+      max: 60,
+      unit: "s",
+      section: "what",
+      placeholder: "5",
+      visible_when: { field: "builtin", equals: "voicemail" },
+    },
     {
       ...of("rtp", {
         name: "rtp_url",

@@ -15,6 +15,7 @@ const PLACES = [
       ["live", "Live", "live", "read"],
       ["calls", "Calls", "calls", "read"],
       ["queues", "Queues", "hold", "read"],
+      ["voicemails", "Voicemail", "voicemail", "read"],
     ],
   },
   {

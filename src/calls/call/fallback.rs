@@ -29,8 +29,7 @@ impl Call {
             Fallback::Message => {
                 self.agent = Agent::Message;
                 if self.inbound_pending() {
-                    effects.push(Effect::Answer);
-                    self.up(now, effects);
+                    self.answer(now, effects);
                 }
                 effects.push(Effect::PlayMessage);
             }

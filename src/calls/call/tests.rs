@@ -275,6 +275,9 @@ fn any_order_of_facts_ends_once() {
             ..PLAN
         };
         let mut run = Run::new(plan);
+        if rng.bool() {
+            run.call.await_peer();
+        }
         let mut all = run.take();
         for _ in 0..40 {
             let inputs = [
@@ -285,6 +288,7 @@ fn any_order_of_facts_ends_once() {
                 Input::AgentReject(Cause::Rejected),
                 Input::AgentHangup,
                 Input::MessagePlayed,
+                Input::PeerCame,
                 Input::PeerRinging,
                 Input::PeerAnswered,
                 Input::PeerConfirmed,
@@ -430,4 +434,38 @@ fn a_call_is_cut_short() {
     let end = [Effect::Bye(Cause::BudgetSpent), finish(Cause::BudgetSpent, EndedBy::Server)];
     assert_eq!(run.sleep(), end);
     assert_eq!(run.now, MonoTime::ZERO + left);
+}
+
+/// A peer that has yet to come is answered when it and its agent are both there, whoever is first,
+/// and by an agent that was lost meanwhile no sooner than that is back; one that never comes was
+/// never answered.
+#[test]
+fn a_peer_that_is_awaited() {
+    let absent = |plan| {
+        let mut run = Run::new(plan);
+        run.call.await_peer();
+        run.take();
+        run
+    };
+    let mut run = absent(PLAN);
+    assert_eq!(run.tell(Input::AgentReady), []);
+    assert_eq!(run.call.answered_at(), None);
+    assert_eq!(run.tell(Input::PeerCame), [Effect::Answer, UP]);
+
+    let mut run = absent(PLAN);
+    assert_eq!(run.tell(Input::PeerCame), []);
+    assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
+    assert_eq!(run.tell(Input::PeerCame), [], "it is there already");
+
+    let mut run = absent(PLAN);
+    run.tell(Input::AgentReady);
+    run.tell(Input::AgentLost);
+    assert_eq!(run.tell(Input::PeerCame), [], "nobody is there to talk with");
+    assert_eq!(run.tell(Input::AgentReady), [Effect::Answer, UP]);
+
+    let mut run = absent(PLAN);
+    run.tell(Input::AgentReady);
+    let (cause, by) = (Cause::PeerAbsent, EndedBy::Caller);
+    assert_eq!(run.tell(Input::End(cause, by)), [Effect::Reject(cause), finish(cause, by)]);
+    assert_eq!(run.call.answered_at(), None);
 }

@@ -92,7 +92,8 @@ impl Control {
         let follows = match builtin {
             config::Builtin::Tone { .. }
             | config::Builtin::Play { .. }
-            | config::Builtin::Wait { .. } => true,
+            | config::Builtin::Wait { .. }
+            | config::Builtin::Voicemail(_) => true,
             // The tape of a recording is in no peer's codec.
             config::Builtin::Echo | config::Builtin::Silence | config::Builtin::Record { .. } => {
                 false
@@ -120,6 +121,10 @@ impl Control {
                     return self.tell_later(key, Input::AgentRefused(Cause::Busy));
                 }
                 Builtin::speaker(Source::Loop(self.waiting_sound(key, format)), false)
+            }
+            config::Builtin::Voicemail(wanted) => {
+                let Some(built) = self.take_message(key, wanted, goes_on) else { return };
+                built
             }
         };
         let built = if goes_on { built.going_on() } else { built };

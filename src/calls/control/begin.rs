@@ -184,10 +184,14 @@ impl Control {
         let Settled { srtp, stream, flows } = peer.settled;
         let mut effects = std::mem::take(&mut self.effects);
         let (fallback, message) = second(beginning.fallback);
+        let mut call = Call::start(plan, now(), &mut effects);
+        if peer.web.is_some() {
+            call.await_peer();
+        }
         self.insert(LiveCall {
             key,
             id,
-            call: Call::start(plan, now(), &mut effects),
+            call,
             max_forwards: beginning.max_forwards,
             dialog: peer.dialog,
             carrier: peer.carrier,
@@ -229,6 +233,7 @@ impl Control {
             under: Under::new(beginning.ambient),
             keep: beginning.keep,
             recording: None,
+            messages: Vec::new(),
             listeners: Vec::new(),
             gauges,
             captured: false,

@@ -90,6 +90,7 @@ impl Control {
             EventKind::Silence(notice) => return self.silence(event.call, notice),
             EventKind::Quality(quality) => return self.log_sample(event.call, quality),
             EventKind::Spoke(spoke) => return self.log_speech(event.call, spoke),
+            EventKind::Message(taken) => return self.message_taken(event.call, taken),
             EventKind::Closed(report) => return self.closed(event.call, &report),
         };
         if let Some(input) = self.unless_taken(event.call, input) {

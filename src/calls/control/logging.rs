@@ -18,7 +18,8 @@ use crate::workers::command::{CallKey, MediaReport};
 use crate::workers::poller::now;
 use crate::workers::speech::Spoke;
 
-/// Facts that one call tells, its end aside: an agent may put a peer on hold as often as it likes.
+/// Facts that one call tells, its end and messages aside: an agent may put a peer on hold as often
+/// as it likes.
 const FACTS_MAX: u32 = 1_000;
 /// Things that are said on one call and written down: hours of a lively conversation.
 const SPOKEN_MAX: u32 = 4_000;
@@ -68,7 +69,7 @@ impl Control {
     /// Something happened to a call.
     pub(super) fn log_fact(&mut self, key: CallKey, what: What) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        if call.logged.facts >= FACTS_MAX && !matches!(what, What::Ended(_) | What::Quality(_)) {
+        if call.logged.facts >= FACTS_MAX && !what.is_told_always() {
             return self.log.mark_incomplete(call.id);
         }
         let is_beginning = matches!(what, What::Initiated(_));
@@ -186,6 +187,7 @@ fn ended(call: &LiveCall, cause: Cause, by: EndedBy) -> Ended {
     let lasted = call.ended_at.map(|at| call.duration_ms(at));
     // What we refused a caller with is as much its final status as what a peer refuses us with.
     let ours = || (call.direction == Direction::Inbound).then(|| cause.sip_status().0);
+    let goes_on = cause == Cause::Transferred && call.carrier.is_some();
     let sip_status = call.peer_reason.sip.or_else(|| ours().filter(|_| !answered));
     Ended {
         cause,
@@ -195,6 +197,7 @@ fn ended(call: &LiveCall, cause: Cause, by: EndedBy) -> Ended {
         sip_status,
         q850: call.peer_reason.q850.or_else(|| Some(cause.q850())),
         reason: call.peer_reason.text.clone(),
+        held_ms: goes_on.then(|| millis(call.call.plan().max_duration)),
     }
 }
 

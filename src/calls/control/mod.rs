@@ -70,6 +70,7 @@ mod takeover;
 mod transferring;
 mod trunks;
 mod turned_away;
+mod voicemail;
 mod web_phone;
 
 pub use place::{Errand, Mission};
@@ -242,6 +243,8 @@ pub struct Reach {
     pub told: Vec<(Transport, std::net::SocketAddr)>,
     /// Recordings.
     pub recordings: Store,
+    /// Messages that callers have left.
+    pub voicemails: Store,
     /// Captures.
     pub captures: Arc<Mutex<Registry>>,
     /// What calls are routed by.
@@ -266,13 +269,14 @@ impl Control {
         certificates::watch_files(server_tls, &trunk_tls);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (handle, (live, watch)) = (Handle(sender), watch::channel(0));
-        let (recorder, recordings, captures) = keepers(&config, &handle)?;
+        let (recorder, [recordings, voicemails], captures) = keepers(&config, &handle)?;
         let reach = Reach {
             handle: handle.clone(),
             live: watch,
             sip: sockets.bound().to_vec(),
             told: sockets.locals().to_vec(),
             recordings,
+            voicemails,
             captures: Arc::clone(&captures),
             directory: directory.clone(),
         };
@@ -361,6 +365,7 @@ impl Control {
                     self.request(request);
                     if stop {
                         self.turn();
+                        self.last_messages().await;
                         if self.leaving_until(now()) <= now() {
                             break;
                         }

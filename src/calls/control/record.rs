@@ -82,8 +82,11 @@ impl Control {
 
     /// The recorder has something to tell.
     pub(super) fn recorder_event(&mut self, event: RecorderEvent) {
-        let RecorderEvent { call: key, kind: RecorderEventKind::Failed(error) } = event;
+        let RecorderEvent { call: key, id, kind: RecorderEventKind::Failed(error) } = event;
         self.metrics.recordings.failed.inc();
+        if self.message_failed(key, id, &error) {
+            return;
+        }
         match self.calls.get(&key) {
             Some(call) => {
                 tracing::error!(parent: &call.span, %error, "recording failed; the call goes on");

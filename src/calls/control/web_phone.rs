@@ -162,7 +162,7 @@ impl Control {
         let answered = call.is_some_and(|call| call.call.answered_at().is_some());
         let hung_up = if answered { Cause::Normal } else { Cause::Cancelled };
         let cause = match event {
-            LineEvent::Started { .. } => return self.reschedule(key),
+            LineEvent::Started { .. } => return self.tell(key, Input::PeerCame),
             // A page that goes away closes with 1001, or without a code.
             LineEvent::Stopped(_) | LineEvent::Lost(LineLoss::Closed(1000 | 1001 | 1005)) => {
                 hung_up
@@ -176,7 +176,7 @@ impl Control {
     pub(super) fn web_due(&mut self, key: CallKey) {
         let phone = self.calls.get(&key).and_then(|call| call.web.as_ref());
         if phone.is_some_and(|phone| phone.deadline() <= now()) {
-            self.tell(key, Input::End(Cause::MediaTimeout, EndedBy::Caller));
+            self.tell(key, Input::End(Cause::PeerAbsent, EndedBy::Caller));
         }
     }
 }

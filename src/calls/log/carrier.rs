@@ -74,5 +74,6 @@ fn ended(over: &Over) -> Ended {
         sip_status: over.sip_status,
         q850: None,
         reason: over.raw.clone(),
+        held_ms: None,
     }
 }

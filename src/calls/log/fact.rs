@@ -200,6 +200,15 @@ pub enum What {
         #[serde(skip_serializing_if = "Option::is_none", default)]
         at_carrier: Option<Box<Recording>>,
     },
+    /// Its caller has left a message.
+    Voicemail {
+        /// Names it.
+        id: Uuid,
+        /// Name of the agent that took it.
+        agent: String,
+        /// How long it is, in milliseconds.
+        duration_ms: u64,
+    },
     /// A direction carries no sound any more, or does again.
     Silence {
         /// "in" or "out".
@@ -288,6 +297,7 @@ impl What {
             Self::Unparked { .. } => "unparked",
             Self::ParkTimedOut { .. } => "park_timed_out",
             Self::Recording { .. } => "recording",
+            Self::Voicemail { .. } => "voicemail",
             Self::Silence { .. } => "silence",
             Self::ExternalPbx { .. } => "external_pbx",
             Self::Rated(_) => "rated",
@@ -296,6 +306,11 @@ impl What {
             Self::Quality(_) => "quality",
             Self::Ended(_) => "ended",
         }
+    }
+
+    /// True for what is told of a call however much else was.
+    pub const fn is_told_always(&self) -> bool {
+        matches!(self, Self::Ended(_) | Self::Quality(_) | Self::Voicemail { .. })
     }
 
     /// The state that it proves the call to have reached, ends aside.
@@ -366,6 +381,10 @@ pub struct Ended {
     /// Why, in the words of peer or carrier.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
+    /// Of a call that its carrier has connected with somebody else: how long it may go on there and
+    /// counts for limits, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held_ms: Option<u64>,
 }
 
 impl Ended {
@@ -379,6 +398,7 @@ impl Ended {
             sip_status: None,
             q850: None,
             reason: None,
+            held_ms: None,
         }
     }
 }

@@ -151,6 +151,11 @@ impl Fold {
         }
     }
 
+    /// How the call began, if that is known.
+    pub fn began(&self) -> Option<&Began> {
+        self.began.get()
+    }
+
     /// When the last of the facts happened, in microseconds since 1970.
     pub const fn last_us(&self) -> Option<i64> {
         self.last_us

@@ -85,7 +85,9 @@ impl State {
             },
             Cause::NoAnswer => Self::NoAnswer,
             // Somebody gave up, on whichever side.
-            Cause::Normal | Cause::Cancelled | Cause::Transferred => Self::Canceled,
+            Cause::Normal | Cause::Cancelled | Cause::PeerAbsent | Cause::Transferred => {
+                Self::Canceled
+            }
             Cause::NotFound
             | Cause::AgentUnreachable
             | Cause::AgentLost

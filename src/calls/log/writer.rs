@@ -16,6 +16,7 @@ use crate::store::call_events::{self, CallEvent};
 use crate::store::calls::{self, CallRecord};
 use crate::store::{
     NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, call_tries, quality, transfers,
+    voicemails,
 };
 
 /// Entries of one transaction.
@@ -245,6 +246,7 @@ impl Writer {
         tx: &mut Tx,
         fact: &CallFact,
     ) -> Result<Option<(OrganisationId, CallEvent)>, StoreError> {
+        let node = self.node;
         let known = self.know(tx, fact.call).await?;
         if let What::Initiated(began) = &fact.what {
             known.organisation.get_or_insert(OrganisationId(began.organisation));
@@ -257,7 +259,8 @@ impl Writer {
         let event = call_events::append(tx, organisation, fact).await?;
         if event.is_some() {
             known.fold.apply(fact);
-            transfers::follow(tx, organisation, self.node, fact).await?;
+            transfers::follow(tx, organisation, node, fact).await?;
+            voicemails::follow(tx, organisation, node, fact, known.fold.began()).await?;
         }
         Ok(event.map(|event| (organisation, event)))
     }

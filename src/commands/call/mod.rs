@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fail;
+use super::output::say;
 use crate::cli::CallArgs;
 use crate::listen::tls::{ClientFiles, ClientTls, TlsError};
 use crate::sip::core::endpoint::Transport;
@@ -78,10 +79,9 @@ pub(super) fn run(args: &CallArgs) -> ExitCode {
     match runtime.block_on(place(args)) {
         Ok(outcome) => {
             let result = result::of(&outcome);
-            if args.json {
-                println!("{}", result.to_json());
-            } else {
-                print!("{}", result.to_text());
+            match args.json {
+                true => say(&format!("{}\n", result.to_json())),
+                false => say(&result.to_text()),
             }
             if outcome.answered { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

@@ -156,19 +156,23 @@ async fn play(args: &EmulateArgs) -> Result<bool, EmulateError> {
         (None, None) => server.inbound_url(&made).await,
         (None, Some(_)) => Ok(None),
     };
-    let done = match typed {
+    let (done, running) = match typed {
         Ok(voice_url) => {
             let hook = voice_url.clone().filter(|_| spec.events.is_none());
             let numbers = vec![args.number.clone()];
             let start = EmulatorStart { config, numbers, voice_url, seed: SEED, quirks };
-            let running = emulate::start((emulator.open)(start), listener);
-            on_server((&server, &made), spec, args, &mut drive, (running, hook)).await
+            let mut running = emulate::start((emulator.open)(start), listener);
+            let with = (&mut running, hook);
+            let done = on_server((&server, &made), spec, args, &mut drive, with).await;
+            (done, Some(running))
         }
-        Err(error) => Err(error),
+        Err(error) => (Err(error), None),
     };
     if !removed(&server, &made).await {
         eprintln!("talkpath: the configuration {name:?} could not be removed from the server");
     }
+    // While the server has the configuration it may ask the carrier for something, or listen to it.
+    drop(running);
     let good = done?;
     drive.finish()?;
     Ok(good)
@@ -180,7 +184,7 @@ async fn on_server(
     spec: &'static ProviderSpec,
     args: &EmulateArgs,
     drive: &mut Drive<'_>,
-    (mut running, mut hook): (Running, Option<String>),
+    (running, mut hook): (&mut Running, Option<String>),
 ) -> Result<bool, EmulateError> {
     server.bind(made).await?;
     while let Ok(event) = running.events.try_recv() {
@@ -209,7 +213,7 @@ async fn on_server(
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
-    Ok(drive.run(&mut running).await?)
+    Ok(drive.run(running).await?)
 }
 
 /// Removes the configuration, once its calls are over.

@@ -230,6 +230,15 @@ const MISTAKES_IN_ENTRIES: &[(&str, &str)] = &[
         "5: agents[0].file: /etc/talkpath/no.wav: no such file; allowed: a WAV file",
     ),
     (
+        "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"voicemail\"\n\
+         greeting = \"no.wav\"",
+        "5: agents[0].greeting: /etc/talkpath/no.wav: no such file; allowed: a WAV file",
+    ),
+    (
+        "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"voicemail\"\nsilence_s = 0",
+        "5: agents[0].silence_s: 0; allowed: a whole number from 1 to 60",
+    ),
+    (
         "[[agents]]\nname = \"a\"\nkind = \"builtin\"\nbuiltin = \"echo\"\nurl = \"ws://a\"",
         "5: agents[0].url: unknown key",
     ),

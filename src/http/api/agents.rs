@@ -9,7 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
 use super::reach;
-use crate::config::{EXPIRING_S_MAX, NATIVE_DIALECT, Secret, agent_from_json};
+use crate::config::{
+    EXPIRING_S_MAX, MESSAGE_S_MAX, NATIVE_DIALECT, SILENCE_S_MAX, Secret, agent_from_json,
+};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
 use crate::http::openapi::{Resource, delete, get, post, put, schema};
@@ -25,6 +27,9 @@ use crate::store::agents::{Agent, AgentFields};
 const KINDS: &[&str] = &["builtin", "websocket", "rtp", "sip"];
 /// Earliest warning before the end of a call, in seconds.
 const EXPIRING_MAX: i64 = EXPIRING_S_MAX.cast_signed();
+/// Longest message, and longest silence within one, in seconds.
+const MESSAGE_MAX: i64 = MESSAGE_S_MAX.cast_signed();
+const SILENCE_MAX: i64 = SILENCE_S_MAX.cast_signed();
 /// Keys of an agent that are the server's.
 const OWN: &[&str] = &["id", "origin", "created_at", "updated_at"];
 
@@ -103,8 +108,10 @@ fn fields_schema() -> Value {
         ("connect_timeout_ms", whole(100, 60_000)),
         ("grace_ms", whole(0, 300_000)),
         ("payload_type", whole(96, 127)),
-        ("builtin", schema::nullable(schema::word(&["echo", "tone", "silence"]))),
+        ("builtin", schema::nullable(schema::word(&["echo", "tone", "silence", "voicemail"]))),
         ("frequency_hz", whole(50, 3_800)),
+        ("max_s", schema::described(whole(1, MESSAGE_MAX), "longest message, of voicemail")),
+        ("silence_s", schema::described(whole(1, SILENCE_MAX), "silence that ends a message")),
         ("uri", schema::described(text(256), "whom to call, of a kind sip")),
         ("trunk", schema::described(text(64), "the trunk that it is called through")),
         ("from", schema::described(text(64), "our user part; the caller's if absent")),

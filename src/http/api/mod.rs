@@ -41,8 +41,10 @@ mod recording;
 mod routes;
 mod server;
 mod session;
+mod sound_file;
 mod transfers;
 mod trunks;
+mod voicemails;
 mod webhooks;
 
 use std::time::Duration;
@@ -71,6 +73,7 @@ pub(super) fn resources() -> Vec<Resource> {
         play::resource(),
         transfers::resource(),
         recording::resource(),
+        voicemails::resource(),
         capture::resource(),
         listen::resource(),
         live::resource(),

@@ -1,21 +1,11 @@
 //! Recordings over HTTP.
 
-use std::fs::File;
-use std::io::Read;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http::header;
-use hyper::body::{Body as HttpBody, Frame};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{RETRY_AFTER_S, gone, owned};
+use super::{gone, owned, sound_file};
 use crate::calls::request;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -24,18 +14,6 @@ use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
 use crate::recording::{Found, Order};
-use crate::shares::{Share, Shares};
-
-/// Bytes of a recording that are read at a time.
-const CHUNK_BYTES: usize = 64 * 1024;
-/// Chunks that wait for a client.
-const CHUNKS_MAX: usize = 2;
-/// Recordings that are fetched at once: each has a thread for as long as its client takes.
-const FETCHES_MAX: usize = 64;
-/// Those of one organisation.
-const FETCHES_PER_ORGANISATION_MAX: usize = 16;
-
-static FETCHES: Shares = Shares::new(FETCHES_MAX, FETCHES_PER_ORGANISATION_MAX);
 
 pub(super) fn resource() -> Resource {
     let body = schema::object(
@@ -138,62 +116,13 @@ async fn fetch(
     Path(call): Path<Uuid>,
 ) -> Result<Response, Problem> {
     owned(&state, caller.organisation, call).await?;
-    let busy = || Problem::unavailable("as many recordings are fetched as may", RETRY_AFTER_S);
-    let share = FETCHES.take(caller.organisation.0).ok_or_else(busy)?;
+    let share = sound_file::share(caller.organisation)?;
     let store = state.recordings.clone();
     let found = tokio::task::spawn_blocking(move || store.find(call)).await;
-    let path = match found.unwrap_or(Found::Nothing) {
-        Found::File(path) => path,
-        Found::Open => return Err(Problem::conflict("the call is being recorded")),
-        Found::Nothing => return Err(Problem::not_found("the call has no recording")),
-    };
-    let missing = |_| Problem::not_found("the call has no recording");
-    let file = File::open(path).map_err(missing)?;
-    let length = file.metadata().map_err(missing)?.len();
-    let head = [
-        (header::CONTENT_TYPE, "audio/wav".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
-    ];
-    Ok((head, Body::new(FileBody::read(file, share))).into_response())
-}
-
-/// A file on its way to a client, read by a thread that may wait for the disk.
-struct FileBody(mpsc::Receiver<std::io::Result<Bytes>>);
-
-impl FileBody {
-    fn read(mut file: File, share: Share) -> Self {
-        let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
-        tokio::task::spawn_blocking(move || {
-            let _share = share;
-            loop {
-                let mut chunk = vec![0; CHUNK_BYTES];
-                let read = match file.read(&mut chunk) {
-                    Ok(0) => return,
-                    Ok(read) => {
-                        chunk.truncate(read);
-                        Ok(Bytes::from(chunk))
-                    }
-                    Err(error) => Err(error),
-                };
-                // A client that went away wants no more.
-                let failed = read.is_err();
-                if sender.blocking_send(read).is_err() || failed {
-                    return;
-                }
-            }
-        });
-        Self(chunks)
-    }
-}
-
-impl HttpBody for FileBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
-        self.0.poll_recv(cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+    let missing = || Problem::not_found("the call has no recording");
+    match found.unwrap_or(Found::Nothing) {
+        Found::File(path) => sound_file::answer(&path, share).map_err(|_| missing()),
+        Found::Open => Err(Problem::conflict("the call is being recorded")),
+        Found::Nothing => Err(missing()),
     }
 }

@@ -95,6 +95,15 @@ where
     Endpoint::new(Method::PUT, path, id, on(MethodFilter::PUT, handler))
 }
 
+/// An endpoint that changes what is named.
+pub fn patch<H, T>(path: &'static str, id: &'static str, handler: H) -> Endpoint
+where
+    H: Handler<T, State>,
+    T: 'static,
+{
+    Endpoint::new(Method::PATCH, path, id, on(MethodFilter::PATCH, handler))
+}
+
 /// An endpoint that removes.
 pub fn delete<H, T>(path: &'static str, id: &'static str, handler: H) -> Endpoint
 where

@@ -5,7 +5,7 @@ mod endpoint;
 pub mod schema;
 
 pub use document::document;
-pub use endpoint::{Access, Answer, Content, Endpoint, Query, delete, get, post, put};
+pub use endpoint::{Access, Answer, Content, Endpoint, Query, delete, get, patch, post, put};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;

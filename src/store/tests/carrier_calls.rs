@@ -145,6 +145,15 @@ fn calls_that_were_handed_over() {
              recorded_at, data) VALUES ($1, $2, 'carrier', 'x', 'ended', $3, $3, '{}')",
         );
         store.execute(query.bind(organisation).bind(told).bind(now)).await.unwrap();
+        let query = Query::new(
+            "INSERT INTO call_events (organisation_id, call_id, source, source_id, kind, at, \
+             recorded_at, data) VALUES ($1, $2, 'node', '9', 'ended', $3, $3, $4)",
+        );
+        let ended_fact =
+            What::Ended(Box::new(Ended { held_ms: Some(7_000), ..Ended::new(Cause::Transferred) }));
+        let data = serde_json::to_string(&ended_fact).unwrap();
+        let query = query.bind(organisation).bind(call).bind(ended).bind(data);
+        store.execute(query).await.unwrap();
         let found = async |node| store.handed_over(node, now, 10 * SECOND).await.unwrap();
         let expected = HandedOver {
             id: call,
@@ -155,6 +164,7 @@ fn calls_that_were_handed_over() {
             ended_at: ended,
             transfer: Some(last),
             leg_from: Some("+1555".into()),
+            held: Some(7 * SECOND),
         };
         assert_eq!(found(Some(node)).await, [expected]);
         let mut all: Vec<_> = found(None).await.into_iter().map(|call| call.call).collect();

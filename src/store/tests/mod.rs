@@ -15,6 +15,7 @@ mod retention;
 mod schema;
 mod sessions;
 mod spending;
+mod voicemails;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

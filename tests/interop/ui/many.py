@@ -85,7 +85,7 @@ weight = page.evaluate("""async () => {
     const links = Array.from(document.querySelectorAll("link, script"), (one) => one.href || one.src);
     const folder = new URL(".", links.find((href) => href?.endsWith("/app.js"))).href;
     const asked = new Map();
-    const pages = ["start", "live", "calls", "call", "agents", "connections", "connection", "routes",
+    const pages = ["start", "live", "calls", "call", "queues", "voicemails", "agents", "connections", "connection", "routes",
         "health", "keys", "webhooks", "audit"].map((name) => `pages/${name}`);
     // What is fetched when somebody opens it.
     const later = ["parts/phone_panel", "parts/place_call"];

@@ -158,7 +158,9 @@ impl Control {
             let Some(account) = snapshot.carriers().get(call.configuration.0) else { continue };
             let passed_us = wall.0.saturating_sub(call.ended_at.0);
             let passed = Duration::from_micros(u64::try_from(passed_us).unwrap_or(0));
-            let until = at + self.config.limits.max_duration.saturating_sub(passed);
+            // As long as its own route or request let it last, and no longer than is allowed now.
+            let most = self.config.limits.max_duration;
+            let until = at + call.held.unwrap_or(most).min(most).saturating_sub(passed);
             let leg_from = call.leg_from.as_deref().unwrap_or(&call.number);
             let bounds = |number| {
                 let mut bounds = snapshot.bounds(account.organisation, None, None);

@@ -1,0 +1,48 @@
+"""Messages that callers have left: one comes by itself, is played, marked and deleted."""
+
+import re
+
+from browser import Browser, expect, given, say
+
+given = given()
+browser = Browser(given)
+page = browser.page()
+browser.sign_in(page)
+
+# It comes while the page is open.
+browser.go(page, "voicemails")
+expect(page.get_by_text("Every message was heard")).to_be_visible()
+browser.judge(page, "no message")
+say("empty")
+row = page.locator(".table-frame tbody tr")
+state = row.locator(".badge")
+expect(row).to_have_count(1)
+expect(state).to_have_text("new")
+expect(row).to_contain_text("+15550001234")
+browser.judge(page, "a message")
+browser.shot(page, "voicemail-desktop")
+small = browser.page("phone")
+browser.sign_in(small)
+browser.go(small, "voicemails")
+expect(small.locator("td audio")).to_be_visible()
+browser.judge(small, "a message on a phone")
+browser.shot(small, "voicemail-phone")
+
+# Who has played it to its end has heard it.
+page.evaluate("document.querySelector('td audio').play()")
+browser.until(page, "document.querySelector('td audio').ended")
+assert 1.9 < page.evaluate("document.querySelector('td audio').duration") < 20
+expect(state).to_have_text("heard")
+
+only = lambda name: page.locator(".segments label", has_text=re.compile(f"^{name}$")).click()
+only("Heard")
+expect(row).to_have_count(1)
+page.get_by_role("button", name="Not heard").click()
+expect(page.get_by_text("No message was heard yet")).to_be_visible()
+only("All")
+expect(state).to_have_text("new")
+page.get_by_role("button", name="Delete the message").click()
+browser.judge(page, "a message to be deleted")
+page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+expect(page.get_by_text("Nobody has left a message")).to_be_visible()
+browser.end()
