@@ -73,7 +73,7 @@ impl Control {
             Address::parse(&wanted.to, None).map_err(|error| field("to", error.to_string()))?;
         let mut others = self.shunned.order(now(), accounts);
         let mut refused = RequestError::Full;
-        let (account, place) = loop {
+        let (account, from, place) = loop {
             let account = others.pop_front().ok_or(refused)?;
             if account.spec.calls.originate.is_none() {
                 let why = "its carrier places no calls over HTTP".to_owned();
@@ -84,17 +84,18 @@ impl Control {
                 refused = RequestError::State("the carrier's socket of events is not up here");
                 continue;
             }
+            let from = self.calling_number(&account, wanted.from.as_deref());
+            if from.is_none() && account.spec.requires_caller_id {
+                let why = "the configuration has no active number to call from".to_owned();
+                refused = field("from", why);
+                continue;
+            }
             match self.take_carrier_line(&account, wanted.from.as_deref()) {
-                Ok(place) => break (account, place),
+                Ok(place) => break (account, from, place),
                 Err(error) => refused = error,
             }
         };
         let id = wanted.id.unwrap_or_else(Uuid::now_v7);
-        let from = self.calling_number(&account, wanted.from.as_deref());
-        if from.is_none() && account.spec.requires_caller_id {
-            let why = "the configuration has no active number to call from".to_owned();
-            return Err(field("from", why));
-        }
         let mut leg = CarrierLeg::new(self.as_found(&account), None);
         leg.extra = extra_of(&account, wanted)?;
         leg.others = others;
@@ -299,7 +300,9 @@ impl Control {
             }
             // A number of another configuration is none of this one's.
             let snapshot = self.directory.load();
-            let own = snapshot.own_number(account.id).unwrap_or(&wanted_from).to_owned();
+            let kept = (!account.spec.requires_caller_id).then_some(wanted_from);
+            let own = snapshot.own_number(account.id).map(str::to_owned);
+            let Some(own) = own.or(kept) else { continue };
             let Ok(place) = self.take_carrier_line(&account, Some(&own)) else { continue };
             let from = self.calling_number(&account, Some(&own));
             let mut next = CarrierLeg::new(account, None);
