@@ -4,14 +4,14 @@ use adapters::config::{ConfigErrors, RawConfig};
 use adapters::hook::HookUrls;
 use adapters::setup::{SetupState, SetupStep};
 use adapters::spec::ProviderSpec;
-use adapters::{table, ui};
+use adapters::table;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::object::{self, Fields};
-use super::{providers, reach, trunks};
+use super::{providers, reach, server, trunks};
 use crate::carrier::Account;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -43,7 +43,7 @@ pub(super) fn resource() -> Resource {
         ("NewConfiguration", write_schema(true)),
         ("ChangedConfiguration", write_schema(false)),
     ];
-    schemas.extend(table::PROVIDERS.iter().map(|spec| (spec.name, config_schema(spec))));
+    schemas.extend(table::PROVIDERS.iter().map(|spec| (spec.name, providers::config_schema(spec))));
     Resource {
         tag: "configurations",
         about: "Credentials and settings of a provider, as many of each as one likes.",
@@ -150,6 +150,13 @@ fn detail_fields() -> Vec<(&'static str, Value)> {
         ),
         ("trunks", schema::list(schema::named("Trunk"))),
         (
+            "sip_connectivity",
+            schema::described(
+                schema::nullable(schema::object(&server::edge_schema(), &[])),
+                "what the other side of a SIP peer has to know; null if it is none",
+            ),
+        ),
+        (
             "status",
             schema::described(
                 schema::nullable(schema::named("TrunkStatus")),
@@ -174,20 +181,6 @@ fn write_schema(new: bool) -> Value {
     }
     optional.extend(fields);
     schema::object(&[], &optional)
-}
-
-/// What a provider wants to be told, with its name.
-fn config_schema(spec: &ProviderSpec) -> Value {
-    let mut config = ui::schema(spec.ui.fields);
-    let provider = json!({"const": spec.name});
-    if let Some(properties) = config.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("provider".to_owned(), provider);
-    }
-    let required = config.as_object_mut().map(|config| config.entry("required"));
-    if let Some(required) = required.and_then(|r| r.or_insert_with(|| json!([])).as_array_mut()) {
-        required.push(json!("provider"));
-    }
-    config
 }
 
 /// The provider of a configuration; it was in the table when it was stored.
@@ -289,7 +282,7 @@ fn read_config(
         return None;
     };
     if stored.is_some_and(|stored| stored.provider != spec.name) {
-        given.wrong("config.provider", "the provider of a configuration does not change");
+        given.never("config.provider", "the provider of a configuration does not change");
         return None;
     }
     match spec.read(&Value::Object(config), stored.map(|stored| &stored.config)) {
@@ -352,6 +345,9 @@ pub(super) async fn whole(
     let may = caller.require(Scope::Admin).is_ok();
     let mut shown = detail(&configuration, &counts, (&state.base_url, may))?;
     shown.insert("trunks".to_owned(), json!(trunks::all(state, &configuration).await?));
+    let is_sip = spec_of(&configuration.fields.provider)?.sip.is_some();
+    let edge = is_sip.then(|| server::edge(state));
+    shown.insert("sip_connectivity".to_owned(), json!(edge));
     let standings = trunks::standings(state, vec![id.0]).await;
     let status = standings.first().map(trunks::standing);
     shown.insert("status".to_owned(), json!(status));

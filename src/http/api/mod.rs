@@ -21,6 +21,7 @@ mod line;
 mod link;
 mod listen;
 mod live;
+mod number_sync;
 mod numbers;
 mod object;
 mod ops;
