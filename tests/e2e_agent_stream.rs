@@ -321,7 +321,8 @@ fn clear_accounts_for_what_was_heard() {
 fn queue_full_refuses_the_newest() {
     let (server, agents) = start("[media]\nmax_queue_ms = 1000");
     let (phone, mut agent) = connected(&server, &agents);
-    let audio = noise(16_000, 5);
+    // Far more than is played while it is sent, however slowly that goes.
+    let audio = noise(64_000, 5);
     for frame in audio.chunks(160) {
         agent.play(0, frame);
     }

@@ -275,6 +275,43 @@ fn what_is_wrong_is_refused() {
     server.stop();
 }
 
+/// Who does not finish what it has begun is given up, while others are served: a head that does not
+/// end by the end of the connection, a body by a problem document.
+#[test]
+fn slow_clients_are_given_up() {
+    let server = Server::start("");
+    let open = |text: &str| {
+        let mut stream = TcpStream::connect(server.http).unwrap();
+        // Longer than any of it may take, on any machine.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let mut head = open("GET /healthz HTTP/1.1\r\nHost: h\r\nX-Slow: ");
+    let mut body = open(&format!(
+        "POST /api/v1/agents HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: 100\r\n\r\n{{",
+        server.key
+    ));
+    assert_eq!(server.http("GET", "/healthz", None).0, 200);
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"}") {
+        let mut piece = [0; 4_096];
+        let length = body.read(&mut piece).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..length]);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("/problems/too-slow"),
+        "{answer}"
+    );
+    let mut rest = Vec::new();
+    head.read_to_end(&mut rest).unwrap();
+    assert!(!String::from_utf8_lossy(&rest).contains(" 200 "));
+    server.stop();
+}
+
 /// The document has every endpoint, and every endpoint asks for the key that the document says.
 #[test]
 fn the_document_and_the_routes_agree() {

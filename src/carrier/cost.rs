@@ -74,7 +74,7 @@ impl Pricing {
     async fn ask(&self, calls: Vec<CarrierCall>) {
         let mut asked = JoinSet::new();
         for call in calls {
-            let account = self.directory.load().carriers().get(call.configuration.0).cloned();
+            let account = self.directory.load().carriers().of_call(call.configuration.0).cloned();
             let Some(account) = account else { continue };
             if asked.len() >= ASKED_MAX {
                 asked.join_next().await;

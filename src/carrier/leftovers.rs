@@ -41,7 +41,7 @@ impl Leftovers {
     }
 
     async fn end(self, call: CarrierCall) {
-        let account = self.directory.load().carriers().get(call.configuration.0).cloned();
+        let account = self.directory.load().carriers().of_call(call.configuration.0).cloned();
         let Some(account) = account else { return };
         let (calls, id) = (&account.spec.calls, CarrierCallId(call.call));
         if let Some(Ok(op)) = calls.status.map(|status| status(&account.config, &id))

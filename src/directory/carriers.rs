@@ -16,6 +16,8 @@ pub struct Carriers {
     by_token: HashMap<[u8; 32], Uuid>,
     /// One of each carrier.
     any: HashMap<&'static str, Uuid>,
+    /// Those that are parked: of them calls are only led to their end.
+    parked: HashMap<Uuid, Arc<Account>>,
 }
 
 fn hash(token: &str) -> [u8; 32] {
@@ -30,12 +32,33 @@ impl Carriers {
             by_token: accounts.iter().map(hashed).collect(),
             any: accounts.iter().map(|account| (account.spec.name, account.id)).collect(),
             by_id: accounts.into_iter().map(|one| (one.id, Arc::new(one))).collect(),
+            parked: HashMap::new(),
         }
     }
 
-    /// The one with this id.
+    /// The same, and these, which are parked.
+    #[must_use]
+    pub fn and_parked(mut self, accounts: Vec<Account>) -> Self {
+        for account in accounts {
+            self.by_token.insert(hash(account.token.expose()), account.id);
+            self.parked.insert(account.id, Arc::new(account));
+        }
+        self
+    }
+
+    /// The one with this id, unless it is parked.
     pub fn get(&self, id: Uuid) -> Option<&Arc<Account>> {
         self.by_id.get(&id)
+    }
+
+    /// The one with this id, parked or not: for calls that began by it.
+    pub fn of_call(&self, id: Uuid) -> Option<&Arc<Account>> {
+        self.get(id).or_else(|| self.parked.get(&id))
+    }
+
+    /// Whether the one with this id is parked.
+    pub fn is_parked(&self, id: Uuid) -> bool {
+        self.parked.contains_key(&id)
     }
 
     /// One of a carrier, whichever, if there is any.
@@ -49,9 +72,15 @@ impl Carriers {
         self.by_id.values().filter(has).cloned().collect()
     }
 
-    /// The one of `provider` whose hooks' addresses hold `token`.
+    /// The one of `provider` whose hooks' addresses hold `token`, unless it is parked.
     pub fn by_token(&self, provider: &str, token: &str) -> Option<&Arc<Account>> {
-        let account = self.get(*self.by_token.get(&hash(token))?)?;
+        self.hooked(provider, token).filter(|account| !self.is_parked(account.id))
+    }
+
+    /// The one of `provider` whose hooks' addresses hold `token`, parked or not: what its carrier
+    /// tells of calls that began by it is heard.
+    pub fn hooked(&self, provider: &str, token: &str) -> Option<&Arc<Account>> {
+        let account = self.of_call(*self.by_token.get(&hash(token))?)?;
         (account.spec.name == provider).then_some(account)
     }
 
@@ -64,5 +93,47 @@ impl Carriers {
         let mut found: Vec<_> = self.by_id.values().filter(places).cloned().collect();
         found.sort_by_key(|account| (!account.is_default, account.id));
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use adapters::table::PROVIDERS;
+
+    use super::*;
+    use crate::config::Secret;
+    use crate::quota::Limits;
+
+    fn account(id: u128) -> Account {
+        Account {
+            id: Uuid::from_u128(id),
+            organisation: Uuid::nil(),
+            name: "test".to_owned(),
+            spec: PROVIDERS[0],
+            config: adapters::config::RawConfig::default(),
+            token: Secret::new(id.to_string()),
+            limits: Limits::default(),
+            is_default: false,
+        }
+    }
+
+    /// One that is parked is found for the calls that began by it, and for nothing else.
+    #[test]
+    fn the_parked_lead_their_calls_to_the_end() {
+        let carriers = Carriers::new(vec![account(1)]).and_parked(vec![account(2)]);
+        let [active, parked] = [1, 2].map(Uuid::from_u128);
+        let name = PROVIDERS[0].name;
+        let id = |found: Option<&Arc<Account>>| found.map(|account| account.id);
+        assert_eq!((id(carriers.get(active)), id(carriers.get(parked))), (Some(active), None));
+        assert_eq!(id(carriers.any_of(name)), Some(active));
+        assert!(carriers.is_parked(parked) && !carriers.is_parked(active));
+        for (one, token) in [(active, "1"), (parked, "2")] {
+            assert_eq!(id(carriers.of_call(one)), Some(one));
+            assert_eq!(id(carriers.hooked(name, token)), Some(one));
+        }
+        assert_eq!(id(carriers.by_token(name, "1")), Some(active));
+        assert_eq!(id(carriers.by_token(name, "2")), None);
+        assert_eq!(id(carriers.hooked(PROVIDERS[1].name, "2")), None, "another carrier's address");
+        assert_eq!(id(carriers.hooked(name, "3")), None);
     }
 }

@@ -105,6 +105,8 @@ impl Snapshot {
         let limits = assembly.limits();
         let accounts = assembly.accounts(&mut table);
         let carriers = Carriers::new(active(stored).filter_map(of_carrier).collect());
+        let parked = stored.configurations.iter().filter(|row| row.inactive.is_some());
+        let carriers = carriers.and_parked(parked.filter_map(of_carrier).collect());
         let faults = assembly.faults;
         let snapshot = Self::new(organisation, agents, trunks, config.users.clone(), table.build());
         let suspended = stored.organisations.iter().filter(|one| one.is_suspended());

@@ -114,18 +114,33 @@ fn hash(parts: &Parts, body: &Bytes) -> RequestHash {
     hash.chain_update(target).chain_update([0]).chain_update(body).finalize().into()
 }
 
-/// Keeps an answer that says that something was done.
+/// Lets a key be free for the next request.
+async fn forget(store: &Store, caller: &Caller, key: &str) {
+    if let Err(error) = store.abandon_request(caller.organisation, key).await {
+        tracing::warn!(%error, "an idempotency key is taken for a while");
+    }
+}
+
+/// Keeps an answer that says that something was done. One that is too long to be kept is given all
+/// the same, and leaves its key free.
 async fn keep(store: &Store, caller: &Caller, key: &str, response: Response) -> Response {
     if !response.status().is_success() {
-        if let Err(error) = store.abandon_request(caller.organisation, key).await {
-            tracing::warn!(%error, "an idempotency key is taken for a while");
-        }
+        forget(store, caller, key).await;
         return response;
     }
     let (parts, body) = response.into_parts();
-    let text = to_bytes(body, ANSWER_BYTES_MAX).await.ok().map(Vec::from);
-    let Some(text) = text.and_then(|bytes| String::from_utf8(bytes).ok()) else {
-        return Problem::new(Kind::Internal, "the answer cannot be kept").into_response();
+    // It is in memory already, and given whether it is kept or not.
+    let text = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let text = match String::from_utf8(text.into()) {
+        Ok(text) if text.len() <= ANSWER_BYTES_MAX => text,
+        Ok(text) => {
+            forget(store, caller, key).await;
+            return Response::from_parts(parts, Body::from(text));
+        }
+        Err(error) => {
+            forget(store, caller, key).await;
+            return Response::from_parts(parts, Body::from(error.into_bytes()));
+        }
     };
     let header = |name| parts.headers.get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let kept = Kept {
@@ -161,4 +176,39 @@ fn again(status: u16, rest: &[u8]) -> Response {
     }
     headers.insert(REPLAYED, HeaderValue::from_static("true"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Scope;
+    use crate::store::tests::on_both;
+
+    /// An answer is kept for whoever asks again; one that is too long, or no text, is given as it
+    /// is, and its key is free.
+    #[test]
+    fn long_answers_are_given() {
+        on_both(async |db| {
+            let store = db.store().await;
+            let organisation = store.default_organisation();
+            let caller = Caller { organisation, key_id: "k".to_owned(), scope: Scope::Admin };
+            let long = vec![b'x'; ANSWER_BYTES_MAX + 1];
+            for (key, body, is_kept) in
+                [("a", b"short".to_vec(), true), ("b", long, false), ("c", vec![0xff], false)]
+            {
+                let begin =
+                    async || store.begin_request(organisation, key, &[1; 32]).await.unwrap();
+                assert!(matches!(begin().await, Earlier::Nothing { .. }));
+                let answer = (StatusCode::CREATED, body.clone()).into_response();
+                let given = keep(&store, &caller, key, answer).await;
+                assert_eq!(given.status(), StatusCode::CREATED);
+                assert!(to_bytes(given.into_body(), usize::MAX).await.unwrap() == body, "{key}");
+                match begin().await {
+                    Earlier::Answer { status: 201, .. } => assert!(is_kept, "{key}"),
+                    Earlier::Nothing { .. } => assert!(!is_kept, "{key}"),
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+    }
 }

@@ -1,23 +1,21 @@
 //! Tries deliveries until they are taken or given up.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::backoff::pause;
+use super::busy::Busy;
 use super::guard::Guard;
 use super::send::{Post, Sender};
 use super::sign::signature;
 use crate::config::Secret;
 use crate::store::deliveries::{Claimed, Outcome};
-use crate::store::{NodeId, Store, StoreError, SubscriptionId, Timestamp};
+use crate::store::{NodeId, OrganisationId, Store, StoreError, SubscriptionId, Timestamp};
 
 /// Webhooks under way at once.
 const UNDER_WAY_MAX: usize = 256;
-/// Webhooks under way to one subscription: a slow receiver holds up nobody else.
-const PER_SUBSCRIPTION_MAX: u32 = 8;
 /// How long a delivery belongs to the node that took it; longer than an attempt can be.
 const CLAIM: Duration = Duration::from_secs(60);
 /// How long what is due waits at most to be seen, where nobody tells of it: in milliseconds.
@@ -51,7 +49,7 @@ pub struct Deliverer {
     sender: Sender,
     commits: watch::Receiver<u64>,
     room: Arc<Semaphore>,
-    busy: Arc<Mutex<HashMap<SubscriptionId, u32>>>,
+    busy: Arc<Mutex<Busy>>,
 }
 
 impl Deliverer {
@@ -97,10 +95,11 @@ impl Deliverer {
 
     /// Begins all that is due and for which there is room. When the next is due after that.
     async fn deliver_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let (due, next) = self.store.due_subscriptions(Timestamp::now()).await?;
-        for subscription in due {
-            let busy = self.busy(|busy| busy.get(&subscription).copied().unwrap_or(0));
-            let free = PER_SUBSCRIPTION_MAX.saturating_sub(busy);
+        let (mut due, next) = self.store.due_subscriptions(Timestamp::now()).await?;
+        // Whoever comes first has the room of its organisation: nobody always does.
+        fastrand::shuffle(&mut due);
+        for (subscription, organisation) in due {
+            let free = self.busy(|busy| busy.free(subscription, organisation));
             if free == 0 {
                 continue;
             }
@@ -110,7 +109,7 @@ impl Deliverer {
             }
             let target = self.store.subscription_target(subscription).await;
             for delivery in claimed {
-                self.begin(subscription, &target, delivery).await;
+                self.begin((subscription, organisation), &target, delivery).await;
             }
         }
         Ok(next)
@@ -118,7 +117,7 @@ impl Deliverer {
 
     async fn begin(
         &self,
-        subscription: SubscriptionId,
+        (subscription, organisation): (SubscriptionId, OrganisationId),
         target: &Result<Option<(String, Secret)>, StoreError>,
         delivery: Claimed,
     ) {
@@ -136,19 +135,12 @@ impl Deliverer {
             }
         };
         let Ok(room) = Arc::clone(&self.room).acquire_owned().await else { return };
-        self.busy(|busy| *busy.entry(subscription).or_default() += 1);
+        self.busy(|busy| busy.begin(subscription, organisation));
         let this = self.part();
         tokio::spawn(async move {
             let outcome = this.attempt(url, &secret, &delivery).await;
             this.end(&delivery, &outcome).await;
-            this.busy(|busy| {
-                if let Some(count) = busy.get_mut(&subscription) {
-                    *count -= 1;
-                    if *count == 0 {
-                        busy.remove(&subscription);
-                    }
-                }
-            });
+            this.busy(|busy| busy.end(subscription, organisation));
             drop(room);
             // There is room for the next.
             this.targets.wake.notify_one();
@@ -168,7 +160,7 @@ impl Deliverer {
         }
     }
 
-    fn busy<T>(&self, look: impl FnOnce(&mut HashMap<SubscriptionId, u32>) -> T) -> T {
+    fn busy<T>(&self, look: impl FnOnce(&mut Busy) -> T) -> T {
         look(&mut self.busy.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -5,6 +5,7 @@
 //! none is lost and none is made up; one may arrive twice, with the same id. See decision 26.
 
 mod backoff;
+mod busy;
 mod deliverer;
 mod event;
 pub(crate) mod guard;

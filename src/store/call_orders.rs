@@ -297,6 +297,7 @@ impl Store {
         organisation: OrganisationId,
         id: CallOrderId,
         recipients: &[NewRecipient],
+        actor: &Actor,
     ) -> Result<(), StoreError> {
         let now = Timestamp::now();
         let mut tx = self.begin().await?;
@@ -309,6 +310,8 @@ impl Store {
         }
         let due = order.begins_at.max(now);
         call_recipients::insert(&mut tx, (organisation, id), recipients, due).await?;
+        let audit = Audit::new(organisation, actor, "extend", "call_order", id);
+        tx.audit(&audit.with(serde_json::json!({ "recipients": recipients.len() }))).await?;
         tx.commit().await
     }
 

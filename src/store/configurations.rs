@@ -17,6 +17,7 @@ use super::sql::Query;
 use super::{Actor, Audit, Store, StoreError, Tx};
 use crate::calls::caller_ids::Rotation;
 use crate::config::Secret;
+use crate::orders::Template;
 use crate::seal::SealError;
 
 pub(super) const CONFIGURATION: Kind = kind!("configurations", "configuration", 500);
@@ -315,7 +316,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::NotFound`], [`StoreError::ReadOnly`], or [`StoreError::InUse`] if a route
-    /// names it or something of it.
+    /// names it or something of it, or an order of calls that is not over names it.
     pub async fn delete_configuration(
         &self,
         organisation: OrganisationId,
@@ -330,6 +331,10 @@ impl Store {
                     OR trunk_id IN (SELECT id FROM trunks WHERE configuration_id = $1 \
                     AND deleted_at IS NULL)) LIMIT 1";
         tx.unused(Query::new(used).bind(id), "routes name the configuration").await?;
+        if ordered_by(&mut tx, organisation, id).await? {
+            let what = "orders of calls that are not over name the configuration";
+            return Err(StoreError::InUse { what });
+        }
         for delete in [
             "UPDATE numbers SET deleted_at = $2, updated_at = $2 WHERE configuration_id = $1 \
              AND deleted_at IS NULL",
@@ -342,6 +347,23 @@ impl Store {
         tx.audit(&Audit::new(organisation, actor, "delete", CONFIGURATION.name, id)).await?;
         tx.commit().await
     }
+}
+
+/// Whether an order of calls that is not over places them by a configuration.
+async fn ordered_by(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: ConfigurationId,
+) -> Result<bool, StoreError> {
+    // The two databases look into JSON by different words; orders that are not over are few.
+    let open = "SELECT call FROM call_orders WHERE organisation_id = $1 AND ended_at IS NULL";
+    for row in tx.fetch_all(Query::new(open).bind(organisation)).await? {
+        let template: Template = row.json("call")?;
+        if template.telephony_configuration_id == Some(id.0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Takes the default from whichever configuration has it.

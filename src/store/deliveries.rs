@@ -167,7 +167,8 @@ impl Store {
         tx.commit().await
     }
 
-    /// The subscriptions for which something is due, and when the next is due after that.
+    /// The subscriptions for which something is due, each with whose it is; and when the next is
+    /// due after that.
     ///
     /// # Errors
     ///
@@ -175,16 +176,18 @@ impl Store {
     pub async fn due_subscriptions(
         &self,
         now: Timestamp,
-    ) -> Result<(Vec<SubscriptionId>, Option<Timestamp>), StoreError> {
+    ) -> Result<(Vec<(SubscriptionId, OrganisationId)>, Option<Timestamp>), StoreError> {
         // One look for each subscription, however much waits for a receiver that is down.
         let query = Query::new(
-            "SELECT id FROM subscriptions WHERE (enabled OR deleted_at IS NOT NULL) \
+            "SELECT id, organisation_id FROM subscriptions \
+             WHERE (enabled OR deleted_at IS NOT NULL) \
              AND EXISTS (SELECT 1 FROM deliveries \
              WHERE subscription_id = subscriptions.id AND ended_at IS NULL AND due_at <= $1 \
              AND (claimed_until IS NULL OR claimed_until < $1))",
         );
         let rows = self.fetch_all(query.bind(now)).await?;
-        let due = rows.iter().map(|row| row.get("id")).collect::<Result<_, _>>()?;
+        let whose = |row: &Row| Ok((row.get("id")?, row.get("organisation_id")?));
+        let due = rows.iter().map(whose).collect::<Result<_, StoreError>>()?;
         let query = Query::new(
             "SELECT due_at FROM deliveries WHERE ended_at IS NULL AND due_at > $1 \
              ORDER BY due_at LIMIT 1",

@@ -100,16 +100,20 @@ impl Store {
         let status: Option<i64> = found.get("status")?;
         let sealed: Option<Vec<u8>> = found.get("answer")?;
         let (Some(status), Some(sealed)) = (status, sealed) else {
-            if found.get::<Timestamp>("expires_at")? > now {
+            let expires_at: Timestamp = found.get("expires_at")?;
+            if expires_at > now {
                 return Ok(Earlier::UnderWay);
             }
-            // Whoever carried it out is gone.
+            // Whoever carried it out is gone. The time that was read counts: of several who ask at
+            // the same moment another may have been faster.
             let again = Query::new(
                 "UPDATE idempotency_keys SET expires_at = $1 WHERE organisation_id = $2 \
-                 AND idempotency_key = $3",
+                 AND idempotency_key = $3 AND expires_at = $4 AND answer IS NULL",
             );
             let again = again.bind(now.after(UNDER_WAY_MAX)).bind(organisation).bind(key);
-            tx.execute(again).await?;
+            if tx.execute(again.bind(expires_at)).await? == 0 {
+                return Ok(Earlier::UnderWay);
+            }
             tx.commit().await?;
             return Ok(Earlier::Nothing { first_at: found.get("created_at")? });
         };

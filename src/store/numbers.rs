@@ -91,6 +91,8 @@ pub struct Number {
     pub address: Address,
     /// What is set.
     pub fields: NumberFields,
+    /// The name of the agent that takes its calls.
+    pub agent_name: Option<String>,
     /// What every object has.
     pub stamp: Stamp,
 }
@@ -98,7 +100,9 @@ pub struct Number {
 const SELECT: &str = "SELECT id, organisation_id, configuration_id, trunk_id, agent_id, provider, \
                       address, address_normalised, address_type, country, label, is_active, \
                       is_default_caller_id, metadata, max_calls, calls_per_second, origin, \
-                      created_at, updated_at FROM numbers WHERE deleted_at IS NULL";
+                      created_at, updated_at, (SELECT name FROM agents \
+                      WHERE agents.id = numbers.agent_id) AS agent_name \
+                      FROM numbers WHERE deleted_at IS NULL";
 
 fn read(row: &Row) -> Result<Number, StoreError> {
     Ok(Number {
@@ -120,6 +124,7 @@ fn read(row: &Row) -> Result<Number, StoreError> {
             metadata: row.json("metadata")?,
             limits: CallLimits::read(row)?,
         },
+        agent_name: row.get("agent_name")?,
         stamp: Stamp::read(row)?,
     })
 }
@@ -294,13 +299,37 @@ impl Store {
         actor: &Actor,
     ) -> Result<(), StoreError> {
         let mut tx = self.begin_change().await?;
-        tx.writable(&NUMBER, organisation, id, Origin::Api).await?;
-        let used = "SELECT id FROM routes WHERE number_id = $1 AND deleted_at IS NULL LIMIT 1";
-        tx.unused(Query::new(used).bind(id), "routes name the number").await?;
+        deletable(&mut tx, organisation, id).await?;
         tx.execute(Query::new(NUMBER.delete).bind(id).bind(Timestamp::now())).await?;
         tx.audit(&Audit::new(organisation, actor, "delete", NUMBER.name, id)).await?;
         tx.commit().await
     }
+
+    /// Finds out whether a number could be deleted, before its carrier is told.
+    ///
+    /// # Errors
+    ///
+    /// What [`Self::delete_number`] would refuse.
+    pub async fn try_delete_number(
+        &self,
+        organisation: OrganisationId,
+        id: NumberId,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        deletable(&mut tx, organisation, id).await?;
+        tx.rollback().await
+    }
+}
+
+/// Refuses to delete a number that is not there, is the file's, or is named by a route.
+async fn deletable(
+    tx: &mut Tx,
+    organisation: OrganisationId,
+    id: NumberId,
+) -> Result<(), StoreError> {
+    tx.writable(&NUMBER, organisation, id, Origin::Api).await?;
+    let used = "SELECT id FROM routes WHERE number_id = $1 AND deleted_at IS NULL LIMIT 1";
+    tx.unused(Query::new(used).bind(id), "routes name the number").await
 }
 
 /// Checks what a number refers to, and makes room if it becomes the default.

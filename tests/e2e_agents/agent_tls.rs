@@ -9,13 +9,19 @@ use support::ports::Ports;
 use support::server::{self, Server};
 use support::tls::Authority;
 
+/// How long a good agent may take to be reached, in milliseconds: it is there in no time, but for a
+/// busy machine.
+const REACHED_MS: u32 = 20_000;
+/// How long a bad one is tried for: each try fails at once.
+const TRIED_MS: u32 = 2_000;
+
 /// A server that trusts `trusted` and whose agent is at `url`.
-fn server(url: &str, trusted: &Authority) -> Server {
+fn server(url: &str, trusted: &Authority, connect_timeout_ms: u32) -> Server {
     let folder = server::folder();
     let roots = trusted.write(&folder);
     let config = format!(
         "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{url}\"\n\
-         connect_timeout_ms = 800\n"
+         connect_timeout_ms = {connect_timeout_ms}\n"
     );
     let roots = [("SSL_CERT_FILE", roots.to_str().unwrap())];
     Server::start_with(Ports::claim(), folder, &config, &roots)
@@ -26,7 +32,7 @@ fn server(url: &str, trusted: &Authority) -> Server {
 fn agent_with_a_good_certificate() {
     let authority = Authority::new();
     let agents = Agents::listen_tls(authority.server("localhost"));
-    let server = server(&agents.url(), &authority);
+    let server = server(&agents.url(), &authority, REACHED_MS);
     let mut phone = Phone::call(&server, "bot");
     let mut agent = agents.accept();
     phone.wait_answer();
@@ -54,7 +60,7 @@ fn agent_with_a_bad_certificate() {
     for tls in [stranger.server("localhost"), authority.server("agent.invalid")] {
         let agents = Agents::listen_tls(tls);
         let url = agents.url().replace("agent.invalid", "localhost");
-        let server = server(&url, &authority);
+        let server = server(&url, &authority, TRIED_MS);
         let mut phone = Phone::call(&server, "bot");
         // The handshake fails before anything is said.
         assert!(agents.wait_refused(), "spoken to in spite of its certificate");

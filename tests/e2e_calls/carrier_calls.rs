@@ -392,6 +392,33 @@ fn the_next_configuration() {
     server.stop();
 }
 
+/// A call that names no configuration is placed by the first that has a number to call from, though
+/// another is the default; whoever names that one is told what is missing.
+#[test]
+fn a_configuration_without_numbers_is_passed_over() {
+    let (server, first, second) = (Server::start(""), Api::start(), Api::start());
+    let wanted = json!({
+        "name": "empty", "is_default_outbound": true,
+        "config": {
+            "provider": "twilio", "account_sid": "ACbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
+            "auth_token": support::api_carrier::TOKEN, "api_base": format!("http://{}", first.at),
+        },
+    });
+    let configs = "/api/v1/organizations/telephony-configs";
+    let empty = expect(&server, 201, "POST", configs, Some(wanted))["id"].clone();
+    configure(&server, &second, "main", NUMBER);
+    let mut wanted = json!({"to": OTHER, "agent": "echo"});
+    let placed = expect(&server, 201, "POST", "/api/v1/calls", Some(wanted.clone()));
+    second.hears("a call to place", |asked| asked.path.ends_with("/Calls.json"));
+    assert!(first.asked().is_empty());
+    server.hang_up(placed["id"].as_str().unwrap());
+    wanted["telephony_configuration_id"] = empty;
+    let refused = expect(&server, 400, "POST", "/api/v1/calls", Some(wanted));
+    assert_eq!(refused["errors"][0]["field"], json!("from"), "{refused}");
+    server.wait_idle();
+    server.stop();
+}
+
 /// Credentials are tried, and what the carrier says of them is told.
 #[test]
 fn credentials_are_tried() {
@@ -418,5 +445,99 @@ fn credentials_are_tried() {
     let done = expect(&server, 200, "POST", &imports, Some(json!({})));
     assert_eq!(done["imported"][0]["label"], json!("Desk"));
     assert_eq!(done["skipped"], json!([NUMBER]));
+    server.stop();
+}
+
+/// Once carriers can reach the server, a number with an agent is pointed here; one that rests or is
+/// removed is pointed away, if it came here. What the carrier does not do is told, and keeps a
+/// number that callers would go on to call; all of it is in the audit log.
+#[test]
+fn numbers_are_pointed_here() {
+    let reached = "public_url = \"https://voice.example.com\"\n\
+                   [outward]\nallow = [\"127.0.0.0/8\"]\n";
+    let (server, api) = (Server::start(reached), Api::start());
+    let sid = "PN00000000000000000000000000000001";
+    let lists = |url: &str| {
+        let number = json!({"sid": sid, "phone_number": NUMBER, "voice_url": url});
+        let page = json!({"incoming_phone_numbers": [number], "next_page_uri": null});
+        api.will(Some((200, page)));
+    };
+    let none = json!({"incoming_phone_numbers": [], "next_page_uri": null});
+    let takes = || api.will(Some((200, json!({"sid": sid}))));
+    lists("");
+    takes();
+    let id = configure(&server, &api, "main", NUMBER);
+    let bound = api.hears("a binding", |asked| asked.field("VoiceUrl").is_some());
+    let url = bound.field("VoiceUrl").unwrap();
+    assert!(url.starts_with("https://voice.example.com/api/v1/telephony/twilio/voice/"), "{url}");
+    let numbers = format!("/api/v1/organizations/telephony-configs/{id}/phone-numbers");
+    let listed = expect(&server, 200, "GET", &numbers, None);
+    assert_eq!(listed["items"][0]["inbound_agent_name"], json!("echo"), "{listed}");
+    let path = format!("{numbers}/{}", listed["items"][0]["id"].as_str().unwrap());
+    let change =
+        |change: Value| expect(&server, 200, "PUT", &path, Some(change))["provider_sync"].clone();
+    let asked = api.asked().len();
+    assert_eq!(change(json!({"label": "desk"})), json!(null));
+    assert_eq!(api.asked().len(), asked, "nobody is told of a label");
+
+    lists(&url);
+    takes();
+    assert_eq!(change(json!({"is_active": false}))["ok"], json!(true));
+    assert_eq!(api.asked().pop().unwrap().field("VoiceUrl").as_deref(), Some(""));
+    api.will(Some((200, none)));
+    let refused = change(json!({"is_active": true}));
+    assert!(refused["ok"] == false && refused["message"].is_string(), "{refused}");
+
+    api.will(Some((401, json!({"code": 20_003, "status": 401}))));
+    expect(&server, 502, "DELETE", &path, None);
+    expect(&server, 200, "GET", &path, None);
+    lists("https://elsewhere.example/");
+    expect(&server, 204, "DELETE", &path, None);
+    assert_eq!(api.asked().pop().unwrap().method, "GET", "what goes elsewhere is left alone");
+    let audit = expect(&server, 200, "GET", "/api/v1/audit?limit=200", None);
+    let entries = audit["items"].as_array().unwrap().iter();
+    let told = entries.filter(|it| it["object_type"] == "number").map(|it| it["action"].clone());
+    let told: Vec<Value> = told.filter(|it| *it == "bind" || *it == "unbind").collect();
+    assert_eq!(told, [json!("unbind"), json!("bind")]);
+    server.stop();
+}
+
+/// A configuration that is parked has no new calls, in or out. The one that lives by it goes on,
+/// and what its carrier tells of it is heard.
+#[test]
+fn a_parked_configuration() {
+    let (server, api) = (Server::start(""), Api::start());
+    let id = configure(&server, &api, "main", NUMBER);
+    let url = hook_url(&server, &api, &id, "voice");
+    let call = call_id(1);
+    let (_, document) = hook(&server, &url, &about(&call, "ringing", "inbound"), false);
+    let mut media = Media::open(&attribute(&document, "Stream", "url"), &call).unwrap();
+    media.hears_echo(0x55);
+    let path = format!("/api/v1/organizations/telephony-configs/{id}");
+    let parked = json!({"reason": "not paid for"});
+    let parked = expect(&server, 200, "POST", &format!("{path}/park"), Some(parked));
+    assert_eq!(parked["inactive_reason"], json!("not paid for"));
+    let wanted = json!({"to": OTHER, "agent": "echo", "telephony_configuration_id": id});
+    expect(&server, 400, "POST", "/api/v1/calls", Some(wanted.clone()));
+    let offer = about(&call_id(2), "ringing", "inbound");
+    let (status, document) = hook(&server, &url, &offer, false);
+    assert!(status == 200 && document.contains("<Reject"), "{status} {document}");
+    let living = server.calls();
+    assert_eq!(living.len(), 1, "{living:?}");
+    media.hears_echo(0x2a);
+    let told = url.replace("/voice/", "/status/");
+    let mut fields = about(&call, "completed", "inbound");
+    fields.push(("CallDuration", "7"));
+    assert_eq!(hook(&server, &told, &fields, true).0, 403, "still nobody is believed unsigned");
+    assert!(matches!(hook(&server, &told, &fields, false).0, 200 | 204));
+    server.wait_idle();
+    media.is_closed();
+    let record = format!("/api/v1/calls/{}", living[0]["id"].as_str().unwrap());
+    let ended = expect(&server, 200, "GET", &record, None);
+    assert_eq!((&ended["status"], &ended["cause"]), (&json!("completed"), &json!("normal")));
+    expect(&server, 200, "POST", &format!("{path}/reactivate"), None);
+    let placed = expect(&server, 201, "POST", "/api/v1/calls", Some(wanted));
+    server.hang_up(placed["id"].as_str().unwrap());
+    server.wait_idle();
     server.stop();
 }

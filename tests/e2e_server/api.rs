@@ -198,6 +198,12 @@ fn configurations() {
     let path = format!("{CONFIGS}/{}", id(&made));
     assert_eq!(made["credentials"]["auth"]["password"], "***********************77aa");
     assert_eq!(made["is_default_outbound"], false);
+    // What the other side has to know is what the server says of itself.
+    let own = expect(&server, 200, "GET", "/api/v1/server", None);
+    for part in ["sip", "rtp", "codecs"] {
+        assert_eq!(made["sip_connectivity"][part], own[part], "{part}");
+    }
+    assert_eq!(own["sip"][0]["address"], json!(server.sip.to_string()));
     expect(&server, 409, "POST", CONFIGS, Some(configuration("carrier")));
     let mut config = made["credentials"].clone();
     config["auth"]["user"] = json!("v");
@@ -215,6 +221,10 @@ fn configurations() {
     ] {
         expect(&server, 422, "PUT", &path, Some(wrong));
     }
+    // The provider stays, whatever else is right or wrong.
+    let other = json!({"name": "", "config": {"provider": "twilio"}});
+    let refused = expect(&server, 400, "PUT", &path, Some(other));
+    assert_eq!(refused["errors"][0]["field"], "config.provider", "{refused}");
     let other = expect(&server, 201, "POST", CONFIGS, Some(configuration("other")));
     let other_path = format!("{CONFIGS}/{}", id(&other));
     for path in [&path, &other_path] {
@@ -266,10 +276,15 @@ fn numbers_are_added() {
         json!({"address": "030123456789"}),
         json!({"address": "030 123458", "country_code": "XX"}),
         json!({}),
-        json!({"address": "+4930123459", "inbound_agent_id": id(&made)}),
         json!({"address": "+4930123459", "is_active": false, "is_default_caller_id": true}),
+        json!({"address": "+4930123459", "clear_trunk": true}),
     ] {
         expect(&server, 422, "POST", &numbers, Some(wrong));
+    }
+    for field in ["inbound_agent_id", "telephony_trunk_id"] {
+        let wrong = json!({"address": "+4930123459", field: id(&made)});
+        let refused = expect(&server, 400, "POST", &numbers, Some(wrong));
+        assert_eq!(refused["errors"][0]["field"], field, "{refused}");
     }
     let page = expect(&server, 200, "GET", &format!("{numbers}?limit=3"), None);
     let cursor = page["next_cursor"].as_str().unwrap();
@@ -284,6 +299,10 @@ fn numbers_are_added() {
     }
     assert_eq!(expect(&server, 200, "GET", &path, None)["phone_number_count"], 4);
     server.stop();
+}
+
+fn label() -> Value {
+    json!("front desk")
 }
 
 /// Numbers are changed by what is named; one is the default; they go with their configuration.
@@ -304,14 +323,16 @@ fn numbers_are_changed() {
     }
     assert_eq!(expect(&server, 200, "GET", &first, None)["is_default_caller_id"], false);
     let agent = expect(&server, 201, "POST", "/api/v1/agents", Some(agent("bot")));
-    let change = json!({"inbound_agent_id": agent["id"], "label": "front desk"});
-    assert_eq!(expect(&server, 200, "PUT", &first, Some(change))["label"], "front desk");
-    let change = json!({"inbound_agent_id": null});
-    let changed = expect(&server, 200, "PUT", &first, Some(change));
-    assert_eq!(
-        (&changed["inbound_agent_id"], &changed["label"]),
-        (&json!(null), &json!("front desk"))
-    );
+    let routed = json!({"inbound_agent_id": agent["id"], "label": "front desk"});
+    for nobody in [json!({"inbound_agent_id": null}), json!({"clear_inbound_agent": true})] {
+        let changed = expect(&server, 200, "PUT", &first, Some(routed.clone()));
+        assert_eq!((&changed["label"], &changed["inbound_agent_name"]), (&label(), &json!("bot")));
+        // Nobody is told of it: no carrier could be.
+        assert_eq!(changed["provider_sync"], json!(null));
+        let changed = expect(&server, 200, "PUT", &first, Some(nobody));
+        assert_eq!((&changed["inbound_agent_id"], &changed["label"]), (&json!(null), &label()));
+        assert_eq!(changed["inbound_agent_name"], json!(null));
+    }
     let elsewhere = first.replace(&id(&made), &id(&other));
     expect(&server, 404, "GET", &elsewhere, None);
     expect(&server, 204, "DELETE", &first, None);

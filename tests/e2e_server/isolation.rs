@@ -125,7 +125,12 @@ struct Operation {
     path: String,
     body: Option<Value>,
     is_stream: bool,
+    /// The least that a key must be for: its place in [`SCOPES`].
+    scope: usize,
 }
+
+/// What keys are for; each reaches what those before it reach.
+const SCOPES: [&str; 4] = ["read", "calls", "admin", "server"];
 
 /// The endpoints of the document that take a key, each with a body that it understands.
 fn operations(document: &Value) -> Vec<Operation> {
@@ -138,11 +143,14 @@ fn operations(document: &Value) -> Vec<Operation> {
             }
             let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
             let answers = operation["responses"]["200"]["content"].as_object();
+            let needs = operation["description"].as_str().unwrap();
+            let scope = needs.split('`').nth(1).unwrap();
             found.push(Operation {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 body: (!schema.is_null()).then(|| sample(document, schema)),
                 is_stream: answers.is_some_and(|kinds| kinds.contains_key("text/event-stream")),
+                scope: SCOPES.iter().position(|known| *known == scope).unwrap(),
             });
         }
     }
@@ -282,6 +290,38 @@ fn state(server: &Server, world: &World, operations: &[Operation]) -> Vec<(Strin
     all
 }
 
+/// Each endpoint lets keys in that are for what the document says, and refuses all that are for
+/// less before it looks at anything else.
+#[test]
+fn keys_reach_as_far_as_they_are_for() {
+    let mut server = Server::start(CONFIG);
+    let document = expect(&server, 200, "GET", "/api/v1/openapi.json", None);
+    let operations = operations(&document);
+    let own = server.key.clone();
+    let mut refused = [0; SCOPES.len()];
+    for (rank, scope) in SCOPES.iter().enumerate() {
+        server.key.clone_from(&own);
+        let wanted = json!({"name": scope, "scope": scope});
+        let made = expect(&server, 201, "POST", "/api/v1/keys", Some(&wanted));
+        made["key"].as_str().unwrap().clone_into(&mut server.key);
+        for Operation { method, path, body, is_stream, scope: least } in &operations {
+            let reaches = rank >= *least;
+            // What is let in is only looked at, and not listened to.
+            if reaches && (method != "GET" || *is_stream) {
+                continue;
+            }
+            let path = filled(path, &vec![NOWHERE; parameters(path).len()]);
+            let (status, answer) = server.http(method, &path, body.as_ref());
+            let forbidden = status == 403 && answer.contains("/problems/forbidden");
+            assert_eq!(forbidden, !reaches, "{scope}: {method} {path}: {status} {answer}");
+            refused[rank] += usize::from(forbidden);
+        }
+    }
+    assert!(refused[0] > refused[1] && refused[1] > refused[2] && refused[2] > 0, "{refused:?}");
+    assert_eq!(refused[3], 0);
+    end(server);
+}
+
 /// A stranger that listens from the first event on hears nothing of our calls.
 #[test]
 fn strangers_hear_nothing() {
@@ -328,7 +368,7 @@ fn secrets_stay_secret() {
     };
     let document = expect(&server, 200, "GET", "/api/v1/openapi.json", None);
     let refused = PLANTED[5];
-    for Operation { method, path, body, is_stream } in operations(&document) {
+    for Operation { method, path, body, is_stream, .. } in operations(&document) {
         if is_stream {
             continue;
         }

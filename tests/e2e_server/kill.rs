@@ -23,6 +23,8 @@ const CONFIGURATIONS: &str = "/api/v1/organizations/telephony-configs";
 const KILLS: u64 = 20;
 /// The moments at which it is killed lie within this time.
 const LIFE_MS: u64 = 600;
+/// Of how many calls of a life it is asked again that they are placed.
+const AGAIN: usize = 3;
 /// How long webhooks may take to come once the server is left alone: one that was refused comes
 /// again after some seconds.
 const WEBHOOKS: Duration = Duration::from_secs(60);
@@ -31,6 +33,8 @@ const WEBHOOKS: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 struct Acknowledged {
     calls: BTreeSet<String>,
+    /// Some of the requests that placed them, by their `Idempotency-Key`, with the call.
+    placed: BTreeMap<String, String>,
     subscriptions: BTreeSet<String>,
     configurations: BTreeMap<String, Written>,
 }
@@ -115,16 +119,29 @@ fn take(stream: TcpStream, seen: &Mutex<Came>) -> Option<()> {
 
 /// A request to a server that may be killed before it answers: then `None`.
 fn ask(at: SocketAddr, key: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-    send(at, key, "POST", path, body)
+    send(at, key, ("POST", path), "", body)
 }
 
-fn send(at: SocketAddr, key: &str, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
+/// Places a call, once for each `again`.
+fn place(at: SocketAddr, key: &str, again: &str, to: SocketAddr) -> Option<(u16, Value)> {
+    let wanted = json!({ "to": format!("sip:echo@{to}"), "agent": "echo" });
+    send(at, key, ("POST", "/api/v1/calls"), &format!("Idempotency-Key: {again}\r\n"), &wanted)
+}
+
+fn send(
+    at: SocketAddr,
+    key: &str,
+    (method, path): (&str, &str),
+    more: &str,
+    body: &Value,
+) -> Option<(u16, Value)> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(at).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer {key}\r\n\
-         Connection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Connection: close\r\nContent-Type: application/json\r\n{more}Content-Length: {}\r\n\r\n\
+         {body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).ok()?;
@@ -148,7 +165,7 @@ fn configure(http: SocketAddr, key: &str, name: &str, done: &mut Acknowledged) {
     let mut written = Written { name: name.to_owned(), sent: None };
     let next = format!("{name}, renamed");
     written.sent = Some(next.clone());
-    if let Some((200, _)) = send(http, key, "PUT", &path, &json!({ "name": next })) {
+    if let Some((200, _)) = send(http, key, ("PUT", &path), "", &json!({ "name": next })) {
         written = Written { name: next, sent: None };
     }
     done.configurations.insert(id, written);
@@ -165,8 +182,10 @@ fn load(
 ) -> Acknowledged {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut done = Acknowledged::default();
-    let to = format!("sip:echo@{}", sip);
-    while !ended.load(Ordering::Relaxed) {
+    for number in 0_u64.. {
+        if ended.load(Ordering::Relaxed) {
+            break;
+        }
         if dice.u8(0..8) == 0 {
             let wanted = json!({ "url": hook, "events": ["nothing.*"] });
             if let Some((201, made)) = ask(http, key, "/api/v1/webhooks", &wanted) {
@@ -177,13 +196,16 @@ fn load(
             let name = format!("c-{seed}-{}", done.configurations.len());
             configure(http, key, &name, &mut done);
         }
-        let wanted = json!({ "to": to, "agent": "echo" });
-        match ask(http, key, "/api/v1/calls", &wanted) {
+        let again = format!("{seed}-{number}");
+        match place(http, key, &again, sip) {
             Some((201, call)) => {
                 let id = call["id"].as_str().unwrap().to_owned();
                 if dice.bool() {
                     let path = format!("/api/v1/calls/{id}/hangup");
                     ask(http, key, &path, &json!({}));
+                }
+                if done.placed.len() < AGAIN {
+                    done.placed.insert(again, id.clone());
                 }
                 done.calls.insert(id);
             }
@@ -340,6 +362,10 @@ fn killed(environment: &[(&str, &str)]) {
         server.leave_files();
         server = start(&dir, &mut key, environment);
         for part in done {
+            for (again, id) in part.placed {
+                let (status, call) = place(server.http, &server.key, &again, callee.sip).unwrap();
+                assert_eq!((status, &call["id"]), (201, &json!(id)), "a call of kill {kill}");
+            }
             all.calls.extend(part.calls);
             all.subscriptions.extend(part.subscriptions);
             all.configurations.extend(part.configurations);

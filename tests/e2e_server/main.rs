@@ -5,12 +5,15 @@ mod support;
 
 mod acme;
 mod api;
+mod audit;
 mod bench;
 mod directory;
 mod documents;
 mod isolation;
 mod kill;
+mod restart;
 mod store;
 mod tenancy;
 mod trunks;
+mod webhooks;
 mod wildcard;

@@ -296,7 +296,7 @@ fn what_is_refused() {
         expect(&server, 404, method, &format!("{theirs}/{made}"), None);
     }
     let number = json!({"address": "+4930111", "telephony_trunk_id": made});
-    expect(&server, 422, "POST", &format!("{CONFIGS}/{other}/phone-numbers"), Some(&number));
+    expect(&server, 400, "POST", &format!("{CONFIGS}/{other}/phone-numbers"), Some(&number));
 
     // By name it is ambiguous, with its configuration or by its id it is not.
     let call = |more: Value| {

@@ -84,6 +84,13 @@ export async function numbers(context, signal) {
   );
 }
 
+/** Says what was done, and what its carrier did not do about it. */
+function saved(number, text) {
+  const told = number.provider_sync;
+  if (told && !told.ok) toast(`${text} The carrier was not told: ${told.message}.`, "bad");
+  else toast(text);
+}
+
 function agentPicker(path, number, agents, may) {
   const name = agents.find(({ id }) => id === number.inbound_agent_id)?.name;
   if (!may || number.origin === "file") return name ?? h("span.muted", "by route");
@@ -93,8 +100,11 @@ function agentPicker(path, number, agents, may) {
       "aria-label": `Agent of ${number.address_normalized}`,
       onchange: async () => {
         try {
-          await api.put(`${path}/${number.id}`, { inbound_agent_id: select.value || null });
-          toast(
+          const changed = await api.put(`${path}/${number.id}`, {
+            inbound_agent_id: select.value || null,
+          });
+          saved(
+            changed,
             select.value
               ? `Calls to ${number.address_normalized} go to ${select.selectedOptions[0].text}.`
               : "Routes decide now.",
@@ -147,8 +157,11 @@ function actions(context, path, number) {
       kind: "quiet icon-only",
       title: `Edit ${number.address_normalized}`,
       work: async () => {
-        if (await formDialog(`Edit ${number.address_normalized}`, numberForm(one, agents, number)))
-          done("Saved.");
+        const form = numberForm(one, agents, number);
+        const changed = await formDialog(`Edit ${number.address_normalized}`, form);
+        if (!changed) return;
+        saved(changed, "Saved.");
+        again();
       },
     }),
     button("", {
@@ -160,7 +173,7 @@ function actions(context, path, number) {
           consequences: [
             "Calls to it are no longer answered here.",
             number.is_default_caller_id && "Calls that name no number have none to come from.",
-            can("bind") && "The carrier still points it here: point it elsewhere there.",
+            can("bind") && "If the carrier still points it here, point it elsewhere there.",
           ].filter(Boolean),
           action: "Remove number",
           work: () => api.remove(`${path}/${number.id}`),
@@ -176,7 +189,7 @@ async function addNumber({ one, agents, can }) {
   const made = await formDialog("Add a number", form, { action: "Add number" });
   if (!made) return;
   if (made.warning) toast(`The number is there. ${made.warning}`, "bad");
-  else toast("The number is there.");
+  else saved(made, "The number is there.");
   again();
 }
 

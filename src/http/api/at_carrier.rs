@@ -19,7 +19,7 @@ use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::quota::Limits;
 use crate::store::numbers::{Number, NumberFilter};
-use crate::store::{ConfigurationId, NumberId, StoreError};
+use crate::store::{Audit, ConfigurationId, NumberId, StoreError};
 
 const PATH_TEST: &str = "/api/v1/organizations/telephony-configs/{id}/test";
 const PATH_PROVISION: &str = "/api/v1/organizations/telephony-configs/{id}/provision";
@@ -289,5 +289,9 @@ async fn point(
     let hooks = here.then(|| account.hooks(&state.base_url));
     let op = bind(&account.config, &Bind { address, hooks });
     run(state, &account, "bind", op).await.map_err(|why| failed(&why))?;
+    // It changed nothing here, and yet where calls go.
+    let action = if here { "bind" } else { "unbind" };
+    let audit = Audit::new(caller.organisation, &caller.actor(), action, "number", ids.1);
+    state.store.audit(&audit).await?;
     Ok(StatusCode::NO_CONTENT)
 }

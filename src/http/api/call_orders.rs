@@ -374,7 +374,8 @@ async fn add(
     Json(body): Json<RecipientsBody>,
 ) -> Result<StatusCode, Problem> {
     let recipients = body.read()?;
-    state.store.add_recipients(caller.organisation, id, &recipients).await?;
+    let (organisation, actor) = (caller.organisation, caller.actor());
+    state.store.add_recipients(organisation, id, &recipients, &actor).await?;
     state.orders.notify_one();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::configuration_schema::{config_schema, detail_fields, item_fields, write_schema};
 use super::object::{self, Fields};
-use super::{caller_id, providers, reach, trunks};
+use super::{caller_id, providers, reach, server, trunks};
 use crate::carrier::Account;
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -44,7 +44,7 @@ pub(super) fn resource() -> Resource {
         ("NewConfiguration", write_schema(true)),
         ("ChangedConfiguration", write_schema(false)),
     ];
-    schemas.extend(table::PROVIDERS.iter().map(|spec| (spec.name, config_schema(spec))));
+    schemas.extend(table::PROVIDERS.iter().map(|spec| (spec.name, providers::config_schema(spec))));
     Resource {
         tag: "configurations",
         about: "Credentials and settings of a provider, as many of each as one likes.",
@@ -198,7 +198,7 @@ fn read_config(
         return None;
     };
     if stored.is_some_and(|stored| stored.provider != spec.name) {
-        given.wrong("config.provider", "the provider of a configuration does not change");
+        given.never("config.provider", "the provider of a configuration does not change");
         return None;
     }
     match spec.read(&Value::Object(config), stored.map(|stored| &stored.config)) {
@@ -261,6 +261,9 @@ pub(super) async fn whole(
     let may = caller.require(Scope::Admin).is_ok();
     let mut shown = detail(&configuration, &counts, (&state.base_url, may))?;
     shown.insert("trunks".to_owned(), json!(trunks::all(state, &configuration).await?));
+    let is_sip = spec_of(&configuration.fields.provider)?.sip.is_some();
+    let edge = is_sip.then(|| server::edge(state));
+    shown.insert("sip_connectivity".to_owned(), json!(edge));
     let standings = trunks::standings(state, vec![id.0]).await;
     let status = standings.first().map(trunks::standing);
     shown.insert("status".to_owned(), json!(status));

@@ -24,6 +24,7 @@ mod link;
 mod listen;
 mod live;
 mod money;
+mod number_sync;
 mod numbers;
 mod object;
 mod ops;

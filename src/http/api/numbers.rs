@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
+use super::number_sync::{self, Way};
 use super::object::{self, Fields};
 use crate::http::auth::Caller;
 use crate::http::body::Json;
@@ -15,7 +16,7 @@ use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
 use crate::store::numbers::{Address, AddressType, Number, NumberFields, NumberFilter};
-use crate::store::{AgentId, ConfigurationId, NumberId, Store, TrunkId};
+use crate::store::{AgentId, ConfigurationId, NumberId, Store, StoreError, TrunkId};
 
 const PATH: &str = "/api/v1/organizations/telephony-configs/{id}/phone-numbers";
 const PATH_ONE: &str = "/api/v1/organizations/telephony-configs/{id}/phone-numbers/{number}";
@@ -24,6 +25,8 @@ const PATH_DEFAULT: &str =
 /// What the store names otherwise than requests do.
 const OWN_NAMES: &[(&str, &str)] =
     &[("agent", "inbound_agent_id"), ("trunk", "telephony_trunk_id")];
+/// Flags of a change that take away what a null takes away, for clients that send no nulls.
+const CLEARED: [&str; 2] = ["clear_inbound_agent", "clear_trunk"];
 /// Longest text of what the user keeps with a number, as JSON.
 const METADATA_BYTES_MAX: usize = 8 * 1024;
 
@@ -58,9 +61,12 @@ pub(super) fn resource() -> Resource {
                 .answers_json(200, "the number", one())
                 .refuses(&[Kind::Conflict, Kind::Invalid, Kind::ReadOnly]),
             delete(PATH_ONE, "delete_number", remove)
-                .summary("Removes a number.")
+                .summary(
+                    "Removes a number, once its carrier sends its calls here no more; one that is \
+                     not active without asking it.",
+                )
                 .answers(204, "there is no such number any more")
-                .refuses(&[Kind::Conflict, Kind::ReadOnly]),
+                .refuses(&[Kind::Carrier, Kind::Conflict, Kind::ReadOnly]),
             post(PATH_DEFAULT, "set_default_caller", set_default)
                 .summary("Makes it the one that calls are placed from if none is named.")
                 .retryable()
@@ -69,8 +75,8 @@ pub(super) fn resource() -> Resource {
         ],
         schemas: vec![
             ("Number", shown_schema()),
-            ("NewNumber", write_schema(&[("address", schema::text(255))])),
-            ("ChangedNumber", write_schema(&[])),
+            ("NewNumber", write_schema(&[("address", schema::text(255))], &[])),
+            ("ChangedNumber", write_schema(&[], &CLEARED.map(|flag| (flag, schema::flag())))),
         ],
     }
 }
@@ -86,6 +92,7 @@ fn shown_schema() -> Value {
         ("country_code", schema::nullable(schema::text(2))),
         ("label", schema::nullable(schema::text(64))),
         ("inbound_agent_id", schema::nullable(uuid())),
+        ("inbound_agent_name", schema::nullable(schema::text(64))),
         ("telephony_trunk_id", schema::nullable(uuid())),
         ("is_active", schema::flag()),
         ("is_default_caller_id", schema::flag()),
@@ -93,10 +100,10 @@ fn shown_schema() -> Value {
     ];
     fields.extend(object::limits_schema());
     fields.extend(object::stamp_schema());
-    schema::object(&fields, &[])
+    schema::object(&fields, &[("provider_sync", number_sync::told_schema())])
 }
 
-fn write_schema(required: &[(&'static str, Value)]) -> Value {
+fn write_schema(required: &[(&'static str, Value)], more: &[(&'static str, Value)]) -> Value {
     let uuid = || schema::nullable(schema::format("uuid"));
     let mut optional = vec![
         ("country_code", schema::nullable(schema::text(2))),
@@ -108,11 +115,12 @@ fn write_schema(required: &[(&'static str, Value)]) -> Value {
         ("extra_metadata", schema::nullable(schema::any_object())),
     ];
     optional.extend(object::limits_schema());
+    optional.extend_from_slice(more);
     schema::object(required, &optional)
 }
 
 pub(super) fn shown(number: &Number) -> Value {
-    let Number { id, configuration, address, fields, stamp, .. } = number;
+    let Number { id, configuration, address, fields, agent_name, stamp, .. } = number;
     let shown = json!({
         "id": id,
         "telephony_configuration_id": configuration,
@@ -122,6 +130,7 @@ pub(super) fn shown(number: &Number) -> Value {
         "country_code": fields.country,
         "label": fields.label,
         "inbound_agent_id": fields.agent,
+        "inbound_agent_name": agent_name,
         "telephony_trunk_id": fields.trunk,
         "is_active": fields.is_active,
         "is_default_caller_id": fields.is_default_caller_id,
@@ -222,6 +231,25 @@ fn read(given: &mut Fields, mut fields: NumberFields) -> NumberFields {
     fields
 }
 
+/// Takes away what the flags of a change name.
+fn clear(given: &mut Fields, mut fields: NumberFields) -> NumberFields {
+    let [agent, trunk] = CLEARED.map(|flag| given.flag(flag) == Some(true));
+    fields.agent = fields.agent.filter(|_| !agent);
+    fields.trunk = fields.trunk.filter(|_| !trunk);
+    fields
+}
+
+/// Why the store does not take a number. What is none of the organisation's cannot be referred to:
+/// the request is wrong, as it is for a number of another account.
+fn refused(error: StoreError) -> Problem {
+    match error {
+        StoreError::NoSuch { what } => {
+            Problem::bad_field(what, "there is none with this id").renamed(OWN_NAMES)
+        }
+        error => error.into(),
+    }
+}
+
 /// The number of that id, if it belongs to the configuration of that id.
 pub(super) async fn find(
     store: &Store,
@@ -269,11 +297,12 @@ async fn create(
     let actor = caller.actor();
     let made =
         state.store.create_number(organisation, configuration, &address, &fields, &actor).await;
-    let id = made.map_err(|error| Problem::from(error).renamed(OWN_NAMES))?;
+    let id = made.map_err(refused)?;
     let number = state.store.number(organisation, id).await?;
     let path = PATH.replace("{id}", &configuration.to_string());
     let location = [(header::LOCATION, format!("{path}/{id}"))];
-    Ok((StatusCode::CREATED, location, axum::Json(shown(&number))).into_response())
+    let shown = number_sync::shown(&state, &caller, None, &number).await?;
+    Ok((StatusCode::CREATED, location, axum::Json(shown)).into_response())
 }
 
 /// `GET /api/v1/organizations/telephony-configs/{id}/phone-numbers/{number}`
@@ -294,12 +323,15 @@ async fn change(
 ) -> Result<axum::Json<Value>, Problem> {
     let stored = find(&state.store, &caller, ids).await?;
     let mut given = Fields::new(given);
-    let fields = read(&mut given, stored.fields);
+    let before = stored.fields.clone();
+    let kept = clear(&mut given, stored.fields);
+    let fields = read(&mut given, kept);
     given.finish()?;
     let (organisation, actor) = (caller.organisation, caller.actor());
     let changed = state.store.update_number(organisation, ids.1, &fields, &actor).await;
-    changed.map_err(|error| Problem::from(error).renamed(OWN_NAMES))?;
-    Ok(axum::Json(shown(&state.store.number(organisation, ids.1).await?)))
+    changed.map_err(refused)?;
+    let number = state.store.number(organisation, ids.1).await?;
+    Ok(axum::Json(number_sync::shown(&state, &caller, Some(&before), &number).await?))
 }
 
 /// `DELETE /api/v1/organizations/telephony-configs/{id}/phone-numbers/{number}`
@@ -308,7 +340,15 @@ async fn remove(
     caller: Caller,
     Path(ids): Path<(ConfigurationId, NumberId)>,
 ) -> Result<StatusCode, Problem> {
-    find(&state.store, &caller, ids).await?;
+    let number = find(&state.store, &caller, ids).await?;
+    if let Some(way) = Way::of(Some(&number.fields), None) {
+        state.store.try_delete_number(caller.organisation, ids.1).await?;
+        if let Some(Err(failure)) = number_sync::tell(&state, &caller, &number, way).await? {
+            // Callers would go on to a server that does not know the number.
+            let why = format!("{failure}; one that is not active is removed without being asked");
+            return Err(Problem::new(Kind::Carrier, why));
+        }
+    }
     state.store.delete_number(caller.organisation, ids.1, &caller.actor()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -53,6 +53,8 @@ pub(super) fn limits_shown(object: &mut Map<String, Value>, limits: &CallLimits)
 pub(super) struct Fields {
     rest: Map<String, Value>,
     errors: Vec<FieldError>,
+    /// What is never done, whatever else is given.
+    never: Option<Problem>,
 }
 
 impl std::fmt::Debug for Fields {
@@ -63,11 +65,16 @@ impl std::fmt::Debug for Fields {
 
 impl Fields {
     pub(super) const fn new(object: Map<String, Value>) -> Self {
-        Self { rest: object, errors: Vec::new() }
+        Self { rest: object, errors: Vec::new(), never: None }
     }
 
     pub(super) fn wrong(&mut self, field: &str, problem: impl Into<String>) {
         self.errors.push(FieldError { field: field.to_owned(), problem: problem.into() });
+    }
+
+    /// Notes that a field asks for what is never done: the request is wrong, not a value (400).
+    pub(super) fn never(&mut self, field: &str, why: &str) {
+        self.never.get_or_insert_with(|| Problem::bad_field(field, why));
     }
 
     /// A value, if there is one that is not null.
@@ -199,6 +206,9 @@ impl Fields {
     ///
     /// The problem that tells all that is wrong.
     pub(super) fn finish(mut self) -> Result<(), Problem> {
+        if let Some(problem) = self.never.take() {
+            return Err(problem);
+        }
         let unknown: Vec<String> = self.rest.keys().take(UNKNOWN_MAX).cloned().collect();
         for field in unknown {
             self.wrong(&named(&field), "no such field");
@@ -219,6 +229,7 @@ fn control(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::problem::Kind;
 
     fn fields(value: Value) -> Fields {
         let Value::Object(object) = value else { panic!("not an object") };
@@ -257,5 +268,17 @@ mod tests {
             assert!(detail.contains(field), "{detail}");
         }
         assert!(!detail.contains("secret"), "{detail}");
+    }
+
+    /// What is never done is told alone, as a wrong request, whatever is wrong besides.
+    #[test]
+    fn what_is_never_done() {
+        let mut given = fields(json!({"unknown": 1}));
+        given.wrong("name", "missing");
+        given.never("provider", "it stays");
+        given.never("provider", "twice");
+        let problem = given.finish().unwrap_err();
+        assert!(problem.is(Kind::BadRequest), "{problem:?}");
+        assert_eq!(problem.detail(), "provider: it stays");
     }
 }

@@ -1,5 +1,6 @@
 //! The providers that a configuration may be of.
 
+use adapters::spec::ProviderSpec;
 use adapters::table::PROVIDERS;
 use adapters::ui;
 use serde_json::{Value, json};
@@ -48,6 +49,20 @@ fn form_schema() -> Value {
 /// The names of all providers.
 pub(super) fn names() -> Vec<&'static str> {
     PROVIDERS.iter().map(|spec| spec.name).collect()
+}
+
+/// What a provider wants to be told, with its name.
+pub(super) fn config_schema(spec: &ProviderSpec) -> Value {
+    let mut config = ui::schema(spec.ui.fields);
+    let provider = json!({"const": spec.name});
+    if let Some(properties) = config.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("provider".to_owned(), provider);
+    }
+    let required = config.as_object_mut().map(|config| config.entry("required"));
+    if let Some(required) = required.and_then(|r| r.or_insert_with(|| json!([])).as_array_mut()) {
+        required.push(json!("provider"));
+    }
+    config
 }
 
 /// `GET /api/v1/organizations/telephony-providers/metadata`

@@ -220,6 +220,7 @@ const OWN_NAMES: &[(&str, &str)] = &[
     ("agent", "agent_id"),
     ("configuration", "telephony_configuration_id"),
     ("trunk", "telephony_trunk_id"),
+    ("number", "phone_number_id"),
 ];
 
 /// `GET /api/v1/routes`

@@ -22,7 +22,8 @@ pub(super) fn resource() -> Resource {
     }
 }
 
-fn server_schema() -> Value {
+/// What a peer over SIP has to know.
+pub(super) fn edge_schema() -> Vec<(&'static str, Value)> {
     let text = || json!({"type": "string"});
     let port = || schema::integer(1, 65_535);
     let place = schema::object(
@@ -39,6 +40,27 @@ fn server_schema() -> Value {
         ],
         &[],
     );
+    vec![("sip", schema::list(place)), ("rtp", rtp), ("codecs", schema::list(text()))]
+}
+
+/// What a peer over SIP has to know: where signalling and audio are taken, in which codecs.
+pub(super) fn edge(state: &crate::http::State) -> Value {
+    let told = &state.told;
+    let sip = told.sip.iter().map(|(transport, address)| {
+        json!({"transport": transport.as_str().to_ascii_lowercase(), "address": address})
+    });
+    json!({
+        "sip": sip.collect::<Vec<_>>(),
+        "rtp": {
+            "addresses": told.rtp,
+            "ports": {"first": told.ports.first, "last": told.ports.last},
+        },
+        "codecs": told.codecs,
+    })
+}
+
+fn server_schema() -> Value {
+    let text = || json!({"type": "string"});
     let worker = schema::object(
         &[
             ("calls", schema::count()),
@@ -48,27 +70,19 @@ fn server_schema() -> Value {
         ],
         &[],
     );
-    schema::object(
-        &[
-            ("version", text()),
-            ("node", schema::format("uuid")),
-            ("base_url", schema::described(text(), "what carriers and agents reach it by")),
-            ("sip", schema::list(place)),
-            ("rtp", rtp),
-            ("codecs", schema::list(text())),
-            ("takes_calls", schema::described(schema::flag(), "false while it is overloaded")),
-            ("workers", schema::list(worker)),
-        ],
-        &[],
-    )
+    let mut fields = vec![
+        ("version", text()),
+        ("node", schema::format("uuid")),
+        ("base_url", schema::described(text(), "what carriers and agents reach it by")),
+        ("takes_calls", schema::described(schema::flag(), "false while it is overloaded")),
+        ("workers", schema::list(worker)),
+    ];
+    fields.extend(edge_schema());
+    schema::object(&fields, &[])
 }
 
 /// `GET /api/v1/server`
 async fn show(State(state): State<crate::http::State>) -> axum::Json<Value> {
-    let told = &state.told;
-    let sip = told.sip.iter().map(|(transport, address)| {
-        json!({"transport": transport.as_str().to_ascii_lowercase(), "address": address})
-    });
     let workers = state.metrics.workers.iter().map(|worker| {
         json!({
             "calls": worker.calls.get().max(0),
@@ -77,17 +91,16 @@ async fn show(State(state): State<crate::http::State>) -> axum::Json<Value> {
             "stages": worker.stages.times().into_iter().map(StageFigures::from).collect::<Vec<_>>(),
         })
     });
-    axum::Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "node": told.node,
-        "base_url": &*state.base_url,
-        "sip": sip.collect::<Vec<_>>(),
-        "rtp": {
-            "addresses": told.rtp,
-            "ports": {"first": told.ports.first, "last": told.ports.last},
-        },
-        "codecs": told.codecs,
-        "takes_calls": !state.metrics.is_overloaded(),
-        "workers": workers.collect::<Vec<_>>(),
-    }))
+    let mut shown = edge(&state);
+    if let Some(shown) = shown.as_object_mut() {
+        let more = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "node": state.told.node,
+            "base_url": &*state.base_url,
+            "takes_calls": !state.metrics.is_overloaded(),
+            "workers": workers.collect::<Vec<_>>(),
+        });
+        shown.extend(more.as_object().cloned().unwrap_or_default());
+    }
+    axum::Json(shown)
 }

@@ -386,7 +386,6 @@ async fn replay_all(
     caller: Caller,
     Path(id): Path<Uuid>,
 ) -> Result<Response, Problem> {
-    state.store.subscription(caller.organisation, SubscriptionId(id)).await?;
     again(&state, &caller, id, None).await
 }
 
@@ -406,6 +405,8 @@ async fn again(
     one: Option<DeliveryId>,
 ) -> Result<Response, Problem> {
     let (organisation, id) = (caller.organisation, SubscriptionId(id));
+    // To one that was deleted nothing goes any more.
+    state.store.subscription(organisation, id).await?;
     let replayed = state.store.replay_deliveries(organisation, id, one).await?;
     state.webhooks.wake.notify_one();
     let body = axum::Json(json!({ "replayed": replayed }));

@@ -70,6 +70,9 @@ async fn reply_to(
         Meaning::Offered(_) => About::Offered,
         Meaning::Asked { .. } => About::Asked,
     };
+    if matches!(about, About::Offered) && state.directory.load().carriers().is_parked(account.id) {
+        return offered(state, account, Some(Heard::Refuse(Refusal::Unavailable)), reply);
+    }
     let is_known = match &meaning {
         Meaning::Offered(offered) => known(state, account, &offered.call).await,
         _ => false,

@@ -147,7 +147,7 @@ async fn named(
     let none = || Problem::not_found("no such hook");
     let spec = table::find(provider).ok_or_else(none)?;
     let hook = spec.hook(hook).ok_or_else(none)?;
-    let account = state.directory.load().carriers().by_token(provider, token).cloned();
+    let account = state.directory.load().carriers().hooked(provider, token).cloned();
     let Some(account) = account else {
         state.metrics.carriers.hooked(spec.name, HookOutcome::Unknown);
         return Err(none());

@@ -1,8 +1,10 @@
 //! Orders of calls: each recipient is called by one server at a time, and again only by policy.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use adapters::agent::Direction;
+use adapters::config::RawConfig;
 use uuid::Uuid;
 
 use super::{Db, on_both};
@@ -13,6 +15,8 @@ use crate::orders::{Hours, Outcome, Policy, Rule, Rules, Template};
 use crate::store::call_orders::{NewOrder, OPEN_MAX, OrderState, Progress};
 use crate::store::call_recipients::{NewRecipient, RecipientState};
 use crate::store::calls::{self, CallRecord};
+use crate::store::configurations::ConfigurationFields;
+use crate::store::object::CallLimits;
 use crate::store::subscriptions::SubscriptionFields;
 use crate::store::{
     Actor, CallOrderId, OrganisationId, Query, Store, StoreError, Timestamp, call_tries,
@@ -222,7 +226,7 @@ fn orders_are_paused_and_given_up() {
         assert!(store.cancel_order(ours, id, &Actor::Server).await.unwrap().is_empty());
         for changed in [
             store.pause_order(ours, id, true, &Actor::Server).await,
-            store.add_recipients(ours, id, &[]).await,
+            store.add_recipients(ours, id, &[], &Actor::Server).await,
         ] {
             assert!(matches!(changed, Err(StoreError::InUse { .. })), "{changed:?}");
         }
@@ -233,7 +237,7 @@ fn orders_are_paused_and_given_up() {
             store.call_order(theirs, next).await.map(drop),
             store.cancel_order(theirs, next, &Actor::Server).await.map(drop),
             store.pause_order(theirs, next, true, &Actor::Server).await,
-            store.add_recipients(theirs, next, &[]).await,
+            store.add_recipients(theirs, next, &[], &Actor::Server).await,
         ] {
             assert!(matches!(seen, Err(StoreError::NotFound)), "{seen:?}");
         }
@@ -284,6 +288,66 @@ fn orders_are_bounded() {
         let full = store.create_call_order(ours, &new, &Actor::Server).await;
         assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
         assert!(store.create_call_order(theirs, &new, &Actor::Server).await.is_ok());
+    });
+}
+
+/// A configuration by which an order places its calls stays until the order is over; another
+/// goes.
+#[test]
+fn what_orders_name_stays() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let (ours, by) = (store.default_organisation(), &Actor::Server);
+        let make = async |name: &str| {
+            let fields = ConfigurationFields {
+                name: name.to_owned(),
+                provider: "acme".to_owned(),
+                config: RawConfig::default(),
+                account: None,
+                settings: serde_json::json!({}),
+                is_default_outbound: false,
+                limits: CallLimits::default(),
+            };
+            store.create_configuration(ours, &fields, by).await.unwrap()
+        };
+        let (named, other) = (make("named").await, make("other").await);
+        let template = serde_json::json!({"agent": "bot", "telephony_configuration_id": named});
+        let template: Template = serde_json::from_value(template).unwrap();
+        let rules: Rules = serde_json::from_str(r#"{"max_calls": 1}"#).unwrap();
+        let id = CallOrderId::new();
+        let new = NewOrder {
+            id,
+            name: None,
+            paused: true,
+            template: &template,
+            rules: &rules,
+            begins_at: Timestamp::now(),
+            expires_at: None,
+            recipients: &[],
+        };
+        store.create_call_order(ours, &new, by).await.unwrap();
+        let kept = store.delete_configuration(ours, named, by).await;
+        assert!(matches!(kept, Err(StoreError::InUse { .. })), "{kept:?}");
+        store.delete_configuration(ours, other, by).await.unwrap();
+        store.cancel_order(ours, id, by).await.unwrap();
+        store.delete_configuration(ours, named, by).await.unwrap();
+    });
+}
+
+/// Whoever adds recipients is in the audit log.
+#[test]
+fn who_adds_recipients_is_noted() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let id = order(&store, ours, 1, |_| {}).await;
+        let more = NewRecipient { to: "+4930".into(), time_zone: None, variables: BTreeMap::new() };
+        let actor = Actor::Key("0a0b0c0d".to_owned());
+        store.add_recipients(ours, id, &[more], &actor).await.unwrap();
+        let noted = store.audit_entries(ours, None, 1).await.unwrap().remove(0);
+        assert_eq!((noted.actor.as_str(), noted.action.as_str()), ("key:0a0b0c0d", "extend"));
+        assert_eq!(noted.object_id, id.to_string());
+        assert_eq!(noted.details, serde_json::json!({"recipients": 1}), "and no number");
     });
 }
 

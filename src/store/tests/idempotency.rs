@@ -53,6 +53,26 @@ fn one_of_many_is_the_first() {
     });
 }
 
+/// Of many that ask again for a request that was cut off one carries it out.
+#[test]
+fn one_of_many_goes_on() {
+    on_both(async |db: &Db| {
+        let (store, other) = (db.store().await, db.store().await);
+        let ours = store.default_organisation();
+        assert!(is_new(&store.begin_request(ours, "k", &[7; 32]).await.unwrap()));
+        let cut_off = Query::new("UPDATE idempotency_keys SET expires_at = $1").bind(1_i64);
+        assert_eq!(store.execute(cut_off).await.unwrap(), 1);
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..16 {
+            let store = if number % 2 == 0 { store.clone() } else { other.clone() };
+            tasks.spawn(async move { store.begin_request(ours, "k", &[7; 32]).await.unwrap() });
+        }
+        let met = tasks.join_all().await;
+        assert_eq!(met.iter().filter(|met| is_new(met)).count(), 1, "{met:?}");
+        assert_eq!(met.iter().filter(|met| **met == Earlier::UnderWay).count(), 15, "{met:?}");
+    });
+}
+
 /// A request whose server died keeps its key for a while only, and is the same when it is carried
 /// out again; old answers are forgotten, what was cut off not sooner.
 #[test]

@@ -155,7 +155,7 @@ impl Control {
         let (at, snapshot, wall) = (now(), self.directory.load(), Timestamp::now());
         let count = u64::try_from(handed_over.len()).unwrap_or(u64::MAX);
         for (number, call) in (1..).zip(handed_over) {
-            let Some(account) = snapshot.carriers().get(call.configuration.0) else { continue };
+            let Some(account) = snapshot.carriers().of_call(call.configuration.0) else { continue };
             let passed_us = wall.0.saturating_sub(call.ended_at.0);
             let passed = Duration::from_micros(u64::try_from(passed_us).unwrap_or(0));
             // As long as its own route or request let it last, and no longer than is allowed now.

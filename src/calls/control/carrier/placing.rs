@@ -74,7 +74,7 @@ impl Control {
             Address::parse(&wanted.to, None).map_err(|error| field("to", error.to_string()))?;
         let mut others = self.shunned.order(now(), accounts);
         let mut refused = RequestError::Full;
-        let (account, place, calling) = loop {
+        let (account, place, calling, from) = loop {
             let account = others.pop_front().ok_or(refused)?;
             if account.spec.calls.originate.is_none() {
                 let why = "its carrier places no calls over HTTP".to_owned();
@@ -86,17 +86,19 @@ impl Control {
                 continue;
             }
             match self.take_carrier_line(&account, wanted.into()) {
-                Ok((place, calling)) => break (account, place, calling),
+                Ok((place, calling)) => {
+                    let from = number_from(wanted.from.as_deref(), calling.as_ref());
+                    let from = self.calling_number(&account, from);
+                    if from.is_some() || !account.spec.requires_caller_id {
+                        break (account, place, calling, from);
+                    }
+                    let why = "the configuration has no active number to call from".to_owned();
+                    refused = field("from", why);
+                }
                 Err(refusal) => refused = refusal.into(),
             }
         };
         let id = wanted.id.unwrap_or_else(Uuid::now_v7);
-        let from = number_from(wanted.from.as_deref(), calling.as_ref());
-        let from = self.calling_number(&account, from);
-        if from.is_none() && account.spec.requires_caller_id {
-            let why = "the configuration has no active number to call from".to_owned();
-            return Err(field("from", why));
-        }
         let mut leg = CarrierLeg::new(self.as_found(&account), None);
         leg.extra = extra_of(&account, wanted)?;
         leg.others = others;
@@ -327,8 +329,10 @@ impl Control {
             // A number of another configuration is none of this one's.
             let wish = Wish { from: None, to: &called, last: last.as_deref() };
             let Ok((place, calling)) = self.take_carrier_line(&account, wish) else { continue };
-            let own = snapshot.own_number(account.id).unwrap_or(&wanted_from);
-            let own = number_from(None, calling.as_ref()).unwrap_or(own).to_owned();
+            let kept = (!account.spec.requires_caller_id).then_some(wanted_from.as_str());
+            let own = number_from(None, calling.as_ref());
+            let own = own.or_else(|| snapshot.own_number(account.id)).or(kept);
+            let Some(own) = own.map(str::to_owned) else { continue };
             let from = self.calling_number(&account, Some(&own));
             let mut next = CarrierLeg::new(account, None);
             let Some((line_of_it, plan)) = self.line_of(&mut next, id, within) else { continue };
