@@ -168,7 +168,7 @@ pub(crate) fn lost_sockets_are_asked_for_again(setup: &'static Setup) {
 pub(crate) fn numbers_are_bound(setup: &'static Setup) {
     let mut bench = Bench::new(setup, &[]);
     let mut config = bench.config.clone();
-    let made = bench.run(setup.spec.calls.provision.unwrap()(&config, setup.hooks())).unwrap();
+    let made = bench.run(setup.spec.calls.provision.unwrap()(&config, &setup.hooks())).unwrap();
     setup.spec.set_managed(&mut config, &made).unwrap();
     let address = Address::parse(setup.number, None).unwrap();
     for (bound, wanted) in [(Some(setup.hooks()), true), (None, false)] {
