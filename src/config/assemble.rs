@@ -64,7 +64,7 @@ pub(super) fn read(
     let drafts = root.sections("routes").into_iter().map(routes::route).collect();
     root.finish();
 
-    let mut config = Config {
+    let config = Config {
         data_dir,
         public_url,
         database,
@@ -91,6 +91,15 @@ pub(super) fn read(
         declared: declared::declared(document),
         warnings: Vec::new(),
     };
+    link((reader, document), (waits, drafts), config)
+}
+
+/// Joins what names each other, and adds what stands in for sections that there are not.
+fn link(
+    (reader, document): (&Reader<'_>, &document::Table),
+    (waits, drafts): (Vec<Section<'_>>, Vec<RouteDraft<'_>>),
+    mut config: Config,
+) -> Config {
     if !document.entries.iter().any(|(key, _)| key == "agents") {
         config.agents.push(agents::default_agent());
     }

@@ -301,6 +301,7 @@ impl Held {
                 metadata: json!({}),
                 limits: CallLimits::default(),
             },
+            agent_name: None,
             stamp: stamp(),
         });
     }

@@ -172,9 +172,16 @@ impl Kind {
             Self::RateLimited => {
                 (S::TOO_MANY_REQUESTS, "/problems/rate-limited", "More requests than allowed")
             }
-            Self::Internal => {
-                (S::INTERNAL_SERVER_ERROR, "/problems/internal", "Something failed in the server")
+            Self::Internal | Self::NotSupported | Self::Carrier | Self::Unavailable => {
+                self.row_of_ours()
             }
+        }
+    }
+
+    /// The rows of what is no fault of who asks.
+    const fn row_of_ours(self) -> (StatusCode, &'static str, &'static str) {
+        use StatusCode as S;
+        match self {
             Self::NotSupported => (
                 S::NOT_IMPLEMENTED,
                 "/problems/not-supported",
@@ -188,6 +195,7 @@ impl Kind {
                 "/problems/unavailable",
                 "The server takes no more work now",
             ),
+            _ => (S::INTERNAL_SERVER_ERROR, "/problems/internal", "Something failed in the server"),
         }
     }
 }

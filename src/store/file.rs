@@ -107,12 +107,23 @@ impl Store {
         let gone = gone.chain(lost(&TRUNK, &trunks, &objects.trunks));
         let gone = gone.chain(lost(&RATE, &rates, &objects.rates));
         let gone: Vec<_> = gone.chain(lost(&ROUTE, &routes, &objects.routes)).collect();
-        for (kind, id) in gone {
-            tx.execute(Query::new(kind.delete).bind(id).bind(Timestamp::now())).await?;
-            imported.changed += self.note(&mut tx, kind, "delete", id).await?;
-        }
+        imported.changed += self.delete_gone(&mut tx, gone).await?;
         tx.commit().await?;
         Ok(imported)
+    }
+
+    /// Deletes what the file declares no more, and says how much that was.
+    async fn delete_gone(
+        &self,
+        tx: &mut Tx,
+        gone: Vec<(&'static Kind, Uuid)>,
+    ) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        for (kind, id) in gone {
+            tx.execute(Query::new(kind.delete).bind(id).bind(Timestamp::now())).await?;
+            deleted += self.note(tx, kind, "delete", id).await?;
+        }
+        Ok(deleted)
     }
 
     /// The rates of the file that there are; what the API has made is taken out of what the file

@@ -519,7 +519,8 @@ fn a_parked_configuration() {
     assert_eq!(parked["inactive_reason"], json!("not paid for"));
     let wanted = json!({"to": OTHER, "agent": "echo", "telephony_configuration_id": id});
     expect(&server, 400, "POST", "/api/v1/calls", Some(wanted.clone()));
-    let offer = about(&call_id(2), "ringing", "inbound");
+    let second = call_id(2);
+    let offer = about(&second, "ringing", "inbound");
     let (status, document) = hook(&server, &url, &offer, false);
     assert!(status == 200 && document.contains("<Reject"), "{status} {document}");
     let living = server.calls();

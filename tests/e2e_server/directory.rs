@@ -452,7 +452,7 @@ fn the_next_trunk_takes_over() {
         let made = server.store().create_configuration(ours, &fields, &Actor::Command);
         server.run(made).unwrap();
     }
-    server.wait("both trunks", |snapshot| snapshot.outbound(ours.0, None).len() == 2);
+    server.wait("both trunks", |snapshot| snapshot.outbound(ours.0, |_| None).len() == 2);
     let rung = |gateway: &Gateway| {
         let invites = gateway.heard("INVITE ");
         let mut calls: Vec<_> =

@@ -86,13 +86,16 @@ impl Control {
             Request::Called(Called { day, line, counts }) => {
                 self.learn_calling(day, line, &counts);
             }
-            Request::Drain => {
-                self.draining = true;
-                self.leave_registrars();
-                self.endpoint.refuse_calls(Some(DRAIN_RETRY_AFTER_S));
-            }
+            Request::Drain => self.drain(),
             Request::Stop => self.end_all(),
         }
+    }
+
+    /// No new calls are taken, and those that live may end.
+    fn drain(&mut self) {
+        self.draining = true;
+        self.leave_registrars();
+        self.endpoint.refuse_calls(Some(DRAIN_RETRY_AFTER_S));
     }
 
     /// Which of these calls live.

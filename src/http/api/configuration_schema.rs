@@ -1,10 +1,8 @@
 //! What configurations look like over HTTP.
 
-use adapters::spec::ProviderSpec;
-use adapters::ui;
 use serde_json::{Value, json};
 
-use super::{caller_id, object, providers};
+use super::{caller_id, object, providers, server};
 use crate::http::openapi::schema;
 
 pub(super) fn item_fields() -> Vec<(&'static str, Value)> {
@@ -61,6 +59,13 @@ pub(super) fn detail_fields() -> Vec<(&'static str, Value)> {
         ),
         ("trunks", schema::list(schema::named("Trunk"))),
         (
+            "sip_connectivity",
+            schema::described(
+                schema::nullable(schema::object(&server::edge_schema(), &[])),
+                "what the other side of a SIP peer has to know; null if it is none",
+            ),
+        ),
+        (
             "status",
             schema::described(
                 schema::nullable(schema::named("TrunkStatus")),
@@ -86,18 +91,4 @@ pub(super) fn write_schema(new: bool) -> Value {
     }
     optional.extend(fields);
     schema::object(&[], &optional)
-}
-
-/// What a provider wants to be told, with its name.
-pub(super) fn config_schema(spec: &ProviderSpec) -> Value {
-    let mut config = ui::schema(spec.ui.fields);
-    let provider = json!({"const": spec.name});
-    if let Some(properties) = config.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.insert("provider".to_owned(), provider);
-    }
-    let required = config.as_object_mut().map(|config| config.entry("required"));
-    if let Some(required) = required.and_then(|r| r.or_insert_with(|| json!([])).as_array_mut()) {
-        required.push(json!("provider"));
-    }
-    config
 }

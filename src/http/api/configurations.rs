@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::configuration_schema::{config_schema, detail_fields, item_fields, write_schema};
+use super::configuration_schema::{detail_fields, item_fields, write_schema};
 use super::object::{self, Fields};
 use super::{caller_id, providers, reach, server, trunks};
 use crate::carrier::Account;

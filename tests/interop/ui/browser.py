@@ -25,7 +25,7 @@ addEventListener("securitypolicyviolation", (event) =>
 SERIOUS = ("serious", "critical")
 
 # All pages, but those of one thing.
-PAGES = ["start", "live", "calls", "agents", "agents/new", "connections", "connections/new", "routes",
+PAGES = ["start", "live", "calls", "queues", "voicemails", "agents", "agents/new", "connections", "connections/new", "routes",
          "routes/new", "health", "keys", "webhooks", "audit"]
 
 # Browsers are slow where others work too.
