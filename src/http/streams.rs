@@ -26,7 +26,7 @@ impl Default for Streams {
 }
 
 /// The place of one stream, until it is dropped.
-pub type Place = Share<Arc<Shares>>;
+pub(super) type Place = Share<Arc<Shares>>;
 
 impl Streams {
     /// Room for tests of agents: whoever asks for one keeps a connection open elsewhere.
