@@ -30,6 +30,7 @@ from pipecat.pipeline.runner import PipelineRunner
 from pipecat.pipeline.task import PipelineParams, PipelineTask
 from pipecat.processors.frame_processor import FrameProcessor
 from pipecat.runner.utils import parse_telephony_websocket
+from pipecat.serializers.exotel import ExotelFrameSerializer
 from pipecat.serializers.plivo import PlivoFrameSerializer
 from pipecat.serializers.telnyx import TelnyxFrameSerializer
 from pipecat.serializers.twilio import TwilioFrameSerializer
@@ -128,6 +129,8 @@ def serializer(kind, data):
     match kind:
         case "twilio":
             return TwilioFrameSerializer(data.stream_id, data.call_id, account["user"], account["secret"])
+        case "exotel":
+            return ExotelFrameSerializer(data.stream_id, data.call_id)
         case "plivo":
             return PlivoFrameSerializer(data.stream_id, data.call_id, account["user"], account["secret"])
         case "telnyx":
@@ -144,6 +147,8 @@ async def take(socket: WebSocket):
     params = FastAPIWebsocketParams(
         audio_in_enabled=True,
         audio_out_enabled=True,
+        # Exotel plays messages of less than 3200 bytes with gaps.
+        audio_out_10ms_chunks=20 if kind == "exotel" else 4,
         # Two seconds in one message are more than Plivo's documents allow.
         audio_out_end_silence_secs=0,
         serializer=serializer(kind, data),
