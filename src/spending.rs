@@ -1,8 +1,8 @@
 //! Looks after what organisations may spend: minutes and money of a day and of a month.
 //!
 //! The log of calls says what was spent, whatever server had the calls; so nothing is forgotten
-//! when one ends. It is asked again and again, and the call control is told who has spent all, whose
-//! calls have to end soon, and how much money is left.
+//! when one ends. It is asked again and again, and the call control is told who has spent all,
+//! whose calls have to end soon, and how much money is left.
 
 use std::time::{Duration, Instant};
 

@@ -16,8 +16,8 @@ use super::cause::Cause;
 pub const RETRY_PAUSE_MIN: Duration = Duration::from_millis(100);
 /// Longest pause between two attempts to reach an agent.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_millis(1_600);
-/// An agent that stays so long after it came back is back. One that is lost again sooner, as what it
-/// says is refused each time, is dialled with pauses, and its grace period goes on.
+/// An agent that stays so long after it came back is back. One that is lost again sooner, as what
+/// it says is refused each time, is dialled with pauses, and its grace period goes on.
 pub const STEADY: Duration = Duration::from_secs(10);
 
 /// Who decides when an inbound call is answered.

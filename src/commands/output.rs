@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Write};
 
-/// A writer whose reader may have enough, as `head` has: what is not read any more is let go, and is
-/// no fault.
+/// A writer whose reader may have enough, as `head` has: what is not read any more is let go, and
+/// is no fault.
 #[derive(Debug)]
 pub(super) struct Output<W>(pub(super) W);
 

@@ -138,8 +138,8 @@ fn place_when_known_after(server: &Server) {
     server.hang_up(call["id"].as_str().unwrap());
 }
 
-/// A leg that a call which came in is handed to costs as a call does: the call ends when there is no
-/// more for it, and has what it cost in its record.
+/// A leg that a call which came in is handed to costs as a call does: the call ends when there is
+/// no more for it, and has what it cost in its record.
 #[test]
 fn legs_cost_too() {
     let (gateway, agents) = (Gateway::start(Manner::Refuses("486 Busy Here")), Agents::listen());

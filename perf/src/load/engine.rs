@@ -50,7 +50,7 @@ pub(crate) fn times() -> Result<Times> {
 
 /// The generator.
 pub(crate) struct Engine {
-    streams: Vec<Stream>,
+    pub(super) streams: Vec<Stream>,
     poll: Poll,
     ready: Vec<Ready>,
     period_ns: u64,
@@ -215,24 +215,6 @@ impl Engine {
             stream.carrier = Carrier::Udp(Some(peer));
             stream.active = true;
         }
-    }
-
-    /// Call `id` was answered, by the stamp of the 200.
-    pub(crate) fn answered(&mut self, id: u32, at_ns: u64) {
-        if let Some(stream) = self.streams.get_mut(id as usize) {
-            stream.answered_ns = Some(at_ns);
-        }
-    }
-
-    /// From each call's answer to the first audio that came.
-    pub(crate) fn first_audio(&self) -> Result<Times> {
-        let mut all = times()?;
-        for stream in &self.streams {
-            if let (Some(answered), Some(first)) = (stream.answered_ns, stream.first_ns) {
-                all.saturating_record(first.saturating_sub(answered));
-            }
-        }
-        Ok(all)
     }
 
     /// Stream `id` is secured from now on.

@@ -2,6 +2,8 @@
 
 pub(crate) mod account;
 pub(crate) mod engine;
+
+mod first;
 pub(crate) mod flame;
 pub(crate) mod heard;
 pub(crate) mod line;

@@ -1,4 +1,4 @@
-//! `clock`: packets that leave by a clock of the server's own, beside those that a bare timer sends.
+//! `clock`: packets that leave by the server's own clock, beside those that a bare timer sends.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 

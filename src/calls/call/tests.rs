@@ -197,8 +197,8 @@ fn a_lost_agent_is_redialled() {
     assert_eq!(run.tell(Input::Timeout), [Effect::Bye(cause), finish(cause, EndedBy::Server)]);
 }
 
-/// An agent that is lost as soon as it is back is dialled with pauses that grow, and only for as long
-/// as one that does not come back at all.
+/// An agent that is lost as soon as it is back is dialled with pauses that grow, and only for as
+/// long as one that does not come back at all.
 #[test]
 fn an_agent_that_does_not_stay() {
     let mut run = Run::new(PLAN);
