@@ -2,7 +2,6 @@
 
 pub(crate) mod account;
 pub(crate) mod engine;
-
 mod first;
 pub(crate) mod flame;
 pub(crate) mod heard;
