@@ -480,9 +480,12 @@ fn numbers_are_pointed_here() {
     assert_eq!(change(json!({"label": "desk"})), json!(null));
     assert_eq!(api.asked().len(), asked, "nobody is told of a label");
 
+    // Whether it comes here, and the carrier's id of it.
+    lists(&url);
     lists(&url);
     takes();
-    assert_eq!(change(json!({"is_active": false}))["ok"], json!(true));
+    let off = change(json!({"is_active": false}));
+    assert_eq!(off["ok"], json!(true), "{off}");
     assert_eq!(api.asked().pop().unwrap().field("VoiceUrl").as_deref(), Some(""));
     api.will(Some((200, none)));
     let refused = change(json!({"is_active": true}));

@@ -8,7 +8,7 @@ use support::server::Server;
 
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 /// What is in no entry.
-const PLANTED: &str = "planted-4c1d";
+const PLANTED: &str = "planted-4c1d-and-some-more";
 
 /// Who changes things, and what must be noted of it.
 struct Changes<'s> {
