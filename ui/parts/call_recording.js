@@ -105,7 +105,9 @@ function ledger(spoken, player) {
         answers.length ? span(middle(answers)) : "–",
         answers.length
           ? `middle of ${answers.length}; longest ${span(Math.max(...answers))}`
-          : "it never answered",
+          : total(spoken, "agent")
+            ? "it never spoke right after the caller"
+            : "it never answered",
       ),
       one(
         "Interruptions",

@@ -174,7 +174,7 @@ export function lanes(call, events, speech, told = []) {
     },
     { name: "Silent: caller", blocks: quiet("in") },
     { name: "Silent: agent", blocks: quiet("out") },
-    { name: "Also", points: extras(events) },
+    { name: "Other events", points: extras(events) },
   ];
   return {
     from,

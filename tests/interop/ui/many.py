@@ -220,6 +220,7 @@ assert held_by() == call(CALLS - 2)["id"], held_by()
 page.get_by_label("Find among the living calls").focus()
 expect(rows.first).to_contain_text("The agent has said nothing")
 expect(page.get_by_text("The order stands still")).to_be_hidden()
+page.mouse.move(700, 20)
 browser.view(page, "live-thousand-view")
 assert per_frame_ms < FRAME_MS_MAX, f"{per_frame_ms:.1f} ms a frame"
 assert per_turn_ms < FRAME_MS_MAX, f"{per_turn_ms:.1f} ms for new figures"
