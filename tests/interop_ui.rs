@@ -267,7 +267,8 @@ fn calls_as_they_happen() {
     let play = sipp::play(Path::new(sipp::SPEECH_PCMA));
     let fields = [("FORMATS", sipp::PCMA.0), ("MAPS", sipp::PCMA.1), ("PLAY", play.as_str())];
     let media_port = Some(server.ports.run(4));
-    let run = Run { scenario: "hung_up_on.xml", fields: &fields, media_port, ..Run::default() };
+    let scenario = "hung_up_on.xml";
+    let run = Run { scenario, fields: &fields, media_port, seconds: 90, ..Run::default() };
     let caller = run.call(&server);
     browser.answer("");
     browser.until("over");

@@ -22,19 +22,22 @@ expect(row).to_contain_text(re.compile(r"0:0[1-9]"))
 # Its sound is seen, both ways, and its quality.
 browser.until(page, "Number(document.querySelector('.live-row .mine').ariaValueNow) > 10")
 browser.until(page, "/^[34][.]/.test(document.querySelector('.live-row .num .badge').textContent)")
-browser.shot(page, "live-call-desktop")
-browser.judge(page, "live with a call")
-# The load of the server is told beside.
-expect(page.locator(".tile").filter(has_text="Load")).to_contain_text(re.compile(r"\d %"))
-# Opened by keyboard; to whoever hears the page it is a link in a table.
+# Opened by keyboard; to whoever hears the page it is a link in a table. It is listened to while it speaks.
 link = page.get_by_role("table", name="Living calls").get_by_role("link")
 link.focus()
 page.keyboard.press("Enter")
-expect(page.get_by_role("button", name="Listen in")).to_be_visible()
 page.get_by_role("button", name="Listen in").click()
 browser.until(page, "Number(document.querySelector('.listening .mine').ariaValueNow) > 10")
 browser.shot(page, "call-living-desktop")
 browser.judge(page, "a living call")
+browser.go(page, "live")
+expect(row).to_have_count(1)
+browser.shot(page, "live-call-desktop")
+browser.judge(page, "live with a call")
+# The load of the server is told beside.
+expect(page.locator(".tile").filter(has_text="Load")).to_contain_text(re.compile(r"\d %"))
+link.click()
+expect(page.get_by_role("button", name="Listen in")).to_be_visible()
 # A connection that is gone is told of, and heals by itself.
 page.route("**/api/v1/events*", lambda route: route.abort())
 page.reload()
