@@ -266,9 +266,8 @@ fn calls_as_they_happen() {
     browser.until("empty");
     let play = sipp::play(Path::new(sipp::SPEECH_PCMA));
     let fields = [("FORMATS", sipp::PCMA.0), ("MAPS", sipp::PCMA.1), ("PLAY", play.as_str())];
-    let media_port = Some(server.ports.run(4));
-    let scenario = "hung_up_on.xml";
-    let run = Run { scenario, fields: &fields, media_port, seconds: 90, ..Run::default() };
+    let (scenario, seconds, media_port) = ("hung_up_on.xml", 90, Some(server.ports.run(4)));
+    let run = Run { scenario, seconds, fields: &fields, media_port, ..Run::default() };
     let caller = run.call(&server);
     browser.answer("");
     browser.until("over");
