@@ -184,10 +184,16 @@ fn content_length(head: &[u8]) -> Result<usize, StreamError> {
     let mut length = None;
     let mut lines = Lines { rest: head }.peekable();
     while let Some(line) = lines.next() {
-        let Some(value) = content_length_field(line) else { continue };
+        let Some(value) = content_length_field(line) else {
+            // The reader of the message finds the colon of a name on the next line, too.
+            if is_bare_name(line) && lines.next_if(|next| is_folded(next)).is_some() {
+                return Err(StreamError::ContentLength);
+            }
+            continue;
+        };
         let mut value = trim(value);
         // Folded: the number may stand on a further line, but only on one.
-        while let Some(more) = lines.next_if(|next| matches!(next, [b' ' | b'\t', ..])) {
+        while let Some(more) = lines.next_if(|next| is_folded(next)) {
             match (value, trim(more)) {
                 (_, []) => {}
                 ([], more) => value = more,
@@ -212,6 +218,18 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
         bytes = rest;
     }
     bytes
+}
+
+/// Whether a line goes on with the one before.
+const fn is_folded(line: &[u8]) -> bool {
+    matches!(line, [b' ' | b'\t', ..])
+}
+
+/// Whether a line is the name of a Content-Length field and nothing else.
+fn is_bare_name(line: &[u8]) -> bool {
+    let [b'C' | b'c' | b'L' | b'l', ..] = line else { return false };
+    let name = str::from_utf8(line).unwrap_or_default();
+    number_of(lex::trim(name)) == HeaderName::ContentLength.table_number()
 }
 
 /// The value of a line when it is a Content-Length field.

@@ -64,6 +64,11 @@ fn content_lengths() {
     assert_eq!(with("Content-Length: -1\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 3\r\nContent-Length: 2\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 3\r\n 0\r\n").1, Err(StreamError::ContentLength));
+    // A name that is folded away from its colon is a field to whoever reads the message.
+    for folded in ["Content-Length\r\n : 3\r\n", "l \r\n\t\r\n : 3\r\nl: 3\r\n", "l\n :x\r\nl:3\n"]
+    {
+        assert_eq!(with(folded).1, Err(StreamError::ContentLength), "{folded:?}");
+    }
     // A form feed is no blank of SIP, whatever other readers make of it.
     assert_eq!(with("l: 0\x0c\r\n").1, Err(StreamError::ContentLength));
     assert_eq!(with("l: 18446744073709551616\r\n").1, Err(StreamError::ContentLength));
