@@ -49,8 +49,8 @@ let seen = null;
 async function show(load, context) {
   if (!context.path) {
     const place = await firstPlace();
-    // Whoever went on meanwhile knows where.
-    if (!context.signal.aborted) router.go(place, { replace: true });
+    // Whoever went on meanwhile knows where, also if the browser has not told of it yet.
+    if (!context.signal.aborted && !router.here().path) router.go(place, { replace: true });
     return;
   }
   frame.mark(context.path);

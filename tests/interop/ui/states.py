@@ -102,6 +102,32 @@ def gone(browser, page):
     expect(button).to_have_attribute("data-same", "true")
 
 
+# The address changes as the answer comes that says where a person who has just signed in is led to.
+ELSEWHERE = """
+const ask = window.fetch;
+window.fetch = async (...one) => {
+  const answer = await ask(...one);
+  if (!String(one[0]).endsWith("calls?limit=1")) return answer;
+  const read = answer.json.bind(answer);
+  answer.json = async () => {
+    const found = await read();
+    location.hash = "#/health";
+    return found;
+  };
+  return answer;
+};
+"""
+
+
+def decided(browser):
+    """Whoever goes on while the server finds the first page gets the page that they wanted."""
+    page = browser.page()
+    page.add_init_script(ELSEWHERE)
+    browser.sign_in(page)
+    browser.until(page, "document.getElementById('main').dataset.page === 'health'")
+    page.context.close()
+
+
 def unseen(browser, page):
     """A page that nobody looks at gives up its stream, of which there are few, and takes it again."""
     browser.go(page, "live")
@@ -146,6 +172,7 @@ browser = Browser(given())
 page = browser.page()
 browser.sign_in(page)
 empty(browser, page)
+decided(browser)
 gone(browser, page)
 unseen(browser, page)
 nobody(browser, page)
