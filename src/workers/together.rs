@@ -13,8 +13,8 @@ use media::time::MonoTime;
 const EARLY_US: u64 = 250;
 /// How long packets are counted, in milliseconds.
 const COUNT_MS: u64 = 100;
-/// Packets that must have left in that time: one each 200 µs.
-const PACKETS_MIN: usize = 500;
+/// Packets that must have left in that time: one each 100 µs, as of 200 calls.
+const PACKETS_MIN: usize = 1_000;
 
 /// Decides how early packets may leave.
 #[derive(Debug)]
@@ -80,8 +80,9 @@ mod tests {
     /// Only a busy worker sends early, and no longer than it is busy.
     #[test]
     fn only_who_is_busy_is_early() {
-        assert_eq!(early(100), (EARLY, Duration::ZERO));
-        assert_eq!(early(190), (EARLY, Duration::ZERO));
+        assert_eq!(early(40), (EARLY, Duration::ZERO));
+        assert_eq!(early(95), (EARLY, Duration::ZERO));
+        assert_eq!(early(105), (Duration::ZERO, Duration::ZERO));
         assert_eq!(early(250), (Duration::ZERO, Duration::ZERO));
         assert_eq!(early(20_000), (Duration::ZERO, Duration::ZERO));
     }
