@@ -22,6 +22,7 @@ use support::emulated::{
 };
 use support::ports::Ports;
 use support::server::{Server, folder};
+use support::store::Schema;
 use support::tls::Authority;
 use support::until;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -34,15 +35,19 @@ const ORGANISATION: &str = "d7934305-0972-4844-938e-9060eef73d05";
 const SESSION: &str = "30b0e395-84d3-4570-ac13-9a62d8f514c0";
 const CONFIGS: &str = "/api/v1/organizations/telephony-configs";
 
-#[track_caller]
-fn server() -> (Server, Agents) {
-    let agents = Agents::listen();
-    let config = format!(
+/// The configuration of a server whose agent is one of `agents`.
+fn config(agents: &Agents) -> String {
+    format!(
         "[limits]\nmax_lateness_ms = 0\n[[agents]]\nname = \"bot\"\nkind = \"websocket\"\n\
          url = \"{}\"\ngrace_ms = 0\nmax_calls = 1\n",
         agents.url()
-    );
-    (Server::start_on(Ports::claim_part(), folder(), &config), agents)
+    )
+}
+
+#[track_caller]
+fn server() -> (Server, Agents) {
+    let agents = Agents::listen();
+    (Server::start_on(Ports::claim_part(), folder(), &config(&agents)), agents)
 }
 
 #[track_caller]
@@ -240,6 +245,7 @@ fn no_call_is_placed() {
 /// A client of a configuration without a client secret, which says what it is told to.
 struct Client<S = TcpStream> {
     socket: WebSocket<S>,
+    session: String,
     seq: u64,
     heard: u64,
 }
@@ -267,7 +273,7 @@ impl<S: Read + Write> Client<S> {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         match client(request, stream) {
-            Ok((socket, _)) => Ok(Self { socket, seq: 0, heard: 0 }),
+            Ok((socket, _)) => Ok(Self { socket, session: session.to_owned(), seq: 0, heard: 0 }),
             Err(error) => match error {
                 tokio_tungstenite::tungstenite::HandshakeError::Failure(Error::Http(answer)) => {
                     Err(answer.status().as_u16())
@@ -279,7 +285,7 @@ impl<S: Read + Write> Client<S> {
 
     fn says(&mut self, kind: &str, parameters: &Value) {
         self.seq += 1;
-        let message = json!({"version": "2", "id": SESSION, "type": kind, "seq": self.seq,
+        let message = json!({"version": "2", "id": self.session, "type": kind, "seq": self.seq,
             "serverseq": self.heard, "position": "PT0S", "parameters": parameters});
         self.socket.send(Message::text(message.to_string())).unwrap();
     }
@@ -307,11 +313,19 @@ impl<S: Read + Write> Client<S> {
     /// The next text; what is played is passed over.
     #[track_caller]
     fn hears(&mut self, kind: &str) -> Value {
+        let said = self.hears_any();
+        assert_eq!(said["type"], kind, "{said}");
+        said
+    }
+
+    /// The same, whatever it says.
+    #[track_caller]
+    fn hears_any(&mut self) -> Value {
         loop {
             let Message::Text(text) = self.socket.read().unwrap() else { continue };
             let said: Value = serde_json::from_str(&text).unwrap();
             self.heard += 1;
-            assert_eq!((&said["type"], &said["seq"]), (&json!(kind), &json!(self.heard)), "{said}");
+            assert_eq!(said["seq"], self.heard, "{said}");
             return said;
         }
     }
@@ -394,6 +408,59 @@ fn mistakes_end_the_session() {
     again.leaves("disconnect");
     assert_eq!(calls(&server).len(), 1, "a session is one call");
     server.stop();
+}
+
+/// Of two servers that share a database and are offered a session at the same moment one takes it;
+/// the other refuses it, as if it had been taken before.
+#[test]
+fn one_of_two_servers_takes_a_session() {
+    let Some(schema) = Schema::make() else {
+        eprintln!("skipped: two servers share a PostgreSQL, and there is none");
+        return;
+    };
+    let (agents, seal) = (Agents::listen(), format!("k1:{}=", "A".repeat(43)));
+    let environment =
+        [("TALKPATH_DATABASE_URL", schema.url.as_str()), ("TALKPATH_SEAL_KEYS", seal.as_str())];
+    let config = config(&agents).replace("max_calls = 1\n", "");
+    let start = || Server::start_with(Ports::claim_part(), folder(), &config, &environment);
+    let (first, mut second) = (start(), start());
+    second.key.clone_from(&first.key);
+    let url = unsigned(&first);
+    let other = url.replace(&first.http.to_string(), &second.http.to_string());
+    in_use(&second, &other);
+    let mut sessions = (0..).map(|number: u64| format!("{}{number:012}", &SESSION[..24]));
+    // What the number is for is known there a little later.
+    until(SOON, "the second server takes calls", || {
+        let mut client = Client::open(&other, KEY, &sessions.next().unwrap()).unwrap();
+        client.offers(SESSION, NUMBER);
+        let opened = client.hears_any()["type"] == "opened";
+        let agent = opened.then(|| agents.accept());
+        client.leaves(if opened { "end" } else { "disconnect" });
+        agent.map(|agent| record(&second, call_id(&agent)))
+    });
+    for round in 0..5 {
+        let session = sessions.next().unwrap();
+        let open = |url: &String| Client::open(url, KEY, &session).unwrap();
+        let mut clients = [&url, &other].map(open);
+        for client in &mut clients {
+            client.offers(SESSION, NUMBER);
+        }
+        let heard = clients.into_iter().map(|mut client| (client.hears_any(), client));
+        let (mut taken, mut refused): (Vec<_>, Vec<_>) =
+            heard.partition(|(said, _)| said["type"] == "opened");
+        assert_eq!((taken.len(), refused.len()), (1, 1), "of round {round}");
+        let (said, client) = refused.pop().unwrap();
+        assert_eq!(said["type"], "disconnect", "{said}");
+        client.leaves("disconnect");
+        let (_, client) = taken.pop().unwrap();
+        let agent = agents.accept();
+        client.leaves("end");
+        record(&first, call_id(&agent));
+        [&first, &second].into_iter().for_each(Server::wait_idle);
+    }
+    assert_eq!(calls(&first).len(), 6);
+    first.stop();
+    second.stop();
 }
 
 /// Over TLS, as Genesys connects: the call gets the connection as it was, and what comes in many

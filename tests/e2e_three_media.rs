@@ -33,9 +33,15 @@ const CALL: CallKey = CallKey(1);
 const CALLER_HZ: f64 = 600.0;
 const AGENT_HZ: u32 = 1000;
 const GUEST_HZ: f64 = 1500.0;
-/// How long is talked, in seconds, and how much of it must be heard.
+/// How long is talked at least and at most, in seconds, and how much of it must be heard: a busy
+/// machine holds up who speaks and who mixes.
 const TALK_S: f64 = 3.0;
+const TALK_MOST_S: f64 = 15.0;
 const HEARD_S: f64 = 1.0;
+/// How often is looked whether that is so, once all have talked for long enough, in milliseconds.
+const LOOK_MS: u32 = 500;
+/// What caller and guest hear of each other and the agent.
+const BOTH: [[f64; 2]; 2] = [[AGENT_HZ as f64, GUEST_HZ], [AGENT_HZ as f64, CALLER_HZ]];
 
 /// A telephone.
 struct Party {
@@ -164,28 +170,42 @@ impl Three {
         Self { worker, events: receiver, caller, guest }
     }
 
-    /// Both telephones say their tones; what they hear. Of each ten packets of the guest `lost` are
-    /// left out.
-    fn talk(&mut self, lost: usize) -> [Vec<Rtp>; 2] {
+    /// Both telephones say their tones until each has heard all of its `tones` for long enough, or
+    /// for as long as may be; what they hear. Of each ten packets of the guest `lost` are left out.
+    fn talk(&mut self, lost: usize, tones: [[f64; 2]; 2]) -> [Vec<Rtp>; 2] {
         let (mine, yours) = (self.caller.tone(CALLER_HZ), self.guest.tone(GUEST_HZ));
         let lengths = [self.caller.format.media.ptime_ms, self.guest.format.media.ptime_ms];
         let (mut heard, mut next) = ([Vec::new(), Vec::new()], [0; 2]);
         let began = Instant::now();
-        for ms in (0..(TALK_S * 1_000.0) as u32).step_by(10) {
+        for ms in (0..(TALK_MOST_S * 1_000.0) as u32).step_by(10) {
+            let is_long = f64::from(ms) >= TALK_S * 1_000.0 && ms.is_multiple_of(LOOK_MS);
+            if is_long && self.hear_enough(&heard, tones) {
+                break;
+            }
             let due = began + Duration::from_millis(ms.into());
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            if ms % lengths[0] == 0 && next[0] < mine.len() {
-                self.caller.say(&mine[next[0]], false);
+            if ms % lengths[0] == 0 {
+                self.caller.say(&mine[next[0] % mine.len()], false);
                 next[0] += 1;
             }
-            if ms % lengths[1] == 0 && next[1] < yours.len() {
-                self.guest.say(&yours[next[1]], next[1] % 10 >= 10 - lost);
+            if ms % lengths[1] == 0 {
+                self.guest.say(&yours[next[1] % yours.len()], next[1] % 10 >= 10 - lost);
                 next[1] += 1;
             }
             self.caller.hear(&mut heard[0]);
             self.guest.hear(&mut heard[1]);
         }
         heard
+    }
+
+    /// Whether both hear all of their tones for long enough.
+    fn hear_enough(&self, heard: &[Vec<Rtp>; 2], tones: [[f64; 2]; 2]) -> bool {
+        [&self.caller, &self.guest].into_iter().zip(heard).zip(tones).all(
+            |((party, heard), tones)| {
+                let (both, _) = wav::stretches(&party.samples(heard), &tones, &[]);
+                both as f64 >= HEARD_S * 10.0
+            },
+        )
     }
 
     fn close(mut self) {
@@ -199,8 +219,7 @@ impl Three {
 
 #[track_caller]
 fn assert_three(three: &Three, heard: &[Vec<Rtp>; 2], what: &str) {
-    let agent_hz = f64::from(AGENT_HZ);
-    assert_hear(three, heard, [[agent_hz, GUEST_HZ], [agent_hz, CALLER_HZ]], what);
+    assert_hear(three, heard, BOTH, what);
 }
 
 /// Fails unless caller and guest hear these tones, in one stream of packets as they want them, and
@@ -246,7 +265,7 @@ fn every_pair_of_codecs() {
         let talks = codecs.map(|guest| {
             let mut three = Three::new((caller.0, caller.1, 20), (guest.0, guest.1, 20));
             std::thread::spawn(move || {
-                let heard = three.talk(0);
+                let heard = three.talk(0, BOTH);
                 assert_three(&three, &heard, &format!("{caller:?} and {guest:?}"));
                 three.close();
             })
@@ -263,7 +282,7 @@ fn packets_of_other_lengths() {
         let (caller, guest) = ((AudioFormat::PCMU, 0, caller_ms), (AudioFormat::PCMA, 8, guest_ms));
         let mut three = Three::new(caller, guest);
         running.push(std::thread::spawn(move || {
-            let heard = three.talk(0);
+            let heard = three.talk(0, BOTH);
             assert_three(&three, &heard, &format!("{caller_ms} ms and {guest_ms} ms"));
             three.close();
         }));
@@ -277,7 +296,7 @@ fn packets_of_other_lengths() {
 fn loss_is_concealed() {
     let format = (AudioFormat::PCMU, 0, 20);
     let mut three = Three::new(format, format);
-    let heard = three.talk(1);
+    let heard = three.talk(1, BOTH);
     assert_three(&three, &heard, "loss");
     // A tone that was cut out for 20 ms in 200 would fall to nine tenths.
     let samples = three.caller.samples(&heard[0]);
@@ -297,8 +316,8 @@ fn an_echo_keeps_silent() {
     for format in [(AudioFormat::PCMU, 0, 20), (AudioFormat::G722, 9, 20)] {
         let mut three = Three::with_agent(format, format, Builtin::echo());
         running.push(std::thread::spawn(move || {
-            let heard = three.talk(0);
             let tones = [[GUEST_HZ, GUEST_HZ], [CALLER_HZ, CALLER_HZ]];
+            let heard = three.talk(0, tones);
             assert_hear(&three, &heard, tones, &format!("{format:?}"));
             three.close();
         }));
@@ -321,7 +340,7 @@ fn opus_among_three() {
     ] {
         let mut three = Three::new(caller, guest);
         running.push(std::thread::spawn(move || {
-            let heard = three.talk(0);
+            let heard = three.talk(0, BOTH);
             assert_three(&three, &heard, &format!("{caller:?} and {guest:?}"));
             three.close();
         }));

@@ -1,16 +1,23 @@
 //! `talkpath serve`.
 
+use std::io;
 use std::process::ExitCode;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{fail, load};
 use crate::app::{App, DRAIN};
 use crate::cli::ServeArgs;
 use crate::telemetry;
 
-/// Runs the server until a signal ends it.
+/// Runs the server until a signal ends it. One that comes while it starts ends it once it has: it
+/// leaves nothing half done.
 pub(super) fn run(args: &ServeArgs) -> ExitCode {
+    let signals = match Signals::catch() {
+        Ok(signals) => signals,
+        Err(error) => return fail(error),
+    };
     let config = match load(&args.config) {
         Ok(config) => config,
         Err(errors) => return fail(errors),
@@ -36,32 +43,50 @@ pub(super) fn run(args: &ServeArgs) -> ExitCode {
     }
     let sip = app.reach.sip.first().map_or_else(|| "nothing".to_owned(), |(_, at)| at.to_string());
     println!("talkpath listens: SIP on {sip}, HTTP on http://{}", app.http);
-    let status = app.block_on(signals(&app));
+    signals.end(&app);
     app.stop();
-    match status {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        Some(Err(error)) => fail(error),
-        None => ExitCode::FAILURE,
-    }
+    ExitCode::SUCCESS
 }
 
-/// Waits for the first signal, drains, and returns when the last call is over, when the time for
-/// that is, or at a second signal.
-async fn signals(app: &App) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// The signals that end the server. Those that come before anybody waits for them are kept.
+struct Signals {
+    /// Where they are waited for: the threads of the server are not there yet.
+    runtime: Runtime,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    /// From here on no such signal kills the process.
+    fn catch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let within = runtime.enter();
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        drop(within);
+        Ok(Self { runtime, interrupt, terminate })
     }
-    tracing::info!(calls = *app.reach.live.borrow(), "draining");
-    app.begin_drain().await;
-    let mut live = app.reach.live.clone();
-    tokio::select! {
-        _ = live.wait_for(|live| *live == 0) => {}
-        () = tokio::time::sleep(DRAIN) => tracing::warn!("calls are ended: the time to drain is over"),
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+
+    /// Waits for the first signal, drains, and returns when the last call is over, when the time
+    /// for that is, or at a second signal.
+    fn end(self, app: &App) {
+        let Self { runtime, mut interrupt, mut terminate } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            tracing::info!(calls = *app.reach.live.borrow(), "draining");
+            app.begin_drain().await;
+            let mut live = app.reach.live.clone();
+            tokio::select! {
+                _ = live.wait_for(|live| *live == 0) => {}
+                () = tokio::time::sleep(DRAIN) => {
+                    tracing::warn!("calls are ended: the time to drain is over");
+                }
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
     }
-    Ok(())
 }

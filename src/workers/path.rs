@@ -89,6 +89,8 @@ pub(super) struct MediaPath {
     pub(super) hushed: bool,
     /// When the call was answered.
     pub(super) answered_at: Option<MonoTime>,
+    /// When it ends, if it does soon.
+    pub(super) ends_at: Option<MonoTime>,
     /// Heard while there is no agent: silence if absent.
     pub(super) noise: Option<Box<Builtin>>,
     /// When the next packet to the peer is due.
@@ -159,6 +161,7 @@ impl MediaPath {
             bed: None,
             hushed: false,
             answered_at: None,
+            ends_at: None,
             noise: None,
             next_tick: MonoTime::MAX,
             hole: Hole::NONE,
@@ -290,9 +293,7 @@ impl MediaPath {
         self.restart_speech(ctx);
         self.restart_playout(ctx);
         self.restart_ticks(ctx.now);
-        if let Agent::Socket(socket) = &mut self.agent {
-            socket.state(self.state);
-        }
+        self.catch_up(ctx);
         self.tune_ear();
         self.tune_outlet();
         self.follow_conference(ctx);

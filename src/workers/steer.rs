@@ -1,5 +1,7 @@
 //! What others than the agent do to a media path.
 
+use std::time::Duration;
+
 use super::builtin::Builtin;
 use super::command::{EventKind, LegFormat, RtpSockets};
 use super::context::Context;
@@ -101,11 +103,22 @@ impl MediaPath {
         self.actions(ctx);
     }
 
-    /// The call ends soon: whoever talks is told.
+    /// The call ends soon: whoever talks is told, and whoever comes later.
     pub(super) fn expiring(&mut self, ctx: &mut Context, left_ms: u64) {
+        self.ends_at = Some(ctx.now + Duration::from_millis(left_ms));
         if let Agent::Socket(socket) = &mut self.agent {
             socket.session.expiring(left_ms);
         }
         self.actions(ctx);
+    }
+
+    /// An agent has come: it is told behind its `start` what was told before.
+    pub(super) fn catch_up(&mut self, ctx: &Context) {
+        let Agent::Socket(socket) = &mut self.agent else { return };
+        socket.state(self.state);
+        if let Some(ends_at) = self.ends_at {
+            let left = ends_at.since(ctx.now).as_millis();
+            socket.session.expiring(u64::try_from(left).unwrap_or(u64::MAX));
+        }
     }
 }

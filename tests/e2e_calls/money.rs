@@ -12,7 +12,7 @@ use support::agent::Agents;
 use support::gateway::{Gateway, Manner};
 use support::phone::Phone;
 use support::server::Server;
-use support::until;
+use support::{until, until_told};
 
 const SOON: Duration = Duration::from_secs(30);
 const RATES: &str = "/api/v1/rates";
@@ -58,6 +58,7 @@ fn server(gateway: &Gateway, agents: &Agents) -> Server {
     Server::start(&format!(
         "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
          [[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         connect_timeout_ms = 30000\n\
          [[trunks]]\nname = \"in\"\npeers = \"127.0.0.1\"\n\
          [[trunks]]\nname = \"out\"\ntargets = [\"sip:{}\"]\n\
          [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
@@ -126,6 +127,33 @@ fn what_is_held_is_spent() {
     });
     allow(&server, &json!({"spend_per_day": null, "spend_per_month": "50"}));
     place_when_known_after(&server);
+}
+
+/// An agent that is connected when its call has been told to end soon already is told so behind its
+/// start: its call was answered before, with less money left than is warned of.
+#[test]
+fn an_agent_that_comes_late_is_told() {
+    let (gateway, agents) = (Gateway::start(Manner::Answers), Agents::listen());
+    let server = server(&gateway, &agents);
+    allow(&server, &json!({"currency": "EUR", "spend_per_day": "0.35"}));
+    let call = place_when_known(&server, "+4930123456", "bot");
+    let id = call["id"].as_str().unwrap();
+    // The server has dialled the agent, which does not shake hands before.
+    until_told(SOON, "the call ends soon", || {
+        let path = format!("/api/v1/calls/{id}/events?limit=200");
+        let events = expect(&server, 200, "GET", &path, None);
+        let mut events = events["items"].as_array().unwrap().iter();
+        events.any(|event| event["type"] == "call.expiring").then_some(())
+    });
+    let mut agent = agents.accept();
+    assert_eq!(agent.start["state"], "answered", "{}", agent.start);
+    let expiring = agent.event("expiring");
+    assert!((1..=30_000).contains(&expiring["left_ms"].as_u64().unwrap()), "{expiring}");
+    server.hang_up(id);
+    agent.event("stop");
+    let told = agent.said.iter().filter(|event| event["event"] == "expiring").count();
+    assert_eq!(told, 1, "{:?}", agent.said);
+    server.wait_idle();
 }
 
 /// Calls are placed again once there is more to be spent.

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use support::agent::{Agent, Agents};
+use support::agent::Agents;
 use support::callee::Callee;
+use support::joined::{begin, hears_tone, sound, talk, talk_with_agent};
 use support::phone::Phone;
 use support::server::{self, Server};
 use support::{until, until_told, wav};
@@ -17,8 +18,6 @@ const SOON: Duration = Duration::from_secs(15);
 /// What is heard by callers who wait, and what the agent of the night says.
 const MUSIC_HZ: f64 = 500.0;
 const NIGHT_HZ: f64 = 1_200.0;
-/// Samples of the last second.
-const SECOND: usize = 8_000;
 
 /// A server whose agent `bot` takes every call, and `night` those that it loses.
 #[track_caller]
@@ -35,45 +34,6 @@ fn server(agents: &Agents) -> Server {
             agents.url()
         ),
     )
-}
-
-/// 20 ms that nobody else says.
-fn sound(n: u8) -> [u8; 160] {
-    std::array::from_fn(|at| (at as u8).wrapping_mul(7) ^ n)
-}
-
-/// The caller hears a tone now.
-#[track_caller]
-fn hears_tone(caller: &Phone, hz: f64) {
-    let from = caller.audio().len();
-    caller.wait_audio("a tone", |audio| {
-        let new: Vec<i16> = audio[from..].iter().map(|code| wav::ulaw(*code)).collect();
-        let last = &new[new.len().saturating_sub(SECOND)..];
-        (last.len() >= SECOND && wav::amplitude(last, hz) > 5_000.0).then_some(())
-    });
-}
-
-/// Caller and agent hear each other, byte for byte.
-#[track_caller]
-fn talk(caller: &mut Phone, agent: &mut Agent, n: u8) {
-    let (mine, yours) = (sound(n), sound(n ^ 0x80));
-    until(SOON, "both ways", || {
-        agent.play(0, &yours);
-        caller.send(&mine, false);
-        agent.look();
-        let heard = agent.frames.iter().any(|frame| frame.payload == mine);
-        (heard && caller.audio().windows(160).any(|window| window == yours)).then_some(())
-    });
-}
-
-/// A caller that talks with the agent, and the id of its call.
-#[track_caller]
-fn begin(server: &Server, agents: &Agents) -> (Phone, Agent, String) {
-    let mut caller = Phone::call(server, "100");
-    let agent = agents.accept();
-    caller.wait_answer();
-    let id = agent.start["call_id"].as_str().unwrap().to_owned();
-    (caller, agent, id)
 }
 
 /// The caller is told that its session has this direction.
@@ -116,7 +76,7 @@ fn a_call_is_put_aside_and_taken_up_again() {
     let (agents, mut desk) = (Agents::listen(), Callee::ulaw());
     let server = server(&agents);
     let (mut caller, mut agent, id) = begin(&server, &agents);
-    talk(&mut caller, &mut agent, 1);
+    talk_with_agent(&mut caller, &mut agent, 1);
     let (status, parked) = post(&server, &id, "park", &json!({}));
     assert_eq!((status, &parked["slot"]), (200, &json!("701")), "{parked}");
     assert_eq!((&parked["call_id"], &parked["agent"]), (&json!(id), &json!("bot")), "{parked}");
@@ -130,7 +90,7 @@ fn a_call_is_put_aside_and_taken_up_again() {
     let mut again = agents.accept();
     assert_eq!(again.start["call_id"], json!(id));
     assert_eq!(again.start["variables"]["parked_slot"], "701", "{}", again.start);
-    talk(&mut caller, &mut again, 2);
+    talk_with_agent(&mut caller, &mut again, 2);
     assert!(items(&server, "/api/v1/parked").is_empty());
     assert_eq!(post(&server, &id, "unpark", &json!({})).0, 409);
 
@@ -142,15 +102,7 @@ fn a_call_is_put_aside_and_taken_up_again() {
     desk.wait_call();
     hears_tone(&caller, MUSIC_HZ);
     desk.answer();
-    let (mine, yours) = (sound(3), sound(0x83));
-    let mut heard = false;
-    until(SOON, "both ways", || {
-        caller.send(&mine, false);
-        desk.say(&yours);
-        heard |= desk.hear().is_some_and(|packet| packet.payload == mine);
-        let all = caller.packets();
-        (heard && all.iter().any(|packet| packet.payload == yours)).then_some(())
-    });
+    talk(&mut caller, &mut desk, 3);
     desk.hang_up("");
     caller.wait_bye();
     server.wait_idle();
@@ -185,7 +137,7 @@ fn a_call_that_keeps_its_agent() {
     let (status, back) = post(&server, &id, "unpark", &json!({}));
     assert_eq!((status, &back), (202, &json!({"state": "bridged"})));
     changed(&mut caller, "sendrecv");
-    talk(&mut caller, &mut agent, 4);
+    talk_with_agent(&mut caller, &mut agent, 4);
     // The agent may take it back by itself.
     assert_eq!(post(&server, &id, "park", &wish).0, 200);
     changed(&mut caller, "sendonly");
@@ -194,7 +146,7 @@ fn a_call_that_keeps_its_agent() {
     until_told(SOON, "nobody is aside", || {
         items(&server, "/api/v1/parked").is_empty().then_some(())
     });
-    talk(&mut caller, &mut agent, 5);
+    talk_with_agent(&mut caller, &mut agent, 5);
     for (phone, agent) in [(&mut caller, &mut agent), (&mut other, &mut others)] {
         phone.hang_up();
         agent.event("stop");
@@ -213,7 +165,7 @@ fn a_call_that_nobody_takes_up() {
     assert_eq!(post(&server, &id, "park", &json!({"timeout_s": 1})).0, 200);
     agent.event("stop");
     let mut again = agents.accept();
-    talk(&mut caller, &mut again, 6);
+    talk_with_agent(&mut caller, &mut again, 6);
     assert_eq!(post(&server, &id, "park", &json!({"timeout_s": 1})).0, 200);
     again.event("stop");
     drop(agents);

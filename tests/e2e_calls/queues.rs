@@ -9,16 +9,15 @@ use serde_json::{Value, json};
 
 use support::agent::{Agent, Agents};
 use support::callee::Callee;
+use support::joined::{hears_tone, talk, talk_with_agent};
 use support::phone::{Phone, header};
 use support::server::{self, Server};
-use support::{until, until_told, wav};
+use support::{until_told, wav};
 
 const SOON: Duration = Duration::from_secs(15);
 /// What is heard by callers who wait, and what the agent of the night says.
 const MUSIC_HZ: f64 = 500.0;
 const NIGHT_HZ: f64 = 1_200.0;
-/// Samples of the last second.
-const SECOND: usize = 8_000;
 
 /// A server whose queue `support` takes every call; `keys` are keys of the queue, `members` its
 /// members.
@@ -40,35 +39,6 @@ fn server(agents: &Agents, keys: &str, members: &str) -> Server {
 }
 
 const ANNA: &str = "[[queues.members]]\nagent = \"anna\"";
-
-/// 20 ms that nobody else says.
-fn sound(n: u8) -> [u8; 160] {
-    std::array::from_fn(|at| (at as u8).wrapping_mul(7) ^ n)
-}
-
-/// The caller hears a tone now.
-#[track_caller]
-fn hears_tone(caller: &Phone, hz: f64) {
-    let from = caller.audio().len();
-    caller.wait_audio("a tone", |audio| {
-        let new: Vec<i16> = audio[from..].iter().map(|code| wav::ulaw(*code)).collect();
-        let last = &new[new.len().saturating_sub(SECOND)..];
-        (last.len() >= SECOND && wav::amplitude(last, hz) > 5_000.0).then_some(())
-    });
-}
-
-/// Caller and agent hear each other, byte for byte.
-#[track_caller]
-fn talk(caller: &mut Phone, agent: &mut Agent, n: u8) {
-    let (mine, yours) = (sound(n), sound(n ^ 0x80));
-    until(SOON, "both ways", || {
-        agent.play(0, &yours);
-        caller.send(&mine, false);
-        agent.look();
-        let heard = agent.frames.iter().any(|frame| frame.payload == mine);
-        (heard && caller.audio().windows(160).any(|window| window == yours)).then_some(())
-    });
-}
 
 #[track_caller]
 fn read(server: &Server, path: &str) -> Value {
@@ -113,7 +83,7 @@ fn the_next_caller_is_served_when_the_first_has_ended() {
     let mut first = Phone::up(&server, "100");
     let mut anna = agents.accept();
     assert_eq!(anna.start["variables"]["queue"], "support", "{}", anna.start);
-    talk(&mut first, &mut anna, 1);
+    talk_with_agent(&mut first, &mut anna, 1);
     let mut second = Phone::up(&server, "100");
     hears_tone(&second, MUSIC_HZ);
     assert!(agents.try_accept().is_none(), "the member has one call at once");
@@ -131,7 +101,7 @@ fn the_next_caller_is_served_when_the_first_has_ended() {
     let waited_ms: u64 =
         again.start["variables"]["queue_waited_ms"].as_str().unwrap().parse().unwrap();
     assert!(waited_ms >= 900, "{waited_ms}");
-    talk(&mut second, &mut again, 2);
+    talk_with_agent(&mut second, &mut again, 2);
     let call = call_of(&again);
     second.hang_up();
     again.event("stop");
@@ -168,7 +138,7 @@ fn a_caller_who_leaves_frees_its_place() {
     anna.event("stop");
     let mut again = agents.accept();
     assert_eq!(call_of(&again), stayer);
-    talk(&mut third, &mut again, 3);
+    talk_with_agent(&mut third, &mut again, 3);
     third.hang_up();
     again.event("stop");
     server.wait_idle();
@@ -192,7 +162,7 @@ fn a_member_that_does_not_answer_is_passed_over() {
     hears_tone(&caller, MUSIC_HZ);
     desk.wait_cancel();
     let mut anna = agents.accept();
-    talk(&mut caller, &mut anna, 4);
+    talk_with_agent(&mut caller, &mut anna, 4);
     let queue = queue(&server);
     assert!(queue["members"][0]["rests_ms"].as_u64().unwrap() > 3_500_000, "{queue}");
     assert_eq!((&queue["members"][0]["calls"], &queue["served"]), (&json!(0), &json!(1)));
@@ -213,15 +183,7 @@ fn a_telephone_is_a_member() {
         let mut caller = Phone::up(&server, "100");
         desk.wait_call();
         desk.answer();
-        let (mine, yours) = (sound(n), sound(n ^ 0x80));
-        let mut heard = false;
-        until(SOON, "both ways", || {
-            caller.send(&mine, false);
-            desk.say(&yours);
-            heard |= desk.hear().is_some_and(|packet| packet.payload == mine);
-            let all = caller.packets();
-            (heard && all.iter().any(|packet| packet.payload == yours)).then_some(())
-        });
+        talk(&mut caller, &mut desk, n);
         assert_eq!(queue(&server)["members"][0]["calls"], 1);
         desk.hang_up("");
         caller.wait_bye();
@@ -246,14 +208,14 @@ fn a_full_queue_is_busy() {
     anna.say(&json!({"event": "transfer", "kind": "agent", "destination": "queue:support"}));
     let failed = anna.event("transfer");
     assert_eq!((&failed["state"], &failed["cause"]), (&json!("failed"), &json!("agent_full")));
-    talk(&mut first, &mut anna, 8);
+    talk_with_agent(&mut first, &mut anna, 8);
     second.hang_up();
     // Now there is a place: whoever hands its call to the queue gets it next.
     wait_waiting(&server, 0);
     anna.say(&json!({"event": "transfer", "kind": "agent", "destination": "queue:support"}));
     assert_eq!(anna.event("stop")["cause"], "transferred");
     let mut again = agents.accept();
-    talk(&mut first, &mut again, 9);
+    talk_with_agent(&mut first, &mut again, 9);
     first.hang_up();
     again.event("stop");
     server.wait_idle();
@@ -279,7 +241,7 @@ fn who_has_waited_too_long_goes_elsewhere() {
         }
         let queue = queue(&server);
         assert_eq!((&queue["overflowed"], &queue["waiting"]), (&json!(1), &json!(0)), "{queue}");
-        talk(&mut first, &mut anna, 10);
+        talk_with_agent(&mut first, &mut anna, 10);
         first.hang_up();
         anna.event("stop");
         server.wait_idle();

@@ -12,6 +12,7 @@ mod documents;
 mod isolation;
 mod kill;
 mod restart;
+mod signals;
 mod store;
 mod tenancy;
 mod trunks;

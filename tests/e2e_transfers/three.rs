@@ -25,6 +25,9 @@ const AGENT_HZ: f64 = 1000.0;
 /// to begin, and a busy machine disturbs a stretch here and there.
 const TALK_S: f64 = 4.0;
 const HEARD_S: f64 = 2.0;
+/// Packets from the beginning in which what was before may be heard: it was under way, waited in a
+/// jitter buffer, or was concealed behind its end.
+const SETTLE_PACKETS: u32 = 10;
 /// Calls of the agent are recorded.
 const TAPED: &str = "record = { folder = \"{dir}/tapes\" }";
 
@@ -56,17 +59,17 @@ struct Heard {
     agent: Vec<i16>,
 }
 
-/// All who are there say their tones for a while; what they hear meanwhile.
+/// All who are there say their tones for a while; what they hear meanwhile, once nothing of before
+/// is heard any more.
 #[track_caller]
 fn talk(caller: &mut Phone, callee: &mut Callee, mut agent: Option<&mut Agent>) -> Heard {
     let tone = |hz| wav::to_ulaw(&wav::sine(hz, 0.1)).repeat((TALK_S * 10.0) as usize);
     if let Some(agent) = &mut agent {
         agent.play(0, &tone(AGENT_HZ));
     }
-    let before = (caller.packets().len(), agent.as_ref().map_or(0, |agent| agent.frames.len()));
-    while callee.try_hear().is_some() {}
     let (mine, yours) = (tone(CALLER_HZ), tone(CALLEE_HZ));
     let (began, mut heard): (_, Vec<Rtp>) = (Instant::now(), Vec::new());
+    let mut before = (0, 0);
     for (n, (mine, yours)) in (0_u32..).zip(mine.chunks(160).zip(yours.chunks(160))) {
         let due = began + Duration::from_millis(20) * n;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -75,7 +78,11 @@ fn talk(caller: &mut Phone, callee: &mut Callee, mut agent: Option<&mut Agent>) 
         if let Some(agent) = &mut agent {
             agent.look();
         }
-        if n > 10 {
+        if n == SETTLE_PACKETS {
+            before = (caller.packets().len(), agent.as_ref().map_or(0, |it| it.frames.len()));
+            while callee.try_hear().is_some() {}
+        }
+        if n > SETTLE_PACKETS {
             heard.extend(callee.try_hear());
         }
     }
@@ -197,18 +204,20 @@ fn somebody_joins() {
     server.stop();
 }
 
-/// Caller and agent alone say their tones for a while.
+/// The same of caller and agent alone.
 #[track_caller]
 fn talk_two(caller: &mut Phone, agent: &mut Agent) -> Heard {
     let tone = |hz| wav::to_ulaw(&wav::sine(hz, 0.1)).repeat((TALK_S * 10.0) as usize);
     agent.play(0, &tone(AGENT_HZ));
-    let before = (caller.packets().len(), agent.frames.len());
-    let began = Instant::now();
+    let (began, mut before) = (Instant::now(), (0, 0));
     for (n, mine) in (0_u32..).zip(tone(CALLER_HZ).chunks(160)) {
         let due = began + Duration::from_millis(20) * n;
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         caller.send(mine, false);
         agent.look();
+        if n == SETTLE_PACKETS {
+            before = (caller.packets().len(), agent.frames.len());
+        }
     }
     agent.order("answer");
     assert_eq!(agent.event("error")["code"], "not_allowed");

@@ -7,11 +7,15 @@ use super::agent::{Agent, Agents};
 use super::callee::Callee;
 use super::phone::{Codec, Phone};
 use super::server::Server;
-use super::until;
+use super::{until, wav};
 
 const SOON: Duration = Duration::from_secs(15);
 /// Packets of sound after which a message, of tones and pauses, has been heard over and over.
 const MESSAGE_PACKETS: usize = 12;
+/// Samples of the last second.
+const SECOND: usize = 8_000;
+/// The amplitude of a tone that is heard and not merely guessed, in samples.
+const TONE: f64 = 5_000.0;
 
 /// A server whose agent `desk` is the telephone `callee`; `more` of its configuration.
 #[track_caller]
@@ -88,6 +92,30 @@ pub fn talk(caller: &mut Phone, callee: &mut Callee, n: u8) {
         heard |= callee.hear().is_some_and(|packet| packet.payload == mine);
         let all = caller.packets();
         (heard && all.iter().any(|packet| packet.payload == yours)).then_some(())
+    });
+}
+
+/// Caller and agent hear each other, byte for byte.
+#[track_caller]
+pub fn talk_with_agent(caller: &mut Phone, agent: &mut Agent, n: u8) {
+    let (mine, yours) = (sound(n), sound(n ^ 0x80));
+    until(SOON, "both ways", || {
+        agent.play(0, &yours);
+        caller.send(&mine, false);
+        agent.look();
+        let heard = agent.frames.iter().any(|frame| frame.payload == mine);
+        (heard && caller.audio().windows(160).any(|window| window == yours)).then_some(())
+    });
+}
+
+/// Waits until the caller has heard a tone for a second from now.
+#[track_caller]
+pub fn hears_tone(caller: &Phone, hz: f64) {
+    let from = caller.audio().len();
+    caller.wait_audio("a tone", |audio| {
+        let new: Vec<i16> = audio[from..].iter().map(|code| wav::ulaw(*code)).collect();
+        let last = &new[new.len().saturating_sub(SECOND)..];
+        (last.len() >= SECOND && wav::amplitude(last, hz) > TONE).then_some(())
     });
 }
 

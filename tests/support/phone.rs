@@ -277,10 +277,34 @@ impl Phone {
         })
     }
 
+    /// Calls a number that was just made, and waits until the call is answered and confirmed. What
+    /// was stored is routed by in a moment: until then nobody has the number, or knows who calls.
+    #[track_caller]
+    pub fn up_when_known(server: &Server, to: &str) -> Self {
+        until(SOON, "somebody has the number", || {
+            let mut phone = Self::call(server, to);
+            let is_final =
+                |text: &String| text.starts_with("SIP/2.0 ") && !text.starts_with("SIP/2.0 1");
+            let answer = until(SOON, "an outcome", || phone.receive().filter(is_final));
+            if ["SIP/2.0 404 ", "SIP/2.0 403 "].iter().any(|line| answer.starts_with(line)) {
+                phone.confirm_refusal(&answer);
+                return None;
+            }
+            assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+            phone.confirm_answer(answer);
+            Some(phone)
+        })
+    }
+
     /// Waits for the 200 to the INVITE and confirms it.
     #[track_caller]
     pub fn wait_answer(&mut self) {
         let answer = self.wait_status(200);
+        self.confirm_answer(answer);
+    }
+
+    #[track_caller]
+    fn confirm_answer(&mut self, answer: String) {
         self.remote = header(&answer, "To").to_owned();
         self.see_media(&answer);
         self.answer = answer;

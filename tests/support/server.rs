@@ -68,18 +68,31 @@ impl Server {
     ) -> Self {
         let file = dir.join("talkpath.toml");
         fs::write(&file, config.replace("{dir}", dir.to_str().unwrap())).unwrap();
-        let sip = ports.pair();
         // Tests share their machine: only those about lateness may be refused for it.
         let lateness = if config.contains("max_lateness_ms") { "" } else { "0" };
+        let lateness = ("TALKPATH_LIMITS_MAX_LATENESS_MS", lateness);
+        let environment = [&[lateness][..], environment].concat();
+        let (mut server, said) = Self::spawn(ports, dir, &file, &environment);
+        server.wait_ready(&said);
+        server
+    }
+
+    /// Starts a server whose configuration is `file`, and does not wait for it; what it says.
+    pub fn spawn(
+        ports: Ports,
+        dir: PathBuf,
+        file: &Path,
+        environment: &[(&str, &str)],
+    ) -> (Self, mpsc::Receiver<String>) {
+        let sip = ports.pair();
         let mut command = Command::new(env!("CARGO_BIN_EXE_talkpath"));
         let mut child = command
             .args(["serve", "--config"])
-            .arg(&file)
+            .arg(file)
             .env("TALKPATH_DATA_DIR", dir.join("data"))
             .env("TALKPATH_HTTP_LISTEN", "127.0.0.1:0")
             .env("TALKPATH_SIP_LISTEN", format!("127.0.0.1:{sip}"))
             .env("TALKPATH_RTP_PORTS", ports.rtp())
-            .env("TALKPATH_LIMITS_MAX_LATENESS_MS", lateness)
             .envs(environment.iter().copied())
             .env_remove("TALKPATH_REQUIRE_PEERS")
             .env_remove("TALKPATH_TEST_PYTHON")
@@ -89,7 +102,7 @@ impl Server {
             .spawn()
             .unwrap();
         let said = listen(&mut child);
-        let mut server = Self {
+        let server = Self {
             child,
             sip: ([127, 0, 0, 1], sip).into(),
             http: ([127, 0, 0, 1], 0).into(),
@@ -98,8 +111,7 @@ impl Server {
             dir,
             ports,
         };
-        server.wait_ready(&said);
-        server
+        (server, said)
     }
 
     /// Reads what the server says until it listens.
@@ -292,11 +304,13 @@ impl Server {
         self.send(libc::SIGTERM);
     }
 
-    fn send(&self, signal: i32) {
+    /// Sends it this signal.
+    pub fn send(&self, signal: i32) {
         self::signal(self.child.id(), signal);
     }
 
-    fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
+    /// How it ended, if it does within this time.
+    pub fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
         let end = Instant::now() + within;
         loop {
             match self.child.try_wait().unwrap() {

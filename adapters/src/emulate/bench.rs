@@ -33,6 +33,39 @@ impl Setup {
     pub(crate) fn hooks(&self) -> HookUrls {
         HookUrls::new("https://t.example", self.spec.name, "tok")
     }
+
+    /// The carrier with these quirks, whose number leads to `voice_url`, and the configuration of
+    /// its account, with these `fields` besides.
+    pub(crate) fn open(
+        &self,
+        quirks: &[&str],
+        fields: &[(&str, &str)],
+        voice_url: Option<String>,
+    ) -> (RawConfig, Box<dyn Emulator>) {
+        let emulator = self.spec.emulator.unwrap();
+        let mut given = (emulator.config)("http://127.0.0.1:9");
+        fields.iter().for_each(|(name, value)| given[*name] = (*value).into());
+        let config = self.spec.read(&given, None).unwrap();
+        let mut set = Quirks::default();
+        quirks.iter().for_each(|quirk| set.set(quirk).unwrap());
+        let carrier = (emulator.open)(EmulatorStart {
+            config: config.clone(),
+            numbers: vec![self.number.to_owned()],
+            voice_url,
+            seed: 7,
+            quirks: set,
+        });
+        (config, carrier)
+    }
+}
+
+/// What the person at the far end heard, of what the carrier told.
+pub(crate) fn heard(told: &[Told]) -> Vec<u8> {
+    let heard = told.iter().filter_map(|told| match told {
+        Told::Heard { audio, .. } => Some(audio.clone()),
+        _ => None,
+    });
+    heard.flatten().collect()
 }
 
 /// The server.
@@ -53,19 +86,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(setup: &'static Setup, quirks: &[&str]) -> Self {
-        let emulator = setup.spec.emulator.unwrap();
-        let config = setup.spec.read(&(emulator.config)("http://127.0.0.1:1"), None).unwrap();
-        let mut set = Quirks::default();
-        for quirk in quirks {
-            set.set(quirk).unwrap();
-        }
-        let carrier = (emulator.open)(EmulatorStart {
-            config: config.clone(),
-            numbers: vec![setup.number.to_owned()],
-            voice_url: setup.spec.inbound.map(|inbound| setup.hooks().url(inbound.hook)),
-            seed: 7,
-            quirks: set,
-        });
+        let voice_url = setup.spec.inbound.map(|inbound| setup.hooks().url(inbound.hook));
+        let (config, carrier) = setup.open(quirks, &[], voice_url);
         Self {
             setup,
             carrier,
@@ -243,11 +265,7 @@ impl Bench {
     }
 
     pub(crate) fn heard(&self) -> Vec<u8> {
-        let heard = self.told.iter().filter_map(|told| match told {
-            Told::Heard { audio, .. } => Some(audio.clone()),
-            _ => None,
-        });
-        heard.flatten().collect()
+        heard(&self.told)
     }
 
     pub(crate) fn ended(&self) -> Vec<HangupCause> {

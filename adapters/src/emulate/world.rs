@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue};
 use media::time::MonoTime;
 
-use super::bench::Setup;
+use super::bench::{Setup, heard};
 use crate::address::Address;
 use crate::agent::MessageKind;
 use crate::config::RawConfig;
-use crate::emulate::{Clock, Command, Emulator, EmulatorStart, Output, Quirks, SocketInput, Told};
+use crate::emulate::{Clock, Command, Emulator, Output, SocketInput, Told};
 use crate::event::{CallFact, CarrierCallId, HangupCause, Meaning, TransferState};
 use crate::exchange::{CarrierError, HttpRequest, HttpResponse};
 use crate::hook::{Certainty, HookRequest, HookUrls, Take};
@@ -68,22 +68,10 @@ impl World {
         fields: &[(&str, &str)],
         voice_url: Option<String>,
     ) -> Self {
-        let emulator = setup.spec.emulator.unwrap();
-        let mut given = (emulator.config)("http://127.0.0.1:9");
-        fields.iter().for_each(|(name, value)| given[*name] = (*value).into());
-        let config = setup.spec.read(&given, None).unwrap();
-        let mut set = Quirks::default();
-        quirks.iter().for_each(|quirk| set.set(quirk).unwrap());
-        let start = EmulatorStart {
-            config: config.clone(),
-            numbers: vec![setup.number.to_owned()],
-            voice_url,
-            seed: 7,
-            quirks: set,
-        };
+        let (config, carrier) = setup.open(quirks, fields, voice_url);
         Self {
             setup,
-            carrier: (emulator.open)(start),
+            carrier,
             config,
             now: MonoTime::ZERO,
             refuses: None,
@@ -300,11 +288,7 @@ impl World {
     }
 
     pub(crate) fn person_heard(&self) -> Vec<u8> {
-        let heard = self.told.iter().filter_map(|told| match told {
-            Told::Heard { audio, .. } => Some(audio.clone()),
-            _ => None,
-        });
-        heard.flatten().collect()
+        heard(&self.told)
     }
 
     pub(crate) fn assert_no_complaint(&self) {

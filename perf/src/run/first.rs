@@ -1,17 +1,15 @@
 //! `first`: how soon after the answer an agent that is ready is heard.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use serde::Serialize;
 
 use super::agent::AgentThread;
-use super::server::Server;
-use super::{LoadArgs, calls, measure, repeat};
+use super::hosted::Hosted;
+use super::{calls, measure, repeat};
 use crate::agent::echo::Echo;
 use crate::error::Result;
 use crate::report::{self, LoadReport, Quantiles, Table};
-use crate::sip::link::Transport;
-use crate::sound::Codec;
 
 /// Frames that the agent greets with: what follows is silence.
 const GREETING_FRAMES: usize = 50;
@@ -19,26 +17,14 @@ const GREETING_FRAMES: usize = 50;
 /// Arguments of `first`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The server's SIP address.
-    #[arg(long, default_value = "127.0.0.1:5060")]
-    sip: SocketAddrV4,
+    #[command(flatten)]
+    hosted: Hosted,
     /// User whose route leads to the agent at `--with-agent`.
     #[arg(long, default_value = "bench")]
     to: String,
     /// Where the agent listens for the server's dial.
     #[arg(long, default_value = "127.0.0.1:9100")]
     with_agent: SocketAddrV4,
-    /// Calls placed a second.
-    #[arg(long, default_value_t = 50)]
-    rate: u64,
-    #[command(flatten)]
-    load: LoadArgs,
-    /// Command that starts the server.
-    #[arg(long)]
-    server: String,
-    /// CPU that the server is pinned to.
-    #[arg(long)]
-    server_cpu: Option<usize>,
     /// The 95th percentile may be so much, in milliseconds.
     #[arg(long, default_value_t = 10.0)]
     limit_ms: f64,
@@ -57,19 +43,20 @@ struct First {
 
 /// Measures and prints.
 pub(crate) fn run(args: &Args) -> Result<bool> {
+    let load = &args.hosted.load;
     let mut heard = Quantiles::default();
-    let run = repeat(&args.load, || {
+    let run = repeat(load, || {
         let (first, run) = once(args)?;
         heard = first;
         Ok(run)
     })?;
-    let greeted = heard.count == args.load.calls as u64 && run.up == args.load.calls;
+    let greeted = heard.count == load.calls as u64 && run.up == load.calls;
     let holds = greeted && heard.p95 <= args.limit_ms * 1000.0;
     let first = First { first_audio_us: heard, holds, run };
-    report::print(args.load.json, &first, || {
+    report::print(load.json, &first, || {
         let mut table = Table::default();
         let verdict = if first.holds { "holds" } else { "MISSED" };
-        table.row("what", &format!("{} calls at {} a second", args.load.calls, args.rate));
+        table.row("what", &format!("{} calls at {} a second", load.calls, args.hosted.rate));
         table.times("first audio", Some(&first.first_audio_us));
         table.row("bar", &format!("p95 within {} ms: {verdict}", args.limit_ms));
         if let Some(setup) = &first.run.setup {
@@ -82,27 +69,15 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
 }
 
 fn once(args: &Args) -> Result<(Quantiles, LoadReport)> {
-    let server = Server::start(&args.server, args.sip, args.server_cpu)?;
+    let hosted = &args.hosted;
+    let server = hosted.start()?;
     let mut echo = Echo::new(None, false);
     echo.greeting = GREETING_FRAMES;
-    let agent = AgentThread::serve(args.with_agent, echo, args.load.cpu)?;
-    let placed = calls::Args {
-        sip: args.sip,
-        to: args.to.clone(),
-        rate: args.rate,
-        load: args.load.clone(),
-        watch: Some(server.pid()),
-        server_cpu: args.server_cpu,
-        with_agent: None,
-        transport: Transport::Udp,
-        local: Ipv4Addr::LOCALHOST,
-        codec: Codec::Pcmu,
-        srtp: None,
-        altered: true,
-    };
+    let agent = AgentThread::serve(args.with_agent, echo, hosted.load.cpu)?;
+    let placed = hosted.calls(&server, &args.to);
     let ((first, mut run), setup) = calls::during(&placed, None, |up| {
-        let what = format!("sip:{}@{}", args.to, args.sip);
-        let run = measure(what, &args.load, up.count, up.engine, up.meter, up.meanwhile)?;
+        let what = format!("sip:{}@{}", args.to, hosted.sip);
+        let run = measure(what, &hosted.load, up.count, up.engine, up.meter, up.meanwhile)?;
         Ok((Quantiles::of(&up.engine.first_audio()?), run))
     })?;
     run.setup = Some(setup);

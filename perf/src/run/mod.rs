@@ -7,6 +7,7 @@ pub(crate) mod compare;
 pub(crate) mod first;
 pub(crate) mod floor;
 pub(crate) mod folder;
+pub(crate) mod hosted;
 pub(crate) mod line;
 pub(crate) mod media;
 pub(crate) mod overload;

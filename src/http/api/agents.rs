@@ -30,8 +30,6 @@ const EXPIRING_MAX: i64 = EXPIRING_S_MAX.cast_signed();
 /// Longest message, and longest silence within one, in seconds.
 const MESSAGE_MAX: i64 = MESSAGE_S_MAX.cast_signed();
 const SILENCE_MAX: i64 = SILENCE_S_MAX.cast_signed();
-/// Keys of an agent that are the server's.
-const OWN: &[&str] = &["id", "origin", "created_at", "updated_at"];
 
 pub(super) fn resource() -> Resource {
     let agent = || schema::named("Agent");
@@ -155,11 +153,7 @@ fn read(
     outward: &Outward,
 ) -> Result<AgentFields, Problem> {
     let dialects: Vec<&str> = DIALECTS.iter().map(|spec| spec.name).collect();
-    let mut given = Fields::new(given);
-    for own in OWN {
-        // What was read may be written back as it is.
-        given.take(own);
-    }
+    let mut given = Fields::of_object(given);
     let limits = given.limits();
     let (secret, is_kept) = match given.take("secret") {
         Some(secret) => kept(secret, stored),

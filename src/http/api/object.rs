@@ -48,6 +48,9 @@ pub(super) fn limits_shown(object: &mut Map<String, Value>, limits: &CallLimits)
     object.insert("calls_per_second".to_owned(), json!(limits.calls_per_second));
 }
 
+/// What every object has and nobody else sets: its id and its stamp.
+const OWN: [&str; 4] = ["id", "origin", "created_at", "updated_at"];
+
 /// The fields of a request, taken out one by one; what is wrong is collected, and so is what nobody
 /// took. `Debug` shows the names of the fields alone: their values may be secret.
 pub(super) struct Fields {
@@ -66,6 +69,23 @@ impl std::fmt::Debug for Fields {
 impl Fields {
     pub(super) const fn new(object: Map<String, Value>) -> Self {
         Self { rest: object, errors: Vec::new(), never: None }
+    }
+
+    /// The fields of an object that is made or replaced: what was read may be written back.
+    pub(super) fn of_object(mut object: Map<String, Value>) -> Self {
+        for own in OWN {
+            object.remove(own);
+        }
+        Self::new(object)
+    }
+
+    /// Notes which of these are not there.
+    pub(super) fn needs(&mut self, fields: &[&str]) {
+        for field in fields {
+            if !self.has(field) {
+                self.wrong(field, "missing");
+            }
+        }
     }
 
     pub(super) fn wrong(&mut self, field: &str, problem: impl Into<String>) {
@@ -268,6 +288,20 @@ mod tests {
             assert!(detail.contains(field), "{detail}");
         }
         assert!(!detail.contains("secret"), "{detail}");
+    }
+
+    /// What an object tells of itself may be written back; what it needs must be there.
+    #[test]
+    fn objects_are_written_back() {
+        let Value::Object(object) = json!({
+            "id": "i", "origin": "api", "created_at": "c", "updated_at": "u", "prefix": null,
+        }) else {
+            panic!("not an object")
+        };
+        let mut given = Fields::of_object(object);
+        given.needs(&["prefix", "currency"]);
+        given.take("prefix");
+        assert_eq!(given.finish().unwrap_err().detail(), "currency: missing");
     }
 
     /// What is never done is told alone, as a wrong request, whatever is wrong besides.

@@ -110,16 +110,8 @@ fn shown(row: &RateRow) -> Value {
 }
 
 fn read(given: Map<String, Value>) -> Result<RateFields, Problem> {
-    let mut given = Fields::new(given);
-    for own in ["id", "origin", "created_at", "updated_at"] {
-        // What was read may be written back as it is.
-        given.take(own);
-    }
-    for needed in ["prefix", "currency", "per_minute"] {
-        if !given.has(needed) {
-            given.wrong(needed, "missing");
-        }
-    }
+    let mut given = Fields::of_object(given);
+    given.needs(&["prefix", "currency", "per_minute"]);
     let prefix = read_as(&mut given, "prefix", prefix, PREFIX_ALLOWED);
     let currency = read_as(&mut given, "currency", Currency::parse, Currency::ALLOWED);
     let per_minute = read_as(&mut given, "per_minute", Amount::parse, Amount::ALLOWED);

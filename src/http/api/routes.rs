@@ -142,16 +142,8 @@ fn shown(route: &Route) -> Value {
 }
 
 fn read(given: Map<String, Value>) -> Result<RouteFields, Problem> {
-    let mut given = Fields::new(given);
-    for own in ["id", "origin", "created_at", "updated_at"] {
-        // What was read may be written back as it is.
-        given.take(own);
-    }
-    for needed in ["to", "agent_id"] {
-        if !given.has(needed) {
-            given.wrong(needed, "missing");
-        }
-    }
+    let mut given = Fields::of_object(given);
+    given.needs(&["to", "agent_id"]);
     let pattern = given.text("to", 128).unwrap_or_default();
     if !pattern.is_empty()
         && let Err(why) = Pattern::parse(&pattern)

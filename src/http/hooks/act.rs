@@ -6,6 +6,7 @@ use adapters::event::{CallEvent, CarrierCallId, Meaning};
 use adapters::hook::{Handled, HookReply, Take};
 use adapters::op::Refusal;
 use http::StatusCode;
+use sha2::{Digest, Sha256};
 use tokio::time::{Duration, timeout};
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ use crate::calls::log::from_carrier;
 use crate::calls::request::{Heard, Hooked, Request};
 use crate::carrier::Account;
 use crate::http::State;
+use crate::store::idempotency::Earlier;
 use crate::store::{ConfigurationId, OrganisationId, StoreError, Timestamp};
 use crate::telemetry::HookOutcome;
 
@@ -74,7 +76,11 @@ async fn reply_to(
         return offered(state, account, Some(Heard::Refuse(Refusal::Unavailable)), reply);
     }
     let is_known = match &meaning {
-        Meaning::Offered(offered) => known(state, account, &offered.call).await,
+        // The claim first: who loses it may find nothing in the log.
+        Meaning::Offered(offered) => {
+            !claims(state, account, &offered.call).await
+                || known(state, account, &offered.call).await
+        }
         _ => false,
     };
     let hook = Box::new(Hooked { account: Arc::clone(account), call, meaning, is_known });
@@ -111,6 +117,27 @@ async fn reply_to(
         }
         (About::Asked, Some(_)) => counted(state, account, HookOutcome::Late, reply),
         (About::Events(_) | About::Asked, None) => failed(state, account),
+    }
+}
+
+/// Whether no other server has a session that is a call by itself: of several that are offered it
+/// at the same moment, as by somebody who repeats what was overheard, one claims it, and for longer
+/// than the log takes to have it. A store that cannot be asked keeps no call from being taken.
+async fn claims(state: &State, account: &Account, call: &CarrierCallId) -> bool {
+    if !account.offers_by_socket() || !state.store.is_shared() {
+        return true;
+    }
+    // No client can send such a key: no header has a line break.
+    let key = format!("offer\n{}\n{}", account.id, call.0);
+    let (organisation, hash) =
+        (OrganisationId(account.organisation), Sha256::digest(key.as_bytes()).into());
+    match state.store.begin_request(organisation, &key, &hash).await {
+        Ok(Earlier::Nothing { .. }) => true,
+        Ok(Earlier::UnderWay | Earlier::Answer { .. } | Earlier::Another) => false,
+        Err(error) => {
+            tracing::warn!(%error, "whether another server takes a call is not known");
+            true
+        }
     }
 }
 

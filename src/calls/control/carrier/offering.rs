@@ -47,7 +47,7 @@ impl Control {
             return self.offered_again(key, reply);
         }
         let admitted = if is_known || self.past.over.contains(&known) {
-            tracing::info!(configuration = %account.id, "a call that is over is offered again");
+            tracing::info!(configuration = %account.id, "a call that was taken is offered again");
             Err(Refusal::Rejected)
         } else {
             self.admit_offered(account, &offered)
