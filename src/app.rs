@@ -147,7 +147,7 @@ impl App {
             handed_over: handed_over(&io, &config, &store, logging.node)?,
         };
         let (reach, control) = run_control(parts)?;
-        forget(&io, &config, &store, &reach, &metrics);
+        forget(&io, &config, (&store, logging.node), &reach, &metrics);
         Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
@@ -305,6 +305,8 @@ impl Logging {
         if closed > 0 {
             tracing::warn!(closed, "calls that were cut off are closed");
         }
+        // And recordings of calls that were over, of whose own end nobody told any more.
+        io.block_on(store.close_recordings(node)).map_err(io::Error::other)?;
         io.spawn(node::live(store.clone(), ours, log.clone(), drains.clone()));
         let allowed = config.outward.clone().and(&config.webhooks.allow_networks);
         let guard = Guard::new(allowed);
@@ -344,13 +346,14 @@ fn follow_calls(
 fn forget(
     io: &tokio::runtime::Runtime,
     config: &Config,
-    store: &Store,
+    (store, node): (&Store, NodeId),
     reach: &Reach,
     metrics: &Arc<Metrics>,
 ) {
     let retention = Retention {
         config: config.retention,
         store: store.clone(),
+        node,
         recordings: reach.recordings.clone(),
         voicemails: reach.voicemails.clone(),
         metrics: Arc::clone(metrics),

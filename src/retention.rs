@@ -7,8 +7,9 @@ use tokio::time::sleep;
 
 use crate::config::RetentionConfig;
 use crate::recording;
-use crate::store::retention::Kept;
-use crate::store::{Store, StoreError, Timestamp};
+use crate::store::recordings::RecordingRecord;
+use crate::store::retention::{BATCH, Kept};
+use crate::store::{NodeId, RecordingId, Store, StoreError, Timestamp};
 use crate::telemetry::{Forgotten, Metrics};
 
 /// How often it is looked for what is old.
@@ -25,6 +26,8 @@ pub struct Retention {
     pub config: RetentionConfig,
     /// What is kept.
     pub store: Store,
+    /// This node: of a store that others share, the recordings on its disk are its own.
+    pub node: NodeId,
     /// Recordings of this server.
     pub recordings: recording::Store,
     /// Messages that this server has taken of callers.
@@ -52,6 +55,17 @@ async fn forget_files(files: &recording::Store, before: Timestamp) -> u64 {
     let before = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
     let files = files.clone();
     tokio::task::spawn_blocking(move || files.forget(before)).await.unwrap_or(0)
+}
+
+/// Those of `old` whose files are not there any more.
+async fn without_file(files: &recording::Store, old: Vec<RecordingRecord>) -> Vec<RecordingId> {
+    let files = files.clone();
+    let look = move || {
+        let found = |one: &RecordingRecord| files.find_written(one.call, Some(&one.path));
+        let gone = old.iter().filter(|one| found(one) == recording::Found::Nothing);
+        gone.map(|one| one.id).collect::<Vec<_>>()
+    };
+    tokio::task::spawn_blocking(look).await.unwrap_or_default()
 }
 
 impl Retention {
@@ -100,6 +114,10 @@ impl Retention {
         if let Some(period) = period {
             let removed = forget_files(&self.recordings, now.before(period)).await;
             self.count(Forgotten::Recordings, removed);
+            if let Err(error) = self.note_forgotten(now, now.before(period)).await {
+                self.metrics.retention.failed.inc();
+                tracing::warn!(%error, "recordings that are gone are still listed");
+            }
         }
         if let Some(period) = self.config.voicemails {
             // They were counted with what is known of them.
@@ -116,6 +134,20 @@ impl Retention {
             sleep(PAUSE).await;
         }
         Ok(())
+    }
+
+    /// Notes of recordings that ended before `before` that they are gone. Their files go first, and
+    /// what cannot be removed stays listed; what was not noted before a server ended is, later.
+    async fn note_forgotten(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let old = self.store.old_recordings(self.node, before, after, BATCH).await?;
+            let Some(last) = old.last() else { return Ok(()) };
+            after = Some(last.id);
+            let gone = without_file(&self.recordings, old).await;
+            self.store.recordings_gone(&gone, now).await?;
+            sleep(PAUSE).await;
+        }
     }
 
     async fn forget_orders(&self, before: Timestamp) -> Result<(), StoreError> {
