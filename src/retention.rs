@@ -142,8 +142,8 @@ impl Retention {
         Ok(())
     }
 
-    /// Notes of recordings that ended before `before` that they are gone. Their files go first: what
-    /// cannot be removed stays listed.
+    /// Notes of recordings that ended before `before` that they are gone. Their files go first:
+    /// what cannot be removed stays listed.
     async fn note_forgotten(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
         let mut after = None;
         loop {
