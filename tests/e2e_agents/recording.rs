@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use support::agent::Agents;
 use support::phone::Phone;
-use support::server::{Server, expect, id as id_of};
+use support::ports::Ports;
+use support::server::{Server, expect, folder, id as id_of};
+use support::store::Schema;
 use support::{until, until_told, wav};
 
 /// What the phone says, what it hears, and samples of a second.
@@ -332,4 +334,39 @@ fn what_the_built_in_agent_records_is_listed() {
     assert_eq!((&recording["state"], &recording["channels"]), (&json!("complete"), &json!(1)));
     assert_eq!(recording["size_bytes"], std::fs::metadata(&path).unwrap().len());
     server.stop();
+}
+
+/// Of servers that share a database each lists a recording. The one that made it serves and deletes
+/// it; the other says that it is not there, and leaves it listed.
+#[test]
+fn servers_list_what_each_has_recorded() {
+    let Some(schema) = Schema::make() else {
+        eprintln!("skipped: two servers share a PostgreSQL, and there is none");
+        return;
+    };
+    let seal = format!("k1:{}=", "A".repeat(43));
+    let environment =
+        [("TALKPATH_DATABASE_URL", schema.url.as_str()), ("TALKPATH_SEAL_KEYS", seal.as_str())];
+    let start = || Server::start_with(Ports::claim(), folder(), &taped(), &environment);
+    let (first, mut second) = (start(), start());
+    second.key.clone_from(&first.key);
+    let mut phone = Phone::up(&first, "+15550005678");
+    phone.speak(&wav::to_ulaw(&wav::sine(SAID_HZ, 0.5)));
+    phone.hang_up();
+    first.wait_idle();
+    let path = until(SOON, "a file", || only_file(&first.dir.join("data/recordings")));
+    first.wait_recorded(&path);
+    let made = only(&first);
+    assert_eq!((&made["state"], &made["call_id"]), (&json!("complete"), &json!(id(&path))));
+    let address = format!("/api/v1/calls/{}/recording", id(&path));
+    for method in ["GET", "DELETE"] {
+        let told = expect(&second, 404, method, &address, None);
+        assert_eq!(told["detail"], "the recording is not on this server", "{method}");
+    }
+    assert_eq!(listed(&second, ""), [made]);
+    expect(&first, 204, "DELETE", &address, None);
+    assert!(!path.exists());
+    assert_eq!(listed(&second, ""), [] as [Value; 0]);
+    first.stop();
+    second.stop();
 }

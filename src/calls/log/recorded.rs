@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A recording. Each fact about it has all of this, so that any one of them is enough to know it by.
+/// A recording. Each fact about it has all of this, so that any one of them is enough to know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recorded {
     /// Names it.

@@ -1,5 +1,7 @@
 //! Recordings over HTTP.
 
+use std::path::PathBuf;
+
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
@@ -233,8 +235,8 @@ async fn fetch(
     owned(&state, caller.organisation, call).await?;
     let share = sound_file::share(caller.organisation)?;
     let record = state.store.recording_of(caller.organisation, call).await?;
-    let lost = record.is_some();
-    match find(&state, call, record).await {
+    let lost = is_written(record.as_ref());
+    match find(&state, call, path_here(&state, record.as_ref())).await {
         Found::File(path) => sound_file::answer(&path, share).map_err(|_| missing(lost)),
         Found::Open => Err(being_recorded()),
         Found::Nothing => Err(missing(lost)),
@@ -245,7 +247,12 @@ fn being_recorded() -> Problem {
     Problem::conflict("the call is being recorded")
 }
 
-/// There is no file, though it is known that there was one if `lost`.
+/// True if it is known that there is a file somewhere.
+fn is_written(record: Option<&RecordingRecord>) -> bool {
+    record.is_some_and(|record| record.state != recording::State::Failed)
+}
+
+/// There is no file here, though there is one somewhere if `lost`.
 fn missing(lost: bool) -> Problem {
     Problem::not_found(match lost {
         true => "the recording is not on this server",
@@ -253,13 +260,18 @@ fn missing(lost: bool) -> Problem {
     })
 }
 
-/// What there is of a call on this server, by what is known of its recording.
-async fn find(state: &crate::http::State, call: Uuid, record: Option<RecordingRecord>) -> Found {
+/// The file of a recording that this server has made. What another has made is here only if it lies
+/// where ours do, as in a folder that they share.
+fn path_here(state: &crate::http::State, record: Option<&RecordingRecord>) -> Option<PathBuf> {
+    let here = Some(NodeId(state.told.node));
+    let ours = record.filter(|record| !state.store.is_shared() || record.node == here);
+    ours.map(|record| record.path.clone())
+}
+
+/// What there is of a call on this server.
+async fn find(state: &crate::http::State, call: Uuid, path: Option<PathBuf>) -> Found {
     let files = state.recordings.clone();
-    let look = move || {
-        let path = record.as_ref().map(|record| record.path.as_path());
-        files.find_written(call, path)
-    };
+    let look = move || files.find_written(call, path.as_deref());
     tokio::task::spawn_blocking(look).await.unwrap_or(Found::Nothing)
 }
 
@@ -277,12 +289,11 @@ async fn remove(
     // What was told of it is in the store, before anything is noted there.
     written(&state).await?;
     let record = state.store.recording_of(caller.organisation, call).await?;
-    let here = Some(NodeId(state.told.node));
-    let is_ours = record.as_ref().is_some_and(|record| record.node == here);
-    let (lost, path) = (record.is_some(), record.as_ref().map(|record| record.path.clone()));
-    match find(&state, call, record).await {
+    let path = path_here(&state, record.as_ref());
+    match find(&state, call, path.clone()).await {
         Found::Open => return Err(being_recorded()),
-        Found::Nothing if !is_ours => return Err(missing(lost)),
+        // One of ours whose file is gone already is listed no more.
+        Found::Nothing if path.is_none() => return Err(missing(is_written(record.as_ref()))),
         Found::File(_) | Found::Nothing => {}
     }
     let files = state.recordings.clone();
