@@ -305,8 +305,6 @@ impl Logging {
         if closed > 0 {
             tracing::warn!(closed, "calls that were cut off are closed");
         }
-        // And recordings of calls that were over, of whose own end nobody told any more.
-        io.block_on(store.close_recordings(node)).map_err(io::Error::other)?;
         io.spawn(node::live(store.clone(), ours, log.clone(), drains.clone()));
         let allowed = config.outward.clone().and(&config.webhooks.allow_networks);
         let guard = Guard::new(allowed);

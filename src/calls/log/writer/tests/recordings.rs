@@ -1,6 +1,6 @@
 //! Recordings follow from the facts of their call.
 
-use crate::calls::log::Recorded;
+use crate::calls::log::{Recorded, watchdog};
 use crate::recording::State as Standing;
 use crate::store::recordings::RecordingRecord;
 
@@ -148,7 +148,8 @@ fn what_was_not_told_complete_is_closed() {
         assert!(log.handle.flush().await);
         log.kill().await;
         assert_eq!(only(&store, ours, call).await.state, Standing::Recording);
-        assert_eq!(store.close_recordings(node).await.unwrap(), 1);
+        let log = Log::start(&store, node);
+        assert_eq!(watchdog::close_orphans(&store, node, &log.handle).await.unwrap(), 0);
         let expected = (Standing::Complete, at(100), Some(at(60_030)), None);
         assert_eq!(told_of(&only(&store, ours, call).await), expected);
     });
