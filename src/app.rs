@@ -147,7 +147,7 @@ impl App {
             handed_over: handed_over(&io, &config, &store, logging.node)?,
         };
         let (reach, control) = run_control(parts)?;
-        forget(&io, &config, &store, &reach, &metrics);
+        forget(&io, &config, (&store, logging.node), &reach, &metrics);
         Doors::new(reach.handle.clone()).open(&io, doors);
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
@@ -344,13 +344,14 @@ fn follow_calls(
 fn forget(
     io: &tokio::runtime::Runtime,
     config: &Config,
-    store: &Store,
+    (store, node): (&Store, NodeId),
     reach: &Reach,
     metrics: &Arc<Metrics>,
 ) {
     let retention = Retention {
         config: config.retention,
         store: store.clone(),
+        node,
         recordings: reach.recordings.clone(),
         voicemails: reach.voicemails.clone(),
         metrics: Arc::clone(metrics),

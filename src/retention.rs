@@ -7,8 +7,9 @@ use tokio::time::sleep;
 
 use crate::config::RetentionConfig;
 use crate::recording;
-use crate::store::retention::Kept;
-use crate::store::{Store, StoreError, Timestamp};
+use crate::store::recordings::RecordingRecord;
+use crate::store::retention::{BATCH, Kept};
+use crate::store::{NodeId, RecordingId, Store, StoreError, Timestamp};
 use crate::telemetry::{Forgotten, Metrics};
 
 /// How often it is looked for what is old.
@@ -25,6 +26,8 @@ pub struct Retention {
     pub config: RetentionConfig,
     /// What is kept.
     pub store: Store,
+    /// This node: of a store that others share, the recordings on its disk are its own.
+    pub node: NodeId,
     /// Recordings of this server.
     pub recordings: recording::Store,
     /// Messages that this server has taken of callers.
@@ -52,6 +55,23 @@ async fn forget_files(files: &recording::Store, before: Timestamp) -> u64 {
     let before = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
     let files = files.clone();
     tokio::task::spawn_blocking(move || files.forget(before)).await.unwrap_or(0)
+}
+
+/// Removes what is left of recordings, wherever it lies; those of which nothing is.
+async fn forget_written(files: &recording::Store, old: Vec<RecordingRecord>) -> Vec<RecordingId> {
+    let files = files.clone();
+    let gone = move |one: &RecordingRecord| match files.remove_written(one.call, Some(&one.path)) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, call = %one.call, "a recording is not removed");
+            false
+        }
+    };
+    let forget = move || {
+        let gone = old.iter().filter(|one| gone(one));
+        gone.map(|one| one.id).collect::<Vec<_>>()
+    };
+    tokio::task::spawn_blocking(forget).await.unwrap_or_default()
 }
 
 impl Retention {
@@ -100,6 +120,10 @@ impl Retention {
         if let Some(period) = period {
             let removed = forget_files(&self.recordings, now.before(period)).await;
             self.count(Forgotten::Recordings, removed);
+            if let Err(error) = self.note_forgotten(now, now.before(period)).await {
+                self.metrics.retention.failed.inc();
+                tracing::warn!(%error, "recordings that are gone are still listed");
+            }
         }
         if let Some(period) = self.config.voicemails {
             // They were counted with what is known of them.
@@ -116,6 +140,20 @@ impl Retention {
             sleep(PAUSE).await;
         }
         Ok(())
+    }
+
+    /// Notes of recordings that ended before `before` that they are gone. Their files go first:
+    /// what cannot be removed stays listed.
+    async fn note_forgotten(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+        let mut after = None;
+        loop {
+            let old = self.store.old_recordings(self.node, before, after, BATCH).await?;
+            let Some(last) = old.last() else { return Ok(()) };
+            after = Some(last.id);
+            let gone = forget_written(&self.recordings, old).await;
+            self.store.recordings_gone(&gone, now).await?;
+            sleep(PAUSE).await;
+        }
     }
 
     async fn forget_orders(&self, before: Timestamp) -> Result<(), StoreError> {
@@ -137,5 +175,104 @@ impl Retention {
             tracing::debug!(removed, what = what.as_str(), "forgotten");
             self.metrics.retention.forgot(what, removed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Mutex;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::calls::cause::Cause;
+    use crate::calls::log::{CallFact, Recorded, Source, What};
+    use crate::recording::{State, file_name};
+    use crate::store::recordings::{RecordingFilter, follow};
+    use crate::store::tests::on_both;
+
+    const DAY: Duration = Duration::from_secs(86_400);
+    const NEVER: RetentionConfig = RetentionConfig {
+        calls: None,
+        call_events: None,
+        quality: None,
+        messages: None,
+        recordings: None,
+        voicemails: None,
+        deliveries: None,
+        dead_deliveries: None,
+        audit: None,
+    };
+
+    /// A recording that was complete at `at`, with its file in `folder`; its call.
+    async fn record(store: &Store, node: NodeId, folder: &Path, at: Timestamp) -> Uuid {
+        let call = Uuid::now_v7();
+        let path = folder.join(file_name(call));
+        let written = Duration::from_micros(u64::try_from(at.0).unwrap());
+        let file = fs::File::create(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + written).unwrap();
+        let recorded = Recorded {
+            id: Uuid::now_v7(),
+            channels: 2,
+            rate_hz: 8_000,
+            size_bytes: Some(44),
+            duration_ms: Some(0),
+            path,
+        };
+        let (state, at_server) = (State::Complete.as_str().to_owned(), Some(Box::new(recorded)));
+        let what = What::Recording { state, at_carrier: None, at_server };
+        let fact = CallFact { call, source: Source::Node, id: "1".into(), at_us: at.0, what };
+        let mut tx = store.begin().await.unwrap();
+        follow(&mut tx, store.default_organisation(), node, &fact, None).await.unwrap();
+        tx.commit().await.unwrap();
+        call
+    }
+
+    /// Recordings that are old go, wherever they lie, and are listed no more; nor is one whose file
+    /// was gone already. Young ones, and one whose file cannot be removed, stay listed.
+    #[test]
+    fn recordings_that_are_gone_are_not_listed() {
+        on_both(async |db| {
+            let (store, node, now) = (db.store().await, NodeId::new(), Timestamp::now());
+            let (folder, elsewhere) = (db.folder().join("tapes"), db.folder().join("elsewhere"));
+            fs::create_dir_all(&folder).unwrap();
+            fs::create_dir_all(&elsewhere).unwrap();
+            let (old, young) = (now.before(DAY * 3), now.before(DAY));
+            let gone = record(&store, node, &folder, old).await;
+            let kept = record(&store, node, &folder, young).await;
+            let by_hand = record(&store, node, &folder, old).await;
+            fs::remove_file(folder.join(file_name(by_hand))).unwrap();
+            // Where no recordings go any more.
+            let moved = record(&store, node, &elsewhere, old).await;
+            let stuck = record(&store, node, &folder, old).await;
+            let path = folder.join(file_name(stuck));
+            fs::remove_file(&path).unwrap();
+            fs::create_dir(&path).unwrap();
+            let files = |folder: &Path| {
+                recording::Store::new(vec![folder.to_owned()], Arc::new(Mutex::new(HashSet::new())))
+            };
+            let retention = Retention {
+                config: RetentionConfig { recordings: Some(DAY * 2), ..NEVER },
+                store: store.clone(),
+                node,
+                recordings: files(&folder),
+                voicemails: files(&db.folder().join("voicemail")),
+                metrics: Metrics::new(0, &Cause::WORDS, []),
+            };
+            for _ in 0..2 {
+                retention.sweep(now).await;
+                let ours = store.default_organisation();
+                let all = RecordingFilter::default();
+                let listed = store.recordings(ours, all, None, 10).await.unwrap();
+                let listed: Vec<Uuid> = listed.iter().map(|one| one.call).collect();
+                assert_eq!(listed, [stuck, kept]);
+                assert!(!folder.join(file_name(gone)).exists());
+                assert!(!elsewhere.join(file_name(moved)).exists());
+                assert!(folder.join(file_name(kept)).is_file());
+            }
+        });
     }
 }

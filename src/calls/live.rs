@@ -17,7 +17,7 @@ use super::external::External;
 use super::far::{Far, Flows, Joined, Seat};
 use super::hold::Hold;
 use super::line::Line;
-use super::log::{StageFigures, State};
+use super::log::{Recorded, StageFigures, State};
 use super::parked::Parked;
 use super::pbx::PbxLine;
 use super::queued::Queued;
@@ -130,6 +130,8 @@ pub(super) struct LiveCall {
     pub(super) keep: Keep,
     /// How its recording stands, if there is one.
     pub(super) recording: Option<recording::State>,
+    /// The same as its log is told of it.
+    pub(super) recorded: Option<Box<Recorded>>,
     /// Messages that its peer leaves; one, unless it has just begun another.
     pub(super) messages: Vec<Leaving>,
     /// Those who listen in.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::Channels;
+use super::{Channels, Written};
 
 /// Bytes before the samples.
 const HEADER_BYTES: u32 = 44;
@@ -66,22 +66,18 @@ impl WavFile {
     /// The disk is not waited for: when many calls end at once, the others' sound would be lost in
     /// the meantime. A killed process loses nothing by it, a machine without power its last
     /// seconds.
-    pub(super) fn finish(mut self, samples: u64) -> io::Result<()> {
+    pub(super) fn finish(mut self, samples: u64) -> io::Result<Written> {
         self.written = self.written.max(samples);
         let bytes = self.written * u64::from(self.frame_bytes());
-        self.file.set_len(u64::from(HEADER_BYTES) + bytes)?;
-        self.update()
+        let size_bytes = u64::from(HEADER_BYTES) + bytes;
+        self.file.set_len(size_bytes)?;
+        self.update()?;
+        let duration_ms = self.written.saturating_mul(1_000) / u64::from(self.rate_hz.max(1));
+        Ok(Written { size_bytes, duration_ms })
     }
 
     fn frame_bytes(&self) -> u32 {
-        u32::from(self.channel_count()) * 2
-    }
-
-    const fn channel_count(&self) -> u16 {
-        match self.channels {
-            Channels::Peer => 1,
-            Channels::Both => 2,
-        }
+        u32::from(self.channels.count()) * 2
     }
 
     fn write_header(&self) -> io::Result<()> {
@@ -95,10 +91,10 @@ impl WavFile {
         header.extend(16_u32.to_le_bytes());
         // Linear samples.
         header.extend(1_u16.to_le_bytes());
-        header.extend(self.channel_count().to_le_bytes());
+        header.extend(self.channels.count().to_le_bytes());
         header.extend(self.rate_hz.to_le_bytes());
         header.extend((self.rate_hz * self.frame_bytes()).to_le_bytes());
-        header.extend((self.channel_count() * 2).to_le_bytes());
+        header.extend((self.channels.count() * 2).to_le_bytes());
         header.extend(16_u16.to_le_bytes());
         header.extend(b"data");
         header.extend(bytes.to_le_bytes());

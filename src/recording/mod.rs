@@ -24,7 +24,7 @@ mod track;
 pub use adapters::agent::RecordOrder as Order;
 pub use head::{Head, head};
 pub use live::{Live, Sides};
-pub use recorder::{Job, Recorder, RecorderEvent, RecorderEventKind};
+pub use recorder::{Job, Recorder, RecorderEvent, RecorderEventKind, Written};
 pub use store::{Found, Store, file_name};
 
 /// Seconds of both directions that may wait for the disk.
@@ -41,6 +41,16 @@ pub enum Channels {
     Both,
 }
 
+impl Channels {
+    /// How many there are.
+    pub const fn count(self) -> u16 {
+        match self {
+            Self::Peer => 1,
+            Self::Both => 2,
+        }
+    }
+}
+
 /// How a recording stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -48,21 +58,38 @@ pub enum State {
     Recording,
     /// It records silence.
     Paused,
-    /// It is complete.
+    /// Nothing more is recorded; the last of it may be on its way to the disk.
     Stopped,
+    /// Its file is complete.
+    Complete,
     /// It could not be written.
     Failed,
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Recording, Self::Paused, Self::Stopped, Self::Complete, Self::Failed];
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recording => "recording",
             Self::Paused => "paused",
             Self::Stopped => "stopped",
+            Self::Complete => "complete",
             Self::Failed => "failed",
         }
+    }
+
+    /// The state that this word names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// True once nothing of the file changes any more.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Complete | Self::Failed)
     }
 }
 
@@ -80,7 +107,7 @@ pub fn next(state: Option<State>, order: Order) -> Result<State, &'static str> {
         (Some(State::Recording | State::Paused), Order::Resume) => Ok(State::Recording),
         (Some(State::Paused), Order::Start) => Err("the recording is paused; resume it"),
         (None, _) => Err("the call is not recorded"),
-        (Some(State::Stopped), _) => Err("the recording is complete"),
+        (Some(State::Stopped | State::Complete), _) => Err("the recording is complete"),
         (Some(State::Failed), _) => Err("the recording has failed"),
     }
 }

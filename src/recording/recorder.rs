@@ -14,6 +14,7 @@ use super::Channels;
 use super::file::WavFile;
 use super::head::Slot;
 use super::mix::Mix;
+use crate::calls::log::Recorded;
 use crate::workers::Purpose;
 use crate::workers::command::CallKey;
 
@@ -40,6 +41,8 @@ pub struct Job {
     pub rate_hz: u32,
     /// What comes from the worker.
     pub frames: Consumer,
+    /// What the call's log is told of it; absent of a message, of which its mailbox tells.
+    pub recorded: Option<Box<Recorded>>,
 }
 
 /// What the recorder has to tell.
@@ -49,6 +52,8 @@ pub struct RecorderEvent {
     pub call: CallKey,
     /// What is recorded.
     pub id: Uuid,
+    /// The same as the call's log knows it: it may come when the call is long gone.
+    pub recorded: Option<Box<Recorded>>,
     /// What happened.
     pub kind: RecorderEventKind,
 }
@@ -56,8 +61,19 @@ pub struct RecorderEvent {
 /// What happened to a recording.
 #[derive(Debug)]
 pub enum RecorderEventKind {
+    /// Its file is complete.
+    Complete(Written),
     /// It cannot be written.
     Failed(io::Error),
+}
+
+/// What was written of a recording that is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the file.
+    pub size_bytes: u64,
+    /// How long it is, in milliseconds.
+    pub duration_ms: u64,
 }
 
 /// Starts recordings and waits for them at its end.
@@ -130,12 +146,13 @@ fn run(inbox: &Receiver<Job>, open: &Mutex<HashSet<Uuid>>, tell: impl Fn(Recorde
                 Ok(job) => job,
                 Err(error) => break error == TryRecvError::Disconnected,
             };
-            let (call, id) = (job.call, job.id);
+            let (call, id, recorded) = (job.call, job.id, job.recorded.clone());
             match Recording::begin(job) {
                 Ok(recording) => recordings.push(recording),
                 Err(error) => {
                     close(id);
-                    tell(RecorderEvent { call, id, kind: RecorderEventKind::Failed(error) });
+                    let kind = RecorderEventKind::Failed(error);
+                    tell(RecorderEvent { call, id, recorded, kind });
                 }
             }
         };
@@ -146,13 +163,16 @@ fn run(inbox: &Receiver<Job>, open: &Mutex<HashSet<Uuid>>, tell: impl Fn(Recorde
         recordings.retain_mut(|recording| match recording.turn(update) {
             Ok(Turn::GoesOn) => true,
             Ok(Turn::Over) => {
+                // First, so that who finds the file complete finds that it was told, too.
+                if let Some(written) = recording.written {
+                    tell(recording.event(RecorderEventKind::Complete(written)));
+                }
                 close(recording.id);
                 false
             }
             Err(error) => {
                 close(recording.id);
-                let kind = RecorderEventKind::Failed(error);
-                tell(RecorderEvent { call: recording.call, id: recording.id, kind });
+                tell(recording.event(RecorderEventKind::Failed(error)));
                 false
             }
         });
@@ -182,16 +202,23 @@ pub(super) struct Recording {
     mix: Mix,
     file: Option<WavFile>,
     hold_back: u64,
+    recorded: Option<Box<Recorded>>,
+    /// What the file has, once it is complete.
+    written: Option<Written>,
 }
 
 impl Recording {
     pub(super) fn begin(job: Job) -> io::Result<Self> {
-        let Job { call, id, path, channels, rate_hz, frames } = job;
+        let Job { call, id, path, channels, rate_hz, frames, recorded } = job;
         let file = Some(WavFile::create(&path, channels, rate_hz)?);
         let hold_back = u64::from(rate_hz) * HOLD_BACK_MS / 1_000;
         // What is held back, and what comes between two looks on a busy machine.
         let mix = Mix::with_capacity(hold_back as usize * 2);
-        Ok(Self { call, id, path, frames, mix, file, hold_back })
+        Ok(Self { call, id, path, frames, mix, file, hold_back, recorded, written: None })
+    }
+
+    fn event(&self, kind: RecorderEventKind) -> RecorderEvent {
+        RecorderEvent { call: self.call, id: self.id, recorded: self.recorded.clone(), kind }
     }
 
     /// Writes what is there.
@@ -232,7 +259,7 @@ impl Recording {
         write(&mut self.mix, self.file.as_mut(), until)?;
         if over {
             if let Some(file) = self.file.take() {
-                file.finish(end.unwrap_or_default().max(self.mix.base()))?;
+                self.written = Some(file.finish(end.unwrap_or_default().max(self.mix.base()))?);
             }
             return Ok(Turn::Over);
         }

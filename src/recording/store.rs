@@ -1,7 +1,7 @@
 //! Where recordings are found again.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -61,16 +61,21 @@ impl Store {
     /// If something is there and cannot be removed.
     pub fn remove(&self, id: Uuid) -> std::io::Result<()> {
         let name = file_name(id);
-        for folder in self.folders.iter() {
-            match std::fs::remove_file(folder.join(&name)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-        }
-        Ok(())
+        self.folders.iter().try_for_each(|folder| gone(&folder.join(&name)))
     }
 
-    fn is_open(&self, id: Uuid) -> bool {
+    /// The same, and the file that `id` was written to, wherever that is.
+    ///
+    /// # Errors
+    ///
+    /// If something is there and cannot be removed.
+    pub fn remove_written(&self, id: Uuid, path: Option<&Path>) -> std::io::Result<()> {
+        path.map_or(Ok(()), gone)?;
+        self.remove(id)
+    }
+
+    /// True if `id` is being recorded, or was and is not complete yet.
+    pub fn is_open(&self, id: Uuid) -> bool {
         self.open.lock().is_ok_and(|open| open.contains(&id))
     }
 
@@ -82,6 +87,23 @@ impl Store {
         let name = file_name(id);
         let mut files = self.folders.iter().map(|folder| folder.join(&name));
         files.find(|file| file.is_file()).map_or(Found::Nothing, Found::File)
+    }
+
+    /// What there is of the call `id`, which was written to `path` if that is known: the file may
+    /// lie where recordings no longer go, or have been moved to where they do. Asks the disk.
+    pub fn find_written(&self, id: Uuid, path: Option<&Path>) -> Found {
+        match path.filter(|path| !self.is_open(id) && path.is_file()) {
+            Some(path) => Found::File(path.to_owned()),
+            None => self.find(id),
+        }
+    }
+}
+
+/// Removes a file that may not be there.
+fn gone(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -127,6 +149,19 @@ mod tests {
         store.remove(young).unwrap();
         assert_eq!(store.find(young), Found::Nothing);
         store.remove(young).unwrap();
+
+        // One that lies where no recordings go any more.
+        let elsewhere = folder.join("elsewhere.wav");
+        write("elsewhere.wav", day);
+        for id in [young, open] {
+            let found = store.find_written(id, Some(&elsewhere));
+            let expected = if id == open { Found::Open } else { Found::File(elsewhere.clone()) };
+            assert_eq!(found, expected);
+            assert_eq!(store.find_written(young, None), Found::Nothing);
+        }
+        store.remove_written(young, Some(&elsewhere)).unwrap();
+        store.remove_written(young, Some(&elsewhere)).unwrap();
+        assert_eq!(store.find_written(young, Some(&elsewhere)), Found::Nothing);
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! Recordings in simulated time: what stands where, what is lost, and that the file is whole.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use media::codec::AudioFormat;
@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::recorder::{Recording, Turn};
 use super::*;
+use crate::calls::log::Recorded;
 use crate::workers::command::CallKey;
 use crate::workers::taps::Said;
 
@@ -36,6 +37,7 @@ impl Rig {
             channels,
             rate_hz,
             frames,
+            recorded: None,
         };
         Self { head: Some(head), recording: Recording::begin(job).unwrap(), path }
     }
@@ -244,6 +246,56 @@ fn what_is_discarded_leaves_no_file() {
     }
 }
 
+/// What the log of a call knows of a recording.
+fn recorded(channels: Channels, path: &Path) -> Box<Recorded> {
+    Box::new(Recorded {
+        id: Uuid::now_v7(),
+        channels: channels.count(),
+        rate_hz: 8_000,
+        size_bytes: None,
+        duration_ms: None,
+        path: path.to_owned(),
+    })
+}
+
+/// A recording that is complete is told once, with the bytes that its file has and the time from
+/// its beginning to its end; one that is discarded is not told of.
+#[test]
+fn a_complete_file_is_told() {
+    let (told, tells) = std::sync::mpsc::channel();
+    let recorder = Recorder::start(move |event| drop(told.send(event))).unwrap();
+    let files = [(Channels::Both, 44 + 40_000), (Channels::Peer, 44 + 20_000)];
+    for (channels, expected_bytes) in files {
+        let (mut head, frames) = head(8_000, AudioFormat::PCMU);
+        head.begin(ANSWER);
+        for n in 0..50 {
+            let payload = &[0x80_u8; 160];
+            let frame = Frame { ext_seq: 0, ext_ts: n * 160, marker: false, payload };
+            head.heard(at(n * 20), frame);
+        }
+        let (discarded, nothing) = super::head(8_000, AudioFormat::PCMU);
+        let path = std::env::temp_dir().join(format!("talkpath-test-{}.wav", Uuid::now_v7()));
+        let known = recorded(channels, &path);
+        for (call, path, frames) in [
+            (CallKey(1), path.with_extension("discarded"), nothing),
+            (CallKey(2), path.clone(), frames),
+        ] {
+            let (id, recorded) = (Uuid::now_v7(), Some(known.clone()));
+            recorder.record(Job { call, id, path, channels, rate_hz: 8_000, frames, recorded });
+        }
+        discarded.discard(at(1_000));
+        head.end(at(1_250));
+        let event = tells.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!((event.call, event.recorded), (CallKey(2), Some(known)));
+        let RecorderEventKind::Complete(written) = event.kind else { panic!("{:?}", event.kind) };
+        assert_eq!((written.size_bytes, written.duration_ms), (expected_bytes, 1_250));
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), expected_bytes);
+        std::fs::remove_file(&path).unwrap();
+    }
+    drop(recorder);
+    assert!(tells.try_recv().is_err(), "nothing is told twice, or of what was discarded");
+}
+
 /// A file that cannot be written is told and ends the recording, not the call.
 #[test]
 fn a_file_that_cannot_be_written_is_told() {
@@ -252,10 +304,13 @@ fn a_file_that_cannot_be_written_is_told() {
     let recorder = Recorder::start(move |event| drop(told.send(event))).unwrap();
     let id = Uuid::now_v7();
     let path = PathBuf::from("/dev/null/no-folder/call.wav");
-    let job = Job { call: CallKey(9), id, path, channels: Channels::Both, rate_hz: 8_000, frames };
-    recorder.record(job);
+    let channels = Channels::Both;
+    let recorded = Some(recorded(channels, &path));
+    let call = CallKey(9);
+    recorder.record(Job { call, id, path, channels, rate_hz: 8_000, frames, recorded });
     let event = tells.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!((event.call, event.id), (CallKey(9), id));
+    assert!(matches!(event.kind, RecorderEventKind::Failed(_)) && event.recorded.is_some());
     assert!(!recorder.open().lock().unwrap().contains(&id));
     // The worker's end does not notice.
     assert_eq!(head.end(ANSWER), 0);

@@ -99,7 +99,6 @@ pub(super) const UNIQUE: &[(&str, &str, &str)] = &[
         "call_events.call_id, call_events.source, call_events.source_id",
         "event",
     ),
-    ("outbox_effect", "outbox.organisation_id, outbox.effect_key", "effect"),
     ("deliveries_event", "deliveries.subscription_id, deliveries.event_id", "delivery"),
 ];
 

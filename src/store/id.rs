@@ -95,6 +95,8 @@ ids! {
     RecipientId;
     /// Names a message that a caller has left.
     VoicemailId;
+    /// Names a recording.
+    RecordingId;
 }
 
 /// Wall-clock time in microseconds since 1970.

@@ -28,6 +28,7 @@ pub(super) const STEPS: &[Step] = steps! {
     4 => "0004_call_orders",
     5 => "0005_rates",
     6 => "0006_voicemails",
+    7 => "0007_recordings",
 };
 
 /// The number of the last step.

@@ -36,6 +36,7 @@ pub mod organisations;
 mod parse_time;
 pub mod quality;
 pub mod rates;
+pub mod recordings;
 mod reseal;
 pub mod retention;
 pub mod routes;
@@ -62,7 +63,7 @@ pub use db::Tx;
 pub use error::StoreError;
 pub use id::{
     AgentId, AuditId, CallOrderId, ConfigurationId, DeliveryId, NodeId, NumberId, OrganisationId,
-    RateId, RecipientId, RouteId, SubscriptionId, Timestamp, TrunkId, VoicemailId,
+    RateId, RecipientId, RecordingId, RouteId, SubscriptionId, Timestamp, TrunkId, VoicemailId,
 };
 pub use reseal::Resealed;
 pub use row::Row;

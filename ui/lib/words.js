@@ -217,7 +217,7 @@ const EVENTS = {
   external_pbx: (d) =>
     `PBX in front: ${{ hangup: "hang-up", transfer: "hand-over", update: "update" }[d.action] ?? d.action} ${d.state}${d.reason ? `: ${d.reason}` : ""}`,
   recording: (d) =>
-    `Recording: ${{ recording: "on", at_carrier: "kept by the carrier" }[d.state] ?? d.state}`,
+    `Recording: ${{ recording: "on", at_carrier: "kept by the carrier" }[d.state] ?? d.state}${d.at_server?.duration_ms ? `, ${Math.round(d.at_server.duration_ms / 1_000)} s` : ""}`,
   voicemail: (d) => `Message left with ${d.agent}: ${Math.round(d.duration_ms / 1_000)} s`,
   silence: (d) =>
     d.silent

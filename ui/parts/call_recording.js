@@ -5,6 +5,8 @@ import { h, mount } from "../lib/dom.js";
 import { bytes, length, span } from "../lib/format.js";
 import { decode, speech, turns } from "../lib/wav.js";
 import { badge, button, card, details, empty, failed, nothing, progress } from "./basic.js";
+import { confirm } from "./dialog.js";
+import { toast } from "./toast.js";
 import { waveform } from "./waveform.js";
 
 /** Recordings up to this length are opened by themselves; longer ones when asked. */
@@ -15,11 +17,19 @@ const TRIES_MAX = 30;
 
 /** The card of a recording; `tell` hears who spoke when. */
 export function recording(call, events, signal, tell) {
-  const states = events
-    .filter(({ type }) => type === "call.recording")
-    .map(({ data }) => data.state);
+  const told = events.filter(({ type }) => type === "call.recording").map(({ data }) => data);
+  const states = told.map(({ state }) => state);
   const body = h("div.recorded");
-  const about = "The caller on the left channel, what it hears on the right.";
+  // What the file has, once that was told.
+  const made = told.map(({ at_server }) => at_server).findLast((one) => one?.size_bytes);
+  const about = [
+    made?.channels === 1
+      ? "The caller alone."
+      : "The caller on the left channel, what it hears on the right.",
+    made && `${length(made.duration_ms)}, ${bytes(made.size_bytes)}.`,
+  ]
+    .filter(Boolean)
+    .join(" ");
   if (!states.length || states.every((state) => state === "at_carrier" || state === "failed")) {
     return call.answered_at && call.state === "ended"
       ? card(
@@ -34,6 +44,27 @@ export function recording(call, events, signal, tell) {
   }
   if (call.state !== "ended")
     return card("Recording", { about: "It is being made: it can be heard once the call is over." });
+  let release = () => {};
+  const erase =
+    api.may("calls") &&
+    button("", {
+      icon: "trash",
+      kind: "small danger quiet icon-only",
+      title: "Delete the recording",
+      work: async () => {
+        const gone = await confirm("Delete this recording?", {
+          consequences: ["Its sound is gone for good. The call stays in the list of calls."],
+          action: "Delete it",
+          work: () => api.remove(`calls/${call.id}/recording`),
+        });
+        if (!gone) return;
+        body.querySelector("audio")?.pause();
+        release();
+        erase.remove();
+        mount(body, empty("record", "The recording was deleted", "Its sound is gone."));
+        toast("Deleted.");
+      },
+    });
   const open = async (tries = TRIES_MAX) => {
     const bar = progress("Loading the recording");
     mount(body, bar.element);
@@ -46,7 +77,8 @@ export function recording(call, events, signal, tell) {
       const [peer, agent] = sound.channels.map((samples) => speech(samples, sound.rate));
       const spoken = turns(peer, agent ?? []);
       const player = waveform(buffer, sound, `${call.id}.wav`);
-      signal.addEventListener("abort", player.release, { once: true });
+      release = player.release;
+      signal.addEventListener("abort", () => release(), { once: true });
       mount(body, player.element, ledger(spoken, player));
       const start = Date.parse(call.answered_at);
       tell({ from: start, turns: spoken });
@@ -57,6 +89,7 @@ export function recording(call, events, signal, tell) {
         setTimeout(() => signal.aborted || open(tries - 1), AGAIN_MS);
         return;
       }
+      if (error.status === 404 && erase) erase.remove();
       mount(
         body,
         error.status === 404
@@ -75,7 +108,7 @@ export function recording(call, events, signal, tell) {
       body,
       button(`Load ${length(call.duration_ms)} of sound`, { icon: "download", work: () => open() }),
     );
-  return card("Recording", { about }, body);
+  return card("Recording", { about, actions: erase }, body);
 }
 
 const middle = (list) =>

@@ -233,6 +233,7 @@ impl Control {
             under: Under::new(beginning.ambient),
             keep: beginning.keep,
             recording: None,
+            recorded: None,
             messages: Vec::new(),
             listeners: Vec::new(),
             gauges,

@@ -269,7 +269,7 @@ impl Control {
         certificates::watch_files(server_tls, &trunk_tls);
         let (sender, requests) = mpsc::channel(REQUESTS_MAX);
         let (handle, (live, watch)) = (Handle(sender), watch::channel(0));
-        let (recorder, [recordings, voicemails], captures) = keepers(&config, &handle)?;
+        let (recorder, [recordings, voicemails], captures) = keepers(&config, &handle, &parts.log)?;
         let reach = Reach {
             handle: handle.clone(),
             live: watch,

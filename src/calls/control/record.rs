@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use uuid::Uuid;
+
 use super::Control;
-use crate::calls::log::What;
+use crate::calls::log::{Recorded, What};
 use crate::calls::request::RequestError;
 use crate::config::Record;
 use crate::recording::{self, Channels, Job, Order, RecorderEvent, RecorderEventKind, State};
@@ -60,29 +62,47 @@ impl Control {
     }
 
     fn start_recording(&mut self, key: CallKey, folder: PathBuf, channels: Channels) {
-        let Some(call) = self.calls.get(&key) else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
         let peer = call.format.unwrap_or(crate::calls::live::DEFAULT_FORMAT).audio;
         let rate_hz = recording::rate_hz(peer);
         let (head, frames) = recording::head(rate_hz, peer);
-        let path = folder.join(recording::file_name(call.id));
-        self.recorder.record(Job { call: key, id: call.id, path, channels, rate_hz, frames });
+        let (id, path) = (call.id, folder.join(recording::file_name(call.id)));
+        let recorded = Box::new(Recorded {
+            id: Uuid::now_v7(),
+            channels: channels.count(),
+            rate_hz,
+            size_bytes: None,
+            duration_ms: None,
+            path: path.clone(),
+        });
+        call.recorded = Some(recorded.clone());
         self.metrics.recordings.started.inc();
+        // That it begins is told before the recorder can tell anything of it.
         self.change_recording(key, RecordChange::Start(Box::new(head)), State::Recording);
+        let recorded = Some(recorded);
+        self.recorder.record(Job { call: key, id, path, channels, rate_hz, frames, recorded });
     }
 
     fn change_recording(&mut self, key: CallKey, change: RecordChange, state: State) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let (state_word, at_server) = (state.as_str().to_owned(), call.recorded.clone());
+        self.log_fact(key, What::Recording { state: state_word, at_carrier: None, at_server });
+        self.set_recording(key, change, state);
+    }
+
+    /// The same if the log was told of it already.
+    fn set_recording(&mut self, key: CallKey, change: RecordChange, state: State) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.recording = Some(state);
         tracing::info!(parent: &call.span, state = state.as_str(), "recording");
         let worker = call.worker;
-        let told = What::Recording { state: state.as_str().to_owned(), at_carrier: None };
-        self.log_fact(key, told);
         self.command(worker, Command::Record { call: key, change, state });
     }
 
-    /// The recorder has something to tell.
+    /// The recorder has something to tell, which the log has been told.
     pub(super) fn recorder_event(&mut self, event: RecorderEvent) {
-        let RecorderEvent { call: key, id, kind: RecorderEventKind::Failed(error) } = event;
+        let RecorderEvent { call: key, id, kind, .. } = event;
+        let RecorderEventKind::Failed(error) = kind else { return };
         self.metrics.recordings.failed.inc();
         if self.message_failed(key, id, &error) {
             return;
@@ -90,7 +110,7 @@ impl Control {
         match self.calls.get(&key) {
             Some(call) => {
                 tracing::error!(parent: &call.span, %error, "recording failed; the call goes on");
-                self.change_recording(key, RecordChange::Stop, State::Failed);
+                self.set_recording(key, RecordChange::Stop, State::Failed);
             }
             None => tracing::error!(%error, "the recording of a call that is over failed"),
         }

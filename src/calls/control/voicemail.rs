@@ -48,7 +48,8 @@ impl Control {
         let agent = call.current_agent().name.clone();
         call.messages.push(Leaving { id, agent, failed: false });
         let path = self.config.voicemail_folder().join(recording::file_name(id));
-        self.recorder.record(Job { call: key, id, path, channels, rate_hz, frames });
+        let recorded = None;
+        self.recorder.record(Job { call: key, id, path, channels, rate_hz, frames, recorded });
         let mailbox = Mailbox::new(id, Box::new(head), wanted.longest, wanted.silence);
         Some(speaker.with_mailbox(mailbox))
     }

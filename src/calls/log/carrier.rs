@@ -24,6 +24,7 @@ pub fn from_carrier(call: Uuid, event: &CallEvent, heard_us: i64) -> Option<Call
         Said::Recorded(recording) => What::Recording {
             state: "at_carrier".into(),
             at_carrier: Some(Box::new(recording.clone())),
+            at_server: None,
         },
         Said::StreamStarted
         | Said::StreamStopped

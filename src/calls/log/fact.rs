@@ -8,7 +8,7 @@ use adapters::event::{AnsweredBy, Price, Recording};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Estimate, PickedCallerId, StageFigures, State};
+use super::{Estimate, PickedCallerId, Recorded, StageFigures, State};
 use crate::calls::cause::Cause;
 use crate::config::Masked;
 use crate::quota::rates::Rate;
@@ -199,6 +199,9 @@ pub enum What {
         /// The one that its carrier has made and keeps, if it is that.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         at_carrier: Option<Box<Recording>>,
+        /// The one that this server makes, if it is that.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        at_server: Option<Box<Recorded>>,
     },
     /// Its caller has left a message.
     Voicemail {

@@ -10,6 +10,7 @@ use adapters::event::{AnsweredBy, Price};
 
 use super::summary::{AtCarrier, Estimate, Stamps, Summary};
 use super::{Began, CallFact, Ended, QualitySummary, Source, State, What};
+use crate::calls::cause::Cause;
 use crate::quota::rates::Rate;
 
 /// What orders the facts of a call: whom we believe more, what happened first, then the id, so that
@@ -84,6 +85,7 @@ pub struct Fold {
     ringing: First<i64>,
     in_progress: First<i64>,
     ended: First<(i64, Ended)>,
+    lost: First<i64>,
     sip_status: First<u16>,
     q850: First<u8>,
     reason: First<String>,
@@ -137,6 +139,9 @@ impl Fold {
 
     fn end(&mut self, fact: &CallFact, ended: &Ended) {
         self.ended.offer(fact, || (fact.at_us, ended.clone()));
+        if ended.cause == Cause::NodeLost {
+            self.lost.offer(fact, || fact.at_us);
+        }
         if let Some(status) = ended.sip_status {
             self.sip_status.offer(fact, || status);
         }
@@ -164,6 +169,12 @@ impl Fold {
     /// True once it is known that the call is over.
     pub const fn is_over(&self) -> bool {
         self.ended.0.is_some()
+    }
+
+    /// When the call was last heard of, if it was found that nobody held it any more; in
+    /// microseconds since 1970.
+    pub fn lost_us(&self) -> Option<i64> {
+        self.lost.get().copied()
     }
 
     /// What follows from the facts.

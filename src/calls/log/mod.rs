@@ -9,6 +9,7 @@ mod fact;
 mod fold;
 mod handle;
 mod picked;
+mod recorded;
 mod spoken;
 mod stages;
 mod state;
@@ -27,6 +28,7 @@ pub use fact::{
 pub use fold::Fold;
 pub use handle::{Entry, LogHandle, LogQueue, QUEUE_MAX};
 pub use picked::PickedCallerId;
+pub use recorded::Recorded;
 pub use spoken::{Ending, Sample, Speaker, Spoken};
 pub use stages::StageFigures;
 pub use state::State;

@@ -21,16 +21,23 @@ const LOOK_MAX: u32 = 10_000;
 const YOUNG: Duration = Duration::from_secs(10);
 
 /// Closes the calls of `node` that a server of before has left: it was killed, or the machine went
-/// down. Comes before the first call of this one.
+/// down; and the recordings of calls that were over, of whose own end it told no more. Comes before
+/// the first call of this one. How many calls there were.
 ///
 /// # Errors
 ///
-/// If the store cannot be read.
+/// If the store cannot be read or written.
 pub async fn close_orphans(
     store: &Store,
     node: NodeId,
     log: &LogHandle,
 ) -> Result<usize, StoreError> {
+    let closed = close_calls(store, node, log).await?;
+    store.close_recordings(node).await?;
+    Ok(closed)
+}
+
+async fn close_calls(store: &Store, node: NodeId, log: &LogHandle) -> Result<usize, StoreError> {
     // A database that is not shared has no calls of others.
     let node = store.is_shared().then_some(node);
     let mut tried = HashSet::new();

@@ -15,8 +15,8 @@ use crate::outbox;
 use crate::store::call_events::{self, CallEvent};
 use crate::store::calls::{self, CallRecord};
 use crate::store::{
-    NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, call_tries, quality, transfers,
-    voicemails,
+    NodeId, OrganisationId, Store, StoreError, Timestamp, Tx, call_tries, quality, recordings,
+    transfers, voicemails,
 };
 
 /// Entries of one transaction.
@@ -261,6 +261,8 @@ impl Writer {
             known.fold.apply(fact);
             transfers::follow(tx, organisation, node, fact).await?;
             voicemails::follow(tx, organisation, node, fact, known.fold.began()).await?;
+            let lost = known.fold.lost_us().map(Timestamp);
+            recordings::follow(tx, organisation, node, fact, lost).await?;
         }
         Ok(event.map(|event| (organisation, event)))
     }

@@ -10,6 +10,7 @@ mod messages;
 mod nodes;
 mod objects;
 mod organisations;
+mod recordings;
 mod reseal;
 mod retention;
 mod schema;

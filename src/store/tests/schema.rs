@@ -139,7 +139,12 @@ fn every_unique_key_is_told_of() {
         let columns = rest.split_once(')')?.0.split(", ").map(|column| format!("{table}.{column}"));
         Some((name.to_owned(), columns.collect::<Vec<_>>().join(", ")))
     });
-    let unique: BTreeMap<String, String> = unique.collect();
+    let mut unique: BTreeMap<String, String> = unique.collect();
+    for statement in statements(&sqlite()) {
+        if let Some(index) = statement.strip_prefix("DROP INDEX ") {
+            unique.remove(index);
+        }
+    }
     assert_eq!(unique.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
     for (index, columns, _) in UNIQUE {
         assert_eq!(unique[*index], *columns, "{index}");
@@ -181,6 +186,11 @@ fn of_text() -> Schema {
             let (name, kind) = column.split_once(' ').unwrap();
             let columns = schema.columns.get_mut(table).unwrap();
             columns.insert(format!("{name} {kind} false"));
+        } else if let Some(index) = statement.strip_prefix("DROP INDEX ") {
+            assert!(schema.keys.remove(index).is_some(), "{index}");
+        } else if let Some(table) = statement.strip_prefix("DROP TABLE ") {
+            assert!(schema.columns.remove(table).is_some(), "{table}");
+            schema.keys.remove(&format!("{table} primary"));
         } else if statement.contains(" INDEX ") {
             let name = statement.split(" INDEX ").nth(1).unwrap().split(' ').next().unwrap();
             let columns = statement.split(" (").nth(1).unwrap().split(')').next().unwrap();

@@ -16,6 +16,7 @@ use crate::telemetry::LogMetrics;
 mod closed;
 mod effects;
 mod found;
+mod recordings;
 mod refused;
 mod transfers;
 

@@ -126,7 +126,8 @@ fn late_prices_stay() {
         assert_eq!(cost(&log, 0, 90_000, first).await, Some(price("0.01")));
         log.kill().await;
         let log = Log::start(&store, node);
-        let recorded = What::Recording { state: "at_carrier".into(), at_carrier: None };
+        let state = "at_carrier".into();
+        let recorded = What::Recording { state, at_carrier: None, at_server: None };
         assert_eq!(cost(&log, 1, 3_600_000, recorded).await, Some(price("0.01")));
         let later = What::Priced(price("0.0125"));
         assert_eq!(cost(&log, 2, 7_200_000, later).await, Some(price("0.0125")));
