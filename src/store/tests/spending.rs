@@ -111,3 +111,31 @@ fn what_calls_cost_is_counted() {
         assert_eq!((theirs.a_day, theirs.elsewhere), (amount("77"), Amount::ZERO));
     });
 }
+
+/// Whatever carriers say of calls of one organisation, what was spent can be added up: nobody's
+/// budget stands still for it.
+#[test]
+fn what_carriers_say_can_be_added_up() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let now = Timestamp::now();
+        let began = now.before(Duration::from_secs(100));
+        for _ in 0..3 {
+            let query = Query::new(
+                "INSERT INTO calls (id, organisation_id, direction, state, from_number, \
+                 to_number, created_at, answered_at, ended_at, updated_at, duration_ms, \
+                 cost_micros, currency, is_incomplete) \
+                 VALUES ($1, $2, 'outbound', 'x', '', '', $3, $3, $3, $3, $4, $4, 'EUR', $5)",
+            );
+            let query = query.bind(Uuid::now_v7()).bind(ours).bind(began).bind(i64::MAX);
+            store.execute(query.bind(false)).await.unwrap();
+        }
+        let since = (began, began);
+        let spent = store.spent(ours, since, now).await.unwrap();
+        assert_eq!(spent.a_day, Duration::from_secs(3 * 31 * 86_400));
+        let euro = Currency::parse("EUR").unwrap();
+        let spent = store.expense((ours, euro), since, now, NodeId::new()).await.unwrap();
+        assert!(spent.a_day >= Amount::of_stored(i64::MAX), "{spent:?}");
+    });
+}
