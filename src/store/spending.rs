@@ -41,18 +41,24 @@ impl Store {
         };
         let (day_ms, month_ms) = (talked(day).await?, talked(month).await?);
         let query = Query::new(
-            "SELECT answered_at FROM calls WHERE organisation_id = $1 AND ended_at IS NULL \
-             AND answered_at IS NOT NULL AND created_at >= $2",
+            "SELECT created_at, answered_at FROM calls WHERE organisation_id = $1 \
+             AND ended_at IS NULL AND answered_at IS NOT NULL AND created_at >= $2",
         );
         let rows = self.fetch_all(query.bind(organisation).bind(month)).await?;
-        let mut living = Duration::ZERO;
+        let (mut living_day, mut living_month) = (Duration::ZERO, Duration::ZERO);
         for row in &rows {
+            let began: Timestamp = row.get("created_at")?;
             let answered: Timestamp = row.get("answered_at")?;
-            living += micros(now.0.saturating_sub(answered.0));
+            let talked = micros(now.0.saturating_sub(answered.0));
+            living_month += talked;
+            // One that goes on over midnight is of the day before, as it is once it is over.
+            if began >= day {
+                living_day += talked;
+            }
         }
         Ok(Spent {
-            a_day: micros(day_ms.saturating_mul(1_000)) + living,
-            a_month: micros(month_ms.saturating_mul(1_000)) + living,
+            a_day: micros(day_ms.saturating_mul(1_000)) + living_day,
+            a_month: micros(month_ms.saturating_mul(1_000)) + living_month,
             talking: u32::try_from(rows.len()).unwrap_or(u32::MAX),
         })
     }

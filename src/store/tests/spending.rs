@@ -24,6 +24,8 @@ fn what_was_talked_is_counted() {
             (ours, 5_000, Some(4_990), Some(4_000), Some(990_000)),
             (ours, 90_000, Some(89_000), Some(88_000), Some(1_000_000)),
             (ours, 50, Some(40), None, None),
+            // Since the day before: it is of that, and of this month.
+            (ours, 2_000, Some(1_990), None, None),
             (ours, 50, None, None, None),
             (ours, 80, None, Some(70), None),
             (theirs, 100, Some(90), Some(60), Some(7_000)),
@@ -39,8 +41,8 @@ fn what_was_talked_is_counted() {
         }
         let since = (ago(1_000), ago(10_000));
         let spent = store.spent(ours, since, now).await.unwrap();
-        assert_eq!((spent.a_day, spent.talking), (Duration::from_secs(70), 1));
-        assert_eq!(spent.a_month, Duration::from_secs(1_060));
+        assert_eq!((spent.a_day, spent.talking), (Duration::from_secs(70), 2));
+        assert_eq!(spent.a_month, Duration::from_secs(3_050));
         let spent = store.spent(theirs, since, now).await.unwrap();
         assert_eq!((spent.a_month, spent.talking), (Duration::from_secs(7), 0));
     });
