@@ -13,7 +13,7 @@ use crate::calls::cause::Cause;
 use crate::calls::log::{
     AtCarrier, Estimate, QualitySummary, State, Summary, direction_from_word, direction_word,
 };
-use crate::quota::amount::{Amount, Currency};
+use crate::quota::amount::{Amount, Currency, UNITS_MAX};
 use crate::quota::rates::Rate;
 
 /// A call, living or over.
@@ -88,7 +88,8 @@ fn micros(amount: &str) -> Option<i64> {
         return None;
     }
     let kept: String = fraction.chars().chain(std::iter::repeat('0')).take(PLACES).collect();
-    whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(kept.parse().ok()?)
+    let whole = whole.parse().ok().filter(|units: &u64| *units <= UNITS_MAX)?;
+    i64::try_from(whole * 1_000_000 + kept.parse::<u64>().ok()?).ok()
 }
 
 const SELECT: &str = "SELECT id, organisation_id, node_id, direction, state, from_number, \
@@ -414,6 +415,8 @@ mod tests {
             ("1,5", None),
             ("", None),
             (".5", None),
+            ("1000000000.5", Some(1_000_000_000_500_000)),
+            ("1000000001", None),
             ("99999999999999", None),
         ] {
             assert_eq!(micros(amount), expected, "{amount}");

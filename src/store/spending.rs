@@ -15,6 +15,10 @@ use crate::quota::rates::Rate;
 /// asked for again.
 const AHEAD: Duration = Duration::from_secs(10);
 
+/// What a call talks counts up to a month, in milliseconds: carriers tell how long their calls were,
+/// and sums of whatever they say could be more than a column holds.
+const CALL_MS_MAX: i64 = 31 * 24 * 3_600 * 1_000;
+
 impl Store {
     /// How long the calls of an organisation have talked since these beginnings of a day and of a
     /// month, and how many talk at `now`. A call counts where it began.
@@ -28,26 +32,33 @@ impl Store {
         (day, month): (Timestamp, Timestamp),
         now: Timestamp,
     ) -> Result<Spent, StoreError> {
-        let over = "SELECT CAST(COALESCE(SUM(duration_ms), 0) AS BIGINT) AS talked FROM calls \
+        let over = "SELECT CAST(COALESCE(SUM(CASE WHEN duration_ms > $3 THEN $3 \
+                    ELSE duration_ms END), 0) AS BIGINT) AS talked FROM calls \
                     WHERE organisation_id = $1 AND created_at >= $2 AND ended_at IS NOT NULL";
         let talked = async |since: Timestamp| {
-            let row = self.fetch_one(Query::new(over).bind(organisation).bind(since)).await?;
-            row.get::<i64>("talked")
+            let query = Query::new(over).bind(organisation).bind(since).bind(CALL_MS_MAX);
+            self.fetch_one(query).await?.get::<i64>("talked")
         };
         let (day_ms, month_ms) = (talked(day).await?, talked(month).await?);
         let query = Query::new(
-            "SELECT answered_at FROM calls WHERE organisation_id = $1 AND ended_at IS NULL \
-             AND answered_at IS NOT NULL AND created_at >= $2",
+            "SELECT created_at, answered_at FROM calls WHERE organisation_id = $1 \
+             AND ended_at IS NULL AND answered_at IS NOT NULL AND created_at >= $2",
         );
         let rows = self.fetch_all(query.bind(organisation).bind(month)).await?;
-        let mut living = Duration::ZERO;
+        let (mut living_day, mut living_month) = (Duration::ZERO, Duration::ZERO);
         for row in &rows {
+            let began: Timestamp = row.get("created_at")?;
             let answered: Timestamp = row.get("answered_at")?;
-            living += micros(now.0.saturating_sub(answered.0));
+            let talked = micros(now.0.saturating_sub(answered.0));
+            living_month += talked;
+            // One that goes on over midnight is of the day before, as it is once it is over.
+            if began >= day {
+                living_day += talked;
+            }
         }
         Ok(Spent {
-            a_day: micros(day_ms.saturating_mul(1_000)) + living,
-            a_month: micros(month_ms.saturating_mul(1_000)) + living,
+            a_day: micros(day_ms.saturating_mul(1_000)) + living_day,
+            a_month: micros(month_ms.saturating_mul(1_000)) + living_month,
             talking: u32::try_from(rows.len()).unwrap_or(u32::MAX),
         })
     }
@@ -69,14 +80,21 @@ impl Store {
         now: Timestamp,
         node: NodeId,
     ) -> Result<Expense, StoreError> {
-        let over = "SELECT CAST(COALESCE(SUM(CASE \
+        // Units and what is beside them are added up apart: together they could be more than a
+        // column holds, and nothing of any organisation would be known any more.
+        let over = "SELECT CAST(COALESCE(SUM(cost / 1000000), 0) AS BIGINT) AS units, \
+                    CAST(COALESCE(SUM(cost % 1000000), 0) AS BIGINT) AS micros FROM (SELECT CASE \
                     WHEN currency = $3 AND cost_micros IS NOT NULL THEN cost_micros \
-                    WHEN estimate_currency = $3 THEN estimate_micros ELSE 0 END), 0) AS BIGINT) \
-                    AS cost FROM calls WHERE organisation_id = $1 AND created_at >= $2 \
-                    AND ended_at IS NOT NULL";
+                    WHEN estimate_currency = $3 THEN estimate_micros ELSE 0 END AS cost \
+                    FROM calls WHERE organisation_id = $1 AND created_at >= $2 \
+                    AND ended_at IS NOT NULL) AS costs";
         let cost = async |since: Timestamp| {
             let query = Query::new(over).bind(organisation).bind(since).bind(currency.as_str());
-            self.fetch_one(query).await?.get("cost").map(Amount::of_stored)
+            let row = self.fetch_one(query).await?;
+            let (units, micros) = (row.get::<i64>("units")?, row.get::<i64>("micros")?);
+            Ok::<_, StoreError>(
+                Amount::of_stored(units.saturating_mul(1_000_000)).plus(Amount::of_stored(micros)),
+            )
         };
         let (a_day, a_month) = (cost(day).await?, cost(month).await?);
         let query = Query::new(

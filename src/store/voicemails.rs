@@ -16,6 +16,8 @@ pub struct Voicemail {
     pub id: VoicemailId,
     /// The call on which it was left.
     pub call: Uuid,
+    /// The node that took it, on whose disk its sound is.
+    pub node: NodeId,
     /// Name of the agent that took it.
     pub agent: String,
     /// The calling address.
@@ -42,14 +44,15 @@ impl std::fmt::Debug for Voicemail {
     }
 }
 
-const SELECT: &str = "SELECT id, call_id, agent, from_number, to_number, began_at, duration_ms, \
-    heard_at FROM voicemails WHERE organisation_id = $1";
+const SELECT: &str = "SELECT id, call_id, node_id, agent, from_number, to_number, began_at, \
+    duration_ms, heard_at FROM voicemails WHERE organisation_id = $1";
 
 fn read(row: &Row) -> Result<Voicemail, StoreError> {
     let duration_ms = u64::try_from(row.get::<i64>("duration_ms")?);
     Ok(Voicemail {
         id: row.get("id")?,
         call: row.get("call_id")?,
+        node: row.get("node_id")?,
         agent: row.get("agent")?,
         from: row.get("from_number")?,
         to: row.get("to_number")?,

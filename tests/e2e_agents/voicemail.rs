@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use support::phone::Phone;
 use support::ports::Ports;
 use support::server::{Server, folder};
+use support::store::Schema;
 use support::{until, until_told, wav};
 
 /// What the greeting, the beep and the phone are.
@@ -252,4 +253,41 @@ fn a_server_that_stops_keeps_the_message() {
     assert_eq!(message["agent"], "patient");
     wav::assert_heard(&sound(&server, &message), SAID_HZ, BEEP_HZ, 0.8);
     server.stop();
+}
+
+/// Of servers that share a database the one that took a message deletes it; the other says that its
+/// sound is not there, and leaves both where they are.
+#[test]
+fn servers_delete_what_each_has_taken() {
+    let Some(schema) = Schema::make() else {
+        eprintln!("skipped: two servers share a PostgreSQL, and there is none");
+        return;
+    };
+    let seal = format!("k1:{}=", "A".repeat(43));
+    let environment =
+        [("TALKPATH_DATABASE_URL", schema.url.as_str()), ("TALKPATH_SEAL_KEYS", seal.as_str())];
+    let start = || {
+        let folder = folder();
+        wav::write(&folder.join("greeting.wav"), &wav::sine(GREETING_HZ, 1.0));
+        Server::start_with(Ports::claim(), folder, CONFIG, &environment)
+    };
+    let (first, mut second) = (start(), start());
+    second.key.clone_from(&first.key);
+    let mut phone = Phone::up(&first, "anybody");
+    wait_beep(&phone);
+    say(&mut phone, 1.0);
+    phone.hang_up();
+    let message = wait_messages(&first, 1).remove(0);
+    wav::assert_heard(&sound(&first, &message), SAID_HZ, BEEP_HZ, 0.8);
+    let path = format!("{MESSAGES}/{}", message["id"].as_str().unwrap());
+    let told = ask(&second, 404, "DELETE", &path, None);
+    assert_eq!(told["detail"], "the sound of the message is not on this server");
+    assert_eq!(wait_messages(&second, 1), [message]);
+    let files = || std::fs::read_dir(first.dir.join("data/voicemail")).unwrap().count();
+    assert_eq!(files(), 1);
+    ask(&first, 204, "DELETE", &path, None);
+    assert_eq!(files(), 0);
+    ask(&second, 404, "GET", &path, None);
+    first.stop();
+    second.stop();
 }

@@ -248,3 +248,73 @@ fn who_has_waited_too_long_goes_elsewhere() {
         server.stop();
     }
 }
+
+/// A caller for whom a telephone is being called when its time is over waits on, and talks with
+/// whoever answers there: it has not overflowed.
+#[test]
+fn who_is_called_for_when_the_time_is_over_waits_on() {
+    let (agents, mut desk) = (Agents::listen(), Callee::ulaw());
+    let server = server(&agents, "max_wait_s = 2", ANNA);
+    let mut first = Phone::up(&server, "100");
+    let mut anna = agents.accept();
+    let mut second = Phone::up(&server, "100");
+    let waits = wait_waiting(&server, 1);
+    let call = waits["calls"][0]["id"].as_str().unwrap();
+    let wanted = json!({"kind": "bridge", "destination": desk.uri()});
+    let path = format!("/api/v1/calls/{call}/transfer");
+    let (status, body) = server.http("POST", &path, Some(&wanted));
+    assert_eq!(status, 202, "{body}");
+    desk.wait_call();
+    desk.ring();
+    until_told(SOON, "a caller that has waited longer than it may", || {
+        let longest_ms = queue(&server)["longest_wait_ms"].as_u64().unwrap();
+        (longest_ms > 3_500).then_some(())
+    });
+    desk.answer();
+    talk(&mut second, &mut desk, 5);
+    let queue = queue(&server);
+    assert_eq!((&queue["overflowed"], &queue["waiting"]), (&json!(0), &json!(0)), "{queue}");
+    desk.hang_up("");
+    second.wait_bye();
+    let told = told(&server, call);
+    let states: Vec<_> = told.iter().map(|data| data["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["joined", "left"], "{told:?}");
+    talk_with_agent(&mut first, &mut anna, 10);
+    first.hang_up();
+    anna.event("stop");
+    server.wait_idle();
+    server.stop();
+}
+
+/// A caller who waits may be put aside with what it hears, and picked up by a telephone: it has left
+/// the queue then, and no member that is free takes it away from there.
+#[test]
+fn who_is_picked_up_waits_no_longer() {
+    let agents = Agents::listen();
+    let server = server(&agents, "", ANNA);
+    let mut first = Phone::up(&server, "100");
+    let mut anna = agents.accept();
+    let mut second = Phone::up(&server, "100");
+    let waits = wait_waiting(&server, 1);
+    let call = waits["calls"][0]["id"].as_str().unwrap();
+    let path = format!("/api/v1/calls/{call}/park");
+    let (status, body) = server.http("POST", &path, Some(&json!({"keep_agent": true})));
+    assert_eq!(status, 200, "{body}");
+    let held = |phone: &mut Phone| phone.changes.pop()?.contains("a=sendonly").then_some(());
+    second.until("it is on hold", held);
+    let mut desk = Phone::up(&server, "park-701");
+    wait_waiting(&server, 0);
+    first.hang_up();
+    anna.event("stop");
+    until_told(SOON, "the member is free", || {
+        (queue(&server)["members"][0]["calls"] == 0).then_some(())
+    });
+    assert!(agents.try_accept().is_none(), "a member is rung for it");
+    let told = told(&server, call);
+    let states: Vec<_> = told.iter().map(|data| data["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["joined", "left"], "{told:?}");
+    desk.hang_up();
+    second.wait_bye();
+    server.wait_idle();
+    server.stop();
+}

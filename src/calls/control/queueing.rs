@@ -185,6 +185,12 @@ impl Control {
     /// follows.
     fn overflow(&mut self, id: Uuid, queue: QueueId, why: Overflow, waited: Duration) {
         let Some(key) = self.by_id.get(&id).copied() else { return };
+        let call = self.calls.get(&key);
+        let is_reached_for = call.is_some_and(|it| it.transfer.is_some() || it.takeover.is_some());
+        if is_reached_for && why == Overflow::TooLong {
+            // Somebody who is being called for it may yet answer.
+            return self.queueing.machine.waits_on(now(), queue, id, waited);
+        }
         let state = match why {
             Overflow::Full => "full",
             Overflow::TooLong => "overflowed",

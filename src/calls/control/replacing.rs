@@ -16,6 +16,7 @@ use super::sip::log_refused;
 use crate::calls::far::{Dial, Far, FarLeg, Purpose, Referral};
 use crate::calls::live::LiveCall;
 use crate::calls::parked::picked_up;
+use crate::calls::queue::Leaving;
 use crate::calls::takeover::Takeover;
 use crate::calls::transfer::{Kind, Stay};
 use crate::directory::{Caller, Trunk};
@@ -181,6 +182,8 @@ impl Control {
         let taken = self.take_leg_in(dialog, flow, srtp_policy(caller), codecs, offer)?;
         self.bring_in(key, caller, request, taken, (Purpose::Transfer, Some(permit)));
         self.is_back(key);
+        // One that kept its agent may wait in a queue, or be a member's.
+        self.leaves_queue(key, Leaving::Elsewhere);
         self.take_agents_place(key);
         Ok(())
     }

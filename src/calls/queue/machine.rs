@@ -93,6 +93,13 @@ struct Waiter {
     not_before: MonoTime,
 }
 
+impl Waiter {
+    /// Whether it is not passed over.
+    fn is_ready(&self) -> bool {
+        self.not_before == MonoTime::ZERO
+    }
+}
+
 #[derive(Debug)]
 struct Queue {
     plan: Plan,
@@ -239,6 +246,22 @@ impl Queues {
         self.dispatch(now);
     }
 
+    /// A call that was told to wait no longer, after it has waited for so long, is being reached for
+    /// by others than this queue: it has its place again and is passed over for a moment.
+    pub fn waits_on(&mut self, now: MonoTime, id: QueueId, call: Uuid, waited: Duration) {
+        let Some(queue) = self.queues.get_mut(id.0) else { return };
+        if self.places.contains_key(&call) {
+            return;
+        }
+        queue.counts.overflowed = queue.counts.overflowed.saturating_sub(1);
+        let (since, not_before) = (now - waited, now + CALLER_PAUSE);
+        let at = queue.waiting.partition_point(|waiter| waiter.since <= since);
+        queue.waiting.insert(at, Waiter { call, since, offered: None, not_before });
+        self.places.insert(call, Place::Waits(id));
+        self.changed = true;
+        self.dispatch(now);
+    }
+
     /// Time has passed.
     pub fn handle_timeout(&mut self, now: MonoTime) {
         self.dispatch(now);
@@ -256,7 +279,8 @@ impl Queues {
         for queue in &self.queues {
             for waiter in queue.waiting.iter().filter(|waiter| waiter.offered.is_none()) {
                 is_sought = true;
-                due = due.min(waiter.since + queue.plan.max_wait).min(set(waiter.not_before));
+                let late = waiter.since + queue.plan.max_wait;
+                due = due.min(if waiter.is_ready() { late } else { waiter.not_before });
             }
         }
         let rests = self.members.iter().map(|member| set(member.rests_until));
@@ -339,8 +363,9 @@ impl Queues {
                 waiter.not_before = MonoTime::ZERO;
             }
             waiting.retain(|waiter| {
-                // While a member is rung for it, it may yet be answered.
-                let stays = waiter.offered.is_some() || waiter.since + plan.max_wait > now;
+                // While somebody is rung for it, it may yet be answered.
+                let may_stay = waiter.offered.is_some() || !waiter.is_ready();
+                let stays = may_stay || waiter.since + plan.max_wait > now;
                 if !stays {
                     counts.overflowed += 1;
                     self.places.remove(&waiter.call);
@@ -358,7 +383,7 @@ impl Queues {
     /// waited longest and for which there is somebody.
     fn next_offer(&self) -> Option<(QueueId, usize, MemberId)> {
         let first = |(number, queue): (usize, &Queue)| {
-            let ready = |it: &Waiter| it.offered.is_none() && it.not_before == MonoTime::ZERO;
+            let ready = |it: &Waiter| it.offered.is_none() && it.is_ready();
             let at = queue.waiting.iter().position(ready)?;
             Some((queue.waiting.get(at)?.since, number, at))
         };

@@ -211,6 +211,36 @@ fn overflow() {
     assert!(standing.waiting.is_empty() && !run.queues.is_full(QUEUE));
 }
 
+/// A call that others are reached for when its time is over keeps its place, is offered to nobody
+/// meanwhile, and is told so again; it has overflowed once, or not at all.
+#[test]
+fn who_is_reached_for_elsewhere_waits_on() {
+    let mut run = Run::one(Strategy::InOrder, &[(0, 1)]);
+    run.join(1);
+    assert_eq!(run.offers(), [(call(1), 0)]);
+    run.queues.answered(run.now, call(1));
+    run.join(2);
+    run.now += s(10);
+    run.join(3);
+    run.sleep();
+    assert_eq!(run.overflows(), [(call(2), Overflow::TooLong)]);
+    run.queues.waits_on(run.now, QUEUE, call(2), MAX_WAIT);
+    assert_eq!(run.queues.poll(), None);
+    let standing = run.queues.standing(run.now, QUEUE).unwrap();
+    let waiting: Vec<_> = standing.waiting.iter().map(|one| one.call).collect();
+    assert_eq!((waiting, standing.counts.overflowed), (vec![call(2), call(3)], 0));
+    run.queues.leave(run.now, call(1), Leaving::Over);
+    assert_eq!(run.offers(), [(call(3), 0)]);
+    run.sleep();
+    assert_eq!(run.overflows(), [(call(2), Overflow::TooLong)]);
+    let waited = MAX_WAIT + CALLER_PAUSE;
+    run.queues.waits_on(run.now, QUEUE, call(2), waited);
+    let gone = run.queues.leave(run.now, call(2), Leaving::Elsewhere);
+    assert_eq!(gone, Some(Gone::Waited { queue: QUEUE, waited }));
+    let standing = run.queues.standing(run.now, QUEUE).unwrap();
+    assert_eq!(standing.counts, Counts { served: 1, ..Counts::default() });
+}
+
 /// A member of two queues has one share of calls; whoever has waited longest in either is next.
 #[test]
 fn a_member_of_two_queues() {

@@ -18,7 +18,7 @@ use crate::http::problem::{Kind, Problem};
 use crate::keys::Scope;
 use crate::recording::{Found, Store as Files};
 use crate::store::voicemails::Voicemail;
-use crate::store::{Timestamp, VoicemailId};
+use crate::store::{NodeId, Timestamp, VoicemailId};
 
 const PATH_ONE: &str = "/api/v1/voicemails/{id}";
 /// How long an answer waits for the last of a message to be on disk: whoever is told of it may ask
@@ -106,7 +106,7 @@ struct Shown {
 
 impl From<Voicemail> for Shown {
     fn from(message: Voicemail) -> Self {
-        let Voicemail { id, call, agent, from, to, began_at, duration_ms, heard_at } = message;
+        let Voicemail { id, call, agent, from, to, began_at, duration_ms, heard_at, .. } = message;
         let heard = heard_at.is_some();
         Self { id, call_id: call, agent, from, to, began_at, duration_ms, heard, heard_at }
     }
@@ -160,12 +160,15 @@ async fn audio(
 ) -> Result<Response, Problem> {
     state.store.voicemail(caller.organisation, id).await?;
     let share = sound_file::share(caller.organisation)?;
-    let missing = || Problem::not_found("the sound of the message is not on this server");
     match complete(&state.voicemails, id).await {
         Found::File(path) => sound_file::answer(&path, share).map_err(|_| missing()),
         Found::Open => Err(Problem::conflict("the message is being written")),
         Found::Nothing => Err(missing()),
     }
+}
+
+fn missing() -> Problem {
+    Problem::not_found("the sound of the message is not on this server")
 }
 
 /// The sound of a message, once it is complete.
@@ -194,18 +197,28 @@ async fn change(
     Ok(axum::Json(state.store.voicemail(caller.organisation, id).await?.into()))
 }
 
-/// `DELETE /api/v1/voicemails/{id}`. The sound goes first: what cannot be removed stays listed.
+/// `DELETE /api/v1/voicemails/{id}`. The sound goes first: what cannot be removed stays listed, as
+/// does what only another server can remove.
 async fn remove(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(id): Path<VoicemailId>,
 ) -> Result<StatusCode, Problem> {
-    state.store.voicemail(caller.organisation, id).await?;
+    let message = state.store.voicemail(caller.organisation, id).await?;
+    let is_ours = !state.store.is_shared() || message.node == NodeId(state.told.node);
     let files = state.voicemails.clone();
-    let removed = tokio::task::spawn_blocking(move || files.remove(id.0)).await;
-    if let Ok(Err(error)) = removed {
-        tracing::error!(%error, message = %id, "the sound of a message is not removed");
-        return Err(Problem::internal());
+    // Nothing comes of it if there is nothing here, and may be elsewhere.
+    let remove = move || {
+        let may_go = is_ours || files.find(id.0) != Found::Nothing;
+        may_go.then(|| files.remove(id.0))
+    };
+    match tokio::task::spawn_blocking(remove).await {
+        Ok(None) => return Err(missing()),
+        Ok(Some(Err(error))) => {
+            tracing::error!(%error, message = %id, "the sound of a message is not removed");
+            return Err(Problem::internal());
+        }
+        Ok(Some(Ok(()))) | Err(_) => {}
     }
     state.store.delete_voicemail(caller.organisation, id, &caller.actor()).await?;
     Ok(StatusCode::NO_CONTENT)

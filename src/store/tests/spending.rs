@@ -24,6 +24,8 @@ fn what_was_talked_is_counted() {
             (ours, 5_000, Some(4_990), Some(4_000), Some(990_000)),
             (ours, 90_000, Some(89_000), Some(88_000), Some(1_000_000)),
             (ours, 50, Some(40), None, None),
+            // Since the day before: it is of that, and of this month.
+            (ours, 2_000, Some(1_990), None, None),
             (ours, 50, None, None, None),
             (ours, 80, None, Some(70), None),
             (theirs, 100, Some(90), Some(60), Some(7_000)),
@@ -39,8 +41,8 @@ fn what_was_talked_is_counted() {
         }
         let since = (ago(1_000), ago(10_000));
         let spent = store.spent(ours, since, now).await.unwrap();
-        assert_eq!((spent.a_day, spent.talking), (Duration::from_secs(70), 1));
-        assert_eq!(spent.a_month, Duration::from_secs(1_060));
+        assert_eq!((spent.a_day, spent.talking), (Duration::from_secs(70), 2));
+        assert_eq!(spent.a_month, Duration::from_secs(3_050));
         let spent = store.spent(theirs, since, now).await.unwrap();
         assert_eq!((spent.a_month, spent.talking), (Duration::from_secs(7), 0));
     });
@@ -109,5 +111,33 @@ fn what_calls_cost_is_counted() {
         assert_eq!(spent.elsewhere, amount("0.61"));
         let theirs = store.expense((theirs, euro), since, now, here).await.unwrap();
         assert_eq!((theirs.a_day, theirs.elsewhere), (amount("77"), Amount::ZERO));
+    });
+}
+
+/// Whatever carriers say of calls of one organisation, what was spent can be added up: nobody's
+/// budget stands still for it.
+#[test]
+fn what_carriers_say_can_be_added_up() {
+    on_both(async |db: &Db| {
+        let store = db.store().await;
+        let ours = store.default_organisation();
+        let now = Timestamp::now();
+        let began = now.before(Duration::from_secs(100));
+        for _ in 0..3 {
+            let query = Query::new(
+                "INSERT INTO calls (id, organisation_id, direction, state, from_number, \
+                 to_number, created_at, answered_at, ended_at, updated_at, duration_ms, \
+                 cost_micros, currency, is_incomplete) \
+                 VALUES ($1, $2, 'outbound', 'x', '', '', $3, $3, $3, $3, $4, $4, 'EUR', $5)",
+            );
+            let query = query.bind(Uuid::now_v7()).bind(ours).bind(began).bind(i64::MAX);
+            store.execute(query.bind(false)).await.unwrap();
+        }
+        let since = (began, began);
+        let spent = store.spent(ours, since, now).await.unwrap();
+        assert_eq!(spent.a_day, Duration::from_secs(3 * 31 * 86_400));
+        let euro = Currency::parse("EUR").unwrap();
+        let spent = store.expense((ours, euro), since, now, NodeId::new()).await.unwrap();
+        assert!(spent.a_day >= Amount::of_stored(i64::MAX), "{spent:?}");
     });
 }
