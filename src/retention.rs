@@ -98,6 +98,8 @@ impl Retention {
 
     /// Forgets all that is old at `now`.
     pub async fn sweep(&self, now: Timestamp) {
+        // First, as with a call goes what tells where its recording lies.
+        self.sweep_recordings(now).await;
         for what in Kept::ALL {
             let Some(period) = self.period(what) else { continue };
             if let Err(error) = self.forget(what, now.before(period)).await {
@@ -115,19 +117,22 @@ impl Retention {
             self.metrics.retention.failed.inc();
             tracing::warn!(%error, "old orders of calls are not forgotten");
         }
-        // Without its call a recording cannot be fetched.
-        let period = [self.config.recordings, self.config.calls].into_iter().flatten().min();
-        if let Some(period) = period {
-            let removed = forget_files(&self.recordings, now.before(period)).await;
-            self.count(Forgotten::Recordings, removed);
-            if let Err(error) = self.note_forgotten(now, now.before(period)).await {
-                self.metrics.retention.failed.inc();
-                tracing::warn!(%error, "recordings that are gone are still listed");
-            }
-        }
         if let Some(period) = self.config.voicemails {
             // They were counted with what is known of them.
             forget_files(&self.voicemails, now.before(period)).await;
+        }
+    }
+
+    /// Forgets recordings that are old, and those of calls that are.
+    async fn sweep_recordings(&self, now: Timestamp) {
+        // Without its call a recording cannot be fetched.
+        let period = [self.config.recordings, self.config.calls].into_iter().flatten().min();
+        let Some(period) = period else { return };
+        let removed = forget_files(&self.recordings, now.before(period)).await;
+        self.count(Forgotten::Recordings, removed);
+        if let Err(error) = self.note_forgotten(now, now.before(period)).await {
+            self.metrics.retention.failed.inc();
+            tracing::warn!(%error, "recordings that are gone are still listed");
         }
     }
 
@@ -142,12 +147,13 @@ impl Retention {
         Ok(())
     }
 
-    /// Notes of recordings that ended before `before` that they are gone. Their files go first:
-    /// what cannot be removed stays listed.
+    /// Notes of recordings that ended before `before`, and of those whose calls are forgotten next,
+    /// that they are gone. Their files go first: what cannot be removed stays listed.
     async fn note_forgotten(&self, now: Timestamp, before: Timestamp) -> Result<(), StoreError> {
+        let old = (before, self.config.calls.map(|period| now.before(period)));
         let mut after = None;
         loop {
-            let old = self.store.old_recordings(self.node, before, after, BATCH).await?;
+            let old = self.store.old_recordings(self.node, old, after, BATCH).await?;
             let Some(last) = old.last() else { return Ok(()) };
             after = Some(last.id);
             let gone = forget_written(&self.recordings, old).await;
@@ -191,6 +197,7 @@ mod tests {
     use crate::calls::cause::Cause;
     use crate::calls::log::{CallFact, Recorded, Source, What};
     use crate::recording::{State, file_name};
+    use crate::store::Query;
     use crate::store::recordings::{RecordingFilter, follow};
     use crate::store::tests::on_both;
 
@@ -210,6 +217,12 @@ mod tests {
     /// A recording that was complete at `at`, with its file in `folder`; its call.
     async fn record(store: &Store, node: NodeId, folder: &Path, at: Timestamp) -> Uuid {
         let call = Uuid::now_v7();
+        record_of(call, store, node, folder, at).await;
+        call
+    }
+
+    /// The same of this call.
+    async fn record_of(call: Uuid, store: &Store, node: NodeId, folder: &Path, at: Timestamp) {
         let path = folder.join(file_name(call));
         let written = Duration::from_micros(u64::try_from(at.0).unwrap());
         let file = fs::File::create(&path).unwrap();
@@ -228,7 +241,20 @@ mod tests {
         let mut tx = store.begin().await.unwrap();
         follow(&mut tx, store.default_organisation(), node, &fact, None).await.unwrap();
         tx.commit().await.unwrap();
-        call
+    }
+
+    /// A call that began at `began` and is over since `ended`.
+    async fn call(store: &Store, began: Timestamp, ended: Timestamp) -> Uuid {
+        let ms = u64::try_from(began.0 / 1_000).unwrap();
+        let id = uuid::Builder::from_unix_timestamp_millis(ms, &[7; 10]).into_uuid();
+        let query = Query::new(
+            "INSERT INTO calls (id, organisation_id, direction, state, from_number, to_number, \
+             created_at, ended_at, updated_at, is_incomplete) \
+             VALUES ($1, $2, 'inbound', 'x', '', '', $3, $4, $4, $5)",
+        );
+        let query = query.bind(id).bind(store.default_organisation()).bind(began).bind(ended);
+        store.execute(query.bind(false)).await.unwrap();
+        id
     }
 
     /// Recordings that are old go, wherever they lie, and are listed no more; nor is one whose file
@@ -273,6 +299,38 @@ mod tests {
                 assert!(!elsewhere.join(file_name(moved)).exists());
                 assert!(folder.join(file_name(kept)).is_file());
             }
+        });
+    }
+
+    /// A recording that lies where none go any more goes with its call, although it ended later
+    /// than that began: with the call goes what tells where it is.
+    #[test]
+    fn a_recording_goes_before_its_call() {
+        on_both(async |db| {
+            let (store, node, now) = (db.store().await, NodeId::new(), Timestamp::now());
+            let elsewhere = db.folder().join("elsewhere");
+            fs::create_dir_all(&elsewhere).unwrap();
+            let minute = Duration::from_secs(60);
+            let ended = now.before(DAY * 2 - minute);
+            let old = call(&store, now.before(DAY * 2 + minute), ended).await;
+            record_of(old, &store, node, &elsewhere, ended).await;
+            let folder = |name: &str| {
+                let folders = vec![db.folder().join(name)];
+                recording::Store::new(folders, Arc::new(Mutex::new(HashSet::new())))
+            };
+            let retention = Retention {
+                config: RetentionConfig { calls: Some(DAY * 2), ..NEVER },
+                store: store.clone(),
+                node,
+                recordings: folder("tapes"),
+                voicemails: folder("voicemail"),
+                metrics: Metrics::new(0, &Cause::WORDS, []),
+            };
+            retention.sweep(now).await;
+            assert!(!elsewhere.join(file_name(old)).exists());
+            let query = Query::new("SELECT COUNT(*) AS held FROM calls");
+            let held: i64 = store.fetch_one(query).await.unwrap().get("held").unwrap();
+            assert_eq!(held, 0);
         });
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::audit::{Actor, Audit};
 use super::id::{NodeId, OrganisationId, RecordingId, Timestamp};
+use super::retention::least_id;
 use super::row::Row;
 use super::sql::Query;
 use super::{Store, StoreError, Tx};
@@ -302,8 +303,9 @@ impl Store {
         self.execute(self.made_by(query, node)).await
     }
 
-    /// Up to `limit` recordings of `node` that ended before `before` and are not noted as deleted,
-    /// in the order of their ids, all after `after` if given.
+    /// Up to `limit` recordings of `node` that ended before `before`, or are over and of calls that
+    /// began before `of_calls` if given, and are not noted as deleted; in the order of their ids,
+    /// all after `after` if given.
     ///
     /// # Errors
     ///
@@ -311,12 +313,17 @@ impl Store {
     pub async fn old_recordings(
         &self,
         node: NodeId,
-        before: Timestamp,
+        (before, of_calls): (Timestamp, Option<Timestamp>),
         after: Option<RecordingId>,
         limit: u32,
     ) -> Result<Vec<RecordingRecord>, StoreError> {
-        let query = Query::new(SELECT).push(" WHERE deleted_at IS NULL AND ended_at < ");
-        let query = self.made_by(query.push_bind(before), node);
+        let query = Query::new(SELECT).push(" WHERE deleted_at IS NULL AND ended_at IS NOT NULL");
+        let query = query.push(" AND (ended_at < ").push_bind(before);
+        let query = match of_calls {
+            Some(began) => query.push(" OR call_id < ").push_bind(least_id(began)),
+            None => query,
+        };
+        let query = self.made_by(query.push(")"), node);
         self.fetch_all(query.page(after, limit)).await?.iter().map(read).collect()
     }
 

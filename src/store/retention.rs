@@ -69,7 +69,7 @@ pub struct Batch {
 }
 
 /// The least id (RFC 9562 5.7) of anything that was made at `at`.
-fn least_id(at: Timestamp) -> Uuid {
+pub(super) fn least_id(at: Timestamp) -> Uuid {
     let ms = u64::try_from(at.0.max(0) / 1_000).unwrap_or(0);
     Uuid::from_u128(u128::from(ms) << 80)
 }

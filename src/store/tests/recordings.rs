@@ -233,7 +233,7 @@ fn old_recordings_are_found() {
         tell(&store, ours, node, &[young.stands(100, State::Complete)]).await;
         tell(&store, ours, node, &[open.stands(0, State::Recording)]).await;
         let found = async |after| {
-            let found = store.old_recordings(node, at(100), after, 1).await.unwrap();
+            let found = store.old_recordings(node, (at(100), None), after, 1).await.unwrap();
             found.first().map(|one| one.id)
         };
         let first = found(None).await;
