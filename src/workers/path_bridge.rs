@@ -90,6 +90,7 @@ impl MediaPath {
             leg.settle(ctx.now, format, caller);
             self.flow_in(ctx, audio);
         }
+        self.follow_conference(ctx);
         self.take_parked_of_leg(ctx);
     }
 

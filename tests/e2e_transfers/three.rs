@@ -351,7 +351,11 @@ fn an_agent_joins_a_bridge() {
 #[track_caller]
 fn talk_three(caller: &mut Phone, desk: &mut Callee, callee: &mut Callee) -> Heard {
     let tone = |hz| wav::to_ulaw(&wav::sine(hz, 0.1)).repeat((TALK_S * 10.0) as usize);
-    let (mine, theirs, yours) = (tone(CALLER_HZ), tone(AGENT_HZ), tone(CALLEE_HZ));
+    let (mine, yours) = (tone(CALLER_HZ), tone(CALLEE_HZ));
+    let theirs = match desk.pt {
+        8 => wav::to_alaw(&wav::sine(AGENT_HZ, 0.1)).repeat((TALK_S * 10.0) as usize),
+        _ => tone(AGENT_HZ),
+    };
     let before = caller.packets().len();
     let (mut at_desk, mut at_callee) = (Vec::new(), Vec::new());
     let began = Instant::now();
@@ -414,6 +418,24 @@ fn three_telephones() {
     assert_hears("the caller", &heard.caller, &[CALLEE_HZ], &[AGENT_HZ]);
     assert_hears("the callee", &heard.callee, &[CALLER_HZ], &[AGENT_HZ]);
     caller.hang_up();
+    callee.wait_request("BYE");
+    server.wait_idle();
+    server.stop();
+}
+
+/// The telephone at the agent's end goes over to another codec while three talk: it hears the two
+/// others in that, and they hear it.
+#[test]
+fn one_of_three_changes_its_codec() {
+    let (server, mut caller, mut desk, id) = at_desk();
+    let mut callee = called_too(&server, &id);
+    callee.answer();
+    assert_three(&talk_three(&mut caller, &mut desk, &mut callee));
+    (desk.formats, desk.pt) = ("8 101".to_owned(), 8);
+    desk.reinvite("sendrecv");
+    assert_three(&talk_three(&mut caller, &mut desk, &mut callee));
+    caller.hang_up();
+    desk.wait_request("BYE");
     callee.wait_request("BYE");
     server.wait_idle();
     server.stop();
