@@ -323,6 +323,10 @@ fn opus_built_in_agents() {
         phone.packets().iter().map(|packet| &packet.payload).eq(&said).then_some(())
     });
     assert_one_stream(&phone.packets());
+    phone.change_codec(phone::PCMU);
+    let said = [0x42; 1_600];
+    phone.speak(&said);
+    phone.wait_audio("the echo at another clock", |heard| (heard == said).then_some(()));
     phone.hang_up();
     server.wait_idle();
     server.stop();

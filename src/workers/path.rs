@@ -244,6 +244,8 @@ impl MediaPath {
     /// Lets everything follow the peer's format, which was `old`.
     pub(super) fn settled(&mut self, ctx: &mut Context, old: StreamFormat) {
         if self.peer.stream() != old {
+            // The peer's media time may count in another clock from here on.
+            self.echo_ts = None;
             self.follow_peer();
             self.reformat(ctx);
             self.follow_conference(ctx);

@@ -97,8 +97,13 @@ impl Receiver {
         self.event_pt = pt;
     }
 
-    /// Takes the codec's clock after the codec changed; the timeline goes on in the new unit.
+    /// Takes the codec's clock after the codec changed; the timeline goes on in the new unit, at
+    /// the same time: whoever counts it in a unit of its own sees no jump.
     pub const fn set_clock(&mut self, clock_hz: u32) {
+        let scaled = self.last_ext_ts as u128 * clock_hz as u128;
+        if let Some(ext_ts) = scaled.checked_div(self.clock_hz as u128) {
+            self.last_ext_ts = ext_ts as u64;
+        }
         self.clock_hz = clock_hz;
         self.transit = None;
         self.jitter_x16 = 0;

@@ -233,3 +233,23 @@ fn keeps_the_edges_of_the_rfc() {
     assert!(matches!(behind(100), Received::Late(_)));
     assert_eq!(behind(101), Received::Stray);
 }
+
+/// Another codec counts in another clock: the timeline goes on at the same time, there and back.
+#[test]
+fn another_clock_is_no_jump() {
+    let time_ms = |received: Received, clock_hz: u32| {
+        let Received::Accept(arrival) = received else { panic!("{received:?}") };
+        arrival.ext_ts * 1_000 / u64::from(clock_hz)
+    };
+    let (mut receiver, mut ts) = (Receiver::new(8_000), 3_000_000_000);
+    let began_ms = time_ms(receive(&mut receiver, 0, 1, ts), 8_000);
+    for (n, clock_hz) in (1_u16..).zip([48_000_u32, 8_000, 16_000, 48_000, 48_000, 8_000]) {
+        receiver.set_clock(clock_hz);
+        ts += clock_hz / 50;
+        let passed_ms = u64::from(n) * 20;
+        let at_ms = time_ms(receive(&mut receiver, passed_ms, 1 + n, ts), clock_hz);
+        // Each division rounds down.
+        let expected_ms = began_ms + passed_ms;
+        assert!(at_ms.abs_diff(expected_ms) <= 1, "{clock_hz}: {at_ms}, not {expected_ms}");
+    }
+}
