@@ -282,6 +282,27 @@ fn marks_come_back() {
     line.close();
 }
 
+/// An agent is told of its own marks alone, though one of the agent before it comes back first.
+#[test]
+fn marks_are_told_to_whoever_set_them() {
+    let (line, mut agent, mut carrier) = Line::talking();
+    carrier.answers_marks = false;
+    let mark = |name: &str| json!({"event": "mark", "stream": 7, "name": name});
+    agent.play(0, &noise(1_600));
+    agent.say(&mark("old"));
+    let old = carrier.hear("mark")["name"].clone();
+    let mut next = line.agent();
+    next.play(0, &noise(1_600));
+    next.say(&mark("new"));
+    let new = carrier.hear("mark")["name"].clone();
+    for name in [old, new] {
+        carrier.say(&json!({"type": "mark", "name": name}));
+    }
+    let told = next.event("mark");
+    assert_eq!((&told["name"], &told["samples"]), (&json!("new"), &json!(1_600)), "{told}");
+    line.close();
+}
+
 /// A clear reaches the carrier, no audio comes behind it, marks are told as cleared, and what was
 /// heard and what was dropped is all that was said.
 #[test]

@@ -340,10 +340,13 @@ impl MediaPath {
         self.outlet.tune(&settings);
     }
 
-    /// The playout queue of a new stream: empty, its account at zero.
+    /// The playout queue of a new stream: empty, its account at zero, without marks of another's.
     pub(super) fn restart_playout(&mut self, ctx: &mut Context) {
         let config = self.playout_config().unwrap_or(*self.playout.config());
         self.playout.restart(&mut ctx.blocks, config);
+        if let Some(line) = self.peer.line() {
+            line.marks.orphan();
+        }
     }
 
     fn playout_config(&mut self) -> Option<PlayoutConfig> {

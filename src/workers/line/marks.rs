@@ -94,6 +94,14 @@ impl Marks {
         self.pending.drain(..).filter_map(|mark| mark.report)
     }
 
+    /// Whoever set them is gone: nobody is told of those that are out. When all has been heard is
+    /// still known by them.
+    pub(in crate::workers) fn orphan(&mut self) {
+        for mark in &mut self.pending {
+            mark.report = None;
+        }
+    }
+
     /// The carrier will tell of none any more.
     pub(in crate::workers) fn give_up(&mut self, now: MonoTime) {
         for mark in &mut self.pending {
