@@ -444,6 +444,30 @@ fn sounds_of_ours() {
     line.close();
 }
 
+/// Another agent takes over while the last of a sound behind which the call was to end is still to
+/// be heard: the call goes on.
+#[test]
+fn a_sound_of_before_ends_no_call() {
+    let mut line = Line::new();
+    let speaker = Builtin::speaker(Source::Once(noise(3_200).into()), true);
+    line.worker.send(Command::Attach { call: CALL, link: AgentLink::Builtin(speaker) });
+    let mut carrier = line.carrier();
+    carrier.answers_marks = false;
+    line.worker.send(Command::State { call: CALL, state: CallState::Answered });
+    carrier.hear("mark");
+    let mut agent = line.agent();
+    agent.play(0, &noise(1_600));
+    agent.say(&json!({"event": "mark", "stream": 7, "name": "new"}));
+    // By estimate, so that all has been heard by then.
+    assert_eq!(agent.event("mark")["name"], "new");
+    line.worker.send(Command::Close { call: CALL, cause: Cause::Normal, by: EndedBy::Caller });
+    until(SOON, "the report", || match line.events.try_recv().ok()?.kind {
+        EventKind::Played => panic!("the call ends"),
+        EventKind::Closed(_) => Some(()),
+        _ => None,
+    });
+}
+
 /// A message is taken on a line, where nothing is sent once the greeting has been heard: from then
 /// on the caller is recorded, and a while without sound of it ends the message.
 #[test]

@@ -345,7 +345,7 @@ impl MediaPath {
         let config = self.playout_config().unwrap_or(*self.playout.config());
         self.playout.restart(&mut ctx.blocks, config);
         if let Some(line) = self.peer.line() {
-            line.marks.orphan();
+            line.change_speaker();
         }
     }
 

@@ -414,6 +414,12 @@ impl LineLeg {
         }
     }
 
+    /// Somebody else speaks from now on: what the one before has set and said asks for nothing.
+    pub(super) fn change_speaker(&mut self) {
+        self.marks.orphan();
+        (self.over, self.farewell) = (false, false);
+    }
+
     /// Lets the carrier drop what it has, and drops what waits for the socket; tells how much of
     /// the agent's audio will not be heard for it. `None` if the carrier cannot, and plays on.
     pub(super) fn clear(&mut self, ctx: &mut Context) -> Option<Duration> {
