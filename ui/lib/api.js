@@ -23,11 +23,48 @@ export class Problem extends Error {
 export let session = null;
 let csrf = null;
 let onSignedOut = () => {};
+let onReplaced = () => {};
 
 /** What is done when the session has ended. */
 export function whenSignedOut(work) {
   onSignedOut = work;
 }
+
+/** What is done when another window of this browser has signed in with another key. */
+export function whenReplaced(work) {
+  onReplaced = work;
+}
+
+// The windows of a browser have one cookie: whoever signs in or out in one does so in all of them.
+const windows = new BroadcastChannel("talkpath-session");
+windows.onmessage = ({ data: key }) => {
+  if (!session) return;
+  if (key === null) ended();
+  else if (key !== session.key.id) onReplaced();
+  // What goes wrong is told when something is changed.
+  else renew().catch(() => {});
+};
+
+function ended() {
+  session = null;
+  csrf = null;
+  onSignedOut();
+}
+
+/** Asks who is signed in by now; true if it is who it was, by another session perhaps. */
+async function renew() {
+  const now = await get("session");
+  if (now.key.id !== session?.key.id) {
+    onReplaced();
+    return false;
+  }
+  session = now;
+  csrf = now.csrf_token;
+  return true;
+}
+
+/** The type of the problem that a token of another session is. */
+const CSRF = "/problems/csrf";
 
 const RANKS = { read: 0, calls: 1, admin: 2, server: 3 };
 
@@ -46,7 +83,18 @@ async function problem(response) {
   return new Problem(response.status, body, Number(response.headers.get("retry-after")) || 0);
 }
 
-async function ask(method, path, { body, signal, headers, kind } = {}) {
+async function ask(method, path, options) {
+  try {
+    return await send(method, path, options);
+  } catch (error) {
+    // Another window has signed in since: with the same key, what is changed is sent once more.
+    const isStale = error instanceof Problem && error.type === CSRF && session !== null;
+    if (!isStale || !(await renew())) throw error;
+    return send(method, path, options);
+  }
+}
+
+async function send(method, path, { body, signal, headers, kind } = {}) {
   const head = { ...headers };
   if (method !== "GET" && csrf) head["X-CSRF-Token"] = csrf;
   if (body !== undefined) head["Content-Type"] = kind || "application/json";
@@ -71,11 +119,7 @@ async function ask(method, path, { body, signal, headers, kind } = {}) {
       0,
     );
   }
-  if (response.status === 401 && session) {
-    session = null;
-    csrf = null;
-    onSignedOut();
-  }
+  if (response.status === 401 && session) ended();
   if (!response.ok) throw await problem(response);
   return response;
 }
@@ -139,6 +183,7 @@ export async function resume() {
 export async function signIn(key) {
   session = await read(await ask("POST", "session", { body: { key } }));
   csrf = session.csrf_token;
+  windows.postMessage(session.key.id);
   return session;
 }
 
@@ -146,6 +191,7 @@ export async function signOut() {
   await remove("session");
   session = null;
   csrf = null;
+  windows.postMessage(null);
 }
 
 /** All items of a list, page by page, up to `max`. */

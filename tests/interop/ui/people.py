@@ -125,6 +125,46 @@ def reader(browser, page):
     reads.context.close()
 
 
+def windows(browser, page):
+    """The windows of a browser have one session: what one does to it, the other knows."""
+    key = post(page, "keys", {"name": "Window", "scope": "read"})["key"]
+    one = browser.page()
+    browser.sign_in(one)
+    two = one.context.new_page()
+    two.goto(f"{browser.base}/#/keys")
+    expect(two.get_by_role("button", name="Make a key")).to_be_visible()
+    browser.go(one, "keys")
+
+    # Somebody signs in anew with the same key, and nobody tells of it: changes go on.
+    status = two.evaluate("""async (key) => (await fetch("/api/v1/session", {method: "POST",
+        headers: {"Content-Type": "application/json"}, body: JSON.stringify({key})})).status""",
+        browser.key)
+    assert status == 201, status
+    one.get_by_role("button", name="Make a key").click()
+    one.get_by_label("Name", exact=True).fill("Of another session")
+    one.get_by_role("button", name="Make the key").click()
+    one.get_by_role("button", name="I have kept it").click()
+    expect(one.get_by_role("cell", name="Of another session")).to_be_visible()
+
+    # Who signs out in one window has done so in the other.
+    two.get_by_role("button", name="Sign out").click()
+    expect(two.get_by_label("API key")).to_be_visible()
+    expect(one.get_by_text("Your session has ended")).to_be_visible()
+
+    # With another key in one, the other shows nothing more of the first.
+    def enter(window, key):
+        window.get_by_label("API key").fill(key)
+        window.get_by_role("button", name="Sign in").click()
+
+    enter(one, browser.key)
+    expect(one.get_by_role("link", name="API keys")).to_be_visible()
+    enter(two, key)
+    expect(two.locator(".who")).to_contain_text("Window")
+    expect(one.locator(".who")).to_contain_text("Window")
+    expect(one.get_by_role("link", name="API keys")).to_have_count(0)
+    one.context.close()
+
+
 def small(browser):
     """What opens over a page in a hand: the menu, a form, the test phone."""
     page = browser.page("phone")
@@ -163,5 +203,6 @@ something(page)
 keyboard(browser)
 slip(browser)
 reader(browser, page)
+windows(browser, page)
 small(browser)
 browser.end()
