@@ -144,6 +144,33 @@ def unseen(browser, page):
     expect(page.locator(".link-state")).to_have_text("live")
 
 
+# A page that was opened behind another, as by a middle click in a list.
+BEHIND = """
+Object.defineProperty(document, "hidden", {configurable: true, get: () => !window.isSeen});
+"""
+SEEN = """() => {
+    window.isSeen = true;
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def behind(browser):
+    """A page that was opened behind another has no stream until it is seen: browsers have six
+    connections to a server for all their windows."""
+    page = browser.page()
+    page.add_init_script(BEHIND)
+    asked = []
+    page.on("request", lambda one: asked.append(one.url) if "/api/v1/events" in one.url else None)
+    browser.sign_in(page)
+    browser.go(page, "voicemails")
+    browser.go(page, "live")
+    assert not asked, asked
+    with page.expect_request("**/api/v1/events*"):
+        page.evaluate(SEEN)
+    expect(page.locator(".link-state")).to_have_text("live")
+    page.context.close()
+
+
 def nobody(browser, page):
     """Where there is no agent, whatever needs one leads to where one is made."""
     none = lambda route: route.fulfill(json={"items": [], "next_cursor": None})
@@ -175,6 +202,7 @@ empty(browser, page)
 decided(browser)
 gone(browser, page)
 unseen(browser, page)
+behind(browser)
 nobody(browser, page)
 for place in EMPTY:
     waits(page, browser.base, place)
