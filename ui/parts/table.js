@@ -17,7 +17,7 @@ export function table(label, columns, items, { href, key = (item) => item.id } =
       const inner = i === 0 && href ? h("a.row-link", { href: href(item) }, content) : content;
       return h("td", { class: column.kind, "data-label": column.label || undefined }, inner);
     });
-    const element = h("tr", { class: href ? "leads" : "" }, cells);
+    const element = h("tr", { class: href ? "leads" : "", "data-key": key(item) }, cells);
     if (href) {
       element.addEventListener("click", (event) => {
         if (!event.target.closest("a, button, input, select, label")) location.hash = href(item);
