@@ -1,5 +1,7 @@
 // The HTTP API: the session's cookie goes by itself, its token with what changes something.
 
+import { note } from "./clock.js";
+
 const BASE = "/api/v1";
 
 /** What the API refused (RFC 9457). */
@@ -98,6 +100,7 @@ async function send(method, path, { body, signal, headers, kind } = {}) {
   const head = { ...headers };
   if (method !== "GET" && csrf) head["X-CSRF-Token"] = csrf;
   if (body !== undefined) head["Content-Type"] = kind || "application/json";
+  const asked = Date.now();
   let response;
   try {
     response = await fetch(path.startsWith("/") ? path : `${BASE}/${path}`, {
@@ -119,6 +122,7 @@ async function send(method, path, { body, signal, headers, kind } = {}) {
       0,
     );
   }
+  note(response.headers.get("date"), asked, Date.now());
   if (response.status === 401 && session) ended();
   if (!response.ok) throw await problem(response);
   return response;

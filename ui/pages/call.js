@@ -1,6 +1,7 @@
 // One call: what happened, how it sounded, and why nothing was heard if that is so.
 
 import * as api from "../lib/api.js";
+import { now } from "../lib/clock.js";
 import { every, h, mount, perFrame, say } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, count, exactly, figure, length, percent, span, when } from "../lib/format.js";
@@ -62,8 +63,8 @@ export async function page({ title, params, signal }) {
   };
   const drawStory = () => {
     mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
-    const now = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
-    say(aloud, now.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
+    const open = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
+    say(aloud, open.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
   };
   draw();
   const here = data.call.state === "ended" ? null : await api.once("server").catch(() => null);
@@ -118,7 +119,7 @@ export async function page({ title, params, signal }) {
     every(1_000, signal, () => {
       const clock = head.querySelector("[data-clock]");
       if (clock && data.call.answered_at && !isOver())
-        say(clock, length(Date.now() - Date.parse(data.call.answered_at)));
+        say(clock, length(now() - Date.parse(data.call.answered_at)));
     });
   }
   const ladderPlace = later(
@@ -308,7 +309,7 @@ function graphs({ call, events, quality }) {
   const points = (pick) =>
     quality.map((sample, i) => [Date.parse(sample.at), pick(sample, quality[i - 1]) ?? null]);
   const from = Date.parse(call.answered_at ?? call.initiated_at);
-  const to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
+  const to = call.ended_at ? Date.parse(call.ended_at) : now();
   if (quality.length < 2) {
     return call.answered_at
       ? card(

@@ -1,6 +1,7 @@
 // How the server does: load, time, refusals, who reaches it.
 
 import * as api from "../lib/api.js";
+import { now as serverNow } from "../lib/clock.js";
 import { every, h, mount, say } from "../lib/dom.js";
 import { bytes, count, figure, span, when } from "../lib/format.js";
 import { histogram, labelled, parse, quantile, since, sum } from "../lib/metrics.js";
@@ -320,7 +321,7 @@ function overTime(history) {
 
 function up(state) {
   const started = state && sum(state.samples, "process_start_time_seconds");
-  return started ? span(Date.now() - started * 1_000) : null;
+  return started ? span(serverNow() - started * 1_000) : null;
 }
 
 function ends(samples) {

@@ -1,6 +1,7 @@
 // Calls as they happen.
 
 import * as api from "../lib/api.js";
+import { now } from "../lib/clock.js";
 import { every, h, mount, say, perFrame } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, count, figure, length, percent } from "../lib/format.js";
@@ -113,7 +114,7 @@ export async function page({ title, signal }) {
 
   const list = async () => {
     // A call that begins or ends meanwhile is told of by the stream alone.
-    const asked = Date.now() - 2_000;
+    const asked = now() - 2_000;
     ended.clear();
     const living = await api.all("calls?living=true", { signal, max: LISTED_MAX });
     const ids = new Set(living.map(({ id }) => id));
@@ -149,8 +150,8 @@ export async function page({ title, signal }) {
   };
   const look = () => api.get("live", { signal });
   // Both at once: neither needs the other's answer.
-  const [, now] = await Promise.all([list(), look().catch(() => null)]);
-  if (now) measure(now);
+  const [, first] = await Promise.all([list(), look().catch(() => null)]);
+  if (first) measure(first);
 
   listen({
     signal,
@@ -375,7 +376,7 @@ function row() {
       put(state, `badge ${call.isOver ? "quiet" : tone(call.status)}`);
       element.classList.toggle("is-over", Boolean(call.isOver));
       say(agent, call.agent ?? "");
-      if (!call.isOver) say(time, call.answered_ms ? length(Date.now() - call.answered_ms) : "");
+      if (!call.isOver) say(time, call.answered_ms ? length(now() - call.answered_ms) : "");
       say(why, call.silent ? silence(call.silent.reason, call.silent.direction).title : "");
       say(via, call.trunk ? `by ${call.trunk}` : "");
       element.classList.toggle("is-silent", Boolean(call.silent));
