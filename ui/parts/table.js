@@ -94,12 +94,17 @@ export async function paged(label, path, columns, { none, signal, ...options }) 
  */
 export function later(load, label) {
   const place = h("div.later");
+  let last = 0;
   const run = async ({ quiet = false } = {}) => {
+    last += 1;
+    const own = last;
     if (!quiet) mount(place, loading(label));
     try {
-      mount(place, await load());
+      const content = await load();
+      // Of two that are on their way, the one that was asked for last is shown.
+      if (own === last) mount(place, content);
     } catch (error) {
-      if (error.name !== "AbortError") mount(place, failed(error, () => run()));
+      if (own === last && error.name !== "AbortError") mount(place, failed(error, () => run()));
     }
   };
   place.again = run;
