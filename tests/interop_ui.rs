@@ -140,6 +140,16 @@ fn what_pages_say_of_nothing() {
     server.stop();
 }
 
+/// What pages make of answers that come late, seldom, or after hours: a recording that began in
+/// mid-call.
+#[test]
+fn what_pages_make_of_answers() {
+    let server = Server::start(HTTP);
+    let Some(browser) = Browser::start(&server, "answers", json!({})) else { return };
+    browser.succeed();
+    server.stop();
+}
+
 /// An account at a carrier is tried and set up, its numbers are taken over and pointed here, calls
 /// are placed from them; a number and the connection go, with what that means told before.
 #[cfg(feature = "emulate")]

@@ -1,0 +1,82 @@
+"""What pages make of answers that a server of a test gives late, seldom, or after hours."""
+
+import io
+import math
+import struct
+import wave
+
+from browser import Browser, expect, given
+
+CALL = "0190a0b0-0000-7000-8000-000000000001"
+RATE_HZ = 8_000
+
+
+def at(second):
+    return f"2026-01-01T10:{second // 60:02}:{second % 60:02}.000Z"
+
+
+def event(number, second, word, **data):
+    return {"id": str(number), "type": f"call.{word}", "at": at(second), "call_id": CALL,
+            "source": "node", "data": data}
+
+
+def call(**other):
+    """A call that rang for ten seconds and was over after a minute."""
+    return {"id": CALL, "direction": "inbound", "state": "ended", "status": "completed",
+            "from": "+15550001234", "to": "+15550005678", "trunk": None, "agent": "echo",
+            "began_unix_ms": 1_767_261_600_000, "initiated_at": at(0), "answered_at": at(10),
+            "ended_at": at(60), "duration_ms": 50_000, "cause": "normal", "ended_by": "caller",
+            "billed_s": None, "cost": None, "cost_estimate": None, "quality": None, "stages": [],
+            "is_incomplete": False, "node": None, **other}
+
+
+def lists(page, name, items):
+    """What a list of the call has."""
+    page.route(f"**/api/v1/calls/{CALL}/{name}?*",
+               lambda route: route.fulfill(json={"items": items, "next_cursor": None}))
+
+
+def one(page, told, events):
+    """There is a call of which this is told."""
+    page.route(f"**/api/v1/calls/{CALL}", lambda route: route.fulfill(json=told))
+    for name in ("quality", "speech", "messages", "transfers"):
+        lists(page, name, [])
+    lists(page, "events", events)
+
+
+def sound(seconds):
+    """A file in which the caller, on the left, is heard for as long, and nobody after that."""
+    tone = [int(9_000 * math.sin(2 * math.pi * 440 * i / RATE_HZ)) for i in range(RATE_HZ * seconds)]
+    heard = b"".join(struct.pack("<hh", sample, 0) for sample in tone)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(2)
+        writer.setsampwidth(2)
+        writer.setframerate(RATE_HZ)
+        writer.writeframes(heard + bytes(4 * RATE_HZ))
+    return file.getvalue()
+
+
+def late_recording(browser):
+    """Who spoke stands where it was said, also if the recording began half a minute after the
+    answer."""
+    page = browser.page()
+    browser.sign_in(page)
+    one(page, call(), [
+        event(1, 0, "initiated"), event(2, 10, "answered"),
+        event(3, 40, "recording", state="recording"), event(4, 45, "recording", state="paused"),
+        event(5, 50, "recording", state="recording"), event(6, 60, "ended", cause="normal")])
+    page.route(f"**/api/v1/calls/{CALL}/recording",
+               lambda route: route.fulfill(body=sound(2), content_type="audio/wav"))
+    browser.go(page, f"calls/{CALL}")
+    spoken = page.get_by_role("list", name="Caller speaks").get_by_role("listitem").first
+    expect(spoken).to_contain_text("The caller speaks")
+    # Of sixty seconds it begins at the fortieth.
+    left = float(spoken.evaluate("(block) => block.style.left").rstrip("%"))
+    assert 65 < left < 69, left
+    page.context.close()
+
+
+browser = Browser(given())
+late_recording(browser)
+browser.end()
