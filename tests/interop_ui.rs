@@ -141,7 +141,7 @@ fn what_pages_say_of_nothing() {
 }
 
 /// What pages make of answers that come late, seldom, or after hours: a recording that began in
-/// mid-call.
+/// mid-call; a server that was started anew.
 #[test]
 fn what_pages_make_of_answers() {
     let server = Server::start(HTTP);

@@ -6,7 +6,7 @@ import { every, h, mount, say, perFrame } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, count, figure, length, percent } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
-import { histogram, parse, quantile, sum } from "../lib/metrics.js";
+import { histogram, parse, quantileText, sum } from "../lib/metrics.js";
 import { mosTone, silence, status as statusText, tone } from "../lib/words.js";
 import { button, empty, heading, tile } from "../parts/basic.js";
 import { sparkline } from "../parts/chart.js";
@@ -241,10 +241,7 @@ const unfit = () => empty("search", "No living call fits", "Look for something e
 
 /** What the server's figures say of its load. */
 function load(tiles, samples) {
-  const p99 = (name) => {
-    const s = quantile(histogram(samples, name), 0.99);
-    return Number.isFinite(s ?? Infinity) ? micros(s * 1e6) : "–";
-  };
+  const p99 = (name) => quantileText(histogram(samples, name), 0.99, (s) => micros(s * 1e6));
   say(tiles.late.value, p99("talkpath_frame_lateness_seconds"));
   say(tiles.added.value, p99("talkpath_frame_added_seconds"));
   const busy = (samples.get("talkpath_worker_busy_ratio") ?? []).map(({ value }) => value);

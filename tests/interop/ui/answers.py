@@ -2,7 +2,9 @@
 
 import io
 import math
+import re
 import struct
+import time
 import wave
 
 from browser import Browser, expect, given
@@ -77,6 +79,57 @@ def late_recording(browser):
     page.context.close()
 
 
+def metrics(started_s, counts):
+    """What a server tells that began then; `counts` are of frames up to 1 ms, 100 ms, and beyond."""
+    bounds = ("0.001", "0.1", "+Inf")
+    lines = [f"process_start_time_seconds {started_s}", 'talkpath_worker_calls{worker="0"} 0']
+    for name in ("talkpath_frame_lateness_seconds", "talkpath_frame_added_seconds"):
+        lines += [f'{name}_bucket{{le="{bound}",worker="0"}} {sum(counts[:i + 1])}'
+                  for i, bound in enumerate(bounds)]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def restarted(browser):
+    """A server that was started anew is told of as it is now; what is beyond all bounds says so."""
+    page = browser.page()
+    browser.sign_in(page)
+    told = {"version": "1.1.1", "metrics": metrics(time.time() - 5 * 3_600, [1_000, 0, 0])}
+
+    def server(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "version": told["version"]})
+
+    page.route("**/api/v1/server", server)
+    page.route("**/metrics", lambda route: route.fulfill(body=told["metrics"]))
+    browser.go(page, "health")
+    tiles = page.locator("#main .tile")
+    late, added = (tiles.filter(has_text=name).locator(".tile-value")
+                   for name in ("Lateness", "Time added"))
+    about = page.get_by_role("region", name="This server")
+    expect(late).to_have_text("1 ms")
+    expect(about).to_contain_text("5.0 h")
+    expect(about).to_contain_text("1.1.1")
+    expect(page.locator("figure.chart").filter(has_text="Load")).to_be_visible()
+    # Of the new one's frames one in a thousand was late, of those since the page was opened each.
+    began_s = time.time() - 95
+    told.update(version="2.2.2", metrics=metrics(began_s, [999, 1, 0]))
+    expect(about).to_contain_text("2.2.2")
+    expect(about).to_contain_text("2 min")
+    expect(late).to_have_text("1 ms")
+    expect(added).to_have_text("1 ms")
+    told.update(metrics=metrics(began_s, [999, 1, 100_000]))
+    expect(late).to_have_text("over 100 ms")
+    expect(added).to_have_text("over 100 ms")
+    chart = page.locator("figure.chart").filter(has_text="Lateness")
+    expect(chart.locator("svg")).to_have_attribute("aria-label", re.compile("over 100 ms"))
+    browser.judge(page, "health after a restart")
+    browser.go(page, "live")
+    expect(late).to_have_text("over 100 ms")
+    expect(added).to_have_text("over 100 ms")
+    page.context.close()
+
+
 browser = Browser(given())
 late_recording(browser)
+restarted(browser)
 browser.end()
