@@ -2,7 +2,7 @@
 
 import * as api from "../lib/api.js";
 import { now } from "../lib/clock.js";
-import { every, h, mount, perFrame, say } from "../lib/dom.js";
+import { every, h, mount, oneByOne, perFrame, say } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, count, exactly, figure, length, percent, span, when } from "../lib/format.js";
 import { cause, causeAdvice, endedBy, mos, mosTone } from "../lib/words.js";
@@ -92,7 +92,8 @@ export async function page({ title, params, signal }) {
   drawSound();
 
   if (!isOver()) {
-    const refresh = async () => {
+    // An answer that was overtaken would take back what a later one has shown.
+    const refresh = oneByOne(async () => {
       const wasOver = isOver();
       const before = told(data.events, "transfer");
       data = await load();
@@ -105,7 +106,7 @@ export async function page({ title, params, signal }) {
         ladderPlace.again();
         transferPlace.again();
       }
-    };
+    });
     const soon = perFrame(() => refresh().catch(() => {}));
     let isHeard = true;
     const heard = (is) => {

@@ -129,7 +129,59 @@ def restarted(browser):
     page.context.close()
 
 
+# A stream of events that tells what the test wants told, and no look every five seconds.
+TOLD = """
+window.EventSource = class extends EventTarget {
+  static CLOSED = 2;
+  readyState = 1;
+  constructor(url) {
+    super();
+    if (url.includes("call_id=")) window.stream = this;
+  }
+  close() {}
+};
+const every = window.setInterval;
+window.setInterval = (work, ms, ...more) => (ms === 5_000 ? 0 : every(work, ms, ...more));
+"""
+# Events, each in a frame of its own.
+TELL = """async (times) => {
+    for (let i = 0; i < times; i += 1) {
+        window.stream.dispatchEvent(new MessageEvent("call.hold", {data: "{}", lastEventId: "1"}));
+        await new Promise(requestAnimationFrame);
+        await new Promise(requestAnimationFrame);
+    }
+}"""
+# What a request takes that is sent although it should not be.
+MOMENT_MS = 300
+
+
+def overtaken(browser):
+    """However many events come, a call is asked for once at a time, and once more behind that."""
+    page = browser.page()
+    page.add_init_script(TOLD)
+    browser.sign_in(page)
+    living = call(state="answered", status="in-progress", ended_at=None, cause=None, ended_by=None)
+    one(page, living, [event(1, 0, "initiated"), event(2, 10, "answered")])
+    browser.go(page, f"calls/{CALL}")
+    expect(page.get_by_role("button", name="Hang up")).to_be_visible()
+    held = []
+    page.route(f"**/api/v1/calls/{CALL}", lambda route: held.append(route))
+    page.evaluate(TELL, 4)
+    page.wait_for_timeout(MOMENT_MS)
+    assert len(held) == 1, held
+    held[0].fulfill(json={**living, "agent": "earlier"})
+    expect(page.locator(".page-head")).to_contain_text("agent earlier")
+    page.wait_for_timeout(MOMENT_MS)
+    assert len(held) == 2, held
+    held[1].fulfill(json={**living, "agent": "later"})
+    expect(page.locator(".page-head")).to_contain_text("agent later")
+    page.wait_for_timeout(MOMENT_MS)
+    assert len(held) == 2, held
+    page.context.close()
+
+
 browser = Browser(given())
 late_recording(browser)
 restarted(browser)
+overtaken(browser)
 browser.end()
