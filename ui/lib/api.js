@@ -198,18 +198,42 @@ export async function signOut() {
   windows.postMessage(null);
 }
 
-/** All items of a list, page by page, up to `max`. */
-export async function all(path, { max = 2_000, signal } = {}) {
+const pageOf = (path, cursor, options) => {
+  const joined = path.includes("?") ? "&" : "?";
+  const more = cursor && `&cursor=${encodeURIComponent(cursor)}`;
+  return get(`${path}${joined}limit=200${more}`, options);
+};
+
+/**
+ * All items of a list, page by page. Whoever wants no more than `max` of them (and the rest of a
+ * page) tells people that there may be others.
+ */
+export async function all(path, { max = Infinity, signal } = {}) {
   const items = [];
   let cursor = "";
   do {
-    const joined = path.includes("?") ? "&" : "?";
-    const more = cursor && `&cursor=${encodeURIComponent(cursor)}`;
-    const page = await get(`${path}${joined}limit=200${more}`, { signal });
+    const page = await pageOf(path, cursor, { signal });
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor && items.length < max);
   return items;
+}
+
+/**
+ * Reads a list that grows at its end: the function that it gives has all items each time, and asks
+ * for no more than what has come since, and the page before.
+ */
+export function growing(path, options) {
+  const whole = [];
+  let cursor = "";
+  return async () => {
+    for (;;) {
+      const page = await pageOf(path, cursor, options);
+      if (!page.next_cursor) return [...whole, ...page.items];
+      whole.push(...page.items);
+      cursor = page.next_cursor;
+    }
+  };
 }
 
 /** The address of a WebSocket of this server. */

@@ -21,12 +21,13 @@ const AGAIN_MS = 5_000;
 
 export async function page({ title, params, signal }) {
   const { id } = params;
+  const lists = () =>
+    ["events", "quality", "speech"].map((name) => api.growing(`calls/${id}/${name}`, { signal }));
+  let read = lists();
   const load = async () => {
     const [call, events, quality, spoken] = await Promise.all([
       api.get(`calls/${id}`, { signal }),
-      api.all(`calls/${id}/events`, { signal }),
-      api.all(`calls/${id}/quality`, { signal }),
-      api.all(`calls/${id}/speech`, { signal }),
+      ...read.map((more) => more()),
     ]);
     return { call, events, quality, spoken };
   };
@@ -96,7 +97,13 @@ export async function page({ title, params, signal }) {
     const refresh = oneByOne(async () => {
       const wasOver = isOver();
       const before = told(data.events, "transfer");
-      data = await load();
+      let found = await load();
+      // What was written late stands before what was read already, perhaps.
+      if (found.call.state === "ended") {
+        read = lists();
+        found = await load();
+      }
+      data = found;
       draw();
       if (told(data.events, "transfer") !== before) transferPlace.again({ quiet: true });
       if (isOver() && !wasOver) {

@@ -136,8 +136,8 @@ export const advices = (call) =>
  */
 export function lanes(call, events, speech, told = []) {
   if (!events.length) return null;
-  const from = Math.min(
-    ...events.map(at),
+  const from = events.reduce(
+    (least, event) => Math.min(least, at(event)),
     call.initiated_at ? Date.parse(call.initiated_at) : Infinity,
   );
   const end = call.ended_at ? Date.parse(call.ended_at) : now();

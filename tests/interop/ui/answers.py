@@ -1,6 +1,7 @@
 """What pages make of answers that a server of a test gives late, seldom, or after hours."""
 
 import io
+import json
 import math
 import re
 import struct
@@ -180,8 +181,62 @@ def overtaken(browser):
     page.context.close()
 
 
+def paged(page, name, items):
+    """What a list of the call has, page by page; the cursors that it was asked for with."""
+    cursors = []
+
+    def answer(route):
+        cursor = route.request.url.partition("cursor=")[2]
+        cursors.append(cursor)
+        first = int(cursor or 0)
+        last = first + 200
+        route.fulfill(json={"items": items[first:last],
+                            "next_cursor": str(last) if last < len(items) else None})
+
+    page.route(f"**/api/v1/calls/{CALL}/{name}?*", answer)
+    return cursors
+
+
+def whole(browser):
+    """Of lists of any length the last item is shown, and the file has all; one that lacks a part is
+    not written. What a living call has told before is not read again for each event."""
+    page = browser.page()
+    page.add_init_script(TOLD)
+    browser.sign_in(page)
+    events = [event(number, 10 + number // 100, "play", id=str(number), state="done")
+              for number in range(2_450)]
+    one(page, call(state="answered", status="in-progress", ended_at=None, cause=None), [])
+    cursors = paged(page, "events", events)
+    browser.go(page, f"calls/{CALL}")
+    listed = page.locator("ol.events > li")
+    expect(listed).to_have_count(2_450)
+    assert len(cursors) == 13, cursors
+    events.append(event(2_450, 50, "play", id="last", state="done"))
+    page.evaluate(TELL, 1)
+    expect(listed).to_have_count(2_451)
+    assert cursors[13:] == ["2400"], cursors
+    messages = [{"at_unix_ms": 1_767_261_600_000 + number, "direction": "in", "from": "192.0.2.1:5060",
+                 "to": "192.0.2.2:5060", "transport": "udp", "summary": "OPTIONS sip:a SIP/2.0",
+                 "text": f"OPTIONS {number}"} for number in range(2_100)]
+    paged(page, "messages", messages)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="JSON").click()
+    with open(download.value.path(), encoding="utf-8") as file:
+        written = json.load(file)
+    assert len(written["events"]) == 2_451 and written["events"][-1]["data"]["id"] == "last"
+    assert len(written["messages"]) == 2_100, len(written["messages"])
+    page.route(f"**/api/v1/calls/{CALL}/messages?*", lambda route: route.fulfill(
+        status=503, content_type="application/problem+json",
+        json={"type": "about:blank", "title": "The database is away", "status": 503,
+              "detail": "Try again in a moment."}))
+    page.get_by_role("button", name="JSON").click()
+    expect(page.locator(".toast.bad")).to_contain_text("Try again in a moment")
+    page.context.close()
+
+
 browser = Browser(given())
 late_recording(browser)
 restarted(browser)
 overtaken(browser)
+whole(browser)
 browser.end()
