@@ -234,9 +234,57 @@ def whole(browser):
     page.context.close()
 
 
+def ending(browser):
+    """A call that is about to be over lives: the filter finds it, and says what it looks for."""
+    page = browser.page()
+    browser.sign_in(page)
+    almost = call(state="ending", ended_at=None, cause=None, ended_by=None)
+    page.route("**/api/v1/calls?living=true*", lambda route: route.fulfill(
+        json={"items": [almost], "next_cursor": None}))
+    browser.go(page, "calls")
+    page.get_by_role("combobox", name="State").select_option(label="Living")
+    expect(page.get_by_role("row").filter(has_text="+15550001234")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"#/calls\?living=true$"))
+    expect(page.get_by_role("combobox", name="State")).to_have_value("living")
+    page.context.close()
+
+
+# A browser without a microphone, which counts how often it was asked for one.
+WITHOUT = """
+window.asked = 0;
+navigator.mediaDevices.getUserMedia = async () => {
+  window.asked += 1;
+  throw new DOMException("There is none", "NotFoundError");
+};
+"""
+
+
+def again(browser):
+    """Whoever called without a microphone calls again without one."""
+    page = browser.page()
+    page.add_init_script(WITHOUT)
+    browser.sign_in(page)
+    browser.go(page, "agents")
+    page.locator("#side").get_by_role("button", name="Test call").click()
+    phone = page.get_by_label("Test phone")
+    phone.get_by_role("combobox").select_option("echo")
+    phone.get_by_role("button", name="Call", exact=True).click()
+    phone.get_by_role("button", name="Call without a microphone").click()
+    expect(phone.get_by_role("status")).to_contain_text("Talking")
+    phone.get_by_role("button", name="Hang up").click()
+    phone.get_by_role("button", name="Call again").click()
+    expect(phone.get_by_role("status")).to_contain_text("Talking")
+    assert page.evaluate("window.asked") == 1
+    phone.get_by_role("button", name="Hang up").click()
+    expect(phone.get_by_text("The call is over")).to_be_visible()
+    page.context.close()
+
+
 browser = Browser(given())
 late_recording(browser)
 restarted(browser)
 overtaken(browser)
 whole(browser)
+ending(browser)
+again(browser)
 browser.end()

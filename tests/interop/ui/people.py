@@ -82,7 +82,7 @@ def keyboard(browser):
 
 
 def slip(browser):
-    """What was typed is not lost by a link beside it; who wants to leave leaves."""
+    """What was typed is not lost by a link beside it, nor by Back; who wants to leave leaves."""
     page = browser.page()
     browser.sign_in(page)
     browser.go(page, "agents/new")
@@ -104,6 +104,26 @@ def slip(browser):
     page.get_by_role("link", name="Add agent").click()
     live.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    # The browser is at the form again while it is asked.
+    browser.go(page, "agents/new")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("half")
+    page.evaluate("history.back()")
+    expect(dialog).to_be_visible()
+    expect(page).to_have_url(re.compile("#/agents/new$"))
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    expect(name).to_have_value("half")
+    page.evaluate("history.back()")
+    dialog.get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    expect(page).to_have_url(re.compile("#/live$"))
+    # Where nothing is typed, Back and Forward ask nothing.
+    page.evaluate("history.forward()")
+    expect(name).to_have_value("")
+    page.evaluate("history.back()")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    expect(dialog).to_have_count(0)
     page.context.close()
 
 
