@@ -8,7 +8,7 @@ import struct
 import time
 import wave
 
-from browser import Browser, expect, given
+from browser import PATIENCE_S, Browser, expect, given
 
 CALL = "0190a0b0-0000-7000-8000-000000000001"
 RATE_HZ = 8_000
@@ -97,8 +97,7 @@ def restarted(browser):
     told = {"version": "1.1.1", "metrics": metrics(time.time() - 5 * 3_600, [1_000, 0, 0])}
 
     def server(route):
-        answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "version": told["version"]})
+        route.fulfill(json={**route.fetch().json(), "version": told["version"]})
 
     page.route("**/api/v1/server", server)
     page.route("**/metrics", lambda route: route.fulfill(body=told["metrics"]))
@@ -156,6 +155,14 @@ TELL = """async (times) => {
 MOMENT_MS = 300
 
 
+def until(page, holds):
+    """Waits until something holds here."""
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, "waited in vain"
+        page.wait_for_timeout(50)
+
+
 def overtaken(browser):
     """However many events come, a call is asked for once at a time, and once more behind that."""
     page = browser.page()
@@ -163,17 +170,25 @@ def overtaken(browser):
     browser.sign_in(page)
     living = call(state="answered", status="in-progress", ended_at=None, cause=None, ended_by=None)
     one(page, living, [event(1, 0, "initiated"), event(2, 10, "answered")])
+    # Asked for twice as the page opens: before it is shown, and when it begins to look.
+    asked, held = [], []
+
+    def answer(route):
+        asked.append(route)
+        if len(asked) > 1:
+            held.append(route)
+        else:
+            route.fulfill(json=living)
+
+    page.route(f"**/api/v1/calls/{CALL}", answer)
     browser.go(page, f"calls/{CALL}")
-    expect(page.get_by_role("button", name="Hang up")).to_be_visible()
-    held = []
-    page.route(f"**/api/v1/calls/{CALL}", lambda route: held.append(route))
+    until(page, lambda: len(held) == 1)
     page.evaluate(TELL, 4)
     page.wait_for_timeout(MOMENT_MS)
     assert len(held) == 1, held
     held[0].fulfill(json={**living, "agent": "earlier"})
     expect(page.locator(".page-head")).to_contain_text("agent earlier")
-    page.wait_for_timeout(MOMENT_MS)
-    assert len(held) == 2, held
+    until(page, lambda: len(held) == 2)
     held[1].fulfill(json={**living, "agent": "later"})
     expect(page.locator(".page-head")).to_contain_text("agent later")
     page.wait_for_timeout(MOMENT_MS)
@@ -210,11 +225,12 @@ def whole(browser):
     browser.go(page, f"calls/{CALL}")
     listed = page.locator("ol.events > li")
     expect(listed).to_have_count(2_450)
-    assert len(cursors) == 13, cursors
+    # Thirteen pages, and the last of them again when the page begins to look.
+    until(page, lambda: len(cursors) == 14)
     events.append(event(2_450, 50, "play", id="last", state="done"))
     page.evaluate(TELL, 1)
     expect(listed).to_have_count(2_451)
-    assert cursors[13:] == ["2400"], cursors
+    assert cursors[13:] == ["2400", "2400"], cursors
     messages = [{"at_unix_ms": 1_767_261_600_000 + number, "direction": "in", "from": "192.0.2.1:5060",
                  "to": "192.0.2.2:5060", "transport": "udp", "summary": "OPTIONS sip:a SIP/2.0",
                  "text": f"OPTIONS {number}"} for number in range(2_100)]
