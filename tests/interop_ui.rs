@@ -141,8 +141,8 @@ fn what_pages_say_of_nothing() {
 }
 
 /// What pages make of answers that come late, seldom, or after hours: a recording that began in
-/// mid-call; a server that was started anew; one answer that is asked for while another is on its way;
-/// lists of more pages than one; a call that ends; a browser without a microphone.
+/// mid-call; a server that was started anew; one answer that is asked for while another is on its
+/// way; lists of more pages than one; a call that ends; a browser without a microphone.
 #[test]
 fn what_pages_make_of_answers() {
     let server = Server::start(HTTP);

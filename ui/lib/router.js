@@ -44,8 +44,8 @@ export function ahead(path = here().path) {
 }
 
 /**
- * Lets `check()` decide whether somebody leaves a page by the browser's Back and Forward: true, or a
- * promise of the answer.
+ * Lets `check()` decide whether somebody leaves a page by the browser's Back and Forward: true, or
+ * a promise of the answer.
  */
 export function whenLeaving(check) {
   mayLeave = check;

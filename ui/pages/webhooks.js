@@ -83,7 +83,7 @@ const addressField = (stored) =>
 /** An address without its query, which may change without another secret. */
 const placeOf = (url) => (url ?? "").split(/[?#]/)[0];
 
-/** Whether there is to be another secret: a choice until `address` leads elsewhere, which needs one. */
+/** Whether there is to be another secret: a choice unless `address` leads elsewhere. */
 function secretField(address, stored) {
   const field = kinds.flag({
     name: "new_secret",
