@@ -140,6 +140,17 @@ fn what_pages_say_of_nothing() {
     server.stop();
 }
 
+/// What pages make of answers that come late, seldom, or after hours: a recording that began in
+/// mid-call; a server that was started anew; one answer that is asked for while another is on its
+/// way; lists of more pages than one; a call that ends; a browser without a microphone.
+#[test]
+fn what_pages_make_of_answers() {
+    let server = Server::start(HTTP);
+    let Some(browser) = Browser::start(&server, "answers", json!({})) else { return };
+    browser.succeed();
+    server.stop();
+}
+
 /// An account at a carrier is tried and set up, its numbers are taken over and pointed here, calls
 /// are placed from them; a number and the connection go, with what that means told before.
 #[cfg(feature = "emulate")]

@@ -191,6 +191,13 @@ api.whenSignedOut(() => {
   leave("Your session has ended. Sign in again to go on.");
 });
 
+// What is seen is another organisation's, perhaps; what was typed is not saved there.
+api.whenReplaced(() => {
+  hangUpPhone();
+  leave();
+  location.reload();
+});
+
 try {
   if (await api.resume()) enter();
   else leave();

@@ -1,8 +1,9 @@
 //! Posts one webhook.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -18,6 +19,11 @@ use super::guard::{self, Guard, Refused, Target};
 
 /// How long a receiver may take, from the look-up of its name to its answer, in milliseconds.
 const ANSWER_MS: u64 = 10_000;
+/// How much of that may go into connecting, whatever the number of addresses, in milliseconds.
+const CONNECT_MS: u64 = 5_000;
+/// Most addresses of a name that are tried: each has a share of that time in which far receivers
+/// can answer.
+const ADDRESSES_MAX: usize = 8;
 
 /// A webhook.
 #[derive(Clone, Debug)]
@@ -47,7 +53,7 @@ pub(super) enum SendError {
     Name,
     /// Nobody listens there.
     #[error("cannot connect: {0}")]
-    Connect(std::io::ErrorKind),
+    Connect(io::ErrorKind),
     /// TLS failed.
     #[error("TLS: {0}")]
     Tls(String),
@@ -88,11 +94,10 @@ impl Sender {
 
     async fn post(&self, post: &Post) -> Result<StatusCode, SendError> {
         let target = guard::target(&post.url)?;
-        let address = self.locate(&target).await?;
-        // The address that was looked at is the one that is used: a name may lead elsewhere the
-        // next time.
-        let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|error| SendError::Connect(error.kind()))?;
+        // The addresses that were looked at are the ones that are used: a name may lead elsewhere
+        // the next time.
+        let addresses = self.locate(&target).await?;
+        let stream = connect(&addresses, Duration::from_millis(CONNECT_MS)).await?;
         if !target.tls {
             return exchange(stream, &target, post).await;
         }
@@ -103,18 +108,36 @@ impl Sender {
         exchange(stream.map_err(|error| SendError::Tls(error.to_string()))?, &target, post).await
     }
 
-    /// The first address of a target that webhooks may go to.
-    async fn locate(&self, target: &Target) -> Result<SocketAddr, SendError> {
+    /// The addresses of a target that webhooks may go to, in the resolver's order; at least one.
+    async fn locate(&self, target: &Target) -> Result<Vec<SocketAddr>, SendError> {
         let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+        let mut admitted = Vec::new();
         let mut refused = SendError::Name;
         for address in found.map_err(|_| SendError::Name)? {
             match self.guard.admit(target, address.ip()) {
-                Ok(()) => return Ok(address),
+                Ok(()) if admitted.len() < ADDRESSES_MAX => admitted.push(address),
+                Ok(()) => break,
                 Err(error) => refused = error.into(),
             }
         }
-        Err(refused)
+        if admitted.is_empty() { Err(refused) } else { Ok(admitted) }
     }
+}
+
+/// Connects to the first address that takes it. One that does not answer must not take the time of
+/// those behind it: each has an equal share of what is left.
+async fn connect(addresses: &[SocketAddr], limit: Duration) -> Result<TcpStream, SendError> {
+    let began = Instant::now();
+    let mut last = SendError::Name;
+    for (left, address) in (1..=addresses.len()).rev().zip(addresses) {
+        let share = limit.saturating_sub(began.elapsed()) / u32::try_from(left).unwrap_or(u32::MAX);
+        last = match tokio::time::timeout(share, TcpStream::connect(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => SendError::Connect(error.kind()),
+            Err(_) => SendError::Connect(io::ErrorKind::TimedOut),
+        };
+    }
+    Err(last)
 }
 
 async fn exchange<I>(io: I, target: &Target, post: &Post) -> Result<StatusCode, SendError>
@@ -137,4 +160,74 @@ where
     // What the answer says besides its status is not read.
     driver.abort();
     Ok(answer?.status())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+    use crate::config::Allowed;
+
+    /// Somebody who listens.
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address where nobody listens, and nobody else can while the socket is held.
+    fn closed() -> (TcpSocket, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    /// Somebody who takes no more connections and refuses none: they are not answered. What is held
+    /// keeps it so.
+    async fn deaf() -> (TcpListener, Vec<TcpStream>, SocketAddr) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        let patience = Duration::from_millis(100);
+        while let Ok(taken) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
+            held.push(taken.unwrap());
+            assert!(held.len() < 64, "it takes any number of connections");
+        }
+        (listener, held, address)
+    }
+
+    /// A name with several addresses is reached by the one that answers, whether those before it
+    /// refuse or say nothing; if none does, the last fault is told.
+    #[tokio::test]
+    async fn each_address_is_tried() {
+        let limit = Duration::from_secs(2);
+        let (_listener, open) = listener().await;
+        let (_deaf, _held, silent) = deaf().await;
+        let (_closed, refusing) = closed();
+        for before in [vec![], vec![refusing], vec![silent], vec![silent, refusing]] {
+            let addresses = [before, vec![open]].concat();
+            let stream = connect(&addresses, limit).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), open, "{addresses:?}");
+        }
+        let refused = connect(&[refusing], limit).await.unwrap_err();
+        assert!(matches!(refused, SendError::Connect(io::ErrorKind::ConnectionRefused)));
+        let timed_out = connect(&[silent], Duration::from_millis(100)).await.unwrap_err();
+        assert!(matches!(timed_out, SendError::Connect(io::ErrorKind::TimedOut)));
+    }
+
+    /// Of what a name leads to, what webhooks may go to is found, and nothing else.
+    #[tokio::test]
+    async fn only_admitted_addresses_are_found() {
+        let target = guard::target("http://localhost:80/").unwrap();
+        let sender = Sender::new(Guard::new(Allowed::parse(&["127.0.0.0/8"]).unwrap()));
+        let found = sender.locate(&target).await.unwrap();
+        assert!(!found.is_empty() && found.len() <= ADDRESSES_MAX, "{found:?}");
+        assert!(found.iter().all(SocketAddr::is_ipv4), "{found:?}");
+        let refused = Sender::new(Guard::default()).locate(&target).await.unwrap_err();
+        assert!(matches!(refused, SendError::Refused(Refused::Private)), "{refused}");
+    }
 }

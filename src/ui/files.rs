@@ -20,6 +20,7 @@ files! {
     "index.html"
     "lib/api.js"
     "lib/audio.js"
+    "lib/clock.js"
     "lib/dom.js"
     "lib/events.js"
     "lib/format.js"

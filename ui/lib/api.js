@@ -1,5 +1,7 @@
 // The HTTP API: the session's cookie goes by itself, its token with what changes something.
 
+import { note } from "./clock.js";
+
 const BASE = "/api/v1";
 
 /** What the API refused (RFC 9457). */
@@ -23,11 +25,48 @@ export class Problem extends Error {
 export let session = null;
 let csrf = null;
 let onSignedOut = () => {};
+let onReplaced = () => {};
 
 /** What is done when the session has ended. */
 export function whenSignedOut(work) {
   onSignedOut = work;
 }
+
+/** What is done when another window of this browser has signed in with another key. */
+export function whenReplaced(work) {
+  onReplaced = work;
+}
+
+// The windows of a browser have one cookie: whoever signs in or out in one does so in all of them.
+const windows = new BroadcastChannel("talkpath-session");
+windows.onmessage = ({ data: key }) => {
+  if (!session) return;
+  if (key === null) ended();
+  else if (key !== session.key.id) onReplaced();
+  // What goes wrong is told when something is changed.
+  else renew().catch(() => {});
+};
+
+function ended() {
+  session = null;
+  csrf = null;
+  onSignedOut();
+}
+
+/** Asks who is signed in by now; true if it is who it was, by another session perhaps. */
+async function renew() {
+  const now = await get("session");
+  if (now.key.id !== session?.key.id) {
+    onReplaced();
+    return false;
+  }
+  session = now;
+  csrf = now.csrf_token;
+  return true;
+}
+
+/** The type of the problem that a token of another session is. */
+const CSRF = "/problems/csrf";
 
 const RANKS = { read: 0, calls: 1, admin: 2, server: 3 };
 
@@ -46,10 +85,22 @@ async function problem(response) {
   return new Problem(response.status, body, Number(response.headers.get("retry-after")) || 0);
 }
 
-async function ask(method, path, { body, signal, headers, kind } = {}) {
+async function ask(method, path, options) {
+  try {
+    return await send(method, path, options);
+  } catch (error) {
+    // Another window has signed in since: with the same key, what is changed is sent once more.
+    const isStale = error instanceof Problem && error.type === CSRF && session !== null;
+    if (!isStale || !(await renew())) throw error;
+    return send(method, path, options);
+  }
+}
+
+async function send(method, path, { body, signal, headers, kind } = {}) {
   const head = { ...headers };
   if (method !== "GET" && csrf) head["X-CSRF-Token"] = csrf;
   if (body !== undefined) head["Content-Type"] = kind || "application/json";
+  const asked = Date.now();
   let response;
   try {
     response = await fetch(path.startsWith("/") ? path : `${BASE}/${path}`, {
@@ -71,11 +122,8 @@ async function ask(method, path, { body, signal, headers, kind } = {}) {
       0,
     );
   }
-  if (response.status === 401 && session) {
-    session = null;
-    csrf = null;
-    onSignedOut();
-  }
+  note(response.headers.get("date"), asked, Date.now());
+  if (response.status === 401 && session) ended();
   if (!response.ok) throw await problem(response);
   return response;
 }
@@ -139,6 +187,7 @@ export async function resume() {
 export async function signIn(key) {
   session = await read(await ask("POST", "session", { body: { key } }));
   csrf = session.csrf_token;
+  windows.postMessage(session.key.id);
   return session;
 }
 
@@ -146,20 +195,45 @@ export async function signOut() {
   await remove("session");
   session = null;
   csrf = null;
+  windows.postMessage(null);
 }
 
-/** All items of a list, page by page, up to `max`. */
-export async function all(path, { max = 2_000, signal } = {}) {
+const pageOf = (path, cursor, options) => {
+  const joined = path.includes("?") ? "&" : "?";
+  const more = cursor && `&cursor=${encodeURIComponent(cursor)}`;
+  return get(`${path}${joined}limit=200${more}`, options);
+};
+
+/**
+ * All items of a list, page by page. Whoever wants no more than `max` of them (and the rest of a
+ * page) tells people that there may be others.
+ */
+export async function all(path, { max = Infinity, signal } = {}) {
   const items = [];
   let cursor = "";
   do {
-    const joined = path.includes("?") ? "&" : "?";
-    const more = cursor && `&cursor=${encodeURIComponent(cursor)}`;
-    const page = await get(`${path}${joined}limit=200${more}`, { signal });
+    const page = await pageOf(path, cursor, { signal });
     items.push(...page.items);
     cursor = page.next_cursor;
   } while (cursor && items.length < max);
   return items;
+}
+
+/**
+ * Reads a list that grows at its end: the function that it gives has all items each time, and asks
+ * for no more than what has come since, and the page before.
+ */
+export function growing(path, options) {
+  const whole = [];
+  let cursor = "";
+  return async () => {
+    for (;;) {
+      const page = await pageOf(path, cursor, options);
+      if (!page.next_cursor) return [...whole, ...page.items];
+      whole.push(...page.items);
+      cursor = page.next_cursor;
+    }
+  };
 }
 
 /** The address of a WebSocket of this server. */

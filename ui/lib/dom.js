@@ -118,3 +118,31 @@ export function every(ms, signal, work) {
   signal.addEventListener("abort", () => clearInterval(timer), { once: true });
   return turn();
 }
+
+/**
+ * Asynchronous `work`, of which one run at a time is under way: what is asked for meanwhile is one
+ * run more, behind it. Each asker waits for the last, and hears if that goes wrong.
+ */
+export function oneByOne(work) {
+  let running = null;
+  let isAsked = false;
+  const run = async () => {
+    let fault;
+    do {
+      isAsked = false;
+      fault = null;
+      try {
+        await work();
+      } catch (error) {
+        fault = error;
+      }
+    } while (isAsked);
+    running = null;
+    if (fault) throw fault;
+  };
+  return () => {
+    isAsked = true;
+    running ??= run();
+    return running;
+  };
+}

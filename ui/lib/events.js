@@ -7,8 +7,9 @@
 const HIDDEN_MS = 10_000;
 
 /**
- * Calls `on(event)` for each event that `types` names, until the signal. A page that is seen again
- * after a while hears what happens from then on, and of that by `onAgain()`.
+ * Calls `on(event)` for each event that `types` names, until the signal. A page that is seen, for
+ * the first time or again after a while, hears what happens from then on, and of that by
+ * `onAgain()`.
  */
 export function listen({
   types = "call.*",
@@ -46,7 +47,7 @@ export function listen({
       if (source?.readyState !== EventSource.CLOSED || signal.aborted) return;
       source = null;
       retry = Math.min(retry + 1, 6);
-      setTimeout(() => !signal.aborted && !source && open(), 500 * 2 ** retry);
+      setTimeout(() => !signal.aborted && !source && !document.hidden && open(), 500 * 2 ** retry);
     };
     for (const type of TYPES) source.addEventListener(type, take);
   };
@@ -60,7 +61,8 @@ export function listen({
       onAgain();
     }
   };
-  open();
+  // One that was opened behind another begins when it is seen.
+  if (!document.hidden) open();
   document.addEventListener("visibilitychange", look, { signal });
   signal.addEventListener("abort", close, { once: true });
 }

@@ -1,5 +1,7 @@
 // Times, lengths and figures as people read them.
 
+import { now } from "./clock.js";
+
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
   minute: "2-digit",
@@ -15,7 +17,7 @@ export const DASH = "–";
 /** 3:07, 1:02:03. */
 export function length(ms) {
   if (ms === null || ms === undefined) return DASH;
-  const seconds = Math.floor(ms / 1_000);
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
   const [h, m, s] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60, seconds % 60];
   const two = (n) => String(n).padStart(2, "0");
   return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
@@ -71,7 +73,7 @@ export function fine(time) {
 
 /** 5 s ago, 3 h ago. */
 export function ago(time) {
-  const ms = Math.max(0, Date.now() - new Date(time).getTime());
+  const ms = Math.max(0, now() - new Date(time).getTime());
   if (ms < 5_000) return "just now";
   if (ms < 60_000) return `${Math.floor(ms / 1_000)} s ago`;
   if (ms < 3_600_000) return `${Math.floor(ms / 60_000)} min ago`;

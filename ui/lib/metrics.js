@@ -1,5 +1,7 @@
 // The figures of the server: OpenMetrics text, as Prometheus reads it.
 
+import { DASH } from "./format.js";
+
 /** Samples by name, each `{labels, value}`. */
 export function parse(text) {
   const samples = new Map();
@@ -67,4 +69,15 @@ export function quantile(buckets, q) {
     if (n && seen >= total * q) return bound;
   }
   return null;
+}
+
+/** The greatest bound that a histogram has: of what is beyond, only that is known. */
+export const lastBound = (buckets) =>
+  Math.max(0, ...buckets.map(([bound]) => bound).filter(Number.isFinite));
+
+/** A quantile as `format` writes it, as "over" the last bound where it is beyond. */
+export function quantileText(buckets, q, format) {
+  const bound = quantile(buckets, q);
+  if (bound === null) return DASH;
+  return Number.isFinite(bound) ? format(bound) : `over ${format(lastBound(buckets))}`;
 }

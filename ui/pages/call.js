@@ -1,7 +1,8 @@
 // One call: what happened, how it sounded, and why nothing was heard if that is so.
 
 import * as api from "../lib/api.js";
-import { every, h, mount, perFrame, say } from "../lib/dom.js";
+import { now } from "../lib/clock.js";
+import { every, h, mount, oneByOne, perFrame, say } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, count, exactly, figure, length, percent, span, when } from "../lib/format.js";
 import { cause, causeAdvice, endedBy, mos, mosTone } from "../lib/words.js";
@@ -20,12 +21,13 @@ const AGAIN_MS = 5_000;
 
 export async function page({ title, params, signal }) {
   const { id } = params;
+  const lists = () =>
+    ["events", "quality", "speech"].map((name) => api.growing(`calls/${id}/${name}`, { signal }));
+  let read = lists();
   const load = async () => {
     const [call, events, quality, spoken] = await Promise.all([
       api.get(`calls/${id}`, { signal }),
-      api.all(`calls/${id}/events`, { signal }),
-      api.all(`calls/${id}/quality`, { signal }),
-      api.all(`calls/${id}/speech`, { signal }),
+      ...read.map((more) => more()),
     ]);
     return { call, events, quality, spoken };
   };
@@ -62,8 +64,8 @@ export async function page({ title, params, signal }) {
   };
   const drawStory = () => {
     mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
-    const now = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
-    say(aloud, now.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
+    const open = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
+    say(aloud, open.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
   };
   draw();
   const here = data.call.state === "ended" ? null : await api.once("server").catch(() => null);
@@ -91,10 +93,17 @@ export async function page({ title, params, signal }) {
   drawSound();
 
   if (!isOver()) {
-    const refresh = async () => {
+    // An answer that was overtaken would take back what a later one has shown.
+    const refresh = oneByOne(async () => {
       const wasOver = isOver();
       const before = told(data.events, "transfer");
-      data = await load();
+      let found = await load();
+      // What was written late stands before what was read already, perhaps.
+      if (found.call.state === "ended") {
+        read = lists();
+        found = await load();
+      }
+      data = found;
       draw();
       if (told(data.events, "transfer") !== before) transferPlace.again({ quiet: true });
       if (isOver() && !wasOver) {
@@ -104,7 +113,7 @@ export async function page({ title, params, signal }) {
         ladderPlace.again();
         transferPlace.again();
       }
-    };
+    });
     const soon = perFrame(() => refresh().catch(() => {}));
     let isHeard = true;
     const heard = (is) => {
@@ -118,7 +127,7 @@ export async function page({ title, params, signal }) {
     every(1_000, signal, () => {
       const clock = head.querySelector("[data-clock]");
       if (clock && data.call.answered_at && !isOver())
-        say(clock, length(Date.now() - Date.parse(data.call.answered_at)));
+        say(clock, length(now() - Date.parse(data.call.answered_at)));
     });
   }
   const ladderPlace = later(
@@ -308,7 +317,7 @@ function graphs({ call, events, quality }) {
   const points = (pick) =>
     quality.map((sample, i) => [Date.parse(sample.at), pick(sample, quality[i - 1]) ?? null]);
   const from = Date.parse(call.answered_at ?? call.initiated_at);
-  const to = call.ended_at ? Date.parse(call.ended_at) : Date.now();
+  const to = call.ended_at ? Date.parse(call.ended_at) : now();
   if (quality.length < 2) {
     return call.answered_at
       ? card(

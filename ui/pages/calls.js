@@ -10,10 +10,21 @@ import { badge, button, details, empty, heading, status } from "../parts/basic.j
 import { openPhone, placeCall } from "../parts/phone.js";
 import { paged } from "../parts/table.js";
 
-const FILTERS = ["status", "direction", "from", "to", "agent", "began_from", "began_until"];
+const FILTERS = [
+  "status",
+  "living",
+  "direction",
+  "from",
+  "to",
+  "agent",
+  "began_from",
+  "began_until",
+];
+/** What is chosen of states for calls that are not over, whatever they are about to do. */
+const LIVING = "living";
 const STATES = [
   ["", "Any state"],
-  ["initiated,queued,ringing,in-progress", "Living"],
+  [LIVING, "Living"],
   ["completed", "Completed"],
   ["busy,no-answer", "Not answered"],
   ["failed", "Failed"],
@@ -76,6 +87,10 @@ function filters(chosen, agents) {
         event.preventDefault();
         const data = new FormData(form);
         const wanted = new URLSearchParams();
+        if (data.get("status") === LIVING) {
+          data.delete("status");
+          data.set("living", "true");
+        }
         for (const name of FILTERS) {
           const value = String(data.get(name) ?? "").trim();
           if (value)
@@ -84,7 +99,10 @@ function filters(chosen, agents) {
         go(`calls${wanted.size ? `?${wanted}` : ""}`);
       },
     },
-    field("State", h("select", { name: "status" }, options(STATES, chosen.status))),
+    field(
+      "State",
+      h("select", { name: "status" }, options(STATES, chosen.living ? LIVING : chosen.status)),
+    ),
     field(
       "Direction",
       h(

@@ -1,9 +1,19 @@
 // How the server does: load, time, refusals, who reaches it.
 
 import * as api from "../lib/api.js";
+import { now as serverNow } from "../lib/clock.js";
 import { every, h, mount, say } from "../lib/dom.js";
 import { bytes, count, figure, span, when } from "../lib/format.js";
-import { histogram, labelled, parse, quantile, since, sum } from "../lib/metrics.js";
+import {
+  histogram,
+  labelled,
+  lastBound,
+  parse,
+  quantile,
+  quantileText,
+  since,
+  sum,
+} from "../lib/metrics.js";
 import { cause } from "../lib/words.js";
 import { badge, card, empty, facts, heading, notice, tile } from "../parts/basic.js";
 import { bars, charts } from "../parts/chart.js";
@@ -16,17 +26,17 @@ const HISTORY_MS = 600_000;
 const HISTORY_MIN_MS = 60_000;
 /** A frame is late when it leaves a frame's length after it was due. */
 const FRAME_S = 0.02;
+/** Where what is beyond the last bound of a histogram is drawn, as a factor of that bound. */
+const BEYOND = 1.01;
 
 const LATENESS = "talkpath_frame_lateness_seconds";
 const ENDED = "talkpath_calls_ended_total";
 
-const seconds = (s) =>
-  s === null ? "–" : s < 1e-3 ? `${Math.round(s * 1e6)} µs` : span(s * 1_000);
+const seconds = (s) => (s < 1e-3 ? `${Math.round(s * 1e6)} µs` : span(s * 1_000));
 
 export async function page({ title, signal }) {
   title("Server");
-  const [server, names, money] = await Promise.all([
-    api.once("server").catch(() => null),
+  const [names, money] = await Promise.all([
     trunkNames(signal),
     api.get("organization/spending", { signal }).catch(() => null),
   ]);
@@ -47,6 +57,8 @@ export async function page({ title, signal }) {
   const spread = h("div.bars-row");
   const refused = h("div");
   const reach = h("div");
+  const about = h("div");
+  const upFor = h("span");
   let first = null;
   let before = null;
   const look = async () => {
@@ -57,13 +69,23 @@ export async function page({ title, signal }) {
     ]);
     const samples = parse(text);
     const state = { now, samples, workers: load.workers };
-    first ??= state;
+    if (!before || began(before) !== began(state)) anew(state, load);
     draw(state, before ?? state);
     remember(state, before);
     before = state;
     looked = Date.now();
     const answer = await fetch("/readyz", { signal }).catch(() => null);
     tell(answer?.ok ? (load.takes_calls ? "" : "full") : answer ? "unready" : "gone");
+  };
+  /** Another process counts from nothing: what the one before has counted says nothing of it. */
+  const anew = (state, server) => {
+    // What was asked of the one before, its version for one, may have changed.
+    if (before) api.forget();
+    first = state;
+    before = null;
+    history.length = 0;
+    mount(curves, h("p.muted", "The curves begin in a moment."));
+    mount(about, facts(...identity(server), ["Up for", began(state) && upFor]));
   };
   let looked = 0;
   let told = "";
@@ -86,17 +108,17 @@ export async function page({ title, signal }) {
   /** What the curves show of this moment. */
   const remember = (state, last) => {
     if (!last) return;
-    const late = quantile(
-      since(histogram(state.samples, LATENESS), histogram(last.samples, LATENESS)),
-      0.99,
-    );
+    const lately = since(histogram(state.samples, LATENESS), histogram(last.samples, LATENESS));
+    const late = quantile(lately, 0.99);
     const [at, took_s] = [Date.now(), (state.now - last.now) / 1_000];
     const refused = (of) => sum(of.samples, ENDED, { cause: "congestion" }) ?? 0;
     history.push({
       at,
       calls: sum(state.samples, "talkpath_calls_active") ?? 0,
       busy: Math.max(0, ...state.workers.map(({ busy_pct: busy }) => busy)),
-      late_ms: Number.isFinite(late ?? Infinity) ? late * 1_000 : null,
+      // What is beyond the last bound is drawn above it, by how much nobody knows.
+      late_ms: late === null ? null : Math.min(late, lastBound(lately) * BEYOND) * 1_000,
+      late_most_ms: lastBound(lately) * 1_000,
       refused: (Math.max(0, refused(state) - refused(last)) * 60) / took_s,
     });
     while (history[0].at < at - HISTORY_MS) history.shift();
@@ -115,8 +137,11 @@ export async function page({ title, signal }) {
   };
   const spreadOf = (state, name) =>
     since(histogram(state.samples, name), state === first ? null : histogram(first.samples, name));
-  const p = (state, name, q) =>
-    quantile(spreadOf(state, name), q) ?? quantile(histogram(state.samples, name), q);
+  const p99 = (state, name) => {
+    const seen = spreadOf(state, name);
+    const all = histogram(state.samples, name);
+    return quantileText(quantile(seen, 0.99) === null ? all : seen, 0.99, seconds);
+  };
   function draw(state, last) {
     const { samples } = state;
     say(tiles.calls.value, count(sum(samples, "talkpath_calls_active") ?? 0));
@@ -124,8 +149,9 @@ export async function page({ title, signal }) {
     const cpu = rate(state, last, "process_cpu_seconds_total");
     say(tiles.cpu.value, cpu === null ? "–" : `${Math.round(cpu * 100)} %`);
     say(tiles.cpu.note, "of one core");
-    say(tiles.late.value, seconds(p(state, LATENESS, 0.99)));
-    say(tiles.added.value, seconds(p(state, "talkpath_frame_added_seconds", 0.99)));
+    say(tiles.late.value, p99(state, LATENESS));
+    say(tiles.added.value, p99(state, "talkpath_frame_added_seconds"));
+    say(upFor, up(state));
     say(tiles.memory.value, bytes(sum(samples, "process_resident_memory_bytes")));
     say(
       tiles.memory.note,
@@ -133,7 +159,7 @@ export async function page({ title, signal }) {
     );
     say(
       tiles.commit.value,
-      seconds(quantile(histogram(samples, "talkpath_log_commit_seconds"), 0.95)),
+      quantileText(histogram(samples, "talkpath_log_commit_seconds"), 0.95, seconds),
     );
     say(tiles.http.value, figure(rate(state, last, "talkpath_http_responses_total"), 0));
     mount(
@@ -173,12 +199,8 @@ export async function page({ title, signal }) {
       h("td.num", { "data-label": "In a second" }, per("talkpath_packets_in_total")),
       h("td.num", { "data-label": "Out a second" }, per("talkpath_packets_out_total")),
       h("td.num", { "data-label": "Wake-ups a second" }, per("talkpath_worker_wakeups_total")),
-      h(
-        "td.num",
-        { "data-label": "Lateness p50" },
-        late.length ? seconds(quantile(late, 0.5)) : "–",
-      ),
-      h("td.num", { "data-label": "p99" }, late.length ? seconds(quantile(late, 0.99)) : "–"),
+      h("td.num", { "data-label": "Lateness p50" }, quantileText(late, 0.5, seconds)),
+      h("td.num", { "data-label": "p99" }, quantileText(late, 0.99, seconds)),
       h("td.num", { "data-label": "Late frames" }, total("talkpath_frames_late_total")),
       h("td.num", { "data-label": "Underruns" }, total("talkpath_underruns_total")),
       h("td.num", { "data-label": "Lost packets" }, total("talkpath_rtp_lost_total")),
@@ -236,21 +258,8 @@ export async function page({ title, signal }) {
       card("How calls end", { about: "Since the server started; hang-ups left out." }, refused),
       card("Who reaches it", { about: "Trunks, registrations, connections." }, reach),
     ),
-    server &&
-      card(
-        "This server",
-        {},
-        facts(
-          ["Version", server.version],
-          ["Node", h("code", server.node)],
-          ["Address for carriers and agents", h("code", server.base_url)],
-          ["SIP", server.sip.map(({ transport, address }) => `${transport} ${address}`).join(", ")],
-          ["RTP ports", `${server.rtp.ports.first}-${server.rtp.ports.last}`],
-          ["Up for", up(before)],
-        ),
-      ),
+    card("This server", {}, about),
   );
-  mount(curves, h("p.muted", "The curves begin in a moment."));
   await every(LOOK_MS, signal, turn);
   return [heading("Server", "How this node does, every two seconds."), ready, spending(money), shown];
 }
@@ -280,7 +289,7 @@ const STANDING = {
 /** Curves of what the server did, over the time of day. */
 function overTime(history) {
   const points = (pick) => history.map((one) => [one.at, pick(one)]);
-  const to = history.at(-1).at;
+  const { at: to, late_most_ms: most } = history.at(-1);
   return charts(
     [
       { title: "Calls", points: points((one) => one.calls), high: 4, format: (v) => count(v) },
@@ -297,7 +306,7 @@ function overTime(history) {
         hint: "99 of 100 frames leave within this of their time",
         points: points((one) => one.late_ms),
         high: 5,
-        format: (v) => seconds(v / 1_000),
+        format: (v) => (v > most ? `over ${seconds(most / 1_000)}` : seconds(v / 1_000)),
         tone: (v) => (v > FRAME_S * 1_000 ? "warn" : ""),
       },
       {
@@ -318,10 +327,19 @@ function overTime(history) {
   );
 }
 
-function up(state) {
-  const started = state && sum(state.samples, "process_start_time_seconds");
-  return started ? span(Date.now() - started * 1_000) : null;
-}
+/** When the process began, in seconds since 1970; null where it does not tell. */
+const began = ({ samples }) => sum(samples, "process_start_time_seconds");
+
+const up = (state) => span(Math.max(0, serverNow() - began(state) * 1_000));
+
+/** What stays the same of a server for as long as it runs. */
+const identity = (server) => [
+  ["Version", server.version],
+  ["Node", h("code", server.node)],
+  ["Address for carriers and agents", h("code", server.base_url)],
+  ["SIP", server.sip.map(({ transport, address }) => `${transport} ${address}`).join(", ")],
+  ["RTP ports", `${server.rtp.ports.first}-${server.rtp.ports.last}`],
+];
 
 function ends(samples) {
   const totals = labelled(samples, ENDED, "cause")

@@ -1,11 +1,12 @@
 // Calls as they happen.
 
 import * as api from "../lib/api.js";
+import { now } from "../lib/clock.js";
 import { every, h, mount, say, perFrame } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, count, figure, length, percent } from "../lib/format.js";
 import { icon } from "../lib/icons.js";
-import { histogram, parse, quantile, sum } from "../lib/metrics.js";
+import { histogram, parse, quantileText, sum } from "../lib/metrics.js";
 import { mosTone, silence, status as statusText, tone } from "../lib/words.js";
 import { button, empty, heading, tile } from "../parts/basic.js";
 import { sparkline } from "../parts/chart.js";
@@ -113,7 +114,7 @@ export async function page({ title, signal }) {
 
   const list = async () => {
     // A call that begins or ends meanwhile is told of by the stream alone.
-    const asked = Date.now() - 2_000;
+    const asked = now() - 2_000;
     ended.clear();
     const living = await api.all("calls?living=true", { signal, max: LISTED_MAX });
     const ids = new Set(living.map(({ id }) => id));
@@ -149,8 +150,8 @@ export async function page({ title, signal }) {
   };
   const look = () => api.get("live", { signal });
   // Both at once: neither needs the other's answer.
-  const [, now] = await Promise.all([list(), look().catch(() => null)]);
-  if (now) measure(now);
+  const [, first] = await Promise.all([list(), look().catch(() => null)]);
+  if (first) measure(first);
 
   listen({
     signal,
@@ -240,10 +241,7 @@ const unfit = () => empty("search", "No living call fits", "Look for something e
 
 /** What the server's figures say of its load. */
 function load(tiles, samples) {
-  const p99 = (name) => {
-    const s = quantile(histogram(samples, name), 0.99);
-    return Number.isFinite(s ?? Infinity) ? micros(s * 1e6) : "–";
-  };
+  const p99 = (name) => quantileText(histogram(samples, name), 0.99, (s) => micros(s * 1e6));
   say(tiles.late.value, p99("talkpath_frame_lateness_seconds"));
   say(tiles.added.value, p99("talkpath_frame_added_seconds"));
   const busy = (samples.get("talkpath_worker_busy_ratio") ?? []).map(({ value }) => value);
@@ -375,7 +373,7 @@ function row() {
       put(state, `badge ${call.isOver ? "quiet" : tone(call.status)}`);
       element.classList.toggle("is-over", Boolean(call.isOver));
       say(agent, call.agent ?? "");
-      if (!call.isOver) say(time, call.answered_ms ? length(Date.now() - call.answered_ms) : "");
+      if (!call.isOver) say(time, call.answered_ms ? length(now() - call.answered_ms) : "");
       say(why, call.silent ? silence(call.silent.reason, call.silent.direction).title : "");
       say(via, call.trunk ? `by ${call.trunk}` : "");
       element.classList.toggle("is-silent", Boolean(call.silent));

@@ -1,7 +1,7 @@
 // Where calls wait: who is next in the queues, who takes them, and calls that are put aside.
 
 import * as api from "../lib/api.js";
-import { every, h, mount } from "../lib/dom.js";
+import { every, h, mount, say } from "../lib/dom.js";
 import { address, count, length, plural } from "../lib/format.js";
 import { badge, button, card, empty, facts, heading, nothing } from "../parts/basic.js";
 import { formDialog } from "../parts/dialog.js";
@@ -15,6 +15,7 @@ const LOOK_MS = 2_000;
 export async function page({ title, signal }) {
   title("Queues");
   const content = h("div");
+  const note = h("p.muted", { role: "status", hidden: true });
   let before = "";
   const look = async () => {
     const [queues, parked] = await Promise.all([
@@ -22,17 +23,47 @@ export async function page({ title, signal }) {
       api.get("parked", { signal }),
     ]);
     const state = JSON.stringify([queues, parked]);
-    // Whoever has the keyboard in a table keeps it.
-    if (state === before || content.contains(document.activeElement)) return;
+    // What is about to be copied stays.
+    const isHeld = isSelected(content);
+    note.hidden = !isHeld;
+    say(note, isHeld ? "The page stands still while something is selected in it." : "");
+    if (state === before || isHeld) return;
     before = state;
-    mount(content, aside(parked.items, look), ...queues.items.map(queue), none(queues, parked));
+    keep(content, () =>
+      mount(content, aside(parked.items, look), ...queues.items.map(queue), none(queues, parked)),
+    );
   };
   await look();
-  every(LOOK_MS, signal, look);
+  // A button that works is not replaced by one that could be pressed again.
+  every(LOOK_MS, signal, async () => content.querySelector("[aria-busy=true]") ?? look());
   return [
     heading("Queues", "Who waits for whom at this server, and calls that are put aside."),
+    note,
     content,
   ];
+}
+
+function isSelected(content) {
+  const selection = getSelection();
+  return !selection.isCollapsed && content.contains(selection.anchorNode);
+}
+
+/** Which control it is, in words that hold when it is drawn anew: its row's, and its own. */
+const nameOf = (element) =>
+  [
+    element.closest("section")?.getAttribute("aria-label"),
+    element.closest("[data-key]")?.dataset.key,
+    element.getAttribute("aria-label") ?? element.textContent,
+  ].join("\n");
+
+/** Draws anew; whoever has the keyboard at a control keeps it there, if it still is. */
+function keep(content, draw) {
+  const held = content.contains(document.activeElement) ? document.activeElement : null;
+  const name = held && nameOf(held);
+  draw();
+  if (!held) return;
+  const same = [...content.querySelectorAll(held.localName)].find((one) => nameOf(one) === name);
+  same?.focus({ preventScroll: true });
 }
 
 const none = (queues, parked) =>

@@ -4,7 +4,7 @@ import * as api from "../lib/api.js";
 import { h, mount } from "../lib/dom.js";
 import { listen } from "../lib/events.js";
 import { address, exactly, length, when } from "../lib/format.js";
-import { badge, button, card, empty, heading, segments } from "../parts/basic.js";
+import { badge, button, card, empty, heading, notice, segments } from "../parts/basic.js";
 import { confirm } from "../parts/dialog.js";
 import { later, paged } from "../parts/table.js";
 import { toast } from "../parts/toast.js";
@@ -21,15 +21,27 @@ const ABOUT = {
 export async function page({ title, signal }) {
   title("Voicemail");
   let only = "false";
+  const news = h("div", { role: "status" });
+  const show = () => {
+    mount(news);
+    place.again({ quiet: true });
+  };
+  /** Shows what has come; a message that somebody listens to is not cut off for it. */
+  const renew = () => {
+    const isHeard = [...place.querySelectorAll("audio")].some(isUnderWay);
+    if (!isHeard) show();
+    else if (!news.firstChild) mount(news, waits(show));
+  };
+  const onOver = () => news.firstChild && renew();
   const place = later(async () => {
     const path = `voicemails${only && `?heard=${only}`}`;
-    const list = await paged("Messages left", path, columns(signal, () => place.again()), {
+    const list = await paged("Messages left", path, columns(signal, () => place.again(), onOver), {
       signal,
       none: () => empty("voicemail", ...ABOUT[only]),
     });
     return list.element;
   });
-  listen({ types: "call.voicemail", signal, on: () => place.again() });
+  listen({ types: "call.voicemail", signal, on: renew, onAgain: renew });
   return [
     heading("Voicemail", "Messages that callers have left. The latest first."),
     card(
@@ -51,12 +63,24 @@ export async function page({ title, signal }) {
           ),
         ],
       },
+      news,
       place,
     ),
   ];
 }
 
-const columns = (signal, again) => [
+/** A message that was begun, and not heard to its end. */
+const isUnderWay = (player) => player.currentTime > 0 && !player.ended;
+
+const waits = (show) =>
+  notice(
+    "info",
+    "New messages may have come",
+    "They are shown when the one that you listen to is over.",
+    button("Show them", { kind: "small", onclick: show }),
+  );
+
+const columns = (signal, again, onOver) => [
   {
     label: "When",
     cell: (one) => h("span", { title: exactly(one.began_at) }, when(one.began_at)),
@@ -64,7 +88,7 @@ const columns = (signal, again) => [
   { label: "From", cell: (one) => h("strong.mono.clip", address(one.from)) },
   { label: "To", cell: (one) => h("span.mono.clip", address(one.to)) },
   { label: "Length", cell: (one) => length(one.duration_ms) },
-  { label: "Message", kind: "grow", cell: (one) => sound(one, signal) },
+  { label: "Message", kind: "grow", cell: (one) => sound(one, signal, onOver) },
   { label: "State", cell: (one) => drawn(one, () => state(one)) },
   {
     label: "Actions",
@@ -126,16 +150,17 @@ async function note(one, heard) {
 }
 
 /** What the caller says; whoever has played it to the end has heard it. */
-function sound(one, signal) {
+function sound(one, signal, onOver) {
   const player = h("audio", {
     controls: true,
     preload: "none",
     src: `/api/v1/voicemails/${one.id}/audio`,
     "aria-label": `Message of ${address(one.from)}`,
   });
-  player.addEventListener("ended", () => {
+  player.addEventListener("ended", async () => {
     // Who may only look has heard it all the same, and nothing is noted.
-    if (!one.heard && api.may("calls")) note(one, true).catch(() => {});
+    if (!one.heard && api.may("calls")) await note(one, true).catch(() => {});
+    onOver();
   });
   signal.addEventListener("abort", () => player.pause(), { once: true });
   return player;

@@ -66,23 +66,47 @@ export async function page({ title, signal }) {
   ];
 }
 
+const addressField = (stored) =>
+  kinds.line(
+    {
+      name: "url",
+      label: "Address",
+      required: true,
+      chars_max: 2_048,
+      placeholder: "https://example.com/calls",
+      format: "uri",
+      description: "Over HTTPS, on the public network unless the server allows others.",
+    },
+    stored?.url,
+  );
+
+/** An address without its query, which may change without another secret. */
+const placeOf = (url) => (url ?? "").split(/[?#]/)[0];
+
+/** Whether there is to be another secret: a choice unless `address` leads elsewhere. */
+function secretField(address, stored) {
+  const field = kinds.flag({
+    name: "new_secret",
+    label: "New secret",
+    description:
+      "Another address needs one; only what is behind its ? changes without. It is shown once, and requests are signed with it at once.",
+  });
+  const choice = field.element.querySelector("input");
+  address.element.addEventListener("input", () => {
+    const moves = placeOf(address.value()) !== placeOf(stored.url);
+    if (moves === choice.disabled) return;
+    choice.checked = moves;
+    choice.disabled = moves;
+  });
+  return field;
+}
+
 async function edit(stored) {
+  const address = addressField(stored);
   const form = metadataForm({
     fields: [
-      {
-        field: kinds.line(
-          {
-            name: "url",
-            label: "Address",
-            required: true,
-            chars_max: 2_048,
-            placeholder: "https://example.com/calls",
-            format: "uri",
-            description: "Over HTTPS, on the public network unless the server allows others.",
-          },
-          stored?.url,
-        ),
-      },
+      { field: address },
+      ...(stored ? [{ field: secretField(address, stored) }] : []),
       {
         field: kinds.list(
           {
@@ -113,8 +137,8 @@ async function edit(stored) {
     action: stored ? "Save" : "Subscribe",
   });
   if (!saved) return;
+  if (saved.secret) await showSecret(saved.secret);
   if (!stored) {
-    await showSecret(saved.secret);
     go(`webhooks/${saved.id}`);
   } else {
     toast("Saved.");

@@ -9,15 +9,18 @@ import { ladder, sipTone } from "./ladder.js";
 import { table } from "./table.js";
 import { toast } from "./toast.js";
 
+/** The captured messages of a call, all of them; none where it was not captured. */
+async function captured(call, signal) {
+  if (!api.may("calls")) return [];
+  return api.all(`calls/${call.id}/messages`, { signal }).catch((error) => {
+    if (error.status === 404) return [];
+    throw error;
+  });
+}
+
 /** The SIP messages of a call, and what its carrier told by webhook, as a ladder. */
 export async function messages(call, events, signal) {
-  let found = [];
-  if (api.may("calls")) {
-    found = await api.all(`calls/${call.id}/messages`, { signal }).catch((error) => {
-      if (error.status === 404) return [];
-      throw error;
-    });
-  }
+  const found = await captured(call, signal);
   const steps = found.map((message) => ({
     at: message.at_unix_ms,
     from: message.direction === "in" ? message.from : null,
@@ -160,15 +163,15 @@ export function exportButtons(data) {
     kind: "small",
     title: "All that is known of the call",
     work: async () => {
-      const none = () => [];
-      const [captured, transferred] = await Promise.all([
-        api.may("calls") ? api.all(`calls/${call.id}/messages`).catch(none) : [],
-        api.all(`calls/${call.id}/transfers`).catch(none),
+      // A part that cannot be read is told of: a file without it would pass for all there is.
+      const [found, transferred] = await Promise.all([
+        captured(call),
+        api.all(`calls/${call.id}/transfers`),
       ]);
       save(
         `${call.id}.json`,
         "application/json",
-        JSON.stringify({ ...data(), messages: captured, transfers: transferred }, null, 2),
+        JSON.stringify({ ...data(), messages: found, transfers: transferred }, null, 2),
       );
     },
   });

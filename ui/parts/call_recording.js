@@ -15,6 +15,14 @@ const OPENS_MAX_MS = 600_000;
 const AGAIN_MS = 1_000;
 const TRIES_MAX = 30;
 
+/** When the clock of the file begins: at the answer, or when the recording was started after it. */
+function beginning(call, events) {
+  const first = events.find(
+    ({ type, data }) => type === "call.recording" && data.state === "recording",
+  );
+  return Math.max(Date.parse(call.answered_at), first ? Date.parse(first.at) : 0);
+}
+
 /** The card of a recording; `tell` hears who spoke when. */
 export function recording(call, events, signal, tell) {
   const told = events.filter(({ type }) => type === "call.recording").map(({ data }) => data);
@@ -80,8 +88,7 @@ export function recording(call, events, signal, tell) {
       release = player.release;
       signal.addEventListener("abort", () => release(), { once: true });
       mount(body, player.element, ledger(spoken, player));
-      const start = Date.parse(call.answered_at);
-      tell({ from: start, turns: spoken });
+      tell({ from: beginning(call, events), turns: spoken });
     } catch (error) {
       if (error.name === "AbortError") return;
       // It is written to its end a moment after the call.

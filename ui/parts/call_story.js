@@ -1,5 +1,6 @@
 // What a call's events add up to: its silences in words, and its lanes on a time line.
 
+import { now } from "../lib/clock.js";
 import { span } from "../lib/format.js";
 import { silence } from "../lib/words.js";
 import { h } from "../lib/dom.js";
@@ -33,7 +34,7 @@ export function silences(events, end) {
 
 /** Each silence explained: what it is, and what to do; those of one reason together. */
 export function verdicts({ call, events }) {
-  const end = call.ended_at ? Date.parse(call.ended_at) : Date.now();
+  const end = call.ended_at ? Date.parse(call.ended_at) : now();
   const groups = new Map();
   for (const one of silences(events, end)) {
     const key = `${one.direction} ${one.reason}`;
@@ -135,11 +136,11 @@ export const advices = (call) =>
  */
 export function lanes(call, events, speech, told = []) {
   if (!events.length) return null;
-  const from = Math.min(
-    ...events.map(at),
+  const from = events.reduce(
+    (least, event) => Math.min(least, at(event)),
     call.initiated_at ? Date.parse(call.initiated_at) : Infinity,
   );
-  const end = call.ended_at ? Date.parse(call.ended_at) : Date.now();
+  const end = call.ended_at ? Date.parse(call.ended_at) : now();
   const to = Math.max(end, from + 1);
   const silent = silences(events, to);
   const quiet = (direction) =>

@@ -145,7 +145,7 @@ class Panel {
       theirs.set(levels[1]);
     });
     const phone = new Phone({
-      state: (word, code) => this.#changed(word, code, state, request),
+      state: (word, code) => this.#changed(word, code, { state, request, microphone }),
       levels: (...both) => {
         levels = both;
         draw();
@@ -208,7 +208,7 @@ class Panel {
     }
   }
 
-  #changed(word, code, state, request) {
+  #changed(word, code, { state, request, microphone }) {
     if (word === "talking") {
       say(state, "Talking");
       this.element.classList.add("is-talking");
@@ -230,7 +230,12 @@ class Panel {
           icon("log"),
           h("span", "See what happened"),
         ),
-      button("Call again", { icon: "phone", kind: "wide", onclick: () => this.call(request) }),
+      // Whoever has none is not asked for it again.
+      button("Call again", {
+        icon: "phone",
+        kind: "wide",
+        onclick: () => this.call(request, microphone),
+      }),
     );
     this.onover?.(call);
   }

@@ -17,7 +17,7 @@ export function table(label, columns, items, { href, key = (item) => item.id } =
       const inner = i === 0 && href ? h("a.row-link", { href: href(item) }, content) : content;
       return h("td", { class: column.kind, "data-label": column.label || undefined }, inner);
     });
-    const element = h("tr", { class: href ? "leads" : "" }, cells);
+    const element = h("tr", { class: href ? "leads" : "", "data-key": key(item) }, cells);
     if (href) {
       element.addEventListener("click", (event) => {
         if (!event.target.closest("a, button, input, select, label")) location.hash = href(item);
@@ -94,12 +94,17 @@ export async function paged(label, path, columns, { none, signal, ...options }) 
  */
 export function later(load, label) {
   const place = h("div.later");
+  let last = 0;
   const run = async ({ quiet = false } = {}) => {
+    last += 1;
+    const own = last;
     if (!quiet) mount(place, loading(label));
     try {
-      mount(place, await load());
+      const content = await load();
+      // Of two that are on their way, the one that was asked for last is shown.
+      if (own === last) mount(place, content);
     } catch (error) {
-      if (error.name !== "AbortError") mount(place, failed(error, () => run()));
+      if (own === last && error.name !== "AbortError") mount(place, failed(error, () => run()));
     }
   };
   place.again = run;

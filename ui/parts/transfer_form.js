@@ -23,14 +23,15 @@ export async function transfer(call) {
   const others = living.filter(
     (one) => one.id !== call.id && one.state === "answered" && one.node === call.node,
   );
-  const form = metadataForm({ fields: fields(agents, others, call) });
+  const isCut = living.length >= OTHERS_MAX;
+  const form = metadataForm({ fields: fields(agents, others, call, isCut) });
   form.submit = () =>
     submit(form, (values) => api.post(`calls/${call.id}/transfer`, values));
   if (await formDialog("Transfer the caller", form, { action: "Transfer" }))
     toast("It is under way; below it is told what comes of it.");
 }
 
-function fields(agents, others, call) {
+function fields(agents, others, call, isCut) {
   const fresh = agents.filter(({ name }) => name !== call.agent);
   return [
     {
@@ -75,9 +76,14 @@ function fields(agents, others, call) {
           value: one.id,
           label: `${address(one.from)} → ${address(one.to)}`,
         })),
-        description: others.length
-          ? "The caller takes this server's place in it."
-          : "No other call is answered at this server.",
+        description: [
+          others.length
+            ? "The caller takes this server's place in it."
+            : "No other call is answered at this server.",
+          isCut && `Of the calls that live the latest ${OTHERS_MAX} were looked at.`,
+        ]
+          .filter(Boolean)
+          .join(" "),
         ...of("attended"),
       }),
     },

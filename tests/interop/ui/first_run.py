@@ -175,7 +175,8 @@ def route(browser, page):
 
 
 def webhook(browser, page):
-    """A program of the user's that is told of events: its secret is shown once."""
+    """A program of the user's that is told of events: its secret is shown once, and so is the one
+    that it gets with another address."""
     browser.go(page, "webhooks")
     page.get_by_role("button", name="Subscribe").first.click()
     dialog = page.get_by_role("dialog", name="Subscribe to events")
@@ -185,6 +186,22 @@ def webhook(browser, page):
     page.get_by_role("dialog", name="Keep the secret").get_by_role("button", name="I have").click()
     expect(page.get_by_text("It is off")).to_be_visible()
     expect(page.get_by_text("Nothing was sent yet")).to_be_visible()
+    edited = page.get_by_role("dialog", name="Edit the webhook")
+    secret = page.get_by_role("dialog", name="Keep the secret")
+    page.get_by_role("button", name="Edit", exact=True).click()
+    edited.get_by_label("Address").fill("https://example.com/calls?line=1")
+    expect(edited.get_by_role("switch", name="New secret")).not_to_be_checked()
+    edited.get_by_role("button", name="Save").click()
+    expect(page.locator("h1")).to_contain_text("https://example.com/calls?line=1")
+    expect(secret).to_have_count(0)
+    page.get_by_role("button", name="Edit", exact=True).click()
+    edited.get_by_label("Address").fill("https://example.org/calls")
+    expect(edited.get_by_role("switch", name="New secret")).to_be_checked()
+    browser.judge(page, "a webhook that is edited")
+    edited.get_by_role("button", name="Save").click()
+    expect(secret.locator("code")).to_contain_text("whsec_")
+    secret.get_by_role("button", name="I have").click()
+    expect(page.locator("h1")).to_contain_text("https://example.org/calls")
 
 
 def call(browser, page):

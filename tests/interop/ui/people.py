@@ -82,7 +82,7 @@ def keyboard(browser):
 
 
 def slip(browser):
-    """What was typed is not lost by a link beside it; who wants to leave leaves."""
+    """What was typed is not lost by a link beside it, nor by Back; who wants to leave leaves."""
     page = browser.page()
     browser.sign_in(page)
     browser.go(page, "agents/new")
@@ -104,6 +104,26 @@ def slip(browser):
     page.get_by_role("link", name="Add agent").click()
     live.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    # The browser is at the form again while it is asked.
+    browser.go(page, "agents/new")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("half")
+    page.evaluate("history.back()")
+    expect(dialog).to_be_visible()
+    expect(page).to_have_url(re.compile("#/agents/new$"))
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_have_count(0)
+    expect(name).to_have_value("half")
+    page.evaluate("history.back()")
+    dialog.get_by_role("button", name="Leave").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    expect(page).to_have_url(re.compile("#/live$"))
+    # Where nothing is typed, Back and Forward ask nothing.
+    page.evaluate("history.forward()")
+    expect(name).to_have_value("")
+    page.evaluate("history.back()")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Live")
+    expect(dialog).to_have_count(0)
     page.context.close()
 
 
@@ -123,6 +143,46 @@ def reader(browser, page):
         assert offered.count() == 0, (place, offered.all_inner_texts())
         browser.judge(reads, f"{place} for a reader")
     reads.context.close()
+
+
+def windows(browser, page):
+    """The windows of a browser have one session: what one does to it, the other knows."""
+    key = post(page, "keys", {"name": "Window", "scope": "read"})["key"]
+    one = browser.page()
+    browser.sign_in(one)
+    two = one.context.new_page()
+    two.goto(f"{browser.base}/#/keys")
+    expect(two.get_by_role("button", name="Make a key")).to_be_visible()
+    browser.go(one, "keys")
+
+    # Somebody signs in anew with the same key, and nobody tells of it: changes go on.
+    status = two.evaluate("""async (key) => (await fetch("/api/v1/session", {method: "POST",
+        headers: {"Content-Type": "application/json"}, body: JSON.stringify({key})})).status""",
+        browser.key)
+    assert status == 201, status
+    one.get_by_role("button", name="Make a key").click()
+    one.get_by_label("Name", exact=True).fill("Of another session")
+    one.get_by_role("button", name="Make the key").click()
+    one.get_by_role("button", name="I have kept it").click()
+    expect(one.get_by_role("cell", name="Of another session")).to_be_visible()
+
+    # Who signs out in one window has done so in the other.
+    two.get_by_role("button", name="Sign out").click()
+    expect(two.get_by_label("API key")).to_be_visible()
+    expect(one.get_by_text("Your session has ended")).to_be_visible()
+
+    # With another key in one, the other shows nothing more of the first.
+    def enter(window, key):
+        window.get_by_label("API key").fill(key)
+        window.get_by_role("button", name="Sign in").click()
+
+    enter(one, browser.key)
+    expect(one.get_by_role("link", name="API keys")).to_be_visible()
+    enter(two, key)
+    expect(two.locator(".who")).to_contain_text("Window")
+    expect(one.locator(".who")).to_contain_text("Window")
+    expect(one.get_by_role("link", name="API keys")).to_have_count(0)
+    one.context.close()
 
 
 def small(browser):
@@ -163,5 +223,6 @@ something(page)
 keyboard(browser)
 slip(browser)
 reader(browser, page)
+windows(browser, page)
 small(browser)
 browser.end()

@@ -144,6 +144,66 @@ def unseen(browser, page):
     expect(page.locator(".link-state")).to_have_text("live")
 
 
+# A page that was opened behind another, as by a middle click in a list.
+BEHIND = """
+Object.defineProperty(document, "hidden", {configurable: true, get: () => !window.isSeen});
+"""
+SEEN = """() => {
+    window.isSeen = true;
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def behind(browser):
+    """A page that was opened behind another has no stream until it is seen: browsers have six
+    connections to a server for all their windows."""
+    page = browser.page()
+    page.add_init_script(BEHIND)
+    asked = []
+    page.on("request", lambda one: asked.append(one.url) if "/api/v1/events" in one.url else None)
+    browser.sign_in(page)
+    browser.go(page, "voicemails")
+    browser.go(page, "live")
+    assert not asked, asked
+    with page.expect_request("**/api/v1/events*"):
+        page.evaluate(SEEN)
+    expect(page.locator(".link-state")).to_have_text("live")
+    page.context.close()
+
+
+def waiting(browser, page):
+    """Queues are shown as they are, to whoever clicked into them or goes through them, too."""
+    waited = [0]
+
+    def queues(route):
+        waited[0] += 60_000
+        route.fulfill(json={"items": [{
+            "name": "sales", "strategy": "in_order", "waiting": 1, "max_waiting": 9,
+            "longest_wait_ms": waited[0], "served": 0, "abandoned": 0, "overflowed": 0,
+            "members": [{"agent": "desk", "calls": 1, "max_calls": 1, "rests_ms": 0}],
+            "calls": [{"id": "0190a0b0-0000-7000-8000-000000000001", "from": "+15550001234",
+                       "position": 1, "waited_ms": waited[0], "offered_to": None}]}]})
+
+    page.route("**/api/v1/queues", queues)
+    page.route("**/api/v1/parked", lambda route: route.fulfill(json={"items": []}))
+    browser.go(page, "queues")
+    table = page.get_by_role("region", name="Who waits in sales")
+    time = table.locator(".mono")
+    table.get_by_text("waits", exact=True).click()
+    expect(time).not_to_have_text(time.text_content())
+    caller = table.get_by_role("link")
+    caller.focus()
+    expect(time).not_to_have_text(time.text_content())
+    expect(caller).to_be_focused()
+    # What is selected, to be copied, stays and is told to.
+    caller.evaluate("(link) => getSelection().selectAllChildren(link)")
+    expect(page.get_by_text("stands still while something is selected")).to_be_visible()
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.get_by_text("stands still while something is selected")).to_have_count(0)
+    page.unroute("**/api/v1/queues")
+    page.unroute("**/api/v1/parked")
+
+
 def nobody(browser, page):
     """Where there is no agent, whatever needs one leads to where one is made."""
     none = lambda route: route.fulfill(json={"items": [], "next_cursor": None})
@@ -175,6 +235,8 @@ empty(browser, page)
 decided(browser)
 gone(browser, page)
 unseen(browser, page)
+behind(browser)
+waiting(browser, page)
 nobody(browser, page)
 for place in EMPTY:
     waits(page, browser.base, place)

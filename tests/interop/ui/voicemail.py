@@ -28,6 +28,36 @@ expect(small.locator("td audio")).to_be_visible()
 browser.judge(small, "a message on a phone")
 browser.shot(small, "voicemail-phone")
 
+# What came while nobody looked is shown; nothing that somebody listens to is cut off for it.
+LOOKS = """(looks) => {
+    Object.defineProperty(document, "hidden", {configurable: true, get: () => !looks});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def looks_away():
+    """The page gives up its stream."""
+    with page.expect_event("requestfailed", lambda one: "/api/v1/events" in one.url):
+        page.evaluate(LOOKS, False)
+
+
+page.evaluate("""async () => {
+    const player = document.querySelector("td audio");
+    await player.play();
+    player.pause();
+    player.currentTime = 0.5;
+}""")
+looks_away()
+page.evaluate(LOOKS, True)
+show = page.get_by_role("button", name="Show them")
+expect(show).to_be_visible()
+assert page.evaluate("document.querySelector('td audio').currentTime") > 0
+browser.judge(page, "a message that waits")
+page.evaluate("document.querySelector('td audio').dataset.old = true")
+show.click()
+expect(show).to_have_count(0)
+browser.until(page, "document.querySelector('td audio:not([data-old])') !== null")
+
 # Who has played it to its end has heard it.
 page.evaluate("document.querySelector('td audio').play()")
 browser.until(page, "document.querySelector('td audio').ended")
@@ -45,4 +75,11 @@ page.get_by_role("button", name="Delete the message").click()
 browser.judge(page, "a message to be deleted")
 page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
 expect(page.get_by_text("Nobody has left a message")).to_be_visible()
+looks_away()
+page.route("**/api/v1/voicemails*", lambda route: route.fulfill(json={"next_cursor": None, "items": [{
+    "id": "0190a0b0-0000-7000-8000-000000000001", "call_id": "0190a0b0-0000-7000-8000-000000000002",
+    "began_at": "2026-01-01T00:00:00.000Z", "from": "+15550004321", "to": "+15550000000",
+    "duration_ms": 2_000, "heard": False}]}))
+page.evaluate(LOOKS, True)
+expect(row).to_contain_text("+15550004321")
 browser.end()
