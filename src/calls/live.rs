@@ -281,9 +281,6 @@ impl LiveCall {
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         let external = self.external.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
         let pbx = self.pbx.as_ref().map_or(MonoTime::MAX, |line| line.deadline());
-        // Somebody who is being called for it may yet answer.
-        let parked = self.parked.as_ref().filter(|_| self.transfer.is_none());
-        let parked = parked.map_or(MonoTime::MAX, |parked| parked.deadline());
         self.call
             .deadline()
             .min(far)
@@ -293,12 +290,20 @@ impl LiveCall {
             .min(web)
             .min(pbx)
             .min(external)
-            .min(parked)
+            .min(self.parking_deadline())
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())
             .min(self.permit.credit().map_or(MonoTime::MAX, |credit| credit.due))
             .min(self.info_digits.deadline())
+    }
+
+    /// When it has been put aside for long enough. Somebody who is being called for it, or to take
+    /// its peer's place, may yet answer; and one that waits for its PBX alone goes nowhere.
+    pub(super) fn parking_deadline(&self) -> MonoTime {
+        let waits = self.transfer.is_some() || self.takeover.is_some() || self.is_leaving();
+        let parked = self.parked.as_ref().filter(|_| !waits);
+        parked.map_or(MonoTime::MAX, |parked| parked.deadline())
     }
 
     /// Whether it is about to end, and waits for its PBX alone.
