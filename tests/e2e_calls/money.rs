@@ -266,6 +266,33 @@ fn a_leg_that_is_replaced_costs_no_more() {
     assert_eq!(charged(&server, &id).len(), 1);
 }
 
+/// A call that is redirected goes nowhere that costs more than where it was to go: it holds money
+/// for that, and is charged for it.
+#[test]
+fn redirections_cost_no_more() {
+    let (good, moved) = (Gateway::start(Manner::Answers), Gateway::start(Manner::Rings));
+    let server = Server::start(&format!(
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[trunks]]\nname = \"out\"\npeers = \"127.0.0.1\"\ntargets = [\"sip:{}\"]\n\
+         [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
+         [[rates]]\nprefix = \"+4917\"\ncurrency = \"EUR\"\nper_minute = \"5.00\"\n",
+        moved.address
+    ));
+    allow(&server, &json!({"currency": "EUR"}));
+    for (to, followed) in [("+4917123456", false), ("+4930222222", true)] {
+        let line = format!("302 Moved Temporarily\nContact: <sip:{to}@{}>", good.address);
+        moved.set(Manner::Refuses(line.leak()));
+        let (status, call) = place(&server, "+4930123456", "echo");
+        assert_eq!(status, 201, "{call}");
+        if followed {
+            until(SOON, "it is followed", || good.heard("INVITE ").pop());
+            server.hang_up(call["id"].as_str().unwrap());
+        }
+        server.wait_idle();
+        assert_eq!(good.heard("INVITE ").is_empty(), !followed, "{to}");
+    }
+}
+
 /// Calls that are not answered cost nothing and give back what they held; those that no rate prices
 /// are not placed where money is counted; and a limit wants a currency.
 #[test]

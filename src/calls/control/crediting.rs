@@ -183,6 +183,19 @@ fn price(
     }
 }
 
+/// Whether calls of an organisation to somebody cost no more than this, or nothing.
+pub(super) fn is_within(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    (to, country): (&str, Option<&str>),
+    rate: &Rate,
+) -> bool {
+    match price(snapshot, organisation, to, country) {
+        Ok(found) => found.is_none_or(|(_, found)| found.is_within(rate)),
+        Err(_) => false,
+    }
+}
+
 /// An organisation has spent what it may.
 fn spent(cap: Amount) -> Refusal {
     Refusal { kind: Kind::Organisation, limit: Limit::Money, bound: cap.hundredths() }
