@@ -30,7 +30,7 @@ use super::view::{CallView, Record};
 use super::web_phone::WebPhone;
 use crate::config::{Ambient, Keep};
 use crate::directory::{Agent, Trunk};
-use crate::quota::Permit;
+use crate::quota::{Permit, credit};
 use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -84,6 +84,8 @@ pub(super) struct LiveCall {
     pub(super) which: Which,
     /// What it counts for as long as it lives.
     pub(super) permit: Permit,
+    /// The money that the leg holds which took its peer's place.
+    pub(super) peer_hold: Option<credit::Hold>,
     /// Its place on the trunk that it is placed through: dropping it gives the place back.
     pub(super) line: Option<Permit>,
     /// Its place at an agent, by the agent's id.
@@ -295,6 +297,7 @@ impl LiveCall {
             .min(takeover)
             .min(self.hold.deadline())
             .min(self.permit.credit().map_or(MonoTime::MAX, |credit| credit.due))
+            .min(self.peer_hold.as_ref().map_or(MonoTime::MAX, |hold| hold.due))
             .min(self.info_digits.deadline())
     }
 

@@ -266,6 +266,41 @@ fn a_leg_that_is_replaced_costs_no_more() {
     assert_eq!(charged(&server, &id).len(), 1);
 }
 
+/// A leg that a peer asks for (REFER) costs what one costs that the agent asks for: at either end of
+/// the call, from its answer on.
+#[test]
+fn legs_that_peers_ask_for_cost_too() {
+    let agents = Agents::listen();
+    let (mut desk, mut next) = (Callee::ulaw(), Callee::ulaw());
+    let server = by_desk(&desk, &agents);
+    let to = format!("sip:+4930999999@{}", next.address());
+    let (mut phone, id, _) = called_on(&server, &agents, &mut desk);
+    let taken = desk.request("REFER", &format!("Refer-To: <{to}>\r\n"), "");
+    assert!(taken.starts_with("SIP/2.0 202 "), "{taken}");
+    next.wait_call();
+    next.answer();
+    desk.wait_request("BYE");
+    until_told(SOON, "what the first cost", || charged(&server, &id).pop());
+    next.hang_up("");
+    phone.wait_bye();
+    server.wait_idle();
+    until_told(SOON, "what both cost", || (charged(&server, &id).len() == 2).then_some(()));
+
+    let mut phone = Phone::call(&server, "bot");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    let id = agent.start["call_id"].as_str().unwrap().to_owned();
+    phone.refer(&to);
+    next.wait_call();
+    next.answer();
+    phone.wait_bye();
+    next.hang_up("");
+    agent.event("stop");
+    server.wait_idle();
+    until_told(SOON, "what the leg in the peer's place cost", || charged(&server, &id).pop());
+}
+
 /// A call that is redirected goes nowhere that costs more than where it was to go: it holds money
 /// for that, and is charged for it.
 #[test]
