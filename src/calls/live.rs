@@ -30,7 +30,7 @@ use super::view::{CallView, Record};
 use super::web_phone::WebPhone;
 use crate::config::{Ambient, Keep};
 use crate::directory::{Agent, Trunk};
-use crate::quota::Permit;
+use crate::quota::{Permit, credit};
 use crate::recording;
 use crate::sip::core::endpoint::DialogId;
 use crate::sip::core::offer_answer::LocalMedia;
@@ -84,6 +84,8 @@ pub(super) struct LiveCall {
     pub(super) which: Which,
     /// What it counts for as long as it lives.
     pub(super) permit: Permit,
+    /// The money that the leg holds which took its peer's place.
+    pub(super) peer_hold: Option<credit::Hold>,
     /// Its place on the trunk that it is placed through: dropping it gives the place back.
     pub(super) line: Option<Permit>,
     /// Its place at an agent, by the agent's id.
@@ -281,9 +283,6 @@ impl LiveCall {
         let web = self.web.as_ref().map_or(MonoTime::MAX, |phone| phone.deadline());
         let external = self.external.as_ref().map_or(MonoTime::MAX, |it| it.deadline());
         let pbx = self.pbx.as_ref().map_or(MonoTime::MAX, |line| line.deadline());
-        // Somebody who is being called for it may yet answer.
-        let parked = self.parked.as_ref().filter(|_| self.transfer.is_none());
-        let parked = parked.map_or(MonoTime::MAX, |parked| parked.deadline());
         self.call
             .deadline()
             .min(far)
@@ -293,12 +292,21 @@ impl LiveCall {
             .min(web)
             .min(pbx)
             .min(external)
-            .min(parked)
+            .min(self.parking_deadline())
             .min(transfer)
             .min(takeover)
             .min(self.hold.deadline())
             .min(self.permit.credit().map_or(MonoTime::MAX, |credit| credit.due))
+            .min(self.peer_hold.as_ref().map_or(MonoTime::MAX, |hold| hold.due))
             .min(self.info_digits.deadline())
+    }
+
+    /// When it has been put aside for long enough. Somebody who is being called for it, or to take
+    /// its peer's place, may yet answer; and one that waits for its PBX alone goes nowhere.
+    pub(super) fn parking_deadline(&self) -> MonoTime {
+        let waits = self.transfer.is_some() || self.takeover.is_some() || self.is_leaving();
+        let parked = self.parked.as_ref().filter(|_| !waits);
+        parked.map_or(MonoTime::MAX, |parked| parked.deadline())
     }
 
     /// Whether it is about to end, and waits for its PBX alone.

@@ -29,8 +29,7 @@ pub(super) struct Takeover {
     /// The dialog whose peer asked for it by REFER, and is told how it goes.
     pub(super) referrer: Option<DialogId>,
     /// What it counts for beside the peer, if we call it; once it has taken over, it counts as the
-    /// peer did.
-    #[expect(dead_code, reason = "held, not looked at: dropping it gives the places back")]
+    /// peer did, and is charged for what this holds.
     pub(super) place: Option<Permit>,
     /// The server of its INVITE that went by a stream; none once it has gone in a datagram.
     pub(super) stream: Option<Box<Target>>,

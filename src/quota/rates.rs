@@ -51,6 +51,15 @@ impl Rate {
         (increments > 0).then(|| Duration::from_millis(whole))
     }
 
+    /// Whether no call, however long, costs more than it would at another rate.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let (own, others) = (self.increment_s.max(1), other.increment_s.max(1));
+        self.currency == other.currency
+            && self.connection <= other.connection
+            && self.per_minute <= other.per_minute
+            && others.is_multiple_of(own)
+    }
+
     fn increment_ms(&self) -> u64 {
         u64::from(self.increment_s.max(1)) * SECOND_MS
     }
@@ -128,6 +137,26 @@ mod tests {
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
+    }
+
+    /// A rate is within another if nothing of it is more; what is begun of 40 seconds may be more
+    /// than what is begun of 60.
+    #[test]
+    fn rates_are_within_others() {
+        let other = rate("0.12", 60, "0.05");
+        for (per_minute, increment_s, connection, expected) in [
+            ("0.12", 60, "0.05", true),
+            ("0.11", 1, "0", true),
+            ("0.13", 60, "0.05", false),
+            ("0.12", 60, "0.06", false),
+            ("0.12", 40, "0.05", false),
+            ("0.12", 120, "0.05", false),
+        ] {
+            let own = rate(per_minute, increment_s, connection);
+            assert_eq!(own.is_within(&other), expected, "{own:?}");
+        }
+        let elsewhere = Rate { currency: Currency::parse("USD").unwrap(), ..other };
+        assert!(!elsewhere.is_within(&other));
     }
 
     /// What is begun of an increment is paid, and the connection once.

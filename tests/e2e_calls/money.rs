@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::agent::Agents;
+use support::callee::Callee;
 use support::gateway::{Gateway, Manner};
-use support::phone::Phone;
+use support::phone::{Phone, header};
 use support::server::Server;
 use support::{until, until_told};
 
@@ -198,6 +199,133 @@ fn legs_cost_too() {
     assert!(["0.08", "0.09"].contains(&amount), "{over}");
     let spent = spending(&server);
     assert_eq!((&spent["held"], &spent["day"]["spent"]), (&json!("0.00"), &json!(amount)));
+}
+
+/// A server whose only trunk is the telephone `desk`, and to which everybody on this machine is of
+/// that trunk.
+fn by_desk(desk: &Callee, agents: &Agents) -> Server {
+    let server = Server::start(&format!(
+        "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         [[trunks]]\nname = \"out\"\npeers = \"127.0.0.1\"\ntargets = [\"sip:{}\"]\n\
+         [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
+         increment_s = 1\nconnection = \"0.05\"\n",
+        agents.url(),
+        desk.address()
+    ));
+    // Priced, without a limit.
+    allow(&server, &json!({"currency": "EUR"}));
+    server
+}
+
+/// What legs of a call have cost so far, as its log tells it.
+#[track_caller]
+fn charged(server: &Server, id: &str) -> Vec<Value> {
+    let path = format!("/api/v1/calls/{id}/events?limit=200");
+    let events = expect(server, 200, "GET", &path, None);
+    let events = events["items"].as_array().unwrap().iter();
+    events.filter(|event| event["type"] == "call.leg_charged").cloned().collect()
+}
+
+/// A caller whose agent has it called on through the trunk, and talks with whom that reaches: the
+/// caller, the id of its call, and the INVITE to `desk`.
+#[track_caller]
+fn called_on(server: &Server, agents: &Agents, desk: &mut Callee) -> (Phone, String, String) {
+    let mut phone = Phone::call(server, "bot");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    agent.say(&json!({
+        "event": "transfer", "kind": "bridge", "destination": "+4930123456",
+        "options": {"trunk": "out"},
+    }));
+    let invite = desk.wait_call();
+    desk.answer();
+    agent.event("stop");
+    (phone, agent.start["call_id"].as_str().unwrap().to_owned(), invite)
+}
+
+/// A leg in whose place another telephone calls in (RFC 3891) is paid for as long as it was there;
+/// who has called costs nothing.
+#[test]
+fn a_leg_that_is_replaced_costs_no_more() {
+    let (agents, mut desk) = (Agents::listen(), Callee::ulaw());
+    let server = by_desk(&desk, &agents);
+    let (mut phone, id, invite) = called_on(&server, &agents, &mut desk);
+    let ours = header(&invite, "From").split("tag=").nth(1).unwrap();
+    let call = header(&invite, "Call-ID");
+    let replaces =
+        format!("Require: replaces\r\nReplaces: {call};to-tag={ours};from-tag=callee\r\n");
+    let mut next = Phone::call_at(server.sip, "bot", &replaces);
+    next.wait_answer();
+    desk.wait_request("BYE");
+    until_told(SOON, "what the leg cost", || charged(&server, &id).pop());
+    assert_eq!(server.calls().len(), 1, "the call goes on");
+    next.hang_up();
+    phone.wait_bye();
+    server.wait_idle();
+    assert_eq!(charged(&server, &id).len(), 1);
+}
+
+/// A leg that a peer asks for (REFER) costs what one costs that the agent asks for: at either end of
+/// the call, from its answer on.
+#[test]
+fn legs_that_peers_ask_for_cost_too() {
+    let agents = Agents::listen();
+    let (mut desk, mut next) = (Callee::ulaw(), Callee::ulaw());
+    let server = by_desk(&desk, &agents);
+    let to = format!("sip:+4930999999@{}", next.address());
+    let (mut phone, id, _) = called_on(&server, &agents, &mut desk);
+    let taken = desk.request("REFER", &format!("Refer-To: <{to}>\r\n"), "");
+    assert!(taken.starts_with("SIP/2.0 202 "), "{taken}");
+    next.wait_call();
+    next.answer();
+    desk.wait_request("BYE");
+    until_told(SOON, "what the first cost", || charged(&server, &id).pop());
+    next.hang_up("");
+    phone.wait_bye();
+    server.wait_idle();
+    until_told(SOON, "what both cost", || (charged(&server, &id).len() == 2).then_some(()));
+
+    let mut phone = Phone::call(&server, "bot");
+    let mut agent = agents.accept();
+    phone.wait_answer();
+    agent.event("answered");
+    let id = agent.start["call_id"].as_str().unwrap().to_owned();
+    phone.refer(&to);
+    next.wait_call();
+    next.answer();
+    phone.wait_bye();
+    next.hang_up("");
+    agent.event("stop");
+    server.wait_idle();
+    until_told(SOON, "what the leg in the peer's place cost", || charged(&server, &id).pop());
+}
+
+/// A call that is redirected goes nowhere that costs more than where it was to go: it holds money
+/// for that, and is charged for it.
+#[test]
+fn redirections_cost_no_more() {
+    let (good, moved) = (Gateway::start(Manner::Answers), Gateway::start(Manner::Rings));
+    let server = Server::start(&format!(
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[trunks]]\nname = \"out\"\npeers = \"127.0.0.1\"\ntargets = [\"sip:{}\"]\n\
+         [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
+         [[rates]]\nprefix = \"+4917\"\ncurrency = \"EUR\"\nper_minute = \"5.00\"\n",
+        moved.address
+    ));
+    allow(&server, &json!({"currency": "EUR"}));
+    for (to, followed) in [("+4917123456", false), ("+4930222222", true)] {
+        let line = format!("302 Moved Temporarily\nContact: <sip:{to}@{}>", good.address);
+        moved.set(Manner::Refuses(line.leak()));
+        let (status, call) = place(&server, "+4930123456", "echo");
+        assert_eq!(status, 201, "{call}");
+        if followed {
+            until(SOON, "it is followed", || good.heard("INVITE ").pop());
+            server.hang_up(call["id"].as_str().unwrap());
+        }
+        server.wait_idle();
+        assert_eq!(good.heard("INVITE ").is_empty(), !followed, "{to}");
+    }
 }
 
 /// Calls that are not answered cost nothing and give back what they held; those that no rate prices

@@ -180,6 +180,35 @@ fn a_call_that_nobody_takes_up() {
     server.stop();
 }
 
+/// A call whose time is over while its caller hands its end on is left alone until that is done, and
+/// goes back to its agent then.
+#[test]
+fn a_caller_hands_its_end_on_meanwhile() {
+    let (agents, mut next) = (Agents::listen(), Callee::ulaw());
+    let server = server(&agents);
+    let (mut caller, mut agent, id) = begin(&server, &agents);
+    assert_eq!(post(&server, &id, "park", &json!({"timeout_s": 1})).0, 200);
+    agent.event("stop");
+    caller.refer(&next.uri());
+    next.wait_call();
+    next.ring();
+    until_told(SOON, "its time is over", || {
+        (items(&server, "/api/v1/parked").first()?["left_ms"] == 0).then_some(())
+    });
+    hears_tone(&caller, MUSIC_HZ);
+    next.answer();
+    caller.wait_bye();
+    let mut again = agents.accept();
+    assert_eq!(again.start["variables"]["parked_slot"], "701", "{}", again.start);
+    next.hang_up("");
+    again.event("stop");
+    server.wait_idle();
+    let told = told(&server, &id);
+    let words: Vec<&str> = told.iter().map(|(word, _)| word.as_str()).collect();
+    assert_eq!(words, ["call.parked", "call.park_timed_out"], "{told:?}");
+    server.stop();
+}
+
 /// Whoever dials a slot talks with the call that is there; a slot in which there is none is like
 /// any other number.
 #[test]

@@ -261,6 +261,33 @@ fn redirections_need_leave() {
     }
 }
 
+/// A redirection leads to nobody whom the call could not have been placed to, though it is to a
+/// server of the trunk: no emergency service, no premium number, none that is not allowed.
+#[test]
+fn redirections_lead_where_calls_may() {
+    let (good, moved) = (Gateway::start(Manner::Answers), Gateway::start(Manner::Rings));
+    let trunk = format!(
+        "peers = \"127.0.0.1\"\ntargets = [\"sip:{}\"]\ndestinations = [\"+49*\"]",
+        moved.address
+    );
+    let server = server(&trunk, None);
+    let to = |user: &str| {
+        let line = format!("302 Moved Temporarily\nContact: <sip:{user}@{}>", good.address);
+        moved.set(Manner::Refuses(line.leak()));
+        let (status, call) = place(&server, "+4930111");
+        assert_eq!(status, 201, "{call}");
+    };
+    for user in ["112", "+1900555123", "+33123456789", "%31%31%32"] {
+        to(user);
+        server.wait_idle();
+        assert_eq!(invites(&good).len(), 0, "{user}");
+    }
+    to("+4930222");
+    let invite = until(SOON, "it is followed", || invites(&good).pop());
+    assert!(invite.starts_with("INVITE sip:+4930222@"), "{invite}");
+    finish(server);
+}
+
 /// A server that asks who we are is told if it is of the trunk whose account that is, and not if
 /// it only comes after one that is.
 #[test]

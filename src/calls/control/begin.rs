@@ -214,6 +214,7 @@ impl Control {
             web: peer.web,
             pbx: peer.pbx,
             taken_over: false,
+            peer_hold: None,
             agent_answers: plan.answer_by == AnswerBy::Agent,
             answer_headers: Vec::new(),
             delayed_offer: plan.direction == Direction::Inbound && peer.delayed_offer,

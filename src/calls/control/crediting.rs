@@ -104,6 +104,18 @@ impl Control {
         }
     }
 
+    /// Another leg has taken the place of a call's peer: whoever had done so before costs nothing
+    /// any more, and this leg what it holds in its `place`.
+    pub(super) fn begin_charging_peer(&mut self, key: CallKey, place: Option<Permit>) {
+        self.settle_peer(key);
+        let hold = place.and_then(|mut place| place.take_credit());
+        if let (Some(mut hold), Some(call)) = (hold, self.calls.get_mut(&key)) {
+            hold.begin(now());
+            call.peer_hold = Some(hold);
+            self.credit_due(key);
+        }
+    }
+
     /// What a call and its legs hold is to be renewed; if there is no more, the call ends when that
     /// is used up.
     pub(super) fn credit_due(&mut self, key: CallKey) {
@@ -117,7 +129,8 @@ impl Control {
         let legs = legs.into_iter().flatten().filter_map(|far| far.permit.as_mut());
         let holds = std::iter::once(&mut call.permit).chain(legs);
         let (mut any, mut left) = (false, None::<Duration>);
-        for hold in holds.filter_map(Permit::credit_mut).filter(|hold| hold.due <= at) {
+        let holds = holds.filter_map(Permit::credit_mut).chain(&mut call.peer_hold);
+        for hold in holds.filter(|hold| hold.due <= at) {
             let Some(since) = hold.since() else { continue };
             (any, hold.due) = (true, MonoTime::MAX);
             match self.credits.renew(organisation, hold, at.since(since)) {
@@ -141,8 +154,19 @@ impl Control {
     /// A leg beside those of a call is over. What it cost is held until the call is over, as the
     /// log adds it to the call's.
     pub(super) fn settle_leg(&mut self, key: CallKey, far: &mut Far) {
-        let hold = far.permit.as_mut().and_then(Permit::take_credit);
-        let Some(mut hold) = hold else { return };
+        if let Some(hold) = far.permit.as_mut().and_then(Permit::take_credit) {
+            self.settle_hold(key, hold);
+        }
+    }
+
+    /// The same of a leg that took the place of a call's peer.
+    pub(super) fn settle_peer(&mut self, key: CallKey) {
+        if let Some(hold) = self.calls.get_mut(&key).and_then(|call| call.peer_hold.take()) {
+            self.settle_hold(key, hold);
+        }
+    }
+
+    fn settle_hold(&mut self, key: CallKey, mut hold: Hold) {
         let Some(amount) = hold.end(now()) else { return };
         let currency = hold.rate().currency;
         if let Some(call) = self.calls.get_mut(&key) {
@@ -180,6 +204,19 @@ fn price(
         // What nobody knows the price of would get around the limit.
         None if cap.is_set() => Err(Undialled::Unpriced),
         None => Ok(None),
+    }
+}
+
+/// Whether calls of an organisation to somebody cost no more than this, or nothing.
+pub(super) fn is_within(
+    snapshot: &Snapshot,
+    organisation: Uuid,
+    (to, country): (&str, Option<&str>),
+    rate: &Rate,
+) -> bool {
+    match price(snapshot, organisation, to, country) {
+        Ok(found) => found.is_none_or(|(_, found)| found.is_within(rate)),
+        Err(_) => false,
     }
 }
 

@@ -103,6 +103,7 @@ impl Control {
         self.transfer_over(key, cause);
         self.abandon_takeover(key, 487, "Request Terminated");
         Seat::ALL.into_iter().for_each(|seat| self.drop_far(key, seat, cause));
+        self.settle_peer(key);
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.ended = Some((cause, by));
         call.ended_at = Some(now());

@@ -123,8 +123,9 @@ impl Control {
         self.place_far(key, seat, trunk.as_deref(), before)?;
         if let Some(far) = self.far_of_mut(key, seat) {
             far.trunk.clone_from(&trunk);
-            if let Some(permit) = &mut far.permit {
-                permit.prepay(credit);
+            // What was asked for by a peer holds its money already.
+            if let (Some(permit), Some(credit)) = (&mut far.permit, credit) {
+                permit.prepay(Some(credit));
             }
         }
         Ok((trunk, ways))

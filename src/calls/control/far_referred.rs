@@ -86,7 +86,8 @@ impl Control {
             return Err(BUSY);
         }
         let bounds = self.leg_bounds(own, through, None);
-        let place = self.take_leg(bounds).map_err(|_| BUSY)?;
+        let mut place = self.take_leg(bounds).map_err(|_| BUSY)?;
+        place.prepay(self.referred_credit(&snapshot, own, (&refer_to, through), None)?);
         let headers = invite_headers(&refer_to, request, &caller);
         let referral = Referral { headers, outward, srtp: srtp_policy(&caller) };
         let dial = Dial {

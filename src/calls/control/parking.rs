@@ -191,10 +191,9 @@ impl Control {
     /// Looks whether a call has been aside for long enough.
     pub(super) fn parking_due(&mut self, key: CallKey) {
         let Some(call) = self.calls.get_mut(&key).filter(|call| is_talking(call)) else { return };
-        let (idle, at) = (call.transfer.is_none(), now());
-        let Some(parked) = call.parked.as_mut().filter(|it| idle && it.deadline() <= at) else {
-            return;
-        };
+        let at = now();
+        let is_due = call.parking_deadline() <= at;
+        let Some(parked) = call.parked.as_mut().filter(|_| is_due) else { return };
         parked.returns = true;
         let (slot, keeps_agent) = (parked.slot.clone(), parked.keeps_agent);
         let waited_ms = millis(at.since(parked.since));

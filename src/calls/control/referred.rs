@@ -8,16 +8,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use adapters::agent::Direction;
+use uuid::Uuid;
 
 use super::Control;
+use super::crediting::is_within;
 use super::placing::Reach;
 use super::sip::log_refused;
 use crate::calls::live::LiveCall;
+use crate::calls::request::RequestError;
 use crate::calls::takeover::Takeover;
 use crate::config::Cidr;
 use crate::directory::{Caller, Snapshot, Trunk};
 use crate::outward::Outward;
 use crate::quota::Permit;
+use crate::quota::credit::Hold;
+use crate::quota::rates::Rate;
 use crate::sip::core::endpoint::{self, DialogId, InviteParams, Reliability};
 use crate::sip::core::headers::HeaderName;
 use crate::sip::core::message::Message;
@@ -84,11 +89,38 @@ impl Control {
             return Err(BUSY);
         }
         let organisation = through.map_or(call.agent.organisation, |trunk| trunk.organisation);
+        let (payer, rate) = (call.agent.organisation, call.permit.credit().map(Hold::rate));
         let bounds = self.leg_bounds(organisation, through, None);
-        let place = self.take_leg(bounds).map_err(|_| BUSY)?;
+        let mut place = self.take_leg(bounds).map_err(|_| BUSY)?;
+        place.prepay(self.referred_credit(&snapshot, payer, (&refer_to, through), rate)?);
         let headers = invite_headers(&refer_to, request, &caller);
         let policy = srtp_policy(&caller);
         self.place_takeover(key, dialog, &refer_to.uri, (headers, policy), place)
+    }
+
+    /// What a leg holds that a peer asks for through this trunk: its first increment, as it costs
+    /// what one costs that the agent asks for. Nothing in the place of one that is paid at `rate`:
+    /// that goes on, and is to be no less. What joins a call that is there need have no price.
+    pub(super) fn referred_credit(
+        &mut self,
+        snapshot: &Snapshot,
+        organisation: Uuid,
+        (to, through): (&ReferTo, Option<&Trunk>),
+        rate: Option<Rate>,
+    ) -> Result<Option<Hold>, Refusal> {
+        let Some(trunk) = through else { return Ok(None) };
+        let country = trunk.country.as_deref();
+        let joins = to.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Replaces"));
+        if let Some(rate) = rate {
+            let may = joins || is_within(snapshot, organisation, (to.uri.as_str(), country), &rate);
+            return if may { Ok(None) } else { Err(FORBIDDEN) };
+        }
+        match self.hold_first(snapshot, organisation, &to.uri, country) {
+            Ok(held) => Ok(held),
+            Err(RequestError::Destination(_)) if joins => Ok(None),
+            Err(RequestError::Full) => Err(BUSY),
+            Err(_) => Err(FORBIDDEN),
+        }
     }
 
     /// How far a leg reaches that `caller` asks for. Users are of the file; what they reach was

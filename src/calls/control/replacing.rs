@@ -190,10 +190,17 @@ impl Control {
 
     /// Puts a telephone that called for it in the place of the one at the agent's end.
     fn replace_far(&mut self, key: CallKey, by: &Caller<'_>, request: &Message, taken: Taken) {
-        let Some(call) = self.calls.get_mut(&key) else { return };
-        let purpose = call.far.as_ref().map_or(Purpose::Transfer, |far| far.purpose);
-        // It counts as the one before did.
-        let permit = call.far.as_mut().and_then(|far| far.permit.take());
+        let before = self.calls.get_mut(&key).and_then(|call| call.far.take());
+        let (mut purpose, mut permit) = (Purpose::Transfer, None);
+        if let Some(mut far) = before {
+            // Who calls in costs nothing: what is paid for ends with the leg before.
+            self.settle_leg(key, &mut far);
+            // It counts as the one before did.
+            (purpose, permit) = (far.purpose, far.permit.take());
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.far = Some(far);
+            }
+        }
         self.bring_in(key, by, request, taken, (purpose, permit));
         self.seat_coming(key, purpose);
     }
