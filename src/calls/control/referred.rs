@@ -357,7 +357,7 @@ refer = "refuse"
             readable: &|_| Ok(()),
         };
         let config = Config::parse(&sources).unwrap();
-        let snapshot = Snapshot::of_file(&config, uuid::Uuid::nil());
+        let snapshot = Snapshot::of_file(&config, Uuid::nil());
         let trunk = |name| snapshot.trunks.iter().find(|trunk| trunk.name == name).unwrap();
         let user = |name| snapshot.users.iter().find(|user| user.name == name).unwrap();
         let (alice, carol) = (Caller::User(user("alice")), Caller::User(user("carol")));
