@@ -279,7 +279,10 @@ fn a_recording_is_listed_and_deleted() {
     assert_eq!(done["duration_ms"], channels(&path).0.len() as u64 / 8);
     assert_eq!(done["created_at"], begun["created_at"]);
     assert!(done["ended_at"].is_string(), "{done}");
-    assert_eq!(listed(&server, &format!("?state=complete&call={call}")), std::slice::from_ref(&done));
+    assert_eq!(
+        listed(&server, &format!("?state=complete&call={call}")),
+        std::slice::from_ref(&done)
+    );
     for none in ["?state=recording".to_owned(), format!("?call={NOWHERE}")] {
         assert_eq!(listed(&server, &none), [] as [Value; 0], "{none}");
     }
