@@ -15,8 +15,8 @@ use crate::quota::rates::Rate;
 /// asked for again.
 const AHEAD: Duration = Duration::from_secs(10);
 
-/// What a call talks counts up to a month, in milliseconds: carriers tell how long their calls were,
-/// and sums of whatever they say could be more than a column holds.
+/// What a call talks counts up to a month, in milliseconds: carriers tell how long their calls
+/// were, and sums of whatever they say could be more than a column holds.
 const CALL_MS_MAX: i64 = 31 * 24 * 3_600 * 1_000;
 
 impl Store {

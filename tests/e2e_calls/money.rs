@@ -266,8 +266,8 @@ fn a_leg_that_is_replaced_costs_no_more() {
     assert_eq!(charged(&server, &id).len(), 1);
 }
 
-/// A leg that a peer asks for (REFER) costs what one costs that the agent asks for: at either end of
-/// the call, from its answer on.
+/// A leg that a peer asks for (REFER) costs what one costs that the agent asks for: at either end
+/// of the call, from its answer on.
 #[test]
 fn legs_that_peers_ask_for_cost_too() {
     let agents = Agents::listen();

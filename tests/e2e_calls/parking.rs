@@ -180,8 +180,8 @@ fn a_call_that_nobody_takes_up() {
     server.stop();
 }
 
-/// A call whose time is over while its caller hands its end on is left alone until that is done, and
-/// goes back to its agent then.
+/// A call whose time is over while its caller hands its end on is left alone until that is done,
+/// and goes back to its agent then.
 #[test]
 fn a_caller_hands_its_end_on_meanwhile() {
     let (agents, mut next) = (Agents::listen(), Callee::ulaw());

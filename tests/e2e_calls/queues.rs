@@ -286,8 +286,8 @@ fn who_is_called_for_when_the_time_is_over_waits_on() {
     server.stop();
 }
 
-/// A caller who waits may be put aside with what it hears, and picked up by a telephone: it has left
-/// the queue then, and no member that is free takes it away from there.
+/// A caller who waits may be put aside with what it hears, and picked up by a telephone: it has
+/// left the queue then, and no member that is free takes it away from there.
 #[test]
 fn who_is_picked_up_waits_no_longer() {
     let agents = Agents::listen();

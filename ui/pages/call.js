@@ -64,7 +64,8 @@ export async function page({ title, params, signal }) {
   };
   const drawStory = () => {
     mount(story, verdicts(data), advices(data.call), timelineCard(data, speech));
-    const open = isOver() ? [] : silences(data.events, Infinity).filter(({ to }) => to === Infinity);
+    const all = isOver() ? [] : silences(data.events, Infinity);
+    const open = all.filter(({ to }) => to === Infinity);
     say(aloud, open.map(({ title: what, heard }) => `${what}. ${heard}`).join(" "));
   };
   draw();

@@ -19,9 +19,9 @@ use crate::workers::command::CallKey;
 
 impl Control {
     /// Puts the addresses that a redirection names in front of those that are tried next. It leads
-    /// no further than a transfer by the same peer would, and to nobody whom the call could not have
-    /// been placed to: whoever is called could otherwise have us call anybody. True if it leads
-    /// anywhere.
+    /// no further than a transfer by the same peer would, and to nobody whom the call could not
+    /// have been placed to: whoever is called could otherwise have us call anybody. True if it
+    /// leads anywhere.
     pub(super) fn redirected(
         &mut self,
         dialog: DialogId,

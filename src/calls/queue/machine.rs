@@ -246,8 +246,8 @@ impl Queues {
         self.dispatch(now);
     }
 
-    /// A call that was told to wait no longer, after it has waited for so long, is being reached for
-    /// by others than this queue: it has its place again and is passed over for a moment.
+    /// A call that was told to wait no longer, after it has waited for so long, is being reached
+    /// for by others than this queue: it has its place again and is passed over for a moment.
     pub fn waits_on(&mut self, now: MonoTime, id: QueueId, call: Uuid, waited: Duration) {
         let Some(queue) = self.queues.get_mut(id.0) else { return };
         if self.places.contains_key(&call) {
