@@ -27,7 +27,7 @@ const ACQUIRE: Duration = Duration::from_secs(5);
 /// How long SQLite waits for another process that writes.
 const BUSY: Duration = Duration::from_secs(5);
 /// Memory of a connection that reads from SQLite for pages of the file, in KiB, while it is used.
-const READ_CACHE_KIB: u32 = 8_192;
+const READ_CACHE_KIB: u32 = 2_048;
 /// Gives that memory back: else a log that grows fills it with what nobody asks for again, and a
 /// server that only takes calls seems to leak. The system has the file's pages all the same.
 const SHRINK: &str = "PRAGMA shrink_memory";

@@ -279,6 +279,8 @@ fn legs_that_peers_ask_for_cost_too() {
     assert!(taken.starts_with("SIP/2.0 202 "), "{taken}");
     next.wait_call();
     next.answer();
+    let told = |desk: &mut Callee| desk.wait_request("NOTIFY").contains("SIP/2.0 200 ");
+    until(SOON, "the last NOTIFY", || told(&mut desk).then_some(()));
     desk.wait_request("BYE");
     until_told(SOON, "what the first cost", || charged(&server, &id).pop());
     next.hang_up("");
