@@ -206,14 +206,22 @@ fn legs_cost_too() {
 fn by_desk(desk: &Callee, agents: &Agents) -> Server {
     let server = Server::start(&format!(
         "[[agents]]\nname = \"bot\"\nkind = \"websocket\"\nurl = \"{}\"\n\
+         [[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
          [[trunks]]\nname = \"out\"\npeers = \"127.0.0.1\"\ntargets = [\"sip:{}\"]\n\
+         [[trunks]]\nname = \"nowhere\"\ntargets = [\"sip:127.0.0.1:9\"]\n\
          [[rates]]\nprefix = \"+49\"\ncurrency = \"EUR\"\nper_minute = \"0.60\"\n\
          increment_s = 1\nconnection = \"0.05\"\n",
         agents.url(),
         desk.address()
     ));
-    // Priced, without a limit.
+    // Priced, without a limit. What has no rate is refused once that is known to the routing.
     allow(&server, &json!({"currency": "EUR"}));
+    let unpriced = json!({"to": "+33123456789", "agent": "echo", "trunk": "nowhere"});
+    until(SOON, "calls are priced", || {
+        let (status, _) = server.http("POST", "/api/v1/calls", Some(&unpriced));
+        (status == 403).then_some(())
+    });
+    server.wait_idle();
     server
 }
 
