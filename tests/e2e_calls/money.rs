@@ -214,14 +214,16 @@ fn by_desk(desk: &Callee, agents: &Agents) -> Server {
         agents.url(),
         desk.address()
     ));
-    // Priced, without a limit. What has no rate is refused once that is known to the routing.
+    // Priced, without a limit: what is placed holds money once that is known to the routing.
     allow(&server, &json!({"currency": "EUR"}));
-    let unpriced = json!({"to": "+33123456789", "agent": "echo", "trunk": "nowhere"});
+    let priced = json!({"to": "+4930123456", "agent": "echo", "trunk": "nowhere"});
     until(SOON, "calls are priced", || {
-        let (status, _) = server.http("POST", "/api/v1/calls", Some(&unpriced));
-        (status == 403).then_some(())
+        let call = expect(&server, 201, "POST", "/api/v1/calls", Some(&priced));
+        let holds = spending(&server)["held"] != json!("0");
+        server.hang_up(call["id"].as_str().unwrap());
+        server.wait_idle();
+        holds.then_some(())
     });
-    server.wait_idle();
     server
 }
 
