@@ -44,8 +44,8 @@ def looks_away():
 page.evaluate("""async () => {
     const player = document.querySelector("td audio");
     await player.play();
+    while (player.currentTime === 0) await new Promise((done) => setTimeout(done, 10));
     player.pause();
-    player.currentTime = 0.5;
 }""")
 looks_away()
 page.evaluate(LOOKS, True)
