@@ -35,7 +35,7 @@ HOSTED = {
     "first": "first --server '{server}' --calls 250 --rate 50 --secs 2",
     "relay": "relay --only legs --server '{server}' --calls 150 --secs 4 --rounds 2",
     "media": "media --server '{server}' --calls 40 --secs 4 --warm 1",
-    "overload": "overload --server '{server}' --rate 50 --most 2000 --secs 10",
+    "overload": "overload --server '{server}' --rate 50 --most 3000 --secs 10",
     "rivals": "rivals --server '{server}' --calls 12 --many 300 --secs 8",
     "uring": "floor uring --against udp --calls 500 --secs 5 --rounds 3",
 }
@@ -74,7 +74,7 @@ def run(name, perf):
         sys.exit(f"{name}: {told.stderr}")
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
     command = re.sub(r"--watch \d+", "--watch PID", f"talkpath-perf {line} {PINNED}")
-    return {"command": command, "commit": commit, "at": datetime.datetime.now().astimezone().isoformat("minutes"),
+    return {"command": command, "commit": commit, "at": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
             "machine": machine(), "clean": told.returncode == 0, "result": json.loads(told.stdout)}
 
 
