@@ -104,8 +104,12 @@ def bars(records):
         yield "overload: lateness of the worst call, p99", overload["result"]["worst_call_p99_ms"], 20, "ms"
     for row in records.get("relay", {}).get("result", []):
         if row["rival_us"]:
-            share = 0.5 if row["name"].count("PCMU") == 2 else 0.25
+            share = 0.25 if any(codec in row["name"] for codec in ("PCMA", "G722", "Opus")) else 0.5
             yield f"{row['name']}, CPU a packet", row["server_us"], row["rival_us"] * share, "µs"
+
+
+def figure(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def draw(folder, to):
@@ -115,7 +119,7 @@ def draw(folder, to):
         sys.exit(f"nothing to draw in {folder}")
     # Half of the width is what is allowed; what needs more than twice that is cut.
     left, width, height, top = 330, 480, 22, 46
-    text = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 130}" height="{top + height * len(rows) + 16}" '
+    text = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 170}" height="{top + height * len(rows) + 16}" '
             'font-family="system-ui, sans-serif" font-size="12">',
             "<style>text{fill:#333}.q{fill:#0e766e}.m{fill:#b42318}.g{fill:#8882}.l{stroke:#333}"
             "@media(prefers-color-scheme:dark){text{fill:#ddd}.q{fill:#3fb8ab}.m{fill:#f0766b}.l{stroke:#ddd}}</style>",
@@ -128,7 +132,7 @@ def draw(folder, to):
                  f'<rect class="g" x="{left}" y="{y + 2}" width="{width}" height="{height - 6}" rx="3"/>',
                  f'<rect class="{"q" if used <= 1 else "m"}" x="{left}" y="{y + 2}" width="{min(used, 2) * width / 2:.1f}" '
                  f'height="{height - 6}" rx="3"/>',
-                 f'<text x="{left + width + 8}" y="{y + 13}">{value:,.4g} of {most:,.4g} {html.escape(unit)}</text>']
+                 f'<text x="{left + width + 8}" y="{y + 13}">{figure(value)} of {figure(most)} {html.escape(unit)}</text>']
     middle = left + width / 2
     text += [f'<line class="l" x1="{middle}" x2="{middle}" y1="40" y2="{top + height * len(rows)}"/>', "</svg>"]
     with open(to, "w") as file:
