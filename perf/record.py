@@ -4,6 +4,7 @@ perf/records/DATE-MACHINE, and draws how much of each bar was used (docs/images/
 
     sudo perf/record.py                          # all, half an hour on a machine that has nothing else to do
     sudo perf/record.py compare clock            # some, into today's record
+    sudo perf/record.py knees                    # how many calls each way in holds, half an hour more (perf/knees.py)
     perf/record.py --draw perf/records/2026-...  # the picture alone
 
 Core 0 is the server's, core 1 the generator's. A record says with which command and commit it was made,
@@ -11,6 +12,7 @@ on what, and each run's noise; a run that was not quiet is marked in it.
 """
 
 import argparse
+import contextlib
 import datetime
 import glob
 import html
@@ -21,13 +23,12 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 
-from confirm import wait_for_sip
+from served import Failed, served
 
 SERVER = "target/release/talkpath serve --config perf/bench.toml"
 PINNED = "--cpu 1 --server-cpu 0 --nice -20"
-# What starts the server itself.
+# What starts the server itself, of talkpath-perf.
 HOSTED = {
     "compare": "compare --server '{server}' --agent bench --mux bench-mux --calls 500 --secs 5 --rounds 3",
     "line": "line --server '{server}' --calls 300 --secs 5 --rounds 2",
@@ -39,12 +40,26 @@ HOSTED = {
     "rivals": "rivals --server '{server}' --calls 12 --many 300 --secs 8",
     "uring": "floor uring --against udp --calls 500 --secs 5 --rounds 3",
 }
-# What measures a server that runs.
+# What measures a server that runs, of talkpath-perf.
 WATCHED = {
     "setup-75": "setup --rate 75 --secs 60",
     "setup-1500": "setup --rate 1500 --secs 60",
     "barge": "barge --to bench --listen 127.0.0.1:9100 --trials 1000",
 }
+# The same with pages open.
+PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 6 --rounds 2"}
+# More and more calls until something gives, by each way that a call comes in.
+CARRIERS = ("cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage")
+KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 400 --grow-pct 60 --secs 4" for way, target in {
+    "sip": "sip:echo@127.0.0.1",
+    "audiosocket": "audiosocket://127.0.0.1:9092",
+    "pbx": "'ws://127.0.0.1:8080/api/v1/media?to=echo' --speaks pbx",
+    **{carrier: f"--carrier {carrier}" for carrier in CARRIERS},
+}.items()}
+KNEE_S_MAX = 240
+AUDIOSOCKET = '[audiosocket]\nlisten = "127.0.0.1:9092"\nto = "echo"\n'
+BY_DEFAULT = HOSTED | WATCHED | PAGES
+MEASUREMENTS = {name: f"talkpath-perf {line}" for name, line in (HOSTED | WATCHED).items()} | PAGES | KNEES
 
 
 def machine():
@@ -54,28 +69,50 @@ def machine():
             or "hypervisor" in open("/proc/cpuinfo").read()}
 
 
-def run(name, perf):
-    """One measurement as its record; exits if it could not be made."""
-    server = None
-    line = (HOSTED | WATCHED)[name].format(server=SERVER)
-    if name in WATCHED:
-        server = subprocess.Popen(shlex.split(SERVER), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for_sip("127.0.0.1", 5060)
-        time.sleep(2)
-        line += f" --watch {server.pid}"
-    try:
-        told = subprocess.run([perf, *shlex.split(f"{line} {PINNED} --json")], stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True)
-    finally:
-        if server:
-            server.terminate()
-            server.wait()
-    if told.returncode not in (0, 2):
-        sys.exit(f"{name}: {told.stderr}")
+def wrapped(command, is_clean, result):
+    """What was measured, with what a record says of it besides."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
-    command = re.sub(r"--watch \d+", "--watch PID", f"talkpath-perf {line} {PINNED}")
     return {"command": command, "commit": commit, "at": datetime.datetime.now().astimezone().isoformat(timespec="minutes"),
-            "machine": machine(), "clean": told.returncode == 0, "result": json.loads(told.stdout)}
+            "machine": machine(), "clean": is_clean, "result": result}
+
+
+def run(name, bin):
+    """One measurement as its record; Failed if it could not be made."""
+    line = MEASUREMENTS[name].format(server=SERVER, bin=bin)
+    keys = {}
+    with contextlib.ExitStack() as stack:
+        if name not in HOSTED:
+            more = AUDIOSOCKET if name == "knee-audiosocket" else ""
+            pid, key = stack.enter_context(served(f"{bin}/talkpath", more))
+            line += f" --watch {pid}"
+            # Not on a command line, where everybody could read it.
+            keys = {"TALKPATH_KEY": key, "TALKPATH_API_KEY": key}
+        words = shlex.split(f"{line} {PINNED}")
+        if not words[0].startswith("perf/"):
+            words = [f"{bin}/{words[0]}", *words[1:], "--json"]
+        try:
+            told = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  env=os.environ | keys, timeout=KNEE_S_MAX if name in KNEES else None)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"took more than {KNEE_S_MAX} s") from None
+    if told.returncode not in (0, 2):
+        raise Failed(told.stderr.strip())
+    command = re.sub(r"--watch \d+", "--watch PID", f"{line} {PINNED}")
+    return wrapped(command, told.returncode == 0, json.loads(told.stdout))
+
+
+def today():
+    """The folder of today's record of this machine."""
+    cpu = re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)|CPU|Processor|@.*", "", machine()["cpu"]).lower()).strip("-")
+    folder = f"perf/records/{datetime.date.today()}-{cpu}-{os.cpu_count()}"
+    os.makedirs(folder, exist_ok=True)
+    return folder
+
+
+def keep(folder, name, record):
+    with open(f"{folder}/{name}.json", "w") as file:
+        json.dump(record, file, indent=1, ensure_ascii=False)
+        file.write("\n")
 
 
 def allowed(row):
@@ -116,7 +153,7 @@ def draw(folder, to):
     records = {os.path.basename(path)[:-5]: json.load(open(path)) for path in sorted(glob.glob(f"{folder}/*.json"))}
     rows = list(bars(records))
     if not rows:
-        sys.exit(f"nothing to draw in {folder}")
+        return print(f"{folder} has nothing that has a bar")
     # Half of the width is what is allowed; what needs more than twice that is cut.
     left, width, height, top = 330, 480, 22, 46
     text = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 170}" height="{top + height * len(rows) + 16}" '
@@ -142,24 +179,22 @@ def draw(folder, to):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("measurements", nargs="*", help=f"of: {', '.join(HOSTED | WATCHED)}; all by default")
+    parser.add_argument("measurements", nargs="*", help=f"of: {', '.join(MEASUREMENTS)}; knees: all of those; "
+                        "by default all but those")
     parser.add_argument("--bin", default="target/release")
     parser.add_argument("--draw", metavar="FOLDER", help="draws a record, measures nothing")
     parser.add_argument("--to", default="docs/images/bars.svg")
     args = parser.parse_args()
-    if unknown := set(args.measurements) - set(HOSTED | WATCHED):
+    asked = [name for one in args.measurements for name in (KNEES if one == "knees" else [one])]
+    if unknown := set(asked) - set(MEASUREMENTS):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    folder = args.draw
-    if not folder:
-        cpu = re.sub(r"[^a-z0-9]+", "-", re.sub(r"\(.*?\)|CPU|Processor|@.*", "", machine()["cpu"]).lower()).strip("-")
-        folder = f"perf/records/{datetime.date.today()}-{cpu}-{os.cpu_count()}"
-        os.makedirs(folder, exist_ok=True)
-        for name in args.measurements or HOSTED | WATCHED:
-            print(name, flush=True)
-            record = run(name, f"{args.bin}/talkpath-perf")
-            with open(f"{folder}/{name}.json", "w") as file:
-                json.dump(record, file, indent=1, ensure_ascii=False)
-                file.write("\n")
+    folder = args.draw or today()
+    for name in [] if args.draw else asked or BY_DEFAULT:
+        print(name, flush=True)
+        try:
+            keep(folder, name, run(name, args.bin))
+        except Failed as why:
+            sys.exit(f"{name}: {why}")
     draw(folder, args.to)
 
 
