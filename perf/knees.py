@@ -2,7 +2,7 @@
 """How many calls each way in holds, and what gives then: by SIP, by the media sockets of each carrier that can be
 played, by AudioSocket and by the media WebSocket of a PBX; all to the built-in echo, the server started anew for each.
 
-    sudo perf/knees.py                           # all, into today's record; up to four minutes each
+    sudo perf/knees.py                           # all, into today's record; up to five minutes each
     sudo perf/knees.py sip twilio                # some
     perf/knees.py --table perf/records/2026-...  # the table alone
 

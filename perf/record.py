@@ -47,7 +47,7 @@ WATCHED = {
     "barge": "barge --to bench --listen 127.0.0.1:9100 --trials 1000",
 }
 # The same with pages open.
-PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 6 --rounds 2"}
+PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 20 --rounds 3"}
 # More and more calls until something gives, by each way that a call comes in.
 CARRIERS = ("cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage")
 KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 400 --grow-pct 60 --secs 4" for way, target in {
@@ -56,7 +56,7 @@ KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 400 --grow-pct 
     "pbx": "'ws://127.0.0.1:8080/api/v1/media?to=echo' --speaks pbx",
     **{carrier: f"--carrier {carrier}" for carrier in CARRIERS},
 }.items()}
-KNEE_S_MAX = 240
+KNEE_S_MAX = 300
 AUDIOSOCKET = '[audiosocket]\nlisten = "127.0.0.1:9092"\nto = "echo"\n'
 BY_DEFAULT = HOSTED | WATCHED | PAGES
 MEASUREMENTS = {name: f"talkpath-perf {line}" for name, line in (HOSTED | WATCHED).items()} | PAGES | KNEES
