@@ -12,7 +12,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use support::phone::Phone;
-use support::server::{Server, expect};
+use support::ports::Ports;
+use support::server::{Server, expect, folder};
+use support::store::Schema;
 use support::{until_told, wav};
 
 const SAID_HZ: f64 = 700.0;
@@ -148,4 +150,50 @@ fn a_message_is_served_in_parts() {
     let file = std::fs::read(server.dir.join("data/voicemail").join(format!("{id}.wav"))).unwrap();
     check_parts(&server, &address, &file);
     server.finish();
+}
+
+/// Of servers that share a database and a folder each serves what the other has recorded, under the
+/// same tag, and neither serves nor deletes what the other is recording.
+#[test]
+fn a_file_that_another_server_writes_is_not_served() {
+    let Some(schema) = Schema::make() else {
+        eprintln!("skipped: two servers share a PostgreSQL, and there is none");
+        return;
+    };
+    let seal = format!("k1:{}=", "A".repeat(43));
+    let environment =
+        [("TALKPATH_DATABASE_URL", schema.url.as_str()), ("TALKPATH_SEAL_KEYS", seal.as_str())];
+    let first_folder = folder();
+    let tapes = first_folder.join("tapes");
+    let config = format!(
+        "[[agents]]\nname = \"tone\"\nkind = \"builtin\"\nbuiltin = \"tone\"\n\
+         frequency_hz = 440\n[[routes]]\nto = \"*\"\nagent = \"tone\"\n\
+         record = {{ folder = \"{}\" }}\n",
+        tapes.display()
+    );
+    let first = Server::start_with(Ports::claim(), first_folder, &config, &environment);
+    let mut second = Server::start_with(Ports::claim(), folder(), &config, &environment);
+    second.key.clone_from(&first.key);
+
+    let mut phone = Phone::up(&first, "+15550005678");
+    let call = first.calls()[0]["id"].as_str().unwrap().to_owned();
+    let path = tapes.join(format!("{call}.wav"));
+    let address = format!("/api/v1/calls/{call}/recording");
+    phone.speak(&wav::to_ulaw(&wav::sine(SAID_HZ, 0.5)));
+    // The second server knows of the call once the first has written its beginning down.
+    until_told(SOON, "it is being recorded", || {
+        (second.http_bytes("GET", &address).0 == 409).then_some(())
+    });
+    assert!(path.is_file());
+    expect(&second, 409, "DELETE", &address, None);
+    phone.hang_up();
+    first.wait_idle();
+    first.wait_recorded(&path);
+    second.wait_recorded(&path);
+    let file = std::fs::read(&path).unwrap();
+    let answers = [&first, &second].map(|server| server.http_answer(&[], "GET", &address));
+    assert!(answers.iter().all(|answer| answer.body == file));
+    assert_eq!(answers[0].field("etag"), answers[1].field("etag"));
+    first.stop();
+    second.stop();
 }
