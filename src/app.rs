@@ -1,17 +1,19 @@
 //! Puts the parts of the server together and takes them apart again.
 
+mod listeners;
 mod signalling;
+mod starting;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, watch};
 use uuid::Uuid;
 
-use crate::acme;
+pub use starting::Starting;
+
 use crate::callers;
 use crate::calls::cause::Cause;
 use crate::calls::control::{Control, Parts, Reach};
@@ -20,14 +22,11 @@ use crate::calls::log::{LogHandle, watchdog};
 use crate::calls::request::Request;
 use crate::capture;
 use crate::carrier::{EventSockets, Exchanges, Leftovers, Pricing, Reachable};
-use crate::config::{Cidr, Config, HttpConfig, PublicUrl};
+use crate::config::{Cidr, Config, PublicUrl};
 use crate::directory::{self, Directory};
 use crate::http;
 use crate::keys::{Keys, NewKey};
-use crate::listen::alpn::Challenges;
 use crate::listen::audiosocket::Doors;
-use crate::listen::bound;
-use crate::listen::tls::{ServerTls, Watched};
 use crate::node;
 use crate::orders::Runner;
 use crate::outbox::{Deliverer, Guard, Targets};
@@ -63,7 +62,7 @@ pub struct App {
     pub log: LogHandle,
     /// Which node this is.
     pub node: NodeId,
-    /// The first key of all, if this start made it: to be shown once.
+    /// The first key of all, if this start made it.
     pub first_key: Option<NewKey>,
     drain: watch::Sender<bool>,
     control: Option<std::thread::JoinHandle<()>>,
@@ -86,8 +85,9 @@ fn care(config: &Config) -> Care {
 fn open_within(
     io: &tokio::runtime::Runtime,
     config: Arc<Config>,
+    show: fn(&NewKey),
 ) -> io::Result<(Store, Keys, Option<NewKey>)> {
-    let opened = io.spawn(async move { open_store(&config).await });
+    let opened = io.spawn(async move { open_store(&config, show).await });
     io.block_on(opened).map_err(io::Error::other)?
 }
 
@@ -115,16 +115,23 @@ impl App {
     /// When the store cannot be opened, an address cannot be bound or a thread cannot be started;
     /// the message says which.
     pub fn start(config: Config) -> io::Result<Self> {
+        Self::start_unless(config, &Starting::new(|_| {}))
+    }
+
+    /// The same, unless it is called off before it serves anybody.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::start`]'s, and when it was called off.
+    pub fn start_unless(config: Config, starting: &Starting) -> io::Result<Self> {
         let (config, io) = (Arc::new(config), runtime()?);
-        let (store, keys, first_key) = open_within(&io, Arc::clone(&config))?;
+        let (store, keys, first_key) = open_within(&io, Arc::clone(&config), starting.show())?;
         let (workers, (drain, drains)) = (media_threads(&config), watch::channel(false));
         let trunks = config.trunks.iter().map(|trunk| trunk.name.clone());
         let metrics = Metrics::new(workers, &Cause::WORDS, trunks);
         let mut logging = Logging::start(&io, &config, &store, &metrics, &drains)?;
-        let (listener, doors) = listeners(&io, &config)?;
-        let http = listener.local_addr()?;
-        let secure = secure_listener(&io, &config)?;
-        let https = secure.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?;
+        let mut bound = listeners::bind(&io, &config)?;
+        let (http, https) = bound.addresses()?;
         let (events, worker_events) = mpsc::channel(EVENTS_MAX);
         let start = |(number, metrics): (usize, &Arc<_>)| {
             WorkerHandle::start(number, Arc::clone(metrics), events.clone(), care(&config))
@@ -146,9 +153,12 @@ impl App {
             log: logging.log.clone(),
             handed_over: handed_over(&io, &config, &store, logging.node)?,
         };
+        let guard = guard(&io, &config, &store)?;
+        // From here on nothing is waited for.
+        starting.go_on()?;
         let (reach, control) = run_control(parts)?;
         forget(&io, &config, (&store, logging.node), &reach, &metrics);
-        Doors::new(reach.handle.clone()).open(&io, doors);
+        Doors::new(reach.handle.clone()).open(&io, std::mem::take(&mut bound.doors));
         let (log, node) = (logging.log.clone(), logging.node);
         follow_carriers(&io, &store, (&reach, &exchanges), &mut logging);
         let router = http::router(http::State {
@@ -169,7 +179,7 @@ impl App {
             agent_tests: http::Streams::of_tests(),
             metrics: Arc::clone(&metrics),
             drain: drains.clone(),
-            guard: guard(&io, &config, &store)?,
+            guard,
             public_url: config.public_url.clone().map(Arc::new),
             base_url: public_url.to_string().into(),
             exchanges,
@@ -178,11 +188,7 @@ impl App {
         });
         let (trusted, counted) = (&config.http.trusted_proxies, Arc::clone(&metrics));
         let server = http::server::Server::new(router, trusted, counted, drains);
-        io.spawn(server.clone().run(listener, None));
-        if let Some((listener, tls)) = secure {
-            io.spawn(watch_files(Watched::new(Some(Arc::clone(&tls)), Vec::new())));
-            io.spawn(server.run(listener, Some(tls)));
-        }
+        bound.serve(&io, server);
         let (control, io) = (Some(control), Some(io));
         Ok(Self { reach, http, https, metrics, store, log, node, first_key, drain, control, io })
     }
@@ -249,12 +255,17 @@ fn reachable(config: &Config) -> Reachable {
     Reachable(allowed)
 }
 
-/// Opens the store, takes over the keys of an earlier version, and makes the first key of all.
-async fn open_store(config: &Config) -> io::Result<(Store, Keys, Option<NewKey>)> {
+/// Opens the store, takes over the keys of an earlier version, and makes and shows the first key of
+/// all.
+async fn open_store(
+    config: &Config,
+    show: fn(&NewKey),
+) -> io::Result<(Store, Keys, Option<NewKey>)> {
     let store = Store::open(&StoreSettings::new(config)).await.map_err(named)?;
     let keys = Keys::new(store.clone());
     keys.import(&config.keys_file()).await.map_err(io::Error::other)?;
     let first = keys.create_first().await.map_err(io::Error::other)?;
+    first.iter().for_each(show);
     let imported = store.import(config).await.map_err(io::Error::other)?;
     for name in &imported.taken {
         tracing::warn!(name, "not listed: something made over HTTP has this name of the file's");
@@ -408,15 +419,6 @@ fn follow_carriers(
     io.spawn(Pricing { store, node, directory, exchanges, log }.follow());
 }
 
-/// Lets an authority certify our names, if one shall; where it finds their proofs.
-fn certify(io: &tokio::runtime::Runtime, config: &Config) -> io::Result<Option<Challenges>> {
-    let Some(wanted) = &config.acme else { return Ok(None) };
-    acme::prepare(wanted)?;
-    let challenges = Challenges::default();
-    io.spawn(acme::keep(wanted.clone(), challenges.clone()));
-    Ok(Some(challenges))
-}
-
 /// What requests over HTTP are judged by: it knows whose keys hold before the first of them comes.
 fn guard(
     io: &tokio::runtime::Runtime,
@@ -427,45 +429,6 @@ fn guard(
     io.block_on(guard.known.read(store)).map_err(io::Error::other)?;
     io.spawn(http::follow_keys(Arc::clone(&guard), store.clone()));
     Ok(guard)
-}
-
-/// Binds the address of HTTP, and those of AudioSocket.
-fn listeners(
-    io: &tokio::runtime::Runtime,
-    config: &Config,
-) -> io::Result<(TcpListener, Vec<TcpListener>)> {
-    let bind = |key: &str, what: &str, at: SocketAddr| {
-        let named = |error: io::Error| bound::named(key, what, at, &error);
-        io.block_on(TcpListener::bind(at)).map_err(named)
-    };
-    let http = bind("http.listen", "HTTP", config.http.listen)?;
-    let door = |at: &SocketAddr| bind("audiosocket.listen", "AudioSocket", *at);
-    let doors = config.audiosocket.listen.iter().map(door);
-    Ok((http, doors.collect::<io::Result<_>>()?))
-}
-
-/// Binds the address of HTTP over TLS and reads its files, if there is one.
-fn secure_listener(
-    io: &tokio::runtime::Runtime,
-    config: &Config,
-) -> io::Result<Option<(TcpListener, Arc<ServerTls>)>> {
-    let challenges = certify(io, config)?;
-    let HttpConfig { tls_listen, tls, .. } = &config.http;
-    let (Some(at), Some(files)) = (*tls_listen, tls) else { return Ok(None) };
-    let tls = ServerTls::http(files.clone(), challenges);
-    let unusable = |why| io::Error::other(format!("http.tls_certificate, http.tls_key: {why}"));
-    let tls = tls.map_err(unusable)?;
-    let listener = io
-        .block_on(TcpListener::bind(at))
-        .map_err(|error| bound::named("http.tls_listen", "HTTPS", at, &error))?;
-    Ok(Some((listener, Arc::new(tls))))
-}
-
-/// Reads the files of TLS again whenever they change.
-async fn watch_files(watched: Watched) {
-    if let Err(error) = watched.run().await {
-        tracing::error!(%error, "TLS files will not be read again");
-    }
 }
 
 /// Starts the thread of the call control.

@@ -26,7 +26,8 @@ pub enum Command {
     ///
     /// Without any configuration it listens on this machine only: HTTP on 127.0.0.1:8080, SIP over
     /// UDP and TCP on 127.0.0.1:5060, RTP on 127.0.0.1:20000-29999, with one agent called `echo`.
-    /// Ctrl-C and SIGTERM drain: no new calls, and the end when the last one is over.
+    /// Ctrl-C and SIGTERM drain: no new calls, and the end when the last one is over. While it
+    /// starts they end it at once, with the exit code 130 or 143.
     Serve(ServeArgs),
     /// Place one SIP call and measure it.
     ///

@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod page;
 mod path;
 pub mod problem;
+mod range;
 mod rate;
 mod seat;
 pub mod server;

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::range;
 use crate::store::StoreError;
 use crate::telemetry::few::Few;
 use crate::workers::poller::now;
@@ -53,6 +54,8 @@ pub enum Kind {
     InFlight,
     /// The body is too long.
     TooLarge,
+    /// The range that is asked for begins behind the end.
+    NoSuchRange,
     /// Values of the request are wrong; `errors` says which.
     Invalid,
     /// The idempotency key was used for another request.
@@ -89,6 +92,7 @@ impl Kind {
         Self::ReadOnly,
         Self::InFlight,
         Self::TooLarge,
+        Self::NoSuchRange,
         Self::Invalid,
         Self::KeyReused,
         Self::NotUpgrade,
@@ -158,6 +162,11 @@ impl Kind {
             Self::TooLarge => {
                 (S::PAYLOAD_TOO_LARGE, "/problems/too-large", "The request is too long")
             }
+            Self::NoSuchRange => (
+                S::RANGE_NOT_SATISFIABLE,
+                "/problems/no-such-range",
+                "The range begins behind the end",
+            ),
             Self::Invalid => {
                 (S::UNPROCESSABLE_ENTITY, "/problems/invalid", "Values of the request are wrong")
             }
@@ -221,6 +230,9 @@ pub struct Problem {
     errors: Vec<FieldError>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+    /// Bytes of a file of which other bytes were asked for than it has.
+    #[serde(skip)]
+    file_bytes: Option<u64>,
 }
 
 impl Problem {
@@ -233,6 +245,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after_s: None,
+            file_bytes: None,
         }
     }
 
@@ -288,6 +301,12 @@ impl Problem {
     /// 409: it comes from the configuration file, which alone can change it.
     pub fn read_only() -> Self {
         Self::new(Kind::ReadOnly, "change it in the configuration file of the server")
+    }
+
+    /// 416: the range that is asked for begins behind the end of a file of so many bytes.
+    pub fn no_such_range(file_bytes: u64) -> Self {
+        let detail = format!("it has {file_bytes} bytes");
+        Self { file_bytes: Some(file_bytes), ..Self::new(Kind::NoSuchRange, detail) }
     }
 
     /// 422: a value is wrong.
@@ -389,6 +408,11 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
+        let range = self.file_bytes.map(|bytes| HeaderValue::try_from(range::none_within(bytes)));
+        if let Some(Ok(range)) = range {
+            // RFC 9110 15.5.17: how long it is lets the client do better.
+            headers.insert(header::CONTENT_RANGE, range);
+        }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 11.6.1: a 401 says how to do better.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -426,6 +450,9 @@ mod tests {
         assert_eq!(response.status(), 429);
         assert_eq!(response.headers()["retry-after"], "7");
         assert_eq!(response.headers()["content-type"], CONTENT_TYPE);
+        let response = Problem::no_such_range(1_234).into_response();
+        assert_eq!(response.status(), 416);
+        assert_eq!(response.headers()["content-range"], "bytes */1234");
         let text = serde_json::to_value(Problem::invalid("config.host", "missing")).unwrap();
         assert_eq!(
             text,

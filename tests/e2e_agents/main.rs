@@ -11,5 +11,6 @@ mod listening;
 mod recording;
 mod rtp_agent;
 mod silence;
+mod sound_parts;
 mod voicemail;
 mod web_phone;

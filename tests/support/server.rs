@@ -20,6 +20,24 @@ const STOP: Duration = Duration::from_secs(15);
 /// How long an answer of its API may take.
 const HTTP: Duration = Duration::from_secs(10);
 
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// The fields of its head, a line each.
+    head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A field of its head, if it is there.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut found = fields.filter(|(other, _)| other.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value)
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -165,14 +183,21 @@ impl Server {
         path: &str,
         body: Option<&Value>,
     ) -> (u16, String) {
-        let (status, body) = self.request(headers, method, path, body);
-        (status, String::from_utf8(body).unwrap())
+        let answer = self.request(headers, method, path, body);
+        (answer.status, String::from_utf8(answer.body).unwrap())
     }
 
     /// The same without a body, for answers that are no text.
     #[track_caller]
     pub fn http_bytes(&self, method: &str, path: &str) -> (u16, Vec<u8>) {
-        self.request(&[], method, path, None)
+        let answer = self.request(&[], method, path, None);
+        (answer.status, answer.body)
+    }
+
+    /// The same with headers of its own, and with the head of the answer.
+    #[track_caller]
+    pub fn http_answer(&self, headers: &[(&str, &str)], method: &str, path: &str) -> Answer {
+        self.request(headers, method, path, None)
     }
 
     #[track_caller]
@@ -182,7 +207,7 @@ impl Server {
         method: &str,
         path: &str,
         body: Option<&Value>,
-    ) -> (u16, Vec<u8>) {
+    ) -> Answer {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.http).unwrap();
         stream.set_read_timeout(Some(HTTP)).unwrap();
@@ -200,7 +225,8 @@ impl Server {
         let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
         let body = answer.split_off(end + 4);
         let head = String::from_utf8(answer).unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head, body }
     }
 
     /// The calls that live.

@@ -16,6 +16,7 @@ use crate::http::openapi::{self, Resource, delete, get, post, schema};
 use crate::http::page::{self, Page, Query};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
+use crate::http::range::Asked;
 use crate::keys::Scope;
 use crate::recording::{self, Found, Order};
 use crate::store::recordings::{RecordingFilter, RecordingRecord};
@@ -59,8 +60,7 @@ pub(super) fn resource() -> Resource {
             get(PATH_ONE, "fetch_recording", fetch)
                 .summary("Fetches the recording of a call that is over.")
                 .scope(Scope::Read)
-                .answers_with(
-                    200,
+                .answers_in_parts(
                     "WAV, the peer on the left, the agent on the right",
                     "audio/wav",
                     schema::format("binary"),
@@ -231,13 +231,14 @@ async fn fetch(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(call): Path<Uuid>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     owned(&state, caller.organisation, call).await?;
     let share = sound_file::share(caller.organisation)?;
     let record = state.store.recording_of(caller.organisation, call).await?;
     let lost = is_written(record.as_ref());
-    match find(&state, call, path_here(&state, record.as_ref())).await {
-        Found::File(path) => sound_file::answer(&path, share).map_err(|_| missing(lost)),
+    match find(&state, call, record.as_ref()).await {
+        Found::File(path) => sound_file::answer(&path, &asked, share).map_err(|_| missing(lost)),
         Found::Open => Err(being_recorded()),
         Found::Nothing => Err(missing(lost)),
     }
@@ -269,10 +270,16 @@ fn path_here(state: &crate::http::State, record: Option<&RecordingRecord>) -> Op
 }
 
 /// What there is of a call on this server.
-async fn find(state: &crate::http::State, call: Uuid, path: Option<PathBuf>) -> Found {
-    let files = state.recordings.clone();
+async fn find(state: &crate::http::State, call: Uuid, record: Option<&RecordingRecord>) -> Found {
+    let (files, path) = (state.recordings.clone(), path_here(state, record));
+    // Of a file that another server makes in a folder that they share, the row alone tells whether
+    // it is complete.
+    let is_made = path.is_none() && record.is_some_and(|record| !record.state.is_over());
     let look = move || files.find_written(call, path.as_deref());
-    tokio::task::spawn_blocking(look).await.unwrap_or(Found::Nothing)
+    match tokio::task::spawn_blocking(look).await.unwrap_or(Found::Nothing) {
+        Found::File(_) if is_made => Found::Open,
+        found => found,
+    }
 }
 
 /// `DELETE /api/v1/calls/{id}/recording`. The file goes first: what cannot be removed stays listed,
@@ -290,7 +297,7 @@ async fn remove(
     written(&state).await?;
     let record = state.store.recording_of(caller.organisation, call).await?;
     let path = path_here(&state, record.as_ref());
-    match find(&state, call, path.clone()).await {
+    match find(&state, call, record.as_ref()).await {
         Found::Open => return Err(being_recorded()),
         // One of ours whose file is gone already is listed no more.
         Found::Nothing if path.is_none() => return Err(missing(is_written(record.as_ref()))),

@@ -1,7 +1,8 @@
-//! Files of sound on their way to clients.
+//! Files of sound on their way to clients, whole or in parts (RFC 9110 14).
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{File, Metadata};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Take};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,12 +10,13 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header;
+use http::{StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame};
 use tokio::sync::mpsc;
 
 use super::RETRY_AFTER_S;
 use crate::http::problem::Problem;
+use crate::http::range::{Asked, Part, UNIT, Wanted};
 use crate::shares::{Share, Shares};
 use crate::store::OrganisationId;
 
@@ -39,47 +41,78 @@ pub(super) fn share(organisation: OrganisationId) -> Result<Share, Problem> {
     FETCHES.take(organisation.0).ok_or_else(busy)
 }
 
-/// The answer that is a file of WAV.
+/// The answer that is a complete file of WAV, or as much of it as is asked for.
 ///
 /// # Errors
 ///
 /// If it cannot be read.
-pub(super) fn answer(path: &Path, share: Share) -> std::io::Result<Response> {
-    let file = File::open(path)?;
-    let length = file.metadata()?.len();
+pub(super) fn answer(path: &Path, asked: &Asked, share: Share) -> std::io::Result<Response> {
+    let mut file = File::open(path)?;
+    let about = file.metadata()?;
+    let (length, tag) = (about.len(), entity_tag(&about));
+    let part = match asked.of_file(&tag, length) {
+        Wanted::Nothing => return Ok(Problem::no_such_range(length).into_response()),
+        Wanted::Whole => None,
+        Wanted::Part(part) => Some(part),
+    };
+    let bytes = part.map_or(length, Part::length);
+    let body = if asked.is_head {
+        Body::empty()
+    } else {
+        file.seek(SeekFrom::Start(part.map_or(0, |part| part.first)))?;
+        Body::new(FileBody::read(file.take(bytes), share))
+    };
+    let status = if part.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let head = [
         (header::CONTENT_TYPE, "audio/wav".to_owned()),
-        (header::CONTENT_LENGTH, length.to_string()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+        (header::ACCEPT_RANGES, UNIT.to_owned()),
+        (header::ETAG, tag),
     ];
-    Ok((head, Body::new(FileBody::read(file, share))).into_response())
+    let place = part.map(|part| [(header::CONTENT_RANGE, part.within(length))]);
+    Ok((status, head, place, body).into_response())
+}
+
+/// Names what is in a file. A strong one (RFC 9110 8.8.1): a complete file is written no more, and
+/// another in its place is of another moment.
+fn entity_tag(about: &Metadata) -> String {
+    format!("\"{:x}-{:x}-{:x}\"", about.len(), about.mtime(), about.mtime_nsec())
 }
 
 /// A file on its way to a client, read by a thread that may wait for the disk.
 struct FileBody(mpsc::Receiver<std::io::Result<Bytes>>);
 
 impl FileBody {
-    fn read(mut file: File, share: Share) -> Self {
+    /// As many bytes as `file` is limited to, from where it stands.
+    fn read(mut file: Take<File>, share: Share) -> Self {
         let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
         tokio::task::spawn_blocking(move || {
             let _share = share;
-            loop {
-                let mut chunk = vec![0; CHUNK_BYTES];
-                let read = match file.read(&mut chunk) {
-                    Ok(0) => return,
-                    Ok(read) => {
-                        chunk.truncate(read);
-                        Ok(Bytes::from(chunk))
-                    }
-                    Err(error) => Err(error),
-                };
+            while let Some(chunk) = next_chunk(&mut file).transpose() {
                 // A client that went away wants no more.
-                let failed = read.is_err();
-                if sender.blocking_send(read).is_err() || failed {
+                let failed = chunk.is_err();
+                if sender.blocking_send(chunk).is_err() || failed {
                     return;
                 }
             }
         });
         Self(chunks)
+    }
+}
+
+/// The next bytes of a file, until all that were promised are read.
+fn next_chunk(file: &mut Take<File>) -> std::io::Result<Option<Bytes>> {
+    let size = usize::try_from(file.limit()).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+    if size == 0 {
+        return Ok(None);
+    }
+    let mut chunk = vec![0; size];
+    match file.read(&mut chunk)? {
+        0 => Err(ErrorKind::UnexpectedEof.into()),
+        read => {
+            chunk.truncate(read);
+            Ok(Some(Bytes::from(chunk)))
+        }
     }
 }
 

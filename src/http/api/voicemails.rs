@@ -15,6 +15,7 @@ use crate::http::openapi::{self, Resource, delete, get, patch, schema};
 use crate::http::page::{self, Page, Query, Wanted};
 use crate::http::path::Path;
 use crate::http::problem::{Kind, Problem};
+use crate::http::range::Asked;
 use crate::keys::Scope;
 use crate::recording::{Found, Store as Files};
 use crate::store::voicemails::Voicemail;
@@ -46,7 +47,7 @@ pub(super) fn resource() -> Resource {
             get("/api/v1/voicemails/{id}/audio", "fetch_voicemail", audio)
                 .summary("Fetches what the caller says.")
                 .scope(Scope::Read)
-                .answers_with(200, "WAV, mono", "audio/wav", schema::format("binary"))
+                .answers_in_parts("WAV, mono", "audio/wav", schema::format("binary"))
                 .refuses(&[Kind::Conflict, Kind::Unavailable]),
             patch(PATH_ONE, "change_voicemail", change)
                 .summary("Notes that a message was heard, or is to be heard again.")
@@ -157,11 +158,12 @@ async fn audio(
     State(state): State<crate::http::State>,
     caller: Caller,
     Path(id): Path<VoicemailId>,
+    asked: Asked,
 ) -> Result<Response, Problem> {
     state.store.voicemail(caller.organisation, id).await?;
     let share = sound_file::share(caller.organisation)?;
     match complete(&state.voicemails, id).await {
-        Found::File(path) => sound_file::answer(&path, share).map_err(|_| missing()),
+        Found::File(path) => sound_file::answer(&path, &asked, share).map_err(|_| missing()),
         Found::Open => Err(Problem::conflict("the message is being written")),
         Found::Nothing => Err(missing()),
     }

@@ -10,6 +10,12 @@ use crate::http::problem::{self, Kind};
 use crate::http::session;
 use crate::keys::Scope;
 
+/// Header fields of answers in parts, with what they say (RFC 9110 14).
+const UNIT_FIELD: (&str, &str) = ("Accept-Ranges", "`bytes`");
+const PLACE_FIELD: (&str, &str) =
+    ("Content-Range", "where the part lies, and how long the file is");
+const TAG_FIELD: (&str, &str) = ("ETag", "names what is in the file");
+
 /// The document of `resources`, served at `base`.
 pub fn document(resources: &[Resource], base: &str) -> Value {
     let mut paths: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
@@ -117,7 +123,42 @@ fn parameters(endpoint: &Endpoint) -> Vec<Value> {
                             gets the first answer.",
         })
     });
-    path.chain(query).chain(key).collect()
+    path.chain(query).chain(key).chain(range_parameters(endpoint)).collect()
+}
+
+/// How a part of the answer is asked for.
+fn range_parameters(endpoint: &Endpoint) -> impl Iterator<Item = Value> + use<> {
+    let parameters = [
+        (
+            "Range",
+            "The bytes that are wanted, such as `bytes=0-1023`, `bytes=1024-` or `bytes=-512`. \
+             Several ranges, and what is none, are ignored.",
+        ),
+        ("If-Range", "The `ETag` of an earlier answer: of another file the whole is wanted."),
+    ];
+    let written = |(name, description): (&str, &str)| {
+        json!({
+            "name": name, "in": "header", "required": false,
+            "schema": {"type": "string"}, "description": description,
+        })
+    };
+    endpoint.in_parts.then(|| parameters.map(written)).into_iter().flatten()
+}
+
+/// The header fields of an answer of this status, if the endpoint answers in parts.
+fn range_headers(endpoint: &Endpoint, status: u16) -> Option<Value> {
+    let fields: &[(&str, &str)] = match status {
+        200 => &[UNIT_FIELD, TAG_FIELD],
+        206 => &[UNIT_FIELD, TAG_FIELD, PLACE_FIELD],
+        416 => &[PLACE_FIELD],
+        _ => &[],
+    };
+    let written = |(name, description): &(&str, &str)| {
+        let field = json!({"schema": {"type": "string"}, "description": description});
+        ((*name).to_owned(), field)
+    };
+    (endpoint.in_parts && !fields.is_empty())
+        .then(|| Value::Object(fields.iter().map(written).collect()))
 }
 
 fn responses(endpoint: &Endpoint) -> Value {
@@ -126,6 +167,9 @@ fn responses(endpoint: &Endpoint) -> Value {
         let mut response = json!({"description": answer.meaning});
         if let (Some(body), Some(response)) = (&answer.content, response.as_object_mut()) {
             response.insert("content".to_owned(), content(body));
+            if let Some(headers) = range_headers(endpoint, answer.status) {
+                response.insert("headers".to_owned(), headers);
+            }
         }
         responses.insert(answer.status.to_string(), response);
     }
@@ -135,10 +179,14 @@ fn responses(endpoint: &Endpoint) -> Value {
     }
     for (status, kinds) in by_status {
         let titles: Vec<&str> = kinds.iter().map(|kind| kind.title()).collect();
-        let response = json!({
+        let mut response = json!({
             "description": titles.join("; "),
             "content": {problem::CONTENT_TYPE: {"schema": schema::named("Problem")}},
         });
+        let headers = range_headers(endpoint, status);
+        if let (Some(headers), Some(response)) = (headers, response.as_object_mut()) {
+            response.insert("headers".to_owned(), headers);
+        }
         responses.insert(status.to_string(), response);
     }
     Value::Object(responses)
@@ -207,6 +255,28 @@ mod tests {
             }
         }
         assert!(ids.len() > 15, "{ids:?}");
+    }
+
+    /// What is answered in parts says how a part is asked for, and what tells where it lies.
+    #[test]
+    fn parts_are_documented() {
+        let document = document(&api::resources(), "/");
+        for path in ["/api/v1/calls/{id}/recording", "/api/v1/voicemails/{id}/audio"] {
+            let operation = &document["paths"][path]["get"];
+            let parameters = operation["parameters"].as_array().unwrap();
+            let names: Vec<&Value> = parameters.iter().map(|one| &one["name"]).collect();
+            assert_eq!(names, ["id", "Range", "If-Range"]);
+            let answers = &operation["responses"];
+            assert_eq!(answers["206"]["content"], answers["200"]["content"]);
+            let has = |status: &str, field: &str| answers[status]["headers"][field].is_object();
+            for (status, field) in [("200", "Accept-Ranges"), ("200", "ETag")] {
+                assert!(has(status, field), "{path}: {status} {field}");
+            }
+            assert!(has("206", "Content-Range") && has("416", "Content-Range"), "{path}");
+            assert!(answers["404"]["headers"].is_null());
+        }
+        let list = &document["paths"]["/api/v1/recordings"]["get"];
+        assert!(!list.to_string().contains("Range"));
     }
 
     /// Without a key nothing is reached but what tells no secrets (health, figures, this document),

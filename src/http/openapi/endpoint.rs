@@ -65,6 +65,8 @@ pub struct Endpoint {
     pub(super) other_body: Option<Content>,
     pub(super) answers: Vec<Answer>,
     pub(super) refusals: Vec<Kind>,
+    /// Answers with parts of what is asked for, too.
+    pub(super) in_parts: bool,
     pub(super) route: MethodRouter<State>,
 }
 
@@ -132,6 +134,7 @@ impl Endpoint {
             other_body: None,
             answers: Vec::new(),
             refusals: Vec::new(),
+            in_parts: false,
             route,
         }
     }
@@ -206,6 +209,22 @@ impl Endpoint {
         let content = Some(Content { kind, schema });
         self.answers.push(Answer { status, meaning, content });
         self
+    }
+
+    /// Answers with a body of another kind, or with the part of it that a `Range` names (RFC 9110
+    /// 14).
+    pub fn answers_in_parts(
+        self,
+        meaning: &'static str,
+        kind: &'static str,
+        schema: Value,
+    ) -> Self {
+        let mut endpoint = self
+            .answers_with(200, meaning, kind, schema.clone())
+            .answers_with(206, "the part of it that `Range` names", kind, schema)
+            .refuses(&[Kind::NoSuchRange]);
+        endpoint.in_parts = true;
+        endpoint
     }
 
     /// Problems of its own, besides those that every endpoint of its kind has.

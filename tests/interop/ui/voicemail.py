@@ -52,6 +52,14 @@ page.evaluate(LOOKS, True)
 show = page.get_by_role("button", name="Show them")
 expect(show).to_be_visible()
 assert page.evaluate("document.querySelector('td audio').currentTime") > 0
+# It can be wound.
+page.evaluate("""async () => {
+    const player = document.querySelector("td audio");
+    const wound = new Promise((done) => player.addEventListener("seeked", done, { once: true }));
+    player.currentTime = 1.5;
+    await wound;
+}""")
+assert page.evaluate("document.querySelector('td audio').currentTime") == 1.5
 browser.judge(page, "a message that waits")
 page.evaluate("document.querySelector('td audio').dataset.old = true")
 show.click()
