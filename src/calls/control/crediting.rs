@@ -116,6 +116,16 @@ impl Control {
         }
     }
 
+    /// Somebody who called in has taken the place of a call's peer: what the call itself has cost
+    /// is charged as what a leg of it has, and who calls in costs nothing.
+    pub(super) fn end_charging(&mut self, key: CallKey) {
+        let call = self.calls.get_mut(&key);
+        let Some(hold) = call.and_then(|call| call.permit.take_credit()) else { return };
+        let rate = hold.rate();
+        self.settle_hold(key, hold);
+        self.log_fact(key, What::Rated(Box::new(rate.free())));
+    }
+
     /// What a call and its legs hold is to be renewed; if there is no more, the call ends when that
     /// is used up.
     pub(super) fn credit_due(&mut self, key: CallKey) {
