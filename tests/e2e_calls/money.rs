@@ -276,8 +276,8 @@ fn a_leg_that_is_replaced_costs_no_more() {
     assert_eq!(charged(&server, &id).len(), 1);
 }
 
-/// A called party in whose place another telephone calls in is paid for as long as it was there; who
-/// has called costs nothing, and that is what the record of the call says.
+/// A called party in whose place another telephone calls in is paid for as long as it was there;
+/// who has called costs nothing, and that is what the record of the call says.
 #[test]
 fn a_called_party_that_is_replaced_costs_no_more() {
     let (agents, mut desk) = (Agents::listen(), Callee::ulaw());

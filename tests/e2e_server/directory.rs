@@ -430,8 +430,8 @@ fn stored_peers_are_registered_watched_and_called() {
     server.end();
 }
 
-/// A call that goes on through a trunk of another country, where the same digits are another number,
-/// costs what that one does.
+/// A call that goes on through a trunk of another country, where the same digits are another
+/// number, costs what that one does.
 #[test]
 fn the_next_trunk_has_its_own_price() {
     let server = Running::start();
