@@ -316,6 +316,32 @@ fn clear_accounts_for_what_was_heard() {
     finish(server, phone, agent);
 }
 
+/// An underrun that is under way ends with `clear`: it is told before the account, and what is
+/// silent from there on is none.
+#[test]
+fn clear_ends_an_underrun() {
+    let (server, agents) = start("");
+    let (phone, mut agent) = connected(&server, &agents);
+    agent.say(&json!({ "event": "configure", "wants": ["underrun"] }));
+    agent.event("configured");
+    let (first, second) = (noise(480, 31), noise(480, 32));
+    agent.say(&json!({ "event": "utterance", "id": "cut" }));
+    agent.play(0, &first);
+    phone.wait_audio("silence in mid-utterance", |heard| {
+        let behind = find(heard, &first)? + first.len();
+        (heard.len() >= behind + 480).then_some(())
+    });
+    agent.order("clear");
+    let (underrun, cleared) = (agent.next(), agent.next());
+    assert_eq!((&underrun["event"], &cleared["event"]), (&json!("underrun"), &json!("cleared")));
+    agent.play(0, &second);
+    agent.say(&json!({ "event": "mark", "name": "end" }));
+    agent.event("mark");
+    let told = agent.said.iter().filter(|event| event["event"] == "underrun").count();
+    assert_eq!(told, 1, "{:?}", agent.said);
+    finish(server, phone, agent);
+}
+
 /// Audio beyond the limit is refused and told, what was queued before is played.
 #[test]
 fn queue_full_refuses_the_newest() {

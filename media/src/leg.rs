@@ -5,6 +5,8 @@
 //! already ([`Leg::write_audio`]).
 
 mod relayed;
+#[cfg(test)]
+mod tests;
 
 pub use relayed::{Passed, PassedKind};
 
@@ -175,8 +177,11 @@ impl Leg {
             self.digits_in = dtmf::Receiver::new(clock_hz);
         }
         let other_ptime = config.ptime_ms != self.config.ptime_ms;
-        if other_clock || other_ptime {
+        // Digits that the peer takes no more would never be over.
+        if other_clock || config.dtmf_pt.is_none() {
             self.digits_out = dtmf::Sender::new(clock_hz, config.ptime_ms);
+        } else {
+            self.digits_out.set_ptime(config.ptime_ms);
         }
         // What waits in another codec would be taken for this one.
         if other_ptime || config.audio != self.config.audio {
@@ -328,6 +333,12 @@ impl Leg {
             return Err(SendDigitsError::NotSettled);
         }
         Ok(self.digits_out.queue(digits, duration_ms, gap_ms)?)
+    }
+
+    /// Drops the digits that are being sent, and those that wait: another peer hears the stream.
+    pub fn forget_digits(&mut self) {
+        let clock_hz = self.config.audio.clock_hz();
+        self.digits_out = dtmf::Sender::new(clock_hz, self.config.ptime_ms);
     }
 
     /// True while digits are being sent.

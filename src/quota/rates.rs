@@ -30,6 +30,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// What costs nothing, in the same currency.
+    pub const fn free(&self) -> Self {
+        let (per_minute, connection) = (Amount::ZERO, Amount::ZERO);
+        Self { currency: self.currency, per_minute, increment_s: self.increment_s, connection }
+    }
+
     /// What a call costs that has talked so long. One that was answered costs one increment at
     /// least; one that was not costs nothing, and is not asked for here.
     pub fn charge(&self, talked: Duration) -> Amount {

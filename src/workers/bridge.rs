@@ -276,6 +276,11 @@ impl Way {
         if late {
             return;
         }
+        if !self.repack.has_begun()
+            && let Some(leg) = to.leg()
+        {
+            leg.catch_up(of.now);
+        }
         let (from, at) = (self.converter.from(), self.converter.to());
         let ext_ts = what.arrival.ext_ts * u64::from(at.clock_hz());
         let packet = Uncut {

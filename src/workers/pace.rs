@@ -306,14 +306,18 @@ impl MediaPath {
                 self.underruns += 1;
                 ctx.metrics.underruns.inc();
             }
-            (true, Some(since)) => {
-                self.hole.starved_at = None;
-                let ms = u64::try_from(ctx.now.since(since).as_millis()).unwrap_or(u64::MAX);
-                if let Agent::Socket(socket) = &mut self.agent {
-                    socket.session.underrun(ms);
-                }
-            }
+            (true, Some(_)) => self.end_underrun(ctx.now),
             _ => {}
+        }
+    }
+
+    /// A pause in mid-utterance that is under way is over: the agent goes on, or has dropped what
+    /// was to follow.
+    pub(super) fn end_underrun(&mut self, now: MonoTime) {
+        let Some(since) = self.hole.starved_at.take() else { return };
+        let ms = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
+        if let Agent::Socket(socket) = &mut self.agent {
+            socket.session.underrun(ms);
         }
     }
 

@@ -212,7 +212,7 @@ impl MediaPath {
             line.decoder = decoder;
             return ctx.metrics.dropped(DropReason::Malformed);
         }
-        let place = line.place(seq, ts, payload);
+        let place = line.place(ctx.now, (seq, ts), payload);
         self.silence.heard_frame(ctx.now, payload, place.marker);
         ctx.lap(Stage::Decode);
         if self.held.is_none() {

@@ -385,6 +385,8 @@ impl MediaPath {
     /// Drops what is queued and tells the agent what was heard and what was not.
     pub(super) fn clear(&mut self, ctx: &mut Context) {
         self.clear_plays(ctx);
+        // What is silent from here on is so on purpose.
+        self.end_underrun(ctx.now);
         if self.peer.is_line() {
             return self.clear_line(ctx);
         }

@@ -112,6 +112,9 @@ impl PeerLeg {
         (self.latch, self.reports_from) = (None, None);
         (self.security, self.format, self.two_way) = (None, None, false);
         self.tones = Tones::default();
+        if let Some(leg) = &mut self.leg {
+            leg.forget_digits();
+        }
         self.settle(now, format);
         before
     }

@@ -276,6 +276,40 @@ fn a_leg_that_is_replaced_costs_no_more() {
     assert_eq!(charged(&server, &id).len(), 1);
 }
 
+/// A called party in whose place another telephone calls in is paid for as long as it was there;
+/// who has called costs nothing, and that is what the record of the call says.
+#[test]
+fn a_called_party_that_is_replaced_costs_no_more() {
+    let (agents, mut desk) = (Agents::listen(), Callee::ulaw());
+    let server = by_desk(&desk, &agents);
+    let (status, call) = place(&server, "+4930123456", "echo");
+    assert_eq!(status, 201, "{call}");
+    let id = call["id"].as_str().unwrap();
+    let invite = desk.wait_call();
+    desk.answer();
+    until_told(SOON, "the answer", || {
+        server.calls().iter().any(|call| call["state"] == "answered").then_some(())
+    });
+    let ours = header(&invite, "From").split("tag=").nth(1).unwrap();
+    let dialog = header(&invite, "Call-ID");
+    let replaces =
+        format!("Require: replaces\r\nReplaces: {dialog};to-tag={ours};from-tag=callee\r\n");
+    let mut next = Phone::call_at(server.sip, "bot", &replaces);
+    next.wait_answer();
+    desk.wait_request("BYE");
+    let leg = until_told(SOON, "what the called party cost", || charged(&server, id).pop());
+    assert_eq!(server.calls().len(), 1, "the call goes on");
+    next.hang_up();
+    server.wait_idle();
+    let path = format!("/api/v1/calls/{id}");
+    let over = until(SOON, "the estimate", || {
+        let shown = expect(&server, 200, "GET", &path, None);
+        (!shown["cost_estimate"].is_null()).then_some(shown)
+    });
+    assert_eq!(over["cost_estimate"]["amount"], leg["data"]["amount"], "{over}");
+    assert_eq!(charged(&server, id).len(), 1);
+}
+
 /// A leg that a peer asks for (REFER) costs what one costs that the agent asks for: at either end
 /// of the call, from its answer on.
 #[test]

@@ -85,6 +85,12 @@ fn a_call_is_put_aside_and_taken_up_again() {
     let listed = items(&server, "/api/v1/parked");
     assert_eq!((listed.len(), &listed[0]["slot"]), (1, &json!("701")), "{listed:?}");
     assert_eq!(post(&server, &id, "park", &json!({})).0, 409);
+    // Nobody is there who could stay.
+    let options = json!({"stay": "talk"});
+    let join = json!({"kind": "bridge", "destination": desk.uri(), "options": options});
+    let (status, refused) = post(&server, &id, "transfer", &join);
+    assert_eq!(status, 400, "{refused}");
+    assert!(refused.to_string().contains("nobody is there to stay"), "{refused}");
     let (status, begun) = post(&server, &id, "unpark", &json!({}));
     assert_eq!((status, &begun["state"]), (202, &json!("requested")), "{begun}");
     let mut again = agents.accept();

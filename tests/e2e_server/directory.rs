@@ -15,12 +15,16 @@ use talkpath::calls::CallView;
 use talkpath::calls::request::{PlaceCall, Request, RequestError};
 use talkpath::config::{Config, Sources};
 use talkpath::directory::Snapshot;
+use talkpath::quota::amount::{Amount, Currency};
+use talkpath::quota::credit::Cap;
+use talkpath::quota::rates::Rate;
 use talkpath::store::agents::AgentFields;
 use talkpath::store::calls::CallFilter;
 use talkpath::store::configurations::ConfigurationFields;
 use talkpath::store::numbers::{Address, AddressType, NumberFields};
 use talkpath::store::object::CallLimits;
 use talkpath::store::organisations::OrganisationFields;
+use talkpath::store::rates::RateFields;
 use talkpath::store::routes::RouteFields;
 use talkpath::store::{Actor, AgentId, ConfigurationId, NumberId, OrganisationId, RouteId, Store};
 
@@ -423,6 +427,75 @@ fn stored_peers_are_registered_watched_and_called() {
     server.wait("its end", |snapshot| snapshot.trunk_by_id(peer.0).is_none());
     let refused = server.place(json!({ "to": "030 123456", "agent": "bot" }));
     assert!(matches!(refused, Err(RequestError::Field { field: "to", .. })), "{refused:?}");
+    server.end();
+}
+
+/// A call that goes on through a trunk of another country, where the same digits are another
+/// number, costs what that one does.
+#[test]
+fn the_next_trunk_has_its_own_price() {
+    let server = Running::start();
+    let ours = server.ours();
+    server.agent(ours, "bot");
+    let euro = Currency::parse("EUR").unwrap();
+    let rate = |per_minute| Rate {
+        currency: euro,
+        per_minute: Amount::parse(per_minute).unwrap(),
+        increment_s: 60,
+        connection: Amount::ZERO,
+    };
+    let (german, french) = (rate("0.60"), rate("0.10"));
+    for (prefix, rate) in [("49", german), ("33", french)] {
+        let fields = RateFields { prefix: prefix.to_owned(), rate };
+        server.run(server.store().create_rate(ours, &fields, &Actor::Command)).unwrap();
+    }
+    let own = server.run(server.store().organisation(ours)).unwrap();
+    let mut fields = OrganisationFields {
+        name: own.name,
+        max_calls: own.max_calls,
+        calls_per_second: own.calls_per_second,
+        settings: own.settings,
+    };
+    fields.set_money(Some(Cap { currency: euro, a_day: None, a_month: None }));
+    let priced = server.store().update_organisation(ours, &fields, &Actor::Command);
+    server.run(priced).unwrap();
+    let refuses = Gateway::start(Manner::Refuses("503 Service Unavailable"));
+    let answers = Gateway::start(Manner::Answers);
+    for (country, gateway, network) in
+        [("DE", &refuses, "198.51.100.1"), ("FR", &answers, "198.51.100.2")]
+    {
+        let target = json!({ "host": "127.0.0.1", "port": gateway.address.port() });
+        let config = json!({
+            "country": country,
+            "inbound": { "networks": [network] },
+            "outbound": { "enabled": true, "targets": [target] },
+        });
+        let fields = ConfigurationFields {
+            name: country.to_owned(),
+            is_default_outbound: country == "DE",
+            ..configuration(&config)
+        };
+        let made = server.store().create_configuration(ours, &fields, &Actor::Command);
+        server.run(made).unwrap();
+    }
+    server.wait("trunks, rates and currency", |snapshot| {
+        let priced = ["49301234567", "33301234567"].map(|to| snapshot.rates().find(euro, Some(to)));
+        let both = snapshot.outbound(ours.0, |_| None).len() == 2;
+        both && priced == [Some(german), Some(french)] && snapshot.cap(ours.0).is_some()
+    });
+    let call = server.place(json!({ "to": "0301234567", "agent": "bot" })).unwrap();
+    assert_eq!(call.trunk.as_deref(), Some("DE"));
+    until(SOON, "an answer", || {
+        server.calls().iter().any(|found| found.state == "answered").then_some(())
+    });
+    let handle = &server.app.reach.handle;
+    let id = call.id.to_string();
+    server.run(handle.ask(|reply| Request::HangUp { call: id, reply })).unwrap().unwrap();
+    assert_eq!(server.recorded_trunk(&call).as_deref(), Some("FR"));
+    let record = server.run(server.store().call(ours, call.id)).unwrap();
+    assert_eq!(record.summary.rate, Some(french));
+    let estimate = record.summary.estimate.unwrap();
+    assert_eq!(estimate.amount, Amount::parse("0.10").unwrap());
     server.end();
 }
 

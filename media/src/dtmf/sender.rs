@@ -113,6 +113,12 @@ impl Sender {
         Self { clock_hz, ptime_units, waiting: ArrayVec::new_const(), state: State::Idle }
     }
 
+    /// Ticks every `ptime_ms` from now on. A digit that is being sent lasts as long as it was meant
+    /// to, and so does its gap.
+    pub const fn set_ptime(&mut self, ptime_ms: u32) {
+        self.ptime_units = self.clock_hz / 1000 * ptime_ms;
+    }
+
     /// Adds digits behind those that wait; all of them or none. `None` takes the default length or
     /// gap.
     ///

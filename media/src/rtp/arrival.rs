@@ -1,5 +1,7 @@
 //! What a receiver tells of a packet and of its source.
 
+use crate::time::MonoTime;
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -27,6 +29,19 @@ pub struct Arrival {
     pub gap: u32,
     /// How the packet is tied to what came before.
     pub continuity: Continuity,
+}
+
+/// Where a stream stood that another one goes on from, though it was none of RTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stood {
+    /// Number of what came last.
+    pub ext_seq: u64,
+    /// Its media time, in units of `clock_hz`.
+    pub ext_ts: u64,
+    /// The clock of that.
+    pub clock_hz: u32,
+    /// When it came.
+    pub at: MonoTime,
 }
 
 /// How a packet is tied to what came before.

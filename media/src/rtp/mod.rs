@@ -17,7 +17,7 @@ mod reorder;
 mod repack;
 mod sender;
 
-pub use arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport};
+pub use arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport, Stood};
 pub use header::{
     Extension, HEADER_BYTES, Header, PACKET_BYTES_MAX, Packet, RtpError, has_version, is_rtcp,
     write_header,

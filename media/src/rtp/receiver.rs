@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport};
+use super::arrival::{Arrival, Continuity, Received, ReceiverCounters, ReceptionReport, Stood};
 use super::header::{Header, Packet};
 use crate::time::MonoTime;
 
@@ -35,6 +35,8 @@ pub struct Receiver {
     clock_hz: u32,
     event_pt: Option<u8>,
     started: bool,
+    /// The timeline is that of a stream before, though nothing has come yet.
+    follows: bool,
     ssrc: u32,
     /// The source before this one, whose stragglers must not take over again.
     superseded: Option<u32>,
@@ -71,6 +73,7 @@ impl Receiver {
             clock_hz,
             event_pt: None,
             started: false,
+            follows: false,
             ssrc: 0,
             superseded: None,
             raw_seq: 0,
@@ -107,6 +110,23 @@ impl Receiver {
         self.clock_hz = clock_hz;
         self.transit = None;
         self.jitter_x16 = 0;
+    }
+
+    /// Goes on from another stream, as from a source before: the first packet is the next of it, at
+    /// the media time that has passed since. Nothing may have come yet.
+    pub const fn follow(&mut self, stood: Stood) {
+        if self.started {
+            return;
+        }
+        let Stood { ext_seq, ext_ts, clock_hz, at } = stood;
+        self.follows = true;
+        (self.raw_seq, self.seq_offset) = (ext_seq, 0);
+        self.last_ext_ts =
+            match (ext_ts as u128 * self.clock_hz as u128).checked_div(clock_hz as u128) {
+                Some(ext_ts) => ext_ts as u64,
+                None => ext_ts,
+            };
+        self.last_arrival = at;
     }
 
     /// Places a packet that arrived at `now`.
@@ -186,9 +206,11 @@ impl Receiver {
     #[cold]
     fn receive_other(&mut self, now: MonoTime, header: &Header, bytes: usize) -> Received {
         if !self.started {
-            self.started = true;
             self.ssrc = header.ssrc;
-            return self.start(now, header, bytes, Continuity::First);
+            let first = if self.follows { Continuity::NewSource } else { Continuity::First };
+            let received = self.start(now, header, bytes, first);
+            self.started = true;
+            return received;
         }
         let quiet = now.since(self.last_arrival) >= Duration::from_millis(SOURCE_QUIET_MS);
         if self.superseded == Some(header.ssrc) && !quiet {

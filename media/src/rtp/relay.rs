@@ -56,6 +56,14 @@ impl Relay {
         *self = Self { next_ext: self.next_ext, ..Self::new(from_hz, to_hz) };
     }
 
+    /// Whether a packet is to be tied to the sender's stream, which something else was said on, or
+    /// nothing yet: where it stands follows from the sender's media time then.
+    #[inline]
+    pub fn ties(&self, sender: &Sender, arrival: Arrival) -> bool {
+        let tied = self.anchor.is_some_and(|anchor| anchor.next_seq == sender.seq());
+        !tied && arrival.ext_seq >= self.next_ext
+    }
+
     /// Leaves out a packet that the far end does not understand, so that it does not miss it. What
     /// was lost before it stays lost.
     pub const fn skip(&mut self, arrival: Arrival) {

@@ -62,6 +62,11 @@ impl Repack {
         self.length > 0
     }
 
+    /// True once something has come that the next packet follows.
+    pub const fn has_begun(&self) -> bool {
+        self.end_ts.is_some()
+    }
+
     /// Drops what waits; the stream goes on as if nothing had come before.
     pub const fn reset(&mut self) {
         (self.length, self.end_ts, self.next) = (0, None, NO_GAP);

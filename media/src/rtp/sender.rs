@@ -105,6 +105,21 @@ impl Sender {
         self.ts = self.ts.wrapping_add(samples);
     }
 
+    /// Lets media time reach that of the clock on the wall at `now`, if nothing was sent for longer
+    /// than the last packet lasts: a [`Sender::pause`] of whole `packet_ticks`, so that what comes
+    /// a moment late moves nothing. `clock_hz` is the codec's clock.
+    pub const fn catch_up(&mut self, now: MonoTime, clock_hz: u32, packet_ticks: u32) {
+        let behind = self.ts_at(now, clock_hz).wrapping_sub(self.ts);
+        let packets = match behind.checked_div(packet_ticks) {
+            // From half the range on, more was sent than time has passed.
+            Some(packets) if behind < 1 << 31 => packets,
+            _ => 0,
+        };
+        if packets > 0 {
+            self.pause(packets * packet_ticks);
+        }
+    }
+
     /// Begins a talkspurt with the next packet.
     pub const fn mark(&mut self) {
         self.marker = true;
@@ -201,5 +216,30 @@ mod tests {
         sender.write(sent, &mut [0; HEADER_BYTES], 0, 160, 160);
         assert_eq!(sender.ts_at(sent, 8000), 1000);
         assert_eq!(sender.ts_at(sent + Duration::from_millis(30), 8000), 1240);
+    }
+
+    /// A pause counts in whole packets; what comes early, or a moment late, moves nothing.
+    #[test]
+    fn catches_up_with_the_clock() {
+        let after = |ms| MonoTime::ZERO + Duration::from_millis(ms);
+        for (ms, ts, marker) in [
+            (0, 160, false),
+            (20, 160, false),
+            (39, 160, false),
+            (40, 320, true),
+            (1_019, 8_000, true),
+            (1_020, 8_160, true),
+        ] {
+            let (mut sender, mut out) = (Sender::new(7, 10, 0), [0; HEADER_BYTES]);
+            sender.catch_up(after(ms), 8_000, 160);
+            assert_eq!(sender.ts(), 0, "nothing was sent before");
+            sender.write(MonoTime::ZERO, &mut out, 0, 160, 160);
+            sender.catch_up(after(ms), 8_000, 160);
+            sender.write(after(ms), &mut out, 0, 160, 160);
+            assert_eq!((header(&out).ts, header(&out).marker), (ts, marker), "{ms} ms");
+        }
+        let mut sender = Sender::new(7, 10, 0);
+        sender.catch_up(after(1_000), 8_000, 0);
+        assert_eq!(sender.ts(), 0);
     }
 }

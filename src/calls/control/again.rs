@@ -81,6 +81,9 @@ impl Control {
     fn next_line(&mut self, key: CallKey, mut spare: Box<Spare>) {
         while let Some(trunk) = spare.trunks.pop_front() {
             let Ok(ways) = through(&trunk, &spare.call.to) else { continue };
+            if self.hold_again(key, &spare.call.to, &trunk).is_err() {
+                continue;
+            }
             let line = self.take_number(&trunk, &spare.call, &mut spare.calling);
             let Ok(line) = line else { continue };
             let mission = Mission::Again { key, line, spare };

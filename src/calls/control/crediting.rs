@@ -13,7 +13,7 @@ use crate::calls::live::LiveCall;
 use crate::calls::log::{Estimate, What};
 use crate::calls::request::{PlaceCall, RequestError};
 use crate::calls::transfer::TransferError;
-use crate::directory::Snapshot;
+use crate::directory::{Snapshot, Trunk};
 use crate::quota::amount::Amount;
 use crate::quota::credit::{Cap, Hold, Lasts, NoCredit};
 use crate::quota::destination::{Undialled, international};
@@ -59,6 +59,56 @@ impl Control {
             NoCredit::Unknown => RequestError::Full,
             NoCredit::Spent(cap) => spent(cap).into(),
         })
+    }
+
+    /// Lets a call that is placed hold the first increment of what it costs through this trunk,
+    /// whose country may make another number of what is called. What it held for another trunk goes
+    /// back; what costs the same stays.
+    ///
+    /// # Errors
+    ///
+    /// If there is no rate, or not so much: it holds nothing then.
+    pub(super) fn hold_through(
+        &mut self,
+        organisation: Uuid,
+        to: &str,
+        trunk: &Trunk,
+        permit: &mut Permit,
+    ) -> Result<(), RequestError> {
+        let snapshot = self.directory.load();
+        let country = trunk.country.as_deref();
+        let found = price(&snapshot, organisation, to, country);
+        let held = permit.credit().map(Hold::rate);
+        if found.as_ref().is_ok_and(|found| found.map(|(_, rate)| rate) == held) {
+            return Ok(());
+        }
+        permit.prepay(None);
+        permit.prepay(self.hold_first(&snapshot, organisation, to, country)?);
+        Ok(())
+    }
+
+    /// The same of a call that lives and goes on through another trunk; its log is told if that
+    /// makes another price.
+    pub(super) fn hold_again(
+        &mut self,
+        key: CallKey,
+        to: &str,
+        trunk: &Trunk,
+    ) -> Result<(), RequestError> {
+        let Some(call) = self.calls.get_mut(&key) else { return Err(RequestError::NoSuchCall) };
+        let (organisation, mut permit) =
+            (call.agent.organisation, std::mem::take(&mut call.permit));
+        let before = permit.credit().map(Hold::rate);
+        let held = self.hold_through(organisation, to, trunk, &mut permit);
+        let after = permit.credit().map(Hold::rate);
+        if let Some(call) = self.calls.get_mut(&key) {
+            call.permit = permit;
+        }
+        let changed = after.or(before.map(|before| before.free())).filter(|_| after != before);
+        if let Some(rate) = changed {
+            self.log_fact(key, What::Rated(Box::new(rate)));
+        }
+        held
     }
 
     /// Whether there is enough for the first increment of a leg that a carrier calls. It is not
@@ -114,6 +164,16 @@ impl Control {
             call.peer_hold = Some(hold);
             self.credit_due(key);
         }
+    }
+
+    /// Somebody who called in has taken the place of a call's peer: what the call itself has cost
+    /// is charged as what a leg of it has, and who calls in costs nothing.
+    pub(super) fn end_charging(&mut self, key: CallKey) {
+        let call = self.calls.get_mut(&key);
+        let Some(hold) = call.and_then(|call| call.permit.take_credit()) else { return };
+        let rate = hold.rate();
+        self.settle_hold(key, hold);
+        self.log_fact(key, What::Rated(Box::new(rate.free())));
     }
 
     /// What a call and its legs hold is to be renewed; if there is no more, the call ends when that

@@ -147,6 +147,10 @@ impl Control {
         trunk: &Trunk,
     ) -> Result<Vec<Arc<placing::Way>>, RequestError> {
         let ways = through(trunk, &wanted.call.to)?;
+        if let Some(room) = &mut wanted.room {
+            let organisation = wanted.agent.organisation;
+            self.hold_through(organisation, &wanted.call.to, trunk, &mut room.permit)?;
+        }
         let line = self.take_number(trunk, &wanted.call, &mut wanted.calling)?;
         if let Some(room) = &mut wanted.room {
             room.line = Some(line);

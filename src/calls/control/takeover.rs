@@ -89,7 +89,7 @@ impl Control {
         let outward = self.outward_of_peer(call);
         let Some(call) = self.calls.get_mut(&key) else { return };
         let Some(takeover) = call.takeover.take() else { return };
-        let Takeover { dialog, media, sdp, sockets, signalling, place, .. } = takeover;
+        let Takeover { dialog, media, sdp, sockets, signalling, referrer, place, .. } = takeover;
         let mut format = leg_format(negotiated, signalling, &outward);
         (call.media, call.signalling, call.delayed_offer) = (media, signalling, false);
         call.sdp = sdp;
@@ -121,6 +121,9 @@ impl Control {
         }
         self.tell_hold(key);
         self.mirror_hold(key);
+        if referrer.is_none() {
+            self.end_charging(key);
+        }
         self.begin_charging_peer(key, place);
         self.tell(key, Input::PeerAnswered);
     }

@@ -136,6 +136,11 @@ impl Control {
         if call.third.is_some() {
             return Err(TransferError::Three);
         }
+        // What lets a call wait that is put aside talks with nobody, and is not to stay.
+        let waits_alone = call.parked.as_ref().is_some_and(|parked| !parked.keeps_agent);
+        if stay.makes_three() && waits_alone {
+            return Err(TransferError::Stay);
+        }
         // An agent joins a telephone that has the call: two agents would talk with each other.
         if stay.makes_three() && kind == Kind::Agent && !has_telephone(call) {
             return Err(TransferError::Stay);

@@ -384,6 +384,13 @@ fn estimates_and_picked_numbers() {
     let mut with = facts.to_vec();
     with.extend([3_000, 3_000].map(|at_ms| node(9, at_ms, What::LegCharged(Box::new(leg)))));
     assert_eq!(folded(&with).estimate.unwrap().amount, amount("0.65"));
+    // A called party in whose place another has called in costs what it did until then.
+    let charged = node(8, 3_000, What::LegCharged(Box::new(leg)));
+    let free = node(9, 3_000, What::Rated(Box::new(rate.free())));
+    let mut replaced = [&facts[..2], &[charged, free][..], &facts[4..]].concat();
+    permute(&mut replaced, 0, &mut |order| {
+        assert_eq!(folded(order).estimate.unwrap().amount, amount("0.40"));
+    });
     facts[4] = node(4, 90_000, What::Ended(Box::new(ended(false))));
     assert_eq!(folded(&facts).estimate, None);
 }

@@ -27,6 +27,7 @@ use media::codec::AudioFormat;
 use media::convert::Converter;
 use media::dtmf::Tones;
 use media::leg::Heard;
+use media::rtp::Stood;
 use media::stats::{Impairment, LegSnapshot, Quality};
 use media::time::MonoTime;
 
@@ -89,6 +90,8 @@ pub(super) struct LineLeg {
     backlog: Backlog,
     pub(super) marks: Marks,
     pub(super) timeline: Timeline,
+    /// When the newest frame came.
+    came_at: MonoTime,
     /// Pieces passed on to a leg at the agent's end.
     pub(super) pieces: u64,
     /// Sound of a leg at the agent's end, which comes over a network.
@@ -155,6 +158,7 @@ impl LineLeg {
             backlog: Backlog::default(),
             marks: Marks::default(),
             timeline: Timeline::new(format.audio.clock_hz()),
+            came_at: MonoTime::ZERO,
             pieces: 0,
             inflow: None,
             tones: Tones::default(),
@@ -298,12 +302,28 @@ impl LineLeg {
     }
 
     /// Places a frame of the carrier's.
-    pub(super) fn place(&mut self, seq: Option<u64>, ts: Option<u64>, payload: &[u8]) -> Place {
+    pub(super) fn place(
+        &mut self,
+        now: MonoTime,
+        (seq, ts): (Option<u64>, Option<u64>),
+        payload: &[u8],
+    ) -> Place {
+        self.came_at = now;
         let place = self.timeline.place(seq, ts, self.stream.audio.payload_ticks(payload));
         self.counts.frames_in += 1;
         self.counts.bytes_in += payload.len() as u64;
         self.counts.lost += place.lost;
         place
+    }
+
+    /// Where its stream stands, for another peer's to go on from: at the last ptime of the newest
+    /// frame, however long that was. With `in_pieces` it counts those that it was cut into. `None`
+    /// before the first.
+    pub(super) fn stands(&self, in_pieces: bool) -> Option<Stood> {
+        let StreamFormat { audio, ptime_ms } = self.stream;
+        let (number, ext_ts) = self.timeline.newest(audio.ticks(ptime_ms))?;
+        let ext_seq = if in_pieces { number.max(self.pieces) } else { number };
+        Some(Stood { ext_seq, ext_ts, clock_hz: audio.clock_hz(), at: self.came_at })
     }
 
     /// True if frames have to come without a pause.

@@ -76,6 +76,13 @@ impl Timeline {
         Place { ext_seq, ext_ts, marker, lost }
     }
 
+    /// Number of the newest frame, and the media time at which the last `ticks` of it begin; `None`
+    /// before the first.
+    pub(in crate::workers) fn newest(&self, ticks: u32) -> Option<(u64, u64)> {
+        let newest = (self.next_seq - 1, self.next_ts.saturating_sub(u64::from(ticks)));
+        self.began.then_some(newest)
+    }
+
     /// Frames missing before that of the carrier's number `seq`.
     fn lost(&mut self, seq: u64) -> u64 {
         let expected = self.next_seq;

@@ -253,3 +253,27 @@ fn another_clock_is_no_jump() {
         assert!(at_ms.abs_diff(expected_ms) <= 1, "{clock_hz}: {at_ms}, not {expected_ms}");
     }
 }
+
+/// A receiver may go on from a stream that was none of RTP: number and media time follow, by the
+/// time that passed, in the clock that holds; what is reported is of its own packets alone.
+#[test]
+fn goes_on_from_another_stream() {
+    for (clock_hz, passed) in [(8_000, 8_000), (48_000, 48_000)] {
+        let mut receiver = Receiver::new(clock_hz);
+        receiver.follow(Stood { ext_seq: 70, ext_ts: 16_000, clock_hz: 8_000, at: at(2_000) });
+        let begins = 2 * u64::from(clock_hz);
+        let first = receive(&mut receiver, 3_000, 40_000, 5);
+        let want = |ext_seq, ext_ts, gap, continuity| {
+            Received::Accept(Arrival { ext_seq, ext_ts, gap, continuity })
+        };
+        assert_eq!(first, want(71, begins + passed, 0, Continuity::NewSource));
+        let second = receive(&mut receiver, 3_060, 40_003, 485);
+        assert_eq!(second, want(74, begins + passed + 480, 2, Continuity::Same));
+        assert_eq!((receiver.expected_total(), receiver.lost_total()), (4, 2));
+        assert_eq!(receiver.report().unwrap().highest_seq, 40_003);
+        assert_eq!(receiver.counters().source_changes, 0);
+        receiver.follow(Stood { ext_seq: 0, ext_ts: 0, clock_hz: 8_000, at: at(0) });
+        let third = receive(&mut receiver, 3_080, 40_004, 645);
+        assert_eq!(third, want(75, begins + passed + 640, 0, Continuity::Same), "too late");
+    }
+}
