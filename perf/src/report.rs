@@ -19,6 +19,8 @@ use crate::sip::uac::Counters;
 pub(crate) struct Quantiles {
     /// Values.
     pub(crate) count: u64,
+    /// Mean.
+    pub(crate) mean: f64,
     /// Median.
     pub(crate) p50: f64,
     /// 90 %.
@@ -42,6 +44,7 @@ impl Quantiles {
         }
         Self {
             count: times.len(),
+            mean: times.mean() / 1000.0,
             p50: at(0.5),
             p90: at(0.9),
             p95: at(0.95),
