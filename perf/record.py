@@ -37,6 +37,8 @@ HOSTED = {
     "media": "media --server '{server}' --calls 40 --secs 4 --warm 1",
     "overload": "overload --server '{server}' --rate 50 --most 3000 --secs 10",
     "rivals": "rivals --server '{server}' --calls 12 --many 300 --secs 8",
+    "open": "floor open --against udp --calls 500 --secs 5 --rounds 3",
+    "shared": "floor shared --against udp --calls 500 --secs 5 --rounds 3",
     "uring": "floor uring --against udp --calls 500 --secs 5 --rounds 3",
 }
 # What measures a server that runs.

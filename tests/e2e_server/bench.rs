@@ -135,11 +135,15 @@ fn latency_of_carriers() {
     let metrics = format!("{url}/metrics");
     for carrier in ["cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
         let whom = ["latency", "--carrier", carrier, "--server", &url, "--key", &server.key];
-        let talk = ["--calls", "2", "--secs", "3", "--metrics", &metrics];
-        for agent in [&["--agent", "echo"][..], &["--agent", "far", "--with-agent", &at]] {
-            let found = figures(&[&whom[..], &talk, agent].concat());
+        let talk = ["--calls", "2", "--secs", "2", "--metrics", &metrics];
+        let far = ["--agent", "far", "--with-agent", &at];
+        // One of each way in which sound is coded has the agent, too.
+        let has_far = ["exotel", "twilio", "vonage"].contains(&carrier);
+        let agents = [&["--agent", "echo"][..], &far];
+        for agent in agents.iter().take(1 + usize::from(has_far)) {
+            let found = figures(&[&whom[..], &talk, *agent].concat());
             assert_eq!((&found["up"], &found["broken"]), (&2.into(), &0.into()), "{found}");
-            assert_eq!(found["chirps"].as_u64(), Some(8), "{found}");
+            assert_eq!(found["chirps"].as_u64(), Some(4), "{found}");
             let filling_ms = if carrier == "exotel" { 100.0 } else { 20.0 };
             assert_eq!(found["parts"][0]["p50_ms"], filling_ms, "{found}");
             let p50_ms = found["mouth_to_ear_us"]["p50"].as_f64().unwrap() / 1e3;
