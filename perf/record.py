@@ -46,6 +46,11 @@ WATCHED = {
     "setup-75": "setup --rate 75 --secs 60",
     "setup-1500": "setup --rate 1500 --secs 60",
     "barge": "barge --to bench --listen 127.0.0.1:9100 --trials 1000",
+    "density": "bench density sip:echo@127.0.0.1",
+}
+# What takes as long as all others together, and is made when it is named.
+LONG = {
+    "soak": "bench soak sip:echo@127.0.0.1 --calls 1250 --minutes 30 --rate 100",
 }
 
 
@@ -59,8 +64,8 @@ def machine():
 def run(name, perf):
     """One measurement as its record; exits if it could not be made."""
     server = None
-    line = (HOSTED | WATCHED)[name].format(server=SERVER)
-    if name in WATCHED:
+    line = (HOSTED | WATCHED | LONG)[name].format(server=SERVER)
+    if name not in HOSTED:
         server = subprocess.Popen(shlex.split(SERVER), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_sip("127.0.0.1", 5060)
         time.sleep(2)
@@ -144,12 +149,12 @@ def draw(folder, to):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("measurements", nargs="*", help=f"of: {', '.join(HOSTED | WATCHED)}; all by default")
+    parser.add_argument("measurements", nargs="*", help=f"of: {', '.join(HOSTED | WATCHED)}; all of these by default; {', '.join(LONG)}")
     parser.add_argument("--bin", default="target/release")
     parser.add_argument("--draw", metavar="FOLDER", help="draws a record, measures nothing")
     parser.add_argument("--to", default="docs/images/bars.svg")
     args = parser.parse_args()
-    if unknown := set(args.measurements) - set(HOSTED | WATCHED):
+    if unknown := set(args.measurements) - set(HOSTED | WATCHED | LONG):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     folder = args.draw
     if not folder:
