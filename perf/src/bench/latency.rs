@@ -31,6 +31,9 @@ const LINE_PTIME_MS: u32 = 20;
 /// Columns of the plot.
 const COLUMNS: usize = 48;
 
+/// Width of one at least, in milliseconds.
+const COLUMN_MIN_MS: f64 = 0.01;
+
 /// Arguments of `latency`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
@@ -108,6 +111,14 @@ impl std::fmt::Display for Part {
     }
 }
 
+/// A column of the histogram.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct Column {
+    from_ms: f64,
+    to_ms: f64,
+    chirps: u64,
+}
+
 /// The result.
 #[derive(Clone, Debug, Serialize)]
 struct Report {
@@ -125,6 +136,8 @@ struct Report {
     chirps_found: usize,
     /// From mouth to ear: a packet's filling up, the way there and back, and what waits.
     mouth_to_ear_us: Quantiles,
+    /// The same as a histogram.
+    histogram: Vec<Column>,
     /// The same between two people, whose words need not come back: a packet's filling up, and half
     /// of everything else.
     one_way: Part,
@@ -159,7 +172,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         (Some(url), Some(before)) => url.read()?.since(&before),
         _ => Vec::new(),
     };
-    let (mut report, heard) = account(args, carrier.as_ref(), spoken, &chirps)?;
+    let mut report = account(args, carrier.as_ref(), spoken, &chirps)?;
     report.parts = parts(&report, packets.as_ref());
     let filling_ms = f64::from(report.ptime_ms);
     report.budget = Budget::new(&report.mouth_to_ear_us, filling_ms, &hops);
@@ -168,7 +181,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     report::print(args.json, &report, || table.clone())?;
     if let Some(path) = &args.plot {
         let title = format!("From mouth to ear through {}", report.target);
-        let mut panels = vec![panel(&report, &heard)];
+        let mut panels = vec![panel(&report)];
         panels.extend(report.budget.as_ref().map(Budget::panel));
         plot::write(path, &title, &panels, &table)?;
     }
@@ -243,7 +256,7 @@ fn account(
     carrier: Option<&Carrier>,
     spoken: Spoken,
     chirps: &Chirps,
-) -> Result<(Report, Times)> {
+) -> Result<Report> {
     let mut heard = times()?;
     let mut report = Report {
         target: args.played.or(&args.target),
@@ -257,6 +270,7 @@ fn account(
         chirps: 0,
         chirps_found: 0,
         mouth_to_ear_us: Quantiles::default(),
+        histogram: Vec::new(),
         one_way: one_way(&Quantiles::default(), 0.0),
         parts: Vec::new(),
         hops: Vec::new(),
@@ -279,6 +293,7 @@ fn account(
         }
     }
     report.mouth_to_ear_us = Quantiles::of(&heard);
+    report.histogram = histogram(&report.mouth_to_ear_us, &heard);
     report.one_way = one_way(&report.mouth_to_ear_us, f64::from(report.ptime_ms));
     report.verdict = match report.one_way.p99_ms {
         _ if report.chirps_found == 0 => "nothing came back",
@@ -286,7 +301,7 @@ fn account(
         ms if ms <= G114_MS.1 => "between 150 and 400 ms a way: noticed",
         _ => "above 400 ms a way: not to be planned for",
     };
-    Ok((report, heard))
+    Ok(report)
 }
 
 /// Of the way to an echo and back the way that one's words take to another: they are filled into a
@@ -373,26 +388,37 @@ impl Report {
     }
 }
 
-/// The histogram, from the smallest value to the 99.9 % one.
-fn panel(report: &Report, heard: &Times) -> Panel {
-    let whole = &report.mouth_to_ear_us;
-    let (low, high) = (heard.min() as f64 / 1e6, (whole.p999 / 1e3).max(heard.min() as f64 / 1e6));
-    let width = ((high - low) / COLUMNS as f64).max(0.01);
-    let mut columns: Vec<(f64, f64, f64)> = (0..COLUMNS)
-        .map(|at| (low + width * at as f64, low + width * (at + 1) as f64, 0.0))
-        .collect();
+/// The histogram: columns of one width from the smallest value to the 99.9 % one, the last of which
+/// has what lies beyond as well.
+fn histogram(whole: &Quantiles, heard: &Times) -> Vec<Column> {
+    if heard.is_empty() {
+        return Vec::new();
+    }
+    let low = heard.min() as f64 / 1e6;
+    let width = ((whole.p999 / 1e3 - low) / COLUMNS as f64).max(COLUMN_MIN_MS);
+    let edge = |at: usize| low + width * at as f64;
+    let column = |at| Column { from_ms: edge(at), to_ms: edge(at + 1), chirps: 0 };
+    let mut columns: Vec<Column> = (0..COLUMNS).map(column).collect();
     for value in heard.iter_recorded() {
         let at = ((value.value_iterated_to() as f64 / 1e6 - low) / width).max(0.0) as usize;
-        if let Some((.., height)) = columns.get_mut(at) {
-            *height += value.count_at_value() as f64;
+        if let Some(column) = columns.get_mut(at.min(COLUMNS - 1)) {
+            column.chirps += value.count_at_value();
         }
     }
+    columns
+}
+
+/// The histogram, drawn.
+fn panel(report: &Report) -> Panel {
+    let whole = &report.mouth_to_ear_us;
+    let columns = report.histogram.iter();
+    let columns = columns.map(|column| (column.from_ms, column.to_ms, column.chirps as f64));
     let mark = |name: &str, us: f64| (us / 1e3, format!("{name} {:.1} ms", us / 1e3));
     Panel {
         title: format!("Mouth to ear, {} calls, {} chirps", report.up, report.chirps_found),
         x_label: "ms",
         y_label: "chirps",
-        shape: Shape::Columns(columns),
+        shape: Shape::Columns(columns.collect()),
         marks: vec![mark("p50", whole.p50), mark("p99", whole.p99)],
     }
 }
@@ -400,6 +426,25 @@ fn panel(report: &Report, heard: &Times) -> Panel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every chirp is in a column, the earliest in the first and whatever is late in the last.
+    #[test]
+    fn every_chirp_is_in_a_column() {
+        let mut heard = times().expect("a histogram");
+        assert_eq!(histogram(&Quantiles::of(&heard), &heard), []);
+        (0..200).for_each(|n| heard.saturating_record(20_000_000 + n * 50_000));
+        heard.saturating_record(900_000_000);
+        let columns = histogram(&Quantiles::of(&heard), &heard);
+        let all: u64 = columns.iter().map(|column| column.chirps).sum();
+        assert_eq!((columns.len(), all), (COLUMNS, 201));
+        let (first, last) = (columns.first().expect("one"), columns.last().expect("one"));
+        assert!(first.chirps > 0 && last.chirps > 0 && first.from_ms < 20.1);
+        // One value fills one column.
+        heard.reset();
+        heard.saturating_record(30_000_000);
+        let columns = histogram(&Quantiles::of(&heard), &heard);
+        assert_eq!(columns.iter().filter(|column| column.chirps > 0).count(), 1);
+    }
 
     /// A packet's filling up counts once and whole in one way, everything else by half; of what is
     /// shorter than a packet nothing is left to halve.
