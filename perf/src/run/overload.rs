@@ -23,6 +23,8 @@ use crate::sys::net::RtpPorts;
 const SIGNALLING_NS: u64 = 1_000_000;
 /// Calls that are not up after this long are given up, in nanoseconds.
 const PATIENCE_NS: u64 = 5 * SECOND_NS;
+/// How long calls are listened to once the window is closed, in nanoseconds.
+const DRAIN_NS: u64 = SECOND_NS / 2;
 /// How late 99 % of a call's packets may be (design bar), in milliseconds.
 const LATE_MAX_MS: f64 = 20.0;
 /// The generator itself may be this late, in milliseconds.
@@ -249,6 +251,11 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     run.overload()?;
     run.engine.set_window(false);
     meter.close();
+    // Of a call that was taken last something is to be heard, too.
+    let end = clock::mono_ns() + DRAIN_NS;
+    while clock::mono_ns() < end {
+        run.step(false)?;
+    }
     let heard = run.engine.finish()?;
     run.recover()?;
     run.hang_up()?;
