@@ -284,7 +284,7 @@ impl Report {
         fault(self.hung_up > 0, format!("{} calls were hung up", self.hung_up));
         fault(self.starved > 0, format!("nothing was heard of {} calls", self.starved));
         // One of those that were taken came after the others had ended.
-        let is_short = self.refused + 1 < self.taken;
+        let is_short = self.refused > 0 && self.refused + 1 < self.taken;
         fault(is_short, "less than twice what it takes was offered: offer more (--most)".into());
         let bare = self.without_retry_after;
         fault(bare > 0, format!("{bare} refusals without Retry-After"));
