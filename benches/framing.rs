@@ -10,6 +10,7 @@ use adapters::agent::{
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use media::codec::AudioFormat;
+use talkpath::agent::wire::mux::{Batch, Frames};
 use talkpath::bridge::framing::{
     Input, MAX_HEADER_BYTES, Message, Opcode, Reader, Role, append_frame, seal,
 };
@@ -134,5 +135,34 @@ fn base64_dialect(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, framing, base64_dialect);
+/// A message of a link: ten frames of as many streams, gathered and taken apart.
+fn link(c: &mut Criterion) {
+    let mut group = c.benchmark_group("link");
+    let packets: Vec<Vec<u8>> = (0..10u8)
+        .map(|stream| [&[0x80, 0, 0, 1, 0, 0, 0, 160, 0, 0, 0, stream][..], &AUDIO].concat())
+        .collect();
+    let (mut batch, mut keys) = (Batch::new(true), MaskKeys::new([1; 32]));
+    group.throughput(Throughput::Elements(packets.len() as u64));
+    group.bench_function("gather_10", |b| {
+        b.iter(|| {
+            for packet in black_box(&packets) {
+                batch.frame(&mut keys, packet);
+            }
+            black_box(batch.finish(&mut keys));
+            batch.clear()
+        });
+    });
+    let mut message = Vec::new();
+    for packet in &packets {
+        assert!(talkpath::agent::wire::mux::append(&mut message, packet));
+    }
+    group.bench_function("take_apart_10", |b| {
+        b.iter(|| {
+            Frames::new(black_box(&mut message)).unwrap().map(|(stream, _)| stream).sum::<u32>()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, framing, base64_dialect, link);
 criterion_main!(benches);

@@ -50,6 +50,8 @@ fn convert(criterion: &mut Criterion) {
         (AudioFormat::l16le(16000), AudioFormat::PCMU),
         (AudioFormat::PCMU, AudioFormat::l16le(24000)),
         (AudioFormat::l16le(24000), AudioFormat::PCMU),
+        (AudioFormat::G722, AudioFormat::l16le(16000)),
+        (AudioFormat::l16le(16000), AudioFormat::G722),
     ] {
         let mut converter = Converter::new(from, to);
         let input: Vec<u8> = (0..from.bytes(20)).map(|i| (i * 37) as u8).collect();

@@ -38,6 +38,8 @@ HOSTED = {
     "media": "media --server '{server}' --calls 40 --secs 4 --warm 1",
     "overload": "overload --server '{server}' --rate 50 --most 3000 --secs 10",
     "rivals": "rivals --server '{server}' --calls 12 --many 300 --secs 8",
+    "open": "floor open --against udp --calls 500 --secs 5 --rounds 3",
+    "shared": "floor shared --against udp --calls 500 --secs 5 --rounds 3",
     "uring": "floor uring --against udp --calls 500 --secs 5 --rounds 3",
 }
 # What measures a server that runs, of talkpath-perf.
@@ -45,6 +47,10 @@ WATCHED = {
     "setup-75": "setup --rate 75 --secs 60",
     "setup-1500": "setup --rate 1500 --secs 60",
     "barge": "barge --to bench --listen 127.0.0.1:9100 --trials 1000",
+}
+# What takes as long as all others together, and is made when it is named.
+LONG = {
+    "soak": "talkpath bench soak sip:echo@127.0.0.1 --calls 1250 --minutes 30 --rate 100",
 }
 # The same with pages open.
 PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 20 --rounds 3"}
@@ -59,7 +65,8 @@ KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 400 --grow-pct 
 KNEE_S_MAX = 300
 AUDIOSOCKET = '[audiosocket]\nlisten = "127.0.0.1:9092"\nto = "echo"\n'
 BY_DEFAULT = HOSTED | WATCHED | PAGES
-MEASUREMENTS = {name: f"talkpath-perf {line}" for name, line in (HOSTED | WATCHED).items()} | PAGES | KNEES
+MEASUREMENTS = {name: f"talkpath-perf {line}" for name, line in (HOSTED | WATCHED).items()}
+MEASUREMENTS |= PAGES | KNEES | LONG
 
 
 def machine():
@@ -180,7 +187,7 @@ def draw(folder, to):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("measurements", nargs="*", help=f"of: {', '.join(MEASUREMENTS)}; knees: all of those; "
-                        "by default all but those")
+                        f"by default all but those and {', '.join(LONG)}")
     parser.add_argument("--bin", default="target/release")
     parser.add_argument("--draw", metavar="FOLDER", help="draws a record, measures nothing")
     parser.add_argument("--to", default="docs/images/bars.svg")

@@ -19,6 +19,8 @@ use crate::sip::uac::Counters;
 pub(crate) struct Quantiles {
     /// Values.
     pub(crate) count: u64,
+    /// Mean.
+    pub(crate) mean: f64,
     /// Median.
     pub(crate) p50: f64,
     /// 90 %.
@@ -42,6 +44,7 @@ impl Quantiles {
         }
         Self {
             count: times.len(),
+            mean: times.mean() / 1000.0,
             p50: at(0.5),
             p90: at(0.9),
             p95: at(0.95),
@@ -55,6 +58,14 @@ impl Quantiles {
     fn some(times: &Times) -> Option<Self> {
         (!times.is_empty()).then(|| Self::of(times))
     }
+}
+
+/// The median; of an even number of values that lies half way between the two in the middle.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_by(f64::total_cmp);
+    let below = sorted.get(sorted.len().checked_sub(1)? / 2)?;
+    Some(below.midpoint(*sorted.get(sorted.len() / 2)?))
 }
 
 /// How the calls of a run came up and went.
@@ -329,4 +340,20 @@ pub(crate) fn print<T: Serialize>(
         print!("{}", table());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The middle one of an odd number, and what lies half way between the two of an even one: the
+    /// smaller would flatter.
+    #[test]
+    fn medians() {
+        assert_eq!(median([]), None);
+        assert_eq!(median([3.0]), Some(3.0));
+        assert_eq!(median([4.0, 1.0]), Some(2.5));
+        assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([9.0, 1.0, 2.0, 4.0]), Some(3.0));
+    }
 }

@@ -120,6 +120,46 @@ fn latency_of_a_media_socket() {
     assert!(!found.to_string().contains("secret"));
 }
 
+/// Every carrier's chirps come back, through the echo and through an agent on a WebSocket: in the
+/// carrier's dialect, after a message's filling up. Nothing is left at the server.
+#[test]
+fn latency_of_carriers() {
+    let ports = Ports::claim();
+    let at = format!("127.0.0.1:{}", ports.pair());
+    let config = format!(
+        "[[agents]]\nname = \"echo\"\nkind = \"builtin\"\nbuiltin = \"echo\"\n\
+         [[agents]]\nname = \"far\"\nkind = \"websocket\"\nurl = \"ws://{at}/\"\n"
+    );
+    let server = Server::start_on(ports, folder(), &config);
+    let url = format!("http://{}", server.http);
+    let metrics = format!("{url}/metrics");
+    for carrier in ["cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
+        let whom = ["latency", "--carrier", carrier, "--server", &url, "--key", &server.key];
+        let talk = ["--calls", "2", "--secs", "2", "--metrics", &metrics];
+        let far = ["--agent", "far", "--with-agent", &at];
+        // One of each way in which sound is coded has the agent, too.
+        let has_far = ["exotel", "twilio", "vonage"].contains(&carrier);
+        let agents = [&["--agent", "echo"][..], &far];
+        for agent in agents.iter().take(1 + usize::from(has_far)) {
+            let found = figures(&[&whom[..], &talk, *agent].concat());
+            assert_eq!((&found["up"], &found["broken"]), (&2.into(), &0.into()), "{found}");
+            assert_eq!(found["chirps"].as_u64(), Some(4), "{found}");
+            let filling_ms = if carrier == "exotel" { 100.0 } else { 20.0 };
+            assert_eq!(found["parts"][0]["p50_ms"], filling_ms, "{found}");
+            let p50_ms = found["mouth_to_ear_us"]["p50"].as_f64().unwrap() / 1e3;
+            assert!((20.0..500.0).contains(&p50_ms), "{found}");
+            assert!(found["one_way"]["p50_ms"].as_f64().unwrap() < p50_ms, "{found}");
+            let shares = found["budget"]["shares"].as_array().unwrap();
+            assert!(shares.iter().any(|share| share["what"] == "kernel send"), "{found}");
+            server.wait_idle();
+        }
+    }
+    let configs = server.http("GET", "/api/v1/organizations/telephony-configs", None).1;
+    let configs: Value = serde_json::from_str(&configs).unwrap();
+    assert_eq!(configs["configurations"].as_array().map(Vec::len), Some(0), "{configs}");
+    server.stop();
+}
+
 /// The ramp ends at the number asked for if nothing gives, and finds the server's limit if it has
 /// one.
 #[test]

@@ -4,11 +4,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 
 use super::lines::Lines;
+use super::played::Played;
 use super::target::Target;
 use crate::error::{PerfError, Result};
-use crate::line::emulated::Carrier;
-use crate::line::http;
-use crate::line::key::Key;
 use crate::line::talk::Dialect;
 use crate::load::meter::Meter;
 use crate::report::Setup;
@@ -42,19 +40,8 @@ pub(crate) struct Asked {
     /// What the media socket `ws://` is spoken to in.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) speaks: Speaks,
-    /// Plays this carrier instead, to a Talkpath: signed webhooks offer the calls, documents or
-    /// requests answer them, their audio travels on the media sockets that those name.
-    #[arg(long, value_name = "NAME", conflicts_with = "target", requires = "key")]
-    pub(crate) carrier: Option<String>,
-    /// Address of the Talkpath that the carrier is played to.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
-    pub(crate) server: String,
-    /// API key of that server that may change its configurations (scope admin).
-    #[arg(long, value_name = "KEY", env = "TALKPATH_API_KEY", hide_env_values = true)]
-    pub(crate) key: Option<Key>,
-    /// The agent there that takes the carrier's calls and says back what it hears.
-    #[arg(long, value_name = "NAME", default_value = "echo")]
-    pub(crate) agent: String,
+    #[command(flatten)]
+    pub(crate) played: Played,
     /// Calls placed a second.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) rate: u64,
@@ -97,21 +84,14 @@ pub(crate) enum Source {
 
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.carrier {
-            Some(name) => write!(f, "{name} to {} at {}", self.agent, self.server),
-            None => self.target.fmt(f),
-        }
+        f.write_str(&self.played.or(&self.target))
     }
 }
 
 impl Asked {
     /// Makes calls possible.
     pub(crate) fn open(&self) -> Result<Source> {
-        if let Some(name) = &self.carrier {
-            let key = self.key.as_ref();
-            let key = key.ok_or_else(|| PerfError::Usage("a carrier needs --key".into()))?;
-            let (at, _) = http::place(&self.server)?;
-            let carrier = Carrier::set_up(name, at, key, &self.agent)?;
+        if let Some(carrier) = self.played.set_up()? {
             return Ok(Source::Lines(Lines::Carrier(Box::new(carrier))));
         }
         let dialect = match (&self.target, self.speaks) {
@@ -125,7 +105,7 @@ impl Asked {
 
     /// What is sent back is what was sent, bit by bit.
     pub(crate) fn exact(&self) -> bool {
-        self.carrier.is_some()
+        self.played.is_wanted()
             || !matches!(self.target, Target::Sip { .. })
             || self.codec == Codec::Pcmu
     }

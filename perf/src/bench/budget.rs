@@ -17,6 +17,10 @@ const UNEXPLAINED_MAX_MS: f64 = 1.0;
 pub(super) struct Share {
     /// Of what.
     pub(super) what: &'static str,
+    /// Its part of the mean, in milliseconds: of the server's steps what they took of all frames
+    /// together, by frame, so that a step which few of them take counts for little. Means add up,
+    /// as quantiles do not. None if the server tells none.
+    pub(super) mean_ms: Option<f64>,
     /// Half of the time, at most, in milliseconds.
     pub(super) p50_ms: f64,
     /// 99 % of the time, at most; none beyond all bounds.
@@ -33,40 +37,45 @@ pub(super) struct Budget {
     pub(super) server: Share,
     /// What is left: the network, the kernels' queues beside the server, what waits for its turn.
     pub(super) rest: Share,
-    /// What is left is short enough to be that.
+    /// What is left is short enough to be that: by the means, or by the medians where there are
+    /// none.
     pub(super) is_explained: bool,
 }
 
-fn share(what: &'static str, p50_ms: f64, p99_ms: Option<f64>) -> Share {
+fn share(what: &'static str, mean_ms: Option<f64>, p50_ms: f64, p99_ms: Option<f64>) -> Share {
     let of_g114_pct = p99_ms.map(|ms| 100.0 * ms / TRANSPARENT_MS);
-    Share { what, p50_ms, p99_ms, of_g114_pct }
+    Share { what, mean_ms, p50_ms, p99_ms, of_g114_pct }
 }
 
 impl Budget {
     /// Of a whole that was measured at both ends and what the server says of its steps; none if it
     /// says nothing of them.
     pub(super) fn new(whole: &Quantiles, ptime_ms: f64, hops: &[Hop]) -> Option<Self> {
-        let steps = hops.iter().filter(|hop| hop.stage.is_some());
-        let steps: Vec<Share> = steps
+        let steps = || hops.iter().filter(|hop| hop.stage.is_some());
+        // Every frame takes the commonest step.
+        let frames = steps().map(|hop| hop.count).max()?.max(1) as f64;
+        let steps: Vec<Share> = steps()
             .map(|hop| {
-                share(hop.what, hop.p50_us.unwrap_or(0.0) / 1e3, hop.p99_us.map(|us| us / 1e3))
+                let mean_ms = hop.mean_us.map(|us| us * hop.count as f64 / frames / 1e3);
+                let (p50_us, p99_us) = (hop.p50_us.unwrap_or(0.0), hop.p99_us);
+                share(hop.what, mean_ms, p50_us / 1e3, p99_us.map(|us| us / 1e3))
             })
             .collect();
-        if steps.is_empty() {
-            return None;
-        }
+        let mean = steps.iter().map(|step| step.mean_ms).sum::<Option<f64>>();
         let p50: f64 = steps.iter().map(|step| step.p50_ms).sum();
         let p99 = steps.iter().map(|step| step.p99_ms).sum::<Option<f64>>();
-        let server = share("the server, all steps", p50, p99);
+        let server = share("the server, all steps", mean, p50, p99);
         let left = |whole_us: f64, ours_ms: f64| (whole_us / 1e3 - ptime_ms - ours_ms).max(0.0);
         let rest = share(
             "the rest: ways, queues beside the server, turns",
+            mean.map(|mean| left(whole.mean, mean)),
             left(whole.p50, p50),
             p99.map(|p99| left(whole.p99, p99)),
         );
-        let mut shares = vec![share("a packet's filling up", ptime_ms, Some(ptime_ms))];
+        let mut shares =
+            vec![share("a packet's filling up", Some(ptime_ms), ptime_ms, Some(ptime_ms))];
         shares.extend(steps);
-        let is_explained = rest.p50_ms <= UNEXPLAINED_MAX_MS;
+        let is_explained = rest.mean_ms.unwrap_or(rest.p50_ms) <= UNEXPLAINED_MAX_MS;
         Some(Self { shares, server, rest, is_explained })
     }
 
@@ -76,14 +85,18 @@ impl Budget {
         for share in self.shares.iter().chain(tail) {
             let ms = |ms: Option<f64>| ms.map_or("beyond".into(), |ms| format!("{ms:.3} ms"));
             let pct = |pct: Option<f64>| pct.map_or("-".into(), |pct| format!("{pct:.2} %"));
-            let Share { what, p50_ms, p99_ms, of_g114_pct } = share;
+            let Share { what, mean_ms, p50_ms, p99_ms, of_g114_pct } = share;
+            let mean = mean_ms.map_or("-".into(), |ms| format!("{ms:.3}"));
             let value = format!(
-                "{what}: p50 {p50_ms:.3}, p99 {}, {} of 150 ms",
+                "{what}: mean {mean}, p50 {p50_ms:.3}, p99 {}, {} of 150 ms",
                 ms(*p99_ms),
                 pct(*of_g114_pct)
             );
             table.row("  budget", &value);
         }
+        let verdict = if self.is_explained { "at most" } else { "MORE THAN" };
+        let value = format!("{verdict} {UNEXPLAINED_MAX_MS} ms in the mean");
+        table.row("  not explained", &value);
     }
 
     /// The steps of the server, drawn.
@@ -105,7 +118,8 @@ mod tests {
     use super::*;
 
     fn hop(stage: Option<&'static str>, p50_us: f64, p99_us: Option<f64>) -> Hop {
-        Hop { metric: "m", stage, what: "step", count: 9, p50_us: Some(p50_us), p99_us }
+        let p50_us = Some(p50_us);
+        Hop { metric: "m", stage, what: "step", count: 9, mean_us: None, p50_us, p99_us }
     }
 
     /// The shares, the server's steps and the rest make up the whole; what no bound holds is told
@@ -132,5 +146,27 @@ mod tests {
         budget.rows(&mut table);
         assert_eq!(table.text.matches("of 150 ms").count(), 4);
         assert_eq!(Budget::new(&whole, 20.0, &hops[..1]), None);
+    }
+
+    /// Means add up by frame: what few frames take counts for as many, bounds far above what was
+    /// taken do not hide what is left, and that is what decides.
+    #[test]
+    fn means_add_up() {
+        let step = |stage, count, mean_us| {
+            let hop = hop(Some(stage), 1_000.0, Some(50_000.0));
+            Hop { count, mean_us: Some(mean_us), ..hop }
+        };
+        let hops = [step("decode", 100, 200.0), step("ring", 1, 30_000.0)];
+        for (mean_us, left_ms, explained) in [(21_400.0, 0.9, true), (22_400.0, 1.9, false)] {
+            let whole =
+                Quantiles { mean: mean_us, p50: 21_000.0, p99: 30_000.0, ..Default::default() };
+            let budget = Budget::new(&whole, 20.0, &hops).expect("a budget");
+            let close = |one: Option<f64>, other: f64| (one.unwrap_or(0.0) - other).abs() < 1e-9;
+            assert!(close(budget.server.mean_ms, 0.5) && close(budget.rest.mean_ms, left_ms));
+            assert_eq!((budget.rest.p50_ms, budget.is_explained), (0.0, explained));
+            let mut table = Table::default();
+            budget.rows(&mut table);
+            assert_eq!(table.text.contains("MORE THAN 1 ms"), !explained);
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::asked::{Asked, Source};
 use super::plot::{self, Panel, Shape};
+use super::target::Target;
 use crate::error::Result;
 use crate::report::{self, LoadReport};
 use crate::run::{measure, prepare};
@@ -34,7 +35,8 @@ pub(crate) struct Args {
     /// percentile, in milliseconds.
     #[arg(long, default_value_t = 20.0)]
     late_ms: f64,
-    /// And if at most this share of the packets is lost, in per cent, both ways together.
+    /// And if at most this share of the packets is lost, in per cent, both ways together, so that
+    /// neither way loses more.
     #[arg(long, default_value_t = 0.1)]
     loss_pct: f64,
     /// And if the watched server takes at most this much of a core, in per cent.
@@ -58,6 +60,9 @@ struct Step {
     /// The generator was late itself: the step says nothing.
     own_fault: bool,
     loss_pct: f64,
+    /// Of it what was lost on the way back, which numbers that are missing show; the rest was lost
+    /// on the way there, or in the server. None where packets bear no numbers.
+    loss_back_pct: Option<f64>,
     /// Packets a second that each call sent, and that it got back.
     packets_hz: (f64, f64),
     report: LoadReport,
@@ -72,6 +77,8 @@ struct Ramp {
     held: usize,
     /// The fewest calls at which something gave, and what.
     gave: Option<(usize, Vec<String>)>,
+    /// Steps whose host was not quiet: they may say more of it than of the server.
+    not_quiet: usize,
 }
 
 /// Measures, prints and plots.
@@ -79,10 +86,19 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     let asked = &args.asked;
     prepare(asked.cpu, asked.nice)?;
     let source = asked.open()?;
-    let mut ramp = Ramp { target: asked.to_string(), steps: Vec::new(), held: 0, gave: None };
+    let target = asked.to_string();
+    let mut ramp = Ramp { target, steps: Vec::new(), held: 0, gave: None, not_quiet: 0 };
     let (mut low, mut high, mut next) = (0, None, args.from as usize);
     loop {
-        let step = step(args, &source, next)?;
+        let step = match step(args, &source, next) {
+            Ok(step) => step,
+            // What was found before is found, whatever became of the server.
+            Err(error) if low > 0 => {
+                ramp.gave = Some((next, vec![error.to_string()]));
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         if !asked.json {
             println!("{}", step.line());
         }
@@ -95,6 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
                 ramp.gave = Some((next, step.broke.clone()));
             }
         }
+        ramp.not_quiet += usize::from(!step.report.cost.quiet);
         ramp.steps.push(step);
         next = match high {
             None if low >= args.most as usize => break,
@@ -127,12 +144,16 @@ impl Step {
         let content = &report.content;
         let share = |part: u64| 100.0 * part as f64 / (content.sent.max(1)) as f64;
         let loss_pct = share(content.lost);
+        let numbered =
+            matches!(args.asked.target, Target::Sip { .. }) && !args.asked.played.is_wanted();
+        let loss_back_pct = numbered.then(|| share(content.lost.min(report.headers.gaps)));
         let mut broke = Vec::new();
         if report.up < calls {
             broke.push(format!("{} calls did not come up", calls - report.up));
         }
         if loss_pct > args.loss_pct {
-            broke.push(format!("loss {loss_pct:.2} %"));
+            let back = loss_back_pct.map(|back| format!(", {back:.2} % on the way back"));
+            broke.push(format!("loss {loss_pct:.2} %{}", back.unwrap_or_default()));
         }
         let ended = report.setup.as_ref().map_or(0, |setup| setup.hung_up_by_server);
         if ended > 0 {
@@ -151,7 +172,7 @@ impl Step {
         let own_fault = report.generator_late_us.p99 > args.own_late_ms * 1e3;
         let each = |packets: u64| packets as f64 / report.up.max(1) as f64 / report.cost.seconds;
         let packets_hz = (each(content.sent), each(content.returned));
-        Self { calls, broke, own_fault, loss_pct, packets_hz, report }
+        Self { calls, broke, own_fault, loss_pct, loss_back_pct, packets_hz, report }
     }
 
     fn line(&self) -> String {
@@ -161,10 +182,15 @@ impl Step {
             (false, true) => "holds".to_owned(),
             (false, false) => format!("gives: {}", self.broke.join(", ")),
         };
+        let noise = if run.cost.quiet { "" } else { "  (not quiet)" };
+        let drops = match run.cost.drops.total() {
+            0 => String::new(),
+            drops => format!("  kernel drops {drops}"),
+        };
         format!(
             "{:>6} calls  CPU {:>5.1} %  {:>6.1} KiB a call  switches {:>6.0}+{:<5.0}/s  packets a \
              call {:.1}/{:.1} Hz  echo p50 {:>6.0} p99 {:>7.0} µs  late p99 {:>7.0} µs  loss {:.3} \
-             %  {verdict}",
+             %{drops}  {verdict}{noise}",
             self.calls,
             run.cost.server_cpu_pct,
             run.cost.kib_per_call,
@@ -189,7 +215,13 @@ impl Ramp {
             }
             None => "nothing did: the ramp ended".to_owned(),
         };
-        format!("{:<18} {} calls\n{:<18} {gave}\n", "held", self.held, "gave")
+        let mut table = report::Table::default();
+        table.row("held", &format!("{} calls", self.held));
+        table.row("gave", &gave);
+        if self.not_quiet > 0 {
+            table.row("not quiet", &format!("{} of {} steps", self.not_quiet, self.steps.len()));
+        }
+        table.text
     }
 
     fn panels(&self) -> Vec<Panel> {

@@ -2,7 +2,7 @@
 //! heard.
 
 use super::chirp::{self, Chirps};
-use super::law::Law;
+use super::coding::Coding;
 
 /// Nanoseconds of a sample.
 const SAMPLE_NS: f64 = 1e9 / chirp::RATE_HZ as f64;
@@ -28,7 +28,7 @@ pub(crate) enum Playing {
 
 /// Both sides of a call.
 pub(crate) struct Ear {
-    law: Law,
+    coding: Coding,
     playing: Playing,
     /// When the packets of the sound left, in order.
     sent_ns: Vec<u64>,
@@ -57,9 +57,9 @@ pub(crate) struct Way {
 
 impl Ear {
     /// A call in which nothing was said yet.
-    pub(crate) fn new(law: Law, playing: Playing, packet_samples: usize) -> Self {
+    pub(super) fn new(coding: Coding, playing: Playing, packet_samples: usize) -> Self {
         Self {
-            law,
+            coding,
             playing,
             sent_ns: Vec::new(),
             packet_samples,
@@ -101,20 +101,21 @@ impl Ear {
             self.strays += 1;
             return;
         };
-        let to = from + payload.len();
+        let samples = payload.len() / self.coding.sample_bytes();
+        let to = from + samples;
         if self.heard.len() < to {
             self.heard.resize(to, 0.0);
         }
         if let Some(room) = self.heard.get_mut(from..to) {
-            for (sample, code) in room.iter_mut().zip(payload) {
-                *sample = f32::from(self.law.decode(*code));
+            for (sample, heard) in room.iter_mut().zip(self.coding.decode(payload)) {
+                *sample = heard;
             }
         }
         let at_ns = match self.playing {
             Playing::OnArrival => arrived_ns,
             Playing::InTurn => arrived_ns.max(self.played_ns),
         };
-        self.played_ns = at_ns + (payload.len() as f64 * SAMPLE_NS) as u64;
+        self.played_ns = at_ns + (samples as f64 * SAMPLE_NS) as u64;
         self.packets.push((from, to, at_ns));
     }
 
@@ -155,26 +156,32 @@ impl Ear {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::law::Law;
 
     const PACKET: usize = 160;
     const PACKET_NS: u64 = 20_000_000;
 
     /// An echo that returns each packet after `way_ns`, `late` packets behind in its own clock; the
     /// packets numbered `lost` do not come.
-    fn echo(playing: Playing, way_ns: u64, late: usize, lost: &[usize]) -> Vec<Option<Way>> {
+    fn echo(
+        coding: Coding,
+        playing: Playing,
+        way_ns: u64,
+        late: usize,
+        lost: &[usize],
+    ) -> Vec<Option<Way>> {
         let chirps = Chirps::new();
         let sound = chirps.sound(4 * chirp::RATE_HZ);
-        let law = Law::Pcma;
-        let mut ear = Ear::new(law, playing, PACKET);
+        let mut ear = Ear::new(coding, playing, PACKET);
         let start_ns = 1_700_000_000_000_000_000;
-        for (number, packet) in sound.chunks(PACKET).enumerate() {
+        let wire = coding.encode(&sound);
+        for (number, payload) in wire.chunks(PACKET * coding.sample_bytes()).enumerate() {
             let sent_ns = start_ns + number as u64 * PACKET_NS;
             ear.says(sent_ns);
             if !lost.contains(&number) {
-                let payload: Vec<u8> = packet.iter().map(|sample| law.encode(*sample)).collect();
                 let behind = if number == 2 { number } else { number + late };
                 let timestamp = (u32::MAX - 500).wrapping_add((behind * PACKET) as u32);
-                ear.hears(timestamp, &payload, sent_ns + way_ns + late as u64 * PACKET_NS);
+                ear.hears(timestamp, payload, sent_ns + way_ns + late as u64 * PACKET_NS);
             }
         }
         ear.ways(&chirps)
@@ -184,11 +191,15 @@ mod tests {
     /// line wraps, the echo's clock is ahead, or packets are lost.
     #[test]
     fn the_way_is_measured() {
-        for (playing, lost) in
-            [(Playing::OnArrival, [0, 1, 26, 99].as_slice()), (Playing::InTurn, &[])]
-        {
+        let law = Coding::Companded(Law::Pcma);
+        for (coding, playing, lost) in [
+            (law, Playing::OnArrival, [0, 1, 26, 99].as_slice()),
+            (law, Playing::InTurn, &[]),
+            (Coding::Linear { samples: 1 }, Playing::InTurn, &[]),
+            (Coding::Linear { samples: 2 }, Playing::InTurn, &[]),
+        ] {
             for (late, way_ns) in [(0, 300_000), (0, 45_000_000), (3, 1_000_000)] {
-                let ways = echo(playing, way_ns, late, lost);
+                let ways = echo(coding, playing, way_ns, late, lost);
                 assert!(ways.len() >= 4, "{}", ways.len());
                 let wanted_ns = PACKET_NS + way_ns + late as u64 * PACKET_NS;
                 for way in ways.iter().flatten() {
@@ -202,7 +213,7 @@ mod tests {
     /// What comes in a burst is heard in its turn.
     #[test]
     fn a_burst_is_played_in_turn() {
-        let mut ear = Ear::new(Law::Pcmu, Playing::InTurn, PACKET);
+        let mut ear = Ear::new(Coding::Companded(Law::Pcmu), Playing::InTurn, PACKET);
         for packet in 0..3 {
             ear.hears(packet * 160, &[0xFF; PACKET], 1_000);
         }
@@ -213,7 +224,7 @@ mod tests {
     /// A clock that jumps far away is left out and counted.
     #[test]
     fn a_jump_is_left_out() {
-        let mut ear = Ear::new(Law::Pcmu, Playing::OnArrival, PACKET);
+        let mut ear = Ear::new(Coding::Companded(Law::Pcmu), Playing::OnArrival, PACKET);
         for timestamp in [7, 167, 400_000_000, 6, 7u32.wrapping_sub(5_000)] {
             ear.hears(timestamp, &[0xFF; PACKET], 2_000);
         }

@@ -55,9 +55,12 @@ impl std::str::FromStr for MetricsUrl {
 /// Cumulative counts of one histogram by upper bound in nanoseconds; the last one has no bound.
 type Buckets = BTreeMap<u64, f64>;
 
-/// One reading.
+/// One reading: the buckets of each histogram, and what its values come to in seconds.
 #[derive(Debug, Default)]
-pub(crate) struct Reading(BTreeMap<String, Buckets>);
+pub(crate) struct Reading {
+    buckets: BTreeMap<String, Buckets>,
+    sums_s: BTreeMap<String, f64>,
+}
 
 /// What a hop took in the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -70,6 +73,8 @@ pub(crate) struct Hop {
     pub(crate) what: &'static str,
     /// Values.
     pub(crate) count: u64,
+    /// Their mean, which is no bound but exact, in microseconds; none if the server has no sums.
+    pub(crate) mean_us: Option<f64>,
     /// Median, at most, in microseconds.
     pub(crate) p50_us: Option<f64>,
     /// 99 %, at most, in microseconds; none beyond the largest bound.
@@ -90,8 +95,12 @@ impl MetricsUrl {
 impl Reading {
     /// Sums the buckets of each histogram over its labels, steps of frames apart.
     fn parse(text: &str) -> Self {
-        let mut all: BTreeMap<String, Buckets> = BTreeMap::new();
+        let mut all = Self::default();
         for line in text.lines() {
+            if let Some((key, sum_s)) = sum(line) {
+                *all.sums_s.entry(key).or_default() += sum_s;
+                continue;
+            }
             let Some((name, rest)) = line.split_once("_bucket{") else { continue };
             let Some((labels, value)) = rest.rsplit_once('}') else { continue };
             let Some((_, bound)) = labels.split_once("le=\"") else { continue };
@@ -104,14 +113,10 @@ impl Reading {
                 Ok(seconds) if seconds.is_finite() => (seconds * 1e9).round() as u64,
                 _ => u64::MAX,
             };
-            let stage = labels.split_once("stage=\"").and_then(|(_, rest)| rest.split_once('"'));
-            let name = match stage.filter(|_| name == STEPS) {
-                Some((stage, _)) => stage_key(stage),
-                None => name.to_owned(),
-            };
-            *all.entry(name).or_default().entry(bound_ns).or_default() += value;
+            let buckets = all.buckets.entry(key(name, labels)).or_default();
+            *buckets.entry(bound_ns).or_default() += value;
         }
-        Self(all)
+        all
     }
 
     /// What grew from `before` to this reading, by hop.
@@ -121,7 +126,9 @@ impl Reading {
             STAGES.iter().map(|(stage, what)| (stage_key(stage), STEPS, Some(*stage), *what));
         hops.chain(steps)
             .filter_map(|(key, metric, stage, what)| {
-                let (now, old) = (self.0.get(&key)?, before.0.get(&key));
+                let (now, old) = (self.buckets.get(&key)?, before.buckets.get(&key));
+                let old_sum_s = before.sums_s.get(&key).copied().unwrap_or_default();
+                let sum_s = self.sums_s.get(&key).map(|sum_s| sum_s - old_sum_s);
                 let grown: Vec<(u64, f64)> = now
                     .iter()
                     .map(|(bound, count)| {
@@ -139,12 +146,29 @@ impl Reading {
                     stage,
                     what,
                     count: total as u64,
+                    mean_us: sum_s.map(|sum_s| sum_s * 1e6 / total),
                     p50_us: at(0.5),
                     p99_us: at(0.99),
                 })
             })
             .collect()
     }
+}
+
+/// What a histogram is kept as.
+fn key(name: &str, labels: &str) -> String {
+    let stage = labels.split_once("stage=\"").and_then(|(_, rest)| rest.split_once('"'));
+    match stage.filter(|_| name == STEPS) {
+        Some((stage, _)) => stage_key(stage),
+        None => name.to_owned(),
+    }
+}
+
+/// What a line says that the values of a histogram come to.
+fn sum(line: &str) -> Option<(String, f64)> {
+    let (series, value) = line.rsplit_once(' ')?;
+    let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+    Some((key(name.strip_suffix("_sum")?, labels), value.parse().ok()?))
 }
 
 /// What the steps of one kind are kept as.
@@ -166,13 +190,16 @@ mod tests {
                  talkpath_frame_added_seconds_bucket{{worker=\"1\",le=\"0.00005\"}} {low}\n\
                  talkpath_frame_added_seconds_bucket{{worker=\"0\",le=\"0.001\"}} {high}\n\
                  talkpath_frame_added_seconds_bucket{{worker=\"0\",le=\"+Inf\"}} {high}\n\
-                 talkpath_frame_added_seconds_sum 1\nnonsense{{ 4\n"
+                 talkpath_frame_added_seconds_sum{{worker=\"0\"}} 0.00{low}\n\
+                 talkpath_frame_added_seconds_sum{{worker=\"1\"}} 0.001\nnonsense{{ 4\n"
             )
         };
         let (before, after) = (Reading::parse(&text(10, 100)), Reading::parse(&text(40, 200)));
         let hops = after.since(&before);
         let hop = hops.first().expect("a hop");
         assert_eq!((hop.count, hop.p50_us, hop.p99_us), (100, Some(50.0), Some(1_000.0)));
+        // 0.0010 and 0.0040 s of a hundred values.
+        assert!((hop.mean_us.expect("a mean") - 30.0).abs() < 1e-6);
         assert_eq!((hops.len(), before.since(&before).len()), (1, 0));
     }
 
@@ -184,12 +211,15 @@ mod tests {
                 "talkpath_frame_stage_seconds_bucket{{le=\"0.001\",worker=\"0\",stage=\"pacer\"}} \
                  {pacer}\ntalkpath_frame_stage_seconds_bucket{{le=\"+Inf\",worker=\"0\",\
                  stage=\"pacer\"}} {pacer}\ntalkpath_frame_stage_seconds_bucket{{le=\"0.000002\",\
-                 worker=\"0\",stage=\"decode\"}} {decode}\n"
+                 worker=\"0\",stage=\"decode\"}} {decode}\n\
+                 talkpath_frame_stage_seconds_sum{{worker=\"0\",stage=\"decode\"}} 0.0{decode}\n"
             )
         };
         let hops = Reading::parse(&text(7, 40)).since(&Reading::parse(&text(2, 10)));
         let told: Vec<_> = hops.iter().map(|hop| (hop.stage, hop.count, hop.p99_us)).collect();
         assert_eq!(told, [(Some("decode"), 5, Some(2.0)), (Some("pacer"), 30, Some(1_000.0))]);
+        let means: Vec<_> = hops.iter().map(|hop| hop.mean_us.map(f64::round)).collect();
+        assert_eq!(means, [Some(10_000.0), None], "0.02 and 0.07 s; the pacer has no sum");
     }
 
     /// Addresses.

@@ -4,12 +4,15 @@
 mod asked;
 mod budget;
 mod chirp;
+mod coding;
 mod density;
 mod ear;
 mod latency;
 mod law;
 pub(crate) mod lines;
 mod metrics;
+mod offered;
+mod played;
 mod plot;
 mod soak;
 pub(crate) mod target;

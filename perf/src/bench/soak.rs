@@ -230,8 +230,8 @@ fn flat(args: &Args, intervals: &[Interval]) -> Vec<Flat> {
     let of = |what, unit, (pct, more): (f64, f64), value: fn(&Interval) -> f64| {
         let part = (intervals.len() / SHARE).max(1);
         let values: Vec<f64> = intervals.iter().map(value).collect();
-        let first = median(values.get(..part)?)?;
-        let last = median(values.get(values.len() - part..)?)?;
+        let first = report::median(values.get(..part)?.iter().copied())?;
+        let last = report::median(values.get(values.len() - part..)?.iter().copied())?;
         let most = (first * (1.0 + pct / 100.0)).max(first + more);
         (first > 0.0).then_some(Flat { what, unit, first, last, most, holds: last <= most })
     };
@@ -242,12 +242,6 @@ fn flat(args: &Args, intervals: &[Interval]) -> Vec<Flat> {
         of("lateness p99.9", "µs", latency, |one| one.late_us.p999),
     ];
     list.into_iter().flatten().collect()
-}
-
-fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
 }
 
 impl Soak {

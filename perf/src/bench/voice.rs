@@ -6,16 +6,21 @@ use std::os::fd::AsRawFd as _;
 use socket2::{SockAddr, Socket};
 
 use super::chirp::Chirps;
+use super::coding::Coding;
 use super::ear::{Ear, Playing};
 use super::law::Law;
+use super::offered::Offered;
 use super::target::Target;
 use crate::agent::server::dial_with;
 use crate::error::{PerfError, Result};
+use crate::line::emulated::Carrier;
 use crate::line::talk::Talk;
 use crate::load::line::LineEnd;
+use crate::load::meter::{Cost, Meter};
 use crate::report::Setup;
 use crate::rtp;
 use crate::run::calls::Desk;
+use crate::sip::link::Transport;
 use crate::sip::signalling::{Callee, Signalling};
 use crate::sip::uac::Event;
 use crate::sound::Codec;
@@ -68,9 +73,10 @@ struct Call {
 }
 
 /// The calls under way.
-struct Conversation<'a> {
+pub(super) struct Conversation<'a> {
     script: &'a Script,
     calls: Vec<Call>,
+    coding: Coding,
     /// The sound, coded, cut into packets.
     sound: Vec<Vec<u8>>,
     poll: Poll,
@@ -78,6 +84,8 @@ struct Conversation<'a> {
     scratch: Vec<u8>,
     message: Vec<u8>,
     lost: u64,
+    /// Calls whose sockets the server has closed since that was last asked.
+    closed: Vec<usize>,
 }
 
 /// What was said and heard.
@@ -89,25 +97,32 @@ pub(crate) struct Spoken {
     pub(crate) setup: Option<Setup>,
     /// Calls that ended while they were meant to last.
     pub(crate) broken: u64,
+    /// What the talk cost, without what came before and behind it.
+    pub(crate) cost: Cost,
 }
 
-/// Places the calls, says the sound in each, listens, and hangs up.
-pub(crate) fn speak(script: &Script, chirps: &Chirps) -> Result<Spoken> {
-    let mut talk = Conversation::new(script, chirps)?;
+/// Places the calls, by the carrier that is played or as the script says, says the sound in each,
+/// listens, and hangs up.
+pub(crate) fn speak(
+    script: &Script,
+    carrier: Option<&Carrier>,
+    chirps: &Chirps,
+    mut meter: Meter,
+) -> Result<Spoken> {
+    if let Some(carrier) = carrier {
+        let mut talk = Conversation::new(script, Coding::of(carrier.dialect), chirps)?;
+        let mut offered = Offered::new(carrier);
+        offered.place(&mut talk, script.calls)?;
+        let up = offered.up();
+        talk.converse(&mut meter, |talk| offered.look(talk))?;
+        offered.hang_up(&mut talk)?;
+        return Ok(talk.end(up, Some(offered.setup), &meter));
+    }
+    let mut talk = Conversation::new(script, Coding::Companded(script.law), chirps)?;
     match &script.target {
         Target::Sip { server, user, transport } => {
-            let mut signalling = Signalling::open(&Callee {
-                server: *server,
-                user: user.clone(),
-                transport: *transport,
-                local: SocketAddrV4::new(script.local, 0),
-                ptime_ms: script.ptime_ms,
-                codec: match script.law {
-                    Law::Pcmu => Codec::Pcmu,
-                    Law::Pcma => Codec::Pcma,
-                },
-                srtp: None,
-            })?;
+            let callee = script.callee(*server, user, *transport);
+            let mut signalling = Signalling::open(&callee)?;
             let mut desk = Desk::new()?;
             talk.place(&mut signalling, &mut desk)?;
             if desk.up == 0 {
@@ -118,16 +133,16 @@ pub(crate) fn speak(script: &Script, chirps: &Chirps) -> Result<Spoken> {
                 )));
             }
             let up = desk.up;
-            talk.converse(|talk| talk.signal(&mut signalling, &mut desk))?;
+            talk.converse(&mut meter, |talk| talk.signal(&mut signalling, &mut desk))?;
             talk.hang_up(&mut signalling, &mut desk)?;
-            Ok(talk.end(up, Some(desk.result(&signalling))))
+            Ok(talk.end(up, Some(desk.result(&signalling)), &meter))
         }
         Target::Media { server, path } => {
             for _ in 0..script.calls {
                 talk.open(*server, path)?;
             }
-            talk.converse(|_| Ok(()))?;
-            Ok(talk.end(script.calls as usize, None))
+            talk.converse(&mut meter, |_| Ok(()))?;
+            Ok(talk.end(script.calls as usize, None, &meter))
         }
         Target::AudioSocket { .. } => {
             Err(PerfError::Usage("latency is measured by sip: and ws:, not audiosocket:".into()))
@@ -135,26 +150,39 @@ pub(crate) fn speak(script: &Script, chirps: &Chirps) -> Result<Spoken> {
     }
 }
 
+impl Script {
+    fn callee(&self, server: SocketAddrV4, user: &str, transport: Transport) -> Callee {
+        Callee {
+            server,
+            user: user.to_owned(),
+            transport,
+            local: SocketAddrV4::new(self.local, 0),
+            ptime_ms: self.ptime_ms,
+            codec: match self.law {
+                Law::Pcmu => Codec::Pcmu,
+                Law::Pcma => Codec::Pcma,
+            },
+            srtp: None,
+        }
+    }
+}
+
 impl<'a> Conversation<'a> {
-    fn new(script: &'a Script, chirps: &Chirps) -> Result<Self> {
+    fn new(script: &'a Script, coding: Coding, chirps: &Chirps) -> Result<Self> {
         let packet = (script.ptime_ms * rtp::SAMPLES_MS) as usize;
         let samples = usize::try_from(script.seconds).unwrap_or(1) * super::chirp::RATE_HZ;
-        let codes: Vec<u8> =
-            (i16::MIN..=i16::MAX).map(|sample| script.law.encode(sample)).collect();
-        let code = |sample: &i16| {
-            let place = i32::from(*sample) - i32::from(i16::MIN);
-            codes.get(place.unsigned_abs() as usize).copied().unwrap_or_default()
-        };
-        let sound = chirps.sound(samples / packet * packet);
+        let wire = coding.encode(&chirps.sound(samples / packet * packet));
         Ok(Self {
             script,
             calls: Vec::new(),
-            sound: sound.chunks(packet).map(|part| part.iter().map(code).collect()).collect(),
+            coding,
+            sound: wire.chunks(packet * coding.sample_bytes()).map(<[u8]>::to_vec).collect(),
             poll: Poll::new()?,
             ready: Vec::new(),
             scratch: vec![0; READ_BYTES],
             message: Vec::new(),
             lost: 0,
+            closed: Vec::new(),
         })
     }
 
@@ -165,7 +193,7 @@ impl<'a> Conversation<'a> {
             Way::Line(_) => Playing::InTurn,
         };
         let samples = (self.script.ptime_ms * rtp::SAMPLES_MS) as usize;
-        let ear = Ear::new(self.script.law, playing, samples);
+        let ear = Ear::new(self.coding, playing, samples);
         let up = matches!(way, Way::Line(_));
         self.calls.push(Call { socket, _rtcp: rtcp, way, ear, up });
         Ok(())
@@ -175,7 +203,6 @@ impl<'a> Conversation<'a> {
     fn open(&mut self, server: SocketAddrV4, path: &str) -> Result<()> {
         let key = fastrand::u128(..).to_be_bytes();
         let (socket, rest) = dial_with(server, path, key, "")?;
-        net::stamp(&socket)?;
         let number = format!("{:032x}", fastrand::u128(..));
         let mut talk = Talk::new(&format!("AC{number}"), &format!("CA{number}"));
         let mut bytes = Vec::new();
@@ -185,8 +212,42 @@ impl<'a> Conversation<'a> {
         if socket.send_with_flags(&bytes, libc::MSG_NOSIGNAL)? != bytes.len() {
             return Err(PerfError::Peer("a fresh socket took less than two messages".into()));
         }
+        self.take_line(socket, &rest, talk)
+    }
+
+    /// A media socket is open whose stream has begun; `rest` is what came behind the handshake.
+    pub(super) fn take_line(&mut self, socket: Socket, rest: &[u8], talk: Talk) -> Result<()> {
+        net::stamp(&socket)?;
         socket.set_nonblocking(true)?;
-        self.add(socket, None, Way::Line(Box::new(LineEnd::new(talk, &rest).uncut())))
+        self.add(socket, None, Way::Line(Box::new(LineEnd::new(talk, rest).uncut())))
+    }
+
+    /// The carrier says this on the socket of a call.
+    pub(super) fn pass_on(&mut self, call: usize, opcode: u8, bytes: &[u8]) {
+        let Some(call) = self.calls.get_mut(call) else { return };
+        if let Way::Line(line) = &call.way {
+            self.message.clear();
+            line.say(opcode, bytes, &mut self.message);
+            // Whoever is gone meanwhile is seen when the socket is read.
+            let _ = call.socket.send_with_flags(&self.message, libc::MSG_NOSIGNAL);
+        }
+    }
+
+    /// A call is over though it was meant to last.
+    pub(super) fn ended(&mut self, call: usize) {
+        if let Some(call) = self.calls.get_mut(call) {
+            self.lost += u64::from(std::mem::replace(&mut call.up, false));
+        }
+    }
+
+    /// All calls are over, as they should be.
+    pub(super) fn all_ended(&mut self) {
+        self.calls.iter_mut().for_each(|call| call.up = false);
+    }
+
+    /// The next call whose socket the server has closed.
+    pub(super) fn closed(&mut self) -> Option<usize> {
+        self.closed.pop()
     }
 
     /// Places the SIP calls at the rate.
@@ -236,7 +297,12 @@ impl<'a> Conversation<'a> {
     }
 
     /// Says the whole sound in every call, the calls spread over a packet's time, and listens.
-    fn converse(&mut self, mut meanwhile: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    fn converse(
+        &mut self,
+        meter: &mut Meter,
+        mut meanwhile: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        meter.open();
         let period_ns = u64::from(self.script.ptime_ms) * 1_000_000;
         let calls = self.calls.len().max(1) as u64;
         let start = clock::mono_ns() + period_ns;
@@ -259,6 +325,7 @@ impl<'a> Conversation<'a> {
                 meanwhile(self)?;
             }
             if slot == total && now >= end {
+                meter.close();
                 return Ok(());
             }
         }
@@ -290,6 +357,10 @@ impl<'a> Conversation<'a> {
             Way::Line(line) => {
                 line.media(part, &mut self.message);
                 call.ear.says(clock::real_ns());
+                if self.message.is_empty() {
+                    // It waits for those that make a message with it.
+                    return Ok(());
+                }
                 call.socket.send_with_flags(&self.message, libc::MSG_NOSIGNAL)
             }
         };
@@ -305,7 +376,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Reads what has come.
-    fn listen(&mut self) -> Result<()> {
+    pub(super) fn listen(&mut self) -> Result<()> {
         loop {
             self.poll.wait_into(Some(0), &mut self.ready)?;
             if self.ready.is_empty() {
@@ -324,6 +395,7 @@ impl<'a> Conversation<'a> {
             Ok(arrival) => arrival,
             Err(error) if net::would_block(&error) => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => return Ok(()),
+            Err(_) if matches!(call.way, Way::Line(_)) => return self.gone(number),
             Err(error) => return Err(PerfError::io(format!("listening to call {number}"))(error)),
         };
         let bytes = self.scratch.get(..arrival.length).unwrap_or_default();
@@ -335,10 +407,7 @@ impl<'a> Conversation<'a> {
                     ear.hears(packet.timestamp, packet.payload, stamp_ns);
                 }
             }
-            Way::Line(_) if bytes.is_empty() => {
-                self.lost += u64::from(std::mem::replace(&mut call.up, false));
-                self.poll.remove(call.socket.as_raw_fd())?;
-            }
+            Way::Line(_) if bytes.is_empty() => return self.gone(number),
             Way::Line(line) => {
                 self.message.clear();
                 line.receive(bytes, &mut self.message, |packet| {
@@ -354,6 +423,16 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
+    /// The server has closed the socket of a call.
+    fn gone(&mut self, number: usize) -> Result<()> {
+        self.ended(number);
+        self.closed.push(number);
+        match self.calls.get(number) {
+            Some(call) => Ok(self.poll.remove(call.socket.as_raw_fd())?),
+            None => Ok(()),
+        }
+    }
+
     fn hang_up(&mut self, signalling: &mut Signalling, desk: &mut Desk) -> Result<()> {
         desk.hanging_up();
         for number in 0..self.script.calls {
@@ -367,7 +446,8 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn end(mut self, up: usize, setup: Option<Setup>) -> Spoken {
+    /// What came of it. The sockets are open until what the kernel dropped at them is known.
+    fn end(mut self, up: usize, setup: Option<Setup>, meter: &Meter) -> Spoken {
         for call in &mut self.calls {
             if let (Way::Line(line), true) = (&mut call.way, call.up) {
                 self.message.clear();
@@ -376,7 +456,9 @@ impl<'a> Conversation<'a> {
             }
         }
         let broken = self.lost + setup.as_ref().map_or(0, |setup| setup.hung_up_by_server);
+        let said: usize = self.calls.iter().map(|call| call.ear.said()).sum();
+        let cost = meter.cost(up, said as u64);
         let ears = self.calls.into_iter().map(|call| call.ear).collect();
-        Spoken { ears, up, setup, broken }
+        Spoken { ears, up, setup, broken, cost }
     }
 }

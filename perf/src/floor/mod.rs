@@ -7,3 +7,4 @@ mod pair;
 #[cfg(feature = "uring")]
 mod ring;
 pub(crate) mod serve;
+mod shared;

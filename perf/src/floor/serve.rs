@@ -31,6 +31,10 @@ pub(super) const MASK: [u8; 4] = [0xA5, 0x3C, 0x96, 0x0F];
 pub(crate) enum Kind {
     /// UDP echo, a connected socket a call.
     Udp,
+    /// The same on sockets that are not connected.
+    Open,
+    /// The same on one port for all calls, many packets a system call.
+    Shared,
     /// The same on io_uring.
     #[cfg(feature = "uring")]
     Uring,
@@ -49,6 +53,8 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Udp => "udp",
+            Self::Open => "open",
+            Self::Shared => "shared",
             #[cfg(feature = "uring")]
             Self::Uring => "uring",
             Self::Ws => "ws",
@@ -67,6 +73,8 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
     }
     match kind {
         Kind::Udp => udp(&sockets()?),
+        Kind::Open => super::shared::run_open(peers()?.len()),
+        Kind::Shared => super::shared::run(peers()?.len()),
         #[cfg(feature = "uring")]
         Kind::Uring => {
             let calls = sockets()?;
@@ -85,9 +93,9 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>, agent: Option<SocketAddrV4>) -
     }
 }
 
-/// A connected socket for each peer named on standard input.
-fn sockets() -> Result<Vec<UdpSocket>> {
-    let mut sockets = Vec::new();
+/// The peers named on standard input.
+fn peers() -> Result<Vec<SocketAddr>> {
+    let mut peers = Vec::new();
     for line in io::stdin().lock().lines() {
         let line = line?;
         if line.is_empty() {
@@ -95,6 +103,15 @@ fn sockets() -> Result<Vec<UdpSocket>> {
         }
         let peer: SocketAddr =
             line.parse().map_err(|_| PerfError::Usage(format!("{line:?} is no address")))?;
+        peers.push(peer);
+    }
+    Ok(peers)
+}
+
+/// A connected socket for each of them.
+fn sockets() -> Result<Vec<UdpSocket>> {
+    let mut sockets = Vec::new();
+    for peer in peers()? {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         socket.connect(peer)?;
         socket.set_nonblocking(true)?;

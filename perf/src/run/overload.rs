@@ -23,6 +23,8 @@ use crate::sys::net::RtpPorts;
 const SIGNALLING_NS: u64 = 1_000_000;
 /// Calls that are not up after this long are given up, in nanoseconds.
 const PATIENCE_NS: u64 = 5 * SECOND_NS;
+/// How long calls are listened to once the window is closed, in nanoseconds.
+const DRAIN_NS: u64 = SECOND_NS / 2;
 /// How late 99 % of a call's packets may be (design bar), in milliseconds.
 const LATE_MAX_MS: f64 = 20.0;
 /// The generator itself may be this late, in milliseconds.
@@ -87,6 +89,8 @@ struct Report {
     failed: usize,
     /// Ended by the server.
     hung_up: usize,
+    /// Calls that were taken and of which nothing was heard.
+    starved: usize,
     /// Calls that were up when the first one was refused.
     full_at: usize,
     /// Arrivals against each call's own clock.
@@ -247,11 +251,17 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
     run.overload()?;
     run.engine.set_window(false);
     meter.close();
+    // Of a call that was taken last something is to be heard, too.
+    let end = clock::mono_ns() + DRAIN_NS;
+    while clock::mono_ns() < end {
+        run.step(false)?;
+    }
     let heard = run.engine.finish()?;
     run.recover()?;
     run.hang_up()?;
     let mut report = run.report;
     report.without_retry_after = run.signalling.uac.counters.without_retry_after;
+    report.starved = heard.starved;
     report.lateness_us = Quantiles::of(&heard.lateness);
     report.worst_call_p99_ms = heard.worst_late_ns as f64 / 1e6;
     report.generator_late_us = Quantiles::of(&heard.generator_late);
@@ -272,6 +282,10 @@ impl Report {
         fault(self.refused == 0, "no call was refused: offer more (--most, --rate)".into());
         fault(self.failed > 0, format!("{} calls failed otherwise than by 503", self.failed));
         fault(self.hung_up > 0, format!("{} calls were hung up", self.hung_up));
+        fault(self.starved > 0, format!("nothing was heard of {} calls", self.starved));
+        // One of those that were taken came after the others had ended.
+        let is_short = self.refused > 0 && self.refused + 1 < self.taken;
+        fault(is_short, "less than twice what it takes was offered: offer more (--most)".into());
         let bare = self.without_retry_after;
         fault(bare > 0, format!("{bare} refusals without Retry-After"));
         let own_ms = self.generator_late_us.p99 / 1e3;
@@ -288,7 +302,10 @@ impl Report {
         let Self { offered, taken, refused, failed, hung_up, full_at, .. } = self;
         table.row(
             "calls",
-            &format!("{offered} offered, {taken} taken, {refused} refused, {failed} failed"),
+            &format!(
+                "{offered} offered, {taken} taken, {refused} refused, {failed} failed, {} not heard",
+                self.starved
+            ),
         );
         table.row("full", &format!("at {full_at} calls; {hung_up} hung up by the server"));
         table.times("lateness", Some(&self.lateness_us));

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::Serialize;
 
+use super::rows::median;
 use super::server::Server;
 use super::{LoadArgs, calls, measure, prepare, prepare_server};
 use crate::agent::callee::Callee;
@@ -169,6 +170,8 @@ struct Row {
     echo_p99_us: (Option<f64>, Option<f64>),
     /// The server's runs were without fault; the rival's faults are shown, but are its own.
     clean: bool,
+    /// Runs of both that were not quiet: they count only where none was.
+    not_quiet: usize,
     /// Runs of both that were not.
     unclean: Vec<LoadReport>,
 }
@@ -217,11 +220,6 @@ fn keep(
 }
 
 fn row(case: &Case, ours: &[LoadReport], theirs: &[LoadReport]) -> Row {
-    let median = |runs: &[LoadReport], value: fn(&LoadReport) -> f64| {
-        let mut values: Vec<f64> = runs.iter().map(value).collect();
-        values.sort_by(f64::total_cmp);
-        values.get(values.len().checked_sub(1)? / 2).copied()
-    };
     // A packet comes and goes on either side, so a call has twice the packets of an echo.
     let cpu = |run: &LoadReport| run.cost.server_us_per_packet / 2.0;
     let echo = |run: &LoadReport| run.echo_us.p50;
@@ -236,6 +234,7 @@ fn row(case: &Case, ours: &[LoadReport], theirs: &[LoadReport]) -> Row {
         echo_us: (median(ours, echo), median(theirs, echo)),
         echo_p99_us: (median(ours, tail), median(theirs, tail)),
         clean: ours.iter().all(LoadReport::clean),
+        not_quiet: runs().filter(|run| !run.cost.quiet).count(),
         unclean: runs().filter(|run| !run.clean()).cloned().collect(),
     }
 }
@@ -318,10 +317,14 @@ fn table(rows: &[Row]) -> String {
     );
     for row in rows {
         let fault = if row.clean { "" } else { "  NOT CLEAN" };
+        let noise = match row.not_quiet {
+            0 => String::new(),
+            count => format!("  {count} not quiet"),
+        };
         let ((ours, theirs), (ours_p99, theirs_p99)) = (row.echo_us, row.echo_p99_us);
         let _ = writeln!(
             text,
-            "{:<28} {:>10} {:>10} {:>7} {:>22} {:>22}{fault}",
+            "{:<28} {:>10} {:>10} {:>7} {:>22} {:>22}{noise}{fault}",
             row.name,
             number(row.server_us),
             number(row.rival_us),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::report::LoadReport;
+use crate::report::{self, LoadReport};
 
 /// One line of the result.
 #[derive(Clone, Debug, Serialize)]
@@ -23,9 +23,7 @@ pub(crate) struct Row {
 pub(crate) fn median(runs: &[LoadReport], value: impl Fn(&LoadReport) -> f64) -> Option<f64> {
     let any_quiet = runs.iter().any(|run| run.cost.quiet);
     let used = runs.iter().filter(|run| run.cost.quiet || !any_quiet);
-    let mut values: Vec<f64> = used.map(value).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len().checked_sub(1)? / 2).copied()
+    report::median(used.map(value))
 }
 
 /// How a value is held against its floor.

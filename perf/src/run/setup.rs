@@ -154,6 +154,10 @@ pub(crate) fn run(args: &Args) -> Result<bool> {
         low -= low / 16 + 1;
         settle();
     }
+    if args.json {
+        println!("{}", serde_json::json!({ "highest_rate_hz": low, "secs": args.secs }));
+        return Ok(low > 0);
+    }
     println!("highest rate that held for {} s: {low} calls/s", args.secs);
     Ok(low > 0)
 }
