@@ -34,7 +34,7 @@ fn queues(c: &mut Criterion) {
     c.bench_function("playout/push+pop", |b| {
         b.iter(|| {
             now += PTIME;
-            black_box(playout.push(now, &mut pool, black_box(&sound)));
+            let _ = black_box(playout.push(now, &mut pool, black_box(&sound)));
             black_box(playout.pop(now, &mut pool, &mut frame))
         });
     });
