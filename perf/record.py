@@ -55,7 +55,7 @@ LONG = {
 # The same with pages open.
 PAGES = {"pages": "perf/pages.py --perf {bin}/talkpath-perf --pages 1 --calls 1000 --secs 20 --rounds 3"}
 # More and more calls until something gives, by each way that a call comes in.
-CARRIERS = ("cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage")
+CARRIERS = ("cloudonix", "exotel", "genesys", "plivo", "telnyx", "twilio", "vobiz", "vonage")
 KNEES = {f"knee-{way}": f"talkpath bench density {target} --from 400 --grow-pct 60 --secs 4" for way, target in {
     "sip": "sip:echo@127.0.0.1",
     "audiosocket": "audiosocket://127.0.0.1:9092",

@@ -24,9 +24,11 @@ impl Coding {
     /// That of a carrier's media socket.
     pub(super) const fn of(dialect: Dialect) -> Self {
         match dialect {
-            Dialect::Streams | Dialect::Snake | Dialect::PlayAudio | Dialect::Media => {
-                Self::Companded(Law::Pcmu)
-            }
+            Dialect::Streams
+            | Dialect::Snake
+            | Dialect::PlayAudio
+            | Dialect::Media
+            | Dialect::Session => Self::Companded(Law::Pcmu),
             Dialect::Long | Dialect::AudioSocket => Self::Linear { samples: 1 },
             Dialect::Wide => Self::Linear { samples: 2 },
         }

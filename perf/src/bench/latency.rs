@@ -127,7 +127,7 @@ struct Report {
     up: usize,
     /// Calls that ended while they were meant to last.
     broken: u64,
-    /// Milliseconds of audio that leave together.
+    /// Milliseconds of audio that travel together.
     ptime_ms: u32,
     packets_sent: usize,
     packets_heard: usize,
@@ -206,7 +206,7 @@ impl Args {
         self.played.is_wanted() || !matches!(self.target, Target::Sip { .. })
     }
 
-    /// Milliseconds of audio that leave together.
+    /// Milliseconds of audio that travel together.
     fn filling_ms(&self, carrier: Option<&Carrier>) -> u32 {
         let together = carrier.map_or(1, |carrier| carrier.dialect.together() as u32);
         self.script().ptime_ms * together

@@ -11,7 +11,8 @@ use crate::line::key::Key;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Played {
     /// Plays this carrier instead, to a Talkpath: signed webhooks offer the calls, documents or
-    /// requests answer them, their audio travels on the media sockets that those name.
+    /// requests answer them, their audio travels on the media sockets that those name; or signed
+    /// media sockets offer them, on which both sides agree.
     #[arg(long, value_name = "NAME", conflicts_with = "target", requires = "key")]
     pub(crate) carrier: Option<String>,
     /// Address of the Talkpath that the carrier is played to.

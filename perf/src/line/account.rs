@@ -58,14 +58,16 @@ impl Account {
 
     /// Lets the server set the account up at the carrier, and point its number at itself.
     pub(crate) fn bind(&self) -> Result<()> {
-        let path = format!("{CONFIGURATIONS}/{}/provision", self.id);
-        let answer = self.ask("POST", &path, None)?;
-        // Some carriers have nothing to set up.
-        if !matches!(answer.status, 200..=299 | 501) {
-            return Err(refused("POST", &path, &answer));
+        let number = format!("phone-numbers/{}/bind", self.number);
+        for what in ["provision", number.as_str()] {
+            let path = format!("{CONFIGURATIONS}/{}/{what}", self.id);
+            let answer = self.ask("POST", &path, None)?;
+            // Some carriers have nothing to set up, or let people alone point numbers anywhere.
+            if !matches!(answer.status, 200..=299 | 501) {
+                return Err(refused("POST", &path, &answer));
+            }
         }
-        let path = format!("{CONFIGURATIONS}/{}/phone-numbers/{}/bind", self.id, self.number);
-        self.done("POST", &path, None).map(drop)
+        Ok(())
     }
 
     /// Where the server takes the carrier's calls, for an account that people tell that.

@@ -2,7 +2,8 @@
 //! no code with what the server reads and writes; audio is the generator's.
 //!
 //! The emulator is never told that time has passed, so that it speaks and plays nothing itself. A
-//! call that a person makes waits for nothing but the server.
+//! call that a person makes waits for nothing but the server. What the server says in text on a
+//! media socket is the emulator's to hear where the stream is a conversation.
 
 use std::net::SocketAddrV4;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -22,6 +23,7 @@ use media::time::MonoTime;
 use socket2::Socket;
 
 use super::account::Account;
+use super::aside::Aside;
 use super::key::Key;
 use super::talk::{Dialect, Talk};
 use super::{api, http as client};
@@ -43,9 +45,6 @@ const IN_USE_NS: u64 = 20 * SECOND_NS;
 /// How long a trial call may take, and how long the next one waits after one that failed.
 const TRIAL: Duration = Duration::from_secs(2);
 const TRIAL_GAP: Duration = Duration::from_millis(100);
-
-/// Mask of the first messages; any will do.
-const MASK: [u8; 4] = [0x52, 0x0E, 0xB9, 0x71];
 
 /// What a thread is to do.
 enum Job {
@@ -95,13 +94,6 @@ struct Shared {
     came: Sender<Came>,
     /// The last thing that went wrong, for whoever asks why nothing works.
     wrong: Mutex<Option<String>>,
-}
-
-/// What an emulator wants of a socket that is being opened.
-#[derive(Default)]
-struct Opening {
-    messages: Vec<(u8, Vec<u8>)>,
-    call: Option<String>,
 }
 
 impl Carrier {
@@ -154,7 +146,6 @@ impl Carrier {
             self.offer();
             match self.came.recv_timeout(TRIAL) {
                 Ok(Came::Line(opened)) => {
-                    self.hang_up(&opened.call);
                     self.settle(&opened);
                     return Ok(());
                 }
@@ -168,40 +159,46 @@ impl Carrier {
         }
     }
 
-    /// Says the trial call's last words, and lets its socket end.
+    /// Ends the trial call, says its last words, and lets its socket end.
     fn settle(&self, opened: &Opened) {
+        let Opened { call, number, socket, rest, .. } = opened;
+        let mut aside = Aside::default();
+        self.shared.does(Command::Hangup(call.clone()), Some((*number, &mut aside)));
+        if self.dialect.is_session() {
+            // It may have been closed already.
+            let _ = aside.converse(socket, rest, |aside, text| {
+                self.shared.text(*number, text, Some(aside));
+            });
+        }
+        aside.say(socket);
         while let Ok(came) = self.came.recv_timeout(TRIAL_GAP) {
             match came {
-                Came::Say(number, opcode, bytes) if number == opened.number => {
-                    let mut out = Vec::new();
-                    frame::write(&mut out, opcode, &bytes, Some(MASK));
-                    // It may have been closed already.
-                    let _ = opened.socket.send_with_flags(&out, libc::MSG_NOSIGNAL);
+                Came::Say(on, opcode, bytes) if on == *number => {
+                    aside.add(opcode, bytes);
+                    aside.say(socket);
                 }
                 // One before it, that was late.
                 Came::Line(late) => self.hang_up(&late.call),
                 Came::Say(..) | Came::Ended(_) => {}
             }
         }
-        self.closed(opened.number);
+        self.closed(*number);
     }
 
     /// A person calls.
     pub(crate) fn offer(&self) {
         let (from, to) = (PERSON.to_owned(), NUMBER.to_owned());
-        self.shared.does(Command::Call { from, to });
+        self.shared.does(Command::Call { from, to }, None);
     }
 
     /// The person hangs up.
     pub(crate) fn hang_up(&self, call: &str) {
-        self.shared.does(Command::Hangup(call.to_owned()));
+        self.shared.does(Command::Hangup(call.to_owned()), None);
     }
 
     /// The server has closed a media socket.
     pub(crate) fn closed(&self, number: u32) {
-        let mut emulator = lock(&self.shared.emulator);
-        emulator.socket(now(), number, SocketInput::Closed(Some(frame::NORMAL)));
-        self.shared.carry_out(&mut emulator, None);
+        self.shared.input(number, SocketInput::Closed(Some(frame::NORMAL)), None);
     }
 
     /// True if the server has no call any more.
@@ -224,18 +221,30 @@ impl Shared {
         answer
     }
 
-    fn does(&self, command: Command) {
+    /// A person does something; what is said on the socket of an aside is kept there.
+    fn does(&self, command: Command, aside: Option<(u32, &mut Aside)>) {
         let mut emulator = lock(&self.emulator);
         emulator.command(now(), command);
-        self.carry_out(&mut emulator, None);
+        self.carry_out(&mut emulator, aside);
     }
 
-    /// Does what comes out of the emulator; what is said on the socket that is being opened is
-    /// kept apart.
+    /// Something has happened to a media socket, on which an aside is spoken if there is one.
+    fn input(&self, number: u32, input: SocketInput<'_>, aside: Option<&mut Aside>) {
+        let mut emulator = lock(&self.emulator);
+        emulator.socket(now(), number, input);
+        self.carry_out(&mut emulator, aside.map(|aside| (number, aside)));
+    }
+
+    /// The server says this on a media socket.
+    fn text(&self, number: u32, text: &[u8], aside: Option<&mut Aside>) {
+        self.input(number, SocketInput::Message(MessageKind::Text, text), aside);
+    }
+
+    /// Does what comes out of the emulator; what is said on the socket of an aside is kept there.
     fn carry_out(
         &self,
         emulator: &mut MutexGuard<'_, Box<dyn Emulator>>,
-        mut opening: Option<(u32, &mut Opening)>,
+        mut aside: Option<(u32, &mut Aside)>,
     ) {
         // Whom nobody listens to any more has nothing to say.
         while let Some(output) = emulator.poll() {
@@ -249,34 +258,45 @@ impl Shared {
                         MessageKind::Text => frame::TEXT,
                         MessageKind::Binary => frame::BINARY,
                     };
-                    match &mut opening {
-                        Some((opens, kept)) if *opens == socket => {
-                            kept.messages.push((opcode, bytes));
-                        }
-                        _ => drop(self.came.send(Came::Say(socket, opcode, bytes))),
-                    }
+                    self.say((socket, opcode, bytes), &mut aside);
                 }
                 Output::Close { socket, code } => {
-                    let code = code.to_be_bytes().to_vec();
-                    drop(self.came.send(Came::Say(socket, frame::CLOSE, code)));
+                    self.say((socket, frame::CLOSE, code.to_be_bytes().to_vec()), &mut aside);
                 }
                 // Nothing is cut off but by quirks, of which there are none.
                 Output::Cut { .. } => {}
                 Output::Told(told) => {
-                    self.told(told, opening.as_mut().map(|(_, kept)| &mut **kept))
+                    self.told(told, aside.as_mut().map(|(_, aside)| &mut **aside))
                 }
             }
         }
     }
 
-    fn told(&self, told: Told, opening: Option<&mut Opening>) {
+    /// The carrier says this on a socket: in the aside there, or by whoever has the socket.
+    fn say(
+        &self,
+        (socket, opcode, bytes): (u32, u8, Vec<u8>),
+        aside: &mut Option<(u32, &mut Aside)>,
+    ) {
+        match aside {
+            Some((number, aside)) if *number == socket => aside.add(opcode, bytes),
+            _ => drop(self.came.send(Came::Say(socket, opcode, bytes))),
+        }
+    }
+
+    fn told(&self, told: Told, aside: Option<&mut Aside>) {
         match told {
             Told::Streaming { call } => {
-                if let Some(opening) = opening {
-                    opening.call = Some(call);
+                if let Some(aside) = aside {
+                    aside.call = Some(call);
                 }
             }
-            Told::Ended { call, .. } => drop(self.came.send(Came::Ended(call))),
+            Told::Ended { call, why } => {
+                if aside.is_some() {
+                    self.wrong(format!("a call was over before its audio: {why}"));
+                }
+                drop(self.came.send(Came::Ended(call)));
+            }
             Told::Complaint { what, .. } => self.wrong(what),
             _ => {}
         }
@@ -303,32 +323,50 @@ impl Shared {
     }
 
     /// Opens a media socket and says what its stream begins with.
-    fn open(&self, number: u32, request: &HttpRequest) {
+    fn open(self: &Arc<Self>, number: u32, request: &HttpRequest) {
         let dialled = client::place(&request.url).and_then(|(at, path)| {
             dial_with(at, &path, [number as u8; 16], &lines(&request.headers))
         });
-        let mut opening = Opening::default();
-        let input = match &dialled {
-            Ok(_) => SocketInput::Opened,
+        let mut aside = Aside::default();
+        let (socket, rest) = match dialled {
+            Ok(opened) => opened,
             Err(error) => {
-                self.wrong(error.to_string());
-                SocketInput::Refused(None)
+                self.input(number, SocketInput::Refused(None), Some(&mut aside));
+                return self.wrong(error.to_string());
             }
         };
-        let mut emulator = lock(&self.emulator);
-        emulator.socket(now(), number, input);
-        self.carry_out(&mut emulator, Some((number, &mut opening)));
-        drop(emulator);
-        let (Ok((socket, rest)), Some(call)) = (dialled, opening.call) else { return };
-        let last = opening.messages.last().map(|(_, bytes)| String::from_utf8_lossy(bytes));
-        let talk = Talk::opened(self.dialect, &last.unwrap_or_default());
-        let mut out = Vec::new();
-        for (opcode, bytes) in &opening.messages {
-            frame::write(&mut out, *opcode, bytes, Some(MASK));
-        }
-        // A fresh socket takes that much at once; one that is gone is seen when it is read.
-        let _ = socket.send_with_flags(&out, libc::MSG_NOSIGNAL);
+        self.input(number, SocketInput::Opened, Some(&mut aside));
+        let talk = Talk::opened(self.dialect, &aside.last());
+        let (talk, rest) = match self.agree(number, &socket, (talk, rest), &mut aside) {
+            Ok(agreed) => agreed,
+            Err(error) => {
+                self.input(number, SocketInput::Closed(None), Some(&mut aside));
+                return self.wrong(error.to_string());
+            }
+        };
+        let Some(call) = aside.call.take() else { return };
+        aside.say(&socket);
         drop(self.came.send(Came::Line(Opened { call, number, socket, rest, talk })));
+    }
+
+    /// Lets carrier and server agree on a stream, where that takes both of them. From then on the
+    /// carrier hears what the server says in text.
+    fn agree(
+        self: &Arc<Self>,
+        number: u32,
+        socket: &Socket,
+        (talk, rest): (Talk, Vec<u8>),
+        aside: &mut Aside,
+    ) -> Result<(Talk, Vec<u8>)> {
+        if !self.dialect.is_session() {
+            return Ok((talk, rest));
+        }
+        let rest = aside.converse(socket, &rest, |aside, text| {
+            self.text(number, text, Some(aside));
+        })?;
+        let shared = Arc::clone(self);
+        let listener = Box::new(move |text: &[u8]| shared.text(number, text, None));
+        Ok((talk.heard_by(listener), rest))
     }
 }
 

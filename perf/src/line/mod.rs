@@ -1,10 +1,13 @@
-//! Carriers that control calls by webhooks and send their audio over WebSockets, as much of them as
-//! a load partner needs: written from what they document, independently of the server.
+//! Carriers that control calls by webhooks, or on media sockets alone, and send their audio over
+//! WebSockets, as much of them as a load partner needs: written from what they document,
+//! independently of the server.
 
 #[cfg(feature = "carriers")]
 mod account;
 #[cfg(feature = "carriers")]
 mod api;
+#[cfg(feature = "carriers")]
+mod aside;
 pub(crate) mod carrier;
 #[cfg(feature = "carriers")]
 pub(crate) mod emulated;

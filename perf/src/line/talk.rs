@@ -23,6 +23,9 @@ const FRAME_MS: u64 = 20;
 /// Frames in a message of a carrier whose messages are long.
 const LONG_FRAMES: usize = 5;
 
+/// Frames in a message to a carrier that bears five of them a second.
+const SESSION_FRAMES: usize = 10;
+
 /// Bytes of µ-law in a frame, and of linear audio at 8 and at 16 kHz.
 const ULAW_BYTES: usize = 160;
 const LINEAR_BYTES: usize = 320;
@@ -44,6 +47,8 @@ pub(crate) enum Dialect {
     Wide,
     /// Binary messages of µ-law, text for everything else: the media WebSocket of a PBX.
     Media,
+    /// Binary messages of µ-law, and a conversation in text: each side answers what the other says.
+    Session,
     /// No WebSocket but messages with a kind and a length: AudioSocket, linear at 8 kHz.
     AudioSocket,
 }
@@ -56,6 +61,7 @@ impl Dialect {
             "twilio" | "cloudonix" => Some(Self::Streams),
             "telnyx" => Some(Self::Snake),
             "exotel" => Some(Self::Long),
+            "genesys" => Some(Self::Session),
             "plivo" | "vobiz" => Some(Self::PlayAudio),
             "vonage" => Some(Self::Wide),
             _ => None,
@@ -65,16 +71,19 @@ impl Dialect {
     /// Bytes of audio in a frame.
     pub(crate) const fn frame_bytes(self) -> usize {
         match self {
-            Self::Streams | Self::Snake | Self::PlayAudio | Self::Media => ULAW_BYTES,
+            Self::Streams | Self::Snake | Self::PlayAudio | Self::Media | Self::Session => {
+                ULAW_BYTES
+            }
             Self::AudioSocket | Self::Long => LINEAR_BYTES,
             Self::Wide => WIDE_BYTES,
         }
     }
 
-    /// Frames that travel together in a message of the carrier's.
+    /// Frames that travel together, in a message of the carrier's or in one to it.
     pub(crate) const fn together(self) -> usize {
         match self {
             Self::Long => LONG_FRAMES,
+            Self::Session => SESSION_FRAMES,
             _ => 1,
         }
     }
@@ -86,9 +95,17 @@ impl Dialect {
 
     /// True if audio travels as it is, not as text.
     pub(crate) const fn is_binary(self) -> bool {
-        matches!(self, Self::Wide | Self::Media | Self::AudioSocket)
+        matches!(self, Self::Wide | Self::Media | Self::Session | Self::AudioSocket)
+    }
+
+    /// True if what the server says in text is the carrier's to hear.
+    pub(crate) const fn is_session(self) -> bool {
+        matches!(self, Self::Session)
     }
 }
+
+/// Who hears what the server says in text.
+pub(crate) type Listener = Box<dyn Fn(&[u8]) + Send>;
 
 /// One stream, as the carrier speaks it.
 pub(crate) struct Talk {
@@ -101,6 +118,8 @@ pub(crate) struct Talk {
     /// Messages with audio said so far.
     chunks: u32,
     base64: String,
+    /// The carrier, where the stream is a conversation.
+    listener: Option<Listener>,
 }
 
 impl Talk {
@@ -113,7 +132,8 @@ impl Talk {
     pub(crate) fn plain(dialect: Dialect, account: &str, call: &str) -> Self {
         let stream = format!("MZ{}", call.get(2..).unwrap_or_default());
         let (account, call) = (account.to_owned(), call.to_owned());
-        Self { dialect, account, call, stream, said: 0, chunks: 0, base64: String::new() }
+        let (base64, listener) = (String::new(), None);
+        Self { dialect, account, call, stream, said: 0, chunks: 0, base64, listener }
     }
 
     /// A stream that has been opened with this message, which names and numbers it.
@@ -124,6 +144,20 @@ impl Talk {
         talk.stream = found(&STREAMS).unwrap_or_default().to_owned();
         talk.said = found(&NUMBERS).and_then(|number| number.parse().ok()).unwrap_or(0);
         talk
+    }
+
+    /// The same with somebody who hears what the server says in text.
+    #[cfg(feature = "carriers")]
+    pub(crate) fn heard_by(mut self, listener: Listener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// The server says this in text.
+    pub(crate) fn tell(&self, text: &[u8]) {
+        if let Some(listener) = &self.listener {
+            listener(text);
+        }
     }
 
     /// How it is spoken.
@@ -290,9 +324,12 @@ mod tests {
     #[test]
     #[cfg(feature = "carriers")]
     fn carriers_have_dialects() {
-        for name in ["cloudonix", "exotel", "plivo", "telnyx", "twilio", "vobiz", "vonage"] {
+        for name in
+            ["cloudonix", "exotel", "genesys", "plivo", "telnyx", "twilio", "vobiz", "vonage"]
+        {
             let dialect = Dialect::of_carrier(name).expect(name);
             assert_eq!(dialect.is_linear(), matches!(name, "exotel" | "vonage"));
+            assert_eq!(dialect.is_session(), name == "genesys");
             assert_eq!(dialect.frame_bytes() % 160, 0);
         }
         assert_eq!(Dialect::of_carrier("acme"), None);

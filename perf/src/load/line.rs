@@ -59,7 +59,9 @@ impl LineEnd {
     pub(crate) fn media(&mut self, audio: &[u8], out: &mut Vec<u8>) {
         match self.dialect() {
             Dialect::AudioSocket => message(out, KIND_AUDIO, audio),
-            Dialect::Wide | Dialect::Media => frame::write(out, frame::BINARY, audio, Some(MASK)),
+            Dialect::Wide | Dialect::Media | Dialect::Session => {
+                frame::write(out, frame::BINARY, audio, Some(MASK));
+            }
             Dialect::Long => {
                 self.gathered.extend_from_slice(audio);
                 if self.gathered.len() >= self.dialect().together() * self.dialect().frame_bytes() {
@@ -99,7 +101,7 @@ impl LineEnd {
     }
 
     /// Takes what arrived, calls `heard` with each frame of audio, and appends what has to be
-    /// answered to `out`.
+    /// answered to `out`. Texts of a session are the talk's listener's to answer.
     pub(crate) fn receive(
         &mut self,
         bytes: &[u8],
@@ -119,13 +121,14 @@ impl LineEnd {
             return Ok(());
         }
         self.reader.push(bytes);
-        let binary = self.dialect().is_binary();
+        let (binary, session) = (self.dialect().is_binary(), self.dialect().is_session());
         while let Some(frame) = self.reader.next()? {
             let payload = self.reader.payload(&frame);
             match frame.opcode {
                 frame::TEXT if !binary && talk::heard(payload, &mut self.audio) => {
                     self.kept.extend_from_slice(&self.audio);
                 }
+                frame::TEXT if session => self.talk.tell(payload),
                 frame::BINARY if binary => self.kept.extend_from_slice(payload),
                 frame::PING => frame::write(out, frame::PONG, payload, Some(MASK)),
                 frame::CLOSE => frame::write(out, frame::CLOSE, payload, Some(MASK)),
@@ -213,6 +216,7 @@ mod tests {
             Dialect::PlayAudio,
             Dialect::Wide,
             Dialect::Media,
+            Dialect::Session,
             Dialect::AudioSocket,
         ] {
             let length = dialect.frame_bytes();
@@ -231,6 +235,35 @@ mod tests {
             assert_eq!(seen, [1u8, 2, 3].map(|byte| vec![byte; length]), "{dialect:?}");
             assert!(out.is_empty());
         }
+    }
+
+    /// In a session every text is the listener's, in order and whole; audio leaves frame by frame,
+    /// and what comes together is as late as its last frame.
+    #[test]
+    #[cfg(feature = "carriers")]
+    fn sessions_are_listened_to() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let listener = move |text: &[u8]| tell.send(text.to_vec()).unwrap();
+        let talk = Talk::plain(Dialect::Session, "", "").heard_by(Box::new(listener));
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, frame::TEXT, br#"{"type":"event"}"#, None);
+        frame::write(&mut bytes, frame::BINARY, &[9; 1_600], None);
+        frame::write(&mut bytes, frame::TEXT, br#"{"type":"closed"}"#, None);
+        let mut line = LineEnd::new(talk, b"");
+        let (mut out, mut seen) = (Vec::new(), Vec::new());
+        for part in bytes.chunks(7) {
+            let heard = |packet: &Packet<'_>| seen.push((packet.sequence, packet.timestamp));
+            line.receive(part, &mut out, heard).unwrap();
+        }
+        assert_eq!(seen, (0..10u16).map(|at| (at, 9 * FRAME_TICKS)).collect::<Vec<_>>());
+        let told: Vec<_> = told.try_iter().collect();
+        assert_eq!(told, [&br#"{"type":"event"}"#[..], br#"{"type":"closed"}"#]);
+        assert!(out.is_empty());
+        line.media(&[7; 160], &mut out);
+        let mut reader = Reader::default();
+        reader.push(&out);
+        let frame = reader.next().unwrap().unwrap();
+        assert_eq!((frame.opcode, reader.payload(&frame)), (frame::BINARY, &[7; 160][..]));
     }
 
     /// Of a carrier with long messages frames leave together, and a message that comes is as late

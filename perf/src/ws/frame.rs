@@ -126,6 +126,12 @@ impl Reader {
         self.buffer.get(frame.at.clone()).unwrap_or_default()
     }
 
+    /// What has arrived behind the frame that [`Self::next`] returned last.
+    #[cfg(feature = "carriers")]
+    pub(crate) fn rest(&self) -> &[u8] {
+        self.buffer.get(self.taken..).unwrap_or_default()
+    }
+
     /// The next whole frame, unmasked in place.
     pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameError> {
         let pending = self.buffer.get_mut(self.taken..).unwrap_or_default();
